@@ -1,0 +1,162 @@
+"""What a model can do, as types. Read this file first.
+
+    Trainable                      schema, arguments, objective, accepts
+    └ Model                        sample
+      └ BoundedModel               log_bound(x) <= log p(x)
+        └ DensityModel             log_prob(x)
+          └ AutoregressiveModel    order; predict(x): p(x_i | earlier); unroll
+            └ AnyOrderModel        predict_given(x, observed): p(x_i | observed)
+              └ TractableModel     log_marginal(x, observed); sample_given: all of one joint distribution
+
+Each rung inherits what the rungs above it can do. A model is a final class: it implements the abstract methods of its
+rung, and where it has something faster, `unroll` and `sample_given`. All numbers are nats.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
+from inspect import signature
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from plausibly.outcomes import Finite, Outcome
+from plausibly.schema import Schema
+
+if TYPE_CHECKING:
+    from plausibly.objectives import Objective
+
+Unrolled = Generator[tuple[int, Finite], Tensor, Tensor]
+
+
+class Trainable(nn.Module, ABC):
+    """Something that learns from events of `schema`. Every constructor argument is kept under its own name."""
+
+    family: ClassVar[str]
+    formula: ClassVar[str]  # the number of free parameters for n binary variables
+    schema: Schema
+
+    @abstractmethod
+    def objective(self) -> Objective:
+        """How this model is trained."""
+
+    @classmethod
+    def accepts(cls, schema: Schema) -> str | None:
+        """Why the model cannot be built for such data, or None."""
+        return None
+
+    @classmethod
+    def count(cls, schema: Schema) -> int:
+        """Number of free parameters with the default arguments, found without allocating them."""
+        with torch.device("meta"):
+            return cls(schema).free_parameters
+
+    @classmethod
+    def tiny(cls, schema: Schema) -> Self:
+        """The smallest useful instance, for tests and examples."""
+        return cls(schema)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments but for the schema, as JSON can hold them."""
+        return {name: getattr(self, name) for name in signature(type(self)).parameters if name != "schema"}
+
+    @property
+    def free_parameters(self) -> int:
+        return sum(p.numel() for p in self.parameters())
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draws the first weights of every part that has an `initialise` of its own."""
+        for part in self.modules():
+            if part is not self and hasattr(part, "initialise"):
+                part.initialise(generator)
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Takes the saved tensors. RuntimeError where names or shapes differ."""
+        self.load_state_dict(state)
+
+
+class Model(Trainable):
+    """A distribution over events of which one can draw."""
+
+    @abstractmethod
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """`n` events, (n, *shape), decided by the generator."""
+
+
+class BoundedModel(Model):
+    @abstractmethod
+    def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """A lower bound on log p(x), (batch,). May be stochastic."""
+
+
+class DensityModel(BoundedModel):
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p(x), (batch,)."""
+
+    def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        return self.log_prob(x)
+
+
+class AutoregressiveModel(DensityModel):
+    """Factorises log p(x) over the variables, taken in `order`, by the chain rule."""
+
+    order: tuple[int, ...]
+
+    @abstractmethod
+    def predict(self, x: Tensor) -> Outcome:
+        """The outcome of every variable x_i given those earlier in `order`."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.predict(x).log_prob(x.flatten(1)).sum(1)
+
+    def unroll(self, n: int) -> Unrolled:
+        """Yields (i, p(x_i | earlier)) in `order`, is sent x_i, (n,), and returns the events.
+
+        Sampling, filling in, coding and decoding all drive this. Override it to predict faster.
+        """
+        x = torch.zeros(n, *self.schema.shape, device=device_of(self))
+        flat = x.flatten(1)
+        for i in self.order:
+            flat[:, i] = yield i, self.predict(x).one(i)
+        return x
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        return drive(self.unroll(n), lambda i, outcome: outcome.sample(generator))
+
+
+class AnyOrderModel(AutoregressiveModel):
+    @abstractmethod
+    def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
+        """The outcome of every unobserved variable given the observed ones; `observed` is bool, like `x`."""
+
+
+class TractableModel(AnyOrderModel):
+    """Knows every marginal of one joint distribution, and hence every conditional."""
+
+    @abstractmethod
+    def log_marginal(self, x: Tensor, observed: Tensor) -> Tensor:
+        """log p(the observed variables), the others summed out, (batch,)."""
+
+    @abstractmethod
+    def sample_given(self, x: Tensor, observed: Tensor, generator: torch.Generator, special: bool = True) -> Tensor:
+        """Events drawn from p(unobserved | observed); without `special`, given too that no drawn cell is a hole or open."""
+
+
+def drive(unrolled: Unrolled, choose: Callable[[int, Finite], Tensor]) -> Tensor:
+    """Runs an unrolled model, choosing each variable from its conditional; returns the events."""
+    try:
+        i, outcome = next(unrolled)
+        while True:
+            i, outcome = unrolled.send(choose(i, outcome))
+    except StopIteration as done:
+        events: Tensor = done.value
+        return events
+
+
+def device_of(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device

@@ -1,0 +1,1 @@
+"""Machinery that the models of one family share."""

@@ -1,0 +1,203 @@
+"""Models made of conditional tables: trained by counting, and tractable.
+
+Their evidence says more than which variables were observed: it weighs every code of every variable, so that one
+recursion answers marginals, conditionals and "not a hole" alike.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from plausibly.capabilities import TractableModel
+from plausibly.heads import normalised
+from plausibly.objectives import Counting, Objective
+from plausibly.outcomes import Outcome, grouped, side_by_side
+from plausibly.schema import Schema
+
+STRENGTHS = [10.0 ** (half / 2) for half in range(-2, 13)]  # pseudo-counts tried on the validation split
+
+
+class Tables(nn.Module):
+    """A table p(code | configuration) for each of several variables, as free logits, and the counts behind them.
+
+    `configurations` and `codes` give the rows and columns of each variable's table. Tables with equal numbers of codes
+    are stored together: `logits` holds sum_i configurations_i (codes_i - 1) numbers.
+    """
+
+    def __init__(self, configurations: Sequence[int], codes: Sequence[int]) -> None:
+        super().__init__()
+        self.codes = list(codes)
+        self.groups: list[tuple[int, list[int], list[int], int, int]] = []
+        self.rows: dict[int, tuple[int, int, int]] = {}  # variable -> group, first row and number of rows
+        free = 0
+        for k in sorted(set(codes)):
+            members = [i for i, c in enumerate(codes) if c == k]
+            starts = [0]
+            for i in members:
+                self.rows[i] = len(self.groups), starts[-1], configurations[i]
+                starts.append(starts[-1] + configurations[i])
+            self.groups.append((k, members, starts[:-1], starts[-1], free))
+            free += starts[-1] * (k - 1)
+        self.logits = nn.Parameter(torch.zeros(free))
+
+    def log_probs(self) -> list[Tensor]:
+        """The normalised tables, (rows, codes), of each group."""
+        return [normalised(self.logits[s : s + r * (k - 1)].view(r, k - 1)) for k, _, _, r, s in self.groups]
+
+    def each(self) -> list[Tensor]:
+        """log p(code | configuration) of each variable, (configurations, codes), float64."""
+        tables = [table.double() for table in self.log_probs()]
+        return [tables[g][s : s + n] for g, s, n in (self.rows[i] for i in range(len(self.codes)))]
+
+    def forward(self, configuration: Tensor) -> Outcome:
+        """The outcome of each variable in its configuration, (batch, variables)."""
+        parts = []
+        for (_, members, starts, _, _), table in zip(self.groups, self.log_probs(), strict=True):
+            index = torch.tensor(members, device=configuration.device)
+            row = configuration[:, index] + torch.tensor(starts, device=configuration.device)
+            parts.append((index, table[row]))
+        return grouped(parts)
+
+    def count(self, configuration: Tensor, code: Tensor) -> Tensor:
+        """How often each cell occurs, flat, groups one after the other, rows by codes within; float64."""
+        counts = []
+        for k, members, starts, rows, _ in self.groups:
+            index = torch.tensor(members, device=code.device)
+            cell = (configuration[:, index] + torch.tensor(starts, device=code.device)) * k + code[:, index]
+            counts.append(torch.bincount(cell.flatten(), minlength=rows * k))
+        return torch.cat(counts).double()
+
+    def split(self, flat: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """(variable, its counts (configurations, codes)) from flat counts."""
+        start = 0
+        for k, members, starts, rows, _ in self.groups:
+            cells = flat[start : start + rows * k].view(rows, k)
+            start += rows * k
+            for i, first in zip(members, starts, strict=True):
+                yield i, cells[first : first + self.rows[i][2]]
+
+    @torch.no_grad()
+    def put(self, i: int, probabilities: Tensor) -> None:
+        """Sets the table of variable `i` to positive probabilities, (configurations, codes)."""
+        g, first, rows = self.rows[i]
+        k, _, _, all_rows, start = self.groups[g]
+        logs = probabilities.log()
+        view = self.logits.data[start : start + all_rows * (k - 1)].view(all_rows, k - 1)
+        view[first : first + rows] = (logs[:, 1:] - logs[:, :1]).to(view.dtype)
+
+
+def smoothed(counts: Tensor, strength: float, prior: Tensor | None = None) -> Tensor:
+    """(N_ck + s m_k) / (N_c + s), rows c, with m the prior, or else the distribution over all rows.
+
+    That one has 1 / K added to each of its K counts (Perks 1947), so that nothing is impossible.
+    """
+    if prior is None:
+        totals = counts.sum(0) + 1 / counts.shape[1]
+        prior = totals / totals.sum()
+        if len(counts) == 1:
+            return prior[None]
+    return (counts + strength * prior) / (counts.sum(1, keepdim=True) + strength)
+
+
+class TabularModel(TractableModel):
+    """A tractable model over codes whose parameters are `tables`."""
+
+    family = "explicit"
+    tables: Tables
+
+    def objective(self) -> Objective:
+        return Counting()
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Tables start even: counting decides."""
+
+    @abstractmethod
+    def configurations(self, x: Tensor) -> Tensor:
+        """Which row of its table each variable is in, (batch, variables), from codes (batch, variables), int64."""
+
+    @abstractmethod
+    def log_mass(self, evidence: Tensor) -> Tensor:
+        """log sum_x p(x) prod_i exp(evidence_i(x_i)), (batch,), from log weights (batch, sum of codes), float64."""
+
+    @abstractmethod
+    def draw(self, evidence: Tensor, generator: torch.Generator) -> Tensor:
+        """Codes (batch, variables), int64, drawn from p(x) prod_i exp(evidence_i(x_i)) up to its scale."""
+
+    def predict(self, x: Tensor) -> Outcome:
+        return self.tables(self.configurations(x.flatten(1).long()))
+
+    def statistics(self, x: Tensor) -> Tensor:
+        """What learning needs of a batch, to be summed over batches."""
+        codes = x.flatten(1).long()
+        return self.tables.count(self.configurations(codes), codes)
+
+    def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
+        """Sets the tables from the summed statistics, each smoothed by the strength that is best on validation."""
+        self.fill(sums, self.strengths(sums, list(validation)))
+
+    def fill(self, sums: Tensor, strengths: Sequence[float]) -> None:
+        for i, counts in self.tables.split(sums):
+            self.tables.put(i, smoothed(counts, strengths[i]))
+
+    @torch.no_grad()
+    def fits(self, x: Tensor) -> Tensor:
+        """Log p of each table summed over events, (tables,), float64: what the choice of strengths compares."""
+        return self.predict(x).log_prob(x.flatten(1)).double().sum(0)
+
+    def strengths(self, sums: Tensor, validation: Sequence[Tensor]) -> list[float]:
+        """The best pseudo-count of each table, by log p on the validation batches."""
+        if not validation:
+            return [1.0] * len(self.tables.codes)
+        scores = []
+        for strength in STRENGTHS:
+            self.fill(sums, [strength] * len(self.tables.codes))
+            scores.append(torch.stack([self.fits(x) for x in validation]).sum(0))
+        return [STRENGTHS[best] for best in torch.stack(scores).argmax(0).tolist()]
+
+    def evidence(self, x: Tensor, observed: Tensor, special: bool = True) -> Tensor:
+        """Log weights, (batch, sum of codes): observed cells as they are; without `special` no other is a hole or open."""
+        flat, seen = x.flatten(1).long(), observed.flatten(1)
+        columns = []
+        for i, kind in enumerate(self.schema.kinds):
+            weights = torch.full((len(flat), kind.codes), -torch.inf, dtype=torch.float64, device=flat.device)
+            weights.scatter_(1, flat[:, i, None], 0.0)
+            weights[~seen[:, i], : kind.codes if special else kind.regular] = 0.0
+            weights[~seen[:, i], kind.codes if special else kind.regular :] = -torch.inf
+            columns.append(weights)
+        return torch.cat(columns, 1)
+
+    def per_variable(self, evidence: Tensor) -> list[Tensor]:
+        """Evidence variable by variable, each (batch, codes)."""
+        return list(evidence.split(list(self.schema.codes), 1))
+
+    @torch.no_grad()
+    def log_marginal(self, x: Tensor, observed: Tensor) -> Tensor:
+        return self.log_mass(self.evidence(x, observed))
+
+    @torch.no_grad()
+    def sample_given(self, x: Tensor, observed: Tensor, generator: torch.Generator, special: bool = True) -> Tensor:
+        drawn = self.draw(self.evidence(x, observed, special), generator)
+        return drawn.float().reshape(x.shape)
+
+    def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
+        """By the differential of log mass: d log Z / d evidence_i(k) = p(x_i = k | evidence) (Darwiche 2003)."""
+        evidence = self.evidence(x, observed).clamp(min=-1e4).requires_grad_()
+        with torch.enable_grad():
+            (posterior,) = torch.autograd.grad(self.log_mass(evidence).sum(), evidence)
+        return side_by_side([p.log() for p in self.per_variable(posterior.clamp(min=0))])
+
+
+def log_matmul(log_weights: Tensor, log_table: Tensor) -> Tensor:
+    """log sum_k exp(log_weights[b, k] + log_table[c, k]), (batch, c), as one matrix product."""
+    top = log_weights.amax(1, keepdim=True).clamp(min=-1e300)
+    return ((log_weights - top).exp() @ log_table.exp().T).log() + top
+
+
+def choose(log_weights: Tensor, generator: torch.Generator) -> Tensor:
+    """One index drawn for each row of unnormalised log probabilities, (batch, k) to (batch,)."""
+    noise = torch.empty_like(log_weights).exponential_(generator=generator)
+    return (log_weights - noise.log()).argmax(1)

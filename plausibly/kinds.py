@@ -1,0 +1,315 @@
+"""Kinds of variables: how a recorded value becomes a small whole number, its code.
+
+Models see codes only. A value of a discrete kind is a code and what is left inside that code, so that
+
+    log p(value) = log p(code) + log p(value | code)
+
+where the second term belongs to the kind, is known exactly and is the same for every model. Two codes may
+stand at the end of any kind: `open`, for everything that the kind does not foresee (a level never seen, a number
+off the grid), and `missing`, for a hole. No recordable value has probability 0.
+
+Values are numpy arrays: int64 for `Category`, `Level` and `Grid`, float64 for `Bins`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+MAX_CODES = 1024
+MISSING = np.iinfo(np.int64).min  # the value of a hole, in whole-number kinds
+OTHER = MISSING + 1  # the value of what the kind does not foresee
+REAL_MISSING, REAL_OTHER = np.nan, np.inf  # the same for real values
+
+
+@dataclass(frozen=True)
+class Kind(ABC):
+    """What one variable can be. `codes` counts the open and the missing code too."""
+
+    open: bool = False
+    missing: bool = False
+
+    ordered = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.codes <= MAX_CODES:
+            raise ValueError(f"a variable needs 1 to {MAX_CODES:,} codes, this one has {self.codes:,}")
+
+    @property
+    @abstractmethod
+    def regular(self) -> int:
+        """Number of codes that stand for foreseen values; they come first."""
+
+    @property
+    def codes(self) -> int:
+        return self.regular + self.open + self.missing
+
+    @property
+    def missing_code(self) -> int | None:
+        return self.codes - 1 if self.missing else None
+
+    @property
+    def other_code(self) -> int | None:
+        return self.regular if self.open else None
+
+    def code(self, values: np.ndarray) -> np.ndarray:
+        """Codes of `values`, int64 of the same shape. Raises ValueError for a value without one."""
+        hole, other = self._special(values)
+        foreseen = ~(hole | other)
+        codes = np.full(values.shape, self.regular, dtype=np.int64)
+        codes[hole] = self.codes - 1 if self.missing else self.regular
+        codes[foreseen] = self._code(values[foreseen])
+        if not self.open and (other.any() or (hole.any() and not self.missing)):
+            raise ValueError("a hole, where there was none before" if hole.any() else "a value not foreseen")
+        return codes
+
+    def log_within(self, values: np.ndarray) -> np.ndarray:
+        """log p(value | its code) in nats, float64; 0 for holes and for what is not foreseen."""
+        hole, other = self._special(values)
+        foreseen = ~(hole | other)
+        nats = np.zeros(values.shape)
+        nats[foreseen] = self._log_within(values[foreseen])
+        return nats
+
+    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Values drawn from p(value | code), one for each code."""
+        real = isinstance(self, Bins)
+        values = np.full(codes.shape, REAL_OTHER if real else OTHER, dtype=np.float64 if real else np.int64)
+        if self.missing:
+            values[codes == self.missing_code] = REAL_MISSING if real else MISSING
+        foreseen = codes < self.regular
+        values[foreseen] = self._draw(codes[foreseen], generator)
+        return values
+
+    def _special(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return values == MISSING, values == OTHER
+
+    @abstractmethod
+    def _code(self, values: np.ndarray) -> np.ndarray: ...
+
+    @abstractmethod
+    def _log_within(self, values: np.ndarray) -> np.ndarray: ...
+
+    @abstractmethod
+    def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Category(Kind):
+    """One of `levels` unordered values, 0 to levels - 1; binary is Category(2).
+
+    `rare` lists how often each further level (value levels, levels + 1, ...) was seen: these share one
+    code and are told apart inside it by those counts.
+    """
+
+    levels: int = 2
+    rare: tuple[int, ...] = ()
+
+    @property
+    def regular(self) -> int:
+        return self.levels + bool(self.rare)
+
+    def _code(self, values: np.ndarray) -> np.ndarray:
+        outside = (values < 0) | (values >= self.levels + len(self.rare))
+        if outside.any():
+            raise ValueError(f"{values[outside][0]} is not one of the levels 0 to {self.levels - 1}")
+        return np.minimum(values, self.levels)
+
+    @cached_property
+    def _rare_probabilities(self) -> np.ndarray:
+        return np.asarray(self.rare, dtype=np.float64) / sum(self.rare)
+
+    def _log_within(self, values: np.ndarray) -> np.ndarray:
+        nats, shared = np.zeros(values.shape), values >= self.levels
+        nats[shared] = np.log(self._rare_probabilities[values[shared] - self.levels]) if shared.any() else 0
+        return nats
+
+    def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        values, shared = codes.copy(), codes == self.levels
+        if shared.any():
+            picks = generator.choice(len(self.rare), size=int(shared.sum()), p=self._rare_probabilities)
+            values[shared] = self.levels + picks
+        return values
+
+
+@dataclass(frozen=True)
+class Level(Kind):
+    """An ordered small whole number from 0, such as a pixel's brightness.
+
+    Code k stands for the `width` values from k * width on, all equally likely inside it.
+    """
+
+    levels: int = 256
+    width: int = 1
+
+    ordered = True
+
+    @property
+    def regular(self) -> int:
+        return self.levels
+
+    def _code(self, values: np.ndarray) -> np.ndarray:
+        outside = (values < 0) | (values >= self.levels * self.width)
+        if outside.any():
+            raise ValueError(f"{values[outside][0]} is not within 0 to {self.levels * self.width - 1}")
+        return values // self.width
+
+    def _log_within(self, values: np.ndarray) -> np.ndarray:
+        return np.full(values.shape, -np.log(self.width))
+
+    def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        return codes * self.width + generator.integers(0, self.width, size=codes.shape)
+
+
+@dataclass(frozen=True)
+class Grid(Kind):
+    """A number recorded at a resolution, as a whole number of steps (any int64 within +-2^53).
+
+    Each of `atoms` (sorted) has a code of its own. The other whole numbers fall into the intervals that
+    `edges` (sorted) cut the line into: uniform within an inner interval, and in the two outermost, which
+    are open, geometric away from the edge with the means `tails` (in steps).
+    """
+
+    atoms: tuple[int, ...] = ()
+    edges: tuple[int, ...] = (0,)
+    tails: tuple[float, float] = (1.0, 1.0)
+
+    ordered = True
+
+    @cached_property
+    def _atoms(self) -> np.ndarray:
+        return np.asarray(self.atoms, dtype=np.int64)
+
+    @cached_property
+    def _gaps(self) -> np.ndarray:
+        """The edges among those whole numbers that are no atoms, counted without the atoms."""
+        edges = np.asarray(self.edges, dtype=np.int64)
+        return edges - np.searchsorted(self._atoms, edges)
+
+    @cached_property
+    def _cells(self) -> tuple[np.ndarray, np.ndarray]:
+        """Code of each interval (-1 where it has no room), and code of each atom: by place on the line."""
+        room = np.concatenate([[True], np.diff(self._gaps) > 0, [True]])
+        edges = np.asarray(self.edges, dtype=np.float64)
+        centres = np.concatenate([[edges[0] - 0.75], (edges[:-1] + edges[1:]) / 2, [edges[-1] + 0.25]])
+        # the open intervals lie outside all atoms, as the constructor's caller sees to
+        places = np.concatenate([centres[room], self._atoms.astype(np.float64)])
+        ranks = np.empty(len(places), dtype=np.int64)
+        ranks[np.argsort(places, kind="stable")] = np.arange(len(places))
+        intervals = np.full(len(room), -1, dtype=np.int64)
+        intervals[room] = ranks[: room.sum()]
+        return intervals, ranks[room.sum() :]
+
+    @property
+    def regular(self) -> int:
+        return len(self.atoms) + 2 + int((np.diff(self._gaps) > 0).sum())
+
+    def _locate(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Whether each value is an atom; its index among atoms; its place among the others."""
+        index = np.searchsorted(self._atoms, values)
+        if len(self._atoms):
+            is_atom = self._atoms[np.minimum(index, len(self._atoms) - 1)] == values
+        else:
+            is_atom = np.zeros(values.shape, dtype=bool)
+        return is_atom, index, values - index
+
+    def _code(self, values: np.ndarray) -> np.ndarray:
+        is_atom, index, place = self._locate(values)
+        intervals, atoms = self._cells
+        codes = intervals[np.searchsorted(self._gaps, place, side="right")]
+        codes[is_atom] = atoms[index[is_atom]]
+        return codes
+
+    def _log_within(self, values: np.ndarray) -> np.ndarray:
+        is_atom, _, place = self._locate(values)
+        interval = np.searchsorted(self._gaps, place, side="right")
+        widths = np.concatenate([[1], np.maximum(np.diff(self._gaps), 1), [1]])
+        nats = -np.log(widths[interval].astype(np.float64))
+        for end, distance in ((0, self._gaps[0] - 1 - place), (len(self._gaps), place - self._gaps[-1])):
+            mean = self.tails[end > 0]
+            outer = interval == end
+            nats[outer] = -distance[outer] * np.log1p(1 / mean) - np.log1p(mean)
+        nats[is_atom] = 0.0
+        return nats
+
+    def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        intervals, atoms = self._cells
+        place_of = np.full(self.regular, -1, dtype=np.int64)
+        place_of[intervals[intervals >= 0]] = np.flatnonzero(intervals >= 0)
+        interval = place_of[codes]
+        low = np.concatenate([[0], self._gaps])[interval]
+        width = np.concatenate([[1], np.maximum(np.diff(self._gaps), 1), [1]])[interval]
+        place = low + generator.integers(0, width)
+        for end, mean in ((0, self.tails[0]), (len(self._gaps), self.tails[1])):
+            outer = interval == end
+            steps = np.minimum(generator.geometric(1 / (1 + mean), size=int(outer.sum())) - 1, 2**53)
+            place[outer] = self._gaps[-1] + steps if end else self._gaps[0] - 1 - steps
+        values = place + np.searchsorted(self._atoms - np.arange(len(self._atoms)), place, side="right")
+        values[interval < 0] = self._atoms[np.argsort(atoms)[np.searchsorted(np.sort(atoms), codes[interval < 0])]]
+        return values
+
+
+@dataclass(frozen=True)
+class Bins(Kind):
+    """A real number with a density: which interval between `edges` (sorted, at least one) it falls into, and where.
+
+    Uniform within an inner interval, exponential with the means `tails` in the two outermost, which are open.
+    The log p of such a variable is the log of a density, per unit of the column, and may exceed 0.
+    """
+
+    edges: tuple[float, ...] = (0.0,)
+    tails: tuple[float, float] = (1.0, 1.0)
+
+    ordered = True
+
+    @property
+    def regular(self) -> int:
+        return len(self.edges) + 1
+
+    @cached_property
+    def _edges(self) -> np.ndarray:
+        return np.asarray(self.edges, dtype=np.float64)
+
+    def _special(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.isnan(values), np.isinf(values)
+
+    def _code(self, values: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self._edges, values, side="right")
+
+    def _log_within(self, values: np.ndarray) -> np.ndarray:
+        interval = self._code(values)
+        widths = np.concatenate([[1.0], np.diff(self._edges), [1.0]])
+        nats = -np.log(widths[interval])
+        low, high = interval == 0, interval == len(self._edges)
+        nats[low] = -(self._edges[0] - values[low]) / self.tails[0] - np.log(self.tails[0])
+        nats[high] = -(values[high] - self._edges[-1]) / self.tails[1] - np.log(self.tails[1])
+        return nats
+
+    def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        starts = np.concatenate([[0.0], self._edges])
+        widths = np.concatenate([[1.0], np.diff(self._edges), [1.0]])
+        values = starts[codes] + widths[codes] * generator.random(codes.shape)
+        low, high = codes == 0, codes == len(self._edges)
+        values[low] = self._edges[0] - self.tails[0] * generator.standard_exponential(int(low.sum()))
+        values[high] = self._edges[-1] + self.tails[1] * generator.standard_exponential(int(high.sum()))
+        return values
+
+
+KINDS: dict[str, type[Kind]] = {kind.__name__.lower(): kind for kind in (Category, Level, Grid, Bins)}
+
+
+def kind_to_json(kind: Kind) -> dict[str, Any]:
+    return {"kind": type(kind).__name__.lower(), **asdict(kind)}
+
+
+def kind_from_json(document: dict[str, Any]) -> Kind:
+    """Raises ValueError for an unknown kind, TypeError for unknown fields."""
+    name = document.get("kind")
+    if name not in KINDS:
+        raise ValueError(f"unknown kind {name!r}; known: {', '.join(KINDS)}")
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items() if k != "kind"}
+    return KINDS[name](**fields)

@@ -1,0 +1,116 @@
+"""The best tree: each variable depends on one other, p(x) = prod_i p(x_i | x_parent(i)) (Chow & Liu 1968).
+
+The tree of largest total mutual information maximises the likelihood among all trees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from plausibly.families.tabular import TabularModel, Tables, choose, log_matmul
+from plausibly.schema import Schema
+
+LARGEST = 1 << 26  # pair counts held while learning
+
+
+class ChowLiu(TabularModel):
+    formula = "2n - 1"
+    parents: Tensor
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        self.schema = schema
+        self.register_buffer("parents", torch.arange(schema.size) - 1)
+        self._plant([i - 1 for i in range(schema.size)])
+
+    @classmethod
+    def accepts(cls, schema: Schema) -> str | None:
+        pairs = sum(schema.codes) ** 2
+        return None if pairs <= LARGEST else f"chow_liu: {pairs:,} counts of pairs to find the tree, more than {LARGEST:,}"
+
+    def _plant(self, parents: list[int]) -> None:
+        """Makes the tables for a tree; the root's parent is -1. ValueError where it is no tree."""
+        children: dict[int, list[int]] = {}
+        for i, parent in enumerate(parents):
+            children.setdefault(parent, []).append(i)
+        order = list(children.get(-1, []))
+        for i in order:
+            order += children.get(i, [])
+        if len(order) != self.schema.size or len(children.get(-1, [])) != 1:
+            raise ValueError("chow_liu: the saved parents are no tree")
+        self.order = tuple(order)
+        codes = self.schema.codes
+        self.tables = Tables([codes[p] if p >= 0 else 1 for p in parents], codes).to(self.parents.device)
+        self.parents.copy_(torch.tensor(parents))
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self._plant(state["parents"].tolist())
+        super().restore(state)
+
+    def configurations(self, x: Tensor) -> Tensor:
+        return x[:, self.parents.clamp(min=0)] * (self.parents >= 0)
+
+    def statistics(self, x: Tensor) -> Tensor:
+        """Counts of every pair of codes of all variables, (sum of codes, sum of codes)."""
+        codes = torch.tensor(self.schema.codes, device=x.device)
+        places = x.flatten(1).long() + codes.cumsum(0) - codes
+        hot = torch.zeros(len(x), int(codes.sum()), device=x.device).scatter_(1, places, 1.0)
+        return (hot.T @ hot).double()
+
+    def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
+        self._plant(heaviest_tree(mutual_information(sums, self.schema.codes)))
+        rows = list(sums.split(list(self.schema.codes)))
+        pairs = [list(own.split(list(self.schema.codes), 1)) for own in rows]
+        cells = []
+        for i, parent in enumerate(self.parents.tolist()):
+            cells.append(pairs[i][i].diag()[None] if parent < 0 else pairs[parent][i])
+        flat = torch.cat([cells[i].flatten() for _, members, *_ in self.tables.groups for i in members])
+        self.fill(flat, self.strengths(flat, list(validation)))
+
+    def _messages(self, evidence: Tensor) -> list[Tensor]:
+        """Evidence of each variable together with that of all its descendants, summed out, each (batch, codes)."""
+        below, tables = self.per_variable(evidence), self.tables.each()
+        for i in reversed(self.order[1:]):
+            parent = int(self.parents[i])
+            below[parent] = below[parent] + log_matmul(below[i], tables[i])
+        return below
+
+    def log_mass(self, evidence: Tensor) -> Tensor:
+        root = self.order[0]
+        return log_matmul(self._messages(evidence)[root], self.tables.each()[root])[:, 0]
+
+    def draw(self, evidence: Tensor, generator: torch.Generator) -> Tensor:
+        below, tables = self._messages(evidence), self.tables.each()
+        x = torch.zeros(len(evidence), self.schema.size, dtype=torch.long, device=evidence.device)
+        for i in self.order:
+            parent = int(self.parents[i])
+            row = x[:, parent] if parent >= 0 else torch.zeros_like(x[:, 0])
+            x[:, i] = choose(tables[i][row] + below[i], generator)
+        return x
+
+
+def mutual_information(pairs: Tensor, codes: tuple[int, ...]) -> Tensor:
+    """I(x_i; x_j) in nats of every pair of variables, (n, n), from the counts of pairs of codes."""
+    p = pairs / (pairs.diagonal().sum() / len(codes))
+    own = p.diagonal()
+    terms = torch.where(p > 0, p * (p / (own[:, None] * own[None])).log(), 0.0)
+    owner = torch.repeat_interleave(torch.arange(len(codes)), torch.tensor(codes)).to(p.device)
+    rows = torch.zeros(len(codes), len(own), dtype=p.dtype, device=p.device).index_add_(0, owner, terms)
+    return torch.zeros(len(codes), len(codes), dtype=p.dtype, device=p.device).index_add_(1, owner, rows)
+
+
+def heaviest_tree(weights: Tensor) -> list[int]:
+    """Parents of the spanning tree of largest total weight, rooted at variable 0 (Prim 1957)."""
+    n = len(weights)
+    parents, best, nearest = [-1] * n, weights[0].clone(), torch.zeros(n, dtype=torch.long)
+    outside = torch.ones(n, dtype=torch.bool, device=weights.device)
+    outside[0] = False
+    for _ in range(n - 1):
+        i = int(best.masked_fill(~outside, -torch.inf).argmax())
+        parents[i], outside[i] = int(nearest[i]), False
+        closer = outside & (weights[i] > best)
+        best, nearest = torch.where(closer, weights[i], best), torch.where(closer.cpu(), torch.tensor(i), nearest)
+    return parents

@@ -1,0 +1,31 @@
+"""Every variable on its own, p(x) = prod_i p(x_i): the baseline that any other model must beat."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from plausibly.families.tabular import TabularModel, Tables, choose
+from plausibly.schema import Schema
+
+
+class Independent(TabularModel):
+    formula = "n"
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        self.schema = schema
+        self.order = tuple(range(schema.size))
+        self.tables = Tables([1] * schema.size, schema.codes)
+
+    def configurations(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+    def _weighted(self, evidence: Tensor) -> list[Tensor]:
+        return [table + own for table, own in zip(self.tables.each(), self.per_variable(evidence), strict=True)]
+
+    def log_mass(self, evidence: Tensor) -> Tensor:
+        return torch.stack([weights.logsumexp(1) for weights in self._weighted(evidence)]).sum(0)
+
+    def draw(self, evidence: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.stack([choose(weights, generator) for weights in self._weighted(evidence)], 1)

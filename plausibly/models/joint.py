@@ -1,0 +1,107 @@
+"""The full joint table: one probability for every event. Exact about everything, where it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from math import prod
+from operator import mul
+
+import torch
+from torch import Tensor
+
+from plausibly.families.tabular import TabularModel, Tables, choose, smoothed
+from plausibly.outcomes import Outcome, side_by_side
+from plausibly.schema import Schema
+
+LARGEST = 1 << 20  # events
+AT_ONCE = 1 << 22  # numbers held at a time while evidence is weighed
+
+
+class Joint(TabularModel):
+    """Smoothed towards the independent model: (N_x + s p_independent(x)) / (N + s), s chosen on validation."""
+
+    formula = "2^n - 1"
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        if reason := self.accepts(schema):
+            raise ValueError(reason)
+        self.schema = schema
+        self.order = tuple(range(schema.size))
+        self.tables = Tables([1], [prod(schema.codes)])
+
+    @classmethod
+    def accepts(cls, schema: Schema) -> str | None:
+        if schema.log_events < 50:
+            events = prod(schema.codes)
+            return None if events <= LARGEST else f"joint: {events - 1:,} parameters, more than {LARGEST - 1:,}"
+        if set(schema.codes) == {2}:
+            return f"joint: 2^{schema.size} - 1 parameters"
+        return f"joint: about 10^{schema.log_events / 2.302585093:.0f} parameters"
+
+    @classmethod
+    def count(cls, schema: Schema) -> int:
+        return prod(schema.codes) - 1
+
+    def _index(self, x: Tensor) -> Tensor:
+        """The event's place in lexical order, (batch,)."""
+        index = torch.zeros_like(x[:, 0])
+        for i, codes in enumerate(self.schema.codes):
+            index = index * codes + x[:, i]
+        return index
+
+    def configurations(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x[:, :1])
+
+    def statistics(self, x: Tensor) -> Tensor:
+        return torch.bincount(self._index(x.flatten(1).long()), minlength=prod(self.schema.codes)).double()
+
+    def fill(self, sums: Tensor, strengths: Sequence[float]) -> None:
+        self.tables.put(0, smoothed(sums[None], strengths[0], self._independent(sums)))
+
+    def _independent(self, sums: Tensor) -> Tensor:
+        """The product of the smoothed marginals, over all events in lexical order."""
+        table, product = sums.view(self.schema.codes), torch.ones(1, dtype=sums.dtype, device=sums.device)
+        for i in range(self.schema.size):
+            others = [j for j in range(self.schema.size) if j != i]
+            marginal = smoothed(table.sum(others)[None] if others else table[None], 0.0)[0]
+            product = (product[:, None] * marginal).flatten()
+        return product
+
+    def fits(self, x: Tensor) -> Tensor:
+        return self.log_prob(x).double().sum()[None]
+
+    def predict(self, x: Tensor) -> Outcome:
+        codes, prefixes = x.flatten(1).long(), self._prefixes()
+        conditionals, place = [], torch.zeros_like(codes[:, 0])
+        for i, k in enumerate(self.schema.codes):
+            conditionals.append((prefixes[i + 1].view(-1, k) - prefixes[i][:, None])[place])
+            place = place * k + codes[:, i]
+        return side_by_side(conditionals)
+
+    def _prefixes(self) -> list[Tensor]:
+        """log p(x_1 ... x_i) of every prefix, for i = 0 to n."""
+        levels = [self.tables.log_probs()[0][0]]
+        for k in reversed(self.schema.codes):
+            levels.append(levels[-1].view(-1, k).logsumexp(1))
+        return levels[::-1]
+
+    def _split(self, evidence: Tensor) -> list[Tensor]:
+        return list(evidence.split(max(AT_ONCE // prod(self.schema.codes), 1)))
+
+    def log_mass(self, evidence: Tensor) -> Tensor:
+        return torch.cat([self._weighted(rows).logsumexp(1) for rows in self._split(evidence)])
+
+    def _weighted(self, evidence: Tensor) -> Tensor:
+        """log p(x) + evidence of every event, (batch, events)."""
+        own = self.per_variable(evidence)
+        total = own[0]
+        for weights in own[1:]:
+            total = (total[:, :, None] + weights[:, None]).flatten(1)
+        return total + self.tables.each()[0]
+
+    def draw(self, evidence: Tensor, generator: torch.Generator) -> Tensor:
+        events = torch.cat([choose(self._weighted(rows), generator) for rows in self._split(evidence)])
+        strides = list(accumulate((1, *self.schema.codes[:0:-1]), mul))[::-1]
+        return torch.stack([events // s % k for s, k in zip(strides, self.schema.codes, strict=True)], 1)

@@ -1,0 +1,1 @@
+"""Networks: numbers to numbers. They know no kinds."""

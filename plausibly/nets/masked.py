@@ -1,0 +1,64 @@
+"""Residual networks in which an output sees only the inputs of lower rank (Germain et al. 2015, arXiv:1502.03509)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plausibly.heads import uniform
+from plausibly.nets.noise import Dropout
+
+
+class MaskedLinear(nn.Module):
+    """A linear layer whose output j sees input i where `strict`: degree_i < degree_j, else degree_i <= degree_j."""
+
+    def __init__(self, inputs: int, outputs: int, strict: bool = False, gain: float = 1.0) -> None:
+        super().__init__()
+        self.strict, self.gain = strict, gain
+        self.weight = nn.Parameter(torch.zeros(outputs, inputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        with torch.no_grad():
+            self.weight.copy_(self.gain * uniform(tuple(self.weight.shape), self.weight.shape[1] // 2, generator))
+            self.bias.zero_()
+
+    def forward(self, x: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        mask = before[None] < after[:, None] if self.strict else before[None] <= after[:, None]
+        return F.linear(x, self.weight * mask, self.bias)
+
+
+class MaskedBlock(nn.Module):
+    """x + masked(relu(masked(relu(x)))), all of one width and one set of degrees."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.first, self.second = MaskedLinear(width, width), MaskedLinear(width, width, gain=0.3)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, degrees: Tensor) -> Tensor:
+        inner = self.first(F.relu(x), degrees, degrees)
+        return x + self.second(self.dropout(F.relu(inner)), degrees, degrees)
+
+
+class MaskedNetwork(nn.Module):
+    """`blocks` residual blocks of `hidden` units between masked linear maps, and a masked linear map past them.
+
+    `forward(x, inputs, degrees, outputs)` takes the ranks of the inputs and outputs, 0 to D - 1, and the degrees of
+    the hidden units: one of degree d sees inputs of rank < d and is seen by outputs of rank >= d.
+    """
+
+    def __init__(self, inputs: int, outputs: int, hidden: int, blocks: int, dropout: float) -> None:
+        super().__init__()
+        self.enter = MaskedLinear(inputs, hidden, strict=True)
+        self.blocks = nn.ModuleList(MaskedBlock(hidden, dropout) for _ in range(blocks))
+        self.dropout = Dropout(dropout)
+        self.leave = MaskedLinear(hidden, outputs, gain=0.1)
+        self.past = MaskedLinear(inputs, outputs, strict=True, gain=0.1)
+
+    def forward(self, x: Tensor, inputs: Tensor, degrees: Tensor, outputs: Tensor) -> Tensor:
+        hidden = self.enter(x, inputs, degrees)
+        for block in self.blocks:
+            hidden = block(hidden, degrees)
+        return self.leave(self.dropout(F.relu(hidden)), degrees, outputs) + self.past(x, inputs, outputs)

@@ -1,0 +1,65 @@
+"""What training does: an objective is a list of turns (gradient steps) or of passes (counting)."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from plausibly.capabilities import BoundedModel
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What one turn minimises, per event, (batch,), with the parts worth logging; nats."""
+
+    total: Tensor
+    parts: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One optimiser's share of a step. All randomness comes from the generator."""
+
+    name: str
+    learner: nn.Module
+    loss: Callable[[Tensor, torch.Generator], Loss]
+    repeats: int = 1
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One round through the training data: sums over batches, then an update that may look at validation batches."""
+
+    name: str
+    sums: Callable[[Tensor], Tensor]
+    update: Callable[[Tensor, Iterable[Tensor]], None]
+
+
+class Objective(ABC):
+    """How a model learns. It has turns or passes, not both."""
+
+    def turns(self, model: Any) -> list[Turn]:
+        return []
+
+    def passes(self, model: Any) -> list[Pass]:
+        return []
+
+
+class Likelihood(Objective):
+    """Maximises log p(x), or the model's lower bound on it."""
+
+    def turns(self, model: BoundedModel) -> list[Turn]:
+        return [Turn("likelihood", model, lambda x, generator: Loss(-model.log_bound(x, generator)))]
+
+
+class Counting(Objective):
+    """Sums statistics in one pass, `model.statistics(x)`, and takes the parameters from them, `model.learn`."""
+
+    def passes(self, model: Any) -> list[Pass]:
+        return [Pass("counting", model.statistics, model.learn)]

@@ -1,0 +1,79 @@
+"""What one event is: its shape, and the kind of each of its variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from math import log, prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plausibly.kinds import Category, Kind, kind_from_json, kind_to_json
+
+MAX_VARIABLES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Shape of an event, (columns,) or (channels, height, width), and a kind for each variable in row-major order.
+
+    An event is a float32 tensor of that shape; each of its numbers is the code of one variable.
+    """
+
+    shape: tuple[int, ...]
+    kinds: tuple[Kind, ...]
+
+    def __post_init__(self) -> None:
+        if not self.shape or any(side < 1 for side in self.shape) or prod(self.shape) > MAX_VARIABLES:
+            raise ValueError(f"an event needs 1 to {MAX_VARIABLES:,} variables, not shape {self.shape}")
+        if len(self.kinds) != prod(self.shape):
+            raise ValueError(f"shape {self.shape} has {prod(self.shape)} variables, but {len(self.kinds)} kinds are given")
+
+    @property
+    def size(self) -> int:
+        """Number of variables."""
+        return len(self.kinds)
+
+    @cached_property
+    def codes(self) -> tuple[int, ...]:
+        """Number of codes of each variable."""
+        return tuple(kind.codes for kind in self.kinds)
+
+    @cached_property
+    def log_events(self) -> float:
+        """Log of the number of different events."""
+        return sum(log(codes) for codes in self.codes)
+
+    def all_events(self) -> Tensor:
+        """Every event of a small schema, in lexical order: (events, *shape). ValueError above 2^20 events."""
+        if self.log_events > 20 * log(2) + 1e-9:
+            raise ValueError(f"{self.size} variables have more than 2^20 events; too many to list")
+        columns = torch.cartesian_prod(*(torch.arange(codes, dtype=torch.float32) for codes in self.codes))
+        return columns.reshape(-1, *self.shape)
+
+    def first(self, variables: tuple[int, ...]) -> Schema:
+        """The schema of some of the variables, as a flat event."""
+        return Schema((len(variables),), tuple(self.kinds[i] for i in variables))
+
+    def to_json(self) -> dict[str, Any]:
+        runs = [(kind, len(list(equal))) for kind, equal in groupby(self.kinds)]
+        return {"shape": list(self.shape), "kinds": [{"count": n, **kind_to_json(kind)} for kind, n in runs]}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Schema:
+        """Raises ValueError where the document is no schema."""
+        shape, runs = tuple(document["shape"]), document["kinds"]
+        if sum(run["count"] for run in runs) > MAX_VARIABLES:
+            raise ValueError(f"more than {MAX_VARIABLES:,} variables")
+        kinds: list[Kind] = []
+        for run in runs:
+            kinds += [kind_from_json({k: v for k, v in run.items() if k != "count"})] * run["count"]
+        return cls(shape, tuple(kinds))
+
+
+def binary(variables: int) -> Schema:
+    """The schema of `variables` bits."""
+    return Schema((variables,), (Category(levels=2),) * variables)
