@@ -74,7 +74,7 @@ def normalised(free: Tensor) -> Tensor:
 
 
 class Readout(nn.Module):
-    """A linear map of its own for each variable: features (batch, variables, features) to head parameters."""
+    """A linear map of its own for each variable: features (variables, batch, features) to head parameters."""
 
     def __init__(self, head: Head, features: int) -> None:
         super().__init__()
@@ -88,12 +88,15 @@ class Readout(nn.Module):
             self.bias.zero_()
 
     def forward(self, features: Tensor) -> Tensor:
+        if len(set(self.head.codes)) == 1:
+            weight = self.weight.unflatten(0, (len(features), -1))
+            return torch.bmm(features, weight.mT).transpose(0, 1).flatten(1) + self.bias
         parts = [
-            (torch.einsum("bnh,nkh->bnk", features[:, index], self.weight[slots]) + self.bias[slots]).flatten(1)
+            (torch.bmm(features[index], self.weight[slots].mT).transpose(0, 1) + self.bias[slots]).flatten(1)
             for _, index, slots in self.head.groups()
         ]
         places = torch.cat([slots.flatten() for _, _, slots in self.head.groups()])
-        return torch.cat(parts, 1)[:, places.argsort()] if len(parts) > 1 else parts[0]
+        return torch.cat(parts, 1)[:, places.argsort()]
 
     def one(self, features: Tensor, i: int) -> Tensor:
         """Parameters of variable `i` from its features, (batch, features)."""
@@ -170,13 +173,13 @@ class Inputs(nn.Module):
         return slice(start, start + self.widths[g])
 
     def contributions(self, x: Tensor, weight: Tensor) -> Tensor:
-        """What each variable adds to `forward(x) @ weight`: (batch, variables, outputs)."""
+        """What each variable adds to `forward(x) @ weight`: (variables, batch, outputs)."""
         parts, order = [], []
         for start, members, numbers in self.groups(x):
             own = weight[start : start + members.numel() * numbers.shape[-1]].unflatten(0, (len(members), -1))
-            parts.append(numbers * own[:, 0] if own.shape[1] == 1 else torch.einsum("bnw,nwh->bnh", numbers, own))
+            parts.append(torch.bmm(numbers.transpose(0, 1), own))
             order.append(members)
-        return torch.cat(parts, 1)[:, torch.cat(order).argsort()] if len(parts) > 1 else parts[0]
+        return torch.cat(parts)[torch.cat(order).argsort()] if len(parts) > 1 else parts[0]
 
 
 def features(kind: Kind) -> Tensor:

@@ -50,6 +50,11 @@ class Objective(ABC):
     def passes(self, model: Any) -> list[Pass]:
         return []
 
+    def watch(self, model: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+        """What validation compares, per event, (batch,); smaller is better."""
+        watched: Tensor = -model.log_bound(x, generator)
+        return watched
+
 
 class Likelihood(Objective):
     """Maximises log p(x), or the model's lower bound on it."""

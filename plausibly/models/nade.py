@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
 from plausibly.heads import Head, Inputs, Readout, uniform
 from plausibly.nets.noise import Dropout
+from plausibly.nets.running import Earlier
 from plausibly.objectives import Likelihood, Objective
 from plausibly.outcomes import Outcome
 from plausibly.schema import Schema
@@ -65,9 +66,8 @@ class NADE(AutoregressiveModel):
         return hidden
 
     def predict(self, x: Tensor) -> Outcome:
-        added = self.inputs.contributions(x, self.weight)
-        before = added.cumsum(1) - added  # what all earlier variables have added
-        outcome: Outcome = self.head(self.readout(self._features(before + self.bias)))
+        activations = Earlier.apply(self.inputs.contributions(x, self.weight), self.bias)
+        outcome: Outcome = self.head(self.readout(self._features(activations)))
         return outcome
 
     def unroll(self, n: int) -> Unrolled:

@@ -1,0 +1,166 @@
+"""What every source of data offers to the rest of the package: events out of rows, and the same rows again.
+
+An event is a row as models see it: one code a variable. What the codes leave out, `log_within` weighs and
+`values` keeps, so that `rows(events(rows))` gives equal values, dtypes and order.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plausibly.errors import UserError
+from plausibly.schema import Schema
+
+Document = dict[str, Any]
+
+
+@dataclass
+class Events:
+    """Rows as models see them.
+
+    codes: (n, *schema.shape), uint8 or int16. log_within: (n,) float64, the sum over variables of
+    log p(value | code) in nats. values: what the format needs to give the rows back. observed: bool like
+    codes, only from `Format.questions`; None says that every cell is known.
+    """
+
+    codes: Tensor
+    log_within: Tensor
+    values: Any = None
+    observed: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, index: slice | Tensor | np.ndarray | list[int]) -> Events:
+        rows: Any = index if isinstance(index, slice) else torch.as_tensor(index)
+        places = rows if isinstance(rows, slice) else rows.numpy()
+        observed = None if self.observed is None else self.observed[rows]
+        values = None if self.values is None else self.values[places]
+        return Events(self.codes[rows], self.log_within[rows], values, observed)
+
+
+class Format(ABC):
+    """The only code that knows the outside world; learned from training rows, kept as JSON."""
+
+    word: ClassVar[str]
+    known: ClassVar[dict[str, type[Format]]] = {}
+    schema: Schema
+    names: tuple[str, ...]
+
+    def __init_subclass__(cls) -> None:
+        Format.known[cls.word] = cls
+
+    @abstractmethod
+    def events(self, rows: Any) -> Events:
+        """Events of `rows`. UserError names the row (from 1) and the column of what cannot be recorded."""
+
+    @abstractmethod
+    def rows(self, events: Events) -> Any:
+        """The rows of `events`: equal values, dtypes and order."""
+
+    @abstractmethod
+    def questions(self, rows: Any) -> Events:
+        """As `events`, but every hole is an unobserved cell (code 0, observed False)."""
+
+    @abstractmethod
+    def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
+        """Events with values drawn inside `codes`, (n, *schema.shape) of any dtype."""
+
+    @abstractmethod
+    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator) -> Events:
+        """Questions answered: unobserved cells take values drawn inside `codes`, observed cells stay as they are."""
+
+    @abstractmethod
+    def read(self, source: Any) -> Any:
+        """Rows of a file of this format, or of rows already in memory."""
+
+    @abstractmethod
+    def write(self, rows: Any, path: Path | str) -> None:
+        """Writes rows to a file whose suffix says how; whole or not at all."""
+
+    @abstractmethod
+    def describe(self) -> list[Document]:
+        """The column report: for each column its name, kind, codes, what was guessed, and how to override it."""
+
+    @abstractmethod
+    def fields(self) -> Document:
+        """Everything needed to build this format again, as JSON."""
+
+    @classmethod
+    @abstractmethod
+    def from_fields(cls, fields: Document) -> Format:
+        """The inverse of `fields`."""
+
+    def to_json(self) -> Document:
+        return {"format": self.word, **self.fields()}
+
+    @staticmethod
+    def from_json(document: Document) -> Format:
+        """The format that wrote `document`. UserError where it is malformed."""
+        try:
+            kind = Format.known[document["format"]]
+            return kind.from_fields({key: value for key, value in document.items() if key != "format"})
+        except UserError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, MemoryError) as error:
+            raise UserError(f"this does not describe a data format: {type(error).__name__}: {error}") from error
+
+
+class Truth(Protocol):
+    """The distribution that a toy was drawn from."""
+
+    entropy: float | None
+
+    def log_prob(self, codes: Tensor) -> Tensor:
+        """Exact log p of each event, (n,) float64 nats; codes are float, (n, *schema.shape)."""
+
+
+@dataclass
+class Dataset:
+    """Data ready to learn from. `fingerprint` is the SHA-256 of the source's contents."""
+
+    name: str
+    source: str
+    fingerprint: str
+    format: Format
+    train: Events
+    valid: Events
+    test: Events
+    notes: list[str] = field(default_factory=list)
+    truth: Truth | None = None
+
+    @property
+    def schema(self) -> Schema:
+        return self.format.schema
+
+
+def code_dtype(schema: Schema) -> torch.dtype:
+    """The smallest type that holds every code."""
+    return torch.uint8 if max(schema.codes) <= 256 else torch.int16
+
+
+def packed(codes: np.ndarray, schema: Schema) -> Tensor:
+    """Codes (n, variables) as a tensor (n, *shape) of the smallest type."""
+    narrow = codes.astype(np.uint8 if code_dtype(schema) is torch.uint8 else np.int16)
+    return torch.from_numpy(narrow).reshape(len(codes), *schema.shape)
+
+
+def suffix_of(path: Path | str) -> str:
+    """The suffix without the dot, in lower case, the one before `.gz` where there is one."""
+    name = Path(path).name.lower().removesuffix(".gz")
+    return name.rpartition(".")[2] if "." in name else ""
+
+
+def writer_for(path: Path, writers: dict[str, Callable[..., None]]) -> Callable[..., None]:
+    """The writer of the path's suffix. UserError lists what can be written."""
+    if suffix_of(path) not in writers:
+        raise UserError(f"cannot write {path.name}: these rows go to .{', .'.join(writers)}")
+    return writers[suffix_of(path)]

@@ -1,0 +1,259 @@
+"""What type a column is, from its training rows: guessed once, said in the column report, overridden by name."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from plausibly.data import dates, numbers
+from plausibly.data.cells import Storage, texts_of
+from plausibly.data.columns import (
+    AsideColumn,
+    BinsColumn,
+    BooleanColumn,
+    CategoryColumn,
+    Column,
+    DateColumn,
+    GridColumn,
+)
+from plausibly.errors import UserError
+from plausibly.kinds import OTHER, Category
+
+WORDS = ("boolean", "category", "integer", "number", "date", "id", "constant", "drop")
+TRUTHS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"}, {"no", "yes"}, {"f", "t"}, {"n", "y"}, {"off", "on"})
+ID_NAME = re.compile(r"(.*[_ .-])?(?i:id|rownames?|index|key|uuid|guid)|.*[a-z](Id|ID)|Unnamed: 0|")
+HOLE_MARKS = {"na", "n/a", "nan", "null", "none", "nil", "?", "-", ".", "#n/a", "<na>", "missing"}
+FREQUENT_LEVELS, FREQUENT_ROWS, FEW_LEVELS = 256, 5, 32
+NEARLY_DISTINCT, MANY_ROWS, LONG_TEXT = 0.95, 20, 40
+NEARLY_ALL = numbers.NEARLY_ALL
+
+
+@dataclass
+class Sight:
+    """A training column as the guesses see it: distinct texts, how often each occurs, and the holes."""
+
+    name: str
+    storage: Storage
+    texts: list[str]
+    counts: np.ndarray
+    holes: int
+    hole: str = ""
+
+    @property
+    def rows(self) -> int:
+        return int(self.counts.sum())
+
+    @property
+    def distinct(self) -> bool:
+        return len(self.texts) == self.rows and not self.holes
+
+    def common(self, why: str) -> dict[str, Any]:
+        return {"name": self.name, "storage": self.storage, "holes": self.holes, "why": why, "hole": self.hole}
+
+
+def see(series: Any, name: str, storage: Storage) -> Sight:
+    """Counts a column's distinct texts; in a text file an empty cell is a hole."""
+    index, texts = texts_of(series, name)
+    counts = np.bincount(index[index >= 0], minlength=len(texts))
+    shown = [i for i in range(len(texts)) if counts[i] and (storage.exact or texts[i])]
+    return Sight(name, storage, [texts[i] for i in shown], counts[shown], len(index) - int(counts[shown].sum()))
+
+
+def guess(sight: Sight, override: str | None = None) -> Column:
+    """The column's type. With an override it is that type; UserError where no cell fits."""
+    if override is not None:
+        return _overridden(sight, override)
+    for attempt in _attempts(sight.storage):
+        if column := attempt(sight):
+            return column
+    return category(sight, "text")
+
+
+def _attempts(storage: Storage) -> tuple[Callable[[Sight], Column | None], ...]:
+    if storage.kind == "category":
+        return (constant, boolean)
+    if storage.kind == "date":
+        return (constant, date)
+    return (constant, single, boolean, identifier, date, number, label)
+
+
+def _overridden(sight: Sight, word: str) -> Column:
+    if word == "id":
+        return _set_aside(sight, "id", "as you said")
+    if word == "category":
+        return category(sight, "as you said")
+    makers = {"boolean": _any_boolean, "date": date, "constant": constant, "integer": _integer, "number": number}
+    column = makers[word](sight)
+    if column is None:
+        shown = ", ".join(repr(text) for text in sight.texts[:3])
+        raise UserError(f"column {sight.name!r} cannot be {word}: it holds {len(sight.texts):,} distinct values, such as {shown}")
+    return column
+
+
+def constant(sight: Sight) -> Column | None:
+    if len(sight.texts) == 1 and not sight.holes:
+        return AsideColumn(**sight.common("only one value"), role="constant", text=sight.texts[0])
+    if not sight.texts:
+        return AsideColumn(**sight.common("only holes"), role="constant", text=None)
+    return None
+
+
+def single(sight: Sight) -> Column | None:
+    """One value, or a hole."""
+    return category(sight, "one value and holes") if len(sight.texts) == 1 else None
+
+
+def boolean(sight: Sight) -> Column | None:
+    shown = {text.lower() for text in sight.texts}
+    return _any_boolean(sight) if len(sight.texts) == 2 and shown in TRUTHS else None
+
+
+def _any_boolean(sight: Sight) -> Column | None:
+    if len(sight.texts) != 2:
+        return None
+    spellings = tuple(sorted(sight.texts, key=str.lower))
+    why = f"only {spellings[0]} and {spellings[1]}"
+    return BooleanColumn(**sight.common(why), kind=Category(2, missing=sight.holes > 0), spellings=spellings)
+
+
+def identifier(sight: Sight) -> Column | None:
+    """Row numbers and keys: whole numbers, all distinct, that are named so or leave hardly a gap."""
+    if not sight.distinct or sight.storage.kind in ("float", "duration") or sight.rows < 2:
+        return None
+    steps = [numbers.in_steps(numbers.written(text), 0) for text in sight.texts]
+    whole = [step for step in steps if step is not None]
+    if len(whole) < len(steps) or any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
+        return None
+    if sight.rows >= MANY_ROWS and max(whole) - min(whole) < 1.5 * sight.rows:
+        return _set_aside(sight, "id", "consecutive numbers, each once", numbered=True)
+    if ID_NAME.fullmatch(sight.name):
+        return _set_aside(sight, "id", "named like a key, each value once", numbered=True)
+    return None
+
+
+def _set_aside(sight: Sight, role: str, why: str, numbered: bool | None = None) -> Column:
+    whole = all(numbers.in_steps(numbers.written(text), 0) is not None for text in sight.texts)
+    return AsideColumn(**sight.common(why), role=role, numbered=whole if numbered is None else numbered)
+
+
+def date(sight: Sight) -> Column | None:
+    """Nearly all cells are dates or times of one form."""
+    forms = Counter[str]()
+    for text, count in zip(sight.texts, sight.counts.tolist(), strict=True):
+        forms[dates.form_of(text) or ""] += count
+    form, count = forms.most_common(1)[0] if forms else ("", 0)
+    if not form or count < NEARLY_ALL * sight.rows:
+        return None
+    candidates = [form]
+    if form.startswith("calendar"):
+        candidates = [f"{form} {order}" for order in dates.calendar_orders(sight.texts)]
+    return _dated(sight, candidates[0]) if len(candidates) == 1 else None
+
+
+def _dated(sight: Sight, form: str) -> Column | None:
+    ticks = dates.ticks(sight.texts, form)
+    known = np.array([tick is not None for tick in ticks])
+    if sight.counts[known].sum() < NEARLY_ALL * sight.rows:
+        return None
+    values = np.array([tick for tick in ticks if tick is not None], dtype=np.int64)
+    step, unit = dates.step_of(values, form)
+    if np.abs(values // step).max() >= numbers.LIMIT:
+        return None
+    kind = numbers.learned_grid(values // step, sight.counts[known], sight.holes > 0)
+    return DateColumn(**sight.common("dates or times of one form"), kind=kind, form=form, step=step, unit=unit)
+
+
+def number(sight: Sight) -> Column | None:
+    """Nearly all cells are numbers; one word such as NA may stand for a hole."""
+    sight = _with_hole_mark(sight)
+    read = [numbers.written(text) for text in sight.texts]
+    weight = sum(count for count, found in zip(sight.counts.tolist(), read, strict=True) if found)
+    endless = [text for text in sight.texts if numbers.INFINITE.fullmatch(text)]
+    if weight < NEARLY_ALL * (sight.rows - len(endless)) or not weight:
+        return None
+    if any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
+        return None
+    decimals = numbers.resolution(read, sight.counts)
+    return _real(sight) if decimals is None else _gridded(sight, read, decimals)
+
+
+def _with_hole_mark(sight: Sight) -> Sight:
+    marks = [i for i, text in enumerate(sight.texts) if text.strip().lower() in HOLE_MARKS]
+    if not marks or sight.storage.exact or len(marks) == len(sight.texts) or sight.holes:
+        return sight
+    mark = max(marks, key=lambda i: sight.counts[i])
+    rest = np.arange(len(sight.texts)) != mark
+    texts = [text for i, text in enumerate(sight.texts) if i != mark]
+    return Sight(sight.name, sight.storage, texts, sight.counts[rest], int(sight.counts[mark]), sight.texts[mark])
+
+
+def _integer(sight: Sight) -> Column | None:
+    sight = _with_hole_mark(sight)
+    return _gridded(sight, [numbers.written(text) for text in sight.texts], 0)
+
+
+def _gridded(sight: Sight, read: list[numbers.Written | None], decimals: int) -> Column | None:
+    steps = [numbers.in_steps(found, decimals) for found in read]
+    fitting = np.array([step is not None for step in steps], dtype=bool)
+    if not fitting.any():
+        return None
+    values = np.array([step for step in steps if step is not None], dtype=np.int64)
+    kind = numbers.learned_grid(values, sight.counts[fitting], sight.holes > 0)
+    style = numbers.style_of([text.strip() for text, fits in zip(sight.texts, fitting, strict=True) if fits])
+    why = "whole numbers" if decimals == 0 else f"numbers with up to {decimals} decimals"
+    return GridColumn(**sight.common(why), kind=kind, decimals=decimals, style=style)
+
+
+def _real(sight: Sight) -> Column | None:
+    shown = [(text, count) for text, count in zip(sight.texts, sight.counts, strict=True) if numbers.written(text)]
+    if all(found is None or found[1] == 0 for found in map(numbers.written, sight.texts)):
+        return None  # whole numbers too large for a float: labels, not amounts
+    texts = [text for text, _ in shown]
+    values = np.repeat(np.array([float(text) for text in texts]), [count for _, count in shown])
+    style = "dotted" if all("." in text or "e" in text.lower() for text in texts) else "shortest"
+    return BinsColumn(**sight.common("real numbers"), kind=numbers.learned_bins(values, sight.holes > 0), style=style)
+
+
+def label(sight: Sight) -> Column | None:
+    """Texts that are nearly all different say nothing about each other."""
+    if sight.rows < MANY_ROWS or len(sight.texts) < NEARLY_DISTINCT * sight.rows:
+        return None
+    length = sum(map(len, sight.texts)) / len(sight.texts)
+    if length > LONG_TEXT or sum(" " in text for text in sight.texts) > len(sight.texts) / 2:
+        return _set_aside(sight, "text", "free text, nearly all different")
+    return _set_aside(sight, "id", "nearly every value occurs once")
+
+
+def category(sight: Sight, why: str) -> Column:
+    """Levels by how often they occur; each frequent one has its own code."""
+    order = sorted(range(len(sight.texts)), key=lambda i: (-sight.counts[i], sight.texts[i]))
+    counts = [int(sight.counts[i]) for i in order]
+    own = len(order)
+    if own > FEW_LEVELS:
+        own = max(1, min(FREQUENT_LEVELS, sum(count >= FREQUENT_ROWS for count in counts)))
+    kind = Category(own, tuple(counts[own:]), open=True, missing=sight.holes > 0)
+    return CategoryColumn(**sight.common(why), kind=kind, levels=tuple(sight.texts[i] for i in order))
+
+
+def stored_as(column: Column, sight: Sight) -> str:
+    """The dtype that a reader of text files would give the column."""
+    texts = sight.texts
+    if isinstance(column, BinsColumn):
+        return "float64"
+    if isinstance(column, GridColumn):
+        plain = all("." not in text and "e" not in text.lower() for text in texts)
+        return ("Int64" if column.holes else "int64") if plain and not column.decimals else "float64"
+    lowered = {text.lower() for text in texts}
+    if isinstance(column, BooleanColumn) and lowered == {"true", "false"}:
+        exact = set(texts) == {"True", "False"}
+        return ("boolean" if column.holes else "bool") if exact else "str"
+    whole = [numbers.in_steps(numbers.written(text), 0) for text in texts]
+    canonical = all(step is not None and step != OTHER and str(step) == t for step, t in zip(whole, texts, strict=True))
+    if canonical and texts and not isinstance(column, CategoryColumn):
+        return "Int64" if column.holes else "int64"
+    return "str"

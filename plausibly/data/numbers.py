@@ -1,0 +1,118 @@
+"""Numbers as they are written: texts <-> whole numbers of steps of a power of ten, never through floats.
+
+And what kind a column of numbers is: a `Grid` where nearly all of them are multiples of such a step, else `Bins`.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from plausibly.kinds import Bins, Grid
+
+NUMBER = re.compile(r"\s*([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?\s*", re.ASCII)
+INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
+LEADING_ZERO = re.compile(r"-?0\d+")
+LIMIT = 2**53
+MAX_ATOMS, MAX_BINS, ROWS_A_BIN = 256, 128, 20
+NEARLY_ALL = 0.99
+
+Written = tuple[int, int]  # digits and decimals: digits / 10^decimals
+
+
+def written(text: str) -> Written | None:
+    """The number a text writes, without needless decimals; None where it writes none."""
+    found = NUMBER.fullmatch(text)
+    if found is None or not (found[2] or found[3]):
+        return None
+    fraction = (found[3] or "").rstrip("0")
+    digits, decimals = int(found[1] + found[2] + fraction), len(fraction) - int(found[4] or 0)
+    if found[4] is None:
+        return digits, decimals
+    while decimals > 0 and digits % 10 == 0:
+        digits, decimals = digits // 10, decimals - 1 if digits else 0
+    return (digits, decimals) if decimals >= 0 else (digits * 10**-decimals, 0)
+
+
+def in_steps(number: Written | None, decimals: int) -> int | None:
+    """The number in steps of 10^-decimals; None where it is no multiple or too large."""
+    if number is None or number[1] > decimals:
+        return None
+    steps = number[0] * 10 ** (decimals - number[1])
+    return steps if abs(steps) < LIMIT else None
+
+
+def spelled(steps: int, decimals: int, style: str) -> str:
+    """The text of a number of steps. Styles: `fixed:K` decimals, `shortest`, `dotted` (at least one decimal)."""
+    whole, fraction = divmod(abs(steps), 10**decimals)
+    digits = str(fraction).zfill(decimals) if decimals else ""
+    if style.startswith("fixed:"):
+        digits = digits.ljust(int(style[6:]), "0")
+    else:
+        digits = digits.rstrip("0") or ("0" if style == "dotted" else "")
+    return f"{'-' if steps < 0 else ''}{whole}{'.' if digits else ''}{digits}"
+
+
+def style_of(texts: list[str]) -> str:
+    """How a column's numbers are printed."""
+    decimals = {len(text.partition(".")[2]) if "e" not in text.lower() else -1 for text in texts}
+    if len(decimals) == 1 and -1 not in decimals:
+        return f"fixed:{decimals.pop()}"
+    return "dotted" if 0 not in decimals else "shortest"
+
+
+def resolution(numbers: list[Written | None], counts: np.ndarray) -> int | None:
+    """Decimals of the grid that nearly all numbers lie on, the finest that 2^53 steps can span; None if there is none."""
+    places = np.array([-1 if number is None else number[1] for number in numbers])
+    held, weights = places[places >= 0], counts[places >= 0]
+    if not len(held):
+        return None
+    for decimals in sorted(set(held.tolist()), reverse=True):
+        if weights[held <= decimals].sum() < NEARLY_ALL * weights.sum():
+            return None
+        fits = np.array([decimals <= 30 and in_steps(number, decimals) is not None for number in numbers])
+        if counts[fits].sum() >= NEARLY_ALL * weights.sum():
+            return int(decimals)
+    return None
+
+
+def learned_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
+    """The grid of distinct whole numbers `values`, seen `counts` times each."""
+    order = np.argsort(values)
+    values, counts = values[order], counts[order]
+    rows, span = int(counts.sum()), int(values[-1] - values[0])
+    far = span / 10 + 1
+    if len(values) <= 32 or (len(values) <= MAX_ATOMS and rows >= 5 * len(values)):
+        edges = (int(values[0]), int(values[-1]) + 1)
+        return Grid(True, missing, tuple(values.tolist()), edges, (far, far))
+    heavy = counts >= max(5.0, 0.005 * rows)
+    atoms, rest = values[heavy], np.repeat(values[~heavy], counts[~heavy])
+    edges = _quantile_edges(rest, atoms)
+    low, high = edges[0] - 1 - rest[rest < edges[0]], rest[rest >= edges[-1]] - edges[-1]
+    tails = _tail(low, far), _tail(high, far)
+    return Grid(True, missing, tuple(atoms.tolist()), tuple(int(edge) for edge in edges), tails)
+
+
+def _quantile_edges(rest: np.ndarray, atoms: np.ndarray) -> np.ndarray:
+    """Cuts `rest` into equally full intervals; the outer edges enclose all atoms."""
+    bins = int(np.clip(len(rest) // ROWS_A_BIN, 2, MAX_BINS))
+    edges = np.unique(np.quantile(rest, np.arange(1, bins) / bins, method="lower")) if len(rest) else atoms[:1]
+    if len(atoms):
+        edges = np.unique(np.concatenate([edges, [min(atoms[0], edges[0]), max(atoms[-1] + 1, edges[-1])]]))
+    return edges
+
+
+def _tail(excess: np.ndarray, far: float) -> float:
+    """Mean distance beyond the outermost edge; with hardly any row there, a tenth of the range."""
+    return max(float(excess.mean()), 0.1) if len(excess) >= 5 else float(far)
+
+
+def learned_bins(values: np.ndarray, missing: bool) -> Bins:
+    """The bins of real `values`, one for each row."""
+    bins = int(np.clip(len(values) // ROWS_A_BIN, 2, MAX_BINS))
+    edges = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="lower"))
+    span = float(values.max() - values.min()) or 1.0
+    low, high = edges[0] - values[values < edges[0]], values[values >= edges[-1]] - edges[-1]
+    tails = tuple(max(float(side.mean()), span * 1e-6) if len(side) >= 5 else span / 10 for side in (low, high))
+    return Bins(True, missing, tuple(edges.tolist()), (tails[0], tails[1]))

@@ -1,0 +1,170 @@
+"""Files of rows -> data frames. Cells of text files stay texts; an empty one is a hole."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plausibly.data.formats import suffix_of
+from plausibly.errors import UserError
+
+TEXT_SUFFIXES = ("csv", "tsv", "txt")
+TABLE_SUFFIXES = (*TEXT_SUFFIXES, "parquet", "arrow", "feather")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text file separates cells and lines."""
+
+    delimiter: str = ","
+    newline: str = "\n"
+
+    def __post_init__(self) -> None:
+        if self.delimiter not in (",", "\t", ";") or self.newline not in ("\n", "\r\n"):
+            raise ValueError("cells are separated by comma, semicolon or tab, lines by \\n or \\r\\n")
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a file, unpacked where it is gzipped. UserError where it cannot be read."""
+    try:
+        packed = path.read_bytes()
+        return gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" or path.suffix.lower() == ".gz" else packed
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path} is not a whole gzip file ({error}); fetch it again") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file, or of the names and files of a folder."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(b"" if file == path else str(file.relative_to(path)).encode() + b"\0")
+            digest.update(hashlib.sha256(file.read_bytes()).digest() if path.is_dir() else file.read_bytes())
+    return digest.hexdigest()
+
+
+def read_table(path: Path) -> tuple[Any, Dialect | None]:
+    """A table and, of a text file, its dialect."""
+    data = contents(path)
+    if suffix_of(path) in TEXT_SUFFIXES:
+        return read_text(data, path)
+    return _read_columnar(data, path), None
+
+
+def read_text(data: bytes, path: Path) -> tuple[Any, Dialect]:
+    """A text table with a header line. UserError names the line that is wrong."""
+    _refuse_encoding(data, path)
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if not data.strip():
+        raise UserError(f"{path} is empty; it needs a header line and rows below it")
+    dialect = _dialect(data, path)
+    header = _header(data, dialect)
+    if repeated := sorted({name for name in header if header.count(name) > 1}):
+        raise UserError(f"{path} has more than one column named {repeated[0]!r}; rename one")
+    return _parsed(data, header, dialect, path), dialect
+
+
+def _refuse_encoding(data: bytes, path: Path) -> None:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        guess = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "Latin-1"
+        raise UserError(
+            f"{path} is not UTF-8: line {line}, byte {error.start}; if it is {guess}, "
+            f"`iconv -f {guess} -t UTF-8` converts it"
+        ) from error
+
+
+def _dialect(data: bytes, path: Path) -> Dialect:
+    line, _, _ = data.partition(b"\n")
+    newline = "\r\n" if line.endswith(b"\r") else "\n"
+    if suffix_of(path) == "tsv":
+        return Dialect("\t", newline)
+    counts = {mark: line.count(mark.encode()) for mark in (",", ";", "\t")}
+    best = max(counts, key=lambda mark: counts[mark])
+    return Dialect("," if counts[","] else best, newline)
+
+
+def _header(data: bytes, dialect: Dialect) -> list[str]:
+    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
+    return next(csv.reader(text, delimiter=dialect.delimiter), [])
+
+
+def _parsed(data: bytes, header: list[str], dialect: Dialect, path: Path) -> Any:
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.csv
+
+    if data.count(b'"') % 2:
+        _refuse_ragged(data, header, dialect, path)
+    places = [str(place) for place in range(len(header))]
+    options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False)
+    try:
+        table = pyarrow.csv.read_csv(
+            io.BytesIO(data),
+            read_options=pyarrow.csv.ReadOptions(column_names=places, skip_rows_after_names=1),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=dialect.delimiter, newlines_in_values=True, ignore_empty_lines=len(header) > 1
+            ),
+            convert_options=options,
+        )
+    except pa.ArrowInvalid as error:
+        _refuse_ragged(data, header, dialect, path)
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if not table.num_rows:
+        raise UserError(f"{path} has a header line but no rows")
+    columns = [column.to_pandas() for column in table.columns]
+    return pd.DataFrame(dict(zip(header, [c.mask(c == "") for c in columns], strict=True)))
+
+
+def _refuse_ragged(data: bytes, header: list[str], dialect: Dialect, path: Path) -> None:
+    """UserError with the number of the first line that does not fit the header."""
+    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
+    reader = csv.reader(text, delimiter=dialect.delimiter, strict=True)
+    try:
+        for row in reader:
+            if row and len(row) != len(header):
+                raise UserError(f"{path}, line {reader.line_num}: {len(row)} cells, but the header has {len(header)}")
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def _read_columnar(data: bytes, path: Path) -> Any:
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        reader = pd.read_parquet if suffix_of(path) == "parquet" else pd.read_feather
+        return reader(io.BytesIO(data))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"{path} is not a whole {suffix_of(path)} file: {str(error).splitlines()[0]}") from error
+
+
+def write_text(header: list[str], columns: list[np.ndarray], dialect: Dialect, path: Path) -> None:
+    """Writes texts (None: a hole) as a table, gzipped where the path says so."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, delimiter=dialect.delimiter, lineterminator=dialect.newline)
+    writer.writerow(header)
+    writer.writerows(zip(*columns, strict=True))
+    data = stream.getvalue().encode("utf-8", "surrogatepass")
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix.lower() == ".gz" else data)
+
+
+def frame_fingerprint(frame: Any) -> str:
+    """SHA-256 of a frame's names, types and cells."""
+    import pandas as pd
+
+    digest = hashlib.sha256(repr([(str(name), str(dtype)) for name, dtype in frame.dtypes.items()]).encode())
+    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()

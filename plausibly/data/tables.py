@@ -1,0 +1,260 @@
+"""Tables with columns of any type as events: one variable a column that is worth modelling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plausibly.data import guessing, reading
+from plausibly.data.cells import Storage, storage_of, texts_of
+from plausibly.data.columns import AsideColumn, Cells, Column, ModelledColumn, remembered
+from plausibly.data.formats import Document, Events, Format, packed, suffix_of, writer_for
+from plausibly.data.reading import Dialect
+from plausibly.errors import UserError
+from plausibly.files import replacing
+from plausibly.schema import Schema
+
+MAX_COLUMNS = 100_000
+
+
+@dataclass
+class TableValues:
+    """The cells of the modelled columns and the texts of those set aside, by name; a column may be absent."""
+
+    cells: dict[str, Cells]
+    aside: dict[str, np.ndarray]
+
+    def __getitem__(self, index: Any) -> TableValues:
+        cells = {name: column[index] for name, column in self.cells.items()}
+        return TableValues(cells, {name: texts[index] for name, texts in self.aside.items()})
+
+
+class TableFormat(Format):
+    """Columns in the order of the file; `dialect` is None for tables whose cells have types."""
+
+    word = "table"
+
+    def __init__(
+        self,
+        columns: Iterable[Column],
+        labels: Iterable[Any] = (),
+        dialect: Dialect | None = None,
+        dropped: Iterable[str] = (),
+    ) -> None:
+        self.columns = tuple(columns)
+        self.labels = tuple(labels) or tuple(column.name for column in self.columns)
+        self.dialect, self.dropped = dialect, tuple(dropped)
+        self.modelled = tuple(column for column in self.columns if isinstance(column, ModelledColumn))
+        self.aside = tuple(column for column in self.columns if isinstance(column, AsideColumn))
+        if not self.modelled:
+            found = ", ".join(f"{c.name!r} is {c.role}" for c in self.aside[:5]) or "there are no columns"
+            raise UserError(f"nothing to model: {found}; `--kind NAME=category` would model one all the same")
+        self.names = tuple(column.name for column in self.modelled)
+        self.schema = Schema((len(self.modelled),), tuple(column.kind for column in self.modelled))
+
+    def events(self, rows: Any) -> Events:
+        return self._events(self._frame(rows, self.names), {}, None)
+
+    def _events(self, frame: Any, absent: dict[str, Cells], observed: np.ndarray | None) -> Events:
+        cells = {c.name: absent[c.name] if c.name in absent else c.cells(frame[c.name]) for c in self.modelled}
+        aside = {c.name: c.texts(frame[c.name]) for c in self.aside if c.name in frame}
+        return self._assembled(TableValues(cells, aside), len(frame), observed)
+
+    def _assembled(self, values: TableValues, rows: int, observed: np.ndarray | None = None) -> Events:
+        codes, nats = np.empty((rows, len(self.modelled)), dtype=np.int64), np.zeros(rows)
+        for place, column in enumerate(self.modelled):
+            cells, seen = values.cells[column.name], None if observed is None else observed[:, place]
+            codes[:, place] = column.kind.code(cells.values) if seen is None else _seen_codes(column, cells, seen)
+            nats += cells.log_within(column.kind, seen)
+        flags = None if observed is None else torch.from_numpy(observed)
+        return Events(packed(codes, self.schema), torch.from_numpy(nats), values, flags)
+
+    def _frame(self, rows: Any, needed: Iterable[str]) -> Any:
+        """Rows as a frame with texts for names. UserError where columns are missing or not known."""
+        import pandas as pd
+
+        frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
+        frame = frame.set_axis([str(label) for label in frame.columns], axis=1).reset_index(drop=True)
+        known = {column.name for column in self.columns}
+        missing = [name for name in needed if name not in frame]
+        extra = [name for name in frame if name not in known and name not in self.dropped]
+        if missing or extra:
+            said = [f"lacks {_listed(missing)}"] * bool(missing) + [f"has {_listed(extra)} besides"] * bool(extra)
+            raise UserError(f"the columns differ from those in training: this table {' and '.join(said)}")
+        return frame
+
+    def questions(self, rows: Any) -> Events:
+        """Every hole is unobserved; a column that is not there at all is unobserved everywhere."""
+        frame = self._frame(rows, ())
+        observed = np.zeros((len(frame), len(self.modelled)), dtype=bool)
+        cells: dict[str, Cells] = {}
+        for place, column in enumerate(self.modelled):
+            if column.name in frame:
+                observed[:, place] = column.cells_of(frame[column.name])[0] >= 0
+            cells[column.name] = _seen_cells(column, frame, observed[:, place])
+        return self._events(frame, cells, observed)
+
+    def rows(self, events: Events) -> Any:
+        import pandas as pd
+
+        values: TableValues = events.values
+        series = {}
+        for column, label in zip(self.columns, self.labels, strict=True):
+            if isinstance(column, ModelledColumn):
+                series[label] = column.storage.restore(column.texts(values.cells[column.name]))
+            elif column.name in values.aside:
+                series[label] = column.storage.restore(values.aside[column.name])
+        return pd.DataFrame(series)
+
+    def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
+        numbers = codes.numpy().astype(np.int64).reshape(len(codes), -1)
+        cells = {c.name: c.draw(numbers[:, place], generator) for place, c in enumerate(self.modelled)}
+        aside = {column.name: column.drawn(len(codes)) for column in self.aside}
+        return self._assembled(TableValues(cells, aside), len(codes))
+
+    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator) -> Events:
+        if events.observed is None:
+            return events
+        drawn = self.draw(codes, generator).values.cells
+        seen = events.observed.numpy()
+        cells = {
+            column.name: _merged(events.values.cells[column.name], drawn[column.name], seen[:, place])
+            for place, column in enumerate(self.modelled)
+        }
+        return self._assembled(TableValues(cells, events.values.aside), len(events))
+
+    def read(self, source: Any) -> Any:
+        return reading.read_table(Path(source))[0] if isinstance(source, str | Path) else source
+
+    def write(self, rows: Any, path: Path | str) -> None:
+        path = Path(path)
+        writers = {
+            "csv": self._write_text,
+            "tsv": self._write_text,
+            "parquet": lambda frame, draft: frame.to_parquet(draft, index=False),
+            "arrow": lambda frame, draft: frame.to_feather(draft),
+            "feather": lambda frame, draft: frame.to_feather(draft),
+        }
+        writer = writer_for(path, writers)
+        with replacing(path) as draft:
+            writer(rows, draft)
+
+    def _write_text(self, rows: Any, path: Path) -> None:
+        frame = rows.set_axis([str(label) for label in rows.columns], axis=1)
+        columns = {column.name: column for column in self.columns}
+        texts = [_printed(columns.get(name), frame[name], name) for name in frame]
+        dialect = self.dialect or Dialect()
+        own = dialect.delimiter if suffix_of(path) == "csv" and dialect.delimiter != "\t" else ","
+        delimiter = "\t" if suffix_of(path) == "tsv" else own
+        reading.write_text(list(frame), texts, Dialect(delimiter, dialect.newline), path)
+
+    def describe(self) -> list[Document]:
+        return [_described(column) for column in self.columns]
+
+    def fields(self) -> Document:
+        dialect = None if self.dialect is None else asdict(self.dialect)
+        columns = [column.to_json() for column in self.columns]
+        return {"columns": columns, "labels": list(self.labels), "dialect": dialect, "dropped": list(self.dropped)}
+
+    @classmethod
+    def from_fields(cls, fields: Document) -> TableFormat:
+        if len(fields["columns"]) > MAX_COLUMNS or len(fields["labels"]) != len(fields["columns"]):
+            raise ValueError("too many columns, or labels that do not fit them")
+        columns = [Column.from_json(document) for document in fields["columns"]]
+        dialect = None if fields["dialect"] is None else Dialect(**fields["dialect"])
+        return cls(columns, fields["labels"], dialect, fields["dropped"])
+
+
+def learned(frame: Any, dialect: Dialect | None, kinds: dict[str, str], drop: Iterable[str]) -> TableFormat:
+    """The format of a table, from its training rows."""
+    dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
+    labels = [label for label in frame.columns if str(label) not in dropped]
+    columns = [_learned_column(frame[label], str(label), dialect, kinds.get(str(label))) for label in labels]
+    return TableFormat(columns, labels, dialect, dropped)
+
+
+def _learned_column(series: Any, name: str, dialect: Dialect | None, word: str | None) -> Column:
+    if dialect is None:
+        storage = storage_of(series, name)
+        return guessing.guess(guessing.see(series, name, storage), word)
+    sight = guessing.see(series, name, Storage("str", "text"))
+    column = guessing.guess(sight, word)
+    dtype = guessing.stored_as(column, sight)
+    return remembered(column, storage=Storage(dtype, "text"))
+
+
+def check_options(frame: Any, kinds: dict[str, str], drop: Iterable[str]) -> None:
+    """UserError for a table, an override or a column to drop that cannot be."""
+    names = [str(label) for label in frame.columns]
+    if not len(frame):
+        raise UserError("the table has no rows")
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"the table has more than one column named {repeated!r}; rename one")
+    for name in (*kinds, *drop):
+        if name not in names:
+            raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; the columns are {_listed(names)}")
+    for name, word in kinds.items():
+        if word not in guessing.WORDS:
+            hint = did_you_mean(word, guessing.WORDS)
+            raise UserError(f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.WORDS)}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question to put behind a message, or nothing."""
+    close = get_close_matches(word.lower(), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
+
+
+def _seen_cells(column: ModelledColumn, frame: Any, seen: np.ndarray) -> Cells:
+    """The cells of a column where they are observed; elsewhere the value of what is not foreseen."""
+    empty = np.full(len(frame), column.other)
+    if not seen.any():
+        return Cells(empty)
+    known = column.cells(frame[column.name][seen])
+    empty[seen] = known.values
+    texts = None if known.texts is None else np.full(len(frame), None, dtype=object)
+    if texts is not None:
+        texts[seen] = known.texts
+    return Cells(empty, texts)
+
+
+def _seen_codes(column: ModelledColumn, cells: Cells, seen: np.ndarray) -> np.ndarray:
+    codes = np.zeros(len(seen), dtype=np.int64)
+    codes[seen] = column.kind.code(cells.values[seen])
+    return codes
+
+
+def _merged(known: Cells, drawn: Cells, seen: np.ndarray) -> Cells:
+    texts = None
+    if known.texts is not None or drawn.texts is not None:
+        blank = np.full(len(seen), None, dtype=object)
+        texts = np.where(seen, *(blank if side.texts is None else side.texts for side in (known, drawn)))
+    return Cells(np.where(seen, known.values, drawn.values), texts)
+
+
+def _printed(column: Column | None, series: Any, name: str) -> np.ndarray:
+    """A column's cells as texts for a file."""
+    index, texts = texts_of(series, name)
+    hole = "" if column is None else column.hole
+    return np.array([*(texts if column is None else column.canonical(texts)), hole], dtype=object)[index]
+
+
+def _described(column: Column) -> Document:
+    codes = column.kind.codes if isinstance(column, ModelledColumn) else None
+    base = {"name": column.name, "kind": column.word, "codes": codes, "holes": column.holes}
+    others = [word for word in ("category", "integer", "number", "date", "id", "drop") if word != column.word]
+    words = {"guess": column.why, "override": f"--kind {column.name}={'|'.join(others)}"}
+    return base | column.details() | words

@@ -1,0 +1,54 @@
+"""One task a file: a function that picks its rule by what the model can do, and refuses with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Generic, TypeVar
+
+from plausibly.errors import Unsupported
+
+Rule = TypeVar("Rule", bound=Callable[..., Any])
+
+
+class Task(Generic[Rule]):
+    """A function of a model and more. Each rule is for one capability and says how good its answer is.
+
+    The words are `exact`, `bound`, `estimate`, `approximate`, and `yes` where the answer is no number.
+    """
+
+    def __init__(self, name: str, refusal: str) -> None:
+        self.name, self.refusal = name, refusal
+        self.rules: dict[type, tuple[str, Callable[..., Any]]] = {}
+
+    def rule(self, capability: type, word: str) -> Callable[[Rule], Rule]:
+        def register(function: Rule) -> Rule:
+            self.rules[capability] = word, function
+            return function
+
+        return register
+
+    def candidates(self, model: type) -> list[type]:
+        """The capabilities with a rule that the model has, most specific first."""
+        return [capability for capability in model.__mro__ if capability in self.rules]
+
+    def word(self, model: type) -> str | None:
+        """How good the answer is, or None where the task refuses."""
+        found = self.candidates(model)
+        return self.rules[found[0]][0] if found else None
+
+    def __call__(self, model: object, *arguments: Any, **options: Any) -> Any:
+        found = self.candidates(type(model))
+        if not found:
+            raise Unsupported(f"{type(model).__name__.lower()} cannot {self.name}: {self.refusal}")
+        return self.rules[found[0]][1](model, *arguments, **options)
+
+
+def load_tasks() -> dict[str, Task[Any]]:
+    """Every task by its name: the `Task` objects in the files of this folder."""
+    found: dict[str, Task[Any]] = {}
+    for module in iter_modules(__path__):
+        members = vars(import_module(f"{__name__}.{module.name}")).values()
+        found |= {task.name: task for task in members if isinstance(task, Task)}
+    return dict(sorted(found.items()))

@@ -1,0 +1,76 @@
+"""Fills in what was not observed, by drawing from p(unobserved | observed).
+
+Exact for tractable models; for a fixed order exact where the observed variables come first in it, otherwise by
+weighted particles (sampling-importance-resampling), an estimate. A filled cell is never a hole or "other".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import AutoregressiveModel, TractableModel, device_of, drive
+from plausibly.outcomes import Finite
+from plausibly.tasks import Task
+
+impute: Task[Any] = Task("impute", "it has no conditional distributions")
+
+AT_ONCE = 1 << 14  # rows, particles counted
+
+
+@impute.rule(TractableModel, "exact")
+@torch.no_grad()
+def impute_exactly(
+    model: TractableModel, codes: Tensor, observed: Tensor, generator: torch.Generator, particles: int = 64
+) -> Tensor:
+    """Codes (rows, *shape) in float32; the observed ones as they are."""
+    device, parts = device_of(model), []
+    for x, seen in zip(codes.split(512), observed.split(512), strict=True):
+        drawn = model.sample_given(x.to(device).float(), seen.to(device), generator, special=False)
+        parts.append(drawn.cpu())
+    return torch.cat(parts)
+
+
+@impute.rule(AutoregressiveModel, "estimate")
+@torch.no_grad()
+def impute_in_order(
+    model: AutoregressiveModel, codes: Tensor, observed: Tensor, generator: torch.Generator, particles: int = 64
+) -> Tensor:
+    """Codes (rows, *shape) in float32; the observed ones as they are. One particle is enough behind a prefix."""
+    filled = codes.float().clone()
+    prefix = is_prefix(model, observed)
+    for rows, many in ((prefix.nonzero()[:, 0], 1), ((~prefix).nonzero()[:, 0], particles)):
+        for part in rows.split(max(1, AT_ONCE // many)):
+            filled[part] = resample(model, codes[part].float(), observed[part], generator, many).cpu()
+    return filled
+
+
+def is_prefix(model: AutoregressiveModel, observed: Tensor) -> Tensor:
+    """Whether the observed variables of each row come before all others in the model's order, (rows,)."""
+    seen = observed.flatten(1)[:, list(model.order)]
+    return ~(seen[:, 1:] & ~seen[:, :-1]).any(1)
+
+
+def resample(
+    model: AutoregressiveModel, x: Tensor, observed: Tensor, generator: torch.Generator, particles: int
+) -> Tensor:
+    """Draws what is unobserved in order, weighs each particle by p(observed | earlier), keeps one by its weight."""
+    device = device_of(model)
+    flat = x.to(device).flatten(1).repeat_interleave(particles, 0)
+    seen = observed.to(device).flatten(1).repeat_interleave(particles, 0)
+    weight = torch.zeros(len(flat), device=device, dtype=torch.float64)
+
+    def choose(i: int, outcome: Finite) -> Tensor:
+        kind = model.schema.kinds[i]
+        allowed = outcome.log_probs[:, : kind.regular].logsumexp(1)
+        drawn = outcome.without(range(kind.regular, kind.codes)).sample(generator)
+        value = torch.where(seen[:, i], flat[:, i], drawn)
+        weight.add_(torch.where(seen[:, i], outcome.log_prob(value), allowed).double())
+        return value
+
+    drawn = drive(model.unroll(len(flat)), choose).unflatten(0, (len(x), particles))
+    noise = torch.empty(len(x), particles, device=device, dtype=torch.float64).exponential_(generator=generator)
+    pick = (weight.view(len(x), particles) - noise.log()).argmax(1)
+    return drawn[torch.arange(len(x), device=device), pick]

@@ -1,0 +1,277 @@
+"""One loop for every model: gradient turns, or counting passes.
+
+A run is a function of (seed, steps): every draw comes from a generator seeded by (seed, step), batches are picked by the
+step's number, and a `Training` can be written down after any validation and taken up again, bit by bit (one CPU thread).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from math import ceil, cos, isfinite, pi
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plausibly.capabilities import AutoregressiveModel, Trainable, device_of
+from plausibly.errors import UserError
+from plausibly.nets.noise import drawing
+from plausibly.objectives import Turn
+
+VALIDATION_ROWS = 10_000  # at most so many are looked at each time
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast. Saved with the run, which it decides together with the seed."""
+
+    steps: int
+    seed: int = 0
+    batch: int = 100
+    rate: float = 2e-3
+    warmup: int = 100  # steps over which the rate rises
+    weight_decay: float = 1e-2
+    clip: float = 5.0  # largest gradient norm
+    average: float = 0.998  # of the weights that are validated and kept
+    every: int = 100  # steps between validations
+    patience: int = 20  # validations without a better one before stopping
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "every", "patience"):
+            if getattr(self, name) < 1:
+                raise UserError(f"train.{name} = {getattr(self, name)}; it must be at least 1")
+
+    def rate_at(self, step: int) -> float:
+        """Linear warm-up, then half a cosine down to zero."""
+        rising = min(1.0, (step + 1) / min(self.warmup + 1, self.steps))
+        return self.rate * rising * 0.5 * (1 + cos(pi * step / self.steps))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the loop reports after each validation or pass; nats per event, smaller is better."""
+
+    step: int
+    steps: int
+    loss: float
+    validation: float
+    rate: float
+    seconds: float
+    best: bool
+
+
+class Diverged(UserError):
+    """A loss stopped being finite; the weights are the last good ones."""
+
+
+def generator_for(device: torch.device, *numbers: int) -> torch.Generator:
+    """A generator that depends on all the numbers and on nothing else."""
+    seed = 0
+    for number in numbers:
+        seed = (seed * 6364136223846793005 + number + 1442695040888963407) % (1 << 63)
+    return torch.Generator(device).manual_seed(seed)
+
+
+def batches(codes: Tensor, rows: int | None = None) -> Iterator[Tensor]:
+    """Events as float32, in order, `rows` at a time; by default about 2^18 variables."""
+    rows = rows or max(1, min(1024, (1 << 18) // max(codes[0].numel(), 1)))
+    for part in codes.split(rows):
+        yield part.float()
+
+
+def default_steps(rows: int, batch: int) -> int:
+    """About 100 rounds through the data, between 3,000 and 20,000 steps."""
+    return max(3_000, min(20_000, 100 * ceil(rows / batch)))
+
+
+class Training:
+    """The state of one gradient run. `codes` and `validation` are events as whole numbers, (rows, *shape)."""
+
+    def __init__(self, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan) -> None:
+        self.model, self.codes, self.plan = model, codes, plan
+        self.validation = validation[:VALIDATION_ROWS]
+        self.objective = model.objective()
+        self.turns = self.objective.turns(model)
+        self.optimisers = [self._optimiser(turn) for turn in self.turns]
+        self.averaged = deepcopy(model).eval().requires_grad_(False)
+        self.best = {name: t.clone() for name, t in model.state_dict().items()}
+        self.step, self.best_validation, self.waited, self.seconds = 0, float("inf"), 0, 0.0
+        self._permutation: tuple[int, Tensor] | None = None
+
+    def _optimiser(self, turn: Turn) -> torch.optim.AdamW:
+        decayed = [p for p in turn.learner.parameters() if p.ndim > 1]
+        others = [p for p in turn.learner.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": self.plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.plan.rate, betas=(0.9, 0.99))
+
+    @property
+    def done(self) -> bool:
+        return self.step >= self.plan.steps or self.waited >= self.plan.patience
+
+    def run(self) -> Iterator[Progress]:
+        """Trains to the end of the plan, or until validation stops improving, pausing after each validation."""
+        started, before = time.monotonic(), self.seconds
+        losses: list[float] = []
+        while not self.done:
+            losses.append(self.take_step())
+            if self.step % self.plan.every == 0 or self.step == self.plan.steps:
+                self.seconds = before + time.monotonic() - started
+                yield self._validate(sum(losses) / len(losses))
+                losses = []
+
+    def finish(self) -> None:
+        """Puts the best validated weights into the model."""
+        self.model.load_state_dict(self.best)
+        self.model.eval()
+
+    def rows(self, step: int) -> Tensor:
+        """The row numbers of a step's batch: a new seeded permutation for each round through the data."""
+        per_round = ceil(len(self.codes) / self.plan.batch)
+        turn, place = divmod(step, per_round)
+        if self._permutation is None or self._permutation[0] != turn:
+            shuffle = generator_for(torch.device("cpu"), self.plan.seed, 1, turn)
+            self._permutation = turn, torch.randperm(len(self.codes), generator=shuffle)
+        return self._permutation[1][place * self.plan.batch : (place + 1) * self.plan.batch]
+
+    def take_step(self) -> float:
+        """One step of every turn; returns the last turn's loss in nats per event."""
+        self.model.train()
+        rows = self.rows(self.step)
+        device = device_of(self.model)
+        x = self.codes[rows].to(device).float()
+        for index, (turn, optimiser) in enumerate(zip(self.turns, self.optimisers, strict=True)):
+            for repeat in range(turn.repeats):
+                noise = generator_for(device, self.plan.seed, 2, self.step, index, repeat)
+                with drawing(self.model, noise):
+                    total = turn.loss(x, noise).total
+                loss = total.mean()
+                value = loss.item()
+                if not isfinite(value):
+                    self._give_up(x, rows, total)
+                optimiser.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(turn.learner.parameters(), self.plan.clip)
+                for group in optimiser.param_groups:
+                    group["lr"] = self.plan.rate_at(self.step)
+                optimiser.step()
+        self.step += 1
+        self._average()
+        return value
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # early on the average follows quickly, so that it forgets the first weights
+        follow = 1 - min(self.plan.average, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.averaged.parameters()), list(self.model.parameters()), follow)
+        for kept, current in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
+            kept.copy_(current)
+
+    def _validate(self, loss: float) -> Progress:
+        value = watch(self.averaged, self.validation, self.plan.seed)
+        better = value < self.best_validation
+        if better:
+            self.best_validation, self.waited = value, 0
+            self.best = {name: t.clone() for name, t in self.averaged.state_dict().items()}
+        else:
+            self.waited += 1
+        rate = self.plan.rate_at(self.step - 1)
+        return Progress(self.step, self.plan.steps, loss, value, rate, self.seconds, better)
+
+    def _give_up(self, x: Tensor, rows: Tensor, total: Tensor) -> None:
+        message = diagnose(self.model, x, rows, total, self.step)
+        self.finish()
+        raise Diverged(message)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that going on needs: tensors, and numbers for JSON."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        for i, optimiser in enumerate(self.optimisers):
+            for j, moments in optimiser.state_dict()["state"].items():
+                tensors |= {f"optimiser.{i}.{j}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+        numbers = {"step": self.step, "best": self.best_validation, "waited": self.waited, "seconds": self.seconds}
+        return {k: v.contiguous().clone() for k, v in tensors.items()}, numbers
+
+    def resume(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Takes up what `state` gave."""
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "averaged": {}, "best": {}, "optimiser": {}}
+        for key, value in tensors.items():
+            part, name = key.split(".", 1)
+            parts[part][name] = value
+        self.model.load_state_dict(parts["model"])
+        self.averaged.load_state_dict(parts["averaged"])
+        self.best = parts["best"]
+        for i, optimiser in enumerate(self.optimisers):
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, value in parts["optimiser"].items():
+                owner, j, name = key.split(".")
+                if int(owner) == i:
+                    moments.setdefault(int(j), {})[name] = value
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        self.step, self.waited = int(numbers["step"]), int(numbers["waited"])
+        self.best_validation, self.seconds = float(numbers["best"]), float(numbers["seconds"])
+
+
+@torch.no_grad()
+def watch(model: Trainable, codes: Tensor, seed: int = 0) -> float:
+    """The mean over events of what the objective watches on validation, in nats; smaller is better."""
+    device, objective = device_of(model), model.objective()
+    parts = [
+        objective.watch(model, x.to(device), generator_for(device, seed, 3, i)).double().sum()
+        for i, x in enumerate(batches(codes))
+    ]
+    return float(torch.stack(parts).sum()) / len(codes)
+
+
+def count(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progress]:
+    """Makes the model's counting passes: sums over all batches, then an update."""
+    passes, started, device = model.objective().passes(model), time.monotonic(), device_of(model)
+    model.eval()
+    for number, each in enumerate(passes, 1):
+        sums = None
+        for x in batches(codes):
+            part = each.sums(x.to(device))
+            sums = part if sums is None else sums.add_(part)
+        assert sums is not None
+        each.update(sums, [x.to(device) for x in batches(validation[:VALIDATION_ROWS])])
+        seconds = time.monotonic() - started
+        value = watch(model, validation[:VALIDATION_ROWS])
+        yield Progress(number, len(passes), watch(model, codes[:VALIDATION_ROWS]), value, 0.0, seconds, True)
+
+
+def steps_within(budget: float, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan) -> Plan:
+    """The plan whose steps take about `budget` seconds, by timing a copy of the model once; validations included."""
+    trial = Training(deepcopy(model), codes, validation, plan)
+    for _ in range(3):
+        trial.take_step()
+    started, timed = time.monotonic(), 0
+    while timed < 5 or (time.monotonic() - started < min(0.05 * budget, 2.0) and timed < 500):
+        trial.take_step()
+        timed += 1
+    step = (time.monotonic() - started) / timed
+    started = time.monotonic()
+    watch(trial.averaged, trial.validation)
+    each = step + (time.monotonic() - started) / plan.every
+    steps = max(1, int(0.9 * budget / each))
+    return replace(plan, steps=steps, every=max(1, min(plan.every, ceil(steps / 10))))
+
+
+@torch.no_grad()
+def diagnose(model: Trainable, x: Tensor, rows: Tensor, total: Tensor, step: int) -> str:
+    """One line on a loss that is not finite: which tensor, which rows, which variable, and what to try."""
+    broken = [name for name, p in model.named_parameters() if not p.isfinite().all()]
+    tensor = f"tensor {broken[0]!r} holds non-finite values" if broken else "all weights are finite"
+    bad = rows[(~total.isfinite()).nonzero().flatten().cpu()].tolist()
+    where = f"training rows {', '.join(map(str, bad[:5]))}{' ...' if len(bad) > 5 else ''}"
+    if isinstance(model, AutoregressiveModel):
+        each = model.predict(x).log_prob(x.flatten(1))
+        columns = (~each.isfinite()).any(0).nonzero().flatten().tolist()
+        where += f", variable {columns[0]}" if columns else ""
+    return (
+        f"the loss is not finite at step {step}: {tensor}; {where}. The last good weights are kept. "
+        "Try a smaller rate (--set train.rate=0.0005) or clip (--set train.clip=1)"
+    )
