@@ -5,7 +5,7 @@ Both are chosen by the kinds of the data, never by the architecture: a network s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 import torch
@@ -40,7 +40,7 @@ class Head(nn.Module):
         self.starts = list(accumulate((codes - 1 for codes in self.codes), initial=0))
         self.width = self.starts[-1]
         owner = [i for i, codes in enumerate(self.codes) for _ in range(codes - 1)]
-        self.register_buffer("owner", torch.tensor(owner), persistent=False)
+        self.register_buffer("owner", torch.tensor(owner, device="cpu"), persistent=False)
         for codes in sorted(set(self.codes)):
             members = torch.tensor([i for i, k in enumerate(self.codes) if k == codes])
             self.register_buffer(f"members_{codes}", members, persistent=False)
@@ -105,7 +105,7 @@ class Readout(nn.Module):
 
 
 class Inputs(nn.Module):
-    """From events, (batch, *shape), to flat numbers, (batch, width), each owned by one variable.
+    """From events, (batch, *shape), to flat numbers, (batch, width), each owned by one of the `variables` (default: all).
 
     A bit is one number; up to 64 codes are one-hot, more a learned embedding; ordered kinds add their rank.
     `owner` (width,) names the variable of each number.
@@ -113,17 +113,18 @@ class Inputs(nn.Module):
 
     owner: Tensor
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, variables: Sequence[int] | None = None) -> None:
         super().__init__()
-        self.size = schema.size
         layouts: dict[tuple[int, bool, int], list[int]] = {}
-        for i, kind in enumerate(schema.kinds):
+        for i in range(schema.size) if variables is None else variables:
+            kind = schema.kinds[i]
             layouts.setdefault((kind.codes, kind.ordered, kind.regular), []).append(i)
         self.group_of: dict[int, tuple[int, int]] = {}
         self.starts: list[int] = []
         self.widths: list[int] = []
         self.embeddings = nn.ParameterDict()
-        owners, start = [], 0
+        owners: list[int] = []
+        start = 0
         for g, members in enumerate(layouts.values()):
             table = features(schema.kinds[members[0]])
             embedded = EMBEDDING if table.shape[0] > ONE_HOT else 0
@@ -135,9 +136,9 @@ class Inputs(nn.Module):
             self.starts.append(start)
             self.widths.append(table.shape[1] + embedded)
             start += len(members) * self.widths[-1]
-            owners.append(torch.tensor(members).repeat_interleave(self.widths[-1]))
+            owners += [i for i in members for _ in range(self.widths[-1])]
         self.width = start
-        self.register_buffer("owner", torch.cat(owners), persistent=False)
+        self.register_buffer("owner", torch.tensor(owners, dtype=torch.long, device="cpu"), persistent=False)
 
     def initialise(self, generator: torch.Generator) -> None:
         with torch.no_grad():
@@ -159,7 +160,7 @@ class Inputs(nn.Module):
             yield start, members, self._group(g, flat[:, members], torch.arange(len(members), device=flat.device))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([numbers.flatten(1) for _, _, numbers in self.groups(x)], 1)
+        return torch.cat([x.new_zeros(len(x), 0), *(numbers.flatten(1) for _, _, numbers in self.groups(x))], 1)
 
     def one(self, code: Tensor, i: int) -> Tensor:
         """The numbers of variable `i`, (batch, its width), from its codes, (batch,)."""
@@ -173,13 +174,13 @@ class Inputs(nn.Module):
         return slice(start, start + self.widths[g])
 
     def contributions(self, x: Tensor, weight: Tensor) -> Tensor:
-        """What each variable adds to `forward(x) @ weight`: (variables, batch, outputs)."""
-        parts, order = [], []
+        """What each variable adds to `forward(x) @ weight`: (variables, batch, outputs), by variable."""
+        parts, order = [weight.new_zeros(0, len(x), weight.shape[1])], []
         for start, members, numbers in self.groups(x):
             own = weight[start : start + members.numel() * numbers.shape[-1]].unflatten(0, (len(members), -1))
             parts.append(torch.bmm(numbers.transpose(0, 1), own))
             order.append(members)
-        return torch.cat(parts)[torch.cat(order).argsort()] if len(parts) > 1 else parts[0]
+        return torch.cat(parts)[torch.cat(order).argsort()] if len(parts) > 2 else parts[-1]
 
 
 def features(kind: Kind) -> Tensor:

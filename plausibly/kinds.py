@@ -14,8 +14,9 @@ Values are numpy arrays: int64 for `Category`, `Level` and `Grid`, float64 for `
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,8 @@ REAL_MISSING, REAL_OTHER = np.nan, np.inf  # the same for real values
 class Kind(ABC):
     """What one variable can be. `codes` counts the open and the missing code too."""
 
-    open: bool = False
-    missing: bool = False
+    open: bool = field(default=False, kw_only=True)
+    missing: bool = field(default=False, kw_only=True)
 
     ordered = False
 
@@ -121,7 +122,8 @@ class Category(Kind):
 
     @cached_property
     def _rare_probabilities(self) -> np.ndarray:
-        return np.asarray(self.rare, dtype=np.float64) / sum(self.rare)
+        counts = np.asarray(self.rare, dtype=np.float64)
+        return np.asarray(counts / counts.sum())
 
     def _log_within(self, values: np.ndarray) -> np.ndarray:
         nats, shared = np.zeros(values.shape), values >= self.levels
@@ -179,6 +181,13 @@ class Grid(Kind):
     tails: tuple[float, float] = (1.0, 1.0)
 
     ordered = True
+
+    def __post_init__(self) -> None:
+        _check_edges(self.edges, self.tails)
+        outside = self.atoms and not self.edges[0] <= self.atoms[0] <= self.atoms[-1] < self.edges[-1]
+        if outside or list(self.atoms) != sorted(set(self.atoms)):
+            raise ValueError("atoms are sorted, different, and lie between the outermost edges")
+        super().__post_init__()
 
     @cached_property
     def _atoms(self) -> np.ndarray:
@@ -266,6 +275,10 @@ class Bins(Kind):
 
     ordered = True
 
+    def __post_init__(self) -> None:
+        _check_edges(self.edges, self.tails)
+        super().__post_init__()
+
     @property
     def regular(self) -> int:
         return len(self.edges) + 1
@@ -294,9 +307,20 @@ class Bins(Kind):
         widths = np.concatenate([[1.0], np.diff(self._edges), [1.0]])
         values = starts[codes] + widths[codes] * generator.random(codes.shape)
         low, high = codes == 0, codes == len(self._edges)
-        values[low] = self._edges[0] - self.tails[0] * generator.standard_exponential(int(low.sum()))
+        ends = np.append(self._edges, np.inf)[codes]  # rounding must not carry a value over the end of its interval
+        values = np.where(low, values, np.minimum(values, np.nextafter(ends, -np.inf)))
+        below = self._edges[0] - self.tails[0] * generator.standard_exponential(int(low.sum()))
+        values[low] = np.minimum(below, np.nextafter(self._edges[0], -np.inf))
         values[high] = self._edges[-1] + self.tails[1] * generator.standard_exponential(int(high.sum()))
         return values
+
+
+def _check_edges(edges: tuple[float, ...], tails: tuple[float, float]) -> None:
+    """ValueError unless the edges cut the line and both tails have a mean."""
+    if not edges or any(low >= high for low, high in pairwise(edges)) or not all(np.isfinite(edges)):
+        raise ValueError("edges are finite numbers, at least one, each above the one before")
+    if len(tails) != 2 or not all(0 < mean < np.inf for mean in tails):
+        raise ValueError("tails are two means above 0")
 
 
 KINDS: dict[str, type[Kind]] = {kind.__name__.lower(): kind for kind in (Category, Level, Grid, Bins)}

@@ -43,7 +43,7 @@ class Storage:
     inner: str = ""  # dtype of the categories
     ordered: bool = False
 
-    def restore(self, texts: np.ndarray) -> Any:
+    def restore(self, texts: Any) -> Any:
         """A Series of this dtype from texts, None where there is a hole; plain text where a text does not fit."""
         import pandas as pd
 
@@ -52,7 +52,7 @@ class Storage:
             return self._typed(index, distinct)
         except (ValueError, OverflowError, KeyError, ArithmeticError):
             if OTHER_TEXT in distinct:
-                return self.restore(np.where(texts == OTHER_TEXT, None, texts))
+                return self.restore(np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object))
             return pd.Series(list(texts), dtype=None if len(texts) else "object")
 
     def _typed(self, index: np.ndarray, distinct: np.ndarray) -> Any:
@@ -69,10 +69,6 @@ class Storage:
             return pd.Series(cells[index], dtype="object")
         extended = list(distinct) + ([None] if holes else [])
         return pd.Series(_array(self.dtype, extended, holes).take(index % max(len(extended), 1)))
-
-    @property
-    def holds_holes(self) -> bool:
-        return not self.dtype.startswith(("int", "uint", "bool")) or self.dtype.startswith("boolean")
 
 
 def _array(dtype: str, texts: list[str | None], holes: bool) -> Any:
@@ -108,7 +104,7 @@ def _whole(text: str) -> int:
 def _times(target: Any, texts: list[str | None]) -> Any:
     import pandas as pd
 
-    unit = np.datetime_data(target)[0] if isinstance(target, np.dtype) else target.unit
+    unit: Any = np.datetime_data(target)[0] if isinstance(target, np.dtype) else target.unit
     if target.kind == "m":
         ticks = [np.timedelta64("NaT") if t is None else np.timedelta64(_whole(t), unit) for t in texts]
         return pd.array(np.array(ticks, dtype=f"timedelta64[{unit}]"))
@@ -145,7 +141,7 @@ def storage_of(series: Any, name: str) -> Storage:
         return Storage(f"{family}:{dtype.storage}", "text", True)
     if isinstance(dtype, pd.ArrowDtype):
         return Storage(f"arrow:{dtype.pyarrow_dtype}", *_word(dtype.kind, str(dtype.pyarrow_dtype), name))
-    if dtype == object:
+    if dtype == np.dtype(object):
         return _object_storage(series, name)
     return Storage(str(dtype), *_word(getattr(dtype, "kind", "O"), str(dtype), name))
 
@@ -179,7 +175,7 @@ def texts_of(series: Any, name: str) -> tuple[np.ndarray, list[str]]:
     if isinstance(series.dtype, pd.CategoricalDtype):
         index, texts = np.asarray(series.cat.codes, dtype=np.int64), texts_of(pd.Series(series.cat.categories), name)[1]
         return index, texts
-    if series.dtype == object:
+    if series.dtype == np.dtype(object):
         _object_storage(series, name)  # refuses what has no one type
     index, distinct = pd.factorize(series)
     kind = getattr(series.dtype, "kind", "O")

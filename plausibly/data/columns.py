@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from math import log
 from typing import Any, ClassVar
 
 import numpy as np
 
-from plausibly.data import dates, numbers
+from plausibly.data import numbers
 from plausibly.data.cells import OTHER_TEXT, Storage, texts_of
 from plausibly.errors import UserError
-from plausibly.kinds import MISSING, OTHER, REAL_OTHER, Bins, Category, Grid, Kind, kind_from_json, kind_to_json
+from plausibly.kinds import MISSING, OTHER, REAL_OTHER, Bins, Category, Kind, kind_from_json, kind_to_json
 
 
 @dataclass
@@ -37,9 +36,14 @@ class Cells:
         """log p(cell | code) in nats; 0 where it is not observed."""
         nats = kind.log_within(self.values)
         if self.texts is not None:
-            rows = np.flatnonzero(np.not_equal(self.texts, None))
+            rows = np.flatnonzero(held(self.texts))
             nats[rows] = [log_text(text) for text in self.texts[rows]]
         return nats if observed is None else np.where(observed, nats, 0.0)
+
+
+def held(texts: np.ndarray) -> np.ndarray:
+    """Where there is a text."""
+    return np.array([text is not None for text in texts], dtype=bool)
 
 
 def log_text(text: str) -> float:
@@ -58,6 +62,7 @@ class Column(ABC):
     hole: str = ""
 
     word: ClassVar[str]
+    numeric: ClassVar[bool] = False
     classes: ClassVar[dict[str, type[Column]]] = {}
 
     def __post_init__(self) -> None:
@@ -65,7 +70,8 @@ class Column(ABC):
             raise ValueError(f"a column's name is a text, not {self.name!r}")
 
     def __init_subclass__(cls) -> None:
-        Column.classes[cls.word] = cls
+        if "word" in cls.__dict__:
+            Column.classes[cls.word] = cls
 
     @abstractmethod
     def details(self) -> dict[str, Any]:
@@ -84,7 +90,7 @@ class Column(ABC):
         return (np.where(np.isin(index, marked), -1, index) if marked else index), texts
 
     def _refuse_infinite(self, index: np.ndarray, texts: list[str]) -> None:
-        if self.storage.kind != "float" and not isinstance(self, GridColumn | BinsColumn):
+        if self.storage.kind != "float" and not self.numeric:
             return
         endless = [place for place, text in enumerate(texts) if numbers.INFINITE.fullmatch(text)]
         rows = np.flatnonzero(np.isin(index, endless))
@@ -99,11 +105,14 @@ class Column(ABC):
 
     @staticmethod
     def from_json(document: dict[str, Any]) -> Column:
-        fields = {key: tuple(v) if isinstance(v, list) else v for key, v in document.items() if key != "column"}
-        stored = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.pop("storage").items()}
+        fields = _with_tuples({key: value for key, value in document.items() if key not in ("column", "storage")})
         if "kind" in fields:
             fields["kind"] = kind_from_json(fields["kind"])
-        return Column.classes[document["column"]](storage=Storage(**stored), **fields)
+        return Column.classes[document["column"]](storage=Storage(**_with_tuples(document["storage"])), **fields)
+
+
+def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,7 @@ class AsideColumn(Column):
 
     def texts(self, series: Any) -> np.ndarray:
         index, texts = self.cells_of(series)
-        return np.array([*texts, None], dtype=object)[index]
+        return np.asarray(np.array([*texts, None], dtype=object)[index])
 
     def details(self) -> dict[str, Any]:
         return {"kind": self.role, "codes": None} | ({"value": self.text} if self.role == "constant" else {})
@@ -159,18 +168,22 @@ class ModelledColumn(Column):
     def spell(self, values: np.ndarray) -> list[str]:
         """Texts of foreseen values."""
 
-    def cells(self, series: Any) -> Cells:
-        """The cells of a column. UserError names the row of one that cannot be recorded."""
+    def cells(self, series: Any, asked: bool = False) -> Cells:
+        """The cells of a column; in a question (`asked`) any cell may be a hole.
+
+        UserError names the row of one that cannot be recorded.
+        """
         index, texts = self.cells_of(series)
         values, other = self._values(texts), self.other
         hole = np.nan if isinstance(self.kind, Bins) else MISSING
         extended = np.append(values, hole if self.kind.missing else other)
         cells = Cells(extended[index])
-        unforeseen = cells.values == other
+        unforeseen = (cells.values == other) & ((index >= 0) | (not asked))
         if unforeseen.any():
             self._refuse(texts, index, unforeseen)
             kept = np.array([*texts, self.hole_text], dtype=object)[index]
-            cells.texts = np.where(unforeseen, kept, None)
+            kept[~unforeseen] = None
+            cells.texts = kept
         return cells
 
     def _values(self, texts: list[str]) -> np.ndarray:
@@ -207,7 +220,7 @@ class ModelledColumn(Column):
         texts[foreseen] = self.spell(distinct[foreseen])
         found = texts[inverse]
         if cells.texts is not None:
-            found = np.where(np.not_equal(cells.texts, None), cells.texts, found)
+            found = np.where(held(cells.texts), cells.texts, found)
             found[found == self.hole_text] = None
         return found
 
@@ -215,162 +228,8 @@ class ModelledColumn(Column):
         """Cells drawn inside the codes."""
         values = self.kind.draw(codes, generator)
         other = values == self.other
-        return Cells(values, np.where(other, OTHER_TEXT, None) if other.any() else None)
-
-
-@dataclass(frozen=True)
-class BooleanColumn(ModelledColumn):
-    """Exactly two spellings, of false and of true; nothing else can be recorded."""
-
-    spellings: tuple[str, ...] = ("0", "1")
-    word = "boolean"
-
-    def parse(self, texts: list[str]) -> np.ndarray:
-        values = {text: value for value, text in enumerate(self.spellings)}
-        plain = {_plain(text): value for text, value in values.items()}
-        return np.array([values.get(t, plain.get(_plain(t), OTHER)) for t in texts], dtype=np.int64)
-
-    def spell(self, values: np.ndarray) -> list[str]:
-        return [self.spellings[value] for value in values]
-
-    def problem(self, text: str | None) -> str:
-        if text is None:
-            return super().problem(text)
-        word = "integer" if numbers.written(text) else "category"
-        low, high = self.spellings
-        return f"{text!r} is not {low} or {high}; `--kind {self.name}={word}` would take it"
-
-    def details(self) -> dict[str, Any]:
-        return {"levels": list(self.spellings)}
-
-
-def _plain(text: str) -> str:
-    """A whole number's text without the `.0` that a detour through floats adds, and truths in lower case."""
-    return text.removesuffix(".0").lower()
-
-
-@dataclass(frozen=True)
-class CategoryColumn(ModelledColumn):
-    """Unordered levels: the frequent ones first, each with a code of its own, then the rare ones."""
-
-    levels: tuple[str, ...] = ()
-    word = "category"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        kind = self.kind
-        if isinstance(kind, Category) and kind.levels + len(kind.rare) != len(self.levels):
-            raise ValueError(f"column {self.name!r}: {len(self.levels)} levels do not fit its kind")
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        return {text: place for place, text in enumerate(self.levels)}
-
-    def parse(self, texts: list[str]) -> np.ndarray:
-        places = self._places
-        found = [places.get(text, places.get(text.removesuffix(".0"), OTHER)) for text in texts]
-        return np.array(found, dtype=np.int64)
-
-    def spell(self, values: np.ndarray) -> list[str]:
-        return [self.levels[value] for value in values]
-
-    def details(self) -> dict[str, Any]:
-        assert isinstance(self.kind, Category)
-        shown = {"levels": list(self.levels[: self.kind.levels])}
-        return shown | ({"rare_levels": len(self.kind.rare)} if self.kind.rare else {})
-
-
-@dataclass(frozen=True)
-class GridColumn(ModelledColumn):
-    """Numbers in steps of 10^-decimals, printed in one style."""
-
-    decimals: int = 0
-    style: str = "shortest"
-    word = "grid"
-    takes = Grid
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.decimals <= 30 or not (self.style in ("shortest", "dotted") or self.style[6:].isdecimal()):
-            raise ValueError(f"column {self.name!r}: no such resolution or style")
-
-    def parse(self, texts: list[str]) -> np.ndarray:
-        steps = [numbers.in_steps(numbers.written(text), self.decimals) for text in texts]
-        return np.array([OTHER if step is None else step for step in steps], dtype=np.int64)
-
-    def spell(self, values: np.ndarray) -> list[str]:
-        return [numbers.spelled(value, self.decimals, self.style) for value in values.tolist()]
-
-    def canonical(self, texts: list[str]) -> list[str]:
-        return _canonical(self, texts)
-
-    def details(self) -> dict[str, Any]:
-        assert isinstance(self.kind, Grid)
-        ends = [min((*self.kind.atoms[:1], self.kind.edges[0])), max((*self.kind.atoms[-1:], self.kind.edges[-1] - 1))]
-        low, high = (numbers.spelled(end, self.decimals, "shortest") for end in ends)
-        step = numbers.spelled(1, self.decimals, "shortest")
-        word = "number" if self.decimals else "integer"
-        return {"kind": word, "resolution": step, "range": [low, high], "atoms": len(self.kind.atoms)}
-
-
-@dataclass(frozen=True)
-class BinsColumn(ModelledColumn):
-    """Real numbers, with a density."""
-
-    style: str = "dotted"
-    word = "bins"
-    takes = Bins
-
-    def parse(self, texts: list[str]) -> np.ndarray:
-        return np.array([float(t) if numbers.written(t) else REAL_OTHER for t in texts], dtype=np.float64)
-
-    def spell(self, values: np.ndarray) -> list[str]:
-        texts = [repr(value) for value in values.tolist()]
-        return texts if self.style == "dotted" else [text.removesuffix(".0") for text in texts]
-
-    def canonical(self, texts: list[str]) -> list[str]:
-        return _canonical(self, texts)
-
-    def details(self) -> dict[str, Any]:
-        assert isinstance(self.kind, Bins)
-        return {"kind": "number", "range": [self.kind.edges[0], self.kind.edges[-1]], "density": True}
-
-
-@dataclass(frozen=True)
-class DateColumn(ModelledColumn):
-    """Dates or times of one form, in whole steps (`step` ticks of the form's precision)."""
-
-    form: str = "iso - D -"
-    step: int = 1
-    unit: str = "day"
-    word = "date"
-    takes = Grid
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.step < 1 or dates.spelled([0], self.form) == []:
-            raise ValueError(f"column {self.name!r}: no such form of dates")
-
-    def parse(self, texts: list[str]) -> np.ndarray:
-        found = [None if t is None or t % self.step else t // self.step for t in dates.ticks(texts, self.form)]
-        fitting = [OTHER if v is None or abs(v) >= numbers.LIMIT else v for v in found]
-        return np.array(fitting, dtype=np.int64)
-
-    def spell(self, values: np.ndarray) -> list[str]:
-        return dates.spelled([value * self.step for value in values.tolist()], self.form)
-
-    def details(self) -> dict[str, Any]:
-        assert isinstance(self.kind, Grid)
-        ends = [self.kind.edges[0] * self.step, (self.kind.edges[-1] - 1) * self.step]
-        return {"resolution": self.unit, "range": dates.spelled(ends, self.form), "atoms": len(self.kind.atoms)}
-
-
-def _canonical(column: GridColumn | BinsColumn, texts: list[str]) -> list[str]:
-    values = column.parse(texts)
-    foreseen = np.flatnonzero(values != column.other)
-    found = np.array(texts, dtype=object)
-    found[foreseen] = column.spell(values[foreseen])
-    return list(found)
+        texts = np.array([None, OTHER_TEXT], dtype=object)[other.astype(np.int64)]
+        return Cells(values, texts if other.any() else None)
 
 
 def remembered(column: Column, **changes: Any) -> Column:

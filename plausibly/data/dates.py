@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 
-SECONDS = {"D": 86_400, "m": 60, "s": 1}
+UNITS = (
+    (86_400 * 10**9, "day"),
+    (3_600 * 10**9, "hour"),
+    (60 * 10**9, "minute"),
+    (10**9, "second"),
+    (10**6, "millisecond"),
+    (10**3, "microsecond"),
+    (1, "nanosecond"),
+)
+TICKS = {"D": 86_400 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 FRACTIONS = {3: "ms", 6: "us", 9: "ns"}
 ISO = re.compile(r"\d{4}-\d\d-\d\d(?:([T ])\d\d:\d\d(:\d\d(?:\.(\d{3}|\d{6}|\d{9}))?)?)?(Z?)", re.ASCII)
 CLOCK = re.compile(r"(-?)(\d\d+):(\d\d)(?::(\d\d))?", re.ASCII)
@@ -51,7 +61,7 @@ def ticks(texts: list[str], form: str) -> list[int | None]:
 def _iso(text: str, form: str) -> int | None:
     if form_of(text) != form:
         return None
-    precision = form.split()[2]
+    precision: Any = form.split()[2]
     try:
         return int(np.datetime64(text.removesuffix("Z"), precision).astype(np.int64))
     except ValueError:
@@ -85,10 +95,11 @@ def spelled(values: list[int], form: str) -> list[str]:
         return [_clock_text(value, form) for value in values]
     if family == "calendar":
         return [_calendar_text(value, form) for value in values]
-    _, mark, precision, suffix = form.split()
-    bounds = [int(np.datetime64(day, precision).astype(np.int64)) for day in ("0001-01-01", "9999-12-31")]
-    stamps = np.clip(np.array(values, dtype=np.int64), *bounds).astype(f"datetime64[{precision}]")
-    texts = np.datetime_as_string(stamps, unit=precision).tolist() if len(values) else []
+    _, mark, _, suffix = form.split()
+    precision: Any = precision_of(form)
+    first, last = (int(np.datetime64(day, precision).astype(np.int64)) for day in ("0001-01-01", "9999-12-31"))
+    stamps = np.clip(np.array(values, dtype=np.int64), first, last).astype(f"datetime64[{precision}]")
+    texts = np.datetime_as_string(stamps, unit=precision).tolist()
     return [text.replace("T", " " if mark == "_" else "T") + suffix.strip("-") for text in texts]
 
 
@@ -109,17 +120,11 @@ def _calendar_text(value: int, form: str) -> str:
 def precision_of(form: str) -> str:
     """Unit of a tick: D, m, s, ms, us or ns."""
     words = form.split()
-    return {"iso": lambda: words[2], "clock": lambda: words[1], "calendar": lambda: "D"}[words[0]]()
+    return {"iso": words[-2], "clock": words[1], "calendar": "D"}[words[0]]
 
 
 def step_of(values: np.ndarray, form: str) -> tuple[int, str]:
     """The largest of day, hour, minute, second, ... that divides all ticks: in ticks, and its name."""
-    per_second = {"ms": 10**3, "us": 10**6, "ns": 10**9}.get(precision_of(form))
-    if per_second is None:
-        tick = SECONDS[precision_of(form)]
-        steps = [(size // tick, word) for size, word in ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))]
-    else:
-        steps = [(s * per_second, w) for s, w in ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))]
-        steps += [(per_second // 10**k, w) for k, w in ((3, "millisecond"), (6, "microsecond"), (9, "nanosecond"))]
-    fitting = [(size, word) for size, word in steps if size >= 1 and not (values % size).any()]
-    return fitting[0]
+    tick = TICKS[precision_of(form)]
+    sizes = [(size // tick, word) for size, word in UNITS if size >= tick]
+    return next((size, word) for size, word in sizes if not (values % size).any())

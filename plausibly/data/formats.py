@@ -7,8 +7,9 @@ An event is a row as models see it: one code a variable. What the codes leave ou
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -117,7 +118,9 @@ class Format(ABC):
 class Truth(Protocol):
     """The distribution that a toy was drawn from."""
 
-    entropy: float | None
+    @property
+    def entropy(self) -> float | None:
+        """In nats; None where it is not known."""
 
     def log_prob(self, codes: Tensor) -> Tensor:
         """Exact log p of each event, (n,) float64 nats; codes are float, (n, *schema.shape)."""
@@ -164,3 +167,9 @@ def writer_for(path: Path, writers: dict[str, Callable[..., None]]) -> Callable[
     if suffix_of(path) not in writers:
         raise UserError(f"cannot write {path.name}: these rows go to .{', .'.join(writers)}")
     return writers[suffix_of(path)]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question to put behind a message, or nothing."""
+    close = get_close_matches(word.lower(), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -12,15 +12,8 @@ import numpy as np
 
 from plausibly.data import dates, numbers
 from plausibly.data.cells import Storage, texts_of
-from plausibly.data.columns import (
-    AsideColumn,
-    BinsColumn,
-    BooleanColumn,
-    CategoryColumn,
-    Column,
-    DateColumn,
-    GridColumn,
-)
+from plausibly.data.columns import AsideColumn, Column
+from plausibly.data.variables import BinsColumn, BooleanColumn, CategoryColumn, DateColumn, GridColumn
 from plausibly.errors import UserError
 from plausibly.kinds import OTHER, Category
 
@@ -91,7 +84,8 @@ def _overridden(sight: Sight, word: str) -> Column:
     column = makers[word](sight)
     if column is None:
         shown = ", ".join(repr(text) for text in sight.texts[:3])
-        raise UserError(f"column {sight.name!r} cannot be {word}: it holds {len(sight.texts):,} distinct values, such as {shown}")
+        count = f"{len(sight.texts):,} distinct values"
+        raise UserError(f"column {sight.name!r} cannot be {word}: it holds {count}, such as {shown}")
     return column
 
 

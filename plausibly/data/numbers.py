@@ -63,7 +63,7 @@ def style_of(texts: list[str]) -> str:
 
 
 def resolution(numbers: list[Written | None], counts: np.ndarray) -> int | None:
-    """Decimals of the grid that nearly all numbers lie on, the finest that 2^53 steps can span; None if there is none."""
+    """Decimals of the grid that nearly all numbers lie on, the finest that 2^53 steps can span, or None."""
     places = np.array([-1 if number is None else number[1] for number in numbers])
     held, weights = places[places >= 0], counts[places >= 0]
     if not len(held):
@@ -84,14 +84,14 @@ def learned_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
     rows, span = int(counts.sum()), int(values[-1] - values[0])
     far = span / 10 + 1
     if len(values) <= 32 or (len(values) <= MAX_ATOMS and rows >= 5 * len(values)):
-        edges = (int(values[0]), int(values[-1]) + 1)
-        return Grid(True, missing, tuple(values.tolist()), edges, (far, far))
+        ends = (int(values[0]), int(values[-1]) + 1)
+        return Grid(tuple(values.tolist()), ends, (far, far), open=True, missing=missing)
     heavy = counts >= max(5.0, 0.005 * rows)
     atoms, rest = values[heavy], np.repeat(values[~heavy], counts[~heavy])
     edges = _quantile_edges(rest, atoms)
     low, high = edges[0] - 1 - rest[rest < edges[0]], rest[rest >= edges[-1]] - edges[-1]
     tails = _tail(low, far), _tail(high, far)
-    return Grid(True, missing, tuple(atoms.tolist()), tuple(int(edge) for edge in edges), tails)
+    return Grid(tuple(atoms.tolist()), tuple(int(edge) for edge in edges), tails, open=True, missing=missing)
 
 
 def _quantile_edges(rest: np.ndarray, atoms: np.ndarray) -> np.ndarray:
@@ -115,4 +115,4 @@ def learned_bins(values: np.ndarray, missing: bool) -> Bins:
     span = float(values.max() - values.min()) or 1.0
     low, high = edges[0] - values[values < edges[0]], values[values >= edges[-1]] - edges[-1]
     tails = tuple(max(float(side.mean()), span * 1e-6) if len(side) >= 5 else span / 10 for side in (low, high))
-    return Bins(True, missing, tuple(edges.tolist()), (tails[0], tails[1]))
+    return Bins(tuple(edges.tolist()), (tails[0], tails[1]), open=True, missing=missing)

@@ -79,14 +79,15 @@ def _side(taken: list[int], wanted: float, left: int) -> int:
 
 def ranks_of(series: Any, name: str) -> np.ndarray:
     """Whole numbers in the order of a column's times: dates, numbers, else texts. UserError for a hole."""
-    from plausibly.data.cells import storage_of
+    from plausibly.data.cells import Storage, storage_of
     from plausibly.data.columns import ModelledColumn
     from plausibly.data.guessing import date, number, see
 
     if series.isna().any():
         row = int(np.flatnonzero(series.isna())[0])
         raise UserError(f"row {row + 1}, column {name!r}: a hole; a split by time needs the time of every row")
-    sight = see(series, name, storage_of(series, name))
+    storage = storage_of(series, name)
+    sight = see(series, name, Storage("str", "text") if storage.kind == "text" else storage)
     column = date(sight) or number(sight)
     if isinstance(column, ModelledColumn):
         cells = column.cells(series)

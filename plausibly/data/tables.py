@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import Tensor
 from plausibly.data import guessing, reading
 from plausibly.data.cells import Storage, storage_of, texts_of
 from plausibly.data.columns import AsideColumn, Cells, Column, ModelledColumn, remembered
-from plausibly.data.formats import Document, Events, Format, packed, suffix_of, writer_for
+from plausibly.data.formats import Document, Events, Format, did_you_mean, packed, suffix_of, writer_for
 from plausibly.data.reading import Dialect
 from plausibly.errors import UserError
 from plausibly.files import replacing
@@ -98,7 +97,9 @@ class TableFormat(Format):
         for place, column in enumerate(self.modelled):
             if column.name in frame:
                 observed[:, place] = column.cells_of(frame[column.name])[0] >= 0
-            cells[column.name] = _seen_cells(column, frame, observed[:, place])
+                cells[column.name] = column.cells(frame[column.name], asked=True)
+            else:
+                cells[column.name] = Cells(np.full(len(frame), column.other))
         return self._events(frame, cells, observed)
 
     def rows(self, events: Events) -> Any:
@@ -207,28 +208,9 @@ def check_options(frame: Any, kinds: dict[str, str], drop: Iterable[str]) -> Non
             raise UserError(f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.WORDS)}")
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A question to put behind a message, or nothing."""
-    close = get_close_matches(word.lower(), list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
 def _listed(names: list[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:8])
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
-
-
-def _seen_cells(column: ModelledColumn, frame: Any, seen: np.ndarray) -> Cells:
-    """The cells of a column where they are observed; elsewhere the value of what is not foreseen."""
-    empty = np.full(len(frame), column.other)
-    if not seen.any():
-        return Cells(empty)
-    known = column.cells(frame[column.name][seen])
-    empty[seen] = known.values
-    texts = None if known.texts is None else np.full(len(frame), None, dtype=object)
-    if texts is not None:
-        texts[seen] = known.texts
-    return Cells(empty, texts)
 
 
 def _seen_codes(column: ModelledColumn, cells: Cells, seen: np.ndarray) -> np.ndarray:
@@ -249,7 +231,8 @@ def _printed(column: Column | None, series: Any, name: str) -> np.ndarray:
     """A column's cells as texts for a file."""
     index, texts = texts_of(series, name)
     hole = "" if column is None else column.hole
-    return np.array([*(texts if column is None else column.canonical(texts)), hole], dtype=object)[index]
+    cells = np.array([*(texts if column is None else column.canonical(texts)), hole], dtype=object)
+    return np.asarray(cells[index])
 
 
 def _described(column: Column) -> Document:

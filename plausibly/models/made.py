@@ -45,7 +45,7 @@ class Degrees(Noisy):
 
 class MADE(AutoregressiveModel):
     family = "explicit"
-    formula = "(n + 1) H + 2 B H (H + 1) + (H + 1) n + n (n + 1)"
+    formula = "those of 2 n H + 2 B H^2 + n (n - 1) weights and n + (1 + 2 B) H + n biases that the masks let through"
 
     def __init__(self, schema: Schema, hidden: int = 256, blocks: int = 1, dropout: float = 0.2, masks: int = 1) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class MADE(AutoregressiveModel):
                 raise ValueError(f"made: {name} = {value} is out of range, at most {most:,}")
         self.schema, self.hidden, self.blocks, self.dropout, self.masks = schema, hidden, blocks, dropout, masks
         self.order = tuple(range(schema.size))
-        self.inputs, self.head = Inputs(schema), Head(schema)
+        self.inputs, self.head = Inputs(schema, self.order[:-1]), Head(schema)  # nothing sees the last variable
         self.degrees = Degrees(masks, hidden, schema.size)
         self.network = MaskedNetwork(self.inputs.width, self.head.width, hidden, blocks, dropout)
 
@@ -66,6 +66,10 @@ class MADE(AutoregressiveModel):
     @classmethod
     def tiny(cls, schema: Schema) -> Self:
         return cls(schema, hidden=16, masks=2)
+
+    @property
+    def free_parameters(self) -> int:
+        return self.network.count(self.inputs.owner, self.degrees.table, self.head.owner)
 
     def objective(self) -> Objective:
         return Likelihood()

@@ -27,7 +27,7 @@ LARGEST = 100_000_000  # parameters
 
 class NADE(AutoregressiveModel):
     family = "explicit"
-    formula = "n H + H + n (H + 1)"
+    formula = "(n - 1) H + H + n (H + 1), H = 256"
 
     def __init__(self, schema: Schema, hidden: int = 256, activation: str = "relu", dropout: float = 0.0) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class NADE(AutoregressiveModel):
             raise ValueError(f"nade: no activation {activation!r}; there are {' and '.join(ACTIVATIONS)}")
         self.schema, self.hidden, self.activation, self.dropout = schema, hidden, activation, dropout
         self.order = tuple(range(schema.size))
-        self.inputs, self.head = Inputs(schema), Head(schema)
+        self.inputs, self.head = Inputs(schema, self.order[:-1]), Head(schema)  # nothing sees the last variable
         self.weight = nn.Parameter(torch.zeros(self.inputs.width, hidden))
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.thinned = Dropout(dropout)
@@ -75,5 +75,7 @@ class NADE(AutoregressiveModel):
         activation = self.bias.expand(n, -1)
         for i in self.order:
             x[:, i] = yield i, self.head.one(self.readout.one(self._features(activation), i), i)
+            if i == self.order[-1]:
+                break
             activation = activation + self.inputs.one(x[:, i], i) @ self.weight[self.inputs.slice(i)]
         return x.reshape(n, *self.schema.shape)

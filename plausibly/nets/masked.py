@@ -13,20 +13,35 @@ from plausibly.nets.noise import Dropout
 class MaskedLinear(nn.Module):
     """A linear layer whose output j sees input i where `strict`: degree_i < degree_j, else degree_i <= degree_j."""
 
-    def __init__(self, inputs: int, outputs: int, strict: bool = False, gain: float = 1.0) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, strict: bool = False, gain: float = 1.0, bias: bool = True
+    ) -> None:
         super().__init__()
         self.strict, self.gain = strict, gain
         self.weight = nn.Parameter(torch.zeros(outputs, inputs))
-        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
 
     def initialise(self, generator: torch.Generator) -> None:
         with torch.no_grad():
             self.weight.copy_(self.gain * uniform(tuple(self.weight.shape), self.weight.shape[1] // 2, generator))
-            self.bias.zero_()
+            if self.bias is not None:
+                self.bias.zero_()
+
+    def mask(self, before: Tensor, after: Tensor) -> Tensor:
+        """Which weights count, (outputs, inputs), from the degrees on both sides."""
+        return before[None] < after[:, None] if self.strict else before[None] <= after[:, None]
+
+    def count(self, befores: Tensor, afters: Tensor) -> int:
+        """Number of weights that some of the masks, (masks, degrees) on both sides, let through, and of biases."""
+        biases = 0 if self.bias is None else len(self.bias)
+        if len(befores) == 1:  # needs no mask written out
+            below = torch.searchsorted(befores[0].sort().values, afters[0].contiguous(), right=not self.strict)
+            return int(below.sum()) + biases
+        masks = [self.mask(before, after) for before, after in zip(befores, afters, strict=True)]
+        return int(torch.stack(masks).any(0).sum()) + biases
 
     def forward(self, x: Tensor, before: Tensor, after: Tensor) -> Tensor:
-        mask = before[None] < after[:, None] if self.strict else before[None] <= after[:, None]
-        return F.linear(x, self.weight * mask, self.bias)
+        return F.linear(x, self.weight * self.mask(before, after), self.bias)
 
 
 class MaskedBlock(nn.Module):
@@ -55,7 +70,14 @@ class MaskedNetwork(nn.Module):
         self.blocks = nn.ModuleList(MaskedBlock(hidden, dropout) for _ in range(blocks))
         self.dropout = Dropout(dropout)
         self.leave = MaskedLinear(hidden, outputs, gain=0.1)
-        self.past = MaskedLinear(inputs, outputs, strict=True, gain=0.1)
+        self.past = MaskedLinear(inputs, outputs, strict=True, gain=0.1, bias=False)
+
+    def count(self, inputs: Tensor, degrees: Tensor, outputs: Tensor) -> int:
+        """Number of parameters that are not masked away for good; degrees are (masks, hidden)."""
+        ins, outs = inputs.expand(len(degrees), -1), outputs.expand(len(degrees), -1)
+        between = self.enter.count(ins, degrees) + self.leave.count(degrees, outs) + self.past.count(ins, outs)
+        blocks = [layer for block in self.blocks for layer in (block.first, block.second)]
+        return between + sum(layer.count(degrees, degrees) for layer in blocks)
 
     def forward(self, x: Tensor, inputs: Tensor, degrees: Tensor, outputs: Tensor) -> Tensor:
         hidden = self.enter(x, inputs, degrees)

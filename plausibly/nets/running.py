@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Earlier(torch.autograd.Function):
-    """For each variable the bias and what all earlier ones add: (variables, batch, units), (units,) to the former's shape.
+    """The bias and what all earlier variables add, for each of n: (n - 1, batch, units), (units,) to (n, batch, units).
 
     out_0 = bias, out_{i+1} = out_i + added_i; backwards the same recurrence runs from the last variable to the first.
     One slice at a time it is some ten times faster on a CPU than `cumsum`.
@@ -17,16 +17,15 @@ class Earlier(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, added: Tensor, bias: Tensor) -> Tensor:
-        total = torch.empty_like(added)
+        total = added.new_empty(len(added) + 1, *added.shape[1:])
         total[0] = bias
-        for i in range(len(added) - 1):
+        for i in range(len(added)):
             torch.add(total[i], added[i], out=total[i + 1])
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        total = torch.empty_like(grad)
-        total[-1] = 0
+        total = grad.clone()  # for each variable, what its own and all later activations ask for
         for i in range(len(grad) - 1, 0, -1):
-            torch.add(total[i], grad[i], out=total[i - 1])
-        return total, (total[0] + grad[0]).sum(0)
+            total[i - 1] += total[i]
+        return total[1:], total[0].sum(0)

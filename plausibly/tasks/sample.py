@@ -13,7 +13,7 @@ from plausibly.training import generator_for
 
 sample: Task[Any] = Task("sample", "it has no distribution")
 
-SHARD = 1000
+SHARD = 250
 
 
 @sample.rule(Model, "yes")

@@ -1,0 +1,267 @@
+"""From a name, a path, a frame or an array to a dataset: what is it, how is it split, what is worth knowing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plausibly.data import array_files, arrays, images, reading, splits, tables, toys
+from plausibly.data.formats import Dataset, Events, Format, Truth, did_you_mean, suffix_of
+from plausibly.errors import UserError
+
+ARRAY_SUFFIXES = ("npz", "npy", "idx", "ubyte")
+WORKS = "a .csv, .tsv, .parquet, .arrow, .npy, .npz or idx file (.gz too), a folder of images, or one of "
+
+
+def load(
+    source: Any,
+    *,
+    seed: int = 0,
+    kinds: dict[str, str] | None = None,
+    drop: Iterable[str] = (),
+    split: str | None = None,
+    valid: Any = None,
+    test: Any = None,
+    size: int | tuple[int, int] | None = None,
+) -> Dataset:
+    """Data as a dataset of events with training, validation and test rows.
+
+    source: a path (`file.npz:NAME` for one of its arrays), a built-in's name, a DataFrame, an array or a tensor.
+    kinds: {column: word} overrides. split: `time=COLUMN` or `group=COLUMN`. valid, test: further sources of
+    the same sort. size: of the images of a folder, one side or (height, width). UserError says what would work.
+    """
+    source = str(source) if isinstance(source, Path) else source
+    given = {name: part for name, part in (("valid", valid), ("test", test)) if part is not None}
+    kinds, drop = dict(kinds or {}), tuple(drop)
+    if isinstance(source, str) and source in toys.BUILT_IN:
+        _refuse_options(source, {"kinds": kinds, "drop": drop, "split": split, "size": size, **given})
+        return _built_in(source)
+    if is_table(source):
+        _refuse_options(source, {"size": size})
+        return _table(source, given, seed, kinds, drop, split)
+    if split:
+        raise UserError(f"`--split {split}` needs a table with named columns")
+    return _array(source, given, seed, kinds, drop, size)
+
+
+def load_rows(source: Any, format: Format) -> Any:
+    """Rows of a source, as `format` takes them: for commands that come after training."""
+    if not isinstance(source, str | Path):
+        return source
+    name, _, part = str(source).partition(":")
+    if name in toys.BUILT_IN:
+        return _built_in_rows(name, part)
+    _existing(str(source))
+    return format.read(str(source))
+
+
+def is_table(source: Any) -> bool:
+    """Whether a source holds named columns. UserError where there is no such source."""
+    if isinstance(source, str):
+        name, mark, _ = source.partition(":")
+        return not (mark and name in toys.BUILT_IN) and suffix_of(_existing(source)) in reading.TABLE_SUFFIXES
+    return hasattr(source, "columns") and hasattr(source, "dtypes")
+
+
+def _existing(source: str) -> Path:
+    """The path of a source that can be read. UserError lists what would work."""
+    path = Path(source.rpartition(":")[0] if array_files.is_part(source) else source)
+    known = ", ".join(toys.BUILT_IN)
+    if not path.exists():
+        hint = did_you_mean(source, toys.BUILT_IN)
+        raise UserError(f"there is no {source!r}{hint}; DATA is {WORKS}{known}")
+    named = (*reading.TABLE_SUFFIXES, *ARRAY_SUFFIXES)
+    if path.is_file() and suffix_of(path) not in named and "ubyte" not in path.name:
+        raise UserError(f"{path.name} is of no form that can be read; DATA is {WORKS}{known}")
+    return path
+
+
+def _refuse_options(source: Any, options: dict[str, Any]) -> None:
+    for name, value in options.items():
+        if value is not None and value != {} and value != ():
+            shown = repr(source) if isinstance(source, str) else "a table"
+            raise UserError(f"{shown} takes no {name}: it is as it is")
+
+
+def _built_in(name: str) -> Dataset:
+    toy = toys.BUILT_IN[name]()
+    format = arrays.ArrayFormat(toy.schema, toy.layout, toy.train.dtype.str)
+    parts = {"train": toy.train, "valid": toy.valid, "test": toy.test}
+    digest = hashlib.sha256(b"".join(part.tobytes() for part in parts.values())).hexdigest()
+    events = {key: format.events(part) for key, part in parts.items()}
+    return _dataset(name, name, digest, format, events, [], toy.truth)
+
+
+def _built_in_rows(name: str, part: str) -> np.ndarray:
+    toy = toys.BUILT_IN[name]()
+    parts = {"train": toy.train, "valid": toy.valid, "test": toy.test}
+    if part not in parts:
+        raise UserError(f"{name} has several splits; name one: {name}:train, {name}:valid or {name}:test")
+    return parts[part]
+
+
+def _table(
+    source: Any, given: dict[str, Any], seed: int, kinds: dict[str, str], drop: tuple[str, ...], split: str | None
+) -> Dataset:
+    frame, dialect = _frame(source)
+    tables.check_options(frame, kinds, drop)
+    if given and split:
+        raise UserError("give either `--split` or files for validation and test, not both")
+    index = _table_split(frame, split, seed) if not given else None
+    train = frame if index is None else frame.iloc[index.train]
+    stay = splits.cut(len(frame), seed) if given and len(given) < 2 else None
+    train = train if stay is None else frame.iloc[stay[0]]
+    format = tables.learned(train, dialect, kinds, drop)
+    held = {name: format.events(_frame(part)[0]) for name, part in given.items()}
+    events = _divided(format.events(frame), index, stay, held)
+    digest = _digest(source, frame, given)
+    return _dataset(_name(source), _source(source), digest, format, events, _table_notes(format))
+
+
+def _frame(source: Any) -> tuple[Any, reading.Dialect | None]:
+    if not isinstance(source, str | Path):
+        if not is_table(source):
+            raise UserError(f"a table cannot be split with {type(source).__name__}; give a table with the same columns")
+        return source.reset_index(drop=True), None
+    return reading.read_table(_existing(str(source)))
+
+
+def _table_split(frame: Any, split: str | None, seed: int) -> splits.Split:
+    if split is None:
+        return splits.at_random(len(frame), seed)
+    word, _, name = split.partition("=")
+    names = [str(label) for label in frame.columns]
+    if word not in ("time", "group"):
+        raise UserError(f"a split is `time=COLUMN` or `group=COLUMN`, not {split!r}")
+    if name not in names:
+        raise UserError(f"there is no column {name!r} to split by{did_you_mean(name, names)}")
+    series = frame[frame.columns[names.index(name)]]
+    if word == "time":
+        return splits.by_time(splits.ranks_of(series, name))
+    return splits.by_group(series.astype(str).to_numpy(dtype=object), seed)
+
+
+def _divided(
+    all_events: Events, index: splits.Split | None, stay: tuple[np.ndarray, np.ndarray] | None, held: dict[str, Events]
+) -> dict[str, Events]:
+    """Training, validation and test events: cut as `index` says, or with parts that came on their own."""
+    if index is not None:
+        return {"train": all_events[index.train], "valid": all_events[index.valid], "test": all_events[index.test]}
+    if stay is None:
+        return {"train": all_events, **held}
+    missing = "valid" if "test" in held else "test"
+    return {"train": all_events[stay[0]], missing: all_events[stay[1]], **held}
+
+
+def _array(
+    source: Any, given: dict[str, Any], seed: int, kinds: dict[str, str], drop: tuple[str, ...], size: Any
+) -> Dataset:
+    parts, notes = _parts(source, size)
+    for name, part in given.items():
+        if name in parts:
+            raise UserError(f"the source has its own {name} rows; name its training rows alone: {source}:train")
+        parts[name] = _rows_of(part)
+    rows = parts.pop("all") if "all" in parts else parts.pop("train")
+    if not len(rows):
+        raise UserError(f"{_source(source)} has no rows")
+    index = None if parts else splits.at_random(len(rows), seed)
+    stay = splits.cut(len(rows), seed) if len(parts) == 1 else None
+    train = rows[index.train] if index else rows[stay[0]] if stay else rows
+    _refuse_nothing(train)
+    format = arrays.learned(train, kinds, drop)
+    events = _divided(format.events(rows), index, stay, {name: format.events(part) for name, part in parts.items()})
+    return _dataset(_name(source), _source(source), _digest(source, rows, given), format, events, notes)
+
+
+def _refuse_nothing(rows: np.ndarray) -> None:
+    if rows.size == 0 or (rows.dtype.kind != "f" and rows.min() == rows.max()):
+        raise UserError("nothing to model: every entry is the same")
+
+
+def _parts(source: Any, size: Any) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Arrays by split, `all` where the source has none; and notes."""
+    if not isinstance(source, str):
+        _refuse_options("an array", {"size": size})
+        return {"all": array_files.as_array(source)}, []
+    if source.partition(":")[0] in toys.BUILT_IN:
+        return {"all": _built_in_rows(*source.split(":", 1))}, []
+    if Path(source).is_dir():
+        rows, notes = images.read_folder(Path(source), (size, size) if isinstance(size, int) else size)
+        return {"all": rows}, notes
+    _refuse_options(source, {"size": size})
+    if array_files.is_part(source):
+        return {"all": array_files.read_one(source)}, []
+    return array_files.read_splits(Path(source)), []
+
+
+def _rows_of(part: Any) -> np.ndarray:
+    if not isinstance(part, str | Path):
+        return array_files.as_array(part)
+    _existing(str(part))
+    return array_files.read_one(str(part))
+
+
+def _name(source: Any) -> str:
+    return Path(source).name.partition(".")[0] if isinstance(source, str) else type(source).__name__.lower()
+
+
+def _source(source: Any) -> str:
+    return source if isinstance(source, str) else f"<{type(source).__name__} in memory>"
+
+
+def _digest(source: Any, rows: Any, given: dict[str, Any]) -> str:
+    """SHA-256 of the source's contents, and of the files that came with it."""
+    parts = [_one_digest(source, rows), *(_one_digest(part, part) for part in given.values())]
+    return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def _one_digest(source: Any, rows: Any) -> str:
+    if isinstance(source, str | Path) and str(source).partition(":")[0] not in toys.BUILT_IN:
+        return reading.fingerprint(_existing(str(source)))
+    if hasattr(rows, "columns"):
+        return reading.frame_fingerprint(rows)
+    array = array_files.as_array(rows)
+    return hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes()).hexdigest()
+
+
+def _table_notes(format: tables.TableFormat) -> list[str]:
+    notes = [f"column {column.name!r} is set aside: {column.role} ({column.why})" for column in format.aside]
+    holes = [column for column in format.modelled if column.holes]
+    if holes:
+        notes.append(f"{len(holes)} columns have holes, {holes[0].name!r} {holes[0].holes} in training")
+    return notes + [f"column {name!r} is dropped" for name in format.dropped]
+
+
+def _dataset(
+    name: str,
+    source: str,
+    digest: str,
+    format: Format,
+    events: dict[str, Events],
+    notes: list[str],
+    truth: Truth | None = None,
+) -> Dataset:
+    notes = notes + _repeats(events)
+    return Dataset(name, source, digest, format, events["train"], events["valid"], events["test"], notes, truth)
+
+
+def _repeats(events: dict[str, Events]) -> list[str]:
+    """How many held-out rows also occur in training."""
+    train = _comparable(events["train"])
+    notes = []
+    for name in ("valid", "test"):
+        if count := splits.repeated(train, _comparable(events[name])):
+            notes.append(f"{count} of {len(events[name])} {name} rows also occur in train")
+    return notes
+
+
+def _comparable(events: Events) -> np.ndarray:
+    """Rows as plain numbers, (n, width): equal where the modelled values are."""
+    if isinstance(events.values, tables.TableValues):
+        return np.stack([cells.values.view(np.int64) for cells in events.values.cells.values()], axis=1)
+    values = events.codes.numpy() if events.values is None else events.values
+    return np.ascontiguousarray(values.reshape(len(events), -1))

@@ -1,0 +1,170 @@
+"""The types of a modelled column: how each reads texts as values of its kind, and prints them again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from plausibly.data import dates, numbers
+from plausibly.data.columns import ModelledColumn
+from plausibly.kinds import OTHER, REAL_OTHER, Bins, Category, Grid
+
+
+@dataclass(frozen=True)
+class BooleanColumn(ModelledColumn):
+    """Exactly two spellings, of false and of true; nothing else can be recorded."""
+
+    spellings: tuple[str, ...] = ("0", "1")
+    word = "boolean"
+
+    def parse(self, texts: list[str]) -> np.ndarray:
+        values = {text: value for value, text in enumerate(self.spellings)}
+        plain = {_plain(text): value for text, value in values.items()}
+        return np.array([values.get(t, plain.get(_plain(t), OTHER)) for t in texts], dtype=np.int64)
+
+    def spell(self, values: np.ndarray) -> list[str]:
+        return [self.spellings[value] for value in values]
+
+    def problem(self, text: str | None) -> str:
+        if text is None:
+            return super().problem(text)
+        word = "integer" if numbers.written(text) else "category"
+        low, high = self.spellings
+        return f"{text!r} is not {low} or {high}; `--kind {self.name}={word}` would take it"
+
+    def details(self) -> dict[str, Any]:
+        return {"levels": list(self.spellings)}
+
+
+def _plain(text: str) -> str:
+    """A whole number's text without the `.0` that a detour through floats adds, and truths in lower case."""
+    return text.removesuffix(".0").lower()
+
+
+@dataclass(frozen=True)
+class CategoryColumn(ModelledColumn):
+    """Unordered levels: the frequent ones first, each with a code of its own, then the rare ones."""
+
+    levels: tuple[str, ...] = ()
+    word = "category"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        kind = self.kind
+        if isinstance(kind, Category) and kind.levels + len(kind.rare) != len(self.levels):
+            raise ValueError(f"column {self.name!r}: {len(self.levels)} levels do not fit its kind")
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {text: place for place, text in enumerate(self.levels)}
+
+    def parse(self, texts: list[str]) -> np.ndarray:
+        places = self._places
+        found = [places.get(text, places.get(text.removesuffix(".0"), OTHER)) for text in texts]
+        return np.array(found, dtype=np.int64)
+
+    def spell(self, values: np.ndarray) -> list[str]:
+        return [self.levels[value] for value in values]
+
+    def details(self) -> dict[str, Any]:
+        assert isinstance(self.kind, Category)
+        shown = {"levels": list(self.levels[: self.kind.levels])}
+        return shown | ({"rare_levels": len(self.kind.rare)} if self.kind.rare else {})
+
+
+@dataclass(frozen=True)
+class GridColumn(ModelledColumn):
+    """Numbers in steps of 10^-decimals, printed in one style."""
+
+    decimals: int = 0
+    style: str = "shortest"
+    word = "grid"
+    numeric = True
+    takes = Grid
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.decimals <= 30 or not (self.style in ("shortest", "dotted") or self.style[6:].isdecimal()):
+            raise ValueError(f"column {self.name!r}: no such resolution or style")
+
+    def parse(self, texts: list[str]) -> np.ndarray:
+        steps = [numbers.in_steps(numbers.written(text), self.decimals) for text in texts]
+        return np.array([OTHER if step is None else step for step in steps], dtype=np.int64)
+
+    def spell(self, values: np.ndarray) -> list[str]:
+        return [numbers.spelled(value, self.decimals, self.style) for value in values.tolist()]
+
+    def canonical(self, texts: list[str]) -> list[str]:
+        return _canonical(self, texts)
+
+    def details(self) -> dict[str, Any]:
+        assert isinstance(self.kind, Grid)
+        ends = [min((*self.kind.atoms[:1], self.kind.edges[0])), max((*self.kind.atoms[-1:], self.kind.edges[-1] - 1))]
+        low, high = (numbers.spelled(end, self.decimals, "shortest") for end in ends)
+        step = numbers.spelled(1, self.decimals, "shortest")
+        word = "number" if self.decimals else "integer"
+        return {"kind": word, "resolution": step, "range": [low, high], "atoms": len(self.kind.atoms)}
+
+
+@dataclass(frozen=True)
+class BinsColumn(ModelledColumn):
+    """Real numbers, with a density."""
+
+    style: str = "dotted"
+    word = "bins"
+    numeric = True
+    takes = Bins
+
+    def parse(self, texts: list[str]) -> np.ndarray:
+        return np.array([float(t) if numbers.written(t) else REAL_OTHER for t in texts], dtype=np.float64)
+
+    def spell(self, values: np.ndarray) -> list[str]:
+        texts = [repr(value) for value in values.tolist()]
+        return texts if self.style == "dotted" else [text.removesuffix(".0") for text in texts]
+
+    def canonical(self, texts: list[str]) -> list[str]:
+        return _canonical(self, texts)
+
+    def details(self) -> dict[str, Any]:
+        assert isinstance(self.kind, Bins)
+        return {"kind": "number", "range": [self.kind.edges[0], self.kind.edges[-1]], "density": True}
+
+
+@dataclass(frozen=True)
+class DateColumn(ModelledColumn):
+    """Dates or times of one form, in whole steps (`step` ticks of the form's precision)."""
+
+    form: str = "iso - D -"
+    step: int = 1
+    unit: str = "day"
+    word = "date"
+    takes = Grid
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.step < 1 or dates.spelled([0], self.form) == []:
+            raise ValueError(f"column {self.name!r}: no such form of dates")
+
+    def parse(self, texts: list[str]) -> np.ndarray:
+        found = [None if t is None or t % self.step else t // self.step for t in dates.ticks(texts, self.form)]
+        fitting = [OTHER if v is None or abs(v) >= numbers.LIMIT else v for v in found]
+        return np.array(fitting, dtype=np.int64)
+
+    def spell(self, values: np.ndarray) -> list[str]:
+        return dates.spelled([value * self.step for value in values.tolist()], self.form)
+
+    def details(self) -> dict[str, Any]:
+        assert isinstance(self.kind, Grid)
+        ends = [self.kind.edges[0] * self.step, (self.kind.edges[-1] - 1) * self.step]
+        return {"resolution": self.unit, "range": dates.spelled(ends, self.form), "atoms": len(self.kind.atoms)}
+
+
+def _canonical(column: ModelledColumn, texts: list[str]) -> list[str]:
+    values = column.parse(texts)
+    foreseen = np.flatnonzero(values != column.other)
+    found = np.array(texts, dtype=object)
+    found[foreseen] = column.spell(values[foreseen])
+    return list(found)

@@ -1,0 +1,43 @@
+"""Every model keeps every promise, on every kind of data that it accepts."""
+
+import pytest
+
+from plausibly.contract import checks, shaken
+from plausibly.kinds import Bins, Category, Grid, Level
+from plausibly.models import MODELS
+from plausibly.schema import Schema, binary
+
+SCHEMAS = {
+    "one": Schema((1,), (Category(levels=3),)),
+    "bits": binary(6),
+    "categories": Schema((3,), (Category(levels=2), Category(levels=3, rare=(1, 2), open=True), Category(levels=4))),
+    "grids": Schema((2,), (Grid(atoms=(0, 5, 6), edges=(-3, 5, 10), tails=(4.0, 7.0), missing=True), Grid(edges=(0, 9)))),
+    "reals": Schema((2,), (Bins(edges=(-1.0, 0.5, 2.0), tails=(0.3, 2.0), missing=True), Bins(edges=(0.0,)))),
+    "table": Schema(
+        (4,),
+        (
+            Category(levels=3, open=True, missing=True),
+            Category(levels=2),
+            Grid(atoms=(0,), edges=(0, 1), open=True),
+            Bins(missing=True),
+        ),
+    ),
+    "many levels": Schema((2,), (Category(levels=80), Level(levels=70, width=2))),
+    "image": Schema((1, 2, 3), (Level(levels=3),) * 6),
+    "large": binary(40),
+    "large table": Schema((12,), (Category(levels=3, missing=True), Level(levels=9), Grid(edges=(0, 4, 8))) * 4),
+}
+
+CASES = [
+    pytest.param(model, schema, id=f"{name}-{data}")
+    for name, model in MODELS.items()
+    for data, schema in SCHEMAS.items()
+    if model.accepts(schema) is None
+]
+
+
+@pytest.mark.parametrize(("model", "schema"), CASES)
+def test_contract(model, schema):
+    instance = shaken(model.tiny(schema)).eval()
+    broken = [result for check in checks(instance) if not (result := check(instance)).holds]
+    assert not broken, broken
