@@ -1,3 +1,34 @@
-"""Plausibly learns what data looks like, and tells how plausible anything is."""
+"""Plausibly learns what data looks like, and tells how plausible anything is.
+
+    run = plausibly.fit("people.csv")          board = plausibly.compare("people.csv")
+    run.sample(5); run.score("more.csv")       board.frame()
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from plausibly.data.loading import load
+    from plausibly.fitting import compare, fit, resume
+    from plausibly.runs import Run
+
+__all__ = ["Run", "compare", "fit", "load", "open", "resume"]
+
+_PLACES = {
+    "fit": "fitting",
+    "compare": "fitting",
+    "resume": "fitting",
+    "load": "data.loading",
+    "Run": "runs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # on first use, so that `plausibly --help` does not wait for torch
+    if name == "open":
+        return import_module("plausibly.runs").Run.open
+    if name in _PLACES:
+        return getattr(import_module(f"plausibly.{_PLACES[name]}"), name)
+    raise AttributeError(f"module 'plausibly' has no attribute {name!r}")

@@ -118,7 +118,7 @@ class Category(Kind):
         outside = (values < 0) | (values >= self.levels + len(self.rare))
         if outside.any():
             raise ValueError(f"{values[outside][0]} is not one of the levels 0 to {self.levels - 1}")
-        return np.minimum(values, self.levels)
+        return np.asarray(np.minimum(values, self.levels))
 
     @cached_property
     def _rare_probabilities(self) -> np.ndarray:
@@ -237,7 +237,7 @@ class Grid(Kind):
         is_atom, _, place = self._locate(values)
         interval = np.searchsorted(self._gaps, place, side="right")
         widths = np.concatenate([[1], np.maximum(np.diff(self._gaps), 1), [1]])
-        nats = -np.log(widths[interval].astype(np.float64))
+        nats: np.ndarray = -np.log(widths[interval].astype(np.float64))
         for end, distance in ((0, self._gaps[0] - 1 - place), (len(self._gaps), place - self._gaps[-1])):
             mean = self.tails[end > 0]
             outer = interval == end
@@ -257,7 +257,7 @@ class Grid(Kind):
             outer = interval == end
             steps = np.minimum(generator.geometric(1 / (1 + mean), size=int(outer.sum())) - 1, 2**53)
             place[outer] = self._gaps[-1] + steps if end else self._gaps[0] - 1 - steps
-        values = place + np.searchsorted(self._atoms - np.arange(len(self._atoms)), place, side="right")
+        values: np.ndarray = place + np.searchsorted(self._atoms - np.arange(len(self._atoms)), place, side="right")
         values[interval < 0] = self._atoms[np.argsort(atoms)[np.searchsorted(np.sort(atoms), codes[interval < 0])]]
         return values
 
@@ -296,7 +296,7 @@ class Bins(Kind):
     def _log_within(self, values: np.ndarray) -> np.ndarray:
         interval = self._code(values)
         widths = np.concatenate([[1.0], np.diff(self._edges), [1.0]])
-        nats = -np.log(widths[interval])
+        nats: np.ndarray = -np.log(widths[interval])
         low, high = interval == 0, interval == len(self._edges)
         nats[low] = -(self._edges[0] - values[low]) / self.tails[0] - np.log(self.tails[0])
         nats[high] = -(values[high] - self._edges[-1]) / self.tails[1] - np.log(self.tails[1])
@@ -305,7 +305,7 @@ class Bins(Kind):
     def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         starts = np.concatenate([[0.0], self._edges])
         widths = np.concatenate([[1.0], np.diff(self._edges), [1.0]])
-        values = starts[codes] + widths[codes] * generator.random(codes.shape)
+        values: np.ndarray = starts[codes] + widths[codes] * generator.random(codes.shape)
         low, high = codes == 0, codes == len(self._edges)
         ends = np.append(self._edges, np.inf)[codes]  # rounding must not carry a value over the end of its interval
         values = np.where(low, values, np.minimum(values, np.nextafter(ends, -np.inf)))
@@ -335,5 +335,5 @@ def kind_from_json(document: dict[str, Any]) -> Kind:
     name = document.get("kind")
     if name not in KINDS:
         raise ValueError(f"unknown kind {name!r}; known: {', '.join(KINDS)}")
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items() if k != "kind"}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items() if k != "kind"}
     return KINDS[name](**fields)

@@ -7,7 +7,7 @@ step's number, and a `Training` can be written down after any validation and tak
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import ceil, cos, isfinite, pi
@@ -111,16 +111,21 @@ class Training:
     def done(self) -> bool:
         return self.step >= self.plan.steps or self.waited >= self.plan.patience
 
-    def run(self) -> Iterator[Progress]:
-        """Trains to the end of the plan, or until validation stops improving, pausing after each validation."""
+    def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+        """Trains to the end of the plan, or until validation stops improving, pausing after each validation.
+
+        Where `stop` says so after a step it pauses there; going on later makes no difference.
+        """
         started, before = time.monotonic(), self.seconds
         losses: list[float] = []
         while not self.done:
             losses.append(self.take_step())
+            self.seconds = before + time.monotonic() - started
             if self.step % self.plan.every == 0 or self.step == self.plan.steps:
-                self.seconds = before + time.monotonic() - started
                 yield self._validate(sum(losses) / len(losses))
                 losses = []
+            if stop():
+                return
 
     def finish(self) -> None:
         """Puts the best validated weights into the model."""

@@ -220,8 +220,8 @@ class ModelledColumn(Column):
         texts[foreseen] = self.spell(distinct[foreseen])
         found = texts[inverse]
         if cells.texts is not None:
-            found = np.where(held(cells.texts), cells.texts, found)
-            found[found == self.hole_text] = None
+            kept = held(cells.texts)
+            found[kept] = [None if text == self.hole_text else text for text in cells.texts[kept]]
         return found
 
     def draw(self, codes: np.ndarray, generator: np.random.Generator) -> Cells:

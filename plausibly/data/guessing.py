@@ -159,7 +159,9 @@ def _dated(sight: Sight, form: str) -> Column | None:
     if np.abs(values // step).max() >= numbers.LIMIT:
         return None
     kind = numbers.learned_grid(values // step, sight.counts[known], sight.holes > 0)
-    return DateColumn(**sight.common("dates or times of one form"), kind=kind, form=form, step=step, unit=unit)
+    span = tuple(dates.spelled([int(values.min()), int(values.max())], form))
+    why = "dates or times of one form"
+    return DateColumn(**sight.common(why), kind=kind, form=form, step=step, unit=unit, span=span)
 
 
 def number(sight: Sight) -> Column | None:
@@ -200,7 +202,8 @@ def _gridded(sight: Sight, read: list[numbers.Written | None], decimals: int) ->
     kind = numbers.learned_grid(values, sight.counts[fitting], sight.holes > 0)
     style = numbers.style_of([text.strip() for text, fits in zip(sight.texts, fitting, strict=True) if fits])
     why = "whole numbers" if decimals == 0 else f"numbers with up to {decimals} decimals"
-    return GridColumn(**sight.common(why), kind=kind, decimals=decimals, style=style)
+    span = tuple(numbers.spelled(int(end), decimals, "shortest") for end in (values.min(), values.max()))
+    return GridColumn(**sight.common(why), kind=kind, decimals=decimals, style=style, span=span)
 
 
 def _real(sight: Sight) -> Column | None:
@@ -210,7 +213,8 @@ def _real(sight: Sight) -> Column | None:
     texts = [text for text, _ in shown]
     values = np.repeat(np.array([float(text) for text in texts]), [count for _, count in shown])
     style = "dotted" if all("." in text or "e" in text.lower() for text in texts) else "shortest"
-    return BinsColumn(**sight.common("real numbers"), kind=numbers.learned_bins(values, sight.holes > 0), style=style)
+    kind, span = numbers.learned_bins(values, sight.holes > 0), (repr(float(values.min())), repr(float(values.max())))
+    return BinsColumn(**sight.common("real numbers"), kind=kind, style=style, span=span)
 
 
 def label(sight: Sight) -> Column | None:

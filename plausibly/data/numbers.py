@@ -78,9 +78,9 @@ def resolution(numbers: list[Written | None], counts: np.ndarray) -> int | None:
 
 
 def learned_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
-    """The grid of distinct whole numbers `values`, seen `counts` times each."""
-    order = np.argsort(values)
-    values, counts = values[order], counts[order]
+    """The grid of whole numbers `values`, seen `counts` times each."""
+    values, index = np.unique(values, return_inverse=True)  # 1 and 1.0 are different texts
+    counts = np.bincount(index, weights=counts).astype(np.int64)
     rows, span = int(counts.sum()), int(values[-1] - values[0])
     far = span / 10 + 1
     if len(values) <= 32 or (len(values) <= MAX_ATOMS and rows >= 5 * len(values)):

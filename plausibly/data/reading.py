@@ -151,13 +151,23 @@ def _read_columnar(data: bytes, path: Path) -> Any:
         raise UserError(f"{path} is not a whole {suffix_of(path)} file: {str(error).splitlines()[0]}") from error
 
 
+class _Lines:
+    """Takes lines from a csv writer, and ends them as the file does."""
+
+    def __init__(self, newline: str) -> None:
+        self.newline, self.written = newline, list[str]()
+
+    def write(self, line: str) -> None:
+        self.written.append(line.removesuffix("\r\n") + self.newline)
+
+
 def write_text(header: list[str], columns: list[np.ndarray], dialect: Dialect, path: Path) -> None:
     """Writes texts (None: a hole) as a table, gzipped where the path says so."""
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, delimiter=dialect.delimiter, lineterminator=dialect.newline)
+    lines = _Lines(dialect.newline)
+    writer = csv.writer(lines, delimiter=dialect.delimiter, lineterminator="\r\n")  # so that \r and \n are quoted
     writer.writerow(header)
     writer.writerows(zip(*columns, strict=True))
-    data = stream.getvalue().encode("utf-8", "surrogatepass")
+    data = "".join(lines.written).encode("utf-8", "surrogatepass")
     path.write_bytes(gzip.compress(data, mtime=0) if path.suffix.lower() == ".gz" else data)
 
 

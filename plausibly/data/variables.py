@@ -81,6 +81,7 @@ class GridColumn(ModelledColumn):
 
     decimals: int = 0
     style: str = "shortest"
+    span: tuple[str, ...] = ()
     word = "grid"
     numeric = True
     takes = Grid
@@ -102,11 +103,9 @@ class GridColumn(ModelledColumn):
 
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)
-        ends = [min((*self.kind.atoms[:1], self.kind.edges[0])), max((*self.kind.atoms[-1:], self.kind.edges[-1] - 1))]
-        low, high = (numbers.spelled(end, self.decimals, "shortest") for end in ends)
         step = numbers.spelled(1, self.decimals, "shortest")
         word = "number" if self.decimals else "integer"
-        return {"kind": word, "resolution": step, "range": [low, high], "atoms": len(self.kind.atoms)}
+        return {"kind": word, "resolution": step, "range": list(self.span), "atoms": len(self.kind.atoms)}
 
 
 @dataclass(frozen=True)
@@ -114,6 +113,7 @@ class BinsColumn(ModelledColumn):
     """Real numbers, with a density."""
 
     style: str = "dotted"
+    span: tuple[str, ...] = ()
     word = "bins"
     numeric = True
     takes = Bins
@@ -129,8 +129,7 @@ class BinsColumn(ModelledColumn):
         return _canonical(self, texts)
 
     def details(self) -> dict[str, Any]:
-        assert isinstance(self.kind, Bins)
-        return {"kind": "number", "range": [self.kind.edges[0], self.kind.edges[-1]], "density": True}
+        return {"kind": "number", "range": list(self.span), "density": True}
 
 
 @dataclass(frozen=True)
@@ -140,6 +139,7 @@ class DateColumn(ModelledColumn):
     form: str = "iso - D -"
     step: int = 1
     unit: str = "day"
+    span: tuple[str, ...] = ()
     word = "date"
     takes = Grid
 
@@ -158,8 +158,7 @@ class DateColumn(ModelledColumn):
 
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)
-        ends = [self.kind.edges[0] * self.step, (self.kind.edges[-1] - 1) * self.step]
-        return {"resolution": self.unit, "range": dates.spelled(ends, self.form), "atoms": len(self.kind.atoms)}
+        return {"resolution": self.unit, "range": list(self.span), "atoms": len(self.kind.atoms)}
 
 
 def _canonical(column: ModelledColumn, texts: list[str]) -> list[str]:

@@ -81,12 +81,12 @@ def likelihood(model: object, events: Events) -> Likelihood | None:
     return None
 
 
-@likelihood.register
+@likelihood.register(DensityModel)
 def _(model: DensityModel, events: Events) -> Exact:
     return Exact(row_nats(model, events), model.schema.size)
 
 
-@likelihood.register
+@likelihood.register(BoundedModel)
 def _(model: BoundedModel, events: Events) -> AtLeast:
     return AtLeast(row_nats(model, events), model.schema.size)
 

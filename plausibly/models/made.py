@@ -49,7 +49,7 @@ class MADE(AutoregressiveModel):
 
     def __init__(self, schema: Schema, hidden: int = 256, blocks: int = 1, dropout: float = 0.2, masks: int = 1) -> None:
         super().__init__()
-        for name, value, most in (("hidden", hidden, 100_000), ("blocks", blocks + 1, 101), ("masks", masks, 1024)):
+        for name, value, most in (("hidden", hidden, 100_000), ("blocks", blocks + 1, 101), ("masks", masks, 64)):
             if not 1 <= value <= most:
                 raise ValueError(f"made: {name} = {value} is out of range, at most {most:,}")
         self.schema, self.hidden, self.blocks, self.dropout, self.masks = schema, hidden, blocks, dropout, masks

@@ -1,0 +1,143 @@
+"""The board: one row a model, held-out numbers with their kind, and the difference to the best, paired."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, field
+from math import log, nan
+from typing import TYPE_CHECKING, Any
+
+from plausibly.evaluation.likelihood import Likelihood, difference
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from plausibly.runs import Run
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fitted model, or one that refused (`refusal`), or the truth of a toy."""
+
+    model: str
+    family: str
+    parameters: int | None = None
+    test: Likelihood | None = None
+    seconds: float | None = None
+    scored: float | None = None  # rows a second
+    sampled: float | None = None
+    size: int | None = None  # bytes on disk
+    run: Run | None = None
+    refusal: str = ""
+
+
+@dataclass
+class Board:
+    """Rows in the order in which they were fitted; `ranked` puts the best first."""
+
+    rows: list[Row] = field(default_factory=list)
+    data: str = ""
+
+    @property
+    def best(self) -> Row | None:
+        """The highest log-likelihood, the truth of a toy apart. Only exact values and lower bounds are ranked."""
+        ranked = [row for row in self.rows if row.run and row.test and row.test.sign in ("=", ">=")]
+        return max(ranked, key=lambda row: row.test.value if row.test else nan, default=None)
+
+    def ranked(self) -> list[Row]:
+        """Best first, those without a likelihood after them, those that refused last."""
+        return sorted(self.rows, key=lambda r: (bool(r.refusal), r.test is None, -r.test.value if r.test else 0))
+
+    def to_best(self, row: Row) -> Likelihood | None:
+        """This row's log p minus the best model's, paired by test row."""
+        best = self.best
+        if best is None or best.test is None or row.test is None or row is best:
+            return None
+        return difference(row.test, best.test)
+
+    def frame(self) -> pd.DataFrame:
+        """The board as a DataFrame: nats per test row (higher is better), bits per variable (lower is better)."""
+        import pandas as pd
+
+        return pd.DataFrame([self._entry(row) for row in self.ranked()])
+
+    def _entry(self, row: Row) -> dict[str, Any]:
+        gap = self.to_best(row)
+        return {
+            "model": row.model,
+            "family": row.family,
+            "parameters": row.parameters,
+            "sign": row.test.sign if row.test else "",
+            "log_likelihood": row.test.value if row.test else nan,
+            "unit": "nats per row",
+            "standard_error": row.test.standard_error if row.test else nan,
+            "rows": row.test.rows if row.test else 0,
+            "bits_per_variable": row.test.bits_per_variable if row.test else nan,
+            "to_best": gap.value if gap else nan,
+            "to_best_error": gap.standard_error if gap else nan,
+            "seconds": row.seconds,
+            "scored_per_second": row.scored,
+            "sampled_per_second": row.sampled,
+            "bytes": row.size,
+            "refusal": row.refusal,
+        }
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [self._json(row) for row in self.ranked()]
+
+    def _json(self, row: Row) -> dict[str, Any]:
+        gap = self.to_best(row)
+        return {
+            "model": row.model,
+            "family": row.family,
+            "run": str(row.run.path) if row.run else None,
+            "parameters": row.parameters,
+            "seconds": row.seconds,
+            "test": row.test.to_json() if row.test else None,
+            "to_best": gap.to_json() if gap else None,
+            "rows_scored_per_second": row.scored,
+            "rows_sampled_per_second": row.sampled,
+            "bytes": row.size,
+            "refusal": row.refusal or None,
+        }
+
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Headings and rows as people read them, for the terminal and the page."""
+        headings = ["model", "family", "parameters", "test log-likelihood", "bits/variable", "to best", "fit"]
+        headings += ["scored/s", "sampled/s", "on disk"]
+        return headings, [self._cells(row) for row in self.ranked()]
+
+    def _cells(self, row: Row) -> list[str]:
+        if row.refusal:
+            return [row.model, row.family, "", f"refused: {row.refusal}", *[""] * 6]
+        gap = self.to_best(row)
+        return [
+            row.model,
+            row.family,
+            f"{row.parameters:,}" if row.parameters is not None else "",
+            f"{row.test.sign} {row.test.value:.3f} ± {row.test.standard_error:.3f}" if row.test else "none",
+            f"{row.test.bits_per_variable:.4f}" if row.test else "",
+            f"{gap.sign if gap.sign != '=' else ''}{gap.value:+.3f} ± {gap.standard_error:.3f}" if gap else self._place(row),
+            f"{row.seconds:.1f} s" if row.seconds is not None else "",
+            f"{row.scored:,.0f}" if row.scored else "",
+            f"{row.sampled:,.0f}" if row.sampled else "",
+            f"{row.size / 1000:,.0f} kB" if row.size else "",
+        ]
+
+    def _place(self, row: Row) -> str:
+        return "best" if row is self.best else ""
+
+    def caption(self) -> str:
+        """What the numbers are."""
+        rows = next((row.test.rows for row in self.rows if row.test), 0)
+        return (
+            f"{self.data}: mean log p of {rows:,} test rows in nats ± standard error, higher is better; = exact, >= a lower "
+            f"bound. bits/variable = -log2 p / variables, lower is better (1 nat = {1 / log(2):.3f} bits). "
+            "to best: paired over the same rows."
+        )
+
+    def _repr_html_(self) -> str:
+        headings, rows = self.cells()
+        head = "".join(f"<th>{html.escape(h)}</th>" for h in headings)
+        body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(self.caption())}</p>"

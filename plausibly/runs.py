@@ -1,0 +1,259 @@
+"""Runs: a fitted model in a folder, as data and never as code, and what one can ask it.
+
+    run.json              model, arguments, format, data, seed, plan, versions, results
+    weights.safetensors   the best validated weights
+    heldout.safetensors   log p of the test rows, which scores are ranked against
+    log.jsonl             a line for each validation
+    report.html           one page to look at
+    checkpoint.safetensors, checkpoint.json   only while a run can go on
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from plausibly import contract, tasks
+from plausibly.capabilities import AutoregressiveModel, Model, device_of
+from plausibly.data.formats import Dataset, Events, Format, did_you_mean
+from plausibly.data.loading import load, load_rows
+from plausibly.errors import UserError
+from plausibly.evaluation.likelihood import Likelihood, likelihood
+from plausibly.files import replacing
+from plausibly.models import MODELS
+from plausibly.schema import Schema
+from plausibly.training import generator_for
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VERSION = 1
+LARGEST_RECORD = 64 << 20  # bytes of run.json
+TASKS = tasks.load_tasks()
+
+
+class Run:
+    """A model with the format of its data. Rows in, rows out; nats inside, bits where it says so."""
+
+    def __init__(self, path: Path, record: dict[str, Any], model: Model, format: Format) -> None:
+        self.path, self.record, self.model, self.format = path, record, model, format
+
+    @classmethod
+    def open(cls, path: Path | str, device: str = "cpu") -> Run:
+        """Loads a run. UserError, in seconds and without much memory, for whatever is not a sound run."""
+        path = Path(path)
+        record = read_record(path)
+        try:
+            format = Format.from_json(record["format"])
+            model = build(record["model"], format.schema, record["arguments"])
+            weights = path / "weights.safetensors"
+            check_size(model_class(record["model"]), format.schema, record["arguments"], weights)
+            if hashlib.sha256(weights.read_bytes()).hexdigest() != record["weights_sha256"]:
+                raise UserError(f"{weights} is damaged: its checksum is not the one in run.json")
+            model.restore(load_file(weights))
+        except UserError:
+            raise
+        except FileNotFoundError as error:
+            raise UserError(f"{path} has no {Path(str(error.filename)).name}: its run has not come to weights") from error
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
+            reason = str(error).splitlines()[0][:200]
+            raise UserError(f"{path} is no sound run: {type(error).__name__}: {reason}") from error
+        return cls(path, record, model.to(device).eval(), format)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.format.names
+
+    def test(self) -> Likelihood | None:
+        """The held-out result that is on record, as one number for each test row."""
+        file = self.path / "heldout.safetensors"
+        if not file.exists() or not self.record.get("test"):
+            return None
+        from plausibly.evaluation.likelihood import AtLeast, Estimate, Exact
+
+        kinds: dict[str, type[Likelihood]] = {"=": Exact, ">=": AtLeast, "~": Estimate}
+        return kinds[self.record["test"]["sign"]](load_file(file)["nats"], self.model.schema.size)
+
+    def dataset(self) -> Dataset:
+        """The data that the run was fitted to. UserError where the file has changed since."""
+        kept = self.record["data"]
+        dataset = load(kept["source"], **kept["options"])
+        if dataset.fingerprint != kept["fingerprint"]:
+            raise UserError(f"{kept['source']} has changed since {self.path} was fitted to it; fit anew, or restore the file")
+        return dataset
+
+    def events(self, data: Any) -> Events:
+        """Events of rows, a file or a built-in's split, in this run's format."""
+        return self.format.events(load_rows(data, self.format))
+
+    def evaluate(self, data: Any = None) -> Likelihood | None:
+        """The held-out likelihood of `data`, by default of the test rows of the run's own data."""
+        return likelihood(self.model, self.dataset().test if data is None else self.events(data))
+
+    def sample(self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None) -> Any:
+        """`n` rows: a DataFrame for tables, else an array. `given` fixes columns to values, never by rejection."""
+        chance = np.random.default_rng((seed, 1))
+        if not given:
+            codes = TASKS["sample"](self.model, n, seed)
+            return self.format.rows(self.format.draw(codes, chance))
+        return self._fill(self.format.questions(self._given(n, given)), seed)
+
+    def _given(self, n: int, given: Mapping[str, Any]) -> pd.DataFrame:
+        import pandas as pd
+
+        for name in given:
+            if name not in self.names:
+                raise UserError(f"there is no column {name!r}{did_you_mean(name, self.names)}; columns: {listed(self.names)}")
+        return pd.DataFrame({name: [given.get(name)] * n for name in self.names}, dtype=object)
+
+    def impute(self, data: Any, seed: int = 0) -> Any:
+        """The rows with every hole filled by a draw from p(unobserved | observed); observed cells stay as they are."""
+        return self._fill(self.format.questions(load_rows(data, self.format)), seed)
+
+    def _fill(self, events: Events, seed: int) -> Any:
+        assert events.observed is not None
+        noise = generator_for(device_of(self.model), seed, 12)
+        codes = TASKS["impute"](self.model, events.codes, events.observed, noise)
+        return self.format.rows(self.format.fill(events, codes, np.random.default_rng((seed, 2))))
+
+    def log_prob(self, data: Any) -> Tensor:
+        """log p of each row in nats, (rows,) float64: a density where a column is real."""
+        events = self.events(data)
+        nats: Tensor = TASKS["score"](self.model, events.codes)
+        return nats + events.log_within
+
+    def score(self, data: Any) -> pd.DataFrame:
+        """A row for each row: nats, bits per variable, p-value among the test rows, most surprising variables.
+
+        The p-value is (1 + test rows at most as likely) / (test rows + 1): small where a row is implausible.
+        """
+        import pandas as pd
+
+        events = self.events(data)
+        nats = (TASKS["score"](self.model, events.codes) + events.log_within).numpy()
+        frame = pd.DataFrame({"nats": nats, "bits_per_variable": -nats / np.log(2) / self.model.schema.size})
+        held = self.test()
+        if held is not None:
+            ranks = np.searchsorted(np.sort(held.nats.numpy()), nats, side="right")
+            frame["p_value"] = (1 + ranks) / (held.rows + 1)
+        if TASKS["conditionals"].word(type(self.model)):
+            frame["surprising"] = self._surprising(TASKS["conditionals"](self.model, events.codes))
+        return frame
+
+    def _surprising(self, nats: Tensor, most: int = 3) -> list[str]:
+        bits = -nats / float(np.log(2))
+        top = bits.topk(min(most, bits.shape[1]), 1)
+        rows = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        return ["; ".join(f"{self.names[i]} {b:.1f} bits" for i, b in zip(*row, strict=True)) for row in rows]
+
+    def conditionals(self, data: Any) -> pd.DataFrame:
+        """p(x_i | earlier) of each cell's code, and the same as surprisal in bits: columns `p(NAME)` and `bits(NAME)`.
+
+        Only for models that factorise log p(x); the order is that of `run.model.order`.
+        """
+        import pandas as pd
+
+        nats = TASKS["conditionals"](self.model, self.events(data).codes).numpy()
+        columns = {f"p({name})": np.exp(nats[:, i]) for i, name in enumerate(self.names)}
+        return pd.DataFrame(columns | {f"bits({name})": -nats[:, i] / np.log(2) for i, name in enumerate(self.names)})
+
+    def check(self) -> list[contract.Result]:
+        """The contract's promises, checked on this fitted model."""
+        return list(contract.results(self.model))
+
+    def summary(self) -> dict[str, Any]:
+        """What `--json` prints of a run."""
+        keys = ("model", "parameters", "seconds", "test", "status", "steps")
+        return {"run": str(self.path), **{key: self.record.get(key) for key in keys}}
+
+    def __repr__(self) -> str:
+        test = self.record.get("test")
+        number = f", {test['sign']} {test['value']:.4f} {test['unit']}" if test else ""
+        return f"<Run {self.path}: {self.record['model']}, {self.record['parameters']:,} parameters{number}>"
+
+
+
+def listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """run.json of a run, after checks that need no model."""
+    file = path / "run.json"
+    if not file.is_file():
+        raise UserError(f"there is no run at {path}; a run is a folder that `plausibly fit` wrote, with a run.json in it")
+    if file.stat().st_size > LARGEST_RECORD:
+        raise UserError(f"{file} has {file.stat().st_size:,} bytes; no run.json has more than {LARGEST_RECORD:,}")
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        version = record["plausibly_run"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{file} is damaged or no run of plausibly's: {type(error).__name__}") from error
+    if version != VERSION:
+        raise UserError(f"{file} is of run format {version!r}; this plausibly reads {VERSION}: use the one that wrote it")
+    if not isinstance(record, dict):
+        raise UserError(f"{file} is no run of plausibly's")
+    return record
+
+
+def model_class(name: object) -> type[Model]:
+    """The model of that name. UserError names the known ones."""
+    if not isinstance(name, str) or name not in MODELS:
+        raise UserError(f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; models: {', '.join(MODELS)}")
+    found = MODELS[name]
+    assert issubclass(found, Model)
+    return found
+
+
+def build(name: str, schema: Schema, arguments: dict[str, Any]) -> Model:
+    """A new model. UserError for an unknown argument or one out of range."""
+    from inspect import signature
+
+    kind = model_class(name)
+    known = [parameter for parameter in signature(kind).parameters if parameter != "schema"]
+    for argument in arguments:
+        if argument not in known:
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise UserError(f"{name} has no argument {argument!r}{did_you_mean(argument, known)}; {takes}")
+    if reason := kind.accepts(schema):
+        raise UserError(f"{reason}: too large for this data; `plausibly models` lists those that fit")
+    try:
+        with torch.device("meta"):
+            elements = sum(p.numel() for p in kind(schema, **arguments).parameters())
+        if elements > 2_000_000_000:
+            raise ValueError(f"{name}: {elements:,} parameters")
+        return kind(schema, **arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name} cannot be built: {error}") from error
+
+
+def check_size(kind: type[Model], schema: Schema, arguments: dict[str, Any], weights: Path) -> None:
+    """UserError where the file cannot hold this model's tensors, before anything is allocated for them."""
+    with torch.device("meta"):
+        expected = sum(t.numel() for t in kind(schema, **arguments).parameters())
+    with safe_open(weights, "pt") as file:
+        held = sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
+    if expected > 16 * (held + 1024):
+        raise UserError(f"{weights} holds {held:,} numbers, but run.json asks for a model of {expected:,}")
+
+
+def write_json(document: Any, path: Path) -> None:
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    with replacing(path) as draft:
+        try:
+            save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, draft)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error

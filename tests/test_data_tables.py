@@ -1,0 +1,381 @@
+"""Tables: what comes out of events is what went in, and what a column is, is guessed well."""
+
+import json
+from datetime import date
+from decimal import Decimal
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+
+from plausibly.data import Format, load, load_rows
+from plausibly.data.columns import log_text
+from plausibly.data.tables import TableFormat, learned
+from plausibly.errors import UserError
+from plausibly.kinds import Bins, Category, Grid
+
+TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
+few = settings(max_examples=80, deadline=None)
+
+ROWS = 7
+texts = st.one_of(st.text(max_size=6), st.sampled_from(["1", "1.0", "00501", "", "NA", "x", "<other>", "\0", "2020-01-01"]))
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def column_of(cells: st.SearchStrategy, dtype: str, holes: bool = True) -> st.SearchStrategy:
+    cell = st.one_of(st.none(), cells) if holes else cells
+    return st.lists(cell, min_size=ROWS, max_size=ROWS).map(lambda values: pd.Series(values, dtype=dtype))
+
+
+stamps = st.integers(-(10**9), 9 * 10**9).map(lambda s: pd.Timestamp(s, unit="s"))
+columns = st.one_of(
+    column_of(texts, "object"),
+    column_of(texts, "str"),
+    column_of(texts, "string"),
+    column_of(texts, "category"),
+    column_of(st.integers(-3, 3), "category"),
+    column_of(st.integers(-(2**62), 2**62), "int64", False),
+    column_of(st.integers(0, 2**64 - 1), "uint64", False),
+    column_of(st.integers(-5, 5), "int8", False),
+    column_of(st.integers(-5, 5), "Int64"),
+    column_of(finite, "float64"),
+    column_of(st.floats(-100, 100, width=32), "float32"),
+    column_of(st.integers(-500, 500).map(lambda x: x / 100), "float64"),
+    column_of(st.floats(-100, 100), "Float64"),
+    column_of(st.booleans(), "bool", False),
+    column_of(st.booleans(), "boolean"),
+    column_of(st.booleans(), "object"),
+    column_of(st.integers(0, 9), "object"),
+    column_of(st.dates(), "object"),
+    column_of(st.decimals(-9, 9, places=2), "object"),
+    column_of(stamps, "datetime64[ns]"),
+    column_of(stamps, "datetime64[s]"),
+    column_of(stamps, "datetime64[ns, Europe/Athens]"),
+    column_of(st.integers(-(10**6), 10**6).map(lambda s: pd.Timedelta(s, unit="s")), "timedelta64[ns]"),
+    column_of(st.integers(-5, 5), "int64[pyarrow]"),
+    column_of(st.text(max_size=3), "string[pyarrow]"),
+)
+varied = pd.Series(list("aabbabc"))  # so that there is always something to model
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> pd.DataFrame:
+    found = draw(st.lists(columns, min_size=1, max_size=3))
+    names = draw(st.lists(st.text(max_size=4), min_size=len(found), max_size=len(found), unique=True))
+    return pd.DataFrame(dict(zip(names, found, strict=True)) | {"varied": varied})
+
+
+def fitted(frame: pd.DataFrame) -> TableFormat:
+    """The format learned from a frame, through its JSON."""
+    format = Format.from_json(json.loads(json.dumps(learned(frame, None, {}, ()).to_json())))
+    assert isinstance(format, TableFormat)
+    return format
+
+
+def series(*cells: object, **options: object) -> pd.DataFrame:
+    return pd.DataFrame({"x": pd.Series(cells, **options)})
+
+
+def from_text(tmp_path: Path, text: str, **options: object):
+    path = tmp_path / "t.csv"
+    path.write_bytes(text.encode())
+    return load(str(path), **options)
+
+
+def csv_of(**columns: list) -> str:
+    return pd.DataFrame(columns).to_csv(index=False)
+
+
+@few
+@given(frames())
+def test_rows_come_back_equal(frame: pd.DataFrame) -> None:
+    format = fitted(frame)
+    events = format.events(frame)
+    assert_frame_equal(format.rows(events), frame)
+    assert torch.isfinite(events.log_within).all()
+
+
+@few
+@given(frames(), st.permutations(range(ROWS)))
+def test_training_on_some_rows_takes_the_others(frame: pd.DataFrame, order: list[int]) -> None:
+    """Closed columns may refuse; everything else comes back, whatever training saw."""
+    format = fitted(frame.iloc[order[:5]].reset_index(drop=True))
+    try:
+        events = format.events(frame)
+    except UserError as error:
+        assert "row" in str(error) and "column" in str(error)
+        return
+    assert_frame_equal(format.rows(events), frame, check_dtype=False)
+    assert torch.isfinite(events.log_within).all()
+
+
+@few
+@given(frames(), st.integers(0, 9))
+def test_slices_of_events_are_events_of_slices(frame: pd.DataFrame, seed: int) -> None:
+    format = fitted(frame)
+    index = np.random.default_rng(seed).permutation(ROWS)[:4]
+    part, again = format.events(frame)[torch.from_numpy(index)], format.events(frame.iloc[index])
+    assert torch.equal(part.codes, again.codes) and torch.equal(part.log_within, again.log_within)
+    assert_frame_equal(format.rows(part), format.rows(again))
+
+
+cells_of_text = st.one_of(
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
+    st.integers(-99, 99).map(str),
+    st.integers(-999, 999).map(lambda x: f"{x / 100:.2f}"),
+    st.sampled_from(["", "00501", "NA", "true", "2020-02-29", '"', "a,b", "x\ny", "1e5"]),
+)
+
+
+@few
+@given(st.lists(st.tuples(cells_of_text, cells_of_text, st.sampled_from("abc")), min_size=5, max_size=12))
+def test_text_files_survive_write_and_read(tmp_path_factory: pytest.TempPathFactory, rows: list) -> None:
+    folder = tmp_path_factory.mktemp("text")
+    frame = pd.DataFrame([*rows, ("a", "1", "b"), ("b", "2", "c")], columns=["p", "q,", "r"]).replace("", None)
+    frame.to_csv(folder / "first.csv", index=False, lineterminator="\r\n")
+    try:
+        data = load(str(folder / "first.csv"))
+    except UserError as error:
+        assert any(word in str(error) for word in ("infinite", "nothing to model", "`--kind"))
+        return
+    format = data.format
+    typed = format.rows(format.events(load_rows(str(folder / "first.csv"), format)))
+    format.write(typed, folder / "second.csv.gz")
+    assert_frame_equal(format.rows(format.events(load_rows(str(folder / "second.csv.gz"), format))), typed)
+
+
+def test_a_regular_file_comes_back_byte_by_byte(tmp_path: Path) -> None:
+    text = "a;b;c;d\r\n1;2.50;x;2020-01-01\r\n2;;y;2021-12-31\r\n30;0.25;;2020-02-29\r\n1;1.00;x;2020-01-01\r\n" * 1
+    data = from_text(tmp_path, text)
+    rows = data.format.read(tmp_path / "t.csv")
+    data.format.write(data.format.rows(data.format.events(rows)), tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes().decode() == text
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "word"),
+    [
+        (["00501", "10001", "94105"] * 9, Category, "category"),
+        (["0", "1"] * 9, Category, "boolean"),
+        (["yes", "no"] * 9, Category, "boolean"),
+        (["False", "True", ""] * 9, Category, "boolean"),
+        (["red", "green", "blue"] * 9, Category, "category"),
+        (["1", "2", "3"] * 9, Grid, "integer"),
+        (["1.5", "2.25", "3"] * 9, Grid, "number"),
+        (["1", "2", "NA"] * 9, Grid, "integer"),
+        (["2020-01-01", "2020-06-01", "2021-01-01"] * 9, Grid, "date"),
+        (["2013-05-17T18:00:00Z", "2013-05-18T05:00:00Z", ""] * 9, Grid, "date"),
+        (["31/12/2020", "01/02/2020", "5/5/2020"] * 9, Category, "category"),
+        (["31/12/2020", "01/02/2020", "05/05/2020"] * 9, Grid, "date"),
+        (["01/02/2020", "02/03/2020", "05/05/2020"] * 9, Category, "category"),
+        (["09:30", "10:15", "23:59"] * 9, Grid, "date"),
+        ([str(x) for x in np.random.default_rng(0).normal(size=400)], Bins, "number"),
+    ],
+)
+def test_what_a_column_is_guessed_to_be(tmp_path: Path, cells: list[str], kind: type, word: str) -> None:
+    data = from_text(tmp_path, "x\n" + "".join(f"{cell or chr(34) * 2}\n" for cell in cells))
+    assert isinstance(data.schema.kinds[0], kind)
+    assert data.format.describe()[0]["kind"] == word
+    again = data.format.rows(data.format.events(data.format.read(tmp_path / "t.csv")))
+    data.format.write(again, tmp_path / "again.csv")
+    kept = load_rows(str(tmp_path / "again.csv"), data.format)["x"].fillna("").tolist()
+    assert kept == cells
+
+
+@pytest.mark.parametrize(
+    ("cells", "role"),
+    [
+        ([str(row) for row in range(1, 101)], "id"),
+        ([f"N{row:05d}" for row in range(100)], "id"),
+        ([f"A sentence, number {row}, about nothing" for row in range(100)], "text"),
+        (["same"] * 100, "constant"),
+        ([""] * 100, "constant"),
+    ],
+)
+def test_columns_that_are_no_variables_are_set_aside(tmp_path: Path, cells: list[str], role: str) -> None:
+    data = from_text(tmp_path, csv_of(x=cells, y=["a", "b"] * 50))
+    assert data.format.names == ("y",) and data.format.describe()[0]["kind"] == role
+    assert any("'x' is set aside" in note for note in data.notes)
+    rows = data.format.rows(data.format.events(data.format.read(tmp_path / "t.csv")))
+    assert [str(cell) for cell in rows["x"].fillna("")] == cells
+    drawn = data.format.rows(data.format.draw(torch.zeros(3, 1), np.random.default_rng(0)))
+    expected = {"constant": [cells[0]] * 3, "id": ["1", "2", "3"] if cells[0] == "1" else [""] * 3}.get(role, [""] * 3)
+    assert [str(cell) for cell in drawn["x"].fillna("")] == expected
+
+
+def test_a_column_of_thirty_thousand_levels() -> None:
+    generator = np.random.default_rng(0)
+    names = np.array([f"user {row}" for row in range(30_000)], dtype=object)
+    cells = np.concatenate([names, generator.choice(names[:100], 20_000), generator.choice(names, 20_000)])
+    frame = pd.DataFrame({"user": generator.permutation(cells), "y": generator.integers(0, 2, len(cells))})
+    data = load(frame)
+    kind = data.schema.kinds[0]
+    assert isinstance(kind, Category) and len(kind.rare) > 20_000 and kind.codes <= 1024
+    assert_frame_equal(data.format.rows(data.format.events(frame)), frame)
+    drawn = data.format.draw(torch.tensor([[kind.levels, 0]] * 50), np.random.default_rng(0))
+    assert set(data.format.rows(drawn)["user"]) <= set(names)
+
+
+def test_adjacent_bits_have_exactly_two_to_the_n_events(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    data = from_text(tmp_path, csv_of(**{name: generator.integers(0, 2, 99).tolist() for name in "abc"}))
+    assert data.schema.codes == (2, 2, 2) and len(data.schema.all_events()) == 8
+
+
+def test_what_was_not_foreseen_is_kept_and_costs_its_bytes(tmp_path: Path) -> None:
+    colours = ["red", "green", "blue"] * 30
+    data = from_text(tmp_path, csv_of(colour=colours, size=[1, 2, 3] * 30))
+    rows = pd.DataFrame({"colour": ["red", "mauve", "é", None], "size": ["2", "big", "2.5", ""]})
+    events = data.format.events(rows)
+    assert events.codes[1:].tolist() == [[3, data.schema.codes[1] - 1]] * 3
+    nats = log_text("mauve") + log_text("big")
+    assert events.log_within.tolist() == pytest.approx([0, nats, log_text("é") + log_text("2.5"), 2 * log_text("")])
+    assert data.format.rows(events)["colour"].fillna("-").tolist() == ["red", "mauve", "é", "-"]
+    assert data.format.rows(events)["size"].fillna("-").tolist() == ["2", "big", "2.5", "-"]
+
+
+def test_the_texts_of_each_length_sum_to_a_geometric_series() -> None:
+    assert log_text("") == -log(257) and log_text("é") == pytest.approx(-3 * log(257))
+    assert sum(256**n * np.exp(log_text("x" * n)) for n in range(100)) == pytest.approx(1 - (256 / 257) ** 100)
+
+
+def test_drawn_rows_have_the_codes_and_the_probability_they_say() -> None:
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "n": generator.integers(0, 5_000, 3_000),
+            "x": generator.normal(size=3_000),
+            "c": generator.choice(list("abcd"), 3_000),
+            "h": np.where(generator.random(3_000) < 0.1, np.nan, generator.integers(0, 9, 3_000)),
+            "t": pd.Timestamp("2020-01-01") + pd.to_timedelta(generator.integers(0, 900, 3_000), unit="h"),
+        }
+    )
+    format = fitted(frame)
+    regular = [kind.regular for kind in format.schema.kinds]
+    codes = torch.from_numpy(np.stack([generator.integers(0, count, 2_000) for count in regular], axis=1))
+    drawn = format.draw(codes, generator)
+    again = format.events(format.rows(drawn))
+    assert torch.equal(drawn.codes, again.codes) and torch.equal(drawn.codes.long(), codes)
+    assert torch.allclose(drawn.log_within, again.log_within)
+    assert (format.rows(drawn).dtypes == frame.dtypes).all()
+
+
+def test_the_open_code_is_drawn_as_other() -> None:
+    frame = pd.DataFrame({"c": list("abc") * 9, "n": [1, 2, 3] * 9})
+    format = fitted(frame)
+    drawn = format.draw(torch.tensor([[3, format.schema.codes[1] - 1]]), np.random.default_rng(0))
+    assert format.rows(drawn)["c"].tolist() == ["<other>"] and format.rows(drawn)["n"].isna().all()
+    assert drawn.log_within.item() == pytest.approx(2 * log_text("<other>"))
+
+
+def test_questions_are_filled_where_they_were_open_and_nowhere_else() -> None:
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"c": list("abcd") * 30, "n": generator.integers(0, 900, 120) / 10, "b": [True, False] * 60})
+    format = fitted(frame)
+    asked = frame.astype({"b": object}).copy()
+    asked.loc[::2, "c"], asked.loc[::3, "n"], asked.loc[::5, "b"] = None, np.nan, None
+    asked.loc[1, "c"] = "never seen"
+    questions = format.questions(asked)
+    assert torch.equal(questions.observed, torch.from_numpy(asked.notna().to_numpy()))
+    assert (questions.codes[~questions.observed] == 0).all()
+    codes = torch.from_numpy(np.stack([generator.integers(0, k.regular, 120) for k in format.schema.kinds], axis=1))
+    filled = format.fill(questions, codes, generator)
+    rows, seen = format.rows(filled), asked.notna()
+    assert filled.observed is None and not rows.isna().any().any()
+    assert (rows.astype(object)[seen] == asked[seen]).where(seen, True).all().all()
+    assert torch.equal(filled.codes[~questions.observed].long(), codes[~questions.observed])
+    assert torch.equal(format.events(rows).codes, filled.codes)
+    assert torch.allclose(format.events(rows).log_within, filled.log_within)
+
+
+def test_a_question_may_lack_whole_columns() -> None:
+    format = fitted(pd.DataFrame({"a": [1, 2, 3] * 9, "b": [True, False, True] * 9}))
+    questions = format.questions(pd.DataFrame({"a": [2, 3]}))
+    assert questions.observed.tolist() == [[True, False]] * 2
+    assert format.rows(format.fill(questions, torch.ones(2, 2), np.random.default_rng(0)))["b"].tolist() == [True] * 2
+
+
+def test_everything_is_learned_from_the_training_rows_only(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"t": range(100), "c": ["a", "b"] * 45 + ["new"] * 10})
+    data = load(frame, split="time=t", kinds={"t": "integer"})
+    describe = {column["name"]: column for column in data.format.describe()}
+    assert describe["c"]["levels"] == ["a", "b"] and describe["t"]["range"] == ["0", "79"]
+    assert data.format.rows(data.test)["c"].tolist() == ["new"] * 10
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"), [("category", Category), ("integer", Grid), ("number", Grid), ("id", None), ("drop", None)]
+)
+def test_a_kind_can_be_chosen(tmp_path: Path, word: str, kind: type | None) -> None:
+    data = from_text(tmp_path, csv_of(zip=[10115, 20095, 80331] * 9, y=["a", "b", "c"] * 9), kinds={"zip": word})
+    if kind is None:
+        assert data.format.names == ("y",)
+    else:
+        assert isinstance(data.schema.kinds[0], kind)
+    rows = data.format.rows(data.format.events(load_rows(str(tmp_path / "t.csv"), data.format)))
+    assert ("zip" in rows) == (word != "drop")
+
+
+def test_typed_cells_of_a_text_file(tmp_path: Path) -> None:
+    data = from_text(
+        tmp_path,
+        csv_of(i=[1, 2, 9] * 9, h=["1", "2", ""] * 9, f=["1.5", "2", "3"] * 9, b=[True, False, True] * 9, s=["x", "y", "01"] * 9),
+    )
+    rows = data.format.rows(data.train)
+    assert [str(dtype) for dtype in rows.dtypes] == ["int64", "Int64", "float64", "bool", str(pd.Series(["a"]).dtype)]
+
+
+def test_other_ways_to_give_the_same_cells(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"i": [1, 2, 3] * 9, "f": [0.5, 1.5, 2.0] * 9, "s": list("xyz") * 9})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_feather(tmp_path / "t.arrow")
+    data = load(str(tmp_path / "t.csv"))
+    for name in ("t.csv", "t.parquet", "t.arrow"):
+        events = data.format.events(load_rows(str(tmp_path / name), data.format))
+        assert torch.equal(events.codes, data.format.events(frame).codes)
+    assert load(str(tmp_path / "t.parquet")).format.rows(load(frame).train).dtypes.equals(frame.dtypes)
+
+
+def test_writing_leaves_a_whole_file_or_none(tmp_path: Path) -> None:
+    data = from_text(tmp_path, csv_of(x=[1, 2, 3] * 9))
+    rows = data.format.rows(data.train)
+    for name in ("o.csv", "o.tsv", "o.csv.gz", "o.parquet", "o.arrow"):
+        data.format.write(rows, tmp_path / name)
+        assert_frame_equal(data.format.rows(data.format.events(load_rows(str(tmp_path / name), data.format))), rows)
+    with pytest.raises(UserError, match="csv"):
+        data.format.write(rows, tmp_path / "o.xls")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(UserError):
+        data.format.write(rows, tmp_path / "folder.csv")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_special_cells_in_memory() -> None:
+    frame = pd.DataFrame(
+        {
+            "d": [date(2020, 1, 1), date(2020, 1, 2), None] * 5,
+            "m": [Decimal("1.10"), Decimal("2.25"), Decimal("3")] * 5,
+            0: np.array([0.1, 0.2, -0.0] * 5, dtype=np.float32),
+        }
+    )
+    assert_frame_equal(fitted(frame).rows(fitted(frame).events(frame)), frame)
+
+
+@pytest.mark.skipif(not TABLES.is_dir(), reason=f"no real tables in {TABLES.name}")
+@pytest.mark.parametrize("path", sorted(TABLES.glob("*.csv.gz")), ids=lambda path: path.name)
+def test_real_tables(path: Path, tmp_path: Path) -> None:
+    data = load(str(path))
+    format = Format.from_json(json.loads(json.dumps(data.format.to_json())))
+    raw = load_rows(str(path), format)
+    events = format.events(raw)
+    assert torch.isfinite(events.log_within).all() and len(events) == len(raw)
+    format.write(format.rows(events), tmp_path / "again.csv.gz")
+    again = load_rows(str(tmp_path / "again.csv.gz"), format)
+    assert_frame_equal(again, raw)
