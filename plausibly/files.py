@@ -6,8 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from plausibly.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -27,3 +31,18 @@ def replacing(path: Path) -> Iterator[Path]:
         raise UserError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Writes a DataFrame as .csv, .tsv or .parquet (text also .gz). UserError for another suffix."""
+    writers = {
+        ".csv": lambda draft: frame.to_csv(draft, index=False, compression=packing),
+        ".tsv": lambda draft: frame.to_csv(draft, index=False, sep="\t", compression=packing),
+        ".parquet": lambda draft: frame.to_parquet(draft, index=False),
+    }
+    packing = "gzip" if path.suffix == ".gz" else None
+    suffix = Path(path.stem).suffix if packing else path.suffix
+    if suffix not in writers:
+        raise UserError(f"cannot write {path.name}: these rows go to {', '.join(writers)}")
+    with replacing(path) as draft:
+        writers[suffix](draft)

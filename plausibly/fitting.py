@@ -516,16 +516,34 @@ def truth_row(dataset: Dataset) -> list[Row]:
 
 def report(runs: Sequence[Run], dataset: Dataset | None, path: Path) -> Board:
     """The board and report of runs that are finished."""
-    board = Board([row_of(run) for run in runs], data=runs[0].record["data"]["name"])
+    board = board_of(runs)
     board.rows += truth_row(dataset) if dataset else []
     finish_board(board, dataset, path)
     return board
 
 
+def board_of(runs: Sequence[Run]) -> Board:
+    return Board([row_of(run) for run in runs], data=runs[0].record["data"]["name"])
+
+
 def finish_board(board: Board, dataset: Dataset | None, path: Path) -> None:
+    """Writes the board of a comparison, and the report."""
     from plausibly.report import write_report
 
-    if len(board.rows) > 1:
-        write_json({"data": board.data, "board": board.to_json()}, path / "board.json")
+    board.path = path
     write_report(path / "report.html", board, dataset)
 
+
+def report_again(path: Path, device: str, listener: Listener) -> Path:
+    """Builds the report of a run, or of a folder of runs, anew; without the data where they are gone."""
+    folders = [path] if (path / "run.json").exists() else sorted(f.parent for f in path.glob("*/run.json"))
+    if not folders:
+        raise UserError(f"there is no run at {path}, nor are there runs in it")
+    runs = [Run.open(folder, device) for folder in folders]
+    try:
+        dataset = runs[0].dataset()
+    except UserError as error:
+        listener.say(f"without the data: {error}")
+        dataset = None
+    report(runs, dataset, path)
+    return path / "report.html"

@@ -168,9 +168,9 @@ def number(sight: Sight) -> Column | None:
     """Nearly all cells are numbers; one word such as NA may stand for a hole."""
     sight = _with_hole_mark(sight)
     read = [numbers.written(text) for text in sight.texts]
-    weight = sum(count for count, found in zip(sight.counts.tolist(), read, strict=True) if found)
-    endless = [text for text in sight.texts if numbers.INFINITE.fullmatch(text)]
-    if weight < NEARLY_ALL * (sight.rows - len(endless)) or not weight:
+    weight = sight.counts[[found is not None for found in read]].sum()
+    endless = sight.counts[[numbers.INFINITE.fullmatch(text) is not None for text in sight.texts]].sum()
+    if weight < NEARLY_ALL * (sight.rows - endless) or not weight:
         return None
     if any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
         return None

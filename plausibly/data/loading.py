@@ -178,7 +178,7 @@ def _array(
 
 
 def _refuse_nothing(rows: np.ndarray) -> None:
-    if rows.size == 0 or (rows.dtype.kind != "f" and rows.min() == rows.max()):
+    if rows.size == 0 or rows.min() == rows.max():
         raise UserError("nothing to model: every entry is the same")
 
 

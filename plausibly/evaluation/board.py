@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass, field
 from math import log, nan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plausibly.evaluation.likelihood import Likelihood, difference
@@ -37,6 +38,7 @@ class Board:
 
     rows: list[Row] = field(default_factory=list)
     data: str = ""
+    path: Path = Path()  # where the report is
 
     @property
     def best(self) -> Row | None:

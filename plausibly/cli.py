@@ -1,0 +1,612 @@
+"""Every command: load, do the task, print. Only results go to stdout, all else to stderr.
+
+Exit status: 0 done, 1 a bug, 2 the user can mend it, 130 stopped by Ctrl-C (the run is usable).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from plausibly import __version__
+from plausibly.errors import Unsupported, UserError
+
+if TYPE_CHECKING:
+    from plausibly.fitting import Listener
+
+app = App(
+    name="plausibly",
+    version=__version__,
+    help="Learns what your data looks like, and tells how plausible anything is.\n\n"
+    "DATA is a .csv, .tsv, .parquet, .arrow, .npy, .npz (a split by name: file.npz:test) or idx file, a folder of images, "
+    "or a built-in: digits, digits-binary, toy-bits, toy-mixed, toy-ising, toy-bars. Start with: plausibly compare DATA",
+    help_format="plaintext",
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Common:
+    """What every command takes."""
+
+    json: Annotated[bool, Parameter(negative="")] = False
+    "Print one JSON document, and nothing else, on stdout."
+    seed: int = 0
+    "Decides every draw: splits, first weights, batches, samples."
+    device: str = "cpu"
+    "Where to compute: cpu or cuda."
+    threads: int | None = None
+    "CPU threads; 1 unless there are more than two cores, and a repeated run is bit-identical with 1."
+    quiet: Annotated[bool, Parameter(negative="")] = False
+    "No progress and no remarks on stderr."
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class DataOptions:
+    """How to read DATA."""
+
+    kind: Annotated[list[str], Parameter(name="--kind", consume_multiple=True, negative="")] | None = None
+    "COLUMN=KIND overrides what was guessed: boolean, category, integer, number, date, id, constant or drop."
+    drop: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
+    "Columns to leave out."
+    split: str | None = None
+    "time=COLUMN (latest rows are the test) or group=COLUMN (whole groups); by default a seeded 80/10/10."
+    valid: str | None = None
+    "Validation rows from elsewhere."
+    test: str | None = None
+    "Test rows from elsewhere."
+    size: int | None = None
+    "Side in pixels that the images of a folder are resized to."
+
+    def keywords(self) -> dict[str, Any]:
+        """Those that were given, as `plausibly.load` takes them."""
+        kinds = pairs(self.kind, "--kind COLUMN=KIND")
+        every = {"kinds": kinds, "drop": tuple(self.drop or ()), "split": self.split}
+        every |= {"valid": self.valid, "test": self.test, "size": self.size}
+        return {key: value for key, value in every.items() if value}
+
+
+def pairs(words: list[str] | None, usage: str) -> dict[str, str]:
+    """`a=1 b=2` as a dictionary."""
+    found = {}
+    for word in words or []:
+        name, mark, value = word.partition("=")
+        if not mark or not name:
+            raise UserError(f"{word!r} is not of the form {usage}")
+        found[name] = value
+    return found
+
+
+def literal(text: str) -> Any:
+    """A number, true or false where the text is one, else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def seconds(text: str | None) -> float | None:
+    """`90`, `90s`, `5m` or `1h` in seconds."""
+    if text is None:
+        return None
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    try:
+        value = float(number) * unit
+    except ValueError:
+        value = 0
+    if not 0 < value < 1e9:
+        raise UserError(f"--budget {text!r} is no time; 60s, 5m and 1h are")
+    return value
+
+
+def start(common: Common) -> None:
+    """Threads and device, before the first tensor."""
+    import os
+
+    import torch
+
+    cores = os.cpu_count() or 1
+    if common.threads is not None and common.threads < 1:
+        raise UserError(f"--threads {common.threads}; at least 1 is needed")
+    torch.set_num_threads(common.threads or (1 if cores <= 2 else cores // 2))
+    try:
+        torch.zeros(1, device=common.device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"--device {common.device!r} is not to be had here; cpu always is") from error
+
+
+def say(common: Common, line: str) -> None:
+    if not common.quiet:
+        print(line, file=sys.stderr)
+
+
+def out(document: Any, common: Common, text: Callable[[], None]) -> None:
+    """The result: as JSON, or as `text` prints it."""
+    if common.json:
+        print(json.dumps(finite(document), indent=1))
+    else:
+        text()
+
+
+def finite(document: Any) -> Any:
+    """The document with null for what JSON has no word for."""
+    if isinstance(document, dict):
+        return {key: finite(value) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [finite(value) for value in document]
+    if isinstance(document, float) and (document != document or document in (float("inf"), float("-inf"))):
+        return None
+    return document
+
+
+def table(headings: list[str], rows: list[list[str]], title: str = "", caption: str = "") -> None:
+    """A table on stdout, as wide as the terminal allows."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=title or None, caption=caption or None, box=None, header_style="bold", caption_justify="left")
+    for number, heading in enumerate(headings):
+        shown.add_column(heading, justify="left" if number == 0 else "right", overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(cell) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
+    console.print(shown)
+
+
+def listener(common: Common) -> Listener:
+    """Lines and progress on stderr: a moving bar with the time left on a terminal, else a line now and then."""
+    from plausibly.fitting import Listener
+
+    if common.quiet:
+        return Listener()
+    return Listener(lambda line: say(common, line), Meter())
+
+
+class Meter:
+    """Prints training progress: the current line is rewritten on a terminal, otherwise a new one every 10 s."""
+
+    def __init__(self) -> None:
+        self.printed, self.began = 0.0, (0, 0.0)
+
+    def __call__(self, name: str, progress: Any) -> None:
+        import time
+
+        live, last = sys.stderr.isatty(), progress.step >= progress.steps
+        if not live and not last and time.monotonic() - self.printed < 10:
+            return
+        self.printed = time.monotonic()
+        left = progress.seconds / max(progress.step, 1) * (progress.steps - progress.step)
+        line = f"  {name} {progress.step:,}/{progress.steps:,}  train {-progress.loss:.3f}  validation {-progress.validation:.3f}"
+        line += f" nats per row  {progress.seconds:.0f} s, at most {left:.0f} s left"
+        print(f"\r{line[:110]:<110}" if live else line, end="\n" if last or not live else "", file=sys.stderr, flush=True)
+
+
+@app.command
+def data(data: str, /, *, options: DataOptions | None = None, common: Common | None = None) -> None:
+    """Show the column report of DATA: kinds, levels, holes, what was guessed and how to override it."""
+    common, options = common or Common(), options or DataOptions()
+    from plausibly.data.loading import load
+
+    dataset = load(data, seed=common.seed, **options.keywords())
+    columns = dataset.format.describe()
+    rows = {"train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test)}
+    document = {"data": dataset.name, "rows": rows, "variables": dataset.schema.size, "columns": columns}
+
+    def text() -> None:
+        names = list(dict.fromkeys(key for column in columns for key in column))
+        cells = [[shown(column.get(key)) for key in names] for column in columns]
+        table(names, cells, f"{dataset.name}: {rows['train']:,} + {rows['valid']:,} + {rows['test']:,} rows, "
+              f"{dataset.schema.size:,} variables")
+        for note in dataset.notes:
+            print(note)
+
+    out(document | {"notes": dataset.notes}, common, text)
+
+
+def shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+@app.command
+def models(
+    *,
+    data: str | None = None,
+    variables: int | None = None,
+    options: DataOptions | None = None,
+    common: Common | None = None,
+) -> None:
+    """List every model: what it can do, and its number of free parameters.
+
+    Parameters
+    ----------
+    data
+        count them for this data.
+    variables
+        count them for so many binary variables (8 unless said otherwise).
+    """
+    common, options = common or Common(), options or DataOptions()
+    from plausibly.registry import model_entries, task_names
+    from plausibly.schema import binary
+
+    if data is not None and variables is not None:
+        raise UserError("give either --data or --variables, not both")
+    if variables is not None and not 1 <= variables <= 100_000:
+        raise UserError(f"--variables {variables}; 1 to 100,000 can be counted")
+    if data is not None:
+        from plausibly.data.loading import load
+
+        schema, what = load(data, seed=common.seed, **options.keywords()).schema, data
+    else:
+        schema, what = binary(variables or 8), f"n = {variables or 8} binary variables"
+    entries = model_entries(schema)
+
+    def text() -> None:
+        headings = ["model", "family", "formula (n bits)", f"parameters, {what}", *task_names()]
+        rows = [
+            [e["name"], e["family"], e["formula"], f"{e['parameters']:,}" if e["parameters"] < 10**15 else f"{e['parameters']:.3g}"]
+            + [e["tasks"].get(task, "no") for task in task_names()]
+            for e in entries
+        ]
+        table(headings, rows)
+        for reason in dict.fromkeys(reason for e in entries for reason in refusals(e)):
+            print(reason)
+
+    out({"models": entries}, common, text)
+
+
+def refusals(entry: dict[str, Any]) -> list[str]:
+    """Why a model does not take the data or does not do a task."""
+    found = [f"{entry['name']} cannot {task}: {reason}" for task, reason in entry["refuses"].items()]
+    return found + ([f"{entry['accepts']}: refused for this data"] if entry["accepts"] else [])
+
+
+@app.command
+def fit(
+    data: str | None = None,
+    /,
+    *,
+    model: str | None = None,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    budget: str | None = None,
+    steps: int | None = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None,
+    resume: str | None = None,
+    options: DataOptions | None = None,
+    common: Common | None = None,
+) -> None:
+    """Fit a model to DATA, test it once on held-out rows, and keep it as a run with its report.
+
+    Parameters
+    ----------
+    model
+        a name from `plausibly models`; without it all that accept the data are tried and validation decides.
+    out_
+        folder of the run (default runs/NAME-1).
+    budget
+        training time, 60s, 5m or 1h; turned into a number of steps once.
+    steps
+        training steps, instead of a budget.
+    set_
+        settings, such as hidden=256 or train.rate=0.001.
+    resume
+        go on with this run where it stopped; needs no DATA.
+    """
+    common, options = common or Common(), options or DataOptions()
+    from plausibly import fitting
+
+    if resume is not None:
+        if data is not None:
+            raise UserError("--resume needs no DATA: the run knows its own")
+        run = fitting.resume(resume, common.device, listener(common))
+    else:
+        if data is None:
+            raise UserError("DATA is missing; for example: plausibly fit digits-binary")
+        run = fitting.fit(
+            data,
+            model,
+            out=out_,
+            seed=common.seed,
+            budget=seconds(budget),
+            steps=steps,
+            set={key: literal(value) for key, value in pairs(set_, "--set NAME=VALUE").items()},
+            device=common.device,
+            listener=listener(common),
+            **options.keywords(),
+        )
+
+    def text() -> None:
+        from plausibly.fitting import board_of
+
+        print_board(board_of([run]))
+        print(f"run:    {run.path}\nreport: {run.path / 'report.html'}")
+
+    out(run.summary(), common, text)
+    if run.record["status"] == "interrupted":
+        say(common, f"interrupted at step {run.record['steps']:,}; go on with: plausibly fit --resume {run.path}")
+        sys.exit(130)
+
+
+@app.command
+def compare(
+    data: str,
+    /,
+    *,
+    models: str | None = None,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    seeds: int = 1,
+    budget: str | None = None,
+    steps: int | None = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None,
+    options: DataOptions | None = None,
+    common: Common | None = None,
+) -> None:
+    """Fit several models to DATA and test them on the same held-out rows: one board, one report.
+
+    Parameters
+    ----------
+    models
+        names with commas between; by default all that accept the data, cheap ones first.
+    out_
+        folder of the runs and the report (default runs/compare-1).
+    seeds
+        fit each model so many times, with seed, seed + 1, ...
+    budget
+        training time of all together, 60s, 5m or 1h.
+    steps
+        training steps of each, instead of a budget.
+    set_
+        settings of all, such as train.rate=0.001.
+    """
+    common, options = common or Common(), options or DataOptions()
+    from plausibly import fitting
+
+    board = fitting.compare(
+        data,
+        [name.strip() for name in models.split(",") if name.strip()] if models is not None else None,
+        out=out_,
+        seed=common.seed,
+        seeds=seeds,
+        budget=seconds(budget),
+        steps=steps,
+        set={key: literal(value) for key, value in pairs(set_, "--set NAME=VALUE").items()},
+        device=common.device,
+        listener=listener(common),
+        **options.keywords(),
+    )
+
+    def text() -> None:
+        print_board(board)
+        print(f"report: {board.path / 'report.html'}")
+
+    out({"data": board.data, "report": str(board.path / "report.html"), "board": board.to_json()}, common, text)
+
+
+def print_board(board: Any) -> None:
+    headings, rows = board.cells()
+    table(headings, rows, caption=board.caption())
+
+
+@app.command
+def evaluate(run: str, data: str | None = None, /, *, common: Common | None = None) -> None:
+    """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data."""
+    common = common or Common()
+    from plausibly.runs import Run
+
+    opened = Run.open(run, common.device)
+    found = opened.evaluate(data)
+
+    def text() -> None:
+        if found is None:
+            print(f"{opened.record['model']} has no likelihood")
+            return
+        print(f"{found.sign} {found.value:.4f} ± {found.standard_error:.4f} nats per row, {found.rows:,} rows "
+              f"(log p: higher is better); {found.bits_per_variable:.4f} bits per variable (lower is better)")
+
+    document = opened.summary() | {"test": found.to_json() if found else None, "data": data or opened.record["data"]["source"]}
+    out(document, common, text)
+
+
+@app.command
+def score(
+    run: str,
+    data: str,
+    /,
+    *,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    conditionals: Annotated[bool, Parameter(negative="")] = False,
+    common: Common | None = None,
+) -> None:
+    """Tell how plausible each row of DATA is: nats, bits per variable, p-value among test rows, what surprises most.
+
+    Parameters
+    ----------
+    out_
+        a .csv or .parquet file for all rows; without it the least plausible rows are printed.
+    conditionals
+        instead, p(x_i | earlier) of each cell and the same as surprisal in bits.
+    """
+    common = common or Common()
+    from plausibly.runs import Run
+    from plausibly.files import write_frame
+
+    opened = Run.open(run, common.device)
+    frame = opened.conditionals(data) if conditionals else opened.score(data)
+    frame.insert(0, "row", range(1, len(frame) + 1))
+    if out_ is not None:
+        write_frame(frame, Path(out_))
+    document = {"rows": len(frame), "out": out_, "scores": None if out_ else frame.to_dict("records")}
+
+    def text() -> None:
+        least = frame.nsmallest(10, "nats") if not conditionals else frame.head(10)
+        table(list(least.columns), [[cell(value) for value in row] for row in least.to_numpy(dtype=object)])
+        print(f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the 10 least plausible shown, --out FILE keeps all"))
+
+    out(document, common, text)
+
+
+def cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@app.command
+def sample(
+    run: str,
+    /,
+    *,
+    n: Annotated[int, Parameter(name=["-n", "--n"])] = 10,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    given: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    common: Common | None = None,
+) -> None:
+    """Draw rows from RUN.
+
+    Parameters
+    ----------
+    n
+        number of rows.
+    out_
+        .csv, .parquet, .npz or .png (a grid of images); without it the rows are printed.
+    given
+        COLUMN=VALUE fixes columns (tables), never by rejection.
+    """
+    common = common or Common()
+    from plausibly.runs import Run
+
+    if n < 1:
+        raise UserError(f"-n {n}; at least one row can be drawn")
+    opened = Run.open(run, common.device)
+    rows = opened.sample(n, common.seed, pairs(given, "--given COLUMN=VALUE"))
+    deliver(opened, rows, out_, common, {"rows": n})
+
+
+@app.command
+def impute(
+    run: str,
+    data: str,
+    /,
+    *,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    draws: int = 1,
+    common: Common | None = None,
+) -> None:
+    """Fill every hole of DATA with a draw from p(hole | the rest of the row); observed cells come back as they are.
+
+    Parameters
+    ----------
+    out_
+        file for the filled rows; with several draws, out-1.csv, out-2.csv, ...
+    draws
+        number of independent fillings.
+    """
+    common = common or Common()
+    from plausibly.runs import TASKS, Run
+
+    opened = Run.open(run, common.device)
+    word = TASKS["impute"].word(type(opened.model))
+    if draws < 1 or (draws > 1 and out_ is None):
+        raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
+    for draw in range(draws):
+        rows = opened.impute(data, common.seed + draw)
+        path = None if out_ is None else numbered(Path(out_), draw) if draws > 1 else out_
+        deliver(opened, rows, str(path) if path else None, common, {"rows": len(rows), "filled": word}, draw == draws - 1)
+    say(common, f"filled cells are {'exact draws' if word == 'exact' else 'draws by weighted particles, an estimate'}")
+
+
+def numbered(path: Path, draw: int) -> Path:
+    return path.with_name(f"{path.stem}-{draw + 1}{path.suffix}")
+
+
+def deliver(run: Any, rows: Any, out_: str | None, common: Common, document: dict[str, Any], last: bool = True) -> None:
+    """Writes rows to a file, or prints them."""
+    import pandas as pd
+
+    if out_ is not None:
+        run.format.write(rows, Path(out_))
+        if last:
+            out(document | {"out": out_}, common, lambda: print(f"{len(rows):,} rows in {out_}"))
+        return
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows.reshape(len(rows), -1))
+    records = json.loads(frame.to_json(orient="records", date_format="iso"))
+    out(document | {"values": records}, common, lambda: print(frame.to_csv(index=False), end=""))
+
+
+@app.command
+def check(run: str, /, *, common: Common | None = None) -> None:
+    """Check on RUN what its model promises: sums to one, samples follow the density, no variable sees a later one, ..."""
+    common = common or Common()
+    from plausibly.runs import Run
+
+    results = Run.open(run, common.device).check()
+    holds = all(result.holds for result in results)
+
+    def text() -> None:
+        rows = [[r.name, "holds" if r.holds else "BROKEN", f"{r.value:.3g}", f"{r.tolerance:.3g}", r.says] for r in results]
+        table(["promise", "", "value", "tolerance", "what is measured"], rows)
+        print("all hold" if holds else "NOT all hold: do not trust this run's numbers")
+
+    out({"checks": [result.to_json() for result in results], "holds": holds}, common, text)
+    if not holds:
+        sys.exit(1)
+
+
+@app.command
+def report(run: str, /, *, common: Common | None = None) -> None:
+    """Build the one-file HTML report of RUN, or of a folder that `compare` made, again."""
+    common = common or Common()
+    from plausibly.fitting import report_again
+
+    path = report_again(Path(run), common.device, listener(common))
+    out({"report": str(path)}, common, lambda: print(path))
+
+
+def guarded(call: Callable[[], Any]) -> int:
+    """The exit status of a command; an error that the user can mend is one line."""
+    try:
+        call()
+        return 0
+    except (UserError, Unsupported) as error:
+        print(f"plausibly: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except CycloptsError as error:
+        print(f"plausibly: {' '.join(str(error).split())} (plausibly --help)", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print("plausibly: stopped", file=sys.stderr)
+        return 130
+
+
+def prepared(command: Callable[..., Any], bound: Any) -> Any:
+    common = bound.arguments.get("common") or Common()
+    start(common)
+    return command(*bound.args, **bound.kwargs)
+
+
+def main() -> None:
+    """The entry point."""
+
+    def call() -> None:
+        command, bound, _ = app.parse_args(sys.argv[1:], print_error=False, exit_on_error=False)
+        if command.__module__ == __name__:
+            prepared(command, bound)
+        else:
+            command(*bound.args, **bound.kwargs)
+
+    sys.exit(guarded(call))
+
+
+if __name__ == "__main__":
+    main()

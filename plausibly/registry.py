@@ -1,0 +1,42 @@
+"""What every model can do and why it cannot do the rest, made from types, rules and reasons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plausibly.capabilities import Trainable
+from plausibly.models import MODELS
+from plausibly.schema import Schema
+from plausibly.tasks import load_tasks
+
+METHODS = ("sample", "log_bound", "log_prob", "predict", "unroll", "predict_given", "log_marginal", "sample_given")
+
+
+def task_names() -> list[str]:
+    return list(load_tasks())
+
+
+def capabilities(model: type[Trainable]) -> list[str]:
+    """The methods of the ladder that the model has."""
+    return [name for name in METHODS if hasattr(model, name)]
+
+
+def model_entries(schema: Schema) -> list[dict[str, Any]]:
+    """For each model: its size for such data, its capabilities, each task's word, and the reasons of refusals."""
+    tasks = load_tasks()
+    entries = []
+    for name, model in MODELS.items():
+        words = {task: word for task in tasks if (word := tasks[task].word(model))}
+        entries.append(
+            {
+                "name": name,
+                "family": model.family,
+                "formula": model.formula,
+                "parameters": model.count(schema),
+                "accepts": model.accepts(schema),
+                "capabilities": capabilities(model),
+                "tasks": words,
+                "refuses": {task: tasks[task].refusal for task in tasks if task not in words},
+            }
+        )
+    return entries

@@ -1,0 +1,261 @@
+"""Arrays, idx files and folders of images: the same numbers come back, in the same type and shape."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as extra
+from PIL import Image
+
+from plausibly.data import Format, load, load_rows
+from plausibly.errors import UserError
+from plausibly.kinds import Category, Level
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+few = settings(max_examples=60, deadline=None)
+shapes = st.one_of(
+    st.just((9,)),
+    st.tuples(st.just(9), st.integers(1, 5)),
+    st.tuples(st.just(9), st.integers(1, 4), st.integers(1, 4)),
+    st.tuples(st.just(9), st.sampled_from([1, 3]), st.integers(4, 5), st.integers(1, 5)),
+    st.tuples(st.just(9), st.integers(4, 5), st.integers(4, 5), st.sampled_from([1, 3])),
+)
+small = shapes.flatmap(
+    lambda shape: st.one_of(
+        extra.arrays("uint8", shape),
+        extra.arrays("int64", shape, elements=st.integers(0, 1)),
+        extra.arrays("bool", shape),
+        extra.arrays("float32", shape, elements=st.integers(0, 9).map(float)),
+    )
+)
+matrices = st.one_of(
+    extra.arrays("float64", (9, 3), elements=st.floats(allow_infinity=False)),
+    extra.arrays("float32", (9, 2), elements=st.floats(-9, 9, width=32)),
+    extra.arrays("int64", (9, 2), elements=st.integers(-(10**6), 10**6)),
+)
+
+
+def format_of(rows: np.ndarray) -> Format:
+    from plausibly.data.arrays import learned
+
+    return Format.from_json(learned(rows, {}, ()).to_json())
+
+
+@few
+@given(st.one_of(small, matrices))
+def test_rows_come_back_equal(rows: np.ndarray) -> None:
+    try:
+        format = format_of(rows)
+    except UserError as error:
+        assert "nothing to model" in str(error)
+        return
+    events = format.events(rows)
+    again = format.rows(events)
+    assert again.dtype == rows.dtype
+    np.testing.assert_array_equal(again, rows)
+    assert torch.isfinite(events.log_within).all()
+    assert events.codes.shape == (len(rows), *format.schema.shape)
+
+
+@few
+@given(small, st.integers(0, 9))
+def test_drawn_arrays_have_the_codes_they_were_drawn_for(rows: np.ndarray, seed: int) -> None:
+    format, generator = format_of(rows), np.random.default_rng(seed)
+    codes = torch.from_numpy(generator.integers(0, format.schema.codes[0], (20, *format.schema.shape)))
+    drawn = format.draw(codes, generator)
+    again = format.events(format.rows(drawn))
+    assert torch.equal(again.codes, drawn.codes) and torch.equal(drawn.codes.long(), codes)
+    assert torch.equal(again.log_within, drawn.log_within)
+
+
+def test_wide_images_share_codes() -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
+    data = load(rows)
+    assert data.schema.kinds[0] == Level(64, 4) and data.schema.shape == (1, 28, 28)
+    assert data.train.log_within.tolist() == pytest.approx([-784 * np.log(4)] * 32)
+    assert np.array_equal(data.format.rows(data.format.events(rows)), rows)
+    assert load(rows[:, :8, :8]).schema.kinds[0] == Level(256)
+    assert data.format.names[28 + 3] == "pixel 1,3"
+
+
+def test_questions_keep_what_is_known() -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
+    format = load(rows).format
+    hidden = np.random.default_rng(1).random(rows.shape) < 0.3
+    for asked in (np.ma.MaskedArray(rows, hidden), np.where(hidden, np.nan, rows)):
+        questions = format.questions(asked)
+        assert torch.equal(questions.observed, torch.from_numpy(~np.moveaxis(hidden, 3, 1)))
+        codes = torch.full((40, 3, 6, 5), 7)
+        filled = format.fill(questions, codes, np.random.default_rng(0))
+        again = format.rows(filled)
+        assert (again[~hidden] == rows[~hidden]).all() and again.dtype == rows.dtype
+        assert (filled.codes[~questions.observed] == 7).all() and filled.observed is None
+
+
+def test_a_matrix_with_holes_is_filled() -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 3))
+    format = load(rows).format
+    asked = np.where(np.random.default_rng(1).random(rows.shape) < 0.2, np.nan, rows)
+    filled = format.fill(format.questions(asked), torch.zeros(300, 3), np.random.default_rng(0))
+    again = format.rows(filled)
+    assert not np.isnan(again).any() and (again[~np.isnan(asked)] == rows[~np.isnan(asked)]).all()
+
+
+@pytest.mark.parametrize("suffix", ["npz", "npy", "csv"])
+def test_written_arrays_read_back(tmp_path: Path, suffix: str) -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 3))
+    format = load(rows).format
+    format.write(rows, tmp_path / f"out.{suffix}")
+    if suffix != "csv":
+        assert np.array_equal(load_rows(str(tmp_path / f"out.{suffix}"), format), rows)
+    with pytest.raises(UserError, match="npz"):
+        format.write(rows, tmp_path / "out.png")
+
+
+def test_splits_of_a_file_and_packed_bits(tmp_path: Path) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (60, 7), dtype=np.uint8)
+    np.savez(
+        tmp_path / "a.npz",
+        train=np.packbits(bits[:40].ravel()),
+        train_shape=np.array([40, 7]),
+        valid=bits[40:50],
+        test=bits[50:],
+        y_train=np.arange(40),
+        meta=np.array("{}"),
+    )
+    data = load(str(tmp_path / "a.npz"))
+    assert data.schema.kinds == (Category(2),) * 7
+    for split, rows in (("train", bits[:40]), ("valid", bits[40:50]), ("test", bits[50:])):
+        assert np.array_equal(data.format.rows(getattr(data, split)), rows)
+        assert np.array_equal(load_rows(f"{tmp_path}/a.npz:{split}", data.format), rows)
+    assert len(load(f"{tmp_path}/a.npz:train").train) == 32
+
+
+def test_names_with_x_and_a_lone_test_split(tmp_path: Path) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (60, 7), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=bits[:50], x_test=bits[50:], y_train=np.arange(50))
+    data = load(str(tmp_path / "a.npz"))
+    assert (len(data.train), len(data.valid), len(data.test)) == (45, 5, 10)
+    np.savez(tmp_path / "b.npz", first=bits, second=bits)
+    with pytest.raises(UserError, match=r"b.npz:first"):
+        load(str(tmp_path / "b.npz"))
+    assert len(load(f"{tmp_path}/b.npz:second").train) == 48
+
+
+@pytest.mark.parametrize("name", ["t10k-images-idx3-ubyte", "images.idx", "t10k-images-idx3-ubyte.gz"])
+def test_idx_files(tmp_path: Path, name: str) -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (30, 4, 5), dtype=np.uint8)
+    data = b"\0\0\x08\x03" + struct.pack(">3I", *rows.shape) + rows.tobytes()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    format = load(str(tmp_path / name)).format
+    assert np.array_equal(load_rows(str(tmp_path / name), format), rows)
+    (tmp_path / name).write_bytes(data[:-1])
+    with pytest.raises(UserError):
+        load(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (np.array([[0.5, np.inf], [1.5, 2.5], [2.0, 3.5]] * 9), "row 1, column '1'.*infinite"),
+        (np.random.default_rng(0).integers(0, 256, (9, 4, 4)) / 255, "x \\* 255"),
+        (np.zeros((9, 3)), "nothing to model"),
+        (np.zeros((9, 3), dtype=np.uint8), "nothing to model"),
+        (np.zeros((0, 3)), "no rows"),
+        (np.eye(2), "2 rows"),
+        (np.array([["a"]] * 9), "cannot be modelled"),
+        (np.random.default_rng(0).integers(0, 9, (9, 2, 2, 2, 2)), "neither a matrix"),
+    ],
+)
+def test_arrays_that_cannot_be_modelled(rows: np.ndarray, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        load(rows)
+
+
+def test_entries_and_shapes_that_training_did_not_know() -> None:
+    format = load(np.random.default_rng(0).integers(0, 2, (40, 5, 4))).format
+    rows = np.zeros((3, 5, 4), dtype=np.int64)
+    rows[1, 2, 3] = 7
+    with pytest.raises(UserError, match=r"row 2, pixel 2,3: 7 is not a whole number from 0 to 1"):
+        format.events(rows)
+    with pytest.raises(UserError, match="shape"):
+        format.events(rows[:, :4])
+    with pytest.raises(UserError, match="nan"):
+        format.events(np.full((1, 5, 4), np.nan))
+
+
+def test_no_pickles(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([{}, 1], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "a.npz", train=np.array([{}, 1], dtype=object))
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(UserError, match=name):
+            load(str(tmp_path / name))
+
+
+def test_tensors_are_arrays() -> None:
+    rows = torch.randint(0, 2, (40, 1, 4, 4), generator=torch.Generator().manual_seed(0)).float()
+    data = load(rows)
+    assert data.schema.shape == (1, 4, 4) and data.schema.kinds[0] == Category(2)
+    assert np.array_equal(data.format.rows(data.format.events(rows)), rows.numpy())
+
+
+def save(path: Path, *shape: int, seed: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)).save(path)
+
+
+def test_a_folder_of_images(tmp_path: Path) -> None:
+    for place in range(10):
+        save(tmp_path / f"class {place % 2}" / f"{place}.png", 12, 10, seed=place)
+    save(tmp_path / "other.png", 20, 20)
+    data = load(str(tmp_path))
+    assert data.schema.shape == (1, 12, 10)
+    assert any("2 sizes" in note for note in data.notes) and any("1 of 11 images were resized" in n for n in data.notes)
+    first = np.asarray(Image.open(tmp_path / "class 0" / "0.png"))
+    rows = load_rows(str(tmp_path), data.format)
+    assert rows.shape == (11, 12, 10) and np.array_equal(rows[0], first)
+    save(tmp_path / "colour.jpg", 12, 10, 3)
+    assert load(str(tmp_path)).schema.shape == (3, 12, 10)
+    assert load(str(tmp_path), size=6).schema.shape == (3, 6, 6)
+    assert load_rows(str(tmp_path), data.format).shape == (12, 12, 10)
+
+
+def test_large_images_are_made_small(tmp_path: Path) -> None:
+    for place in range(4):
+        save(tmp_path / f"{place}.png", 50, 100, 3)
+    data = load(str(tmp_path))
+    assert data.schema.shape == (3, 16, 32) and sum(data.schema.codes) <= 65_536
+
+
+def test_broken_images_are_named(tmp_path: Path) -> None:
+    save(tmp_path / "good.png", 9, 9)
+    (tmp_path / "bad.jpg").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"bad.jpg.*remove it"):
+        load(str(tmp_path))
+    (tmp_path / "bad.jpg").write_bytes((tmp_path / "good.png").read_bytes()[:60])
+    with pytest.raises(UserError, match=r"bad.jpg.*remove it"):
+        load(str(tmp_path))
+
+
+def test_a_grid_of_images(tmp_path: Path) -> None:
+    data = load("digits")
+    data.format.write(data.format.rows(data.test[:5]), tmp_path / "grid.png")
+    sheet = np.asarray(Image.open(tmp_path / "grid.png"))
+    assert sheet.shape == (2 * 9 + 1, 3 * 9 + 1)
+    assert np.array_equal(sheet[1:9, 1:9], (data.format.rows(data.test[:1])[0] * (255 / 16)).round())
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no real data beside the repository")
+@pytest.mark.parametrize(
+    ("name", "shape", "rows"),
+    [("debd_nltcs", (16,), (16181, 2157, 3236)), ("frey_faces", (1, 28, 20), (1573, 196, 196)), ("uci_wine_red", (12,), (1281, 159, 159))],
+)
+def test_real_arrays(name: str, shape: tuple, rows: tuple) -> None:
+    data = load(str(SHARED / f"{name}.npz"))
+    assert data.schema.shape == shape and tuple(map(len, (data.train, data.valid, data.test))) == rows
+    assert torch.equal(data.format.events(data.format.rows(data.test)).codes, data.test.codes)

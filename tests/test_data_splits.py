@@ -1,0 +1,121 @@
+"""Splits: every row is in one part, the seed decides, times and groups stay whole."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plausibly.data import Dataset, load, splits
+from plausibly.errors import UserError
+
+few = settings(max_examples=60, deadline=None)
+
+
+def complete(split: splits.Split, rows: int) -> bool:
+    return sorted(np.concatenate(split).tolist()) == list(range(rows)) and all(len(part) for part in split)
+
+
+@given(st.integers(3, 500), st.integers(0, 9))
+@few
+def test_at_random(rows: int, seed: int) -> None:
+    split = splits.at_random(rows, seed)
+    assert complete(split, rows) and len(split.test) == len(split.valid) == max(1, rows // 10)
+    assert all(np.array_equal(a, b) for a, b in zip(split, splits.at_random(rows, seed), strict=True))
+
+
+@given(st.lists(st.integers(0, 12), min_size=3, max_size=200))
+@few
+def test_by_time(times: list[int]) -> None:
+    ranks = np.array(times)
+    if len(set(times)) < 3:
+        with pytest.raises(UserError, match="3 different times"):
+            splits.by_time(ranks)
+        return
+    split = splits.by_time(ranks)
+    assert complete(split, len(times))
+    assert ranks[split.train].max() < ranks[split.valid].min() <= ranks[split.valid].max() < ranks[split.test].min()
+
+
+@given(st.lists(st.integers(0, 12), min_size=3, max_size=200), st.integers(0, 9))
+@few
+def test_by_group(groups: list[int], seed: int) -> None:
+    if len(set(groups)) < 3:
+        with pytest.raises(UserError, match="3 groups"):
+            splits.by_group(np.array(groups), seed)
+        return
+    split = splits.by_group(np.array(groups), seed)
+    assert complete(split, len(groups))
+    parts = [set(np.array(groups)[part].tolist()) for part in split]
+    assert sum(map(len, parts)) == len(set(groups))
+
+
+def test_sizes_of_the_parts() -> None:
+    split = splits.by_time(np.arange(1_000))
+    assert [len(part) for part in split] == [800, 100, 100] and split.test.min() == 900
+    grouped = splits.by_group(np.arange(1_000) // 5, 0)
+    assert [len(part) for part in grouped] == [800, 100, 100]
+
+
+def values(data: Dataset, part: str, column: str) -> list:
+    return data.format.rows(getattr(data, part))[column].tolist()
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [f"{day:02d}/{month:02d}/2020" for month in range(1, 13) for day in (1, 15)],
+        [str(number) for number in range(-12, 12)],
+        [f"{number}.5" for number in range(0, 240, 10)],
+    ],
+)
+def test_times_are_ordered_as_what_they_are(tmp_path: Path, times: list[str]) -> None:
+    order = np.random.default_rng(0).permutation(len(times))
+    frame = pd.DataFrame({"when": np.array(times)[order], "y": np.array(list("ab") * 12)})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    data = load(str(tmp_path / "t.csv"), split="time=when", kinds={"when": "category"})
+    assert set(map(str, values(data, "test", "when"))) == set(times[-2:])
+    assert set(map(str, values(data, "valid", "when"))) == set(times[-4:-2])
+
+
+def test_holes_in_times_are_refused() -> None:
+    frame = pd.DataFrame({"t": [1.0, None, 3.0] * 9, "y": list("abc") * 9})
+    with pytest.raises(UserError, match="row 2, column 't'"):
+        load(frame, split="time=t")
+
+
+def test_groups_stay_together() -> None:
+    frame = pd.DataFrame({"g": [f"person {row // 4}" for row in range(200)], "y": list("ab") * 100})
+    data = load(frame, split="group=g", kinds={"g": "category"})
+    parts = [set(values(data, part, "g")) for part in ("train", "valid", "test")]
+    assert sum(map(len, parts)) == 50 and len(parts[0]) == 40
+
+
+def test_the_seed_decides() -> None:
+    frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=200)})
+    first, again, other = (values(load(frame, seed=seed), "test", "x") for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_parts_that_come_as_files(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": np.arange(90) % 30, "y": list("abc") * 30})
+    frame[:60].to_csv(tmp_path / "train.csv", index=False)
+    frame[60:75].to_csv(tmp_path / "valid.csv", index=False)
+    frame[75:].to_csv(tmp_path / "test.csv", index=False)
+    train, valid, test = (str(tmp_path / f"{part}.csv") for part in ("train", "valid", "test"))
+    both = load(train, valid=valid, test=test)
+    assert [len(part) for part in (both.train, both.valid, both.test)] == [60, 15, 15]
+    assert values(both, "test", "x") == frame["x"][75:].tolist()
+    assert [len(part) for part in (lambda d: (d.train, d.valid, d.test))(load(train, test=test))] == [54, 6, 15]
+    assert [len(part) for part in (lambda d: (d.train, d.valid, d.test))(load(train, valid=valid))] == [54, 15, 6]
+    assert any("15 of 15 test rows also occur in train" in note for note in both.notes)
+    assert both.fingerprint != load(train).fingerprint == load(train).fingerprint
+
+
+def test_repeated_rows_are_counted() -> None:
+    frame = pd.DataFrame({"x": np.arange(100) / 7 * 1000})
+    assert not [note for note in load(frame).notes if "also occur" in note]
+    twice = pd.concat([frame] * 9)
+    assert any("90 of 90 test rows also occur in train" in note for note in load(twice).notes)
