@@ -268,8 +268,10 @@ def steps_within(budget: float, model: Trainable, codes: Tensor, validation: Ten
 @torch.no_grad()
 def diagnose(model: Trainable, x: Tensor, rows: Tensor, total: Tensor, step: int) -> str:
     """One line on a loss that is not finite: which tensor, which rows, which variable, and what to try."""
-    broken = [name for name, p in model.named_parameters() if not p.isfinite().all()]
-    tensor = f"tensor {broken[0]!r} holds non-finite values" if broken else "all weights are finite"
+    largest = {name: float(p.abs().max()) for name, p in model.named_parameters() if p.numel()}
+    broken = [name for name, size in largest.items() if not isfinite(size)]
+    worst = broken[0] if broken else max(largest, key=lambda name: largest[name])
+    tensor = f"tensor {worst!r} holds " + ("non-finite values" if broken else f"values up to {largest[worst]:.3g}")
     bad = rows[(~total.isfinite()).nonzero().flatten().cpu()].tolist()
     where = f"training rows {', '.join(map(str, bad[:5]))}{' ...' if len(bad) > 5 else ''}"
     if isinstance(model, AutoregressiveModel):

@@ -189,12 +189,24 @@ def test_entries_and_shapes_that_training_did_not_know() -> None:
         format.events(np.full((1, 5, 4), np.nan))
 
 
+class Trap:
+    """Makes a folder where it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple:
+        return Path.mkdir, (self.folder,)
+
+
 def test_no_pickles(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.array([{}, 1], dtype=object), allow_pickle=True)
-    np.savez(tmp_path / "a.npz", train=np.array([{}, 1], dtype=object))
+    trap = np.array([Trap(tmp_path / "sprung")], dtype=object)
+    np.save(tmp_path / "a.npy", trap, allow_pickle=True)
+    np.savez(tmp_path / "a.npz", train=trap)
     for name in ("a.npy", "a.npz"):
         with pytest.raises(UserError, match=name):
             load(str(tmp_path / name))
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_tensors_are_arrays() -> None:

@@ -24,7 +24,7 @@ TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
 few = settings(max_examples=80, deadline=None)
 
 ROWS = 7
-texts = st.one_of(st.text(max_size=6), st.sampled_from(["1", "1.0", "00501", "", "NA", "x", "<other>", "\0", "2020-01-01"]))
+texts = st.one_of(st.text(max_size=6), st.sampled_from(["1", "1.0", "00501", "", "NA", "x", "<other>", "\0", "é", "2020-01-01"]))
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 

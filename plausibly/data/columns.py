@@ -197,8 +197,11 @@ class ModelledColumn(Column):
 
     @property
     def hole_text(self) -> str:
-        """The text that stands for a hole where training had none: one that no cell of this column can hold."""
-        return "\0" if self.storage.exact else ""
+        """The text that stands for a hole where training had none: one that no cell of this column can hold.
+
+        Where the empty text is a cell like any other, that is half of a character.
+        """
+        return "\ud800" if self.storage.exact else ""
 
     def _refuse(self, texts: list[str], index: np.ndarray, unforeseen: np.ndarray) -> None:
         """UserError for the first of these cells where the kind leaves no room for them."""

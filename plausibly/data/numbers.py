@@ -89,7 +89,7 @@ def learned_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
     heavy = counts >= max(5.0, 0.005 * rows)
     atoms, rest = values[heavy], np.repeat(values[~heavy], counts[~heavy])
     edges = _quantile_edges(rest, atoms)
-    low, high = edges[0] - rest[rest < edges[0]], rest[rest >= edges[-1]] - edges[-1]
+    low, high = edges[0] - 1 - rest[rest < edges[0]], rest[rest >= edges[-1]] - edges[-1]
     tails = _tail(low, far), _tail(high, far)
     return Grid(tuple(atoms.tolist()), tuple(int(edge) for edge in edges), tails, open=True, missing=missing)
 

@@ -29,7 +29,7 @@ class NADE(AutoregressiveModel):
     family = "explicit"
     formula = "(n - 1) H + H + n (H + 1), H = 256"
 
-    def __init__(self, schema: Schema, hidden: int = 256, activation: str = "relu", dropout: float = 0.0) -> None:
+    def __init__(self, schema: Schema, hidden: int = 256, activation: str = "relu", dropout: float = 0.2) -> None:
         super().__init__()
         if not 1 <= hidden <= 100_000:
             raise ValueError(f"nade: hidden = {hidden}; 1 to 100,000 units are possible")

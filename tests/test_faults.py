@@ -1,0 +1,165 @@
+"""The contract catches what it is there to catch: each planted fault breaks a check, the sound twin breaks none."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from plausibly import heads, outcomes
+from plausibly.contract import results, shaken
+from plausibly.kinds import Category, Grid, Level
+from plausibly.models.independent import Independent
+from plausibly.models.made import MADE
+from plausibly.models.markov import Markov
+from plausibly.models.nade import NADE
+from plausibly.nets import masked, noise, running
+from plausibly.schema import Schema, binary
+
+BITS = binary(6)
+MIXED = Schema((4,), (Category(levels=3), Level(levels=4, width=2), Category(levels=2), Grid(atoms=(0, 7), edges=(-5, 3, 9))))
+
+
+def broken(model):
+    return {result.name for result in results(shaken(model)) if not result.holds}
+
+
+@pytest.mark.parametrize("schema", [BITS, MIXED], ids=["bits", "mixed"])
+@pytest.mark.parametrize("model", [Independent, Markov, NADE.tiny, MADE.tiny])
+def test_the_sound_models_break_nothing(model, schema):
+    assert broken(model(schema)) == set()
+
+
+def test_off_by_one_mask(monkeypatch):
+    monkeypatch.setattr(masked.MaskedLinear, "mask", lambda self, before, after: before[None] <= after[:, None])
+    assert "no_variable_sees_a_later_one" in broken(MADE.tiny(BITS))
+
+
+def test_off_by_one_running_sum(monkeypatch):
+    sound = running.Earlier.forward
+
+    def forward(ctx, added, bias):
+        total = sound(ctx, added, bias)
+        return torch.cat([total[1:], total[-1:]])
+
+    monkeypatch.setattr(running.Earlier, "forward", staticmethod(forward))
+    assert "no_variable_sees_a_later_one" in broken(NADE.tiny(BITS))
+
+
+def test_logits_used_as_probabilities(monkeypatch):
+    monkeypatch.setattr(heads, "normalised", lambda free: F.pad(free, (1, 0)).sigmoid().log())
+    found = broken(NADE.tiny(BITS))
+    assert {"sums_to_one", "conditionals_sum_to_one"} <= found
+
+
+def test_order_ignored_in_sampling():
+    class Disordered(Markov):
+        def unroll(self, n):
+            x = torch.zeros(n, self.schema.size)
+            for i in reversed(self.order):
+                x[:, i] = yield i, self.predict(x).one(i)
+            return x
+
+    assert {"samples_follow_density", "unroll_agrees_with_predict"} <= broken(Disordered(BITS))
+
+
+def test_head_normalised_over_the_batch(monkeypatch):
+    monkeypatch.setattr(heads, "normalised", lambda free: F.pad(free, (1, 0)).log_softmax(0))
+    assert "rows_are_scored_alone" in broken(NADE.tiny(BITS))
+
+
+def test_stale_cache_in_unroll():
+    class Stale(NADE):
+        def unroll(self, n):
+            x, activation = torch.zeros(n, self.schema.size), self.bias.expand(n, -1)
+            for i in self.order:
+                x[:, i] = yield i, self.head.one(self.readout.one(self._features(activation), i), i)
+                if i == 0:  # later variables are never added
+                    activation = activation + self.inputs.one(x[:, i], i) @ self.weight[self.inputs.slice(i)]
+            return x
+
+    assert {"unroll_agrees_with_predict", "samples_follow_density"} <= broken(Stale.tiny(BITS))
+
+
+@pytest.mark.parametrize("kind", [Grid, Level])
+def test_the_remainders_term_dropped(monkeypatch, kind):
+    monkeypatch.setattr(kind, "_log_within", lambda self, values: 0.0 * values)
+    assert broken(Independent(MIXED)) == {"remainders_sum_to_one"}
+
+
+def test_dropout_left_on_while_scoring(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+
+    def forward(self, x):
+        return x * (torch.rand(x.shape, generator=generator) >= 0.3) / 0.7
+
+    monkeypatch.setattr(noise.Dropout, "forward", forward)
+    assert "scoring_repeats" in broken(MADE.tiny(BITS))
+
+
+def test_one_level_never_sampled(monkeypatch):
+    sound = outcomes.Finite.sample
+
+    def sample(self, generator):
+        drawn = sound(self, generator)
+        return torch.where(drawn == 2, 0, drawn)
+
+    monkeypatch.setattr(outcomes.Finite, "sample", sample)
+    assert "samples_follow_density" in broken(NADE.tiny(MIXED))
+
+
+def test_a_buffer_not_saved():
+    class Forgetful(Independent):
+        def __init__(self, schema):
+            super().__init__(schema)
+            self.register_buffer("offset", torch.zeros(schema.size), persistent=False)
+
+        def initialise(self, generator):
+            self.offset.add_(3)
+
+        def configurations(self, x):
+            return super().configurations(x)
+
+        def predict(self, x):
+            tilted = [table + torch.tensor([0.0, 1.0]) * self.offset[0] for table in self.tables.log_probs()]
+            return outcomes.Finite(tilted[0].log_softmax(-1).expand(len(x), -1, -1))
+
+    assert "arguments_rebuild" in broken(Forgetful(BITS))
+
+
+def test_a_leak_through_the_inputs(monkeypatch):
+    sound = heads.Inputs.forward
+
+    def forward(self, x):
+        return sound(self, x) + 0.5 * x.flatten(1)[:, -1:]
+
+    monkeypatch.setattr(heads.Inputs, "forward", forward)
+    assert "no_variable_sees_a_later_one" in broken(MADE.tiny(BITS))
+
+
+def test_the_global_generator_used(monkeypatch):
+    def sample(self, generator):
+        return (self.log_probs - torch.empty_like(self.log_probs).exponential_().log()).argmax(-1).float()
+
+    monkeypatch.setattr(outcomes.Finite, "sample", sample)
+    assert "generator_decides_samples" in broken(NADE.tiny(BITS))
+
+
+def test_a_parameter_without_gradient():
+    class Detached(NADE):
+        def _features(self, activation):
+            return super()._features(activation.detach())
+
+    assert "gradients_reach_every_parameter" in broken(Detached.tiny(BITS))
+
+
+def test_a_wrong_marginal(monkeypatch):
+    sound = Markov.log_mass
+    monkeypatch.setattr(Markov, "log_mass", lambda self, evidence: 0.9 * sound(self, evidence))
+    assert "marginals_agree" in broken(Markov(BITS))
+
+
+def test_given_samples_that_ignore_what_is_given(monkeypatch):
+    def draw(self, evidence, generator):
+        return Independent.sample(self, len(evidence), generator).long()
+
+    monkeypatch.setattr(Independent, "draw", draw)
+    assert "given_samples_follow" in broken(Independent(BITS))

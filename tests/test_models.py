@@ -1,0 +1,224 @@
+"""Models against known values, closed forms and independent implementations."""
+
+from dataclasses import replace
+from math import log
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from oracles import random_table, real, tensors
+
+from plausibly.data import load, toys
+from plausibly.data.arrays import ArrayFormat
+from plausibly.evaluation.likelihood import likelihood
+from plausibly.families.tabular import smoothed
+from plausibly.kinds import Category
+from plausibly.models import MODELS
+from plausibly.models.chow_liu import ChowLiu, heaviest_tree, mutual_information
+from plausibly.models.joint import Joint
+from plausibly.models.markov import Markov
+from plausibly.schema import Schema, binary
+from plausibly.training import Plan, Training, count, generator_for, watch
+
+
+def learned(name, train, valid, schema, steps=2500, **arguments):
+    model = MODELS[name](schema, **arguments)
+    model.initialise(generator_for(torch.device("cpu"), 0))
+    if model.objective().passes(model):
+        list(count(model, train, valid))
+        return model
+    training = Training(model, train, valid, Plan(steps))
+    list(training.run())
+    training.finish()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "known", "tolerance"),
+    [
+        ("nltcs", "independent", -9.234, 0.02),
+        ("nltcs", "markov", -7.327, 0.02),
+        ("nltcs", "chow_liu", -6.759, 0.02),
+        ("plants", "chow_liu", -16.52, 0.02),
+        ("jester", "chow_liu", -58.23, 0.02),
+        ("accidents", "chow_liu", -33.19, 0.02),
+        ("dna", "chow_liu", -87.70, 0.05),
+    ],
+)
+def test_known_values(data, model, known, tolerance):
+    dataset = load(str(real(f"debd_{data}.npz")))
+    train, valid, test = tensors(dataset)
+    assert -watch(learned(model, train, valid, dataset.schema), test) == pytest.approx(known, abs=tolerance)
+
+
+@pytest.mark.parametrize(("model", "at_least"), [("joint", -6.26), ("nade", -6.02), ("made", -6.02)])
+def test_known_values_to_reach(model, at_least):
+    dataset = load(str(real("debd_nltcs.npz")))
+    train, valid, test = tensors(dataset)
+    assert -watch(learned(model, train, valid, dataset.schema), test) >= at_least
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    toy = toys.toy_mixed(rows=(200_000, 5_000, 20_000))
+    format = ArrayFormat(toy.schema, toy.layout, toy.train.dtype.str)
+    return [format.events(part) for part in (toy.train, toy.valid, toy.test)], toy.schema, toy.truth
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_nobody_beats_the_truth(mixed, name):
+    """On data drawn from a random joint over 10 mixed variables -entropy is a ceiling; joint and made come close."""
+    (train, valid, test), schema, truth = mixed
+    found = likelihood(learned(name, train.codes, valid.codes, schema, steps=4000), test)
+    assert found.sign == "="
+    assert found.value + truth.entropy <= 4 * found.standard_error
+    gap = float((truth.log_prob(test.codes.float()) - found.nats).mean())
+    if name in ("joint", "made"):
+        assert gap <= 0.05
+    if name == "independent":
+        assert gap > 0.5  # the test can fail: without dependences the truth is far
+
+
+def test_counts_are_formulas():
+    for n in (1, 2, 5, 12):
+        sizes = {name: MODELS[name](binary(n)).free_parameters for name in ("independent", "markov", "chow_liu", "joint")}
+        assert sizes == {"independent": n, "markov": 2 * n - 1, "chow_liu": 2 * n - 1, "joint": 2**n - 1}
+
+
+@pytest.mark.parametrize("name", ["independent", "markov", "chow_liu", "joint"])
+def test_tabular_models_hold_as_many_numbers_as_they_count(name):
+    model = MODELS[name](binary(7))
+    assert sum(p.numel() for p in model.parameters()) == model.free_parameters == MODELS[name].count(binary(7))
+
+
+def test_joint_names_its_size_when_it_refuses():
+    assert Joint.accepts(binary(784)) == "joint: 2^784 - 1 parameters"
+    assert "2,097,151" in Joint.accepts(binary(21))
+    assert Joint.accepts(binary(20)) is None
+
+
+def test_joint_learns_any_table():
+    codes = (3, 2, 4)
+    schema = Schema((3,), tuple(Category(levels=k) for k in codes))
+    p, entropy = random_table(codes)
+    drawn = np.random.default_rng(1).choice(len(p), size=60_000, p=p.numpy())
+    x = torch.from_numpy(np.stack(np.unravel_index(drawn, codes), 1).astype(np.uint8))
+    model = learned("joint", x[:50_000], x[50_000:], schema)
+    assert (model.log_prob(schema.all_events()).exp() - p).abs().max() < 0.01
+    assert -watch(model, x[50_000:]) == pytest.approx(-entropy, abs=0.03)
+
+
+def test_chow_liu_finds_the_tree_that_made_the_data():
+    """A chain in shuffled order; and the same tree as an independent implementation's on the same weights."""
+    generator, order = torch.Generator().manual_seed(0), [3, 0, 4, 1, 2]
+    x = torch.zeros(20_000, 5, dtype=torch.uint8)
+    x[:, order[0]] = torch.randint(2, (20_000,), generator=generator)
+    for before, after in zip(order, order[1:], strict=False):
+        flip = torch.rand(20_000, generator=generator) < 0.15
+        x[:, after] = torch.where(flip, 1 - x[:, before], x[:, before])
+    model = learned("chow_liu", x, x[:2000], binary(5))
+    edges = {frozenset((i, p)) for i, p in enumerate(model.parents.tolist()) if p >= 0}
+    assert edges == {frozenset(pair) for pair in zip(order, order[1:], strict=False)}
+
+
+def test_the_heaviest_tree_is_networkx_heaviest_tree():
+    for seed in range(20):
+        weights = torch.rand(9, 9, generator=torch.Generator().manual_seed(seed))
+        weights = weights + weights.T
+        tree = nx.maximum_spanning_tree(nx.from_numpy_array(weights.numpy()))
+        ours = {frozenset((i, p)) for i, p in enumerate(heaviest_tree(weights)) if p >= 0}
+        assert ours == {frozenset(edge) for edge in tree.edges}
+
+
+def test_mutual_information_is_scikit_learns():
+    from sklearn.metrics import mutual_info_score
+
+    codes = (2, 5, 3)
+    x = torch.stack([torch.randint(k, (500,), generator=torch.Generator().manual_seed(k)) for k in codes], 1)
+    x[:, 2] = torch.where(x[:, 1] > 2, x[:, 2], x[:, 1].clamp(max=2))
+    model = ChowLiu(Schema((3,), tuple(Category(levels=k) for k in codes)))
+    found = mutual_information(model.statistics(x.float()), codes)
+    for i in range(3):
+        for j in range(3):
+            assert float(found[i, j]) == pytest.approx(mutual_info_score(x[:, i], x[:, j]), abs=1e-9)
+
+
+def test_markov_of_order_k_is_counting():
+    """Without smoothing the tables are ratios of counts."""
+    x = (torch.rand(3000, 5, generator=torch.Generator().manual_seed(0)) < 0.4).float()
+    x[:, 2:] = ((x[:, 2:] + x[:, :-2]) > 0.5).float()
+    model = Markov(binary(5), k=2)
+    model.fill(model.statistics(x), [1e-9] * 5)
+    rows = (x[:, 1] == 1) & (x[:, 2] == 0)
+    ratio = x[rows, 3].mean()
+    event = torch.tensor([[0.0, 1.0, 0.0, 1.0, 1.0]])
+    assert float(model.predict(event).log_prob(event)[0, 3].exp()) == pytest.approx(float(ratio), abs=1e-6)
+
+
+def test_a_higher_order_nests_a_lower_one():
+    x = (torch.rand(500, 6, generator=torch.Generator().manual_seed(0)) < 0.4).float()
+    likelihoods = []
+    for k in (1, 2, 3):
+        model = Markov(binary(6), k=k)
+        model.fill(model.statistics(x), [1e-9] * 6)
+        likelihoods.append(float(model.log_prob(x).mean()))
+    assert likelihoods == sorted(likelihoods)
+
+
+def test_smoothing_is_the_formula():
+    counts = torch.tensor([[3.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
+    prior = torch.tensor([3.5, 1.5], dtype=torch.float64) / 5
+    assert torch.allclose(smoothed(counts, 2.0), (counts + 2 * prior) / (counts.sum(1, keepdim=True) + 2))
+
+
+def test_the_strength_of_smoothing_is_chosen_on_validation():
+    """Few rows of independent bits: the best joint is close to the independent model."""
+    x = (torch.rand(400, 8, generator=torch.Generator().manual_seed(0)) < 0.3).to(torch.uint8)
+    joint, independent = (learned(name, x[:200], x[200:], binary(8)) for name in ("joint", "independent"))
+    ideal = 8 * (0.3 * log(0.3) + 0.7 * log(0.7))
+    assert -watch(joint, x[200:]) == pytest.approx(-watch(independent, x[200:]), abs=0.1)
+    assert -watch(joint, x[200:]) == pytest.approx(ideal, abs=0.3)
+
+
+def test_nade_is_the_recurrence_written_out():
+    model = MODELS["nade"](binary(5), hidden=7, activation="sigmoid", dropout=0.0).eval()
+    model.initialise(generator_for(torch.device("cpu"), 1))
+    x = (torch.rand(6, 5, generator=torch.Generator().manual_seed(0)) < 0.5).float()
+    total, activation = torch.zeros(6), model.bias.expand(6, -1)
+    for i in range(5):
+        p = torch.sigmoid(torch.sigmoid(activation) @ model.readout.weight[i] + model.readout.bias[i])
+        total = total + torch.where(x[:, i] > 0, p, 1 - p).log()
+        if i < 4:
+            activation = activation + x[:, i, None] * model.weight[i]
+    assert torch.allclose(model.log_prob(x), total, atol=1e-5)
+
+
+def test_nade_gradients_in_double_precision():
+    schema = Schema((4,), (Category(levels=3), Category(levels=2), Category(levels=2), Category(levels=4)))
+    model = MODELS["nade"](schema, hidden=5, activation="sigmoid", dropout=0.0).double().eval()
+    model.initialise(generator_for(torch.device("cpu"), 1))
+    x = schema.all_events()[::7]
+
+    def loss(weight, bias):
+        return torch.func.functional_call(model, {"weight": weight, "bias": bias}, (), {}, strict=False)
+
+    model.forward = lambda: model.log_prob(x).sum()
+    assert torch.autograd.gradcheck(loss, (model.weight, model.bias))
+
+
+def test_made_averages_its_masks_conditionals():
+    one, many = MODELS["made"](binary(6), hidden=16, masks=1), MODELS["made"](binary(6), hidden=16, masks=3)
+    many.initialise(generator_for(torch.device("cpu"), 1))
+    one.load_state_dict(many.state_dict())
+    x = binary(6).all_events()
+    parts = []
+    for degrees in many.degrees.table:
+        one.degrees.table = degrees[None]
+        parts.append(one.eval().predict(x).log_probs.exp())
+    assert torch.allclose(many.eval().predict(x).log_probs.exp(), torch.stack(parts).mean(0), atol=1e-6)
+
+
+def test_plans_refuse_nonsense():
+    with pytest.raises(ValueError, match="steps"):
+        replace(Plan(1), steps=0)

@@ -1,0 +1,113 @@
+"""The loop: repeatable, resumable at any step, honest when a loss breaks."""
+
+import pytest
+import torch
+
+from plausibly.data import load
+from plausibly.models.made import MADE
+from plausibly.models.nade import NADE
+from plausibly.schema import binary
+from plausibly.training import Diverged, Plan, Training, default_steps, generator_for, steps_within, watch
+
+
+def toy():
+    dataset = load("toy-bits")
+    return dataset.train.codes[:700], dataset.valid.codes[:200]
+
+
+def fresh(plan, model=MADE):
+    instance = model(binary(10), hidden=12)
+    instance.initialise(generator_for(torch.device("cpu"), plan.seed))
+    return Training(instance, *toy(), plan)
+
+
+def finished(training):
+    list(training.run())
+    training.finish()
+    return training.model.state_dict()
+
+
+PLAN = Plan(steps=120, every=20, warmup=10, batch=64)
+
+
+@pytest.mark.parametrize("model", [MADE, NADE])
+def test_stopping_anywhere_and_going_on_changes_no_bit(model):
+    whole = finished(fresh(PLAN, model))
+    for stop_at in (1, 19, 20, 57, 119):
+        first = fresh(PLAN, model)
+        list(first.run(lambda first=first, stop_at=stop_at: first.step >= stop_at))
+        assert first.step == stop_at
+        tensors, numbers = first.state()
+        second = fresh(PLAN, model)
+        second.resume(tensors, numbers)
+        again = finished(second)
+        assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_same_seed_same_run_other_seed_another():
+    one, same, other = (finished(fresh(Plan(steps=40, every=10, seed=seed))) for seed in (0, 0, 1))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_global_generator_is_left_alone():
+    before = torch.get_rng_state()
+    finished(fresh(Plan(steps=10, every=5)))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_every_row_is_seen_once_a_round():
+    training = fresh(PLAN)
+    rows = torch.cat([training.rows(step) for step in range(11)])
+    assert sorted(rows.tolist()) == list(range(700))
+    assert not torch.equal(training.rows(0), training.rows(11))
+
+
+def test_the_best_validated_weights_are_kept():
+    training = fresh(Plan(steps=200, every=10, rate=5e-2))
+    seen = [progress.validation for progress in training.run()]
+    training.finish()
+    assert watch(training.model, training.validation) == pytest.approx(min(seen), abs=1e-6)
+
+
+def test_training_stops_when_validation_does_not_improve():
+    training = fresh(Plan(steps=5000, every=10, rate=3e-2, patience=3))
+    list(training.run())
+    assert training.step < 5000
+    assert training.waited == 3
+
+
+@pytest.mark.parametrize("cause", ["rate", "weights"])
+def test_a_loss_that_is_not_finite_stops_and_restores(cause):
+    training = fresh(Plan(steps=200, every=1, clip=1e30, rate=1e30 if cause == "rate" else 1e-3))
+    with pytest.raises(Diverged, match=r"step .*tensor .*training rows .*variable .*Try a smaller rate") as caught:
+        for progress in training.run():
+            if cause == "weights" and progress.step == 5:
+                with torch.no_grad():
+                    training.model.network.leave.bias[3] = float("nan")
+    assert "\n" not in str(caught.value)
+    assert all(t.isfinite().all() for t in training.model.state_dict().values())
+    if cause == "weights":
+        assert "network.leave.bias" in str(caught.value)
+        assert "variable 3" in str(caught.value)
+
+
+def test_a_budget_becomes_steps():
+    training = fresh(PLAN)
+    plans = [steps_within(budget, training.model, *toy(), PLAN) for budget in (0.5, 5.0)]
+    assert plans[0].steps < plans[1].steps
+    assert plans[0].seed == PLAN.seed
+
+
+def test_default_steps_have_limits():
+    assert default_steps(100, 100) == 3_000
+    assert default_steps(16_181, 100) == 16_200
+    assert default_steps(10**6, 100) == 20_000
+
+
+def test_the_rate_rises_and_falls():
+    plan = Plan(steps=1000, warmup=100, rate=1.0)
+    rates = [plan.rate_at(step) for step in range(1000)]
+    assert rates[0] < 0.02
+    assert max(rates) > 0.9
+    assert rates[-1] < 1e-4
