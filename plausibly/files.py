@@ -20,9 +20,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
     An OSError (full disk, no permission) becomes a UserError that names the path.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield draft
         with open(draft, "rb+") as written:
             os.fsync(written.fileno())
@@ -30,7 +30,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
     finally:
-        draft.unlink(missing_ok=True)
+        if draft.exists():
+            draft.unlink()
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:

@@ -73,7 +73,8 @@ def settings(
     known.append("epochs")
     for name, value in train.items():
         if name not in known:
-            raise UserError(f"there is no setting train.{name}{did_you_mean(name, known)}; settings: {', '.join(known)}")
+            hint = did_you_mean(name, known).replace("'", "'train.", 1)
+            raise UserError(f"there is no setting 'train.{name}'{hint}; settings: {', '.join(known)}, each with train. before")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UserError(f"train.{name} = {value!r}; it is a number")
     if steps is not None:
@@ -371,11 +372,15 @@ def announce(fit: Fit) -> None:
 def step_seconds(training: Training) -> float:
     """How long a step takes, tried on a copy."""
     trial = Training(deepcopy(training.model), training.codes, training.validation, training.plan)
-    trial.take_step()
     started = time.monotonic()
-    for _ in range(3):
-        trial.take_step()
-    return (time.monotonic() - started) / 3
+    for taken in range(1, 5):
+        try:
+            trial.take_step()
+        except Diverged:  # the run itself will say so
+            break
+        if taken == 1:  # the first is slower than all others
+            started = time.monotonic()
+    return (time.monotonic() - started) / max(taken - 1, 1)
 
 
 def duration(seconds: float) -> str:

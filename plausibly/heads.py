@@ -1,6 +1,7 @@
 """Inputs turn events into numbers for a network; heads turn a network's numbers into outcomes.
 
 Both are chosen by the kinds of the data, never by the architecture: a network sees flat numbers, each owned by a variable.
+Buffers are made on the CPU whatever the default device, so that on the meta device only the parameters are without data.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ class Head(nn.Module):
         owner = [i for i, codes in enumerate(self.codes) for _ in range(codes - 1)]
         self.register_buffer("owner", torch.tensor(owner, device="cpu"), persistent=False)
         for codes in sorted(set(self.codes)):
-            members = torch.tensor([i for i, k in enumerate(self.codes) if k == codes])
+            members = torch.tensor([i for i, k in enumerate(self.codes) if k == codes], device="cpu")
             self.register_buffer(f"members_{codes}", members, persistent=False)
-            starts = torch.tensor([self.starts[i] for i, k in enumerate(self.codes) if k == codes])
-            slots = starts[:, None] + torch.arange(codes - 1)
+            starts = torch.tensor([self.starts[i] for i, k in enumerate(self.codes) if k == codes], device="cpu")
+            slots = starts[:, None] + torch.arange(codes - 1, device="cpu")
             self.register_buffer(f"slots_{codes}", slots, persistent=False)
 
     def groups(self) -> Iterator[tuple[int, Tensor, Tensor]]:
@@ -131,7 +132,7 @@ class Inputs(nn.Module):
             if embedded:
                 self.embeddings[str(g)] = nn.Parameter(torch.zeros(len(members), table.shape[0], EMBEDDING))
             self.register_buffer(f"table_{g}", table, persistent=False)
-            self.register_buffer(f"members_{g}", torch.tensor(members), persistent=False)
+            self.register_buffer(f"members_{g}", torch.tensor(members, device="cpu"), persistent=False)
             self.group_of |= {i: (g, place) for place, i in enumerate(members)}
             self.starts.append(start)
             self.widths.append(table.shape[1] + embedded)
@@ -185,7 +186,7 @@ class Inputs(nn.Module):
 
 def features(kind: Kind) -> Tensor:
     """The fixed numbers that stand for each code, (codes, width)."""
-    codes = torch.arange(kind.codes)
+    codes = torch.arange(kind.codes, device="cpu")
     if kind.codes == 2:
         return codes[:, None].float()
     columns = [F.one_hot(codes, kind.codes).float()] if kind.codes <= ONE_HOT else []

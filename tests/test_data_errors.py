@@ -130,8 +130,18 @@ def test_cells_that_cannot_be_recorded() -> None:
         {"format": "table", "columns": 5, "labels": 5, "dialect": None, "dropped": []},
         {"format": "array", "schema": {"shape": [2], "kinds": []}, "layout": "flat", "dtype": "|u1"},
         {"format": "array", "schema": {"shape": [10**12], "kinds": []}, "layout": "flat", "dtype": "|u1"},
-        {"format": "array", "schema": {"shape": [1], "kinds": [{"count": 1, "kind": "grid"}]}, "layout": "flat", "dtype": "|u1"},
-        {"format": "array", "schema": {"shape": [1], "kinds": [{"count": 1, "kind": "category"}]}, "layout": "hw", "dtype": "O"},
+        {
+            "format": "array",
+            "schema": {"shape": [1], "kinds": [{"count": 1, "kind": "grid"}]},
+            "layout": "flat",
+            "dtype": "|u1",
+        },
+        {
+            "format": "array",
+            "schema": {"shape": [1], "kinds": [{"count": 1, "kind": "category"}]},
+            "layout": "hw",
+            "dtype": "O",
+        },
         {"format": "numeric-array", "table": {}, "dtype": "<f8"},
     ],
 )
@@ -142,7 +152,13 @@ def test_malformed_formats(document: object) -> None:
 
 def test_a_format_with_a_damaged_column() -> None:
     good = load(pd.DataFrame({"a": [1, 2, 3] * 9, "b": list("xyz") * 9, "c": ["0", "1", "1"] * 9})).format.to_json()
-    for place, field, value in [(0, "decimals", -1), (0, "style", "x"), (1, "levels", ["x"]), (0, "name", 5), (1, "kind", {})]:
+    for place, field, value in [
+        (0, "decimals", -1),
+        (0, "style", "x"),
+        (1, "levels", ["x"]),
+        (0, "name", 5),
+        (1, "kind", {}),
+    ]:
         columns = [dict(column) for column in good["columns"]]
         columns[place][field] = value
         with pytest.raises(UserError):
@@ -152,6 +168,20 @@ def test_a_format_with_a_damaged_column() -> None:
 def test_rows_for_later_commands_need_a_named_split(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", train=np.eye(4, dtype=np.uint8), test=np.eye(4, dtype=np.uint8))
     format = load(str(tmp_path / "a.npz")).format
-    for source, words in [(tmp_path / "a.npz", "a.npz:test"), ("digits", "digits:test"), (f"{tmp_path}/a.npz:tset", "'test'")]:
+    for source, words in [
+        (tmp_path / "a.npz", "a.npz:test"),
+        ("digits", "digits:test"),
+        (f"{tmp_path}/a.npz:tset", "'test'"),
+    ]:
         with pytest.raises(UserError, match=words):
             load_rows(str(source), format)
+
+
+def test_rows_of_another_sort(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1, 2, 3] * 9, "b": list("xyz") * 9})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    np.save(tmp_path / "t.npy", np.eye(5))
+    with pytest.raises(UserError, match=r"t.npy is no table"):
+        load_rows(str(tmp_path / "t.npy"), load(frame).format)
+    with pytest.raises(UserError, match=r"t.csv, column 'b': not all cells are numbers"):
+        load_rows(str(tmp_path / "t.csv"), load(np.eye(5)).format)

@@ -24,7 +24,9 @@ TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
 few = settings(max_examples=80, deadline=None)
 
 ROWS = 7
-texts = st.one_of(st.text(max_size=6), st.sampled_from(["1", "1.0", "00501", "", "NA", "x", "<other>", "\0", "é", "2020-01-01"]))
+texts = st.one_of(
+    st.text(max_size=6), st.sampled_from(["1", "1.0", "00501", "", "NA", "x", "<other>", "\0", "é", "2020-01-01"])
+)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -71,9 +73,9 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(names, found, strict=True)) | {"varied": varied})
 
 
-def fitted(frame: pd.DataFrame) -> TableFormat:
+def fitted(frame: pd.DataFrame, whole: pd.DataFrame | None = None) -> TableFormat:
     """The format learned from a frame, through its JSON."""
-    format = Format.from_json(json.loads(json.dumps(learned(frame, None, {}, ()).to_json())))
+    format = Format.from_json(json.loads(json.dumps(learned(frame, None, {}, (), whole).to_json())))
     assert isinstance(format, TableFormat)
     return format
 
@@ -105,7 +107,7 @@ def test_rows_come_back_equal(frame: pd.DataFrame) -> None:
 @given(frames(), st.permutations(range(ROWS)))
 def test_training_on_some_rows_takes_the_others(frame: pd.DataFrame, order: list[int]) -> None:
     """Closed columns may refuse; everything else comes back, whatever training saw."""
-    format = fitted(frame.iloc[order[:5]].reset_index(drop=True))
+    format = fitted(frame.iloc[order[:5]].reset_index(drop=True), frame)
     try:
         events = format.events(frame)
     except UserError as error:
@@ -325,7 +327,13 @@ def test_a_kind_can_be_chosen(tmp_path: Path, word: str, kind: type | None) -> N
 def test_typed_cells_of_a_text_file(tmp_path: Path) -> None:
     data = from_text(
         tmp_path,
-        csv_of(i=[1, 2, 9] * 9, h=["1", "2", ""] * 9, f=["1.5", "2", "3"] * 9, b=[True, False, True] * 9, s=["x", "y", "01"] * 9),
+        csv_of(
+            i=[1, 2, 9] * 9,
+            h=["1", "2", ""] * 9,
+            f=["1.5", "2", "3"] * 9,
+            b=[True, False, True] * 9,
+            s=["x", "y", "01"] * 9,
+        ),
     )
     rows = data.format.rows(data.train)
     assert [str(dtype) for dtype in rows.dtypes] == ["int64", "Int64", "float64", "bool", str(pd.Series(["a"]).dtype)]

@@ -67,7 +67,9 @@ def test_built_in_data(name: str) -> None:
     rows = data.format.rows(data.test)
     assert np.array_equal(rows, load_rows(f"{name}:test", data.format))
     assert torch.equal(Format.from_json(data.format.to_json()).events(rows).codes, data.test.codes)
-    assert load(name, seed=5).fingerprint == data.fingerprint and torch.equal(load(name, seed=5).test.codes, data.test.codes)
+    assert load(name, seed=5).fingerprint == data.fingerprint and torch.equal(
+        load(name, seed=5).test.codes, data.test.codes
+    )
     if name.startswith("toy"):
         assert [len(part) for part in (data.train, data.valid, data.test)] == [5_000, 1_000, 2_000]
         nats = data.truth.log_prob(data.train.codes.float())

@@ -1,6 +1,7 @@
 """Kinds: codes and what is left inside them make one exact distribution over all recordable values."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_finite_kinds_sum_to_one_inside_each_code(kind: Category | Level) -> Non
 @given(bins())
 def test_the_density_of_bins_integrates_to_one_inside_each_code(kind: Bins) -> None:
     edges = [kind.edges[0] - 40 * kind.tails[0], *kind.edges, kind.edges[-1] + 40 * kind.tails[1]]
-    for code, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for code, (low, high) in enumerate(pairwise(edges)):
         middles = low + (high - low) * (np.arange(20_000) + 0.5) / 20_000
         assert (kind.code(middles) == code).all()
         assert np.exp(kind.log_within(middles)).mean() * (high - low) == pytest.approx(1, abs=1e-5)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from plausibly.data.formats import did_you_mean, suffix_of
-from plausibly.data.reading import Dialect, contents, write_text
+from plausibly.data.reading import TABLE_SUFFIXES, Dialect, contents, read_table, write_text
 from plausibly.errors import UserError
 
 SPLITS = dict(train="train", training="train", valid="valid", val="valid", validation="valid", test="test")
@@ -50,8 +50,10 @@ def _split_name(key: str) -> str | None:
 
 
 def read_one(source: str) -> np.ndarray:
-    """One array of a file; `file.npz:NAME` names which."""
+    """One array of a file; `file.npz:NAME` names which. Of a table of numbers, a matrix."""
     path, _, part = source.rpartition(":") if is_part(source) else (source, "", "")
+    if not part and suffix_of(path) in TABLE_SUFFIXES:
+        return read_matrix(Path(path))
     if not part:
         splits = read_splits(Path(path))
         if len(splits) > 1:
@@ -64,6 +66,17 @@ def read_one(source: str) -> np.ndarray:
     if part not in named:
         raise UserError(f"{path} has no array {part!r}{did_you_mean(part, named)}; it has {', '.join(arrays)}")
     return named[part]
+
+
+def read_matrix(path: Path) -> np.ndarray:
+    """The numbers of a table, a column an entry. UserError where a cell is none."""
+    frame, _ = read_table(path)
+    for name in frame:
+        try:
+            frame[name] = frame[name].astype("float64")
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path}, column {name!r}: not all cells are numbers ({error})") from error
+    return np.asarray(frame.to_numpy())
 
 
 def is_part(source: str) -> bool:

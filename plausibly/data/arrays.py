@@ -132,7 +132,9 @@ class ArrayFormat(Format):
             return source
         if Path(source).is_dir():
             return images.read_folder(Path(source), *self._image_size())[0]
-        return read_one(str(source))
+        rows = read_one(str(source))
+        flat = rows.ndim == 2 and rows.shape[1] == self.schema.size
+        return rows.reshape(len(rows), *self.row_shape) if flat and self.layout != "hwc" else rows
 
     def _image_size(self) -> tuple[tuple[int, int], bool]:
         if self.layout not in ("hw", "hwc"):

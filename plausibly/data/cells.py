@@ -199,6 +199,6 @@ def _text(cell: Any) -> str:
         return cell
     if isinstance(cell, bool | np.bool_):
         return str(bool(cell))
-    if isinstance(cell, float) and not isinstance(cell, np.floating):
-        return repr(cell)
-    return str(cell)  # numpy prints the shortest text that reads back equal
+    if isinstance(cell, float | np.floating):
+        cell = cell + type(cell)(0)  # -0.0 equals 0.0
+    return str(cell)  # the shortest text that reads back equal

@@ -213,6 +213,8 @@ def _real(sight: Sight) -> Column | None:
     texts = [text for text, _ in shown]
     values = np.repeat(np.array([float(text) for text in texts]), [count for _, count in shown])
     style = "dotted" if all("." in text or "e" in text.lower() for text in texts) else "shortest"
+    if np.abs(values).max() > 1e300 or values.max() == values.min():  # differences must not overflow
+        return None
     kind, span = numbers.learned_bins(values, sight.holes > 0), (repr(float(values.min())), repr(float(values.max())))
     return BinsColumn(**sight.common("real numbers"), kind=kind, style=style, span=span)
 

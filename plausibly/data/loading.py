@@ -115,7 +115,7 @@ def _table(
     train = frame if index is None else frame.iloc[index.train]
     stay = splits.cut(len(frame), seed) if given and len(given) < 2 else None
     train = train if stay is None else frame.iloc[stay[0]]
-    format = tables.learned(train, dialect, kinds, drop)
+    format = tables.learned(train, dialect, kinds, drop, frame)
     held = {name: format.events(_frame(part)[0]) for name, part in given.items()}
     events = _divided(format.events(frame), index, stay, held)
     digest = _digest(source, frame, given)

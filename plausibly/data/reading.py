@@ -55,6 +55,8 @@ def fingerprint(path: Path) -> str:
 
 def read_table(path: Path) -> tuple[Any, Dialect | None]:
     """A table and, of a text file, its dialect."""
+    if path.is_dir() or suffix_of(path) not in TABLE_SUFFIXES:
+        raise UserError(f"{path} is no table (.{', .'.join(TABLE_SUFFIXES)}), but a table is what is needed here")
     data = contents(path)
     if suffix_of(path) in TEXT_SUFFIXES:
         return read_text(data, path)

@@ -173,18 +173,22 @@ class TableFormat(Format):
         return cls(columns, fields["labels"], dialect, fields["dropped"])
 
 
-def learned(frame: Any, dialect: Dialect | None, kinds: dict[str, str], drop: Iterable[str]) -> TableFormat:
-    """The format of a table, from its training rows."""
+def learned(
+    frame: Any, dialect: Dialect | None, kinds: dict[str, str], drop: Iterable[str], whole: Any = None
+) -> TableFormat:
+    """The format of a table, from its training rows; how cells are stored is a matter of the `whole` table."""
     dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
     labels = [label for label in frame.columns if str(label) not in dropped]
-    columns = [_learned_column(frame[label], str(label), dialect, kinds.get(str(label))) for label in labels]
+    whole = frame if whole is None else whole
+    columns = [
+        _learned_column(frame[label], whole[label], str(label), dialect, kinds.get(str(label))) for label in labels
+    ]
     return TableFormat(columns, labels, dialect, dropped)
 
 
-def _learned_column(series: Any, name: str, dialect: Dialect | None, word: str | None) -> Column:
+def _learned_column(series: Any, whole: Any, name: str, dialect: Dialect | None, word: str | None) -> Column:
     if dialect is None:
-        storage = storage_of(series, name)
-        return guessing.guess(guessing.see(series, name, storage), word)
+        return guessing.guess(guessing.see(series, name, storage_of(whole, name)), word)
     sight = guessing.see(series, name, Storage("str", "text"))
     column = guessing.guess(sight, word)
     dtype = guessing.stored_as(column, sight)
@@ -237,7 +241,6 @@ def _printed(column: Column | None, series: Any, name: str) -> np.ndarray:
 
 def _described(column: Column) -> Document:
     codes = column.kind.codes if isinstance(column, ModelledColumn) else None
-    base = {"name": column.name, "kind": column.word, "codes": codes, "holes": column.holes}
-    others = [word for word in ("category", "integer", "number", "date", "id", "drop") if word != column.word]
-    words = {"guess": column.why, "override": f"--kind {column.name}={'|'.join(others)}"}
-    return base | column.details() | words
+    found = {"name": column.name, "kind": column.word, "codes": codes, "holes": column.holes} | column.details()
+    others = [word for word in guessing.WORDS if word not in (found["kind"], "boolean", "constant")]
+    return found | {"guess": column.why, "override": f"--kind {column.name}={'|'.join(others)}"}

@@ -230,5 +230,3 @@ BUILT_IN: dict[str, Callable[[], Toy]] = {
     "toy-ising": toy_ising,
     "toy-bars": toy_bars,
 }
-
-

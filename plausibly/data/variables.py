@@ -119,7 +119,17 @@ class BinsColumn(ModelledColumn):
     takes = Bins
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        return np.array([float(t) if numbers.written(t) else REAL_OTHER for t in texts], dtype=np.float64)
+        values = np.array([float(t) if numbers.written(t) else REAL_OTHER for t in texts], dtype=np.float64)
+        low, high = self._ends
+        values[(values < low) | (values > high)] = REAL_OTHER
+        return values
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        """Beyond a million means of a tail, writing the text out is far likelier than the tail."""
+        assert isinstance(self.kind, Bins)
+        edges, tails = self.kind.edges, self.kind.tails
+        return edges[0] - 1e6 * tails[0], edges[-1] + 1e6 * tails[1]
 
     def spell(self, values: np.ndarray) -> list[str]:
         texts = [repr(value) for value in values.tolist()]

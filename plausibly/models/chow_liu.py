@@ -23,7 +23,7 @@ class ChowLiu(TabularModel):
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         self.schema = schema
-        self.register_buffer("parents", torch.arange(schema.size) - 1)
+        self.register_buffer("parents", torch.arange(-1, schema.size - 1, device="cpu"))
         self._plant([i - 1 for i in range(schema.size)])
 
     @classmethod
@@ -43,8 +43,10 @@ class ChowLiu(TabularModel):
             raise ValueError("chow_liu: the saved parents are no tree")
         self.order = tuple(order)
         codes = self.schema.codes
-        self.tables = Tables([codes[p] if p >= 0 else 1 for p in parents], codes).to(self.parents.device)
-        self.parents.copy_(torch.tensor(parents))
+        self.tables = Tables([codes[p] if p >= 0 else 1 for p in parents], codes)
+        self.parents.copy_(torch.tensor(parents, device="cpu"))
+        if self.parents.is_cuda:
+            self.tables.to(self.parents.device)
 
     def restore(self, state: dict[str, Tensor]) -> None:
         self._plant(state["parents"].tolist())

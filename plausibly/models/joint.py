@@ -33,7 +33,7 @@ class Joint(TabularModel):
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
-        if schema.log_events < 50:
+        if schema.log_events < 21:
             events = prod(schema.codes)
             return None if events <= LARGEST else f"joint: {events - 1:,} parameters, more than {LARGEST - 1:,}"
         if set(schema.codes) == {2}:

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from html import escape
 from io import BytesIO, StringIO
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -22,7 +23,9 @@ from matplotlib.figure import Figure
 INK, FAINT, LINE = "#0a0b0c", "#7a7b7c", "#dadbdc"  # text; what stands back; grids
 VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", LINE: "var(--line)"}
 SERIES = ("#2f6fde", "#e0702a", "#2a9d63", "#a24bb0", "#c79a10", "#1c9bb0", "#d0405a", "#8a6f5a")
-STYLE = {
+STYLE: dict[Any, Any] = {
+    "text.usetex": False,
+    "svg.image_inline": True,
     "svg.fonttype": "none",
     "svg.hashsalt": "plausibly",
     "text.parse_math": False,  # a column may be called $x^$
@@ -77,7 +80,7 @@ def inline(document: str, label: str) -> Markup:
     body = re.sub("font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1system-ui, sans-serif", body)
     for colour, variable in VARIABLES.items():
         body = body.replace(colour, variable)
-    return Markup(f'<svg viewBox="{box[1]}" role="img" aria-label="{escape(label)}">{body}')  # noqa: S704
+    return Markup(f'<svg viewBox="{box[1]}" role="img" aria-label="{escape(label)}">{body}')
 
 
 def plain(axes: Axes, grid: str = "y") -> None:

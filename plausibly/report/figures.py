@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -37,7 +38,7 @@ def board_plot(board: Board, shown: list[Subject]) -> Markup | None:
             assert row.test is not None
             error = row.test.standard_error if isfinite(row.test.standard_error) else 0.0
             colour = colours.get(id(row), FAINT)
-            look = {"fmt": MARKERS[row.test.sign], "ms": 6, "lw": 1.6, "capsize": 3.5}
+            look: dict[str, Any] = {"fmt": MARKERS[row.test.sign], "ms": 6, "lw": 1.6, "capsize": 3.5}
             axes.errorbar(row.test.value, place, xerr=error, color=colour, **look)
             if not row.run:
                 axes.axvline(row.test.value, color=FAINT, lw=0.8, dashes=(4, 3), zorder=0)
@@ -91,7 +92,7 @@ def training_plot(courses: Sequence[tuple[Subject, Course]]) -> Markup:
         axes.set_xlabel("steps")
         axes.set_ylabel("nats per row: lower is better")
         axes.set_ylim(*_window([found for _, found in courses]))
-        axes.legend(loc="upper right", ncols=1 + len(courses) // 6)
+        figure.legend(loc="outside upper left", ncols=min(len(courses), 7))
         axes.xaxis.set_major_formatter("{x:,.0f}")
         plain(axes)
 
@@ -124,7 +125,9 @@ class Panel:
     best: bool = False
 
 
-def surprisal_maps(found: list[tuple[Subject, np.ndarray]], schema: Schema, codes: np.ndarray) -> tuple[list[Panel], float]:
+def surprisal_maps(
+    found: list[tuple[Subject, np.ndarray]], schema: Schema, codes: np.ndarray
+) -> tuple[list[Panel], float]:
     """A heat map in the image's shape for each model, after the mean test row; and the bits of the brightest colour."""
     maps = [bits.reshape(schema.shape).sum(0) for _, bits in found]
     top = max(float(each.max()) for each in maps)
@@ -157,8 +160,8 @@ def surprisal_bars(found: list[tuple[Subject, np.ndarray]], names: Sequence[str]
         axes.set_xlabel("bits: shorter is better known beforehand")
         plain(axes, "x")
         if len(found) > 1:
-            figure.legend(loc="outside upper left", ncols=min(len(found), 6))
+            handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+            order = [subject.label for subject, _ in found]
+            figure.legend([handles[name] for name in order], order, loc="outside upper left", ncols=min(len(found), 7))
 
     return svg(WIDTH, 1.0 + 0.2 * len(chosen), "mean surprisal of each variable in bits", draw)
-
-

@@ -1,0 +1,285 @@
+"""The page: what is known about a board and its data, gathered for the template, written as one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+import plausibly
+from plausibly.data.formats import Dataset, Document, Format
+from plausibly.evaluation.board import Board, Row
+from plausibly.files import replacing
+from plausibly.report import figures, samples, scales
+from plausibly.report.abilities import abilities
+from plausibly.report.drawing import shortened
+from plausibly.report.figures import Panel
+from plausibly.report.subjects import Subject, labels, subjects
+
+NO_DATA = "This page was made without the data, so this part is left out."
+NO_MODEL = "No model was fitted, so there is nothing to show here."
+SCORED, NOTES, COLUMNS = 2000, 40, 500
+
+
+def write_report(path: Path, board: Board, dataset: Dataset | None) -> None:
+    """Writes the page of one run or several; without `dataset` the parts that need it say so.
+
+    UserError where the file cannot be written; nothing is left behind then.
+    """
+    text = page(board, dataset)
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8", errors="replace")
+
+
+def page(board: Board, dataset: Dataset | None) -> str:
+    """The page as HTML. Whatever comes from outside is escaped by the template."""
+    shown = subjects(board)
+    return template().render(
+        title=shortened(dataset.name if dataset else board.data or "data", 80),
+        version=plausibly.__version__,
+        date=datetime.now(UTC).strftime("%Y-%m-%d"),
+        facts=facts(shown, dataset),
+        notes=notes(shown, dataset),
+        headline=headline(board),
+        board=board_table(board),
+        board_plot=figures.board_plot(board, shown),
+        training=training(shown),
+        samples=sampled(shown, dataset),
+        surprisal=surprisal(shown, dataset),
+        abilities=abilities(shown) if shown else None,
+        columns=columns(shown, dataset),
+        no_model=NO_MODEL,
+    )
+
+
+def template() -> Template:
+    loader = PackageLoader("plausibly.report", "")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
+    return environment.get_template("page.html.j2")
+
+
+@dataclass
+class Part:
+    """A part of the page: sentences before its pictures, the pictures, a sentence where there are none."""
+
+    leads: list[str] = field(default_factory=list)
+    panels: list[Panel] = field(default_factory=list)
+    plots: list[tuple[str, Markup]] = field(default_factory=list)
+    missing: str = ""
+    bar: tuple[str, str, str] | None = None  # a colour bar, and what stands at its ends
+
+
+def facts(shown: list[Subject], dataset: Dataset | None) -> list[tuple[str, str]]:
+    """Rows and variables, as far as they are known."""
+    kept = shown[0].run.record if shown else {}
+    rows = kept.get("rows") or {}
+    if dataset is not None:
+        rows = {"train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test)}
+    found = [(f"{name} rows", f"{count:,}") for name, count in rows.items() if isinstance(count, int)]
+    format = format_of(shown, dataset)
+    if format is not None:
+        shape = format.schema.shape
+        sides = f" ({' × '.join(map(str, shape))})" if len(shape) == 3 else ""
+        found.append(("variables", f"{format.schema.size:,}{sides}"))
+    source = dataset.source if dataset else (kept.get("data") or {}).get("source")
+    fingerprint = dataset.fingerprint if dataset else (kept.get("data") or {}).get("fingerprint")
+    found += [("source", shortened(source, 60))] if source else []
+    return found + ([("SHA-256", f"{str(fingerprint)[:12]}…")] if fingerprint else [])
+
+
+def format_of(shown: list[Subject], dataset: Dataset | None) -> Format | None:
+    return dataset.format if dataset else shown[0].run.format if shown else None
+
+
+def notes(shown: list[Subject], dataset: Dataset | None) -> list[str]:
+    """What loading the data had to say."""
+    found = dataset.notes if dataset else (shown[0].run.record.get("notes") or []) if shown else []
+    cut = [shortened(note, 300) for note in found[:NOTES]]
+    return cut + ([f"and {len(found) - NOTES} more notes"] if len(found) > NOTES else [])
+
+
+def headline(board: Board) -> list[str]:
+    """The board in words: who is best, by how much, and what that is worth."""
+    best, names = board.best, labels(board)
+    if best is None or best.test is None:
+        return ["No model on this board has a likelihood."] if any(row.run for row in board.rows) else []
+    least, most = ("at least ", "at most ") if best.test.sign == ">=" else ("", "")
+    bits = f"{most}{best.test.bits_per_variable:.3f} bits per variable"
+    first = f"{names[id(best)]} gives a test row a mean log p of {least}{best.test.value:.3f} nats ({bits})"
+    others = [(row, gap) for row in board.ranked() if row.run and (gap := board.to_best(row))]
+    if not others:
+        return [f"{first}."]
+    close = [names[id(row)] for row, gap in others if gap.value > -2 * gap.standard_error]
+    hidden = [names[id(row)] for row, gap in others if gap.sign != "="]
+    said = [f"{first}, the best of {len(others) + 1}."]
+    if close:
+        said.append(f"Within two standard errors of it, and so not told apart by these rows: {', '.join(close)}.")
+    else:
+        gap = others[0][1]
+        said.append(f"It leads {names[id(others[0][0])]} by {-gap.value:.3f} ± {gap.standard_error:.3f} nats per row.")
+    if hidden:
+        said.append(f"Not compared as equals, since a bound is involved: {', '.join(hidden)}.")
+    return said
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the board's table; one that refused has its reason instead of numbers."""
+
+    cells: list[str]
+    refusal: str = ""
+    best: bool = False
+    truth: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    headings: list[str]
+    lines: list[Line]
+    caption: str
+
+    @property
+    def truth(self) -> bool:
+        return any(line.truth for line in self.lines)
+
+
+def board_table(board: Board) -> Table:
+    headings, cells = board.cells()
+    lines = [_line(board, row, texts) for row, texts in zip(board.ranked(), cells, strict=True)]
+    return Table(headings, lines, board.caption())
+
+
+def _line(board: Board, row: Row, texts: list[str]) -> Line:
+    first = [labels(board)[id(row)], *texts[1:]]
+    if row.refusal:
+        return Line(first[:2], refusal=shortened(row.refusal, 400))
+    return Line(first, best=row is board.best, truth=row.run is None)
+
+
+def training(shown: list[Subject]) -> Part:
+    """The course of every training by steps; who learned by counting is named."""
+    found = [(subject, figures.course(subject.run.path / "log.jsonl")) for subject in shown]
+    courses = [(subject, each) for subject, each in found if each]
+    counted = ", ".join(subject.label for subject, each in found if not each)
+    skipped = f"Without a curve, since they learn by counting or left no log: {counted}." if counted else ""
+    if not courses:
+        return Part(missing=skipped or NO_MODEL)
+    lead = (
+        "Solid: loss on validation rows, −log p of their codes (for a model with a bound: of the bound). Dashed: the "
+        "same on training rows. The dot marks the step whose weights were kept; a gap that grows to its right is "
+        "overfitting."
+    )
+    return Part([lead] + [skipped] * bool(skipped), plots=[("", figures.training_plot(courses))])
+
+
+def sampled(shown: list[Subject], dataset: Dataset | None) -> Part:
+    """Images of every model, or the columns of the best one, beside real rows."""
+    format = format_of(shown, dataset)
+    if format is None or not shown:
+        return Part(missing=NO_MODEL)
+    if len(format.schema.shape) == 3:
+        return Part([_images_lead(dataset)], samples.image_grids(shown, dataset, format.schema))
+    return _columns(shown[0], dataset) if dataset else Part(missing=NO_DATA)
+
+
+def _images_lead(dataset: Dataset | None) -> str:
+    beside = "beside held-out rows" if dataset else "and without real ones, since this page was made without the data"
+    return f"Draws as they came, none chosen, {beside}."
+
+
+def _columns(subject: Subject, dataset: Dataset) -> Part:
+    """Marginals, and the pairs that depend on each other most."""
+    events, word = samples.real_events(dataset)
+    real = scales.sheet(dataset.format, events)
+    fake = scales.drawn(dataset.format, samples.draw_codes(subject, samples.SAMPLES))
+    train = dataset.train.codes.flatten(1).long().numpy()
+    all_scales = scales.scales(dataset.format, (real, fake), train)
+    chosen = samples.most_apart(all_scales, real, fake)
+    few = "" if word == "test rows" else f" (the {len(dataset.test):,} test rows are too few to draw)"
+    leads = [
+        f"Gray: {len(real):,} real {word}{few}. Colour: {len(fake):,} samples of {subject.label}. The number is the "
+        "share of rows that would have to move for the two to agree, chance included."
+    ]
+    if len(chosen) < len(all_scales):
+        some = f"{len(chosen)} of {len(all_scales):,} columns"
+        leads.append(f"Shown are the {some} where the two differ most, worst first.")
+    plots = [("Column by column", samples.marginal_plot(chosen, real, fake, subject))]
+    pairs = samples.dependent_pairs(train, all_scales)
+    if pairs:
+        picture = samples.pair_plot(pairs, all_scales, real, fake, subject)
+        plots.append(("The pairs of columns that tell most about each other", picture))
+    return Part(leads, plots=plots)
+
+
+def surprisal(shown: list[Subject], dataset: Dataset | None) -> Part:
+    """Where the bits go: by pixel for each model, or by column."""
+    if dataset is None or not shown:
+        return Part(missing=NO_MODEL if not shown else NO_DATA)
+    codes = dataset.test.codes[:SCORED]
+    found = figures.surprisal(shown, codes)
+    if not found:
+        return Part(missing="None of these models factorises log p(x) over the variables.")
+    lead = (
+        f"Mean of −log2 p(x_i | earlier variables) over {len(codes):,} test rows: the bits that each variable costs "
+        "once those before it in the model's order are known. Another order shares the same sum out differently."
+    )
+    unable = [subject.label for subject in shown if not any(subject is other for other, _ in found)]
+    leads = [lead] + [f"Left out, for they do not factorise: {', '.join(unable)}."] * bool(unable)
+    if len(dataset.schema.shape) == 3:
+        panels, top = figures.surprisal_maps(found, dataset.schema, codes.double().numpy())
+        return Part(leads, panels, bar=(figures.colour_bar(), "0", f"{top:.2f} bits"))
+    if dataset.schema.size > figures.MOST_BARS:
+        leads.append(f"Shown are the {figures.MOST_BARS} of {dataset.schema.size:,} variables with most bits.")
+    if bool((dataset.test.log_within != 0).any()):
+        leads.append("Counted is which code a value falls into; its place inside the code costs all models the same.")
+    return Part(leads, plots=[("", figures.surprisal_bars(found, dataset.format.names))])
+
+
+@dataclass(frozen=True)
+class Report:
+    """The column report, and how many columns it leaves out."""
+
+    entries: list[dict[str, str]]
+    more: int
+
+
+def columns(shown: list[Subject], dataset: Dataset | None) -> Report | None:
+    """What was guessed about each column; None where there are no columns."""
+    format = format_of(shown, dataset)
+    if format is None or len(format.schema.shape) != 1:
+        return None
+    entries = format.describe()
+    return Report([_entry(each) for each in entries[:COLUMNS]], max(len(entries) - COLUMNS, 0))
+
+
+def _entry(document: Document) -> dict[str, str]:
+    codes = document.get("codes")
+    return {
+        "name": shortened(document["name"], 80),
+        "kind": shortened(document["kind"]),
+        "codes": f"{codes:,}" if codes else "set aside",
+        "holes": f"{document['holes']:,}" if document.get("holes") else "",
+        "values": _values(document),
+        "guess": shortened(document.get("guess", ""), 120),
+        "override": shortened(document.get("override", ""), 160),
+    }
+
+
+def _values(document: Document) -> str:
+    """Levels, or range and resolution, or the one value."""
+    said = []
+    if levels := document.get("levels"):
+        more = len(levels) - 8 + document.get("rare_levels", 0)
+        some = ", ".join(shortened(level) for level in levels[:8])
+        said.append(some + (f" and {more:,} more" if more > 0 else ""))
+    if document.get("range"):
+        said.append(" to ".join(shortened(end) for end in document["range"]))
+    if document.get("resolution"):
+        said.append(f"in steps of {shortened(document['resolution'])}")
+    if "value" in document:
+        said.append("nothing" if document["value"] is None else f"always {shortened(document['value'])}")
+    return ", ".join(said) + (", a density" if document.get("density") else "")

@@ -1,0 +1,205 @@
+"""Samples beside real rows: grids of images; marginals and pairs of a table's columns."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import ceil, isqrt
+from typing import Any
+
+import numpy as np
+import torch
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from plausibly.capabilities import device_of
+from plausibly.data.formats import Dataset, Events
+from plausibly.report.drawing import FAINT, plain, png, shaded, shortened, svg
+from plausibly.report.figures import WIDTH, Panel
+from plausibly.report.scales import Scale, Sheet
+from plausibly.report.subjects import Subject
+from plausibly.schema import Schema
+from plausibly.training import generator_for
+
+IMAGES, PICTURE_BYTES, TILE = 64, 1_000_000, 32  # images a grid, numbers of all grids, pixels an image at least
+SAMPLES, ENOUGH, SECONDS = 1000, 200, 60
+MARGINALS, PAIRS = 24, 6
+WEIGHED, WEIGHED_ROWS, COARSE = 80, 5000, 8
+
+
+@torch.no_grad()
+def draw_codes(subject: Subject, n: int, seed: int = 0) -> Tensor:
+    """Codes of `n` samples, on the CPU; of fewer where the model is known to be slow."""
+    model, speed = subject.run.model, subject.row.sampled
+    n = min(n, max(16, int(SECONDS * speed))) if speed else n
+    return model.sample(n, generator_for(device_of(model), seed, 21)).cpu()
+
+
+def image_grids(shown: list[Subject], dataset: Dataset | None, schema: Schema) -> list[Panel]:
+    """A grid of real test rows, where there are data, and one of each model's samples."""
+    count = images_each(schema, len(shown) + 1)
+    panels = []
+    if dataset is not None:
+        panels.append(Panel("real test rows", mosaic(dataset.test.codes[:count], schema)))
+    for place, subject in enumerate(shown):
+        panels.append(Panel(subject.label, mosaic(draw_codes(subject, count), schema), best=place == 0))
+    return panels
+
+
+def images_each(schema: Schema, grids: int) -> int:
+    """At most 64, fewer where images are large, so that the page stays light."""
+    for side in range(isqrt(IMAGES), 1, -1):
+        if side * side * schema.size * grids <= PICTURE_BYTES:
+            return side * side
+    return 1
+
+
+def mosaic(codes: Tensor, schema: Schema) -> str:
+    """Images as one square PNG, apart from each other; other than 1 or 3 channels lie side by side."""
+    top = max(max(schema.codes) - 1, 1)
+    images = (codes.reshape(len(codes), *schema.shape).double().numpy() * 255 / top).round().astype(np.uint8)
+    if schema.shape[0] not in (1, 3):
+        images = np.concatenate(np.split(images, schema.shape[0], axis=1), axis=3)
+    images = images.repeat(max(1, TILE // max(schema.shape[1:])), 2).repeat(max(1, TILE // max(schema.shape[1:])), 3)
+    count, _, height, width = images.shape
+    columns, gap = ceil(count**0.5), max(2, height // 10)
+    sheet = np.zeros((ceil(count / columns) * (height + gap) - gap, columns * (width + gap) - gap, 4), dtype=np.uint8)
+    for place, image in enumerate(images):
+        top, left = (place // columns) * (height + gap), (place % columns) * (width + gap)
+        cell = sheet[top : top + height, left : left + width]
+        cell[..., :3], cell[..., 3] = np.moveaxis(image, 0, 2), 255
+    return png(sheet)
+
+
+def real_events(dataset: Dataset) -> tuple[Events, str]:
+    """The rows to hold samples against, and what they are: the test rows, or all where these are few."""
+    if len(dataset.test) >= ENOUGH:
+        return dataset.test[: 10 * SAMPLES], "test rows"
+    largest = max((dataset.train, dataset.valid, dataset.test), key=len)
+    return (dataset.test, "test rows") if largest is dataset.test else (dataset.train[: 10 * SAMPLES], "training rows")
+
+
+def most_apart(scales: list[Scale], real: Sheet, fake: Sheet) -> list[tuple[Scale, float]]:
+    """The columns to show with the distance of their marginals: all in order, or those farthest apart, worst first."""
+    apart = [(scale, float(abs(scale.shares(real) - scale.shares(fake)).sum() / 2)) for scale in scales]
+    return apart if len(apart) <= MARGINALS else sorted(apart, key=lambda pair: -pair[1])[:MARGINALS]
+
+
+def marginal_plot(chosen: list[tuple[Scale, float]], real: Sheet, fake: Sheet, subject: Subject) -> Markup:
+    """For each column the share of rows in each bin: real filled, sampled outlined or beside."""
+    lines = ceil(len(chosen) / 4)
+
+    def draw(figure: Figure) -> None:
+        grid = list(figure.subplots(lines, 4, squeeze=False).flat)
+        for axes, (scale, distance) in zip(grid, chosen, strict=False):
+            _marginal(axes, scale, scale.shares(real), scale.shares(fake), subject.colour)
+            axes.set_title(f"{shortened(scale.name, 20)}  {100 * distance:.0f}%", loc="left")
+        for axes in grid[len(chosen) :]:
+            axes.set_axis_off()
+
+    return svg(WIDTH, 1.55 * lines, "share of rows by value, real and sampled, for each column", draw)
+
+
+def _marginal(axes: Axes, scale: Scale, real: np.ndarray, fake: np.ndarray, colour: str) -> None:
+    bins = np.arange(scale.bins)
+    if scale.ordered:
+        edges = np.arange(scale.bins + 1) - 0.5
+        axes.stairs(real, edges, fill=True, color=FAINT, alpha=0.4, lw=0)
+        axes.stairs(fake, edges, color=colour, lw=1.5)
+    else:
+        axes.bar(bins - 0.2, real, 0.38, color=FAINT, alpha=0.55, lw=0)
+        axes.bar(bins + 0.2, fake, 0.38, color=colour, alpha=0.9, lw=0)
+    axes.set_ylim(0, 1.08 * max(real.max(), fake.max(), 1e-9))
+    axes.set_xlim(-0.6, scale.bins - 0.4)
+    axes.set_yticks([])
+    _label(axes, scale, 2.1)
+    plain(axes, "y")
+
+
+def _label(axes: Axes, scale: Scale, width: float) -> None:
+    """Ticks of an axis that many inches wide: upright where they have room, else aslant."""
+    labels = [shortened(label, 12) for label in scale.labels]
+    spans = zip(pairwise(scale.ticks), pairwise(labels), strict=True)
+    crowded = any((b - a) / scale.bins * width < 0.075 * (len(x) + len(y) + 1) / 2 for (a, b), (x, y) in spans)
+    turned: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    axes.set_xticks(list(scale.ticks), labels, fontsize=7 if crowded else 8, **turned)
+
+
+def dependent_pairs(train: np.ndarray, scales: list[Scale]) -> list[tuple[int, int, float]]:
+    """The pairs of variables with the most mutual information in training, in bits: (i, j, bits), highest first.
+
+    Estimated on at most 5,000 rows with many ordered codes merged into eight bins, less its expected bias.
+    """
+    rows = train[:: max(1, len(train) // WEIGHED_ROWS)]
+    binned = {scale.variable: _coarse(rows[:, scale.variable], scale.ordered) for scale in scales}
+    lively = sorted(binned, key=lambda i: -_entropy(np.bincount(binned[i])))[:WEIGHED]
+    lively = sorted(i for i in lively if len(np.unique(binned[i])) > 1)
+    found = [(i, j, information(binned[i], binned[j])) for k, i in enumerate(lively) for j in lively[k + 1 :]]
+    return sorted((pair for pair in found if pair[2] > 0), key=lambda pair: -pair[2])[:PAIRS]
+
+
+def _coarse(codes: np.ndarray, ordered: bool) -> np.ndarray:
+    """Codes as 0, 1, ... without gaps; at most eight for ordered ones."""
+    distinct, index = np.unique(codes, return_inverse=True)
+    if len(distinct) <= COARSE or not ordered:
+        return np.minimum(index, 63)
+    cuts = np.unique(np.quantile(codes, np.linspace(0, 1, COARSE + 1)[1:-1]))
+    return np.asarray(np.unique(np.searchsorted(cuts, codes, side="right"), return_inverse=True)[1])
+
+
+def _entropy(counts: np.ndarray) -> float:
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log2(shares)).sum())
+
+
+def information(a: np.ndarray, b: np.ndarray) -> float:
+    """Mutual information in bits, less the (A - 1)(B - 1) / 2n nats expected of independent columns."""
+    width = int(b.max()) + 1
+    shared = _entropy(np.bincount(a)) + _entropy(np.bincount(b)) - _entropy(np.bincount(a * width + b))
+    free = (len(np.unique(a)) - 1) * (len(np.unique(b)) - 1)
+    return shared - free / (2 * len(a) * float(np.log(2)))
+
+
+def pair_plot(
+    pairs: list[tuple[int, int, float]], scales: list[Scale], real: Sheet, fake: Sheet, subject: Subject
+) -> Markup:
+    """For each pair of columns, real rows beside samples: shares of rows as shades."""
+    across = min(2, len(pairs))
+    lines = ceil(len(pairs) / across)
+
+    def draw(figure: Figure) -> None:
+        figure.set_layout_engine("constrained", wspace=0.04, hspace=0.06)
+        grid = figure.subplots(lines, 4, squeeze=False).reshape(-1, 2)
+        for (left, right), (i, j, _) in zip(grid, pairs, strict=False):
+            tables = [_joint(scales[i], scales[j], each) for each in (real, fake)]
+            top = max(float(table.max()) for table in tables)
+            for axes, table, colour in ((left, tables[0], "#7a7b7c"), (right, tables[1], subject.colour)):
+                _heat(axes, shaded(table, colour, top), scales[i], scales[j])
+            left.set_ylabel(shortened(scales[i].name, 22))
+            right.set_yticklabels([])
+            for axes, title in ((left, "real"), (right, "sampled")):
+                axes.set_title(title, loc="left")
+                axes.set_xlabel(shortened(scales[j].name, 22))
+        for axes in grid[len(pairs) :].flat:
+            axes.set_axis_off()
+
+    return svg(WIDTH, 2.3 * lines, "two columns at a time, real rows beside samples", draw)
+
+
+def _joint(first: Scale, second: Scale, sheet: Sheet) -> np.ndarray:
+    """Shares of rows, (bins of the first, bins of the second)."""
+    place = first.places(sheet) * second.bins + second.places(sheet)
+    counts = np.bincount(place, minlength=first.bins * second.bins)
+    return counts.reshape(first.bins, second.bins) / max(len(sheet), 1)
+
+
+def _heat(axes: Axes, cells: np.ndarray, first: Scale, second: Scale) -> None:
+    axes.imshow(cells, aspect="auto", origin="lower", interpolation="none")
+    _label(axes, second, 1.7)
+    axes.set_yticks(list(first.ticks), [shortened(label, 12) for label in first.labels], fontsize=7)
+    axes.set_ylim(-0.5, first.bins - 0.5)
+    axes.set_xlim(-0.5, second.bins - 0.5)
+    axes.tick_params(length=0)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(True)

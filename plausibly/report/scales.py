@@ -1,0 +1,167 @@
+"""An axis for each variable: where a row falls on it, as a bin, and what is written below the bins.
+
+Categories have a bin a level, numbers about twenty round bins (1, 2, 5, 10, ... where they spread over decades), dates
+sixteen equal ones. Holes and what was not foreseen have a bin of their own at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from plausibly.data.formats import Events, Format
+from plausibly.kinds import Category, Kind
+from plausibly.report.drawing import shortened
+
+MOST_LEVELS, BINS = 16, 20
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Rows twice: as codes (n, variables), and as values by column, NaN where there is none or no number."""
+
+    codes: np.ndarray
+    values: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """`labels` are written at the places `ticks`, in bins; bin k reaches from k - 0.5 to k + 0.5."""
+
+    variable: int
+    name: str
+    bins: int
+    ticks: Sequence[float]
+    labels: Sequence[str]
+    code_bins: np.ndarray | None = None  # the bin of each code, or
+    edges: np.ndarray | None = None  # the edges of the values' bins; what is no number gets the bin after these
+
+    @property
+    def ordered(self) -> bool:
+        return self.edges is not None
+
+    def places(self, sheet: Sheet) -> np.ndarray:
+        """The bin of each row."""
+        codes = sheet.codes[:, self.variable]
+        if self.code_bins is not None:
+            return np.asarray(self.code_bins[codes])
+        assert self.edges is not None
+        values, inner = sheet.values[self.name], len(self.edges) - 1
+        bins = np.clip(np.searchsorted(self.edges, values, side="right") - 1, 0, inner - 1)
+        return np.where(np.isnan(values), self.bins - 1, bins)  # without such a bin there is no such row
+
+    def shares(self, sheet: Sheet) -> np.ndarray:
+        """The share of rows in each bin."""
+        return np.bincount(self.places(sheet), minlength=self.bins) / max(len(sheet), 1)
+
+
+def sheet(format: Format, events: Events) -> Sheet:
+    """Events in both forms."""
+    codes = events.codes.reshape(len(events), -1).long().numpy()
+    rows = format.rows(events)
+    if not hasattr(rows, "columns"):
+        flat = np.asarray(rows).reshape(len(rows), -1).astype(np.float64)
+        values = {name: flat[:, int(name)] for name in format.names if name.isdecimal() and int(name) < flat.shape[1]}
+        return Sheet(codes, values)
+    words = {entry["name"]: entry["kind"] for entry in format.describe()}
+    columns = {str(label): rows[label] for label in rows.columns}
+    return Sheet(codes, {name: _numbers(columns[name], words[name]) for name in format.names})
+
+
+def drawn(format: Format, codes: Tensor, seed: int = 0) -> Sheet:
+    """Sampled codes with values drawn inside them."""
+    return sheet(format, format.draw(codes, np.random.default_rng((seed, 1))))
+
+
+def _numbers(series: Any, word: str) -> np.ndarray:
+    import pandas as pd
+
+    if word == "date":
+        times = pd.to_datetime(series, errors="coerce", utc=True, format="mixed")
+        return np.where(times.isna(), np.nan, times.to_numpy("datetime64[s]").astype(np.float64))
+    if word not in ("integer", "number"):
+        return np.full(len(series), np.nan)
+    found = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def scales(format: Format, sheets: Sequence[Sheet], train: np.ndarray) -> list[Scale]:
+    """A scale for each variable, wide enough for all the sheets; `train` are training codes, (n, variables)."""
+    entries = {entry["name"]: entry for entry in format.describe()}
+    found = []
+    for i, (name, kind) in enumerate(zip(format.names, format.schema.kinds, strict=True)):
+        entry, codes = entries.get(name, {}), np.concatenate([train[:, i], *(sheet.codes[:, i] for sheet in sheets)])
+        values = sheets[0].values.get(name, np.empty(0))
+        finite = values[~np.isnan(values)]
+        if isinstance(kind, Category) or not len(finite):
+            found.append(_by_level(i, name, kind, entry.get("levels"), codes))
+        else:
+            found.append(_by_value(i, name, kind, entry.get("kind") == "date", finite, codes))
+    return found
+
+
+def _by_value(i: int, name: str, kind: Kind, dated: bool, finite: np.ndarray, codes: np.ndarray) -> Scale:
+    """Bins of numbers or dates, and one more where some codes stand for neither."""
+    edges = dated_edges(finite) if dated else number_edges(finite)
+    whole = not dated and bool((edges % 1 == 0.5).all())
+    spelled = _days(edges) if dated else [f"{edge + 0.5 * whole:,.6g}" for edge in edges]
+    inner, special = len(edges) - 1, bool((codes >= kind.regular).any())
+    step = -(-inner // 6) if whole else -(-inner // 3)
+    chosen = [k for k in range(0, inner + (not whole), step) if k < 0.8 * inner or not special]
+    ticks, labels = [k - 0.5 * (not whole) for k in chosen], [spelled[k] for k in chosen]
+    if special:
+        ticks, labels = [*ticks, inner], [*labels, "missing" if kind.missing else "other"]
+    return Scale(i, name, inner + special, ticks, labels, edges=edges)
+
+
+def _by_level(i: int, name: str, kind: Kind, levels: list[str] | None, codes: np.ndarray) -> Scale:
+    """A bin for each code that occurs; where there are many, for the most frequent, and one for all others."""
+    regular = [shortened(level, 14) for level in levels or map(str, range(kind.regular))]
+    names = [*regular, "rare"][: kind.regular] + ["other"] * kind.open + ["missing"] * kind.missing
+    counts = np.bincount(codes, minlength=kind.codes)
+    kept = np.flatnonzero(counts)
+    if len(kept) > MOST_LEVELS:
+        kept = np.sort(np.argsort(-counts, kind="stable")[: MOST_LEVELS - 1])
+    bins = np.full(kind.codes, len(kept))
+    bins[kept] = np.arange(len(kept))
+    some = [names[k] for k in kept] + ["others"] * bool(counts.sum() - counts[kept].sum())
+    return Scale(i, name, len(some), list(range(len(some))), some, code_bins=bins)
+
+
+def number_edges(values: np.ndarray) -> np.ndarray:
+    """Edges of round bins: one for each whole number where there are few, decades where values spread over them."""
+    low, high = float(values.min()), float(values.max())
+    if (values % 1 == 0).all() and high - low < 1.5 * BINS and max(-low, high) < 2**50:
+        return np.arange(low - 0.5, high + 1)
+    positive = values[values > 0]
+    if low >= 0 and len(positive) > 20 and np.quantile(positive, 0.99) > 12 * max(np.median(positive), 1e-300):
+        return _decades(positive, low)
+    from matplotlib.ticker import MaxNLocator
+
+    middle = np.quantile(values, [0.005, 0.995])
+    edges = np.unique(np.asarray(MaxNLocator(BINS, steps=[1, 2, 2.5, 5, 10]).tick_values(*middle), dtype=np.float64))
+    return edges if len(edges) > 1 else np.array([low, np.nextafter(high, np.inf)])
+
+
+def _decades(positive: np.ndarray, low: float) -> np.ndarray:
+    bottom, top = np.quantile(positive, 0.02), positive.max()
+    series = np.array([m * 10.0**k for k in range(-300, 300) for m in (1, 2, 5)])
+    first = max(int(np.searchsorted(series, bottom, side="right")) - 1, 0)
+    edges = series[first : int(np.searchsorted(series, top, side="right")) + 1][-BINS:]
+    return np.concatenate([[low], edges]) if low < edges[0] else edges
+
+
+def dated_edges(seconds: np.ndarray) -> np.ndarray:
+    return np.linspace(seconds.min(), seconds.max() + 1, 17)
+
+
+def _days(edges: np.ndarray) -> list[str]:
+    unit: Any = "M" if edges[-1] - edges[0] > 4e7 else "D" if edges[-1] - edges[0] > 4e5 else "m"
+    return [str(day) for day in edges.astype("datetime64[s]").astype(f"datetime64[{unit}]")]

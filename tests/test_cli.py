@@ -1,0 +1,293 @@
+"""The command line as scripts and people meet it."""
+
+import gzip
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plausibly.cli import app, guarded, literal, pairs, prepared, seconds
+from plausibly.errors import UserError
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch, tmp_path):
+    """Runs a command in this process, in an empty folder: (exit status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        def command():
+            found, bound, _ = app.parse_args([str(word) for word in words], print_error=False, exit_on_error=False)
+            prepared(found, bound)
+
+        try:
+            status = guarded(command)
+        except SystemExit as leaving:
+            status = int(leaving.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    chance, n = np.random.default_rng(0), 300
+    frame = pd.DataFrame({"sex": chance.choice(["f", "m"], n), "age": chance.integers(20, 60, n)})
+    frame["tall"] = (frame["sex"] == "m") & (chance.random(n) < 0.8)
+    path = tmp_path_factory.mktemp("data") / "people.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_the_whole_way_from_a_file_to_answers(cli, people, tmp_path):
+    status, out, err = cli("fit", people, "--model", "chow_liu", "--out", "run", "--json")
+    assert status == 0, err
+    fitted = json.loads(out)
+    assert fitted["model"] == "chow_liu"
+    assert fitted["test"]["sign"] == "="
+    assert fitted["test"]["unit"] == "nats per row"
+    assert fitted["test"]["value"] < 0
+    assert fitted["test"].keys() == {"value", "unit", "sign", "standard_error", "rows", "bits_per_variable"}
+
+    status, out, _ = cli("evaluate", "run", "--json")
+    assert json.loads(out)["test"]["value"] == pytest.approx(fitted["test"]["value"])
+    assert json.loads(cli("evaluate", "run", people, "--json")[1])["test"]["rows"] == 300
+
+    status, out, _ = cli("score", "run", people, "--out", "scores.csv", "--json")
+    assert json.loads(out)["rows"] == 300
+    assert {"nats", "bits_per_variable", "p_value", "surprising"} <= set(pd.read_csv("scores.csv").columns)
+    assert cli("score", "run", people, "--conditionals", "--out", "c.parquet")[0] == 0
+    assert "bits(age)" in pd.read_parquet("c.parquet").columns
+
+    status, out, _ = cli("sample", "run", "-n", "20", "--out", "x.csv", "--given", "sex=m", "--json")
+    assert json.loads(out) == {"rows": 20, "out": "x.csv"}
+    assert set(pd.read_csv("x.csv")["sex"]) == {"m"}
+    assert len(json.loads(cli("sample", "run", "-n", "3", "--json")[1])["values"]) == 3
+
+    Path("holes.csv").write_text("sex,age,tall\n,33,True\nf,,False\n")
+    assert cli("impute", "run", "holes.csv", "--out", "full.csv", "--draws", "2")[0] == 0
+    for number in (1, 2):
+        full = pd.read_csv(f"full-{number}.csv")
+        assert not full.isna().any().any()
+        assert full["age"][0] == 33
+        assert full["sex"][1] == "f"
+
+    status, out, _ = cli("check", "run", "--json")
+    checked = json.loads(out)
+    assert status == 0
+    assert checked["holds"]
+    assert {"name", "holds", "value", "tolerance"} <= checked["checks"][0].keys()
+
+    Path("run/report.html").unlink()
+    assert cli("report", "run")[0] == 0
+    assert Path("run/report.html").exists()
+
+
+def test_compare_prints_one_json_document(cli, people):
+    status, out, err = cli("compare", people, "--models", "independent,markov,chow_liu", "--out", "c", "--json")
+    assert status == 0, err
+    document = json.loads(out)
+    assert {row["model"] for row in document["board"]} == {"independent", "markov", "chow_liu"}
+    for row in document["board"]:
+        assert {"model", "run", "parameters", "seconds", "test"} <= row.keys()
+    assert Path(document["report"]).exists()
+    assert cli("report", "c")[0] == 0
+
+
+def test_the_board_for_people(cli, people):
+    status, out, _ = cli("compare", people, "--models", "independent,joint", "--quiet")
+    assert status == 0
+    assert "higher is better" in out
+    assert "best" in out
+    assert "report: runs/compare-1/report.html" in out
+
+
+def test_models_counts_what_it_says(cli):
+    found = {m["name"]: m for m in json.loads(cli("models", "--variables", "8", "--json")[1])["models"]}
+    assert {name: found[name]["parameters"] for name in ("joint", "independent", "markov", "chow_liu")} == {
+        "joint": 255,
+        "independent": 8,
+        "markov": 15,
+        "chow_liu": 15,
+    }
+    assert found["nade"]["tasks"]["impute"] == "estimate"
+    assert "marginal" in found["nade"]["refuses"]
+    assert "log_marginal" in found["joint"]["capabilities"]
+    wide = {m["name"]: m for m in json.loads(cli("models", "--variables", "784", "--json")[1])["models"]}
+    assert wide["joint"]["parameters"] == 2**784 - 1
+    assert cli("models")[0] == 0
+    assert cli("models", "--data", "digits-binary")[0] == 0
+
+
+def test_data_shows_the_columns(cli, people):
+    document = json.loads(cli("data", people, "--json")[1])
+    assert [column["name"] for column in document["columns"]] == ["sex", "age", "tall"]
+    status, out, _ = cli("data", people, "--kind", "age=category")
+    assert status == 0
+    assert "age" in out
+
+
+WRONG = {
+    "empty": ("", "empty"),
+    "header only": ("a,b\n", "row"),
+    "one row": ("a,b\n1,2\n", "row"),
+    "constant": ("a,b\n" + "1,2\n" * 20, "nothing to model"),
+    "ragged": ("a,b\n1,2\n3,4,5\n" + "5,6\n" * 20, "line 3"),
+    "twins": ("a,a\n" + "".join(f"{i},{i % 3}\n" for i in range(20)), "'a'"),
+    "infinite": ("a,b\n" + "".join(f"{i % 7}.5,{i % 3}\n" for i in range(20)) + "inf,1\n", "row"),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_bad_tables_are_one_clear_line(cli, fault):
+    text, named = WRONG[fault]
+    Path("bad.csv").write_text(text)
+    status, out, err = cli("fit", "bad.csv", "--model", "independent")
+    assert status == 2
+    assert out == ""
+    assert err.startswith("plausibly: ")
+    assert err.count("\n") == 1
+    assert named in err
+    assert not Path("runs").exists() or not list(Path("runs").iterdir())
+
+
+def test_a_wrong_encoding_is_named(cli):
+    Path("latin.csv").write_bytes("a,b\ncafé,1\nthé,2\n".encode("latin-1") * 5)
+    status, _, err = cli("fit", "latin.csv")
+    assert status == 2
+    assert "utf-8" in err.lower()
+
+
+def test_a_broken_archive_is_named(cli):
+    Path("bad.csv.gz").write_bytes(gzip.compress(b"a,b\n" + b"1,2\n2,3\n" * 500)[:40])
+    status, _, err = cli("fit", "bad.csv.gz")
+    assert status == 2
+    assert "bad.csv.gz" in err
+
+
+def test_one_column_works(cli):
+    Path("one.csv").write_text("a\n" + "".join(f"{i % 5}\n" for i in range(200)))
+    status, out, err = cli("compare", "one.csv", "--steps", "30", "--json")
+    assert status == 0, err
+    assert all(row["test"]["value"] < 0 for row in json.loads(out)["board"])
+
+
+def test_other_columns_are_named(cli, people):
+    cli("fit", people, "--model", "independent", "--out", "run")
+    Path("other.csv").write_text("sex,height\nm,180\n")
+    status, _, err = cli("score", "run", "other.csv")
+    assert status == 2
+    assert "age" in err
+    assert "tall" in err
+
+
+def test_a_level_never_seen_is_scored_and_named_where_it_cannot_be(cli, people):
+    cli("fit", people, "--model", "independent", "--out", "run")
+    Path("new.csv").write_text("sex,age,tall\nx,200,True\n")
+    assert cli("score", "run", "new.csv", "--out", "s.csv")[0] == 0
+    assert pd.read_csv("s.csv")["nats"][0] < -10
+    Path("new.csv").write_text("sex,age,tall\nm,30,perhaps\n")
+    status, _, err = cli("score", "run", "new.csv")
+    assert status == 2
+    assert "'perhaps'" in err
+    assert "row 1" in err
+
+
+def test_thirty_thousand_ids_do_no_harm(cli):
+    rows = "".join(f"u{i * 7919 % 30000:05d}x,{i % 4}\n" for i in range(30_000))
+    Path("ids.csv").write_text("user,group\n" + rows)
+    status, out, err = cli("fit", "ids.csv", "--model", "chow_liu", "--json")
+    assert status == 0, err
+    assert json.loads(out)["parameters"] < 20
+
+
+def test_images_broken_and_of_mixed_sizes(cli):
+    from PIL import Image
+
+    folder = Path("photos")
+    folder.mkdir()
+    chance = np.random.default_rng(0)
+    for number in range(24):
+        side = 8 if number % 6 else 12
+        Image.fromarray(chance.integers(0, 256, (side, side), dtype=np.uint8)).save(folder / f"{number}.png")
+    status, _, err = cli("fit", folder, "--model", "independent", "--out", "run")
+    assert status == 0, err
+    assert cli("sample", "run", "-n", "9", "--out", "grid.png")[0] == 0
+    assert Image.open("grid.png").size[0] > 20
+    (folder / "broken.png").write_bytes(b"no picture")
+    status, _, err = cli("fit", folder)
+    assert status == 2
+    assert "broken.png" in err
+
+
+FULL_DISK = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+sys.argv = ["plausibly", *sys.argv[1:]]
+from plausibly.cli import main
+main()
+"""
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    command = [sys.executable, "-c", FULL_DISK, "fit", "digits-binary", "--model", "made", "--steps", "5", "--out", "run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("plausibly: cannot write")
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_words_get_one_line(cli, people):
+    for words, named in (
+        (("fit", "nowhere.csv"), "nowhere.csv"),
+        (("fit", "digits", "--model", "nad"), "nade"),
+        (("fit", people, "--budget", "soon"), "60s"),
+        (("fit", people, "--set", "hidden"), "NAME=VALUE"),
+        (("fit", people, "--model", "made", "--set", "train.rat=1"), "train.rate"),
+        (("fit", people, "--model", "made", "--set", "hidden=-1"), "hidden"),
+        (("fit", people, "--kind", "agee=integer"), "age"),
+        (("fit", people, "--steps", "0", "--model", "made"), "steps"),
+        (("fit", people, "--device", "gpu7"), "cpu"),
+        (("fit",), "DATA"),
+        (("compare", people, "--models", "made,vea"), "vea"),
+        (("sample", "nothing"), "nothing"),
+        (("models", "--variables", "0"), "--variables"),
+        (("fit", "--resume", "nothing"), "nothing"),
+    ):
+        status, out, err = cli(*words)
+        assert status == 2, words
+        assert out == ""
+        assert err.count("\n") == 1, err
+        assert named in err, (words, err)
+
+
+def test_small_parsers():
+    assert [seconds(text) for text in ("60", "60s", "5m", "1h")] == [60, 60, 300, 3600]
+    assert [literal(text) for text in ("3", "1e-3", "true", "relu")] == [3, 0.001, True, "relu"]
+    assert pairs(["a=b=c"], "") == {"a": "b=c"}
+    with pytest.raises(UserError):
+        pairs(["a"], "A=B")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["fit", "--help"], ["--version"]])
+def test_help_does_not_wait_for_torch(words):
+    started = time.perf_counter()
+    code = "import sys; sys.argv = ['plausibly', *sys.argv[1:]]\nfrom plausibly.cli import main\ntry:\n    main()\n"
+    code += "finally:\n    print('torch' in sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.strip() == "False"
+    assert time.perf_counter() - started < 5  # a bound for noisy machines; benchmarks/startup.py measures it
+
+
+def test_the_package_imports_without_torch():
+    done = subprocess.run([sys.executable, "-c", "import sys, plausibly; print('torch' in sys.modules)"], capture_output=True)
+    assert done.stdout.strip() == b"False"

@@ -1,0 +1,354 @@
+"""Runs on disk: what is written, what comes back, and what is refused."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import plausibly
+from plausibly.errors import UserError
+
+FAST = {"steps": 60}
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """A small CSV with everything in it: levels, zip codes, holes, cents, dates, an id, a constant."""
+    chance, n = np.random.default_rng(0), 600
+    city = chance.choice(["Rome", "Oslo", "Lima"], n, p=[0.6, 0.3, 0.1])
+    frame = pd.DataFrame(
+        {
+            "id": np.arange(1000, 1000 + n),
+            "city": city,
+            "zip": np.where(city == "Rome", "00501", "10115"),
+            "age": np.where(chance.random(n) < 0.1, "", chance.integers(18, 90, n).astype(str)),
+            "income": [f"{v:.2f}" for v in chance.lognormal(10, 0.5, n)],
+            "member": chance.random(n) < 0.4,
+            "day": pd.to_datetime("2024-01-01") + pd.to_timedelta(chance.integers(0, 300, n), unit="D"),
+            "land": "XY",
+        }
+    )
+    path = tmp_path_factory.mktemp("data") / "people.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(people, tmp_path_factory):
+    return plausibly.fit(str(people), "chow_liu", out=tmp_path_factory.mktemp("runs") / "tree")
+
+
+@pytest.fixture(scope="module")
+def net(people, tmp_path_factory):
+    return plausibly.fit(str(people), "made", out=tmp_path_factory.mktemp("runs") / "net", **FAST)
+
+
+@pytest.mark.parametrize("which", ["run", "net"])
+def test_a_table_is_fitted_scored_and_sampled(which, request, people):
+    run = request.getfixturevalue(which)
+    rows = run.sample(50, seed=3)
+    assert list(rows.columns) == ["id", "city", "zip", "age", "income", "member", "day", "land"]
+    assert set(rows["zip"]) <= {"00501", "10115"} | {"<other>"}
+    assert set(rows["land"]) == {"XY"}
+    pd.testing.assert_frame_equal(rows, run.sample(50, seed=3))
+    assert not rows.equals(run.sample(50, seed=4))
+    nats = run.log_prob(str(people))
+    assert nats.dtype == torch.float64
+    assert nats.shape == (600,)
+    assert bool((nats < 0).all())
+    scores = run.score(str(people))
+    assert scores["p_value"].between(1 / 61, 1).all()
+    assert np.allclose(scores["nats"], nats)
+
+
+def test_conditionals_multiply_to_the_codes_probability(net, people):
+    frame = net.conditionals(str(people))
+    codes = net.events(str(people)).codes
+    with torch.no_grad():
+        total = net.model.log_prob(codes.float())
+    p = frame[[c for c in frame if c.startswith("p(")]].to_numpy()
+    bits = frame[[c for c in frame if c.startswith("bits(")]].to_numpy()
+    assert np.allclose(np.log(p).sum(1), total, atol=1e-4)
+    assert np.allclose(bits, -np.log2(p), atol=1e-6)
+
+
+def test_a_value_never_seen_has_a_probability(run, people):
+    frame = pd.read_csv(people, dtype=str, keep_default_na=False).head(3)
+    frame["city"], frame["income"] = ["Atlantis", "Rome", "Rome"], ["1.00", "99999999.99", "-5.005"]
+    assert run.log_prob(frame).isfinite().all()
+
+
+@pytest.mark.parametrize("which", ["run", "net"])
+def test_imputing_keeps_what_is_observed_and_leaves_no_hole(which, request, people):
+    run = request.getfixturevalue(which)
+    frame = pd.read_csv(people, dtype=str, keep_default_na=False).head(80)
+    frame.loc[::3, "city"], frame.loc[::4, "income"] = "", ""
+    filled = run.impute(frame)
+    assert not filled.isna().any().any()
+    known = frame["city"] != ""
+    assert (filled["city"][known] == frame["city"][known]).all()
+    assert set(filled["city"]) <= {"Rome", "Oslo", "Lima"}
+    known = frame["age"] != ""
+    assert (filled["age"][known].astype(float) == frame["age"][known].astype(float)).all()
+
+
+def test_given_columns_come_out_as_given(run):
+    rows = run.sample(200, given={"city": "Lima"})
+    assert set(rows["city"]) == {"Lima"}
+    assert set(rows["zip"]) == {"10115"}  # the tree knows that Lima never has Rome's
+
+
+def test_given_an_unknown_column_names_the_known_ones(run):
+    with pytest.raises(UserError, match=r"no column 'cty' \(did you mean 'city'\?\); columns: .*zip"):
+        run.sample(2, given={"cty": "Rome"})
+
+
+def test_a_run_is_data(net):
+    files = {file.name for file in net.path.iterdir()}
+    assert files == {"run.json", "weights.safetensors", "heldout.safetensors", "log.jsonl", "report.html"}
+    record = json.loads((net.path / "run.json").read_text())
+    assert record["model"] == "made"
+    assert record["plan"]["steps"] == 60
+    assert len(record["data"]["fingerprint"]) == 64
+    assert {"plausibly", "torch", "python"} <= record["versions"].keys()
+    assert [json.loads(line)["step"] for line in (net.path / "log.jsonl").open()] == list(range(6, 61, 6))
+
+
+@pytest.mark.parametrize("which", ["run", "net"])
+def test_opening_gives_the_same_run(which, request, people):
+    run = request.getfixturevalue(which)
+    again = plausibly.open(run.path)
+    assert torch.equal(again.log_prob(str(people)), run.log_prob(str(people)))
+    pd.testing.assert_frame_equal(again.sample(5), run.sample(5))
+    assert again.evaluate().value == pytest.approx(run.record["test"]["value"], abs=1e-9)
+
+
+def test_changed_data_are_refused(people, tmp_path):
+    copy = Path(shutil.copy(people, tmp_path / "copy.csv"))
+    run = plausibly.fit(str(copy), "independent", out=tmp_path / "run")
+    copy.write_text(copy.read_text() + copy.read_text().splitlines()[-1] + "\n")
+    with pytest.raises(UserError, match="has changed since"):
+        run.evaluate()
+
+
+def spoil(record, **changes):
+    return {**record, **changes}
+
+
+HOSTILE = {
+    "huge": lambda r: spoil(r, arguments={**r["arguments"], "hidden": 10**9}),
+    "float": lambda r: spoil(r, arguments={**r["arguments"], "hidden": 1e9}),
+    "wide": lambda r: spoil(r, arguments={**r["arguments"], "hidden": 90_000, "blocks": 90}),
+    "list": lambda r: spoil(r, arguments={**r["arguments"], "hidden": [1] * 10**6}),
+    "escape": lambda r: spoil(r, model="../../etc/passwd"),
+    "class": lambda r: spoil(r, model="os.system"),
+    "unhashable": lambda r: spoil(r, model=["made"]),
+    "argument": lambda r: spoil(r, arguments={"__class__": "x"}),
+    "no arguments": lambda r: spoil(r, arguments=None),
+    "future": lambda r: spoil(r, plausibly_run=99),
+    "no format": lambda r: {k: v for k, v in r.items() if k != "format"},
+    "other format": lambda r: spoil(r, format={"format": "pickle"}),
+    "not a format": lambda r: spoil(r, format=[1, 2]),
+    "not a record": lambda r: [1, 2],
+    "no json": lambda r: "{",
+    "deep": lambda r: "[" * 100_000,
+    "binary": lambda r: "\x00\x01",
+}
+
+
+@pytest.mark.parametrize("fault", HOSTILE)
+def test_hostile_records_are_refused_quickly_in_one_line(net, tmp_path, fault):
+    folder = tmp_path / "run"
+    shutil.copytree(net.path, folder)
+    spoilt = HOSTILE[fault](json.loads((folder / "run.json").read_text()))
+    (folder / "run.json").write_text(spoilt if isinstance(spoilt, str) else json.dumps(spoilt))
+    started = time.monotonic()
+    with pytest.raises(UserError) as caught:
+        plausibly.open(folder)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("fault", ["truncated", "foreign", "flipped", "missing", "other names", "nothing", "a file"])
+def test_damaged_weights_are_refused(net, tmp_path, fault):
+    folder = tmp_path / "run"
+    shutil.copytree(net.path, folder)
+    weights = folder / "weights.safetensors"
+    if fault == "truncated":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif fault == "foreign":
+        weights.write_bytes(b"PK\x03\x04" + os.urandom(4000))
+    elif fault == "flipped":
+        damaged = bytearray(weights.read_bytes())
+        damaged[-50] ^= 64
+        weights.write_bytes(damaged)
+    elif fault == "missing":
+        weights.unlink()
+    elif fault == "other names":
+        save_file({f"x.{name}": t for name, t in load_file(weights).items()}, weights)
+    elif fault == "nothing":
+        shutil.rmtree(folder)
+    else:
+        shutil.rmtree(folder)
+        folder.write_text("hello")
+    with pytest.raises(UserError) as caught:
+        plausibly.open(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_hostile_tree_is_refused(run, tmp_path):
+    """Saved parents that form a circle, with a matching checksum."""
+    import hashlib
+
+    folder = tmp_path / "run"
+    shutil.copytree(run.path, folder)
+    weights = folder / "weights.safetensors"
+    state = load_file(weights)
+    state["parents"][:] = torch.tensor([-1, *([2, 1] * 10)][: len(state["parents"])])
+    save_file(state, weights)
+    record = json.loads((folder / "run.json").read_text())
+    record["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    (folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="no tree"):
+        plausibly.open(folder)
+
+
+def test_a_failed_fit_leaves_nothing(people, tmp_path):
+    with pytest.raises(UserError, match="no argument 'hiden'"):
+        plausibly.fit(str(people), "made", out=tmp_path / "run", set={"hiden": 3})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_in_use_is_not_overwritten(run, people):
+    with pytest.raises(UserError, match="already exists"):
+        plausibly.fit(str(people), "independent", out=run.path)
+
+
+def test_divergence_leaves_the_last_good_weights(people, tmp_path):
+    with pytest.raises(UserError, match="not finite"):
+        plausibly.fit(str(people), "made", out=tmp_path / "run", set={"train.rate": 1e30, "train.clip": 1e30}, steps=50)
+    again = plausibly.open(tmp_path / "run")
+    assert again.record["status"] == "diverged"
+    assert again.log_prob(str(people)).isfinite().all()
+
+
+FIT = """
+import sys, torch
+torch.set_num_threads(1)
+import plausibly, plausibly.fitting
+plausibly.fitting.CHECKPOINT_SECONDS = 0.0
+if sys.argv[1] == "new":
+    plausibly.fit("toy-bits", "nade", out=sys.argv[2], steps=600, set={"train.every": 20})
+else:
+    plausibly.resume(sys.argv[2])
+"""
+
+
+def launch(word, folder):
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", FIT, word, str(folder)], env=env, stderr=subprocess.PIPE)
+
+
+def lines(folder):
+    log = folder / "log.jsonl"
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def wait_for(folder, count, process):
+    deadline = time.monotonic() + 120
+    while lines(folder) < count:
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_killed_twice_and_resumed_is_bit_identical(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert launch("new", whole).wait() == 0
+    for word, until in (("new", 5), ("resume", 14)):
+        process = launch(word, broken)
+        wait_for(broken, until, process)
+        time.sleep(0.05 * until)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (broken / "weights.safetensors").exists()
+    assert launch("resume", broken).wait() == 0
+    a, b = load_file(whole / "weights.safetensors"), load_file(broken / "weights.safetensors")
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert lines(whole) == lines(broken)
+    assert not (broken / "checkpoint.safetensors").exists()
+
+
+def test_ctrl_c_leaves_a_usable_run_that_goes_on(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert launch("new", whole).wait() == 0
+    process = launch("new", broken)
+    wait_for(broken, 3, process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0, process.stderr.read().decode()
+    run = plausibly.open(broken)
+    assert run.record["status"] == "interrupted"
+    assert run.record["test"]["value"] < 0
+    assert len(run.sample(3)) == 3
+    assert launch("resume", broken).wait() == 0
+    a, b = load_file(whole / "weights.safetensors"), load_file(broken / "weights.safetensors")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_finished_run_has_nothing_to_resume(net):
+    with pytest.raises(UserError, match="is finished"):
+        plausibly.resume(net.path)
+
+
+def test_without_a_model_validation_decides(people, tmp_path):
+    run = plausibly.fit(str(people), out=tmp_path / "run", steps=40)
+    tried = run.record["tried"]
+    assert {"independent", "markov", "chow_liu", "nade", "made"} <= tried.keys()
+    assert run.record["model"] == max(tried, key=tried.get)
+    assert {f.name for f in run.path.iterdir()} >= {"run.json", "report.html", "weights.safetensors"}
+    assert not any(f.is_dir() for f in run.path.iterdir())
+
+
+def test_compare_makes_one_board(tmp_path):
+    board = plausibly.compare("toy-bits", ["independent", "joint", "chow_liu"], out=tmp_path / "c")
+    frame = board.frame()
+    assert frame["model"].tolist() == ["truth", "joint", "chow_liu", "independent"]
+    assert (frame["sign"] == "=").all()
+    assert frame["to_best"][2:].lt(0).all()
+    assert frame.loc[1:, "sampled_per_second"].gt(0).all()
+    assert "<table" in board._repr_html_()
+    paired = plausibly.open(tmp_path / "c" / "chow_liu").test().nats - plausibly.open(tmp_path / "c" / "joint").test().nats
+    assert frame["to_best"][2] == pytest.approx(float(paired.mean()))
+    assert frame["to_best_error"][2] == pytest.approx(float(paired.std()) / len(paired) ** 0.5)
+    assert (tmp_path / "c" / "report.html").exists()
+
+
+def test_compare_keeps_what_refused(tmp_path):
+    board = plausibly.compare("digits-binary", ["independent", "joint"], out=tmp_path / "c")
+    assert board.frame()["refusal"].tolist()[-1] == "joint: 2^64 - 1 parameters"
+
+
+def test_several_seeds(tmp_path):
+    board = plausibly.compare("toy-bits", ["made"], seeds=2, steps=20, out=tmp_path / "c")
+    runs = [row.run for row in board.rows if row.run]
+    assert [run.record["seed"] for run in runs] == [0, 1]
+    assert runs[0].record["data"]["fingerprint"] == runs[1].record["data"]["fingerprint"]
+    assert runs[0].record["test"]["value"] != runs[1].record["test"]["value"]
+
+
+def test_check_holds_on_fitted_runs(run, net):
+    for each in (run, net):
+        broken = [result for result in each.check() if not result.holds]
+        assert not broken, broken
