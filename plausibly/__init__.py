@@ -1,7 +1,7 @@
 """Plausibly learns what data looks like, and tells how plausible anything is.
 
-    run = plausibly.fit("people.csv")          board = plausibly.compare("people.csv")
-    run.sample(5); run.score("more.csv")       board.frame()
+run = plausibly.fit("people.csv")          board = plausibly.compare("people.csv")
+run.sample(5); run.score("more.csv")       board.frame()
 """
 
 from importlib import import_module

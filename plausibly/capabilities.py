@@ -70,8 +70,9 @@ class Trainable(nn.Module, ABC):
     def initialise(self, generator: torch.Generator) -> None:
         """Draws the first weights of every part that has an `initialise` of its own."""
         for part in self.modules():
-            if part is not self and hasattr(part, "initialise"):
-                part.initialise(generator)
+            draw = getattr(part, "initialise", None)
+            if part is not self and draw is not None:
+                draw(generator)
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Takes the saved tensors. RuntimeError where names or shapes differ."""

@@ -68,7 +68,7 @@ class DataOptions:
     def keywords(self) -> dict[str, Any]:
         """Those that were given, as `plausibly.load` takes them."""
         kinds = pairs(self.kind, "--kind COLUMN=KIND")
-        every = {"kinds": kinds, "drop": tuple(self.drop or ()), "split": self.split}
+        every: dict[str, Any] = {"kinds": kinds, "drop": tuple(self.drop or ()), "split": self.split}
         every |= {"valid": self.valid, "test": self.test, "size": self.size}
         return {key: value for key, value in every.items() if value}
 
@@ -185,9 +185,12 @@ class Meter:
             return
         self.printed = time.monotonic()
         left = progress.seconds / max(progress.step, 1) * (progress.steps - progress.step)
-        line = f"  {name} {progress.step:,}/{progress.steps:,}  train {-progress.loss:.3f}  validation {-progress.validation:.3f}"
-        line += f" nats per row  {progress.seconds:.0f} s, at most {left:.0f} s left"
-        print(f"\r{line[:110]:<110}" if live else line, end="\n" if last or not live else "", file=sys.stderr, flush=True)
+        line = f"  {name} {progress.step:,}/{progress.steps:,}  train {-progress.loss:.3f}"
+        line += f"  validation {-progress.validation:.3f} nats per row"
+        line += f"  {progress.seconds:.0f} s, at most {left:.0f} s left"
+        print(
+            f"\r{line[:110]:<110}" if live else line, end="\n" if last or not live else "", file=sys.stderr, flush=True
+        )
 
 
 @app.command
@@ -204,8 +207,12 @@ def data(data: str, /, *, options: DataOptions | None = None, common: Common | N
     def text() -> None:
         names = list(dict.fromkeys(key for column in columns for key in column))
         cells = [[shown(column.get(key)) for key in names] for column in columns]
-        table(names, cells, f"{dataset.name}: {rows['train']:,} + {rows['valid']:,} + {rows['test']:,} rows, "
-              f"{dataset.schema.size:,} variables")
+        table(
+            names,
+            cells,
+            f"{dataset.name}: {rows['train']:,} + {rows['valid']:,} + {rows['test']:,} rows, "
+            f"{dataset.schema.size:,} variables",
+        )
         for note in dataset.notes:
             print(note)
 
@@ -254,7 +261,12 @@ def models(
     def text() -> None:
         headings = ["model", "family", "formula (n bits)", f"parameters, {what}", *task_names()]
         rows = [
-            [e["name"], e["family"], e["formula"], f"{e['parameters']:,}" if e["parameters"] < 10**15 else f"{e['parameters']:.3g}"]
+            [
+                e["name"],
+                e["family"],
+                e["formula"],
+                f"{e['parameters']:,}" if e["parameters"] < 10**15 else f"{e['parameters']:.3g}",
+            ]
             + [e["tasks"].get(task, "no") for task in task_names()]
             for e in entries
         ]
@@ -410,10 +422,15 @@ def evaluate(run: str, data: str | None = None, /, *, common: Common | None = No
         if found is None:
             print(f"{opened.record['model']} has no likelihood")
             return
-        print(f"{found.sign} {found.value:.4f} ± {found.standard_error:.4f} nats per row, {found.rows:,} rows "
-              f"(log p: higher is better); {found.bits_per_variable:.4f} bits per variable (lower is better)")
+        print(
+            f"{found.sign} {found.value:.4f} ± {found.standard_error:.4f} nats per row, {found.rows:,} rows "
+            f"(log p: higher is better); {found.bits_per_variable:.4f} bits per variable (lower is better)"
+        )
 
-    document = opened.summary() | {"test": found.to_json() if found else None, "data": data or opened.record["data"]["source"]}
+    document = opened.summary() | {
+        "test": found.to_json() if found else None,
+        "data": data or opened.record["data"]["source"],
+    }
     out(document, common, text)
 
 
@@ -437,8 +454,8 @@ def score(
         instead, p(x_i | earlier) of each cell and the same as surprisal in bits.
     """
     common = common or Common()
-    from plausibly.runs import Run
     from plausibly.files import write_frame
+    from plausibly.runs import Run
 
     opened = Run.open(run, common.device)
     frame = opened.conditionals(data) if conditionals else opened.score(data)
@@ -450,7 +467,9 @@ def score(
     def text() -> None:
         least = frame.nsmallest(10, "nats") if not conditionals else frame.head(10)
         table(list(least.columns), [[cell(value) for value in row] for row in least.to_numpy(dtype=object)])
-        print(f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the 10 least plausible shown, --out FILE keeps all"))
+        print(
+            f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the 10 least plausible shown, --out FILE keeps all")
+        )
 
     out(document, common, text)
 
@@ -519,7 +538,9 @@ def impute(
     for draw in range(draws):
         rows = opened.impute(data, common.seed + draw)
         path = None if out_ is None else numbered(Path(out_), draw) if draws > 1 else out_
-        deliver(opened, rows, str(path) if path else None, common, {"rows": len(rows), "filled": word}, draw == draws - 1)
+        deliver(
+            opened, rows, str(path) if path else None, common, {"rows": len(rows), "filled": word}, draw == draws - 1
+        )
     say(common, f"filled cells are {'exact draws' if word == 'exact' else 'draws by weighted particles, an estimate'}")
 
 
@@ -551,7 +572,9 @@ def check(run: str, /, *, common: Common | None = None) -> None:
     holds = all(result.holds for result in results)
 
     def text() -> None:
-        rows = [[r.name, "holds" if r.holds else "BROKEN", f"{r.value:.3g}", f"{r.tolerance:.3g}", r.says] for r in results]
+        rows = [
+            [r.name, "holds" if r.holds else "BROKEN", f"{r.value:.3g}", f"{r.tolerance:.3g}", r.says] for r in results
+        ]
         table(["promise", "", "value", "tolerance", "what is measured"], rows)
         print("all hold" if holds else "NOT all hold: do not trust this run's numbers")
 

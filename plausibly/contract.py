@@ -159,7 +159,9 @@ def arguments_rebuild(model: Model) -> Result:
     twin.restore({name: tensor.clone() for name, tensor in model.state_dict().items()})
     twin.to(device_of(model)).eval()
     different = (draw(model, 64) != draw(twin, 64)).sum()
-    return near("arguments_rebuild", different, 0, "sampled cells that differ in a model made from arguments and weights")
+    return near(
+        "arguments_rebuild", different, 0, "sampled cells that differ in a model made from arguments and weights"
+    )
 
 
 def each_task_has_one_rule(model: Model) -> Result:
@@ -172,7 +174,9 @@ def each_task_has_one_rule(model: Model) -> Result:
 
 def remainders_sum_to_one(model: Model) -> Result:
     worst = max((excess(kind) for kind in set(model.schema.kinds)), default=0.0)
-    return near("remainders_sum_to_one", worst, 1e-9, "p(values | their code) summed up beyond 1, or a density off its bin")
+    return near(
+        "remainders_sum_to_one", worst, 1e-9, "p(values | their code) summed up beyond 1, or a density off its bin"
+    )
 
 
 def excess(kind: Kind) -> float:
@@ -237,7 +241,9 @@ def sums_to_one(model: DensityModel) -> Result:
     variables, _, logs = enumerated(model)
     total = float(logs.exp().sum())
     holds = bool(variables) and abs(total - 1) <= 1e-5 * max(len(variables), 10) / 10
-    return Result("sums_to_one", holds, total, 1e-5 * max(len(variables), 10) / 10, f"total probability {scope(model, variables)}")
+    return Result(
+        "sums_to_one", holds, total, 1e-5 * max(len(variables), 10) / 10, f"total probability {scope(model, variables)}"
+    )
 
 
 def samples_follow_density(model: DensityModel) -> Result:
@@ -249,11 +255,15 @@ def samples_follow_density(model: DensityModel) -> Result:
     seen = torch.bincount(places, minlength=len(events)).double()
     order = expected.argsort(descending=True)
     pool = (expected[order].cumsum(0) / 10).floor().long().clamp(max=2000)
-    pooled = [torch.zeros(int(pool.max()) + 1, dtype=torch.float64).index_add_(0, pool, c[order]) for c in (seen, expected)]
+    pooled = [
+        torch.zeros(int(pool.max()) + 1, dtype=torch.float64).index_add_(0, pool, c[order]) for c in (seen, expected)
+    ]
     full = pooled[1] > 0
     statistic = float(((pooled[0] - pooled[1])[full] ** 2 / pooled[1][full]).sum())
     p = float(chi2.sf(statistic, max(int(full.sum()) - 1, 1)))
-    return Result("samples_follow_density", p > SIX_SIGMA, p, SIX_SIGMA, f"p-value of {n:,} samples {scope(model, variables)}")
+    return Result(
+        "samples_follow_density", p > SIX_SIGMA, p, SIX_SIGMA, f"p-value of {n:,} samples {scope(model, variables)}"
+    )
 
 
 def place(x: Tensor, events: Tensor) -> Tensor:
@@ -340,7 +350,10 @@ def marginals_agree(model: TractableModel) -> Result:
         worst, says = (got - want).abs().max(), "nats from the sum over all events"
     else:
         whole = (model.log_marginal(x, torch.ones_like(observed)) - model.log_prob(x)).abs().max()
-        worst, says = torch.maximum(whole.cpu(), summed_out(model, x, observed, got)), "nats between a marginal and its parts"
+        worst, says = (
+            torch.maximum(whole.cpu(), summed_out(model, x, observed, got)),
+            "nats between a marginal and its parts",
+        )
     return near("marginals_agree", worst, 1e-3, says)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,12 +36,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
     """Writes a DataFrame as .csv, .tsv or .parquet (text also .gz). UserError for another suffix."""
-    writers = {
+    packing = "gzip" if path.suffix == ".gz" else None
+    writers: dict[str, Callable[[Path], None]] = {
         ".csv": lambda draft: frame.to_csv(draft, index=False, compression=packing),
         ".tsv": lambda draft: frame.to_csv(draft, index=False, sep="\t", compression=packing),
         ".parquet": lambda draft: frame.to_parquet(draft, index=False),
     }
-    packing = "gzip" if path.suffix == ".gz" else None
     suffix = Path(path.stem).suffix if packing else path.suffix
     if suffix not in writers:
         raise UserError(f"cannot write {path.name}: these rows go to {', '.join(writers)}")

@@ -74,7 +74,9 @@ def settings(
     for name, value in train.items():
         if name not in known:
             hint = did_you_mean(name, known).replace("'", "'train.", 1)
-            raise UserError(f"there is no setting 'train.{name}'{hint}; settings: {', '.join(known)}, each with train. before")
+            raise UserError(
+                f"there is no setting 'train.{name}'{hint}; settings: {', '.join(known)}, each with train. before"
+            )
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UserError(f"train.{name} = {value!r}; it is a number")
     if steps is not None:
@@ -155,7 +157,9 @@ class Fit:
         """The fit that a run folder without a result is in the middle of."""
         record = read_record(path)
         if record["status"] == "done":
-            raise UserError(f"{path} is finished: {record['model']} took all {record['steps']:,} steps; nothing is left to do")
+            raise UserError(
+                f"{path} is finished: {record['model']} took all {record['steps']:,} steps; nothing is left to do"
+            )
         run = Run(path, record, None, None)  # type: ignore[arg-type]
         dataset = run.dataset()
         model = build(record["model"], dataset.schema, record["arguments"])
@@ -210,7 +214,9 @@ class Fit:
         tensors, numbers = training.state()
         # the numbers travel inside the tensors' file, so that both change in one step
         text = json.dumps(numbers).encode()
-        write_tensors(tensors | {"numbers": torch.frombuffer(bytearray(text), dtype=torch.uint8)}, self._checkpoint_path)
+        write_tensors(
+            tensors | {"numbers": torch.frombuffer(bytearray(text), dtype=torch.uint8)}, self._checkpoint_path
+        )
 
     def _take_up(self, training: Training) -> None:
         """Goes on from the checkpoint, if there is one; the log forgets what came after it."""
@@ -284,10 +290,18 @@ def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in options.items() if isinstance(value, str | int | dict | list | tuple)}
     return {
         "name": dataset.name,
-        "source": str(Path(dataset.source).resolve()) if Path(dataset.source).exists() else dataset.source,
+        "source": anywhere(dataset.source),
         "fingerprint": dataset.fingerprint,
-        "options": {k: str(Path(v).resolve()) if k in ("valid", "test") and Path(v).exists() else v for k, v in kept.items()},
+        "options": {key: anywhere(value) if key in ("valid", "test") else value for key, value in kept.items()},
     }
+
+
+def anywhere(source: Any) -> Any:
+    """A path that holds from any folder; a built-in's name as it is."""
+    if not isinstance(source, str):
+        return source
+    path, mark, part = source.rpartition(":") if not Path(source).exists() else (source, "", "")
+    return str(Path(path).resolve()) + mark + part if path and Path(path).exists() else source
 
 
 def new_folder(out: Path | str | None, name: str) -> Path:
@@ -299,7 +313,9 @@ def new_folder(out: Path | str | None, name: str) -> Path:
     else:
         path = Path(out)
         if path.exists() and (path.is_file() or any(path.iterdir())):
-            raise UserError(f"{path} already exists; give another --out, or `plausibly fit --resume {path}` to go on there")
+            raise UserError(
+                f"{path} already exists; give another --out, or `plausibly fit --resume {path}` to go on there"
+            )
     return path
 
 
@@ -398,13 +414,15 @@ def accepted(dataset: Dataset) -> list[str]:
     """Names of the models that accept the data: those that count first, then by size."""
     names = [name for name, kind in MODELS.items() if issubclass(kind, Model) and kind.accepts(dataset.schema) is None]
     if not names:
-        raise UserError(f"no model accepts this data: {'; '.join(str(k.accepts(dataset.schema)) for k in MODELS.values())}")
+        raise UserError(
+            f"no model accepts this data: {'; '.join(str(k.accepts(dataset.schema)) for k in MODELS.values())}"
+        )
     return sorted(names, key=lambda name: (learns_by_steps(name, dataset), MODELS[name].count(dataset.schema)))
 
 
 def learns_by_steps(name: str, dataset: Dataset) -> bool:
     with torch.device("meta"):
-        model = MODELS[name](dataset.schema)  # type: ignore[call-arg]
+        model = MODELS[name](dataset.schema)
     return bool(model.objective().turns(model))
 
 
@@ -474,7 +492,9 @@ def compare(
     with fresh(new_folder(out, "compare")) as path:
         for name in fitting:
             for offset in range(seeds):
-                board.rows.append(compared(path, name, dataset, origin, replace(share, seed=seed + offset), listener, seeds))
+                board.rows.append(
+                    compared(path, name, dataset, origin, replace(share, seed=seed + offset), listener, seeds)
+                )
         board.rows += [Row(name, MODELS[name].family, refusal=reason) for name, reason in refused.items()]
         board.rows += truth_row(dataset)
         finish_board(board, dataset, path)

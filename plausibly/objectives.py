@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -41,7 +40,7 @@ class Pass:
     update: Callable[[Tensor, Iterable[Tensor]], None]
 
 
-class Objective(ABC):
+class Objective:
     """How a model learns. It has turns or passes, not both."""
 
     def turns(self, model: Any) -> list[Turn]:

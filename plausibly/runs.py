@@ -1,11 +1,11 @@
 """Runs: a fitted model in a folder, as data and never as code, and what one can ask it.
 
-    run.json              model, arguments, format, data, seed, plan, versions, results
-    weights.safetensors   the best validated weights
-    heldout.safetensors   log p of the test rows, which scores are ranked against
-    log.jsonl             a line for each validation
-    report.html           one page to look at
-    checkpoint.safetensors, checkpoint.json   only while a run can go on
+run.json              model, arguments, format, data, seed, plan, versions, results
+weights.safetensors   the best validated weights
+heldout.safetensors   log p of the test rows, which scores are ranked against
+log.jsonl             a line for each validation
+report.html           one page to look at
+checkpoint.safetensors, checkpoint.json   only while a run can go on
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from plausibly import contract, tasks
-from plausibly.capabilities import AutoregressiveModel, Model, device_of
+from plausibly.capabilities import Model, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.loading import load, load_rows
 from plausibly.errors import UserError
@@ -63,7 +63,9 @@ class Run:
         except UserError:
             raise
         except FileNotFoundError as error:
-            raise UserError(f"{path} has no {Path(str(error.filename)).name}: its run has not come to weights") from error
+            raise UserError(
+                f"{path} has no {Path(str(error.filename)).name}: its run has not come to weights"
+            ) from error
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
             reason = str(error).splitlines()[0][:200]
             raise UserError(f"{path} is no sound run: {type(error).__name__}: {reason}") from error
@@ -88,7 +90,9 @@ class Run:
         kept = self.record["data"]
         dataset = load(kept["source"], **kept["options"])
         if dataset.fingerprint != kept["fingerprint"]:
-            raise UserError(f"{kept['source']} has changed since {self.path} was fitted to it; fit anew, or restore the file")
+            raise UserError(
+                f"{kept['source']} has changed since {self.path} was fitted to it; fit anew, or restore the file"
+            )
         return dataset
 
     def events(self, data: Any) -> Events:
@@ -112,7 +116,9 @@ class Run:
 
         for name in given:
             if name not in self.names:
-                raise UserError(f"there is no column {name!r}{did_you_mean(name, self.names)}; columns: {listed(self.names)}")
+                raise UserError(
+                    f"there is no column {name!r}{did_you_mean(name, self.names)}; columns: {listed(self.names)}"
+                )
         return pd.DataFrame({name: [given.get(name)] * n for name in self.names}, dtype=object)
 
     def impute(self, data: Any, seed: int = 0) -> Any:
@@ -181,7 +187,6 @@ class Run:
         return f"<Run {self.path}: {self.record['model']}, {self.record['parameters']:,} parameters{number}>"
 
 
-
 def listed(names: tuple[str, ...]) -> str:
     return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
 
@@ -190,7 +195,9 @@ def read_record(path: Path) -> dict[str, Any]:
     """run.json of a run, after checks that need no model."""
     file = path / "run.json"
     if not file.is_file():
-        raise UserError(f"there is no run at {path}; a run is a folder that `plausibly fit` wrote, with a run.json in it")
+        raise UserError(
+            f"there is no run at {path}; a run is a folder that `plausibly fit` wrote, with a run.json in it"
+        )
     if file.stat().st_size > LARGEST_RECORD:
         raise UserError(f"{file} has {file.stat().st_size:,} bytes; no run.json has more than {LARGEST_RECORD:,}")
     try:
@@ -199,7 +206,9 @@ def read_record(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{file} is damaged or no run of plausibly's: {type(error).__name__}") from error
     if version != VERSION:
-        raise UserError(f"{file} is of run format {version!r}; this plausibly reads {VERSION}: use the one that wrote it")
+        raise UserError(
+            f"{file} is of run format {version!r}; this plausibly reads {VERSION}: use the one that wrote it"
+        )
     if not isinstance(record, dict):
         raise UserError(f"{file} is no run of plausibly's")
     return record

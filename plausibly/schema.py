@@ -30,7 +30,9 @@ class Schema:
         if not self.shape or any(side < 1 for side in self.shape) or prod(self.shape) > MAX_VARIABLES:
             raise ValueError(f"an event needs 1 to {MAX_VARIABLES:,} variables, not shape {self.shape}")
         if len(self.kinds) != prod(self.shape):
-            raise ValueError(f"shape {self.shape} has {prod(self.shape)} variables, but {len(self.kinds)} kinds are given")
+            raise ValueError(
+                f"shape {self.shape} has {prod(self.shape)} variables, but {len(self.kinds)} kinds are given"
+            )
 
     @property
     def size(self) -> int:

@@ -237,7 +237,19 @@ main()
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
-    command = [sys.executable, "-c", FULL_DISK, "fit", "digits-binary", "--model", "made", "--steps", "5", "--out", "run"]
+    command = [
+        sys.executable,
+        "-c",
+        FULL_DISK,
+        "fit",
+        "digits-binary",
+        "--model",
+        "made",
+        "--steps",
+        "5",
+        "--out",
+        "run",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1].startswith("plausibly: cannot write")
@@ -289,5 +301,7 @@ def test_help_does_not_wait_for_torch(words):
 
 
 def test_the_package_imports_without_torch():
-    done = subprocess.run([sys.executable, "-c", "import sys, plausibly; print('torch' in sys.modules)"], capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, plausibly; print('torch' in sys.modules)"], capture_output=True
+    )
     assert done.stdout.strip() == b"False"

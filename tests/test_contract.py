@@ -11,7 +11,9 @@ SCHEMAS = {
     "one": Schema((1,), (Category(levels=3),)),
     "bits": binary(6),
     "categories": Schema((3,), (Category(levels=2), Category(levels=3, rare=(1, 2), open=True), Category(levels=4))),
-    "grids": Schema((2,), (Grid(atoms=(0, 5, 6), edges=(-3, 5, 10), tails=(4.0, 7.0), missing=True), Grid(edges=(0, 9)))),
+    "grids": Schema(
+        (2,), (Grid(atoms=(0, 5, 6), edges=(-3, 5, 10), tails=(4.0, 7.0), missing=True), Grid(edges=(0, 9)))
+    ),
     "reals": Schema((2,), (Bins(edges=(-1.0, 0.5, 2.0), tails=(0.3, 2.0), missing=True), Bins(edges=(0.0,)))),
     "table": Schema(
         (4,),

@@ -15,7 +15,9 @@ from plausibly.nets import masked, noise, running
 from plausibly.schema import Schema, binary
 
 BITS = binary(6)
-MIXED = Schema((4,), (Category(levels=3), Level(levels=4, width=2), Category(levels=2), Grid(atoms=(0, 7), edges=(-5, 3, 9))))
+MIXED = Schema(
+    (4,), (Category(levels=3), Level(levels=4, width=2), Category(levels=2), Grid(atoms=(0, 7), edges=(-5, 3, 9)))
+)
 
 
 def broken(model):

@@ -82,7 +82,9 @@ def test_nobody_beats_the_truth(mixed, name):
 
 def test_counts_are_formulas():
     for n in (1, 2, 5, 12):
-        sizes = {name: MODELS[name](binary(n)).free_parameters for name in ("independent", "markov", "chow_liu", "joint")}
+        sizes = {
+            name: MODELS[name](binary(n)).free_parameters for name in ("independent", "markov", "chow_liu", "joint")
+        }
         assert sizes == {"independent": n, "markov": 2 * n - 1, "chow_liu": 2 * n - 1, "joint": 2**n - 1}
 
 

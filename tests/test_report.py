@@ -157,12 +157,16 @@ def test_a_mixed_table_with_holes_and_hostile_names(people: Dataset, tmp_path: P
 
 def test_images(tmp_path: Path) -> None:
     digits = load("digits-binary")
-    text, reader = written(board_of(digits, tmp_path, "independent", "made"), digits, tmp_path)
+    board = board_of(digits, tmp_path, "independent", "made")
+    text, reader = written(board, digits, tmp_path)
     pictures = [attributes for tag, attributes in reader.tags if tag == "img"]
     titles = [picture["alt"] for picture in pictures]
-    best = Board([*board_of(digits, tmp_path, "independent", "made").rows]).best
-    assert best is not None
-    assert titles[:2] == ["real test rows", best.model] and "mean of the test rows" in titles and "colour bar" in titles
+    assert (
+        board.best is not None
+        and titles[:2] == ["real test rows", board.best.model]
+        and "mean of the test rows" in titles
+        and "colour bar" in titles
+    )
     assert 'id="columns"' not in text
     assert "loss on training and validation rows by step" in text
 

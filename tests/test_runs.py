@@ -329,7 +329,9 @@ def test_compare_makes_one_board(tmp_path):
     assert frame["to_best"][2:].lt(0).all()
     assert frame.loc[1:, "sampled_per_second"].gt(0).all()
     assert "<table" in board._repr_html_()
-    paired = plausibly.open(tmp_path / "c" / "chow_liu").test().nats - plausibly.open(tmp_path / "c" / "joint").test().nats
+    paired = (
+        plausibly.open(tmp_path / "c" / "chow_liu").test().nats - plausibly.open(tmp_path / "c" / "joint").test().nats
+    )
     assert frame["to_best"][2] == pytest.approx(float(paired.mean()))
     assert frame["to_best_error"][2] == pytest.approx(float(paired.std()) / len(paired) ** 0.5)
     assert (tmp_path / "c" / "report.html").exists()

@@ -119,7 +119,9 @@ class Board:
             f"{row.parameters:,}" if row.parameters is not None else "",
             f"{row.test.sign} {row.test.value:.3f} ± {row.test.standard_error:.3f}" if row.test else "none",
             f"{row.test.bits_per_variable:.4f}" if row.test else "",
-            f"{gap.sign if gap.sign != '=' else ''}{gap.value:+.3f} ± {gap.standard_error:.3f}" if gap else self._place(row),
+            f"{gap.sign if gap.sign != '=' else ''}{gap.value:+.3f} ± {gap.standard_error:.3f}"
+            if gap
+            else self._place(row),
             f"{row.seconds:.1f} s" if row.seconds is not None else "",
             f"{row.scored:,.0f}" if row.scored else "",
             f"{row.sampled:,.0f}" if row.sampled else "",

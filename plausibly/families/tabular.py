@@ -16,7 +16,6 @@ from plausibly.capabilities import TractableModel
 from plausibly.heads import normalised
 from plausibly.objectives import Counting, Objective
 from plausibly.outcomes import Outcome, grouped, side_by_side
-from plausibly.schema import Schema
 
 STRENGTHS = [10.0 ** (half / 2) for half in range(-2, 13)]  # pseudo-counts tried on the validation split
 

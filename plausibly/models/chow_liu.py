@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from plausibly.families.tabular import TabularModel, Tables, choose, log_matmul
+from plausibly.families.tabular import Tables, TabularModel, choose, log_matmul
 from plausibly.schema import Schema
 
 LARGEST = 1 << 26  # pair counts held while learning
@@ -29,7 +29,9 @@ class ChowLiu(TabularModel):
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
         pairs = sum(schema.codes) ** 2
-        return None if pairs <= LARGEST else f"chow_liu: {pairs:,} counts of pairs to find the tree, more than {LARGEST:,}"
+        return (
+            None if pairs <= LARGEST else f"chow_liu: {pairs:,} counts of pairs to find the tree, more than {LARGEST:,}"
+        )
 
     def _plant(self, parents: list[int]) -> None:
         """Makes the tables for a tree; the root's parent is -1. ValueError where it is no tree."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from plausibly.families.tabular import TabularModel, Tables, choose
+from plausibly.families.tabular import Tables, TabularModel, choose
 from plausibly.schema import Schema
 
 

@@ -10,7 +10,7 @@ from operator import mul
 import torch
 from torch import Tensor
 
-from plausibly.families.tabular import TabularModel, Tables, choose, smoothed
+from plausibly.families.tabular import Tables, TabularModel, choose, smoothed
 from plausibly.outcomes import Outcome, side_by_side
 from plausibly.schema import Schema
 

@@ -47,7 +47,9 @@ class MADE(AutoregressiveModel):
     family = "explicit"
     formula = "those of 2 n H + 2 B H^2 + n (n - 1) weights and n + (1 + 2 B) H + n biases that the masks let through"
 
-    def __init__(self, schema: Schema, hidden: int = 256, blocks: int = 1, dropout: float = 0.2, masks: int = 1) -> None:
+    def __init__(
+        self, schema: Schema, hidden: int = 256, blocks: int = 1, dropout: float = 0.2, masks: int = 1
+    ) -> None:
         super().__init__()
         for name, value, most in (("hidden", hidden, 100_000), ("blocks", blocks + 1, 101), ("masks", masks, 64)):
             if not 1 <= value <= most:

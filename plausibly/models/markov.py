@@ -7,7 +7,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from plausibly.families.tabular import TabularModel, Tables, choose, log_matmul
+from plausibly.families.tabular import Tables, TabularModel, choose, log_matmul
 from plausibly.schema import Schema
 
 LARGEST = 1 << 24  # cells of all tables together

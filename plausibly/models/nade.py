@@ -66,7 +66,7 @@ class NADE(AutoregressiveModel):
         return hidden
 
     def predict(self, x: Tensor) -> Outcome:
-        activations = Earlier.apply(self.inputs.contributions(x, self.weight), self.bias)
+        activations: Tensor = Earlier.apply(self.inputs.contributions(x, self.weight), self.bias)
         outcome: Outcome = self.head(self.readout(self._features(activations)))
         return outcome
 

@@ -13,9 +13,7 @@ from plausibly.nets.noise import Dropout
 class MaskedLinear(nn.Module):
     """A linear layer whose output j sees input i where `strict`: degree_i < degree_j, else degree_i <= degree_j."""
 
-    def __init__(
-        self, inputs: int, outputs: int, strict: bool = False, gain: float = 1.0, bias: bool = True
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, strict: bool = False, gain: float = 1.0, bias: bool = True) -> None:
         super().__init__()
         self.strict, self.gain = strict, gain
         self.weight = nn.Parameter(torch.zeros(outputs, inputs))
@@ -76,8 +74,8 @@ class MaskedNetwork(nn.Module):
         """Number of parameters that are not masked away for good; degrees are (masks, hidden)."""
         ins, outs = inputs.expand(len(degrees), -1), outputs.expand(len(degrees), -1)
         between = self.enter.count(ins, degrees) + self.leave.count(degrees, outs) + self.past.count(ins, outs)
-        blocks = [layer for block in self.blocks for layer in (block.first, block.second)]
-        return between + sum(layer.count(degrees, degrees) for layer in blocks)
+        inner = [layer for layer in self.blocks.modules() if isinstance(layer, MaskedLinear)]
+        return between + sum(layer.count(degrees, degrees) for layer in inner)
 
     def forward(self, x: Tensor, inputs: Tensor, degrees: Tensor, outputs: Tensor) -> Tensor:
         hidden = self.enter(x, inputs, degrees)

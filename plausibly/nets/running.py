@@ -24,7 +24,7 @@ class Earlier(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         total = grad.clone()  # for each variable, what its own and all later activations ask for
         for i in range(len(grad) - 1, 0, -1):
             total[i - 1] += total[i]

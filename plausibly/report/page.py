@@ -202,7 +202,7 @@ def _columns(subject: Subject, dataset: Dataset) -> Part:
     few = "" if word == "test rows" else f" (the {len(dataset.test):,} test rows are too few to draw)"
     leads = [
         f"Gray: {len(real):,} real {word}{few}. Colour: {len(fake):,} samples of {subject.label}. The number is the "
-        "share of rows that would have to move for the two to agree, chance included."
+        "share of rows that would have to move for the two to agree, chance included; the outermost bins are open."
     ]
     if len(chosen) < len(all_scales):
         some = f"{len(chosen)} of {len(all_scales):,} columns"
@@ -229,13 +229,13 @@ def surprisal(shown: list[Subject], dataset: Dataset | None) -> Part:
     )
     unable = [subject.label for subject in shown if not any(subject is other for other, _ in found)]
     leads = [lead] + [f"Left out, for they do not factorise: {', '.join(unable)}."] * bool(unable)
+    if bool((dataset.test.log_within != 0).any()):
+        leads.append("Counted is which code a value falls into; its place inside the code costs all models the same.")
     if len(dataset.schema.shape) == 3:
         panels, top = figures.surprisal_maps(found, dataset.schema, codes.double().numpy())
         return Part(leads, panels, bar=(figures.colour_bar(), "0", f"{top:.2f} bits"))
     if dataset.schema.size > figures.MOST_BARS:
         leads.append(f"Shown are the {figures.MOST_BARS} of {dataset.schema.size:,} variables with most bits.")
-    if bool((dataset.test.log_within != 0).any()):
-        leads.append("Counted is which code a value falls into; its place inside the code costs all models the same.")
     return Part(leads, plots=[("", figures.surprisal_bars(found, dataset.format.names))])
 
 

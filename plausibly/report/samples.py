@@ -63,7 +63,7 @@ def mosaic(codes: Tensor, schema: Schema) -> str:
         images = np.concatenate(np.split(images, schema.shape[0], axis=1), axis=3)
     images = images.repeat(max(1, TILE // max(schema.shape[1:])), 2).repeat(max(1, TILE // max(schema.shape[1:])), 3)
     count, _, height, width = images.shape
-    columns, gap = ceil(count**0.5), max(2, height // 10)
+    columns, gap = ceil(count**0.5), max(2, height // 6)
     sheet = np.zeros((ceil(count / columns) * (height + gap) - gap, columns * (width + gap) - gap, 4), dtype=np.uint8)
     for place, image in enumerate(images):
         top, left = (place // columns) * (height + gap), (place % columns) * (width + gap)
@@ -119,11 +119,11 @@ def _marginal(axes: Axes, scale: Scale, real: np.ndarray, fake: np.ndarray, colo
 
 def _label(axes: Axes, scale: Scale, width: float) -> None:
     """Ticks of an axis that many inches wide: upright where they have room, else aslant."""
-    labels = [shortened(label, 12) for label in scale.labels]
+    labels = [shortened(label, 12 if len(scale.labels) < 7 else 10) for label in scale.labels]
     spans = zip(pairwise(scale.ticks), pairwise(labels), strict=True)
     crowded = any((b - a) / scale.bins * width < 0.075 * (len(x) + len(y) + 1) / 2 for (a, b), (x, y) in spans)
-    turned: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
-    axes.set_xticks(list(scale.ticks), labels, fontsize=7 if crowded else 8, **turned)
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    axes.set_xticks(list(scale.ticks), labels, fontsize=6.5 if crowded else 8, **turned)
 
 
 def dependent_pairs(train: np.ndarray, scales: list[Scale]) -> list[tuple[int, int, float]]:
@@ -197,7 +197,7 @@ def _joint(first: Scale, second: Scale, sheet: Sheet) -> np.ndarray:
 def _heat(axes: Axes, cells: np.ndarray, first: Scale, second: Scale) -> None:
     axes.imshow(cells, aspect="auto", origin="lower", interpolation="none")
     _label(axes, second, 1.7)
-    axes.set_yticks(list(first.ticks), [shortened(label, 12) for label in first.labels], fontsize=7)
+    axes.set_yticks(list(first.ticks), [shortened(label, 12) for label in first.labels], fontsize=6.5)
     axes.set_ylim(-0.5, first.bins - 0.5)
     axes.set_xlim(-0.5, second.bins - 0.5)
     axes.tick_params(length=0)

@@ -17,7 +17,7 @@ from plausibly.data.formats import Events, Format
 from plausibly.kinds import Category, Kind
 from plausibly.report.drawing import shortened
 
-MOST_LEVELS, BINS = 16, 20
+MOST_LEVELS, BINS = 12, 20
 
 
 @dataclass(frozen=True)
