@@ -74,6 +74,9 @@ class Trainable(nn.Module, ABC):
             if part is not self and draw is not None:
                 draw(generator)
 
+    def settle(self, logits: Tensor) -> None:
+        """Where the outputs have biases: starts them at the data's marginals, given as free logits like the head's."""
+
     def restore(self, state: dict[str, Tensor]) -> None:
         """Takes the saved tensors. RuntimeError where names or shapes differ."""
         self.load_state_dict(state)

@@ -27,6 +27,7 @@ from plausibly.data.loading import load
 from plausibly.errors import UserError
 from plausibly.evaluation.board import Board, Row
 from plausibly.evaluation.likelihood import Exact, likelihood
+from plausibly.heads import marginal_logits
 from plausibly.models import MODELS
 from plausibly.runs import VERSION, Run, build, model_class, read_record, write_json, write_tensors
 from plausibly.training import (
@@ -131,9 +132,7 @@ class Fit:
     def new(
         cls, path: Path, name: str, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener
     ) -> Fit:
-        model = build(name, dataset.schema, chosen.arguments)
-        model.initialise(generator_for(torch.device("cpu"), chosen.seed, 0))
-        model.to(chosen.device)
+        model = untrained(name, dataset, chosen.arguments, chosen.seed).to(chosen.device)
         record = {
             "plausibly_run": VERSION,
             "status": "running",
@@ -162,8 +161,7 @@ class Fit:
             )
         run = Run(path, record, None, None)  # type: ignore[arg-type]
         dataset = run.dataset()
-        model = build(record["model"], dataset.schema, record["arguments"])
-        model.initialise(generator_for(torch.device("cpu"), record["seed"], 0))
+        model = untrained(record["model"], dataset, record["arguments"], record["seed"])
         return cls(path, record, model.to(device), dataset, listener)
 
     def learn(self) -> None:
@@ -261,6 +259,14 @@ class Fit:
         }
         write_json(self.record, self.path / "run.json")
         return Run(self.path, self.record, self.model, self.dataset.format)
+
+
+def untrained(name: str, dataset: Dataset, arguments: dict[str, Any], seed: int) -> Model:
+    """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
+    model = build(name, dataset.schema, arguments)
+    model.initialise(generator_for(torch.device("cpu"), seed, 0))
+    model.settle(marginal_logits(dataset.train.codes.flatten(1), dataset.schema))
+    return model
 
 
 def sampling_speed(model: Model) -> float:

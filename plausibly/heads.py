@@ -69,40 +69,18 @@ class Head(nn.Module):
         return slice(self.starts[i], self.starts[i + 1])
 
 
+def marginal_logits(codes: Tensor, schema: Schema) -> Tensor:
+    """Free logits of each variable's smoothed marginal, (head width,), from codes (rows, variables)."""
+    parts = []
+    for i, k in enumerate(schema.codes):
+        logs = (torch.bincount(codes[:, i].long(), minlength=k) + 1 / k).log()
+        parts.append(logs[1:] - logs[0])
+    return torch.cat(parts)
+
+
 def normalised(free: Tensor) -> Tensor:
     """Log probabilities (..., K) from K - 1 free logits."""
     return F.pad(free, (1, 0)).log_softmax(-1)
-
-
-class Readout(nn.Module):
-    """A linear map of its own for each variable: features (variables, batch, features) to head parameters."""
-
-    def __init__(self, head: Head, features: int) -> None:
-        super().__init__()
-        self.head = head
-        self.weight = nn.Parameter(torch.zeros(head.width, features))
-        self.bias = nn.Parameter(torch.zeros(head.width))
-
-    def initialise(self, generator: torch.Generator) -> None:
-        with torch.no_grad():
-            self.weight.copy_(0.1 * uniform(tuple(self.weight.shape), self.weight.shape[1], generator))
-            self.bias.zero_()
-
-    def forward(self, features: Tensor) -> Tensor:
-        if len(set(self.head.codes)) == 1:
-            weight = self.weight.unflatten(0, (len(features), -1))
-            return torch.bmm(features, weight.mT).transpose(0, 1).flatten(1) + self.bias
-        parts = [
-            (torch.bmm(features[index], self.weight[slots].mT).transpose(0, 1) + self.bias[slots]).flatten(1)
-            for _, index, slots in self.head.groups()
-        ]
-        places = torch.cat([slots.flatten() for _, _, slots in self.head.groups()])
-        return torch.cat(parts, 1)[:, places.argsort()]
-
-    def one(self, features: Tensor, i: int) -> Tensor:
-        """Parameters of variable `i` from its features, (batch, features)."""
-        own = self.head.slice(i)
-        return F.linear(features, self.weight[own], self.bias[own])
 
 
 class Inputs(nn.Module):
@@ -153,15 +131,13 @@ class Inputs(nn.Module):
             numbers = torch.cat([numbers, self.embeddings[str(g)][places, codes]], -1)
         return numbers
 
-    def groups(self, x: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """(first number's place, variables (n,), their numbers (batch, n, width)) of each group of equal variables."""
-        flat = x.flatten(1).long()
-        for g, start in enumerate(self.starts):
-            members = getattr(self, f"members_{g}")
-            yield start, members, self._group(g, flat[:, members], torch.arange(len(members), device=flat.device))
-
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([x.new_zeros(len(x), 0), *(numbers.flatten(1) for _, _, numbers in self.groups(x))], 1)
+        flat, parts = x.flatten(1).long(), [x.new_zeros(len(x), 0)]
+        for g in range(len(self.starts)):
+            members = getattr(self, f"members_{g}")
+            places = torch.arange(len(members), device=flat.device)
+            parts.append(self._group(g, flat[:, members], places).flatten(1))
+        return torch.cat(parts, 1)
 
     def one(self, code: Tensor, i: int) -> Tensor:
         """The numbers of variable `i`, (batch, its width), from its codes, (batch,)."""
@@ -173,15 +149,6 @@ class Inputs(nn.Module):
         g, place = self.group_of[i]
         start = self.starts[g] + place * self.widths[g]
         return slice(start, start + self.widths[g])
-
-    def contributions(self, x: Tensor, weight: Tensor) -> Tensor:
-        """What each variable adds to `forward(x) @ weight`: (variables, batch, outputs), by variable."""
-        parts, order = [weight.new_zeros(0, len(x), weight.shape[1])], []
-        for start, members, numbers in self.groups(x):
-            own = weight[start : start + members.numel() * numbers.shape[-1]].unflatten(0, (len(members), -1))
-            parts.append(torch.bmm(numbers.transpose(0, 1), own))
-            order.append(members)
-        return torch.cat(parts)[torch.cat(order).argsort()] if len(parts) > 2 else parts[-1]
 
 
 def features(kind: Kind) -> Tensor:

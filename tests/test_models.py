@@ -18,6 +18,7 @@ from plausibly.models import MODELS
 from plausibly.models.chow_liu import ChowLiu, heaviest_tree, mutual_information
 from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
+from plausibly.nets.running import ACTIVATIONS, Recurrence
 from plausibly.schema import Schema, binary
 from plausibly.training import Plan, Training, count, generator_for, watch
 
@@ -189,7 +190,7 @@ def test_nade_is_the_recurrence_written_out():
     x = (torch.rand(6, 5, generator=torch.Generator().manual_seed(0)) < 0.5).float()
     total, activation = torch.zeros(6), model.bias.expand(6, -1)
     for i in range(5):
-        p = torch.sigmoid(torch.sigmoid(activation) @ model.readout.weight[i] + model.readout.bias[i])
+        p = torch.sigmoid(torch.sigmoid(activation) @ model.readout[i] + model.offset[i])
         total = total + torch.where(x[:, i] > 0, p, 1 - p).log()
         if i < 4:
             activation = activation + x[:, i, None] * model.weight[i]
@@ -202,11 +203,33 @@ def test_nade_gradients_in_double_precision():
     model.initialise(generator_for(torch.device("cpu"), 1))
     x = schema.all_events()[::7]
 
-    def loss(weight, bias):
-        return torch.func.functional_call(model, {"weight": weight, "bias": bias}, (), {}, strict=False)
+    names = ("weight", "bias", "readout", "offset")
+
+    def loss(*tensors):
+        return torch.func.functional_call(model, dict(zip(names, tensors, strict=True)), (), {}, strict=False)
 
     model.forward = lambda: model.log_prob(x).sum()
-    assert torch.autograd.gradcheck(loss, (model.weight, model.bias))
+    assert torch.autograd.gradcheck(loss, [getattr(model, name) for name in names])
+
+
+@pytest.mark.parametrize("name", ["relu", "sigmoid"])
+def test_the_recurrence_and_its_gradients_are_those_of_the_plain_loop(name):
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((6, 7), (7, 5), (5,), (9, 5), (9,), (6, 5))
+    tensors = [torch.randn(s, generator=generator, dtype=torch.float64, requires_grad=True) for s in shapes]
+    numbers, weight, bias, readout, offset, keep = tensors
+    added, read = [slice(0, 3), slice(3, 4), slice(4, 7)], [slice(0, 2), slice(2, 3), slice(3, 7), slice(7, 9)]
+    activation, parts = bias.expand(6, -1), []
+    for i, own in enumerate(read):
+        parts.append((ACTIVATIONS[name](activation) * keep.detach()) @ readout[own].T + offset[own])
+        if i < len(added):
+            activation = activation + numbers[:, added[i]] @ weight[added[i]]
+    want, weights = torch.cat(parts, 1), torch.randn(6, 9, generator=generator, dtype=torch.float64)
+    expected = torch.autograd.grad((want * weights).sum(), tensors[:5])
+    got = Recurrence.apply(*tensors[:5], keep.detach(), added, read, name)
+    assert torch.allclose(got, want)
+    for ours, theirs in zip(torch.autograd.grad((got * weights).sum(), tensors[:5]), expected, strict=True):
+        assert torch.allclose(ours, theirs)
 
 
 def test_made_averages_its_masks_conditionals():

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from plausibly.capabilities import TractableModel
+from plausibly.capabilities import TractableModel, Unrolled
 from plausibly.heads import normalised
 from plausibly.objectives import Counting, Objective
-from plausibly.outcomes import Outcome, grouped, side_by_side
+from plausibly.outcomes import Finite, Outcome, grouped, side_by_side
 
 STRENGTHS = [10.0 ** (half / 2) for half in range(-2, 13)]  # pseudo-counts tried on the validation split
 
@@ -115,8 +115,12 @@ class TabularModel(TractableModel):
         """Tables start even: counting decides."""
 
     @abstractmethod
+    def row(self, x: Tensor, i: int) -> Tensor:
+        """Which row of its table variable `i` is in, (batch,), from codes (batch, variables), int64."""
+
     def configurations(self, x: Tensor) -> Tensor:
-        """Which row of its table each variable is in, (batch, variables), from codes (batch, variables), int64."""
+        """The row of every variable, (batch, variables)."""
+        return torch.stack([self.row(x, i) for i in range(x.shape[1])], 1)
 
     @abstractmethod
     def log_mass(self, evidence: Tensor) -> Tensor:
@@ -128,6 +132,13 @@ class TabularModel(TractableModel):
 
     def predict(self, x: Tensor) -> Outcome:
         return self.tables(self.configurations(x.flatten(1).long()))
+
+    def unroll(self, n: int) -> Unrolled:
+        tables = [table.float() for table in self.tables.each()]
+        x = torch.zeros(n, self.schema.size, dtype=torch.long, device=tables[0].device)
+        for i in self.order:
+            x[:, i] = yield i, Finite(tables[i][self.row(x, i)])
+        return x.float().reshape(n, *self.schema.shape)
 
     def statistics(self, x: Tensor) -> Tensor:
         """What learning needs of a batch, to be summed over batches."""

@@ -43,7 +43,7 @@ class ChowLiu(TabularModel):
             order += children.get(i, [])
         if len(order) != self.schema.size or len(children.get(-1, [])) != 1:
             raise ValueError("chow_liu: the saved parents are no tree")
-        self.order = tuple(order)
+        self.order, self.parent_of = tuple(order), tuple(parents)
         codes = self.schema.codes
         self.tables = Tables([codes[p] if p >= 0 else 1 for p in parents], codes)
         self.parents.copy_(torch.tensor(parents, device="cpu"))
@@ -54,8 +54,9 @@ class ChowLiu(TabularModel):
         self._plant(state["parents"].tolist())
         super().restore(state)
 
-    def configurations(self, x: Tensor) -> Tensor:
-        return x[:, self.parents.clamp(min=0)] * (self.parents >= 0)
+    def row(self, x: Tensor, i: int) -> Tensor:
+        parent = self.parent_of[i]
+        return x[:, parent] if parent >= 0 else torch.zeros_like(x[:, i])
 
     def statistics(self, x: Tensor) -> Tensor:
         """Counts of every pair of codes of all variables, (sum of codes, sum of codes)."""
@@ -69,7 +70,7 @@ class ChowLiu(TabularModel):
         rows = list(sums.split(list(self.schema.codes)))
         pairs = [list(own.split(list(self.schema.codes), 1)) for own in rows]
         cells = []
-        for i, parent in enumerate(self.parents.tolist()):
+        for i, parent in enumerate(self.parent_of):
             cells.append(pairs[i][i].diag()[None] if parent < 0 else pairs[parent][i])
         flat = torch.cat([cells[i].flatten() for _, members, *_ in self.tables.groups for i in members])
         self.fill(flat, self.strengths(flat, list(validation)))
@@ -78,7 +79,7 @@ class ChowLiu(TabularModel):
         """Evidence of each variable together with that of all its descendants, summed out, each (batch, codes)."""
         below, tables = self.per_variable(evidence), self.tables.each()
         for i in reversed(self.order[1:]):
-            parent = int(self.parents[i])
+            parent = self.parent_of[i]
             below[parent] = below[parent] + log_matmul(below[i], tables[i])
         return below
 
@@ -90,9 +91,7 @@ class ChowLiu(TabularModel):
         below, tables = self._messages(evidence), self.tables.each()
         x = torch.zeros(len(evidence), self.schema.size, dtype=torch.long, device=evidence.device)
         for i in self.order:
-            parent = int(self.parents[i])
-            row = x[:, parent] if parent >= 0 else torch.zeros_like(x[:, 0])
-            x[:, i] = choose(tables[i][row] + below[i], generator)
+            x[:, i] = choose(tables[i][self.row(x, i)] + below[i], generator)
         return x
 
 

@@ -18,8 +18,8 @@ class Independent(TabularModel):
         self.order = tuple(range(schema.size))
         self.tables = Tables([1] * schema.size, schema.codes)
 
-    def configurations(self, x: Tensor) -> Tensor:
-        return torch.zeros_like(x)
+    def row(self, x: Tensor, i: int) -> Tensor:
+        return torch.zeros_like(x[:, i])
 
     def _weighted(self, evidence: Tensor) -> list[Tensor]:
         return [table + own for table, own in zip(self.tables.each(), self.per_variable(evidence), strict=True)]

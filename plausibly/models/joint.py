@@ -10,8 +10,9 @@ from operator import mul
 import torch
 from torch import Tensor
 
+from plausibly.capabilities import Unrolled, device_of
 from plausibly.families.tabular import Tables, TabularModel, choose, smoothed
-from plausibly.outcomes import Outcome, side_by_side
+from plausibly.outcomes import Finite, Outcome, side_by_side
 from plausibly.schema import Schema
 
 LARGEST = 1 << 20  # events
@@ -51,8 +52,8 @@ class Joint(TabularModel):
             index = index * codes + x[:, i]
         return index
 
-    def configurations(self, x: Tensor) -> Tensor:
-        return torch.zeros_like(x[:, :1])
+    def row(self, x: Tensor, i: int) -> Tensor:
+        return torch.zeros_like(x[:, i])  # one table of one row
 
     def statistics(self, x: Tensor) -> Tensor:
         return torch.bincount(self._index(x.flatten(1).long()), minlength=prod(self.schema.codes)).double()
@@ -73,12 +74,25 @@ class Joint(TabularModel):
         return self.log_prob(x).double().sum()[None]
 
     def predict(self, x: Tensor) -> Outcome:
-        codes, prefixes = x.flatten(1).long(), self._prefixes()
-        conditionals, place = [], torch.zeros_like(codes[:, 0])
-        for i, k in enumerate(self.schema.codes):
-            conditionals.append((prefixes[i + 1].view(-1, k) - prefixes[i][:, None])[place])
-            place = place * k + codes[:, i]
+        codes, conditionals = x.flatten(1).long(), []
+        place = torch.zeros_like(codes[:, 0])
+        for i, table in enumerate(self._conditionals()):
+            conditionals.append(table[place])
+            place = place * self.schema.codes[i] + codes[:, i]
         return side_by_side(conditionals)
+
+    def unroll(self, n: int) -> Unrolled:
+        x = torch.zeros(n, self.schema.size, device=device_of(self))
+        place = torch.zeros(n, dtype=torch.long, device=x.device)
+        for i, table in enumerate(self._conditionals()):
+            x[:, i] = yield i, Finite(table[place])
+            place = place * self.schema.codes[i] + x[:, i].long()
+        return x.reshape(n, *self.schema.shape)
+
+    def _conditionals(self) -> list[Tensor]:
+        """log p(x_i | x_1 ... x_{i-1}) for every prefix, each (prefixes, codes)."""
+        prefixes = self._prefixes()
+        return [prefixes[i + 1].view(-1, k) - prefixes[i][:, None] for i, k in enumerate(self.schema.codes)]
 
     def _prefixes(self) -> list[Tensor]:
         """log p(x_1 ... x_i) of every prefix, for i = 0 to n."""

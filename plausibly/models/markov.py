@@ -32,10 +32,7 @@ class Markov(TabularModel):
         cells = sum(rows * codes for rows, codes in zip(rows_of(schema, 1), schema.codes, strict=True))
         return None if cells <= LARGEST else f"markov: {cells:,} cells in its tables"
 
-    def configurations(self, x: Tensor) -> Tensor:
-        return torch.stack([self._row(x, i) for i in range(self.schema.size)], 1)
-
-    def _row(self, x: Tensor, i: int) -> Tensor:
+    def row(self, x: Tensor, i: int) -> Tensor:
         """The configuration of the k variables before i as one number, the nearest counting least, (batch,)."""
         row = torch.zeros_like(x[:, 0])
         for j in range(max(i - self.k, 0), i):
@@ -74,7 +71,7 @@ class Markov(TabularModel):
         x = torch.zeros(len(evidence), self.schema.size, dtype=torch.long, device=evidence.device)
         every = torch.arange(len(evidence), device=evidence.device)
         for i, table in enumerate(self.tables.each()):
-            row = self._row(x, i)
+            row = self.row(x, i)
             x[:, i] = choose(table[row] + weighted[i][every, row % weighted[i].shape[1]], generator)
         return x
 

@@ -11,17 +11,17 @@ from __future__ import annotations
 from typing import Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
-from plausibly.heads import Head, Inputs, Readout, uniform
+from plausibly.heads import Head, Inputs, uniform
 from plausibly.nets.noise import Dropout
-from plausibly.nets.running import Earlier
+from plausibly.nets.running import ACTIVATIONS, Recurrence
 from plausibly.objectives import Likelihood, Objective
 from plausibly.outcomes import Outcome
 from plausibly.schema import Schema
 
-ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid}
 LARGEST = 100_000_000  # parameters
 
 
@@ -40,8 +40,9 @@ class NADE(AutoregressiveModel):
         self.inputs, self.head = Inputs(schema, self.order[:-1]), Head(schema)  # nothing sees the last variable
         self.weight = nn.Parameter(torch.zeros(self.inputs.width, hidden))
         self.bias = nn.Parameter(torch.zeros(hidden))
+        self.readout = nn.Parameter(torch.zeros(self.head.width, hidden))
+        self.offset = nn.Parameter(torch.zeros(self.head.width))
         self.thinned = Dropout(dropout)
-        self.readout = Readout(self.head, hidden)
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
@@ -59,22 +60,38 @@ class NADE(AutoregressiveModel):
         super().initialise(generator)
         with torch.no_grad():
             self.weight.copy_(uniform(tuple(self.weight.shape), self.schema.size, generator))
+            self.readout.copy_(0.1 * uniform(tuple(self.readout.shape), self.hidden, generator))
             self.bias.zero_()
+            self.offset.zero_()
 
-    def _features(self, activation: Tensor) -> Tensor:
-        hidden: Tensor = self.thinned(ACTIVATIONS[self.activation](activation))
-        return hidden
+    def settle(self, logits: Tensor) -> None:
+        with torch.no_grad():
+            self.offset.copy_(logits)
 
     def predict(self, x: Tensor) -> Outcome:
-        activations: Tensor = Earlier.apply(self.inputs.contributions(x, self.weight), self.bias)
-        outcome: Outcome = self.head(self.readout(self._features(activations)))
+        dropping = self.training and self.dropout > 0
+        keep = self.thinned(x.new_ones(len(x), self.hidden)) if dropping else None
+        parameters = Recurrence.apply(
+            self.inputs(x).to(self.bias.dtype),
+            self.weight,
+            self.bias,
+            self.readout,
+            self.offset,
+            keep,
+            [self.inputs.slice(i) for i in self.order[:-1]],
+            [self.head.slice(i) for i in self.order],
+            self.activation,
+        )
+        outcome: Outcome = self.head(parameters)
         return outcome
 
     def unroll(self, n: int) -> Unrolled:
         x = torch.zeros(n, self.schema.size, device=device_of(self))
         activation = self.bias.expand(n, -1)
         for i in self.order:
-            x[:, i] = yield i, self.head.one(self.readout.one(self._features(activation), i), i)
+            own = self.head.slice(i)
+            hidden = ACTIVATIONS[self.activation](activation)
+            x[:, i] = yield i, self.head.one(F.linear(hidden, self.readout[own], self.offset[own]), i)
             if i == self.order[-1]:
                 break
             activation = activation + self.inputs.one(x[:, i], i) @ self.weight[self.inputs.slice(i)]
