@@ -1,0 +1,72 @@
+"""Imports point one way, and the package keeps its promises about what it touches."""
+
+import ast
+from pathlib import Path
+
+import plausibly
+
+ROOT = Path(plausibly.__file__).parent
+
+# each line may import from itself and from the lines above it
+LAYERS = [
+    ["errors", "files", "kinds", "schema"],
+    ["outcomes", "heads", "nets"],
+    ["objectives"],
+    ["capabilities"],
+    ["families"],
+    ["models"],
+    ["training", "tasks", "data"],
+    ["evaluation", "contract", "registry"],
+    ["runs"],
+    ["report", "fitting"],
+    ["cli"],
+]
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+
+
+def imports(path):
+    """Modules of the package that a file needs, those for type checking alone left out."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("plausibly"):
+            yield node.module if node.module != "plausibly" else f"plausibly.{node.names[0].name}"
+
+
+def part(module):
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_imports_point_one_way():
+    wrong = []
+    for path in ROOT.rglob("*.py"):
+        own = path.relative_to(ROOT).parts[0].removesuffix(".py")
+        if own == "__init__":
+            continue
+        wrong += [(str(path), m) for m in imports(path) if RANK.get(part(m), -1) > RANK[own]]
+    assert not wrong
+
+
+def test_every_part_has_its_place():
+    parts = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in ROOT.rglob("*.py")} - {"__init__"}
+    assert parts == set(RANK)
+
+
+def test_networks_know_no_kinds_and_models_no_files():
+    for folder, forbidden in (("nets", {"kinds", "schema", "data"}), ("models", {"data", "files", "runs"})):
+        for path in (ROOT / folder).glob("*.py"):
+            assert not {part(m) for m in imports(path)} & forbidden, path
+
+
+def test_tasks_know_no_model_by_name():
+    for path in (ROOT / "tasks").glob("*.py"):
+        assert "models" not in {part(m) for m in imports(path)}, path
+
+
+def test_no_pickle_and_no_global_generator():
+    for path in ROOT.rglob("*.py"):
+        text = path.read_text()
+        for word in ("import pickle", "torch.load(", "allow_pickle=True", "manual_seed_all", "torch.manual_seed", "np.random.seed"):
+            assert word not in text, (path, word)

@@ -1,0 +1,168 @@
+"""Tasks and evaluation against enumeration and formulas."""
+
+from itertools import product
+from math import log
+
+import numpy as np
+import pytest
+import torch
+
+from plausibly.capabilities import AutoregressiveModel, BoundedModel, DensityModel, Model
+from plausibly.contract import shaken
+from plausibly.data.formats import Events
+from plausibly.errors import Unsupported
+from plausibly.evaluation.board import Board, Row
+from plausibly.evaluation.likelihood import AtLeast, AtMost, Estimate, Exact, difference, likelihood
+from plausibly.kinds import Category, Level
+from plausibly.models import MODELS
+from plausibly.registry import model_entries
+from plausibly.schema import Schema, binary
+from plausibly.tasks import load_tasks
+from plausibly.tasks.impute import impute
+from plausibly.tasks.sample import sample
+from plausibly.tasks.score import conditionals, marginal, score
+from plausibly.training import generator_for
+
+SMALL = Schema((4,), (Category(levels=2), Level(levels=3), Category(levels=2, missing=True), Category(levels=2)))
+CPU = torch.device("cpu")
+
+
+def made_up(name, schema=SMALL):
+    return shaken(MODELS[name].tiny(schema)).eval()
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("seen", list(product([False, True], repeat=4)))
+def test_filled_cells_follow_the_posterior(name, seen):
+    """Draws against p(unobserved | observed, no hole drawn) by enumeration; particles get room for their bias."""
+    model, n = made_up(name), 3000
+    x = torch.tensor([[1.0, 2.0, 1.0, 0.0]])
+    observed = torch.tensor([seen])
+    events = SMALL.all_events()
+    fits = ((events == x) | ~observed).all(1) & (observed[:, 2] | (events[:, 2] < 2))
+    with torch.no_grad():
+        p = (model.log_prob(events).double().exp() * fits).numpy()
+    p /= p.sum()
+    drawn = impute(model, x.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 1), particles=200)
+    places = [int(np.ravel_multi_index(row.long().tolist(), SMALL.codes)) for row in drawn]
+    share = np.bincount(places, minlength=len(p)) / n
+    error = np.sqrt(p * (1 - p) / n + 1e-9)
+    bias = 0.0 if impute.word(type(model)) == "exact" else 0.01
+    assert (np.abs(share - p) < 6 * error + bias + 1 / n).all()
+    assert share[p == 0].sum() == 0
+
+
+def test_behind_a_prefix_one_particle_is_exact():
+    model, n = made_up("made"), 4000
+    x, observed = torch.tensor([[1.0, 2.0, 0.0, 0.0]]).expand(n, 4), torch.tensor([[True, True, False, False]]).expand(n, 4)
+    drawn = impute(model, x, observed, generator_for(CPU, 2), particles=1)
+    again = impute(model, x, observed, generator_for(CPU, 2), particles=64)
+    assert torch.equal(drawn, again)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if marginal.word(MODELS[name])])
+def test_marginals_of_every_subset(name):
+    model, events = made_up(name), SMALL.all_events()
+    with torch.no_grad():
+        logs = model.log_prob(events).double()
+    x = events[::5]
+    for seen in product([False, True], repeat=4):
+        observed = torch.tensor(seen).expand(len(x), 4)
+        want = torch.stack([logs[((events == row) | ~torch.tensor(seen)).all(1)].logsumexp(0) for row in x])
+        assert torch.allclose(marginal(model, x, observed), want, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_scores_are_sums_of_conditionals(name):
+    model, events = made_up(name), SMALL.all_events()
+    assert torch.allclose(conditionals(model, events).sum(1), score(model, events), atol=1e-5)
+
+
+def test_samples_do_not_depend_on_how_many_are_drawn():
+    model = made_up("nade")
+    assert torch.equal(sample(model, 600, 3)[:300], sample(model, 300, 3))
+    assert sample(model, 0, 3).shape == (0, 4)
+
+
+def test_a_task_refuses_with_its_reason():
+    with pytest.raises(Unsupported, match="made cannot marginal: summing variables out is exact only for tractable models"):
+        marginal(made_up("made"), SMALL.all_events(), torch.ones(1, 4))
+
+
+def test_the_registry_tells_tasks_and_refusals():
+    for entry in model_entries(binary(8)):
+        assert set(entry["tasks"]) | set(entry["refuses"]) == set(load_tasks())
+        assert not set(entry["tasks"]) & set(entry["refuses"])
+        assert set(entry["tasks"].values()) <= {"exact", "bound", "estimate", "approximate", "yes"}
+
+
+class HalfBound(BoundedModel):
+    """A bound that is off by a known gap."""
+
+    family, formula = "test", "0"
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.schema = inner, inner.schema
+
+    def objective(self):
+        return self.inner.objective()
+
+    def sample(self, n, generator):
+        return self.inner.sample(n, generator)
+
+    def log_bound(self, x, generator):
+        return self.inner.log_prob(x) - 0.5
+
+
+class OnlySamples(Model):
+    family, formula = "test", "0"
+
+    def __init__(self, schema):
+        super().__init__()
+        self.schema = schema
+
+    def objective(self):
+        raise AssertionError
+
+    def sample(self, n, generator):
+        return torch.zeros(n, *self.schema.shape)
+
+
+def test_the_type_decides_what_a_number_is():
+    model, events = made_up("independent"), SMALL.all_events()
+    rows = Events(events.to(torch.uint8), torch.linspace(-1, 0, len(events), dtype=torch.float64))
+    exact, bound = likelihood(model, rows), likelihood(HalfBound(model), rows)
+    assert (type(exact), type(bound), likelihood(OnlySamples(SMALL), rows)) == (Exact, AtLeast, None)
+    want = model.log_prob(events).detach().double() + rows.log_within
+    assert torch.allclose(exact.nats, want, atol=1e-6)
+    assert exact.value == pytest.approx(float(want.mean()), abs=1e-6)
+    assert exact.standard_error == pytest.approx(float(want.std()) / len(events) ** 0.5, abs=1e-6)
+    assert exact.bits_per_variable == pytest.approx(-exact.value / log(2) / 4)
+    assert bound.value == pytest.approx(exact.value - 0.5, abs=1e-6)
+
+
+def test_differences_know_what_they_are():
+    a = torch.tensor([-1.0, -2.0, -4.0], dtype=torch.float64)
+    b = torch.tensor([-1.5, -2.0, -3.0], dtype=torch.float64)
+    cases = {(Exact, Exact): Exact, (AtLeast, Exact): AtLeast, (Exact, AtLeast): AtMost, (AtLeast, AtLeast): Estimate}
+    for (left, right), kind in cases.items():
+        found = difference(left(a, 3), right(b, 3))
+        assert type(found) is kind
+        assert found.value == pytest.approx(float((a - b).mean()))
+
+
+def test_a_board_without_likelihoods_ranks_nobody():
+    board = Board([Row("gan", "implicit", 10), Row("joint", "explicit", refusal="joint: too large")], data="x")
+    assert board.best is None
+    assert board.frame()["model"].tolist() == ["gan", "joint"]
+    assert board.to_json()[0]["test"] is None
+    assert "<script>" not in Board([Row("<script>", "x", 1)])._repr_html_()
+
+
+def test_each_capability_adds_to_the_one_above():
+    for model in MODELS.values():
+        assert issubclass(model, AutoregressiveModel)
+        assert issubclass(model, DensityModel)
+        ladder = [kind for kind in model.__mro__ if kind.__module__.endswith("capabilities")]
+        assert all(issubclass(a, b) for a, b in zip(ladder, ladder[1:], strict=False))
