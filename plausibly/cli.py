@@ -147,6 +147,10 @@ def finite(document: Any) -> Any:
     return document
 
 
+def refused(row: list[str]) -> bool:
+    return any(cell.startswith("refused") for cell in row)
+
+
 def table(headings: list[str], rows: list[list[str]], title: str = "", caption: str = "") -> None:
     """A table on stdout, as wide as the terminal allows."""
     from rich.console import Console
@@ -155,7 +159,10 @@ def table(headings: list[str], rows: list[list[str]], title: str = "", caption: 
 
     shown = Table(title=title or None, caption=caption or None, box=None, header_style="bold", caption_justify="left")
     for number, heading in enumerate(headings):
-        shown.add_column(heading, justify="left" if number == 0 else "right", overflow="fold")
+        numbers = all(
+            row[number][:1] in "0123456789+-=<>~" or row[number] == "best" for row in rows if not refused(row)
+        )
+        shown.add_column(heading, justify="right" if numbers and number else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(Text(cell) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
@@ -205,18 +212,34 @@ def data(data: str, /, *, options: DataOptions | None = None, common: Common | N
     document = {"data": dataset.name, "rows": rows, "variables": dataset.schema.size, "columns": columns}
 
     def text() -> None:
-        names = list(dict.fromkeys(key for column in columns for key in column))
-        cells = [[shown(column.get(key)) for key in names] for column in columns]
+        headings = ["column", "kind", "codes", "holes", "values", "guessed from"]
+        title = f"{dataset.name}: {len(dataset.train):,} + {len(dataset.valid):,} + {len(dataset.test):,} rows "
+        title += f"(train, validation, test), {dataset.schema.size:,} variables"
+        cells = [[shown(column.get(key)) for key in ("name", "kind", "codes", "holes")] for column in columns]
         table(
-            names,
-            cells,
-            f"{dataset.name}: {rows['train']:,} + {rows['valid']:,} + {rows['test']:,} rows, "
-            f"{dataset.schema.size:,} variables",
+            headings,
+            [[*row, values_of(c), shown(c.get("guess"))] for row, c in zip(cells, columns, strict=True)],
+            title,
+        )
+        print(
+            "Override a guess with --kind COLUMN=KIND (boolean, category, integer, number, date, id) or --drop COLUMN."
         )
         for note in dataset.notes:
             print(note)
 
     out(document | {"notes": dataset.notes}, common, text)
+
+
+def values_of(column: dict[str, Any]) -> str:
+    """What a column's values are, in a few words."""
+    if column.get("levels"):
+        levels = [str(level) for level in column["levels"]]
+        more = f", ... ({len(levels):,} levels)" if len(levels) > 5 else ""
+        return ", ".join(level[:20] for level in levels[:5]) + more
+    if column.get("range"):
+        step = f" by {column['resolution']}" if column.get("resolution") else ""
+        return f"{column['range'][0]} to {column['range'][1]}{step}"
+    return ""
 
 
 def shown(value: Any) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import plausibly
@@ -29,7 +30,7 @@ from plausibly.evaluation.board import Board, Row
 from plausibly.evaluation.likelihood import Exact, likelihood
 from plausibly.heads import marginal_logits
 from plausibly.models import MODELS
-from plausibly.runs import VERSION, Run, build, model_class, read_record, write_json, write_tensors
+from plausibly.runs import VERSION, Run, build, model_class, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
     Diverged,
     Plan,
@@ -155,13 +156,16 @@ class Fit:
     def taken_up(cls, path: Path, device: str, listener: Listener) -> Fit:
         """The fit that a run folder without a result is in the middle of."""
         record = read_record(path)
-        if record["status"] == "done":
-            raise UserError(
-                f"{path} is finished: {record['model']} took all {record['steps']:,} steps; nothing is left to do"
-            )
-        run = Run(path, record, None, None)  # type: ignore[arg-type]
-        dataset = run.dataset()
-        model = untrained(record["model"], dataset, record["arguments"], record["seed"])
+        if record.get("status") == "done":
+            raise UserError(f"{path} is finished: nothing is left to do")
+        try:
+            dataset = recorded_data(record, path)
+            model = untrained(record["model"], dataset, record["arguments"], record["seed"])
+            Plan(**(record["plan"] or {"steps": 1}))
+        except UserError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{path / 'run.json'} is damaged: {type(error).__name__}: {error}") from error
         return cls(path, record, model.to(device), dataset, listener)
 
     def learn(self) -> None:
@@ -220,9 +224,11 @@ class Fit:
         """Goes on from the checkpoint, if there is one; the log forgets what came after it."""
         log, lines = self.path / "log.jsonl", []
         if self._checkpoint_path.exists():
-            tensors = load_file(self._checkpoint_path)
-            numbers = json.loads(tensors.pop("numbers").numpy().tobytes())
-            training.resume(tensors, numbers)
+            try:
+                tensors = load_file(self._checkpoint_path)
+                training.resume(tensors, json.loads(tensors.pop("numbers").numpy().tobytes()))
+            except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+                raise UserError(f"{self._checkpoint_path} is damaged; without it the run starts from step 0") from error
             lines = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= training.step]
             self.listener.say(f"going on at step {training.step:,} of {training.plan.steps:,}")
         log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
@@ -383,12 +389,12 @@ def conclude(fit: Fit) -> Run:
 
 def announce(fit: Fit) -> None:
     """Before a long run: rows, parameters, steps and the time they may take."""
-    plan = fit.record["plan"]
-    line = f"{fit.record['model']}: {len(fit.dataset.train):,} rows, {fit.model.free_parameters:,} parameters"
+    plan, line = fit.record["plan"], f"{fit.record['model']}: {len(fit.dataset.train):,} rows"
     if plan:
         trial = Training(fit.model, fit.dataset.train.codes, fit.dataset.valid.codes, Plan(**plan))
-        line += f", at most {plan['steps']:,} steps, about {duration(step_seconds(trial) * plan['steps'])}"
-    fit.listener.say(line)
+        line += f", {fit.model.free_parameters:,} parameters, at most {plan['steps']:,} steps"
+        line += f", about {duration(step_seconds(trial) * plan['steps'])}"
+    fit.listener.say(line + ("" if plan else ", by counting"))
 
 
 def step_seconds(training: Training) -> float:

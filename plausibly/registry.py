@@ -40,3 +40,25 @@ def model_entries(schema: Schema) -> list[dict[str, Any]]:
             }
         )
     return entries
+
+
+def markdown(schema: Schema) -> str:
+    """The table of capabilities and refusals, as the README shows it."""
+    names, entries = task_names(), model_entries(schema)
+    lines = [
+        "| model | parameters, n bits | n = 8 | " + " | ".join(names) + " |",
+        "|---|---|---:|" + "---|" * len(names),
+    ]
+    reasons: list[str] = []
+    for entry in entries:
+        cells = []
+        for task in names:
+            reason = entry["refuses"].get(task)
+            if reason and reason not in reasons:
+                reasons.append(reason)
+            cells.append(f"no ({reasons.index(reason) + 1})" if reason else entry["tasks"][task])
+        lines.append(
+            f"| `{entry['name']}` | {entry['formula']} | {entry['parameters']:,} | " + " | ".join(cells) + " |"
+        )
+    notes = [f"({number}) {reason}." for number, reason in enumerate(reasons, 1)]
+    return "\n".join([*lines, "", *notes])

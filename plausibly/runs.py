@@ -63,9 +63,7 @@ class Run:
         except UserError:
             raise
         except FileNotFoundError as error:
-            raise UserError(
-                f"{path} has no {Path(str(error.filename)).name}: its run has not come to weights"
-            ) from error
+            raise UserError(f"{path} has no weights yet; go on with `plausibly fit --resume {path}`") from error
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
             reason = str(error).splitlines()[0][:200]
             raise UserError(f"{path} is no sound run: {type(error).__name__}: {reason}") from error
@@ -87,13 +85,7 @@ class Run:
 
     def dataset(self) -> Dataset:
         """The data that the run was fitted to. UserError where the file has changed since."""
-        kept = self.record["data"]
-        dataset = load(kept["source"], **kept["options"])
-        if dataset.fingerprint != kept["fingerprint"]:
-            raise UserError(
-                f"{kept['source']} has changed since {self.path} was fitted to it; fit anew, or restore the file"
-            )
-        return dataset
+        return recorded_data(self.record, self.path)
 
     def events(self, data: Any) -> Events:
         """Events of rows, a file or a built-in's split, in this run's format."""
@@ -212,6 +204,15 @@ def read_record(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise UserError(f"{file} is no run of plausibly's")
     return record
+
+
+def recorded_data(record: dict[str, Any], path: Path) -> Dataset:
+    """The data that a record names, split as then. UserError where they are gone or have changed since."""
+    kept = record["data"]
+    dataset = load(kept["source"], **kept["options"])
+    if dataset.fingerprint != kept["fingerprint"]:
+        raise UserError(f"{kept['source']} has changed since {path} was fitted to it; fit anew, or restore the file")
+    return dataset
 
 
 def model_class(name: object) -> type[Model]:

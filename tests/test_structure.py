@@ -68,5 +68,12 @@ def test_tasks_know_no_model_by_name():
 def test_no_pickle_and_no_global_generator():
     for path in ROOT.rglob("*.py"):
         text = path.read_text()
-        for word in ("import pickle", "torch.load(", "allow_pickle=True", "manual_seed_all", "torch.manual_seed", "np.random.seed"):
+        for word in (
+            "import pickle",
+            "torch.load(",
+            "allow_pickle=True",
+            "manual_seed_all",
+            "torch.manual_seed",
+            "np.random.seed",
+        ):
             assert word not in text, (path, word)

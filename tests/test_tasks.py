@@ -54,7 +54,10 @@ def test_filled_cells_follow_the_posterior(name, seen):
 
 def test_behind_a_prefix_one_particle_is_exact():
     model, n = made_up("made"), 4000
-    x, observed = torch.tensor([[1.0, 2.0, 0.0, 0.0]]).expand(n, 4), torch.tensor([[True, True, False, False]]).expand(n, 4)
+    x, observed = (
+        torch.tensor([[1.0, 2.0, 0.0, 0.0]]).expand(n, 4),
+        torch.tensor([[True, True, False, False]]).expand(n, 4),
+    )
     drawn = impute(model, x, observed, generator_for(CPU, 2), particles=1)
     again = impute(model, x, observed, generator_for(CPU, 2), particles=64)
     assert torch.equal(drawn, again)
@@ -85,7 +88,9 @@ def test_samples_do_not_depend_on_how_many_are_drawn():
 
 
 def test_a_task_refuses_with_its_reason():
-    with pytest.raises(Unsupported, match="made cannot marginal: summing variables out is exact only for tractable models"):
+    with pytest.raises(
+        Unsupported, match="made cannot marginal: summing variables out is exact only for tractable models"
+    ):
         marginal(made_up("made"), SMALL.all_events(), torch.ones(1, 4))
 
 

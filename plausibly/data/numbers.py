@@ -85,7 +85,9 @@ def learned_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
     far = span / 10 + 1
     if len(values) <= 32 or (len(values) <= MAX_ATOMS and rows >= 5 * len(values)):
         ends = (int(values[0]), int(values[-1]) + 1)
-        return Grid(tuple(values.tolist()), ends, (far, far), open=True, missing=missing)
+        # values seen once teach the code of the gaps how often a new value turns up (Good & Turing)
+        atoms = values[(counts > 1) | (len(values) <= 32)]
+        return Grid(tuple(atoms.tolist()), ends, (far, far), open=True, missing=missing)
     heavy = counts >= max(5.0, 0.005 * rows)
     atoms, rest = values[heavy], np.repeat(values[~heavy], counts[~heavy])
     edges = _quantile_edges(rest, atoms)
