@@ -37,6 +37,7 @@ from plausibly.training import (
     Progress,
     Training,
     count,
+    default_every,
     default_steps,
     generator_for,
     steps_within,
@@ -96,6 +97,7 @@ def make_plan(chosen: Settings, model: Model, dataset: Dataset, batch: int = 100
     if rounds is not None:
         train["steps"] = max(1, round(rounds * -(-len(dataset.train) // max(batch, 1))))
     train.setdefault("steps", default_steps(len(dataset.train), batch))
+    train.setdefault("every", default_every(len(dataset.train), batch))
     types = {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
     plan = Plan(seed=chosen.seed, **{name: types[name](value) for name, value in train.items()})
     if chosen.budget is not None:

@@ -37,10 +37,11 @@ class Plan:
     clip: float = 5.0  # largest gradient norm
     average: float = 0.998  # of the weights that are validated and kept
     every: int = 100  # steps between validations
-    patience: int = 20  # validations without a better one before stopping
+    patience: int = 20  # validations without a better one, and
+    still: int = 1500  # steps without a better one, before stopping
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "every", "patience"):
+        for name in ("steps", "batch", "every", "patience", "still"):
             if getattr(self, name) < 1:
                 raise UserError(f"train.{name} = {getattr(self, name)}; it must be at least 1")
 
@@ -87,6 +88,11 @@ def default_steps(rows: int, batch: int) -> int:
     return max(3_000, min(20_000, 100 * ceil(rows / batch)))
 
 
+def default_every(rows: int, batch: int) -> int:
+    """Steps between validations: two rounds through few rows, where the best step may come early; at most 100."""
+    return max(20, min(100, 2 * ceil(rows / batch)))
+
+
 class Training:
     """The state of one gradient run. `codes` and `validation` are events as whole numbers, (rows, *shape)."""
 
@@ -109,7 +115,8 @@ class Training:
 
     @property
     def done(self) -> bool:
-        return self.step >= self.plan.steps or self.waited >= self.plan.patience
+        waited = self.waited >= self.plan.patience and self.waited * self.plan.every >= self.plan.still
+        return self.step >= self.plan.steps or waited
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Trains to the end of the plan, or until validation stops improving, pausing after each validation.

@@ -89,6 +89,13 @@ def test_counts_are_formulas():
         assert sizes == {"independent": n, "markov": 2 * n - 1, "chow_liu": 2 * n - 1, "joint": 2**n - 1}
 
 
+@pytest.mark.parametrize("n", [2, 8, 33])
+def test_networks_count_what_their_formulas_say(n):
+    made, nade = MODELS["made"](binary(n), hidden=64, blocks=0), MODELS["nade"](binary(n), hidden=64)
+    assert made.free_parameters == n * (n - 1) // 2 + n * 65 + 64
+    assert nade.free_parameters == (n - 1) * 64 + 64 + n * 65
+
+
 @pytest.mark.parametrize("name", ["independent", "markov", "chow_liu", "joint"])
 def test_tabular_models_hold_as_many_numbers_as_they_count(name):
     model = MODELS[name](binary(7))

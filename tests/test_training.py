@@ -7,7 +7,16 @@ from plausibly.data import load
 from plausibly.models.made import MADE
 from plausibly.models.nade import NADE
 from plausibly.schema import binary
-from plausibly.training import Diverged, Plan, Training, default_steps, generator_for, steps_within, watch
+from plausibly.training import (
+    Diverged,
+    Plan,
+    Training,
+    default_every,
+    default_steps,
+    generator_for,
+    steps_within,
+    watch,
+)
 
 
 def toy():
@@ -71,7 +80,7 @@ def test_the_best_validated_weights_are_kept():
 
 
 def test_training_stops_when_validation_does_not_improve():
-    training = fresh(Plan(steps=5000, every=10, rate=3e-2, patience=3))
+    training = fresh(Plan(steps=5000, every=10, rate=3e-2, patience=3, still=1))
     list(training.run())
     assert training.step < 5000
     assert training.waited == 3
@@ -103,6 +112,10 @@ def test_default_steps_have_limits():
     assert default_steps(100, 100) == 3_000
     assert default_steps(16_181, 100) == 16_200
     assert default_steps(10**6, 100) == 20_000
+
+
+def test_few_rows_are_validated_often():
+    assert [default_every(rows, 100) for rows in (100, 1437, 16_181)] == [20, 30, 100]
 
 
 def test_the_rate_rises_and_falls():

@@ -2,6 +2,7 @@
 
 One pass of a network whose masks let the outputs of a variable see earlier variables only. With several `masks` each
 training step draws one of them, and scoring averages their conditionals, which is again one distribution in one order.
+Its parameters are the weights that the masks let through: H hidden units cost n H between inputs and outputs.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ class Degrees(Noisy):
 
 class MADE(AutoregressiveModel):
     family = "explicit"
-    formula = "those of 2 n H + 2 B H^2 + n (n - 1) weights and n + (1 + 2 B) H + n biases that the masks let through"
+    formula = "n (n - 1) / 2 + n (H + 1) + H + about B H (H + 2), H = 256, B = 1"
 
     def __init__(
-        self, schema: Schema, hidden: int = 256, blocks: int = 1, dropout: float = 0.2, masks: int = 1
+        self, schema: Schema, hidden: int = 256, blocks: int = 1, dropout: float = 0.3, masks: int = 1
     ) -> None:
         super().__init__()
         for name, value, most in (("hidden", hidden, 100_000), ("blocks", blocks + 1, 101), ("masks", masks, 64)):
