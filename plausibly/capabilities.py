@@ -147,8 +147,13 @@ class TractableModel(AnyOrderModel):
         """log p(the observed variables), the others summed out, (batch,)."""
 
     @abstractmethod
-    def sample_given(self, x: Tensor, observed: Tensor, generator: torch.Generator, special: bool = True) -> Tensor:
-        """Events drawn from p(unobserved | observed); without `special`, given too that no drawn cell is a hole or open."""
+    def sample_given(
+        self, x: Tensor, observed: Tensor, generator: torch.Generator, drawable: Tensor | None = None
+    ) -> Tensor:
+        """Events drawn from p(unobserved | observed), given too that each drawn cell has a `drawable` code.
+
+        `drawable` is bool, (sum of codes,), variable by variable; None stands for all.
+        """
 
 
 def drive(unrolled: Unrolled, choose: Callable[[int, Finite], Tensor]) -> Tensor:

@@ -70,16 +70,18 @@ class DataOptions:
         kinds = pairs(self.kind, "--kind COLUMN=KIND")
         every: dict[str, Any] = {"kinds": kinds, "drop": tuple(self.drop or ()), "split": self.split}
         every |= {"valid": self.valid, "test": self.test, "size": self.size}
-        return {key: value for key, value in every.items() if value}
+        return {key: value for key, value in every.items() if value not in (None, (), {})}
 
 
 def pairs(words: list[str] | None, usage: str) -> dict[str, str]:
     """`a=1 b=2` as a dictionary."""
-    found = {}
+    found: dict[str, str] = {}
     for word in words or []:
         name, mark, value = word.partition("=")
-        if not mark or not name:
+        if not mark or not name or not value:
             raise UserError(f"{word!r} is not of the form {usage}")
+        if name in found:
+            raise UserError(f"{name} is given twice: {found[name]!r} and {value!r}")
         found[name] = value
     return found
 
@@ -116,9 +118,12 @@ def start(common: Common) -> None:
     cores = os.cpu_count() or 1
     if common.threads is not None and common.threads < 1:
         raise UserError(f"--threads {common.threads}; at least 1 is needed")
+    if not 0 <= common.seed < 1 << 62:
+        raise UserError(f"--seed {common.seed}; a seed is a whole number from 0 on")
     torch.set_num_threads(common.threads or (1 if cores <= 2 else cores // 2))
     try:
-        torch.zeros(1, device=common.device)
+        if torch.zeros(1, device=common.device).is_meta:
+            raise RuntimeError("no memory")
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(f"--device {common.device!r} is not to be had here; cpu always is") from error
 
@@ -157,7 +162,13 @@ def table(headings: list[str], rows: list[list[str]], title: str = "", caption: 
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(title=title or None, caption=caption or None, box=None, header_style="bold", caption_justify="left")
+    shown = Table(
+        title=Text(title) if title else None,
+        caption=Text(caption) if caption else None,
+        box=None,
+        header_style="bold",
+        caption_justify="left",
+    )
     for number, heading in enumerate(headings):
         numbers = all(
             row[number][:1] in "0123456789+-=<>~" or row[number] == "best" for row in rows if not refused(row)
@@ -425,6 +436,9 @@ def compare(
         print(f"report: {board.path / 'report.html'}")
 
     out({"data": board.data, "report": str(board.path / "report.html"), "board": board.to_json()}, common, text)
+    if board.interrupted:
+        say(common, f"stopped; the models that were cut short go on with: plausibly fit --resume {board.path}/MODEL")
+        sys.exit(130)
 
 
 def print_board(board: Any) -> None:

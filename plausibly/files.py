@@ -23,7 +23,10 @@ def replacing(path: Path) -> Iterator[Path]:
     draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        draft.touch()
+        mode = draft.stat().st_mode  # some writers make files that only their owner can read
         yield draft
+        draft.chmod(mode)
         with open(draft, "rb+") as written:
             os.fsync(written.fileno())
         os.replace(draft, path)

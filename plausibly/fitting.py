@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,14 @@ def settings(
             )
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UserError(f"train.{name} = {value!r}; it is a number")
+    types = {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
+    for name, value in train.items():
+        if types.get(name) is int and value != int(value):
+            raise UserError(f"train.{name} = {value}; it is a whole number")
+    if train.get("epochs", 1) <= 0 or train.get("batch", 1) < 1:
+        raise UserError("train.epochs must be more than 0 and train.batch at least 1")
+    if budget is not None and not budget > 0:
+        raise UserError(f"a budget of {budget} s is none; 60 is")
     if steps is not None:
         train["steps"] = steps
     if budget is not None and ("steps" in train or "epochs" in train):
@@ -158,8 +167,6 @@ class Fit:
     def taken_up(cls, path: Path, device: str, listener: Listener) -> Fit:
         """The fit that a run folder without a result is in the middle of."""
         record = read_record(path)
-        if record.get("status") == "done":
-            raise UserError(f"{path} is finished: nothing is left to do")
         try:
             dataset = recorded_data(record, path)
             model = untrained(record["model"], dataset, record["arguments"], record["seed"])
@@ -384,6 +391,11 @@ def conclude(fit: Fit) -> Run:
     """Training, the test and the report of a run that has begun."""
     announce(fit)
     fit.learn()
+    return tested(fit)
+
+
+def tested(fit: Fit) -> Run:
+    """The run of a fit that has learned, after its test, with its report."""
     run = fit.test()
     report([run], fit.dataset, run.path)
     return run
@@ -421,7 +433,14 @@ def duration(seconds: float) -> str:
 
 def resume(path: Path | str, device: str = "cpu", listener: Listener | None = None) -> Run:
     """Goes on with a run where it stopped; its data are found by their path and recognised by their fingerprint."""
-    return conclude(Fit.taken_up(Path(path), device, listener or Listener()))
+    path = Path(path)
+    fit = Fit.taken_up(path, device, listener or Listener())
+    if fit.record.get("status") != "done":
+        return conclude(fit)
+    if (path / "report.html").exists():
+        raise UserError(f"{path} is finished: nothing is left to do")
+    fit.model.restore(load_file(path / "weights.safetensors"))
+    return tested(fit)
 
 
 def accepted(dataset: Dataset) -> list[str]:
@@ -494,21 +513,25 @@ def compare(
     """
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
-    for name in models or []:
+    names = list(MODELS) if models is None else list(dict.fromkeys(models))
+    for name in names:
         model_class(name)
+    if not names or seeds < 1:
+        raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
     dataset = load(data, seed=seed, **options)
     origin = origin_of(dataset, {"seed": seed, **options})
-    names = list(models) if models else list(MODELS)
     refused = {name: reason for name in names if (reason := MODELS[name].accepts(dataset.schema))}
-    fitting = [name for name in (names if models else accepted(dataset)) if name not in refused]
+    fitting = [name for name in (accepted(dataset) if models is None else names) if name not in refused]
     share = shares(fitting, dataset, chosen, seeds)
     board = Board(data=dataset.name)
     with fresh(new_folder(out, "compare")) as path:
-        for name in fitting:
-            for offset in range(seeds):
-                board.rows.append(
-                    compared(path, name, dataset, origin, replace(share, seed=seed + offset), listener, seeds)
-                )
+        for name, number in product(fitting, range(seed, seed + seeds)):
+            if board.interrupted:
+                board.rows.append(Row(name, MODELS[name].family, refusal="stopped before its turn"))
+                continue
+            row = compared(path, name, dataset, origin, replace(share, seed=number), listener, seeds)
+            board.rows.append(row)
+            board.interrupted = row.interrupted
         board.rows += [Row(name, MODELS[name].family, refusal=reason) for name, reason in refused.items()]
         board.rows += truth_row(dataset)
         finish_board(board, dataset, path)
@@ -521,9 +544,10 @@ def compared(
     """One model's row. A diverging one keeps its row with the reason."""
     folder = path / (name if seeds == 1 else f"{name}-{chosen.seed}")
     try:
-        each = Fit.new(folder, name, dataset, origin, chosen, listener)
-        announce(each)
-        each.learn()
+        with fresh(folder):
+            each = Fit.new(folder, name, dataset, origin, chosen, listener)
+            announce(each)
+            each.learn()
     except Diverged as error:
         return Row(name, MODELS[name].family, refusal=str(error))
     return row_of(each.test())
@@ -578,7 +602,14 @@ def report_again(path: Path, device: str, listener: Listener) -> Path:
     folders = [path] if (path / "run.json").exists() else sorted(f.parent for f in path.glob("*/run.json"))
     if not folders:
         raise UserError(f"there is no run at {path}, nor are there runs in it")
-    runs = [Run.open(folder, device) for folder in folders]
+    runs = []
+    for folder in folders:
+        if folder != path and not (folder / "heldout.safetensors").exists():
+            listener.say(f"left out: {folder} has not come to its test; `plausibly fit --resume {folder}` goes on")
+            continue
+        runs.append(Run.open(folder, device))
+    if not runs:
+        raise UserError(f"no run in {path} has come to its test")
     try:
         dataset = runs[0].dataset()
     except UserError as error:

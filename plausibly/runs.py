@@ -26,8 +26,9 @@ from plausibly import contract, tasks
 from plausibly.capabilities import Model, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.loading import load, load_rows
+from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood import Likelihood, likelihood
+from plausibly.evaluation.likelihood import AtLeast, Estimate, Exact, Likelihood, likelihood
 from plausibly.files import replacing
 from plausibly.models import MODELS
 from plausibly.schema import Schema
@@ -60,6 +61,9 @@ class Run:
             if hashlib.sha256(weights.read_bytes()).hexdigest() != record["weights_sha256"]:
                 raise UserError(f"{weights} is damaged: its checksum is not the one in run.json")
             model.restore(load_file(weights))
+            broken = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+            if broken:
+                raise UserError(f"{weights} is no sound model: tensor {broken[0]!r} holds values that are not finite")
         except UserError:
             raise
         except FileNotFoundError as error:
@@ -78,10 +82,11 @@ class Run:
         file = self.path / "heldout.safetensors"
         if not file.exists() or not self.record.get("test"):
             return None
-        from plausibly.evaluation.likelihood import AtLeast, Estimate, Exact
-
         kinds: dict[str, type[Likelihood]] = {"=": Exact, ">=": AtLeast, "~": Estimate}
-        return kinds[self.record["test"]["sign"]](load_file(file)["nats"], self.model.schema.size)
+        try:
+            return kinds[self.record["test"]["sign"]](load_file(file)["nats"], self.model.schema.size)
+        except (SafetensorError, KeyError) as error:
+            raise UserError(f"{file} is damaged; `plausibly evaluate {self.path}` computes its numbers anew") from error
 
     def dataset(self) -> Dataset:
         """The data that the run was fitted to. UserError where the file has changed since."""
@@ -89,38 +94,78 @@ class Run:
 
     def events(self, data: Any) -> Events:
         """Events of rows, a file or a built-in's split, in this run's format."""
-        return self.format.events(load_rows(data, self.format))
+        events = self.format.events(load_rows(data, self.format))
+        if not len(events):
+            raise UserError("there are no rows to look at")
+        return events
 
     def evaluate(self, data: Any = None) -> Likelihood | None:
         """The held-out likelihood of `data`, by default of the test rows of the run's own data."""
+        if data is None and self.record["data"]["source"].startswith("<"):
+            return self.test()  # rows that were only in memory are gone; what they gave is on record
         return likelihood(self.model, self.dataset().test if data is None else self.events(data))
 
     def sample(self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None) -> Any:
-        """`n` rows: a DataFrame for tables, else an array. `given` fixes columns to values, never by rejection."""
-        chance = np.random.default_rng((seed, 1))
-        if not given:
-            codes = TASKS["sample"](self.model, n, seed)
-            return self.format.rows(self.format.draw(codes, chance))
-        return self._fill(self.format.questions(self._given(n, given)), seed)
+        """`n` rows: a DataFrame for tables, else an array. `given` fixes columns to values, never by rejection.
 
-    def _given(self, n: int, given: Mapping[str, Any]) -> pd.DataFrame:
+        Nobody knows what a value never seen would be: rows are drawn given that none occurs.
+        """
+        if n < 1:
+            raise UserError(f"{n} rows cannot be drawn; at least 1 can")
+        chance = np.random.default_rng((seed, 1))
+        if given:
+            return self._fill(self._given(n, given), seed, holes=True)
+        return self.format.rows(self.format.draw(self._foreseen(n, seed), chance))
+
+    def _foreseen(self, n: int, seed: int) -> Tensor:
+        """Codes of `n` events without open codes: the few drawn with one are drawn again."""
+        drawable, kept = self.model.schema.drawable(holes=True), torch.empty(0, *self.model.schema.shape)
+        starts = torch.tensor([0, *self.model.schema.codes]).cumsum(0)[:-1]
+        for attempt in range(50):
+            drawn = TASKS["sample"](self.model, n - len(kept), seed + attempt * (1 << 32))
+            sound = drawable[drawn.flatten(1).long() + starts].all(1)
+            kept = torch.cat([kept, drawn[sound]])
+            if len(kept) == n:
+                return kept
+        raise UserError(f"{self.path} draws hardly any row without values never seen; it is hardly trained")
+
+    def _given(self, n: int, given: Mapping[str, Any]) -> Events:
+        """`n` rows of which only the given cells are observed."""
         import pandas as pd
 
-        for name in given:
+        if not isinstance(self.format, TableFormat):
+            raise UserError("values can be given for the columns of a table only")
+        for name, value in given.items():
             if name not in self.names:
                 raise UserError(
                     f"there is no column {name!r}{did_you_mean(name, self.names)}; columns: {listed(self.names)}"
                 )
-        return pd.DataFrame({name: [given.get(name)] * n for name in self.names}, dtype=object)
+            if value is None or value == "":
+                raise UserError(f"no value is given for {name!r}; leave it out where it is free")
+        events = self.format.questions(pd.DataFrame({name: [given.get(name)] for name in self.names}, dtype=object))
+        for name, value in given.items():
+            i = self.names.index(name)
+            if int(events.codes.flatten(1)[0, i]) == self.model.schema.kinds[i].other_code:
+                raise UserError(f"{value!r} was never seen in column {name!r}{self._seen(name)}")
+        return events[torch.zeros(n, dtype=torch.long)]
+
+    def _seen(self, name: str) -> str:
+        """What a column holds, for a message."""
+        column = next((c for c in self.format.describe() if c.get("name") == name), {})
+        found = column.get("levels") or column.get("range")
+        return f"; it holds {', '.join(str(level) for level in found[:10])}" if found else ""
 
     def impute(self, data: Any, seed: int = 0) -> Any:
         """The rows with every hole filled by a draw from p(unobserved | observed); observed cells stay as they are."""
-        return self._fill(self.format.questions(load_rows(data, self.format)), seed)
+        events = self.format.questions(load_rows(data, self.format))
+        return indexed(self._fill(events, seed, holes=False), data)
 
-    def _fill(self, events: Events, seed: int) -> Any:
+    def _fill(self, events: Events, seed: int, holes: bool) -> Any:
         assert events.observed is not None
+        if not len(events):
+            raise UserError("there are no rows to fill")
         noise = generator_for(device_of(self.model), seed, 12)
-        codes = TASKS["impute"](self.model, events.codes, events.observed, noise)
+        codes = TASKS["impute"](self.model, events.codes, events.observed, noise, holes)
         return self.format.rows(self.format.fill(events, codes, np.random.default_rng((seed, 2))))
 
     def log_prob(self, data: Any) -> Tensor:
@@ -144,8 +189,9 @@ class Run:
             ranks = np.searchsorted(np.sort(held.nats.numpy()), nats, side="right")
             frame["p_value"] = (1 + ranks) / (held.rows + 1)
         if TASKS["conditionals"].word(type(self.model)):
-            frame["surprising"] = self._surprising(TASKS["conditionals"](self.model, events.codes))
-        return frame
+            each = TASKS["conditionals"](self.model, events.codes) + self.format.within(events)
+            frame["surprising"] = self._surprising(each)
+        return indexed(frame, data)
 
     def _surprising(self, nats: Tensor, most: int = 3) -> list[str]:
         bits = -nats / float(np.log(2))
@@ -162,7 +208,8 @@ class Run:
 
         nats = TASKS["conditionals"](self.model, self.events(data).codes).numpy()
         columns = {f"p({name})": np.exp(nats[:, i]) for i, name in enumerate(self.names)}
-        return pd.DataFrame(columns | {f"bits({name})": -nats[:, i] / np.log(2) for i, name in enumerate(self.names)})
+        bits = {f"bits({name})": -nats[:, i] / np.log(2) for i, name in enumerate(self.names)}
+        return indexed(pd.DataFrame(columns | bits), data)
 
     def check(self) -> list[contract.Result]:
         """The contract's promises, checked on this fitted model."""
@@ -177,6 +224,13 @@ class Run:
         test = self.record.get("test")
         number = f", {test['sign']} {test['value']:.4f} {test['unit']}" if test else ""
         return f"<Run {self.path}: {self.record['model']}, {self.record['parameters']:,} parameters{number}>"
+
+
+def indexed(frame: Any, data: Any) -> Any:
+    """The frame with the index of the frame it answers."""
+    if hasattr(frame, "set_axis") and hasattr(data, "columns") and len(frame) == len(data):
+        return frame.set_axis(data.index, axis=0)
+    return frame
 
 
 def listed(names: tuple[str, ...]) -> str:
@@ -201,9 +255,49 @@ def read_record(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{file} is of run format {version!r}; this plausibly reads {VERSION}: use the one that wrote it"
         )
-    if not isinstance(record, dict):
-        raise UserError(f"{file} is no run of plausibly's")
-    return record
+    if wrong := misshapen(record):
+        raise UserError(f"{file} is damaged: {wrong}")
+    return dict(record)
+
+
+FIELDS: dict[str, tuple[type, ...]] = {
+    "model": (str,),
+    "arguments": (dict,),
+    "format": (dict,),
+    "data": (dict,),
+    "seed": (int,),
+    "status": (str,),
+    "plan": (dict, type(None)),
+    "rows": (dict,),
+    "notes": (list,),
+    "parameters": (int, type(None)),
+    "steps": (int, type(None)),
+    "seconds": (int, float, type(None)),
+    "validation": (int, float, type(None)),
+    "rows_scored_per_second": (int, float, type(None)),
+    "rows_sampled_per_second": (int, float, type(None)),
+    "test": (dict, type(None)),
+    "weights_sha256": (str, type(None)),
+}
+OPTIONS = {"seed", "kinds", "drop", "split", "valid", "test", "size"}
+
+
+def misshapen(record: dict[str, Any]) -> str:
+    """What is wrong with a record's form, or nothing."""
+    for name, types in FIELDS.items():
+        if not isinstance(record.get(name), types) or isinstance(record.get(name), bool):
+            return f"{name!r} is {str(record.get(name))[:40]!r}"
+    data, test = record["data"], record.get("test")
+    if not all(isinstance(data.get(name), str) for name in ("name", "source", "fingerprint")):
+        return "'data' names no source"
+    options = data.get("options")
+    if not isinstance(options, dict) or not options.keys() <= OPTIONS or not isinstance(options.get("seed", 0), int):
+        return "'data' has unknown options"
+    if test is not None and (
+        test.get("sign") not in ("=", ">=", "~") or not isinstance(test.get("value"), int | float)
+    ):
+        return "'test' is no result"
+    return ""
 
 
 def recorded_data(record: dict[str, Any], path: Path) -> Dataset:

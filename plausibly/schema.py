@@ -56,6 +56,13 @@ class Schema:
         columns = torch.cartesian_prod(*(torch.arange(codes, dtype=torch.float32) for codes in self.codes))
         return columns.reshape(-1, *self.shape)
 
+    def drawable(self, holes: bool) -> Tensor:
+        """Which codes a filled cell may take, bool (sum of codes,): no open ones, and holes only if asked for."""
+        marks = [
+            [code < k.regular or (holes and code == k.missing_code) for code in range(k.codes)] for k in self.kinds
+        ]
+        return torch.tensor([mark for variable in marks for mark in variable])
+
     def first(self, variables: tuple[int, ...]) -> Schema:
         """The schema of some of the variables, as a flat event."""
         return Schema((len(variables),), tuple(self.kinds[i] for i in variables))

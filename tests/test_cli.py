@@ -272,6 +272,14 @@ def test_wrong_words_get_one_line(cli, people):
         (("compare", people, "--models", "made,vea"), "vea"),
         (("sample", "nothing"), "nothing"),
         (("models", "--variables", "0"), "--variables"),
+        (("fit", people, "--seed", "-1"), "--seed -1"),
+        (("fit", people, "--device", "meta"), "meta"),
+        (("fit", people, "--model", "made", "--set", "train.rate=-1"), "train.rate"),
+        (("fit", people, "--model", "made", "--set", "train.batch=0"), "train.batch"),
+        (("fit", people, "--model", "made", "--set", "train.steps=1.5"), "whole"),
+        (("fit", people, "--model", "made", "--set", "dropout=7"), "dropout"),
+        (("compare", people, "--seeds", "0"), "seed"),
+        (("compare", people, "--models", ""), "made"),
         (("fit", "--resume", "nothing"), "nothing"),
     ):
         status, out, err = cli(*words)

@@ -108,6 +108,52 @@ def test_given_columns_come_out_as_given(run):
     assert set(rows["zip"]) == {"10115"}  # the tree knows that Lima never has Rome's
 
 
+@pytest.mark.parametrize("which", ["run", "net"])
+def test_given_rows_follow_the_conditional_distribution(which, request):
+    """Against unconditional rows that happen to fit: holes keep their rate, other columns their shares."""
+    run = request.getfixturevalue(which)
+    every, given = run.sample(20_000, seed=1), run.sample(4000, seed=2, given={"member": "True"})
+    fitting = every[every["member"].astype(bool)]
+    for share in (lambda f: f["age"].isna().mean(), lambda f: (f["city"] == "Oslo").mean()):
+        error = (share(fitting) * (1 - share(fitting)) * (1 / len(fitting) + 1 / len(given))) ** 0.5
+        assert abs(share(fitting) - share(given)) < 6 * error + (0 if which == "run" else 0.01)
+    assert given["age"].isna().any()
+
+
+def test_given_what_was_never_seen_names_what_was(run):
+    with pytest.raises(UserError, match=r"'Atlantis' was never seen in column 'city'; it holds .*Oslo"):
+        run.sample(2, given={"city": "Atlantis"})
+    with pytest.raises(UserError, match="no value"):
+        run.sample(2, given={"city": ""})
+
+
+def test_answers_keep_the_index_of_a_frame(run, people):
+    frame = pd.read_csv(people, dtype=str, keep_default_na=False).sample(20, random_state=1)
+    for answer in (run.score(frame), run.impute(frame), run.conditionals(frame)):
+        assert list(answer.index) == list(frame.index)
+    assert np.allclose(run.score(frame)["nats"], run.log_prob(frame))
+
+
+def test_what_surprises_counts_the_value_and_not_only_its_code(run, people):
+    frame = pd.read_csv(people, dtype=str, keep_default_na=False).head(1)
+    frame["city"] = "Atlantis" * 5
+    (told,) = run.score(frame)["surprising"]
+    assert told.startswith("city")
+    assert float(told.split()[1]) > 8 * 40  # bits of a name of 40 letters
+
+
+def test_rows_in_memory_are_evaluated_from_the_record(people, tmp_path):
+    run = plausibly.fit(pd.read_csv(people), "independent", out=tmp_path / "run")
+    assert plausibly.open(run.path).evaluate().value == pytest.approx(run.record["test"]["value"])
+
+
+def test_nothing_is_drawn_or_scored_from_nothing(run, people):
+    with pytest.raises(UserError, match="0 rows cannot be drawn"):
+        run.sample(0)
+    with pytest.raises(UserError, match="no rows"):
+        run.score(pd.read_csv(people, dtype=str).head(0))
+
+
 def test_given_an_unknown_column_names_the_known_ones(run):
     with pytest.raises(UserError, match=r"no column 'cty' \(did you mean 'city'\?\); columns: .*zip"):
         run.sample(2, given={"cty": "Rome"})
@@ -163,6 +209,12 @@ HOSTILE = {
     "no json": lambda r: "{",
     "deep": lambda r: "[" * 100_000,
     "binary": lambda r: "\x00\x01",
+    "no data": lambda r: spoil(r, data=None),
+    "odd option": lambda r: spoil(r, data={**r["data"], "options": {"foo": 1}}),
+    "odd seed": lambda r: spoil(r, data={**r["data"], "options": {"seed": "x"}}),
+    "odd sign": lambda r: spoil(r, test={**r["test"], "sign": "?"}),
+    "odd parameters": lambda r: spoil(r, parameters="many"),
+    "odd dropout": lambda r: spoil(r, arguments={**r["arguments"], "dropout": 5}),
 }
 
 
@@ -205,6 +257,45 @@ def test_damaged_weights_are_refused(net, tmp_path, fault):
     with pytest.raises(UserError) as caught:
         plausibly.open(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_not_finite_are_refused(net, tmp_path):
+    import hashlib
+
+    folder = tmp_path / "run"
+    shutil.copytree(net.path, folder)
+    weights = folder / "weights.safetensors"
+    state = load_file(weights)
+    state["network.leave.bias"][2] = float("nan")
+    save_file(state, weights)
+    record = json.loads((folder / "run.json").read_text())
+    record["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    (folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="network"):
+        plausibly.open(folder)
+
+
+def test_damaged_held_out_values_are_named(net, people, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(net.path, folder)
+    held = folder / "heldout.safetensors"
+    held.write_bytes(held.read_bytes()[:-20])
+    with pytest.raises(UserError, match="heldout"):
+        plausibly.open(folder).score(str(people))
+
+
+def test_files_are_readable_by_all_who_may_read_the_others(net):
+    assert len({file.stat().st_mode for file in net.path.iterdir()}) == 1
+
+
+def test_a_run_killed_before_its_report_gets_it_on_resuming(net, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(net.path, folder)
+    (folder / "report.html").unlink()
+    (folder / "heldout.safetensors").unlink()
+    again = plausibly.resume(folder)
+    assert (folder / "report.html").exists()
+    assert again.record["test"]["value"] == pytest.approx(net.record["test"]["value"])
 
 
 def test_a_hostile_tree_is_refused(run, tmp_path):
@@ -305,6 +396,29 @@ def test_ctrl_c_leaves_a_usable_run_that_goes_on(tmp_path):
     assert launch("resume", broken).wait() == 0
     a, b = load_file(whole / "weights.safetensors"), load_file(broken / "weights.safetensors")
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+COMPARE = """
+import sys, torch
+torch.set_num_threads(1)
+from plausibly.cli import main
+sys.argv = ["plausibly", "compare", "toy-bits", "--models", "independent,nade,made", "--steps", "5000", "--out", sys.argv[1]]
+main()
+"""
+
+
+def test_ctrl_c_ends_a_comparison_with_a_board(tmp_path):
+    folder = tmp_path / "c"
+    command = [sys.executable, "-c", COMPARE, str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(folder / "nade", 2, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130, err
+    assert "stopped before its turn" in out
+    assert "--resume" in err
+    assert not (folder / "made").exists()
+    assert plausibly.open(folder / "nade").record["status"] == "interrupted"
 
 
 def test_a_finished_run_has_nothing_to_resume(net):

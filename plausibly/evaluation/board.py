@@ -31,6 +31,11 @@ class Row:
     run: Run | None = None
     refusal: str = ""
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether training was stopped by Ctrl-C."""
+        return self.run is not None and self.run.record.get("status") == "interrupted"
+
 
 @dataclass
 class Board:
@@ -39,6 +44,7 @@ class Board:
     rows: list[Row] = field(default_factory=list)
     data: str = ""
     path: Path = Path()  # where the report is
+    interrupted: bool = False  # whether Ctrl-C ended the comparison
 
     @property
     def best(self) -> Row | None:
@@ -100,6 +106,7 @@ class Board:
             "rows_scored_per_second": row.scored,
             "rows_sampled_per_second": row.sampled,
             "bytes": row.size,
+            "interrupted": row.interrupted,
             "refusal": row.refusal or None,
         }
 
@@ -122,7 +129,7 @@ class Board:
             f"{gap.sign if gap.sign != '=' else ''}{gap.value:+.3f} ± {gap.standard_error:.3f}"
             if gap
             else self._place(row),
-            f"{row.seconds:.1f} s" if row.seconds is not None else "",
+            (f"{row.seconds:.1f} s" if row.seconds is not None else "") + (", stopped" if row.interrupted else ""),
             f"{row.scored:,.0f}" if row.scored else "",
             f"{row.sampled:,.0f}" if row.sampled else "",
             f"{row.size / 1000:,.0f} kB" if row.size else "",

@@ -168,16 +168,16 @@ class TabularModel(TractableModel):
             scores.append(torch.stack([self.fits(x) for x in validation]).sum(0))
         return [STRENGTHS[best] for best in torch.stack(scores).argmax(0).tolist()]
 
-    def evidence(self, x: Tensor, observed: Tensor, special: bool = True) -> Tensor:
-        """Log weights, (batch, sum of codes): observed cells as they are; without `special` no other is a hole or open."""
-        flat, seen = x.flatten(1).long(), observed.flatten(1)
-        columns = []
-        for i, kind in enumerate(self.schema.kinds):
-            weights = torch.full((len(flat), kind.codes), -torch.inf, dtype=torch.float64, device=flat.device)
+    def evidence(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
+        """Log weights, (batch, sum of codes): 0 for an observed cell's code, and for the `drawable` ones of any other."""
+        flat, seen, columns = x.flatten(1).long(), observed.flatten(1), []
+        if drawable is None:
+            drawable = torch.ones(sum(self.schema.codes), dtype=torch.bool)
+        free = torch.zeros(drawable.shape, dtype=torch.float64).masked_fill(~drawable.cpu(), -torch.inf).to(flat.device)
+        for i, open_ones in enumerate(free.split(list(self.schema.codes))):
+            weights = torch.full((len(flat), len(open_ones)), -torch.inf, dtype=torch.float64, device=flat.device)
             weights.scatter_(1, flat[:, i, None], 0.0)
-            weights[~seen[:, i], : kind.codes if special else kind.regular] = 0.0
-            weights[~seen[:, i], kind.codes if special else kind.regular :] = -torch.inf
-            columns.append(weights)
+            columns.append(torch.where(seen[:, i, None], weights, open_ones))
         return torch.cat(columns, 1)
 
     def per_variable(self, evidence: Tensor) -> list[Tensor]:
@@ -189,8 +189,10 @@ class TabularModel(TractableModel):
         return self.log_mass(self.evidence(x, observed))
 
     @torch.no_grad()
-    def sample_given(self, x: Tensor, observed: Tensor, generator: torch.Generator, special: bool = True) -> Tensor:
-        drawn = self.draw(self.evidence(x, observed, special), generator)
+    def sample_given(
+        self, x: Tensor, observed: Tensor, generator: torch.Generator, drawable: Tensor | None = None
+    ) -> Tensor:
+        drawn = self.draw(self.evidence(x, observed, drawable), generator)
         return drawn.float().reshape(x.shape)
 
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:

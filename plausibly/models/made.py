@@ -55,6 +55,8 @@ class MADE(AutoregressiveModel):
         for name, value, most in (("hidden", hidden, 100_000), ("blocks", blocks + 1, 101), ("masks", masks, 64)):
             if not 1 <= value <= most:
                 raise ValueError(f"made: {name} = {value} is out of range, at most {most:,}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"made: dropout = {dropout}; a share from 0 up to, not with, 1 can be dropped")
         self.schema, self.hidden, self.blocks, self.dropout, self.masks = schema, hidden, blocks, dropout, masks
         self.order = tuple(range(schema.size))
         self.inputs, self.head = Inputs(schema, self.order[:-1]), Head(schema)  # nothing sees the last variable

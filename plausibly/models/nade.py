@@ -35,6 +35,8 @@ class NADE(AutoregressiveModel):
             raise ValueError(f"nade: hidden = {hidden}; 1 to 100,000 units are possible")
         if activation not in ACTIVATIONS:
             raise ValueError(f"nade: no activation {activation!r}; there are {' and '.join(ACTIVATIONS)}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"nade: dropout = {dropout}; a share from 0 up to, not with, 1 can be dropped")
         self.schema, self.hidden, self.activation, self.dropout = schema, hidden, activation, dropout
         self.order = tuple(range(schema.size))
         self.inputs, self.head = Inputs(schema, self.order[:-1]), Head(schema)  # nothing sees the last variable

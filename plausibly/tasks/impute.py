@@ -1,7 +1,8 @@
 """Fills in what was not observed, by drawing from p(unobserved | observed).
 
 Exact for tractable models; for a fixed order exact where the observed variables come first in it, otherwise by
-weighted particles (sampling-importance-resampling), an estimate. A filled cell is never a hole or "other".
+weighted particles (sampling-importance-resampling), an estimate. What a filled cell may be is an argument: by default
+no hole and nothing never seen.
 """
 
 from __future__ import annotations
@@ -23,12 +24,17 @@ AT_ONCE = 1 << 14  # rows, particles counted
 @impute.rule(TractableModel, "exact")
 @torch.no_grad()
 def impute_exactly(
-    model: TractableModel, codes: Tensor, observed: Tensor, generator: torch.Generator, particles: int = 64
+    model: TractableModel,
+    codes: Tensor,
+    observed: Tensor,
+    generator: torch.Generator,
+    holes: bool = False,
+    particles: int = 64,
 ) -> Tensor:
-    """Codes (rows, *shape) in float32; the observed ones as they are."""
-    device, parts = device_of(model), []
+    """Codes (rows, *shape) in float32; the observed ones as they are. With `holes` a drawn cell may be one."""
+    device, parts, drawable = device_of(model), [], model.schema.drawable(holes)
     for x, seen in zip(codes.split(512), observed.split(512), strict=True):
-        drawn = model.sample_given(x.to(device).float(), seen.to(device), generator, special=False)
+        drawn = model.sample_given(x.to(device).float(), seen.to(device), generator, drawable)
         parts.append(drawn.cpu())
     return torch.cat(parts)
 
@@ -36,14 +42,19 @@ def impute_exactly(
 @impute.rule(AutoregressiveModel, "estimate")
 @torch.no_grad()
 def impute_in_order(
-    model: AutoregressiveModel, codes: Tensor, observed: Tensor, generator: torch.Generator, particles: int = 64
+    model: AutoregressiveModel,
+    codes: Tensor,
+    observed: Tensor,
+    generator: torch.Generator,
+    holes: bool = False,
+    particles: int = 64,
 ) -> Tensor:
     """Codes (rows, *shape) in float32; the observed ones as they are. One particle is enough behind a prefix."""
     filled = codes.float().clone()
     prefix = is_prefix(model, observed)
     for rows, many in ((prefix.nonzero()[:, 0], 1), ((~prefix).nonzero()[:, 0], particles)):
         for part in rows.split(max(1, AT_ONCE // many)):
-            filled[part] = resample(model, codes[part].float(), observed[part], generator, many).cpu()
+            filled[part] = resample(model, codes[part].float(), observed[part], generator, holes, many).cpu()
     return filled
 
 
@@ -54,18 +65,19 @@ def is_prefix(model: AutoregressiveModel, observed: Tensor) -> Tensor:
 
 
 def resample(
-    model: AutoregressiveModel, x: Tensor, observed: Tensor, generator: torch.Generator, particles: int
+    model: AutoregressiveModel, x: Tensor, observed: Tensor, generator: torch.Generator, holes: bool, particles: int
 ) -> Tensor:
     """Draws what is unobserved in order, weighs each particle by p(observed | earlier), keeps one by its weight."""
     device = device_of(model)
     flat = x.to(device).flatten(1).repeat_interleave(particles, 0)
     seen = observed.to(device).flatten(1).repeat_interleave(particles, 0)
     weight = torch.zeros(len(flat), device=device, dtype=torch.float64)
+    drawable = model.schema.drawable(holes).split(list(model.schema.codes))
 
     def choose(i: int, outcome: Finite) -> Tensor:
-        kind = model.schema.kinds[i]
-        allowed = outcome.log_probs[:, : kind.regular].logsumexp(1)
-        drawn = outcome.without(range(kind.regular, kind.codes)).sample(generator)
+        barred = (~drawable[i]).nonzero()[:, 0].tolist()
+        drawn = outcome.without(barred).sample(generator)
+        allowed = outcome.log_probs[:, drawable[i].to(device)].logsumexp(1)
         value = torch.where(seen[:, i], flat[:, i], drawn)
         weight.add_(torch.where(seen[:, i], outcome.log_prob(value), allowed).double())
         return value
