@@ -644,6 +644,9 @@ def guarded(call: Callable[[], Any]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        print(f"plausibly: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("plausibly: stopped", file=sys.stderr)
         return 130

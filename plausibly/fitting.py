@@ -186,7 +186,7 @@ class Fit:
             else:
                 self._count()
         except Diverged:
-            self._keep("diverged", 0)
+            self._keep("diverged", self.record.get("steps", 0))
             raise
         self._keep(status, self.record.get("steps", 0))
         if status == "done":
