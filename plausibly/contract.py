@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import chi2
 from torch import Tensor
 
 from plausibly.capabilities import (
@@ -251,6 +250,8 @@ def sums_to_one(model: DensityModel) -> Result:
 
 def samples_follow_density(model: DensityModel) -> Result:
     """Chi-square of samples against probabilities, cells pooled until 10 samples are expected in each."""
+    from scipy.stats import chi2  # slow to import
+
     variables, events, logs = enumerated(model)
     n = 8000 if model.schema.size <= 64 else 2000
     expected = n * logs.exp()
