@@ -212,6 +212,8 @@ class Fit:
             interrupted = stop() and not training.done
         if interrupted:
             self._checkpoint(training)
+            if training.best_validation == float("inf"):  # stopped before the first validation
+                training.best = training.averaged.state_dict()
         training.finish()
         return "interrupted" if interrupted else "done"
 

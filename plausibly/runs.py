@@ -25,7 +25,7 @@ from torch import Tensor
 from plausibly import contract, tasks
 from plausibly.capabilities import Model, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
-from plausibly.data.loading import load, load_rows
+from plausibly.data.loading import load, load_rows, naming
 from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import AtLeast, Estimate, Exact, Likelihood, likelihood
@@ -94,7 +94,8 @@ class Run:
 
     def events(self, data: Any) -> Events:
         """Events of rows, a file or a built-in's split, in this run's format."""
-        events = self.format.events(load_rows(data, self.format))
+        with naming(data):
+            events = self.format.events(load_rows(data, self.format))
         if not len(events):
             raise UserError("there are no rows to look at")
         return events
@@ -157,7 +158,8 @@ class Run:
 
     def impute(self, data: Any, seed: int = 0) -> Any:
         """The rows with every hole filled by a draw from p(unobserved | observed); observed cells stay as they are."""
-        events = self.format.questions(load_rows(data, self.format))
+        with naming(data):
+            events = self.format.questions(load_rows(data, self.format))
         return indexed(self._fill(events, seed, holes=False), data)
 
     def _fill(self, events: Events, seed: int, holes: bool) -> Any:

@@ -141,9 +141,8 @@ class Training:
                 return
 
     def finish(self) -> None:
-        """Puts the best validated weights into the model; before the first validation, the averaged ones."""
-        early = self.best_validation == float("inf") and all(p.isfinite().all() for p in self.averaged.parameters())
-        self.model.load_state_dict(self.averaged.state_dict() if early else self.best)
+        """Puts the best validated weights into the model."""
+        self.model.load_state_dict(self.best)
         self.model.eval()
 
     def rows(self, step: int) -> Tensor:

@@ -187,16 +187,25 @@ def test_other_columns_are_named(cli, people):
     assert "tall" in err
 
 
-def test_a_level_never_seen_is_scored_and_named_where_it_cannot_be(cli, people):
+def test_what_was_never_seen_is_scored(cli, people):
+    """A level, a number, a third word and a hole in columns that never had one: all have probability."""
     cli("fit", people, "--model", "independent", "--out", "run")
-    Path("new.csv").write_text("sex,age,tall\nx,200,True\n")
+    Path("new.csv").write_text("sex,age,tall\nx,30,True\nm,200,True\nm,30,perhaps\n,30,True\nm,,True\nm,30,\n")
     assert cli("score", "run", "new.csv", "--out", "s.csv")[0] == 0
-    assert pd.read_csv("s.csv")["nats"][0] < -10
-    Path("new.csv").write_text("sex,age,tall\nm,30,perhaps\n")
-    status, _, err = cli("score", "run", "new.csv")
+    nats = pd.read_csv("s.csv")["nats"]
+    assert nats.notna().all()
+    assert (nats < -8).all()
+
+
+def test_what_an_array_cannot_hold_is_named(cli):
+    np.savez("bits.npz", train=np.eye(8, dtype=np.uint8).repeat(9, 0), test=np.eye(8, dtype=np.uint8))
+    assert cli("fit", "bits.npz", "--model", "independent", "--out", "run")[0] == 0
+    np.save("more.npy", np.full((2, 8), 3, dtype=np.uint8))
+    status, _, err = cli("score", "run", "more.npy")
     assert status == 2
-    assert "'perhaps'" in err
     assert "row 1" in err
+    assert "3" in err
+    assert "more.npy" in err
 
 
 def test_thirty_thousand_ids_do_no_harm(cli):

@@ -226,7 +226,7 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
     save(tmp_path / "other.png", 20, 20)
     data = load(str(tmp_path))
     assert data.schema.shape == (1, 12, 10)
-    assert any("2 sizes" in note for note in data.notes) and any("1 of 11 images were resized" in n for n in data.notes)
+    assert any("2 sizes" in note for note in data.notes) and any("1 of 11 images was resized" in n for n in data.notes)
     first = np.asarray(Image.open(tmp_path / "class 0" / "0.png"))
     rows = load_rows(str(tmp_path), data.format)
     assert rows.shape == (11, 12, 10) and np.array_equal(rows[0], first)

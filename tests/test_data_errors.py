@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from plausibly.data import Format, load, load_rows
 from plausibly.errors import UserError
@@ -29,12 +30,12 @@ def refused(source: object, *words: str, **options: object) -> None:
         ("a,b\n1,2\n", ["1 row ", "training"]),
         ("a,b\n1,2\n3,4\n", ["2 rows"]),
         ("a,b\n1,2\n3,4,5\n", ["line 3", "3 cells", "header has 2"]),
-        ("a,b\n1,2\n3\n", ["line 3", "1 cells"]),
+        ("a,b\n1,2\n3\n", ["line 3", "1 cell,"]),
         ('a,b\n"1\n2",2\n3\n', ["line 4"]),
         ('a,b\n1,2\n3,"4\n', ["line 3"]),
         ("a,b,a\n1,2,3\n", ["more than one column", "'a'"]),
-        ("a,b\n" + "1,2\n" * 9, ["nothing to model", "'a' is constant", "--kind"]),
-        ("a,b\n" + "1,2\n2,inf\n3,1\n" * 9, ["row 2", "'b'", "infinite"]),
+        ("a,b\n" + "1,2\n" * 9, ["t.csv: nothing to model in 7 training rows: 'a' is constant", "--kind"]),
+        ("a,b\n" + "1,2\n2,inf\n3,1\n" * 9, ["t.csv, row 2", "'b'", "infinite"]),
     ],
 )
 def test_text_files(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -72,7 +73,8 @@ def test_unknown_sources(tmp_path: Path) -> None:
     refused(str(tmp_path / "none.csv"), "there is no")
     (tmp_path / "t.xls").write_text("x")
     refused(str(tmp_path / "t.xls"), "t.xls", ".parquet")
-    refused("toy-bits:tset", "toy-bits:test")
+    refused("toy-bits:tset", "there is no split 'tset' (did you mean 'test'?); toy-bits has train, valid, test")
+    refused("digits:foo", "there is no split 'foo'; digits has train, valid, test")
     refused(str(tmp_path), "no images")
     (tmp_path / "secret.csv").mkdir()
     refused(str(tmp_path / "secret.csv"), "secret.csv")
@@ -101,11 +103,67 @@ def test_columns_that_differ_between_training_and_test() -> None:
 
 
 def test_cells_that_a_closed_column_does_not_know() -> None:
-    frame = pd.DataFrame({"x": [0, 1] * 20, "y": list("ab") * 20})
-    other = frame.copy()
-    other.loc[16, "x"] = 2
-    refused(frame, "row 17, column 'x': '2' is not 0 or 1; `--kind x=integer` would take it", test=other)
-    refused(frame, "row 17, column 'x'", "hole", test=frame.assign(x=frame["x"].astype(float).where(frame.index != 16)))
+    frame = pd.DataFrame({"x": [False, True] * 20, "y": list("ab") * 20})
+    cells = frame["x"].astype(object)
+    maybe = frame.assign(x=cells.where(frame.index != 16, "maybe").astype(str))
+    refused(frame, "row 17, column 'x': 'maybe' is not False or True", "`--kind x=category`", test=maybe)
+    refused(
+        frame, "row 17, column 'x'", "hole", test=frame.assign(x=frame["x"].astype("boolean").where(frame.index != 16))
+    )
+    rows = np.stack([np.arange(40) % 2, np.arange(40) * 1000], axis=1)
+    other = rows.copy()
+    other[16, 0] = 2
+    refused(rows, "row 17, column '0': '2' is not 0 or 1; `--kind 0=integer` would take it", test=other)
+
+
+def test_messages_name_the_file(tmp_path: Path) -> None:
+    good, other = tmp_path / "good.csv", tmp_path / "other.csv"
+    good.write_text(GOOD)
+    other.write_text(GOOD.replace("b", "c"))
+    refused(str(good), "other.csv: the columns differ", test=str(other))
+    other.write_text(GOOD.replace("3,z", "inf,z"))
+    refused(str(good), "other.csv, row 3, column 'a': the number is infinite", test=other)
+    other.write_text("a,b\n")
+    refused(str(good), "other.csv has a header line but no rows", valid=str(other))
+    bits = np.zeros((30, 4, 4), dtype=np.uint8)
+    bits[::2] = 1
+    np.savez(tmp_path / "a.npz", train=bits, test=bits * 7)
+    refused(str(tmp_path / "a.npz"), "a.npz:test, row 1, pixel 0,0: 7 is not")
+    np.savez(tmp_path / "empty.npz")
+    refused(str(tmp_path / "empty.npz"), "empty.npz holds no arrays")
+    np.save(tmp_path / "zero.npy", np.float64(3))
+    refused(str(tmp_path / "zero.npy"), "zero.npy", "has no rows")
+    wide = np.arange(3 * 1_001 * 1_000, dtype=np.uint8).reshape(3, 1_001, 1_000)
+    refused(wide, "more than 1,000,000 entries")
+
+
+def test_dressed_numbers_are_no_integers() -> None:
+    frame = pd.DataFrame({"b": [f"{n:,}" for n in range(900, 1_100)], "y": ["a", "b"] * 100})
+    refused(
+        frame,
+        "column 'b' cannot be integer",
+        "looks like numbers with ','",
+        "write them plainly",
+        kinds={"b": "integer"},
+    )
+    refused(frame, "cannot be number", "looks like numbers with ','", kinds={"b": "number"})
+
+
+@pytest.mark.parametrize("size", [0, -1, 4097, (0, 8), (8, 8, 8), 2.5])
+def test_sizes_that_no_image_has(tmp_path: Path, size: object) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    refused(str(tmp_path), "--size", "1 to 4,096", size=size)
+
+
+def test_images_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in range(4):
+        image = np.random.default_rng(place).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(image).save(tmp_path / f"{place}.png")
+    refused(str(tmp_path), "--size 1000: 4 colour images", "--size 577 would do", size=1000)
+    monkeypatch.setattr("plausibly.data.images.MAX_BYTES", 4 * 3 * 36)
+    refused(str(tmp_path), "--size 7: 4 colour images", "--size 6 would do", size=7)
+    assert load(str(tmp_path), size=6).schema.shape == (3, 6, 6)
 
 
 def test_cells_that_cannot_be_recorded() -> None:

@@ -86,6 +86,37 @@ def test_holes_in_times_are_refused() -> None:
         load(frame, split="time=t")
 
 
+@pytest.mark.parametrize("hole", ["", "NA"])
+def test_holes_in_times_of_a_file_are_refused(tmp_path: Path, hole: str) -> None:
+    for times in (["5", "30", hole, "200"], ["2020-01-01", "2021-01-01", hole, "2022-02-02"], ["x", "y", hole, "z"]):
+        (tmp_path / "t.csv").write_text("t,y\n" + "".join(f"{time},{y}\n" for y in "abcde" for time in times))
+        with pytest.raises(UserError, match=r"t.csv, row 3, column 't': a hole"):
+            load(str(tmp_path / "t.csv"), split="time=t")
+
+
+def test_times_that_cannot_be_ordered(tmp_path: Path) -> None:
+    numbers = pd.DataFrame({"t": [*map(str, range(199)), "soon"], "y": list("ab") * 100})
+    numbers.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(UserError, match="row 200, column 't': 'soon' is no number"):
+        load(str(tmp_path / "t.csv"), split="time=t")
+    frame = pd.DataFrame({"d": ["05/12/2020", "06/11/2020", "07/10/2019"] * 9, "y": list("abc") * 9})
+    with pytest.raises(UserError, match=r"column 'd': day and month are ambiguous.*--kind d=date"):
+        load(frame, split="time=d")
+    data = load(frame, split="time=d", kinds={"d": "date"})
+    assert set(values(data, "test", "d")) == {"06/11/2020"} and set(values(data, "train", "d")) == {"07/10/2019"}
+
+
+@pytest.mark.parametrize("numeric", [False, True])
+def test_the_holes_of_groups_are_a_group(tmp_path: Path, numeric: bool) -> None:
+    names = [None if row % 5 == 0 else row % 5 if numeric else f"g{row % 5}" for row in range(100)]
+    frame = pd.DataFrame({"g": names, "y": list("ab") * 50})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    for source in (frame, str(tmp_path / "t.csv")):
+        data = load(source, split="group=g", kinds={"g": "category"})
+        parts = [set(map(str, values(data, part, "g"))) for part in ("train", "valid", "test")]
+        assert sum(map(len, parts)) == 5 and len(set.union(*parts)) == 5
+
+
 def test_groups_stay_together() -> None:
     frame = pd.DataFrame({"g": [f"person {row // 4}" for row in range(200)], "y": list("ab") * 100})
     data = load(frame, split="group=g", kinds={"g": "category"})

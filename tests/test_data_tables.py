@@ -224,10 +224,155 @@ def test_a_column_of_thirty_thousand_levels() -> None:
     assert set(data.format.rows(drawn)["user"]) <= set(names)
 
 
-def test_adjacent_bits_have_exactly_two_to_the_n_events(tmp_path: Path) -> None:
+def test_bits_are_open_only_where_they_can_be_something_else(tmp_path: Path) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (99, 3))
+    assert load(bits).schema.codes == load(pd.DataFrame(bits.astype(bool))).schema.codes == (2, 2, 2)
+    whole = pd.DataFrame(bits.astype(bool), columns=list("abc"), dtype="boolean")
+    assert load(whole).schema.codes == (2, 2, 2) and len(load(whole).schema.all_events()) == 8
+    kind = Category(2, open=True)
+    assert load(pd.DataFrame(bits)).schema.kinds == (kind,) * 3
+    assert from_text(tmp_path, csv_of(a=bits[:, 0].tolist(), b=bits[:, 1].tolist())).schema.kinds == (kind,) * 2
+
+
+@pytest.mark.parametrize("words", [("0", "1"), ("no", "yes"), ("False", "True")])
+def test_truths_of_a_text_file_may_turn_out_otherwise(tmp_path: Path, words: tuple[str, str]) -> None:
+    data = from_text(tmp_path, csv_of(x=[*words] * 15, y=["a", "b", "c"] * 10))
+    assert data.schema.kinds[0] == Category(2, open=True)
+    rows = pd.DataFrame({"x": [words[0], "maybe", "2", None], "y": ["a"] * 4})
+    events = data.format.events(rows)
+    assert events.codes[:, 0].tolist() == [0, 2, 2, 2]
+    assert events.log_within.tolist() == pytest.approx([0, log_text("maybe"), log_text("2"), log_text("")])
+    assert data.format.rows(events)["x"].fillna("-").tolist() == [words[0], "maybe", "2", "-"]
+    data.format.write(data.format.rows(events), tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_text() == f"x,y\n{words[0]},a\nmaybe,a\n2,a\n,a\n"
+    holes = data.format.rows(data.format.events(rows.iloc[[0, 3]]))["x"]
+    expected = {"0": "Int64", "False": "boolean"}.get(words[0], str(pd.Series(["a"]).dtype))
+    assert str(holes.dtype) == expected and holes.isna().tolist() == [False, True]
+    assert str(data.format.rows(data.train)["x"].dtype) == {"0": "int64", "False": "bool"}.get(words[0], expected)
+    questions = data.format.questions(rows)
+    assert questions.observed[:, 0].tolist() == [True, True, True, False]
+    filled = data.format.rows(data.format.fill(questions, torch.ones(4, 2), np.random.default_rng(0)))
+    assert filled["x"].astype(str).tolist() == [words[0], "maybe", "2", words[1]]
+
+
+def test_truths_of_frames_are_open_where_their_type_is() -> None:
+    cells = {"x": [False, True] * 15, "y": list("abc") * 10}
+    frame = pd.DataFrame(cells)
+    assert load(frame).schema.kinds[0] == Category(2)
+    assert load(frame.astype({"x": object})).schema.kinds[0] == Category(2, open=True)
+    assert load(frame.astype({"x": str})).schema.kinds[0] == Category(2, open=True)
+    assert load(frame.astype({"x": int})).schema.kinds[0] == Category(2, open=True)
+    holes = frame.assign(x=frame["x"].astype("boolean").where(frame.index % 4 > 0))
+    assert load(holes).schema.kinds[0] == Category(2, missing=True)
+    late = frame.assign(t=frame.index, x=frame["x"].astype("boolean").where(frame.index < 29))
+    data = load(late, split="time=t")
+    assert data.schema.kinds[0] == Category(2, open=True)
+    assert_frame_equal(data.format.rows(data.format.events(late)), late)
+    numbers = load(frame.astype({"x": int})).format
+    twos = frame.assign(x=[0, 1, 2] * 10)
+    assert_frame_equal(numbers.rows(numbers.events(twos)), twos)
+
+
+def test_what_is_within_adds_up_to_log_within() -> None:
     generator = np.random.default_rng(0)
-    data = from_text(tmp_path, csv_of(**{name: generator.integers(0, 2, 99).tolist() for name in "abc"}))
-    assert data.schema.codes == (2, 2, 2) and len(data.schema.all_events()) == 8
+    frame = pd.DataFrame(
+        {
+            "c": generator.choice([f"level {n}" for n in range(300)], 2_000),
+            "n": generator.integers(0, 9_999, 2_000),
+            "x": generator.normal(size=2_000),
+            "b": generator.choice(["yes", "no"], 2_000),
+        }
+    )
+    asked = frame.mask(generator.random(frame.shape) < 0.3)
+    asked.loc[0, "c"] = asked.loc[1, "b"] = "never seen"
+    images = generator.integers(0, 256, (40, 28, 28), dtype=np.uint8)
+    hidden = np.ma.MaskedArray(images, generator.random(images.shape) < 0.3)
+    reals = generator.normal(size=(200, 3))
+    bits = generator.integers(0, 2, (40, 5))
+    for rows, question in ((frame, asked), (images, hidden), (reals, np.where(reals > 1, np.nan, reals)), (bits, bits)):
+        format = load(rows).format
+        codes = torch.zeros(7, *format.schema.shape)
+        for events in (format.events(rows), format.questions(question), format.draw(codes, generator)):
+            within = format.within(events)
+            assert within.shape == (len(events), format.schema.size) and within.dtype == torch.float64
+            assert torch.allclose(within.sum(1), events.log_within, rtol=1e-12)
+            if events.observed is not None:
+                assert (within[~events.observed.reshape(within.shape)] == 0).all()
+
+
+@pytest.mark.parametrize("marks", [["NA", ""], ["?", "", "NA"], ["none", "."]])
+def test_numbers_whose_holes_are_written_in_several_ways(tmp_path: Path, marks: list[str]) -> None:
+    cells = ["1", "20", "300", "4000"] * 10 + marks * 5
+    data = from_text(tmp_path, csv_of(x=cells, y=list("ab") * (len(cells) // 2) + ["a"] * (len(cells) % 2)))
+    column = data.format.describe()[0]
+    assert column["kind"] == "integer" and column["holes"]
+    format = Format.from_json(json.loads(json.dumps(data.format.to_json())))
+    rows = load_rows(str(tmp_path / "t.csv"), format)
+    events = format.events(rows)
+    assert events.log_within.min() > -log(80)
+    format.write(format.rows(events), tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "t.csv").read_text()
+    questions = format.questions(rows)
+    assert questions.observed[:, 0].tolist() == [cell not in marks for cell in cells]
+    filled = format.rows(format.fill(questions, torch.zeros(len(cells), 2), np.random.default_rng(0)))
+    assert str(filled["x"].dtype) == "Int64" and not filled["x"].isna().any()
+    total = sum(format.modelled[0].marked) + 1
+    assert format.modelled[0].log_other("big") == pytest.approx(log_text("big") - log(total))
+
+
+@pytest.mark.parametrize(
+    ("cells", "sign"),
+    [
+        ([f"{n * 7:,}" for n in range(100, 300)], ","),
+        ([f"{n},50" for n in range(200)], ","),
+        ([f"1.{n:03d},50" for n in range(200)], ","),
+        ([f"${n}.99" for n in range(200)], "$"),
+        ([f"{n % 7} €" for n in range(200)], "€"),
+        ([f"{n % 9}%" for n in range(200)], "%"),
+        (["1,5", "2", "NA", "", "3"] * 40, ","),
+    ],
+)
+def test_dressed_numbers_are_pointed_out(tmp_path: Path, cells: list[str], sign: str) -> None:
+    data = from_text(tmp_path, csv_of(x=cells, y=["a", "b"] * 100))
+    said = f"looks like numbers with '{sign}'; write them plainly to model them as numbers"
+    assert data.format.describe()[0]["guess"] == said and data.format.describe()[0]["kind"] in ("id", "category")
+    assert any("'x'" in note and said in note for note in data.notes)
+
+
+def test_whole_numbers_that_are_too_large() -> None:
+    cells = [str(10**19 + n * 12_345_678_901) for n in range(200)]
+    for frame in (pd.DataFrame({"x": cells}), pd.DataFrame({"x": np.array([int(c) for c in cells], dtype="uint64")})):
+        column = load(frame.assign(y=["a", "b"] * 100)).format.describe()[0]
+        assert column["kind"] == "id" and column["guess"] == "whole numbers too large to be exact"
+
+
+def test_months() -> None:
+    cells = [f"{year}-{month:02d}" for year in range(1960, 1990) for month in range(1, 13)]
+    frame = pd.DataFrame({"m": [*cells, "2009-13"]})
+    data = load(frame)
+    column = data.format.describe()[0]
+    assert (column["kind"], column["resolution"]) == ("date", "month")
+    assert_frame_equal(data.format.rows(data.format.events(frame)), frame)
+
+
+def test_dates_whose_day_and_month_are_ambiguous() -> None:
+    frame = pd.DataFrame({"d": [f"{1 + n % 12:02d}/{1 + n // 12:02d}/2020" for n in range(144)]})
+    data = load(frame)
+    assert data.format.describe()[0]["kind"] == "category"
+    assert data.format.describe()[0]["guess"] == "day and month are ambiguous; write 2020-12-05"
+    assert any("ambiguous" in note for note in data.notes)
+    column = load(frame, kinds={"d": "date"}).format.describe()[0]
+    assert column["kind"] == "date" and "read as month/day" in column["guess"] and column["range"][1] == "12/12/2020"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "Float32"])
+def test_small_floats_have_the_decimals_they_are_printed_with(dtype: str) -> None:
+    rows = np.random.default_rng(0).integers(0, 900, (300, 3)) / 10
+    source = pd.DataFrame(rows).astype(dtype) if dtype[0] == "F" else rows.astype(dtype)
+    format = load(source).format
+    assert [column["resolution"] for column in format.describe()] == ["0.1"] * 3
+    again = format.rows(format.events(source))
+    assert (again == source).all(axis=None) and (dtype[0] == "F" or again.dtype == dtype)
 
 
 def test_what_was_not_foreseen_is_kept_and_costs_its_bytes(tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ def as_array(rows: Any) -> np.ndarray:
         rows = rows.detach().cpu()
         rows = (rows.float() if rows.dtype is torch.bfloat16 else rows).numpy()
     array = np.asarray(rows)
-    if array.dtype.kind not in "biuf" or array.ndim == 0:
+    if array.dtype.kind in "biuf" and array.ndim == 0:
+        raise UserError("a single number has no rows; give an array of them")
+    if array.dtype.kind not in "biuf":
         raise UserError(f"an array of {array.dtype} cannot be modelled; give numbers or truths, one row an entry")
     return array
 
@@ -39,8 +41,10 @@ def read_splits(path: Path) -> dict[str, np.ndarray]:
     splits = {split: array for key, array in arrays.items() if (split := _split_name(key))}
     if "train" in splits and len(splits) > 1:
         return splits
+    if not arrays:
+        raise UserError(f"{path} holds no arrays")
     if len(arrays) != 1:
-        raise UserError(f"{path} holds the arrays {', '.join(arrays)}; name one: {path}:{next(iter(arrays), 'NAME')}")
+        raise UserError(f"{path} holds the arrays {', '.join(arrays)}; name one: {path}:{next(iter(arrays))}")
     return {"all": next(iter(arrays.values()))}
 
 
@@ -112,9 +116,13 @@ def _read_single(path: Path) -> np.ndarray:
     if data[:2] == b"\0\0":
         return _read_idx(data, path)
     try:
-        return as_array(np.load(io.BytesIO(data), allow_pickle=False))
+        array = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError, struct.error) as error:
         raise UserError(f"{path} is not a whole file with an array of numbers: {error}") from error
+    try:
+        return as_array(array)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _read_idx(data: bytes, path: Path) -> np.ndarray:

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from plausibly.data import images, tables
 from plausibly.data.array_files import array_writers, as_array, read_one
-from plausibly.data.formats import Document, Events, Format, packed, writer_for
+from plausibly.data.columns import Column, remembered
+from plausibly.data.formats import Document, Events, Format, counted, packed, writer_for
+from plausibly.data.variables import BooleanColumn
 from plausibly.errors import UserError
 from plausibly.files import replacing
 from plausibly.kinds import Category, Kind, Level
-from plausibly.schema import Schema
+from plausibly.schema import MAX_VARIABLES, Schema
 
 MAX_LEVELS, MAX_TOTAL_CODES, FULL_RANGE = 256, 65_536, 32
 LAYOUTS = ("single", "flat", "hw", "chw", "hwc")
@@ -55,6 +57,15 @@ class ArrayFormat(Format):
         codes, nats = self._coded(flat, seen)
         observed = torch.from_numpy(seen).reshape(len(flat), *self.schema.shape)
         return Events(packed(codes, self.schema), torch.from_numpy(nats), flat, observed)
+
+    def within(self, events: Events) -> Tensor:
+        nats = np.zeros((len(events), self.schema.size))
+        if events.values is not None:
+            seen = True if events.observed is None else events.observed.numpy().reshape(nats.shape)
+            for lookup in self._lookups:
+                nats[:, lookup.places] = lookup.within[events.values[:, lookup.places].astype(np.int64)]
+            nats = np.where(seen, nats, 0.0)
+        return torch.from_numpy(nats)
 
     def _flat(self, rows: Any) -> np.ndarray:
         """(n, variables) in the order of the event. UserError for another shape."""
@@ -223,7 +234,7 @@ class NumericArrayFormat(Format):
         array = as_array(rows)
         width = len(self.table.columns)
         if array.ndim != 2 or array.shape[1] != width:
-            raise UserError(f"rows of shape {array.shape[1:]}, but the model knows rows of {width} numbers")
+            raise UserError(f"rows of shape {array.shape[1:]}, but the model knows rows of {counted(width, 'number')}")
         return pd.DataFrame(array, columns=[str(place) for place in range(array.shape[1])])
 
     def events(self, rows: Any) -> Events:
@@ -231,6 +242,9 @@ class NumericArrayFormat(Format):
 
     def questions(self, rows: Any) -> Events:
         return self.table.questions(self._frame(rows))
+
+    def within(self, events: Events) -> Tensor:
+        return self.table.within(events)
 
     def rows(self, events: Events) -> np.ndarray:
         frame = self.table.rows(events)
@@ -270,6 +284,10 @@ def learned(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]) -> A
         layout = _layout(rows.shape)
         shape = _event_shape(rows.shape, layout)
         kind = _kind(rows, shape)
+        if np.prod(shape) > MAX_VARIABLES:
+            raise UserError(
+                f"rows of shape {rows.shape[1:]} have more than {MAX_VARIABLES:,} entries; give smaller ones"
+            )
         return ArrayFormat(Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str)
     if rows.ndim != 2:
         scaled = rows.ndim in (3, 4) and rows.dtype.kind == "f" and _small_whole(rows * 255)
@@ -286,7 +304,15 @@ def _numeric_table(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...
         raise UserError("columns of an array cannot be dropped; give the array without them")
     frame = pd.DataFrame(rows, columns=[str(place) for place in range(rows.shape[1])])
     tables.check_options(frame, kinds, drop)
-    return tables.learned(frame, None, kinds, drop)
+    table = tables.learned(frame, None, kinds, drop)
+    return tables.TableFormat(map(_closed, table.columns), table.labels)
+
+
+def _closed(column: Column) -> Column:
+    """Bits of an array are bits for ever."""
+    if isinstance(column, BooleanColumn):
+        return remembered(column, kind=Category(2, missing=column.kind.missing))
+    return column
 
 
 def _small_whole(rows: np.ndarray) -> bool:

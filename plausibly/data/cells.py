@@ -179,6 +179,10 @@ def texts_of(series: Any, name: str) -> tuple[np.ndarray, list[str]]:
         _object_storage(series, name)  # refuses what has no one type
     index, distinct = pd.factorize(series)
     kind = getattr(series.dtype, "kind", "O")
+    if kind == "f":  # factorize and iteration widen small floats, whose shortest texts are then long
+        return index, [
+            _text(cell) for cell in np.asarray(distinct, dtype=getattr(series.dtype, "numpy_dtype", series.dtype))
+        ]
     if kind == "M":
         return index, _stamps(distinct)
     if kind == "m":

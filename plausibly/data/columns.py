@@ -32,14 +32,6 @@ class Cells:
     def __getitem__(self, index: Any) -> Cells:
         return Cells(self.values[index], None if self.texts is None else self.texts[index])
 
-    def log_within(self, kind: Kind, observed: np.ndarray | None = None) -> np.ndarray:
-        """log p(cell | code) in nats; 0 where it is not observed."""
-        nats = kind.log_within(self.values)
-        if self.texts is not None:
-            rows = np.flatnonzero(held(self.texts))
-            nats[rows] = [log_text(text) for text in self.texts[rows]]
-        return nats if observed is None else np.where(observed, nats, 0.0)
-
 
 def held(texts: np.ndarray) -> np.ndarray:
     """Where there is a text."""
@@ -154,6 +146,22 @@ class ModelledColumn(Column):
             raise ValueError(f"column {self.name!r}: a {self.word} column cannot be of kind {type(self.kind).__name__}")
 
     takes: ClassVar[type[Kind]] = Category
+
+    def log_within(self, cells: Cells, observed: np.ndarray | None = None) -> np.ndarray:
+        """log p(cell | code) in nats; 0 where it is not observed."""
+        nats = self.kind.log_within(cells.values)
+        if cells.texts is not None:
+            rows = np.flatnonzero(held(cells.texts))
+            nats[rows] = [self.log_other(text) for text in cells.texts[rows]]
+        return nats if observed is None else np.where(observed, nats, 0.0)
+
+    def log_other(self, text: str) -> float:
+        """log p(text | the open code)."""
+        return log_text(text)
+
+    def known(self, series: Any) -> np.ndarray:
+        """Which cells of a question are known: no holes, and no words that stand for one."""
+        return np.asarray(self.cells_of(series)[0] >= 0)
 
     @property
     def other(self) -> float | int:

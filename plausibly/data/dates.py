@@ -19,6 +19,7 @@ UNITS = (
 )
 TICKS = {"D": 86_400 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 FRACTIONS = {3: "ms", 6: "us", 9: "ns"}
+MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
 ISO = re.compile(r"\d{4}-\d\d-\d\d(?:([T ])\d\d:\d\d(:\d\d(?:\.(\d{3}|\d{6}|\d{9}))?)?)?(Z?)", re.ASCII)
 CLOCK = re.compile(r"(-?)(\d\d+):(\d\d)(?::(\d\d))?", re.ASCII)
 CALENDAR = re.compile(r"(\d\d?)([/.-])(\d\d?)\2(\d{4})", re.ASCII)
@@ -33,6 +34,8 @@ def form_of(text: str) -> str | None:
     if found := ISO.fullmatch(text):
         precision = FRACTIONS[len(found[3])] if found[3] else "s" if found[2] else "m" if found[1] else "D"
         return f"iso {'T' if found[1] == 'T' else '_' if found[1] else '-'} {precision} {found[4] or '-'}"
+    if MONTH.fullmatch(text):
+        return "iso - M -"
     if found := CLOCK.fullmatch(text):
         return "clock s" if found[4] else "clock m"
     if found := CALENDAR.fullmatch(text):
@@ -118,13 +121,15 @@ def _calendar_text(value: int, form: str) -> str:
 
 
 def precision_of(form: str) -> str:
-    """Unit of a tick: D, m, s, ms, us or ns."""
+    """Unit of a tick: M (months), D, m, s, ms, us or ns."""
     words = form.split()
     return {"iso": words[-2], "clock": words[1], "calendar": "D"}[words[0]]
 
 
 def step_of(values: np.ndarray, form: str) -> tuple[int, str]:
     """The largest of day, hour, minute, second, ... that divides all ticks: in ticks, and its name."""
+    if precision_of(form) == "M":
+        return 1, "month"
     tick = TICKS[precision_of(form)]
     sizes = [(size // tick, word) for size, word in UNITS if size >= tick]
     return next((size, word) for size, word in sizes if not (values % size).any())

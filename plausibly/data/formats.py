@@ -64,6 +64,10 @@ class Format(ABC):
         """Events of `rows`. UserError names the row (from 1) and the column of what cannot be recorded."""
 
     @abstractmethod
+    def within(self, events: Events) -> Tensor:
+        """log p(value | code) of each variable, (n, variables) float64 nats; a row's sum is its `log_within`."""
+
+    @abstractmethod
     def rows(self, events: Events) -> Any:
         """The rows of `events`: equal values, dtypes and order."""
 
@@ -167,6 +171,11 @@ def writer_for(path: Path, writers: dict[str, Callable[..., None]]) -> Callable[
     if suffix_of(path) not in writers:
         raise UserError(f"cannot write {path.name}: these rows go to .{', .'.join(writers)}")
     return writers[suffix_of(path)]
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from plausibly.data import dates, numbers
 from plausibly.data.cells import Storage, texts_of
 from plausibly.data.columns import AsideColumn, Column
+from plausibly.data.formats import counted
 from plausibly.data.variables import BinsColumn, BooleanColumn, CategoryColumn, DateColumn, GridColumn
 from plausibly.errors import UserError
 from plausibly.kinds import OTHER, Category
@@ -20,10 +21,17 @@ from plausibly.kinds import OTHER, Category
 WORDS = ("boolean", "category", "integer", "number", "date", "id", "constant", "drop")
 TRUTHS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"}, {"no", "yes"}, {"f", "t"}, {"n", "y"}, {"off", "on"})
 ID_NAME = re.compile(r"(.*[_ .-])?(?i:id|rownames?|index|key|uuid|guid)|.*[a-z](Id|ID)|Unnamed: 0|")
+AMBIGUOUS = "day and month are ambiguous; write 2020-12-05"
 HOLE_MARKS = {"na", "n/a", "nan", "null", "none", "nil", "?", "-", ".", "#n/a", "<na>", "missing"}
 FREQUENT_LEVELS, FREQUENT_ROWS, FEW_LEVELS = 256, 5, 32
 NEARLY_DISTINCT, MANY_ROWS, LONG_TEXT = 0.95, 20, 40
 NEARLY_ALL = numbers.NEARLY_ALL
+MONEY = "$€£¥"
+DRESSED = re.compile(  # 1,234.5  1.234,5  3,14  $ 12  12 €  7%
+    rf"\s*[+-]?[{MONEY}]?\s*[+-]?(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d{{1,3}}(?:\.\d{{3}})+,\d+|\d*,\d+|\d+\.?\d*|\.\d+)"
+    rf"\s*[{MONEY}%]?\s*",
+    re.ASCII,
+)
 
 
 @dataclass
@@ -64,7 +72,7 @@ def guess(sight: Sight, override: str | None = None) -> Column:
     for attempt in _attempts(sight.storage):
         if column := attempt(sight):
             return column
-    return category(sight, "text")
+    return category(sight, remark(sight) or "text")
 
 
 def _attempts(storage: Storage) -> tuple[Callable[[Sight], Column | None], ...]:
@@ -72,7 +80,7 @@ def _attempts(storage: Storage) -> tuple[Callable[[Sight], Column | None], ...]:
         return (constant, boolean)
     if storage.kind == "date":
         return (constant, date)
-    return (constant, single, boolean, identifier, date, number, label)
+    return (constant, single, boolean, identifier, date, ambiguous, number, label)
 
 
 def _overridden(sight: Sight, word: str) -> Column:
@@ -80,11 +88,13 @@ def _overridden(sight: Sight, word: str) -> Column:
         return _set_aside(sight, "id", "as you said")
     if word == "category":
         return category(sight, "as you said")
-    makers = {"boolean": _any_boolean, "date": date, "constant": constant, "integer": _integer, "number": number}
+    if word in ("integer", "number") and (reason := _dressed(sight)):
+        raise UserError(f"column {sight.name!r} cannot be {word}: it {reason}")
+    makers = {"boolean": _any_boolean, "date": any_date, "constant": constant, "integer": _integer, "number": number}
     column = makers[word](sight)
     if column is None:
         shown = ", ".join(repr(text) for text in sight.texts[:3])
-        count = f"{len(sight.texts):,} distinct values"
+        count = counted(len(sight.texts), "distinct value")
         raise UserError(f"column {sight.name!r} cannot be {word}: it holds {count}, such as {shown}")
     return column
 
@@ -112,7 +122,9 @@ def _any_boolean(sight: Sight) -> Column | None:
         return None
     spellings = tuple(sorted(sight.texts, key=str.lower))
     why = f"only {spellings[0]} and {spellings[1]}"
-    return BooleanColumn(**sight.common(why), kind=Category(2, missing=sight.holes > 0), spellings=spellings)
+    closed = sight.storage.kind == "bool" and not sight.storage.dtype.startswith("object")
+    kind = Category(2, open=not closed, missing=sight.holes > 0)
+    return BooleanColumn(**sight.common(why), kind=kind, spellings=spellings)
 
 
 def identifier(sight: Sight) -> Column | None:
@@ -137,19 +149,37 @@ def _set_aside(sight: Sight, role: str, why: str, numbered: bool | None = None) 
 
 def date(sight: Sight) -> Column | None:
     """Nearly all cells are dates or times of one form."""
+    forms = _forms(sight)
+    return _dated(sight, forms[0], "dates or times of one form") if len(forms) == 1 else None
+
+
+def any_date(sight: Sight) -> Column | None:
+    """As `date`; where day and month cannot be told apart, the month comes first."""
+    forms = _forms(sight)
+    if len(forms) < 2:
+        return date(sight)
+    return _dated(
+        sight, next(form for form in forms if "mdy" in form), "day and month are ambiguous; read as month/day"
+    )
+
+
+def ambiguous(sight: Sight) -> Column | None:
+    """Dates whose day and month may be either."""
+    return category(sight, AMBIGUOUS) if len(_forms(sight)) > 1 else None
+
+
+def _forms(sight: Sight) -> list[str]:
+    """The forms that nearly all cells can be read as."""
     forms = Counter[str]()
     for text, count in zip(sight.texts, sight.counts.tolist(), strict=True):
         forms[dates.form_of(text) or ""] += count
     form, count = forms.most_common(1)[0] if forms else ("", 0)
     if not form or count < NEARLY_ALL * sight.rows:
-        return None
-    candidates = [form]
-    if form.startswith("calendar"):
-        candidates = [f"{form} {order}" for order in dates.calendar_orders(sight.texts)]
-    return _dated(sight, candidates[0]) if len(candidates) == 1 else None
+        return []
+    return [f"{form} {order}" for order in dates.calendar_orders(sight.texts)] if "calendar" in form else [form]
 
 
-def _dated(sight: Sight, form: str) -> Column | None:
+def _dated(sight: Sight, form: str, why: str) -> Column | None:
     ticks = dates.ticks(sight.texts, form)
     known = np.array([tick is not None for tick in ticks])
     if sight.counts[known].sum() < NEARLY_ALL * sight.rows:
@@ -160,13 +190,12 @@ def _dated(sight: Sight, form: str) -> Column | None:
         return None
     kind = numbers.learned_grid(values // step, sight.counts[known], sight.holes > 0)
     span = tuple(dates.spelled([int(values.min()), int(values.max())], form))
-    why = "dates or times of one form"
     return DateColumn(**sight.common(why), kind=kind, form=form, step=step, unit=unit, span=span)
 
 
 def number(sight: Sight) -> Column | None:
-    """Nearly all cells are numbers; one word such as NA may stand for a hole."""
-    sight = _with_hole_mark(sight)
+    """Nearly all cells are numbers; words such as NA may stand for holes."""
+    sight, marks = _without_marks(sight)
     read = [numbers.written(text) for text in sight.texts]
     weight = sight.counts[[found is not None for found in read]].sum()
     endless = sight.counts[[numbers.INFINITE.fullmatch(text) is not None for text in sight.texts]].sum()
@@ -175,25 +204,33 @@ def number(sight: Sight) -> Column | None:
     if any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
         return None
     decimals = numbers.resolution(read, sight.counts)
-    return _real(sight) if decimals is None else _gridded(sight, read, decimals)
+    return _real(sight, marks) if decimals is None else _gridded(sight, marks, read, decimals)
 
 
-def _with_hole_mark(sight: Sight) -> Sight:
-    marks = [i for i, text in enumerate(sight.texts) if text.strip().lower() in HOLE_MARKS]
-    if not marks or sight.storage.exact or len(marks) == len(sight.texts) or sight.holes:
-        return sight
-    mark = max(marks, key=lambda i: sight.counts[i])
-    rest = np.arange(len(sight.texts)) != mark
-    texts = [text for i, text in enumerate(sight.texts) if i != mark]
-    return Sight(sight.name, sight.storage, texts, sight.counts[rest], int(sight.counts[mark]), sight.texts[mark])
+Marks = dict[str, Any]  # the fields `marks` and `marked` of a column of numbers
+
+
+def _without_marks(sight: Sight) -> tuple[Sight, Marks]:
+    """The cells but for words such as NA: the most frequent is the hole, unless empty cells are; the others stay marks."""
+    places = [i for i, text in enumerate(sight.texts) if text.strip().lower() in HOLE_MARKS]
+    if not places or sight.storage.exact or len(places) == len(sight.texts):
+        return sight, {}
+    places.sort(key=lambda i: -sight.counts[i])
+    hole, holes = sight.hole, sight.holes
+    if not holes:
+        first = places.pop(0)
+        hole, holes = sight.texts[first], int(sight.counts[first])
+    marks = {"marks": tuple(sight.texts[i] for i in places), "marked": tuple(int(sight.counts[i]) for i in places)}
+    rest = [i for i, text in enumerate(sight.texts) if text != hole and text not in marks["marks"]]
+    return Sight(sight.name, sight.storage, [sight.texts[i] for i in rest], sight.counts[rest], holes, hole), marks
 
 
 def _integer(sight: Sight) -> Column | None:
-    sight = _with_hole_mark(sight)
-    return _gridded(sight, [numbers.written(text) for text in sight.texts], 0)
+    sight, marks = _without_marks(sight)
+    return _gridded(sight, marks, [numbers.written(text) for text in sight.texts], 0)
 
 
-def _gridded(sight: Sight, read: list[numbers.Written | None], decimals: int) -> Column | None:
+def _gridded(sight: Sight, marks: Marks, read: list[numbers.Written | None], decimals: int) -> Column | None:
     steps = [numbers.in_steps(found, decimals) for found in read]
     fitting = np.array([step is not None for step in steps], dtype=bool)
     if not fitting.any():
@@ -203,10 +240,10 @@ def _gridded(sight: Sight, read: list[numbers.Written | None], decimals: int) ->
     style = numbers.style_of([text.strip() for text, fits in zip(sight.texts, fitting, strict=True) if fits])
     why = "whole numbers" if decimals == 0 else f"numbers with up to {decimals} decimals"
     span = tuple(numbers.spelled(int(end), decimals, "shortest") for end in (values.min(), values.max()))
-    return GridColumn(**sight.common(why), kind=kind, decimals=decimals, style=style, span=span)
+    return GridColumn(**sight.common(why), **marks, kind=kind, decimals=decimals, style=style, span=span)
 
 
-def _real(sight: Sight) -> Column | None:
+def _real(sight: Sight, marks: Marks) -> Column | None:
     shown = [(text, count) for text, count in zip(sight.texts, sight.counts, strict=True) if numbers.written(text)]
     if all(found is None or found[1] == 0 for found in map(numbers.written, sight.texts)):
         return None  # whole numbers too large for a float: labels, not amounts
@@ -216,7 +253,7 @@ def _real(sight: Sight) -> Column | None:
     if np.abs(values).max() > 1e300 or values.max() == values.min():  # differences must not overflow
         return None
     kind, span = numbers.learned_bins(values, sight.holes > 0), (repr(float(values.min())), repr(float(values.max())))
-    return BinsColumn(**sight.common("real numbers"), kind=kind, style=style, span=span)
+    return BinsColumn(**sight.common("real numbers"), **marks, kind=kind, style=style, span=span)
 
 
 def label(sight: Sight) -> Column | None:
@@ -226,7 +263,38 @@ def label(sight: Sight) -> Column | None:
     length = sum(map(len, sight.texts)) / len(sight.texts)
     if length > LONG_TEXT or sum(" " in text for text in sight.texts) > len(sight.texts) / 2:
         return _set_aside(sight, "text", "free text, nearly all different")
-    return _set_aside(sight, "id", "nearly every value occurs once")
+    return _set_aside(sight, "id", remark(sight) or "nearly every value occurs once")
+
+
+def remark(sight: Sight) -> str:
+    """Why texts that look like numbers are none, or nothing."""
+    return _dressed(sight) or _too_large(sight)
+
+
+def _dressed(sight: Sight) -> str:
+    """Nearly all cells are numbers, many with thousands separators, decimal commas or currency signs."""
+    sight, _ = _without_marks(sight)
+    plain = np.array([numbers.written(text) is not None for text in sight.texts])
+    alike = np.array([bool(DRESSED.fullmatch(text)) for text in sight.texts])
+    if not sight.rows or sight.counts[plain | alike].sum() < NEARLY_ALL * sight.rows:
+        return ""
+    if sight.counts[alike & ~plain].sum() <= (1 - NEARLY_ALL) * sight.rows:
+        return ""
+    shown = "".join(text for text, dressed in zip(sight.texts, alike & ~plain, strict=True) if dressed)
+    sign = next(mark for mark in f",{MONEY}%" if mark in shown)
+    return f"looks like numbers with {sign!r}; write them plainly to model them as numbers"
+
+
+def _too_large(sight: Sight) -> str:
+    """Nearly all cells are whole numbers, many of them beyond 2^53."""
+    read = [numbers.written(text) for text in sight.texts]
+    whole = np.array([found is not None and found[1] == 0 for found in read])
+    fitting = np.array([numbers.in_steps(found, 0) is not None for found in read])
+    if not sight.rows or sight.counts[whole].sum() < NEARLY_ALL * sight.rows:
+        return ""
+    large = sight.counts[whole & ~fitting].sum() > (1 - NEARLY_ALL) * sight.rows
+    zeros = any(map(numbers.LEADING_ZERO.fullmatch, sight.texts))
+    return "whole numbers too large to be exact" if large and not zeros else ""
 
 
 def category(sight: Sight, why: str) -> Column:
@@ -246,7 +314,7 @@ def stored_as(column: Column, sight: Sight) -> str:
     if isinstance(column, BinsColumn):
         return "float64"
     if isinstance(column, GridColumn):
-        plain = all("." not in text and "e" not in text.lower() for text in texts)
+        plain = all("." not in text and "e" not in text.lower() for text in texts if numbers.written(text))
         return ("Int64" if column.holes else "int64") if plain and not column.decimals else "float64"
     lowered = {text.lower() for text in texts}
     if isinstance(column, BooleanColumn) and lowered == {"true", "false"}:

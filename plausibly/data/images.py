@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from math import ceil, sqrt
+from math import ceil, isqrt, sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from plausibly.data.formats import counted
 from plausibly.errors import UserError
+from plausibly.schema import MAX_VARIABLES
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
-LONGEST_SIDE = 32
+LONGEST_SIDE, MAX_SIDE, MAX_BYTES = 32, 4096, 2**31
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -21,6 +23,31 @@ def files_of(folder: Path) -> list[Path]:
     if not files:
         raise UserError(f"{folder} holds no images ({', '.join(SUFFIXES)})")
     return files
+
+
+def checked_size(size: Any) -> tuple[int, int] | None:
+    """(height, width) of a side, or of both. UserError for sides that no image can have."""
+    if size is None:
+        return None
+    sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    whole = all(isinstance(side, int | np.integer) and 1 <= side <= MAX_SIDE for side in sides)
+    if len(sides) != 2 or not whole:
+        shown = " ".join(map(str, sides)) if isinstance(size, tuple | list) else size
+        raise UserError(f"--size {shown}: a side has 1 to {MAX_SIDE:,} pixels")
+    return int(sides[0]), int(sides[1])
+
+
+def _refuse_large(images: int, channels: int, size: tuple[int, int]) -> None:
+    """UserError where all images, or the entries of one, are too many, with the size that would do."""
+    limit = min(MAX_BYTES // images, MAX_VARIABLES)
+    if channels * size[0] * size[1] <= limit:
+        return
+    shown = size[0] if size[0] == size[1] else f"{size[0]} x {size[1]}"
+    what = f"{images:,} {'colour' if channels == 3 else 'gray'} image{'s' * (images != 1)}"
+    side = isqrt(limit // channels)
+    does = f"--size {side} would do" if side else "take fewer images"
+    most = f"{MAX_BYTES >> 30} GiB in all and {MAX_VARIABLES:,} entries each"
+    raise UserError(f"--size {shown}: {what} may have at most {most}; {does}")
 
 
 def read_folder(
@@ -35,7 +62,10 @@ def read_folder(
     sizes = Counter(size_found for size_found, _ in looks)
     target = size or _shrunk(sizes.most_common(1)[0][0])
     coloured = any(not gray for _, gray in looks) if colour is None else colour
-    rows = np.stack([_pixels(path, target, coloured) for path in files])
+    _refuse_large(len(files), 3 if coloured else 1, target)
+    rows = np.empty((len(files), *target, *((3,) if coloured else ())), dtype=np.uint8)
+    for place, path in enumerate(files):
+        rows[place] = _pixels(path, target, coloured)
     return rows, _notes(sizes, target, coloured)
 
 
@@ -93,7 +123,10 @@ def _notes(sizes: Counter[tuple[int, int]], target: tuple[int, int], coloured: b
         notes.append(f"{len(sizes)} sizes were found, most often {often}")
     changed = sum(count for size, count in sizes.items() if size != target)
     if changed:
-        notes.append(f"{changed} of {sizes.total()} images were resized; `--size` chooses another size")
+        images = counted(sizes.total(), "image")
+        notes.append(
+            f"{changed} of {images} {'was' if changed == 1 else 'were'} resized; `--size` chooses another size"
+        )
     return notes
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from plausibly.data import array_files, arrays, images, reading, splits, tables, toys
-from plausibly.data.formats import Dataset, Events, Format, Truth, did_you_mean, suffix_of
+from plausibly.data.formats import Dataset, Events, Format, Truth, counted, did_you_mean, suffix_of
 from plausibly.errors import UserError
 
 ARRAY_SUFFIXES = ("npz", "npy", "idx", "ubyte")
@@ -99,7 +100,9 @@ def _built_in(name: str) -> Dataset:
 def _built_in_rows(name: str, part: str) -> np.ndarray:
     toy = toys.BUILT_IN[name]()
     parts = {"train": toy.train, "valid": toy.valid, "test": toy.test}
-    if part not in parts:
+    if part and part not in parts:
+        raise UserError(f"there is no split {part!r}{did_you_mean(part, parts)}; {name} has {', '.join(parts)}")
+    if not part:
         raise UserError(f"{name} has several splits; name one: {name}:train, {name}:valid or {name}:test")
     return parts[part]
 
@@ -108,18 +111,36 @@ def _table(
     source: Any, given: dict[str, Any], seed: int, kinds: dict[str, str], drop: tuple[str, ...], split: str | None
 ) -> Dataset:
     frame, dialect = _frame(source)
-    tables.check_options(frame, kinds, drop)
     if given and split:
         raise UserError("give either `--split` or files for validation and test, not both")
-    index = _table_split(frame, split, seed) if not given else None
-    train = frame if index is None else frame.iloc[index.train]
-    stay = splits.cut(len(frame), seed) if given and len(given) < 2 else None
-    train = train if stay is None else frame.iloc[stay[0]]
-    format = tables.learned(train, dialect, kinds, drop, frame)
-    held = {name: format.events(_frame(part)[0]) for name, part in given.items()}
-    events = _divided(format.events(frame), index, stay, held)
+    with naming(source):
+        tables.check_options(frame, kinds, drop)
+        index = _table_split(frame, split, seed, kinds) if not given else None
+        train = frame if index is None else frame.iloc[index.train]
+        stay = splits.cut(len(frame), seed) if given and len(given) < 2 else None
+        train = train if stay is None else frame.iloc[stay[0]]
+        format = tables.learned(train, dialect, kinds, drop, frame)
+        whole = format.events(frame)
+    held = {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
+    events = _divided(whole, index, stay, held)
     digest = _digest(source, frame, given)
     return _dataset(_name(source), _source(source), digest, format, events, _table_notes(format))
+
+
+@contextmanager
+def naming(source: Any) -> Iterator[None]:
+    """Puts the file's name before what is wrong with its rows, unless it is there."""
+    try:
+        yield
+    except UserError as error:
+        if not isinstance(source, str | Path) or str(source) in str(error):
+            raise
+        raise UserError(f"{source}{', ' if str(error).startswith('row ') else ': '}{error}") from error
+
+
+def _events_of(source: Any, rows: Any, format: Format) -> Events:
+    with naming(source):
+        return format.events(rows)
 
 
 def _frame(source: Any) -> tuple[Any, reading.Dialect | None]:
@@ -130,7 +151,7 @@ def _frame(source: Any) -> tuple[Any, reading.Dialect | None]:
     return reading.read_table(_existing(str(source)))
 
 
-def _table_split(frame: Any, split: str | None, seed: int) -> splits.Split:
+def _table_split(frame: Any, split: str | None, seed: int, kinds: dict[str, str]) -> splits.Split:
     if split is None:
         return splits.at_random(len(frame), seed)
     word, _, name = split.partition("=")
@@ -141,8 +162,8 @@ def _table_split(frame: Any, split: str | None, seed: int) -> splits.Split:
         raise UserError(f"there is no column {name!r} to split by{did_you_mean(name, names)}")
     series = frame[frame.columns[names.index(name)]]
     if word == "time":
-        return splits.by_time(splits.ranks_of(series, name))
-    return splits.by_group(series.astype(str).to_numpy(dtype=object), seed)
+        return splits.by_time(splits.ranks_of(series, name, kinds.get(name, "")))
+    return splits.by_group(splits.groups_of(series), seed)
 
 
 def _divided(
@@ -168,18 +189,23 @@ def _array(
     rows = parts.pop("all") if "all" in parts else parts.pop("train")
     if not len(rows):
         raise UserError(f"{_source(source)} has no rows")
-    index = None if parts else splits.at_random(len(rows), seed)
-    stay = splits.cut(len(rows), seed) if len(parts) == 1 else None
-    train = rows[index.train] if index else rows[stay[0]] if stay else rows
-    _refuse_nothing(train)
-    format = arrays.learned(train, kinds, drop)
-    events = _divided(format.events(rows), index, stay, {name: format.events(part) for name, part in parts.items()})
+    with naming(source):
+        index = None if parts else splits.at_random(len(rows), seed)
+        stay = splits.cut(len(rows), seed) if len(parts) == 1 else None
+        train = rows[index.train] if index else rows[stay[0]] if stay else rows
+        _refuse_nothing(train)
+        format = arrays.learned(train, kinds, drop)
+        whole = format.events(rows)
+    own = {name: f"{source}:{name}" if isinstance(source, str) else source for name in parts}
+    held = {name: _events_of(given.get(name, own[name]), part, format) for name, part in parts.items()}
+    events = _divided(whole, index, stay, held)
     return _dataset(_name(source), _source(source), _digest(source, rows, given), format, events, notes)
 
 
 def _refuse_nothing(rows: np.ndarray) -> None:
     if rows.size == 0 or rows.min() == rows.max():
-        raise UserError("nothing to model: every entry is the same")
+        rows_seen = counted(len(rows), "training row")
+        raise UserError(f"nothing to model: every entry of the {rows_seen} is the same")
 
 
 def _parts(source: Any, size: Any) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -190,7 +216,7 @@ def _parts(source: Any, size: Any) -> tuple[dict[str, np.ndarray], list[str]]:
     if source.partition(":")[0] in toys.BUILT_IN:
         return {"all": _built_in_rows(*source.split(":", 1))}, []
     if Path(source).is_dir():
-        rows, notes = images.read_folder(Path(source), (size, size) if isinstance(size, int) else size)
+        rows, notes = images.read_folder(Path(source), images.checked_size(size))
         return {"all": rows}, notes
     _refuse_options(source, {"size": size})
     if array_files.is_part(source):
@@ -230,9 +256,11 @@ def _one_digest(source: Any, rows: Any) -> str:
 
 def _table_notes(format: tables.TableFormat) -> list[str]:
     notes = [f"column {column.name!r} is set aside: {column.role} ({column.why})" for column in format.aside]
+    notes += [f"column {c.name!r}: {c.why}" for c in format.modelled if "; " in c.why]
     holes = [column for column in format.modelled if column.holes]
     if holes:
-        notes.append(f"{len(holes)} columns have holes, {holes[0].name!r} {holes[0].holes} in training")
+        have = f"{counted(len(holes), 'column')} ha{'s' if len(holes) == 1 else 've'}"
+        notes.append(f"{have} holes, {holes[0].name!r} {holes[0].holes} in training")
     return notes + [f"column {name!r} is dropped" for name in format.dropped]
 
 
@@ -255,7 +283,8 @@ def _repeats(events: dict[str, Events]) -> list[str]:
     notes = []
     for name in ("valid", "test"):
         if count := splits.repeated(train, _comparable(events[name])):
-            notes.append(f"{count} of {len(events[name])} {name} rows also occur in train")
+            rows = counted(len(events[name]), f"{name} row")
+            notes.append(f"{count} of {rows} also occur{'s' * (count == 1)} in train")
     return notes
 
 

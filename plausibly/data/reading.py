@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.formats import suffix_of
+from plausibly.data.formats import counted, suffix_of
 from plausibly.errors import UserError
 
 TEXT_SUFFIXES = ("csv", "tsv", "txt")
@@ -137,7 +137,9 @@ def _refuse_ragged(data: bytes, header: list[str], dialect: Dialect, path: Path)
     try:
         for row in reader:
             if row and len(row) != len(header):
-                raise UserError(f"{path}, line {reader.line_num}: {len(row)} cells, but the header has {len(header)}")
+                raise UserError(
+                    f"{path}, line {reader.line_num}: {counted(len(row), 'cell')}, but the header has {len(header)}"
+                )
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: {error}") from error
 

@@ -77,23 +77,46 @@ def _side(taken: list[int], wanted: float, left: int) -> int:
     return next((side for side in (1, 2) if taken[side] < wanted), 0)
 
 
-def ranks_of(series: Any, name: str) -> np.ndarray:
-    """Whole numbers in the order of a column's times: dates, numbers, else texts. UserError for a hole."""
-    from plausibly.data.cells import Storage, storage_of
-    from plausibly.data.columns import ModelledColumn
-    from plausibly.data.guessing import date, number, see
+def groups_of(series: Any) -> np.ndarray:
+    """A whole number for each group of a column, in the order of their texts; the holes are a group, -1."""
+    import pandas as pd
 
-    if series.isna().any():
-        row = int(np.flatnonzero(series.isna())[0])
-        raise UserError(f"row {row + 1}, column {name!r}: a hole; a split by time needs the time of every row")
+    return np.asarray(pd.factorize(series.astype(str).where(series.notna(), None), sort=True)[0])
+
+
+def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
+    """Whole numbers in the order of a column's times: dates, numbers, else texts. UserError for a hole.
+
+    With the word `date`, dates whose day and month are ambiguous are read as month/day.
+    """
+    from plausibly.data.cells import Storage, storage_of
+    from plausibly.data.columns import ModelledColumn, held
+    from plausibly.data.guessing import AMBIGUOUS, ambiguous, any_date, date, number, see
+
+    _refuse_holes(series, name)
     storage = storage_of(series, name)
     sight = see(series, name, Storage("str", "text") if storage.kind == "text" else storage)
-    column = date(sight) or number(sight)
+    if word != "date" and ambiguous(sight):
+        raise UserError(f"column {name!r}: {AMBIGUOUS}, or give `--kind {name}=date` to read month/day")
+    column = (any_date if word == "date" else date)(sight) or number(sight)
     if isinstance(column, ModelledColumn):
         cells = column.cells(series)
-        if cells.texts is None:
-            return np.unique(cells.values, return_inverse=True)[1]
+        if cells.texts is not None:
+            row = int(np.flatnonzero(held(cells.texts))[0])
+            other = "number" if column.numeric else "time"
+            raise UserError(f"row {row + 1}, column {name!r}: {cells.texts[row]!r} is no {other} like the others")
+        return np.unique(cells.values, return_inverse=True)[1]
     return np.unique(series.astype(str).to_numpy(dtype=object), return_inverse=True)[1]
+
+
+def _refuse_holes(series: Any, name: str) -> None:
+    """UserError for the first row without a time, be it empty or a word such as NA."""
+    from plausibly.data.guessing import HOLE_MARKS
+
+    hole = (series.isna() | series.astype(str).str.strip().str.lower().isin(HOLE_MARKS)).to_numpy(dtype=bool)
+    if hole.any():
+        row = int(np.flatnonzero(hole)[0])
+        raise UserError(f"row {row + 1}, column {name!r}: a hole; a split by time needs the time of every row")
 
 
 def repeated(train: np.ndarray, held: np.ndarray) -> int:

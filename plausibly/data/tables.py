@@ -14,10 +14,12 @@ from torch import Tensor
 from plausibly.data import guessing, reading
 from plausibly.data.cells import Storage, storage_of, texts_of
 from plausibly.data.columns import AsideColumn, Cells, Column, ModelledColumn, remembered
-from plausibly.data.formats import Document, Events, Format, did_you_mean, packed, suffix_of, writer_for
+from plausibly.data.formats import Document, Events, Format, counted, did_you_mean, packed, suffix_of, writer_for
 from plausibly.data.reading import Dialect
+from plausibly.data.variables import BooleanColumn
 from plausibly.errors import UserError
 from plausibly.files import replacing
+from plausibly.kinds import Category
 from plausibly.schema import Schema
 
 MAX_COLUMNS = 100_000
@@ -53,8 +55,8 @@ class TableFormat(Format):
         self.modelled = tuple(column for column in self.columns if isinstance(column, ModelledColumn))
         self.aside = tuple(column for column in self.columns if isinstance(column, AsideColumn))
         if not self.modelled:
-            found = ", ".join(f"{c.name!r} is {c.role}" for c in self.aside[:5]) or "there are no columns"
-            raise UserError(f"nothing to model: {found}; `--kind NAME=category` would model one all the same")
+            found = _listed_roles(self.aside) or "there are no columns"
+            raise UserError(f"nothing to model: {found}")
         self.names = tuple(column.name for column in self.modelled)
         self.schema = Schema((len(self.modelled),), tuple(column.kind for column in self.modelled))
 
@@ -71,9 +73,17 @@ class TableFormat(Format):
         for place, column in enumerate(self.modelled):
             cells, seen = values.cells[column.name], None if observed is None else observed[:, place]
             codes[:, place] = column.kind.code(cells.values) if seen is None else _seen_codes(column, cells, seen)
-            nats += cells.log_within(column.kind, seen)
+            nats += column.log_within(cells, seen)
         flags = None if observed is None else torch.from_numpy(observed)
         return Events(packed(codes, self.schema), torch.from_numpy(nats), values, flags)
+
+    def within(self, events: Events) -> Tensor:
+        observed = None if events.observed is None else events.observed.numpy()
+        nats = np.empty((len(events), len(self.modelled)))
+        for place, column in enumerate(self.modelled):
+            seen = None if observed is None else observed[:, place]
+            nats[:, place] = column.log_within(events.values.cells[column.name], seen)
+        return torch.from_numpy(nats)
 
     def _frame(self, rows: Any, needed: Iterable[str]) -> Any:
         """Rows as a frame with texts for names. UserError where columns are missing or not known."""
@@ -96,7 +106,7 @@ class TableFormat(Format):
         cells: dict[str, Cells] = {}
         for place, column in enumerate(self.modelled):
             if column.name in frame:
-                observed[:, place] = column.cells_of(frame[column.name])[0] >= 0
+                observed[:, place] = column.known(frame[column.name])
                 cells[column.name] = column.cells(frame[column.name], asked=True)
             else:
                 cells[column.name] = Cells(np.full(len(frame), column.other))
@@ -183,12 +193,23 @@ def learned(
     columns = [
         _learned_column(frame[label], whole[label], str(label), dialect, kinds.get(str(label))) for label in labels
     ]
+    if columns and all(isinstance(column, AsideColumn) for column in columns):
+        found = _listed_roles(columns)
+        rows = counted(len(frame), "training row")
+        raise UserError(f"nothing to model in {rows}: {found}; `--kind NAME=category` would model one all the same")
     return TableFormat(columns, labels, dialect, dropped)
+
+
+def _listed_roles(columns: Iterable[Column]) -> str:
+    found = [f"{column.name!r} is {column.role}" for column in columns if isinstance(column, AsideColumn)]
+    return ", ".join(found[:5])
 
 
 def _learned_column(series: Any, whole: Any, name: str, dialect: Dialect | None, word: str | None) -> Column:
     if dialect is None:
-        return guessing.guess(guessing.see(series, name, storage_of(whole, name)), word)
+        column = guessing.guess(guessing.see(series, name, storage_of(whole, name)), word)
+        closed = isinstance(column, BooleanColumn) and column.kind == Category(2)
+        return remembered(column, kind=Category(2, open=True)) if closed and whole.isna().any() else column
     sight = guessing.see(series, name, Storage("str", "text"))
     column = guessing.guess(sight, word)
     dtype = guessing.stored_as(column, sight)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import log
 from typing import Any
 
 import numpy as np
 
 from plausibly.data import dates, numbers
-from plausibly.data.columns import ModelledColumn
+from plausibly.data.columns import ModelledColumn, log_text
 from plausibly.kinds import OTHER, REAL_OTHER, Bins, Category, Grid
 
 
 @dataclass(frozen=True)
 class BooleanColumn(ModelledColumn):
-    """Exactly two spellings, of false and of true; nothing else can be recorded."""
+    """Two spellings, of false and of true. Closed where its type can record nothing else."""
 
     spellings: tuple[str, ...] = ("0", "1")
     word = "boolean"
@@ -76,14 +77,49 @@ class CategoryColumn(ModelledColumn):
 
 
 @dataclass(frozen=True)
-class GridColumn(ModelledColumn):
+class NumberColumn(ModelledColumn):
+    """Numbers. Beside the hole, further `marks` such as NA may stand for one, `marked` times each in training.
+
+    A mark keeps its text: of n marks in training, each mark's share is its count / (n + 1) of the open code,
+    and any other text has 1 / (n + 1) of its own weight.
+    """
+
+    style: str = "shortest"
+    span: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    marked: tuple[int, ...] = ()
+    numeric = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.marks) != len(self.marked) or not all(isinstance(n, int) and n > 0 for n in self.marked):
+            raise ValueError(f"column {self.name!r}: each mark of a hole needs a count")
+
+    def log_other(self, text: str) -> float:
+        total = sum(self.marked) + 1
+        if text in self.marks:
+            return log(self.marked[self.marks.index(text)] / total)
+        return log_text(text) - log(total)
+
+    def known(self, series: Any) -> np.ndarray:
+        index, texts = self.cells_of(series)
+        marks = [place for place, text in enumerate(texts) if text in self.marks]
+        return (index >= 0) & ~np.isin(index, marks)
+
+    def canonical(self, texts: list[str]) -> list[str]:
+        values = self.parse(texts)
+        foreseen = np.flatnonzero(values != self.other)
+        found = np.array(texts, dtype=object)
+        found[foreseen] = self.spell(values[foreseen])
+        return list(found)
+
+
+@dataclass(frozen=True)
+class GridColumn(NumberColumn):
     """Numbers in steps of 10^-decimals, printed in one style."""
 
     decimals: int = 0
-    style: str = "shortest"
-    span: tuple[str, ...] = ()
     word = "grid"
-    numeric = True
     takes = Grid
 
     def __post_init__(self) -> None:
@@ -98,9 +134,6 @@ class GridColumn(ModelledColumn):
     def spell(self, values: np.ndarray) -> list[str]:
         return [numbers.spelled(value, self.decimals, self.style) for value in values.tolist()]
 
-    def canonical(self, texts: list[str]) -> list[str]:
-        return _canonical(self, texts)
-
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)
         step = numbers.spelled(1, self.decimals, "shortest")
@@ -109,13 +142,10 @@ class GridColumn(ModelledColumn):
 
 
 @dataclass(frozen=True)
-class BinsColumn(ModelledColumn):
+class BinsColumn(NumberColumn):
     """Real numbers, with a density."""
 
-    style: str = "dotted"
-    span: tuple[str, ...] = ()
     word = "bins"
-    numeric = True
     takes = Bins
 
     def parse(self, texts: list[str]) -> np.ndarray:
@@ -134,9 +164,6 @@ class BinsColumn(ModelledColumn):
     def spell(self, values: np.ndarray) -> list[str]:
         texts = [repr(value) for value in values.tolist()]
         return texts if self.style == "dotted" else [text.removesuffix(".0") for text in texts]
-
-    def canonical(self, texts: list[str]) -> list[str]:
-        return _canonical(self, texts)
 
     def details(self) -> dict[str, Any]:
         return {"kind": "number", "range": list(self.span), "density": True}
@@ -169,11 +196,3 @@ class DateColumn(ModelledColumn):
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)
         return {"resolution": self.unit, "range": list(self.span), "atoms": len(self.kind.atoms)}
-
-
-def _canonical(column: ModelledColumn, texts: list[str]) -> list[str]:
-    values = column.parse(texts)
-    foreseen = np.flatnonzero(values != column.other)
-    found = np.array(texts, dtype=object)
-    found[foreseen] = column.spell(values[foreseen])
-    return list(found)
