@@ -14,7 +14,7 @@ import torch
 
 import plausibly
 from plausibly.evaluation.board import Board
-from plausibly.fitting import Listener
+from plausibly.learning import Listener
 
 
 def markdown(board: Board) -> str:

@@ -10,15 +10,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
 from plausibly import __version__
+from plausibly.console import Common, cell, listener, out, print_board, say, shown, table, values_of
 from plausibly.errors import Unsupported, UserError
-
-if TYPE_CHECKING:
-    from plausibly.fitting import Listener
 
 app = App(
     name="plausibly",
@@ -28,23 +26,6 @@ app = App(
     "or a built-in: digits, digits-binary, toy-bits, toy-mixed, toy-ising, toy-bars. Start with: plausibly compare DATA",
     help_format="plaintext",
 )
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Common:
-    """What every command takes."""
-
-    json: Annotated[bool, Parameter(negative="")] = False
-    "Print one JSON document, and nothing else, on stdout."
-    seed: int = 0
-    "Decides every draw: splits, first weights, batches, samples."
-    device: str = "cpu"
-    "Where to compute: cpu or cuda."
-    threads: int | None = None
-    "CPU threads; 1 unless there are more than two cores, and a repeated run is bit-identical with 1."
-    quiet: Annotated[bool, Parameter(negative="")] = False
-    "No progress and no remarks on stderr."
 
 
 @Parameter(name="*")
@@ -128,89 +109,6 @@ def start(common: Common) -> None:
         raise UserError(f"--device {common.device!r} is not to be had here; cpu always is") from error
 
 
-def say(common: Common, line: str) -> None:
-    if not common.quiet:
-        print(line, file=sys.stderr)
-
-
-def out(document: Any, common: Common, text: Callable[[], None]) -> None:
-    """The result: as JSON, or as `text` prints it."""
-    if common.json:
-        print(json.dumps(finite(document), indent=1))
-    else:
-        text()
-
-
-def finite(document: Any) -> Any:
-    """The document with null for what JSON has no word for."""
-    if isinstance(document, dict):
-        return {key: finite(value) for key, value in document.items()}
-    if isinstance(document, list | tuple):
-        return [finite(value) for value in document]
-    if isinstance(document, float) and (document != document or document in (float("inf"), float("-inf"))):
-        return None
-    return document
-
-
-def refused(row: list[str]) -> bool:
-    return any(cell.startswith("refused") for cell in row)
-
-
-def table(headings: list[str], rows: list[list[str]], title: str = "", caption: str = "") -> None:
-    """A table on stdout, as wide as the terminal allows."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(
-        title=Text(title) if title else None,
-        caption=Text(caption) if caption else None,
-        box=None,
-        header_style="bold",
-        caption_justify="left",
-    )
-    for number, heading in enumerate(headings):
-        numbers = all(
-            row[number][:1] in "0123456789+-=<>~" or row[number] == "best" for row in rows if not refused(row)
-        )
-        shown.add_column(heading, justify="right" if numbers and number else "left", overflow="fold")
-    for row in rows:
-        shown.add_row(*(Text(cell) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
-    console.print(shown)
-
-
-def listener(common: Common) -> Listener:
-    """Lines and progress on stderr: a moving bar with the time left on a terminal, else a line now and then."""
-    from plausibly.fitting import Listener
-
-    if common.quiet:
-        return Listener()
-    return Listener(lambda line: say(common, line), Meter())
-
-
-class Meter:
-    """Prints training progress: the current line is rewritten on a terminal, otherwise a new one every 10 s."""
-
-    def __init__(self) -> None:
-        self.printed, self.began = 0.0, (0, 0.0)
-
-    def __call__(self, name: str, progress: Any) -> None:
-        import time
-
-        live, last = sys.stderr.isatty(), progress.step >= progress.steps
-        if not live and not last and time.monotonic() - self.printed < 10:
-            return
-        self.printed = time.monotonic()
-        left = progress.seconds / max(progress.step, 1) * (progress.steps - progress.step)
-        line = f"  {name} {progress.step:,}/{progress.steps:,}  train {-progress.loss:.3f}"
-        line += f"  validation {-progress.validation:.3f} nats per row"
-        line += f"  {progress.seconds:.0f} s, at most {left:.0f} s left"
-        print(
-            f"\r{line[:110]:<110}" if live else line, end="\n" if last or not live else "", file=sys.stderr, flush=True
-        )
-
-
 @app.command
 def data(data: str, /, *, options: DataOptions | None = None, common: Common | None = None) -> None:
     """Show the column report of DATA: kinds, levels, holes, what was guessed and how to override it."""
@@ -239,24 +137,6 @@ def data(data: str, /, *, options: DataOptions | None = None, common: Common | N
             print(note)
 
     out(document | {"notes": dataset.notes}, common, text)
-
-
-def values_of(column: dict[str, Any]) -> str:
-    """What a column's values are, in a few words."""
-    if column.get("levels"):
-        levels = [str(level) for level in column["levels"]]
-        more = f", ... ({len(levels):,} levels)" if len(levels) > 5 else ""
-        return ", ".join(level[:20] for level in levels[:5]) + more
-    if column.get("range"):
-        step = f" by {column['resolution']}" if column.get("resolution") else ""
-        return f"{column['range'][0]} to {column['range'][1]}{step}"
-    return ""
-
-
-def shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 @app.command
@@ -441,11 +321,6 @@ def compare(
         sys.exit(130)
 
 
-def print_board(board: Any) -> None:
-    headings, rows = board.cells()
-    table(headings, rows, caption=board.caption())
-
-
 @app.command
 def evaluate(run: str, data: str | None = None, /, *, common: Common | None = None) -> None:
     """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data."""
@@ -509,10 +384,6 @@ def score(
         )
 
     out(document, common, text)
-
-
-def cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @app.command

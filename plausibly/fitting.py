@@ -2,310 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import platform
 import shutil
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
-from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-import plausibly
-from plausibly.capabilities import Model, device_of
-from plausibly.data.formats import Dataset, did_you_mean
+from plausibly.capabilities import Model
+from plausibly.data.formats import Dataset
 from plausibly.data.loading import load
 from plausibly.errors import UserError
 from plausibly.evaluation.board import Board, Row
-from plausibly.evaluation.likelihood import Exact, likelihood
-from plausibly.heads import marginal_logits
+from plausibly.evaluation.likelihood import Exact
+from plausibly.learning import Fit, Listener, Settings, announce, settings
 from plausibly.models import MODELS
-from plausibly.runs import VERSION, Run, build, model_class, read_record, recorded_data, write_json, write_tensors
+from plausibly.runs import Run, model_class
 from plausibly.training import (
     Diverged,
-    Plan,
-    Progress,
-    Training,
-    count,
-    default_every,
-    default_steps,
-    generator_for,
-    steps_within,
-    watch,
 )
-
-CHECKPOINT_SECONDS = 2.0
-
-
-@dataclass
-class Listener:
-    """Who hears about the progress: `say` gets lines, `progress` each validation. Silent unless told otherwise."""
-
-    say: Callable[[str], None] = lambda line: None
-    progress: Callable[[str, Progress], None] = lambda name, progress: None
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user asked of a fit."""
-
-    arguments: dict[str, Any]
-    train: dict[str, Any]
-    seed: int = 0
-    budget: float | None = None
-    device: str = "cpu"
-
-
-def settings(
-    values: Mapping[str, Any] | None, seed: int, budget: float | None, steps: int | None, device: str
-) -> Settings:
-    """Sorts `hidden=256 train.rate=1e-3` into constructor arguments and the plan. UserError for an unknown one."""
-    values = dict(values or {})
-    train = {key.removeprefix("train."): values.pop(key) for key in list(values) if key.startswith("train.")}
-    known = [f.name for f in fields(Plan) if f.name != "seed"]
-    known.append("epochs")
-    for name, value in train.items():
-        if name not in known:
-            hint = did_you_mean(name, known).replace("'", "'train.", 1)
-            raise UserError(
-                f"there is no setting 'train.{name}'{hint}; settings: {', '.join(known)}, each with train. before"
-            )
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"train.{name} = {value!r}; it is a number")
-    types = {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
-    for name, value in train.items():
-        if types.get(name) is int and value != int(value):
-            raise UserError(f"train.{name} = {value}; it is a whole number")
-    if train.get("epochs", 1) <= 0 or train.get("batch", 1) < 1:
-        raise UserError("train.epochs must be more than 0 and train.batch at least 1")
-    if budget is not None and not budget > 0:
-        raise UserError(f"a budget of {budget} s is none; 60 is")
-    if steps is not None:
-        train["steps"] = steps
-    if budget is not None and ("steps" in train or "epochs" in train):
-        raise UserError("give either a budget or a number of steps, not both")
-    return Settings(values, train, seed, budget, device)
-
-
-def make_plan(chosen: Settings, model: Model, dataset: Dataset, batch: int = 100) -> Plan:
-    """The plan of a gradient run: steps as asked for, or from the budget, or by default."""
-    train = dict(chosen.train)
-    batch = int(train.get("batch", batch))
-    rounds = train.pop("epochs", None)
-    if rounds is not None:
-        train["steps"] = max(1, round(rounds * -(-len(dataset.train) // max(batch, 1))))
-    train.setdefault("steps", default_steps(len(dataset.train), batch))
-    train.setdefault("every", default_every(len(dataset.train), batch))
-    types = {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
-    plan = Plan(seed=chosen.seed, **{name: types[name](value) for name, value in train.items()})
-    if chosen.budget is not None:
-        return steps_within(chosen.budget, model, dataset.train.codes, dataset.valid.codes, plan)
-    return replace(plan, every=max(1, min(plan.every, -(-plan.steps // 10))))
-
-
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks once for a stop at the next step instead of raising; a second one raises."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def ask(number: int, frame: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-class Fit:
-    """One model on its way to a run at `path`."""
-
-    def __init__(self, path: Path, record: dict[str, Any], model: Model, dataset: Dataset, listener: Listener) -> None:
-        self.path, self.record, self.model, self.dataset, self.listener = path, record, model, dataset, listener
-
-    @classmethod
-    def new(
-        cls, path: Path, name: str, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener
-    ) -> Fit:
-        model = untrained(name, dataset, chosen.arguments, chosen.seed).to(chosen.device)
-        record = {
-            "plausibly_run": VERSION,
-            "status": "running",
-            "model": name,
-            "arguments": model.arguments,
-            "seed": chosen.seed,
-            "plan": asdict(make_plan(chosen, model, dataset)) if model.objective().turns(model) else None,
-            "data": origin,
-            "notes": dataset.notes,
-            "rows": {"train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test)},
-            "versions": versions(),
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "format": dataset.format.to_json(),
-        }
-        fit = cls(path, record, model, dataset, listener)
-        write_json(record, path / "run.json")
-        return fit
-
-    @classmethod
-    def taken_up(cls, path: Path, device: str, listener: Listener) -> Fit:
-        """The fit that a run folder without a result is in the middle of."""
-        record = read_record(path)
-        try:
-            dataset = recorded_data(record, path)
-            model = untrained(record["model"], dataset, record["arguments"], record["seed"])
-            Plan(**(record["plan"] or {"steps": 1}))
-        except UserError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(f"{path / 'run.json'} is damaged: {type(error).__name__}: {error}") from error
-        return cls(path, record, model.to(device), dataset, listener)
-
-    def learn(self) -> None:
-        """Trains to the end, or until Ctrl-C; writes the weights and what became of it."""
-        status = "done"
-        try:
-            if self.record["plan"]:
-                status = self._descend()
-            else:
-                self._count()
-        except Diverged:
-            self._keep("diverged", self.record.get("steps", 0))
-            raise
-        self._keep(status, self.record.get("steps", 0))
-        if status == "done":
-            self._checkpoint_path.unlink(missing_ok=True)
-
-    def _count(self) -> None:
-        self.log = (self.path / "log.jsonl").open("w", encoding="utf-8")
-        with self.log:
-            for progress in count(self.model, self.dataset.train.codes, self.dataset.valid.codes):
-                self._hear(progress)
-
-    def _descend(self) -> str:
-        plan = Plan(**self.record["plan"])
-        training = Training(self.model, self.dataset.train.codes, self.dataset.valid.codes, plan)
-        self._take_up(training)
-        saved = time.monotonic()
-        with interruptible() as stop, (self.path / "log.jsonl").open("a", encoding="utf-8") as self.log:
-            for progress in training.run(stop):
-                self._hear(progress)
-                if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    self._checkpoint(training)
-                    saved = time.monotonic()
-            interrupted = stop() and not training.done
-        if interrupted:
-            self._checkpoint(training)
-            if training.best_validation == float("inf"):  # stopped before the first validation
-                training.best = training.averaged.state_dict()
-        training.finish()
-        return "interrupted" if interrupted else "done"
-
-    def _hear(self, progress: Progress) -> None:
-        self.log.write(json.dumps(asdict(progress)) + "\n")
-        self.log.flush()
-        self.record |= {"steps": progress.step, "seconds": progress.seconds}
-        self.listener.progress(self.record["model"], progress)
-
-    def _checkpoint(self, training: Training) -> None:
-        tensors, numbers = training.state()
-        # the numbers travel inside the tensors' file, so that both change in one step
-        text = json.dumps(numbers).encode()
-        write_tensors(
-            tensors | {"numbers": torch.frombuffer(bytearray(text), dtype=torch.uint8)}, self._checkpoint_path
-        )
-
-    def _take_up(self, training: Training) -> None:
-        """Goes on from the checkpoint, if there is one; the log forgets what came after it."""
-        log, lines = self.path / "log.jsonl", []
-        if self._checkpoint_path.exists():
-            try:
-                tensors = load_file(self._checkpoint_path)
-                training.resume(tensors, json.loads(tensors.pop("numbers").numpy().tobytes()))
-            except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-                raise UserError(f"{self._checkpoint_path} is damaged; without it the run starts from step 0") from error
-            lines = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= training.step]
-            self.listener.say(f"going on at step {training.step:,} of {training.plan.steps:,}")
-        log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-
-    @property
-    def _checkpoint_path(self) -> Path:
-        return self.path / "checkpoint.safetensors"
-
-    def _keep(self, status: str, steps: int) -> None:
-        """Writes the weights, and the record without test results yet."""
-        weights = self.path / "weights.safetensors"
-        write_tensors(self.model.state_dict(), weights)
-        self.record |= {
-            "status": status,
-            "steps": steps,
-            "parameters": self.model.free_parameters,
-            "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-            "validation": -watch(self.model, self.dataset.valid.codes),
-        }
-        write_json(self.record, self.path / "run.json")
-
-    def test(self) -> Run:
-        """Looks at the test rows, once, and times scoring and sampling."""
-        self.model.eval()
-        started = time.monotonic()
-        found = likelihood(self.model, self.dataset.test)
-        scored = len(self.dataset.test) / max(time.monotonic() - started, 1e-9)
-        if found is not None:
-            write_tensors({"nats": found.nats}, self.path / "heldout.safetensors")
-        self.record |= {
-            "test": found.to_json() if found else None,
-            "rows_scored_per_second": scored,
-            "rows_sampled_per_second": sampling_speed(self.model),
-        }
-        write_json(self.record, self.path / "run.json")
-        return Run(self.path, self.record, self.model, self.dataset.format)
-
-
-def untrained(name: str, dataset: Dataset, arguments: dict[str, Any], seed: int) -> Model:
-    """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
-    model = build(name, dataset.schema, arguments)
-    model.initialise(generator_for(torch.device("cpu"), seed, 0))
-    model.settle(marginal_logits(dataset.train.codes.flatten(1), dataset.schema))
-    return model
-
-
-def sampling_speed(model: Model) -> float:
-    """Rows sampled a second, in one batch: 250 rows, or 16 where a row has many variables."""
-    n = 250 if model.schema.size <= 128 else 16
-    generator = generator_for(device_of(model), 13)
-    started = time.monotonic()
-    with torch.no_grad():
-        model.sample(n, generator)
-    return n / max(time.monotonic() - started, 1e-9)
-
-
-def versions() -> dict[str, str]:
-    import numpy
-
-    return {
-        "plausibly": plausibly.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "threads": str(torch.get_num_threads()),
-    }
 
 
 def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
@@ -403,36 +122,6 @@ def tested(fit: Fit) -> Run:
     return run
 
 
-def announce(fit: Fit) -> None:
-    """Before a long run: rows, parameters, steps and the time they may take."""
-    plan, line = fit.record["plan"], f"{fit.record['model']}: {len(fit.dataset.train):,} rows"
-    if plan:
-        trial = Training(fit.model, fit.dataset.train.codes, fit.dataset.valid.codes, Plan(**plan))
-        line += f", {fit.model.free_parameters:,} parameters, at most {plan['steps']:,} steps"
-        line += f", about {duration(step_seconds(trial) * plan['steps'])}"
-    fit.listener.say(line + ("" if plan else ", by counting"))
-
-
-def step_seconds(training: Training) -> float:
-    """How long a step takes, tried on a copy."""
-    trial = Training(deepcopy(training.model), training.codes, training.validation, training.plan)
-    started = time.monotonic()
-    for taken in range(1, 5):
-        try:
-            trial.take_step()
-        except Diverged:  # the run itself will say so
-            break
-        if taken == 1:  # the first is slower than all others
-            started = time.monotonic()
-    return (time.monotonic() - started) / max(taken - 1, 1)
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def resume(path: Path | str, device: str = "cpu", listener: Listener | None = None) -> Run:
     """Goes on with a run where it stopped; its data are found by their path and recognised by their fingerprint."""
     path = Path(path)
@@ -477,7 +166,12 @@ def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Setti
     for name in names:
         each = Fit.new(path / name, name, dataset, origin, share, listener)
         announce(each)
-        each.learn()
+        try:
+            each.learn()
+        except Diverged as error:
+            listener.say(f"{name} is out: {error}")
+            shutil.rmtree(each.path)
+            continue
         fits.append(each)
         if each.record["status"] == "interrupted":
             break

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import plausibly
 from plausibly.errors import UserError
+from plausibly.learning import Listener
 
 FAST = {"steps": 60}
 
@@ -337,8 +338,8 @@ def test_divergence_leaves_the_last_good_weights(people, tmp_path):
 FIT = """
 import sys, torch
 torch.set_num_threads(1)
-import plausibly, plausibly.fitting
-plausibly.fitting.CHECKPOINT_SECONDS = 0.0
+import plausibly, plausibly.learning
+plausibly.learning.CHECKPOINT_SECONDS = 0.0
 if sys.argv[1] == "new":
     plausibly.fit("toy-bits", "nade", out=sys.argv[2], steps=600, set={"train.every": 20})
 else:
@@ -433,6 +434,16 @@ def test_without_a_model_validation_decides(people, tmp_path):
     assert run.record["model"] == max(tried, key=tried.get)
     assert {f.name for f in run.path.iterdir()} >= {"run.json", "report.html", "weights.safetensors"}
     assert not any(f.is_dir() for f in run.path.iterdir())
+
+
+def test_without_a_model_one_that_diverges_is_out(people, tmp_path):
+    said = []
+    listener = Listener(said.append)
+    run = plausibly.fit(
+        str(people), out=tmp_path / "run", steps=40, set={"train.rate": 1e30, "train.clip": 1e30}, listener=listener
+    )
+    assert run.record["model"] in ("independent", "markov", "chow_liu")
+    assert any(line.startswith("made is out") for line in said)
 
 
 def test_compare_makes_one_board(tmp_path):

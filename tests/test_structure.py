@@ -18,7 +18,9 @@ LAYERS = [
     ["training", "tasks", "data"],
     ["evaluation", "contract", "registry"],
     ["runs"],
-    ["report", "fitting"],
+    ["report", "learning"],
+    ["fitting"],
+    ["console"],
     ["cli"],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
