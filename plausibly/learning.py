@@ -195,7 +195,8 @@ class Fit:
 
     def _descend(self) -> str:
         plan = Plan(**self.record["plan"])
-        training = Training(self.model, self.dataset.train.codes, self.dataset.valid.codes, plan)
+        names = self.dataset.format.names
+        training = Training(self.model, self.dataset.train.codes, self.dataset.valid.codes, plan, names)
         self._take_up(training)
         saved = time.monotonic()
         with interruptible() as stop, (self.path / "log.jsonl").open("a", encoding="utf-8") as self.log:

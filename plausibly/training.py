@@ -7,7 +7,7 @@ step's number, and a `Training` can be written down after any validation and tak
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import ceil, cos, isfinite, pi
@@ -100,10 +100,15 @@ def default_every(rows: int, batch: int) -> int:
 
 
 class Training:
-    """The state of one gradient run. `codes` and `validation` are events as whole numbers, (rows, *shape)."""
+    """The state of one gradient run. `codes` and `validation` are events as whole numbers, (rows, *shape).
 
-    def __init__(self, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan) -> None:
-        self.model, self.codes, self.plan = model, codes, plan
+    `names` of the variables serve messages.
+    """
+
+    def __init__(
+        self, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan, names: Sequence[str] = ()
+    ) -> None:
+        self.model, self.codes, self.plan, self.names = model, codes, plan, names
         self.validation = validation[:VALIDATION_ROWS]
         self.objective = model.objective()
         self.turns = self.objective.turns(model)
@@ -199,7 +204,7 @@ class Training:
         return Progress(self.step, self.plan.steps, loss, value, rate, self.seconds, better)
 
     def _give_up(self, x: Tensor, rows: Tensor, total: Tensor) -> None:
-        message = diagnose(self.model, x, rows, total, self.step)
+        message = diagnose(self.model, x, rows, total, self.step, self.names)
         self.finish()
         raise Diverged(message)
 
@@ -279,8 +284,8 @@ def steps_within(budget: float, model: Trainable, codes: Tensor, validation: Ten
 
 
 @torch.no_grad()
-def diagnose(model: Trainable, x: Tensor, rows: Tensor, total: Tensor, step: int) -> str:
-    """One line on a loss that is not finite: which tensor, which rows, which variable, and what to try."""
+def diagnose(model: Trainable, x: Tensor, rows: Tensor, total: Tensor, step: int, names: Sequence[str] = ()) -> str:
+    """One line on a loss that is not finite: which tensor, which rows, which column, and what to try."""
     largest = {name: float(p.abs().max()) for name, p in model.named_parameters() if p.numel()}
     broken = [name for name, size in largest.items() if not isfinite(size)]
     worst = broken[0] if broken else max(largest, key=lambda name: largest[name])
@@ -290,7 +295,8 @@ def diagnose(model: Trainable, x: Tensor, rows: Tensor, total: Tensor, step: int
     if isinstance(model, AutoregressiveModel):
         each = model.predict(x).log_prob(x.flatten(1))
         columns = (~each.isfinite()).any(0).nonzero().flatten().tolist()
-        where += f", variable {columns[0]}" if columns else ""
+        if columns:
+            where += f", column {names[columns[0]]!r}" if names else f", variable {columns[0]}"
     return (
         f"the loss is not finite at step {step}: {tensor}; {where}. The last good weights are kept. "
         "Try a smaller rate (--set train.rate=0.0005) or clip (--set train.clip=1)"
