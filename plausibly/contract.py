@@ -92,6 +92,8 @@ def near(name: str, worst: Tensor | float, tolerance: float, says: str) -> Resul
 
 
 def draw(model: Model, n: int, seed: int = 0) -> Tensor:
+    """`n` events, or an eighth of them where each has many variables."""
+    n = n if model.schema.size <= 256 else n // 8
     with torch.no_grad():
         return model.sample(n, generator_for(device_of(model), seed, 7))
 
@@ -140,7 +142,7 @@ def samples_are_events(model: Model) -> Result:
     x = draw(model, 64)
     codes = torch.tensor(model.schema.codes, device=x.device).view(model.schema.shape)
     wrong = (x != x.round()) | (x < 0) | (x >= codes)
-    right_form = x.shape == (64, *model.schema.shape) and x.dtype == torch.float32
+    right_form = x.shape[1:] == model.schema.shape and len(x) > 0 and x.dtype == torch.float32
     return near("samples_are_events", wrong.sum() if right_form else float("inf"), 0, "samples that are no codes")
 
 
@@ -211,7 +213,8 @@ def gradients_reach_every_parameter(model: BoundedModel) -> Result:
             noise = generator_for(device_of(model), step, 8)
             model.zero_grad()
             with drawing(model, noise), torch.enable_grad():
-                model.log_bound(draw(model, 64, step), noise).sum().backward()
+                x = random_events(model.schema, 64, step).to(device_of(model))
+                model.log_bound(x.view(-1, *model.schema.shape), noise).sum().backward()
             reached |= {name for name, p in model.named_parameters() if p.grad is not None and (alone or p.grad.any())}
     finally:
         model.zero_grad()
@@ -253,9 +256,9 @@ def samples_follow_density(model: DensityModel) -> Result:
     from scipy.stats import chi2  # slow to import
 
     variables, events, logs = enumerated(model)
-    n = 8000 if model.schema.size <= 64 else 2000
-    expected = n * logs.exp()
-    places = place(torch.cat([draw(model, 500, s) for s in range(n // 500)]).flatten(1)[:, list(variables)], events)
+    drawn = torch.cat([draw(model, 500, s) for s in range(16 if model.schema.size <= 64 else 4)])
+    n, expected = len(drawn), len(drawn) * logs.exp()
+    places = place(drawn.flatten(1)[:, list(variables)], events)
     seen = torch.bincount(places, minlength=len(events)).double()
     order = expected.argsort(descending=True)
     pool = (expected[order].cumsum(0) / 10).floor().long().clamp(max=2000)
