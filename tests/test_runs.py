@@ -471,7 +471,7 @@ def test_several_seeds(tmp_path):
     board = plausibly.compare("toy-bits", ["made"], seeds=2, steps=20, out=tmp_path / "c")
     runs = [row.run for row in board.rows if row.run]
     assert [run.record["seed"] for run in runs] == [0, 1]
-    assert {row[0] for row in board.cells()[1]} == {"made, seed 0", "made, seed 1", "truth"}
+    assert {row[0] for row in board.cells()[1]} == {"made-0", "made-1", "truth"}
     assert runs[0].record["data"]["fingerprint"] == runs[1].record["data"]["fingerprint"]
     assert runs[0].record["test"]["value"] != runs[1].record["test"]["value"]
 

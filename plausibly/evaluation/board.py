@@ -121,7 +121,7 @@ class Board:
             return [row.model, row.family, "", f"refused: {row.refusal}", *[""] * 6]
         gap = self.to_best(row)
         return [
-            self._label(row),
+            self.label(row),
             row.family,
             f"{row.parameters:,}" if row.parameters is not None else "",
             f"{row.test.sign} {row.test.value:.3f} ± {row.test.standard_error:.3f}" if row.test else "none",
@@ -135,10 +135,10 @@ class Board:
             f"{row.size / 1000:,.0f} kB" if row.size else "",
         ]
 
-    def _label(self, row: Row) -> str:
-        """The model's name, with its seed where it was fitted with several."""
+    def label(self, row: Row) -> str:
+        """The model's name, or its folder's where a model was fitted several times."""
         twins = [other for other in self.rows if other.model == row.model]
-        return f"{row.model}, seed {row.run.record['seed']}" if len(twins) > 1 and row.run else row.model
+        return row.run.path.name if len(twins) > 1 and row.run else row.model
 
     def _place(self, row: Row) -> str:
         return "best" if row is self.best else ""

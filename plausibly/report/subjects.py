@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 from plausibly.evaluation.board import Board, Row
@@ -21,9 +20,7 @@ class Subject:
 
 def labels(board: Board) -> dict[int, str]:
     """A label for each row, by its identity: the model's name, or its run's where models repeat."""
-    repeated = Counter(row.model for row in board.rows)
-    names = [row.run.path.name if row.run and repeated[row.model] > 1 else row.model for row in board.rows]
-    return {id(row): shortened(name) for row, name in zip(board.rows, names, strict=True)}
+    return {id(row): shortened(board.label(row)) for row in board.rows}
 
 
 def subjects(board: Board) -> list[Subject]:
