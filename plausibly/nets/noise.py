@@ -29,10 +29,7 @@ def drawing(module: nn.Module, generator: torch.Generator) -> Iterator[None]:
 
 
 class Dropout(Noisy):
-    """Zeroes a share of the units and scales the rest up, while training (Srivastava et al. 2014).
-
-    On (variables, batch, units) a unit is dropped for all variables of a row, which costs one draw for them all.
-    """
+    """Zeroes a share of the numbers and scales the rest up, while training (Srivastava et al. 2014)."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -41,5 +38,5 @@ class Dropout(Noisy):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
             return x
-        kept = torch.rand(x.shape[-2:], device=x.device, generator=self.generator) >= self.rate
+        kept = torch.rand(x.shape, device=x.device, generator=self.generator) >= self.rate
         return x * kept / (1 - self.rate)
