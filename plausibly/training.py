@@ -290,13 +290,15 @@ def diagnose(model: Trainable, x: Tensor, rows: Tensor, total: Tensor, step: int
     broken = [name for name, size in largest.items() if not isfinite(size)]
     worst = broken[0] if broken else max(largest, key=lambda name: largest[name])
     tensor = f"tensor {worst!r} holds " + ("non-finite values" if broken else f"values up to {largest[worst]:.3g}")
-    bad = rows[(~total.isfinite()).nonzero().flatten().cpu()].tolist()
+    broken_rows = (~total.isfinite()).nonzero().flatten()
+    if not len(broken_rows):  # each is finite and only their sum is not
+        broken_rows = total.topk(min(5, len(total))).indices
+    bad = rows[broken_rows.cpu()].tolist()
     where = f"training rows {', '.join(map(str, bad[:5]))}{' ...' if len(bad) > 5 else ''}"
     if isinstance(model, AutoregressiveModel):
         each = model.predict(x).log_prob(x.flatten(1))
-        columns = (~each.isfinite()).any(0).nonzero().flatten().tolist()
-        if columns:
-            where += f", column {names[columns[0]]!r}" if names else f", variable {columns[0]}"
+        columns = (~each.isfinite()).any(0).nonzero().flatten().tolist() or [int(each.sum(0).argmin())]
+        where += f", column {names[columns[0]]!r}" if names else f", variable {columns[0]}"
     return (
         f"the loss is not finite at step {step}: {tensor}; {where}. The last good weights are kept. "
         "Try a smaller rate (--set train.rate=0.0005) or clip (--set train.clip=1)"

@@ -58,9 +58,24 @@ def test_behind_a_prefix_one_particle_is_exact():
         torch.tensor([[1.0, 2.0, 0.0, 0.0]]).expand(n, 4),
         torch.tensor([[True, True, False, False]]).expand(n, 4),
     )
-    drawn = impute(model, x, observed, generator_for(CPU, 2), particles=1)
-    again = impute(model, x, observed, generator_for(CPU, 2), particles=64)
+    drawn = impute(model, x, observed, generator_for(CPU, 2), holes=True, particles=1)
+    again = impute(model, x, observed, generator_for(CPU, 2), holes=True, particles=64)
     assert torch.equal(drawn, again)
+
+
+def test_what_a_later_cell_may_not_be_tells_of_earlier_ones():
+    """Behind a prefix, with a later column that may not be filled with a hole: against enumeration."""
+    schema = Schema((3,), (Category(levels=2), Category(levels=2), Category(levels=1, missing=True)))
+    model = MODELS["markov"](schema)
+    with torch.no_grad():
+        model.tables.put(1, torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
+        model.tables.put(
+            2, torch.tensor([[0.05, 0.95], [0.9, 0.1]])
+        )  # where the second is 0 the third is mostly a hole
+    x, observed = torch.zeros(2000, 3), torch.tensor([[True, False, False]]).expand(2000, 3)
+    for rule in (impute.rules[AutoregressiveModel][1], impute):
+        share = float(rule(model, x, observed, generator_for(CPU, 1), particles=200)[:, 1].mean())
+        assert abs(share - 0.9 / 0.95) < 0.03
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if marginal.word(MODELS[name])])

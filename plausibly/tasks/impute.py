@@ -1,8 +1,8 @@
 """Fills in what was not observed, by drawing from p(unobserved | observed).
 
-Exact for tractable models; for a fixed order exact where the observed variables come first in it, otherwise by
-weighted particles (sampling-importance-resampling), an estimate. What a filled cell may be is an argument: by default
-no hole and nothing never seen.
+Exact for tractable models; for a fixed order exact where the observed variables come first in it and a filled cell may
+be anything, otherwise by weighted particles (sampling-importance-resampling), an estimate. What a filled cell may be is
+an argument: by default no hole and nothing never seen.
 """
 
 from __future__ import annotations
@@ -49,9 +49,13 @@ def impute_in_order(
     holes: bool = False,
     particles: int = 64,
 ) -> Tensor:
-    """Codes (rows, *shape) in float32; the observed ones as they are. One particle is enough behind a prefix."""
+    """Codes (rows, *shape) in float32; the observed ones as they are.
+
+    One particle is enough behind a prefix, unless codes are barred: what a later cell may not be tells of earlier ones.
+    """
     filled = codes.float().clone()
-    prefix = is_prefix(model, observed)
+    barred = [not part.all() for part in model.schema.drawable(holes).split(list(model.schema.codes))]
+    prefix = is_prefix(model, observed) & ~(~observed.flatten(1) & torch.tensor(barred)).any(1)
     for rows, many in ((prefix.nonzero()[:, 0], 1), ((~prefix).nonzero()[:, 0], particles)):
         for part in rows.split(max(1, AT_ONCE // many)):
             filled[part] = resample(model, codes[part].float(), observed[part], generator, holes, many).cpu()
