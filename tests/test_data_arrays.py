@@ -274,3 +274,10 @@ def test_real_arrays(name: str, shape: tuple, rows: tuple) -> None:
     data = load(str(SHARED / f"{name}.npz"))
     assert data.schema.shape == shape and tuple(map(len, (data.train, data.valid, data.test))) == rows
     assert torch.equal(data.format.events(data.format.rows(data.test)).codes, data.test.codes)
+
+
+def test_single_precision_reals_are_no_grid():
+    values = np.random.default_rng(0).normal(size=(500, 1)).astype(np.float32)
+    assert load(values).format.describe()[0].get("resolution") is None
+    cents = (np.arange(300).reshape(-1, 1) / 100).astype(np.float32)
+    assert load(cents).format.describe()[0]["resolution"] == "0.01"

@@ -204,6 +204,8 @@ def number(sight: Sight) -> Column | None:
     if any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
         return None
     decimals = numbers.resolution(read, sight.counts)
+    if decimals and decimals > 7 and sight.storage.dtype.lower() in ("float32", "<f4", "float16", "<f2"):
+        decimals = None  # finer than such numbers are apart: not recorded at a resolution
     return _real(sight, marks) if decimals is None else _gridded(sight, marks, read, decimals)
 
 
