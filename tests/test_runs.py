@@ -341,7 +341,7 @@ torch.set_num_threads(1)
 import plausibly, plausibly.learning
 plausibly.learning.CHECKPOINT_SECONDS = 0.0
 if sys.argv[1] == "new":
-    plausibly.fit("toy-bits", "nade", out=sys.argv[2], steps=600, set={"train.every": 20})
+    plausibly.fit("toy-bits", "nade", out=sys.argv[2], steps=1500, set={"train.every": 20})
 else:
     plausibly.resume(sys.argv[2])
 """
@@ -371,7 +371,7 @@ def test_killed_twice_and_resumed_is_bit_identical(tmp_path):
     for word, until in (("new", 5), ("resume", 14)):
         process = launch(word, broken)
         wait_for(broken, until, process)
-        time.sleep(0.05 * until)
+        time.sleep(0.013 * until)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not (broken / "weights.safetensors").exists()
