@@ -55,9 +55,9 @@ class Run:
         record = read_record(path)
         try:
             format = Format.from_json(record["format"])
-            model = build(record["model"], format.schema, record["arguments"])
             weights = path / "weights.safetensors"
             check_size(model_class(record["model"]), format.schema, record["arguments"], weights)
+            model = build(record["model"], format.schema, record["arguments"])
             if hashlib.sha256(weights.read_bytes()).hexdigest() != record["weights_sha256"]:
                 raise UserError(f"{weights} is damaged: its checksum is not the one in run.json")
             model.restore(load_file(weights))
