@@ -35,8 +35,7 @@ def fitted(name: str, dataset: Dataset, folder: Path) -> Row:
     ]
     (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / name / "log.jsonl").write_text("\n".join(log))
-    rows = {"train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test)}
-    record: dict[str, Any] = {"model": name, "notes": dataset.notes, "rows": rows}
+    record: dict[str, Any] = {"model": name, "notes": dataset.notes, "rows": dataset.rows}
     run = Run(folder / name, record, model.eval(), dataset.format)  # type: ignore[arg-type]
     return Row(name, model.family, model.free_parameters, likelihood(model, dataset.test), 0.1, 1e4, 1e4, 2000, run)
 
