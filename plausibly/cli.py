@@ -390,7 +390,7 @@ def score(
         say(common, f"warning: {warning}")
 
     def text() -> None:
-        least = (frame.nsmallest(10, "nats") if not conditionals else frame.head(10)).iloc[:, :16]
+        least = (frame.nsmallest(10, "nats") if not conditionals else frame.head(10)).iloc[:, :12]
         table(list(least.columns), [[cell(value) for value in row] for row in least.to_numpy(dtype=object)])
         print(
             f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the 10 least plausible shown, --out FILE keeps all")

@@ -178,7 +178,7 @@ def test_one_row(toy: Dataset, tmp_path: Path) -> None:
 def test_without_data(people: Dataset, toy: Dataset, tmp_path: Path) -> None:
     _, reader = written(board_of(people, tmp_path, "markov"), None, tmp_path)
     assert reader.text.count("This page was made without the data") == 2
-    assert "column 'only' is set aside" in reader.text and "320" in reader.text
+    assert "column 'only' is set aside" in reader.text and "300" in reader.text
     digits = load("digits-binary")
     _, reader = written(board_of(digits, tmp_path, "markov"), None, tmp_path)
     assert [a["alt"] for tag, a in reader.tags if tag == "img"] == ["markov"]

@@ -64,7 +64,7 @@ class Told:
             anomalies = discoveries(p_values, checked_level(fdr))
             self.columns["anomaly"] = anomalies
             self.notes.append(f"anomalies at a false discovery rate of {fdr:g}: {anomalies.sum():,} rows")
-            self.warnings += calibration.too_few(len(nats), fdr)
+            self.warnings += [] if anomalies.any() else calibration.too_few(len(nats), fdr)
 
     def rest(self, model: Model, format: Format, events: Events) -> None:
         """-log2 p(value | all other variables), for each variable where it is exact."""
@@ -86,7 +86,7 @@ class Told:
 
 def bits(nats: Tensor, names: Sequence[str], title: str) -> Columns:
     """A column for each variable, (rows, variables) nats in bits."""
-    values = -nats.numpy() / np.log(2)
+    values = -nats.numpy() / np.log(2) + 0.0  # no minus before a zero
     return {title.format(name): values[:, i] for i, name in enumerate(names)}
 
 
