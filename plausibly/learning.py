@@ -21,12 +21,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import plausibly
+from plausibly import foreign
 from plausibly.capabilities import Model, device_of
 from plausibly.data.formats import Dataset, did_you_mean
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import likelihood
 from plausibly.heads import marginal_logits
-from plausibly.runs import VERSION, Run, build, read_record, recorded_data, write_json, write_tensors
+from plausibly.runs import VERSION, Run, build, kind_of, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
     Diverged,
     Plan,
@@ -137,13 +138,20 @@ class Fit:
 
     @classmethod
     def new(
-        cls, path: Path, name: str, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener
+        cls,
+        path: Path,
+        kind: type[Model],
+        dataset: Dataset,
+        origin: dict[str, Any],
+        chosen: Settings,
+        listener: Listener,
     ) -> Fit:
-        model = untrained(name, dataset, chosen.arguments, chosen.seed).to(chosen.device)
+        model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
         record = {
             "plausibly_run": VERSION,
             "status": "running",
-            "model": name,
+            "model": foreign.name_of(kind),
+            "code": foreign.code_of(kind),
             "arguments": model.arguments,
             "seed": chosen.seed,
             "plan": asdict(make_plan(chosen, model, dataset)) if model.objective().turns(model) else None,
@@ -159,12 +167,13 @@ class Fit:
         return fit
 
     @classmethod
-    def taken_up(cls, path: Path, device: str, listener: Listener) -> Fit:
-        """The fit that a run folder without a result is in the middle of."""
+    def taken_up(cls, path: Path, device: str, listener: Listener, named: str | type[Model] | None = None) -> Fit:
+        """The fit that a run folder without a result is in the middle of; `named` as in `Run.open`."""
         record = read_record(path)
+        kind = kind_of(record, path, named)
         try:
             dataset = recorded_data(record, path)
-            model = untrained(record["model"], dataset, record["arguments"], record["seed"])
+            model = untrained(kind, dataset, record["arguments"], record["seed"])
             Plan(**(record["plan"] or {"steps": 1}))
         except UserError:
             raise
@@ -274,9 +283,9 @@ class Fit:
         return Run(self.path, self.record, self.model, self.dataset.format)
 
 
-def untrained(name: str, dataset: Dataset, arguments: dict[str, Any], seed: int) -> Model:
+def untrained(kind: type[Model], dataset: Dataset, arguments: dict[str, Any], seed: int) -> Model:
     """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
-    model = build(name, dataset.schema, arguments)
+    model = build(kind, dataset.schema, arguments)
     model.initialise(generator_for(torch.device("cpu"), seed, 0))
     model.settle(marginal_logits(dataset.train.codes.flatten(1), dataset.schema))
     return model

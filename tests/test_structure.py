@@ -17,6 +17,7 @@ LAYERS = [
     ["models"],
     ["training", "tasks", "data"],
     ["evaluation", "contract", "registry"],
+    ["foreign"],
     ["runs"],
     ["report", "learning"],
     ["fitting"],
