@@ -8,6 +8,7 @@ import platform
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
@@ -281,6 +282,21 @@ class Fit:
         }
         write_json(self.record, self.path / "run.json")
         return Run(self.path, self.record, self.model, self.dataset.format)
+
+
+def fit_in_memory(kind: type[Model], dataset: Dataset, chosen: Settings) -> Run:
+    """Trains to the end without a folder: nothing is written, tested, or can be taken up again."""
+    model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
+    train, valid = dataset.train.codes, dataset.valid.codes
+    if model.objective().turns(model):
+        plan = make_plan(chosen, model, dataset)
+        training = Training(model, train, valid, plan, dataset.format.names)
+        deque(training.run(), maxlen=0)
+        training.finish()
+    else:
+        deque(count(model, train, valid), maxlen=0)
+    record = {"model": foreign.name_of(kind), "parameters": model.free_parameters, "test": None, "status": "done"}
+    return Run(Path("<memory>"), record, model.eval(), dataset.format)
 
 
 def untrained(kind: type[Model], dataset: Dataset, arguments: dict[str, Any], seed: int) -> Model:

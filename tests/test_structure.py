@@ -20,7 +20,7 @@ LAYERS = [
     ["foreign"],
     ["runs"],
     ["report", "learning"],
-    ["fitting"],
+    ["fitting", "estimator"],
     ["console"],
     ["cli"],
 ]
