@@ -12,6 +12,7 @@ import linecache
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from inspect import getsourcefile, isabstract
 from math import log
 from pathlib import Path
@@ -171,13 +172,19 @@ def hold_to_contract(kind: type[Model], schema: Schema) -> None:
     """
     if kind in MODELS.values():
         return
+    if broken := broken_promises(kind, schema):
+        raise BrokenPromises([*broken, f"{name_of(kind)} is not trained: its numbers would not hold"])
+
+
+@lru_cache(64)  # an estimator is fitted many times
+def broken_promises(kind: type[Model], schema: Schema) -> tuple[str, ...]:
+    """A line for each promise that does not hold, the first time that it does not."""
     broken: dict[str, str] = {}
     for small in small_schemas(kind, schema):
         for result in results(kind, small):
             if not result.holds:
                 broken.setdefault(result.name, f"{name_of(kind)} breaks {result.name}: {_measured(result)}")
-    if broken:
-        raise BrokenPromises([*broken.values(), f"{name_of(kind)} is not trained: its numbers would not hold"])
+    return tuple(broken.values())
 
 
 def _measured(result: contract.Result) -> str:
