@@ -27,7 +27,7 @@ from plausibly.errors import BrokenPromises, UserError
 from plausibly.kinds import Category, Level
 from plausibly.models import MODELS
 from plausibly.schema import Schema, binary
-from plausibly.training import Plan, Training, count
+from plausibly.training import Plan, Training, count, prepare
 
 FORM = "a model of your own is named FILE.py:CLASS, such as my_model.py:MyModel"
 
@@ -231,6 +231,7 @@ def _failed(name: str, error: Exception) -> contract.Result:
 def learns(model: Model) -> contract.Result:
     """Two steps, or all passes, on random events leave the tensors finite and can be validated."""
     events = contract.random_events(model.schema, 64, 12).view(-1, *model.schema.shape)
+    prepare(model, events, 0)
     if model.objective().turns(model):
         training = Training(model, events, events[:16], Plan(2, every=1))
         seen = list(training.run())

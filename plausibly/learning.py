@@ -27,7 +27,6 @@ from plausibly.capabilities import Model, device_of
 from plausibly.data.formats import Dataset, did_you_mean
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import likelihood
-from plausibly.heads import marginal_logits
 from plausibly.runs import VERSION, Run, build, kind_of, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
     Diverged,
@@ -38,6 +37,7 @@ from plausibly.training import (
     default_every,
     default_steps,
     generator_for,
+    prepare,
     steps_within,
     watch,
 )
@@ -302,8 +302,7 @@ def fit_in_memory(kind: type[Model], dataset: Dataset, chosen: Settings) -> Run:
 def untrained(kind: type[Model], dataset: Dataset, arguments: dict[str, Any], seed: int) -> Model:
     """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
     model = build(kind, dataset.schema, arguments)
-    model.initialise(generator_for(torch.device("cpu"), seed, 0))
-    model.settle(marginal_logits(dataset.train.codes.flatten(1), dataset.schema))
+    prepare(model, dataset.train.codes, seed)
     return model
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from plausibly.capabilities import AutoregressiveModel, Trainable, device_of
 from plausibly.errors import UserError
+from plausibly.heads import marginal_logits
 from plausibly.nets.noise import drawing
 from plausibly.objectives import Turn
 
@@ -80,6 +81,12 @@ def generator_for(device: torch.device, *numbers: int) -> torch.Generator:
     for number in numbers:
         seed = (seed * 6364136223846793005 + number + 1442695040888963407) % (1 << 63)
     return torch.Generator(device).manual_seed(seed)
+
+
+def prepare(model: Trainable, codes: Tensor, seed: int) -> None:
+    """The state before the first step: weights from the seed, outputs at the marginals of events, (rows, *shape)."""
+    model.initialise(generator_for(torch.device("cpu"), seed, 0))
+    model.settle(marginal_logits(codes.flatten(1), model.schema))
 
 
 def batches(codes: Tensor, rows: int | None = None) -> Iterator[Tensor]:

@@ -130,6 +130,7 @@ BREACHES = {
     "an unmasked layer": ("self.head.owner))", "self.head.owner + 9))", "no_variable_sees_a_later_one"),
     "a mask off by one": ("strict=True", "strict=False", "no_variable_sees_a_later_one"),
     "an order that skips": ("tuple(range(schema.size))", "(0,) * schema.size", "order_is_a_permutation"),
+    "outputs set wrongly": ("copy_(", "copy_(None, ", "learns: TypeError"),
     "no loss": ("return Likelihood()", "return None", "learns"),
     "an argument not kept": ("def __init__(self, schema)", "def __init__(self, schema, width=3)", "arguments_rebuild"),
     "a crash": ("super().__init__()", "super().__init__(); 1 / 0", "can_be_built: ZeroDivisionError"),
