@@ -91,7 +91,7 @@ def listener(common: Common) -> Listener:
     """Lines and progress on stderr: a moving bar with the time left on a terminal, else a line now and then."""
     from plausibly.learning import Listener
 
-    if common.quiet or processes.rank() != 0:
+    if common.quiet:
         return Listener()
     return Listener(lambda line: say(common, line), Meter())
 

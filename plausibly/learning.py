@@ -135,7 +135,8 @@ class Fit:
     """One model on its way to a run at `path`."""
 
     def __init__(self, path: Path, record: dict[str, Any], model: Model, dataset: Dataset, listener: Listener) -> None:
-        self.path, self.record, self.model, self.dataset, self.listener = path, record, model, dataset, listener
+        self.path, self.record, self.model, self.dataset = path, record, model, dataset
+        self.listener = listener if processes.rank() == 0 else Listener()
 
     @classmethod
     def new(

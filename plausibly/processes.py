@@ -7,9 +7,11 @@ alone writes and prints (docs/decisions/0010-several-processes.md).
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +22,7 @@ if TYPE_CHECKING:  # the command line asks for the rank before it needs torch
     from torch import Tensor, nn
 
 T = TypeVar("T")
+joint = [1]  # how many processes work together, in each `together` that has been entered
 
 
 def launch() -> str | None:
@@ -31,6 +34,11 @@ def launch() -> str | None:
 def restarted() -> bool:
     """Whether torchrun has started this launch's processes before."""
     return launch() is not None and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+
+
+def several() -> bool:
+    """Whether torchrun started more processes than this one."""
+    return launch() is not None and int(os.environ["WORLD_SIZE"]) > 1
 
 
 def rank() -> int:
@@ -45,29 +53,30 @@ def neighbours() -> int:
 
 def ranks() -> int:
     """How many processes are working together now: 1 outside of `together`."""
-    import torch.distributed as dist
-
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return joint[-1]
 
 
 @contextmanager
 def together() -> Iterator[None]:
     """Within, all of torchrun's processes work together. Every one must then make the same calls in the same order."""
-    if launch() is None or int(os.environ["WORLD_SIZE"]) == 1:
+    if not several():
         yield
         return
     import torch.distributed as dist
 
-    dist.init_process_group("gloo")
+    if not dist.is_initialized():  # once: a group that was left cannot be joined again by the same store
+        dist.init_process_group("gloo")
+        atexit.register(dist.destroy_process_group)
+    joint.append(dist.get_world_size())
     try:
         yield
     finally:
-        dist.destroy_process_group()
+        joint.pop()
 
 
 def single(task: str) -> None:
     """UserError where several processes were started for a task that is one process's."""
-    if launch() is not None and int(os.environ["WORLD_SIZE"]) > 1:
+    if several():
         raise UserError(f"{task} is for one process; `torchrun -m plausibly.cli fit DATA --model NAME` is for several")
 
 
@@ -76,8 +85,9 @@ def tell(line: str) -> None:
     if rank() == 0:
         print(line, file=sys.stderr)
     elif file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        details = {"py_callstack": line, "timestamp": str(int(time.time()))}
         with open(file, "w", encoding="utf-8") as summary:
-            json.dump({"message": line}, summary)
+            json.dump({"message": {"message": line, "extraInfo": details}}, summary)
 
 
 def share(rows: int) -> slice:
