@@ -7,13 +7,13 @@ alone writes and prints (docs/decisions/0010-several-processes.md).
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plausibly.errors import UserError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # the command line asks for the rank before it needs torch
     from torch import Tensor, nn
 
 T = TypeVar("T")
-joint = [1]  # how many processes work together, in each `together` that has been entered
+meetings = count()  # numbers the times that `together` was entered
 
 
 def launch() -> str | None:
@@ -53,25 +53,29 @@ def neighbours() -> int:
 
 def ranks() -> int:
     """How many processes are working together now: 1 outside of `together`."""
-    return joint[-1]
+    if not several():
+        return 1
+    from torch.distributed import get_world_size, is_initialized
+
+    return get_world_size() if is_initialized() else 1
 
 
 @contextmanager
 def together() -> Iterator[None]:
     """Within, all of torchrun's processes work together. Every one must then make the same calls in the same order."""
-    if not several():
+    if not several() or ranks() > 1:
         yield
         return
     import torch.distributed as dist
 
-    if not dist.is_initialized():  # once: a group that was left cannot be joined again by the same store
-        dist.init_process_group("gloo")
-        atexit.register(dist.destroy_process_group)
-    joint.append(dist.get_world_size())
+    store, number, size = next(dist.rendezvous("env://"))
+    # torchrun's store may remember the addresses of processes that are gone, so each meeting has a place of its own
+    place = f"plausibly/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{next(meetings)}"
+    dist.init_process_group("gloo", store=dist.PrefixStore(place, store), rank=number, world_size=size)
     try:
         yield
     finally:
-        joint.pop()
+        dist.destroy_process_group()
 
 
 def single(task: str) -> None:
@@ -92,8 +96,8 @@ def tell(line: str) -> None:
 
 def share(rows: int) -> slice:
     """This process's of so many rows; shares differ by one row at most, and may have none."""
-    count = ranks()
-    return slice(rows * rank() // count, rows * (rank() + 1) // count) if count > 1 else slice(0, rows)
+    own, size = (rank(), ranks()) if ranks() > 1 else (0, 1)
+    return slice(rows * own // size, rows * (own + 1) // size)
 
 
 def mine(number: int) -> bool:
