@@ -67,11 +67,13 @@ def together() -> Iterator[None]:
         yield
         return
     import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
-    store, number, size = next(dist.rendezvous("env://"))
+    store, number, size = next(rendezvous("env://"))
     # torchrun's store may remember the addresses of processes that are gone, so each meeting has a place of its own
     place = f"plausibly/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{next(meetings)}"
-    dist.init_process_group("gloo", store=dist.PrefixStore(place, store), rank=number, world_size=size)
+    dist.init_process_group("gloo", store=PrefixStore(place, store), rank=number, world_size=size)
     try:
         yield
     finally:
