@@ -27,7 +27,6 @@ from plausibly.capabilities import Model, device_of
 from plausibly.data.formats import Dataset, did_you_mean
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import likelihood
-from plausibly.heads import marginal_logits
 from plausibly.runs import VERSION, Run, build, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
     Diverged,
@@ -152,7 +151,7 @@ class Fit:
             "plan": asdict(make_plan(chosen, model, dataset)) if model.objective().turns(model) else None,
             "data": origin,
             "notes": dataset.notes,
-            "rows": {"train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test)},
+            "rows": dataset.rows,
             "versions": versions(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "format": dataset.format.to_json(),
@@ -284,6 +283,7 @@ class Fit:
         scored = len(self.dataset.test) / max(time.monotonic() - started, 1e-9)
         if found is not None:
             write_tensors({"nats": found.nats}, self.path / "heldout.safetensors")
+            self._calibrate()
         self.record |= {
             "test": found.to_json() if found else None,
             "rows_scored_per_second": scored,
@@ -292,12 +292,19 @@ class Fit:
         self._record()
         return Run(self.path, self.record, self.model, self.dataset.format)
 
+    def _calibrate(self) -> None:
+        """Keeps log p of the calibration rows, where there are any: scores get their p-values from it."""
+        if len(self.dataset.calibration):
+            found = likelihood(self.model, self.dataset.calibration)
+            assert found is not None
+            write_tensors({"nats": found.nats}, self.path / "calibration.safetensors")
+
 
 def untrained(name: str, dataset: Dataset, arguments: dict[str, Any], seed: int) -> Model:
     """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
     model = build(name, dataset.schema, arguments)
     model.initialise(generator_for(torch.device("cpu"), seed, 0))
-    model.settle(marginal_logits(dataset.train.codes.flatten(1), dataset.schema))
+    model.settle(dataset.train.codes.flatten(1))
     return model
 
 

@@ -1,9 +1,12 @@
 """Every model keeps every promise, on every kind of data that it accepts."""
 
-import pytest
+from inspect import signature
 
-from plausibly.contract import checks, shaken
-from plausibly.kinds import Bins, Category, Grid, Level
+import pytest
+import torch
+
+from plausibly.contract import checks, draw, shaken
+from plausibly.kinds import Category, Grid, Level, Real
 from plausibly.models import MODELS
 from plausibly.schema import Schema, binary
 
@@ -14,14 +17,15 @@ SCHEMAS = {
     "grids": Schema(
         (2,), (Grid(atoms=(0, 5, 6), edges=(-3, 5, 10), tails=(4.0, 7.0), missing=True), Grid(edges=(0, 9)))
     ),
-    "reals": Schema((2,), (Bins(edges=(-1.0, 0.5, 2.0), tails=(0.3, 2.0), missing=True), Bins(edges=(0.0,)))),
+    "reals": Schema((2,), (Real(3.0, 0.5, (-1.0, 0.5, 2.0), (0.3, 2.0)), Real(-1.0, 4.0))),
+    "holes in reals": Schema((3,), (Real(edges=(-1.0, 1.0), missing=True), Category(levels=2), Real(open=True))),
     "table": Schema(
         (4,),
         (
             Category(levels=3, open=True, missing=True),
             Category(levels=2),
             Grid(atoms=(0,), edges=(0, 1), open=True),
-            Bins(missing=True),
+            Real(missing=True, open=True),
         ),
     ),
     "many levels": Schema((2,), (Category(levels=80), Level(levels=70, width=2))),
@@ -43,3 +47,18 @@ def test_contract(model, schema):
     instance = shaken(model.tiny(schema)).eval()
     broken = [result for check in checks(instance) if not (result := check(instance)).holds]
     assert not broken, broken
+
+
+@pytest.mark.parametrize("context", [(2,), (0, 3), (0, 1, 2)])
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if "context" in signature(model).parameters])
+def test_contract_with_a_context(name, context):
+    """A context begins one joint distribution: every promise holds, and its variables are on their own."""
+    model = MODELS[name](SCHEMAS["table"], context=context)
+    instance = shaken(model).eval()
+    assert not [result for check in checks(instance) if not (result := check(instance)).holds]
+    x = draw(instance, 50)
+    y = x.clone()
+    rest = [i for i in range(4) if i not in context]
+    y[:, rest] = x[:, rest].roll(1, 0)
+    one, other = instance.predict(x).log_prob(x), instance.predict(y).log_prob(y)
+    assert torch.equal(one[:, list(context)], other[:, list(context)])

@@ -78,8 +78,8 @@ def facts(shown: list[Subject], dataset: Dataset | None) -> list[tuple[str, str]
     kept = shown[0].run.record if shown else {}
     rows = kept.get("rows") or {}
     if dataset is not None:
-        rows = {"train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test)}
-    found = [(f"{name} rows", f"{count:,}") for name, count in rows.items() if isinstance(count, int)]
+        rows = dataset.rows
+    found = [(f"{name} rows", f"{count:,}") for name, count in rows.items() if isinstance(count, int) and count]
     format = format_of(shown, dataset)
     if format is not None:
         shape = format.schema.shape
@@ -196,7 +196,7 @@ def _columns(subject: Subject, dataset: Dataset) -> Part:
     events, word = samples.real_events(dataset)
     real = scales.sheet(dataset.format, events)
     fake = scales.drawn(dataset.format, samples.draw_codes(subject, samples.SAMPLES))
-    train = dataset.train.codes.flatten(1).long().numpy()
+    train = dataset.schema.binned(dataset.train.codes).numpy()
     all_scales = scales.scales(dataset.format, (real, fake), train)
     chosen = samples.most_apart(all_scales, real, fake)
     few = "" if word == "test rows" else f" (the {len(dataset.test):,} test rows are too few to draw)"
