@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from plausibly import __version__
+from plausibly import __version__, processes
 from plausibly.console import Common, OwnModel, cell, listener, out, print_board, say, shown, table, values_of
 from plausibly.errors import BrokenPromises, Unsupported, UserError
 
@@ -101,7 +101,7 @@ def start(common: Common) -> None:
         raise UserError(f"--threads {common.threads}; at least 1 is needed")
     if not 0 <= common.seed < 1 << 62:
         raise UserError(f"--seed {common.seed}; a seed is a whole number from 0 on")
-    torch.set_num_threads(common.threads or (1 if cores <= 2 else cores // 2))
+    torch.set_num_threads(common.threads or max(1, cores // 2 // processes.neighbours()))
     try:
         if torch.zeros(1, device=common.device).is_meta:
             raise RuntimeError("no memory")
@@ -527,27 +527,29 @@ def guarded(call: Callable[[], Any]) -> int:
         return 0
     except BrokenPromises as error:
         for line in error.lines:
-            print(f"plausibly: {' '.join(line.split())}", file=sys.stderr)
+            processes.tell(f"plausibly: {' '.join(line.split())}")
         return 2
     except (UserError, Unsupported) as error:
-        print(f"plausibly: {' '.join(str(error).split())}", file=sys.stderr)
+        processes.tell(f"plausibly: {' '.join(str(error).split())}")
         return 2
     except CycloptsError as error:
-        print(f"plausibly: {' '.join(str(error).split())} (plausibly --help)", file=sys.stderr)
+        processes.tell(f"plausibly: {' '.join(str(error).split())} (plausibly --help)")
         return 2
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except OSError as error:
-        print(f"plausibly: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        processes.tell(f"plausibly: {error.filename or 'a file'}: {error.strerror or error}")
         return 2
     except KeyboardInterrupt:
-        print("plausibly: stopped", file=sys.stderr)
+        processes.tell("plausibly: stopped")
         return 130
 
 
 def prepared(command: Callable[..., Any], bound: Any) -> Any:
     common = bound.arguments.get("common") or Common()
+    if command is not fit:
+        processes.single(command.__name__)
     start(common)
     return command(*bound.args, **bound.kwargs)
 

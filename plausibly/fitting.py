@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from plausibly import processes
 from plausibly.capabilities import Model, Trainable
 from plausibly.data.formats import Dataset
 from plausibly.data.loading import load
@@ -66,13 +67,15 @@ def new_folder(out: Path | str | None, name: str) -> Path:
 def fresh(path: Path) -> Iterator[Path]:
     """Makes a folder that is removed again where the work in it fails before there are weights."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        if processes.rank() == 0:
+            path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make {path}: {error.strerror}") from error
     try:
         yield path
     except BaseException:
-        if not any(path.rglob("*.safetensors")):
+        begun = processes.ranks() > 1 and (path / "run.json").exists()  # torchrun may go on with it
+        if not begun and processes.rank() == 0 and not any(path.rglob("*.safetensors")):
             shutil.rmtree(path, ignore_errors=True)
         raise
 
@@ -102,26 +105,49 @@ def fit(
     kind = None if model is None else model_class(model)
     dataset = load(data, seed=seed, **options)
     origin = origin_of(dataset, {"seed": seed, **options})
-    if kind is not None and kind.accepts(dataset.schema) is None:
-        hold_to_contract(kind, dataset.schema)
-    with fresh(new_folder(out, name_of(kind) if kind else "best")) as path:
-        if kind is None:
+    if kind is None:
+        processes.single("fit without --model")
+        with fresh(new_folder(out, "best")) as path:
             return fit_best(path, dataset, origin, chosen, listener)
-        started = Fit.new(path, kind, dataset, origin, chosen, listener)
-        return conclude(started)
-
-
-def conclude(fit: Fit) -> Run:
-    """Training, the test and the report of a run that has begun."""
-    announce(fit)
-    fit.learn()
+    if kind.accepts(dataset.schema) is None:
+        hold_to_contract(kind, dataset.schema)
+    with processes.together():
+        begun = processes.first(lambda: begun_before(out, name_of(kind)))
+        if begun is not None:
+            own = None if kind in MODELS.values() else kind
+            fit = learned(Fit.taken_up(Path(begun), device, listener, own))
+        else:
+            with fresh(Path(processes.first(lambda: str(new_folder(out, name_of(kind)))))) as path:
+                fit = learned(Fit.new(path, kind, dataset, origin, chosen, listener))
     return tested(fit)
+
+
+def begun_before(out: Path | str | None, name: str) -> str | None:
+    """The folder of the run that torchrun's processes were in the middle of before torchrun started them again."""
+    if not processes.restarted():
+        return None
+    for folder in [Path(out)] if out is not None else sorted(Path("runs").glob(f"{name}-*")):
+        with suppress(UserError):  # what is no run is not this one
+            if read_record(folder).get("launch") == processes.launch():
+                return str(folder)
+    return None
+
+
+def learned(fit: Fit) -> Fit:
+    """A run that has begun, after its training: what is left of it."""
+    if fit.record.get("status") == "done":
+        fit.model.restore(load_file(fit.path / "weights.safetensors"))
+    else:
+        announce(fit)
+        fit.learn()
+    return fit
 
 
 def tested(fit: Fit) -> Run:
     """The run of a fit that has learned, after its test, with its report."""
     run = fit.test()
-    report([run], fit.dataset, run.path)
+    if processes.rank() == 0:
+        report([run], fit.dataset, run.path)
     return run
 
 
@@ -136,12 +162,12 @@ def resume(
     `model` names a user's own, as in `Run.open`.
     """
     path = Path(path)
-    fit = Fit.taken_up(path, device, listener or Listener(), model)
-    if fit.record.get("status") != "done":
-        return conclude(fit)
-    if (path / "report.html").exists():
-        raise UserError(f"{path} is finished: nothing is left to do")
-    fit.model.restore(load_file(path / "weights.safetensors"))
+    with processes.together():
+        fit = Fit.taken_up(path, device, listener or Listener(), model)
+        done = fit.record.get("status") == "done" and (path / "report.html").exists()
+        if processes.first(lambda: done and not processes.restarted()):
+            raise UserError(f"{path} is finished: nothing is left to do")
+        learned(fit)
     return tested(fit)
 
 
@@ -218,6 +244,7 @@ def compare(
     A model that refuses the data stays on the board with its reason. The data are split once, by `seed`; with `seeds` > 1
     each model is fitted with seed, seed + 1, ...
     """
+    processes.single("compare")
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
     kinds = chosen_models(list(MODELS) if models is None else models)
