@@ -196,6 +196,20 @@ def refusals(entry: dict[str, Any]) -> list[str]:
     return found + ([f"{entry['accepts']}: refused for this data"] if entry["accepts"] else [])
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Conditioning:
+    """What is modelled given what."""
+
+    context: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
+    "Columns that the others are modelled given, such as a label: p(others | label), p(label) kept from training."
+    event: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
+    "Columns that are modelled given all others (--context rest): a classifier is --event label --context rest."
+
+    def keywords(self) -> dict[str, Any]:
+        return {"context": tuple(self.context or ()), "event": tuple(self.event or ())}
+
+
 @app.command
 def fit(
     data: str | None = None,
@@ -207,6 +221,7 @@ def fit(
     steps: int | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None,
     resume: str | None = None,
+    conditioning: Conditioning | None = None,
     options: DataOptions | None = None,
     common: Common | None = None,
 ) -> None:
@@ -248,6 +263,7 @@ def fit(
             set={key: literal(value) for key, value in pairs(set_, "--set NAME=VALUE").items()},
             device=common.device,
             listener=listener(common),
+            **(conditioning or Conditioning()).keywords(),
             **options.keywords(),
         )
 
@@ -274,6 +290,7 @@ def compare(
     budget: str | None = None,
     steps: int | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None,
+    conditioning: Conditioning | None = None,
     options: DataOptions | None = None,
     common: Common | None = None,
 ) -> None:
@@ -308,6 +325,7 @@ def compare(
         set={key: literal(value) for key, value in pairs(set_, "--set NAME=VALUE").items()},
         device=common.device,
         listener=listener(common),
+        **(conditioning or Conditioning()).keywords(),
         **options.keywords(),
     )
 
@@ -487,6 +505,46 @@ def deliver(run: Any, rows: Any, out_: str | None, common: Common, document: dic
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows.reshape(len(rows), -1))
     records = json.loads(frame.to_json(orient="records", date_format="iso"))
     out(document | {"values": records}, common, lambda: print(frame.to_csv(index=False), end=""))
+
+
+@app.command
+def classify(
+    run: str,
+    data: str,
+    /,
+    *,
+    target: str | None = None,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Tell p(label | the rest) for each row of DATA by Bayes' rule, and how good that is where the label is known.
+
+    Parameters
+    ----------
+    target
+        the column with the labels (default: the run's context or event, where that is one column).
+    out_
+        a .csv or .parquet file with a column p(LABEL) for each label; without it the first rows are printed.
+    """
+    common = common or Common()
+    from plausibly.files import write_frame
+    from plausibly.runs import Run
+
+    found = Run.open(run, common.device, model).classify(data, target)
+    frame = found.frame()
+    if out_ is not None:
+        write_frame(frame, Path(out_))
+    document = found.to_json() | {"labels": list(found.labels), "out": out_}
+    document |= {"predictions": None if out_ else frame.to_dict("records")}
+
+    def text() -> None:
+        some = frame.head(10)
+        table(list(some.columns), [[cell(value) for value in row] for row in some.to_numpy(dtype=object)])
+        print(f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the first 10 shown, --out FILE keeps all"))
+        print(found.line())
+
+    out(document, common, text)
 
 
 @app.command

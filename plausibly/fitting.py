@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 
 from plausibly import processes
 from plausibly.capabilities import Model, Trainable
-from plausibly.data.formats import Dataset
-from plausibly.data.loading import load
+from plausibly.data.formats import Dataset, did_you_mean
+from plausibly.data.labelled import LABEL
+from plausibly.data.loading import is_table, load
 from plausibly.errors import UserError
 from plausibly.evaluation.board import Board, Row
 from plausibly.evaluation.likelihood import Exact
@@ -38,6 +39,36 @@ def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "options": {key: anywhere(value) if key in ("valid", "test") else value for key, value in kept.items()},
     }
+
+
+def conditioned(
+    data: Any, seed: int, options: dict[str, Any], chosen: Settings, context: Sequence[str], event: Sequence[str]
+) -> tuple[Dataset, dict[str, Any], Settings]:
+    """The data, their origin, and the settings with the context's variables, where one is named."""
+    if LABEL in (*context, *event) and not is_table(data):
+        options = options | {"labelled": True}
+    dataset = load(data, seed=seed, **options)
+    origin = origin_of(dataset, {"seed": seed, **options})
+    first = context_of(dataset.format.names, context, event)
+    if first:
+        chosen = replace(chosen, arguments=chosen.arguments | {"context": list(first)})
+    return dataset, origin, chosen
+
+
+def context_of(names: Sequence[str], context: Sequence[str], event: Sequence[str]) -> tuple[int, ...]:
+    """The context's variables, from names; `rest` stands for all that are no event. UserError for what cannot be."""
+    for name in (*context, *event):
+        if name not in names and name != "rest":
+            raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; columns: {', '.join(names[:20])}")
+    rest = [name for name in names if name not in event]
+    chosen = rest if "rest" in context or (event and not context) else list(context)
+    if both := set(chosen) & set(event):
+        raise UserError(f"{both.pop()!r} is named as event and as context; it is one of the two")
+    if event and set(chosen) != set(rest):
+        raise UserError("what is no event is context: give --event NAMES with --context rest, or --context NAMES alone")
+    if chosen and len(chosen) == len(names):
+        raise UserError("all columns are context; at least one must be left to be modelled")
+    return tuple(names.index(name) for name in chosen)
 
 
 def anywhere(source: Any) -> Any:
@@ -91,20 +122,22 @@ def fit(
     set: Mapping[str, Any] | None = None,
     device: str = "cpu",
     listener: Listener | None = None,
+    context: Sequence[str] = (),
+    event: Sequence[str] = (),
     **options: Any,
 ) -> Run:
     """Fits one model to data, tests it once and keeps it as a run with its report.
 
     `model` is a name, the `FILE.py:CLASS` of a user's own, or a class; a user's own is held to the contract first.
     Without `model` all that accept the data are tried and validation decides. `budget` is in seconds, of all training.
-    `set` holds constructor arguments and `train.` settings; `options` go to `plausibly.load`. UserError for what
-    the user can mend; `Diverged` where a loss is not finite (a run with the last good weights is left).
+    `set` holds constructor arguments and `train.` settings; `options` go to `plausibly.load`. `context` names columns
+    that the others are modelled given, `event` those that are modelled given all others: p(x | label) or p(label | x).
+    UserError for what the user can mend; `Diverged` where a loss is not finite (a run with the last good weights is left).
     """
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
     kind = None if model is None else model_class(model)
-    dataset = load(data, seed=seed, **options)
-    origin = origin_of(dataset, {"seed": seed, **options})
+    dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event)
     if kind is None:
         processes.single("fit without --model")
         with fresh(new_folder(out, "best")) as path:
@@ -196,8 +229,10 @@ def shares(kinds: Sequence[type[Model]], dataset: Dataset, chosen: Settings, rep
 def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Run:
     """Fits every model that accepts the data; the best on validation is tested and kept, the others are not."""
     names = accepted(dataset)
-    if chosen.arguments:
-        raise UserError(f"{next(iter(chosen.arguments))} is an argument of one model: name it with --model")
+    if chosen.arguments.keys() - {"context"}:
+        raise UserError(
+            f"{next(iter(chosen.arguments.keys() - {'context'}))} is an argument of one model: name it with --model"
+        )
     listener.say(f"no --model given: trying {', '.join(names)}; validation decides")
     share, fits = shares([model_class(name) for name in names], dataset, chosen), []
     for name in names:
@@ -237,6 +272,8 @@ def compare(
     set: Mapping[str, Any] | None = None,
     device: str = "cpu",
     listener: Listener | None = None,
+    context: Sequence[str] = (),
+    event: Sequence[str] = (),
     **options: Any,
 ) -> Board:
     """Fits several models to the same data and tests them on the same rows: one board, one report in `out`.
@@ -250,8 +287,7 @@ def compare(
     kinds = chosen_models(list(MODELS) if models is None else models)
     if not kinds or seeds < 1:
         raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
-    dataset = load(data, seed=seed, **options)
-    origin = origin_of(dataset, {"seed": seed, **options})
+    dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event)
     refused = {name: reason for name, kind in kinds.items() if (reason := kind.accepts(dataset.schema))}
     fitting = [name for name in (accepted(dataset) if models is None else kinds) if name not in refused]
     for name in fitting:

@@ -27,7 +27,7 @@ from plausibly import foreign, processes
 from plausibly.capabilities import Model, device_of
 from plausibly.data.formats import Dataset, did_you_mean
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood import likelihood
+from plausibly.evaluation.likelihood import likelihood, plausibility
 from plausibly.runs import VERSION, Run, build, kind_of, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
     Diverged,
@@ -289,7 +289,7 @@ class Fit:
         if processes.rank() != 0:
             return Run(self.path, self.record, self.model, self.dataset.format)
         started = time.monotonic()
-        found = likelihood(self.model, self.dataset.test)
+        found = likelihood(self.model, self.dataset.format.apart(self.dataset.test, self.model.context))
         scored = len(self.dataset.test) / max(time.monotonic() - started, 1e-9)
         if found is not None:
             write_tensors({"nats": found.nats}, self.path / "heldout.safetensors")
@@ -305,9 +305,8 @@ class Fit:
     def _calibrate(self) -> None:
         """Keeps log p of the calibration rows, where there are any: scores get their p-values from it."""
         if len(self.dataset.calibration):
-            found = likelihood(self.model, self.dataset.calibration)
-            assert found is not None
-            write_tensors({"nats": found.nats}, self.path / "calibration.safetensors")
+            nats = plausibility(self.model, self.dataset.format, self.dataset.calibration)
+            write_tensors({"nats": nats}, self.path / "calibration.safetensors")
 
 
 def fit_in_memory(kind: type[Model], dataset: Dataset, chosen: Settings) -> Run:
