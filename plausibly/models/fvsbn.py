@@ -24,9 +24,7 @@ from plausibly.schema import Schema
 class FVSBN(NetworkModel):
     formula = "n (n + 1) / 2"
 
-    def __init__(
-        self, schema: Schema, components: int = 8, shape: str = "normal", context: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, schema: Schema, components: int = 8, shape: str = "normal", context: Sequence[int] = ()) -> None:
         super().__init__(schema, context, components, shape)
         self.linear = MaskedLinear(self.inputs.width, self.head.width, strict=True, gain=0.1)
 

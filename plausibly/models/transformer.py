@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.families.network import NetworkModel, within
-from plausibly.nets.transformer import Decoder, PerToken
+from plausibly.nets.transformer import Decoder, PerToken, numbered
 from plausibly.outcomes import Outcome
 from plausibly.schema import Schema
 
@@ -103,5 +103,4 @@ class Transformer(NetworkModel):
 
 def places(parts: Sequence[slice]) -> Tensor:
     """The numbers in all slices, in their order."""
-    each = [torch.arange(part.start, part.stop, device="cpu") for part in parts]
-    return torch.cat([torch.zeros(0, dtype=torch.long, device="cpu"), *each])
+    return numbered([number for part in parts for number in range(part.start, part.stop)])

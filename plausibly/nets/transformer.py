@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +40,11 @@ class Linear(nn.Module):
         return F.linear(x, self.weight, self.bias)
 
 
+def numbered(indices: Sequence[Any]) -> Tensor:
+    """Indices as a tensor on the CPU, even where the default device holds no data."""
+    return torch.tensor(indices, dtype=torch.long, device="cpu")
+
+
 class PerToken(nn.Module):
     """A linear map of its own for each token, between its vector and its numbers, of which token t has `lengths[t]`.
 
@@ -52,16 +58,16 @@ class PerToken(nn.Module):
         super().__init__()
         self.scale, self.starts = scale, list(accumulate(lengths, initial=0))
         self.weight = nn.Parameter(torch.zeros(self.starts[-1], width))
-        starts, of = torch.tensor(self.starts[:-1], device="cpu"), torch.tensor(lengths, device="cpu")
-        self.sizes = sorted(set(lengths))
-        tokens, slots = [torch.zeros(0, dtype=torch.long, device="cpu")], [torch.zeros(0, dtype=torch.long, device="cpu")]
+        self.sizes, order = sorted(set(lengths)), list[int]()
         for g, size in enumerate(self.sizes):
-            tokens.append((of == size).nonzero().flatten())
-            slots.append(starts[tokens[-1], None] + torch.arange(size, device="cpu"))
-            self.register_buffer(f"tokens_{g}", tokens[-1], persistent=False)
-            self.register_buffer(f"slots_{g}", slots[-1], persistent=False)
-        self.register_buffer("inward", torch.cat(tokens).argsort(), persistent=False)
-        self.register_buffer("outward", torch.cat([s.flatten() for s in slots]).argsort(), persistent=False)
+            tokens = [t for t, length in enumerate(lengths) if length == size]
+            slots = [list(range(self.starts[t], self.starts[t + 1])) for t in tokens]
+            self.register_buffer(f"tokens_{g}", numbered(tokens), persistent=False)
+            self.register_buffer(f"slots_{g}", numbered(slots), persistent=False)
+            order += tokens
+        outward = [slot for t in order for slot in range(self.starts[t], self.starts[t + 1])]
+        self.register_buffer("inward", numbered(order).argsort(), persistent=False)
+        self.register_buffer("outward", numbered(outward).argsort(), persistent=False)
 
     def initialise(self, generator: torch.Generator) -> None:
         with torch.no_grad():
