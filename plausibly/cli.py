@@ -14,16 +14,17 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from plausibly import __version__
-from plausibly.console import Common, cell, listener, out, print_board, say, shown, table, values_of
-from plausibly.errors import Unsupported, UserError
+from plausibly import __version__, processes
+from plausibly.console import Common, OwnModel, cell, listener, out, print_board, say, shown, table, values_of
+from plausibly.errors import BrokenPromises, Unsupported, UserError
 
 app = App(
     name="plausibly",
     version=__version__,
     help="Learns what your data looks like, and tells how plausible anything is.\n\n"
     "DATA is a .csv, .tsv, .parquet, .arrow, .npy, .npz (a split by name: file.npz:test) or idx file, a folder of images, "
-    "or a built-in: digits, digits-binary, toy-bits, toy-mixed, toy-ising, toy-bars. Start with: plausibly compare DATA",
+    "or a built-in: digits, digits-binary, toy-bits, toy-mixed, toy-ising, toy-bars, toy-ring, toy-checkerboard. "
+    "Start with: plausibly compare DATA",
     help_format="plaintext",
 )
 
@@ -38,7 +39,7 @@ class DataOptions:
     drop: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
     "Columns to leave out."
     split: str | None = None
-    "time=COLUMN (latest rows are the test) or group=COLUMN (whole groups); by default a seeded 80/10/10."
+    "time=COLUMN (latest rows are the test) or group=COLUMN (whole groups); else a seeded 75/10/10/5 (5: calibration)."
     valid: str | None = None
     "Validation rows from elsewhere."
     test: str | None = None
@@ -101,7 +102,7 @@ def start(common: Common) -> None:
         raise UserError(f"--threads {common.threads}; at least 1 is needed")
     if not 0 <= common.seed < 1 << 62:
         raise UserError(f"--seed {common.seed}; a seed is a whole number from 0 on")
-    torch.set_num_threads(common.threads or (1 if cores <= 2 else cores // 2))
+    torch.set_num_threads(common.threads or max(1, cores // 2 // processes.neighbours()))
     try:
         if torch.zeros(1, device=common.device).is_meta:
             raise RuntimeError("no memory")
@@ -117,13 +118,12 @@ def data(data: str, /, *, options: DataOptions | None = None, common: Common | N
 
     dataset = load(data, seed=common.seed, **options.keywords())
     columns = dataset.format.describe()
-    rows = {"train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test)}
-    document = {"data": dataset.name, "rows": rows, "variables": dataset.schema.size, "columns": columns}
+    document = {"data": dataset.name, "rows": dataset.rows, "variables": dataset.schema.size, "columns": columns}
 
     def text() -> None:
         headings = ["column", "kind", "codes", "holes", "values", "guessed from"]
-        title = f"{dataset.name}: {len(dataset.train):,} + {len(dataset.valid):,} + {len(dataset.test):,} rows "
-        title += f"(train, validation, test), {dataset.schema.size:,} variables"
+        title = f"{dataset.name}: {' + '.join(f'{count:,}' for count in dataset.rows.values())} rows "
+        title += f"(train, validation, test, calibration), {dataset.schema.size:,} variables"
         cells = [[shown(column.get(key)) for key in ("name", "kind", "codes", "holes")] for column in columns]
         table(
             headings,
@@ -197,6 +197,20 @@ def refusals(entry: dict[str, Any]) -> list[str]:
     return found + ([f"{entry['accepts']}: refused for this data"] if entry["accepts"] else [])
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Conditioning:
+    """What is modelled given what."""
+
+    context: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
+    "Columns that the others are modelled given, such as a label: p(others | label), p(label) kept from training."
+    event: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
+    "Columns that are modelled given all others (--context rest): a classifier is --event label --context rest."
+
+    def keywords(self) -> dict[str, Any]:
+        return {"context": tuple(self.context or ()), "event": tuple(self.event or ())}
+
+
 @app.command
 def fit(
     data: str | None = None,
@@ -208,6 +222,7 @@ def fit(
     steps: int | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None,
     resume: str | None = None,
+    conditioning: Conditioning | None = None,
     options: DataOptions | None = None,
     common: Common | None = None,
 ) -> None:
@@ -216,7 +231,8 @@ def fit(
     Parameters
     ----------
     model
-        a name from `plausibly models`; without it all that accept the data are tried and validation decides.
+        a name from `plausibly models`, or FILE.py:CLASS for your own, which is held to the contract first; without it all
+        that accept the data are tried and validation decides.
     out_
         folder of the run (default runs/NAME-1).
     budget
@@ -234,7 +250,7 @@ def fit(
     if resume is not None:
         if data is not None:
             raise UserError("--resume needs no DATA: the run knows its own")
-        run = fitting.resume(resume, common.device, listener(common))
+        run = fitting.resume(resume, common.device, listener(common), model)
     else:
         if data is None:
             raise UserError("DATA is missing; for example: plausibly fit digits-binary")
@@ -248,6 +264,7 @@ def fit(
             set={key: literal(value) for key, value in pairs(set_, "--set NAME=VALUE").items()},
             device=common.device,
             listener=listener(common),
+            **(conditioning or Conditioning()).keywords(),
             **options.keywords(),
         )
 
@@ -274,6 +291,7 @@ def compare(
     budget: str | None = None,
     steps: int | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None,
+    conditioning: Conditioning | None = None,
     options: DataOptions | None = None,
     common: Common | None = None,
 ) -> None:
@@ -282,7 +300,7 @@ def compare(
     Parameters
     ----------
     models
-        names with commas between; by default all that accept the data, cheap ones first.
+        names or FILE.py:CLASS with commas between; by default all that accept the data, cheap ones first.
     out_
         folder of the runs and the report (default runs/compare-1).
     seeds
@@ -308,6 +326,7 @@ def compare(
         set={key: literal(value) for key, value in pairs(set_, "--set NAME=VALUE").items()},
         device=common.device,
         listener=listener(common),
+        **(conditioning or Conditioning()).keywords(),
         **options.keywords(),
     )
 
@@ -322,12 +341,12 @@ def compare(
 
 
 @app.command
-def evaluate(run: str, data: str | None = None, /, *, common: Common | None = None) -> None:
+def evaluate(run: str, data: str | None = None, /, *, model: OwnModel = None, common: Common | None = None) -> None:
     """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data."""
     common = common or Common()
     from plausibly.runs import Run
 
-    opened = Run.open(run, common.device)
+    opened = Run.open(run, common.device, model)
     found = opened.evaluate(data)
 
     def text() -> None:
@@ -353,15 +372,25 @@ def score(
     /,
     *,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
+    calibrate: str | None = None,
+    fdr: float | None = None,
+    each: Annotated[bool, Parameter(negative="")] = False,
     conditionals: Annotated[bool, Parameter(negative="")] = False,
+    model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
-    """Tell how plausible each row of DATA is: nats, bits per variable, p-value among test rows, what surprises most.
+    """Tell how plausible each row of DATA is: nats, bits per variable, p-value, what surprises most.
 
     Parameters
     ----------
     out_
         a .csv or .parquet file for all rows; without it the least plausible rows are printed.
+    calibrate
+        rows that p-values are against; without it those that the run set aside, else its test rows.
+    fdr
+        mark anomalies so that of those marked at most this share, such as 0.05, is expected to be ordinary rows.
+    each
+        also the bits of each variable given earlier ones (they add up) and given all others (they do not).
     conditionals
         instead, p(x_i | earlier) of each cell and the same as surprisal in bits.
     """
@@ -369,19 +398,26 @@ def score(
     from plausibly.files import write_frame
     from plausibly.runs import Run
 
-    opened = Run.open(run, common.device)
-    frame = opened.conditionals(data) if conditionals else opened.score(data)
+    if conditionals and (calibrate is not None or fdr is not None or each):
+        raise UserError("--conditionals tells of cells alone; leave out --calibrate, --fdr and --each, or it")
+    opened = Run.open(run, common.device, model)
+    frame = opened.conditionals(data) if conditionals else opened.score(data, calibrate, fdr, each)
     frame.insert(0, "row", range(1, len(frame) + 1))
     if out_ is not None:
         write_frame(frame, Path(out_))
-    document = {"rows": len(frame), "out": out_, "scores": None if out_ else frame.to_dict("records")}
+    document = {"rows": len(frame), "out": out_, "scores": None if out_ else frame.to_dict("records"), **frame.attrs}
+    document |= {name: int(frame[name].sum()) for name in ("more_likely", "anomaly") if name in frame}
+    for warning in frame.attrs.get("warnings", []):
+        say(common, f"warning: {warning}")
 
     def text() -> None:
-        least = frame.nsmallest(10, "nats") if not conditionals else frame.head(10)
+        least = (frame.nsmallest(10, "nats") if not conditionals else frame.head(10)).iloc[:, :12]
         table(list(least.columns), [[cell(value) for value in row] for row in least.to_numpy(dtype=object)])
         print(
             f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the 10 least plausible shown, --out FILE keeps all")
         )
+        for note in frame.attrs.get("notes", []):
+            print(note)
 
     out(document, common, text)
 
@@ -394,6 +430,7 @@ def sample(
     n: Annotated[int, Parameter(name=["-n", "--n"])] = 10,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     given: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
     """Draw rows from RUN.
@@ -412,7 +449,7 @@ def sample(
 
     if n < 1:
         raise UserError(f"-n {n}; at least one row can be drawn")
-    opened = Run.open(run, common.device)
+    opened = Run.open(run, common.device, model)
     rows = opened.sample(n, common.seed, pairs(given, "--given COLUMN=VALUE"))
     deliver(opened, rows, out_, common, {"rows": n})
 
@@ -425,6 +462,7 @@ def impute(
     *,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     draws: int = 1,
+    model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
     """Fill every hole of DATA with a draw from p(hole | the rest of the row); observed cells come back as they are.
@@ -439,7 +477,7 @@ def impute(
     common = common or Common()
     from plausibly.runs import TASKS, Run
 
-    opened = Run.open(run, common.device)
+    opened = Run.open(run, common.device, model)
     word = TASKS["impute"].word(type(opened.model))
     if draws < 1 or (draws > 1 and out_ is None):
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
@@ -471,12 +509,52 @@ def deliver(run: Any, rows: Any, out_: str | None, common: Common, document: dic
 
 
 @app.command
-def check(run: str, /, *, common: Common | None = None) -> None:
+def classify(
+    run: str,
+    data: str,
+    /,
+    *,
+    target: str | None = None,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Tell p(label | the rest) for each row of DATA by Bayes' rule, and how good that is where the label is known.
+
+    Parameters
+    ----------
+    target
+        the column with the labels (default: the run's context or event, where that is one column).
+    out_
+        a .csv or .parquet file with a column p(LABEL) for each label; without it the first rows are printed.
+    """
+    common = common or Common()
+    from plausibly.files import write_frame
+    from plausibly.runs import Run
+
+    found = Run.open(run, common.device, model).classify(data, target)
+    frame = found.frame()
+    if out_ is not None:
+        write_frame(frame, Path(out_))
+    document = found.to_json() | {"labels": list(found.labels), "out": out_}
+    document |= {"predictions": None if out_ else frame.to_dict("records")}
+
+    def text() -> None:
+        some = frame.head(10)
+        table(list(some.columns), [[cell(value) for value in row] for row in some.to_numpy(dtype=object)])
+        print(f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the first 10 shown, --out FILE keeps all"))
+        print(found.line())
+
+    out(document, common, text)
+
+
+@app.command
+def check(run: str, /, *, model: OwnModel = None, common: Common | None = None) -> None:
     """Check on RUN what its model promises: sums to one, samples follow the density, no variable sees a later one, ..."""
     common = common or Common()
     from plausibly.runs import Run
 
-    results = Run.open(run, common.device).check()
+    results = Run.open(run, common.device, model).check()
     holds = all(result.holds for result in results)
 
     def text() -> None:
@@ -492,12 +570,12 @@ def check(run: str, /, *, common: Common | None = None) -> None:
 
 
 @app.command
-def report(run: str, /, *, common: Common | None = None) -> None:
+def report(run: str, /, *, model: OwnModel = None, common: Common | None = None) -> None:
     """Build the one-file HTML report of RUN, or of a folder that `compare` made, again."""
     common = common or Common()
     from plausibly.fitting import report_again
 
-    path = report_again(Path(run), common.device, listener(common))
+    path = report_again(Path(run), common.device, listener(common), model)
     out({"report": str(path)}, common, lambda: print(path))
 
 
@@ -506,25 +584,31 @@ def guarded(call: Callable[[], Any]) -> int:
     try:
         call()
         return 0
+    except BrokenPromises as error:
+        for line in error.lines:
+            processes.tell(f"plausibly: {' '.join(line.split())}")
+        return 2
     except (UserError, Unsupported) as error:
-        print(f"plausibly: {' '.join(str(error).split())}", file=sys.stderr)
+        processes.tell(f"plausibly: {' '.join(str(error).split())}")
         return 2
     except CycloptsError as error:
-        print(f"plausibly: {' '.join(str(error).split())} (plausibly --help)", file=sys.stderr)
+        processes.tell(f"plausibly: {' '.join(str(error).split())} (plausibly --help)")
         return 2
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except OSError as error:
-        print(f"plausibly: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        processes.tell(f"plausibly: {error.filename or 'a file'}: {error.strerror or error}")
         return 2
     except KeyboardInterrupt:
-        print("plausibly: stopped", file=sys.stderr)
+        processes.tell("plausibly: stopped")
         return 130
 
 
 def prepared(command: Callable[..., Any], bound: Any) -> Any:
     common = bound.arguments.get("common") or Common()
+    if command is not fit:
+        processes.single(command.__name__)
     start(common)
     return command(*bound.args, **bound.kwargs)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -13,15 +13,18 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from plausibly.capabilities import Model
-from plausibly.data.formats import Dataset
-from plausibly.data.loading import load
+from plausibly import processes
+from plausibly.capabilities import Model, Trainable
+from plausibly.data.formats import Dataset, did_you_mean
+from plausibly.data.labelled import LABEL
+from plausibly.data.loading import is_table, load
 from plausibly.errors import UserError
 from plausibly.evaluation.board import Board, Row
 from plausibly.evaluation.likelihood import Exact
+from plausibly.foreign import hold_to_contract, name_of
 from plausibly.learning import Fit, Listener, Settings, announce, settings
 from plausibly.models import MODELS
-from plausibly.runs import Run, model_class
+from plausibly.runs import Run, model_class, read_record
 from plausibly.training import (
     Diverged,
 )
@@ -36,6 +39,36 @@ def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "options": {key: anywhere(value) if key in ("valid", "test") else value for key, value in kept.items()},
     }
+
+
+def conditioned(
+    data: Any, seed: int, options: dict[str, Any], chosen: Settings, context: Sequence[str], event: Sequence[str]
+) -> tuple[Dataset, dict[str, Any], Settings]:
+    """The data, their origin, and the settings with the context's variables, where one is named."""
+    if LABEL in (*context, *event) and not is_table(data):
+        options = options | {"labelled": True}
+    dataset = load(data, seed=seed, **options)
+    origin = origin_of(dataset, {"seed": seed, **options})
+    first = context_of(dataset.format.names, context, event)
+    if first:
+        chosen = replace(chosen, arguments=chosen.arguments | {"context": list(first)})
+    return dataset, origin, chosen
+
+
+def context_of(names: Sequence[str], context: Sequence[str], event: Sequence[str]) -> tuple[int, ...]:
+    """The context's variables, from names; `rest` stands for all that are no event. UserError for what cannot be."""
+    for name in (*context, *event):
+        if name not in names and name != "rest":
+            raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; columns: {', '.join(names[:20])}")
+    rest = [name for name in names if name not in event]
+    chosen = rest if "rest" in context or (event and not context) else list(context)
+    if both := set(chosen) & set(event):
+        raise UserError(f"{both.pop()!r} is named as event and as context; it is one of the two")
+    if event and set(chosen) != set(rest):
+        raise UserError("what is no event is context: give --event NAMES with --context rest, or --context NAMES alone")
+    if chosen and len(chosen) == len(names):
+        raise UserError("all columns are context; at least one must be left to be modelled")
+    return tuple(names.index(name) for name in chosen)
 
 
 def anywhere(source: Any) -> Any:
@@ -65,20 +98,22 @@ def new_folder(out: Path | str | None, name: str) -> Path:
 def fresh(path: Path) -> Iterator[Path]:
     """Makes a folder that is removed again where the work in it fails before there are weights."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        if processes.rank() == 0:
+            path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make {path}: {error.strerror}") from error
     try:
         yield path
     except BaseException:
-        if not any(path.rglob("*.safetensors")):
+        begun = processes.ranks() > 1 and (path / "run.json").exists()  # torchrun may go on with it
+        if not begun and processes.rank() == 0 and not any(path.rglob("*.safetensors")):
             shutil.rmtree(path, ignore_errors=True)
         raise
 
 
 def fit(
     data: Any,
-    model: str | None = None,
+    model: str | type[Model] | None = None,
     *,
     out: Path | str | None = None,
     seed: int = 0,
@@ -87,50 +122,85 @@ def fit(
     set: Mapping[str, Any] | None = None,
     device: str = "cpu",
     listener: Listener | None = None,
+    context: Sequence[str] = (),
+    event: Sequence[str] = (),
     **options: Any,
 ) -> Run:
     """Fits one model to data, tests it once and keeps it as a run with its report.
 
+    `model` is a name, the `FILE.py:CLASS` of a user's own, or a class; a user's own is held to the contract first.
     Without `model` all that accept the data are tried and validation decides. `budget` is in seconds, of all training.
-    `set` holds constructor arguments and `train.` settings; `options` go to `plausibly.load`. UserError for what
-    the user can mend; `Diverged` where a loss is not finite (a run with the last good weights is left).
+    `set` holds constructor arguments and `train.` settings; `options` go to `plausibly.load`. `context` names columns
+    that the others are modelled given, `event` those that are modelled given all others: p(x | label) or p(label | x).
+    UserError for what the user can mend; `Diverged` where a loss is not finite (a run with the last good weights is left).
     """
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
-    dataset = load(data, seed=seed, **options)
-    origin = origin_of(dataset, {"seed": seed, **options})
-    if model is not None:
-        model_class(model)
-    with fresh(new_folder(out, model or "best")) as path:
-        if model is None:
+    kind = None if model is None else model_class(model)
+    dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event)
+    if kind is None:
+        processes.single("fit without --model")
+        with fresh(new_folder(out, "best")) as path:
             return fit_best(path, dataset, origin, chosen, listener)
-        started = Fit.new(path, model, dataset, origin, chosen, listener)
-        return conclude(started)
-
-
-def conclude(fit: Fit) -> Run:
-    """Training, the test and the report of a run that has begun."""
-    announce(fit)
-    fit.learn()
+    if kind.accepts(dataset.schema) is None:
+        hold_to_contract(kind, dataset.schema)
+    with processes.together():
+        begun = processes.first(lambda: begun_before(out, name_of(kind)))
+        if begun is not None:
+            own = None if kind in MODELS.values() else kind
+            fit = learned(Fit.taken_up(Path(begun), device, listener, own))
+        else:
+            with fresh(Path(processes.first(lambda: str(new_folder(out, name_of(kind)))))) as path:
+                fit = learned(Fit.new(path, kind, dataset, origin, chosen, listener))
     return tested(fit)
+
+
+def begun_before(out: Path | str | None, name: str) -> str | None:
+    """The folder of the run that torchrun's processes were in the middle of before torchrun started them again."""
+    if not processes.restarted():
+        return None
+    for folder in [Path(out)] if out is not None else sorted(Path("runs").glob(f"{name}-*")):
+        with suppress(UserError):  # what is no run is not this one
+            if read_record(folder).get("launch") == processes.launch():
+                return str(folder)
+    return None
+
+
+def learned(fit: Fit) -> Fit:
+    """A run that has begun, after its training: what is left of it."""
+    if fit.record.get("status") == "done":
+        fit.model.restore(load_file(fit.path / "weights.safetensors"))
+    else:
+        announce(fit)
+        fit.learn()
+    return fit
 
 
 def tested(fit: Fit) -> Run:
     """The run of a fit that has learned, after its test, with its report."""
     run = fit.test()
-    report([run], fit.dataset, run.path)
+    if processes.rank() == 0:
+        report([run], fit.dataset, run.path)
     return run
 
 
-def resume(path: Path | str, device: str = "cpu", listener: Listener | None = None) -> Run:
-    """Goes on with a run where it stopped; its data are found by their path and recognised by their fingerprint."""
+def resume(
+    path: Path | str,
+    device: str = "cpu",
+    listener: Listener | None = None,
+    model: str | type[Model] | None = None,
+) -> Run:
+    """Goes on with a run where it stopped; its data are found by their path and recognised by their fingerprint.
+
+    `model` names a user's own, as in `Run.open`.
+    """
     path = Path(path)
-    fit = Fit.taken_up(path, device, listener or Listener())
-    if fit.record.get("status") != "done":
-        return conclude(fit)
-    if (path / "report.html").exists():
-        raise UserError(f"{path} is finished: nothing is left to do")
-    fit.model.restore(load_file(path / "weights.safetensors"))
+    with processes.together():
+        fit = Fit.taken_up(path, device, listener or Listener(), model)
+        done = fit.record.get("status") == "done" and (path / "report.html").exists()
+        if processes.first(lambda: done and not processes.restarted()):
+            raise UserError(f"{path} is finished: nothing is left to do")
+        learned(fit)
     return tested(fit)
 
 
@@ -141,30 +211,32 @@ def accepted(dataset: Dataset) -> list[str]:
         raise UserError(
             f"no model accepts this data: {'; '.join(str(k.accepts(dataset.schema)) for k in MODELS.values())}"
         )
-    return sorted(names, key=lambda name: (learns_by_steps(name, dataset), MODELS[name].count(dataset.schema)))
+    return sorted(names, key=lambda name: (learns_by_steps(MODELS[name], dataset), MODELS[name].count(dataset.schema)))
 
 
-def learns_by_steps(name: str, dataset: Dataset) -> bool:
+def learns_by_steps(kind: type[Trainable], dataset: Dataset) -> bool:
     with torch.device("meta"):
-        model = MODELS[name](dataset.schema)
+        model = kind(dataset.schema)
     return bool(model.objective().turns(model))
 
 
-def shares(names: Sequence[str], dataset: Dataset, chosen: Settings, repeats: int = 1) -> Settings:
+def shares(kinds: Sequence[type[Model]], dataset: Dataset, chosen: Settings, repeats: int = 1) -> Settings:
     """The settings of each of several fits: the budget is divided among those that take steps."""
-    stepping = sum(learns_by_steps(name, dataset) for name in names) * repeats
+    stepping = sum(learns_by_steps(kind, dataset) for kind in kinds) * repeats
     return replace(chosen, budget=chosen.budget / stepping if chosen.budget is not None and stepping else chosen.budget)
 
 
 def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Run:
     """Fits every model that accepts the data; the best on validation is tested and kept, the others are not."""
     names = accepted(dataset)
-    if chosen.arguments:
-        raise UserError(f"{next(iter(chosen.arguments))} is an argument of one model: name it with --model")
+    if chosen.arguments.keys() - {"context"}:
+        raise UserError(
+            f"{next(iter(chosen.arguments.keys() - {'context'}))} is an argument of one model: name it with --model"
+        )
     listener.say(f"no --model given: trying {', '.join(names)}; validation decides")
-    share, fits = shares(names, dataset, chosen), []
+    share, fits = shares([model_class(name) for name in names], dataset, chosen), []
     for name in names:
-        each = Fit.new(path / name, name, dataset, origin, share, listener)
+        each = Fit.new(path / name, model_class(name), dataset, origin, share, listener)
         announce(each)
         try:
             each.learn()
@@ -190,7 +262,7 @@ def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Setti
 
 def compare(
     data: Any,
-    models: Sequence[str] | None = None,
+    models: Sequence[str | type[Model]] | None = None,
     *,
     out: Path | str | None = None,
     seed: int = 0,
@@ -200,6 +272,8 @@ def compare(
     set: Mapping[str, Any] | None = None,
     device: str = "cpu",
     listener: Listener | None = None,
+    context: Sequence[str] = (),
+    event: Sequence[str] = (),
     **options: Any,
 ) -> Board:
     """Fits several models to the same data and tests them on the same rows: one board, one report in `out`.
@@ -207,45 +281,61 @@ def compare(
     A model that refuses the data stays on the board with its reason. The data are split once, by `seed`; with `seeds` > 1
     each model is fitted with seed, seed + 1, ...
     """
+    processes.single("compare")
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
-    names = list(MODELS) if models is None else list(dict.fromkeys(models))
-    for name in names:
-        model_class(name)
-    if not names or seeds < 1:
+    kinds = chosen_models(list(MODELS) if models is None else models)
+    if not kinds or seeds < 1:
         raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
-    dataset = load(data, seed=seed, **options)
-    origin = origin_of(dataset, {"seed": seed, **options})
-    refused = {name: reason for name in names if (reason := MODELS[name].accepts(dataset.schema))}
-    fitting = [name for name in (accepted(dataset) if models is None else names) if name not in refused]
-    share = shares(fitting, dataset, chosen, seeds)
+    dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event)
+    refused = {name: reason for name, kind in kinds.items() if (reason := kind.accepts(dataset.schema))}
+    fitting = [name for name in (accepted(dataset) if models is None else kinds) if name not in refused]
+    for name in fitting:
+        hold_to_contract(kinds[name], dataset.schema)
+    share = shares([kinds[name] for name in fitting], dataset, chosen, seeds)
     board = Board(data=dataset.name)
     with fresh(new_folder(out, "compare")) as path:
         for name, number in product(fitting, range(seed, seed + seeds)):
             if board.interrupted:
-                board.rows.append(Row(name, MODELS[name].family, refusal="stopped before its turn"))
+                board.rows.append(Row(name, kinds[name].family, refusal="stopped before its turn"))
                 continue
-            row = compared(path, name, dataset, origin, replace(share, seed=number), listener, seeds)
+            row = compared(path, kinds[name], dataset, origin, replace(share, seed=number), listener, seeds)
             board.rows.append(row)
             board.interrupted = row.interrupted
-        board.rows += [Row(name, MODELS[name].family, refusal=reason) for name, reason in refused.items()]
+        board.rows += [Row(name, kinds[name].family, refusal=reason) for name, reason in refused.items()]
         board.rows += truth_row(dataset)
         finish_board(board, dataset, path)
     return board
 
 
+def chosen_models(names: Sequence[str | type[Model]]) -> dict[str, type[Model]]:
+    """Each model by its name on the board. UserError where two of them share one."""
+    kinds: dict[str, type[Model]] = {}
+    for kind in map(model_class, names):
+        if kinds.setdefault(name_of(kind), kind) is not kind:
+            raise UserError(f"two models are called {name_of(kind)}; rename one class")
+    return kinds
+
+
 def compared(
-    path: Path, name: str, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener, seeds: int
+    path: Path,
+    kind: type[Model],
+    dataset: Dataset,
+    origin: dict[str, Any],
+    chosen: Settings,
+    listener: Listener,
+    seeds: int,
 ) -> Row:
     """One model's row. A diverging one keeps its row with the reason."""
+    name = name_of(kind)
     folder = path / (name if seeds == 1 else f"{name}-{chosen.seed}")
     try:
         with fresh(folder):
-            each = Fit.new(folder, name, dataset, origin, chosen, listener)
+            each = Fit.new(folder, kind, dataset, origin, chosen, listener)
             announce(each)
             each.learn()
     except Diverged as error:
-        return Row(name, MODELS[name].family, refusal=str(error))
+        return Row(name, kind.family, refusal=str(error))
     return row_of(each.test())
 
 
@@ -293,8 +383,11 @@ def finish_board(board: Board, dataset: Dataset | None, path: Path) -> None:
     write_report(path / "report.html", board, dataset)
 
 
-def report_again(path: Path, device: str, listener: Listener) -> Path:
-    """Builds the report of a run, or of a folder of runs, anew; without the data where they are gone."""
+def report_again(path: Path, device: str, listener: Listener, model: str | None = None) -> Path:
+    """Builds the report of a run, or of a folder of runs, anew; without the data where they are gone.
+
+    `model` names users' own models as in `Run.open`, with commas between where runs have several.
+    """
     folders = [path] if (path / "run.json").exists() else sorted(f.parent for f in path.glob("*/run.json"))
     if not folders:
         raise UserError(f"there is no run at {path}, nor are there runs in it")
@@ -303,7 +396,7 @@ def report_again(path: Path, device: str, listener: Listener) -> Path:
         if folder != path and not (folder / "heldout.safetensors").exists():
             listener.say(f"left out: {folder} has not come to its test; `plausibly fit --resume {folder}` goes on")
             continue
-        runs.append(Run.open(folder, device))
+        runs.append(Run.open(folder, device, named_for(folder, model) if folder != path else model))
     if not runs:
         raise UserError(f"no run in {path} has come to its test")
     try:
@@ -313,3 +406,10 @@ def report_again(path: Path, device: str, listener: Listener) -> Path:
         dataset = None
     report(runs, dataset, path)
     return path / "report.html"
+
+
+def named_for(folder: Path, model: str | None) -> str | None:
+    """Which of several named models, with commas between, is that of a run; None for a run of plausibly's own."""
+    code = read_record(folder).get("code") or {}
+    named = (model or "").split(",")
+    return next((each for each in named if each.rpartition(":")[2] == code.get("name")), None)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
@@ -21,11 +23,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import plausibly
+from plausibly import foreign, processes
 from plausibly.capabilities import Model, device_of
 from plausibly.data.formats import Dataset, did_you_mean
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood import likelihood
-from plausibly.runs import VERSION, Run, build, read_record, recorded_data, write_json, write_tensors
+from plausibly.evaluation.likelihood import likelihood, plausibility
+from plausibly.runs import VERSION, Run, build, kind_of, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
     Diverged,
     Plan,
@@ -35,6 +38,7 @@ from plausibly.training import (
     default_every,
     default_steps,
     generator_for,
+    prepare,
     steps_within,
     watch,
 )
@@ -132,38 +136,49 @@ class Fit:
     """One model on its way to a run at `path`."""
 
     def __init__(self, path: Path, record: dict[str, Any], model: Model, dataset: Dataset, listener: Listener) -> None:
-        self.path, self.record, self.model, self.dataset, self.listener = path, record, model, dataset, listener
+        self.path, self.record, self.model, self.dataset = path, record, model, dataset
+        self.listener = listener if processes.rank() == 0 else Listener()
 
     @classmethod
     def new(
-        cls, path: Path, name: str, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener
+        cls,
+        path: Path,
+        kind: type[Model],
+        dataset: Dataset,
+        origin: dict[str, Any],
+        chosen: Settings,
+        listener: Listener,
     ) -> Fit:
-        model = untrained(name, dataset, chosen.arguments, chosen.seed).to(chosen.device)
+        model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
         record = {
             "plausibly_run": VERSION,
             "status": "running",
-            "model": name,
+            "model": foreign.name_of(kind),
+            "code": foreign.code_of(kind),
             "arguments": model.arguments,
             "seed": chosen.seed,
             "plan": asdict(make_plan(chosen, model, dataset)) if model.objective().turns(model) else None,
             "data": origin,
             "notes": dataset.notes,
-            "rows": {"train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test)},
+            "rows": dataset.rows,
             "versions": versions(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "format": dataset.format.to_json(),
         }
+        if processes.launch() is not None:
+            record |= {"launch": processes.launch(), "processes": processes.ranks()}
         fit = cls(path, record, model, dataset, listener)
-        write_json(record, path / "run.json")
+        fit._record()
         return fit
 
     @classmethod
-    def taken_up(cls, path: Path, device: str, listener: Listener) -> Fit:
-        """The fit that a run folder without a result is in the middle of."""
+    def taken_up(cls, path: Path, device: str, listener: Listener, named: str | type[Model] | None = None) -> Fit:
+        """The fit that a run folder without a result is in the middle of; `named` as in `Run.open`."""
         record = read_record(path)
+        kind = kind_of(record, path, named)
         try:
             dataset = recorded_data(record, path)
-            model = untrained(record["model"], dataset, record["arguments"], record["seed"])
+            model = untrained(kind, dataset, record["arguments"], record["seed"])
             Plan(**(record["plan"] or {"steps": 1}))
         except UserError:
             raise
@@ -183,11 +198,11 @@ class Fit:
             self._keep("diverged", self.record.get("steps", 0))
             raise
         self._keep(status, self.record.get("steps", 0))
-        if status == "done":
+        if status == "done" and processes.rank() == 0:
             self._checkpoint_path.unlink(missing_ok=True)
 
     def _count(self) -> None:
-        self.log = (self.path / "log.jsonl").open("w", encoding="utf-8")
+        self.log = self._log_path.open("w", encoding="utf-8")
         with self.log:
             for progress in count(self.model, self.dataset.train.codes, self.dataset.valid.codes):
                 self._hear(progress)
@@ -198,7 +213,11 @@ class Fit:
         training = Training(self.model, self.dataset.train.codes, self.dataset.valid.codes, plan, names)
         self._take_up(training)
         saved = time.monotonic()
-        with interruptible() as stop, (self.path / "log.jsonl").open("a", encoding="utf-8") as self.log:
+        with interruptible() as asked, self._log_path.open("a", encoding="utf-8") as self.log:
+
+            def stop() -> bool:
+                return processes.anywhere(asked())
+
             for progress in training.run(stop):
                 self._hear(progress)
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -219,6 +238,8 @@ class Fit:
         self.listener.progress(self.record["model"], progress)
 
     def _checkpoint(self, training: Training) -> None:
+        if processes.rank() != 0:
+            return
         tensors, numbers = training.state()
         # the numbers travel inside the tensors' file, so that both change in one step
         text = json.dumps(numbers).encode()
@@ -228,7 +249,7 @@ class Fit:
 
     def _take_up(self, training: Training) -> None:
         """Goes on from the checkpoint, if there is one; the log forgets what came after it."""
-        log, lines = self.path / "log.jsonl", []
+        log, lines = self._log_path, []
         if self._checkpoint_path.exists():
             try:
                 tensors = load_file(self._checkpoint_path)
@@ -240,44 +261,73 @@ class Fit:
         log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
     @property
+    def _log_path(self) -> Path:
+        return self.path / "log.jsonl" if processes.rank() == 0 else Path(os.devnull)
+
+    @property
     def _checkpoint_path(self) -> Path:
         return self.path / "checkpoint.safetensors"
 
     def _keep(self, status: str, steps: int) -> None:
         """Writes the weights, and the record without test results yet."""
-        weights = self.path / "weights.safetensors"
-        write_tensors(self.model.state_dict(), weights)
-        self.record |= {
-            "status": status,
-            "steps": steps,
-            "parameters": self.model.free_parameters,
-            "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-            "validation": -watch(self.model, self.dataset.valid.codes),
-        }
-        write_json(self.record, self.path / "run.json")
+        validation = -watch(self.model, self.dataset.valid.codes)
+        self.record |= {"status": status, "steps": steps, "parameters": self.model.free_parameters}
+        if processes.rank() == 0:
+            weights = self.path / "weights.safetensors"
+            write_tensors(self.model.state_dict(), weights)
+            self.record["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+        self.record["validation"] = validation
+        self._record()
+
+    def _record(self) -> None:
+        if processes.rank() == 0:
+            write_json(self.record, self.path / "run.json")
 
     def test(self) -> Run:
-        """Looks at the test rows, once, and times scoring and sampling."""
+        """Looks at the test rows, once, and times scoring and sampling; of several processes the first does."""
         self.model.eval()
+        if processes.rank() != 0:
+            return Run(self.path, self.record, self.model, self.dataset.format)
         started = time.monotonic()
-        found = likelihood(self.model, self.dataset.test)
+        found = likelihood(self.model, self.dataset.format.apart(self.dataset.test, self.model.context))
         scored = len(self.dataset.test) / max(time.monotonic() - started, 1e-9)
         if found is not None:
             write_tensors({"nats": found.nats}, self.path / "heldout.safetensors")
+            self._calibrate()
         self.record |= {
             "test": found.to_json() if found else None,
             "rows_scored_per_second": scored,
             "rows_sampled_per_second": sampling_speed(self.model),
         }
-        write_json(self.record, self.path / "run.json")
+        self._record()
         return Run(self.path, self.record, self.model, self.dataset.format)
 
+    def _calibrate(self) -> None:
+        """Keeps log p of the calibration rows, where there are any: scores get their p-values from it."""
+        if len(self.dataset.calibration):
+            nats = plausibility(self.model, self.dataset.format, self.dataset.calibration)
+            write_tensors({"nats": nats}, self.path / "calibration.safetensors")
 
-def untrained(name: str, dataset: Dataset, arguments: dict[str, Any], seed: int) -> Model:
+
+def fit_in_memory(kind: type[Model], dataset: Dataset, chosen: Settings) -> Run:
+    """Trains to the end without a folder: nothing is written, tested, or can be taken up again."""
+    model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
+    train, valid = dataset.train.codes, dataset.valid.codes
+    if model.objective().turns(model):
+        plan = make_plan(chosen, model, dataset)
+        training = Training(model, train, valid, plan, dataset.format.names)
+        deque(training.run(), maxlen=0)
+        training.finish()
+    else:
+        deque(count(model, train, valid), maxlen=0)
+    record = {"model": foreign.name_of(kind), "parameters": model.free_parameters, "test": None, "status": "done"}
+    return Run(Path("<memory>"), record, model.eval(), dataset.format)
+
+
+def untrained(kind: type[Model], dataset: Dataset, arguments: dict[str, Any], seed: int) -> Model:
     """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
-    model = build(name, dataset.schema, arguments)
-    model.initialise(generator_for(torch.device("cpu"), seed, 0))
-    model.settle(dataset.train.codes.flatten(1))
+    model = build(kind, dataset.schema, arguments)
+    prepare(model, dataset.train.codes, seed)
     return model
 
 

@@ -2,7 +2,8 @@
 
 run.json              model, arguments, format, data, seed, plan, versions, results
 weights.safetensors   the best validated weights
-heldout.safetensors   log p of the test rows, which scores are ranked against
+heldout.safetensors   log p of the test rows
+calibration.safetensors   log p of the rows that scores are ranked against, where the data were split here
 log.jsonl             a line for each validation
 report.html           one page to look at
 checkpoint.safetensors, checkpoint.json   only while a run can go on
@@ -22,14 +23,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from plausibly import contract, tasks
-from plausibly.capabilities import Model, device_of
+from plausibly import contract, foreign, tasks
+from plausibly.capabilities import Model, TractableModel, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.loading import load, load_rows, naming
 from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood import AtLeast, Estimate, Exact, Likelihood, likelihood
+from plausibly.evaluation.anomalies import TEST_ROWS, Calibration
+from plausibly.evaluation.classification import Classification
+from plausibly.evaluation.likelihood import AtLeast, Estimate, Exact, Likelihood, likelihood, plausibility
+from plausibly.evaluation.scores import bits, scores
 from plausibly.files import replacing
+from plausibly.kinds import HOLE, Category, Real
 from plausibly.models import MODELS
 from plausibly.schema import Schema
 from plausibly.training import generator_for
@@ -49,19 +54,23 @@ class Run:
         self.path, self.record, self.model, self.format = path, record, model, format
 
     @classmethod
-    def open(cls, path: Path | str, device: str = "cpu") -> Run:
-        """Loads a run. UserError, in seconds and without much memory, for whatever is not a sound run."""
+    def open(cls, path: Path | str, device: str = "cpu", model: str | type[Model] | None = None) -> Run:
+        """Loads a run. UserError, in seconds and without much memory, for whatever is not a sound run.
+
+        A run whose model is not plausibly's needs `model`, its `FILE.py:CLASS` or the class: a run never executes code.
+        """
         path = Path(path)
         record = read_record(path)
+        kind = kind_of(record, path, model)
         try:
             format = Format.from_json(record["format"])
             weights = path / "weights.safetensors"
-            check_size(model_class(record["model"]), format.schema, record["arguments"], weights)
-            model = build(record["model"], format.schema, record["arguments"])
+            check_size(kind, format.schema, record["arguments"], weights)
+            fitted = build(kind, format.schema, record["arguments"])
             if hashlib.sha256(weights.read_bytes()).hexdigest() != record["weights_sha256"]:
                 raise UserError(f"{weights} is damaged: its checksum is not the one in run.json")
-            model.restore(load_file(weights))
-            broken = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+            fitted.restore(load_file(weights))
+            broken = [name for name, tensor in fitted.state_dict().items() if not tensor.isfinite().all()]
             if broken:
                 raise UserError(f"{weights} is no sound model: tensor {broken[0]!r} holds values that are not finite")
         except UserError:
@@ -71,7 +80,7 @@ class Run:
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
             reason = str(error).splitlines()[0][:200]
             raise UserError(f"{path} is no sound run: {type(error).__name__}: {reason}") from error
-        return cls(path, record, model.to(device).eval(), format)
+        return cls(path, record, fitted.to(device).eval(), format)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,10 +92,8 @@ class Run:
         if not file.exists() or not self.record.get("test"):
             return None
         kinds: dict[str, type[Likelihood]] = {"=": Exact, ">=": AtLeast, "~": Estimate}
-        try:
-            return kinds[self.record["test"]["sign"]](load_file(file)["nats"], self.model.schema.size)
-        except (SafetensorError, KeyError) as error:
-            raise UserError(f"{file} is damaged; `plausibly evaluate {self.path}` computes its numbers anew") from error
+        nats = held_nats(file, f"`plausibly evaluate {self.path}` computes its numbers anew")
+        return kinds[self.record["test"]["sign"]](nats, self.model.schema.size - len(self.model.context))
 
     def dataset(self) -> Dataset:
         """The data that the run was fitted to. UserError where the file has changed since."""
@@ -104,7 +111,8 @@ class Run:
         """The held-out likelihood of `data`, by default of the test rows of the run's own data."""
         if data is None and self.record["data"]["source"].startswith("<"):
             return self.test()  # rows that were only in memory are gone; what they gave is on record
-        return likelihood(self.model, self.dataset().test if data is None else self.events(data))
+        events = self.dataset().test if data is None else self.events(data)
+        return likelihood(self.model, self.format.apart(events, self.model.context))
 
     def sample(self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None) -> Any:
         """`n` rows: a DataFrame for tables, else an array. `given` fixes columns to values, never by rejection.
@@ -137,10 +145,7 @@ class Run:
         if not isinstance(self.format, TableFormat):
             raise UserError("values can be given for the columns of a table only")
         for name, value in given.items():
-            if name not in self.names:
-                raise UserError(
-                    f"there is no column {name!r}{did_you_mean(name, self.names)}; columns: {listed(self.names)}"
-                )
+            self._place(name)
             if value is None or value == "":
                 raise UserError(f"no value is given for {name!r}; leave it out where it is free")
         events = self.format.questions(pd.DataFrame({name: [given.get(name)] for name in self.names}, dtype=object))
@@ -176,42 +181,102 @@ class Run:
         nats: Tensor = TASKS["score"](self.model, events.codes)
         return nats + events.log_within
 
-    def score(self, data: Any) -> pd.DataFrame:
-        """A row for each row: nats, bits per variable, p-value among the test rows, most surprising variables.
-
-        The p-value is (1 + test rows at most as likely) / (test rows + 1): small where a row is implausible.
-        """
-        import pandas as pd
-
-        events = self.events(data)
-        nats = (TASKS["score"](self.model, events.codes) + events.log_within).numpy()
-        frame = pd.DataFrame({"nats": nats, "bits_per_variable": -nats / np.log(2) / self.model.schema.size})
+    def calibration(self, rows: Any = None) -> Calibration | None:
+        """What scores are ranked against: `rows` of the caller's, else the run's calibration rows, else its test rows."""
+        if rows is not None:
+            named = "calibration rows given" if not isinstance(rows, str | Path) else f"rows of {rows}"
+            return Calibration(plausibility(self.model, self.format, self.events(rows)).numpy(), named)
+        file = self.path / "calibration.safetensors"
+        if file.exists():
+            return Calibration(
+                held_nats(file, "give `score` rows with --calibrate, or fit anew").numpy(), "calibration rows"
+            )
+        if self.model.context:  # rows are ranked given it, and what the test keeps is not
+            return Calibration(plausibility(self.model, self.format, self.dataset().test).numpy(), TEST_ROWS)
         held = self.test()
-        if held is not None:
-            ranks = np.searchsorted(np.sort(held.nats.numpy()), nats, side="right")
-            frame["p_value"] = (1 + ranks) / (held.rows + 1)
-        if TASKS["conditionals"].word(type(self.model)):
-            each = TASKS["conditionals"](self.model, events.codes) + self.format.within(events)
-            frame["surprising"] = self._surprising(each)
-        return indexed(frame, data)
+        return Calibration(held.nats.numpy(), TEST_ROWS) if held else None
 
-    def _surprising(self, nats: Tensor, most: int = 3) -> list[str]:
-        bits = -nats / float(np.log(2))
-        top = bits.topk(min(most, bits.shape[1]), 1)
-        rows = zip(top.indices.tolist(), top.values.tolist(), strict=True)
-        return ["; ".join(f"{self.names[i]} {b:.1f} bits" for i, b in zip(*row, strict=True)) for row in rows]
+    def score(self, data: Any, calibrate: Any = None, fdr: float | None = None, each: bool = False) -> pd.DataFrame:
+        """A row for each row, in these columns:
+
+        nats, bits_per_variable: log p of the row (given its context, where the model has one), and -log2 p by the number of
+        variables.
+        p_value: (1 + calibration rows at most as likely) / (n + 1), small where a row is implausible; the calibration
+        rows are `calibrate`, else the run's own, else its test rows. more_likely: than 99.9 % of them (never below 1,000).
+        anomaly: with `fdr`, whether the row is marked at that false discovery rate among all rows (Benjamini-Hochberg).
+        surprising: the variables with most surprisal -log2 p(x_i | earlier).
+        With `each` all of these, `bits(NAME)`, which add up to the row's bits, and `bits(NAME | rest)`, surprisal given
+        all other variables, which do not. All are of values, not only of their codes.
+
+        `attrs` of the frame says which and how many the calibration rows are, and holds notes and warnings.
+        """
+        found = scores(self.model, self.format, self.events(data), self.calibration(calibrate), fdr, each)
+        return indexed(found, data)
 
     def conditionals(self, data: Any) -> pd.DataFrame:
-        """p(x_i | earlier) of each cell's code, and the same as surprisal in bits: columns `p(NAME)` and `bits(NAME)`.
+        """p(x_i | earlier) of each cell's value, and the same as surprisal in bits: columns `p(NAME)` and `bits(NAME)`.
 
+        The bits of a row add up to those of its score; p is a density where a column is real.
         Only for models that factorise log p(x); the order is that of `run.model.order`.
         """
         import pandas as pd
 
-        nats = TASKS["conditionals"](self.model, self.events(data).codes).numpy()
-        columns = {f"p({name})": np.exp(nats[:, i]) for i, name in enumerate(self.names)}
-        bits = {f"bits({name})": -nats[:, i] / np.log(2) for i, name in enumerate(self.names)}
-        return indexed(pd.DataFrame(columns | bits), data)
+        events = self.events(data)
+        nats = TASKS["conditionals"](self.model, events.codes) + self.format.within(events)
+        columns = {f"p({name})": np.exp(nats[:, i].numpy()) for i, name in enumerate(self.names)}
+        return indexed(pd.DataFrame(columns | bits(nats, self.names, "bits({})")), data)
+
+    def classify(self, data: Any, target: str | None = None) -> Classification:
+        """p(label | the rest of the row) for the labels of the `target` column, by Bayes' rule from the joint.
+
+        `target` is by default the run's lone context, or the lone variable that it models. The rows may hold the label
+        or leave it out. What a cell holds that was never seen is no label.
+        """
+        i = self._target(target)
+        kind = self.model.schema.kinds[i]
+        if not isinstance(kind, Category) or kind.rare:
+            raise UserError(f"{self.names[i]!r} has no labels, each with a code of its own; a column of few levels has")
+        with naming(data):
+            events = self.format.questions(load_rows(data, self.format))
+        observed, codes = self._complete(events, i)
+        logs = TASKS["classify"](self.model, codes, observed, i)[:, : kind.regular]
+        truth = torch.where(observed[:, i], codes.flatten(1)[:, i].long(), -1)
+        levels = next(c["levels"] for c in self.format.describe() if c["name"] == self.names[i])
+        known = torch.where(truth < kind.regular, truth, -1)
+        return Classification(tuple(map(str, levels)), logs.softmax(1).numpy(), known.numpy())
+
+    def _target(self, name: str | None) -> int:
+        context, rest = self.model.context, [i for i in range(self.model.schema.size) if i not in self.model.context]
+        if name is not None:
+            return self._place(name)
+        for lone in (context, rest):
+            if len(lone) == 1:
+                return lone[0]
+        raise UserError(f"which column holds the labels? --target NAME says so; columns: {listed(self.names)}")
+
+    def _place(self, name: str) -> int:
+        """Which variable a column is."""
+        if name not in self.names:
+            raise UserError(
+                f"there is no column {name!r}{did_you_mean(name, self.names)}; columns: {listed(self.names)}"
+            )
+        return self.names.index(name)
+
+    def _complete(self, events: Events, target: int) -> tuple[Tensor, Tensor]:
+        """Which cells are observed, (rows, variables), and events in which a hole is its code, where the model needs all."""
+        assert events.observed is not None
+        observed, codes = events.observed.flatten(1).clone(), events.codes.flatten(1).clone()
+        if isinstance(self.model, TractableModel):
+            return observed, events.codes
+        for i, kind in enumerate(self.model.schema.kinds):
+            unknown = ~observed[:, i]
+            if i == target or not unknown.any():
+                continue
+            if not kind.missing:
+                row = int(unknown.nonzero()[0, 0]) + 1
+                raise UserError(f"row {row}, column {self.names[i]!r}: a hole, where there was none in training")
+            codes[unknown, i] = codes.new_tensor(HOLE if isinstance(kind, Real) else kind.codes - 1)
+        return observed, codes.view(events.codes.shape)
 
     def check(self) -> list[contract.Result]:
         """The contract's promises, checked on this fitted model."""
@@ -226,6 +291,14 @@ class Run:
         test = self.record.get("test")
         number = f", {test['sign']} {test['value']:.4f} {test['unit']}" if test else ""
         return f"<Run {self.path}: {self.record['model']}, {self.record['parameters']:,} parameters{number}>"
+
+
+def held_nats(file: Path, mend: str) -> Tensor:
+    """The log p of rows that a run keeps, (rows,) float64. UserError, with what would mend it, where it is damaged."""
+    try:
+        return load_file(file)["nats"]
+    except (SafetensorError, KeyError, OSError) as error:
+        raise UserError(f"{file} is damaged; {mend}") from error
 
 
 def indexed(frame: Any, data: Any) -> Any:
@@ -280,8 +353,9 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "rows_sampled_per_second": (int, float, type(None)),
     "test": (dict, type(None)),
     "weights_sha256": (str, type(None)),
+    "code": (dict, type(None)),
 }
-OPTIONS = {"seed", "kinds", "drop", "split", "valid", "test", "size"}
+OPTIONS = {"seed", "kinds", "drop", "split", "valid", "test", "size", "labelled"}
 
 
 def misshapen(record: dict[str, Any]) -> str:
@@ -289,7 +363,13 @@ def misshapen(record: dict[str, Any]) -> str:
     for name, types in FIELDS.items():
         if not isinstance(record.get(name), types) or isinstance(record.get(name), bool):
             return f"{name!r} is {str(record.get(name))[:40]!r}"
-    data, test = record["data"], record.get("test")
+    data, test, code = record["data"], record.get("test"), record.get("code")
+    if code is not None and not (
+        str(code.get("name")).isidentifier()
+        and isinstance(code.get("file"), str)
+        and isinstance(code.get("sha256", 0), str | None)
+    ):
+        return "'code' names no class"
     if not all(isinstance(data.get(name), str) for name in ("name", "source", "fingerprint")):
         return "'data' names no source"
     options = data.get("options")
@@ -308,23 +388,40 @@ def recorded_data(record: dict[str, Any], path: Path) -> Dataset:
     dataset = load(kept["source"], **kept["options"])
     if dataset.fingerprint != kept["fingerprint"]:
         raise UserError(f"{kept['source']} has changed since {path} was fitted to it; fit anew, or restore the file")
+    if dataset.rows != {"calibration": 0, **record["rows"]}:
+        raise UserError(f"{path} is of a plausibly that split data otherwise; fit anew, or name rows to look at")
     return dataset
 
 
+def kind_of(record: dict[str, Any], path: Path, model: str | type[Model] | None = None) -> type[Model]:
+    """The model class of a record; one that is not plausibly's only as the user names it."""
+    if record.get("code") is not None:
+        return foreign.recognised(record["code"], path, model)
+    if model is not None and (not isinstance(model, str) or model != record["model"]):
+        raise UserError(f"{path} was fitted with {record['model']}, which comes with plausibly: leave --model out")
+    return model_class(record["model"])
+
+
 def model_class(name: object) -> type[Model]:
-    """The model of that name. UserError names the known ones."""
+    """The model of that name, of that `FILE.py:CLASS`, or that class itself. UserError names the known ones."""
+    if isinstance(name, type):
+        return foreign.usable(name, name.__module__)
+    if isinstance(name, str) and foreign.is_reference(name):
+        return foreign.read(name)
     if not isinstance(name, str) or name not in MODELS:
-        raise UserError(f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; models: {', '.join(MODELS)}")
+        raise UserError(
+            f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; models: {', '.join(MODELS)}; {foreign.FORM}"
+        )
     found = MODELS[name]
     assert issubclass(found, Model)
     return found
 
 
-def build(name: str, schema: Schema, arguments: dict[str, Any]) -> Model:
+def build(kind: type[Model], schema: Schema, arguments: dict[str, Any]) -> Model:
     """A new model. UserError for an unknown argument or one out of range."""
     from inspect import signature
 
-    kind = model_class(name)
+    name = foreign.name_of(kind)
     known = [parameter for parameter in signature(kind).parameters if parameter != "schema"]
     for argument in arguments:
         if argument not in known:

@@ -7,8 +7,8 @@ weighs and `values` keeps, so that `rows(events(rows))` gives equal values, dtyp
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -66,6 +66,12 @@ class Format(ABC):
     @abstractmethod
     def within(self, events: Events) -> Tensor:
         """log p(value | code) of each variable, (n, variables) float64 nats; a row's sum is its `log_within`."""
+
+    def apart(self, events: Events, variables: Sequence[int]) -> Events:
+        """Events whose `log_within` leaves these variables out."""
+        if not variables:
+            return events
+        return replace(events, log_within=events.log_within - self.within(events)[:, list(variables)].sum(1))
 
     @abstractmethod
     def rows(self, events: Events) -> Any:
@@ -132,7 +138,10 @@ class Truth(Protocol):
 
 @dataclass
 class Dataset:
-    """Data ready to learn from. `fingerprint` is the SHA-256 of the source's contents."""
+    """Data ready to learn from. `fingerprint` is the SHA-256 of the source's contents.
+
+    `calibration` rows serve p-values and nothing else; there are none where the source brings its own three parts.
+    """
 
     name: str
     source: str
@@ -141,12 +150,18 @@ class Dataset:
     train: Events
     valid: Events
     test: Events
+    calibration: Events
     notes: list[str] = field(default_factory=list)
     truth: Truth | None = None
 
     @property
     def schema(self) -> Schema:
         return self.format.schema
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Number of rows of each part."""
+        return {part: len(getattr(self, part)) for part in ("train", "valid", "test", "calibration")}
 
 
 def packed(events: np.ndarray, schema: Schema) -> Tensor:
