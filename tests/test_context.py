@@ -21,7 +21,7 @@ from plausibly.schema import Schema
 from plausibly.tasks.classify import classify
 
 SMALL = Schema((4,), (Category(levels=3), Level(levels=3), Category(levels=2), Category(levels=2)))
-NETWORKS = ["made", "nade"]
+NETWORKS = ["fvsbn", "made", "nade", "transformer"]
 
 
 def joint(model):
