@@ -7,8 +7,10 @@ from textwrap import indent
 from typing import Any
 
 from docutils import nodes
+from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
+from sphinx.util import logging
 
 from plausibly import __version__
 from plausibly.registry import markdown
@@ -32,7 +34,11 @@ html_math_renderer = "mathml"
 def mathml(writer: Any, node: nodes.Element) -> None:
     """Writes a formula as MathML, which browsers draw themselves."""
     block = isinstance(node, nodes.math_block)
-    formula = tex2mathml(node.astext(), as_block=block)
+    try:
+        formula = tex2mathml(node.astext(), as_block=block)
+    except MathError as error:
+        logging.getLogger(__name__).warning("%s in %s", error, node.astext(), location=node)
+        raise nodes.SkipNode from error
     writer.body.append(f'<div class="formula">{formula}</div>' if block else formula)
     raise nodes.SkipNode
 
@@ -48,7 +54,7 @@ def generated(app: Sphinx, page: str, text: list[str]) -> None:
 def plain(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
     """Docstrings are plain text: indented parts are kept as they are, and only `names` are marked up."""
     parts = "\n".join(lines).strip("\n").split("\n\n")
-    lines[:] = "\n\n".join(part if part.isspace() else paragraph(part) for part in parts).split("\n") + [""]
+    lines[:] = [*"\n\n".join(part if part.isspace() else paragraph(part) for part in parts).split("\n"), ""]
 
 
 def paragraph(part: str) -> str:
