@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from plausibly.outcomes import Finite, Outcome
+from plausibly.outcomes import Outcome, Single
 from plausibly.schema import Schema
 
 if TYPE_CHECKING:
     from plausibly.objectives import Objective
 
-Unrolled = Generator[tuple[int, Finite], Tensor, Tensor]
+Unrolled = Generator[tuple[int, Single], Tensor, Tensor]
 
 
 class Trainable(nn.Module, ABC):
@@ -74,8 +74,8 @@ class Trainable(nn.Module, ABC):
             if part is not self and draw is not None:
                 draw(generator)
 
-    def settle(self, logits: Tensor) -> None:
-        """Where the outputs have biases: starts them at the data's marginals, given as free logits like the head's."""
+    def settle(self, x: Tensor) -> None:
+        """Where the outputs have biases: starts them at the marginals of training events, (rows, variables)."""
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Takes the saved tensors. RuntimeError where names or shapes differ."""
@@ -156,7 +156,7 @@ class TractableModel(AnyOrderModel):
         """
 
 
-def drive(unrolled: Unrolled, choose: Callable[[int, Finite], Tensor]) -> Tensor:
+def drive(unrolled: Unrolled, choose: Callable[[int, Single], Tensor]) -> Tensor:
     """Runs an unrolled model, choosing each variable from its conditional; returns the events."""
     try:
         i, outcome = next(unrolled)

@@ -7,15 +7,16 @@ most 65,536 events together) and each conditional. Thresholds stand at six sigma
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from math import log
+from math import log, prod
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from plausibly.binning import Binning
 from plausibly.capabilities import (
     AnyOrderModel,
     AutoregressiveModel,
@@ -26,9 +27,9 @@ from plausibly.capabilities import (
     device_of,
     drive,
 )
-from plausibly.kinds import Bins, Kind
+from plausibly.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.nets.noise import drawing
-from plausibly.outcomes import Finite
+from plausibly.outcomes import Single
 from plausibly.schema import Schema
 from plausibly.tasks import load_tasks
 from plausibly.training import generator_for
@@ -98,36 +99,95 @@ def draw(model: Model, n: int, seed: int = 0) -> Tensor:
         return model.sample(n, generator_for(device_of(model), seed, 7))
 
 
+@dataclass(frozen=True)
+class Nodes:
+    """Points that stand for all events of some variables: log p at each plus `log_weights`, and the sum is one.
+
+    A discrete variable's nodes are its codes; a real one's are those of a quadrature, and its special codes. `cells` are
+    the nodes' codes.
+    """
+
+    variables: tuple[int, ...]
+    points: Tensor  # (nodes, variables), float32
+    log_weights: Tensor  # (nodes,), float64
+    cells: Tensor
+
+
+def nodes_of(model: Model, variables: tuple[int, ...]) -> Nodes:
+    """All combinations of the variables' nodes. Only the first in the order may be real: its outcome is always the same."""
+    columns = []
+    for i in variables:
+        outcome = first_outcome(model, i) if isinstance(model.schema.kinds[i], Real) else None
+        columns.append([side[:, 0] for side in quadrature(model.schema.kinds[i], outcome, 1)])
+    points = torch.cartesian_prod(*(points for points, _ in columns)).reshape(-1, len(variables))
+    weights = torch.cartesian_prod(*(weights.log() for _, weights in columns)).reshape(len(points), -1).sum(1)
+    return Nodes(variables, points, weights, model.schema.first(variables).binned(points))
+
+
+def first_outcome(model: Model, i: int) -> Single:
+    assert isinstance(model, AutoregressiveModel) and i == model.order[0]
+    return model.predict(torch.zeros(1, *model.schema.shape, device=device_of(model))).one(i)
+
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
+
+
+def quadrature(kind: Kind, outcome: Single | None, batch: int) -> tuple[Tensor, Tensor]:
+    """Nodes, float32, and weights, float64, both (nodes, batch), over all events of one variable, on the CPU.
+
+    A real variable's nodes are those of Gauss and Legendre between the places where the outcome's density bends.
+    """
+    if not isinstance(kind, Real):
+        codes = torch.arange(kind.codes, dtype=torch.float32)[:, None].expand(-1, batch)
+        return codes, torch.ones(codes.shape, dtype=torch.float64)
+    assert outcome is not None
+    cuts = outcome.cuts().detach().double().cpu().sort(-1).values.expand(batch, -1).T
+    middle, half = (cuts[1:] + cuts[:-1]) / 2, cuts.diff(dim=0) / 2
+    points = (middle[:, None] + half[:, None] * torch.from_numpy(NODES)[:, None]).flatten(0, 1)
+    weights = (half[:, None] * torch.from_numpy(WEIGHTS)[:, None]).flatten(0, 1)
+    special = torch.tensor([UNFORESEEN] * kind.open + [HOLE] * kind.missing)[:, None].expand(-1, batch)
+    return torch.cat([points.float(), special]), torch.cat([weights, torch.ones(special.shape, dtype=torch.float64)])
+
+
 def leading(model: AutoregressiveModel) -> tuple[int, ...]:
-    """The first variables in the model's order that have at most 65,536 events together."""
-    events, chosen = 1, []
+    """The first variables in the model's order that have at most 65,536 nodes together, one real one at most."""
+    nodes, chosen = 1, list[int]()
     for i in model.order:
-        events *= model.schema.codes[i]
-        if events > MOST_EVENTS:
+        real = isinstance(model.schema.kinds[i], Real)
+        if real and chosen:
+            break
+        nodes *= len(nodes_of(model, (i,)).points) if real else model.schema.codes[i]
+        if nodes > MOST_EVENTS:
             break
         chosen.append(i)
     return tuple(chosen)
 
 
+def listed(schema: Schema) -> bool:
+    """Whether all events can be listed."""
+    return not schema.continuous and schema.log_events <= log(MOST_EVENTS) + 1e-9
+
+
 @torch.no_grad()
-def enumerated(model: DensityModel) -> tuple[tuple[int, ...], Tensor, Tensor]:
-    """(variables, their events (events, variables), log p of each): all variables, or the first in order of many."""
+def enumerated(model: DensityModel) -> tuple[Nodes, Tensor]:
+    """Nodes and the log p of each with its weight, float64: of all variables, or of the leading ones by the chain rule."""
     schema, device = model.schema, device_of(model)
-    if schema.log_events <= log(MOST_EVENTS) + 1e-9:
-        every = schema.all_events()
-        logs = [model.log_prob(x.to(device)).double().cpu() for x in every.split(1024)]
-        return tuple(range(schema.size)), every.flatten(1), torch.cat(logs)
+    if listed(schema):
+        nodes = nodes_of(model, tuple(range(schema.size)))
+        events = nodes.points.view(-1, *schema.shape)
+        logs = [model.log_prob(x.to(device)).double().cpu() for x in events.split(1024)]
+        return nodes, torch.cat(logs)
     if not isinstance(model, AutoregressiveModel):
-        return (), torch.zeros(1, 0), torch.zeros(1, dtype=torch.float64)
-    chosen = leading(model)
-    few = schema.first(chosen).all_events()
-    rows = torch.zeros(len(few), schema.size)
-    rows[:, list(chosen)] = few
+        return Nodes((), torch.zeros(1, 0), torch.zeros(1), torch.zeros(1, 0)), torch.zeros(1, dtype=torch.float64)
+    nodes = nodes_of(model, leading(model))
+    chosen = list(nodes.variables)
+    rows = torch.zeros(len(nodes.points), schema.size)
+    rows[:, chosen] = nodes.points
     logs = []
     for x in rows.split(max(1, (1 << 18) // schema.size)):
         each = model.predict(x.reshape(-1, *schema.shape).to(device)).log_prob(x.to(device))
-        logs.append(each[:, list(chosen)].double().sum(1).cpu())
-    return chosen, few, torch.cat(logs)
+        logs.append(each[:, chosen].double().sum(1).cpu())
+    return nodes, torch.cat(logs) + nodes.log_weights
 
 
 def scope(model: Model, variables: tuple[int, ...]) -> str:
@@ -141,7 +201,8 @@ def scope(model: Model, variables: tuple[int, ...]) -> str:
 def samples_are_events(model: Model) -> Result:
     x = draw(model, 64)
     codes = torch.tensor(model.schema.codes, device=x.device).view(model.schema.shape)
-    wrong = (x != x.round()) | (x < 0) | (x >= codes)
+    real = torch.tensor([isinstance(k, Real) for k in model.schema.kinds], device=x.device).view(model.schema.shape)
+    wrong = (~real & ((x != x.round()) | (x < 0) | (x >= codes))) | ~x.isfinite()
     right_form = x.shape[1:] == model.schema.shape and len(x) > 0 and x.dtype == torch.float32
     return near("samples_are_events", wrong.sum() if right_form else float("inf"), 0, "samples that are no codes")
 
@@ -185,19 +246,25 @@ def remainders_sum_to_one(model: Model) -> Result:
 
 def excess(kind: Kind) -> float:
     """How far p(value | code), summed over distinct values drawn inside a code, exceeds 1."""
+    if isinstance(kind, Real):
+        return unscaled(kind)
     codes = np.repeat(np.arange(kind.codes), 50)
     values = kind.draw(codes, np.random.default_rng(0))
     if not np.array_equal(kind.code(values), codes):
         return float("inf")
     logs, worst = kind.log_within(values), 0.0
-    if isinstance(kind, Bins):
-        inner = (codes > 0) & (codes < len(kind.edges))
-        widths = np.diff(np.asarray(kind.edges))[codes[inner] - 1]
-        return float(np.abs(np.exp(logs[inner]) * widths - 1).max(initial=0.0))
     for code in range(kind.regular):
         _, first = np.unique(values[codes == code], return_index=True)
         worst = max(worst, float(np.exp(logs[codes == code][first]).sum() - 1))
     return worst
+
+
+def unscaled(kind: Real) -> float:
+    """How far a density of events, taken over to values by `log_within`, is from integrating to one."""
+    events = np.linspace(-1, 1, 101)
+    values = kind.draw(events, np.random.default_rng(0))
+    back = np.abs(kind.event(values) - events).max()
+    return float(max(back, abs(np.exp(kind.log_within(values)).mean() * (values[-1] - values[0]) / 2 - 1)))
 
 
 # bounds and densities
@@ -225,7 +292,8 @@ def gradients_reach_every_parameter(model: BoundedModel) -> Result:
 
 @torch.no_grad()
 def log_probs_are_at_most_zero(model: DensityModel) -> Result:
-    return near("log_probs_are_at_most_zero", model.log_prob(draw(model, 256)).max(), 1e-5, "largest log p of codes")
+    worst = 0.0 if model.schema.continuous else model.log_prob(draw(model, 256)).max()
+    return near("log_probs_are_at_most_zero", worst, 1e-5, "largest log p of codes")
 
 
 @torch.no_grad()
@@ -243,8 +311,8 @@ def rows_are_scored_alone(model: DensityModel) -> Result:
 
 
 def sums_to_one(model: DensityModel) -> Result:
-    variables, _, logs = enumerated(model)
-    total = float(logs.exp().sum())
+    nodes, logs = enumerated(model)
+    total, variables = float(logs.exp().sum()), nodes.variables
     holds = bool(variables) and abs(total - 1) <= 1e-5 * max(len(variables), 10) / 10
     return Result(
         "sums_to_one", holds, total, 1e-5 * max(len(variables), 10) / 10, f"total probability {scope(model, variables)}"
@@ -255,11 +323,13 @@ def samples_follow_density(model: DensityModel) -> Result:
     """Chi-square of samples against probabilities, cells pooled until 10 samples are expected in each."""
     from scipy.stats import chi2  # slow to import
 
-    variables, events, logs = enumerated(model)
-    drawn = torch.cat([draw(model, 500, s) for s in range(16 if model.schema.size <= 64 else 4)])
-    n, expected = len(drawn), len(drawn) * logs.exp()
-    places = place(drawn.flatten(1)[:, list(variables)], events)
-    seen = torch.bincount(places, minlength=len(events)).double()
+    nodes, logs = enumerated(model)
+    variables, codes = nodes.variables, [model.schema.codes[i] for i in nodes.variables]
+    drawn = torch.cat([draw(model, 500, s) for s in range(16 if model.schema.size <= 64 else 4)]).cpu()
+    n, cells = len(drawn), prod(codes)
+    expected = n * torch.zeros(cells, dtype=torch.float64).index_add_(0, place(nodes.cells, codes), logs.exp())
+    places = place(model.schema.binned(drawn)[:, list(variables)], codes)
+    seen = torch.bincount(places, minlength=cells).double()
     order = expected.argsort(descending=True)
     pool = (expected[order].cumsum(0) / 10).floor().long().clamp(max=2000)
     pooled = [
@@ -273,11 +343,10 @@ def samples_follow_density(model: DensityModel) -> Result:
     )
 
 
-def place(x: Tensor, events: Tensor) -> Tensor:
-    """Where each row of `x` stands among all `events` in lexical order."""
-    codes = (events.amax(0) + 1).long()
-    strides = codes.flip(0).cumprod(0).flip(0) // codes
-    return (x.cpu().long() * strides).sum(1)
+def place(cells: Tensor, codes: Sequence[int]) -> Tensor:
+    """Where each row of codes, (n, variables), stands among all of them in lexical order."""
+    strides = [prod(codes[i + 1 :]) for i in range(len(codes))]
+    return (cells.long() * torch.tensor(strides, dtype=torch.long)).sum(1)
 
 
 # chain rule
@@ -290,17 +359,29 @@ def order_is_a_permutation(model: AutoregressiveModel) -> Result:
 
 @torch.no_grad()
 def conditionals_sum_to_one(model: AutoregressiveModel) -> Result:
-    outcome, worst = model.predict(draw(model, 64)), 0.0
-    for i in range(model.schema.size):
-        totals = outcome.one(i).log_probs.double().exp().sum(-1)
+    x, worst = draw(model, 64), 0.0
+    outcome = model.predict(x)
+    for i, kind in enumerate(model.schema.kinds):
+        totals = probed(outcome.one(i), kind, x).exp().sum(0)
         worst = max(worst, float((totals - 1).abs().max()))
     return near("conditionals_sum_to_one", worst, 1e-5, "largest deviation of a conditional's total from 1")
+
+
+def probed(outcome: Single, kind: Kind, x: Tensor) -> Tensor:
+    """log p of one variable at its nodes with their weights, (nodes, rows of x), float64; x is what it was predicted from."""
+    points, weights = quadrature(kind, outcome, len(x))
+    return log_probs_at(outcome, points, x) + weights.log()
+
+
+def log_probs_at(outcome: Single, points: Tensor, x: Tensor) -> Tensor:
+    """log p of one variable at points (n, rows of x), float64."""
+    return torch.stack([outcome.log_prob(point.to(x.device)).double().cpu() for point in points])
 
 
 @torch.no_grad()
 def no_variable_sees_a_later_one(model: AutoregressiveModel) -> Result:
     """Two sets of rows that agree up to a place in the order must agree on every conditional up to the next."""
-    shape, device, order = model.schema.shape, device_of(model), list(model.order)
+    schema, shape, device, order = model.schema, model.schema.shape, device_of(model), list(model.order)
     x, y = (random_events(model.schema, 16, seed).to(device) for seed in (1, 2))
     ranks = range(len(order)) if len(order) <= 128 else torch.linspace(0, len(order) - 1, 64).long().tolist()
     predicted, worst = model.predict(x.view(-1, *shape)), 0.0
@@ -309,14 +390,22 @@ def no_variable_sees_a_later_one(model: AutoregressiveModel) -> Result:
         mixed[:, order[:rank]] = x[:, order[:rank]]
         other = model.predict(mixed.view(-1, *shape))
         i = order[rank]
-        worst = max(worst, float((predicted.one(i).log_probs - other.one(i).log_probs).abs().max()))
+        worst = max(worst, change(predicted.one(i), other.one(i), schema.kinds[i], x))
     return near("no_variable_sees_a_later_one", worst, 1e-4, "change of a conditional when only later variables change")
 
 
+def change(one: Single, other: Single, kind: Kind, x: Tensor) -> float:
+    """The largest difference of log p over the nodes of one, where either is not negligible."""
+    points = quadrature(kind, one, len(x))[0][:: 13 if isinstance(kind, Real) else 1]
+    a, b = log_probs_at(one, points, x), log_probs_at(other, points, x)
+    return float((a - b).abs().masked_fill(torch.maximum(a, b) < -30, 0.0).max())
+
+
 def random_events(schema: Schema, n: int, seed: int) -> Tensor:
-    """Flat events with every code equally likely, (n, variables)."""
+    """Flat events with every code equally likely, (n, variables); real ones inside their bin."""
     uniform = torch.rand(n, schema.size, generator=generator_for(torch.device("cpu"), seed, 9))
-    return (uniform * torch.tensor(schema.codes)).floor()
+    codes = (uniform * torch.tensor(schema.codes)).floor().long()
+    return Binning(schema).drawn(codes, generator_for(torch.device("cpu"), seed, 14))
 
 
 @torch.no_grad()
@@ -324,10 +413,10 @@ def unroll_agrees_with_predict(model: AutoregressiveModel) -> Result:
     x = random_events(model.schema, 8, 3).to(device_of(model))
     predicted, worst, visited = model.predict(x.view(-1, *model.schema.shape)), 0.0, []
 
-    def choose(i: int, outcome: Finite) -> Tensor:
+    def choose(i: int, outcome: Single) -> Tensor:
         nonlocal worst
         visited.append(i)
-        worst = max(worst, float((outcome.log_probs - predicted.one(i).log_probs).abs().max()))
+        worst = max(worst, change(outcome, predicted.one(i), model.schema.kinds[i], x))
         return x[:, i]
 
     returned = drive(model.unroll(len(x)), choose)
@@ -352,7 +441,7 @@ def marginals_agree(model: TractableModel) -> Result:
     """With enumeration where all events can be listed; else: all observed gives log p, and a variable more sums to less."""
     x, observed = some_observed(model, 24)
     got = model.log_marginal(x, observed).double().cpu()
-    if model.schema.log_events <= log(MOST_EVENTS) + 1e-9:
+    if listed(model.schema):
         want = enumerated_marginal(model, x.flatten(1).cpu(), observed.flatten(1).cpu())
         worst, says = (got - want).abs().max(), "nats from the sum over all events"
     else:
@@ -365,8 +454,8 @@ def marginals_agree(model: TractableModel) -> Result:
 
 
 def enumerated_marginal(model: TractableModel, x: Tensor, observed: Tensor) -> Tensor:
-    _, events, logs = enumerated(model)
-    rows = [logs[((events == row) | ~seen).all(1)].logsumexp(0) for row, seen in zip(x, observed, strict=True)]
+    nodes, logs = enumerated(model)
+    rows = [logs[((nodes.points == row) | ~seen).all(1)].logsumexp(0) for row, seen in zip(x, observed, strict=True)]
     return torch.stack(rows)
 
 
@@ -377,9 +466,10 @@ def summed_out(model: TractableModel, x: Tensor, observed: Tensor, got: Tensor) 
     free = ~more[:, i].cpu()
     more[:, i] = True
     parts = []
-    for code in range(model.schema.codes[i]):
-        flat[:, i] = code
-        parts.append(model.log_marginal(flat.view(x.shape), more.view(x.shape)).double().cpu())
+    outcome = model.predict_given(x, observed).one(i)
+    for point, weight in zip(*quadrature(model.schema.kinds[i], outcome, len(x)), strict=True):
+        flat[:, i] = point
+        parts.append(model.log_marginal(flat.view(x.shape), more.view(x.shape)).double().cpu() + weight.log())
     return (torch.stack(parts).logsumexp(0) - got)[free].abs().amax() if free.any() else torch.zeros(())
 
 
@@ -391,10 +481,11 @@ def conditionals_agree(model: TractableModel) -> Result:
         flat, seen = x.flatten(1).clone(), observed.flatten(1).clone()
         free = ~seen[:, i]
         seen[:, i] = True
-        for code in range(min(model.schema.codes[i], 8)):
-            flat[:, i] = code
+        points = quadrature(model.schema.kinds[i], outcome.one(i), len(x))[0]
+        for point in points[:: max(1, len(points) // 8)]:
+            flat[:, i] = point
             want = (model.log_marginal(flat.view(x.shape), seen.view(x.shape)) - base).exp()
-            got = outcome.one(i).log_probs[:, code].exp()
+            got = outcome.one(i).log_prob(flat[:, i]).exp()
             worst = max(worst, float((got - want)[free].abs().max()) if free.any() else 0.0)
     return near("conditionals_agree", worst, 1e-4, "probability between a conditional and the ratio of two marginals")
 
@@ -406,8 +497,10 @@ def given_samples_follow(model: TractableModel) -> Result:
     observed[:, 1::2] = True
     many, seen = x.expand(4000, *x.shape[1:]), observed.view(x.shape).expand(4000, *x.shape[1:])
     drawn = model.sample_given(many, seen, generator_for(device_of(model), 11)).flatten(1)
-    p = model.predict_given(x, observed.view(x.shape)).one(0).log_probs[0].exp().double().cpu()
-    counts = torch.bincount(drawn[:, 0].long().cpu(), minlength=len(p)).double()
+    kind, outcome = model.schema.kinds[0], model.predict_given(x, observed.view(x.shape)).one(0)
+    cells = model.schema.first((0,)).binned(quadrature(kind, outcome, 1)[0])[:, 0]
+    p = torch.zeros(kind.codes, dtype=torch.float64).index_add_(0, cells, probed(outcome, kind, x)[:, 0].exp())
+    counts = torch.bincount(model.schema.binned(drawn.cpu())[:, 0], minlength=len(p)).double()
     worst = ((counts - 4000 * p).abs() / (4000 * p * (1 - p) + 1).sqrt()).max()
     touched = (drawn[:, 1::2] != many.flatten(1)[:, 1::2]).any()
     return near("given_samples_follow", float("inf") if touched else worst, 6, "standard errors between counts and p")

@@ -1,24 +1,20 @@
-"""Inputs turn events into numbers for a network; heads turn a network's numbers into outcomes.
+"""Heads turn a network's numbers into outcomes.
 
-Both are chosen by the kinds of the data, never by the architecture: a network sees flat numbers, each owned by a variable.
+They are chosen by the kinds of the data, never by the architecture: a network gives flat numbers, each owned by a variable.
 Buffers are made on the CPU whatever the default device, so that on the meta device only the parameters are without data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plausibly.kinds import Kind
-from plausibly.outcomes import Finite, Outcome, grouped
+from plausibly.kinds import HOLE, UNFORESEEN, Kind, Real
+from plausibly.outcomes import SHAPES, Columns, Density, Finite, Outcome, Single
 from plausibly.schema import Schema
-
-ONE_HOT = 64  # up to so many codes a variable is fed one-hot, beyond by a learned embedding
-EMBEDDING = 16
 
 
 def uniform(shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> Tensor:
@@ -29,137 +25,99 @@ def uniform(shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> 
 class Head(nn.Module):
     """From flat parameters, (batch, width), to the outcome of all variables, (batch, variables).
 
-    A variable with K codes owns K - 1 free logits; that of its first code is 0.
-    `owner` (width,) names the variable of each parameter.
+    A variable with K codes owns K - 1 free logits; that of its first code is 0. A real one owns a free logit for each
+    special code, then `components` - 1 free logits, `components` means and as many log scales of a mixture of `shape`
+    "normal" or "logistic". `owner` (width,) names the variable of each parameter.
     """
 
     owner: Tensor
+    floors: Tensor
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, components: int = 8, shape: str = "normal") -> None:
         super().__init__()
-        self.codes = schema.codes
-        self.starts = list(accumulate((codes - 1 for codes in self.codes), initial=0))
+        if not 1 <= components <= 1000 or shape not in SHAPES:
+            raise ValueError(f"components = {components} and shape = {shape!r}; 1 to 1,000 of {' or '.join(SHAPES)}")
+        self.schema, self.components, self.shape = schema, components, shape
+        self.forms = [(specials(kind) if isinstance(kind, Real) else kind.codes - 1) for kind in schema.kinds]
+        self.real = [isinstance(kind, Real) for kind in schema.kinds]
+        widths = [n + (3 * components - 1) * real for n, real in zip(self.forms, self.real, strict=True)]
+        self.starts = list(accumulate(widths, initial=0))
         self.width = self.starts[-1]
-        owner = [i for i, codes in enumerate(self.codes) for _ in range(codes - 1)]
+        owner = [i for i, width in enumerate(widths) for _ in range(width)]
         self.register_buffer("owner", torch.tensor(owner, device="cpu"), persistent=False)
-        for codes in sorted(set(self.codes)):
-            members = torch.tensor([i for i, k in enumerate(self.codes) if k == codes], device="cpu")
-            self.register_buffer(f"members_{codes}", members, persistent=False)
-            starts = torch.tensor([self.starts[i] for i, k in enumerate(self.codes) if k == codes], device="cpu")
-            slots = starts[:, None] + torch.arange(codes - 1, device="cpu")
-            self.register_buffer(f"slots_{codes}", slots, persistent=False)
-
-    def groups(self) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """(codes K, variables (n,), their parameters' places (n, K - 1)) of each group of equal variables."""
-        for codes in sorted(set(self.codes)):
-            yield codes, getattr(self, f"members_{codes}"), getattr(self, f"slots_{codes}")
+        floors = [kind.floor if isinstance(kind, Real) else 0.0 for kind in schema.kinds]
+        self.register_buffer("floors", torch.tensor(floors, device="cpu"), persistent=False)
+        self.layouts = sorted(set(zip(self.real, self.forms, strict=True)))
+        for g, layout in enumerate(self.layouts):
+            members = [i for i, form in enumerate(zip(self.real, self.forms, strict=True)) if form == layout]
+            slots = torch.tensor([[self.starts[i]] for i in members], device="cpu") + torch.arange(
+                widths[members[0]], device="cpu"
+            )
+            self.register_buffer(f"members_{g}", torch.tensor(members, device="cpu"), persistent=False)
+            self.register_buffer(f"slots_{g}", slots, persistent=False)
 
     def forward(self, parameters: Tensor) -> Outcome:
-        if len(set(self.codes)) == 1:
-            logits = parameters.unflatten(1, (len(self.codes), self.codes[0] - 1))
-            return Finite(normalised(logits))
-        return grouped([(index, normalised(parameters[:, slots])) for _, index, slots in self.groups()])
+        if len(self.layouts) == 1:
+            return self._outcome(0, parameters.unflatten(1, (len(self.forms), -1)), self.floors)
+        groups = []
+        for g in range(len(self.layouts)):
+            members = getattr(self, f"members_{g}")
+            own = parameters[:, getattr(self, f"slots_{g}")]
+            groups.append((members, self._outcome(g, own, self.floors[members])))
+        return Columns(groups)
 
-    def one(self, parameters: Tensor, i: int) -> Finite:
-        """The outcome of variable `i` from its own parameters, (batch, K - 1)."""
-        return Finite(normalised(parameters))
+    def _outcome(self, g: int, own: Tensor, floors: Tensor) -> Single:
+        """The outcome of variables of one layout from their parameters, (..., width)."""
+        real, form = self.layouts[g]
+        if not real:
+            return Finite(normalised(own))
+        n = self.components
+        special, weights, means, scales = own.split([form, n - 1, n, n], -1)
+        log_special = normalised(special) if form else None
+        scales = floors.unsqueeze(-1) + scales.clamp(max=7.0).exp()
+        return Density(normalised(weights), means, scales, log_special, self.shape)
+
+    def one(self, parameters: Tensor, i: int) -> Single:
+        """The outcome of variable `i` from its own parameters, (batch, its width)."""
+        return self._outcome(self.layouts.index((self.real[i], self.forms[i])), parameters, self.floors[i])
 
     def slice(self, i: int) -> slice:
         """Where the parameters of variable `i` stand."""
         return slice(self.starts[i], self.starts[i + 1])
 
+    def marginals(self, x: Tensor) -> Tensor:
+        """Parameters, (width,), at which each outcome is the smoothed marginal of events (rows, variables)."""
+        kinds = self.schema.kinds
+        parts = [self._marginal(x[:, i], kind) for i, kind in enumerate(kinds)]
+        return torch.cat(parts)
 
-def marginal_logits(codes: Tensor, schema: Schema) -> Tensor:
-    """Free logits of each variable's smoothed marginal, (head width,), from codes (rows, variables)."""
-    parts = []
-    for i, k in enumerate(schema.codes):
-        logs = (torch.bincount(codes[:, i].long(), minlength=k) + 1 / k).log()
-        parts.append(logs[1:] - logs[0])
-    return torch.cat(parts)
+    def _marginal(self, x: Tensor, kind: Kind) -> Tensor:
+        if not isinstance(kind, Real):
+            return free_logits(torch.bincount(x.long(), minlength=kind.codes))
+        numbers, x = x[x < UNFORESEEN].float(), x
+        counts = [len(numbers)] + [int((x == UNFORESEEN).sum())] * kind.open + [int((x == HOLE).sum())] * kind.missing
+        special, n = free_logits(torch.tensor(counts)), self.components
+        if not len(numbers):
+            numbers = torch.zeros(1)
+        share = torch.linspace(0, 1, 2 * n + 1)[1::2]
+        means = numbers.double().quantile(share.double()).float()
+        # each component is about as wide as the room that its share of the rows takes up
+        reach = numbers.double().quantile(torch.linspace(0, 1, n + 1, dtype=torch.float64)).float().diff()
+        scales = (0.5 * reach).clamp(min=max(kind.floor, 0.05 / n)).log()
+        return torch.cat([special, torch.zeros(n - 1), means, scales])
+
+
+def specials(kind: Kind) -> int:
+    """Number of codes that stand for no foreseen value."""
+    return kind.codes - kind.regular
+
+
+def free_logits(counts: Tensor) -> Tensor:
+    """K - 1 free logits from K counts, to each of which 1 / K is added (Perks 1947)."""
+    logs = (counts + 1 / len(counts)).log()
+    return logs[1:] - logs[0]
 
 
 def normalised(free: Tensor) -> Tensor:
     """Log probabilities (..., K) from K - 1 free logits."""
     return F.pad(free, (1, 0)).log_softmax(-1)
-
-
-class Inputs(nn.Module):
-    """From events, (batch, *shape), to flat numbers, (batch, width), each owned by one of the `variables` (default: all).
-
-    A bit is one number; up to 64 codes are one-hot, more a learned embedding; ordered kinds add their rank.
-    `owner` (width,) names the variable of each number.
-    """
-
-    owner: Tensor
-
-    def __init__(self, schema: Schema, variables: Sequence[int] | None = None) -> None:
-        super().__init__()
-        layouts: dict[tuple[int, bool, int], list[int]] = {}
-        for i in range(schema.size) if variables is None else variables:
-            kind = schema.kinds[i]
-            layouts.setdefault((kind.codes, kind.ordered, kind.regular), []).append(i)
-        self.group_of: dict[int, tuple[int, int]] = {}
-        self.starts: list[int] = []
-        self.widths: list[int] = []
-        self.embeddings = nn.ParameterDict()
-        owners: list[int] = []
-        start = 0
-        for g, members in enumerate(layouts.values()):
-            table = features(schema.kinds[members[0]])
-            embedded = EMBEDDING if table.shape[0] > ONE_HOT else 0
-            if embedded:
-                self.embeddings[str(g)] = nn.Parameter(torch.zeros(len(members), table.shape[0], EMBEDDING))
-            self.register_buffer(f"table_{g}", table, persistent=False)
-            self.register_buffer(f"members_{g}", torch.tensor(members, device="cpu"), persistent=False)
-            self.group_of |= {i: (g, place) for place, i in enumerate(members)}
-            self.starts.append(start)
-            self.widths.append(table.shape[1] + embedded)
-            start += len(members) * self.widths[-1]
-            owners += [i for i in members for _ in range(self.widths[-1])]
-        self.width = start
-        self.register_buffer("owner", torch.tensor(owners, dtype=torch.long, device="cpu"), persistent=False)
-
-    def initialise(self, generator: torch.Generator) -> None:
-        with torch.no_grad():
-            for embedding in self.embeddings.values():
-                embedding.copy_(0.3 * torch.randn(embedding.shape, generator=generator))
-
-    def _group(self, g: int, codes: Tensor, places: Tensor) -> Tensor:
-        """Numbers (batch, n, width) of variables at `places` of group `g`, from their codes (batch, n)."""
-        numbers = getattr(self, f"table_{g}")[codes]
-        if str(g) in self.embeddings:
-            numbers = torch.cat([numbers, self.embeddings[str(g)][places, codes]], -1)
-        return numbers
-
-    def forward(self, x: Tensor) -> Tensor:
-        flat, parts = x.flatten(1).long(), [x.new_zeros(len(x), 0)]
-        for g in range(len(self.starts)):
-            members = getattr(self, f"members_{g}")
-            places = torch.arange(len(members), device=flat.device)
-            parts.append(self._group(g, flat[:, members], places).flatten(1))
-        return torch.cat(parts, 1)
-
-    def one(self, code: Tensor, i: int) -> Tensor:
-        """The numbers of variable `i`, (batch, its width), from its codes, (batch,)."""
-        g, place = self.group_of[i]
-        return self._group(g, code.long()[:, None], torch.tensor([place], device=code.device))[:, 0]
-
-    def slice(self, i: int) -> slice:
-        """Where the numbers of variable `i` stand."""
-        g, place = self.group_of[i]
-        start = self.starts[g] + place * self.widths[g]
-        return slice(start, start + self.widths[g])
-
-
-def features(kind: Kind) -> Tensor:
-    """The fixed numbers that stand for each code, (codes, width)."""
-    codes = torch.arange(kind.codes, device="cpu")
-    if kind.codes == 2:
-        return codes[:, None].float()
-    columns = [F.one_hot(codes, kind.codes).float()] if kind.codes <= ONE_HOT else []
-    if kind.ordered:
-        rank = 2 * codes.float() / max(kind.regular - 1, 1) - 1
-        columns.append(rank.where(codes < kind.regular, 0.0)[:, None])
-    if kind.codes > ONE_HOT:
-        columns.append((codes >= kind.regular).float()[:, None])
-    return torch.cat(columns, 1)

@@ -1,6 +1,6 @@
 """Kinds of variables: how a recorded value becomes a small whole number, its code.
 
-Models see codes only. A value of a discrete kind is a code and what is left inside that code, so that
+A value of a discrete kind is a code and what is left inside that code, so that
 
     log p(value) = log p(code) + log p(value | code)
 
@@ -8,7 +8,10 @@ where the second term belongs to the kind, is known exactly and is the same for 
 stand at the end of any kind: `open`, for everything that the kind does not foresee (a level never seen, a number
 off the grid), and `missing`, for a hole. No recordable value has probability 0.
 
-Values are numpy arrays: int64 for `Category`, `Level` and `Grid`, float64 for `Bins`.
+Models see one number a variable, the event: a discrete kind's code, or a `Real` value measured from its location in
+units of its scale, with two numbers beyond all others for the unforeseen and for the hole.
+
+Values are numpy arrays: int64 for `Category`, `Level` and `Grid`, float64 for `Real`.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ MAX_CODES = 1024
 MISSING = np.iinfo(np.int64).min  # the value of a hole, in whole-number kinds
 OTHER = MISSING + 1  # the value of what the kind does not foresee
 REAL_MISSING, REAL_OTHER = np.nan, np.inf  # the same for real values
+UNFORESEEN, HOLE = 2.0**100, 2.0**101  # the same for the events of real values, exact in float32
+REACH = 1e6  # a real value farther from its location than so many scales is not foreseen
 
 
 @dataclass(frozen=True)
@@ -57,37 +62,60 @@ class Kind(ABC):
     def other_code(self) -> int | None:
         return self.regular if self.open else None
 
+    @abstractmethod
+    def event(self, values: np.ndarray) -> np.ndarray:
+        """What models see of `values`, one number each. Raises ValueError for a value that the kind has no room for."""
+
+    @abstractmethod
+    def binned(self, events: np.ndarray) -> np.ndarray:
+        """The codes of events, int64."""
+
+    @abstractmethod
+    def log_within(self, values: np.ndarray) -> np.ndarray:
+        """log p(value | its event) in nats, float64; 0 for holes and for what is not foreseen."""
+
+    @abstractmethod
+    def draw(self, events: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Values drawn from p(value | event), one for each event."""
+
     def code(self, values: np.ndarray) -> np.ndarray:
-        """Codes of `values`, int64 of the same shape. Raises ValueError for a value without one."""
-        hole, other = self._special(values)
+        """The codes of `values`, int64 of the same shape. Raises ValueError for a value without one."""
+        return self.binned(self.event(values))
+
+    def _refuse(self, hole: np.ndarray, other: np.ndarray) -> None:
+        if not self.open and (other.any() or (hole.any() and not self.missing)):
+            raise ValueError("a hole, where there was none before" if hole.any() else "a value not foreseen")
+
+
+class Discrete(Kind):
+    """A kind whose events are its codes."""
+
+    def event(self, values: np.ndarray) -> np.ndarray:
+        hole, other = values == MISSING, values == OTHER
+        self._refuse(hole, other)
         foreseen = ~(hole | other)
         codes = np.full(values.shape, self.regular, dtype=np.int64)
         codes[hole] = self.codes - 1 if self.missing else self.regular
         codes[foreseen] = self._code(values[foreseen])
-        if not self.open and (other.any() or (hole.any() and not self.missing)):
-            raise ValueError("a hole, where there was none before" if hole.any() else "a value not foreseen")
         return codes
 
+    def binned(self, events: np.ndarray) -> np.ndarray:
+        return events.astype(np.int64)
+
     def log_within(self, values: np.ndarray) -> np.ndarray:
-        """log p(value | its code) in nats, float64; 0 for holes and for what is not foreseen."""
-        hole, other = self._special(values)
-        foreseen = ~(hole | other)
+        foreseen = (values != MISSING) & (values != OTHER)
         nats = np.zeros(values.shape)
         nats[foreseen] = self._log_within(values[foreseen])
         return nats
 
-    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Values drawn from p(value | code), one for each code."""
-        real = isinstance(self, Bins)
-        values = np.full(codes.shape, REAL_OTHER if real else OTHER, dtype=np.float64 if real else np.int64)
+    def draw(self, events: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        codes = events.astype(np.int64)
+        values = np.full(codes.shape, OTHER, dtype=np.int64)
         if self.missing:
-            values[codes == self.missing_code] = REAL_MISSING if real else MISSING
+            values[codes == self.missing_code] = MISSING
         foreseen = codes < self.regular
         values[foreseen] = self._draw(codes[foreseen], generator)
         return values
-
-    def _special(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return values == MISSING, values == OTHER
 
     @abstractmethod
     def _code(self, values: np.ndarray) -> np.ndarray: ...
@@ -100,7 +128,7 @@ class Kind(ABC):
 
 
 @dataclass(frozen=True)
-class Category(Kind):
+class Category(Discrete):
     """One of `levels` unordered values, 0 to levels - 1; binary is Category(2).
 
     `rare` lists how often each further level (value levels, levels + 1, ...) was seen: these share one
@@ -139,7 +167,7 @@ class Category(Kind):
 
 
 @dataclass(frozen=True)
-class Level(Kind):
+class Level(Discrete):
     """An ordered small whole number from 0, such as a pixel's brightness.
 
     Code k stands for the `width` values from k * width on, all equally likely inside it.
@@ -168,7 +196,7 @@ class Level(Kind):
 
 
 @dataclass(frozen=True)
-class Grid(Kind):
+class Grid(Discrete):
     """A number recorded at a resolution, as a whole number of steps (any int64 within +-2^53).
 
     Each of `atoms` (sorted) has a code of its own. The other whole numbers fall into the intervals that
@@ -263,56 +291,77 @@ class Grid(Kind):
 
 
 @dataclass(frozen=True)
-class Bins(Kind):
-    """A real number with a density: which interval between `edges` (sorted, at least one) it falls into, and where.
+class Real(Kind):
+    """A continuous number; its event is (value - location) / scale. Its log p is the log of a density per unit.
 
-    Uniform within an inner interval, exponential with the means `tails` in the two outermost, which are open.
-    The log p of such a variable is the log of a density, per unit of the column, and may exceed 0.
+    Models made of tables cut it at `edges` (sorted, in events): uniform within an inner interval, exponential with the
+    means `tails` in the two outermost. `step` is the resolution that values were recorded at, 0 where there is none.
     """
 
+    location: float = 0.0
+    scale: float = 1.0
     edges: tuple[float, ...] = (0.0,)
     tails: tuple[float, float] = (1.0, 1.0)
+    step: float = 0.0
 
     ordered = True
 
     def __post_init__(self) -> None:
         _check_edges(self.edges, self.tails)
+        if not (np.isfinite(self.location) and 0 < self.scale < np.inf and 0 <= self.step < np.inf):
+            raise ValueError("a real number has a finite location, a scale above 0 and a step")
         super().__post_init__()
+
+    @property
+    def floor(self) -> float:
+        """The standard deviation, in events, that no density is narrower than.
+
+        Rounding to a step has 0.29 steps; a narrower density would speak of digits that were not recorded.
+        """
+        return max(1e-3, 0.29 * self.step / self.scale)
 
     @property
     def regular(self) -> int:
         return len(self.edges) + 1
 
-    @cached_property
-    def _edges(self) -> np.ndarray:
-        return np.asarray(self.edges, dtype=np.float64)
+    def event(self, values: np.ndarray) -> np.ndarray:
+        """(value - location) / scale, float64; UNFORESEEN and HOLE for what is no number. ValueError without either."""
+        hole, other = self._special(values)
+        self._refuse(hole, other)
+        events = self._standardised(values)
+        events[other] = UNFORESEEN
+        events[hole] = HOLE if self.missing else UNFORESEEN
+        return events
+
+    def binned(self, events: np.ndarray) -> np.ndarray:
+        codes = np.searchsorted(np.asarray(self.edges, np.float32), events.astype(np.float32), side="right")
+        codes[events >= UNFORESEEN] = self.regular
+        codes[events >= HOLE] = self.codes - 1
+        return codes
+
+    def draw(self, events: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        values = self.location + self.scale * events.astype(np.float64).clip(-REACH / 2, REACH / 2)
+        values[events >= UNFORESEEN] = REAL_OTHER
+        values[events >= HOLE] = REAL_MISSING
+        return values
+
+    def log_within(self, values: np.ndarray) -> np.ndarray:
+        hole, other = self._special(values)
+        return np.where(hole | other, 0.0, -np.log(self.scale))
+
+    def strange(self, values: np.ndarray) -> np.ndarray:
+        """Which values the kind has no room for, bool."""
+        hole, other = self._special(values)
+        none = np.zeros_like(hole)
+        return (none if self.open else other) | (none if self.open or self.missing else hole)
+
+    def _standardised(self, values: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray((values - self.location) / self.scale, dtype=np.float64)
 
     def _special(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.isnan(values), np.isinf(values)
-
-    def _code(self, values: np.ndarray) -> np.ndarray:
-        return np.searchsorted(self._edges, values, side="right")
-
-    def _log_within(self, values: np.ndarray) -> np.ndarray:
-        interval = self._code(values)
-        widths = np.concatenate([[1.0], np.diff(self._edges), [1.0]])
-        nats: np.ndarray = -np.log(widths[interval])
-        low, high = interval == 0, interval == len(self._edges)
-        nats[low] = -(self._edges[0] - values[low]) / self.tails[0] - np.log(self.tails[0])
-        nats[high] = -(values[high] - self._edges[-1]) / self.tails[1] - np.log(self.tails[1])
-        return nats
-
-    def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        starts = np.concatenate([[0.0], self._edges])
-        widths = np.concatenate([[1.0], np.diff(self._edges), [1.0]])
-        values: np.ndarray = starts[codes] + widths[codes] * generator.random(codes.shape)
-        low, high = codes == 0, codes == len(self._edges)
-        ends = np.append(self._edges, np.inf)[codes]  # rounding must not carry a value over the end of its interval
-        values = np.where(low, values, np.minimum(values, np.nextafter(ends, -np.inf)))
-        below = self._edges[0] - self.tails[0] * generator.standard_exponential(int(low.sum()))
-        values[low] = np.minimum(below, np.nextafter(self._edges[0], -np.inf))
-        values[high] = self._edges[-1] + self.tails[1] * generator.standard_exponential(int(high.sum()))
-        return values
+        hole = np.isnan(values)
+        return hole, ~hole & ~(np.abs(self._standardised(values)) <= REACH)
 
 
 def _check_edges(edges: tuple[float, ...], tails: tuple[float, float]) -> None:
@@ -323,7 +372,7 @@ def _check_edges(edges: tuple[float, ...], tails: tuple[float, float]) -> None:
         raise ValueError("tails are two means above 0")
 
 
-KINDS: dict[str, type[Kind]] = {kind.__name__.lower(): kind for kind in (Category, Level, Grid, Bins)}
+KINDS: dict[str, type[Kind]] = {kind.__name__.lower(): kind for kind in (Category, Level, Grid, Real)}
 
 
 def kind_to_json(kind: Kind) -> dict[str, Any]:

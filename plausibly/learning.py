@@ -25,7 +25,6 @@ from plausibly.capabilities import Model, device_of
 from plausibly.data.formats import Dataset, did_you_mean
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import likelihood
-from plausibly.heads import marginal_logits
 from plausibly.runs import VERSION, Run, build, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
     Diverged,
@@ -278,7 +277,7 @@ def untrained(name: str, dataset: Dataset, arguments: dict[str, Any], seed: int)
     """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
     model = build(name, dataset.schema, arguments)
     model.initialise(generator_for(torch.device("cpu"), seed, 0))
-    model.settle(marginal_logits(dataset.train.codes.flatten(1), dataset.schema))
+    model.settle(dataset.train.codes.flatten(1))
     return model
 
 

@@ -1,13 +1,21 @@
-"""Outcomes: distributions over variables, batched like the parameters that they were made from."""
+"""Outcomes: distributions over variables, batched like the parameters that they were made from.
+
+A variable's number is its code, or for a real one its event: standardised, or `UNFORESEEN` or `HOLE`. The log p of a real
+number is the log of a density.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from math import log
+from math import log, pi
+from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
+
+from plausibly.kinds import HOLE, UNFORESEEN
 
 
 class Outcome(ABC):
@@ -26,14 +34,29 @@ class Outcome(ABC):
 
     @abstractmethod
     def mode(self) -> Tensor:
-        """The most probable code of each variable, float32."""
+        """The most probable number of each variable, float32."""
 
     @abstractmethod
-    def one(self, i: int) -> Finite:
+    def one(self, i: int) -> Single:
         """The distribution of variable `i` alone."""
 
 
-class Finite(Outcome):
+class Single(Outcome):
+    """An outcome whose form is that of one variable."""
+
+    @abstractmethod
+    def restricted(self, allowed: Tensor) -> tuple[Single, Tensor]:
+        """The distribution given that the code is `allowed`, bool (codes,), and the log p of that.
+
+        The code of a real number is its bin, of which no part may be barred, then come the unforeseen and the hole.
+        """
+
+    def cuts(self) -> Tensor:
+        """Of a real number: places, (..., n), between which its density is smooth and beyond which hardly any is left."""
+        return torch.empty(0)
+
+
+class Finite(Single):
     """Codes 0 to K - 1 with the normalised `log_probs`, (..., K)."""
 
     def __init__(self, log_probs: Tensor) -> None:
@@ -43,9 +66,7 @@ class Finite(Outcome):
         return self.log_probs.gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        # the largest of log p plus Gumbel noise has the law p
-        noise = torch.empty_like(self.log_probs).exponential_(generator=generator)
-        return (self.log_probs - noise.log()).argmax(-1).float()
+        return gumbel_max(self.log_probs, generator).float()
 
     def mode(self) -> Tensor:
         return self.log_probs.argmax(-1).float()
@@ -53,20 +74,155 @@ class Finite(Outcome):
     def one(self, i: int) -> Finite:
         return Finite(self.log_probs[:, i])
 
-    def without(self, codes: Sequence[int]) -> Finite:
-        """This distribution given that none of `codes` occurs."""
-        masked = self.log_probs.clone()
-        masked[..., list(codes)] = -torch.inf
-        return Finite(masked.log_softmax(-1))
+    def restricted(self, allowed: Tensor) -> tuple[Finite, Tensor]:
+        masked = self.log_probs.masked_fill(~allowed.to(self.log_probs.device), -torch.inf)
+        mass = masked.logsumexp(-1)
+        return Finite(masked - mass.unsqueeze(-1)), mass
+
+
+SHAPES = ("normal", "logistic")
+
+
+class Density(Single):
+    """A real number: a mixture of normals or logistics, sum_c w_c f((x - m_c) / s_c) / s_c, all (..., components).
+
+    `log_special`, (..., 1 + specials) or None: log p of being a number, of being unforeseen and of being a hole,
+    as far as the kind knows these.
+    """
+
+    def __init__(
+        self,
+        log_weights: Tensor,
+        means: Tensor,
+        scales: Tensor,
+        log_special: Tensor | None = None,
+        shape: str = "normal",
+    ) -> None:
+        self.log_weights, self.means, self.scales = log_weights, means, scales
+        self.log_special, self.shape = log_special, shape
+
+    def _log_density(self, x: Tensor) -> Tensor:
+        z = (x.unsqueeze(-1) - self.means) / self.scales
+        standard = -0.5 * z.square() - 0.5 * log(2 * pi) if self.shape == "normal" else -z - 2 * softplus(-z)
+        return (self.log_weights + standard - self.scales.log()).logsumexp(-1)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        if self.log_special is None:
+            return self._log_density(x)
+        special = x >= UNFORESEEN
+        density = self.log_special[..., 0] + self._log_density(x.masked_fill(special, 0.0))
+        last = self.log_special.shape[-1] - 1
+        index = torch.where(x >= HOLE, last, 1).unsqueeze(-1)
+        return torch.where(special, self.log_special.gather(-1, index).squeeze(-1), density)
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        pick = gumbel_max(self.log_weights, generator).unsqueeze(-1)
+        mean, scale = self.means.gather(-1, pick).squeeze(-1), self.scales.gather(-1, pick).squeeze(-1)
+        if self.shape == "normal":
+            noise = torch.empty_like(mean).normal_(generator=generator)
+        else:
+            noise = torch.empty_like(mean).uniform_(1e-7, 1 - 1e-7, generator=generator).logit()
+        x = mean + scale * noise
+        if self.log_special is None:
+            return x
+        return self._placed(x, gumbel_max(self.log_special, generator))
+
+    def _placed(self, x: Tensor, which: Tensor) -> Tensor:
+        """`x` where `which` is 0, else the event of that special."""
+        assert self.log_special is not None
+        last = self.log_special.shape[-1] - 1
+        specials = x.new_tensor([0.0, UNFORESEEN, HOLE] if last == 2 else [0.0, HOLE])
+        return torch.where(which == 0, x, specials[which])
+
+    def cuts(self) -> Tensor:
+        away = self.means.new_tensor([sign * far for far in AWAY for sign in (-1, 1)])
+        return (self.means.unsqueeze(-1) + self.scales.unsqueeze(-1) * away).flatten(-2)
+
+    def mode(self) -> Tensor:
+        """The mean of a component at which the density is highest; a special where that is more probable than a number."""
+        heights = torch.stack([self._log_density(m) for m in self.means.unbind(-1)], -1)
+        x = self.means.gather(-1, heights.argmax(-1, keepdim=True)).squeeze(-1)
+        if self.log_special is None:
+            return x
+        return self._placed(x, self.log_special.argmax(-1))
+
+    def one(self, i: int) -> Density:
+        special = None if self.log_special is None else self.log_special[:, i]
+        return Density(self.log_weights[:, i], self.means[:, i], self.scales[:, i], special, self.shape)
+
+    def restricted(self, allowed: Tensor) -> tuple[Density, Tensor]:
+        if self.log_special is None:
+            return self, torch.zeros_like(self.means[..., 0])
+        specials = self.log_special.shape[-1] - 1
+        kept = torch.cat([allowed.new_ones(1), allowed[len(allowed) - specials :]])
+        special, mass = Finite(self.log_special).restricted(kept)
+        return Density(self.log_weights, self.means, self.scales, special.log_probs, self.shape), mass
+
+
+AWAY = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 15.0, 30.0)  # scales from a component's mean, or means of a tail
+
+
+class Histogram(Single):
+    """Variables of which some are real and known by the bin they fall into: `inner` is the outcome of the codes.
+
+    `binning` turns events of the `variables` into codes and back, and knows the density inside a bin.
+    """
+
+    def __init__(self, inner: Outcome, binning: Binning, variables: Sequence[int] | None = None) -> None:
+        self.inner, self.binning, self.variables = inner, binning, variables
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        codes, inside = self.binning.cut(x, self.variables)
+        return self.inner.log_prob(codes) + inside
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        return self.binning.drawn(self.inner.sample(generator).long(), generator, self.variables)
+
+    def mode(self) -> Tensor:
+        return self.binning.middle(self.inner.mode().long(), self.variables)
+
+    def one(self, i: int) -> Single:
+        inner = self.inner.one(i)
+        return Histogram(inner, self.binning, (i,)) if self.binning.is_real(i) else inner
+
+    def cuts(self) -> Tensor:
+        assert self.variables is not None
+        return self.binning.cuts(self.variables[0], AWAY)
+
+    def restricted(self, allowed: Tensor) -> tuple[Histogram, Tensor]:
+        assert isinstance(self.inner, Single)
+        inner, mass = self.inner.restricted(allowed)
+        return Histogram(inner, self.binning, self.variables), mass
+
+
+class Binning(Protocol):
+    """Between real events and the codes of their bins; `variables` says which the last dimension of `x` holds.
+
+    Without a last dimension `x` holds one variable.
+    """
+
+    def is_real(self, i: int) -> bool: ...
+
+    def cut(self, x: Tensor, variables: Sequence[int] | None) -> tuple[Tensor, Tensor]:
+        """Codes, int64, and the log density inside the code's bin, 0 where it is none."""
+
+    def drawn(self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None) -> Tensor:
+        """Events drawn inside codes."""
+
+    def middle(self, codes: Tensor, variables: Sequence[int] | None) -> Tensor:
+        """The middle of each bin, and the edge of one without an end: where its density is highest."""
+
+    def cuts(self, i: int, away: Sequence[float]) -> Tensor:
+        """The edges of a variable's bins, and places in its tails, so many means away."""
 
 
 class Columns(Outcome):
-    """Variables with different numbers of codes, kept in groups of equal ones.
+    """Variables of different forms, kept in groups of equal ones.
 
     `groups` pairs the variables, (n,), with their outcome, (batch, n).
     """
 
-    def __init__(self, groups: Sequence[tuple[Tensor, Finite]]) -> None:
+    def __init__(self, groups: Sequence[tuple[Tensor, Outcome]]) -> None:
         self.groups = groups
 
     def _scatter(self, parts: Sequence[Tensor]) -> Tensor:
@@ -82,7 +238,7 @@ class Columns(Outcome):
     def mode(self) -> Tensor:
         return self._scatter([outcome.mode() for _, outcome in self.groups])
 
-    def one(self, i: int) -> Finite:
+    def one(self, i: int) -> Single:
         for index, outcome in self.groups:
             place = (index == i).nonzero()
             if len(place):
@@ -109,13 +265,39 @@ def grouped(groups: Sequence[tuple[Tensor, Tensor]]) -> Outcome:
 
 def average(outcomes: Sequence[Outcome]) -> Outcome:
     """The mixture, variable by variable and with equal weights, of outcomes of one layout."""
-    if len(outcomes) == 1:
-        return outcomes[0]
     first = outcomes[0]
-    if isinstance(first, Finite):
-        stacked = torch.stack([o.log_probs for o in outcomes if isinstance(o, Finite)])
-        return Finite(stacked.logsumexp(0) - log(len(outcomes)))
-    assert isinstance(first, Columns)
-    columns = [o.groups for o in outcomes if isinstance(o, Columns)]
-    mixed = [(parts[0][0], average([outcome for _, outcome in parts])) for parts in zip(*columns, strict=True)]
-    return Columns([(index, outcome) for index, outcome in mixed if isinstance(outcome, Finite)])
+    if len(outcomes) == 1:
+        return first
+    if isinstance(first, Columns):
+        columns = [o.groups for o in outcomes if isinstance(o, Columns)]
+        return Columns(
+            [(parts[0][0], average([outcome for _, outcome in parts])) for parts in zip(*columns, strict=True)]
+        )
+    if isinstance(first, Density):
+        return _averaged([o for o in outcomes if isinstance(o, Density)])
+    return Finite(_mean_log([o.log_probs for o in outcomes if isinstance(o, Finite)]))
+
+
+def _averaged(parts: Sequence[Density]) -> Density:
+    """Components side by side: each part's weight is its share of being a number at all."""
+    special = None
+    shares = [torch.zeros_like(part.log_weights[..., :1]) for part in parts]
+    if parts[0].log_special is not None:
+        numbers = [part.log_special for part in parts if part.log_special is not None]
+        special, shares = _mean_log(numbers), [number[..., :1] for number in numbers]
+    weights = torch.cat([part.log_weights + share for part, share in zip(parts, shares, strict=True)], -1)
+    means, scales = (torch.cat([getattr(part, name) for part in parts], -1) for name in ("means", "scales"))
+    return Density(weights.log_softmax(-1), means, scales, special, parts[0].shape)
+
+
+def _mean_log(logs: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(logs)).logsumexp(0) - log(len(logs))
+
+
+def gumbel_max(log_probs: Tensor, generator: torch.Generator) -> Tensor:
+    """One index drawn for each row of log probabilities, (..., K) to (...); they need not be normalised.
+
+    The largest of log p plus Gumbel noise has the law p.
+    """
+    noise = torch.empty_like(log_probs).exponential_(generator=generator)
+    return (log_probs - noise.log()).argmax(-1)

@@ -124,7 +124,7 @@ class Run:
         starts = torch.tensor([0, *self.model.schema.codes]).cumsum(0)[:-1]
         for attempt in range(50):
             drawn = TASKS["sample"](self.model, n - len(kept), seed + attempt * (1 << 32))
-            sound = drawable[drawn.flatten(1).long() + starts].all(1)
+            sound = drawable[self.model.schema.binned(drawn) + starts].all(1)
             kept = torch.cat([kept, drawn[sound]])
             if len(kept) == n:
                 return kept
@@ -146,7 +146,7 @@ class Run:
         events = self.format.questions(pd.DataFrame({name: [given.get(name)] for name in self.names}, dtype=object))
         for name, value in given.items():
             i = self.names.index(name)
-            if int(events.codes.flatten(1)[0, i]) == self.model.schema.kinds[i].other_code:
+            if int(self.model.schema.binned(events.codes)[0, i]) == self.model.schema.kinds[i].other_code:
                 raise UserError(f"{value!r} was never seen in column {name!r}{self._seen(name)}")
         return events[torch.zeros(n, dtype=torch.long)]
 

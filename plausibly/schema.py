@@ -8,10 +8,11 @@ from itertools import groupby
 from math import log, prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.kinds import Category, Kind, kind_from_json, kind_to_json
+from plausibly.kinds import Category, Kind, Real, kind_from_json, kind_to_json
 
 MAX_VARIABLES = 1_000_000
 
@@ -20,7 +21,7 @@ MAX_VARIABLES = 1_000_000
 class Schema:
     """Shape of an event, (columns,) or (channels, height, width), and a kind for each variable in row-major order.
 
-    An event is a float32 tensor of that shape; each of its numbers is the code of one variable.
+    An event is a float32 tensor of that shape; each of its numbers is the code of one variable, or a real one's event.
     """
 
     shape: tuple[int, ...]
@@ -45,12 +46,27 @@ class Schema:
         return tuple(kind.codes for kind in self.kinds)
 
     @cached_property
+    def continuous(self) -> bool:
+        """Whether a variable is real, so that events cannot be listed and log p is a density's."""
+        return any(isinstance(kind, Real) for kind in self.kinds)
+
+    def binned(self, events: Tensor) -> Tensor:
+        """The codes of events on the CPU, int64 (rows, variables)."""
+        flat = events.flatten(1)
+        if not self.continuous:
+            return flat.long()
+        columns = [kind.binned(column.numpy()) for kind, column in zip(self.kinds, flat.T, strict=True)]
+        return torch.from_numpy(np.stack(columns, 1))
+
+    @cached_property
     def log_events(self) -> float:
-        """Log of the number of different events."""
+        """Log of the number of different events, those of a real variable counted by its bins."""
         return sum(log(codes) for codes in self.codes)
 
     def all_events(self) -> Tensor:
         """Every event of a small schema, in lexical order: (events, *shape). ValueError above 2^20 events."""
+        if self.continuous:
+            raise ValueError("real numbers cannot be listed")
         if self.log_events > 20 * log(2) + 1e-9:
             raise ValueError(f"{self.size} variables have more than 2^20 events; too many to list")
         columns = torch.cartesian_prod(*(torch.arange(codes, dtype=torch.float32) for codes in self.codes))

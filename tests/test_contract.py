@@ -3,7 +3,7 @@
 import pytest
 
 from plausibly.contract import checks, shaken
-from plausibly.kinds import Bins, Category, Grid, Level
+from plausibly.kinds import Category, Grid, Level, Real
 from plausibly.models import MODELS
 from plausibly.schema import Schema, binary
 
@@ -14,14 +14,15 @@ SCHEMAS = {
     "grids": Schema(
         (2,), (Grid(atoms=(0, 5, 6), edges=(-3, 5, 10), tails=(4.0, 7.0), missing=True), Grid(edges=(0, 9)))
     ),
-    "reals": Schema((2,), (Bins(edges=(-1.0, 0.5, 2.0), tails=(0.3, 2.0), missing=True), Bins(edges=(0.0,)))),
+    "reals": Schema((2,), (Real(3.0, 0.5, (-1.0, 0.5, 2.0), (0.3, 2.0)), Real(-1.0, 4.0))),
+    "holes in reals": Schema((3,), (Real(edges=(-1.0, 1.0), missing=True), Category(levels=2), Real(open=True))),
     "table": Schema(
         (4,),
         (
             Category(levels=3, open=True, missing=True),
             Category(levels=2),
             Grid(atoms=(0,), edges=(0, 1), open=True),
-            Bins(missing=True),
+            Real(missing=True, open=True),
         ),
     ),
     "many levels": Schema((2,), (Category(levels=80), Level(levels=70, width=2))),

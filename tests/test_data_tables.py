@@ -18,7 +18,7 @@ from plausibly.data import Format, load, load_rows
 from plausibly.data.columns import log_text
 from plausibly.data.tables import TableFormat, learned
 from plausibly.errors import UserError
-from plausibly.kinds import Bins, Category, Grid
+from plausibly.kinds import Category, Grid, Real
 
 TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
 few = settings(max_examples=80, deadline=None)
@@ -177,7 +177,7 @@ def test_a_regular_file_comes_back_byte_by_byte(tmp_path: Path) -> None:
         (["31/12/2020", "01/02/2020", "05/05/2020"] * 9, Grid, "date"),
         (["01/02/2020", "02/03/2020", "05/05/2020"] * 9, Category, "category"),
         (["09:30", "10:15", "23:59"] * 9, Grid, "date"),
-        ([str(x) for x in np.random.default_rng(0).normal(size=400)], Bins, "number"),
+        ([str(x) for x in np.random.default_rng(0).normal(size=400)], Real, "real"),
     ],
 )
 def test_what_a_column_is_guessed_to_be(tmp_path: Path, cells: list[str], kind: type, word: str) -> None:

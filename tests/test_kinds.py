@@ -1,14 +1,25 @@
 """Kinds: codes and what is left inside them make one exact distribution over all recordable values."""
 
 import json
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plausibly.kinds import MISSING, OTHER, REAL_OTHER, Bins, Category, Grid, Kind, Level, kind_from_json, kind_to_json
+from plausibly.kinds import (
+    MISSING,
+    OTHER,
+    REAL_OTHER,
+    UNFORESEEN,
+    Category,
+    Grid,
+    Kind,
+    Level,
+    Real,
+    kind_from_json,
+    kind_to_json,
+)
 
 few = settings(max_examples=60, deadline=None)
 whole = st.integers(-60, 60)
@@ -23,13 +34,16 @@ def grids(draw: st.DrawFn) -> Grid:
     return Grid(tuple(sorted(atoms)), tuple(edges), tails, open=draw(st.booleans()), missing=draw(st.booleans()))
 
 
-@st.composite
-def bins(draw: st.DrawFn) -> Bins:
-    edges = sorted(draw(st.sets(st.floats(-50, 50).map(lambda x: round(x, 3)), min_size=1, max_size=6)))
-    tails = draw(st.tuples(*[st.floats(0.1, 8)] * 2))
-    return Bins(tuple(edges), tails, open=draw(st.booleans()), missing=draw(st.booleans()))
-
-
+reals = st.builds(
+    lambda location, scale, edges, open, missing: Real(
+        location, scale, tuple(sorted(edges)), open=open, missing=missing
+    ),
+    st.floats(-50, 50),
+    st.floats(0.01, 100),
+    st.sets(st.floats(-5, 5, width=32), min_size=1, max_size=6),
+    st.booleans(),
+    st.booleans(),
+)
 categories = st.builds(
     lambda levels, rare, open, missing: Category(levels, tuple(rare), open=open, missing=missing),
     st.integers(1, 6),
@@ -59,17 +73,24 @@ def test_finite_kinds_sum_to_one_inside_each_code(kind: Category | Level) -> Non
 
 
 @few
-@given(bins())
-def test_the_density_of_bins_integrates_to_one_inside_each_code(kind: Bins) -> None:
-    edges = [kind.edges[0] - 40 * kind.tails[0], *kind.edges, kind.edges[-1] + 40 * kind.tails[1]]
-    for code, (low, high) in enumerate(pairwise(edges)):
-        middles = low + (high - low) * (np.arange(20_000) + 0.5) / 20_000
-        assert (kind.code(middles) == code).all()
-        assert np.exp(kind.log_within(middles)).mean() * (high - low) == pytest.approx(1, abs=1e-5)
+@given(reals, st.integers(0, 99))
+def test_real_values_are_their_events_again(kind: Real, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    values = np.concatenate([kind.location + kind.scale * generator.normal(size=20), [np.nan] * kind.missing])
+    back = kind.draw(kind.event(values), generator)
+    assert np.allclose(back, values, equal_nan=True, atol=1e-9 * kind.scale)
+    assert np.allclose(kind.log_within(values[:20]), -np.log(kind.scale))
+
+
+def test_a_real_number_out_of_reach_is_refused_or_open() -> None:
+    far = np.array([2e6])
+    assert Real(open=True).event(far) == UNFORESEEN
+    with pytest.raises(ValueError):
+        Real().event(far)
 
 
 @few
-@given(st.one_of(categories, levels, grids(), bins()), st.integers(0, 99))
+@given(st.one_of(categories, levels, grids()), st.integers(0, 99))
 def test_drawn_values_have_the_codes_they_were_drawn_for(kind: Kind, seed: int) -> None:
     generator = np.random.default_rng(seed)
     codes = generator.integers(0, kind.codes, size=500)
@@ -77,7 +98,7 @@ def test_drawn_values_have_the_codes_they_were_drawn_for(kind: Kind, seed: int) 
 
 
 @few
-@given(st.one_of(categories, levels, grids(), bins()))
+@given(st.one_of(categories, levels, grids(), reals))
 def test_kinds_survive_json(kind: Kind) -> None:
     assert kind_from_json(json.loads(json.dumps(kind_to_json(kind)))) == kind
 
@@ -104,23 +125,10 @@ def test_draws_follow_log_within(kind: Kind) -> None:
         assert expected[enough].sum() > 0.98 * len(drawn)
 
 
-def test_draws_from_bins_have_the_mean_of_their_density() -> None:
-    kind, generator, count = Bins((-1.0, 2.0, 2.5), (3.0, 0.5)), np.random.default_rng(1), 40_000
-    means = [kind.draw(np.full(count, code), generator).mean() for code in range(kind.regular)]
-    spreads = np.array([3.0, 3 / np.sqrt(12), 0.5 / np.sqrt(12), 0.5])
-    assert (np.abs(np.array(means) - [-4.0, 0.5, 2.25, 3.0]) < 6 * spreads / np.sqrt(count)).all()
-
-
-def test_bins_stay_inside_where_rounding_could_leave_them() -> None:
-    kind = Bins((1e16, 1e16 + 2, 1e16 + 4), (1e-3, 1e-3))
-    codes = np.tile(np.arange(kind.regular), 500)
-    assert (kind.code(kind.draw(codes, np.random.default_rng(0))) == codes).all()
-
-
 def test_holes_and_the_unforeseen_have_codes_of_their_own() -> None:
     kind = Category(3, open=True, missing=True)
     assert kind.code(np.array([0, 2, OTHER, MISSING])).tolist() == [0, 2, 3, 4]
-    real = Bins((0.0,), open=True, missing=True)
+    real = Real(edges=(0.0,), open=True, missing=True)
     assert real.code(np.array([-1.0, 1.0, REAL_OTHER, np.nan])).tolist() == [0, 1, 2, 3]
     assert Category(3, open=True).code(np.array([MISSING])).tolist() == [3]
 
@@ -142,10 +150,11 @@ def test_the_first_argument_of_a_category_is_its_levels() -> None:
         {"kind": "grid", "edges": [3, 2]},
         {"kind": "grid", "atoms": [5], "edges": [0, 5]},
         {"kind": "grid", "edges": [0], "tails": [0, 1]},
-        {"kind": "bins", "edges": [0.0, float("nan")]},
+        {"kind": "real", "edges": [0.0, float("nan")]},
+        {"kind": "real", "scale": 0.0},
         {"kind": "category", "levels": 5_000},
         {"kind": "category", "levels": 0},
-        {"kind": "real"},
+        {"kind": "reel"},
         {},
     ],
 )

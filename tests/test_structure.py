@@ -10,7 +10,7 @@ ROOT = Path(plausibly.__file__).parent
 # each line may import from itself and from the lines above it
 LAYERS = [
     ["errors", "files", "kinds", "schema"],
-    ["outcomes", "heads", "nets"],
+    ["outcomes", "binning", "inputs", "heads", "nets"],
     ["objectives"],
     ["capabilities"],
     ["families"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.data import images, tables
+from plausibly.data import images, reals, tables
 from plausibly.data.array_files import array_writers, as_array, read_one
 from plausibly.data.columns import Column, remembered
 from plausibly.data.formats import Document, Events, Format, counted, packed, writer_for
-from plausibly.data.variables import BooleanColumn
+from plausibly.data.variables import BooleanColumn, RealColumn
 from plausibly.errors import UserError
 from plausibly.files import replacing
 from plausibly.kinds import Category, Kind, Level
@@ -277,7 +278,9 @@ class NumericArrayFormat(Format):
         return cls(tables.TableFormat.from_fields(fields["table"]), fields["dtype"])
 
 
-def learned(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]) -> ArrayFormat | NumericArrayFormat:
+def learned(
+    rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]
+) -> ArrayFormat | NumericArrayFormat | reals.RealArrayFormat:
     """The format of an array, from its training rows."""
     plain = not kinds and not drop and _small_whole(rows)
     if plain and rows.ndim <= 4:
@@ -294,7 +297,24 @@ def learned(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]) -> A
         hint = "; these look like pixels / 255: give `(x * 255).round().astype('uint8')`" if scaled else ""
         what = f"an array of shape {rows.shape} and type {rows.dtype}"
         raise UserError(f"{what} is neither a matrix nor uint8 images{hint}")
-    return NumericArrayFormat(_numeric_table(rows, kinds, drop), rows.dtype.str)
+    every = {str(i): kinds["*"] for i in range(rows.shape[1])} if "*" in kinds else {}
+    kinds = every | {name: word for name, word in kinds.items() if name != "*"}
+    words = kinds | _fractions(rows, kinds)
+    if (
+        not drop
+        and rows.dtype.kind == "f"
+        and [words.get(str(i)) for i in range(rows.shape[1])] == ["real"] * rows.shape[1]
+    ):
+        return reals.learned(rows)
+    return NumericArrayFormat(_numeric_table(rows, words, drop), rows.dtype.str)
+
+
+def _fractions(rows: np.ndarray, kinds: dict[str, str]) -> dict[str, str]:
+    """Columns of floats that are not all whole are real, unless said otherwise."""
+    if rows.dtype.kind != "f":
+        return {}
+    free = [i for i in range(rows.shape[1]) if str(i) not in kinds]
+    return {str(i): "real" for i in free if reals.fractional(rows[:, i])}
 
 
 def _numeric_table(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]) -> tables.TableFormat:
@@ -309,7 +329,9 @@ def _numeric_table(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...
 
 
 def _closed(column: Column) -> Column:
-    """Bits of an array are bits for ever."""
+    """Bits of an array are bits for ever, and its real numbers are numbers."""
+    if isinstance(column, RealColumn):
+        return remembered(column, kind=replace(column.kind, open=False))
     if isinstance(column, BooleanColumn):
         return remembered(column, kind=Category(2, missing=column.kind.missing))
     return column

@@ -19,7 +19,7 @@ import numpy as np
 from plausibly.data import numbers
 from plausibly.data.cells import OTHER_TEXT, Storage, texts_of
 from plausibly.errors import UserError
-from plausibly.kinds import MISSING, OTHER, REAL_OTHER, Bins, Category, Kind, kind_from_json, kind_to_json
+from plausibly.kinds import MISSING, OTHER, REAL_OTHER, Category, Kind, Real, kind_from_json, kind_to_json
 
 
 @dataclass
@@ -166,7 +166,7 @@ class ModelledColumn(Column):
     @property
     def other(self) -> float | int:
         """The value of what is not foreseen."""
-        return REAL_OTHER if isinstance(self.kind, Bins) else OTHER
+        return REAL_OTHER if isinstance(self.kind, Real) else OTHER
 
     @abstractmethod
     def parse(self, texts: list[str]) -> np.ndarray:
@@ -183,7 +183,7 @@ class ModelledColumn(Column):
         """
         index, texts = self.cells_of(series)
         values, other = self._values(texts), self.other
-        hole = np.nan if isinstance(self.kind, Bins) else MISSING
+        hole = np.nan if isinstance(self.kind, Real) else MISSING
         extended = np.append(values, hole if self.kind.missing else other)
         cells = Cells(extended[index])
         unforeseen = (cells.values == other) & ((index >= 0) | (not asked))
@@ -225,7 +225,7 @@ class ModelledColumn(Column):
     def texts(self, cells: Cells) -> np.ndarray:
         """The texts of cells, None for holes."""
         distinct, inverse = np.unique(cells.values, return_inverse=True)
-        hole = np.isnan(distinct) if isinstance(self.kind, Bins) else distinct == MISSING
+        hole = np.isnan(distinct) if isinstance(self.kind, Real) else distinct == MISSING
         foreseen = ~hole & (distinct != self.other)
         texts = np.full(len(distinct), None, dtype=object)
         texts[foreseen] = self.spell(distinct[foreseen])
@@ -235,9 +235,9 @@ class ModelledColumn(Column):
             found[kept] = [None if text == self.hole_text else text for text in cells.texts[kept]]
         return found
 
-    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> Cells:
-        """Cells drawn inside the codes."""
-        values = self.kind.draw(codes, generator)
+    def draw(self, events: np.ndarray, generator: np.random.Generator) -> Cells:
+        """Cells drawn inside the events' codes."""
+        values = self.kind.draw(events, generator)
         other = values == self.other
         texts = np.array([None, OTHER_TEXT], dtype=object)[other.astype(np.int64)]
         return Cells(values, texts if other.any() else None)

@@ -1,7 +1,7 @@
 """What every source of data offers to the rest of the package: events out of rows, and the same rows again.
 
-An event is a row as models see it: one code a variable. What the codes leave out, `log_within` weighs and
-`values` keeps, so that `rows(events(rows))` gives equal values, dtypes and order.
+An event is a row as models see it: one code a variable, or a real number standardised. What it leaves out, `log_within`
+weighs and `values` keeps, so that `rows(events(rows))` gives equal values, dtypes and order.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Document = dict[str, Any]
 class Events:
     """Rows as models see them.
 
-    codes: (n, *schema.shape), uint8 or int16. log_within: (n,) float64, the sum over variables of
-    log p(value | code) in nats. values: what the format needs to give the rows back. observed: bool like
+    codes: (n, *schema.shape), uint8 or int16, or float32 where a variable is real. log_within: (n,) float64, the sum over
+    variables of log p(value | code) in nats. values: what the format needs to give the rows back. observed: bool like
     codes, only from `Format.questions`; None says that every cell is known.
     """
 
@@ -149,15 +149,10 @@ class Dataset:
         return self.format.schema
 
 
-def code_dtype(schema: Schema) -> torch.dtype:
-    """The smallest type that holds every code."""
-    return torch.uint8 if max(schema.codes) <= 256 else torch.int16
-
-
-def packed(codes: np.ndarray, schema: Schema) -> Tensor:
-    """Codes (n, variables) as a tensor (n, *shape) of the smallest type."""
-    narrow = codes.astype(np.uint8 if code_dtype(schema) is torch.uint8 else np.int16)
-    return torch.from_numpy(narrow).reshape(len(codes), *schema.shape)
+def packed(events: np.ndarray, schema: Schema) -> Tensor:
+    """Events (n, variables) as a tensor (n, *shape) of the smallest type: float32 where a variable is real."""
+    dtype = np.float32 if schema.continuous else np.uint8 if max(schema.codes) <= 256 else np.int16
+    return torch.from_numpy(events.astype(dtype)).reshape(len(events), *schema.shape)
 
 
 def suffix_of(path: Path | str) -> str:

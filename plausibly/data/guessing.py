@@ -14,11 +14,11 @@ from plausibly.data import dates, numbers
 from plausibly.data.cells import Storage, texts_of
 from plausibly.data.columns import AsideColumn, Column
 from plausibly.data.formats import counted
-from plausibly.data.variables import BinsColumn, BooleanColumn, CategoryColumn, DateColumn, GridColumn
+from plausibly.data.variables import BooleanColumn, CategoryColumn, DateColumn, GridColumn, RealColumn
 from plausibly.errors import UserError
 from plausibly.kinds import OTHER, Category
 
-WORDS = ("boolean", "category", "integer", "number", "date", "id", "constant", "drop")
+WORDS = ("boolean", "category", "integer", "number", "real", "date", "id", "constant", "drop")
 TRUTHS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"}, {"no", "yes"}, {"f", "t"}, {"n", "y"}, {"off", "on"})
 ID_NAME = re.compile(r"(.*[_ .-])?(?i:id|rownames?|index|key|uuid|guid)|.*[a-z](Id|ID)|Unnamed: 0|")
 AMBIGUOUS = "day and month are ambiguous; write 2020-12-05"
@@ -88,9 +88,16 @@ def _overridden(sight: Sight, word: str) -> Column:
         return _set_aside(sight, "id", "as you said")
     if word == "category":
         return category(sight, "as you said")
-    if word in ("integer", "number") and (reason := _dressed(sight)):
+    if word in ("integer", "number", "real") and (reason := _dressed(sight)):
         raise UserError(f"column {sight.name!r} cannot be {word}: it {reason}")
-    makers = {"boolean": _any_boolean, "date": any_date, "constant": constant, "integer": _integer, "number": number}
+    makers = {
+        "boolean": _any_boolean,
+        "date": any_date,
+        "constant": constant,
+        "integer": _integer,
+        "number": number,
+        "real": _any_real,
+    }
     column = makers[word](sight)
     if column is None:
         shown = ", ".join(repr(text) for text in sight.texts[:3])
@@ -245,17 +252,27 @@ def _gridded(sight: Sight, marks: Marks, read: list[numbers.Written | None], dec
     return GridColumn(**sight.common(why), **marks, kind=kind, decimals=decimals, style=style, span=span)
 
 
-def _real(sight: Sight, marks: Marks) -> Column | None:
+def _any_real(sight: Sight) -> Column | None:
+    """Numbers with a density, at whatever resolution they were recorded."""
+    sight, marks = _without_marks(sight)
+    decimals = numbers.resolution([numbers.written(text) for text in sight.texts], sight.counts)
+    return _real(sight, marks, "as you said", 0.0 if decimals is None else 10.0**-decimals)
+
+
+def _real(sight: Sight, marks: Marks, why: str = "real numbers", step: float = 0.0) -> Column | None:
     shown = [(text, count) for text, count in zip(sight.texts, sight.counts, strict=True) if numbers.written(text)]
-    if all(found is None or found[1] == 0 for found in map(numbers.written, sight.texts)):
+    if not step and all(found is None or found[1] == 0 for found in map(numbers.written, sight.texts)):
         return None  # whole numbers too large for a float: labels, not amounts
     texts = [text for text, _ in shown]
     values = np.repeat(np.array([float(text) for text in texts]), [count for _, count in shown])
     style = "dotted" if all("." in text or "e" in text.lower() for text in texts) else "shortest"
     if np.abs(values).max() > 1e300 or values.max() == values.min():  # differences must not overflow
         return None
-    kind, span = numbers.learned_bins(values, sight.holes > 0), (repr(float(values.min())), repr(float(values.max())))
-    return BinsColumn(**sight.common("real numbers"), **marks, kind=kind, style=style, span=span)
+    kind, span = (
+        numbers.learned_real(values, sight.holes > 0, step=step),
+        (repr(float(values.min())), repr(float(values.max()))),
+    )
+    return RealColumn(**sight.common(why), **marks, kind=kind, style=style, span=span)
 
 
 def label(sight: Sight) -> Column | None:
@@ -313,7 +330,7 @@ def category(sight: Sight, why: str) -> Column:
 def stored_as(column: Column, sight: Sight) -> str:
     """The dtype that a reader of text files would give the column."""
     texts = sight.texts
-    if isinstance(column, BinsColumn):
+    if isinstance(column, RealColumn):
         return "float64"
     if isinstance(column, GridColumn):
         plain = all("." not in text and "e" not in text.lower() for text in texts if numbers.written(text))

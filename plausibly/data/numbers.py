@@ -1,6 +1,6 @@
 """Numbers as they are written: texts <-> whole numbers of steps of a power of ten, never through floats.
 
-And what kind a column of numbers is: a `Grid` where nearly all of them are multiples of such a step, else `Bins`.
+And what kind a column of numbers is: a `Grid` where nearly all of them are multiples of such a step, else `Real`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from plausibly.kinds import Bins, Grid
+from plausibly.kinds import Grid, Real
 
 NUMBER = re.compile(r"\s*([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?\s*", re.ASCII)
 INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
@@ -110,11 +110,24 @@ def _tail(excess: np.ndarray, far: float) -> float:
     return max(float(excess.mean()), 0.1) if len(excess) >= 5 else float(far)
 
 
-def learned_bins(values: np.ndarray, missing: bool) -> Bins:
-    """The bins of real `values`, one for each row."""
+def learned_real(values: np.ndarray, missing: bool, closed: bool = False, step: float = 0.0) -> Real:
+    """The kind of real `values`, one for each row; `step` is the resolution that they were recorded at, 0 for none.
+
+    Location and scale are mean and standard deviation without the outermost half percent at either end.
+    """
+    low, high = np.quantile(values, [0.005, 0.995])
+    middle = values.clip(low, high) if high > low else values
+    location = float((middle / len(middle)).sum())
+    farthest = float(np.abs(values - location).max()) or 1.0
+    scale = max(farthest * float(((middle - location) / farthest).std()), farthest * 1e-5)
+    events = ((values - location) / scale).astype(np.float32)
     bins = int(np.clip(len(values) // ROWS_A_BIN, 2, MAX_BINS))
-    edges = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="lower"))
-    span = float(values.max() - values.min()) or 1.0
-    low, high = edges[0] - values[values < edges[0]], values[values >= edges[-1]] - edges[-1]
-    tails = tuple(max(float(side.mean()), span * 1e-6) if len(side) >= 5 else span / 10 for side in (low, high))
-    return Bins(tuple(edges.tolist()), (tails[0], tails[1]), open=True, missing=missing)
+    edges = np.unique(np.quantile(events, np.arange(1, bins) / bins, method="lower"))
+    far = float(events.max() - events.min()) / 10 or 1.0
+    below, above = edges[0] - events[events < edges[0]], events[events >= edges[-1]] - edges[-1]
+    tails = _mean_tail(below, far), _mean_tail(above, far)
+    return Real(location, scale, tuple(edges.tolist()), tails, step, open=not closed, missing=missing)
+
+
+def _mean_tail(excess: np.ndarray, far: float) -> float:
+    return max(float(excess.mean()), far * 1e-5) if len(excess) >= 5 else far

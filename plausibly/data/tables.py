@@ -69,10 +69,10 @@ class TableFormat(Format):
         return self._assembled(TableValues(cells, aside), len(frame), observed)
 
     def _assembled(self, values: TableValues, rows: int, observed: np.ndarray | None = None) -> Events:
-        codes, nats = np.empty((rows, len(self.modelled)), dtype=np.int64), np.zeros(rows)
+        codes, nats = np.empty((rows, len(self.modelled))), np.zeros(rows)
         for place, column in enumerate(self.modelled):
             cells, seen = values.cells[column.name], None if observed is None else observed[:, place]
-            codes[:, place] = column.kind.code(cells.values) if seen is None else _seen_codes(column, cells, seen)
+            codes[:, place] = column.kind.event(cells.values) if seen is None else _seen_codes(column, cells, seen)
             nats += column.log_within(cells, seen)
         flags = None if observed is None else torch.from_numpy(observed)
         return Events(packed(codes, self.schema), torch.from_numpy(nats), values, flags)
@@ -125,7 +125,7 @@ class TableFormat(Format):
         return pd.DataFrame(series)
 
     def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
-        numbers = codes.numpy().astype(np.int64).reshape(len(codes), -1)
+        numbers = codes.numpy().reshape(len(codes), -1)
         cells = {c.name: c.draw(numbers[:, place], generator) for place, c in enumerate(self.modelled)}
         aside = {column.name: column.drawn(len(codes)) for column in self.aside}
         return self._assembled(TableValues(cells, aside), len(codes))
@@ -191,7 +191,8 @@ def learned(
     labels = [label for label in frame.columns if str(label) not in dropped]
     whole = frame if whole is None else whole
     columns = [
-        _learned_column(frame[label], whole[label], str(label), dialect, kinds.get(str(label))) for label in labels
+        _learned_column(frame[label], whole[label], str(label), dialect, kinds.get(str(label), kinds.get("*")))
+        for label in labels
     ]
     if columns and all(isinstance(column, AsideColumn) for column in columns):
         found = _listed_roles(columns)
@@ -225,7 +226,7 @@ def check_options(frame: Any, kinds: dict[str, str], drop: Iterable[str]) -> Non
         repeated = next(name for name in names if names.count(name) > 1)
         raise UserError(f"the table has more than one column named {repeated!r}; rename one")
     for name in (*kinds, *drop):
-        if name not in names:
+        if name != "*" and name not in names:
             raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; the columns are {_listed(names)}")
     for name, word in kinds.items():
         if word not in guessing.WORDS:
@@ -239,8 +240,8 @@ def _listed(names: list[str]) -> str:
 
 
 def _seen_codes(column: ModelledColumn, cells: Cells, seen: np.ndarray) -> np.ndarray:
-    codes = np.zeros(len(seen), dtype=np.int64)
-    codes[seen] = column.kind.code(cells.values[seen])
+    codes = np.zeros(len(seen))
+    codes[seen] = column.kind.event(cells.values[seen])
     return codes
 
 

@@ -11,7 +11,9 @@ import numpy as np
 
 from plausibly.data import dates, numbers
 from plausibly.data.columns import ModelledColumn, log_text
-from plausibly.kinds import OTHER, REAL_OTHER, Bins, Category, Grid
+from plausibly.kinds import OTHER, REACH, REAL_OTHER, Category, Grid, Real
+
+FAR = 1000.0  # scales
 
 
 @dataclass(frozen=True)
@@ -142,31 +144,41 @@ class GridColumn(NumberColumn):
 
 
 @dataclass(frozen=True)
-class BinsColumn(NumberColumn):
+class RealColumn(NumberColumn):
     """Real numbers, with a density."""
 
-    word = "bins"
-    takes = Bins
+    word = "real"
+    takes = Real
 
     def parse(self, texts: list[str]) -> np.ndarray:
         values = np.array([float(t) if numbers.written(t) else REAL_OTHER for t in texts], dtype=np.float64)
-        low, high = self._ends
-        values[(values < low) | (values > high)] = REAL_OTHER
+        return self._near(values)
+
+    def _near(self, values: np.ndarray) -> np.ndarray:
+        """Far from all training rows, writing the text out is likelier than any density; a closed kind has no such text."""
+        assert isinstance(self.kind, Real)
+        reach = FAR if self.kind.open else REACH
+        with np.errstate(over="ignore"):
+            values[np.abs(values - self.kind.location) > reach * self.kind.scale] = REAL_OTHER
         return values
 
-    @property
-    def _ends(self) -> tuple[float, float]:
-        """Beyond a million means of a tail, writing the text out is far likelier than the tail."""
-        assert isinstance(self.kind, Bins)
-        edges, tails = self.kind.edges, self.kind.tails
-        return edges[0] - 1e6 * tails[0], edges[-1] + 1e6 * tails[1]
+    def problem(self, text: str | None) -> str:
+        if text is None:
+            return super().problem(text)
+        return (
+            f"{text} is not within a million scales of the training rows"
+            if numbers.written(text)
+            else f"{text!r} is no number"
+        )
 
     def spell(self, values: np.ndarray) -> list[str]:
         texts = [repr(value) for value in values.tolist()]
         return texts if self.style == "dotted" else [text.removesuffix(".0") for text in texts]
 
     def details(self) -> dict[str, Any]:
-        return {"kind": "number", "range": list(self.span), "density": True}
+        assert isinstance(self.kind, Real)
+        step = {"resolution": f"{self.kind.step:g}"} if self.kind.step else {}
+        return {"kind": "real", "range": list(self.span), "density": True} | step
 
 
 @dataclass(frozen=True)

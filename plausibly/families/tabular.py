@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from plausibly.binning import Binning
 from plausibly.capabilities import TractableModel, Unrolled
 from plausibly.heads import normalised
 from plausibly.objectives import Counting, Objective
-from plausibly.outcomes import Finite, Outcome, grouped, side_by_side
+from plausibly.outcomes import Finite, Histogram, Outcome, Single, grouped, side_by_side
+from plausibly.schema import Schema
 
 STRENGTHS = [10.0 ** (half / 2) for half in range(-2, 13)]  # pseudo-counts tried on the validation split
 
@@ -108,6 +110,10 @@ class TabularModel(TractableModel):
     family = "explicit"
     tables: Tables
 
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        self.schema, self.binning = schema, Binning(schema)
+
     def objective(self) -> Objective:
         return Counting()
 
@@ -130,19 +136,30 @@ class TabularModel(TractableModel):
     def draw(self, evidence: Tensor, generator: torch.Generator) -> Tensor:
         """Codes (batch, variables), int64, drawn from p(x) prod_i exp(evidence_i(x_i)) up to its scale."""
 
+    def seen(self, codes: Outcome) -> Outcome:
+        """The outcome of events from that of their codes."""
+        return Histogram(codes, self.binning) if self.binning.any else codes
+
     def predict(self, x: Tensor) -> Outcome:
-        return self.tables(self.configurations(x.flatten(1).long()))
+        return self.seen(self.tables(self.configurations(self.binning.codes(x.flatten(1)))))
 
     def unroll(self, n: int) -> Unrolled:
         tables = [table.float() for table in self.tables.each()]
-        x = torch.zeros(n, self.schema.size, dtype=torch.long, device=tables[0].device)
+        x = torch.zeros(n, self.schema.size, device=tables[0].device)
+        codes = x.long()
         for i in self.order:
-            x[:, i] = yield i, Finite(tables[i][self.row(x, i)])
-        return x.float().reshape(n, *self.schema.shape)
+            outcome = Finite(tables[i][self.row(codes, i)])
+            x[:, i] = yield i, self.alone(outcome, i)
+            codes[:, i] = self.binning.cut(x[:, i], (i,))[0]
+        return x.reshape(n, *self.schema.shape)
+
+    def alone(self, codes: Finite, i: int) -> Single:
+        """The outcome of variable `i` from that of its code."""
+        return Histogram(codes, self.binning, (i,)) if self.binning.is_real(i) else codes
 
     def statistics(self, x: Tensor) -> Tensor:
         """What learning needs of a batch, to be summed over batches."""
-        codes = x.flatten(1).long()
+        codes = self.binning.codes(x.flatten(1))
         return self.tables.count(self.configurations(codes), codes)
 
     def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
@@ -170,7 +187,7 @@ class TabularModel(TractableModel):
 
     def evidence(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
         """Log weights, (batch, sum of codes): 0 for an observed cell's code, and for the `drawable` ones of any other."""
-        flat, seen, columns = x.flatten(1).long(), observed.flatten(1), []
+        flat, seen, columns = self.binning.codes(x.flatten(1)), observed.flatten(1), []
         if drawable is None:
             drawable = torch.ones(sum(self.schema.codes), dtype=torch.bool)
         free = torch.zeros(drawable.shape, dtype=torch.float64).masked_fill(~drawable.cpu(), -torch.inf).to(flat.device)
@@ -186,30 +203,26 @@ class TabularModel(TractableModel):
 
     @torch.no_grad()
     def log_marginal(self, x: Tensor, observed: Tensor) -> Tensor:
-        return self.log_mass(self.evidence(x, observed))
+        mass = self.log_mass(self.evidence(x, observed))
+        inside = self.binning.cut(x.flatten(1))[1] if self.binning.any else torch.zeros_like(x.flatten(1))
+        return mass + (inside * observed.flatten(1)).sum(1)
 
     @torch.no_grad()
     def sample_given(
         self, x: Tensor, observed: Tensor, generator: torch.Generator, drawable: Tensor | None = None
     ) -> Tensor:
-        drawn = self.draw(self.evidence(x, observed, drawable), generator)
-        return drawn.float().reshape(x.shape)
+        codes = self.draw(self.evidence(x, observed, drawable), generator)
+        return torch.where(observed, x, self.binning.drawn(codes, generator).reshape(x.shape))
 
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
         """By the differential of log mass: d log Z / d evidence_i(k) = p(x_i = k | evidence) (Darwiche 2003)."""
         evidence = self.evidence(x, observed).clamp(min=-1e4).requires_grad_()
         with torch.enable_grad():
             (posterior,) = torch.autograd.grad(self.log_mass(evidence).sum(), evidence)
-        return side_by_side([p.log() for p in self.per_variable(posterior.clamp(min=0))])
+        return self.seen(side_by_side([p.log() for p in self.per_variable(posterior.clamp(min=0))]))
 
 
 def log_matmul(log_weights: Tensor, log_table: Tensor) -> Tensor:
     """log sum_k exp(log_weights[b, k] + log_table[c, k]), (batch, c), as one matrix product."""
     top = log_weights.amax(1, keepdim=True).clamp(min=-1e300)
     return ((log_weights - top).exp() @ log_table.exp().T).log() + top
-
-
-def choose(log_weights: Tensor, generator: torch.Generator) -> Tensor:
-    """One index drawn for each row of unnormalised log probabilities, (batch, k) to (batch,)."""
-    noise = torch.empty_like(log_weights).exponential_(generator=generator)
-    return (log_weights - noise.log()).argmax(1)

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from plausibly.families.tabular import Tables, TabularModel, choose, log_matmul
+from plausibly.families.tabular import Tables, TabularModel, log_matmul
+from plausibly.outcomes import gumbel_max
 from plausibly.schema import Schema
 
 LARGEST = 1 << 26  # pair counts held while learning
@@ -21,8 +22,7 @@ class ChowLiu(TabularModel):
     parents: Tensor
 
     def __init__(self, schema: Schema) -> None:
-        super().__init__()
-        self.schema = schema
+        super().__init__(schema)
         self.register_buffer("parents", torch.arange(-1, schema.size - 1, device="cpu"))
         self._plant([i - 1 for i in range(schema.size)])
 
@@ -61,7 +61,7 @@ class ChowLiu(TabularModel):
     def statistics(self, x: Tensor) -> Tensor:
         """Counts of every pair of codes of all variables, (sum of codes, sum of codes)."""
         codes = torch.tensor(self.schema.codes, device=x.device)
-        places = x.flatten(1).long() + codes.cumsum(0) - codes
+        places = self.binning.codes(x.flatten(1)) + codes.cumsum(0) - codes
         hot = torch.zeros(len(x), int(codes.sum()), device=x.device).scatter_(1, places, 1.0)
         return (hot.T @ hot).double()
 
@@ -91,7 +91,7 @@ class ChowLiu(TabularModel):
         below, tables = self._messages(evidence), self.tables.each()
         x = torch.zeros(len(evidence), self.schema.size, dtype=torch.long, device=evidence.device)
         for i in self.order:
-            x[:, i] = choose(tables[i][self.row(x, i)] + below[i], generator)
+            x[:, i] = gumbel_max(tables[i][self.row(x, i)] + below[i], generator)
         return x
 
 

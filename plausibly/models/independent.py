@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from plausibly.families.tabular import Tables, TabularModel, choose
+from plausibly.families.tabular import Tables, TabularModel
+from plausibly.outcomes import gumbel_max
 from plausibly.schema import Schema
 
 
@@ -13,8 +14,7 @@ class Independent(TabularModel):
     formula = "n"
 
     def __init__(self, schema: Schema) -> None:
-        super().__init__()
-        self.schema = schema
+        super().__init__(schema)
         self.order = tuple(range(schema.size))
         self.tables = Tables([1] * schema.size, schema.codes)
 
@@ -28,4 +28,4 @@ class Independent(TabularModel):
         return torch.stack([weights.logsumexp(1) for weights in self._weighted(evidence)]).sum(0)
 
     def draw(self, evidence: Tensor, generator: torch.Generator) -> Tensor:
-        return torch.stack([choose(weights, generator) for weights in self._weighted(evidence)], 1)
+        return torch.stack([gumbel_max(weights, generator) for weights in self._weighted(evidence)], 1)

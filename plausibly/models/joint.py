@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Unrolled, device_of
-from plausibly.families.tabular import Tables, TabularModel, choose, smoothed
-from plausibly.outcomes import Finite, Outcome, side_by_side
+from plausibly.families.tabular import Tables, TabularModel, smoothed
+from plausibly.outcomes import Finite, Outcome, gumbel_max, side_by_side
 from plausibly.schema import Schema
 
 LARGEST = 1 << 20  # events
@@ -25,10 +25,9 @@ class Joint(TabularModel):
     formula = "2^n - 1"
 
     def __init__(self, schema: Schema) -> None:
-        super().__init__()
+        super().__init__(schema)
         if reason := self.accepts(schema):
             raise ValueError(reason)
-        self.schema = schema
         self.order = tuple(range(schema.size))
         self.tables = Tables([1], [prod(schema.codes)])
 
@@ -56,7 +55,7 @@ class Joint(TabularModel):
         return torch.zeros_like(x[:, i])  # one table of one row
 
     def statistics(self, x: Tensor) -> Tensor:
-        return torch.bincount(self._index(x.flatten(1).long()), minlength=prod(self.schema.codes)).double()
+        return torch.bincount(self._index(self.binning.codes(x.flatten(1))), minlength=prod(self.schema.codes)).double()
 
     def fill(self, sums: Tensor, strengths: Sequence[float]) -> None:
         self.tables.put(0, smoothed(sums[None], strengths[0], self._independent(sums)))
@@ -74,19 +73,19 @@ class Joint(TabularModel):
         return self.log_prob(x).double().sum()[None]
 
     def predict(self, x: Tensor) -> Outcome:
-        codes, conditionals = x.flatten(1).long(), []
+        codes, conditionals = self.binning.codes(x.flatten(1)), []
         place = torch.zeros_like(codes[:, 0])
         for i, table in enumerate(self._conditionals()):
             conditionals.append(table[place])
             place = place * self.schema.codes[i] + codes[:, i]
-        return side_by_side(conditionals)
+        return self.seen(side_by_side(conditionals))
 
     def unroll(self, n: int) -> Unrolled:
         x = torch.zeros(n, self.schema.size, device=device_of(self))
         place = torch.zeros(n, dtype=torch.long, device=x.device)
         for i, table in enumerate(self._conditionals()):
-            x[:, i] = yield i, Finite(table[place])
-            place = place * self.schema.codes[i] + x[:, i].long()
+            x[:, i] = yield i, self.alone(Finite(table[place]), i)
+            place = place * self.schema.codes[i] + self.binning.cut(x[:, i], (i,))[0]
         return x.reshape(n, *self.schema.shape)
 
     def _conditionals(self) -> list[Tensor]:
@@ -116,6 +115,6 @@ class Joint(TabularModel):
         return total + self.tables.each()[0]
 
     def draw(self, evidence: Tensor, generator: torch.Generator) -> Tensor:
-        events = torch.cat([choose(self._weighted(rows), generator) for rows in self._split(evidence)])
+        events = torch.cat([gumbel_max(self._weighted(rows), generator) for rows in self._split(evidence)])
         strides = list(accumulate((1, *self.schema.codes[:0:-1]), mul))[::-1]
         return torch.stack([events // s % k for s, k in zip(strides, self.schema.codes, strict=True)], 1)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel
-from plausibly.heads import Head, Inputs
+from plausibly.heads import Head
+from plausibly.inputs import Inputs
 from plausibly.nets.masked import MaskedNetwork
 from plausibly.nets.noise import Noisy
 from plausibly.objectives import Likelihood, Objective
@@ -79,11 +80,11 @@ class MADE(AutoregressiveModel):
     def objective(self) -> Objective:
         return Likelihood()
 
-    def settle(self, logits: Tensor) -> None:
+    def settle(self, x: Tensor) -> None:
         with torch.no_grad():
             bias = self.network.leave.bias
             assert bias is not None
-            bias.copy_(logits)
+            bias.copy_(self.head.marginals(x))
 
     def predict(self, x: Tensor) -> Outcome:
         numbers = self.inputs(x)

@@ -7,7 +7,8 @@ from math import prod
 import torch
 from torch import Tensor
 
-from plausibly.families.tabular import Tables, TabularModel, choose, log_matmul
+from plausibly.families.tabular import Tables, TabularModel, log_matmul
+from plausibly.outcomes import gumbel_max
 from plausibly.schema import Schema
 
 LARGEST = 1 << 24  # cells of all tables together
@@ -17,10 +18,10 @@ class Markov(TabularModel):
     formula = "2n - 1"
 
     def __init__(self, schema: Schema, k: int = 1) -> None:
-        super().__init__()
+        super().__init__(schema)
         if not 1 <= k <= 16:
             raise ValueError(f"markov: k = {k}; the number of earlier variables looked at is 1 to 16")
-        self.schema, self.k = schema, k
+        self.k = k
         self.order = tuple(range(schema.size))
         self.rows = rows_of(schema, k)
         if sum(rows * codes for rows, codes in zip(self.rows, schema.codes, strict=True)) > LARGEST:
@@ -72,7 +73,7 @@ class Markov(TabularModel):
         every = torch.arange(len(evidence), device=evidence.device)
         for i, table in enumerate(self.tables.each()):
             row = self.row(x, i)
-            x[:, i] = choose(table[row] + weighted[i][every, row % weighted[i].shape[1]], generator)
+            x[:, i] = gumbel_max(table[row] + weighted[i][every, row % weighted[i].shape[1]], generator)
         return x
 
 

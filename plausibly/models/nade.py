@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
-from plausibly.heads import Head, Inputs, uniform
+from plausibly.heads import Head, uniform
+from plausibly.inputs import Inputs
 from plausibly.nets.noise import Dropout
 from plausibly.nets.running import ACTIVATIONS, Recurrence
 from plausibly.objectives import Likelihood, Objective
@@ -66,9 +67,9 @@ class NADE(AutoregressiveModel):
             self.bias.zero_()
             self.offset.zero_()
 
-    def settle(self, logits: Tensor) -> None:
+    def settle(self, x: Tensor) -> None:
         with torch.no_grad():
-            self.offset.copy_(logits)
+            self.offset.copy_(self.head.marginals(x))
 
     def predict(self, x: Tensor) -> Outcome:
         dropping = self.training and self.dropout > 0

@@ -196,7 +196,7 @@ def _columns(subject: Subject, dataset: Dataset) -> Part:
     events, word = samples.real_events(dataset)
     real = scales.sheet(dataset.format, events)
     fake = scales.drawn(dataset.format, samples.draw_codes(subject, samples.SAMPLES))
-    train = dataset.train.codes.flatten(1).long().numpy()
+    train = dataset.schema.binned(dataset.train.codes).numpy()
     all_scales = scales.scales(dataset.format, (real, fake), train)
     chosen = samples.most_apart(all_scales, real, fake)
     few = "" if word == "test rows" else f" (the {len(dataset.test):,} test rows are too few to draw)"

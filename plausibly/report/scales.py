@@ -64,7 +64,7 @@ class Scale:
 
 def sheet(format: Format, events: Events) -> Sheet:
     """Events in both forms."""
-    codes = events.codes.reshape(len(events), -1).long().numpy()
+    codes = format.schema.binned(events.codes).numpy()
     rows = format.rows(events)
     if not hasattr(rows, "columns"):
         flat = np.asarray(rows).reshape(len(rows), -1).astype(np.float64)
@@ -86,7 +86,7 @@ def _numbers(series: Any, word: str) -> np.ndarray:
     if word == "date":
         times = pd.to_datetime(series, errors="coerce", utc=True, format="mixed")
         return np.where(times.isna(), np.nan, times.to_numpy("datetime64[s]").astype(np.float64))
-    if word not in ("integer", "number"):
+    if word not in ("integer", "number", "real"):
         return np.full(len(series), np.nan)
     found = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     return np.where(np.isfinite(found), found, np.nan)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, TractableModel, device_of, drive
-from plausibly.outcomes import Finite
+from plausibly.outcomes import Single
 from plausibly.tasks import Task
 
 impute: Task[Any] = Task("impute", "it has no conditional distributions")
@@ -78,11 +78,9 @@ def resample(
     weight = torch.zeros(len(flat), device=device, dtype=torch.float64)
     drawable = model.schema.drawable(holes).split(list(model.schema.codes))
 
-    def choose(i: int, outcome: Finite) -> Tensor:
-        barred = (~drawable[i]).nonzero()[:, 0].tolist()
-        drawn = outcome.without(barred).sample(generator)
-        allowed = outcome.log_probs[:, drawable[i].to(device)].logsumexp(1)
-        value = torch.where(seen[:, i], flat[:, i], drawn)
+    def choose(i: int, outcome: Single) -> Tensor:
+        possible, allowed = outcome.restricted(drawable[i].to(device))
+        value = torch.where(seen[:, i], flat[:, i], possible.sample(generator))
         weight.add_(torch.where(seen[:, i], outcome.log_prob(value), allowed).double())
         return value
 
