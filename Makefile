@@ -12,8 +12,8 @@ test: .venv/.tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: .venv/.tests
-	$(BIN)/ruff check plausibly tests docs
-	$(BIN)/ruff format --check plausibly tests docs
+	$(BIN)/ruff check plausibly tests docs/*.py
+	$(BIN)/ruff format --check plausibly tests docs/*.py
 	$(BIN)/mypy
 
 docs: .venv/.docs
