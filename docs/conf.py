@@ -36,6 +36,7 @@ def mathml(writer: Any, node: nodes.Element) -> None:
     block = isinstance(node, nodes.math_block)
     try:
         formula = tex2mathml(node.astext(), as_block=block)
+        formula = re.sub(r"<mi>log</mi>(?=\s*<m(?:i|frac|sub)>)", r'\g<0><mspace width="0.17em"></mspace>', formula)
     except MathError as error:
         logging.getLogger(__name__).warning("%s in %s", error, node.astext(), location=node)
         raise nodes.SkipNode from error
