@@ -106,6 +106,7 @@ def built(tmp_path_factory):
     return folder / "html"
 
 
+@pytest.mark.filterwarnings("ignore:.*myst_parser")
 def test_pages_ask_for_nothing_from_outside(built):
     """Links may lead out; scripts, styles, fonts and images may not."""
     loaded = re.compile(r"""(?:<(?:script|img|iframe|source)[^>]*\bsrc|<link[^>]*\bhref)=["']?(?:https?:)?//""")
