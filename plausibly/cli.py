@@ -38,7 +38,7 @@ class DataOptions:
     drop: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
     "Columns to leave out."
     split: str | None = None
-    "time=COLUMN (latest rows are the test) or group=COLUMN (whole groups); by default a seeded 80/10/10."
+    "time=COLUMN (latest rows are the test) or group=COLUMN (whole groups); else a seeded 75/10/10/5 (5: calibration)."
     valid: str | None = None
     "Validation rows from elsewhere."
     test: str | None = None
@@ -117,13 +117,12 @@ def data(data: str, /, *, options: DataOptions | None = None, common: Common | N
 
     dataset = load(data, seed=common.seed, **options.keywords())
     columns = dataset.format.describe()
-    rows = {"train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test)}
-    document = {"data": dataset.name, "rows": rows, "variables": dataset.schema.size, "columns": columns}
+    document = {"data": dataset.name, "rows": dataset.rows, "variables": dataset.schema.size, "columns": columns}
 
     def text() -> None:
         headings = ["column", "kind", "codes", "holes", "values", "guessed from"]
-        title = f"{dataset.name}: {len(dataset.train):,} + {len(dataset.valid):,} + {len(dataset.test):,} rows "
-        title += f"(train, validation, test), {dataset.schema.size:,} variables"
+        title = f"{dataset.name}: {' + '.join(f'{count:,}' for count in dataset.rows.values())} rows "
+        title += f"(train, validation, test, calibration), {dataset.schema.size:,} variables"
         cells = [[shown(column.get(key)) for key in ("name", "kind", "codes", "holes")] for column in columns]
         table(
             headings,
@@ -353,15 +352,24 @@ def score(
     /,
     *,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
+    calibrate: str | None = None,
+    fdr: float | None = None,
+    each: Annotated[bool, Parameter(negative="")] = False,
     conditionals: Annotated[bool, Parameter(negative="")] = False,
     common: Common | None = None,
 ) -> None:
-    """Tell how plausible each row of DATA is: nats, bits per variable, p-value among test rows, what surprises most.
+    """Tell how plausible each row of DATA is: nats, bits per variable, p-value, what surprises most.
 
     Parameters
     ----------
     out_
         a .csv or .parquet file for all rows; without it the least plausible rows are printed.
+    calibrate
+        rows that p-values are against; without it those that the run set aside, else its test rows.
+    fdr
+        mark anomalies so that of those marked at most this share, such as 0.05, is expected to be ordinary rows.
+    each
+        also the bits of each variable given earlier ones (they add up) and given all others (they do not).
     conditionals
         instead, p(x_i | earlier) of each cell and the same as surprisal in bits.
     """
@@ -369,19 +377,26 @@ def score(
     from plausibly.files import write_frame
     from plausibly.runs import Run
 
+    if conditionals and (calibrate is not None or fdr is not None or each):
+        raise UserError("--conditionals tells of cells alone; leave out --calibrate, --fdr and --each, or it")
     opened = Run.open(run, common.device)
-    frame = opened.conditionals(data) if conditionals else opened.score(data)
+    frame = opened.conditionals(data) if conditionals else opened.score(data, calibrate, fdr, each)
     frame.insert(0, "row", range(1, len(frame) + 1))
     if out_ is not None:
         write_frame(frame, Path(out_))
-    document = {"rows": len(frame), "out": out_, "scores": None if out_ else frame.to_dict("records")}
+    document = {"rows": len(frame), "out": out_, "scores": None if out_ else frame.to_dict("records"), **frame.attrs}
+    document |= {name: int(frame[name].sum()) for name in ("more_likely", "anomaly") if name in frame}
+    for warning in frame.attrs.get("warnings", []):
+        say(common, f"warning: {warning}")
 
     def text() -> None:
-        least = frame.nsmallest(10, "nats") if not conditionals else frame.head(10)
+        least = (frame.nsmallest(10, "nats") if not conditionals else frame.head(10)).iloc[:, :12]
         table(list(least.columns), [[cell(value) for value in row] for row in least.to_numpy(dtype=object)])
         print(
             f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the 10 least plausible shown, --out FILE keeps all")
         )
+        for note in frame.attrs.get("notes", []):
+            print(note)
 
     out(document, common, text)
 

@@ -364,7 +364,8 @@ def conditionals_sum_to_one(model: AutoregressiveModel) -> Result:
     for i, kind in enumerate(model.schema.kinds):
         totals = probed(outcome.one(i), kind, x).exp().sum(0)
         worst = max(worst, float((totals - 1).abs().max()))
-    return near("conditionals_sum_to_one", worst, 1e-5, "largest deviation of a conditional's total from 1")
+    tolerance = 2e-4 if model.schema.continuous else 1e-5  # float32 nodes of a narrow density
+    return near("conditionals_sum_to_one", worst, tolerance, "largest deviation of a conditional's total from 1")
 
 
 def probed(outcome: Single, kind: Kind, x: Tensor) -> Tensor:
@@ -395,10 +396,12 @@ def no_variable_sees_a_later_one(model: AutoregressiveModel) -> Result:
 
 
 def change(one: Single, other: Single, kind: Kind, x: Tensor) -> float:
-    """The largest difference of log p over the nodes of one, where either is not negligible."""
+    """The largest difference of log p over the nodes of one; of densities it counts by how high they are there."""
     points = quadrature(kind, one, len(x))[0][:: 13 if isinstance(kind, Real) else 1]
     a, b = log_probs_at(one, points, x), log_probs_at(other, points, x)
-    return float((a - b).abs().masked_fill(torch.maximum(a, b) < -30, 0.0).max())
+    top = torch.maximum(a, b)
+    share = (top - top.amax(0)).exp() if isinstance(kind, Real) else (top >= -30).double()
+    return float(((a - b).abs().nan_to_num(0.0) * share).max())
 
 
 def random_events(schema: Schema, n: int, seed: int) -> Tensor:

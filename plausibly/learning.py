@@ -148,7 +148,7 @@ class Fit:
             "plan": asdict(make_plan(chosen, model, dataset)) if model.objective().turns(model) else None,
             "data": origin,
             "notes": dataset.notes,
-            "rows": {"train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test)},
+            "rows": dataset.rows,
             "versions": versions(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "format": dataset.format.to_json(),
@@ -264,6 +264,7 @@ class Fit:
         scored = len(self.dataset.test) / max(time.monotonic() - started, 1e-9)
         if found is not None:
             write_tensors({"nats": found.nats}, self.path / "heldout.safetensors")
+            self._calibrate()
         self.record |= {
             "test": found.to_json() if found else None,
             "rows_scored_per_second": scored,
@@ -271,6 +272,13 @@ class Fit:
         }
         write_json(self.record, self.path / "run.json")
         return Run(self.path, self.record, self.model, self.dataset.format)
+
+    def _calibrate(self) -> None:
+        """Keeps log p of the calibration rows, where there are any: scores get their p-values from it."""
+        if len(self.dataset.calibration):
+            found = likelihood(self.model, self.dataset.calibration)
+            assert found is not None
+            write_tensors({"nats": found.nats}, self.path / "calibration.safetensors")
 
 
 def untrained(name: str, dataset: Dataset, arguments: dict[str, Any], seed: int) -> Model:

@@ -2,7 +2,8 @@
 
 run.json              model, arguments, format, data, seed, plan, versions, results
 weights.safetensors   the best validated weights
-heldout.safetensors   log p of the test rows, which scores are ranked against
+heldout.safetensors   log p of the test rows
+calibration.safetensors   log p of the rows that scores are ranked against, where the data were split here
 log.jsonl             a line for each validation
 report.html           one page to look at
 checkpoint.safetensors, checkpoint.json   only while a run can go on
@@ -28,7 +29,9 @@ from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.loading import load, load_rows, naming
 from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
+from plausibly.evaluation.anomalies import TEST_ROWS, Calibration
 from plausibly.evaluation.likelihood import AtLeast, Estimate, Exact, Likelihood, likelihood
+from plausibly.evaluation.scores import bits, scores
 from plausibly.files import replacing
 from plausibly.models import MODELS
 from plausibly.schema import Schema
@@ -83,10 +86,8 @@ class Run:
         if not file.exists() or not self.record.get("test"):
             return None
         kinds: dict[str, type[Likelihood]] = {"=": Exact, ">=": AtLeast, "~": Estimate}
-        try:
-            return kinds[self.record["test"]["sign"]](load_file(file)["nats"], self.model.schema.size)
-        except (SafetensorError, KeyError) as error:
-            raise UserError(f"{file} is damaged; `plausibly evaluate {self.path}` computes its numbers anew") from error
+        nats = held_nats(file, f"`plausibly evaluate {self.path}` computes its numbers anew")
+        return kinds[self.record["test"]["sign"]](nats, self.model.schema.size)
 
     def dataset(self) -> Dataset:
         """The data that the run was fitted to. UserError where the file has changed since."""
@@ -176,42 +177,47 @@ class Run:
         nats: Tensor = TASKS["score"](self.model, events.codes)
         return nats + events.log_within
 
-    def score(self, data: Any) -> pd.DataFrame:
-        """A row for each row: nats, bits per variable, p-value among the test rows, most surprising variables.
-
-        The p-value is (1 + test rows at most as likely) / (test rows + 1): small where a row is implausible.
-        """
-        import pandas as pd
-
-        events = self.events(data)
-        nats = (TASKS["score"](self.model, events.codes) + events.log_within).numpy()
-        frame = pd.DataFrame({"nats": nats, "bits_per_variable": -nats / np.log(2) / self.model.schema.size})
+    def calibration(self, rows: Any = None) -> Calibration | None:
+        """What scores are ranked against: `rows` of the caller's, else the run's calibration rows, else its test rows."""
+        if rows is not None:
+            named = "calibration rows given" if not isinstance(rows, str | Path) else f"rows of {rows}"
+            return Calibration(self.log_prob(rows).numpy(), named)
+        file = self.path / "calibration.safetensors"
+        if file.exists():
+            return Calibration(
+                held_nats(file, "give `score` rows with --calibrate, or fit anew").numpy(), "calibration rows"
+            )
         held = self.test()
-        if held is not None:
-            ranks = np.searchsorted(np.sort(held.nats.numpy()), nats, side="right")
-            frame["p_value"] = (1 + ranks) / (held.rows + 1)
-        if TASKS["conditionals"].word(type(self.model)):
-            each = TASKS["conditionals"](self.model, events.codes) + self.format.within(events)
-            frame["surprising"] = self._surprising(each)
-        return indexed(frame, data)
+        return Calibration(held.nats.numpy(), TEST_ROWS) if held else None
 
-    def _surprising(self, nats: Tensor, most: int = 3) -> list[str]:
-        bits = -nats / float(np.log(2))
-        top = bits.topk(min(most, bits.shape[1]), 1)
-        rows = zip(top.indices.tolist(), top.values.tolist(), strict=True)
-        return ["; ".join(f"{self.names[i]} {b:.1f} bits" for i, b in zip(*row, strict=True)) for row in rows]
+    def score(self, data: Any, calibrate: Any = None, fdr: float | None = None, each: bool = False) -> pd.DataFrame:
+        """A row for each row, in these columns:
+
+        nats, bits_per_variable: log p of the row, and -log2 p by the number of variables.
+        p_value: (1 + calibration rows at most as likely) / (n + 1), small where a row is implausible; the calibration
+        rows are `calibrate`, else the run's own, else its test rows. more_likely: than 99.9 % of them (never below 1,000).
+        anomaly: with `fdr`, whether the row is marked at that false discovery rate among all rows (Benjamini-Hochberg).
+        surprising: the variables with most surprisal -log2 p(x_i | earlier).
+        With `each` all of these, `bits(NAME)`, which add up to the row's bits, and `bits(NAME | rest)`, surprisal given
+        all other variables, which do not. All are of values, not only of their codes.
+
+        `attrs` of the frame says which and how many the calibration rows are, and holds notes and warnings.
+        """
+        found = scores(self.model, self.format, self.events(data), self.calibration(calibrate), fdr, each)
+        return indexed(found, data)
 
     def conditionals(self, data: Any) -> pd.DataFrame:
-        """p(x_i | earlier) of each cell's code, and the same as surprisal in bits: columns `p(NAME)` and `bits(NAME)`.
+        """p(x_i | earlier) of each cell's value, and the same as surprisal in bits: columns `p(NAME)` and `bits(NAME)`.
 
+        The bits of a row add up to those of its score; p is a density where a column is real.
         Only for models that factorise log p(x); the order is that of `run.model.order`.
         """
         import pandas as pd
 
-        nats = TASKS["conditionals"](self.model, self.events(data).codes).numpy()
-        columns = {f"p({name})": np.exp(nats[:, i]) for i, name in enumerate(self.names)}
-        bits = {f"bits({name})": -nats[:, i] / np.log(2) for i, name in enumerate(self.names)}
-        return indexed(pd.DataFrame(columns | bits), data)
+        events = self.events(data)
+        nats = TASKS["conditionals"](self.model, events.codes) + self.format.within(events)
+        columns = {f"p({name})": np.exp(nats[:, i].numpy()) for i, name in enumerate(self.names)}
+        return indexed(pd.DataFrame(columns | bits(nats, self.names, "bits({})")), data)
 
     def check(self) -> list[contract.Result]:
         """The contract's promises, checked on this fitted model."""
@@ -226,6 +232,14 @@ class Run:
         test = self.record.get("test")
         number = f", {test['sign']} {test['value']:.4f} {test['unit']}" if test else ""
         return f"<Run {self.path}: {self.record['model']}, {self.record['parameters']:,} parameters{number}>"
+
+
+def held_nats(file: Path, mend: str) -> Tensor:
+    """The log p of rows that a run keeps, (rows,) float64. UserError, with what would mend it, where it is damaged."""
+    try:
+        return load_file(file)["nats"]
+    except (SafetensorError, KeyError, OSError) as error:
+        raise UserError(f"{file} is damaged; {mend}") from error
 
 
 def indexed(frame: Any, data: Any) -> Any:
@@ -308,6 +322,8 @@ def recorded_data(record: dict[str, Any], path: Path) -> Dataset:
     dataset = load(kept["source"], **kept["options"])
     if dataset.fingerprint != kept["fingerprint"]:
         raise UserError(f"{kept['source']} has changed since {path} was fitted to it; fit anew, or restore the file")
+    if dataset.rows != {"calibration": 0, **record["rows"]}:
+        raise UserError(f"{path} is of a plausibly that split data otherwise; fit anew, or name rows to look at")
     return dataset
 
 

@@ -1,8 +1,11 @@
 """Every model keeps every promise, on every kind of data that it accepts."""
 
-import pytest
+from inspect import signature
 
-from plausibly.contract import checks, shaken
+import pytest
+import torch
+
+from plausibly.contract import checks, draw, shaken
 from plausibly.kinds import Category, Grid, Level, Real
 from plausibly.models import MODELS
 from plausibly.schema import Schema, binary
@@ -44,3 +47,18 @@ def test_contract(model, schema):
     instance = shaken(model.tiny(schema)).eval()
     broken = [result for check in checks(instance) if not (result := check(instance)).holds]
     assert not broken, broken
+
+
+@pytest.mark.parametrize("context", [(2,), (0, 3), (0, 1, 2)])
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if "context" in signature(model).parameters])
+def test_contract_with_a_context(name, context):
+    """A context begins one joint distribution: every promise holds, and its variables are on their own."""
+    model = MODELS[name](SCHEMAS["table"], context=context)
+    instance = shaken(model).eval()
+    assert not [result for check in checks(instance) if not (result := check(instance)).holds]
+    x = draw(instance, 50)
+    y = x.clone()
+    rest = [i for i in range(4) if i not in context]
+    y[:, rest] = x[:, rest].roll(1, 0)
+    one, other = instance.predict(x).log_prob(x), instance.predict(y).log_prob(y)
+    assert torch.equal(one[:, list(context)], other[:, list(context)])

@@ -38,9 +38,9 @@ def test_off_by_one_mask(monkeypatch):
 def test_off_by_one_running_sum(monkeypatch):
     sound = running.Recurrence.forward
 
-    def forward(ctx, numbers, weight, bias, readout, offset, keep, added, read, name):
+    def forward(ctx, numbers, weight, start, readout, offset, keep, added, read, name):
         shifted = (
-            bias + weight[added[0]].sum(0) * numbers[:, added[-1]].mean()
+            start + weight[added[0]].sum(0) * numbers[:, added[-1]].mean()
         )  # the last input reaches the first output
         return sound(ctx, numbers, weight, shifted, readout, offset, keep, added, read, name)
 
@@ -76,7 +76,7 @@ def test_stale_cache_in_unroll():
             x, activation = torch.zeros(n, self.schema.size), self.bias.expand(n, -1)
             for i in self.order:
                 own = self.head.slice(i)
-                x[:, i] = yield i, self.head.one(activation.relu() @ self.readout[own].T + self.offset[own], i)
+                x[:, i] = yield i, self.head.one(activation.relu() @ self.readout[own].T + self.shift[own], i)
                 if i == 0:  # later variables are never added
                     activation = activation + self.inputs.one(x[:, i], i) @ self.weight[self.inputs.slice(i)]
             return x

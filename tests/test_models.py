@@ -197,7 +197,7 @@ def test_nade_is_the_recurrence_written_out():
     x = (torch.rand(6, 5, generator=torch.Generator().manual_seed(0)) < 0.5).float()
     total, activation = torch.zeros(6), model.bias.expand(6, -1)
     for i in range(5):
-        p = torch.sigmoid(torch.sigmoid(activation) @ model.readout[i] + model.offset[i])
+        p = torch.sigmoid(torch.sigmoid(activation) @ model.readout[i] + model.shift[i])
         total = total + torch.where(x[:, i] > 0, p, 1 - p).log()
         if i < 4:
             activation = activation + x[:, i, None] * model.weight[i]
@@ -210,7 +210,7 @@ def test_nade_gradients_in_double_precision():
     model.initialise(generator_for(torch.device("cpu"), 1))
     x = schema.all_events()[::7]
 
-    names = ("weight", "bias", "readout", "offset")
+    names = ("weight", "bias", "readout", "shift")
 
     def loss(*tensors):
         return torch.func.functional_call(model, dict(zip(names, tensors, strict=True)), (), {}, strict=False)
@@ -233,7 +233,7 @@ def test_the_recurrence_and_its_gradients_are_those_of_the_plain_loop(name):
             activation = activation + numbers[:, added[i]] @ weight[added[i]]
     want, weights = torch.cat(parts, 1), torch.randn(6, 9, generator=generator, dtype=torch.float64)
     expected = torch.autograd.grad((want * weights).sum(), tensors[:5])
-    got = Recurrence.apply(*tensors[:5], keep.detach(), added, read, name)
+    got = Recurrence.apply(numbers, weight, bias.expand(6, -1), readout, offset, keep.detach(), added, read, name)
     assert torch.allclose(got, want)
     for ours, theirs in zip(torch.autograd.grad((got * weights).sum(), tensors[:5]), expected, strict=True):
         assert torch.allclose(ours, theirs)

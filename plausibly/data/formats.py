@@ -132,7 +132,10 @@ class Truth(Protocol):
 
 @dataclass
 class Dataset:
-    """Data ready to learn from. `fingerprint` is the SHA-256 of the source's contents."""
+    """Data ready to learn from. `fingerprint` is the SHA-256 of the source's contents.
+
+    `calibration` rows serve p-values and nothing else; there are none where the source brings its own three parts.
+    """
 
     name: str
     source: str
@@ -141,12 +144,18 @@ class Dataset:
     train: Events
     valid: Events
     test: Events
+    calibration: Events
     notes: list[str] = field(default_factory=list)
     truth: Truth | None = None
 
     @property
     def schema(self) -> Schema:
         return self.format.schema
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Number of rows of each part."""
+        return {part: len(getattr(self, part)) for part in ("train", "valid", "test", "calibration")}
 
 
 def packed(events: np.ndarray, schema: Schema) -> Tensor:

@@ -29,7 +29,7 @@ def load(
     test: Any = None,
     size: int | tuple[int, int] | None = None,
 ) -> Dataset:
-    """Data as a dataset of events with training, validation and test rows.
+    """Data as a dataset of events with training, validation, test and calibration rows.
 
     source: a path (`file.npz:NAME` for one of its arrays), a built-in's name, a DataFrame, an array or a tensor.
     kinds: {column: word} overrides. split: `time=COLUMN` or `group=COLUMN`. valid, test: further sources of
@@ -118,7 +118,7 @@ def _table(
         index = _table_split(frame, split, seed, kinds) if not given else None
         train = frame if index is None else frame.iloc[index.train]
         stay = splits.cut(len(frame), seed) if given and len(given) < 2 else None
-        train = train if stay is None else frame.iloc[stay[0]]
+        train = train if stay is None else frame.iloc[stay.train]
         format = tables.learned(train, dialect, kinds, drop, frame)
         whole = format.events(frame)
     held = {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
@@ -167,15 +167,16 @@ def _table_split(frame: Any, split: str | None, seed: int, kinds: dict[str, str]
 
 
 def _divided(
-    all_events: Events, index: splits.Split | None, stay: tuple[np.ndarray, np.ndarray] | None, held: dict[str, Events]
+    all_events: Events, index: splits.Split | None, stay: splits.Split | None, held: dict[str, Events]
 ) -> dict[str, Events]:
-    """Training, validation and test events: cut as `index` says, or with parts that came on their own."""
+    """The events of each part: cut as `index` says, or with parts that came on their own."""
     if index is not None:
-        return {"train": all_events[index.train], "valid": all_events[index.valid], "test": all_events[index.test]}
+        return {part: all_events[rows] for part, rows in index._asdict().items()}
     if stay is None:
         return {"train": all_events, **held}
     missing = "valid" if "test" in held else "test"
-    return {"train": all_events[stay[0]], missing: all_events[stay[1]], **held}
+    cut = {"train": stay.train, missing: stay.test, "calibration": stay.calibration}
+    return {part: all_events[rows] for part, rows in cut.items()} | held
 
 
 def _array(
@@ -192,7 +193,7 @@ def _array(
     with naming(source):
         index = None if parts else splits.at_random(len(rows), seed)
         stay = splits.cut(len(rows), seed) if len(parts) == 1 else None
-        train = rows[index.train] if index else rows[stay[0]] if stay else rows
+        train = rows[index.train] if index else rows[stay.train] if stay else rows
         _refuse_nothing(train)
         format = arrays.learned(train, kinds, drop)
         whole = format.events(rows)
@@ -273,8 +274,10 @@ def _dataset(
     notes: list[str],
     truth: Truth | None = None,
 ) -> Dataset:
-    notes = notes + _repeats(events)
-    return Dataset(name, source, digest, format, events["train"], events["valid"], events["test"], notes, truth)
+    notes, calibration = notes + _repeats(events), events.get("calibration", events["train"][:0])
+    return Dataset(
+        name, source, digest, format, events["train"], events["valid"], events["test"], calibration, notes, truth
+    )
 
 
 def _repeats(events: dict[str, Events]) -> list[str]:

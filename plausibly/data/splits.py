@@ -1,4 +1,8 @@
-"""Which rows are for training, for validation and for the test: 80, 10 and 10 percent."""
+"""Which rows are for training, validation, the test and calibration: 75, 10, 10 and 5 percent.
+
+Calibration rows serve p-values and nothing else (docs/decisions/0009-calibration-rows.md). Where there are too few
+rows, times or groups for a fourth part there are none, and the test rows serve.
+"""
 
 from __future__ import annotations
 
@@ -9,45 +13,60 @@ import numpy as np
 from plausibly.errors import UserError
 
 SHARE = 10  # one row in so many is for validation, and one for the test
+CALIBRATION = 20  # one row in so many is for calibration: none where there are fewer
 
 
 class Split(NamedTuple):
-    """Indices of rows."""
+    """Indices of rows; those of calibration may be none."""
 
     train: np.ndarray
     valid: np.ndarray
     test: np.ndarray
+    calibration: np.ndarray
 
 
 def at_random(rows: int, seed: int) -> Split:
     """A permutation that the seed decides, cut. UserError below three rows."""
     if rows < 3:
         raise UserError(f"{rows} row{'s' * (rows != 1)} cannot be split: training, validation and test need one each")
-    order = np.random.default_rng(seed).permutation(rows)
     held = max(1, rows // SHARE)
-    return Split(np.sort(order[2 * held :]), np.sort(order[:held]), np.sort(order[held : 2 * held]))
+    valid, test, calibration, train = _shuffled(rows, seed, held, held, rows // CALIBRATION)
+    return Split(train, valid, test, calibration)
 
 
-def cut(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that stay and rows held out, one in ten: for files that bring only one held-out part."""
+def cut(rows: int, seed: int) -> Split:
+    """As `at_random` for files that bring one of the held-out parts: the other one is `test`, and `valid` is empty."""
     if rows < 2:
         raise UserError("one row cannot be split: training and validation need one each")
+    test, calibration, train = _shuffled(rows, seed, max(1, rows // SHARE), rows // CALIBRATION)
+    return Split(train, test[:0], test, calibration)
+
+
+def _shuffled(rows: int, seed: int, *sizes: int) -> list[np.ndarray]:
+    """Parts of these sizes, and what is left, each in the order of the rows."""
     order = np.random.default_rng(seed).permutation(rows)
-    held = max(1, rows // SHARE)
-    return np.sort(order[held:]), np.sort(order[:held])
+    return [np.sort(part) for part in np.split(order, np.cumsum(sizes))]
 
 
 def by_time(ranks: np.ndarray) -> Split:
-    """The last tenth for the test, the tenth before for validation; equal times stay together."""
+    """The last tenth for the test, before it the rows for calibration, before them those for validation.
+
+    Equal times stay together.
+    """
     order = np.argsort(ranks, kind="stable")
     times, rows = ranks[order], len(ranks)
     starts = np.flatnonzero(np.diff(times, prepend=times[0] - 1))  # where a new time begins
     if len(starts) < 3:
         raise UserError(f"a split by time needs at least 3 different times, not {len(starts)}")
-    held = max(1, rows // SHARE)
-    last = _nearest(starts[2:], rows - held)
-    first = _nearest(starts[(starts > 0) & (starts < last)], last - held)
-    return Split(np.sort(order[:first]), np.sort(order[first:last]), np.sort(order[last:]))
+    held, spared = max(1, rows // SHARE), rows // CALIBRATION
+    sizes = [held, spared, held] if spared and len(starts) > 3 else [held, held]
+    ends = [rows]
+    for left, size in zip(range(len(sizes), 0, -1), sizes, strict=True):
+        possible = starts[left:]
+        ends.append(_nearest(possible[possible < ends[-1]], ends[-1] - size))
+    parts = [np.sort(part) for part in np.split(order, ends[:0:-1])]
+    train, valid, *calibration, test = parts
+    return Split(train, valid, test, calibration[0] if calibration else order[:0])
 
 
 def _nearest(starts: np.ndarray, place: int) -> int:
@@ -55,26 +74,24 @@ def _nearest(starts: np.ndarray, place: int) -> int:
 
 
 def by_group(groups: np.ndarray, seed: int) -> Split:
-    """Whole groups, in an order that the seed decides, until each held-out part has a tenth of the rows."""
+    """Whole groups, in an order that the seed decides, until each held-out part has its share of the rows."""
     distinct, index = np.unique(groups, return_inverse=True)
     if len(distinct) < 3:
         raise UserError(f"a split by group needs at least 3 groups, not {len(distinct)}")
     order, sizes = np.random.default_rng(seed).permutation(len(distinct)), np.bincount(index)
-    part, wanted, taken = np.zeros(len(distinct), dtype=np.int64), len(groups) / SHARE, [0, 0, 0]
+    part, rows = np.zeros(len(distinct), dtype=np.int64), len(groups)
+    wanted = [rows / SHARE, rows / SHARE, rows // CALIBRATION * (len(distinct) > 3)]
+    taken = [0, 0, 0]
     for place, group in enumerate(order):
-        left = len(distinct) - place
-        side = 1 if not taken[1] else 2 if not taken[2] else _side(taken, wanted, left)
-        part[group] = side
-        taken[side] += sizes[group]
+        last = place == len(order) - 1 and place == np.count_nonzero(part)  # training has none yet
+        lacking = [side for side in range(3) if taken[side] < wanted[side]]
+        first = [side for side in lacking if not taken[side]]
+        if lacking and not last:
+            side = (first or lacking)[0]
+            part[group] = side + 1
+            taken[side] += sizes[group]
     where = part[index]
-    return Split(*(np.flatnonzero(where == side) for side in range(3)))
-
-
-def _side(taken: list[int], wanted: float, left: int) -> int:
-    """The part that the next group goes to; the last one is for training where that has none."""
-    if left == 1 and not taken[0]:
-        return 0
-    return next((side for side in (1, 2) if taken[side] < wanted), 0)
+    return Split(*(np.flatnonzero(where == side) for side in range(4)))
 
 
 def groups_of(series: Any) -> np.ndarray:

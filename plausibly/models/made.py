@@ -7,21 +7,17 @@ Its parameters are the weights that the masks let through: H hidden units cost n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel
-from plausibly.heads import Head
-from plausibly.inputs import Inputs
+from plausibly.families.network import NetworkModel, within
 from plausibly.nets.masked import MaskedNetwork
 from plausibly.nets.noise import Noisy
-from plausibly.objectives import Likelihood, Objective
 from plausibly.outcomes import Outcome, average
 from plausibly.schema import Schema
-
-LARGEST = 100_000_000  # parameters
 
 
 class Degrees(Noisy):
@@ -45,29 +41,28 @@ class Degrees(Noisy):
         return self.table[pick.to(self.table.device)]
 
 
-class MADE(AutoregressiveModel):
-    family = "explicit"
+class MADE(NetworkModel):
     formula = "n (n - 1) / 2 + n (H + 1) + H + about B H (H + 2), H = 256, B = 1"
 
     def __init__(
-        self, schema: Schema, hidden: int = 256, blocks: int = 1, dropout: float = 0.3, masks: int = 1
+        self,
+        schema: Schema,
+        hidden: int = 256,
+        blocks: int = 1,
+        dropout: float = 0.3,
+        masks: int = 1,
+        components: int = 8,
+        shape: str = "normal",
+        context: Sequence[int] = (),
     ) -> None:
-        super().__init__()
-        for name, value, most in (("hidden", hidden, 100_000), ("blocks", blocks + 1, 101), ("masks", masks, 64)):
-            if not 1 <= value <= most:
-                raise ValueError(f"made: {name} = {value} is out of range, at most {most:,}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"made: dropout = {dropout}; a share from 0 up to, not with, 1 can be dropped")
-        self.schema, self.hidden, self.blocks, self.dropout, self.masks = schema, hidden, blocks, dropout, masks
-        self.order = tuple(range(schema.size))
-        self.inputs, self.head = Inputs(schema, self.order[:-1]), Head(schema)  # nothing sees the last variable
-        self.degrees = Degrees(masks, hidden, schema.size)
+        super().__init__(schema, context, components, shape)
+        within("made: hidden", hidden, 1, 100_000)
+        within("made: blocks", blocks, 0, 100)
+        within("made: masks", masks, 1, 64)
+        within("made: dropout", dropout, 0, 0.99)
+        self.hidden, self.blocks, self.dropout, self.masks = hidden, blocks, dropout, masks
+        self.degrees = Degrees(masks, hidden, len(self.rest) + bool(self.context))
         self.network = MaskedNetwork(self.inputs.width, self.head.width, hidden, blocks, dropout)
-
-    @classmethod
-    def accepts(cls, schema: Schema) -> str | None:
-        count = cls.count(schema)
-        return None if count <= LARGEST else f"made: {count:,} parameters, more than {LARGEST:,}"
 
     @classmethod
     def tiny(cls, schema: Schema) -> Self:
@@ -75,20 +70,13 @@ class MADE(AutoregressiveModel):
 
     @property
     def free_parameters(self) -> int:
-        return self.network.count(self.inputs.owner, self.degrees.table, self.head.owner)
+        return self.network.count(self.ranks[self.inputs.owner], self.degrees.table, self.ranks[self.head.owner])
 
-    def objective(self) -> Objective:
-        return Likelihood()
-
-    def settle(self, x: Tensor) -> None:
-        with torch.no_grad():
-            bias = self.network.leave.bias
-            assert bias is not None
-            bias.copy_(self.head.marginals(x))
+    def offset(self) -> Tensor:
+        bias = self.network.leave.bias
+        assert bias is not None
+        return bias
 
     def predict(self, x: Tensor) -> Outcome:
-        numbers = self.inputs(x)
-        outcomes = [
-            self.head(self.network(numbers, self.inputs.owner, degrees, self.head.owner)) for degrees in self.degrees()
-        ]
-        return average(outcomes)
+        numbers, before, after = self.inputs(x), self.ranks[self.inputs.owner], self.ranks[self.head.owner]
+        return average([self.head(self.network(numbers, before, degrees, after)) for degrees in self.degrees()])

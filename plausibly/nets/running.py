@@ -1,6 +1,6 @@
 """NADE's recurrence: one running activation, to which each variable adds its own contribution.
 
-    a_1 = b,   params_i = V_i (keep * f(a_i)) + c_i,   a_{i+1} = a_i + W_i n_i
+    a_1 = start,   params_i = V_i (keep * f(a_i)) + c_i,   a_{i+1} = a_i + W_i n_i
 
 n_i are the numbers that stand for x_i. Going forward only the running activation is kept; going backward it is
 wound back, a_i = a_{i+1} - W_i n_i, so that memory is O(batch x units) besides inputs and outputs.
@@ -27,8 +27,9 @@ def through(name: str, grad: Tensor, activated: Tensor) -> Tensor:
 class Recurrence(torch.autograd.Function):
     """(batch, inputs) numbers to (batch, outputs) parameters; `added` and `read` slice them, variable by variable.
 
-    weight (inputs, units), bias (units,), readout (outputs, units), offset (outputs,), keep (batch, units) or None: the
-    share of each unit that is passed on. `added` has one entry less than `read`: nothing sees the last variable.
+    weight (inputs, units), start (batch, units), readout (outputs, units), offset (outputs,), keep (batch, units) or None:
+    the share of each unit that is passed on. `added` has one entry less than `read`: nothing sees the last variable.
+    Outputs that are not read are the offset.
     """
 
     @staticmethod
@@ -36,7 +37,7 @@ class Recurrence(torch.autograd.Function):
         ctx: Any,
         numbers: Tensor,
         weight: Tensor,
-        bias: Tensor,
+        start: Tensor,
         readout: Tensor,
         offset: Tensor,
         keep: Tensor | None,
@@ -44,9 +45,9 @@ class Recurrence(torch.autograd.Function):
         read: Sequence[slice],
         name: str,
     ) -> Tensor:
-        activation = bias.expand(len(numbers), -1).clone()
+        activation = start.clone()
         columns = numbers.T.contiguous()  # a variable's numbers stand together
-        parameters = numbers.new_empty(len(readout), len(numbers))
+        parameters = numbers.new_zeros(len(readout), len(numbers))
         for i, own in enumerate(read):
             hidden = ACTIVATIONS[name](activation)
             if keep is not None:
@@ -80,4 +81,4 @@ class Recurrence(torch.autograd.Function):
             else:
                 torch.mm(asked[read[i]], activated, out=grad_readout[read[i]])
             later += through(name, out, activated)
-        return grad_columns.T, grad_weight, later.sum(0), grad_readout, grad.sum(0), None, None, None, None
+        return grad_columns.T, grad_weight, later, grad_readout, grad.sum(0), None, None, None, None

@@ -78,8 +78,8 @@ def facts(shown: list[Subject], dataset: Dataset | None) -> list[tuple[str, str]
     kept = shown[0].run.record if shown else {}
     rows = kept.get("rows") or {}
     if dataset is not None:
-        rows = {"train": len(dataset.train), "valid": len(dataset.valid), "test": len(dataset.test)}
-    found = [(f"{name} rows", f"{count:,}") for name, count in rows.items() if isinstance(count, int)]
+        rows = dataset.rows
+    found = [(f"{name} rows", f"{count:,}") for name, count in rows.items() if isinstance(count, int) and count]
     format = format_of(shown, dataset)
     if format is not None:
         shape = format.schema.shape

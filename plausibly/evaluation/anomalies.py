@@ -1,0 +1,111 @@
+"""Which rows are out of the ordinary, against n calibration rows that no fitting or choosing has seen.
+
+    p = (1 + number of calibration rows at most as likely) / (n + 1)
+
+is at most t with probability at most t for a fresh row of the same source, whatever the model (conformal p-values:
+Vovk et al. 2005, Algorithmic Learning in a Random World). All rows of a file share the calibration rows; their p-values
+are positively dependent, so that the procedure of Benjamini and Hochberg (1995) keeps its false discovery rate (Bates et
+al. 2023, arXiv 2104.08279). A row may also be suspiciously likely: images of other things, constants and copies can
+be more likely than the data themselves (Nalisnick et al. 2019, arXiv 1810.09136).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+
+import numpy as np
+
+from plausibly.errors import UserError
+
+TOO_LIKELY = 1000  # a row more likely than all but one in so many calibration rows is said to be
+CHANCE = 0.01  # files of fresh rows that are warned of
+TEST_ROWS = "test rows"  # what serves where a run has no calibration rows
+ROUNDING = 1e-5  # float32 sums of equal rows differ by less, relative to 1 + |log p|; taking them for equal is cautious
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """log p of rows that scores are ranked against, in nats, (rows,), and in words which rows they are."""
+
+    nats: np.ndarray
+    source: str
+
+    @property
+    def rows(self) -> int:
+        return len(self.nats)
+
+    @property
+    def note(self) -> str:
+        """What p-values are against."""
+        why = "; this run has no calibration rows of its own" if self.source == TEST_ROWS else ""
+        return f"p-values are against {self.rows:,} {self.source}{why}"
+
+    @cached_property
+    def _sorted(self) -> np.ndarray:
+        return np.sort(self.nats)
+
+    def p_values(self, nats: np.ndarray) -> np.ndarray:
+        """(1 + calibration rows at most as likely) / (n + 1), (rows,)."""
+        return (1 + np.searchsorted(self._sorted, nats + _slack(nats), side="right")) / (self.rows + 1)
+
+    def more_likely(self, nats: np.ndarray) -> np.ndarray:
+        """Whether each row is more likely than 99.9 % of the calibration rows, bool.
+
+        A fresh row is so with a probability below 0.1 %; below 1,000 calibration rows none is.
+        """
+        as_likely = self.rows - np.searchsorted(self._sorted, nats - _slack(nats), side="left")
+        return np.asarray((1 + as_likely) * TOO_LIKELY <= self.rows)
+
+    def chance_of(self, found: int, rows: int) -> float:
+        """Probability that at least `found` of `rows` fresh rows are `more_likely`.
+
+        They are those above the k-th highest calibration row, k = n // 1000: among the `found` + k - 1 highest of all
+        rows together at least `found` are fresh, and every order is equally probable.
+        """
+        from scipy.stats import hypergeom
+
+        highest = found + self.rows // TOO_LIKELY - 1
+        return float(hypergeom.sf(found - 1, self.rows + rows, rows, highest))
+
+    def too_likely(self, marked: np.ndarray) -> list[str]:
+        """A warning where more rows are `more_likely` than chance would have it."""
+        found, rows = int(marked.sum()), len(marked)
+        if not found or self.chance_of(found, rows) > CHANCE:
+            return []
+        expected = rows * (self.rows // TOO_LIKELY) / (self.rows + 1)
+        return [
+            f"{found:,} of {rows:,} rows are more likely than 99.9 % of the {self.source}, where about {expected:.2g} "
+            "would be by chance: copies or constants perhaps, or other data altogether"
+        ]
+
+    def too_few(self, rows: int, level: float) -> list[str]:
+        """A warning where Benjamini-Hochberg at this level could not mark one row alone."""
+        least = ceil(rows / (level * (self.rows + 1)) - 1e-9)
+        if least <= 1:
+            return []
+        start = f"no p-value is below 1/{self.rows + 1:,} ({self.rows:,} {self.source}): at a false discovery rate of"
+        can = "no row can be" if least > rows else f"either none or at least {least:,} of {rows:,} rows are"
+        return [f"{start} {level:g} {can} marked"]
+
+
+def _slack(nats: np.ndarray) -> np.ndarray:
+    return ROUNDING * (1 + np.abs(nats))
+
+
+def checked_level(level: float) -> float:
+    """A false discovery rate. UserError where it is none."""
+    if not 0 < level < 1:
+        raise UserError(f"a false discovery rate of {level:g} is none; 0.05 is")
+    return level
+
+
+def discoveries(p_values: np.ndarray, level: float) -> np.ndarray:
+    """Rows to mark so that of those marked at most the share `level` is expected to be ordinary, bool.
+
+    The r smallest, with the largest r whose p_(r) <= level r / m (Benjamini and Hochberg 1995).
+    """
+    ordered, m = np.sort(p_values), len(p_values)
+    passing = np.flatnonzero(ordered * m <= level * np.arange(1, m + 1))
+    return np.asarray(p_values <= (ordered[passing[-1]] if len(passing) else -1.0))

@@ -1,0 +1,71 @@
+"""What autoregressive networks share: inputs in, an outcome for each variable out, in one order that a context begins.
+
+    p(x) = prod_{c in context} p(x_c)  prod_{i after} p(x_i | context, earlier)
+
+The variables of a context come first and on their own: what the network learns is the rest given them. p(context) stays
+the product of their marginals, so that p(x) is a joint distribution like any other.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import AutoregressiveModel
+from plausibly.heads import Head
+from plausibly.inputs import Inputs
+from plausibly.objectives import Likelihood, Objective
+from plausibly.schema import Schema
+
+LARGEST = 100_000_000  # parameters
+
+
+class NetworkModel(AutoregressiveModel):
+    """`ranks` (variables,) says how early a variable is: the context is 0, and an outcome sees lower ranks than its own."""
+
+    family = "explicit"
+    ranks: Tensor
+
+    def __init__(self, schema: Schema, context: Sequence[int], components: int, shape: str) -> None:
+        super().__init__()
+        self.schema, self.context = schema, tuple(context)
+        self.components, self.shape = components, shape
+        known = range(schema.size)
+        if len({*self.context}) < len(self.context) or not {*self.context} < {*known}:
+            raise ValueError(
+                f"context = {list(self.context)}; it names some of the variables 0 to {schema.size - 1}, not all"
+            )
+        self.rest = tuple(i for i in known if i not in self.context)
+        self.order = (*self.context, *self.rest)
+        self.inputs = Inputs(schema, self.order[:-1])  # nothing sees the last variable
+        self.head = Head(schema, components, shape)
+        ranks = torch.zeros(schema.size, dtype=torch.long, device="cpu")
+        ranks[list(self.rest)] = torch.arange(len(self.rest), device="cpu") + bool(self.context)
+        self.register_buffer("ranks", ranks, persistent=False)
+
+    @classmethod
+    def accepts(cls, schema: Schema) -> str | None:
+        parameters = cls.count(schema)
+        if parameters <= LARGEST:
+            return None
+        return f"{cls.__name__.lower()}: {parameters:,} parameters, more than {LARGEST:,}"
+
+    def objective(self) -> Objective:
+        return Likelihood()
+
+    @torch.no_grad()
+    def settle(self, x: Tensor) -> None:
+        self.offset().copy_(self.head.marginals(x))
+
+    @abstractmethod
+    def offset(self) -> Tensor:
+        """The parameters of all outcomes where the network adds nothing, (head width,), which learning moves."""
+
+
+def within(name: str, value: float, least: float, most: float) -> None:
+    """ValueError for an argument out of range."""
+    if not least <= value <= most:
+        raise ValueError(f"{name} = {value}; it can be {least:,} to {most:,}")
