@@ -1,8 +1,8 @@
-# The whole developer's interface: make demo, make test, make lint, make docs, make figures, make clean.
+# The whole developer's interface: make demo, make test, make lint, make docs, make figures, make guide, make clean.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs figures clean
+.PHONY: demo test lint docs figures guide clean
 
 demo: .venv/.package
 	$(BIN)/plausibly compare digits-binary --budget 30s
@@ -22,6 +22,9 @@ docs: .venv/.docs
 
 figures: .venv/.docs
 	OMP_NUM_THREADS=1 $(BIN)/python docs/figures.py
+
+guide: .venv/.tests
+	OMP_NUM_THREADS=1 $(BIN)/python tests/guide.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
