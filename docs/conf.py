@@ -30,13 +30,15 @@ html_static_path, html_css_files = ["style"], ["guide.css"]
 html_show_copyright = html_show_sourcelink = html_copy_source = False
 html_math_renderer = "mathml"
 
+THIN = '<mspace width="0.17em"></mspace>'  # after log, which browsers set too close
+
 
 def mathml(writer: Any, node: nodes.Element) -> None:
     """Writes a formula as MathML, which browsers draw themselves."""
     block = isinstance(node, nodes.math_block)
     try:
         formula = tex2mathml(node.astext(), as_block=block)
-        formula = re.sub(r"<mi>log</mi>(?=\s*<m(?:i|frac|sub)>)", r'\g<0><mspace width="0.17em"></mspace>', formula)
+        formula = re.sub(r"&ApplyFunction;</mo>(?=\s*<m(?:i|n|frac|sub)>)", rf"\g<0>{THIN}", formula)
     except MathError as error:
         logging.getLogger(__name__).warning("%s in %s", error, node.astext(), location=node)
         raise nodes.SkipNode from error
