@@ -11,10 +11,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from plausibly.data.loading import load
+    from plausibly.estimator import DensityClassifier, DensityEstimator
     from plausibly.fitting import compare, fit, resume
     from plausibly.runs import Run
 
-__all__ = ["Run", "compare", "fit", "load", "open", "resume"]
+__all__ = ["DensityClassifier", "DensityEstimator", "Run", "compare", "fit", "load", "open", "resume"]
 
 _PLACES = {
     "fit": "fitting",
@@ -22,6 +23,8 @@ _PLACES = {
     "resume": "fitting",
     "load": "data.loading",
     "Run": "runs",
+    "DensityEstimator": "estimator",
+    "DensityClassifier": "estimator",
 }
 
 

@@ -15,8 +15,8 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from plausibly import __version__
-from plausibly.console import Common, cell, listener, out, print_board, say, shown, table, values_of
-from plausibly.errors import Unsupported, UserError
+from plausibly.console import Common, OwnModel, cell, listener, out, print_board, say, shown, table, values_of
+from plausibly.errors import BrokenPromises, Unsupported, UserError
 
 app = App(
     name="plausibly",
@@ -215,7 +215,8 @@ def fit(
     Parameters
     ----------
     model
-        a name from `plausibly models`; without it all that accept the data are tried and validation decides.
+        a name from `plausibly models`, or FILE.py:CLASS for your own, which is held to the contract first; without it all
+        that accept the data are tried and validation decides.
     out_
         folder of the run (default runs/NAME-1).
     budget
@@ -233,7 +234,7 @@ def fit(
     if resume is not None:
         if data is not None:
             raise UserError("--resume needs no DATA: the run knows its own")
-        run = fitting.resume(resume, common.device, listener(common))
+        run = fitting.resume(resume, common.device, listener(common), model)
     else:
         if data is None:
             raise UserError("DATA is missing; for example: plausibly fit digits-binary")
@@ -281,7 +282,7 @@ def compare(
     Parameters
     ----------
     models
-        names with commas between; by default all that accept the data, cheap ones first.
+        names or FILE.py:CLASS with commas between; by default all that accept the data, cheap ones first.
     out_
         folder of the runs and the report (default runs/compare-1).
     seeds
@@ -321,12 +322,12 @@ def compare(
 
 
 @app.command
-def evaluate(run: str, data: str | None = None, /, *, common: Common | None = None) -> None:
+def evaluate(run: str, data: str | None = None, /, *, model: OwnModel = None, common: Common | None = None) -> None:
     """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data."""
     common = common or Common()
     from plausibly.runs import Run
 
-    opened = Run.open(run, common.device)
+    opened = Run.open(run, common.device, model)
     found = opened.evaluate(data)
 
     def text() -> None:
@@ -356,6 +357,7 @@ def score(
     fdr: float | None = None,
     each: Annotated[bool, Parameter(negative="")] = False,
     conditionals: Annotated[bool, Parameter(negative="")] = False,
+    model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
     """Tell how plausible each row of DATA is: nats, bits per variable, p-value, what surprises most.
@@ -379,7 +381,7 @@ def score(
 
     if conditionals and (calibrate is not None or fdr is not None or each):
         raise UserError("--conditionals tells of cells alone; leave out --calibrate, --fdr and --each, or it")
-    opened = Run.open(run, common.device)
+    opened = Run.open(run, common.device, model)
     frame = opened.conditionals(data) if conditionals else opened.score(data, calibrate, fdr, each)
     frame.insert(0, "row", range(1, len(frame) + 1))
     if out_ is not None:
@@ -409,6 +411,7 @@ def sample(
     n: Annotated[int, Parameter(name=["-n", "--n"])] = 10,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     given: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
     """Draw rows from RUN.
@@ -427,7 +430,7 @@ def sample(
 
     if n < 1:
         raise UserError(f"-n {n}; at least one row can be drawn")
-    opened = Run.open(run, common.device)
+    opened = Run.open(run, common.device, model)
     rows = opened.sample(n, common.seed, pairs(given, "--given COLUMN=VALUE"))
     deliver(opened, rows, out_, common, {"rows": n})
 
@@ -440,6 +443,7 @@ def impute(
     *,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     draws: int = 1,
+    model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
     """Fill every hole of DATA with a draw from p(hole | the rest of the row); observed cells come back as they are.
@@ -454,7 +458,7 @@ def impute(
     common = common or Common()
     from plausibly.runs import TASKS, Run
 
-    opened = Run.open(run, common.device)
+    opened = Run.open(run, common.device, model)
     word = TASKS["impute"].word(type(opened.model))
     if draws < 1 or (draws > 1 and out_ is None):
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
@@ -486,12 +490,12 @@ def deliver(run: Any, rows: Any, out_: str | None, common: Common, document: dic
 
 
 @app.command
-def check(run: str, /, *, common: Common | None = None) -> None:
+def check(run: str, /, *, model: OwnModel = None, common: Common | None = None) -> None:
     """Check on RUN what its model promises: sums to one, samples follow the density, no variable sees a later one, ..."""
     common = common or Common()
     from plausibly.runs import Run
 
-    results = Run.open(run, common.device).check()
+    results = Run.open(run, common.device, model).check()
     holds = all(result.holds for result in results)
 
     def text() -> None:
@@ -507,12 +511,12 @@ def check(run: str, /, *, common: Common | None = None) -> None:
 
 
 @app.command
-def report(run: str, /, *, common: Common | None = None) -> None:
+def report(run: str, /, *, model: OwnModel = None, common: Common | None = None) -> None:
     """Build the one-file HTML report of RUN, or of a folder that `compare` made, again."""
     common = common or Common()
     from plausibly.fitting import report_again
 
-    path = report_again(Path(run), common.device, listener(common))
+    path = report_again(Path(run), common.device, listener(common), model)
     out({"report": str(path)}, common, lambda: print(path))
 
 
@@ -521,6 +525,10 @@ def guarded(call: Callable[[], Any]) -> int:
     try:
         call()
         return 0
+    except BrokenPromises as error:
+        for line in error.lines:
+            print(f"plausibly: {' '.join(line.split())}", file=sys.stderr)
+        return 2
     except (UserError, Unsupported) as error:
         print(f"plausibly: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

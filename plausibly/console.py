@@ -31,6 +31,14 @@ class Common:
     "No progress and no remarks on stderr."
 
 
+OwnModel = Annotated[
+    str | None,
+    Parameter(
+        name="--model", help="FILE.py:CLASS, where RUN was fitted with a model of your own; the same file as then."
+    ),
+]
+
+
 def say(common: Common, line: str) -> None:
     if not common.quiet:
         print(line, file=sys.stderr)

@@ -1,8 +1,16 @@
-"""The two things that a person, not we, can mend."""
+"""What a person, not we, can mend."""
 
 
 class UserError(ValueError):
     """What is wrong, where, and what would have worked, in one line. The command line exits with 2."""
+
+
+class BrokenPromises(UserError):
+    """A user's model does not keep the contract; `lines` say what is broken, a line for each promise."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
 
 
 class Unsupported(TypeError):

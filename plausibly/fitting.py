@@ -13,15 +13,16 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from plausibly.capabilities import Model
+from plausibly.capabilities import Model, Trainable
 from plausibly.data.formats import Dataset
 from plausibly.data.loading import load
 from plausibly.errors import UserError
 from plausibly.evaluation.board import Board, Row
 from plausibly.evaluation.likelihood import Exact
+from plausibly.foreign import hold_to_contract, name_of
 from plausibly.learning import Fit, Listener, Settings, announce, settings
 from plausibly.models import MODELS
-from plausibly.runs import Run, model_class
+from plausibly.runs import Run, model_class, read_record
 from plausibly.training import (
     Diverged,
 )
@@ -78,7 +79,7 @@ def fresh(path: Path) -> Iterator[Path]:
 
 def fit(
     data: Any,
-    model: str | None = None,
+    model: str | type[Model] | None = None,
     *,
     out: Path | str | None = None,
     seed: int = 0,
@@ -91,20 +92,22 @@ def fit(
 ) -> Run:
     """Fits one model to data, tests it once and keeps it as a run with its report.
 
+    `model` is a name, the `FILE.py:CLASS` of a user's own, or a class; a user's own is held to the contract first.
     Without `model` all that accept the data are tried and validation decides. `budget` is in seconds, of all training.
     `set` holds constructor arguments and `train.` settings; `options` go to `plausibly.load`. UserError for what
     the user can mend; `Diverged` where a loss is not finite (a run with the last good weights is left).
     """
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
+    kind = None if model is None else model_class(model)
     dataset = load(data, seed=seed, **options)
     origin = origin_of(dataset, {"seed": seed, **options})
-    if model is not None:
-        model_class(model)
-    with fresh(new_folder(out, model or "best")) as path:
-        if model is None:
+    if kind is not None and kind.accepts(dataset.schema) is None:
+        hold_to_contract(kind, dataset.schema)
+    with fresh(new_folder(out, name_of(kind) if kind else "best")) as path:
+        if kind is None:
             return fit_best(path, dataset, origin, chosen, listener)
-        started = Fit.new(path, model, dataset, origin, chosen, listener)
+        started = Fit.new(path, kind, dataset, origin, chosen, listener)
         return conclude(started)
 
 
@@ -122,10 +125,18 @@ def tested(fit: Fit) -> Run:
     return run
 
 
-def resume(path: Path | str, device: str = "cpu", listener: Listener | None = None) -> Run:
-    """Goes on with a run where it stopped; its data are found by their path and recognised by their fingerprint."""
+def resume(
+    path: Path | str,
+    device: str = "cpu",
+    listener: Listener | None = None,
+    model: str | type[Model] | None = None,
+) -> Run:
+    """Goes on with a run where it stopped; its data are found by their path and recognised by their fingerprint.
+
+    `model` names a user's own, as in `Run.open`.
+    """
     path = Path(path)
-    fit = Fit.taken_up(path, device, listener or Listener())
+    fit = Fit.taken_up(path, device, listener or Listener(), model)
     if fit.record.get("status") != "done":
         return conclude(fit)
     if (path / "report.html").exists():
@@ -141,18 +152,18 @@ def accepted(dataset: Dataset) -> list[str]:
         raise UserError(
             f"no model accepts this data: {'; '.join(str(k.accepts(dataset.schema)) for k in MODELS.values())}"
         )
-    return sorted(names, key=lambda name: (learns_by_steps(name, dataset), MODELS[name].count(dataset.schema)))
+    return sorted(names, key=lambda name: (learns_by_steps(MODELS[name], dataset), MODELS[name].count(dataset.schema)))
 
 
-def learns_by_steps(name: str, dataset: Dataset) -> bool:
+def learns_by_steps(kind: type[Trainable], dataset: Dataset) -> bool:
     with torch.device("meta"):
-        model = MODELS[name](dataset.schema)
+        model = kind(dataset.schema)
     return bool(model.objective().turns(model))
 
 
-def shares(names: Sequence[str], dataset: Dataset, chosen: Settings, repeats: int = 1) -> Settings:
+def shares(kinds: Sequence[type[Model]], dataset: Dataset, chosen: Settings, repeats: int = 1) -> Settings:
     """The settings of each of several fits: the budget is divided among those that take steps."""
-    stepping = sum(learns_by_steps(name, dataset) for name in names) * repeats
+    stepping = sum(learns_by_steps(kind, dataset) for kind in kinds) * repeats
     return replace(chosen, budget=chosen.budget / stepping if chosen.budget is not None and stepping else chosen.budget)
 
 
@@ -162,9 +173,9 @@ def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Setti
     if chosen.arguments:
         raise UserError(f"{next(iter(chosen.arguments))} is an argument of one model: name it with --model")
     listener.say(f"no --model given: trying {', '.join(names)}; validation decides")
-    share, fits = shares(names, dataset, chosen), []
+    share, fits = shares([model_class(name) for name in names], dataset, chosen), []
     for name in names:
-        each = Fit.new(path / name, name, dataset, origin, share, listener)
+        each = Fit.new(path / name, model_class(name), dataset, origin, share, listener)
         announce(each)
         try:
             each.learn()
@@ -190,7 +201,7 @@ def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Setti
 
 def compare(
     data: Any,
-    models: Sequence[str] | None = None,
+    models: Sequence[str | type[Model]] | None = None,
     *,
     out: Path | str | None = None,
     seed: int = 0,
@@ -209,43 +220,59 @@ def compare(
     """
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
-    names = list(MODELS) if models is None else list(dict.fromkeys(models))
-    for name in names:
-        model_class(name)
-    if not names or seeds < 1:
+    kinds = chosen_models(list(MODELS) if models is None else models)
+    if not kinds or seeds < 1:
         raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
     dataset = load(data, seed=seed, **options)
     origin = origin_of(dataset, {"seed": seed, **options})
-    refused = {name: reason for name in names if (reason := MODELS[name].accepts(dataset.schema))}
-    fitting = [name for name in (accepted(dataset) if models is None else names) if name not in refused]
-    share = shares(fitting, dataset, chosen, seeds)
+    refused = {name: reason for name, kind in kinds.items() if (reason := kind.accepts(dataset.schema))}
+    fitting = [name for name in (accepted(dataset) if models is None else kinds) if name not in refused]
+    for name in fitting:
+        hold_to_contract(kinds[name], dataset.schema)
+    share = shares([kinds[name] for name in fitting], dataset, chosen, seeds)
     board = Board(data=dataset.name)
     with fresh(new_folder(out, "compare")) as path:
         for name, number in product(fitting, range(seed, seed + seeds)):
             if board.interrupted:
-                board.rows.append(Row(name, MODELS[name].family, refusal="stopped before its turn"))
+                board.rows.append(Row(name, kinds[name].family, refusal="stopped before its turn"))
                 continue
-            row = compared(path, name, dataset, origin, replace(share, seed=number), listener, seeds)
+            row = compared(path, kinds[name], dataset, origin, replace(share, seed=number), listener, seeds)
             board.rows.append(row)
             board.interrupted = row.interrupted
-        board.rows += [Row(name, MODELS[name].family, refusal=reason) for name, reason in refused.items()]
+        board.rows += [Row(name, kinds[name].family, refusal=reason) for name, reason in refused.items()]
         board.rows += truth_row(dataset)
         finish_board(board, dataset, path)
     return board
 
 
+def chosen_models(names: Sequence[str | type[Model]]) -> dict[str, type[Model]]:
+    """Each model by its name on the board. UserError where two of them share one."""
+    kinds: dict[str, type[Model]] = {}
+    for kind in map(model_class, names):
+        if kinds.setdefault(name_of(kind), kind) is not kind:
+            raise UserError(f"two models are called {name_of(kind)}; rename one class")
+    return kinds
+
+
 def compared(
-    path: Path, name: str, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener, seeds: int
+    path: Path,
+    kind: type[Model],
+    dataset: Dataset,
+    origin: dict[str, Any],
+    chosen: Settings,
+    listener: Listener,
+    seeds: int,
 ) -> Row:
     """One model's row. A diverging one keeps its row with the reason."""
+    name = name_of(kind)
     folder = path / (name if seeds == 1 else f"{name}-{chosen.seed}")
     try:
         with fresh(folder):
-            each = Fit.new(folder, name, dataset, origin, chosen, listener)
+            each = Fit.new(folder, kind, dataset, origin, chosen, listener)
             announce(each)
             each.learn()
     except Diverged as error:
-        return Row(name, MODELS[name].family, refusal=str(error))
+        return Row(name, kind.family, refusal=str(error))
     return row_of(each.test())
 
 
@@ -293,8 +320,11 @@ def finish_board(board: Board, dataset: Dataset | None, path: Path) -> None:
     write_report(path / "report.html", board, dataset)
 
 
-def report_again(path: Path, device: str, listener: Listener) -> Path:
-    """Builds the report of a run, or of a folder of runs, anew; without the data where they are gone."""
+def report_again(path: Path, device: str, listener: Listener, model: str | None = None) -> Path:
+    """Builds the report of a run, or of a folder of runs, anew; without the data where they are gone.
+
+    `model` names users' own models as in `Run.open`, with commas between where runs have several.
+    """
     folders = [path] if (path / "run.json").exists() else sorted(f.parent for f in path.glob("*/run.json"))
     if not folders:
         raise UserError(f"there is no run at {path}, nor are there runs in it")
@@ -303,7 +333,7 @@ def report_again(path: Path, device: str, listener: Listener) -> Path:
         if folder != path and not (folder / "heldout.safetensors").exists():
             listener.say(f"left out: {folder} has not come to its test; `plausibly fit --resume {folder}` goes on")
             continue
-        runs.append(Run.open(folder, device))
+        runs.append(Run.open(folder, device, named_for(folder, model) if folder != path else model))
     if not runs:
         raise UserError(f"no run in {path} has come to its test")
     try:
@@ -313,3 +343,10 @@ def report_again(path: Path, device: str, listener: Listener) -> Path:
         dataset = None
     report(runs, dataset, path)
     return path / "report.html"
+
+
+def named_for(folder: Path, model: str | None) -> str | None:
+    """Which of several named models, with commas between, is that of a run; None for a run of plausibly's own."""
+    code = read_record(folder).get("code") or {}
+    named = (model or "").split(",")
+    return next((each for each in named if each.rpartition(":")[2] == code.get("name")), None)

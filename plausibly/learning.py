@@ -8,6 +8,7 @@ import platform
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
@@ -21,11 +22,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import plausibly
+from plausibly import foreign
 from plausibly.capabilities import Model, device_of
 from plausibly.data.formats import Dataset, did_you_mean
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import likelihood
-from plausibly.runs import VERSION, Run, build, read_record, recorded_data, write_json, write_tensors
+from plausibly.runs import VERSION, Run, build, kind_of, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
     Diverged,
     Plan,
@@ -35,6 +37,7 @@ from plausibly.training import (
     default_every,
     default_steps,
     generator_for,
+    prepare,
     steps_within,
     watch,
 )
@@ -136,13 +139,20 @@ class Fit:
 
     @classmethod
     def new(
-        cls, path: Path, name: str, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener
+        cls,
+        path: Path,
+        kind: type[Model],
+        dataset: Dataset,
+        origin: dict[str, Any],
+        chosen: Settings,
+        listener: Listener,
     ) -> Fit:
-        model = untrained(name, dataset, chosen.arguments, chosen.seed).to(chosen.device)
+        model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
         record = {
             "plausibly_run": VERSION,
             "status": "running",
-            "model": name,
+            "model": foreign.name_of(kind),
+            "code": foreign.code_of(kind),
             "arguments": model.arguments,
             "seed": chosen.seed,
             "plan": asdict(make_plan(chosen, model, dataset)) if model.objective().turns(model) else None,
@@ -158,12 +168,13 @@ class Fit:
         return fit
 
     @classmethod
-    def taken_up(cls, path: Path, device: str, listener: Listener) -> Fit:
-        """The fit that a run folder without a result is in the middle of."""
+    def taken_up(cls, path: Path, device: str, listener: Listener, named: str | type[Model] | None = None) -> Fit:
+        """The fit that a run folder without a result is in the middle of; `named` as in `Run.open`."""
         record = read_record(path)
+        kind = kind_of(record, path, named)
         try:
             dataset = recorded_data(record, path)
-            model = untrained(record["model"], dataset, record["arguments"], record["seed"])
+            model = untrained(kind, dataset, record["arguments"], record["seed"])
             Plan(**(record["plan"] or {"steps": 1}))
         except UserError:
             raise
@@ -281,11 +292,25 @@ class Fit:
             write_tensors({"nats": found.nats}, self.path / "calibration.safetensors")
 
 
-def untrained(name: str, dataset: Dataset, arguments: dict[str, Any], seed: int) -> Model:
+def fit_in_memory(kind: type[Model], dataset: Dataset, chosen: Settings) -> Run:
+    """Trains to the end without a folder: nothing is written, tested, or can be taken up again."""
+    model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
+    train, valid = dataset.train.codes, dataset.valid.codes
+    if model.objective().turns(model):
+        plan = make_plan(chosen, model, dataset)
+        training = Training(model, train, valid, plan, dataset.format.names)
+        deque(training.run(), maxlen=0)
+        training.finish()
+    else:
+        deque(count(model, train, valid), maxlen=0)
+    record = {"model": foreign.name_of(kind), "parameters": model.free_parameters, "test": None, "status": "done"}
+    return Run(Path("<memory>"), record, model.eval(), dataset.format)
+
+
+def untrained(kind: type[Model], dataset: Dataset, arguments: dict[str, Any], seed: int) -> Model:
     """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
-    model = build(name, dataset.schema, arguments)
-    model.initialise(generator_for(torch.device("cpu"), seed, 0))
-    model.settle(dataset.train.codes.flatten(1))
+    model = build(kind, dataset.schema, arguments)
+    prepare(model, dataset.train.codes, seed)
     return model
 
 

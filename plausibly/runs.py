@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from plausibly import contract, tasks
+from plausibly import contract, foreign, tasks
 from plausibly.capabilities import Model, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.loading import load, load_rows, naming
@@ -52,19 +52,23 @@ class Run:
         self.path, self.record, self.model, self.format = path, record, model, format
 
     @classmethod
-    def open(cls, path: Path | str, device: str = "cpu") -> Run:
-        """Loads a run. UserError, in seconds and without much memory, for whatever is not a sound run."""
+    def open(cls, path: Path | str, device: str = "cpu", model: str | type[Model] | None = None) -> Run:
+        """Loads a run. UserError, in seconds and without much memory, for whatever is not a sound run.
+
+        A run whose model is not plausibly's needs `model`, its `FILE.py:CLASS` or the class: a run never executes code.
+        """
         path = Path(path)
         record = read_record(path)
+        kind = kind_of(record, path, model)
         try:
             format = Format.from_json(record["format"])
             weights = path / "weights.safetensors"
-            check_size(model_class(record["model"]), format.schema, record["arguments"], weights)
-            model = build(record["model"], format.schema, record["arguments"])
+            check_size(kind, format.schema, record["arguments"], weights)
+            fitted = build(kind, format.schema, record["arguments"])
             if hashlib.sha256(weights.read_bytes()).hexdigest() != record["weights_sha256"]:
                 raise UserError(f"{weights} is damaged: its checksum is not the one in run.json")
-            model.restore(load_file(weights))
-            broken = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+            fitted.restore(load_file(weights))
+            broken = [name for name, tensor in fitted.state_dict().items() if not tensor.isfinite().all()]
             if broken:
                 raise UserError(f"{weights} is no sound model: tensor {broken[0]!r} holds values that are not finite")
         except UserError:
@@ -74,7 +78,7 @@ class Run:
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
             reason = str(error).splitlines()[0][:200]
             raise UserError(f"{path} is no sound run: {type(error).__name__}: {reason}") from error
-        return cls(path, record, model.to(device).eval(), format)
+        return cls(path, record, fitted.to(device).eval(), format)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -294,6 +298,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "rows_sampled_per_second": (int, float, type(None)),
     "test": (dict, type(None)),
     "weights_sha256": (str, type(None)),
+    "code": (dict, type(None)),
 }
 OPTIONS = {"seed", "kinds", "drop", "split", "valid", "test", "size"}
 
@@ -303,7 +308,13 @@ def misshapen(record: dict[str, Any]) -> str:
     for name, types in FIELDS.items():
         if not isinstance(record.get(name), types) or isinstance(record.get(name), bool):
             return f"{name!r} is {str(record.get(name))[:40]!r}"
-    data, test = record["data"], record.get("test")
+    data, test, code = record["data"], record.get("test"), record.get("code")
+    if code is not None and not (
+        str(code.get("name")).isidentifier()
+        and isinstance(code.get("file"), str)
+        and isinstance(code.get("sha256", 0), str | None)
+    ):
+        return "'code' names no class"
     if not all(isinstance(data.get(name), str) for name in ("name", "source", "fingerprint")):
         return "'data' names no source"
     options = data.get("options")
@@ -327,20 +338,35 @@ def recorded_data(record: dict[str, Any], path: Path) -> Dataset:
     return dataset
 
 
+def kind_of(record: dict[str, Any], path: Path, model: str | type[Model] | None = None) -> type[Model]:
+    """The model class of a record; one that is not plausibly's only as the user names it."""
+    if record.get("code") is not None:
+        return foreign.recognised(record["code"], path, model)
+    if model is not None and (not isinstance(model, str) or model != record["model"]):
+        raise UserError(f"{path} was fitted with {record['model']}, which comes with plausibly: leave --model out")
+    return model_class(record["model"])
+
+
 def model_class(name: object) -> type[Model]:
-    """The model of that name. UserError names the known ones."""
+    """The model of that name, of that `FILE.py:CLASS`, or that class itself. UserError names the known ones."""
+    if isinstance(name, type):
+        return foreign.usable(name, name.__module__)
+    if isinstance(name, str) and foreign.is_reference(name):
+        return foreign.read(name)
     if not isinstance(name, str) or name not in MODELS:
-        raise UserError(f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; models: {', '.join(MODELS)}")
+        raise UserError(
+            f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; models: {', '.join(MODELS)}; {foreign.FORM}"
+        )
     found = MODELS[name]
     assert issubclass(found, Model)
     return found
 
 
-def build(name: str, schema: Schema, arguments: dict[str, Any]) -> Model:
+def build(kind: type[Model], schema: Schema, arguments: dict[str, Any]) -> Model:
     """A new model. UserError for an unknown argument or one out of range."""
     from inspect import signature
 
-    kind = model_class(name)
+    name = foreign.name_of(kind)
     known = [parameter for parameter in signature(kind).parameters if parameter != "schema"]
     for argument in arguments:
         if argument not in known:

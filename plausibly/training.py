@@ -82,6 +82,12 @@ def generator_for(device: torch.device, *numbers: int) -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
+def prepare(model: Trainable, codes: Tensor, seed: int) -> None:
+    """The state before the first step: weights from the seed, outputs at the marginals of events, (rows, *shape)."""
+    model.initialise(generator_for(torch.device("cpu"), seed, 0))
+    model.settle(codes.flatten(1))
+
+
 def batches(codes: Tensor, rows: int | None = None) -> Iterator[Tensor]:
     """Events as float32, in order, `rows` at a time; by default about 2^18 variables."""
     rows = rows or max(1, min(1024, (1 << 18) // max(codes[0].numel(), 1)))

@@ -266,8 +266,8 @@ def test_a_grid_of_images(tmp_path: Path) -> None:
     ("name", "shape", "rows"),
     [
         ("debd_nltcs", (16,), (16181, 2157, 3236)),
-        ("frey_faces", (1, 28, 20), (1573, 196, 196)),
-        ("uci_wine_red", (12,), (1281, 159, 159)),
+        ("frey_faces", (1, 28, 20), (1475, 196, 196)),
+        ("uci_wine_red", (12,), (1202, 159, 159)),
     ],
 )
 def test_real_arrays(name: str, shape: tuple, rows: tuple) -> None:

@@ -87,4 +87,4 @@ def test_shapes_of_the_built_in_data() -> None:
 
 
 def test_a_split_of_a_built_in_is_a_source_too() -> None:
-    assert len(load("toy-bits:valid").train) == 800
+    assert len(load("toy-bits:valid").train) == 750

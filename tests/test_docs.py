@@ -33,3 +33,18 @@ def test_links_lead_somewhere():
 def test_decisions_are_short():
     for page in (ROOT / "docs" / "decisions").glob("*.md"):
         assert len(page.read_text().splitlines()) <= 40, page
+
+
+def test_the_estimators_of_the_readme_run():
+    import numpy as np
+
+    import plausibly
+
+    (code,) = [part for part in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "DensityEstimator" in part]
+    x = np.random.default_rng(0).integers(0, 2, (60, 3)).astype(np.uint8)
+    exec(code.replace('"hidden": 64', '"hidden": 4, "train.steps": 5'), {"plausibly": plausibly, "X": x, "y": x[:, 0]})
+
+
+def test_the_example_model_is_as_long_as_the_readme_says():
+    assert "[26 lines](examples/my_model.py)" in README
+    assert len((ROOT / "examples" / "my_model.py").read_text().splitlines()) == 26

@@ -17,9 +17,10 @@ LAYERS = [
     ["models"],
     ["training", "tasks", "data"],
     ["evaluation", "contract", "registry"],
+    ["foreign"],
     ["runs"],
     ["report", "learning"],
-    ["fitting"],
+    ["fitting", "estimator"],
     ["console"],
     ["cli"],
 ]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from re import fullmatch, search
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,15 @@ class Storage:
     inner: str = ""  # dtype of the categories
     ordered: bool = False
 
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """The least and the largest whole number that a cell can hold; None where the type sets no bounds."""
+        sized = search(r"\bu?int(8|16|32|64)\b", self.dtype.lower())
+        if self.kind != "integer" or sized is None:
+            return None
+        found = np.iinfo(sized[0])
+        return int(found.min), min(int(found.max), np.iinfo(np.int64).max)
+
     def restore(self, texts: Any) -> Any:
         """A Series of this dtype from texts, None where there is a hole; plain text where a text does not fit."""
         import pandas as pd
@@ -50,7 +60,7 @@ class Storage:
         index, distinct = pd.factorize(texts)
         try:
             return self._typed(index, distinct)
-        except (ValueError, OverflowError, KeyError, ArithmeticError):
+        except (ValueError, TypeError, OverflowError, KeyError, ArithmeticError):
             if OTHER_TEXT in distinct:
                 return self.restore(np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object))
             return pd.Series(list(texts), dtype=None if len(texts) else "object")
@@ -104,6 +114,8 @@ def _whole(text: str) -> int:
 def _times(target: Any, texts: list[str | None]) -> Any:
     import pandas as pd
 
+    if isinstance(target, pd.ArrowDtype):
+        return pd.Series(_times(_plain(target.pyarrow_dtype), texts)).astype(target).array
     unit: Any = np.datetime_data(target)[0] if isinstance(target, np.dtype) else target.unit
     if target.kind == "m":
         ticks = [np.timedelta64("NaT") if t is None else np.timedelta64(_whole(t), unit) for t in texts]
@@ -112,14 +124,33 @@ def _times(target: Any, texts: list[str | None]) -> Any:
     return (times if isinstance(target, np.dtype) else times.tz_localize("UTC").tz_convert(target.tz)).array
 
 
+def _plain(arrow: Any) -> Any:
+    """The dtype of pandas that holds the same times as one of Arrow's."""
+    import pandas as pd
+
+    unit, zone = getattr(arrow, "unit", "s"), getattr(arrow, "tz", None)  # dates have no unit
+    if zone is not None:
+        return pd.DatetimeTZDtype(unit, zone)
+    return np.dtype(f"{'timedelta64' if str(arrow).startswith('duration') else 'datetime64'}[{unit}]")
+
+
+def _arrow(name: str) -> Any:
+    """The type that prints as `name`."""
+    import pyarrow as pa
+
+    if zoned := fullmatch(r"timestamp\[(\w+), tz=(.+)\]", name):
+        return pa.timestamp(*zoned.groups())
+    if coded := fullmatch(r"dictionary<values=(.+), indices=(\w+), ordered=([01])>", name):
+        return pa.dictionary(_arrow(coded[2]), _arrow(coded[1]), coded[3] == "1")
+    return pa.type_for_alias(name)
+
+
 def _dtype(name: str) -> Any:
     import pandas as pd
 
     family, _, detail = name.partition(":")
     if family == "arrow":
-        import pyarrow as pa
-
-        return pd.ArrowDtype(pa.type_for_alias(detail))
+        return pd.ArrowDtype(_arrow(detail))
     if family == "nullable-string":
         return pd.StringDtype(detail)
     if family == "str":

@@ -121,7 +121,8 @@ class AsideColumn(Column):
 
     def drawn(self, rows: int) -> np.ndarray:
         """Texts for rows that were not recorded."""
-        cells = np.full(rows, "" if self.role != "constant" else self.text, dtype=object)
+        blank = "" if self.storage.kind == "text" else None  # a hole keeps the type of any other column
+        cells = np.full(rows, blank if self.role != "constant" else self.text, dtype=object)
         if self.numbered:
             cells[:] = [str(row) for row in range(1, rows + 1)]
         return cells

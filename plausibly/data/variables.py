@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from plausibly.data import dates, numbers
-from plausibly.data.columns import ModelledColumn, log_text
+from plausibly.data.columns import Cells, ModelledColumn, log_text
 from plausibly.kinds import OTHER, REACH, REAL_OTHER, Category, Grid, Real
 
 FAR = 1000.0  # scales
@@ -135,6 +135,14 @@ class GridColumn(NumberColumn):
 
     def spell(self, values: np.ndarray) -> list[str]:
         return [numbers.spelled(value, self.decimals, self.style) for value in values.tolist()]
+
+    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> Cells:
+        """Cells drawn inside the codes; for a number that the column's type cannot hold the nearest that it can."""
+        cells, bounds = super().draw(codes, generator), self.storage.bounds
+        if bounds is not None and not self.decimals:
+            foreseen = codes < self.kind.regular
+            cells.values[foreseen] = cells.values[foreseen].clip(*bounds)
+        return cells
 
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)

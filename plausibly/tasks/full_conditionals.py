@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import DensityModel, TractableModel, device_of
+from plausibly.kinds import Real
 from plausibly.schema import Schema
 from plausibly.tasks import Task
 from plausibly.training import batches
@@ -65,7 +66,7 @@ def log_total(model: DensityModel, x: Tensor, i: int) -> Tensor:
 
 def summable(schema: Schema) -> list[int]:
     """Variables with finitely many values."""
-    return list(range(schema.size))
+    return [i for i, kind in enumerate(schema.kinds) if not isinstance(kind, Real)]
 
 
 def affordable(model: DensityModel) -> int:
