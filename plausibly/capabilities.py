@@ -96,6 +96,10 @@ class BoundedModel(Model):
     def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """A lower bound on log p(x), (batch,). May be stochastic."""
 
+    def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """The same of the variables that are no context, given these: what learning raises, (batch,)."""
+        return self.log_bound(x, generator)
+
 
 class DensityModel(BoundedModel):
     @abstractmethod

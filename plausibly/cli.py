@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from plausibly import __version__
+from plausibly import __version__, processes
 from plausibly.console import Common, OwnModel, cell, listener, out, print_board, say, shown, table, values_of
 from plausibly.errors import BrokenPromises, Unsupported, UserError
 
@@ -101,7 +101,7 @@ def start(common: Common) -> None:
         raise UserError(f"--threads {common.threads}; at least 1 is needed")
     if not 0 <= common.seed < 1 << 62:
         raise UserError(f"--seed {common.seed}; a seed is a whole number from 0 on")
-    torch.set_num_threads(common.threads or (1 if cores <= 2 else cores // 2))
+    torch.set_num_threads(common.threads or max(1, cores // 2 // processes.neighbours()))
     try:
         if torch.zeros(1, device=common.device).is_meta:
             raise RuntimeError("no memory")
@@ -196,6 +196,20 @@ def refusals(entry: dict[str, Any]) -> list[str]:
     return found + ([f"{entry['accepts']}: refused for this data"] if entry["accepts"] else [])
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Conditioning:
+    """What is modelled given what."""
+
+    context: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
+    "Columns that the others are modelled given, such as a label: p(others | label), p(label) kept from training."
+    event: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
+    "Columns that are modelled given all others (--context rest): a classifier is --event label --context rest."
+
+    def keywords(self) -> dict[str, Any]:
+        return {"context": tuple(self.context or ()), "event": tuple(self.event or ())}
+
+
 @app.command
 def fit(
     data: str | None = None,
@@ -207,6 +221,7 @@ def fit(
     steps: int | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None,
     resume: str | None = None,
+    conditioning: Conditioning | None = None,
     options: DataOptions | None = None,
     common: Common | None = None,
 ) -> None:
@@ -248,6 +263,7 @@ def fit(
             set={key: literal(value) for key, value in pairs(set_, "--set NAME=VALUE").items()},
             device=common.device,
             listener=listener(common),
+            **(conditioning or Conditioning()).keywords(),
             **options.keywords(),
         )
 
@@ -274,6 +290,7 @@ def compare(
     budget: str | None = None,
     steps: int | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None,
+    conditioning: Conditioning | None = None,
     options: DataOptions | None = None,
     common: Common | None = None,
 ) -> None:
@@ -308,6 +325,7 @@ def compare(
         set={key: literal(value) for key, value in pairs(set_, "--set NAME=VALUE").items()},
         device=common.device,
         listener=listener(common),
+        **(conditioning or Conditioning()).keywords(),
         **options.keywords(),
     )
 
@@ -490,6 +508,46 @@ def deliver(run: Any, rows: Any, out_: str | None, common: Common, document: dic
 
 
 @app.command
+def classify(
+    run: str,
+    data: str,
+    /,
+    *,
+    target: str | None = None,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Tell p(label | the rest) for each row of DATA by Bayes' rule, and how good that is where the label is known.
+
+    Parameters
+    ----------
+    target
+        the column with the labels (default: the run's context or event, where that is one column).
+    out_
+        a .csv or .parquet file with a column p(LABEL) for each label; without it the first rows are printed.
+    """
+    common = common or Common()
+    from plausibly.files import write_frame
+    from plausibly.runs import Run
+
+    found = Run.open(run, common.device, model).classify(data, target)
+    frame = found.frame()
+    if out_ is not None:
+        write_frame(frame, Path(out_))
+    document = found.to_json() | {"labels": list(found.labels), "out": out_}
+    document |= {"predictions": None if out_ else frame.to_dict("records")}
+
+    def text() -> None:
+        some = frame.head(10)
+        table(list(some.columns), [[cell(value) for value in row] for row in some.to_numpy(dtype=object)])
+        print(f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the first 10 shown, --out FILE keeps all"))
+        print(found.line())
+
+    out(document, common, text)
+
+
+@app.command
 def check(run: str, /, *, model: OwnModel = None, common: Common | None = None) -> None:
     """Check on RUN what its model promises: sums to one, samples follow the density, no variable sees a later one, ..."""
     common = common or Common()
@@ -527,27 +585,29 @@ def guarded(call: Callable[[], Any]) -> int:
         return 0
     except BrokenPromises as error:
         for line in error.lines:
-            print(f"plausibly: {' '.join(line.split())}", file=sys.stderr)
+            processes.tell(f"plausibly: {' '.join(line.split())}")
         return 2
     except (UserError, Unsupported) as error:
-        print(f"plausibly: {' '.join(str(error).split())}", file=sys.stderr)
+        processes.tell(f"plausibly: {' '.join(str(error).split())}")
         return 2
     except CycloptsError as error:
-        print(f"plausibly: {' '.join(str(error).split())} (plausibly --help)", file=sys.stderr)
+        processes.tell(f"plausibly: {' '.join(str(error).split())} (plausibly --help)")
         return 2
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except OSError as error:
-        print(f"plausibly: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        processes.tell(f"plausibly: {error.filename or 'a file'}: {error.strerror or error}")
         return 2
     except KeyboardInterrupt:
-        print("plausibly: stopped", file=sys.stderr)
+        processes.tell("plausibly: stopped")
         return 130
 
 
 def prepared(command: Callable[..., Any], bound: Any) -> Any:
     common = bound.arguments.get("common") or Common()
+    if command is not fit:
+        processes.single(command.__name__)
     start(common)
     return command(*bound.args, **bound.kwargs)
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from plausibly import processes
+
 if TYPE_CHECKING:
     from plausibly.learning import Listener
 
@@ -40,12 +42,14 @@ OwnModel = Annotated[
 
 
 def say(common: Common, line: str) -> None:
-    if not common.quiet:
+    if not common.quiet and processes.rank() == 0:
         print(line, file=sys.stderr)
 
 
 def out(document: Any, common: Common, text: Callable[[], None]) -> None:
     """The result: as JSON, or as `text` prints it."""
+    if processes.rank() != 0:
+        return
     if common.json:
         print(json.dumps(finite(document), indent=1))
     else:

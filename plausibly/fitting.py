@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from plausibly import processes
 from plausibly.capabilities import Model, Trainable
-from plausibly.data.formats import Dataset
-from plausibly.data.loading import load
+from plausibly.data.formats import Dataset, did_you_mean
+from plausibly.data.labelled import LABEL
+from plausibly.data.loading import is_table, load
 from plausibly.errors import UserError
 from plausibly.evaluation.board import Board, Row
 from plausibly.evaluation.likelihood import Exact
@@ -37,6 +39,36 @@ def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "options": {key: anywhere(value) if key in ("valid", "test") else value for key, value in kept.items()},
     }
+
+
+def conditioned(
+    data: Any, seed: int, options: dict[str, Any], chosen: Settings, context: Sequence[str], event: Sequence[str]
+) -> tuple[Dataset, dict[str, Any], Settings]:
+    """The data, their origin, and the settings with the context's variables, where one is named."""
+    if LABEL in (*context, *event) and not is_table(data):
+        options = options | {"labelled": True}
+    dataset = load(data, seed=seed, **options)
+    origin = origin_of(dataset, {"seed": seed, **options})
+    first = context_of(dataset.format.names, context, event)
+    if first:
+        chosen = replace(chosen, arguments=chosen.arguments | {"context": list(first)})
+    return dataset, origin, chosen
+
+
+def context_of(names: Sequence[str], context: Sequence[str], event: Sequence[str]) -> tuple[int, ...]:
+    """The context's variables, from names; `rest` stands for all that are no event. UserError for what cannot be."""
+    for name in (*context, *event):
+        if name not in names and name != "rest":
+            raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; columns: {', '.join(names[:20])}")
+    rest = [name for name in names if name not in event]
+    chosen = rest if "rest" in context or (event and not context) else list(context)
+    if both := set(chosen) & set(event):
+        raise UserError(f"{both.pop()!r} is named as event and as context; it is one of the two")
+    if event and set(chosen) != set(rest):
+        raise UserError("what is no event is context: give --event NAMES with --context rest, or --context NAMES alone")
+    if chosen and len(chosen) == len(names):
+        raise UserError("all columns are context; at least one must be left to be modelled")
+    return tuple(names.index(name) for name in chosen)
 
 
 def anywhere(source: Any) -> Any:
@@ -66,13 +98,15 @@ def new_folder(out: Path | str | None, name: str) -> Path:
 def fresh(path: Path) -> Iterator[Path]:
     """Makes a folder that is removed again where the work in it fails before there are weights."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        if processes.rank() == 0:
+            path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make {path}: {error.strerror}") from error
     try:
         yield path
     except BaseException:
-        if not any(path.rglob("*.safetensors")):
+        begun = processes.ranks() > 1 and (path / "run.json").exists()  # torchrun may go on with it
+        if not begun and processes.rank() == 0 and not any(path.rglob("*.safetensors")):
             shutil.rmtree(path, ignore_errors=True)
         raise
 
@@ -88,40 +122,65 @@ def fit(
     set: Mapping[str, Any] | None = None,
     device: str = "cpu",
     listener: Listener | None = None,
+    context: Sequence[str] = (),
+    event: Sequence[str] = (),
     **options: Any,
 ) -> Run:
     """Fits one model to data, tests it once and keeps it as a run with its report.
 
     `model` is a name, the `FILE.py:CLASS` of a user's own, or a class; a user's own is held to the contract first.
     Without `model` all that accept the data are tried and validation decides. `budget` is in seconds, of all training.
-    `set` holds constructor arguments and `train.` settings; `options` go to `plausibly.load`. UserError for what
-    the user can mend; `Diverged` where a loss is not finite (a run with the last good weights is left).
+    `set` holds constructor arguments and `train.` settings; `options` go to `plausibly.load`. `context` names columns
+    that the others are modelled given, `event` those that are modelled given all others: p(x | label) or p(label | x).
+    UserError for what the user can mend; `Diverged` where a loss is not finite (a run with the last good weights is left).
     """
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
     kind = None if model is None else model_class(model)
-    dataset = load(data, seed=seed, **options)
-    origin = origin_of(dataset, {"seed": seed, **options})
-    if kind is not None and kind.accepts(dataset.schema) is None:
-        hold_to_contract(kind, dataset.schema)
-    with fresh(new_folder(out, name_of(kind) if kind else "best")) as path:
-        if kind is None:
+    dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event)
+    if kind is None:
+        processes.single("fit without --model")
+        with fresh(new_folder(out, "best")) as path:
             return fit_best(path, dataset, origin, chosen, listener)
-        started = Fit.new(path, kind, dataset, origin, chosen, listener)
-        return conclude(started)
-
-
-def conclude(fit: Fit) -> Run:
-    """Training, the test and the report of a run that has begun."""
-    announce(fit)
-    fit.learn()
+    if kind.accepts(dataset.schema) is None:
+        hold_to_contract(kind, dataset.schema)
+    with processes.together():
+        begun = processes.first(lambda: begun_before(out, name_of(kind)))
+        if begun is not None:
+            own = None if kind in MODELS.values() else kind
+            fit = learned(Fit.taken_up(Path(begun), device, listener, own))
+        else:
+            with fresh(Path(processes.first(lambda: str(new_folder(out, name_of(kind)))))) as path:
+                fit = learned(Fit.new(path, kind, dataset, origin, chosen, listener))
     return tested(fit)
+
+
+def begun_before(out: Path | str | None, name: str) -> str | None:
+    """The folder of the run that torchrun's processes were in the middle of before torchrun started them again."""
+    if not processes.restarted():
+        return None
+    for folder in [Path(out)] if out is not None else sorted(Path("runs").glob(f"{name}-*")):
+        with suppress(UserError):  # what is no run is not this one
+            if read_record(folder).get("launch") == processes.launch():
+                return str(folder)
+    return None
+
+
+def learned(fit: Fit) -> Fit:
+    """A run that has begun, after its training: what is left of it."""
+    if fit.record.get("status") == "done":
+        fit.model.restore(load_file(fit.path / "weights.safetensors"))
+    else:
+        announce(fit)
+        fit.learn()
+    return fit
 
 
 def tested(fit: Fit) -> Run:
     """The run of a fit that has learned, after its test, with its report."""
     run = fit.test()
-    report([run], fit.dataset, run.path)
+    if processes.rank() == 0:
+        report([run], fit.dataset, run.path)
     return run
 
 
@@ -136,12 +195,12 @@ def resume(
     `model` names a user's own, as in `Run.open`.
     """
     path = Path(path)
-    fit = Fit.taken_up(path, device, listener or Listener(), model)
-    if fit.record.get("status") != "done":
-        return conclude(fit)
-    if (path / "report.html").exists():
-        raise UserError(f"{path} is finished: nothing is left to do")
-    fit.model.restore(load_file(path / "weights.safetensors"))
+    with processes.together():
+        fit = Fit.taken_up(path, device, listener or Listener(), model)
+        done = fit.record.get("status") == "done" and (path / "report.html").exists()
+        if processes.first(lambda: done and not processes.restarted()):
+            raise UserError(f"{path} is finished: nothing is left to do")
+        learned(fit)
     return tested(fit)
 
 
@@ -170,8 +229,10 @@ def shares(kinds: Sequence[type[Model]], dataset: Dataset, chosen: Settings, rep
 def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Run:
     """Fits every model that accepts the data; the best on validation is tested and kept, the others are not."""
     names = accepted(dataset)
-    if chosen.arguments:
-        raise UserError(f"{next(iter(chosen.arguments))} is an argument of one model: name it with --model")
+    if chosen.arguments.keys() - {"context"}:
+        raise UserError(
+            f"{next(iter(chosen.arguments.keys() - {'context'}))} is an argument of one model: name it with --model"
+        )
     listener.say(f"no --model given: trying {', '.join(names)}; validation decides")
     share, fits = shares([model_class(name) for name in names], dataset, chosen), []
     for name in names:
@@ -211,6 +272,8 @@ def compare(
     set: Mapping[str, Any] | None = None,
     device: str = "cpu",
     listener: Listener | None = None,
+    context: Sequence[str] = (),
+    event: Sequence[str] = (),
     **options: Any,
 ) -> Board:
     """Fits several models to the same data and tests them on the same rows: one board, one report in `out`.
@@ -218,13 +281,13 @@ def compare(
     A model that refuses the data stays on the board with its reason. The data are split once, by `seed`; with `seeds` > 1
     each model is fitted with seed, seed + 1, ...
     """
+    processes.single("compare")
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
     kinds = chosen_models(list(MODELS) if models is None else models)
     if not kinds or seeds < 1:
         raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
-    dataset = load(data, seed=seed, **options)
-    origin = origin_of(dataset, {"seed": seed, **options})
+    dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event)
     refused = {name: reason for name, kind in kinds.items() if (reason := kind.accepts(dataset.schema))}
     fitting = [name for name in (accepted(dataset) if models is None else kinds) if name not in refused]
     for name in fitting:

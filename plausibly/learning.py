@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import signal
 import threading
@@ -22,11 +23,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import plausibly
-from plausibly import foreign
+from plausibly import foreign, processes
 from plausibly.capabilities import Model, device_of
 from plausibly.data.formats import Dataset, did_you_mean
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood import likelihood
+from plausibly.evaluation.likelihood import likelihood, plausibility
 from plausibly.runs import VERSION, Run, build, kind_of, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
     Diverged,
@@ -135,7 +136,8 @@ class Fit:
     """One model on its way to a run at `path`."""
 
     def __init__(self, path: Path, record: dict[str, Any], model: Model, dataset: Dataset, listener: Listener) -> None:
-        self.path, self.record, self.model, self.dataset, self.listener = path, record, model, dataset, listener
+        self.path, self.record, self.model, self.dataset = path, record, model, dataset
+        self.listener = listener if processes.rank() == 0 else Listener()
 
     @classmethod
     def new(
@@ -163,8 +165,10 @@ class Fit:
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "format": dataset.format.to_json(),
         }
+        if processes.launch() is not None:
+            record |= {"launch": processes.launch(), "processes": processes.ranks()}
         fit = cls(path, record, model, dataset, listener)
-        write_json(record, path / "run.json")
+        fit._record()
         return fit
 
     @classmethod
@@ -194,11 +198,11 @@ class Fit:
             self._keep("diverged", self.record.get("steps", 0))
             raise
         self._keep(status, self.record.get("steps", 0))
-        if status == "done":
+        if status == "done" and processes.rank() == 0:
             self._checkpoint_path.unlink(missing_ok=True)
 
     def _count(self) -> None:
-        self.log = (self.path / "log.jsonl").open("w", encoding="utf-8")
+        self.log = self._log_path.open("w", encoding="utf-8")
         with self.log:
             for progress in count(self.model, self.dataset.train.codes, self.dataset.valid.codes):
                 self._hear(progress)
@@ -209,7 +213,11 @@ class Fit:
         training = Training(self.model, self.dataset.train.codes, self.dataset.valid.codes, plan, names)
         self._take_up(training)
         saved = time.monotonic()
-        with interruptible() as stop, (self.path / "log.jsonl").open("a", encoding="utf-8") as self.log:
+        with interruptible() as asked, self._log_path.open("a", encoding="utf-8") as self.log:
+
+            def stop() -> bool:
+                return processes.anywhere(asked())
+
             for progress in training.run(stop):
                 self._hear(progress)
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -230,6 +238,8 @@ class Fit:
         self.listener.progress(self.record["model"], progress)
 
     def _checkpoint(self, training: Training) -> None:
+        if processes.rank() != 0:
+            return
         tensors, numbers = training.state()
         # the numbers travel inside the tensors' file, so that both change in one step
         text = json.dumps(numbers).encode()
@@ -239,7 +249,7 @@ class Fit:
 
     def _take_up(self, training: Training) -> None:
         """Goes on from the checkpoint, if there is one; the log forgets what came after it."""
-        log, lines = self.path / "log.jsonl", []
+        log, lines = self._log_path, []
         if self._checkpoint_path.exists():
             try:
                 tensors = load_file(self._checkpoint_path)
@@ -251,27 +261,35 @@ class Fit:
         log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
     @property
+    def _log_path(self) -> Path:
+        return self.path / "log.jsonl" if processes.rank() == 0 else Path(os.devnull)
+
+    @property
     def _checkpoint_path(self) -> Path:
         return self.path / "checkpoint.safetensors"
 
     def _keep(self, status: str, steps: int) -> None:
         """Writes the weights, and the record without test results yet."""
-        weights = self.path / "weights.safetensors"
-        write_tensors(self.model.state_dict(), weights)
-        self.record |= {
-            "status": status,
-            "steps": steps,
-            "parameters": self.model.free_parameters,
-            "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-            "validation": -watch(self.model, self.dataset.valid.codes),
-        }
-        write_json(self.record, self.path / "run.json")
+        validation = -watch(self.model, self.dataset.valid.codes)
+        self.record |= {"status": status, "steps": steps, "parameters": self.model.free_parameters}
+        if processes.rank() == 0:
+            weights = self.path / "weights.safetensors"
+            write_tensors(self.model.state_dict(), weights)
+            self.record["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+        self.record["validation"] = validation
+        self._record()
+
+    def _record(self) -> None:
+        if processes.rank() == 0:
+            write_json(self.record, self.path / "run.json")
 
     def test(self) -> Run:
-        """Looks at the test rows, once, and times scoring and sampling."""
+        """Looks at the test rows, once, and times scoring and sampling; of several processes the first does."""
         self.model.eval()
+        if processes.rank() != 0:
+            return Run(self.path, self.record, self.model, self.dataset.format)
         started = time.monotonic()
-        found = likelihood(self.model, self.dataset.test)
+        found = likelihood(self.model, self.dataset.format.apart(self.dataset.test, self.model.context))
         scored = len(self.dataset.test) / max(time.monotonic() - started, 1e-9)
         if found is not None:
             write_tensors({"nats": found.nats}, self.path / "heldout.safetensors")
@@ -281,15 +299,14 @@ class Fit:
             "rows_scored_per_second": scored,
             "rows_sampled_per_second": sampling_speed(self.model),
         }
-        write_json(self.record, self.path / "run.json")
+        self._record()
         return Run(self.path, self.record, self.model, self.dataset.format)
 
     def _calibrate(self) -> None:
         """Keeps log p of the calibration rows, where there are any: scores get their p-values from it."""
         if len(self.dataset.calibration):
-            found = likelihood(self.model, self.dataset.calibration)
-            assert found is not None
-            write_tensors({"nats": found.nats}, self.path / "calibration.safetensors")
+            nats = plausibility(self.model, self.dataset.format, self.dataset.calibration)
+            write_tensors({"nats": nats}, self.path / "calibration.safetensors")
 
 
 def fit_in_memory(kind: type[Model], dataset: Dataset, chosen: Settings) -> Run:

@@ -56,10 +56,13 @@ class Objective:
 
 
 class Likelihood(Objective):
-    """Maximises log p(x), or the model's lower bound on it."""
+    """Maximises log p(x), or the model's lower bound on it; given its context, where it has one."""
 
     def turns(self, model: BoundedModel) -> list[Turn]:
-        return [Turn("likelihood", model, lambda x, generator: Loss(-model.log_bound(x, generator)))]
+        return [Turn("likelihood", model, lambda x, generator: Loss(-model.log_given(x, generator)))]
+
+    def watch(self, model: BoundedModel, x: Tensor, generator: torch.Generator) -> Tensor:
+        return -model.log_given(x, generator)
 
 
 class Counting(Objective):

@@ -24,15 +24,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from plausibly import contract, foreign, tasks
-from plausibly.capabilities import Model, device_of
+from plausibly.capabilities import Model, TractableModel, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.loading import load, load_rows, naming
 from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation.anomalies import TEST_ROWS, Calibration
-from plausibly.evaluation.likelihood import AtLeast, Estimate, Exact, Likelihood, likelihood
+from plausibly.evaluation.classification import Classification
+from plausibly.evaluation.likelihood import AtLeast, Estimate, Exact, Likelihood, likelihood, plausibility
 from plausibly.evaluation.scores import bits, scores
 from plausibly.files import replacing
+from plausibly.kinds import HOLE, Category, Real
 from plausibly.models import MODELS
 from plausibly.schema import Schema
 from plausibly.training import generator_for
@@ -91,7 +93,7 @@ class Run:
             return None
         kinds: dict[str, type[Likelihood]] = {"=": Exact, ">=": AtLeast, "~": Estimate}
         nats = held_nats(file, f"`plausibly evaluate {self.path}` computes its numbers anew")
-        return kinds[self.record["test"]["sign"]](nats, self.model.schema.size)
+        return kinds[self.record["test"]["sign"]](nats, self.model.schema.size - len(self.model.context))
 
     def dataset(self) -> Dataset:
         """The data that the run was fitted to. UserError where the file has changed since."""
@@ -109,7 +111,8 @@ class Run:
         """The held-out likelihood of `data`, by default of the test rows of the run's own data."""
         if data is None and self.record["data"]["source"].startswith("<"):
             return self.test()  # rows that were only in memory are gone; what they gave is on record
-        return likelihood(self.model, self.dataset().test if data is None else self.events(data))
+        events = self.dataset().test if data is None else self.events(data)
+        return likelihood(self.model, self.format.apart(events, self.model.context))
 
     def sample(self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None) -> Any:
         """`n` rows: a DataFrame for tables, else an array. `given` fixes columns to values, never by rejection.
@@ -142,10 +145,7 @@ class Run:
         if not isinstance(self.format, TableFormat):
             raise UserError("values can be given for the columns of a table only")
         for name, value in given.items():
-            if name not in self.names:
-                raise UserError(
-                    f"there is no column {name!r}{did_you_mean(name, self.names)}; columns: {listed(self.names)}"
-                )
+            self._place(name)
             if value is None or value == "":
                 raise UserError(f"no value is given for {name!r}; leave it out where it is free")
         events = self.format.questions(pd.DataFrame({name: [given.get(name)] for name in self.names}, dtype=object))
@@ -185,19 +185,22 @@ class Run:
         """What scores are ranked against: `rows` of the caller's, else the run's calibration rows, else its test rows."""
         if rows is not None:
             named = "calibration rows given" if not isinstance(rows, str | Path) else f"rows of {rows}"
-            return Calibration(self.log_prob(rows).numpy(), named)
+            return Calibration(plausibility(self.model, self.format, self.events(rows)).numpy(), named)
         file = self.path / "calibration.safetensors"
         if file.exists():
             return Calibration(
                 held_nats(file, "give `score` rows with --calibrate, or fit anew").numpy(), "calibration rows"
             )
+        if self.model.context:  # rows are ranked given it, and what the test keeps is not
+            return Calibration(plausibility(self.model, self.format, self.dataset().test).numpy(), TEST_ROWS)
         held = self.test()
         return Calibration(held.nats.numpy(), TEST_ROWS) if held else None
 
     def score(self, data: Any, calibrate: Any = None, fdr: float | None = None, each: bool = False) -> pd.DataFrame:
         """A row for each row, in these columns:
 
-        nats, bits_per_variable: log p of the row, and -log2 p by the number of variables.
+        nats, bits_per_variable: log p of the row (given its context, where the model has one), and -log2 p by the number of
+        variables.
         p_value: (1 + calibration rows at most as likely) / (n + 1), small where a row is implausible; the calibration
         rows are `calibrate`, else the run's own, else its test rows. more_likely: than 99.9 % of them (never below 1,000).
         anomaly: with `fdr`, whether the row is marked at that false discovery rate among all rows (Benjamini-Hochberg).
@@ -222,6 +225,58 @@ class Run:
         nats = TASKS["conditionals"](self.model, events.codes) + self.format.within(events)
         columns = {f"p({name})": np.exp(nats[:, i].numpy()) for i, name in enumerate(self.names)}
         return indexed(pd.DataFrame(columns | bits(nats, self.names, "bits({})")), data)
+
+    def classify(self, data: Any, target: str | None = None) -> Classification:
+        """p(label | the rest of the row) for the labels of the `target` column, by Bayes' rule from the joint.
+
+        `target` is by default the run's lone context, or the lone variable that it models. The rows may hold the label
+        or leave it out. What a cell holds that was never seen is no label.
+        """
+        i = self._target(target)
+        kind = self.model.schema.kinds[i]
+        if not isinstance(kind, Category) or kind.rare:
+            raise UserError(f"{self.names[i]!r} has no labels, each with a code of its own; a column of few levels has")
+        with naming(data):
+            events = self.format.questions(load_rows(data, self.format))
+        observed, codes = self._complete(events, i)
+        logs = TASKS["classify"](self.model, codes, observed, i)[:, : kind.regular]
+        truth = torch.where(observed[:, i], codes.flatten(1)[:, i].long(), -1)
+        levels = next(c["levels"] for c in self.format.describe() if c["name"] == self.names[i])
+        known = torch.where(truth < kind.regular, truth, -1)
+        return Classification(tuple(map(str, levels)), logs.softmax(1).numpy(), known.numpy())
+
+    def _target(self, name: str | None) -> int:
+        context, rest = self.model.context, [i for i in range(self.model.schema.size) if i not in self.model.context]
+        if name is not None:
+            return self._place(name)
+        for lone in (context, rest):
+            if len(lone) == 1:
+                return lone[0]
+        raise UserError(f"which column holds the labels? --target NAME says so; columns: {listed(self.names)}")
+
+    def _place(self, name: str) -> int:
+        """Which variable a column is."""
+        if name not in self.names:
+            raise UserError(
+                f"there is no column {name!r}{did_you_mean(name, self.names)}; columns: {listed(self.names)}"
+            )
+        return self.names.index(name)
+
+    def _complete(self, events: Events, target: int) -> tuple[Tensor, Tensor]:
+        """Which cells are observed, (rows, variables), and events in which a hole is its code, where the model needs all."""
+        assert events.observed is not None
+        observed, codes = events.observed.flatten(1).clone(), events.codes.flatten(1).clone()
+        if isinstance(self.model, TractableModel):
+            return observed, events.codes
+        for i, kind in enumerate(self.model.schema.kinds):
+            unknown = ~observed[:, i]
+            if i == target or not unknown.any():
+                continue
+            if not kind.missing:
+                row = int(unknown.nonzero()[0, 0]) + 1
+                raise UserError(f"row {row}, column {self.names[i]!r}: a hole, where there was none in training")
+            codes[unknown, i] = codes.new_tensor(HOLE if isinstance(kind, Real) else kind.codes - 1)
+        return observed, codes.view(events.codes.shape)
 
     def check(self) -> list[contract.Result]:
         """The contract's promises, checked on this fitted model."""
@@ -300,7 +355,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "weights_sha256": (str, type(None)),
     "code": (dict, type(None)),
 }
-OPTIONS = {"seed", "kinds", "drop", "split", "valid", "test", "size"}
+OPTIONS = {"seed", "kinds", "drop", "split", "valid", "test", "size", "labelled"}
 
 
 def misshapen(record: dict[str, Any]) -> str:

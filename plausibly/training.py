@@ -2,6 +2,7 @@
 
 A run is a function of (seed, steps): every draw comes from a generator seeded by (seed, step), batches are picked by the
 step's number, and a `Training` can be written down after any validation and taken up again, bit by bit (one CPU thread).
+Under torchrun every process takes a share of each batch's rows and holds the same state after each step.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from plausibly import processes
 from plausibly.capabilities import AutoregressiveModel, Trainable, device_of
 from plausibly.errors import UserError
-from plausibly.nets.noise import drawing
-from plausibly.objectives import Turn
+from plausibly.nets.noise import Shared, drawing
+from plausibly.objectives import Pass, Turn
 
 VALIDATION_ROWS = 10_000  # at most so many are looked at each time
 
@@ -86,6 +88,16 @@ def prepare(model: Trainable, codes: Tensor, seed: int) -> None:
     """The state before the first step: weights from the seed, outputs at the marginals of events, (rows, *shape)."""
     model.initialise(generator_for(torch.device("cpu"), seed, 0))
     model.settle(codes.flatten(1))
+
+
+def sharing(generator: torch.Generator, own: slice, rows: int) -> torch.Generator:
+    """The generator of a batch of `rows` rows for one who has those in `own`."""
+    if (own.start, own.stop) == (0, rows):
+        return generator
+    shared = Shared(generator.device)
+    shared.set_state(generator.get_state())
+    shared.before, shared.after = own.start, rows - own.stop
+    return shared
 
 
 def batches(codes: Tensor, rows: int | None = None) -> Iterator[Tensor]:
@@ -169,25 +181,34 @@ class Training:
         """One step of every turn; returns the last turn's loss in nats per event."""
         self.model.train()
         rows = self.rows(self.step)
-        device = device_of(self.model)
-        x = self.codes[rows].to(device).float()
+        device, own = device_of(self.model), processes.share(len(rows))
+        x = self.codes[rows[own]].to(device).float()
         for index, (turn, optimiser) in enumerate(zip(self.turns, self.optimisers, strict=True)):
             for repeat in range(turn.repeats):
-                noise = generator_for(device, self.plan.seed, 2, self.step, index, repeat)
-                with drawing(self.model, noise):
-                    total = turn.loss(x, noise).total
-                loss = total.mean()
-                value = loss.item()
-                if not isfinite(value):
-                    self._give_up(x, rows, total)
                 optimiser.zero_grad()
-                loss.backward()
+                noise = generator_for(device, self.plan.seed, 2, self.step, index, repeat)
+                value = self._gradients(turn, x, rows, own, sharing(noise, own, len(rows)))
                 nn.utils.clip_grad_norm_(turn.learner.parameters(), self.plan.clip)
                 for group in optimiser.param_groups:
                     group["lr"] = self.plan.rate_at(self.step)
                 optimiser.step()
         self.step += 1
         self._average()
+        return value
+
+    def _gradients(self, turn: Turn, x: Tensor, rows: Tensor, own: slice, noise: torch.Generator) -> float:
+        """Leaves the gradients of the mean loss over all of the batch's `rows`, of which `x` are `own`; that mean."""
+        each = x.new_zeros(0)
+        if len(x):
+            with drawing(self.model, noise):
+                each = turn.loss(x, noise).total
+        every = processes.joined(each.detach(), own, len(rows))
+        value = every.mean().item()
+        if not isfinite(value):
+            self._give_up(rows, every)
+        if len(x):
+            (each.sum() / len(rows)).backward()
+        processes.add_gradients(turn.learner.parameters())
         return value
 
     @torch.no_grad()
@@ -209,7 +230,8 @@ class Training:
         rate = self.plan.rate_at(self.step - 1)
         return Progress(self.step, self.plan.steps, loss, value, rate, self.seconds, better)
 
-    def _give_up(self, x: Tensor, rows: Tensor, total: Tensor) -> None:
+    def _give_up(self, rows: Tensor, total: Tensor) -> None:
+        x = self.codes[rows].to(total.device).float()
         message = diagnose(self.model, x, rows, total, self.step, self.names)
         self.finish()
         raise Diverged(message)
@@ -248,12 +270,12 @@ class Training:
 @torch.no_grad()
 def watch(model: Trainable, codes: Tensor, seed: int = 0) -> float:
     """The mean over events of what the objective watches on validation, in nats; smaller is better."""
-    device, objective = device_of(model), model.objective()
-    parts = [
-        objective.watch(model, x.to(device), generator_for(device, seed, 3, i)).double().sum()
-        for i, x in enumerate(batches(codes))
-    ]
-    return float(torch.stack(parts).sum()) / len(codes)
+    device, objective, parts = device_of(model), model.objective(), []
+    for i, x in enumerate(batches(codes)):
+        parts.append(torch.zeros((), dtype=torch.float64, device=device))
+        if processes.mine(i):
+            parts[i] += objective.watch(model, x.to(device), generator_for(device, seed, 3, i)).double().sum()
+    return float(processes.total(torch.stack(parts)).sum()) / len(codes)
 
 
 def count(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progress]:
@@ -261,30 +283,46 @@ def count(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progr
     passes, started, device = model.objective().passes(model), time.monotonic(), device_of(model)
     model.eval()
     for number, each in enumerate(passes, 1):
-        sums = None
-        for x in batches(codes):
-            part = each.sums(x.to(device))
-            sums = part if sums is None else sums.add_(part)
-        assert sums is not None
+        sums = processes.total(own_sums(each, codes, device))
         each.update(sums, [x.to(device) for x in batches(validation[:VALIDATION_ROWS])])
         seconds = time.monotonic() - started
         value = watch(model, validation[:VALIDATION_ROWS])
         yield Progress(number, len(passes), watch(model, codes[:VALIDATION_ROWS]), value, 0.0, seconds, True)
 
 
+def own_sums(each: Pass, codes: Tensor, device: torch.device) -> Tensor:
+    """A pass's sums over this process's share of the batches; zeros where it has none."""
+    sums = None
+    for i, x in enumerate(batches(codes)):
+        if processes.mine(i):
+            part = each.sums(x.to(device))
+            sums = part if sums is None else sums.add_(part)
+    if sums is None:  # the form of the sums is known only from some
+        return torch.zeros_like(each.sums(next(batches(codes)).to(device)))
+    return sums
+
+
+def clock() -> float:
+    """Seconds by the first process's clock."""
+    return processes.first(time.monotonic)
+
+
 def steps_within(budget: float, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan) -> Plan:
-    """The plan whose steps take about `budget` seconds, by timing a copy of the model once; validations included."""
+    """The plan whose steps take about `budget` seconds, by timing a copy of the model once; validations included.
+
+    Several processes go by the clock of the first.
+    """
     trial = Training(deepcopy(model), codes, validation, plan)
     for _ in range(3):
         trial.take_step()
-    started, timed = time.monotonic(), 0
-    while timed < 5 or (time.monotonic() - started < min(0.05 * budget, 2.0) and timed < 500):
+    started, timed = clock(), 0
+    while timed < 5 or (clock() - started < min(0.05 * budget, 2.0) and timed < 500):
         trial.take_step()
         timed += 1
-    step = (time.monotonic() - started) / timed
-    started = time.monotonic()
+    step = (clock() - started) / timed
+    started = clock()
     watch(trial.averaged, trial.validation)
-    each = step + (time.monotonic() - started) / plan.every
+    each = step + (clock() - started) / plan.every
     steps = max(1, int(0.9 * budget / each))
     return replace(plan, steps=steps, every=max(1, min(plan.every, ceil(steps / 10))))
 

@@ -9,7 +9,7 @@ ROOT = Path(plausibly.__file__).parent
 
 # each line may import from itself and from the lines above it
 LAYERS = [
-    ["errors", "files", "kinds", "schema"],
+    ["errors", "files", "kinds", "schema", "processes"],
     ["outcomes", "binning", "inputs", "heads", "nets"],
     ["objectives"],
     ["capabilities"],

@@ -48,6 +48,20 @@ def read_splits(path: Path) -> dict[str, np.ndarray]:
     return {"all": next(iter(arrays.values()))}
 
 
+def read_labels(source: str) -> dict[str, np.ndarray]:
+    """The labels beside the rows of an npz file, such as y_train, by split; `all` for a lone y. None: an empty dictionary."""
+    path = Path(source.rpartition(":")[0] if is_part(source) else source)
+    if suffix_of(path) != "npz":
+        return {}
+    raw = _raw_npz(path)
+    found = {
+        key.lower().removeprefix("y").strip("_"): array for key, array in raw.items() if key.lower().startswith("y")
+    }
+    return {
+        SPLITS.get(word, word or "all"): array.ravel() for word, array in found.items() if array.dtype.kind in "biu"
+    }
+
+
 def _split_name(key: str) -> str | None:
     word = key.lower().removeprefix("x_").removeprefix("x").removesuffix("_x")
     return SPLITS.get(word)
@@ -91,14 +105,18 @@ def is_part(source: str) -> bool:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of rows in a file, bits unpacked; no labels, no descriptions."""
-    try:
-        with np.load(io.BytesIO(contents(path)), allow_pickle=False) as file:
-            raw = {key: file[key] for key in file.files}
-    except Exception as error:  # zipfile, zlib, struct and numpy each raise their own
-        raise UserError(f"{path} is not a whole npz file of plain arrays: {error}") from error
+    raw = _raw_npz(path)
     kept = [k for k in raw if k != "meta" and not k.lower().startswith("y") and not k.endswith("_shape")]
     found = {key: _unpacked(raw[key], raw.get(f"{key}_shape"), f"{path}:{key}") for key in kept}
     return {key: as_array(array) for key, array in found.items() if array.ndim and array.dtype.kind in "biuf"}
+
+
+def _raw_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(io.BytesIO(contents(path)), allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except Exception as error:  # zipfile, zlib, struct and numpy each raise their own
+        raise UserError(f"{path} is not a whole npz file of plain arrays: {error}") from error
 
 
 def _unpacked(array: np.ndarray, shape: np.ndarray | None, where: str) -> np.ndarray:

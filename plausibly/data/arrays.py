@@ -154,12 +154,12 @@ class ArrayFormat(Format):
         return (self.schema.shape[1], self.schema.shape[2]), self.layout == "hwc"
 
     def write(self, rows: Any, path: Path | str) -> None:
-        writers = array_writers() | ({"png": self._write_png} if len(self.schema.shape) == 3 else {})
+        writers = array_writers() | ({"png": self.write_png} if len(self.schema.shape) == 3 else {})
         writer = writer_for(Path(path), writers)
         with replacing(Path(path)) as draft:
             writer(np.asarray(rows), draft)
 
-    def _write_png(self, rows: np.ndarray, path: Path) -> None:
+    def write_png(self, rows: np.ndarray, path: Path) -> None:
         top = max(len(lookup.codes) for lookup in self._lookups) - 1
         flat = self._flat(rows).reshape(len(rows), *self.schema.shape).astype(np.float64)
         images.write_grid((flat * 255 / max(top, 1)).round().astype(np.uint8), path)

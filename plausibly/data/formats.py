@@ -7,8 +7,8 @@ weighs and `values` keeps, so that `rows(events(rows))` gives equal values, dtyp
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -66,6 +66,12 @@ class Format(ABC):
     @abstractmethod
     def within(self, events: Events) -> Tensor:
         """log p(value | code) of each variable, (n, variables) float64 nats; a row's sum is its `log_within`."""
+
+    def apart(self, events: Events, variables: Sequence[int]) -> Events:
+        """Events whose `log_within` leaves these variables out."""
+        if not variables:
+            return events
+        return replace(events, log_within=events.log_within - self.within(events)[:, list(variables)].sum(1))
 
     @abstractmethod
     def rows(self, events: Events) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from plausibly.data import array_files, arrays, images, reading, splits, tables, toys
+from plausibly.data import labelled as labels_of_rows
 from plausibly.data.formats import Dataset, Events, Format, Truth, counted, did_you_mean, suffix_of
 from plausibly.errors import UserError
 
@@ -28,25 +29,27 @@ def load(
     valid: Any = None,
     test: Any = None,
     size: int | tuple[int, int] | None = None,
+    labelled: bool = False,
 ) -> Dataset:
     """Data as a dataset of events with training, validation, test and calibration rows.
 
     source: a path (`file.npz:NAME` for one of its arrays), a built-in's name, a DataFrame, an array or a tensor.
     kinds: {column: word} overrides. split: `time=COLUMN` or `group=COLUMN`. valid, test: further sources of
-    the same sort. size: of the images of a folder, one side or (height, width). UserError says what would work.
+    the same sort. size: of the images of a folder, one side or (height, width). labelled: the labels
+    that a built-in or an npz file has beside its rows become the first variable. UserError says what would work.
     """
     source = str(source) if isinstance(source, Path) else source
     given = {name: part for name, part in (("valid", valid), ("test", test)) if part is not None}
     kinds, drop = dict(kinds or {}), tuple(drop)
     if isinstance(source, str) and source in toys.BUILT_IN:
         _refuse_options(source, {"kinds": kinds, "drop": drop, "split": split, "size": size, **given})
-        return _built_in(source)
+        return _built_in(source, labelled)
     if is_table(source):
         _refuse_options(source, {"size": size})
         return _table(source, given, seed, kinds, drop, split)
     if split:
         raise UserError(f"`--split {split}` needs a table with named columns")
-    return _array(source, given, seed, kinds, drop, size)
+    return _array(source, given, seed, kinds, drop, size, labelled)
 
 
 def load_rows(source: Any, format: Format) -> Any:
@@ -54,17 +57,25 @@ def load_rows(source: Any, format: Format) -> Any:
     if not isinstance(source, str | Path):
         return source
     name, _, part = str(source).partition(":")
+    if name not in toys.BUILT_IN:
+        _existing(str(source))
+    rows = _built_in_rows(name, part) if name in toys.BUILT_IN else format.read(str(source))
+    labels = _labels(str(source)) if isinstance(format, labels_of_rows.LabelledFormat) else None
+    return rows if labels is None else labels_of_rows.labelled(labels, rows)
+
+
+def _labels(source: str) -> np.ndarray | None:
+    """The labels beside the rows of a source, or of its part; None where there are none."""
+    name, _, part = source.partition(":")
     if name in toys.BUILT_IN:
-        return _built_in_rows(name, part)
-    _existing(str(source))
-    return format.read(str(source))
+        return toys.BUILT_IN[name]().parts(labels=True).get(part)
+    return array_files.read_labels(source).get(source.rpartition(":")[2] if array_files.is_part(source) else "all")
 
 
 def is_table(source: Any) -> bool:
     """Whether a source holds named columns. UserError where there is no such source."""
     if isinstance(source, str):
-        name, mark, _ = source.partition(":")
-        return not (mark and name in toys.BUILT_IN) and suffix_of(_existing(source)) in reading.TABLE_SUFFIXES
+        return source.partition(":")[0] not in toys.BUILT_IN and suffix_of(_existing(source)) in reading.TABLE_SUFFIXES
     return hasattr(source, "columns") and hasattr(source, "dtypes")
 
 
@@ -88,18 +99,33 @@ def _refuse_options(source: Any, options: dict[str, Any]) -> None:
             raise UserError(f"{shown} takes no {name}: it is as it is")
 
 
-def _built_in(name: str) -> Dataset:
+def _built_in(name: str, labelled: bool) -> Dataset:
     toy = toys.BUILT_IN[name]()
-    format = arrays.ArrayFormat(toy.schema, toy.layout, toy.train.dtype.str)
-    parts = {"train": toy.train, "valid": toy.valid, "test": toy.test}
+    parts = toy.parts()
+    format: Format = toy.format()
+    if labelled:
+        format, parts = _with_labels(toy.format(), parts, toy.parts(labels=True))
     digest = hashlib.sha256(b"".join(part.tobytes() for part in parts.values())).hexdigest()
     events = {key: format.events(part) for key, part in parts.items()}
     return _dataset(name, name, digest, format, events, [], toy.truth)
 
 
+def _with_labels(
+    format: Format, parts: dict[str, np.ndarray], labels: dict[str, np.ndarray]
+) -> tuple[Format, dict[str, np.ndarray]]:
+    """The format and rows with their labels before them; the labels are those of the training rows."""
+    if not isinstance(format, arrays.ArrayFormat):
+        raise UserError("labels can stand beside bits, small whole numbers and images; give other rows as a table")
+    missing = [name for name in parts if name not in labels]
+    if missing:
+        raise UserError(f"there are no labels for the {missing[0]} rows; an npz file has them as y_{missing[0]}")
+    known = tuple(sorted({int(label) for label in labels["train" if "train" in labels else "all"]}))
+    joined = {name: labels_of_rows.labelled(labels[name], rows) for name, rows in parts.items()}
+    return labels_of_rows.LabelledFormat(known, format), joined
+
+
 def _built_in_rows(name: str, part: str) -> np.ndarray:
-    toy = toys.BUILT_IN[name]()
-    parts = {"train": toy.train, "valid": toy.valid, "test": toy.test}
+    parts = toys.BUILT_IN[name]().parts()
     if part and part not in parts:
         raise UserError(f"there is no split {part!r}{did_you_mean(part, parts)}; {name} has {', '.join(parts)}")
     if not part:
@@ -180,13 +206,24 @@ def _divided(
 
 
 def _array(
-    source: Any, given: dict[str, Any], seed: int, kinds: dict[str, str], drop: tuple[str, ...], size: Any
+    source: Any,
+    given: dict[str, Any],
+    seed: int,
+    kinds: dict[str, str],
+    drop: tuple[str, ...],
+    size: Any,
+    labelled: bool,
 ) -> Dataset:
     parts, notes = _parts(source, size)
     for name, part in given.items():
         if name in parts:
             raise UserError(f"the source has its own {name} rows; name its training rows alone: {source}:train")
         parts[name] = _rows_of(part)
+    known = None
+    if labelled:
+        first = parts["all"] if "all" in parts else parts["train"]
+        labels = array_files.read_labels(source) if isinstance(source, str) else {}
+        known, parts = _with_labels(arrays.learned(first, kinds, drop), parts, labels)
     rows = parts.pop("all") if "all" in parts else parts.pop("train")
     if not len(rows):
         raise UserError(f"{_source(source)} has no rows")
@@ -195,7 +232,7 @@ def _array(
         stay = splits.cut(len(rows), seed) if len(parts) == 1 else None
         train = rows[index.train] if index else rows[stay.train] if stay else rows
         _refuse_nothing(train)
-        format = arrays.learned(train, kinds, drop)
+        format = known or arrays.learned(train, kinds, drop)
         whole = format.events(rows)
     own = {name: f"{source}:{name}" if isinstance(source, str) else source for name in parts}
     held = {name: _events_of(given.get(name, own[name]), part, format) for name, part in parts.items()}

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plausibly.data.arrays import ArrayFormat
 from plausibly.data.formats import Truth
+from plausibly.errors import UserError
 from plausibly.kinds import Category, Kind, Level
 from plausibly.schema import Schema, binary
 
@@ -30,6 +32,17 @@ class Toy(NamedTuple):
     schema: Schema
     layout: str
     truth: Truth | None = None
+    labels: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # of the rows of each split
+
+    def format(self) -> ArrayFormat:
+        return ArrayFormat(self.schema, self.layout, self.train.dtype.str)
+
+    def parts(self, labels: bool = False) -> dict[str, np.ndarray]:
+        """Rows, or their labels, by the names of the splits. UserError where there are no labels."""
+        if labels and self.labels is None:
+            raise UserError("this built-in has no labels; digits and digits-binary have")
+        chosen = self.labels if labels and self.labels else (self.train, self.valid, self.test)
+        return dict(zip(("train", "valid", "test"), chosen, strict=True))
 
 
 def _log_sum_exp(values: np.ndarray, axis: int) -> np.ndarray:
@@ -197,29 +210,32 @@ def toy_bars(rows: tuple[int, ...] = ROWS) -> Toy:
     return _drawn(BarsTruth(), Schema((1, 4, 4), (Category(2),) * 16), "hw", rows)
 
 
-def _digits(rows: np.ndarray, kind: Kind) -> Toy:
+def _digits(rows: np.ndarray, names: np.ndarray, kind: Kind) -> Toy:
     """The split is fixed, so that `digits:test` names the same rows whatever the seed."""
     order = np.random.default_rng(SEED).permutation(len(rows))
     held = len(rows) // 10
-    valid, test, train = np.split(rows[order], [held, 2 * held])
-    return Toy(train, valid, test, Schema((1, 8, 8), (kind,) * 64), "hw")
+    valid, test, train = np.split(order, [held, 2 * held])
+    labels = (names[train], names[valid], names[test])
+    return Toy(rows[train], rows[valid], rows[test], Schema((1, 8, 8), (kind,) * 64), "hw", labels=labels)
 
 
-def _scans() -> np.ndarray:
+def _scans() -> tuple[np.ndarray, np.ndarray]:
+    """Images, 0 to 16, and which digit each shows."""
     from sklearn.datasets import load_digits
 
-    images: np.ndarray = load_digits().images
-    return images.astype(np.uint8)
+    found = load_digits()
+    return found.images.astype(np.uint8), found.target.astype(np.uint8)
 
 
 def digits() -> Toy:
     """Handwritten digits, 8 x 8, 17 levels of ink."""
-    return _digits(_scans(), Level(17))
+    return _digits(*_scans(), Level(17))
 
 
 def digits_binary() -> Toy:
     """Handwritten digits, 8 x 8, ink where there is at least half."""
-    return _digits((_scans() >= 8).astype(np.uint8), Category(2))
+    images, names = _scans()
+    return _digits((images >= 8).astype(np.uint8), names, Category(2))
 
 
 BUILT_IN: dict[str, Callable[[], Toy]] = {

@@ -8,7 +8,7 @@ from math import log, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plausibly.evaluation.likelihood import Likelihood, difference
+from plausibly.evaluation.likelihood import Likelihood, difference, given_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,8 +149,20 @@ class Board:
         return (
             f"{self.data}: mean log p of {rows:,} test rows in nats ± standard error, higher is better; = exact, >= a lower "
             f"bound. bits/variable = -log2 p / variables, lower is better (1 nat = {1 / log(2):.3f} bits). "
-            "to best: paired over the same rows."
+            f"to best: paired over the same rows.{self._condition()}"
         )
+
+    def _condition(self) -> str:
+        """What the numbers are about where the models have a context."""
+        run = next((row.run for row in self.rows if row.run and row.run.model.context), None)
+        if run is None:
+            return ""
+        names = [run.names[i] for i in run.model.context]
+        if given_whole(run.model):
+            return (
+                f" All numbers are log p of the other columns given {', '.join(names[:3])}{' ...' * (len(names) > 3)}."
+            )
+        return f" {names[0]} is summed out: log p(x) = log sum_y p(y) p(x | y) over its values y."
 
     def _repr_html_(self) -> str:
         headings, rows = self.cells()

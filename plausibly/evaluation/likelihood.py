@@ -1,7 +1,8 @@
 """Held-out log-likelihood, and what kind of number it is. The only place where that is decided.
 
 `likelihood(model, events)` gives an `Exact`, an `AtLeast` or None by the model's type; whatever prints, ranks or compares
-takes only these. Nats inside; bits when printing.
+takes only these. Nats inside; bits when printing. Of a model with a context it is about the other variables: their own
+log p, the context summed out, where that is one variable with codes, else their log p given the context.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import BoundedModel, DensityModel, device_of
+from plausibly.capabilities import BoundedModel, DensityModel, Model, device_of
+from plausibly.kinds import Real
+from plausibly.tasks.score import conditionals, score
 from plausibly.training import batches, generator_for
 
 if TYPE_CHECKING:
-    from plausibly.data.formats import Events
+    from plausibly.data.formats import Events, Format
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,11 @@ def likelihood(model: object, events: Events) -> Likelihood | None:
 
 @likelihood.register(DensityModel)
 def _(model: DensityModel, events: Events) -> Exact:
-    return Exact(row_nats(model, events), model.schema.size)
+    rest = model.schema.size - len(model.context)
+    if not model.context:
+        return Exact(row_nats(model, events), rest)
+    nats = given_nats(model, events) if given_whole(model) else summed_nats(model, events, model.context[0])
+    return Exact(nats, rest)
 
 
 @likelihood.register(BoundedModel)
@@ -100,6 +107,38 @@ def row_nats(model: BoundedModel, events: Events) -> Tensor:
         for i, x in enumerate(batches(events.codes))
     ]
     return torch.cat(parts) + events.log_within
+
+
+@torch.no_grad()
+def summed_nats(model: DensityModel, events: Events, label: int) -> Tensor:
+    """log p(rest) = log sum_y p(y) p(rest | y) over the codes of the label, plus log p(values | codes), (rows,) float64."""
+    device, parts = device_of(model), []
+    for x in batches(events.codes):
+        x, total = x.to(device), []
+        for code in range(model.schema.codes[label]):
+            x.flatten(1)[:, label] = code
+            total.append(model.log_prob(x).double().cpu())
+        parts.append(torch.stack(total).logsumexp(0))
+    return torch.cat(parts) + events.log_within
+
+
+def given_whole(model: Model) -> bool:
+    """Whether numbers are given the context: it is not one variable whose codes could be summed over."""
+    return len(model.context) > 1 or any(isinstance(model.schema.kinds[i], Real) for i in model.context)
+
+
+def given_nats(model: DensityModel, events: Events) -> Tensor:
+    """log p(rest | context) plus log p(values | codes), (rows,) float64: what is left of log p(x) without its context."""
+    rest = [i for i in range(model.schema.size) if i not in model.context]
+    return conditionals(model, events.codes)[:, rest].sum(1) + events.log_within
+
+
+def plausibility(model: Model, format: Format, events: Events) -> Tensor:
+    """What rows are ranked by: log p(x), or log p(rest | context), of values, (rows,) float64."""
+    if model.context and isinstance(model, DensityModel):
+        return given_nats(model, format.apart(events, model.context))
+    nats: Tensor = score(model, events.codes)
+    return nats + events.log_within
 
 
 def difference(a: Likelihood, b: Likelihood) -> Likelihood:

@@ -13,8 +13,9 @@ from plausibly.capabilities import DensityModel, Model
 from plausibly.data.formats import Events, Format
 from plausibly.errors import UserError
 from plausibly.evaluation.anomalies import Calibration, checked_level, discoveries
+from plausibly.evaluation.likelihood import plausibility
 from plausibly.tasks.full_conditionals import affordable, full_conditionals
-from plausibly.tasks.score import conditionals, score
+from plausibly.tasks.score import conditionals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,16 +29,20 @@ def scores(
     """The columns that `Run.score` tells of; `attrs` has what p-values are against, notes and warnings."""
     import pandas as pd
 
-    nats = (score(model, events.codes) + events.log_within).numpy()
-    told = Told({"nats": nats, "bits_per_variable": -nats / np.log(2) / model.schema.size})
+    rest = [i for i in range(model.schema.size) if i not in model.context]
+    nats = plausibility(model, format, events).numpy()
+    told = Told({"nats": nats, "bits_per_variable": -nats / np.log(2) / len(rest)})
     if calibration is not None:
         told.rank(nats, calibration, fdr)
     elif fdr is not None:
         raise UserError("a false discovery rate needs calibration rows, and this run has none; give some")
     if conditionals.word(type(model)):
-        along = conditionals(model, events.codes) + format.within(events)
-        told.columns["surprising"] = surprising(along, format.names)
-        told.columns |= bits(along, format.names, "bits({})") if each else {}
+        along, names = (
+            (conditionals(model, events.codes) + format.within(events))[:, rest],
+            [format.names[i] for i in rest],
+        )
+        told.columns["surprising"] = surprising(along, names)
+        told.columns |= bits(along, names, "bits({})") if each else {}
     if each:
         told.rest(model, format, events)
     frame = pd.DataFrame(told.columns)

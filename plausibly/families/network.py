@@ -56,6 +56,10 @@ class NetworkModel(AutoregressiveModel):
     def objective(self) -> Objective:
         return Likelihood()
 
+    def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        each = self.predict(x).log_prob(x.flatten(1))
+        return each[:, list(self.rest)].sum(1) if self.context else each.sum(1)
+
     @torch.no_grad()
     def settle(self, x: Tensor) -> None:
         self.offset().copy_(self.head.marginals(x))

@@ -1,0 +1,128 @@
+"""Arrays with a label for each row as events: the label is the first variable, the entries of the row follow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plausibly.data.array_files import array_writers, as_array
+from plausibly.data.arrays import ArrayFormat
+from plausibly.data.formats import Document, Events, Format, packed, writer_for
+from plausibly.errors import UserError
+from plausibly.files import replacing
+from plausibly.kinds import Category
+from plausibly.schema import Schema
+
+LABEL = "label"
+MOST_LABELS = 256
+
+
+class LabelledFormat(Format):
+    """Rows of 1 + d whole numbers: one of `labels`, and the d entries of a row that `inner` knows, flattened.
+
+    A question may leave the label out and come in the shape of the unlabelled rows.
+    """
+
+    word = "labelled"
+
+    def __init__(self, labels: tuple[int, ...], inner: ArrayFormat) -> None:
+        if not 1 < len(labels) <= MOST_LABELS or list(labels) != sorted(set(labels)):
+            raise ValueError(f"labels are 2 to {MOST_LABELS} different whole numbers in order")
+        self.labels, self.inner = labels, inner
+        self.schema = Schema((1 + inner.schema.size,), (Category(len(labels)), *inner.schema.kinds))
+        self.names = (LABEL, *inner.names)
+
+    def events(self, rows: Any) -> Events:
+        array = self._matrix(rows)
+        places = np.searchsorted(self.labels, array[:, 0]).clip(max=len(self.labels) - 1)
+        unknown = np.asarray(self.labels)[places] != array[:, 0]
+        if unknown.any():
+            row = int(np.flatnonzero(unknown)[0])
+            raise UserError(f"row {row + 1}, label: {array[row, 0]} is none of {', '.join(map(str, self.labels))}")
+        return self._joined(places, self.inner.events(self._images(array)), array, None)
+
+    def questions(self, rows: Any) -> Events:
+        array = as_array(rows)
+        if array.shape[1:] != self.inner.row_shape:
+            events = self.events(array)
+            observed = torch.ones(events.codes.shape, dtype=torch.bool)
+            return Events(events.codes, events.log_within, events.values, observed)
+        inner, unlabelled = self.inner.questions(rows), np.zeros(len(array), dtype=np.int64)
+        assert inner.observed is not None
+        seen = torch.cat([torch.zeros(len(array), 1, dtype=torch.bool), inner.observed.flatten(1)], 1)
+        flat = np.concatenate([unlabelled[:, None], array.reshape(len(array), -1)], 1)
+        return self._joined(unlabelled, inner, flat, seen)
+
+    def _matrix(self, rows: Any) -> np.ndarray:
+        array = as_array(rows)
+        if array.ndim != 2 or array.shape[1] != self.schema.size:
+            shape = self.inner.row_shape
+            raise UserError(f"rows of shape {array.shape[1:]}, but the model knows a label and rows of shape {shape}")
+        return array
+
+    def _images(self, array: np.ndarray) -> np.ndarray:
+        return array[:, 1:].reshape(len(array), *self.inner.row_shape)
+
+    def _joined(self, places: np.ndarray, inner: Events, rows: np.ndarray, observed: Tensor | None) -> Events:
+        codes = np.concatenate([places[:, None], inner.codes.flatten(1).numpy()], 1)
+        return Events(packed(codes, self.schema), inner.log_within, rows, observed)
+
+    def within(self, events: Events) -> Tensor:
+        inner = self.inner.within(self.inner.events(self._images(events.values)))
+        return torch.cat([torch.zeros(len(events), 1, dtype=torch.float64), inner], 1)
+
+    def rows(self, events: Events) -> np.ndarray:
+        array: np.ndarray = events.values
+        return array
+
+    def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
+        inner = self.inner.draw(codes[:, 1:].reshape(len(codes), *self.inner.schema.shape), generator)
+        labels = np.asarray(self.labels)[codes[:, 0].long().numpy()]
+        rows = self.inner.rows(inner).reshape(len(codes), -1)
+        return self.events(np.concatenate([labels[:, None], rows], 1))
+
+    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator) -> Events:
+        if events.observed is None:
+            return events
+        drawn = self.draw(codes, generator).values
+        return self.events(np.where(events.observed.numpy(), events.values, drawn))
+
+    def read(self, source: Any) -> Any:
+        return self.inner.read(source)
+
+    def write(self, rows: Any, path: Path | str) -> None:
+        writers = array_writers() | ({"png": self._write_png} if len(self.inner.schema.shape) == 3 else {})
+        writer = writer_for(Path(path), writers)
+        with replacing(Path(path)) as draft:
+            writer(np.asarray(rows), draft)
+
+    def _write_png(self, rows: np.ndarray, path: Path) -> None:
+        self.inner.write_png(self._images(rows), path)
+
+    def describe(self) -> list[Document]:
+        levels = [str(label) for label in self.labels]
+        label = {
+            "name": LABEL, "kind": "category", "codes": len(levels), "holes": 0, "levels": levels,
+            "guess": "the labels beside the rows", "override": "leave --context and --event out",
+        }  # fmt: skip
+        return [label, *self.inner.describe()]
+
+    def fields(self) -> Document:
+        return {"labels": list(self.labels), "inner": self.inner.fields()}
+
+    @classmethod
+    def from_fields(cls, fields: Document) -> LabelledFormat:
+        return cls(tuple(fields["labels"]), ArrayFormat.from_fields(fields["inner"]))
+
+
+def labelled(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows with their label before them, (n, 1 + d)."""
+    labels = as_array(labels).ravel()
+    if len(labels) != len(rows):
+        raise UserError(f"{len(labels)} labels for {len(rows)} rows")
+    flat = rows.reshape(len(rows), -1)
+    return np.concatenate([labels[:, None].astype(flat.dtype), flat], 1)

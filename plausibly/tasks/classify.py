@@ -1,0 +1,57 @@
+"""How probable each label of a row is: p(y | x), by Bayes' rule from the joint p(x, y).
+
+    p(y | x) = p(x, y) / sum_y' p(x, y')
+
+A density of x and y classifies, whatever its order: given the label first (generative, p(y) p(x | y)), or the label last
+(discriminative, p(y | x) directly).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import AutoregressiveModel, DensityModel, TractableModel, device_of
+from plausibly.outcomes import Single
+from plausibly.tasks import Task
+from plausibly.training import batches
+
+classify: Task[Any] = Task("classify", "it has no exact log p(x) to compare labels by")
+
+
+@classify.rule(TractableModel, "exact")
+@torch.no_grad()
+def classify_by_marginals(model: TractableModel, codes: Tensor, observed: Tensor, target: int) -> Tensor:
+    """log p(label | the observed others), (rows, codes of the target) float64; what is not observed is summed out."""
+    seen, parts = observed.clone(), []
+    seen.flatten(1)[:, target] = False
+    for x, known in zip(batches(codes, 512), seen.split(512), strict=True):
+        x, known = x.to(device_of(model)), known.to(device_of(model))
+        parts.append(over_codes(model.predict_given(x, known).one(target), len(x), model.schema.codes[target], x))
+    return torch.cat(parts).log_softmax(1)
+
+
+@classify.rule(DensityModel, "exact")
+@torch.no_grad()
+def classify_by_densities(model: DensityModel, codes: Tensor, observed: Tensor, target: int) -> Tensor:
+    """log p(label | all others), (rows, codes of the target) float64; the others must all be known."""
+    parts, labels = [], model.schema.codes[target]
+    for x in batches(codes):
+        x = x.to(device_of(model))
+        if isinstance(model, AutoregressiveModel) and model.order[-1] == target:
+            parts.append(over_codes(model.predict(x).one(target), len(x), labels, x))
+            continue
+        columns = []
+        for code in range(labels):
+            x.flatten(1)[:, target] = code
+            columns.append(model.log_prob(x).double().cpu())
+        parts.append(torch.stack(columns, 1))
+    return torch.cat(parts).log_softmax(1)
+
+
+def over_codes(outcome: Single, rows: int, labels: int, x: Tensor) -> Tensor:
+    """log p of every code of one variable, (rows, labels) float64."""
+    codes = torch.arange(labels, dtype=torch.float32, device=x.device)
+    return torch.stack([outcome.log_prob(code.expand(rows)).double().cpu() for code in codes], 1)

@@ -1,0 +1,240 @@
+"""Two processes under torchrun are one: the same gradients, sums and decisions, one run on disk, and restarts.
+
+Launched by torchrun, this file is the program of each process; imported by pytest, it holds the tests.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import plausibly
+import plausibly.learning
+from plausibly import processes
+from plausibly.data import load
+from plausibly.errors import UserError
+from plausibly.models.chow_liu import ChowLiu
+from plausibly.models.joint import Joint
+from plausibly.models.made import MADE
+from plausibly.models.nade import NADE
+from plausibly.nets.noise import Shared, by_row
+from plausibly.schema import binary
+from plausibly.training import Diverged, Plan, Training, generator_for, own_sums, sharing, steps_within, watch
+
+CPU = torch.device("cpu")
+MODELS = {
+    "nade": (NADE, {"dropout": 0.0}),
+    "made": (MADE, {"dropout": 0.0}),
+    "nade, dropped": (NADE, {"dropout": 0.4}),
+    "made, dropped": (MADE, {"dropout": 0.4, "masks": 3}),
+}
+BATCHES = (64, 33, 1)  # split evenly, unevenly, and one process has no row
+FIT = {"steps": 60, "set": {"train.every": 5, "train.batch": 33}}
+
+
+def training(model, arguments, batch, **changes):
+    dataset = load("toy-bits")
+    instance = model(binary(10), hidden=12, **arguments)
+    instance.initialise(generator_for(CPU, 5))
+    instance.unused = torch.nn.Parameter(torch.ones(3))
+    plan = Plan(steps=100, batch=batch, clip=1e30, **changes)
+    return Training(instance.double(), dataset.train.codes[:2500], dataset.valid.codes, plan)
+
+
+def gradients():
+    """Those of the first step of every model and batch, and the losses of two; a parameter not used has none."""
+    found = {}
+    for name, (model, arguments) in MODELS.items():
+        for batch in BATCHES:
+            one = training(model, arguments, batch)
+            losses = [one.take_step()]
+            found |= {f"{name} {batch} {p}": v.grad for p, v in one.model.named_parameters() if v.grad is not None}
+            found[f"{name} {batch} losses"] = torch.tensor([*losses, one.take_step()], dtype=torch.float64)
+    return found
+
+
+def sums():
+    """Counts of three batches and of one, of a tree and of the joint table; and what validation watches."""
+    codes, found = load("toy-bits").train.codes, {}
+    for model in (ChowLiu(binary(10)), Joint(binary(10))):
+        for rows in (2500, 700):
+            own = own_sums(model.objective().passes(model)[0], codes[:rows], CPU)
+            found[f"{type(model).__name__} {rows}"] = processes.total(own)
+    one = training(*MODELS["made"], 64)
+    return found | {f"watch {rows}": torch.tensor(watch(one.model, codes[:rows])).double() for rows in (2500, 700)}
+
+
+def decisions():
+    """What must be the same in all processes though each could think otherwise; rank by rank as JSON."""
+    number = processes.rank()
+    one = training(*MODELS["nade"], 64)
+    plan = steps_within(0.5, one.model, one.codes, one.validation, one.plan)
+    found = {"steps": plan.steps, "said": processes.first(lambda: {"rank": number}), "ranks": processes.ranks()}
+    found |= {"anywhere": processes.anywhere(number == 1), "nowhere": processes.anywhere(False)}
+    with pytest.raises(UserError, match="process 0 says no"):
+        processes.first(refuse)
+    with pytest.raises(Diverged) as caught:
+        list(training(*MODELS["made"], 64, rate=1e300, warmup=0).run())
+    return found | {"diverged": str(caught.value)}
+
+
+def refuse():
+    raise UserError(f"process {processes.rank()} says no")
+
+
+def check(folder):
+    """The program of the processes that are compared with one process, and then fit a run."""
+    with processes.together():
+        found, decided = gradients() | sums(), decisions()
+    save_file({name: t.contiguous() for name, t in found.items()}, folder / f"{processes.rank()}.safetensors")
+    (folder / f"{processes.rank()}.json").write_text(json.dumps(decided))
+    plausibly.fit("toy-bits", "nade", out=folder / "whole", **FIT)
+
+
+def break_off(folder):
+    """The program of the processes of which the second is killed in the middle of the run, and then the first."""
+    os.chdir(folder)
+    plausibly.learning.CHECKPOINT_SECONDS = 0.0
+    take_step = Training.take_step
+
+    def killed(self):
+        dies = {"0": (1, 33), "1": (0, 47)}.get(os.environ["TORCHELASTIC_RESTART_COUNT"])
+        if (processes.rank(), self.step) == dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return take_step(self)
+
+    Training.take_step = killed
+    heard = []
+    plausibly.fit("toy-bits", "nade", listener=plausibly.learning.Listener(heard.append), **FIT)
+    (folder / f"heard-{processes.rank()}.json").write_text(json.dumps(heard))
+
+
+def torchrun(*words):
+    """torchrun with two processes on this machine's loopback, begun."""
+    path = os.pathsep.join([str(Path(plausibly.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([*command, *map(str, words)], env=env, **pipes)
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("together")
+    process = torchrun(__file__, "check", folder)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(together):
+    """What each of the two processes found."""
+    return [load_file(together / f"{number}.safetensors") for number in (0, 1)]
+
+
+def test_gradients_are_those_of_one_process(found):
+    alone = gradients()
+    for process in found:
+        assert {name for name in process if name.startswith(("nade", "made"))} == alone.keys()
+        for name, value in alone.items():
+            assert torch.allclose(process[name].double(), value.double(), rtol=0, atol=1e-6), name
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
+def test_counts_and_validation_are_identical_to_those_of_one_process(found):
+    for name, value in sums().items():
+        assert all(torch.equal(process[name], value) for process in found), name
+
+
+def test_all_processes_decide_the_same(together):
+    one, other = (json.loads((together / f"{number}.json").read_text()) for number in (0, 1))
+    assert one == other
+    assert (one["said"], one["ranks"], one["anywhere"], one["nowhere"]) == ({"rank": 0}, 2, True, False)
+    assert "training rows" in one["diverged"]
+
+
+def test_one_run_is_left(together):
+    run = plausibly.open(together / "whole")
+    assert run.record["processes"] == 2
+    names = {"run.json", "weights.safetensors", "heldout.safetensors", "log.jsonl", "report.html"}
+    assert {file.name for file in run.path.iterdir()} == names
+    assert len((run.path / "log.jsonl").read_text().splitlines()) == 12
+    assert run.evaluate().value == pytest.approx(run.record["test"]["value"], abs=1e-9)
+
+
+def test_killed_processes_are_started_again_and_change_no_bit(together, tmp_path):
+    process = torchrun("--max-restarts", "2", __file__, "break_off", tmp_path)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert [folder.name for folder in (tmp_path / "runs").iterdir()] == ["nade-1"]
+    assert "going on at step 45 of 60" in json.loads((tmp_path / "heard-0.json").read_text())
+    assert json.loads((tmp_path / "heard-1.json").read_text()) == []
+    whole, broken = (load_file(f / "weights.safetensors") for f in (together / "whole", tmp_path / "runs" / "nade-1"))
+    assert all(torch.equal(value, broken[name]) for name, value in whole.items())
+    assert (tmp_path / "runs" / "nade-1" / "report.html").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_all_processes_and_leave_what_goes_on(tmp_path, number):
+    folder = tmp_path / "run"
+    words = ("fit", "toy-bits", "--model", "nade", "--steps", 100_000, "--out", folder, "--set", "train.every=20")
+    process = torchrun("-m", "plausibly.cli", *words)
+    deadline = time.monotonic() + 60
+    while not (folder / ("log.jsonl" if number == signal.SIGINT else "checkpoint.safetensors")).exists():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(folder).encode() in readable(p)]
+    record = json.loads((folder / "run.json").read_text())
+    assert record["status"] == ("interrupted" if number == signal.SIGINT else "running")
+    assert (folder / "checkpoint.safetensors").exists()
+    if number == signal.SIGINT:
+        assert out.count("nade") == 1  # the board, printed once
+        assert err.count("go on with: plausibly fit --resume") == 1
+        assert plausibly.open(folder).record["test"]["value"] < 0
+
+
+def readable(path):
+    try:
+        return path.read_bytes()
+    except OSError:  # ended meanwhile
+        return b""
+
+
+def test_one_process_does_not_join_any_group():
+    with processes.together():
+        assert not torch.distributed.is_initialized()
+        assert (processes.rank(), processes.ranks(), processes.share(7)) == (0, 1, slice(0, 7))
+        assert processes.launch() is None
+
+
+@pytest.mark.parametrize("own", [slice(0, 3), slice(3, 8), slice(8, 8)])
+def test_a_row_is_given_the_same_whoever_draws(own):
+    whole, shared = generator_for(CPU, 1), sharing(generator_for(CPU, 1), own, 8)
+    assert isinstance(shared, Shared)
+    for draw in (torch.rand, torch.randn):
+        every = by_row(draw, (8, 4), whole, CPU)
+        assert torch.equal(every[own], by_row(draw, (own.stop - own.start, 4), shared, CPU))
+
+
+@pytest.mark.parametrize("task", ["compare", "fit"])
+def test_what_several_processes_cannot_share_is_refused(monkeypatch, task):
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="is for one process"):
+        getattr(plausibly, task)("toy-bits")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    {"check": check, "break_off": break_off}[sys.argv[1]](Path(sys.argv[2]))
