@@ -82,16 +82,20 @@ def examples(page):
 
 
 def renewed(wanted, got):
-    """The shown text with the words that are printed now. Lines are found by their first word, `...` stays."""
+    """The shown text with the words that are printed now; `...` stays where it is."""
     if "..." not in wanted:
         return "".join(line.rstrip() + "\n" for line in got.splitlines())
-    lines = {line.split()[0]: line.split() for line in reversed(got.splitlines()) if line.strip()}
-    return "".join(renewed_line(line, lines) for line in wanted.splitlines(True))
+    printed = [line.split() for line in got.splitlines() if line.strip()]
+    return "".join(renewed_line(line, printed) for line in wanted.splitlines(True))
 
 
-def renewed_line(line, lines):
+def renewed_line(line, printed):
+    """The line up to its first `...`, with the words of the printed line that has most in common with it."""
     shown = line.split("...")[0]
-    words = lines.get(shown.split()[0], []) if shown.strip() else []
+    alike = [words for words in printed if words[:1] == shown.split()[:1]]
+    if not alike:
+        return line
+    words = max(alike, key=lambda words: sum(a == b for a, b in zip(words, shown.split(), strict=False)))
     for place, old in reversed(list(enumerate(re.finditer(r" *\S+", shown)))):
         if place < len(words) and words[place] != old[0].strip():
             space = max(len(old[0]) - len(words[place]), place > 0)
