@@ -53,8 +53,8 @@ def test_contract(model, schema):
 @pytest.mark.parametrize("name", [name for name, model in MODELS.items() if "context" in signature(model).parameters])
 def test_contract_with_a_context(name, context):
     """A context begins one joint distribution: every promise holds, and its variables are on their own."""
-    model = MODELS[name](SCHEMAS["table"], context=context)
-    instance = shaken(model).eval()
+    model, schema = MODELS[name], SCHEMAS["table"]
+    instance = shaken(model(schema, **(model.tiny(schema).arguments | {"context": context}))).eval()
     assert not [result for check in checks(instance) if not (result := check(instance)).holds]
     x = draw(instance, 50)
     y = x.clone()

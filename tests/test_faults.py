@@ -7,11 +7,13 @@ import torch.nn.functional as F
 from plausibly import heads, inputs, outcomes
 from plausibly.contract import results, shaken
 from plausibly.kinds import Category, Grid, Level
+from plausibly.models.fvsbn import FVSBN
 from plausibly.models.independent import Independent
 from plausibly.models.made import MADE
 from plausibly.models.markov import Markov
 from plausibly.models.nade import NADE
-from plausibly.nets import masked, noise, running
+from plausibly.models.transformer import Transformer
+from plausibly.nets import masked, noise, running, transformer
 from plausibly.schema import Schema, binary
 
 BITS = binary(6)
@@ -25,14 +27,37 @@ def broken(model):
 
 
 @pytest.mark.parametrize("schema", [BITS, MIXED], ids=["bits", "mixed"])
-@pytest.mark.parametrize("model", [Independent, Markov, NADE.tiny, MADE.tiny])
+@pytest.mark.parametrize("model", [Independent, Markov, NADE.tiny, MADE.tiny, FVSBN.tiny, Transformer.tiny])
 def test_the_sound_models_break_nothing(model, schema):
     assert broken(model(schema)) == set()
 
 
-def test_off_by_one_mask(monkeypatch):
+@pytest.mark.parametrize("model", [MADE.tiny, FVSBN.tiny])
+def test_off_by_one_mask(monkeypatch, model):
     monkeypatch.setattr(masked.MaskedLinear, "mask", lambda self, before, after: before[None] <= after[:, None])
-    assert "no_variable_sees_a_later_one" in broken(MADE.tiny(BITS))
+    assert "no_variable_sees_a_later_one" in broken(model(BITS))
+
+
+def test_off_by_one_attention(monkeypatch):
+    sound = F.scaled_dot_product_attention
+
+    def attention(query, key, value, attn_mask=None, is_causal=False):
+        tokens = query.shape[2], key.shape[2]
+        sees = torch.ones(tokens, dtype=torch.bool).tril(1) if is_causal else None
+        return sound(query, key, value, attn_mask=sees)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", attention)
+    assert {"no_variable_sees_a_later_one", "unroll_agrees_with_predict"} <= broken(Transformer.tiny(BITS))
+
+
+def test_stale_keys_and_values(monkeypatch):
+    sound = transformer.Cache.add
+
+    def add(self, keys, values):
+        return sound(self, keys if self.filled < 2 else self.keys[:, :, :1], values)  # later keys are the first
+
+    monkeypatch.setattr(transformer.Cache, "add", add)
+    assert {"unroll_agrees_with_predict", "samples_follow_density"} <= broken(Transformer.tiny(BITS))
 
 
 def test_off_by_one_running_sum(monkeypatch):

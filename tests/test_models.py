@@ -7,8 +7,10 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as functional
 from oracles import random_table, real, tensors
 
+from plausibly.contract import shaken
 from plausibly.data import load, toys
 from plausibly.data.arrays import ArrayFormat
 from plausibly.evaluation.likelihood import likelihood
@@ -71,7 +73,9 @@ def mixed():
 def test_nobody_beats_the_truth(mixed, name):
     """On data drawn from a random joint over 10 mixed variables -entropy is a ceiling; joint and made come close."""
     (train, valid, test), schema, truth = mixed
-    found = likelihood(learned(name, train.codes, valid.codes, schema, steps=4000), test)
+    # a step of the transformer takes long
+    less = {"steps": 600, "width": 32} if name == "transformer" else {"steps": 4000}
+    found = likelihood(learned(name, train.codes, valid.codes, schema, **less), test)
     assert found.sign == "="
     assert found.value + truth.entropy <= 4 * found.standard_error
     gap = float((truth.log_prob(test.codes.float()) - found.nats).mean())
@@ -94,6 +98,9 @@ def test_networks_count_what_their_formulas_say(n):
     made, nade = MODELS["made"](binary(n), hidden=64, blocks=0), MODELS["nade"](binary(n), hidden=64)
     assert made.free_parameters == n * (n - 1) // 2 + n * 65 + 64
     assert nade.free_parameters == (n - 1) * 64 + 64 + n * 65
+    assert MODELS["fvsbn"](binary(n)).free_parameters == n * (n + 1) // 2
+    transformer, w, layers = MODELS["transformer"](binary(n), width=20, layers=3, heads=2), 20, 3
+    assert transformer.free_parameters == 3 * (n - 1) * w + n + 2 * w + layers * (12 * w * w + 10 * w)
 
 
 @pytest.mark.parametrize("name", ["independent", "markov", "chow_liu", "joint"])
@@ -237,6 +244,111 @@ def test_the_recurrence_and_its_gradients_are_those_of_the_plain_loop(name):
     assert torch.allclose(got, want)
     for ours, theirs in zip(torch.autograd.grad((got * weights).sum(), tensors[:5]), expected, strict=True):
         assert torch.allclose(ours, theirs)
+
+
+def test_fvsbn_is_logistic_regression():
+    """Each conditional, learned to the end without a penalty, is scikit-learn's on the earlier columns."""
+    from sklearn.linear_model import LogisticRegression
+
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(400, 5, generator=generator).round()
+    flip = torch.rand(400, 2, generator=generator) < 0.3
+    x[:, 2], x[:, 4] = torch.where(flip[:, 0], x[:, 2], x[:, 0]), torch.where(flip[:, 1], x[:, 4], x[:, 1] * x[:, 3])
+    model = MODELS["fvsbn"](binary(5)).double()
+    descent = torch.optim.LBFGS(model.parameters(), max_iter=500, tolerance_grad=1e-10, tolerance_change=1e-14)
+
+    def loss():
+        descent.zero_grad()
+        total = -model.log_prob(x.double()).mean()
+        total.backward()
+        return total
+
+    descent.step(loss)
+    for i in range(1, 5):
+        regression = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(x[:, :i], x[:, i])
+        want = torch.from_numpy(regression.predict_proba(x[:, :i]))
+        assert torch.allclose(model.predict(x.double()).one(i).log_probs.exp(), want, atol=1e-5)
+    assert model.linear.bias[0].sigmoid().item() == pytest.approx(float(x[:, 0].mean()), abs=1e-6)
+
+
+THREES = Schema((4,), (Category(levels=3), Category(levels=2), Category(levels=2), Category(levels=4)))
+
+
+def normed(v, layer):
+    centred = v - v.mean()
+    return centred / ((centred**2).mean() + layer.eps) ** 0.5 * layer.weight + layer.bias
+
+
+def written_out(model, event, seen):
+    """The head's parameters of one event by loops over tokens and heads: token t sees the tokens `seen[t]`."""
+    order, heads = model.order, model.heads
+    tokens = []
+    for t, i in enumerate(order[:-1]):
+        own = model.embedding.weight[model.embedding.starts[t] : model.embedding.starts[t + 1]]
+        tokens.append(model.inputs.one(event[None, i], i)[0] @ own + model.network.places[t])
+    for block in model.network.blocks:
+        project, merge = block.attention.project.weight, block.attention.merge
+        q, k, v = ([part @ normed(x, block.before) for x in tokens] for part in project.chunk(3))
+        after = []
+        for t, x in enumerate(tokens):
+            mixed = []
+            for own in torch.arange(model.width).chunk(heads):
+                fit = torch.stack([q[t][own] @ k[s][own] / (model.width / heads) ** 0.5 for s in seen[t]])
+                mixed.append(sum(share * v[s][own] for share, s in zip(fit.softmax(0), seen[t], strict=True)))
+            x = x + merge.weight @ torch.cat(mixed) + merge.bias
+            inner = block.enter.weight @ normed(x, block.between) + block.enter.bias
+            gelu = inner * (1 + torch.erf(inner / 2**0.5)) / 2
+            after.append(x + block.leave.weight @ gelu + block.leave.bias)
+        tokens = after
+    parameters = model.shift.clone()
+    for place, i in enumerate(model.read):
+        t = order.index(i) - 1
+        own = model.readout.weight[model.readout.starts[place] : model.readout.starts[place + 1]]
+        parameters[model.head.slice(i)] += own @ normed(tokens[t], model.network.norm)
+    return parameters
+
+
+@pytest.mark.parametrize(
+    ("context", "seen"), [((), [[0], [0, 1], [0, 1, 2]]), ((3, 1), [[0, 1], [0, 1], [0, 1, 2]])], ids=["", "context"]
+)
+def test_the_transformer_is_the_formula_written_out(context, seen):
+    model = MODELS["transformer"](THREES, width=6, heads=2, context=context)
+    model = shaken(model).double().eval()
+    x = THREES.all_events()[::5].double()
+    want = model.head(torch.stack([written_out(model, event, seen) for event in x])).log_prob(x)
+    assert torch.allclose(model.predict(x).log_prob(x), want, atol=1e-10)
+
+
+@pytest.mark.parametrize(("context", "calls"), [((), 19), ((4, 7, 2), 17)])
+def test_the_transformer_looks_once_at_each_variable_when_it_draws(monkeypatch, context, calls):
+    asked, sound = [], functional.scaled_dot_product_attention
+
+    def attention(query, key, value, **how):
+        asked.append((query.shape[2], key.shape[2]))
+        return sound(query, key, value, **how)
+
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", attention)
+    model = MODELS["transformer"](binary(20), width=8, layers=1, heads=2, context=context)
+    model.eval().sample(3, generator_for(torch.device("cpu"), 0))
+    assert len(asked) == calls
+    assert sum(new for new, _ in asked) == 19  # the last variable is never looked at
+    assert [of for _, of in asked] == list(range(20 - calls, 20))
+
+
+def test_the_transformer_names_its_size_when_it_refuses():
+    assert MODELS["transformer"].accepts(binary(1024)) is None
+    assert "1,025 variables" in MODELS["transformer"].accepts(binary(1025))
+    with pytest.raises(ValueError, match="multiple of heads"):
+        MODELS["transformer"](binary(3), width=10, heads=4)
+
+
+@pytest.mark.parametrize("name", ["fvsbn", "transformer"])
+def test_networks_start_near_the_marginals(name):
+    x = (torch.rand(500, 8, generator=torch.Generator().manual_seed(0)) < torch.linspace(0.05, 0.9, 8)).to(torch.uint8)
+    model, independent = MODELS[name](binary(8)), learned("independent", x, x, binary(8))
+    model.initialise(generator_for(torch.device("cpu"), 0))
+    model.settle(x)
+    assert watch(model.eval(), x) == pytest.approx(watch(independent, x), abs=0.1)
 
 
 def test_made_averages_its_masks_conditionals():

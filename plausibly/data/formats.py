@@ -73,6 +73,10 @@ class Format(ABC):
             return events
         return replace(events, log_within=events.log_within - self.within(events)[:, list(variables)].sum(1))
 
+    def picture(self) -> tuple[slice, Schema] | None:
+        """Which variables make up an image, and its schema; None where rows are no images."""
+        return (slice(None), self.schema) if len(self.schema.shape) == 3 else None
+
     @abstractmethod
     def rows(self, events: Events) -> Any:
         """The rows of `events`: equal values, dtypes and order."""

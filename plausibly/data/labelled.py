@@ -57,6 +57,9 @@ class LabelledFormat(Format):
         flat = np.concatenate([unlabelled[:, None], array.reshape(len(array), -1)], 1)
         return self._joined(unlabelled, inner, flat, seen)
 
+    def picture(self) -> tuple[slice, Schema] | None:
+        return (slice(1, None), self.inner.schema) if len(self.inner.schema.shape) == 3 else None
+
     def _matrix(self, rows: Any) -> np.ndarray:
         array = as_array(rows)
         if array.ndim != 2 or array.shape[1] != self.schema.size:

@@ -107,7 +107,7 @@ def _built_in(name: str, labelled: bool) -> Dataset:
         format, parts = _with_labels(toy.format(), parts, toy.parts(labels=True))
     digest = hashlib.sha256(b"".join(part.tobytes() for part in parts.values())).hexdigest()
     events = {key: format.events(part) for key, part in parts.items()}
-    return _dataset(name, name, digest, format, events, [], toy.truth)
+    return _dataset(name, name, digest, format, events, [], toy.known(format))
 
 
 def _with_labels(

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from plausibly.data.arrays import ArrayFormat
-from plausibly.data.formats import Truth
+from plausibly.data.formats import Format, Truth
+from plausibly.data.planes import Checkerboard, RealToy, Ring, drawn
 from plausibly.errors import UserError
 from plausibly.kinds import Category, Kind, Level
 from plausibly.schema import Schema, binary
@@ -36,6 +37,9 @@ class Toy(NamedTuple):
 
     def format(self) -> ArrayFormat:
         return ArrayFormat(self.schema, self.layout, self.train.dtype.str)
+
+    def known(self, format: Format) -> Truth | None:
+        return self.truth
 
     def parts(self, labels: bool = False) -> dict[str, np.ndarray]:
         """Rows, or their labels, by the names of the splits. UserError where there are no labels."""
@@ -210,6 +214,16 @@ def toy_bars(rows: tuple[int, ...] = ROWS) -> Toy:
     return _drawn(BarsTruth(), Schema((1, 4, 4), (Category(2),) * 16), "hw", rows)
 
 
+def toy_ring() -> RealToy:
+    """Points on a ring in the plane."""
+    return drawn(Ring(), ROWS, SEED)
+
+
+def toy_checkerboard() -> RealToy:
+    """Points on the dark squares of a board."""
+    return drawn(Checkerboard(), ROWS, SEED)
+
+
 def _digits(rows: np.ndarray, names: np.ndarray, kind: Kind) -> Toy:
     """The split is fixed, so that `digits:test` names the same rows whatever the seed."""
     order = np.random.default_rng(SEED).permutation(len(rows))
@@ -238,11 +252,13 @@ def digits_binary() -> Toy:
     return _digits((images >= 8).astype(np.uint8), names, Category(2))
 
 
-BUILT_IN: dict[str, Callable[[], Toy]] = {
+BUILT_IN: dict[str, Callable[[], Toy | RealToy]] = {
     "digits-binary": digits_binary,
     "digits": digits,
     "toy-bits": toy_bits,
     "toy-mixed": toy_mixed,
     "toy-ising": toy_ising,
     "toy-bars": toy_bars,
+    "toy-ring": toy_ring,
+    "toy-checkerboard": toy_checkerboard,
 }

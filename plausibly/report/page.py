@@ -181,8 +181,8 @@ def sampled(shown: list[Subject], dataset: Dataset | None) -> Part:
     format = format_of(shown, dataset)
     if format is None or not shown:
         return Part(missing=NO_MODEL)
-    if len(format.schema.shape) == 3:
-        return Part([_images_lead(dataset)], samples.image_grids(shown, dataset, format.schema))
+    if picture := format.picture():
+        return Part([_images_lead(dataset)], samples.image_grids(shown, dataset, *picture))
     return _columns(shown[0], dataset) if dataset else Part(missing=NO_DATA)
 
 
@@ -231,8 +231,10 @@ def surprisal(shown: list[Subject], dataset: Dataset | None) -> Part:
     leads = [lead] + [f"Left out, for they do not factorise: {', '.join(unable)}."] * bool(unable)
     if bool((dataset.test.log_within != 0).any()):
         leads.append("Counted is which code a value falls into; its place inside the code costs all models the same.")
-    if len(dataset.schema.shape) == 3:
-        panels, top = figures.surprisal_maps(found, dataset.schema, codes.double().numpy())
+    if picture := dataset.format.picture():
+        pixels, schema = picture
+        found = [(subject, bits[pixels]) for subject, bits in found]
+        panels, top = figures.surprisal_maps(found, schema, codes.flatten(1)[:, pixels].double().numpy())
         return Part(leads, panels, bar=(figures.colour_bar(), "0", f"{top:.2f} bits"))
     if dataset.schema.size > figures.MOST_BARS:
         leads.append(f"Shown are the {figures.MOST_BARS} of {dataset.schema.size:,} variables with most bits.")

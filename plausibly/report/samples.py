@@ -36,14 +36,16 @@ def draw_codes(subject: Subject, n: int, seed: int = 0) -> Tensor:
     return model.sample(n, generator_for(device_of(model), seed, 21)).cpu()
 
 
-def image_grids(shown: list[Subject], dataset: Dataset | None, schema: Schema) -> list[Panel]:
-    """A grid of real test rows, where there are data, and one of each model's samples."""
+def image_grids(shown: list[Subject], dataset: Dataset | None, pixels: slice, schema: Schema) -> list[Panel]:
+    """A grid of real test rows, where there are data, and one of each model's samples; `pixels` are the image's variables."""
     count = images_each(schema, len(shown) + 1)
     panels = []
     if dataset is not None:
-        panels.append(Panel("real test rows", mosaic(dataset.test.codes[:count], schema)))
+        panels.append(Panel("real test rows", mosaic(dataset.test.codes[:count].flatten(1)[:, pixels], schema)))
     for place, subject in enumerate(shown):
-        panels.append(Panel(subject.label, mosaic(draw_codes(subject, count), schema), best=place == 0))
+        panels.append(
+            Panel(subject.label, mosaic(draw_codes(subject, count).flatten(1)[:, pixels], schema), best=place == 0)
+        )
     return panels
 
 
