@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import combinations
 from math import e, log, pi
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import matplotlib
@@ -34,7 +35,7 @@ STYLE = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
-    "savefig.dpi": 160,
+    "savefig.dpi": 110,
 }
 
 
@@ -155,6 +156,22 @@ def spikes() -> None:
     grid[0].set(ylabel="density per cm", ylim=(0, None))
 
 
+def ring() -> None:
+    """Points on a ring, and the densities that two models learned from them, on one scale of colours."""
+    data = plausibly.load("toy-ring")
+    points = data.format.rows(data.test)[:1_000]
+    line = np.linspace(-2.6, 2.6, 90)
+    plane = np.stack(np.meshgrid(line, line), 2).reshape(-1, 2).astype(np.float32)
+    _, (left, *others) = pyplot.subplots(1, 3, figsize=(7.2, 2.6), sharex=True, sharey=True)
+    left.scatter(*points.T, s=3, color=BLUE, lw=0, rasterized=True)
+    left.set(title="data", aspect="equal")
+    for axes, name, steps in zip(others, ("independent", "nade"), (None, 1_000), strict=True):
+        with TemporaryDirectory() as folder:
+            density = plausibly.fit("toy-ring", name, out=f"{folder}/run", steps=steps).log_prob(plane).exp()
+        axes.pcolormesh(line, line, density.reshape(90, 90).numpy(), cmap="Blues", vmax=0.25, rasterized=True)
+        axes.set(title=name, aspect="equal")
+
+
 def filled() -> None:
     """Digits of the test split, their lower half hidden and filled in three times by the exact conditional of a tree."""
     digits = plausibly.load("digits-binary")
@@ -243,7 +260,7 @@ def discriminator() -> None:
     axes.set(xlabel=r"$p_\mathrm{data} / (p_\mathrm{data} + p_\mathrm{model})$", ylabel="trained discriminator")
 
 
-FIGURES = (ladder, parameters, graphs, rows, units, spikes, filled, bayes, anomalies, elbo, discriminator)
+FIGURES = (ladder, parameters, graphs, rows, units, spikes, ring, filled, bayes, anomalies, elbo, discriminator)
 
 
 def main(folder: Path = FOLDER, suffix: str = "svg") -> None:
