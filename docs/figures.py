@@ -35,7 +35,7 @@ STYLE = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
-    "savefig.dpi": 110,
+    "savefig.dpi": 100,
 }
 
 
@@ -159,8 +159,8 @@ def spikes() -> None:
 def ring() -> None:
     """Points on a ring, and the densities that two models learned from them, on one scale of colours."""
     data = plausibly.load("toy-ring")
-    points = data.format.rows(data.test)[:1_000]
-    line = np.linspace(-2.6, 2.6, 90)
+    points = data.format.rows(data.test)[:500]
+    line = np.linspace(-2.6, 2.6, 70)
     plane = np.stack(np.meshgrid(line, line), 2).reshape(-1, 2).astype(np.float32)
     _, (left, *others) = pyplot.subplots(1, 3, figsize=(7.2, 2.6), sharex=True, sharey=True)
     left.scatter(*points.T, s=3, color=BLUE, lw=0, rasterized=True)
@@ -168,7 +168,7 @@ def ring() -> None:
     for axes, name, steps in zip(others, ("independent", "nade"), (None, 1_000), strict=True):
         with TemporaryDirectory() as folder:
             density = plausibly.fit("toy-ring", name, out=f"{folder}/run", steps=steps).log_prob(plane).exp()
-        axes.pcolormesh(line, line, density.reshape(90, 90).numpy(), cmap="Blues", vmax=0.25, rasterized=True)
+        axes.pcolormesh(line, line, density.reshape(70, 70).numpy(), cmap="Blues", vmax=0.25, rasterized=True)
         axes.set(title=name, aspect="equal")
 
 
