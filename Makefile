@@ -1,8 +1,8 @@
-# The whole developer's interface: make demo, make test, make lint, make clean.
+# The whole developer's interface: make demo, make test, make lint, make docs, make figures, make guide, make clean.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs figures guide clean
 
 demo: .venv/.package
 	$(BIN)/plausibly compare digits-binary --budget 30s
@@ -12,9 +12,19 @@ test: .venv/.tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: .venv/.tests
-	$(BIN)/ruff check plausibly tests
-	$(BIN)/ruff format --check plausibly tests
+	$(BIN)/ruff check plausibly tests docs/*.py
+	$(BIN)/ruff format --check plausibly tests docs/*.py
 	$(BIN)/mypy
+
+docs: .venv/.docs
+	$(BIN)/python -m sphinx -W -q -b html -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
+
+figures: .venv/.docs
+	OMP_NUM_THREADS=1 $(BIN)/python docs/figures.py
+
+guide: .venv/.tests
+	OMP_NUM_THREADS=1 $(BIN)/python tests/guide.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -29,6 +39,10 @@ lint: .venv/.tests
 
 .venv/.tests: .venv/.package
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+.venv/.docs: .venv/.package
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@
 
 clean:

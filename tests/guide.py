@@ -1,0 +1,121 @@
+"""Runs the examples of the guide; as a script (`make guide`), also writes what they print now into the pages.
+
+A `console` block holds commands after `$ ` and what they print; a `pycon` block is a doctest. In both, `...` stands for
+whatever is left out, and runs of blanks count as one. The blocks of a page share one empty folder and one namespace.
+"""
+
+import doctest
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+from plausibly.cli import app, guarded, prepared
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted((DOCS / "guide").glob("*.md"))
+BLOCK = re.compile(r"^```(console|pycon)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
+
+
+class Example(NamedTuple):
+    source: str
+    wanted: str
+    got: str
+
+    @property
+    def holds(self):
+        """Whether it printed what the page shows; what shows nothing must print no error."""
+        if not self.wanted:
+            return not re.match(r"plausibly: |Traceback ", self.got)
+        parts = (re.escape(" ".join(part.split())) for part in self.wanted.split("..."))
+        return re.fullmatch(".*".join(parts), " ".join(self.got.split())) is not None
+
+
+def command(words):
+    """What `plausibly WORDS` prints, run in this process because starting takes a second; of stderr only an error."""
+
+    def call():
+        found, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False)
+        prepared(found, bound)
+
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err), suppress(SystemExit):
+        guarded(call)
+    return out.getvalue() + "".join(line for line in err.getvalue().splitlines(True) if line.startswith("plausibly: "))
+
+
+def shell(text):
+    for source, wanted in COMMAND.findall(text):
+        words = shlex.split(source)
+        other = {"shell": True, "capture_output": True, "text": True, "check": True}
+        got = command(words[1:]) if words[0] == "plausibly" else subprocess.run(source, **other).stdout
+        yield Example(source, wanted, got)
+
+
+def python(text, names):
+    for example in doctest.DocTestParser().get_examples(text):
+        out = StringIO()
+        with redirect_stdout(out):
+            try:
+                exec(compile(example.source, "<example>", "single"), names)
+            except Exception as error:
+                print(f"Traceback (most recent call last):\n    ...\n{type(error).__name__}: {error}")
+        yield Example(example.source, example.want, out.getvalue())
+
+
+def examples(page):
+    """Runs a page's examples in order, in a folder of its own, and yields each with what it printed."""
+    home, names = Path.cwd(), {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            for kind, text in BLOCK.findall(page.read_text()):
+                yield from shell(text) if kind == "console" else python(text, names)
+        finally:
+            os.chdir(home)
+
+
+def renewed(wanted, got):
+    """The shown text with the words that are printed now; `...` stays where it is."""
+    if "..." not in wanted:
+        return "".join(line.rstrip() + "\n" for line in got.splitlines())
+    printed = [line.split() for line in got.splitlines() if line.strip()]
+    return "".join(renewed_line(line, printed) for line in wanted.splitlines(True))
+
+
+def renewed_line(line, printed):
+    """The line up to its first `...`, with the words of the printed line that has most in common with it."""
+    shown = line.split("...")[0]
+    alike = [words for words in printed if words[:1] == shown.split()[:1]]
+    if not alike:
+        return line
+    words = max(alike, key=lambda words: sum(a == b for a, b in zip(words, shown.split(), strict=False)))
+    for place, old in reversed(list(enumerate(re.finditer(r" *\S+", shown)))):
+        if place < len(words) and words[place] != old[0].strip():
+            space = max(len(old[0]) - len(words[place]), place > 0)
+            line = line[: old.start()] + " " * space + words[place] + line[old.end() :]
+    return line
+
+
+def renew(page):
+    text = page.read_text()
+    for example in examples(page):
+        if not example.holds:
+            shown = renewed(example.wanted, example.got)
+            print(f"{page.name}: {example.source.strip()}\n{shown}")
+            last = re.escape(example.source.rstrip("\n").split("\n")[-1] + "\n")
+            text = re.sub(
+                f"({last}){re.escape(example.wanted)}", lambda found, new=shown: found[1] + new, text, count=1
+            )
+    page.write_text(text)
+
+
+if __name__ == "__main__":
+    for each in PAGES:
+        renew(each)
