@@ -133,7 +133,10 @@ class Binning(nn.Module):
         parts = []
         for kind, own in zip(self.schema.kinds, (-self.peaks()).split(list(self.schema.codes)), strict=True):
             if isinstance(kind, Real):
-                own[0], own[kind.regular - 1] = own[0] + 1, own[kind.regular - 1] + 1  # an exponential's is 1 + log mean
+                own[0], own[kind.regular - 1] = (
+                    own[0] + 1,
+                    own[kind.regular - 1] + 1,
+                )  # an exponential's is 1 + log mean
             parts.append(own)
         return torch.cat(parts)
 

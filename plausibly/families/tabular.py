@@ -249,7 +249,7 @@ class TabularModel(DecomposableModel):
         def mass(power: Tensor) -> Tensor:
             return self.log_mass(evidence + (1 - power) * inside * free, tempered(power))
 
-        log_z, slope = torch.func.jvp(mass, (one,), (one,))
+        log_z, slope, *_ = torch.func.jvp(mass, (one,), (one,))
         return log_z - slope
 
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
