@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from plausibly.kinds import HOLE, UNFORESEEN, Real
+from plausibly.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.schema import Schema
 
 
@@ -124,6 +124,22 @@ class Binning(nn.Module):
         x[:, places] = event.masked_fill((own == last) & self.holes[slots, None], HOLE).T
         return x
 
+    def peaks(self) -> Tensor:
+        """log of the highest density inside each code, (sum of codes,), float64; 0 for codes that are no bin."""
+        return torch.cat([-sizes(kind).log() if isinstance(kind, Real) else even(kind) for kind in self.schema.kinds])
+
+    def entropies(self) -> Tensor:
+        """The differential entropy inside each code in nats, (sum of codes,), float64; 0 for codes that are no bin."""
+        parts = []
+        for kind, own in zip(self.schema.kinds, (-self.peaks()).split(list(self.schema.codes)), strict=True):
+            if isinstance(kind, Real):
+                own[0], own[kind.regular - 1] = (
+                    own[0] + 1,
+                    own[kind.regular - 1] + 1,
+                )  # an exponential's is 1 + log mean
+            parts.append(own)
+        return torch.cat(parts)
+
     def cuts(self, i: int, away: Sequence[float]) -> Tensor:
         """The edges of a variable's bins, and places in its tails, so many means away."""
         kind = self.schema.kinds[i]
@@ -133,6 +149,18 @@ class Binning(nn.Module):
             for end, tail, sign in ((kind.edges[0], kind.tails[0], -1), (kind.edges[-1], kind.tails[1], 1))
         )
         return torch.tensor([*low, *kind.edges, *high], device=self.slot.device)
+
+
+def sizes(kind: Real) -> Tensor:
+    """The width of each inner bin and the mean of the outermost ones, (codes,), float64; 1 for the other codes."""
+    edges = torch.tensor(kind.edges, dtype=torch.float64, device="cpu")
+    low, high = edges.new_tensor(kind.tails).split(1)
+    return torch.cat([low, edges.diff(), high, edges.new_ones(kind.codes - kind.regular)])
+
+
+def even(kind: Kind) -> Tensor:
+    """A zero for each code."""
+    return torch.zeros(kind.codes, dtype=torch.float64, device="cpu")
 
 
 def padded(rows: Sequence[Sequence[float]]) -> Tensor:

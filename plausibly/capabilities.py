@@ -7,6 +7,7 @@
           └ AutoregressiveModel    order; predict(x): p(x_i | earlier); unroll
             └ AnyOrderModel        predict_given(x, observed): p(x_i | observed)
               └ TractableModel     log_marginal(x, observed); sample_given: all of one joint distribution
+                └ DecomposableModel    complete(x, observed, weights); entropy_given(x, observed)
 
 Each rung inherits what the rungs above it can do. A model is a final class: it implements the abstract methods of its
 rung, and where it has something faster, `unroll` and `sample_given`. All numbers are nats.
@@ -159,6 +160,29 @@ class TractableModel(AnyOrderModel):
 
         `drawable` is bool, (sum of codes,), variable by variable; None stands for all.
         """
+
+    def suggest(self, x: Tensor, observed: Tensor, weights: Tensor, generator: torch.Generator) -> list[Tensor]:
+        """Probable completions, among which the search for the best one begins; `weights` are those of `complete`."""
+        return [self.sample_given(x, observed, generator, weights > -torch.inf) for _ in range(8)]
+
+
+class DecomposableModel(TractableModel):
+    """log p(x) is a sum of terms of few variables each, and none is hidden (Lauritzen 1996, decomposable models).
+
+    So maxima and means of log p(x) are as exact as sums of p(x).
+    """
+
+    @abstractmethod
+    def complete(self, x: Tensor, observed: Tensor, weights: Tensor) -> Tensor:
+        """The most probable values of all unobserved variables together, given the observed ones: the events, like `x`.
+
+        That is where log p(x) plus the weights of the chosen codes is largest; `weights` are (sum of codes,), -inf for
+        what must not be chosen. A real variable's density counts.
+        """
+
+    @abstractmethod
+    def entropy_given(self, x: Tensor, observed: Tensor) -> Tensor:
+        """-E log p(unobserved | observed) in nats, (batch,) float64; differential where an unobserved variable is real."""
 
 
 def drive(unrolled: Unrolled, choose: Callable[[int, Single], Tensor]) -> Tensor:

@@ -6,6 +6,7 @@ Exit status: 0 done, 1 a bug, 2 the user can mend it, 130 stopped by Ctrl-C (the
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from cyclopts import App, CycloptsError, Parameter
 from plausibly import __version__, processes
 from plausibly.console import Common, OwnModel, cell, listener, out, print_board, say, shown, table, values_of
 from plausibly.errors import BrokenPromises, Unsupported, UserError
+
+SHOWN = 30  # rows of an answer on the terminal
 
 app = App(
     name="plausibly",
@@ -442,7 +445,7 @@ def sample(
     out_
         .csv, .parquet, .npz or .png (a grid of images); without it the rows are printed.
     given
-        COLUMN=VALUE fixes columns (tables), never by rejection.
+        COLUMN=VALUE fixes columns, never by rejection; an array's columns are called 0, 1, ...
     """
     common = common or Common()
     from plausibly.runs import Run
@@ -455,6 +458,52 @@ def sample(
 
 
 @app.command
+def query(
+    run: str,
+    target: str,
+    /,
+    *,
+    given: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    about: str | None = None,
+    particles: int = 1000,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Tell the distribution of column TARGET given others: probabilities of its levels, or mean and quantiles.
+
+    Parameters
+    ----------
+    given
+        COLUMN=VALUE, what is known; all other columns are summed out.
+    about
+        a further column: how many bits TARGET and it tell about each other.
+    particles
+        draws behind an estimate; exact answers need none.
+    """
+    common = common or Common()
+    from plausibly.runs import Run
+
+    if particles < 1:
+        raise UserError(f"--particles {particles}; at least 1 is needed")
+    opened, known = Run.open(run, common.device, model), pairs(given, "--given COLUMN=VALUE")
+    found = opened.query(target, known, common.seed, particles)
+    shared = None if about is None else opened.information(target, about, known) / math.log(2)
+    document = found.to_json() | ({} if about is None else {"about": about, "information_bits": shared})
+
+    def text() -> None:
+        rows = [[cell(value) for value in row] for row in found.frame.head(SHOWN).to_numpy(dtype=object)]
+        table(list(found.frame.columns), rows)
+        more = f"; the first {SHOWN} of {len(found.frame):,} shown" if len(found.frame) > SHOWN else ""
+        kind = "differential entropy" if found.differential else "entropy"
+        bits = "" if found.entropy_bits is None else f"; {kind} {found.entropy_bits:.4g} bits"
+        print(found.word + bits + more)
+        if shared is not None:
+            print(f"mutual information of {target} and {about}: {shared:.4g} bits")
+
+    out(document, common, text)
+
+
+@app.command
 def impute(
     run: str,
     data: str,
@@ -462,6 +511,7 @@ def impute(
     *,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     draws: int = 1,
+    most_probable: Annotated[bool, Parameter(negative="")] = False,
     model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
@@ -473,11 +523,18 @@ def impute(
         file for the filled rows; with several draws, out-1.csv, out-2.csv, ...
     draws
         number of independent fillings.
+    most_probable
+        instead, fill all holes of a row with what is most probable together.
     """
     common = common or Common()
     from plausibly.runs import TASKS, Run
 
     opened = Run.open(run, common.device, model)
+    if most_probable:
+        if draws != 1:
+            raise UserError("--most-probable fills in one way only; leave --draws out")
+        complete(opened, data, out_, common)
+        return
     word = TASKS["impute"].word(type(opened.model))
     if draws < 1 or (draws > 1 and out_ is None):
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
@@ -488,6 +545,15 @@ def impute(
             opened, rows, str(path) if path else None, common, {"rows": len(rows), "filled": word}, draw == draws - 1
         )
     say(common, f"filled cells are {'exact draws' if word == 'exact' else 'draws by weighted particles, an estimate'}")
+
+
+def complete(run: Any, data: str, out_: str | None, common: Common) -> None:
+    """The most probable completion of each row."""
+    from plausibly.runs import TASKS
+
+    rows, word = run.complete(data), TASKS["complete"].word(type(run.model))
+    deliver(run, rows, out_, common, {"rows": len(rows), "completed": word})
+    say(common, f"each row's holes hold what is most probable together{', the best found' * (word != 'exact')}")
 
 
 def numbered(path: Path, draw: int) -> Path:

@@ -21,17 +21,21 @@ from plausibly.capabilities import (
     AnyOrderModel,
     AutoregressiveModel,
     BoundedModel,
+    DecomposableModel,
     DensityModel,
     Model,
     TractableModel,
     device_of,
     drive,
 )
-from plausibly.kinds import HOLE, UNFORESEEN, Kind, Real
+from plausibly.interiors import likeliest_inside
+from plausibly.kinds import Kind, Real
 from plausibly.nets.noise import drawing
 from plausibly.outcomes import Single
+from plausibly.quadrature import quadrature
 from plausibly.schema import Schema
 from plausibly.tasks import load_tasks
+from plausibly.tasks.complete import Ascent
 from plausibly.training import generator_for
 
 SIX_SIGMA = 2e-9
@@ -127,26 +131,6 @@ def nodes_of(model: Model, variables: tuple[int, ...]) -> Nodes:
 def first_outcome(model: Model, i: int) -> Single:
     assert isinstance(model, AutoregressiveModel) and i == model.order[0]
     return model.predict(torch.zeros(1, *model.schema.shape, device=device_of(model))).one(i)
-
-
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
-
-
-def quadrature(kind: Kind, outcome: Single | None, batch: int) -> tuple[Tensor, Tensor]:
-    """Nodes, float32, and weights, float64, both (nodes, batch), over all events of one variable, on the CPU.
-
-    A real variable's nodes are those of Gauss and Legendre between the places where the outcome's density bends.
-    """
-    if not isinstance(kind, Real):
-        codes = torch.arange(kind.codes, dtype=torch.float32)[:, None].expand(-1, batch)
-        return codes, torch.ones(codes.shape, dtype=torch.float64)
-    assert outcome is not None
-    cuts = outcome.cuts().detach().double().cpu().sort(-1).values.expand(batch, -1).T
-    middle, half = (cuts[1:] + cuts[:-1]) / 2, cuts.diff(dim=0) / 2
-    points = (middle[:, None] + half[:, None] * torch.from_numpy(NODES)[:, None]).flatten(0, 1)
-    weights = (half[:, None] * torch.from_numpy(WEIGHTS)[:, None]).flatten(0, 1)
-    special = torch.tensor([UNFORESEEN] * kind.open + [HOLE] * kind.missing)[:, None].expand(-1, batch)
-    return torch.cat([points.float(), special]), torch.cat([weights, torch.ones(special.shape, dtype=torch.float64)])
 
 
 def leading(model: AutoregressiveModel) -> tuple[int, ...]:
@@ -509,6 +493,37 @@ def given_samples_follow(model: TractableModel) -> Result:
     return near("given_samples_follow", float("inf") if touched else worst, 6, "standard errors between counts and p")
 
 
+@torch.no_grad()
+def completions_are_highest(model: DecomposableModel) -> Result:
+    """The most probable completion against draws given the same, and against every value of one more cell."""
+    x, observed = some_observed(model, 12)
+    search = Ascent(model, likeliest_inside(model.schema, holes=False).to(x.device))
+    best = model.complete(x, observed, search.weights)
+    rivals = model.suggest(x, observed, search.weights, generator_for(device_of(model), 15))
+    heights = [search.height(y, observed) for y in [*rivals, search.climbed(best, observed)]]
+    own = search.height(best, observed)
+    climbed = float((torch.stack(heights) - own).max())
+    touched = (best != x)[observed].any() or not own.isfinite().all()
+    worst = float("inf") if touched else max(climbed, 0.0)
+    return near("completions_are_highest", worst, 1e-3, "nats that another completion is more probable")
+
+
+@torch.no_grad()
+def entropies_are_means(model: DecomposableModel) -> Result:
+    """The entropy of an event, and of half of it given the other, against the mean of -log p over draws."""
+    x, _ = some_observed(model, 1)
+    worst, n = 0.0, 2000
+    for first in (0, 1):
+        observed = torch.zeros_like(x, dtype=torch.bool)
+        observed.flatten(1)[:, first::2] = bool(first)
+        many, seen = x.expand(n, *x.shape[1:]), observed.expand(n, *x.shape[1:])
+        drawn = model.sample_given(many, seen, generator_for(device_of(model), 16))
+        nats = (model.log_marginal(drawn, seen) - model.log_prob(drawn)).double()
+        error = max(float(nats.std()), 1e-4) / n**0.5
+        worst = max(worst, abs(float(nats.mean() - model.entropy_given(x, observed))) / error)
+    return near("entropies_are_means", worst, 6, "standard errors between an entropy and the mean of -log p over draws")
+
+
 CHECKS: dict[type, list[Check]] = {
     Model: [
         samples_are_events,
@@ -532,4 +547,5 @@ CHECKS: dict[type, list[Check]] = {
         unroll_agrees_with_predict,
     ],
     TractableModel: [marginals_agree, conditionals_agree, given_samples_follow],
+    DecomposableModel: [completions_are_highest, entropies_are_means],
 }

@@ -146,6 +146,16 @@ class Density(Single):
             return x
         return self._placed(x, self.log_special.argmax(-1))
 
+    def mean(self) -> Tensor:
+        """The mean of the number, float64."""
+        return (self.log_weights.double().exp() * self.means.double()).sum(-1)
+
+    def below(self, x: Tensor) -> Tensor:
+        """The probability of a number at most `x`, given that it is one, float64."""
+        z = (x.double().unsqueeze(-1) - self.means.double()) / self.scales.double()
+        share = torch.special.ndtr(z) if self.shape == "normal" else z.sigmoid()
+        return (self.log_weights.double().exp() * share).sum(-1)
+
     def one(self, i: int) -> Density:
         special = None if self.log_special is None else self.log_special[:, i]
         return Density(self.log_weights[:, i], self.means[:, i], self.scales[:, i], special, self.shape)

@@ -9,7 +9,10 @@ from plausibly.models import MODELS
 from plausibly.schema import Schema
 from plausibly.tasks import load_tasks
 
-METHODS = ("sample", "log_bound", "log_prob", "predict", "unroll", "predict_given", "log_marginal", "sample_given")
+METHODS = (
+    *("sample", "log_bound", "log_prob", "predict", "unroll", "predict_given", "log_marginal", "sample_given"),
+    *("complete", "entropy_given"),
+)
 
 
 def task_names() -> list[str]:

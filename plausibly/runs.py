@@ -26,15 +26,16 @@ from torch import Tensor
 from plausibly import contract, foreign, tasks
 from plausibly.capabilities import Model, TractableModel, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
+from plausibly.data.givens import free, place_of, question
 from plausibly.data.loading import load, load_rows, naming
-from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation.anomalies import TEST_ROWS, Calibration
+from plausibly.evaluation.answers import Answer, answer
 from plausibly.evaluation.classification import Classification
 from plausibly.evaluation.likelihood import AtLeast, Estimate, Exact, Likelihood, likelihood, plausibility
 from plausibly.evaluation.scores import bits, scores
 from plausibly.files import replacing
-from plausibly.kinds import HOLE, Category, Real
+from plausibly.kinds import HOLE, Category, Likeliest, Real
 from plausibly.models import MODELS
 from plausibly.schema import Schema
 from plausibly.training import generator_for
@@ -123,7 +124,8 @@ class Run:
             raise UserError(f"{n} rows cannot be drawn; at least 1 can")
         chance = np.random.default_rng((seed, 1))
         if given:
-            return self._fill(self._given(n, given), seed, holes=True)
+            rows = question(self.format, given)[torch.zeros(n, dtype=torch.long)]
+            return self._fill(rows, seed, holes=True)
         return self.format.rows(self.format.draw(self._foreseen(n, seed), chance))
 
     def _foreseen(self, n: int, seed: int) -> Tensor:
@@ -138,28 +140,32 @@ class Run:
                 return kept
         raise UserError(f"{self.path} draws hardly any row without values never seen; it is hardly trained")
 
-    def _given(self, n: int, given: Mapping[str, Any]) -> Events:
-        """`n` rows of which only the given cells are observed."""
-        import pandas as pd
+    def query(
+        self, target: str, given: Mapping[str, Any] | None = None, seed: int = 0, particles: int = 1000
+    ) -> Answer:
+        """The distribution of column `target` given others, all else summed out; it says whether it is exact.
 
-        if not isinstance(self.format, TableFormat):
-            raise UserError("values can be given for the columns of a table only")
-        for name, value in given.items():
-            self._place(name)
-            if value is None or value == "":
-                raise UserError(f"no value is given for {name!r}; leave it out where it is free")
-        events = self.format.questions(pd.DataFrame({name: [given.get(name)] for name in self.names}, dtype=object))
-        for name, value in given.items():
-            i = self.names.index(name)
-            if int(self.model.schema.binned(events.codes)[0, i]) == self.model.schema.kinds[i].other_code:
-                raise UserError(f"{value!r} was never seen in column {name!r}{self._seen(name)}")
-        return events[torch.zeros(n, dtype=torch.long)]
+        `particles` counts for estimates only.
+        """
+        given = given or {}
+        place, asked = free(self.format, target, given), question(self.format, given)
+        noise = generator_for(device_of(self.model), seed, 14)
+        found = TASKS["query"](self.model, asked.codes, asked.observed, place, noise, particles)
+        return answer(self.format, place, given, found)
 
-    def _seen(self, name: str) -> str:
-        """What a column holds, for a message."""
-        column = next((c for c in self.format.describe() if c.get("name") == name), {})
-        found = column.get("levels") or column.get("range")
-        return f"; it holds {', '.join(str(level) for level in found[:10])}" if found else ""
+    def entropy(self, given: Mapping[str, Any] | None = None) -> float:
+        """H of all columns that are not given, together, in nats: -E log p(them | given). Differential where one is real."""
+        asked = question(self.format, given or {})
+        return float(TASKS["entropy"](self.model, asked.codes, asked.observed))
+
+    def information(self, a: str, b: str, given: Mapping[str, Any] | None = None) -> float:
+        """The mutual information of two columns in nats, given others."""
+        given = given or {}
+        places = [free(self.format, name, given) for name in (a, b)]
+        if a == b:
+            raise UserError(f"{a!r} tells all about itself; name two columns")
+        asked = question(self.format, given)
+        return float(TASKS["information"](self.model, asked.codes, asked.observed, *places))
 
     def impute(self, data: Any, seed: int = 0) -> Any:
         """The rows with every hole filled by a draw from p(unobserved | observed); observed cells stay as they are."""
@@ -167,8 +173,19 @@ class Run:
             events = self.format.questions(load_rows(data, self.format))
         return indexed(self._fill(events, seed, holes=False), data)
 
+    def complete(self, data: Any, holes: bool = False) -> Any:
+        """The rows with all holes of a row filled by what is most probable together; observed cells stay as they are.
+
+        A filled cell is never a value never seen, and a hole only with `holes`, of columns that are not real.
+        """
+        with naming(data):
+            events = self.format.questions(load_rows(data, self.format))
+        if not len(events):
+            raise UserError("there are no rows to fill")
+        codes = TASKS["complete"](self.model, events.codes, events.observed, holes)
+        return indexed(self.format.rows(self.format.fill(events, codes, Likeliest())), data)
+
     def _fill(self, events: Events, seed: int, holes: bool) -> Any:
-        assert events.observed is not None
         if not len(events):
             raise UserError("there are no rows to fill")
         noise = generator_for(device_of(self.model), seed, 12)
@@ -248,19 +265,11 @@ class Run:
     def _target(self, name: str | None) -> int:
         context, rest = self.model.context, [i for i in range(self.model.schema.size) if i not in self.model.context]
         if name is not None:
-            return self._place(name)
+            return place_of(self.format, name)
         for lone in (context, rest):
             if len(lone) == 1:
                 return lone[0]
-        raise UserError(f"which column holds the labels? --target NAME says so; columns: {listed(self.names)}")
-
-    def _place(self, name: str) -> int:
-        """Which variable a column is."""
-        if name not in self.names:
-            raise UserError(
-                f"there is no column {name!r}{did_you_mean(name, self.names)}; columns: {listed(self.names)}"
-            )
-        return self.names.index(name)
+        raise UserError(f"which column holds the labels? --target NAME says so; columns: {', '.join(self.names[:20])}")
 
     def _complete(self, events: Events, target: int) -> tuple[Tensor, Tensor]:
         """Which cells are observed, (rows, variables), and events in which a hole is its code, where the model needs all."""
@@ -306,10 +315,6 @@ def indexed(frame: Any, data: Any) -> Any:
     if hasattr(frame, "set_axis") and hasattr(data, "columns") and len(frame) == len(data):
         return frame.set_axis(data.index, axis=0)
     return frame
-
-
-def listed(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
 
 
 def read_record(path: Path) -> dict[str, Any]:

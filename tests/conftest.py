@@ -4,6 +4,29 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 import torch
 
+from plausibly.cli import app, guarded, prepared
+
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch, tmp_path):
+    """Runs a command in this process, in an empty folder: (exit status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        def command():
+            found, bound, _ = app.parse_args([str(word) for word in words], print_error=False, exit_on_error=False)
+            prepared(found, bound)
+
+        try:
+            status = guarded(command)
+        except SystemExit as leaving:
+            status = int(leaving.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call

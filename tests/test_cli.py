@@ -11,28 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plausibly.cli import app, guarded, literal, pairs, prepared, seconds
+from plausibly.cli import literal, pairs, seconds
 from plausibly.errors import UserError
-
-
-@pytest.fixture
-def cli(capsys, monkeypatch, tmp_path):
-    """Runs a command in this process, in an empty folder: (exit status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        def command():
-            found, bound, _ = app.parse_args([str(word) for word in words], print_error=False, exit_on_error=False)
-            prepared(found, bound)
-
-        try:
-            status = guarded(command)
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

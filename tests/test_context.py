@@ -140,6 +140,8 @@ def test_digits_have_labels_beside_them(tmp_path):
     assert run.names[0] == "label" and run.model.context == (0,)
     found = run.classify("digits-binary:test")
     assert found.to_json()["accuracy"] > 0.6
+    drawn = run.sample(20, given={"label": "3"})
+    assert (drawn[:, 0] == 3).all()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ ROOT = Path(plausibly.__file__).parent
 # each line may import from itself and from the lines above it
 LAYERS = [
     ["errors", "files", "kinds", "schema", "processes"],
-    ["outcomes", "binning", "inputs", "heads", "nets"],
+    ["outcomes", "binning", "inputs", "interiors", "quadrature", "heads", "nets"],
     ["objectives"],
     ["capabilities"],
     ["families"],

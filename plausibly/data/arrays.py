@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 from plausibly.data import images, reals, tables
 from plausibly.data.array_files import array_writers, as_array, read_one
 from plausibly.data.columns import Column, remembered
-from plausibly.data.formats import Document, Events, Format, counted, packed, writer_for
+from plausibly.data.formats import Document, Events, Format, as_number, counted, packed, writer_for
 from plausibly.data.variables import BooleanColumn, RealColumn
 from plausibly.errors import UserError
 from plausibly.files import replacing
@@ -58,6 +59,19 @@ class ArrayFormat(Format):
         codes, nats = self._coded(flat, seen)
         observed = torch.from_numpy(seen).reshape(len(flat), *self.schema.shape)
         return Events(packed(codes, self.schema), torch.from_numpy(nats), flat, observed)
+
+    def asked(self, given: Mapping[str, Any]) -> Events:
+        values, free = np.zeros((1, self.schema.size)), np.ones((1, self.schema.size), dtype=bool)
+        for name, value in given.items():
+            place = self.names.index(name)
+            values[0, place], free[0, place] = as_number(value, name), False
+        return self.questions(np.ma.masked_array(self._unflat(values), self._unflat(free)))
+
+    def spelled(self, place: int, values: np.ndarray) -> list[str]:
+        return [str(value) for value in values.tolist()]
+
+    def shown(self, place: int, value: float) -> float:
+        return float(value)
 
     def within(self, events: Events) -> Tensor:
         nats = np.zeros((len(events), self.schema.size))
@@ -243,6 +257,15 @@ class NumericArrayFormat(Format):
 
     def questions(self, rows: Any) -> Events:
         return self.table.questions(self._frame(rows))
+
+    def asked(self, given: Mapping[str, Any]) -> Events:
+        return self.table.asked({name: as_number(value, name) for name, value in given.items()})
+
+    def spelled(self, place: int, values: np.ndarray) -> list[str]:
+        return self.table.spelled(place, values)
+
+    def shown(self, place: int, value: float) -> float | str:
+        return self.table.shown(place, value)
 
     def within(self, events: Events) -> Tensor:
         return self.table.within(events)

@@ -236,6 +236,10 @@ class ModelledColumn(Column):
             found[kept] = [None if text == self.hole_text else text for text in cells.texts[kept]]
         return found
 
+    def shown(self, value: float) -> float | str:
+        """A number among the column's values, or between two, as one reads it: the nearest value's text."""
+        return self.spell(np.round(np.array([value])).astype(np.int64))[0]
+
     def draw(self, events: np.ndarray, generator: np.random.Generator) -> Cells:
         """Cells drawn inside the events' codes."""
         values = self.kind.draw(events, generator)

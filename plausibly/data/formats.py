@@ -7,7 +7,7 @@ weighs and `values` keeps, so that `rows(events(rows))` gives equal values, dtyp
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -84,6 +84,18 @@ class Format(ABC):
     @abstractmethod
     def questions(self, rows: Any) -> Events:
         """As `events`, but every hole is an unobserved cell (code 0, observed False)."""
+
+    @abstractmethod
+    def asked(self, given: Mapping[str, Any]) -> Events:
+        """A question of one row in which only the given variables, by name, are observed. Values may be texts."""
+
+    @abstractmethod
+    def spelled(self, place: int, values: np.ndarray) -> list[str]:
+        """How a category's values are written."""
+
+    @abstractmethod
+    def shown(self, place: int, value: float) -> float | str:
+        """A number among a variable's values, or between two, as one reads it."""
 
     @abstractmethod
     def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
@@ -192,7 +204,19 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
+def as_number(value: Any, name: str) -> float:
+    """The number that a value or its text is. UserError where it is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise UserError(f"{name}={value}: {value!r} is no number")
+    return number
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A question to put behind a message, or nothing."""
-    close = get_close_matches(word.lower(), list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    lower = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), list(lower), n=1)
+    return f" (did you mean {lower[close[0]]!r}?)" if close else ""

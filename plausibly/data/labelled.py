@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from plausibly.data.array_files import array_writers, as_array
 from plausibly.data.arrays import ArrayFormat
-from plausibly.data.formats import Document, Events, Format, packed, writer_for
+from plausibly.data.formats import Document, Events, Format, as_number, packed, writer_for
 from plausibly.errors import UserError
 from plausibly.files import replacing
 from plausibly.kinds import Category
@@ -38,12 +39,16 @@ class LabelledFormat(Format):
 
     def events(self, rows: Any) -> Events:
         array = self._matrix(rows)
-        places = np.searchsorted(self.labels, array[:, 0]).clip(max=len(self.labels) - 1)
-        unknown = np.asarray(self.labels)[places] != array[:, 0]
+        return self._joined(self._places(array[:, 0]), self.inner.events(self._images(array)), array, None)
+
+    def _places(self, labels: np.ndarray) -> np.ndarray:
+        """Which of the known labels each is. UserError for another."""
+        places = np.searchsorted(self.labels, labels).clip(max=len(self.labels) - 1)
+        unknown = np.asarray(self.labels)[places] != labels
         if unknown.any():
             row = int(np.flatnonzero(unknown)[0])
-            raise UserError(f"row {row + 1}, label: {array[row, 0]} is none of {', '.join(map(str, self.labels))}")
-        return self._joined(places, self.inner.events(self._images(array)), array, None)
+            raise UserError(f"row {row + 1}, label: {labels[row]} is none of {', '.join(map(str, self.labels))}")
+        return places
 
     def questions(self, rows: Any) -> Events:
         array = as_array(rows)
@@ -51,11 +56,25 @@ class LabelledFormat(Format):
             events = self.events(array)
             observed = torch.ones(events.codes.shape, dtype=torch.bool)
             return Events(events.codes, events.log_within, events.values, observed)
-        inner, unlabelled = self.inner.questions(rows), np.zeros(len(array), dtype=np.int64)
+        return self._question(self.inner.questions(rows), None)
+
+    def asked(self, given: Mapping[str, Any]) -> Events:
+        inner = self.inner.asked({name: value for name, value in given.items() if name != LABEL})
+        return self._question(inner, as_number(given[LABEL], LABEL) if LABEL in given else None)
+
+    def _question(self, inner: Events, label: float | None) -> Events:
+        """A question to the inner format with one label for all rows, or none."""
         assert inner.observed is not None
-        seen = torch.cat([torch.zeros(len(array), 1, dtype=torch.bool), inner.observed.flatten(1)], 1)
-        flat = np.concatenate([unlabelled[:, None], array.reshape(len(array), -1)], 1)
-        return self._joined(unlabelled, inner, flat, seen)
+        labels = np.full(len(inner), self.labels[0] if label is None else label)
+        seen = torch.cat([torch.full((len(inner), 1), label is not None), inner.observed.flatten(1)], 1)
+        rows = np.concatenate([labels[:, None], inner.values.reshape(len(inner), -1)], 1)
+        return self._joined(self._places(labels), inner, rows.astype(inner.values.dtype), seen)
+
+    def spelled(self, place: int, values: np.ndarray) -> list[str]:
+        return [str(self.labels[v]) for v in values] if place == 0 else self.inner.spelled(place - 1, values)
+
+    def shown(self, place: int, value: float) -> float | str:
+        return str(self.labels[int(value)]) if place == 0 else self.inner.shown(place - 1, value)
 
     def picture(self) -> tuple[slice, Schema] | None:
         return (slice(1, None), self.inner.schema) if len(self.inner.schema.shape) == 3 else None

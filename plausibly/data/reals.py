@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from plausibly.data.array_files import array_writers, as_array, read_one
-from plausibly.data.formats import Document, Events, Format, counted, packed, writer_for
+from plausibly.data.formats import Document, Events, Format, as_number, counted, packed, writer_for
 from plausibly.data.numbers import NEARLY_ALL, learned_real
 from plausibly.errors import UserError
 from plausibly.files import replacing
@@ -42,6 +43,18 @@ class RealArrayFormat(Format):
         if isinstance(rows, np.ma.MaskedArray):
             seen &= ~np.ma.getmaskarray(rows).reshape(array.shape)
         return self._events(array, seen)
+
+    def asked(self, given: Mapping[str, Any]) -> Events:
+        row = np.full((1, len(self.kinds)), np.nan)
+        for name, value in given.items():
+            row[0, self.names.index(name)] = as_number(value, name)
+        return self.questions(row)
+
+    def spelled(self, place: int, values: np.ndarray) -> list[str]:
+        return [str(value) for value in values.tolist()]
+
+    def shown(self, place: int, value: float) -> float:
+        return float(value)
 
     def _matrix(self, rows: Any) -> np.ndarray:
         array = as_array(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,17 @@ class TableFormat(Format):
             else:
                 cells[column.name] = Cells(np.full(len(frame), column.other))
         return self._events(frame, cells, observed)
+
+    def asked(self, given: Mapping[str, Any]) -> Events:
+        import pandas as pd
+
+        return self.questions(pd.DataFrame({name: [given.get(name)] for name in self.names}, dtype=object))
+
+    def spelled(self, place: int, values: np.ndarray) -> list[str]:
+        return self.modelled[place].spell(values)
+
+    def shown(self, place: int, value: float) -> float | str:
+        return self.modelled[place].shown(value)
 
     def rows(self, events: Events) -> Any:
         import pandas as pd

@@ -144,6 +144,9 @@ class GridColumn(NumberColumn):
             cells.values[foreseen] = cells.values[foreseen].clip(*bounds)
         return cells
 
+    def shown(self, value: float) -> float:
+        return float(value / 10**self.decimals)
+
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)
         step = numbers.spelled(1, self.decimals, "shortest")
@@ -182,6 +185,9 @@ class RealColumn(NumberColumn):
     def spell(self, values: np.ndarray) -> list[str]:
         texts = [repr(value) for value in values.tolist()]
         return texts if self.style == "dotted" else [text.removesuffix(".0") for text in texts]
+
+    def shown(self, value: float) -> float:
+        return float(value)
 
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Real)

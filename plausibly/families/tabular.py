@@ -7,16 +7,17 @@ recursion answers marginals, conditionals and "not a hole" alike.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from plausibly.binning import Binning
-from plausibly.capabilities import TractableModel, Unrolled
+from plausibly.capabilities import DecomposableModel, Unrolled
+from plausibly.families.semirings import MAX, SUM, Semiring, tempered
 from plausibly.heads import normalised
 from plausibly.objectives import Counting, Objective
-from plausibly.outcomes import Finite, Histogram, Outcome, Single, grouped, side_by_side
+from plausibly.outcomes import Finite, Histogram, Outcome, Single, grouped, gumbel_max, side_by_side
 from plausibly.schema import Schema
 
 STRENGTHS = [10.0 ** (half / 2) for half in range(-2, 13)]  # pseudo-counts tried on the validation split
@@ -104,7 +105,7 @@ def smoothed(counts: Tensor, strength: float, prior: Tensor | None = None) -> Te
     return (counts + strength * prior) / (counts.sum(1, keepdim=True) + strength)
 
 
-class TabularModel(TractableModel):
+class TabularModel(DecomposableModel):
     """A tractable model over codes whose parameters are `tables`."""
 
     family = "explicit"
@@ -129,12 +130,26 @@ class TabularModel(TractableModel):
         return torch.stack([self.row(x, i) for i in range(x.shape[1])], 1)
 
     @abstractmethod
-    def log_mass(self, evidence: Tensor) -> Tensor:
-        """log sum_x p(x) prod_i exp(evidence_i(x_i)), (batch,), from log weights (batch, sum of codes), float64."""
+    def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
+        """log sum_x p(x) prod_i exp(evidence_i(x_i)), (batch,), from log weights (batch, sum of codes), float64.
+
+        `over` says what takes the place of the sum.
+        """
 
     @abstractmethod
+    def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
+        """Codes (batch, variables), int64, chosen one after the other.
+
+        `choose` is given the log of what is left to add up for each code, (batch, codes), and returns indices, (batch,).
+        """
+
+    def scores(self, over: Semiring) -> list[Tensor]:
+        """The tables as a recursion takes them."""
+        return [over.power * table for table in self.tables.each()]
+
     def draw(self, evidence: Tensor, generator: torch.Generator) -> Tensor:
         """Codes (batch, variables), int64, drawn from p(x) prod_i exp(evidence_i(x_i)) up to its scale."""
+        return self.decide(evidence, SUM, lambda logs: gumbel_max(logs, generator))
 
     def seen(self, codes: Outcome) -> Outcome:
         """The outcome of events from that of their codes."""
@@ -187,11 +202,14 @@ class TabularModel(TractableModel):
 
     def evidence(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
         """Log weights, (batch, sum of codes): 0 for an observed cell's code, and for the `drawable` ones of any other."""
-        flat, seen, columns = self.binning.codes(x.flatten(1)), observed.flatten(1), []
         if drawable is None:
             drawable = torch.ones(sum(self.schema.codes), dtype=torch.bool)
-        free = torch.zeros(drawable.shape, dtype=torch.float64).masked_fill(~drawable.cpu(), -torch.inf).to(flat.device)
-        for i, open_ones in enumerate(free.split(list(self.schema.codes))):
+        return self.weighed(x, observed, torch.zeros(drawable.shape).masked_fill(~drawable.cpu(), -torch.inf))
+
+    def weighed(self, x: Tensor, observed: Tensor, free: Tensor) -> Tensor:
+        """Evidence with the log weights `free`, (sum of codes,), for the codes of what is not observed."""
+        flat, seen, columns = self.binning.codes(x.flatten(1)), observed.flatten(1), []
+        for i, open_ones in enumerate(free.to(flat.device, torch.float64).split(list(self.schema.codes))):
             weights = torch.full((len(flat), len(open_ones)), -torch.inf, dtype=torch.float64, device=flat.device)
             weights.scatter_(1, flat[:, i, None], 0.0)
             columns.append(torch.where(seen[:, i, None], weights, open_ones))
@@ -214,15 +232,29 @@ class TabularModel(TractableModel):
         codes = self.draw(self.evidence(x, observed, drawable), generator)
         return torch.where(observed, x, self.binning.drawn(codes, generator).reshape(x.shape))
 
+    @torch.no_grad()
+    def complete(self, x: Tensor, observed: Tensor, weights: Tensor) -> Tensor:
+        free = weights + self.binning.peaks()
+        codes = self.decide(self.weighed(x, observed, free), MAX, lambda logs: logs.argmax(1))
+        return torch.where(observed, x, self.binning.middle(codes).reshape(x.shape))
+
+    @torch.no_grad()
+    def entropy_given(self, x: Tensor, observed: Tensor) -> Tensor:
+        """log Z - d log Z(b) / db at b = 1, with Z(b) = sum of p(x)^b exp((1 - b) h(x)) over what fits, and h(x) the
+        entropy inside the bins of x."""
+        evidence, inside = self.evidence(x, observed), self.binning.entropies().to(x.device)
+        free = torch.repeat_interleave(~observed.flatten(1), torch.tensor(self.schema.codes, device=x.device), 1)
+        one = torch.ones((), dtype=torch.float64, device=x.device)
+
+        def mass(power: Tensor) -> Tensor:
+            return self.log_mass(evidence + (1 - power) * inside * free, tempered(power))
+
+        log_z, slope, *_ = torch.func.jvp(mass, (one,), (one,))
+        return log_z - slope
+
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
         """By the differential of log mass: d log Z / d evidence_i(k) = p(x_i = k | evidence) (Darwiche 2003)."""
         evidence = self.evidence(x, observed).clamp(min=-1e4).requires_grad_()
         with torch.enable_grad():
             (posterior,) = torch.autograd.grad(self.log_mass(evidence).sum(), evidence)
         return self.seen(side_by_side([p.log() for p in self.per_variable(posterior.clamp(min=0))]))
-
-
-def log_matmul(log_weights: Tensor, log_table: Tensor) -> Tensor:
-    """log sum_k exp(log_weights[b, k] + log_table[c, k]), (batch, c), as one matrix product."""
-    top = log_weights.amax(1, keepdim=True).clamp(min=-1e300)
-    return ((log_weights - top).exp() @ log_table.exp().T).log() + top

@@ -5,13 +5,13 @@ The tree of largest total mutual information maximises the likelihood among all 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
-from plausibly.families.tabular import Tables, TabularModel, log_matmul
-from plausibly.outcomes import gumbel_max
+from plausibly.families.semirings import SUM, Semiring
+from plausibly.families.tabular import Tables, TabularModel
 from plausibly.schema import Schema
 
 LARGEST = 1 << 26  # pair counts held while learning
@@ -75,23 +75,23 @@ class ChowLiu(TabularModel):
         flat = torch.cat([cells[i].flatten() for _, members, *_ in self.tables.groups for i in members])
         self.fill(flat, self.strengths(flat, list(validation)))
 
-    def _messages(self, evidence: Tensor) -> list[Tensor]:
-        """Evidence of each variable together with that of all its descendants, summed out, each (batch, codes)."""
-        below, tables = self.per_variable(evidence), self.tables.each()
+    def _messages(self, evidence: Tensor, over: Semiring) -> list[Tensor]:
+        """Evidence of each variable together with that of all its descendants, added up, each (batch, codes)."""
+        below, tables = self.per_variable(evidence), self.scores(over)
         for i in reversed(self.order[1:]):
             parent = self.parent_of[i]
-            below[parent] = below[parent] + log_matmul(below[i], tables[i])
+            below[parent] = below[parent] + over.product(below[i], tables[i])
         return below
 
-    def log_mass(self, evidence: Tensor) -> Tensor:
+    def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
         root = self.order[0]
-        return log_matmul(self._messages(evidence)[root], self.tables.each()[root])[:, 0]
+        return over.product(self._messages(evidence, over)[root], self.scores(over)[root])[:, 0]
 
-    def draw(self, evidence: Tensor, generator: torch.Generator) -> Tensor:
-        below, tables = self._messages(evidence), self.tables.each()
+    def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
+        below, tables = self._messages(evidence, over), self.scores(over)
         x = torch.zeros(len(evidence), self.schema.size, dtype=torch.long, device=evidence.device)
         for i in self.order:
-            x[:, i] = gumbel_max(tables[i][self.row(x, i)] + below[i], generator)
+            x[:, i] = choose(tables[i][self.row(x, i)] + below[i])
         return x
 
 

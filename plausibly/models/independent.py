@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from plausibly.families.semirings import SUM, Semiring
 from plausibly.families.tabular import Tables, TabularModel
-from plausibly.outcomes import gumbel_max
 from plausibly.schema import Schema
 
 
@@ -21,11 +23,11 @@ class Independent(TabularModel):
     def row(self, x: Tensor, i: int) -> Tensor:
         return torch.zeros_like(x[:, i])
 
-    def _weighted(self, evidence: Tensor) -> list[Tensor]:
-        return [table + own for table, own in zip(self.tables.each(), self.per_variable(evidence), strict=True)]
+    def _weighted(self, evidence: Tensor, over: Semiring) -> list[Tensor]:
+        return [table + own for table, own in zip(self.scores(over), self.per_variable(evidence), strict=True)]
 
-    def log_mass(self, evidence: Tensor) -> Tensor:
-        return torch.stack([weights.logsumexp(1) for weights in self._weighted(evidence)]).sum(0)
+    def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
+        return torch.stack([over.total(weights, 1) for weights in self._weighted(evidence, over)]).sum(0)
 
-    def draw(self, evidence: Tensor, generator: torch.Generator) -> Tensor:
-        return torch.stack([gumbel_max(weights, generator) for weights in self._weighted(evidence)], 1)
+    def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.stack([choose(weights) for weights in self._weighted(evidence, over)], 1)

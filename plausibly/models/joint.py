@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from math import prod
 from operator import mul
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Unrolled, device_of
+from plausibly.families.semirings import SUM, Semiring
 from plausibly.families.tabular import Tables, TabularModel, smoothed
-from plausibly.outcomes import Finite, Outcome, gumbel_max, side_by_side
+from plausibly.outcomes import Finite, Outcome, side_by_side
 from plausibly.schema import Schema
 
 LARGEST = 1 << 20  # events
@@ -103,18 +104,18 @@ class Joint(TabularModel):
     def _split(self, evidence: Tensor) -> list[Tensor]:
         return list(evidence.split(max(AT_ONCE // prod(self.schema.codes), 1)))
 
-    def log_mass(self, evidence: Tensor) -> Tensor:
-        return torch.cat([self._weighted(rows).logsumexp(1) for rows in self._split(evidence)])
+    def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
+        return torch.cat([over.total(self._weighted(rows, over), 1) for rows in self._split(evidence)])
 
-    def _weighted(self, evidence: Tensor) -> Tensor:
+    def _weighted(self, evidence: Tensor, over: Semiring) -> Tensor:
         """log p(x) + evidence of every event, (batch, events)."""
         own = self.per_variable(evidence)
         total = own[0]
         for weights in own[1:]:
             total = (total[:, :, None] + weights[:, None]).flatten(1)
-        return total + self.tables.each()[0]
+        return total + self.scores(over)[0]
 
-    def draw(self, evidence: Tensor, generator: torch.Generator) -> Tensor:
-        events = torch.cat([gumbel_max(self._weighted(rows), generator) for rows in self._split(evidence)])
+    def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
+        events = torch.cat([choose(self._weighted(rows, over)) for rows in self._split(evidence)])
         strides = list(accumulate((1, *self.schema.codes[:0:-1]), mul))[::-1]
         return torch.stack([events // s % k for s, k in zip(strides, self.schema.codes, strict=True)], 1)

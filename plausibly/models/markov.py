@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
 import torch
 from torch import Tensor
 
-from plausibly.families.tabular import Tables, TabularModel, log_matmul
-from plausibly.outcomes import gumbel_max
+from plausibly.families.semirings import SUM, Semiring
+from plausibly.families.tabular import Tables, TabularModel
 from plausibly.schema import Schema
 
 LARGEST = 1 << 24  # cells of all tables together
@@ -40,13 +41,13 @@ class Markov(TabularModel):
             row = row * self.schema.codes[j] + x[:, j]
         return row
 
-    def _messages(self, evidence: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def _messages(self, evidence: Tensor, over: Semiring) -> tuple[list[Tensor], list[Tensor]]:
         """Each table weighed by its own evidence and all later evidence, and log p(evidence from i on | the k before).
 
         Both over the configurations of the k variables before i: (batch, configurations, codes) and (batch, configurations).
         """
         own = self.per_variable(evidence)
-        tables = self.tables.each()
+        tables = self.scores(over)
         later = torch.zeros_like(own[-1])
         weighted, messages = [], []
         for i in reversed(range(self.schema.size)):
@@ -55,25 +56,25 @@ class Markov(TabularModel):
             # more variable before those share it
             ahead = later.reshape(len(evidence), -1, codes) + own[i][:, None]
             if ahead.shape[1] == 1:
-                message = log_matmul(ahead[:, 0], tables[i])
+                message = over.product(ahead[:, 0], tables[i])
             else:
                 repeated = ahead.repeat(1, self.rows[i] // ahead.shape[1], 1)
-                message = (tables[i] + repeated).logsumexp(2)
+                message = over.total(tables[i] + repeated, 2)
             weighted.append(ahead)
             messages.append(message)
             later = message
         return weighted[::-1], messages[::-1]
 
-    def log_mass(self, evidence: Tensor) -> Tensor:
-        return self._messages(evidence)[1][0][:, 0]
+    def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
+        return self._messages(evidence, over)[1][0][:, 0]
 
-    def draw(self, evidence: Tensor, generator: torch.Generator) -> Tensor:
-        weighted, _ = self._messages(evidence)
+    def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
+        weighted, _ = self._messages(evidence, over)
         x = torch.zeros(len(evidence), self.schema.size, dtype=torch.long, device=evidence.device)
         every = torch.arange(len(evidence), device=evidence.device)
-        for i, table in enumerate(self.tables.each()):
+        for i, table in enumerate(self.scores(over)):
             row = self.row(x, i)
-            x[:, i] = gumbel_max(table[row] + weighted[i][every, row % weighted[i].shape[1]], generator)
+            x[:, i] = choose(table[row] + weighted[i][every, row % weighted[i].shape[1]])
         return x
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, TractableModel, device_of, drive
-from plausibly.outcomes import Single
+from plausibly.outcomes import Single, gumbel_max
 from plausibly.tasks import Task
 
 impute: Task[Any] = Task("impute", "it has no conditional distributions")
@@ -68,23 +68,44 @@ def is_prefix(model: AutoregressiveModel, observed: Tensor) -> Tensor:
     return ~(seen[:, 1:] & ~seen[:, :-1]).any(1)
 
 
-def resample(
-    model: AutoregressiveModel, x: Tensor, observed: Tensor, generator: torch.Generator, holes: bool, particles: int
-) -> Tensor:
-    """Draws what is unobserved in order, weighs each particle by p(observed | earlier), keeps one by its weight."""
-    device = device_of(model)
-    flat = x.to(device).flatten(1).repeat_interleave(particles, 0)
-    seen = observed.to(device).flatten(1).repeat_interleave(particles, 0)
-    weight = torch.zeros(len(flat), device=device, dtype=torch.float64)
-    drawable = model.schema.drawable(holes).split(list(model.schema.codes))
+class Particles:
+    """So many draws for each row of what is not observed, in order, each weighed by p(observed | earlier).
 
-    def choose(i: int, outcome: Single) -> Tensor:
-        possible, allowed = outcome.restricted(drawable[i].to(device))
-        value = torch.where(seen[:, i], flat[:, i], possible.sample(generator))
-        weight.add_(torch.where(seen[:, i], outcome.log_prob(value), allowed).double())
+    `drawable`, (sum of codes,), says which codes may be drawn. Called with each variable's outcome, as `drive` does.
+    """
+
+    def __init__(
+        self,
+        model: AutoregressiveModel,
+        x: Tensor,
+        observed: Tensor,
+        generator: torch.Generator,
+        drawable: Tensor,
+        particles: int,
+    ) -> None:
+        self.device, self.generator, self.shape = device_of(model), generator, (len(x), particles)
+        self.flat = x.to(self.device).flatten(1).repeat_interleave(particles, 0)
+        self.seen = observed.to(self.device).flatten(1).repeat_interleave(particles, 0)
+        self.weight = torch.zeros(len(self.flat), device=self.device, dtype=torch.float64)
+        self.drawable = drawable.to(self.device).split(list(model.schema.codes))
+
+    def __call__(self, i: int, outcome: Single) -> Tensor:
+        possible, allowed = outcome.restricted(self.drawable[i])
+        value = torch.where(self.seen[:, i], self.flat[:, i], possible.sample(self.generator))
+        self.weight += torch.where(self.seen[:, i], outcome.log_prob(value), allowed).double()
         return value
 
-    drawn = drive(model.unroll(len(flat)), choose).unflatten(0, (len(x), particles))
-    noise = torch.empty(len(x), particles, device=device, dtype=torch.float64).exponential_(generator=generator)
-    pick = (weight.view(len(x), particles) - noise.log()).argmax(1)
-    return drawn[torch.arange(len(x), device=device), pick]
+    @property
+    def log_weights(self) -> Tensor:
+        """(rows, particles), float64; the mean of their exponentials estimates p(observed) without bias."""
+        return self.weight.view(self.shape)
+
+
+def resample(
+    model: AutoregressiveModel, x: Tensor, observed: Tensor, generator: torch.Generator, holes: bool, many: int
+) -> Tensor:
+    """Events (rows, *shape): of each row's particles one, drawn by its weight."""
+    particles = Particles(model, x, observed, generator, model.schema.drawable(holes), many)
+    drawn = drive(model.unroll(len(particles.flat)), particles).unflatten(0, (len(x), many))
+    pick = gumbel_max(particles.log_weights, generator)
+    return drawn[torch.arange(len(x), device=particles.device), pick]

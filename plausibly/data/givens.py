@@ -1,0 +1,49 @@
+"""Questions from named values: `city=Rome` as a row of which only that cell is observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from plausibly.data.formats import Events, Format, did_you_mean
+from plausibly.errors import UserError
+
+
+def place_of(format: Format, name: str) -> int:
+    """The variable of that name. UserError names those that there are."""
+    if name not in format.names:
+        known = f"columns: {', '.join(format.names[:20])}{', ...' * (len(format.names) > 20)}"
+        raise UserError(f"there is no column {name!r}{did_you_mean(name, format.names)}; {known}")
+    return format.names.index(name)
+
+
+def question(format: Format, given: Mapping[str, Any]) -> Events:
+    """One row of which only the given cells are observed. UserError for a column or a value that is not known."""
+    for name, value in given.items():
+        place_of(format, name)
+        if value is None or value == "":
+            raise UserError(f"no value is given for {name!r}; leave it out where it is free")
+    events = format.asked(given)
+    codes = format.schema.binned(events.codes)[0]
+    for name, value in given.items():
+        i = place_of(format, name)
+        if int(codes[i]) == format.schema.kinds[i].other_code:
+            raise UserError(f"{value!r} was never seen in column {name!r}{held(format, name, str(value))}")
+    return events
+
+
+def free(format: Format, name: str, given: Iterable[str]) -> int:
+    """The variable of that name, of which one asks. UserError where it is given."""
+    place = place_of(format, name)
+    if name in given:
+        raise UserError(f"{name!r} is given; ask for a column that is not")
+    return place
+
+
+def held(format: Format, name: str, value: str) -> str:
+    """What a column holds, for a message."""
+    column = next((c for c in format.describe() if c.get("name") == name), {})
+    levels = [str(level) for level in column.get("levels") or []]
+    if levels:
+        return f"{did_you_mean(value, levels)}; it holds {', '.join(levels[:10])}"
+    return f"; it holds {' to '.join(map(str, column['range']))}" if column.get("range") else ""

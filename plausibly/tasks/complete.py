@@ -1,0 +1,96 @@
+"""The most probable values of all unobserved cells together, given the observed ones.
+
+    argmax over the unobserved of log p(value of every cell)
+
+That is not each cell's own most probable value: those need not go together. Exact by dynamic programming (Viterbi 1967)
+where nothing is hidden. With a hidden component it is NP-hard: there, the best of several completions, each improved one
+cell at a time until none gets better (Besag 1986, iterated conditional modes).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import DecomposableModel, TractableModel, device_of
+from plausibly.interiors import likeliest_inside
+from plausibly.outcomes import Finite, Single
+from plausibly.tasks import Task
+from plausibly.training import generator_for
+
+complete: Task[Any] = Task("complete", "the most probable of all completions is found in tractable models only")
+
+AT_ONCE, SWEEPS = 512, 50
+
+
+@complete.rule(DecomposableModel, "exact")
+@torch.no_grad()
+def complete_exactly(model: DecomposableModel, codes: Tensor, observed: Tensor, holes: bool = False) -> Tensor:
+    """Events (rows, *shape) in float32; the observed cells as they are. With `holes` a cell may be completed with one."""
+    device, weights = device_of(model), likeliest_inside(model.schema, holes)
+    parts = []
+    for x, seen in zip(codes.split(AT_ONCE), observed.split(AT_ONCE), strict=True):
+        parts.append(model.complete(x.to(device).float(), seen.to(device), weights).cpu())
+    return torch.cat(parts)
+
+
+@complete.rule(TractableModel, "approximate")
+@torch.no_grad()
+def complete_by_ascent(model: TractableModel, codes: Tensor, observed: Tensor, holes: bool = False) -> Tensor:
+    """As above, the best that was found."""
+    device, parts = device_of(model), []
+    search = Ascent(model, likeliest_inside(model.schema, holes).to(device))
+    for x, seen in zip(codes.split(AT_ONCE // 8), observed.split(AT_ONCE // 8), strict=True):
+        parts.append(search(x.to(device).float(), seen.to(device)).cpu())
+    return torch.cat(parts)
+
+
+class Ascent:
+    """Climbs log p(x) plus the weights of what is chosen."""
+
+    def __init__(self, model: TractableModel, weights: Tensor) -> None:
+        self.model, self.weights = model, weights
+        self.starts = torch.tensor([0, *model.schema.codes]).cumsum(0)[:-1]
+
+    def __call__(self, x: Tensor, observed: Tensor) -> Tensor:
+        """The best of all climbs, (batch, *shape)."""
+        generator = generator_for(x.device, 13)
+        suggested = self.model.suggest(x, observed, self.weights, generator)
+        ends = self.climbed(torch.cat(suggested), observed.repeat(len(suggested), *[1] * (x.ndim - 1)))
+        best = self.height(ends, observed.repeat(len(suggested), *[1] * (x.ndim - 1))).view(-1, len(x)).argmax(0)
+        return ends.unflatten(0, (-1, len(x)))[best, torch.arange(len(x), device=x.device)]
+
+    def height(self, x: Tensor, observed: Tensor) -> Tensor:
+        places = self.model.schema.binned(x.cpu()) + self.starts
+        own = self.weights[places.to(x.device)]
+        return self.model.log_prob(x).double() + own.masked_fill(observed.flatten(1), 0.0).sum(1)
+
+    def climbed(self, x: Tensor, observed: Tensor) -> Tensor:
+        height = self.height(x, observed)
+        for _ in range(SWEEPS):
+            before = height
+            for i in (~observed).flatten(1).any(0).nonzero()[:, 0].tolist():
+                x, height = self.step(x, observed, i, height)
+            if not (height > before).any():
+                break
+        return x
+
+    def step(self, x: Tensor, observed: Tensor, i: int, height: Tensor) -> tuple[Tensor, Tensor]:
+        """Moves variable `i` to its best value given all others, where that is better."""
+        rest, moved = torch.ones_like(observed), x.clone()
+        rest.flatten(1)[:, i] = False
+        own = self.weights[self.starts[i] : self.starts[i] + self.model.schema.codes[i]]
+        moved.flatten(1)[:, i] = mode(self.model.predict_given(x, rest).one(i), own).to(x.dtype)
+        moved = torch.where(observed, x, moved)
+        higher = self.height(moved, observed)
+        better = higher > height
+        return torch.where(better.view(-1, *[1] * (x.ndim - 1)), moved, x), torch.where(better, higher, height)
+
+
+def mode(outcome: Single, weights: Tensor) -> Tensor:
+    """The most probable number of a variable whose codes have log weights besides."""
+    if isinstance(outcome, Finite):
+        return (outcome.log_probs + weights).argmax(-1).float()
+    return outcome.restricted(weights > -torch.inf)[0].mode()

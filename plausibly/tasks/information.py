@@ -1,0 +1,90 @@
+"""How uncertain a model is, and what one variable tells about another. All in nats, exact, never by sampling.
+
+    H(unobserved | observed)   = -E log p(unobserved | observed)
+    I(a; b | observed)         = H(b | observed) - sum over a of p(a | observed) H(b | a, observed)
+
+Of real variables the entropy is differential: of the density per unit of the column, so that it may be below 0 and moves
+with the unit. Information does not. A value never seen counts as one value, and so does a hole.
+"""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import DecomposableModel, TractableModel, device_of
+from plausibly.interiors import entropies
+from plausibly.kinds import HOLE, UNFORESEEN, Kind, Real
+from plausibly.outcomes import Finite, Histogram, Single
+from plausibly.quadrature import quadrature
+from plausibly.tasks import Task
+
+entropy: Task[Any] = Task("entropy", "the mean of log p(x) is exact only where log p(x) is a sum of tables or normals")
+information: Task[Any] = Task("information", "it needs p(b | a) for every value of a, exact only for tractable models")
+
+AT_ONCE = 512
+
+
+@entropy.rule(DecomposableModel, "exact")
+@torch.no_grad()
+def entropy_of_unobserved(model: DecomposableModel, codes: Tensor, observed: Tensor) -> Tensor:
+    """H of the values of all unobserved cells together given the observed ones, (rows,) float64."""
+    device, parts = device_of(model), []
+    for x, seen in zip(codes.split(AT_ONCE), observed.split(AT_ONCE), strict=True):
+        x, seen = x.to(device).float(), seen.to(device)
+        nats = model.entropy_given(x, seen).double()
+        outcome, free = model.predict_given(x, seen), ~seen.flatten(1)
+        for i, kind in enumerate(model.schema.kinds):
+            if free[:, i].any():
+                nats = nats + (within(outcome.one(i), kind, x) * free[:, i])
+        parts.append(nats.cpu())
+    return torch.cat(parts)
+
+
+def within(outcome: Single, kind: Kind, like: Tensor) -> Tensor:
+    """The mean entropy of a variable's value given its event, (batch,) float64."""
+    if not isinstance(kind, Real):
+        assert isinstance(outcome, Finite)
+        return outcome.log_probs.double().exp() @ torch.from_numpy(entropies(kind)).to(like.device)
+    numbers = torch.ones(len(like), dtype=torch.float64, device=like.device)
+    for special in [UNFORESEEN] * kind.open + [HOLE] * kind.missing:
+        numbers = numbers - outcome.log_prob(torch.full_like(numbers, special).float()).double().exp()
+    return numbers * log(kind.scale)
+
+
+def entropy_of(outcome: Single, kind: Kind, batch: int) -> Tensor:
+    """H of one variable's value, (batch,) float64."""
+    known = outcome.inner if isinstance(outcome, Histogram) else outcome
+    if isinstance(known, Finite):
+        logs = known.log_probs.double().cpu()
+        terms = logs.exp() * (torch.from_numpy(entropies(kind)) - logs.clamp(min=-1e300))
+        return terms.sum(-1).expand(batch)
+    points, weights = quadrature(kind, outcome, batch)
+    logs = torch.stack([outcome.log_prob(point).double().cpu() for point in points])
+    scale = torch.where(points >= UNFORESEEN, 0.0, log(kind.scale)) if isinstance(kind, Real) else torch.zeros(())
+    return (weights * logs.exp() * (scale - logs.clamp(min=-1e300))).sum(0)
+
+
+@information.rule(TractableModel, "exact")
+@torch.no_grad()
+def mutual_information(model: TractableModel, codes: Tensor, observed: Tensor, a: int, b: int) -> float:
+    """I(a; b | observed) in nats, for one row, (1, *shape); `a` and `b` are unobserved variables.
+
+    Real variables by quadrature.
+    """
+    device, kinds = device_of(model), model.schema.kinds
+    x, seen = codes[:1].to(device).float(), observed[:1].to(device)
+    outcome = model.predict_given(x, seen)
+    points, weights = (side[:, 0] for side in quadrature(kinds[a], outcome.one(a), 1))
+    own = torch.stack([outcome.one(a).log_prob(point[None].to(device)) for point in points])[:, 0].double().cpu()
+    shares = weights * own.exp()
+    points, shares = points[shares > 1e-15], shares[shares > 1e-15]
+    many, known = x.repeat(len(points), *[1] * (x.ndim - 1)), seen.repeat(len(points), *[1] * (x.ndim - 1))
+    many.flatten(1)[:, a], known.flatten(1)[:, a] = points.to(device), True
+    pairs = zip(many.split(AT_ONCE), known.split(AT_ONCE), strict=True)
+    given = [entropy_of(model.predict_given(y, s).one(b), kinds[b], len(y)) for y, s in pairs]
+    total = float(entropy_of(outcome.one(b), kinds[b], 1)) - float(shares @ torch.cat(given))
+    return max(total, 0.0)  # rounding

@@ -1,0 +1,202 @@
+"""The outcome of one variable given any others: p(target | observed), all else summed out.
+
+Exact for tractable models. For a fixed order by
+
+    p(target = k | observed) = p(observed with target = k) / sum over k'
+
+exact where the unobserved variables that matter, those before the last of observed and target in the order, have at most
+4,096 values together, each of which is weighed; and for a real target that is the next one. Otherwise an estimate by
+weighted particles, with the same noise for each k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import AutoregressiveModel, TractableModel, device_of
+from plausibly.kinds import HOLE, UNFORESEEN, Real
+from plausibly.outcomes import Density, Finite, Single
+from plausibly.tasks import Task
+from plausibly.tasks.impute import AT_ONCE, Particles, is_prefix
+
+query: Task[Any] = Task("query", "it has no conditional distributions")
+
+
+MOST = 1 << 12  # values of the gaps that are weighed one by one
+
+
+class Found(NamedTuple):
+    """An outcome of the batch, and whether it is exact."""
+
+    outcome: Single
+    exact: bool
+
+
+@query.rule(TractableModel, "exact")
+@torch.no_grad()
+def query_exactly(
+    model: TractableModel,
+    codes: Tensor,
+    observed: Tensor,
+    target: int,
+    generator: torch.Generator,
+    particles: int = 1000,
+) -> Found:
+    """The outcome of the unobserved variable `target` in each row, (rows,), given the observed ones."""
+    device = device_of(model)
+    return Found(model.predict_given(codes.to(device).float(), observed.to(device)).one(target), True)
+
+
+@query.rule(AutoregressiveModel, "estimate")
+@torch.no_grad()
+def query_in_order(
+    model: AutoregressiveModel,
+    codes: Tensor,
+    observed: Tensor,
+    target: int,
+    generator: torch.Generator,
+    particles: int = 1000,
+) -> Found:
+    """As above; each row with `particles` particles where it needs any."""
+    place, device = model.order.index(target), device_of(model)
+    first = is_prefix(model, with_target(observed, target)).all() and not last_observed(model, observed) > place
+    if isinstance(model.schema.kinds[target], Real):
+        if first:
+            return Found(model.predict(codes.to(device).float()).one(target), True)
+        return Found(in_parts(kernels, model, codes, observed, target, generator, particles), False)
+    many = combinations(model, observed, target)
+    answer, many = (summed, many) if many <= MOST else (listed, particles)
+    return Found(in_parts(answer, model, codes, observed, target, generator, many), answer is summed)
+
+
+Answer = Callable[[AutoregressiveModel, Tensor, Tensor, int, torch.Generator, int], Single]
+
+
+def in_parts(
+    answer: Answer,
+    model: AutoregressiveModel,
+    codes: Tensor,
+    observed: Tensor,
+    target: int,
+    generator: torch.Generator,
+    many: int,
+) -> Single:
+    """The answer for parts of the rows that have not too many particles together."""
+    at_once = max(1, AT_ONCE // many)
+    pairs = zip(codes.float().split(at_once), observed.split(at_once), strict=True)
+    return joined([answer(model, x, seen, target, generator, many) for x, seen in pairs])
+
+
+def with_target(observed: Tensor, target: int) -> Tensor:
+    known = observed.clone()
+    known.flatten(1)[:, target] = True
+    return known
+
+
+def last_observed(model: AutoregressiveModel, observed: Tensor) -> int:
+    """The last place in the order at which any row has an observed cell, or -1."""
+    return max(observed.flatten(1).any(0)[list(model.order)].nonzero().flatten().tolist(), default=-1)
+
+
+def gaps(model: AutoregressiveModel, known: Tensor) -> list[int]:
+    """Variables before the last known one in the order that are not known in every row."""
+    return [i for i in model.order[: last_observed(model, known) + 1] if not known.flatten(1)[:, i].all()]
+
+
+def combinations(model: AutoregressiveModel, observed: Tensor, target: int) -> int:
+    """How many values all gaps have together; more than can be weighed where one is real or a gap in some rows only."""
+    known = with_target(observed, target)
+    missing, schema = gaps(model, known), model.schema
+    odd = any(isinstance(schema.kinds[i], Real) or known.flatten(1)[:, i].any() for i in missing)
+    return MOST + 1 if odd else prod(schema.codes[i] for i in missing)
+
+
+def summed(
+    model: AutoregressiveModel, x: Tensor, observed: Tensor, target: int, generator: torch.Generator, many: int
+) -> Single:
+    """With every value of the gaps, of which there are `many`, taken for observed."""
+    known = with_target(observed, target)
+    missing = gaps(model, known)
+    x, observed = x.repeat_interleave(many, 0), observed.repeat_interleave(many, 0)
+    if missing:
+        values = torch.cartesian_prod(*(torch.arange(float(model.schema.codes[i])) for i in missing)).view(many, -1)
+        x.flatten(1)[:, missing] = values.repeat(len(x) // many, 1)
+        observed.flatten(1)[:, missing] = True
+    logs = by_code(model, x, observed, target, generator, 1)
+    return Finite(logs.unflatten(0, (-1, many)).logsumexp(1).log_softmax(1))
+
+
+def listed(
+    model: AutoregressiveModel, x: Tensor, observed: Tensor, target: int, generator: torch.Generator, many: int
+) -> Single:
+    """With `many` particles for the gaps."""
+    return Finite(by_code(model, x, observed, target, generator, many).log_softmax(1))
+
+
+def by_code(
+    model: AutoregressiveModel, x: Tensor, observed: Tensor, target: int, generator: torch.Generator, many: int
+) -> Tensor:
+    """log p(observed with target = k), but for a constant, for every code k and with the same noise: (rows, codes)."""
+    known, logs, noise = with_target(observed, target), [], generator.get_state()
+    for code in range(model.schema.codes[target]):
+        generator.set_state(noise)
+        asked = x.clone()
+        asked.flatten(1)[:, target] = code
+        logs.append(advanced(model, asked, known, generator, many)[0].log_weights.logsumexp(1))
+    return torch.stack(logs, 1)
+
+
+def kernels(
+    model: AutoregressiveModel, x: Tensor, observed: Tensor, target: int, generator: torch.Generator, many: int
+) -> Single:
+    """A real target's particles, each a normal as narrow as the kind allows."""
+    kind = model.schema.kinds[target]
+    assert isinstance(kind, Real)
+    particles, drawn = advanced(model, x, observed, generator, many, target)
+    logs, values = particles.log_weights.log_softmax(1), drawn.view(len(x), -1)
+    number = values < UNFORESEEN
+    weights = logs.masked_fill(~number, -1e30).log_softmax(1)
+    shares = [logs.masked_fill(~chosen, -torch.inf).logsumexp(1) for chosen in (
+        number, *[values == UNFORESEEN] * kind.open, *[values == HOLE] * kind.missing)]  # fmt: skip
+    special = torch.stack(shares, 1) if len(shares) > 1 else None
+    return Density(weights, values.masked_fill(~number, 0.0), torch.full_like(values, kind.floor), special)
+
+
+def advanced(
+    model: AutoregressiveModel,
+    x: Tensor,
+    observed: Tensor,
+    generator: torch.Generator,
+    many: int,
+    target: int | None = None,
+) -> tuple[Particles, Tensor]:
+    """Particles for all that matters: up to the last variable that is observed or the target, and the target's values."""
+    anything = torch.ones(sum(model.schema.codes), dtype=torch.bool)
+    particles = Particles(model, x, observed, generator, anything, many)
+    last = max(last_observed(model, observed), -1 if target is None else model.order.index(target))
+    unrolled, values = model.unroll(len(particles.flat)), torch.empty(0)
+    i, outcome = next(unrolled)
+    for _ in range(last):
+        value = particles(i, outcome)
+        values = value if i == target else values
+        i, outcome = unrolled.send(value)
+    value = particles(i, outcome)
+    return particles, value if i == target else values
+
+
+def joined(outcomes: list[Single]) -> Single:
+    """Outcomes of parts of a batch as one."""
+    first = outcomes[0]
+    if len(outcomes) == 1:
+        return first
+    if isinstance(first, Finite):
+        return Finite(torch.cat([o.log_probs for o in outcomes if isinstance(o, Finite)]))
+    parts = [o for o in outcomes if isinstance(o, Density)]
+    special = [o.log_special for o in parts if o.log_special is not None]
+    weights, means, scales = (torch.cat([getattr(o, n) for o in parts]) for n in ("log_weights", "means", "scales"))
+    return Density(weights, means, scales, torch.cat(special) if special else None)
