@@ -202,8 +202,8 @@ class TabularModel(TractableModel):
         return list(evidence.split(list(self.schema.codes), 1))
 
     @torch.no_grad()
-    def log_marginal(self, x: Tensor, observed: Tensor) -> Tensor:
-        mass = self.log_mass(self.evidence(x, observed))
+    def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
+        mass = self.log_mass(self.evidence(x, observed, drawable))
         inside = self.binning.cut(x.flatten(1))[1] if self.binning.any else torch.zeros_like(x.flatten(1))
         return mass + (inside * observed.flatten(1)).sum(1)
 
