@@ -7,14 +7,16 @@ recursion answers marginals, conditionals and "not a hole" alike.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plausibly.binning import Binning
 from plausibly.capabilities import TractableModel, Unrolled
 from plausibly.heads import normalised
+from plausibly.kinds import Real
 from plausibly.objectives import Counting, Objective
 from plausibly.outcomes import Finite, Histogram, Outcome, Single, grouped, side_by_side
 from plausibly.schema import Schema
@@ -63,13 +65,17 @@ class Tables(nn.Module):
             parts.append((index, table[row]))
         return grouped(parts)
 
-    def count(self, configuration: Tensor, code: Tensor) -> Tensor:
-        """How often each cell occurs, flat, groups one after the other, rows by codes within; float64."""
+    def count(self, configuration: Tensor, code: Tensor, weight: Tensor | None = None) -> Tensor:
+        """How often each cell occurs, flat, groups one after the other, rows by codes within; float64.
+
+        With `weight`, (batch,), an event counts as so many.
+        """
         counts = []
         for k, members, starts, rows, _ in self.groups:
             index = torch.tensor(members, device=code.device)
             cell = (configuration[:, index] + torch.tensor(starts, device=code.device)) * k + code[:, index]
-            counts.append(torch.bincount(cell.flatten(), minlength=rows * k))
+            each = None if weight is None else weight.double()[:, None].expand(cell.shape).flatten()
+            counts.append(torch.bincount(cell.flatten(), each, minlength=rows * k))
         return torch.cat(counts).double()
 
     def split(self, flat: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -157,10 +163,10 @@ class TabularModel(TractableModel):
         """The outcome of variable `i` from that of its code."""
         return Histogram(codes, self.binning, (i,)) if self.binning.is_real(i) else codes
 
-    def statistics(self, x: Tensor) -> Tensor:
-        """What learning needs of a batch, to be summed over batches."""
+    def statistics(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        """What learning needs of a batch, to be summed over batches; each event counts as its `weight`, (batch,)."""
         codes = self.binning.codes(x.flatten(1))
-        return self.tables.count(self.configurations(codes), codes)
+        return self.tables.count(self.configurations(codes), codes, weight)
 
     def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
         """Sets the tables from the summed statistics, each smoothed by the strength that is best on validation."""
@@ -169,6 +175,12 @@ class TabularModel(TractableModel):
     def fill(self, sums: Tensor, strengths: Sequence[float]) -> None:
         for i, counts in self.tables.split(sums):
             self.tables.put(i, smoothed(counts, strengths[i]))
+
+    @torch.no_grad()
+    def side(self, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+        """Cuts the model in two: 1 for events nearer to the first of two drawn ones, and 0."""
+        centres = self.sample(2, generator)
+        return lambda x: nearest(x, centres, self.schema)[:, 0]
 
     @torch.no_grad()
     def fits(self, x: Tensor) -> Tensor:
@@ -220,6 +232,17 @@ class TabularModel(TractableModel):
         with torch.enable_grad():
             (posterior,) = torch.autograd.grad(self.log_mass(evidence).sum(), evidence)
         return self.seen(side_by_side([p.log() for p in self.per_variable(posterior.clamp(min=0))]))
+
+
+def nearest(x: Tensor, centres: Tensor, schema: Schema) -> Tensor:
+    """1 at the centre nearest to each event, else 0, (batch, centres), float64.
+
+    Two codes that differ are as far apart as two reals by one scale.
+    """
+    real = torch.tensor([isinstance(kind, Real) for kind in schema.kinds], device=x.device)
+    flat, points = x.flatten(1).clamp(max=1e3), centres.flatten(1).clamp(max=1e3)
+    away = [torch.where(real, (flat - point).square(), (flat != point).float()).sum(1) for point in points]
+    return F.one_hot(torch.stack(away, 1).argmin(1), len(points)).double()
 
 
 def log_matmul(log_weights: Tensor, log_table: Tensor) -> Tensor:

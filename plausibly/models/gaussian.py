@@ -224,6 +224,7 @@ class Gaussian(TractableModel):
         mean = first / whole
         return whole, mean, second.view(n, n) / whole - mean[:, None] * mean
 
+    @torch.no_grad()
     def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
         """Takes mean and covariance from the sums, shrunk by the strength that is best on validation."""
         batches, scores = list(validation), []

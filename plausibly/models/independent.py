@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from plausibly.families.tabular import Tables, TabularModel
+from plausibly.families.tabular import Tables, TabularModel, smoothed
 from plausibly.outcomes import gumbel_max
 from plausibly.schema import Schema
 
@@ -20,6 +20,15 @@ class Independent(TabularModel):
 
     def row(self, x: Tensor, i: int) -> Tensor:
         return torch.zeros_like(x[:, i])
+
+    def take(self, sums: Tensor) -> None:
+        """The likeliest tables for sums that are all positive."""
+        for i, counts in self.tables.split(sums):
+            self.tables.put(i, counts / counts.sum())
+
+    def prior(self, sums: Tensor) -> Tensor:
+        """The sums of one row that is drawn from the smoothed marginals."""
+        return torch.cat([smoothed(counts, 0.0)[0] for _, counts in self.tables.split(sums)])
 
     def _weighted(self, evidence: Tensor) -> list[Tensor]:
         return [table + own for table, own in zip(self.tables.each(), self.per_variable(evidence), strict=True)]

@@ -54,8 +54,9 @@ class Joint(TabularModel):
     def row(self, x: Tensor, i: int) -> Tensor:
         return torch.zeros_like(x[:, i])  # one table of one row
 
-    def statistics(self, x: Tensor) -> Tensor:
-        return torch.bincount(self._index(self.binning.codes(x.flatten(1))), minlength=prod(self.schema.codes)).double()
+    def statistics(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        index = self._index(self.binning.codes(x.flatten(1)))
+        return torch.bincount(index, weight, minlength=prod(self.schema.codes)).double()
 
     def fill(self, sums: Tensor, strengths: Sequence[float]) -> None:
         self.tables.put(0, smoothed(sums[None], strengths[0], self._independent(sums)))
