@@ -23,7 +23,7 @@ from plausibly.nets.noise import drawing
 from plausibly.objectives import Pass, Turn
 
 VALIDATION_ROWS = 10_000  # at most so many are looked at each time
-STALE = 4  # counting passes without a better one
+STALE, LEAST = 4, 2e-5  # counting passes without one that is better by such a share
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ def count(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progr
     """Makes the model's counting passes: sums over all batches, then an update. Keeps the best validated state.
 
     Passes of one name are an attempt: it begins from the best state so far, and ends where `STALE` passes in a row were no
-    better on validation than those of the same attempt before them.
+    better on validation than the best of the same attempt before them.
     """
     passes, started = model.objective().passes(model), time.monotonic()
     model.eval()
@@ -277,19 +277,19 @@ def count(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progr
                 continue
             _count_once(each, model, codes, validation)
             value = watch(model, validation[:VALIDATION_ROWS])
-            waited, own = (0, value) if value < own else (waited + 1, own)
+            waited, own = (0, value) if value < own - LEAST * abs(value) else (waited + 1, own)
             better = value < best or not kept
             if better:
                 best, kept = value, {name: t.clone() for name, t in model.state_dict().items()}
             seconds = time.monotonic() - started
-            loss = watch(model, codes[:VALIDATION_ROWS])
+            loss = watch(model, codes[:2000])
             yield Progress(number, len(passes), loss, value, 0.0, seconds, better)
     model.restore(kept)
 
 
 def _count_once(each: Pass, model: Trainable, codes: Tensor, validation: Tensor) -> None:
     sums, device = None, device_of(model)
-    for x in batches(codes):
+    for x in batches(codes, max(1, min(8192, (1 << 20) // max(codes[0].numel(), 1)))):
         part = each.sums(x.to(device))
         sums = part if sums is None else sums.add_(part)
     assert sums is not None

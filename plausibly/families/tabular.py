@@ -65,6 +65,16 @@ class Tables(nn.Module):
             parts.append((index, table[row]))
         return grouped(parts)
 
+    def score(self, configuration: Tensor, code: Tensor) -> Tensor:
+        """log p of each variable's code in its configuration, (batch, variables)."""
+        parts = []
+        for (k, members, starts, _, _), table in zip(self.groups, self.log_probs(), strict=True):
+            index = torch.tensor(members, device=code.device)
+            cell = (configuration[:, index] + torch.tensor(starts, device=code.device)) * k + code[:, index]
+            parts.append(table.flatten()[cell])
+        variables = torch.tensor([i for _, members, *_ in self.groups for i in members], device=code.device)
+        return torch.cat(parts, 1)[:, variables.argsort()]
+
     def count(self, configuration: Tensor, code: Tensor, weight: Tensor | None = None) -> Tensor:
         """How often each cell occurs, flat, groups one after the other, rows by codes within; float64.
 
@@ -149,6 +159,14 @@ class TabularModel(TractableModel):
     def predict(self, x: Tensor) -> Outcome:
         return self.seen(self.tables(self.configurations(self.binning.codes(x.flatten(1)))))
 
+    def each_log_prob(self, x: Tensor) -> Tensor:
+        """log p of each table's variable, (batch, tables): the sum is log p(x)."""
+        codes, inside = self.binning.cut(x.flatten(1)) if self.binning.any else (x.flatten(1).long(), 0.0)
+        return self.tables.score(self.configurations(codes), codes) + inside
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.each_log_prob(x).sum(1)
+
     def unroll(self, n: int) -> Unrolled:
         tables = [table.float() for table in self.tables.each()]
         x = torch.zeros(n, self.schema.size, device=tables[0].device)
@@ -185,7 +203,7 @@ class TabularModel(TractableModel):
     @torch.no_grad()
     def fits(self, x: Tensor) -> Tensor:
         """Log p of each table summed over events, (tables,), float64: what the choice of strengths compares."""
-        return self.predict(x).log_prob(x.flatten(1)).double().sum(0)
+        return self.each_log_prob(x).double().sum(0)
 
     def strengths(self, sums: Tensor, validation: Sequence[Tensor]) -> list[float]:
         """The best pseudo-count of each table, by log p on the validation batches."""

@@ -70,8 +70,9 @@ class Joint(TabularModel):
             product = (product[:, None] * marginal).flatten()
         return product
 
-    def fits(self, x: Tensor) -> Tensor:
-        return self.log_prob(x).double().sum()[None]
+    def each_log_prob(self, x: Tensor) -> Tensor:
+        codes, inside = self.binning.cut(x.flatten(1)) if self.binning.any else (x.flatten(1).long(), torch.zeros(1))
+        return (self.tables.log_probs()[0][0][self._index(codes)] + inside.sum(-1))[:, None]
 
     def predict(self, x: Tensor) -> Outcome:
         codes, conditionals = self.binning.codes(x.flatten(1)), []
