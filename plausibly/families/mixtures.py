@@ -130,7 +130,8 @@ class Composite(Parts, TractableModel):
         order, inner = self.inner_order(), self.inside(x)
         running = self.log_weights(x, torch.ones_like(x, dtype=torch.bool), None)
         chains = [chain(member, inner, order) for member in self.each()]
-        return self.assembled(run(chains, inner, order, running), running)
+        free = self.log_weights(x, torch.zeros_like(x, dtype=torch.bool), None)
+        return self.assembled(run(chains, inner, order, running), free)
 
     def unroll_inside(self, n: int, running: Tensor) -> Unrolled:
         """Unrolls the members' variables, from the members' log weights `running`, (n, members)."""
@@ -231,7 +232,7 @@ def stepwise(member: TractableModel, order: tuple[int, ...], n: int) -> Unrolled
     return x
 
 
-def named(name: str, known: type[Model] = Model) -> type[Model]:
+def named(name: str, known: type[Any] = Model) -> type[Any]:
     """The model class of that name among all that are loaded. ValueError where there is none."""
     for kind in known.__subclasses__():
         if kind.__name__ == name:
