@@ -30,7 +30,7 @@ from plausibly.schema import Schema
 
 PARTS: dict[str, type[TractableModel]] = {"independent": Independent, "chow_liu": ChowLiu, "gaussian": Gaussian}
 LARGEST = 1 << 24  # numbers summed up for all components together
-ITERATIONS, RESTARTS = 40, 3  # at most so many passes after each split; training stops sooner where they bring nothing
+ITERATIONS, RESTARTS = 30, 2  # at most so many passes after each split; training stops sooner where they bring nothing
 
 
 class Mixture(Composite):
@@ -88,6 +88,14 @@ class Mixture(Composite):
     def unroll(self, n: int) -> Unrolled:
         return self.unroll_inside(n, normalised_logs(self.logits).detach().expand(n, -1))
 
+    def log_joint(self, x: Tensor) -> Tensor:
+        members: Any = self.members
+        if self.part is not Independent:
+            return super().log_joint(x)
+        own = members[0].hot(x) @ torch.stack([member.flat() for member in members], 1)
+        inside = members[0].binning.cut(x.flatten(1))[1].sum(1)  # the density inside bins is everybody's
+        return normalised_logs(self.logits) + own.double() + inside[:, None]
+
     # learning
 
     @torch.no_grad()
@@ -99,8 +107,11 @@ class Mixture(Composite):
         """For each component the rows that it is responsible for, and their statistics: (components, 1 + statistics)."""
         shares = self.responsibilities(x) if responsibilities is None else responsibilities
         part: Any = self.members[0]
-        sums = [part.statistics(x, share).flatten() for share in shares.unbind(1)]
-        return torch.cat([shares.sum(0)[:, None], torch.stack(sums)], 1)
+        if isinstance(part, Independent):  # all components in one product
+            sums = shares.float().T @ part.hot(x)
+        else:
+            sums = torch.stack([part.statistics(x, share).flatten() for share in shares.unbind(1)])
+        return torch.cat([shares.sum(0)[:, None].double(), sums.double()], 1)
 
     def begin(self, sums: Tensor) -> None:
         """One component for all the data, whose marginals all components are drawn towards."""
@@ -189,7 +200,7 @@ class ExpectationMaximisation(Objective):
             return model.statistics(x, torch.ones(len(x), 1, dtype=torch.float64, device=x.device))
 
         passes = [Pass("one component", everything, lambda sums, validation: model.begin(sums))]
-        splits = ceil(log(model.components) / log(1.5)) + 2 if model.components > 1 else 0
+        splits = ceil(log(model.components) / log(1.5)) + 1 if model.components > 1 else 0
         for number in range(splits):
             passes += attempt(model, f"split {number}", Split(model, number))
         for number in range(RESTARTS if splits else 0):
