@@ -74,7 +74,7 @@ class Binning(nn.Module):
         codes = torch.where(own >= UNFORESEEN, self.count[slots, None] + 1, codes)
         codes = torch.where(own >= HOLE, self.last[slots, None], codes)
         whole = x.masked_fill(x >= UNFORESEEN, 0.0).long()
-        nats = torch.zeros_like(x)
+        nats = torch.zeros(x.shape, dtype=inside.dtype, device=x.device)
         whole[:, places], nats[:, places] = codes.T, inside.T
         return whole, nats
 

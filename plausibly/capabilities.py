@@ -149,8 +149,8 @@ class TractableModel(AnyOrderModel):
     """Knows every marginal of one joint distribution, and hence every conditional."""
 
     @abstractmethod
-    def log_marginal(self, x: Tensor, observed: Tensor) -> Tensor:
-        """log p(the observed variables), the others summed out, (batch,)."""
+    def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
+        """log p(the observed variables, and each other has a `drawable` code), these summed out, (batch,)."""
 
     @abstractmethod
     def sample_given(

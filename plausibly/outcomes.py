@@ -51,6 +51,10 @@ class Single(Outcome):
         The code of a real number is its bin, of which no part may be barred, then come the unforeseen and the hole.
         """
 
+    @abstractmethod
+    def rows(self, index: Tensor) -> Single:
+        """The outcome of some rows of the batch."""
+
     def cuts(self) -> Tensor:
         """Of a real number: places, (..., n), between which its density is smooth and beyond which hardly any is left."""
         return torch.empty(0)
@@ -73,6 +77,9 @@ class Finite(Single):
 
     def one(self, i: int) -> Finite:
         return Finite(self.log_probs[:, i])
+
+    def rows(self, index: Tensor) -> Finite:
+        return Finite(self.log_probs[index])
 
     def restricted(self, allowed: Tensor) -> tuple[Finite, Tensor]:
         masked = self.log_probs.masked_fill(~allowed.to(self.log_probs.device), -torch.inf)
@@ -160,6 +167,10 @@ class Density(Single):
         special = None if self.log_special is None else self.log_special[:, i]
         return Density(self.log_weights[:, i], self.means[:, i], self.scales[:, i], special, self.shape)
 
+    def rows(self, index: Tensor) -> Density:
+        special = None if self.log_special is None else self.log_special[index]
+        return Density(self.log_weights[index], self.means[index], self.scales[index], special, self.shape)
+
     def restricted(self, allowed: Tensor) -> tuple[Density, Tensor]:
         if self.log_special is None:
             return self, torch.zeros_like(self.means[..., 0])
@@ -192,8 +203,12 @@ class Histogram(Single):
         return self.binning.middle(self.inner.mode().long(), self.variables)
 
     def one(self, i: int) -> Single:
-        inner = self.inner.one(i)
-        return Histogram(inner, self.binning, (i,)) if self.binning.is_real(i) else inner
+        inner, variable = self.inner.one(i), i if self.variables is None else self.variables[i]
+        return Histogram(inner, self.binning, (variable,)) if self.binning.is_real(variable) else inner
+
+    def rows(self, index: Tensor) -> Histogram:
+        assert isinstance(self.inner, Single)
+        return Histogram(self.inner.rows(index), self.binning, self.variables)
 
     def cuts(self) -> Tensor:
         assert self.variables is not None
@@ -224,6 +239,78 @@ class Binning(Protocol):
 
     def cuts(self, i: int, away: Sequence[float]) -> Tensor:
         """The edges of a variable's bins, and places in its tails, so many means away."""
+
+
+class Blend(Single):
+    """A mixture of outcomes of one variable that have no common form; `log_weights` are normalised, (batch, parts)."""
+
+    def __init__(self, parts: Sequence[Single], log_weights: Tensor) -> None:
+        self.parts, self.log_weights = parts, log_weights
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return (self.log_weights + torch.stack([part.log_prob(x) for part in self.parts], -1)).logsumexp(-1)
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        drawn = torch.stack([part.sample(generator) for part in self.parts], -1)
+        return drawn.gather(-1, gumbel_max(self.log_weights, generator)[..., None]).squeeze(-1)
+
+    def mode(self) -> Tensor:
+        """The most probable of the parts' modes."""
+        modes = torch.stack([part.mode() for part in self.parts], -1)
+        best = torch.stack([self.log_prob(x) for x in modes.unbind(-1)], -1).argmax(-1, keepdim=True)
+        return modes.gather(-1, best).squeeze(-1)
+
+    def one(self, i: int) -> Single:
+        return blended([part.one(i) for part in self.parts], self.log_weights[:, i])
+
+    def rows(self, index: Tensor) -> Blend:
+        return Blend([part.rows(index) for part in self.parts], self.log_weights[index])
+
+    def cuts(self) -> Tensor:
+        places = [part.cuts() for part in self.parts]
+        return torch.cat([place.expand(len(self.log_weights), -1) for place in places], -1)
+
+    def restricted(self, allowed: Tensor) -> tuple[Single, Tensor]:
+        parts, masses = zip(*(part.restricted(allowed) for part in self.parts), strict=True)
+        weights = self.log_weights + torch.stack(masses, -1)
+        total = weights.logsumexp(-1)
+        return blended(parts, weights - total.unsqueeze(-1)), total
+
+
+def blended(parts: Sequence[Single], log_weights: Tensor) -> Single:
+    """The mixture of outcomes of one variable, in their common form where they have one.
+
+    `log_weights` are normalised, (..., parts), batched like each part.
+    """
+    first = parts[0]
+    if all(isinstance(part, Finite) for part in parts):
+        logs = torch.stack([part.log_probs for part in parts if isinstance(part, Finite)], -1)
+        return Finite((logs + log_weights.unsqueeze(-2)).logsumexp(-1))
+    if isinstance(first, Histogram) and all(isinstance(part, Histogram) for part in parts):
+        inner = [part.inner for part in parts if isinstance(part, Histogram) and isinstance(part.inner, Single)]
+        return Histogram(blended(inner, log_weights), first.binning, first.variables)
+    densities = [part for part in parts if isinstance(part, Density) and part.shape == getattr(first, "shape", "")]
+    return _mixed(densities, log_weights) if len(densities) == len(parts) else Blend(parts, log_weights)
+
+
+def lined_up(singles: Sequence[Single]) -> Outcome:
+    """Variables given one by one, (batch,) each, side by side."""
+    return Columns([(torch.tensor([i]), _widened(single)) for i, single in enumerate(singles)])
+
+
+def _widened(single: Single) -> Single:
+    """The outcome of one variable, (batch,), as one of a single column, (batch, 1)."""
+    if isinstance(single, Finite):
+        return Finite(single.log_probs[:, None])
+    if isinstance(single, Histogram):
+        assert isinstance(single.inner, Single)
+        return Histogram(_widened(single.inner), single.binning, single.variables)
+    if isinstance(single, Density):
+        special = None if single.log_special is None else single.log_special[:, None]
+        form = single.log_weights[:, None], single.means[:, None], single.scales[:, None]
+        return Density(*form, special, single.shape)
+    assert isinstance(single, Blend)
+    return Blend([_widened(part) for part in single.parts], single.log_weights[:, None])
 
 
 class Columns(Outcome):
@@ -284,18 +371,20 @@ def average(outcomes: Sequence[Outcome]) -> Outcome:
             [(parts[0][0], average([outcome for _, outcome in parts])) for parts in zip(*columns, strict=True)]
         )
     if isinstance(first, Density):
-        return _averaged([o for o in outcomes if isinstance(o, Density)])
+        parts = [o for o in outcomes if isinstance(o, Density)]
+        even = torch.full((len(parts),), -log(len(parts)), device=parts[0].means.device)
+        return _mixed(parts, even.expand(*parts[0].means.shape[:-1], -1))
     return Finite(_mean_log([o.log_probs for o in outcomes if isinstance(o, Finite)]))
 
 
-def _averaged(parts: Sequence[Density]) -> Density:
-    """Components side by side: each part's weight is its share of being a number at all."""
-    special = None
-    shares = [torch.zeros_like(part.log_weights[..., :1]) for part in parts]
+def _mixed(parts: Sequence[Density], log_weights: Tensor) -> Density:
+    """Components side by side: each part's weight is multiplied by its share of being a number at all."""
+    special, shares = None, log_weights
     if parts[0].log_special is not None:
-        numbers = [part.log_special for part in parts if part.log_special is not None]
-        special, shares = _mean_log(numbers), [number[..., :1] for number in numbers]
-    weights = torch.cat([part.log_weights + share for part, share in zip(parts, shares, strict=True)], -1)
+        numbers = torch.stack([part.log_special for part in parts if part.log_special is not None], -1)
+        special = (numbers + log_weights.unsqueeze(-2)).logsumexp(-1)
+        shares = log_weights + numbers[..., 0, :]
+    weights = torch.cat([part.log_weights + shares[..., k, None] for k, part in enumerate(parts)], -1)
     means, scales = (torch.cat([getattr(part, name) for part in parts], -1) for name in ("means", "scales"))
     return Density(weights.log_softmax(-1), means, scales, special, parts[0].shape)
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import groupby
 from math import ceil, cos, isfinite, pi
 from typing import Any
 
@@ -24,6 +25,7 @@ from plausibly.nets.noise import Shared, drawing
 from plausibly.objectives import Pass, Turn
 
 VALIDATION_ROWS = 10_000  # at most so many are looked at each time
+STALE, LEAST = 4, 2e-5  # counting passes without one that is better by such a share
 
 
 @dataclass(frozen=True)
@@ -279,21 +281,44 @@ def watch(model: Trainable, codes: Tensor, seed: int = 0) -> float:
 
 
 def count(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progress]:
-    """Makes the model's counting passes: sums over all batches, then an update."""
-    passes, started, device = model.objective().passes(model), time.monotonic(), device_of(model)
+    """Makes the model's counting passes: sums over all batches, then an update. Keeps the best validated state.
+
+    Passes of one name are an attempt: it begins from the best state so far, and ends where `STALE` passes in a row were no
+    better on validation than the best of the same attempt before them.
+    """
+    passes, started = model.objective().passes(model), time.monotonic()
     model.eval()
-    for number, each in enumerate(passes, 1):
-        sums = processes.total(own_sums(each, codes, device))
-        each.update(sums, [x.to(device) for x in batches(validation[:VALIDATION_ROWS])])
-        seconds = time.monotonic() - started
-        value = watch(model, validation[:VALIDATION_ROWS])
-        yield Progress(number, len(passes), watch(model, codes[:VALIDATION_ROWS]), value, 0.0, seconds, True)
+    best, kept, number = float("inf"), dict[str, Tensor](), 0
+    for _, attempt in groupby(passes, lambda one: one.name):
+        if kept:
+            model.restore(kept)
+        waited, own = 0, float("inf")
+        for each in attempt:
+            number += 1
+            if waited == STALE:
+                continue
+            _count_once(each, model, codes, validation)
+            value = watch(model, validation[:VALIDATION_ROWS])
+            waited, own = (0, value) if value < own - LEAST * abs(value) else (waited + 1, own)
+            better = value < best or not kept
+            if better:
+                best, kept = value, {name: t.clone() for name, t in model.state_dict().items()}
+            seconds = time.monotonic() - started
+            loss = watch(model, codes[:2000])
+            yield Progress(number, len(passes), loss, value, 0.0, seconds, better)
+    model.restore(kept)
+
+
+def _count_once(each: Pass, model: Trainable, codes: Tensor, validation: Tensor) -> None:
+    device = device_of(model)
+    sums = processes.total(own_sums(each, codes, device))
+    each.update(sums, [x.to(device) for x in batches(validation[:VALIDATION_ROWS])])
 
 
 def own_sums(each: Pass, codes: Tensor, device: torch.device) -> Tensor:
     """A pass's sums over this process's share of the batches; zeros where it has none."""
-    sums = None
-    for i, x in enumerate(batches(codes)):
+    sums, rows = None, max(1, min(8192, (1 << 20) // max(codes[0].numel(), 1)))
+    for i, x in enumerate(batches(codes, rows)):
         if processes.mine(i):
             part = each.sums(x.to(device))
             sums = part if sums is None else sums.add_(part)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from plausibly.models import MODELS
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -20,6 +22,11 @@ def real(name: str) -> Path:
 def tensors(dataset):
     """Training, validation and test codes."""
     return dataset.train.codes, dataset.valid.codes, dataset.test.codes
+
+
+def accepting(schema):
+    """Names of the models that take such data."""
+    return [name for name, model in MODELS.items() if model.accepts(schema) is None]
 
 
 def random_table(codes, seed=0, concentration=0.3):

@@ -18,6 +18,7 @@ SCHEMAS = {
         (2,), (Grid(atoms=(0, 5, 6), edges=(-3, 5, 10), tails=(4.0, 7.0), missing=True), Grid(edges=(0, 9)))
     ),
     "reals": Schema((2,), (Real(3.0, 0.5, (-1.0, 0.5, 2.0), (0.3, 2.0)), Real(-1.0, 4.0))),
+    "open reals": Schema((3,), (Real(open=True), Real(step=0.5), Real(edges=(-1.0, 1.0), open=True))),
     "holes in reals": Schema((3,), (Real(edges=(-1.0, 1.0), missing=True), Category(levels=2), Real(open=True))),
     "table": Schema(
         (4,),

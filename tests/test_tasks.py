@@ -6,6 +6,7 @@ from math import log
 import numpy as np
 import pytest
 import torch
+from oracles import accepting
 
 from plausibly.capabilities import AutoregressiveModel, BoundedModel, DensityModel, Model
 from plausibly.contract import shaken
@@ -31,7 +32,7 @@ def made_up(name, schema=SMALL):
     return shaken(MODELS[name].tiny(schema)).eval()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", accepting(SMALL))
 @pytest.mark.parametrize("seen", list(product([False, True], repeat=4)))
 def test_filled_cells_follow_the_posterior(name, seen):
     """Draws against p(unobserved | observed, no hole drawn) by enumeration; particles get room for their bias."""
@@ -78,7 +79,7 @@ def test_what_a_later_cell_may_not_be_tells_of_earlier_ones():
         assert abs(share - 0.9 / 0.95) < 0.03
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if marginal.word(MODELS[name])])
+@pytest.mark.parametrize("name", [name for name in accepting(SMALL) if marginal.word(MODELS[name])])
 def test_marginals_of_every_subset(name):
     model, events = made_up(name), SMALL.all_events()
     with torch.no_grad():
@@ -90,7 +91,7 @@ def test_marginals_of_every_subset(name):
         assert torch.allclose(marginal(model, x, observed), want, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", accepting(SMALL))
 def test_scores_are_sums_of_conditionals(name):
     model, events = made_up(name), SMALL.all_events()
     assert torch.allclose(conditionals(model, events).sum(1), score(model, events), atol=1e-5)

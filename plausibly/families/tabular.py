@@ -10,12 +10,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plausibly.binning import Binning
 from plausibly.capabilities import DecomposableModel, Unrolled
 from plausibly.families.semirings import MAX, SUM, Semiring, tempered
 from plausibly.heads import normalised
+from plausibly.kinds import Real
 from plausibly.objectives import Counting, Objective
 from plausibly.outcomes import Finite, Histogram, Outcome, Single, grouped, gumbel_max, side_by_side
 from plausibly.schema import Schema
@@ -64,13 +66,27 @@ class Tables(nn.Module):
             parts.append((index, table[row]))
         return grouped(parts)
 
-    def count(self, configuration: Tensor, code: Tensor) -> Tensor:
-        """How often each cell occurs, flat, groups one after the other, rows by codes within; float64."""
+    def score(self, configuration: Tensor, code: Tensor) -> Tensor:
+        """log p of each variable's code in its configuration, (batch, variables)."""
+        parts = []
+        for (k, members, starts, _, _), table in zip(self.groups, self.log_probs(), strict=True):
+            index = torch.tensor(members, device=code.device)
+            cell = (configuration[:, index] + torch.tensor(starts, device=code.device)) * k + code[:, index]
+            parts.append(table.flatten()[cell])
+        variables = torch.tensor([i for _, members, *_ in self.groups for i in members], device=code.device)
+        return torch.cat(parts, 1)[:, variables.argsort()]
+
+    def count(self, configuration: Tensor, code: Tensor, weight: Tensor | None = None) -> Tensor:
+        """How often each cell occurs, flat, groups one after the other, rows by codes within; float64.
+
+        With `weight`, (batch,), an event counts as so many.
+        """
         counts = []
         for k, members, starts, rows, _ in self.groups:
             index = torch.tensor(members, device=code.device)
             cell = (configuration[:, index] + torch.tensor(starts, device=code.device)) * k + code[:, index]
-            counts.append(torch.bincount(cell.flatten(), minlength=rows * k))
+            each = None if weight is None else weight.double()[:, None].expand(cell.shape).flatten()
+            counts.append(torch.bincount(cell.flatten(), each, minlength=rows * k))
         return torch.cat(counts).double()
 
     def split(self, flat: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -158,6 +174,14 @@ class TabularModel(DecomposableModel):
     def predict(self, x: Tensor) -> Outcome:
         return self.seen(self.tables(self.configurations(self.binning.codes(x.flatten(1)))))
 
+    def each_log_prob(self, x: Tensor) -> Tensor:
+        """log p of each table's variable, (batch, tables): the sum is log p(x)."""
+        codes, inside = self.binning.cut(x.flatten(1)) if self.binning.any else (x.flatten(1).long(), 0.0)
+        return self.tables.score(self.configurations(codes), codes) + inside
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.each_log_prob(x).sum(1)
+
     def unroll(self, n: int) -> Unrolled:
         tables = [table.float() for table in self.tables.each()]
         x = torch.zeros(n, self.schema.size, device=tables[0].device)
@@ -172,10 +196,10 @@ class TabularModel(DecomposableModel):
         """The outcome of variable `i` from that of its code."""
         return Histogram(codes, self.binning, (i,)) if self.binning.is_real(i) else codes
 
-    def statistics(self, x: Tensor) -> Tensor:
-        """What learning needs of a batch, to be summed over batches."""
+    def statistics(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        """What learning needs of a batch, to be summed over batches; each event counts as its `weight`, (batch,)."""
         codes = self.binning.codes(x.flatten(1))
-        return self.tables.count(self.configurations(codes), codes)
+        return self.tables.count(self.configurations(codes), codes, weight)
 
     def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
         """Sets the tables from the summed statistics, each smoothed by the strength that is best on validation."""
@@ -186,9 +210,15 @@ class TabularModel(DecomposableModel):
             self.tables.put(i, smoothed(counts, strengths[i]))
 
     @torch.no_grad()
+    def side(self, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+        """Cuts the model in two: 1 for events nearer to the first of two drawn ones, and 0."""
+        centres = self.sample(2, generator)
+        return lambda x: nearest(x, centres, self.schema)[:, 0]
+
+    @torch.no_grad()
     def fits(self, x: Tensor) -> Tensor:
         """Log p of each table summed over events, (tables,), float64: what the choice of strengths compares."""
-        return self.predict(x).log_prob(x.flatten(1)).double().sum(0)
+        return self.each_log_prob(x).double().sum(0)
 
     def strengths(self, sums: Tensor, validation: Sequence[Tensor]) -> list[float]:
         """The best pseudo-count of each table, by log p on the validation batches."""
@@ -220,8 +250,8 @@ class TabularModel(DecomposableModel):
         return list(evidence.split(list(self.schema.codes), 1))
 
     @torch.no_grad()
-    def log_marginal(self, x: Tensor, observed: Tensor) -> Tensor:
-        mass = self.log_mass(self.evidence(x, observed))
+    def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
+        mass = self.log_mass(self.evidence(x, observed, drawable))
         inside = self.binning.cut(x.flatten(1))[1] if self.binning.any else torch.zeros_like(x.flatten(1))
         return mass + (inside * observed.flatten(1)).sum(1)
 
@@ -258,3 +288,14 @@ class TabularModel(DecomposableModel):
         with torch.enable_grad():
             (posterior,) = torch.autograd.grad(self.log_mass(evidence).sum(), evidence)
         return self.seen(side_by_side([p.log() for p in self.per_variable(posterior.clamp(min=0))]))
+
+
+def nearest(x: Tensor, centres: Tensor, schema: Schema) -> Tensor:
+    """1 at the centre nearest to each event, else 0, (batch, centres), float64.
+
+    Two codes that differ are as far apart as two reals by one scale.
+    """
+    real = torch.tensor([isinstance(kind, Real) for kind in schema.kinds], device=x.device)
+    flat, points = x.flatten(1).clamp(max=1e3), centres.flatten(1).clamp(max=1e3)
+    away = [torch.where(real, (flat - point).square(), (flat != point).float()).sum(1) for point in points]
+    return F.one_hot(torch.stack(away, 1).argmin(1), len(points)).double()

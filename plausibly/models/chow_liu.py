@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel
+from plausibly.families.tabular import Tables, TabularModel, smoothed
 from plausibly.schema import Schema
 
 LARGEST = 1 << 26  # pair counts held while learning
@@ -58,22 +58,37 @@ class ChowLiu(TabularModel):
         parent = self.parent_of[i]
         return x[:, parent] if parent >= 0 else torch.zeros_like(x[:, i])
 
-    def statistics(self, x: Tensor) -> Tensor:
+    def statistics(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
         """Counts of every pair of codes of all variables, (sum of codes, sum of codes)."""
         codes = torch.tensor(self.schema.codes, device=x.device)
         places = self.binning.codes(x.flatten(1)) + codes.cumsum(0) - codes
         hot = torch.zeros(len(x), int(codes.sum()), device=x.device).scatter_(1, places, 1.0)
-        return (hot.T @ hot).double()
+        return (hot.T @ (hot if weight is None else hot * weight.float()[:, None])).double()
 
     def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
+        cells = self._grow(sums)
+        flat = torch.cat([cells[i].flatten() for _, members, *_ in self.tables.groups for i in members])
+        self.fill(flat, self.strengths(flat, list(validation)))
+
+    def _grow(self, sums: Tensor) -> list[Tensor]:
+        """Plants the likeliest tree; the counts of each of its tables, (configurations, codes)."""
         self._plant(heaviest_tree(mutual_information(sums, self.schema.codes)))
         rows = list(sums.split(list(self.schema.codes)))
         pairs = [list(own.split(list(self.schema.codes), 1)) for own in rows]
-        cells = []
-        for i, parent in enumerate(self.parent_of):
-            cells.append(pairs[i][i].diag()[None] if parent < 0 else pairs[parent][i])
-        flat = torch.cat([cells[i].flatten() for _, members, *_ in self.tables.groups for i in members])
-        self.fill(flat, self.strengths(flat, list(validation)))
+        return [pairs[i][i].diag()[None] if p < 0 else pairs[p][i] for i, p in enumerate(self.parent_of)]
+
+    def take(self, sums: Tensor) -> None:
+        """The likeliest tree and tables for sums of which those of different variables are all positive."""
+        for i, counts in enumerate(self._grow(sums)):
+            self.tables.put(i, counts / counts.sum(1, keepdim=True))
+
+    def prior(self, sums: Tensor) -> Tensor:
+        """The sums of one row that is drawn from the smoothed marginals, each variable on its own."""
+        blocks = sums.diag().split(list(self.schema.codes))
+        marginals = [smoothed(counts[None], 0.0)[0] for counts in blocks]
+        all_pairs = torch.cat(marginals)[:, None] * torch.cat(marginals)
+        within = torch.block_diag(*(torch.ones(len(own), len(own), device=sums.device) for own in marginals)) > 0
+        return torch.where(within, torch.cat(marginals).diag(), all_pairs)
 
     def _messages(self, evidence: Tensor, over: Semiring) -> list[Tensor]:
         """Evidence of each variable together with that of all its descendants, added up, each (batch, codes)."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel
+from plausibly.families.tabular import Tables, TabularModel, smoothed
 from plausibly.schema import Schema
 
 
@@ -22,6 +22,33 @@ class Independent(TabularModel):
 
     def row(self, x: Tensor, i: int) -> Tensor:
         return torch.zeros_like(x[:, i])
+
+    def take(self, sums: Tensor) -> None:
+        """The likeliest tables for sums that are all positive."""
+        for i, counts in self.tables.split(sums):
+            self.tables.put(i, counts / counts.sum())
+
+    def prior(self, sums: Tensor) -> Tensor:
+        """The sums of one row that is drawn from the smoothed marginals."""
+        return torch.cat([smoothed(counts, 0.0)[0] for _, counts in self.tables.split(sums)])
+
+    def hot(self, x: Tensor) -> Tensor:
+        """A 1 at each variable's code, (batch, sum of codes), in the order of the statistics."""
+        places = torch.tensor(self.starts, device=x.device) + self.binning.codes(x.flatten(1))
+        return torch.zeros(len(x), sum(self.schema.codes), device=x.device).scatter_(1, places, 1.0)
+
+    @property
+    def starts(self) -> list[int]:
+        """Where each variable's codes start in the statistics."""
+        starts, free = [0] * self.schema.size, 0
+        for k, members, *_ in self.tables.groups:
+            for i in members:
+                starts[i], free = free, free + k
+        return starts
+
+    def flat(self) -> Tensor:
+        """log p of every code of every variable, in the order of the statistics."""
+        return torch.cat([table.flatten() for table in self.tables.log_probs()])
 
     def _weighted(self, evidence: Tensor, over: Semiring) -> list[Tensor]:
         return [table + own for table, own in zip(self.scores(over), self.per_variable(evidence), strict=True)]

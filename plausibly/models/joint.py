@@ -55,8 +55,9 @@ class Joint(TabularModel):
     def row(self, x: Tensor, i: int) -> Tensor:
         return torch.zeros_like(x[:, i])  # one table of one row
 
-    def statistics(self, x: Tensor) -> Tensor:
-        return torch.bincount(self._index(self.binning.codes(x.flatten(1))), minlength=prod(self.schema.codes)).double()
+    def statistics(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        index = self._index(self.binning.codes(x.flatten(1)))
+        return torch.bincount(index, weight, minlength=prod(self.schema.codes)).double()
 
     def fill(self, sums: Tensor, strengths: Sequence[float]) -> None:
         self.tables.put(0, smoothed(sums[None], strengths[0], self._independent(sums)))
@@ -70,8 +71,9 @@ class Joint(TabularModel):
             product = (product[:, None] * marginal).flatten()
         return product
 
-    def fits(self, x: Tensor) -> Tensor:
-        return self.log_prob(x).double().sum()[None]
+    def each_log_prob(self, x: Tensor) -> Tensor:
+        codes, inside = self.binning.cut(x.flatten(1)) if self.binning.any else (x.flatten(1).long(), torch.zeros(1))
+        return (self.tables.log_probs()[0][0][self._index(codes)] + inside.sum(-1))[:, None]
 
     def predict(self, x: Tensor) -> Outcome:
         codes, conditionals = self.binning.codes(x.flatten(1)), []

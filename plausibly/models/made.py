@@ -70,7 +70,10 @@ class MADE(NetworkModel):
 
     @property
     def free_parameters(self) -> int:
-        return self.network.count(self.ranks[self.inputs.owner], self.degrees.table, self.ranks[self.head.owner])
+        embedded = sum(p.numel() for p in self.inputs.parameters())
+        return embedded + self.network.count(
+            self.ranks[self.inputs.owner], self.degrees.table, self.ranks[self.head.owner]
+        )
 
     def offset(self) -> Tensor:
         bias = self.network.leave.bias

@@ -19,6 +19,12 @@ from plausibly.tasks import Task
 impute: Task[Any] = Task("impute", "it has no conditional distributions")
 
 AT_ONCE = 1 << 14  # rows, particles counted
+CELLS = 1 << 20  # their cells
+
+
+def at_once(variables: int, particles: int) -> int:
+    """How many rows with so many particles each are filled in one go."""
+    return max(1, min(AT_ONCE, CELLS // variables) // particles)
 
 
 @impute.rule(TractableModel, "exact")
@@ -57,7 +63,7 @@ def impute_in_order(
     barred = [not part.all() for part in model.schema.drawable(holes).split(list(model.schema.codes))]
     prefix = is_prefix(model, observed) & ~(~observed.flatten(1) & torch.tensor(barred)).any(1)
     for rows, many in ((prefix.nonzero()[:, 0], 1), ((~prefix).nonzero()[:, 0], particles)):
-        for part in rows.split(max(1, AT_ONCE // many)):
+        for part in rows.split(at_once(model.schema.size, many)):
             filled[part] = resample(model, codes[part].float(), observed[part], generator, holes, many).cpu()
     return filled
 

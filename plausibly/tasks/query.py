@@ -22,7 +22,7 @@ from plausibly.capabilities import AutoregressiveModel, TractableModel, device_o
 from plausibly.kinds import HOLE, UNFORESEEN, Real
 from plausibly.outcomes import Density, Finite, Single
 from plausibly.tasks import Task
-from plausibly.tasks.impute import AT_ONCE, Particles, is_prefix
+from plausibly.tasks.impute import Particles, at_once, is_prefix
 
 query: Task[Any] = Task("query", "it has no conditional distributions")
 
@@ -87,8 +87,8 @@ def in_parts(
     many: int,
 ) -> Single:
     """The answer for parts of the rows that have not too many particles together."""
-    at_once = max(1, AT_ONCE // many)
-    pairs = zip(codes.float().split(at_once), observed.split(at_once), strict=True)
+    some = at_once(model.schema.size, many)
+    pairs = zip(codes.float().split(some), observed.split(some), strict=True)
     return joined([answer(model, x, seen, target, generator, many) for x, seen in pairs])
 
 

@@ -1,0 +1,351 @@
+"""Mixtures, p(x) = sum_k w_k p_k(x): what is made of parts gets its class from its parts.
+
+mixture(components, weights)     of tractable models is tractable; of autoregressive ones with one order is
+                                 autoregressive, p(x_i | earlier) being the mixture of the parts' conditionals with the
+                                 running weights w_k p_k(earlier); of densities a density; and of bounds a bound,
+                                 log sum_k w_k exp(bound_k(x)) <= log p(x)
+stratified(model, schema, ...)   p(y, x) = p(y) p_y(x): one finite variable, the label, says which part it is
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from plausibly.capabilities import (
+    AutoregressiveModel,
+    BoundedModel,
+    DensityModel,
+    Model,
+    TractableModel,
+    Unrolled,
+    device_of,
+)
+from plausibly.objectives import Likelihood, Objective
+from plausibly.outcomes import Outcome, Single, blended, gumbel_max, lined_up
+from plausibly.schema import Schema
+
+AT_ONCE = 1 << 22  # numbers of evidence held at a time
+
+
+def free_logits(weights: Sequence[float]) -> Tensor:
+    """K - 1 free logits of K positive weights."""
+    logs = torch.tensor(weights, dtype=torch.float64).log()
+    return (logs[1:] - logs[0]).float()
+
+
+def normalised_logs(logits: Tensor) -> Tensor:
+    """log w, (parts,), float64, from the logits of all but the first."""
+    return torch.cat([logits.new_zeros(1), logits]).double().log_softmax(0)
+
+
+class Parts(BoundedModel):
+    """A model made of `members`."""
+
+    family = "explicit"
+    members: nn.ModuleList
+
+    def each(self) -> Iterator[Any]:
+        yield from self.members
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        for k, member in enumerate(self.each()):
+            start = f"members.{k}."
+            member.restore({key.removeprefix(start): t for key, t in state.items() if key.startswith(start)})
+        super().restore(state)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        for member in self.each():
+            member.initialise(generator)
+
+
+class Composite(Parts, TractableModel):
+    """A sum of tractable members, weighed by what `log_weights` says of the variables that they do not see."""
+
+    @property
+    def order(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.inner_order()
+
+    @abstractmethod
+    def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
+        """log of each member's weight together with the evidence outside the members, (batch, members), float64."""
+
+    def inside(self, x: Tensor) -> Tensor:
+        """Events, or marks of observed cells, as the members know them."""
+        return x
+
+    def drawable_inside(self, drawable: Tensor | None) -> Tensor | None:
+        return drawable
+
+    def assembled(self, singles: Sequence[Single], log_weights: Tensor) -> Outcome:
+        """The outcome of all variables from those of the members' variables and the members' weights in each row."""
+        return lined_up(singles)
+
+    def _weighed(self, logs: Tensor, measure: Callable[[TractableModel, Tensor], Tensor]) -> Tensor:
+        """`logs` plus what `measure` says of each member and the rows, (rows,), in which it has a weight."""
+        columns = []
+        for k, member in enumerate(self.each()):
+            rows = (logs[:, k] > -torch.inf).nonzero()[:, 0]
+            own = torch.full_like(logs[:, k], -torch.inf)
+            columns.append(own.index_put((rows,), measure(member, rows).double()) if len(rows) else own)
+        return logs + torch.stack(columns, 1)
+
+    def log_joint(self, x: Tensor) -> Tensor:
+        """log w_k p_k(x), (batch, members), float64."""
+        inner = self.inside(x)
+        logs = self.log_weights(x, torch.ones_like(x, dtype=torch.bool), None)
+        return self._weighed(logs, lambda member, rows: member.log_prob(inner[rows]))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.log_joint(x).logsumexp(1)
+
+    def _log_evidence(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
+        """log w_k p_k(evidence), (batch, members), float64."""
+        inner, seen, allowed = self.inside(x), self.inside(observed), self.drawable_inside(drawable)
+        logs = self.log_weights(x, observed, drawable)
+        return self._weighed(logs, lambda member, rows: member.log_marginal(inner[rows], seen[rows], allowed))
+
+    @torch.no_grad()
+    def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
+        return self._log_evidence(x, observed, drawable).logsumexp(1)
+
+    @torch.no_grad()
+    def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
+        logs = self._log_evidence(x, observed).log_softmax(1)
+        inner, seen = self.inside(x), self.inside(observed)
+        outcomes = [member.predict_given(inner, seen) for member in self.each()]
+        variables = range(next(self.each()).schema.size)
+        return self.assembled([blended([o.one(i) for o in outcomes], logs) for i in variables], logs)
+
+    def inner_order(self) -> tuple[int, ...]:
+        """The order of the members' variables: theirs, where they agree."""
+        orders = {member.order for member in self.each()}
+        return orders.pop() if len(orders) == 1 else tuple(range(next(self.each()).schema.size))
+
+    def predict(self, x: Tensor) -> Outcome:
+        order, inner = self.inner_order(), self.inside(x)
+        running = self.log_weights(x, torch.ones_like(x, dtype=torch.bool), None)
+        chains = [chain(member, inner, order) for member in self.each()]
+        free = self.log_weights(x, torch.zeros_like(x, dtype=torch.bool), None)
+        return self.assembled(run(chains, inner, order, running), free)
+
+    def unroll_inside(self, n: int, running: Tensor) -> Unrolled:
+        """Unrolls the members' variables, from the members' log weights `running`, (n, members)."""
+        order = self.inner_order()
+        unrolled = [m.unroll(n) if m.order == order else stepwise(m, order, n) for m in self.each()]
+        return in_step(unrolled, order, running)
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        x = torch.zeros(n, *self.schema.shape, device=device_of(self))
+        free = torch.zeros_like(x, dtype=torch.bool)
+        pick = gumbel_max(self.log_weights(x, free, None), generator)
+        return self._placed(x, free, pick, lambda member, rows: member.sample(len(rows), generator))
+
+    @torch.no_grad()
+    def sample_given(
+        self, x: Tensor, observed: Tensor, generator: torch.Generator, drawable: Tensor | None = None
+    ) -> Tensor:
+        pick = gumbel_max(self._log_evidence(x, observed, drawable), generator)
+        inner, seen, allowed = self.inside(x), self.inside(observed), self.drawable_inside(drawable)
+        return self._placed(
+            x, observed, pick, lambda member, rows: member.sample_given(inner[rows], seen[rows], generator, allowed)
+        )
+
+    def _placed(
+        self, x: Tensor, observed: Tensor, pick: Tensor, draw: Callable[[TractableModel, Tensor], Tensor]
+    ) -> Tensor:
+        """Events whose unobserved cells each row's picked member draws."""
+        drawn = self.inside(x).clone()
+        for k, member in enumerate(self.each()):
+            rows = (pick == k).nonzero()[:, 0]
+            if len(rows):
+                drawn[rows] = draw(member, rows)
+        return torch.where(observed, x, self.outside(drawn, pick))
+
+    def outside(self, inner: Tensor, pick: Tensor) -> Tensor:
+        """Events from what the members know of them and which member it is."""
+        return inner
+
+
+def in_step(unrolled: Sequence[Unrolled], order: Sequence[int], running: Tensor) -> Unrolled:
+    """Unrolls the mixture of models that are unrolled in one order, from their log weights `running`, (n, models)."""
+    steps = [next(one)[1] for one in unrolled]
+    for rank, i in enumerate(order):
+        value = yield i, blended(steps, running.log_softmax(1))
+        running = running + torch.stack([step.log_prob(value) for step in steps], 1)
+        if rank < len(order) - 1:
+            steps = [one.send(value)[1] for one in unrolled]
+    for one in unrolled:
+        x = finished(one, value)
+    return x
+
+
+def finished(unrolled: Unrolled, value: Tensor) -> Tensor:
+    """The events that an unrolled model returns after its last value."""
+    try:
+        unrolled.send(value)
+    except StopIteration as done:
+        return cast(Tensor, done.value)
+    raise RuntimeError("an unrolled model goes on after its last variable")
+
+
+def run(chains: Sequence[Sequence[Single]], x: Tensor, order: Sequence[int], running: Tensor) -> list[Single]:
+    """Each variable's mixture of the parts' conditionals, weighed by `running` and p_k(earlier)."""
+    flat, outcomes = x.flatten(1), dict[int, Single]()
+    for i in order:
+        steps = [steps[i] for steps in chains]
+        outcomes[i] = blended(steps, running.log_softmax(1))
+        running = running + torch.stack([step.log_prob(flat[:, i]) for step in steps], 1)
+    return [outcomes[i] for i in range(len(order))]
+
+
+def chain(member: AutoregressiveModel, x: Tensor, order: tuple[int, ...]) -> list[Single]:
+    """p(x_i | earlier in `order`) of each variable, which may be another order than the member's own."""
+    if member.order == order or not isinstance(member, TractableModel):
+        outcome = member.predict(x)
+        return [outcome.one(i) for i in range(len(order))]
+    n, batch, singles = len(order), len(x), list[Single]()
+    ranks = torch.tensor(order, device=x.device).argsort()
+    for variables in torch.arange(n, device=x.device).split(
+        max(1, AT_ONCE // max(batch * sum(member.schema.codes), 1))
+    ):
+        many = x.repeat(len(variables), *[1] * (x.ndim - 1))
+        seen = (ranks < ranks[variables, None]).repeat_interleave(batch, 0)
+        outcome = member.predict_given(many, seen.view(many.shape))
+        each = torch.arange(len(many), device=x.device).split(batch)
+        singles += [outcome.one(i).rows(rows) for i, rows in zip(variables.tolist(), each, strict=True)]
+    return singles
+
+
+def stepwise(member: TractableModel, order: tuple[int, ...], n: int) -> Unrolled:
+    """Unrolls a member in another order than its own."""
+    x = torch.zeros(n, *member.schema.shape, device=device_of(member))
+    seen = torch.zeros_like(x, dtype=torch.bool)
+    for i in order:
+        x.flatten(1)[:, i] = yield i, member.predict_given(x, seen).one(i)
+        seen.flatten(1)[:, i] = True
+    return x
+
+
+def named(name: str, known: type[Any] = Model) -> type[Any]:
+    """The model class of that name among all that are loaded. ValueError where there is none."""
+    for kind in known.__subclasses__():
+        if kind.__name__ == name:
+            return kind
+        try:
+            return named(name, kind)
+        except ValueError:
+            continue
+    raise ValueError(f"there is no model {name!r}")
+
+
+def built(schema: Schema, parts: Sequence[Sequence[Any]]) -> nn.ModuleList:
+    """Models from their class names and arguments."""
+    return nn.ModuleList([named(name)(schema, **arguments) for name, arguments in parts])
+
+
+class Sum(Parts):
+    """sum_k w_k p_k(x) with free weights. `parts` gives the class name and the arguments of each component."""
+
+    formula = "those of its parts and K - 1"
+
+    def __init__(self, schema: Schema, parts: Sequence[Sequence[Any]], weights: Sequence[float]) -> None:
+        super().__init__()
+        self.schema, self.parts, self.weights = schema, list(parts), list(weights)
+        self.members, self.logits = built(schema, parts), nn.Parameter(free_logits(weights))
+
+    def objective(self) -> Objective:
+        return Likelihood()
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        pick = gumbel_max(normalised_logs(self.logits).expand(n, -1), generator)
+        x = torch.zeros(n, *self.schema.shape, device=self.logits.device)
+        for k, member in enumerate(self.each()):
+            rows = (pick == k).nonzero()[:, 0]
+            if len(rows):
+                x[rows] = member.sample(len(rows), generator)
+        return x
+
+    def summed(self, logs: Sequence[Tensor]) -> Tensor:
+        """log sum_k w_k exp(logs_k), (batch,), float64."""
+        return (normalised_logs(self.logits) + torch.stack(list(logs), 1)).logsumexp(1)
+
+
+class TractableMixture(Sum, Composite):
+    """A mixture of tractable models."""
+
+    def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
+        return normalised_logs(self.logits).expand(len(x), -1)
+
+    def unroll(self, n: int) -> Unrolled:
+        return self.unroll_inside(n, normalised_logs(self.logits).detach().expand(n, -1))
+
+
+class AutoregressiveMixture(Sum, AutoregressiveModel):
+    """A mixture of autoregressive models of one order."""
+
+    def __init__(self, schema: Schema, parts: Sequence[Sequence[Any]], weights: Sequence[float]) -> None:
+        super().__init__(schema, parts, weights)
+        self.order = next(self.each()).order
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.summed([member.log_prob(x) for member in self.each()])
+
+    def predict(self, x: Tensor) -> Outcome:
+        chains = [chain(member, x, self.order) for member in self.each()]
+        return lined_up(run(chains, x, self.order, normalised_logs(self.logits).expand(len(x), -1)))
+
+    def unroll(self, n: int) -> Unrolled:
+        running = normalised_logs(self.logits).detach().expand(n, -1)
+        return in_step([member.unroll(n) for member in self.each()], self.order, running)
+
+
+class DensityMixture(Sum, DensityModel):
+    """A mixture of models that know log p(x)."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.summed([member.log_prob(x) for member in self.each()])
+
+
+class BoundedMixture(Sum):
+    """A mixture of models that bound log p(x) from below; its own bound is the mixture of theirs."""
+
+    def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        return self.summed([member.log_bound(x, generator) for member in self.each()])
+
+
+def mixture(components: Sequence[Any], weights: Sequence[float]) -> Sum:
+    """The mixture of models of one schema with positive weights; its class is what its parts allow.
+
+    It holds copies. ValueError where the parts do not fit together.
+    """
+    if not components or len(components) != len(weights) or not all(weight > 0 for weight in weights):
+        raise ValueError("a mixture needs at least one component, and a positive weight for each")
+    if any(component.schema != components[0].schema for component in components):
+        raise ValueError("the components of a mixture are of one schema")
+    parts = [[type(component).__name__, component.arguments] for component in components]
+    made = form(components)(components[0].schema, parts, weights)
+    states = [component.state_dict() for component in components]
+    inner = {f"members.{k}.{name}": t for k, state in enumerate(states) for name, t in state.items()}
+    made.restore(inner | {"logits": made.logits.detach()})
+    return made
+
+
+def form(components: Sequence[object]) -> type[Sum]:
+    """The class of a mixture of such components."""
+    if all(isinstance(component, TractableModel) for component in components):
+        return TractableMixture
+    orders = {component.order for component in components if isinstance(component, AutoregressiveModel)}
+    if len(orders) == 1 and all(isinstance(component, AutoregressiveModel) for component in components):
+        return AutoregressiveMixture
+    if all(isinstance(component, DensityModel) for component in components):
+        return DensityMixture
+    if all(isinstance(component, BoundedModel) for component in components):
+        return BoundedMixture
+    raise ValueError("a component has no likelihood")

@@ -1,0 +1,151 @@
+"""A mixture whose component is observed, p(y, x) = p(y) p_y(x): one finite variable, the label, says which part it is.
+
+With independent parts this is naive Bayes, with normal ones quadratic discriminant analysis (Fisher 1936; Maron 1961).
+The parts learn at the same time, each from the rows of its class; a class without rows learns from all. p(y) is counted,
+with 1 / K added for each of K codes (Perks 1947).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plausibly.capabilities import TractableModel, Unrolled
+from plausibly.families.mixtures import Composite, named, normalised_logs
+from plausibly.heads import free_logits
+from plausibly.kinds import Real
+from plausibly.objectives import Objective, Pass
+from plausibly.outcomes import Finite, Outcome, Single, lined_up
+from plausibly.schema import Schema
+
+
+class Stratified(Composite):
+    """`part` is the class name of the parts, `settings` their arguments, `context` the place of the label.
+
+    The order is the label, then the others in the parts' order.
+    """
+
+    formula = "2 (parts of n - 1) + 1"
+
+    def __init__(
+        self, schema: Schema, part: str, context: Sequence[int], settings: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        self.schema, self.part = schema, part
+        self.context, self.settings = tuple(context), dict(settings or {})
+        if reason := unfit(named(part), schema, self.context):
+            raise ValueError(reason)
+        (self.label,) = self.context
+        self.rest = [i for i in range(schema.size) if i != self.label]
+        inner, make = schema.first(tuple(self.rest)), named(part)
+        self.members = nn.ModuleList([make(inner, **self.settings) for _ in range(schema.codes[self.label])])
+        self.logits = nn.Parameter(torch.zeros(len(self.members) - 1))
+
+    @property
+    def order(self) -> tuple[int, ...]:  # type: ignore[override]
+        return (self.label, *(self.rest[i] for i in self.inner_order()))
+
+    def objective(self) -> Objective:
+        return Strata()
+
+    def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
+        """log p(y), minus infinity for the labels that the evidence rules out."""
+        logs, flat = normalised_logs(self.logits).expand(len(x), -1), x.flatten(1)[:, self.label]
+        codes = torch.arange(logs.shape[1], device=logs.device)
+        allowed = torch.ones_like(codes, dtype=torch.bool) if drawable is None else self._split(drawable)[self.label]
+        seen = observed.flatten(1)[:, self.label, None]
+        possible = torch.where(seen, flat[:, None] == codes, allowed.to(codes.device))
+        return logs.masked_fill(~possible, -torch.inf)
+
+    def _split(self, drawable: Tensor) -> list[Tensor]:
+        return list(drawable.split(list(self.schema.codes)))
+
+    def inside(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, self.rest]
+
+    def drawable_inside(self, drawable: Tensor | None) -> Tensor | None:
+        return None if drawable is None else torch.cat([self._split(drawable)[i] for i in self.rest])
+
+    def outside(self, inner: Tensor, pick: Tensor) -> Tensor:
+        x = torch.empty(len(inner), self.schema.size, device=inner.device)
+        x[:, self.rest], x[:, self.label] = inner, pick.to(x.dtype)
+        return x.reshape(-1, *self.schema.shape)
+
+    def assembled(self, singles: Sequence[Single], log_weights: Tensor) -> Outcome:
+        all_of_them = list(singles)
+        all_of_them.insert(self.label, Finite(log_weights))
+        return lined_up(all_of_them)
+
+    def unroll(self, n: int) -> Unrolled:
+        logs = normalised_logs(self.logits).detach().expand(n, -1)
+        label = yield self.label, Finite(logs)
+        known = torch.arange(logs.shape[1], device=logs.device) == label[:, None]
+        unrolled = self.unroll_inside(n, logs.masked_fill(~known, -torch.inf))
+        i, outcome = next(unrolled)
+        try:
+            while True:
+                value = yield self.rest[i], outcome
+                i, outcome = unrolled.send(value)
+        except StopIteration as done:
+            return self.outside(done.value, label)
+
+    def put_labels(self, counts: Tensor) -> None:
+        """Takes p(y) from how often each label occurs."""
+        self.logits.data.copy_(free_logits(counts))
+
+    def strata(self, x: Tensor) -> list[Tensor]:
+        """What the parts see of the events of each class."""
+        inner, labels = self.inside(x), x.flatten(1)[:, self.label]
+        return [inner[labels == k] for k in range(len(self.members))]
+
+
+class Strata(Objective):
+    """The passes of all parts side by side."""
+
+    def passes(self, model: Stratified) -> list[Pass]:
+        together = zip(*(member.objective().passes(member) for member in model.each()), strict=True)
+        return [Round(model, parts).whole for parts in together]
+
+
+class Round:
+    """One pass of every part: sums are those of the parts one after the other, then the counts of the labels."""
+
+    def __init__(self, model: Stratified, parts: Sequence[Pass]) -> None:
+        self.model, self.parts = model, parts
+        self.whole = Pass(parts[0].name, self.sums, self.update)
+
+    def sums(self, x: Tensor) -> Tensor:
+        strata = self.model.strata(x)
+        own = [part.sums(rows) for part, rows in zip(self.parts, strata, strict=True)]
+        self.shapes = [sums.shape for sums in own]
+        rows = torch.tensor([len(rows) for rows in strata], dtype=torch.float64, device=x.device)
+        return torch.cat([*(sums.flatten() for sums in own), rows])
+
+    def update(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
+        *flat, rows = sums.split([*(shape.numel() for shape in self.shapes), len(self.parts)])
+        self.model.put_labels(rows)
+        own = [one.view(shape) for one, shape in zip(flat, self.shapes, strict=True)]
+        strata = list(zip(*(self.model.strata(x) for x in validation), strict=True)) or [()] * len(own)
+        for part, part_sums, count, parts in zip(self.parts, own, rows.tolist(), strata, strict=True):
+            part.update(part_sums if count else sum(own, start=torch.zeros_like(own[0])), [v for v in parts if len(v)])
+
+
+def unfit(model: type[TractableModel], schema: Schema, context: Sequence[int]) -> str | None:
+    """Why the model cannot have these variables as its context, or None."""
+    if len(context) != 1 or not 0 <= context[0] < schema.size:
+        return f"{len(context)} variables are the context; counting models take one label"
+    if isinstance(schema.kinds[context[0]], Real):
+        return f"variable {context[0]} is a real number; the context of a counting model is a label"
+    if schema.size == 1:
+        return "there is nothing beside the label"
+    return model.accepts(schema.first(tuple(i for i in range(schema.size) if i != context[0])))
+
+
+def stratified(
+    model: type[TractableModel], schema: Schema, context: Sequence[int], settings: dict[str, Any] | None = None
+) -> Stratified:
+    """p(y) p_y(x) with one `model` a label; `context` is the label's place. ValueError where that cannot be."""
+    return Stratified(schema, model.__name__, context, settings)

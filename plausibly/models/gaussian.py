@@ -1,0 +1,306 @@
+"""One normal distribution with a full covariance over real variables: every marginal and conditional is exact.
+
+    p(x) = N(x; m, S),   p(x_i | x_K) = N(m_i + S_iK S_KK^-1 (x_K - m_K), S_ii - S_iK S_KK^-1 S_Ki)
+
+Where a kind is open, a cell is not foreseen with a probability of its own, apart from all else, and the others follow
+their marginal. The covariance is shrunk towards its diagonal, (N S + s D) / (N + s), with s chosen on validation, and
+no direction is narrower than the floors of the kinds allow: the likeliest such covariance has its small eigenvalues raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from math import log, pi
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plausibly.capabilities import TractableModel, Unrolled
+from plausibly.families.tabular import STRENGTHS
+from plausibly.kinds import UNFORESEEN, Real
+from plausibly.objectives import Counting, Objective
+from plausibly.outcomes import Columns, Density, Outcome
+from plausibly.schema import Schema
+
+LARGEST = 4_000  # variables: the covariance has 16 million entries
+
+
+class Gaussian(TractableModel):
+    family = "explicit"
+    formula = "n(n + 3) / 2"
+    floors: Tensor
+    open: Tensor
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        if reason := self.accepts(schema):
+            raise ValueError(reason)
+        n = schema.size
+        self.schema, self.order = schema, tuple(range(n))
+        self.mean = nn.Parameter(torch.zeros(n))
+        self.log_diagonal = nn.Parameter(torch.zeros(n))  # of the covariance's Cholesky factor
+        self.below = nn.Parameter(torch.zeros(n * (n - 1) // 2))  # its other entries, row by row
+        self.unforeseen = nn.Parameter(torch.zeros(sum(kind.open for kind in schema.kinds)))  # logits
+        floors = [kind.floor for kind in schema.kinds if isinstance(kind, Real)]
+        self.register_buffer("floors", torch.tensor(floors, device="cpu"), persistent=False)
+        opened = torch.tensor([kind.open for kind in schema.kinds], device="cpu")
+        self.register_buffer("open", opened, persistent=False)
+
+    @classmethod
+    def accepts(cls, schema: Schema) -> str | None:
+        for i, kind in enumerate(schema.kinds):
+            if not isinstance(kind, Real):
+                return f"gaussian: variable {i} is not a real number; --kind {i}=real makes it one"
+            if kind.missing:
+                return f"gaussian: variable {i} has holes, and a normal distribution has none"
+        return None if schema.size <= LARGEST else f"gaussian: {schema.size:,} variables, more than {LARGEST:,}"
+
+    @classmethod
+    def count(cls, schema: Schema) -> int:
+        return schema.size * (schema.size + 3) // 2 + sum(kind.open for kind in schema.kinds)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Starts at the standard normal: counting decides."""
+
+    def objective(self) -> Objective:
+        return Counting()
+
+    # the distribution
+
+    def factor(self) -> Tensor:
+        """The lower Cholesky factor of the covariance, float64."""
+        n = self.schema.size
+        rows, columns = torch.tril_indices(n, n, -1, device=self.mean.device)
+        return self.log_diagonal.double().exp().diag().index_put((rows, columns), self.below.double())
+
+    def covariance(self) -> Tensor:
+        factor = self.factor()
+        return factor @ factor.T
+
+    def _log_special(self) -> Tensor:
+        """log p of being a number and of not being foreseen, (variables, 2), float64; log of 1 and 0 where not open."""
+        logs = torch.tensor([0.0, -torch.inf], dtype=torch.float64, device=self.mean.device).repeat(len(self.mean), 1)
+        logits = self.unforeseen.double()
+        return logs.index_put((self.open,), torch.stack([-F.softplus(logits), -F.softplus(-logits)], 1))
+
+    def _cells(self, x: Tensor, observed: Tensor) -> Tensor:
+        """log p of whether each observed cell is a number, summed, (batch,)."""
+        logs, odd = self._log_special(), x >= UNFORESEEN
+        each = torch.where(odd, logs[:, 1], logs[:, 0])
+        return torch.where(observed, each, 0.0).sum(1)
+
+    def _known(self, rows: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """The factor L of the covariance of the `known` variables, (k,), and L^-1 (x - m), (batch, k), of events."""
+        factor, n = self.factor(), len(self.mean)
+        if len(known) < n:
+            part = factor[known]
+            factor = torch.linalg.cholesky(part @ part.T)
+        centred = rows[:, known] - self.mean.double()[known]
+        return factor, torch.linalg.solve_triangular(factor, centred.T, upper=False).T
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self._log_density(x.flatten(1).double(), torch.ones_like(x.flatten(1), dtype=torch.bool)).float()
+
+    @torch.no_grad()
+    def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
+        rows, seen = x.flatten(1).double(), observed.flatten(1)
+        total = self._log_density(rows, seen)
+        if drawable is None:
+            return total
+        return total + torch.where(~seen & self._barred(drawable), self._log_special()[:, 0], 0.0).sum(1)
+
+    def _log_density(self, rows: Tensor, seen: Tensor) -> Tensor:
+        """log p of the seen cells of float64 events, both (batch, variables)."""
+        total = self._cells(rows, seen)
+        numbers = torch.zeros_like(total)
+        for index, known in patterns(seen & (rows < UNFORESEEN)):
+            factor, z = self._known(rows[index], known)
+            scale = factor.diagonal().log().sum() + 0.5 * len(known) * log(2 * pi)
+            numbers = numbers.index_put((index,), -0.5 * z.square().sum(1) - scale)
+        return total + numbers
+
+    def _barred(self, drawable: Tensor) -> Tensor:
+        """The variables that may be unforeseen but may not be drawn so."""
+        parts = drawable.split(list(self.schema.codes))
+        return self.open & torch.tensor([not bool(own[-1]) for own in parts], device=self.open.device)
+
+    def predict(self, x: Tensor) -> Outcome:
+        rows = x.flatten(1).double()
+        return self._conditional(rows, rows < UNFORESEEN, earlier=True)
+
+    @torch.no_grad()
+    def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
+        rows = x.flatten(1).double()
+        return self._conditional(rows, observed.flatten(1) & (rows < UNFORESEEN), earlier=False)
+
+    def _conditional(self, rows: Tensor, known: Tensor, earlier: bool) -> Outcome:
+        """The outcome of each variable given the known ones, or the earlier ones among these."""
+        means, variances = torch.zeros_like(rows), torch.ones_like(rows)
+        covariance = self.covariance()
+        for index, given in patterns(known):
+            factor, z = self._known(rows[index], given)
+            weights = torch.linalg.solve_triangular(factor, covariance[given], upper=False)
+            if earlier:
+                weights = weights * (given[:, None] < torch.arange(len(covariance), device=given.device))
+            left = covariance.diagonal() - weights.square().sum(0)
+            means = means.index_put((index,), self.mean.double() + z @ weights)
+            variances = variances.index_put((index,), left.clamp(min=1e-12).expand(len(index), -1))
+        return self._outcome(means, variances.sqrt())
+
+    def _outcome(self, means: Tensor, scales: Tensor) -> Outcome:
+        """Normals side by side; those of open kinds know their special code."""
+        means, scales, groups = means.float().unsqueeze(-1), scales.float().unsqueeze(-1), []
+        special = self._log_special().float().expand(len(means), -1, -1)
+        for mark in (False, True):
+            own = (self.open == mark).nonzero()[:, 0]
+            m, s = means[:, own], scales[:, own]
+            groups.append((own, Density(torch.zeros_like(m), m, s, special[:, own] if mark else None)))
+        groups = [(own, outcome) for own, outcome in groups if len(own)]
+        return groups[0][1] if len(groups) == 1 else Columns(groups)
+
+    def unroll(self, n: int) -> Unrolled:
+        factor, means = self.factor().detach(), self.mean.detach().double()
+        x = torch.zeros(n, self.schema.size, device=means.device)
+        z, sound = x.double(), torch.ones(n, dtype=torch.bool, device=means.device)
+        special = self._log_special().detach().float()
+        for i in self.order:
+            mean, scale = means[i] + z[:, :i] @ factor[i, :i], factor[i, i].expand(n)
+            if not sound.all():  # behind a cell that is no number the others follow their marginal
+                odd = self.predict(x[~sound]).one(i)
+                assert isinstance(odd, Density)
+                mean = mean.masked_scatter(~sound, odd.means.detach().double())
+                scale = scale.masked_scatter(~sound, odd.scales.detach().double())
+            form = mean.float()[:, None], scale.float()[:, None]
+            own = special[i].expand(n, -1) if self.open[i] else None
+            x[:, i] = yield i, Density(torch.zeros_like(form[0]), *form, own)
+            sound = sound & (x[:, i] < UNFORESEEN)
+            z[:, i] = ((x[:, i] - mean) / scale).masked_fill(~sound, 0.0)
+        return x.reshape(n, *self.schema.shape)
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        x = torch.zeros(n, *self.schema.shape, device=self.mean.device)
+        return self.sample_given(x, torch.zeros_like(x, dtype=torch.bool), generator)
+
+    @torch.no_grad()
+    def sample_given(
+        self, x: Tensor, observed: Tensor, generator: torch.Generator, drawable: Tensor | None = None
+    ) -> Tensor:
+        rows, seen, covariance = x.flatten(1).double(), observed.flatten(1), self.covariance()
+        noise = torch.empty_like(rows).normal_(generator=generator)
+        drawn = torch.zeros_like(rows)
+        for index, known in patterns(seen & (rows < UNFORESEEN)):
+            factor, z = self._known(rows[index], known)
+            weights = torch.linalg.solve_triangular(factor, covariance[known], upper=False)
+            free = others(known, len(covariance))
+            left = (covariance - weights.T @ weights)[free[:, None], free]
+            drawn[index[:, None], free] = (self.mean.double() + z @ weights)[:, free] + noise[
+                index[:, None], free
+            ] @ rooted(left).T
+        odd = torch.rand(rows.shape, generator=generator, device=rows.device).double().log() < self._log_special()[:, 1]
+        odd = odd if drawable is None else odd & ~self._barred(drawable)
+        drawn = drawn.float().masked_fill(odd, UNFORESEEN)
+        return torch.where(seen, x.flatten(1), drawn).reshape(x.shape)
+
+    # learning
+
+    def statistics(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Sums over events, flat float64: rows, how many cells are no number, and of whole rows their number, x, x x^T."""
+        rows = x.flatten(1).double()
+        weight = torch.ones_like(rows[:, 0]) if weight is None else weight.double()
+        odd = rows >= UNFORESEEN
+        whole = weight * ~odd.any(1)
+        rows = rows.masked_fill(odd, 0.0)
+        weighted = rows * whole[:, None]
+        ends = weight.sum()[None], (weight[:, None] * odd).sum(0), whole.sum()[None]
+        return torch.cat([*ends, weighted.sum(0), (weighted.T @ rows).flatten()])
+
+    def _moments(self, sums: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Number of whole rows, their mean and their covariance, from the sums."""
+        n = self.schema.size
+        _, _, whole, first, second = sums.split([1, n, 1, n, n * n])
+        whole = whole[0].clamp(min=1e-300)
+        mean = first / whole
+        return whole, mean, second.view(n, n) / whole - mean[:, None] * mean
+
+    @torch.no_grad()
+    def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
+        """Takes mean and covariance from the sums, shrunk by the strength that is best on validation."""
+        batches, scores = list(validation), []
+        for strength in STRENGTHS if batches else []:
+            self.fill(sums, strength)
+            scores.append(sum(float(self.log_prob(x).double().sum()) for x in batches))
+        self.fill(sums, STRENGTHS[scores.index(max(scores))] if scores else 1.0)
+
+    def fill(self, sums: Tensor, strength: float) -> None:
+        """The covariance is (N S + s D) / (N + s), D the variances with one row of the standard normal added."""
+        rows, mean, covariance = self._moments(sums)
+        diagonal = ((rows * covariance.diagonal() + 1) / (rows + 1)).diag()
+        self._put(mean, (rows * covariance + strength * diagonal) / (rows + strength), sums)
+
+    def take(self, sums: Tensor) -> None:
+        """The likeliest parameters that the floors allow."""
+        _, mean, covariance = self._moments(sums)
+        self._put(mean, covariance, sums)
+
+    def prior(self, sums: Tensor) -> Tensor:
+        """The sums of one row whose variables are on their own."""
+        n = self.schema.size
+        rows, mean, covariance = self._moments(sums)
+        diagonal = (rows * covariance.diagonal() + 1) / (rows + 1)
+        odd = (sums[1 : n + 1] + 0.5 * self.open) / (sums[0] + 1)
+        one = torch.ones_like(sums[:1])
+        return torch.cat([one, odd, one, mean, (diagonal.diag() + mean[:, None] * mean).flatten()])
+
+    @torch.no_grad()
+    def _put(self, mean: Tensor, covariance: Tensor, sums: Tensor) -> None:
+        n = self.schema.size
+        factor = torch.linalg.cholesky(floored(covariance, self.floors.double()))
+        self.mean.copy_(mean)
+        self.log_diagonal.copy_(factor.diagonal().log())
+        rows, columns = torch.tril_indices(n, n, -1, device=factor.device)
+        self.below.copy_(factor[rows, columns])
+        odd = ((sums[1 : n + 1] + 0.5) / (sums[0] + 1))[self.open]
+        self.unforeseen.copy_(odd.logit())
+
+    @torch.no_grad()
+    def side(self, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+        """Cuts the component in two along nearly its principal axis: a few steps of the power method from a drawn start."""
+        covariance, mean = self.covariance(), self.mean.double()
+        axis = torch.empty_like(mean).normal_(generator=generator)
+        for _ in range(4):
+            axis = F.normalize(covariance @ axis, dim=0)
+        return lambda x: ((x.flatten(1).double() - mean).clamp(-1e6, 1e6) @ axis > 0).double()
+
+
+def patterns(known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """(rows, variables) for each set of known variables that occurs in bool (batch, variables)."""
+    if known.all():
+        yield torch.arange(len(known), device=known.device), torch.arange(known.shape[1], device=known.device)
+        return
+    sets, owner = torch.unique(known, dim=0, return_inverse=True)
+    for k, own in enumerate(sets):
+        yield (owner == k).nonzero()[:, 0], own.nonzero()[:, 0]
+
+
+def others(known: Tensor, n: int) -> Tensor:
+    """The variables 0 to n - 1 that are not among the known ones."""
+    free = torch.ones(n, dtype=torch.bool, device=known.device)
+    free[known] = False
+    return free.nonzero()[:, 0]
+
+
+def rooted(covariance: Tensor) -> Tensor:
+    """A matrix R with R R^T the covariance, whose eigenvalues may be 0."""
+    values, vectors = torch.linalg.eigh(covariance)
+    return vectors * values.clamp(min=0).sqrt()
+
+
+def floored(covariance: Tensor, floors: Tensor) -> Tensor:
+    """The likeliest covariance C with C - diag(floors^2) positive: in units of the floors no eigenvalue is below 1."""
+    values, vectors = torch.linalg.eigh(covariance / floors[:, None] / floors)
+    if values[0] >= 1:
+        return covariance
+    raised = (vectors * values.clamp(min=1)) @ vectors.T
+    return raised * floors[:, None] * floors

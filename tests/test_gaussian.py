@@ -1,0 +1,169 @@
+"""The normal distribution against scipy, the textbook's conditionals and scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chi2, multivariate_normal
+
+from plausibly.contract import results, shaken
+from plausibly.kinds import UNFORESEEN, Category, Real
+from plausibly.models.gaussian import Gaussian, floored
+from plausibly.schema import Schema, binary
+from plausibly.training import batches, count, generator_for
+
+REALS = Schema((4,), (Real(),) * 4)
+OPEN = Schema((3,), (Real(open=True), Real(), Real(open=True)))
+
+
+def events(n=500, seed=0, variables=4):
+    random = np.random.default_rng(seed)
+    return torch.from_numpy(random.normal(size=(n, variables)) @ random.normal(size=(variables, variables))).float()
+
+
+@pytest.fixture
+def model():
+    return shaken(Gaussian(REALS)).eval()
+
+
+def parameters(model):
+    return model.mean.detach().double().numpy(), model.covariance().detach().numpy()
+
+
+def test_log_prob_and_marginals_are_scipys(model):
+    mean, covariance = parameters(model)
+    x = events()
+    assert np.allclose(model.log_prob(x).detach(), multivariate_normal(mean, covariance).logpdf(x), atol=1e-4)
+    seen = torch.tensor([True, False, True, False]).expand(len(x), -1)
+    want = multivariate_normal(mean[[0, 2]], covariance[np.ix_([0, 2], [0, 2])]).logpdf(x[:, [0, 2]])
+    assert np.allclose(model.log_marginal(x, seen), want, atol=1e-9)
+
+
+def test_conditionals_are_the_textbooks(model):
+    """m_1|2 = m_1 + S_12 S_22^-1 (x_2 - m_2), S_1|2 = S_11 - S_12 S_22^-1 S_21, for unobserved and for earlier variables."""
+    mean, covariance = parameters(model)
+    x = events(20)
+    known, free = [1, 3], [0, 2]
+    seen = torch.tensor([False, True, False, True]).expand(len(x), -1)
+    gain = covariance[np.ix_(free, known)] @ np.linalg.inv(covariance[np.ix_(known, known)])
+    want = mean[free] + (x.numpy()[:, known] - mean[known]) @ gain.T
+    left = (covariance[np.ix_(free, free)] - gain @ covariance[np.ix_(known, free)]).diagonal()
+    outcome = model.predict_given(x, seen)
+    assert np.allclose(outcome.means[:, free, 0], want, atol=1e-4)
+    assert np.allclose(outcome.scales[:, free, 0].square(), left, atol=1e-4)
+    earlier = covariance[2, :2] @ np.linalg.inv(covariance[:2, :2])
+    predicted = model.predict(x).one(2)
+    assert np.allclose(predicted.means.detach()[:, 0], mean[2] + (x.numpy()[:, :2] - mean[:2]) @ earlier, atol=1e-4)
+
+
+def test_a_product_of_conditionals_is_the_joint():
+    """With cells that are no numbers among them."""
+    model = shaken(Gaussian(OPEN)).eval()
+    x = events(60, variables=3)
+    x[::3, 0] = UNFORESEEN
+    x[::4, 2] = UNFORESEEN
+    assert torch.allclose(model.predict(x).log_prob(x).sum(1), model.log_prob(x), atol=1e-4)
+
+
+def test_given_draws_have_the_conditional_mean_and_covariance(model):
+    mean, covariance = parameters(model)
+    x = events(1).expand(20_000, -1)
+    seen = torch.tensor([False, True, False, True]).expand(len(x), -1)
+    drawn = model.sample_given(x, seen, generator_for(torch.device("cpu"), 1)).double().numpy()
+    known, free = [1, 3], [0, 2]
+    gain = covariance[np.ix_(free, known)] @ np.linalg.inv(covariance[np.ix_(known, known)])
+    left = covariance[np.ix_(free, free)] - gain @ covariance[np.ix_(known, free)]
+    centred = drawn[:, free] - mean[free] - (x[0].numpy()[known] - mean[known]) @ gain.T
+    squares = (centred @ np.linalg.inv(left) * centred).sum(1)
+    from scipy.stats import kstest
+
+    assert kstest(squares, chi2(2).cdf).pvalue > 2e-9
+    assert (drawn[:, known] == x.numpy()[:, known]).all()
+
+
+def test_what_may_not_be_drawn_is_not_drawn():
+    model = shaken(Gaussian(OPEN)).eval()
+    x = torch.zeros(2000, 3)
+    seen = torch.zeros_like(x, dtype=torch.bool)
+    drawable = OPEN.drawable(holes=False)
+    noise = generator_for(torch.device("cpu"), 1)
+    assert (model.sample_given(x, seen, noise) >= UNFORESEEN).any()
+    assert not (model.sample_given(x, seen, noise, drawable) >= UNFORESEEN).any()
+    numbers = 1 - model.unforeseen.detach().double().sigmoid()
+    assert float(model.log_marginal(x, seen, drawable)[0]) == pytest.approx(float(numbers.log().sum()), abs=1e-9)
+
+
+def test_counting_gives_mean_and_covariance():
+    from sklearn.mixture import GaussianMixture
+
+    x = events(900)
+    other = GaussianMixture(1, reg_covar=0).fit(x.double().numpy())
+    model = Gaussian(REALS)
+    model.take(sum(model.statistics(part) for part in batches(x)))
+    assert np.allclose(model.log_prob(x).detach(), other.score_samples(x.double().numpy()), atol=1e-4)
+
+
+def test_shrinking_is_the_formula_and_helps_few_rows():
+    x = events(12, variables=4)
+    model = Gaussian(REALS)
+    sums, rows = model.statistics(x), x.double()
+    model.fill(sums, 3.0)
+    moment = torch.cov(rows.T, correction=0)
+    want = (12 * moment + 3 * ((12 * moment.diagonal() + 1) / 13).diag()) / 15
+    assert torch.allclose(model.covariance(), want, atol=1e-5)
+    valid, independent = events(400, variables=4), torch.randn(800, 4, generator=torch.Generator().manual_seed(0))
+    list(count(model, x, valid))
+    chosen = float(model.log_prob(valid).mean())
+    model.take(sums)
+    assert chosen > float(model.log_prob(valid).mean())
+    list(count(model, independent[:10], independent[10:]))  # only the diagonal is real: the strength goes far up
+    correlations = model.covariance().detach() / model.covariance().detach().diagonal().mean()
+    assert correlations.fill_diagonal_(0).abs().max() < 0.1
+
+
+def test_no_direction_is_narrower_than_the_floors():
+    """The same number twice, and a constant: likely without bound but for the floor."""
+    x = events(300)
+    x[:, 1], x[:, 3] = x[:, 0], 0.5
+    schema = Schema((4,), (Real(step=0.1, scale=1.0),) * 4)
+    model = Gaussian(schema)
+    model.take(model.statistics(x))
+    smallest = torch.linalg.eigvalsh(model.covariance().detach()).min()
+    assert float(smallest) == pytest.approx(0.029**2, rel=1e-3)
+    assert model.log_prob(x).isfinite().all()
+
+
+def test_a_raised_covariance_is_the_likeliest_that_is_allowed():
+    random = np.random.default_rng(0)
+    root = random.normal(size=(3, 3)) * [1, 0.1, 0.01]
+    moment, floors = torch.from_numpy(root @ root.T), torch.tensor([0.2, 0.1, 0.3], dtype=torch.float64)
+
+    def nats(covariance):
+        return -covariance.logdet() - torch.linalg.solve(covariance, moment).trace()
+
+    best = floored(moment, floors)
+    for seed in range(50):
+        step = torch.from_numpy(np.random.default_rng(seed).normal(size=(3, 3))) * 0.02
+        other = floored(best + step + step.T, floors)
+        assert nats(other) <= nats(best) + 1e-9
+
+
+def test_refusals_say_what_to_do():
+    assert Gaussian.accepts(binary(4)) == "gaussian: variable 0 is not a real number; --kind 0=real makes it one"
+    assert "variable 1 has holes" in Gaussian.accepts(Schema((2,), (Real(), Real(missing=True))))
+    assert "variable 1" in Gaussian.accepts(Schema((2,), (Real(), Category(levels=2))))
+    assert Gaussian.count(OPEN) == Gaussian(OPEN).free_parameters == 11
+
+
+@pytest.mark.parametrize(("name", "check"), [("_cells", "conditionals_agree"), ("_known", "marginals_agree")])
+def test_planted_faults_are_caught(monkeypatch, name, check):
+    """Open cells left out of log p; a Cholesky factor cut out instead of that of the covariance cut out."""
+    sound = Gaussian._known
+
+    def known(self, rows, known):
+        factor = self.factor()[known][:, known]
+        return factor, sound(self, rows, known)[1]
+
+    faults = {"_cells": lambda self, x, observed: torch.zeros(len(x), dtype=torch.float64), "_known": known}
+    monkeypatch.setattr(Gaussian, name, faults[name])
+    broken = {result.name for result in results(shaken(Gaussian(OPEN))) if not result.holds}
+    assert check in broken
