@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from plausibly import processes
-from plausibly.capabilities import Model, Trainable
+from plausibly.building import made, refusal
+from plausibly.capabilities import Model
 from plausibly.data.formats import Dataset, did_you_mean
 from plausibly.data.labelled import LABEL
 from plausibly.data.loading import is_table, load
@@ -204,31 +205,37 @@ def resume(
     return tested(fit)
 
 
-def accepted(dataset: Dataset) -> list[str]:
+def accepted(dataset: Dataset, chosen: Settings) -> list[str]:
     """Names of the models that accept the data: those that count first, then by size."""
-    names = [name for name, kind in MODELS.items() if issubclass(kind, Model) and kind.accepts(dataset.schema) is None]
+    context = chosen.arguments.get("context", ())
+    reasons = {name: refusal(model_class(name), dataset.schema, context) for name in MODELS}
+    names = [name for name, reason in reasons.items() if reason is None]
     if not names:
-        raise UserError(
-            f"no model accepts this data: {'; '.join(str(k.accepts(dataset.schema)) for k in MODELS.values())}"
-        )
-    return sorted(names, key=lambda name: (learns_by_steps(MODELS[name], dataset), MODELS[name].count(dataset.schema)))
+        raise UserError(f"no model accepts this data: {'; '.join(map(str, reasons.values()))}")
+    sketches = {name: sketch(model_class(name), dataset, context) for name in names}
+    return sorted(names, key=lambda name: (learns_by_steps(sketches[name]), sketches[name].free_parameters))
 
 
-def learns_by_steps(kind: type[Trainable], dataset: Dataset) -> bool:
+def sketch(kind: type[Model], dataset: Dataset, context: Sequence[int] = ()) -> Model:
+    """The model with default arguments, without memory for its parameters."""
     with torch.device("meta"):
-        model = kind(dataset.schema)
+        return made(kind, dataset.schema, {"context": context} if context else {})
+
+
+def learns_by_steps(model: Model) -> bool:
     return bool(model.objective().turns(model))
 
 
 def shares(kinds: Sequence[type[Model]], dataset: Dataset, chosen: Settings, repeats: int = 1) -> Settings:
     """The settings of each of several fits: the budget is divided among those that take steps."""
-    stepping = sum(learns_by_steps(kind, dataset) for kind in kinds) * repeats
+    context = chosen.arguments.get("context", ())
+    stepping = sum(learns_by_steps(sketch(kind, dataset, context)) for kind in kinds) * repeats
     return replace(chosen, budget=chosen.budget / stepping if chosen.budget is not None and stepping else chosen.budget)
 
 
 def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Run:
     """Fits every model that accepts the data; the best on validation is tested and kept, the others are not."""
-    names = accepted(dataset)
+    names = accepted(dataset, chosen)
     if chosen.arguments.keys() - {"context"}:
         raise UserError(
             f"{next(iter(chosen.arguments.keys() - {'context'}))} is an argument of one model: name it with --model"
@@ -288,8 +295,10 @@ def compare(
     if not kinds or seeds < 1:
         raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
     dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event)
-    refused = {name: reason for name, kind in kinds.items() if (reason := kind.accepts(dataset.schema))}
-    fitting = [name for name in (accepted(dataset) if models is None else kinds) if name not in refused]
+    context_places = chosen.arguments.get("context", ())
+    reasons = {name: refusal(kind, dataset.schema, context_places) for name, kind in kinds.items()}
+    refused = {name: reason for name, reason in reasons.items() if reason}
+    fitting = [name for name in (accepted(dataset, chosen) if models is None else kinds) if name not in refused]
     for name in fitting:
         hold_to_contract(kinds[name], dataset.schema)
     share = shares([kinds[name] for name in fitting], dataset, chosen, seeds)

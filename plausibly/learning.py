@@ -24,11 +24,12 @@ from safetensors.torch import load_file
 
 import plausibly
 from plausibly import foreign, processes
+from plausibly.building import arguments_of, build
 from plausibly.capabilities import Model, device_of
 from plausibly.data.formats import Dataset, did_you_mean
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import likelihood, plausibility
-from plausibly.runs import VERSION, Run, build, kind_of, read_record, recorded_data, write_json, write_tensors
+from plausibly.runs import VERSION, Run, kind_of, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
     Diverged,
     Plan,
@@ -155,7 +156,7 @@ class Fit:
             "status": "running",
             "model": foreign.name_of(kind),
             "code": foreign.code_of(kind),
-            "arguments": model.arguments,
+            "arguments": arguments_of(model),
             "seed": chosen.seed,
             "plan": asdict(make_plan(chosen, model, dataset)) if model.objective().turns(model) else None,
             "data": origin,

@@ -51,7 +51,7 @@ class Objective:
 
     def watch(self, model: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         """What validation compares, per event, (batch,); smaller is better."""
-        watched: Tensor = -model.log_bound(x, generator)
+        watched: Tensor = -model.log_given(x, generator)
         return watched
 
 
@@ -60,9 +60,6 @@ class Likelihood(Objective):
 
     def turns(self, model: BoundedModel) -> list[Turn]:
         return [Turn("likelihood", model, lambda x, generator: Loss(-model.log_given(x, generator)))]
-
-    def watch(self, model: BoundedModel, x: Tensor, generator: torch.Generator) -> Tensor:
-        return -model.log_given(x, generator)
 
 
 class Counting(Objective):

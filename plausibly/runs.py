@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from plausibly import contract, foreign, tasks
+from plausibly.building import build, check_size
 from plausibly.capabilities import Model, TractableModel, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.givens import free, place_of, question
@@ -37,7 +38,6 @@ from plausibly.evaluation.scores import bits, scores
 from plausibly.files import replacing
 from plausibly.kinds import HOLE, Category, Likeliest, Real
 from plausibly.models import MODELS
-from plausibly.schema import Schema
 from plausibly.training import generator_for
 
 if TYPE_CHECKING:
@@ -420,38 +420,6 @@ def model_class(name: object) -> type[Model]:
     found = MODELS[name]
     assert issubclass(found, Model)
     return found
-
-
-def build(kind: type[Model], schema: Schema, arguments: dict[str, Any]) -> Model:
-    """A new model. UserError for an unknown argument or one out of range."""
-    from inspect import signature
-
-    name = foreign.name_of(kind)
-    known = [parameter for parameter in signature(kind).parameters if parameter != "schema"]
-    for argument in arguments:
-        if argument not in known:
-            takes = f"it takes {', '.join(known)}" if known else "it takes none"
-            raise UserError(f"{name} has no argument {argument!r}{did_you_mean(argument, known)}; {takes}")
-    if reason := kind.accepts(schema):
-        raise UserError(f"{reason}: too large for this data; `plausibly models` lists those that fit")
-    try:
-        with torch.device("meta"):
-            elements = sum(p.numel() for p in kind(schema, **arguments).parameters())
-        if elements > 2_000_000_000:
-            raise ValueError(f"{name}: {elements:,} parameters")
-        return kind(schema, **arguments)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{name} cannot be built: {error}") from error
-
-
-def check_size(kind: type[Model], schema: Schema, arguments: dict[str, Any], weights: Path) -> None:
-    """UserError where the file cannot hold this model's tensors, before anything is allocated for them."""
-    with torch.device("meta"):
-        expected = sum(t.numel() for t in kind(schema, **arguments).parameters())
-    with safe_open(weights, "pt") as file:
-        held = sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
-    if expected > 16 * (held + 1024):
-        raise UserError(f"{weights} holds {held:,} numbers, but run.json asks for a model of {expected:,}")
 
 
 def write_json(document: Any, path: Path) -> None:

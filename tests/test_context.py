@@ -165,3 +165,21 @@ def test_names_become_a_context(context, event, want):
 def test_impossible_contexts_are_refused(context, event, message):
     with pytest.raises(UserError, match=message):
         context_of(("a", "b", "c"), context, event)
+
+
+@pytest.mark.parametrize("name", ["independent", "chow_liu", "markov", "joint", "mixture"])
+def test_counting_models_have_a_part_for_each_label(name, frame, tmp_path):
+    """Any tractable model takes a label: fitted, kept, opened again, and as good as the labels allow."""
+    run = plausibly.fit(frame, name, out=tmp_path / name, context=["label"])
+    assert run.model.context == (0,) and run.record["arguments"]["context"] == [0]
+    found = run.classify(frame)
+    assert found.to_json()["accuracy"] > 0.75
+    again = plausibly.open(tmp_path / name)
+    assert np.allclose(again.classify(frame).probabilities, found.probabilities, atol=1e-6)
+    assert (again.sample(30, given={"label": "b"})["label"] == "b").all()
+    assert 0 < len(again.score(frame.iloc[:5])) and again.evaluate().rows == len(run.dataset().test)
+
+
+def test_one_label_is_all_that_counting_models_take(frame, tmp_path):
+    with pytest.raises(UserError, match="counting models take one label"):
+        plausibly.fit(frame, "chow_liu", out=tmp_path / "run", event=["label"])

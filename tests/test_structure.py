@@ -18,6 +18,7 @@ LAYERS = [
     ["training", "tasks", "data"],
     ["evaluation", "contract", "registry"],
     ["foreign"],
+    ["building"],
     ["runs"],
     ["report", "learning"],
     ["fitting", "estimator"],

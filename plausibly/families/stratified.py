@@ -51,6 +51,10 @@ class Stratified(Composite):
     def objective(self) -> Objective:
         return Strata()
 
+    def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        label = x.flatten(1)[:, self.label].long()
+        return self.log_prob(x) - normalised_logs(self.logits)[label]
+
     def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
         """log p(y), minus infinity for the labels that the evidence rules out."""
         logs, flat = normalised_logs(self.logits).expand(len(x), -1), x.flatten(1)[:, self.label]
