@@ -36,12 +36,18 @@ def main() -> None:
             run = plausibly.fit(given.data, name, out=folder / f"{name}-{learned[2]}", **way)
             found, test = run.classify(f"{given.data}:test").to_json(), run.test()
             assert test is not None
-            print(
-                f"| {name} | {learned} | {test.sign} {test.value:.3f} ± {test.standard_error:.3f} "
-                f"| {found['accuracy']:.3f} ± {found['accuracy_error']:.3f} | {found['log_loss']:.3f} ± {found['log_loss_error']:.3f} "
-                f"| {found['calibration_error']:.3f} | {run.record['seconds']:.0f} s |",
-                flush=True,
-            )
+            accuracy, loss = (f"{found[k]:.3f} ± {found[k + '_error']:.3f}" for k in ("accuracy", "log_loss"))
+            own = f"{test.sign} {test.value:.3f} ± {test.standard_error:.3f}"
+            cells = [
+                name,
+                learned,
+                own,
+                accuracy,
+                loss,
+                f"{found['calibration_error']:.3f}",
+                f"{run.record['seconds']:.0f} s",
+            ]
+            print("| " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,11 @@ class Run:
     def names(self) -> tuple[str, ...]:
         return self.format.names
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the data that the run was fitted to were no file, and so are gone."""
+        return str(self.record["data"]["source"]).startswith("<")
+
     def test(self) -> Likelihood | None:
         """The held-out result that is on record, as one number for each test row."""
         file = self.path / "heldout.safetensors"
@@ -110,7 +115,7 @@ class Run:
 
     def evaluate(self, data: Any = None) -> Likelihood | None:
         """The held-out likelihood of `data`, by default of the test rows of the run's own data."""
-        if data is None and self.record["data"]["source"].startswith("<"):
+        if data is None and self.in_memory:
             return self.test()  # rows that were only in memory are gone; what they gave is on record
         events = self.dataset().test if data is None else self.events(data)
         return likelihood(self.model, self.format.apart(events, self.model.context))
@@ -209,6 +214,8 @@ class Run:
                 held_nats(file, "give `score` rows with --calibrate, or fit anew").numpy(), "calibration rows"
             )
         if self.model.context:  # rows are ranked given it, and what the test keeps is not
+            if self.in_memory:
+                return None
             return Calibration(plausibility(self.model, self.format, self.dataset().test).numpy(), TEST_ROWS)
         held = self.test()
         return Calibration(held.nats.numpy(), TEST_ROWS) if held else None
