@@ -30,6 +30,7 @@ from plausibly.schema import Schema
 
 PARTS: dict[str, type[TractableModel]] = {"independent": Independent, "chow_liu": ChowLiu, "gaussian": Gaussian}
 LARGEST = 1 << 24  # numbers summed up for all components together
+QUICK = 1 << 20  # of trees, so many that each pass takes a moment: more are asked for with parts=chow_liu
 ITERATIONS, RESTARTS = 30, 2  # at most so many passes after each split; training stops sooner where they bring nothing
 
 
@@ -142,10 +143,10 @@ class Mixture(Composite):
 
 
 def suggested(schema: Schema, components: int) -> str:
-    """Normal components where all variables are real, else trees, where their counts of pairs fit."""
+    """Normal components where all variables are real, else trees, where these have few pairs of codes to count."""
     if Gaussian.accepts(schema) is None:
         return "gaussian"
-    return "chow_liu" if components * sum(schema.codes) ** 2 <= LARGEST else "independent"
+    return "chow_liu" if components * sum(schema.codes) ** 2 <= QUICK else "independent"
 
 
 class Sharing(Protocol):
