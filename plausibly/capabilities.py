@@ -37,6 +37,7 @@ class Trainable(nn.Module, ABC):
 
     family: ClassVar[str]
     formula: ClassVar[str]  # the number of free parameters for n binary variables
+    by_default: ClassVar[bool] = True  # whether it is tried where nobody names models; a slow one is not
     schema: Schema
     context: tuple[int, ...] = ()  # the variables that the others are modelled given; p(context) is kept from training
 

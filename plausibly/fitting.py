@@ -206,14 +206,25 @@ def resume(
 
 
 def accepted(dataset: Dataset, chosen: Settings) -> list[str]:
-    """Names of the models that accept the data: those that count first, then by size."""
+    """Names of the models to try by default that accept the data: those that count first, then by size."""
     context = chosen.arguments.get("context", ())
-    reasons = {name: refusal(model_class(name), dataset.schema, context) for name in MODELS}
+    reasons = {name: refusal(model_class(name), dataset.schema, context) for name in defaults()}
     names = [name for name, reason in reasons.items() if reason is None]
     if not names:
         raise UserError(f"no model accepts this data: {'; '.join(map(str, reasons.values()))}")
     sketches = {name: sketch(model_class(name), dataset, context) for name in names}
     return sorted(names, key=lambda name: (learns_by_steps(sketches[name]), sketches[name].free_parameters))
+
+
+def defaults() -> list[str]:
+    """The models that are tried where nobody names any."""
+    return [name for name, kind in MODELS.items() if kind.by_default]
+
+
+def unasked() -> str:
+    """What is left out by default, for a message."""
+    slow = [name for name, kind in MODELS.items() if not kind.by_default]
+    return f" ({', '.join(slow)}: slow, fitted when named)" if slow else ""
 
 
 def sketch(kind: type[Model], dataset: Dataset, context: Sequence[int] = ()) -> Model:
@@ -240,7 +251,7 @@ def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Setti
         raise UserError(
             f"{next(iter(chosen.arguments.keys() - {'context'}))} is an argument of one model: name it with --model"
         )
-    listener.say(f"no --model given: trying {', '.join(names)}; validation decides")
+    listener.say(f"no --model given: trying {', '.join(names)}; validation decides{unasked()}")
     share, fits = shares([model_class(name) for name in names], dataset, chosen), []
     for name in names:
         each = Fit.new(path / name, model_class(name), dataset, origin, share, listener)
@@ -291,7 +302,7 @@ def compare(
     processes.single("compare")
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
-    kinds = chosen_models(list(MODELS) if models is None else models)
+    kinds = chosen_models(defaults() if models is None else models)
     if not kinds or seeds < 1:
         raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
     dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event)
@@ -301,6 +312,8 @@ def compare(
     fitting = [name for name in (accepted(dataset, chosen) if models is None else kinds) if name not in refused]
     for name in fitting:
         hold_to_contract(kinds[name], dataset.schema)
+    if models is None:
+        listener.say(f"comparing {', '.join(fitting)}{unasked()}")
     share = shares([kinds[name] for name in fitting], dataset, chosen, seeds)
     board = Board(data=dataset.name)
     with fresh(new_folder(out, "compare")) as path:

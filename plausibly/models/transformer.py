@@ -26,6 +26,7 @@ MOST_VARIABLES = 1024
 
 class Transformer(NetworkModel):
     formula = "3 (n - 1) W + n + 2 W + L (12 W^2 + 10 W), W = 64, L = 2"
+    by_default = False
     arranged: Tensor
     columns: Tensor
 
