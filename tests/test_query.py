@@ -292,6 +292,41 @@ def test_what_is_refused_has_its_reason():
             task(made_up("made"), x, nothing, *arguments)
 
 
+# normals and mixtures of them
+
+
+def test_a_normals_completion_and_entropy_are_the_textbooks():
+    """With a column that may hold what is no number: the entropy by the sum over what is one."""
+    schema = Schema((4,), (Real(2.0, 3.0), Real(scale=0.5, open=True), Real(), Real(open=True)))
+    model = made_up("gaussian", schema)
+    covariance, mean = model.covariance().detach().numpy(), model.mean.detach().numpy()
+    x, observed = torch.tensor([[0.5, 9.0, -1.0, 9.0]]), torch.tensor([[True, False, True, False]])
+    gain = covariance[np.ix_([1, 3], [0, 2])] @ np.linalg.inv(covariance[np.ix_([0, 2], [0, 2])])
+    want = mean[[1, 3]] + gain @ (np.array([0.5, -1.0]) - mean[[0, 2]])
+    assert complete(model, x, observed)[0, [1, 3]].numpy() == pytest.approx(want, abs=1e-5)
+    left = covariance[np.ix_([1, 3], [1, 3])] - gain @ covariance[np.ix_([0, 2], [1, 3])]
+    p = (1 - model.unforeseen.sigmoid()).detach().numpy()
+    nats = -sum(q * np.log(q) + (1 - q) * np.log(1 - q) for q in p) + p[0] * np.log(0.5)
+    for kept in product((True, False), repeat=2):
+        share = np.prod(np.where(kept, p, 1 - p))
+        nats += share * 0.5 * np.linalg.slogdet(2 * np.pi * np.e * left[np.ix_(kept, kept)])[1]
+    assert float(entropy(model, x, observed)) == pytest.approx(nats, abs=1e-6)
+    closed = made_up("gaussian", Schema((3,), (Real(),) * 3))
+    left = closed.covariance().detach().numpy()[1:, 1:]
+    shared = -0.5 * np.log(1 - left[0, 1] ** 2 / left[0, 0] / left[1, 1])
+    nothing = torch.zeros(1, 3, dtype=torch.bool)
+    assert information(closed, torch.zeros(1, 3), nothing, 1, 2) == pytest.approx(shared, abs=1e-4)
+
+
+@pytest.mark.parametrize("parts", ["independent", "chow_liu"])
+def test_mixtures_complete_as_well_as_enumeration(parts):
+    model = MODELS["mixture"](CODES, parts=parts, components=3)
+    model.have(3)
+    model = shaken(model).eval()
+    assert completions_agree(model, CODES)
+    assert complete.word(type(model)) == "approximate"
+
+
 # inside codes
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from plausibly.capabilities import (
     AutoregressiveModel,
     BoundedModel,
+    DecomposableModel,
     DensityModel,
     Model,
     TractableModel,
@@ -155,6 +156,16 @@ class Composite(Parts, TractableModel):
         return self._placed(
             x, observed, pick, lambda member, rows: member.sample_given(inner[rows], seen[rows], generator, allowed)
         )
+
+    def suggest(self, x: Tensor, observed: Tensor, weights: Tensor, generator: torch.Generator) -> list[Tensor]:
+        """The most probable completion of each member, and some draws."""
+        found, inner, seen = super().suggest(x, observed, weights, generator), self.inside(x), self.inside(observed)
+        own = self.drawable_inside(weights)
+        for k, member in enumerate(self.each()):
+            if isinstance(member, DecomposableModel) and own is not None:
+                pick = torch.full((len(x),), k, device=x.device)
+                found.append(torch.where(observed, x, self.outside(member.complete(inner, seen, own), pick)))
+        return found
 
     def _placed(
         self, x: Tensor, observed: Tensor, pick: Tensor, draw: Callable[[TractableModel, Tensor], Tensor]

@@ -10,13 +10,15 @@ no direction is narrower than the floors of the kinds allow: the likeliest such 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from math import log, pi
+from itertools import product
+from math import e, log, pi
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plausibly.capabilities import TractableModel, Unrolled
+from plausibly.capabilities import DecomposableModel, Unrolled
+from plausibly.errors import Unsupported
 from plausibly.families.tabular import STRENGTHS
 from plausibly.kinds import UNFORESEEN, Real
 from plausibly.objectives import Counting, Objective
@@ -24,9 +26,10 @@ from plausibly.outcomes import Columns, Density, Outcome
 from plausibly.schema import Schema
 
 LARGEST = 4_000  # variables: the covariance has 16 million entries
+MOST_OPEN = 12  # variables that may be unforeseen, of which an entropy sums over all subsets
 
 
-class Gaussian(TractableModel):
+class Gaussian(DecomposableModel):
     family = "explicit"
     formula = "n(n + 3) / 2"
     floors: Tensor
@@ -133,6 +136,39 @@ class Gaussian(TractableModel):
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
         rows = x.flatten(1).double()
         return self._conditional(rows, observed.flatten(1) & (rows < UNFORESEEN), earlier=False)
+
+    @torch.no_grad()
+    def complete(self, x: Tensor, observed: Tensor, weights: Tensor) -> Tensor:
+        """The conditional mean, where a normal density is highest."""
+        outcome = self.predict_given(x, observed)
+        means = [one.means for one in map(outcome.one, self.order) if isinstance(one, Density)]
+        return torch.where(observed, x, torch.cat(means, 1).to(x.dtype).reshape(x.shape))
+
+    @torch.no_grad()
+    def entropy_given(self, x: Tensor, observed: Tensor) -> Tensor:
+        """That of being foreseen or not, and the mean over which are of 0.5 log det(2 pi e S_given)."""
+        rows, seen, n = x.flatten(1), observed.flatten(1), self.schema.size
+        nats = torch.zeros(len(rows), dtype=torch.float64, device=x.device)
+        for index, both in patterns(torch.cat([seen, seen & (rows < UNFORESEEN)], 1)):
+            free = others(both[both < n], n)
+            nats = nats.index_put((index,), self._entropy_of(free, both[both >= n] - n).expand(len(index)))
+        return nats
+
+    def _entropy_of(self, free: Tensor, known: Tensor) -> Tensor:
+        """The entropy of the `free` variables given the known ones, whatever their values."""
+        covariance, logs, may = self.covariance(), self._log_special()[free], self.open[free]
+        if (many := int(may.sum())) > MOST_OPEN:
+            raise Unsupported(f"gaussian: {many} columns may hold what is no number; an entropy sums over {MOST_OPEN}")
+        factor, _ = self._known(self.mean.double()[None], known)
+        weights = torch.linalg.solve_triangular(factor, covariance[known], upper=False)[:, free]
+        left, total = covariance[free][:, free] - weights.T @ weights, torch.zeros((), dtype=torch.float64)
+        for kept in product((True, False), repeat=many):
+            number = torch.ones_like(may)
+            number[may] = torch.tensor(kept, device=may.device, dtype=torch.bool)
+            log_p = torch.where(number, logs[:, 0], logs[:, 1]).sum().cpu()
+            own = left[number][:, number] * (2 * pi * e)
+            total = total + log_p.exp() * (0.5 * torch.logdet(own).cpu() - log_p)
+        return total.to(covariance.device)
 
     def _conditional(self, rows: Tensor, known: Tensor, earlier: bool) -> Outcome:
         """The outcome of each variable given the known ones, or the earlier ones among these."""
