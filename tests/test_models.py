@@ -183,6 +183,70 @@ def test_a_higher_order_nests_a_lower_one():
     assert likelihoods == sorted(likelihoods)
 
 
+def backed_off(rows, i, before, x, strengths):
+    """p_j(x_i = x | the values `before` of the j nearest earlier variables), written out."""
+    if not before:
+        return (sum(row[i] == x for row in rows) + 1 / CHAIN[i]) / (len(rows) + 1)
+    fitting = [row for row in rows if row[i - len(before) : i] == before]
+    lower = backed_off(rows, i, before[1:], x, strengths[:-1])
+    return (sum(row[i] == x for row in fitting) + strengths[-1] * lower) / (len(fitting) + strengths[-1])
+
+
+CHAIN = (2, 3, 2, 4, 3)
+
+
+def test_back_off_is_the_formula():
+    """Order 3 with other strengths at each order; the first variables have fewer neighbours."""
+    chance, schema = np.random.default_rng(0), Schema((5,), tuple(Category(levels=k) for k in CHAIN))
+    x = torch.from_numpy(np.stack([chance.integers(k, size=40) for k in CHAIN], 1))
+    model, strengths = Markov(schema, k=3), (0.7, 5.0, 2.0)
+    sums = model.statistics(x.float())
+    tables = model._marginals(sums)
+    for order in (1, 2, 3):
+        tables = model._raised(sums, tables, order, [strengths[order - 1]] * 5)
+    model._put(tables)
+    events = schema.all_events()[::3]
+    found = model.predict(events).log_prob(events).double().exp()
+    rows = x.tolist()
+    for event, own in zip(events.long().tolist(), found.tolist(), strict=True):
+        want = [backed_off(rows, i, event[max(i - 3, 0) : i], event[i], strengths[: min(i, 3)]) for i in range(5)]
+        assert own == pytest.approx(want, abs=1e-6)
+    model.fill(sums, [5.0] * 5)
+    assert float(model.predict(events).log_prob(events)[0, 4].exp()) == pytest.approx(
+        backed_off(rows, 4, events[0].long().tolist()[1:4], int(events[0, 4]), (5.0,) * 3), abs=1e-6
+    )
+
+
+def chain_of_order_one(n, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x, flip = torch.randint(2, (n, 8), generator=generator), torch.rand(n, 8, generator=generator) < 0.2
+    for i in range(1, 8):
+        x[:, i] = x[:, i - 1] ^ flip[:, i]
+    return x.to(torch.uint8)
+
+
+def smoothed_at_once(model, train, valid):
+    """Order k smoothed straight towards the marginals, as without back-off; strengths chosen on validation."""
+    sums = model.statistics(train.float())
+
+    def fill(strengths):
+        for i, counts in model.tables.split(sums):
+            model.tables.put(i, smoothed(counts, strengths[i]))
+
+    fill(model.strengths(fill, [valid.float()]))
+    return model
+
+
+def test_back_off_keeps_a_high_order_harmless_on_few_rows():
+    train, valid, fresh = chain_of_order_one(300, 0), chain_of_order_one(300, 1), chain_of_order_one(20_000, 2)
+    first, third, fifth = (-watch(learned("markov", train, valid, binary(8), k=k), fresh) for k in (1, 3, 5))
+    without, far_without = (-watch(smoothed_at_once(Markov(binary(8), k=k), train, valid), fresh) for k in (3, 5))
+    ideal = log(0.5) + 7 * (0.2 * log(0.2) + 0.8 * log(0.8))
+    assert first == pytest.approx(ideal, abs=0.1)
+    assert abs(third - first) < 0.05 and abs(fifth - first) < 0.05
+    assert without < third - 0.05 and far_without < fifth - 0.1
+
+
 def test_smoothing_is_the_formula():
     counts = torch.tensor([[3.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
     prior = torch.tensor([3.5, 1.5], dtype=torch.float64) / 5

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -203,7 +204,7 @@ class TabularModel(DecomposableModel):
 
     def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
         """Sets the tables from the summed statistics, each smoothed by the strength that is best on validation."""
-        self.fill(sums, self.strengths(sums, list(validation)))
+        self.fill(sums, self.strengths(partial(self.fill, sums), list(validation)))
 
     def fill(self, sums: Tensor, strengths: Sequence[float]) -> None:
         for i, counts in self.tables.split(sums):
@@ -220,13 +221,13 @@ class TabularModel(DecomposableModel):
         """Log p of each table summed over events, (tables,), float64: what the choice of strengths compares."""
         return self.each_log_prob(x).double().sum(0)
 
-    def strengths(self, sums: Tensor, validation: Sequence[Tensor]) -> list[float]:
-        """The best pseudo-count of each table, by log p on the validation batches."""
+    def strengths(self, fill: Callable[[list[float]], None], validation: Sequence[Tensor]) -> list[float]:
+        """The best pseudo-count of each table, by log p on the validation batches; `fill` smooths by the given ones."""
         if not validation:
             return [1.0] * len(self.tables.codes)
         scores = []
         for strength in STRENGTHS:
-            self.fill(sums, [strength] * len(self.tables.codes))
+            fill([strength] * len(self.tables.codes))
             scores.append(torch.stack([self.fits(x) for x in validation]).sum(0))
         return [STRENGTHS[best] for best in torch.stack(scores).argmax(0).tolist()]
 

@@ -6,6 +6,7 @@ The tree of largest total mutual information maximises the likelihood among all 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -68,7 +69,7 @@ class ChowLiu(TabularModel):
     def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
         cells = self._grow(sums)
         flat = torch.cat([cells[i].flatten() for _, members, *_ in self.tables.groups for i in members])
-        self.fill(flat, self.strengths(flat, list(validation)))
+        self.fill(flat, self.strengths(partial(self.fill, flat), list(validation)))
 
     def _grow(self, sums: Tensor) -> list[Tensor]:
         """Plants the likeliest tree; the counts of each of its tables, (configurations, codes)."""

@@ -1,15 +1,23 @@
-"""Markov chain of order k over the variables, with its own table at each: p(x) = prod_i p(x_i | x_{i-k}, ..., x_{i-1})."""
+"""Markov chain of order k over the variables, with its own table at each: p(x) = prod_i p(x_i | x_{i-k}, ..., x_{i-1}).
+
+Each table of counts N is smoothed towards that of the next lower order, which knows one variable less, the farthest:
+
+    p_j(x | c_j) = (N(c_j, x) + s_j p_{j-1}(x | c_{j-1})) / (N(c_j) + s_j),   c_j the j nearest earlier variables
+
+down to the smoothed marginal p_0 (Jelinek & Mercer 1980; MacKay & Peto 1995). The strengths s_j of each variable are chosen
+on validation, the lowest order first, so that a higher order does little harm where rows are few.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from math import prod
 
 import torch
 from torch import Tensor
 
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel
+from plausibly.families.tabular import Tables, TabularModel, smoothed
 from plausibly.schema import Schema
 
 LARGEST = 1 << 24  # cells of all tables together
@@ -40,6 +48,37 @@ class Markov(TabularModel):
         for j in range(max(i - self.k, 0), i):
             row = row * self.schema.codes[j] + x[:, j]
         return row
+
+    def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
+        batches, tables = list(validation), self._marginals(sums)
+        for order in range(1, self.k + 1):
+
+            def fill(strengths: Sequence[float], order: int = order, lower: Sequence[Tensor] = tables) -> None:
+                self._put(self._raised(sums, lower, order, strengths))
+
+            tables = self._raised(sums, tables, order, self.strengths(fill, batches))
+        self._put(tables)
+
+    def fill(self, sums: Tensor, strengths: Sequence[float]) -> None:
+        """Each variable's tables of all orders smoothed by its one strength."""
+        tables = self._marginals(sums)
+        for order in range(1, self.k + 1):
+            tables = self._raised(sums, tables, order, strengths)
+        self._put(tables)
+
+    def _marginals(self, sums: Tensor) -> list[Tensor]:
+        """p_0 of each variable, (1, codes)."""
+        counts = dict(self.tables.split(sums))
+        return [smoothed(counts[i].sum(0, keepdim=True), 0.0) for i in self.order]
+
+    def _raised(self, sums: Tensor, tables: Sequence[Tensor], order: int, strengths: Sequence[float]) -> list[Tensor]:
+        """The tables of `order` from those of the order below, each (configurations, codes)."""
+        counts, rows = dict(self.tables.split(sums)), rows_of(self.schema, order)
+        return [raised(counts[i], tables[i], rows[i], strengths[i]) for i in self.order]
+
+    def _put(self, tables: Sequence[Tensor]) -> None:
+        for i, table in enumerate(tables):
+            self.tables.put(i, table.repeat(self.rows[i] // len(table), 1))
 
     def _messages(self, evidence: Tensor, over: Semiring) -> tuple[list[Tensor], list[Tensor]]:
         """Each table weighed by its own evidence and all later evidence, and log p(evidence from i on | the k before).
@@ -81,3 +120,15 @@ class Markov(TabularModel):
 def rows_of(schema: Schema, k: int) -> list[int]:
     """Number of configurations of the k variables before each."""
     return [prod(schema.codes[max(i - k, 0) : i]) for i in range(schema.size)]
+
+
+def raised(counts: Tensor, lower: Tensor, rows: int, strength: float) -> Tensor:
+    """The table of `rows` rows smoothed towards the `lower` one of fewer, from the counts of as many rows or more.
+
+    The nearest variable counts least in the number of a row, so that rows which share their nearest variables are equal
+    modulo `rows`. Where there is no farther variable the table stays.
+    """
+    if rows == len(lower):
+        return lower
+    own = counts.view(-1, rows, counts.shape[1]).sum(0)
+    return smoothed(own, strength, lower.repeat(rows // len(lower), 1))
