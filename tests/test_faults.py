@@ -149,6 +149,9 @@ def test_a_buffer_not_saved():
             tilted = [table + torch.tensor([0.0, 1.0]) * self.offset[0] for table in self.tables.log_probs()]
             return outcomes.Finite(tilted[0].log_softmax(-1).expand(len(x), -1, -1))
 
+        def log_prob(self, x):
+            return self.predict(x).log_prob(x.flatten(1)).sum(1)
+
     assert "arguments_rebuild" in broken(Forgetful(BITS))
 
 
