@@ -258,4 +258,6 @@ def test_surprisal_sums_to_the_score(toy: Dataset, tmp_path: Path) -> None:
 
 
 def test_the_ladder_is_read_off_the_classes() -> None:
-    assert ladder(MODELS["markov"])[:2] == ["Trainable", "Model"] and ladder(MODELS["markov"])[-1] == "TractableModel"
+    assert (
+        ladder(MODELS["markov"])[:2] == ["Trainable", "Model"] and ladder(MODELS["markov"])[-1] == "DecomposableModel"
+    )
