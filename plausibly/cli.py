@@ -38,7 +38,7 @@ class DataOptions:
     """How to read DATA."""
 
     kind: Annotated[list[str], Parameter(name="--kind", consume_multiple=True, negative="")] | None = None
-    "COLUMN=KIND overrides what was guessed: boolean, category, integer, number, date, id, constant or drop."
+    "COLUMN=KIND overrides what was guessed: boolean, category, integer, number, real, date, id, constant or drop."
     drop: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
     "Columns to leave out."
     split: str | None = None
@@ -134,7 +134,7 @@ def data(data: str, /, *, options: DataOptions | None = None, common: Common | N
             title,
         )
         print(
-            "Override a guess with --kind COLUMN=KIND (boolean, category, integer, number, date, id) or --drop COLUMN."
+            "Override a guess with --kind COLUMN=KIND (boolean, category, integer, number, real, date, id) or --drop COLUMN."
         )
         for note in dataset.notes:
             print(note)

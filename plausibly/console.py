@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -88,7 +88,9 @@ def table(headings: list[str], rows: list[list[str]], title: str = "", caption: 
         numbers = all(
             row[number][:1] in "0123456789+-=<>~" or row[number] == "best" for row in rows if not refused(row)
         )
-        shown.add_column(heading, justify="right" if numbers and number else "left", overflow="fold")
+        whole = 0 if number else min(24, max((len(row[0]) for row in rows), default=0))  # names are not folded
+        justify: Literal["left", "right"] = "right" if numbers and number else "left"
+        shown.add_column(heading, justify=justify, overflow="fold", min_width=whole)
     for row in rows:
         shown.add_row(*(Text(cell) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
