@@ -160,7 +160,7 @@ def models(
         count them for so many binary variables (8 unless said otherwise).
     """
     common, options = common or Common(), options or DataOptions()
-    from plausibly.registry import model_entries, task_names
+    from plausibly.registry import answers, model_entries, reasons
     from plausibly.schema import binary
 
     if data is not None and variables is not None:
@@ -176,28 +176,20 @@ def models(
     entries = model_entries(schema)
 
     def text() -> None:
-        headings = ["model", "family", "formula (n bits)", f"parameters, {what}", *task_names()]
-        rows = [
-            [
-                e["name"],
-                e["family"],
-                e["formula"],
-                f"{e['parameters']:,}" if e["parameters"] < 10**15 else f"{e['parameters']:.3g}",
-            ]
-            + [e["tasks"].get(task, "no") for task in task_names()]
-            for e in entries
-        ]
-        table(headings, rows)
-        for reason in dict.fromkeys(reason for e in entries for reason in refusals(e)):
-            print(reason)
+        sizes = [[e["name"], e["family"], shortened(e["parameters"]), e["formula"]] for e in entries]
+        table(["model", "family", f"parameters, {what}", "formula (n bits)"], sizes)
+        table(["task", *(e["name"] for e in entries)], answers(entries))
+        for number, reason in enumerate(reasons(entries), 1):
+            print(f"({number}) {reason}")
+        for entry in entries:
+            if entry["accepts"]:
+                print(f"{entry['accepts']}: refused for this data")
 
     out({"models": entries}, common, text)
 
 
-def refusals(entry: dict[str, Any]) -> list[str]:
-    """Why a model does not take the data or does not do a task."""
-    found = [f"{entry['name']} cannot {task}: {reason}" for task, reason in entry["refuses"].items()]
-    return found + ([f"{entry['accepts']}: refused for this data"] if entry["accepts"] else [])
+def shortened(count: int) -> str:
+    return f"{count:,}" if count < 10**15 else f"{count:.3g}"
 
 
 @Parameter(name="*")

@@ -45,23 +45,32 @@ def model_entries(schema: Schema) -> list[dict[str, Any]]:
     return entries
 
 
+def reasons(entries: list[dict[str, Any]]) -> list[str]:
+    """Why models do not do tasks, each reason once: what a `no (3)` in a table refers to."""
+    return list(dict.fromkeys(f"{task}: {why}" for entry in entries for task, why in entry["refuses"].items()))
+
+
+def answers(entries: list[dict[str, Any]]) -> list[list[str]]:
+    """A row for each task: its name, and the word of each model or the number of its reason."""
+    known = reasons(entries)
+
+    def word(entry: dict[str, Any], task: str) -> str:
+        why = entry["refuses"].get(task)
+        return entry["tasks"][task] if why is None else f"no ({known.index(f'{task}: {why}') + 1})"
+
+    return [[task, *(word(entry, task) for entry in entries)] for task in task_names()]
+
+
 def markdown(schema: Schema) -> str:
-    """The table of capabilities and refusals, as the README shows it."""
-    names, entries = task_names(), model_entries(schema)
-    lines = [
-        "| model | parameters, n bits | n = 8 | " + " | ".join(names) + " |",
-        "|---|---|---:|" + "---|" * len(names),
-    ]
-    reasons: list[str] = []
-    for entry in entries:
-        cells = []
-        for task in names:
-            reason = entry["refuses"].get(task)
-            if reason and reason not in reasons:
-                reasons.append(reason)
-            cells.append(f"no ({reasons.index(reason) + 1})" if reason else entry["tasks"][task])
-        lines.append(
-            f"| `{entry['name']}` | {entry['formula']} | {entry['parameters']:,} | " + " | ".join(cells) + " |"
-        )
-    notes = [f"({number}) {reason}." for number, reason in enumerate(reasons, 1)]
-    return "\n".join([*lines, "", *notes])
+    """The tables of sizes, capabilities and refusals, as the README shows them."""
+    entries = model_entries(schema)
+    sizes = [[f"`{e['name']}`", e["formula"], f"{e['parameters']:,}"] for e in entries]
+    first = ["| model | parameters, n bits | n = 8 |", "|---|---|---:|", *map(piped, sizes)]
+    heading = ["task", *(f"`{entry['name']}`" for entry in entries)]
+    second = [piped(heading), "|---|" + "---|" * len(entries), *map(piped, answers(entries))]
+    notes = [f"({number}) {reason}." for number, reason in enumerate(reasons(entries), 1)]
+    return "\n".join([*first, "", *second, "", *notes])
+
+
+def piped(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
