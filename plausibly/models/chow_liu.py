@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -74,9 +75,10 @@ class ChowLiu(TabularModel):
     def _grow(self, sums: Tensor) -> list[Tensor]:
         """Plants the likeliest tree; the counts of each of its tables, (configurations, codes)."""
         self._plant(heaviest_tree(mutual_information(sums, self.schema.codes)))
-        rows = list(sums.split(list(self.schema.codes)))
-        pairs = [list(own.split(list(self.schema.codes), 1)) for own in rows]
-        return [pairs[i][i].diag()[None] if p < 0 else pairs[p][i] for i, p in enumerate(self.parent_of)]
+        ends = list(accumulate(self.schema.codes, initial=0))
+        spans = [slice(start, end) for start, end in pairwise(ends)]
+        own = sums.diag()
+        return [own[spans[i]][None] if p < 0 else sums[spans[p], spans[i]] for i, p in enumerate(self.parent_of)]
 
     def take(self, sums: Tensor) -> None:
         """The likeliest tree and tables for sums of which those of different variables are all positive."""
