@@ -105,7 +105,7 @@ def test_samples_do_not_depend_on_how_many_are_drawn():
 
 def test_a_task_refuses_with_its_reason():
     with pytest.raises(
-        Unsupported, match="made cannot marginal: summing variables out is exact only for tractable models"
+        Unsupported, match="made does not answer marginal: summing variables out is exact only for tractable models"
     ):
         marginal(made_up("made"), SMALL.all_events(), torch.ones(1, 4))
 

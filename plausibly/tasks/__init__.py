@@ -41,7 +41,7 @@ class Task(Generic[Rule]):
     def __call__(self, model: object, *arguments: Any, **options: Any) -> Any:
         found = self.candidates(type(model))
         if not found:
-            raise Unsupported(f"{type(model).__name__.lower()} cannot {self.name}: {self.refusal}")
+            raise Unsupported(f"{type(model).__name__.lower()} does not answer {self.name}: {self.refusal}")
         return self.rules[found[0]][1](model, *arguments, **options)
 
 
