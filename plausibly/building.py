@@ -40,11 +40,13 @@ def refusal(kind: type[Model], schema: Schema, context: Sequence[int] = ()) -> s
 
 def made(kind: type[Model], schema: Schema, arguments: dict[str, Any]) -> Model:
     """The model, without a look at whether it can be."""
-    if not arguments.get("context") or takes_context(kind):
-        return kind(schema, **{k: v for k, v in arguments.items() if k != "context" or takes_context(kind)})
+    context, settings = arguments.get("context"), {k: v for k, v in arguments.items() if k != "context"}
+    if not context:
+        return kind(schema, **settings)
+    if takes_context(kind):
+        return kind(schema, **arguments)
     assert issubclass(kind, TractableModel)
-    settings = {name: value for name, value in arguments.items() if name != "context"}
-    return stratified(kind, schema, arguments["context"], settings)
+    return stratified(kind, schema, context, settings)
 
 
 def arguments_of(model: Model) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from plausibly import processes
 from plausibly.building import made, refusal
 from plausibly.capabilities import Model
-from plausibly.data.formats import Dataset, did_you_mean
+from plausibly.data.formats import Dataset
+from plausibly.data.givens import place_among
 from plausibly.data.labelled import LABEL
 from plausibly.data.loading import is_table, load
 from plausibly.errors import UserError
@@ -59,8 +60,8 @@ def conditioned(
 def context_of(names: Sequence[str], context: Sequence[str], event: Sequence[str]) -> tuple[int, ...]:
     """The context's variables, from names; `rest` stands for all that are no event. UserError for what cannot be."""
     for name in (*context, *event):
-        if name not in names and name != "rest":
-            raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; columns: {', '.join(names[:20])}")
+        if name != "rest":
+            place_among(names, name)
     rest = [name for name in names if name not in event]
     chosen = rest if "rest" in context or (event and not context) else list(context)
     if both := set(chosen) & set(event):

@@ -94,7 +94,7 @@ class Head(nn.Module):
     def _marginal(self, x: Tensor, kind: Kind) -> Tensor:
         if not isinstance(kind, Real):
             return free_logits(torch.bincount(x.long(), minlength=kind.codes))
-        numbers, x = x[x < UNFORESEEN].float(), x
+        numbers = x[x < UNFORESEEN].float()
         counts = [len(numbers)] + [int((x == UNFORESEEN).sum())] * kind.open + [int((x == HOLE).sum())] * kind.missing
         special, n = free_logits(torch.tensor(counts)), self.components
         if not len(numbers):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.data.formats import did_you_mean, suffix_of
+from plausibly.data.formats import did_you_mean, suffix_of, writer_for
 from plausibly.data.reading import TABLE_SUFFIXES, Dialect, contents, read_table, write_text
 from plausibly.errors import UserError
+from plausibly.files import replacing
 
 SPLITS = dict(train="train", training="train", valid="valid", val="valid", validation="valid", test="test")
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -154,6 +156,13 @@ def _read_idx(data: bytes, path: Path) -> np.ndarray:
     if len(data) - start != int(np.prod(shape, dtype=object)) * dtype.itemsize:
         raise UserError(f"{path} is cut short: {len(data) - start} bytes do not hold an array of shape {shape}")
     return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def write_rows(rows: Any, path: Path, further: Mapping[str, Callable[..., None]] = MappingProxyType({})) -> None:
+    """Writes an array to a file whose suffix says how, whole or not at all; `further` ways besides those for all arrays."""
+    writer = writer_for(path, array_writers() | dict(further))
+    with replacing(path) as draft:
+        writer(np.asarray(rows), draft)
 
 
 def array_writers() -> dict[str, Callable[..., None]]:

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from plausibly.data import images, reals, tables
-from plausibly.data.array_files import array_writers, as_array, read_one
+from plausibly.data.array_files import as_array, read_one, write_rows
 from plausibly.data.columns import Column, remembered
-from plausibly.data.formats import Document, Events, Format, as_number, counted, packed, writer_for
+from plausibly.data.formats import Document, Events, Format, as_number, counted, packed
 from plausibly.data.variables import BooleanColumn, RealColumn
 from plausibly.errors import UserError
-from plausibly.files import replacing
 from plausibly.kinds import Category, Kind, Level
 from plausibly.schema import MAX_VARIABLES, Schema
 
@@ -168,10 +167,7 @@ class ArrayFormat(Format):
         return (self.schema.shape[1], self.schema.shape[2]), self.layout == "hwc"
 
     def write(self, rows: Any, path: Path | str) -> None:
-        writers = array_writers() | ({"png": self.write_png} if len(self.schema.shape) == 3 else {})
-        writer = writer_for(Path(path), writers)
-        with replacing(Path(path)) as draft:
-            writer(np.asarray(rows), draft)
+        write_rows(rows, Path(path), {"png": self.write_png} if len(self.schema.shape) == 3 else {})
 
     def write_png(self, rows: np.ndarray, path: Path) -> None:
         top = max(len(lookup.codes) for lookup in self._lookups) - 1
@@ -286,9 +282,7 @@ class NumericArrayFormat(Format):
         return read_one(str(source)) if isinstance(source, str | Path) else source
 
     def write(self, rows: Any, path: Path | str) -> None:
-        writer = writer_for(Path(path), array_writers())
-        with replacing(Path(path)) as draft:
-            writer(np.asarray(rows), draft)
+        write_rows(rows, Path(path))
 
     def describe(self) -> list[Document]:
         return self.table.describe()

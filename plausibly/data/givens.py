@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from plausibly.data.formats import Events, Format, did_you_mean
 from plausibly.errors import UserError
 
 
+def place_among(names: Sequence[str], name: str) -> int:
+    """Where the name stands among those of the variables. UserError lists these."""
+    if name not in names:
+        known = f"columns: {', '.join(names[:20])}{', ...' * (len(names) > 20)}"
+        raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; {known}")
+    return names.index(name)
+
+
 def place_of(format: Format, name: str) -> int:
     """The variable of that name. UserError names those that there are."""
-    if name not in format.names:
-        known = f"columns: {', '.join(format.names[:20])}{', ...' * (len(format.names) > 20)}"
-        raise UserError(f"there is no column {name!r}{did_you_mean(name, format.names)}; {known}")
-    return format.names.index(name)
+    return place_among(format.names, name)
 
 
 def question(format: Format, given: Mapping[str, Any]) -> Events:

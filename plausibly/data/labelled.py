@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.data.array_files import array_writers, as_array
+from plausibly.data.array_files import as_array, write_rows
 from plausibly.data.arrays import ArrayFormat
-from plausibly.data.formats import Document, Events, Format, as_number, packed, writer_for
+from plausibly.data.formats import Document, Events, Format, as_number, packed
 from plausibly.errors import UserError
-from plausibly.files import replacing
 from plausibly.kinds import Category
 from plausibly.schema import Schema
 
@@ -117,10 +116,7 @@ class LabelledFormat(Format):
         return self.inner.read(source)
 
     def write(self, rows: Any, path: Path | str) -> None:
-        writers = array_writers() | ({"png": self._write_png} if len(self.inner.schema.shape) == 3 else {})
-        writer = writer_for(Path(path), writers)
-        with replacing(Path(path)) as draft:
-            writer(np.asarray(rows), draft)
+        write_rows(rows, Path(path), {"png": self._write_png} if len(self.inner.schema.shape) == 3 else {})
 
     def _write_png(self, rows: np.ndarray, path: Path) -> None:
         self.inner.write_png(self._images(rows), path)

@@ -105,9 +105,9 @@ def _quantile_edges(rest: np.ndarray, atoms: np.ndarray) -> np.ndarray:
     return edges
 
 
-def _tail(excess: np.ndarray, far: float) -> float:
+def _tail(excess: np.ndarray, far: float, least: float = 0.1) -> float:
     """Mean distance beyond the outermost edge; with hardly any row there, a tenth of the range."""
-    return max(float(excess.mean()), 0.1) if len(excess) >= 5 else float(far)
+    return max(float(excess.mean()), least) if len(excess) >= 5 else float(far)
 
 
 def learned_real(values: np.ndarray, missing: bool, closed: bool = False, step: float = 0.0) -> Real:
@@ -125,9 +125,5 @@ def learned_real(values: np.ndarray, missing: bool, closed: bool = False, step: 
     edges = np.unique(np.quantile(events, np.arange(1, bins) / bins, method="lower"))
     far = float(events.max() - events.min()) / 10 or 1.0
     below, above = edges[0] - events[events < edges[0]], events[events >= edges[-1]] - edges[-1]
-    tails = _mean_tail(below, far), _mean_tail(above, far)
+    tails = _tail(below, far, far * 1e-5), _tail(above, far, far * 1e-5)
     return Real(location, scale, tuple(edges.tolist()), tails, step, open=not closed, missing=missing)
-
-
-def _mean_tail(excess: np.ndarray, far: float) -> float:
-    return max(float(excess.mean()), far * 1e-5) if len(excess) >= 5 else far

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.data.array_files import array_writers, as_array, read_one
-from plausibly.data.formats import Document, Events, Format, as_number, counted, packed, writer_for
+from plausibly.data.array_files import as_array, read_one, write_rows
+from plausibly.data.formats import Document, Events, Format, as_number, counted, packed
 from plausibly.data.numbers import NEARLY_ALL, learned_real
 from plausibly.errors import UserError
-from plausibly.files import replacing
 from plausibly.kinds import Real
 from plausibly.schema import Schema
 
@@ -109,9 +108,7 @@ class RealArrayFormat(Format):
         return read_one(str(source)) if isinstance(source, str | Path) else source
 
     def write(self, rows: Any, path: Path | str) -> None:
-        writer = writer_for(Path(path), array_writers())
-        with replacing(Path(path)) as draft:
-            writer(np.asarray(rows), draft)
+        write_rows(rows, Path(path))
 
     def describe(self) -> list[Document]:
         return [_described(name, kind) for name, kind in zip(self.names, self.kinds, strict=True)]
