@@ -9,6 +9,7 @@ from plausibly.objectives import Likelihood
 
 class Linear(AutoregressiveModel):
     family, formula = "autoregressive", "n (n - 1) + n"
+    objective = Likelihood()
 
     def __init__(self, schema):  # further arguments, kept under their names, become settings: --set NAME=VALUE
         super().__init__()
@@ -21,6 +22,3 @@ class Linear(AutoregressiveModel):
 
     def predict(self, x):
         return self.head(self.layer(self.inputs(x), self.inputs.owner, self.head.owner))
-
-    def objective(self):
-        return Likelihood()

@@ -9,6 +9,10 @@
               └ TractableModel     log_marginal(x, observed); sample_given: all of one joint distribution
                 └ DecomposableModel    complete(x, observed, weights); entropy_given(x, observed)
 
+    Decoder(Trainable)             latents; decode(z)
+    └ Encoder                      encode(x)
+      └ Variational(BoundedModel)  latent_prior, posterior, observation: p(z), q(z | x), p(x | z)
+
 Each rung inherits what the rungs above it can do. A model is a final class: it implements the abstract methods of its
 rung, and where it has something faster, `unroll` and `sample_given`. All numbers are nats.
 """
@@ -23,7 +27,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from plausibly.latents import Latents, Prior
 from plausibly.outcomes import Outcome, Single
+from plausibly.parts import Part
 from plausibly.schema import Schema
 
 if TYPE_CHECKING:
@@ -38,12 +44,9 @@ class Trainable(nn.Module, ABC):
     family: ClassVar[str]
     formula: ClassVar[str]  # the number of free parameters for n binary variables
     by_default: ClassVar[bool] = True  # whether it is tried where nobody names models; a slow one is not
+    objective: Objective  # how this model is trained
     schema: Schema
     context: tuple[int, ...] = ()  # the variables that the others are modelled given; p(context) is kept from training
-
-    @abstractmethod
-    def objective(self) -> Objective:
-        """How this model is trained."""
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
@@ -64,7 +67,8 @@ class Trainable(nn.Module, ABC):
     @property
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments but for the schema, as JSON can hold them."""
-        return {name: getattr(self, name) for name in signature(type(self)).parameters if name != "schema"}
+        kept = {name: getattr(self, name) for name in signature(type(self)).parameters if name != "schema"}
+        return {name: value.spec if isinstance(value, Part) else value for name, value in kept.items()}
 
     @property
     def free_parameters(self) -> int:
@@ -184,6 +188,47 @@ class DecomposableModel(TractableModel):
     @abstractmethod
     def entropy_given(self, x: Tensor, observed: Tensor) -> Tensor:
         """-E log p(unobserved | observed) in nats, (batch,) float64; differential where an unobserved variable is real."""
+
+
+class Decoder(Trainable):
+    """Turns a latent, so many numbers, into an event."""
+
+    latents: int
+
+    @abstractmethod
+    def decode(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        """The most probable value of each variable, (batch, *shape), for latents (batch, latents).
+
+        `given` holds the values of the context, (batch, its variables); None where there is no context.
+        """
+
+
+class Encoder(Decoder):
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """The latents that stand for events: their mean where there are several, (batch, latents)."""
+
+
+class Variational(BoundedModel, Encoder):
+    """p(x) = integral of p(z) p(x | z) dz, with an approximation q(z | x) to the posterior p(z | x)."""
+
+    @abstractmethod
+    def latent_prior(self) -> Prior:
+        """p(z)."""
+
+    @abstractmethod
+    def posterior(self, x: Tensor, draws: int = 1) -> Latents:
+        """q(z | x) for every event `draws` times in a row: of (batch * draws) latents."""
+
+    @abstractmethod
+    def observation(self, z: Tensor, given: Tensor | None = None) -> Outcome:
+        """p(x_i | z) of every variable, those of the context included; `given` as for `decode`."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.posterior(x).mean()
+
+    def decode(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        return self.observation(z, given).mode().view(-1, *self.schema.shape)
 
 
 def drive(unrolled: Unrolled, choose: Callable[[int, Single], Tensor]) -> Tensor:

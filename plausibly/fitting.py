@@ -235,7 +235,7 @@ def sketch(kind: type[Model], dataset: Dataset, context: Sequence[int] = ()) -> 
 
 
 def learns_by_steps(model: Model) -> bool:
-    return bool(model.objective().turns(model))
+    return bool(model.objective.turns(model))
 
 
 def shares(kinds: Sequence[type[Model]], dataset: Dataset, chosen: Settings, repeats: int = 1) -> Settings:

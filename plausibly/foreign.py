@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from inspect import getsourcefile, isabstract
+from inspect import getsourcefile, isabstract, signature
 from math import log
 from pathlib import Path
 from types import ModuleType
@@ -113,8 +113,9 @@ def usable(kind: type, where: str) -> type[Model]:
     """The class as a model. UserError where it is none, is not finished, or has the name of one of plausibly's."""
     if not issubclass(kind, Model):
         raise UserError(f"{where}: {kind.__name__} is no Model; it must extend a class of plausibly.capabilities")
-    if isabstract(kind):
-        lacking = ", ".join(sorted(getattr(kind, "__abstractmethods__", ())))
+    undecided = {"objective"} - {*dir(kind), *signature(kind).parameters}
+    if isabstract(kind) or undecided:
+        lacking = ", ".join(sorted(undecided | getattr(kind, "__abstractmethods__", frozenset())))
         raise UserError(f"{where}: {kind.__name__} is not finished; it must define {lacking}")
     absent = [word for word in ("family", "formula") if not isinstance(getattr(kind, word, None), str)]
     if absent:
@@ -232,7 +233,7 @@ def learns(model: Model) -> contract.Result:
     """Two steps, or all passes, on random events leave the tensors finite and can be validated."""
     events = contract.random_events(model.schema, 64, 12).view(-1, *model.schema.shape)
     prepare(model, events, 0)
-    if model.objective().turns(model):
+    if model.objective.turns(model):
         training = Training(model, events, events[:16], Plan(2, every=1))
         seen = list(training.run())
         training.finish()

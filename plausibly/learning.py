@@ -88,6 +88,7 @@ def settings(
             raise UserError(f"train.{name} = {value}; it is a whole number")
     if train.get("epochs", 1) <= 0 or train.get("batch", 1) < 1:
         raise UserError("train.epochs must be more than 0 and train.batch at least 1")
+    values = nested(values)
     if budget is not None and not budget > 0:
         raise UserError(f"a budget of {budget} s is none; 60 is")
     if steps is not None:
@@ -95,6 +96,17 @@ def settings(
     if budget is not None and ("steps" in train or "epochs" in train):
         raise UserError("give either a budget or a number of steps, not both")
     return Settings(values, train, seed, budget, device)
+
+
+def nested(values: dict[str, Any]) -> dict[str, Any]:
+    """`objective="rate-distortion"` and `objective.beta=4` as one value: the part's name and its arguments."""
+    found = {key: value for key, value in values.items() if "." not in key}
+    for key, value in values.items():
+        part, dot, argument = key.partition(".")
+        if dot:
+            own = found.get(part, {})
+            found[part] = {**(own if isinstance(own, dict) else {"name": own}), argument: value}
+    return found
 
 
 def make_plan(chosen: Settings, model: Model, dataset: Dataset, batch: int = 100) -> Plan:
@@ -158,7 +170,7 @@ class Fit:
             "code": foreign.code_of(kind),
             "arguments": arguments_of(model),
             "seed": chosen.seed,
-            "plan": asdict(make_plan(chosen, model, dataset)) if model.objective().turns(model) else None,
+            "plan": asdict(make_plan(chosen, model, dataset)) if model.objective.turns(model) else None,
             "data": origin,
             "notes": dataset.notes,
             "rows": dataset.rows,
@@ -314,7 +326,7 @@ def fit_in_memory(kind: type[Model], dataset: Dataset, chosen: Settings) -> Run:
     """Trains to the end without a folder: nothing is written, tested, or can be taken up again."""
     model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
     train, valid = dataset.train.codes, dataset.valid.codes
-    if model.objective().turns(model):
+    if model.objective.turns(model):
         plan = make_plan(chosen, model, dataset)
         training = Training(model, train, valid, plan, dataset.format.names)
         deque(training.run(), maxlen=0)

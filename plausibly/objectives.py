@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from plausibly.parts import Part
+
 if TYPE_CHECKING:
     from plausibly.capabilities import BoundedModel
 
@@ -23,11 +25,14 @@ class Loss:
 
 @dataclass(frozen=True)
 class Turn:
-    """One optimiser's share of a step. All randomness comes from the generator."""
+    """One optimiser's share of a step: `loss(batch, generator, done)`, after this share, 0 to 1, of all steps.
+
+    All randomness comes from the generator.
+    """
 
     name: str
     learner: nn.Module
-    loss: Callable[[Tensor, torch.Generator], Loss]
+    loss: Callable[[Tensor, torch.Generator, float], Loss]
     repeats: int = 1
 
 
@@ -40,7 +45,7 @@ class Pass:
     update: Callable[[Tensor, Iterable[Tensor]], None]
 
 
-class Objective:
+class Objective(Part):
     """How a model learns. It has turns or passes, not both."""
 
     def turns(self, model: Any) -> list[Turn]:
@@ -59,7 +64,7 @@ class Likelihood(Objective):
     """Maximises log p(x), or the model's lower bound on it; given its context, where it has one."""
 
     def turns(self, model: BoundedModel) -> list[Turn]:
-        return [Turn("likelihood", model, lambda x, generator: Loss(-model.log_given(x, generator)))]
+        return [Turn("likelihood", model, lambda x, generator, done: Loss(-model.log_given(x, generator)))]
 
 
 class Counting(Objective):

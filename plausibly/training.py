@@ -130,7 +130,7 @@ class Training:
     ) -> None:
         self.model, self.codes, self.plan, self.names = model, codes, plan, names
         self.validation = validation[:VALIDATION_ROWS]
-        self.objective = model.objective()
+        self.objective = model.objective
         self.turns = self.objective.turns(model)
         self.optimisers = [self._optimiser(turn) for turn in self.turns]
         self.averaged = deepcopy(model).eval().requires_grad_(False)
@@ -203,7 +203,7 @@ class Training:
         each = x.new_zeros(0)
         if len(x):
             with drawing(self.model, noise):
-                each = turn.loss(x, noise).total
+                each = turn.loss(x, noise, self.step / self.plan.steps).total
         every = processes.joined(each.detach(), own, len(rows))
         value = every.mean().item()
         if not isfinite(value):
@@ -272,7 +272,7 @@ class Training:
 @torch.no_grad()
 def watch(model: Trainable, codes: Tensor, seed: int = 0) -> float:
     """The mean over events of what the objective watches on validation, in nats; smaller is better."""
-    device, objective, parts = device_of(model), model.objective(), []
+    device, objective, parts = device_of(model), model.objective, []
     for i, x in enumerate(batches(codes)):
         parts.append(torch.zeros((), dtype=torch.float64, device=device))
         if processes.mine(i):
@@ -286,7 +286,7 @@ def count(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progr
     Passes of one name are an attempt: it begins from the best state so far, and ends where `STALE` passes in a row were no
     better on validation than the best of the same attempt before them.
     """
-    passes, started = model.objective().passes(model), time.monotonic()
+    passes, started = model.objective.passes(model), time.monotonic()
     model.eval()
     best, kept, number = float("inf"), dict[str, Tensor](), 0
     for _, attempt in groupby(passes, lambda one: one.name):

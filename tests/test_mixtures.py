@@ -45,7 +45,7 @@ def drawn(schema, n=400, seed=0):
 
 
 def begun(model, x):
-    model.objective().passes(model)[0].update(model.statistics(x, torch.ones(len(x), 1)), [])
+    model.objective.passes(model)[0].update(model.statistics(x, torch.ones(len(x), 1)), [])
     return model
 
 
@@ -186,14 +186,11 @@ def test_what_kind_of_parts_is_suggested():
 class Half(BoundedModel):
     """A bound that lies below the independent model by as much as the generator says."""
 
-    family, formula = "test", "n"
+    family, formula, objective = "test", "n", Likelihood()
 
     def __init__(self, schema):
         super().__init__()
         self.schema, self.inner = schema, Independent(schema)
-
-    def objective(self):
-        return Likelihood()
 
     def log_bound(self, x, generator):
         return self.inner.log_prob(x) - torch.rand(len(x), generator=generator)
@@ -273,6 +270,7 @@ def test_weights_that_do_not_run_are_caught(monkeypatch):
 class Wanderer(Independent):
     """Its passes set its logits to numbers given beforehand."""
 
+    @property
     def objective(self):
         return Wandering()
 

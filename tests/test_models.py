@@ -28,7 +28,7 @@ from plausibly.training import Plan, Training, count, generator_for, watch
 def learned(name, train, valid, schema, steps=2500, **arguments):
     model = MODELS[name](schema, **arguments)
     model.initialise(generator_for(torch.device("cpu"), 0))
-    if model.objective().passes(model):
+    if model.objective.passes(model):
         list(count(model, train, valid))
         return model
     training = Training(model, train, valid, Plan(steps))

@@ -41,7 +41,7 @@ def fitted(name: str, dataset: Dataset, folder: Path) -> Row:
 
 
 def count_or_step(model: Any, dataset: Dataset) -> Any:
-    if model.objective().passes(model):
+    if model.objective.passes(model):
         yield from count(model, dataset.train.codes, dataset.valid.codes)
         return
     model.initialise(torch.Generator().manual_seed(0))

@@ -9,8 +9,8 @@ ROOT = Path(plausibly.__file__).parent
 
 # each line may import from itself and from the lines above it
 LAYERS = [
-    ["errors", "files", "kinds", "schema", "processes"],
-    ["outcomes", "binning", "inputs", "interiors", "quadrature", "heads", "nets"],
+    ["errors", "files", "kinds", "parts", "schema", "processes"],
+    ["outcomes", "binning", "inputs", "interiors", "quadrature", "heads", "latents", "nets"],
     ["objectives"],
     ["capabilities"],
     ["families"],

@@ -65,7 +65,7 @@ def sums():
     codes, found = load("toy-bits").train.codes, {}
     for model in (ChowLiu(binary(10)), Joint(binary(10))):
         for rows in (2500, 700):
-            own = own_sums(model.objective().passes(model)[0], codes[:rows], CPU)
+            own = own_sums(model.objective.passes(model)[0], codes[:rows], CPU)
             found[f"{type(model).__name__} {rows}"] = processes.total(own)
     one = training(*MODELS["made"], 64)
     return found | {f"watch {rows}": torch.tensor(watch(one.model, codes[:rows])).double() for rows in (2500, 700)}

@@ -26,7 +26,7 @@ from plausibly.capabilities import (
     Unrolled,
     device_of,
 )
-from plausibly.objectives import Likelihood, Objective
+from plausibly.objectives import Likelihood
 from plausibly.outcomes import Outcome, Single, blended, gumbel_max, lined_up
 from plausibly.schema import Schema
 
@@ -264,14 +264,12 @@ class Sum(Parts):
     """sum_k w_k p_k(x) with free weights. `parts` gives the class name and the arguments of each component."""
 
     formula = "those of its parts and K - 1"
+    objective = Likelihood()
 
     def __init__(self, schema: Schema, parts: Sequence[Sequence[Any]], weights: Sequence[float]) -> None:
         super().__init__()
         self.schema, self.parts, self.weights = schema, list(parts), list(weights)
         self.members, self.logits = built(schema, parts), nn.Parameter(free_logits(weights))
-
-    def objective(self) -> Objective:
-        return Likelihood()
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from plausibly.capabilities import AutoregressiveModel
 from plausibly.heads import Head
 from plausibly.inputs import Inputs
-from plausibly.objectives import Likelihood, Objective
+from plausibly.objectives import Likelihood
 from plausibly.schema import Schema
 
 LARGEST = 100_000_000  # parameters
@@ -27,18 +27,14 @@ class NetworkModel(AutoregressiveModel):
     """`ranks` (variables,) says how early a variable is: the context is 0, and an outcome sees lower ranks than its own."""
 
     family = "explicit"
+    objective = Likelihood()
     ranks: Tensor
 
     def __init__(self, schema: Schema, context: Sequence[int], components: int, shape: str) -> None:
         super().__init__()
         self.schema, self.context = schema, tuple(context)
         self.components, self.shape = components, shape
-        known = range(schema.size)
-        if len({*self.context}) < len(self.context) or not {*self.context} < {*known}:
-            raise ValueError(
-                f"context = {list(self.context)}; it names some of the variables 0 to {schema.size - 1}, not all"
-            )
-        self.rest = tuple(i for i in known if i not in self.context)
+        self.rest = apart(schema, self.context)
         self.order = (*self.context, *self.rest)
         self.inputs = Inputs(schema, self.order[:-1])  # nothing sees the last variable
         self.head = Head(schema, components, shape)
@@ -53,9 +49,6 @@ class NetworkModel(AutoregressiveModel):
             return None
         return f"{cls.__name__.lower()}: {parameters:,} parameters, more than {LARGEST:,}"
 
-    def objective(self) -> Objective:
-        return Likelihood()
-
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
         each = self.predict(x).log_prob(x.flatten(1))
         return each[:, list(self.rest)].sum(1) if self.context else each.sum(1)
@@ -67,6 +60,14 @@ class NetworkModel(AutoregressiveModel):
     @abstractmethod
     def offset(self) -> Tensor:
         """The parameters of all outcomes where the network adds nothing, (head width,), which learning moves."""
+
+
+def apart(schema: Schema, context: tuple[int, ...]) -> tuple[int, ...]:
+    """The variables that are no context. ValueError where that is none, or the context names what is no variable."""
+    known = range(schema.size)
+    if len({*context}) < len(context) or not {*context} < {*known}:
+        raise ValueError(f"context = {list(context)}; it names some of the variables 0 to {schema.size - 1}, not all")
+    return tuple(i for i in known if i not in context)
 
 
 def within(name: str, value: float, least: float, most: float) -> None:

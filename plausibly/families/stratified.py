@@ -34,7 +34,7 @@ class Stratified(Composite):
         self, schema: Schema, part: str, context: Sequence[int], settings: dict[str, Any] | None = None
     ) -> None:
         super().__init__()
-        self.schema, self.part = schema, part
+        self.schema, self.part, self.objective = schema, part, Strata()
         self.context, self.settings = tuple(context), dict(settings or {})
         if reason := unfit(named(part), schema, self.context):
             raise ValueError(reason)
@@ -47,9 +47,6 @@ class Stratified(Composite):
     @property
     def order(self) -> tuple[int, ...]:  # type: ignore[override]
         return (self.label, *(self.rest[i] for i in self.inner_order()))
-
-    def objective(self) -> Objective:
-        return Strata()
 
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
         label = x.flatten(1)[:, self.label].long()
@@ -110,7 +107,7 @@ class Strata(Objective):
     """The passes of all parts side by side."""
 
     def passes(self, model: Stratified) -> list[Pass]:
-        together = zip(*(member.objective().passes(member) for member in model.each()), strict=True)
+        together = zip(*(member.objective.passes(member) for member in model.each()), strict=True)
         return [Round(model, parts).whole for parts in together]
 
 

@@ -19,7 +19,7 @@ from plausibly.capabilities import DecomposableModel, Unrolled
 from plausibly.families.semirings import MAX, SUM, Semiring, tempered
 from plausibly.heads import normalised
 from plausibly.kinds import Real
-from plausibly.objectives import Counting, Objective
+from plausibly.objectives import Counting
 from plausibly.outcomes import Finite, Histogram, Outcome, Single, grouped, gumbel_max, side_by_side
 from plausibly.schema import Schema
 
@@ -126,14 +126,12 @@ class TabularModel(DecomposableModel):
     """A tractable model over codes whose parameters are `tables`."""
 
     family = "explicit"
+    objective = Counting()
     tables: Tables
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         self.schema, self.binning = schema, Binning(schema)
-
-    def objective(self) -> Objective:
-        return Counting()
 
     def initialise(self, generator: torch.Generator) -> None:
         """Tables start even: counting decides."""

@@ -21,7 +21,7 @@ from plausibly.capabilities import DecomposableModel, Unrolled
 from plausibly.errors import Unsupported
 from plausibly.families.tabular import STRENGTHS
 from plausibly.kinds import UNFORESEEN, Real
-from plausibly.objectives import Counting, Objective
+from plausibly.objectives import Counting
 from plausibly.outcomes import Columns, Density, Outcome
 from plausibly.schema import Schema
 
@@ -32,6 +32,7 @@ MOST_OPEN = 12  # variables that may be unforeseen, of which an entropy sums ove
 class Gaussian(DecomposableModel):
     family = "explicit"
     formula = "n(n + 3) / 2"
+    objective = Counting()
     floors: Tensor
     open: Tensor
 
@@ -65,9 +66,6 @@ class Gaussian(DecomposableModel):
 
     def initialise(self, generator: torch.Generator) -> None:
         """Starts at the standard normal: counting decides."""
-
-    def objective(self) -> Objective:
-        return Counting()
 
     # the distribution
 

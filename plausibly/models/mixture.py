@@ -45,7 +45,7 @@ class Mixture(Composite):
             raise ValueError(f"parts = {parts!r}; they are {', '.join(PARTS)}")
         if not 1 <= components <= 1000:
             raise ValueError(f"components = {components}; 1 to 1,000 of them")
-        self.schema, self.parts, self.components = schema, parts, components
+        self.schema, self.parts, self.components, self.objective = schema, parts, components, ExpectationMaximisation()
         self.part = PARTS[parts or suggested(schema, components)]
         if reason := self.part.accepts(schema):
             raise ValueError(reason)
@@ -79,9 +79,6 @@ class Mixture(Composite):
     def restore(self, state: dict[str, Tensor]) -> None:
         self.have(len(state["logits"]) + 1)
         super().restore(state)
-
-    def objective(self) -> Objective:
-        return ExpectationMaximisation()
 
     def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
         return normalised_logs(self.logits).expand(len(x), -1)

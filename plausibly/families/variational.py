@@ -1,0 +1,382 @@
+"""What latent-variable models share: p(x) = integral of p(z) p(x | z) dz, and bounds on it from q(z | x).
+
+With w = p(x, z) / q(z | x), z drawn from q, and K draws for each event:
+
+    ELBO              E log w = E log p(x | z) - KL(q(z | x) || p(z))          reconstruction - rate
+    importance weighted        E log 1/K sum_k w_k  <=  log p(x)               tighter with more draws
+
+(Kingma & Welling 2014, arXiv:1312.6114; Rezende et al. 2014, arXiv:1401.4082; Burda et al. 2016, arXiv:1509.00519.)
+A context c is outside: p(x, c) = p(c) p(x | c), where z is independent of c, and p(c) stays the product of its marginals.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import log
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from plausibly.capabilities import Variational
+from plausibly.families.network import apart, within
+from plausibly.heads import Head
+from plausibly.inputs import Inputs
+from plausibly.latents import Latents
+from plausibly.nets.convolution import Contracting, Expanding
+from plausibly.nets.perceptron import Perceptron
+from plausibly.objectives import Loss, Objective, Turn
+from plausibly.outcomes import Outcome
+from plausibly.parts import Part
+from plausibly.schema import Schema
+
+DRAWS = 100  # of the bound by which rows are scored
+CELLS = 1 << 21  # variables decoded at a time
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of draws z of q(z | x): log p(x | z), log p(z) and log q(z | x), each (batch, draws)."""
+
+    reconstruction: Tensor
+    log_prior: Tensor
+    log_posterior: Tensor
+    rates: Tensor  # log q - log p by group of latents, (batch, draws, groups)
+
+    @property
+    def rate(self) -> Tensor:
+        """Estimates KL(q(z | x) || p(z)), (batch, draws)."""
+        return self.log_posterior - self.log_prior
+
+    @property
+    def log_weights(self) -> Tensor:
+        return self.reconstruction - self.rate
+
+
+def given_of(model: Variational, x: Tensor) -> Tensor | None:
+    """The values of the context in events, (batch, its variables)."""
+    return x.flatten(1)[:, list(model.context)] if model.context else None
+
+
+def rest_of(model: Variational) -> list[int]:
+    """The variables that are no context."""
+    return [i for i in range(model.schema.size) if i not in model.context]
+
+
+def log_likelihood(model: Variational, x: Tensor, z: Tensor) -> Tensor:
+    """log p(x | z, context), (n,), for events and latents row by row."""
+    each = model.observation(z, given_of(model, x)).log_prob(x.flatten(1))
+    return each[:, rest_of(model)].sum(1) if model.context else each.sum(1)
+
+
+def weigh(model: Variational, x: Tensor, z: Tensor, q: Latents, draws: int) -> Weights:
+    """The parts of log w for draws z of q, (batch * draws, latents)."""
+    reconstruction = log_likelihood(model, x.repeat_interleave(draws, 0), z)
+    of_prior, of_posterior = model.latent_prior().log_prob(z), q.log_prob(z)
+    log_prior, log_posterior = of_prior.sum(1), of_posterior.sum(1)
+    grouped = of_prior.shape == of_posterior.shape
+    rates = of_posterior - of_prior if grouped else (log_posterior - log_prior)[:, None]
+    whole = (part.unflatten(0, (-1, draws)) for part in (reconstruction, log_prior, log_posterior, rates))
+    return Weights(*whole)
+
+
+def drawn(model: Variational, x: Tensor, draws: int, generator: torch.Generator) -> Weights:
+    """`draws` draws of q(z | x) for each event, weighed."""
+    q = model.posterior(x, draws)
+    return weigh(model, x, q.sample(generator), q, draws)
+
+
+@torch.no_grad()
+def log_weights(model: Variational, x: Tensor, draws: int, generator: torch.Generator) -> Tensor:
+    """log w without gradients, (batch, draws) float64, so many at a time that memory stays small."""
+    at_once = max(1, CELLS // (len(x) * model.schema.size))
+    sizes = [at_once] * (draws // at_once) + [draws % at_once] * (draws % at_once > 0)
+    return torch.cat([drawn(model, x, size, generator).log_weights.double() for size in sizes], 1)
+
+
+def importance_weighted(model: Variational, x: Tensor, draws: int, generator: torch.Generator) -> Tensor:
+    """log 1/K sum_k w_k, (batch,): in expectation at most log p(x)."""
+    weights = drawn(model, x, draws, generator).log_weights
+    return weights.logsumexp(1) - log(draws)
+
+
+class Bound(Objective):
+    """An objective that weighs draws of q(z | x)."""
+
+    @abstractmethod
+    def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+        """What a step minimises after the share `done` of all steps."""
+
+    def turns(self, model: Variational) -> list[Turn]:
+        return [Turn(self.name, model, partial(self.loss, model))]
+
+    def watch(self, model: Variational, x: Tensor, generator: torch.Generator) -> Tensor:
+        return self.loss(model, x, generator, 1.0).total
+
+
+def parts(weights: Weights) -> dict[str, Tensor]:
+    return {"distortion": -weights.reconstruction.mean(1), "rate": weights.rate.mean(1)}
+
+
+class ELBO(Bound):
+    """Minimises distortion + rate = -ELBO."""
+
+    name = "elbo"
+
+    def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+        weights = drawn(model, x, 1, generator)
+        return Loss(-weights.log_weights[:, 0], parts(weights))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateDistortion(Bound):
+    """distortion + beta rate (Higgins et al. 2017; Alemi et al. 2018, arXiv:1711.00464). A bound only where beta = 1."""
+
+    name: ClassVar[str] = "rate-distortion"
+    beta: float = 4.0
+
+    def __post_init__(self) -> None:
+        within("objective.beta", self.beta, 0, 1e6)
+
+    def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+        weights = drawn(model, x, 1, generator)
+        return Loss((self.beta * weights.rate - weights.reconstruction)[:, 0], parts(weights))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmUp(Bound):
+    """distortion + beta rate, beta rising from 0 to 1 over a `share` of all steps (Bowman et al. 2016, arXiv:1511.06349)."""
+
+    name: ClassVar[str] = "warm-up"
+    share: float = 0.2
+
+    def __post_init__(self) -> None:
+        within("objective.share", self.share, 1e-6, 1)
+
+    def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+        return RateDistortion(beta=min(1.0, done / self.share)).loss(model, x, generator, done)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreeBits(Bound):
+    """distortion + sum over groups of max(nats, rate of the group) (Kingma et al. 2016, arXiv:1606.04934).
+
+    The rate of a group is its mean over a batch (of several processes each takes the mean over its own rows), so nothing is
+    gained by pressing it below `nats`. Validation watches the ELBO.
+    """
+
+    name: ClassVar[str] = "free-bits"
+    nats: float = 0.1
+
+    def __post_init__(self) -> None:
+        within("objective.nats", self.nats, 0, 1e6)
+
+    def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+        weights = drawn(model, x, 1, generator)
+        rates = weights.rates[:, 0]
+        counted = torch.where(rates.detach().mean(0) > self.nats, rates, self.nats).sum(1)
+        return Loss(counted - weights.reconstruction[:, 0], parts(weights))
+
+    def watch(self, model: Variational, x: Tensor, generator: torch.Generator) -> Tensor:
+        return ELBO().watch(model, x, generator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportanceWeighted(Bound):
+    """-log 1/K sum_k w_k, with the doubly reparameterised gradient for q (Tucker et al. 2019, arXiv:1810.04152).
+
+    With v_k = w_k / sum w: sum_k v_k^2 dlog w_k/dz dz/dphi for the parameters phi of q, which has the expectation of the
+    plain gradient and a smaller variance; sum_k v_k dlog w_k for all others.
+    """
+
+    name: ClassVar[str] = "importance-weighted"
+    draws: int = 10
+
+    def __post_init__(self) -> None:
+        within("objective.draws", self.draws, 1, 10_000)
+
+    def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+        q = model.posterior(x, self.draws)
+        z = q.sample(generator)
+        weights = weigh(model, x, z, q.fixed(), self.draws)
+        logs = weights.log_weights
+        share = logs.detach().softmax(1)
+        if z.requires_grad:
+            z.register_hook(lambda gradient: gradient * share.flatten()[:, None])
+        surrogate = (share * logs).sum(1)
+        value = logs.detach().logsumexp(1) - log(self.draws)
+        return Loss(surrogate.detach() - surrogate - value, parts(weights))
+
+
+OBJECTIVES: tuple[type[Bound], ...] = (ELBO, RateDistortion, WarmUp, FreeBits, ImportanceWeighted)
+
+
+class MLP(Part):
+    """Residual perceptrons on both sides."""
+
+    name = "mlp"
+
+    def __init__(self, *, hidden: int = 256, layers: int = 1, dropout: float = 0.1) -> None:
+        within("network.hidden", hidden, 1, 100_000)
+        within("network.layers", layers, 0, 100)
+        within("network.dropout", dropout, 0, 0.99)
+        self.hidden, self.layers, self.dropout = hidden, layers, dropout
+
+    def encoder(self, model: LatentModel, outputs: int) -> nn.Module:
+        return Perceptron(model.inputs.width, outputs, self.hidden, self.layers, self.dropout)
+
+    def decoder(self, model: LatentModel, outputs: int) -> nn.Module:
+        return Perceptron(model.latents + model.given.width, outputs, self.hidden, self.layers, self.dropout)
+
+
+class Convolutional(Part):
+    """Residual convolutions on both sides, for events (channels, height, width) of one kind.
+
+    Where events are flat, as those of images with a label are, `image` is the shape of the variables that are no context.
+    """
+
+    name = "convolutional"
+
+    def __init__(self, *, channels: int = 16, layers: int = 1, dropout: float = 0.0, image: Sequence[int] = ()) -> None:
+        within("network.channels", channels, 1, 10_000)
+        within("network.layers", layers, 0, 100)
+        within("network.dropout", dropout, 0, 0.99)
+        self.channels, self.layers, self.dropout, self.image = channels, layers, dropout, list(image)
+
+    def shape(self, model: LatentModel) -> tuple[int, int, int]:
+        """ValueError where the variables that are no context are no image of one kind."""
+        shape = tuple(self.image) or model.schema.shape
+        rest = rest_of(model)
+        if len(shape) != 3 or shape[0] * shape[1] * shape[2] != len(rest):
+            raise ValueError(f"network.image = {list(shape)}; {len(rest)} variables are modelled, as what image?")
+        widths = {(s.stop - s.start) for s in map(model.head.slice, rest)}
+        if len(widths) > 1 or len({(s.stop - s.start) for s in map(model.inputs.slice, rest)}) > 1:
+            raise ValueError("network = convolutional: the pixels are not of one kind")
+        return shape[0], shape[1], shape[2]
+
+    def encoder(self, model: LatentModel, outputs: int) -> nn.Module:
+        return Looking(self, model, outputs)
+
+    def decoder(self, model: LatentModel, outputs: int) -> nn.Module:
+        return Painting(self, model, outputs)
+
+
+class Looking(nn.Module):
+    """From numbers of all variables, (batch, width), through maps of the pixels', to flat ones."""
+
+    pixels: Tensor
+    others: Tensor
+
+    def __init__(self, part: Convolutional, model: LatentModel, outputs: int) -> None:
+        super().__init__()
+        self.shape, rest = part.shape(model), rest_of(model)
+        slices = [model.inputs.slice(i) for i in rest]
+        places = torch.tensor([list(range(s.start, s.stop)) for s in slices], device="cpu")
+        others = sorted({*range(model.inputs.width)} - {*places.flatten().tolist()})
+        self.register_buffer("pixels", places.flatten(), persistent=False)
+        self.register_buffer("others", torch.tensor(others, dtype=torch.long, device="cpu"), persistent=False)
+        self.each = places.shape[1]
+        sides, maps = (self.shape[1], self.shape[2]), self.shape[0] * self.each
+        self.network = Contracting(maps, sides, len(others), outputs, part.channels, part.layers, part.dropout)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        image = numbers[:, self.pixels].view(len(numbers), *self.shape, self.each)
+        return self.network(image.movedim(-1, 2).flatten(1, 2), numbers[:, self.others])
+
+
+class Painting(nn.Module):
+    """From latents and the context's numbers to the parameters of the pixels, pixel by pixel, (batch, outputs)."""
+
+    def __init__(self, part: Convolutional, model: LatentModel, outputs: int) -> None:
+        super().__init__()
+        self.shape = part.shape(model)
+        self.each = outputs // (self.shape[0] * self.shape[1] * self.shape[2])
+        sides, inputs = (self.shape[1], self.shape[2]), model.latents + model.given.width
+        maps = self.shape[0] * self.each
+        self.network = Expanding(inputs, sides, maps, part.channels, part.layers, part.dropout)
+
+    def forward(self, z: Tensor) -> Tensor:
+        maps = self.network(z).unflatten(1, (self.shape[0], self.each))
+        return maps.movedim(2, -1).flatten(1)
+
+
+NETWORKS: tuple[type[MLP] | type[Convolutional], ...] = (MLP, Convolutional)
+
+
+def suited(schema: Schema) -> str:
+    """The network by default: convolutional for images of 16 pixels or more a side and one kind."""
+    large = len(schema.shape) == 3 and min(schema.shape[1:]) >= 16 and len(set(schema.codes)) == 1
+    return Convolutional.name if large and not schema.continuous else MLP.name
+
+
+class LatentModel(Variational):
+    """Events in as numbers, an outcome for each variable out, and the context beside both.
+
+    A subclass makes `decoder` from `latents + given.width` numbers to `placed.numel()` parameters.
+    """
+
+    family = "latent variable"
+    decoder: nn.Module
+    placed: Tensor
+
+    def __init__(self, schema: Schema, latents: int, context: Sequence[int], components: int, shape: str) -> None:
+        super().__init__()
+        within("latents", latents, 1, 100_000)
+        self.schema, self.latents, self.context = schema, latents, tuple(context)
+        self.components, self.shape = components, shape
+        rest = apart(schema, self.context)
+        self.inputs, self.given = Inputs(schema), Inputs(schema, self.context)
+        self.head = Head(schema, components, shape)
+        self.offset = nn.Parameter(torch.zeros(self.head.width))
+        places = [torch.arange(*(self.head.slice(i).start, self.head.slice(i).stop), device="cpu") for i in rest]
+        self.register_buffer("placed", torch.cat(places), persistent=False)
+
+    @classmethod
+    def accepts(cls, schema: Schema) -> str | None:
+        parameters = cls.count(schema)
+        most = 100_000_000
+        return None if parameters <= most else f"{cls.__name__.lower()}: {parameters:,} parameters, more than {most:,}"
+
+    def observation(self, z: Tensor, given: Tensor | None = None) -> Outcome:
+        parameters = self.decoder(torch.cat([z, self._numbers(given, z)], 1))
+        if self.context:
+            whole = parameters.new_zeros(len(z), self.head.width)
+            parameters = whole.index_copy(1, self.placed, parameters)
+        return self.head(self.offset + parameters)
+
+    def _numbers(self, given: Tensor | None, z: Tensor) -> Tensor:
+        """What a network is told of the context, (n, width)."""
+        if given is None:
+            return z.new_zeros(len(z), 0)
+        x = given.new_zeros(len(given), self.schema.size)
+        x[:, list(self.context)] = given
+        return self.given(x)
+
+    @torch.no_grad()
+    def settle(self, x: Tensor) -> None:
+        self.offset.copy_(self.head.marginals(x))
+
+    def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        return importance_weighted(self, x, DRAWS, generator)
+
+    def log_context(self, x: Tensor) -> Tensor:
+        """log p(context), (batch,)."""
+        outcome = self.head(self.offset.expand(len(x), -1))
+        return outcome.log_prob(x.flatten(1))[:, list(self.context)].sum(1)
+
+    def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        rest = self.log_given(x, generator)
+        return rest + self.log_context(x) if self.context else rest
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        z = self.latent_prior().sample(n, generator)
+        if not self.context:
+            return self.observation(z).sample(generator).view(n, *self.schema.shape)
+        context = self.head(self.offset.expand(n, -1)).sample(generator)[:, list(self.context)]
+        x = self.observation(z, context).sample(generator)
+        x[:, list(self.context)] = context
+        return x.view(n, *self.schema.shape)

@@ -1,0 +1,59 @@
+"""The variational autoencoder: p(x) = integral of p(z) prod_i p(x_i | z) dz with q(z | x) = N(m(x), s(x)^2).
+
+Kingma & Welling (2014), arXiv:1312.6114; Rezende et al. (2014), arXiv:1401.4082. The variables are independent given z;
+what couples them is that z is not known. Decoder and encoder are networks, an `objective` says what learning raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+from torch import Tensor
+
+from plausibly.families.variational import NETWORKS, OBJECTIVES, LatentModel, suited
+from plausibly.latents import PRIORS, Latents, Normal, Prior, normal_of
+from plausibly.parts import chosen
+from plausibly.schema import Schema
+
+
+class VAE(LatentModel):
+    """`objective`, `prior` and `network` are names, or {"name": ..., argument: value}; `network` is by default an mlp,
+    convolutional for images of 16 pixels or more a side."""
+
+    formula = "about H (3 n + 2 H + 4 L), H = 256, L = 16"
+
+    def __init__(
+        self,
+        schema: Schema,
+        latents: int = 16,
+        objective: Any = "warm-up",
+        prior: Any = "standard",
+        network: Any = None,
+        components: int = 8,
+        shape: str = "normal",
+        context: Sequence[int] = (),
+    ) -> None:
+        super().__init__(schema, latents, context, components, shape)
+        self.objective = chosen("objective", OBJECTIVES, objective)
+        self.network = chosen("network", NETWORKS, suited(schema) if network is None else network)
+        self.encoder = self.network.encoder(self, 2 * latents)
+        self.decoder = self.network.decoder(self, len(self.placed))
+        self.prior = chosen("prior", PRIORS, prior, latents, self.inputs.width)
+
+    @classmethod
+    def tiny(cls, schema: Schema) -> Self:
+        return cls(schema, latents=2, network={"name": "mlp", "hidden": 16})
+
+    def latent_prior(self) -> Prior:
+        return self.prior.over(self._encode)
+
+    def posterior(self, x: Tensor, draws: int = 1) -> Latents:
+        return normal_of(self.encoder(self.inputs(x)), draws)
+
+    def _encode(self, numbers: Tensor) -> Normal:
+        return normal_of(self.encoder(numbers), 1)
+
+    def settle(self, x: Tensor) -> None:
+        super().settle(x)
+        self.prior.settle(self.inputs(x))

@@ -1,0 +1,54 @@
+"""Residual multilayer perceptrons."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plausibly.heads import uniform
+from plausibly.nets.noise import Dropout
+
+
+class Linear(nn.Linear):
+    """A linear layer that draws its weights from a generator that is lent to it; its biases start at 0."""
+
+    def __init__(self, inputs: int, outputs: int, gain: float = 1.0) -> None:
+        super().__init__(inputs, outputs)
+        self.gain = gain
+
+    def initialise(self, generator: torch.Generator) -> None:
+        with torch.no_grad():
+            self.weight.copy_(self.gain * uniform(tuple(self.weight.shape), self.in_features, generator))
+            self.bias.zero_()
+
+
+class Block(nn.Module):
+    """x + second(relu(first(relu(x))))."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.first, self.second, self.dropout = Linear(width, width), Linear(width, width, 0.3), Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(self.dropout(F.relu(self.first(F.relu(x)))))
+
+
+class Perceptron(nn.Module):
+    """A linear map in and one out, with `layers` residual blocks of `hidden` units between; linear where these are 0."""
+
+    def __init__(self, inputs: int, outputs: int, hidden: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.linear = layers == 0
+        self.enter = nn.Identity() if self.linear else Linear(inputs, hidden)
+        self.blocks = nn.ModuleList(Block(hidden, dropout) for _ in range(layers))
+        self.dropout = Dropout(dropout)
+        self.leave = Linear(inputs if self.linear else hidden, outputs, 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.linear:
+            return self.leave(x)
+        hidden = self.enter(x)
+        for block in self.blocks:
+            hidden = block(hidden)
+        return self.leave(self.dropout(F.relu(hidden)))
