@@ -62,7 +62,7 @@ def test_contract_with_a_context(name, context):
     rest = [i for i in range(4) if i not in context]
     y[:, rest] = x[:, rest].roll(1, 0)
     one, other = log_context(instance, x), log_context(instance, y)
-    assert one.unique().numel() > 1 and torch.allclose(one, other, atol=1e-4)
+    assert one.unique().numel() > 1 and torch.allclose(one, other, atol=1e-3)
 
 
 @torch.no_grad()
