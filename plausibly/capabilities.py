@@ -209,7 +209,7 @@ class Encoder(Decoder):
         """The latents that stand for events: their mean where there are several, (batch, latents)."""
 
 
-class Variational(BoundedModel, Encoder):
+class Variational(Encoder, BoundedModel):
     """p(x) = integral of p(z) p(x | z) dz, with an approximation q(z | x) to the posterior p(z | x)."""
 
     @abstractmethod

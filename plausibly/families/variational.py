@@ -21,7 +21,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from plausibly.capabilities import Variational
+from plausibly.capabilities import BoundedModel, Encoder, Trainable, Variational
 from plausibly.families.network import apart, within
 from plausibly.heads import Head
 from plausibly.inputs import Inputs
@@ -56,17 +56,17 @@ class Weights:
         return self.reconstruction - self.rate
 
 
-def given_of(model: Variational, x: Tensor) -> Tensor | None:
+def given_of(model: Trainable, x: Tensor) -> Tensor | None:
     """The values of the context in events, (batch, its variables)."""
     return x.flatten(1)[:, list(model.context)] if model.context else None
 
 
-def rest_of(model: Variational) -> list[int]:
+def rest_of(model: Trainable) -> list[int]:
     """The variables that are no context."""
     return [i for i in range(model.schema.size) if i not in model.context]
 
 
-def log_likelihood(model: Variational, x: Tensor, z: Tensor) -> Tensor:
+def log_likelihood(model: Variational | Observing, x: Tensor, z: Tensor) -> Tensor:
     """log p(x | z, context), (n,), for events and latents row by row."""
     each = model.observation(z, given_of(model, x)).log_prob(x.flatten(1))
     return each[:, rest_of(model)].sum(1) if model.context else each.sum(1)
@@ -225,10 +225,10 @@ class MLP(Part):
         within("network.dropout", dropout, 0, 0.99)
         self.hidden, self.layers, self.dropout = hidden, layers, dropout
 
-    def encoder(self, model: LatentModel, outputs: int) -> nn.Module:
+    def encoder(self, model: Observing, outputs: int) -> nn.Module:
         return Perceptron(model.inputs.width, outputs, self.hidden, self.layers, self.dropout)
 
-    def decoder(self, model: LatentModel, outputs: int) -> nn.Module:
+    def decoder(self, model: Observing, outputs: int) -> nn.Module:
         return Perceptron(model.latents + model.given.width, outputs, self.hidden, self.layers, self.dropout)
 
 
@@ -246,7 +246,7 @@ class Convolutional(Part):
         within("network.dropout", dropout, 0, 0.99)
         self.channels, self.layers, self.dropout, self.image = channels, layers, dropout, list(image)
 
-    def shape(self, model: LatentModel) -> tuple[int, int, int]:
+    def shape(self, model: Observing) -> tuple[int, int, int]:
         """ValueError where the variables that are no context are no image of one kind."""
         shape = tuple(self.image) or model.schema.shape
         rest = rest_of(model)
@@ -257,10 +257,10 @@ class Convolutional(Part):
             raise ValueError("network = convolutional: the pixels are not of one kind")
         return shape[0], shape[1], shape[2]
 
-    def encoder(self, model: LatentModel, outputs: int) -> nn.Module:
+    def encoder(self, model: Observing, outputs: int) -> nn.Module:
         return Looking(self, model, outputs)
 
-    def decoder(self, model: LatentModel, outputs: int) -> nn.Module:
+    def decoder(self, model: Observing, outputs: int) -> nn.Module:
         return Painting(self, model, outputs)
 
 
@@ -270,7 +270,7 @@ class Looking(nn.Module):
     pixels: Tensor
     others: Tensor
 
-    def __init__(self, part: Convolutional, model: LatentModel, outputs: int) -> None:
+    def __init__(self, part: Convolutional, model: Observing, outputs: int) -> None:
         super().__init__()
         self.shape, rest = part.shape(model), rest_of(model)
         slices = [model.inputs.slice(i) for i in rest]
@@ -290,7 +290,7 @@ class Looking(nn.Module):
 class Painting(nn.Module):
     """From latents and the context's numbers to the parameters of the pixels, pixel by pixel, (batch, outputs)."""
 
-    def __init__(self, part: Convolutional, model: LatentModel, outputs: int) -> None:
+    def __init__(self, part: Convolutional, model: Observing, outputs: int) -> None:
         super().__init__()
         self.shape = part.shape(model)
         self.each = outputs // (self.shape[0] * self.shape[1] * self.shape[2])
@@ -312,13 +312,12 @@ def suited(schema: Schema) -> str:
     return Convolutional.name if large and not schema.continuous else MLP.name
 
 
-class LatentModel(Variational):
-    """Events in as numbers, an outcome for each variable out, and the context beside both.
+class Observing(Encoder):
+    """Events in as numbers, latents to an outcome for each variable, and the context beside both.
 
-    A subclass makes `decoder` from `latents + given.width` numbers to `placed.numel()` parameters.
+    A subclass makes `decoder` from `latents + given.width` numbers to `len(placed)` parameters.
     """
 
-    family = "latent variable"
     decoder: nn.Module
     placed: Tensor
 
@@ -331,7 +330,8 @@ class LatentModel(Variational):
         self.inputs, self.given = Inputs(schema), Inputs(schema, self.context)
         self.head = Head(schema, components, shape)
         self.offset = nn.Parameter(torch.zeros(self.head.width))
-        places = [torch.arange(*(self.head.slice(i).start, self.head.slice(i).stop), device="cpu") for i in rest]
+        slices = [self.head.slice(i) for i in rest]
+        places = [torch.arange(each.start, each.stop, device="cpu") for each in slices]
         self.register_buffer("placed", torch.cat(places), persistent=False)
 
     @classmethod
@@ -341,6 +341,7 @@ class LatentModel(Variational):
         return None if parameters <= most else f"{cls.__name__.lower()}: {parameters:,} parameters, more than {most:,}"
 
     def observation(self, z: Tensor, given: Tensor | None = None) -> Outcome:
+        """p(x_i | z) of every variable, as `Variational.observation`."""
         parameters = self.decoder(torch.cat([z, self._numbers(given, z)], 1))
         if self.context:
             whole = parameters.new_zeros(len(z), self.head.width)
@@ -355,12 +356,22 @@ class LatentModel(Variational):
         x[:, list(self.context)] = given
         return self.given(x)
 
+    def decode(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        return self.observation(z, given).mode().view(-1, *self.schema.shape)
+
     @torch.no_grad()
     def settle(self, x: Tensor) -> None:
         self.offset.copy_(self.head.marginals(x))
 
-    def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        return importance_weighted(self, x, DRAWS, generator)
+
+class Drawing(Observing, BoundedModel):
+    """What draws latents first, then events; log p(x) is bounded by `log_given`, and p(context) by itself."""
+
+    family = "latent variable"
+
+    @abstractmethod
+    def draw_latents(self, n: int, generator: torch.Generator) -> Tensor:
+        """(n, latents), of the prior."""
 
     def log_context(self, x: Tensor) -> Tensor:
         """log p(context), (batch,)."""
@@ -373,10 +384,20 @@ class LatentModel(Variational):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        z = self.latent_prior().sample(n, generator)
+        z = self.draw_latents(n, generator)
         if not self.context:
             return self.observation(z).sample(generator).view(n, *self.schema.shape)
         context = self.head(self.offset.expand(n, -1)).sample(generator)[:, list(self.context)]
         x = self.observation(z, context).sample(generator)
         x[:, list(self.context)] = context
         return x.view(n, *self.schema.shape)
+
+
+class LatentModel(Drawing, Variational):
+    """A variational model of such parts."""
+
+    def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        return importance_weighted(self, x, DRAWS, generator)
+
+    def draw_latents(self, n: int, generator: torch.Generator) -> Tensor:
+        return self.latent_prior().sample(n, generator)
