@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
-from plausibly.capabilities import Model, TractableModel
+from plausibly.capabilities import TractableModel, Trainable
 from plausibly.data.formats import did_you_mean
 from plausibly.errors import UserError
 from plausibly.families.stratified import Stratified, stratified, unfit
@@ -24,11 +24,11 @@ from plausibly.schema import Schema
 LARGEST = 2_000_000_000  # parameters
 
 
-def takes_context(kind: type[Model]) -> bool:
+def takes_context(kind: type[Trainable]) -> bool:
     return "context" in signature(kind).parameters
 
 
-def refusal(kind: type[Model], schema: Schema, context: Sequence[int] = ()) -> str | None:
+def refusal(kind: type[Trainable], schema: Schema, context: Sequence[int] = ()) -> str | None:
     """Why the model cannot be built for such data, given such a context, or None."""
     if not context or takes_context(kind):
         return kind.accepts(schema)
@@ -38,7 +38,7 @@ def refusal(kind: type[Model], schema: Schema, context: Sequence[int] = ()) -> s
     return None if reason is None else reason if ": " in reason else f"{name_of(kind)}: {reason}"
 
 
-def made(kind: type[Model], schema: Schema, arguments: dict[str, Any]) -> Model:
+def made(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> Trainable:
     """The model, without a look at whether it can be."""
     context, settings = arguments.get("context"), {k: v for k, v in arguments.items() if k != "context"}
     if not context:
@@ -49,14 +49,14 @@ def made(kind: type[Model], schema: Schema, arguments: dict[str, Any]) -> Model:
     return stratified(kind, schema, context, settings)
 
 
-def arguments_of(model: Model) -> dict[str, Any]:
+def arguments_of(model: Trainable) -> dict[str, Any]:
     """The arguments that make this model again from its class, as JSON can hold them."""
     if isinstance(model, Stratified):
         return {"context": list(model.context), **model.settings}
     return model.arguments
 
 
-def build(kind: type[Model], schema: Schema, arguments: dict[str, Any]) -> Model:
+def build(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> Trainable:
     """A new model. UserError for an unknown argument or one out of range."""
     name, known = name_of(kind), [parameter for parameter in signature(kind).parameters if parameter != "schema"]
     for argument in arguments:
@@ -78,7 +78,7 @@ def build(kind: type[Model], schema: Schema, arguments: dict[str, Any]) -> Model
         raise UserError(f"{name} cannot be built: {error}") from error
 
 
-def check_size(kind: type[Model], schema: Schema, arguments: dict[str, Any], weights: Path) -> None:
+def check_size(kind: type[Trainable], schema: Schema, arguments: dict[str, Any], weights: Path) -> None:
     """UserError where the file cannot hold this model's tensors, before anything is allocated for them."""
     with torch.device("meta"):
         expected = sum(t.numel() for t in made(kind, schema, arguments).parameters())

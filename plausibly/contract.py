@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import log, prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,8 +23,10 @@ from plausibly.capabilities import (
     BoundedModel,
     DecomposableModel,
     DensityModel,
+    Encoder,
     Model,
     TractableModel,
+    Trainable,
     device_of,
     drive,
 )
@@ -57,9 +59,10 @@ class Result:
 
 
 Check = Callable[[Any], Result]
+Kept = TypeVar("Kept", bound=Trainable)
 
 
-def results(model: Model) -> Iterator[Result]:
+def results(model: Trainable) -> Iterator[Result]:
     """Runs every check that applies to the model, in evaluation mode. A check that raises counts as broken."""
     training = model.training
     model.eval()
@@ -73,14 +76,14 @@ def results(model: Model) -> Iterator[Result]:
         model.train(training)
 
 
-def checks(model: Model) -> Iterator[Check]:
+def checks(model: Trainable) -> Iterator[Check]:
     """The checks of each capability that the model has."""
     for capability, rules in CHECKS.items():
         if isinstance(model, capability):
             yield from rules
 
 
-def shaken(model: Model, seed: int = 0) -> Model:
+def shaken(model: Kept, seed: int = 0) -> Kept:
     """The model with its parameters moved: weights that start at zero would hide a leak."""
     generator = generator_for(torch.device("cpu"), seed, 6)
     model.initialise(generator)
@@ -179,16 +182,20 @@ def scope(model: Model, variables: tuple[int, ...]) -> str:
     return "over all events" if many == model.schema.size else f"over the first {many} variables in order"
 
 
-# every model
+# whatever learns, and what can be drawn from
 
 
 def samples_are_events(model: Model) -> Result:
-    x = draw(model, 64)
+    return near("samples_are_events", strange(model, draw(model, 64)), 0, "samples that are no codes")
+
+
+def strange(model: Trainable, x: Tensor) -> float:
+    """How many cells are no codes and no numbers; infinite where the form is not that of events."""
     codes = torch.tensor(model.schema.codes, device=x.device).view(model.schema.shape)
     real = torch.tensor([isinstance(k, Real) for k in model.schema.kinds], device=x.device).view(model.schema.shape)
     wrong = (~real & ((x != x.round()) | (x < 0) | (x >= codes))) | ~x.isfinite()
     right_form = x.shape[1:] == model.schema.shape and len(x) > 0 and x.dtype == torch.float32
-    return near("samples_are_events", wrong.sum() if right_form else float("inf"), 0, "samples that are no codes")
+    return float(wrong.sum()) if right_form else float("inf")
 
 
 def generator_decides_samples(model: Model) -> Result:
@@ -199,21 +206,30 @@ def generator_decides_samples(model: Model) -> Result:
     return near("generator_decides_samples", faults, 0, "equal seeds differ, other seeds agree, global generator used")
 
 
-def arguments_rebuild(model: Model) -> Result:
+def arguments_rebuild(model: Trainable) -> Result:
     arguments = json.loads(json.dumps(model.arguments))
     twin = type(model)(Schema.from_json(json.loads(json.dumps(model.schema.to_json()))), **arguments)
     twin.restore({name: tensor.clone() for name, tensor in model.state_dict().items()})
     twin.to(device_of(model)).eval()
-    x, again = draw(model, 64), draw(twin, 64)
-    different = float((x != again).sum())
-    if isinstance(model, DensityModel) and isinstance(twin, DensityModel):
-        with torch.no_grad():
+    x, different = events_for(model), 0.0
+    with torch.no_grad():
+        if isinstance(model, Model) and isinstance(twin, Model):
+            x = draw(model, 64)
+            different += float((x != draw(twin, 64)).sum())
+        if isinstance(model, DensityModel) and isinstance(twin, DensityModel):
             different += float((model.log_prob(x) - twin.log_prob(x)).abs().max())
-    says = "sampled cells and nats that differ in a model made from arguments and saved tensors"
+        if isinstance(model, Encoder) and isinstance(twin, Encoder):
+            different += float((model.encode(x) - twin.encode(x)).abs().max())
+    says = "sampled cells, nats and latents that differ in a model made from arguments and saved tensors"
     return near("arguments_rebuild", different, 1e-5, says)
 
 
-def each_task_has_one_rule(model: Model) -> Result:
+def events_for(model: Trainable, seed: int = 0) -> Tensor:
+    """64 random events, where the model is."""
+    return random_events(model.schema, 64, seed).view(-1, *model.schema.shape).to(device_of(model))
+
+
+def each_task_has_one_rule(model: Trainable) -> Result:
     clashes = 0
     for task in load_tasks().values():
         found = task.candidates(type(model))
@@ -221,7 +237,7 @@ def each_task_has_one_rule(model: Model) -> Result:
     return near("each_task_has_one_rule", clashes, 0, "tasks whose rule depends on the order of base classes")
 
 
-def remainders_sum_to_one(model: Model) -> Result:
+def remainders_sum_to_one(model: Trainable) -> Result:
     worst = max((excess(kind) for kind in set(model.schema.kinds)), default=0.0)
     return near(
         "remainders_sum_to_one", worst, 1e-9, "p(values | their code) summed up beyond 1, or a density off its bin"
@@ -251,27 +267,34 @@ def unscaled(kind: Real) -> float:
     return float(max(back, abs(np.exp(kind.log_within(values)).mean() * (values[-1] - values[0]) / 2 - 1)))
 
 
-# bounds and densities
-
-
-def gradients_reach_every_parameter(model: BoundedModel) -> Result:
+def gradients_reach_every_parameter(model: Trainable) -> Result:
     """In training mode, over some steps, since noise may leave parts out of one. A lone variable sees nothing: 0 will do."""
-    reached: set[str] = set()
-    alone = model.schema.size == 1
+    name, reached, alone = "gradients_reach_every_parameter", set[str](), model.schema.size == 1
+    if not isinstance(model, BoundedModel) and not model.objective.turns(model):
+        return near(name, 0, 0, "parameters without gradient: it learns without any")
     model.train()
     try:
         for step in range(8):
             noise = generator_for(device_of(model), step, 8)
             model.zero_grad()
             with drawing(model, noise), torch.enable_grad():
-                x = random_events(model.schema, 64, step).to(device_of(model))
-                model.log_bound(x.view(-1, *model.schema.shape), noise).sum().backward()
-            reached |= {name for name, p in model.named_parameters() if p.grad is not None and (alone or p.grad.any())}
+                learned(model, events_for(model, step), noise).backward()
+            reached |= {own for own, p in model.named_parameters() if p.grad is not None and (alone or p.grad.any())}
     finally:
         model.zero_grad()
         model.eval()
-    missed = [name for name, p in model.named_parameters() if name not in reached and p.numel()]
-    return near("gradients_reach_every_parameter", len(missed), 0, f"parameters without gradient: {missed or 'none'}")
+    missed = [own for own, p in model.named_parameters() if own not in reached and p.numel()]
+    return near(name, len(missed), 0, f"parameters without gradient: {missed or 'none'}")
+
+
+def learned(model: Trainable, x: Tensor, noise: torch.Generator) -> Tensor:
+    """What gradients come from: the bound on log p(x), else the losses of all turns."""
+    if isinstance(model, BoundedModel):
+        return model.log_bound(x, noise).sum()
+    return torch.stack([turn.loss(x, noise, 0.5).total.sum() for turn in model.objective.turns(model)]).sum()
+
+
+# bounds and densities
 
 
 @torch.no_grad()
@@ -331,6 +354,31 @@ def place(cells: Tensor, codes: Sequence[int]) -> Tensor:
     """Where each row of codes, (n, variables), stands among all of them in lexical order."""
     strides = [prod(codes[i + 1 :]) for i in range(len(codes))]
     return (cells.long() * torch.tensor(strides, dtype=torch.long)).sum(1)
+
+
+# encoders
+
+
+@torch.no_grad()
+def reconstructions_are_events(model: Encoder) -> Result:
+    """decode(encode(x)), of events and of latents that no event has."""
+    x = events_for(model)
+    z, given = model.encode(x), x.flatten(1)[:, list(model.context)] if model.context else None
+    far = 3 * torch.randn(z.shape, generator=generator_for(z.device, 17), device=z.device).to(z.dtype)
+    wrong = 0.0 if z.shape == (len(x), model.latents) and z.isfinite().all() else float("inf")
+    wrong += sum(strange(model, model.decode(each, given)) for each in (z, far))
+    return near("reconstructions_are_events", wrong, 0, "decoded cells that are no codes, or latents of another form")
+
+
+@torch.no_grad()
+def encoding_repeats(model: Encoder) -> Result:
+    """The same event has the same latents, alone or in a batch."""
+    x = events_for(model)[:17]
+    z = model.encode(x)
+    again = (model.encode(x) - z).abs().max()
+    alone = (torch.cat([model.encode(event[None]) for event in x]) - z).abs().max()
+    says = "difference of latents between two encodings, or alone and in a batch"
+    return near("encoding_repeats", float("inf") if again else alone, 1e-3, says)
 
 
 # chain rule
@@ -525,14 +573,14 @@ def entropies_are_means(model: DecomposableModel) -> Result:
 
 
 CHECKS: dict[type, list[Check]] = {
-    Model: [
-        samples_are_events,
-        generator_decides_samples,
+    Trainable: [
         arguments_rebuild,
         each_task_has_one_rule,
         remainders_sum_to_one,
+        gradients_reach_every_parameter,
     ],
-    BoundedModel: [gradients_reach_every_parameter],
+    Model: [samples_are_events, generator_decides_samples],
+    Encoder: [reconstructions_are_events, encoding_repeats],
     DensityModel: [
         log_probs_are_at_most_zero,
         scoring_repeats,

@@ -19,11 +19,11 @@ from sklearn.utils import check_random_state, check_X_y
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from plausibly.capabilities import Model
+from plausibly.capabilities import BoundedModel, Trainable
 from plausibly.data.formats import Dataset
 from plausibly.data.loading import load
 from plausibly.errors import UserError
-from plausibly.foreign import hold_to_contract
+from plausibly.foreign import hold_to_contract, name_of
 from plausibly.learning import Settings, fit_in_memory, settings
 from plausibly.runs import TASKS, Run, model_class
 
@@ -38,7 +38,7 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: str | type[Model] = "chow_liu",
+        model: str | type[Trainable] = "chow_liu",
         *,
         settings: Mapping[str, Any] | None = None,
         kinds: Mapping[str, str] | None = None,
@@ -86,9 +86,11 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
         train, valid = whole.train[np.flatnonzero(~held)], whole.train[np.flatnonzero(held)]
         return replace(whole, train=train, valid=valid)
 
-    def _kind(self, dataset: Dataset) -> type[Model]:
+    def _kind(self, dataset: Dataset) -> type[Trainable]:
         """The model's class; a user's own keeps its promises."""
         kind = model_class(self.model)
+        if not issubclass(kind, BoundedModel):
+            raise UserError(f"{name_of(kind)} has no likelihood, and an estimator of densities needs one")
         if kind.accepts(dataset.schema) is None:
             hold_to_contract(kind, dataset.schema)
         return kind

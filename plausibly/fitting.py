@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from plausibly import processes
 from plausibly.building import made, refusal
-from plausibly.capabilities import Model
+from plausibly.capabilities import BoundedModel, Trainable
 from plausibly.data.formats import Dataset
 from plausibly.data.givens import place_among
 from plausibly.data.labelled import LABEL
@@ -23,6 +23,7 @@ from plausibly.data.loading import is_table, load
 from plausibly.errors import UserError
 from plausibly.evaluation.board import Board, Row
 from plausibly.evaluation.likelihood import Exact
+from plausibly.evaluation.reconstruction import from_json
 from plausibly.foreign import hold_to_contract, name_of
 from plausibly.learning import Fit, Listener, Settings, announce, settings
 from plausibly.models import MODELS
@@ -115,7 +116,7 @@ def fresh(path: Path) -> Iterator[Path]:
 
 def fit(
     data: Any,
-    model: str | type[Model] | None = None,
+    model: str | type[Trainable] | None = None,
     *,
     out: Path | str | None = None,
     seed: int = 0,
@@ -190,7 +191,7 @@ def resume(
     path: Path | str,
     device: str = "cpu",
     listener: Listener | None = None,
-    model: str | type[Model] | None = None,
+    model: str | type[Trainable] | None = None,
 ) -> Run:
     """Goes on with a run where it stopped; its data are found by their path and recognised by their fingerprint.
 
@@ -206,10 +207,10 @@ def resume(
     return tested(fit)
 
 
-def accepted(dataset: Dataset, chosen: Settings) -> list[str]:
-    """Names of the models to try by default that accept the data: those that count first, then by size."""
+def accepted(dataset: Dataset, chosen: Settings, tried: Sequence[str]) -> list[str]:
+    """Those of the models `tried` by default that accept the data: those that count first, then by size."""
     context = chosen.arguments.get("context", ())
-    reasons = {name: refusal(model_class(name), dataset.schema, context) for name in defaults()}
+    reasons = {name: refusal(model_class(name), dataset.schema, context) for name in tried}
     names = [name for name, reason in reasons.items() if reason is None]
     if not names:
         raise UserError(f"no model accepts this data: {'; '.join(map(str, reasons.values()))}")
@@ -228,17 +229,17 @@ def unasked() -> str:
     return f" ({', '.join(slow)}: slow, fitted when named)" if slow else ""
 
 
-def sketch(kind: type[Model], dataset: Dataset, context: Sequence[int] = ()) -> Model:
+def sketch(kind: type[Trainable], dataset: Dataset, context: Sequence[int] = ()) -> Trainable:
     """The model with default arguments, without memory for its parameters."""
     with torch.device("meta"):
         return made(kind, dataset.schema, {"context": context} if context else {})
 
 
-def learns_by_steps(model: Model) -> bool:
+def learns_by_steps(model: Trainable) -> bool:
     return bool(model.objective.turns(model))
 
 
-def shares(kinds: Sequence[type[Model]], dataset: Dataset, chosen: Settings, repeats: int = 1) -> Settings:
+def shares(kinds: Sequence[type[Trainable]], dataset: Dataset, chosen: Settings, repeats: int = 1) -> Settings:
     """The settings of each of several fits: the budget is divided among those that take steps."""
     context = chosen.arguments.get("context", ())
     stepping = sum(learns_by_steps(sketch(kind, dataset, context)) for kind in kinds) * repeats
@@ -247,7 +248,8 @@ def shares(kinds: Sequence[type[Model]], dataset: Dataset, chosen: Settings, rep
 
 def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Run:
     """Fits every model that accepts the data; the best on validation is tested and kept, the others are not."""
-    names = accepted(dataset, chosen)
+    # the likelihood of validation rows decides, so that who has none is not tried
+    names = accepted(dataset, chosen, [name for name in defaults() if issubclass(MODELS[name], BoundedModel)])
     if chosen.arguments.keys() - {"context"}:
         raise UserError(
             f"{next(iter(chosen.arguments.keys() - {'context'}))} is an argument of one model: name it with --model"
@@ -281,7 +283,7 @@ def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Setti
 
 def compare(
     data: Any,
-    models: Sequence[str | type[Model]] | None = None,
+    models: Sequence[str | type[Trainable]] | None = None,
     *,
     out: Path | str | None = None,
     seed: int = 0,
@@ -310,7 +312,9 @@ def compare(
     context_places = chosen.arguments.get("context", ())
     reasons = {name: refusal(kind, dataset.schema, context_places) for name, kind in kinds.items()}
     refused = {name: reason for name, reason in reasons.items() if reason}
-    fitting = [name for name in (accepted(dataset, chosen) if models is None else kinds) if name not in refused]
+    fitting = [
+        name for name in (accepted(dataset, chosen, defaults()) if models is None else kinds) if name not in refused
+    ]
     for name in fitting:
         hold_to_contract(kinds[name], dataset.schema)
     if models is None:
@@ -331,9 +335,9 @@ def compare(
     return board
 
 
-def chosen_models(names: Sequence[str | type[Model]]) -> dict[str, type[Model]]:
+def chosen_models(names: Sequence[str | type[Trainable]]) -> dict[str, type[Trainable]]:
     """Each model by its name on the board. UserError where two of them share one."""
-    kinds: dict[str, type[Model]] = {}
+    kinds: dict[str, type[Trainable]] = {}
     for kind in map(model_class, names):
         if kinds.setdefault(name_of(kind), kind) is not kind:
             raise UserError(f"two models are called {name_of(kind)}; rename one class")
@@ -342,7 +346,7 @@ def chosen_models(names: Sequence[str | type[Model]]) -> dict[str, type[Model]]:
 
 def compared(
     path: Path,
-    kind: type[Model],
+    kind: type[Trainable],
     dataset: Dataset,
     origin: dict[str, Any],
     chosen: Settings,
@@ -375,6 +379,7 @@ def row_of(run: Run) -> Row:
         sampled=record.get("rows_sampled_per_second"),
         size=sum(file.stat().st_size for file in run.path.iterdir() if file.suffix != ".html"),
         run=run,
+        reconstruction=from_json(record.get("reconstruction")),
     )
 
 
@@ -416,7 +421,7 @@ def report_again(path: Path, device: str, listener: Listener, model: str | None 
         raise UserError(f"there is no run at {path}, nor are there runs in it")
     runs = []
     for folder in folders:
-        if folder != path and not (folder / "heldout.safetensors").exists():
+        if folder != path and "test" not in read_record(folder):
             listener.say(f"left out: {folder} has not come to its test; `plausibly fit --resume {folder}` goes on")
             continue
         runs.append(Run.open(folder, device, named_for(folder, model) if folder != path else model))

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from plausibly import contract
-from plausibly.capabilities import Model
+from plausibly.capabilities import Trainable
 from plausibly.errors import BrokenPromises, UserError
 from plausibly.kinds import Category, Level
 from plausibly.models import MODELS
@@ -57,7 +57,7 @@ def parted(reference: str) -> tuple[Path, str]:
     return Path(file), name
 
 
-def read(reference: str, sha256: str | None = None) -> type[Model]:
+def read(reference: str, sha256: str | None = None) -> type[Trainable]:
     """The class, by executing the file. UserError, before anything runs, where the bytes have not that SHA-256."""
     file, name = parted(reference)
     try:
@@ -100,7 +100,7 @@ def _line(error: BaseException, file: str) -> str:
     return f", line {numbers[-1]}" if numbers else ""
 
 
-def _class_in(module: ModuleType, name: str, file: Path) -> type[Model]:
+def _class_in(module: ModuleType, name: str, file: Path) -> type[Trainable]:
     """The class of that name. UserError where it is no finished model."""
     models = [k for k, v in vars(module).items() if isinstance(v, type) and v.__module__ == module.__name__]
     kind = vars(module).get(name)
@@ -109,10 +109,10 @@ def _class_in(module: ModuleType, name: str, file: Path) -> type[Model]:
     return usable(kind, str(file))
 
 
-def usable(kind: type, where: str) -> type[Model]:
+def usable(kind: type, where: str) -> type[Trainable]:
     """The class as a model. UserError where it is none, is not finished, or has the name of one of plausibly's."""
-    if not issubclass(kind, Model):
-        raise UserError(f"{where}: {kind.__name__} is no Model; it must extend a class of plausibly.capabilities")
+    if not issubclass(kind, Trainable):
+        raise UserError(f"{where}: {kind.__name__} is no model; it must extend a class of plausibly.capabilities")
     undecided = {"objective"} - {*dir(kind), *signature(kind).parameters}
     if isabstract(kind) or undecided:
         lacking = ", ".join(sorted(undecided | getattr(kind, "__abstractmethods__", frozenset())))
@@ -146,7 +146,7 @@ def _code(kind: type) -> Code:
     return Code(str(file), kind.__name__, hashlib.sha256(source).hexdigest())
 
 
-def recognised(kept: dict[str, Any], path: Path, model: str | type | None) -> type[Model]:
+def recognised(kept: dict[str, Any], path: Path, model: str | type | None) -> type[Trainable]:
     """The class that a run was fitted with, from what the user names. UserError where that is nothing or another."""
     title = f"{Path(kept['file']).name}:{kept['name']}"
     if model is None:
@@ -166,7 +166,7 @@ def recognised(kept: dict[str, Any], path: Path, model: str | type | None) -> ty
     return usable(model, name)
 
 
-def hold_to_contract(kind: type[Model], schema: Schema) -> None:
+def hold_to_contract(kind: type[Trainable], schema: Schema) -> None:
     """Runs the contract on tiny instances. BrokenPromises has a line for each promise that does not hold.
 
     Plausibly's own models are tested elsewhere.
@@ -178,7 +178,7 @@ def hold_to_contract(kind: type[Model], schema: Schema) -> None:
 
 
 @lru_cache(64)  # an estimator is fitted many times
-def broken_promises(kind: type[Model], schema: Schema) -> tuple[str, ...]:
+def broken_promises(kind: type[Trainable], schema: Schema) -> tuple[str, ...]:
     """A line for each promise that does not hold, the first time that it does not."""
     broken: dict[str, str] = {}
     for small in small_schemas(kind, schema):
@@ -194,7 +194,7 @@ def _measured(result: contract.Result) -> str:
     return f"{result.says}: {result.value:.3g}, tolerance {result.tolerance:.3g}"
 
 
-def small_schemas(kind: type[Model], schema: Schema) -> list[Schema]:
+def small_schemas(kind: type[Trainable], schema: Schema) -> list[Schema]:
     """The data's own schema where its events can be listed, else its first variables and a few that are like any data."""
     if schema.log_events <= log(4096):
         return [schema]
@@ -211,7 +211,7 @@ def _few(schema: Schema) -> tuple[int, ...]:
     return tuple(sorted(sorted(range(schema.size), key=lambda i: schema.codes[i])[:3]))
 
 
-def results(kind: type[Model], schema: Schema) -> Iterator[contract.Result]:
+def results(kind: type[Trainable], schema: Schema) -> Iterator[contract.Result]:
     """The contract's results on a tiny instance with shaken weights, and whether it learns."""
     try:
         model = contract.shaken(kind.tiny(schema))
@@ -229,7 +229,7 @@ def _failed(name: str, error: Exception) -> contract.Result:
     return contract.Result(name, False, float("nan"), 0.0, f"{type(error).__name__}: {error}")
 
 
-def learns(model: Model) -> contract.Result:
+def learns(model: Trainable) -> contract.Result:
     """Two steps, or all passes, on random events leave the tensors finite and can be validated."""
     events = contract.random_events(model.schema, 64, 12).view(-1, *model.schema.shape)
     prepare(model, events, 0)

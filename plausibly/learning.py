@@ -25,10 +25,11 @@ from safetensors.torch import load_file
 import plausibly
 from plausibly import foreign, processes
 from plausibly.building import arguments_of, build
-from plausibly.capabilities import Model, device_of
+from plausibly.capabilities import Model, Trainable, device_of
 from plausibly.data.formats import Dataset, did_you_mean
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import likelihood, plausibility
+from plausibly.evaluation.reconstruction import reconstruction
 from plausibly.runs import VERSION, Run, kind_of, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
     Diverged,
@@ -109,7 +110,7 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def make_plan(chosen: Settings, model: Model, dataset: Dataset, batch: int = 100) -> Plan:
+def make_plan(chosen: Settings, model: Trainable, dataset: Dataset, batch: int = 100) -> Plan:
     """The plan of a gradient run: steps as asked for, or from the budget, or by default."""
     train = dict(chosen.train)
     batch = int(train.get("batch", batch))
@@ -148,7 +149,9 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 class Fit:
     """One model on its way to a run at `path`."""
 
-    def __init__(self, path: Path, record: dict[str, Any], model: Model, dataset: Dataset, listener: Listener) -> None:
+    def __init__(
+        self, path: Path, record: dict[str, Any], model: Trainable, dataset: Dataset, listener: Listener
+    ) -> None:
         self.path, self.record, self.model, self.dataset = path, record, model, dataset
         self.listener = listener if processes.rank() == 0 else Listener()
 
@@ -156,7 +159,7 @@ class Fit:
     def new(
         cls,
         path: Path,
-        kind: type[Model],
+        kind: type[Trainable],
         dataset: Dataset,
         origin: dict[str, Any],
         chosen: Settings,
@@ -185,7 +188,7 @@ class Fit:
         return fit
 
     @classmethod
-    def taken_up(cls, path: Path, device: str, listener: Listener, named: str | type[Model] | None = None) -> Fit:
+    def taken_up(cls, path: Path, device: str, listener: Listener, named: str | type[Trainable] | None = None) -> Fit:
         """The fit that a run folder without a result is in the middle of; `named` as in `Run.open`."""
         record = read_record(path)
         kind = kind_of(record, path, named)
@@ -302,15 +305,17 @@ class Fit:
         if processes.rank() != 0:
             return Run(self.path, self.record, self.model, self.dataset.format)
         started = time.monotonic()
-        found = likelihood(self.model, self.dataset.format.apart(self.dataset.test, self.model.context))
-        scored = len(self.dataset.test) / max(time.monotonic() - started, 1e-9)
+        format, test = self.dataset.format, self.dataset.test
+        found = likelihood(self.model, format.apart(test, self.model.context))
+        scored = len(test) / max(time.monotonic() - started, 1e-9)
         if found is not None:
             write_tensors({"nats": found.nats}, self.path / "heldout.safetensors")
             self._calibrate()
         self.record |= {
             "test": found.to_json() if found else None,
-            "rows_scored_per_second": scored,
-            "rows_sampled_per_second": sampling_speed(self.model),
+            "reconstruction": {unit: asdict(e) for unit, e in reconstruction(self.model, format, test).items()},
+            "rows_scored_per_second": scored if found else None,
+            "rows_sampled_per_second": sampling_speed(self.model) if isinstance(self.model, Model) else None,
         }
         self._record()
         return Run(self.path, self.record, self.model, self.dataset.format)
@@ -322,7 +327,7 @@ class Fit:
             write_tensors({"nats": nats}, self.path / "calibration.safetensors")
 
 
-def fit_in_memory(kind: type[Model], dataset: Dataset, chosen: Settings) -> Run:
+def fit_in_memory(kind: type[Trainable], dataset: Dataset, chosen: Settings) -> Run:
     """Trains to the end without a folder: nothing is written, tested, or can be taken up again."""
     model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
     train, valid = dataset.train.codes, dataset.valid.codes
@@ -337,7 +342,7 @@ def fit_in_memory(kind: type[Model], dataset: Dataset, chosen: Settings) -> Run:
     return Run(Path("<memory>"), record, model.eval(), dataset.format)
 
 
-def untrained(kind: type[Model], dataset: Dataset, arguments: dict[str, Any], seed: int) -> Model:
+def untrained(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any], seed: int) -> Trainable:
     """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
     model = build(kind, dataset.schema, arguments)
     prepare(model, dataset.train.codes, seed)

@@ -11,7 +11,7 @@ from plausibly.tasks import load_tasks
 
 METHODS = (
     *("sample", "log_bound", "log_prob", "predict", "unroll", "predict_given", "log_marginal", "sample_given"),
-    *("complete", "entropy_given"),
+    *("complete", "entropy_given", "decode", "encode"),
 )
 
 

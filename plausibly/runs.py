@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from plausibly import contract, foreign, tasks
 from plausibly.building import build, check_size
-from plausibly.capabilities import Model, TractableModel, device_of
+from plausibly.capabilities import TractableModel, Trainable, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.givens import free, place_of, question
 from plausibly.data.loading import load, load_rows, naming
@@ -34,6 +35,7 @@ from plausibly.evaluation.anomalies import TEST_ROWS, Calibration
 from plausibly.evaluation.answers import Answer, answer
 from plausibly.evaluation.classification import Classification
 from plausibly.evaluation.likelihood import AtLeast, Estimate, Exact, Likelihood, likelihood, plausibility
+from plausibly.evaluation.reconstruction import Error, reconstruction
 from plausibly.evaluation.scores import bits, scores
 from plausibly.files import replacing
 from plausibly.kinds import HOLE, Category, Likeliest, Real
@@ -51,11 +53,11 @@ TASKS = tasks.load_tasks()
 class Run:
     """A model with the format of its data. Rows in, rows out; nats inside, bits where it says so."""
 
-    def __init__(self, path: Path, record: dict[str, Any], model: Model, format: Format) -> None:
+    def __init__(self, path: Path, record: dict[str, Any], model: Trainable, format: Format) -> None:
         self.path, self.record, self.model, self.format = path, record, model, format
 
     @classmethod
-    def open(cls, path: Path | str, device: str = "cpu", model: str | type[Model] | None = None) -> Run:
+    def open(cls, path: Path | str, device: str = "cpu", model: str | type[Trainable] | None = None) -> Run:
         """Loads a run. UserError, in seconds and without much memory, for whatever is not a sound run.
 
         A run whose model is not plausibly's needs `model`, its `FILE.py:CLASS` or the class: a run never executes code.
@@ -106,7 +108,9 @@ class Run:
         return recorded_data(self.record, self.path)
 
     def events(self, data: Any) -> Events:
-        """Events of rows, a file or a built-in's split, in this run's format."""
+        """Events of rows, a file or a built-in's split, in this run's format; events as they are."""
+        if isinstance(data, Events):
+            return data
         with naming(data):
             events = self.format.events(load_rows(data, self.format))
         if not len(events):
@@ -196,6 +200,35 @@ class Run:
         noise = generator_for(device_of(self.model), seed, 12)
         codes = TASKS["impute"](self.model, events.codes, events.observed, noise, holes)
         return self.format.rows(self.format.fill(events, codes, np.random.default_rng((seed, 2))))
+
+    def encode(self, data: Any) -> np.ndarray:
+        """The latents that stand for each row, (rows, latents) float32: their mean where there are several."""
+        latents: Tensor = TASKS["encode"](self.model, self.events(data).codes)
+        return latents.numpy()
+
+    def reconstruct(self, data: Any) -> Any:
+        """Each row from its latents alone: decoded, the most probable value of each cell."""
+        codes = TASKS["reconstruct"](self.model, self.events(data).codes)
+        return indexed(self.format.rows(self.format.draw(codes, Likeliest())), data)
+
+    def reconstruction(self, data: Any) -> dict[str, Error]:
+        """How far reconstructed rows are off, by unit: a share of wrong cells, or a mean absolute difference."""
+        TASKS["reconstruct"].require(self.model)
+        return reconstruction(self.model, self.format, self.events(data))
+
+    def interpolate(self, a: Any, b: Any, steps: int = 8) -> Any:
+        """`steps` rows from a row `a` to a row `b`, decoded along the straight line between their latents.
+
+        The ends are the reconstructions of `a` and `b`. Several rows are taken in pairs: the steps of one pair after the
+        other's.
+        """
+        first, last = self.events(a), self.events(b)
+        if len(first) != len(last):
+            raise UserError(f"{len(first)} rows and {len(last)} make no pairs; give as many of both")
+        if steps < 2:
+            raise UserError(f"{steps} steps; both ends count, so at least 2 are needed")
+        codes = TASKS["interpolate"](self.model, first.codes, last.codes, steps).flatten(0, 1)
+        return self.format.rows(self.format.draw(codes, Likeliest()))
 
     def log_prob(self, data: Any) -> Tensor:
         """log p of each row in nats, (rows,) float64: a density where a column is real."""
@@ -300,7 +333,7 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """What `--json` prints of a run."""
-        keys = ("model", "parameters", "seconds", "test", "status", "steps")
+        keys = ("model", "parameters", "seconds", "test", "reconstruction", "status", "steps")
         return {"run": str(self.path), **{key: self.record.get(key) for key in keys}}
 
     def __repr__(self) -> str:
@@ -364,6 +397,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "rows_scored_per_second": (int, float, type(None)),
     "rows_sampled_per_second": (int, float, type(None)),
     "test": (dict, type(None)),
+    "reconstruction": (dict, type(None)),
     "weights_sha256": (str, type(None)),
     "code": (dict, type(None)),
 }
@@ -387,11 +421,21 @@ def misshapen(record: dict[str, Any]) -> str:
     options = data.get("options")
     if not isinstance(options, dict) or not options.keys() <= OPTIONS or not isinstance(options.get("seed", 0), int):
         return "'data' has unknown options"
+    if not all(map(is_error, (record.get("reconstruction") or {}).values())):
+        return "'reconstruction' is no error by unit"
     if test is not None and (
         test.get("sign") not in ("=", ">=", "~") or not isinstance(test.get("value"), int | float)
     ):
         return "'test' is no result"
     return ""
+
+
+def is_error(document: Any) -> bool:
+    """Whether this is what a record keeps of one unit's reconstruction error."""
+    if not isinstance(document, dict) or document.keys() != {f.name for f in fields(Error)}:
+        return False
+    numbers = document["value"], document["standard_error"] or 0, document["rows"]
+    return all(isinstance(number, int | float) for number in numbers)
 
 
 def recorded_data(record: dict[str, Any], path: Path) -> Dataset:
@@ -405,7 +449,7 @@ def recorded_data(record: dict[str, Any], path: Path) -> Dataset:
     return dataset
 
 
-def kind_of(record: dict[str, Any], path: Path, model: str | type[Model] | None = None) -> type[Model]:
+def kind_of(record: dict[str, Any], path: Path, model: str | type[Trainable] | None = None) -> type[Trainable]:
     """The model class of a record; one that is not plausibly's only as the user names it."""
     if record.get("code") is not None:
         return foreign.recognised(record["code"], path, model)
@@ -414,7 +458,7 @@ def kind_of(record: dict[str, Any], path: Path, model: str | type[Model] | None 
     return model_class(record["model"])
 
 
-def model_class(name: object) -> type[Model]:
+def model_class(name: object) -> type[Trainable]:
     """The model of that name, of that `FILE.py:CLASS`, or that class itself. UserError names the known ones."""
     if isinstance(name, type):
         return foreign.usable(name, name.__module__)
@@ -424,9 +468,7 @@ def model_class(name: object) -> type[Model]:
         raise UserError(
             f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; models: {', '.join(MODELS)}; {foreign.FORM}"
         )
-    found = MODELS[name]
-    assert issubclass(found, Model)
-    return found
+    return MODELS[name]
 
 
 def write_json(document: Any, path: Path) -> None:

@@ -122,6 +122,10 @@ class ArrayFormat(Format):
             top = len(lookup.codes) - 1
             raise UserError(f"row {row + 1}, {name}: {part[row, place]} is not a whole number from 0 to {top}")
 
+    def numbers(self, events: Events) -> np.ndarray:
+        values = events.codes.numpy() if events.values is None else events.values
+        return np.asarray(values.reshape(len(events), -1), dtype=np.float64)
+
     def _kept(self, flat: np.ndarray) -> np.ndarray | None:
         """The values, where codes alone do not tell them."""
         return flat.astype(self.dtype) if any(lookup.within.any() for lookup in self._lookups) else None
@@ -265,6 +269,9 @@ class NumericArrayFormat(Format):
 
     def within(self, events: Events) -> Tensor:
         return self.table.within(events)
+
+    def numbers(self, events: Events) -> np.ndarray:
+        return self.table.numbers(events)
 
     def rows(self, events: Events) -> np.ndarray:
         frame = self.table.rows(events)

@@ -236,6 +236,11 @@ class ModelledColumn(Column):
             found[kept] = [None if text == self.hole_text else text for text in cells.texts[kept]]
         return found
 
+    def numbers(self, cells: Cells) -> np.ndarray:
+        """The values as numbers in the column's own units, float64; NaN for a hole and for what is not foreseen."""
+        hole = np.isnan(cells.values) if isinstance(self.kind, Real) else cells.values == MISSING
+        return np.where(hole | (cells.values == self.other), np.nan, cells.values.astype(np.float64))
+
     def shown(self, value: float) -> float | str:
         """A number among the column's values, or between two, as one reads it: the nearest value's text."""
         return self.spell(np.round(np.array([value])).astype(np.int64))[0]

@@ -67,6 +67,10 @@ class Format(ABC):
     def within(self, events: Events) -> Tensor:
         """log p(value | code) of each variable, (n, variables) float64 nats; a row's sum is its `log_within`."""
 
+    @abstractmethod
+    def numbers(self, events: Events) -> np.ndarray:
+        """Each value as a number in its variable's own units, (n, variables) float64; NaN for what is none foreseen."""
+
     def apart(self, events: Events, variables: Sequence[int]) -> Events:
         """Events whose `log_within` leaves these variables out."""
         if not variables:

@@ -96,6 +96,10 @@ class LabelledFormat(Format):
         inner = self.inner.within(self.inner.events(self._images(events.values)))
         return torch.cat([torch.zeros(len(events), 1, dtype=torch.float64), inner], 1)
 
+    def numbers(self, events: Events) -> np.ndarray:
+        inner = self.inner.numbers(self.inner.events(self._images(events.values)))
+        return np.concatenate([events.values[:, :1].astype(np.float64), inner], 1)
+
     def rows(self, events: Events) -> np.ndarray:
         array: np.ndarray = events.values
         return array

@@ -89,6 +89,9 @@ class RealArrayFormat(Format):
         )
         return torch.from_numpy(nats if events.observed is None else np.where(events.observed.numpy(), nats, 0.0))
 
+    def numbers(self, events: Events) -> np.ndarray:
+        return np.asarray(events.values, dtype=np.float64)
+
     def rows(self, events: Events) -> np.ndarray:
         array: np.ndarray = events.values
         return array

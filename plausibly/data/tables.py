@@ -85,6 +85,9 @@ class TableFormat(Format):
             nats[:, place] = column.log_within(events.values.cells[column.name], seen)
         return torch.from_numpy(nats)
 
+    def numbers(self, events: Events) -> np.ndarray:
+        return np.stack([column.numbers(events.values.cells[column.name]) for column in self.modelled], 1)
+
     def _frame(self, rows: Any, needed: Iterable[str]) -> Any:
         """Rows as a frame with texts for names. UserError where columns are missing or not known."""
         import pandas as pd

@@ -144,6 +144,9 @@ class GridColumn(NumberColumn):
             cells.values[foreseen] = cells.values[foreseen].clip(*bounds)
         return cells
 
+    def numbers(self, cells: Cells) -> np.ndarray:
+        return super().numbers(cells) / 10**self.decimals
+
     def shown(self, value: float) -> float:
         return float(value / 10**self.decimals)
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import log, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plausibly.capabilities import Model
 from plausibly.evaluation.likelihood import Likelihood, difference, given_whole
+from plausibly.evaluation.reconstruction import Error, spelled
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from plausibly.runs import Run
+
+RECONSTRUCTED = (
+    " reconstruction error: of the same rows, decoded from their latents; lower is better, but no likelihood."
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,14 @@ class Row:
     size: int | None = None  # bytes on disk
     run: Run | None = None
     refusal: str = ""
+    reconstruction: dict[str, Error] = field(default_factory=dict)  # by unit, where there is an encoder
+
+    @property
+    def reason(self) -> str:
+        """Why a fitted model has no likelihood, or nothing."""
+        if self.test or self.run is None:
+            return ""
+        return "no likelihood" if isinstance(self.run.model, Model) else "no distribution"
 
     @property
     def interrupted(self) -> bool:
@@ -87,7 +101,8 @@ class Board:
             "scored_per_second": row.scored,
             "sampled_per_second": row.sampled,
             "bytes": row.size,
-            "refusal": row.refusal,
+            "reconstruction": spelled(row.reconstruction),
+            "refusal": row.refusal or row.reason,
         }
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -106,6 +121,8 @@ class Board:
             "rows_scored_per_second": row.scored,
             "rows_sampled_per_second": row.sampled,
             "bytes": row.size,
+            "reconstruction": {unit: asdict(error) for unit, error in row.reconstruction.items()} or None,
+            "reason": row.reason or None,
             "interrupted": row.interrupted,
             "refusal": row.refusal or None,
         }
@@ -114,7 +131,16 @@ class Board:
         """Headings and rows as people read them, for the terminal and the page."""
         headings = ["model", "family", "parameters", "test log-likelihood", "bits/variable", "to best", "fit"]
         headings += ["scored/s", "sampled/s", "on disk"]
-        return headings, [self._cells(row) for row in self.ranked()]
+        rows = [self._cells(row) for row in self.ranked()]
+        if not self.encoding:
+            return headings, rows
+        errors = [spelled(row.reconstruction) for row in self.ranked()]
+        return [*headings, "reconstruction error"], [[*row, each] for row, each in zip(rows, errors, strict=True)]
+
+    @property
+    def encoding(self) -> bool:
+        """Whether any row has a reconstruction error."""
+        return any(row.reconstruction for row in self.rows)
 
     def _cells(self, row: Row) -> list[str]:
         if row.refusal:
@@ -124,7 +150,9 @@ class Board:
             self.label(row),
             row.family,
             f"{row.parameters:,}" if row.parameters is not None else "",
-            f"{row.test.sign} {row.test.value:.3f} ± {row.test.standard_error:.3f}" if row.test else "none",
+            f"{row.test.sign} {row.test.value:.3f} ± {row.test.standard_error:.3f}"
+            if row.test
+            else row.reason or "none",
             f"{row.test.bits_per_variable:.4f}" if row.test else "",
             f"{gap.sign if gap.sign != '=' else ''}{gap.value:+.3f} ± {gap.standard_error:.3f}"
             if gap
@@ -149,7 +177,7 @@ class Board:
         return (
             f"{self.data}: mean log p of {rows:,} test rows in nats ± standard error, higher is better; = exact, >= a lower "
             f"bound. bits/variable = -log2 p / variables, lower is better (1 nat = {1 / log(2):.3f} bits). "
-            f"to best: paired over the same rows.{self._condition()}"
+            f"to best: paired over the same rows.{self._condition()}{RECONSTRUCTED * self.encoding}"
         )
 
     def _condition(self) -> str:

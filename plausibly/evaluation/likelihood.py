@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import BoundedModel, DensityModel, Model, device_of
+from plausibly.capabilities import BoundedModel, DensityModel, Trainable, device_of
 from plausibly.kinds import Real
 from plausibly.tasks.score import conditionals, score
 from plausibly.training import batches, generator_for
@@ -122,7 +122,7 @@ def summed_nats(model: DensityModel, events: Events, label: int) -> Tensor:
     return torch.cat(parts) + events.log_within
 
 
-def given_whole(model: Model) -> bool:
+def given_whole(model: Trainable) -> bool:
     """Whether numbers are given the context: it is not one variable whose codes could be summed over."""
     return len(model.context) > 1 or any(isinstance(model.schema.kinds[i], Real) for i in model.context)
 
@@ -133,7 +133,7 @@ def given_nats(model: DensityModel, events: Events) -> Tensor:
     return conditionals(model, events.codes)[:, rest].sum(1) + events.log_within
 
 
-def plausibility(model: Model, format: Format, events: Events) -> Tensor:
+def plausibility(model: Trainable, format: Format, events: Events) -> Tensor:
     """What rows are ranked by: log p(x), or log p(rest | context), of values, (rows,) float64."""
     if model.context and isinstance(model, DensityModel):
         return given_nats(model, format.apart(events, model.context))

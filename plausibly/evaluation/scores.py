@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from plausibly.capabilities import DensityModel, Model
+from plausibly.capabilities import DensityModel, Trainable
 from plausibly.data.formats import Events, Format
 from plausibly.errors import UserError
 from plausibly.evaluation.anomalies import Calibration, checked_level, discoveries
@@ -24,7 +24,7 @@ Columns = dict[str, object]
 
 
 def scores(
-    model: Model, format: Format, events: Events, calibration: Calibration | None, fdr: float | None, each: bool
+    model: Trainable, format: Format, events: Events, calibration: Calibration | None, fdr: float | None, each: bool
 ) -> pd.DataFrame:
     """The columns that `Run.score` tells of; `attrs` has what p-values are against, notes and warnings."""
     import pandas as pd
@@ -71,7 +71,7 @@ class Told:
             self.notes.append(f"anomalies at a false discovery rate of {fdr:g}: {anomalies.sum():,} rows")
             self.warnings += [] if anomalies.any() else calibration.too_few(len(nats), fdr)
 
-    def rest(self, model: Model, format: Format, events: Events) -> None:
+    def rest(self, model: Trainable, format: Format, events: Events) -> None:
         """-log2 p(value | all other variables), for each variable where it is exact."""
         if not isinstance(model, DensityModel):
             self.warnings.append(f"bits(NAME | rest) is left out: {full_conditionals.refusal}")

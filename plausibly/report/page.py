@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 import plausibly
+from plausibly.capabilities import BoundedModel, Model
 from plausibly.data.formats import Dataset, Document, Format
 from plausibly.evaluation.board import Board, Row
 from plausibly.files import replacing
@@ -20,6 +21,7 @@ from plausibly.report.figures import Panel
 from plausibly.report.subjects import Subject, labels, subjects
 
 NO_DATA = "This page was made without the data, so this part is left out."
+NO_DISTRIBUTION = "No model on this board has a distribution, so there are no samples."
 NO_MODEL = "No model was fitted, so there is nothing to show here."
 SCORED, NOTES, COLUMNS = 2000, 40, 500
 
@@ -168,12 +170,17 @@ def training(shown: list[Subject]) -> Part:
     skipped = f"Without a curve, since they learn by counting or left no log: {counted}." if counted else ""
     if not courses:
         return Part(missing=skipped or NO_MODEL)
+    comparable = [each for each in courses if isinstance(each[0].run.model, BoundedModel)]
+    others = [each for each in courses if each not in comparable]
     lead = (
         "Solid: loss on validation rows, −log p of their codes (for a model with a bound: of the bound). Dashed: the "
         "same on training rows. The dot marks the step whose weights were kept; a gap that grows to its right is "
         "overfitting."
     )
-    return Part([lead] + [skipped] * bool(skipped), plots=[("", figures.training_plot(courses))])
+    plots = [("", figures.training_plot(comparable))] if comparable else []
+    if others:
+        plots.append(("Losses of their own kind, to be compared with no other", figures.training_plot(others)))
+    return Part([lead] + [skipped] * bool(skipped), plots=plots)
 
 
 def sampled(shown: list[Subject], dataset: Dataset | None) -> Part:
@@ -183,7 +190,24 @@ def sampled(shown: list[Subject], dataset: Dataset | None) -> Part:
         return Part(missing=NO_MODEL)
     if picture := format.picture():
         return Part([_images_lead(dataset)], samples.image_grids(shown, dataset, *picture))
-    return _columns(shown[0], dataset) if dataset else Part(missing=NO_DATA)
+    if dataset is None:
+        return Part(missing=NO_DATA)
+    drawing = [subject for subject in shown if isinstance(subject.run.model, Model)]
+    part = _columns(drawing[0], dataset) if drawing else Part(missing=NO_DISTRIBUTION)
+    part.plots += [plot for subject in shown if subject not in drawing for plot in _decoded(subject, dataset)]
+    return part
+
+
+def _decoded(subject: Subject, dataset: Dataset) -> list[tuple[str, Markup]]:
+    """Column by column, what a model without a distribution decodes from N(0, I)."""
+    codes = samples.noise_of(subject, samples.SAMPLES, dataset)
+    if codes is None:
+        return []
+    real = scales.sheet(dataset.format, samples.real_events(dataset)[0])
+    made = scales.drawn(dataset.format, codes)
+    train = dataset.schema.binned(dataset.train.codes).numpy()
+    chosen = samples.most_apart(scales.scales(dataset.format, (real, made), train), real, made)
+    return [(f"{subject.label} {samples.NO_SAMPLES}", samples.marginal_plot(chosen, real, made, subject))]
 
 
 def _images_lead(dataset: Dataset | None) -> str:
@@ -195,7 +219,9 @@ def _columns(subject: Subject, dataset: Dataset) -> Part:
     """Marginals, and the pairs that depend on each other most."""
     events, word = samples.real_events(dataset)
     real = scales.sheet(dataset.format, events)
-    fake = scales.drawn(dataset.format, samples.draw_codes(subject, samples.SAMPLES))
+    model = subject.run.model
+    assert isinstance(model, Model)
+    fake = scales.drawn(dataset.format, samples.draw_codes(model, samples.SAMPLES, subject.row.sampled))
     train = dataset.schema.binned(dataset.train.codes).numpy()
     all_scales = scales.scales(dataset.format, (real, fake), train)
     chosen = samples.most_apart(all_scales, real, fake)

@@ -13,13 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from plausibly.capabilities import device_of
+from plausibly.capabilities import Decoder, Model, device_of
 from plausibly.data.formats import Dataset, Events
 from plausibly.report.drawing import FAINT, plain, png, shaded, shortened, svg
 from plausibly.report.figures import WIDTH, Panel
 from plausibly.report.scales import Scale, Sheet
 from plausibly.report.subjects import Subject
 from plausibly.schema import Schema
+from plausibly.tasks.reconstruct import decoded
 from plausibly.training import generator_for
 
 IMAGES, PICTURE_BYTES, TILE = 64, 1_000_000, 32  # images a grid, numbers of all grids, pixels an image at least
@@ -28,12 +29,27 @@ MARGINALS, PAIRS = 24, 6
 WEIGHED, WEIGHED_ROWS, COARSE = 80, 5000, 8
 
 
+NO_SAMPLES = "decoded from N(0, I): not samples of a distribution"
+
+
 @torch.no_grad()
-def draw_codes(subject: Subject, n: int, seed: int = 0) -> Tensor:
-    """Codes of `n` samples, on the CPU; of fewer where the model is known to be slow."""
-    model, speed = subject.run.model, subject.row.sampled
+def draw_codes(model: Model, n: int, speed: float | None = None, seed: int = 0) -> Tensor:
+    """Codes of `n` samples, on the CPU; of fewer where the model is known to be slow, by its samples a second."""
     n = min(n, max(16, int(SECONDS * speed))) if speed else n
     return model.sample(n, generator_for(device_of(model), seed, 21)).cpu()
+
+
+@torch.no_grad()
+def decode_noise(model: Decoder, n: int, dataset: Dataset | None, seed: int = 0) -> Tensor | None:
+    """Codes decoded from N(0, I), on the CPU, with the context of test rows; None where it has one that is not at hand."""
+    device, given = device_of(model), None
+    if model.context and dataset is None:
+        return None
+    if model.context and dataset is not None:
+        test = dataset.test.codes.flatten(1)[:, list(model.context)].float()
+        given = test[torch.arange(n) % len(test)].to(device)
+    z = torch.randn(n, model.latents, generator=generator_for(device, seed, 21), device=device)
+    return decoded(model, z, given).cpu()
 
 
 def image_grids(shown: list[Subject], dataset: Dataset | None, pixels: slice, schema: Schema) -> list[Panel]:
@@ -43,10 +59,18 @@ def image_grids(shown: list[Subject], dataset: Dataset | None, pixels: slice, sc
     if dataset is not None:
         panels.append(Panel("real test rows", mosaic(dataset.test.codes[:count].flatten(1)[:, pixels], schema)))
     for place, subject in enumerate(shown):
-        panels.append(
-            Panel(subject.label, mosaic(draw_codes(subject, count).flatten(1)[:, pixels], schema), best=place == 0)
-        )
+        if isinstance(model := subject.run.model, Model):
+            drawn = draw_codes(model, count, subject.row.sampled)
+            panels.append(Panel(subject.label, mosaic(drawn.flatten(1)[:, pixels], schema), best=place == 0))
+        elif (made := noise_of(subject, count, dataset)) is not None:
+            panels.append(Panel(subject.label, mosaic(made.flatten(1)[:, pixels], schema), NO_SAMPLES))
     return panels
+
+
+def noise_of(subject: Subject, n: int, dataset: Dataset | None) -> Tensor | None:
+    """What a subject without a distribution decodes from N(0, I), where it decodes anything."""
+    model = subject.run.model
+    return decode_noise(model, n, dataset) if isinstance(model, Decoder) else None
 
 
 def images_each(schema: Schema, grids: int) -> int:
@@ -89,7 +113,7 @@ def most_apart(scales: list[Scale], real: Sheet, fake: Sheet) -> list[tuple[Scal
 
 
 def marginal_plot(chosen: list[tuple[Scale, float]], real: Sheet, fake: Sheet, subject: Subject) -> Markup:
-    """For each column the share of rows in each bin: real filled, sampled outlined or beside."""
+    """For each column the share of rows in each bin: real filled, made up outlined or beside."""
     lines = ceil(len(chosen) / 4)
 
     def draw(figure: Figure) -> None:
@@ -100,7 +124,7 @@ def marginal_plot(chosen: list[tuple[Scale, float]], real: Sheet, fake: Sheet, s
         for axes in grid[len(chosen) :]:
             axes.set_axis_off()
 
-    return svg(WIDTH, 1.55 * lines, "share of rows by value, real and sampled, for each column", draw)
+    return svg(WIDTH, 1.55 * lines, "share of rows by value, real and made up, for each column", draw)
 
 
 def _marginal(axes: Axes, scale: Scale, real: np.ndarray, fake: np.ndarray, colour: str) -> None:

@@ -38,11 +38,14 @@ class Task(Generic[Rule]):
         found = self.candidates(model)
         return self.rules[found[0]][0] if found else None
 
-    def __call__(self, model: object, *arguments: Any, **options: Any) -> Any:
-        found = self.candidates(type(model))
-        if not found:
+    def require(self, model: object) -> None:
+        """Unsupported, with the reason, where the task refuses."""
+        if not self.candidates(type(model)):
             raise Unsupported(f"{type(model).__name__.lower()} does not answer {self.name}: {self.refusal}")
-        return self.rules[found[0]][1](model, *arguments, **options)
+
+    def __call__(self, model: object, *arguments: Any, **options: Any) -> Any:
+        self.require(model)
+        return self.rules[self.candidates(type(model))[0]][1](model, *arguments, **options)
 
 
 def load_tasks() -> dict[str, Task[Any]]:
