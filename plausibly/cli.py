@@ -682,8 +682,7 @@ def reconstruct(
 
     def text() -> None:
         for unit, error in errors.items():
-            spread = "" if error.standard_error is None else f" (standard error {error.standard_error:.2g})"
-            print(f"{text_of(unit, error)}{spread}, {error.rows:,} rows")
+            print(f"{text_of(unit, error)}, {error.rows:,} rows")
         print(f"{len(events):,} rows in {out_}" if out_ else "--out FILE keeps the rows that come back")
 
     document = {"rows": len(events), "out": out_}
