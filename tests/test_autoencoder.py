@@ -71,7 +71,7 @@ def test_it_survives_compare_and_open(board, people):
     row = rows["autoencoder"]
     assert row.test is None and row.reason == "no distribution" and row.sampled is None and row.scored is None
     assert set(row.reconstruction) == {WRONG, "units of age", "units of height", "units of pay", "days of since"}
-    assert set(rows["vae"].reconstruction) == set(row.reconstruction) and not rows["independent"].reconstruction
+    assert WRONG in rows["vae"].reconstruction and not rows["independent"].reconstruction
     assert board.best is not row and board.to_best(row) is None
     entry = next(each for each in board.to_json() if each["model"] == "autoencoder")
     assert (
@@ -160,12 +160,12 @@ def test_errors_are_what_they_say():
 
 def test_holes_are_named_and_numbers_measured(people):
     """A row without pay has no error in its units, and is wrong where something is decoded."""
-    run = in_memory(Autoencoder, people, steps=60)
+    run = in_memory(Autoencoder, people, steps=250)
     events = run.events(people)
     found = run.reconstruction(events)
     decoded_hole = run.reconstruct(people)["pay"].isna().to_numpy()
     both = ~decoded_hole & people["pay"].notna().to_numpy()
-    assert found["units of pay"].rows == both.sum()
+    assert found["units of pay"].rows == both.sum() and 300 < both.sum() < 400
     apart = (run.reconstruct(people)["pay"] - people["pay"])[both].abs().mean()
     assert found["units of pay"].value == pytest.approx(apart, rel=1e-6)
 
