@@ -100,7 +100,7 @@ class Model(Trainable):
 class BoundedModel(Model):
     @abstractmethod
     def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """A lower bound on log p(x), (batch,). May be stochastic."""
+        """A lower bound on log p(x), (batch,). May be stochastic: then the expectation of its exponential is at most p(x)."""
 
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """The same of the variables that are no context, given these: what learning raises, (batch,)."""
@@ -211,6 +211,8 @@ class Encoder(Decoder):
 
 class Variational(Encoder, BoundedModel):
     """p(x) = integral of p(z) p(x | z) dz, with an approximation q(z | x) to the posterior p(z | x)."""
+
+    draws: int = 100  # of q(z | x) for each event, by which `log_bound` scores it
 
     @abstractmethod
     def latent_prior(self) -> Prior:

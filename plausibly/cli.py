@@ -488,7 +488,7 @@ def query(
         more = f"; the first {SHOWN} of {len(found.frame):,} shown" if len(found.frame) > SHOWN else ""
         kind = "differential entropy" if found.differential else "entropy"
         bits = "" if found.entropy_bits is None else f"; {kind} {found.entropy_bits:.4g} bits"
-        print(found.word + bits + more)
+        print(found.note + bits + more)
         if shared is not None:
             print(f"mutual information of {target} and {about}: {shared:.4g} bits")
 
@@ -531,12 +531,12 @@ def impute(
     if draws < 1 or (draws > 1 and out_ is None):
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
     for draw in range(draws):
-        rows = opened.impute(data, common.seed + draw)
+        rows, told = opened.fill(data, common.seed + draw)
         path = None if out_ is None else numbered(Path(out_), draw) if draws > 1 else out_
-        deliver(
-            opened, rows, str(path) if path else None, common, {"rows": len(rows), "filled": word}, draw == draws - 1
-        )
-    say(common, f"filled cells are {'exact draws' if word == 'exact' else 'draws by weighted particles, an estimate'}")
+        document = {"rows": len(rows), "filled": word} | (told.to_json() if told else {})
+        deliver(opened, rows, str(path) if path else None, common, document, draw == draws - 1)
+    many = f": {told.line()}" if told else ""
+    say(common, f"filled cells are {'exact draws' if word == 'exact' else 'draws by weight, an estimate'}{many}")
 
 
 def complete(run: Any, data: str, out_: str | None, common: Common) -> None:

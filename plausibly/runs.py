@@ -26,7 +26,7 @@ from torch import Tensor
 
 from plausibly import contract, foreign, tasks
 from plausibly.building import build, check_size
-from plausibly.capabilities import TractableModel, Trainable, device_of
+from plausibly.capabilities import TractableModel, Trainable, Variational, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.givens import free, place_of, question
 from plausibly.data.loading import load, load_rows, naming
@@ -37,6 +37,7 @@ from plausibly.evaluation.classification import Classification
 from plausibly.evaluation.likelihood import AtLeast, Estimate, Exact, Likelihood, likelihood, plausibility
 from plausibly.evaluation.reconstruction import Error, reconstruction
 from plausibly.evaluation.scores import bits, scores
+from plausibly.families.proposals import Effective
 from plausibly.files import replacing
 from plausibly.kinds import HOLE, Category, Likeliest, Real
 from plausibly.models import MODELS
@@ -134,7 +135,7 @@ class Run:
         chance = np.random.default_rng((seed, 1))
         if given:
             rows = question(self.format, given)[torch.zeros(n, dtype=torch.long)]
-            return self._fill(rows, seed, holes=True)
+            return self._fill(rows, seed, holes=True)[0]
         return self.format.rows(self.format.draw(self._foreseen(n, seed), chance))
 
     def _foreseen(self, n: int, seed: int) -> Tensor:
@@ -178,9 +179,14 @@ class Run:
 
     def impute(self, data: Any, seed: int = 0) -> Any:
         """The rows with every hole filled by a draw from p(unobserved | observed); observed cells stay as they are."""
+        return self.fill(data, seed)[0]
+
+    def fill(self, data: Any, seed: int = 0) -> tuple[Any, Effective | None]:
+        """The same; and, of draws by weight, how many tell something."""
         with naming(data):
             events = self.format.questions(load_rows(data, self.format))
-        return indexed(self._fill(events, seed, holes=False), data)
+        rows, told = self._fill(events, seed, holes=False)
+        return indexed(rows, data), told
 
     def complete(self, data: Any, holes: bool = False) -> Any:
         """The rows with all holes of a row filled by what is most probable together; observed cells stay as they are.
@@ -194,12 +200,12 @@ class Run:
         codes = TASKS["complete"](self.model, events.codes, events.observed, holes)
         return indexed(self.format.rows(self.format.fill(events, codes, Likeliest())), data)
 
-    def _fill(self, events: Events, seed: int, holes: bool) -> Any:
+    def _fill(self, events: Events, seed: int, holes: bool) -> tuple[Any, Effective | None]:
         if not len(events):
             raise UserError("there are no rows to fill")
         noise = generator_for(device_of(self.model), seed, 12)
-        codes = TASKS["impute"](self.model, events.codes, events.observed, noise, holes)
-        return self.format.rows(self.format.fill(events, codes, np.random.default_rng((seed, 2))))
+        codes, told = TASKS["impute"](self.model, events.codes, events.observed, noise, holes)
+        return self.format.rows(self.format.fill(events, codes, np.random.default_rng((seed, 2)))), told
 
     def encode(self, data: Any) -> np.ndarray:
         """The latents that stand for each row, (rows, latents) float32: their mean where there are several."""
@@ -315,7 +321,7 @@ class Run:
         """Which cells are observed, (rows, variables), and events in which a hole is its code, where the model needs all."""
         assert events.observed is not None
         observed, codes = events.observed.flatten(1).clone(), events.codes.flatten(1).clone()
-        if isinstance(self.model, TractableModel):
+        if isinstance(self.model, TractableModel | Variational):
             return observed, events.codes
         for i, kind in enumerate(self.model.schema.kinds):
             unknown = ~observed[:, i]

@@ -44,7 +44,7 @@ def test_filled_cells_follow_the_posterior(name, seen):
     with torch.no_grad():
         p = (model.log_prob(events).double().exp() * fits).numpy()
     p /= p.sum()
-    drawn = impute(model, x.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 1), particles=200)
+    drawn = impute(model, x.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 1), particles=200).codes
     places = [int(np.ravel_multi_index(row.long().tolist(), SMALL.codes)) for row in drawn]
     share = np.bincount(places, minlength=len(p)) / n
     error = np.sqrt(p * (1 - p) / n + 1e-9)
@@ -59,8 +59,8 @@ def test_behind_a_prefix_one_particle_is_exact():
         torch.tensor([[1.0, 2.0, 0.0, 0.0]]).expand(n, 4),
         torch.tensor([[True, True, False, False]]).expand(n, 4),
     )
-    drawn = impute(model, x, observed, generator_for(CPU, 2), holes=True, particles=1)
-    again = impute(model, x, observed, generator_for(CPU, 2), holes=True, particles=64)
+    drawn = impute(model, x, observed, generator_for(CPU, 2), holes=True, particles=1).codes
+    again = impute(model, x, observed, generator_for(CPU, 2), holes=True, particles=64).codes
     assert torch.equal(drawn, again)
 
 
@@ -75,7 +75,7 @@ def test_what_a_later_cell_may_not_be_tells_of_earlier_ones():
         )  # where the second is 0 the third is mostly a hole
     x, observed = torch.zeros(2000, 3), torch.tensor([[True, False, False]]).expand(2000, 3)
     for rule in (impute.rules[AutoregressiveModel][1], impute):
-        share = float(rule(model, x, observed, generator_for(CPU, 1), particles=200)[:, 1].mean())
+        share = float(rule(model, x, observed, generator_for(CPU, 1), particles=200).codes[:, 1].mean())
         assert abs(share - 0.9 / 0.95) < 0.03
 
 

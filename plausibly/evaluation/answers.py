@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from plausibly.data.formats import Format
+from plausibly.families.proposals import Effective
 from plausibly.interiors import below, ends, means
 from plausibly.kinds import HOLE, UNFORESEEN, Category, Kind, Real
 from plausibly.outcomes import Density, Finite, Histogram, Single
@@ -33,7 +34,8 @@ class Answer:
     `levels` are a category's values as the file spells them with their probabilities; of a number there are `mean` and
     `quantiles` instead, given that it is a number that was foreseen. `hole` and `unforeseen` are the probabilities of a
     hole and of a value never seen. `entropy_bits` is of the value, and `differential` where the column is real: per unit
-    of the column. It is None where an estimate is too coarse for it.
+    of the column. It is None where an estimate is too coarse for it. `effective` is of weighted draws
+    behind an estimate.
     """
 
     target: str
@@ -46,6 +48,7 @@ class Answer:
     levels: list[tuple[str, float]] = field(default_factory=list)
     mean: float | str | None = None
     quantiles: dict[float, float | str] = field(default_factory=dict)
+    effective: Effective | None = None
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -68,11 +71,17 @@ class Answer:
         levels = {"levels": [{"value": value, "probability": p} for value, p in self.levels]}
         keys = ("target", "word", "hole", "unforeseen", "entropy_bits", "differential")
         found = {key: getattr(self, key) for key in keys} | {"given": {k: str(v) for k, v in self.given.items()}}
+        found |= self.effective.to_json() if self.effective else {}
         return found | (levels if self.levels else numbers)
+
+    @property
+    def note(self) -> str:
+        """How good the answer is."""
+        return self.word + (f", {self.effective.line()}" if self.effective else "")
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value}" for name, value in self.given.items())
-        return f"<p({self.target}{' | ' * bool(given)}{given}), {self.word}>\n{self.frame.to_string(index=False)}"
+        return f"<p({self.target}{' | ' * bool(given)}{given}), {self.note}>\n{self.frame.to_string(index=False)}"
 
     def _repr_html_(self) -> str:
         return self.frame.to_html(index=False)
@@ -87,6 +96,7 @@ def answer(format: Format, place: int, given: Mapping[str, Any], found: Found) -
     known: dict[str, Any] = {
         "entropy_bits": None if coarse else float(entropy_of(outcome, kind, 1)) / log(2),
         "differential": isinstance(kind, Real),
+        "effective": found.effective,
     }
     if isinstance(kind, Category) and p is not None:
         known["levels"] = spelled(format, place, kind, p)

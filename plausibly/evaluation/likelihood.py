@@ -7,8 +7,9 @@ log p, the context summed out, where that is one variable with codes, else their
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import singledispatch
+from functools import partial, singledispatch
 from math import log, nan
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +23,9 @@ from plausibly.training import batches, generator_for
 
 if TYPE_CHECKING:
     from plausibly.data.formats import Events, Format
+
+Heard = Callable[[int, int], None]
+Log = Callable[[Tensor, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
@@ -78,48 +82,45 @@ class Estimate(Likelihood):
     sign = "~"
 
 
+def unheard(done: int, rows: int) -> None:
+    """Nobody asks how far it is."""
+
+
 @singledispatch
-def likelihood(model: object, events: Events) -> Likelihood | None:
-    """The log p of held-out rows, or None where the model has none."""
+def likelihood(model: object, events: Events, heard: Heard = unheard) -> Likelihood | None:
+    """The log p of held-out rows, or None where the model has none. `heard` is told how many rows are done, of how many."""
     return None
 
 
-@likelihood.register(DensityModel)
-def _(model: DensityModel, events: Events) -> Exact:
+@likelihood.register(BoundedModel)
+def _(model: BoundedModel, events: Events, heard: Heard = unheard) -> Likelihood:
+    kind = Exact if isinstance(model, DensityModel) else AtLeast
     rest = model.schema.size - len(model.context)
     if not model.context:
-        return Exact(row_nats(model, events), rest)
-    nats = given_nats(model, events) if given_whole(model) else summed_nats(model, events, model.context[0])
-    return Exact(nats, rest)
-
-
-@likelihood.register(BoundedModel)
-def _(model: BoundedModel, events: Events) -> AtLeast:
-    return AtLeast(row_nats(model, events), model.schema.size)
+        return kind(row_nats(model.log_bound, model, events, heard), rest)
+    if given_whole(model):
+        return kind(given_nats(model, events, heard), rest)
+    return kind(row_nats(partial(summed, model), model, events, heard), rest)
 
 
 @torch.no_grad()
-def row_nats(model: BoundedModel, events: Events) -> Tensor:
-    """log p(codes) by the model plus log p(values | codes) by the schema, (rows,) float64, on the CPU."""
-    device = device_of(model)
-    parts = [
-        model.log_bound(x.to(device), generator_for(device, 4, i)).double().cpu()
-        for i, x in enumerate(batches(events.codes))
-    ]
+def row_nats(log: Log, model: Trainable, events: Events, heard: Heard = unheard) -> Tensor:
+    """`log` of codes by the model plus log p(values | codes) by the schema, (rows,) float64, on the CPU."""
+    device, parts = device_of(model), list[Tensor]()
+    for i, x in enumerate(batches(events.codes)):
+        parts.append(log(x.to(device), generator_for(device, 4, i)).double().cpu())
+        heard(sum(map(len, parts)), len(events))
     return torch.cat(parts) + events.log_within
 
 
-@torch.no_grad()
-def summed_nats(model: DensityModel, events: Events, label: int) -> Tensor:
-    """log p(rest) = log sum_y p(y) p(rest | y) over the codes of the label, plus log p(values | codes), (rows,) float64."""
-    device, parts = device_of(model), []
-    for x in batches(events.codes):
-        x, total = x.to(device), []
-        for code in range(model.schema.codes[label]):
-            x.flatten(1)[:, label] = code
-            total.append(model.log_prob(x).double().cpu())
-        parts.append(torch.stack(total).logsumexp(0))
-    return torch.cat(parts) + events.log_within
+def summed(model: BoundedModel, x: Tensor, generator: torch.Generator) -> Tensor:
+    """log p(rest) = log sum_y p(y) p(rest | y) over the codes y of the lone context, (batch,) float64; of a bound a bound."""
+    (label,), total = model.context, []
+    x = x.clone()
+    for code in range(model.schema.codes[label]):
+        x.flatten(1)[:, label] = code
+        total.append(model.log_bound(x, generator).double())
+    return torch.stack(total).logsumexp(0)
 
 
 def given_whole(model: Trainable) -> bool:
@@ -127,15 +128,17 @@ def given_whole(model: Trainable) -> bool:
     return len(model.context) > 1 or any(isinstance(model.schema.kinds[i], Real) for i in model.context)
 
 
-def given_nats(model: DensityModel, events: Events) -> Tensor:
+def given_nats(model: BoundedModel, events: Events, heard: Heard = unheard) -> Tensor:
     """log p(rest | context) plus log p(values | codes), (rows,) float64: what is left of log p(x) without its context."""
+    if not isinstance(model, DensityModel):
+        return row_nats(model.log_given, model, events, heard)
     rest = [i for i in range(model.schema.size) if i not in model.context]
     return conditionals(model, events.codes)[:, rest].sum(1) + events.log_within
 
 
 def plausibility(model: Trainable, format: Format, events: Events) -> Tensor:
     """What rows are ranked by: log p(x), or log p(rest | context), of values, (rows,) float64."""
-    if model.context and isinstance(model, DensityModel):
+    if model.context and isinstance(model, BoundedModel):
         return given_nats(model, format.apart(events, model.context))
     nats: Tensor = score(model, events.codes)
     return nats + events.log_within

@@ -12,7 +12,7 @@ A context c is outside: p(x, c) = p(c) p(x | c), where z is independent of c, an
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
@@ -25,6 +25,7 @@ from plausibly.capabilities import BoundedModel, Encoder, Trainable, Variational
 from plausibly.families.network import apart, within
 from plausibly.heads import Head
 from plausibly.inputs import Inputs
+from plausibly.kinds import Real
 from plausibly.latents import Latents
 from plausibly.nets.convolution import Contracting, Expanding
 from plausibly.nets.perceptron import Perceptron
@@ -33,8 +34,11 @@ from plausibly.outcomes import Outcome
 from plausibly.parts import Part
 from plausibly.schema import Schema
 
-DRAWS = 100  # of the bound by which rows are scored
-CELLS = 1 << 21  # variables decoded at a time
+NUMBERS = 1 << 22  # that are decoded at a time
+OF_A_REAL = 24  # numbers of a real variable's mixture, about
+
+
+Posterior = Callable[[Tensor, int], Latents]  # q(z | x) of every event so many times, as `Variational.posterior`
 
 
 @dataclass(frozen=True)
@@ -83,24 +87,36 @@ def weigh(model: Variational, x: Tensor, z: Tensor, q: Latents, draws: int) -> W
     return Weights(*whole)
 
 
-def drawn(model: Variational, x: Tensor, draws: int, generator: torch.Generator) -> Weights:
-    """`draws` draws of q(z | x) for each event, weighed."""
-    q = model.posterior(x, draws)
+def drawn(
+    model: Variational, x: Tensor, draws: int, generator: torch.Generator, posterior: Posterior | None = None
+) -> Weights:
+    """`draws` draws of q(z | x) for each event, weighed; q is the model's own unless another is given."""
+    q = (posterior or model.posterior)(x, draws)
     return weigh(model, x, q.sample(generator), q, draws)
 
 
-@torch.no_grad()
-def log_weights(model: Variational, x: Tensor, draws: int, generator: torch.Generator) -> Tensor:
-    """log w without gradients, (batch, draws) float64, so many at a time that memory stays small."""
-    at_once = max(1, CELLS // (len(x) * model.schema.size))
+def reconstruction_and_rate(
+    model: Variational, x: Tensor, draws: int, generator: torch.Generator, posterior: Posterior | None = None
+) -> tuple[Tensor, Tensor]:
+    """log p(x | z) and log q - log p of draws, (batch, draws) float64 both, so many at a time that memory stays small."""
+    kinds = model.schema.kinds
+    width = sum(OF_A_REAL if isinstance(kind, Real) else kind.codes for kind in kinds)
+    at_once = max(1, NUMBERS // (len(x) * width))
     sizes = [at_once] * (draws // at_once) + [draws % at_once] * (draws % at_once > 0)
-    return torch.cat([drawn(model, x, size, generator).log_weights.double() for size in sizes], 1)
+    parts = [drawn(model, x, size, generator, posterior) for size in sizes]
+    reconstruction = torch.cat([part.reconstruction.double() for part in parts], 1)
+    return reconstruction, torch.cat([part.rate.double() for part in parts], 1)
+
+
+def log_weights(model: Variational, x: Tensor, draws: int, generator: torch.Generator) -> Tensor:
+    """log w, (batch, draws) float64."""
+    reconstruction, rate = reconstruction_and_rate(model, x, draws, generator)
+    return reconstruction - rate
 
 
 def importance_weighted(model: Variational, x: Tensor, draws: int, generator: torch.Generator) -> Tensor:
-    """log 1/K sum_k w_k, (batch,): in expectation at most log p(x)."""
-    weights = drawn(model, x, draws, generator).log_weights
-    return weights.logsumexp(1) - log(draws)
+    """log 1/K sum_k w_k, (batch,) float64: in expectation at most log p(x)."""
+    return log_weights(model, x, draws, generator).logsumexp(1) - log(draws)
 
 
 class Bound(Objective):
@@ -397,7 +413,7 @@ class LatentModel(Drawing, Variational):
     """A variational model of such parts."""
 
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        return importance_weighted(self, x, DRAWS, generator)
+        return importance_weighted(self, x, self.draws, generator)
 
     def draw_latents(self, n: int, generator: torch.Generator) -> Tensor:
         return self.latent_prior().sample(n, generator)

@@ -3,7 +3,7 @@
     p(y | x) = p(x, y) / sum_y' p(x, y')
 
 A density of x and y classifies, whatever its order: given the label first (generative, p(y) p(x | y)), or the label last
-(discriminative, p(y | x) directly).
+(discriminative, p(y | x) directly). With latents it is an estimate, by weighted draws of these.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, DensityModel, TractableModel, device_of
+from plausibly.capabilities import AutoregressiveModel, DensityModel, TractableModel, Variational, device_of
 from plausibly.outcomes import Single
 from plausibly.tasks import Task
-from plausibly.training import batches
+from plausibly.tasks.query import query
+from plausibly.training import batches, generator_for
+
+DRAWS = 128  # of latents, for each row
 
 classify: Task[Any] = Task("classify", "it has no exact log p(x) to compare labels by")
 
@@ -49,6 +52,17 @@ def classify_by_densities(model: DensityModel, codes: Tensor, observed: Tensor, 
             columns.append(model.log_prob(x).double().cpu())
         parts.append(torch.stack(columns, 1))
     return torch.cat(parts).log_softmax(1)
+
+
+@classify.rule(Variational, "estimate")
+@torch.no_grad()
+def classify_by_latents(model: Variational, codes: Tensor, observed: Tensor, target: int) -> Tensor:
+    """log p(label | the observed others), (rows, codes of the target) float64; what is not observed is averaged out."""
+    seen, labels, device = observed.clone(), model.schema.codes[target], device_of(model)
+    seen.flatten(1)[:, target] = False
+    draws = DRAWS * (labels if target in model.context else 1)  # there each label has draws of its own
+    found = query(model, codes, seen, target, generator_for(device, 18), draws)
+    return over_codes(found.outcome, len(codes), labels, codes[:0].to(device)).log_softmax(1)
 
 
 def over_codes(outcome: Single, rows: int, labels: int, x: Tensor) -> Tensor:

@@ -1,18 +1,19 @@
 """Fills in what was not observed, by drawing from p(unobserved | observed).
 
 Exact for tractable models; for a fixed order exact where the observed variables come first in it and a filled cell may
-be anything, otherwise by weighted particles (sampling-importance-resampling), an estimate. What a filled cell may be is
-an argument: by default no hole and nothing never seen.
+be anything, otherwise by weighted particles (sampling-importance-resampling), an estimate. With latents so too: weighted
+draws of these. What a filled cell may be is an argument: by default no hole and nothing never seen.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, TractableModel, device_of, drive
+from plausibly.capabilities import AutoregressiveModel, TractableModel, Variational, device_of, drive
+from plausibly.families.proposals import Effective, Evidence, decodable, effective
 from plausibly.outcomes import Single, gumbel_max
 from plausibly.tasks import Task
 
@@ -20,6 +21,13 @@ impute: Task[Any] = Task("impute", "it has no conditional distributions")
 
 AT_ONCE = 1 << 14  # rows, particles counted
 CELLS = 1 << 20  # their cells
+
+
+class Filled(NamedTuple):
+    """Codes (rows, *shape) in float32, the observed ones as they were; and, of draws by weight, how many tell something."""
+
+    codes: Tensor
+    effective: Effective | None = None
 
 
 def at_once(variables: int, particles: int) -> int:
@@ -36,13 +44,13 @@ def impute_exactly(
     generator: torch.Generator,
     holes: bool = False,
     particles: int = 64,
-) -> Tensor:
-    """Codes (rows, *shape) in float32; the observed ones as they are. With `holes` a drawn cell may be one."""
+) -> Filled:
+    """With `holes` a drawn cell may be one."""
     device, parts, drawable = device_of(model), [], model.schema.drawable(holes)
     for x, seen in zip(codes.split(512), observed.split(512), strict=True):
         drawn = model.sample_given(x.to(device).float(), seen.to(device), generator, drawable)
         parts.append(drawn.cpu())
-    return torch.cat(parts)
+    return Filled(torch.cat(parts))
 
 
 @impute.rule(AutoregressiveModel, "estimate")
@@ -54,18 +62,41 @@ def impute_in_order(
     generator: torch.Generator,
     holes: bool = False,
     particles: int = 64,
-) -> Tensor:
-    """Codes (rows, *shape) in float32; the observed ones as they are.
-
-    One particle is enough behind a prefix, unless codes are barred: what a later cell may not be tells of earlier ones.
-    """
+) -> Filled:
+    """One particle is enough behind a prefix, unless codes are barred: what a later cell may not be tells of earlier ones."""
     filled = codes.float().clone()
     barred = [not part.all() for part in model.schema.drawable(holes).split(list(model.schema.codes))]
     prefix = is_prefix(model, observed) & ~(~observed.flatten(1) & torch.tensor(barred)).any(1)
     for rows, many in ((prefix.nonzero()[:, 0], 1), ((~prefix).nonzero()[:, 0], particles)):
         for part in rows.split(at_once(model.schema.size, many)):
             filled[part] = resample(model, codes[part].float(), observed[part], generator, holes, many).cpu()
-    return filled
+    return Filled(filled)
+
+
+@impute.rule(Variational, "estimate")
+@torch.no_grad()
+def impute_by_latents(
+    model: Variational,
+    codes: Tensor,
+    observed: Tensor,
+    generator: torch.Generator,
+    holes: bool = False,
+    particles: int = 256,
+) -> Filled:
+    """One draw is enough, and exact, where nothing is known that tells of the latents."""
+    filled, device, drawable = codes.float().clone(), device_of(model), model.schema.drawable(holes)
+    telling = Evidence(model, codes, observed, drawable).telling
+    unknown = (~observed.flatten(1)).any(1)
+    sizes, many = [], particles
+    for rows, wanted in ((unknown & ~telling, 1), (unknown & telling, particles)):
+        for part in rows.nonzero()[:, 0].split(max(1, decodable(model) // wanted)):
+            evidence = Evidence(model, codes[part].to(device), observed[part].to(device), drawable)
+            draws = evidence.draws(wanted, generator)
+            filled[part] = evidence.fill(*draws.one(generator), generator).cpu()
+            if wanted > 1:
+                sizes.append(effective(draws.log_weights).cpu())
+                many = draws.log_weights.shape[1]
+    return Filled(filled, Effective(torch.cat(sizes), many) if sizes else None)
 
 
 def is_prefix(model: AutoregressiveModel, observed: Tensor) -> Tensor:

@@ -7,20 +7,24 @@ Exact for tractable models. For a fixed order by
 exact where the unobserved variables that matter, those before the last of observed and target in the order, have at most
 4,096 values together, each of which is weighed; and for a real target that is the next one. Otherwise an estimate by
 weighted particles, with the same noise for each k.
+
+With latents always an estimate, by weighted draws of these: what p(target | z) is on average; of a context, on which z does
+not depend, p(target = k | observed) as above.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
+from math import ceil, prod
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, TractableModel, device_of
+from plausibly.capabilities import AutoregressiveModel, TractableModel, Variational, device_of
+from plausibly.families.proposals import Draws, Effective, Evidence, decodable, effective, pieces
 from plausibly.kinds import HOLE, UNFORESEEN, Real
-from plausibly.outcomes import Density, Finite, Single
+from plausibly.outcomes import Density, Finite, Single, blended
 from plausibly.tasks import Task
 from plausibly.tasks.impute import Particles, at_once, is_prefix
 
@@ -31,10 +35,11 @@ MOST = 1 << 12  # values of the gaps that are weighed one by one
 
 
 class Found(NamedTuple):
-    """An outcome of the batch, and whether it is exact."""
+    """An outcome of the batch, and whether it is exact; and, of draws by weight, how many tell something."""
 
     outcome: Single
     exact: bool
+    effective: Effective | None = None
 
 
 @query.rule(TractableModel, "exact")
@@ -158,7 +163,11 @@ def kernels(
     kind = model.schema.kinds[target]
     assert isinstance(kind, Real)
     particles, drawn = advanced(model, x, observed, generator, many, target)
-    logs, values = particles.log_weights.log_softmax(1), drawn.view(len(x), -1)
+    return narrow(kind, particles.log_weights.log_softmax(1), drawn.view(len(x), -1))
+
+
+def narrow(kind: Real, logs: Tensor, values: Tensor) -> Density:
+    """A real variable's values with their normalised log weights, both (rows, many), as normals of the least width."""
     number = values < UNFORESEEN
     weights = logs.masked_fill(~number, -1e30).log_softmax(1)
     shares = [logs.masked_fill(~chosen, -torch.inf).logsumexp(1) for chosen in (
@@ -199,4 +208,63 @@ def joined(outcomes: list[Single]) -> Single:
     parts = [o for o in outcomes if isinstance(o, Density)]
     special = [o.log_special for o in parts if o.log_special is not None]
     weights, means, scales = (torch.cat([getattr(o, n) for o in parts]) for n in ("log_weights", "means", "scales"))
-    return Density(weights, means, scales, torch.cat(special) if special else None)
+    return Density(weights, means, scales, torch.cat(special) if special else None, parts[0].shape)
+
+
+@query.rule(Variational, "estimate")
+@torch.no_grad()
+def query_by_latents(
+    model: Variational,
+    codes: Tensor,
+    observed: Tensor,
+    target: int,
+    generator: torch.Generator,
+    particles: int = 1000,
+) -> Found:
+    """As above; each row with at least `particles` draws."""
+    answer = averaged
+    if target in model.context:
+        answer = of_real_context if isinstance(model.schema.kinds[target], Real) else of_context
+    found = [answer(evidence, target, particles, generator) for evidence in pieces(model, codes, observed, particles)]
+    log_weights = torch.cat([weights for _, weights in found])
+    told = Effective(effective(log_weights).cpu(), log_weights.shape[1])
+    return Found(joined([outcome for outcome, _ in found]), False, told)
+
+
+Weighed = tuple[Single, Tensor]  # an outcome of the rows, and the log weights of the draws behind it, (rows, draws)
+
+
+def averaged(evidence: Evidence, target: int, many: int, generator: torch.Generator) -> Weighed:
+    """The mean of p(target | z) over draws, by their weights."""
+    draws = evidence.draws(many, generator)
+    each, weights = outcome_of(evidence.model, draws, target), draws.log_weights
+    places = torch.arange(weights.numel(), device=weights.device).view(weights.shape)
+    return blended([each.rows(column) for column in places.unbind(1)], weights.log_softmax(1)), weights
+
+
+def outcome_of(model: Variational, draws: Draws, target: int) -> Single:
+    """p(target | z) for every draw, (rows * draws,)."""
+    z, given = draws.flat()
+    some = torch.arange(len(z), device=z.device).split(decodable(model))
+    return joined([model.observation(z[i], None if given is None else given[i]).one(target) for i in some])
+
+
+def of_context(evidence: Evidence, target: int, many: int, generator: torch.Generator) -> Weighed:
+    """By log p(observed with target = k) for each code k, with the same noise."""
+    codes, weights, noise = evidence.model.schema.codes[target], list[Tensor](), generator.get_state()
+    known = with_target(evidence.observed, target)
+    for code in range(codes):
+        generator.set_state(noise)
+        x = evidence.x.clone()
+        x[:, target] = code
+        weights.append(Evidence(evidence.model, x, known).draws(ceil(many / codes), generator).log_weights)
+    logs = torch.stack([each.logsumexp(1) for each in weights], 1)
+    return Finite(logs.log_softmax(1)), torch.cat(weights, 1)
+
+
+def of_real_context(evidence: Evidence, target: int, many: int, generator: torch.Generator) -> Weighed:
+    """The target's own draws from p(context), by their weights."""
+    draws, kind = evidence.draws(many, generator), evidence.model.schema.kinds[target]
+    assert isinstance(kind, Real) and draws.given is not None
+    values = draws.given[..., evidence.context.index(target)]
+    return narrow(kind, draws.log_weights.log_softmax(1), values), draws.log_weights

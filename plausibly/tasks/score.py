@@ -7,13 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, BoundedModel, DensityModel, TractableModel, device_of
+from plausibly.capabilities import (
+    AutoregressiveModel,
+    BoundedModel,
+    DensityModel,
+    TractableModel,
+    Variational,
+    device_of,
+)
+from plausibly.families.proposals import pieces
 from plausibly.tasks import Task
 from plausibly.training import batches, generator_for
 
 score: Task[Any] = Task("score", "it has no likelihood")
 conditionals: Task[Any] = Task("conditionals", "it does not factorise log p(x) over the variables")
-marginal: Task[Any] = Task("marginal", "summing variables out is exact only for tractable models")
+marginal: Task[Any] = Task("marginal", "variables are summed out in tractable models, or together with latents")
 
 
 @score.rule(DensityModel, "exact")
@@ -50,3 +58,12 @@ def score_observed(model: TractableModel, codes: Tensor, observed: Tensor) -> Te
     for x, seen in zip(batches(codes, 512), observed.split(512), strict=True):
         parts.append(model.log_marginal(x.to(device_of(model)), seen.to(device_of(model))).double().cpu())
     return torch.cat(parts)
+
+
+@marginal.rule(Variational, "bound")
+@torch.no_grad()
+def bound_observed(model: Variational, codes: Tensor, observed: Tensor, draws: int = 128) -> Tensor:
+    """In expectation at most log p(observed variables) in nats, (rows,) float64, by so many weighted draws."""
+    noise = generator_for(device_of(model), 17)
+    rows = pieces(model, codes, observed, draws)
+    return torch.cat([evidence.draws(draws, noise).log_evidence.cpu() for evidence in rows])

@@ -1,0 +1,204 @@
+"""Latents of rows that are known in part, by weighted draws: an encoder is taught whole rows only.
+
+    p(observed) = E over p(z) of prod p(x_i | z) over the observed i            the terms of all others are dropped
+
+Draws come in equal numbers from the parts of a mixture, and each is weighed as one of the whole mixture (the balance
+heuristic of Veach & Guibas 1995; Owen & Zhou 2000):
+
+    q(z) = 1/(M + 1) [p(z) + sum over m of q(z | completion m)]        w = p(observed | z) p(z) / q(z)
+
+No w is above (M + 1) p(observed | z). Their mean is an unbiased estimate of p(observed), so the log of it is in expectation
+a lower bound on log p(observed); and w / sum w are the weights of what the draws say of the unobserved. A completion is
+where a few rounds of encoding and decoding lead from a sample of the model (Rezende et al. 2014, arXiv:1401.4082). Rounds
+alone answer wrongly wherever q(z | x) is not p(z | x) (Mattei & Frellsen 2018, arXiv:1802.04826), so they only propose.
+
+What of a context is unobserved is drawn from p(context), of which z is independent; what is observed of it is weighed too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, log
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import Variational, device_of
+from plausibly.families.variational import rest_of
+from plausibly.kinds import Real
+from plausibly.outcomes import Outcome, gumbel_max
+
+PARTS = 16  # of the mixture: p(z) and the completions
+ROUNDS = 5  # of encoding and decoding
+NUMBERS = 1 << 22  # of outcomes held at a time
+
+
+@dataclass(frozen=True)
+class Effective:
+    """How many draws of equal weight would tell as much, (rows,): from 1 to `draws` (Kong 1992)."""
+
+    rows: Tensor
+    draws: int
+
+    @property
+    def least(self) -> float:
+        return float(self.rows.min()) if len(self.rows) else float(self.draws)
+
+    def line(self) -> str:
+        least = "at least " * (len(self.rows) > 1)
+        return f"{least}{self.least:,.1f} effective of {self.draws:,} weighted draws"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"effective": self.least, "draws": self.draws}
+
+
+def effective(log_weights: Tensor) -> Tensor:
+    """(sum w)^2 / sum w^2 of each row, (rows,), from (rows, draws)."""
+    return (2 * log_weights.logsumexp(1) - (2 * log_weights).logsumexp(1)).exp()
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Latents of each row, (rows, draws, latents), the context with them, and log weights, (rows, draws) float64."""
+
+    z: Tensor
+    given: Tensor | None
+    log_weights: Tensor
+
+    @property
+    def log_evidence(self) -> Tensor:
+        """log of the mean weight, (rows,): in expectation at most log p(observed)."""
+        return self.log_weights.logsumexp(1) - log(self.log_weights.shape[1])
+
+    def flat(self) -> tuple[Tensor, Tensor | None]:
+        """Latents and contexts, (rows * draws, ...)."""
+        return self.z.flatten(0, 1), None if self.given is None else self.given.flatten(0, 1)
+
+    def one(self, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """A draw of each row, by weight: its latents and its context."""
+        pick = gumbel_max(self.log_weights, generator)
+        rows = torch.arange(len(pick), device=pick.device)
+        return self.z[rows, pick], None if self.given is None else self.given[rows, pick]
+
+
+class Evidence:
+    """Rows of which some cells are `observed`, both (rows, variables); the others must have a code that is `drawable`.
+
+    `drawable` is bool, (sum of codes,); None stands for all.
+    """
+
+    def __init__(self, model: Variational, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> None:
+        self.model, self.observed = model, observed.flatten(1)
+        self.x = x.flatten(1).float().masked_fill(~self.observed, 0.0)
+        self.drawable, self.context, self.rest = drawable, list(model.context), rest_of(model)
+
+    @cached_property
+    def allowed(self) -> dict[int, Tensor]:
+        """For each variable that may not be anything, and is unobserved somewhere, which codes it may have."""
+        if self.drawable is None:
+            return {}
+        marks = dict(enumerate(self.drawable.split(list(self.model.schema.codes))))
+        free = (~self.observed).any(0).tolist()
+        return {i: mark for i, mark in marks.items() if free[i] and not mark.all()}
+
+    @property
+    def telling(self) -> Tensor:
+        """Whether what is known of a row tells anything of z, (rows,)."""
+        barred = list(self.allowed)
+        return self.observed[:, self.rest].any(1) | (~self.observed[:, barred]).any(1)
+
+    def rows(self, index: Tensor) -> Evidence:
+        return Evidence(self.model, self.x[index], self.observed[index], self.drawable)
+
+    def times(self, many: int) -> Evidence:
+        """Each row so many times, one after the other."""
+        return self.rows(torch.arange(len(self.x), device=self.x.device).repeat_interleave(many))
+
+    def log_seen(self, outcome: Outcome) -> Tensor:
+        """log p(the observed, and that each other has a drawable code) by each row's outcome, (rows,) float64."""
+        logs = outcome.log_prob(self.x).double().masked_fill(~self.observed, 0.0).sum(1)
+        for i, codes in self.allowed.items():
+            mass = outcome.one(i).restricted(codes)[1].double()
+            logs = logs + mass.masked_fill(self.observed[:, i], 0.0)
+        return logs
+
+    def drawn(self, outcome: Outcome, generator: torch.Generator) -> Tensor:
+        """Whole events, (rows, variables), whose unobserved cells are drawn from each row's outcome."""
+        x = outcome.sample(generator)
+        for i, codes in self.allowed.items():
+            x[:, i] = outcome.one(i).restricted(codes)[0].sample(generator)
+        return torch.where(self.observed, self.x, x)
+
+    def contexts(self, generator: torch.Generator) -> Tensor | None:
+        """The context of each row, drawn from p(context) where it is unobserved, (rows, its variables)."""
+        if not self.context:
+            return None
+        seen = self.x[:, self.context]
+        if self.observed[:, self.context].all():
+            return seen
+        anything = self.x.new_zeros(len(self.x), self.model.latents)
+        return self.drawn(self.model.observation(anything, seen), generator)[:, self.context]
+
+    def fill(self, z: Tensor, given: Tensor | None, generator: torch.Generator) -> Tensor:
+        """Whole events, (rows, *shape), of the context `given` and else drawn from p(x_i | z)."""
+        x = self.drawn(self.model.observation(z, given), generator)
+        if given is not None:
+            x[:, self.context] = given
+        return x.view(-1, *self.model.schema.shape)
+
+    def complete(self, generator: torch.Generator, rounds: int = ROUNDS) -> Tensor:
+        """Whole events, (rows, *shape): from draws of the model, by encoding and decoding in turn."""
+        z, given = self.model.latent_prior().sample(len(self.x), generator), self.contexts(generator)
+        for _ in range(rounds):
+            z = self.model.posterior(self.fill(z, given, generator)).sample(generator)
+        return self.fill(z, given, generator)
+
+    def propose(self, many: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """At least `many` latents of each row, (rows, draws, latents), and log p(z) - log q(z), (rows, draws) float64."""
+        prior, rows = self.model.latent_prior(), len(self.x)
+        parts = min(PARTS, many) if self.telling.any() else 1
+        each = ceil(many / parts)
+        z = prior.sample(rows * each, generator).view(rows, each, -1)
+        if parts == 1:
+            return z, torch.zeros(rows, each, dtype=torch.float64, device=z.device)
+        whole = self.times(parts - 1).complete(generator)
+        theirs = self.model.posterior(whole, each).sample(generator)
+        z = torch.cat([z, theirs.view(rows, -1, z.shape[2])], 1)
+        every = z.repeat_interleave(parts - 1, 0).flatten(0, 1)
+        of_parts = self.model.posterior(whole, z.shape[1]).log_prob(every).double().sum(1).view(rows, parts - 1, -1)
+        of_prior = prior.log_prob(z.flatten(0, 1)).double().sum(1).view(rows, 1, -1)
+        mixed = torch.cat([of_prior, of_parts], 1).logsumexp(1) - log(parts)
+        return z, of_prior[:, 0] - mixed
+
+    @torch.no_grad()
+    def draws(self, many: int, generator: torch.Generator) -> Draws:
+        """At least `many` weighted draws for each row."""
+        z, log_ratio = self.propose(many, generator)
+        repeated = self.times(z.shape[1])
+        given = repeated.contexts(generator)
+        pieces = torch.arange(len(repeated.x), device=z.device).split(decodable(self.model))
+        flat = z.flatten(0, 1)
+        logs = [
+            repeated.rows(i).log_seen(self.model.observation(flat[i], None if given is None else given[i]))
+            for i in pieces
+        ]
+        given = None if given is None else given.unflatten(0, z.shape[:2])
+        return Draws(z, given, log_ratio + torch.cat(logs).view(z.shape[:2]))
+
+
+def decodable(model: Variational) -> int:
+    """How many events may be decoded in one go."""
+    numbers = sum(24 if isinstance(kind, Real) else kind.codes for kind in model.schema.kinds)
+    return max(1, NUMBERS // max(numbers, PARTS * model.latents))
+
+
+def pieces(
+    model: Variational, codes: Tensor, observed: Tensor, many: int, drawable: Tensor | None = None
+) -> Iterator[Evidence]:
+    """Evidence of some rows at a time, on the model's device, for `many` draws of each."""
+    rows, device = max(1, decodable(model) // many), device_of(model)
+    for x, seen in zip(codes.split(rows), observed.split(rows), strict=True):
+        yield Evidence(model, x.to(device), seen.to(device), drawable)
