@@ -552,12 +552,20 @@ def numbered(path: Path, draw: int) -> Path:
     return path.with_name(f"{path.stem}-{draw + 1}{path.suffix}")
 
 
-def deliver(run: Any, rows: Any, out_: str | None, common: Common, document: dict[str, Any], last: bool = True) -> None:
-    """Writes rows to a file, or prints them."""
+def deliver(
+    run: Any,
+    rows: Any,
+    out_: str | None,
+    common: Common,
+    document: dict[str, Any],
+    last: bool = True,
+    across: int | None = None,
+) -> None:
+    """Writes rows to a file, or prints them; in a grid of images `across` of them to a line."""
     import pandas as pd
 
     if out_ is not None:
-        run.format.write(rows, Path(out_))
+        run.format.write(rows, Path(out_), across)
         if last:
             out(document | {"out": out_}, common, lambda: print(f"{len(rows):,} rows in {out_}"))
         return
@@ -604,6 +612,117 @@ def classify(
         print(found.line())
 
     out(document, common, text)
+
+
+@app.command
+def encode(
+    run: str,
+    data: str,
+    /,
+    *,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Turn each row of DATA into the latents that stand for it, so many numbers.
+
+    Parameters
+    ----------
+    out_
+        a .csv, .tsv, .npy or .npz file, a line for each row; without it the latents are printed.
+    """
+    common = common or Common()
+    from plausibly.data.array_files import write_rows
+    from plausibly.runs import Run
+
+    latents = Run.open(run, common.device, model).encode(data)
+    document = {"rows": len(latents), "latents": latents.shape[1], "out": out_}
+    if out_ is not None:
+        write_rows(latents, Path(out_))
+    document |= {"values": None if out_ else latents.tolist()}
+
+    def text() -> None:
+        if out_ is not None:
+            print(f"{latents.shape[1]:,} latents of {len(latents):,} rows in {out_}")
+            return
+        for row in [range(latents.shape[1]), *latents.tolist()]:
+            print(*(cell(value) for value in row), sep=",")
+
+    out(document, common, text)
+
+
+@app.command
+def reconstruct(
+    run: str,
+    data: str,
+    /,
+    *,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Encode each row of DATA and decode it again, and tell how far the rows are from what comes back.
+
+    Parameters
+    ----------
+    out_
+        file for the rows that come back: .csv, .parquet, .npz or .png (a grid of images).
+    """
+    common = common or Common()
+    from dataclasses import asdict
+
+    from plausibly.evaluation.reconstruction import text_of
+    from plausibly.runs import Run
+
+    opened = Run.open(run, common.device, model)
+    events = opened.events(data)
+    errors = opened.reconstruction(events)
+    if out_ is not None:
+        opened.format.write(opened.reconstruct(events), Path(out_))
+
+    def text() -> None:
+        for unit, error in errors.items():
+            print(f"{text_of(unit, error)}, {error.rows:,} rows")
+        print(f"{len(events):,} rows in {out_}" if out_ else "--out FILE keeps the rows that come back")
+
+    document = {"rows": len(events), "out": out_}
+    out(document | {"reconstruction": {unit: asdict(error) for unit, error in errors.items()}}, common, text)
+
+
+@app.command
+def interpolate(
+    run: str,
+    data: str,
+    /,
+    *,
+    rows: Annotated[list[int], Parameter(consume_multiple=True, negative="")],
+    steps: int = 8,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Decode rows along the straight line between the latents of two rows of DATA; the ends are their reconstructions.
+
+    Parameters
+    ----------
+    rows
+        two rows of DATA, counted from 0, or several pairs of them.
+    steps
+        rows from one to the other, both ends counted.
+    out_
+        .csv, .parquet, .npz or .png (a line of images for each pair); without it the rows are printed.
+    """
+    common = common or Common()
+    from plausibly.runs import Run
+
+    opened = Run.open(run, common.device, model)
+    events = opened.events(data)
+    if len(rows) % 2:
+        raise UserError(f"--rows {' '.join(map(str, rows))}: rows go in pairs, such as --rows 0 5")
+    if outside := [row for row in rows if not 0 <= row < len(events)]:
+        raise UserError(f"--rows {outside[0]}: {data} has the rows 0 to {len(events) - 1:,}")
+    found = opened.interpolate(events[rows[::2]], events[rows[1::2]], steps)
+    deliver(opened, found, out_, common, {"rows": len(found), "pairs": len(rows) // 2, "steps": steps}, across=steps)
 
 
 @app.command

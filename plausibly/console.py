@@ -86,7 +86,9 @@ def table(headings: list[str], rows: list[list[str]], title: str = "", caption: 
     )
     for number, heading in enumerate(headings):
         numbers = all(
-            row[number][:1] in "0123456789+-=<>~" or row[number] == "best" for row in rows if not refused(row)
+            row[number][:1] in "0123456789+-=<>~" or row[number].startswith(("best", "no "))
+            for row in rows
+            if not refused(row)
         )
         whole = 0 if number else min(24, max((len(row[0]) for row in rows), default=0))  # names are not folded
         justify: Literal["left", "right"] = "right" if numbers and number else "left"
