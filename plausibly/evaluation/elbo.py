@@ -86,7 +86,11 @@ class Apart:
             *bounds,
             ("log p - ELBO", str(self.gap), f"KL(q(z | x) || p(z | x)), by the bound of {many}"),
             ("amortisation gap", tuned, how),
-            ("I_q(x; z)", str(self.information), f"what z tells of x; this estimate cannot exceed {log(self.rows):.2f}"),
+            (
+                "I_q(x; z)",
+                str(self.information),
+                f"what z tells of x; this estimate cannot exceed {log(self.rows):.2f}",
+            ),
             ("KL(q(z) || p(z))", str(self.marginal), "rate - I_q(x; z), q(z) the mean of these rows' q(z | x)"),
             ("active latents", f"{self.active:,} of {self.latents:,}", f"variance over rows of E z above {ACTIVE}"),
         ]
