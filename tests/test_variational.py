@@ -103,9 +103,14 @@ def log_joint(model, x, z, room):
     return torch.stack(rows) + model.latent_prior().log_prob(z).sum(1) + room
 
 
-def small(seed, latents=2, schema=None, **arguments):
+@torch.no_grad()
+def small(seed, latents=2, schema=None, mild=False, **arguments):
+    """A random network; its prior stays within `grid`, and if `mild` the encoder does too."""
     arguments = {"network": {"name": "mlp", "hidden": 6, "layers": 1}, "components": 2, **arguments}
-    return shaken(VAE(schema or binary(5), latents=latents, **arguments), seed).double().eval()
+    model = shaken(VAE(schema or binary(5), latents=latents, **arguments), seed).double().eval()
+    for p in [*model.prior.parameters(), *(model.encoder.leave.parameters() if mild else [])]:
+        p.mul_(0.3)
+    return model
 
 
 # bounds
@@ -139,9 +144,7 @@ def test_the_gap_of_a_linear_model_is_the_known_divergence(shift, factor):
 @torch.no_grad()
 def test_elbo_and_divergence_add_up_to_log_p(prior):
     """Of a network on bits, by quadrature over two latents."""
-    model, (z, room) = small(3, prior=prior), grid(2)
-    for p in model.encoder.leave.parameters():
-        p.mul_(0.3)  # so that q stays within the grid
+    model, (z, room) = small(3, prior=prior, mild=True), grid(2)
     x = torch.randint(0, 2, (4, 5), generator=noise()).double()
     joint = log_joint(model, x, z, room)
     log_p = joint.logsumexp(1)
@@ -168,7 +171,7 @@ def test_weights_have_the_mean_of_p():
     """E w = p(x), whatever q: six standard errors, of many draws."""
     z, room = grid(1, each=601)
     for seed in range(20):
-        model = small(seed, 1, binary(3), prior=PRIORS[seed % 3])
+        model = small(seed, 1, binary(3), mild=True, prior=PRIORS[seed % 2])
         x = torch.randint(0, 2, (1, 3), generator=noise(seed)).double()
         ratio = (log_weights(model, x, 20_000, noise(seed)) - log_joint(model, x, z, room).logsumexp(1)).exp()
         assert abs(float(ratio.mean()) - 1) <= 6 * float(ratio.std()) / 20_000**0.5, seed
@@ -192,7 +195,7 @@ def test_doubly_reparameterised_gradients_have_the_same_mean_and_vary_less():
     model, x = truth.model, truth.drawn(8)
     objective = ImportanceWeighted(draws=5)
     ours, plain = [], []
-    for seed in range(1500):
+    for seed in range(500):
         ours.append(gradients(model, objective.loss(model, x, noise(seed), 1.0).total))
         plain.append(gradients(model, -importance_weighted(model, x, 5, noise(10_000 + seed))))
     for part in (0, 1):
@@ -229,10 +232,10 @@ def test_beta_weighs_the_rate_and_free_bits_are_free():
     model = Linear(shift=0.8).model
     x = Linear().drawn(400)
     _, reconstruction, rate = expected(model, x, 41)
-    found = [RateDistortion(beta=3.0).loss(model, x, noise(seed), 1.0).total for seed in range(200)]
+    found = [RateDistortion(beta=3.0).loss(model, x, noise(seed), 1.0).total for seed in range(60)]
     means = torch.stack(found).mean(1)
     want = float((3 * rate - reconstruction).mean())
-    assert abs(float(means.mean()) - want) <= 6 * float(means.std()) / 200**0.5
+    assert abs(float(means.mean()) - want) <= 6 * float(means.std()) / 60**0.5
     free = FreeBits(nats=50.0).loss(model, x, noise(), 1.0)
     assert torch.allclose(free.total, free.parts["distortion"] + 2 * 50)
 
@@ -252,26 +255,25 @@ def prior(kind, seed=0):
     part = (Vamp(2, 2, components=5) if kind == "vamp" else Flow(2, layers=3, hidden=8)).double()
     with torch.no_grad():
         for p in part.parameters():
-            p.copy_((2.0 if kind == "vamp" else 0.7) * torch.randn(p.shape, generator=noise(seed), dtype=p.dtype))
+            p.copy_((2.0 if kind == "vamp" else 0.15) * torch.randn(p.shape, generator=noise(seed), dtype=p.dtype))
     return part.over(encode)
 
 
 @pytest.mark.parametrize("kind", ["standard", "vamp", "flow"])
 @torch.no_grad()
 def test_priors_integrate_to_one_and_are_sampled(kind):
-    found, (z, room) = prior(kind), grid(2, 40.0 if kind == "flow" else 12.0, 1601 if kind == "flow" else 601)
+    found, (z, room) = prior(kind), grid(2, 15.0, 601)
     mass = (found.log_prob(z).sum(1) + room).exp()
-    assert float(mass.sum()) == pytest.approx(1, abs=1e-3 if kind == "flow" else 1e-8)
+    assert float(mass.sum()) == pytest.approx(1, abs=1e-3)  # a flow of ReLUs bends
     drawn = found.sample(40_000, noise(1))
     assert drawn.shape == (40_000, 2) and drawn.dtype == torch.float64
-    wave = lambda z: torch.cat([torch.sin(z), torch.cos(z), torch.sin(z[:, :1] + 2 * z[:, 1:]), (z > 0).double()], 1)  # noqa: E731
-    want, got = (mass[:, None] * wave(z)).sum(0) / mass.sum(), wave(drawn)
-    # grid: how well a step is told
-    assert ((got.mean(0) - want).abs() <= 6 * got.std(0) / 200 + (0.02 if kind == "flow" else 0.01)).all()
-    if kind != "flow":
-        second = lambda z: torch.stack([z[:, 0], z[:, 1], z[:, 0] ** 2, z[:, 1] ** 2, z[:, 0] * z[:, 1]], 1)  # noqa: E731
-        want, got = (mass[:, None] * second(z)).sum(0), second(drawn)
-        assert ((got.mean(0) - want).abs() <= 6 * got.std(0) / 200).all()
+
+    def moments(z):
+        return torch.cat([z, z.square(), z.prod(1, keepdim=True), z.sin(), (z[:, :1] + 2 * z[:, 1:]).cos()], 1)
+
+    want, got = (mass[:, None] * moments(z)).sum(0), moments(drawn)
+    assert ((got.mean(0) - want).abs() <= 6 * got.std(0) / 200 + 1e-3).all()
+    assert kind == "standard" or ((want - moments(torch.randn(40_000, 2, generator=noise())).mean(0)).abs() > 0.2).any()
 
 
 @torch.no_grad()
@@ -292,7 +294,7 @@ def test_drawing_from_a_flow_inverts_scoring_it(latents):
     """log p(z) = log N(e) - log |det dz/de| where e is the noise that z is made of; the derivative by differences."""
     flow = Flow(latents, layers=3, hidden=8).double()
     for p in flow.parameters():
-        p.copy_(0.7 * torch.randn(p.shape, generator=noise(4), dtype=p.dtype))
+        p.copy_(0.3 * torch.randn(p.shape, generator=noise(4), dtype=p.dtype))
     e, h = torch.randn(20, latents, generator=noise(5), dtype=torch.float64), 1e-5
 
     def made(e):
@@ -389,7 +391,7 @@ def test_parts_as_json_and_in_words():
 @torch.no_grad()
 def test_the_boards_bound_sums_a_lone_context_out(context):
     schema = Schema((4,), (Category(levels=3), *binary(3).kinds))
-    model, (z, room) = small(1, 1, schema, context=context), grid(1, each=601)
+    model, (z, room) = small(1, 1, schema, mild=True, context=context), grid(1, each=601)
     x = schema.all_events().double()
     given = log_joint(model, x, z, room).logsumexp(1)
     want = given.view(3, 2, 2, 2)
@@ -431,7 +433,11 @@ class Elsewhere(VAE):
 
 @pytest.mark.parametrize("kind", [VAE, Boastful, Elsewhere])
 def test_the_contract_of_bounds_is_checked(kind):
-    model = shaken(kind.tiny(binary(6))).eval()
+    model = kind.tiny(binary(6)).eval()
+    model.initialise(noise())
+    with torch.no_grad():
+        model.offset.copy_(torch.linspace(-1, 1.5, 6))
+        model.decoder.leave.weight.mul_(5)
     assert bounds_sum_to_at_most_one(model).holds == (kind is not Boastful)
     assert samples_reach_the_bound(model).holds == (kind is not Elsewhere)
 
