@@ -16,7 +16,19 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from plausibly import __version__, processes
-from plausibly.console import Common, OwnModel, cell, listener, out, print_board, say, shown, table, values_of
+from plausibly.console import (
+    Common,
+    OwnModel,
+    cell,
+    listener,
+    out,
+    print_board,
+    rows_heard,
+    say,
+    shown,
+    table,
+    values_of,
+)
 from plausibly.errors import BrokenPromises, Unsupported, UserError
 
 SHOWN = 30  # rows of an answer on the terminal
@@ -336,13 +348,30 @@ def compare(
 
 
 @app.command
-def evaluate(run: str, data: str | None = None, /, *, model: OwnModel = None, common: Common | None = None) -> None:
-    """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data."""
+def evaluate(
+    run: str,
+    data: str | None = None,
+    /,
+    *,
+    draws: int | None = None,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data.
+
+    Of a model with latent variables also the parts of its ELBO, over the first 500 rows.
+
+    Parameters
+    ----------
+    draws
+        draws of the latents for each row (100 unless said otherwise): more make the bound tighter, and take longer.
+    """
     common = common or Common()
     from plausibly.runs import Run
 
     opened = Run.open(run, common.device, model)
-    found = opened.evaluate(data)
+    found = opened.evaluate(data, draws, rows_heard(common))
+    apart = opened.elbo(data)
 
     def text() -> None:
         if found is None:
@@ -352,12 +381,14 @@ def evaluate(run: str, data: str | None = None, /, *, model: OwnModel = None, co
             f"{found.sign} {found.value:.4f} ± {found.standard_error:.4f} nats per row, {found.rows:,} rows "
             f"(log p: higher is better); {found.bits_per_variable:.4f} bits per variable (lower is better)"
         )
+        if apart is not None:
+            table(["part", "nats per row", ""], [list(part) for part in apart.parts()], apart.title())
 
     document = opened.summary() | {
         "test": found.to_json() if found else None,
         "data": data or opened.record["data"]["source"],
     }
-    out(document, common, text)
+    out(document | ({"elbo": apart.to_json()} if apart else {}), common, text)
 
 
 @app.command

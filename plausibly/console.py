@@ -130,6 +130,30 @@ class Meter:
         )
 
 
+def rows_heard(common: Common) -> Callable[[int, int], None]:
+    """How many rows are done, on stderr, where that takes long."""
+    return (lambda done, rows: None) if common.quiet else RowMeter()
+
+
+class RowMeter:
+    """Prints rows done and the time left: every second on a terminal, on one line, otherwise every 10 s."""
+
+    def __init__(self) -> None:
+        import time
+
+        self.clock, self.began = time.monotonic, time.monotonic()
+        self.printed = self.began
+
+    def __call__(self, done: int, rows: int) -> None:
+        now, live = self.clock(), sys.stderr.isatty()
+        closing = live and done >= rows and self.printed > self.began
+        if now - self.printed < (1 if live else 10) and not closing:
+            return
+        self.printed = now
+        line = f"  {done:,} of {rows:,} rows  {(now - self.began) / done * (rows - done):.0f} s left"
+        print(f"\r{line:<60}" if live else line, end="\n" if closing or not live else "", file=sys.stderr, flush=True)
+
+
 def values_of(column: dict[str, Any]) -> str:
     """What a column's values are, in a few words."""
     if column.get("levels"):

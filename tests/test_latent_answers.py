@@ -249,7 +249,9 @@ def run(tmp_path_factory):
     chance = np.random.default_rng(0)
     y = chance.integers(0, 3, 1200)
     bit = np.where(chance.random(1200) < 0.9, y == 1, y != 1).astype(int)
-    frame = pd.DataFrame({"label": np.array(["a", "b", "c"])[y], "bit": bit, "size": y * 10 + chance.integers(0, 3, 1200)})
+    frame = pd.DataFrame(
+        {"label": np.array(["a", "b", "c"])[y], "bit": bit, "size": y * 10 + chance.integers(0, 3, 1200)}
+    )
     frame.to_csv(tmp_path_factory.mktemp("data") / "rows.csv", index=False)
     folder = tmp_path_factory.mktemp("runs") / "vae"
     arguments = {"latents": 2, "network": {"name": "mlp", "hidden": 32}}
