@@ -1,0 +1,131 @@
+"""What annealed importance sampling takes of a model: p(z), p(x | z), and draws of both (evaluation/annealed.py does it).
+
+The observation model is the model's own, or noise about the decoder's mean image, N(mean(z), sigma^2), as Wu et al. (2016),
+arXiv:1611.04273, give to decoders that have none. That is another model than the one that was fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import log, pi
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import Decoder, Trainable, Variational, device_of
+from plausibly.errors import UserError
+from plausibly.families.variational import OF_A_REAL, given_of, log_likelihood, rest_of
+from plausibly.kinds import Level, Real
+from plausibly.latents import Prior, Standard
+from plausibly.outcomes import Columns, Finite, Outcome
+from plausibly.tasks import Task
+
+annealed: Task[Any] = Task("annealed", "it has no decoder with a prior p(z) to anneal")
+
+
+@dataclass(frozen=True)
+class Joint:
+    """p(z) p(x | z), row by row: latents z (n, latents), events x (n, *shape), nats (n,) with gradients for z.
+
+    Where there is a context all is given the one that stands in x. `width` numbers are about what one latent is decoded to.
+    """
+
+    log_prior: Callable[[Tensor], Tensor]
+    log_likelihood: Callable[[Tensor, Tensor], Tensor]  # of x and z
+    draw: Callable[[int, torch.Generator], Tensor]  # so many latents of the prior
+    observe: Callable[[Tensor, Tensor, torch.Generator], Tensor]  # x with all but its context drawn from p(x | z)
+    width: int
+
+
+@annealed.rule(Variational, "bound")
+def joint_of(model: Variational, sigma: float | None = None) -> Joint:
+    """With the model's own observation model, or with noise about its mean image."""
+    return own(model) if sigma is None else noisy(model, sigma)
+
+
+def own(model: Variational) -> Joint:
+    """The joint of a model that has an observation model."""
+    with torch.no_grad():
+        prior = model.latent_prior()
+
+    def observe(x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
+        return in_context(model, x, model.observation(z, given_of(model, x)).sample(generator))
+
+    return Joint(
+        lambda z: prior.log_prob(z).sum(1), partial(log_likelihood, model), prior.sample, observe, width_of(model)
+    )
+
+
+def noisy(decoder: Decoder, sigma: float, prior: Prior | None = None) -> Joint:
+    """A decoder's mean image plus N(0, sigma^2), for pixels on [0, 1]: log p(x | z) is a density per unit of brightness.
+
+    The prior is the model's own, or else N(0, 1) unless another is given. UserError where the data are no pixels.
+    """
+    if not 0 < sigma < float("inf"):
+        raise UserError(f"sigma = {sigma:g}; noise has a standard deviation above 0, such as 0.1")
+    scale, places = pixels(decoder), rest_of(decoder)
+    if prior is None:
+        with torch.no_grad():
+            prior = decoder.latent_prior() if isinstance(decoder, Variational) else standard(decoder)
+    constant = len(places) * (log(sigma) + 0.5 * log(2 * pi))
+
+    def likelihood(x: Tensor, z: Tensor) -> Tensor:
+        apart = x.flatten(1)[:, places] / scale - means(decoder, z, given_of(decoder, x))
+        return -0.5 * (apart.double() / sigma).square().sum(1) - constant
+
+    def observe(x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
+        image = means(decoder, z, given_of(decoder, x))
+        noise = torch.randn(image.shape, generator=generator, device=image.device)
+        drawn = x.flatten(1).float().clone()
+        drawn[:, places] = (image + sigma * noise) * scale
+        return drawn.view(x.shape)
+
+    chosen = prior
+    return Joint(lambda z: chosen.log_prob(z).sum(1), likelihood, prior.sample, observe, width_of(decoder))
+
+
+def means(decoder: Decoder, z: Tensor, given: Tensor | None = None) -> Tensor:
+    """The mean image of latents on [0, 1], (n, pixels): the expected level, or what a decoder without outcomes decodes."""
+    if isinstance(decoder, Variational):
+        levels = expected(decoder.observation(z, given))
+    else:
+        levels = decoder.decode(z, given).flatten(1)
+    return levels[:, rest_of(decoder)] / pixels(decoder)
+
+
+def expected(outcome: Outcome) -> Tensor:
+    """The mean code of variables side by side, (n, variables)."""
+    if isinstance(outcome, Columns):
+        order = torch.cat([index for index, _ in outcome.groups]).argsort()
+        return torch.cat([expected(part) for _, part in outcome.groups], 1)[:, order]
+    assert isinstance(outcome, Finite)
+    logs = outcome.log_probs
+    return logs.exp() @ torch.arange(logs.shape[-1], dtype=logs.dtype, device=logs.device)
+
+
+def pixels(model: Trainable) -> int:
+    """The level that is white. UserError where what is modelled is not the brightness of pixels, alike in all of them."""
+    kinds = {model.schema.kinds[i] for i in rest_of(model)}
+    (kind,) = kinds if len(kinds) == 1 else (None,)
+    if not isinstance(kind, Level) or kind.codes != kind.levels or kind.levels < 2:
+        raise UserError("noise is added to pixels, levels of brightness, alike in all of an image; these data are none")
+    return kind.levels - 1
+
+
+def in_context(model: Trainable, x: Tensor, drawn: Tensor) -> Tensor:
+    """Drawn events (n, variables) in the shape of x, (n, *shape), with its context."""
+    context = list(model.context)
+    drawn[:, context] = x.flatten(1)[:, context]
+    return drawn.view(x.shape)
+
+
+def standard(decoder: Decoder) -> Standard:
+    """N(0, 1) where the decoder is."""
+    return Standard(decoder.latents).to(device_of(decoder))
+
+
+def width_of(model: Trainable) -> int:
+    return sum(OF_A_REAL if isinstance(kind, Real) else kind.codes for kind in model.schema.kinds)
