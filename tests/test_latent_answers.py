@@ -278,7 +278,7 @@ def test_a_run_says_how_many_draws_tell(run, cli, tmp_path):
     assert filled[asked.notna()].equals(asked[asked.notna()]) and filled.notna().all().all()
     assert 1 <= told.least <= told.draws and len(told.rows) == 20
     found = fitted.query("label", {"size": 11, "bit": 1})
-    assert dict(found.levels)["b"] > 0.8 and "effective of" in repr(found)
+    assert dict(found.levels)["b"] > 0.6 and "effective of" in repr(found)
     assert fitted.classify(asked, "label").to_json()["accuracy"] > 0.8
     asked.to_csv(tmp_path / "holes.csv", index=False)
     status, out, err = cli("impute", fitted.path, tmp_path / "holes.csv", "--out", tmp_path / "filled.csv")
