@@ -1,6 +1,5 @@
 """The variational core against closed forms and quadrature: bounds, gradients, objectives, priors, the parts of the ELBO."""
 
-from itertools import product
 from math import log, pi
 
 import numpy as np
@@ -12,7 +11,7 @@ from plausibly.contract import bounds_sum_to_at_most_one, samples_reach_the_boun
 from plausibly.data import load
 from plausibly.data.formats import Events
 from plausibly.evaluation.elbo import apart
-from plausibly.evaluation.likelihood import AtLeast, likelihood, plausibility
+from plausibly.evaluation.likelihood import AtLeast, likelihood
 from plausibly.families.variational import (
     ELBO,
     FreeBits,
@@ -25,7 +24,7 @@ from plausibly.families.variational import (
     weigh,
 )
 from plausibly.kinds import Category, Real
-from plausibly.latents import Flow, Normal, Standard, Vamp, normal_of
+from plausibly.latents import Flow, Standard, Vamp, normal_of
 from plausibly.models.vae import VAE
 from plausibly.schema import Schema, binary
 from plausibly.training import Plan, Training, prepare
