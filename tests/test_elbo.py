@@ -62,8 +62,9 @@ def test_the_report_shows_parts_and_bounds(runs):
 
 
 def test_rows_are_counted_where_it_takes_long(capsys):
-    meter, now = RowMeter(), 0.0
-    meter.clock = lambda: meter.began + now
-    for now, done in ((5, 10), (20, 40), (25, 50), (50, 100)):  # noqa: B020
+    meter = RowMeter()
+    seconds = iter((5, 20, 25, 50))
+    meter.clock = lambda: meter.began + next(seconds)
+    for done in (10, 40, 50, 100):
         meter(done, 100)
     assert capsys.readouterr().err.splitlines() == ["  40 of 100 rows  30 s left", "  100 of 100 rows  0 s left"]
