@@ -16,7 +16,19 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from plausibly import __version__, processes
-from plausibly.console import Common, OwnModel, cell, listener, out, print_board, say, shown, table, values_of
+from plausibly.console import (
+    Common,
+    OwnModel,
+    cell,
+    listener,
+    out,
+    print_board,
+    rows_heard,
+    say,
+    shown,
+    table,
+    values_of,
+)
 from plausibly.errors import BrokenPromises, Unsupported, UserError
 
 SHOWN = 30  # rows of an answer on the terminal
@@ -336,13 +348,30 @@ def compare(
 
 
 @app.command
-def evaluate(run: str, data: str | None = None, /, *, model: OwnModel = None, common: Common | None = None) -> None:
-    """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data."""
+def evaluate(
+    run: str,
+    data: str | None = None,
+    /,
+    *,
+    draws: int | None = None,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data.
+
+    Of a model with latent variables also the parts of its ELBO, over the first 500 rows.
+
+    Parameters
+    ----------
+    draws
+        draws of the latents for each row (100 unless said otherwise): more make the bound tighter, and take longer.
+    """
     common = common or Common()
     from plausibly.runs import Run
 
     opened = Run.open(run, common.device, model)
-    found = opened.evaluate(data)
+    found = opened.evaluate(data, draws, rows_heard(common))
+    apart = opened.elbo(data)
 
     def text() -> None:
         if found is None:
@@ -352,12 +381,14 @@ def evaluate(run: str, data: str | None = None, /, *, model: OwnModel = None, co
             f"{found.sign} {found.value:.4f} ± {found.standard_error:.4f} nats per row, {found.rows:,} rows "
             f"(log p: higher is better); {found.bits_per_variable:.4f} bits per variable (lower is better)"
         )
+        if apart is not None:
+            table(["part", "nats per row", ""], [list(part) for part in apart.parts()], apart.title())
 
     document = opened.summary() | {
         "test": found.to_json() if found else None,
         "data": data or opened.record["data"]["source"],
     }
-    out(document, common, text)
+    out(document | ({"elbo": apart.to_json()} if apart else {}), common, text)
 
 
 @app.command
@@ -552,12 +583,20 @@ def numbered(path: Path, draw: int) -> Path:
     return path.with_name(f"{path.stem}-{draw + 1}{path.suffix}")
 
 
-def deliver(run: Any, rows: Any, out_: str | None, common: Common, document: dict[str, Any], last: bool = True) -> None:
-    """Writes rows to a file, or prints them."""
+def deliver(
+    run: Any,
+    rows: Any,
+    out_: str | None,
+    common: Common,
+    document: dict[str, Any],
+    last: bool = True,
+    across: int | None = None,
+) -> None:
+    """Writes rows to a file, or prints them; in a grid of images `across` of them to a line."""
     import pandas as pd
 
     if out_ is not None:
-        run.format.write(rows, Path(out_))
+        run.format.write(rows, Path(out_), across)
         if last:
             out(document | {"out": out_}, common, lambda: print(f"{len(rows):,} rows in {out_}"))
         return
@@ -604,6 +643,117 @@ def classify(
         print(found.line())
 
     out(document, common, text)
+
+
+@app.command
+def encode(
+    run: str,
+    data: str,
+    /,
+    *,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Turn each row of DATA into the latents that stand for it, so many numbers.
+
+    Parameters
+    ----------
+    out_
+        a .csv, .tsv, .npy or .npz file, a line for each row; without it the latents are printed.
+    """
+    common = common or Common()
+    from plausibly.data.array_files import write_rows
+    from plausibly.runs import Run
+
+    latents = Run.open(run, common.device, model).encode(data)
+    document = {"rows": len(latents), "latents": latents.shape[1], "out": out_}
+    if out_ is not None:
+        write_rows(latents, Path(out_))
+    document |= {"values": None if out_ else latents.tolist()}
+
+    def text() -> None:
+        if out_ is not None:
+            print(f"{latents.shape[1]:,} latents of {len(latents):,} rows in {out_}")
+            return
+        for row in [range(latents.shape[1]), *latents.tolist()]:
+            print(*(cell(value) for value in row), sep=",")
+
+    out(document, common, text)
+
+
+@app.command
+def reconstruct(
+    run: str,
+    data: str,
+    /,
+    *,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Encode each row of DATA and decode it again, and tell how far the rows are from what comes back.
+
+    Parameters
+    ----------
+    out_
+        file for the rows that come back: .csv, .parquet, .npz or .png (a grid of images).
+    """
+    common = common or Common()
+    from dataclasses import asdict
+
+    from plausibly.evaluation.reconstruction import text_of
+    from plausibly.runs import Run
+
+    opened = Run.open(run, common.device, model)
+    events = opened.events(data)
+    errors = opened.reconstruction(events)
+    if out_ is not None:
+        opened.format.write(opened.reconstruct(events), Path(out_))
+
+    def text() -> None:
+        for unit, error in errors.items():
+            print(f"{text_of(unit, error)}, {error.rows:,} rows")
+        print(f"{len(events):,} rows in {out_}" if out_ else "--out FILE keeps the rows that come back")
+
+    document = {"rows": len(events), "out": out_}
+    out(document | {"reconstruction": {unit: asdict(error) for unit, error in errors.items()}}, common, text)
+
+
+@app.command
+def interpolate(
+    run: str,
+    data: str,
+    /,
+    *,
+    rows: Annotated[list[int], Parameter(consume_multiple=True, negative="")],
+    steps: int = 8,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Decode rows along the straight line between the latents of two rows of DATA; the ends are their reconstructions.
+
+    Parameters
+    ----------
+    rows
+        two rows of DATA, counted from 0, or several pairs of them.
+    steps
+        rows from one to the other, both ends counted.
+    out_
+        .csv, .parquet, .npz or .png (a line of images for each pair); without it the rows are printed.
+    """
+    common = common or Common()
+    from plausibly.runs import Run
+
+    opened = Run.open(run, common.device, model)
+    events = opened.events(data)
+    if len(rows) % 2:
+        raise UserError(f"--rows {' '.join(map(str, rows))}: rows go in pairs, such as --rows 0 5")
+    if outside := [row for row in rows if not 0 <= row < len(events)]:
+        raise UserError(f"--rows {outside[0]}: {data} has the rows 0 to {len(events) - 1:,}")
+    found = opened.interpolate(events[rows[::2]], events[rows[1::2]], steps)
+    deliver(opened, found, out_, common, {"rows": len(found), "pairs": len(rows) // 2, "steps": steps}, across=steps)
 
 
 @app.command

@@ -86,7 +86,9 @@ def table(headings: list[str], rows: list[list[str]], title: str = "", caption: 
     )
     for number, heading in enumerate(headings):
         numbers = all(
-            row[number][:1] in "0123456789+-=<>~" or row[number] == "best" for row in rows if not refused(row)
+            row[number][:1] in "0123456789+-=<>~" or row[number].startswith(("best", "no "))
+            for row in rows
+            if not refused(row)
         )
         whole = 0 if number else min(24, max((len(row[0]) for row in rows), default=0))  # names are not folded
         justify: Literal["left", "right"] = "right" if numbers and number else "left"
@@ -126,6 +128,30 @@ class Meter:
         print(
             f"\r{line[:110]:<110}" if live else line, end="\n" if last or not live else "", file=sys.stderr, flush=True
         )
+
+
+def rows_heard(common: Common) -> Callable[[int, int], None]:
+    """How many rows are done, on stderr, where that takes long."""
+    return (lambda done, rows: None) if common.quiet else RowMeter()
+
+
+class RowMeter:
+    """Prints rows done and the time left: every second on a terminal, on one line, otherwise every 10 s."""
+
+    def __init__(self) -> None:
+        import time
+
+        self.clock, self.began = time.monotonic, time.monotonic()
+        self.printed = self.began
+
+    def __call__(self, done: int, rows: int) -> None:
+        now, live = self.clock(), sys.stderr.isatty()
+        closing = live and done >= rows and self.printed > self.began
+        if now - self.printed < (1 if live else 10) and not closing:
+            return
+        self.printed = now
+        line = f"  {done:,} of {rows:,} rows  {(now - self.began) / done * (rows - done):.0f} s left"
+        print(f"\r{line:<60}" if live else line, end="\n" if closing or not live else "", file=sys.stderr, flush=True)
 
 
 def values_of(column: dict[str, Any]) -> str:

@@ -42,6 +42,7 @@ from plausibly.training import generator_for
 
 SIX_SIGMA = 2e-9
 MOST_EVENTS = 65_536
+MOST_BOUNDED, ROUNDS = 1024, 16  # events of which bounds are added up, and how often each is drawn
 
 
 @dataclass(frozen=True)
@@ -295,6 +296,51 @@ def learned(model: Trainable, x: Tensor, noise: torch.Generator) -> Tensor:
 
 
 # bounds and densities
+
+
+@torch.no_grad()
+def bounded(model: BoundedModel) -> tuple[Tensor, Tensor] | None:
+    """exp(bound) of all events by `ROUNDS` generators, (rounds, events) float64, and the events; None where too many.
+
+    Of exact models `sums_to_one` says more.
+    """
+    if isinstance(model, DensityModel) or not listed(model.schema) or model.schema.log_events > log(MOST_BOUNDED):
+        return None
+    device, events = device_of(model), model.schema.all_events()
+    rounds = []
+    for seed in range(ROUNDS):
+        noise = generator_for(device, seed, 17)
+        x = events.view(-1, *model.schema.shape).to(device)
+        rounds.append(torch.cat([model.log_bound(part, noise).double().cpu() for part in x.split(256)]).exp())
+    return torch.stack(rounds), events.flatten(1)
+
+
+def bounds_sum_to_at_most_one(model: BoundedModel) -> Result:
+    """A bound on log p(x) whose exponential has at most p(x) as its mean: over all events that is at most 1."""
+    found = bounded(model)
+    if found is None:
+        return near("bounds_sum_to_at_most_one", 0, 6, "too many events to list")
+    totals = found[0].sum(1)
+    error = float(totals.std()) / len(totals) ** 0.5 + 1e-6
+    says = "standard errors by which the bounds' probabilities of all events exceed 1"
+    return near("bounds_sum_to_at_most_one", max(0.0, float(totals.mean() - 1) / error), 6, says)
+
+
+def samples_reach_the_bound(model: BoundedModel) -> Result:
+    """Each event among samples at least as often as the bound says, in standard errors."""
+    found = bounded(model)
+    if found is None:
+        return near("samples_reach_the_bound", 0, 6, "too many events to list")
+    p, error = found[0].mean(0), found[0].std(0) / len(found[0]) ** 0.5
+    drawn = torch.cat([draw(model, 2000, seed) for seed in range(5)]).flatten(1).cpu()
+    codes = list(model.schema.codes)
+    counts = torch.bincount(place(drawn, codes), minlength=len(p)).double()[place(found[1], codes)]
+    n = len(drawn)
+    chance = (n * p * (1 - p).clamp(min=0) + (n * error).square() + 1).sqrt()
+    worst = ((n * p - counts) / chance).max()
+    return near(
+        "samples_reach_the_bound", worst.clamp(min=0), 6, "standard errors by which an event is too seldom drawn"
+    )
 
 
 @torch.no_grad()
@@ -581,6 +627,7 @@ CHECKS: dict[type, list[Check]] = {
     ],
     Model: [samples_are_events, generator_decides_samples],
     Encoder: [reconstructions_are_events, encoding_repeats],
+    BoundedModel: [bounds_sum_to_at_most_one, samples_reach_the_bound],
     DensityModel: [
         log_probs_are_at_most_zero,
         scoring_repeats,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,17 @@ from plausibly.errors import UserError
 from plausibly.evaluation.anomalies import TEST_ROWS, Calibration
 from plausibly.evaluation.answers import Answer, answer
 from plausibly.evaluation.classification import Classification
-from plausibly.evaluation.likelihood import AtLeast, Estimate, Exact, Likelihood, likelihood, plausibility
+from plausibly.evaluation.elbo import Apart, apart
+from plausibly.evaluation.likelihood import (
+    AtLeast,
+    Estimate,
+    Exact,
+    Heard,
+    Likelihood,
+    likelihood,
+    plausibility,
+    unheard,
+)
 from plausibly.evaluation.reconstruction import Error, reconstruction
 from plausibly.evaluation.scores import bits, scores
 from plausibly.families.proposals import Effective
@@ -118,12 +129,39 @@ class Run:
             raise UserError("there are no rows to look at")
         return events
 
-    def evaluate(self, data: Any = None) -> Likelihood | None:
-        """The held-out likelihood of `data`, by default of the test rows of the run's own data."""
-        if data is None and self.in_memory:
+    def evaluate(self, data: Any = None, draws: int | None = None, heard: Heard = unheard) -> Likelihood | None:
+        """The held-out likelihood of `data`, by default of the test rows of the run's own data.
+
+        `draws` for each row count for models with latent variables, whose bound is the tighter the more there are; `heard`
+        is told how many rows are done, of how many.
+        """
+        if data is None and self.in_memory and draws is None:
             return self.test()  # rows that were only in memory are gone; what they gave is on record
+        return likelihood(self._drawing(draws), self._held_out(data), heard)
+
+    def elbo(self, data: Any = None) -> Apart | None:
+        """The parts of the ELBO over the first of the same rows; None without latent variables, or where rows are gone."""
+        if not isinstance(self.model, Variational) or (data is None and self.in_memory):
+            return None
+        return apart(self.model, self._held_out(data), generator_for(device_of(self.model), 22))
+
+    def _held_out(self, data: Any) -> Events:
+        if data is None and self.in_memory:
+            raise UserError(f"{self.path} was fitted to rows that were only in memory: give rows to evaluate")
         events = self.dataset().test if data is None else self.events(data)
-        return likelihood(self.model, self.format.apart(events, self.model.context))
+        return self.format.apart(events, self.model.context)
+
+    def _drawing(self, draws: int | None) -> Trainable:
+        """The model, or a view of it that takes so many draws."""
+        if draws is None:
+            return self.model
+        if not isinstance(self.model, Variational):
+            raise UserError(f"draws count for models with latent variables; {self.record['model']} takes none")
+        if not 1 <= draws <= 1_000_000:
+            raise UserError(f"{draws:,} draws; 1 to 1,000,000 can be taken")
+        finer = copy(self.model)
+        finer.draws = draws
+        return finer
 
     def sample(self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None) -> Any:
         """`n` rows: a DataFrame for tables, else an array. `given` fixes columns to values, never by rejection.

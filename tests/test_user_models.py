@@ -167,7 +167,7 @@ def test_large_data_are_stood_in_for_by_small_schemas():
     ("source", "said"),
     [
         ("class Other: pass\n", "no class 'Linear'; it has Other"),
-        ("class Linear: pass\n", "is no Model"),
+        ("class Linear: pass\n", "is no model"),
         ("from plausibly.capabilities import Model\nclass Linear(Model): pass\n", "must define objective, sample"),
         (SOURCE.replace("family, formula", "things, others"), "must say its family and formula"),
         ("import torch\nx = (\n", "line 2: SyntaxError"),

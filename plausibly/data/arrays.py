@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,13 +171,14 @@ class ArrayFormat(Format):
             raise UserError(f"a folder of images has other rows than shape {self.row_shape}")
         return (self.schema.shape[1], self.schema.shape[2]), self.layout == "hwc"
 
-    def write(self, rows: Any, path: Path | str) -> None:
-        write_rows(rows, Path(path), {"png": self.write_png} if len(self.schema.shape) == 3 else {})
+    def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
+        png = partial(self.write_png, across=across)
+        write_rows(rows, Path(path), {"png": png} if len(self.schema.shape) == 3 else {})
 
-    def write_png(self, rows: np.ndarray, path: Path) -> None:
+    def write_png(self, rows: np.ndarray, path: Path, across: int | None = None) -> None:
         top = max(len(lookup.codes) for lookup in self._lookups) - 1
         flat = self._flat(rows).reshape(len(rows), *self.schema.shape).astype(np.float64)
-        images.write_grid((flat * 255 / max(top, 1)).round().astype(np.uint8), path)
+        images.write_grid((flat * 255 / max(top, 1)).round().astype(np.uint8), path, across)
 
     def describe(self) -> list[Document]:
         return [_described(lookup, self) for lookup in self._lookups]
@@ -288,7 +290,7 @@ class NumericArrayFormat(Format):
     def read(self, source: Any) -> Any:
         return read_one(str(source)) if isinstance(source, str | Path) else source
 
-    def write(self, rows: Any, path: Path | str) -> None:
+    def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
         write_rows(rows, Path(path))
 
     def describe(self) -> list[Document]:

@@ -114,8 +114,8 @@ class Format(ABC):
         """Rows of a file of this format, or of rows already in memory."""
 
     @abstractmethod
-    def write(self, rows: Any, path: Path | str) -> None:
-        """Writes rows to a file whose suffix says how; whole or not at all."""
+    def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
+        """Writes rows to a file whose suffix says how; whole or not at all. Of images, `across` go to a line of a grid."""
 
     @abstractmethod
     def describe(self) -> list[Document]:

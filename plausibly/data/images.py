@@ -130,14 +130,17 @@ def _notes(sizes: Counter[tuple[int, int]], target: tuple[int, int], coloured: b
     return notes
 
 
-def write_grid(images: np.ndarray, path: Path) -> None:
-    """Images (n, channels, h, w) uint8, one or three channels, as one nearly square png with a line between them."""
+def write_grid(images: np.ndarray, path: Path, across: int | None = None) -> None:
+    """Images (n, channels, h, w) uint8, one or three channels, as one png with a line between them.
+
+    There are `across` in a row of the grid; by default it is nearly square.
+    """
     from PIL import Image
 
     if not len(images) or images.shape[1] not in (1, 3):
         raise UserError("a png needs at least one image, of one or three channels")
     count, channels, height, width = images.shape
-    columns = ceil(sqrt(count))
+    columns = across or ceil(sqrt(count))
     lines = ceil(count / columns)
     sheet = np.full((lines * (height + 1) + 1, columns * (width + 1) + 1, channels), 128, dtype=np.uint8)
     for place, image in enumerate(images):

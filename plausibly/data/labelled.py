@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +120,12 @@ class LabelledFormat(Format):
     def read(self, source: Any) -> Any:
         return self.inner.read(source)
 
-    def write(self, rows: Any, path: Path | str) -> None:
-        write_rows(rows, Path(path), {"png": self._write_png} if len(self.inner.schema.shape) == 3 else {})
+    def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
+        png = partial(self._write_png, across=across)
+        write_rows(rows, Path(path), {"png": png} if len(self.inner.schema.shape) == 3 else {})
 
-    def _write_png(self, rows: np.ndarray, path: Path) -> None:
-        self.inner.write_png(self._images(rows), path)
+    def _write_png(self, rows: np.ndarray, path: Path, across: int | None) -> None:
+        self.inner.write_png(self._images(rows), path, across)
 
     def describe(self) -> list[Document]:
         levels = [str(label) for label in self.labels]

@@ -110,7 +110,7 @@ class RealArrayFormat(Format):
     def read(self, source: Any) -> Any:
         return read_one(str(source)) if isinstance(source, str | Path) else source
 
-    def write(self, rows: Any, path: Path | str) -> None:
+    def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
         write_rows(rows, Path(path))
 
     def describe(self) -> list[Document]:

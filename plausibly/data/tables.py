@@ -158,7 +158,7 @@ class TableFormat(Format):
     def read(self, source: Any) -> Any:
         return reading.read_table(Path(source))[0] if isinstance(source, str | Path) else source
 
-    def write(self, rows: Any, path: Path | str) -> None:
+    def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
         path = Path(path)
         writers = {
             "csv": self._write_text,

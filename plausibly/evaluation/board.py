@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
     from plausibly.runs import Run
 
-RECONSTRUCTED = (
-    " reconstruction error: of the same rows, decoded from their latents; lower is better, but no likelihood."
-)
+RECONSTRUCTED = " reconstruction error: of test rows decoded from their latents; lower is better, but no likelihood."
 
 
 @dataclass(frozen=True)
@@ -174,6 +172,8 @@ class Board:
     def caption(self) -> str:
         """What the numbers are."""
         rows = next((row.test.rows for row in self.rows if row.test), 0)
+        if not rows:
+            return f"{self.data}: no likelihoods.{RECONSTRUCTED * self.encoding}"
         return (
             f"{self.data}: mean log p of {rows:,} test rows in nats ± standard error, higher is better; = exact, >= a lower "
             f"bound. bits/variable = -log2 p / variables, lower is better (1 nat = {1 / log(2):.3f} bits). "

@@ -24,6 +24,7 @@ from plausibly.training import batches, generator_for
 if TYPE_CHECKING:
     from plausibly.data.formats import Events, Format
 
+BOUNDED_AT_ONCE = 64  # rows: a bound may look at each many times
 Heard = Callable[[int, int], None]
 Log = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -107,7 +108,7 @@ def _(model: BoundedModel, events: Events, heard: Heard = unheard) -> Likelihood
 def row_nats(log: Log, model: Trainable, events: Events, heard: Heard = unheard) -> Tensor:
     """`log` of codes by the model plus log p(values | codes) by the schema, (rows,) float64, on the CPU."""
     device, parts = device_of(model), list[Tensor]()
-    for i, x in enumerate(batches(events.codes)):
+    for i, x in enumerate(batches(events.codes, None if isinstance(model, DensityModel) else BOUNDED_AT_ONCE)):
         parts.append(log(x.to(device), generator_for(device, 4, i)).double().cpu())
         heard(sum(map(len, parts)), len(events))
     return torch.cat(parts) + events.log_within

@@ -147,7 +147,7 @@ class Evidence:
         x = self.drawn(self.model.observation(z, given), generator)
         if given is not None:
             x[:, self.context] = given
-        return x.view(-1, *self.model.schema.shape)
+        return x.view(len(x), *self.model.schema.shape)
 
     def complete(self, generator: torch.Generator, rounds: int = ROUNDS) -> Tensor:
         """Whole events, (rows, *shape): from draws of the model, by encoding and decoding in turn."""
@@ -161,15 +161,17 @@ class Evidence:
         prior, rows = self.model.latent_prior(), len(self.x)
         parts = min(PARTS, many) if self.telling.any() else 1
         each = ceil(many / parts)
-        z = prior.sample(rows * each, generator).view(rows, each, -1)
+        z = prior.sample(rows * each, generator).unflatten(0, (rows, each))
         if parts == 1:
             return z, torch.zeros(rows, each, dtype=torch.float64, device=z.device)
         whole = self.times(parts - 1).complete(generator)
         theirs = self.model.posterior(whole, each).sample(generator)
-        z = torch.cat([z, theirs.view(rows, -1, z.shape[2])], 1)
+        z = torch.cat([z, theirs.unflatten(0, (rows, (parts - 1) * each))], 1)
         every = z.repeat_interleave(parts - 1, 0).flatten(0, 1)
-        of_parts = self.model.posterior(whole, z.shape[1]).log_prob(every).double().sum(1).view(rows, parts - 1, -1)
-        of_prior = prior.log_prob(z.flatten(0, 1)).double().sum(1).view(rows, 1, -1)
+        of_parts = (
+            self.model.posterior(whole, z.shape[1]).log_prob(every).double().sum(1).view(rows, parts - 1, z.shape[1])
+        )
+        of_prior = prior.log_prob(z.flatten(0, 1)).double().sum(1).view(rows, 1, z.shape[1])
         mixed = torch.cat([of_prior, of_parts], 1).logsumexp(1) - log(parts)
         return z, of_prior[:, 0] - mixed
 

@@ -27,7 +27,7 @@ from plausibly.schema import Schema
 class HierarchicalVAE(LatentModel):
     """`levels` are the latents of each, from the top; `prior` is the top's. All else is as in a VAE."""
 
-    formula = "about H (3 n + 2 H + 4 L) and those between levels, H = 256, L = 24"
+    formula = "about H (2 n + 4 H + L + W) and those of the levels, H = 256, W = 128, L = 24"
     by_default = False
 
     def __init__(

@@ -21,7 +21,7 @@ class VAE(LatentModel):
     """`objective`, `prior` and `network` are names, or {"name": ..., argument: value}; `network` is by default an mlp,
     convolutional for images of 16 pixels or more a side."""
 
-    formula = "about H (3 n + 2 H + 4 L), H = 256, L = 16"
+    formula = "about H (2 n + 4 H + 3 L), H = 256, L = 16"
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ COMMITMENT, SPREAD, RARE = 0.25, 0.05, 0.01  # the share of an even use below wh
 class VQVAE(Drawing):
     """`places` codes out of `codes` for each event, each a vector of `width` numbers."""
 
-    formula = "about H (3 n + 2 H + 2 P W) + K W and those of a MADE over P codes, H = 256, P = 4, W = 8, K = 16"
+    formula = "about H (2 n + 4 H + 2 P W) + K W and those of a MADE over P codes, H = 256, P = 4, W = 8, K = 16"
     by_default = False
     used: Tensor
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from plausibly.evaluation.board import Board
+from plausibly.evaluation.elbo import Apart
 from plausibly.report.drawing import FAINT, coloured, plain, png, shortened, svg
 from plausibly.report.subjects import Subject, labels
 from plausibly.schema import Schema
@@ -165,3 +166,28 @@ def surprisal_bars(found: list[tuple[Subject, np.ndarray]], names: Sequence[str]
             figure.legend([handles[name] for name in order], order, loc="outside upper left", ncols=min(len(found), 7))
 
     return svg(WIDTH, 1.0 + 0.2 * len(chosen), "mean surprisal of each variable in bits", draw)
+
+
+def bounds_plot(found: list[tuple[Subject, Apart]]) -> Markup:
+    """The importance-weighted bounds by draws, a line a model, with standard errors."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for place, (subject, parts) in enumerate(found):
+            draws = np.array(list(parts.bounds)) * 1.04**place  # so that whiskers stand beside each other
+            values = [bound.value for bound in parts.bounds.values()]
+            errors = [
+                bound.standard_error if isfinite(bound.standard_error) else 0.0 for bound in parts.bounds.values()
+            ]
+            look: dict[str, Any] = {"fmt": "o", "ls": subject.dashes, "ms": 5, "lw": 1.6, "capsize": 3.5}
+            axes.errorbar(draws, values, yerr=errors, color=subject.colour, label=subject.label, **look)
+        axes.set_xscale("log")
+        axes.set_xticks(list(found[0][1].bounds), [f"{draws:,}" for draws in found[0][1].bounds])
+        axes.minorticks_off()
+        axes.set_xlabel("draws: 1 is the ELBO")
+        axes.set_ylabel("log p at least, nats per row")
+        plain(axes)
+        if len(found) > 1:
+            figure.legend(loc="outside upper left", ncols=min(len(found), 7))
+
+    return svg(WIDTH, 2.8, "lower bounds on log p by draws of the latents", draw)

@@ -10,20 +10,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 import plausibly
-from plausibly.capabilities import BoundedModel, Model
+from plausibly.capabilities import BoundedModel, Model, Variational, device_of
 from plausibly.data.formats import Dataset, Document, Format
 from plausibly.evaluation.board import Board, Row
+from plausibly.evaluation.elbo import Apart, apart
 from plausibly.files import replacing
 from plausibly.report import figures, samples, scales
 from plausibly.report.abilities import abilities
 from plausibly.report.drawing import shortened
 from plausibly.report.figures import Panel
 from plausibly.report.subjects import Subject, labels, subjects
+from plausibly.training import generator_for
 
 NO_DATA = "This page was made without the data, so this part is left out."
 NO_DISTRIBUTION = "No model on this board has a distribution, so there are no samples."
 NO_MODEL = "No model was fitted, so there is nothing to show here."
 SCORED, NOTES, COLUMNS = 2000, 40, 500
+FEWEST, MOST, NUMBERS = 20, 200, 1 << 17  # rows whose ELBO is taken apart, the fewer the more numbers a row takes
 
 
 def write_report(path: Path, board: Board, dataset: Dataset | None) -> None:
@@ -51,6 +54,7 @@ def page(board: Board, dataset: Dataset | None) -> str:
         training=training(shown),
         samples=sampled(shown, dataset),
         surprisal=surprisal(shown, dataset),
+        latents=latents(shown, dataset),
         abilities=abilities(shown) if shown else None,
         columns=columns(shown, dataset),
         no_model=NO_MODEL,
@@ -265,6 +269,41 @@ def surprisal(shown: list[Subject], dataset: Dataset | None) -> Part:
     if dataset.schema.size > figures.MOST_BARS:
         leads.append(f"Shown are the {figures.MOST_BARS} of {dataset.schema.size:,} variables with most bits.")
     return Part(leads, plots=[("", figures.surprisal_bars(found, dataset.format.names))])
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The parts of each ELBO: a row for each part, its name, its meaning, and the number of each model."""
+
+    models: list[str]
+    rows: list[tuple[str, str, list[str]]]
+    part: Part
+
+
+def latents(shown: list[Subject], dataset: Dataset | None) -> Latents | None:
+    """The ELBO of every model with latent variables, taken apart; None where there is none, or no data."""
+    if dataset is None:
+        return None
+    found = [(subject, parts) for subject in shown if (parts := _apart(subject, dataset))]
+    if not found:
+        return None
+    each = [parts.parts() for _, parts in found]
+    rows = [(name, meaning, [parts[k][1] for parts in each]) for k, (name, _, meaning) in enumerate(each[0])]
+    lead = (
+        f"Over the first {found[0][1].rows:,} test rows, nats per row ± standard error. The ELBO misses log p by what q gets "
+        "wrong; the part of that which an own q for each row would save is the amortisation gap, the rest is the form of q."
+    )
+    plots = [("Bounds by draws of the latents", figures.bounds_plot(found))]
+    return Latents([subject.label for subject, _ in found], rows, Part([lead], plots=plots))
+
+
+def _apart(subject: Subject, dataset: Dataset) -> Apart | None:
+    model = subject.run.model
+    if not isinstance(model, Variational):
+        return None
+    events = subject.run.format.apart(dataset.test, model.context)
+    rows = max(FEWEST, min(MOST, NUMBERS // sum(model.schema.codes)))
+    return apart(model, events, generator_for(device_of(model), 22), rows)
 
 
 @dataclass(frozen=True)

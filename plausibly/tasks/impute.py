@@ -87,13 +87,13 @@ def impute_by_latents(
     filled, device, drawable = codes.float().clone(), device_of(model), model.schema.drawable(holes)
     telling = Evidence(model, codes, observed, drawable).telling
     unknown = (~observed.flatten(1)).any(1)
-    sizes, many = [], particles
+    sizes, many = list[Tensor](), particles
     for rows, wanted in ((unknown & ~telling, 1), (unknown & telling, particles)):
         for part in rows.nonzero()[:, 0].split(max(1, decodable(model) // wanted)):
             evidence = Evidence(model, codes[part].to(device), observed[part].to(device), drawable)
             draws = evidence.draws(wanted, generator)
             filled[part] = evidence.fill(*draws.one(generator), generator).cpu()
-            if wanted > 1:
+            if rows is not None and wanted == particles:
                 sizes.append(effective(draws.log_weights).cpu())
                 many = draws.log_weights.shape[1]
     return Filled(filled, Effective(torch.cat(sizes), many) if sizes else None)

@@ -1,0 +1,279 @@
+"""Questions with unobserved cells to models with latents: against the model's own sums, by quadrature over two latents."""
+
+from math import log, pi
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import plausibly
+from plausibly.capabilities import Variational
+from plausibly.contract import shaken
+from plausibly.errors import Unsupported
+from plausibly.families.proposals import Draws, Evidence, effective
+from plausibly.kinds import Category, Level, Real
+from plausibly.models.vae import VAE
+from plausibly.schema import Schema, binary
+from plausibly.tasks.classify import classify
+from plausibly.tasks.complete import complete
+from plausibly.tasks.full_conditionals import full_conditionals
+from plausibly.tasks.impute import impute
+from plausibly.tasks.query import query
+from plausibly.tasks.score import conditionals, marginal
+from plausibly.training import generator_for
+
+CPU = torch.device("cpu")
+BITS = binary(8)
+TABLE = Schema(
+    (4,), (Category(3), Category(2, missing=True), Level(3), Category(1, rare=(2, 1), open=True, missing=True))
+)
+
+
+def made_up(schema, seed=0, **arguments):
+    """A small model that couples its variables strongly, with an encoder that knows nothing of its decoder."""
+    network = {"name": "mlp", "hidden": 16}
+    model = shaken(VAE(schema, latents=2, network=network, **arguments), seed).eval()
+    with torch.no_grad():
+        model.decoder.leave.weight.mul_(2)
+    return model
+
+
+@torch.no_grad()
+def log_joint(model):
+    """log p of every event in lexical order, (events,): the sum over a grid of latents within 8 sigma, 0.05 apart."""
+    side, events = torch.linspace(-8, 8, 321), model.schema.all_events()
+    z = torch.cartesian_prod(side, side)
+    log_prior = (-0.5 * z.double().square().sum(1) - log(2 * pi)) + 2 * log(0.05)
+    near = log_prior > -40
+    z, log_prior = z[near], log_prior[near]
+    found = []
+    for x in events:
+        given = x[list(model.context)].expand(len(z), -1) if model.context else None
+        each = model.observation(z, given).log_prob(x.expand(len(z), -1)).double().sum(1)
+        found.append((each + log_prior).logsumexp(0))
+    return torch.stack(found)
+
+
+MODEL = made_up(BITS)
+TRUTH = log_joint(MODEL)
+ROW = torch.tensor([[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0]])
+SEEN = [(0, 1, 2), (3, 6), (1, 2, 3, 4, 5, 6, 7), (), (7,)]
+
+
+def marks(seen, size=8):
+    return torch.tensor([[i in seen for i in range(size)]])
+
+
+def fitting(schema, row, observed):
+    """Which events agree with what is observed of a row."""
+    return ((schema.all_events() == row) | ~observed).all(1)
+
+
+def test_the_truth_is_a_distribution_and_couples_its_variables():
+    assert float(TRUTH.logsumexp(0)) == pytest.approx(0, abs=1e-4)
+    correlations = np.corrcoef(BITS.all_events().T.numpy(), aweights=TRUTH.exp().numpy())
+    assert np.abs(correlations - np.eye(8)).max() > 0.4
+
+
+@pytest.mark.parametrize("seen", SEEN)
+def test_mean_weights_are_unbiased_and_their_log_is_a_bound(seen):
+    observed, rows = marks(seen), 400
+    want = TRUTH[fitting(BITS, ROW, observed)].logsumexp(0)
+    draws = Evidence(MODEL, ROW.expand(rows, 8), observed.expand(rows, 8)).draws(64, generator_for(CPU, 1))
+    shares = (draws.log_weights - want).exp().mean(1)
+    error = float(shares.std()) / rows**0.5 + 1e-4
+    assert abs(float(shares.mean()) - 1) < 6 * error
+    found = marginal(MODEL, ROW.expand(rows, 8), observed.expand(rows, 8), 64)
+    error = float(found.std()) / rows**0.5 + 1e-4
+    assert float(found.mean() - want) < 6 * error
+    assert float(found.mean() - want) > -0.05 and found.dtype == torch.float64 and found.shape == (rows,)
+
+
+@pytest.mark.parametrize("seen", SEEN)
+def test_queries_agree_with_sums(seen):
+    observed = marks(seen)
+    fits = fitting(BITS, ROW, observed)
+    p = TRUTH[fits].softmax(0)
+    for target in set(range(8)) - set(seen):
+        want = float(p[BITS.all_events()[fits][:, target] == 1].sum())
+        found = query(MODEL, ROW, observed, target, generator_for(CPU, 0), 20_000)
+        size = found.effective
+        assert not found.exact and 1 <= size.least <= size.draws and size.draws >= 20_000
+        assert abs(float(found.outcome.log_probs[0, 1].exp()) - want) < 6 * 0.5 / size.least**0.5
+        assert float(found.outcome.log_probs.exp().sum()) == pytest.approx(1)
+
+
+def histogram(events, schema):
+    places = [int(np.ravel_multi_index(row.long().tolist(), schema.codes)) for row in events]
+    return np.bincount(places, minlength=int(np.prod(schema.codes))) / len(events)
+
+
+def worst(share, p, n, bias):
+    """The largest deviation of shares among n draws, in what is allowed of it."""
+    return float((np.abs(share - p) / (6 * np.sqrt(p * (1 - p) / n) + 1 / n + bias)).max())
+
+
+def target_of(model, truth, row, observed, holes=False):
+    """p of every event given what is observed, and that no cell is filled with what is not drawable."""
+    schema = model.schema
+    starts = torch.tensor([0, *schema.codes]).cumsum(0)[:-1]
+    fine = schema.drawable(holes)[schema.all_events().long() + starts] | observed
+    return (truth.exp() * (fitting(schema, row, observed) & fine.all(1))).numpy()
+
+
+@pytest.mark.parametrize("seen", SEEN)
+def test_filled_cells_follow_the_models_conditional(seen):
+    observed, n = marks(seen), 4000
+    p = target_of(MODEL, TRUTH, ROW, observed)
+    filled = impute(MODEL, ROW.expand(n, 8), observed.expand(n, 8), generator_for(CPU, 2), particles=512)
+    assert (filled.codes[:, list(seen)] == ROW[:, list(seen)]).all()
+    assert worst(histogram(filled.codes, BITS), p / p.sum(), n, 0.005) < 1
+    assert (filled.effective is None) is (not seen)  # draws that nothing weighs are exact
+    if seen:
+        assert len(filled.effective.rows) == n and 1 <= filled.effective.least <= filled.effective.draws
+
+
+def test_encoding_and_decoding_alone_is_wrong_here():
+    """What only proposes must not answer: its marginals are far from the model's, the weighted draws' are not."""
+    observed, n = marks((0, 1, 2)), 4000
+    p = target_of(MODEL, TRUTH, ROW, observed)
+    loop = Evidence(MODEL, ROW.expand(n, 8), observed.expand(n, 8)).complete(generator_for(CPU, 3), rounds=50)
+    assert worst(histogram(loop, BITS), p / p.sum(), n, 0.005) > 5
+
+
+def test_weights_from_the_prior_alone_are_the_same_sum():
+    observed = marks((1, 2, 3, 4, 5, 6, 7))
+    want = TRUTH[fitting(BITS, ROW, observed)].logsumexp(0)
+    alone = Evidence(MODEL, ROW.expand(20_000, 8), observed.expand(20_000, 8)).draws(1, generator_for(CPU, 4))
+    shares = (alone.log_weights[:, 0] - want).exp()
+    assert abs(float(shares.mean()) - 1) < 6 * float(shares.std()) / 20_000**0.5
+
+
+def test_no_weight_is_above_the_prior_parts_bound():
+    evidence = Evidence(MODEL, ROW, marks((0, 1, 2)))
+    draws = evidence.draws(4096, generator_for(CPU, 5))
+    outcome = MODEL.observation(draws.z[0])
+    seen = evidence.times(draws.z.shape[1]).log_seen(outcome)
+    assert float((draws.log_weights[0] - seen).max()) <= log(16) + 1e-5
+
+
+def test_effective_draws_by_hand():
+    weights = torch.tensor([[1.0, 1.0, 1.0, 1.0], [3.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
+    assert effective(weights.log()).tolist() == pytest.approx([4, 1.6, 1])
+    draws = Draws(torch.zeros(3, 4, 1), None, weights.log())
+    assert draws.log_evidence.exp().tolist() == pytest.approx([1, 1, 0.25])
+
+
+@pytest.mark.parametrize("context", [(), (0,), (3, 2)])
+@pytest.mark.parametrize("holes", [False, True])
+@pytest.mark.parametrize("seen", [(0, 1), (2,), (0,), (1, 2, 3)])
+def test_tables_with_holes_and_contexts(context, holes, seen):
+    """What a filled cell may not be, which tells of latents too; a context observed, unobserved, and in part."""
+    model = made_up(TABLE, 1, context=context)
+    truth, row, observed, n = log_joint(model), torch.tensor([[2.0, 1.0, 0.0, 1.0]]), marks(seen, 4), 3000
+    assert float(truth.logsumexp(0)) == pytest.approx(0, abs=1e-4)
+    p = target_of(model, truth, row, observed, holes)
+    filled = impute(model, row.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 6), holes, 512)
+    share = histogram(filled.codes, TABLE)
+    assert worst(share, p / p.sum(), n, 0.005) < 1 and share[p == 0].sum() == 0
+    fits = fitting(TABLE, row, observed)
+    found = marginal(model, row.expand(300, 4), observed.expand(300, 4))
+    assert abs(float(found.mean() - truth[fits].logsumexp(0))) < 6 * float(found.std()) / 300**0.5 + 0.02
+    for target in set(range(4)) - set(seen):
+        want = torch.zeros(TABLE.codes[target], dtype=torch.float64)
+        want.index_add_(0, TABLE.all_events()[fits][:, target].long(), truth[fits].softmax(0))
+        told = query(model, row, observed, target, generator_for(CPU, 7), 10_000)
+        assert (told.outcome.log_probs[0].exp() - want).abs().max() < 6 * 0.5 / told.effective.least**0.5
+        assert 1 <= told.effective.least <= told.effective.draws
+
+
+@pytest.mark.parametrize("context", [(), (0,), (1, 2, 3)])
+def test_classes_are_bayes_rule(context):
+    model = made_up(TABLE, 1, context=context)
+    truth, x = log_joint(model).view(TABLE.codes), TABLE.all_events()[::5]
+    want = (truth - truth.logsumexp(0)).flatten(1).T[torch.arange(len(TABLE.all_events()))[::5] % 32]
+    found = classify(model, x, torch.ones(x.shape, dtype=torch.bool), 0)
+    assert found.shape == (len(x), 3) and torch.allclose(found.logsumexp(1), torch.zeros(len(x)).double(), atol=1e-6)
+    assert (found.exp() - want.exp()).abs().max() < 0.2
+    assert (found.exp() - want.exp()).abs().mean() < 0.03
+
+
+def test_real_targets_are_mixtures_over_draws():
+    """p(real | bit) by the same sum over a grid of latents, in mean and share below; a real context by its draws."""
+    schema = Schema((3,), (Real(), Category(2), Category(2)))
+    model = made_up(schema, 2, components=2)
+    row, observed = torch.tensor([[0.0, 1.0, 0.0]]), torch.tensor([[False, True, True]])
+    side = torch.linspace(-8, 8, 321)
+    z = torch.cartesian_prod(side, side)
+    with torch.no_grad():
+        outcome = model.observation(z)
+        logs = outcome.log_prob(row.expand(len(z), 3)).double()[:, 1:].sum(1) - 0.5 * z.double().square().sum(1)
+        each, shares = outcome.one(0), logs.softmax(0)
+        mean = float(shares @ each.mean())
+        below = float(shares @ each.below(torch.full((len(z),), mean)))
+        spread = float((shares @ (each.log_weights.double().exp() * (each.means - mean).double() ** 2).sum(1)) ** 0.5)
+    found = query(model, row, observed, 0, generator_for(CPU, 8), 20_000)
+    room = 6 / found.effective.least**0.5
+    assert abs(float(found.outcome.mean()) - mean) < room * (spread + 1e-3)
+    assert abs(float(found.outcome.below(torch.tensor([mean]))) - below) < room * 0.5
+    inner = made_up(Schema((2,), (Real(), Category(2))), 2, context=(0,))
+    told = query(inner, torch.zeros(1, 2), torch.tensor([[False, True]]), 0, generator_for(CPU, 9), 5000)
+    assert told.outcome.log_weights.shape == told.outcome.means.shape == (1, told.effective.draws)
+
+
+def test_observed_cells_of_images_come_back():
+    schema = Schema((1, 4, 4), (Category(2),) * 16)
+    model, x = made_up(schema), (torch.rand(30, 1, 4, 4, generator=generator_for(CPU, 1)) < 0.5).to(torch.uint8)
+    observed = torch.rand(30, 1, 4, 4, generator=generator_for(CPU, 2)) < 0.6
+    filled = impute(model, x, observed, generator_for(CPU, 3)).codes
+    assert filled.shape == x.shape and torch.equal(filled[observed], x[observed].float())
+    assert torch.equal(filled, impute(model, x, observed, generator_for(CPU, 3)).codes)
+    assert not torch.equal(filled, impute(model, x, observed, generator_for(CPU, 4)).codes)
+    other = torch.where(observed, x, 1 - x)
+    assert torch.equal(marginal(model, x, observed), marginal(model, other, observed))  # unobserved cells say nothing
+
+
+def test_words_and_refusals():
+    words = {task.name: task.word(VAE) for task in (impute, query, marginal, classify)}
+    assert words == {"impute": "estimate", "query": "estimate", "marginal": "bound", "classify": "estimate"}
+    for task in (conditionals, full_conditionals, complete):
+        assert not task.candidates(Variational)
+        with pytest.raises(Unsupported, match=f"vae does not answer {task.name}"):
+            task(MODEL, ROW)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A label, a bit that mostly follows it, and a number that does."""
+    chance = np.random.default_rng(0)
+    y = chance.integers(0, 3, 1200)
+    bit = np.where(chance.random(1200) < 0.9, y == 1, y != 1).astype(int)
+    frame = pd.DataFrame(
+        {"label": np.array(["a", "b", "c"])[y], "bit": bit, "size": y * 10 + chance.integers(0, 3, 1200)}
+    )
+    frame.to_csv(tmp_path_factory.mktemp("data") / "rows.csv", index=False)
+    folder = tmp_path_factory.mktemp("runs") / "vae"
+    arguments = {"latents": 2, "network": {"name": "mlp", "hidden": 32}}
+    return plausibly.fit(frame, "vae", out=folder, steps=600, set=arguments), frame
+
+
+def test_a_run_says_how_many_draws_tell(run, cli, tmp_path):
+    fitted, frame = run
+    asked = frame.head(40).copy()
+    asked.loc[::2, "label"] = None
+    filled, told = fitted.fill(asked)
+    assert filled[asked.notna()].equals(asked[asked.notna()]) and filled.notna().all().all()
+    assert 1 <= told.least <= told.draws and len(told.rows) == 20
+    found = fitted.query("label", {"size": 11, "bit": 1})
+    assert dict(found.levels)["b"] > 0.8 and "effective of" in repr(found)
+    assert fitted.classify(asked, "label").to_json()["accuracy"] > 0.8
+    asked.to_csv(tmp_path / "holes.csv", index=False)
+    status, out, err = cli("impute", fitted.path, tmp_path / "holes.csv", "--out", tmp_path / "filled.csv")
+    assert status == 0 and "an estimate: at least" in err and "weighted draws" in err
+    status, out, err = cli("impute", fitted.path, tmp_path / "holes.csv", "--json")
+    assert status == 0 and '"effective": ' in out and '"draws": 256' in out
+    status, out, err = cli("query", fitted.path, "label", "--given", "bit=1")
+    assert status == 0 and "estimate, " in out and "effective of 1,008 weighted draws" in out
+    status, out, err = cli("query", fitted.path, "label", "--given", "bit=1", "--json")
+    assert status == 0 and '"draws": 1008' in out
