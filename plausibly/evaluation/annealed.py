@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, log, prod
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,7 +29,7 @@ from plausibly.capabilities import Decoder, Trainable, device_of
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import AtLeast, AtMost, Heard, unheard
 from plausibly.kinds import Likeliest
-from plausibly.tasks.annealed import Joint, annealed, noisy
+from plausibly.tasks.annealed import Joint, annealed, distance, noisy
 
 if TYPE_CHECKING:
     from plausibly.data.formats import Events, Format
@@ -39,8 +40,8 @@ ACCEPTANCE, GAIN = 0.65, 0.2  # what steps are adapted to, and how fast their lo
 PRELIMINARY = 4  # chains of each row that steps are adapted on
 NUMBERS = 1 << 22  # that are decoded at a time
 SIMULATED = 25  # rows drawn from the model, at most
-NARROWEST, WIDEST, TRIED = 0.005, 1.0, 12  # sigmas among which one is sought, and how many are tried
-TUNING = 16, 4, 100  # rows, chains and distributions by which they are compared
+NARROWEST, WIDEST = 0.005, 1.0  # sigmas among which the best is sought
+TUNING = 50, 4, 30, 10  # with so many rows, chains of each, rounds, and transitions in a round
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,11 @@ def transition(
     return here.moved(there, accepted), chance
 
 
+def adapted(log_step: Tensor, chance: Tensor) -> Tensor:
+    """Log step sizes of rows, (rows,), after transitions of their chains were accepted with so much chance, (chains,)."""
+    return log_step + GAIN * (chance.view(len(log_step), -1).mean(1) - ACCEPTANCE)
+
+
 def schedule(distributions: int) -> list[float]:
     """b_0 to b_T on a sigmoid's way from -4 to 4 (Wu et al. 2016): finest at both ends."""
     raw = torch.linspace(-4, 4, distributions + 1, dtype=torch.float64).sigmoid()
@@ -145,7 +151,7 @@ class Annealing:
         for t, power in enumerate(self.powers[1:-1]):
             step = log_step.exp().repeat_interleave(PRELIMINARY)
             here, chance = transition(self.joint, many, here, power, step, self.generator)
-            log_step = log_step + GAIN * (chance.view(len(x), -1).mean(1) - ACCEPTANCE)
+            log_step = adapted(log_step, chance)
             kept[t] = log_step.exp()
             self.worked(len(many))
         return kept
@@ -268,7 +274,7 @@ def anneal(
     few = events[:SIMULATED]
     total = work(len(events), chains, distributions) + work(len(few), chains, distributions, 2)
     tuning = None if validation is None else spread(validation, TUNING[0])
-    tally = Tally(total + (TRIED * work(len(tuning), *TUNING[1:]) if tuning else 0), heard)
+    tally = Tally(total + (len(tuning) * prod(TUNING[1:]) if tuning else 0), heard)
     device = device_of(model)
     if tuning is not None:
         assert isinstance(model, Decoder)
@@ -304,30 +310,24 @@ def simulated(
 
 
 def best_sigma(decoder: Decoder, x: Tensor, generator: torch.Generator, worked: Callable[[int], None]) -> float:
-    """The sigma, to three digits, whose annealed bound of events is highest, by golden sections of its logarithm.
+    """The sigma, to three digits, at which events are most probable, by expectation maximisation along chains.
 
-    Every sigma gets the same draws.
+    Chains start at the prior and keep p(z | x) at the last sigma, whose square then becomes their mean squared distance.
     """
-    chains, distributions = TUNING[1:]
-
-    def height(log_sigma: float) -> float:
-        annealing = Annealing(noisy(decoder, exp(log_sigma)), chains, distributions, generator.clone_state(), worked)
-        return float(annealing.lower(x).mean())
-
-    golden = (5**0.5 - 1) / 2
-    low, high = log(NARROWEST), log(WIDEST)
-    left, right = high - golden * (high - low), low + golden * (high - low)
-    at_left, at_right = height(left), height(right)
-    for _ in range(TRIED - 2):
-        if at_left > at_right:
-            high, right, at_right = right, left, at_left
-            left = high - golden * (high - low)
-            at_left = height(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + golden * (high - low)
-            at_right = height(right)
-    return float(f"{exp(left if at_left > at_right else right):.3g}")
+    rows, chains, rounds, moves = len(x), *TUNING[1:]
+    many = x.repeat_interleave(chains, 0)
+    z, log_step, logs = noisy(decoder, 1.0).draw(len(many), generator), x.new_zeros(rows), list[float]()
+    for _ in range(rounds):
+        width = float(distance(decoder, many, z).double().square().mean().sqrt())
+        logs.append(log(min(max(width, NARROWEST), WIDEST)))
+        joint = noisy(decoder, exp(logs[-1]))
+        here = look(joint, many, z)
+        for _ in range(moves):
+            here, chance = transition(joint, many, here, 1.0, log_step.exp().repeat_interleave(chains), generator)
+            log_step = adapted(log_step, chance)
+            worked(len(many))
+        z = here.z
+    return float(f"{exp(fmean(logs[rounds // 2 :])):.3g}")
 
 
 def spread(events: Events, rows: int) -> Events:

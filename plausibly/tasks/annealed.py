@@ -73,8 +73,7 @@ def noisy(decoder: Decoder, sigma: float, prior: Prior | None = None) -> Joint:
     constant = len(places) * (log(sigma) + 0.5 * log(2 * pi))
 
     def likelihood(x: Tensor, z: Tensor) -> Tensor:
-        apart = x.flatten(1)[:, places] / scale - means(decoder, z, given_of(decoder, x))
-        return -0.5 * (apart.double() / sigma).square().sum(1) - constant
+        return -0.5 * (distance(decoder, x, z).double() / sigma).square().sum(1) - constant
 
     def observe(x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
         image = means(decoder, z, given_of(decoder, x))
@@ -85,6 +84,11 @@ def noisy(decoder: Decoder, sigma: float, prior: Prior | None = None) -> Joint:
 
     chosen = prior
     return Joint(lambda z: chosen.log_prob(z).sum(1), likelihood, prior.sample, observe, width_of(decoder))
+
+
+def distance(decoder: Decoder, x: Tensor, z: Tensor) -> Tensor:
+    """How far pixels are from the mean image, (n, pixels), on [0, 1]."""
+    return x.flatten(1)[:, rest_of(decoder)] / pixels(decoder) - means(decoder, z, given_of(decoder, x))
 
 
 def means(decoder: Decoder, z: Tensor, given: Tensor | None = None) -> Tensor:
