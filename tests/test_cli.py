@@ -155,7 +155,7 @@ def test_one_column_works(cli):
     Path("one.csv").write_text("a\n" + "".join(f"{i % 5}\n" for i in range(200)))
     status, out, err = cli("compare", "one.csv", "--steps", "30", "--json")
     assert status == 0, err
-    fitted = [row for row in json.loads(out)["board"] if not row["refusal"]]
+    fitted = [row for row in json.loads(out)["board"] if not row["refusal"] and row["test"]]
     assert len(fitted) > 5 and all(row["test"]["value"] < 0 for row in fitted)
 
 

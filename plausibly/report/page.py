@@ -175,7 +175,7 @@ def training(shown: list[Subject]) -> Part:
     if not courses:
         return Part(missing=skipped or NO_MODEL)
     comparable = [each for each in courses if isinstance(each[0].run.model, BoundedModel)]
-    others = [each for each in courses if each not in comparable]
+    others = [each for each in courses if not isinstance(each[0].run.model, BoundedModel)]
     lead = (
         "Solid: loss on validation rows, −log p of their codes (for a model with a bound: of the bound). Dashed: the "
         "same on training rows. The dot marks the step whose weights were kept; a gap that grows to its right is "
@@ -198,7 +198,8 @@ def sampled(shown: list[Subject], dataset: Dataset | None) -> Part:
         return Part(missing=NO_DATA)
     drawing = [subject for subject in shown if isinstance(subject.run.model, Model)]
     part = _columns(drawing[0], dataset) if drawing else Part(missing=NO_DISTRIBUTION)
-    part.plots += [plot for subject in shown if subject not in drawing for plot in _decoded(subject, dataset)]
+    apart = [subject for subject in shown if not isinstance(subject.run.model, Model)]
+    part.plots += [plot for subject in apart for plot in _decoded(subject, dataset)]
     return part
 
 
