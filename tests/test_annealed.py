@@ -1,6 +1,5 @@
 """Annealed importance sampling against closed forms and quadrature."""
 
-import json
 from math import log, pi
 
 import pytest
@@ -9,7 +8,7 @@ import torch
 from plausibly.capabilities import Decoder
 from plausibly.contract import shaken
 from plausibly.errors import Unsupported, UserError
-from plausibly.evaluation.annealed import ACCEPTANCE, Annealing, best_sigma, look, schedule, spread, transition
+from plausibly.evaluation.annealed import ACCEPTANCE, Annealing, best_sigma, look, schedule, transition
 from plausibly.kinds import Category, Level
 from plausibly.models import MODELS
 from plausibly.schema import Schema, binary
@@ -164,7 +163,9 @@ def vae(schema, **arguments):
     return model.eval()
 
 
-@pytest.mark.parametrize("prior", ["standard", {"name": "vamp", "components": 3}, {"name": "flow", "hidden": 8, "layers": 2}])
+@pytest.mark.parametrize(
+    "prior", ["standard", {"name": "vamp", "components": 3}, {"name": "flow", "hidden": 8, "layers": 2}]
+)
 def test_bits_against_quadrature(prior):
     model = vae(binary(8), prior=prior)
     x = (torch.rand(20, 8, generator=generator_for(CPU, 9)) < 0.5).float()

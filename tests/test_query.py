@@ -8,6 +8,7 @@ import pandas as pd
 import pyagrum
 import pytest
 import torch
+from oracles import accepting
 from scipy import integrate
 
 from plausibly.binning import Binning
@@ -39,7 +40,7 @@ REALS = Schema(
 )
 TRACTABLE = [name for name, model in MODELS.items() if issubclass(model, TractableModel)]
 DECOMPOSABLE = [name for name in TRACTABLE if issubclass(MODELS[name], DecomposableModel)]
-FIXED = [name for name in MODELS if name not in TRACTABLE]
+FIXED = [name for name in accepting(CODES) if name not in TRACTABLE]
 CASES = [(n, s) for n in TRACTABLE for s in (CODES, REALS) if MODELS[n].accepts(s) is None]
 EXACT = [(n, s) for n, s in CASES if n in DECOMPOSABLE]
 

@@ -131,7 +131,7 @@ BREACHES = {
     "a mask off by one": ("strict=True", "strict=False", "no_variable_sees_a_later_one"),
     "an order that skips": ("tuple(range(schema.size))", "(0,) * schema.size", "order_is_a_permutation"),
     "outputs set wrongly": ("copy_(", "copy_(None, ", "learns: TypeError"),
-    "no loss": ("return Likelihood()", "return None", "learns"),
+    "no loss": ("objective = Likelihood()", "objective = None", "learns"),
     "an argument not kept": ("def __init__(self, schema)", "def __init__(self, schema, width=3)", "arguments_rebuild"),
     "a crash": ("super().__init__()", "super().__init__(); 1 / 0", "can_be_built: ZeroDivisionError"),
 }
