@@ -267,7 +267,7 @@ def run(tmp_path_factory):
     frame.to_csv(tmp_path_factory.mktemp("data") / "rows.csv", index=False)
     folder = tmp_path_factory.mktemp("runs") / "vae"
     arguments = {"latents": 2, "network": {"name": "mlp", "hidden": 32}}
-    return plausibly.fit(frame, "vae", out=folder, steps=400, set=arguments), frame
+    return plausibly.fit(frame, "vae", out=folder, steps=1200, set=arguments), frame
 
 
 def test_a_run_says_how_many_draws_tell(run, cli, tmp_path):
@@ -278,8 +278,8 @@ def test_a_run_says_how_many_draws_tell(run, cli, tmp_path):
     assert filled[asked.notna()].equals(asked[asked.notna()]) and filled.notna().all().all()
     assert 1 <= told.least <= told.draws and len(told.rows) == 20
     found = fitted.query("label", {"size": 11, "bit": 1})
-    assert dict(found.levels)["b"] > 0.6 and "effective of" in repr(found)
-    assert fitted.classify(asked, "label").to_json()["accuracy"] > 0.8
+    assert dict(found.levels)["b"] > 0.7 and "effective of" in repr(found)
+    assert fitted.classify(asked, "label").to_json()["accuracy"] > 0.9
     asked.to_csv(tmp_path / "holes.csv", index=False)
     status, out, err = cli("impute", fitted.path, tmp_path / "holes.csv", "--out", tmp_path / "filled.csv")
     assert status == 0 and "an estimate: at least" in err and "weighted draws" in err
