@@ -130,17 +130,18 @@ class Meter:
         )
 
 
-def rows_heard(common: Common) -> Callable[[int, int], None]:
-    """How many rows are done, on stderr, where that takes long."""
-    return (lambda done, rows: None) if common.quiet else RowMeter()
+def rows_heard(common: Common, unit: str = "rows") -> Callable[[int, int], None]:
+    """How many rows are done, on stderr, where that takes long; or how much of what the unit says."""
+    return (lambda done, rows: None) if common.quiet else RowMeter(unit)
 
 
 class RowMeter:
     """Prints rows done and the time left: every second on a terminal, on one line, otherwise every 10 s."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str) -> None:
         import time
 
+        self.unit = unit
         self.clock, self.began = time.monotonic, time.monotonic()
         self.printed = self.began
 
@@ -150,7 +151,7 @@ class RowMeter:
         if now - self.printed < (1 if live else 10) and not closing:
             return
         self.printed = now
-        line = f"  {done:,} of {rows:,} rows  {(now - self.began) / done * (rows - done):.0f} s left"
+        line = f"  {done:,} of {rows:,} {self.unit}  {(now - self.began) / done * (rows - done):.0f} s left"
         print(f"\r{line:<60}" if live else line, end="\n" if closing or not live else "", file=sys.stderr, flush=True)
 
 

@@ -32,6 +32,7 @@ from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.givens import free, place_of, question
 from plausibly.data.loading import load, load_rows, naming
 from plausibly.errors import UserError
+from plausibly.evaluation.annealed import Annealed, anneal, spread
 from plausibly.evaluation.anomalies import TEST_ROWS, Calibration
 from plausibly.evaluation.answers import Answer, answer
 from plausibly.evaluation.classification import Classification
@@ -144,6 +145,32 @@ class Run:
         if not isinstance(self.model, Variational) or (data is None and self.in_memory):
             return None
         return apart(self.model, self._held_out(data), generator_for(device_of(self.model), 22))
+
+    def annealed(
+        self,
+        data: Any = None,
+        rows: int = 100,
+        chains: int = 16,
+        distributions: int = 1000,
+        sigma: float | str | None = None,
+        seed: int = 0,
+        heard: Heard = unheard,
+    ) -> Annealed:
+        """Bounds on log p of so many of the same rows by annealed importance sampling, and how far they can be off.
+
+        `sigma` asks for the decoder's mean image with noise N(0, sigma^2) instead of the model's own p(x | z), for pixels
+        alone; "validation" finds the sigma at which the run's validation rows are most probable.
+        """
+        TASKS["annealed"].require(self.model)
+        if isinstance(sigma, str) and sigma != "validation":
+            raise UserError(f"sigma {sigma!r}; it is a number above 0, or validation")
+        if rows < 1:
+            raise UserError(f"{rows} rows; at least 1 is needed")
+        noise = generator_for(device_of(self.model), seed, 23)
+        events, valid = spread(self._held_out(data), rows), None
+        if isinstance(sigma, str):
+            sigma, valid = None, self.dataset().valid
+        return anneal(self.model, self.format, events, noise, chains, distributions, sigma, valid, heard)
 
     def _held_out(self, data: Any) -> Events:
         if data is None and self.in_memory:

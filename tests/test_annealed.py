@@ -1,14 +1,18 @@
 """Annealed importance sampling against closed forms and quadrature."""
 
+import json
 from math import log, pi
 
+import numpy as np
 import pytest
 import torch
 
 from plausibly.capabilities import Decoder
 from plausibly.contract import shaken
+from plausibly.data.arrays import ArrayFormat
+from plausibly.data.formats import Events
 from plausibly.errors import Unsupported, UserError
-from plausibly.evaluation.annealed import ACCEPTANCE, Annealing, best_sigma, look, schedule, transition
+from plausibly.evaluation.annealed import ACCEPTANCE, Annealing, anneal, best_sigma, look, schedule, spread, transition
 from plausibly.kinds import Category, Level
 from plausibly.models import MODELS
 from plausibly.schema import Schema, binary
@@ -249,3 +253,67 @@ def test_what_cannot_be_annealed_is_refused():
             noisy(MODELS["vae"].tiny(schema), 0.1)
     with pytest.raises(UserError, match="sigma = 0"):
         noisy(MODELS["vae"].tiny(Schema((1, 2, 2), (Level(levels=3),) * 4)), 0.0)
+
+
+def fitted(cli, rows):
+    """A VAE of rows in an array, hardly trained, in the folder `run`."""
+    np.save("rows.npy", rows)
+    words = ["--steps", 5, "--set", "latents=2", "network=mlp", "network.hidden=8", "--out", "run", "--quiet"]
+    assert cli("fit", "rows.npy", "--model", "vae", *words)[0] == 0
+
+
+SHORT = ("--annealed", "--rows", 6, "--chains", 2, "--distributions", 8)
+
+
+def test_the_command_prints_bounds_with_their_model(cli, monkeypatch):
+    monkeypatch.setattr("plausibly.evaluation.annealed.TUNING", (6, 2, 6, 2))
+    fitted(cli, np.random.default_rng(0).integers(0, 17, (80, 3, 3)).astype(np.uint8))
+    status, out, err = cli("evaluate", "run", *SHORT)
+    assert (status, err) == (0, "")
+    first, second, third = out.splitlines()
+    assert first.startswith("the model: >= -") and "6 rows" in first and "bits per variable" in first
+    assert "2 chains a row, 8 distributions" in second and "acceptance 0." in second
+    assert "<=" in third and "gap" in third
+    found = json.loads(cli("evaluate", "run", *SHORT, "--json")[1])["annealed"]
+    assert (found["sign"], found["rows"], found["sigma"], found["chains"], found["distributions"]) == (
+        ">=",
+        6,
+        None,
+        2,
+        8,
+    )
+    bounds = found["simulated"]
+    assert (bounds["lower"]["sign"], bounds["upper"]["sign"], bounds["gap"]["sign"]) == (">=", "<=", "<=")
+    assert bounds["gap"]["value"] == pytest.approx(bounds["upper"]["value"] - bounds["lower"]["value"])
+    assert f">= {found['value']:.4f} ± {found['standard_error']:.4f}" in first
+
+    noised = cli("evaluate", "run", *SHORT, "--sigma", 0.25)[1].splitlines()[0]
+    assert noised.startswith("decoder + N(0, 0.25^2): >= ") and "density of pixels" in noised and "bits" not in noised
+    best = json.loads(cli("evaluate", "run", *SHORT, "--sigma", "validation", "--json")[1])["annealed"]
+    assert 0.1 < best["sigma"] < 0.5 and best["model"] == f"decoder + N(0, {best['sigma']:g}^2)"
+
+
+def test_the_command_refuses_in_a_line(cli):
+    fitted(cli, np.random.default_rng(0).integers(0, 2, (80, 3, 3)).astype(np.uint8))
+    for words, why in [
+        (["run", *SHORT, "--sigma", "0.1"], "noise is added to pixels"),
+        (["run", *SHORT, "--sigma", "much"], "sigma 'much'"),
+        (["run", "--annealed", "--rows", 0], "0 rows"),
+        (["run", "--annealed", "--chains", 0], "0 chains"),
+        (["run", "--annealed", "--distributions", 0], "0 distributions"),
+        (["run", *SHORT, "--draws", 5], "--draws is not for --annealed"),
+        (["run", "--sigma", 0.1], "go with --annealed"),
+    ]:
+        status, out, err = cli("evaluate", *words)
+        assert (status, out) == (2, "") and why in err and err.count("\n") == 1, (words, err)
+
+
+def test_rows_are_taken_evenly_and_progress_ends_at_the_whole():
+    model, told = vae(binary(6)), []
+    x = (torch.rand(30, 6, generator=generator_for(CPU, 17)) < 0.5).to(torch.uint8)
+    events = Events(x, torch.zeros(30, dtype=torch.float64))
+    few = spread(events, 4)
+    assert torch.equal(few.codes, x[[0, 9, 19, 29]]) and spread(events, 50) is events
+    format = ArrayFormat(binary(6), "flat", "uint8")
+    anneal(model, format, few, generator_for(CPU, 18), 2, 5, heard=lambda done, total: told.append((done, total)))
+    assert told[-1][0] == told[-1][1] and all(a < b for (a, _), (b, _) in zip(told, told[1:], strict=False))
