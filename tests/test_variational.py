@@ -252,9 +252,10 @@ def prior(kind, seed=0):
     if kind == "standard":
         return Standard(2).double().over(encode)
     part = (Vamp(2, 2, components=5) if kind == "vamp" else Flow(2, layers=3, hidden=8)).double()
+    generator = noise(seed)
     with torch.no_grad():
         for p in part.parameters():
-            p.copy_((2.0 if kind == "vamp" else 0.15) * torch.randn(p.shape, generator=noise(seed), dtype=p.dtype))
+            p.copy_((2.0 if kind == "vamp" else 0.2) * torch.randn(p.shape, generator=generator, dtype=p.dtype))
     return part.over(encode)
 
 
@@ -292,8 +293,9 @@ def test_vamp_is_the_mean_of_posteriors():
 def test_drawing_from_a_flow_inverts_scoring_it(latents):
     """log p(z) = log N(e) - log |det dz/de| where e is the noise that z is made of; the derivative by differences."""
     flow = Flow(latents, layers=3, hidden=8).double()
+    weights = noise(4)
     for p in flow.parameters():
-        p.copy_(0.3 * torch.randn(p.shape, generator=noise(4), dtype=p.dtype))
+        p.copy_(0.3 * torch.randn(p.shape, generator=weights, dtype=p.dtype))
     e, h = torch.randn(20, latents, generator=noise(5), dtype=torch.float64), 1e-5
 
     def made(e):
