@@ -79,7 +79,7 @@ def test_what_a_later_cell_may_not_be_tells_of_earlier_ones():
         assert abs(share - 0.9 / 0.95) < 0.03
 
 
-@pytest.mark.parametrize("name", [name for name in accepting(SMALL) if marginal.word(MODELS[name])])
+@pytest.mark.parametrize("name", [name for name in accepting(SMALL) if marginal.word(MODELS[name]) == "exact"])
 def test_marginals_of_every_subset(name):
     model, events = made_up(name), SMALL.all_events()
     with torch.no_grad():

@@ -168,9 +168,8 @@ class Evidence:
         theirs = self.model.posterior(whole, each).sample(generator)
         z = torch.cat([z, theirs.unflatten(0, (rows, (parts - 1) * each))], 1)
         every = z.repeat_interleave(parts - 1, 0).flatten(0, 1)
-        of_parts = (
-            self.model.posterior(whole, z.shape[1]).log_prob(every).double().sum(1).view(rows, parts - 1, z.shape[1])
-        )
+        of_parts = self.model.posterior(whole, z.shape[1]).log_prob(every).double().sum(1)
+        of_parts = of_parts.view(rows, parts - 1, z.shape[1])
         of_prior = prior.log_prob(z.flatten(0, 1)).double().sum(1).view(rows, 1, z.shape[1])
         mixed = torch.cat([of_prior, of_parts], 1).logsumexp(1) - log(parts)
         return z, of_prior[:, 0] - mixed
