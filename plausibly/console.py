@@ -147,6 +147,9 @@ class RowMeter:
 
     def __call__(self, done: int, rows: int) -> None:
         now, live = self.clock(), sys.stderr.isatty()
+        if not done:  # what comes before the first is no measure of the rest
+            self.began = self.printed = now
+            return
         closing = live and done >= rows and self.printed > self.began
         if now - self.printed < (1 if live else 10) and not closing:
             return

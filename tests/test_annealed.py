@@ -65,13 +65,13 @@ def off(values):
 
 def test_the_bounds_enclose_a_closed_form_and_are_tight():
     x, z = simulated(100, 1)
-    annealing = Annealing(linear(), 8, 60, generator_for(CPU, 2))
+    annealing = Annealing(linear(), 8, 40, generator_for(CPU, 2))
     lower, upper = annealing.both(x, z)
     assert off(lower - exact(x)) < 6 and off(exact(x) - upper) < 6
     assert off(upper - lower) > -6
-    assert max(abs(float((bound - exact(x)).mean())) for bound in (lower, upper)) < 0.08
+    assert max(abs(float((bound - exact(x)).mean())) for bound in (lower, upper)) < 0.1
     assert abs(annealing.acceptance - ACCEPTANCE) < 0.08
-    assert abs(float((annealing.lower(x) - exact(x)).mean())) < 0.08
+    assert abs(float((annealing.lower(x) - exact(x)).mean())) < 0.1
 
 
 @pytest.mark.parametrize("distributions", [1, 4, 40])
@@ -210,7 +210,7 @@ def test_noise_about_the_mean_image_against_quadrature():
         image = sum(outcome.log_prob(torch.full((len(GRID), 6), float(k))).exp() * k / 4 for k in range(5))
         likelihood = torch.stack([log_normal(row - image.double(), sigma) for row in x.flatten(1).double() / 4])
     assert torch.allclose(means(model, GRID), image, atol=1e-5)
-    lower = Annealing(noisy(model, sigma), 8, 60, generator_for(CPU, 14)).lower(x)
+    lower = Annealing(noisy(model, sigma), 8, 40, generator_for(CPU, 14)).lower(x)
     assert abs(float((lower - integrated(model, likelihood)).mean())) < 0.1
 
 
@@ -228,7 +228,8 @@ class Painter(Decoder):
         return (255 * (0.5 + z @ self.weights.T)).view(-1, 1, 3, 3)
 
 
-def test_the_best_sigma_is_that_of_the_closed_form():
+def test_the_best_sigma_is_that_of_the_closed_form(monkeypatch):
+    monkeypatch.setattr("plausibly.evaluation.annealed.TUNING", (50, 4, 20, 6))
     decoder, truth = Painter(Schema((1, 3, 3), (Level(levels=256),) * 9)), 0.07
     generator = generator_for(CPU, 16)
     with torch.no_grad():

@@ -238,6 +238,9 @@ class Tally:
     heard: Heard
     done: int = 0
 
+    def __post_init__(self) -> None:
+        self.heard(0, self.total)
+
     def __call__(self, steps: int) -> None:
         self.done += steps
         self.heard(self.done, self.total)
