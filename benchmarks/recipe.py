@@ -29,6 +29,7 @@ def fitted(recipe: Path, data: Path, out: Path) -> Run:
     return plausibly.fit(str(data / told["data"]), told["model"], out=out, **wanted)
 
 
+@torch.no_grad()
 def bounds(run: Run, dataset: Dataset, draws: int, rows: int) -> torch.Tensor:
     """log 1/K sum_k w_k of the first test rows, (rows,) float64."""
     model, parts = run.model, []
