@@ -32,6 +32,7 @@ from plausibly.console import (
 from plausibly.errors import BrokenPromises, Unsupported, UserError
 
 SHOWN = 30  # rows of an answer on the terminal
+BESIDE = 7  # models in one table
 
 app = App(
     name="plausibly",
@@ -190,7 +191,10 @@ def models(
     def text() -> None:
         sizes = [[e["name"], e["family"], shortened(e["parameters"]), e["formula"]] for e in entries]
         table(["model", "family", f"parameters, {what}", "formula (n bits)"], sizes)
-        table(["task", *(e["name"] for e in entries)], answers(entries))
+        words = answers(entries)
+        for start in range(0, len(entries), BESIDE):
+            some = slice(start, start + BESIDE)
+            table(["task", *(e["name"] for e in entries[some])], [[row[0], *row[1:][some]] for row in words])
         for number, reason in enumerate(reasons(entries), 1):
             print(f"({number}) {reason}")
         for entry in entries:

@@ -52,7 +52,7 @@ def test_rows_come_back_equal(rows: np.ndarray) -> None:
     try:
         format = format_of(rows)
     except UserError as error:
-        assert "nothing to model" in str(error)
+        assert any(reason in str(error) for reason in ("nothing to model", "cannot be real: it holds 2 distinct"))
         return
     events = format.events(rows)
     again = format.rows(events)
