@@ -62,7 +62,7 @@ def test_the_report_shows_parts_and_bounds(runs):
 
 
 def test_rows_are_counted_where_it_takes_long(capsys):
-    meter = RowMeter()
+    meter = RowMeter("rows")
     seconds = iter((5, 20, 25, 50))
     meter.clock = lambda: meter.began + next(seconds)
     for done in (10, 40, 50, 100):
