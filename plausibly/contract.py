@@ -30,6 +30,7 @@ from plausibly.capabilities import (
     device_of,
     drive,
 )
+from plausibly.families.variational import given_of
 from plausibly.interiors import likeliest_inside
 from plausibly.kinds import Kind, Real
 from plausibly.nets.noise import drawing
@@ -409,7 +410,7 @@ def place(cells: Tensor, codes: Sequence[int]) -> Tensor:
 def reconstructions_are_events(model: Encoder) -> Result:
     """decode(encode(x)), of events and of latents that no event has."""
     x = events_for(model)
-    z, given = model.encode(x), x.flatten(1)[:, list(model.context)] if model.context else None
+    z, given = model.encode(x), given_of(model, x)
     far = 3 * torch.randn(z.shape, generator=generator_for(z.device, 17), device=z.device).to(z.dtype)
     wrong = 0.0 if z.shape == (len(x), model.latents) and z.isfinite().all() else float("inf")
     wrong += sum(strange(model, model.decode(each, given)) for each in (z, far))

@@ -28,6 +28,7 @@ from torch import Tensor
 from plausibly.capabilities import Decoder, Trainable, device_of
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import AtLeast, AtMost, Heard, unheard
+from plausibly.families.variational import NUMBERS
 from plausibly.kinds import Likeliest
 from plausibly.tasks.annealed import Joint, annealed, distance, noisy
 
@@ -38,7 +39,6 @@ LEAPS = 10  # of a transition
 SHAKE = 0.2  # a transition's steps are longer or shorter by at most this share, so that no orbit closes on itself
 ACCEPTANCE, GAIN = 0.65, 0.2  # what steps are adapted to, and how fast their logarithm moves
 PRELIMINARY = 4  # chains of each row that steps are adapted on
-NUMBERS = 1 << 22  # that are decoded at a time
 SIMULATED = 25  # rows drawn from the model, at most
 NARROWEST, WIDEST = 0.005, 1.0  # sigmas among which the best is sought
 TUNING = 50, 4, 30, 10  # with so many rows, chains of each, rounds, and transitions in a round

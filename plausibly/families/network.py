@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel
+from plausibly.capabilities import AutoregressiveModel, Trainable
 from plausibly.heads import Head
 from plausibly.inputs import Inputs
 from plausibly.objectives import Likelihood
@@ -44,10 +44,7 @@ class NetworkModel(AutoregressiveModel):
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
-        parameters = cls.count(schema)
-        if parameters <= LARGEST:
-            return None
-        return f"{cls.__name__.lower()}: {parameters:,} parameters, more than {LARGEST:,}"
+        return too_large(cls, schema)
 
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
         each = self.predict(x).log_prob(x.flatten(1))
@@ -68,6 +65,14 @@ def apart(schema: Schema, context: tuple[int, ...]) -> tuple[int, ...]:
     if len({*context}) < len(context) or not {*context} < {*known}:
         raise ValueError(f"context = {list(context)}; it names some of the variables 0 to {schema.size - 1}, not all")
     return tuple(i for i in known if i not in context)
+
+
+def too_large(kind: type[Trainable], schema: Schema) -> str | None:
+    """Why a model of so many parameters is refused, or None."""
+    parameters = kind.count(schema)
+    return (
+        f"{kind.__name__.lower()}: {parameters:,} parameters, more than {LARGEST:,}" if parameters > LARGEST else None
+    )
 
 
 def within(name: str, value: float, least: float, most: float) -> None:

@@ -27,13 +27,11 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Variational, device_of
-from plausibly.families.variational import rest_of
-from plausibly.kinds import Real
+from plausibly.families.variational import NUMBERS, decoded_width, rest_of
 from plausibly.outcomes import Outcome, gumbel_max
 
 PARTS = 16  # of the mixture: p(z) and the completions
 ROUNDS = 5  # of encoding and decoding
-NUMBERS = 1 << 22  # of outcomes held at a time
 
 
 @dataclass(frozen=True)
@@ -192,8 +190,7 @@ class Evidence:
 
 def decodable(model: Variational) -> int:
     """How many events may be decoded in one go."""
-    numbers = sum(24 if isinstance(kind, Real) else kind.codes for kind in model.schema.kinds)
-    return max(1, NUMBERS // max(numbers, PARTS * model.latents))
+    return max(1, NUMBERS // max(decoded_width(model.schema), PARTS * model.latents))
 
 
 def pieces(

@@ -16,22 +16,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import BoundedModel, Encoder, Trainable, Variational
-from plausibly.families.network import apart, within
+from plausibly.families.network import apart, too_large, within
 from plausibly.heads import Head
 from plausibly.inputs import Inputs
 from plausibly.kinds import Real
-from plausibly.latents import Latents
+from plausibly.latents import Latents, PriorPart
 from plausibly.nets.convolution import Contracting, Expanding
 from plausibly.nets.perceptron import Perceptron
 from plausibly.objectives import Loss, Objective, Turn
 from plausibly.outcomes import Outcome
-from plausibly.parts import Part
+from plausibly.parts import Part, chosen
 from plausibly.schema import Schema
 
 NUMBERS = 1 << 22  # that are decoded at a time
@@ -58,6 +58,11 @@ class Weights:
     @property
     def log_weights(self) -> Tensor:
         return self.reconstruction - self.rate
+
+
+def decoded_width(schema: Schema) -> int:
+    """About how many numbers one latent is decoded to."""
+    return sum(OF_A_REAL if isinstance(kind, Real) else kind.codes for kind in schema.kinds)
 
 
 def given_of(model: Trainable, x: Tensor) -> Tensor | None:
@@ -99,9 +104,7 @@ def reconstruction_and_rate(
     model: Variational, x: Tensor, draws: int, generator: torch.Generator, posterior: Posterior | None = None
 ) -> tuple[Tensor, Tensor]:
     """log p(x | z) and log q - log p of draws, (batch, draws) float64 both, so many at a time that memory stays small."""
-    kinds = model.schema.kinds
-    width = sum(OF_A_REAL if isinstance(kind, Real) else kind.codes for kind in kinds)
-    at_once = max(1, NUMBERS // (len(x) * width))
+    at_once = max(1, NUMBERS // (len(x) * decoded_width(model.schema)))
     sizes = [at_once] * (draws // at_once) + [draws % at_once] * (draws % at_once > 0)
     parts = [drawn(model, x, size, generator, posterior) for size in sizes]
     reconstruction = torch.cat([part.reconstruction.double() for part in parts], 1)
@@ -137,14 +140,19 @@ def parts(weights: Weights) -> dict[str, Tensor]:
     return {"distortion": -weights.reconstruction.mean(1), "rate": weights.rate.mean(1)}
 
 
+def traded(model: Variational, x: Tensor, generator: torch.Generator, beta: float) -> Loss:
+    """distortion + beta rate, by one draw."""
+    weights = drawn(model, x, 1, generator)
+    return Loss((beta * weights.rate - weights.reconstruction)[:, 0], parts(weights))
+
+
 class ELBO(Bound):
     """Minimises distortion + rate = -ELBO."""
 
     name = "elbo"
 
     def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
-        weights = drawn(model, x, 1, generator)
-        return Loss(-weights.log_weights[:, 0], parts(weights))
+        return traded(model, x, generator, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,8 +166,7 @@ class RateDistortion(Bound):
         within("objective.beta", self.beta, 0, 1e6)
 
     def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
-        weights = drawn(model, x, 1, generator)
-        return Loss((self.beta * weights.rate - weights.reconstruction)[:, 0], parts(weights))
+        return traded(model, x, generator, self.beta)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +180,7 @@ class WarmUp(Bound):
         within("objective.share", self.share, 1e-6, 1)
 
     def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
-        return RateDistortion(beta=min(1.0, done / self.share)).loss(model, x, generator, done)
+        return traded(model, x, generator, min(1.0, done / self.share))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,9 +338,11 @@ def suited(schema: Schema) -> str:
 class Observing(Encoder):
     """Events in as numbers, latents to an outcome for each variable, and the context beside both.
 
-    A subclass makes `decoder` from `latents + given.width` numbers to `len(placed)` parameters.
+    A subclass makes its networks by `connect`.
     """
 
+    network: MLP | Convolutional
+    encoder: nn.Module
     decoder: nn.Module
     placed: Tensor
 
@@ -350,11 +359,15 @@ class Observing(Encoder):
         places = [torch.arange(each.start, each.stop, device="cpu") for each in slices]
         self.register_buffer("placed", torch.cat(places), persistent=False)
 
+    def connect(self, network: Any, features: int) -> None:
+        """Makes `encoder`, from the inputs to so many numbers, and `decoder`, from latents and context to parameters."""
+        self.network = chosen("network", NETWORKS, suited(self.schema) if network is None else network)
+        self.encoder = self.network.encoder(self, features)
+        self.decoder = self.network.decoder(self, len(self.placed))
+
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
-        parameters = cls.count(schema)
-        most = 100_000_000
-        return None if parameters <= most else f"{cls.__name__.lower()}: {parameters:,} parameters, more than {most:,}"
+        return too_large(cls, schema)
 
     def observation(self, z: Tensor, given: Tensor | None = None) -> Outcome:
         """p(x_i | z) of every variable, as `Variational.observation`."""
@@ -410,7 +423,13 @@ class Drawing(Observing, BoundedModel):
 
 
 class LatentModel(Drawing, Variational):
-    """A variational model of such parts."""
+    """A variational model of such parts, with a prior among them."""
+
+    prior: PriorPart
+
+    def settle(self, x: Tensor) -> None:
+        super().settle(x)
+        self.prior.settle(self.inputs(x))
 
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
         return importance_weighted(self, x, self.draws, generator)

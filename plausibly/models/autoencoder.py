@@ -12,9 +12,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from plausibly.families.variational import NETWORKS, Observing, log_likelihood, suited
+from plausibly.families.variational import Observing, log_likelihood
 from plausibly.objectives import Loss, Objective, Turn
-from plausibly.parts import chosen
 from plausibly.schema import Schema
 
 
@@ -47,9 +46,7 @@ class Autoencoder(Observing):
         context: Sequence[int] = (),
     ) -> None:
         super().__init__(schema, latents, context, components, shape)
-        self.network = chosen("network", NETWORKS, suited(schema) if network is None else network)
-        self.encoder = self.network.encoder(self, latents)
-        self.decoder = self.network.decoder(self, len(self.placed))
+        self.connect(network, latents)
 
     @classmethod
     def tiny(cls, schema: Schema) -> Self:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.families.network import within
-from plausibly.families.variational import NETWORKS, OBJECTIVES, LatentModel, suited
+from plausibly.families.variational import OBJECTIVES, LatentModel
 from plausibly.latents import PRIORS, Latents, Normal, Prior, normal_of, without_gradients
 from plausibly.nets.perceptron import Perceptron
 from plausibly.parts import chosen
@@ -48,9 +48,7 @@ class HierarchicalVAE(LatentModel):
         super().__init__(schema, sum(levels), context, components, shape)
         self.levels, self.width = list(levels), width
         self.objective = chosen("objective", OBJECTIVES, objective)
-        self.network = chosen("network", NETWORKS, suited(schema) if network is None else network)
-        self.encoder = self.network.encoder(self, width)
-        self.decoder = self.network.decoder(self, len(self.placed))
+        self.connect(network, width)
         self.prior = chosen("prior", PRIORS, prior, levels[0], self.inputs.width)
         above = [sum(levels[:place]) for place in range(len(levels))]
         pairs = list(zip(above, levels, strict=True))
@@ -82,10 +80,6 @@ class HierarchicalVAE(LatentModel):
         precision = of_likelihood + of_prior
         centre = (likelihood.centre * of_likelihood + prior.centre * of_prior) / precision
         return Normal(centre, -0.5 * precision.log(), draws)
-
-    def settle(self, x: Tensor) -> None:
-        super().settle(x)
-        self.prior.settle(self.inputs(x))
 
 
 class Descent:

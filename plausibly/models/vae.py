@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from plausibly.families.variational import NETWORKS, OBJECTIVES, LatentModel, suited
+from plausibly.families.variational import OBJECTIVES, LatentModel
 from plausibly.latents import PRIORS, Latents, Normal, Prior, normal_of
 from plausibly.parts import chosen
 from plausibly.schema import Schema
@@ -36,9 +36,7 @@ class VAE(LatentModel):
     ) -> None:
         super().__init__(schema, latents, context, components, shape)
         self.objective = chosen("objective", OBJECTIVES, objective)
-        self.network = chosen("network", NETWORKS, suited(schema) if network is None else network)
-        self.encoder = self.network.encoder(self, 2 * latents)
-        self.decoder = self.network.decoder(self, len(self.placed))
+        self.connect(network, 2 * latents)
         self.prior = chosen("prior", PRIORS, prior, latents, self.inputs.width)
 
     @classmethod
@@ -53,7 +51,3 @@ class VAE(LatentModel):
 
     def _encode(self, numbers: Tensor) -> Normal:
         return normal_of(self.encoder(numbers), 1)
-
-    def settle(self, x: Tensor) -> None:
-        super().settle(x)
-        self.prior.settle(self.inputs(x))

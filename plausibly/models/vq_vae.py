@@ -17,11 +17,10 @@ from torch import Tensor, nn
 
 from plausibly import processes
 from plausibly.families.network import within
-from plausibly.families.variational import NETWORKS, Drawing, log_likelihood, suited
+from plausibly.families.variational import Drawing, log_likelihood
 from plausibly.kinds import Category
 from plausibly.models.made import MADE
 from plausibly.objectives import Loss, Objective, Turn
-from plausibly.parts import chosen
 from plausibly.schema import Schema
 
 COMMITMENT, SPREAD, RARE = 0.25, 0.05, 0.01  # the share of an even use below which a code is moved
@@ -50,9 +49,7 @@ class VQVAE(Drawing):
         within("vq_vae: width", width, 1, 10_000)
         super().__init__(schema, places * width, context, components, shape)
         self.places, self.codes, self.width, self.objective = places, codes, width, Quantised()
-        self.network = chosen("network", NETWORKS, suited(schema) if network is None else network)
-        self.encoder = self.network.encoder(self, self.latents)
-        self.decoder = self.network.decoder(self, len(self.placed))
+        self.connect(network, self.latents)
         self.codebook = nn.Parameter(torch.zeros(codes, width))
         self.prior = MADE(Schema((places,), (Category(levels=codes),) * places))
         self.register_buffer("used", torch.full((codes,), 1 / codes))

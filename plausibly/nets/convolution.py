@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plausibly.heads import uniform
 from plausibly.nets.noise import Dropout
-from plausibly.nets.perceptron import Linear
+from plausibly.nets.perceptron import Linear, begin
 
 
 class Convolution(nn.Conv2d):
@@ -23,10 +22,7 @@ class Convolution(nn.Conv2d):
         self.gain = gain
 
     def initialise(self, generator: torch.Generator) -> None:
-        with torch.no_grad():
-            self.weight.copy_(self.gain * uniform(tuple(self.weight.shape), self.weight[0].numel(), generator))
-            assert self.bias is not None
-            self.bias.zero_()
+        begin(self, self.gain, generator)
 
 
 class Block(nn.Module):

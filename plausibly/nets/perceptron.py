@@ -18,9 +18,15 @@ class Linear(nn.Linear):
         self.gain = gain
 
     def initialise(self, generator: torch.Generator) -> None:
-        with torch.no_grad():
-            self.weight.copy_(self.gain * uniform(tuple(self.weight.shape), self.in_features, generator))
-            self.bias.zero_()
+        begin(self, self.gain, generator)
+
+
+@torch.no_grad()
+def begin(layer: nn.Linear | nn.Conv2d, gain: float, generator: torch.Generator) -> None:
+    """Draws a layer's first weights, for as many inputs as each output sums up; biases start at 0."""
+    layer.weight.copy_(gain * uniform(tuple(layer.weight.shape), layer.weight[0].numel(), generator))
+    assert layer.bias is not None
+    layer.bias.zero_()
 
 
 class Block(nn.Module):

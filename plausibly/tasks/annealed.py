@@ -17,8 +17,8 @@ from torch import Tensor
 
 from plausibly.capabilities import Decoder, Trainable, Variational, device_of
 from plausibly.errors import UserError
-from plausibly.families.variational import OF_A_REAL, given_of, log_likelihood, rest_of
-from plausibly.kinds import Level, Real
+from plausibly.families.variational import decoded_width, given_of, log_likelihood, rest_of
+from plausibly.kinds import Level
 from plausibly.latents import Prior, Standard
 from plausibly.outcomes import Columns, Finite, Outcome
 from plausibly.tasks import Task
@@ -55,7 +55,11 @@ def own(model: Variational) -> Joint:
         return in_context(model, x, model.observation(z, given_of(model, x)).sample(generator))
 
     return Joint(
-        lambda z: prior.log_prob(z).sum(1), partial(log_likelihood, model), prior.sample, observe, width_of(model)
+        lambda z: prior.log_prob(z).sum(1),
+        partial(log_likelihood, model),
+        prior.sample,
+        observe,
+        decoded_width(model.schema),
     )
 
 
@@ -83,7 +87,7 @@ def noisy(decoder: Decoder, sigma: float, prior: Prior | None = None) -> Joint:
         return drawn.view(x.shape)
 
     chosen = prior
-    return Joint(lambda z: chosen.log_prob(z).sum(1), likelihood, prior.sample, observe, width_of(decoder))
+    return Joint(lambda z: chosen.log_prob(z).sum(1), likelihood, prior.sample, observe, decoded_width(decoder.schema))
 
 
 def distance(decoder: Decoder, x: Tensor, z: Tensor) -> Tensor:
@@ -129,7 +133,3 @@ def in_context(model: Trainable, x: Tensor, drawn: Tensor) -> Tensor:
 def standard(decoder: Decoder) -> Standard:
     """N(0, 1) where the decoder is."""
     return Standard(decoder.latents).to(device_of(decoder))
-
-
-def width_of(model: Trainable) -> int:
-    return sum(OF_A_REAL if isinstance(kind, Real) else kind.codes for kind in model.schema.kinds)
