@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as extra
 from PIL import Image
@@ -48,11 +48,12 @@ def format_of(rows: np.ndarray) -> Format:
 
 @few
 @given(st.one_of(small, matrices))
+@example(np.array([[1.1e300, 0.5]] + [[0.5, 0.5]] * 8))
 def test_rows_come_back_equal(rows: np.ndarray) -> None:
     try:
         format = format_of(rows)
     except UserError as error:
-        assert any(reason in str(error) for reason in ("nothing to model", "cannot be real: it holds 2 distinct"))
+        assert "nothing to model" in str(error)
         return
     events = format.events(rows)
     again = format.rows(events)

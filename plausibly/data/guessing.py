@@ -266,7 +266,7 @@ def _real(sight: Sight, marks: Marks, why: str = "real numbers", step: float = 0
     texts = [text for text, _ in shown]
     values = np.repeat(np.array([float(text) for text in texts]), [count for _, count in shown])
     style = "dotted" if all("." in text or "e" in text.lower() for text in texts) else "shortest"
-    if np.abs(values).max() > 1e300 or values.max() == values.min():  # differences must not overflow
+    if np.abs(values).max() > numbers.LARGEST or values.max() == values.min():
         return None
     kind, span = (
         numbers.learned_real(values, sight.holes > 0, step=step),

@@ -15,6 +15,7 @@ NUMBER = re.compile(r"\s*([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?\s*", re
 INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
 LEADING_ZERO = re.compile(r"-?0\d+")
 LIMIT = 2**53
+LARGEST = 1e300  # of a real number: differences must not overflow
 MAX_ATOMS, MAX_BINS, ROWS_A_BIN = 256, 128, 20
 NEARLY_ALL = 0.99
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from plausibly.data.array_files import as_array, read_one, write_rows
 from plausibly.data.formats import Document, Events, Format, as_number, counted, packed
-from plausibly.data.numbers import NEARLY_ALL, learned_real
+from plausibly.data.numbers import LARGEST, NEARLY_ALL, learned_real
 from plausibly.errors import UserError
 from plausibly.kinds import Real
 from plausibly.schema import Schema
@@ -140,9 +140,11 @@ def _described(name: str, kind: Real) -> Document:
 
 
 def fractional(column: np.ndarray) -> bool:
-    """Whether a column of floats holds real numbers: some are not whole, and not all are one."""
+    """Whether a column of floats holds real numbers: some are not whole, not all are one, and none is beyond measure."""
     known = column[np.isfinite(column)]
-    return bool(len(known)) and bool((known != np.floor(known)).any()) and bool(known.min() < known.max())
+    if not len(known) or np.abs(known).max() > LARGEST:
+        return False
+    return bool((known != np.floor(known)).any()) and bool(known.min() < known.max())
 
 
 def learned(rows: np.ndarray) -> RealArrayFormat:
