@@ -1,6 +1,6 @@
-"""Fits a model by a recipe, and tells its importance-weighted bound on the test rows.
+"""Fits a model by a recipe, and tells its bound on the test rows.
 
-python -m benchmarks.recipe RECIPE --data FOLDER [--draws 1000] [--rows 10000] [--against RUN] [--out RUN]
+python -m benchmarks.recipe RECIPE --data FOLDER [--draws 1000] [--against RUN] [--out RUN]
 RECIPE is a TOML file: data, model, steps, seed and the settings. A run that is there already, at OUT, is only measured.
 `--against` names the run of another recipe on the same data: the difference is paired over test rows.
 """
@@ -11,14 +11,10 @@ import argparse
 import tomllib
 from pathlib import Path
 
-import torch
-
 import plausibly
-from plausibly.capabilities import Variational
-from plausibly.data.formats import Dataset
-from plausibly.families.variational import log_weights
+from plausibly.console import RowMeter
+from plausibly.evaluation.likelihood import Likelihood, difference
 from plausibly.runs import Run
-from plausibly.training import batches, generator_for
 
 
 def fitted(recipe: Path, data: Path, out: Path) -> Run:
@@ -29,17 +25,10 @@ def fitted(recipe: Path, data: Path, out: Path) -> Run:
     return plausibly.fit(str(data / told["data"]), told["model"], out=out, **wanted)
 
 
-@torch.no_grad()
-def bounds(run: Run, dataset: Dataset, draws: int, rows: int) -> torch.Tensor:
-    """log 1/K sum_k w_k of the first test rows, (rows,) float64."""
-    model, parts = run.model, []
-    assert isinstance(model, Variational)
-    for i, x in enumerate(batches(dataset.test.codes[:rows], 20)):
-        logs = log_weights(model, x, draws, generator_for(torch.device("cpu"), 17, i))
-        parts.append(logs.logsumexp(1) - torch.tensor(float(draws)).log())
-        if i % 50 == 0:
-            print(f"{sum(map(len, parts)):,} rows, {torch.cat(parts).mean():.3f}", flush=True)
-    return torch.cat(parts)
+def bound(run: Run, draws: int) -> Likelihood:
+    found = run.evaluate(draws=draws, heard=RowMeter("rows"))
+    assert found is not None
+    return found
 
 
 def main() -> None:
@@ -47,24 +36,18 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--draws", type=int, default=1000)
-    parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--against", type=Path, default=None)
     parser.add_argument("--out", type=Path, default=None)
     given = parser.parse_args()
     run = fitted(given.recipe, given.data, given.out or Path("runs") / given.recipe.stem)
-    dataset = run.dataset()
-    own = bounds(run, dataset, given.draws, given.rows)
-    error = own.std() / len(own) ** 0.5
+    own = bound(run, given.draws)
+    print(f"{given.recipe.stem}: NLL <= {-own.value:.3f} ± {own.standard_error:.3f} nats, ", end="")
     print(
-        f"{given.recipe.stem}: NLL <= {-own.mean():.3f} ± {error:.3f} nats, {given.draws} draws, {len(own):,} test rows, ",
-        end="",
+        f"{given.draws:,} draws, {own.rows:,} test rows, {run.record['steps']:,} steps in {run.record['seconds']:.0f} s"
     )
-    print(f"{run.record['steps']:,} steps in {run.record['seconds']:.0f} s")
     if given.against:
-        gap = own - bounds(Run.open(given.against), dataset, given.draws, given.rows)
-        print(
-            f"bound above that of {given.against.name}: {gap.mean():+.3f} ± {gap.std() / len(gap) ** 0.5:.3f}, paired"
-        )
+        gap = difference(own, bound(Run.open(given.against), given.draws))
+        print(f"bound above that of {given.against.name}: {gap.value:+.3f} ± {gap.standard_error:.3f}, paired")
 
 
 if __name__ == "__main__":
