@@ -188,7 +188,9 @@ def test_signals_end_all_processes_and_leave_what_goes_on(tmp_path, number):
     words = ("fit", "toy-bits", "--model", "nade", "--steps", 100_000, "--out", folder, "--set", "train.every=20")
     process = torchrun("-m", "plausibly.cli", *words)
     deadline = time.monotonic() + 60
-    while not (folder / ("log.jsonl" if number == signal.SIGINT else "checkpoint.safetensors")).exists():
+    # the first line is of steps that all processes have taken, so all of them heed Ctrl-C by then
+    awaited = folder / ("log.jsonl" if number == signal.SIGINT else "checkpoint.safetensors")
+    while not (awaited.exists() and awaited.stat().st_size):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.02)
     process.send_signal(number)
