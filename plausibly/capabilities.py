@@ -209,6 +209,16 @@ class Encoder(Decoder):
         """The latents that stand for events: their mean where there are several, (batch, latents)."""
 
 
+class Quantiser(Encoder):
+    """Encodes events as whole numbers, each of which stands for a learned vector."""
+
+    codes: int
+
+    @abstractmethod
+    def quantise(self, x: Tensor) -> Tensor:
+        """The codes of events, (batch, places), each below `codes`."""
+
+
 class Variational(Encoder, BoundedModel):
     """p(x) = integral of p(z) p(x | z) dz, with an approximation q(z | x) to the posterior p(z | x)."""
 

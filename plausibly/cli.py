@@ -381,7 +381,7 @@ def evaluate(
 ) -> None:
     """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data.
 
-    Of a model with latent variables also the parts of its ELBO, over the first 500 rows.
+    Of a model with latent variables also the parts of its ELBO, over the first 500 rows; of one with a codebook, its use.
 
     Parameters
     ----------
@@ -400,7 +400,7 @@ def evaluate(
         print_annealed(opened, data, annealing, common)
         return
     found = opened.evaluate(data, draws, rows_heard(common))
-    apart = opened.elbo(data)
+    apart, use = opened.elbo(data), opened.codebook(data)
 
     def text() -> None:
         if found is None:
@@ -412,12 +412,15 @@ def evaluate(
         )
         if apart is not None:
             table(["part", "nats per row", ""], [list(part) for part in apart.parts()], apart.title())
+        if use is not None:
+            print(f"codebook: {use}")
 
     document = opened.summary() | {
         "test": found.to_json() if found else None,
         "data": data or opened.record["data"]["source"],
     }
-    out(document | ({"elbo": apart.to_json()} if apart else {}), common, text)
+    more = {"elbo": apart, "codebook": use}
+    out(document | {name: each.to_json() for name, each in more.items() if each}, common, text)
 
 
 def print_annealed(run: Any, data: str | None, chosen: Annealing, common: Common) -> None:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from plausibly import contract, foreign, tasks
 from plausibly.building import build, check_size
-from plausibly.capabilities import TractableModel, Trainable, Variational, device_of
+from plausibly.capabilities import Quantiser, TractableModel, Trainable, Variational, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.givens import free, place_of, question
 from plausibly.data.loading import load, load_rows, naming
@@ -36,6 +36,7 @@ from plausibly.evaluation.annealed import Annealed, anneal, spread
 from plausibly.evaluation.anomalies import TEST_ROWS, Calibration
 from plausibly.evaluation.answers import Answer, answer
 from plausibly.evaluation.classification import Classification
+from plausibly.evaluation.codebook import Use, use
 from plausibly.evaluation.elbo import Apart, apart
 from plausibly.evaluation.likelihood import (
     AtLeast,
@@ -145,6 +146,12 @@ class Run:
         if not isinstance(self.model, Variational) or (data is None and self.in_memory):
             return None
         return apart(self.model, self._held_out(data), generator_for(device_of(self.model), 22))
+
+    def codebook(self, data: Any = None) -> Use | None:
+        """How much of its codebook the same rows use; None without one, or where rows are gone."""
+        if not isinstance(self.model, Quantiser) or (data is None and self.in_memory):
+            return None
+        return use(self.model, self._held_out(data))
 
     def annealed(
         self,

@@ -1,7 +1,7 @@
 """A hierarchical variational autoencoder, ladder-style: levels of latents, each with a prior given all levels above it.
 
     p(x) = integral of p(z_1) prod_l p(z_l | z_<l) prod_i p(x_i | z) dz        level 1 is the top
-    q(z_l | z_<l, x) is the normal proportional to p(z_l | z_<l) N(z_l; m_l(x, z_<l), s_l(x, z_<l)^2)
+    q(z_l | z_<l, x) is the normal proportional to p(z_l | z_<l) N(z_l; m_l(x), s_l(x)^2)
 
 So inference goes down the same way as drawing does, and learns only what x adds to each level's prior (Sonderby et al.
 2016, arXiv:1602.02282); precisions add up. The decoder sees all levels.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from itertools import accumulate
 from typing import Any, Self
 
 import torch
@@ -27,7 +28,7 @@ from plausibly.schema import Schema
 class HierarchicalVAE(LatentModel):
     """`levels` are the latents of each, from the top; `prior` is the top's. All else is as in a VAE."""
 
-    formula = "about H (2 n + 4 H + L + W) and those of the levels, H = 256, W = 128, L = 24"
+    formula = "about H (2 n + 4 H + 3 L) and those of the levels, H = 256, L = 24"
     by_default = False
 
     def __init__(
@@ -48,38 +49,31 @@ class HierarchicalVAE(LatentModel):
         super().__init__(schema, sum(levels), context, components, shape)
         self.levels, self.width = list(levels), width
         self.objective = chosen("objective", OBJECTIVES, objective)
-        self.connect(network, width)
+        self.connect(network, 2 * sum(levels))
         self.prior = chosen("prior", PRIORS, prior, levels[0], self.inputs.width)
-        above = [sum(levels[:place]) for place in range(len(levels))]
-        pairs = list(zip(above, levels, strict=True))
-        self.seen = nn.ModuleList(Perceptron(width + n, 2 * units, width, 1, 0.0) for n, units in pairs)
-        self.expected = nn.ModuleList(Perceptron(n, 2 * units, width, 1, 0.0) for n, units in pairs[1:])
+        above = accumulate(levels)
+        self.expected = nn.ModuleList(
+            Perceptron(n, 2 * m, width, 1, 0.0) for n, m in zip(above, levels[1:], strict=False)
+        )
 
     @classmethod
     def tiny(cls, schema: Schema) -> Self:
         return cls(schema, levels=(1, 2), width=8, network={"name": "mlp", "hidden": 16})
 
     def latent_prior(self) -> Prior:
-        return Descent(self, self.prior.over(lambda numbers: self.of_level(0, self.encoder(numbers))))
+        return Descent(self, self.prior.over(lambda numbers: self.seen(numbers)[0]))
 
     def posterior(self, x: Tensor, draws: int = 1) -> Latents:
-        return Ladder(self, self.encoder(self.inputs(x)).repeat_interleave(draws, 0), draws)
+        return Ladder(self, self.seen(self.inputs(x), draws))
 
-    def of_prior(self, level: int, above: Tensor, draws: int = 1) -> Normal:
+    def seen(self, numbers: Tensor, draws: int = 1) -> list[Normal]:
+        """What x tells of each level, (n, its latents)."""
+        features = self.encoder(numbers).split([2 * units for units in self.levels], 1)
+        return [normal_of(own, draws) for own in features]
+
+    def of_prior(self, level: int, above: Tensor) -> Normal:
         """p(z_l | z_<l), of a level below the top."""
-        return normal_of(self.expected[level - 1](above), draws)
-
-    def of_level(self, level: int, features: Tensor, above: Tensor | None = None, draws: int = 1) -> Normal:
-        """q(z_l | z_<l, x), from features of x, (n, width), and the levels above, (n, their latents)."""
-        numbers = features if above is None else torch.cat([features, above], 1)
-        likelihood = normal_of(self.seen[level](numbers), 1)
-        if above is None:
-            return Normal(likelihood.centre, likelihood.log_scale, draws)
-        prior = self.of_prior(level, above)
-        of_likelihood, of_prior = (-2 * likelihood.log_scale).exp(), (-2 * prior.log_scale).exp()
-        precision = of_likelihood + of_prior
-        centre = (likelihood.centre * of_likelihood + prior.centre * of_prior) / precision
-        return Normal(centre, -0.5 * precision.log(), draws)
+        return normal_of(self.expected[level - 1](above), 1)
 
 
 class Descent:
@@ -103,16 +97,16 @@ class Descent:
 
 
 class Ladder(Latents):
-    """The posterior of all levels; `features` of x are (n, width)."""
+    """The posterior of all levels, from what x tells of each."""
 
-    def __init__(self, model: HierarchicalVAE, features: Tensor, draws: int, frozen: bool = False) -> None:
-        self.model, self.features, self.draws, self.frozen = model, features, draws, frozen
+    def __init__(self, model: HierarchicalVAE, seen: list[Normal], frozen: bool = False) -> None:
+        self.model, self.seen, self.frozen = model, seen, frozen
 
     def _levels(self, z: list[Tensor]) -> Iterator[Normal]:
         """Each level's normal, given what `z` holds of the levels above by then."""
-        for level in range(len(self.model.levels)):
-            above = torch.cat(z[:level], 1) if level else None
-            yield self.model.of_level(level, self.features, above, self.draws)
+        yield self.seen[0]
+        for level in range(1, len(self.seen)):
+            yield combined(self.seen[level], self.model.of_prior(level, torch.cat(z[:level], 1)))
 
     def sample(self, generator: torch.Generator) -> Tensor:
         z: list[Tensor] = []
@@ -133,4 +127,11 @@ class Ladder(Latents):
         return torch.cat(z, 1)
 
     def fixed(self) -> Ladder:
-        return Ladder(self.model, self.features.detach(), self.draws, frozen=True)
+        return Ladder(self.model, [normal.fixed() for normal in self.seen], frozen=True)
+
+
+def combined(one: Normal, other: Normal) -> Normal:
+    """The normal proportional to the product of two; its `draws` are the first's."""
+    precision, of_other = (-2 * one.log_scale).exp(), (-2 * other.log_scale).exp()
+    whole = precision + of_other
+    return Normal((one.centre * precision + other.centre * of_other) / whole, -0.5 * whole.log(), one.draws)

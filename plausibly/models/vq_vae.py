@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from plausibly import processes
+from plausibly.capabilities import Quantiser
 from plausibly.families.network import within
 from plausibly.families.variational import Drawing, log_likelihood
 from plausibly.kinds import Category
@@ -26,7 +27,7 @@ from plausibly.schema import Schema
 COMMITMENT, SPREAD, RARE = 0.25, 0.05, 0.01  # the share of an even use below which a code is moved
 
 
-class VQVAE(Drawing):
+class VQVAE(Drawing, Quantiser):
     """`places` codes out of `codes` for each event, each a vector of `width` numbers."""
 
     formula = "about H (2 n + 4 H + 2 P W) + K W and those of a MADE over P codes, H = 256, P = 4, W = 8, K = 16"
@@ -72,8 +73,11 @@ class VQVAE(Drawing):
         """The codes of vectors, (batch, places)."""
         return (self.codebook.square().sum(1) - 2 * vectors @ self.codebook.T).argmin(-1)
 
+    def quantise(self, x: Tensor) -> Tensor:
+        return self.nearest(self.vectors(x))
+
     def encode(self, x: Tensor) -> Tensor:
-        return self.codebook[self.nearest(self.vectors(x))].flatten(1)
+        return self.codebook[self.quantise(x)].flatten(1)
 
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
         vectors = self.vectors(x)
@@ -86,11 +90,6 @@ class VQVAE(Drawing):
 
     def draw_latents(self, n: int, generator: torch.Generator) -> Tensor:
         return self.codebook[self.prior.sample(n, generator).long()].flatten(1)
-
-    @torch.no_grad()
-    def use(self, codes: Tensor) -> Tensor:
-        """The share of each code among `codes`, (codes,)."""
-        return torch.bincount(codes.flatten(), minlength=self.codes) / codes.numel()
 
 
 class Quantised(Objective):
@@ -117,14 +116,15 @@ class Quantised(Objective):
 
     def explain(self, model: VQVAE, x: Tensor) -> Loss:
         with torch.no_grad():
-            codes = model.nearest(model.vectors(x))
+            codes = model.quantise(x)
         return Loss(-model.prior.log_prob(codes.to(x.dtype)))
 
 
 @torch.no_grad()
 def revive(model: VQVAE, codes: Tensor, vectors: Tensor, generator: torch.Generator) -> None:
     """Follows how often each code is used, and moves those that hardly are to vectors of the batch, for the next step."""
-    model.used.lerp_(model.use(codes).to(model.used), 0.02)
+    shares = torch.bincount(codes.flatten(), minlength=model.codes) / codes.numel()
+    model.used.lerp_(shares.to(model.used), 0.02)
     dead = (model.used < RARE / model.codes).nonzero()[:, 0]
     if len(dead):
         pool = vectors.flatten(0, 1)

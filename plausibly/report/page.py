@@ -10,9 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 import plausibly
-from plausibly.capabilities import BoundedModel, Model, Variational, device_of
+from plausibly.capabilities import BoundedModel, Model, Quantiser, Variational, device_of
 from plausibly.data.formats import Dataset, Document, Format
 from plausibly.evaluation.board import Board, Row
+from plausibly.evaluation.codebook import use
 from plausibly.evaluation.elbo import Apart, apart
 from plausibly.files import replacing
 from plausibly.report import figures, samples, scales
@@ -55,6 +56,7 @@ def page(board: Board, dataset: Dataset | None) -> str:
         samples=sampled(shown, dataset),
         surprisal=surprisal(shown, dataset),
         latents=latents(shown, dataset),
+        codebooks=codebooks(shown, dataset),
         abilities=abilities(shown) if shown else None,
         columns=columns(shown, dataset),
         no_model=NO_MODEL,
@@ -305,6 +307,15 @@ def _apart(subject: Subject, dataset: Dataset) -> Apart | None:
     events = subject.run.format.apart(dataset.test, model.context)
     rows = max(FEWEST, min(MOST, NUMBERS // sum(model.schema.codes)))
     return apart(model, events, generator_for(device_of(model), 22), rows)
+
+
+def codebooks(shown: list[Subject], dataset: Dataset | None) -> list[str]:
+    """How much test rows use of each learned codebook."""
+    if dataset is None:
+        return []
+    found = [(subject, subject.run.model) for subject in shown]
+    each = [(subject, use(model, dataset.test)) for subject, model in found if isinstance(model, Quantiser)]
+    return [f"{subject.label}: {told}." for subject, told in each]
 
 
 @dataclass(frozen=True)
