@@ -180,11 +180,12 @@ class Training:
         return self._permutation[1][place * self.plan.batch : (place + 1) * self.plan.batch]
 
     def take_step(self) -> float:
-        """One step of every turn; returns the last turn's loss in nats per event."""
+        """One step of every turn; returns the sum of the turns' losses in nats per event."""
         self.model.train()
         rows = self.rows(self.step)
         device, own = device_of(self.model), processes.share(len(rows))
         x = self.codes[rows[own]].to(device).float()
+        total = 0.0
         for index, (turn, optimiser) in enumerate(zip(self.turns, self.optimisers, strict=True)):
             for repeat in range(turn.repeats):
                 optimiser.zero_grad()
@@ -194,9 +195,10 @@ class Training:
                 for group in optimiser.param_groups:
                     group["lr"] = self.plan.rate_at(self.step)
                 optimiser.step()
+            total += value
         self.step += 1
         self._average()
-        return value
+        return total
 
     def _gradients(self, turn: Turn, x: Tensor, rows: Tensor, own: slice, noise: torch.Generator) -> float:
         """Leaves the gradients of the mean loss over all of the batch's `rows`, of which `x` are `own`; that mean."""

@@ -102,3 +102,14 @@ def test_evaluate_and_the_report_tell_the_use(cli, tmp_path):
     assert f"codebook: {told}" in cli("evaluate", run.path)[1]
     assert json.loads(cli("evaluate", run.path, "--json")[1])["codebook"] == run.codebook().to_json()
     assert f"vq_vae: {told}." in (run.path / "report.html").read_text()
+
+
+def test_a_step_tells_the_loss_of_both_turns():
+    dataset = load("toy-bits")
+    training = Training(made(), dataset.train.codes, dataset.valid.codes, Plan(1))
+    turns = {
+        turn.name: turn.loss(training.codes[training.rows(0)].float(), generator_for(CPU, 1), 0)
+        for turn in training.turns
+    }
+    assert training.take_step() == pytest.approx(sum(float(loss.total.mean()) for loss in turns.values()), rel=0.05)
+    assert all(float(loss.total.mean()) > 1 for loss in turns.values())
