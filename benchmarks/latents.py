@@ -26,6 +26,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "warm-up, vamp prior": ("vae", {"prior": "vamp"}),
     "warm-up, flow prior": ("vae", {"prior": "flow"}),
     "hierarchical_vae (default)": ("hierarchical_vae", {}),
+    "vq_vae (default)": ("vq_vae", {}),
     "markov": ("markov", {}),
 }
 

@@ -11,6 +11,7 @@
 
     Decoder(Trainable)             latents; decode(z)
     └ Encoder                      encode(x)
+      ├ Quantiser                  codes; quantise(x)
       └ Variational(BoundedModel)  latent_prior, posterior, observation: p(z), q(z | x), p(x | z)
 
 Each rung inherits what the rungs above it can do. A model is a final class: it implements the abstract methods of its
