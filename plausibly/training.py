@@ -110,8 +110,8 @@ def batches(codes: Tensor, rows: int | None = None) -> Iterator[Tensor]:
 
 
 def default_steps(rows: int, batch: int) -> int:
-    """About 100 rounds through the data, between 3,000 and 20,000 steps."""
-    return max(3_000, min(20_000, 100 * ceil(rows / batch)))
+    """About 100 rounds through the data, between 3,000 and 10,000 steps."""
+    return max(3_000, min(10_000, 100 * ceil(rows / batch)))
 
 
 def default_every(rows: int, batch: int) -> int:
@@ -142,7 +142,7 @@ class Training:
         decayed = [p for p in turn.learner.parameters() if p.ndim > 1]
         others = [p for p in turn.learner.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": self.plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.plan.rate, betas=(0.9, 0.99))
+        return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.plan.rate, betas=(0.9, 0.99), fused=True)
 
     @property
     def done(self) -> bool:
