@@ -110,8 +110,8 @@ def test_a_budget_becomes_steps():
 
 def test_default_steps_have_limits():
     assert default_steps(100, 100) == 3_000
-    assert default_steps(16_181, 100) == 16_200
-    assert default_steps(10**6, 100) == 20_000
+    assert default_steps(8_000, 100) == 8_000
+    assert default_steps(10**6, 100) == 10_000
 
 
 def test_few_rows_are_validated_often():
