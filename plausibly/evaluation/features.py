@@ -138,7 +138,9 @@ class RandomConvolutions(Extractor):
     def __init__(self, format: Format, events: Events) -> None:
         found = seen(format)
         if found is None:
-            raise UserError(f"{self.name} is for images of at least {SMALLEST} x {SMALLEST} pixels; columns takes any rows")
+            raise UserError(
+                f"{self.name} is for images of at least {SMALLEST} x {SMALLEST} pixels; columns takes any rows"
+            )
         self.places, self.schema = found
         chance, sides = torch.Generator().manual_seed(2_002_09797), (self.schema.shape[0], *FILTERS)
         shapes = [(after, before, 3, 3) for before, after in zip(sides, FILTERS, strict=False)]
@@ -159,6 +161,17 @@ class RandomConvolutions(Extractor):
         return F.adaptive_avg_pool2d(F.relu(F.conv2d(x, second, padding=1)), 2).flatten(1)
 
 
-def default(format: Format) -> Callable[[Format, Events], Extractor]:
-    """The extractor where none is named."""
-    return Columns if seen(format) is None else RandomConvolutions
+EXTRACTORS: dict[str, Callable[..., Extractor]] = {kind.name: kind for kind in (Columns, RandomConvolutions)}
+
+
+def named(name: str | None) -> Callable[[Format, Events], Extractor]:
+    """The extractor of that name, or the default: of images the fixed filters. UserError lists those that there are."""
+    if name is None:
+        return default
+    if name not in EXTRACTORS:
+        raise UserError(f"there is no extractor {name!r}; there are {', '.join(EXTRACTORS)}, classifier and FILE.onnx")
+    return EXTRACTORS[name]
+
+
+def default(format: Format, events: Events) -> Extractor:
+    return Columns(format, events) if seen(format) is None else RandomConvolutions(format, events)

@@ -67,7 +67,7 @@ class Trees(Judge):
 
 def plain(format: Format, events: Events) -> np.ndarray:
     """What trees see, (n, variables) float64: codes of categories, numbers of all else, NaN for what is none."""
-    table = format.numbers(events)
+    table = np.array(format.numbers(events))
     codes = format.schema.binned(events.codes).numpy()
     for i, kind in enumerate(format.schema.kinds):
         if isinstance(kind, Category):

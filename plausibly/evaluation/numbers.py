@@ -15,14 +15,14 @@ class Number:
     """Found on `rows` samples beside as many held-out rows.
 
     by: the judge or the extractor of features. standard_error: None where none is known. least, most: what the number can
-    be. reference: the same of training rows in the samples' stead, which tells what a copy of the truth would get.
+    be. reference: the same of real rows in the samples' stead, which tells what draws from the truth would get.
     """
 
     value: float
     standard_error: float | None
     rows: int
     by: str
-    better: str  # in which direction, in words
+    better: str  # in which direction, and what is perfect, in words
     perfect: float
     least: float = float("-inf")
     most: float = float("inf")
@@ -43,14 +43,14 @@ class Number:
         return kept | {"interval": None if self.interval is None else list(self.interval)}
 
     def cells(self) -> list[str]:
-        """Value, interval, the training rows', rows, what is better and who says so, as people read them."""
+        """Value, interval, reference, what is better and who says so, as people read them."""
         low_high = "" if self.interval is None else f"{self.interval[0]:.4g} to {self.interval[1]:.4g}"
         chance = "" if self.p_value is None else f", p = {self.p_value:.3g}"
         return [
             str(self),
             low_high,
             "" if self.reference is None else f"{self.reference:.4g}",
-            f"{self.better}; {self.perfect:.3g} is perfect{chance}",
+            self.better + chance,
             self.by + (f", {self.folds} folds" if self.folds else ""),
         ]
 

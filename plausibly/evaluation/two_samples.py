@@ -47,7 +47,7 @@ def two_sample_auc(judge: Judge, rows: int, seed: int = 0, folds: int = FOLDS) -
         own, others = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
         scores[others] = judge.scores(own, is_real[own], others, seed)
     value, error = auc(scores[:rows], scores[rows:])
-    better = "lower is better, below 0.5 is no better"
+    better = "lower is better; 0.5 is perfect, and so is less"
     return Number(value, error, rows, judge.name, better, 0.5, 0.0, 1.0, folds=folds)
 
 
@@ -98,5 +98,5 @@ def discrepancy(real: np.ndarray, made: np.ndarray, by: str, seed: int = 0) -> N
     """MMD^2 of features (n, d) each with a Gaussian kernel; its standard error is that among shuffled sorts."""
     real, made = real[:AT_ONCE], made[:AT_ONCE]
     test = permuted(gaussian(np.concatenate([real, made])), len(real), seed)
-    error, better = float(test.shuffled.std(ddof=1)), "lower is better"
+    error, better = float(test.shuffled.std(ddof=1)), "lower is better; 0 is perfect"
     return Number(test.value, error, len(made), f"Gaussian kernel, {by}", better, 0.0, p_value=test.p_value)
