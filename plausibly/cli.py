@@ -457,7 +457,8 @@ def print_samples(run: Any, data: str | None, chosen: Sampling, rows: dict[str, 
     found = run.samples(data, seed=common.seed, extractor=chosen.extractor, label=chosen.label, **rows)
 
     def text() -> None:
-        table(*found.table(), found.title())
+        headings, rows = found.table()
+        table(headings, rows, found.title())
         for note in found.notes():
             print(note)
 

@@ -134,10 +134,9 @@ def nearer_to_training(made: np.ndarray, train: np.ndarray, control: np.ndarray,
 def copied(made: np.ndarray, held_out: np.ndarray, train: np.ndarray) -> Number:
     """Share of samples that equal a training row, with that of held-out rows as the reference; (n, width) of one type."""
     known = {row.tobytes() for row in train}
-    shares = [np.array([row.tobytes() in known for row in rows]) for rows in (made, held_out)]
-    reference = float(shares[1].mean())
-    error = float(shares[0].std(ddof=1) / np.sqrt(len(made)))
+    ours, theirs = (np.array([row.tobytes() in known for row in rows]) for rows in (made, held_out))
+    error, reference = float(ours.std(ddof=1) / np.sqrt(len(made))), float(theirs.mean())
+    better = "lower is better; real rows' is perfect"
     return Number(
-        float(shares[0].mean()), error, len(made), "equal values", "lower is better; real rows' is perfect", reference, 0.0, 1.0,
-        reference=reference,
-    )  # fmt: skip
+        float(ours.mean()), error, len(made), "equal values", better, reference, 0.0, 1.0, reference=reference
+    )

@@ -124,8 +124,9 @@ class Network(nn.Module):
 
     def initialise(self, generator: torch.Generator) -> None:
         for part in self.modules():
-            if part is not self and hasattr(part, "initialise"):
-                part.initialise(generator)
+            draw = getattr(part, "initialise", None)
+            if part is not self and draw is not None:
+                draw(generator)
 
 
 def taught(network: Network, inputs: Inputs, classes: Tensor, seed: int, steps: int = STEPS) -> Network:

@@ -32,10 +32,12 @@ class Number:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Of 95 %, from the standard error."""
+        """Of 95 %, from the standard error; of a share of no row, or of all, what such a share can be by chance (Wilson)."""
         if self.standard_error is None or not isfinite(self.standard_error):
             return None
         reach = Z95 * self.standard_error
+        if not reach and (self.least, self.most) == (0, 1):
+            reach = Z95**2 / (self.rows + Z95**2)
         return max(self.least, self.value - reach), min(self.most, self.value + reach)
 
     def to_json(self) -> dict[str, Any]:

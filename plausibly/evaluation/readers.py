@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from plausibly.data.givens import place_of
 from plausibly.errors import UserError
 from plausibly.evaluation.features import ROWS_AT_ONCE, Extractor, pixels, seen
-from plausibly.evaluation.judges import Look, Network, single_thread, taught
+from plausibly.evaluation.judges import Inputs, Look, Network, single_thread, taught
 from plausibly.files import replacing
 from plausibly.kinds import Category
 
@@ -47,11 +47,17 @@ class Classifier(Extractor):
         if len(self.classes) < 2:
             raise UserError(f"{name}: all training rows have the same label, so that there is nothing to tell")
         self.network = Network(self.inputs[:1], FEATURES, len(self.classes))
+        self.scale = 1.0
 
     def learn(self) -> Classifier:
         """Takes the steps, the same whoever takes them."""
         with single_thread():
             taught(self.network, self.inputs, self.codes, 0, STEPS)
+        return self._scaled()
+
+    def _scaled(self) -> Classifier:
+        """With features of mean square 1 over the rows that it learned from, all divided by one number."""
+        self.scale = float(np.sqrt((self._features(self.inputs) ** 2).mean())) or 1.0
         return self
 
     def keep(self, path: Path) -> Classifier:
@@ -59,7 +65,7 @@ class Classifier(Extractor):
         try:
             self.network.load_state_dict(load_file(path))
             self.network.eval()
-            return self
+            return self._scaled()
         except (OSError, SafetensorError, RuntimeError):
             self.learn()
         with replacing(path) as draft:
@@ -70,9 +76,12 @@ class Classifier(Extractor):
     def checksum(self) -> str:  # type: ignore[override]
         return weights_sum(self.network)
 
-    @torch.no_grad()
     def __call__(self, events: Events) -> np.ndarray:
-        inputs, found = self.look(events), list[Tensor]()
+        return self._features(self.look(events)) / self.scale
+
+    @torch.no_grad()
+    def _features(self, inputs: Inputs) -> np.ndarray:
+        found = list[Tensor]()
         with single_thread():
             for start in range(0, len(inputs), ROWS_AT_ONCE):
                 found.append(self.network.features(inputs[slice(start, start + ROWS_AT_ONCE)]).double())

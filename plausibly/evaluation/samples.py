@@ -121,9 +121,8 @@ def keep(found: Samples, name: str, number: Number | str) -> None:
 def remember(found: Samples, format: Format, made: Events, rows: Rows) -> None:
     """Whether samples are nearer to training rows than to others, and how many are copies."""
     if rows.train is None or not rows.control:
-        found.missing |= dict.fromkeys(
-            ("nearer_to_training", "copies"), "needs the training rows, which are not at hand"
-        )
+        why = "needs the training rows, which are not at hand"
+        found.missing.update(nearer_to_training=why, copies=why)
         return
     plain, held_out = Columns(format, rows.train), sum(map(len, rows.control))
     each = min(len(rows.train), held_out, COMPARED)
