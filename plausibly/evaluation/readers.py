@@ -29,7 +29,7 @@ from plausibly.kinds import Category
 if TYPE_CHECKING:
     from plausibly.data.formats import Events, Format
 
-FEATURES, STEPS = 32, 1000
+FEATURES, STEPS = 32, 500
 ONNX = ".onnx"
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from plausibly.data.formats import Events, Format
 
 ROWS, LEAST_ROWS = 2000, 20
-CELLS = 400_000  # numbers of the rows of one sort that the board's judge looks at, so that it takes seconds
+CELLS = 250_000  # numbers of the rows of one sort that the board's judge looks at, so that it takes seconds
 COMPARED = 5000  # training and control rows of each that samples are near to, at most
 NAMES = {
     "two_sample_auc": "two-sample AUC",
