@@ -128,7 +128,7 @@ def pixels(events: Events, places: Sequence[int], schema: Schema) -> Tensor:
 
 
 class RandomConvolutions(Extractor):
-    """Two layers of fixed random filters over an image, averaged over its quarters: 64 features, standardised.
+    """Two layers of fixed random filters over an image, averaged over its quarters: 64 features, centred and scaled as one.
 
     Random filters see edges, blur and contrast (Naeem et al. 2020, arXiv:2002.09797, on random embeddings), and no meaning.
     """
@@ -145,10 +145,12 @@ class RandomConvolutions(Extractor):
         chance, sides = torch.Generator().manual_seed(2_002_09797), (self.schema.shape[0], *FILTERS)
         shapes = [(after, before, 3, 3) for before, after in zip(sides, FILTERS, strict=False)]
         self.filters = [torch.randn(shape, generator=chance) * sqrt(2 / (9 * shape[1])) for shape in shapes]
-        self.means, self.spreads = moments(self._raw(events))
+        raw = self._raw(events)
+        self.means = raw.mean(0)
+        self.spread = float(np.sqrt(((raw - self.means) ** 2).mean())) or 1.0
 
     def __call__(self, events: Events) -> np.ndarray:
-        return (self._raw(events) - self.means) / self.spreads
+        return (self._raw(events) - self.means) / self.spread
 
     @torch.no_grad()
     def _raw(self, events: Events) -> np.ndarray:
