@@ -21,7 +21,7 @@ from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation import coverage, distances, readers, two_samples
 from plausibly.evaluation.board import Board, Row
 from plausibly.evaluation.features import Columns, RandomConvolutions, indicators, named
-from plausibly.evaluation.judges import Together, Trees, judge
+from plausibly.evaluation.judges import Convolutions, Together, Trees, judge
 from plausibly.evaluation.numbers import Number, from_json
 from plausibly.evaluation.readers import Classifier
 from plausibly.evaluation.samples import Rows, board_rows, judged, measured, some
@@ -246,6 +246,8 @@ def test_known_configurations():
 def test_coverage_of_fresh_draws_is_what_is_expected():
     values = [coverage.placed(normals(80, 2, 2 * s), normals(50, 2, 2 * s + 1)) for s in range(200)]
     covered, density = (np.array([getattr(v, name).mean() for v in values]) for name in ("covered", "density"))
+    assert coverage.expected_coverage(2, 1, 1) == 0.5  # of a row's two others either is the nearer
+    assert coverage.expected_coverage(10**7, 10**7) == pytest.approx(1 - 2**-5, abs=1e-6)
     assert abs(covered.mean() - coverage.expected_coverage(80, 50)) < 6 * covered.std() / 200**0.5
     assert abs(density.mean() - 1) < 6 * density.std() / 200**0.5
 
@@ -333,6 +335,7 @@ def fresh(digits):
 def test_fresh_rows_are_perfect_by_every_number(fresh):
     assert list(fresh.numbers) == KEYS
     assert abs(fresh["two_sample_auc"].value - 0.5) < 6 * fresh["two_sample_auc"].standard_error
+    assert fresh["precision"].reference < 1 and fresh["precision"].perfect == fresh["precision"].reference
     for name in ("precision", "recall", "coverage", "density"):
         assert fresh[name].value == pytest.approx(
             fresh[name].reference, abs=6 * 1.5 * fresh[name].standard_error + 0.01
@@ -385,6 +388,27 @@ def test_the_judge_of_images_sees_a_label_beside_them():
     fault = judged(dataset.format, dataset.format.events(wrong), real)
     null = judged(dataset.format, made, real)
     assert fault.value > null.value + 0.1 and abs(null.value - 0.5) < 6 * null.standard_error
+
+
+def strokes(n, upright, seed):
+    """Images with short lines anywhere, lying or upright: each pixel by itself is as often ink in both."""
+    chance, images = np.random.default_rng(seed), np.zeros((n, 8, 8), dtype=np.uint8)
+    for image in images:
+        for row, column in chance.integers(0, 8, (4, 2)):
+            image[(row + np.arange(3)) % 8, column] = 1
+    return images if upright else images.transpose(0, 2, 1)
+
+
+def test_convolutions_see_neighbourhoods_that_trees_do_not():
+    format = load("digits-binary").format
+    real, made, same = (format.events(strokes(150, *how)) for how in ((False, 0), (True, 1), (False, 2)))
+    seen, trees, null = (
+        two_sample_auc(kind(format, real, other), 150)
+        for kind, other in ((Convolutions, made), (Trees, made), (Convolutions, same))
+    )
+    assert seen.value > 0.95 and seen.value > trees.value + 0.1
+    assert judged(format, made, real).value > trees.value
+    assert abs(null.value - 0.5) < 6 * null.standard_error
 
 
 def test_random_convolutions_are_the_same_for_everyone_and_for_images_alone(digits, table):
