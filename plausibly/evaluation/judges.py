@@ -2,7 +2,7 @@
 
 A judge is taught on some rows of both sorts and scores others; the higher, the more it takes a row for real. A weak judge
 finds nothing to object to whatever the samples are: a logistic regression on columns takes independent columns for real,
-a convolutional network that saw some hundred digits does not mind a little noise, and trees know no neighbourhoods.
+and a convolutional network that saw some hundred digits does not mind a little noise, which trees see at once.
 """
 
 from __future__ import annotations
