@@ -369,11 +369,12 @@ def compared(
 
 
 def sampled(run: Run, dataset: Dataset) -> Run:
-    """The run with its two-sample AUC on record, where its model samples and there are rows enough."""
+    """The run with its two-sample AUC on record, where its model samples, was not stopped, and there are rows enough."""
     rows = board_rows(dataset.format, len(dataset.test), run.record["rows_sampled_per_second"])
-    if not isinstance(run.model, Model) or not rows:
+    if not isinstance(run.model, Model) or run.record["status"] == "interrupted" or not rows:
         return run
-    real, seed = some(dataset.test, rows, run.record["seed"]), run.record["seed"]
+    seed = run.record["seed"]
+    real = some(dataset.test, rows, seed)
     with suppress(UserError):  # of a model that draws hardly any row that could be
         found = judged(dataset.format, run.drawn(rows, seed), real, seed)
         run.record["samples"] = {"two_sample_auc": found.value, **found.to_json()}

@@ -170,7 +170,7 @@ def single_thread() -> Iterator[None]:
 class Convolutions(Judge):
     """A small residual network over images, and over what a row holds besides its pixels."""
 
-    name = "convolutional network"
+    name = "convolutions"
 
     def __init__(self, format: Format, real: Events, made: Events) -> None:
         look = Look(format, real)
