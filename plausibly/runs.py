@@ -33,6 +33,7 @@ from plausibly.data.givens import free, place_of, question
 from plausibly.data.labelled import LABEL
 from plausibly.data.loading import load, load_rows, naming
 from plausibly.errors import UserError
+from plausibly.evaluation import numbers
 from plausibly.evaluation.annealed import Annealed, anneal, spread
 from plausibly.evaluation.anomalies import TEST_ROWS, Calibration
 from plausibly.evaluation.answers import Answer, answer
@@ -570,11 +571,25 @@ def misshapen(record: dict[str, Any]) -> str:
         return "'data' has unknown options"
     if not all(map(is_error, (record.get("reconstruction") or {}).values())):
         return "'reconstruction' is no error by unit"
+    if not is_number(record.get("samples")):
+        return "'samples' is no number"
     if test is not None and (
         test.get("sign") not in ("=", ">=", "~") or not isinstance(test.get("value"), int | float)
     ):
         return "'test' is no result"
     return ""
+
+
+def is_number(document: dict[str, Any] | None) -> bool:
+    """Whether this is what a record keeps of the two-sample AUC, or nothing."""
+    if document is None:
+        return True
+    try:
+        found = numbers.from_json(document)
+    except TypeError:
+        return False
+    told = found.value, found.standard_error or 0, found.rows
+    return all(isinstance(each, int | float) for each in told) and isinstance(found.by, str)
 
 
 def is_error(document: Any) -> bool:

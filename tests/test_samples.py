@@ -515,6 +515,14 @@ def test_the_board_has_the_auc_of_models_that_sample(board, cli):
     assert "two-sample AUC" not in Board([Row("x", "y", run=run_of(board, "autoencoder"))]).cells()[0]
 
 
+def test_a_damaged_record_is_one_line(board, tmp_path):
+    record = json.loads((board.path / "joint" / "run.json").read_text())
+    for damaged in ({"value": 1.0}, {**record["samples"], "rows": "many"}, {**record["samples"], "by": None}):
+        (tmp_path / "run.json").write_text(json.dumps(record | {"samples": damaged}))
+        with pytest.raises(UserError, match="'samples' is no number"):
+            Run.open(tmp_path)
+
+
 def test_evaluate_prints_the_numbers_with_direction_and_judge(board, cli):
     path = board.path / "independent"
     status, out, _ = cli("evaluate", path, "--samples", "--rows", 400)
