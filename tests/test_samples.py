@@ -371,7 +371,7 @@ def test_blur_is_seen(digits, fresh):
     assert found["kernel_distance"].interval[0] > fresh["kernel_distance"].interval[1]
 
 
-def test_copies_of_training_rows_are_seen_by_the_last_two_alone(digits, fresh):
+def test_copies_of_training_rows_are_seen_by_two_numbers_alone(digits, fresh):
     found = looked_at(digits, digits.rows[0])
     assert found["copies"].value == 1.0 and found["copies"].reference < 0.01
     assert found["nearer_to_training"].value > 0.99
@@ -451,16 +451,20 @@ def test_a_classifier_does_not_see_its_label(table, monkeypatch):
 
 
 class Session:
-    """What onnxruntime gives: a network that takes 3 x 16 x 16."""
+    """What onnxruntime gives: a network that takes 3 x 16 x 16, so many at once as `rows` says."""
+
+    rows = "n"
 
     def __init__(self, path, options, providers):
         if b"broken" in Path(path).read_bytes():
             raise RuntimeError("bad protobuf")
 
     def get_inputs(self):
-        return [SimpleNamespace(name="image", shape=["n", 3, 16, 16])]
+        return [SimpleNamespace(name="image", shape=[self.rows, 3, 16, 16])]
 
     def run(self, outputs, given):
+        if self.rows != "n" and len(given["image"]) != self.rows:
+            raise ValueError("other rows")
         assert given["image"].shape[1:] == (3, 16, 16) and 0 <= given["image"].min() <= given["image"].max() <= 1.01
         return [given["image"][:, :, ::8, ::8]]
 
@@ -477,7 +481,12 @@ def test_an_onnx_file_reads_images(digits, table, tmp_path, monkeypatch):
     path.write_bytes(b"network")
     found = readers.OnnxFile(digits.format, path)
     events = digits.format.events(digits.rows[0][:7])
-    assert found(events).shape == (7, 12) and found.checksum[:8] in found.name and len(found.checksum) == 64
+    features = found(events)
+    assert features.shape == (7, 12) and found.checksum[:8] in found.name and len(found.checksum) == 64
+    monkeypatch.setattr(Session, "rows", 3)
+    assert np.array_equal(readers.OnnxFile(digits.format, path)(events), features)
+    with pytest.raises(UserError, match="does not read these images: other rows"):
+        found(events)
     with pytest.raises(UserError, match="reads images"):
         readers.OnnxFile(table.format, path)
     path.write_bytes(b"broken")

@@ -126,11 +126,21 @@ class OnnxFile(Extractor):
             raise UserError(f"{path}: a network with one input of (rows, channels, height, width) is needed")
 
     def __call__(self, events: Events) -> np.ndarray:
-        images, found = pixels(events, self.places, self.schema), list[np.ndarray]()
-        for few in images.split(ROWS_AT_ONCE):
-            (out, *_) = self.session.run(None, {self.input.name: fitting(few, self.input.shape).numpy()})
-            found.append(np.asarray(out, dtype=np.float64).reshape(len(few), -1))
-        return np.concatenate(found)
+        images = pixels(events, self.places, self.schema)
+        rows = self.input.shape[0] if isinstance(self.input.shape[0], int) else ROWS_AT_ONCE
+        return np.concatenate([self._read(few, rows) for few in images.split(rows)])
+
+    def _read(self, images: Tensor, rows: int) -> np.ndarray:
+        """What the network says of images, at most `rows`, (images, features); one that takes just so many gets them."""
+        taken = images
+        if isinstance(self.input.shape[0], int):
+            taken = torch.cat([images, images[:1].expand(rows - len(images), -1, -1, -1)])
+        fed = {self.input.name: fitting(taken, self.input.shape).numpy()}
+        try:
+            (out, *_) = self.session.run(None, fed)
+        except Exception as error:
+            raise UserError(f"{self.name} does not read these images: {str(error).splitlines()[0][:150]}") from error
+        return np.asarray(out, dtype=np.float64).reshape(len(taken), -1)[: len(images)]
 
 
 def session(path: Path) -> Any:
