@@ -358,14 +358,25 @@ class Annealing:
 
     annealed: Annotated[bool, Parameter(negative="")] = False
     "Bounds on log p by chains that are led from the prior to the posterior. It takes minutes."
-    rows: int = 100
-    "Rows, evenly over all."
     chains: int = 16
     "Chains of each row."
     distributions: int = 1000
     "Steps from prior to posterior: more make the bound tighter, and take longer."
     sigma: str | None = None
     "Of images: the mean image with noise N(0, sigma^2) in place of the model's own pixels; validation finds the best."
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Sampling:
+    """How close samples are to held-out rows instead, of models that sample."""
+
+    samples: Annotated[bool, Parameter(negative="")] = False
+    "Whether a classifier can tell them, whether they cover the rows, whether they are copies, and distances."
+    extractor: str | None = None
+    "What distances are taken of: columns, random-convolutions (default for images), classifier, or a FILE.onnx."
+    label: str | None = None
+    "The column of RUN's data that the extractor `classifier` learns to tell."
 
 
 @app.command
@@ -375,7 +386,9 @@ def evaluate(
     /,
     *,
     draws: int | None = None,
+    rows: int | None = None,
     annealing: Annealing | None = None,
+    sampling: Sampling | None = None,
     model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
@@ -387,17 +400,19 @@ def evaluate(
     ----------
     draws
         draws of the latents for each row (100 unless said otherwise): more make the bound tighter, and take longer.
+    rows
+        rows that --annealed (100 unless said otherwise) or --samples (2,000) look at.
     """
-    common, annealing = common or Common(), annealing or Annealing()
+    common, annealing, sampling = common or Common(), annealing or Annealing(), sampling or Sampling()
     from plausibly.runs import Run
 
-    if draws is not None and annealing.annealed:
-        raise UserError("--draws is not for --annealed, which has --chains and --distributions; leave one out")
-    if annealing != Annealing() and not annealing.annealed:
-        raise UserError("--rows, --chains, --distributions and --sigma go with --annealed")
+    check_together(draws, rows, annealing, sampling)
     opened = Run.open(run, common.device, model)
     if annealing.annealed:
-        print_annealed(opened, data, annealing, common)
+        print_annealed(opened, data, annealing, 100 if rows is None else rows, common)
+        return
+    if sampling.samples:
+        print_samples(opened, data, sampling, {} if rows is None else {"rows": rows}, common)
         return
     found = opened.evaluate(data, draws, rows_heard(common))
     apart, use = opened.elbo(data), opened.codebook(data)
@@ -423,11 +438,38 @@ def evaluate(
     out(document | {name: each.to_json() for name, each in more.items() if each}, common, text)
 
 
-def print_annealed(run: Any, data: str | None, chosen: Annealing, common: Common) -> None:
+def check_together(draws: int | None, rows: int | None, annealing: Annealing, sampling: Sampling) -> None:
+    """UserError where options do not go with each other."""
+    if draws is not None and annealing.annealed:
+        raise UserError("--draws is not for --annealed, which has --chains and --distributions; leave one out")
+    if annealing != Annealing() and not annealing.annealed:
+        raise UserError("--chains, --distributions and --sigma go with --annealed")
+    if sampling != Sampling() and not sampling.samples:
+        raise UserError("--extractor and --label go with --samples")
+    if sampling.samples and (annealing.annealed or draws is not None):
+        raise UserError("--samples is not for --annealed or --draws, which are about likelihoods; leave one out")
+    if rows is not None and not (annealing.annealed or sampling.samples):
+        raise UserError("--rows goes with --annealed or --samples")
+
+
+def print_samples(run: Any, data: str | None, chosen: Sampling, rows: dict[str, int], common: Common) -> None:
+    """How close samples are to held-out rows."""
+    found = run.samples(data, seed=common.seed, extractor=chosen.extractor, label=chosen.label, **rows)
+
+    def text() -> None:
+        headings, rows = found.table()
+        table(headings, rows, found.title())
+        for note in found.notes():
+            print(note)
+
+    out(run.summary() | {"samples": found.to_json(), "data": data or run.record["data"]["source"]}, common, text)
+
+
+def print_annealed(run: Any, data: str | None, chosen: Annealing, rows: int, common: Common) -> None:
     """Bounds by annealed importance sampling."""
     sigma = chosen.sigma if chosen.sigma is None else literal(chosen.sigma)
     heard = rows_heard(common, "transitions")
-    found = run.annealed(data, chosen.rows, chosen.chains, chosen.distributions, sigma, common.seed, heard)
+    found = run.annealed(data, rows, chosen.chains, chosen.distributions, sigma, common.seed, heard)
     document = run.summary() | {"annealed": found.to_json(), "data": data or run.record["data"]["source"]}
     out(document, common, lambda: print("\n".join(found.lines())))
 

@@ -95,7 +95,7 @@ def table(headings: list[str], rows: list[list[str]], title: str = "", caption: 
         shown.add_column(heading, justify=justify, overflow="fold", min_width=whole)
     for row in rows:
         shown.add_row(*(Text(cell) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
+    console = Console(width=None if sys.stdout.isatty() else 180, highlight=False, markup=False)
     console.print(shown)
 
 

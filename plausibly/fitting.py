@@ -15,19 +15,21 @@ from safetensors.torch import load_file
 
 from plausibly import processes
 from plausibly.building import made, refusal
-from plausibly.capabilities import BoundedModel, Trainable
+from plausibly.capabilities import BoundedModel, Model, Trainable
 from plausibly.data.formats import Dataset
 from plausibly.data.givens import place_among
 from plausibly.data.labelled import LABEL
 from plausibly.data.loading import is_table, load
 from plausibly.errors import UserError
+from plausibly.evaluation import numbers
 from plausibly.evaluation.board import Board, Row
 from plausibly.evaluation.likelihood import Exact
 from plausibly.evaluation.reconstruction import from_json
+from plausibly.evaluation.samples import board_rows, judged, some
 from plausibly.foreign import hold_to_contract, name_of
 from plausibly.learning import Fit, Listener, Settings, announce, settings
 from plausibly.models import MODELS
-from plausibly.runs import Run, model_class, read_record
+from plausibly.runs import Run, model_class, read_record, write_json
 from plausibly.training import (
     Diverged,
 )
@@ -363,7 +365,21 @@ def compared(
             each.learn()
     except Diverged as error:
         return Row(name, kind.family, refusal=str(error))
-    return row_of(each.test())
+    return row_of(sampled(each.test(), dataset))
+
+
+def sampled(run: Run, dataset: Dataset) -> Run:
+    """The run with its two-sample AUC on record, where its model samples, was not stopped, and there are rows enough."""
+    rows = board_rows(dataset.format, len(dataset.test), run.record["rows_sampled_per_second"])
+    if not isinstance(run.model, Model) or run.record["status"] == "interrupted" or not rows:
+        return run
+    seed = run.record["seed"]
+    real = some(dataset.test, rows, seed)
+    with suppress(UserError):  # of a model that draws hardly any row that could be
+        found = judged(dataset.format, run.drawn(rows, seed), real, seed)
+        run.record["samples"] = {"two_sample_auc": found.value, **found.to_json()}
+        write_json(run.record, run.path / "run.json")
+    return run
 
 
 def row_of(run: Run) -> Row:
@@ -380,6 +396,7 @@ def row_of(run: Run) -> Row:
         size=sum(file.stat().st_size for file in run.path.iterdir() if file.suffix != ".html"),
         run=run,
         reconstruction=from_json(record.get("reconstruction")),
+        samples=numbers.from_json(record["samples"]) if record.get("samples") else None,
     )
 
 

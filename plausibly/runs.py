@@ -30,14 +30,17 @@ from plausibly.building import build, check_size
 from plausibly.capabilities import Quantiser, TractableModel, Trainable, Variational, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.givens import free, place_of, question
+from plausibly.data.labelled import LABEL
 from plausibly.data.loading import load, load_rows, naming
 from plausibly.errors import UserError
+from plausibly.evaluation import numbers
 from plausibly.evaluation.annealed import Annealed, anneal, spread
 from plausibly.evaluation.anomalies import TEST_ROWS, Calibration
 from plausibly.evaluation.answers import Answer, answer
 from plausibly.evaluation.classification import Classification
 from plausibly.evaluation.codebook import Use, use
 from plausibly.evaluation.elbo import Apart, apart
+from plausibly.evaluation.features import Extractor, named
 from plausibly.evaluation.likelihood import (
     AtLeast,
     Estimate,
@@ -48,7 +51,9 @@ from plausibly.evaluation.likelihood import (
     plausibility,
     unheard,
 )
+from plausibly.evaluation.readers import ONNX, Classifier, OnnxFile, label_place
 from plausibly.evaluation.reconstruction import Error, reconstruction
+from plausibly.evaluation.samples import ROWS, Rows, Samples, checked, measured, some
 from plausibly.evaluation.scores import bits, scores
 from plausibly.families.proposals import Effective
 from plausibly.files import replacing
@@ -179,11 +184,72 @@ class Run:
             sigma, valid = None, self.dataset().valid
         return anneal(self.model, self.format, events, noise, chains, distributions, sigma, valid, heard)
 
-    def _held_out(self, data: Any) -> Events:
+    def samples(
+        self,
+        data: Any = None,
+        rows: int = ROWS,
+        seed: int = 0,
+        extractor: str | None = None,
+        label: str | None = None,
+    ) -> Samples:
+        """How close so many samples are to as many held-out rows: those of `data`, by default the run's own test rows.
+
+        `extractor` names what distances and kernels are taken of: columns, random-convolutions (the default for images),
+        classifier, which learns to tell the `label` column of the run's data, or a FILE.onnx.
+        """
+        TASKS["sample"].require(self.model)
+        real, dataset = self._held_out(data, whole=True), self._at_hand(needed=data is None)
+        n = checked(rows, len(real))
+        real, control = some(real, n, seed), (dataset.valid, dataset.test) if dataset else ()
+        compared = Rows(real, dataset.train if dataset else None, control)
+        chosen = self.extractor(extractor, label, compared)
+        return measured(self.format, self.drawn(n, seed), compared, chosen, seed)
+
+    def extractor(self, name: str | None, label: str | None, rows: Rows) -> Extractor:
+        """The extractor of that name, which learns from the training rows, or else from the real ones."""
+        if name == "classifier":
+            return self._classifier(label)
+        if label is not None:
+            raise UserError("a label is for the extractor that learns to tell it: --extractor classifier")
+        if name is not None and name.endswith(ONNX):
+            return OnnxFile(self.format, Path(name))
+        return named(name)(self.format, rows.real if rows.train is None else rows.train)
+
+    def _classifier(self, label: str | None) -> Classifier:
+        """Learned from the training rows and their labels, or kept from an earlier time, in the run's folder."""
+        if label is None:
+            raise UserError(
+                f"which column holds the labels? --label NAME says so; columns: {', '.join(self.names[:20])}"
+            )
+        if self.in_memory:
+            raise UserError(
+                f"{self.path} was fitted to rows that were only in memory: no classifier can learn from them"
+            )
+        place, train = None, self.dataset().train
+        if label in self.names or label != LABEL:
+            place = label_place(self.format, label)
+            labels = self.format.schema.binned(train.codes)[:, place]
+        else:  # beside the rows of their source, as arrays have them
+            kept = self.record["data"]
+            labels = load(kept["source"], **kept["options"] | {"labelled": True}).train.codes[:, 0].long()
+        file = f"classifier-{hashlib.sha256(label.encode()).hexdigest()[:8]}.safetensors"
+        return Classifier(self.format, train, labels, place, label).keep(self.path / file)
+
+    def _at_hand(self, needed: bool) -> Dataset | None:
+        """The data that the run was fitted to; None where they are gone, and not needed."""
+        try:
+            return None if self.in_memory else self.dataset()
+        except UserError:
+            if needed:
+                raise
+            return None
+
+    def _held_out(self, data: Any, whole: bool = False) -> Events:
+        """The rows to look at; their `log_within` leaves the context out, unless they are wanted whole."""
         if data is None and self.in_memory:
             raise UserError(f"{self.path} was fitted to rows that were only in memory: give rows to evaluate")
         events = self.dataset().test if data is None else self.events(data)
-        return self.format.apart(events, self.model.context)
+        return events if whole else self.format.apart(events, self.model.context)
 
     def _drawing(self, draws: int | None) -> Trainable:
         """The model, or a view of it that takes so many draws."""
@@ -204,11 +270,14 @@ class Run:
         """
         if n < 1:
             raise UserError(f"{n} rows cannot be drawn; at least 1 can")
-        chance = np.random.default_rng((seed, 1))
         if given:
             rows = question(self.format, given)[torch.zeros(n, dtype=torch.long)]
             return self._fill(rows, seed, holes=True)[0]
-        return self.format.rows(self.format.draw(self._foreseen(n, seed), chance))
+        return self.format.rows(self.drawn(n, seed))
+
+    def drawn(self, n: int, seed: int = 0) -> Events:
+        """`n` events with values, as `sample` draws them."""
+        return self.format.draw(self._foreseen(n, seed), np.random.default_rng((seed, 1)))
 
     def _foreseen(self, n: int, seed: int) -> Tensor:
         """Codes of `n` events without open codes: the few drawn with one are drawn again."""
@@ -411,7 +480,7 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """What `--json` prints of a run."""
-        keys = ("model", "parameters", "seconds", "test", "reconstruction", "status", "steps")
+        keys = ("model", "parameters", "seconds", "test", "samples", "reconstruction", "status", "steps")
         return {"run": str(self.path), **{key: self.record.get(key) for key in keys}}
 
     def __repr__(self) -> str:
@@ -476,6 +545,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "rows_sampled_per_second": (int, float, type(None)),
     "test": (dict, type(None)),
     "reconstruction": (dict, type(None)),
+    "samples": (dict, type(None)),
     "weights_sha256": (str, type(None)),
     "code": (dict, type(None)),
 }
@@ -501,11 +571,25 @@ def misshapen(record: dict[str, Any]) -> str:
         return "'data' has unknown options"
     if not all(map(is_error, (record.get("reconstruction") or {}).values())):
         return "'reconstruction' is no error by unit"
+    if not is_number(record.get("samples")):
+        return "'samples' is no number"
     if test is not None and (
         test.get("sign") not in ("=", ">=", "~") or not isinstance(test.get("value"), int | float)
     ):
         return "'test' is no result"
     return ""
+
+
+def is_number(document: dict[str, Any] | None) -> bool:
+    """Whether this is what a record keeps of the two-sample AUC, or nothing."""
+    if document is None:
+        return True
+    try:
+        found = numbers.from_json(document)
+    except TypeError:
+        return False
+    told = found.value, found.standard_error or 0, found.rows
+    return all(isinstance(each, int | float) for each in told) and isinstance(found.by, str)
 
 
 def is_error(document: Any) -> bool:

@@ -304,6 +304,7 @@ def test_the_command_refuses_in_a_line(cli):
         (["run", "--annealed", "--distributions", 0], "0 distributions"),
         (["run", *SHORT, "--draws", 5], "--draws is not for --annealed"),
         (["run", "--sigma", 0.1], "go with --annealed"),
+        (["run", "--rows", 9], "goes with --annealed or --samples"),
     ]:
         status, out, err = cli("evaluate", *words)
         assert (status, out) == (2, "") and why in err and err.count("\n") == 1, (words, err)

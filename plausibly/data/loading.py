@@ -319,16 +319,16 @@ def _dataset(
 
 def _repeats(events: dict[str, Events]) -> list[str]:
     """How many held-out rows also occur in training."""
-    train = _comparable(events["train"])
+    train = comparable(events["train"])
     notes = []
     for name in ("valid", "test"):
-        if count := splits.repeated(train, _comparable(events[name])):
+        if count := splits.repeated(train, comparable(events[name])):
             rows = counted(len(events[name]), f"{name} row")
             notes.append(f"{count} of {rows} also occur{'s' * (count == 1)} in train")
     return notes
 
 
-def _comparable(events: Events) -> np.ndarray:
+def comparable(events: Events) -> np.ndarray:
     """Rows as plain numbers, (n, width): equal where the modelled values are."""
     if isinstance(events.values, tables.TableValues):
         return np.stack([cells.values.view(np.int64) for cells in events.values.cells.values()], axis=1)

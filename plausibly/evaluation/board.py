@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from plausibly.capabilities import Model
 from plausibly.evaluation.likelihood import Likelihood, difference, given_whole
+from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.reconstruction import Error, spelled
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from plausibly.runs import Run
 
 RECONSTRUCTED = " reconstruction error: of test rows decoded from their latents; lower is better, but no likelihood."
+TOLD = (
+    " two-sample AUC: how well a classifier tells samples from test rows, ± standard error; 0.5 is perfect, lower is better,"
+    " below 0.5 is no better ({rows} rows of each, {by})."
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Row:
     run: Run | None = None
     refusal: str = ""
     reconstruction: dict[str, Error] = field(default_factory=dict)  # by unit, where there is an encoder
+    samples: Number | None = None  # two-sample AUC, where it was measured
 
     @property
     def reason(self) -> str:
@@ -100,6 +106,8 @@ class Board:
             "sampled_per_second": row.sampled,
             "bytes": row.size,
             "reconstruction": spelled(row.reconstruction),
+            "two_sample_auc": row.samples.value if row.samples else nan,
+            "two_sample_auc_error": row.samples.standard_error if row.samples else nan,
             "refusal": row.refusal or row.reason,
         }
 
@@ -120,6 +128,7 @@ class Board:
             "rows_sampled_per_second": row.sampled,
             "bytes": row.size,
             "reconstruction": {unit: asdict(error) for unit, error in row.reconstruction.items()} or None,
+            "samples": {"two_sample_auc": row.samples.value, **row.samples.to_json()} if row.samples else None,
             "reason": row.reason or None,
             "interrupted": row.interrupted,
             "refusal": row.refusal or None,
@@ -129,11 +138,20 @@ class Board:
         """Headings and rows as people read them, for the terminal and the page."""
         headings = ["model", "family", "parameters", "test log-likelihood", "bits/variable", "to best", "fit"]
         headings += ["scored/s", "sampled/s", "on disk"]
-        rows = [self._cells(row) for row in self.ranked()]
-        if not self.encoding:
-            return headings, rows
-        errors = [spelled(row.reconstruction) for row in self.ranked()]
-        return [*headings, "reconstruction error"], [[*row, each] for row, each in zip(rows, errors, strict=True)]
+        ranked = self.ranked()
+        rows = [self._cells(row) for row in ranked]
+        if self.judged:
+            headings.append("two-sample AUC")
+            rows = [[*row, auc_of(each.samples)] for row, each in zip(rows, ranked, strict=True)]
+        if self.encoding:
+            headings.append("reconstruction error")
+            rows = [[*row, spelled(each.reconstruction)] for row, each in zip(rows, ranked, strict=True)]
+        return headings, rows
+
+    @property
+    def judged(self) -> bool:
+        """Whether any row has a two-sample AUC."""
+        return any(row.samples for row in self.rows)
 
     @property
     def encoding(self) -> bool:
@@ -173,12 +191,24 @@ class Board:
         """What the numbers are."""
         rows = next((row.test.rows for row in self.rows if row.test), 0)
         if not rows:
-            return f"{self.data}: no likelihoods.{RECONSTRUCTED * self.encoding}"
+            return f"{self.data}: no likelihoods.{self._further()}"
         return (
             f"{self.data}: mean log p of {rows:,} test rows in nats ± standard error, higher is better; = exact, >= a lower "
             f"bound. bits/variable = -log2 p / variables, lower is better (1 nat = {1 / log(2):.3f} bits). "
-            f"to best: paired over the same rows.{self._condition()}{RECONSTRUCTED * self.encoding}"
+            f"to best: paired over the same rows.{self._condition()}{self._further()}"
         )
+
+    def _further(self) -> str:
+        """What the last columns are."""
+        return self._judges() + RECONSTRUCTED * self.encoding
+
+    def _judges(self) -> str:
+        judged = [row.samples for row in self.rows if row.samples]
+        if not judged:
+            return ""
+        least, most = min(each.rows for each in judged), max(each.rows for each in judged)
+        rows = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        return TOLD.format(rows=rows, by=", ".join(dict.fromkeys(each.by for each in judged)))
 
     def _condition(self) -> str:
         """What the numbers are about where the models have a context."""
@@ -197,3 +227,8 @@ class Board:
         head = "".join(f"<th>{html.escape(h)}</th>" for h in headings)
         body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(self.caption())}</p>"
+
+
+def auc_of(number: Number | None) -> str:
+    """As it stands on the board."""
+    return "" if number is None else f"{number.value:.3f} ± {number.standard_error or 0:.3f}"

@@ -1,0 +1,66 @@
+"""One number about samples: what it is of, who judged, what would be perfect, and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
+from typing import Any
+
+Z95 = 1.959964  # standard deviations on either side of the mean that hold 95 % of a normal
+
+
+@dataclass(frozen=True)
+class Number:
+    """Found on `rows` samples beside as many held-out rows.
+
+    by: the judge or the extractor of features. standard_error: None where none is known. least, most: what the number can
+    be. reference: the same of real rows in the samples' stead, which tells what draws from the truth would get.
+    """
+
+    value: float
+    standard_error: float | None
+    rows: int
+    by: str
+    better: str  # in which direction, and what is perfect, in words
+    perfect: float
+    least: float = float("-inf")
+    most: float = float("inf")
+    p_value: float | None = None
+    reference: float | None = None
+    folds: int | None = None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of 95 %, from the standard error; of a share of no row, or of all, what such a share can be by chance (Wilson)."""
+        if self.standard_error is None or not isfinite(self.standard_error):
+            return None
+        reach = Z95 * self.standard_error
+        if not reach and (self.least, self.most) == (0, 1):
+            reach = Z95**2 / (self.rows + Z95**2)
+        return max(self.least, self.value - reach), min(self.most, self.value + reach)
+
+    def to_json(self) -> dict[str, Any]:
+        kept = {name: value for name, value in asdict(self).items() if name not in ("least", "most")}
+        return kept | {"interval": None if self.interval is None else list(self.interval)}
+
+    def cells(self) -> list[str]:
+        """Value, interval, reference, what is better and who says so, as people read them."""
+        low_high = "" if self.interval is None else f"{self.interval[0]:.4g} to {self.interval[1]:.4g}"
+        chance = "" if self.p_value is None else f", p = {self.p_value:.3g}"
+        return [
+            str(self),
+            low_high,
+            "" if self.reference is None else f"{self.reference:.4g}",
+            self.better + chance,
+            self.by + (f", {self.folds} folds" if self.folds else ""),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g}" + (f" ± {self.standard_error:.2g}" if self.standard_error is not None else "")
+
+
+def from_json(document: Mapping[str, Any]) -> Number:
+    """What `to_json` wrote. TypeError where it did not."""
+    known = {field.name for field in fields(Number)}
+    return Number(**{name: value for name, value in document.items() if name in known})

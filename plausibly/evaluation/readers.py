@@ -1,0 +1,174 @@
+"""Extractors with weights: a classifier of the data's own labels, and a network in a file of the user's.
+
+    classifier   the last hidden layer of a network that learned to tell a label from the rest of a training row
+    FILE.onnx    what a network says of an image on [0, 1], such as the Inception network of papers
+
+Both tell the SHA-256 of their weights: distances with other weights do not compare.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from plausibly.data.givens import place_of
+from plausibly.errors import UserError
+from plausibly.evaluation.features import ROWS_AT_ONCE, Extractor, pixels, seen
+from plausibly.evaluation.judges import Inputs, Look, Network, single_thread, taught
+from plausibly.files import replacing
+from plausibly.kinds import Category
+
+if TYPE_CHECKING:
+    from plausibly.data.formats import Events, Format
+
+FEATURES, STEPS = 32, 500
+ONNX = ".onnx"
+
+
+class Classifier(Extractor):
+    """What a network sees in rows that learned to tell their label: features of meaning, as far as the labels have any.
+
+    `labels` are (rows,) codes of the events that it learns from; `label` is the variable that is kept from it, if it is one.
+    """
+
+    def __init__(self, format: Format, events: Events, labels: Tensor, label: int | None, name: str) -> None:
+        self.name = f"classifier of {name}"
+        self.look = Look(format, events, () if label is None else (label,))
+        self.classes, codes = torch.unique(labels, return_inverse=True)
+        self.inputs, self.codes = self.look(events), codes
+        if len(self.classes) < 2:
+            raise UserError(f"{name}: all training rows have the same label, so that there is nothing to tell")
+        self.network = Network(self.inputs[:1], FEATURES, len(self.classes))
+        self.scale = 1.0
+
+    def learn(self) -> Classifier:
+        """Takes the steps, the same whoever takes them."""
+        with single_thread():
+            taught(self.network, self.inputs, self.codes, 0, STEPS)
+        return self._scaled()
+
+    def _scaled(self) -> Classifier:
+        """With features of mean square 1 over the rows that it learned from, all divided by one number."""
+        self.scale = float(np.sqrt((self._features(self.inputs) ** 2).mean())) or 1.0
+        return self
+
+    def keep(self, path: Path) -> Classifier:
+        """Weights from the file, or else learned and put there; learned anew where the file is not theirs."""
+        try:
+            self.network.load_state_dict(load_file(path))
+            self.network.eval()
+            return self._scaled()
+        except (OSError, SafetensorError, RuntimeError):
+            self.learn()
+        with replacing(path) as draft:
+            save_file(self.network.state_dict(), draft)
+        return self
+
+    @property
+    def checksum(self) -> str:  # type: ignore[override]
+        return weights_sum(self.network)
+
+    def __call__(self, events: Events) -> np.ndarray:
+        return self._features(self.look(events)) / self.scale
+
+    @torch.no_grad()
+    def _features(self, inputs: Inputs) -> np.ndarray:
+        found = list[Tensor]()
+        with single_thread():
+            for start in range(0, len(inputs), ROWS_AT_ONCE):
+                found.append(self.network.features(inputs[slice(start, start + ROWS_AT_ONCE)]).double())
+        return torch.cat(found).numpy()
+
+    @torch.no_grad()
+    def accuracy(self, events: Events, labels: Tensor) -> float:
+        """Share of labels that it tells."""
+        told = self.network(self.look(events)).argmax(1)
+        return float((self.classes[told] == labels).double().mean())
+
+
+def weights_sum(network: nn.Module) -> str:
+    """SHA-256 of all weights, by their names in order."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}".encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def label_place(format: Format, name: str) -> int:
+    """The variable that holds labels. UserError where it has no labels."""
+    place = place_of(format, name)
+    if not isinstance(format.schema.kinds[place], Category):
+        raise UserError(f"{name!r} has no labels: a classifier learns to tell a column of few levels")
+    return place
+
+
+class OnnxFile(Extractor):
+    """The first output of a network in an ONNX file, flat, for images on [0, 1] in the size and channels that it takes."""
+
+    def __init__(self, format: Format, path: Path) -> None:
+        found = seen(format)
+        if found is None:
+            raise UserError(f"{path.name} reads images, and these rows are none: leave --extractor out")
+        self.places, self.schema = found
+        self.session = session(path)
+        self.checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.name = f"{path.name} {self.checksum[:8]}"
+        (self.input, *more) = self.session.get_inputs()
+        if more or len(self.input.shape) != 4:
+            raise UserError(f"{path}: a network with one input of (rows, channels, height, width) is needed")
+
+    def __call__(self, events: Events) -> np.ndarray:
+        images = pixels(events, self.places, self.schema)
+        rows = self.input.shape[0] if isinstance(self.input.shape[0], int) else ROWS_AT_ONCE
+        return np.concatenate([self._read(few, rows) for few in images.split(rows)])
+
+    def _read(self, images: Tensor, rows: int) -> np.ndarray:
+        """What the network says of images, at most `rows`, (images, features); one that takes just so many gets them."""
+        taken = images
+        if isinstance(self.input.shape[0], int):
+            taken = torch.cat([images, images[:1].expand(rows - len(images), -1, -1, -1)])
+        fed = {self.input.name: fitting(taken, self.input.shape).numpy()}
+        try:
+            (out, *_) = self.session.run(None, fed)
+        except Exception as error:
+            raise UserError(f"{self.name} does not read these images: {str(error).splitlines()[0][:150]}") from error
+        return np.asarray(out, dtype=np.float64).reshape(len(taken), -1)[: len(images)]
+
+
+def session(path: Path) -> Any:
+    """A network that runs. UserError where the file, or what runs it, is not there."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(
+            f"{path.name} needs onnxruntime, which is not installed: pip install 'plausibly[onnx]'"
+        ) from error
+    if not path.is_file():
+        raise UserError(f"there is no extractor {str(path)!r}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a dozen of its own, with no common one
+        raise UserError(f"{path} is no network that onnxruntime can run: {str(error).splitlines()[0][:150]}") from error
+
+
+def fitting(images: Tensor, shape: list[Any]) -> Tensor:
+    """Images, (n, channels, height, width), as a network of that input shape takes them: grey thrice, sides stretched."""
+    channels, *sides = shape[1:]
+    if channels == 3 and images.shape[1] == 1:
+        images = images.expand(-1, 3, -1, -1)
+    size = tuple(side if isinstance(side, int) else own for side, own in zip(sides, images.shape[2:], strict=True))
+    if isinstance(channels, int) and channels != images.shape[1]:
+        raise UserError(f"the network takes {channels} channels, and these images have {images.shape[1]}")
+    if size == tuple(images.shape[2:]):
+        return images.contiguous()
+    return F.interpolate(images, size, mode="bilinear", antialias=True).contiguous()

@@ -1,0 +1,148 @@
+"""How close samples are to held-out rows: for every model that samples, with a likelihood or without.
+
+No number here says all: a judge sees what it can see, precision does not ask for variety, recall not for quality, and
+a copy of the training rows is perfect by all of them but two. Each tells its judge or extractor, what would
+be perfect, and how sure it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from plausibly.data.loading import comparable
+from plausibly.errors import UserError
+from plausibly.evaluation.coverage import copied, coverage_numbers, nearer_to_training
+from plausibly.evaluation.distances import frechet_number, kernel_number
+from plausibly.evaluation.features import Columns, Extractor
+from plausibly.evaluation.judges import judge
+from plausibly.evaluation.numbers import Number
+from plausibly.evaluation.two_samples import discrepancy, two_sample_auc
+
+if TYPE_CHECKING:
+    from plausibly.data.formats import Events, Format
+
+ROWS, LEAST_ROWS = 2000, 20
+CELLS = 250_000  # numbers of the rows of one sort that the board's judge looks at, so that it takes seconds
+COMPARED = 5000  # training and control rows of each that samples are near to, at most
+NAMES = {
+    "two_sample_auc": "two-sample AUC",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+    "nearer_to_training": "nearer to training",
+    "copies": "copies of training",
+    "mmd": "MMD^2",
+    "kernel_distance": "kernel distance",
+    "frechet_distance": "Frechet distance",
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that samples are held against. The others are None and nothing where they are not at hand."""
+
+    real: Events
+    train: Events | None = None
+    control: tuple[Events, ...] = ()  # all rows that nobody was trained on
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The numbers by their keys, in the order in which they are read, and why others are missing."""
+
+    rows: int
+    seed: int
+    extractor: Mapping[str, Any]
+    numbers: dict[str, Number] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Number:
+        return self.numbers[name]
+
+    def to_json(self) -> dict[str, Any]:
+        """Each value under its key; all about it under `numbers`."""
+        kept = {"rows": self.rows, "seed": self.seed, "extractor": dict(self.extractor), "missing": self.missing}
+        values = {name: number.value for name, number in self.numbers.items()}
+        return values | kept | {"numbers": {name: number.to_json() for name, number in self.numbers.items()}}
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        headings = ["number", "value", "95 % interval", "real rows", "what is better", "by"]
+        return headings, [[NAMES[name], *number.cells()] for name, number in self.numbers.items()]
+
+    def title(self) -> str:
+        return f"{self.rows:,} samples beside {self.rows:,} held-out rows, ± standard error; real rows: in the samples' stead"
+
+    def notes(self) -> list[str]:
+        return [f"{NAMES[name]}: {reason}" for name, reason in self.missing.items()]
+
+
+def some(events: Events, rows: int, *seeds: int) -> Events:
+    """So many of the events, or all, in a random order that the seeds decide."""
+    order = np.random.default_rng((*seeds, 42)).permutation(len(events))
+    return events[torch.from_numpy(order[:rows])]
+
+
+def checked(rows: int, at_hand: int) -> int:
+    """How many rows are taken. UserError where these are too few to tell anything."""
+    if rows < LEAST_ROWS or at_hand < LEAST_ROWS:
+        raise UserError(f"{min(rows, at_hand)} rows; samples are held against at least {LEAST_ROWS}")
+    return min(rows, at_hand)
+
+
+def measured(format: Format, made: Events, rows: Rows, extractor: Extractor, seed: int = 0) -> Samples:
+    """All numbers of as many samples as there are real rows."""
+    found = Samples(len(made), seed, extractor.to_json())
+    found.numbers["two_sample_auc"] = judged(format, made, rows.real, seed)
+    real, features = extractor(rows.real), extractor(made)
+    training = None if rows.train is None else extractor(some(rows.train, len(made), seed, 1))
+    found.numbers.update(coverage_numbers(real, features, extractor.name, training))
+    remember(found, format, made, rows)
+    plain = Columns(format, rows.real if rows.train is None else rows.train)
+    found.numbers["mmd"] = discrepancy(plain(rows.real), plain(made), plain.name, seed)
+    found.numbers["kernel_distance"] = kernel_number(real, features, extractor.name, training)
+    keep(found, "frechet_distance", frechet_number(real, features, extractor.name, training))
+    return found
+
+
+def keep(found: Samples, name: str, number: Number | str) -> None:
+    """A number, or why it is missing."""
+    if isinstance(number, Number):
+        found.numbers[name] = number
+    else:
+        found.missing[name] = number
+
+
+def remember(found: Samples, format: Format, made: Events, rows: Rows) -> None:
+    """Whether samples are nearer to training rows than to others, and how many are copies."""
+    if rows.train is None or not rows.control:
+        why = "needs the training rows, which are not at hand"
+        found.missing.update(nearer_to_training=why, copies=why)
+        return
+    plain, held_out = Columns(format, rows.train), sum(map(len, rows.control))
+    each = min(len(rows.train), held_out, COMPARED)
+    control = np.concatenate([plain(part) for part in rows.control])
+    picked = np.random.default_rng((found.seed, 43)).permutation(held_out)[:each]
+    train = plain(some(rows.train, each, found.seed, 2))
+    found.numbers["nearer_to_training"] = nearer_to_training(plain(made), train, control[picked], plain.name)
+    found.numbers["copies"] = copied(comparable(made), comparable(rows.real), comparable(rows.train))
+
+
+def judged(format: Format, made: Events, real: Events, seed: int = 0) -> Number:
+    """The two-sample AUC alone, of as many samples as real rows."""
+    return two_sample_auc(judge(format, real, made), len(real), seed)
+
+
+def board_rows(format: Format, held_out: int, speed: float | None, patience: float = 30.0) -> int:
+    """How many rows the board's judge looks at: fewer of wide rows, and of models that take long to draw them.
+
+    `speed` in rows a second. 0 where they are too few to tell anything.
+    """
+    rows = min(ROWS, max(200, CELLS // format.schema.size), held_out)
+    rows = rows if speed is None else min(rows, int(patience * speed))
+    return rows if rows >= LEAST_ROWS else 0
