@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,8 @@ class Turn:
     learner: nn.Module
     loss: Callable[[Tensor, torch.Generator, float], Loss]
     repeats: int = 1
+    momentum: float = 0.9  # of the optimiser
+    pace: float = 1.0  # times the rate of the plan
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Pass:
 
 class Objective(Part):
     """How a model learns. It has turns or passes, not both."""
+
+    unit: ClassVar[str] = "nats per row"  # of what validation compares
 
     def turns(self, model: Any) -> list[Turn]:
         return []

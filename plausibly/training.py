@@ -142,7 +142,7 @@ class Training:
         decayed = [p for p in turn.learner.parameters() if p.ndim > 1]
         others = [p for p in turn.learner.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": self.plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.plan.rate, betas=(0.9, 0.99))
+        return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.plan.rate, betas=(turn.momentum, 0.99))
 
     @property
     def done(self) -> bool:
@@ -193,7 +193,7 @@ class Training:
                 value = self._gradients(turn, x, rows, own, sharing(noise, own, len(rows)))
                 nn.utils.clip_grad_norm_(turn.learner.parameters(), self.plan.clip)
                 for group in optimiser.param_groups:
-                    group["lr"] = self.plan.rate_at(self.step)
+                    group["lr"] = turn.pace * self.plan.rate_at(self.step)
                 optimiser.step()
             total += value
         self.step += 1
