@@ -63,6 +63,10 @@ class Objective(Part):
         watched: Tensor = -model.log_given(x, generator)
         return watched
 
+    def health(self, model: Any, x: Tensor, held_out: Tensor, generator: torch.Generator) -> dict[str, float]:
+        """What else tells how training is going, by name, from training and held-out events."""
+        return {}
+
 
 class Likelihood(Objective):
     """Maximises log p(x), or the model's lower bound on it; given its context, where it has one."""

@@ -80,6 +80,34 @@ class Game(Objective):
     def watch(self, model: GAN, x: Tensor, generator: torch.Generator) -> Tensor:
         return energy_distance(model.inputs(x), model.inputs(model.sample(len(x), generator)))
 
+    def health(self, model: GAN, x: Tensor, held_out: Tensor, generator: torch.Generator) -> dict[str, float]:
+        """The critic's accuracy on held-out and made events, how much higher it is on training events, and coverage."""
+        made = model.inputs(model.sample(len(held_out), generator))
+        seen, fresh = model.inputs(x), model.inputs(held_out)
+        known, unknown, false = (model.critic(numbers)[:, 0] for numbers in (seen, fresh, made))
+        accuracy = told_apart(unknown, false)
+        return {
+            "critic accuracy": accuracy,
+            "gap to training": told_apart(known, false) - accuracy,
+            "coverage": covered(fresh, made),
+        }
+
+
+def told_apart(real: Tensor, made: Tensor) -> float:
+    """The share of pairs of a real and a made event of which the critic picks the real one; ties count half."""
+    order = real[:, None] - made
+    return float(((order > 0).float() + 0.5 * (order == 0).float()).mean())
+
+
+def covered(real: Tensor, made: Tensor, k: int = 5) -> float:
+    """The share of real events that a made one is nearer to than their k-th real neighbour (Naeem et al. 2020).
+
+    arXiv:2002.09797. 1 is perfect; as many fresh real events have about 1 - 2^-k.
+    """
+    k = min(k, len(real) - 1)
+    reach = torch.cdist(real, real).kthvalue(k + 1, 1).values  # each is its own nearest
+    return float((torch.cdist(real, made).amin(1) <= reach).float().mean())
+
 
 PACE = 0.25  # of the rate of other models
 
