@@ -26,6 +26,7 @@ from plausibly.nets.noise import by_row
 from plausibly.schema import Schema
 
 REACH = 10.0  # beyond which real numbers look alike to a critic
+LOGITS, NUMBERS = 25.0, 5.0
 
 
 def straight(hard: Tensor, soft: Tensor) -> Tensor:
@@ -162,6 +163,14 @@ class Relaxed(nn.Module):
 
     def _own(self, g: int, numbers: Tensor) -> Tensor:
         return numbers[:, getattr(self, f"told_{g}")].unflatten(1, (len(getattr(self, f"members_{g}")), -1))
+
+    def gains(self) -> Tensor:
+        """What a network's outputs are multiplied by, so that from the start they matter beside the noise of a draw."""
+        gains = torch.full((self.parameters_width,), LOGITS, device="cpu")
+        for g, form in enumerate(self.forms):
+            if not form.coded:
+                gains[self._own(g, torch.arange(self.parameters_width, device="cpu")[None])[0, :, 0]] = NUMBERS
+        return gains
 
     def middle(self, x: Tensor) -> Tensor:
         """Parameters at the marginals of events, (rows, variables of the whole schema)."""

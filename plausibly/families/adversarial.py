@@ -109,7 +109,7 @@ def covered(real: Tensor, made: Tensor, k: int = 5) -> float:
     return float((torch.cdist(real, made).amin(1) <= reach).float().mean())
 
 
-PACE = 0.25  # of the rate of other models
+PACE = 1.0  # of the rate of other models
 
 
 def energy_distance(real: Tensor, made: Tensor) -> Tensor:
@@ -188,7 +188,7 @@ class Wasserstein(Game):
 @dataclass(frozen=True, kw_only=True)
 class R1(NonSaturating):
     name: ClassVar[str] = "r1"
-    gamma: float = 1.0
+    gamma: float = 0.1
 
     def __post_init__(self) -> None:
         within("objective.gamma", self.gamma, 0, 1e6)
@@ -202,7 +202,7 @@ class Relativistic(Game):
     """Each made event is held against a real one, with penalties at both (R3GAN)."""
 
     name: ClassVar[str] = "relativistic"
-    gamma: float = 1.0
+    gamma: float = 0.1
 
     def __post_init__(self) -> None:
         within("objective.gamma", self.gamma, 0, 1e6)

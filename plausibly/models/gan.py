@@ -13,18 +13,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from plausibly.capabilities import Decoder, Model
+from plausibly.capabilities import Latent
 from plausibly.families.adversarial import GAMES, Spectral
 from plausibly.families.network import apart, too_large, within
 from plausibly.families.variational import NETWORKS, suited
 from plausibly.heads import Head
+from plausibly.latents import Standard
 from plausibly.nets.noise import by_row
 from plausibly.parts import chosen
 from plausibly.relaxed import Relaxed
 from plausibly.schema import Schema
 
 
-class GAN(Model, Decoder):
+class GAN(Latent):
     """`objective` and `network` are names, or {"name": ..., argument: value}; `network` serves both sides."""
 
     family = "implicit"
@@ -42,6 +43,7 @@ class GAN(Model, Decoder):
         super().__init__()
         within("latents", latents, 1, 100_000)
         self.schema, self.latents, self.context = schema, latents, tuple(context)
+        self.prior = Standard(latents)
         self.objective = chosen("objective", GAMES, objective)
         rest = apart(schema, self.context)
         self.given, self.head = Relaxed(schema, self.context), Relaxed(schema, rest)
@@ -49,12 +51,15 @@ class GAN(Model, Decoder):
         self.network = chosen(
             "network", NETWORKS, {"name": suited(schema), "dropout": 0.0} if network is None else network
         )
-        self.generator = Shifted(self.network.decoder(self, self.head.parameters_width), self.head.parameters_width)
+        self.generator = Shifted(self.network.decoder(self, self.head.parameters_width), self.head.gains())
         self.critic = self.network.encoder(self, 1)
         if self.objective.spectral:
             normalise(self.critic)
         self.margin = Head(schema.first(self.context)) if self.context else None
         self.register_buffer("margins", torch.zeros(self.margin.width if self.margin else 0))
+
+    def latent_prior(self) -> Standard:
+        return self.prior
 
     @classmethod
     def tiny(cls, schema: Schema) -> Self:
@@ -97,14 +102,17 @@ class GAN(Model, Decoder):
 
 
 class Shifted(nn.Module):
-    """A network whose outputs start at `shift`."""
+    """A network's outputs times `gains`, (outputs,), plus what is learned."""
 
-    def __init__(self, network: nn.Module, outputs: int) -> None:
+    gains: Tensor
+
+    def __init__(self, network: nn.Module, gains: Tensor) -> None:
         super().__init__()
-        self.network, self.shift = network, nn.Parameter(torch.zeros(outputs))
+        self.network, self.shift = network, nn.Parameter(torch.zeros(len(gains)))
+        self.register_buffer("gains", gains, persistent=False)
 
     def forward(self, z: Tensor) -> Tensor:
-        shifted: Tensor = self.network(z) + self.shift
+        shifted: Tensor = self.gains * self.network(z) + self.shift
         return shifted
 
 
