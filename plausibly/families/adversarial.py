@@ -45,6 +45,7 @@ class Game(Objective):
 
     repeats = 1
     spectral = False  # whether the critic's layers are held to a largest singular value of 1
+    pace: ClassVar[float] = 0.25  # of the rate of other models; more where a penalty keeps the critic smooth
     unit = "energy distance"
 
     @abstractmethod
@@ -60,8 +61,10 @@ class Game(Objective):
         return real.new_zeros(len(real))
 
     def turns(self, model: GAN) -> list[Turn]:
-        critic = Turn("critic", model.critic, partial(self.criticise, model), self.repeats, momentum=0.0, pace=PACE)
-        return [critic, Turn("generator", model.generator, partial(self.generate, model), momentum=0.0, pace=PACE)]
+        critic = Turn(
+            "critic", model.critic, partial(self.criticise, model), self.repeats, momentum=0.0, pace=self.pace
+        )
+        return [critic, Turn("generator", model.generator, partial(self.generate, model), momentum=0.0, pace=self.pace)]
 
     def criticise(self, model: GAN, x: Tensor, generator: torch.Generator, done: float) -> Loss:
         real = model.inputs(x)
@@ -107,9 +110,6 @@ def covered(real: Tensor, made: Tensor, k: int = 5) -> float:
     k = min(k, len(real) - 1)
     reach = torch.cdist(real, real).kthvalue(k + 1, 1).values  # each is its own nearest
     return float((torch.cdist(real, made).amin(1) <= reach).float().mean())
-
-
-PACE = 1.0  # of the rate of other models
 
 
 def energy_distance(real: Tensor, made: Tensor) -> Tensor:
@@ -168,6 +168,7 @@ class Wasserstein(Game):
     name: ClassVar[str] = "wasserstein"
     repeats: int = 3
     weight: float = 10.0
+    pace: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         within("objective.weight", self.weight, 0, 1e6)
@@ -189,6 +190,7 @@ class Wasserstein(Game):
 class R1(NonSaturating):
     name: ClassVar[str] = "r1"
     gamma: float = 0.1
+    pace: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         within("objective.gamma", self.gamma, 0, 1e6)
@@ -203,6 +205,7 @@ class Relativistic(Game):
 
     name: ClassVar[str] = "relativistic"
     gamma: float = 0.1
+    pace: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         within("objective.gamma", self.gamma, 0, 1e6)
