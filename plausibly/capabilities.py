@@ -10,9 +10,10 @@
                 └ DecomposableModel    complete(x, observed, weights); entropy_given(x, observed)
 
     Decoder(Trainable)             latents; decode(z)
+    ├ Latent(Model)                latent_prior: p(z)
     └ Encoder                      encode(x)
       ├ Quantiser                  codes; quantise(x)
-      └ Variational(BoundedModel)  latent_prior, posterior, observation: p(z), q(z | x), p(x | z)
+      └ Variational(Latent, BoundedModel)    posterior, observation: q(z | x), p(x | z)
 
 Each rung inherits what the rungs above it can do. A model is a final class: it implements the abstract methods of its
 rung, and where it has something faster, `unroll` and `sample_given`. All numbers are nats.
@@ -204,6 +205,14 @@ class Decoder(Trainable):
         """
 
 
+class Latent(Decoder, Model):
+    """Draws a latent first, then an event about what is decoded from it."""
+
+    @abstractmethod
+    def latent_prior(self) -> Prior:
+        """p(z)."""
+
+
 class Encoder(Decoder):
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:
@@ -220,14 +229,10 @@ class Quantiser(Encoder):
         """The codes of events, (batch, places), each below `codes`."""
 
 
-class Variational(Encoder, BoundedModel):
+class Variational(Encoder, Latent, BoundedModel):
     """p(x) = integral of p(z) p(x | z) dz, with an approximation q(z | x) to the posterior p(z | x)."""
 
     draws: int = 100  # of q(z | x) for each event, by which `log_bound` scores it
-
-    @abstractmethod
-    def latent_prior(self) -> Prior:
-        """p(z)."""
 
     @abstractmethod
     def posterior(self, x: Tensor, draws: int = 1) -> Latents:

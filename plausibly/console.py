@@ -122,12 +122,19 @@ class Meter:
             return
         self.printed = time.monotonic()
         left = progress.seconds / max(progress.step, 1) * (progress.steps - progress.step)
-        line = f"  {name} {progress.step:,}/{progress.steps:,}  train {-progress.loss:.3f}"
-        line += f"  validation {-progress.validation:.3f} nats per row"
+        line = f"  {name} {progress.step:,}/{progress.steps:,}  {told(progress)}"
         line += f"  {progress.seconds:.0f} s, at most {left:.0f} s left"
         print(
             f"\r{line[:110]:<110}" if live else line, end="\n" if last or not live else "", file=sys.stderr, flush=True
         )
+
+
+def told(progress: Any) -> str:
+    """How far training has come: nats, higher is better, or else the validation's own unit, where lower is better."""
+    if progress.unit == "nats per row":
+        return f"train {-progress.loss:.3f}  validation {-progress.validation:.3f} nats per row"
+    health = [f"{name} {value:.2f}" for name, value in progress.health.items() if "gradient" not in name]
+    return "  ".join([f"{progress.unit} {progress.validation:.4f}", *health])
 
 
 def rows_heard(common: Common, unit: str = "rows") -> Callable[[int, int], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,8 @@ class Turn:
     learner: nn.Module
     loss: Callable[[Tensor, torch.Generator, float], Loss]
     repeats: int = 1
+    momentum: float = 0.9  # of the optimiser
+    pace: float = 1.0  # times the rate of the plan
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Pass:
 class Objective(Part):
     """How a model learns. It has turns or passes, not both."""
 
+    unit: ClassVar[str] = "nats per row"  # of what validation compares
+
     def turns(self, model: Any) -> list[Turn]:
         return []
 
@@ -58,6 +62,10 @@ class Objective(Part):
         """What validation compares, per event, (batch,); smaller is better."""
         watched: Tensor = -model.log_given(x, generator)
         return watched
+
+    def health(self, model: Any, x: Tensor, held_out: Tensor, generator: torch.Generator) -> dict[str, float]:
+        """What else tells how training is going, by name, from training and held-out events."""
+        return {}
 
 
 class Likelihood(Objective):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from math import ceil, cos, isfinite, pi
 from typing import Any
@@ -24,7 +24,7 @@ from plausibly.errors import UserError
 from plausibly.nets.noise import Shared, drawing
 from plausibly.objectives import Pass, Turn
 
-VALIDATION_ROWS = 10_000  # at most so many are looked at each time
+VALIDATION_ROWS, HEALTH_ROWS = 10_000, 1000  # at most so many are looked at each time
 STALE, LEAST = 4, 2e-5  # counting passes without one that is better by such a share
 
 
@@ -63,7 +63,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Progress:
-    """What the loop reports after each validation or pass; nats per event, smaller is better."""
+    """What the loop reports after each validation or pass, smaller is better; losses in nats per event."""
 
     step: int
     steps: int
@@ -72,6 +72,8 @@ class Progress:
     rate: float
     seconds: float
     best: bool
+    unit: str = "nats per row"  # of the validation
+    health: dict[str, float] = field(default_factory=dict)
 
 
 class Diverged(UserError):
@@ -136,13 +138,15 @@ class Training:
         self.averaged = deepcopy(model).eval().requires_grad_(False)
         self.best = {name: t.clone() for name, t in model.state_dict().items()}
         self.step, self.best_validation, self.waited, self.seconds = 0, float("inf"), 0, 0.0
+        self.norms: dict[str, float] = {}  # of the last gradients, by turn
         self._permutation: tuple[int, Tensor] | None = None
 
     def _optimiser(self, turn: Turn) -> torch.optim.AdamW:
         decayed = [p for p in turn.learner.parameters() if p.ndim > 1]
         others = [p for p in turn.learner.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": self.plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.plan.rate, betas=(0.9, 0.99), fused=True)
+        rate, betas = self.plan.rate, (turn.momentum, 0.99)
+        return torch.optim.AdamW([g for g in groups if g["params"]], lr=rate, betas=betas, fused=True)
 
     @property
     def done(self) -> bool:
@@ -191,9 +195,10 @@ class Training:
                 optimiser.zero_grad()
                 noise = generator_for(device, self.plan.seed, 2, self.step, index, repeat)
                 value = self._gradients(turn, x, rows, own, sharing(noise, own, len(rows)))
-                nn.utils.clip_grad_norm_(turn.learner.parameters(), self.plan.clip)
+                norm = nn.utils.clip_grad_norm_(turn.learner.parameters(), self.plan.clip)
+                self.norms[f"gradient, {turn.name}"] = float(norm)
                 for group in optimiser.param_groups:
-                    group["lr"] = self.plan.rate_at(self.step)
+                    group["lr"] = turn.pace * self.plan.rate_at(self.step)
                 optimiser.step()
             total += value
         self.step += 1
@@ -232,7 +237,16 @@ class Training:
         else:
             self.waited += 1
         rate = self.plan.rate_at(self.step - 1)
-        return Progress(self.step, self.plan.steps, loss, value, rate, self.seconds, better)
+        unit, health = self.objective.unit, self.norms | self._health()
+        return Progress(self.step, self.plan.steps, loss, value, rate, self.seconds, better, unit, health)
+
+    @torch.no_grad()
+    def _health(self) -> dict[str, float]:
+        """What the objective says of as many training as held-out events."""
+        device, rows = device_of(self.model), min(HEALTH_ROWS, len(self.codes), len(self.validation))
+        seen, held_out = (codes[:rows].to(device).float() for codes in (self.codes, self.validation))
+        self.model.eval()
+        return self.objective.health(self.model, seen, held_out, generator_for(device, self.plan.seed, 4, self.step))
 
     def _give_up(self, rows: Tensor, total: Tensor) -> None:
         x = self.codes[rows].to(total.device).float()

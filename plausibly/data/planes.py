@@ -94,6 +94,35 @@ class Ring:
 
 
 @dataclass(frozen=True)
+class Modes:
+    """Normals of one width, evenly spaced on a circle, each equally likely."""
+
+    modes: int = 8
+    radius: float = 2.0
+    width: float = 0.02
+
+    @property
+    def centres(self) -> np.ndarray:
+        """(modes, 2)."""
+        angle = 2 * pi * np.arange(self.modes) / self.modes
+        return self.radius * np.stack([np.cos(angle), np.sin(angle)], 1)
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        squares = ((points[:, None] - self.centres) ** 2).sum(2) / self.width**2
+        found: np.ndarray = np.logaddexp.reduce(-0.5 * squares, 1) - log(self.modes) - log(2 * pi * self.width**2)
+        return found
+
+    @property
+    def entropy(self) -> float:
+        """That of the mode and of a normal: they do not overlap."""
+        return log(self.modes) + log(2 * pi * e * self.width**2)
+
+    def sample(self, rows: int, generator: np.random.Generator) -> np.ndarray:
+        centres = self.centres[generator.integers(self.modes, size=rows)]
+        return centres + self.width * generator.normal(size=(rows, 2))
+
+
+@dataclass(frozen=True)
 class Checkerboard:
     """Uniform over the 8 dark of 4 x 4 unit squares, from -2 to 2: p(x) = 1/8 there and 0 elsewhere."""
 

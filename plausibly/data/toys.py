@@ -15,7 +15,7 @@ from torch import Tensor
 
 from plausibly.data.arrays import ArrayFormat
 from plausibly.data.formats import Format, Truth
-from plausibly.data.planes import Checkerboard, RealToy, Ring, drawn
+from plausibly.data.planes import Checkerboard, Modes, RealToy, Ring, drawn
 from plausibly.errors import UserError
 from plausibly.kinds import Category, Kind, Level
 from plausibly.schema import Schema, binary
@@ -219,6 +219,11 @@ def toy_ring() -> RealToy:
     return drawn(Ring(), ROWS, SEED)
 
 
+def toy_modes() -> RealToy:
+    """Eight narrow normals on a circle in the plane."""
+    return drawn(Modes(), ROWS, SEED)
+
+
 def toy_checkerboard() -> RealToy:
     """Points on the dark squares of a board."""
     return drawn(Checkerboard(), ROWS, SEED)
@@ -260,5 +265,6 @@ BUILT_IN: dict[str, Callable[[], Toy | RealToy]] = {
     "toy-ising": toy_ising,
     "toy-bars": toy_bars,
     "toy-ring": toy_ring,
+    "toy-modes": toy_modes,
     "toy-checkerboard": toy_checkerboard,
 }

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +70,7 @@ def given_of(model: Trainable, x: Tensor) -> Tensor | None:
     return x.flatten(1)[:, list(model.context)] if model.context else None
 
 
-def rest_of(model: Trainable) -> list[int]:
+def rest_of(model: Trainable | Connected) -> list[int]:
     """The variables that are no context."""
     return [i for i in range(model.schema.size) if i not in model.context]
 
@@ -237,6 +237,30 @@ class ImportanceWeighted(Bound):
 OBJECTIVES: tuple[type[Bound], ...] = (ELBO, RateDistortion, WarmUp, FreeBits, ImportanceWeighted)
 
 
+class Slices(Protocol):
+    """Flat numbers, of which each variable has some."""
+
+    width: int
+
+    def slice(self, i: int) -> slice: ...
+
+
+class Connected(Protocol):
+    """What networks between events and latents are made for: `inputs` is what an encoder sees, `given` what a decoder is
+    told of the context, `head` has slices alike for variables that are decoded alike."""
+
+    schema: Schema
+    context: tuple[int, ...]
+    latents: int
+
+    @property
+    def inputs(self) -> Slices: ...
+    @property
+    def given(self) -> Slices: ...
+    @property
+    def head(self) -> Slices: ...
+
+
 class MLP(Part):
     """Residual perceptrons on both sides."""
 
@@ -248,10 +272,10 @@ class MLP(Part):
         within("network.dropout", dropout, 0, 0.99)
         self.hidden, self.layers, self.dropout = hidden, layers, dropout
 
-    def encoder(self, model: Observing, outputs: int) -> nn.Module:
+    def encoder(self, model: Connected, outputs: int) -> nn.Module:
         return Perceptron(model.inputs.width, outputs, self.hidden, self.layers, self.dropout)
 
-    def decoder(self, model: Observing, outputs: int) -> nn.Module:
+    def decoder(self, model: Connected, outputs: int) -> nn.Module:
         return Perceptron(model.latents + model.given.width, outputs, self.hidden, self.layers, self.dropout)
 
 
@@ -269,7 +293,7 @@ class Convolutional(Part):
         within("network.dropout", dropout, 0, 0.99)
         self.channels, self.layers, self.dropout, self.image = channels, layers, dropout, list(image)
 
-    def shape(self, model: Observing) -> tuple[int, int, int]:
+    def shape(self, model: Connected) -> tuple[int, int, int]:
         """ValueError where the variables that are no context are no image of one kind."""
         shape = tuple(self.image) or model.schema.shape
         rest = rest_of(model)
@@ -280,10 +304,10 @@ class Convolutional(Part):
             raise ValueError("network = convolutional: the pixels are not of one kind")
         return shape[0], shape[1], shape[2]
 
-    def encoder(self, model: Observing, outputs: int) -> nn.Module:
+    def encoder(self, model: Connected, outputs: int) -> nn.Module:
         return Looking(self, model, outputs)
 
-    def decoder(self, model: Observing, outputs: int) -> nn.Module:
+    def decoder(self, model: Connected, outputs: int) -> nn.Module:
         return Painting(self, model, outputs)
 
 
@@ -293,7 +317,7 @@ class Looking(nn.Module):
     pixels: Tensor
     others: Tensor
 
-    def __init__(self, part: Convolutional, model: Observing, outputs: int) -> None:
+    def __init__(self, part: Convolutional, model: Connected, outputs: int) -> None:
         super().__init__()
         self.shape, rest = part.shape(model), rest_of(model)
         slices = [model.inputs.slice(i) for i in rest]
@@ -313,7 +337,7 @@ class Looking(nn.Module):
 class Painting(nn.Module):
     """From latents and the context's numbers to the parameters of the pixels, pixel by pixel, (batch, outputs)."""
 
-    def __init__(self, part: Convolutional, model: Observing, outputs: int) -> None:
+    def __init__(self, part: Convolutional, model: Connected, outputs: int) -> None:
         super().__init__()
         self.shape = part.shape(model)
         self.each = outputs // (self.shape[0] * self.shape[1] * self.shape[2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from plausibly.heads import uniform
 from plausibly.nets.noise import Dropout
@@ -24,7 +25,8 @@ class Linear(nn.Linear):
 @torch.no_grad()
 def begin(layer: nn.Linear | nn.Conv2d, gain: float, generator: torch.Generator) -> None:
     """Draws a layer's first weights, for as many inputs as each output sums up; biases start at 0."""
-    layer.weight.copy_(gain * uniform(tuple(layer.weight.shape), layer.weight[0].numel(), generator))
+    weight: Tensor = layer.get_parameter("parametrizations.weight.original" if is_parametrized(layer) else "weight")
+    weight.copy_(gain * uniform(tuple(weight.shape), weight[0].numel(), generator))
     assert layer.bias is not None
     layer.bias.zero_()
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import Decoder, Trainable, Variational, device_of
+from plausibly.capabilities import Decoder, Latent, Trainable, Variational, device_of
 from plausibly.errors import UserError
 from plausibly.families.variational import decoded_width, given_of, log_likelihood, rest_of
 from plausibly.kinds import Level
@@ -40,10 +40,14 @@ class Joint:
     width: int
 
 
-@annealed.rule(Variational, "bound")
-def joint_of(model: Variational, sigma: float | None = None) -> Joint:
+@annealed.rule(Latent, "bound")
+def joint_of(model: Latent, sigma: float | None = None) -> Joint:
     """With the model's own observation model, or with noise about its mean image."""
-    return own(model) if sigma is None else noisy(model, sigma)
+    if sigma is not None:
+        return noisy(model, sigma)
+    if not isinstance(model, Variational):
+        raise UserError("its decoder has no noise of its own; --sigma 0.1, or validation, adds some to images")
+    return own(model)
 
 
 def own(model: Variational) -> Joint:
@@ -73,7 +77,7 @@ def noisy(decoder: Decoder, sigma: float, prior: Prior | None = None) -> Joint:
     scale, places = pixels(decoder), rest_of(decoder)
     if prior is None:
         with torch.no_grad():
-            prior = decoder.latent_prior() if isinstance(decoder, Variational) else standard(decoder)
+            prior = decoder.latent_prior() if isinstance(decoder, Latent) else standard(decoder)
     constant = len(places) * (log(sigma) + 0.5 * log(2 * pi))
 
     def likelihood(x: Tensor, z: Tensor) -> Tensor:

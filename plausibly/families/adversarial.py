@@ -1,0 +1,246 @@
+"""What adversarial models share: a generator x = G(z), learned against a critic D that tells made events from real ones.
+
+With r = D(x) and f = D(G(z)), in logits, and s(a) = log(1 + e^a), each game is what the critic and the generator minimise:
+
+    minimax            s(-r) + s(f)                    -s(f)               Goodfellow et al. 2014, arXiv:1406.2661
+    non-saturating     s(-r) + s(f)                    s(-f)               the same
+    least-squares      (r - 1)^2 + f^2                 (f - 1)^2           Mao et al. 2017, arXiv:1611.04076
+    hinge              max(0, 1 - r) + max(0, 1 + f)   -f                  Miyato et al. 2018, arXiv:1802.05957
+    wasserstein        f - r + L (|dD/dx| - 1)^2       -f                  Gulrajani et al. 2017, arXiv:1704.00028
+    r1                 s(-r) + s(f) + g/2 |dD/dx|^2    s(-f)               Mescheder et al. 2018, arXiv:1801.04406
+    relativistic       s(f - r) + penalties            s(r - f)            Huang et al. 2024, arXiv:2501.05441
+
+Where D is the best there is against G, r - f of the first two is log p_data(x) / p_G(x). No value of a loss says how good
+samples are: validation watches the energy distance between held-out events and as many samples.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plausibly.families.network import within
+from plausibly.nets.noise import by_row
+from plausibly.objectives import Loss, Objective, Turn
+
+if TYPE_CHECKING:
+    from plausibly.models.gan import GAN
+
+
+def squared_slope(critic: nn.Module, numbers: Tensor) -> Tensor:
+    """|dD/dx|^2 of each event, (batch,), through which gradients flow."""
+    numbers = numbers.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(critic(numbers).sum(), numbers, create_graph=True)
+    return slope.square().sum(1)
+
+
+class Game(Objective):
+    """Two turns: the critic's, `repeats` times, then the generator's."""
+
+    repeats = 1
+    spectral = False  # whether the critic's layers are held to a largest singular value of 1
+    pace: ClassVar[float] = 0.25  # of the rate of other models; more where a penalty keeps the critic smooth
+    unit = "energy distance"
+
+    @abstractmethod
+    def against(self, real: Tensor, made: Tensor) -> Tensor:
+        """What the critic minimises, by its logits, (batch,)."""
+
+    @abstractmethod
+    def towards(self, real: Tensor, made: Tensor) -> Tensor:
+        """What the generator minimises."""
+
+    def penalty(self, model: GAN, real: Tensor, made: Tensor, generator: torch.Generator) -> Tensor:
+        """What else the critic minimises, by the numbers that it saw, (batch, width)."""
+        return real.new_zeros(len(real))
+
+    def turns(self, model: GAN) -> list[Turn]:
+        critic = Turn(
+            "critic", model.critic, partial(self.criticise, model), self.repeats, momentum=0.0, pace=self.pace
+        )
+        return [critic, Turn("generator", model.generator, partial(self.generate, model), momentum=0.0, pace=self.pace)]
+
+    def criticise(self, model: GAN, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+        real = model.inputs(x)
+        with torch.no_grad():
+            _, made = model.paint_beside(x, generator)
+        game = self.against(model.critic(real)[:, 0], model.critic(made)[:, 0])
+        penalty = self.penalty(model, real, made, generator)
+        return Loss(game + penalty, {"game": game, "penalty": penalty})
+
+    def generate(self, model: GAN, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+        _, made = model.paint_beside(x, generator)
+        with torch.no_grad():
+            real = model.critic(model.inputs(x))[:, 0]
+        return Loss(self.towards(real, model.critic(made)[:, 0]))
+
+    def watch(self, model: GAN, x: Tensor, generator: torch.Generator) -> Tensor:
+        return energy_distance(model.inputs(x), model.inputs(model.sample(len(x), generator)))
+
+    def health(self, model: GAN, x: Tensor, held_out: Tensor, generator: torch.Generator) -> dict[str, float]:
+        """The critic's accuracy on held-out and made events, how much higher it is on training events, and coverage."""
+        made = model.inputs(model.sample(len(held_out), generator))
+        seen, fresh = model.inputs(x), model.inputs(held_out)
+        known, unknown, false = (model.critic(numbers)[:, 0] for numbers in (seen, fresh, made))
+        accuracy = told_apart(unknown, false)
+        return {
+            "critic accuracy": accuracy,
+            "gap to training": told_apart(known, false) - accuracy,
+            "coverage": covered(fresh, made),
+        }
+
+
+def told_apart(real: Tensor, made: Tensor) -> float:
+    """The share of pairs of a real and a made event of which the critic picks the real one; ties count half."""
+    order = real[:, None] - made
+    return float(((order > 0).float() + 0.5 * (order == 0).float()).mean())
+
+
+def covered(real: Tensor, made: Tensor, k: int = 5) -> float:
+    """The share of real events that a made one is nearer to than their k-th real neighbour (Naeem et al. 2020).
+
+    arXiv:2002.09797. 1 is perfect; as many fresh real events have about 1 - 2^-k.
+    """
+    k = min(k, len(real) - 1)
+    reach = torch.cdist(real, real).kthvalue(k + 1, 1).values  # each is its own nearest
+    return float((torch.cdist(real, made).amin(1) <= reach).float().mean())
+
+
+def energy_distance(real: Tensor, made: Tensor) -> Tensor:
+    """2 E|x - y| - E|x - x'| - E|y - y'|, as shares of each row of `real` in the mean over rows, (n,).
+
+    Unbiased; 0 where both have one distribution, and more where not (Szekely & Rizzo 2013).
+    """
+    n, m = len(real), len(made)
+    within = torch.cdist(real, real).sum(1) / max(n - 1, 1)
+    among = torch.cdist(made, made).sum() / max(m * (m - 1), 1)
+    return 2 * torch.cdist(real, made).mean(1) - within - among
+
+
+class NonSaturating(Game):
+    name = "non-saturating"
+
+    def against(self, real: Tensor, made: Tensor) -> Tensor:
+        return F.softplus(-real) + F.softplus(made)
+
+    def towards(self, real: Tensor, made: Tensor) -> Tensor:
+        return F.softplus(-made)
+
+
+class Minimax(NonSaturating):
+    name = "minimax"
+
+    def towards(self, real: Tensor, made: Tensor) -> Tensor:
+        return -F.softplus(made)
+
+
+class LeastSquares(Game):
+    name = "least-squares"
+
+    def against(self, real: Tensor, made: Tensor) -> Tensor:
+        return (real - 1).square() + made.square()
+
+    def towards(self, real: Tensor, made: Tensor) -> Tensor:
+        return (made - 1).square()
+
+
+class Hinge(Game):
+    name = "hinge"
+    spectral = True
+
+    def against(self, real: Tensor, made: Tensor) -> Tensor:
+        return F.relu(1 - real) + F.relu(1 + made)
+
+    def towards(self, real: Tensor, made: Tensor) -> Tensor:
+        return -made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wasserstein(Game):
+    """The penalty is taken between real and made events, at places drawn evenly."""
+
+    name: ClassVar[str] = "wasserstein"
+    repeats: int = 3
+    weight: float = 10.0
+    pace: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        within("objective.weight", self.weight, 0, 1e6)
+        within("objective.repeats", self.repeats, 1, 100)
+
+    def against(self, real: Tensor, made: Tensor) -> Tensor:
+        return made - real
+
+    def towards(self, real: Tensor, made: Tensor) -> Tensor:
+        return -made
+
+    def penalty(self, model: GAN, real: Tensor, made: Tensor, generator: torch.Generator) -> Tensor:
+        share = by_row(torch.rand, (len(real), 1), generator, real.device)
+        between = real + share * (made - real)
+        return self.weight * ((squared_slope(model.critic, between) + 1e-12).sqrt() - 1).square()
+
+
+@dataclass(frozen=True, kw_only=True)
+class R1(NonSaturating):
+    name: ClassVar[str] = "r1"
+    gamma: float = 0.1
+    pace: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        within("objective.gamma", self.gamma, 0, 1e6)
+
+    def penalty(self, model: GAN, real: Tensor, made: Tensor, generator: torch.Generator) -> Tensor:
+        return 0.5 * self.gamma * squared_slope(model.critic, real)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relativistic(Game):
+    """Each made event is held against a real one, with penalties at both (R3GAN)."""
+
+    name: ClassVar[str] = "relativistic"
+    gamma: float = 0.1
+    pace: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        within("objective.gamma", self.gamma, 0, 1e6)
+
+    def against(self, real: Tensor, made: Tensor) -> Tensor:
+        return F.softplus(made - real)
+
+    def towards(self, real: Tensor, made: Tensor) -> Tensor:
+        return F.softplus(real - made)
+
+    def penalty(self, model: GAN, real: Tensor, made: Tensor, generator: torch.Generator) -> Tensor:
+        slopes = squared_slope(model.critic, real) + squared_slope(model.critic, made)
+        return 0.5 * self.gamma * slopes
+
+
+GAMES: tuple[type[Game], ...] = (Relativistic, NonSaturating, Minimax, LeastSquares, Hinge, Wasserstein, R1)
+
+
+class Spectral(nn.Module):
+    """Divides a weight by its largest singular value, by one power iteration a step (Miyato et al. 2018)."""
+
+    u: Tensor
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.register_buffer("u", torch.ones(rows) / rows**0.5)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        self.u.copy_(F.normalize(torch.randn(len(self.u), generator=generator), dim=0))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        flat = weight.flatten(1)
+        with torch.no_grad():
+            v = F.normalize(flat.T @ self.u, dim=0)
+            u = F.normalize(flat @ v, dim=0)
+            if self.training:
+                self.u.copy_(u)
+        return weight / torch.dot(u, flat @ v)

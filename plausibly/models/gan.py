@@ -1,0 +1,124 @@
+"""The generative adversarial network: x = G(z), z ~ N(0, 1), learned against a critic (Goodfellow et al. 2014).
+
+arXiv:1406.2661. It learns to draw and nothing else: no p(x) is known, so there is nothing to score by. What game the two
+play is the `objective`. Variables of all kinds are painted straight through (relaxed.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization
+
+from plausibly.capabilities import Latent
+from plausibly.families.adversarial import GAMES, Spectral
+from plausibly.families.network import apart, too_large, within
+from plausibly.families.variational import NETWORKS, suited
+from plausibly.heads import Head
+from plausibly.latents import Standard
+from plausibly.nets.noise import by_row
+from plausibly.parts import chosen
+from plausibly.relaxed import Relaxed
+from plausibly.schema import Schema
+
+
+class GAN(Latent):
+    """`objective` and `network` are names, or {"name": ..., argument: value}; `network` serves both sides."""
+
+    family = "implicit"
+    by_default = False
+    formula = "about H (2 n + 4 H + L), H = 256, L = 32"
+    margins: Tensor
+
+    def __init__(
+        self,
+        schema: Schema,
+        latents: int = 32,
+        objective: Any = "relativistic",
+        network: Any = None,
+        context: Sequence[int] = (),
+    ) -> None:
+        super().__init__()
+        within("latents", latents, 1, 100_000)
+        self.schema, self.latents, self.context = schema, latents, tuple(context)
+        self.prior = Standard(latents)
+        self.objective = chosen("objective", GAMES, objective)
+        rest = apart(schema, self.context)
+        self.given, self.head = Relaxed(schema, self.context), Relaxed(schema, rest)
+        self.inputs = Relaxed(schema, (*self.context, *rest))
+        self.network = chosen(
+            "network", NETWORKS, {"name": suited(schema), "dropout": 0.0} if network is None else network
+        )
+        self.generator = Shifted(self.network.decoder(self, self.head.parameters_width), self.head.gains())
+        self.critic = self.network.encoder(self, 1)
+        if self.objective.spectral:
+            normalise(self.critic)
+        self.margin = Head(schema.first(self.context)) if self.context else None
+        self.register_buffer("margins", torch.zeros(self.margin.width if self.margin else 0))
+
+    def latent_prior(self) -> Standard:
+        return self.prior
+
+    @classmethod
+    def tiny(cls, schema: Schema) -> Self:
+        return cls(schema, latents=2, network={"name": "mlp", "hidden": 16, "dropout": 0.0})
+
+    @classmethod
+    def accepts(cls, schema: Schema) -> str | None:
+        return too_large(cls, schema)
+
+    @torch.no_grad()
+    def settle(self, x: Tensor) -> None:
+        self.generator.shift.copy_(self.head.middle(x))
+        if self.margin:
+            self.margins.copy_(self.margin.marginals(x[:, list(self.context)]))
+
+    def paint(self, z: Tensor, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Events, (n, *shape), from latents, with the context that stands in x, and all their numbers, (n, width)."""
+        given = self.given(x)
+        events, numbers = self.head.draw(self.generator(torch.cat([z, given], 1)), generator)
+        whole = x.flatten(1).to(events.dtype).index_copy(1, torch.tensor(self.head.variables, device=x.device), events)
+        return whole.view(-1, *self.schema.shape), torch.cat([given, numbers], 1)
+
+    def paint_beside(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """As many events as there are in x, with their context, and their numbers."""
+        z = by_row(torch.randn, (len(x), self.latents), generator, x.device).to(self.margins.dtype)
+        return self.paint(z, x, generator)
+
+    def decode(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        x = z.new_zeros(len(z), self.schema.size)
+        if given is not None:
+            x[:, list(self.context)] = given
+        return self.paint(z, x, None)[0]
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        x = self.margins.new_zeros(n, self.schema.size)
+        if self.margin:
+            x[:, list(self.context)] = self.margin(self.margins.expand(n, -1)).sample(generator).to(x.dtype)
+        return self.paint_beside(x, generator)[0].float()
+
+
+class Shifted(nn.Module):
+    """A network's outputs times `gains`, (outputs,), plus what is learned."""
+
+    gains: Tensor
+
+    def __init__(self, network: nn.Module, gains: Tensor) -> None:
+        super().__init__()
+        self.network, self.shift = network, nn.Parameter(torch.zeros(len(gains)))
+        self.register_buffer("gains", gains, persistent=False)
+
+    def forward(self, z: Tensor) -> Tensor:
+        shifted: Tensor = self.gains * self.network(z) + self.shift
+        return shifted
+
+
+def normalise(critic: nn.Module) -> None:
+    """Holds every layer of the critic to a largest singular value of 1."""
+    for layer in list(critic.modules()):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            register_parametrization(layer, "weight", Spectral(len(layer.weight)))

@@ -1,0 +1,184 @@
+"""Games of a generator and a critic: losses, penalties, what validation watches, and events drawn straight through."""
+
+from math import pi
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from test_contract import SCHEMAS
+
+from plausibly.data import load
+from plausibly.families.adversarial import (
+    GAMES,
+    NonSaturating,
+    Spectral,
+    covered,
+    energy_distance,
+    squared_slope,
+    told_apart,
+)
+from plausibly.kinds import Category, Level
+from plausibly.models.gan import GAN
+from plausibly.relaxed import Relaxed
+from plausibly.schema import Schema, binary
+from plausibly.training import Plan, Training, generator_for
+
+CPU = torch.device("cpu")
+
+
+def normals(n, seed, mean=0.0, scale=1.0, width=1):
+    return mean + scale * torch.randn(n, width, generator=generator_for(CPU, seed), dtype=torch.float64)
+
+
+def test_what_each_side_minimises():
+    """By their formulas: log D and log(1 - D) with D = sigmoid(logit), and the others in plain numbers."""
+    r, f = torch.tensor([0.3, -2.0, 1.5]).double(), torch.tensor([-0.7, 0.4, 2.0]).double()
+    real, made = r.sigmoid(), f.sigmoid()
+    wanted = {
+        "minimax": (-real.log() - (1 - made).log(), (1 - made).log()),
+        "non-saturating": (-real.log() - (1 - made).log(), -made.log()),
+        "least-squares": ((r - 1) ** 2 + f**2, (f - 1) ** 2),
+        "hinge": ((1 - r).clamp(min=0) + (1 + f).clamp(min=0), -f),
+        "wasserstein": (f - r, -f),
+        "r1": (-real.log() - (1 - made).log(), -made.log()),
+        "relativistic": (-(r - f).sigmoid().log(), -(f - r).sigmoid().log()),
+    }
+    assert wanted.keys() == {game.name for game in GAMES}
+    for game in GAMES:
+        against, towards = wanted[game.name]
+        assert torch.allclose(game().against(r, f), against) and torch.allclose(game().towards(r, f), towards), game
+
+
+def test_slopes_are_those_of_the_critic():
+    linear, x = torch.nn.Linear(4, 1).double(), normals(6, 1, width=4)
+    assert torch.allclose(squared_slope(linear, x), linear.weight.square().sum().expand(6))
+    curved = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)).double()
+    step = 1e-6 * torch.eye(4).double()
+    apart = torch.stack([(curved(x + s) - curved(x - s))[:, 0] / 2e-6 for s in step], 1)
+    assert torch.allclose(squared_slope(curved, x), apart.square().sum(1), rtol=1e-6)
+
+
+def test_penalties_reach_the_critic():
+    """Their gradient is that of the penalty by finite differences, so none of them is a constant to the critic."""
+    x = load("toy-bits").train.codes[:20].float()
+    for game in GAMES:
+        model = GAN.tiny(binary(10))
+        model.initialise(generator_for(CPU, 2))
+        instance, made = game(), torch.rand(20, 10, generator=generator_for(CPU, 3))
+        penalty = instance.penalty(model, model.inputs(x), made, generator_for(CPU, 4)).sum()
+        assert penalty.requires_grad == (game.name in ("wasserstein", "r1", "relativistic")), game
+
+
+def test_a_critic_learns_the_ratio_of_densities():
+    """Against a fixed generator the best D is p_data / (p_data + p_model): Goodfellow et al. 2014, proposition 1."""
+    critic = torch.nn.Sequential(torch.nn.Linear(1, 32), torch.nn.Tanh(), torch.nn.Linear(32, 1)).double()
+    for layer, seed in ((critic[0], 5), (critic[2], 6)):
+        with torch.no_grad():
+            layer.weight.copy_(normals(len(layer.weight), seed, width=layer.weight.shape[1]))
+    optimiser, game = torch.optim.Adam(critic.parameters(), 0.01), NonSaturating()
+    for step in range(1500):
+        optimiser.zero_grad()
+        real, made = normals(500, 10 + 2 * step), normals(500, 11 + 2 * step, 1.0, 0.8)
+        game.against(critic(real)[:, 0], critic(made)[:, 0]).mean().backward()
+        optimiser.step()
+    x = torch.linspace(-2, 2.5, 50).double()[:, None]
+    data, model = (torch.distributions.Normal(m, s).log_prob(x).exp() for m, s in ((0.0, 1.0), (1.0, 0.8)))
+    assert float((critic(x).sigmoid() - data / (data + model)).abs().max()) < 0.05
+
+
+def test_energy_distance_is_that_of_normals():
+    """E|x - y| of x ~ N(0, 1) and y ~ N(0, s^2) is sqrt(2 (1 + s^2) / pi); the estimate is unbiased."""
+    scale, found = 2.0, []
+    for seed in range(200):
+        found.append(float(energy_distance(normals(60, 2 * seed), normals(90, 2 * seed + 1, scale=scale)).mean()))
+    exact = 2 * (2 * (1 + scale**2) / pi) ** 0.5 - (4 / pi) ** 0.5 - (4 * scale**2 / pi) ** 0.5
+    assert abs(np.mean(found) - exact) < 6 * np.std(found) / len(found) ** 0.5
+    same = [float(energy_distance(normals(60, 5000 + seed), normals(60, 9000 + seed)).mean()) for seed in range(200)]
+    assert abs(np.mean(same)) < 6 * np.std(same) / len(same) ** 0.5
+
+
+def test_pairs_told_apart_are_the_area_under_the_curve():
+    real, made = normals(80, 1, 0.5)[:, 0].round(decimals=1), normals(70, 2)[:, 0].round(decimals=1)
+    truth = roc_auc_score([1] * 80 + [0] * 70, torch.cat([real, made]))
+    assert told_apart(real, made) == pytest.approx(truth, abs=1e-6)
+
+
+def test_coverage_counts_real_events_with_a_made_one_nearby():
+    real, made = normals(50, 1, width=2), normals(40, 2, 0.5, width=2)
+    wanted = 0
+    for x in real:
+        reach = sorted(float((x - other).norm()) for other in real)[5]
+        wanted += any(float((x - other).norm()) <= reach for other in made)
+    assert covered(real, made) == pytest.approx(wanted / 50)
+    assert covered(real, real.clone()) == 1 and covered(real, made + 100) == 0
+
+
+def test_spectral_normalisation_holds_the_largest_singular_value_at_one():
+    part, weight = Spectral(6), normals(6, 1, width=9)
+    part.double()
+    part.initialise(generator_for(CPU, 1))
+    for _ in range(200):
+        held = part(weight)
+    assert float(torch.linalg.svdvals(held)[0]) == pytest.approx(1, abs=1e-6)
+    model = GAN(binary(10), objective="hinge")
+    model.initialise(generator_for(CPU, 1))
+    x = torch.rand(8, 10, generator=generator_for(CPU, 2))
+    first = model.critic(x)
+    again = GAN(binary(10), objective="hinge")
+    again.initialise(generator_for(CPU, 1))
+    assert torch.equal(again.critic(x), first) and float(first.std()) > 1e-4  # weights come from the generator alone
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_made_events_are_seen_as_they_were_painted(name):
+    """What a critic sees of an event is the same, to the bit, whether it was drawn or read; and gradients flow."""
+    schema = SCHEMAS[name]
+    relaxed = Relaxed(schema, range(schema.size))
+    parameters = torch.randn(300, relaxed.parameters_width, generator=generator_for(CPU, 7), requires_grad=True)
+    events, numbers = relaxed.draw(2 * parameters, generator_for(CPU, 8))
+    assert torch.allclose(relaxed(events.detach().view(-1, *schema.shape)), numbers, atol=1e-6)
+    (gradient,) = torch.autograd.grad((numbers * torch.randn_like(numbers)).sum(), parameters)
+    assert bool((gradient.abs().sum(0) > 0).all())
+    codes = schema.binned(events.detach())
+    assert bool((codes >= 0).all()) and all(int(c.max()) < k for c, k in zip(codes.T, schema.codes, strict=True))
+
+
+def test_codes_are_drawn_with_the_probabilities_of_their_logits():
+    schema = Schema((3,), (Category(2), Category(4), Level(3, missing=True)))
+    relaxed, n = Relaxed(schema, range(3)), 20_000
+    logits = torch.tensor([0.7, 0.0, 1.0, -1.0, 0.5, 0.0, 2.0, 0.0])
+    assert relaxed.parameters_width == len(logits)
+    events, _ = relaxed.draw(logits.expand(n, -1), generator_for(CPU, 3))
+    wanted = [logits[:1].sigmoid()[0], logits[1:5].softmax(0)[2], logits[6:].softmax(0)[1]]
+    for column, code, share in ((0, 1, wanted[0]), (1, 2, wanted[1]), (2, 3, wanted[2])):
+        found, share = float((events[:, column] == code).float().mean()), float(share)
+        assert abs(found - share) < 6 * (share * (1 - share) / n) ** 0.5
+    assert relaxed.draw(logits[None], None)[0].tolist() == [[1, 1, 1]]
+
+
+def test_but_for_its_network_a_generator_starts_at_the_marginals():
+    dataset = load("toy-mixed")
+    model = GAN.tiny(dataset.schema)
+    model.settle(dataset.train.codes.flatten(1))
+    model.generator.gains.zero_()
+    drawn = model.sample(4000, generator_for(CPU, 1))
+    for i, kind in enumerate(dataset.schema.kinds):
+        if not kind.ordered:
+            made, real = (
+                torch.bincount(x[:, i].long(), minlength=kind.codes) / len(x) for x in (drawn, dataset.train.codes)
+            )
+            assert float((made - real).abs().max()) < 0.06
+
+
+@pytest.mark.parametrize("game", [game.name for game in GAMES])
+def test_every_game_comes_closer_to_the_data(game):
+    dataset = load("toy-bars")
+    model = GAN(dataset.schema, objective=game, network={"name": "mlp", "hidden": 64, "dropout": 0.0})
+    model.initialise(generator_for(CPU, 1))
+    model.settle(dataset.train.codes.flatten(1))
+    plan = Plan(400, every=200, average=0.98)
+    training = Training(model, dataset.train.codes, dataset.valid.codes, plan)
+    begun = float(model.objective.watch(model, dataset.valid.codes[:1000].float(), generator_for(CPU, 2)).mean())
+    last = list(training.run())[-1]
+    assert last.validation < 0.5 * begun and last.health.keys() > {"critic accuracy", "coverage", "gradient, critic"}
