@@ -35,7 +35,6 @@ class Turn:
     loss: Callable[[Tensor, torch.Generator, float], Loss]
     repeats: int = 1
     momentum: float = 0.9  # of the optimiser
-    pace: float = 1.0  # times the rate of the plan
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ class Training:
                 norm = nn.utils.clip_grad_norm_(turn.learner.parameters(), self.plan.clip)
                 self.norms[f"gradient, {turn.name}"] = float(norm)
                 for group in optimiser.param_groups:
-                    group["lr"] = turn.pace * self.plan.rate_at(self.step)
+                    group["lr"] = self.plan.rate_at(self.step)
                 optimiser.step()
             total += value
         self.step += 1

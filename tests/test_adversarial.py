@@ -38,7 +38,6 @@ def test_what_each_side_minimises():
     wanted = {
         "minimax": (-real.log() - (1 - made).log(), (1 - made).log()),
         "non-saturating": (-real.log() - (1 - made).log(), -made.log()),
-        "least-squares": ((r - 1) ** 2 + f**2, (f - 1) ** 2),
         "hinge": ((1 - r).clamp(min=0) + (1 + f).clamp(min=0), -f),
         "wasserstein": (f - r, -f),
         "r1": (-real.log() - (1 - made).log(), -made.log()),

@@ -4,7 +4,6 @@ With r = D(x) and f = D(G(z)), in logits, and s(a) = log(1 + e^a), each game is 
 
     minimax            s(-r) + s(f)                    -s(f)               Goodfellow et al. 2014, arXiv:1406.2661
     non-saturating     s(-r) + s(f)                    s(-f)               the same
-    least-squares      (r - 1)^2 + f^2                 (f - 1)^2           Mao et al. 2017, arXiv:1611.04076
     hinge              max(0, 1 - r) + max(0, 1 + f)   -f                  Miyato et al. 2018, arXiv:1802.05957
     wasserstein        f - r + L (|dD/dx| - 1)^2       -f                  Gulrajani et al. 2017, arXiv:1704.00028
     r1                 s(-r) + s(f) + g/2 |dD/dx|^2    s(-f)               Mescheder et al. 2018, arXiv:1801.04406
@@ -45,7 +44,6 @@ class Game(Objective):
 
     repeats = 1
     spectral = False  # whether the critic's layers are held to a largest singular value of 1
-    pace: ClassVar[float] = 0.25  # of the rate of other models; more where a penalty keeps the critic smooth
     unit = "energy distance"
 
     @abstractmethod
@@ -61,10 +59,8 @@ class Game(Objective):
         return real.new_zeros(len(real))
 
     def turns(self, model: GAN) -> list[Turn]:
-        critic = Turn(
-            "critic", model.critic, partial(self.criticise, model), self.repeats, momentum=0.0, pace=self.pace
-        )
-        return [critic, Turn("generator", model.generator, partial(self.generate, model), momentum=0.0, pace=self.pace)]
+        critic = Turn("critic", model.critic, partial(self.criticise, model), self.repeats, momentum=0.0)
+        return [critic, Turn("generator", model.generator, partial(self.generate, model), momentum=0.0)]
 
     def criticise(self, model: GAN, x: Tensor, generator: torch.Generator, done: float) -> Loss:
         real = model.inputs(x)
@@ -140,16 +136,6 @@ class Minimax(NonSaturating):
         return -F.softplus(made)
 
 
-class LeastSquares(Game):
-    name = "least-squares"
-
-    def against(self, real: Tensor, made: Tensor) -> Tensor:
-        return (real - 1).square() + made.square()
-
-    def towards(self, real: Tensor, made: Tensor) -> Tensor:
-        return (made - 1).square()
-
-
 class Hinge(Game):
     name = "hinge"
     spectral = True
@@ -168,7 +154,6 @@ class Wasserstein(Game):
     name: ClassVar[str] = "wasserstein"
     repeats: int = 3
     weight: float = 10.0
-    pace: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         within("objective.weight", self.weight, 0, 1e6)
@@ -190,7 +175,6 @@ class Wasserstein(Game):
 class R1(NonSaturating):
     name: ClassVar[str] = "r1"
     gamma: float = 0.1
-    pace: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         within("objective.gamma", self.gamma, 0, 1e6)
@@ -205,7 +189,6 @@ class Relativistic(Game):
 
     name: ClassVar[str] = "relativistic"
     gamma: float = 0.1
-    pace: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         within("objective.gamma", self.gamma, 0, 1e6)
@@ -221,7 +204,7 @@ class Relativistic(Game):
         return 0.5 * self.gamma * slopes
 
 
-GAMES: tuple[type[Game], ...] = (Relativistic, NonSaturating, Minimax, LeastSquares, Hinge, Wasserstein, R1)
+GAMES: tuple[type[Game], ...] = (Relativistic, NonSaturating, Minimax, Hinge, Wasserstein, R1)
 
 
 class Spectral(nn.Module):
