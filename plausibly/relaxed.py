@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from math import log
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plausibly.heads import free_logits, normalised
 from plausibly.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.nets.noise import by_row
 from plausibly.schema import Schema
@@ -83,18 +83,13 @@ class Form:
     def middle(self, x: Tensor) -> Tensor:
         """Parameters, (parameters,), at which draws have about the marginal of events, (rows,), or its mean."""
         if self.coded:
-            logs = smoothed(torch.bincount(x.long(), minlength=max(self.width, 2)))
-            return logs[1:] - logs[0] if self.width == 1 else logs
+            free = free_logits(torch.bincount(x.long(), minlength=max(self.width, 2)))
+            return free if self.width == 1 else normalised(free)
         special = x >= (UNFORESEEN if self.real else self.levels)
         mean = x[~special].double().mean().float().nan_to_num(0.0)
         place = mean if self.real else ((mean + 0.5) / self.levels).clamp(0.02, 0.98).logit()
         counts = torch.stack([(~special).sum(), *((x == mark).sum() for mark in self.specials)])
-        return torch.cat([place[None], smoothed(counts)] if self.specials else [place[None]])
-
-
-def smoothed(counts: Tensor) -> Tensor:
-    """Log shares, 1 / K added to each of K counts (Perks 1947)."""
-    return (counts + 1 / len(counts)).log() - log(float(counts.sum()) + 1)
+        return torch.cat([place[None], normalised(free_logits(counts))] if self.specials else [place[None]])
 
 
 def gumbel(uniform: Tensor) -> Tensor:

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from plausibly.capabilities import Quantiser, device_of
+from plausibly.training import batches
 
 if TYPE_CHECKING:
     from plausibly.data.formats import Events
-
-ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,7 @@ class Use:
 @torch.no_grad()
 def use(model: Quantiser, events: Events) -> Use:
     """Of the codes that stand for events."""
-    parts = events.codes.split(ROWS_AT_ONCE)
-    codes = torch.cat([model.quantise(part.float().to(device_of(model))).flatten() for part in parts])
+    codes = torch.cat([model.quantise(x.to(device_of(model))).flatten() for x in batches(events.codes)])
     counts = torch.bincount(codes, minlength=model.codes)
     entropy = torch.special.entr(counts / counts.sum()).sum()
     return Use(int((counts > 0).sum()), model.codes, float(entropy.exp()), len(events))

@@ -14,9 +14,8 @@ import numpy as np
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.two_samples import unbiased
 
-ROWS_A_FEATURE = (
-    10  # that the Frechet distance needs of each sort: its bias is about features / rows of the total variance
-)
+# that the Frechet distance needs of each sort: its bias is about features / rows of the total variance
+ROWS_A_FEATURE = 10
 
 
 def polynomial(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -172,26 +172,28 @@ class Wasserstein(Game):
 
 
 @dataclass(frozen=True, kw_only=True)
-class R1(NonSaturating):
-    name: ClassVar[str] = "r1"
+class Smoothed(Game):
+    """Half the squared slope of the critic, times gamma, is its penalty."""
+
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
         within("objective.gamma", self.gamma, 0, 1e6)
+
+
+class R1(Smoothed, NonSaturating):
+    """The penalty is taken at real events."""
+
+    name = "r1"
 
     def penalty(self, model: GAN, real: Tensor, made: Tensor, generator: torch.Generator) -> Tensor:
         return 0.5 * self.gamma * squared_slope(model.critic, real)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Relativistic(Game):
+class Relativistic(Smoothed):
     """Each made event is held against a real one, with penalties at both (R3GAN)."""
 
-    name: ClassVar[str] = "relativistic"
-    gamma: float = 0.1
-
-    def __post_init__(self) -> None:
-        within("objective.gamma", self.gamma, 0, 1e6)
+    name = "relativistic"
 
     def against(self, real: Tensor, made: Tensor) -> Tensor:
         return F.softplus(made - real)
