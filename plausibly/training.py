@@ -138,7 +138,7 @@ class Training:
         self.averaged = deepcopy(model).eval().requires_grad_(False)
         self.best = {name: t.clone() for name, t in model.state_dict().items()}
         self.step, self.best_validation, self.waited, self.seconds = 0, float("inf"), 0, 0.0
-        self.norms: dict[str, float] = {}  # of the last gradients, by turn
+        self.norms: dict[str, Tensor] = {}  # of the last gradients, by turn
         self._permutation: tuple[int, Tensor] | None = None
 
     def _optimiser(self, turn: Turn) -> torch.optim.AdamW:
@@ -195,8 +195,7 @@ class Training:
                 optimiser.zero_grad()
                 noise = generator_for(device, self.plan.seed, 2, self.step, index, repeat)
                 value = self._gradients(turn, x, rows, own, sharing(noise, own, len(rows)))
-                norm = nn.utils.clip_grad_norm_(turn.learner.parameters(), self.plan.clip)
-                self.norms[f"gradient, {turn.name}"] = float(norm)
+                self.norms[turn.name] = nn.utils.clip_grad_norm_(turn.learner.parameters(), self.plan.clip)
                 for group in optimiser.param_groups:
                     group["lr"] = self.plan.rate_at(self.step)
                 optimiser.step()
@@ -237,8 +236,9 @@ class Training:
         else:
             self.waited += 1
         rate = self.plan.rate_at(self.step - 1)
-        unit, health = self.objective.unit, self.norms | self._health()
-        return Progress(self.step, self.plan.steps, loss, value, rate, self.seconds, better, unit, health)
+        norms = {f"gradient, {name}": float(norm) for name, norm in self.norms.items()}
+        told = self.objective.unit, norms | self._health()
+        return Progress(self.step, self.plan.steps, loss, value, rate, self.seconds, better, *told)
 
     @torch.no_grad()
     def _health(self) -> dict[str, float]:
