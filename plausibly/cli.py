@@ -414,8 +414,9 @@ def evaluate(
     if sampling.samples:
         print_samples(opened, data, sampling, {} if rows is None else {"rows": rows}, common)
         return
-    found = opened.evaluate(data, draws, rows_heard(common))
-    apart, use = opened.elbo(data), opened.codebook(data)
+    events = opened.held_out(data)  # read once for all
+    found = opened.evaluate(events, draws, rows_heard(common))
+    apart, use = opened.elbo(events), opened.codebook(events)
 
     def text() -> None:
         if found is None:

@@ -136,6 +136,12 @@ class Run:
             raise UserError("there are no rows to look at")
         return events
 
+    def held_out(self, data: Any = None) -> Events | None:
+        """The events of `data`, or the test rows of the run's own data; None where these were only in memory."""
+        if data is not None:
+            return self.events(data)
+        return None if self.in_memory else self.dataset().test
+
     def evaluate(self, data: Any = None, draws: int | None = None, heard: Heard = unheard) -> Likelihood | None:
         """The held-out likelihood of `data`, by default of the test rows of the run's own data.
 
@@ -246,9 +252,9 @@ class Run:
 
     def _held_out(self, data: Any, whole: bool = False) -> Events:
         """The rows to look at; their `log_within` leaves the context out, unless they are wanted whole."""
-        if data is None and self.in_memory:
+        events = self.held_out(data)
+        if events is None:
             raise UserError(f"{self.path} was fitted to rows that were only in memory: give rows to evaluate")
-        events = self.dataset().test if data is None else self.events(data)
         return events if whole else self.format.apart(events, self.model.context)
 
     def _drawing(self, draws: int | None) -> Trainable:
