@@ -80,7 +80,7 @@ def _numbers(line: str) -> tuple[float, float, float] | None:
     return (step, loss, validation) if all(map(isfinite, (step, loss, validation))) else None
 
 
-def training_plot(courses: Sequence[tuple[Subject, Course]]) -> Markup:
+def training_plot(courses: Sequence[tuple[Subject, Course]], unit: str = "nats per row") -> Markup:
     """Validation (lines) and training loss (dashed) against steps; the best step is marked."""
 
     def draw(figure: Figure) -> None:
@@ -91,7 +91,7 @@ def training_plot(courses: Sequence[tuple[Subject, Course]]) -> Markup:
             best = int(np.argmin(found.validations))
             axes.plot(found.steps[best], found.validations[best], "o", color=subject.colour, ms=6)
         axes.set_xlabel("steps")
-        axes.set_ylabel("nats per row: lower is better")
+        axes.set_ylabel(f"{unit}: lower is better")
         axes.set_ylim(*_window([found for _, found in courses]))
         figure.legend(loc="outside upper left", ncols=min(len(courses), 7))
         axes.xaxis.set_major_formatter("{x:,.0f}")

@@ -185,7 +185,12 @@ def training(shown: list[Subject]) -> Part:
     )
     plots = [("", figures.training_plot(comparable))] if comparable else []
     if others:
-        plots.append(("Losses of their own kind, to be compared with no other", figures.training_plot(others)))
+        plots.append(
+            (
+                "Losses of their own kind, to be compared with no other",
+                figures.training_plot(others, "a loss of its own kind"),
+            )
+        )
     return Part([lead] + [skipped] * bool(skipped), plots=plots)
 
 
