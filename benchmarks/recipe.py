@@ -21,7 +21,7 @@ def fitted(recipe: Path, data: Path, out: Path) -> Run:
     if (out / "weights.safetensors").exists():
         return Run.open(out)
     told = tomllib.loads(recipe.read_text())
-    wanted = {"steps": told["steps"], "seed": told["seed"], "set": told["set"]}
+    wanted = {"steps": told.get("steps"), "seed": told["seed"], "set": told["set"]}
     return plausibly.fit(str(data / told["data"]), told["model"], out=out, **wanted)
 
 

@@ -25,7 +25,7 @@ from plausibly.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.nets.noise import by_row
 from plausibly.schema import Schema
 
-REACH = 10.0  # beyond which real numbers look alike to a critic
+REACH = 10.0  # beyond which real numbers look alike to a critic, yet with their gradient, so that a generator comes back
 LOGITS, NUMBERS = 25.0, 5.0
 
 
@@ -56,7 +56,7 @@ class Form:
         return torch.stack([self._scaled(x.masked_fill(special, 0.0)).masked_fill(special, 0.0), *flags], -1)
 
     def _scaled(self, x: Tensor) -> Tensor:
-        return x.clamp(-REACH, REACH) if self.real else 2 * x / (self.levels - 1) - 1
+        return straight(x.clamp(-REACH, REACH), x) if self.real else 2 * x / (self.levels - 1) - 1
 
     def draw(self, parameters: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """Events, (batch, variables), and their numbers, from parameters and as many numbers in (0, 1)."""

@@ -231,15 +231,17 @@ class Run:
             raise UserError(
                 f"{self.path} was fitted to rows that were only in memory: no classifier can learn from them"
             )
-        place, train = None, self.dataset().train
+        place, parts = None, [self.dataset().train, self.dataset().test]
         if label in self.names or label != LABEL:
             place = label_place(self.format, label)
-            labels = self.format.schema.binned(train.codes)[:, place]
+            labels = [self.format.schema.binned(part.codes)[:, place] for part in parts]
         else:  # beside the rows of their source, as arrays have them
             kept = self.record["data"]
-            labels = load(kept["source"], **kept["options"] | {"labelled": True}).train.codes[:, 0].long()
+            beside = load(kept["source"], **kept["options"] | {"labelled": True})
+            labels = [part.codes[:, 0].long() for part in (beside.train, beside.test)]
         file = f"classifier-{hashlib.sha256(label.encode()).hexdigest()[:8]}.safetensors"
-        return Classifier(self.format, train, labels, place, label).keep(self.path / file)
+        learned = Classifier(self.format, parts[0], labels[0], place, label).keep(self.path / file)
+        return learned.tested(parts[1], labels[1])
 
     def _at_hand(self, needed: bool) -> Dataset | None:
         """The data that the run was fitted to; None where they are gone, and not needed."""

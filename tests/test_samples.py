@@ -427,8 +427,11 @@ def test_a_classifier_tells_labels_is_kept_and_has_a_checksum(digits, tmp_path, 
         return Classifier(digits.format, train, labels, None, "digit")
 
     first = made().keep(tmp_path / "kept.safetensors")
-    assert first.accuracy(fresh, others) > 0.85 and len(first.checksum) == 64
+    assert first.tested(fresh, others).accuracy > 0.85 and len(first.checksum) == 64
     features = first(fresh)
+    dropped = features[others.numpy() != 3]
+    gap, share = first.more(features, dropped, features)["class_shares"], float((others == 3).double().mean())
+    assert abs(gap.value - share) < 0.03 and gap.reference == 0 and gap.interval[0] > 0.02
     monkeypatch.setattr(Classifier, "learn", lambda self: pytest.fail("it is kept"))
     again = made().keep(tmp_path / "kept.safetensors")
     assert again.checksum == first.checksum and np.array_equal(again(fresh), features)
@@ -569,6 +572,8 @@ def test_a_classifier_of_labels_beside_images_is_kept_with_the_run(tmp_path, mon
     run = plausibly.fit("digits-binary", "independent", out=tmp_path / "run")
     found = run.samples(rows=100, extractor="classifier", label="label")
     assert found.extractor["name"] == "classifier of label" and len(found.extractor["checksum"]) == 64
+    assert any(f"right about {found.extractor['accuracy']:.1%} of the test rows" in note for note in found.notes())
+    assert 0 <= found["class_shares"].value <= 1 and found["class_shares"].reference < 0.2
     (kept,) = run.path.glob("classifier-*.safetensors")
     assert found.to_json() == Run.open(run.path).samples(rows=100, extractor="classifier", label="label").to_json()
     assert kept.stat().st_size < 500_000

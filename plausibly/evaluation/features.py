@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from plausibly.errors import UserError
+from plausibly.evaluation.numbers import Number
 from plausibly.kinds import Category, Kind, Level
 from plausibly.schema import Schema
 
@@ -44,6 +45,10 @@ class Extractor(ABC):
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "checksum": self.checksum}
+
+    def more(self, real: np.ndarray, made: np.ndarray, training: np.ndarray | None) -> dict[str, Number]:
+        """What this extractor alone can say, from features, (n, features) each."""
+        return {}
 
 
 class Columns(Extractor):

@@ -9,6 +9,7 @@ Both tell the SHA-256 of their weights: distances with other weights do not comp
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,15 @@ from torch import Tensor, nn
 from plausibly.data.givens import place_of
 from plausibly.errors import UserError
 from plausibly.evaluation.features import ROWS_AT_ONCE, Extractor, pixels, seen
-from plausibly.evaluation.judges import Inputs, Look, Network, single_thread, taught
+from plausibly.evaluation.judges import BATCH, Inputs, Look, Network, single_thread, taught
+from plausibly.evaluation.numbers import Number
 from plausibly.files import replacing
 from plausibly.kinds import Category
 
 if TYPE_CHECKING:
     from plausibly.data.formats import Events, Format
 
-FEATURES, STEPS = 32, 500
+FEATURES, STEPS, ROUNDS = 32, 500, 15  # at least so many steps, and rounds through the rows
 ONNX = ".onnx"
 
 
@@ -48,11 +50,12 @@ class Classifier(Extractor):
             raise UserError(f"{name}: all training rows have the same label, so that there is nothing to tell")
         self.network = Network(self.inputs[:1], FEATURES, len(self.classes))
         self.scale = 1.0
+        self.accuracy: float | None = None  # where it is known
 
     def learn(self) -> Classifier:
         """Takes the steps, the same whoever takes them."""
         with single_thread():
-            taught(self.network, self.inputs, self.codes, 0, STEPS)
+            taught(self.network, self.inputs, self.codes, 0, max(STEPS, ROUNDS * len(self.codes) // BATCH))
         return self._scaled()
 
     def _scaled(self) -> Classifier:
@@ -88,10 +91,32 @@ class Classifier(Extractor):
         return torch.cat(found).numpy()
 
     @torch.no_grad()
-    def accuracy(self, events: Events, labels: Tensor) -> float:
-        """Share of labels that it tells."""
-        told = self.network(self.look(events)).argmax(1)
-        return float((self.classes[told] == labels).double().mean())
+    def tested(self, events: Events, labels: Tensor) -> Classifier:
+        """Knows from now on the share of these labels that it tells."""
+        with single_thread():
+            self.accuracy = float((self.classes[self._told(self(events))] == labels).double().mean())
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        return super().to_json() | {"accuracy": self.accuracy}
+
+    def more(self, real: np.ndarray, made: np.ndarray, training: np.ndarray | None) -> dict[str, Number]:
+        """How far the share of one class is, at most, from that among real rows."""
+        shares = [self._shares(rows) for rows in (real, made) + (() if training is None else (training,))]
+        gaps = [np.abs(share - shares[0]) for share in shares[1:]]
+        worst = int(gaps[0].argmax())
+        error = np.sqrt(sum(share[worst] * (1 - share[worst]) / len(made) for share in shares[:2]))
+        better, reference = "lower is better; real rows' is perfect", float(gaps[-1].max()) if len(gaps) > 1 else None
+        number = Number(float(gaps[0].max()), float(error), len(made), self.name, better, reference or 0.0, 0.0, 1.0)
+        return {"class_shares": replace(number, reference=reference)}
+
+    def _shares(self, features: np.ndarray) -> np.ndarray:
+        return np.bincount(self._told(features).numpy(), minlength=len(self.classes)) / len(features)
+
+    @torch.no_grad()
+    def _told(self, features: np.ndarray) -> Tensor:
+        """Places of the classes that it takes rows for, (n,)."""
+        return self.network.leave(torch.from_numpy(features * self.scale).float()).argmax(1)
 
 
 def weights_sum(network: nn.Module) -> str:

@@ -35,6 +35,7 @@ NAMES = {
     "recall": "recall",
     "density": "density",
     "coverage": "coverage",
+    "class_shares": "class shares, apart",
     "nearer_to_training": "nearer to training",
     "copies": "copies of training",
     "mmd": "MMD^2",
@@ -79,7 +80,10 @@ class Samples:
         return f"{self.rows:,} samples beside {self.rows:,} held-out rows, ± standard error; real rows: in the samples' stead"
 
     def notes(self) -> list[str]:
-        return [f"{NAMES[name]}: {reason}" for name, reason in self.missing.items()]
+        said = [f"{NAMES[name]}: {reason}" for name, reason in self.missing.items()]
+        if (right := self.extractor.get("accuracy")) is not None:
+            said.append(f"the {self.extractor['name']} is right about {right:.1%} of the test rows")
+        return said
 
 
 def some(events: Events, rows: int, *seeds: int) -> Events:
@@ -102,6 +106,7 @@ def measured(format: Format, made: Events, rows: Rows, extractor: Extractor, see
     real, features = extractor(rows.real), extractor(made)
     training = None if rows.train is None else extractor(some(rows.train, len(made), seed, 1))
     found.numbers.update(coverage_numbers(real, features, extractor.name, training))
+    found.numbers.update(extractor.more(real, features, training))
     remember(found, format, made, rows)
     plain = Columns(format, rows.real if rows.train is None else rows.train)
     found.numbers["mmd"] = discrepancy(plain(rows.real), plain(made), plain.name, seed)

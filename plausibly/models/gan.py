@@ -16,7 +16,7 @@ from torch.nn.utils.parametrize import register_parametrization
 from plausibly.capabilities import Latent
 from plausibly.families.adversarial import GAMES, Spectral
 from plausibly.families.network import apart, too_large, within
-from plausibly.families.variational import NETWORKS, suited
+from plausibly.families.variational import MLP, NETWORKS, suited
 from plausibly.heads import Head
 from plausibly.latents import Standard
 from plausibly.nets.noise import by_row
@@ -25,18 +25,21 @@ from plausibly.relaxed import Relaxed
 from plausibly.schema import Schema
 
 
+QUIET = 0.4
+DEFAULTS = {MLP.name: {"hidden": 128, "layers": 2, "dropout": 0.0}}  # of networks, where none is asked for
+
+
 class GAN(Latent):
     """`objective` and `network` are names, or {"name": ..., argument: value}; `network` serves both sides."""
 
     family = "implicit"
-    by_default = False
-    formula = "about H (2 n + 4 H + L), H = 256, L = 32"
+    formula = "about H (2 n + 8 H + L), H = 128, L = 16"
     margins: Tensor
 
     def __init__(
         self,
         schema: Schema,
-        latents: int = 32,
+        latents: int = 16,
         objective: Any = "relativistic",
         network: Any = None,
         context: Sequence[int] = (),
@@ -49,9 +52,8 @@ class GAN(Latent):
         rest = apart(schema, self.context)
         self.given, self.head = Relaxed(schema, self.context), Relaxed(schema, rest)
         self.inputs = Relaxed(schema, (*self.context, *rest))
-        self.network = chosen(
-            "network", NETWORKS, {"name": suited(schema), "dropout": 0.0} if network is None else network
-        )
+        name = suited(schema)
+        self.network = chosen("network", NETWORKS, network or {"name": name, **DEFAULTS.get(name, {})})
         self.generator = Shifted(self.network.decoder(self, self.head.parameters_width), self.head.gains())
         self.critic = self.network.encoder(self, 1)
         if self.objective.spectral:
@@ -69,6 +71,13 @@ class GAN(Latent):
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
         return too_large(cls, schema)
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        """First weights smaller than others begin with: Adam's steps, which are of one size, then turn them sooner."""
+        super().initialise(generator)
+        for weight in (*self.generator.network.parameters(), *self.critic.parameters()):
+            weight.mul_(QUIET)
 
     @torch.no_grad()
     def settle(self, x: Tensor) -> None:
