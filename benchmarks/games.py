@@ -30,7 +30,8 @@ def on_ring(run: Run) -> dict[str, float]:
     apart = np.linalg.norm(np.asarray(run.sample(10_000, seed=1))[:, None] - modes.centres, axis=2)
     near = apart.min(1) < 4 * modes.width
     least = np.bincount(apart.argmin(1)[near], minlength=modes.modes).min()
-    return {"within 4 sigma": float(near.mean()), "least mode": float(least / len(apart))}
+    found = {"within 4 sigma": float(near.mean()), "least mode": float(least / len(apart))}
+    return found | {"0.9 and 0.05 reached": float(found["within 4 sigma"] >= 0.9 and found["least mode"] >= 0.05)}
 
 
 def told(run: Run) -> dict[str, float]:

@@ -133,7 +133,7 @@ def told(progress: Any) -> str:
     """How far training has come: nats, higher is better, or else the validation's own unit, where lower is better."""
     if progress.unit == "nats per row":
         return f"train {-progress.loss:.3f}  validation {-progress.validation:.3f} nats per row"
-    health = [f"{name} {value:.2f}" for name, value in progress.health.items() if "gradient" not in name]
+    health = [f"{name} {value:.2f}" for name, value in progress.health.items()]
     return "  ".join([f"{progress.unit} {progress.validation:.4f}", *health])
 
 

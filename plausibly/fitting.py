@@ -397,6 +397,7 @@ def row_of(run: Run) -> Row:
         run=run,
         reconstruction=from_json(record.get("reconstruction")),
         samples=numbers.from_json(record["samples"]) if record.get("samples") else None,
+        health=record.get("health") or {},
     )
 
 

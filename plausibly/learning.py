@@ -251,6 +251,8 @@ class Fit:
         self.log.write(json.dumps(asdict(progress)) + "\n")
         self.log.flush()
         self.record |= {"steps": progress.step, "seconds": progress.seconds}
+        if progress.best and progress.health:
+            self.record["health"] = progress.health
         self.listener.progress(self.record["model"], progress)
 
     def _checkpoint(self, training: Training) -> None:

@@ -25,13 +25,21 @@ from plausibly.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.nets.noise import by_row
 from plausibly.schema import Schema
 
-REACH = 10.0  # beyond which real numbers look alike to a critic, yet with their gradient, so that a generator comes back
-LOGITS, NUMBERS = 25.0, 5.0
+REACH = (
+    10.0  # beyond which real numbers look alike to a critic, yet with their gradient, so that a generator comes back
+)
+FARTHEST = 12.0  # logits
+LOGITS, NUMBERS = 100.0, 10.0
 
 
 def straight(hard: Tensor, soft: Tensor) -> Tensor:
     """`hard`, with the gradient of `soft`."""
     return soft + (hard - soft).detach()
+
+
+def bounded(logits: Tensor) -> Tensor:
+    """No farther from 0 than where a softmax has a gradient left; beyond, what passes is the gradient there."""
+    return straight(logits.clamp(-FARTHEST, FARTHEST), logits)
 
 
 class Form:
@@ -60,6 +68,7 @@ class Form:
 
     def draw(self, parameters: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """Events, (batch, variables), and their numbers, from parameters and as many numbers in (0, 1)."""
+        parameters = torch.cat([parameters[..., : self.real], bounded(parameters[..., self.real :])], -1)
         if self.coded and self.width == 1:
             logits = parameters + uniform.logit()
             bit = straight((logits > 0).to(logits.dtype), logits.sigmoid())

@@ -73,7 +73,8 @@ class Progress:
     seconds: float
     best: bool
     unit: str = "nats per row"  # of the validation
-    health: dict[str, float] = field(default_factory=dict)
+    norms: dict[str, float] = field(default_factory=dict)  # of the last gradients, by turn
+    health: dict[str, float] = field(default_factory=dict)  # what the objective has to say besides
 
 
 class Diverged(UserError):
@@ -236,8 +237,7 @@ class Training:
         else:
             self.waited += 1
         rate = self.plan.rate_at(self.step - 1)
-        norms = {f"gradient, {name}": float(norm) for name, norm in self.norms.items()}
-        told = self.objective.unit, norms | self._health()
+        told = self.objective.unit, {name: float(norm) for name, norm in self.norms.items()}, self._health()
         return Progress(self.step, self.plan.steps, loss, value, rate, self.seconds, better, *told)
 
     @torch.no_grad()

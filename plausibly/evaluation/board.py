@@ -23,6 +23,11 @@ TOLD = (
     " two-sample AUC: how well a classifier tells samples from test rows, ± standard error; 0.5 is perfect, lower is better,"
     " below 0.5 is no better ({rows} rows of each, {by})."
 )
+HEALTH = (
+    " health: of a game, on validation rows at the step whose weights were kept. critic accuracy: of pairs of a real and a"
+    " generated row, 0.5 where it cannot tell; gap to training: how much better it knows training rows; coverage: share of"
+    " real rows with a generated one nearby, about 0.97 is perfect."
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Row:
     refusal: str = ""
     reconstruction: dict[str, Error] = field(default_factory=dict)  # by unit, where there is an encoder
     samples: Number | None = None  # two-sample AUC, where it was measured
+    health: dict[str, float] = field(default_factory=dict)  # of a game, at the step whose weights were kept
 
     @property
     def reason(self) -> str:
@@ -108,6 +114,7 @@ class Board:
             "reconstruction": spelled(row.reconstruction),
             "two_sample_auc": row.samples.value if row.samples else nan,
             "two_sample_auc_error": row.samples.standard_error if row.samples else nan,
+            "health": spoken(row.health),
             "refusal": row.refusal or row.reason,
         }
 
@@ -129,6 +136,7 @@ class Board:
             "bytes": row.size,
             "reconstruction": {unit: asdict(error) for unit, error in row.reconstruction.items()} or None,
             "samples": {"two_sample_auc": row.samples.value, **row.samples.to_json()} if row.samples else None,
+            "health": row.health or None,
             "reason": row.reason or None,
             "interrupted": row.interrupted,
             "refusal": row.refusal or None,
@@ -146,6 +154,9 @@ class Board:
         if self.encoding:
             headings.append("reconstruction error")
             rows = [[*row, spelled(each.reconstruction)] for row, each in zip(rows, ranked, strict=True)]
+        if self.playing:
+            headings.append("health")
+            rows = [[*row, spoken(each.health)] for row, each in zip(rows, ranked, strict=True)]
         return headings, rows
 
     @property
@@ -157,6 +168,11 @@ class Board:
     def encoding(self) -> bool:
         """Whether any row has a reconstruction error."""
         return any(row.reconstruction for row in self.rows)
+
+    @property
+    def playing(self) -> bool:
+        """Whether any row tells of its health."""
+        return any(row.health for row in self.rows)
 
     def _cells(self, row: Row) -> list[str]:
         if row.refusal:
@@ -200,7 +216,7 @@ class Board:
 
     def _further(self) -> str:
         """What the last columns are."""
-        return self._judges() + RECONSTRUCTED * self.encoding
+        return self._judges() + RECONSTRUCTED * self.encoding + HEALTH * self.playing
 
     def _judges(self) -> str:
         judged = [row.samples for row in self.rows if row.samples]
@@ -227,6 +243,11 @@ class Board:
         head = "".join(f"<th>{html.escape(h)}</th>" for h in headings)
         body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(self.caption())}</p>"
+
+
+def spoken(health: dict[str, float]) -> str:
+    """As it stands on the board."""
+    return ", ".join(f"{name} {value:.2f}" for name, value in health.items())
 
 
 def auc_of(number: Number | None) -> str:

@@ -31,7 +31,8 @@ from plausibly.kinds import Category
 if TYPE_CHECKING:
     from plausibly.data.formats import Events, Format
 
-FEATURES, STEPS, ROUNDS = 32, 500, 15  # at least so many steps, and rounds through the rows
+FEATURES, CHANNELS = 32, 16
+STEPS, ROUNDS = 500, 8  # at least so many steps, and rounds through the rows
 ONNX = ".onnx"
 
 
@@ -48,7 +49,7 @@ class Classifier(Extractor):
         self.inputs, self.codes = self.look(events), codes
         if len(self.classes) < 2:
             raise UserError(f"{name}: all training rows have the same label, so that there is nothing to tell")
-        self.network = Network(self.inputs[:1], FEATURES, len(self.classes))
+        self.network = Network(self.inputs[:1], FEATURES, len(self.classes), CHANNELS)
         self.scale = 1.0
         self.accuracy: float | None = None  # where it is known
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from plausibly.evaluation.board import Board
 from plausibly.evaluation.elbo import Apart
@@ -59,6 +60,7 @@ class Course:
     steps: list[float]
     losses: list[float]
     validations: list[float]
+    health: list[dict[str, float]]
 
 
 def course(path: Path) -> Course | None:
@@ -71,13 +73,15 @@ def course(path: Path) -> Course | None:
     return Course(*map(list, zip(*found, strict=True))) if len(found) > 1 else None
 
 
-def _numbers(line: str) -> tuple[float, float, float] | None:
+def _numbers(line: str) -> tuple[float, float, float, dict[str, float]] | None:
     try:
         entry = json.loads(line)
         step, loss, validation = (float(entry[key]) for key in ("step", "loss", "validation"))
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        norms = {f"gradient norm, {name}": float(norm) for name, norm in entry.get("norms", {}).items()}
+        health = {name: float(value) for name, value in entry.get("health", {}).items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
-    return (step, loss, validation) if all(map(isfinite, (step, loss, validation))) else None
+    return (step, loss, validation, health and health | norms) if all(map(isfinite, (step, loss, validation))) else None
 
 
 def training_plot(courses: Sequence[tuple[Subject, Course]], unit: str = "nats per row") -> Markup:
@@ -98,6 +102,27 @@ def training_plot(courses: Sequence[tuple[Subject, Course]], unit: str = "nats p
         plain(axes)
 
     return svg(WIDTH, 3.3, "loss on training and validation rows by step", draw)
+
+
+def health_plot(courses: Sequence[tuple[Subject, Course]]) -> Markup:
+    """What games tell of themselves, and the norms of their gradients, a panel each, against steps."""
+    names = list(dict.fromkeys(name for _, found in courses for each in found.health for name in each))
+    down = -(-len(names) // 3)
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(down, 3, squeeze=False).flatten().tolist()
+        for axes in panels[len(names) :]:
+            axes.set_visible(False)
+        for axes, name in zip(panels, names, strict=False):
+            axes.set_title(name, loc="left")
+            for subject, found in courses:
+                values = [health.get(name, np.nan) for health in found.health]
+                axes.plot(found.steps, values, subject.dashes, color=subject.colour, lw=1.4)
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            plain(axes)
+
+    return svg(WIDTH, 1.9 * down, "health of games by step", draw)
 
 
 def _window(courses: list[Course]) -> tuple[float, float]:

@@ -191,6 +191,13 @@ def training(shown: list[Subject]) -> Part:
                 figures.training_plot(others, "a loss of its own kind"),
             )
         )
+    if games := [each for each in courses if any(each[1].health)]:
+        plots.append(
+            (
+                "Health of the game: 0.5 is a critic that cannot tell, coverage about 0.97 is perfect",
+                figures.health_plot(games),
+            )
+        )
     return Part([lead] + [skipped] * bool(skipped), plots=plots)
 
 
