@@ -420,7 +420,8 @@ def evaluate(
 
     def text() -> None:
         if found is None:
-            print(f"{opened.record['model']} has no likelihood")
+            hint = "; --samples tells how close its samples are" * opened.draws
+            print(f"{opened.record['model']} has no likelihood{hint}")
             return
         print(
             f"{found.sign} {found.value:.4f} ± {found.standard_error:.4f} nats per row, {found.rows:,} rows "

@@ -185,6 +185,8 @@ def tested(fit: Fit) -> Run:
     """The run of a fit that has learned, after its test, with its report."""
     run = fit.test()
     if processes.rank() == 0:
+        if not isinstance(run.model, BoundedModel):  # no likelihood: test rows are held against samples
+            sampled(run, fit.dataset)
         report([run], fit.dataset, run.path)
     return run
 

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from plausibly import contract, foreign, tasks
 from plausibly.building import build, check_size
-from plausibly.capabilities import Quantiser, TractableModel, Trainable, Variational, device_of
+from plausibly.capabilities import Model, Quantiser, TractableModel, Trainable, Variational, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.givens import free, place_of, question
 from plausibly.data.labelled import LABEL
@@ -121,6 +121,11 @@ class Run:
         kinds: dict[str, type[Likelihood]] = {"=": Exact, ">=": AtLeast, "~": Estimate}
         nats = held_nats(file, f"`plausibly evaluate {self.path}` computes its numbers anew")
         return kinds[self.record["test"]["sign"]](nats, self.model.schema.size - len(self.model.context))
+
+    @property
+    def draws(self) -> bool:
+        """Whether it samples."""
+        return isinstance(self.model, Model)
 
     def dataset(self) -> Dataset:
         """The data that the run was fitted to. UserError where the file has changed since."""

@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from test_contract import SCHEMAS
 
-from plausibly import compare
+from plausibly import compare, fit
 from plausibly.data import load
 from plausibly.data.planes import Modes
 from plausibly.evaluation.board import spoken
@@ -165,6 +165,19 @@ def test_made_events_are_seen_as_they_were_painted(name):
     assert bool((codes >= 0).all()) and all(int(c.max()) < k for c, k in zip(codes.T, schema.codes, strict=True))
 
 
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_outputs_far_out_come_back(name):
+    """Where a generator has gone to the end of what it can paint of a variable, a gradient still tells it the way."""
+    for i in range(SCHEMAS[name].size):
+        relaxed = Relaxed(SCHEMAS[name], [i])
+        for sign in (-1, 1):
+            signs = sign * torch.tensor([1.0, -1.0]).repeat(relaxed.parameters_width)[: relaxed.parameters_width]
+            far = (300.0 * signs).expand(300, -1).clone().requires_grad_()
+            _, numbers = relaxed.draw(far, generator_for(CPU, 8))
+            (gradient,) = torch.autograd.grad((numbers * torch.randn_like(numbers)).sum(), far)
+            assert float(gradient.abs().sum()) > 1e-8, i
+
+
 def test_codes_are_drawn_with_the_probabilities_of_their_logits():
     schema = Schema((3,), (Category(2), Category(4), Level(3, missing=True)))
     relaxed, n = Relaxed(schema, range(3)), 20_000
@@ -220,6 +233,7 @@ def test_health_is_kept_shown_on_the_board_and_drawn(tmp_path):
     told = {row[0]: row[headings.index("health")] for row in rows}
     assert told == {"truth": "", "independent": "", "gan": spoken(of["gan"])}
     page = (tmp_path / "report.html").read_text()
+    assert 0 <= board.to_json()[-1]["samples"]["two_sample_auc"] <= 1
     assert "Health of the game" in page and "gradient norm, critic" in page
 
 
@@ -238,3 +252,9 @@ def test_no_mode_of_a_ring_is_left_out(seed):
     near = apart.min(1) < 4 * modes.width
     shares = np.bincount(apart.argmin(1)[near], minlength=8) / len(apart)
     assert near.mean() > 0.5 and shares.min() > 0.03, (near.mean(), shares)
+
+
+def test_a_fit_ends_with_samples_held_against_fresh_rows(tmp_path, capsys):
+    run = fit("toy-bars", "gan", steps=40, out=tmp_path / "run")
+    assert run.record["samples"]["rows"] == 2000 and run.record["samples"]["interval"][0] > 0.5
+    assert "samples" not in fit("toy-bars", "independent", out=tmp_path / "other").record
