@@ -54,23 +54,35 @@ def test_what_each_side_minimises():
 
 
 def test_slopes_are_those_of_the_critic():
-    linear, x = torch.nn.Linear(4, 1).double(), normals(6, 1, width=4)
-    assert torch.allclose(squared_slope(linear, x), linear.weight.square().sum().expand(6))
+    linear, x = torch.nn.Linear(4, 1).double(), normals(6, 1, width=4).requires_grad_()
+    assert torch.allclose(squared_slope(linear(x), x), linear.weight.square().sum().expand(6))
     curved = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)).double()
     step = 1e-6 * torch.eye(4).double()
     apart = torch.stack([(curved(x + s) - curved(x - s))[:, 0] / 2e-6 for s in step], 1)
-    assert torch.allclose(squared_slope(curved, x), apart.square().sum(1), rtol=1e-6)
+    assert torch.allclose(squared_slope(curved(x), x), apart.square().sum(1), rtol=1e-6)
 
 
 def test_penalties_reach_the_critic():
-    """The penalties on slopes carry gradients to it, and the other games have none."""
+    """By their formulas, with gradients for the critic; the other games have none."""
     x = load("toy-bits").train.codes[:20].float()
+    model = GAN.tiny(binary(10))
+    model.initialise(generator_for(CPU, 2))
+    made = torch.rand(20, 10, generator=generator_for(CPU, 3))
+    numbers = torch.cat([model.inputs(x), made]).requires_grad_()
+    logits = model.critic(numbers)[:, 0]
+    of_real, of_made = squared_slope(logits, numbers).chunk(2)
+    wanted = {"r1": 0.05 * of_real, "relativistic": 0.05 * (of_real + of_made)}
     for game in GAMES:
-        model = GAN.tiny(binary(10))
-        model.initialise(generator_for(CPU, 2))
-        instance, made = game(), torch.rand(20, 10, generator=generator_for(CPU, 3))
-        penalty = instance.penalty(model, model.inputs(x), made, generator_for(CPU, 4)).sum()
+        penalty = game().penalty(model, numbers, logits, generator_for(CPU, 4))
+        assert penalty.shape == (20,)
         assert penalty.requires_grad == (game.name in ("wasserstein", "r1", "relativistic")), game
+        if game.name in wanted:
+            assert torch.allclose(penalty, wanted[game.name]) and bool((penalty > 0).all())
+        if penalty.requires_grad:
+            slopes = torch.autograd.grad(
+                penalty.sum(), list(model.critic.parameters()), retain_graph=True, allow_unused=True
+            )
+            assert any(slope is not None and bool((slope != 0).any()) for slope in slopes), game
 
 
 def test_a_critic_learns_the_ratio_of_densities():

@@ -32,10 +32,9 @@ if TYPE_CHECKING:
     from plausibly.models.gan import GAN
 
 
-def squared_slope(critic: nn.Module, numbers: Tensor) -> Tensor:
-    """|dD/dx|^2 of each event, (batch,), through which gradients flow."""
-    numbers = numbers.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(critic(numbers).sum(), numbers, create_graph=True)
+def squared_slope(logits: Tensor, numbers: Tensor) -> Tensor:
+    """|dD/dx|^2 of each event, (batch,), through which gradients flow, from D(x) and x."""
+    (slope,) = torch.autograd.grad(logits.sum(), numbers, create_graph=True)
     return slope.square().sum(1)
 
 
@@ -54,20 +53,23 @@ class Game(Objective):
     def towards(self, real: Tensor, made: Tensor) -> Tensor:
         """What the generator minimises."""
 
-    def penalty(self, model: GAN, real: Tensor, made: Tensor, generator: torch.Generator) -> Tensor:
-        """What else the critic minimises, by the numbers that it saw, (batch, width)."""
-        return real.new_zeros(len(real))
+    def penalty(self, model: GAN, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+        """What else the critic minimises, (batch,), by what it saw and said: real events, then made ones.
+
+        numbers: (2 batch, width), of which gradients can be taken; logits: (2 batch,).
+        """
+        return logits.new_zeros(len(logits) // 2)
 
     def turns(self, model: GAN) -> list[Turn]:
         critic = Turn("critic", model.critic, partial(self.criticise, model), self.repeats, momentum=0.0)
         return [critic, Turn("generator", model.generator, partial(self.generate, model), momentum=0.0)]
 
     def criticise(self, model: GAN, x: Tensor, generator: torch.Generator, done: float) -> Loss:
-        real = model.inputs(x)
         with torch.no_grad():
-            _, made = model.paint_beside(x, generator)
-        game = self.against(model.critic(real)[:, 0], model.critic(made)[:, 0])
-        penalty = self.penalty(model, real, made, generator)
+            numbers = torch.cat([model.inputs(x), model.paint_beside(x, generator)[1]])
+        logits = model.critic(numbers.requires_grad_())[:, 0]
+        game = self.against(*logits.chunk(2))
+        penalty = self.penalty(model, numbers, logits, generator)
         return Loss(game + penalty, {"game": game, "penalty": penalty})
 
     def generate(self, model: GAN, x: Tensor, generator: torch.Generator, done: float) -> Loss:
@@ -166,10 +168,11 @@ class Wasserstein(Game):
     def towards(self, real: Tensor, made: Tensor) -> Tensor:
         return -made
 
-    def penalty(self, model: GAN, real: Tensor, made: Tensor, generator: torch.Generator) -> Tensor:
+    def penalty(self, model: GAN, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+        real, made = numbers.detach().chunk(2)
         share = by_row(torch.rand, (len(real), 1), generator, real.device)
-        between = real + share * (made - real)
-        return self.weight * ((squared_slope(model.critic, between) + 1e-12).sqrt() - 1).square()
+        between = (real + share * (made - real)).requires_grad_()
+        return self.weight * ((squared_slope(model.critic(between), between) + 1e-12).sqrt() - 1).square()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,8 +190,9 @@ class R1(Smoothed, NonSaturating):
 
     name = "r1"
 
-    def penalty(self, model: GAN, real: Tensor, made: Tensor, generator: torch.Generator) -> Tensor:
-        return 0.5 * self.gamma * squared_slope(model.critic, real)
+    def penalty(self, model: GAN, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+        of_real, _ = squared_slope(logits.chunk(2)[0], numbers).chunk(2)
+        return 0.5 * self.gamma * of_real
 
 
 class Relativistic(Smoothed):
@@ -202,9 +206,9 @@ class Relativistic(Smoothed):
     def towards(self, real: Tensor, made: Tensor) -> Tensor:
         return F.softplus(real - made)
 
-    def penalty(self, model: GAN, real: Tensor, made: Tensor, generator: torch.Generator) -> Tensor:
-        slopes = squared_slope(model.critic, real) + squared_slope(model.critic, made)
-        return 0.5 * self.gamma * slopes
+    def penalty(self, model: GAN, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+        of_real, of_made = squared_slope(logits, numbers).chunk(2)
+        return 0.5 * self.gamma * (of_real + of_made)
 
 
 GAMES: tuple[type[Game], ...] = (Relativistic, NonSaturating, Minimax, Hinge, Wasserstein, R1)
