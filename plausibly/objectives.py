@@ -62,6 +62,10 @@ class Objective(Part):
         watched: Tensor = -model.log_given(x, generator)
         return watched
 
+    def slack(self, model: Any, x: Tensor, held_out: Tensor, generator: torch.Generator) -> float:
+        """By how much two means of what is watched can differ by chance: of such ties the latest weights are kept."""
+        return 0.0
+
     def health(self, model: Any, x: Tensor, held_out: Tensor, generator: torch.Generator) -> dict[str, float]:
         """What else tells how training is going, by name, from training and held-out events."""
         return {}

@@ -13,7 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from math import ceil, cos, isfinite, pi
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,8 @@ from plausibly.errors import UserError
 from plausibly.nets.noise import Shared, drawing
 from plausibly.objectives import Pass, Turn
 
-VALIDATION_ROWS, HEALTH_ROWS = 10_000, 1000  # at most so many are looked at each time
+VALIDATION_ROWS, LOOKED_AT = 10_000, 1000  # at most so many are looked at each time
+Answer = TypeVar("Answer")
 STALE, LEAST = 4, 2e-5  # counting passes without one that is better by such a share
 
 
@@ -140,6 +141,7 @@ class Training:
         self.best = {name: t.clone() for name, t in model.state_dict().items()}
         self.step, self.best_validation, self.waited, self.seconds = 0, float("inf"), 0, 0.0
         self.norms: dict[str, Tensor] = {}  # of the last gradients, by turn
+        self.slack = self._looked(self.objective.slack, 5)
         self._permutation: tuple[int, Tensor] | None = None
 
     def _optimiser(self, turn: Turn) -> torch.optim.AdamW:
@@ -230,23 +232,25 @@ class Training:
 
     def _validate(self, loss: float) -> Progress:
         value = watch(self.averaged, self.validation, self.plan.seed)
-        better = value < self.best_validation
+        better = value < self.best_validation + self.slack
+        self.best_validation = min(self.best_validation, value)
         if better:
-            self.best_validation, self.waited = value, 0
+            self.waited = 0
             self.best = {name: t.clone() for name, t in self.averaged.state_dict().items()}
         else:
             self.waited += 1
         rate = self.plan.rate_at(self.step - 1)
-        told = self.objective.unit, {name: float(norm) for name, norm in self.norms.items()}, self._health()
+        norms = {name: float(norm) for name, norm in self.norms.items()}
+        told = self.objective.unit, norms, self._looked(self.objective.health, 4, self.step)
         return Progress(self.step, self.plan.steps, loss, value, rate, self.seconds, better, *told)
 
     @torch.no_grad()
-    def _health(self) -> dict[str, float]:
+    def _looked(self, say: Callable[[Trainable, Tensor, Tensor, torch.Generator], Answer], *numbers: int) -> Answer:
         """What the objective says of as many training as held-out events."""
-        device, rows = device_of(self.model), min(HEALTH_ROWS, len(self.codes), len(self.validation))
+        device, rows = device_of(self.model), min(LOOKED_AT, len(self.codes), len(self.validation))
         seen, held_out = (codes[:rows].to(device).float() for codes in (self.codes, self.validation))
         self.model.eval()
-        return self.objective.health(self.model, seen, held_out, generator_for(device, self.plan.seed, 4, self.step))
+        return say(self.model, seen, held_out, generator_for(device, self.plan.seed, *numbers))
 
     def _give_up(self, rows: Tensor, total: Tensor) -> None:
         x = self.codes[rows].to(total.device).float()

@@ -131,6 +131,23 @@ def test_the_energy_distance_sees_narrow_modes():
     assert told[0.25] > 3 * told[1.0] > 0, told
 
 
+def test_ties_are_as_wide_as_chance():
+    """The slack is twice the spread of the distance between real events and real events; of ties the last is kept."""
+    dataset = load("toy-modes")
+    model = GAN.tiny(dataset.schema)
+    rows = dataset.train.codes.float()
+    found = [float(energy_distance(*rows[400 * k : 400 * (k + 1)].chunk(2)).mean()) for k in range(12)]
+    slack = np.mean(
+        [model.objective.slack(model, *rows[:400].chunk(2), generator_for(CPU, seed)) for seed in range(20)]
+    )
+    assert 0.5 < slack / (2 * np.std(found)) < 2
+    training = Training(model, dataset.train.codes, dataset.valid.codes, Plan(4, every=1))
+    values = iter([1.0, 1.0 + 0.5 * training.slack, 1.0 + 1.5 * training.slack, 1.0 + 0.9 * training.slack])
+    model.objective.watch = lambda model, x, generator: torch.full((len(x),), next(values), dtype=torch.float64)
+    assert [each.best for each in training.run()] == [True, True, False, True]
+    assert training.best_validation == 1.0 and training.slack > 0
+
+
 def test_pairs_told_apart_are_the_area_under_the_curve():
     real, made = normals(80, 1, 0.5)[:, 0].round(decimals=1), normals(70, 2)[:, 0].round(decimals=1)
     truth = roc_auc_score([1] * 80 + [0] * 70, torch.cat([real, made]))

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from plausibly.models.gan import GAN
 
 
+HALVINGS = 20
+
+
 def squared_slope(logits: Tensor, numbers: Tensor) -> Tensor:
     """|dD/dx|^2 of each event, (batch,), through which gradients flow, from D(x) and x."""
     (slope,) = torch.autograd.grad(logits.sum(), numbers, create_graph=True)
@@ -80,6 +83,22 @@ class Game(Objective):
 
     def watch(self, model: GAN, x: Tensor, generator: torch.Generator) -> Tensor:
         return energy_distance(model.inputs(x), model.inputs(model.sample(len(x), generator)))
+
+    def slack(self, model: GAN, x: Tensor, held_out: Tensor, generator: torch.Generator) -> float:
+        """Twice the standard deviation of the distance of training to held-out events.
+
+        It is found on random halves of both, which differ about as much as all of other rows would.
+        """
+        events, half = (model.inputs(x), model.inputs(held_out)), len(x) // 2
+        if half < 2:
+            return 0.0
+        found = []
+        for _ in range(HALVINGS):
+            seen, fresh = (
+                every[torch.randperm(len(x), generator=generator, device=x.device)[:half]] for every in events
+            )
+            found.append(energy_distance(fresh, seen).mean())
+        return 2 * float(torch.stack(found).std())
 
     def health(self, model: GAN, x: Tensor, held_out: Tensor, generator: torch.Generator) -> dict[str, float]:
         """The critic's accuracy on held-out and made events, how much higher it is on training events, and coverage."""
