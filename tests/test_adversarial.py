@@ -143,7 +143,9 @@ def test_ties_are_as_wide_as_chance():
     assert 0.5 < slack / (2 * np.std(found)) < 2
     training = Training(model, dataset.train.codes, dataset.valid.codes, Plan(4, every=1))
     values = iter([1.0, 1.0 + 0.5 * training.slack, 1.0 + 1.5 * training.slack, 1.0 + 0.9 * training.slack])
-    model.objective.watch = lambda model, x, generator: torch.full((len(x),), next(values), dtype=torch.float64)
+    training.averaged.objective.watch = lambda model, x, generator: torch.full(
+        (len(x),), next(values), dtype=torch.float64
+    )
     assert [each.best for each in training.run()] == [True, True, False, True]
     assert training.best_validation == 1.0 and training.slack > 0
 
