@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.recipe import fitted
+from plausibly.console import RowMeter
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None)
     given = parser.parse_args()
     run = fitted(given.recipe, given.data, given.out or Path("runs") / given.recipe.stem)
-    found = run.samples(rows=given.rows, extractor="classifier", label="label")
+    found = run.samples(rows=given.rows, extractor="classifier", label="label", heard=RowMeter("folds of the judge"))
     headings, rows = found.table()
     table = Table(*headings, title=found.title())
     for row in rows:

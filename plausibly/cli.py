@@ -456,7 +456,8 @@ def check_together(draws: int | None, rows: int | None, annealing: Annealing, sa
 
 def print_samples(run: Any, data: str | None, chosen: Sampling, rows: dict[str, int], common: Common) -> None:
     """How close samples are to held-out rows."""
-    found = run.samples(data, seed=common.seed, extractor=chosen.extractor, label=chosen.label, **rows)
+    heard = rows_heard(common, "folds of the judge")
+    found = run.samples(data, seed=common.seed, extractor=chosen.extractor, label=chosen.label, heard=heard, **rows)
 
     def text() -> None:
         headings, rows = found.table()

@@ -202,6 +202,7 @@ class Run:
         seed: int = 0,
         extractor: str | None = None,
         label: str | None = None,
+        heard: Heard = unheard,
     ) -> Samples:
         """How close so many samples are to as many held-out rows: those of `data`, by default the run's own test rows.
 
@@ -214,7 +215,7 @@ class Run:
         real, control = some(real, n, seed), (dataset.valid, dataset.test) if dataset else ()
         compared = Rows(real, dataset.train if dataset else None, control)
         chosen = self.extractor(extractor, label, compared)
-        return measured(self.format, self.drawn(n, seed), compared, chosen, seed)
+        return measured(self.format, self.drawn(n, seed), compared, chosen, seed, heard)
 
     def extractor(self, name: str | None, label: str | None, rows: Rows) -> Extractor:
         """The extractor of that name, which learns from the training rows, or else from the real ones."""

@@ -20,6 +20,7 @@ from plausibly.evaluation.coverage import copied, coverage_numbers, nearer_to_tr
 from plausibly.evaluation.distances import frechet_number, kernel_number
 from plausibly.evaluation.features import Columns, Extractor
 from plausibly.evaluation.judges import judge
+from plausibly.evaluation.likelihood import Heard, unheard
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.two_samples import discrepancy, two_sample_auc
 
@@ -99,10 +100,12 @@ def checked(rows: int, at_hand: int) -> int:
     return min(rows, at_hand)
 
 
-def measured(format: Format, made: Events, rows: Rows, extractor: Extractor, seed: int = 0) -> Samples:
-    """All numbers of as many samples as there are real rows."""
+def measured(
+    format: Format, made: Events, rows: Rows, extractor: Extractor, seed: int = 0, heard: Heard = unheard
+) -> Samples:
+    """All numbers of as many samples as there are real rows; of the judge's folds, which take longest, `heard` is told."""
     found = Samples(len(made), seed, extractor.to_json())
-    found.numbers["two_sample_auc"] = judged(format, made, rows.real, seed)
+    found.numbers["two_sample_auc"] = judged(format, made, rows.real, seed, heard)
     real, features = extractor(rows.real), extractor(made)
     training = None if rows.train is None else extractor(some(rows.train, len(made), seed, 1))
     found.numbers.update(coverage_numbers(real, features, extractor.name, training))
@@ -138,9 +141,9 @@ def remember(found: Samples, format: Format, made: Events, rows: Rows) -> None:
     found.numbers["copies"] = copied(comparable(made), comparable(rows.real), comparable(rows.train))
 
 
-def judged(format: Format, made: Events, real: Events, seed: int = 0) -> Number:
+def judged(format: Format, made: Events, real: Events, seed: int = 0, heard: Heard = unheard) -> Number:
     """The two-sample AUC alone, of as many samples as real rows."""
-    return two_sample_auc(judge(format, real, made), len(real), seed)
+    return two_sample_auc(judge(format, real, made), len(real), seed, heard=heard)
 
 
 def board_rows(format: Format, held_out: int, speed: float | None, patience: float = 30.0) -> int:

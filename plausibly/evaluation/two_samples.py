@@ -12,6 +12,7 @@ The maximum mean discrepancy (Gretton et al. 2012, JMLR 13) with a kernel k, by 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 
@@ -36,8 +37,16 @@ def auc(real: np.ndarray, made: np.ndarray) -> tuple[float, float]:
     return float(above.mean()), float(np.sqrt(above.var(ddof=1) / n + below.var(ddof=1) / m))
 
 
-def two_sample_auc(judge: Judge, rows: int, seed: int = 0, folds: int = FOLDS) -> Number:
+def two_sample_auc(
+    judge: Judge,
+    rows: int,
+    seed: int = 0,
+    folds: int = FOLDS,
+    heard: Callable[[int, int], None] = lambda done, folds: None,
+) -> Number:
     """The judge's AUC over so many real and as many made rows, which it holds in this order, each scored by folds.
+
+    `heard` is told how many folds are done, of how many.
 
     All folds' judges were taught on much the same rows, and others would score otherwise: the error over rows is too small.
     It is widened by sqrt(1 + folds * scored / taught), 1.5 for five folds (Nadeau & Bengio 2003).
@@ -48,6 +57,7 @@ def two_sample_auc(judge: Judge, rows: int, seed: int = 0, folds: int = FOLDS) -
     for part in range(folds):
         own, others = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
         scores[others] = judge.scores(own, is_real[own], others, seed)
+        heard(part + 1, folds)
     value, error = auc(scores[:rows], scores[rows:])
     error *= sqrt(1 + folds / (folds - 1))
     better = "lower is better; 0.5 is perfect, and so is less"
