@@ -25,7 +25,10 @@ from plausibly.runs import Run
 from plausibly.tasks.annealed import means, pixels
 from plausibly.training import generator_for
 
-DECODERS = {"small": (10, 64), "large": (40, 256)}  # latents and units
+DECODERS: dict[str, dict[str, Any]] = {
+    name: {"latents": latents, "network": {"name": "mlp", "hidden": hidden, "layers": 1, "dropout": 0.0}}
+    for name, latents, hidden in (("small", 10, 64), ("large", 40, 128))
+}
 SIGMAS = np.geomspace(0.05, 0.5, 19)
 LEVELS, CENTRES, TESTED = 16, 10_000, 1000
 
@@ -34,11 +37,6 @@ def coarser(data: Path, out: Path) -> Path:
     with np.load(data / "mnist.npz") as kept:
         np.savez(out, train=kept["train"] // (256 // LEVELS), test=kept["test"][:TESTED] // (256 // LEVELS))
     return out
-
-
-def settings(model: str, latents: int, hidden: int) -> dict[str, Any]:
-    network = {"name": "mlp", "hidden": hidden, "layers": 1, "dropout": 0.0}
-    return {"latents": latents, "network": network} | ({"objective": "elbo"} if model == "vae" else {})
 
 
 @torch.no_grad()
@@ -93,7 +91,7 @@ def main() -> None:
     print("| decoder | model | AIS | gap | sigma | Parzen windows | width |\n|---|---|---:|---:|---:|---:|---:|")
     for name in given.only.split(","):
         for model in ("vae", "gan"):
-            chosen = settings(model, *DECODERS[name])
+            chosen = DECODERS[name]
             run = plausibly.fit(source, model, set=chosen, steps=given.steps, seed=1, out=folder / f"{name}-{model}")
             heard = RowMeter("transitions")
             found = run.annealed(None, given.rows, given.chains, given.distributions, "validation", 0, heard)
