@@ -246,7 +246,7 @@ def test_every_game_comes_closer_to_the_data(game):
     def apart():
         return float(energy_distance(held_out, model.inputs(model.sample(1000, generator_for(CPU, 2))), 1.0).mean())
 
-    begun, training = apart(), Training(model, dataset.train.codes, dataset.valid.codes, Plan(500, average=0.98))
+    begun, training = apart(), Training(model, dataset.train.codes, dataset.valid.codes, Plan(1000, average=0.98))
     last = list(training.run())[-1]
     training.finish()
     assert apart() < 0.4 * begun
