@@ -225,7 +225,7 @@ def test_a_course_takes_only_sound_lines(tmp_path: Path) -> None:
     path.write_text("\n".join(lines))
     assert figures.course(path) is None
     path.write_text("\n".join([*lines, '{"step": 3, "loss": 1.5, "validation": 2.5}']))
-    assert figures.course(path) == figures.Course([1, 3], [2, 1.5], [3, 2.5])
+    assert figures.course(path) == figures.Course([1, 3], [2, 1.5], [3, 2.5], [{}, {}])
 
 
 def test_edges_hold_all_numbers() -> None:

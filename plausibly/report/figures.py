@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class Course:
     steps: list[float]
     losses: list[float]
     validations: list[float]
-    health: list[dict[str, float]] = field(default_factory=list)
+    health: list[dict[str, float]]
 
 
 def course(path: Path) -> Course | None:
