@@ -17,12 +17,22 @@ from plausibly.evaluation.likelihood import Likelihood, difference
 from plausibly.runs import Run
 
 
-def fitted(recipe: Path, data: Path, out: Path) -> Run:
+def fitted(recipe: Path, data: Path, out: Path | None) -> Run:
+    out = out or Path("runs") / recipe.stem
     if (out / "weights.safetensors").exists():
         return Run.open(out)
     told = tomllib.loads(recipe.read_text())
     wanted = {"steps": told.get("steps"), "seed": told["seed"], "set": told["set"]}
     return plausibly.fit(str(data / told["data"]), told["model"], out=out, **wanted)
+
+
+def asked(about: str | None) -> argparse.ArgumentParser:
+    """What every script about a recipe is told."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=None)
+    return parser
 
 
 def bound(run: Run, draws: int) -> Likelihood:
@@ -32,14 +42,11 @@ def bound(run: Run, draws: int) -> Likelihood:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = asked(__doc__)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--against", type=Path, default=None)
-    parser.add_argument("--out", type=Path, default=None)
     given = parser.parse_args()
-    run = fitted(given.recipe, given.data, given.out or Path("runs") / given.recipe.stem)
+    run = fitted(given.recipe, given.data, given.out)
     own = bound(run, given.draws)
     print(f"{given.recipe.stem}: NLL <= {-own.value:.3f} ± {own.standard_error:.3f} nats, ", end="")
     print(

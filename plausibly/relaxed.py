@@ -25,11 +25,9 @@ from plausibly.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.nets.noise import by_row
 from plausibly.schema import Schema
 
-REACH = (
-    10.0  # beyond which real numbers look alike to a critic, yet with their gradient, so that a generator comes back
-)
-FARTHEST = 12.0  # logits
-LOGITS, NUMBERS = 100.0, 10.0
+# beyond which real numbers, and logits, look alike to a critic: gradients pass, so that a generator comes back
+REACH, FARTHEST = 10.0, 12.0
+LOGITS, NUMBERS = 100.0, 10.0  # gains of a generator's outputs, which begins with small weights
 
 
 def straight(hard: Tensor, soft: Tensor) -> Tensor:

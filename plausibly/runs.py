@@ -560,6 +560,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "test": (dict, type(None)),
     "reconstruction": (dict, type(None)),
     "samples": (dict, type(None)),
+    "health": (dict, type(None)),
     "weights_sha256": (str, type(None)),
     "code": (dict, type(None)),
 }
@@ -587,6 +588,8 @@ def misshapen(record: dict[str, Any]) -> str:
         return "'reconstruction' is no error by unit"
     if not is_number(record.get("samples")):
         return "'samples' is no number"
+    if not all(isinstance(each, int | float) for each in (record.get("health") or {}).values()):
+        return "'health' has no numbers"
     if test is not None and (
         test.get("sign") not in ("=", ">=", "~") or not isinstance(test.get("value"), int | float)
     ):

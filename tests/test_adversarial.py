@@ -12,6 +12,7 @@ from test_contract import SCHEMAS
 from plausibly import compare, fit
 from plausibly.data import load
 from plausibly.data.planes import Modes
+from plausibly.errors import UserError
 from plausibly.evaluation.board import spoken
 from plausibly.families.adversarial import (
     GAMES,
@@ -25,6 +26,7 @@ from plausibly.families.adversarial import (
 from plausibly.kinds import Category, Level
 from plausibly.models.gan import GAN
 from plausibly.relaxed import Relaxed
+from plausibly.runs import read_record
 from plausibly.schema import Schema, binary
 from plausibly.training import Plan, Training, generator_for, prepare
 
@@ -289,3 +291,7 @@ def test_a_fit_ends_with_samples_held_against_fresh_rows(tmp_path, capsys):
     run = fit("toy-bars", "gan", steps=40, out=tmp_path / "run")
     assert run.record["samples"]["rows"] == 2000 and run.record["samples"]["interval"][0] > 0.5
     assert "samples" not in fit("toy-bars", "independent", out=tmp_path / "other").record
+    record = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps(record | {"health": {"coverage": "good"}}))
+    with pytest.raises(UserError, match="'health' has no numbers"):
+        read_record(run.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from math import log, nan
 from pathlib import Path
@@ -149,31 +150,11 @@ class Board:
         headings += ["scored/s", "sampled/s", "on disk"]
         ranked = self.ranked()
         rows = [self._cells(row) for row in ranked]
-        if self.judged:
-            headings.append("two-sample AUC")
-            rows = [[*row, auc_of(each.samples)] for row, each in zip(rows, ranked, strict=True)]
-        if self.encoding:
-            headings.append("reconstruction error")
-            rows = [[*row, spelled(each.reconstruction)] for row, each in zip(rows, ranked, strict=True)]
-        if self.playing:
-            headings.append("health")
-            rows = [[*row, spoken(each.health)] for row, each in zip(rows, ranked, strict=True)]
+        for heading, say in FURTHER.items():
+            if any(said := [say(row) for row in ranked]):
+                headings.append(heading)
+                rows = [[*row, cell] for row, cell in zip(rows, said, strict=True)]
         return headings, rows
-
-    @property
-    def judged(self) -> bool:
-        """Whether any row has a two-sample AUC."""
-        return any(row.samples for row in self.rows)
-
-    @property
-    def encoding(self) -> bool:
-        """Whether any row has a reconstruction error."""
-        return any(row.reconstruction for row in self.rows)
-
-    @property
-    def playing(self) -> bool:
-        """Whether any row tells of its health."""
-        return any(row.health for row in self.rows)
 
     def _cells(self, row: Row) -> list[str]:
         if row.refusal:
@@ -217,7 +198,8 @@ class Board:
 
     def _further(self) -> str:
         """What the last columns are."""
-        return self._judges() + RECONSTRUCTED * self.encoding + HEALTH * self.playing
+        reconstructed, playing = (any(getattr(row, name) for row in self.rows) for name in ("reconstruction", "health"))
+        return self._judges() + RECONSTRUCTED * reconstructed + HEALTH * playing
 
     def _judges(self) -> str:
         judged = [row.samples for row in self.rows if row.samples]
@@ -254,3 +236,10 @@ def spoken(health: dict[str, float]) -> str:
 def auc_of(number: Number | None) -> str:
     """As it stands on the board."""
     return "" if number is None else f"{number.value:.3f} ± {number.standard_error or 0:.3f}"
+
+
+FURTHER: dict[str, Callable[[Row], str]] = {  # columns that are there where any row has something to say
+    "two-sample AUC": lambda row: auc_of(row.samples),
+    "reconstruction error": lambda row: spelled(row.reconstruction),
+    "health": lambda row: spoken(row.health),
+}

@@ -9,7 +9,6 @@ Both tell the SHA-256 of their weights: distances with other weights do not comp
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,8 +107,8 @@ class Classifier(Extractor):
         worst = int(gaps[0].argmax())
         error = np.sqrt(sum(share[worst] * (1 - share[worst]) / len(made) for share in shares[:2]))
         better, reference = "lower is better; real rows' is perfect", float(gaps[-1].max()) if len(gaps) > 1 else None
-        number = Number(float(gaps[0].max()), float(error), len(made), self.name, better, reference or 0.0, 0.0, 1.0)
-        return {"class_shares": replace(number, reference=reference)}
+        found = float(gaps[0].max()), float(error), len(made), self.name, better, reference or 0.0, 0.0, 1.0
+        return {"class_shares": Number(*found, reference=reference)}
 
     def _shares(self, features: np.ndarray) -> np.ndarray:
         return np.bincount(self._told(features).numpy(), minlength=len(self.classes)) / len(features)

@@ -31,8 +31,7 @@ from plausibly.objectives import Loss, Objective, Turn
 if TYPE_CHECKING:
     from plausibly.models.gan import GAN
 
-
-HALVINGS = 20
+HALVINGS = 20  # of the events at hand, by which chance is measured
 
 
 def squared_slope(logits: Tensor, numbers: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from plausibly.parts import chosen
 from plausibly.relaxed import Relaxed
 from plausibly.schema import Schema
 
-QUIET = 0.4
+QUIET = 0.4  # of the size that first weights have elsewhere
 DEFAULTS = {MLP.name: {"hidden": 128, "layers": 2, "dropout": 0.0}}  # of networks, where none is asked for
 
 
