@@ -31,21 +31,27 @@ from plausibly.schema import Schema
 PARTS: dict[str, type[TractableModel]] = {"independent": Independent, "chow_liu": ChowLiu, "gaussian": Gaussian}
 LARGEST = 1 << 24  # numbers summed up for all components together
 QUICK = 1 << 20  # of trees, so many that each pass takes a moment: more are asked for with parts=chow_liu
-ITERATIONS, RESTARTS = 30, 2  # at most so many passes after each split; training stops sooner where they bring nothing
+RESTARTS = 2
 
 
 class Mixture(Composite):
-    """`parts` is what the components are, by default what the data suggest; `components` their largest number."""
+    """`parts` is what the components are, by default what the data suggest; `components` their largest number.
+
+    There are at most `iterations` passes after each split, fewer where they bring nothing.
+    """
 
     formula = "2Kn - 1, K <= 16"
 
-    def __init__(self, schema: Schema, parts: str | None = None, components: int = 16) -> None:
+    def __init__(self, schema: Schema, parts: str | None = None, components: int = 16, iterations: int = 30) -> None:
         super().__init__()
         if parts not in (*PARTS, None):
             raise ValueError(f"parts = {parts!r}; they are {', '.join(PARTS)}")
         if not 1 <= components <= 1000:
             raise ValueError(f"components = {components}; 1 to 1,000 of them")
-        self.schema, self.parts, self.components, self.objective = schema, parts, components, ExpectationMaximisation()
+        if iterations < 2:
+            raise ValueError(f"iterations = {iterations}; at least 2 passes after each split")
+        self.schema, self.parts, self.components, self.iterations = schema, parts, components, iterations
+        self.objective = ExpectationMaximisation()
         self.part = PARTS[parts or suggested(schema, components)]
         if reason := self.part.accepts(schema):
             raise ValueError(reason)
@@ -216,4 +222,4 @@ def attempt(model: Mixture, name: str, sharing: Sharing) -> list[Pass]:
         model.refit_best(sums, list(validation))
 
     first = Pass(name, lambda x: model.statistics(x, sharing(x)), update)
-    return [first, *(Pass(name, model.statistics, update if i % 4 else tuned) for i in range(1, ITERATIONS))]
+    return [first, *(Pass(name, model.statistics, update if i % 4 else tuned) for i in range(1, model.iterations))]
