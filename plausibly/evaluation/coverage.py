@@ -166,8 +166,8 @@ def closest_records(made: np.ndarray, held_out: np.ndarray, train: np.ndarray, b
     typical = Number(float(np.median(ours)), error, len(ours), by, better, reference, 0.0, reference=reference)
     limit = np.quantile(theirs, NEAR, method="inverted_cdf")
     at = (NEAR - (theirs < limit).mean()) / (theirs == limit).mean()
-    near = (ours < limit) + at * (ours == limit)
-    error = float(np.sqrt(near.var(ddof=1) / len(near) + NEAR * (1 - NEAR) / len(theirs)))
+    near, usual = ((each < limit) + at * (each == limit) for each in (ours, theirs))
+    error = float(np.sqrt(near.var(ddof=1) / len(near) + usual.var(ddof=1) / len(usual)))
     better = f"{NEAR} is perfect; above: near copies"
     return {
         "closest_record": typical,
