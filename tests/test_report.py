@@ -17,8 +17,10 @@ import torch
 from plausibly.data import Dataset, load
 from plausibly.evaluation.board import Board, Row
 from plausibly.evaluation.likelihood import AtLeast, Exact, likelihood
+from plausibly.evaluation.tables import binning
+from plausibly.kinds import Grid
 from plausibly.models import MODELS
-from plausibly.report import figures, samples, scales, write_report
+from plausibly.report import figures, samples, scales, tables, write_report
 from plausibly.report.abilities import ladder
 from plausibly.runs import Run
 from plausibly.training import Plan, Training, count
@@ -241,6 +243,42 @@ def test_edges_hold_all_numbers() -> None:
     ):
         edges = scales.number_edges(values.astype(float))
         assert len(edges) > 1 and (np.diff(edges) > 0).all() and len(edges) < 45
+
+
+def test_what_tables_are_shown_beyond_their_columns(people: Dataset, tmp_path: Path) -> None:
+    text, reader = written(board_of(people, tmp_path, "independent"), people, tmp_path)
+    assert "The pairs of columns that differ most, beyond chance" in reader.text
+    assert "How columns depend on each other" in reader.text and "samples: above" in reader.text
+    table = text.split('<table class="surprising">')[1].split("</table>")[0]
+    assert table.count("<tr>") == 9 and "missing" in table and "&lt;script&gt;" in table
+    assert len(text) < 400_000
+
+
+def test_the_most_surprising_rows_are_explained_by_bits_that_add_up(people: Dataset, tmp_path: Path) -> None:
+    row = fitted("chow_liu", people, tmp_path)
+    assert row.run is not None and row.test is not None
+    subject = SimpleNamespace(run=row.run, label="chow_liu")
+    found = tables.surprising([subject], people)  # type: ignore[list-item]
+    assert found is not None
+    bits = np.sort(-row.test.nats.numpy() / np.log(2))[::-1]
+    assert [float(each) for each, _ in found.rows] == pytest.approx(bits[: len(found.rows)], abs=0.06)
+    for total, cells in found.rows:
+        assert sum(float(cell.bits) for cell in cells) == pytest.approx(float(total), abs=0.06 * len(cells))
+        assert all(0 <= cell.shade <= 1 for cell in cells)
+    assert max(cell.shade for _, cells in found.rows for cell in cells) == 1
+    assert f"whose mean is {bits.mean():.1f} bits" in found.lead
+    assert {name for name, _ in found.headings} >= {"age", "town"}
+    assert tables.surprising([], people) is None and tables.surprising([subject], None) is None  # type: ignore[list-item]
+
+
+def test_pairs_that_differ_are_those_whose_dependence_was_lost() -> None:
+    chance = np.random.default_rng(4)
+    real, made = (chance.integers(0, 4, (1000, 5)).astype(float) for _ in range(2))
+    bins = binning([Grid()] * 5, real)
+    assert all(excess < 0.04 for _, _, excess in tables.pairs_apart(bins, real, made))
+    real[:, 3] = real[:, 1]
+    ((i, j, excess), *_) = tables.pairs_apart(bins, real, made)
+    assert (i, j) == (1, 3) and excess > 0.5
 
 
 def test_information_of_copies_and_of_strangers() -> None:

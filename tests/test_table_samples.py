@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 from scipy.stats import ks_2samp
+from scipy.stats.contingency import association
 from sklearn.metrics import r2_score, roc_auc_score
 
 import plausibly
@@ -114,6 +115,27 @@ def test_the_table_of_pairs_is_that_of_each_pair(data):
         want = pairs[0].sub(pairs[1], fill_value=0).abs().sum() / 2
         assert apart[i, j] == pytest.approx(want, abs=1e-12) and apart[j, i] == pytest.approx(want, abs=1e-12)
         assert apart[i, j] >= max(apart[i, i], apart[j, j]) - 1e-12
+
+
+def test_cramers_v_is_that_of_scipy_less_its_bias():
+    chance = np.random.default_rng(7)
+    a, b = chance.integers(0, 4, 300), chance.integers(0, 3, 300)
+    for second in (b, np.minimum(a, 2), np.where(chance.random(300) < 0.5, np.minimum(a, 2), b)):
+        counts = np.histogram2d(a, second, bins=(4, 3))[0]
+        square = association(counts.astype(int), method="cramer") ** 2 * 2 - 3 * 2 / 299
+        want = np.sqrt(max(square, 0) / (3 - 2**2 / 299 - 1))
+        assert tables.cramers_v(counts) == pytest.approx(want, abs=1e-9)
+    assert tables.cramers_v(np.diag([5.0, 6.0, 7.0])) == pytest.approx(1)
+    assert tables.cramers_v(np.array([[3.0, 4.0]])) == 0 == tables.cramers_v(np.array([[1.0]]))
+    squares = [tables.cramers_v(np.histogram2d(*chance.integers(0, 4, (2, 300)), bins=4)[0]) for _ in range(200)]
+    assert np.mean(squares) < 0.04  # the plain one comes to 0.1
+
+
+def test_dependences_are_those_of_each_pair(data):
+    rows = tables.values(data.format, data.format.events(people(400, 1)))
+    found = tables.binning(data.schema.kinds, rows).associations(rows)
+    assert np.array_equal(found, found.T) and (np.diag(found) == 1).all()
+    assert found[2, 4] > 0.6 and found[0, 1] < 0.1
 
 
 def test_fresh_rows_are_as_far_as_training_rows(fresh):

@@ -125,6 +125,27 @@ class Binning:
         differences = abs(self.counts(a) / len(a) - self.counts(b) / len(b))
         return blocks(differences, self.starts) / 2
 
+    def associations(self, rows: np.ndarray) -> np.ndarray:
+        """Cramer's V of every pair of columns, (columns, columns): 0 for independent ones, 1 where one tells the other."""
+        counts, starts, columns = self.counts(rows), self.starts, len(self.bins)
+        found = np.eye(columns)
+        for i, j in combinations(range(columns), 2):
+            found[i, j] = found[j, i] = cramers_v(counts[starts[i] : starts[i + 1], starts[j] : starts[j + 1]])
+        return found
+
+
+def cramers_v(counts: np.ndarray) -> float:
+    """Of a table of counts, less the bias of few rows (Bergsma 2013, J. Korean Stat. Soc. 42); 0 for a constant column."""
+    counts = counts[counts.sum(1) > 0][:, counts.sum(0) > 0]
+    n, (rows, columns) = counts.sum(), counts.shape
+    if min(rows, columns) < 2:
+        return 0.0
+    expected = counts.sum(1, keepdims=True) * counts.sum(0) / n
+    free = (rows - 1) * (columns - 1) / (n - 1)
+    least = min(side - (side - 1) ** 2 / (n - 1) for side in (rows, columns)) - 1
+    square = ((counts - expected) ** 2 / expected).sum() / n - free
+    return float(np.sqrt(min(max(square, 0.0) / least, 1.0))) if least > 0 else 0.0
+
 
 def blocks(table: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """The sums of the parts of a table that belong to two columns each."""

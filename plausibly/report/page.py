@@ -16,7 +16,7 @@ from plausibly.evaluation.board import Board, Row
 from plausibly.evaluation.codebook import use
 from plausibly.evaluation.elbo import Apart, apart
 from plausibly.files import replacing
-from plausibly.report import figures, samples, scales
+from plausibly.report import figures, samples, scales, tables
 from plausibly.report.abilities import abilities
 from plausibly.report.drawing import shortened
 from plausibly.report.figures import Panel
@@ -55,6 +55,7 @@ def page(board: Board, dataset: Dataset | None) -> str:
         training=training(shown),
         samples=sampled(shown, dataset),
         surprisal=surprisal(shown, dataset),
+        surprising=tables.surprising(shown, dataset),
         latents=latents(shown, dataset),
         codebooks=codebooks(shown, dataset),
         abilities=abilities(shown) if shown else None,
@@ -240,7 +241,8 @@ def _columns(subject: Subject, dataset: Dataset) -> Part:
     real = scales.sheet(dataset.format, events)
     model = subject.run.model
     assert isinstance(model, Model)
-    fake = scales.drawn(dataset.format, samples.draw_codes(model, samples.SAMPLES, subject.row.sampled))
+    made = scales.drawn_events(dataset.format, samples.draw_codes(model, samples.SAMPLES, subject.row.sampled))
+    fake = scales.sheet(dataset.format, made)
     train = dataset.schema.binned(dataset.train.codes).numpy()
     all_scales = scales.scales(dataset.format, (real, fake), train)
     chosen = samples.most_apart(all_scales, real, fake)
@@ -253,11 +255,16 @@ def _columns(subject: Subject, dataset: Dataset) -> Part:
         some = f"{len(chosen)} of {len(all_scales):,} columns"
         leads.append(f"Shown are the {some} where the two differ most, worst first.")
     plots = [("Column by column", samples.marginal_plot(chosen, real, fake, subject))]
-    pairs = samples.dependent_pairs(train, all_scales)
-    if pairs:
-        picture = samples.pair_plot(pairs, all_scales, real, fake, subject)
-        plots.append(("The pairs of columns that tell most about each other", picture))
-    return Part(leads, plots=plots)
+    apart, matrix = tables.together(dataset, events, made, subject)
+    pairs = {"The pairs of columns that differ most, beyond chance": apart}
+    telling = [
+        pair for pair in samples.dependent_pairs(train, all_scales) if pair[:2] not in [each[:2] for each in apart]
+    ]
+    pairs["The pairs of columns that tell most about each other"] = telling
+    for title, found in pairs.items():
+        if found:
+            plots.append((title, samples.pair_plot(found, all_scales, real, fake, subject)))
+    return Part(leads, plots=plots + matrix)
 
 
 def surprisal(shown: list[Subject], dataset: Dataset | None) -> Part:

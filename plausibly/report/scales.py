@@ -75,9 +75,14 @@ def sheet(format: Format, events: Events) -> Sheet:
     return Sheet(codes, {name: _numbers(columns[name], words[name]) for name in format.names})
 
 
-def drawn(format: Format, codes: Tensor, seed: int = 0) -> Sheet:
+def drawn_events(format: Format, codes: Tensor, seed: int = 0) -> Events:
     """Sampled codes with values drawn inside them."""
-    return sheet(format, format.draw(codes, np.random.default_rng((seed, 1))))
+    return format.draw(codes, np.random.default_rng((seed, 1)))
+
+
+def drawn(format: Format, codes: Tensor, seed: int = 0) -> Sheet:
+    """The same in both forms."""
+    return sheet(format, drawn_events(format, codes, seed))
 
 
 def _numbers(series: Any, word: str) -> np.ndarray:

@@ -1,0 +1,136 @@
+"""What of tables is shown beyond their columns: pairs that samples get wrong, dependences, rows that surprise, explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from plausibly.data.formats import Dataset, Events
+from plausibly.data.tables import TableFormat
+from plausibly.evaluation.by_column import by_column
+from plausibly.evaluation.tables import Binning, binning, values
+from plausibly.report.drawing import FAINT, INK, shaded, shortened, svg
+from plausibly.report.figures import WIDTH
+from plausibly.report.subjects import Subject
+
+BINNED = 10_000  # training rows that suggest bins
+SCORED, ROWS, COLUMNS = 2000, 8, 9  # test rows looked at; those shown, and columns of them
+PAIRS, DEPENDENT, NUMBERED = 4, 30, 15  # pairs; columns whose dependences are shown, and of which also as numbers
+
+
+def together(
+    dataset: Dataset, real: Events, made: Events, subject: Subject
+) -> tuple[list[tuple[int, int, float]], list[tuple[str, Markup]]]:
+    """The pairs of columns that differ most, and a picture of how columns depend on each other; nothing of a lone column."""
+    format = dataset.format
+    bins = binning(dataset.schema.kinds, values(format, dataset.train[:BINNED]))
+    if len(bins.bins) < 2:
+        return [], []
+    theirs, ours = values(format, real), values(format, made)
+    picture = dependences(bins, format.names, theirs, ours, subject)
+    return pairs_apart(bins, theirs, ours), [("How columns depend on each other", picture)]
+
+
+def pairs_apart(bins: Binning, real: np.ndarray, made: np.ndarray) -> list[tuple[int, int, float]]:
+    """The pairs of columns whose distance (TV in bins) exceeds most what shuffled sorts of rows have: (i, j, excess)."""
+    n = min(len(real), len(made))
+    both = np.random.default_rng(24).permutation(np.concatenate([real[:n], made[:n]]))
+    excess = bins.apart(real[:n], made[:n]) - bins.apart(both[:n], both[n:])
+    first, second = np.triu_indices(len(excess), 1)
+    order = np.argsort(-excess[first, second], kind="stable")[:PAIRS]
+    found = [(int(first[k]), int(second[k]), float(excess[first[k], second[k]])) for k in order]
+    return [pair for pair in found if pair[2] > 0]
+
+
+def dependences(bins: Binning, names: Sequence[str], real: np.ndarray, made: np.ndarray, subject: Subject) -> Markup:
+    """Cramer's V of every pair of columns: of real rows below the diagonal, of samples above it."""
+    ours, theirs = bins.associations(made), bins.associations(real)
+    strongest = -np.max(theirs - np.eye(len(theirs)), 1)
+    chosen = np.sort(np.argsort(strongest, kind="stable")[:DEPENDENT])
+    both = (np.tril(theirs, -1) + np.triu(ours, 1))[np.ix_(chosen, chosen)]
+    places, labels = np.arange(len(chosen)), [shortened(names[i], 18) for i in chosen]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.imshow(shaded(both**2, subject.colour, 1.0), interpolation="none", aspect="auto")
+        axes.plot(places[[0, -1]] + [-0.5, 0.5], places[[0, -1]] + [-0.5, 0.5], color=FAINT, lw=0.8)
+        axes.set_xticks(places, labels, rotation=45, ha="right", rotation_mode="anchor", fontsize=7)
+        axes.set_yticks(places, labels, fontsize=7)
+        axes.set_ylabel("real rows: below the diagonal")
+        axes.set_title(
+            "Cramér's V: 0 for independent columns; the same on both sides of the diagonal is right", loc="left"
+        )
+        axes.set_title("samples: above", loc="right")
+        axes.tick_params(length=0)
+        for i, j in np.argwhere(both >= 0.05) if len(chosen) <= NUMBERED else ():
+            axes.text(j, i, f"{both[i, j]:.2f}".removeprefix("0"), ha="center", va="center", fontsize=6.5, color=INK)
+
+    label = "dependence of each pair of columns, real rows and samples"
+    return svg(WIDTH, 1.4 + min(0.28 * len(chosen), 6.0), label, draw)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value, its bits, and how strongly it stands out, 0 to 1."""
+
+    text: str
+    bits: str
+    shade: float
+
+
+@dataclass(frozen=True)
+class Surprising:
+    """The least probable of some rows: headings with usual bits; for each row its bits and cells."""
+
+    lead: str
+    headings: list[tuple[str, str]]
+    rows: list[tuple[str, list[Cell]]]
+
+
+def surprising(shown: list[Subject], dataset: Dataset | None) -> Surprising | None:
+    """The most surprising test rows by the best model that factorises; None where there is none, or no table."""
+    if dataset is None or not isinstance(dataset.format, TableFormat):
+        return None
+    events = dataset.test[:SCORED]
+    for subject in shown:
+        if found := by_column(subject.run.model, dataset.format, events):
+            return explained(subject.label, found.names, -found.nats / float(np.log(2)), dataset.format, events)
+    return None
+
+
+def explained(label: str, names: Sequence[str], bits: Tensor, format: TableFormat, events: Events) -> Surprising:
+    """From the bits of every cell, (rows, columns): the columns that stand out most, others in one sum."""
+    each, usual = bits.numpy(), bits.numpy().mean(0)
+    rows = np.argsort(-each.sum(1), kind="stable")[:ROWS]
+    excess = each[rows] - usual
+    chosen = np.sort(np.argsort(-excess.max(0), kind="stable")[: COLUMNS if len(names) > COLUMNS + 1 else len(names)])
+    rest = [i for i in range(len(names)) if i not in chosen]
+    written, top = texts(format, events[rows.tolist()]), max(float(excess.max()), 1e-9)
+    headings = [(shortened(names[i], 20), f"{usual[i]:.1f}") for i in chosen]
+    headings += [(f"{len(rest):,} others", f"{usual[rest].sum():.1f}")] * bool(rest)
+    lines = []
+    for k, row in enumerate(rows):
+        cells = [Cell(written[names[i]][k], f"{each[row, i]:.1f}", max(excess[k, i], 0.0) / top) for i in chosen]
+        cells += [Cell("", f"{each[row, rest].sum():.1f}", 0.0)] * bool(rest)
+        lines.append((f"{each[row].sum():.1f}", cells))
+    lead = (
+        f"By {label} the least plausible of {len(events):,} test rows, whose mean is {usual.sum():.1f} bits, with the bits "
+        "of each cell once those before it in the model's order are known. Shaded is what has more bits than is usual in its "
+        "column: that stands below the column's name."
+    )
+    return Surprising(lead, headings, lines)
+
+
+def texts(format: TableFormat, events: Events) -> dict[str, list[str]]:
+    """The cells of each column as one reads them."""
+    frame = format.rows(events)
+    named = {str(label): frame[label] for label in frame.columns}
+    return {
+        name: ["missing" if hole else shortened(value, 18) for value, hole in zip(column, column.isna(), strict=True)]
+        for name, column in named.items()
+    }
