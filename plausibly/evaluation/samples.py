@@ -1,8 +1,8 @@
 """How close samples are to held-out rows: for every model that samples, with a likelihood or without.
 
 No number here says all: a judge sees what it can see, precision does not ask for variety, recall not for quality, and
-a copy of the training rows is perfect by all of them but two. Each tells its judge or extractor, what would
-be perfect, and how sure it is.
+a copy of the training rows is perfect by all of them but those that look for copies. Each tells its judge or extractor,
+what would be perfect, and how sure it is.
 """
 
 from __future__ import annotations

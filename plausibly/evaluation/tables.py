@@ -3,8 +3,9 @@
     KS  =  max_v |F(v) - G(v)|            numbers and dates; a hole lies beyond all of them      (Kolmogorov, Smirnov)
     TV  =  1/2 sum_v |p(v) - q(v)|        categories; a hole is a level                          (total variation)
 
-Of a pair of columns, TV of both values together, numbers in bins: the share of rows that would have to move. A difference
-of correlations or of Cramer's V would be blind to whatever keeps the strength of a dependence and changes its form.
+Of a pair of columns, TV of both values together, numbers in bins: the share of rows that would have to move (for pairs of
+categories as in Zhang et al. 2024, arXiv:2310.09656). Differences of correlations, which are usual for numbers, or of
+Cramer's V are blind to whatever keeps the strength of a dependence and changes its form.
 
 Two sets of draws from one law are apart too, the more so the fewer rows and the more values there are. So each distance
 stands beside that of as many training rows from the same held-out rows; their ratio is 1 where samples are as good as real.
@@ -256,7 +257,7 @@ class Distances:
         columns = self.columns if len(self.columns) <= SHOWN else worst(self.columns, SHOWN)
         pairs = worst(self.pairs, SHOWN_PAIRS)
         found = [(["column", *headings], [each.cells() for each in columns], title)]
-        further = f"the {len(pairs)} of {len(self.pairs):,} pairs of columns that exceed real rows most"
+        further = f"pairs of columns, {len(pairs)} of {len(self.pairs):,}: first those that exceed real rows most"
         return found + [(["pair", *headings], [each.cells() for each in pairs], further)] * bool(pairs)
 
 
