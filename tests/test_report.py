@@ -258,7 +258,7 @@ def test_what_tables_are_shown_beyond_their_columns(people: Dataset, tmp_path: P
 def test_cells_are_written_as_rows_write_them(people: Dataset) -> None:
     assert isinstance(people.format, TableFormat)
     found, rows = tables.texts(people.format, people.test), people.format.rows(people.test)
-    assert [cell == "missing" for cell in found["age"]] == rows["age"].isna().tolist() and True in rows["age"].isna()
+    assert [cell == "missing" for cell in found["age"]] == rows["age"].isna().tolist() and rows["age"].isna().any()
     assert found["town"] == rows["town"].tolist() and found["member"][0] == str(rows["member"].iloc[0])
 
 
