@@ -394,7 +394,8 @@ def evaluate(
 ) -> None:
     """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data.
 
-    Of a model with latent variables also the parts of its ELBO, over the first 500 rows; of one with a codebook, its use.
+    Of a model with latent variables also the parts of its ELBO, over the first 500 rows; of one with a codebook, its use; of
+    one of all orders, how far these disagree.
 
     Parameters
     ----------
@@ -416,7 +417,7 @@ def evaluate(
         return
     events = opened.held_out(data)  # read once for all
     found = opened.evaluate(events, draws, rows_heard(common))
-    apart, use = opened.elbo(events), opened.codebook(events)
+    apart, use, orders = opened.elbo(events), opened.codebook(events), opened.disagreement(events)
 
     def text() -> None:
         if found is None:
@@ -431,12 +432,14 @@ def evaluate(
             table(["part", "nats per row", ""], [list(part) for part in apart.parts()], apart.title())
         if use is not None:
             print(f"codebook: {use}")
+        if orders is not None:
+            print(f"orders: {orders}")
 
     document = opened.summary() | {
         "test": found.to_json() if found else None,
         "data": data or opened.record["data"]["source"],
     }
-    more = {"elbo": apart, "codebook": use}
+    more = {"elbo": apart, "codebook": use, "orders": orders}
     out(document | {name: each.to_json() for name, each in more.items() if each}, common, text)
 
 
@@ -653,7 +656,14 @@ def impute(
         document = {"rows": len(rows), "filled": word} | (told.to_json() if told else {})
         deliver(opened, rows, str(path) if path else None, common, document, draw == draws - 1)
     many = f": {told.line()}" if told else ""
-    say(common, f"filled cells are {'exact draws' if word == 'exact' else 'draws by weight, an estimate'}{many}")
+    say(common, f"filled cells are {FILLED[word]}{many}")
+
+
+FILLED = {
+    "exact": "exact draws",
+    "approximate": "drawn one after the other, each given the others: approximate",
+    "estimate": "draws by weight, an estimate",
+}
 
 
 def complete(run: Any, data: str, out_: str | None, common: Common) -> None:

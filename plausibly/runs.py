@@ -27,7 +27,7 @@ from torch import Tensor
 
 from plausibly import contract, foreign, tasks
 from plausibly.building import build, check_size
-from plausibly.capabilities import Model, Quantiser, TractableModel, Trainable, Variational, device_of
+from plausibly.capabilities import AnyOrderModel, Model, Quantiser, TractableModel, Trainable, Variational, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.givens import free, place_of, question
 from plausibly.data.labelled import LABEL
@@ -51,6 +51,7 @@ from plausibly.evaluation.likelihood import (
     plausibility,
     unheard,
 )
+from plausibly.evaluation.orders import Disagreement, disagreement
 from plausibly.evaluation.readers import ONNX, Classifier, OnnxFile, label_place
 from plausibly.evaluation.reconstruction import Error, reconstruction
 from plausibly.evaluation.samples import ROWS, Rows, Samples, checked, measured, some
@@ -168,6 +169,13 @@ class Run:
         if not isinstance(self.model, Quantiser) or (data is None and self.in_memory):
             return None
         return use(self.model, self._held_out(data))
+
+    def disagreement(self, data: Any = None) -> Disagreement | None:
+        """By how much orders differ about the first of the same rows; None of models of one order or of one joint."""
+        one_joint = isinstance(self.model, TractableModel) or not isinstance(self.model, AnyOrderModel)
+        if one_joint or (data is None and self.in_memory):
+            return None
+        return disagreement(self.model, self._held_out(data))
 
     def annealed(
         self,
@@ -476,7 +484,7 @@ class Run:
         """Which cells are observed, (rows, variables), and events in which a hole is its code, where the model needs all."""
         assert events.observed is not None
         observed, codes = events.observed.flatten(1).clone(), events.codes.flatten(1).clone()
-        if isinstance(self.model, TractableModel | Variational):
+        if isinstance(self.model, AnyOrderModel | Variational):
             return observed, events.codes
         for i, kind in enumerate(self.model.schema.kinds):
             unknown = ~observed[:, i]
