@@ -52,8 +52,8 @@ def encoded(frames: list[pd.DataFrame]) -> tuple[list[np.ndarray], list[int]]:
             columns.append(column.to_numpy(float, na_value=np.nan))
             continue
         frequent = column.value_counts().index[:254]
-        codes = pd.Categorical(column, categories=frequent).codes.astype(float)
-        columns.append(np.where(column.isna(), np.nan, np.where(codes < 0, 254, codes)))
+        codes = column.map({level: code for code, level in enumerate(frequent)}).to_numpy(float)
+        columns.append(np.where(column.isna(), np.nan, np.where(np.isnan(codes), 254, codes)))
         categories.append(place)
     table = np.stack(columns, 1)
     return np.split(table, np.cumsum([len(frame) for frame in frames])[:-1]), categories
@@ -108,7 +108,7 @@ def learned(train: pd.DataFrame, test: pd.DataFrame, target: str) -> float:
 
 
 def modelled(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns that the model has: ids, constants and functions of others are no feat."""
+    """The columns that the model has: ids and constants are no feat."""
     return rows[[name for name in rows if name in run.names]]
 
 
@@ -116,12 +116,12 @@ def row(name: str, model: str | None, folder: Path, seed: int, settings: dict[st
     path = folder / ("adult_train.csv.gz" if name == "adult" else f"{name}.csv.gz")
     with tempfile.TemporaryDirectory() as out:
         run = plausibly.fit(str(path), model, seed=seed, set=settings, out=Path(out) / "run")
-        real = modelled(run, run.format.read(str(path)))
+        real = modelled(run, pd.read_csv(path))
         made = [modelled(run, run.sample(len(real), seed=1 + k)) for k in range(3 if name == "adult" else 1)]
     ratio, column = worst_distance(real, made[0])
     figures = [f"{told(real, made[0]):.3f}", f"{ratio:.2f} ({column})"]
     if name == "adult":
-        test = modelled(run, run.format.read(str(folder / "adult_test.csv.gz")))
+        test = modelled(run, pd.read_csv(folder / "adult_test.csv.gz"))
         figures[0] += f" train, {told(test, made[0]):.3f} test"
         synthetic = np.mean([learned(each, test, "income") for each in made])
         figures += [f"{copies(made[0], real):.4f} ({copies(test, real):.4f})"]

@@ -647,7 +647,8 @@ def impute(
             raise UserError("--most-probable fills in one way only; leave --draws out")
         complete(opened, data, out_, common)
         return
-    word = TASKS["impute"].word(type(opened.model))
+    TASKS["impute"].require(opened.model)
+    word = TASKS["impute"].word(type(opened.model)) or ""
     if draws < 1 or (draws > 1 and out_ is None):
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
     for draw in range(draws):

@@ -172,8 +172,9 @@ class Run:
 
     def disagreement(self, data: Any = None) -> Disagreement | None:
         """By how much orders differ about the first of the same rows; None of models of one order or of one joint."""
-        one_joint = isinstance(self.model, TractableModel) or not isinstance(self.model, AnyOrderModel)
-        if one_joint or (data is None and self.in_memory):
+        if not isinstance(self.model, AnyOrderModel) or isinstance(self.model, TractableModel):
+            return None
+        if data is None and self.in_memory:
             return None
         return disagreement(self.model, self._held_out(data))
 
