@@ -359,10 +359,10 @@ def test_dates_whose_day_and_month_are_ambiguous() -> None:
     frame = pd.DataFrame({"d": [f"{1 + n % 12:02d}/{1 + n // 12:02d}/2020" for n in range(144)]})
     data = load(frame)
     assert data.format.describe()[0]["kind"] == "category"
-    assert data.format.describe()[0]["guess"] == "day and month are ambiguous; write 2020-12-05"
+    assert data.format.describe()[0]["guess"].startswith("day and month are ambiguous; write 2020-12-05")
     assert any("ambiguous" in note for note in data.notes)
     column = load(frame, kinds={"d": "date"}).format.describe()[0]
-    assert column["kind"] == "date" and "read as month/day" in column["guess"] and column["range"][1] == "12/12/2020"
+    assert column["kind"] == "date" and "read as %m/%d/%Y" in column["guess"] and column["range"][1] == "12/12/2020"
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "Float32"])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from plausibly.data import dates, numbers
+from plausibly.data import date_forms, dates, numbers
 from plausibly.data.cells import Storage, texts_of
 from plausibly.data.columns import AsideColumn, Column
 from plausibly.data.formats import counted
@@ -22,6 +21,9 @@ WORDS = ("boolean", "category", "integer", "number", "real", "date", "id", "cons
 TRUTHS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"}, {"no", "yes"}, {"f", "t"}, {"n", "y"}, {"off", "on"})
 ID_NAME = re.compile(r"(.*[_ .-])?(?i:id|rownames?|index|key|uuid|guid)|.*[a-z](Id|ID)|Unnamed: 0|")
 AMBIGUOUS = "day and month are ambiguous; write 2020-12-05"
+FREE_TEXT = (
+    "free text, mostly different; columns made of it can be modelled, such as its length or whether it holds a word"
+)
 HOLE_MARKS = {"na", "n/a", "nan", "null", "none", "nil", "?", "-", ".", "#n/a", "<na>", "missing"}
 FREQUENT_LEVELS, FREQUENT_ROWS, FEW_LEVELS = 256, 5, 32
 NEARLY_DISTINCT, MANY_ROWS, LONG_TEXT = 0.95, 20, 40
@@ -88,6 +90,7 @@ def _overridden(sight: Sight, word: str) -> Column:
         return _set_aside(sight, "id", "as you said")
     if word == "category":
         return category(sight, "as you said")
+    word, _, form = word.partition(":")
     if word in ("integer", "number", "real") and (reason := _dressed(sight)):
         raise UserError(f"column {sight.name!r} cannot be {word}: it {reason}")
     makers = {
@@ -98,7 +101,7 @@ def _overridden(sight: Sight, word: str) -> Column:
         "number": number,
         "real": _any_real,
     }
-    column = makers[word](sight)
+    column = dated_as(sight, form) if form else makers[word](sight)
     if column is None:
         shown = ", ".join(repr(text) for text in sight.texts[:3])
         count = counted(len(sight.texts), "distinct value")
@@ -156,47 +159,48 @@ def _set_aside(sight: Sight, role: str, why: str, numbered: bool | None = None) 
 
 def date(sight: Sight) -> Column | None:
     """Nearly all cells are dates or times of one form."""
-    forms = _forms(sight)
-    return _dated(sight, forms[0], "dates or times of one form") if len(forms) == 1 else None
+    forms = date_forms.forms(sight.texts, sight.counts)
+    said = "dates or times" if sight.storage.kind == "date" else f"dates or times as {forms[0] if forms else ''}"
+    return _dated(sight, forms[0], said) if len(forms) == 1 else None
 
 
 def any_date(sight: Sight) -> Column | None:
     """As `date`; where day and month cannot be told apart, the month comes first."""
-    forms = _forms(sight)
+    forms = date_forms.forms(sight.texts, sight.counts)
     if len(forms) < 2:
         return date(sight)
-    return _dated(
-        sight, next(form for form in forms if "mdy" in form), "day and month are ambiguous; read as month/day"
-    )
+    form = next(form for form in forms if form[1:].lstrip("-").startswith("m"))
+    return _dated(sight, form, f"day and month are ambiguous; read as {form}")
+
+
+def dated_as(sight: Sight, form: str) -> Column | None:
+    """Dates of the form that the user names."""
+    try:
+        dates.form_of(form)
+    except ValueError as error:
+        raise UserError(f"column {sight.name!r}: {error}") from error
+    return _dated(sight, form, "as you said")
 
 
 def ambiguous(sight: Sight) -> Column | None:
     """Dates whose day and month may be either."""
-    return category(sight, AMBIGUOUS) if len(_forms(sight)) > 1 else None
-
-
-def _forms(sight: Sight) -> list[str]:
-    """The forms that nearly all cells can be read as."""
-    forms = Counter[str]()
-    for text, count in zip(sight.texts, sight.counts.tolist(), strict=True):
-        forms[dates.form_of(text) or ""] += count
-    form, count = forms.most_common(1)[0] if forms else ("", 0)
-    if not form or count < NEARLY_ALL * sight.rows:
-        return []
-    return [f"{form} {order}" for order in dates.calendar_orders(sight.texts)] if "calendar" in form else [form]
+    forms = date_forms.forms(sight.texts, sight.counts)
+    return category(sight, f"{AMBIGUOUS}, or say --kind {sight.name}=date:{forms[0]}") if len(forms) > 1 else None
 
 
 def _dated(sight: Sight, form: str, why: str) -> Column | None:
     ticks = dates.ticks(sight.texts, form)
-    known = np.array([tick is not None for tick in ticks])
-    if sight.counts[known].sum() < NEARLY_ALL * sight.rows:
+    known = ticks != OTHER
+    values = ticks[known]
+    if not len(values) or sight.counts[known].sum() < NEARLY_ALL * sight.rows:
         return None
-    values = np.array([tick for tick in ticks if tick is not None], dtype=np.int64)
     step, unit = dates.step_of(values, form)
     if np.abs(values // step).max() >= numbers.LIMIT:
-        return None
+        return _set_aside(
+            sight, "text", f"times to {unit} have too many steps; round them to model them", numbered=False
+        )
     kind = numbers.learned_grid(values // step, sight.counts[known], sight.holes > 0)
-    span = tuple(dates.spelled([int(values.min()), int(values.max())], form))
+    span = tuple(dates.spelled(np.array([values.min(), values.max()]), form))
     return DateColumn(**sight.common(why), kind=kind, form=form, step=step, unit=unit, span=span)
 
 
@@ -276,18 +280,31 @@ def _real(sight: Sight, marks: Marks, why: str = "real numbers", step: float = 0
 
 
 def label(sight: Sight) -> Column | None:
-    """Texts that are nearly all different say nothing about each other."""
-    if sight.rows < MANY_ROWS or len(sight.texts) < NEARLY_DISTINCT * sight.rows:
+    """Texts that are nearly all different say nothing about each other, nor do long ones of which most are."""
+    if sight.rows < MANY_ROWS or len(sight.texts) < sight.rows / 2:
         return None
     length = sum(map(len, sight.texts)) / len(sight.texts)
-    if length > LONG_TEXT or sum(" " in text for text in sight.texts) > len(sight.texts) / 2:
-        return _set_aside(sight, "text", "free text, nearly all different")
+    words = sum(" " in text for text in sight.texts) > len(sight.texts) / 2
+    nearly = len(sight.texts) >= NEARLY_DISTINCT * sight.rows
+    if not nearly and not (words and length > LONG_TEXT):
+        return None
+    if length > LONG_TEXT or words:
+        return _set_aside(sight, "text", remark(sight) or FREE_TEXT, numbered=False)
     return _set_aside(sight, "id", remark(sight) or "nearly every value occurs once")
 
 
 def remark(sight: Sight) -> str:
-    """Why texts that look like numbers are none, or nothing."""
-    return _dressed(sight) or _too_large(sight)
+    """Why texts that look like numbers or times are none, or nothing."""
+    return _dressed(sight) or _too_large(sight) or _dated_otherwise(sight)
+
+
+def _dated_otherwise(sight: Sight) -> str:
+    """Nearly all cells are dates or times, but not of one form."""
+    if not date_forms.looks_dated(sight.texts):
+        return ""
+    if date_forms.forms(date_forms.without_zones(sight.texts), sight.counts):
+        return "times with several offsets from UTC; write them in UTC to model them as times"
+    return "dates or times of several forms; write all as 2020-12-05 to model them as dates"
 
 
 def _dressed(sight: Sight) -> str:

@@ -243,7 +243,7 @@ def check_options(frame: Any, kinds: dict[str, str], drop: Iterable[str]) -> Non
         if name != "*" and name not in names:
             raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; the columns are {_listed(names)}")
     for name, word in kinds.items():
-        if word not in guessing.WORDS:
+        if word not in guessing.WORDS and not word.startswith("date:"):
             hint = did_you_mean(word, guessing.WORDS)
             raise UserError(f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.WORDS)}")
 

@@ -202,7 +202,7 @@ class RealColumn(NumberColumn):
 class DateColumn(ModelledColumn):
     """Dates or times of one form, in whole steps (`step` ticks of the form's precision)."""
 
-    form: str = "iso - D -"
+    form: str = "%Y-%m-%d"
     step: int = 1
     unit: str = "day"
     span: tuple[str, ...] = ()
@@ -211,17 +211,19 @@ class DateColumn(ModelledColumn):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.step < 1 or dates.spelled([0], self.form) == []:
-            raise ValueError(f"column {self.name!r}: no such form of dates")
+        dates.form_of(self.form)
+        if self.step < 1:
+            raise ValueError(f"column {self.name!r}: a step is at least one tick")
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        found = [None if t is None or t % self.step else t // self.step for t in dates.ticks(texts, self.form)]
-        fitting = [OTHER if v is None or abs(v) >= numbers.LIMIT else v for v in found]
-        return np.array(fitting, dtype=np.int64)
+        ticks = dates.ticks(texts, self.form)
+        steps = ticks // self.step
+        return np.where((ticks == OTHER) | (ticks % self.step > 0) | (np.abs(steps) >= numbers.LIMIT), OTHER, steps)
 
     def spell(self, values: np.ndarray) -> list[str]:
-        return dates.spelled([value * self.step for value in values.tolist()], self.form)
+        first, last = dates.form_of(self.form).ends
+        return dates.spelled(values.clip(-(-first // self.step), last // self.step) * self.step, self.form)
 
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)
-        return {"resolution": self.unit, "range": list(self.span), "atoms": len(self.kind.atoms)}
+        return {"resolution": self.unit, "range": list(self.span), "atoms": len(self.kind.atoms), "form": self.form}
