@@ -207,7 +207,8 @@ def test_columns_that_are_no_variables_are_set_aside(tmp_path: Path, cells: list
     rows = data.format.rows(data.format.events(data.format.read(tmp_path / "t.csv")))
     assert [str(cell) for cell in rows["x"].fillna("")] == cells
     drawn = data.format.rows(data.format.draw(torch.zeros(3, 1), np.random.default_rng(0)))
-    expected = {"constant": [cells[0]] * 3, "id": ["1", "2", "3"] if cells[0] == "1" else [""] * 3}.get(role, [""] * 3)
+    numbered = ["1", "2", "3"] if cells[0] == "1" else ["N00000", "N00001", "N00002"]
+    expected = {"constant": [cells[0]] * 3, "id": numbered}.get(role, [""] * 3)
     assert [str(cell) for cell in drawn["x"].fillna("")] == expected
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data import date_forms, dates, numbers
+from plausibly.data import date_forms, dates, identifiers, numbers
 from plausibly.data.cells import Storage, texts_of
 from plausibly.data.columns import AsideColumn, Column
 from plausibly.data.formats import counted
@@ -146,15 +146,15 @@ def identifier(sight: Sight) -> Column | None:
     if len(whole) < len(steps) or any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
         return None
     if sight.rows >= MANY_ROWS and max(whole) - min(whole) < 1.5 * sight.rows:
-        return _set_aside(sight, "id", "consecutive numbers, each once", numbered=True)
+        return _set_aside(sight, "id", "consecutive numbers, each once")
     if ID_NAME.fullmatch(sight.name):
-        return _set_aside(sight, "id", "named like a key, each value once", numbered=True)
+        return _set_aside(sight, "id", "named like a key, each value once")
     return None
 
 
-def _set_aside(sight: Sight, role: str, why: str, numbered: bool | None = None) -> Column:
-    whole = all(numbers.in_steps(numbers.written(text), 0) is not None for text in sight.texts)
-    return AsideColumn(**sight.common(why), role=role, numbered=whole if numbered is None else numbered)
+def _set_aside(sight: Sight, role: str, why: str) -> Column:
+    making = identifiers.learned(sight.texts) if role == "id" and sight.texts else identifiers.Making()
+    return AsideColumn(**sight.common(why), role=role, first=making.first, letters=making.letters)
 
 
 def date(sight: Sight) -> Column | None:
@@ -196,9 +196,7 @@ def _dated(sight: Sight, form: str, why: str) -> Column | None:
         return None
     step, unit = dates.step_of(values, form)
     if np.abs(values // step).max() >= numbers.LIMIT:
-        return _set_aside(
-            sight, "text", f"times to {unit} have too many steps; round them to model them", numbered=False
-        )
+        return _set_aside(sight, "text", f"times to {unit} have too many steps; round them to model them")
     kind = numbers.learned_grid(values // step, sight.counts[known], sight.holes > 0)
     span = tuple(dates.spelled(np.array([values.min(), values.max()]), form))
     return DateColumn(**sight.common(why), kind=kind, form=form, step=step, unit=unit, span=span)
@@ -289,7 +287,7 @@ def label(sight: Sight) -> Column | None:
     if not nearly and not (words and length > LONG_TEXT):
         return None
     if length > LONG_TEXT or words:
-        return _set_aside(sight, "text", remark(sight) or FREE_TEXT, numbered=False)
+        return _set_aside(sight, "text", remark(sight) or FREE_TEXT)
     return _set_aside(sight, "id", remark(sight) or "nearly every value occurs once")
 
 
