@@ -20,6 +20,8 @@ from plausibly.kinds import OTHER, Category
 WORDS = ("boolean", "category", "integer", "number", "real", "date", "id", "constant", "drop")
 TRUTHS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"}, {"no", "yes"}, {"f", "t"}, {"n", "y"}, {"off", "on"})
 ID_NAME = re.compile(r"(.*[_ .-])?(?i:id|rownames?|index|key|uuid|guid)|.*[a-z](Id|ID)|Unnamed: 0|")
+TIME_NAME = re.compile(r"(?i)time|date|epoch|stamp|unix|_at$|_on$|\bts\b|_ts$|created|updated|modified")
+EPOCH = (946_684_800, 2_051_222_400)  # seconds to 2000 and to 2035
 AMBIGUOUS = "day and month are ambiguous; write 2020-12-05"
 FREE_TEXT = (
     "free text, mostly different; columns made of it can be modelled, such as its length or whether it holds a word"
@@ -145,7 +147,8 @@ def identifier(sight: Sight) -> Column | None:
     whole = [step for step in steps if step is not None]
     if len(whole) < len(steps) or any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
         return None
-    if sight.rows >= MANY_ROWS and max(whole) - min(whole) < 1.5 * sight.rows:
+    consecutive = max(whole) - min(whole) < 1.5 * sight.rows and not _epoch(sight.name, np.array(whole))
+    if sight.rows >= MANY_ROWS and consecutive:
         return _set_aside(sight, "id", "consecutive numbers, each once")
     if ID_NAME.fullmatch(sight.name):
         return _set_aside(sight, "id", "named like a key, each value once")
@@ -194,12 +197,14 @@ def _dated(sight: Sight, form: str, why: str) -> Column | None:
     values = ticks[known]
     if not len(values) or sight.counts[known].sum() < NEARLY_ALL * sight.rows:
         return None
-    step, unit = dates.step_of(values, form)
-    if np.abs(values // step).max() >= numbers.LIMIT:
-        return _set_aside(sight, "text", f"times to {unit} have too many steps; round them to model them")
-    kind = numbers.learned_grid(values // step, sight.counts[known], sight.holes > 0)
+    unit, word = dates.step_of(values, form)
+    if np.abs(values // unit).max() >= numbers.LIMIT:
+        return _set_aside(sight, "text", f"times to {word} have too many steps; round them to model them")
+    every, start = numbers.lattice(values // unit, sight.counts[known])
+    word, step, start = word if every == 1 else f"{every} {word}s", every * unit, start * unit
+    kind = numbers.learned_grid((values - start) // step, sight.counts[known], sight.holes > 0)
     span = tuple(dates.spelled(np.array([values.min(), values.max()]), form))
-    return DateColumn(**sight.common(why), kind=kind, form=form, step=step, unit=unit, span=span)
+    return DateColumn(**sight.common(why), kind=kind, form=form, step=step, start=start, unit=word, span=span)
 
 
 def number(sight: Sight) -> Column | None:
@@ -247,11 +252,23 @@ def _gridded(sight: Sight, marks: Marks, read: list[numbers.Written | None], dec
     if not fitting.any():
         return None
     values = np.array([step for step in steps if step is not None], dtype=np.int64)
-    kind = numbers.learned_grid(values, sight.counts[fitting], sight.holes > 0)
+    step, start = numbers.lattice(values, sight.counts[fitting])
+    kind = numbers.learned_grid((values - start) // step, sight.counts[fitting], sight.holes > 0)
     style = numbers.style_of([text.strip() for text, fits in zip(sight.texts, fitting, strict=True) if fits])
     why = "whole numbers" if decimals == 0 else f"numbers with up to {decimals} decimals"
+    why += _epoch(sight.name, values) if decimals == 0 else ""
     span = tuple(numbers.spelled(int(end), decimals, "shortest") for end in (values.min(), values.max()))
-    return GridColumn(**sight.common(why), **marks, kind=kind, decimals=decimals, style=style, span=span)
+    scale: dict[str, Any] = {"decimals": decimals, "step": step, "start": start}
+    return GridColumn(**sight.common(why), **marks, **scale, kind=kind, style=style, span=span)
+
+
+def _epoch(name: str, values: np.ndarray) -> str:
+    """What whole numbers are that by name and size are times since 1970, or nothing."""
+    for unit, word in ((1, "seconds"), (1_000, "milliseconds")):
+        if TIME_NAME.search(name) and values.min() >= EPOCH[0] * unit and values.max() < EPOCH[1] * unit:
+            first, last = (str(np.datetime64(int(end // unit), "s"))[:10] for end in (values.min(), values.max()))
+            return f", {word} since 1970: {first} to {last}"
+    return ""
 
 
 def _any_real(sight: Sight) -> Column | None:
