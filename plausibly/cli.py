@@ -377,6 +377,8 @@ class Sampling:
     "What distances are taken of: columns, random-convolutions (default for images), classifier, or a FILE.onnx."
     label: str | None = None
     "The column of RUN's data that the extractor `classifier` learns to tell."
+    target: str | None = None
+    "Of a table, the column that trees learn to predict from samples (default: the last category of 2 to 20 levels)."
 
 
 @app.command
@@ -395,7 +397,7 @@ def evaluate(
     """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data.
 
     Of a model with latent variables also the parts of its ELBO, over the first 500 rows; of one with a codebook, its use; of
-    one of all orders, how far these disagree.
+    one of all orders, how far these disagree. Of a table, and a model that factorises log p, how much of it each column takes.
 
     Parameters
     ----------
@@ -418,6 +420,7 @@ def evaluate(
     events = opened.held_out(data)  # read once for all
     found = opened.evaluate(events, draws, rows_heard(common))
     apart, use, orders = opened.elbo(events), opened.codebook(events), opened.disagreement(events)
+    columns = opened.by_column(events)
 
     def text() -> None:
         if found is None:
@@ -434,12 +437,15 @@ def evaluate(
             print(f"codebook: {use}")
         if orders is not None:
             print(f"orders: {orders}")
+        if columns is not None:
+            print(columns.title())
+            table(*columns.table())
 
     document = opened.summary() | {
         "test": found.to_json() if found else None,
         "data": data or opened.record["data"]["source"],
     }
-    more = {"elbo": apart, "codebook": use, "orders": orders}
+    more: dict[str, Any] = {"elbo": apart, "codebook": use, "orders": orders, "columns": columns}
     out(document | {name: each.to_json() for name, each in more.items() if each}, common, text)
 
 
@@ -450,7 +456,7 @@ def check_together(draws: int | None, rows: int | None, annealing: Annealing, sa
     if annealing != Annealing() and not annealing.annealed:
         raise UserError("--chains, --distributions and --sigma go with --annealed")
     if sampling != Sampling() and not sampling.samples:
-        raise UserError("--extractor and --label go with --samples")
+        raise UserError("--extractor, --label and --target go with --samples")
     if sampling.samples and (annealing.annealed or draws is not None):
         raise UserError("--samples is not for --annealed or --draws, which are about likelihoods; leave one out")
     if rows is not None and not (annealing.annealed or sampling.samples):
@@ -459,12 +465,14 @@ def check_together(draws: int | None, rows: int | None, annealing: Annealing, sa
 
 def print_samples(run: Any, data: str | None, chosen: Sampling, rows: dict[str, int], common: Common) -> None:
     """How close samples are to held-out rows."""
-    heard = rows_heard(common, "folds of the judge")
-    found = run.samples(data, seed=common.seed, extractor=chosen.extractor, label=chosen.label, heard=heard, **rows)
+    heard, drawing = rows_heard(common, "folds of the judge"), rows_heard(common, "draws as large as the training rows")
+    names: dict[str, Any] = {"extractor": chosen.extractor, "label": chosen.label, "target": chosen.target}
+    found = run.samples(data, seed=common.seed, heard=heard, drawing=drawing, **names, **rows)
 
     def text() -> None:
-        headings, rows = found.table()
-        table(headings, rows, found.title())
+        for headings, rows, title in found.tables():
+            print(title)
+            table(headings, rows)
         for note in found.notes():
             print(note)
 

@@ -32,11 +32,13 @@ from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.givens import free, place_of, question
 from plausibly.data.labelled import LABEL
 from plausibly.data.loading import load, load_rows, naming
+from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation import numbers
 from plausibly.evaluation.annealed import Annealed, anneal, spread
 from plausibly.evaluation.anomalies import TEST_ROWS, Calibration
 from plausibly.evaluation.answers import Answer, answer
+from plausibly.evaluation.by_column import ByColumn, by_column
 from plausibly.evaluation.classification import Classification
 from plausibly.evaluation.codebook import Use, use
 from plausibly.evaluation.elbo import Apart, apart
@@ -54,8 +56,20 @@ from plausibly.evaluation.likelihood import (
 from plausibly.evaluation.orders import Disagreement, disagreement
 from plausibly.evaluation.readers import ONNX, Classifier, OnnxFile, label_place
 from plausibly.evaluation.reconstruction import Error, reconstruction
-from plausibly.evaluation.samples import ROWS, Rows, Samples, checked, measured, some
+from plausibly.evaluation.samples import (
+    DRAWS,
+    REPEATS,
+    ROWS,
+    Rows,
+    Samples,
+    checked,
+    measured,
+    some,
+    table_measured,
+    taught_rows,
+)
 from plausibly.evaluation.scores import bits, scores
+from plausibly.evaluation.usefulness import target_of
 from plausibly.families.proposals import Effective
 from plausibly.files import replacing
 from plausibly.kinds import HOLE, Category, Likeliest, Real
@@ -211,20 +225,51 @@ class Run:
         seed: int = 0,
         extractor: str | None = None,
         label: str | None = None,
+        target: str | None = None,
         heard: Heard = unheard,
+        drawing: Heard = unheard,
     ) -> Samples:
         """How close so many samples are to as many held-out rows: those of `data`, by default the run's own test rows.
 
         `extractor` names what distances and kernels are taken of: columns, random-convolutions (the default for images),
-        classifier, which learns to tell the `label` column of the run's data, or a FILE.onnx.
+        classifier, which learns to tell the `label` column of the run's data, or a FILE.onnx. Of a table, `target` names the
+        column that trees learn to predict from samples: by default its last category of 2 to 20 levels. `heard` is told of
+        the judge's folds, `drawing` of the draws that tables take besides.
         """
         TASKS["sample"].require(self.model)
+        place = self._predicted(target)
         real, dataset = self._held_out(data, whole=True), self._at_hand(needed=data is None)
         n = checked(rows, len(real))
-        real, control = some(real, n, seed), (dataset.valid, dataset.test) if dataset else ()
-        compared = Rows(real, dataset.train if dataset else None, control)
+        control = (dataset.valid, dataset.test) if dataset else ()
+        compared = Rows(some(real, n, seed), dataset.train if dataset else None, control, real)
         chosen = self.extractor(extractor, label, compared)
-        return measured(self.format, self.drawn(n, seed), compared, chosen, seed, heard)
+        found = measured(self.format, self.drawn(n, seed), compared, chosen, seed, heard)
+        if not isinstance(self.format, TableFormat):
+            return found
+        draws = self._draws(n * DRAWS if compared.train is None else len(compared.train), n, seed, drawing)
+        return table_measured(found, self.format, draws, compared, place, seed)
+
+    def _predicted(self, target: str | None) -> int | None:
+        """The variable that trees predict. UserError where the target is none, or there is no table."""
+        if target is not None and not isinstance(self.format, TableFormat):
+            raise UserError("a target is a column of a table, and this run's data are none; leave --target out")
+        return target_of(self.format, target)
+
+    def _draws(self, train: int, rows: int, seed: int, heard: Heard) -> list[Events]:
+        """Several draws, each of as many samples as there are training rows, if that does not take too long."""
+        each, draws = taught_rows(train, rows, self.record.get("rows_sampled_per_second")), list[Events]()
+        heard(0, REPEATS)
+        for repeat in range(1, REPEATS + 1):
+            draws.append(self.drawn(each, seed + (repeat << 40)))
+            heard(repeat, REPEATS)
+        return draws
+
+    def by_column(self, data: Any = None) -> ByColumn | None:
+        """Where the nats of the same rows go, column by column; None of what is no table, of models that do not factorise,
+        and where rows are gone."""
+        if not isinstance(self.format, TableFormat) or (data is None and self.in_memory):
+            return None
+        return by_column(self.model, self.format, self._held_out(data))
 
     def extractor(self, name: str | None, label: str | None, rows: Rows) -> Extractor:
         """The extractor of that name, which learns from the training rows, or else from the real ones."""
