@@ -396,8 +396,8 @@ def evaluate(
 ) -> None:
     """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data.
 
-    Of a model with latent variables also the parts of its ELBO, over the first 500 rows; of one with a codebook, its use; of
-    one of all orders, how far these disagree. Of a table, and a model that factorises log p, how much of it each column takes.
+    Of a model with latent variables also the parts of its ELBO, over the first 500 rows; of one with a codebook, its use;
+    of one of all orders, how far these disagree. Of a table, and a model that factorises log p, what each column takes.
 
     Parameters
     ----------
@@ -721,25 +721,26 @@ def classify(
     model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
-    """Tell p(label | the rest) for each row of DATA by Bayes' rule, and how good that is where the label is known.
+    """Tell p(label | the rest) for each row of DATA, of a number its quantiles; and how good that is where it is known.
 
     Parameters
     ----------
     target
-        the column with the labels (default: the run's context or event, where that is one column).
+        the column with the labels or numbers (default: the run's context or event, where that is one column).
     out_
-        a .csv or .parquet file with a column p(LABEL) for each label; without it the first rows are printed.
+        a .csv or .parquet file with a column p(LABEL) for each label, or with mean and quantiles; without it the first rows
+        are printed.
     """
     common = common or Common()
     from plausibly.files import write_frame
     from plausibly.runs import Run
 
-    found = Run.open(run, common.device, model).classify(data, target)
+    opened = Run.open(run, common.device, model)
+    found = opened.regress(data, target, common.seed) if opened.is_number(target) else opened.classify(data, target)
     frame = found.frame()
     if out_ is not None:
         write_frame(frame, Path(out_))
-    document = found.to_json() | {"labels": list(found.labels), "out": out_}
-    document |= {"predictions": None if out_ else frame.to_dict("records")}
+    document = found.to_json() | {"out": out_, "predictions": None if out_ else frame.to_dict("records")}
 
     def text() -> None:
         some = frame.head(10)

@@ -56,6 +56,7 @@ from plausibly.evaluation.likelihood import (
 from plausibly.evaluation.orders import Disagreement, disagreement
 from plausibly.evaluation.readers import ONNX, Classifier, OnnxFile, label_place
 from plausibly.evaluation.reconstruction import Error, reconstruction
+from plausibly.evaluation.regression import Regression, regression
 from plausibly.evaluation.samples import (
     DRAWS,
     REPEATS,
@@ -516,6 +517,27 @@ class Run:
         levels = next(c["levels"] for c in self.format.describe() if c["name"] == self.names[i])
         known = torch.where(truth < kind.regular, truth, -1)
         return Classification(tuple(map(str, levels)), logs.softmax(1).numpy(), known.numpy())
+
+    def regress(self, data: Any, target: str | None = None, seed: int = 0, particles: int = 1000) -> Regression:
+        """The distribution of the number in the `target` column given the rest of each row: mean and quantiles.
+
+        The rows may hold the number or leave it out. `particles` count for estimates, `seed` for these and for the PIT.
+        """
+        i = self._target(target)
+        if isinstance(self.model.schema.kinds[i], Category):
+            raise UserError(f"{self.names[i]!r} holds no number; `classify` tells how probable its levels are")
+        with naming(data):
+            events = self.format.questions(load_rows(data, self.format))
+        observed, codes = self._complete(events, i)
+        unknown = observed.clone()
+        unknown[:, i] = False
+        noise = generator_for(device_of(self.model), seed, 24)
+        found = TASKS["query"](self.model, codes, unknown.view(codes.shape), i, noise, particles)
+        return regression(self.format, events, i, found.outcome, found.word, np.random.default_rng((seed, 3)))
+
+    def is_number(self, target: str | None = None) -> bool:
+        """Whether the column that `classify` or `regress` would tell holds numbers."""
+        return not isinstance(self.model.schema.kinds[self._target(target)], Category)
 
     def _target(self, name: str | None) -> int:
         context, rest = self.model.context, [i for i in range(self.model.schema.size) if i not in self.model.context]

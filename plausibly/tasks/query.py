@@ -25,7 +25,7 @@ from torch import Tensor
 from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, TractableModel, Variational, device_of
 from plausibly.families.proposals import Draws, Effective, Evidence, decodable, effective, pieces
 from plausibly.kinds import HOLE, UNFORESEEN, Real
-from plausibly.outcomes import Density, Finite, Single, blended
+from plausibly.outcomes import Density, Finite, Histogram, Single, blended
 from plausibly.tasks import Task
 from plausibly.tasks.impute import Particles, at_once, is_prefix
 
@@ -33,6 +33,7 @@ query: Task[Any] = Task("query", "it has no conditional distributions")
 
 
 MOST = 1 << 12  # values of the gaps that are weighed one by one
+AT_ONCE = 512  # rows
 
 
 class Found(NamedTuple):
@@ -54,8 +55,9 @@ def query_exactly(
     particles: int = 1000,
 ) -> Found:
     """The outcome of the unobserved variable `target` in each row, (rows,), given the observed ones."""
-    device = device_of(model)
-    return Found(model.predict_given(codes.to(device).float(), observed.to(device)).one(target), "exact")
+    device, parts = device_of(model), zip(codes.split(AT_ONCE), observed.split(AT_ONCE), strict=True)
+    each = [model.predict_given(x.to(device).float(), seen.to(device)).one(target) for x, seen in parts]
+    return Found(joined(each), "exact")
 
 
 @query.rule(AnyOrderModel, "approximate")
@@ -220,6 +222,9 @@ def joined(outcomes: list[Single]) -> Single:
         return first
     if isinstance(first, Finite):
         return Finite(torch.cat([o.log_probs for o in outcomes if isinstance(o, Finite)]))
+    if isinstance(first, Histogram):
+        inner = [o.inner for o in outcomes if isinstance(o, Histogram) and isinstance(o.inner, Single)]
+        return Histogram(joined(inner), first.binning, first.variables)
     parts = [o for o in outcomes if isinstance(o, Density)]
     special = [o.log_special for o in parts if o.log_special is not None]
     weights, means, scales = (torch.cat([getattr(o, n) for o in parts]) for n in ("log_weights", "means", "scales"))
