@@ -243,7 +243,7 @@ def fit(
     ----------
     model
         a name from `plausibly models`, or FILE.py:CLASS for your own, which is held to the contract first; without it all
-        that accept the data are tried and validation decides.
+        that accept the data are tried, of a table all that answer any question, and validation decides.
     out_
         folder of the run (default runs/NAME-1).
     budget

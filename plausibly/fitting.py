@@ -236,9 +236,9 @@ def candidates(dataset: Dataset, chosen: Settings) -> list[str]:
     return [name for name in defaults() if issubclass(MODELS[name], BoundedModel)]
 
 
-def unasked() -> str:
+def unasked(tried: Sequence[str]) -> str:
     """What is left out by default, for a message."""
-    slow = [name for name, kind in MODELS.items() if not kind.by_default]
+    slow = [name for name, kind in MODELS.items() if not kind.by_default and name not in tried]
     return f" ({', '.join(slow)}: slow, fitted when named)" if slow else ""
 
 
@@ -266,7 +266,7 @@ def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Setti
         raise UserError(
             f"{next(iter(chosen.arguments.keys() - {'context'}))} is an argument of one model: name it with --model"
         )
-    listener.say(f"no --model given: trying {', '.join(names)}; validation decides{unasked()}")
+    listener.say(f"no --model given: trying {', '.join(names)}; validation decides{unasked(names)}")
     share, fits = shares([model_class(name) for name in names], dataset, chosen), []
     for name in names:
         each = Fit.new(path / name, model_class(name), dataset, origin, share, listener)
@@ -330,7 +330,7 @@ def compare(
     for name in fitting:
         hold_to_contract(kinds[name], dataset.schema)
     if models is None:
-        listener.say(f"comparing {', '.join(fitting)}{unasked()}")
+        listener.say(f"comparing {', '.join(fitting)}{unasked(fitting)}")
     share = shares([kinds[name] for name in fitting], dataset, chosen, seeds)
     board = Board(data=dataset.name)
     with fresh(new_folder(out, "compare")) as path:

@@ -2,10 +2,9 @@
 
     loss(x)  =  D / (D - d)  sum over the unobserved i of  -log p(x_i | observed)
 
-with d of the D variables observed, d uniform on 0 ... D - 1. With each set of d equally likely its mean would be the mean
-over all orders of -log p(x) by the chain rule. Half of all sets are the first d in the schema's order instead: that is
-the one of which log p(x) is told, a pass for each variable, and in which samples are drawn. The conditionals of several
-orders need not belong to one joint distribution.
+with d of the D variables observed, d uniform on 0 ... D - 1 and each set of d equally likely: its mean is the mean over all
+orders of -log p(x) by the chain rule. The conditionals of several orders need not belong to one joint distribution.
+log p(x) is that of one order, that of the schema; a pass for each variable finds it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from plausibly.outcomes import Outcome
 from plausibly.schema import Schema
 
 AT_ONCE = 1 << 22  # parameters of outcomes held at a time
-OWN = 0.5  # of all events, for which the set is the first d in the model's own order, which samples follow
 
 
 class Orderless(Objective):
@@ -99,10 +97,9 @@ class OrderlessModel(AnyOrderModel):
 def orderless(model: OrderlessModel, x: Tensor, generator: torch.Generator) -> Tensor:
     """The loss, (batch,), of one set of observed variables for each event."""
     flat = x.flatten(1)
-    variables, device = flat.shape[1], x.device
-    number = (by_row(torch.rand, (len(x), 1), generator, device) * variables).floor()
-    ranks = by_row(torch.rand, tuple(flat.shape), generator, device).argsort(1).argsort(1)
-    own = torch.tensor(model.order, device=device).argsort()
-    observed = torch.where(by_row(torch.rand, (len(x), 1), generator, device) < OWN, own, ranks) < number
+    variables = flat.shape[1]
+    number = (by_row(torch.rand, (len(x), 1), generator, x.device) * variables).floor()
+    ranks = by_row(torch.rand, tuple(flat.shape), generator, x.device).argsort(1).argsort(1)
+    observed = ranks < number
     each = -model.predict_given(x, observed.view(x.shape)).log_prob(flat)
     return each.masked_fill(observed, 0.0).sum(1) * variables / (variables - number[:, 0])

@@ -23,6 +23,7 @@ MOST_VARIABLES = 256
 
 class MaskedTransformer(OrderlessModel):
     formula = "4 n W + n + 2 W + L (12 W^2 + 10 W), W = 64, L = 3"
+    by_default = False
     read: Tensor
 
     def __init__(
