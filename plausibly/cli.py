@@ -243,7 +243,7 @@ def fit(
     ----------
     model
         a name from `plausibly models`, or FILE.py:CLASS for your own, which is held to the contract first; without it all
-        that accept the data are tried and validation decides.
+        that accept the data are tried, of a table all that answer any question, and validation decides.
     out_
         folder of the run (default runs/NAME-1).
     budget
@@ -396,8 +396,8 @@ def evaluate(
 ) -> None:
     """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data.
 
-    Of a model with latent variables also the parts of its ELBO, over the first 500 rows; of one with a codebook, its use. Of
-    a table, and a model that factorises log p, how much of it each column takes.
+    Of a model with latent variables also the parts of its ELBO, over the first 500 rows; of one with a codebook, its use;
+    of one of all orders, how far these disagree. Of a table, and a model that factorises log p, what each column takes.
 
     Parameters
     ----------
@@ -419,7 +419,8 @@ def evaluate(
         return
     events = opened.held_out(data)  # read once for all
     found = opened.evaluate(events, draws, rows_heard(common))
-    apart, use, columns = opened.elbo(events), opened.codebook(events), opened.by_column(events)
+    apart, use, orders = opened.elbo(events), opened.codebook(events), opened.disagreement(events)
+    columns = opened.by_column(events)
 
     def text() -> None:
         if found is None:
@@ -434,6 +435,8 @@ def evaluate(
             table(["part", "nats per row", ""], [list(part) for part in apart.parts()], apart.title())
         if use is not None:
             print(f"codebook: {use}")
+        if orders is not None:
+            print(f"orders: {orders}")
         if columns is not None:
             print(columns.title())
             table(*columns.table())
@@ -442,7 +445,7 @@ def evaluate(
         "test": found.to_json() if found else None,
         "data": data or opened.record["data"]["source"],
     }
-    more: dict[str, Any] = {"elbo": apart, "codebook": use, "columns": columns}
+    more: dict[str, Any] = {"elbo": apart, "codebook": use, "orders": orders, "columns": columns}
     out(document | {name: each.to_json() for name, each in more.items() if each}, common, text)
 
 
@@ -652,7 +655,8 @@ def impute(
             raise UserError("--most-probable fills in one way only; leave --draws out")
         complete(opened, data, out_, common)
         return
-    word = TASKS["impute"].word(type(opened.model))
+    TASKS["impute"].require(opened.model)
+    word = TASKS["impute"].word(type(opened.model)) or ""
     if draws < 1 or (draws > 1 and out_ is None):
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
     for draw in range(draws):
@@ -661,7 +665,14 @@ def impute(
         document = {"rows": len(rows), "filled": word} | (told.to_json() if told else {})
         deliver(opened, rows, str(path) if path else None, common, document, draw == draws - 1)
     many = f": {told.line()}" if told else ""
-    say(common, f"filled cells are {'exact draws' if word == 'exact' else 'draws by weight, an estimate'}{many}")
+    say(common, f"filled cells are {FILLED[word]}{many}")
+
+
+FILLED = {
+    "exact": "exact draws",
+    "approximate": "drawn one after the other, each given the others: approximate",
+    "estimate": "draws by weight, an estimate",
+}
 
 
 def complete(run: Any, data: str, out_: str | None, common: Common) -> None:
@@ -710,25 +721,26 @@ def classify(
     model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
-    """Tell p(label | the rest) for each row of DATA by Bayes' rule, and how good that is where the label is known.
+    """Tell p(label | the rest) for each row of DATA, of a number its quantiles; and how good that is where it is known.
 
     Parameters
     ----------
     target
-        the column with the labels (default: the run's context or event, where that is one column).
+        the column with the labels or numbers (default: the run's context or event, where that is one column).
     out_
-        a .csv or .parquet file with a column p(LABEL) for each label; without it the first rows are printed.
+        a .csv or .parquet file with a column p(LABEL) for each label, or with mean and quantiles; without it the first rows
+        are printed.
     """
     common = common or Common()
     from plausibly.files import write_frame
     from plausibly.runs import Run
 
-    found = Run.open(run, common.device, model).classify(data, target)
+    opened = Run.open(run, common.device, model)
+    found = opened.regress(data, target, common.seed) if opened.is_number(target) else opened.classify(data, target)
     frame = found.frame()
     if out_ is not None:
         write_frame(frame, Path(out_))
-    document = found.to_json() | {"labels": list(found.labels), "out": out_}
-    document |= {"predictions": None if out_ else frame.to_dict("records")}
+    document = found.to_json() | {"out": out_, "predictions": None if out_ else frame.to_dict("records")}
 
     def text() -> None:
         some = frame.head(10)

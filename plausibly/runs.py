@@ -27,7 +27,7 @@ from torch import Tensor
 
 from plausibly import contract, foreign, tasks
 from plausibly.building import build, check_size
-from plausibly.capabilities import Model, Quantiser, TractableModel, Trainable, Variational, device_of
+from plausibly.capabilities import AnyOrderModel, Model, Quantiser, TractableModel, Trainable, Variational, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean
 from plausibly.data.givens import free, place_of, question
 from plausibly.data.labelled import LABEL
@@ -53,8 +53,10 @@ from plausibly.evaluation.likelihood import (
     plausibility,
     unheard,
 )
+from plausibly.evaluation.orders import Disagreement, disagreement
 from plausibly.evaluation.readers import ONNX, Classifier, OnnxFile, label_place
 from plausibly.evaluation.reconstruction import Error, reconstruction
+from plausibly.evaluation.regression import Regression, regression
 from plausibly.evaluation.samples import (
     DRAWS,
     REPEATS,
@@ -182,6 +184,14 @@ class Run:
         if not isinstance(self.model, Quantiser) or (data is None and self.in_memory):
             return None
         return use(self.model, self._held_out(data))
+
+    def disagreement(self, data: Any = None) -> Disagreement | None:
+        """By how much orders differ about the first of the same rows; None of models of one order or of one joint."""
+        if not isinstance(self.model, AnyOrderModel) or isinstance(self.model, TractableModel):
+            return None
+        if data is None and self.in_memory:
+            return None
+        return disagreement(self.model, self._held_out(data))
 
     def annealed(
         self,
@@ -508,6 +518,27 @@ class Run:
         known = torch.where(truth < kind.regular, truth, -1)
         return Classification(tuple(map(str, levels)), logs.softmax(1).numpy(), known.numpy())
 
+    def regress(self, data: Any, target: str | None = None, seed: int = 0, particles: int = 1000) -> Regression:
+        """The distribution of the number in the `target` column given the rest of each row: mean and quantiles.
+
+        The rows may hold the number or leave it out. `particles` count for estimates, `seed` for these and for the PIT.
+        """
+        i = self._target(target)
+        if isinstance(self.model.schema.kinds[i], Category):
+            raise UserError(f"{self.names[i]!r} holds no number; `classify` tells how probable its levels are")
+        with naming(data):
+            events = self.format.questions(load_rows(data, self.format))
+        observed, codes = self._complete(events, i)
+        unknown = observed.clone()
+        unknown[:, i] = False
+        noise = generator_for(device_of(self.model), seed, 24)
+        found = TASKS["query"](self.model, codes, unknown.view(codes.shape), i, noise, particles)
+        return regression(self.format, events, i, found.outcome, found.word, np.random.default_rng((seed, 3)))
+
+    def is_number(self, target: str | None = None) -> bool:
+        """Whether the column that `classify` or `regress` would tell holds numbers."""
+        return not isinstance(self.model.schema.kinds[self._target(target)], Category)
+
     def _target(self, name: str | None) -> int:
         context, rest = self.model.context, [i for i in range(self.model.schema.size) if i not in self.model.context]
         if name is not None:
@@ -521,7 +552,7 @@ class Run:
         """Which cells are observed, (rows, variables), and events in which a hole is its code, where the model needs all."""
         assert events.observed is not None
         observed, codes = events.observed.flatten(1).clone(), events.codes.flatten(1).clone()
-        if isinstance(self.model, TractableModel | Variational):
+        if isinstance(self.model, AnyOrderModel | Variational):
             return observed, events.codes
         for i, kind in enumerate(self.model.schema.kinds):
             unknown = ~observed[:, i]

@@ -31,10 +31,11 @@ class TableValues:
 
     cells: dict[str, Cells]
     aside: dict[str, np.ndarray]
+    recorded: bool = True  # else the columns set aside are made anew with the cells that are drawn
 
     def __getitem__(self, index: Any) -> TableValues:
         cells = {name: column[index] for name, column in self.cells.items()}
-        return TableValues(cells, {name: texts[index] for name, texts in self.aside.items()})
+        return TableValues(cells, {name: texts[index] for name, texts in self.aside.items()}, self.recorded)
 
 
 class TableFormat(Format):
@@ -88,6 +89,9 @@ class TableFormat(Format):
     def numbers(self, events: Events) -> np.ndarray:
         return np.stack([column.numbers(events.values.cells[column.name]) for column in self.modelled], 1)
 
+    def measured(self, place: int, values: np.ndarray) -> np.ndarray:
+        return self.modelled[place].measured(values)
+
     def _frame(self, rows: Any, needed: Iterable[str]) -> Any:
         """Rows as a frame with texts for names. UserError where columns are missing or not known."""
         import pandas as pd
@@ -118,7 +122,9 @@ class TableFormat(Format):
     def asked(self, given: Mapping[str, Any]) -> Events:
         import pandas as pd
 
-        return self.questions(pd.DataFrame({name: [given.get(name)] for name in self.names}, dtype=object))
+        events = self.questions(pd.DataFrame({name: [given.get(name)] for name in self.names}, dtype=object))
+        events.values.recorded = False
+        return events
 
     def spelled(self, place: int, values: np.ndarray) -> list[str]:
         return self.modelled[place].spell(values)
@@ -141,19 +147,19 @@ class TableFormat(Format):
     def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
         numbers = codes.numpy().reshape(len(codes), -1)
         cells = {c.name: c.draw(numbers[:, place], generator) for place, c in enumerate(self.modelled)}
-        aside = {column.name: column.drawn(len(codes)) for column in self.aside}
+        aside = {column.name: column.drawn(len(codes), generator) for column in self.aside}
         return self._assembled(TableValues(cells, aside), len(codes))
 
     def fill(self, events: Events, codes: Tensor, generator: np.random.Generator) -> Events:
         if events.observed is None:
             return events
-        drawn = self.draw(codes, generator).values.cells
+        known, drawn = events.values, self.draw(codes, generator).values
         seen = events.observed.numpy()
         cells = {
-            column.name: _merged(events.values.cells[column.name], drawn[column.name], seen[:, place])
+            column.name: _merged(known.cells[column.name], drawn.cells[column.name], seen[:, place])
             for place, column in enumerate(self.modelled)
         }
-        return self._assembled(TableValues(cells, events.values.aside), len(events))
+        return self._assembled(TableValues(cells, known.aside if known.recorded else drawn.aside), len(events))
 
     def read(self, source: Any) -> Any:
         return reading.read_table(Path(source))[0] if isinstance(source, str | Path) else source
@@ -243,7 +249,7 @@ def check_options(frame: Any, kinds: dict[str, str], drop: Iterable[str]) -> Non
         if name != "*" and name not in names:
             raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; the columns are {_listed(names)}")
     for name, word in kinds.items():
-        if word not in guessing.WORDS:
+        if word not in guessing.WORDS and not word.startswith("date:"):
             hint = did_you_mean(word, guessing.WORDS)
             raise UserError(f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.WORDS)}")
 
