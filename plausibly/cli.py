@@ -149,10 +149,10 @@ def data(data: str, /, *, options: DataOptions | None = None, common: Common | N
         print(
             "Override a guess with --kind COLUMN=KIND (boolean, category, integer, number, real, date, id) or --drop COLUMN."
         )
-        for note in dataset.notes:
+        for note in [*dataset.notes, *["rows written again give this file, byte for byte"] * bool(dataset.regular)]:
             print(note)
 
-    out(document | {"notes": dataset.notes}, common, text)
+    out(document | {"byte_for_byte": dataset.regular, "notes": dataset.notes}, common, text)
 
 
 @app.command

@@ -254,7 +254,8 @@ def _gridded(sight: Sight, marks: Marks, read: list[numbers.Written | None], dec
     values = np.array([step for step in steps if step is not None], dtype=np.int64)
     step, start = numbers.lattice(values, sight.counts[fitting])
     kind = numbers.learned_grid((values - start) // step, sight.counts[fitting], sight.holes > 0)
-    style = numbers.style_of([text.strip() for text, fits in zip(sight.texts, fitting, strict=True) if fits])
+    texts = [text.strip() for text, fits in zip(sight.texts, fitting, strict=True) if fits]
+    style = numbers.style_of(texts, sight.counts[fitting], values.tolist(), decimals)
     why = "whole numbers" if decimals == 0 else f"numbers with up to {decimals} decimals"
     why += _epoch(sight.name, values) if decimals == 0 else ""
     span = tuple(numbers.spelled(int(end), decimals, "shortest") for end in (values.min(), values.max()))
