@@ -275,6 +275,9 @@ class NumericArrayFormat(Format):
     def numbers(self, events: Events) -> np.ndarray:
         return self.table.numbers(events)
 
+    def measured(self, place: int, values: np.ndarray) -> np.ndarray:
+        return self.table.measured(place, values)
+
     def rows(self, events: Events) -> np.ndarray:
         frame = self.table.rows(events)
         whole = np.dtype(self.dtype).kind != "f" and frame.isna().to_numpy().any()

@@ -264,7 +264,11 @@ class ModelledColumn(Column):
     def numbers(self, cells: Cells) -> np.ndarray:
         """The values as numbers in the column's own units, float64; NaN for a hole and for what is not foreseen."""
         hole = np.isnan(cells.values) if isinstance(self.kind, Real) else cells.values == MISSING
-        return np.where(hole | (cells.values == self.other), np.nan, cells.values.astype(np.float64))
+        return self.measured(np.where(hole | (cells.values == self.other), np.nan, cells.values.astype(np.float64)))
+
+    def measured(self, values: np.ndarray) -> np.ndarray:
+        """Values of the kind, or numbers between, in the column's own units."""
+        return values
 
     def shown(self, value: float) -> float | str:
         """A number among the column's values, or between two, as one reads it: the nearest value's text."""

@@ -71,6 +71,10 @@ class Format(ABC):
     def numbers(self, events: Events) -> np.ndarray:
         """Each value as a number in its variable's own units, (n, variables) float64; NaN for what is none foreseen."""
 
+    def measured(self, place: int, values: np.ndarray) -> np.ndarray:
+        """Values of a variable's kind, or numbers between, as its `numbers`."""
+        return values
+
     def apart(self, events: Events, variables: Sequence[int]) -> Events:
         """Events whose `log_within` leaves these variables out."""
         if not variables:

@@ -89,6 +89,9 @@ class TableFormat(Format):
     def numbers(self, events: Events) -> np.ndarray:
         return np.stack([column.numbers(events.values.cells[column.name]) for column in self.modelled], 1)
 
+    def measured(self, place: int, values: np.ndarray) -> np.ndarray:
+        return self.modelled[place].measured(values)
+
     def _frame(self, rows: Any, needed: Iterable[str]) -> Any:
         """Rows as a frame with texts for names. UserError where columns are missing or not known."""
         import pandas as pd

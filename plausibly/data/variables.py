@@ -154,11 +154,11 @@ class GridColumn(NumberColumn):
             cells.values[foreseen] = cells.values[foreseen].clip(low, high)
         return cells
 
-    def numbers(self, cells: Cells) -> np.ndarray:
-        return (super().numbers(cells) * self.step + self.start) / 10**self.decimals
+    def measured(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray((values * self.step + self.start) / 10**self.decimals)
 
     def shown(self, value: float) -> float:
-        return float((value * self.step + self.start) / 10**self.decimals)
+        return float(self.measured(np.array(value)))
 
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)
