@@ -152,7 +152,8 @@ def data(data: str, /, *, options: DataOptions | None = None, common: Common | N
         for note in [*dataset.notes, *["rows written again give this file, byte for byte"] * bool(dataset.regular)]:
             print(note)
 
-    out(document | {"byte_for_byte": dataset.regular, "notes": dataset.notes}, common, text)
+    more = {"relations": dataset.relations, "byte_for_byte": dataset.regular, "notes": dataset.notes}
+    out(document | more, common, text)
 
 
 @app.command

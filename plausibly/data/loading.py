@@ -12,6 +12,7 @@ import numpy as np
 
 from plausibly.data import array_files, arrays, images, reading, splits, tables, toys
 from plausibly.data import labelled as labels_of_rows
+from plausibly.data.dependence import relations
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Dataset, Events, Format, Truth, counted, did_you_mean, suffix_of
 from plausibly.data.regularity import irregularities
@@ -155,6 +156,9 @@ def _table(
     odd = None if dialect is None else irregularities(_existing(str(source)), frame, format)
     dataset = _dataset(_name(source), _source(source), digest, format, events, _table_notes(format) + (odd or []))
     dataset.regular = None if odd is None or format.dropped else not odd
+    found = relations(format, dataset.train)
+    dataset.notes[:0] = [f"{relation}; --drop {relation.column} leaves it out" for relation in found]
+    dataset.relations = [relation.to_json() for relation in found]
     return dataset
 
 
