@@ -252,7 +252,7 @@ def check_options(frame: Any, kinds: dict[str, str], drop: Iterable[str]) -> Non
         if name != "*" and name not in names:
             raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; the columns are {_listed(names)}")
     for name, word in kinds.items():
-        if word not in guessing.WORDS and not word.startswith("date:"):
+        if not guessing.is_word(word):
             hint = did_you_mean(word, guessing.WORDS)
             raise UserError(f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.WORDS)}")
 
@@ -287,5 +287,5 @@ def printed(column: Column | None, series: Any, name: str) -> np.ndarray:
 def _described(column: Column) -> Document:
     codes = column.kind.codes if isinstance(column, ModelledColumn) else None
     found = {"name": column.name, "kind": column.word, "codes": codes, "holes": column.holes} | column.details()
-    others = [word for word in guessing.WORDS if word not in (found["kind"], "boolean", "constant")]
+    others = [word for word in guessing.WORDS if word not in (found["kind"], "boolean", "text", "constant")]
     return found | {"guess": column.why, "override": f"--kind {column.name}={'|'.join(others)}"}
