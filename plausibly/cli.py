@@ -173,11 +173,8 @@ def data(
             [[*row, values_of(c), shown(c.get("guess"))] for row, c in zip(cells, columns, strict=True)],
             title,
         )
-        kept = (
-            "in the file, and give it with --kinds"
-            if write_kinds
-            else "with --kind COLUMN=KIND, or all with --write-kinds FILE"
-        )
+        here = "in the file, and give it with --kinds"
+        kept = here if write_kinds else "with --kind COLUMN=KIND, or all with --write-kinds FILE"
         print(f"Override a guess {kept}: boolean, category, integer, number, real, date, id, text, drop.")
         for note in [*dataset.notes, *["rows written again give this file, byte for byte"] * bool(dataset.regular)]:
             print(note)

@@ -99,7 +99,7 @@ def test_what_is_left_out_stays_left_out(cli) -> None:
         ),
         ("age = 3", ["k.toml", "column 'age' cannot be 3"]),
         ("age = integer", ["k.toml", "line 1", 'COLUMN = "kind"']),
-        ('age = "real"\nage = "id"', ["k.toml", "line 2"]),
+        ('age = "real"\nage = "id"', ["k.toml", "Cannot overwrite", "each column once"]),
         ('agee = "real"', ["there is no column 'agee'", "did you mean 'age'"]),
         ('age = "date:%q"', ["column 'age'", "'%q' is no form", "%d/%m/%Y"]),
         ('name = "integer"', ["column 'name' cannot be integer", "'a'"]),

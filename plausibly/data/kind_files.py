@@ -1,4 +1,4 @@
-"""A file of kinds: one line `COLUMN = "kind"` for each column, in TOML, to be written with what was guessed and then edited."""
+"""A file of kinds: a line `COLUMN = "kind"` for each column, in TOML, written with what was guessed and then edited."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ def read(path: Path | str) -> dict[str, str]:
     try:
         found: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror or error}; `plausibly data DATA --write-kinds {path}` makes it"
-        ) from error
+        hint = f"`plausibly data DATA --write-kinds {path}` makes it"
+        raise UserError(f"cannot read {path}: {error.strerror or error}; {hint}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f'{path}: {error}; its lines are of the form COLUMN = "kind"') from error
+        raise UserError(f'{path}: {error}; its lines are of the form COLUMN = "kind", each column once') from error
     for name, word in found.items():
         if not isinstance(word, str) or not is_word(word):
             hint = did_you_mean(str(word), WORDS)
