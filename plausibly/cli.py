@@ -51,7 +51,9 @@ class DataOptions:
     """How to read DATA."""
 
     kind: Annotated[list[str], Parameter(name="--kind", consume_multiple=True, negative="")] | None = None
-    "COLUMN=KIND overrides what was guessed: boolean, category, integer, number, real, date, id, constant or drop."
+    "COLUMN=KIND overrides what was guessed: boolean, category, integer, number, real, date, id, text, constant or drop."
+    kinds: str | None = None
+    'A file of such overrides, COLUMN = "KIND" a line (TOML); `plausibly data DATA --write-kinds FILE` makes one.'
     drop: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
     "Columns to leave out."
     split: str | None = None
@@ -66,6 +68,10 @@ class DataOptions:
     def keywords(self) -> dict[str, Any]:
         """Those that were given, as `plausibly.load` takes them."""
         kinds = pairs(self.kind, "--kind COLUMN=KIND")
+        if self.kinds is not None:
+            from plausibly.data import kind_files
+
+            kinds = kind_files.read(self.kinds) | kinds
         every: dict[str, Any] = {"kinds": kinds, "drop": tuple(self.drop or ()), "split": self.split}
         every |= {"valid": self.valid, "test": self.test, "size": self.size}
         return {key: value for key, value in every.items() if value not in (None, (), {})}
@@ -127,13 +133,34 @@ def start(common: Common) -> None:
 
 
 @app.command
-def data(data: str, /, *, options: DataOptions | None = None, common: Common | None = None) -> None:
-    """Show the column report of DATA: kinds, levels, holes, what was guessed and how to override it."""
-    common, options = common or Common(), options or DataOptions()
-    from plausibly.data.loading import load
+def data(
+    data: str,
+    /,
+    *,
+    write_kinds: str | None = None,
+    options: DataOptions | None = None,
+    common: Common | None = None,
+) -> None:
+    """Show the column report of DATA: kinds, levels, holes, what was guessed and how to override it.
 
+    Parameters
+    ----------
+    write_kinds
+        a file to keep what was guessed in, to be edited and given to any command with --kinds.
+    """
+    common, options = common or Common(), options or DataOptions()
+    from plausibly.data import kind_files
+    from plausibly.data.loading import is_table, load
+
+    if write_kinds is not None and not is_table(data):
+        raise UserError(f"--write-kinds {write_kinds}: {data} is no table, and has no columns to name")
     dataset = load(data, seed=common.seed, **options.keywords())
     columns = dataset.format.describe()
+    if write_kinds is not None:
+        left_out = [
+            {"name": name, "kind": "drop", "guess": "as you said"} for name in dataset.format.fields()["dropped"]
+        ]
+        kind_files.write(columns + left_out, Path(data).name, Path(write_kinds))
     document = {"data": dataset.name, "rows": dataset.rows, "variables": dataset.schema.size, "columns": columns}
 
     def text() -> None:
@@ -146,13 +173,14 @@ def data(data: str, /, *, options: DataOptions | None = None, common: Common | N
             [[*row, values_of(c), shown(c.get("guess"))] for row, c in zip(cells, columns, strict=True)],
             title,
         )
-        print(
-            "Override a guess with --kind COLUMN=KIND (boolean, category, integer, number, real, date, id) or --drop COLUMN."
-        )
-        for note in dataset.notes:
+        here = "in the file, and give it with --kinds"
+        kept = here if write_kinds else "with --kind COLUMN=KIND, or all with --write-kinds FILE"
+        print(f"Override a guess {kept}: boolean, category, integer, number, real, date, id, text, drop.")
+        for note in [*dataset.notes, *["rows written again give this file, byte for byte"] * bool(dataset.regular)]:
             print(note)
 
-    out(document | {"notes": dataset.notes}, common, text)
+    more = {"relations": dataset.relations, "byte_for_byte": dataset.regular, "notes": dataset.notes}
+    out(document | more, common, text)
 
 
 @app.command

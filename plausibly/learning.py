@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +25,7 @@ import plausibly
 from plausibly import foreign, processes
 from plausibly.building import arguments_of, build
 from plausibly.capabilities import DensityModel, Model, Trainable, device_of
+from plausibly.costs import duration, memory_line, pass_seconds, step_seconds
 from plausibly.data.formats import Dataset, did_you_mean
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import likelihood, plausibility
@@ -376,30 +376,14 @@ def versions() -> dict[str, str]:
 
 
 def announce(fit: Fit) -> None:
-    """Before a long run: rows, parameters, steps and the time they may take."""
-    plan, line = fit.record["plan"], f"{fit.record['model']}: {len(fit.dataset.train):,} rows"
+    """Before a long run: rows, parameters, steps or passes, and the time and memory that they may take."""
+    plan, codes = fit.record["plan"], fit.dataset.train.codes
     if plan:
-        trial = Training(fit.model, fit.dataset.train.codes, fit.dataset.valid.codes, Plan(**plan))
-        line += f", {fit.model.free_parameters:,} parameters, at most {plan['steps']:,} steps"
-        line += f", about {duration(step_seconds(trial) * plan['steps'])}"
-    fit.listener.say(line + ("" if plan else ", by counting"))
-
-
-def step_seconds(training: Training) -> float:
-    """How long a step takes, tried on a copy."""
-    trial = Training(deepcopy(training.model), training.codes, training.validation, training.plan)
-    started = time.monotonic()
-    for taken in range(1, 5):
-        try:
-            trial.take_step()
-        except Diverged:  # the run itself will say so
-            break
-        if taken == 1:  # the first is slower than all others
-            started = time.monotonic()
-    return (time.monotonic() - started) / max(taken - 1, 1)
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        seconds = step_seconds(Training(fit.model, codes, fit.dataset.valid.codes, Plan(**plan))) * plan["steps"]
+        work = f"at most {plan['steps']:,} steps"
+    else:
+        passes, each = pass_seconds(fit.model, codes)
+        seconds, work = passes * each, f"by counting, at most {passes:,} round{'s' * (passes != 1)}"
+    sizes = f"{len(codes):,} rows, {fit.model.free_parameters:,} parameters"
+    took = f"about {duration(seconds)}{memory_line(device_of(fit.model))}"
+    fit.listener.say(f"{fit.record['model']}: {sizes}, {work}, {took}")

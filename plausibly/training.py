@@ -335,10 +335,15 @@ def _count_once(each: Pass, model: Trainable, codes: Tensor, validation: Tensor)
     each.update(sums, [x.to(device) for x in batches(validation[:VALIDATION_ROWS])])
 
 
+def counted_at_once(codes: Tensor) -> int:
+    """Rows of a batch of a counting pass."""
+    return max(1, min(8192, (1 << 20) // max(codes[0].numel(), 1)))
+
+
 def own_sums(each: Pass, codes: Tensor, device: torch.device) -> Tensor:
     """A pass's sums over this process's share of the batches; zeros where it has none."""
-    sums, rows = None, max(1, min(8192, (1 << 20) // max(codes[0].numel(), 1)))
-    for i, x in enumerate(batches(codes, rows)):
+    sums = None
+    for i, x in enumerate(batches(codes, counted_at_once(codes))):
         if processes.mine(i):
             part = each.sums(x.to(device))
             sums = part if sums is None else sums.add_(part)

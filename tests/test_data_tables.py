@@ -20,7 +20,6 @@ from plausibly.data.tables import TableFormat, learned
 from plausibly.errors import UserError
 from plausibly.kinds import Category, Grid, Real
 
-TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
 few = settings(max_examples=80, deadline=None)
 
 ROWS = 7
@@ -520,16 +519,3 @@ def test_special_cells_in_memory() -> None:
         }
     )
     assert_frame_equal(fitted(frame).rows(fitted(frame).events(frame)), frame)
-
-
-@pytest.mark.skipif(not TABLES.is_dir(), reason=f"no real tables in {TABLES.name}")
-@pytest.mark.parametrize("path", sorted(TABLES.glob("*.csv.gz")), ids=lambda path: path.name)
-def test_real_tables(path: Path, tmp_path: Path) -> None:
-    data = load(str(path))
-    format = Format.from_json(json.loads(json.dumps(data.format.to_json())))
-    raw = load_rows(str(path), format)
-    events = format.events(raw)
-    assert torch.isfinite(events.log_within).all() and len(events) == len(raw)
-    format.write(format.rows(events), tmp_path / "again.csv.gz")
-    again = load_rows(str(tmp_path / "again.csv.gz"), format)
-    assert_frame_equal(again, raw)

@@ -15,7 +15,7 @@ LAYERS = [
     ["capabilities"],
     ["families"],
     ["models"],
-    ["training", "tasks", "data"],
+    ["training", "costs", "tasks", "data"],
     ["evaluation", "contract", "registry"],
     ["foreign"],
     ["building"],

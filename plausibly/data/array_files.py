@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plausibly.data.dialects import Dialect
 from plausibly.data.formats import did_you_mean, suffix_of, writer_for
-from plausibly.data.reading import TABLE_SUFFIXES, Dialect, contents, read_table, write_text
+from plausibly.data.reading import TABLE_SUFFIXES, contents, read_table, write_text
 from plausibly.errors import UserError
 from plausibly.files import replacing
 

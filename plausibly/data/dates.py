@@ -119,7 +119,7 @@ def _prints(directive: str) -> str:
     return "%d" if "-" in directive else f"%0{ {'Y': '4', 'f': directive[1]}.get(directive[-1], '2') }d"
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def form_of(pattern: str) -> Form:
     """The form of a pattern. ValueError where it is none."""
     return Form(pattern)

@@ -165,6 +165,8 @@ class Dataset:
     """Data ready to learn from. `fingerprint` is the SHA-256 of the source's contents.
 
     `calibration` rows serve p-values and nothing else; there are none where the source brings its own three parts.
+    `regular`: whether rows of a text file, written again, give the same file byte for byte; None where that says nothing.
+    `relations`: columns that are functions or sums of others.
     """
 
     name: str
@@ -177,6 +179,8 @@ class Dataset:
     calibration: Events
     notes: list[str] = field(default_factory=list)
     truth: Truth | None = None
+    regular: bool | None = None
+    relations: list[Document] = field(default_factory=list)
 
     @property
     def schema(self) -> Schema:

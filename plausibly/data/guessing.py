@@ -17,7 +17,7 @@ from plausibly.data.variables import BooleanColumn, CategoryColumn, DateColumn, 
 from plausibly.errors import UserError
 from plausibly.kinds import OTHER, Category
 
-WORDS = ("boolean", "category", "integer", "number", "real", "date", "id", "constant", "drop")
+WORDS = ("boolean", "category", "integer", "number", "real", "date", "id", "text", "constant", "drop")
 TRUTHS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"}, {"no", "yes"}, {"f", "t"}, {"n", "y"}, {"off", "on"})
 ID_NAME = re.compile(r"(.*[_ .-])?(?i:id|rownames?|index|key|uuid|guid)|.*[a-z](Id|ID)|Unnamed: 0|")
 TIME_NAME = re.compile(r"(?i)time|date|epoch|stamp|unix|_at$|_on$|\bts\b|_ts$|created|updated|modified")
@@ -69,6 +69,11 @@ def see(series: Any, name: str, storage: Storage) -> Sight:
     return Sight(name, storage, [texts[i] for i in shown], counts[shown], len(index) - int(counts[shown].sum()))
 
 
+def is_word(word: str) -> bool:
+    """Whether a user can say that a column is this."""
+    return word in WORDS or word.startswith("date:")
+
+
 def guess(sight: Sight, override: str | None = None) -> Column:
     """The column's type. With an override it is that type; UserError where no cell fits."""
     if override is not None:
@@ -88,8 +93,8 @@ def _attempts(storage: Storage) -> tuple[Callable[[Sight], Column | None], ...]:
 
 
 def _overridden(sight: Sight, word: str) -> Column:
-    if word == "id":
-        return _set_aside(sight, "id", "as you said")
+    if word in ("id", "text"):
+        return _set_aside(sight, word, "as you said")
     if word == "category":
         return category(sight, "as you said")
     word, _, form = word.partition(":")
@@ -254,7 +259,8 @@ def _gridded(sight: Sight, marks: Marks, read: list[numbers.Written | None], dec
     values = np.array([step for step in steps if step is not None], dtype=np.int64)
     step, start = numbers.lattice(values, sight.counts[fitting])
     kind = numbers.learned_grid((values - start) // step, sight.counts[fitting], sight.holes > 0)
-    style = numbers.style_of([text.strip() for text, fits in zip(sight.texts, fitting, strict=True) if fits])
+    texts = [text.strip() for text, fits in zip(sight.texts, fitting, strict=True) if fits]
+    style = numbers.style_of(texts, sight.counts[fitting], values.tolist(), decimals)
     why = "whole numbers" if decimals == 0 else f"numbers with up to {decimals} decimals"
     why += _epoch(sight.name, values) if decimals == 0 else ""
     span = tuple(numbers.spelled(int(end), decimals, "shortest") for end in (values.min(), values.max()))

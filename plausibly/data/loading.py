@@ -12,7 +12,10 @@ import numpy as np
 
 from plausibly.data import array_files, arrays, images, reading, splits, tables, toys
 from plausibly.data import labelled as labels_of_rows
+from plausibly.data.dependence import relations
+from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Dataset, Events, Format, Truth, counted, did_you_mean, suffix_of
+from plausibly.data.regularity import irregularities
 from plausibly.errors import UserError
 
 ARRAY_SUFFIXES = ("npz", "npy", "idx", "ubyte")
@@ -150,7 +153,13 @@ def _table(
     held = {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
     events = _divided(whole, index, stay, held)
     digest = _digest(source, frame, given)
-    return _dataset(_name(source), _source(source), digest, format, events, _table_notes(format))
+    odd = None if dialect is None else irregularities(_existing(str(source)), frame, format)
+    dataset = _dataset(_name(source), _source(source), digest, format, events, _table_notes(format) + (odd or []))
+    dataset.regular = None if odd is None or format.dropped else not odd
+    found = relations(format, dataset.train)
+    dataset.notes[:0] = [f"{relation}; --drop {relation.column} leaves it out" for relation in found]
+    dataset.relations = [relation.to_json() for relation in found]
+    return dataset
 
 
 @contextmanager
@@ -169,7 +178,7 @@ def _events_of(source: Any, rows: Any, format: Format) -> Events:
         return format.events(rows)
 
 
-def _frame(source: Any) -> tuple[Any, reading.Dialect | None]:
+def _frame(source: Any) -> tuple[Any, Dialect | None]:
     if not isinstance(source, str | Path):
         if not is_table(source):
             raise UserError(f"a table cannot be split with {type(source).__name__}; give a table with the same columns")

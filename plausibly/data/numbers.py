@@ -6,6 +6,7 @@ And what kind a column of numbers is: a `Grid` where nearly all of them are mult
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import numpy as np
 
@@ -56,12 +57,21 @@ def spelled(steps: int, decimals: int, style: str) -> str:
     return f"{'-' if steps < 0 else ''}{whole}{'.' if digits else ''}{digits}"
 
 
-def style_of(texts: list[str]) -> str:
-    """How a column's numbers are printed."""
-    decimals = {len(text.partition(".")[2]) if "e" not in text.lower() else -1 for text in texts}
-    if len(decimals) == 1 and -1 not in decimals:
-        return f"fixed:{decimals.pop()}"
-    return "dotted" if 0 not in decimals else "shortest"
+def style_of(texts: list[str], counts: np.ndarray, units: list[int], decimals: int) -> str:
+    """How a column's numbers are printed: as most of its texts are, which are so many units of 10^-decimals."""
+    places = Counter[int]()
+    for text, count in zip(texts, counts.tolist(), strict=True):
+        places[len(text.partition(".")[2])] += count
+    fixed = [f"fixed:{place}" for place, _ in places.most_common(2)]
+    styles = [*fixed, "shortest", "dotted"] if len(fixed) == 1 else ["shortest", "dotted", *fixed]
+    alike = [counts[_printed_so(texts, units, decimals, style)].sum() for style in styles]
+    return styles[int(np.argmax(alike))]
+
+
+def _printed_so(texts: list[str], units: list[int], decimals: int, style: str) -> np.ndarray:
+    return np.array(
+        [spelled(unit, decimals, style) == text for text, unit in zip(texts, units, strict=True)], dtype=bool
+    )
 
 
 def resolution(numbers: list[Written | None], counts: np.ndarray) -> int | None:

@@ -7,29 +7,18 @@ import gzip
 import hashlib
 import io
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from plausibly.data import dialects
+from plausibly.data.dialects import Dialect
 from plausibly.data.formats import counted, suffix_of
 from plausibly.errors import UserError
 
 TEXT_SUFFIXES = ("csv", "tsv", "txt")
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, "parquet", "arrow", "feather")
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a text file separates cells and lines."""
-
-    delimiter: str = ","
-    newline: str = "\n"
-
-    def __post_init__(self) -> None:
-        if self.delimiter not in (",", "\t", ";") or self.newline not in ("\n", "\r\n"):
-            raise ValueError("cells are separated by comma, semicolon or tab, lines by \\n or \\r\\n")
 
 
 def contents(path: Path) -> bytes:
@@ -66,10 +55,10 @@ def read_table(path: Path) -> tuple[Any, Dialect | None]:
 def read_text(data: bytes, path: Path) -> tuple[Any, Dialect]:
     """A text table with a header line. UserError names the line that is wrong."""
     _refuse_encoding(data, path)
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    whole, data = data, data.removeprefix(dialects.BOM)
     if not data.strip():
         raise UserError(f"{path} is empty; it needs a header line and rows below it")
-    dialect = _dialect(data, path)
+    dialect = dialects.learned(whole, _dialect(data, path))
     header = _header(data, dialect)
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise UserError(f"{path} has more than one column named {repeated[0]!r}; rename one")
@@ -155,23 +144,9 @@ def _read_columnar(data: bytes, path: Path) -> Any:
         raise UserError(f"{path} is not a whole {suffix_of(path)} file: {str(error).splitlines()[0]}") from error
 
 
-class _Lines:
-    """Takes lines from a csv writer, and ends them as the file does."""
-
-    def __init__(self, newline: str) -> None:
-        self.newline, self.written = newline, list[str]()
-
-    def write(self, line: str) -> None:
-        self.written.append(line.removesuffix("\r\n") + self.newline)
-
-
 def write_text(header: list[str], columns: list[np.ndarray], dialect: Dialect, path: Path) -> None:
     """Writes texts (None: a hole) as a table, gzipped where the path says so."""
-    lines = _Lines(dialect.newline)
-    writer = csv.writer(lines, delimiter=dialect.delimiter, lineterminator="\r\n")  # so that \r and \n are quoted
-    writer.writerow(header)
-    writer.writerows(zip(*columns, strict=True))
-    data = "".join(lines.written).encode("utf-8", "surrogatepass")
+    data = dialect.first_line(header) + dialect.lines(header, columns)
     path.write_bytes(gzip.compress(data, mtime=0) if path.suffix.lower() == ".gz" else data)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from torch import Tensor
 
 from plausibly.data import guessing, reading
 from plausibly.data.cells import Storage, storage_of, texts_of
-from plausibly.data.columns import AsideColumn, Cells, Column, ModelledColumn, remembered
+from plausibly.data.columns import AsideColumn, Cells, Column, ModelledColumn, remembered, with_tuples
+from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Document, Events, Format, counted, did_you_mean, packed, suffix_of, writer_for
-from plausibly.data.reading import Dialect
 from plausibly.data.variables import BooleanColumn
 from plausibly.errors import UserError
 from plausibly.files import replacing
@@ -180,11 +180,14 @@ class TableFormat(Format):
     def _write_text(self, rows: Any, path: Path) -> None:
         frame = rows.set_axis([str(label) for label in rows.columns], axis=1)
         columns = {column.name: column for column in self.columns}
-        texts = [_printed(columns.get(name), frame[name], name) for name in frame]
+        texts = [printed(columns.get(name), frame[name], name) for name in frame]
+        reading.write_text(list(frame), texts, self.dialect_for(path), path)
+
+    def dialect_for(self, path: Path) -> Dialect:
+        """How such a file is written: as training's was, but tabs go to .tsv and to no other."""
         dialect = self.dialect or Dialect()
-        own = dialect.delimiter if suffix_of(path) == "csv" and dialect.delimiter != "\t" else ","
-        delimiter = "\t" if suffix_of(path) == "tsv" else own
-        reading.write_text(list(frame), texts, Dialect(delimiter, dialect.newline), path)
+        delimiter = "," if dialect.delimiter == "\t" else dialect.delimiter
+        return replace(dialect, delimiter="\t" if suffix_of(path) == "tsv" else delimiter)
 
     def describe(self) -> list[Document]:
         return [_described(column) for column in self.columns]
@@ -199,7 +202,7 @@ class TableFormat(Format):
         if len(fields["columns"]) > MAX_COLUMNS or len(fields["labels"]) != len(fields["columns"]):
             raise ValueError("too many columns, or labels that do not fit them")
         columns = [Column.from_json(document) for document in fields["columns"]]
-        dialect = None if fields["dialect"] is None else Dialect(**fields["dialect"])
+        dialect = None if fields["dialect"] is None else Dialect(**with_tuples(fields["dialect"]))
         return cls(columns, fields["labels"], dialect, fields["dropped"])
 
 
@@ -249,7 +252,7 @@ def check_options(frame: Any, kinds: dict[str, str], drop: Iterable[str]) -> Non
         if name != "*" and name not in names:
             raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; the columns are {_listed(names)}")
     for name, word in kinds.items():
-        if word not in guessing.WORDS and not word.startswith("date:"):
+        if not guessing.is_word(word):
             hint = did_you_mean(word, guessing.WORDS)
             raise UserError(f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.WORDS)}")
 
@@ -273,7 +276,7 @@ def _merged(known: Cells, drawn: Cells, seen: np.ndarray) -> Cells:
     return Cells(np.where(seen, known.values, drawn.values), texts)
 
 
-def _printed(column: Column | None, series: Any, name: str) -> np.ndarray:
+def printed(column: Column | None, series: Any, name: str) -> np.ndarray:
     """A column's cells as texts for a file."""
     index, texts = texts_of(series, name)
     hole = "" if column is None else column.hole
@@ -284,5 +287,5 @@ def _printed(column: Column | None, series: Any, name: str) -> np.ndarray:
 def _described(column: Column) -> Document:
     codes = column.kind.codes if isinstance(column, ModelledColumn) else None
     found = {"name": column.name, "kind": column.word, "codes": codes, "holes": column.holes} | column.details()
-    others = [word for word in guessing.WORDS if word not in (found["kind"], "boolean", "constant")]
+    others = [word for word in guessing.WORDS if word not in (found["kind"], "boolean", "text", "constant")]
     return found | {"guess": column.why, "override": f"--kind {column.name}={'|'.join(others)}"}

@@ -1,0 +1,76 @@
+"""Whether rows that are read and written again give the same file, byte for byte; and where not, why.
+
+The values are the same in any case. A file may quote a cell in one line and not in another, or write 1.50 beside 1.5.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plausibly.data.columns import AsideColumn, ModelledColumn
+from plausibly.data.dialects import Dialect
+from plausibly.data.reading import contents
+from plausibly.data.tables import TableFormat, printed
+
+ROWS = 200_000  # looked at for how lines are written
+SHOWN = 40  # characters of a line
+
+
+def irregularities(path: Path, frame: Any, format: TableFormat) -> list[str]:
+    """Notes on what of a text file's bytes does not come back; none where all do, but for columns that are dropped."""
+    found = [_line(contents(path), frame, format.dialect_for(path))]
+    found += [_column(column, frame[column.name]) for column in format.modelled + format.aside]
+    return [f"not byte for byte: {note}" for note in found if note]
+
+
+def _line(data: bytes, frame: Any, dialect: Dialect) -> str:
+    """The first line of which the same texts would be written otherwise, or nothing."""
+    some, names = frame.iloc[:ROWS], list(frame)
+    written = dialect.first_line(names) + dialect.lines(names, [some[name].to_numpy(dtype=object) for name in names])
+    if data == written or (len(some) < len(frame) and data.startswith(written)):
+        return ""
+    shared = len(_common(data, written))
+    start, line = data.rfind(b"\n", 0, shared) + 1, data.count(b"\n", 0, shared) + 1
+    here, there = (_until_newline(text, start) for text in (data, written))
+    return f"line {line} {_difference(here, there, shared - start)}"
+
+
+def _common(one: bytes, other: bytes) -> bytes:
+    """What both begin with."""
+    size = min(len(one), len(other))
+    differs = np.flatnonzero(np.frombuffer(one, np.uint8, size) != np.frombuffer(other, np.uint8, size))
+    return one[: int(differs[0]) if len(differs) else size]
+
+
+def _until_newline(text: bytes, start: int) -> bytes:
+    end = text.find(b"\n", start)
+    return text[start : len(text) if end < 0 else end + 1]
+
+
+def _difference(here: bytes, there: bytes, place: int) -> str:
+    """How a line is written, and how it would be."""
+    if not here.strip():
+        return "is blank"
+    if here.rstrip(b"\r\n") == there.rstrip(b"\r\n"):
+        return "ends otherwise than the first" if here.endswith(b"\n") else "does not end"
+    start = max(0, place - SHOWN // 2)
+    shown = [text[start : start + SHOWN].decode("utf-8", "replace").rstrip("\r\n") for text in (here, there)]
+    return f"has {shown[0]!r} where {shown[1]!r} will be written"
+
+
+def _column(column: ModelledColumn | AsideColumn, series: Any) -> str:
+    """How many different texts of a column are written otherwise, with one of them; or nothing."""
+    import pandas as pd
+
+    texts = pd.Series(pd.unique(series.dropna()), dtype="str")
+    kept = column.texts(texts) if isinstance(column, AsideColumn) else column.texts(column.cells(texts))
+    again = printed(column, column.storage.restore(kept), column.name)
+    differs = np.flatnonzero(again != texts.to_numpy(dtype=object))
+    if not len(differs):
+        return ""
+    here, there = texts[differs[0]], again[differs[0]]
+    count = f"{len(differs):,} of {len(texts):,} texts of column {column.name!r}"
+    return f"{count}, such as {here!r}, for which {there!r} will be written"
