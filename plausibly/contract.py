@@ -290,10 +290,11 @@ def gradients_reach_every_parameter(model: Trainable) -> Result:
 
 
 def learned(model: Trainable, x: Tensor, noise: torch.Generator) -> Tensor:
-    """What gradients come from: the bound on log p(x), else the losses of all turns."""
-    if isinstance(model, BoundedModel):
+    """What gradients come from: the losses of all turns, else the bound on log p(x)."""
+    turns = model.objective.turns(model)
+    if isinstance(model, BoundedModel) and not turns:
         return model.log_bound(x, noise).sum()
-    return torch.stack([turn.loss(x, noise, 0.5).total.sum() for turn in model.objective.turns(model)]).sum()
+    return torch.stack([turn.loss(x, noise, 0.5).total.sum() for turn in turns]).sum()
 
 
 # bounds and densities

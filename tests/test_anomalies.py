@@ -125,7 +125,7 @@ def test_too_few_calibration_rows_are_said():
 
 
 @pytest.mark.parametrize("rule", full_conditionals.rules)
-@pytest.mark.parametrize("name", accepting(SMALL))
+@pytest.mark.parametrize("name", [n for n in accepting(SMALL) if full_conditionals.word(MODELS[n]) == "exact"])
 def test_full_conditionals_by_enumeration(name, rule):
     model = shaken(MODELS[name].tiny(SMALL)).eval()
     if not isinstance(model, rule):

@@ -108,7 +108,7 @@ def test_the_default_fit_does_not_try_it_and_compare_does(people, tmp_path, monk
     from plausibly import fitting
 
     monkeypatch.setattr(fitting, "defaults", lambda: ["autoencoder", "independent", "markov"])
-    run = plausibly.fit(people[["sex", "age"]], out=tmp_path / "best", steps=5)
+    run = plausibly.fit("toy-bits", out=tmp_path / "best", steps=5)
     assert set(run.record["tried"]) == {"independent", "markov"}
     board = plausibly.compare(people[["sex", "age"]], out=tmp_path / "board", steps=5)
     assert {row.model for row in board.rows} == {"autoencoder", "independent", "markov"}

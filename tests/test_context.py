@@ -45,7 +45,7 @@ def test_the_context_is_a_marginal_and_the_rest_is_given_it(name, context):
     assert np.allclose(given, logs - np.expand_dims(marginal, rest), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", accepting(SMALL))
+@pytest.mark.parametrize("name", [n for n in accepting(SMALL) if classify.word(MODELS[n]) == "exact"])
 @pytest.mark.parametrize("target", range(4))
 def test_classes_are_bayes_rule_over_the_joint(name, target):
     model = shaken(MODELS[name].tiny(SMALL)).eval()
