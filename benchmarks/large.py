@@ -10,11 +10,6 @@ prints a line for each: memory is the process's peak above that of one that only
 
 from __future__ import annotations
 
-import argparse
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 

@@ -284,6 +284,9 @@ class NumericArrayFormat(Format):
     def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
         return self.table.draw(codes, generator)
 
+    def numbered(self, events: Events, first: int) -> Events:
+        return self.table.numbered(events, first)
+
     def fill(self, events: Events, codes: Tensor, generator: np.random.Generator) -> Events:
         return self.table.fill(events, codes, generator)
 

@@ -10,6 +10,7 @@ which sums to one over all texts, so that no recordable cell has probability 0.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import log
 from typing import Any, ClassVar
@@ -31,6 +32,15 @@ class Cells:
 
     def __getitem__(self, index: Any) -> Cells:
         return Cells(self.values[index], None if self.texts is None else self.texts[index])
+
+
+def joined_cells(parts: Sequence[Cells]) -> Cells:
+    """A column's cells, piece after piece."""
+    values = np.concatenate([part.values for part in parts])
+    if all(part.texts is None for part in parts):
+        return Cells(values)
+    blank = [np.full(len(part.values), None, dtype=object) if part.texts is None else part.texts for part in parts]
+    return Cells(values, np.concatenate(blank))
 
 
 def held(texts: np.ndarray) -> np.ndarray:
@@ -119,12 +129,12 @@ class AsideColumn(Column):
     numbered: bool = False
     word = "aside"
 
-    def drawn(self, rows: int) -> np.ndarray:
-        """Texts for rows that were not recorded."""
+    def drawn(self, rows: int, first: int = 0) -> np.ndarray:
+        """Texts for rows that were not recorded, behind so many others."""
         blank = "" if self.storage.kind == "text" else None  # a hole keeps the type of any other column
         cells = np.full(rows, blank if self.role != "constant" else self.text, dtype=object)
         if self.numbered:
-            cells[:] = [str(row) for row in range(1, rows + 1)]
+            cells[:] = [str(row) for row in range(first + 1, first + rows + 1)]
         return cells
 
     def texts(self, series: Any) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from torch import Tensor
 
 from plausibly.data import guessing, reading
 from plausibly.data.cells import Storage, storage_of, texts_of
-from plausibly.data.columns import AsideColumn, Cells, Column, ModelledColumn, remembered
+from plausibly.data.columns import AsideColumn, Cells, Column, ModelledColumn, joined_cells, remembered
 from plausibly.data.formats import Document, Events, Format, counted, did_you_mean, packed, suffix_of, writer_for
+from plausibly.data.outputs import ColumnarOutput, Output, TextOutput
 from plausibly.data.reading import Dialect
 from plausibly.data.variables import BooleanColumn
 from plausibly.errors import UserError
-from plausibly.files import replacing
 from plausibly.kinds import Category
 from plausibly.schema import Schema
 
@@ -35,6 +36,13 @@ class TableValues:
     def __getitem__(self, index: Any) -> TableValues:
         cells = {name: column[index] for name, column in self.cells.items()}
         return TableValues(cells, {name: texts[index] for name, texts in self.aside.items()})
+
+    @staticmethod
+    def joined(parts: Sequence[TableValues]) -> TableValues:
+        """Cells of rows one after the other."""
+        cells = {name: joined_cells([part.cells[name] for part in parts]) for name in parts[0].cells}
+        aside = {name: np.concatenate([part.aside[name] for part in parts]) for name in parts[0].aside}
+        return TableValues(cells, aside)
 
 
 class TableFormat(Format):
@@ -159,26 +167,29 @@ class TableFormat(Format):
         return reading.read_table(Path(source))[0] if isinstance(source, str | Path) else source
 
     def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
-        path = Path(path)
-        writers = {
-            "csv": self._write_text,
-            "tsv": self._write_text,
-            "parquet": lambda frame, draft: frame.to_parquet(draft, index=False),
-            "arrow": lambda frame, draft: frame.to_feather(draft),
-            "feather": lambda frame, draft: frame.to_feather(draft),
-        }
-        writer = writer_for(path, writers)
-        with replacing(path) as draft:
-            writer(rows, draft)
+        output = self.output(Path(path))
+        output.join([output.piece(rows)], Path(path))
 
-    def _write_text(self, rows: Any, path: Path) -> None:
+    def output(self, path: Path, across: int | None = None) -> Output:
+        holed = [column.name for column in self.modelled if column.kind.missing]
+        kinds: dict[str, Output] = {name: ColumnarOutput(name, holed) for name in ("parquet", "arrow", "feather")}
+        text = TextOutput(partial(self._printed, suffix_of(path)))
+        return writer_for(path, {"csv": text, "tsv": text} | kinds)
+
+    def _printed(self, suffix: str, rows: Any) -> tuple[bytes, bytes]:
+        """The header line and the lines of a text file with these rows."""
         frame = rows.set_axis([str(label) for label in rows.columns], axis=1)
         columns = {column.name: column for column in self.columns}
         texts = [_printed(columns.get(name), frame[name], name) for name in frame]
         dialect = self.dialect or Dialect()
-        own = dialect.delimiter if suffix_of(path) == "csv" and dialect.delimiter != "\t" else ","
-        delimiter = "\t" if suffix_of(path) == "tsv" else own
-        reading.write_text(list(frame), texts, Dialect(delimiter, dialect.newline), path)
+        own = dialect.delimiter if suffix == "csv" and dialect.delimiter != "\t" else ","
+        dialect = Dialect("\t" if suffix == "tsv" else own, dialect.newline)
+        return reading.lines_of([list(frame)], dialect), reading.lines_of(zip(*texts, strict=True), dialect)
+
+    def numbered(self, events: Events, first: int) -> Events:
+        numbers = {c.name: c.drawn(len(events), first) for c in self.aside if c.numbered and first}
+        values: TableValues = events.values
+        return replace(events, values=replace(values, aside=values.aside | numbers))
 
     def describe(self) -> list[Document]:
         return [_described(column) for column in self.columns]
