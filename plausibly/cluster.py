@@ -106,7 +106,7 @@ def _answers(
     from distributed import as_completed
 
     numbers: dict[Any, int] = {}
-    waiting = as_completed()
+    waiting = as_completed(loop=client.loop)
     while True:
         while len(numbers) < AHEAD * max(1, sum(client.ncores().values())) and (following := next(todo, None)):
             future = client.submit(_done_there, parcel, job, following[0], _packed(following[1]), pure=False)

@@ -264,6 +264,8 @@ def carried_out(
         if not shards.count:
             raise UserError(f"there are no rows to {job.verb}")
         yield shards
+    except LostTouch as lost:
+        raise LostTouch(f"{lost}; {kept(shards)}") from lost
     except KeyboardInterrupt:
         if not shards.done:
             raise
