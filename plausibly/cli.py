@@ -244,7 +244,7 @@ def fit(
     ----------
     model
         a name from `plausibly models`, or FILE.py:CLASS for your own, which is held to the contract first; without it all
-        that accept the data are tried and validation decides.
+        that accept the data are tried, of a table all that answer any question, and validation decides.
     out_
         folder of the run (default runs/NAME-1).
     budget
@@ -378,6 +378,8 @@ class Sampling:
     "What distances are taken of: columns, random-convolutions (default for images), classifier, or a FILE.onnx."
     label: str | None = None
     "The column of RUN's data that the extractor `classifier` learns to tell."
+    target: str | None = None
+    "Of a table, the column that trees learn to predict from samples (default: the last category of 2 to 20 levels)."
 
 
 @app.command
@@ -395,7 +397,8 @@ def evaluate(
 ) -> None:
     """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data.
 
-    Of a model with latent variables also the parts of its ELBO, over the first 500 rows; of one with a codebook, its use.
+    Of a model with latent variables also the parts of its ELBO, over the first 500 rows; of one with a codebook, its use;
+    of one of all orders, how far these disagree. Of a table, and a model that factorises log p, what each column takes.
 
     Parameters
     ----------
@@ -417,7 +420,8 @@ def evaluate(
         return
     events = opened.held_out(data)  # read once for all
     found = opened.evaluate(events, draws, rows_heard(common))
-    apart, use = opened.elbo(events), opened.codebook(events)
+    apart, use, orders = opened.elbo(events), opened.codebook(events), opened.disagreement(events)
+    columns = opened.by_column(events)
 
     def text() -> None:
         if found is None:
@@ -432,12 +436,17 @@ def evaluate(
             table(["part", "nats per row", ""], [list(part) for part in apart.parts()], apart.title())
         if use is not None:
             print(f"codebook: {use}")
+        if orders is not None:
+            print(f"orders: {orders}")
+        if columns is not None:
+            print(columns.title())
+            table(*columns.table())
 
     document = opened.summary() | {
         "test": found.to_json() if found else None,
         "data": data or opened.record["data"]["source"],
     }
-    more = {"elbo": apart, "codebook": use}
+    more: dict[str, Any] = {"elbo": apart, "codebook": use, "orders": orders, "columns": columns}
     out(document | {name: each.to_json() for name, each in more.items() if each}, common, text)
 
 
@@ -448,7 +457,7 @@ def check_together(draws: int | None, rows: int | None, annealing: Annealing, sa
     if annealing != Annealing() and not annealing.annealed:
         raise UserError("--chains, --distributions and --sigma go with --annealed")
     if sampling != Sampling() and not sampling.samples:
-        raise UserError("--extractor and --label go with --samples")
+        raise UserError("--extractor, --label and --target go with --samples")
     if sampling.samples and (annealing.annealed or draws is not None):
         raise UserError("--samples is not for --annealed or --draws, which are about likelihoods; leave one out")
     if rows is not None and not (annealing.annealed or sampling.samples):
@@ -457,12 +466,14 @@ def check_together(draws: int | None, rows: int | None, annealing: Annealing, sa
 
 def print_samples(run: Any, data: str | None, chosen: Sampling, rows: dict[str, int], common: Common) -> None:
     """How close samples are to held-out rows."""
-    heard = rows_heard(common, "folds of the judge")
-    found = run.samples(data, seed=common.seed, extractor=chosen.extractor, label=chosen.label, heard=heard, **rows)
+    heard, drawing = rows_heard(common, "folds of the judge"), rows_heard(common, "draws as large as the training rows")
+    names: dict[str, Any] = {"extractor": chosen.extractor, "label": chosen.label, "target": chosen.target}
+    found = run.samples(data, seed=common.seed, heard=heard, drawing=drawing, **names, **rows)
 
     def text() -> None:
-        headings, rows = found.table()
-        table(headings, rows, found.title())
+        for headings, rows, title in found.tables():
+            print(title)
+            table(headings, rows)
         for note in found.notes():
             print(note)
 
@@ -670,7 +681,8 @@ def impute(
             raise UserError("--most-probable fills in one way only; leave --draws out")
         complete(opened, data, out_, common)
         return
-    word = TASKS["impute"].word(type(opened.model))
+    TASKS["impute"].require(opened.model)
+    word = TASKS["impute"].word(type(opened.model)) or ""
     if draws < 1 or (draws > 1 and out_ is None):
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
     if out_ is None:
@@ -683,7 +695,14 @@ def impute(
         document = {"rows": count, "filled": word} | (told.to_json() if told else {}) | {"out": str(path)}
         out(document, common, lambda: print(f"{count:,} rows in {path}"))
     many = f": {told.line()}" if told else ""
-    say(common, f"filled cells are {'exact draws' if word == 'exact' else 'draws by weight, an estimate'}{many}")
+    say(common, f"filled cells are {FILLED[word]}{many}")
+
+
+FILLED = {
+    "exact": "exact draws",
+    "approximate": "drawn one after the other, each given the others: approximate",
+    "estimate": "draws by weight, an estimate",
+}
 
 
 def complete(run: Any, data: str, out_: str | None, common: Common) -> None:
@@ -730,25 +749,26 @@ def classify(
     model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
-    """Tell p(label | the rest) for each row of DATA by Bayes' rule, and how good that is where the label is known.
+    """Tell p(label | the rest) for each row of DATA, of a number its quantiles; and how good that is where it is known.
 
     Parameters
     ----------
     target
-        the column with the labels (default: the run's context or event, where that is one column).
+        the column with the labels or numbers (default: the run's context or event, where that is one column).
     out_
-        a .csv or .parquet file with a column p(LABEL) for each label; without it the first rows are printed.
+        a .csv or .parquet file with a column p(LABEL) for each label, or with mean and quantiles; without it the first rows
+        are printed.
     """
     common = common or Common()
     from plausibly.files import write_frame
     from plausibly.runs import Run
 
-    found = Run.open(run, common.device, model).classify(data, target)
+    opened = Run.open(run, common.device, model)
+    found = opened.regress(data, target, common.seed) if opened.is_number(target) else opened.classify(data, target)
     frame = found.frame()
     if out_ is not None:
         write_frame(frame, Path(out_))
-    document = found.to_json() | {"labels": list(found.labels), "out": out_}
-    document |= {"predictions": None if out_ else frame.to_dict("records")}
+    document = found.to_json() | {"out": out_, "predictions": None if out_ else frame.to_dict("records")}
 
     def text() -> None:
         some = frame.head(10)

@@ -182,7 +182,9 @@ def values_of(column: dict[str, Any]) -> str:
     if column.get("range"):
         step = f" by {column['resolution']}" if column.get("resolution") else ""
         return f"{column['range'][0]} to {column['range'][1]}{step}"
-    return ""
+    if column.get("drawn"):
+        return f"{column['drawn']} in drawn rows"
+    return str(column.get("value") or "")
 
 
 def shown(value: Any) -> str:

@@ -15,11 +15,12 @@ from safetensors.torch import load_file
 
 from plausibly import processes
 from plausibly.building import made, refusal
-from plausibly.capabilities import BoundedModel, Model, Trainable
+from plausibly.capabilities import AnyOrderModel, BoundedModel, Model, Trainable
 from plausibly.data.formats import Dataset
 from plausibly.data.givens import place_among
 from plausibly.data.labelled import LABEL
 from plausibly.data.loading import is_table, load
+from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation import numbers
 from plausibly.evaluation.board import Board, Row
@@ -134,9 +135,10 @@ def fit(
     """Fits one model to data, tests it once and keeps it as a run with its report.
 
     `model` is a name, the `FILE.py:CLASS` of a user's own, or a class; a user's own is held to the contract first.
-    Without `model` all that accept the data are tried and validation decides. `budget` is in seconds, of all training.
-    `set` holds constructor arguments and `train.` settings; `options` go to `plausibly.load`. `context` names columns
-    that the others are modelled given, `event` those that are modelled given all others: p(x | label) or p(label | x).
+    Without `model` all that accept the data are tried and validation decides, for tables all that answer any question.
+    `budget` is in seconds, of all training. `set` holds constructor arguments and `train.` settings; `options` go to
+    `plausibly.load`. `context` names columns that the others are modelled given, `event` those that are modelled given all
+    others: p(x | label) or p(label | x).
     UserError for what the user can mend; `Diverged` where a loss is not finite (a run with the last good weights is left).
     """
     listener = listener or Listener()
@@ -227,9 +229,16 @@ def defaults() -> list[str]:
     return [name for name, kind in MODELS.items() if kind.by_default]
 
 
-def unasked() -> str:
+def candidates(dataset: Dataset, chosen: Settings) -> list[str]:
+    """The models among which validation chooses by their likelihood: for tables, those that answer any question."""
+    if isinstance(dataset.format, TableFormat) and not chosen.arguments.get("context"):
+        return [name for name, kind in MODELS.items() if issubclass(kind, AnyOrderModel)]
+    return [name for name in defaults() if issubclass(MODELS[name], BoundedModel)]
+
+
+def unasked(tried: Sequence[str]) -> str:
     """What is left out by default, for a message."""
-    slow = [name for name, kind in MODELS.items() if not kind.by_default]
+    slow = [name for name, kind in MODELS.items() if not kind.by_default and name not in tried]
     return f" ({', '.join(slow)}: slow, fitted when named)" if slow else ""
 
 
@@ -252,13 +261,12 @@ def shares(kinds: Sequence[type[Trainable]], dataset: Dataset, chosen: Settings,
 
 def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Run:
     """Fits every model that accepts the data; the best on validation is tested and kept, the others are not."""
-    # the likelihood of validation rows decides, so that who has none is not tried
-    names = accepted(dataset, chosen, [name for name in defaults() if issubclass(MODELS[name], BoundedModel)])
+    names = accepted(dataset, chosen, candidates(dataset, chosen))
     if chosen.arguments.keys() - {"context"}:
         raise UserError(
             f"{next(iter(chosen.arguments.keys() - {'context'}))} is an argument of one model: name it with --model"
         )
-    listener.say(f"no --model given: trying {', '.join(names)}; validation decides{unasked()}")
+    listener.say(f"no --model given: trying {', '.join(names)}; validation decides{unasked(names)}")
     share, fits = shares([model_class(name) for name in names], dataset, chosen), []
     for name in names:
         each = Fit.new(path / name, model_class(name), dataset, origin, share, listener)
@@ -322,7 +330,7 @@ def compare(
     for name in fitting:
         hold_to_contract(kinds[name], dataset.schema)
     if models is None:
-        listener.say(f"comparing {', '.join(fitting)}{unasked()}")
+        listener.say(f"comparing {', '.join(fitting)}{unasked(fitting)}")
     share = shares([kinds[name] for name in fitting], dataset, chosen, seeds)
     board = Board(data=dataset.name)
     with fresh(new_folder(out, "compare")) as path:

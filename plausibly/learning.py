@@ -25,11 +25,12 @@ from safetensors.torch import load_file
 import plausibly
 from plausibly import foreign, processes
 from plausibly.building import arguments_of, build
-from plausibly.capabilities import Model, Trainable, device_of
+from plausibly.capabilities import DensityModel, Model, Trainable, device_of
 from plausibly.data.formats import Dataset, did_you_mean
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import likelihood, plausibility
 from plausibly.evaluation.reconstruction import reconstruction
+from plausibly.objectives import Likelihood
 from plausibly.runs import VERSION, Run, kind_of, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
     Diverged,
@@ -288,7 +289,8 @@ class Fit:
 
     def _keep(self, status: str, steps: int) -> None:
         """Writes the weights, and the record without test results yet."""
-        validation = -watch(self.model, self.dataset.valid.codes)
+        by = Likelihood() if isinstance(self.model, DensityModel) else None  # exact, whatever was watched on the way
+        validation = -watch(self.model, self.dataset.valid.codes, by=by)
         self.record |= {"status": status, "steps": steps, "parameters": self.model.free_parameters}
         if processes.rank() == 0:
             weights = self.path / "weights.safetensors"

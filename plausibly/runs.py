@@ -27,16 +27,18 @@ from torch import Tensor
 
 from plausibly import contract, foreign, tasks
 from plausibly.building import build, check_size
-from plausibly.capabilities import Model, Quantiser, TractableModel, Trainable, Variational, device_of
+from plausibly.capabilities import AnyOrderModel, Model, Quantiser, TractableModel, Trainable, Variational, device_of
 from plausibly.data.formats import Dataset, Events, Format, did_you_mean, joined
 from plausibly.data.givens import free, place_of, question
 from plausibly.data.labelled import LABEL
 from plausibly.data.loading import load, load_rows, naming
+from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation import numbers
 from plausibly.evaluation.annealed import Annealed, anneal, spread
 from plausibly.evaluation.anomalies import TEST_ROWS, Calibration
 from plausibly.evaluation.answers import Answer, answer
+from plausibly.evaluation.by_column import ByColumn, by_column
 from plausibly.evaluation.classification import Classification
 from plausibly.evaluation.codebook import Use, use
 from plausibly.evaluation.elbo import Apart, apart
@@ -51,10 +53,24 @@ from plausibly.evaluation.likelihood import (
     plausibility,
     unheard,
 )
+from plausibly.evaluation.orders import Disagreement, disagreement
 from plausibly.evaluation.readers import ONNX, Classifier, OnnxFile, label_place
 from plausibly.evaluation.reconstruction import Error, reconstruction
-from plausibly.evaluation.samples import ROWS, Rows, Samples, checked, measured, some
+from plausibly.evaluation.regression import Regression, regression
+from plausibly.evaluation.samples import (
+    DRAWS,
+    REPEATS,
+    ROWS,
+    Rows,
+    Samples,
+    checked,
+    measured,
+    some,
+    table_measured,
+    taught_rows,
+)
 from plausibly.evaluation.scores import Ranking, bits, score_rows, unaffordable
+from plausibly.evaluation.usefulness import target_of
 from plausibly.families.proposals import Effective, all_effective
 from plausibly.files import replacing
 from plausibly.kinds import HOLE, Category, Likeliest, Real
@@ -171,6 +187,14 @@ class Run:
             return None
         return use(self.model, self._held_out(data))
 
+    def disagreement(self, data: Any = None) -> Disagreement | None:
+        """By how much orders differ about the first of the same rows; None of models of one order or of one joint."""
+        if not isinstance(self.model, AnyOrderModel) or isinstance(self.model, TractableModel):
+            return None
+        if data is None and self.in_memory:
+            return None
+        return disagreement(self.model, self._held_out(data))
+
     def annealed(
         self,
         data: Any = None,
@@ -204,20 +228,51 @@ class Run:
         seed: int = 0,
         extractor: str | None = None,
         label: str | None = None,
+        target: str | None = None,
         heard: Heard = unheard,
+        drawing: Heard = unheard,
     ) -> Samples:
         """How close so many samples are to as many held-out rows: those of `data`, by default the run's own test rows.
 
         `extractor` names what distances and kernels are taken of: columns, random-convolutions (the default for images),
-        classifier, which learns to tell the `label` column of the run's data, or a FILE.onnx.
+        classifier, which learns to tell the `label` column of the run's data, or a FILE.onnx. Of a table, `target` names the
+        column that trees learn to predict from samples: by default its last category of 2 to 20 levels. `heard` is told of
+        the judge's folds, `drawing` of the draws that tables take besides.
         """
         TASKS["sample"].require(self.model)
+        place = self._predicted(target)
         real, dataset = self._held_out(data, whole=True), self._at_hand(needed=data is None)
         n = checked(rows, len(real))
-        real, control = some(real, n, seed), (dataset.valid, dataset.test) if dataset else ()
-        compared = Rows(real, dataset.train if dataset else None, control)
+        control = (dataset.valid, dataset.test) if dataset else ()
+        compared = Rows(some(real, n, seed), dataset.train if dataset else None, control, real)
         chosen = self.extractor(extractor, label, compared)
-        return measured(self.format, self.drawn(n, seed), compared, chosen, seed, heard)
+        found = measured(self.format, self.drawn(n, seed), compared, chosen, seed, heard)
+        if not isinstance(self.format, TableFormat):
+            return found
+        draws = self._draws(n * DRAWS if compared.train is None else len(compared.train), n, seed, drawing)
+        return table_measured(found, self.format, draws, compared, place, seed)
+
+    def _predicted(self, target: str | None) -> int | None:
+        """The variable that trees predict. UserError where the target is none, or there is no table."""
+        if target is not None and not isinstance(self.format, TableFormat):
+            raise UserError("a target is a column of a table, and this run's data are none; leave --target out")
+        return target_of(self.format, target)
+
+    def _draws(self, train: int, rows: int, seed: int, heard: Heard) -> list[Events]:
+        """Several draws, each of as many samples as there are training rows, if that does not take too long."""
+        each, draws = taught_rows(train, rows, self.record.get("rows_sampled_per_second")), list[Events]()
+        heard(0, REPEATS)
+        for repeat in range(1, REPEATS + 1):
+            draws.append(self.drawn(each, seed + (repeat << 40)))
+            heard(repeat, REPEATS)
+        return draws
+
+    def by_column(self, data: Any = None) -> ByColumn | None:
+        """Where the nats of the same rows go, column by column; None of what is no table, of models that do not factorise,
+        and where rows are gone."""
+        if not isinstance(self.format, TableFormat) or (data is None and self.in_memory):
+            return None
+        return by_column(self.model, self.format, self._held_out(data))
 
     def extractor(self, name: str | None, label: str | None, rows: Rows) -> Extractor:
         """The extractor of that name, which learns from the training rows, or else from the real ones."""
@@ -302,8 +357,8 @@ class Run:
 
     def draw_shard(self, shard: int, rows: int, seed: int = 0) -> Events:
         """The first so many events of a shard of samples: (seed, shard) decides them."""
-        drawn = self.format.draw(self._foreseen(rows, seed, shard), np.random.default_rng((seed, 1, shard)))
-        return self.format.numbered(drawn, shard * self.shard_rows)
+        codes, generator = self._foreseen(rows, seed, shard), np.random.default_rng((seed, 1, shard))
+        return self.format.draw(codes, generator, shard * self.shard_rows)
 
     @property
     def shard_rows(self) -> int:
@@ -374,7 +429,8 @@ class Run:
         """A shard of questions answered by draws that (seed, shard) decides; with `holes` a drawn cell may be one."""
         noise = generator_for(device_of(self.model), seed, 12, shard=shard)
         codes, told = TASKS["impute"](self.model, asked.codes, asked.observed, noise, holes)
-        return self.format.fill(asked, codes, np.random.default_rng((seed, 2, shard))), told
+        generator = np.random.default_rng((seed, 2, shard))
+        return self.format.fill(asked, codes, generator, shard * self.shard_rows), told
 
     def complete(self, data: Any, holes: bool = False) -> Any:
         """The rows with all holes of a row filled by what is most probable together; observed cells stay as they are.
@@ -500,6 +556,27 @@ class Run:
         known = torch.where(truth < kind.regular, truth, -1)
         return Classification(tuple(map(str, levels)), logs.softmax(1).numpy(), known.numpy())
 
+    def regress(self, data: Any, target: str | None = None, seed: int = 0, particles: int = 1000) -> Regression:
+        """The distribution of the number in the `target` column given the rest of each row: mean and quantiles.
+
+        The rows may hold the number or leave it out. `particles` count for estimates, `seed` for these and for the PIT.
+        """
+        i = self._target(target)
+        if isinstance(self.model.schema.kinds[i], Category):
+            raise UserError(f"{self.names[i]!r} holds no number; `classify` tells how probable its levels are")
+        with naming(data):
+            events = self.format.questions(load_rows(data, self.format))
+        observed, codes = self._complete(events, i)
+        unknown = observed.clone()
+        unknown[:, i] = False
+        noise = generator_for(device_of(self.model), seed, 24)
+        found = TASKS["query"](self.model, codes, unknown.view(codes.shape), i, noise, particles)
+        return regression(self.format, events, i, found.outcome, found.word, np.random.default_rng((seed, 3)))
+
+    def is_number(self, target: str | None = None) -> bool:
+        """Whether the column that `classify` or `regress` would tell holds numbers."""
+        return not isinstance(self.model.schema.kinds[self._target(target)], Category)
+
     def _target(self, name: str | None) -> int:
         context, rest = self.model.context, [i for i in range(self.model.schema.size) if i not in self.model.context]
         if name is not None:
@@ -513,7 +590,7 @@ class Run:
         """Which cells are observed, (rows, variables), and events in which a hole is its code, where the model needs all."""
         assert events.observed is not None
         observed, codes = events.observed.flatten(1).clone(), events.codes.flatten(1).clone()
-        if isinstance(self.model, TractableModel | Variational):
+        if isinstance(self.model, AnyOrderModel | Variational):
             return observed, events.codes
         for i, kind in enumerate(self.model.schema.kinds):
             unknown = ~observed[:, i]

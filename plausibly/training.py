@@ -22,7 +22,7 @@ from plausibly import processes
 from plausibly.capabilities import AutoregressiveModel, Trainable, device_of
 from plausibly.errors import UserError
 from plausibly.nets.noise import Shared, drawing
-from plausibly.objectives import Pass, Turn
+from plausibly.objectives import Objective, Pass, Turn
 
 VALIDATION_ROWS, LOOKED_AT = 10_000, 1000  # at most so many are looked at each time
 Answer = TypeVar("Answer")
@@ -291,9 +291,9 @@ class Training:
 
 
 @torch.no_grad()
-def watch(model: Trainable, codes: Tensor, seed: int = 0) -> float:
-    """The mean over events of what the objective watches on validation, in nats; smaller is better."""
-    device, objective, parts = device_of(model), model.objective, []
+def watch(model: Trainable, codes: Tensor, seed: int = 0, by: Objective | None = None) -> float:
+    """The mean over events of what the model's objective, or another, watches on validation, in nats; smaller is better."""
+    device, objective, parts = device_of(model), by or model.objective, []
     for i, x in enumerate(batches(codes)):
         parts.append(torch.zeros((), dtype=torch.float64, device=device))
         if processes.mine(i):

@@ -32,7 +32,7 @@ def made_up(name, schema=SMALL):
     return shaken(MODELS[name].tiny(schema)).eval()
 
 
-@pytest.mark.parametrize("name", accepting(SMALL))
+@pytest.mark.parametrize("name", [n for n in accepting(SMALL) if impute.word(MODELS[n]) != "approximate"])
 @pytest.mark.parametrize("seen", list(product([False, True], repeat=4)))
 def test_filled_cells_follow_the_posterior(name, seen):
     """Draws against p(unobserved | observed, no hole drawn) by enumeration; particles get room for their bias."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from plausibly.data import numbers
 from plausibly.data.cells import OTHER_TEXT, Storage, texts_of
+from plausibly.data.identifiers import Making
 from plausibly.errors import UserError
 from plausibly.kinds import MISSING, OTHER, REAL_OTHER, Category, Kind, Real, kind_from_json, kind_to_json
 
@@ -119,30 +120,54 @@ def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class AsideColumn(Column):
-    """A column that is no variable: kept on a round trip, regenerated for drawn rows.
+    """A column that is no variable: kept on a round trip, made anew for drawn rows.
 
-    `role` is constant (`text` is its one value, None a hole), id or text; `numbered` ids are 1 to n.
+    `role` is constant (`text` is its one value, None a hole), id (made as `first` and `letters` say) or text (left empty).
     """
 
     role: str = "constant"
     text: str | None = None
-    numbered: bool = False
+    first: str = ""
+    letters: tuple[str, ...] = ()
     word = "aside"
 
-    def drawn(self, rows: int, first: int = 0) -> np.ndarray:
-        """Texts for rows that were not recorded, behind so many others."""
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.making.made(0, np.random.default_rng(0))
+
+    @property
+    def making(self) -> Making:
+        return Making(self.first, self.letters)
+
+    def drawn(self, rows: int, generator: np.random.Generator, before: int = 0) -> np.ndarray:
+        """Texts for `rows` rows that were not recorded, and come after `before` others."""
         blank = "" if self.storage.kind == "text" else None  # a hole keeps the type of any other column
         cells = np.full(rows, blank if self.role != "constant" else self.text, dtype=object)
-        if self.numbered:
-            cells[:] = [str(row) for row in range(first + 1, first + rows + 1)]
+        if self._made:
+            cells[:] = self.making.made(rows, generator, before)
         return cells
+
+    def said(self) -> str:
+        """What it is, why, and what drawn rows have there."""
+        drawn = (
+            f"; drawn rows have {self.making.shown()}"
+            if self._made
+            else "; empty in drawn rows" * (self.role != "constant")
+        )
+        return f"{self.role} ({self.why}){drawn}"
+
+    @property
+    def _made(self) -> bool:
+        """Whether drawn rows get identifiers; those of types that no new text fits stay empty."""
+        return self.role == "id" and self.storage.kind in ("text", "integer", "float")
 
     def texts(self, series: Any) -> np.ndarray:
         index, texts = self.cells_of(series)
         return np.asarray(np.array([*texts, None], dtype=object)[index])
 
     def details(self) -> dict[str, Any]:
-        return {"kind": self.role, "codes": None} | ({"value": self.text} if self.role == "constant" else {})
+        said = {"value": self.text} if self.role == "constant" else {"drawn": self.making.shown()} if self._made else {}
+        return {"kind": self.role, "codes": None} | said
 
 
 @dataclass(frozen=True)
@@ -249,7 +274,11 @@ class ModelledColumn(Column):
     def numbers(self, cells: Cells) -> np.ndarray:
         """The values as numbers in the column's own units, float64; NaN for a hole and for what is not foreseen."""
         hole = np.isnan(cells.values) if isinstance(self.kind, Real) else cells.values == MISSING
-        return np.where(hole | (cells.values == self.other), np.nan, cells.values.astype(np.float64))
+        return self.measured(np.where(hole | (cells.values == self.other), np.nan, cells.values.astype(np.float64)))
+
+    def measured(self, values: np.ndarray) -> np.ndarray:
+        """Values of the kind, or numbers between, in the column's own units."""
+        return values
 
     def shown(self, value: float) -> float | str:
         """A number among the column's values, or between two, as one reads it: the nearest value's text."""

@@ -1,135 +1,224 @@
-"""Dates and times of a few fixed forms: texts <-> whole ticks since 1970 (or since midnight)."""
+"""Dates and times as they are written: texts <-> whole ticks since 1970, or since midnight, by a form.
+
+A form is a pattern as strftime has them: %Y %y %m %b %B %d, %H %I %M %S %p, and %1f to %9f for so many digits of a fraction
+of a second; %-m %-d %-H %-I without a zero before, %^b %^B in capitals, %P for am and pm in small letters. All else stands
+for itself, such as T, Z and +02:00. Hours and minutes without a date are a clock, which may go past 24:00 and below 0.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
+from plausibly.kinds import OTHER
+
+FULL = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+        "November", "December")  # fmt: skip
+NAMES = {
+    "%b": tuple(name[:3] for name in FULL),
+    "%B": FULL,
+    "%^b": tuple(name[:3].upper() for name in FULL),
+    "%^B": tuple(name.upper() for name in FULL),
+    "%p": ("AM", "PM"),
+    "%P": ("am", "pm"),
+}
+DIRECTIVE = re.compile(r"%[-^]?[YymbBdHIMSpP]|%[1-9]f")
+TIMES = ("HM", "HMS", "HMSf")
+SAID = {"".join(sorted(said)) for said in ("Ym", "Ymd", *TIMES, *(f"Ymd{time}" for time in TIMES))}  # by a form
 UNITS = (
     (86_400 * 10**9, "day"),
     (3_600 * 10**9, "hour"),
     (60 * 10**9, "minute"),
     (10**9, "second"),
-    (10**6, "millisecond"),
-    (10**3, "microsecond"),
-    (1, "nanosecond"),
+    *((10**digits, f"{10.0 ** (digits - 9):g} s") for digits in range(8, -1, -1)),
 )
-TICKS = {"D": 86_400 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-FRACTIONS = {3: "ms", 6: "us", 9: "ns"}
-MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
-ISO = re.compile(r"\d{4}-\d\d-\d\d(?:([T ])\d\d:\d\d(:\d\d(?:\.(\d{3}|\d{6}|\d{9}))?)?)?(Z?)", re.ASCII)
-CLOCK = re.compile(r"(-?)(\d\d+):(\d\d)(?::(\d\d))?", re.ASCII)
-CALENDAR = re.compile(r"(\d\d?)([/.-])(\d\d?)\2(\d{4})", re.ASCII)
-EPOCH = date(1970, 1, 1)
+PIVOT = 69  # a year of two digits from here on is of the twentieth century, as POSIX has it
+LIMITS = {
+    "Y": (1, 9999),
+    "y": (0, 99),
+    "m": (1, 12),
+    "d": (1, 31),
+    "H": (0, 23),
+    "I": (1, 12),
+    "M": (0, 59),
+    "S": (0, 59),
+}
+LARGEST = 9 * 10**18
 
 
-def form_of(text: str) -> str | None:
-    """The form that a text is written in, such as `iso T s Z`; None where it is no date.
+class Form:
+    """A pattern, taken apart. ValueError where it is none."""
 
-    `calendar / padded` leaves open whether the day or the month comes first.
-    """
-    if found := ISO.fullmatch(text):
-        precision = FRACTIONS[len(found[3])] if found[3] else "s" if found[2] else "m" if found[1] else "D"
-        return f"iso {'T' if found[1] == 'T' else '_' if found[1] else '-'} {precision} {found[4] or '-'}"
-    if MONTH.fullmatch(text):
-        return "iso - M -"
-    if found := CLOCK.fullmatch(text):
-        return "clock s" if found[4] else "clock m"
-    if found := CALENDAR.fullmatch(text):
-        return f"calendar {found[2]}"
-    return None
+    def __init__(self, pattern: str) -> None:
+        self.directives = DIRECTIVE.findall(pattern)
+        self.literals = DIRECTIVE.split(pattern)
+        self.letters = {directive[-1] for directive in self.directives}
+        self.clock = not self.letters & {"Y", "y"}
+        self.endless = self.clock and "H" in self.letters
+        if "%" in "".join(self.literals) or _said(self.directives) not in SAID:
+            raise ValueError(f"{pattern!r} is no form of dates and times, such as %d/%m/%Y or %Y-%m-%dT%H:%M:%SZ")
 
+    @cached_property
+    def reads(self) -> re.Pattern[str]:
+        """A sign, which only a clock has, and a group for each directive."""
+        groups = [
+            f"({_reads(d, self.endless)}){re.escape(t)}"
+            for d, t in zip(self.directives, self.literals[1:], strict=True)
+        ]
+        return re.compile(("(-?)" if self.endless else "()") + re.escape(self.literals[0]) + "".join(groups), re.ASCII)
 
-def calendar_orders(texts: list[str]) -> list[str]:
-    """Which of day first (dmy) and month first (mdy) is possible for all texts, with their padding."""
-    parts = [found for found in map(CALENDAR.fullmatch, texts) if found]
-    padded = all(len(found[1]) == 2 and len(found[3]) == 2 for found in parts)
-    first, second = (max((int(found[i]) for found in parts), default=0) for i in (1, 3))
-    orders = [order for order, month in (("dmy", second), ("mdy", first)) if month <= 12]
-    return [f"{order} {'padded' if padded else 'plain'}" for order in orders]
+    @cached_property
+    def prints(self) -> str:
+        parts = [_prints(d) + t for d, t in zip(self.directives, self.literals[1:], strict=True)]
+        return self.literals[0] + "".join(parts)
 
+    @cached_property
+    def scale(self) -> int:
+        """Ticks of a second, at least 1."""
+        return next((10 ** int(directive[1]) for directive in self.directives if directive[-1] == "f"), 1)
 
-def ticks(texts: list[str], form: str) -> list[int | None]:
-    """Each text as whole ticks of the form's precision; None where it is not exactly of this form."""
-    parse = {"iso": _iso, "clock": _clock, "calendar": _calendar}[form.split()[0]]
-    found = [parse(text, form) for text in texts]
-    known = [tick for tick in found if tick is not None]
-    again = iter(spelled(known, form))
-    return [None if tick is None or next(again) != text else tick for tick, text in zip(found, texts, strict=True)]
+    @cached_property
+    def seconds(self) -> int:
+        """Seconds of a tick, at least 1; 0 where it is a month."""
+        return 1 if "S" in self.letters else 60 if "M" in self.letters else 86_400 if "d" in self.letters else 0
 
-
-def _iso(text: str, form: str) -> int | None:
-    if form_of(text) != form:
-        return None
-    precision: Any = form.split()[2]
-    try:
-        return int(np.datetime64(text.removesuffix("Z"), precision).astype(np.int64))
-    except ValueError:
-        return None
-
-
-def _clock(text: str, form: str) -> int | None:
-    found = CLOCK.fullmatch(text)
-    if found is None or (form == "clock s") != (found[4] is not None):
-        return None
-    minutes = int(found[2]) * 60 + int(found[3])
-    total = minutes if found[4] is None else minutes * 60 + int(found[4])
-    return -total if found[1] else total
+    @cached_property
+    def ends(self) -> tuple[int, int]:
+        """The first and the last tick that can be written."""
+        if self.endless:
+            return -LARGEST, LARGEST
+        first, last = (f"19{PIVOT}-01-01", f"20{PIVOT}-01-01") if "y" in self.letters else ("0001-01-01", "9999-12-31")
+        unit: Any = "s" if self.seconds else "M"
+        low, high = (
+            (0, 86_400) if self.clock else (int(np.datetime64(day, unit).astype(np.int64)) for day in (first, last))
+        )
+        tick = self.seconds or 1
+        return max(low * self.scale // tick, -LARGEST), min((high * self.scale - 1) // tick, LARGEST)
 
 
-def _calendar(text: str, form: str) -> int | None:
-    found, (_, mark, order, _) = CALENDAR.fullmatch(text), form.split()
-    if found is None or found[2] != mark:
-        return None
-    day, month = (found[1], found[3]) if order == "dmy" else (found[3], found[1])
-    try:
-        return (date(int(found[4]), int(month), int(day)) - EPOCH).days
-    except ValueError:
-        return None
+def _said(directives: list[str]) -> str:
+    """The directives' letters, each way to say the same as one, in order."""
+    letters = "".join(sorted(d[-1] for d in directives)).translate(str.maketrans("ybBP", "Ymmp"))
+    return "".join(sorted(letters.replace("I", "H").replace("p", "") if "I" in letters and "p" in letters else letters))
 
 
-def spelled(values: list[int], form: str) -> list[str]:
-    """Texts of ticks; what lies beyond the calendar is moved to its last or first day."""
-    family = form.split()[0]
-    if family == "clock":
-        return [_clock_text(value, form) for value in values]
-    if family == "calendar":
-        return [_calendar_text(value, form) for value in values]
-    _, mark, _, suffix = form.split()
-    precision: Any = precision_of(form)
-    first, last = (int(np.datetime64(day, precision).astype(np.int64)) for day in ("0001-01-01", "9999-12-31"))
-    stamps = np.clip(np.array(values, dtype=np.int64), first, last).astype(f"datetime64[{precision}]")
-    texts = np.datetime_as_string(stamps, unit=precision).tolist()
-    return [text.replace("T", " " if mark == "_" else "T") + suffix.strip("-") for text in texts]
+def _reads(directive: str, endless: bool) -> str:
+    if directive in NAMES:
+        return "|".join(NAMES[directive])
+    widths = {"Y": r"\d{4}", "f": rf"\d{{{directive[1]}}}"}
+    short = r"0|[1-9]\d?" if "-" in directive else r"\d\d"
+    return widths.get(directive[-1], short + (r"|[1-9]\d{2,6}" if endless and directive[-1] == "H" else ""))
 
 
-def _clock_text(value: int, form: str) -> str:
-    minutes, seconds = divmod(abs(value), 60) if form == "clock s" else (abs(value), 0)
-    text = f"{'-' if value < 0 else ''}{minutes // 60:02d}:{minutes % 60:02d}"
-    return f"{text}:{seconds:02d}" if form == "clock s" else text
+def _prints(directive: str) -> str:
+    if directive in NAMES:
+        return "%s"
+    return "%d" if "-" in directive else f"%0{ {'Y': '4', 'f': directive[1]}.get(directive[-1], '2') }d"
 
 
-def _calendar_text(value: int, form: str) -> str:
-    _, mark, order, padding = form.split()
-    day = EPOCH + timedelta(days=min(max(value, (date.min - EPOCH).days), (date.max - EPOCH).days))
-    width = 2 if padding == "padded" else 1
-    parts = [f"{day.day:0{width}d}", f"{day.month:0{width}d}"]
-    return mark.join([*(parts if order == "dmy" else reversed(parts)), f"{day.year:04d}"])
+@lru_cache(maxsize=64)
+def form_of(pattern: str) -> Form:
+    """The form of a pattern. ValueError where it is none."""
+    return Form(pattern)
 
 
-def precision_of(form: str) -> str:
-    """Unit of a tick: M (months), D, m, s, ms, us or ns."""
-    words = form.split()
-    return {"iso": words[-2], "clock": words[1], "calendar": "D"}[words[0]]
+def ticks(texts: list[str], pattern: str) -> np.ndarray:
+    """Each text as whole ticks of the form, int64; OTHER where it is not exactly of this form."""
+    form, values = form_of(pattern), np.full(len(texts), OTHER)
+    found = [form.reads.fullmatch(text) for text in texts]
+    places = np.array([place for place, match in enumerate(found) if match], dtype=np.int64)
+    if len(places):
+        values[places] = _counted(form, [match.groups() for match in found if match])
+    known = np.flatnonzero(values != OTHER)
+    again = spelled(values[known], pattern)
+    values[known[[texts[place] != text for place, text in zip(known, again, strict=True)]]] = OTHER
+    return values
 
 
-def step_of(values: np.ndarray, form: str) -> tuple[int, str]:
+def _counted(form: Form, groups: list[tuple[str, ...]]) -> np.ndarray:
+    """Ticks of what the directives read; OTHER where it is no date or time."""
+    signs, *columns = zip(*groups, strict=True)
+    part = {d[-1]: _whole(d, texts) for d, texts in zip(form.directives, columns, strict=True)}
+    months, sound = _months(part, len(groups)), _sound(part, form.endless)
+    if not form.seconds:
+        return np.where(sound, months, OTHER)
+    first, following = ((months + more).astype("datetime64[M]").astype("datetime64[D]") for more in (0, 1))
+    day = part.get("d", np.int64(1))
+    sound &= day <= (following - first).astype(np.int64)
+    seconds = (first.astype(np.int64) + day - 1) * 86_400 + _since_midnight(part)
+    sound &= np.abs(seconds.astype(np.float64)) * form.scale < LARGEST
+    sign = np.array([-1 if sign else 1 for sign in signs])
+    return np.where(sound, sign * (seconds * form.scale + part.get("f", 0)) // form.seconds, OTHER)
+
+
+def _whole(directive: str, texts: Any) -> np.ndarray:
+    places = {name: place for place, name in enumerate(NAMES.get(directive, ()))}
+    return np.array([places[text] if places else int(text) for text in texts], dtype=np.int64)
+
+
+def _months(part: dict[str, np.ndarray], rows: int) -> np.ndarray:
+    """Months since January 1970."""
+    years = part["Y"] if "Y" in part else part["y"] + np.where(part["y"] < PIVOT, 2000, 1900) if "y" in part else 1970
+    named = part.get("b", part.get("B"))
+    month = named if named is not None else part.get("m", np.ones(rows, dtype=np.int64)) - 1
+    return np.asarray((years - 1970) * 12 + month)
+
+
+def _since_midnight(part: dict[str, np.ndarray]) -> Any:
+    """Seconds."""
+    half = part.get("p", part.get("P", 0))
+    hours = part["I"] % 12 + 12 * half if "I" in part else part.get("H", 0)
+    return hours * 3_600 + part.get("M", 0) * 60 + part.get("S", 0)
+
+
+def _sound(part: dict[str, np.ndarray], endless: bool) -> np.ndarray:
+    """Where each part is what it can be; the day of the month aside."""
+    limits = {letter: ends for letter, ends in LIMITS.items() if letter in part and not (endless and letter == "H")}
+    return np.logical_and.reduce(
+        [(part[letter] >= low) & (part[letter] <= high) for letter, (low, high) in limits.items()]
+    )
+
+
+def spelled(values: np.ndarray, pattern: str) -> list[str]:
+    """Texts of ticks; what the form cannot write is moved to the first or last that it can."""
+    form, values = form_of(pattern), np.asarray(values, dtype=np.int64)
+    parts = _parts(form, np.abs(values) if form.endless else values.clip(*form.ends))
+    columns = [_shown(directive, parts[directive[-1]]) for directive in form.directives]
+    texts = [form.prints % row for row in zip(*columns, strict=True)]
+    return [f"-{t}" if v < 0 else t for t, v in zip(texts, values.tolist(), strict=True)] if form.endless else texts
+
+
+def _parts(form: Form, values: np.ndarray) -> dict[str, np.ndarray]:
+    """What each directive prints, as whole numbers."""
+    if not form.seconds:
+        return _calendar(values.astype("datetime64[M]").astype("datetime64[D]"))
+    seconds, days = values // form.scale * form.seconds, values // form.scale * form.seconds // 86_400
+    hours = seconds // 3_600 - (0 if form.endless else days * 24)
+    half = hours // 12
+    clock = {"H": hours, "I": (hours + 11) % 12 + 1, "M": seconds // 60 % 60, "S": seconds % 60, "p": half, "P": half}
+    return clock | {"f": values % form.scale} | ({} if form.clock else _calendar(days.astype("datetime64[D]")))
+
+
+def _calendar(days: np.ndarray) -> dict[str, np.ndarray]:
+    months = days.astype("datetime64[M]")
+    year, month = months.astype(np.int64) // 12 + 1970, months.astype(np.int64) % 12
+    day = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
+    return {"Y": year, "y": year % 100, "m": month + 1, "b": month, "B": month, "d": day}
+
+
+def _shown(directive: str, part: np.ndarray) -> list[Any]:
+    names = NAMES.get(directive)
+    return part.tolist() if names is None else [names[place] for place in part.tolist()]
+
+
+def step_of(values: np.ndarray, pattern: str) -> tuple[int, str]:
     """The largest of day, hour, minute, second, ... that divides all ticks: in ticks, and its name."""
-    if precision_of(form) == "M":
+    form = form_of(pattern)
+    if not form.seconds:
         return 1, "month"
-    tick = TICKS[precision_of(form)]
+    tick = form.seconds * 10**9 // form.scale
     sizes = [(size // tick, word) for size, word in UNITS if size >= tick]
     return next((size, word) for size, word in sizes if not (values % size).any())

@@ -92,6 +92,10 @@ class Format(ABC):
     def numbers(self, events: Events) -> np.ndarray:
         """Each value as a number in its variable's own units, (n, variables) float64; NaN for what is none foreseen."""
 
+    def measured(self, place: int, values: np.ndarray) -> np.ndarray:
+        """Values of a variable's kind, or numbers between, as its `numbers`."""
+        return values
+
     def apart(self, events: Events, variables: Sequence[int]) -> Events:
         """Events whose `log_within` leaves these variables out."""
         if not variables:
@@ -123,11 +127,14 @@ class Format(ABC):
         """A number among a variable's values, or between two, as one reads it."""
 
     @abstractmethod
-    def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
-        """Events with values drawn inside `codes`, (n, *schema.shape) of any dtype."""
+    def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+        """Events with values drawn inside `codes`, (n, *schema.shape) of any dtype.
+
+        They come after `before` others, for columns that number their rows.
+        """
 
     @abstractmethod
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator) -> Events:
+    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         """Questions answered: unobserved cells take values drawn inside `codes`, observed cells stay as they are."""
 
     @abstractmethod
@@ -143,10 +150,6 @@ class Format(ABC):
         from plausibly.data.outputs import ArrayOutput
 
         return ArrayOutput(self, across)
-
-    def numbered(self, events: Events, first: int) -> Events:
-        """Drawn events whose rows are those from `first` on, for columns that number them."""
-        return events
 
     @abstractmethod
     def describe(self) -> list[Document]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from plausibly.data import dates, numbers
+from plausibly.data import date_forms, dates, identifiers, numbers
 from plausibly.data.cells import Storage, texts_of
 from plausibly.data.columns import AsideColumn, Column
 from plausibly.data.formats import counted
@@ -21,7 +20,12 @@ from plausibly.kinds import OTHER, Category
 WORDS = ("boolean", "category", "integer", "number", "real", "date", "id", "constant", "drop")
 TRUTHS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"}, {"no", "yes"}, {"f", "t"}, {"n", "y"}, {"off", "on"})
 ID_NAME = re.compile(r"(.*[_ .-])?(?i:id|rownames?|index|key|uuid|guid)|.*[a-z](Id|ID)|Unnamed: 0|")
+TIME_NAME = re.compile(r"(?i)time|date|epoch|stamp|unix|_at$|_on$|\bts\b|_ts$|created|updated|modified")
+EPOCH = (946_684_800, 2_051_222_400)  # seconds to 2000 and to 2035
 AMBIGUOUS = "day and month are ambiguous; write 2020-12-05"
+FREE_TEXT = (
+    "free text, mostly different; columns made of it can be modelled, such as its length or whether it holds a word"
+)
 HOLE_MARKS = {"na", "n/a", "nan", "null", "none", "nil", "?", "-", ".", "#n/a", "<na>", "missing"}
 FREQUENT_LEVELS, FREQUENT_ROWS, FEW_LEVELS = 256, 5, 32
 NEARLY_DISTINCT, MANY_ROWS, LONG_TEXT = 0.95, 20, 40
@@ -88,6 +92,7 @@ def _overridden(sight: Sight, word: str) -> Column:
         return _set_aside(sight, "id", "as you said")
     if word == "category":
         return category(sight, "as you said")
+    word, _, form = word.partition(":")
     if word in ("integer", "number", "real") and (reason := _dressed(sight)):
         raise UserError(f"column {sight.name!r} cannot be {word}: it {reason}")
     makers = {
@@ -98,7 +103,7 @@ def _overridden(sight: Sight, word: str) -> Column:
         "number": number,
         "real": _any_real,
     }
-    column = makers[word](sight)
+    column = dated_as(sight, form) if form else makers[word](sight)
     if column is None:
         shown = ", ".join(repr(text) for text in sight.texts[:3])
         count = counted(len(sight.texts), "distinct value")
@@ -142,62 +147,64 @@ def identifier(sight: Sight) -> Column | None:
     whole = [step for step in steps if step is not None]
     if len(whole) < len(steps) or any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
         return None
-    if sight.rows >= MANY_ROWS and max(whole) - min(whole) < 1.5 * sight.rows:
-        return _set_aside(sight, "id", "consecutive numbers, each once", numbered=True)
+    consecutive = max(whole) - min(whole) < 1.5 * sight.rows and not _epoch(sight.name, np.array(whole))
+    if sight.rows >= MANY_ROWS and consecutive:
+        return _set_aside(sight, "id", "consecutive numbers, each once")
     if ID_NAME.fullmatch(sight.name):
-        return _set_aside(sight, "id", "named like a key, each value once", numbered=True)
+        return _set_aside(sight, "id", "named like a key, each value once")
     return None
 
 
-def _set_aside(sight: Sight, role: str, why: str, numbered: bool | None = None) -> Column:
-    whole = all(numbers.in_steps(numbers.written(text), 0) is not None for text in sight.texts)
-    return AsideColumn(**sight.common(why), role=role, numbered=whole if numbered is None else numbered)
+def _set_aside(sight: Sight, role: str, why: str) -> Column:
+    making = identifiers.learned(sight.texts) if role == "id" and sight.texts else identifiers.Making()
+    return AsideColumn(**sight.common(why), role=role, first=making.first, letters=making.letters)
 
 
 def date(sight: Sight) -> Column | None:
     """Nearly all cells are dates or times of one form."""
-    forms = _forms(sight)
-    return _dated(sight, forms[0], "dates or times of one form") if len(forms) == 1 else None
+    forms = date_forms.forms(sight.texts, sight.counts)
+    said = "dates or times" if sight.storage.kind == "date" else f"dates or times as {forms[0] if forms else ''}"
+    return _dated(sight, forms[0], said) if len(forms) == 1 else None
 
 
 def any_date(sight: Sight) -> Column | None:
     """As `date`; where day and month cannot be told apart, the month comes first."""
-    forms = _forms(sight)
+    forms = date_forms.forms(sight.texts, sight.counts)
     if len(forms) < 2:
         return date(sight)
-    return _dated(
-        sight, next(form for form in forms if "mdy" in form), "day and month are ambiguous; read as month/day"
-    )
+    form = next(form for form in forms if form[1:].lstrip("-").startswith("m"))
+    return _dated(sight, form, f"day and month are ambiguous; read as {form}")
+
+
+def dated_as(sight: Sight, form: str) -> Column | None:
+    """Dates of the form that the user names."""
+    try:
+        dates.form_of(form)
+    except ValueError as error:
+        raise UserError(f"column {sight.name!r}: {error}") from error
+    return _dated(sight, form, "as you said")
 
 
 def ambiguous(sight: Sight) -> Column | None:
     """Dates whose day and month may be either."""
-    return category(sight, AMBIGUOUS) if len(_forms(sight)) > 1 else None
-
-
-def _forms(sight: Sight) -> list[str]:
-    """The forms that nearly all cells can be read as."""
-    forms = Counter[str]()
-    for text, count in zip(sight.texts, sight.counts.tolist(), strict=True):
-        forms[dates.form_of(text) or ""] += count
-    form, count = forms.most_common(1)[0] if forms else ("", 0)
-    if not form or count < NEARLY_ALL * sight.rows:
-        return []
-    return [f"{form} {order}" for order in dates.calendar_orders(sight.texts)] if "calendar" in form else [form]
+    forms = date_forms.forms(sight.texts, sight.counts)
+    return category(sight, f"{AMBIGUOUS}, or say --kind {sight.name}=date:{forms[0]}") if len(forms) > 1 else None
 
 
 def _dated(sight: Sight, form: str, why: str) -> Column | None:
     ticks = dates.ticks(sight.texts, form)
-    known = np.array([tick is not None for tick in ticks])
-    if sight.counts[known].sum() < NEARLY_ALL * sight.rows:
+    known = ticks != OTHER
+    values = ticks[known]
+    if not len(values) or sight.counts[known].sum() < NEARLY_ALL * sight.rows:
         return None
-    values = np.array([tick for tick in ticks if tick is not None], dtype=np.int64)
-    step, unit = dates.step_of(values, form)
-    if np.abs(values // step).max() >= numbers.LIMIT:
-        return None
-    kind = numbers.learned_grid(values // step, sight.counts[known], sight.holes > 0)
-    span = tuple(dates.spelled([int(values.min()), int(values.max())], form))
-    return DateColumn(**sight.common(why), kind=kind, form=form, step=step, unit=unit, span=span)
+    unit, word = dates.step_of(values, form)
+    if np.abs(values // unit).max() >= numbers.LIMIT:
+        return _set_aside(sight, "text", f"times to {word} have too many steps; round them to model them")
+    every, start = numbers.lattice(values // unit, sight.counts[known])
+    word, step, start = word if every == 1 else f"{every} {word}s", every * unit, start * unit
+    kind = numbers.learned_grid((values - start) // step, sight.counts[known], sight.holes > 0)
+    span = tuple(dates.spelled(np.array([values.min(), values.max()]), form))
+    return DateColumn(**sight.common(why), kind=kind, form=form, step=step, start=start, unit=word, span=span)
 
 
 def number(sight: Sight) -> Column | None:
@@ -245,11 +252,23 @@ def _gridded(sight: Sight, marks: Marks, read: list[numbers.Written | None], dec
     if not fitting.any():
         return None
     values = np.array([step for step in steps if step is not None], dtype=np.int64)
-    kind = numbers.learned_grid(values, sight.counts[fitting], sight.holes > 0)
+    step, start = numbers.lattice(values, sight.counts[fitting])
+    kind = numbers.learned_grid((values - start) // step, sight.counts[fitting], sight.holes > 0)
     style = numbers.style_of([text.strip() for text, fits in zip(sight.texts, fitting, strict=True) if fits])
     why = "whole numbers" if decimals == 0 else f"numbers with up to {decimals} decimals"
+    why += _epoch(sight.name, values) if decimals == 0 else ""
     span = tuple(numbers.spelled(int(end), decimals, "shortest") for end in (values.min(), values.max()))
-    return GridColumn(**sight.common(why), **marks, kind=kind, decimals=decimals, style=style, span=span)
+    scale: dict[str, Any] = {"decimals": decimals, "step": step, "start": start}
+    return GridColumn(**sight.common(why), **marks, **scale, kind=kind, style=style, span=span)
+
+
+def _epoch(name: str, values: np.ndarray) -> str:
+    """What whole numbers are that by name and size are times since 1970, or nothing."""
+    for unit, word in ((1, "seconds"), (1_000, "milliseconds")):
+        if TIME_NAME.search(name) and values.min() >= EPOCH[0] * unit and values.max() < EPOCH[1] * unit:
+            first, last = (str(np.datetime64(int(end // unit), "s"))[:10] for end in (values.min(), values.max()))
+            return f", {word} since 1970: {first} to {last}"
+    return ""
 
 
 def _any_real(sight: Sight) -> Column | None:
@@ -276,18 +295,31 @@ def _real(sight: Sight, marks: Marks, why: str = "real numbers", step: float = 0
 
 
 def label(sight: Sight) -> Column | None:
-    """Texts that are nearly all different say nothing about each other."""
-    if sight.rows < MANY_ROWS or len(sight.texts) < NEARLY_DISTINCT * sight.rows:
+    """Texts that are nearly all different say nothing about each other, nor do long ones of which most are."""
+    if sight.rows < MANY_ROWS or len(sight.texts) < sight.rows / 2:
         return None
     length = sum(map(len, sight.texts)) / len(sight.texts)
-    if length > LONG_TEXT or sum(" " in text for text in sight.texts) > len(sight.texts) / 2:
-        return _set_aside(sight, "text", "free text, nearly all different")
+    words = sum(" " in text for text in sight.texts) > len(sight.texts) / 2
+    nearly = len(sight.texts) >= NEARLY_DISTINCT * sight.rows
+    if not nearly and not (words and length > LONG_TEXT):
+        return None
+    if length > LONG_TEXT or words:
+        return _set_aside(sight, "text", remark(sight) or FREE_TEXT)
     return _set_aside(sight, "id", remark(sight) or "nearly every value occurs once")
 
 
 def remark(sight: Sight) -> str:
-    """Why texts that look like numbers are none, or nothing."""
-    return _dressed(sight) or _too_large(sight)
+    """Why texts that look like numbers or times are none, or nothing."""
+    return _dressed(sight) or _too_large(sight) or _dated_otherwise(sight)
+
+
+def _dated_otherwise(sight: Sight) -> str:
+    """Nearly all cells are dates or times, but not of one form."""
+    if not date_forms.looks_dated(sight.texts):
+        return ""
+    if date_forms.forms(date_forms.without_zones(sight.texts), sight.counts):
+        return "times with several offsets from UTC; write them in UTC to model them as times"
+    return "dates or times of several forms; write all as 2020-12-05 to model them as dates"
 
 
 def _dressed(sight: Sight) -> str:

@@ -327,7 +327,7 @@ def _one_digest(source: Any, rows: Any) -> str:
 
 
 def _table_notes(format: tables.TableFormat) -> list[str]:
-    notes = [f"column {column.name!r} is set aside: {column.role} ({column.why})" for column in format.aside]
+    notes = [f"column {column.name!r} is set aside: {column.said()}" for column in format.aside]
     notes += [f"column {c.name!r}: {c.why}" for c in format.modelled if "; " in c.why]
     holes = [column for column in format.modelled if column.holes]
     if holes:

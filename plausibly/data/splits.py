@@ -104,18 +104,19 @@ def groups_of(series: Any) -> np.ndarray:
 def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
     """Whole numbers in the order of a column's times: dates, numbers, else texts. UserError for a hole.
 
-    With the word `date`, dates whose day and month are ambiguous are read as month/day.
+    With the word `date`, dates whose day and month are ambiguous are read as month/day; with `date:FORM`, as FORM says.
     """
     from plausibly.data.cells import Storage, storage_of
     from plausibly.data.columns import ModelledColumn, held
-    from plausibly.data.guessing import AMBIGUOUS, ambiguous, any_date, date, number, see
+    from plausibly.data.guessing import AMBIGUOUS, ambiguous, date, guess, number, see
 
     _refuse_holes(series, name)
     storage = storage_of(series, name)
     sight = see(series, name, Storage("str", "text") if storage.kind == "text" else storage)
-    if word != "date" and ambiguous(sight):
+    told = word.partition(":")[0] == "date"
+    if not told and ambiguous(sight):
         raise UserError(f"column {name!r}: {AMBIGUOUS}, or give `--kind {name}=date` to read month/day")
-    column = (any_date if word == "date" else date)(sight) or number(sight)
+    column = guess(sight, word) if told else date(sight) or number(sight)
     if isinstance(column, ModelledColumn):
         cells = column.cells(series)
         if cells.texts is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,17 +32,18 @@ class TableValues:
 
     cells: dict[str, Cells]
     aside: dict[str, np.ndarray]
+    recorded: bool = True  # else the columns set aside are made anew with the cells that are drawn
 
     def __getitem__(self, index: Any) -> TableValues:
         cells = {name: column[index] for name, column in self.cells.items()}
-        return TableValues(cells, {name: texts[index] for name, texts in self.aside.items()})
+        return TableValues(cells, {name: texts[index] for name, texts in self.aside.items()}, self.recorded)
 
     @staticmethod
     def joined(parts: Sequence[TableValues]) -> TableValues:
         """Cells of rows one after the other."""
         cells = {name: joined_cells([part.cells[name] for part in parts]) for name in parts[0].cells}
         aside = {name: np.concatenate([part.aside[name] for part in parts]) for name in parts[0].aside}
-        return TableValues(cells, aside)
+        return TableValues(cells, aside, parts[0].recorded)
 
 
 class TableFormat(Format):
@@ -96,6 +97,9 @@ class TableFormat(Format):
     def numbers(self, events: Events) -> np.ndarray:
         return np.stack([column.numbers(events.values.cells[column.name]) for column in self.modelled], 1)
 
+    def measured(self, place: int, values: np.ndarray) -> np.ndarray:
+        return self.modelled[place].measured(values)
+
     def _frame(self, rows: Any, needed: Iterable[str]) -> Any:
         """Rows as a frame with texts for names. UserError where columns are missing or not known."""
         import pandas as pd
@@ -126,7 +130,9 @@ class TableFormat(Format):
     def asked(self, given: Mapping[str, Any]) -> Events:
         import pandas as pd
 
-        return self.questions(pd.DataFrame({name: [given.get(name)] for name in self.names}, dtype=object))
+        events = self.questions(pd.DataFrame({name: [given.get(name)] for name in self.names}, dtype=object))
+        events.values.recorded = False
+        return events
 
     def spelled(self, place: int, values: np.ndarray) -> list[str]:
         return self.modelled[place].spell(values)
@@ -146,22 +152,22 @@ class TableFormat(Format):
                 series[label] = column.storage.restore(values.aside[column.name])
         return pd.DataFrame(series)
 
-    def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
+    def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         numbers = codes.numpy().reshape(len(codes), -1)
         cells = {c.name: c.draw(numbers[:, place], generator) for place, c in enumerate(self.modelled)}
-        aside = {column.name: column.drawn(len(codes)) for column in self.aside}
+        aside = {column.name: column.drawn(len(codes), generator, before) for column in self.aside}
         return self._assembled(TableValues(cells, aside), len(codes))
 
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator) -> Events:
+    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         if events.observed is None:
             return events
-        drawn = self.draw(codes, generator).values.cells
+        known, drawn = events.values, self.draw(codes, generator, before).values
         seen = events.observed.numpy()
         cells = {
-            column.name: _merged(events.values.cells[column.name], drawn[column.name], seen[:, place])
+            column.name: _merged(known.cells[column.name], drawn.cells[column.name], seen[:, place])
             for place, column in enumerate(self.modelled)
         }
-        return self._assembled(TableValues(cells, events.values.aside), len(events))
+        return self._assembled(TableValues(cells, known.aside if known.recorded else drawn.aside), len(events))
 
     def read(self, source: Any) -> Any:
         return reading.read_table(Path(source))[0] if isinstance(source, str | Path) else source
@@ -185,11 +191,6 @@ class TableFormat(Format):
         own = dialect.delimiter if suffix == "csv" and dialect.delimiter != "\t" else ","
         dialect = Dialect("\t" if suffix == "tsv" else own, dialect.newline)
         return reading.lines_of([list(frame)], dialect), reading.lines_of(zip(*texts, strict=True), dialect)
-
-    def numbered(self, events: Events, first: int) -> Events:
-        numbers = {c.name: c.drawn(len(events), first) for c in self.aside if c.numbered and first}
-        values: TableValues = events.values
-        return replace(events, values=replace(values, aside=values.aside | numbers))
 
     def describe(self) -> list[Document]:
         return [_described(column) for column in self.columns]
@@ -254,7 +255,7 @@ def check_options(frame: Any, kinds: dict[str, str], drop: Iterable[str]) -> Non
         if name != "*" and name not in names:
             raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; the columns are {_listed(names)}")
     for name, word in kinds.items():
-        if word not in guessing.WORDS:
+        if word not in guessing.WORDS and not word.startswith("date:"):
             hint = did_you_mean(word, guessing.WORDS)
             raise UserError(f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.WORDS)}")
 

@@ -118,9 +118,11 @@ class NumberColumn(ModelledColumn):
 
 @dataclass(frozen=True)
 class GridColumn(NumberColumn):
-    """Numbers in steps of 10^-decimals, printed in one style."""
+    """Numbers start, start + step, ... in units of 10^-decimals, printed in one style."""
 
     decimals: int = 0
+    step: int = 1
+    start: int = 0
     word = "grid"
     takes = Grid
 
@@ -128,31 +130,39 @@ class GridColumn(NumberColumn):
         super().__post_init__()
         if not 0 <= self.decimals <= 30 or not (self.style in ("shortest", "dotted") or self.style[6:].isdecimal()):
             raise ValueError(f"column {self.name!r}: no such resolution or style")
+        if not 0 <= self.start < self.step <= 2 * numbers.LIMIT:
+            raise ValueError(f"column {self.name!r}: a step is at least 1, and numbers start within it")
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        steps = [numbers.in_steps(numbers.written(text), self.decimals) for text in texts]
-        return np.array([OTHER if step is None else step for step in steps], dtype=np.int64)
+        units = [numbers.in_steps(numbers.written(text), self.decimals) for text in texts]
+        found = [
+            OTHER if unit is None or (unit - self.start) % self.step else (unit - self.start) // self.step
+            for unit in units
+        ]
+        return np.array(found, dtype=np.int64)
 
     def spell(self, values: np.ndarray) -> list[str]:
-        return [numbers.spelled(value, self.decimals, self.style) for value in values.tolist()]
+        units = [value * self.step + self.start for value in values.tolist()]
+        return [numbers.spelled(unit, self.decimals, self.style) for unit in units]
 
     def draw(self, codes: np.ndarray, generator: np.random.Generator) -> Cells:
         """Cells drawn inside the codes; for a number that the column's type cannot hold the nearest that it can."""
         cells, bounds = super().draw(codes, generator), self.storage.bounds
         if bounds is not None and not self.decimals:
             foreseen = codes < self.kind.regular
-            cells.values[foreseen] = cells.values[foreseen].clip(*bounds)
+            low, high = -((self.start - bounds[0]) // self.step), (bounds[1] - self.start) // self.step
+            cells.values[foreseen] = cells.values[foreseen].clip(low, high)
         return cells
 
-    def numbers(self, cells: Cells) -> np.ndarray:
-        return super().numbers(cells) / 10**self.decimals
+    def measured(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray((values * self.step + self.start) / 10**self.decimals)
 
     def shown(self, value: float) -> float:
-        return float(value / 10**self.decimals)
+        return float(self.measured(np.array(value)))
 
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)
-        step = numbers.spelled(1, self.decimals, "shortest")
+        step = numbers.spelled(self.step, self.decimals, "shortest")
         word = "number" if self.decimals else "integer"
         return {"kind": word, "resolution": step, "range": list(self.span), "atoms": len(self.kind.atoms)}
 
@@ -200,10 +210,11 @@ class RealColumn(NumberColumn):
 
 @dataclass(frozen=True)
 class DateColumn(ModelledColumn):
-    """Dates or times of one form, in whole steps (`step` ticks of the form's precision)."""
+    """Dates or times of one form: start, start + step, ... in ticks of the form's precision."""
 
-    form: str = "iso - D -"
+    form: str = "%Y-%m-%d"
     step: int = 1
+    start: int = 0
     unit: str = "day"
     span: tuple[str, ...] = ()
     word = "date"
@@ -211,17 +222,20 @@ class DateColumn(ModelledColumn):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.step < 1 or dates.spelled([0], self.form) == []:
-            raise ValueError(f"column {self.name!r}: no such form of dates")
+        dates.form_of(self.form)
+        if not 0 <= self.start < self.step:
+            raise ValueError(f"column {self.name!r}: a step is at least one tick, and times start within it")
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        found = [None if t is None or t % self.step else t // self.step for t in dates.ticks(texts, self.form)]
-        fitting = [OTHER if v is None or abs(v) >= numbers.LIMIT else v for v in found]
-        return np.array(fitting, dtype=np.int64)
+        ticks = dates.ticks(texts, self.form)
+        steps, rest = np.divmod(ticks - np.where(ticks == OTHER, 0, self.start), self.step)
+        return np.where((ticks == OTHER) | (rest > 0) | (np.abs(steps) >= numbers.LIMIT), OTHER, steps)
 
     def spell(self, values: np.ndarray) -> list[str]:
-        return dates.spelled([value * self.step for value in values.tolist()], self.form)
+        first, last = dates.form_of(self.form).ends
+        steps = values.clip(-((self.start - first) // self.step), (last - self.start) // self.step)
+        return dates.spelled(steps * self.step + self.start, self.form)
 
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)
-        return {"resolution": self.unit, "range": list(self.span), "atoms": len(self.kind.atoms)}
+        return {"resolution": self.unit, "range": list(self.span), "atoms": len(self.kind.atoms), "form": self.form}

@@ -92,7 +92,7 @@ def answer(format: Format, place: int, given: Mapping[str, Any], found: Found) -
     outcome, kind = found.outcome, format.schema.kinds[place]
     p = None if isinstance(outcome, Density) else probabilities(outcome)
     special = specials_of(outcome, kind) if p is None else (tail(p, kind.missing_code), tail(p, kind.other_code))
-    coarse = p is None and not found.exact
+    coarse = p is None and found.word == "estimate"
     known: dict[str, Any] = {
         "entropy_bits": None if coarse else float(entropy_of(outcome, kind, 1)) / log(2),
         "differential": isinstance(kind, Real),
@@ -102,7 +102,7 @@ def answer(format: Format, place: int, given: Mapping[str, Any], found: Found) -
         known["levels"] = spelled(format, place, kind, p)
     else:
         known |= numbers(format, place, outcome, kind, p)
-    return Answer(format.names[place], given, "exact" if found.exact else "estimate", *special, **known)
+    return Answer(format.names[place], given, found.word, *special, **known)
 
 
 def probabilities(outcome: Single) -> np.ndarray:

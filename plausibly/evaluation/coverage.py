@@ -8,7 +8,8 @@ In the space of features a row's ball reaches to its k-th nearest of the other r
     coverage    share of real rows whose ball holds a sample
 
 Rows on the rim are inside, so that equal rows of few values are near each other. Memorisation asks whether samples are
-nearer to training rows than to as many rows that nobody was trained on (the idea of Meehan et al. 2020, arXiv:2004.05675).
+nearer to training rows than to as many rows that nobody was trained on (the idea of Meehan et al. 2020, arXiv:2004.05675),
+and how far the nearest of all training rows is (distance to closest record: Park et al. 2018, arXiv:1806.03384).
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from plausibly.evaluation.judges import single_core
 from plausibly.evaluation.numbers import Number
 
 NEIGHBOURS = 5
+NEAR, BOOTSTRAPS = 0.05, 200
 PAIRS_AT_ONCE = 1 << 22
 
 
@@ -140,3 +143,33 @@ def copied(made: np.ndarray, held_out: np.ndarray, train: np.ndarray) -> Number:
     return Number(
         float(ours.mean()), error, len(made), "equal values", better, reference, 0.0, 1.0, reference=reference
     )
+
+
+def closest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Distance of each row to the nearest of the others, (n,): of many, faster than `nearest`."""
+    from sklearn.metrics import pairwise_distances_argmin
+
+    with single_core():
+        return np.asarray(np.linalg.norm(rows - others[pairwise_distances_argmin(rows, others)], axis=1))
+
+
+def closest_records(made: np.ndarray, held_out: np.ndarray, train: np.ndarray, by: str) -> dict[str, Number]:
+    """How far samples are from the nearest training row, the median, and how many are nearer than 5 % of held-out rows are.
+
+    Of what is at just that distance the share counts by which held-out rows come to 5 %. Standard errors are a bootstrap's
+    over samples, and over rows of both sorts.
+    """
+    ours, theirs = closest(made, train), closest(held_out, train)
+    picks = np.random.default_rng(46).integers(0, len(ours), (BOOTSTRAPS, len(ours)))
+    error, reference = float(np.median(ours[picks], 1).std(ddof=1)), float(np.median(theirs))
+    better = "real rows' is perfect; below: near copies"
+    typical = Number(float(np.median(ours)), error, len(ours), by, better, reference, 0.0, reference=reference)
+    limit = np.quantile(theirs, NEAR, method="inverted_cdf")
+    at = (NEAR - (theirs < limit).mean()) / (theirs == limit).mean()
+    near, usual = ((each < limit) + at * (each == limit) for each in (ours, theirs))
+    error = float(np.sqrt(near.var(ddof=1) / len(near) + usual.var(ddof=1) / len(usual)))
+    better = f"{NEAR} is perfect; above: near copies"
+    return {
+        "closest_record": typical,
+        "near_records": Number(float(near.mean()), error, len(near), by, better, NEAR, 0.0, 1.0, reference=NEAR),
+    }

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -51,19 +51,34 @@ class Trees(Judge):
     def __init__(self, format: Format, real: Events, made: Events) -> None:
         parts = [plain(format, events) for events in (real, made)]
         self.table = np.concatenate(parts)
-        self.categories = [isinstance(kind, Category) and kind.codes <= CATEGORIES for kind in format.schema.kinds]
+        self.categories = categorical(format)
 
     def scores(self, rows: np.ndarray, real: np.ndarray, others: np.ndarray, seed: int) -> np.ndarray:
         from sklearn.ensemble import HistGradientBoostingClassifier
-        from threadpoolctl import threadpool_limits
 
-        leaf = min(20, max(1, len(rows) // 20))
-        trees = HistGradientBoostingClassifier(
-            early_stopping=False, min_samples_leaf=leaf, categorical_features=self.categories, random_state=seed
-        )
-        with threadpool_limits(1, "openmp"):
+        trees = HistGradientBoostingClassifier(**boosting(len(rows), self.categories, seed))
+        with single_core():
             trees.fit(self.table[rows], real)
             return np.asarray(trees.decision_function(self.table[others]))
+
+
+def categorical(format: Format) -> list[bool]:
+    """Which variables trees take as categories."""
+    return [isinstance(kind, Category) and kind.codes <= CATEGORIES for kind in format.schema.kinds]
+
+
+def boosting(rows: int, categories: list[bool], seed: int) -> dict[str, Any]:
+    """How trees learn from so many rows: scikit-learn's defaults, with smaller leaves where rows are few."""
+    leaf = min(20, max(1, rows // 20))
+    chosen = {"categorical_features": categories, "random_state": seed}
+    return {"early_stopping": False, "min_samples_leaf": leaf, **chosen}
+
+
+def single_core() -> Any:
+    """What trees do is the same to the bit then, and no slower where cores are shared."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, "openmp")
 
 
 def plain(format: Format, events: Events) -> np.ndarray:

@@ -7,8 +7,9 @@ be perfect, and how sure it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,20 +17,29 @@ import torch
 
 from plausibly.data.loading import comparable
 from plausibly.errors import UserError
-from plausibly.evaluation.coverage import copied, coverage_numbers, nearer_to_training
+from plausibly.evaluation.coverage import closest_records, copied, coverage_numbers, nearer_to_training
 from plausibly.evaluation.distances import frechet_number, kernel_number
 from plausibly.evaluation.features import Columns, Extractor
 from plausibly.evaluation.judges import judge
 from plausibly.evaluation.likelihood import Heard, unheard
 from plausibly.evaluation.numbers import Number
+from plausibly.evaluation.tables import Distances, Table, distances, values, written
 from plausibly.evaluation.two_samples import discrepancy, two_sample_auc
+from plausibly.evaluation.usefulness import MOST_LEVELS, Contest, usefulness
 
 if TYPE_CHECKING:
     from plausibly.data.formats import Events, Format
+    from plausibly.data.tables import TableFormat
 
 ROWS, LEAST_ROWS = 2000, 20
 CELLS = 250_000  # numbers of the rows of one sort that the board's judge looks at, so that it takes seconds
 COMPARED = 5000  # training and control rows of each that samples are near to, at most
+DRAWS = 10  # of samples and of training rows, over which distances of a table's columns are averaged, at most
+TAUGHT, REPEATS, PATIENCE = (
+    50_000,
+    3,
+    100,
+)  # rows that trees learn from, at most; how often; seconds that drawing them takes
 NAMES = {
     "two_sample_auc": "two-sample AUC",
     "precision": "precision",
@@ -42,6 +52,14 @@ NAMES = {
     "mmd": "MMD^2",
     "kernel_distance": "kernel distance",
     "frechet_distance": "Frechet distance",
+    "column_distance": "columns, apart",
+    "largest_column_ratio": "columns, largest ratio",
+    "pair_distance": "pairs of columns, apart",
+    "largest_pair_ratio": "pairs, largest ratio",
+    "closest_record": "to nearest training row",
+    "near_records": "near a training row",
+    "trained_on_samples": "trained on samples",
+    "training_gap": "gap to trained on rows",
 }
 
 
@@ -52,6 +70,7 @@ class Rows:
     real: Events
     train: Events | None = None
     control: tuple[Events, ...] = ()  # all rows that nobody was trained on
+    held_out: Events | None = None  # all rows that the real ones are some of
 
 
 @dataclass(frozen=True)
@@ -63,6 +82,7 @@ class Samples:
     extractor: Mapping[str, Any]
     numbers: dict[str, Number] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    distances: Distances | None = None  # of a table's columns and pairs of columns
 
     def __getitem__(self, name: str) -> Number:
         return self.numbers[name]
@@ -71,11 +91,16 @@ class Samples:
         """Each value under its key; all about it under `numbers`."""
         kept = {"rows": self.rows, "seed": self.seed, "extractor": dict(self.extractor), "missing": self.missing}
         values = {name: number.value for name, number in self.numbers.items()}
-        return values | kept | {"numbers": {name: number.to_json() for name, number in self.numbers.items()}}
+        apart = self.distances.to_json() if self.distances else {}
+        return values | kept | apart | {"numbers": {name: number.to_json() for name, number in self.numbers.items()}}
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         headings = ["number", "value", "95 % interval", "real rows", "what is better", "by"]
         return headings, [[NAMES[name], *number.cells()] for name, number in self.numbers.items()]
+
+    def tables(self) -> list[Table]:
+        """Headings, rows and title of the numbers' table, and of those that follow it."""
+        return [(*self.table(), self.title()), *(self.distances.tables() if self.distances else [])]
 
     def title(self) -> str:
         return f"{self.rows:,} samples beside {self.rows:,} held-out rows, ± standard error; real rows: in the samples' stead"
@@ -154,3 +179,58 @@ def board_rows(format: Format, held_out: int, speed: float | None, patience: flo
     rows = min(ROWS, max(200, CELLS // format.schema.size), held_out)
     rows = rows if speed is None else min(rows, int(patience * speed))
     return rows if rows >= LEAST_ROWS else 0
+
+
+def taught_rows(train: int, rows: int, speed: float | None) -> int:
+    """How many samples of a table are as many as its training rows: fewer of very many, and of models that take long to draw.
+
+    `speed` in rows a second.
+    """
+    most = TAUGHT if speed is None else min(TAUGHT, int(PATIENCE * speed))
+    return min(train, max(rows, most))
+
+
+def table_measured(
+    found: Samples, format: TableFormat, draws: Sequence[Events], rows: Rows, target: int | None, seed: int = 0
+) -> Samples:
+    """The same with what is told of tables alone, by several draws of as many samples as are learned from."""
+    each = min([found.rows, *map(len, draws), len(rows.real if rows.train is None else rows.train)])
+    again = () if rows.train is None else (some(rows.train, len(rows.train), seed, 3, k) for k in range(DRAWS))
+    apart = distances(
+        format.names,
+        format.schema.kinds,
+        values(format, rows.real[:each]),
+        [values(format, part) for part in portions(draws, each)],
+        [values(format, part) for part in portions(again, each)],
+    )
+    found.numbers.update(apart.numbers())
+    if rows.train is None or rows.held_out is None:
+        reason = "needs the training rows, which are not at hand"
+        found.missing.update(closest_record=reason, near_records=reason, trained_on_samples=reason)
+        return replace(found, distances=apart)
+    ours, theirs, known = written(format, draws, [rows.held_out], [rows.train])
+    found.numbers["copies"] = copied(ours, theirs, known)
+    plain, train = Columns(format, rows.train), some(rows.train, TAUGHT, seed, 4)
+    by = f"{plain.name}, {len(train):,} training rows"
+    found.numbers.update(closest_records(plain(draws[0][: found.rows]), plain(rows.real), plain(train), by))
+    for name, number in learned_from(format, draws, rows, target, seed).items():
+        keep(found, name, number)
+    return replace(found, distances=apart)
+
+
+def learned_from(
+    format: TableFormat, draws: Sequence[Events], rows: Rows, target: int | None, seed: int
+) -> Mapping[str, Number | str]:
+    """What trees learn from draws of samples, beside what they learn from as many training rows."""
+    if target is None:
+        return {"trained_on_samples": f"needs a column of numbers, or of 2 to {MOST_LEVELS} levels"}
+    assert rows.train is not None and rows.held_out is not None
+    contest = Contest(format, target, some(rows.held_out, TAUGHT, seed, 5))
+    found = usefulness(contest, some(rows.train, len(draws[0]), seed, 6), draws, seed)
+    return {"trained_on_samples": found} if isinstance(found, str) else found
+
+
+def portions(sets: Iterable[Events], each: int) -> Iterator[Events]:
+    """The first draws of so many rows that the sets can be cut into."""
+    every = (rows[i : i + each] for rows in sets for i in range(0, len(rows) - each + 1, each))
+    return islice(every, DRAWS)

@@ -30,11 +30,15 @@ PERMUTATIONS = 200
 
 def auc(real: np.ndarray, made: np.ndarray) -> tuple[float, float]:
     """The area under the ROC curve of scores (n,) and (m,), and its standard error over rows (DeLong et al. 1988)."""
+    ours, theirs = placements(real, made)
+    return float(ours.mean()), float(np.sqrt(ours.var(ddof=1) / len(ours) + theirs.var(ddof=1) / len(theirs)))
+
+
+def placements(real: np.ndarray, made: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each real score the share of made ones below it, and for each made one that of real ones above; half for equal."""
     n, m = len(real), len(made)
     ranks = rankdata(np.concatenate([real, made]))
-    above = (ranks[:n] - rankdata(real)) / m  # share of made rows below each real one
-    below = 1 - (ranks[n:] - rankdata(made)) / n
-    return float(above.mean()), float(np.sqrt(above.var(ddof=1) / n + below.var(ddof=1) / m))
+    return (ranks[:n] - rankdata(real)) / m, 1 - (ranks[n:] - rankdata(made)) / n
 
 
 def two_sample_auc(

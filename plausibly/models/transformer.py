@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.families.network import NetworkModel, within
-from plausibly.nets.transformer import Decoder, PerToken, numbered
+from plausibly.nets.transformer import Decoder, PerToken, places
 from plausibly.outcomes import Outcome
 from plausibly.schema import Schema
 
@@ -100,8 +100,3 @@ class Transformer(NetworkModel):
         """The tokens at some places of the order, (batch, some, width), of flat events."""
         parts = [self.inputs.one(x[:, i], i) @ self.embedding.of(t) for t, i in ((t, self.order[t]) for t in which)]
         return torch.stack(parts, 1)
-
-
-def places(parts: Sequence[slice]) -> Tensor:
-    """The numbers in all slices, in their order."""
-    return numbered([number for part in parts for number in range(part.start, part.stop)])

@@ -45,6 +45,11 @@ def numbered(indices: Sequence[Any]) -> Tensor:
     return torch.tensor(indices, dtype=torch.long, device="cpu")
 
 
+def places(parts: Sequence[slice]) -> Tensor:
+    """The numbers in all slices, in their order."""
+    return numbered([number for part in parts for number in range(part.start, part.stop)])
+
+
 class PerToken(nn.Module):
     """A linear map of its own for each token, between its vector and its numbers, of which token t has `lengths[t]`.
 

@@ -3,7 +3,8 @@
     p(y | x) = p(x, y) / sum_y' p(x, y')
 
 A density of x and y classifies, whatever its order: given the label first (generative, p(y) p(x | y)), or the label last
-(discriminative, p(y | x) directly). With latents it is an estimate, by weighted draws of these.
+(discriminative, p(y | x) directly). A model of all orders is asked for p(y | x) itself, and answers approximately. With
+latents it is an estimate, by weighted draws of these.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, DensityModel, TractableModel, Variational, device_of
+from plausibly.capabilities import (
+    AnyOrderModel,
+    AutoregressiveModel,
+    DensityModel,
+    TractableModel,
+    Variational,
+    device_of,
+)
 from plausibly.outcomes import Single
 from plausibly.tasks import Task
 from plausibly.tasks.query import query
@@ -25,8 +33,9 @@ classify: Task[Any] = Task("classify", "it has no exact log p(x) to compare labe
 
 
 @classify.rule(TractableModel, "exact")
+@classify.rule(AnyOrderModel, "approximate")
 @torch.no_grad()
-def classify_by_marginals(model: TractableModel, codes: Tensor, observed: Tensor, target: int) -> Tensor:
+def classify_by_conditionals(model: AnyOrderModel, codes: Tensor, observed: Tensor, target: int) -> Tensor:
     """log p(label | the observed others), (rows, codes of the target) float64; what is not observed is summed out."""
     seen, parts = observed.clone(), []
     seen.flatten(1)[:, target] = False

@@ -2,8 +2,9 @@
 
     p(x_i | rest) = p(x) / sum over the codes k of variable i of p(x with x_i = k)
 
-Exact wherever log p(x) is. Unlike log p(x_i | earlier) they do not add up to log p(x): two variables that tell the
-same surprise each once more, or excuse each other (Besag 1974 calls their sum the pseudo-likelihood).
+Exact wherever log p(x) is; of a model of all orders approximate: what it says of each variable given the others. Unlike
+log p(x_i | earlier) they do not add up to log p(x): two variables that tell the same surprise each once more, or excuse
+each other (Besag 1974 calls their sum the pseudo-likelihood).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import DensityModel, TractableModel, device_of
+from plausibly.capabilities import AnyOrderModel, DensityModel, TractableModel, device_of
 from plausibly.kinds import Real
 from plausibly.schema import Schema
 from plausibly.tasks import Task
@@ -25,8 +26,9 @@ MOST = 1 << 22  # events weighed in one call
 
 
 @full_conditionals.rule(TractableModel, "exact")
+@full_conditionals.rule(AnyOrderModel, "approximate")
 @torch.no_grad()
-def from_conditionals(model: TractableModel, codes: Tensor) -> Tensor:
+def from_conditionals(model: AnyOrderModel, codes: Tensor) -> Tensor:
     """log p(x_i | rest) in nats, (rows, variables) float64."""
     parts = []
     for x in batches(codes, 512):
@@ -71,6 +73,6 @@ def summable(schema: Schema) -> list[int]:
 
 def affordable(model: DensityModel) -> int:
     """The most rows that are answered in one call."""
-    if isinstance(model, TractableModel):
+    if isinstance(model, AnyOrderModel):
         return MOST // model.schema.size
     return MOST // (1 + sum(model.schema.codes[i] for i in summable(model.schema)))

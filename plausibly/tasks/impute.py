@@ -1,6 +1,7 @@
 """Fills in what was not observed, by drawing from p(unobserved | observed).
 
-Exact for tractable models; for a fixed order exact where the observed variables come first in it and a filled cell may
+Exact for tractable models; of a model of all orders one cell after the other, approximate, since its conditionals need not
+belong to one joint distribution; for a fixed order exact where the observed variables come first in it and a filled cell may
 be anything, otherwise by weighted particles (sampling-importance-resampling), an estimate. With latents so too: weighted
 draws of these. What a filled cell may be is an argument: by default no hole and nothing never seen.
 """
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, TractableModel, Variational, device_of, drive
+from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, TractableModel, Variational, device_of, drive
 from plausibly.families.proposals import Effective, Evidence, decodable, effective
 from plausibly.outcomes import Single, gumbel_max
 from plausibly.tasks import Task
@@ -51,6 +52,31 @@ def impute_exactly(
         drawn = model.sample_given(x.to(device).float(), seen.to(device), generator, drawable)
         parts.append(drawn.cpu())
     return Filled(torch.cat(parts))
+
+
+@impute.rule(AnyOrderModel, "approximate")
+@torch.no_grad()
+def impute_one_by_one(
+    model: AnyOrderModel,
+    codes: Tensor,
+    observed: Tensor,
+    generator: torch.Generator,
+    holes: bool = False,
+    particles: int = 64,
+) -> Filled:
+    """In the model's order, each unobserved cell given the observed ones and those that are drawn by then."""
+    filled, device = codes.float().clone(), device_of(model)
+    drawable = model.schema.drawable(holes).to(device).split(list(model.schema.codes))
+    for part in torch.arange(len(codes)).split(512):
+        x, seen = filled[part].to(device), observed[part].to(device).clone()
+        for i in model.order:
+            rows = (~seen.flatten(1)[:, i]).nonzero()[:, 0]
+            if len(rows):
+                outcome, _ = model.predict_given(x[rows], seen[rows]).one(i).restricted(drawable[i])
+                x.flatten(1)[rows, i] = outcome.sample(generator)
+                seen.flatten(1)[rows, i] = True
+        filled[part] = x.cpu()
+    return Filled(filled)
 
 
 @impute.rule(AutoregressiveModel, "estimate")

@@ -1,6 +1,7 @@
 """The outcome of one variable given any others: p(target | observed), all else summed out.
 
-Exact for tractable models. For a fixed order by
+Exact for tractable models. Of a model of all orders it is what the model says in one pass: approximate, since its answers to
+several questions need not agree. For a fixed order by
 
     p(target = k | observed) = p(observed with target = k) / sum over k'
 
@@ -21,10 +22,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, TractableModel, Variational, device_of
+from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, TractableModel, Variational, device_of
 from plausibly.families.proposals import Draws, Effective, Evidence, decodable, effective, pieces
 from plausibly.kinds import HOLE, UNFORESEEN, Real
-from plausibly.outcomes import Density, Finite, Single, blended
+from plausibly.outcomes import Density, Finite, Histogram, Single, blended
 from plausibly.tasks import Task
 from plausibly.tasks.impute import Particles, at_once, is_prefix
 
@@ -32,20 +33,21 @@ query: Task[Any] = Task("query", "it has no conditional distributions")
 
 
 MOST = 1 << 12  # values of the gaps that are weighed one by one
+AT_ONCE = 512  # rows
 
 
 class Found(NamedTuple):
-    """An outcome of the batch, and whether it is exact; and, of draws by weight, how many tell something."""
+    """An outcome of the batch, and how good it is, in a task's words; of draws by weight, how many tell something."""
 
     outcome: Single
-    exact: bool
+    word: str
     effective: Effective | None = None
 
 
 @query.rule(TractableModel, "exact")
 @torch.no_grad()
 def query_exactly(
-    model: TractableModel,
+    model: AnyOrderModel,
     codes: Tensor,
     observed: Tensor,
     target: int,
@@ -53,8 +55,23 @@ def query_exactly(
     particles: int = 1000,
 ) -> Found:
     """The outcome of the unobserved variable `target` in each row, (rows,), given the observed ones."""
-    device = device_of(model)
-    return Found(model.predict_given(codes.to(device).float(), observed.to(device)).one(target), True)
+    device, parts = device_of(model), zip(codes.split(AT_ONCE), observed.split(AT_ONCE), strict=True)
+    each = [model.predict_given(x.to(device).float(), seen.to(device)).one(target) for x, seen in parts]
+    return Found(joined(each), "exact")
+
+
+@query.rule(AnyOrderModel, "approximate")
+@torch.no_grad()
+def query_at_once(
+    model: AnyOrderModel,
+    codes: Tensor,
+    observed: Tensor,
+    target: int,
+    generator: torch.Generator,
+    particles: int = 1000,
+) -> Found:
+    """As above, by what the model says of the target given the observed ones, whose other questions need not agree."""
+    return query_exactly(model, codes, observed, target, generator)._replace(word="approximate")
 
 
 @query.rule(AutoregressiveModel, "estimate")
@@ -72,11 +89,11 @@ def query_in_order(
     first = is_prefix(model, with_target(observed, target)).all() and not last_observed(model, observed) > place
     if isinstance(model.schema.kinds[target], Real):
         if first:
-            return Found(model.predict(codes.to(device).float()).one(target), True)
-        return Found(in_parts(kernels, model, codes, observed, target, generator, particles), False)
+            return Found(model.predict(codes.to(device).float()).one(target), "exact")
+        return Found(in_parts(kernels, model, codes, observed, target, generator, particles), "estimate")
     many = combinations(model, observed, target)
-    answer, many = (summed, many) if many <= MOST else (listed, particles)
-    return Found(in_parts(answer, model, codes, observed, target, generator, many), answer is summed)
+    answer, many, word = (summed, many, "exact") if many <= MOST else (listed, particles, "estimate")
+    return Found(in_parts(answer, model, codes, observed, target, generator, many), word)
 
 
 Answer = Callable[[AutoregressiveModel, Tensor, Tensor, int, torch.Generator, int], Single]
@@ -205,6 +222,9 @@ def joined(outcomes: list[Single]) -> Single:
         return first
     if isinstance(first, Finite):
         return Finite(torch.cat([o.log_probs for o in outcomes if isinstance(o, Finite)]))
+    if isinstance(first, Histogram):
+        inner = [o.inner for o in outcomes if isinstance(o, Histogram) and isinstance(o.inner, Single)]
+        return Histogram(joined(inner), first.binning, first.variables)
     parts = [o for o in outcomes if isinstance(o, Density)]
     special = [o.log_special for o in parts if o.log_special is not None]
     weights, means, scales = (torch.cat([getattr(o, n) for o in parts]) for n in ("log_weights", "means", "scales"))
@@ -228,7 +248,7 @@ def query_by_latents(
     found = [answer(evidence, target, particles, generator) for evidence in pieces(model, codes, observed, particles)]
     log_weights = torch.cat([weights for _, weights in found])
     told = Effective(effective(log_weights).cpu(), log_weights.shape[1])
-    return Found(joined([outcome for outcome, _ in found]), False, told)
+    return Found(joined([outcome for outcome, _ in found]), "estimate", told)
 
 
 Weighed = tuple[Single, Tensor]  # an outcome of the rows, and the log weights of the draws behind it, (rows, draws)

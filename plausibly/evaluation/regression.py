@@ -1,0 +1,117 @@
+"""How good the distributions are that a model gives a number in each row, over the rows in which it is known.
+
+log loss          mean of -log p(the value), nats; of a real column the log of a density per unit
+randomised PIT    F(x-) + u (F(x) - F(x-)), u uniform: uniform where every p is right (Czado et al. 2009,
+                  doi:10.1111/j.1541-0420.2009.01191.x); p-value by Kolmogorov-Smirnov
+interval          between the 5 % and the 95 % quantile: holds 90 % of values, or more where single values weigh much
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from plausibly.evaluation.curves import curve
+from plausibly.kinds import Kind, Real
+from plausibly.outcomes import Single
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from plausibly.data.formats import Events, Format
+
+QUANTILES = (0.05, 0.5, 0.95)
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Of each row, (rows,) float64 in the column's unit: mean, quantiles, the number itself, NaN where not known, and for
+    the known ones -log p in nats and the PIT."""
+
+    column: str
+    word: str
+    mean: np.ndarray
+    quantiles: np.ndarray  # (rows, 3)
+    truth: np.ndarray
+    nats: np.ndarray
+    pit: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        return ~np.isnan(self.truth)
+
+    @property
+    def rows(self) -> int:
+        """Rows whose number is known."""
+        return int(self.known.sum())
+
+    def to_json(self) -> dict[str, Any]:
+        """Errors and log loss: lower is better. Null without known numbers."""
+        names = ("mean_absolute_error", "root_mean_squared_error", "log_loss", "interval_90", "pit_p_value")
+        if not self.rows:
+            return {"rows": 0, "word": self.word} | dict.fromkeys(names)
+        truth, nats = self.truth[self.known], self.nats[self.known]
+        low, median, high = self.quantiles[self.known].T
+        found = {
+            "mean_absolute_error": float(np.abs(median - truth).mean()),
+            "root_mean_squared_error": float(((self.mean[self.known] - truth) ** 2).mean() ** 0.5),
+            "log_loss": float(nats.mean()),
+            "log_loss_error": float(nats.std() / self.rows**0.5),
+            "interval_90": float(((low <= truth) & (truth <= high)).mean()),
+            "pit_p_value": self.uniform(),
+        }
+        return {"rows": self.rows, "word": self.word, "unit": "nats per row", **found}
+
+    def uniform(self) -> float:
+        """The p-value of the PIT's being uniform."""
+        from scipy.stats import kstest  # slow to import
+
+        return float(kstest(self.pit[self.known], "uniform").pvalue)
+
+    def frame(self) -> pd.DataFrame:
+        """A row for each row: mean, quantiles, and the number itself where known."""
+        import pandas as pd
+
+        columns = {"mean": self.mean} | {f"{100 * q:g} %": self.quantiles[:, k] for k, q in enumerate(QUANTILES)}
+        return pd.DataFrame(columns | {self.column: self.truth})
+
+    def line(self) -> str:
+        """The same in words."""
+        if not self.rows:
+            return "no row has a known number, so nothing is measured"
+        found = self.to_json()
+        return (
+            f"{self.rows:,} rows with a known number: mean absolute error of the median {found['mean_absolute_error']:.4g}, "
+            f"root mean squared error of the mean {found['root_mean_squared_error']:.4g}, log loss {found['log_loss']:.4f} "
+            f"± {found['log_loss_error']:.4f} nats = {found['log_loss'] / log(2):.4f} bits (lower is better); "
+            f"{found['interval_90']:.1%} inside the 90 % interval; PIT uniform with p = {found['pit_p_value']:.3g}"
+        )
+
+
+def regression(
+    format: Format, events: Events, place: int, outcome: Single, word: str, generator: np.random.Generator
+) -> Regression:
+    """What an outcome of variable `place` in each event says; events observe it where it is known."""
+    kind, numbers = format.schema.kinds[place], format.numbers(events)[:, place]
+    seen = np.ones(len(events), dtype=bool) if events.observed is None else events.observed.flatten(1)[:, place].numpy()
+    truth, found = np.where(seen, numbers, np.nan), curve(kind, outcome)
+    inside, x = format.within(events)[:, place], events.codes.flatten(1)[:, place].float()
+    nats = -(outcome.log_prob(x).double().cpu() + inside).numpy()
+    start, end = format.measured(place, np.array([0.0, 1.0]))
+    pit = risen(kind, found.below, (truth - start) / (end - start), generator)
+    own = [format.measured(place, each) for each in (found.mean(), *map(found.quantile, QUANTILES))]
+    return Regression(format.names[place], word, own[0], np.stack(own[1:], 1), truth, nats, pit)
+
+
+def risen(
+    kind: Kind, below: Callable[[np.ndarray], np.ndarray], values: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """The randomised PIT of values in the kind's unit; NaN where there is none."""
+    at = np.nan_to_num(values) if isinstance(kind, Real) else np.round(np.nan_to_num(values))
+    upper = below(at)
+    lower = upper if isinstance(kind, Real) else below(at - 1)
+    return np.where(np.isnan(values), np.nan, lower + generator.random(len(values)) * (upper - lower))

@@ -1,0 +1,105 @@
+"""Networks for all orders at once: p(x_i | any others) from one set of weights (Uria et al. 2014, arXiv:1310.1757).
+
+    loss(x)  =  D / (D - d)  sum over the unobserved i of  -log p(x_i | observed)
+
+with d of the D variables observed, d uniform on 0 ... D - 1 and each set of d equally likely: its mean is the mean over all
+orders of -log p(x) by the chain rule. The conditionals of several orders need not belong to one joint distribution.
+log p(x) is that of one order, that of the schema; a pass for each variable finds it.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import AnyOrderModel, Unrolled, device_of
+from plausibly.families.network import too_large
+from plausibly.heads import Head
+from plausibly.inputs import Inputs
+from plausibly.nets.noise import by_row
+from plausibly.objectives import Loss, Objective, Turn
+from plausibly.outcomes import Outcome
+from plausibly.schema import Schema
+
+AT_ONCE = 1 << 22  # parameters of outcomes held at a time
+
+
+class Orderless(Objective):
+    """The mean over all orders of -log p(x), by one set of observed variables for each event."""
+
+    def turns(self, model: OrderlessModel) -> list[Turn]:
+        return [Turn("likelihood", model, lambda x, generator, done: Loss(orderless(model, x, generator)))]
+
+    def watch(self, model: OrderlessModel, x: Tensor, generator: torch.Generator) -> Tensor:
+        return orderless(model, x, generator)
+
+
+class OrderlessModel(AnyOrderModel):
+    """Gives the parameters of all outcomes from the numbers of observed variables and flags of which these are."""
+
+    family = "explicit"
+    objective = Orderless()
+
+    def __init__(self, schema: Schema, components: int, shape: str) -> None:
+        super().__init__()
+        self.schema, self.components, self.shape = schema, components, shape
+        self.order = tuple(range(schema.size))
+        self.inputs, self.head = Inputs(schema), Head(schema, components, shape)
+
+    @classmethod
+    def accepts(cls, schema: Schema) -> str | None:
+        return too_large(cls, schema)
+
+    @abstractmethod
+    def outcomes(self, numbers: Tensor, observed: Tensor) -> Tensor:
+        """Parameters, (batch, head width); numbers (batch, inputs) are 0 where not observed, (batch, variables) float."""
+
+    @abstractmethod
+    def offset(self) -> Tensor:
+        """The parameters of all outcomes where the network adds nothing, (head width,), which learning moves."""
+
+    @torch.no_grad()
+    def settle(self, x: Tensor) -> None:
+        self.offset().copy_(self.head.marginals(x))
+
+    def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
+        outcome: Outcome = self.head(self.answered(x, observed.flatten(1)))
+        return outcome
+
+    def predict(self, x: Tensor) -> Outcome:
+        rows = max(1, AT_ONCE // (self.schema.size * self.head.width))
+        outcome: Outcome = self.head(torch.cat([self._in_order(part) for part in x.split(rows)]))
+        return outcome
+
+    def unroll(self, n: int) -> Unrolled:
+        x = torch.zeros(n, *self.schema.shape, device=device_of(self))
+        observed = torch.zeros(n, self.schema.size, dtype=torch.bool, device=x.device)
+        for i in self.order:
+            x.flatten(1)[:, i] = yield i, self.predict_given(x, observed).one(i)
+            observed[:, i] = True
+        return x
+
+    def answered(self, x: Tensor, observed: Tensor) -> Tensor:
+        numbers = self.inputs(x)
+        flags = observed.to(numbers.dtype)
+        return self.outcomes(numbers * flags[:, self.inputs.owner], flags)
+
+    def _in_order(self, x: Tensor) -> Tensor:
+        """Parameters (rows, head width) of every outcome given the variables before it."""
+        variables = self.schema.size
+        earlier = torch.ones(variables, variables, dtype=torch.bool, device=x.device).tril(-1)
+        each = self.answered(x.repeat_interleave(variables, 0), earlier.repeat(len(x), 1))
+        return each.unflatten(0, (-1, variables))[:, self.head.owner, torch.arange(self.head.width, device=x.device)]
+
+
+def orderless(model: OrderlessModel, x: Tensor, generator: torch.Generator) -> Tensor:
+    """The loss, (batch,), of one set of observed variables for each event."""
+    flat = x.flatten(1)
+    variables = flat.shape[1]
+    number = (by_row(torch.rand, (len(x), 1), generator, x.device) * variables).floor()
+    ranks = by_row(torch.rand, tuple(flat.shape), generator, x.device).argsort(1).argsort(1)
+    observed = ranks < number
+    each = -model.predict_given(x, observed.view(x.shape)).log_prob(flat)
+    return each.masked_fill(observed, 0.0).sum(1) * variables / (variables - number[:, 0])

@@ -1,0 +1,50 @@
+"""DeepNADE: one deep network for all orders, trained without any (Uria et al. 2014, arXiv:1310.1757).
+
+    p(x_i | observed)  =  outcome(V_i h(observed numbers, which are observed) + c_i)
+
+The network sees the observed variables and which these are, and tells every other one. It answers any conditional in one
+pass; log p(x) takes D of them, one for each variable in the schema's order.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from plausibly.families.network import within
+from plausibly.families.orderless import OrderlessModel
+from plausibly.nets.perceptron import Perceptron
+from plausibly.schema import Schema
+
+
+class DeepNADE(OrderlessModel):
+    formula = "H (3 n + 1) + n + B (2 H^2 + 2 H), H = 256, B = 2"
+
+    def __init__(
+        self,
+        schema: Schema,
+        hidden: int = 256,
+        blocks: int = 2,
+        dropout: float = 0.1,
+        components: int = 8,
+        shape: str = "normal",
+    ) -> None:
+        super().__init__(schema, components, shape)
+        within("deepnade: hidden", hidden, 1, 100_000)
+        within("deepnade: blocks", blocks, 1, 100)
+        within("deepnade: dropout", dropout, 0, 0.99)
+        self.hidden, self.blocks, self.dropout = hidden, blocks, dropout
+        self.network = Perceptron(self.inputs.width + schema.size, self.head.width, hidden, blocks, dropout)
+
+    @classmethod
+    def tiny(cls, schema: Schema) -> Self:
+        return cls(schema, hidden=16, blocks=1, components=2)
+
+    def offset(self) -> Tensor:
+        return self.network.leave.bias
+
+    def outcomes(self, numbers: Tensor, observed: Tensor) -> Tensor:
+        parameters: Tensor = self.network(torch.cat([numbers, observed], 1))
+        return parameters

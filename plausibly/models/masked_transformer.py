@@ -1,0 +1,77 @@
+"""A transformer over variables of which any may be unknown (Vaswani et al. 2017; Devlin et al. 2019, arXiv:1810.04805).
+
+    token_i = E_i numbers(x_i) + place_i, or m_i + place_i where not observed,   p(x_i | observed) = outcome(V_i h_i + c_i)
+
+Trained for all orders at once (Uria et al. 2014, arXiv:1310.1757). All tokens see each other. It answers any conditional
+in one pass of O(D^2) attention; log p(x) takes D of them, one for each variable in the schema's order.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from plausibly.families.network import within
+from plausibly.families.orderless import OrderlessModel
+from plausibly.nets.transformer import Decoder, PerToken, places
+from plausibly.schema import Schema
+
+MOST_VARIABLES = 256
+
+
+class MaskedTransformer(OrderlessModel):
+    formula = "4 n W + n + 2 W + L (12 W^2 + 10 W), W = 64, L = 3"
+    by_default = False
+    read: Tensor
+
+    def __init__(
+        self,
+        schema: Schema,
+        width: int = 64,
+        layers: int = 3,
+        heads: int = 4,
+        dropout: float = 0.1,
+        components: int = 8,
+        shape: str = "normal",
+    ) -> None:
+        super().__init__(schema, components, shape)
+        within("masked_transformer: width", width, 1, 10_000)
+        within("masked_transformer: layers", layers, 1, 100)
+        within("masked_transformer: heads", heads, 1, width)
+        within("masked_transformer: dropout", dropout, 0, 0.99)
+        if width % heads:
+            raise ValueError(f"masked_transformer: width = {width}; it must be a multiple of heads = {heads}")
+        self.width, self.layers, self.heads, self.dropout = width, layers, heads, dropout
+        tokens, shown = [self.inputs.slice(i) for i in self.order], [self.head.slice(i) for i in self.order]
+        self.embedding = PerToken([part.stop - part.start for part in tokens], width, 0.5)
+        self.unknown = nn.Parameter(torch.zeros(schema.size, width))
+        self.network = Decoder(schema.size, width, layers, heads, dropout, together=schema.size)
+        self.readout = PerToken([part.stop - part.start for part in shown], width, 0.1 * width**-0.5)
+        self.shift = nn.Parameter(torch.zeros(self.head.width))
+        self.register_buffer("read", places(tokens), persistent=False)
+
+    @classmethod
+    def accepts(cls, schema: Schema) -> str | None:
+        if schema.size > MOST_VARIABLES:
+            return f"masked_transformer: {schema.size:,} variables look at each other, more than {MOST_VARIABLES:,}"
+        return super().accepts(schema)
+
+    @classmethod
+    def tiny(cls, schema: Schema) -> Self:
+        return cls(schema, width=8, layers=1, heads=2, components=2)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        super().initialise(generator)
+        with torch.no_grad():
+            self.unknown.copy_(0.5 * torch.randn(self.unknown.shape, generator=generator))
+            self.shift.zero_()
+
+    def offset(self) -> Tensor:
+        return self.shift
+
+    def outcomes(self, numbers: Tensor, observed: Tensor) -> Tensor:
+        known = self.embedding.spread(numbers[:, self.read])
+        hidden = self.network(known + (1 - observed)[..., None] * self.unknown)
+        return self.shift + self.readout.gather(hidden)

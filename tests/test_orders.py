@@ -1,0 +1,163 @@
+"""Models of all orders: the loss against all orders, answers against exact models, disagreement against zero."""
+
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+import torch
+
+from plausibly.capabilities import AnyOrderModel, TractableModel
+from plausibly.contract import results, shaken
+from plausibly.data.formats import Events
+from plausibly.data.loading import load
+from plausibly.evaluation.orders import disagreement, log_prob_in
+from plausibly.families.orderless import OrderlessModel, orderless
+from plausibly.fitting import fit
+from plausibly.kinds import Category, Level
+from plausibly.models import MODELS
+from plausibly.schema import Schema, binary
+from plausibly.tasks.classify import classify
+from plausibly.tasks.full_conditionals import full_conditionals
+from plausibly.tasks.impute import impute
+from plausibly.tasks.query import query
+from plausibly.training import generator_for
+
+SMALL = Schema((4,), (Category(levels=2), Level(levels=3), Category(levels=2, missing=True), Category(levels=2)))
+CPU = torch.device("cpu")
+ORDERLESS = [name for name, kind in MODELS.items() if issubclass(kind, OrderlessModel)]
+EXACT = ["joint", "chow_liu", "mixture"]
+
+
+def made_up(name, schema=SMALL):
+    return shaken(MODELS[name].tiny(schema)).eval()
+
+
+@pytest.mark.parametrize("name", ORDERLESS)
+def test_the_loss_is_the_mean_over_all_orders(name):
+    model, event = made_up(name), torch.tensor([[1.0, 2.0, 0.0, 1.0]])
+    want = np.mean([-float(log_prob_in(model, event, order)) for order in permutations(range(4))])
+    with torch.no_grad():
+        drawn = orderless(model, event.expand(40_000, 4), generator_for(CPU, 0)).double()
+    assert abs(float(drawn.mean()) - want) < 6 * float(drawn.std()) / 200
+
+
+@pytest.mark.parametrize("name", ORDERLESS)
+def test_log_prob_is_that_of_the_order(name):
+    model, events = made_up(name), SMALL.all_events()
+    with torch.no_grad():
+        assert torch.allclose(model.log_prob(events).double(), log_prob_in(model, events, model.order), atol=1e-5)
+    other = log_prob_in(model, events, (3, 1, 0, 2))
+    assert float(other.exp().sum()) == pytest.approx(1, abs=1e-5)  # another joint distribution
+    assert (other - log_prob_in(model, events, model.order)).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("name", [n for n, kind in MODELS.items() if issubclass(kind, TractableModel)])
+def test_one_joint_distribution_does_not_disagree(name):
+    if MODELS[name].accepts(SMALL):
+        pytest.skip("takes real numbers only")
+    model, events = made_up(name), SMALL.all_events()
+    found = disagreement(model, Events(events, torch.zeros(len(events), dtype=torch.float64)))
+    assert found.value < 1e-5 and found.largest - found.least < 1e-5
+
+
+@pytest.mark.parametrize("name", ORDERLESS)
+def test_disagreement_is_a_standard_deviation_over_orders(monkeypatch, name):
+    monkeypatch.setattr("plausibly.evaluation.orders.ORDERS", 24)
+    monkeypatch.setattr(
+        "plausibly.evaluation.orders.torch.randperm", lambda n, generator: torch.tensor(next(others), device="cpu")
+    )
+    model, x = made_up(name), SMALL.all_events()
+    others = iter(list(permutations(range(4)))[1:])
+    found = disagreement(model, Events(x, torch.zeros(len(x), dtype=torch.float64)))
+    each = torch.stack([log_prob_in(model, x, order) for order in permutations(range(4))])
+    assert found.value == pytest.approx(float(each.std(0).mean())) and found.value > 0.01
+    assert (found.orders, found.rows) == (24, len(x))
+
+
+@pytest.mark.parametrize("name", ORDERLESS)
+@pytest.mark.parametrize("seen", list(product([False, True], repeat=4)))
+def test_cells_are_filled_one_after_the_other(name, seen):
+    """Draws against the product of the model's answers by enumeration; holes are barred one cell at a time."""
+    model, n = made_up(name), 3000
+    x, events = torch.tensor([[1.0, 2.0, 1.0, 0.0]]), SMALL.all_events()
+    observed = torch.tensor([seen])
+    drawn = impute(model, x.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 1)).codes
+    p, known = torch.zeros(len(events)), observed.expand(len(events), 4).clone()
+    fits = ((events == x) | ~observed).all(1) & (observed[:, 2] | (events[:, 2] < 2))
+    with torch.no_grad():
+        for i in (~observed[0]).nonzero()[:, 0].tolist():
+            outcome, _ = (
+                model.predict_given(events, known).one(i).restricted(torch.arange(SMALL.codes[i]) < (2, 3, 2, 2)[i])
+            )
+            p, known[:, i] = p + outcome.log_prob(events[:, i]), True
+    p = (p.exp() * fits).double().numpy()
+    places = np.ravel_multi_index(drawn.long().T.numpy(), SMALL.codes)
+    share = np.bincount(places, minlength=len(p)) / n
+    assert p.sum() == pytest.approx(1, abs=1e-5)
+    assert (np.abs(share - p) < 6 * np.sqrt(p * (1 - p) / n + 1e-9) + 1 / n).all()
+
+
+@pytest.fixture(scope="module", params=["deepnade"])
+def learned(request, tmp_path_factory):
+    return fit("toy-bits", request.param, out=tmp_path_factory.mktemp("run") / "it", steps=1500, seed=1)
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory):
+    return fit("toy-bits", "joint", out=tmp_path_factory.mktemp("run") / "it", seed=1)
+
+
+def test_answers_come_near_those_of_an_exact_model(learned, exact):
+    """Any question about a table that can be listed: both learned from the same rows, one by counting."""
+    data, noise = load("toy-bits"), generator_for(CPU, 3)
+    x = data.test.codes[:400].float()
+    observed = torch.rand(x.shape, generator=noise) < torch.rand(len(x), 1, generator=noise)
+    for i in range(x.shape[1]):
+        seen = observed.clone()
+        seen[:, i] = False
+        p, q = (
+            query(run.model, x, seen, i, noise).outcome.log_prob(torch.ones(len(x))).exp() for run in (exact, learned)
+        )
+        assert (p - q).abs().mean() < 0.03
+    known = torch.ones_like(x, dtype=torch.bool)
+    labels = [classify(run.model, x, known, 2).exp() for run in (learned, exact)]
+    assert (labels[0] - labels[1]).abs().mean() < 0.03
+    both = [full_conditionals(run.model, x) for run in (learned, exact)]
+    assert (both[0] - both[1]).mean().abs() < 0.02
+
+
+def test_words_say_that_answers_need_not_agree(learned):
+    found = learned.query("0", {"3": 1})
+    assert found.word == "approximate" and found.entropy_bits is not None
+    assert {task.word(type(learned.model)) for task in (query, impute, classify, full_conditionals)} == {"approximate"}
+    assert learned.disagreement().value < 0.5
+    assert issubclass(type(learned.model), AnyOrderModel)
+
+
+@pytest.mark.parametrize("name", ORDERLESS)
+def test_a_network_that_sees_what_is_not_observed(monkeypatch, name):
+    kind = MODELS[name]
+    sound = kind.outcomes
+
+    def leaking(self, numbers, observed):
+        return sound(self, self.inputs(self.everything), observed)
+
+    sound_answer = OrderlessModel.answered
+    monkeypatch.setattr(kind, "outcomes", leaking)
+    monkeypatch.setattr(
+        OrderlessModel,
+        "answered",
+        lambda self, x, seen: (setattr(self, "everything", x), sound_answer(self, x, seen))[1],
+    )
+    broken = {result.name for result in results(shaken(kind.tiny(binary(6)))) if not result.holds}
+    assert {"answers_see_observed_only", "no_variable_sees_a_later_one"} <= broken
+
+
+@pytest.mark.parametrize("name", ORDERLESS)
+def test_answers_that_are_no_conditionals_of_the_order(monkeypatch, name):
+    sound = OrderlessModel.answered
+    monkeypatch.setattr(
+        OrderlessModel, "predict_given", lambda self, x, seen: self.head(2 * sound(self, x, seen.flatten(1)))
+    )
+    broken = {result.name for result in results(shaken(MODELS[name].tiny(SMALL))) if not result.holds}
+    assert "answers_follow_the_order" in broken

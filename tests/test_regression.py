@@ -1,0 +1,127 @@
+"""Distributions of numbers row by row: against the exact quantiles of one row, enumeration, SciPy, and planted faults."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from plausibly.cli import app
+from plausibly.errors import UserError
+from plausibly.evaluation.answers import quantile, within_codes
+from plausibly.evaluation.curves import CodeCurve, curve
+from plausibly.evaluation.regression import regression
+from plausibly.fitting import fit
+from plausibly.interiors import below
+from plausibly.kinds import Grid, Level, Real
+from plausibly.outcomes import Density, Finite
+
+KINDS = [
+    Level(5),
+    Level(4, width=3),
+    Grid(atoms=(0, 5, 6), edges=(-3, 5, 10), tails=(4.0, 7.0), missing=True),
+    Grid(edges=(0, 1000, 5000), tails=(30.0, 700.0), open=True),
+    Real(3.0, 0.5, (-1.0, 0.5, 2.0), (0.3, 2.0)),
+]
+
+
+def shares(kind, rows=40):
+    return np.random.default_rng(0).dirichlet(np.full(kind.regular, 0.5), rows)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_many_rows_are_told_as_one(kind):
+    """Against the sums and the halving that a query of one row is answered by; tails are bent between their places."""
+    p, found = shares(kind), CodeCurve(kind, shares(kind))
+    means, quantiles = zip(*(within_codes(kind, row) for row in p), strict=True)
+    assert np.allclose(found.mean(), means)
+    spread = float(np.ptp(np.array(quantiles)))
+    for k, q in enumerate((0.05, 0.25, 0.5, 0.75, 0.95)):
+        apart = np.abs(found.quantile(q) - [each[k] for each in quantiles])
+        bent = 0 if isinstance(kind, Level) else 0.01 * max(kind.tails)
+        assert apart.max() <= {Level: 0, Grid: 1 + bent, Real: 0.005 * spread}[type(kind)]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_below_is_the_sum_over_codes(kind):
+    p, found = shares(kind), CodeCurve(kind, shares(kind))
+    values = np.random.default_rng(1).integers(-3, 12, len(p)).astype(float)
+    want = [row @ below(kind, value)[: kind.regular] for row, value in zip(p, values, strict=True)]
+    assert np.allclose(found.below(values), want)
+
+
+def test_densities_against_scipy():
+    kind = Real(2.0, 3.0)
+    means, scales = torch.tensor([[0.0, 1.0], [-1.0, 2.0]]), torch.tensor([[1.0, 0.5], [0.2, 1.5]])
+    found = curve(kind, Density(torch.tensor([[0.3, 0.7], [0.5, 0.5]]).log(), means, scales))
+    for row, weights in enumerate(((0.3, 0.7), (0.5, 0.5))):
+        normals = [stats.norm(2 + 3 * float(m), 3 * float(s)) for m, s in zip(means[row], scales[row], strict=True)]
+
+        def share(value, weights=weights, normals=normals):
+            return sum(w * normal.cdf(value) for w, normal in zip(weights, normals, strict=True))
+
+        assert found.below(np.array([3.0, 3.0]))[row] == pytest.approx(share(3.0), abs=1e-6)
+        assert found.quantile(0.95)[row] == pytest.approx(quantile(share, 0.95, -50, 50, 0.0), abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    """y = 10 a + noise in cents, and a letter; a run that knows it well."""
+    chance = np.random.default_rng(3)
+    a = chance.integers(0, 4, 6000)
+    frame = pd.DataFrame({"a": a, "y": (10 * a + chance.normal(0, 2, 6000)).round(2), "c": np.where(a > 1, "x", "z")})
+    return frame, fit(frame, "chow_liu", out=tmp_path_factory.mktemp("run") / "it", seed=0)
+
+
+def test_a_known_distribution_is_calibrated(numbers):
+    frame, run = numbers
+    found = run.regress(frame[:3000], "y")
+    told = found.to_json()
+    assert told["word"] == "exact" and told["rows"] == 3000
+    assert 0.88 < told["interval_90"] < 0.93 and told["pit_p_value"] > 0.001
+    assert told["mean_absolute_error"] == pytest.approx(
+        2 * (2 / np.pi) ** 0.5, rel=0.06
+    )  # of a normal about its median
+    cents = stats.norm(0, 2).entropy() + np.log(100)  # nats of a number written in cents
+    assert told["log_loss"] == pytest.approx(cents, abs=0.15)
+    again = run.score(frame[:50], each=True)["bits(y | rest)"].to_numpy() * np.log(2)
+    assert np.allclose(found.nats[:50], again, atol=1e-4)
+
+
+def test_wrong_distributions_are_told(numbers):
+    frame, run = numbers
+    i, kind = 1, run.model.schema.kinds[1]
+    events = run.format.questions(frame[:2000])
+    model = run.model.predict_given(events.codes.float(), torch.tensor([[True, False, True]]).expand(2000, 3)).one(i)
+    sound, reached = model.log_probs, model.log_probs.exp().cumsum(1)
+    sure = sound.masked_fill((reached < 0.25) | (reached > 0.75), -20.0).log_softmax(1)  # the inner half alone
+    shy = (0.5 * sound.exp() + 0.5 / kind.codes).log()
+    for wrong in (sure, shy, sound.roll(6, 1)):
+        found = regression(run.format, events, i, Finite(wrong), "exact", np.random.default_rng(0)).to_json()
+        assert found["pit_p_value"] < 1e-9
+
+
+def test_numbers_may_be_left_out(numbers):
+    frame, run = numbers
+    found = run.regress(frame[:5].drop(columns="y").assign(y=None), "y")
+    assert found.rows == 0 and found.to_json()["log_loss"] is None and "no row" in found.line()
+    assert found.frame()["50 %"].notna().all()
+
+
+def test_a_category_holds_no_number(numbers):
+    with pytest.raises(UserError, match="'c' holds no number; `classify`"):
+        numbers[1].regress(numbers[0], "c")
+
+
+def test_the_command_line_tells_numbers_and_labels(numbers, tmp_path, capsys):
+    frame, run = numbers
+    frame[:20].to_csv(tmp_path / "some.csv", index=False)
+    app(
+        ["classify", str(run.path), str(tmp_path / "some.csv"), "--target", "y", "--json"], result_action="return_value"
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == 20 and len(found["predictions"]) == 20 and "95 %" in found["predictions"][0]
+    app(["classify", str(run.path), str(tmp_path / "some.csv"), "--target", "c"], result_action="return_value")
+    assert "accuracy" in capsys.readouterr().out
