@@ -19,6 +19,7 @@ from plausibly import __version__, processes
 from plausibly.console import (
     Common,
     OwnModel,
+    Scheduler,
     cell,
     listener,
     out,
@@ -527,6 +528,7 @@ def score(
     fdr: float | None = None,
     each: Annotated[bool, Parameter(negative="")] = False,
     conditionals: Annotated[bool, Parameter(negative="")] = False,
+    scheduler: Scheduler = None,
     model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
@@ -546,31 +548,46 @@ def score(
         instead, p(x_i | earlier) of each cell and the same as surprisal in bits.
     """
     common = common or Common()
-    from plausibly.files import write_frame
+    from plausibly import bulk
     from plausibly.runs import Run
 
     if conditionals and (calibrate is not None or fdr is not None or each):
         raise UserError("--conditionals tells of cells alone; leave out --calibrate, --fdr and --each, or it")
     opened = Run.open(run, common.device, model)
-    frame = opened.conditionals(data) if conditionals else opened.score(data, calibrate, fdr, each)
-    frame.insert(0, "row", range(1, len(frame) + 1))
-    if out_ is not None:
-        write_frame(frame, Path(out_))
-    document = {"rows": len(frame), "out": out_, "scores": None if out_ else frame.to_dict("records"), **frame.attrs}
-    document |= {name: int(frame[name].sum()) for name in ("more_likely", "anomaly") if name in frame}
-    for warning in frame.attrs.get("warnings", []):
+    out_path, work = None if out_ is None else Path(out_), shard_work(scheduler, common, model)
+    if conditionals:
+        scored, frames = bulk.conditionals_to(opened, data, out_path, work, rows_heard(common))
+    else:
+        scored, frames = bulk.score_to(opened, data, out_path, calibrate, fdr, each, work, rows_heard(common))
+    records = None if out_ else [record for frame in frames for record in frame.to_dict("records")]
+    document = {"rows": scored.rows, "out": out_, "scores": records, **scored.told, **scored.marked}
+    for warning in scored.told.get("warnings", []):
         say(common, f"warning: {warning}")
 
     def text() -> None:
-        least = (frame.nsmallest(10, "nats") if not conditionals else frame.head(10)).iloc[:, :12]
+        least = scored.few[0].iloc[:, :12]
         table(list(least.columns), [[cell(value) for value in row] for row in least.to_numpy(dtype=object)])
         print(
-            f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the 10 least plausible shown, --out FILE keeps all")
+            f"{scored.rows:,} rows"
+            + (f" in {out_}" if out_ else "; the 10 least plausible shown, --out FILE keeps all")
         )
-        for note in frame.attrs.get("notes", []):
+        for note in scored.told.get("notes", []):
             print(note)
 
     out(document, common, text)
+
+
+def shard_work(scheduler: str | None, common: Common, model: str | None) -> Any:
+    """Who does the shards of a job: this process, or the cluster of that scheduler."""
+    from plausibly.shards import here
+
+    if scheduler is None:
+        return here
+    import torch
+
+    from plausibly.cluster import Cluster
+
+    return Cluster(scheduler, common.device, torch.get_num_threads(), model)
 
 
 @app.command
@@ -581,6 +598,7 @@ def sample(
     n: Annotated[int, Parameter(name=["-n", "--n"])] = 10,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     given: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    scheduler: Scheduler = None,
     model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
@@ -596,13 +614,20 @@ def sample(
         COLUMN=VALUE fixes columns, never by rejection; an array's columns are called 0, 1, ...
     """
     common = common or Common()
+    from plausibly import bulk
     from plausibly.runs import Run
 
     if n < 1:
         raise UserError(f"-n {n}; at least one row can be drawn")
-    opened = Run.open(run, common.device, model)
-    rows = opened.sample(n, common.seed, pairs(given, "--given COLUMN=VALUE"))
-    deliver(opened, rows, out_, common, {"rows": n})
+    opened, known = Run.open(run, common.device, model), pairs(given, "--given COLUMN=VALUE")
+    if out_ is None:
+        if scheduler is not None:
+            raise UserError("--scheduler needs --out FILE: what is done is kept beside it until all is")
+        deliver(opened, opened.sample(n, common.seed, known), out_, common, {"rows": n})
+        return
+    heard, work = rows_heard(common), shard_work(scheduler, common, model)
+    bulk.sample_to(opened, Path(out_), n, common.seed, known, work, heard)
+    out({"rows": n, "out": out_}, common, lambda: print(f"{n:,} rows in {out_}"))
 
 
 @app.command
@@ -675,6 +700,7 @@ def impute(
         instead, fill all holes of a row with what is most probable together.
     """
     common = common or Common()
+    from plausibly import bulk
     from plausibly.runs import TASKS, Run
 
     opened = Run.open(run, common.device, model)
@@ -687,11 +713,15 @@ def impute(
     word = TASKS["impute"].word(type(opened.model)) or ""
     if draws < 1 or (draws > 1 and out_ is None):
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
-    for draw in range(draws):
-        rows, told = opened.fill(data, common.seed + draw)
-        path = None if out_ is None else numbered(Path(out_), draw) if draws > 1 else out_
-        document = {"rows": len(rows), "filled": word} | (told.to_json() if told else {})
-        deliver(opened, rows, str(path) if path else None, common, document, draw == draws - 1)
+    if out_ is None:
+        rows, told = opened.fill(data, common.seed)
+        deliver(opened, rows, None, common, {"rows": len(rows), "filled": word} | (told.to_json() if told else {}))
+    else:
+        for draw in range(draws):
+            path = numbered(Path(out_), draw) if draws > 1 else Path(out_)
+            count, told = bulk.fill_to(opened, data, path, common.seed + draw, heard=rows_heard(common))
+        document = {"rows": count, "filled": word} | (told.to_json() if told else {}) | {"out": str(path)}
+        out(document, common, lambda: print(f"{count:,} rows in {path}"))
     many = f": {told.line()}" if told else ""
     say(common, f"filled cells are {FILLED[word]}{many}")
 
@@ -722,7 +752,6 @@ def deliver(
     out_: str | None,
     common: Common,
     document: dict[str, Any],
-    last: bool = True,
     across: int | None = None,
 ) -> None:
     """Writes rows to a file, or prints them; in a grid of images `across` of them to a line."""
@@ -730,8 +759,7 @@ def deliver(
 
     if out_ is not None:
         run.format.write(rows, Path(out_), across)
-        if last:
-            out(document | {"out": out_}, common, lambda: print(f"{len(rows):,} rows in {out_}"))
+        out(document | {"out": out_}, common, lambda: print(f"{len(rows):,} rows in {out_}"))
         return
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows.reshape(len(rows), -1))
     records = json.loads(frame.to_json(orient="records", date_format="iso"))
@@ -942,8 +970,8 @@ def guarded(call: Callable[[], Any]) -> int:
     except OSError as error:
         processes.tell(f"plausibly: {error.filename or 'a file'}: {error.strerror or error}")
         return 2
-    except KeyboardInterrupt:
-        processes.tell("plausibly: stopped")
+    except KeyboardInterrupt as stopped:
+        processes.tell(f"plausibly: {str(stopped) or 'stopped'}")
         return 130
 
 

@@ -40,6 +40,14 @@ OwnModel = Annotated[
     ),
 ]
 
+Scheduler = Annotated[
+    str | None,
+    Parameter(
+        name="--scheduler",
+        help="tcp://HOST:PORT of a dask scheduler, whose workers do the work; after a stop the same command goes on.",
+    ),
+]
+
 
 def say(common: Common, line: str) -> None:
     if not common.quiet and processes.rank() == 0:

@@ -28,7 +28,7 @@ from torch import Tensor
 from plausibly import contract, foreign, tasks
 from plausibly.building import build, check_size
 from plausibly.capabilities import AnyOrderModel, Model, Quantiser, TractableModel, Trainable, Variational, device_of
-from plausibly.data.formats import Dataset, Events, Format, did_you_mean
+from plausibly.data.formats import Dataset, Events, Format, did_you_mean, joined
 from plausibly.data.givens import free, place_of, question
 from plausibly.data.labelled import LABEL
 from plausibly.data.loading import load, load_rows, naming
@@ -69,12 +69,13 @@ from plausibly.evaluation.samples import (
     table_measured,
     taught_rows,
 )
-from plausibly.evaluation.scores import bits, scores
+from plausibly.evaluation.scores import Ranking, bits, score_rows, unaffordable
 from plausibly.evaluation.usefulness import target_of
-from plausibly.families.proposals import Effective
+from plausibly.families.proposals import Effective, all_effective
 from plausibly.files import replacing
 from plausibly.kinds import HOLE, Category, Likeliest, Real
 from plausibly.models import MODELS
+from plausibly.tasks.sample import BATCH
 from plausibly.training import generator_for
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 LARGEST_RECORD = 64 << 20  # bytes of run.json
+SHARD, CELLS = 10_000, 4_000_000  # rows of a shard at most, and their cells
 TASKS = tasks.load_tasks()
 
 
@@ -339,21 +341,41 @@ class Run:
         """
         if n < 1:
             raise UserError(f"{n} rows cannot be drawn; at least 1 can")
-        if given:
-            rows = question(self.format, given)[torch.zeros(n, dtype=torch.long)]
-            return self._fill(rows, seed, holes=True)[0]
-        return self.format.rows(self.drawn(n, seed))
+        parts = [self.sample_shard(shard, rows, seed, given) for shard, rows in enumerate(self.shards(n))]
+        return self.format.rows(joined(parts))
+
+    def sample_shard(self, shard: int, rows: int, seed: int, given: Mapping[str, Any] | None) -> Events:
+        """The first so many events of a shard of samples, given the values of some columns."""
+        if not given:
+            return self.draw_shard(shard, rows, seed)
+        asked = question(self.format, given)[torch.zeros(rows, dtype=torch.long)]
+        return self.fill_shard(shard, asked, seed, holes=True)[0]
 
     def drawn(self, n: int, seed: int = 0) -> Events:
         """`n` events with values, as `sample` draws them."""
-        return self.format.draw(self._foreseen(n, seed), np.random.default_rng((seed, 1)))
+        return joined([self.draw_shard(shard, rows, seed) for shard, rows in enumerate(self.shards(n))])
 
-    def _foreseen(self, n: int, seed: int) -> Tensor:
+    def draw_shard(self, shard: int, rows: int, seed: int = 0) -> Events:
+        """The first so many events of a shard of samples: (seed, shard) decides them."""
+        codes, generator = self._foreseen(rows, seed, shard), np.random.default_rng((seed, 1, shard))
+        return self.format.draw(codes, generator, shard * self.shard_rows)
+
+    @property
+    def shard_rows(self) -> int:
+        """Rows of a shard, but for the last: so many batches of samples, fewer of wide rows."""
+        return BATCH * max(1, min(SHARD // BATCH, CELLS // (BATCH * self.model.schema.size)))
+
+    def shards(self, n: int) -> list[int]:
+        """The numbers of rows of the shards of `n` rows."""
+        return [min(self.shard_rows, n - start) for start in range(0, n, self.shard_rows)]
+
+    def _foreseen(self, n: int, seed: int, shard: int) -> Tensor:
         """Codes of `n` events without open codes: the few drawn with one are drawn again."""
         drawable, kept = self.model.schema.drawable(holes=True), torch.empty(0, *self.model.schema.shape)
         starts = torch.tensor([0, *self.model.schema.codes]).cumsum(0)[:-1]
+        first = shard * self.shard_rows // BATCH
         for attempt in range(50):
-            drawn = TASKS["sample"](self.model, n - len(kept), seed + attempt * (1 << 32))
+            drawn = TASKS["sample"](self.model, n - len(kept), seed + attempt * (1 << 32), first)
             sound = drawable[self.model.schema.binned(drawn) + starts].all(1)
             kept = torch.cat([kept, drawn[sound]])
             if len(kept) == n:
@@ -395,8 +417,20 @@ class Run:
         """The same; and, of draws by weight, how many tell something."""
         with naming(data):
             events = self.format.questions(load_rows(data, self.format))
-        rows, told = self._fill(events, seed, holes=False)
-        return indexed(rows, data), told
+        if not len(events):
+            raise UserError("there are no rows to fill")
+        places = [slice(start, start + self.shard_rows) for start in range(0, len(events), self.shard_rows)]
+        filled, told = zip(
+            *(self.fill_shard(shard, events[own], seed) for shard, own in enumerate(places)), strict=True
+        )
+        return indexed(self.format.rows(joined(filled)), data), all_effective(told)
+
+    def fill_shard(self, shard: int, asked: Events, seed: int, holes: bool = False) -> tuple[Events, Effective | None]:
+        """A shard of questions answered by draws that (seed, shard) decides; with `holes` a drawn cell may be one."""
+        noise = generator_for(device_of(self.model), seed, 12, shard=shard)
+        codes, told = TASKS["impute"](self.model, asked.codes, asked.observed, noise, holes)
+        generator = np.random.default_rng((seed, 2, shard))
+        return self.format.fill(asked, codes, generator, shard * self.shard_rows), told
 
     def complete(self, data: Any, holes: bool = False) -> Any:
         """The rows with all holes of a row filled by what is most probable together; observed cells stay as they are.
@@ -409,13 +443,6 @@ class Run:
             raise UserError("there are no rows to fill")
         codes = TASKS["complete"](self.model, events.codes, events.observed, holes)
         return indexed(self.format.rows(self.format.fill(events, codes, Likeliest())), data)
-
-    def _fill(self, events: Events, seed: int, holes: bool) -> tuple[Any, Effective | None]:
-        if not len(events):
-            raise UserError("there are no rows to fill")
-        noise = generator_for(device_of(self.model), seed, 12)
-        codes, told = TASKS["impute"](self.model, events.codes, events.observed, noise, holes)
-        return self.format.rows(self.format.fill(events, codes, np.random.default_rng((seed, 2)))), told
 
     def encode(self, data: Any) -> np.ndarray:
         """The latents that stand for each row, (rows, latents) float32: their mean where there are several."""
@@ -483,7 +510,18 @@ class Run:
 
         `attrs` of the frame says which and how many the calibration rows are, and holds notes and warnings.
         """
-        found = scores(self.model, self.format, self.events(data), self.calibration(calibrate), fdr, each)
+        import pandas as pd
+
+        events = self.events(data)
+        refused = unaffordable(self.model, min(self.shard_rows, len(events)))
+        ranking = Ranking(self.calibration(calibrate), fdr, each, refused)
+        starts = range(0, len(events), self.shard_rows)
+        rest = each and refused is None
+        own = [events[start : start + self.shard_rows] for start in starts]
+        pieces = [score_rows(self.model, self.format, part, each, rest, shard) for shard, part in enumerate(own)]
+        ranking.look(piece["nats"].to_numpy() for piece in pieces)
+        found = pd.concat(map(ranking.beside, pieces), ignore_index=True)
+        found.attrs = ranking.told()
         return indexed(found, data)
 
     def conditionals(self, data: Any) -> pd.DataFrame:

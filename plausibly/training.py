@@ -82,11 +82,12 @@ class Diverged(UserError):
     """A loss stopped being finite; the weights are the last good ones."""
 
 
-def generator_for(device: torch.device, *numbers: int) -> torch.Generator:
-    """A generator that depends on all the numbers and on nothing else."""
+def generator_for(device: torch.device, *numbers: int, shard: int = 0) -> torch.Generator:
+    """A generator that depends on all the numbers and on nothing else; of a shard of rows on which it is, too."""
     seed = 0
     for number in numbers:
         seed = (seed * 6364136223846793005 + number + 1442695040888963407) % (1 << 63)
+    seed = (seed + (shard << 32)) % (1 << 63)
     return torch.Generator(device).manual_seed(seed)
 
 

@@ -276,11 +276,10 @@ def test_what_would_take_too_long_is_left_out(run, people, monkeypatch):
     assert "answers it for 20 rows at a time, not 2,000" in found.attrs["warnings"][0]
 
 
-def test_without_an_exact_density_the_rest_is_refused(run, people):
-    events = run.events(str(people / "fresh.csv"))
-    told = scoring.Told({})
-    told.rest(SimpleNamespace(), run.format, events)
-    assert "no exact log p(x)" in told.warnings[0] and not told.columns
+def test_without_an_exact_density_the_rest_is_refused():
+    refused = scoring.unaffordable(SimpleNamespace(), 1)
+    assert "no exact log p(x)" in refused
+    assert refused in scoring.Ranking(None, None, True, refused).told()["warnings"][0]
 
 
 def test_the_command_line_says_all_of_it(bits, tmp_path, capsys, monkeypatch):

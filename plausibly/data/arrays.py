@@ -138,7 +138,7 @@ class ArrayFormat(Format):
             array = np.ascontiguousarray(np.moveaxis(array, 1, 3))
         return array.reshape(len(events), *self.row_shape)
 
-    def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
+    def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         numbers = codes.numpy().astype(np.int64).reshape(len(codes), -1)
         flat = np.empty(numbers.shape, dtype=self.dtype)
         for lookup in self._lookups:
@@ -146,7 +146,7 @@ class ArrayFormat(Format):
         narrow, nats = self._coded(flat, None)
         return Events(packed(narrow, self.schema), torch.from_numpy(nats), self._kept(flat))
 
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator) -> Events:
+    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         if events.observed is None:
             return events
         drawn = self.rows(self.draw(codes, generator))
@@ -284,11 +284,11 @@ class NumericArrayFormat(Format):
         array: np.ndarray = frame.to_numpy(dtype="float64" if whole else self.dtype, na_value=np.nan)
         return array
 
-    def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
-        return self.table.draw(codes, generator)
+    def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+        return self.table.draw(codes, generator, before)
 
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator) -> Events:
-        return self.table.fill(events, codes, generator)
+    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+        return self.table.fill(events, codes, generator, before)
 
     def read(self, source: Any) -> Any:
         return read_one(str(source)) if isinstance(source, str | Path) else source

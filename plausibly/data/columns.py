@@ -10,6 +10,7 @@ which sums to one over all texts, so that no recordable cell has probability 0.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import log
 from typing import Any, ClassVar
@@ -32,6 +33,15 @@ class Cells:
 
     def __getitem__(self, index: Any) -> Cells:
         return Cells(self.values[index], None if self.texts is None else self.texts[index])
+
+
+def joined_cells(parts: Sequence[Cells]) -> Cells:
+    """A column's cells, piece after piece."""
+    values = np.concatenate([part.values for part in parts])
+    if all(part.texts is None for part in parts):
+        return Cells(values)
+    blank = [np.full(len(part.values), None, dtype=object) if part.texts is None else part.texts for part in parts]
+    return Cells(values, np.concatenate(blank))
 
 
 def held(texts: np.ndarray) -> np.ndarray:

@@ -7,11 +7,11 @@ weighs and `values` keeps, so that `rows(events(rows))` gives equal values, dtyp
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +20,11 @@ from torch import Tensor
 from plausibly.errors import UserError
 from plausibly.schema import Schema
 
+if TYPE_CHECKING:
+    from plausibly.data.outputs import Output
+
 Document = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass
@@ -46,6 +50,23 @@ class Events:
         observed = None if self.observed is None else self.observed[rows]
         values = None if self.values is None else self.values[places]
         return Events(self.codes[rows], self.log_within[rows], values, observed)
+
+
+def joined(parts: Sequence[Events]) -> Events:
+    """Events one after the other."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    values = None if first.values is None else _joined_values([part.values for part in parts])
+    observed = (
+        None if first.observed is None else torch.cat([part.observed for part in parts if part.observed is not None])
+    )
+    codes, nats = torch.cat([part.codes for part in parts]), torch.cat([part.log_within for part in parts])
+    return Events(codes, nats, values, observed)
+
+
+def _joined_values(parts: Sequence[Any]) -> Any:
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else type(parts[0]).joined(parts)
 
 
 class Format(ABC):
@@ -106,11 +127,14 @@ class Format(ABC):
         """A number among a variable's values, or between two, as one reads it."""
 
     @abstractmethod
-    def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
-        """Events with values drawn inside `codes`, (n, *schema.shape) of any dtype."""
+    def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+        """Events with values drawn inside `codes`, (n, *schema.shape) of any dtype.
+
+        They come after `before` others, for columns that number their rows.
+        """
 
     @abstractmethod
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator) -> Events:
+    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         """Questions answered: unobserved cells take values drawn inside `codes`, observed cells stay as they are."""
 
     @abstractmethod
@@ -120,6 +144,12 @@ class Format(ABC):
     @abstractmethod
     def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
         """Writes rows to a file whose suffix says how; whole or not at all. Of images, `across` go to a line of a grid."""
+
+    def output(self, path: Path, across: int | None = None) -> Output:
+        """How rows are written to such a file a piece at a time. UserError lists the suffixes that can be written."""
+        from plausibly.data.outputs import ArrayOutput
+
+        return ArrayOutput(self, across)
 
     @abstractmethod
     def describe(self) -> list[Document]:
@@ -204,7 +234,7 @@ def suffix_of(path: Path | str) -> str:
     return name.rpartition(".")[2] if "." in name else ""
 
 
-def writer_for(path: Path, writers: dict[str, Callable[..., None]]) -> Callable[..., None]:
+def writer_for(path: Path, writers: dict[str, T]) -> T:
     """The writer of the path's suffix. UserError lists what can be written."""
     if suffix_of(path) not in writers:
         raise UserError(f"cannot write {path.name}: these rows go to .{', .'.join(writers)}")

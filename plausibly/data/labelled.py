@@ -105,13 +105,13 @@ class LabelledFormat(Format):
         array: np.ndarray = events.values
         return array
 
-    def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
+    def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         inner = self.inner.draw(codes[:, 1:].reshape(len(codes), *self.inner.schema.shape), generator)
         labels = np.asarray(self.labels)[codes[:, 0].long().numpy()]
         rows = self.inner.rows(inner).reshape(len(codes), -1)
         return self.events(np.concatenate([labels[:, None], rows], 1))
 
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator) -> Events:
+    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         if events.observed is None:
             return events
         drawn = self.draw(codes, generator).values

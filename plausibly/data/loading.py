@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from plausibly.data.dependence import relations
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Dataset, Events, Format, Truth, counted, did_you_mean, suffix_of
 from plausibly.data.regularity import irregularities
+from plausibly.data.streaming import table_file
 from plausibly.errors import UserError
 
 ARRAY_SUFFIXES = ("npz", "npy", "idx", "ubyte")
@@ -65,6 +67,38 @@ def load_rows(source: Any, format: Format) -> Any:
     rows = _built_in_rows(name, part) if name in toys.BUILT_IN else format.read(str(source))
     labels = _labels(str(source)) if isinstance(format, labels_of_rows.LabelledFormat) else None
     return rows if labels is None else labels_of_rows.labelled(labels, rows)
+
+
+def row_pieces(source: Any, format: Format, rows: int) -> Iterator[Any]:
+    """The same rows, so many at a time; a table's file is never in memory as a whole."""
+    if isinstance(format, tables.TableFormat) and isinstance(source, str | Path) and is_table(str(source)):
+        return table_file(Path(source)).frames(rows)
+    whole = load_rows(source, format)
+    return (whole[start : start + rows] for start in range(0, len(whole), rows))
+
+
+def fingerprint(source: str) -> str:
+    """SHA-256 of a file or folder; the name of what is built in."""
+    return source if source.partition(":")[0] in toys.BUILT_IN else reading.fingerprint(_existing(source))
+
+
+def expected_rows(source: str, format: Format) -> int:
+    """About how many rows a source holds; 0 where only reading all of it would tell."""
+    if isinstance(format, tables.TableFormat) and is_table(source):
+        return table_file(Path(source)).about
+    return 0
+
+
+@contextmanager
+def counting_from(first: int) -> Iterator[None]:
+    """Counts rows, where one of a piece is wrong, from the start of the file."""
+    try:
+        yield
+    except UserError as error:
+        moved = re.sub(r"^row (\d+)", lambda found: f"row {int(found[1]) + first}", str(error))
+        if moved == str(error):
+            raise
+        raise UserError(moved) from error
 
 
 def _labels(source: str) -> np.ndarray | None:
@@ -294,7 +328,7 @@ def _digest(source: Any, rows: Any, given: dict[str, Any]) -> str:
 
 def _one_digest(source: Any, rows: Any) -> str:
     if isinstance(source, str | Path) and str(source).partition(":")[0] not in toys.BUILT_IN:
-        return reading.fingerprint(_existing(str(source)))
+        return fingerprint(str(source))
     if hasattr(rows, "columns"):
         return reading.frame_fingerprint(rows)
     array = array_files.as_array(rows)

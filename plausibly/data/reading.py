@@ -8,7 +8,7 @@ import hashlib
 import io
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -34,12 +34,19 @@ def contents(path: Path) -> bytes:
 
 def fingerprint(path: Path) -> str:
     """SHA-256 of a file, or of the names and files of a folder."""
+    if not path.is_dir():
+        return str(_sha256(path).hexdigest())
     digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+    for file in sorted(path.rglob("*")):
         if file.is_file():
-            digest.update(b"" if file == path else str(file.relative_to(path)).encode() + b"\0")
-            digest.update(hashlib.sha256(file.read_bytes()).digest() if path.is_dir() else file.read_bytes())
+            digest.update(str(file.relative_to(path)).encode() + b"\0")
+            digest.update(_sha256(file).digest())
     return digest.hexdigest()
+
+
+def _sha256(path: Path) -> Any:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256")
 
 
 def read_table(path: Path) -> tuple[Any, Dialect | None]:
@@ -54,18 +61,17 @@ def read_table(path: Path) -> tuple[Any, Dialect | None]:
 
 def read_text(data: bytes, path: Path) -> tuple[Any, Dialect]:
     """A text table with a header line. UserError names the line that is wrong."""
-    _refuse_encoding(data, path)
+    refuse_encoding(data, path)
     whole, data = data, data.removeprefix(dialects.BOM)
     if not data.strip():
         raise UserError(f"{path} is empty; it needs a header line and rows below it")
-    dialect = dialects.learned(whole, _dialect(data, path))
-    header = _header(data, dialect)
-    if repeated := sorted({name for name in header if header.count(name) > 1}):
-        raise UserError(f"{path} has more than one column named {repeated[0]!r}; rename one")
+    dialect = dialects.learned(whole, sniffed(data, path))
+    header = header_of(io.BytesIO(data), dialect, path)
     return _parsed(data, header, dialect, path), dialect
 
 
-def _refuse_encoding(data: bytes, path: Path) -> None:
+def refuse_encoding(data: bytes, path: Path) -> None:
+    """UserError with the first line that is not UTF-8."""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -77,7 +83,8 @@ def _refuse_encoding(data: bytes, path: Path) -> None:
         ) from error
 
 
-def _dialect(data: bytes, path: Path) -> Dialect:
+def sniffed(data: bytes, path: Path) -> Dialect:
+    """The dialect that the first line is written in."""
     line, _, _ = data.partition(b"\n")
     newline = "\r\n" if line.endswith(b"\r") else "\n"
     if suffix_of(path) == "tsv":
@@ -87,9 +94,22 @@ def _dialect(data: bytes, path: Path) -> Dialect:
     return Dialect("," if counts[","] else best, newline)
 
 
-def _header(data: bytes, dialect: Dialect) -> list[str]:
-    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
-    return next(csv.reader(text, delimiter=dialect.delimiter), [])
+def header_of(file: IO[bytes], dialect: Dialect, path: Path) -> list[str]:
+    """The names of the columns. UserError where two are the same."""
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    header = next(csv.reader(text, delimiter=dialect.delimiter), [])
+    if repeated := sorted({name for name in header if header.count(name) > 1}):
+        raise UserError(f"{path} has more than one column named {repeated[0]!r}; rename one")
+    return header
+
+
+def parse_options(dialect: Dialect, columns: int) -> Any:
+    """How Arrow tells cells and lines."""
+    import pyarrow.csv
+
+    return pyarrow.csv.ParseOptions(
+        delimiter=dialect.delimiter, newlines_in_values=True, ignore_empty_lines=columns > 1
+    )
 
 
 def _parsed(data: bytes, header: list[str], dialect: Dialect, path: Path) -> Any:
@@ -98,20 +118,18 @@ def _parsed(data: bytes, header: list[str], dialect: Dialect, path: Path) -> Any
     import pyarrow.csv
 
     if data.count(b'"') % 2:
-        _refuse_ragged(data, header, dialect, path)
+        refuse_ragged(io.BytesIO(data), header, dialect, path)
     places = [str(place) for place in range(len(header))]
     options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False)
     try:
         table = pyarrow.csv.read_csv(
             io.BytesIO(data),
             read_options=pyarrow.csv.ReadOptions(column_names=places, skip_rows_after_names=1),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=dialect.delimiter, newlines_in_values=True, ignore_empty_lines=len(header) > 1
-            ),
+            parse_options=parse_options(dialect, len(header)),
             convert_options=options,
         )
     except pa.ArrowInvalid as error:
-        _refuse_ragged(data, header, dialect, path)
+        refuse_ragged(io.BytesIO(data), header, dialect, path)
         raise UserError(f"{path} cannot be read: {error}") from error
     if not table.num_rows:
         raise UserError(f"{path} has a header line but no rows")
@@ -119,9 +137,9 @@ def _parsed(data: bytes, header: list[str], dialect: Dialect, path: Path) -> Any
     return pd.DataFrame(dict(zip(header, [c.mask(c == "") for c in columns], strict=True)))
 
 
-def _refuse_ragged(data: bytes, header: list[str], dialect: Dialect, path: Path) -> None:
+def refuse_ragged(file: IO[bytes], header: list[str], dialect: Dialect, path: Path) -> None:
     """UserError with the number of the first line that does not fit the header."""
-    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", errors="surrogateescape")
     reader = csv.reader(text, delimiter=dialect.delimiter, strict=True)
     try:
         for row in reader:

@@ -96,12 +96,12 @@ class RealArrayFormat(Format):
         array: np.ndarray = events.values
         return array
 
-    def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
+    def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         numbers = codes.numpy().reshape(len(codes), -1)
         columns = [kind.draw(own, generator) for kind, own in zip(self.kinds, numbers.T, strict=True)]
         return self._events(np.stack(columns, 1).astype(self.dtype), None)
 
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator) -> Events:
+    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         if events.observed is None:
             return events
         drawn = self.draw(codes, generator).values

@@ -12,6 +12,7 @@ import numpy as np
 
 from plausibly.data.columns import AsideColumn, ModelledColumn
 from plausibly.data.dialects import Dialect
+from plausibly.data.formats import suffix_of
 from plausibly.data.reading import contents
 from plausibly.data.tables import TableFormat, printed
 
@@ -21,7 +22,7 @@ SHOWN = 40  # characters of a line
 
 def irregularities(path: Path, frame: Any, format: TableFormat) -> list[str]:
     """Notes on what of a text file's bytes does not come back; none where all do, but for columns that are dropped."""
-    found = [_line(contents(path), frame, format.dialect_for(path))]
+    found = [_line(contents(path), frame, format.dialect_for(suffix_of(path)))]
     found += [_column(column, frame[column.name]) for column in format.modelled + format.aside]
     return [f"not byte for byte: {note}" for note in found if note]
 

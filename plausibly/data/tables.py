@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from torch import Tensor
 
 from plausibly.data import guessing, reading
 from plausibly.data.cells import Storage, storage_of, texts_of
-from plausibly.data.columns import AsideColumn, Cells, Column, ModelledColumn, remembered, with_tuples
+from plausibly.data.columns import AsideColumn, Cells, Column, ModelledColumn, joined_cells, remembered, with_tuples
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Document, Events, Format, counted, did_you_mean, packed, suffix_of, writer_for
+from plausibly.data.outputs import ColumnarOutput, Output, TextOutput
 from plausibly.data.variables import BooleanColumn
 from plausibly.errors import UserError
-from plausibly.files import replacing
 from plausibly.kinds import Category
 from plausibly.schema import Schema
 
@@ -36,6 +37,13 @@ class TableValues:
     def __getitem__(self, index: Any) -> TableValues:
         cells = {name: column[index] for name, column in self.cells.items()}
         return TableValues(cells, {name: texts[index] for name, texts in self.aside.items()}, self.recorded)
+
+    @staticmethod
+    def joined(parts: Sequence[TableValues]) -> TableValues:
+        """Cells of rows one after the other."""
+        cells = {name: joined_cells([part.cells[name] for part in parts]) for name in parts[0].cells}
+        aside = {name: np.concatenate([part.aside[name] for part in parts]) for name in parts[0].aside}
+        return TableValues(cells, aside, parts[0].recorded)
 
 
 class TableFormat(Format):
@@ -144,16 +152,16 @@ class TableFormat(Format):
                 series[label] = column.storage.restore(values.aside[column.name])
         return pd.DataFrame(series)
 
-    def draw(self, codes: Tensor, generator: np.random.Generator) -> Events:
+    def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         numbers = codes.numpy().reshape(len(codes), -1)
         cells = {c.name: c.draw(numbers[:, place], generator) for place, c in enumerate(self.modelled)}
-        aside = {column.name: column.drawn(len(codes), generator) for column in self.aside}
+        aside = {column.name: column.drawn(len(codes), generator, before) for column in self.aside}
         return self._assembled(TableValues(cells, aside), len(codes))
 
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator) -> Events:
+    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         if events.observed is None:
             return events
-        known, drawn = events.values, self.draw(codes, generator).values
+        known, drawn = events.values, self.draw(codes, generator, before).values
         seen = events.observed.numpy()
         cells = {
             column.name: _merged(known.cells[column.name], drawn.cells[column.name], seen[:, place])
@@ -165,29 +173,28 @@ class TableFormat(Format):
         return reading.read_table(Path(source))[0] if isinstance(source, str | Path) else source
 
     def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
-        path = Path(path)
-        writers = {
-            "csv": self._write_text,
-            "tsv": self._write_text,
-            "parquet": lambda frame, draft: frame.to_parquet(draft, index=False),
-            "arrow": lambda frame, draft: frame.to_feather(draft),
-            "feather": lambda frame, draft: frame.to_feather(draft),
-        }
-        writer = writer_for(path, writers)
-        with replacing(path) as draft:
-            writer(rows, draft)
+        output = self.output(Path(path))
+        output.join([output.piece(rows)], Path(path))
 
-    def _write_text(self, rows: Any, path: Path) -> None:
+    def output(self, path: Path, across: int | None = None) -> Output:
+        holed = [column.name for column in self.modelled if column.kind.missing]
+        kinds: dict[str, Output] = {name: ColumnarOutput(name, holed) for name in ("parquet", "arrow", "feather")}
+        text = TextOutput(partial(self._printed, suffix_of(path)))
+        return writer_for(path, {"csv": text, "tsv": text} | kinds)
+
+    def _printed(self, suffix: str, rows: Any) -> tuple[bytes, bytes]:
+        """The header line and the lines of a text file with these rows."""
         frame = rows.set_axis([str(label) for label in rows.columns], axis=1)
         columns = {column.name: column for column in self.columns}
         texts = [printed(columns.get(name), frame[name], name) for name in frame]
-        reading.write_text(list(frame), texts, self.dialect_for(path), path)
+        names, dialect = list(frame), self.dialect_for(suffix)
+        return dialect.first_line(names), dialect.lines(names, texts)
 
-    def dialect_for(self, path: Path) -> Dialect:
+    def dialect_for(self, suffix: str) -> Dialect:
         """How such a file is written: as training's was, but tabs go to .tsv and to no other."""
         dialect = self.dialect or Dialect()
         delimiter = "," if dialect.delimiter == "\t" else dialect.delimiter
-        return replace(dialect, delimiter="\t" if suffix_of(path) == "tsv" else delimiter)
+        return replace(dialect, delimiter="\t" if suffix == "tsv" else delimiter)
 
     def describe(self) -> list[Document]:
         return [_described(column) for column in self.columns]

@@ -102,10 +102,15 @@ def checked_level(level: float) -> float:
 
 
 def discoveries(p_values: np.ndarray, level: float) -> np.ndarray:
-    """Rows to mark so that of those marked at most the share `level` is expected to be ordinary, bool.
+    """Rows to mark so that of those marked at most the share `level` is expected to be ordinary, bool."""
+    return np.asarray(p_values <= discovery_level(p_values, level))
 
-    The r smallest, with the largest r whose p_(r) <= level r / m (Benjamini and Hochberg 1995).
+
+def discovery_level(p_values: np.ndarray, level: float) -> float:
+    """The largest p-value to mark, -1 where none is: p_(r) with the largest r whose p_(r) <= level r / m.
+
+    (Benjamini and Hochberg 1995.)
     """
     ordered, m = np.sort(p_values), len(p_values)
     passing = np.flatnonzero(ordered * m <= level * np.arange(1, m + 1))
-    return np.asarray(p_values <= (ordered[passing[-1]] if len(passing) else -1.0))
+    return float(ordered[passing[-1]]) if len(passing) else -1.0

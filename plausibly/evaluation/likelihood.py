@@ -105,11 +105,11 @@ def _(model: BoundedModel, events: Events, heard: Heard = unheard) -> Likelihood
 
 
 @torch.no_grad()
-def row_nats(log: Log, model: Trainable, events: Events, heard: Heard = unheard) -> Tensor:
+def row_nats(log: Log, model: Trainable, events: Events, heard: Heard = unheard, shard: int = 0) -> Tensor:
     """`log` of codes by the model plus log p(values | codes) by the schema, (rows,) float64, on the CPU."""
     device, parts = device_of(model), list[Tensor]()
     for i, x in enumerate(batches(events.codes, None if isinstance(model, DensityModel) else BOUNDED_AT_ONCE)):
-        parts.append(log(x.to(device), generator_for(device, 4, i)).double().cpu())
+        parts.append(log(x.to(device), generator_for(device, 4, i, shard=shard)).double().cpu())
         heard(sum(map(len, parts)), len(events))
     return torch.cat(parts) + events.log_within
 
@@ -129,19 +129,19 @@ def given_whole(model: Trainable) -> bool:
     return len(model.context) > 1 or any(isinstance(model.schema.kinds[i], Real) for i in model.context)
 
 
-def given_nats(model: BoundedModel, events: Events, heard: Heard = unheard) -> Tensor:
+def given_nats(model: BoundedModel, events: Events, heard: Heard = unheard, shard: int = 0) -> Tensor:
     """log p(rest | context) plus log p(values | codes), (rows,) float64: what is left of log p(x) without its context."""
     if not isinstance(model, DensityModel):
-        return row_nats(model.log_given, model, events, heard)
+        return row_nats(model.log_given, model, events, heard, shard)
     rest = [i for i in range(model.schema.size) if i not in model.context]
     return conditionals(model, events.codes)[:, rest].sum(1) + events.log_within
 
 
-def plausibility(model: Trainable, format: Format, events: Events) -> Tensor:
+def plausibility(model: Trainable, format: Format, events: Events, shard: int = 0) -> Tensor:
     """What rows are ranked by: log p(x), or log p(rest | context), of values, (rows,) float64."""
     if model.context and isinstance(model, BoundedModel):
-        return given_nats(model, format.apart(events, model.context))
-    nats: Tensor = score(model, events.codes)
+        return given_nats(model, format.apart(events, model.context), shard=shard)
+    nats: Tensor = score(model, events.codes, shard)
     return nats + events.log_within
 
 

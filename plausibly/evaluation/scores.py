@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch import Tensor
 from plausibly.capabilities import DensityModel, Trainable
 from plausibly.data.formats import Events, Format
 from plausibly.errors import UserError
-from plausibly.evaluation.anomalies import Calibration, checked_level, discoveries
+from plausibly.evaluation.anomalies import Calibration, checked_level, discovery_level
 from plausibly.evaluation.likelihood import plausibility
 from plausibly.tasks.full_conditionals import affordable, full_conditionals
 from plausibly.tasks.score import conditionals
@@ -23,70 +22,93 @@ if TYPE_CHECKING:
 Columns = dict[str, object]
 
 
-def scores(
-    model: Trainable, format: Format, events: Events, calibration: Calibration | None, fdr: float | None, each: bool
+def score_rows(
+    model: Trainable, format: Format, events: Events, each: bool, rest: bool, shard: int = 0
 ) -> pd.DataFrame:
-    """The columns that `Run.score` tells of; `attrs` has what p-values are against, notes and warnings."""
+    """What `Run.score` tells of the rows of a shard that needs no others; `rest` asks for -log2 p(value | all others)."""
     import pandas as pd
 
-    rest = [i for i in range(model.schema.size) if i not in model.context]
-    nats = plausibility(model, format, events).numpy()
-    told = Told({"nats": nats, "bits_per_variable": -nats / np.log(2) / len(rest)})
-    if calibration is not None:
-        told.rank(nats, calibration, fdr)
-    elif fdr is not None:
-        raise UserError("a false discovery rate needs calibration rows, and this run has none; give some")
+    own = [i for i in range(model.schema.size) if i not in model.context]
+    nats = plausibility(model, format, events, shard).numpy()
+    columns: Columns = {"nats": nats, "bits_per_variable": -nats / np.log(2) / len(own)}
     if conditionals.word(type(model)):
-        along, names = (
-            (conditionals(model, events.codes) + format.within(events))[:, rest],
-            [format.names[i] for i in rest],
-        )
-        told.columns["surprising"] = surprising(along, names)
-        told.columns |= bits(along, names, "bits({})") if each else {}
-    if each:
-        told.rest(model, format, events)
-    frame = pd.DataFrame(told.columns)
-    against = {"rows": calibration.rows, "from": calibration.source} if calibration else None
-    frame.attrs = {"calibration": against, "notes": told.notes, "warnings": told.warnings}
-    return frame
+        along = (conditionals(model, events.codes) + format.within(events))[:, own]
+        names = [format.names[i] for i in own]
+        columns["surprising"] = surprising(along, names)
+        columns |= bits(along, names, "bits({})") if each else {}
+    if rest:
+        nats_rest = full_conditionals(model, events.codes) + format.within(events)
+        known = [i for i in range(model.schema.size) if not nats_rest[:, i].isnan().all()]
+        columns |= bits(nats_rest[:, known], [format.names[i] for i in known], "bits({} | rest)")
+    return pd.DataFrame(columns)
 
 
-@dataclass
-class Told:
-    """Columns as they come together, lines that say how to read them, and warnings."""
+def unaffordable(model: Trainable, rows: int) -> str | None:
+    """Why -log2 p(value | all others) cannot be told of so many rows together; None where it can."""
+    if not isinstance(model, DensityModel):
+        return full_conditionals.refusal
+    most = affordable(model)
+    return f"this model answers it for {most:,} rows at a time, not {rows:,}" if rows > most else None
 
-    columns: Columns
-    notes: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
-    def rank(self, nats: np.ndarray, calibration: Calibration, fdr: float | None) -> None:
-        """What calibration rows tell."""
-        p_values, likely = calibration.p_values(nats), calibration.more_likely(nats)
-        self.columns |= {"p_value": p_values, "more_likely": likely}
-        self.notes.append(calibration.note)
-        self.warnings += calibration.too_likely(likely)
-        if fdr is not None:
-            anomalies = discoveries(p_values, checked_level(fdr))
-            self.columns["anomaly"] = anomalies
-            self.notes.append(f"anomalies at a false discovery rate of {fdr:g}: {anomalies.sum():,} rows")
-            self.warnings += [] if anomalies.any() else calibration.too_few(len(nats), fdr)
+class Ranking:
+    """Puts p-values beside scores, piece after piece, and adds up what is told of all rows together.
 
-    def rest(self, model: Trainable, format: Format, events: Events) -> None:
-        """-log2 p(value | all other variables), for each variable where it is exact."""
-        if not isinstance(model, DensityModel):
-            self.warnings.append(f"bits(NAME | rest) is left out: {full_conditionals.refusal}")
-            return
-        if len(events) > (most := affordable(model)):
-            most_rows = f"this model answers it for {most:,} rows at a time, not {len(events):,}"
-            self.warnings.append(f"bits(NAME | rest) is left out: {most_rows}")
-            return
-        nats = full_conditionals(model, events.codes) + format.within(events)
-        known = [i for i in range(nats.shape[1]) if not nats[:, i].isnan().all()]
-        self.columns |= bits(nats[:, known], [format.names[i] for i in known], "bits({} | rest)")
-        self.notes.append(
-            "bits(NAME) are given earlier variables and add up to the row's bits; "
-            "bits(NAME | rest) are given all others and do not"
-        )
+    `refused` says why the bits given all others are left out, where they were asked for (`each`).
+    """
+
+    def __init__(self, calibration: Calibration | None, fdr: float | None, each: bool, refused: str | None) -> None:
+        if calibration is None and fdr is not None:
+            raise UserError("a false discovery rate needs calibration rows, and this run has none; give some")
+        self.calibration, self.fdr = calibration, None if fdr is None else checked_level(fdr)
+        self.each, self.refused = each, refused
+        self.threshold, self.anomalies, self.likely = -1.0, 0, list[np.ndarray]()
+
+    def look(self, nats: Iterable[np.ndarray]) -> None:
+        """Finds the largest p-value that is marked, from the scores of all pieces; only a false discovery rate needs that."""
+        if self.calibration is not None and self.fdr is not None:
+            p_values = [self.calibration.p_values(piece) for piece in nats]
+            self.threshold = discovery_level(np.concatenate(p_values), self.fdr)
+
+    def beside(self, piece: pd.DataFrame) -> pd.DataFrame:
+        """The piece with what calibration rows tell of it."""
+        if self.calibration is None:
+            return piece
+        nats = piece["nats"].to_numpy()
+        p_values, likely = self.calibration.p_values(nats), self.calibration.more_likely(nats)
+        self.likely.append(likely)
+        columns: Columns = {"p_value": p_values, "more_likely": likely}
+        if self.fdr is not None:
+            columns["anomaly"] = p_values <= self.threshold
+            self.anomalies += int((p_values <= self.threshold).sum())
+        for place, (name, values) in enumerate(columns.items(), 2):
+            piece.insert(place, name, values)
+        return piece
+
+    def told(self) -> dict[str, Any]:
+        """What p-values are against, notes and warnings."""
+        against = {"rows": self.calibration.rows, "from": self.calibration.source} if self.calibration else None
+        return {"calibration": against, "notes": list(self._notes()), "warnings": list(self._warnings())}
+
+    def _notes(self) -> Iterator[str]:
+        if self.calibration is not None:
+            yield self.calibration.note
+        if self.fdr is not None:
+            yield f"anomalies at a false discovery rate of {self.fdr:g}: {self.anomalies:,} rows"
+        if self.each and self.refused is None:
+            yield (
+                "bits(NAME) are given earlier variables and add up to the row's bits; "
+                "bits(NAME | rest) are given all others and do not"
+            )
+
+    def _warnings(self) -> Iterator[str]:
+        if self.calibration is not None and self.likely:
+            marked = np.concatenate(self.likely)
+            yield from self.calibration.too_likely(marked)
+            if self.fdr is not None and not self.anomalies:
+                yield from self.calibration.too_few(len(marked), self.fdr)
+        if self.each and self.refused is not None:
+            yield f"bits(NAME | rest) is left out: {self.refused}"
 
 
 def bits(nats: Tensor, names: Sequence[str], title: str) -> Columns:

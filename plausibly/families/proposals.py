@@ -17,7 +17,7 @@ What of a context is unobserved is drawn from p(context), of which z is independ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, log
@@ -51,6 +51,12 @@ class Effective:
 
     def to_json(self) -> dict[str, Any]:
         return {"effective": self.least, "draws": self.draws}
+
+
+def all_effective(parts: Sequence[Effective | None]) -> Effective | None:
+    """Those of rows after rows; None where none of them was drawn by weight."""
+    known = [part for part in parts if part is not None]
+    return Effective(torch.cat([part.rows for part in known]), known[0].draws) if known else None
 
 
 def effective(log_weights: Tensor) -> Tensor:

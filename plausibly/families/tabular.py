@@ -191,6 +191,17 @@ class TabularModel(DecomposableModel):
             codes[:, i] = self.binning.cut(x[:, i], (i,))[0]
         return x.reshape(n, *self.schema.shape)
 
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """As `unroll` would draw, by one uniform number u a cell: the code is the first with p(at most it | earlier) > u."""
+        tables = self.tables.each()
+        codes = torch.zeros(n, self.schema.size, dtype=torch.long, device=tables[0].device)
+        for i in self.order:
+            below = tables[i].exp().cumsum(1)
+            u = torch.rand(n, generator=generator, dtype=below.dtype, device=below.device)
+            codes[:, i] = first_above(below / below[:, -1:], self.row(codes, i), u)
+        return self.binning.drawn(codes, generator).reshape(n, *self.schema.shape)
+
     def alone(self, codes: Finite, i: int) -> Single:
         """The outcome of variable `i` from that of its code."""
         return Histogram(codes, self.binning, (i,)) if self.binning.is_real(i) else codes
@@ -287,6 +298,14 @@ class TabularModel(DecomposableModel):
         with torch.enable_grad():
             (posterior,) = torch.autograd.grad(self.log_mass(evidence).sum(), evidence)
         return self.seen(side_by_side([p.log() for p in self.per_variable(posterior.clamp(min=0))]))
+
+
+def first_above(rising: Tensor, row: Tensor, u: Tensor) -> Tensor:
+    """In each one's row of a table (rows, columns) that rises to 1, the first column above u, (n,), for u below 1."""
+    ends = torch.arange(len(rising), device=rising.device)
+    line = (rising + ends[:, None]).flatten()  # row r lies between r and r + 1
+    place = torch.searchsorted(line, u + row, right=True)
+    return (place - row * rising.shape[1]).clamp(0, rising.shape[1] - 1)
 
 
 def nearest(x: Tensor, centres: Tensor, schema: Schema) -> Tensor:

@@ -13,15 +13,14 @@ from plausibly.training import generator_for
 
 sample: Task[Any] = Task("sample", "it has no distribution")
 
-SHARD = 250
+BATCH = 250  # events drawn together
 
 
 @sample.rule(Model, "yes")
 @torch.no_grad()
-def sample_events(model: Model, n: int, seed: int) -> Tensor:
-    """Codes of `n` events, (n, *shape) float32. Shards of fixed size, each seeded by (seed, shard)."""
+def sample_events(model: Model, n: int, seed: int, first: int = 0) -> Tensor:
+    """Codes of `n` events, (n, *shape) float32: batches of fixed size from number `first` on, seeded by (seed, number)."""
     device = device_of(model)
-    shards = [
-        model.sample(SHARD, generator_for(device, seed, 5, shard)).cpu() for shard in range((n + SHARD - 1) // SHARD)
-    ]
-    return torch.cat(shards)[:n] if shards else torch.zeros(0, *model.schema.shape)
+    numbers = range(first, first + (n + BATCH - 1) // BATCH)
+    drawn = [model.sample(BATCH, generator_for(device, seed, 5, number)).cpu() for number in numbers]
+    return torch.cat(drawn)[:n] if drawn else torch.zeros(0, *model.schema.shape)

@@ -26,16 +26,16 @@ marginal: Task[Any] = Task("marginal", "summing variables out is exact only for 
 
 @score.rule(DensityModel, "exact")
 @torch.no_grad()
-def score_exactly(model: DensityModel, codes: Tensor) -> Tensor:
+def score_exactly(model: DensityModel, codes: Tensor, shard: int = 0) -> Tensor:
     """log p(x) in nats, (rows,) float64."""
     return torch.cat([model.log_prob(x.to(device_of(model))).double().cpu() for x in batches(codes)])
 
 
 @score.rule(BoundedModel, "bound")
 @torch.no_grad()
-def score_bounded(model: BoundedModel, codes: Tensor) -> Tensor:
-    """A lower bound on log p(x) in nats, (rows,) float64."""
-    noise = generator_for(device_of(model), 4)
+def score_bounded(model: BoundedModel, codes: Tensor, shard: int = 0) -> Tensor:
+    """A lower bound on log p(x) in nats, (rows,) float64; each shard of rows has noise of its own."""
+    noise = generator_for(device_of(model), 4, shard=shard)
     return torch.cat([model.log_bound(x.to(device_of(model)), noise).double().cpu() for x in batches(codes)])
 
 

@@ -1,0 +1,294 @@
+"""Tables in files, read a piece at a time: frames of a fixed number of rows, as if cut from the whole frame.
+
+A cell must not look otherwise because of the piece that it is in. So the types of columns are those that the whole table
+has in memory, which may depend on whether a column has a hole anywhere.
+"""
+
+from __future__ import annotations
+
+import gzip
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+from plausibly.data.dialects import Dialect
+from plausibly.data.formats import suffix_of
+from plausibly.data.reading import (
+    TEXT_SUFFIXES,
+    contents,
+    header_of,
+    parse_options,
+    refuse_encoding,
+    refuse_ragged,
+    sniffed,
+)
+from plausibly.errors import UserError
+
+BLOCK = 8 << 20  # bytes of a text file that are parsed at once
+BUFFER = 1 << 20  # bytes of a Parquet column that are read at once
+SCANNED = 65_536  # rows looked at together where a column is searched for holes
+BOM = b"\xef\xbb\xbf"
+
+
+class TableFile(ABC):
+    """A file with a table; its `dialect` is None where cells have types."""
+
+    dialect: Dialect | None = None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    @abstractmethod
+    def names(self) -> list[str]:
+        """The names of the columns."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """Number of rows."""
+
+    @property
+    def about(self) -> int:
+        """The number of rows, or nearly, found without taking the cells apart."""
+        return self.rows
+
+    @property
+    def cells(self) -> int:
+        """About how many cells there are."""
+        return self.about * len(self.names)
+
+    @abstractmethod
+    def batches(self, rows: int) -> Iterator[Any]:
+        """Arrow tables or batches of about so many rows, or fewer."""
+
+    @abstractmethod
+    def frame(self, table: Any) -> Any:
+        """An Arrow table of some of the rows as the whole frame would show them."""
+
+    def tables(self, rows: int) -> Iterator[Any]:
+        """Arrow tables of exactly so many rows each, but for the last one. UserError where the file is broken."""
+        with self.watched():
+            yield from _cut(self.batches(rows), rows)
+
+    def frames(self, rows: int) -> Iterator[Any]:
+        """The same as frames."""
+        return map(self.frame, self.tables(rows))
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Turns what Arrow says of a broken file into one line."""
+        import pyarrow as pa
+
+        try:
+            yield
+        except (pa.ArrowException, OSError, EOFError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise self.broken(error) from error
+
+    def broken(self, error: Exception) -> UserError:
+        return UserError(f"{self.path} is not a whole {suffix_of(self.path)} file: {str(error).splitlines()[0]}")
+
+
+def table_file(path: Path) -> TableFile:
+    """The file of that path, by its suffix."""
+    suffix = suffix_of(path)
+    return TextFile(path) if suffix in TEXT_SUFFIXES else ParquetFile(path) if suffix == "parquet" else ArrowFile(path)
+
+
+def _cut(batches: Iterable[Any], rows: int) -> Iterator[Any]:
+    """Tables of exactly `rows` rows, but for the last one."""
+    import pyarrow as pa
+
+    waiting: list[Any] = []
+    for batch in batches:
+        waiting.append(batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch]))
+        if sum(map(len, waiting)) < rows:
+            continue
+        whole = pa.concat_tables(waiting)
+        last = len(whole) - len(whole) % rows
+        yield from (whole.slice(start, rows) for start in range(0, last, rows))
+        waiting = [whole.slice(last)] if last < len(whole) else []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+class TextFile(TableFile):
+    """Cells separated by a mark, below a header line. They stay texts; an empty one is a hole."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        with self._opened() as file:
+            first = file.readline()
+        if not first.strip():
+            raise UserError(f"{path} is empty; it needs a header line and rows below it")
+        refuse_encoding(first, path)
+        self.dialect = sniffed(first, path)
+        with self._opened() as file:
+            self._names = header_of(file, self.dialect, path)
+
+    @property
+    def names(self) -> list[str]:
+        return self._names
+
+    @contextmanager
+    def _opened(self) -> Iterator[IO[bytes]]:
+        """The file's bytes, unpacked, behind the mark that some put before UTF-8."""
+        with open(self.path, "rb") as packed:
+            squeezed = packed.read(2) == b"\x1f\x8b" or self.path.suffix.lower() == ".gz"
+            packed.seek(0)
+            with gzip.open(packed) if squeezed else packed as file:
+                start = file.read(len(BOM))
+                if start != BOM:
+                    file.seek(0)
+                yield file  # type: ignore[misc]
+
+    @cached_property
+    def marks(self) -> tuple[int, int]:
+        """How many ends of lines there are, and how many quotes."""
+        with self.watched(), self._opened() as file:
+            found = [(block.count(b"\n"), block.count(b'"')) for block in iter(lambda: file.read(BLOCK), b"")]
+        return sum(lines for lines, _ in found), sum(quotes for _, quotes in found)
+
+    @property
+    def about(self) -> int:
+        """More than there are where cells hold ends of lines."""
+        return max(self.marks[0] - 1, 0)
+
+    @cached_property
+    def rows(self) -> int:
+        with self.watched():
+            return sum(batch.num_rows for batch in self.batches(0, ["0"]))
+
+    def batches(self, rows: int, columns: list[str] | None = None) -> Iterator[Any]:
+        """Batches of a block each, whatever the number of `rows`."""
+        if self.marks[1] % 2:
+            raise self.broken(ValueError("a quote is not closed"))
+        yield from self._parsed(columns)
+
+    def _parsed(self, columns: list[str] | None) -> Iterator[Any]:
+        import pyarrow as pa
+        import pyarrow.csv
+
+        places = [str(place) for place in range(len(self.names))]
+        assert self.dialect is not None
+        options = {
+            "read_options": pyarrow.csv.ReadOptions(column_names=places, skip_rows_after_names=1, block_size=BLOCK),
+            "parse_options": parse_options(self.dialect, len(self.names)),
+            "convert_options": pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False, include_columns=columns
+            ),
+        }
+        with self._opened() as file, pyarrow.csv.open_csv(file, **options) as reader:
+            yield from (batch for batch in reader if batch.num_rows)
+
+    def frame(self, table: Any) -> Any:
+        import pandas as pd
+
+        columns = [column.to_pandas() for column in table.columns]
+        return pd.DataFrame(dict(zip(self.names, [c.mask(c == "") for c in columns], strict=True)))
+
+    def broken(self, error: Exception) -> UserError:
+        """Which line is wrong, as far as it can be told."""
+        if isinstance(error, EOFError | gzip.BadGzipFile):
+            return UserError(f"{self.path} is not a whole gzip file ({error}); fetch it again")
+        assert self.dialect is not None
+        with self._opened() as file:
+            refuse_ragged(file, self.names, self.dialect, self.path)
+        refuse_encoding(contents(self.path), self.path)
+        return UserError(f"{self.path} cannot be read: {error}")
+
+
+class ColumnarFile(TableFile):
+    """A table whose columns have types; `schema` is Arrow's."""
+
+    schema: Any
+
+    @property
+    def names(self) -> list[str]:
+        return [str(name) for name in self._types[False]]
+
+    @cached_property
+    def _types(self) -> dict[bool, Any]:
+        """The types that columns have in memory: of a table without a hole, and of one with holes."""
+        import pyarrow as pa
+
+        holes = pa.Table.from_pylist([dict.fromkeys(self.schema.names)], self.schema)
+        return {hole: table.to_pandas().dtypes for hole, table in ((False, self.schema.empty_table()), (True, holes))}
+
+    @cached_property
+    def types(self) -> dict[Any, Any]:
+        """The type that each column of the whole table has in memory."""
+        whole, holed = self._types[False], self._types[True]
+        differing = [name for name in whole.index if whole[name] != holed[name]]
+        found = {name for name in differing if self.has_holes(str(name))}
+        return {name: holed[name] if name in found else whole[name] for name in differing}
+
+    def has_holes(self, name: str) -> bool:
+        """Whether a cell of the column is empty anywhere."""
+        return any(batch.column(0).null_count for batch in self.batches(SCANNED, [name]))
+
+    @abstractmethod
+    def batches(self, rows: int, columns: list[str] | None = None) -> Iterator[Any]: ...
+
+    def frame(self, table: Any) -> Any:
+        frame = table.to_pandas()
+        return frame.astype(self.types)
+
+
+class ParquetFile(ColumnarFile):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        with self.watched(), self._opened() as file:
+            self.metadata, self.schema = file.metadata, file.schema_arrow
+
+    def _opened(self) -> Any:
+        import pyarrow.parquet
+
+        return pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=BUFFER)
+
+    @property
+    def rows(self) -> int:
+        return int(self.metadata.num_rows)
+
+    def has_holes(self, name: str) -> bool:
+        groups = [self.metadata.row_group(i) for i in range(self.metadata.num_row_groups)]
+        chunks = [group.column(j) for group in groups for j in range(group.num_columns)]
+        counted = [chunk.statistics for chunk in chunks if chunk.path_in_schema == name]
+        if all(found is not None and found.has_null_count for found in counted):
+            return any(found.null_count for found in counted)
+        return super().has_holes(name)
+
+    def batches(self, rows: int, columns: list[str] | None = None) -> Iterator[Any]:
+        with self._opened() as file:
+            yield from file.iter_batches(batch_size=rows, columns=columns)
+
+
+class ArrowFile(ColumnarFile):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        with self.watched(), self._opened() as file:
+            self.schema = file.schema
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        import pyarrow as pa
+
+        with pa.memory_map(str(self.path)) as source, pa.ipc.open_file(source) as reader:
+            yield reader
+
+    @cached_property
+    def rows(self) -> int:
+        with self.watched():
+            return sum(batch.num_rows for batch in self.batches(0))
+
+    def batches(self, rows: int, columns: list[str] | None = None) -> Iterator[Any]:
+        """The file's own batches, whatever the number of `rows`."""
+        with self._opened() as file:
+            for i in range(file.num_record_batches):
+                batch = file.get_batch(i)
+                yield batch if columns is None else batch.select(columns)

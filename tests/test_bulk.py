@@ -1,0 +1,174 @@
+"""Files of any size are sampled, scored and filled shard by shard, as in one piece, and go on after a stop."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import plausibly
+from benchmarks.large import chunk
+from plausibly import bulk, runs
+from plausibly.errors import UserError
+from plausibly.shards import Shards, here
+
+N = 1250
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("bulk")
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    orders = chunk(0, 4000)
+    orders["signed"] = pd.Series(np.arange(4000) % 7 - 3, dtype="int64")
+    orders.to_parquet(folder / "orders.parquet")
+    orders.head(N).to_parquet(folder / "some.parquet")
+    orders.head(N).to_csv(folder / "some.csv", index=False)
+    return plausibly.fit(folder / "orders.parquet", "chow_liu", out=folder / "run")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(runs, "SHARD", 500)
+
+
+def left(folder):
+    return list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.feather"])
+def test_samples_in_a_file_are_those_in_memory(run, tmp_path, name):
+    bulk.sample_to(run, tmp_path / name, N, seed=3)
+    read = pd.read_parquet if name.endswith("parquet") else pd.read_feather
+    found, expected = read(tmp_path / name), run.sample(N, seed=3)
+    pd.testing.assert_frame_equal(found, expected)
+    assert found["order"].tolist() == list(range(1, N + 1))
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.csv.gz"])
+def test_text_files_have_the_same_bytes(run, tmp_path, name):
+    bulk.sample_to(run, tmp_path / name, N, seed=3)
+    run.format.write(run.sample(N, seed=3), tmp_path / f"whole-{name}")
+    assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
+
+
+def test_given_columns_hold_in_every_shard(run, tmp_path):
+    bulk.sample_to(run, tmp_path / "x.parquet", N, given={"channel": "web"})
+    found = pd.read_parquet(tmp_path / "x.parquet")
+    assert set(found["channel"]) == {"web"}
+    pd.testing.assert_frame_equal(found, run.sample(N, given={"channel": "web"}))
+
+
+def test_shards_differ_and_a_file_begins_like_a_longer_one(run):
+    short, long = run.sample(N), run.sample(2 * N)
+    pd.testing.assert_frame_equal(short[:1000], long[:1000])
+    assert not (short["total"][:500].to_numpy() == short["total"][500:1000].to_numpy()).all()
+
+
+def test_a_type_does_not_depend_on_which_shard_has_holes(run, tmp_path):
+    for out in ("some", "all"):
+        bulk.sample_to(run, tmp_path / f"{out}.parquet", 300 if out == "some" else N)
+    kinds = [pd.read_parquet(tmp_path / f"{out}.parquet").dtypes for out in ("some", "all")]
+    assert kinds[0].equals(kinds[1])
+    assert kinds[0]["rating"] == "Int64" and kinds[0]["signed"] == "int64"
+
+
+@pytest.mark.parametrize("name", ["some.parquet", "some.csv"])
+def test_scores_in_a_file_are_those_in_memory(run, folder, tmp_path, name):
+    scored, _ = bulk.score_to(run, str(folder / name), tmp_path / "s.parquet", fdr=0.2, each=True)
+    expected = run.score(str(folder / name), fdr=0.2, each=True)
+    found = pd.read_parquet(tmp_path / "s.parquet")
+    assert found.pop("row").tolist() == list(range(1, N + 1))
+    pd.testing.assert_frame_equal(found, expected, check_exact=False, atol=1e-6)
+    assert scored.told == expected.attrs
+    assert scored.marked == {name: int(expected[name].sum()) for name in ("more_likely", "anomaly")}
+    assert scored.few[0]["nats"].tolist() == sorted(expected["nats"])[:10]
+    in_memory, frames = bulk.score_to(run, str(folder / name), None, fdr=0.2)
+    assert in_memory.rows == N and len(frames) == 3
+
+
+def test_conditionals_in_a_file_are_those_in_memory(run, folder, tmp_path):
+    bulk.conditionals_to(run, str(folder / "some.csv"), tmp_path / "c.csv")
+    found = pd.read_csv(tmp_path / "c.csv").drop(columns="row")
+    pd.testing.assert_frame_equal(found, run.conditionals(str(folder / "some.csv")), check_exact=False, atol=1e-6)
+
+
+def test_filled_rows_in_a_file_are_those_in_memory(run, folder, tmp_path):
+    rows, told = bulk.fill_to(run, str(folder / "some.parquet"), tmp_path / "full.parquet", seed=5)
+    found, given = pd.read_parquet(tmp_path / "full.parquet"), pd.read_parquet(folder / "some.parquet")
+    assert (rows, told) == (N, None)
+    pd.testing.assert_frame_equal(found, run.impute(str(folder / "some.parquet"), seed=5))
+    known = given.notna()
+    assert not found.isna().any().any() and (found.where(known) == given.where(known))[known].all().all()
+
+
+class Stopped(Exception):
+    pass
+
+
+def stopping_after(shards, error):
+    def work(run, job, todo):
+        for number, result in enumerate(here(run, job, todo)):
+            if number == shards:
+                raise error
+            yield result
+
+    return work
+
+
+def test_a_stopped_command_goes_on(run, tmp_path, monkeypatch):
+    bulk.sample_to(run, tmp_path / "whole.parquet", N)
+    out, asked = tmp_path / "x.parquet", []
+    with pytest.raises(KeyboardInterrupt, match=r"2\): the same command goes on"):
+        bulk.sample_to(run, out, N, work=stopping_after(2, KeyboardInterrupt()))
+    assert not out.exists() and left(tmp_path) == [tmp_path / ".x.parquet.shards"]
+    draw = type(run).sample_shard
+    monkeypatch.setattr(type(run), "sample_shard", lambda *words: asked.append(words[1]) or draw(*words))
+    bulk.sample_to(run, out, N)
+    assert asked == [2]
+    assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes() and left(tmp_path) == []
+
+
+def test_shards_of_another_command_do_not_count(run, tmp_path):
+    out = tmp_path / "x.csv"
+    with pytest.raises(Stopped):  # as after a kill: nobody tidies up
+        bulk.sample_to(run, out, N, seed=1, work=stopping_after(2, Stopped()))
+    assert len(Shards(out, {"another": "plan"}).done) == 0
+    bulk.sample_to(run, out, N, seed=2)
+    run.format.write(run.sample(N, seed=2), tmp_path / "whole.csv")
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_a_wrong_row_is_named_by_its_place_in_the_file(run, folder, tmp_path):
+    rows = pd.read_parquet(folder / "some.parquet")
+    wrong = rows.assign(price=rows["price"].where(rows.index != 1111, np.inf))
+    wrong.to_parquet(tmp_path / "wrong.parquet")
+    with pytest.raises(UserError, match=r"wrong\.parquet, row 1112, column 'price': the number is infinite"):
+        bulk.score_to(run, str(tmp_path / "wrong.parquet"), tmp_path / "s.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["wrong.parquet"]
+    rows.assign(more=1).to_parquet(tmp_path / "wrong.parquet")
+    with pytest.raises(UserError, match="the columns differ"):
+        bulk.fill_to(run, str(tmp_path / "wrong.parquet"), tmp_path / "s.csv")
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from plausibly import bulk
+from plausibly.runs import Run
+bulk.sample_to(Run.open(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_the_memory_for_samples_does_not_grow_with_their_number(run, tmp_path):
+    def peak(n):
+        words = [sys.executable, "-c", PEAK, str(run.path), str(tmp_path / "x.csv"), str(n)]
+        return int(subprocess.run(words, capture_output=True, check=True, text=True).stdout) / 1024
+
+    assert peak(80_000) - peak(20_000) < 40  # MiB; the rows are 10 MB of text and much more in memory
