@@ -66,8 +66,9 @@ fitting.fit(frame, "made", steps=20, out=sys.argv[1], set={"hidden": 512}, liste
 def test_the_memory_that_was_said_is_what_training_takes(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SAID, str(tmp_path / "run")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    said = float(re.search(r"([\d,.]+) MB of memory", done.stdout)[1].replace(",", ""))
-    assert said == pytest.approx(int(done.stdout.split()[-1]) / 1e6, rel=0.1)
+    number, unit = re.search(r"([\d,.]+) ([MG]B) of memory", done.stdout).groups()
+    said = float(number.replace(",", "")) * {"MB": 1e6, "GB": 1e9}[unit]
+    assert said == pytest.approx(int(done.stdout.split()[-1]), rel=0.1)
 
 
 def test_trials_leave_no_trace() -> None:

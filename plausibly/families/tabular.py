@@ -193,14 +193,17 @@ class TabularModel(DecomposableModel):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """As `unroll` would draw, by one uniform number u a cell: the code is the first with p(at most it | earlier) > u."""
+        """By the law of `unroll`, in one go."""
+        codes = self.codes(n, generator)
+        return self.binning.drawn(codes, generator).reshape(n, *self.schema.shape)
+
+    def codes(self, n: int, generator: torch.Generator) -> Tensor:
+        """The codes of `n` events, (n, variables), int64, each drawn given those before it in the order."""
         tables = self.tables.each()
         codes = torch.zeros(n, self.schema.size, dtype=torch.long, device=tables[0].device)
         for i in self.order:
-            below = tables[i].exp().cumsum(1)
-            u = torch.rand(n, generator=generator, dtype=below.dtype, device=below.device)
-            codes[:, i] = first_above(below / below[:, -1:], self.row(codes, i), u)
-        return self.binning.drawn(codes, generator).reshape(n, *self.schema.shape)
+            codes[:, i] = drawn_from(tables[i], self.row(codes, i), generator)
+        return codes
 
     def alone(self, codes: Finite, i: int) -> Single:
         """The outcome of variable `i` from that of its code."""
@@ -300,12 +303,14 @@ class TabularModel(DecomposableModel):
         return self.seen(side_by_side([p.log() for p in self.per_variable(posterior.clamp(min=0))]))
 
 
-def first_above(rising: Tensor, row: Tensor, u: Tensor) -> Tensor:
-    """In each one's row of a table (rows, columns) that rises to 1, the first column above u, (n,), for u below 1."""
-    ends = torch.arange(len(rising), device=rising.device)
-    line = (rising + ends[:, None]).flatten()  # row r lies between r and r + 1
-    place = torch.searchsorted(line, u + row, right=True)
-    return (place - row * rising.shape[1]).clamp(0, rising.shape[1] - 1)
+def drawn_from(logs: Tensor, row: Tensor, generator: torch.Generator) -> Tensor:
+    """A code for each `row` of a table of log p, (rows, codes): with u uniform the first with p(at most it) > u."""
+    below = logs.exp().cumsum(1)
+    # row r lies between r and r + 1 of one rising line
+    line = (below / below[:, -1:] + torch.arange(len(below), device=below.device)[:, None]).flatten()
+    u = torch.rand(len(row), generator=generator, dtype=line.dtype, device=line.device)
+    codes = torch.searchsorted(line, u + row, right=True) - row * logs.shape[1]
+    return codes.clamp(0, logs.shape[1] - 1)
 
 
 def nearest(x: Tensor, centres: Tensor, schema: Schema) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel, smoothed
+from plausibly.families.tabular import Tables, TabularModel, drawn_from, smoothed
 from plausibly.outcomes import Finite, Outcome, side_by_side
 from plausibly.schema import Schema
 
@@ -118,6 +118,13 @@ class Joint(TabularModel):
         return total + self.scores(over)[0]
 
     def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
-        events = torch.cat([choose(self._weighted(rows, over)) for rows in self._split(evidence)])
+        return self._at(torch.cat([choose(self._weighted(rows, over)) for rows in self._split(evidence)]))
+
+    def _at(self, places: Tensor) -> Tensor:
+        """The events at these places in lexical order, (batch, variables)."""
         strides = list(accumulate((1, *self.schema.codes[:0:-1]), mul))[::-1]
-        return torch.stack([events // s % k for s, k in zip(strides, self.schema.codes, strict=True)], 1)
+        return torch.stack([places // s % k for s, k in zip(strides, self.schema.codes, strict=True)], 1)
+
+    def codes(self, n: int, generator: torch.Generator) -> Tensor:
+        table = self.tables.each()[0]
+        return self._at(drawn_from(table, torch.zeros(n, dtype=torch.long, device=table.device), generator))
