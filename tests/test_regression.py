@@ -123,5 +123,9 @@ def test_the_command_line_tells_numbers_and_labels(numbers, tmp_path, capsys):
     )
     found = json.loads(capsys.readouterr().out)
     assert found["rows"] == 20 and len(found["predictions"]) == 20 and "95 %" in found["predictions"][0]
+    app(
+        ["classify", str(run.path), str(tmp_path / "some.csv"), "--target", "c", "--json"], result_action="return_value"
+    )
+    assert sorted(json.loads(capsys.readouterr().out)["labels"]) == ["x", "z"]
     app(["classify", str(run.path), str(tmp_path / "some.csv"), "--target", "c"], result_action="return_value")
     assert "accuracy" in capsys.readouterr().out

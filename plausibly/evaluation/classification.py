@@ -58,10 +58,13 @@ class Classification:
 
     def to_json(self) -> dict[str, Any]:
         """Accuracy (higher is better), log loss in nats and calibration error (lower is better); null without labels."""
+        labels = list(self.labels)
         if not self.rows:
-            return {"rows": 0, "accuracy": None, "log_loss": None, "calibration_error": None, "calibration": []}
+            none = dict.fromkeys(("accuracy", "log_loss", "calibration_error"))
+            return {"labels": labels, "rows": 0, **none, "calibration": []}
         right, losses = self._right(), self._losses()
         return {
+            "labels": labels,
             "rows": self.rows,
             "accuracy": float(right.mean()),
             "accuracy_error": float(right.std() / self.rows**0.5),
