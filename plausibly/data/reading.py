@@ -113,7 +113,6 @@ def parse_options(dialect: Dialect, columns: int) -> Any:
 
 
 def _parsed(data: bytes, header: list[str], dialect: Dialect, path: Path) -> Any:
-    import pandas as pd
     import pyarrow as pa
     import pyarrow.csv
 
@@ -133,8 +132,15 @@ def _parsed(data: bytes, header: list[str], dialect: Dialect, path: Path) -> Any
         raise UserError(f"{path} cannot be read: {error}") from error
     if not table.num_rows:
         raise UserError(f"{path} has a header line but no rows")
+    return text_frame(header, table)
+
+
+def text_frame(names: list[str], table: Any) -> Any:
+    """An Arrow table of texts as a frame in which an empty one is a hole."""
+    import pandas as pd
+
     columns = [column.to_pandas() for column in table.columns]
-    return pd.DataFrame(dict(zip(header, [c.mask(c == "") for c in columns], strict=True)))
+    return pd.DataFrame(dict(zip(names, [c.mask(c == "") for c in columns], strict=True)))
 
 
 def refuse_ragged(file: IO[bytes], header: list[str], dialect: Dialect, path: Path) -> None:

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from plausibly.data.dialects import Dialect
+from plausibly.data.dialects import BOM, Dialect
 from plausibly.data.formats import suffix_of
 from plausibly.data.reading import (
     TEXT_SUFFIXES,
@@ -24,13 +24,13 @@ from plausibly.data.reading import (
     refuse_encoding,
     refuse_ragged,
     sniffed,
+    text_frame,
 )
 from plausibly.errors import UserError
 
 BLOCK = 8 << 20  # bytes of a text file that are parsed at once
 BUFFER = 1 << 20  # bytes of a Parquet column that are read at once
 SCANNED = 65_536  # rows looked at together where a column is searched for holes
-BOM = b"\xef\xbb\xbf"
 
 
 class TableFile(ABC):
@@ -187,10 +187,7 @@ class TextFile(TableFile):
             yield from (batch for batch in reader if batch.num_rows)
 
     def frame(self, table: Any) -> Any:
-        import pandas as pd
-
-        columns = [column.to_pandas() for column in table.columns]
-        return pd.DataFrame(dict(zip(self.names, [c.mask(c == "") for c in columns], strict=True)))
+        return text_frame(self.names, table)
 
     def broken(self, error: Exception) -> UserError:
         """Which line is wrong, as far as it can be told."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from plausibly.data.formats import Format
+from plausibly.evaluation.curves import DensityCurve
 from plausibly.families.proposals import Effective
 from plausibly.interiors import below, ends, means
 from plausibly.kinds import HOLE, UNFORESEEN, Category, Kind, Real
@@ -152,14 +153,9 @@ def within_codes(kind: Kind, p: np.ndarray) -> tuple[float, list[float]]:
 
 
 def within_density(outcome: Density, kind: Real) -> tuple[float, list[float]]:
-    def share(event: float) -> float:
-        return float(outcome.below(torch.tensor([event], dtype=torch.float64)))
-
-    reach = (outcome.scales * 40).double()
-    low, high = float((outcome.means - reach).min()), float((outcome.means + reach).max())
-    places = [float(outcome.mean())] + [quantile(share, q, low, high, 0.0) for q in LEVELS]
-    mean, *rest = (kind.location + kind.scale * event for event in places)
-    return mean, rest
+    """Of one row, (1,)."""
+    found = DensityCurve(kind, outcome)
+    return found.mean().item(), [found.quantile(q).item() for q in LEVELS]
 
 
 def quantile(share: Callable[[float], float], q: float, low: float, high: float, step: float) -> float:

@@ -75,6 +75,16 @@ def too_large(kind: type[Trainable], schema: Schema) -> str | None:
     )
 
 
+def attentive(name: str, width: int, layers: int, heads: int, dropout: float) -> None:
+    """ValueError for a size of a transformer that is out of range."""
+    within(f"{name}: width", width, 1, 10_000)
+    within(f"{name}: layers", layers, 1, 100)
+    within(f"{name}: heads", heads, 1, width)
+    within(f"{name}: dropout", dropout, 0, 0.99)
+    if width % heads:
+        raise ValueError(f"{name}: width = {width}; it must be a multiple of heads = {heads}")
+
+
 def within(name: str, value: float, least: float, most: float) -> None:
     """ValueError for an argument out of range."""
     if not least <= value <= most:

@@ -13,7 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from plausibly.families.network import within
+from plausibly.families.network import attentive
 from plausibly.families.orderless import OrderlessModel
 from plausibly.nets.transformer import Decoder, PerToken, places
 from plausibly.schema import Schema
@@ -37,12 +37,7 @@ class MaskedTransformer(OrderlessModel):
         shape: str = "normal",
     ) -> None:
         super().__init__(schema, components, shape)
-        within("masked_transformer: width", width, 1, 10_000)
-        within("masked_transformer: layers", layers, 1, 100)
-        within("masked_transformer: heads", heads, 1, width)
-        within("masked_transformer: dropout", dropout, 0, 0.99)
-        if width % heads:
-            raise ValueError(f"masked_transformer: width = {width}; it must be a multiple of heads = {heads}")
+        attentive("masked_transformer", width, layers, heads, dropout)
         self.width, self.layers, self.heads, self.dropout = width, layers, heads, dropout
         tokens, shown = [self.inputs.slice(i) for i in self.order], [self.head.slice(i) for i in self.order]
         self.embedding = PerToken([part.stop - part.start for part in tokens], width, 0.5)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import Unrolled, device_of
-from plausibly.families.network import NetworkModel, within
+from plausibly.families.network import NetworkModel, attentive
 from plausibly.nets.transformer import Decoder, PerToken, places
 from plausibly.outcomes import Outcome
 from plausibly.schema import Schema
@@ -42,12 +42,7 @@ class Transformer(NetworkModel):
         context: Sequence[int] = (),
     ) -> None:
         super().__init__(schema, context, components, shape)
-        within("transformer: width", width, 1, 10_000)
-        within("transformer: layers", layers, 1, 100)
-        within("transformer: heads", heads, 1, width)
-        within("transformer: dropout", dropout, 0, 0.99)
-        if width % heads:
-            raise ValueError(f"transformer: width = {width}; it must be a multiple of heads = {heads}")
+        attentive("transformer", width, layers, heads, dropout)
         self.width, self.layers, self.heads, self.dropout = width, layers, heads, dropout
         self.read = self.rest if self.context else self.rest[1:]  # nothing comes before the others
         tokens, shown = [self.inputs.slice(i) for i in self.order[:-1]], [self.head.slice(i) for i in self.read]
