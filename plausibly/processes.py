@@ -67,6 +67,7 @@ def together() -> Iterator[None]:
         yield
         return
     import torch.distributed as dist
+    import torch.distributed.nn  # noqa: F401 - imported within, its default arguments would keep the group for ever
     from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
