@@ -244,7 +244,7 @@ class Run:
         real, dataset = self._held_out(data, whole=True), self._at_hand(needed=data is None)
         n = checked(rows, len(real))
         control = (dataset.valid, dataset.test) if dataset else ()
-        compared = Rows(some(real, n, seed), dataset.train if dataset else None, control, real)
+        compared = Rows(some(real, n, seed), dataset.shown if dataset else None, control, real)
         chosen = self.extractor(extractor, label, compared)
         found = measured(self.format, self.drawn(n, seed), compared, chosen, seed, heard)
         if not isinstance(self.format, TableFormat):
@@ -294,7 +294,7 @@ class Run:
             raise UserError(
                 f"{self.path} was fitted to rows that were only in memory: no classifier can learn from them"
             )
-        place, parts = None, [self.dataset().train, self.dataset().test]
+        place, parts = None, [self.dataset().shown, self.dataset().test]
         if label in self.names or label != LABEL:
             place = label_place(self.format, label)
             labels = [self.format.schema.binned(part.codes)[:, place] for part in parts]

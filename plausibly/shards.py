@@ -17,7 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from plausibly.data.loading import counting_from, fingerprint, naming, row_pieces
+from plausibly.data.loading import fingerprint, naming, row_pieces
+from plausibly.data.streaming import counting_from
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import Heard, unheard
 from plausibly.evaluation.scores import score_rows

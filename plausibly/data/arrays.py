@@ -352,7 +352,7 @@ def _numeric_table(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...
     if drop or "drop" in kinds.values():
         raise UserError("columns of an array cannot be dropped; give the array without them")
     frame = pd.DataFrame(rows, columns=[str(place) for place in range(rows.shape[1])])
-    tables.check_options(frame, kinds, drop)
+    tables.check_options(list(frame), len(frame), kinds, drop)
     table = tables.learned(frame, None, kinds, drop)
     return tables.TableFormat(map(_closed, table.columns), table.labels)
 

@@ -196,7 +196,8 @@ class Dataset:
 
     `calibration` rows serve p-values and nothing else; there are none where the source brings its own three parts.
     `regular`: whether rows of a text file, written again, give the same file byte for byte; None where that says nothing.
-    `relations`: columns that are functions or sums of others.
+    `relations`: columns that are functions or sums of others. `shown`: training rows with their values, which are all but
+    where these are too many; then those of `train` have none.
     """
 
     name: str
@@ -211,6 +212,10 @@ class Dataset:
     truth: Truth | None = None
     regular: bool | None = None
     relations: list[Document] = field(default_factory=list)
+    shown: Events = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shown = self.train
 
     @property
     def schema(self) -> Schema:

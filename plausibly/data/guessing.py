@@ -40,7 +40,10 @@ DRESSED = re.compile(  # 1,234.5  1.234,5  3,14  $ 12  12 €  7%
 
 @dataclass
 class Sight:
-    """A training column as the guesses see it: distinct texts, how often each occurs, and the holes."""
+    """A training column as the guesses see it: distinct texts, how often each occurs, and the holes.
+
+    `of`: how many rows there are, of which it may have seen some.
+    """
 
     name: str
     storage: Storage
@@ -48,6 +51,7 @@ class Sight:
     counts: np.ndarray
     holes: int
     hole: str = ""
+    of: int = 0
 
     @property
     def rows(self) -> int:
@@ -61,12 +65,13 @@ class Sight:
         return {"name": self.name, "storage": self.storage, "holes": self.holes, "why": why, "hole": self.hole}
 
 
-def see(series: Any, name: str, storage: Storage) -> Sight:
+def see(series: Any, name: str, storage: Storage, of: int = 0) -> Sight:
     """Counts a column's distinct texts; in a text file an empty cell is a hole."""
     index, texts = texts_of(series, name)
     counts = np.bincount(index[index >= 0], minlength=len(texts))
     shown = [i for i in range(len(texts)) if counts[i] and (storage.exact or texts[i])]
-    return Sight(name, storage, [texts[i] for i in shown], counts[shown], len(index) - int(counts[shown].sum()))
+    holes = len(index) - int(counts[shown].sum())
+    return Sight(name, storage, [texts[i] for i in shown], counts[shown], holes, of=max(of, len(index)))
 
 
 def is_word(word: str) -> bool:
@@ -152,7 +157,7 @@ def identifier(sight: Sight) -> Column | None:
     whole = [step for step in steps if step is not None]
     if len(whole) < len(steps) or any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
         return None
-    consecutive = max(whole) - min(whole) < 1.5 * sight.rows and not _epoch(sight.name, np.array(whole))
+    consecutive = max(whole) - min(whole) < 1.5 * sight.of and not _epoch(sight.name, np.array(whole))
     if sight.rows >= MANY_ROWS and consecutive:
         return _set_aside(sight, "id", "consecutive numbers, each once")
     if ID_NAME.fullmatch(sight.name):

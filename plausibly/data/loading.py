@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from plausibly.data.dependence import relations
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Dataset, Events, Format, Truth, counted, did_you_mean, suffix_of
 from plausibly.data.regularity import irregularities
+from plausibly.data.sources import Framed, Source, Streamed, streams
 from plausibly.data.streaming import table_file
 from plausibly.errors import UserError
 
@@ -87,18 +87,6 @@ def expected_rows(source: str, format: Format) -> int:
     if isinstance(format, tables.TableFormat) and is_table(source):
         return table_file(Path(source)).about
     return 0
-
-
-@contextmanager
-def counting_from(first: int) -> Iterator[None]:
-    """Counts rows, where one of a piece is wrong, from the start of the file."""
-    try:
-        yield
-    except UserError as error:
-        moved = re.sub(r"^row (\d+)", lambda found: f"row {int(found[1]) + first}", str(error))
-        if moved == str(error):
-            raise
-        raise UserError(moved) from error
 
 
 def _labels(source: str) -> np.ndarray | None:
@@ -173,27 +161,35 @@ def _built_in_rows(name: str, part: str) -> np.ndarray:
 def _table(
     source: Any, given: dict[str, Any], seed: int, kinds: dict[str, str], drop: tuple[str, ...], split: str | None
 ) -> Dataset:
-    frame, dialect = _frame(source)
     if given and split:
         raise UserError("give either `--split` or files for validation and test, not both")
+    table = _opened(source)
     with naming(source):
-        tables.check_options(frame, kinds, drop)
-        index = _table_split(frame, split, seed, kinds) if not given else None
-        train = frame if index is None else frame.iloc[index.train]
-        stay = splits.cut(len(frame), seed) if given and len(given) < 2 else None
-        train = train if stay is None else frame.iloc[stay.train]
-        format = tables.learned(train, dialect, kinds, drop, frame)
-        whole = format.events(frame)
-    held = {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
-    events = _divided(whole, index, stay, held)
-    digest = _digest(source, frame, given)
-    odd = None if dialect is None else irregularities(_existing(str(source)), frame, format)
-    dataset = _dataset(_name(source), _source(source), digest, format, events, _table_notes(format) + (odd or []))
+        tables.check_options(table.names, table.rows, kinds, drop)
+        places = _split_by(table, split, seed, kinds)._asdict() if split else _places(table.rows, given, seed)
+        shown = table.some(places["train"], seed)
+        frame = table.frame(shown)
+        whole, holed = table.stored(frame)
+        format = tables.learned(frame, table.dialect, kinds, drop, whole, holed, len(places["train"]))
+        events = table.events(format, places, shown)
+    events |= {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
+    digest = _digest(source, whole, given)
+    odd = None if table.dialect is None else irregularities(*table.start(), table.rows, whole, format)
+    notes = table.notes() + _table_notes(format) + (odd or [])
+    dataset = _dataset(_name(source), _source(source), digest, format, events, notes)
+    dataset.shown = events.get("shown", dataset.train)
     dataset.regular = None if odd is None or format.dropped else not odd
-    found = relations(format, dataset.train)
+    found = relations(format, dataset.shown)
     dataset.notes[:0] = [f"{relation}; --drop {relation.column} leaves it out" for relation in found]
     dataset.relations = [relation.to_json() for relation in found]
     return dataset
+
+
+def _opened(source: Any) -> Source:
+    """The table that a source holds: one that is large, in a file, is read a piece at a time."""
+    if isinstance(source, str | Path) and streams(path := _existing(str(source))):
+        return Streamed(path)
+    return Framed(source, *_frame(source))
 
 
 @contextmanager
@@ -220,32 +216,26 @@ def _frame(source: Any) -> tuple[Any, Dialect | None]:
     return reading.read_table(_existing(str(source)))
 
 
-def _table_split(frame: Any, split: str | None, seed: int, kinds: dict[str, str]) -> splits.Split:
-    if split is None:
-        return splits.at_random(len(frame), seed)
+def _places(rows: int, given: Collection[str], seed: int) -> dict[str, np.ndarray]:
+    """The places of the rows of each part that did not come on its own."""
+    if not given:
+        return splits.at_random(rows, seed)._asdict()
+    if len(given) > 1:
+        return {"train": np.arange(rows)}
+    stay = splits.cut(rows, seed)
+    return {"train": stay.train, "valid" if "test" in given else "test": stay.test, "calibration": stay.calibration}
+
+
+def _split_by(table: Source, split: str, seed: int, kinds: dict[str, str]) -> splits.Split:
     word, _, name = split.partition("=")
-    names = [str(label) for label in frame.columns]
     if word not in ("time", "group"):
         raise UserError(f"a split is `time=COLUMN` or `group=COLUMN`, not {split!r}")
-    if name not in names:
-        raise UserError(f"there is no column {name!r} to split by{did_you_mean(name, names)}")
-    series = frame[frame.columns[names.index(name)]]
+    if name not in table.names:
+        raise UserError(f"there is no column {name!r} to split by{did_you_mean(name, table.names)}")
+    series = table.series(name)
     if word == "time":
         return splits.by_time(splits.ranks_of(series, name, kinds.get(name, "")))
     return splits.by_group(splits.groups_of(series), seed)
-
-
-def _divided(
-    all_events: Events, index: splits.Split | None, stay: splits.Split | None, held: dict[str, Events]
-) -> dict[str, Events]:
-    """The events of each part: cut as `index` says, or with parts that came on their own."""
-    if index is not None:
-        return {part: all_events[rows] for part, rows in index._asdict().items()}
-    if stay is None:
-        return {"train": all_events, **held}
-    missing = "valid" if "test" in held else "test"
-    cut = {"train": stay.train, missing: stay.test, "calibration": stay.calibration}
-    return {part: all_events[rows] for part, rows in cut.items()} | held
 
 
 def _array(
@@ -271,15 +261,14 @@ def _array(
     if not len(rows):
         raise UserError(f"{_source(source)} has no rows")
     with naming(source):
-        index = None if parts else splits.at_random(len(rows), seed)
-        stay = splits.cut(len(rows), seed) if len(parts) == 1 else None
-        train = rows[index.train] if index else rows[stay.train] if stay else rows
+        places = _places(len(rows), parts, seed)
+        train = rows[places["train"]]
         _refuse_nothing(train)
         format = known or arrays.learned(train, kinds, drop)
         whole = format.events(rows)
     own = {name: f"{source}:{name}" if isinstance(source, str) else source for name in parts}
     held = {name: _events_of(given.get(name, own[name]), part, format) for name, part in parts.items()}
-    events = _divided(whole, index, stay, held)
+    events = {part: whole[inside] for part, inside in places.items()} | held
     return _dataset(_name(source), _source(source), _digest(source, rows, given), format, events, notes)
 
 
@@ -361,7 +350,9 @@ def _dataset(
 
 
 def _repeats(events: dict[str, Events]) -> list[str]:
-    """How many held-out rows also occur in training."""
+    """How many held-out rows also occur in training; nothing where too many rows train for their values to be kept."""
+    if "shown" in events:
+        return []
     train = comparable(events["train"])
     notes = []
     for name in ("valid", "test"):

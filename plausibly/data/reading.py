@@ -96,7 +96,7 @@ def sniffed(data: bytes, path: Path) -> Dialect:
 
 def header_of(file: IO[bytes], dialect: Dialect, path: Path) -> list[str]:
     """The names of the columns. UserError where two are the same."""
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", errors="surrogateescape")  # reads on past the header
     header = next(csv.reader(text, delimiter=dialect.delimiter), [])
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise UserError(f"{path} has more than one column named {repeated[0]!r}; rename one")

@@ -5,33 +5,33 @@ The values are the same in any case. A file may quote a cell in one line and not
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from plausibly.data.columns import AsideColumn, ModelledColumn
 from plausibly.data.dialects import Dialect
-from plausibly.data.formats import suffix_of
-from plausibly.data.reading import contents
 from plausibly.data.tables import TableFormat, printed
 
 ROWS = 200_000  # looked at for how lines are written
 SHOWN = 40  # characters of a line
 
 
-def irregularities(path: Path, frame: Any, format: TableFormat) -> list[str]:
-    """Notes on what of a text file's bytes does not come back; none where all do, but for columns that are dropped."""
-    found = [_line(contents(path), frame, format.dialect_for(suffix_of(path)))]
+def irregularities(suffix: str, start: bytes, first: Any, rows: int, frame: Any, format: TableFormat) -> list[str]:
+    """Notes on what of a text file's bytes does not come back; none where all do, but for columns that are dropped.
+
+    `start` has the lines of the `first` rows, and more where these are not all `rows`; the texts are those of `frame`.
+    """
+    found = [_line(start, first.iloc[:ROWS], rows, format.dialect_for(suffix))]
     found += [_column(column, frame[column.name]) for column in format.modelled + format.aside]
     return [f"not byte for byte: {note}" for note in found if note]
 
 
-def _line(data: bytes, frame: Any, dialect: Dialect) -> str:
+def _line(data: bytes, some: Any, rows: int, dialect: Dialect) -> str:
     """The first line of which the same texts would be written otherwise, or nothing."""
-    some, names = frame.iloc[:ROWS], list(frame)
+    names = list(some)
     written = dialect.first_line(names) + dialect.lines(names, [some[name].to_numpy(dtype=object) for name in names])
-    if data == written or (len(some) < len(frame) and data.startswith(written)):
+    if data == written or (len(some) < rows and data.startswith(written)):
         return ""
     shared = len(_common(data, written))
     start, line = data.rfind(b"\n", 0, shared) + 1, data.count(b"\n", 0, shared) + 1

@@ -7,6 +7,7 @@ has in memory, which may depend on whether a column has a hole anywhere.
 from __future__ import annotations
 
 import gzip
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from plausibly.data.dialects import BOM, Dialect
+from plausibly.data.dialects import BOM, Dialect, learned
 from plausibly.data.formats import suffix_of
 from plausibly.data.reading import (
     TEXT_SUFFIXES,
@@ -61,6 +62,11 @@ class TableFile(ABC):
         """About how many cells there are."""
         return self.about * len(self.names)
 
+    @property
+    def categorical(self) -> bool:
+        """Whether a column names its categories, which may differ from piece to piece."""
+        return False
+
     @abstractmethod
     def batches(self, rows: int) -> Iterator[Any]:
         """Arrow tables or batches of about so many rows, or fewer."""
@@ -100,6 +106,18 @@ def table_file(path: Path) -> TableFile:
     return TextFile(path) if suffix in TEXT_SUFFIXES else ParquetFile(path) if suffix == "parquet" else ArrowFile(path)
 
 
+@contextmanager
+def counting_from(first: int) -> Iterator[None]:
+    """Counts rows, where one of a piece is wrong, from the start of the file."""
+    try:
+        yield
+    except UserError as error:
+        moved = re.sub(r"^row (\d+)", lambda found: f"row {int(found[1]) + first}", str(error))
+        if moved == str(error):
+            raise
+        raise UserError(moved) from error
+
+
 def _cut(batches: Iterable[Any], rows: int) -> Iterator[Any]:
     """Tables of exactly `rows` rows, but for the last one."""
     import pyarrow as pa
@@ -122,7 +140,7 @@ class TextFile(TableFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        with self._opened() as file:
+        with self.watched(), self._opened() as file:
             first = file.readline()
         if not first.strip():
             raise UserError(f"{path} is empty; it needs a header line and rows below it")
@@ -146,6 +164,16 @@ class TextFile(TableFile):
                 if start != BOM:
                     file.seek(0)
                 yield file  # type: ignore[misc]
+
+    def head(self) -> bytes:
+        """The first block."""
+        with self.watched(), self._opened() as file:
+            return file.read(BLOCK)
+
+    def as_written(self) -> Dialect:
+        """The dialect with the quotes of the first lines."""
+        assert self.dialect is not None
+        return learned(self.head(), self.dialect)
 
     @cached_property
     def marks(self) -> tuple[int, int]:
@@ -207,7 +235,13 @@ class ColumnarFile(TableFile):
 
     @property
     def names(self) -> list[str]:
-        return [str(name) for name in self._types[False]]
+        return [str(name) for name in self._types[False].index]
+
+    @property
+    def categorical(self) -> bool:
+        import pyarrow as pa
+
+        return any(pa.types.is_dictionary(kind) for kind in self.schema.types)
 
     @cached_property
     def _types(self) -> dict[bool, Any]:

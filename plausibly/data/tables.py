@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -214,20 +214,33 @@ class TableFormat(Format):
 
 
 def learned(
-    frame: Any, dialect: Dialect | None, kinds: dict[str, str], drop: Iterable[str], whole: Any = None
+    frame: Any,
+    dialect: Dialect | None,
+    kinds: dict[str, str],
+    drop: Iterable[str],
+    whole: Any = None,
+    holed: Collection[str] = (),
+    rows: int = 0,
 ) -> TableFormat:
-    """The format of a table, from its training rows; how cells are stored is a matter of the `whole` table."""
+    """The format of a table, from its training rows, or from some of so many `rows`.
+
+    How cells are stored is a matter of the `whole` table, in which the columns `holed` have a hole.
+    """
     dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
     labels = [label for label in frame.columns if str(label) not in dropped]
     whole = frame if whole is None else whole
     columns = [
-        _learned_column(frame[label], whole[label], str(label), dialect, kinds.get(str(label), kinds.get("*")))
+        _learned_column(
+            guessing.see(frame[label], str(label), storage(whole[label], str(label), dialect), rows),
+            kinds.get(str(label), kinds.get("*")),
+            dialect is None and str(label) in holed,
+        )
         for label in labels
     ]
     if columns and all(isinstance(column, AsideColumn) for column in columns):
         found = _listed_roles(columns)
-        rows = counted(len(frame), "training row")
-        raise UserError(f"nothing to model in {rows}: {found}; `--kind NAME=category` would model one all the same")
+        seen = counted(len(frame), "training row")
+        raise UserError(f"nothing to model in {seen}: {found}; `--kind NAME=category` would model one all the same")
     return TableFormat(columns, labels, dialect, dropped)
 
 
@@ -236,21 +249,22 @@ def _listed_roles(columns: Iterable[Column]) -> str:
     return ", ".join(found[:5])
 
 
-def _learned_column(series: Any, whole: Any, name: str, dialect: Dialect | None, word: str | None) -> Column:
-    if dialect is None:
-        column = guessing.guess(guessing.see(series, name, storage_of(whole, name)), word)
-        closed = isinstance(column, BooleanColumn) and column.kind == Category(2)
-        return remembered(column, kind=Category(2, open=True)) if closed and whole.isna().any() else column
-    sight = guessing.see(series, name, Storage("str", "text"))
+def storage(whole: Any, name: str, dialect: Dialect | None) -> Storage:
+    return storage_of(whole, name) if dialect is None else Storage("str", "text")
+
+
+def _learned_column(sight: guessing.Sight, word: str | None, holed: bool) -> Column:
     column = guessing.guess(sight, word)
-    dtype = guessing.stored_as(column, sight)
-    return remembered(column, storage=Storage(dtype, "text"))
+    if isinstance(column, BooleanColumn) and column.kind == Category(2) and holed:
+        return remembered(column, kind=Category(2, open=True))
+    if sight.storage == Storage("str", "text"):
+        return remembered(column, storage=Storage(guessing.stored_as(column, sight), "text"))
+    return column
 
 
-def check_options(frame: Any, kinds: dict[str, str], drop: Iterable[str]) -> None:
+def check_options(names: list[str], rows: int, kinds: dict[str, str], drop: Iterable[str]) -> None:
     """UserError for a table, an override or a column to drop that cannot be."""
-    names = [str(label) for label in frame.columns]
-    if not len(frame):
+    if not rows:
         raise UserError("the table has no rows")
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)

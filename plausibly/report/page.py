@@ -225,7 +225,7 @@ def _decoded(subject: Subject, dataset: Dataset) -> list[tuple[str, Markup]]:
         return []
     real = scales.sheet(dataset.format, samples.real_events(dataset)[0])
     made = scales.drawn(dataset.format, codes)
-    train = dataset.schema.binned(dataset.train.codes).numpy()
+    train = dataset.schema.binned(dataset.shown.codes).numpy()
     chosen = samples.most_apart(scales.scales(dataset.format, (real, made), train), real, made)
     return [(f"{subject.label} {samples.NO_SAMPLES}", samples.marginal_plot(chosen, real, made, subject))]
 
@@ -243,7 +243,7 @@ def _columns(subject: Subject, dataset: Dataset) -> Part:
     assert isinstance(model, Model)
     made = scales.drawn_events(dataset.format, samples.draw_codes(model, samples.SAMPLES, subject.row.sampled))
     fake = scales.sheet(dataset.format, made)
-    train = dataset.schema.binned(dataset.train.codes).numpy()
+    train = dataset.schema.binned(dataset.shown.codes).numpy()
     all_scales = scales.scales(dataset.format, (real, fake), train)
     chosen = samples.most_apart(all_scales, real, fake)
     few = "" if word == "test rows" else f" (the {len(dataset.test):,} test rows are too few to draw)"

@@ -28,7 +28,7 @@ def together(
 ) -> tuple[list[tuple[int, int, float]], list[tuple[str, Markup]]]:
     """The pairs of columns that differ most, and a picture of how columns depend on each other; nothing of a lone column."""
     format = dataset.format
-    bins = binning(dataset.schema.kinds, values(format, dataset.train[:BINNED]))
+    bins = binning(dataset.schema.kinds, values(format, dataset.shown[:BINNED]))
     if len(bins.bins) < 2:
         return [], []
     theirs, ours = values(format, real), values(format, made)

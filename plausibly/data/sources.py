@@ -1,0 +1,170 @@
+"""Tables to learn from: in memory, or in a file too large for it, which is read a piece at a time.
+
+Of a large file the format is learned from some training rows, and training rows keep their codes alone; the rows that the
+format was learned from, and the held-out ones, keep their values too.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from plausibly.data.dialects import Dialect
+from plausibly.data.formats import Events, Format, joined, packed, suffix_of
+from plausibly.data.reading import TABLE_SUFFIXES, contents
+from plausibly.data.streaming import ColumnarFile, TextFile, counting_from, table_file
+
+LARGE = 5_000_000  # cells of a file that is read a piece at a time
+SMALL = 200_000  # bytes of a file that is read as a whole, whatever it holds
+PIECE, LINES = 65_536, 1_000  # rows; of a text file, those that show how it is written
+LEARNED_FROM = 200_000  # training rows of a large file from which its format is learned
+HELD_OUT = 100_000  # rows of each held-out part of a large file that are looked at
+
+
+class Source(ABC):
+    """A table: `names` of columns, the number of `rows`, and the `dialect` of a text file."""
+
+    names: list[str]
+    rows: int
+    dialect: Dialect | None
+
+    @abstractmethod
+    def series(self, name: str) -> Any:
+        """One column."""
+
+    @abstractmethod
+    def some(self, places: np.ndarray, seed: int) -> np.ndarray:
+        """Those of training's rows from which the format is learned."""
+
+    @abstractmethod
+    def frame(self, places: np.ndarray) -> Any:
+        """The rows at these places, which rise."""
+
+    @abstractmethod
+    def stored(self, frame: Any) -> tuple[Any, Collection[str]]:
+        """A frame whose columns have the types of the whole table, and names of columns with a hole somewhere."""
+
+    @abstractmethod
+    def events(self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray) -> dict[str, Events]:
+        """Events of each part's rows, which rise; where those of training have no values, those of `shown` besides."""
+
+    @abstractmethod
+    def start(self) -> tuple[str, bytes, Any]:
+        """The suffix and first bytes of a text file, and a frame of the rows that they hold."""
+
+    def notes(self) -> list[str]:
+        """What is worth knowing of how it is read."""
+        return []
+
+
+class Framed(Source):
+    def __init__(self, source: Any, frame: Any, dialect: Dialect | None) -> None:
+        self.source, self.whole, self.dialect = source, frame, dialect
+        self.names, self.rows = [str(label) for label in frame.columns], len(frame)
+
+    def series(self, name: str) -> Any:
+        return self.whole[self.whole.columns[self.names.index(name)]]
+
+    def some(self, places: np.ndarray, seed: int) -> np.ndarray:
+        return places
+
+    def frame(self, places: np.ndarray) -> Any:
+        return self.whole if len(places) == self.rows else self.whole.iloc[places]
+
+    def stored(self, frame: Any) -> tuple[Any, Collection[str]]:
+        return self.whole, [str(label) for label in self.whole if self.whole[label].isna().any()]
+
+    def events(self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray) -> dict[str, Events]:
+        whole = format.events(self.whole)
+        return {part: whole if len(rows) == self.rows else whole[rows] for part, rows in places.items()}
+
+    def start(self) -> tuple[str, bytes, Any]:
+        return suffix_of(self.source), contents(Path(self.source)), self.whole
+
+
+class Streamed(Source):
+    def __init__(self, path: Path) -> None:
+        self.file = table_file(path)
+        self.names, self.rows = self.file.names, self.file.rows
+        self.dialect = self.file.as_written() if isinstance(self.file, TextFile) else None
+
+    def series(self, name: str) -> Any:
+        import pandas as pd
+
+        return pd.concat([frame[name] for frame in self.file.frames(PIECE)], ignore_index=True)
+
+    def some(self, places: np.ndarray, seed: int) -> np.ndarray:
+        if len(places) <= LEARNED_FROM:
+            return places
+        return np.sort(np.random.default_rng((seed, 1)).choice(places, LEARNED_FROM, replace=False))
+
+    def frame(self, places: np.ndarray) -> Any:
+        import pyarrow as pa
+
+        found, first = [], 0
+        for table in self.file.tables(PIECE):
+            found.append(table.take(within(places, first, len(table))))
+            first += len(table)
+        return self.file.frame(pa.concat_tables(found))
+
+    def stored(self, frame: Any) -> tuple[Any, Collection[str]]:
+        return frame, self._holed
+
+    @cached_property
+    def _holed(self) -> list[str]:
+        return [name for name in self.names if isinstance(self.file, ColumnarFile) and self.file.has_holes(name)]
+
+    def events(self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray) -> dict[str, Events]:
+        held = {part: thinned(rows) for part, rows in places.items() if part != "train"} | {"shown": shown}
+        kept: dict[str, list[Events]] = {part: [] for part in held}
+        train, filled, first = blank(format, len(places["train"])), 0, 0
+        for frame in self.file.frames(PIECE):
+            with counting_from(first):
+                events = format.events(frame)
+            for part, rows in held.items():
+                kept[part].append(events[within(rows, first, len(frame))])
+            own = within(places["train"], first, len(frame))
+            train.codes[filled : filled + len(own)] = events.codes[own]
+            train.log_within[filled : filled + len(own)] = events.log_within[own]
+            filled, first = filled + len(own), first + len(frame)
+        return {"train": train} | {part: joined(pieces) for part, pieces in kept.items()}
+
+    def start(self) -> tuple[str, bytes, Any]:
+        assert isinstance(self.file, TextFile)
+        return suffix_of(self.file.path), self.file.head(), next(self.file.frames(LINES))
+
+    def notes(self) -> list[str]:
+        return [
+            f"{self.rows:,} rows are read a piece at a time: columns are learned from {LEARNED_FROM:,} training rows at "
+            f"most, and of each held-out part {HELD_OUT:,} at most are looked at"
+        ]
+
+
+def streams(path: Path) -> bool:
+    """Whether a file is read a piece at a time."""
+    if not path.is_file() or suffix_of(path) not in TABLE_SUFFIXES or path.stat().st_size < SMALL:
+        return False
+    file = table_file(path)
+    return file.cells > LARGE and not file.categorical
+
+
+def within(places: np.ndarray, first: int, rows: int) -> np.ndarray:
+    """Which of so many rows from the `first` on are at these places."""
+    return np.asarray(places[slice(*np.searchsorted(places, [first, first + rows]))] - first)
+
+
+def thinned(places: np.ndarray) -> np.ndarray:
+    """Evenly some of the places where there are too many."""
+    return places[np.linspace(0, len(places) - 1, min(len(places), HELD_OUT)).astype(np.int64)]
+
+
+def blank(format: Format, rows: int) -> Events:
+    """Room for so many rows, without values."""
+    none = packed(np.empty((0, format.schema.size)), format.schema)
+    return Events(none.new_empty(rows, *format.schema.shape), torch.empty(rows, dtype=torch.float64))
