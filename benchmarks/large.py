@@ -10,6 +10,9 @@ prints a line for each: memory is the process's peak above that of one that only
 
 from __future__ import annotations
 
+import argparse
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +92,72 @@ def make(path: Path, rows: int, seed: int = SEED) -> None:
         writer.write_table(table)
     if writer is not None:
         writer.close()
+
+
+STEPS = {
+    "import": "import plausibly",
+    "fit": "plausibly.fit({path!r}, {model!r}, set={settings!r}, out={run!r}, listener=Listener(print))",
+    "sample": "bulk.sample_to(plausibly.open({run!r}), Path({out!r} + '/samples.parquet'), {rows})",
+    "score": "bulk.score_to(plausibly.open({run!r}), {path!r}, Path({out!r} + '/scores.parquet'))",
+}
+AROUND = """
+import resource, sys, time
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+import plausibly
+import plausibly.registry
+from plausibly import bulk
+from plausibly.learning import Listener
+started = time.monotonic()
+{work}
+print("SECONDS", time.monotonic() - started, "PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def measured(work: str) -> tuple[float, float]:
+    """Seconds, and peak resident MiB, of a process that does this after its imports."""
+    done = subprocess.run(
+        [sys.executable, "-c", AROUND.format(work=work)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    *lines, last = done.stdout.splitlines()
+    print("\n".join(f"    {line}" for line in lines), end="\n" * bool(lines), flush=True)
+    _, seconds, _, peak = last.split()
+    return float(seconds), float(peak) / 1024
+
+
+def measure(path: Path, out: Path, model: str, settings: dict[str, Any], only: list[str]) -> None:
+    """Prints a line for each command: its time, rows a second, and memory above that of one that only imports."""
+    import pyarrow.parquet as pq
+
+    rows = pq.ParquetFile(path).metadata.num_rows
+    words = {"path": str(path), "model": model, "settings": settings, "run": str(out / "run"), "out": str(out)}
+    _, base = measured(STEPS["import"])
+    for name in only:
+        seconds, peak = measured(STEPS[name].format(**words, rows=rows))
+        speed, above = f"{rows:,} rows in {seconds:,.0f} s, {rows / seconds:,.0f} rows/s", f"{peak - base:,.0f} MiB"
+        print(f"{name} {model}: {speed}, {above} above the import's {base:,.0f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("make", "measure"))
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--model", default="chow_liu")
+    parser.add_argument("--set", nargs="*", default=[])
+    parser.add_argument("--only", default="fit,sample,score")
+    given = parser.parse_args()
+    if given.command == "make":
+        make(given.path, given.rows)
+        return
+    settings = {key: float(value) if "." in value else int(value) for key, value in (s.split("=") for s in given.set)}
+    measure(given.path, given.out or given.path.parent, given.model, settings, given.only.split(","))
+
+
+if __name__ == "__main__":
+    main()

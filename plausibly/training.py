@@ -25,6 +25,7 @@ from plausibly.nets.noise import Shared, drawing
 from plausibly.objectives import Objective, Pass, Turn
 
 VALIDATION_ROWS, LOOKED_AT = 10_000, 1000  # at most so many are looked at each time
+SETTLED_BY = 1_000_000  # rows, evenly spaced, that decide where outputs begin
 Answer = TypeVar("Answer")
 STALE, LEAST = 4, 2e-5  # counting passes without one that is better by such a share
 
@@ -94,7 +95,7 @@ def generator_for(device: torch.device, *numbers: int, shard: int = 0) -> torch.
 def prepare(model: Trainable, codes: Tensor, seed: int) -> None:
     """The state before the first step: weights from the seed, outputs at the marginals of events, (rows, *shape)."""
     model.initialise(generator_for(torch.device("cpu"), seed, 0))
-    model.settle(codes.flatten(1))
+    model.settle(codes[:: -(-len(codes) // SETTLED_BY)].flatten(1))
 
 
 def sharing(generator: torch.Generator, own: slice, rows: int) -> torch.Generator:

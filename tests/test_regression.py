@@ -90,6 +90,15 @@ def test_a_known_distribution_is_calibrated(numbers):
     assert np.allclose(found.nats[:50], again, atol=1e-4)
 
 
+def test_holes_in_training_cost_a_known_number_nothing(numbers, tmp_path):
+    frame, _ = numbers
+    holed = frame.assign(y=frame["y"].mask(np.random.default_rng(5).random(len(frame)) < 0.4))
+    found = fit(holed, "chow_liu", out=tmp_path / "run", seed=0).regress(holed, "y")
+    assert found.rows == int(holed["y"].notna().sum())
+    assert found.to_json()["log_loss"] == pytest.approx(stats.norm(0, 2).entropy() + np.log(100), abs=0.2)
+    assert found.uniform() > 0.001
+
+
 def test_wrong_distributions_are_told(numbers):
     frame, run = numbers
     i, kind = 1, run.model.schema.kinds[1]

@@ -1,6 +1,6 @@
 """How good the distributions are that a model gives a number in each row, over the rows in which it is known.
 
-log loss          mean of -log p(the value), nats; of a real column the log of a density per unit
+log loss          mean of -log p(the value | it is no hole), nats; of a real column the log of a density per unit
 randomised PIT    F(x-) + u (F(x) - F(x-)), u uniform: uniform where every p is right (Czado et al. 2009,
                   doi:10.1111/j.1541-0420.2009.01191.x); p-value by Kolmogorov-Smirnov
 interval          between the 5 % and the 95 % quantile: holds 90 % of values, or more where single values weigh much
@@ -14,6 +14,7 @@ from math import log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from plausibly.evaluation.curves import curve
 from plausibly.kinds import Kind, Real
@@ -100,7 +101,8 @@ def regression(
     seen = np.ones(len(events), dtype=bool) if events.observed is None else events.observed.flatten(1)[:, place].numpy()
     truth, found = np.where(seen, numbers, np.nan), curve(kind, outcome)
     inside, x = format.within(events)[:, place], events.codes.flatten(1)[:, place].float()
-    nats = -(outcome.log_prob(x).double().cpu() + inside).numpy()
+    there = torch.tensor([code != kind.missing_code for code in range(kind.codes)])
+    nats = -(outcome.restricted(there)[0].log_prob(x).double().cpu() + inside).numpy()
     start, end = format.measured(place, np.array([0.0, 1.0]))
     pit = risen(kind, found.below, (truth - start) / (end - start), generator)
     own = [format.measured(place, each) for each in (found.mean(), *map(found.quantile, QUANTILES))]
