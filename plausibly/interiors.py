@@ -6,7 +6,7 @@ arrays over the codes, and 0 for codes that stand for no value. A real variable'
 
 from __future__ import annotations
 
-from functools import singledispatch
+from functools import lru_cache, singledispatch
 
 import numpy as np
 import torch
@@ -110,10 +110,15 @@ class Intervals:
         return padded(self.kind, found)
 
 
+@lru_cache(256)
+def intervals(kind: Grid) -> Intervals:
+    return Intervals(kind)
+
+
 @means.register
 def _(kind: Grid) -> Array:
     """An interval's mean is that of all its whole numbers but the atoms."""
-    cells, atoms = Intervals(kind), kind._atoms.astype(np.float64)
+    cells, atoms = intervals(kind), kind._atoms.astype(np.float64)
     edges, at = np.asarray(kind.edges, dtype=np.float64), np.searchsorted(kind._atoms, kind.edges)
     sums = np.concatenate([[0.0], np.cumsum(atoms)])[at]
     middles = (edges[1:] + edges[:-1] - 1) / 2 * np.diff(edges) - np.diff(sums)
@@ -123,7 +128,7 @@ def _(kind: Grid) -> Array:
 
 @below.register
 def _(kind: Grid, value: float) -> Array:
-    cells, value = Intervals(kind), np.floor(value)
+    cells, value = intervals(kind), np.floor(value)
     place = value - np.searchsorted(kind._atoms, value, side="right")
     starts = np.concatenate([[0], kind._gaps])[cells.gaps]
     inner = ((place + 1 - starts) / cells.widths).clip(0, 1)
@@ -136,13 +141,13 @@ def _(kind: Grid, value: float) -> Array:
 @entropies.register
 def _(kind: Grid) -> Array:
     low, high = (np.log1p(mean) + mean * np.log1p(1 / mean) for mean in kind.tails)
-    cells = Intervals(kind)
+    cells = intervals(kind)
     return cells.spread(np.log(cells.widths), low, high)
 
 
 @peaks.register
 def _(kind: Grid) -> Array:
-    cells = Intervals(kind)
+    cells = intervals(kind)
     return cells.spread(-np.log(cells.widths), -np.log1p(kind.tails[0]), -np.log1p(kind.tails[1]))
 
 

@@ -186,13 +186,19 @@ def _word(kind: str, dtype: str, name: str) -> tuple[str, bool]:
     raise UserError(f"column {name!r} holds {dtype} cells, which cannot be recorded; convert them to text or numbers")
 
 
-def _object_storage(series: Any, name: str) -> Storage:
+def _object_type(series: Any, name: str) -> str:
+    """What the cells of a column of objects are. UserError where they are of no one type."""
     import pandas as pd
 
     found = pd.api.types.infer_dtype(series, skipna=True)
     found = "string" if found == "empty" else found
     if found not in OBJECTS:
         raise UserError(f"column {name!r} holds {found} cells, which cannot be recorded; give all of them one type")
+    return found
+
+
+def _object_storage(series: Any, name: str) -> Storage:
+    found = _object_type(series, name)
     holes = series[series.isna()]
     words = {"string": "text", "floating": "float", "boolean": "bool", "date": "text", "decimal": "text"}
     none = bool(len(holes)) and holes.iloc[0] is None
@@ -207,7 +213,7 @@ def texts_of(series: Any, name: str) -> tuple[np.ndarray, list[str]]:
         index, texts = np.asarray(series.cat.codes, dtype=np.int64), texts_of(pd.Series(series.cat.categories), name)[1]
         return index, texts
     if series.dtype == np.dtype(object):
-        _object_storage(series, name)  # refuses what has no one type
+        _object_type(series, name)  # refuses what has none
     index, distinct = pd.factorize(series)
     kind = getattr(series.dtype, "kind", "O")
     if kind == "f":  # factorize and iteration widen small floats, whose shortest texts are then long

@@ -195,9 +195,9 @@ class ModelledColumn(Column):
         """log p(text | the open code)."""
         return log_text(text)
 
-    def known(self, series: Any) -> np.ndarray:
-        """Which cells of a question are known: no holes, and no words that stand for one."""
-        return np.asarray(self.cells_of(series)[0] >= 0)
+    def known(self, index: np.ndarray, texts: list[str]) -> np.ndarray:
+        """Which cells are known, as `cells_of` gives them: no holes, and no words that stand for one."""
+        return np.asarray(index >= 0)
 
     @property
     def other(self) -> float | int:
@@ -212,12 +212,16 @@ class ModelledColumn(Column):
     def spell(self, values: np.ndarray) -> list[str]:
         """Texts of foreseen values."""
 
-    def cells(self, series: Any, asked: bool = False) -> Cells:
-        """The cells of a column; in a question (`asked`) any cell may be a hole.
+    def cells(self, series: Any) -> Cells:
+        """The cells of a column. UserError names the row of one that cannot be recorded."""
+        return self._cells(*self.cells_of(series), asked=False)
 
-        UserError names the row of one that cannot be recorded.
-        """
+    def asked(self, series: Any) -> tuple[Cells, np.ndarray]:
+        """The cells of a question, in which any may be a hole, and which of them are known."""
         index, texts = self.cells_of(series)
+        return self._cells(index, texts, asked=True), self.known(index, texts)
+
+    def _cells(self, index: np.ndarray, texts: list[str], asked: bool) -> Cells:
         values, other = self._values(texts), self.other
         hole = np.nan if isinstance(self.kind, Real) else MISSING
         extended = np.append(values, hole if self.kind.missing else other)

@@ -121,8 +121,7 @@ class TableFormat(Format):
         cells: dict[str, Cells] = {}
         for place, column in enumerate(self.modelled):
             if column.name in frame:
-                observed[:, place] = column.known(frame[column.name])
-                cells[column.name] = column.cells(frame[column.name], asked=True)
+                cells[column.name], observed[:, place] = column.asked(frame[column.name])
             else:
                 cells[column.name] = Cells(np.full(len(frame), column.other))
         return self._events(frame, cells, observed)
@@ -130,7 +129,7 @@ class TableFormat(Format):
     def asked(self, given: Mapping[str, Any]) -> Events:
         import pandas as pd
 
-        events = self.questions(pd.DataFrame({name: [given.get(name)] for name in self.names}, dtype=object))
+        events = self.questions(pd.DataFrame(dict(given), index=[0], dtype=object))
         events.values.recorded = False
         return events
 

@@ -103,8 +103,7 @@ class NumberColumn(ModelledColumn):
             return log(self.marked[self.marks.index(text)] / total)
         return log_text(text) - log(total)
 
-    def known(self, series: Any) -> np.ndarray:
-        index, texts = self.cells_of(series)
+    def known(self, index: np.ndarray, texts: list[str]) -> np.ndarray:
         marks = [place for place, text in enumerate(texts) if text in self.marks]
         return (index >= 0) & ~np.isin(index, marks)
 
