@@ -119,7 +119,7 @@ print("SECONDS", time.monotonic() - started, "PEAK", resource.getrusage(resource
 
 
 def measured(work: str) -> tuple[float, float]:
-    """Seconds, and peak resident MiB, of a process that does this after its imports."""
+    """Seconds, and peak resident MiB, of a process that does this, one statement, after its imports."""
     done = subprocess.run(
         [sys.executable, "-c", AROUND.format(work=work)], stdout=subprocess.PIPE, text=True, check=True
     )

@@ -115,9 +115,9 @@ def batches(codes: Tensor, rows: int | None = None) -> Iterator[Tensor]:
         yield part.float()
 
 
-def default_steps(rows: int, batch: int) -> int:
-    """About 100 rounds through the data, between 3,000 and 10,000 steps."""
-    return max(3_000, min(10_000, 100 * ceil(rows / batch)))
+def default_steps(rows: int, batch: int, rounds: int = 100) -> int:
+    """So many rounds through the data, but between 3,000 and 10,000 steps."""
+    return max(3_000, min(10_000, rounds * ceil(rows / batch)))
 
 
 def default_every(rows: int, batch: int) -> int:

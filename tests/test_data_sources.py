@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import plausibly
-from benchmarks.large import chunk
+from benchmarks.large import STEPS, chunk, make, measured
 from plausibly.data import sources
 from plausibly.data.loading import load
 from plausibly.errors import UserError
@@ -107,3 +107,19 @@ def test_a_run_of_a_large_file_is_tested_reported_and_judged(piecemeal, folder, 
     assert (tmp_path / "run" / "report.html").exists()
     assert run.evaluate().value == pytest.approx(run.record["test"]["value"])
     assert run.samples().rows > 0
+
+
+def test_a_hundredth_of_ten_million_rows_takes_little_memory(tmp_path):
+    """What is held beside codes is a piece of rows; `benchmarks.large` has the whole."""
+    path, words = tmp_path / "orders.parquet", {"model": "independent", "settings": {}, "run": str(tmp_path / "run")}
+    make(path, 100_000)
+    _, base = measured(STEPS["import"])
+    piecemeal = "from plausibly.data import sources; sources.LARGE, sources.LEARNED_FROM = 0, 20_000; "
+    words |= {"path": str(path), "out": str(tmp_path), "rows": 100_000}
+    peaks = [measured(piecemeal + STEPS[name].format(**words))[1] - base for name in ("fit", "sample", "score")]
+    assert (
+        len(pd.read_parquet(tmp_path / "samples.parquet"))
+        == len(pd.read_parquet(tmp_path / "scores.parquet"))
+        == 100_000
+    )
+    assert max(peaks) < 400  # MiB; the frame alone has 60

@@ -33,10 +33,13 @@ def made_up(name, schema=SMALL):
 
 
 @pytest.mark.parametrize("name", ORDERLESS)
-def test_the_loss_is_the_mean_over_all_orders(name):
+@pytest.mark.parametrize("named", [0.0, 0.5, 1.0])
+def test_the_loss_is_the_mean_over_all_orders_and_over_the_named_one(monkeypatch, name, named):
+    monkeypatch.setattr("plausibly.families.orderless.NAMED", named)
     model, event = made_up(name), torch.tensor([[1.0, 2.0, 0.0, 1.0]])
-    want = np.mean([-float(log_prob_in(model, event, order)) for order in permutations(range(4))])
+    every = np.mean([-float(log_prob_in(model, event, order)) for order in permutations(range(4))])
     with torch.no_grad():
+        want = named * -float(model.log_prob(event)) + (1 - named) * every
         drawn = orderless(model, event.expand(40_000, 4), generator_for(CPU, 0)).double()
     assert abs(float(drawn.mean()) - want) < 6 * float(drawn.std()) / 200
 
@@ -99,7 +102,9 @@ def test_cells_are_filled_one_after_the_other(name, seen):
 
 @pytest.fixture(scope="module", params=["deepnade"])
 def learned(request, tmp_path_factory):
-    return fit("toy-bits", request.param, out=tmp_path_factory.mktemp("run") / "it", steps=1500, seed=1)
+    return fit(
+        "toy-bits", request.param, out=tmp_path_factory.mktemp("run") / "it", steps=1500, seed=1, set={"hidden": 128}
+    )
 
 
 @pytest.fixture(scope="module")

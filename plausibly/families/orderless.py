@@ -4,12 +4,15 @@
 
 with d of the D variables observed, d uniform on 0 ... D - 1 and each set of d equally likely: its mean is the mean over all
 orders of -log p(x) by the chain rule. The conditionals of several orders need not belong to one joint distribution.
-log p(x) is that of one order, that of the schema; a pass for each variable finds it.
+log p(x) is that of one order, that of the schema; a pass for each variable finds it. Since rows are scored and drawn in it,
+half of the events tell of it alone: of d variables observed, its first, and D times -log p of its next one, whose mean is
+-log p(x) in that order (docs/decisions/0016-any-order.md).
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,10 +27,14 @@ from plausibly.outcomes import Outcome
 from plausibly.schema import Schema
 
 AT_ONCE = 1 << 22  # parameters of outcomes held at a time
+NAMED = 0.5  # share of events that tell of the schema's order alone
 
 
 class Orderless(Objective):
-    """The mean over all orders of -log p(x), by one set of observed variables for each event."""
+    """The mean over all orders of -log p(x), and as much of that in the schema's, by one set for each event."""
+
+    plan: ClassVar = {"batch": 250, "weight_decay": 0.2}
+    rounds = 50
 
     def turns(self, model: OrderlessModel) -> list[Turn]:
         return [Turn("likelihood", model, lambda x, generator, done: Loss(orderless(model, x, generator)))]
@@ -99,7 +106,10 @@ def orderless(model: OrderlessModel, x: Tensor, generator: torch.Generator) -> T
     flat = x.flatten(1)
     variables = flat.shape[1]
     number = (by_row(torch.rand, (len(x), 1), generator, x.device) * variables).floor()
+    named = by_row(torch.rand, (len(x), 1), generator, x.device) < NAMED
     ranks = by_row(torch.rand, tuple(flat.shape), generator, x.device).argsort(1).argsort(1)
+    ranks = torch.where(named, torch.tensor(model.order, device=x.device).argsort(), ranks)
     observed = ranks < number
+    asked = torch.where(named, ranks == number, ~observed)
     each = -model.predict_given(x, observed.view(x.shape)).log_prob(flat)
-    return each.masked_fill(observed, 0.0).sum(1) * variables / (variables - number[:, 0])
+    return each.where(asked, 0.0).sum(1) * variables / asked.sum(1)

@@ -20,14 +20,14 @@ from plausibly.schema import Schema
 
 
 class DeepNADE(OrderlessModel):
-    formula = "H (3 n + 1) + n + B (2 H^2 + 2 H), H = 256, B = 2"
+    formula = "H (3 n + 1) + n + B (2 H^2 + 2 H), H = 512, B = 2"
 
     def __init__(
         self,
         schema: Schema,
-        hidden: int = 256,
+        hidden: int = 512,
         blocks: int = 2,
-        dropout: float = 0.1,
+        dropout: float = 0.0,
         components: int = 8,
         shape: str = "normal",
     ) -> None:
