@@ -31,7 +31,7 @@ from plausibly.learning import Listener
 from plausibly.runs import TASKS, Run
 from plausibly.training import generator_for
 
-BINS = 10
+BINS, FEW = 10, 5
 
 
 def removed(frame: pd.DataFrame, share: float, seed: int) -> np.ndarray:
@@ -51,19 +51,25 @@ def boosted(table: np.ndarray, categories: list[int], place: int, label: np.ndar
     others = [i for i in range(table.shape[1]) if i != place]
     left = ~np.isnan(table[:, place])
     marked = [k for k, i in enumerate(others) if i in categories]
+    levels, counts = np.unique(label[left], return_counts=True)
+    few = levels[counts < FEW]  # too few for its own split of rows: one class, of which each is as likely
     trees = HistGradientBoostingClassifier(categorical_features=marked or None, random_state=0)
-    trees.fit(table[left][:, others], label[left])
+    trees.fit(table[left][:, others], np.where(np.isin(label[left], few), -1, label[left]))
     chances = trees.predict_proba(table[cells][:, others])
     at = {level: k for k, level in enumerate(trees.classes_)}
-    known = np.array([at.get(level, -1) for level in label[cells]])
-    return np.log(np.where(known < 0, 1e-6, chances[np.arange(len(known)), known]).clip(1e-6))
+    known = np.array([at.get(-1 if level in few else level, -1) for level in label[cells]])
+    found = np.where(known < 0, 0.0, chances[np.arange(len(known)), known]) / np.where(
+        np.isin(label[cells], few), len(few), 1
+    )
+    return np.log(found.clip(1e-6))
 
 
 def told(run: Run, rows: pd.DataFrame, name: str) -> Any:
-    """The outcome of a column given the rest of each row."""
+    """The outcome of a column given the rest of each row, and that it is no hole."""
     events, place = run.format.questions(rows), run.names.index(name)
-    noise = generator_for(torch.device("cpu"), 0, 24)
-    return TASKS["query"](run.model, events.codes, events.observed, place, noise, 1000).outcome
+    noise, kind = generator_for(torch.device("cpu"), 0, 24), run.model.schema.kinds[place]
+    found = TASKS["query"](run.model, events.codes, events.observed, place, noise, 1000).outcome
+    return found.restricted(torch.tensor([code != kind.missing_code for code in range(kind.codes)]))[0]
 
 
 def shares(run: Run, rows: pd.DataFrame, name: str, edges: np.ndarray) -> np.ndarray:
@@ -79,12 +85,14 @@ def category(
     run: Run, whole: pd.DataFrame, holed: pd.DataFrame, name: str, cells: np.ndarray
 ) -> tuple[float, float, float]:
     """log loss, share right, and share right of the most frequent level."""
-    truth = whole.loc[cells, name].astype(str).to_numpy()
-    found = run.classify(holed[cells], name)
-    at = {label: k for k, label in enumerate(found.labels)}
-    known = np.array([at.get(level, -1) for level in truth])
-    logs = np.log(np.where(known < 0, 1e-6, found.probabilities[np.arange(len(known)), known]).clip(1e-6))
-    return -logs.mean(), (found.probabilities.argmax(1) == known).mean(), (truth == str(holed[name].mode()[0])).mean()
+    place, truth = run.names.index(name), whole.loc[cells, name]
+    outcome = told(run, holed[cells], name)
+    events = run.format.questions(holed[cells].assign(**{name: truth}))
+    codes, inside = events.codes[:, place].float(), run.format.within(events)[:, place]
+    loss = -float((outcome.log_prob(codes) + inside).mean())
+    kind = run.model.schema.kinds[place]
+    own = (outcome.mode() == codes) & (codes < kind.regular - bool(kind.rare))  # rare levels share a code
+    return loss, float(own.float().mean()), float((truth == holed[name].mode()[0]).mean())
 
 
 def report(run: Run, whole: pd.DataFrame, gone: np.ndarray) -> None:

@@ -44,13 +44,14 @@ def sample_to(
     n: int,
     seed: int = 0,
     given: Mapping[str, Any] | None = None,
+    complete: bool = False,
     work: Work = here,
     heard: Heard = unheard,
 ) -> None:
     """Writes `n` rows as `Run.sample` draws them."""
-    TASKS["impute" if given else "sample"].require(run.model)
-    output = run.format.output(out)
-    with carried_out(run, Sampling(str(out), n, seed, dict(given or {})), out, work, n, heard) as shards:
+    TASKS["impute" if given or complete else "sample"].require(run.model)
+    output, job = run.format.output(out), Sampling(str(out), n, seed, dict(given or {}), complete)
+    with carried_out(run, job, out, work, n, heard) as shards:
         output.join(shards, out)
 
 

@@ -22,7 +22,7 @@ rung, and where it has something faster, `unroll` and `sample_given`. All number
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -45,6 +45,9 @@ class Trainable(nn.Module, ABC):
 
     family: ClassVar[str]
     formula: ClassVar[str]  # the number of free parameters for n binary variables
+    plan: ClassVar[
+        Mapping[str, float]
+    ] = {}  # what training by steps should do otherwise than by default, and its `rounds`
     by_default: ClassVar[bool] = True  # whether it is tried where nobody names models; a slow one is not
     objective: Objective  # how this model is trained
     schema: Schema

@@ -598,6 +598,7 @@ def sample(
     n: Annotated[int, Parameter(name=["-n", "--n"])] = 10,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     given: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    complete: Annotated[bool, Parameter(negative="")] = False,
     scheduler: Scheduler = None,
     model: OwnModel = None,
     common: Common | None = None,
@@ -612,6 +613,8 @@ def sample(
         .csv, .parquet, .npz or .png (a grid of images); without it the rows are printed.
     given
         COLUMN=VALUE fixes columns, never by rejection; an array's columns are called 0, 1, ...
+    complete
+        draw rows without holes, as if holes told nothing of what they hide.
     """
     common = common or Common()
     from plausibly import bulk
@@ -620,13 +623,15 @@ def sample(
     if n < 1:
         raise UserError(f"-n {n}; at least one row can be drawn")
     opened, known = Run.open(run, common.device, model), pairs(given, "--given COLUMN=VALUE")
+    if complete:
+        say(common, "rows are drawn given that no cell is a hole; that holes tell nothing of what they hide is assumed")
     if out_ is None:
         if scheduler is not None:
             raise UserError("--scheduler needs --out FILE: what is done is kept beside it until all is")
-        deliver(opened, opened.sample(n, common.seed, known), out_, common, {"rows": n})
+        deliver(opened, opened.sample(n, common.seed, known, complete), out_, common, {"rows": n})
         return
     heard, work = rows_heard(common), shard_work(scheduler, common, model)
-    bulk.sample_to(opened, Path(out_), n, common.seed, known, work, heard)
+    bulk.sample_to(opened, Path(out_), n, common.seed, known, complete, work, heard)
     out({"rows": n, "out": out_}, common, lambda: print(f"{n:,} rows in {out_}"))
 
 

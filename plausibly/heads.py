@@ -25,8 +25,8 @@ def uniform(shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> 
 class Head(nn.Module):
     """From flat parameters, (batch, width), to the outcome of all variables, (batch, variables).
 
-    A variable with K codes owns K - 1 free logits; that of its first code is 0. A real one owns a free logit for each
-    special code, then `components` - 1 free logits, `components` means and as many log scales of a mixture of `shape`
+    A variable with K codes owns K - 1 numbers that `balanced` makes its probabilities of. A real one owns a number for each
+    special code, then `components` - 1 for weights, `components` means and as many log scales of a mixture of `shape`
     "normal" or "logistic". `owner` (width,) names the variable of each parameter.
     """
 
@@ -70,12 +70,12 @@ class Head(nn.Module):
         """The outcome of variables of one layout from their parameters, (..., width)."""
         real, form = self.layouts[g]
         if not real:
-            return Finite(normalised(own))
+            return Finite(balanced(own))
         n = self.components
         special, weights, means, scales = own.split([form, n - 1, n, n], -1)
-        log_special = normalised(special) if form else None
+        log_special = balanced(special) if form else None
         scales = floors.unsqueeze(-1) + scales.clamp(max=7.0).exp()
-        return Density(normalised(weights), means, scales, log_special, self.shape)
+        return Density(balanced(weights), means, scales, log_special, self.shape)
 
     def one(self, parameters: Tensor, i: int) -> Single:
         """The outcome of variable `i` from its own parameters, (batch, its width)."""
@@ -93,10 +93,10 @@ class Head(nn.Module):
 
     def _marginal(self, x: Tensor, kind: Kind) -> Tensor:
         if not isinstance(kind, Real):
-            return free_logits(torch.bincount(x.long(), minlength=kind.codes))
+            return unbalanced(free_logits(torch.bincount(x.long(), minlength=kind.codes)))
         numbers = x[x < UNFORESEEN].float()
         counts = [len(numbers)] + [int((x == UNFORESEEN).sum())] * kind.open + [int((x == HOLE).sum())] * kind.missing
-        special, n = free_logits(torch.tensor(counts)), self.components
+        special, n = unbalanced(free_logits(torch.tensor(counts))), self.components
         if not len(numbers):
             numbers = torch.zeros(1)
         share = torch.linspace(0, 1, 2 * n + 1)[1::2]
@@ -121,3 +121,24 @@ def free_logits(counts: Tensor) -> Tensor:
 def normalised(free: Tensor) -> Tensor:
     """Log probabilities (..., K) from K - 1 free logits."""
     return F.pad(free, (1, 0)).log_softmax(-1)
+
+
+def balanced(free: Tensor) -> Tensor:
+    """Log probabilities (..., K) from K - 1 numbers, whose reflection gives K logits of sum 0, as far apart as these are.
+
+    With one logit fixed at 0 a network takes its code for whatever it does not know. Of two codes the first has the logit 0.
+    """
+    if free.shape[-1] < 2:
+        return normalised(free)
+    root = (free.shape[-1] + 1) ** 0.5
+    share = free.sum(-1, keepdim=True) / root
+    return torch.cat([share, free - share / (root - 1)], -1).log_softmax(-1)
+
+
+def unbalanced(free: Tensor) -> Tensor:
+    """The numbers, (..., K - 1), of which `balanced` makes what `normalised` makes of these free logits."""
+    if free.shape[-1] < 2:
+        return free
+    logits = F.pad(free, (1, 0))
+    logits = logits - logits.mean(-1, keepdim=True)
+    return logits[..., 1:] + logits[..., :1] / ((free.shape[-1] + 1) ** 0.5 - 1)

@@ -113,12 +113,11 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
 
 def make_plan(chosen: Settings, model: Trainable, dataset: Dataset) -> Plan:
     """The plan of a gradient run: steps as asked for, or from the budget, or by default."""
-    train = {**model.objective.plan, **chosen.train}
-    batch = int(train.get("batch", 100))
-    rounds = train.pop("epochs", None)
-    if rounds is not None:
-        train["steps"] = max(1, round(rounds * -(-len(dataset.train) // max(batch, 1))))
-    train.setdefault("steps", default_steps(len(dataset.train), batch, model.objective.rounds))
+    train = {**model.plan, **chosen.train}
+    batch, rounds, epochs = int(train.get("batch", 100)), int(train.pop("rounds", 100)), train.pop("epochs", None)
+    if epochs is not None:
+        train["steps"] = max(1, round(epochs * -(-len(dataset.train) // max(batch, 1))))
+    train.setdefault("steps", default_steps(len(dataset.train), batch, rounds))
     train.setdefault("every", default_every(len(dataset.train), batch))
     types = {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
     plan = Plan(seed=chosen.seed, **{name: types[name](value) for name, value in train.items()})

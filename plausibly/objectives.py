@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -50,8 +50,6 @@ class Objective(Part):
     """How a model learns. It has turns or passes, not both."""
 
     unit: ClassVar[str] = "nats per row"  # of what validation compares
-    plan: ClassVar[Mapping[str, float]] = {}  # what it wants otherwise than the plan of a gradient run has by default
-    rounds: ClassVar[int] = 100  # through the data by default, within limits
 
     def turns(self, model: Any) -> list[Turn]:
         return []

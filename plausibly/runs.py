@@ -81,7 +81,7 @@ from plausibly.training import generator_for
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 1
+VERSION = 2  # 1: heads with one logit fixed
 LARGEST_RECORD = 64 << 20  # bytes of run.json
 SHARD, CELLS = 10_000, 4_000_000  # rows of a shard at most, and their cells
 TASKS = tasks.load_tasks()
@@ -334,22 +334,26 @@ class Run:
         finer.draws = draws
         return finer
 
-    def sample(self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None) -> Any:
+    def sample(self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None, complete: bool = False) -> Any:
         """`n` rows: a DataFrame for tables, else an array. `given` fixes columns to values, never by rejection.
 
+        With `complete` no cell is a hole: rows are drawn given that. They are what rows with holes would be without them
+        only where holes tell nothing of what they hide (missing at random), which data cannot show.
         Nobody knows what a value never seen would be: rows are drawn given that none occurs.
         """
         if n < 1:
             raise UserError(f"{n} rows cannot be drawn; at least 1 can")
-        parts = [self.sample_shard(shard, rows, seed, given) for shard, rows in enumerate(self.shards(n))]
+        parts = [self.sample_shard(shard, rows, seed, given, complete) for shard, rows in enumerate(self.shards(n))]
         return self.format.rows(joined(parts))
 
-    def sample_shard(self, shard: int, rows: int, seed: int, given: Mapping[str, Any] | None) -> Events:
-        """The first so many events of a shard of samples, given the values of some columns."""
-        if not given:
+    def sample_shard(
+        self, shard: int, rows: int, seed: int, given: Mapping[str, Any] | None, complete: bool = False
+    ) -> Events:
+        """The first so many events of a shard of samples, given the values of some columns, and `complete` or not."""
+        if not given and not complete:
             return self.draw_shard(shard, rows, seed)
-        asked = question(self.format, given)[torch.zeros(rows, dtype=torch.long)]
-        return self.fill_shard(shard, asked, seed, holes=True)[0]
+        asked = question(self.format, given or {})[torch.zeros(rows, dtype=torch.long)]
+        return self.fill_shard(shard, asked, seed, holes=not complete)[0]
 
     def drawn(self, n: int, seed: int = 0) -> Events:
         """`n` events with values, as `sample` draws them."""

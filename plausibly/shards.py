@@ -67,13 +67,14 @@ class Sampling(Job):
     n: int
     seed: int
     given: Mapping[str, Any]
+    complete: bool = False
     word = "sample"
 
     def pieces(self, run: Run) -> Iterable[int]:
         return run.shards(self.n)
 
     def shard(self, run: Run, number: int, piece: int) -> pa.Table:
-        events = run.sample_shard(number, piece, self.seed, self.given)
+        events = run.sample_shard(number, piece, self.seed, self.given, self.complete)
         return run.format.output(Path(self.out)).piece(run.format.rows(events))
 
 

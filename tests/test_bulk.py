@@ -64,6 +64,15 @@ def test_given_columns_hold_in_every_shard(run, tmp_path):
     pd.testing.assert_frame_equal(found, run.sample(N, given={"channel": "web"}))
 
 
+def test_complete_rows_have_no_hole_and_follow_the_rest(run, tmp_path):
+    bulk.sample_to(run, tmp_path / "x.parquet", N, complete=True)
+    found = pd.read_parquet(tmp_path / "x.parquet")
+    assert not found[list(run.names)].isna().any().any() and run.sample(N)[list(run.names)].isna().any().any()
+    pd.testing.assert_frame_equal(found.astype(object), run.sample(N, complete=True).astype(object))
+    web = run.sample(N, given={"channel": "web"}, complete=True)
+    assert set(web["channel"]) == {"web"} and not web[list(run.names)].isna().any().any()
+
+
 def test_shards_differ_and_a_file_begins_like_a_longer_one(run):
     short, long = run.sample(N), run.sample(2 * N)
     pd.testing.assert_frame_equal(short[:1000], long[:1000])

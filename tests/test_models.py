@@ -15,6 +15,7 @@ from plausibly.data import load, toys
 from plausibly.data.arrays import ArrayFormat
 from plausibly.evaluation.likelihood import likelihood
 from plausibly.families.tabular import smoothed
+from plausibly.heads import balanced, normalised, unbalanced
 from plausibly.kinds import Category
 from plausibly.models import MODELS
 from plausibly.models.chow_liu import ChowLiu, heaviest_tree, mutual_information
@@ -430,3 +431,13 @@ def test_made_averages_its_masks_conditionals():
 def test_plans_refuse_nonsense():
     with pytest.raises(ValueError, match="steps"):
         replace(Plan(1), steps=0)
+
+
+@pytest.mark.parametrize("codes", [2, 3, 50])
+def test_balanced_numbers_give_the_same_probabilities_as_free_logits(codes):
+    free = torch.randn(7, codes - 1, generator=generator_for(torch.device("cpu"), 1), dtype=torch.float64)
+    assert torch.allclose(balanced(unbalanced(free)), normalised(free), atol=1e-12)
+    if codes > 2:  # a step of one length changes the logits by one length, whatever its direction
+        logs = balanced(free)
+        centred = logs - logs.mean(1, keepdim=True)
+        assert torch.allclose(centred.norm(dim=1), free.norm(dim=1), atol=1e-12)

@@ -6,13 +6,12 @@ with d of the D variables observed, d uniform on 0 ... D - 1 and each set of d e
 orders of -log p(x) by the chain rule. The conditionals of several orders need not belong to one joint distribution.
 log p(x) is that of one order, that of the schema; a pass for each variable finds it. Since rows are scored and drawn in it,
 half of the events tell of it alone: of d variables observed, its first, and D times -log p of its next one, whose mean is
--log p(x) in that order (docs/decisions/0016-any-order.md).
+-log p(x) in that order (docs/decisions/0016-any-order.md). In half of the other events no hole is among the observed.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +20,7 @@ from plausibly.capabilities import AnyOrderModel, Unrolled, device_of
 from plausibly.families.network import too_large
 from plausibly.heads import Head
 from plausibly.inputs import Inputs
+from plausibly.kinds import HOLE, Real
 from plausibly.nets.noise import by_row
 from plausibly.objectives import Loss, Objective, Turn
 from plausibly.outcomes import Outcome
@@ -28,13 +28,11 @@ from plausibly.schema import Schema
 
 AT_ONCE = 1 << 22  # parameters of outcomes held at a time
 NAMED = 0.5  # share of events that tell of the schema's order alone
+HIDDEN = 0.5  # share of the others in which no hole is observed, as in questions
 
 
 class Orderless(Objective):
     """The mean over all orders of -log p(x), and as much of that in the schema's, by one set for each event."""
-
-    plan: ClassVar = {"batch": 250, "weight_decay": 0.2}
-    rounds = 50
 
     def turns(self, model: OrderlessModel) -> list[Turn]:
         return [Turn("likelihood", model, lambda x, generator, done: Loss(orderless(model, x, generator)))]
@@ -48,12 +46,15 @@ class OrderlessModel(AnyOrderModel):
 
     family = "explicit"
     objective = Orderless()
+    hole: Tensor
 
     def __init__(self, schema: Schema, components: int, shape: str) -> None:
         super().__init__()
         self.schema, self.components, self.shape = schema, components, shape
         self.order = tuple(range(schema.size))
         self.inputs, self.head = Inputs(schema), Head(schema, components, shape)
+        holes = [HOLE if isinstance(kind, Real) else kind.codes - 1 if kind.missing else -1 for kind in schema.kinds]
+        self.register_buffer("hole", torch.tensor(holes, dtype=torch.float32, device="cpu"), persistent=False)
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
@@ -109,7 +110,8 @@ def orderless(model: OrderlessModel, x: Tensor, generator: torch.Generator) -> T
     named = by_row(torch.rand, (len(x), 1), generator, x.device) < NAMED
     ranks = by_row(torch.rand, tuple(flat.shape), generator, x.device).argsort(1).argsort(1)
     ranks = torch.where(named, torch.tensor(model.order, device=x.device).argsort(), ranks)
-    observed = ranks < number
+    hidden = by_row(torch.rand, (len(x), 1), generator, x.device) < HIDDEN
+    observed = (ranks < number) & (named | ~hidden | (flat != model.hole))
     asked = torch.where(named, ranks == number, ~observed)
     each = -model.predict_given(x, observed.view(x.shape)).log_prob(flat)
     return each.where(asked, 0.0).sum(1) * variables / asked.sum(1)

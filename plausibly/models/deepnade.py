@@ -8,7 +8,7 @@ pass; log p(x) takes D of them, one for each variable in the schema's order.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from plausibly.schema import Schema
 
 
 class DeepNADE(OrderlessModel):
+    plan: ClassVar = {"batch": 250, "rounds": 50, "weight_decay": 0.2}  # docs/decisions/0016-any-order.md
     formula = "H (3 n + 1) + n + B (2 H^2 + 2 H), H = 512, B = 2"
 
     def __init__(

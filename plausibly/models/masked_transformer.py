@@ -8,7 +8,7 @@ in one pass of O(D^2) attention; log p(x) takes D of them, one for each variable
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ MOST_VARIABLES = 256
 
 class MaskedTransformer(OrderlessModel):
     formula = "4 n W + n + 2 W + L (12 W^2 + 10 W), W = 64, L = 3"
+    plan: ClassVar = {"rounds": 12}
     by_default = False
     read: Tensor
 
