@@ -52,7 +52,8 @@ def boosted(table: np.ndarray, categories: list[int], place: int, label: np.ndar
     left = ~np.isnan(table[:, place])
     marked = [k for k, i in enumerate(others) if i in categories]
     levels, counts = np.unique(label[left], return_counts=True)
-    few = levels[counts < FEW]  # too few for its own split of rows: one class, of which each is as likely
+    rising = counts.argsort()
+    few = levels[rising][np.append(0, counts[rising].cumsum()[:-1]) < FEW * (counts.min() < FEW)]  # one class together
     trees = HistGradientBoostingClassifier(categorical_features=marked or None, random_state=0)
     trees.fit(table[left][:, others], np.where(np.isin(label[left], few), -1, label[left]))
     chances = trees.predict_proba(table[cells][:, others])

@@ -106,7 +106,8 @@ def score_to(
     TASKS["score"].require(run.model)
     rows = expected_rows(data, run.format)
     refused = unaffordable(run.model, min(run.shard_rows, rows or run.shard_rows)) if each else None
-    ranking = Ranking(run.calibration(calibrate), fdr, each, refused)
+    word = TASKS["full_conditionals"].word(type(run.model))
+    ranking = Ranking(run.calibration(calibrate), fdr, each, refused, word)
     job = Scoring(data, each, each and refused is None)
     return _told(run, job, ranking, out, work, heard, rows)
 

@@ -518,7 +518,8 @@ class Run:
 
         events = self.events(data)
         refused = unaffordable(self.model, min(self.shard_rows, len(events)))
-        ranking = Ranking(self.calibration(calibrate), fdr, each, refused)
+        word = TASKS["full_conditionals"].word(type(self.model))
+        ranking = Ranking(self.calibration(calibrate), fdr, each, refused, word)
         starts = range(0, len(events), self.shard_rows)
         rest = each and refused is None
         own = [events[start : start + self.shard_rows] for start in starts]

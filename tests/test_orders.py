@@ -136,6 +136,7 @@ def test_words_say_that_answers_need_not_agree(learned):
     assert found.word == "approximate" and found.entropy_bits is not None
     assert {task.word(type(learned.model)) for task in (query, impute, classify, full_conditionals)} == {"approximate"}
     assert learned.disagreement().value < 0.5
+    assert any("approximately" in note for note in learned.score("toy-bits:test", each=True).attrs["notes"])
     assert issubclass(type(learned.model), AnyOrderModel)
 
 

@@ -54,14 +54,16 @@ def unaffordable(model: Trainable, rows: int) -> str | None:
 class Ranking:
     """Puts p-values beside scores, piece after piece, and adds up what is told of all rows together.
 
-    `refused` says why the bits given all others are left out, where they were asked for (`each`).
+    `refused` says why the bits given all others are left out, where they were asked for (`each`), `word` how good they are.
     """
 
-    def __init__(self, calibration: Calibration | None, fdr: float | None, each: bool, refused: str | None) -> None:
+    def __init__(
+        self, calibration: Calibration | None, fdr: float | None, each: bool, refused: str | None, word: str | None
+    ) -> None:
         if calibration is None and fdr is not None:
             raise UserError("a false discovery rate needs calibration rows, and this run has none; give some")
         self.calibration, self.fdr = calibration, None if fdr is None else checked_level(fdr)
-        self.each, self.refused = each, refused
+        self.each, self.refused, self.word = each, refused, word
         self.threshold, self.anomalies, self.likely = -1.0, 0, list[np.ndarray]()
 
     def look(self, nats: Iterable[np.ndarray]) -> None:
@@ -98,7 +100,7 @@ class Ranking:
         if self.each and self.refused is None:
             yield (
                 "bits(NAME) are given earlier variables and add up to the row's bits; "
-                "bits(NAME | rest) are given all others and do not"
+                f"bits(NAME | rest) are given all others{', approximately,' * (self.word != 'exact')} and do not"
             )
 
     def _warnings(self) -> Iterator[str]:
