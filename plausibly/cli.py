@@ -782,15 +782,15 @@ def classify(
     model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
-    """Tell p(label | the rest) for each row of DATA, of a number its quantiles; and how good that is where it is known.
+    """Tell p(label | the rest) for each row of DATA, of a number its median and interval; and how good that is where known.
 
     Parameters
     ----------
     target
         the column with the labels or numbers (default: the run's context or event, where that is one column).
     out_
-        a .csv or .parquet file with a column p(LABEL) for each label, or with mean and quantiles; without it the first rows
-        are printed.
+        a .csv or .parquet file with a column p(LABEL) for each label, or with mean, median and interval; without it the
+        first rows are printed.
     """
     common = common or Common()
     from plausibly.files import write_frame

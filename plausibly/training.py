@@ -25,6 +25,7 @@ from plausibly.nets.noise import Shared, drawing
 from plausibly.objectives import Objective, Pass, Turn
 
 VALIDATION_ROWS, LOOKED_AT = 10_000, 1000  # at most so many are looked at each time
+APART = 0x9E3779B1, 0x85EBCA6B  # odd: multiples differ in their low 32 bits, which are all that a CPU's generator takes
 SETTLED_BY = 1_000_000  # rows, evenly spaced, that decide where outputs begin
 Answer = TypeVar("Answer")
 STALE, LEAST = 4, 2e-5  # counting passes without one that is better by such a share
@@ -87,9 +88,9 @@ def generator_for(device: torch.device, *numbers: int, shard: int = 0) -> torch.
     """A generator that depends on all the numbers and on nothing else; of a shard of rows on which it is, too."""
     seed = 0
     for number in numbers:
-        seed = (seed * 6364136223846793005 + number + 1442695040888963407) % (1 << 63)
-    seed = (seed + (shard << 32)) % (1 << 63)
-    return torch.Generator(device).manual_seed(seed)
+        folded = number + (number >> 32) * APART[0]
+        seed = (seed * 6364136223846793005 + folded + 1442695040888963407) % (1 << 63)
+    return torch.Generator(device).manual_seed((seed + shard * APART[1]) % (1 << 63))
 
 
 def prepare(model: Trainable, codes: Tensor, seed: int) -> None:

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import plausibly
 from benchmarks.large import chunk
@@ -181,3 +182,17 @@ def test_the_memory_for_samples_does_not_grow_with_their_number(run, tmp_path):
         return int(subprocess.run(words, capture_output=True, check=True, text=True).stdout) / 1024
 
     assert peak(80_000) - peak(20_000) < 40  # MiB; the rows are 10 MB of text and much more in memory
+
+
+def test_rows_with_values_never_seen_are_drawn_anew(tmp_path):
+    """Each time with other noise; so often that the same rows would show."""
+    names = pd.Series([f"n{number}" for number in range(900)] * 2 + ["a"] * 600, name="name")
+    frame = pd.DataFrame({"name": names, "number": np.random.default_rng(0).normal(size=2400).round(6)})
+    rare = plausibly.fit(frame, "independent", out=tmp_path / "run")
+    kind = rare.model.schema.kinds[0]
+    with torch.no_grad():
+        rare.model.tables.put(0, torch.full((1, kind.codes), 0.5 / (kind.codes - 1)).index_fill(
+            1, torch.tensor([kind.other_code]), 0.5
+        ))  # fmt: skip
+    drawn = rare.sample(N)
+    assert len(drawn) == N and drawn["number"].nunique() > 0.99 * N

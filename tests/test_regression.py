@@ -12,7 +12,7 @@ from plausibly.cli import app
 from plausibly.errors import UserError
 from plausibly.evaluation.answers import quantile, within_codes
 from plausibly.evaluation.curves import CodeCurve, curve
-from plausibly.evaluation.regression import regression
+from plausibly.evaluation.regression import interval, regression
 from plausibly.fitting import fit
 from plausibly.interiors import below
 from plausibly.kinds import Grid, Level, Real
@@ -90,6 +90,21 @@ def test_a_known_distribution_is_calibrated(numbers):
     assert np.allclose(found.nats[:50], again, atol=1e-4)
 
 
+@pytest.mark.parametrize("values", [12, 40, 400])
+def test_an_interval_of_whole_numbers_holds_no_needless_end(values):
+    """It is that between two quantiles, or without one of its ends, and holds at least 90 %."""
+    p = np.random.default_rng(2).dirichlet(np.ones(values), 300)
+    kind, rows = Level(levels=values), np.arange(300)
+    found = CodeCurve(kind, p)
+    low, high = (end.astype(int) for end in interval(kind, found))
+    reached = np.concatenate([np.zeros((300, 1)), p.cumsum(1)], 1)
+    held = reached[rows, high + 1] - reached[rows, low]
+    first, last = (found.quantile(q).astype(int) for q in (0.05, 0.95))
+    assert (held >= 0.9 - 1e-9).all() and ((low - first) + (last - high) <= 1).all()
+    for kept, end in ((low == first, first), (high == last, last)):
+        assert (held - p[rows, end] < 0.9 + 1e-9)[kept].all()  # what is left is needed
+
+
 def test_holes_in_training_cost_a_known_number_nothing(numbers, tmp_path):
     frame, _ = numbers
     holed = frame.assign(y=frame["y"].mask(np.random.default_rng(5).random(len(frame)) < 0.4))
@@ -116,7 +131,7 @@ def test_numbers_may_be_left_out(numbers):
     frame, run = numbers
     found = run.regress(frame[:5].drop(columns="y").assign(y=None), "y")
     assert found.rows == 0 and found.to_json()["log_loss"] is None and "no row" in found.line()
-    assert found.frame()["50 %"].notna().all()
+    assert found.frame()["median"].notna().all()
 
 
 def test_a_category_holds_no_number(numbers):
@@ -131,7 +146,7 @@ def test_the_command_line_tells_numbers_and_labels(numbers, tmp_path, capsys):
         ["classify", str(run.path), str(tmp_path / "some.csv"), "--target", "y", "--json"], result_action="return_value"
     )
     found = json.loads(capsys.readouterr().out)
-    assert found["rows"] == 20 and len(found["predictions"]) == 20 and "95 %" in found["predictions"][0]
+    assert found["rows"] == 20 and len(found["predictions"]) == 20 and "median" in found["predictions"][0]
     app(
         ["classify", str(run.path), str(tmp_path / "some.csv"), "--target", "c", "--json"], result_action="return_value"
     )

@@ -124,3 +124,12 @@ def test_the_rate_rises_and_falls():
     assert rates[0] < 0.02
     assert max(rates) > 0.9
     assert rates[-1] < 1e-4
+
+
+def test_every_number_counts_for_a_generator_to_its_last_bit():
+    """A CPU's generator takes the low 32 bits of a seed and no more."""
+    seeds = [(0,), (1,), (1 << 32,), (2 << 32,), (1 << 40,), (0, 1), (1 << 32, 1), (0, 1 << 33)]
+    made = [generator_for(torch.device("cpu"), *numbers) for numbers in seeds]
+    made += [generator_for(torch.device("cpu"), 0, shard=shard) for shard in (1, 2, 1 << 20)]
+    drawn = {tuple(torch.rand(3, generator=each).tolist()) for each in made}
+    assert len(drawn) == len(made)

@@ -3,7 +3,8 @@
 log loss          mean of -log p(the value | it is no hole), nats; of a real column the log of a density per unit
 randomised PIT    F(x-) + u (F(x) - F(x-)), u uniform: uniform where every p is right (Czado et al. 2009,
                   doi:10.1111/j.1541-0420.2009.01191.x); p-value by Kolmogorov-Smirnov
-interval          between the 5 % and the 95 % quantile: holds 90 % of values, or more where single values weigh much
+interval          from the 5 % to the 95 % quantile, without that of the two, where it is a single value, which is not needed
+                  for 90 %: holds 90 % of values, or more where single values weigh much
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from plausibly.evaluation.curves import curve
+from plausibly.evaluation.curves import Curve, curve
 from plausibly.kinds import Kind, Real
 from plausibly.outcomes import Single
 
@@ -25,18 +26,19 @@ if TYPE_CHECKING:
 
     from plausibly.data.formats import Events, Format
 
-QUANTILES = (0.05, 0.5, 0.95)
+HELD = 0.9  # of values, by the interval
 
 
 @dataclass(frozen=True)
 class Regression:
-    """Of each row, (rows,) float64 in the column's unit: mean, quantiles, the number itself, NaN where not known, and for
-    the known ones -log p in nats and the PIT."""
+    """Of each row, (rows,) float64 in the column's unit: mean, median, 90 % interval, the number itself, NaN where not known,
+    and for the known ones -log p in nats and the PIT."""
 
     column: str
     word: str
     mean: np.ndarray
-    quantiles: np.ndarray  # (rows, 3)
+    median: np.ndarray
+    interval: np.ndarray  # (rows, 2)
     truth: np.ndarray
     nats: np.ndarray
     pit: np.ndarray
@@ -56,7 +58,7 @@ class Regression:
         if not self.rows:
             return {"rows": 0, "word": self.word} | dict.fromkeys(names)
         truth, nats = self.truth[self.known], self.nats[self.known]
-        low, median, high = self.quantiles[self.known].T
+        median, (low, high) = self.median[self.known], self.interval[self.known].T
         found = {
             "mean_absolute_error": float(np.abs(median - truth).mean()),
             "root_mean_squared_error": float(((self.mean[self.known] - truth) ** 2).mean() ** 0.5),
@@ -74,11 +76,11 @@ class Regression:
         return float(kstest(self.pit[self.known], "uniform").pvalue)
 
     def frame(self) -> pd.DataFrame:
-        """A row for each row: mean, quantiles, and the number itself where known."""
+        """A row for each row: mean, median, interval, and the number itself where known."""
         import pandas as pd
 
-        columns = {"mean": self.mean} | {f"{100 * q:g} %": self.quantiles[:, k] for k, q in enumerate(QUANTILES)}
-        return pd.DataFrame(columns | {self.column: self.truth})
+        ends = dict(zip((f"{HELD:.0%} from", "to"), self.interval.T, strict=True))
+        return pd.DataFrame({"mean": self.mean, "median": self.median, **ends, self.column: self.truth})
 
     def line(self) -> str:
         """The same in words."""
@@ -105,8 +107,20 @@ def regression(
     nats = -(outcome.restricted(there)[0].log_prob(x).double().cpu() + inside).numpy()
     start, end = format.measured(place, np.array([0.0, 1.0]))
     pit = risen(kind, found.below, (truth - start) / (end - start), generator)
-    own = [format.measured(place, each) for each in (found.mean(), *map(found.quantile, QUANTILES))]
-    return Regression(format.names[place], word, own[0], np.stack(own[1:], 1), truth, nats, pit)
+    ends = interval(kind, found)
+    mean, median, low, high = (format.measured(place, each) for each in (found.mean(), found.quantile(0.5), *ends))
+    return Regression(format.names[place], word, mean, median, np.stack([low, high], 1), truth, nats, pit)
+
+
+def interval(kind: Kind, found: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of the interval in each row, (rows,), in the kind's unit."""
+    low, high = found.quantile((1 - HELD) / 2), found.quantile((1 + HELD) / 2)
+    if isinstance(kind, Real):
+        return low, high
+    before, first, last, end = (found.below(at) for at in (low - 1, low, high - 1, high))
+    without_low, without_high = end - first >= HELD, last - before >= HELD
+    heavier = first - before >= end - last
+    return low + (without_low & (heavier | ~without_high)), high - (without_high & ~(heavier & without_low))
 
 
 def risen(
