@@ -20,7 +20,7 @@ from plausibly.schema import Schema
 
 
 class DeepNADE(OrderlessModel):
-    plan: ClassVar = {"batch": 250, "rounds": 50, "weight_decay": 0.2}  # docs/decisions/0016-any-order.md
+    plan: ClassVar = {"batch": 250, "rounds": 75, "rate": 4e-3, "weight_decay": 0.2}  # decisions/0016
     formula = "H (3 n + 1) + n + B (2 H^2 + 2 H), H = 512, B = 2"
 
     def __init__(
