@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plausibly.data.formats import Heard, unheard
 from plausibly.data.loading import expected_rows
 from plausibly.data.outputs import score_output
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood import Heard, unheard
 from plausibly.evaluation.scores import Ranking, unaffordable
 from plausibly.families.proposals import Effective
 from plausibly.runs import TASKS, Run

@@ -113,7 +113,7 @@ def listener(common: Common) -> Listener:
 
     if common.quiet:
         return Listener()
-    return Listener(lambda line: say(common, line), Meter())
+    return Listener(lambda line: say(common, line), Meter(), rows_heard(common, "rows read"))
 
 
 class Meter:

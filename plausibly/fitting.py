@@ -48,12 +48,18 @@ def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def conditioned(
-    data: Any, seed: int, options: dict[str, Any], chosen: Settings, context: Sequence[str], event: Sequence[str]
+    data: Any,
+    seed: int,
+    options: dict[str, Any],
+    chosen: Settings,
+    context: Sequence[str],
+    event: Sequence[str],
+    listener: Listener,
 ) -> tuple[Dataset, dict[str, Any], Settings]:
     """The data, their origin, and the settings with the context's variables, where one is named."""
     if LABEL in (*context, *event) and not is_table(data):
         options = options | {"labelled": True}
-    dataset = load(data, seed=seed, **options)
+    dataset = load(data, seed=seed, heard=listener.read, **options)
     origin = origin_of(dataset, {"seed": seed, **options})
     first = context_of(dataset.format.names, context, event)
     if first:
@@ -144,7 +150,7 @@ def fit(
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
     kind = None if model is None else model_class(model)
-    dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event)
+    dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event, listener)
     if kind is None:
         processes.single("fit without --model")
         with fresh(new_folder(out, "best")) as path:
@@ -320,7 +326,7 @@ def compare(
     kinds = chosen_models(defaults() if models is None else models)
     if not kinds or seeds < 1:
         raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
-    dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event)
+    dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event, listener)
     context_places = chosen.arguments.get("context", ())
     reasons = {name: refusal(kind, dataset.schema, context_places) for name, kind in kinds.items()}
     refused = {name: reason for name, reason in reasons.items() if reason}

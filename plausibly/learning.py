@@ -51,10 +51,14 @@ CHECKPOINT_SECONDS = 2.0
 
 @dataclass
 class Listener:
-    """Who hears about the progress: `say` gets lines, `progress` each validation. Silent unless told otherwise."""
+    """Who hears about the progress: `say` gets lines, `progress` each validation, `read` how many rows of how many are read.
+
+    Silent unless told otherwise.
+    """
 
     say: Callable[[str], None] = lambda line: None
     progress: Callable[[str, Progress], None] = lambda name, progress: None
+    read: Callable[[int, int], None] = lambda done, rows: None
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from torch import Tensor
 from plausibly import contract, foreign, tasks
 from plausibly.building import build, check_size
 from plausibly.capabilities import AnyOrderModel, Model, Quantiser, TractableModel, Trainable, Variational, device_of
-from plausibly.data.formats import Dataset, Events, Format, did_you_mean, joined
+from plausibly.data.formats import Dataset, Events, Format, Heard, did_you_mean, joined, unheard
 from plausibly.data.givens import free, place_of, question
 from plausibly.data.labelled import LABEL
 from plausibly.data.loading import load, load_rows, naming
@@ -47,11 +47,9 @@ from plausibly.evaluation.likelihood import (
     AtLeast,
     Estimate,
     Exact,
-    Heard,
     Likelihood,
     likelihood,
     plausibility,
-    unheard,
 )
 from plausibly.evaluation.orders import Disagreement, disagreement
 from plausibly.evaluation.readers import ONNX, Classifier, OnnxFile, label_place

@@ -17,10 +17,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from plausibly.data.formats import Heard, unheard
 from plausibly.data.loading import fingerprint, naming, row_pieces
 from plausibly.data.streaming import counting_from
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood import Heard, unheard
 from plausibly.evaluation.scores import score_rows
 from plausibly.families.proposals import Effective, all_effective
 from plausibly.files import replacing

@@ -7,7 +7,7 @@ weighs and `values` keeps, so that `rows(events(rows))` gives equal values, dtyp
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from plausibly.data.outputs import Output
 
 Document = dict[str, Any]
+Heard = Callable[[int, int], None]  # is told how many rows are done, and of how many
 T = TypeVar("T")
 
 
@@ -67,6 +68,10 @@ def joined(parts: Sequence[Events]) -> Events:
 
 def _joined_values(parts: Sequence[Any]) -> Any:
     return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else type(parts[0]).joined(parts)
+
+
+def unheard(done: int, rows: int) -> None:
+    """Nobody asks how far it is."""
 
 
 class Format(ABC):

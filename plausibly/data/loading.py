@@ -14,7 +14,7 @@ from plausibly.data import array_files, arrays, images, reading, splits, tables,
 from plausibly.data import labelled as labels_of_rows
 from plausibly.data.dependence import relations
 from plausibly.data.dialects import Dialect
-from plausibly.data.formats import Dataset, Events, Format, Truth, counted, did_you_mean, suffix_of
+from plausibly.data.formats import Dataset, Events, Format, Heard, Truth, counted, did_you_mean, suffix_of, unheard
 from plausibly.data.regularity import irregularities
 from plausibly.data.sources import Framed, Source, Streamed, streams
 from plausibly.data.streaming import table_file
@@ -35,13 +35,15 @@ def load(
     test: Any = None,
     size: int | tuple[int, int] | None = None,
     labelled: bool = False,
+    heard: Heard = unheard,
 ) -> Dataset:
     """Data as a dataset of events with training, validation, test and calibration rows.
 
     source: a path (`file.npz:NAME` for one of its arrays), a built-in's name, a DataFrame, an array or a tensor.
     kinds: {column: word} overrides. split: `time=COLUMN` or `group=COLUMN`. valid, test: further sources of
     the same sort. size: of the images of a folder, one side or (height, width). labelled: the labels
-    that a built-in or an npz file has beside its rows become the first variable. UserError says what would work.
+    that a built-in or an npz file has beside its rows become the first variable. heard: is told how many rows of how many
+    are read, of a file that is read a piece at a time. UserError says what would work.
     """
     source = str(source) if isinstance(source, Path) else source
     given = {name: part for name, part in (("valid", valid), ("test", test)) if part is not None}
@@ -51,7 +53,7 @@ def load(
         return _built_in(source, labelled)
     if is_table(source):
         _refuse_options(source, {"size": size})
-        return _table(source, given, seed, kinds, drop, split)
+        return _table(source, given, seed, kinds, drop, split, heard)
     if split:
         raise UserError(f"`--split {split}` needs a table with named columns")
     return _array(source, given, seed, kinds, drop, size, labelled)
@@ -159,7 +161,13 @@ def _built_in_rows(name: str, part: str) -> np.ndarray:
 
 
 def _table(
-    source: Any, given: dict[str, Any], seed: int, kinds: dict[str, str], drop: tuple[str, ...], split: str | None
+    source: Any,
+    given: dict[str, Any],
+    seed: int,
+    kinds: dict[str, str],
+    drop: tuple[str, ...],
+    split: str | None,
+    heard: Heard,
 ) -> Dataset:
     if given and split:
         raise UserError("give either `--split` or files for validation and test, not both")
@@ -171,7 +179,7 @@ def _table(
         frame = table.frame(shown)
         whole, holed = table.stored(frame)
         format = tables.learned(frame, table.dialect, kinds, drop, whole, holed, len(places["train"]))
-        events = table.events(format, places, shown)
+        events = table.events(format, places, shown, heard)
     events |= {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
     digest = _digest(source, whole, given)
     odd = None if table.dialect is None else irregularities(*table.start(), table.rows, whole, format)

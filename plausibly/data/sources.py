@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from plausibly.data.dialects import Dialect
-from plausibly.data.formats import Events, Format, joined, packed, suffix_of
+from plausibly.data.formats import Events, Format, Heard, joined, packed, suffix_of, unheard
 from plausibly.data.reading import TABLE_SUFFIXES, contents
 from plausibly.data.streaming import ColumnarFile, TextFile, counting_from, table_file
 
@@ -51,7 +51,9 @@ class Source(ABC):
         """A frame whose columns have the types of the whole table, and names of columns with a hole somewhere."""
 
     @abstractmethod
-    def events(self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray) -> dict[str, Events]:
+    def events(
+        self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: Heard = unheard
+    ) -> dict[str, Events]:
         """Events of each part's rows, which rise; where those of training have no values, those of `shown` besides."""
 
     @abstractmethod
@@ -80,7 +82,9 @@ class Framed(Source):
     def stored(self, frame: Any) -> tuple[Any, Collection[str]]:
         return self.whole, [str(label) for label in self.whole if self.whole[label].isna().any()]
 
-    def events(self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray) -> dict[str, Events]:
+    def events(
+        self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: Heard = unheard
+    ) -> dict[str, Events]:
         whole = format.events(self.whole)
         return {part: whole if len(rows) == self.rows else whole[rows] for part, rows in places.items()}
 
@@ -120,11 +124,14 @@ class Streamed(Source):
     def _holed(self) -> list[str]:
         return [name for name in self.names if isinstance(self.file, ColumnarFile) and self.file.has_holes(name)]
 
-    def events(self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray) -> dict[str, Events]:
+    def events(
+        self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: Heard = unheard
+    ) -> dict[str, Events]:
         held = {part: thinned(rows) for part, rows in places.items() if part != "train"} | {"shown": shown}
         kept: dict[str, list[Events]] = {part: [] for part in held}
         train, filled, first = blank(format, len(places["train"])), 0, 0
         for frame in self.file.frames(PIECE):
+            heard(first, self.rows)
             with counting_from(first):
                 events = format.events(frame)
             for part, rows in held.items():

@@ -26,8 +26,9 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Decoder, Trainable, device_of
+from plausibly.data.formats import Heard, unheard
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood import AtLeast, AtMost, Heard, unheard
+from plausibly.evaluation.likelihood import AtLeast, AtMost
 from plausibly.families.variational import NUMBERS
 from plausibly.kinds import Likeliest
 from plausibly.tasks.annealed import Joint, annealed, distance, noisy

@@ -22,10 +22,9 @@ from plausibly.tasks.score import conditionals, score
 from plausibly.training import batches, generator_for
 
 if TYPE_CHECKING:
-    from plausibly.data.formats import Events, Format
+    from plausibly.data.formats import Events, Format, Heard, unheard
 
 BOUNDED_AT_ONCE = 64  # rows: a bound may look at each many times
-Heard = Callable[[int, int], None]
 Log = Callable[[Tensor, torch.Generator], Tensor]
 
 
@@ -81,10 +80,6 @@ class AtMost(Likelihood):
 
 class Estimate(Likelihood):
     sign = "~"
-
-
-def unheard(done: int, rows: int) -> None:
-    """Nobody asks how far it is."""
 
 
 @singledispatch

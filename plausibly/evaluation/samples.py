@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from plausibly.data.formats import Heard, unheard
 from plausibly.data.loading import comparable
 from plausibly.errors import UserError
 from plausibly.evaluation.coverage import closest_records, copied, coverage_numbers, nearer_to_training
 from plausibly.evaluation.distances import frechet_number, kernel_number
 from plausibly.evaluation.features import Columns, Extractor
 from plausibly.evaluation.judges import judge
-from plausibly.evaluation.likelihood import Heard, unheard
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.tables import Distances, Table, distances, values, written
 from plausibly.evaluation.two_samples import discrepancy, two_sample_auc
