@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import BoundedModel, DensityModel, Trainable, device_of
+from plausibly.data.formats import unheard
 from plausibly.kinds import Real
 from plausibly.tasks.score import conditionals, score
 from plausibly.training import batches, generator_for
 
 if TYPE_CHECKING:
-    from plausibly.data.formats import Events, Format, Heard, unheard
+    from plausibly.data.formats import Events, Format, Heard
 
 BOUNDED_AT_ONCE = 64  # rows: a bound may look at each many times
 Log = Callable[[Tensor, torch.Generator], Tensor]
