@@ -279,7 +279,7 @@ def test_what_would_take_too_long_is_left_out(run, people, monkeypatch):
 def test_without_an_exact_density_the_rest_is_refused():
     refused = scoring.unaffordable(SimpleNamespace(), 1)
     assert "no exact log p(x)" in refused
-    assert refused in scoring.Ranking(None, None, True, refused).told()["warnings"][0]
+    assert refused in scoring.Ranking(None, None, True, refused, "exact").told()["warnings"][0]
 
 
 def test_the_command_line_says_all_of_it(bits, tmp_path, capsys, monkeypatch):

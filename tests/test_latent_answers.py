@@ -170,7 +170,7 @@ def test_effective_draws_by_hand():
 
 @cache
 def table(context):
-    model = made_up(TABLE, 1, context=context)
+    model = made_up(TABLE, 3, context=context)  # one that 128 draws cope with
     return model, log_joint(model)
 
 

@@ -74,7 +74,12 @@ def mixed():
 def test_nobody_beats_the_truth(mixed, name):
     """On data drawn from a random joint over 10 mixed variables -entropy is a ceiling; joint and made come close."""
     (train, valid, test), schema, truth = mixed
-    slow = {"transformer": (200_000, {"steps": 600, "width": 32}), "mixture": (20_000, {"components": 3})}
+    slow = {
+        "transformer": (200_000, {"steps": 600, "width": 32}),
+        "masked_transformer": (200_000, {"steps": 300, "width": 32}),
+        "deepnade": (200_000, {"steps": 1000, "hidden": 128}),
+        "mixture": (20_000, {"components": 3}),
+    }
     rows, less = slow.get(name, (200_000, {"steps": 4000}))
     found = likelihood(learned(name, train.codes[:rows], valid.codes, schema, **less), test)
     assert found.sign == "="

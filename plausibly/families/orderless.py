@@ -26,7 +26,7 @@ from plausibly.objectives import Loss, Objective, Turn
 from plausibly.outcomes import Outcome
 from plausibly.schema import Schema
 
-AT_ONCE = 1 << 22  # parameters of outcomes held at a time
+AT_ONCE = 1 << 17  # parameters of outcomes held at a time
 NAMED = 0.5  # share of events that tell of the schema's order alone
 HIDDEN = 0.5  # share of the others in which no hole is observed, as in questions
 
