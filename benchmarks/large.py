@@ -101,10 +101,7 @@ STEPS = {
     "score": "bulk.score_to(plausibly.open({run!r}), {path!r}, Path({out!r} + '/scores.parquet'))",
 }
 AROUND = """
-import resource, sys, time
-import argparse
-import subprocess
-import sys
+import resource, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)

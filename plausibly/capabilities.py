@@ -45,9 +45,7 @@ class Trainable(nn.Module, ABC):
 
     family: ClassVar[str]
     formula: ClassVar[str]  # the number of free parameters for n binary variables
-    plan: ClassVar[
-        Mapping[str, float]
-    ] = {}  # what training by steps should do otherwise than by default, and its `rounds`
+    plan: ClassVar[Mapping[str, float]] = {}  # what training by steps does otherwise than by default, and `rounds`
     by_default: ClassVar[bool] = True  # whether it is tried where nobody names models; a slow one is not
     objective: Objective  # how this model is trained
     schema: Schema

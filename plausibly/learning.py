@@ -26,7 +26,7 @@ from plausibly import foreign, processes
 from plausibly.building import arguments_of, build
 from plausibly.capabilities import DensityModel, Model, Trainable, device_of
 from plausibly.costs import duration, memory_line, pass_seconds, step_seconds
-from plausibly.data.formats import Dataset, did_you_mean
+from plausibly.data.formats import Dataset, Heard, did_you_mean, unheard
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import likelihood, plausibility
 from plausibly.evaluation.reconstruction import reconstruction
@@ -58,7 +58,7 @@ class Listener:
 
     say: Callable[[str], None] = lambda line: None
     progress: Callable[[str, Progress], None] = lambda name, progress: None
-    read: Callable[[int, int], None] = lambda done, rows: None
+    read: Heard = unheard
 
 
 @dataclass(frozen=True)

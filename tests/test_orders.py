@@ -44,6 +44,19 @@ def test_the_loss_is_the_mean_over_all_orders_and_over_the_named_one(monkeypatch
     assert abs(float(drawn.mean()) - want) < 6 * float(drawn.std()) / 200
 
 
+@pytest.mark.parametrize("hidden", [0.0, 1.0])
+def test_holes_are_observed_or_as_in_questions_not(monkeypatch, hidden):
+    monkeypatch.setattr("plausibly.families.orderless.NAMED", 0.0)
+    monkeypatch.setattr("plausibly.families.orderless.HIDDEN", hidden)
+    model, seen, sound = made_up("deepnade"), [], OrderlessModel.predict_given
+    monkeypatch.setattr(OrderlessModel, "predict_given", lambda s, x, o: (seen.append(o), sound(s, x, o))[1])
+    with torch.no_grad():
+        orderless(model, torch.tensor([[1.0, 2.0, 2.0, 1.0]]).expand(500, 4), generator_for(CPU, 0))
+    share = seen[0].float().mean(0)
+    assert share[2] == 0 if hidden else 0.2 < share[2] < 0.6
+    assert (share[[0, 1, 3]] > 0.2).all()
+
+
 @pytest.mark.parametrize("name", ORDERLESS)
 def test_log_prob_is_that_of_the_order(name):
     model, events = made_up(name), SMALL.all_events()

@@ -16,7 +16,7 @@ from plausibly.data.dependence import relations
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Dataset, Events, Format, Heard, Truth, counted, did_you_mean, suffix_of, unheard
 from plausibly.data.regularity import irregularities
-from plausibly.data.sources import Framed, Source, Streamed, streams
+from plausibly.data.sources import Framed, Source, Streamed, divided, large
 from plausibly.data.streaming import table_file
 from plausibly.errors import UserError
 
@@ -195,8 +195,8 @@ def _table(
 
 def _opened(source: Any) -> Source:
     """The table that a source holds: one that is large, in a file, is read a piece at a time."""
-    if isinstance(source, str | Path) and streams(path := _existing(str(source))):
-        return Streamed(path)
+    if isinstance(source, str | Path) and (file := large(_existing(str(source)))):
+        return Streamed(file)
     return Framed(source, *_frame(source))
 
 
@@ -276,7 +276,7 @@ def _array(
         whole = format.events(rows)
     own = {name: f"{source}:{name}" if isinstance(source, str) else source for name in parts}
     held = {name: _events_of(given.get(name, own[name]), part, format) for name, part in parts.items()}
-    events = {part: whole[inside] for part, inside in places.items()} | held
+    events = divided(whole, places) | held
     return _dataset(_name(source), _source(source), _digest(source, rows, given), format, events, notes)
 
 

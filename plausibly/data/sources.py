@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import torch
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Events, Format, Heard, joined, packed, suffix_of, unheard
 from plausibly.data.reading import TABLE_SUFFIXES, contents
-from plausibly.data.streaming import ColumnarFile, TextFile, counting_from, table_file
+from plausibly.data.streaming import ColumnarFile, TableFile, TextFile, counting_from, table_file
 
 LARGE = 5_000_000  # cells of a file that is read a piece at a time
 SMALL = 200_000  # bytes of a file that is read as a whole, whatever it holds
@@ -86,17 +85,16 @@ class Framed(Source):
         self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: Heard = unheard
     ) -> dict[str, Events]:
         whole = format.events(self.whole)
-        return {part: whole if len(rows) == self.rows else whole[rows] for part, rows in places.items()}
+        return divided(whole, places)
 
     def start(self) -> tuple[str, bytes, Any]:
         return suffix_of(self.source), contents(Path(self.source)), self.whole
 
 
 class Streamed(Source):
-    def __init__(self, path: Path) -> None:
-        self.file = table_file(path)
-        self.names, self.rows = self.file.names, self.file.rows
-        self.dialect = self.file.as_written() if isinstance(self.file, TextFile) else None
+    def __init__(self, file: TableFile) -> None:
+        self.file, self.names, self.rows = file, file.names, file.rows
+        self.dialect = file.as_written() if isinstance(file, TextFile) else None
 
     def series(self, name: str) -> Any:
         import pandas as pd
@@ -118,11 +116,8 @@ class Streamed(Source):
         return self.file.frame(pa.concat_tables(found))
 
     def stored(self, frame: Any) -> tuple[Any, Collection[str]]:
-        return frame, self._holed
-
-    @cached_property
-    def _holed(self) -> list[str]:
-        return [name for name in self.names if isinstance(self.file, ColumnarFile) and self.file.has_holes(name)]
+        file = self.file
+        return frame, [name for name in self.names if isinstance(file, ColumnarFile) and file.has_holes(name)]
 
     def events(
         self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: Heard = unheard
@@ -153,12 +148,17 @@ class Streamed(Source):
         ]
 
 
-def streams(path: Path) -> bool:
-    """Whether a file is read a piece at a time."""
+def large(path: Path) -> TableFile | None:
+    """The file, where it is read a piece at a time."""
     if not path.is_file() or suffix_of(path) not in TABLE_SUFFIXES or path.stat().st_size < SMALL:
-        return False
+        return None
     file = table_file(path)
-    return file.cells > LARGE and not file.categorical
+    return file if file.cells > LARGE and not file.categorical else None
+
+
+def divided(whole: Events, places: Mapping[str, np.ndarray]) -> dict[str, Events]:
+    """The events of each part; a part that is the whole is no copy."""
+    return {part: whole if len(rows) == len(whole) else whole[rows] for part, rows in places.items()}
 
 
 def within(places: np.ndarray, first: int, rows: int) -> np.ndarray:
