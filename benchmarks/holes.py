@@ -25,8 +25,10 @@ from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - the ne
 from sklearn.impute import IterativeImputer
 
 import plausibly
+from benchmarks.large import numbers
 from benchmarks.tables import encoded
 from plausibly.evaluation.curves import curve
+from plausibly.evaluation.regression import there
 from plausibly.learning import Listener
 from plausibly.runs import TASKS, Run
 from plausibly.training import generator_for
@@ -68,9 +70,9 @@ def boosted(table: np.ndarray, categories: list[int], place: int, label: np.ndar
 def told(run: Run, rows: pd.DataFrame, name: str) -> Any:
     """The outcome of a column given the rest of each row, and that it is no hole."""
     events, place = run.format.questions(rows), run.names.index(name)
-    noise, kind = generator_for(torch.device("cpu"), 0, 24), run.model.schema.kinds[place]
+    noise = generator_for(torch.device("cpu"), 0, 24)
     found = TASKS["query"](run.model, events.codes, events.observed, place, noise, 1000).outcome
-    return found.restricted(torch.tensor([code != kind.missing_code for code in range(kind.codes)]))[0]
+    return there(run.model.schema.kinds[place], found)
 
 
 def shares(run: Run, rows: pd.DataFrame, name: str, edges: np.ndarray) -> np.ndarray:
@@ -149,7 +151,7 @@ def main() -> None:
     path = given.out / "holed.csv"
     frame = pd.read_csv(given.table, dtype=str, keep_default_na=False)
     frame.mask(gone, "").to_csv(path, index=False)
-    settings = {key: float(value) if "." in value else int(value) for key, value in (s.split("=") for s in given.set)}
+    settings = numbers(given.set)
     if given.run:
         run = plausibly.open(given.run)
     else:

@@ -139,6 +139,11 @@ def measure(path: Path, out: Path, model: str, settings: dict[str, Any], only: l
         print(f"{name} {model}: {speed}, {above} above the import's {base:,.0f}", flush=True)
 
 
+def numbers(words: list[str]) -> dict[str, Any]:
+    """The settings that KEY=NUMBER words say."""
+    return {key: float(value) if "." in value else int(value) for key, value in (word.split("=") for word in words)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("make", "measure"))
@@ -152,7 +157,7 @@ def main() -> None:
     if given.command == "make":
         make(given.path, given.rows)
         return
-    settings = {key: float(value) if "." in value else int(value) for key, value in (s.split("=") for s in given.set)}
+    settings = numbers(given.set)
     measure(given.path, given.out or given.path.parent, given.model, settings, given.only.split(","))
 
 

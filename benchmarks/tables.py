@@ -27,6 +27,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 import plausibly
+from benchmarks.large import numbers
 from plausibly.runs import Run
 
 SETS = (
@@ -140,7 +141,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[])
     given = parser.parse_args()
     torch.set_num_threads(1)
-    settings = {key: float(value) if "." in value else int(value) for key, value in (s.split("=") for s in given.set)}
+    settings = numbers(given.set)
     models = given.models.split(",") if given.models else [None, *BASELINES]
     print(
         "| set | model | nats per row | AUC | distance | copies | synthetic | fit |\n|---|---|---:|---|---|---|---|---:|"

@@ -103,13 +103,17 @@ def regression(
     seen = np.ones(len(events), dtype=bool) if events.observed is None else events.observed.flatten(1)[:, place].numpy()
     truth, found = np.where(seen, numbers, np.nan), curve(kind, outcome)
     inside, x = format.within(events)[:, place], events.codes.flatten(1)[:, place].float()
-    there = torch.tensor([code != kind.missing_code for code in range(kind.codes)])
-    nats = -(outcome.restricted(there)[0].log_prob(x).double().cpu() + inside).numpy()
+    nats = -(there(kind, outcome).log_prob(x).double().cpu() + inside).numpy()
     start, end = format.measured(place, np.array([0.0, 1.0]))
     pit = risen(kind, found.below, (truth - start) / (end - start), generator)
     ends = interval(kind, found)
     mean, median, low, high = (format.measured(place, each) for each in (found.mean(), found.quantile(0.5), *ends))
     return Regression(format.names[place], word, mean, median, np.stack([low, high], 1), truth, nats, pit)
+
+
+def there(kind: Kind, outcome: Single) -> Single:
+    """The outcome given that it is no hole."""
+    return outcome.restricted(torch.tensor([code != kind.missing_code for code in range(kind.codes)]))[0]
 
 
 def interval(kind: Kind, found: Curve) -> tuple[np.ndarray, np.ndarray]:
