@@ -180,7 +180,11 @@ def data(
         for note in [*dataset.notes, *["rows written again give this file, byte for byte"] * bool(dataset.regular)]:
             print(note)
 
-    more = {"relations": dataset.relations, "byte_for_byte": dataset.regular, "notes": dataset.notes}
+    more = {
+        "relations": [each.to_json() for each in dataset.relations],
+        "byte_for_byte": dataset.regular,
+        "notes": dataset.notes,
+    }
     out(document | more, common, text)
 
 

@@ -242,7 +242,8 @@ class Run:
         real, dataset = self._held_out(data, whole=True), self._at_hand(needed=data is None)
         n = checked(rows, len(real))
         control = (dataset.valid, dataset.test) if dataset else ()
-        compared = Rows(some(real, n, seed), dataset.shown if dataset else None, control, real)
+        train, relations = (dataset.shown, dataset.relations) if dataset else (None, ())
+        compared = Rows(some(real, n, seed), train, control, real, relations)
         chosen = self.extractor(extractor, label, compared)
         found = measured(self.format, self.drawn(n, seed), compared, chosen, seed, heard)
         if not isinstance(self.format, TableFormat):

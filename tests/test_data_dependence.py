@@ -34,7 +34,7 @@ def people(seed: int = 0) -> pd.DataFrame:
 
 
 def said(frame: pd.DataFrame, **options: object) -> set[tuple[str, tuple[str, ...], bool]]:
-    return {(found["column"], tuple(found["of"]), found["back"]) for found in load(frame, **options).relations}
+    return {(found.column, found.of, found.back) for found in load(frame, **options).relations}
 
 
 EXPECTED = {
@@ -49,7 +49,7 @@ def test_functions_and_sums_are_found_with_holes_dates_and_cents(tmp_path: Path)
     assert said(people(), kinds={"gross": "number"}) == EXPECTED
     people().to_csv(tmp_path / "t.csv", index=False)
     data = load(str(tmp_path / "t.csv"))
-    assert {(found["column"], tuple(found["of"]), found["back"]) for found in data.relations} == EXPECTED
+    assert {(found.column, found.of, found.back) for found in data.relations} == EXPECTED
     assert "column 'north' is a function of 'city'; --drop north leaves it out" in data.notes
     assert any("'city' and 'country' say the same" in note for note in data.notes)
     assert any("column 'gross' is 'net' + 'tax' in every row" in note for note in data.notes)
@@ -138,4 +138,4 @@ def test_the_command_lists_them(cli, tmp_path: Path) -> None:
 )
 def test_real_tables(name: str, expected: set) -> None:
     found = load(str(TABLES / f"{name}.csv.gz")).relations
-    assert expected <= {(one["column"], tuple(one["of"]), one["back"]) for one in found} and len(found) <= 5
+    assert expected <= {(one.column, one.of, one.back) for one in found} and len(found) <= 5

@@ -18,7 +18,7 @@ from plausibly.contract import shaken
 from plausibly.data import load
 from plausibly.data.formats import Events
 from plausibly.errors import UserError
-from plausibly.evaluation import coverage, tables
+from plausibly.evaluation import coverage, relations, tables
 from plausibly.evaluation.by_column import by_column
 from plausibly.evaluation.likelihood import likelihood
 from plausibly.evaluation.samples import DRAWS, Rows, Samples, portions, table_measured, taught_rows
@@ -186,6 +186,41 @@ def test_draws_are_portions_of_the_sets():
     found = [part.codes.tolist() for part in portions(sets, 3)]
     assert found == [[0, 1, 2], [3, 4, 5], [10, 11, 12], [13, 14, 15], [20, 21, 22], [23, 24, 25]]
     assert len(list(portions([Events(torch.zeros(50), torch.zeros(50))] * 9, 2))) == DRAWS
+
+
+# --- columns that follow from others
+
+
+def dependent(n, seed, wrong=0.0):
+    """Rows with a function and a sum; of a share of rows both are wrong. Holes in a term."""
+    chance = np.random.default_rng(seed)
+    town, a, b = chance.integers(0, 3, n), chance.integers(1, 90, n), chance.integers(1, 90, n)
+    off = chance.random(n) < wrong
+    frame = pd.DataFrame({"town": np.array(list("xyz"))[town], "north": np.where((town == 1) ^ off, "yes", "no")})
+    frame["a"], frame["b"], frame["whole"] = a, np.where(chance.random(n) < 0.1, np.nan, b), a + b + off
+    return frame
+
+
+def test_relations_of_training_rows_are_counted_in_samples():
+    data = load(dependent(900, 1))
+    assert {(found.column, found.of) for found in data.relations} == {("north", ("town",)), ("whole", ("a", "b"))}
+    rows = Rows(data.test, data.train, (data.test,), data.test, data.relations)
+    for wrong in (0.0, 0.25):
+        frames = [dependent(len(data.train), seed, wrong) for seed in (2, 3)]
+        found = table_measured(Samples(9, 0, {}), data.format, list(map(data.format.events, frames)), rows, None)
+        frame = pd.concat(frames)
+        expected = {"north": np.mean((frame["north"] == "yes") == (frame["town"] == "y"))}
+        expected["whole"] = np.mean((frame["a"] + frame["b"] == frame["whole"])[frame["b"].notna()])
+        assert {each.relation.column: each.samples for each in found.relations} == pytest.approx(expected)
+        assert [each.real for each in found.relations] == [1.0, 1.0]
+    headings, cells, _ = found.tables()[-1]
+    assert headings == ["column", "is a", "samples", "real rows"] and [row[3] for row in cells[:1]] == ["1.0000"]
+    assert found.to_json()["relations"][0]["samples"] == found.relations[0].samples
+
+
+def test_rows_with_a_value_never_seen_are_not_asked():
+    train, rows = np.array([[0, 0], [1, 1], [0, 2]]), np.array([[0, 0], [0, 1], [0, 3], [5, 9]])
+    assert relations.follows(train, rows).tolist() == [True, False]
 
 
 # --- copies, and how near training rows are

@@ -35,6 +35,10 @@ class Relation:
     of: tuple[str, ...]
     back: bool = False
 
+    @property
+    def how(self) -> str:
+        return "sum" if len(self.of) > 1 else "function"
+
     def __str__(self) -> str:
         if len(self.of) > 1:
             return f"column {self.column!r} is {' + '.join(map(repr, self.of))} in every row"
@@ -46,7 +50,7 @@ class Relation:
         return {
             "column": self.column,
             "of": list(self.of),
-            "how": "sum" if len(self.of) > 1 else "function",
+            "how": self.how,
             "back": self.back,
         }
 
@@ -124,6 +128,13 @@ def sums(names: tuple[str, ...], table: np.ndarray) -> list[Relation]:
             Relation(names[c], (names[a], names[b])) for c in likely if c in kept and _is_sum(table, a, b, int(c))
         ]
     return found
+
+
+def adds_up(format: TableFormat, relation: Relation, events: Events) -> np.ndarray:
+    """Whether a sum is one, bool, of the rows where no term is a hole."""
+    places = [format.names.index(name) for name in (relation.column, *relation.of)]
+    whole, one, other = (_amounts(format.modelled[i], events.values.cells[format.names[i]]) for i in places)
+    return _close(one + other, whole, one, other)[~np.isnan(one + other + whole)]
 
 
 def _equal(table: np.ndarray, place: int, other: int) -> bool:

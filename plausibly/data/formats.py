@@ -21,6 +21,7 @@ from plausibly.errors import UserError
 from plausibly.schema import Schema
 
 if TYPE_CHECKING:
+    from plausibly.data.dependence import Relation
     from plausibly.data.outputs import Output
 
 Document = dict[str, Any]
@@ -216,7 +217,7 @@ class Dataset:
     notes: list[str] = field(default_factory=list)
     truth: Truth | None = None
     regular: bool | None = None
-    relations: list[Document] = field(default_factory=list)
+    relations: list[Relation] = field(default_factory=list)
     shown: Events = field(init=False)
 
     def __post_init__(self) -> None:

@@ -187,9 +187,8 @@ def _table(
     dataset = _dataset(_name(source), _source(source), digest, format, events, notes)
     dataset.shown = events.get("shown", dataset.train)
     dataset.regular = None if odd is None or format.dropped else not odd
-    found = relations(format, dataset.shown)
-    dataset.notes[:0] = [f"{relation}; --drop {relation.column} leaves it out" for relation in found]
-    dataset.relations = [relation.to_json() for relation in found]
+    dataset.relations = relations(format, dataset.shown)
+    dataset.notes[:0] = [f"{relation}; --drop {relation.column} leaves it out" for relation in dataset.relations]
     return dataset
 
 

@@ -23,11 +23,13 @@ from plausibly.evaluation.distances import frechet_number, kernel_number
 from plausibly.evaluation.features import Columns, Extractor
 from plausibly.evaluation.judges import judge
 from plausibly.evaluation.numbers import Number
+from plausibly.evaluation.relations import Kept, kept
 from plausibly.evaluation.tables import Distances, Table, distances, values, written
 from plausibly.evaluation.two_samples import discrepancy, two_sample_auc
 from plausibly.evaluation.usefulness import MOST_LEVELS, Contest, usefulness
 
 if TYPE_CHECKING:
+    from plausibly.data.dependence import Relation
     from plausibly.data.formats import Events, Format
     from plausibly.data.tables import TableFormat
 
@@ -71,6 +73,7 @@ class Rows:
     train: Events | None = None
     control: tuple[Events, ...] = ()  # all rows that nobody was trained on
     held_out: Events | None = None  # all rows that the real ones are some of
+    relations: Sequence[Relation] = ()  # that hold in all training rows
 
 
 @dataclass(frozen=True)
@@ -83,16 +86,18 @@ class Samples:
     numbers: dict[str, Number] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     distances: Distances | None = None  # of a table's columns and pairs of columns
+    relations: Sequence[Kept] = ()
 
     def __getitem__(self, name: str) -> Number:
         return self.numbers[name]
 
     def to_json(self) -> dict[str, Any]:
         """Each value under its key; all about it under `numbers`."""
-        kept = {"rows": self.rows, "seed": self.seed, "extractor": dict(self.extractor), "missing": self.missing}
+        more = {"rows": self.rows, "seed": self.seed, "extractor": dict(self.extractor), "missing": self.missing}
         values = {name: number.value for name, number in self.numbers.items()}
         apart = self.distances.to_json() if self.distances else {}
-        return values | kept | apart | {"numbers": {name: number.to_json() for name, number in self.numbers.items()}}
+        more |= {"relations": [each.to_json() for each in self.relations]} if self.relations else {}
+        return values | more | apart | {"numbers": {name: number.to_json() for name, number in self.numbers.items()}}
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         headings = ["number", "value", "95 % interval", "real rows", "what is better", "by"]
@@ -100,7 +105,12 @@ class Samples:
 
     def tables(self) -> list[Table]:
         """Headings, rows and title of the numbers' table, and of those that follow it."""
-        return [(*self.table(), self.title()), *(self.distances.tables() if self.distances else [])]
+        found = [(*self.table(), self.title()), *(self.distances.tables() if self.distances else [])]
+        headings, title = (
+            ["column", "is a", "samples", "real rows"],
+            "share of rows in which it is, as in all training rows",
+        )
+        return found + [(headings, [each.cells() for each in self.relations], title)] * bool(self.relations)
 
     def title(self) -> str:
         return f"{self.rows:,} samples beside {self.rows:,} held-out rows, ± standard error; real rows: in the samples' stead"
@@ -215,7 +225,8 @@ def table_measured(
     found.numbers.update(closest_records(plain(draws[0][: found.rows]), plain(rows.real), plain(train), by))
     for name, number in learned_from(format, draws, rows, target, seed).items():
         keep(found, name, number)
-    return replace(found, distances=apart)
+    followed = kept(format, rows.relations, (draws, [rows.held_out]), (ours, theirs, known))
+    return replace(found, distances=apart, relations=followed)
 
 
 def learned_from(
