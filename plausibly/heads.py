@@ -56,6 +56,11 @@ class Head(nn.Module):
             self.register_buffer(f"members_{g}", torch.tensor(members, device="cpu"), persistent=False)
             self.register_buffer(f"slots_{g}", slots, persistent=False)
 
+    @property
+    def continuous(self) -> bool:
+        """Whether some outcome is that of a real number."""
+        return any(self.real)
+
     def forward(self, parameters: Tensor) -> Outcome:
         if len(self.layouts) == 1:
             return self._outcome(0, parameters.unflatten(1, (len(self.forms), -1)), self.floors)

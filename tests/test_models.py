@@ -21,7 +21,6 @@ from plausibly.models import MODELS
 from plausibly.models.chow_liu import ChowLiu, heaviest_tree, mutual_information
 from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
-from plausibly.nets.running import ACTIVATIONS, Recurrence
 from plausibly.schema import Schema, binary
 from plausibly.training import Plan, Training, count, generator_for, watch
 
@@ -294,26 +293,6 @@ def test_nade_gradients_in_double_precision():
 
     model.forward = lambda: model.log_prob(x).sum()
     assert torch.autograd.gradcheck(loss, [getattr(model, name) for name in names])
-
-
-@pytest.mark.parametrize("name", ["relu", "sigmoid"])
-def test_the_recurrence_and_its_gradients_are_those_of_the_plain_loop(name):
-    generator = torch.Generator().manual_seed(0)
-    shapes = ((6, 7), (7, 5), (5,), (9, 5), (9,), (6, 5))
-    tensors = [torch.randn(s, generator=generator, dtype=torch.float64, requires_grad=True) for s in shapes]
-    numbers, weight, bias, readout, offset, keep = tensors
-    added, read = [slice(0, 3), slice(3, 4), slice(4, 7)], [slice(0, 2), slice(2, 3), slice(3, 7), slice(7, 9)]
-    activation, parts = bias.expand(6, -1), []
-    for i, own in enumerate(read):
-        parts.append((ACTIVATIONS[name](activation) * keep.detach()) @ readout[own].T + offset[own])
-        if i < len(added):
-            activation = activation + numbers[:, added[i]] @ weight[added[i]]
-    want, weights = torch.cat(parts, 1), torch.randn(6, 9, generator=generator, dtype=torch.float64)
-    expected = torch.autograd.grad((want * weights).sum(), tensors[:5])
-    got = Recurrence.apply(numbers, weight, bias.expand(6, -1), readout, offset, keep.detach(), added, read, name)
-    assert torch.allclose(got, want)
-    for ours, theirs in zip(torch.autograd.grad((got * weights).sum(), tensors[:5]), expected, strict=True):
-        assert torch.allclose(ours, theirs)
 
 
 def test_fvsbn_is_logistic_regression():

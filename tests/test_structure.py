@@ -10,7 +10,7 @@ ROOT = Path(plausibly.__file__).parent
 # each line may import from itself and from the lines above it
 LAYERS = [
     ["errors", "files", "kinds", "parts", "schema", "processes"],
-    ["outcomes", "binning", "inputs", "interiors", "relaxed", "quadrature", "heads", "latents", "nets"],
+    ["outcomes", "binning", "inputs", "interiors", "relaxed", "quadrature", "heads", "latents", "nets", "kernels"],
     ["objectives"],
     ["capabilities"],
     ["families"],

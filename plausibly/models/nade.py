@@ -17,14 +17,15 @@ from torch import Tensor, nn
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.families.network import NetworkModel, within
 from plausibly.heads import uniform
+from plausibly.kernels.nade import ACTIVATIONS, draw, layout, recurrence
 from plausibly.nets.noise import Dropout
-from plausibly.nets.running import ACTIVATIONS, Recurrence
 from plausibly.outcomes import Outcome
 from plausibly.schema import Schema
 
 
 class NADE(NetworkModel):
     formula = "(n - 1) H + H + n (H + 1), H = 256"
+    table: Tensor
 
     def __init__(
         self,
@@ -47,6 +48,8 @@ class NADE(NetworkModel):
         self.readout = nn.Parameter(torch.zeros(self.head.width, hidden))
         self.shift = nn.Parameter(torch.zeros(self.head.width))
         self.thinned = Dropout(dropout)
+        added, read = [self.inputs.slice(i) for i in self.rest[:-1]], [self.head.slice(i) for i in self.rest]
+        self.register_buffer("table", layout(added, read), persistent=False)
 
     @classmethod
     def tiny(cls, schema: Schema) -> Self:
@@ -76,16 +79,8 @@ class NADE(NetworkModel):
         for c in self.context:
             own = self.inputs.slice(c)
             start = start + numbers[:, own] @ self.weight[own]
-        parameters = Recurrence.apply(
-            numbers,
-            self.weight,
-            start,
-            self.readout,
-            self.shift,
-            keep,
-            [self.inputs.slice(i) for i in self.rest[:-1]],
-            [self.head.slice(i) for i in self.rest],
-            self.activation,
+        parameters, _ = recurrence(
+            numbers, self.weight, start, self.readout, self.shift, keep, self.table, self.activation
         )
         outcome: Outcome = self.head(parameters)
         return outcome
@@ -102,4 +97,22 @@ class NADE(NetworkModel):
             if i == self.order[-1]:
                 break
             activation = activation + self.inputs.one(x[:, i], i) @ self.weight[self.inputs.slice(i)]
+        return x.reshape(n, *self.schema.shape)
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        if self.head.continuous:
+            return super().sample(n, generator)
+        codes = torch.arange(max(kind.codes for kind in self.schema.kinds), device=self.bias.device)
+        most = codes.new_tensor([kind.codes - 1 for kind in self.schema.kinds])
+        numbers = self.inputs(torch.minimum(codes[:, None], most).float()).to(self.bias.dtype)
+        unread = self.ranks[self.head.owner] < bool(self.context)
+        added, read = [self.inputs.slice(i) for i in self.order[:-1]], [self.head.slice(i) for i in self.order]
+        uniforms = torch.rand(n, self.schema.size, generator=generator, device=self.bias.device, dtype=self.bias.dtype)
+        readout = self.readout.masked_fill(unread[:, None], 0.0)
+        drawn = draw(
+            numbers, self.weight, self.bias, readout, self.shift, layout(added, read), uniforms, self.activation
+        )
+        x = torch.empty(n, self.schema.size, device=drawn.device)
+        x[:, list(self.order)] = drawn.float()
         return x.reshape(n, *self.schema.shape)
