@@ -8,15 +8,17 @@ Its parameters are the weights that the masks let through: H hidden units cost n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from plausibly.capabilities import Unrolled, device_of
 from plausibly.families.network import NetworkModel, within
 from plausibly.nets.masked import MaskedNetwork
 from plausibly.nets.noise import Noisy
-from plausibly.outcomes import Outcome, average
+from plausibly.outcomes import Outcome, Single, average
 from plausibly.schema import Schema
 
 
@@ -83,3 +85,21 @@ class MADE(NetworkModel):
     def predict(self, x: Tensor) -> Outcome:
         numbers, before, after = self.inputs(x), self.ranks[self.inputs.owner], self.ranks[self.head.owner]
         return average([self.head(self.network(numbers, before, degrees, after)) for degrees in self.degrees()])
+
+    @torch.no_grad()
+    def unroll(self, n: int) -> Unrolled:
+        x, ranks = torch.zeros(n, self.schema.size, device=device_of(self)), self.ranks.tolist()
+        growing = [self.network.growing(n, self.ranks[self.inputs.owner], degrees) for degrees in self.degrees()]
+        for rank, group in groupby(self.order, ranks.__getitem__):
+            members = list(group)
+            for i in members:
+                own = [network.parameters(rank, self.head.slice(i)) for network in growing]
+                outcome = average([self.head.one(parameters, i) for parameters in own])
+                assert isinstance(outcome, Single)
+                x[:, i] = yield i, outcome
+            if members[-1] != self.order[-1]:
+                seen = sorted(members, key=lambda i: self.inputs.slice(i).start)
+                numbers = torch.cat([self.inputs.one(x[:, i], i) for i in seen], 1)
+                for network in growing:
+                    network.know(rank, numbers)
+        return x.reshape(n, *self.schema.shape)

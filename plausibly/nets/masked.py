@@ -82,3 +82,72 @@ class MaskedNetwork(nn.Module):
         for block in self.blocks:
             hidden = block(hidden, degrees)
         return self.leave(self.dropout(F.relu(hidden)), degrees, outputs) + self.past(x, inputs, outputs)
+
+    @torch.no_grad()
+    def growing(self, n: int, inputs: Tensor, degrees: Tensor) -> Growing:
+        """The same for `n` rows whose inputs come to be known rank by rank; ranks and degrees as in `forward`."""
+        return Growing(self, n, inputs, degrees)
+
+
+class Growing:
+    """Computes each hidden unit once, when the last input that it sees is known: all outputs cost about one pass."""
+
+    def __init__(self, network: MaskedNetwork, n: int, inputs: Tensor, degrees: Tensor) -> None:
+        hidden, known = degrees.argsort(stable=True), inputs.argsort(stable=True)
+        self.degrees, self.ranks = degrees[hidden], inputs[known]
+        self.enter = arranged(network.enter, hidden, known)
+        inner = [block for block in network.blocks if isinstance(block, MaskedBlock)]
+        self.inner = [
+            (arranged(block.first, hidden, hidden), arranged(block.second, hidden, hidden)) for block in inner
+        ]
+        self.leave, self.past = arranged(network.leave, None, hidden), arranged(network.past, None, known)
+        self.numbers = network.enter.weight.new_zeros(n, len(inputs))
+        widths = [len(degrees)] * (2 * len(inner) + 1)
+        self.active = [self.numbers.new_zeros(n, width) for width in widths]  # behind each relu
+
+    def know(self, rank: int, numbers: Tensor) -> None:
+        """Takes in the inputs of a rank, (n, some), in the order in which they stand."""
+        first, last = self._among(self.ranks, rank)
+        self.numbers[:, first:last] = numbers
+        self._compute(rank + 1)
+
+    def _among(self, sorted_ranks: Tensor, rank: int) -> tuple[int, int]:
+        first, last = torch.searchsorted(sorted_ranks, sorted_ranks.new_tensor([rank, rank + 1])).tolist()
+        return first, last
+
+    def _compute(self, degree: int) -> None:
+        """The units of a degree, which see inputs of lower ranks and units of up to that degree."""
+        seen, (first, last) = self._among(self.ranks, degree)[0], self._among(self.degrees, degree)
+        own = slice(first, last)
+        hidden = self._applied(self.enter, own, self.numbers, seen)
+        self.active[0][:, own] = F.relu(hidden)
+        for k, (one, two) in enumerate(self.inner):
+            before, between, after = self.active[2 * k : 2 * k + 3]
+            between[:, own] = F.relu(self._applied(one, own, before, last))
+            hidden = hidden + self._applied(two, own, between, last)
+            after[:, own] = F.relu(hidden)
+
+    def _applied(self, layer: Arranged, rows: slice, x: Tensor, columns: int) -> Tensor:
+        """Some outputs of a layer, of the first columns of x."""
+        weight, bias = layer
+        return F.linear(x[:, :columns], weight[rows, :columns], None if bias is None else bias[rows])
+
+    def parameters(self, rank: int, own: slice) -> Tensor:
+        """The outputs in a slice, whose rank is given, once all inputs of lower ranks are known."""
+        seen, units = self._among(self.ranks, rank)[0], self._among(self.degrees, rank)[1]
+        return self._applied(self.leave, own, self.active[-1], units) + self._applied(
+            self.past, own, self.numbers, seen
+        )
+
+
+Arranged = tuple[Tensor, Tensor | None]
+
+
+def arranged(layer: MaskedLinear, outputs: Tensor | None, inputs: Tensor) -> Arranged:
+    """The weights and biases of a layer in another order, copied only where that is another."""
+    weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
+    if not torch.equal(inputs, torch.arange(len(inputs), device=inputs.device)):
+        weight = weight[:, inputs]
+    if outputs is not None and not torch.equal(outputs, torch.arange(len(outputs), device=outputs.device)):
+        weight, bias = weight[outputs], None if bias is None else bias[outputs]
+    return weight, bias
