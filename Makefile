@@ -1,8 +1,9 @@
-# The whole developer's interface: make demo, make test, make lint, make docs, make figures, make guide, make clean.
+# The whole developer's interface: make demo, make test, make bench, make lint, make docs, make figures,
+# make guide, make clean.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs figures guide clean
+.PHONY: demo test bench lint docs figures guide clean
 
 demo: .venv/.package
 	$(BIN)/plausibly compare digits-binary --budget 30s
@@ -10,6 +11,9 @@ demo: .venv/.package
 
 test: .venv/.tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+bench: .venv/.bench
+	$(BIN)/python -m benchmarks.speed
 
 lint: .venv/.tests
 	$(BIN)/ruff check plausibly tests docs/*.py
@@ -39,6 +43,10 @@ guide: .venv/.tests
 
 .venv/.tests: .venv/.package
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+.venv/.bench: .venv/.package
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@touch $@
 
 .venv/.docs: .venv/.package

@@ -16,7 +16,7 @@ from math import ceil, cos, isfinite, pi
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from plausibly import processes
 from plausibly.capabilities import AutoregressiveModel, Trainable, device_of
@@ -116,6 +116,14 @@ def batches(codes: Tensor, rows: int | None = None) -> Iterator[Tensor]:
         yield part.float()
 
 
+def clip(learned: Sequence[Tensor], most: float) -> Tensor:
+    """Scales the gradients down to a norm of `most` together, in place; returns their norm before."""
+    gradients = [p.grad for p in learned if p.grad is not None]
+    norm = torch.stack(torch._foreach_norm(gradients)).norm()
+    torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
+    return norm
+
+
 def default_steps(rows: int, batch: int, rounds: int = 100) -> int:
     """So many rounds through the data, but between 3,000 and 10,000 steps."""
     return max(3_000, min(10_000, rounds * ceil(rows / batch)))
@@ -142,6 +150,10 @@ class Training:
         self.optimisers = [self._optimiser(turn) for turn in self.turns]
         self.averaged = deepcopy(model).eval().requires_grad_(False)
         self.best = {name: t.clone() for name, t in model.state_dict().items()}
+        self._learned = [list(turn.learner.parameters()) for turn in self.turns]
+        self._followed: list[Tensor] = list(model.parameters())
+        self._following: list[Tensor] = list(self.averaged.parameters())
+        self._moving = [name for name, _ in model.named_buffers() if name in self.best]  # others are constant
         self.step, self.best_validation, self.waited, self.seconds = 0, float("inf"), 0, 0.0
         self.norms: dict[str, Tensor] = {}  # of the last gradients, by turn
         self.slack = self._looked(self.objective.slack, 5)
@@ -191,17 +203,20 @@ class Training:
 
     def take_step(self) -> float:
         """One step of every turn; returns the sum of the turns' losses in nats per event."""
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         rows = self.rows(self.step)
         device, own = device_of(self.model), processes.share(len(rows))
         x = self.codes[rows[own]].to(device).float()
         total = 0.0
-        for index, (turn, optimiser) in enumerate(zip(self.turns, self.optimisers, strict=True)):
+        for index, (turn, optimiser, learned) in enumerate(
+            zip(self.turns, self.optimisers, self._learned, strict=True)
+        ):
             for repeat in range(turn.repeats):
                 optimiser.zero_grad()
                 noise = generator_for(device, self.plan.seed, 2, self.step, index, repeat)
                 value = self._gradients(turn, x, rows, own, sharing(noise, own, len(rows)))
-                self.norms[turn.name] = nn.utils.clip_grad_norm_(turn.learner.parameters(), self.plan.clip)
+                self.norms[turn.name] = clip(learned, self.plan.clip)
                 for group in optimiser.param_groups:
                     group["lr"] = self.plan.rate_at(self.step)
                 optimiser.step()
@@ -229,9 +244,10 @@ class Training:
     def _average(self) -> None:
         # early on the average follows quickly, so that it forgets the first weights
         follow = 1 - min(self.plan.average, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.averaged.parameters()), list(self.model.parameters()), follow)
-        for kept, current in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
-            kept.copy_(current)
+        torch._foreach_lerp_(self._following, self._followed, follow)
+        if self._moving:
+            kept, current = (dict(model.named_buffers()) for model in (self.averaged, self.model))
+            torch._foreach_copy_([kept[name] for name in self._moving], [current[name] for name in self._moving])
 
     def _validate(self, loss: float) -> Progress:
         value = watch(self.averaged, self.validation, self.plan.seed)

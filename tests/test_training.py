@@ -11,6 +11,7 @@ from plausibly.training import (
     Diverged,
     Plan,
     Training,
+    clip,
     default_every,
     default_steps,
     generator_for,
@@ -133,3 +134,13 @@ def test_every_number_counts_for_a_generator_to_its_last_bit():
     made += [generator_for(torch.device("cpu"), 0, shard=shard) for shard in (1, 2, 1 << 20)]
     drawn = {tuple(torch.rand(3, generator=each).tolist()) for each in made}
     assert len(drawn) == len(made)
+
+
+def test_gradients_are_clipped_as_torch_does():
+    for most in (0.1, 100.0):
+        ours, theirs = ([torch.zeros(3, 2).requires_grad_(), torch.zeros(4).requires_grad_()] for _ in range(2))
+        for own in (ours, theirs):
+            torch.cat([p.flatten() for p in own]).dot(torch.arange(10.0)).backward()
+        norm = clip([*ours, torch.zeros(2).requires_grad_()], most)  # one that nothing depends on
+        assert norm == torch.nn.utils.clip_grad_norm_(theirs, most)
+        assert all(torch.allclose(a.grad, b.grad) for a, b in zip(ours, theirs, strict=True))

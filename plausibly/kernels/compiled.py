@@ -1,9 +1,9 @@
 """NADE's loops for a CPU, compiled by numba at first use and kept on disk, one thread for each part of the batch.
 
 Some rows at a time go through all variables, so that their activations stay in the fastest cache; four of them share what
-is loaded of a readout. Rows are filled up with zeros to whole groups, units to whole vectors of the processor. A number
-that is 0 adds nothing and is passed over. With f = relu what is kept of a unit can be taken before it:
-keep * relu(a) = relu(keep * a). Sums run in an order that the compiler chooses.
+is loaded of a readout, and rows are filled up with zeros to whole groups. A number that is 0 adds nothing and is passed
+over. With f = relu what is kept of a unit can be taken before it: keep * relu(a) = relu(keep * a). Sums run in an order
+that the compiler chooses.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ROWS, GROUP, VECTOR = 8, 4, 16  # whose activations are at hand together; that share a load; units of a vector, at most
+ROWS, GROUP = 8, 4  # whose activations are at hand together; that share a load
 
 loops: Callable[[Any], Any] = numba.njit(
     nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
@@ -156,14 +156,12 @@ def forward(
     numbers: Tensor, weight: Tensor, start: Tensor, readout: Tensor, offset: Tensor, keep: Tensor | None, table: Tensor
 ) -> tuple[Tensor, Tensor]:
     """What `forward_loop` gives for relu; the last activation is that of the kept shares."""
-    rows, units = start.shape
-    kept = torch.ones_like(start) if keep is None else keep
-    begun = _filled(start)
+    begun, kept = _filled(start), _filled(torch.ones_like(start) if keep is None else keep)
     parameters, last = offset.repeat(len(begun), 1), torch.empty_like(begun)
-    n, s, k = map(_array, (_filled(numbers, units=1), begun, _filled(kept)))
-    w, r, c, t, p, a = map(_array, (_filled(weight, 1), _filled(readout, 1), offset, table, parameters, last))
+    n, w, s, r, c, k, t = map(_array, (_filled(numbers), weight, begun, readout, offset, kept, table))
+    p, a = map(_array, (parameters, last))
     _shared(len(n), lambda part, _: _forward(n[part], w, s[part], r, c, k[part], t, p[part], a[part]))
-    return _cut(parameters, rows), _cut(last, rows, units)
+    return parameters[: len(start)], last[: len(start)]
 
 
 def backward(
@@ -177,50 +175,40 @@ def backward(
     wanted: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What `backward_loop` gives for relu, of the last activation that `forward` gave."""
-    rows, units = last.shape
-    kept = weight.new_ones(rows, units) if keep is None else keep
-    into, out = _filled(weight, 1), _filled(readout, 1)
-    begun = _filled(last) if rows % GROUP or units % VECTOR else last.clone()
-    found = last.new_zeros(len(begun), numbers.shape[1]), torch.zeros_like(begun)
-    threads = _threads(len(begun))
-    sums = into.new_zeros(threads, *into.shape), out.new_zeros(threads, *out.shape)
-    g, n, k = map(_array, (_filled(grad, units=1), _filled(numbers, units=1), _filled(kept)))
-    w, a, r, t, gn, gs, gw, gr = map(_array, (into, begun, out, table, *found, *sums))
+    begun, kept = _filled(last.clone()), _filled(torch.ones_like(last) if keep is None else keep)
+    numbers_grad, start_grad = begun.new_zeros(len(begun), numbers.shape[1]), torch.zeros_like(begun)
+    sums = [(weight.new_zeros(weight.shape), readout.new_zeros(readout.shape)) for _ in range(_threads(len(begun)))]
+    g, n, w, a, r, k, t = map(_array, (_filled(grad), _filled(numbers), weight, begun, readout, kept, table))
+    gn, gs, totals = _array(numbers_grad), _array(start_grad), [tuple(map(_array, own)) for own in sums]
 
     def work(part: slice, own: int) -> None:
-        _backward(g[part], n[part], w, a[part], r, k[part], t, wanted, gn[part], gw[own], gs[part], gr[own])
+        gw, gr = totals[own]
+        _backward(g[part], n[part], w, a[part], r, k[part], t, wanted, gn[part], gw, gs[part], gr)
 
     _shared(len(n), work)
-    weight_grad, readout_grad = (total[0] if threads == 1 else total.sum(0) for total in sums)
-    return (
-        _cut(found[0], rows),
-        _cut(weight_grad, columns=units),
-        _cut(found[1], rows, units),
-        _cut(readout_grad, columns=units),
-    )
+    weight_grad, readout_grad = sums[0]
+    for more_weight, more_readout in sums[1:]:
+        weight_grad += more_weight
+        readout_grad += more_readout
+    return numbers_grad[: len(last)], weight_grad, start_grad[: len(last)], readout_grad
 
 
 def draw(
     numbers: Tensor, weight: Tensor, start: Tensor, readout: Tensor, offset: Tensor, table: Tensor, uniforms: Tensor
 ) -> Tensor:
     """What `draw_loop` gives for relu."""
-    given = _filled(uniforms, units=1)
-    codes, last = given.new_empty(given.shape), start.new_empty(len(given), start.shape[0] + -start.shape[0] % VECTOR)
-    n, w, s, r = map(_array, (numbers, _filled(weight, 1), _filled(start[None], 1)[0], _filled(readout, 1)))
-    c, t, u, found, a = map(_array, (offset, table, given, codes, last))
+    given = _filled(uniforms)
+    codes, last = torch.empty_like(given), given.new_empty(len(given), len(start))
+    n, w, s, r, c, t, u = map(_array, (numbers, weight, start, readout, offset, table, given))
+    found, a = map(_array, (codes, last))
     _shared(len(given), lambda part, _: _draw(n, w, s, r, c, t, u[part], found[part], a[part]))
-    return _cut(codes, len(uniforms))
+    return codes[: len(uniforms)]
 
 
-def _cut(table: Tensor, rows: int | None = None, columns: int | None = None) -> Tensor:
-    """The first rows and columns, with memory of their own."""
-    return table[:rows, :columns].contiguous()
-
-
-def _filled(table: Tensor, rows: int = GROUP, units: int = VECTOR) -> Tensor:
-    """With rows and columns of zeros up to multiples."""
-    more = -table.shape[1] % units, -len(table) % rows
-    return F.pad(table, (0, more[0], 0, more[1])) if any(more) else table.contiguous()
+def _filled(table: Tensor) -> Tensor:
+    """With rows of zeros up to whole groups."""
+    more = -len(table) % GROUP
+    return F.pad(table, (0, 0, 0, more)) if more else table
 
 
 def _array(tensor: Tensor) -> np.ndarray:
