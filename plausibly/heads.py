@@ -96,6 +96,27 @@ class Head(nn.Module):
         parts = [self._marginal(x[:, i], kind) for i, kind in enumerate(kinds)]
         return torch.cat(parts)
 
+    @torch.enable_grad()
+    def shift(self, parameters: Tensor, x: Tensor) -> Tensor:
+        """What, added to the parameters of events, (rows, width), makes these most probable: (width,), by L-BFGS.
+
+        Then, over these events, the mean probability of each code is its share.
+        """
+        found = torch.zeros_like(parameters[0]).requires_grad_()
+        descent = torch.optim.LBFGS([found], max_iter=30, line_search_fn="strong_wolfe")
+
+        def loss() -> Tensor:
+            descent.zero_grad()
+            total = found.new_zeros(())
+            for some, events in zip(parameters.split(1000), x.split(1000), strict=True):
+                part = -self(some + found).log_prob(events).sum() / len(x)
+                part.backward()
+                total += part.detach()
+            return total
+
+        descent.step(loss)
+        return found.detach()
+
     def _marginal(self, x: Tensor, kind: Kind) -> Tensor:
         if not isinstance(kind, Real):
             return unbalanced(free_logits(torch.bincount(x.long(), minlength=kind.codes)))

@@ -11,7 +11,7 @@ from plausibly.contract import results, shaken
 from plausibly.data.formats import Events
 from plausibly.data.loading import load
 from plausibly.evaluation.orders import disagreement, log_prob_in
-from plausibly.families.orderless import OrderlessModel, orderless
+from plausibly.families.orderless import LEAST, OrderlessModel, orderless
 from plausibly.fitting import fit
 from plausibly.kinds import Category, Level
 from plausibly.models import MODELS
@@ -20,7 +20,7 @@ from plausibly.tasks.classify import classify
 from plausibly.tasks.full_conditionals import full_conditionals
 from plausibly.tasks.impute import impute
 from plausibly.tasks.query import query
-from plausibly.training import generator_for
+from plausibly.training import Plan, Training, generator_for
 
 SMALL = Schema((4,), (Category(levels=2), Level(levels=3), Category(levels=2, missing=True), Category(levels=2)))
 CPU = torch.device("cpu")
@@ -180,3 +180,30 @@ def test_answers_that_are_no_conditionals_of_the_order(monkeypatch, name):
     )
     broken = {result.name for result in results(shaken(MODELS[name].tiny(SMALL))) if not result.holds}
     assert "answers_follow_the_order" in broken
+
+
+@pytest.mark.parametrize("name", ["deepnade", "masked_transformer"])
+def test_refined_models_give_each_code_its_share_of_training_rows(name):
+    """As the mean of p(x_i | earlier) over these; of reals the log p of all is no lower."""
+    generator, model = torch.Generator().manual_seed(3), made_up(name)
+    x = model.schema.all_events()
+    x = x[torch.randint(len(x), (1500,), generator=generator).square() % len(x)]
+    before = model.log_prob(x).mean()
+    model.refine(x)
+    outcome = model.predict(x)
+    for i, kind in enumerate(model.schema.kinds):
+        shares = torch.bincount(x.flatten(1)[:, i].long(), minlength=kind.codes) / len(x)
+        assert torch.allclose(outcome.one(i).log_probs.exp().mean(0), shares, atol=1e-3)
+    assert model.log_prob(x).mean() > before
+    few = {key: value.clone() for key, value in model.state_dict().items()}
+    model.refine(x[: LEAST - 1])  # too few
+    assert all(torch.equal(value, few[key]) for key, value in model.state_dict().items())
+
+
+def test_a_refinement_that_validation_is_no_better_for_is_dropped(monkeypatch):
+    x = (torch.rand(300, 4, generator=torch.Generator().manual_seed(0)) < 0.3).to(torch.uint8)
+    training = Training(made_up("deepnade", binary(4)), x, x[:100], Plan(steps=5, every=5))
+    list(training.run())
+    monkeypatch.setattr(OrderlessModel, "refine", lambda self, x: self.offset().data.fill_(3.0))
+    training.finish()
+    assert all(torch.equal(value, training.best[key]) for key, value in training.model.state_dict().items())

@@ -28,6 +28,7 @@ from plausibly.schema import Schema
 
 AT_ONCE = 1 << 17  # parameters of outcomes held at a time
 NAMED = 0.5  # share of events that tell of the schema's order alone
+REFINED, LEAST = 400_000, 1_000  # passes to refine by, and rows that these must be enough for
 HIDDEN = 0.5  # share of the others in which no hole is observed, as in questions
 
 
@@ -72,13 +73,21 @@ class OrderlessModel(AnyOrderModel):
     def settle(self, x: Tensor) -> None:
         self.offset().copy_(self.head.marginals(x))
 
+    @torch.no_grad()
+    def refine(self, x: Tensor) -> None:
+        """The offset alone, once more, in the schema's order: so that samples have each column's shares."""
+        rows = min(len(x), REFINED // self.schema.size)
+        if rows < LEAST:
+            return
+        some = x[:: -(-len(x) // rows)].to(device_of(self)).float()
+        self.offset().add_(self.head.shift(self._all_in_order(some), some.flatten(1)))
+
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
         outcome: Outcome = self.head(self.answered(x, observed.flatten(1)))
         return outcome
 
     def predict(self, x: Tensor) -> Outcome:
-        rows = max(1, AT_ONCE // (self.schema.size * self.head.width))
-        outcome: Outcome = self.head(torch.cat([self._in_order(part) for part in x.split(rows)]))
+        outcome: Outcome = self.head(self._all_in_order(x))
         return outcome
 
     def unroll(self, n: int) -> Unrolled:
@@ -93,6 +102,11 @@ class OrderlessModel(AnyOrderModel):
         numbers = self.inputs(x)
         flags = observed.to(numbers.dtype)
         return self.outcomes(numbers * flags[:, self.inputs.owner], flags)
+
+    def _all_in_order(self, x: Tensor) -> Tensor:
+        """The same, a few rows at a time."""
+        rows = max(1, AT_ONCE // (self.schema.size * self.head.width))
+        return torch.cat([self._in_order(part) for part in x.split(rows)])
 
     def _in_order(self, x: Tensor) -> Tensor:
         """Parameters (rows, head width) of every outcome given the variables before it."""
