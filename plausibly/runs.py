@@ -79,7 +79,7 @@ from plausibly.training import generator_for
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 2  # 1: heads with one logit fixed
+VERSION = 3  # 1: heads with one logit fixed; 2: nothing of all-order networks for their named order alone
 LARGEST_RECORD = 64 << 20  # bytes of run.json
 SHARD, CELLS = 10_000, 4_000_000  # rows of a shard at most, and their cells
 TASKS = tasks.load_tasks()

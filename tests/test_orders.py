@@ -188,8 +188,10 @@ def test_refined_models_give_each_code_its_share_of_training_rows(name):
     generator, model = torch.Generator().manual_seed(3), made_up(name)
     x = model.schema.all_events()
     x = x[torch.randint(len(x), (1500,), generator=generator).square() % len(x)]
-    before = model.log_prob(x).mean()
+    before, observed = model.log_prob(x).mean(), torch.tensor([False, True, False, False]).expand(1500, -1)
+    other = model.predict_given(x, observed).log_prob(x)
     model.refine(x)
+    assert torch.equal(model.predict_given(x, observed).log_prob(x), other)  # of another order
     outcome = model.predict(x)
     for i, kind in enumerate(model.schema.kinds):
         shares = torch.bincount(x.flatten(1)[:, i].long(), minlength=kind.codes) / len(x)

@@ -6,7 +6,8 @@ with d of the D variables observed, d uniform on 0 ... D - 1 and each set of d e
 orders of -log p(x) by the chain rule. The conditionals of several orders need not belong to one joint distribution.
 log p(x) is that of one order, that of the schema; a pass for each variable finds it. Since rows are scored and drawn in it,
 half of the events tell of it alone: of d variables observed, its first, and D times -log p of its next one, whose mean is
--log p(x) in that order (docs/decisions/0016-any-order.md). In half of the other events no hole is among the observed.
+-log p(x) in that order (docs/decisions/0016-any-order.md). What `named` adds to the parameters counts there and nowhere
+else. In half of the other events no hole is among the observed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from plausibly.capabilities import AnyOrderModel, Unrolled, device_of
 from plausibly.families.network import too_large
@@ -48,13 +49,16 @@ class OrderlessModel(AnyOrderModel):
     family = "explicit"
     objective = Orderless()
     hole: Tensor
+    ranks: Tensor
 
     def __init__(self, schema: Schema, components: int, shape: str) -> None:
         super().__init__()
         self.schema, self.components, self.shape = schema, components, shape
         self.order = tuple(range(schema.size))
+        self.register_buffer("ranks", torch.arange(schema.size, device="cpu"), persistent=False)
         self.inputs, self.head = Inputs(schema), Head(schema, components, shape)
         holes = [HOLE if isinstance(kind, Real) else kind.codes - 1 if kind.missing else -1 for kind in schema.kinds]
+        self.named = nn.Parameter(torch.zeros(self.head.width))
         self.register_buffer("hole", torch.tensor(holes, dtype=torch.float32, device="cpu"), persistent=False)
 
     @classmethod
@@ -75,12 +79,12 @@ class OrderlessModel(AnyOrderModel):
 
     @torch.no_grad()
     def refine(self, x: Tensor) -> None:
-        """The offset alone, once more, in the schema's order: so that samples have each column's shares."""
+        """What is added in the order alone, once more: so that samples have each column's shares."""
         rows = min(len(x), REFINED // self.schema.size)
         if rows < LEAST:
             return
         some = x[:: -(-len(x) // rows)].to(device_of(self)).float()
-        self.offset().add_(self.head.shift(self._all_in_order(some), some.flatten(1)))
+        self.named.add_(self.head.shift(self._all_in_order(some), some.flatten(1)))
 
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
         outcome: Outcome = self.head(self.answered(x, observed.flatten(1)))
@@ -101,7 +105,13 @@ class OrderlessModel(AnyOrderModel):
     def answered(self, x: Tensor, observed: Tensor) -> Tensor:
         numbers = self.inputs(x)
         flags = observed.to(numbers.dtype)
-        return self.outcomes(numbers * flags[:, self.inputs.owner], flags)
+        own = self.named * self._next(observed)[:, self.head.owner]
+        return self.outcomes(numbers * flags[:, self.inputs.owner], flags) + own
+
+    def _next(self, observed: Tensor) -> Tensor:
+        """Which variable follows in the order where the observed ones are the first of it, bool (batch, variables)."""
+        count, ranks = observed.sum(1, keepdim=True), self.ranks
+        return ((ranks < count) == observed).all(1, keepdim=True) & (ranks == count)
 
     def _all_in_order(self, x: Tensor) -> Tensor:
         """The same, a few rows at a time."""
@@ -123,7 +133,7 @@ def orderless(model: OrderlessModel, x: Tensor, generator: torch.Generator) -> T
     number = (by_row(torch.rand, (len(x), 1), generator, x.device) * variables).floor()
     named = by_row(torch.rand, (len(x), 1), generator, x.device) < NAMED
     ranks = by_row(torch.rand, tuple(flat.shape), generator, x.device).argsort(1).argsort(1)
-    ranks = torch.where(named, torch.tensor(model.order, device=x.device).argsort(), ranks)
+    ranks = torch.where(named, model.ranks, ranks)
     hidden = by_row(torch.rand, (len(x), 1), generator, x.device) < HIDDEN
     observed = (ranks < number) & (named | ~hidden | (flat != model.hole))
     asked = torch.where(named, ranks == number, ~observed)

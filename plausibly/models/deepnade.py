@@ -21,7 +21,7 @@ from plausibly.schema import Schema
 
 class DeepNADE(OrderlessModel):
     plan: ClassVar = {"batch": 250, "rounds": 75, "rate": 4e-3, "weight_decay": 0.2}  # decisions/0016
-    formula = "H (3 n + 1) + n + B (2 H^2 + 2 H), H = 512, B = 2"
+    formula = "H (3 n + 1) + 2 n + B (2 H^2 + 2 H), H = 512, B = 2"
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ MOST_VARIABLES = 256
 
 
 class MaskedTransformer(OrderlessModel):
-    formula = "4 n W + n + 2 W + L (12 W^2 + 10 W), W = 64, L = 3"
+    formula = "4 n W + 2 n + 2 W + L (12 W^2 + 10 W), W = 64, L = 3"
     plan: ClassVar = {"rounds": 12}
     by_default = False
     read: Tensor
