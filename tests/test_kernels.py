@@ -1,5 +1,8 @@
 """NADE's kernels do what the plain loops say, and their gradients are those of autograd."""
 
+import os
+from importlib.util import find_spec
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -145,9 +148,30 @@ def test_torch_takes_it_for_an_operator():
     assert set(found.values()) == {"SUCCESS"}
 
 
-def test_the_loops_are_compiled_where_they_fit():
+def test_the_loops_are_fused_where_they_fit():
     real = torch.zeros(1)
-    assert nade.fits(real, "relu") and nade.fits(real.double(), "relu")
-    assert (
-        not nade.fits(real, "sigmoid") and not nade.fits(real.half(), "relu") and not nade.fits(real.to("meta"), "relu")
-    )
+    assert nade.fused(real, "relu") is nade.fused(real.double(), "relu") is compiled
+    others = ((real, "sigmoid"), (real.half(), "relu"), (real.to("meta"), "relu"))
+    assert not any(nade.fused(start, name) for start, name in others)
+
+
+@pytest.mark.skipif(not find_spec("triton"), reason="Triton is not installed: NADE's loops for CUDA are not run")
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(problems())
+def test_the_loops_for_cuda_do_what_the_plain_ones_say(arguments):
+    """On a CUDA device, or where there is none as Triton interprets them."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported
+    from plausibly.kernels import cuda
+
+    moved = [t if t is None else t.to(device) for t in arguments]
+    numbers, weight, _, readout, _, keep, table = moved
+    parameters, last = cuda.forward(*moved)
+    expected, theirs = forward_loop(*moved, "relu")
+    kept = last if keep is None else torch.where(keep > 0, last / keep, theirs)
+    assert close(parameters, expected) and close(kept, theirs)
+    grad = torch.randn(parameters.shape, generator=torch.Generator().manual_seed(1), dtype=last.dtype).to(device)
+    ours = cuda.backward(grad, numbers, weight, last, readout, keep, table, True)
+    plain = backward_loop(grad, numbers, weight, theirs, readout, keep, table, "relu", True)
+    assert all(map(close, ours, plain))

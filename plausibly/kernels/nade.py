@@ -6,12 +6,13 @@ n_i are the numbers that stand for x_i. Going forward only the running activatio
 wound back, a_i = a_{i+1} - W_i n_i, so that memory is O(batch x units) besides inputs and outputs.
 
 `recurrence` is the operator. `forward_loop` and `backward_loop` say what it means, a few calls of torch for each variable;
-on a CPU with f = relu the loops of `compiled` do the same, many times faster.
+with f = relu the loops of `compiled` do the same on a CPU, many times faster, and those of `cuda` where there is Triton.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -131,22 +132,25 @@ def draw(
     name: str,
 ) -> Tensor:
     """What `draw_loop` says, by the compiled loop where there is one."""
-    if fits(start, name):
-        codes: Tensor = compiled().draw(numbers, weight, start, readout, offset, table, uniforms)
+    if start.device.type == "cpu" and (loops := fused(start, name)):
+        codes: Tensor = loops.draw(numbers, weight, start, readout, offset, table, uniforms)
         return codes
     return draw_loop(numbers, weight, start, readout, offset, table, uniforms, name)
 
 
-def compiled() -> ModuleType:
-    """The compiled loops; their compiler is imported, and they are compiled, at first use."""
-    from plausibly.kernels import compiled
+def fused(start: Tensor, name: str) -> ModuleType | None:
+    """The fused loops for such activations, if there are any: imported, and compiled, at first use."""
+    if name != "relu" or start.dtype not in (torch.float32, torch.float64):
+        return None
+    if start.device.type == "cpu":
+        from plausibly.kernels import compiled
 
-    return compiled
+        return compiled
+    if start.device.type == "cuda" and find_spec("triton"):
+        from plausibly.kernels import cuda
 
-
-def fits(start: Tensor, name: str) -> bool:
-    """Whether there are compiled loops."""
-    return name == "relu" and start.device.type == "cpu" and start.dtype in (torch.float32, torch.float64)
+        return cuda
+    return None
 
 
 @torch.library.custom_op("plausibly::recurrence", mutates_args=())
@@ -165,8 +169,8 @@ def recurrence(
     weight (inputs, units), start (batch, units), readout (outputs, units), offset (outputs,), keep (batch, units) or None:
     the share of each unit that is passed on. Outputs that are not read, as `table` says (`layout`), are the offset.
     """
-    if fits(start, name):
-        parameters, last = compiled().forward(numbers, weight, start, readout, offset, keep, table)
+    if loops := fused(start, name):
+        parameters, last = loops.forward(numbers, weight, start, readout, offset, keep, table)
         return parameters, last
     return forward_loop(numbers, weight, start, readout, offset, keep, table, name)
 
@@ -198,11 +202,10 @@ def recurrence_backward(
     wanted: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of `backward_loop`."""
-    if fits(last, name):
-        numbers_, weight_, start_, readout_ = compiled().backward(
-            grad, numbers, weight, last, readout, keep, table, wanted
-        )
-        return numbers_, weight_, start_, readout_
+    if loops := fused(last, name):
+        found: tuple[Tensor, Tensor, Tensor, Tensor]
+        found = loops.backward(grad, numbers, weight, last, readout, keep, table, wanted)
+        return found
     return backward_loop(grad, numbers, weight, last, readout, keep, table, name, wanted)
 
 
