@@ -48,7 +48,7 @@ class NADE(NetworkModel):
         self.readout = nn.Parameter(torch.zeros(self.head.width, hidden))
         self.shift = nn.Parameter(torch.zeros(self.head.width))
         self.thinned = Dropout(dropout)
-        added, read = [self.inputs.slice(i) for i in self.rest[:-1]], [self.head.slice(i) for i in self.rest]
+        added, read = [self.inputs.slice(i) for i in self.order[:-1]], [self.head.slice(i) for i in self.order]
         self.register_buffer("table", layout(added, read), persistent=False)
 
     @classmethod
@@ -79,9 +79,8 @@ class NADE(NetworkModel):
         for c in self.context:
             own = self.inputs.slice(c)
             start = start + numbers[:, own] @ self.weight[own]
-        parameters, _ = recurrence(
-            numbers, self.weight, start, self.readout, self.shift, keep, self.table, self.activation
-        )
+        table = self.table[len(self.context) :]
+        parameters, _ = recurrence(numbers, self.weight, start, self.readout, self.shift, keep, table, self.activation)
         outcome: Outcome = self.head(parameters)
         return outcome
 
@@ -106,13 +105,12 @@ class NADE(NetworkModel):
         codes = torch.arange(max(kind.codes for kind in self.schema.kinds), device=self.bias.device)
         most = codes.new_tensor([kind.codes - 1 for kind in self.schema.kinds])
         numbers = self.inputs(torch.minimum(codes[:, None], most).float()).to(self.bias.dtype)
-        unread = self.ranks[self.head.owner] < bool(self.context)
-        added, read = [self.inputs.slice(i) for i in self.order[:-1]], [self.head.slice(i) for i in self.order]
         uniforms = torch.rand(n, self.schema.size, generator=generator, device=self.bias.device, dtype=self.bias.dtype)
-        readout = self.readout.masked_fill(unread[:, None], 0.0)
-        drawn = draw(
-            numbers, self.weight, self.bias, readout, self.shift, layout(added, read), uniforms, self.activation
-        )
+        readout = self.readout
+        if self.context:  # which nothing is read for
+            readout = readout.masked_fill(self.ranks[self.head.owner, None] == 0, 0.0)
+        table, name = self.table, self.activation
+        drawn = draw(numbers, self.weight, self.bias, readout, self.shift, table, uniforms, name)
         x = torch.empty(n, self.schema.size, device=drawn.device)
         x[:, list(self.order)] = drawn.float()
         return x.reshape(n, *self.schema.shape)
