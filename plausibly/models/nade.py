@@ -106,7 +106,7 @@ class NADE(NetworkModel):
         most = codes.new_tensor([kind.codes - 1 for kind in self.schema.kinds])
         numbers = self.inputs(torch.minimum(codes[:, None], most).float()).to(self.bias.dtype)
         uniforms = torch.rand(n, self.schema.size, generator=generator, device=self.bias.device, dtype=self.bias.dtype)
-        readout = self.readout
+        readout: Tensor = self.readout
         if self.context:  # which nothing is read for
             readout = readout.masked_fill(self.ranks[self.head.owner, None] == 0, 0.0)
         table, name = self.table, self.activation
