@@ -155,7 +155,7 @@ def within_codes(kind: Kind, p: np.ndarray) -> tuple[float, list[float]]:
 def within_density(outcome: Density, kind: Real) -> tuple[float, list[float]]:
     """Of one row, (1,)."""
     found = DensityCurve(kind, outcome)
-    return found.mean().item(), [found.quantile(q).item() for q in LEVELS]
+    return found.mean().item(), found.quantiles(np.array(LEVELS))[:, 0].tolist()
 
 
 def quantile(share: Callable[[float], float], q: float, low: float, high: float, step: float) -> float:

@@ -30,8 +30,8 @@ class Curve(ABC):
         """The probability of a number at most its row's value."""
 
     @abstractmethod
-    def quantile(self, q: float) -> np.ndarray:
-        """The smallest number, in whole steps where the kind has them, that is at least so far up."""
+    def quantiles(self, levels: np.ndarray) -> np.ndarray:
+        """The smallest numbers, in whole steps where the kind has them, that are at least so far up, (levels, rows)."""
 
 
 def curve(kind: Kind, outcome: Single) -> Curve:
@@ -59,15 +59,20 @@ class CodeCurve(Curve):
         different, which = np.unique(values, return_inverse=True)
         return np.asarray((self.shares * self._inside(different)[which]).sum(1))
 
-    def quantile(self, q: float) -> np.ndarray:
+    def quantiles(self, levels: np.ndarray) -> np.ndarray:
         at = places(self.kind)
         reached = self.shares @ self._inside(at).T
+        found = np.stack([self._at(at, reached, q) for q in levels])
+        return np.asarray(np.ceil(found - 1e-9) if self.step else found)
+
+    @staticmethod
+    def _at(at: np.ndarray, reached: np.ndarray, q: float) -> np.ndarray:
+        """Where F, `reached` (rows, places) at the places, is q: on the straight line between two of them."""
         high = np.minimum((reached < q - 1e-12).sum(1), len(at) - 1)
         low, rows = np.maximum(high - 1, 0), np.arange(len(reached))
         gap = reached[rows, high] - reached[rows, low]
         part = np.where(gap > 0, (q - reached[rows, low]) / np.maximum(gap, 1e-300), 1.0).clip(0, 1)
-        found = at[low] + part * (at[high] - at[low])
-        return np.asarray(np.ceil(found - 1e-9) if self.step else found)
+        return np.asarray(at[low] + part * (at[high] - at[low]))
 
     def _inside(self, values: np.ndarray) -> np.ndarray:
         """p(at most each value | code), (values, codes)."""
@@ -100,12 +105,13 @@ class DensityCurve(Curve):
         events = torch.from_numpy((values - self.kind.location) / self.kind.scale)
         return np.asarray(self.outcome.below(events.to(self.outcome.means.device)).cpu().numpy())
 
-    def quantile(self, q: float) -> np.ndarray:
+    def quantiles(self, levels: np.ndarray) -> np.ndarray:
         reach = (self.outcome.scales * 40).double()
-        low = (self.outcome.means - reach).amin(-1)
-        high = (self.outcome.means + reach).amax(-1)
+        q = torch.from_numpy(levels).to(reach.device)[:, None]
+        low = (self.outcome.means - reach).amin(-1).expand(len(levels), -1)
+        high = (self.outcome.means + reach).amax(-1).expand(len(levels), -1)
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            enough = self.outcome.below(middle) >= q
+            enough = torch.stack([self.outcome.below(each) for each in middle]) >= q
             low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
         return self.kind.location + self.kind.scale * np.asarray(high.cpu().numpy())

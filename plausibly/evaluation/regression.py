@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from plausibly.data.formats import Events, Format
 
 HELD = 0.9  # of values, by the interval
+BELOW = np.array(
+    [0.05, 0.04, 0.06, 0.03, 0.07, 0.02, 0.08, 0.01, 0.09, 1e-6, 0.1 - 1e-6]
+)  # of equally short ones the first
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,9 @@ def regression(
     start, end = format.measured(place, np.array([0.0, 1.0]))
     pit = risen(kind, found.below, (truth - start) / (end - start), generator)
     ends = interval(kind, found)
-    mean, median, low, high = (format.measured(place, each) for each in (found.mean(), found.quantile(0.5), *ends))
+    mean, median, low, high = (
+        format.measured(place, each) for each in (found.mean(), found.quantiles(np.array([0.5]))[0], *ends)
+    )
     return Regression(format.names[place], word, mean, median, np.stack([low, high], 1), truth, nats, pit)
 
 
@@ -117,8 +122,13 @@ def there(kind: Kind, outcome: Single) -> Single:
 
 
 def interval(kind: Kind, found: Curve) -> tuple[np.ndarray, np.ndarray]:
-    """The ends of the interval in each row, (rows,), in the kind's unit."""
-    low, high = found.quantile((1 - HELD) / 2), found.quantile((1 + HELD) / 2)
+    """The ends of the interval in each row, (rows,), in the kind's unit: of a few with different shares below the shortest.
+
+    No end of whole numbers is needless.
+    """
+    first, last = found.quantiles(BELOW), found.quantiles(BELOW + HELD)
+    best = (last - first).argmin(0)[None]
+    low, high = np.take_along_axis(first, best, 0)[0], np.take_along_axis(last, best, 0)[0]
     if isinstance(kind, Real):
         return low, high
     before, first, last, end = (found.below(at) for at in (low - 1, low, high - 1, high))
