@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plausibly.kinds import HOLE, UNFORESEEN, Kind, Real
-from plausibly.outcomes import SHAPES, Columns, Density, Finite, Outcome, Single
+from plausibly.outcomes import SHAPES, Bits, Columns, Density, Finite, Outcome, Single
 from plausibly.schema import Schema
 
 
@@ -75,7 +75,7 @@ class Head(nn.Module):
         """The outcome of variables of one layout from their parameters, (..., width)."""
         real, form = self.layouts[g]
         if not real:
-            return Finite(balanced(own))
+            return Bits(own.squeeze(-1)) if form == 1 else Finite(balanced(own))
         n = self.components
         special, weights, means, scales = own.split([form, n - 1, n, n], -1)
         log_special = balanced(special) if form else None

@@ -88,6 +88,7 @@ class CodeFeatures(nn.Module):
         embedded = EMBEDDING if table.shape[0] > ONE_HOT else 0
         self.embedding = nn.Parameter(torch.zeros(len(kinds), table.shape[0], EMBEDDING)) if embedded else None
         self.width = table.shape[1] + embedded
+        self.bits = kinds[0].codes == 2  # each stands for itself
 
     def initialise(self, generator: torch.Generator) -> None:
         if self.embedding is not None:
@@ -96,6 +97,8 @@ class CodeFeatures(nn.Module):
 
     def forward(self, x: Tensor, places: Tensor) -> Tensor:
         """(batch, n, width) from the events (batch, n) of the variables at `places`."""
+        if self.bits:
+            return x.to(self.table.dtype).unsqueeze(-1)
         codes = x.long()
         numbers: Tensor = self.table[codes]
         return numbers if self.embedding is None else torch.cat([numbers, self.embedding[places, codes]], -1)

@@ -74,8 +74,8 @@ def test_off_by_one_running_sum(monkeypatch):
 
 
 def test_logits_used_as_probabilities(monkeypatch):
-    monkeypatch.setattr(heads, "normalised", lambda free: F.pad(free, (1, 0)).sigmoid().log())
-    found = broken(NADE.tiny(BITS))
+    monkeypatch.setattr(heads, "balanced", lambda free: F.pad(free, (1, 0)).sigmoid().log())
+    found = broken(NADE.tiny(MIXED))
     assert {"sums_to_one", "conditionals_sum_to_one"} <= found
 
 
@@ -91,8 +91,8 @@ def test_order_ignored_in_sampling():
 
 
 def test_head_normalised_over_the_batch(monkeypatch):
-    monkeypatch.setattr(heads, "normalised", lambda free: F.pad(free, (1, 0)).log_softmax(0))
-    assert "rows_are_scored_alone" in broken(NADE.tiny(BITS))
+    monkeypatch.setattr(heads, "balanced", lambda free: F.pad(free, (1, 0)).log_softmax(0))
+    assert "rows_are_scored_alone" in broken(NADE.tiny(MIXED))
 
 
 def test_stale_cache_in_unroll():
