@@ -108,7 +108,8 @@ def interleaved(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, f
 
 
 def row(name: str, ours: float, theirs: float, unit: str, wanted: str) -> None:
-    print(f"| {name} | {ours:.4g} {unit} | {theirs:.4g} {unit} | {theirs / ours:.2f} | {wanted} |", flush=True)
+    ratio = theirs / ours if ours else float("inf")
+    print(f"| {name} | {ours:.4g} {unit} | {theirs:.4g} {unit} | {ratio:.2f} | {wanted} |", flush=True)
 
 
 def steps(data: Path | None, rounds: int) -> None:

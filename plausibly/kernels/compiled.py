@@ -15,10 +15,9 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-ROWS, GROUP = 8, 4  # whose activations are at hand together; that share a load
+ROWS, GROUP, VECTOR = 8, 4, 16  # whose activations are at hand together; that share a load; units in a vector, at most
 
 loops: Callable[[Any], Any] = numba.njit(
     nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
@@ -27,7 +26,7 @@ loops: Callable[[Any], Any] = numba.njit(
 
 @loops
 def _forward(numbers, weight, start, readout, offset, keep, table, parameters, last):  # type: ignore[no-untyped-def]
-    batch, units = start.shape
+    batch, units = len(start), weight.shape[1]
     zero = start.dtype.type(0)
     for first in range(0, batch, ROWS):
         end = min(first + ROWS, batch)
@@ -61,7 +60,7 @@ def _forward(numbers, weight, start, readout, offset, keep, table, parameters, l
 def _backward(  # type: ignore[no-untyped-def]
     grad, numbers, weight, last, readout, keep, table, wanted, grad_numbers, grad_weight, grad_start, grad_readout
 ):
-    batch, units = last.shape
+    batch, units = len(last), weight.shape[1]
     zero = last.dtype.type(0)
     for first in range(0, batch, ROWS):
         end = min(first + ROWS, batch)
@@ -97,28 +96,37 @@ def _backward(  # type: ignore[no-untyped-def]
 
 
 @loops
-def _draw(numbers, weight, start, readout, offset, table, uniforms, codes, last):  # type: ignore[no-untyped-def]
-    batch, units = last.shape
+def _draw(numbers, weight, start, readout, offset, table, uniforms, limits, codes, last):  # type: ignore[no-untyped-def]
+    batch, units = len(last), weight.shape[1]
     zero = last.dtype.type(0)
-    logits = np.empty((GROUP, np.max(table[:, 3] - table[:, 2]) + 1), last.dtype)
-    for first in range(0, batch, GROUP):
-        one, two, three, four = last[first], last[first + 1], last[first + 2], last[first + 3]
-        for b in range(first, first + GROUP):
-            last[b] = start
+    logits = np.empty((ROWS, np.max(table[:, 3] - table[:, 2]) + 1), last.dtype)
+    for first in range(0, batch, ROWS):
+        end = min(first + ROWS, batch)
+        for b in range(first, end):
+            for h in range(units):
+                last[b, h] = start[h]
         for i in range(len(table)):
-            for o in range(table[i, 2], table[i, 3]):
-                out, s, t, u, v = readout[o], zero, zero, zero, zero
-                for h in range(units):
-                    share = out[h]
-                    s += share * max(one[h], zero)
-                    t += share * max(two[h], zero)
-                    u += share * max(three[h], zero)
-                    v += share * max(four[h], zero)
-                place = o - table[i, 2] + 1
-                logits[0, place], logits[1, place] = offset[o] + s, offset[o] + t
-                logits[2, place], logits[3, place] = offset[o] + u, offset[o] + v
-            for b in range(first, first + GROUP):
-                code = _chosen(logits[b - first], table[i, 3] - table[i, 2], uniforms[b, i])
+            free = table[i, 3] - table[i, 2]
+            for place in range(1, free + 1):
+                o = table[i, 2] + place - 1
+                out = readout[o]
+                for b in range(first, end, GROUP):
+                    one, two, three, four = last[b], last[b + 1], last[b + 2], last[b + 3]
+                    s, t, u, v = zero, zero, zero, zero
+                    for h in range(units):
+                        share = out[h]
+                        s += share * max(one[h], zero)
+                        t += share * max(two[h], zero)
+                        u += share * max(three[h], zero)
+                        v += share * max(four[h], zero)
+                    row = b - first
+                    logits[row, place], logits[row + 1, place] = offset[o] + s, offset[o] + t
+                    logits[row + 2, place], logits[row + 3, place] = offset[o] + u, offset[o] + v
+            for b in range(first, end):
+                if free == 1:
+                    code = int(logits[b - first, 1] >= limits[b, i])
+                else:
+                    code = _chosen(logits[b - first], free, uniforms[b, i])
                 codes[b, i] = code
                 for k in range(table[i, 0], table[i, 1]):
                     number = numbers[code, k]
@@ -156,12 +164,13 @@ def forward(
     numbers: Tensor, weight: Tensor, start: Tensor, readout: Tensor, offset: Tensor, keep: Tensor | None, table: Tensor
 ) -> tuple[Tensor, Tensor]:
     """What `forward_loop` gives for relu; the last activation is that of the kept shares."""
-    begun, kept = _filled(start), _filled(torch.ones_like(start) if keep is None else keep)
-    parameters, last = offset.repeat(len(begun), 1), torch.empty_like(begun)
+    begun, kept = _aligned(start), _aligned(start.new_ones(()).expand_as(start) if keep is None else keep)
+    parameters, last = _blank(begun, len(begun), len(offset)), torch.empty_like(begun)
+    parameters.numpy()[:] = _array(offset)
     n, w, s, r, c, k, t = map(_array, (_filled(numbers), weight, begun, readout, offset, kept, table))
     p, a = map(_array, (parameters, last))
     _shared(len(n), lambda part, _: _forward(n[part], w, s[part], r, c, k[part], t, p[part], a[part]))
-    return parameters[: len(start)], last[: len(start)]
+    return parameters[: len(start)], _cut(last, start)
 
 
 def backward(
@@ -175,9 +184,9 @@ def backward(
     wanted: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What `backward_loop` gives for relu, of the last activation that `forward` gave."""
-    begun, kept = _filled(last.clone()), _filled(torch.ones_like(last) if keep is None else keep)
-    numbers_grad, start_grad = begun.new_zeros(len(begun), numbers.shape[1]), torch.zeros_like(begun)
-    sums = [(weight.new_zeros(weight.shape), readout.new_zeros(readout.shape)) for _ in range(_threads(len(begun)))]
+    begun, kept = _aligned(last), _aligned(last.new_ones(()).expand_as(last) if keep is None else keep)
+    numbers_grad, start_grad = _blank(begun, len(begun), numbers.shape[1]), _blank(begun, *begun.shape)
+    sums = [(_blank(begun, *weight.shape), _blank(begun, *readout.shape)) for _ in range(_threads(len(begun)))]
     g, n, w, a, r, k, t = map(_array, (_filled(grad), _filled(numbers), weight, begun, readout, kept, table))
     gn, gs, totals = _array(numbers_grad), _array(start_grad), [tuple(map(_array, own)) for own in sums]
 
@@ -186,11 +195,10 @@ def backward(
         _backward(g[part], n[part], w, a[part], r, k[part], t, wanted, gn[part], gw, gs[part], gr)
 
     _shared(len(n), work)
-    weight_grad, readout_grad = sums[0]
-    for more_weight, more_readout in sums[1:]:
-        weight_grad += more_weight
-        readout_grad += more_readout
-    return numbers_grad[: len(last)], weight_grad, start_grad[: len(last)], readout_grad
+    for more in totals[1:]:
+        for total, part in zip(totals[0], more, strict=True):
+            total += part
+    return numbers_grad[: len(last)], sums[0][0], _cut(start_grad, last), sums[0][1]
 
 
 def draw(
@@ -198,17 +206,49 @@ def draw(
 ) -> Tensor:
     """What `draw_loop` gives for relu."""
     given = _filled(uniforms)
-    codes, last = torch.empty_like(given), given.new_empty(len(given), len(start))
+    codes, last = _blank(start, *given.shape), _aligned(start.expand(len(given), -1))
     n, w, s, r, c, t, u = map(_array, (numbers, weight, start, readout, offset, table, given))
     found, a = map(_array, (codes, last))
-    _shared(len(given), lambda part, _: _draw(n, w, s, r, c, t, u[part], found[part], a[part]))
+    with np.errstate(divide="ignore"):
+        limits = np.log((1 - u) / u)  # a bit is 1 from this logit on
+    _shared(len(given), lambda part, _: _draw(n, w, s, r, c, t, u[part], limits[part], found[part], a[part]))
     return codes[: len(uniforms)]
+
+
+# Copies are numpy's: torch would wake its own threads for them, which then spin for a while in the way of ours.
+
+
+def _blank(like: Tensor, rows: int, columns: int) -> Tensor:
+    """Zeros."""
+    found = like.new_empty(rows, columns)
+    found.numpy()[:] = 0
+    return found
 
 
 def _filled(table: Tensor) -> Tensor:
     """With rows of zeros up to whole groups."""
-    more = -len(table) % GROUP
-    return F.pad(table, (0, 0, 0, more)) if more else table
+    if not len(table) % GROUP:
+        return table
+    found = _blank(table, len(table) + -len(table) % GROUP, table.shape[1])
+    found.numpy()[: len(table)] = _array(table)
+    return found
+
+
+def _aligned(table: Tensor) -> Tensor:
+    """A copy with rows of zeros up to whole groups, and columns up to whole vectors of the processor."""
+    rows, units = table.shape
+    found = _blank(table, rows + -rows % GROUP, units + -units % VECTOR)
+    found.numpy()[:rows, :units] = table.detach().numpy()
+    return found
+
+
+def _cut(table: Tensor, like: Tensor) -> Tensor:
+    rows, units = like.shape
+    if table.shape == like.shape:
+        return table
+    found = _blank(table, rows, units)
+    found.numpy()[:] = table.numpy()[:rows, :units]
+    return found
 
 
 def _array(tensor: Tensor) -> np.ndarray:

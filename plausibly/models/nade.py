@@ -111,6 +111,6 @@ class NADE(NetworkModel):
             readout = readout.masked_fill(self.ranks[self.head.owner, None] == 0, 0.0)
         table, name = self.table, self.activation
         drawn = draw(numbers, self.weight, self.bias, readout, self.shift, table, uniforms, name)
-        x = torch.empty(n, self.schema.size, device=drawn.device)
-        x[:, list(self.order)] = drawn.float()
-        return x.reshape(n, *self.schema.shape)
+        if self.context:
+            drawn = drawn[:, torch.tensor(self.order, device=drawn.device).argsort()]
+        return drawn.float().reshape(n, *self.schema.shape)
