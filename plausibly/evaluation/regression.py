@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from plausibly.data.formats import Events, Format
 
 HELD = 0.9  # of values, by the interval
-BELOW = np.array(
-    [0.05, 0.04, 0.06, 0.03, 0.07, 0.02, 0.08, 0.01, 0.09, 1e-6, 0.1 - 1e-6]
-)  # of equally short ones the first
+# shares below intervals; of equally short ones the first is taken
+BELOW = np.array([0.05, 0.04, 0.06, 0.03, 0.07, 0.02, 0.08, 0.01, 0.09, 0.002, 0.098])
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def there(kind: Kind, outcome: Single) -> Single:
 def interval(kind: Kind, found: Curve) -> tuple[np.ndarray, np.ndarray]:
     """The ends of the interval in each row, (rows,), in the kind's unit: of a few with different shares below the shortest.
 
-    No end of whole numbers is needless.
+    Of whole numbers without one of its ends where that is needless.
     """
     first, last = found.quantiles(BELOW), found.quantiles(BELOW + HELD)
     best = (last - first).argmin(0)[None]

@@ -108,7 +108,7 @@ class Samples:
         found = [(*self.table(), self.title()), *(self.distances.tables() if self.distances else [])]
         headings, title = (
             ["column", "is a", "samples", "real rows"],
-            "share of rows in which it is, as in all training rows",
+            "share of rows in which it is; of training rows all",
         )
         return found + [(headings, [each.cells() for each in self.relations], title)] * bool(self.relations)
 
