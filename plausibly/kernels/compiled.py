@@ -20,8 +20,22 @@ from torch import Tensor
 ROWS, GROUP, VECTOR = 8, 4, 16  # whose activations are at hand together; that share a load; units in a vector, at most
 
 loops: Callable[[Any], Any] = numba.njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
+    nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, forceinline=True
 )
+
+
+@loops
+def _sums(out, one, two, three, four, units):  # type: ignore[no-untyped-def]
+    """What one readout makes of each of four rows' activations."""
+    zero = out.dtype.type(0)
+    s, t, u, v = zero, zero, zero, zero
+    for h in range(units):
+        share = out[h]
+        s += share * max(one[h], zero)
+        t += share * max(two[h], zero)
+        u += share * max(three[h], zero)
+        v += share * max(four[h], zero)
+    return s, t, u, v
 
 
 @loops
@@ -37,14 +51,7 @@ def _forward(numbers, weight, start, readout, offset, keep, table, parameters, l
             for o in range(table[i, 2], table[i, 3]):
                 out = readout[o]
                 for b in range(first, end, GROUP):
-                    one, two, three, four = last[b], last[b + 1], last[b + 2], last[b + 3]
-                    s, t, u, v = zero, zero, zero, zero
-                    for h in range(units):
-                        share = out[h]
-                        s += share * max(one[h], zero)
-                        t += share * max(two[h], zero)
-                        u += share * max(three[h], zero)
-                        v += share * max(four[h], zero)
+                    s, t, u, v = _sums(out, last[b], last[b + 1], last[b + 2], last[b + 3], units)
                     parameters[b, o], parameters[b + 1, o] = offset[o] + s, offset[o] + t
                     parameters[b + 2, o], parameters[b + 3, o] = offset[o] + u, offset[o] + v
             for k in range(table[i, 0], table[i, 1]):
@@ -111,14 +118,7 @@ def _draw(numbers, weight, start, readout, offset, table, uniforms, limits, code
                 o = table[i, 2] + place - 1
                 out = readout[o]
                 for b in range(first, end, GROUP):
-                    one, two, three, four = last[b], last[b + 1], last[b + 2], last[b + 3]
-                    s, t, u, v = zero, zero, zero, zero
-                    for h in range(units):
-                        share = out[h]
-                        s += share * max(one[h], zero)
-                        t += share * max(two[h], zero)
-                        u += share * max(three[h], zero)
-                        v += share * max(four[h], zero)
+                    s, t, u, v = _sums(out, last[b], last[b + 1], last[b + 2], last[b + 3], units)
                     row = b - first
                     logits[row, place], logits[row + 1, place] = offset[o] + s, offset[o] + t
                     logits[row + 2, place], logits[row + 3, place] = offset[o] + u, offset[o] + v
