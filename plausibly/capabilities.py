@@ -87,8 +87,9 @@ class Trainable(nn.Module, ABC):
     def settle(self, x: Tensor) -> None:
         """Where the outputs have biases: starts them at the marginals of training events, (rows, variables)."""
 
-    def refine(self, x: Tensor) -> None:
-        """After the last step: what all training events, (rows, *shape), tell at once."""
+    def refine(self, x: Tensor) -> bool:
+        """After the last step: takes up what all training events, (rows, *shape), tell at once. Whether anything changed."""
+        return False
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Takes the saved tensors. RuntimeError where names or shapes differ."""

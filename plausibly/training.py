@@ -191,10 +191,9 @@ class Training:
         """Puts the best validated weights into the model, which refines them at the end where validation is better for it."""
         self.model.load_state_dict(self.best)
         self.model.eval()
-        if self.done:
-            self.model.refine(self.codes)
-            if not watch(self.model, self.validation, self.plan.seed) <= self.best_validation:
-                self.model.load_state_dict(self.best)
+        refined = self.done and self.model.refine(self.codes)
+        if refined and not watch(self.model, self.validation, self.plan.seed) <= self.best_validation:
+            self.model.load_state_dict(self.best)
 
     def rows(self, step: int) -> Tensor:
         """The row numbers of a step's batch: a new seeded permutation for each round through the data."""

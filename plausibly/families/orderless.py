@@ -78,13 +78,14 @@ class OrderlessModel(AnyOrderModel):
         self.offset().copy_(self.head.marginals(x))
 
     @torch.no_grad()
-    def refine(self, x: Tensor) -> None:
+    def refine(self, x: Tensor) -> bool:
         """What is added in the order alone, once more: so that samples have each column's shares."""
         rows = min(len(x), REFINED // self.schema.size)
         if rows < LEAST:
-            return
+            return False
         some = x[:: -(-len(x) // rows)].to(device_of(self)).float()
         self.named.add_(self.head.shift(self._all_in_order(some), some.flatten(1)))
+        return True
 
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
         outcome: Outcome = self.head(self.answered(x, observed.flatten(1)))
