@@ -92,7 +92,10 @@ def test_a_sample_is_drawn_as_it_is_unrolled(context):
 
 @pytest.mark.parametrize("rows", [15, 50])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_threads_share_the_rows(dtype, rows, monkeypatch):
+@pytest.mark.parametrize("whose", ["torch's", "own"])
+def test_threads_share_the_rows(whose, dtype, rows, monkeypatch):
+    if whose == "own":
+        monkeypatch.setattr(compiled, "OPENMP", None)
     arguments = problem(rows, 33, [(2, 1), (1, 3), (0, 2)], dtype, True, 3)
     alone = compiled.forward(*arguments)
     numbers, weight, _, readout, _, keep, table = arguments
@@ -101,6 +104,19 @@ def test_threads_share_the_rows(dtype, rows, monkeypatch):
     assert all(map(torch.equal, compiled.forward(*arguments), alone))
     three = compiled.backward(alone[0], numbers, weight, alone[1], readout, keep, table, True)
     assert all(map(close, three, one)) and not torch.equal(three[1], one[1])  # sums of parts: there were several
+
+
+@pytest.mark.parametrize("openmp", [compiled.OPENMP, None])
+def test_what_stops_a_thread_stops_the_call(openmp, monkeypatch):
+    monkeypatch.setattr(compiled, "OPENMP", openmp)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+
+    def work(part, own):
+        if own == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compiled._shared(50, work)
 
 
 @pytest.mark.parametrize("dropping", [False, True])

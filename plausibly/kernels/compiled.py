@@ -1,13 +1,14 @@
-"""NADE's loops for a CPU, compiled by numba at first use and kept on disk, one thread for each part of the batch.
+"""NADE's loops for a CPU, compiled by numba at first use and kept on disk, each of torch's threads with a part of the batch.
 
-Some rows at a time go through all variables, so that their activations stay in the fastest cache; four of them share what
-is loaded of a readout, and rows are filled up with zeros to whole groups. A number that is 0 adds nothing and is passed
-over. With f = relu what is kept of a unit can be taken before it: keep * relu(a) = relu(keep * a). Sums run in an order
-that the compiler chooses.
+Some rows at a time go through all variables, so that their activations stay near; four of them share what is loaded of a
+readout, and rows are filled up with zeros to whole groups. A number that is 0 adds nothing and is passed over, so that
+hidden units, which are kept beside the activations, seldom change. With f = relu what is kept of a unit can be taken before
+it: keep * relu(a) = relu(keep * a). Sums run in an order that the compiler chooses.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from threading import Thread
 from typing import Any
@@ -15,52 +16,88 @@ from typing import Any
 import numba
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 ROWS, GROUP, VECTOR = 8, 4, 16  # whose activations are at hand together; that share a load; units in a vector, at most
 
+
+def _openmp() -> Any:
+    """How the OpenMP that torch has brought starts a loop, if it is one of GNU's kind: f(body, data, threads, flags)."""
+    try:
+        return ctypes.CDLL(None).GOMP_parallel
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
+OPENMP = _openmp()
 loops: Callable[[Any], Any] = numba.njit(
     nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, forceinline=True
 )
 
 
 @loops
-def _sums(out, one, two, three, four, units):  # type: ignore[no-untyped-def]
-    """What one readout makes of each of four rows' activations."""
+def _sums(out, hidden, units):  # type: ignore[no-untyped-def]
+    """What one readout makes of four rows' hidden units."""
     zero = out.dtype.type(0)
+    one, two, three, four = hidden[0], hidden[1], hidden[2], hidden[3]
     s, t, u, v = zero, zero, zero, zero
     for h in range(units):
         share = out[h]
-        s += share * max(one[h], zero)
-        t += share * max(two[h], zero)
-        u += share * max(three[h], zero)
-        v += share * max(four[h], zero)
+        s += share * one[h]
+        t += share * two[h]
+        u += share * three[h]
+        v += share * four[h]
     return s, t, u, v
+
+
+@loops
+def _add(number, added, kept, own, hidden, units):  # type: ignore[no-untyped-def]
+    """What a number adds to a row's activation, and so to its hidden units."""
+    zero = own.dtype.type(0)
+    for h in range(units):
+        own[h] += kept[h] * (number * added[h])
+        hidden[h] = max(own[h], zero)
 
 
 @loops
 def _forward(numbers, weight, start, readout, offset, keep, table, parameters, last):  # type: ignore[no-untyped-def]
     batch, units = len(start), weight.shape[1]
     zero = start.dtype.type(0)
+    hidden = np.empty((ROWS, last.shape[1]), last.dtype)
     for first in range(0, batch, ROWS):
         end = min(first + ROWS, batch)
         for b in range(first, end):
             for h in range(units):
                 last[b, h] = keep[b, h] * start[b, h]
+                hidden[b - first, h] = max(last[b, h], zero)
         for i in range(len(table)):
             for o in range(table[i, 2], table[i, 3]):
                 out = readout[o]
                 for b in range(first, end, GROUP):
-                    s, t, u, v = _sums(out, last[b], last[b + 1], last[b + 2], last[b + 3], units)
+                    s, t, u, v = _sums(out, hidden[b - first :], units)
                     parameters[b, o], parameters[b + 1, o] = offset[o] + s, offset[o] + t
                     parameters[b + 2, o], parameters[b + 3, o] = offset[o] + u, offset[o] + v
             for k in range(table[i, 0], table[i, 1]):
                 for b in range(first, end):
-                    number = numbers[b, k]
-                    if number != zero:
-                        added, own, kept = weight[k], last[b], keep[b]
-                        for h in range(units):
-                            own[h] += kept[h] * (number * added[h])
+                    if numbers[b, k] != zero:
+                        _add(numbers[b, k], weight[k], keep[b], last[b], hidden[b - first], units)
+
+
+@loops
+def _return(grads, out, learned, hidden, later, units):  # type: ignore[no-untyped-def]
+    """What four rows' gradients of one parameter give its readout and the activations."""
+    zero = out.dtype.type(0)
+    s, t, u, v = grads[0], grads[1], grads[2], grads[3]
+    one, two, three, four = hidden[0], hidden[1], hidden[2], hidden[3]
+    to_one, to_two, to_three, to_four = later[0], later[1], later[2], later[3]
+    for h in range(units):
+        share, a, b, c, d = out[h], one[h], two[h], three[h], four[h]
+        learned[h] += (s * a + t * b) + (u * c + v * d)
+        to_one[h] += s * share if a > zero else zero
+        to_two[h] += t * share if b > zero else zero
+        to_three[h] += u * share if c > zero else zero
+        to_four[h] += v * share if d > zero else zero
 
 
 @loops
@@ -69,8 +106,12 @@ def _backward(  # type: ignore[no-untyped-def]
 ):
     batch, units = len(last), weight.shape[1]
     zero = last.dtype.type(0)
+    hidden = np.empty((ROWS, last.shape[1]), last.dtype)
     for first in range(0, batch, ROWS):
         end = min(first + ROWS, batch)
+        for b in range(first, end):
+            for h in range(units):
+                hidden[b - first, h] = max(last[b, h], zero)
         for i in range(len(table) - 1, -1, -1):
             for k in range(table[i, 0], table[i, 1]):
                 for b in range(first, end):
@@ -81,47 +122,38 @@ def _backward(  # type: ignore[no-untyped-def]
                             total += added[h] * (kept[h] * later[h])
                         grad_numbers[b, k] = total
                     if number != zero:
-                        added, learned, own, later, kept = weight[k], grad_weight[k], last[b], grad_start[b], keep[b]
-                        for h in range(units):
-                            own[h] -= kept[h] * (number * added[h])
+                        learned, later, kept = grad_weight[k], grad_start[b], keep[b]
                         for h in range(units):
                             learned[h] += kept[h] * (number * later[h])
+                        _add(-number, weight[k], kept, last[b], hidden[b - first], units)
             for o in range(table[i, 2], table[i, 3]):
-                out, learned = readout[o], grad_readout[o]
-                for b in range(first, end, 2):
-                    one, two, after_one, after_two = last[b], last[b + 1], grad_start[b], grad_start[b + 1]
-                    s, t = grad[b, o], grad[b + 1, o]
-                    for h in range(units):
-                        share, a, c = out[h], one[h], two[h]
-                        u, v = s * share, t * share
-                        learned[h] += s * max(a, zero) + t * max(c, zero)
-                        after_one[h] += u if a > zero else zero
-                        after_two[h] += v if c > zero else zero
+                for b in range(first, end, GROUP):
+                    own = slice(b, b + GROUP)
+                    _return(grad[own, o], readout[o], grad_readout[o], hidden[b - first :], grad_start[own], units)
         for b in range(first, end):
             for h in range(units):
                 grad_start[b, h] *= keep[b, h]
 
 
 @loops
-def _draw(numbers, weight, start, readout, offset, table, uniforms, limits, codes, last):  # type: ignore[no-untyped-def]
+def _draw(numbers, weight, readout, offset, table, uniforms, limits, codes, last):  # type: ignore[no-untyped-def]
     batch, units = len(last), weight.shape[1]
     zero = last.dtype.type(0)
+    hidden = np.empty((ROWS, last.shape[1]), last.dtype)
     logits = np.empty((ROWS, np.max(table[:, 3] - table[:, 2]) + 1), last.dtype)
     for first in range(0, batch, ROWS):
         end = min(first + ROWS, batch)
         for b in range(first, end):
             for h in range(units):
-                last[b, h] = start[h]
+                hidden[b - first, h] = max(last[b, h], zero)
         for i in range(len(table)):
             free = table[i, 3] - table[i, 2]
             for place in range(1, free + 1):
                 o = table[i, 2] + place - 1
-                out = readout[o]
-                for b in range(first, end, GROUP):
-                    s, t, u, v = _sums(out, last[b], last[b + 1], last[b + 2], last[b + 3], units)
-                    row = b - first
-                    logits[row, place], logits[row + 1, place] = offset[o] + s, offset[o] + t
-                    logits[row + 2, place], logits[row + 3, place] = offset[o] + u, offset[o] + v
+                for r in range(0, end - first, GROUP):
+                    s, t, u, v = _sums(readout[o], hidden[r:], units)
+                    logits[r, place], logits[r + 1, place] = offset[o] + s, offset[o] + t
+                    logits[r + 2, place], logits[r + 3, place] = offset[o] + u, offset[o] + v
             for b in range(first, end):
                 if free == 1:
                     code = int(logits[b - first, 1] >= limits[b, i])
@@ -129,11 +161,11 @@ def _draw(numbers, weight, start, readout, offset, table, uniforms, limits, code
                     code = _chosen(logits[b - first], free, uniforms[b, i])
                 codes[b, i] = code
                 for k in range(table[i, 0], table[i, 1]):
-                    number = numbers[code, k]
-                    if number != zero:
-                        added, own = weight[k], last[b]
+                    if numbers[code, k] != zero:
+                        added, own, seen, number = weight[k], last[b], hidden[b - first], numbers[code, k]
                         for h in range(units):
                             own[h] += number * added[h]
+                            seen[h] = max(own[h], zero)
 
 
 @loops
@@ -165,8 +197,7 @@ def forward(
 ) -> tuple[Tensor, Tensor]:
     """What `forward_loop` gives for relu; the last activation is that of the kept shares."""
     begun, kept = _aligned(start), _aligned(start.new_ones(()).expand_as(start) if keep is None else keep)
-    parameters, last = _blank(begun, len(begun), len(offset)), torch.empty_like(begun)
-    parameters.numpy()[:] = _array(offset)
+    parameters, last = offset.detach().repeat(len(begun), 1), torch.empty_like(begun)
     n, w, s, r, c, k, t = map(_array, (_filled(numbers), weight, begun, readout, offset, kept, table))
     p, a = map(_array, (parameters, last))
     _shared(len(n), lambda part, _: _forward(n[part], w, s[part], r, c, k[part], t, p[part], a[part]))
@@ -185,20 +216,17 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What `backward_loop` gives for relu, of the last activation that `forward` gave."""
     begun, kept = _aligned(last), _aligned(last.new_ones(()).expand_as(last) if keep is None else keep)
-    numbers_grad, start_grad = _blank(begun, len(begun), numbers.shape[1]), _blank(begun, *begun.shape)
-    sums = [(_blank(begun, *weight.shape), _blank(begun, *readout.shape)) for _ in range(_threads(len(begun)))]
+    numbers_grad, start_grad = numbers.new_zeros(len(begun), numbers.shape[1]), torch.zeros_like(begun)
+    parts = _threads(len(begun))
+    weight_grad, readout_grad = weight.new_zeros(parts, *weight.shape), readout.new_zeros(parts, *readout.shape)
     g, n, w, a, r, k, t = map(_array, (_filled(grad), _filled(numbers), weight, begun, readout, kept, table))
-    gn, gs, totals = _array(numbers_grad), _array(start_grad), [tuple(map(_array, own)) for own in sums]
+    gn, gw, gs, gr = map(_array, (numbers_grad, weight_grad, start_grad, readout_grad))
 
     def work(part: slice, own: int) -> None:
-        gw, gr = totals[own]
-        _backward(g[part], n[part], w, a[part], r, k[part], t, wanted, gn[part], gw, gs[part], gr)
+        _backward(g[part], n[part], w, a[part], r, k[part], t, wanted, gn[part], gw[own], gs[part], gr[own])
 
     _shared(len(n), work)
-    for more in totals[1:]:
-        for total, part in zip(totals[0], more, strict=True):
-            total += part
-    return numbers_grad[: len(last)], sums[0][0], _cut(start_grad, last), sums[0][1]
+    return numbers_grad[: len(last)], _total(weight_grad), _cut(start_grad, last), _total(readout_grad)
 
 
 def draw(
@@ -206,49 +234,35 @@ def draw(
 ) -> Tensor:
     """What `draw_loop` gives for relu."""
     given = _filled(uniforms)
-    codes, last = _blank(start, *given.shape), _aligned(start.expand(len(given), -1))
-    n, w, s, r, c, t, u = map(_array, (numbers, weight, start, readout, offset, table, given))
+    codes, last = torch.zeros_like(given), _aligned(start.expand(len(given), -1))
+    limits = torch.log((1 - given) / given)  # a bit is 1 from this logit on
+    n, w, r, c, t, u, b = map(_array, (numbers, weight, readout, offset, table, given, limits))
     found, a = map(_array, (codes, last))
-    with np.errstate(divide="ignore"):
-        limits = np.log((1 - u) / u)  # a bit is 1 from this logit on
-    _shared(len(given), lambda part, _: _draw(n, w, s, r, c, t, u[part], limits[part], found[part], a[part]))
+    _shared(len(given), lambda part, _: _draw(n, w, r, c, t, u[part], b[part], found[part], a[part]))
     return codes[: len(uniforms)]
-
-
-# Copies are numpy's: torch would wake its own threads for them, which then spin for a while in the way of ours.
-
-
-def _blank(like: Tensor, rows: int, columns: int) -> Tensor:
-    """Zeros."""
-    found = like.new_empty(rows, columns)
-    found.numpy()[:] = 0
-    return found
 
 
 def _filled(table: Tensor) -> Tensor:
     """With rows of zeros up to whole groups."""
-    if not len(table) % GROUP:
-        return table
-    found = _blank(table, len(table) + -len(table) % GROUP, table.shape[1])
-    found.numpy()[: len(table)] = _array(table)
-    return found
+    return F.pad(table, (0, 0, 0, -len(table) % GROUP)) if len(table) % GROUP else table
 
 
 def _aligned(table: Tensor) -> Tensor:
-    """A copy with rows of zeros up to whole groups, and columns up to whole vectors of the processor."""
+    """With rows of zeros up to whole groups, and columns up to an odd number of the processor's vectors.
+
+    Rows whose distance is a power of two would push each other out of the cache.
+    """
     rows, units = table.shape
-    found = _blank(table, rows + -rows % GROUP, units + -units % VECTOR)
-    found.numpy()[:rows, :units] = table.detach().numpy()
-    return found
+    return F.pad(table.detach(), (0, (VECTOR - units) % (2 * VECTOR), 0, -rows % GROUP))
 
 
 def _cut(table: Tensor, like: Tensor) -> Tensor:
     rows, units = like.shape
-    if table.shape == like.shape:
-        return table
-    found = _blank(table, rows, units)
-    found.numpy()[:] = table.numpy()[:rows, :units]
-    return found
+    return table[:rows, :units].clone()
+
+
+def _total(parts: Tensor) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.add(*parts) if len(parts) == 2 else parts.sum(0)
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -261,13 +275,27 @@ def _threads(rows: int) -> int:
 
 
 def _shared(rows: int, work: Callable[[slice, int], None]) -> None:
-    """Splits rows among threads, one of which is this one; none outlives the call."""
+    """Splits rows among threads: those that torch keeps awake, or else some of our own that do not outlive the call."""
     threads = _threads(rows)
     bounds = [rows * k // (threads * GROUP) * GROUP for k in range(threads)] + [rows]
-    parts = [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
-    others = [Thread(target=work, args=(part, k)) for k, part in enumerate(parts) if k]
-    for other in others:
-        other.start()
-    work(parts[0], 0)
-    for other in others:
-        other.join()
+    left = iter([(slice(a, b), k) for k, (a, b) in enumerate(zip(bounds[:-1], bounds[1:], strict=True))])
+    failed = list[BaseException]()
+
+    def run(_: object = None) -> None:
+        try:
+            for part, own in left:
+                work(part, own)
+        except BaseException as error:  # which a call from C would only print
+            failed.append(error)
+
+    if threads > 1 and OPENMP:
+        OPENMP(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(run), None, threads, 0)
+    else:
+        others = [Thread(target=run) for _ in range(threads - 1)]
+        for other in others:
+            other.start()
+        run()
+        for other in others:
+            other.join()
+    if failed:
+        raise failed[0]

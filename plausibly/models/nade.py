@@ -102,9 +102,9 @@ class NADE(NetworkModel):
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         if self.head.continuous:
             return super().sample(n, generator)
-        codes = torch.arange(max(kind.codes for kind in self.schema.kinds), device=self.bias.device)
-        most = codes.new_tensor([kind.codes - 1 for kind in self.schema.kinds])
-        numbers = self.inputs(torch.minimum(codes[:, None], most).float()).to(self.bias.dtype)
+        most = torch.tensor([kind.codes - 1 for kind in self.schema.kinds], device=self.bias.device)
+        codes = torch.arange(int(most.max()) + 1, device=self.bias.device)[:, None].minimum(most)
+        numbers = self.inputs(codes.float()).to(self.bias.dtype)
         uniforms = torch.rand(n, self.schema.size, generator=generator, device=self.bias.device, dtype=self.bias.dtype)
         readout: Tensor = self.readout
         if self.context:  # which nothing is read for
