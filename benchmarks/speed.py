@@ -2,7 +2,7 @@
 
 python -m benchmarks.speed [--threads 2] [--data FOLDER] [--only steps,memory,...] [--rounds 15]
 FOLDER holds bmnist_larochelle.npz and tables/adult_train.csv.gz; without it rows have 13 % random ones. D = 784 variables,
-H = 500 units, batches of 100. The eager reference is this file's `Eager`, whose source is printed with the table.
+H = 500 units, batches of 100. The eager reference is `benchmarks.nade.Eager`, whose source is printed with the table.
 """
 
 from __future__ import annotations
@@ -19,92 +19,27 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.nade import (
+    BATCH,
+    D,
+    Eager,
+    H,
+    draw_times,
+    interleaved,
+    nade,
+    rows_of,
+    seconds,
+    step_times,
+    stepping,
+)
 from plausibly.contract import shaken
 from plausibly.kernels.nade import layout, recurrence
 from plausibly.models import MODELS
 from plausibly.schema import binary
 from plausibly.training import Plan, Training
-
-D, H, BATCH = 784, 500, 100
-
-
-class Eager(nn.Module):
-    def __init__(self, variables: int, hidden: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(0.05 * torch.randn(variables, hidden))
-        self.readout = nn.Parameter(0.05 * torch.randn(variables, hidden))
-        self.bias, self.shift = nn.Parameter(torch.zeros(hidden)), nn.Parameter(torch.zeros(variables))
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        activation, logits = self.bias.expand(len(x), -1), []
-        for i in range(x.shape[1]):
-            logits.append(activation.relu() @ self.readout[i] + self.shift[i])
-            activation = activation + x[:, i, None] * self.weight[i]
-        return -F.binary_cross_entropy_with_logits(torch.stack(logits, 1), x, reduction="none").sum(1)
-
-    @torch.no_grad()
-    def sample(self, n: int) -> Tensor:
-        activation, x = self.bias.expand(n, -1), torch.zeros(n, len(self.shift))
-        for i in range(x.shape[1]):
-            logit = activation.relu() @ self.readout[i] + self.shift[i]
-            x[:, i] = torch.bernoulli(logit.sigmoid())
-            activation = activation + x[:, i, None] * self.weight[i]
-        return x
-
-
-class TwoLayers(nn.Module):
-    """As wide as NADE, two products of matrices: what the hardware is best at."""
-
-    def __init__(self, variables: int, hidden: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(variables, hidden), nn.ReLU(), nn.Linear(hidden, variables))
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        return -F.binary_cross_entropy_with_logits(self.layers(x), x, reduction="none").sum(1)
-
-
-def rows_of(data: Path | None, variables: int = D) -> Tensor:
-    if data is None or variables != D:
-        return (torch.rand(5000, variables, generator=torch.Generator().manual_seed(0)) < 0.13).float()
-    with np.load(data / "bmnist_larochelle.npz") as kept:
-        return torch.from_numpy(np.unpackbits(kept["train"][: 5000 * 98])).view(-1, D).float()
-
-
-def nade(variables: int = D, hidden: int = H) -> Any:
-    return shaken(MODELS["nade"](binary(variables), hidden=hidden, dropout=0.0))
-
-
-def stepping(model: nn.Module, rows: Tensor, batch: int = BATCH, rate: float = 1e-4) -> Callable[[], None]:
-    """A whole training step: batch, loss, gradients, AdamW."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, fused=True)
-    place = iter(range(10**9))
-
-    def step() -> None:
-        x = rows[(torch.arange(batch) + next(place) * batch) % len(rows)]
-        optimiser.zero_grad()
-        (-model.log_prob(x).mean()).backward()
-        optimiser.step()
-
-    return step
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def interleaved(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median seconds of each, after one call that does not count."""
-    for work in works.values():
-        work()
-    taken = [{name: seconds(work) for name, work in works.items()} for _ in range(rounds)]
-    return {name: median(one[name] for one in taken) for name in works}
 
 
 def row(name: str, ours: float, theirs: float, unit: str, wanted: str) -> None:
@@ -114,24 +49,14 @@ def row(name: str, ours: float, theirs: float, unit: str, wanted: str) -> None:
 
 def steps(data: Path | None, rounds: int) -> None:
     """NADE's training step against the eager loop and against two layers of the same width."""
-    rows, ours, gemm = rows_of(data), nade().train(), TwoLayers(D, H)
-    taken = interleaved({"ours": stepping(ours, rows), "gemm": stepping(gemm, rows)}, 10 * rounds)
-    both = interleaved({"ours": stepping(ours, rows), "eager": stepping(Eager(D, H), rows)}, rounds)
+    both, taken = step_times(data, rounds)
     row("NADE training step / eager loop over variables", 1e3 * both["ours"], 1e3 * both["eager"], "ms", ">= 40")
     row("NADE training step / two layers of the same width", 1e3 * taken["ours"], 1e3 * taken["gemm"], "ms", ">= 0.286")
 
 
 def sampling(data: Path | None, rounds: int) -> None:
-    """Drawing 100 rows, against the eager loop; and 16 rows, against one full pass for each variable.
-
-    NADE has learned for 300 steps, so that its draws have about as many ones as rows have.
-    """
-    generator, ours, eager = torch.Generator().manual_seed(0), nade().train(), Eager(D, H)
-    learn = stepping(ours, rows_of(data), rate=2e-3)
-    for _ in range(300):
-        learn()
-    ours.eval()
-    taken = interleaved({"ours": lambda: ours.sample(100, generator), "eager": lambda: eager.sample(100)}, rounds)
+    """Drawing 100 rows, against the eager loop; and 16 rows, against one full pass for each variable."""
+    generator, taken = torch.Generator().manual_seed(0), draw_times(data, rounds)
     row("100 rows of NADE / eager loop", 1e3 * taken["ours"], 1e3 * taken["eager"], "ms", ">= 20")
     others = {
         "made, 8,000 hidden": ("made", {"hidden": 8000}),

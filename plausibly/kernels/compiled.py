@@ -217,16 +217,20 @@ def backward(
     """What `backward_loop` gives for relu, of the last activation that `forward` gave."""
     begun, kept = _aligned(last), _aligned(last.new_ones(()).expand_as(last) if keep is None else keep)
     numbers_grad, start_grad = numbers.new_zeros(len(begun), numbers.shape[1]), torch.zeros_like(begun)
-    parts = _threads(len(begun))
-    weight_grad, readout_grad = weight.new_zeros(parts, *weight.shape), readout.new_zeros(parts, *readout.shape)
+    sums = [(torch.zeros_like(weight), torch.zeros_like(readout)) for _ in range(_threads(len(begun)))]
     g, n, w, a, r, k, t = map(_array, (_filled(grad), _filled(numbers), weight, begun, readout, kept, table))
-    gn, gw, gs, gr = map(_array, (numbers_grad, weight_grad, start_grad, readout_grad))
+    gn, gs, own = _array(numbers_grad), _array(start_grad), [tuple(map(_array, parts)) for parts in sums]
 
-    def work(part: slice, own: int) -> None:
-        _backward(g[part], n[part], w, a[part], r, k[part], t, wanted, gn[part], gw[own], gs[part], gr[own])
+    def work(part: slice, thread: int) -> None:
+        gw, gr = own[thread]
+        _backward(g[part], n[part], w, a[part], r, k[part], t, wanted, gn[part], gw, gs[part], gr)
 
     _shared(len(n), work)
-    return numbers_grad[: len(last)], _total(weight_grad), _cut(start_grad, last), _total(readout_grad)
+    (weight_grad, readout_grad), *others = sums
+    for weight_part, readout_part in others:
+        weight_grad += weight_part
+        readout_grad += readout_part
+    return numbers_grad[: len(last)], weight_grad, _cut(start_grad, last), readout_grad
 
 
 def draw(
@@ -259,10 +263,6 @@ def _aligned(table: Tensor) -> Tensor:
 def _cut(table: Tensor, like: Tensor) -> Tensor:
     rows, units = like.shape
     return table[:rows, :units].clone()
-
-
-def _total(parts: Tensor) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.add(*parts) if len(parts) == 2 else parts.sum(0)
 
 
 def _array(tensor: Tensor) -> np.ndarray:
