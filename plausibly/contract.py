@@ -272,7 +272,8 @@ def unscaled(kind: Real) -> float:
 def gradients_reach_every_parameter(model: Trainable) -> Result:
     """In training mode, over some steps, since noise may leave parts out of one. A lone variable sees nothing: 0 will do."""
     name, reached, alone = "gradients_reach_every_parameter", set[str](), model.schema.size == 1
-    if not isinstance(model, BoundedModel) and not model.objective.turns(model):
+    still = not any(p.requires_grad for p in model.parameters())
+    if still or (not isinstance(model, BoundedModel) and not model.objective.turns(model)):
         return near(name, 0, 0, "parameters without gradient: it learns without any")
     model.train()
     try:

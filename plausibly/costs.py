@@ -14,7 +14,10 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Trainable, device_of
+from plausibly.objectives import Look
 from plausibly.training import Diverged, Training, batches, counted_at_once
+
+PARTS = 20  # a look is tried with one of so many parts of the rows
 
 
 def step_seconds(training: Training) -> float:
@@ -37,7 +40,13 @@ def pass_seconds(model: Trainable, codes: Tensor) -> tuple[int, float]:
     trial, rows = deepcopy(model).eval(), counted_at_once(codes)
     passes = trial.objective.passes(trial)
     batch, started = next(batches(codes, rows)).to(device_of(model)), time.monotonic()
-    passes[0].sums(batch)
+    middle = passes[len(passes) // 2]
+    if isinstance(middle, Look):
+        middle.learn(codes[:2], codes[:2])  # what it needs is loaded
+        started = time.monotonic()
+        middle.learn(codes[::PARTS], codes[:: 4 * PARTS])
+        return len(passes), (time.monotonic() - started) * PARTS
+    middle.sums(batch)
     return len(passes), (time.monotonic() - started) * ceil(len(codes) / rows)
 
 

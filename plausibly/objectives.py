@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -46,15 +46,23 @@ class Pass:
     update: Callable[[Tensor, Iterable[Tensor]], None]
 
 
+@dataclass(frozen=True)
+class Look:
+    """A look at all training events at once, and at held-out ones: both as whole numbers, (rows, *shape)."""
+
+    name: str
+    learn: Callable[[Tensor, Tensor], None]
+
+
 class Objective(Part):
-    """How a model learns. It has turns or passes, not both."""
+    """How a model learns. It has turns or passes, not both; a pass may be a look."""
 
     unit: ClassVar[str] = "nats per row"  # of what validation compares
 
     def turns(self, model: Any) -> list[Turn]:
         return []
 
-    def passes(self, model: Any) -> list[Pass]:
+    def passes(self, model: Any) -> Sequence[Pass | Look]:
         return []
 
     def watch(self, model: Any, x: Tensor, generator: torch.Generator) -> Tensor:

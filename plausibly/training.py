@@ -22,7 +22,7 @@ from plausibly import processes
 from plausibly.capabilities import AutoregressiveModel, Trainable, device_of
 from plausibly.errors import UserError
 from plausibly.nets.noise import Shared, drawing
-from plausibly.objectives import Objective, Pass, Turn
+from plausibly.objectives import Look, Objective, Pass, Turn
 
 VALIDATION_ROWS, LOOKED_AT = 10_000, 1000  # at most so many are looked at each time
 APART = 0x9E3779B1, 0x85EBCA6B  # odd: multiples differ in their low 32 bits, which are all that a CPU's generator takes
@@ -323,7 +323,7 @@ def watch(model: Trainable, codes: Tensor, seed: int = 0, by: Objective | None =
 
 
 def count(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progress]:
-    """Makes the model's counting passes: sums over all batches, then an update. Keeps the best validated state.
+    """Makes the model's counting passes and looks: sums over all batches, then an update. Keeps the best validated state.
 
     Passes of one name are an attempt: it begins from the best state so far, and ends where `STALE` passes in a row were no
     better on validation than the best of the same attempt before them.
@@ -351,7 +351,10 @@ def count(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progr
     model.restore(kept)
 
 
-def _count_once(each: Pass, model: Trainable, codes: Tensor, validation: Tensor) -> None:
+def _count_once(each: Pass | Look, model: Trainable, codes: Tensor, validation: Tensor) -> None:
+    if isinstance(each, Look):
+        each.learn(codes, validation[:VALIDATION_ROWS])
+        return
     device = device_of(model)
     sums = processes.total(own_sums(each, codes, device))
     each.update(sums, [x.to(device) for x in batches(validation[:VALIDATION_ROWS])])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plausibly.capabilities import drive
 from plausibly.contract import shaken
-from plausibly.kernels import compiled, nade
+from plausibly.kernels import compiled, nade, threads
 from plausibly.kernels.nade import ACTIVATIONS, backward_loop, forward_loop, layout, recurrence
 from plausibly.kinds import Category
 from plausibly.models import MODELS
@@ -95,7 +95,7 @@ def test_a_sample_is_drawn_as_it_is_unrolled(context):
 @pytest.mark.parametrize("whose", ["torch's", "own"])
 def test_threads_share_the_rows(whose, dtype, rows, monkeypatch):
     if whose == "own":
-        monkeypatch.setattr(compiled, "OPENMP", None)
+        monkeypatch.setattr(threads, "OPENMP", None)
     arguments = problem(rows, 33, [(2, 1), (1, 3), (0, 2)], dtype, True, 3)
     alone = compiled.forward(*arguments)
     numbers, weight, _, readout, _, keep, table = arguments
@@ -106,17 +106,17 @@ def test_threads_share_the_rows(whose, dtype, rows, monkeypatch):
     assert all(map(close, three, one)) and not torch.equal(three[1], one[1])  # sums of parts: there were several
 
 
-@pytest.mark.parametrize("openmp", [compiled.OPENMP, None])
+@pytest.mark.parametrize("openmp", [threads.OPENMP, None])
 def test_what_stops_a_thread_stops_the_call(openmp, monkeypatch):
-    monkeypatch.setattr(compiled, "OPENMP", openmp)
+    monkeypatch.setattr(threads, "OPENMP", openmp)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
 
-    def work(part, own):
-        if own == 2:
+    def work(task):
+        if task == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compiled._shared(50, work)
+        threads.spread(range(5), work)
 
 
 @pytest.mark.parametrize("dropping", [False, True])

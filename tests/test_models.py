@@ -69,7 +69,7 @@ def mixed():
     return [format.events(part) for part in (toy.train, toy.valid, toy.test)], toy.schema, toy.truth
 
 
-@pytest.mark.parametrize("name", accepting(binary(10)))
+@pytest.mark.parametrize("name", accepting(toys.toy_mixed(rows=(9, 9, 9)).schema))
 def test_nobody_beats_the_truth(mixed, name):
     """On data drawn from a random joint over 10 mixed variables -entropy is a ceiling; joint and made come close."""
     (train, valid, test), schema, truth = mixed

@@ -9,7 +9,7 @@ the product of their marginals, so that p(x) is a joint distribution like any ot
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -30,11 +30,11 @@ class NetworkModel(AutoregressiveModel):
     objective = Likelihood()
     ranks: Tensor
 
-    def __init__(self, schema: Schema, context: Sequence[int], components: int, shape: str) -> None:
+    def __init__(self, schema: Schema, context: Sequence[int], components: int, shape: str, shuffle: int = 0) -> None:
         super().__init__()
         self.schema, self.context = schema, tuple(context)
-        self.components, self.shape = components, shape
-        self.rest = apart(schema, self.context)
+        self.components, self.shape, self.shuffle = components, shape, shuffle
+        self.rest = shuffled(apart(schema, self.context), shuffle)
         self.order = (*self.context, *self.rest)
         self.inputs = Inputs(schema, self.order[:-1])  # nothing sees the last variable
         self.head = Head(schema, components, shape)
@@ -65,6 +65,18 @@ def apart(schema: Schema, context: tuple[int, ...]) -> tuple[int, ...]:
     if len({*context}) < len(context) or not {*context} < {*known}:
         raise ValueError(f"context = {list(context)}; it names some of the variables 0 to {schema.size - 1}, not all")
     return tuple(i for i in known if i not in context)
+
+
+def shuffled(variables: Iterable[int], shuffle: int) -> tuple[int, ...]:
+    """The variables as they are, or in the order that a `shuffle` above 0 draws as a seed."""
+    given = tuple(variables)
+    within("shuffle", shuffle, 0, 2**31)
+    if not shuffle:
+        return given
+    return tuple(
+        given[i]
+        for i in torch.randperm(len(given), generator=torch.Generator("cpu").manual_seed(shuffle), device="cpu")
+    )
 
 
 def too_large(kind: type[Trainable], schema: Schema) -> str | None:

@@ -8,9 +8,7 @@ it: keep * relu(a) = relu(keep * a). Sums run in an order that the compiler choo
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
-from threading import Thread
 from typing import Any
 
 import numba
@@ -19,18 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plausibly.kernels.threads import spread
+
 ROWS, GROUP, VECTOR = 8, 4, 16  # whose activations are at hand together; that share a load; units in a vector, at most
-
-
-def _openmp() -> Any:
-    """How the OpenMP that torch has brought starts a loop, if it is one of GNU's kind: f(body, data, threads, flags)."""
-    try:
-        return ctypes.CDLL(None).GOMP_parallel
-    except (AttributeError, OSError, TypeError):
-        return None
-
-
-OPENMP = _openmp()
 loops: Callable[[Any], Any] = numba.njit(
     nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, forceinline=True
 )
@@ -275,27 +264,7 @@ def _threads(rows: int) -> int:
 
 
 def _shared(rows: int, work: Callable[[slice, int], None]) -> None:
-    """Splits rows among threads: those that torch keeps awake, or else some of our own that do not outlive the call."""
+    """Splits rows among threads; each part is told which one it is."""
     threads = _threads(rows)
     bounds = [rows * k // (threads * GROUP) * GROUP for k in range(threads)] + [rows]
-    left = iter([(slice(a, b), k) for k, (a, b) in enumerate(zip(bounds[:-1], bounds[1:], strict=True))])
-    failed = list[BaseException]()
-
-    def run(_: object = None) -> None:
-        try:
-            for part, own in left:
-                work(part, own)
-        except BaseException as error:  # which a call from C would only print
-            failed.append(error)
-
-    if threads > 1 and OPENMP:
-        OPENMP(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(run), None, threads, 0)
-    else:
-        others = [Thread(target=run) for _ in range(threads - 1)]
-        for other in others:
-            other.start()
-        run()
-        for other in others:
-            other.join()
-    if failed:
-        raise failed[0]
+    spread(range(threads), lambda k: work(slice(bounds[k], bounds[k + 1]), k))

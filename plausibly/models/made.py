@@ -56,8 +56,9 @@ class MADE(NetworkModel):
         components: int = 8,
         shape: str = "normal",
         context: Sequence[int] = (),
+        shuffle: int = 0,
     ) -> None:
-        super().__init__(schema, context, components, shape)
+        super().__init__(schema, context, components, shape, shuffle)
         within("made: hidden", hidden, 1, 100_000)
         within("made: blocks", blocks, 0, 100)
         within("made: masks", masks, 1, 64)

@@ -36,8 +36,9 @@ class NADE(NetworkModel):
         components: int = 8,
         shape: str = "normal",
         context: Sequence[int] = (),
+        shuffle: int = 0,
     ) -> None:
-        super().__init__(schema, context, components, shape)
+        super().__init__(schema, context, components, shape, shuffle)
         within("nade: hidden", hidden, 1, 100_000)
         within("nade: dropout", dropout, 0, 0.99)
         if activation not in ACTIVATIONS:
@@ -111,6 +112,6 @@ class NADE(NetworkModel):
             readout = readout.masked_fill(self.ranks[self.head.owner, None] == 0, 0.0)
         table, name = self.table, self.activation
         drawn = draw(numbers, self.weight, self.bias, readout, self.shift, table, uniforms, name)
-        if self.context:
+        if self.order != tuple(range(self.schema.size)):
             drawn = drawn[:, torch.tensor(self.order, device=drawn.device).argsort()]
         return drawn.float().reshape(n, *self.schema.shape)

@@ -1,0 +1,48 @@
+"""Work shared among the threads that torch keeps awake, or else among some of our own that do not outlive the call."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from threading import Thread
+from typing import Any, TypeVar
+
+import torch
+
+Task = TypeVar("Task")
+
+
+def _openmp() -> Any:
+    """How the OpenMP that torch has brought starts a loop, if it is one of GNU's kind: f(body, data, threads, flags)."""
+    try:
+        return ctypes.CDLL(None).GOMP_parallel
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
+OPENMP = _openmp()
+
+
+def spread(tasks: Sequence[Task], work: Callable[[Task], None]) -> None:
+    """Does every task; each of at most as many threads as torch uses takes the next one. What one raises is raised."""
+    threads, left = min(torch.get_num_threads(), len(tasks)), iter(tasks)
+    failed = list[BaseException]()
+
+    def run(_: object = None) -> None:
+        try:
+            for task in left:
+                work(task)
+        except BaseException as error:  # which a call from C would only print
+            failed.append(error)
+
+    if threads > 1 and OPENMP:
+        OPENMP(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(run), None, threads, 0)
+    else:
+        others = [Thread(target=run) for _ in range(threads - 1)]
+        for other in others:
+            other.start()
+        run()
+        for other in others:
+            other.join()
+    if failed:
+        raise failed[0]

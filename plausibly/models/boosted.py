@@ -1,0 +1,175 @@
+"""Boosted trees, one sum for each bit: p(x_i = 1 | earlier) = sigmoid(b_i + sum_t tree_it(earlier bits)).
+
+Each tree is grown by the second-order gains of Chen & Guestrin (2016), arXiv:1603.02754, from the bits that come before,
+and held-out rows say with how many trees each bit does best. Trees find the few bits that matter, and how they matter
+together, which is what sparse and structured data ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
+from plausibly.families.network import shuffled, within
+from plausibly.kernels.threads import spread
+from plausibly.kinds import Real
+from plausibly.objectives import Look, Objective
+from plausibly.outcomes import Bits, Outcome
+from plausibly.schema import Schema
+
+TURNS = 10  # looks at the data, each for as many variables
+
+
+class Boosted(AutoregressiveModel):
+    """`rounds` of trees of `depth` at most for each bit, each tree from a `share` of the rows and taken by a `rate`.
+
+    `strength` is what is added to the curvature of a leaf. `shuffle` above 0 is the seed of another order.
+    """
+
+    family = "explicit"
+    formula = "n + (2^(D + 1) - 1) R (n - 1), depth D = 4, rounds R <= 500"
+    features: Tensor
+    first: Tensor
+
+    def __init__(
+        self,
+        schema: Schema,
+        depth: int = 4,
+        rounds: int = 500,
+        rate: float = 0.1,
+        strength: float = 1.0,
+        share: float = 1.0,
+        shuffle: int = 0,
+    ) -> None:
+        super().__init__()
+        within("boosted: depth", depth, 1, 12)
+        within("boosted: rounds", rounds, 1, 10_000)
+        within("boosted: rate", rate, 1e-4, 1)
+        within("boosted: strength", strength, 1e-6, 1e6)
+        within("boosted: share", share, 0.01, 1)
+        if reason := self.accepts(schema):
+            raise ValueError(reason)
+        self.schema, self.depth, self.rounds, self.rate = schema, depth, rounds, rate
+        self.strength, self.share, self.shuffle = strength, share, shuffle
+        self.order = shuffled(range(schema.size), shuffle)
+        self.objective = Boosting()
+        self.base = nn.Parameter(
+            torch.zeros(schema.size), requires_grad=False
+        )  # of each bit in its order, as are the trees
+        self.have([0] * schema.size)
+
+    @classmethod
+    def accepts(cls, schema: Schema) -> str | None:
+        others = sum(isinstance(kind, Real) or kind.codes != 2 for kind in schema.kinds)
+        return f"boosted: its trees know bits, and {others:,} of {schema.size:,} variables are none" if others else None
+
+    @classmethod
+    def count(cls, schema: Schema) -> int:
+        return schema.size + 31 * 500 * (schema.size - 1)
+
+    @classmethod
+    def tiny(cls, schema: Schema) -> Boosted:
+        model = cls(schema, depth=2)
+        model.have([0, *[2] * (schema.size - 1)])
+        pick = torch.Generator("cpu").manual_seed(0)
+        ranks = torch.arange(schema.size, device="cpu").repeat_interleave(model.first.diff().cpu())
+        drawn = torch.rand(model.features.shape, generator=pick, device="cpu")
+        model.features.copy_((drawn * ranks[:, None]).int())
+        return model
+
+    @property
+    def free_parameters(self) -> int:
+        return self.schema.size + 2 * int((self.features >= 0).sum()) + len(self.features)
+
+    @torch.no_grad()
+    def have(self, trees: Sequence[int]) -> None:
+        """Makes room for so many trees of each bit, which all add nothing."""
+        device, number = self.base.device, sum(trees)
+        self.register_buffer("features", torch.full((number, 2**self.depth - 1), -1, dtype=torch.int32, device=device))
+        self.register_buffer("first", torch.tensor([0, *np.cumsum(trees)], device=device))
+        self.leaves = nn.Parameter(torch.zeros(number, 2**self.depth, device=device), requires_grad=False)
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        trees, features = state["first"].diff().tolist(), state["features"]
+        if len(trees) != self.schema.size or min(trees) < 0 or sum(trees) != len(features):
+            raise ValueError("boosted: the saved trees are not those of this many bits")
+        self.have(trees)
+        ranks = torch.arange(self.schema.size).repeat_interleave(torch.tensor(trees))
+        if not bool(((features >= -1) & (features < ranks[:, None])).all()):
+            raise ValueError("boosted: a saved tree asks for a bit that comes later")
+        super().restore(state)
+
+    def _added(self, bits: np.ndarray, rank: int, logits: np.ndarray) -> None:
+        from plausibly.kernels import boosting
+
+        features, leaves = self.features.numpy(), self.leaves.detach().numpy()
+        start, end = self.first[rank : rank + 2].tolist()
+        boosting.added(bits, features, leaves, self.depth, start, end, logits)
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Outcome:
+        order = list(self.order)
+        bits = x.flatten(1)[:, order].to("cpu", torch.uint8).numpy()
+        logits = self.base.detach().double().cpu().repeat(len(x), 1).T.contiguous().numpy()
+        spread(range(len(order)), lambda rank: self._added(bits, rank, logits[rank]))
+        found = torch.empty_like(torch.from_numpy(logits)).T
+        found[:, order] = torch.from_numpy(logits).T
+        return Bits(found.to(self.base))
+
+    @torch.no_grad()
+    def unroll(self, n: int) -> Unrolled:
+        bits = np.zeros((n, self.schema.size), np.uint8)
+        base = self.base.double().cpu()
+        for rank, i in enumerate(self.order):
+            logits = np.full(n, float(base[rank]))
+            self._added(bits, rank, logits)
+            value = yield i, Bits(torch.from_numpy(logits).to(self.base))
+            bits[:, rank] = value.to("cpu", torch.uint8).numpy()
+        x = torch.empty(n, self.schema.size, device=device_of(self))
+        x[:, list(self.order)] = torch.from_numpy(bits).to(x)
+        return x.reshape(n, *self.schema.shape)
+
+    @torch.no_grad()
+    def grow(self, ranks: range, codes: Tensor, held_out: Tensor) -> None:
+        """Boosts the bits of some ranks, the trees of the others being kept."""
+        from plausibly.kernels import boosting
+
+        bits, asked = (
+            rows.flatten(1)[:, list(self.order)].to("cpu", torch.uint8).numpy() for rows in (codes, held_out)
+        )
+        first, places = boosting.lines_up(bits)
+        found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+        def boost(rank: int) -> None:
+            features = np.full((self.rounds, 2**self.depth - 1), -1, np.int32)
+            leaves = np.zeros((self.rounds, 2**self.depth))
+            trees, begin = boosting.grown(
+                *(bits, first, places, asked, rank, self.depth, self.rounds, self.rate, self.strength),
+                *(LEAST, self.share, PATIENCE, np.random.default_rng([self.shuffle, rank]), features, leaves),
+            )
+            self.base[rank] = begin
+            found[rank] = features[:trees].copy(), leaves[:trees].copy()
+
+        spread(ranks, boost)
+        before = [(self.features[a:b], self.leaves[a:b]) for a, b in zip(self.first[:-1], self.first[1:], strict=True)]
+        each = [tuple(map(torch.from_numpy, found[k])) if k in found else own for k, own in enumerate(before)]
+        self.have([len(features) for features, _ in each])
+        self.features.copy_(torch.cat([features for features, _ in each]))
+        self.leaves.copy_(torch.cat([leaves for _, leaves in each]))
+
+
+LEAST, PATIENCE = 0.01, 15  # curvature of a child; rounds without a better one on held-out rows
+
+
+class Boosting(Objective):
+    """Looks at all rows at once, for some variables at a time."""
+
+    def passes(self, model: Boosted) -> list[Look]:
+        ends = [round(model.schema.size * k / TURNS) for k in range(TURNS + 1)]
+        ranges = [range(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True) if a < b]
+        return [Look(f"bits {ranks[0] + 1} to {ranks[-1] + 1}", partial(model.grow, ranks)) for ranks in ranges]
