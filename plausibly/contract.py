@@ -286,7 +286,7 @@ def gradients_reach_every_parameter(model: Trainable) -> Result:
     finally:
         model.zero_grad()
         model.eval()
-    missed = [own for own, p in model.named_parameters() if own not in reached and p.numel()]
+    missed = [own for own, p in model.named_parameters() if own not in reached and p.numel() and p.requires_grad]
     return near(name, len(missed), 0, f"parameters without gradient: {missed or 'none'}")
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from plausibly import processes
+from plausibly.auto import ensemble, fit_auto, taken_up
 from plausibly.building import made, refusal
-from plausibly.capabilities import AnyOrderModel, BoundedModel, Model, Trainable
+from plausibly.capabilities import AnyOrderModel, BoundedModel, DensityModel, Model, Trainable
 from plausibly.data.formats import Dataset
 from plausibly.data.givens import place_among
 from plausibly.data.labelled import LABEL
@@ -28,12 +28,14 @@ from plausibly.evaluation.likelihood import Exact
 from plausibly.evaluation.reconstruction import from_json
 from plausibly.evaluation.samples import board_rows, judged, some
 from plausibly.foreign import hold_to_contract, name_of
-from plausibly.learning import Fit, Listener, Settings, announce, settings
+from plausibly.learning import Fit, Listener, Settings, announce, learned, settings
 from plausibly.models import MODELS
-from plausibly.runs import Run, model_class, read_record, write_json
+from plausibly.runs import ENSEMBLE, Run, model_class, read_record, write_json
 from plausibly.training import (
     Diverged,
 )
+
+AUTO = "auto"  # what stands for a model's name where a portfolio decides
 
 
 def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +143,8 @@ def fit(
     """Fits one model to data, tests it once and keeps it as a run with its report.
 
     `model` is a name, the `FILE.py:CLASS` of a user's own, or a class; a user's own is held to the contract first.
-    Without `model` all that accept the data are tried and validation decides, for tables all that answer any question.
+    Without `model` a table, or what has a context, gets the model that is best on validation, of a table among those that
+    answer any question; other data, and all with `auto`, the mixture of a portfolio (`plausibly.auto`).
     `budget` is in seconds, of all training. `set` holds constructor arguments and `train.` settings; `options` go to
     `plausibly.load`. `context` names columns that the others are modelled given, `event` those that are modelled given all
     others: p(x | label) or p(label | x).
@@ -149,12 +152,15 @@ def fit(
     """
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
-    kind = None if model is None else model_class(model)
+    kind = None if model in (None, AUTO) else model_class(model)
     dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event, listener)
     if kind is None:
         processes.single("fit without --model")
-        with fresh(new_folder(out, "best")) as path:
-            return fit_best(path, dataset, origin, chosen, listener)
+        if model is None and (isinstance(dataset.format, TableFormat) or context or event):
+            with fresh(new_folder(out, "best")) as path:
+                return fit_best(path, dataset, origin, chosen, listener)
+        with fresh(new_folder(out, AUTO)) as path:
+            return tested(fit_auto(path, dataset, origin, chosen, listener))
     if kind.accepts(dataset.schema) is None:
         hold_to_contract(kind, dataset.schema)
     with processes.together():
@@ -179,16 +185,6 @@ def begun_before(out: Path | str | None, name: str) -> str | None:
     return None
 
 
-def learned(fit: Fit) -> Fit:
-    """A run that has begun, after its training: what is left of it."""
-    if fit.record.get("status") == "done":
-        fit.model.restore(load_file(fit.path / "weights.safetensors"))
-    else:
-        announce(fit)
-        fit.learn()
-    return fit
-
-
 def tested(fit: Fit) -> Run:
     """The run of a fit that has learned, after its test, with its report."""
     run = fit.test()
@@ -210,6 +206,10 @@ def resume(
     `model` names a user's own, as in `Run.open`.
     """
     path = Path(path)
+    record = read_record(path)
+    if record["model"] == ENSEMBLE and record["status"] != "done":
+        processes.single("fit --resume of an ensemble")
+        return tested(taken_up(path, record, device, listener or Listener()))
     with processes.together():
         fit = Fit.taken_up(path, device, listener or Listener(), model)
         done = fit.record.get("status") == "done" and (path / "report.html").exists()
@@ -347,6 +347,8 @@ def compare(
             row = compared(path, kinds[name], dataset, origin, replace(share, seed=number), listener, seeds)
             board.rows.append(row)
             board.interrupted = row.interrupted
+        if models is None and seeds == 1 and not board.interrupted and not context_places:
+            board.rows += ensemble_row(path, board, dataset, listener)
         board.rows += [Row(name, kinds[name].family, refusal=reason) for name, reason in refused.items()]
         board.rows += truth_row(dataset)
         finish_board(board, dataset, path)
@@ -382,6 +384,17 @@ def compared(
     except Diverged as error:
         return Row(name, kind.family, refusal=str(error))
     return row_of(sampled(each.test(), dataset))
+
+
+def ensemble_row(path: Path, board: Board, dataset: Dataset, listener: Listener) -> list[Row]:
+    """The row of the mixture of all models on the board with an exact log p, where it is better than each."""
+    runs = [row.run for row in board.rows if row.run is not None and isinstance(row.run.model, DensityModel)]
+    with fresh(path / ENSEMBLE) as folder:
+        found = ensemble(folder, [(run.record, run.model) for run in runs], dataset, listener) if runs else None
+    if found is None:
+        shutil.rmtree(path / ENSEMBLE)
+        return []
+    return [row_of(sampled(found.test(), dataset))]
 
 
 def sampled(run: Run, dataset: Dataset) -> Run:

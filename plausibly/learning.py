@@ -215,9 +215,9 @@ class Fit:
             else:
                 self._count()
         except Diverged:
-            self._keep("diverged", self.record.get("steps", 0))
+            self.keep("diverged", self.record.get("steps", 0))
             raise
-        self._keep(status, self.record.get("steps", 0))
+        self.keep(status, self.record.get("steps", 0))
         if status == "done" and processes.rank() == 0:
             self._checkpoint_path.unlink(missing_ok=True)
 
@@ -290,7 +290,7 @@ class Fit:
     def _checkpoint_path(self) -> Path:
         return self.path / "checkpoint.safetensors"
 
-    def _keep(self, status: str, steps: int) -> None:
+    def keep(self, status: str, steps: int) -> None:
         """Writes the weights, and the record without test results yet."""
         by = Likelihood() if isinstance(self.model, DensityModel) else None  # exact, whatever was watched on the way
         validation = -watch(self.model, self.dataset.valid.codes, by=by)
@@ -332,6 +332,17 @@ class Fit:
         if len(self.dataset.calibration):
             nats = plausibility(self.model, self.dataset.format, self.dataset.calibration)
             write_tensors({"nats": nats}, self.path / "calibration.safetensors")
+
+
+def learned(fit: Fit) -> Fit:
+    """A run that has begun, after its training: what is left of it."""
+    if fit.record.get("status") == "done":
+        fit.model.restore(load_file(fit.path / "weights.safetensors"))
+        fit.model.eval()
+    else:
+        announce(fit)
+        fit.learn()
+    return fit
 
 
 def fit_in_memory(kind: type[Trainable], dataset: Dataset, chosen: Settings) -> Run:

@@ -69,6 +69,7 @@ from plausibly.evaluation.samples import (
 )
 from plausibly.evaluation.scores import Ranking, bits, score_rows, unaffordable
 from plausibly.evaluation.usefulness import target_of
+from plausibly.families.mixtures import FORMS
 from plausibly.families.proposals import Effective, all_effective
 from plausibly.files import replacing
 from plausibly.kinds import HOLE, Category, Likeliest, Real
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
 
 VERSION = 3  # 1: heads with one logit fixed; 2: nothing of all-order networks for their named order alone
 LARGEST_RECORD = 64 << 20  # bytes of run.json
+ENSEMBLE = "ensemble"  # what a run calls the mixture of several models
 SHARD, CELLS = 10_000, 4_000_000  # rows of a shard at most, and their cells
 TASKS = tasks.load_tasks()
 
@@ -752,6 +754,10 @@ def kind_of(record: dict[str, Any], path: Path, model: str | type[Trainable] | N
         return foreign.recognised(record["code"], path, model)
     if model is not None and (not isinstance(model, str) or model != record["model"]):
         raise UserError(f"{path} was fitted with {record['model']}, which comes with plausibly: leave --model out")
+    if record["model"] == ENSEMBLE:
+        if record.get("form") not in FORMS:
+            raise UserError(f"{path} holds no ensemble yet; go on with `plausibly fit --resume {path}`")
+        return FORMS[record["form"]]
     return model_class(record["model"])
 
 

@@ -32,7 +32,7 @@ class Boosted(AutoregressiveModel):
     """
 
     family = "explicit"
-    formula = "n + (2^(D + 1) - 1) R (n - 1), depth D = 4, rounds R <= 500"
+    formula = "n + (2^(D + 1) - 1) R (n - 1), depth D = 4, rounds R <= 1000"
     features: Tensor
     first: Tensor
 
@@ -40,10 +40,10 @@ class Boosted(AutoregressiveModel):
         self,
         schema: Schema,
         depth: int = 4,
-        rounds: int = 500,
-        rate: float = 0.1,
+        rounds: int = 1000,
+        rate: float = 0.05,
         strength: float = 1.0,
-        share: float = 1.0,
+        share: float = 0.7,
         shuffle: int = 0,
     ) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Boosted(AutoregressiveModel):
 
     @classmethod
     def count(cls, schema: Schema) -> int:
-        return schema.size + 31 * 500 * (schema.size - 1)
+        return schema.size + 31 * 1000 * (schema.size - 1)
 
     @classmethod
     def tiny(cls, schema: Schema) -> Boosted:

@@ -1,0 +1,228 @@
+"""A portfolio of models, halved by validation, then mixed: what stands for a model where nobody names one.
+
+1. Every setting of `PORTFOLIO` that the data allow is fitted, in the variables' own order.
+2. The better half of those that take other orders is fitted in `ORDERS` of them.
+3. The mixture of all of them is the result, its weights chosen greedily on validation rows (Caruana et al. 2004): again and
+   again the model is added, or added once more, with which the mean log p of what there is so far is highest.
+
+Each fit is a run of its own in `members`, so that what was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plausibly.building import refusal
+from plausibly.data.formats import Dataset
+from plausibly.errors import UserError
+from plausibly.evaluation.likelihood import likelihood
+from plausibly.families.mixtures import mixture
+from plausibly.learning import Fit, Listener, Settings, learned, versions
+from plausibly.models import MODELS
+from plausibly.runs import ENSEMBLE, VERSION, recorded_data, write_json
+from plausibly.training import Diverged
+
+Job = tuple[str, dict[str, Any]]
+PORTFOLIO: tuple[Job, ...] = (
+    ("independent", {}),
+    ("markov", {}),
+    ("joint", {}),
+    ("mixture", {}),
+    ("gaussian", {}),
+    ("boosted", {"depth": 3}),
+    ("boosted", {"depth": 6}),
+    ("nade", {}),
+    ("made", {}),
+    ("made", {"hidden": 512, "blocks": 2, "dropout": 0.5}),
+)
+ORDERS, ADDED = 3, 100
+MEMBERS = "members"
+SHARED = ("plausibly_run", "seed", "data", "notes", "rows", "versions", "started", "format")  # of all members' records
+KEPT = ("model", "arguments", "weight", "validation", "parameters", "steps", "seconds")
+
+
+def greedy(logs: Tensor, added: int = ADDED) -> Tensor:
+    """The weights of members, of which `logs` (rows, members) holds log p, that are found by adding one after the other.
+
+    (members,) float64; they sum to one, and are 0 where a member brings nothing.
+    """
+    counts, best, found = torch.zeros(logs.shape[1], dtype=torch.float64), -torch.inf, torch.zeros(0)
+    total = torch.full((len(logs), 1), -torch.inf, dtype=torch.float64)
+    for number in range(1, added + 1):
+        sums = torch.logaddexp(total, logs.double())
+        scores = sums.mean(0) - torch.tensor(number).double().log()
+        pick = int(scores.argmax())
+        counts[pick] += 1
+        total = sums[:, pick : pick + 1]
+        if float(scores[pick]) > best:
+            best, found = float(scores[pick]), counts / number
+    return found
+
+
+def accepted(dataset: Dataset) -> list[Job]:
+    """The portfolio's settings that the data allow."""
+    return [(name, own) for name, own in PORTFOLIO if refusal(MODELS[name], dataset.schema) is None]
+
+
+def learns_by_steps(job: Job, dataset: Dataset) -> bool:
+    with torch.device("meta"):
+        model = MODELS[job[0]](dataset.schema, **job[1])
+    return bool(model.objective.turns(model))
+
+
+class Portfolio:
+    """The fits so far, each with its job, at `path`."""
+
+    def __init__(
+        self, path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener
+    ) -> None:
+        self.path, self.dataset, self.origin, self.chosen, self.listener = path, dataset, origin, chosen, listener
+        self.fits: list[tuple[Job, Fit]] = []
+        self.spent = 0.0
+
+    @property
+    def interrupted(self) -> bool:
+        return any(fit.record["status"] == "interrupted" for _, fit in self.fits)
+
+    def run(self) -> None:
+        """Everything but the mixture."""
+        first = accepted(self.dataset)
+        self.listener.say(f"fitting {', '.join(map(told, first))}, then the better half of them in other orders")
+        self.fit(first, 0.4)
+        ranked = sorted(self.fits, key=lambda pair: -pair[1].record["validation"])
+        better = [job for job, _ in ranked if "shuffle" in signature(MODELS[job[0]]).parameters]
+        kept = better[: -(-len(better) // 2)]
+        again = [(name, own | {"shuffle": shuffle}) for shuffle in range(1, ORDERS + 1) for name, own in kept]
+        self.fit(again, 1.0)
+
+    def fit(self, jobs: Sequence[Job], share: float) -> None:
+        """Fits each, those that count first; the others divide a `share` of what is left of the budget."""
+        stepping = [job for job in jobs if learns_by_steps(job, self.dataset)]
+        counting = [job for job in jobs if job not in stepping]
+        for job in counting:
+            if not self.interrupted and not self.late():
+                self.one(job, None)
+        budget, begun = self.chosen.budget, self.spent
+        for job in stepping:
+            if not self.interrupted and not self.late():
+                self.one(job, share * (budget - begun) / len(stepping) if budget is not None else None)
+
+    def late(self) -> bool:
+        """Whether the budget is gone, which one fit at least may use up."""
+        return bool(self.fits) and self.chosen.budget is not None and self.spent >= self.chosen.budget
+
+    def one(self, job: Job, budget: float | None) -> None:
+        """Fits one, or takes up what there is of it."""
+        name, own = job
+        folder = self.path / MEMBERS / "-".join([name, *(f"{key}={value}" for key, value in own.items())])
+        if (folder / "run.json").exists():
+            fit = Fit.taken_up(folder, self.chosen.device, self.listener)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            settings = replace(self.chosen, arguments=own, budget=budget)
+            fit = Fit.new(folder, MODELS[name], self.dataset, self.origin, settings, self.listener)
+        try:
+            learned(fit)
+        except Diverged as error:
+            self.listener.say(f"{told(job)} is out: {error}")
+            shutil.rmtree(folder)
+            return
+        self.spent += fit.record.get("seconds", 0.0)
+        self.listener.say(f"{told(job)}: validation {fit.record['validation']:.3f} nats per row")
+        self.fits.append((job, fit))
+
+
+def told(job: Job) -> str:
+    name, own = job
+    return f"{name} ({', '.join(f'{key} {value}' for key, value in own.items())})" if own else name
+
+
+def ensemble(
+    path: Path, members: Sequence[tuple[dict[str, Any], Any]], dataset: Dataset, listener: Listener
+) -> Fit | None:
+    """The mixture of fitted models with an exact log p, given with their records, that is best on validation rows, at `path`.
+
+    None where one of them is best alone.
+    """
+    logs = [likelihood(model, dataset.valid) for _, model in members]
+    weights = greedy(torch.stack([found.nats for found in logs if found], 1))
+    kept = [k for k in range(len(members)) if weights[k] > 0]
+    if len(kept) < 2:
+        return None
+    model = mixture([members[k][1] for k in kept], weights[kept].tolist())
+    records = [members[k][0] | {"weight": float(weights[k])} for k in kept]
+    record = {key: members[0][0][key] for key in SHARED} | {
+        "model": ENSEMBLE,
+        "form": type(model).__name__,
+        "code": None,
+        "arguments": model.arguments,
+        "plan": None,
+        "members": [{key: one.get(key) for key in KEPT} for one in records],
+        "seconds": sum(one.get("seconds") or 0.0 for one, _ in members),
+    }
+    fit = Fit(path, record, model, dataset, listener)
+    fit.keep("done", sum(one.get("steps") or 0 for one, _ in members))
+    return fit
+
+
+def fit_auto(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Fit:
+    """The whole way, to a fit that has learned and is not yet tested."""
+    if other := next(iter(chosen.arguments), None):
+        raise UserError(f"{other} is an argument of one model: name it with --model")
+    portfolio = Portfolio(path, dataset, origin, chosen, listener)
+    if not (path / "run.json").exists():
+        begin(portfolio)
+    portfolio.run()
+    if not portfolio.fits:
+        raise UserError("no model of the portfolio can be fitted to this data; name one with --model")
+    members = [(fit.record, fit.model) for _, fit in portfolio.fits]
+    found = ensemble(path, members, dataset, listener)
+    if found is None:
+        (_, found) = max(portfolio.fits, key=lambda pair: pair[1].record["validation"])
+        for file in found.path.iterdir():
+            file.replace(path / file.name)
+        found.path = path
+    elif portfolio.interrupted:
+        found.keep("interrupted", found.record["steps"])
+        return found
+    shutil.rmtree(path / MEMBERS)
+    return found
+
+
+def begin(portfolio: Portfolio) -> None:
+    """Writes what going on needs to know, before there is a result."""
+    chosen, dataset = portfolio.chosen, portfolio.dataset
+    write_json(
+        {
+            "plausibly_run": VERSION,
+            "status": "running",
+            "model": ENSEMBLE,
+            "arguments": {},
+            "plan": None,
+            "seed": chosen.seed,
+            "settings": {"train": chosen.train, "budget": chosen.budget},
+            "data": portfolio.origin,
+            "notes": dataset.notes,
+            "rows": dataset.rows,
+            "versions": versions(),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "format": dataset.format.to_json(),
+        },
+        portfolio.path / "run.json",
+    )
+
+
+def taken_up(path: Path, record: dict[str, Any], device: str, listener: Listener) -> Fit:
+    """Goes on with a portfolio that was stopped."""
+    settings = record["settings"]
+    chosen = Settings({}, settings["train"], record["seed"], settings["budget"], device)
+    return fit_auto(path, recorded_data(record, path), record["data"], chosen, listener)
