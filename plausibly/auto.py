@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from inspect import signature
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ import torch
 from torch import Tensor
 
 from plausibly.building import refusal
+from plausibly.costs import duration, pass_seconds
 from plausibly.data.formats import Dataset
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import likelihood
 from plausibly.families.mixtures import mixture
-from plausibly.learning import Fit, Listener, Settings, learned, versions
+from plausibly.learning import Fit, Listener, Settings, learned, untrained, versions
 from plausibly.models import MODELS
 from plausibly.runs import ENSEMBLE, VERSION, recorded_data, write_json
 from plausibly.training import Diverged
@@ -45,7 +47,8 @@ PORTFOLIO: tuple[Job, ...] = (
     ("made", {"hidden": 512, "blocks": 2, "dropout": 0.5}),
 )
 ORDERS, ADDED = 3, 100
-MEMBERS = "members"
+AUTO, MEMBERS = "auto", "members"
+PART, LEAST = 0.25, 2.0  # of what is left of the budget, for one that counts; seconds for one that takes steps
 SHARED = ("plausibly_run", "seed", "data", "notes", "rows", "versions", "started", "format")  # of all members' records
 KEPT = ("model", "arguments", "weight", "validation", "parameters", "steps", "seconds")
 
@@ -87,7 +90,6 @@ class Portfolio:
     ) -> None:
         self.path, self.dataset, self.origin, self.chosen, self.listener = path, dataset, origin, chosen, listener
         self.fits: list[tuple[Job, Fit]] = []
-        self.spent = 0.0
 
     @property
     def interrupted(self) -> bool:
@@ -105,27 +107,42 @@ class Portfolio:
         self.fit(again, 1.0)
 
     def fit(self, jobs: Sequence[Job], share: float) -> None:
-        """Fits each, those that count first; the others divide a `share` of what is left of the budget."""
+        """Fits each, those that count first; the others divide a `share` of what is then left of the budget."""
         stepping = [job for job in jobs if learns_by_steps(job, self.dataset)]
-        counting = [job for job in jobs if job not in stepping]
-        for job in counting:
-            if not self.interrupted and not self.late():
+        for job in jobs:
+            if job not in stepping and not self.interrupted and not self.too_long(job):
                 self.one(job, None)
-        budget, begun = self.chosen.budget, self.spent
+        each = None if self.chosen.budget is None else share * self.left / max(len(stepping), 1)
         for job in stepping:
-            if not self.interrupted and not self.late():
-                self.one(job, share * (budget - begun) / len(stepping) if budget is not None else None)
+            if not self.interrupted and (each is None or each > LEAST):
+                self.one(job, each)
 
-    def late(self) -> bool:
-        """Whether the budget is gone, which one fit at least may use up."""
-        return bool(self.fits) and self.chosen.budget is not None and self.spent >= self.chosen.budget
+    @property
+    def left(self) -> float:
+        """Seconds of the budget."""
+        return (self.chosen.budget or inf) - sum(fit.record.get("seconds", 0.0) for _, fit in self.fits)
+
+    def too_long(self, job: Job) -> bool:
+        """Whether counting would take more than its part of the budget."""
+        if self.chosen.budget is None:
+            return False
+        before = [fit.record.get("seconds", 0.0) for own, fit in self.fits if own == plain(job)]
+        passes, each = (1, before[0]) if before else self.trial(job)
+        if passes * each > PART * self.left:
+            self.listener.say(f"{told(job)} is left out: it would take about {duration(passes * each)}")
+        return passes * each > PART * self.left
+
+    def trial(self, job: Job) -> tuple[int, float]:
+        """Passes, and seconds of each."""
+        name, own = job
+        return pass_seconds(untrained(MODELS[name], self.dataset, own, self.chosen.seed), self.dataset.train.codes)
 
     def one(self, job: Job, budget: float | None) -> None:
         """Fits one, or takes up what there is of it."""
         name, own = job
         folder = self.path / MEMBERS / "-".join([name, *(f"{key}={value}" for key, value in own.items())])
         if (folder / "run.json").exists():
-            fit = Fit.taken_up(folder, self.chosen.device, self.listener)
+            fit = Fit.taken_up(folder, self.chosen.device, self.listener, dataset=self.dataset)
         else:
             folder.mkdir(parents=True, exist_ok=True)
             settings = replace(self.chosen, arguments=own, budget=budget)
@@ -136,9 +153,13 @@ class Portfolio:
             self.listener.say(f"{told(job)} is out: {error}")
             shutil.rmtree(folder)
             return
-        self.spent += fit.record.get("seconds", 0.0)
         self.listener.say(f"{told(job)}: validation {fit.record['validation']:.3f} nats per row")
         self.fits.append((job, fit))
+
+
+def plain(job: Job) -> Job:
+    """The same in the variables' own order."""
+    return job[0], {key: value for key, value in job[1].items() if key != "shuffle"}
 
 
 def told(job: Job) -> str:

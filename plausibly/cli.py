@@ -384,6 +384,58 @@ def compare(
         sys.exit(130)
 
 
+@app.command
+def benchmark(
+    suite: str,
+    /,
+    *,
+    data: str,
+    sets: str | None = None,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    budget: str | None = None,
+    steps: int | None = None,
+    common: Common | None = None,
+) -> None:
+    """Fit the standard sets of SUITE (debd, larochelle, binary-mnist) and put the results beside published ones.
+
+    Every set gets the same portfolio of models, and is tested once. Sets that are done are not fitted again.
+
+    Parameters
+    ----------
+    data
+        folder with the sets, such as debd_nltcs.npz with the arrays train, valid and test.
+    sets
+        names with commas between, such as nltcs,plants; by default all that are there.
+    out_
+        folder of the runs and of table.csv and table.md (default runs/SUITE).
+    budget
+        training time of each set (default 5m).
+    steps
+        training steps of each fit, instead of a budget: the same seed gives the same table.
+    """
+    common = common or Common()
+    from plausibly.benchmark import BUDGET, HEADINGS, cells
+    from plausibly.benchmark import benchmark as rows
+
+    time = (seconds(budget) or BUDGET) if steps is None else seconds(budget)
+    names = [name.strip() for name in sets.split(",") if name.strip()] if sets is not None else None
+    lines = list(
+        rows(
+            suite,
+            data,
+            sets=names,
+            out=out_,
+            budget=time,
+            steps=steps,
+            seed=common.seed,
+            device=common.device,
+            listener=listener(common),
+        )
+    )
+    found = {"suite": suite, "sets": [vars(line) for line in lines]}
+    out(found, common, lambda: table(HEADINGS, [cells(line) for line in lines]))
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Annealing:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from plausibly import processes
-from plausibly.auto import ensemble, fit_auto, taken_up
+from plausibly.auto import AUTO, ensemble, fit_auto, taken_up
 from plausibly.building import made, refusal
 from plausibly.capabilities import AnyOrderModel, BoundedModel, DensityModel, Model, Trainable
 from plausibly.data.formats import Dataset
@@ -34,8 +34,6 @@ from plausibly.runs import ENSEMBLE, Run, model_class, read_record, write_json
 from plausibly.training import (
     Diverged,
 )
-
-AUTO = "auto"  # what stands for a model's name where a portfolio decides
 
 
 def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:

@@ -192,12 +192,22 @@ class Fit:
         return fit
 
     @classmethod
-    def taken_up(cls, path: Path, device: str, listener: Listener, named: str | type[Trainable] | None = None) -> Fit:
-        """The fit that a run folder without a result is in the middle of; `named` as in `Run.open`."""
+    def taken_up(
+        cls,
+        path: Path,
+        device: str,
+        listener: Listener,
+        named: str | type[Trainable] | None = None,
+        dataset: Dataset | None = None,
+    ) -> Fit:
+        """The fit that a run folder without a result is in the middle of; `named` as in `Run.open`.
+
+        `dataset`: its data, where they are at hand.
+        """
         record = read_record(path)
         kind = kind_of(record, path, named)
         try:
-            dataset = recorded_data(record, path)
+            dataset = dataset or recorded_data(record, path)
             model = untrained(kind, dataset, record["arguments"], record["seed"])
             Plan(**(record["plan"] or {"steps": 1}))
         except UserError:

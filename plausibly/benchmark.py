@@ -1,0 +1,247 @@
+"""Standard sets with published numbers: each fitted by one portfolio, tested once, and put beside the literature.
+
+Nothing is chosen by hand for a set, and nothing by its test rows: `Sealed` hands these out once, to what is final. A set
+whose run is there already is not fitted again, and one that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from plausibly.auto import AUTO, fit_auto
+from plausibly.data.formats import Dataset, Events, did_you_mean
+from plausibly.data.loading import load
+from plausibly.errors import UserError
+from plausibly.files import replacing
+from plausibly.fitting import fresh, origin_of, tested
+from plausibly.learning import Fit, Listener, Settings, learned, settings
+from plausibly.models import MODELS
+from plausibly.runs import Run, read_record
+
+BUDGET = 300.0  # seconds of training for each row of the table
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of a suite's table: a file, without its suffix, and what is fitted to it."""
+
+    label: str
+    file: str
+    model: str = AUTO
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+MNIST = "bmnist_larochelle"
+LATENT = {
+    "latents": 40,
+    "objective": {"name": "importance-weighted", "draws": 5},
+    "prior": {"name": "flow", "layers": 4, "hidden": 256},
+    "network": {"name": "convolutional", "channels": 16, "image": [1, 28, 28]},
+}
+SUITES: dict[str, str | tuple[Entry, ...]] = {  # files of which each is a row, or the rows
+    "debd": "debd_",
+    "larochelle": "laro_",
+    "binary-mnist": (
+        Entry("nade", MNIST, "nade", {"hidden": 500, "dropout": 0.3}),
+        Entry("made", MNIST, "made", {"hidden": 1000, "dropout": 0.3}),
+        Entry("ensemble", MNIST),
+        Entry("vae", MNIST, "vae", LATENT),
+    ),
+}
+
+
+def entries(suite: str, folder: Path, wanted: Sequence[str] | None) -> list[Entry]:
+    """The rows of a suite's table. UserError for one that is not there."""
+    if suite not in SUITES:
+        raise UserError(f"there is no benchmark {suite!r}{did_you_mean(suite, SUITES)}; there are {', '.join(SUITES)}")
+    known = SUITES[suite]
+    if isinstance(known, str):
+        found = sorted(path.stem for path in folder.glob(f"{known}*.npz"))
+        rows = [Entry(name.removeprefix(known), name) for name in found]
+    else:
+        rows = [entry for entry in known if (folder / f"{entry.file}.npz").is_file()]
+    if not rows:
+        pattern = f"{known}NAME.npz" if isinstance(known, str) else f"{known[0].file}.npz"
+        raise UserError(f"{folder} holds no {pattern}, with the arrays train, valid and test, which {suite} is about")
+    labels = [entry.label for entry in rows]
+    for name in wanted or ():
+        if name not in labels:
+            raise UserError(f"{suite} has no {name!r} here{did_you_mean(name, labels)}; there are {', '.join(labels)}")
+    return [entry for entry in rows if wanted is None or entry.label in wanted]
+
+
+class Sealed:
+    """A set whose test rows come out once, when a fit is final."""
+
+    def __init__(self, source: Path, seed: int = 0) -> None:
+        whole = load(str(source), seed=seed)
+        self.origin = origin_of(whole, {"seed": seed})
+        self._test: Events | None = whole.test
+        self.dataset: Dataset = replace(whole, test=whole.valid[:0])
+
+    def opened(self, fit: Fit) -> Fit:
+        """The fit with the test rows. UserError where it has not learned to its end, or they were handed out before."""
+        if fit.record.get("status") != "done" or fit.record.get("test") is not None:
+            raise UserError(f"{fit.path}: test rows are for a fit that is final and has not seen them")
+        if self._test is None:
+            raise UserError(f"{self.dataset.name}: its test rows have been handed out, and are so only once")
+        fit.dataset, self._test = replace(self.dataset, test=self._test), None
+        fit.record["rows"] = fit.dataset.rows
+        return fit
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the table says of a row: nats per test row, and the best published ones, certain or only recalled."""
+
+    set: str
+    variables: int
+    rows: int
+    sign: str
+    nats: float
+    standard_error: float
+    mixed: str
+    parameters: int
+    seconds: float
+    certain: float | None
+    certain_method: str
+    certain_source: str
+    best: float | None
+    best_method: str
+    best_source: str
+    run: str
+
+
+def published(file: str) -> list[dict[str, str]]:
+    """Published numbers about a file."""
+    text = (files("plausibly") / "published.csv").read_text(encoding="utf-8")
+    return [row for row in csv.DictReader(io.StringIO(text)) if row["set"] == file]
+
+
+def best_of(rows: Sequence[dict[str, str]]) -> tuple[float | None, str, str]:
+    """The highest number, its method and its source."""
+    if not rows:
+        return None, "", ""
+    row = max(rows, key=lambda row: float(row["nats"]))
+    return float(row["nats"]), row["method"], row["source"]
+
+
+def line(entry: Entry, run: Run) -> Line:
+    record, known = run.record, published(entry.file)
+    test, members = record["test"], record.get("members") or [record]
+    counts = {name: sum(one["model"] == name for one in members) for name in (one["model"] for one in members)}
+    return Line(
+        entry.label,
+        run.model.schema.size,
+        test["rows"],
+        test["sign"],
+        test["value"],
+        test["standard_error"],
+        ", ".join(f"{count} {name}" if count > 1 else name for name, count in counts.items()),
+        record["parameters"],
+        record.get("took", record["seconds"]),
+        *best_of([row for row in known if row["certain"] == "yes"]),
+        *best_of(known),
+        str(run.path),
+    )
+
+
+def measured(entry: Entry, folder: Path, path: Path, chosen: Settings, listener: Listener) -> Run:
+    """The tested run of a row, which is fitted if it is not there yet."""
+    if (path / "run.json").exists() and read_record(path).get("test") is not None:
+        return Run.open(path)
+    started, sealed = time.monotonic(), Sealed(folder / f"{entry.file}.npz")
+    own = replace(settings(entry.values, chosen.seed, chosen.budget, None, chosen.device), train=chosen.train)
+    with fresh(path):
+        if entry.model == AUTO:
+            fit = fit_auto(path, sealed.dataset, sealed.origin, own, listener)
+        elif (path / "run.json").exists():
+            fit = learned(Fit.taken_up(path, own.device, listener, dataset=sealed.dataset))
+        else:
+            fit = learned(Fit.new(path, MODELS[entry.model], sealed.dataset, sealed.origin, own, listener))
+    if fit.record["status"] == "interrupted":
+        raise KeyboardInterrupt("stopped; the same command goes on from there")
+    fit.record["took"] = max(time.monotonic() - started, fit.record["seconds"])
+    return tested(sealed.opened(fit))
+
+
+def benchmark(
+    suite: str,
+    data: Path | str,
+    *,
+    sets: Sequence[str] | None = None,
+    out: Path | str | None = None,
+    budget: float | None = BUDGET,
+    steps: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    listener: Listener | None = None,
+) -> Iterator[Line]:
+    """Fits what a suite asks for, one row of its table after the other; each is in `table.csv` and `table.md` at once.
+
+    `data` is the folder of the sets, `budget` seconds of training for each, or `steps` of each fit.
+    """
+    chosen, folder, listener = settings(None, seed, budget, steps, device), Path(data), listener or Listener()
+    path, lines = Path(out or Path("runs") / suite), list[Line]()
+    for entry in entries(suite, folder, sets):
+        listener.say(f"{suite}: {entry.label}")
+        lines.append(line(entry, measured(entry, folder, path / entry.label, chosen, listener)))
+        write(suite, lines, path)
+        yield lines[-1]
+
+
+HEADINGS = [
+    "set",
+    "n",
+    "test rows",
+    "nats per row",
+    "published, certain",
+    "and recalled",
+    "mixed",
+    "parameters",
+    "time",
+]
+
+
+def cells(line: Line) -> list[str]:
+    """A row as people read it."""
+    known = [f"{nats:.2f} ({method})" if nats is not None else "" for nats, method in told(line)]
+    return [
+        line.set,
+        str(line.variables),
+        f"{line.rows:,}",
+        f"{line.sign} {line.nats:.3f} ± {line.standard_error:.3f}",
+        *known,
+        line.mixed,
+        f"{line.parameters:,}",
+        f"{line.seconds:.0f} s",
+    ]
+
+
+def told(line: Line) -> list[tuple[float | None, str]]:
+    """The best certain number, and the best one where that is only recalled."""
+    return [
+        (line.certain, line.certain_method),
+        (line.best, line.best_method) if line.best != line.certain else (None, ""),
+    ]
+
+
+def write(suite: str, lines: Sequence[Line], path: Path) -> None:
+    """The table so far, as CSV and as Markdown."""
+    with replacing(path / "table.csv") as draft, draft.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow([one.name for one in fields(Line)])
+        rows.writerows([["" if value is None else value for value in vars(line).values()] for line in lines])
+    sources = {source for line in lines for source in (line.certain_source, line.best_source) if source}
+    with replacing(path / "table.md") as draft:
+        text = [f"# {suite}", "", "| " + " | ".join(HEADINGS) + " |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
+        text += ["| " + " | ".join(cells(line)) + " |" for line in lines]
+        text += ["", "Published numbers: " + "; ".join(sorted(sources)) + "."] if sources else []
+        draft.write_text("\n".join([*text, ""]), encoding="utf-8")
