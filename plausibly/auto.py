@@ -38,17 +38,17 @@ PORTFOLIO: tuple[Job, ...] = (
     ("independent", {}),
     ("markov", {}),
     ("joint", {}),
-    ("mixture", {}),
     ("gaussian", {}),
-    ("boosted", {"depth": 3}),
-    ("boosted", {"depth": 6}),
+    ("boosted", {"depth": 3, "rate": 0.1}),
+    ("boosted", {"depth": 6, "rate": 0.1}),
+    ("mixture", {}),
     ("nade", {}),
     ("made", {}),
     ("made", {"hidden": 512, "blocks": 2, "dropout": 0.5}),
 )
 ORDERS, ADDED = 3, 100
 AUTO, MEMBERS = "auto", "members"
-PART, LEAST = 0.25, 2.0  # of what is left of the budget, for one that counts; seconds for one that takes steps
+PART, FIRST = 0.25, 0.4  # of what is left of the budget: for one that counts, and for all first ones that take steps
 SHARED = ("plausibly_run", "seed", "data", "notes", "rows", "versions", "started", "format")  # of all members' records
 KEPT = ("model", "arguments", "weight", "validation", "parameters", "steps", "seconds")
 
@@ -99,38 +99,35 @@ class Portfolio:
         """Everything but the mixture."""
         first = accepted(self.dataset)
         self.listener.say(f"fitting {', '.join(map(told, first))}, then the better half of them in other orders")
-        self.fit(first, 0.4)
-        ranked = sorted(self.fits, key=lambda pair: -pair[1].record["validation"])
-        better = [job for job, _ in ranked if "shuffle" in signature(MODELS[job[0]]).parameters]
-        kept = better[: -(-len(better) // 2)]
-        again = [(name, own | {"shuffle": shuffle}) for shuffle in range(1, ORDERS + 1) for name, own in kept]
-        self.fit(again, 1.0)
-
-    def fit(self, jobs: Sequence[Job], share: float) -> None:
-        """Fits each, those that count first; the others divide a `share` of what is then left of the budget."""
-        stepping = [job for job in jobs if learns_by_steps(job, self.dataset)]
-        for job in jobs:
-            if job not in stepping and not self.interrupted and not self.too_long(job):
+        stepping = [job for job in first if learns_by_steps(job, self.dataset)]
+        for job in first:
+            if job not in stepping:
                 self.one(job, None)
-        each = None if self.chosen.budget is None else share * self.left / max(len(stepping), 1)
+        each = None if self.chosen.budget is None else FIRST * self.left / max(len(stepping), 1)
         for job in stepping:
-            if not self.interrupted and (each is None or each > LEAST):
-                self.one(job, each)
+            self.one(job, each)
+        ranked = sorted(self.fits, key=lambda pair: -pair[1].record["validation"])
+        able = [pair for pair in ranked if "shuffle" in signature(MODELS[pair[0][0]]).parameters]
+        for shuffle in range(1, ORDERS + 1):
+            for (name, own), fit in able[: -(-len(able) // 2)]:
+                self.one((name, own | {"shuffle": shuffle}), None if each is None else fit.record["seconds"])
 
     @property
     def left(self) -> float:
         """Seconds of the budget."""
         return (self.chosen.budget or inf) - sum(fit.record.get("seconds", 0.0) for _, fit in self.fits)
 
-    def too_long(self, job: Job) -> bool:
-        """Whether counting would take more than its part of the budget."""
+    def too_long(self, job: Job, seconds: float | None) -> bool:
+        """Whether it would take more than is left of the budget, or, for a first fit that counts, than its part of that."""
         if self.chosen.budget is None:
             return False
-        before = [fit.record.get("seconds", 0.0) for own, fit in self.fits if own == plain(job)]
-        passes, each = (1, before[0]) if before else self.trial(job)
-        if passes * each > PART * self.left:
-            self.listener.say(f"{told(job)} is left out: it would take about {duration(passes * each)}")
-        return passes * each > PART * self.left
+        most = self.left
+        if seconds is None:
+            passes, each = self.trial(job)
+            seconds, most = passes * each, PART * most
+        if seconds > most:
+            self.listener.say(f"{told(job)} is left out: it would take about {duration(seconds)}")
+        return seconds > most
 
     def trial(self, job: Job) -> tuple[int, float]:
         """Passes, and seconds of each."""
@@ -138,7 +135,9 @@ class Portfolio:
         return pass_seconds(untrained(MODELS[name], self.dataset, own, self.chosen.seed), self.dataset.train.codes)
 
     def one(self, job: Job, budget: float | None) -> None:
-        """Fits one, or takes up what there is of it."""
+        """Fits one, or takes up what there is of it; `budget` is what is known of its time."""
+        if self.interrupted or self.too_long(job, budget):
+            return
         name, own = job
         folder = self.path / MEMBERS / "-".join([name, *(f"{key}={value}" for key, value in own.items())])
         if (folder / "run.json").exists():
@@ -155,11 +154,6 @@ class Portfolio:
             return
         self.listener.say(f"{told(job)}: validation {fit.record['validation']:.3f} nats per row")
         self.fits.append((job, fit))
-
-
-def plain(job: Job) -> Job:
-    """The same in the variables' own order."""
-    return job[0], {key: value for key, value in job[1].items() if key != "shuffle"}
 
 
 def told(job: Job) -> str:

@@ -52,18 +52,20 @@ def some_bits(rows, variables, seed=0):
 def test_trees_are_those_of_a_plain_search(depth):
     bits, held_out = some_bits(300, 9), some_bits(100, 9, 1)
     features, leaves = np.full((5, 2**depth - 1), -1, np.int32), np.zeros((5, 2**depth))
-    first, places = lines_up(bits)
+    across, others = np.ascontiguousarray(bits.T), np.ascontiguousarray(held_out.T)
+    first, places = lines_up(across)
+    assert all((places[first[r] : first[r + 1]] == bits[r].nonzero()[0]).all() for r in range(300))
     noise = np.random.default_rng(0)
-    trees, begin = grown(bits, first, places, held_out, 7, depth, 5, 0.3, 1.5, 0.4, 1.0, 9, noise, features, leaves)
+    trees, begin = grown(across, first, places, others, 7, depth, 5, 0.3, 1.5, 0.4, 1.0, 9, noise, features, leaves)
     target, logits = bits[:, 7], np.full(300, begin)
     assert trees > 0 and begin == pytest.approx(np.log((target.sum() + 0.5) / (300 - target.sum() + 0.5)))
     for t in range(5):
         tree, expected, place = plain(bits[:, :7], target, logits, depth, 1.5, 0.4)
         assert (features[t] == tree).all() and np.allclose(leaves[t], 0.3 * expected)
-        assert [leaf_of(row, features[t], depth) for row in bits] == place.tolist()
+        assert [leaf_of(across, r, features[t], depth) for r in range(300)] == place.tolist()
         logits += leaves[t][place]
     found = np.full(300, begin)
-    added(bits, features, leaves, depth, 0, 5, found)
+    added(across, features, leaves, depth, 0, 5, found)
     assert np.allclose(found, logits)
 
 

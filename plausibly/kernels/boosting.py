@@ -2,7 +2,7 @@
 
 A tree of depth d is an array: node k at level l has the feature of place 2^l - 1 + k, and children 2k, where that bit is 0,
 and 2k + 1. A feature of -1 sends all rows to the first child. Of two children only the smaller one's sums are counted; the
-other's are what is left of the parent's.
+other's are what is left of the parent's. `bits` are (variables, rows): one variable of all rows stands together.
 """
 
 from __future__ import annotations
@@ -19,35 +19,37 @@ loops: Callable[[Any], Any] = numba.njit(nogil=True, cache=True, error_model="nu
 @loops
 def lines_up(bits):  # type: ignore[no-untyped-def]
     """Where the ones of each row are: the places of all, one row after the other, and each row's first among them."""
-    first = np.zeros(len(bits) + 1, np.int64)
-    for r in range(len(bits)):
-        first[r + 1] = first[r] + np.sum(bits[r])
-    places = np.empty(first[-1], np.int32)
-    e = 0
-    for r in range(len(bits)):
-        for j in range(bits.shape[1]):
-            if bits[r, j]:
-                places[e] = j
-                e += 1
+    variables, rows = bits.shape
+    first = np.zeros(rows + 1, np.int64)
+    for j in range(variables):
+        for r in range(rows):
+            first[r + 1] += bits[j, r]
+    first = np.cumsum(first)
+    places, next_one = np.empty(first[-1], np.int32), first[:-1].copy()
+    for j in range(variables):
+        for r in range(rows):
+            if bits[j, r]:
+                places[next_one[r]] = j
+                next_one[r] += 1
     return first, places
 
 
 @loops
-def leaf_of(row, tree, depth):  # type: ignore[no-untyped-def]
-    """The leaf that a row of bits comes to."""
+def leaf_of(bits, r, tree, depth):  # type: ignore[no-untyped-def]
+    """The leaf that row `r` comes to."""
     k = 0
     for level in range(depth):
         j = tree[(1 << level) - 1 + k]
-        k = 2 * k + (row[j] if j >= 0 else 0)
+        k = 2 * k + (bits[j, r] if j >= 0 else 0)
     return k
 
 
 @loops
 def added(bits, features, leaves, depth, start, end, logits):  # type: ignore[no-untyped-def]
     """Adds the trees from `start` to `end` to each row's logit."""
-    for r in range(len(bits)):
-        for t in range(start, end):
-            logits[r] += leaves[t, leaf_of(bits[r], features[t], depth)]
+    for t in range(start, end):
+        for r in range(len(logits)):
+            logits[r] += leaves[t, leaf_of(bits, r, features[t], depth)]
 
 
 @loops
@@ -111,9 +113,9 @@ def grown(  # type: ignore[no-untyped-def]
 ):
     """Boosts the logit of bit `variable` by trees of the bits before it. How many are best, and the logit before the first.
 
-    `bits` and `held_out` are (rows, variables) with the bits in their order. Trees are written to `features` and `leaves`.
+    `bits` and `held_out` have the bits in their order. Trees are written to `features` and `leaves`.
     """
-    rows, seen, target, asked = len(bits), variable, bits[:, variable].copy(), held_out[:, variable].copy()
+    rows, seen, target, asked = bits.shape[1], variable, bits[variable], held_out[variable]
     begin = np.log((np.sum(target) + 0.5) / (rows - np.sum(target) + 0.5))
     logits, others = np.full(rows, begin), np.full(len(asked), begin)
     slope, curve, node = np.empty(rows), np.empty(rows), np.empty(rows, np.int32)
@@ -149,7 +151,7 @@ def grown(  # type: ignore[no-untyped-def]
                 tree[width - 1 + k] = _split(own[k], whole[k], seen, strength, least)
             for r in range(rows):
                 j = tree[width - 1 + place[r]]
-                place[r] = 2 * place[r] + (bits[r, j] if j >= 0 else 0)
+                place[r] = 2 * place[r] + (bits[j, r] if j >= 0 else 0)
                 if node[r] >= 0:
                     node[r] = place[r]
                     many[place[r]] += 1
@@ -169,7 +171,7 @@ def grown(  # type: ignore[no-untyped-def]
         for r in range(rows):
             logits[r] += leaves[t, place[r]]
         for r in range(len(asked)):
-            others[r] += leaves[t, leaf_of(held_out[r], tree, depth)]
+            others[r] += leaves[t, leaf_of(held_out, r, tree, depth)]
         loss = _loss(others, asked)
         waited += 1
         if loss < lowest:

@@ -114,7 +114,7 @@ class Boosted(AutoregressiveModel):
     @torch.no_grad()
     def predict(self, x: Tensor) -> Outcome:
         order = list(self.order)
-        bits = x.flatten(1)[:, order].to("cpu", torch.uint8).numpy()
+        bits = columns(x, order)
         logits = self.base.detach().double().cpu().repeat(len(x), 1).T.contiguous().numpy()
         spread(range(len(order)), lambda rank: self._added(bits, rank, logits[rank]))
         found = torch.empty_like(torch.from_numpy(logits)).T
@@ -123,15 +123,15 @@ class Boosted(AutoregressiveModel):
 
     @torch.no_grad()
     def unroll(self, n: int) -> Unrolled:
-        bits = np.zeros((n, self.schema.size), np.uint8)
+        bits = np.zeros((self.schema.size, n), np.uint8)
         base = self.base.double().cpu()
         for rank, i in enumerate(self.order):
             logits = np.full(n, float(base[rank]))
             self._added(bits, rank, logits)
             value = yield i, Bits(torch.from_numpy(logits).to(self.base))
-            bits[:, rank] = value.to("cpu", torch.uint8).numpy()
+            bits[rank] = value.to("cpu", torch.uint8).numpy()
         x = torch.empty(n, self.schema.size, device=device_of(self))
-        x[:, list(self.order)] = torch.from_numpy(bits).to(x)
+        x[:, list(self.order)] = torch.from_numpy(bits).T.to(x)
         return x.reshape(n, *self.schema.shape)
 
     @torch.no_grad()
@@ -139,9 +139,7 @@ class Boosted(AutoregressiveModel):
         """Boosts the bits of some ranks, the trees of the others being kept."""
         from plausibly.kernels import boosting
 
-        bits, asked = (
-            rows.flatten(1)[:, list(self.order)].to("cpu", torch.uint8).numpy() for rows in (codes, held_out)
-        )
+        bits, asked = (columns(rows, self.order) for rows in (codes, held_out))
         first, places = boosting.lines_up(bits)
         found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
@@ -161,6 +159,11 @@ class Boosted(AutoregressiveModel):
         self.have([len(features) for features, _ in each])
         self.features.copy_(torch.cat([features for features, _ in each]))
         self.leaves.copy_(torch.cat([leaves for _, leaves in each]))
+
+
+def columns(x: Tensor, order: Sequence[int]) -> np.ndarray:
+    """Events as bits, (variables, rows), in that order."""
+    return np.ascontiguousarray(x.flatten(1)[:, list(order)].to("cpu", torch.uint8).numpy().T)
 
 
 LEAST, PATIENCE = 0.01, 15  # curvature of a child; rounds without a better one on held-out rows
