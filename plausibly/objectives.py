@@ -48,10 +48,14 @@ class Pass:
 
 @dataclass(frozen=True)
 class Look:
-    """A look at all training events at once, and at held-out ones: both as whole numbers, (rows, *shape)."""
+    """A look at all training events at once, and at held-out ones: both as whole numbers, (rows, *shape).
+
+    `part` does some of the work, to see how long it takes, and says which share of the look that was.
+    """
 
     name: str
     learn: Callable[[Tensor, Tensor], None]
+    part: Callable[[Tensor, Tensor], float]
 
 
 class Objective(Part):
