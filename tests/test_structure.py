@@ -22,7 +22,9 @@ LAYERS = [
     ["runs"],
     ["shards"],
     ["report", "learning", "cluster", "bulk"],
+    ["auto"],
     ["fitting", "estimator"],
+    ["benchmark"],
     ["console"],
     ["cli"],
 ]

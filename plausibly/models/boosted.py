@@ -84,7 +84,8 @@ class Boosted(AutoregressiveModel):
 
     @property
     def free_parameters(self) -> int:
-        return self.schema.size + 2 * int((self.features >= 0).sum()) + len(self.features)
+        splits = int((self.features >= 0).sum()) if len(self.features) else 0  # none before it has learned
+        return self.schema.size + 2 * splits + len(self.features)
 
     @torch.no_grad()
     def have(self, trees: Sequence[int]) -> None:

@@ -56,7 +56,7 @@ class Mixture(Composite):
         if reason := self.part.accepts(schema):
             raise ValueError(reason)
         self.strength = 1.0
-        self.have(1)
+        self.have(components)  # as many as there can be, so that a fit tells its time; learning begins with one
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:

@@ -1,0 +1,94 @@
+"""Without a model's name: a portfolio, mixed by validation, that is a run like any other."""
+
+import numpy as np
+import pytest
+import torch
+
+import plausibly
+from plausibly import auto
+from plausibly.capabilities import DensityModel
+from plausibly.contract import results
+from plausibly.errors import Unsupported, UserError
+from plausibly.learning import Fit
+
+
+@pytest.fixture(scope="module")
+def bits(tmp_path_factory):
+    """A file of bits, of which half follow from two others and from chance."""
+    generator = np.random.default_rng(0)
+    rows = (generator.random((1500, 8)) < 0.4).astype(np.uint8)
+    rows[:, 4:] = (rows[:, :4] ^ np.roll(rows[:, :4], 1, 1)) ^ (generator.random((1500, 4)) < 0.1)
+    path = tmp_path_factory.mktemp("bits") / "bits.npz"
+    np.savez(path, train=rows[:300], valid=rows[300:900], test=rows[900:])
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(bits, tmp_path_factory):
+    return plausibly.fit(str(bits), out=tmp_path_factory.mktemp("auto") / "run", steps=150)
+
+
+def test_the_run_is_a_mixture_that_keeps_every_promise(run, bits):
+    record = run.record
+    assert record["model"] == "ensemble" and isinstance(run.model, DensityModel)
+    assert sum(one["weight"] for one in record["members"]) == pytest.approx(1) and len(record["members"]) > 1
+    assert [r for r in results(run.model) if not r.holds] == []
+    again = plausibly.open(run.path)
+    assert torch.equal(again.log_prob(str(bits) + ":test"), run.log_prob(str(bits) + ":test"))
+    assert len(again.sample(7)) == 7
+    assert {file.name for file in run.path.iterdir()} >= {"run.json", "weights.safetensors", "report.html"}
+    assert not any(file.is_dir() for file in run.path.iterdir())
+
+
+def test_it_is_as_good_as_its_best_member(run):
+    assert run.record["validation"] >= max(one["validation"] for one in run.record["members"]) - 1e-4
+
+
+def test_what_it_cannot_do_it_refuses_with_a_reason(run, bits):
+    with pytest.raises(Unsupported, match="conditional"):
+        run.impute(str(bits) + ":test")
+
+
+def test_a_stopped_portfolio_is_resumed(run, bits, tmp_path, monkeypatch):
+    learn, learned = Fit.learn, []
+
+    def killed(fit):
+        learned.append(fit)
+        if len(learned) == 4:
+            raise MemoryError
+        learn(fit)
+
+    monkeypatch.setattr(Fit, "learn", killed)
+    with pytest.raises(MemoryError):
+        plausibly.fit(str(bits), out=tmp_path / "run", steps=150)
+    with pytest.raises(UserError, match="--resume"):
+        plausibly.open(tmp_path / "run")
+    monkeypatch.setattr(Fit, "learn", learn)
+    resumed = plausibly.resume(tmp_path / "run")
+    assert resumed.record["test"] == run.record["test"]
+    with pytest.raises(UserError, match="finished"):
+        plausibly.resume(tmp_path / "run")
+
+
+def test_one_model_alone_is_kept_as_itself(bits, tmp_path, monkeypatch):
+    monkeypatch.setattr(auto, "PORTFOLIO", (("mixture", {}),))
+    found = plausibly.fit(str(bits), "auto", out=tmp_path / "run")
+    assert found.record["model"] == "mixture" and (found.path / "report.html").exists()
+    assert not (found.path / "members").exists()
+
+
+def test_arguments_are_for_one_model(bits, tmp_path):
+    with pytest.raises(UserError, match="--model"):
+        plausibly.fit(str(bits), "auto", out=tmp_path / "run", set={"hidden": 8})
+
+
+def test_a_comparison_ends_with_the_mixture(bits, tmp_path):
+    board = plausibly.compare(str(bits), out=tmp_path / "all", steps=100)
+    rows = {row.model: row for row in board.rows if row.test}
+    mixed = rows["ensemble"]
+    assert mixed.test.sign == "=" and mixed.run.record["validation"] >= max(
+        row.run.record["validation"] for row in rows.values() if row.test.sign == "="
+    )
+    assert {one["model"] for one in mixed.run.record["members"]} <= rows.keys()
+    named = plausibly.compare(str(bits), ["independent", "markov"], out=tmp_path / "two", steps=100)
+    assert {row.model for row in named.rows} == {"independent", "markov"}
