@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import plausibly
-from plausibly import auto
+from plausibly import auto, fitting
 from plausibly.capabilities import DensityModel
 from plausibly.contract import results
 from plausibly.errors import Unsupported, UserError
@@ -82,13 +82,14 @@ def test_arguments_are_for_one_model(bits, tmp_path):
         plausibly.fit(str(bits), "auto", out=tmp_path / "run", set={"hidden": 8})
 
 
-def test_a_comparison_ends_with_the_mixture(bits, tmp_path):
-    board = plausibly.compare(str(bits), out=tmp_path / "all", steps=100)
+def test_a_comparison_ends_with_the_mixture(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "defaults", lambda: ["independent", "chow_liu", "boosted", "fvsbn"])
+    board = plausibly.compare("digits-binary", out=tmp_path / "all", steps=20)
     rows = {row.model: row for row in board.rows if row.test}
     mixed = rows["ensemble"]
     assert mixed.test.sign == "=" and mixed.run.record["validation"] >= max(
         row.run.record["validation"] for row in rows.values() if row.test.sign == "="
     )
     assert {one["model"] for one in mixed.run.record["members"]} <= rows.keys()
-    named = plausibly.compare(str(bits), ["independent", "markov"], out=tmp_path / "two", steps=100)
+    named = plausibly.compare("digits-binary", ["independent", "markov"], out=tmp_path / "two")
     assert {row.model for row in named.rows} == {"independent", "markov"}
