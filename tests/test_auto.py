@@ -12,6 +12,21 @@ from plausibly.errors import Unsupported, UserError
 from plausibly.learning import Fit
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """A portfolio of small models."""
+    small = (
+        ("independent", {}),
+        ("joint", {}),
+        ("boosted", {"depth": 1}),
+        ("nade", {"hidden": 16}),
+        ("made", {"hidden": 16}),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(auto, "PORTFOLIO", small)
+        yield
+
+
 @pytest.fixture(scope="module")
 def bits(tmp_path_factory):
     """A file of bits, of which half follow from two others and from chance."""
@@ -82,14 +97,14 @@ def test_arguments_are_for_one_model(bits, tmp_path):
         plausibly.fit(str(bits), "auto", out=tmp_path / "run", set={"hidden": 8})
 
 
-def test_a_comparison_ends_with_the_mixture(tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting, "defaults", lambda: ["independent", "chow_liu", "boosted", "fvsbn"])
-    board = plausibly.compare("digits-binary", out=tmp_path / "all", steps=20)
+def test_a_comparison_ends_with_the_mixture(bits, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "defaults", lambda: ["independent", "chow_liu", "joint", "fvsbn"])
+    board = plausibly.compare(str(bits), out=tmp_path / "all", steps=200)
     rows = {row.model: row for row in board.rows if row.test}
     mixed = rows["ensemble"]
     assert mixed.test.sign == "=" and mixed.run.record["validation"] >= max(
         row.run.record["validation"] for row in rows.values() if row.test.sign == "="
     )
     assert {one["model"] for one in mixed.run.record["members"]} <= rows.keys()
-    named = plausibly.compare("digits-binary", ["independent", "markov"], out=tmp_path / "two")
+    named = plausibly.compare(str(bits), ["independent", "markov"], out=tmp_path / "two")
     assert {row.model for row in named.rows} == {"independent", "markov"}
