@@ -26,7 +26,7 @@ from plausibly.building import refusal
 from plausibly.costs import duration, pass_seconds
 from plausibly.data.formats import Dataset
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood import likelihood
+from plausibly.evaluation.likelihood import Exact, likelihood
 from plausibly.families.mixtures import mixture
 from plausibly.learning import Fit, Listener, Settings, learned, untrained, versions
 from plausibly.models import MODELS
@@ -161,6 +161,13 @@ def told(job: Job) -> str:
     return f"{name} ({', '.join(f'{key} {value}' for key, value in own.items())})" if own else name
 
 
+def exact(model: Any, dataset: Dataset) -> Tensor:
+    """log p of the validation rows, (rows,), float64."""
+    found = likelihood(model, dataset.valid)
+    assert isinstance(found, Exact)
+    return found.nats
+
+
 def ensemble(
     path: Path, members: Sequence[tuple[dict[str, Any], Any]], dataset: Dataset, listener: Listener
 ) -> Fit | None:
@@ -168,8 +175,7 @@ def ensemble(
 
     None where one of them is best alone.
     """
-    logs = [likelihood(model, dataset.valid) for _, model in members]
-    weights = greedy(torch.stack([found.nats for found in logs if found], 1))
+    weights = greedy(torch.stack([exact(model, dataset) for _, model in members], 1))
     kept = [k for k in range(len(members)) if weights[k] > 0]
     if len(kept) < 2:
         return None
@@ -207,10 +213,16 @@ def fit_auto(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Setti
             file.replace(path / file.name)
         found.path = path
     elif portfolio.interrupted:
+        found.record["settings"] = asked(chosen)
         found.keep("interrupted", found.record["steps"])
         return found
     shutil.rmtree(path / MEMBERS)
     return found
+
+
+def asked(chosen: Settings) -> dict[str, Any]:
+    """What going on must know of the settings."""
+    return {"train": chosen.train, "budget": chosen.budget}
 
 
 def begin(portfolio: Portfolio) -> None:
@@ -224,7 +236,7 @@ def begin(portfolio: Portfolio) -> None:
             "arguments": {},
             "plan": None,
             "seed": chosen.seed,
-            "settings": {"train": chosen.train, "budget": chosen.budget},
+            "settings": asked(chosen),
             "data": portfolio.origin,
             "notes": dataset.notes,
             "rows": dataset.rows,

@@ -85,6 +85,24 @@ def test_a_stopped_portfolio_is_resumed(run, bits, tmp_path, monkeypatch):
         plausibly.resume(tmp_path / "run")
 
 
+def test_ctrl_c_leaves_a_mixture_that_goes_on(run, bits, tmp_path, monkeypatch):
+    learn, learned = Fit.learn, []
+
+    def asked_to_stop(fit):
+        learn(fit)
+        learned.append(fit)
+        if len(learned) == 4:
+            fit.keep("interrupted", fit.record["steps"])
+
+    monkeypatch.setattr(Fit, "learn", asked_to_stop)
+    stopped = plausibly.fit(str(bits), out=tmp_path / "run", steps=150)
+    assert stopped.record["status"] == "interrupted" and len(stopped.record["members"]) > 1
+    assert torch.equal(plausibly.open(stopped.path).log_prob(str(bits) + ":test"), stopped.test().nats)
+    monkeypatch.setattr(Fit, "learn", learn)
+    assert plausibly.resume(tmp_path / "run").record["test"] == run.record["test"]
+    assert not (stopped.path / "members").exists()
+
+
 def test_one_model_alone_is_kept_as_itself(bits, tmp_path, monkeypatch):
     monkeypatch.setattr(auto, "PORTFOLIO", (("mixture", {}),))
     found = plausibly.fit(str(bits), "auto", out=tmp_path / "run")
