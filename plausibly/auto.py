@@ -1,7 +1,8 @@
 """A portfolio of models, halved by validation, then mixed: what stands for a model where nobody names one.
 
 1. Every setting of `PORTFOLIO` that the data allow is fitted, in the variables' own order.
-2. The better half of those that take other orders is fitted in `ORDERS` of them.
+2. The better half of those that take other orders, by their weights in the mixture of all so far, is fitted in `ORDERS` of
+   them; where there is a budget, in up to `MOST`, each for as long as the first one took.
 3. The mixture of all of them is the result, its weights chosen greedily on validation rows (Caruana et al. 2004): again and
    again the model is added, or added once more, with which the mean log p of what there is so far is highest.
 
@@ -46,7 +47,7 @@ PORTFOLIO: tuple[Job, ...] = (
     ("made", {}),
     ("made", {"hidden": 512, "blocks": 2, "dropout": 0.5}),
 )
-ORDERS, ADDED = 3, 100
+ORDERS, MOST, ADDED = 3, 12, 100
 AUTO, MEMBERS = "auto", "members"
 PART, FIRST = 0.25, 0.4  # of what is left of the budget: for one that counts, and for all first ones that take steps
 SHARED = ("plausibly_run", "seed", "data", "notes", "rows", "versions", "started", "format")  # of all members' records
@@ -106,11 +107,19 @@ class Portfolio:
         each = None if self.chosen.budget is None else FIRST * self.left / max(len(stepping), 1)
         for job in stepping:
             self.one(job, each)
-        ranked = sorted(self.fits, key=lambda pair: -pair[1].record["validation"])
-        able = [pair for pair in ranked if "shuffle" in signature(MODELS[pair[0][0]]).parameters]
-        for shuffle in range(1, ORDERS + 1):
-            for (name, own), fit in able[: -(-len(able) // 2)]:
+        better = self.better()
+        for shuffle in range(1, (ORDERS if each is None else MOST) + 1):
+            for (name, own), fit in better:
                 self.one((name, own | {"shuffle": shuffle}), None if each is None else fit.record["seconds"])
+
+    def better(self) -> list[tuple[Job, Fit]]:
+        """Of the fits that can take another order the better half: those with the largest weights in the mixture so far."""
+        able = [pair for pair in self.fits if "shuffle" in signature(MODELS[pair[0][0]]).parameters]
+        weights = greedy(torch.stack([exact(fit.model, self.dataset) for _, fit in self.fits], 1)).tolist()
+        weighed = [
+            (weight, pair) for weight, pair in zip(weights, self.fits, strict=True) if pair in able and weight > 0
+        ]
+        return [pair for _, pair in sorted(weighed, key=lambda own: -own[0])[: -(-len(able) // 2)]]
 
     @property
     def left(self) -> float:

@@ -25,7 +25,7 @@ from plausibly.learning import Fit, Listener, Settings, learned, settings
 from plausibly.models import MODELS
 from plausibly.runs import Run, read_record
 
-BUDGET = 300.0  # seconds of training for each row of the table
+BUDGET = 240.0  # seconds of training for each row of the table
 
 
 @dataclass(frozen=True)

@@ -409,7 +409,7 @@ def benchmark(
     out_
         folder of the runs and of table.csv and table.md (default runs/SUITE).
     budget
-        training time of each set (default 5m).
+        training time of each set (default 4m).
     steps
         training steps of each fit, instead of a budget: the same seed gives the same table.
     """
