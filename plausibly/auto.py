@@ -50,6 +50,7 @@ PORTFOLIO: tuple[Job, ...] = (
 ORDERS, MOST, ADDED = 3, 12, 100
 AUTO, MEMBERS = "auto", "members"
 PART, FIRST = 0.25, 0.4  # of what is left of the budget: for one that counts, and for all first ones that take steps
+LONGEST = 600.0  # seconds of one that counts, where nobody named it
 SHARED = ("plausibly_run", "seed", "data", "notes", "rows", "versions", "started", "format")  # of all members' records
 KEPT = ("model", "arguments", "weight", "validation", "parameters", "steps", "seconds")
 
@@ -81,6 +82,13 @@ def learns_by_steps(job: Job, dataset: Dataset) -> bool:
     with torch.device("meta"):
         model = MODELS[job[0]](dataset.schema, **job[1])
     return bool(model.objective.turns(model))
+
+
+def counting_seconds(job: Job, dataset: Dataset) -> float:
+    """How long a fit takes that counts."""
+    name, own = job
+    passes, each = pass_seconds(untrained(MODELS[name], dataset, own, 0), dataset.train.codes)
+    return passes * each
 
 
 class Portfolio:
@@ -128,20 +136,14 @@ class Portfolio:
 
     def too_long(self, job: Job, seconds: float | None) -> bool:
         """Whether it would take more than is left of the budget, or, for a first fit that counts, than its part of that."""
-        if self.chosen.budget is None:
-            return False
         most = self.left
+        if seconds is None and learns_by_steps(job, self.dataset):
+            return False
         if seconds is None:
-            passes, each = self.trial(job)
-            seconds, most = passes * each, PART * most
+            seconds, most = counting_seconds(job, self.dataset), min(PART * most, LONGEST)
         if seconds > most:
             self.listener.say(f"{told(job)} is left out: it would take about {duration(seconds)}")
         return seconds > most
-
-    def trial(self, job: Job) -> tuple[int, float]:
-        """Passes, and seconds of each."""
-        name, own = job
-        return pass_seconds(untrained(MODELS[name], self.dataset, own, self.chosen.seed), self.dataset.train.codes)
 
     def one(self, job: Job, budget: float | None) -> None:
         """Fits one, or takes up what there is of it; `budget` is what is known of its time."""

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from plausibly import processes
-from plausibly.auto import AUTO, ensemble, fit_auto, taken_up
+from plausibly.auto import AUTO, LONGEST, counting_seconds, ensemble, fit_auto, taken_up
 from plausibly.building import made, refusal
 from plausibly.capabilities import AnyOrderModel, BoundedModel, DensityModel, Model, Trainable
+from plausibly.costs import duration
 from plausibly.data.formats import Dataset
 from plausibly.data.givens import place_among
 from plausibly.data.labelled import LABEL
@@ -217,15 +218,22 @@ def resume(
     return tested(fit)
 
 
-def accepted(dataset: Dataset, chosen: Settings, tried: Sequence[str]) -> list[str]:
-    """Those of the models `tried` by default that accept the data: those that count first, then by size."""
-    context = chosen.arguments.get("context", ())
+def accepted(dataset: Dataset, chosen: Settings, tried: Sequence[str], listener: Listener) -> list[str]:
+    """Those of the models `tried` by default that accept the data: those that count first, then by size.
+
+    One that would count for longer than twice the budget, or than ten minutes, is left out: it may stop well before.
+    """
+    context, most = chosen.arguments.get("context", ()), 2 * chosen.budget if chosen.budget else LONGEST
     reasons = {name: refusal(model_class(name), dataset.schema, context) for name in tried}
     names = [name for name, reason in reasons.items() if reason is None]
     if not names:
         raise UserError(f"no model accepts this data: {'; '.join(map(str, reasons.values()))}")
     sketches = {name: sketch(model_class(name), dataset, context) for name in names}
-    return sorted(names, key=lambda name: (learns_by_steps(sketches[name]), sketches[name].free_parameters))
+    for name in names if not context else ():
+        if not learns_by_steps(sketches[name]) and (time := counting_seconds((name, {}), dataset)) > most:
+            listener.say(f"{name} is left out: it would take about {duration(time)}; name it to fit it all the same")
+            del sketches[name]
+    return sorted(sketches, key=lambda name: (learns_by_steps(sketches[name]), sketches[name].free_parameters))
 
 
 def defaults() -> list[str]:
@@ -265,7 +273,7 @@ def shares(kinds: Sequence[type[Trainable]], dataset: Dataset, chosen: Settings,
 
 def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Run:
     """Fits every model that accepts the data; the best on validation is tested and kept, the others are not."""
-    names = accepted(dataset, chosen, candidates(dataset, chosen))
+    names = accepted(dataset, chosen, candidates(dataset, chosen), listener)
     if chosen.arguments.keys() - {"context"}:
         raise UserError(
             f"{next(iter(chosen.arguments.keys() - {'context'}))} is an argument of one model: name it with --model"
@@ -329,7 +337,9 @@ def compare(
     reasons = {name: refusal(kind, dataset.schema, context_places) for name, kind in kinds.items()}
     refused = {name: reason for name, reason in reasons.items() if reason}
     fitting = [
-        name for name in (accepted(dataset, chosen, defaults()) if models is None else kinds) if name not in refused
+        name
+        for name in (accepted(dataset, chosen, defaults(), listener) if models is None else kinds)
+        if name not in refused
     ]
     for name in fitting:
         hold_to_contract(kinds[name], dataset.schema)

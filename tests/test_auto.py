@@ -9,7 +9,7 @@ from plausibly import auto, fitting
 from plausibly.capabilities import DensityModel
 from plausibly.contract import results
 from plausibly.errors import Unsupported, UserError
-from plausibly.learning import Fit
+from plausibly.learning import Fit, Listener
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -126,3 +126,12 @@ def test_a_comparison_ends_with_the_mixture(bits, tmp_path, monkeypatch):
     assert {one["model"] for one in mixed.run.record["members"]} <= rows.keys()
     named = plausibly.compare(str(bits), ["independent", "markov"], out=tmp_path / "two")
     assert {row.model for row in named.rows} == {"independent", "markov"}
+
+
+def test_what_would_count_for_too_long_is_left_out(bits, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(fitting, "LONGEST", 1e-9)
+    monkeypatch.setattr(fitting, "defaults", lambda: ["independent", "fvsbn"])
+    board = plausibly.compare(str(bits), out=tmp_path / "all", steps=20, listener=Listener(said.append))
+    assert {row.model for row in board.rows} == {"fvsbn"}
+    assert any(line.startswith("independent is left out: it would take about 0 s") for line in said)

@@ -108,7 +108,7 @@ class Boosted(AutoregressiveModel):
     def _added(self, bits: np.ndarray, rank: int, logits: np.ndarray) -> None:
         from plausibly.kernels import boosting
 
-        features, leaves = self.features.numpy(), self.leaves.detach().numpy()
+        features, leaves = self.features.cpu().numpy(), self.leaves.cpu().numpy()
         start, end = self.first[rank : rank + 2].tolist()
         boosting.added(bits, features, leaves, self.depth, start, end, logits)
 
