@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from plausibly.data.loading import load
     from plausibly.estimator import DensityClassifier, DensityEstimator
     from plausibly.fitting import compare, fit, resume
+    from plausibly.fitting import mixed as ensemble
     from plausibly.runs import Run
 
-__all__ = ["DensityClassifier", "DensityEstimator", "Run", "compare", "fit", "load", "open", "resume"]
+__all__ = ["DensityClassifier", "DensityEstimator", "Run", "compare", "ensemble", "fit", "load", "open", "resume"]
 
 _PLACES = {
     "fit": "fitting",
@@ -32,6 +33,8 @@ def __getattr__(name: str) -> Any:
     # on first use, so that `plausibly --help` does not wait for torch
     if name == "open":
         return import_module("plausibly.runs").Run.open
+    if name == "ensemble":
+        return import_module("plausibly.fitting").mixed
     if name in _PLACES:
         return getattr(import_module(f"plausibly.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'plausibly' has no attribute {name!r}")

@@ -233,15 +233,19 @@ def told(line: Line) -> list[tuple[float | None, str]]:
     ]
 
 
+def sources(lines: Sequence[Line]) -> str:
+    """Where the published numbers are from."""
+    told = {source for line in lines for source in (line.certain_source, line.best_source) if source}
+    return f"Published numbers: {'; '.join(sorted(told)) or 'none'}."
+
+
 def write(suite: str, lines: Sequence[Line], path: Path) -> None:
     """The table so far, as CSV and as Markdown."""
     with replacing(path / "table.csv") as draft, draft.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow([one.name for one in fields(Line)])
         rows.writerows([["" if value is None else value for value in vars(line).values()] for line in lines])
-    sources = {source for line in lines for source in (line.certain_source, line.best_source) if source}
     with replacing(path / "table.md") as draft:
         text = [f"# {suite}", "", "| " + " | ".join(HEADINGS) + " |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
         text += ["| " + " | ".join(cells(line)) + " |" for line in lines]
-        text += ["", "Published numbers: " + "; ".join(sorted(sources)) + "."] if sources else []
-        draft.write_text("\n".join([*text, ""]), encoding="utf-8")
+        draft.write_text("\n".join([*text, "", sources(lines), ""]), encoding="utf-8")

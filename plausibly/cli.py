@@ -385,6 +385,30 @@ def compare(
 
 
 @app.command
+def ensemble(
+    *runs: str, out_: Annotated[str | None, Parameter(name="--out")] = None, common: Common | None = None
+) -> None:
+    """Mix RUNS of the same data, with the weights that are best on validation rows, into a run of its own.
+
+    Parameters
+    ----------
+    out_
+        folder of the run (default runs/ensemble-1).
+    """
+    common = common or Common()
+    from plausibly import fitting
+
+    run = fitting.mixed(runs, out=out_, device=common.device, listener=listener(common))
+
+    def text() -> None:
+        print_board(fitting.board_of([run]))
+        weights = [f"{one['weight']:.2f} {one['model']}" for one in run.record["members"]]
+        print(f"mixed:  {', '.join(weights)}\nrun:    {run.path}\nreport: {run.path / 'report.html'}")
+
+    out(run.summary(), common, text)
+
+
+@app.command
 def benchmark(
     suite: str,
     /,
@@ -414,7 +438,7 @@ def benchmark(
         training steps of each fit, instead of a budget: the same seed gives the same table.
     """
     common = common or Common()
-    from plausibly.benchmark import BUDGET, HEADINGS, cells
+    from plausibly.benchmark import BUDGET, HEADINGS, cells, sources
     from plausibly.benchmark import benchmark as rows
 
     time = (seconds(budget) or BUDGET) if steps is None else seconds(budget)
@@ -433,7 +457,12 @@ def benchmark(
         )
     )
     found = {"suite": suite, "sets": [vars(line) for line in lines]}
-    out(found, common, lambda: table(HEADINGS, [cells(line) for line in lines]))
+
+    def text() -> None:
+        table(HEADINGS, [cells(line) for line in lines])
+        print(sources(lines))
+
+    out(found, common, text)
 
 
 @Parameter(name="*")

@@ -394,6 +394,46 @@ def compared(
     return row_of(sampled(each.test(), dataset))
 
 
+def mixed(
+    runs: Sequence[Run | Path | str],
+    *,
+    out: Path | str | None = None,
+    device: str = "cpu",
+    listener: Listener | None = None,
+) -> Run:
+    """The mixture of fitted runs, with the weights that are best on validation rows, tested once and kept as a run.
+
+    UserError where the runs are not of the same data, have no exact log p, or one of them is better alone.
+    """
+    opened = [run if isinstance(run, Run) else Run.open(run, device) for run in runs]
+    for run in opened:
+        if unfit := unmixable(run, opened[0]):
+            raise UserError(f"{run.path}: {unfit}")
+    if len(opened) < 2:
+        raise UserError("an ensemble is of two runs at least")
+    dataset = opened[0].dataset()
+    with fresh(new_folder(out, ENSEMBLE)) as path:
+        found = ensemble(path, [(run.record, run.model) for run in opened], dataset, listener or Listener())
+        if found is None:
+            best = max(opened, key=lambda run: run.record["validation"])
+            raise UserError(f"{best.path} alone is best on validation rows: no mixture of these runs is better")
+    return tested(found)
+
+
+def unmixable(run: Run, first: Run) -> str | None:
+    """Why a run cannot be mixed with the first one."""
+    if not isinstance(run.model, DensityModel):
+        return f"{run.record['model']} has no exact log p, which an ensemble needs"
+    if run.record.get("code") is not None:
+        return "an ensemble is of models that come with plausibly"
+    if run.model.context:
+        return "it has a context, which an ensemble does not know"
+    fingerprints = [own.record["data"]["fingerprint"] for own in (run, first)]
+    if fingerprints[0] != fingerprints[1] or run.record["rows"] != first.record["rows"]:
+        return f"it was fitted to other data than {first.path}"
+    return "its data were only in memory" if run.in_memory else None
+
+
 def ensemble_row(path: Path, board: Board, dataset: Dataset, listener: Listener) -> list[Row]:
     """The row of the mixture of all models on the board with an exact log p, where it is better than each."""
     runs = [row.run for row in board.rows if row.run is not None and isinstance(row.run.model, DensityModel)]

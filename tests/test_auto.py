@@ -135,3 +135,19 @@ def test_what_would_count_for_too_long_is_left_out(bits, tmp_path, monkeypatch):
     board = plausibly.compare(str(bits), out=tmp_path / "all", steps=20, listener=Listener(said.append))
     assert {row.model for row in board.rows} == {"fvsbn"}
     assert any(line.startswith("independent is left out: it would take about 0 s") for line in said)
+
+
+def test_runs_are_mixed_by_hand(bits, tmp_path):
+    parts = [plausibly.fit(str(bits), name, out=tmp_path / name, steps=200) for name in ("joint", "fvsbn")]
+    both = plausibly.ensemble(parts, out=tmp_path / "both")
+    assert both.record["validation"] > max(part.record["validation"] for part in parts)
+    again = plausibly.ensemble([part.path for part in parts], out=tmp_path / "again")
+    assert again.record["test"] == both.record["test"]
+    with pytest.raises(UserError, match="alone is best"):
+        plausibly.ensemble([parts[0], parts[0]], out=tmp_path / "same")
+    vae = plausibly.fit(str(bits), "vae", out=tmp_path / "vae", steps=5)
+    with pytest.raises(UserError, match="exact"):
+        plausibly.ensemble([parts[0], vae])
+    other = plausibly.fit("toy-bits", "joint", out=tmp_path / "other")
+    with pytest.raises(UserError, match="other data"):
+        plausibly.ensemble([parts[0], other])
