@@ -29,7 +29,7 @@ from plausibly.data.formats import Dataset
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import Exact, likelihood
 from plausibly.families.mixtures import mixture
-from plausibly.learning import Fit, Listener, Settings, learned, untrained, versions
+from plausibly.learning import Fit, Listener, Settings, learned, learns_by_steps, sketch, untrained, versions
 from plausibly.models import MODELS
 from plausibly.runs import ENSEMBLE, VERSION, recorded_data, write_json
 from plausibly.training import Diverged
@@ -78,12 +78,6 @@ def accepted(dataset: Dataset) -> list[Job]:
     return [(name, own) for name, own in PORTFOLIO if refusal(MODELS[name], dataset.schema) is None]
 
 
-def learns_by_steps(job: Job, dataset: Dataset) -> bool:
-    with torch.device("meta"):
-        model = MODELS[job[0]](dataset.schema, **job[1])
-    return bool(model.objective.turns(model))
-
-
 def counting_seconds(job: Job, dataset: Dataset) -> float:
     """How long a fit takes that counts."""
     name, own = job
@@ -108,7 +102,7 @@ class Portfolio:
         """Everything but the mixture."""
         first = accepted(self.dataset)
         self.listener.say(f"fitting {', '.join(map(told, first))}, then the better half of them in other orders")
-        stepping = [job for job in first if learns_by_steps(job, self.dataset)]
+        stepping = [job for job in first if self.steps(job)]
         for job in first:
             if job not in stepping:
                 self.one(job, None)
@@ -129,6 +123,10 @@ class Portfolio:
         ]
         return [pair for _, pair in sorted(weighed, key=lambda own: -own[0])[: -(-len(able) // 2)]]
 
+    def steps(self, job: Job) -> bool:
+        """Whether it learns by steps."""
+        return learns_by_steps(sketch(MODELS[job[0]], self.dataset, job[1]))
+
     @property
     def left(self) -> float:
         """Seconds of the budget."""
@@ -137,7 +135,7 @@ class Portfolio:
     def too_long(self, job: Job, seconds: float | None) -> bool:
         """Whether it would take more than is left of the budget, or, for a first fit that counts, than its part of that."""
         most = self.left
-        if seconds is None and learns_by_steps(job, self.dataset):
+        if seconds is None and self.steps(job):
             return False
         if seconds is None:
             seconds, most = counting_seconds(job, self.dataset), min(PART * most, LONGEST)

@@ -10,11 +10,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from plausibly import processes
 from plausibly.auto import AUTO, LONGEST, counting_seconds, ensemble, fit_auto, taken_up
-from plausibly.building import made, refusal
+from plausibly.building import refusal
 from plausibly.capabilities import AnyOrderModel, BoundedModel, DensityModel, Model, Trainable
 from plausibly.costs import duration
 from plausibly.data.formats import Dataset
@@ -29,7 +27,7 @@ from plausibly.evaluation.likelihood import Exact
 from plausibly.evaluation.reconstruction import from_json
 from plausibly.evaluation.samples import board_rows, judged, some
 from plausibly.foreign import hold_to_contract, name_of
-from plausibly.learning import Fit, Listener, Settings, announce, learned, settings
+from plausibly.learning import Fit, Listener, Settings, announce, learned, learns_by_steps, settings, sketch
 from plausibly.models import MODELS
 from plausibly.runs import ENSEMBLE, Run, model_class, read_record, write_json
 from plausibly.training import (
@@ -228,7 +226,8 @@ def accepted(dataset: Dataset, chosen: Settings, tried: Sequence[str], listener:
     names = [name for name, reason in reasons.items() if reason is None]
     if not names:
         raise UserError(f"no model accepts this data: {'; '.join(map(str, reasons.values()))}")
-    sketches = {name: sketch(model_class(name), dataset, context) for name in names}
+    given = {"context": context} if context else {}
+    sketches = {name: sketch(model_class(name), dataset, given) for name in names}
     for name in names if not context else ():
         if not learns_by_steps(sketches[name]) and (time := counting_seconds((name, {}), dataset)) > most:
             listener.say(f"{name} is left out: it would take about {duration(time)}; name it to fit it all the same")
@@ -254,20 +253,10 @@ def unasked(tried: Sequence[str]) -> str:
     return f" ({', '.join(slow)}: slow, fitted when named)" if slow else ""
 
 
-def sketch(kind: type[Trainable], dataset: Dataset, context: Sequence[int] = ()) -> Trainable:
-    """The model with default arguments, without memory for its parameters."""
-    with torch.device("meta"):
-        return made(kind, dataset.schema, {"context": context} if context else {})
-
-
-def learns_by_steps(model: Trainable) -> bool:
-    return bool(model.objective.turns(model))
-
-
 def shares(kinds: Sequence[type[Trainable]], dataset: Dataset, chosen: Settings, repeats: int = 1) -> Settings:
     """The settings of each of several fits: the budget is divided among those that take steps."""
-    context = chosen.arguments.get("context", ())
-    stepping = sum(learns_by_steps(sketch(kind, dataset, context)) for kind in kinds) * repeats
+    given = {key: value for key, value in chosen.arguments.items() if key == "context"}
+    stepping = sum(learns_by_steps(sketch(kind, dataset, given)) for kind in kinds) * repeats
     return replace(chosen, budget=chosen.budget / stepping if chosen.budget is not None and stepping else chosen.budget)
 
 

@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 
 import plausibly
 from plausibly import foreign, processes
-from plausibly.building import arguments_of, build
+from plausibly.building import arguments_of, build, made
 from plausibly.capabilities import DensityModel, Model, Trainable, device_of
 from plausibly.costs import duration, memory_line, pass_seconds, step_seconds
 from plausibly.data.formats import Dataset, Heard, did_you_mean, unheard
@@ -368,6 +368,16 @@ def fit_in_memory(kind: type[Trainable], dataset: Dataset, chosen: Settings) -> 
         deque(count(model, train, valid), maxlen=0)
     record = {"model": foreign.name_of(kind), "parameters": model.free_parameters, "test": None, "status": "done"}
     return Run(Path("<memory>"), record, model.eval(), dataset.format)
+
+
+def sketch(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any]) -> Trainable:
+    """The model, without memory for its parameters."""
+    with torch.device("meta"):
+        return made(kind, dataset.schema, arguments)
+
+
+def learns_by_steps(model: Trainable) -> bool:
+    return bool(model.objective.turns(model))
 
 
 def untrained(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any], seed: int) -> Trainable:
