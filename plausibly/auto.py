@@ -104,7 +104,7 @@ class Portfolio:
         self.listener.say(f"fitting {', '.join(map(told, first))}, then the better half of them in other orders")
         stepping = [job for job in first if self.steps(job)]
         for job in first:
-            if job not in stepping:
+            if job not in stepping and not self.too_long(job):
                 self.one(job, None)
         each = None if self.chosen.budget is None else FIRST * self.left / max(len(stepping), 1)
         for job in stepping:
@@ -112,7 +112,8 @@ class Portfolio:
         better = self.better()
         for shuffle in range(1, (ORDERS if each is None else MOST) + 1):
             for (name, own), fit in better:
-                self.one((name, own | {"shuffle": shuffle}), None if each is None else fit.record["seconds"])
+                if each is None or fit.record["seconds"] <= self.left:
+                    self.one((name, own | {"shuffle": shuffle}), None if each is None else fit.record["seconds"])
 
     def better(self) -> list[tuple[Job, Fit]]:
         """Of the fits that can take another order the better half: those with the largest weights in the mixture so far."""
@@ -132,20 +133,17 @@ class Portfolio:
         """Seconds of the budget."""
         return (self.chosen.budget or inf) - sum(fit.record.get("seconds", 0.0) for _, fit in self.fits)
 
-    def too_long(self, job: Job, seconds: float | None) -> bool:
-        """Whether it would take more than is left of the budget, or, for a first fit that counts, than its part of that."""
-        most = self.left
-        if seconds is None and self.steps(job):
-            return False
-        if seconds is None:
-            seconds, most = counting_seconds(job, self.dataset), min(PART * most, LONGEST)
-        if seconds > most:
+    def too_long(self, job: Job) -> bool:
+        """Whether a first fit that counts would take more than its part of what is left of the budget."""
+        seconds = counting_seconds(job, self.dataset)
+        if seconds > min(PART * self.left, LONGEST):
             self.listener.say(f"{told(job)} is left out: it would take about {duration(seconds)}")
-        return seconds > most
+            return True
+        return False
 
     def one(self, job: Job, budget: float | None) -> None:
-        """Fits one, or takes up what there is of it; `budget` is what is known of its time."""
-        if self.interrupted or self.too_long(job, budget):
+        """Fits one, for `budget` seconds if it takes steps, or takes up what there is of it."""
+        if self.interrupted:
             return
         name, own = job
         folder = self.path / MEMBERS / "-".join([name, *(f"{key}={value}" for key, value in own.items())])
