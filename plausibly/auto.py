@@ -104,7 +104,7 @@ class Portfolio:
         self.listener.say(f"fitting {', '.join(map(told, first))}, then the better half of them in other orders")
         stepping = [job for job in first if self.steps(job)]
         for job in first:
-            if job not in stepping and not self.too_long(job):
+            if job not in stepping and (self.folder(job).exists() or not self.too_long(job)):
                 self.one(job, None)
         each = None if self.chosen.budget is None else FIRST * self.left / max(len(stepping), 1)
         for job in stepping:
@@ -117,12 +117,12 @@ class Portfolio:
 
     def better(self) -> list[tuple[Job, Fit]]:
         """Of the fits that can take another order the better half: those with the largest weights in the mixture so far."""
-        able = [pair for pair in self.fits if "shuffle" in signature(MODELS[pair[0][0]]).parameters]
+        able = ["shuffle" in signature(MODELS[name]).parameters for (name, _), _ in self.fits]
+        if not any(able):
+            return []
         weights = greedy(torch.stack([exact(fit.model, self.dataset) for _, fit in self.fits], 1)).tolist()
-        weighed = [
-            (weight, pair) for weight, pair in zip(weights, self.fits, strict=True) if pair in able and weight > 0
-        ]
-        return [pair for _, pair in sorted(weighed, key=lambda own: -own[0])[: -(-len(able) // 2)]]
+        heaviest = sorted((k for k, can in enumerate(able) if can and weights[k] > 0), key=lambda k: -weights[k])
+        return [self.fits[k] for k in heaviest[: -(-sum(able) // 2)]]
 
     def steps(self, job: Job) -> bool:
         """Whether it learns by steps."""
@@ -141,12 +141,14 @@ class Portfolio:
             return True
         return False
 
+    def folder(self, job: Job) -> Path:
+        return self.path / MEMBERS / "-".join([job[0], *(f"{key}={value}" for key, value in job[1].items())])
+
     def one(self, job: Job, budget: float | None) -> None:
         """Fits one, for `budget` seconds if it takes steps, or takes up what there is of it."""
         if self.interrupted:
             return
-        name, own = job
-        folder = self.path / MEMBERS / "-".join([name, *(f"{key}={value}" for key, value in own.items())])
+        (name, own), folder = job, self.folder(job)
         if (folder / "run.json").exists():
             fit = Fit.taken_up(folder, self.chosen.device, self.listener, dataset=self.dataset)
         else:
