@@ -63,7 +63,7 @@ def test_test_rows_come_out_once_and_last(sets, tmp_path):
 
 
 def test_the_table_says_what_the_runs_say(small, sets, tmp_path):
-    lines = list(benchmark("debd", sets, out=tmp_path / "out", steps=60, budget=None))
+    lines = list(benchmark("debd", sets, out=tmp_path / "out", steps=60))
     assert [line.set for line in lines] == ["nltcs", "small"]
     for line in lines:
         run = plausibly.open(line.run)
@@ -76,22 +76,21 @@ def test_the_table_says_what_the_runs_say(small, sets, tmp_path):
 
 
 def test_a_set_that_is_done_is_not_fitted_again(small, sets, tmp_path):
-    first = list(benchmark("debd", sets, sets=["small"], out=tmp_path / "out", steps=60, budget=None))
+    first = list(benchmark("debd", sets, sets=["small"], out=tmp_path / "out", steps=60))
     written = (tmp_path / "out" / "small" / "weights.safetensors").stat().st_mtime_ns
-    again = list(benchmark("debd", sets, sets=["small"], out=tmp_path / "out", steps=60, budget=None))
+    again = list(benchmark("debd", sets, sets=["small"], out=tmp_path / "out", steps=60))
     assert again == first and (tmp_path / "out" / "small" / "weights.safetensors").stat().st_mtime_ns == written
 
 
 def test_the_same_seed_gives_the_same_table(small, sets, tmp_path):
     tables = [
-        [line.nats for line in benchmark("debd", sets, sets=["small"], out=tmp_path / name, steps=60, budget=None)]
-        for name in "ab"
+        [line.nats for line in benchmark("debd", sets, sets=["small"], out=tmp_path / name, steps=60)] for name in "ab"
     ]
     assert tables[0] == tables[1]
 
 
 def test_a_stopped_portfolio_goes_on(small, sets, tmp_path, monkeypatch):
-    whole = list(benchmark("debd", sets, sets=["small"], out=tmp_path / "whole", steps=60, budget=None))
+    whole = list(benchmark("debd", sets, sets=["small"], out=tmp_path / "whole", steps=60))
     learn, learnings = Fit.learn, []
 
     def stopped(fit):
@@ -102,9 +101,9 @@ def test_a_stopped_portfolio_goes_on(small, sets, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Fit, "learn", stopped)
     with pytest.raises(MemoryError):
-        list(benchmark("debd", sets, sets=["small"], out=tmp_path / "cut", steps=60, budget=None))
+        list(benchmark("debd", sets, sets=["small"], out=tmp_path / "cut", steps=60))
     monkeypatch.setattr(Fit, "learn", lambda fit: (learnings.append(fit.record["model"]), learn(fit)))
-    (line,) = benchmark("debd", sets, sets=["small"], out=tmp_path / "cut", steps=60, budget=None)
+    (line,) = benchmark("debd", sets, sets=["small"], out=tmp_path / "cut", steps=60)
     assert line.nats == whole[0].nats and learnings[:2] != learnings[3:5]
 
 
