@@ -186,7 +186,7 @@ def benchmark(
 ) -> Iterator[Line]:
     """Fits what a suite asks for, one row of its table after the other; each is in `table.csv` and `table.md` at once.
 
-    `data` is the folder of the sets, `budget` seconds of training for each, by default those of `BUDGETS`, or `steps` of each fit.
+    `data` is the folder of the sets, `budget` seconds of training for each (default `BUDGETS`), or `steps` of each fit.
     """
     folder, path, lines, listener = Path(data), Path(out or Path("runs") / suite), list[Line](), listener or Listener()
     rows = entries(suite, folder, sets)
