@@ -23,7 +23,7 @@ from plausibly.files import replacing
 from plausibly.fitting import fresh, origin_of, tested
 from plausibly.learning import Fit, Listener, Settings, learned, settings
 from plausibly.models import MODELS
-from plausibly.runs import Run, read_record
+from plausibly.runs import Run, ingredients, read_record
 
 BUDGETS = {"debd": 240.0, "larochelle": 240.0, "binary-mnist": 900.0}  # seconds of training for each row of the table
 
@@ -135,8 +135,7 @@ def best_of(rows: Sequence[dict[str, str]]) -> tuple[float | None, str, str]:
 
 def line(entry: Entry, run: Run) -> Line:
     record, known = run.record, published(entry.file)
-    test, members = record["test"], record.get("members") or [record]
-    counts = {name: sum(one["model"] == name for one in members) for name in (one["model"] for one in members)}
+    test = record["test"]
     return Line(
         entry.label,
         run.model.schema.size,
@@ -144,7 +143,7 @@ def line(entry: Entry, run: Run) -> Line:
         test["sign"],
         test["value"],
         test["standard_error"],
-        ", ".join(f"{count} {name}" if count > 1 else name for name, count in counts.items()),
+        ingredients(record) or record["model"],
         record["parameters"],
         record.get("took", record["seconds"]),
         *best_of([row for row in known if row["certain"] == "yes"]),

@@ -316,12 +316,21 @@ def fit(
         from plausibly.fitting import board_of
 
         print_board(board_of([run]))
-        print(f"run:    {run.path}\nreport: {run.path / 'report.html'}")
+        print_run(run)
 
     out(run.summary(), common, text)
     if run.record["status"] == "interrupted":
         say(common, f"interrupted at step {run.record['steps']:,}; go on with: plausibly fit --resume {run.path}")
         sys.exit(130)
+
+
+def print_run(run: Any) -> None:
+    """What a run is mixed of, if it is, and where it is."""
+    from plausibly.runs import ingredients
+
+    if mixed := ingredients(run.record):
+        print(f"mixed:  {mixed}")
+    print(f"run:    {run.path}\nreport: {run.path / 'report.html'}")
 
 
 @app.command
@@ -402,8 +411,7 @@ def ensemble(
 
     def text() -> None:
         print_board(fitting.board_of([run]))
-        weights = [f"{one['weight']:.2f} {one['model']}" for one in run.record["members"]]
-        print(f"mixed:  {', '.join(weights)}\nrun:    {run.path}\nreport: {run.path / 'report.html'}")
+        print_run(run)
 
     out(run.summary(), common, text)
 

@@ -761,6 +761,17 @@ def kind_of(record: dict[str, Any], path: Path, model: str | type[Trainable] | N
     return model_class(record["model"])
 
 
+def ingredients(record: dict[str, Any]) -> str:
+    """What an ensemble is mixed of, the heaviest first: `3 boosted 75 %, nade 25 %`; nothing of other runs."""
+    weights: dict[str, list[float]] = {}
+    for one in record.get("members", ()):
+        weights.setdefault(one["model"], []).append(one["weight"])
+    heaviest = sorted(weights, key=lambda name: -sum(weights[name]))
+    return ", ".join(
+        f"{len(weights[name])} {name} ".removeprefix("1 ") + f"{100 * sum(weights[name]):.0f} %" for name in heaviest
+    )
+
+
 def model_class(name: object) -> type[Trainable]:
     """The model of that name, of that `FILE.py:CLASS`, or that class itself. UserError names the known ones."""
     if isinstance(name, type):

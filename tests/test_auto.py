@@ -10,6 +10,7 @@ from plausibly.capabilities import DensityModel
 from plausibly.contract import results
 from plausibly.errors import Unsupported, UserError
 from plausibly.learning import Fit, Listener
+from plausibly.runs import ingredients
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,6 +48,7 @@ def test_the_run_is_a_mixture_that_keeps_every_promise(run, bits):
     record = run.record
     assert record["model"] == "ensemble" and isinstance(run.model, DensityModel)
     assert sum(one["weight"] for one in record["members"]) == pytest.approx(1) and len(record["members"]) > 1
+    assert ingredients(record).endswith(" %") and "ensemble mixes " in (run.path / "report.html").read_text()
     assert [r for r in results(run.model) if not r.holds] == []
     again = plausibly.open(run.path)
     assert torch.equal(again.log_prob(str(bits) + ":test"), run.log_prob(str(bits) + ":test"))

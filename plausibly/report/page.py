@@ -21,6 +21,7 @@ from plausibly.report.abilities import abilities
 from plausibly.report.drawing import shortened
 from plausibly.report.figures import Panel
 from plausibly.report.subjects import Subject, labels, subjects
+from plausibly.runs import ingredients
 from plausibly.training import generator_for
 
 NO_DATA = "This page was made without the data, so this part is left out."
@@ -119,9 +120,12 @@ def headline(board: Board) -> list[str]:
     least, most = ("at least ", "at most ") if best.test.sign == ">=" else ("", "")
     bits = f"{most}{best.test.bits_per_variable:.3f} bits per variable"
     first = f"{names[id(best)]} gives a test row a mean log p of {least}{best.test.value:.3f} nats ({bits})"
+    mixed = [
+        f"{names[id(row)]} mixes {told}." for row in board.rows if row.run and (told := ingredients(row.run.record))
+    ]
     others = [(row, gap) for row in board.ranked() if row.run and (gap := board.to_best(row))]
     if not others:
-        return [f"{first}."]
+        return [f"{first}.", *mixed]
     close = [names[id(row)] for row, gap in others if gap.value > -2 * gap.standard_error]
     hidden = [names[id(row)] for row, gap in others if gap.sign != "="]
     said = [f"{first}, the best of {len(others) + 1}."]
@@ -132,7 +136,7 @@ def headline(board: Board) -> list[str]:
         said.append(f"It leads {names[id(others[0][0])]} by {-gap.value:.3f} ± {gap.standard_error:.3f} nats per row.")
     if hidden:
         said.append(f"Not compared as equals, since a bound is involved: {', '.join(hidden)}.")
-    return said
+    return said + mixed
 
 
 @dataclass(frozen=True)

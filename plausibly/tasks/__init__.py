@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from pkgutil import iter_modules
+from re import sub
 from typing import Any, Generic, TypeVar
 
 from plausibly.errors import Unsupported
@@ -41,7 +42,8 @@ class Task(Generic[Rule]):
     def require(self, model: object) -> None:
         """Unsupported, with the reason, where the task refuses."""
         if not self.candidates(type(model)):
-            raise Unsupported(f"{type(model).__name__.lower()} does not answer {self.name}: {self.refusal}")
+            spoken = sub("(?<=[a-z])(?=[A-Z])", " ", type(model).__name__).lower()
+            raise Unsupported(f"{spoken} does not answer {self.name}: {self.refusal}")
 
     def __call__(self, model: object, *arguments: Any, **options: Any) -> Any:
         self.require(model)
