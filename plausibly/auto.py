@@ -61,15 +61,16 @@ def greedy(logs: Tensor, added: int = ADDED) -> Tensor:
 
     (members,) float64; they sum to one, and are 0 where a member brings nothing.
     """
-    counts, best, found = torch.zeros(logs.shape[1], dtype=torch.float64), -torch.inf, torch.zeros(0)
+    counts, best = torch.zeros(logs.shape[1], dtype=torch.float64), -torch.inf
+    found = counts
     total = torch.full((len(logs), 1), -torch.inf, dtype=torch.float64)
     for number in range(1, added + 1):
         sums = torch.logaddexp(total, logs.double())
-        scores = sums.mean(0) - torch.tensor(number).double().log()
+        scores = (sums.mean(0) - torch.tensor(number).double().log()).nan_to_num(nan=-torch.inf)
         pick = int(scores.argmax())
         counts[pick] += 1
         total = sums[:, pick : pick + 1]
-        if float(scores[pick]) > best:
+        if float(scores[pick]) > best or number == 1:
             best, found = float(scores[pick]), counts / number
     return found
 
@@ -110,7 +111,7 @@ class Portfolio:
         each = None if self.chosen.budget is None else FIRST * self.left / max(len(stepping), 1)
         for job in stepping:
             self.one(job, each)
-        better = self.better()
+        better = [] if self.interrupted else self.better()
         for shuffle in range(1, (ORDERS if each is None else MOST) + 1):
             for (name, own), fit in better:
                 if each is None or fit.record["seconds"] <= self.left:
@@ -179,15 +180,19 @@ def exact(model: Any, dataset: Dataset) -> Tensor:
 
 
 def ensemble(
-    path: Path, members: Sequence[tuple[dict[str, Any], Any]], dataset: Dataset, listener: Listener
+    path: Path,
+    members: Sequence[tuple[dict[str, Any], Any]],
+    dataset: Dataset,
+    listener: Listener,
+    least: int = 2,
 ) -> Fit | None:
     """The mixture of fitted models with an exact log p, given with their records, that is best on validation rows, at `path`.
 
-    None where one of them is best alone.
+    None where it would be of fewer than `least`.
     """
     weights = greedy(torch.stack([exact(model, dataset) for _, model in members], 1))
     kept = [k for k in range(len(members)) if weights[k] > 0]
-    if len(kept) < 2:
+    if len(kept) < least:
         return None
     model = mixture([members[k][1] for k in kept], weights[kept].tolist())
     records = [members[k][0] | {"weight": float(weights[k])} for k in kept]
@@ -207,6 +212,8 @@ def ensemble(
 
 def fit_auto(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Fit:
     """The whole way, to a fit that has learned and is not yet tested."""
+    if chosen.arguments.get("context"):
+        raise UserError("auto takes no context: leave --model out, or name a model that takes one")
     if other := next(iter(chosen.arguments), None):
         raise UserError(f"{other} is an argument of one model: name it with --model")
     portfolio = Portfolio(path, dataset, origin, chosen, listener)
@@ -216,7 +223,7 @@ def fit_auto(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Setti
     if not portfolio.fits:
         raise UserError("no model of the portfolio can be fitted to this data; name one with --model")
     members = [(fit.record, fit.model) for _, fit in portfolio.fits]
-    found = ensemble(path, members, dataset, listener)
+    found = ensemble(path, members, dataset, listener, 1 if portfolio.interrupted else 2)
     if found is None:
         (_, found) = max(portfolio.fits, key=lambda pair: pair[1].record["validation"])
         for file in found.path.iterdir():

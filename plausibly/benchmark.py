@@ -71,6 +71,8 @@ def entries(suite: str, folder: Path, wanted: Sequence[str] | None) -> list[Entr
         pattern = f"{known}NAME.npz" if isinstance(known, str) else f"{known[0].file}.npz"
         raise UserError(f"{folder} holds no {pattern}, with the arrays train, valid and test, which {suite} is about")
     labels = [entry.label for entry in rows]
+    if wanted is not None and not wanted:
+        raise UserError(f"no set is named; there are {', '.join(labels)}")
     for name in wanted or ():
         if name not in labels:
             raise UserError(f"{suite} has no {name!r} here{did_you_mean(name, labels)}; there are {', '.join(labels)}")
@@ -154,15 +156,18 @@ def line(entry: Entry, run: Run) -> Line:
 
 def measured(entry: Entry, folder: Path, path: Path, chosen: Settings, listener: Listener) -> Run:
     """The tested run of a row, which is fitted if it is not there yet."""
-    if (path / "run.json").exists() and read_record(path).get("test") is not None:
-        return Run.open(path)
     started, sealed = time.monotonic(), Sealed(folder / f"{entry.file}.npz")
+    known = read_record(path) if (path / "run.json").exists() else {}
+    if known and (known["data"]["fingerprint"], known["seed"]) != (sealed.origin["fingerprint"], chosen.seed):
+        raise UserError(f"{path} is of other data, or of seed {known['seed']}; give another --out")
+    if known.get("test") is not None:
+        return Run.open(path)
     own = replace(settings(entry.values, chosen.seed, chosen.budget, None, chosen.device), train=chosen.train)
     with fresh(path):
-        if entry.model == AUTO:
-            fit = fit_auto(path, sealed.dataset, sealed.origin, own, listener)
-        elif (path / "run.json").exists():
+        if known and (entry.model != AUTO or known["status"] == "done"):
             fit = learned(Fit.taken_up(path, own.device, listener, dataset=sealed.dataset))
+        elif entry.model == AUTO:
+            fit = fit_auto(path, sealed.dataset, sealed.origin, own, listener)
         else:
             fit = learned(Fit.new(path, MODELS[entry.model], sealed.dataset, sealed.origin, own, listener))
     if fit.record["status"] == "interrupted":
@@ -187,14 +192,20 @@ def benchmark(
 
     `data` is the folder of the sets, `budget` seconds of training for each (default `BUDGETS`), or `steps` of each fit.
     """
-    folder, path, lines, listener = Path(data), Path(out or Path("runs") / suite), list[Line](), listener or Listener()
+    folder, path, listener = Path(data), Path(out or Path("runs") / suite), listener or Listener()
     rows = entries(suite, folder, sets)
     chosen = settings(None, seed, budget or (BUDGETS[suite] if steps is None else None), steps, device)
+    others = [entry for entry in entries(suite, folder, None) if entry not in rows and is_tested(path / entry.label)]
+    lines = {entry.label: line(entry, Run.open(path / entry.label)) for entry in others}
     for entry in rows:
         listener.say(f"{suite}: {entry.label}")
-        lines.append(line(entry, measured(entry, folder, path / entry.label, chosen, listener)))
-        write(suite, lines, path)
-        yield lines[-1]
+        lines[entry.label] = line(entry, measured(entry, folder, path / entry.label, chosen, listener))
+        write(suite, [lines[name] for name in sorted(lines)], path)
+        yield lines[entry.label]
+
+
+def is_tested(path: Path) -> bool:
+    return (path / "run.json").exists() and read_record(path).get("test") is not None
 
 
 HEADINGS = [

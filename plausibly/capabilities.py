@@ -87,6 +87,9 @@ class Trainable(nn.Module, ABC):
     def settle(self, x: Tensor) -> None:
         """Where the outputs have biases: starts them at the marginals of training events, (rows, variables)."""
 
+    def swell(self) -> None:
+        """Becomes as large as learning can make it: how long that takes is tried on a copy."""
+
     def refine(self, x: Tensor) -> bool:
         """After the last step: takes up what all training events, (rows, *shape), tell at once. Whether anything changed."""
         return False

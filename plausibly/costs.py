@@ -36,6 +36,7 @@ def step_seconds(training: Training) -> float:
 def pass_seconds(model: Trainable, codes: Tensor) -> tuple[int, float]:
     """How many counting passes there are at most, and how long one takes, tried on a copy with one batch."""
     trial, rows = deepcopy(model).eval(), counted_at_once(codes)
+    trial.swell()
     passes = trial.objective.passes(trial)
     batch, started = next(batches(codes, rows)).to(device_of(model)), time.monotonic()
     middle = passes[len(passes) // 2]

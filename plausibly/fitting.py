@@ -232,6 +232,8 @@ def accepted(dataset: Dataset, chosen: Settings, tried: Sequence[str], listener:
         if not learns_by_steps(sketches[name]) and (time := counting_seconds((name, {}), dataset)) > most:
             listener.say(f"{name} is left out: it would take about {duration(time)}; name it to fit it all the same")
             del sketches[name]
+    if not sketches:
+        raise UserError("each model would take longer than the budget: give a larger one, or name a model")
     return sorted(sketches, key=lambda name: (learns_by_steps(sketches[name]), sketches[name].free_parameters))
 
 
@@ -417,9 +419,9 @@ def unmixable(run: Run, first: Run) -> str | None:
         return "an ensemble is of models that come with plausibly"
     if run.model.context:
         return "it has a context, which an ensemble does not know"
-    fingerprints = [own.record["data"]["fingerprint"] for own in (run, first)]
-    if fingerprints[0] != fingerprints[1] or run.record["rows"] != first.record["rows"]:
-        return f"it was fitted to other data than {first.path}"
+    data, others = (own.record["data"] for own in (run, first))
+    if any(data[key] != others[key] for key in ("fingerprint", "options")):
+        return f"it was fitted to other data than {first.path}, or to rows that were split or read otherwise"
     return "its data were only in memory" if run.in_memory else None
 
 

@@ -153,3 +153,30 @@ def test_runs_are_mixed_by_hand(bits, tmp_path):
     other = plausibly.fit("toy-bits", "joint", out=tmp_path / "other")
     with pytest.raises(UserError, match="other data"):
         plausibly.ensemble([parts[0], other])
+
+
+def test_ctrl_c_keeps_all_members_where_one_is_best_alone(bits, tmp_path, monkeypatch):
+    learn = Fit.learn
+
+    def asked_to_stop(fit):
+        learn(fit)
+        if fit.record["model"] == "joint":
+            fit.keep("interrupted", fit.record["steps"])
+
+    monkeypatch.setattr(auto, "PORTFOLIO", (("independent", {}), ("joint", {}), ("nade", {"hidden": 16})))
+    monkeypatch.setattr(Fit, "learn", asked_to_stop)
+    stopped = plausibly.fit(str(bits), out=tmp_path / "run", steps=30)
+    assert stopped.record["status"] == "interrupted" and stopped.record["model"] == "ensemble"
+    monkeypatch.setattr(Fit, "learn", learn)
+    assert plausibly.resume(tmp_path / "run").record["status"] == "done"
+
+
+def test_a_member_without_a_number_has_no_weight():
+    logs = torch.tensor([[-1.0, float("nan"), -2.0], [-3.0, -1.0, -1.0]])
+    assert auto.greedy(logs)[1] == 0 and auto.greedy(logs).sum() == pytest.approx(1)
+
+
+def test_splits_by_other_seeds_are_other_data(tmp_path):
+    parts = [plausibly.fit("digits-binary", "independent", out=tmp_path / str(seed), seed=seed) for seed in (0, 1)]
+    with pytest.raises(UserError, match="split"):
+        plausibly.ensemble(parts)

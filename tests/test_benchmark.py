@@ -150,3 +150,24 @@ def test_nltcs_in_half_a_minute(tmp_path):
     """Near the best published number, -5.99, which a longer budget reaches; its standard error is 0.05."""
     (line,) = benchmark("debd", SHARED, sets=["nltcs"], out=tmp_path / "out", budget=30)
     assert line.rows == 3236 and -6.05 < line.nats < -5.9
+
+
+def test_other_data_and_seeds_need_another_folder(small, sets, tmp_path):
+    (first,) = benchmark("debd", sets, sets=["small"], out=tmp_path / "out", steps=30)
+    with pytest.raises(UserError, match="--out"):
+        list(benchmark("debd", sets, sets=["small"], out=tmp_path / "out", steps=30, seed=1))
+    list(benchmark("debd", sets, sets=["nltcs"], out=tmp_path / "out", steps=30))
+    rows = list(csv.DictReader((tmp_path / "out" / "table.csv").open()))
+    assert [row["set"] for row in rows] == ["nltcs", "small"] and float(rows[1]["nats"]) == first.nats
+
+
+def test_a_fit_that_missed_its_test_is_only_tested(small, sets, tmp_path, monkeypatch):
+    test = Fit.test
+    monkeypatch.setattr(Fit, "test", lambda fit: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(MemoryError):
+        list(benchmark("debd", sets, sets=["small"], out=tmp_path / "out", steps=30))
+    written = (tmp_path / "out" / "small" / "weights.safetensors").read_bytes()
+    monkeypatch.setattr(Fit, "test", test)
+    monkeypatch.setattr(Fit, "learn", None)  # nothing is left to learn
+    (line,) = benchmark("debd", sets, sets=["small"], out=tmp_path / "out", steps=30)
+    assert line.nats < 0 and (tmp_path / "out" / "small" / "weights.safetensors").read_bytes() == written

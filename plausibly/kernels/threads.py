@@ -34,6 +34,8 @@ def spread(tasks: Sequence[Task], work: Callable[[Task], None]) -> None:
                 work(task)
         except BaseException as error:  # which a call from C would only print
             failed.append(error)
+            for _ in left:  # nobody goes on
+                pass
 
     if threads > 1 and OPENMP:
         OPENMP(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(run), None, threads, 0)

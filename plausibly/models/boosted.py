@@ -82,6 +82,11 @@ class Boosted(AutoregressiveModel):
         model.features.copy_((drawn * ranks[:, None]).int())
         return model
 
+    @torch.no_grad()
+    def settle(self, x: Tensor) -> None:
+        ones = x[:, list(self.order)].double().sum(0)
+        self.base.copy_(((ones + 0.5) / (len(x) - ones + 0.5)).log())
+
     @property
     def free_parameters(self) -> int:
         splits = int((self.features >= 0).sum()) if len(self.features) else 0  # none before it has learned
@@ -96,8 +101,8 @@ class Boosted(AutoregressiveModel):
         self.leaves = nn.Parameter(torch.zeros(number, 2**self.depth, device=device), requires_grad=False)
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        trees, features = state["first"].diff().tolist(), state["features"]
-        if len(trees) != self.schema.size or min(trees) < 0 or sum(trees) != len(features):
+        trees, features = state["first"].diff().tolist(), state["features"].cpu()
+        if state["first"][0] != 0 or len(trees) != self.schema.size or min(trees) < 0 or sum(trees) != len(features):
             raise ValueError("boosted: the saved trees are not those of this many bits")
         self.have(trees)
         ranks = torch.arange(self.schema.size).repeat_interleave(torch.tensor(trees))
@@ -155,7 +160,8 @@ class Boosted(AutoregressiveModel):
             found[rank] = features[:trees].copy(), leaves[:trees].copy()
 
         spread(ranks, boost)
-        before = [(self.features[a:b], self.leaves[a:b]) for a, b in zip(self.first[:-1], self.first[1:], strict=True)]
+        features, leaves = self.features.cpu(), self.leaves.cpu()
+        before = [(features[a:b], leaves[a:b]) for a, b in zip(self.first[:-1], self.first[1:], strict=True)]
         each = [tuple(map(torch.from_numpy, found[k])) if k in found else own for k, own in enumerate(before)]
         self.have([len(features) for features, _ in each])
         self.features.copy_(torch.cat([features for features, _ in each]))

@@ -56,7 +56,7 @@ class Mixture(Composite):
         if reason := self.part.accepts(schema):
             raise ValueError(reason)
         self.strength = 1.0
-        self.have(components)  # as many as there can be, so that a fit tells its time; learning begins with one
+        self.have(1)
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
@@ -81,6 +81,9 @@ class Mixture(Composite):
         self.logits = nn.Parameter(torch.zeros(number - 1))
         if device is not None:
             self.to(device)
+
+    def swell(self) -> None:
+        self.have(self.components)
 
     def restore(self, state: dict[str, Tensor]) -> None:
         self.have(len(state["logits"]) + 1)
