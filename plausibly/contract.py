@@ -30,6 +30,7 @@ from plausibly.capabilities import (
     device_of,
     drive,
 )
+from plausibly.families.mixtures import Sum, normalised_logs
 from plausibly.families.variational import given_of
 from plausibly.interiors import likeliest_inside
 from plausibly.kinds import Kind, Real
@@ -367,8 +368,16 @@ def rows_are_scored_alone(model: DensityModel) -> Result:
 
 
 def sums_to_one(model: DensityModel) -> Result:
+    """Of a mixture with too many events, and no order in which to take some variables: its members do."""
     nodes, logs = enumerated(model)
     total, variables = float(logs.exp().sum()), nodes.variables
+    if not variables and isinstance(model, Sum):
+        each = [sums_to_one(member) for member in model.each()]
+        total = float(normalised_logs(model.logits).exp() @ torch.tensor([one.value for one in each]).double())
+        holds = all(one.holds for one in each) and abs(total - 1) <= 1e-5
+        return Result(
+            "sums_to_one", holds, total, 1e-5, f"weighed total of its {len(each)} members, over first variables"
+        )
     holds = bool(variables) and abs(total - 1) <= 1e-5 * max(len(variables), 10) / 10
     return Result(
         "sums_to_one", holds, total, 1e-5 * max(len(variables), 10) / 10, f"total probability {scope(model, variables)}"

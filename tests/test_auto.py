@@ -7,10 +7,14 @@ import torch
 import plausibly
 from plausibly import auto, fitting
 from plausibly.capabilities import DensityModel
-from plausibly.contract import results
+from plausibly.contract import results, shaken, sums_to_one
 from plausibly.errors import Unsupported, UserError
+from plausibly.families.mixtures import mixture
 from plausibly.learning import Fit, Listener
+from plausibly.models import MODELS
+from plausibly.outcomes import Bits
 from plausibly.runs import ingredients
+from plausibly.schema import binary
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -180,3 +184,11 @@ def test_splits_by_other_seeds_are_other_data(tmp_path):
     parts = [plausibly.fit("digits-binary", "independent", out=tmp_path / str(seed), seed=seed) for seed in (0, 1)]
     with pytest.raises(UserError, match="split"):
         plausibly.ensemble(parts)
+
+
+def test_a_large_mixture_sums_to_one_as_its_members_do():
+    members = [shaken(MODELS["nade"](binary(40), hidden=8, shuffle=shuffle)).eval() for shuffle in (0, 1)]
+    model = mixture(members, [0.3, 0.7]).eval()
+    assert sums_to_one(model).holds
+    model.members[0].predict = lambda x: Bits(torch.full((len(x), 40), 3.0) + x.flip(1))  # sees later bits
+    assert not sums_to_one(model).holds
