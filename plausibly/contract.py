@@ -373,7 +373,7 @@ def sums_to_one(model: DensityModel) -> Result:
     total, variables = float(logs.exp().sum()), nodes.variables
     if not variables and isinstance(model, Sum):
         each = [sums_to_one(member) for member in model.each()]
-        total = float(normalised_logs(model.logits).exp() @ torch.tensor([one.value for one in each]).double())
+        total = float(normalised_logs(model.logits).detach().exp() @ torch.tensor([one.value for one in each]).double())
         holds = all(one.holds for one in each) and abs(total - 1) <= 1e-5
         return Result(
             "sums_to_one", holds, total, 1e-5, f"weighed total of its {len(each)} members, over first variables"
