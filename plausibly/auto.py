@@ -14,7 +14,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from inspect import signature
 from math import inf
 from pathlib import Path
@@ -29,9 +28,9 @@ from plausibly.data.formats import Dataset
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import Exact, likelihood
 from plausibly.families.mixtures import mixture
-from plausibly.learning import Fit, Listener, Settings, learned, learns_by_steps, sketch, untrained, versions
+from plausibly.learning import Fit, Listener, Settings, begun, learned, learns_by_steps, sketch, untrained
 from plausibly.models import MODELS
-from plausibly.runs import ENSEMBLE, VERSION, recorded_data, write_json
+from plausibly.runs import ENSEMBLE, recorded_data, write_json
 from plausibly.training import Diverged
 
 Job = tuple[str, dict[str, Any]]
@@ -188,7 +187,7 @@ def ensemble(
 ) -> Fit | None:
     """The mixture of fitted models with an exact log p, given with their records, that is best on validation rows, at `path`.
 
-    None where it would be of fewer than `least`.
+    It is not written yet. None where it would be of fewer than `least`.
     """
     weights = greedy(torch.stack([exact(model, dataset) for _, model in members], 1))
     kept = [k for k in range(len(members)) if weights[k] > 0]
@@ -204,10 +203,9 @@ def ensemble(
         "plan": None,
         "members": [{key: one.get(key) for key in KEPT} for one in records],
         "seconds": sum(one.get("seconds") or 0.0 for one, _ in members),
+        "steps": sum(one.get("steps") or 0 for one, _ in members),
     }
-    fit = Fit(path, record, model, dataset, listener)
-    fit.keep("done", sum(one.get("steps") or 0 for one, _ in members))
-    return fit
+    return Fit(path, record, model, dataset, listener)
 
 
 def fit_auto(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Fit:
@@ -217,8 +215,14 @@ def fit_auto(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Setti
     if other := next(iter(chosen.arguments), None):
         raise UserError(f"{other} is an argument of one model: name it with --model")
     portfolio = Portfolio(path, dataset, origin, chosen, listener)
+    mixed = {
+        "model": ENSEMBLE,
+        "code": None,
+        "plan": None,
+        "settings": {"train": chosen.train, "budget": chosen.budget},
+    }
     if not (path / "run.json").exists():
-        begin(portfolio)
+        write_json(begun(dataset, origin, chosen.seed) | {"arguments": {}, **mixed}, path / "run.json")
     portfolio.run()
     if not portfolio.fits:
         raise UserError("no model of the portfolio can be fitted to this data; name one with --model")
@@ -229,40 +233,12 @@ def fit_auto(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Setti
         for file in found.path.iterdir():
             file.replace(path / file.name)
         found.path = path
-    elif portfolio.interrupted:
-        found.record["settings"] = asked(chosen)
-        found.keep("interrupted", found.record["steps"])
-        return found
-    shutil.rmtree(path / MEMBERS)
+    else:
+        found.record |= mixed
+        found.keep("interrupted" if portfolio.interrupted else "done", found.record["steps"])
+    if found.record["status"] != "interrupted":
+        shutil.rmtree(path / MEMBERS)
     return found
-
-
-def asked(chosen: Settings) -> dict[str, Any]:
-    """What going on must know of the settings."""
-    return {"train": chosen.train, "budget": chosen.budget}
-
-
-def begin(portfolio: Portfolio) -> None:
-    """Writes what going on needs to know, before there is a result."""
-    chosen, dataset = portfolio.chosen, portfolio.dataset
-    write_json(
-        {
-            "plausibly_run": VERSION,
-            "status": "running",
-            "model": ENSEMBLE,
-            "arguments": {},
-            "plan": None,
-            "seed": chosen.seed,
-            "settings": asked(chosen),
-            "data": portfolio.origin,
-            "notes": dataset.notes,
-            "rows": dataset.rows,
-            "versions": versions(),
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "format": dataset.format.to_json(),
-        },
-        portfolio.path / "run.json",
-    )
 
 
 def taken_up(path: Path, record: dict[str, Any], device: str, listener: Listener) -> Fit:

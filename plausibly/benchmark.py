@@ -82,9 +82,9 @@ def entries(suite: str, folder: Path, wanted: Sequence[str] | None) -> list[Entr
 class Sealed:
     """A set whose test rows come out once, when a fit is final."""
 
-    def __init__(self, source: Path, seed: int = 0) -> None:
-        whole = load(str(source), seed=seed)
-        self.origin = origin_of(whole, {"seed": seed})
+    def __init__(self, source: Path) -> None:
+        whole = load(str(source))
+        self.origin = origin_of(whole, {"seed": 0})
         self._test: Events | None = whole.test
         self.dataset: Dataset = replace(whole, test=whole.valid[:0])
 

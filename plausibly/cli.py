@@ -275,8 +275,8 @@ def fit(
     Parameters
     ----------
     model
-        a name from `plausibly models`, or FILE.py:CLASS for your own, which is held to the contract first; without it all
-        that accept the data are tried, of a table all that answer any question, and validation decides.
+        a name from `plausibly models`, FILE.py:CLASS for your own, which is held to the contract first, or auto: a
+        portfolio, mixed by validation. Without it arrays and images get auto, a table the best model that answers any question.
     out_
         folder of the run (default runs/NAME-1).
     budget

@@ -408,6 +408,7 @@ def mixed(
         if found is None:
             best = max(opened, key=lambda run: run.record["validation"])
             raise UserError(f"{best.path} alone is best on validation rows: no mixture of these runs is better")
+        found.keep("done", found.record["steps"])
     return tested(found)
 
 
@@ -433,6 +434,7 @@ def ensemble_row(path: Path, board: Board, dataset: Dataset, listener: Listener)
     if found is None:
         shutil.rmtree(path / ENSEMBLE)
         return []
+    found.keep("done", found.record["steps"])
     return [row_of(sampled(found.test(), dataset))]
 
 

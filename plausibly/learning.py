@@ -150,6 +150,21 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
+def begun(dataset: Dataset, origin: dict[str, Any], seed: int) -> dict[str, Any]:
+    """What the record of any run says when it begins."""
+    return {
+        "plausibly_run": VERSION,
+        "status": "running",
+        "seed": seed,
+        "data": origin,
+        "notes": dataset.notes,
+        "rows": dataset.rows,
+        "versions": versions(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "format": dataset.format.to_json(),
+    }
+
+
 class Fit:
     """One model on its way to a run at `path`."""
 
@@ -170,20 +185,11 @@ class Fit:
         listener: Listener,
     ) -> Fit:
         model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
-        record = {
-            "plausibly_run": VERSION,
-            "status": "running",
+        record = begun(dataset, origin, chosen.seed) | {
             "model": foreign.name_of(kind),
             "code": foreign.code_of(kind),
             "arguments": arguments_of(model),
-            "seed": chosen.seed,
             "plan": asdict(make_plan(chosen, model, dataset)) if model.objective.turns(model) else None,
-            "data": origin,
-            "notes": dataset.notes,
-            "rows": dataset.rows,
-            "versions": versions(),
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "format": dataset.format.to_json(),
         }
         if processes.launch() is not None:
             record |= {"launch": processes.launch(), "processes": processes.ranks()}

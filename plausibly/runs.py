@@ -69,7 +69,7 @@ from plausibly.evaluation.samples import (
 )
 from plausibly.evaluation.scores import Ranking, bits, score_rows, unaffordable
 from plausibly.evaluation.usefulness import target_of
-from plausibly.families.mixtures import FORMS
+from plausibly.families import mixtures
 from plausibly.families.proposals import Effective, all_effective
 from plausibly.files import replacing
 from plausibly.kinds import HOLE, Category, Likeliest, Real
@@ -755,9 +755,10 @@ def kind_of(record: dict[str, Any], path: Path, model: str | type[Trainable] | N
     if model is not None and (not isinstance(model, str) or model != record["model"]):
         raise UserError(f"{path} was fitted with {record['model']}, which comes with plausibly: leave --model out")
     if record["model"] == ENSEMBLE:
-        if record.get("form") not in FORMS:
-            raise UserError(f"{path} holds no ensemble yet; go on with `plausibly fit --resume {path}`")
-        return FORMS[record["form"]]
+        try:
+            return mixtures.named(str(record.get("form")), mixtures.Sum)
+        except ValueError as error:
+            raise UserError(f"{path} holds no ensemble yet; go on with `plausibly fit --resume {path}`") from error
     return model_class(record["model"])
 
 

@@ -25,6 +25,16 @@ def tensors(dataset):
     return dataset.train.codes, dataset.valid.codes, dataset.test.codes
 
 
+# a portfolio of small models, none of which is best alone on bits with an exclusive or
+SMALL = (
+    ("independent", {}),
+    ("joint", {}),
+    ("boosted", {"depth": 1}),
+    ("nade", {"hidden": 16}),
+    ("made", {"hidden": 16}),
+)
+
+
 def accepting(schema):
     """Names of the models with an exact log p that take such data."""
     exact = [name for name, model in MODELS.items() if issubclass(model, DensityModel)]

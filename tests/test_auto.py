@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from oracles import SMALL
 
 import plausibly
 from plausibly import auto, fitting
@@ -19,15 +20,8 @@ from plausibly.schema import binary
 @pytest.fixture(scope="module", autouse=True)
 def small():
     """A portfolio of small models."""
-    small = (
-        ("independent", {}),
-        ("joint", {}),
-        ("boosted", {"depth": 1}),
-        ("nade", {"hidden": 16}),
-        ("made", {"hidden": 16}),
-    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(auto, "PORTFOLIO", small)
+        patch.setattr(auto, "PORTFOLIO", SMALL)
         yield
 
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from oracles import SHARED
+from oracles import SHARED, SMALL
 
 import plausibly
 from plausibly import auto
@@ -20,14 +20,7 @@ from plausibly.models import MODELS
 @pytest.fixture
 def small(monkeypatch):
     """A portfolio of small models."""
-    models = (
-        ("independent", {}),
-        ("joint", {}),
-        ("boosted", {"depth": 1}),
-        ("nade", {"hidden": 16}),
-        ("made", {"hidden": 16}),
-    )
-    monkeypatch.setattr(auto, "PORTFOLIO", models)
+    monkeypatch.setattr(auto, "PORTFOLIO", SMALL)
 
 
 @pytest.fixture

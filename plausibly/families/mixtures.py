@@ -329,11 +329,6 @@ class BoundedMixture(Sum):
         return self.summed([member.log_bound(x, generator) for member in self.each()])
 
 
-FORMS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (TractableMixture, AutoregressiveMixture, DensityMixture, BoundedMixture)
-}
-
-
 def mixture(components: Sequence[Any], weights: Sequence[float]) -> Sum:
     """The mixture of models of one schema with positive weights; its class is what its parts allow.
 

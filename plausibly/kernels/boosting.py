@@ -94,6 +94,38 @@ def _split(own, whole, seen, strength, least):  # type: ignore[no-untyped-def]
 
 
 @loops
+def _rest(above, sibling, own, seen):  # type: ignore[no-untyped-def]
+    """A child's sums: the parent's without its sibling's."""
+    for j in range(seen):
+        own[j, 0] = above[j, 0] - sibling[j, 0]
+        own[j, 1] = above[j, 1] - sibling[j, 1]
+
+
+@loops
+def _descend(bits, tree, width, place, node, many):  # type: ignore[no-untyped-def]
+    """Takes every row to a child of its node, and counts those that the tree is grown from in each."""
+    many[:] = 0
+    for r in range(len(place)):
+        j = tree[width - 1 + place[r]]
+        place[r] = 2 * place[r] + (bits[j, r] if j >= 0 else 0)
+        if node[r] >= 0:
+            node[r] = place[r]
+            many[place[r]] += 1
+
+
+@loops
+def _fill(leaves, whole, node, slope, curve, rate, strength):  # type: ignore[no-untyped-def]
+    """What each leaf adds, from the sums of its rows."""
+    whole[:] = 0.0
+    for r in range(len(node)):
+        if node[r] >= 0:
+            whole[node[r], 0] += slope[r]
+            whole[node[r], 1] += curve[r]
+    for k in range(len(leaves)):
+        leaves[k] = rate * whole[k, 0] / (whole[k, 1] + strength)
+
+
+@loops
 def grown(  # type: ignore[no-untyped-def]
     bits,
     first,
@@ -138,36 +170,19 @@ def grown(  # type: ignore[no-untyped-def]
                 if wanted[k]:
                     own[k], whole[k] = 0.0, 0.0
             _count(wanted, node, slope, curve, first, places, seen, own, whole)
-            if level:
-                above, all_above = sums[1 - level % 2], totals[1 - level % 2]
-                for k in range(width):
-                    if not wanted[k]:
-                        whole[k] = all_above[k // 2] - whole[k ^ 1]
-                        for j in range(seen):
-                            own[k, j, 0] = above[k // 2, j, 0] - own[k ^ 1, j, 0]
-                            own[k, j, 1] = above[k // 2, j, 1] - own[k ^ 1, j, 1]
-            many[:] = 0
+            for k in range(width):
+                if not wanted[k]:  # the smaller child beside it was counted
+                    _rest(sums[1 - level % 2, k // 2], own[k ^ 1], own[k], seen)
+                    whole[k] = totals[1 - level % 2, k // 2] - whole[k ^ 1]
             for k in range(width):
                 tree[width - 1 + k] = _split(own[k], whole[k], seen, strength, least)
-            for r in range(rows):
-                j = tree[width - 1 + place[r]]
-                place[r] = 2 * place[r] + (bits[j, r] if j >= 0 else 0)
-                if node[r] >= 0:
-                    node[r] = place[r]
-                    many[place[r]] += 1
+            _descend(bits, tree, width, place, node, many)
             for k in range(0, 2 * width, 2):
                 wanted[k] = many[k] < many[k + 1]
                 wanted[k + 1] = not wanted[k]
         if tree[0] < 0:
             break
-        whole = totals[depth % 2]
-        whole[:] = 0.0
-        for r in range(rows):
-            if node[r] >= 0:
-                whole[node[r], 0] += slope[r]
-                whole[node[r], 1] += curve[r]
-        for k in range(1 << depth):
-            leaves[t, k] = rate * whole[k, 0] / (whole[k, 1] + strength)
+        _fill(leaves[t], totals[depth % 2], node, slope, curve, rate, strength)
         for r in range(rows):
             logits[r] += leaves[t, place[r]]
         for r in range(len(asked)):

@@ -23,6 +23,7 @@ from plausibly.outcomes import Bits, Outcome
 from plausibly.schema import Schema
 
 TURNS, TRIED = 10, 8  # looks at the data, each for as many variables, of which so many tell how long it takes
+LEAST, PATIENCE = 0.01, 15  # curvature of a child; rounds without a better one on held-out rows
 
 
 class Boosted(AutoregressiveModel):
@@ -58,9 +59,8 @@ class Boosted(AutoregressiveModel):
         self.strength, self.share, self.shuffle = strength, share, shuffle
         self.order = shuffled(range(schema.size), shuffle)
         self.objective = Boosting()
-        self.base = nn.Parameter(
-            torch.zeros(schema.size), requires_grad=False
-        )  # of each bit in its order, as are the trees
+        # of each bit in its order, as are the trees
+        self.base = nn.Parameter(torch.zeros(schema.size), requires_grad=False)
         self.have([0] * schema.size)
 
     @classmethod
@@ -171,9 +171,6 @@ class Boosted(AutoregressiveModel):
 def columns(x: Tensor, order: Sequence[int]) -> np.ndarray:
     """Events as bits, (variables, rows), in that order."""
     return np.ascontiguousarray(x.flatten(1)[:, list(order)].to("cpu", torch.uint8).numpy().T)
-
-
-LEAST, PATIENCE = 0.01, 15  # curvature of a child; rounds without a better one on held-out rows
 
 
 class Boosting(Objective):
