@@ -276,7 +276,7 @@ def fit(
     ----------
     model
         a name from `plausibly models`, FILE.py:CLASS for your own, which is held to the contract first, or auto: a
-        portfolio, mixed by validation. Without it arrays and images get auto, a table the best model that answers any question.
+        portfolio, mixed by validation. Without it arrays and images get auto, a table the best one that answers any question.
     out_
         folder of the run (default runs/NAME-1).
     budget
