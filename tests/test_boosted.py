@@ -6,7 +6,7 @@ import torch
 
 from plausibly.capabilities import drive
 from plausibly.contract import shaken
-from plausibly.kernels.boosting import added, grown, leaf_of, lines_up
+from plausibly.kernels.boosting import GAIN, _take, added, grown, leaf_of, lined_up, words
 from plausibly.models import MODELS
 from plausibly.schema import binary
 from plausibly.training import count, prepare
@@ -26,7 +26,7 @@ def plain(bits, target, logits, depth, strength, least):
     for level in range(depth):
         chosen = []
         for k in range(2**level):
-            here, best = place == k, (1e-6, -1)
+            here, best = place == k, (GAIN, -1)
             for j in range(bits.shape[1]):
                 one, zero = here & (bits[:, j] == 1), here & (bits[:, j] == 0)
                 if min(curve[one].sum(), curve[zero].sum()) >= least:
@@ -52,21 +52,51 @@ def some_bits(rows, variables, seed=0):
 def test_trees_are_those_of_a_plain_search(depth):
     bits, held_out = some_bits(300, 9), some_bits(100, 9, 1)
     features, leaves = np.full((5, 2**depth - 1), -1, np.int32), np.zeros((5, 2**depth))
-    across, others = np.ascontiguousarray(bits.T), np.ascontiguousarray(held_out.T)
-    first, places = lines_up(across)
-    assert all((places[first[r] : first[r + 1]] == bits[r].nonzero()[0]).all() for r in range(300))
+    rows, others = lined_up(np.ascontiguousarray(bits.T)), lined_up(np.ascontiguousarray(held_out.T))
     noise = np.random.default_rng(0)
-    trees, begin = grown(across, first, places, others, 7, depth, 5, 0.3, 1.5, 0.4, 1.0, 9, noise, features, leaves)
+    trees, begin = grown(rows, others, 7, depth, 5, 0.3, 1.5, 0.4, 1.0, 9, noise, features, leaves)
     target, logits = bits[:, 7], np.full(300, begin)
     assert trees > 0 and begin == pytest.approx(np.log((target.sum() + 0.5) / (300 - target.sum() + 0.5)))
+    across = np.ascontiguousarray(bits.T)
     for t in range(5):
         tree, expected, place = plain(bits[:, :7], target, logits, depth, 1.5, 0.4)
         assert (features[t] == tree).all() and np.allclose(leaves[t], 0.3 * expected)
         assert [leaf_of(across, r, features[t], depth) for r in range(300)] == place.tolist()
         logits += leaves[t][place]
     found = np.full(300, begin)
-    added(across, features, leaves, depth, 0, 5, found)
+    added(words(across), features, leaves, depth, 0, 5, found)
     assert np.allclose(found, logits)
+
+
+def test_rows_that_agree_are_one():
+    bits = some_bits(300, 9)
+    rows = lined_up(np.ascontiguousarray(bits.T))
+    expected, many = np.unique(bits, axis=0, return_counts=True)
+    assert (rows.bits.T == expected).all() and (rows.many == many).all()
+    for r, row in enumerate(expected):
+        assert (rows.places[rows.first[r] : rows.first[r + 1]] == row.nonzero()[0]).all()
+    for variable in range(9):
+        starts, counts = np.unique(bits[:, :variable], axis=0, return_counts=True)
+        heads = (rows.agree < variable).nonzero()[0]
+        assert (rows.bits[:variable, heads].T == starts).all()
+        assert (np.add.reduceat(rows.many, heads) == counts).all()
+
+
+def test_each_row_is_taken_by_chance():
+    """Of a group of 3,000 zeros and 5,000 ones and of rows that stand alone: a share, with the moments of a binomial."""
+    counts = np.array([[3000.0, 5000.0], *[[0.0, 1.0]] * 4000])
+    logits, noise = np.zeros(len(counts)), np.random.default_rng(0)
+    node, slope, curve = np.empty(len(counts), np.int32), np.empty(len(counts)), np.empty(len(counts))
+    large = []
+    for _ in range(400):
+        _take(counts, logits, 0.3, noise, node, slope, curve)
+        large.append((slope[0], curve[0]))
+        assert ((node >= 0) == (curve > 0)).all() and (slope[1:] == 2 * curve[1:]).all()
+        assert abs((node[1:] >= 0).mean() - 0.3) < 6 * (0.3 * 0.7 / 4000) ** 0.5
+    slopes, curves = np.array(large).T
+    assert abs(slopes.mean() - 300) < 6 * (8000 * 0.25 * 0.21 / 400) ** 0.5
+    assert slopes.var() == pytest.approx(8000 * 0.25 * 0.21, rel=6 * (2 / 400) ** 0.5)
+    assert abs(curves.mean() - 600) < 6 * (8000 * 0.21 / 400) ** 0.5 / 4
 
 
 def learned(bits, held_out, **arguments):

@@ -22,7 +22,7 @@ from plausibly.objectives import Look, Objective
 from plausibly.outcomes import Bits, Outcome
 from plausibly.schema import Schema
 
-TURNS, TRIED = 10, 8  # looks at the data, each for as many variables, of which so many tell how long it takes
+TURNS, TRIED = 5, 8  # looks at the data, each for as many variables, of which so many tell how long it takes
 LEAST, PATIENCE = 0.01, 15  # curvature of a child; rounds without a better one on held-out rows
 
 
@@ -110,30 +110,33 @@ class Boosted(AutoregressiveModel):
             raise ValueError("boosted: a saved tree asks for a bit that comes later")
         super().restore(state)
 
-    def _added(self, bits: np.ndarray, rank: int, logits: np.ndarray) -> None:
+    def _added(self, eights: np.ndarray, rank: int, logits: np.ndarray) -> None:
         from plausibly.kernels import boosting
 
         features, leaves = self.features.cpu().numpy(), self.leaves.cpu().numpy()
         start, end = self.first[rank : rank + 2].tolist()
-        boosting.added(bits, features, leaves, self.depth, start, end, logits)
+        boosting.added(eights, features, leaves, self.depth, start, end, logits)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Outcome:
+        from plausibly.kernels import boosting
+
         order = list(self.order)
-        bits = columns(x, order)
+        eights = boosting.words(columns(x, order))
         logits = self.base.detach().double().cpu().repeat(len(x), 1).T.contiguous().numpy()
-        spread(range(len(order)), lambda rank: self._added(bits, rank, logits[rank]))
+        spread(range(len(order)), lambda rank: self._added(eights, rank, logits[rank]))
         found = torch.empty_like(torch.from_numpy(logits)).T
         found[:, order] = torch.from_numpy(logits).T
         return Bits(found.to(self.base))
 
     @torch.no_grad()
     def unroll(self, n: int) -> Unrolled:
-        bits = np.zeros((self.schema.size, n), np.uint8)
+        eights = np.zeros((self.schema.size, -(-n // 8)), np.uint64)
+        bits = eights.view(np.uint8)[:, :n]
         base = self.base.double().cpu()
         for rank, i in enumerate(self.order):
             logits = np.full(n, float(base[rank]))
-            self._added(bits, rank, logits)
+            self._added(eights, rank, logits)
             value = yield i, Bits(torch.from_numpy(logits).to(self.base))
             bits[rank] = value.to("cpu", torch.uint8).numpy()
         x = torch.empty(n, self.schema.size, device=device_of(self))
@@ -145,16 +148,15 @@ class Boosted(AutoregressiveModel):
         """Boosts the bits of some ranks, the trees of the others being kept."""
         from plausibly.kernels import boosting
 
-        bits, asked = (columns(rows, self.order) for rows in (codes, held_out))
-        first, places = boosting.lines_up(bits)
+        rows, asked = (boosting.lined_up(columns(x, self.order)) for x in (codes, held_out))
         found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
         def boost(rank: int) -> None:
             features = np.full((self.rounds, 2**self.depth - 1), -1, np.int32)
             leaves = np.zeros((self.rounds, 2**self.depth))
             trees, begin = boosting.grown(
-                *(bits, first, places, asked, rank, self.depth, self.rounds, self.rate, self.strength),
-                *(LEAST, self.share, PATIENCE, np.random.default_rng([self.shuffle, rank]), features, leaves),
+                *(rows, asked, rank, self.depth, self.rounds, self.rate, self.strength, LEAST, self.share, PATIENCE),
+                *(np.random.default_rng([self.shuffle, rank]), features, leaves),
             )
             self.base[rank] = begin
             found[rank] = features[:trees].copy(), leaves[:trees].copy()
