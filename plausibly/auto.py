@@ -3,8 +3,9 @@
 1. Every setting of `PORTFOLIO` that the data allow is fitted, in the variables' own order.
 2. The better half of those that take other orders, by their weights in the mixture of all so far, is fitted in `ORDERS` of
    them; where there is a budget, in up to `MOST`, each for as long as the first one took.
-3. The mixture of all of them is the result, its weights chosen greedily on validation rows (Caruana et al. 2004): again and
-   again the model is added, or added once more, with which the mean log p of what there is so far is highest.
+3. The mixture of all of them is the result. Its members are chosen greedily on validation rows (Caruana et al. 2004): again
+   and again the model is added, or added once more, with which the mean log p of what there is so far is highest. Their
+   weights are those after a few rounds of EM from equal ones, which stops before they follow the rows' noise.
 
 Each fit is a run of its own in `members`, so that what was stopped goes on where it was.
 """
@@ -39,14 +40,14 @@ PORTFOLIO: tuple[Job, ...] = (
     ("markov", {}),
     ("joint", {}),
     ("gaussian", {}),
-    ("boosted", {"depth": 3, "rate": 0.1}),
-    ("boosted", {"depth": 6, "rate": 0.1}),
+    ("boosted", {"depth": 3}),
+    ("boosted", {"depth": 6, "strength": 3.0}),
     ("mixture", {}),
     ("nade", {}),
     ("made", {}),
     ("made", {"hidden": 512, "blocks": 2, "dropout": 0.5}),
 )
-ORDERS, MOST, ADDED = 3, 12, 100
+ORDERS, MOST, ADDED, ROUNDS = 3, 12, 100, 20
 AUTO, MEMBERS = "auto", "members"
 PART, FIRST = 0.25, 0.4  # of what is left of the budget: for one that counts, and for all first ones that take steps
 LONGEST = 600.0  # seconds of one that counts, where nobody named it
@@ -71,6 +72,18 @@ def greedy(logs: Tensor, added: int = ADDED) -> Tensor:
         total = sums[:, pick : pick + 1]
         if float(scores[pick]) > best or number == 1:
             best, found = float(scores[pick]), counts / number
+    return found
+
+
+def smoothed(logs: Tensor) -> Tensor:
+    """Weights of the members that `greedy` picks, as it takes and gives them, closer to equal ones than its own are."""
+    found = (greedy(logs) > 0).double()
+    own = logs[:, found > 0].double()
+    own = own[(own > -torch.inf).any(1)]
+    weights = own.new_full((own.shape[1],), 1 / own.shape[1])
+    for _ in range(ROUNDS if len(own) else 0):
+        weights = (own + weights.log()).softmax(1).mean(0)
+    found[found > 0] = weights
     return found
 
 
@@ -189,7 +202,7 @@ def ensemble(
 
     It is not written yet. None where it would be of fewer than `least`.
     """
-    weights = greedy(torch.stack([exact(model, dataset) for _, model in members], 1))
+    weights = smoothed(torch.stack([exact(model, dataset) for _, model in members], 1))
     kept = [k for k in range(len(members)) if weights[k] > 0]
     if len(kept) < least:
         return None

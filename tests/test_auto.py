@@ -168,9 +168,19 @@ def test_ctrl_c_keeps_all_members_where_one_is_best_alone(bits, tmp_path, monkey
     assert plausibly.resume(tmp_path / "run").record["status"] == "done"
 
 
-def test_a_member_without_a_number_has_no_weight():
-    logs = torch.tensor([[-1.0, float("nan"), -2.0], [-3.0, -1.0, -1.0]])
-    assert auto.greedy(logs)[1] == 0 and auto.greedy(logs).sum() == pytest.approx(1)
+@pytest.mark.parametrize("weigh", [auto.greedy, auto.smoothed])
+def test_a_member_without_a_number_has_no_weight(weigh):
+    logs = torch.tensor([[-1.0, float("nan"), -2.0], [-3.0, -1.0, -1.0], [-torch.inf] * 3])
+    assert weigh(logs)[1] == 0 and weigh(logs).sum() == pytest.approx(1)
+    assert weigh(torch.full((2, 3), -torch.inf)).sum() == pytest.approx(1)
+
+
+def test_weights_from_few_rows_are_smoothed():
+    """Members that are alike: weights by few rows stay near equal, where greedy ones follow chance, and test rows say so."""
+    noise = torch.randn(4000, 6, generator=torch.Generator().manual_seed(0))
+    few, many = -10 + noise[:100], -10 + noise[100:]
+    scores = [float((many + weigh(few).log()).logsumexp(1).mean()) for weigh in (auto.greedy, auto.smoothed)]
+    assert scores[1] > scores[0]
 
 
 def test_splits_by_other_seeds_are_other_data(tmp_path):

@@ -10,7 +10,7 @@ from oracles import SHARED, SMALL
 
 import plausibly
 from plausibly import auto
-from plausibly.auto import greedy
+from plausibly.auto import greedy, smoothed
 from plausibly.benchmark import Sealed, benchmark, entries, published
 from plausibly.errors import UserError
 from plausibly.learning import Fit, Listener, learned, settings
@@ -114,16 +114,17 @@ def test_published_numbers_have_sources():
     assert {row["certain"] for row in rows} == {"yes", "no"} and all(row["source"] and row["method"] for row in rows)
 
 
-def test_greedy_weights_come_near_the_best_ones():
+@pytest.mark.parametrize("weigh", [greedy, smoothed])
+def test_weights_come_near_the_best_ones(weigh):
     """Of two densities mixed 3 to 1 and one that is no use: the weights are near, and the log p is that of the truth."""
     generator = torch.Generator().manual_seed(0)
     pick = torch.rand(20_000, generator=generator) < 0.75
     x = torch.randn(20_000, generator=generator).double() + torch.where(pick, 0.0, 3.0)
     logs = torch.stack([-0.5 * (x - m).square() - 0.9189385332046727 for m in (0.0, 3.0, 9.0)], 1)
-    weights = greedy(logs)
+    weights = weigh(logs)
     assert weights.sum() == pytest.approx(1) and weights[2] == 0
     assert weights[0] == pytest.approx(0.75, abs=0.02)
-    assert greedy(logs[:, :1]).tolist() == [1.0]
+    assert weigh(logs[:, :1]).tolist() == [1.0]
 
 
 def test_json_of_the_command(small, sets, tmp_path, capsys, monkeypatch):
