@@ -72,13 +72,13 @@ def test_rows_that_agree_are_one():
     bits = some_bits(300, 9)
     rows = lined_up(np.ascontiguousarray(bits.T))
     expected, many = np.unique(bits, axis=0, return_counts=True)
-    assert (rows.bits.T == expected).all() and (rows.many == many).all()
+    assert (expected == rows.bits.T).all() and (rows.many == many).all()
     for r, row in enumerate(expected):
         assert (rows.places[rows.first[r] : rows.first[r + 1]] == row.nonzero()[0]).all()
     for variable in range(9):
         starts, counts = np.unique(bits[:, :variable], axis=0, return_counts=True)
         heads = (rows.agree < variable).nonzero()[0]
-        assert (rows.bits[:variable, heads].T == starts).all()
+        assert (starts == rows.bits[:variable, heads].T).all()
         assert (np.add.reduceat(rows.many, heads) == counts).all()
 
 

@@ -175,7 +175,7 @@ def _take(counts, logits, share, noise, node, slope, curve):  # type: ignore[no-
 
 @loops
 def _count(wanted, node, slope, curve, rows, heads, seen, own, whole):  # type: ignore[no-untyped-def]
-    """Sums of slopes and curvatures over the groups in nodes that are `wanted`: of those in which a bit is unusual, and of all."""
+    """Sums of slopes and curvatures over the groups in nodes that are `wanted`: where a bit is unusual, and of all."""
     for g in range(len(node)):
         k = node[g]
         if k >= 0 and wanted[k]:
