@@ -10,19 +10,34 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from plausibly.compression import compress, decompress
     from plausibly.data.loading import load
     from plausibly.estimator import DensityClassifier, DensityEstimator
     from plausibly.fitting import compare, fit, resume
     from plausibly.fitting import mixed as ensemble
     from plausibly.runs import Run
 
-__all__ = ["DensityClassifier", "DensityEstimator", "Run", "compare", "ensemble", "fit", "load", "open", "resume"]
+__all__ = [
+    "DensityClassifier",
+    "DensityEstimator",
+    "Run",
+    "compare",
+    "compress",
+    "decompress",
+    "ensemble",
+    "fit",
+    "load",
+    "open",
+    "resume",
+]
 
 _PLACES = {
     "fit": "fitting",
     "compare": "fitting",
     "resume": "fitting",
     "load": "data.loading",
+    "compress": "compression",
+    "decompress": "compression",
     "Run": "runs",
     "DensityEstimator": "estimator",
     "DensityClassifier": "estimator",

@@ -112,8 +112,12 @@ class Portfolio:
     def interrupted(self) -> bool:
         return any(fit.record["status"] == "interrupted" for _, fit in self.fits)
 
-    def run(self) -> None:
-        """Everything but the mixture."""
+    def run(self, jobs: Sequence[Job] | None) -> None:
+        """Everything but the mixture: `jobs`, if there are any, else the portfolio."""
+        if jobs is not None:
+            for job in jobs:
+                self.one(job, self.chosen.budget and self.chosen.budget / len(jobs))
+            return
         first = accepted(self.dataset)
         self.listener.say(f"fitting {', '.join(map(told, first))}, then the better half of them in other orders")
         stepping = [job for job in first if self.steps(job)]
@@ -221,8 +225,15 @@ def ensemble(
     return Fit(path, record, model, dataset, listener)
 
 
-def fit_auto(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Fit:
-    """The whole way, to a fit that has learned and is not yet tested."""
+def fit_auto(
+    path: Path,
+    dataset: Dataset,
+    origin: dict[str, Any],
+    chosen: Settings,
+    listener: Listener,
+    jobs: Sequence[Job] | None = None,
+) -> Fit:
+    """The whole way, to a fit that has learned and is not yet tested; of `jobs` alone, where there are any."""
     if chosen.arguments.get("context"):
         raise UserError("auto takes no context: leave --model out, or name a model that takes one")
     if other := next(iter(chosen.arguments), None):
@@ -236,7 +247,7 @@ def fit_auto(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Setti
     }
     if not (path / "run.json").exists():
         write_json(begun(dataset, origin, chosen.seed) | {"arguments": {}, **mixed}, path / "run.json")
-    portfolio.run()
+    portfolio.run(jobs)
     if not portfolio.fits:
         raise UserError("no model of the portfolio can be fitted to this data; name one with --model")
     members = [(fit.record, fit.model) for _, fit in portfolio.fits]

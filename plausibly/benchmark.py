@@ -30,15 +30,22 @@ BUDGETS = {"debd": 600.0, "larochelle": 600.0, "binary-mnist": 900.0}  # seconds
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of a suite's table: a file, without its suffix, and what is fitted to it."""
+    """A row of a suite's table: a file, without its suffix, and what is fitted to it.
+
+    That is the portfolio, or, with `orders`, the mixture of a model in so many. Where there are `steps` it is fitted for
+    these, unless somebody says otherwise, else for the suite's budget.
+    """
 
     label: str
     file: str
     model: str = AUTO
     values: Mapping[str, Any] = field(default_factory=dict)
+    steps: int | None = None
+    orders: int = 0
 
 
 MNIST = "bmnist_larochelle"
+NADE = {"hidden": 500, "dropout": 0.3, "train.every": 500}
 LATENT = {
     "latents": 40,
     "objective": {"name": "importance-weighted", "draws": 5},
@@ -49,9 +56,9 @@ SUITES: dict[str, str | tuple[Entry, ...]] = {  # files of which each is a row, 
     "debd": "debd_",
     "larochelle": "laro_",
     "binary-mnist": (
-        Entry("nade", MNIST, "nade", {"hidden": 500, "dropout": 0.3}),
-        Entry("made", MNIST, "made", {"hidden": 1000, "dropout": 0.3}),
-        Entry("ensemble", MNIST),
+        Entry("nade", MNIST, "nade", NADE, 14_000),
+        Entry("made", MNIST, "made", {"hidden": 1000, "dropout": 0.35}, 6_000),
+        Entry("ensemble", MNIST, "nade", NADE, 14_000, orders=5),
         Entry("vae", MNIST, "vae", LATENT),
     ),
 }
@@ -162,12 +169,15 @@ def measured(entry: Entry, folder: Path, path: Path, chosen: Settings, listener:
         raise UserError(f"{path} is of other data, or of seed {known['seed']}; give another --out")
     if known.get("test") is not None:
         return Run.open(path)
-    own = replace(settings(entry.values, chosen.seed, chosen.budget, None, chosen.device), train=chosen.train)
+    own = settings(entry.values, chosen.seed, chosen.budget, chosen.train.get("steps"), chosen.device)
+    jobs = tuple((entry.model, own.arguments | {"shuffle": order}) for order in range(entry.orders)) or None
+    mixed = entry.model == AUTO or jobs is not None
     with fresh(path):
-        if known and (entry.model != AUTO or known["status"] == "done"):
+        if known and (not mixed or known["status"] == "done"):
             fit = learned(Fit.taken_up(path, own.device, listener, dataset=sealed.dataset))
-        elif entry.model == AUTO:
-            fit = fit_auto(path, sealed.dataset, sealed.origin, own, listener)
+        elif mixed:
+            plain = replace(own, arguments={})
+            fit = fit_auto(path, sealed.dataset, sealed.origin, plain, listener, jobs)
         else:
             fit = learned(Fit.new(path, MODELS[entry.model], sealed.dataset, sealed.origin, own, listener))
     if fit.record["status"] == "interrupted":
@@ -190,15 +200,17 @@ def benchmark(
 ) -> Iterator[Line]:
     """Fits what a suite asks for, one row of its table after the other; each is in `table.csv` and `table.md` at once.
 
-    `data` is the folder of the sets, `budget` seconds of training for each (default `BUDGETS`), or `steps` of each fit.
+    `data` is the folder of the sets, `budget` seconds of training for each (by default the entry's steps, else `BUDGETS`),
+    or `steps` of each fit.
     """
     folder, path, listener = Path(data), Path(out or Path("runs") / suite), listener or Listener()
     rows = entries(suite, folder, sets)
-    chosen = settings(None, seed, budget or (BUDGETS[suite] if steps is None else None), steps, device)
     others = [entry for entry in entries(suite, folder, None) if entry not in rows and is_tested(path / entry.label)]
     lines = {entry.label: line(entry, Run.open(path / entry.label)) for entry in others}
     for entry in rows:
         listener.say(f"{suite}: {entry.label}")
+        own_steps = steps or (None if budget else entry.steps)
+        chosen = settings(None, seed, budget or (None if own_steps else BUDGETS[suite]), own_steps, device)
         lines[entry.label] = line(entry, measured(entry, folder, path / entry.label, chosen, listener))
         write(suite, [lines[name] for name in sorted(lines)], path)
         yield lines[entry.label]

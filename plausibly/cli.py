@@ -1016,6 +1016,79 @@ def interpolate(
 
 
 @app.command
+def compress(
+    run: str,
+    data: str,
+    file: str,
+    /,
+    *,
+    verify: bool = True,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Write the rows of DATA to FILE in as few bits as RUN finds them plausible, without loss.
+
+    Parameters
+    ----------
+    verify
+        decode what was written before calling it done.
+    """
+    common = common or Common()
+    from plausibly import compression
+    from plausibly.runs import Run
+
+    opened = Run.open(run, common.device, model)
+    found = compression.compress(opened, data, file, verify, rows_heard(common))
+
+    def text() -> None:
+        print(f"{found.rows:,} rows of {data}, {found.original:,} bytes, in {file}: {found.file:,} bytes")
+        payload, ideal = found.per_variable(8 * found.payload), found.per_variable(found.model_bits)
+        print(f"{payload:.4f} bits a variable; the model's -log2 p is {ideal:.4f}")
+        for name, size in found.rivals.items():
+            print(f"{name:>5} {size:12,} bytes, {found.per_variable(8 * size):.4f} bits a variable")
+        for note in found.notes:
+            print(f"values come back equal, but {note}")
+        print("decoded again: the same rows" if verify else "not decoded again: --no-verify")
+
+    out(found.to_json() | {"file": file}, common, text)
+
+
+@app.command
+def decompress(
+    run: str,
+    file: str,
+    data: str,
+    /,
+    *,
+    rows: str | None = None,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Write the rows that RUN compressed to FILE to DATA: .csv, .parquet, .npz, whatever can hold them.
+
+    Parameters
+    ----------
+    rows
+        only some, counted from 0: FIRST:END.
+    """
+    common = common or Common()
+    from plausibly import compression
+    from plausibly.runs import Run
+
+    some = None if rows is None else between(rows)
+    number = compression.decompress(Run.open(run, common.device, model), file, data, some, rows_heard(common))
+    out({"rows": number, "out": data}, common, lambda: print(f"{number:,} rows in {data}"))
+
+
+def between(text: str) -> slice:
+    """The rows that FIRST:END says."""
+    first, colon, end = text.partition(":")
+    if not (colon and first.isdecimal() and end.isdecimal()):
+        raise UserError(f"--rows {text}: give the first row and the one after the last, such as --rows 0:10")
+    return slice(int(first), int(end))
+
+
+@app.command
 def check(run: str, /, *, model: OwnModel = None, common: Common | None = None) -> None:
     """Check on RUN what its model promises: sums to one, samples follow the density, no variable sees a later one, ..."""
     common = common or Common()

@@ -20,9 +20,12 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from plausibly.coding.streams import Coder
 
 MAX_CODES = 1024
 MISSING = np.iinfo(np.int64).min  # the value of a hole, in whole-number kinds
@@ -77,6 +80,10 @@ class Kind(ABC):
     @abstractmethod
     def draw(self, events: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Values drawn from p(value | event), one for each event."""
+
+    @abstractmethod
+    def through(self, coder: Coder, events: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        """Passes through a coder what the events leave open of `values`, one for each; the values."""
 
     def code(self, values: np.ndarray) -> np.ndarray:
         """The codes of `values`, int64 of the same shape. Raises ValueError for a value without one."""
@@ -137,6 +144,15 @@ class Discrete(Kind):
         values[foreseen] = self._draw(codes[foreseen], generator)
         return values
 
+    def through(self, coder: Coder, events: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        codes = events.astype(np.int64)
+        found = np.full(codes.shape, OTHER, dtype=np.int64)
+        if self.missing:
+            found[codes == self.missing_code] = MISSING
+        foreseen = codes < self.regular
+        found[foreseen] = self._through(coder, codes[foreseen], None if values is None else values[foreseen])
+        return found
+
     @abstractmethod
     def _code(self, values: np.ndarray) -> np.ndarray: ...
 
@@ -145,6 +161,9 @@ class Discrete(Kind):
 
     @abstractmethod
     def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray: ...
+
+    @abstractmethod
+    def _through(self, coder: Coder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -185,6 +204,13 @@ class Category(Discrete):
             values[shared] = self.levels + picks
         return values
 
+    def _through(self, coder: Coder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        found, shared = codes.copy(), codes == self.levels
+        if shared.any():
+            picks = None if values is None else values[shared] - self.levels
+            found[shared] = self.levels + coder.drawn(self._rare_probabilities, int(shared.sum()), picks)
+        return found
+
 
 @dataclass(frozen=True)
 class Level(Discrete):
@@ -213,6 +239,10 @@ class Level(Discrete):
 
     def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         return codes * self.width + generator.integers(0, self.width, size=codes.shape)
+
+    def _through(self, coder: Coder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        inside = None if values is None else values % self.width
+        return codes * self.width + coder.below(np.full(codes.shape, self.width), inside)
 
 
 @dataclass(frozen=True)
@@ -293,21 +323,46 @@ class Grid(Discrete):
         nats[is_atom] = 0.0
         return nats
 
-    def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        intervals, atoms = self._cells
+    def _intervals(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Each code's interval, -1 for an atom's; the first place in it; and how many places it has, 1 in the outermost."""
+        intervals, _ = self._cells
         place_of = np.full(self.regular, -1, dtype=np.int64)
         place_of[intervals[intervals >= 0]] = np.flatnonzero(intervals >= 0)
         interval = place_of[codes]
         low = np.concatenate([[0], self._gaps])[interval]
-        width = np.concatenate([[1], np.maximum(np.diff(self._gaps), 1), [1]])[interval]
-        place = low + generator.integers(0, width)
-        for end, mean in ((0, self.tails[0]), (len(self._gaps), self.tails[1])):
-            outer = interval == end
-            steps = np.minimum(generator.geometric(1 / (1 + mean), size=int(outer.sum())) - 1, 2**53)
-            place[outer] = self._gaps[-1] + steps if end else self._gaps[0] - 1 - steps
+        return interval, low, np.concatenate([[1], np.maximum(np.diff(self._gaps), 1), [1]])[interval]
+
+    def _valued(self, codes: np.ndarray, interval: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """Values by their places on the line, or, of atoms, by their codes."""
+        _, atoms = self._cells
         values: np.ndarray = place + np.searchsorted(self._atoms - np.arange(len(self._atoms)), place, side="right")
         values[interval < 0] = self._atoms[np.argsort(atoms)[np.searchsorted(np.sort(atoms), codes[interval < 0])]]
         return values
+
+    @property
+    def _ends(self) -> tuple[tuple[int, float, np.ndarray, int], ...]:
+        """The outermost intervals: each with its mean, its first place, and the way on from there."""
+        return (0, self.tails[0], self._gaps[0] - 1, -1), (len(self._gaps), self.tails[1], self._gaps[-1], 1)
+
+    def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        interval, low, width = self._intervals(codes)
+        place = low + generator.integers(0, width)
+        for end, mean, first, way in self._ends:
+            outer = interval == end
+            steps = np.minimum(generator.geometric(1 / (1 + mean), size=int(outer.sum())) - 1, 2**53)
+            place[outer] = first + way * steps
+        return self._valued(codes, interval, place)
+
+    def _through(self, coder: Coder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        interval, low, width = self._intervals(codes)
+        known = None if values is None else self._locate(values)[2]
+        place, inner = low.copy(), (interval > 0) & (interval < len(self._gaps))
+        place[inner] += coder.below(width[inner], None if known is None else (known - low)[inner])
+        for end, mean, first, way in self._ends:
+            outer = interval == end
+            steps = None if known is None else way * (known[outer] - first)
+            place[outer] = first + way * coder.geometric(mean, int(outer.sum()), steps)
+        return self._valued(codes, interval, place)
 
 
 @dataclass(frozen=True)
@@ -368,6 +423,9 @@ class Real(Kind):
     def log_within(self, values: np.ndarray) -> np.ndarray:
         hole, other = self._special(values)
         return np.where(hole | other, 0.0, -np.log(self.scale))
+
+    def through(self, coder: Coder, events: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        raise NotImplementedError  # TODO
 
     def strange(self, values: np.ndarray) -> np.ndarray:
         """Which values the kind has no room for, bool."""

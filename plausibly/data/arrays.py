@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from plausibly.data.variables import BooleanColumn, RealColumn
 from plausibly.errors import UserError
 from plausibly.kinds import Category, Kind, Level
 from plausibly.schema import MAX_VARIABLES, Schema
+
+if TYPE_CHECKING:
+    from plausibly.coding.streams import Coder
 
 MAX_LEVELS, MAX_TOTAL_CODES, FULL_RANGE = 256, 65_536, 32
 LAYOUTS = ("single", "flat", "hw", "chw", "hwc")
@@ -143,6 +146,20 @@ class ArrayFormat(Format):
         flat = np.empty(numbers.shape, dtype=self.dtype)
         for lookup in self._lookups:
             flat[:, lookup.places] = lookup.kind.draw(numbers[:, lookup.places], generator)
+        narrow, nats = self._coded(flat, None)
+        return Events(packed(narrow, self.schema), torch.from_numpy(nats), self._kept(flat))
+
+    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
+        numbers = codes.numpy().astype(np.int64).reshape(len(codes), -1)
+        flat, known = np.empty(numbers.shape, dtype=self.dtype), None if events is None else events.values
+        for lookup in self._lookups:
+            own, part = numbers[:, lookup.places], None if known is None else known[:, lookup.places].astype(np.int64)
+            found = own
+            if lookup.within.any():
+                found = lookup.kind.through(coder, own.ravel(), None if part is None else part.ravel()).reshape(
+                    own.shape
+                )
+            flat[:, lookup.places] = found
         narrow, nats = self._coded(flat, None)
         return Events(packed(narrow, self.schema), torch.from_numpy(nats), self._kept(flat))
 
@@ -286,6 +303,9 @@ class NumericArrayFormat(Format):
 
     def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         return self.table.draw(codes, generator, before)
+
+    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
+        return self.table.through(coder, codes, events, before)
 
     def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         return self.table.fill(events, codes, generator, before)

@@ -9,11 +9,13 @@ which sums to one over all texts, so that no recordable cell has probability 0.
 
 from __future__ import annotations
 
+import json
+import lzma
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import log
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +24,12 @@ from plausibly.data.cells import OTHER_TEXT, Storage, texts_of
 from plausibly.data.identifiers import Making
 from plausibly.errors import UserError
 from plausibly.kinds import MISSING, OTHER, REAL_OTHER, Category, Kind, Real, kind_from_json, kind_to_json
+
+if TYPE_CHECKING:
+    from plausibly.coding.streams import Coder
+
+AS_DRAWN, KEPT, ABSENT = range(3)  # how the texts of a column that is set aside are coded
+USUAL = np.array([0.9, 0.05, 0.05])
 
 
 @dataclass
@@ -147,6 +155,22 @@ class AsideColumn(Column):
             cells[:] = self.making.made(rows, generator, before)
         return cells
 
+    def through(self, coder: Coder, rows: int, before: int, texts: np.ndarray | None, known: bool) -> np.ndarray | None:
+        """Passes the texts of rows, which come after `before` others, through a coder; None for a column that is absent.
+
+        `known` says that they are given. Texts that are not as `drawn` ones are compressed together by LZMA.
+        """
+        drawn = self.drawn(rows, np.random.default_rng(0), before)
+        way = None
+        if known:
+            way = ABSENT if texts is None else AS_DRAWN if list(texts) == list(drawn) else KEPT
+        found = int(coder.drawn(USUAL, 1, None if way is None else np.array([way]))[0])
+        if found == KEPT:
+            kept = None if texts is None else lzma.compress(json.dumps(list(texts)).encode(), lzma.FORMAT_ALONE)
+            data = coder.block(kept)
+            return np.array(json.loads(lzma.decompress(data)), dtype=object)
+        return None if found == ABSENT else drawn
+
     def said(self) -> str:
         """What it is, why, and what drawn rows have there."""
         drawn = (
@@ -194,6 +218,22 @@ class ModelledColumn(Column):
     def log_other(self, text: str) -> float:
         """log p(text | the open code)."""
         return log_text(text)
+
+    def through(self, coder: Coder, events: np.ndarray, cells: Cells | None) -> Cells:
+        """Passes through a coder what the events leave open of some cells; the cells."""
+        values = self.kind.through(coder, events, None if cells is None else cells.values)
+        rows = np.flatnonzero(values == self.other)
+        if not len(rows):
+            return Cells(values)
+        texts = np.full(len(values), None, dtype=object)
+        for row in rows:
+            texts[row] = self.other_through(coder, None if cells is None or cells.texts is None else cells.texts[row])
+        return Cells(values, texts)
+
+    def other_through(self, coder: Coder, text: str | None) -> str:
+        """Passes through a coder a text that is not foreseen."""
+        found = coder.text(None if text is None else text.encode("utf-8", "surrogatepass"))
+        return found.decode("utf-8", "surrogatepass")
 
     def known(self, index: np.ndarray, texts: list[str]) -> np.ndarray:
         """Which cells are known, as `cells_of` gives them: no holes, and no words that stand for one."""

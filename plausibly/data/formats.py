@@ -21,6 +21,7 @@ from plausibly.errors import UserError
 from plausibly.schema import Schema
 
 if TYPE_CHECKING:
+    from plausibly.coding.streams import Coder
     from plausibly.data.dependence import Relation
     from plausibly.data.outputs import Output
 
@@ -142,6 +143,13 @@ class Format(ABC):
     @abstractmethod
     def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         """Questions answered: unobserved cells take values drawn inside `codes`, observed cells stay as they are."""
+
+    @abstractmethod
+    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
+        """Passes through a coder what the codes of rows leave open of their `events`; the events.
+
+        They come after `before` others.
+        """
 
     @abstractmethod
     def read(self, source: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from plausibly.data.formats import Document, Events, Format, as_number, packed
 from plausibly.errors import UserError
 from plausibly.kinds import Category
 from plausibly.schema import Schema
+
+if TYPE_CHECKING:
+    from plausibly.coding.streams import Coder
 
 LABEL = "label"
 MOST_LABELS = 256
@@ -107,6 +110,13 @@ class LabelledFormat(Format):
 
     def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         inner = self.inner.draw(codes[:, 1:].reshape(len(codes), *self.inner.schema.shape), generator)
+        labels = np.asarray(self.labels)[codes[:, 0].long().numpy()]
+        rows = self.inner.rows(inner).reshape(len(codes), -1)
+        return self.events(np.concatenate([labels[:, None], rows], 1))
+
+    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
+        own = None if events is None else self.inner.events(self._images(events.values))
+        inner = self.inner.through(coder, codes[:, 1:].reshape(len(codes), *self.inner.schema.shape), own)
         labels = np.asarray(self.labels)[codes[:, 0].long().numpy()]
         rows = self.inner.rows(inner).reshape(len(codes), -1)
         return self.events(np.concatenate([labels[:, None], rows], 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from plausibly.data.numbers import LARGEST, NEARLY_ALL, learned_real
 from plausibly.errors import UserError
 from plausibly.kinds import Real
 from plausibly.schema import Schema
+
+if TYPE_CHECKING:
+    from plausibly.coding.streams import Coder
 
 MOST_DECIMALS = 6
 
@@ -100,6 +103,9 @@ class RealArrayFormat(Format):
         numbers = codes.numpy().reshape(len(codes), -1)
         columns = [kind.draw(own, generator) for kind, own in zip(self.kinds, numbers.T, strict=True)]
         return self._events(np.stack(columns, 1).astype(self.dtype), None)
+
+    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
+        raise NotImplementedError
 
     def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         if events.observed is None:

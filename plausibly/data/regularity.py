@@ -33,10 +33,15 @@ def _line(data: bytes, some: Any, rows: int, dialect: Dialect) -> str:
     written = dialect.first_line(names) + dialect.lines(names, [some[name].to_numpy(dtype=object) for name in names])
     if data == written or (len(some) < rows and data.startswith(written)):
         return ""
+    return first_difference(data, written)
+
+
+def first_difference(data: bytes, written: bytes, before: int = 0) -> str:
+    """The first line, after so many `before` these, that is not as it will be written."""
     shared = len(_common(data, written))
     start, line = data.rfind(b"\n", 0, shared) + 1, data.count(b"\n", 0, shared) + 1
     here, there = (_until_newline(text, start) for text in (data, written))
-    return f"line {line} {_difference(here, there, shared - start)}"
+    return f"line {before + line} {_difference(here, there, shared - start)}"
 
 
 def _common(one: bytes, other: bytes) -> bytes:

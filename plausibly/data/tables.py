@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from plausibly.data.variables import BooleanColumn
 from plausibly.errors import UserError
 from plausibly.kinds import Category
 from plausibly.schema import Schema
+
+if TYPE_CHECKING:
+    from plausibly.coding.streams import Coder
 
 MAX_COLUMNS = 100_000
 
@@ -157,6 +160,21 @@ class TableFormat(Format):
         aside = {column.name: column.drawn(len(codes), generator, before) for column in self.aside}
         return self._assembled(TableValues(cells, aside), len(codes))
 
+    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
+        numbers, values = codes.numpy().reshape(len(codes), -1), None if events is None else events.values
+        cells = {
+            column.name: column.through(coder, numbers[:, place], None if values is None else values.cells[column.name])
+            for place, column in enumerate(self.modelled)
+        }
+        aside = {
+            column.name: column.through(
+                coder, len(codes), before, values and values.aside.get(column.name), bool(values)
+            )
+            for column in self.aside
+        }
+        present = {name: texts for name, texts in aside.items() if texts is not None}
+        return self._assembled(TableValues(cells, present), len(codes))
+
     def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         if events.observed is None:
             return events
@@ -178,10 +196,10 @@ class TableFormat(Format):
     def output(self, path: Path, across: int | None = None) -> Output:
         holed = [column.name for column in self.modelled if column.kind.missing]
         kinds: dict[str, Output] = {name: ColumnarOutput(name, holed) for name in ("parquet", "arrow", "feather")}
-        text = TextOutput(partial(self._printed, suffix_of(path)))
+        text = TextOutput(partial(self.printed, suffix_of(path)))
         return writer_for(path, {"csv": text, "tsv": text} | kinds)
 
-    def _printed(self, suffix: str, rows: Any) -> tuple[bytes, bytes]:
+    def printed(self, suffix: str, rows: Any) -> tuple[bytes, bytes]:
         """The header line and the lines of a text file with these rows."""
         frame = rows.set_axis([str(label) for label in rows.columns], axis=1)
         columns = {column.name: column for column in self.columns}

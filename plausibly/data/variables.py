@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from plausibly.data import dates, numbers
 from plausibly.data.columns import Cells, ModelledColumn, log_text
 from plausibly.kinds import OTHER, REACH, REAL_OTHER, Category, Grid, Real
+
+if TYPE_CHECKING:
+    from plausibly.coding.streams import Coder
 
 FAR = 1000.0  # scales
 
@@ -102,6 +105,12 @@ class NumberColumn(ModelledColumn):
         if text in self.marks:
             return log(self.marked[self.marks.index(text)] / total)
         return log_text(text) - log(total)
+
+    def other_through(self, coder: Coder, text: str | None) -> str:
+        shares = np.array([*self.marked, 1]) / (sum(self.marked) + 1)
+        marks = [*self.marks, text]
+        place = int(coder.drawn(shares, 1, None if text is None else np.array([marks.index(text)]))[0])
+        return super().other_through(coder, text) if place == len(self.marks) else self.marks[place]
 
     def known(self, index: np.ndarray, texts: list[str]) -> np.ndarray:
         marks = [place for place, text in enumerate(texts) if text in self.marks]

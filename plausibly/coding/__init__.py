@@ -1,0 +1,1 @@
+"""Symbols as bytes, by the probabilities of a model."""

@@ -1,0 +1,194 @@
+"""Symbols into bytes, and out of them, by one description.
+
+Every method of a `Coder` is told the law of one symbol in each row, and gives the symbols: the `Writer` those that it is
+given, which it writes, the `Reader` those that it finds, whatever it is given. What is coded is described once, as a
+function of a coder and the symbols, which are None for a reader; a law may depend on what came before.
+
+Both are range coders of constriction (Bamler 2022, arXiv:2201.01741): first in, first out. Probabilities become whole
+numbers once, `quantised`, which is all that a reader has to agree in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from abc import ABC, abstractmethod
+from typing import Any
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+from plausibly.errors import UserError
+
+Symbols = NDArray[Any] | None
+WHOLE = 1 << 22  # what probabilities are multiples of; the coder leaves 2^-24 even to those of 0
+DIGIT = 16  # bits of a large number that are coded at once
+STEPS, QUOTIENTS, LONG = (
+    16,
+    256,
+    4,
+)  # a geometric number: pieces of a mean, pieces at once, and how often before all its bits
+MOST = 1 << 40
+END = 256  # the symbol behind the last byte of a text
+LAWS = constriction.stream.model  # compiled modules have to be reached by attribute
+TABLES, EVEN = LAWS.Categorical(perfect=False), LAWS.Uniform()
+
+
+class Damaged(UserError):
+    """Bytes that no writer wrote."""
+
+
+def quantised(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Probabilities as multiples of 1 / WHOLE, (..., K) float64, from log p in nats."""
+    return np.rint(np.exp(np.asarray(log_probs, np.float64)) * WHOLE) / WHOLE
+
+
+class Coder(ABC):
+    """`checksum` is the CRC-32 of all symbols so far; `most` is how many bytes there can be."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self.checksum, self.most = 0, most
+
+    @abstractmethod
+    def _code(self, symbols: Symbols, law: Any, *parameters: Any) -> NDArray[np.int32]:
+        """One symbol for each row of the parameters."""
+
+    def _one(self, symbols: Symbols, law: Any, *parameters: Any) -> NDArray[np.int64]:
+        own = None if symbols is None else np.ascontiguousarray(symbols, np.int32)
+        found = self._code(own, law, *parameters)
+        self.checksum = zlib.crc32(found.tobytes(), self.checksum)
+        return found.astype(np.int64)
+
+    def finite(self, log_probs: NDArray[np.floating[Any]], symbols: Symbols) -> NDArray[np.int64]:
+        """Codes 0 to K - 1 by log p, (rows, K)."""
+        rows, codes = log_probs.shape
+        if codes == 1 or not rows:
+            return np.zeros(rows, np.int64)
+        return self._one(symbols, TABLES, quantised(log_probs))
+
+    def drawn(self, probabilities: NDArray[np.float64], rows: int, symbols: Symbols) -> NDArray[np.int64]:
+        """Codes of which all rows have the same probabilities, (K,)."""
+        if len(probabilities) == 1 or not rows:
+            return np.zeros(rows, np.int64)
+        return self._one(symbols, LAWS.Categorical(probabilities, perfect=False), rows)
+
+    def below(self, sizes: NDArray[np.int64], symbols: Symbols) -> NDArray[np.int64]:
+        """Whole numbers from 0, all those below each row's size (at most 2^62) being equally likely."""
+        found = np.zeros(len(sizes), np.int64)
+        rest = sizes - 1  # the largest that there can be
+        shift = np.maximum(0, -(-(_lengths(rest) - DIGIT) // DIGIT) * DIGIT)
+        while True:
+            rows = np.flatnonzero((rest >> shift > 0) & (shift >= 0))
+            if len(rows):
+                own = None if symbols is None else (symbols[rows] - found[rows]) >> shift[rows]
+                found[rows] += self._even((rest[rows] >> shift[rows]) + 1, own) << shift[rows]
+            if not (shift > 0).any():
+                return found
+            rest = np.where(shift > 0, (np.int64(1) << shift) - 1, 0)
+            shift = shift - DIGIT
+
+    def _even(self, sizes: NDArray[np.int64], symbols: Symbols) -> NDArray[np.int64]:
+        return self._one(symbols, EVEN, sizes.astype(np.int32))
+
+    def geometric(self, mean: float, rows: int, symbols: Symbols) -> NDArray[np.int64]:
+        """Whole numbers from 0 with p(k) = m^k / (1 + m)^(k + 1), those beyond all reason bit by bit."""
+        piece = max(1, int(mean / STEPS))
+        one = -np.expm1(-piece * np.log1p(1 / mean))  # the probability that there is no further piece
+        table = one * (1 - one) ** np.arange(QUOTIENTS, dtype=np.float64)
+        table = np.append(table, (1 - one) ** QUOTIENTS)
+        found, going = np.zeros(rows, np.int64), np.arange(rows)
+        for _ in range(LONG):
+            own = None if symbols is None else np.minimum((symbols[going] - found[going]) // piece, QUOTIENTS)
+            more = self.drawn(table, len(going), own)
+            found[going] += more * piece
+            ended, going = going[more < QUOTIENTS], going[more == QUOTIENTS]
+            left = None if symbols is None else symbols[ended] - found[ended]
+            found[ended] += self.below(np.full(len(ended), piece), left)
+        found[going] = self.below(np.full(len(going), np.int64(1) << 62), None if symbols is None else symbols[going])
+        return found
+
+    def text(self, text: bytes | None) -> bytes:
+        """One text, byte by byte, all being equally likely, and its end."""
+        symbols = None if text is None else [*text, END]
+        found = bytearray()
+        while True:
+            own = None if symbols is None else np.array([symbols[len(found)]])
+            byte = int(self._even(np.array([END + 1]), own)[0])
+            if byte == END:
+                return bytes(found)
+            found.append(byte)
+
+    def block(self, data: bytes | None) -> bytes:
+        """Bytes of any number, as they are."""
+        length = int(self.below(np.array([MOST]), None if data is None else np.array([len(data)]))[0])
+        if length > self.most:
+            raise Damaged("its bytes were changed")
+        own = None if data is None else np.frombuffer(data, np.uint8)
+        return self._even(np.full(length, 256), own).astype(np.uint8).tobytes() if length else b""
+
+    def closed(self) -> None:
+        """The end: what was coded, and the checksum of it. Damaged where a reader finds another one."""
+        said = self.checksum
+        found = self.below(np.array([1 << 32]), np.array([said]))
+        if int(found[0]) != said:
+            raise Damaged("its contents are not those that were written")
+
+
+class Writer(Coder):
+    """Writes symbols; `written` are the bytes so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._encoder = constriction.stream.queue.RangeEncoder()
+
+    def _code(self, symbols: Symbols, law: Any, *parameters: Any) -> NDArray[np.int32]:
+        assert symbols is not None
+        own = symbols.astype(np.int32)
+        self._encoder.encode(own, law, *(p for p in parameters if not isinstance(p, int)))
+        return own
+
+    @property
+    def written(self) -> bytes:
+        return self._encoder.get_compressed().astype("<u4").tobytes()
+
+
+class Reader(Coder):
+    """Reads what a `Writer` wrote. Damaged where it cannot be."""
+
+    def __init__(self, written: bytes) -> None:
+        super().__init__(len(written))
+        if len(written) % 4:
+            raise Damaged("it is no whole number of words")
+        self._decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(written, "<u4").astype(np.uint32))
+
+    def _code(self, symbols: Symbols, law: Any, *parameters: Any) -> NDArray[np.int32]:
+        try:
+            found: NDArray[np.int32] = self._decoder.decode(law, *parameters)
+        except (AssertionError, ValueError) as error:
+            raise Damaged("its bytes were changed") from error
+        return found
+
+
+class Probe(Coder):
+    """Writes nothing; `digest` is a hash of symbols and of the numbers that make up their laws."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.digest = hashlib.sha256()
+
+    def _code(self, symbols: Symbols, law: Any, *parameters: Any) -> NDArray[np.int32]:
+        assert symbols is not None
+        for numbers in (*parameters, symbols):
+            self.digest.update(np.asarray(numbers).tobytes())
+        return symbols.astype(np.int32)
+
+
+def _lengths(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many bits each number has."""
+    found = np.zeros(len(numbers), np.int64)
+    left = numbers.copy()
+    while left.any():
+        found += left > 0
+        left >>= 1
+    return found

@@ -1,0 +1,290 @@
+"""Files of compressed rows: a model's probabilities as bytes, and the rows again.
+
+    magic | blocks | index: length and CRC-32 of each block | header | length of the header, CRC-32 of index and header
+
+A block is `BLOCK` rows and decodes alone; its last symbol is a checksum of all before it. The header, JSON and deflated,
+says what wrote it: the model's hash, versions, and a hash of the whole numbers that the model's probabilities become on
+fixed rows, which is computed again before anything is decoded. Coding is on one thread, and both sides walk `unroll` with
+the same rows at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from math import log
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plausibly.coding.streams import Coder, Damaged, Probe, Reader, Writer
+from plausibly.data.formats import Events, Heard, joined, unheard
+from plausibly.data.loading import expected_rows, naming, row_pieces
+from plausibly.data.originals import original
+from plausibly.errors import UserError
+from plausibly.files import replacing
+from plausibly.kinds import Real
+from plausibly.runs import TASKS, Run
+from plausibly.schema import Schema
+
+MAGIC, BLOCK, PROBED = b"PLSB\x01", 2_000, 4
+ENTRY, END = struct.Struct("<II"), struct.Struct("<II")
+LARGEST_HEADER = 1 << 16
+MADE_BY = ("plausibly", "torch", "numpy", "constriction")
+
+
+@dataclass
+class Measure:
+    """What compressing came to. `model_bits`: -log2 p of all rows; None where the model tells none."""
+
+    rows: int = 0
+    variables: int = 0
+    file: int = 0
+    payload: int = 0
+    model_bits: float = 0.0
+    original: int = 0
+    verified: bool = False
+    notes: list[str] = field(default_factory=list)
+    rivals: dict[str, int] = field(default_factory=dict)
+
+    def per_variable(self, bits: float) -> float:
+        return bits / (self.rows * self.variables)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "bytes": self.file,
+            "payload_bytes": self.payload,
+            "bits_per_variable": self.per_variable(8 * self.payload),
+            "model_bits_per_variable": self.per_variable(self.model_bits),
+            "original_bytes": self.original,
+            "verified": self.verified,
+            "rivals": self.rivals,
+            "notes": self.notes,
+        }
+
+
+def compress(run: Run, data: Any, path: Path | str, verify: bool = True, heard: Heard = unheard) -> Measure:
+    """Writes the rows of `data` to a file, whole or not at all. UserError where they would not come back."""
+    TASKS["compress"].require(run.model)
+    source, found, path = original(data, run.format), Measure(variables=run.model.schema.size), Path(path)
+    index: list[bytes] = []
+    expected = expected_rows(str(data), run.format) if isinstance(data, str | Path) else len(data)
+    with one_thread(), replacing(path) as draft, open(draft, "wb") as file, naming(data):
+        file.write(MAGIC)
+        for rows in row_pieces(data, run.format, BLOCK):
+            events = run.format.events(rows)
+            block = encoded(run, events, found.rows)
+            if verify and not same(decoded(run, block, len(events), found.rows), events):
+                raise UserError(
+                    f"block {len(index) + 1} does not decode to the rows it was made of; nothing was written"
+                )
+            source.look(rows, run.format.rows(events))
+            index.append(ENTRY.pack(len(block), zlib.crc32(block)))
+            file.write(block)
+            found.rows, found.payload = found.rows + len(events), found.payload + len(block)
+            found.model_bits -= float((TASKS["score"](run.model, events.codes) + events.log_within).sum()) / log(2)
+            heard(found.rows, expected)
+        if not found.rows:
+            raise UserError("there are no rows to compress")
+        tail = b"".join(index) + (header := packed_header(run, found.rows))
+        file.write(tail + END.pack(len(header), zlib.crc32(tail)))
+        found.file = file.tell()
+    found.verified, found.original, found.notes, found.rivals = verify, source.size, source.notes(), source.rivals()
+    return found
+
+
+def decompress(run: Run, path: Path | str, out: Path | str, some: slice | None = None, heard: Heard = unheard) -> int:
+    """Writes the rows of a compressed file, or `some` of them, to a file whose suffix says how; how many they are."""
+    output, out = run.format.output(Path(out)), Path(out)
+    with opened(run, Path(path)) as file:
+        wanted = range(file.rows)[some or slice(None)]
+        if not len(wanted) or wanted.step != 1:
+            raise UserError(
+                f"{path} holds rows 0 to {file.rows}; give some of these, such as --rows 0:{min(10, file.rows)}"
+            )
+        pieces = map(run.format.rows, file.events(wanted, heard))
+        output.join(map(output.piece, pieces), out)
+    return len(wanted)
+
+
+def rows(run: Run, path: Path | str) -> Any:
+    """All rows of a compressed file, in memory."""
+    with opened(run, Path(path)) as file:
+        return run.format.rows(joined(list(file.events(range(file.rows), unheard))))
+
+
+def encoded(run: Run, events: Events, before: int) -> bytes:
+    """A block."""
+    writer = Writer()
+    walk(run, writer, events, len(events), before)
+    return writer.written
+
+
+def decoded(run: Run, block: bytes, number: int, before: int) -> Events:
+    """The events of a block of so many rows. Damaged where it is none."""
+    try:
+        return walk(run, Reader(block), None, number, before)
+    except (ValueError, IndexError, KeyError, OverflowError, MemoryError, TypeError, EOFError) as error:
+        raise Damaged("its bytes were changed") from error
+
+
+def walk(run: Run, coder: Coder, events: Events | None, number: int, before: int) -> Events:
+    """Everything about some rows through a coder."""
+    codes = TASKS["compress"](run.model, coder, None if events is None else events.codes, number)
+    found = run.format.through(coder, as_codes(codes, run.model.schema), events, before)
+    coder.closed()
+    return found
+
+
+def as_codes(x: Tensor, schema: Schema) -> Tensor:
+    """Events in the type that formats keep them in."""
+    return x if schema.continuous else x.to(torch.uint8 if max(schema.codes) <= 256 else torch.int16)
+
+
+def same(found: Events, events: Events) -> bool:
+    """Whether two events give the same rows."""
+    return torch.equal(found.codes, events.codes) and equal(found.values, events.values)
+
+
+def equal(found: Any, known: Any) -> bool:
+    """Whether two values, arrays, or things made of these are equal; NaN equals NaN."""
+    if isinstance(known, np.ndarray):
+        if found.dtype != known.dtype or found.shape != known.shape:
+            return False
+        return np.array_equal(found, known, equal_nan=known.dtype.kind == "f")
+    if isinstance(known, dict):
+        return found.keys() == known.keys() and all(equal(found[name], known[name]) for name in known)
+    if hasattr(known, "__dataclass_fields__"):
+        return all(equal(getattr(found, name), getattr(known, name)) for name in known.__dataclass_fields__)
+    return bool(found == known)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums in the same order everywhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def model_hash(run: Run) -> str:
+    """What tells the model and the format of its rows from others."""
+    record = run.record
+    parts = [record["model"], record["arguments"], record["format"], record["weights_sha256"]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def probe(run: Run) -> str:
+    """A hash of the whole numbers that probabilities become on fixed events."""
+    picks, schema, coder = np.random.default_rng(0), run.model.schema, Probe()
+    columns = [
+        picks.standard_normal(PROBED) if isinstance(kind, Real) else picks.integers(0, kind.codes, PROBED)
+        for kind in schema.kinds
+    ]
+    events = torch.from_numpy(np.stack(columns, 1).astype(np.float32)).reshape(PROBED, *schema.shape)
+    TASKS["compress"](run.model, coder, as_codes(events, schema), PROBED)
+    return coder.digest.hexdigest()[:16]
+
+
+def made_by() -> dict[str, str]:
+    """Versions of what probabilities depend on."""
+    return {name: version(name) for name in MADE_BY} | {"machine": platform.machine()}
+
+
+def packed_header(run: Run, number: int) -> bytes:
+    document = {"rows": number, "block": BLOCK, "model": model_hash(run), "probe": probe(run), "by": made_by()}
+    return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 9)
+
+
+class Compressed:
+    """A file of compressed rows that has been found sound, so far as that is seen without decoding."""
+
+    def __init__(self, run: Run, path: Path, file: IO[bytes]) -> None:
+        self.run, self.path, self.file = run, path, file
+        size = file.seek(0, 2)
+        if self._bytes(0, len(MAGIC)) != MAGIC:
+            raise UserError(f"{path} is no file of compressed rows")
+        length, checksum = END.unpack(self._bytes(size - END.size, END.size))
+        if length > LARGEST_HEADER:
+            raise self.damaged("its end is not one that was written")
+        header = self._bytes(size - END.size - length, length)
+        try:
+            document = json.loads(zlib.decompress(header))
+            self.rows, block = document["rows"], document["block"]
+            starts = range(0, self.rows, block)
+        except (ValueError, KeyError, TypeError, zlib.error) as error:
+            raise self.damaged("its header cannot be read") from error
+        index = self._bytes(size - END.size - length - ENTRY.size * len(starts), ENTRY.size * len(starts))
+        if zlib.crc32(index + header) != checksum:
+            raise self.damaged("its header is not the one that was written")
+        self.blocks, place = [], len(MAGIC)
+        for start, (many, own) in zip(starts, ENTRY.iter_unpack(index), strict=True):
+            self.blocks.append((range(start, min(start + block, self.rows)), place, many, own))
+            place += many
+        if place != size - END.size - length - len(index):
+            raise self.damaged("some of its bytes are missing, or some were added")
+        self._check(document)
+
+    def damaged(self, why: str) -> Damaged:
+        return Damaged(f"{self.path} is damaged: {why}; nothing was written")
+
+    def _bytes(self, start: int, number: int) -> bytes:
+        if start < 0:
+            raise self.damaged("it is cut short")
+        self.file.seek(start)
+        return self.file.read(number)
+
+    def _check(self, document: dict[str, Any]) -> None:
+        """UserError where this model, here, would decode something else."""
+        if document["model"] != model_hash(self.run):
+            raise UserError(f"{self.path} was written with another model than {self.run.path}; give its run")
+        if document["probe"] != probe(self.run):
+            here = made_by()
+            other = [
+                f"{name} {was}, here {here.get(name)}" for name, was in document["by"].items() if here.get(name) != was
+            ]
+            why = f"it was written by {'; '.join(other)}" if other else "its processor adds in another order"
+            raise UserError(f"{self.path} cannot be decoded here: the model gives other probabilities; {why}")
+
+    def events(self, wanted: range, heard: Heard) -> Iterator[Events]:
+        """The events of some rows, block by block."""
+        done = 0
+        for number, (own, place, many, checksum) in enumerate(self.blocks, 1):
+            first, last = max(own.start, wanted.start), min(own.stop, wanted.stop)
+            if first >= last:
+                continue
+            block = self._bytes(place, many)
+            if zlib.crc32(block) != checksum:
+                raise self.damaged(f"block {number} of {len(self.blocks)} is not the one that was written")
+            try:
+                found = decoded(self.run, block, len(own), own.start)
+            except Damaged as error:
+                raise self.damaged(f"in block {number} of {len(self.blocks)}, {error}") from error
+            done += last - first
+            heard(done, len(wanted))
+            yield found[first - own.start : last - own.start]
+
+
+@contextmanager
+def opened(run: Run, path: Path) -> Iterator[Compressed]:
+    """A file of compressed rows, for its model."""
+    TASKS["compress"].require(run.model)
+    try:
+        with one_thread(), open(path, "rb") as file:
+            yield Compressed(run, path, file)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
