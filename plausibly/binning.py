@@ -91,6 +91,19 @@ class Binning(nn.Module):
         edges, top = self.edges[slots], self.count[slots, None] - 1
         return edges.gather(1, (codes - 1).clamp(min=0)), edges.gather(1, torch.minimum(codes, top))
 
+    def bins(self, i: int) -> int:
+        """How many bins a real variable has."""
+        return int(self.count[self.slot[i]]) + 1
+
+    def share(self, x: Tensor, codes: Tensor, variables: Sequence[int] | None) -> Tensor:
+        """The share of a bin's probability at or below numbers, (batch,) of one variable, that lie in it; float64."""
+        _, slots = self._slots(variables)
+        low, high = (end[0].double() for end in self._ends(codes[None], slots))
+        tails, top = self.tails[slots[0]].double(), self.count[slots[0]]
+        inner = (x - low) / (high - low)
+        outer = torch.where(codes == 0, ((x - high) / tails[0]).exp(), -((low - x) / tails[1]).expm1())
+        return torch.where((codes > 0) & (codes < top), inner, outer).clamp(0, 1)
+
     def drawn(self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None = None) -> Tensor:
         """Events drawn inside codes, float32."""
         if codes.ndim == 1:

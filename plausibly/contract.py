@@ -30,16 +30,18 @@ from plausibly.capabilities import (
     device_of,
     drive,
 )
+from plausibly.coding.streams import Reader, Writer
 from plausibly.families.mixtures import Sum, normalised_logs
 from plausibly.families.variational import given_of
 from plausibly.interiors import likeliest_inside
-from plausibly.kinds import Kind, Real
+from plausibly.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.nets.noise import drawing
 from plausibly.outcomes import Single
 from plausibly.quadrature import quadrature
 from plausibly.schema import Schema
 from plausibly.tasks import load_tasks
 from plausibly.tasks.complete import Ascent
+from plausibly.tasks.compress import compress
 from plausibly.training import generator_for
 
 SIX_SIGMA = 2e-9
@@ -367,6 +369,31 @@ def rows_are_scored_alone(model: DensityModel) -> Result:
     return near("rows_are_scored_alone", difference, 1e-3, "nats between a row scored alone and in a batch")
 
 
+@torch.no_grad()
+def bytes_decode(model: DensityModel) -> Result:
+    """Events through a coder come back, and take about -log2 p: of a real number, the density times the gap to the next."""
+    says = "bits that events take as bytes, beyond -log2 p and 64, as a share of -log2 p; they come back equal"
+    x = draw(model, 512).cpu()
+    known = torch.tensor([HOLE if kind.missing else UNFORESEEN for kind in model.schema.kinds])
+    x = torch.minimum(x.flatten(1), known).view(x.shape)  # one special event may be drawn as the other
+    if compress.word(type(model)) is None or device_of(model).type != "cpu":
+        return near("bytes_decode", 0.0, 0.01, "not coded")
+    writer = Writer()
+    compress(model, writer, x, len(x))
+    ideal = float(-(model.log_prob(x).double().sum() + log_gaps(model.schema, x)) / log(2))
+    excess = (8 * len(writer.written) - 64 - ideal) / max(ideal, 1000.0)
+    same = torch.equal(compress(model, Reader(writer.written), None, len(x)), x)
+    return near("bytes_decode", excess if same else float("inf"), 0.01, says)
+
+
+def log_gaps(schema: Schema, x: Tensor) -> Tensor:
+    """log of the distance from each real number to the next one, as float32 numbers go, summed over all events."""
+    real = [i for i, kind in enumerate(schema.kinds) if isinstance(kind, Real)]
+    numbers = x.flatten(1)[:, real]
+    numbers = numbers[numbers < UNFORESEEN]
+    return (torch.nextafter(numbers, torch.tensor(torch.inf)).double() - numbers.double()).log().sum()
+
+
 def sums_to_one(model: DensityModel) -> Result:
     """Of a mixture with too many events, and no order in which to take some variables: its members do."""
     nodes, logs = enumerated(model)
@@ -687,6 +714,7 @@ CHECKS: dict[type, list[Check]] = {
         rows_are_scored_alone,
         sums_to_one,
         samples_follow_density,
+        bytes_decode,
     ],
     AutoregressiveModel: [
         order_is_a_permutation,

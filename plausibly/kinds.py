@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from plausibly.coding import reals
+
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
@@ -425,7 +427,14 @@ class Real(Kind):
         return np.where(hole | other, 0.0, -np.log(self.scale))
 
     def through(self, coder: Coder, events: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-        raise NotImplementedError  # TODO
+        found, special = np.full(events.shape, REAL_OTHER), events >= UNFORESEEN
+        found[events >= HOLE] = REAL_MISSING
+        own = None if values is None else values[~special]
+        narrow = events[~special].astype(np.float32)
+        found[~special] = reals.inside(
+            coder, lambda x: self._standardised(x).astype(np.float32), self.step, narrow, own
+        )
+        return found
 
     def strange(self, values: np.ndarray) -> np.ndarray:
         """Which values the kind has no room for, bool."""

@@ -56,9 +56,21 @@ class Single(Outcome):
     def rows(self, index: Tensor) -> Single:
         """The outcome of some rows of the batch."""
 
+
+class Numeric(Single):
+    """An outcome of a real variable."""
+
+    @abstractmethod
+    def number(self) -> Tensor:
+        """The probability of being a number at all, (...)."""
+
+    @abstractmethod
+    def below(self, x: Tensor) -> Tensor:
+        """The probability of a number at most `x`, given that it is one, float64."""
+
+    @abstractmethod
     def cuts(self) -> Tensor:
-        """Of a real number: places, (..., n), between which its density is smooth and beyond which hardly any is left."""
-        return torch.empty(0)
+        """Places, (..., n), between which the density is smooth and beyond which hardly any is left."""
 
 
 class Finite(Single):
@@ -111,7 +123,7 @@ class Bits(Finite):
 SHAPES = ("normal", "logistic")
 
 
-class Density(Single):
+class Density(Numeric):
     """A real number: a mixture of normals or logistics, sum_c w_c f((x - m_c) / s_c) / s_c, all (..., components).
 
     `log_special`, (..., 1 + specials) or None: log p of being a number, of being unforeseen and of being a hole,
@@ -178,8 +190,10 @@ class Density(Single):
         """The mean of the number, float64."""
         return (self.log_weights.double().exp() * self.means.double()).sum(-1)
 
+    def number(self) -> Tensor:
+        return self.means.new_ones(()) if self.log_special is None else self.log_special[..., 0].exp()
+
     def below(self, x: Tensor) -> Tensor:
-        """The probability of a number at most `x`, given that it is one, float64."""
         z = (x.double().unsqueeze(-1) - self.means.double()) / self.scales.double()
         share = torch.special.ndtr(z) if self.shape == "normal" else z.sigmoid()
         return (self.log_weights.double().exp() * share).sum(-1)
@@ -204,7 +218,7 @@ class Density(Single):
 AWAY = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 15.0, 30.0)  # scales from a component's mean, or means of a tail
 
 
-class Histogram(Single):
+class Histogram(Numeric):
     """Variables of which some are real and known by the bin they fall into: `inner` is the outcome of the codes.
 
     `binning` turns events of the `variables` into codes and back, and knows the density inside a bin.
@@ -235,6 +249,19 @@ class Histogram(Single):
         assert self.variables is not None
         return self.binning.cuts(self.variables[0], AWAY)
 
+    def number(self) -> Tensor:
+        return self._bins().sum(-1)
+
+    def _bins(self) -> Tensor:
+        """The probability of each bin, (batch, bins), float64."""
+        assert isinstance(self.inner, Finite) and self.variables is not None
+        return self.inner.log_probs[..., : self.binning.bins(self.variables[0])].double().exp()
+
+    def below(self, x: Tensor) -> Tensor:
+        bins, codes = self._bins(), self.binning.cut(x.float(), self.variables)[0]
+        own, upto = (each.gather(-1, codes[:, None])[:, 0] for each in (bins, bins.cumsum(-1)))
+        return (upto - own * (1 - self.binning.share(x, codes, self.variables))) / bins.sum(-1)
+
     def restricted(self, allowed: Tensor) -> tuple[Histogram, Tensor]:
         assert isinstance(self.inner, Single)
         inner, mass = self.inner.restricted(allowed)
@@ -261,8 +288,13 @@ class Binning(Protocol):
     def cuts(self, i: int, away: Sequence[float]) -> Tensor:
         """The edges of a variable's bins, and places in its tails, so many means away."""
 
+    def bins(self, i: int) -> int: ...
 
-class Blend(Single):
+    def share(self, x: Tensor, codes: Tensor, variables: Sequence[int] | None) -> Tensor:
+        """The share of a bin's probability at or below numbers, (batch,) of one variable, that lie in it; float64."""
+
+
+class Blend(Numeric):
     """A mixture of outcomes of one variable that have no common form; `log_weights` are normalised, (batch, parts)."""
 
     def __init__(self, parts: Sequence[Single], log_weights: Tensor) -> None:
@@ -287,8 +319,23 @@ class Blend(Single):
     def rows(self, index: Tensor) -> Blend:
         return Blend([part.rows(index) for part in self.parts], self.log_weights[index])
 
+    def number(self) -> Tensor:
+        return self._numbers().sum(-1)
+
+    def _numbers(self) -> Tensor:
+        """The probability that it is a part's number, (batch, parts), float64."""
+        shares = torch.stack([part.number().double().expand(len(self.log_weights)) for part in self.reals()], -1)
+        return self.log_weights.double().exp() * shares
+
+    def reals(self) -> list[Numeric]:
+        return [part for part in self.parts if isinstance(part, Numeric)]
+
+    def below(self, x: Tensor) -> Tensor:
+        numbers = self._numbers()
+        return (numbers * torch.stack([part.below(x) for part in self.reals()], -1)).sum(-1) / numbers.sum(-1)
+
     def cuts(self) -> Tensor:
-        places = [part.cuts() for part in self.parts]
+        places = [part.cuts() for part in self.reals()]
         return torch.cat([place.expand(len(self.log_weights), -1) for place in places], -1)
 
     def restricted(self, allowed: Tensor) -> tuple[Single, Tensor]:

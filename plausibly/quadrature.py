@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from plausibly.kinds import HOLE, UNFORESEEN, Kind, Real
-from plausibly.outcomes import Single
+from plausibly.outcomes import Numeric, Single
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
 
@@ -24,7 +24,7 @@ def quadrature(kind: Kind, outcome: Single | None, batch: int) -> tuple[Tensor, 
     if not isinstance(kind, Real):
         codes = torch.arange(kind.codes, dtype=torch.float32)[:, None].expand(-1, batch)
         return codes, torch.ones(codes.shape, dtype=torch.float64)
-    assert outcome is not None
+    assert isinstance(outcome, Numeric)
     cuts = outcome.cuts().detach().double().cpu().sort(-1).values.expand(batch, -1).T
     middle, half = (cuts[1:] + cuts[:-1]) / 2, cuts.diff(dim=0) / 2
     points = (middle[:, None] + half[:, None] * torch.from_numpy(NODES)[:, None]).flatten(0, 1)

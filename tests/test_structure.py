@@ -9,7 +9,7 @@ ROOT = Path(plausibly.__file__).parent
 
 # each line may import from itself and from the lines above it
 LAYERS = [
-    ["errors", "files", "kinds", "parts", "schema", "processes"],
+    ["errors", "files", "coding", "kinds", "parts", "schema", "processes"],
     [
         "outcomes",
         "binning",
@@ -21,7 +21,6 @@ LAYERS = [
         "latents",
         "nets",
         "kernels",
-        "coding",
     ],
     ["objectives"],
     ["capabilities"],

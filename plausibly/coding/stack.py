@@ -11,7 +11,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from plausibly.coding.streams import TABLES, Damaged, quantised
+from plausibly.coding.streams import Coder, Damaged, arrays
 
 FIRST = np.array([0x9E3779B9, 0x85EBCA6B], np.uint32)  # any bits will do
 
@@ -24,7 +24,7 @@ class Stack:
     """
 
     def __init__(self, words: NDArray[np.uint32] = FIRST) -> None:
-        self._coder = constriction.stream.stack.AnsCoder(words)
+        self.coder = constriction.stream.stack.AnsCoder(words)
 
     @classmethod
     def of(cls, written: bytes) -> Self:
@@ -35,20 +35,39 @@ class Stack:
 
     @property
     def written(self) -> bytes:
-        return self._coder.get_compressed().astype("<u4").tobytes()
-
-    def put(self, log_probs: NDArray[np.floating[Any]], symbols: NDArray[Any]) -> None:
-        """Puts a symbol for each row of log p, (rows, K)."""
-        if log_probs.shape[1] > 1:
-            self._coder.encode_reverse(symbols.astype(np.int32), TABLES, quantised(log_probs))
-
-    def take(self, log_probs: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-        """The symbols that were put last, as many as there are rows of log p, (rows, K)."""
-        if log_probs.shape[1] == 1:
-            return np.zeros(len(log_probs), np.int64)
-        return np.asarray(self._coder.decode(TABLES, quantised(log_probs)), np.int64)
+        return self.coder.get_compressed().astype("<u4").tobytes()
 
     def emptied(self) -> None:
         """Damaged unless all that is left is what the stack began with."""
-        if not np.array_equal(self._coder.get_compressed(), FIRST):
+        if not np.array_equal(self.coder.get_compressed(), FIRST):
             raise Damaged("its stack does not end where it began")
+
+
+class Taker(Coder):
+    """Takes symbols from a stack."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__()
+        self.stack = stack
+
+    def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
+        found: NDArray[np.int32] = self.stack.coder.decode(law, *parameters)
+        return found
+
+
+class Putter(Coder):
+    """Notes symbols, and puts them on a stack, so that they are taken in the order in which they were noted."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__()
+        self.stack, self._noted = stack, list[tuple[Any, ...]]()
+
+    def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
+        assert symbols is not None
+        self._noted.append((symbols, law, *arrays(parameters)))
+        return symbols
+
+    def put(self) -> None:
+        for noted in reversed(self._noted):
+            self.stack.coder.encode_reverse(*noted)
+        self._noted.clear()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import constriction
@@ -51,8 +52,8 @@ class Coder(ABC):
         self.checksum, self.most = 0, most
 
     @abstractmethod
-    def _code(self, symbols: Symbols, law: Any, *parameters: Any) -> NDArray[np.int32]:
-        """One symbol for each row of the parameters."""
+    def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
+        """One symbol for each row of the parameters, or as many as the last one says."""
 
     def _one(self, symbols: Symbols, law: Any, *parameters: Any) -> NDArray[np.int64]:
         own = None if symbols is None else np.ascontiguousarray(symbols, np.int32)
@@ -74,7 +75,7 @@ class Coder(ABC):
         return self._one(symbols, LAWS.Categorical(probabilities, perfect=False), rows)
 
     def below(self, sizes: NDArray[np.int64], symbols: Symbols) -> NDArray[np.int64]:
-        """Whole numbers from 0, all those below each row's size (at most 2^62) being equally likely."""
+        """Whole numbers from 0, all those below each row's size being equally likely."""
         found = np.zeros(len(sizes), np.int64)
         rest = sizes - 1  # the largest that there can be
         shift = np.maximum(0, -(-(_lengths(rest) - DIGIT) // DIGIT) * DIGIT)
@@ -142,11 +143,10 @@ class Writer(Coder):
         super().__init__()
         self._encoder = constriction.stream.queue.RangeEncoder()
 
-    def _code(self, symbols: Symbols, law: Any, *parameters: Any) -> NDArray[np.int32]:
+    def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
         assert symbols is not None
-        own = symbols.astype(np.int32)
-        self._encoder.encode(own, law, *(p for p in parameters if not isinstance(p, int)))
-        return own
+        self._encoder.encode(symbols, law, *arrays(parameters))
+        return symbols
 
     @property
     def written(self) -> bytes:
@@ -162,7 +162,7 @@ class Reader(Coder):
             raise Damaged("it is no whole number of words")
         self._decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(written, "<u4").astype(np.uint32))
 
-    def _code(self, symbols: Symbols, law: Any, *parameters: Any) -> NDArray[np.int32]:
+    def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
         try:
             found: NDArray[np.int32] = self._decoder.decode(law, *parameters)
         except (AssertionError, ValueError) as error:
@@ -177,11 +177,16 @@ class Probe(Coder):
         super().__init__()
         self.digest = hashlib.sha256()
 
-    def _code(self, symbols: Symbols, law: Any, *parameters: Any) -> NDArray[np.int32]:
+    def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
         assert symbols is not None
         for numbers in (*parameters, symbols):
             self.digest.update(np.asarray(numbers).tobytes())
-        return symbols.astype(np.int32)
+        return symbols
+
+
+def arrays(parameters: Sequence[Any]) -> list[NDArray[Any]]:
+    """The parameters of a law without the number of symbols, which only who reads has to be told."""
+    return [one for one in parameters if isinstance(one, np.ndarray)]
 
 
 def _lengths(numbers: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -105,7 +105,11 @@ class RealArrayFormat(Format):
         return self._events(np.stack(columns, 1).astype(self.dtype), None)
 
     def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
-        raise NotImplementedError
+        numbers = codes.numpy().reshape(len(codes), -1)
+        own = [None] * len(self.kinds) if events is None else [*events.values.astype(np.float64).T]
+        pairs = zip(self.kinds, numbers.T, own, strict=True)
+        columns = [kind.through(coder, events, values) for kind, events, values in pairs]
+        return self._events(np.stack(columns, 1).astype(self.dtype), None)
 
     def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         if events.observed is None:

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, drive
-from plausibly.coding.stack import Stack
-from plausibly.coding.streams import Coder
-from plausibly.errors import Unsupported
+from plausibly.coding import reals
+from plausibly.coding.stack import Putter, Stack, Taker
+from plausibly.coding.streams import Coder, Symbols
 from plausibly.families.mixtures import DensityMixture, normalised_logs
-from plausibly.outcomes import Finite, Single
+from plausibly.kinds import HOLE, REACH, UNFORESEEN, Kind
+from plausibly.outcomes import Finite, Numeric, Single
 from plausibly.tasks import Task
 
-compress: Task[Any] = Task("compress", "it has no likelihood that can be coded one variable after the other")
+compress: Task[Any] = Task("compress", "it does not tell the probability of one variable after the other")
 FEW, TOGETHER = 8, 256  # rows of a mixture whose components are known before their values: at the end, and at most
 
 
@@ -27,16 +28,31 @@ def in_order(model: AutoregressiveModel, coder: Coder, codes: Tensor | None, row
     flat = None if codes is None else codes.flatten(1).numpy()
 
     def choose(i: int, outcome: Single) -> Tensor:
-        return torch.from_numpy(coder.finite(logs_of(outcome), None if flat is None else flat[:, i])).float()
+        own = None if flat is None else flat[:, i]
+        return torch.from_numpy(value(coder, outcome, model.schema.kinds[i], rows, own)).float()
 
     return drive(model.unroll(rows), choose)
 
 
-def logs_of(outcome: Single) -> np.ndarray:
-    """log p of each code, (rows, codes), float64. Unsupported where there are no codes."""
-    if not isinstance(outcome, Finite):
-        raise Unsupported("a variable is a real number, and these are not compressed yet")
-    return outcome.log_probs.double().numpy()
+def value(coder: Coder, outcome: Single, kind: Kind, rows: int, own: Symbols) -> np.ndarray:
+    """One variable's codes or real events through a coder."""
+    if isinstance(outcome, Finite):
+        return coder.finite(outcome.log_probs.double().numpy(), own)
+    assert isinstance(outcome, Numeric)
+    specials = [UNFORESEEN] * kind.open + [HOLE] * kind.missing
+    masses = [outcome.number().double().log(), *(outcome.log_prob(torch.full((rows,), at)).double() for at in specials)]
+    places = None if own is None else np.searchsorted([0.0, *specials], own.clip(0), side="right") - 1
+    which = coder.finite(torch.stack([mass.expand(rows) for mass in masses], 1).numpy(), places)
+    found = np.array([0.0, *specials], np.float32)[which]
+    numbers = np.flatnonzero(which == 0)
+    some = outcome.rows(torch.from_numpy(numbers)) if len(specials) else outcome
+    assert isinstance(some, Numeric)
+
+    def below(x: np.ndarray) -> np.ndarray:
+        return some.below(torch.from_numpy(x)).numpy()
+
+    found[numbers] = reals.event(coder, below, REACH, len(numbers), None if own is None else own[numbers])
+    return found
 
 
 @compress.rule(DensityMixture, "yes")
@@ -52,11 +68,19 @@ def by_bits_back(model: DensityMixture, coder: Coder, codes: Tensor | None, rows
     if codes is not None:
         stack = Stack()
         for own in reversed(codes.float().split(parts)):
-            put(model, stack, own)
+            picks = Taker(stack).finite(posterior(model, own), None)
+            putter = Putter(stack)
+            picked(model, putter, own, len(own), picks)
+            putter.put()
         coder.block(stack.written)
         return codes
-    stack = Stack.of(coder.block(None))
-    found = [taken(model, stack, some) for some in parts]
+    stack, found = Stack.of(coder.block(None)), list[Tensor]()
+    for some in parts:
+        x, picks = picked(model, Taker(stack), None, some, None)
+        found.append(x)
+        putter = Putter(stack)
+        putter.finite(posterior(model, x), picks)
+        putter.put()
     stack.emptied()
     return torch.cat(found)
 
@@ -76,38 +100,16 @@ def posterior(model: DensityMixture, x: Tensor) -> np.ndarray:
     return (normalised_logs(model.logits) + logs).log_softmax(1).numpy()
 
 
-def weights(model: DensityMixture, rows: int) -> np.ndarray:
-    return normalised_logs(model.logits).expand(rows, -1).numpy()
-
-
-def put(model: DensityMixture, stack: Stack, x: Tensor) -> None:
-    """Puts rows on the stack."""
-    picks = stack.take(posterior(model, x))
-    for k, member in reversed([*enumerate(model.each())]):
-        own = x[picks == k]
-        laws: list[tuple[np.ndarray, np.ndarray]] = []
-
-        def seen(i: int, outcome: Single, own: Tensor = own, laws: list[Any] = laws) -> Tensor:
-            value = own.flatten(1)[:, i]
-            laws.append((logs_of(outcome), value.numpy()))
-            return value
-
-        if len(own):
-            drive(member.unroll(len(own)), seen)
-        for logs, symbols in reversed(laws):
-            stack.put(logs, symbols)
-    stack.put(weights(model, len(x)), picks)
-
-
-def taken(model: DensityMixture, stack: Stack, rows: int) -> Tensor:
-    """Takes rows from the stack."""
-    x = torch.zeros(rows, *model.schema.shape)
-    picks = stack.take(weights(model, rows))
+def picked(
+    model: DensityMixture, coder: Coder, x: Tensor | None, rows: int, picks: Symbols
+) -> tuple[Tensor, np.ndarray]:
+    """The component of each row, then the rows of each component, through a coder; the rows, and the components."""
+    found, picks = (
+        torch.zeros(rows, *model.schema.shape),
+        coder.finite(normalised_logs(model.logits).expand(rows, -1).numpy(), picks),
+    )
     for k, member in enumerate(model.each()):
-        own = np.flatnonzero(picks == k)
+        own = torch.from_numpy(np.flatnonzero(picks == k))
         if len(own):
-            x[own] = drive(
-                member.unroll(len(own)), lambda i, outcome: torch.from_numpy(stack.take(logs_of(outcome))).float()
-            )
-    stack.put(posterior(model, x), picks)
-    return x
+            found[own] = compress(member, coder, None if x is None else x[own], len(own))
+    return found, picks
