@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import platform
 import struct
 import zlib
@@ -135,7 +136,7 @@ def decoded(run: Run, block: bytes, number: int, before: int) -> Events:
     """The events of a block of so many rows. Damaged where it is none."""
     try:
         return walk(run, Reader(block), None, number, before)
-    except (ValueError, IndexError, KeyError, OverflowError, MemoryError, TypeError, EOFError) as error:
+    except (ValueError, IndexError, KeyError, OverflowError, MemoryError, TypeError, EOFError, lzma.LZMAError) as error:
         raise Damaged("its bytes were changed") from error
 
 

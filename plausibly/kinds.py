@@ -431,9 +431,7 @@ class Real(Kind):
         found[events >= HOLE] = REAL_MISSING
         own = None if values is None else values[~special]
         narrow = events[~special].astype(np.float32)
-        found[~special] = reals.inside(
-            coder, lambda x: self._standardised(x).astype(np.float32), self.step, narrow, own
-        )
+        found[~special] = reals.inside(coder, self._narrow, self.step, narrow, own)
         return found
 
     def strange(self, values: np.ndarray) -> np.ndarray:
@@ -445,6 +443,10 @@ class Real(Kind):
     def _standardised(self, values: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray((values - self.location) / self.scale, dtype=np.float64)
+
+    def _narrow(self, values: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            return self._standardised(values).astype(np.float32)
 
     def _special(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         hole = np.isnan(values)

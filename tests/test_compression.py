@@ -1,0 +1,313 @@
+"""Rows as bytes: they come back, take as many bits as the model finds them plausible, and no damage goes unseen."""
+
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import plausibly
+from plausibly import compression
+from plausibly.coding import reals, stack
+from plausibly.coding.streams import Damaged, Reader, Writer
+from plausibly.data.loading import load_rows
+from plausibly.errors import Unsupported, UserError
+from plausibly.families.mixtures import mixture
+from plausibly.models import MODELS
+from plausibly.runs import Run
+from plausibly.schema import binary
+from plausibly.tasks.compress import compress as through
+
+
+def walked(coder, own):
+    """All sorts of symbols; what was found."""
+    return [
+        coder.below(own["sizes"], own.get("numbers")),
+        coder.geometric(0.3, 300, own.get("short")),
+        coder.geometric(1e5, 300, own.get("long")),
+        coder.finite(own["logs"], own.get("codes")),
+        coder.drawn(np.array([0.9, 0.1]), 300, own.get("bits")),
+        np.frombuffer(coder.text(own.get("text")), np.uint8),
+        np.frombuffer(coder.block(own.get("bytes")), np.uint8),
+    ]
+
+
+@pytest.fixture
+def symbols():
+    chance = np.random.default_rng(0)
+    sizes = np.concatenate([[1, 1, 2, 3, 2**16 - 1, 2**16, 2**16 + 1, 2**63 - 1], 2 ** chance.integers(0, 63, 300)])
+    logs = np.log(chance.dirichlet(np.ones(7), 300))
+    return {
+        "sizes": sizes,
+        "numbers": np.concatenate([sizes[:8] - 1, [int(chance.integers(0, size)) for size in sizes[8:]]]),
+        "short": np.append(chance.geometric(1 / 1.3, 298) - 1, [10**6, 2**53]),
+        "long": np.append(chance.geometric(1e-5, 299) - 1, 2**60),
+        "logs": logs,
+        "codes": chance.integers(0, 7, 300),
+        "bits": chance.integers(0, 2, 300),
+        "text": "größer\0".encode(),
+        "bytes": chance.bytes(1000),
+    }
+
+
+def test_a_reader_finds_what_a_writer_wrote(symbols):
+    writer = Writer()
+    walked(writer, symbols)
+    writer.closed()
+    reader = Reader(writer.written)
+    found = walked(reader, {"sizes": symbols["sizes"], "logs": symbols["logs"]})
+    reader.closed()
+    names = ["numbers", "short", "long", "codes", "bits"]
+    assert all((one == symbols[name]).all() for one, name in zip(found, names, strict=False))
+    assert found[5].tobytes() == symbols["text"] and found[6].tobytes() == symbols["bytes"]
+
+
+@pytest.mark.parametrize("mean", [0.3, 5.0, 1234.5, 1e9])
+def test_geometric_numbers_take_their_bits(mean):
+    numbers = np.random.default_rng(0).geometric(1 / (1 + mean), 20_000) - 1
+    writer = Writer()
+    writer.geometric(mean, len(numbers), numbers)
+    ideal = (-numbers * np.log2(mean / (1 + mean)) + np.log2(1 + mean)).sum()
+    assert ideal - 32 < 8 * len(writer.written) < 1.004 * ideal
+
+
+def test_even_numbers_take_their_bits():
+    sizes = np.random.default_rng(0).integers(2, 10**12, 5000)
+    writer = Writer()
+    writer.below(sizes, sizes // 3)
+    assert 8 * len(writer.written) < 1.001 * np.log2(sizes).sum() + 64
+
+
+def test_a_stack_gives_back_what_it_took():
+    """Picks taken and put back leave it as it was, even where it runs out of bits."""
+    logs = np.log(np.random.default_rng(0).dirichlet(np.ones(5), 200))
+    pile = stack.Stack()
+    picks = stack.Taker(pile).finite(logs, None)
+    assert pile.written != stack.Stack().written
+    putter = stack.Putter(pile)
+    putter.finite(logs, picks)
+    putter.put()
+    pile.emptied()
+    with pytest.raises(Damaged):
+        stack.Stack.of(b"\1\0\0\0").emptied()
+
+
+@pytest.mark.parametrize("step", [0.0, 0.01, 7.0])
+def test_values_are_found_among_those_that_give_an_event(step):
+    chance = np.random.default_rng(0)
+    many = np.round(chance.normal(50, 20, 500), 2) if step == 0.01 else chance.integers(-9, 9, 500) * 7.0
+    values = np.concatenate([many, chance.normal(size=20), chance.normal(size=20).astype(np.float32), [0.0, 1e-300]])
+
+    def event(x):
+        with np.errstate(over="ignore"):
+            return ((x - 3.7) / 11.3).astype(np.float32)
+
+    writer = Writer()
+    reals.inside(writer, event, step, event(values), values)
+    assert (reals.inside(Reader(writer.written), event, step, event(values), None) == values).all()
+    if step:  # most are the only multiple that gives their event
+        assert 8 * len(writer.written) < 500 * 0.2 + 42 * 45
+
+
+def test_a_mixture_over_orders_takes_the_bits_of_the_mixture():
+    """Bits come back: what naming each row's component would take is far more."""
+    generator = torch.Generator().manual_seed(0)
+    parts = [MODELS["made"](binary(12), hidden=16, shuffle=k) for k in range(4)]
+    for part in parts:
+        part.initialise(generator)
+        for p in part.parameters():
+            p.data += 0.2 * torch.randn(p.shape, generator=generator)
+    model = mixture(parts, [0.4, 0.3, 0.2, 0.1]).eval()
+    x = model.sample(4000, generator)
+    writer = Writer()
+    through(model, writer, x, len(x))
+    assert torch.equal(through(model, Reader(writer.written), None, len(x)), x)
+    bits = -float(model.log_prob(x).detach().double().sum()) / np.log(2)
+    assert bits < 8 * len(writer.written) < 1.005 * bits + 64
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """A table with everything: categories with rare levels, whole and real numbers, holes, ids, a constant, texts."""
+    chance, rows = np.random.default_rng(0), 3000
+    age = chance.integers(18, 80, rows)
+    frame = pd.DataFrame(
+        {
+            "id": np.arange(1, rows + 1),
+            "age": age,
+            "town": chance.choice(["Ulm", "Bonn", "Kiel", *(f"village {k}" for k in range(400))], rows,
+                                  p=[0.4, 0.3, 0.1, *[0.2 / 400] * 400]),
+            "income": np.round(np.exp(chance.normal(8 + age / 50, 1)), 2),
+            "height": chance.normal(170, 10, rows),
+            "country": "DE",
+            "note": [f"text {chance.integers(0, 10**9)}" for _ in range(rows)],
+        }
+    )  # fmt: skip
+    frame.loc[chance.random(rows) < 0.1, "town"] = None
+    folder = tmp_path_factory.mktemp("people")
+    frame.to_csv(folder / "people.csv", index=False)
+    frame.to_parquet(folder / "people.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(people):
+    return plausibly.fit(str(people / "people.csv"), "nade", out=people / "run", steps=200)
+
+
+def test_a_text_file_comes_back_byte_for_byte(run, people, tmp_path):
+    found = plausibly.compress(run, people / "people.csv", tmp_path / "people.pls")
+    assert found.verified and not found.notes and found.rows == 3000
+    assert plausibly.decompress(run, tmp_path / "people.pls", tmp_path / "again.csv") == 3000
+    assert (tmp_path / "again.csv").read_bytes() == (people / "people.csv").read_bytes()
+    assert found.file == (tmp_path / "people.pls").stat().st_size <= found.payload + 300 + 8 * 2
+    part = plausibly.decompress(run, tmp_path / "people.pls", tmp_path / "part.csv", slice(1998, 2003))
+    lines = (people / "people.csv").read_text().splitlines()
+    assert part == 5 and (tmp_path / "part.csv").read_text().splitlines() == [lines[0], *lines[1999:2004]]
+
+
+def test_the_payload_is_what_the_model_says(tmp_path):
+    run = plausibly.fit("digits-binary", "nade", out=tmp_path / "run", steps=300)
+    rows = np.concatenate([load_rows(f"digits-binary:{part}", run.format) for part in ("train", "test")])
+    found = plausibly.compress(run, rows, tmp_path / "digits.pls")
+    assert found.model_bits < 8 * found.payload < 1.01 * found.model_bits
+    assert found.payload > 4000 and found.rivals.keys() == {"gzip", "xz", "zstd", "png", "webp"}
+    assert found.payload < min(found.rivals.values())
+    again = compression.rows(run, tmp_path / "digits.pls")
+    assert again.dtype == rows.dtype and (again == rows).all()
+
+
+def test_what_training_never_saw_comes_back(run, people, tmp_path):
+    frame = pd.read_csv(people / "people.csv", dtype=str, keep_default_na=False).iloc[:50]
+    frame.loc[0, "town"], frame.loc[1, "age"], frame.loc[2, "age"] = "Atlantis, größer", "100000000", "unknown"
+    frame.loc[3, "income"], frame.loc[4, "country"], frame.loc[5, "height"] = "-3.123456", "FR", "1e+300"
+    frame.to_csv(tmp_path / "odd.csv", index=False)
+    assert plausibly.compress(run, tmp_path / "odd.csv", tmp_path / "odd.pls").verified
+    plausibly.decompress(run, tmp_path / "odd.pls", tmp_path / "again.csv")
+    again = pd.read_csv(tmp_path / "again.csv", dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(again, frame.reset_index(drop=True))
+
+
+def test_a_difference_is_said_before_it_is_written(run, people, tmp_path):
+    lines = (people / "people.csv").read_text().splitlines()
+    lines[7] += " "
+    (tmp_path / "odd.csv").write_text("\n".join(lines) + "\n\n")
+    notes = plausibly.compress(run, tmp_path / "odd.csv", tmp_path / "odd.pls").notes
+    assert any("not byte for byte" in note for note in notes)
+
+
+def test_parquet_comes_back_with_its_types(people, tmp_path):
+    source = people / "people.parquet"
+    run = plausibly.fit(str(source), "independent", out=tmp_path / "run")
+    assert not plausibly.compress(run, source, tmp_path / "x.pls").notes
+    plausibly.decompress(run, tmp_path / "x.pls", tmp_path / "x.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "x.parquet"), pd.read_parquet(source))
+    narrow = pd.read_parquet(source).astype({"age": "int32"})
+    assert any("'age'" in note for note in plausibly.compress(run, narrow, tmp_path / "y.pls").notes)
+
+
+def test_bad_questions_get_one_line(run, people, tmp_path):
+    with pytest.raises(Unsupported, match="compress"):
+        other = plausibly.fit("digits-binary", "autoencoder", out=tmp_path / "ae", steps=20)
+        plausibly.compress(other, "digits-binary:test", tmp_path / "no.pls")
+    assert not (tmp_path / "no.pls").exists()
+    dropped = plausibly.fit(str(people / "people.csv"), "independent", out=tmp_path / "drop", drop=["note"])
+    with pytest.raises(UserError, match="'note'"):
+        plausibly.compress(dropped, people / "people.csv", tmp_path / "no.pls")
+    plausibly.compress(run, people / "people.csv", tmp_path / "x.pls")
+    with pytest.raises(UserError, match="another model"):
+        plausibly.decompress(dropped, tmp_path / "x.pls", tmp_path / "x.csv")
+    with pytest.raises(UserError, match="rows 0 to 3000"):
+        plausibly.decompress(run, tmp_path / "x.pls", tmp_path / "x.csv", slice(3000, 3001))
+    with pytest.raises(UserError, match="no file of compressed rows"):
+        plausibly.decompress(run, people / "people.csv", tmp_path / "x.csv")
+    with pytest.raises(UserError, match="cannot read"):
+        plausibly.decompress(run, tmp_path / "nothing.pls", tmp_path / "x.csv")
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_other_probabilities_are_noticed_before_decoding(run, people, tmp_path, monkeypatch):
+    plausibly.compress(run, people / "people.csv", tmp_path / "x.pls")
+    moved = Run(run.path, run.record, MODELS["nade"](run.model.schema, **run.model.arguments), run.format)
+    moved.model.restore({name: t.clone() for name, t in run.model.state_dict().items()})
+    moved.model.eval()
+    with torch.no_grad():
+        next(moved.model.parameters()).mul_(1 + 1e-5)
+    with pytest.raises(UserError, match="other probabilities; its processor"):
+        plausibly.decompress(moved, tmp_path / "x.pls", tmp_path / "x.csv")
+    real = compression.made_by
+    monkeypatch.setattr(compression, "made_by", lambda: real() | {"torch": "1.0"})
+    with pytest.raises(UserError, match=r"torch .*, here 1\.0"):
+        plausibly.decompress(moved, tmp_path / "x.pls", tmp_path / "x.csv")
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_a_wrong_decoding_is_not_called_success(run, people, tmp_path, monkeypatch):
+    real = compression.decoded
+
+    def wrong(*arguments):
+        events = real(*arguments)
+        events.codes[0, 0] += 1
+        return events
+
+    monkeypatch.setattr(compression, "decoded", wrong)
+    with pytest.raises(UserError, match="does not decode"):
+        plausibly.compress(run, people / "people.csv", tmp_path / "x.pls")
+    assert not (tmp_path / "x.pls").exists()
+
+
+@pytest.mark.parametrize("orders", [1, 2])
+def test_damage_is_never_decoded(orders, tmp_path):
+    """A thousand files with bits flipped, bytes cut, swapped or put in: each gets one line, and none gives rows."""
+    runs = [
+        plausibly.fit("toy-bits", "made", out=tmp_path / str(k), steps=50, set={"hidden": 8, "shuffle": k})
+        for k in range(orders)
+    ]
+    run = runs[0] if orders == 1 else plausibly.ensemble(runs, out=tmp_path / "mixed")
+    rows = load_rows("toy-bits:test", run.format)[:300]
+    plausibly.compress(run, rows, tmp_path / "x.pls")
+    sound, chance = (tmp_path / "x.pls").read_bytes(), np.random.default_rng(orders)
+    for number in range(500):
+        data, at = bytearray(sound), int(chance.integers(0, len(sound)))
+        if number % 4 == 0:
+            data[at] ^= 1 << int(chance.integers(0, 8))
+        elif number % 4 == 1:
+            del data[at : at + int(chance.integers(1, 9))]
+        elif number % 4 == 2:
+            other = int(chance.integers(0, len(sound)))
+            data[at], data[other] = data[other], data[at]
+        else:
+            data[at:at] = chance.bytes(int(chance.integers(1, 9)))
+        (tmp_path / "y.pls").write_bytes(data)
+        if data != sound:
+            with pytest.raises(UserError):
+                compression.rows(run, tmp_path / "y.pls")
+
+
+def test_damaged_blocks_are_seen_without_their_checksums(run, people, tmp_path):
+    """Even where a changed block decodes, the checksum of what was coded tells."""
+    events = run.events(people / "people.csv")[:200]
+    with compression.one_thread():
+        sound, chance = compression.encoded(run, events, 0), np.random.default_rng(0)
+        assert compression.same(compression.decoded(run, sound, 200, 0), events)
+        for _ in range(40):
+            data = bytearray(sound)
+            data[int(chance.integers(0, len(data)))] ^= 1 << int(chance.integers(0, 8))
+            with pytest.raises(Damaged):
+                compression.decoded(run, bytes(data), 200, 0)
+
+
+def test_the_commands(run, people, cli, tmp_path):
+    packed = tmp_path / "people.csv.gz"
+    packed.write_bytes(gzip.compress((people / "people.csv").read_bytes()))
+    file = str(tmp_path / "x.pls")
+    document = json.loads(cli("compress", run.path, packed, file, "--json", "--quiet")[1])
+    assert document["verified"] and document["bytes"] > document["payload_bytes"] > 0
+    assert document["bits_per_variable"] >= document["model_bits_per_variable"] and document["original_bytes"]
+    said = cli("compress", run.path, packed, file, "--quiet")[1]
+    assert "decoded again" in said and "xz" in said and "-log2 p" in said
+    assert "3 rows" in cli("decompress", run.path, file, "few.csv", "--rows", "5:8", "--quiet")[1]
+    status, _, told = cli("decompress", run.path, file, "few.csv", "--rows", "8")
+    assert status == 2 and "--rows 0:10" in told
