@@ -51,6 +51,7 @@ LATENT = {
     "objective": {"name": "importance-weighted", "draws": 5},
     "prior": {"name": "flow", "layers": 4, "hidden": 256},
     "network": {"name": "convolutional", "channels": 16, "image": [1, 28, 28]},
+    "train.every": 1000,
 }
 SUITES: dict[str, str | tuple[Entry, ...]] = {  # files of which each is a row, or the rows
     "debd": "debd_",
@@ -59,7 +60,7 @@ SUITES: dict[str, str | tuple[Entry, ...]] = {  # files of which each is a row, 
         Entry("nade", MNIST, "nade", NADE, 14_000),
         Entry("made", MNIST, "made", {"hidden": 1000, "dropout": 0.35}, 6_000),
         Entry("ensemble", MNIST, "nade", NADE, 14_000, orders=5),
-        Entry("vae", MNIST, "vae", LATENT),
+        Entry("vae", MNIST, "vae", LATENT, 8_000),
     ),
 }
 
