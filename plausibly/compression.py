@@ -28,15 +28,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plausibly.capabilities import Variational
 from plausibly.coding.streams import Coder, Damaged, Probe, Reader, Writer
 from plausibly.data.formats import Events, Heard, joined, unheard
 from plausibly.data.loading import expected_rows, naming, row_pieces
 from plausibly.data.originals import original
 from plausibly.errors import UserError
+from plausibly.families.variational import reconstruction_and_rate
 from plausibly.files import replacing
 from plausibly.kinds import Real
 from plausibly.runs import TASKS, Run
 from plausibly.schema import Schema
+from plausibly.training import generator_for
 
 MAGIC, BLOCK, PROBED = b"PLSB\x01", 2_000, 4
 ENTRY, END = struct.Struct("<II"), struct.Struct("<II")
@@ -94,7 +97,7 @@ def compress(run: Run, data: Any, path: Path | str, verify: bool = True, heard: 
             index.append(ENTRY.pack(len(block), zlib.crc32(block)))
             file.write(block)
             found.rows, found.payload = found.rows + len(events), found.payload + len(block)
-            found.model_bits -= float((TASKS["score"](run.model, events.codes) + events.log_within).sum()) / log(2)
+            found.model_bits -= float((nats(run.model, events.codes) + events.log_within).sum()) / log(2)
             heard(found.rows, expected)
         if not found.rows:
             raise UserError("there are no rows to compress")
@@ -123,6 +126,16 @@ def rows(run: Run, path: Path | str) -> Any:
     """All rows of a compressed file, in memory."""
     with opened(run, Path(path)) as file:
         return run.format.rows(joined(list(file.events(range(file.rows), unheard))))
+
+
+def nats(model: Any, codes: Tensor) -> Tensor:
+    """log p of each row, or the ELBO by one draw, which is what bits-back comes to, (rows,) float64."""
+    if not isinstance(model, Variational):
+        return TASKS["score"](model, codes)
+    noise = generator_for(torch.device("cpu"), 18)
+    with torch.no_grad():
+        reconstruction, rate = reconstruction_and_rate(model, codes.float(), 1, noise)
+    return (reconstruction - rate).sum(1)
 
 
 def encoded(run: Run, events: Events, before: int) -> bytes:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import log, pi
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,10 @@ class Latents(ABC):
         """(n, latents)."""
 
     @abstractmethod
+    def levels(self, z: list[Tensor]) -> Iterator[Normal]:
+        """The normal of each level of latents, given what `z` holds of the levels before by then."""
+
+    @abstractmethod
     def fixed(self) -> Latents:
         """The same distribution, whose parameters no gradient of log_prob reaches."""
 
@@ -62,6 +66,9 @@ class Normal(Latents):
     def mean(self) -> Tensor:
         return self.centre
 
+    def levels(self, z: list[Tensor]) -> Iterator[Normal]:
+        yield self
+
     def fixed(self) -> Normal:
         return Normal(self.centre.detach(), self.log_scale.detach(), self.draws)
 
@@ -82,6 +89,14 @@ class Prior(Protocol):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """In groups, (n, groups)."""
+
+
+@runtime_checkable
+class Levelled(Protocol):
+    """A prior whose latents are normal, level by level."""
+
+    def levels(self, n: int, z: list[Tensor]) -> Iterator[Normal]:
+        """The normal of each level for n rows, given what `z` holds of the levels before by then."""
 
 
 Encode = Callable[[Tensor], Normal]
@@ -116,6 +131,9 @@ class Standard(PriorPart):
 
     def log_prob(self, z: Tensor) -> Tensor:
         return log_normal(z, self.zero, self.zero)
+
+    def levels(self, n: int, z: list[Tensor]) -> Iterator[Normal]:
+        yield Normal(self.zero.expand(n, -1), self.zero.expand(n, -1))
 
 
 class Vamp(PriorPart):

@@ -83,15 +83,15 @@ def test_even_numbers_take_their_bits():
 def test_a_stack_gives_back_what_it_took():
     """Picks taken and put back leave it as it was, even where it runs out of bits."""
     logs = np.log(np.random.default_rng(0).dirichlet(np.ones(5), 200))
-    pile = stack.Stack()
+    pile = stack.Stack(2)
     picks = stack.Taker(pile).finite(logs, None)
-    assert pile.written != stack.Stack().written
+    assert pile.written != stack.Stack(2).written
     putter = stack.Putter(pile)
     putter.finite(logs, picks)
     putter.put()
     pile.emptied()
     with pytest.raises(Damaged):
-        stack.Stack.of(b"\1\0\0\0").emptied()
+        stack.Stack.of(b"\1\0\0\0", 2).emptied()
 
 
 @pytest.mark.parametrize("step", [0.0, 0.01, 7.0])
@@ -126,6 +126,23 @@ def test_a_mixture_over_orders_takes_the_bits_of_the_mixture():
     assert torch.equal(through(model, Reader(writer.written), None, len(x)), x)
     bits = -float(model.log_prob(x).detach().double().sum()) / np.log(2)
     assert bits < 8 * len(writer.written) < 1.005 * bits + 64
+
+
+@pytest.mark.parametrize("name", ["vae", "hierarchical_vae"])
+def test_latent_variables_take_the_bits_of_the_bound(name, tmp_path):
+    """Bits come back: latents to a 128th cost far more than the bound, were they only written."""
+    run = plausibly.fit("digits-binary", name, out=tmp_path / "run", steps=300)
+    rows = np.concatenate([load_rows(f"digits-binary:{part}", run.format) for part in ("train", "valid", "test")] * 3)
+    found = plausibly.compress(run, rows[:4000], tmp_path / "x.pls")
+    assert found.verified and found.payload > 10_000
+    assert 0.99 * found.model_bits < 8 * found.payload < 1.01 * found.model_bits + 2 * 16 * run.model.latents
+
+
+def test_priors_that_are_not_normal_are_refused(tmp_path):
+    run = plausibly.fit("digits-binary", "vae", out=tmp_path / "run", steps=20, set={"prior": "vamp"})
+    with pytest.raises(Unsupported, match="prior=standard"):
+        plausibly.compress(run, "digits-binary:test", tmp_path / "x.pls")
+    assert not (tmp_path / "x.pls").exists()
 
 
 @pytest.fixture(scope="module")

@@ -13,25 +13,26 @@ from numpy.typing import NDArray
 
 from plausibly.coding.streams import Coder, Damaged, arrays
 
-FIRST = np.array([0x9E3779B9, 0x85EBCA6B], np.uint32)  # any bits will do
-
 
 class Stack:
-    """Begins with `FIRST`, 64 bits for the first picks to be taken from.
+    """Begins with so many words of 32 bits of chance, by a fixed seed, for the first picks to be taken from.
 
     Where it runs out of bits, what is taken is less random, and the stack as sound: it is a whole number, which a symbol is
     taken from, and put back on, by division with remainder.
     """
 
-    def __init__(self, words: NDArray[np.uint32] = FIRST) -> None:
-        self.coder = constriction.stream.stack.AnsCoder(words)
+    def __init__(self, words: int) -> None:
+        self._first = np.random.default_rng(0).integers(1, 1 << 32, words, dtype=np.uint32)
+        self.coder = constriction.stream.stack.AnsCoder(self._first)
 
     @classmethod
-    def of(cls, written: bytes) -> Self:
-        """The stack that was written. Damaged where these are no such bytes."""
+    def of(cls, written: bytes, words: int) -> Self:
+        """The stack that was written, which began with so many words. Damaged where these are no such bytes."""
         if len(written) % 4 or (written and not any(written[-4:])):
             raise Damaged("its stack is no whole number of words")
-        return cls(np.frombuffer(written, "<u4").astype(np.uint32))
+        stack = cls(words)
+        stack.coder = constriction.stream.stack.AnsCoder(np.frombuffer(written, "<u4").astype(np.uint32))
+        return stack
 
     @property
     def written(self) -> bytes:
@@ -39,7 +40,7 @@ class Stack:
 
     def emptied(self) -> None:
         """Damaged unless all that is left is what the stack began with."""
-        if not np.array_equal(self.coder.get_compressed(), FIRST):
+        if not np.array_equal(self.coder.get_compressed(), self._first):
             raise Damaged("its stack does not end where it began")
 
 

@@ -33,7 +33,9 @@ STEPS, QUOTIENTS, LONG = (
 MOST = 1 << 40
 END = 256  # the symbol behind the last byte of a text
 LAWS = constriction.stream.model  # compiled modules have to be reached by attribute
+GRAIN, REACH = 2.0**-7, 16
 TABLES, EVEN = LAWS.Categorical(perfect=False), LAWS.Uniform()
+NORMAL = LAWS.QuantizedGaussian(-int(REACH / GRAIN), int(REACH / GRAIN))
 
 
 class Damaged(UserError):
@@ -108,6 +110,10 @@ class Coder(ABC):
             found[ended] += self.below(np.full(len(ended), piece), left)
         found[going] = self.below(np.full(len(going), np.int64(1) << 62), None if symbols is None else symbols[going])
         return found
+
+    def normal(self, centre: NDArray[np.float64], scale: NDArray[np.float64], symbols: Symbols) -> NDArray[np.int64]:
+        """Numbers in units of `GRAIN`, within +-REACH, by the probability that a normal rounds to them."""
+        return self._one(symbols, NORMAL, centre / GRAIN, scale / GRAIN) if len(centre) else np.zeros(0, np.int64)
 
     def text(self, text: bytes | None) -> bytes:
         """One text, byte by byte, all being equally likely, and its end."""

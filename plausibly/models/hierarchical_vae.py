@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from plausibly.families.network import within
 from plausibly.families.variational import OBJECTIVES, LatentModel
-from plausibly.latents import PRIORS, Latents, Normal, Prior, normal_of, without_gradients
+from plausibly.latents import PRIORS, Latents, Levelled, Normal, Prior, normal_of, without_gradients
 from plausibly.nets.perceptron import Perceptron
 from plausibly.parts import chosen
 from plausibly.schema import Schema
@@ -61,7 +61,8 @@ class HierarchicalVAE(LatentModel):
         return cls(schema, levels=(1, 2), width=8, network={"name": "mlp", "hidden": 16})
 
     def latent_prior(self) -> Prior:
-        return Descent(self, self.prior.over(lambda numbers: self.seen(numbers)[0]))
+        top = self.prior.over(lambda numbers: self.seen(numbers)[0])
+        return LevelledDescent(self, top) if isinstance(top, Levelled) else Descent(self, top)
 
     def posterior(self, x: Tensor, draws: int = 1) -> Latents:
         return Ladder(self, self.seen(self.inputs(x), draws))
@@ -96,33 +97,43 @@ class Descent:
         return torch.cat(logs, 1)
 
 
+class LevelledDescent(Descent):
+    """The same where the top's latents are normal, or are so level by level."""
+
+    top: Levelled  # type: ignore[assignment]
+
+    def levels(self, n: int, z: list[Tensor]) -> Iterator[Normal]:
+        yield from self.top.levels(n, z)
+        for level in range(1, len(self.model.levels)):
+            yield self.model.of_prior(level, torch.cat(z[:level], 1))
+
+
 class Ladder(Latents):
     """The posterior of all levels, from what x tells of each."""
 
     def __init__(self, model: HierarchicalVAE, seen: list[Normal], frozen: bool = False) -> None:
         self.model, self.seen, self.frozen = model, seen, frozen
 
-    def _levels(self, z: list[Tensor]) -> Iterator[Normal]:
-        """Each level's normal, given what `z` holds of the levels above by then."""
+    def levels(self, z: list[Tensor]) -> Iterator[Normal]:
         yield self.seen[0]
         for level in range(1, len(self.seen)):
             yield combined(self.seen[level], self.model.of_prior(level, torch.cat(z[:level], 1)))
 
     def sample(self, generator: torch.Generator) -> Tensor:
         z: list[Tensor] = []
-        for normal in self._levels(z):
+        for normal in self.levels(z):
             z.append(normal.sample(generator))
         return torch.cat(z, 1)
 
     def log_prob(self, z: Tensor) -> Tensor:
         own = list(z.split(self.model.levels, 1))
         with without_gradients(self.model) if self.frozen else nullcontext():
-            return torch.cat([normal.log_prob(part) for normal, part in zip(self._levels(own), own, strict=True)], 1)
+            return torch.cat([normal.log_prob(part) for normal, part in zip(self.levels(own), own, strict=True)], 1)
 
     def mean(self) -> Tensor:
         """Each level's mean, given the means above it."""
         z: list[Tensor] = []
-        for normal in self._levels(z):
+        for normal in self.levels(z):
             z.append(normal.mean())
         return torch.cat(z, 1)
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, drive
+from plausibly.capabilities import AutoregressiveModel, Variational, drive
 from plausibly.coding import reals
 from plausibly.coding.stack import Putter, Stack, Taker
-from plausibly.coding.streams import Coder, Symbols
+from plausibly.coding.streams import GRAIN, Coder, Symbols
+from plausibly.errors import Unsupported
 from plausibly.families.mixtures import DensityMixture, normalised_logs
 from plausibly.kinds import HOLE, REACH, UNFORESEEN, Kind
+from plausibly.latents import Levelled, Normal
 from plausibly.outcomes import Finite, Numeric, Single
 from plausibly.tasks import Task
 
-compress: Task[Any] = Task("compress", "it does not tell the probability of one variable after the other")
+compress: Task[Any] = Task("compress", "it has no likelihood, and no bound on it")
 FEW, TOGETHER = 8, 256  # rows of a mixture whose components are known before their values: at the end, and at most
+SHARE = 16  # of the rows on the stack, those whose latents are taken together
+FIRST, OF_LATENT = 2, 0.5  # words of chance for the first rows' components, and for each latent of the first row
 
 
 @compress.rule(AutoregressiveModel, "yes")
@@ -66,7 +72,7 @@ def by_bits_back(model: DensityMixture, coder: Coder, codes: Tensor | None, rows
     """
     parts = divided(rows)
     if codes is not None:
-        stack = Stack()
+        stack = Stack(FIRST)
         for own in reversed(codes.float().split(parts)):
             picks = Taker(stack).finite(posterior(model, own), None)
             putter = Putter(stack)
@@ -74,7 +80,7 @@ def by_bits_back(model: DensityMixture, coder: Coder, codes: Tensor | None, rows
             putter.put()
         coder.block(stack.written)
         return codes
-    stack, found = Stack.of(coder.block(None)), list[Tensor]()
+    stack, found = Stack.of(coder.block(None), FIRST), list[Tensor]()
     for some in parts:
         x, picks = picked(model, Taker(stack), None, some, None)
         found.append(x)
@@ -113,3 +119,69 @@ def picked(
         if len(own):
             found[own] = compress(member, coder, None if x is None else x[own], len(own))
     return found, picks
+
+
+@compress.rule(Variational, "yes")
+@torch.no_grad()
+def by_latents(model: Variational, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
+    """Each row given latents, on a grid, that are taken from a stack by q(z | x): about the ELBO's bits in all (BB-ANS).
+
+    Latents are normal in levels, each given those before, and are taken and put as such; p(x | z) and p(z) are coded in the
+    order in which they are drawn. The stack begins with 16 bits for each latent of one row.
+    """
+    prior = model.latent_prior()
+    if model.context or not isinstance(prior, Levelled):
+        what = "has a context" if model.context else "has a prior that is not normal, level by level: prior=standard is"
+        raise Unsupported(f"the model {what}, and is not compressed by yet")
+    parts, words = gathered(rows), FIRST + round(OF_LATENT * model.latents)
+    if codes is not None:
+        stack = Stack(words)
+        for own in reversed(codes.float().split(parts)):
+            z = latents(Taker(stack), model.posterior(own).levels, None)
+            putter = Putter(stack)
+            observed(model, putter, latents(putter, partial(prior.levels, len(own)), z), own)
+            putter.put()
+        coder.block(stack.written)
+        return codes
+    stack, found = Stack.of(coder.block(None), words), list[Tensor]()
+    for some in parts:
+        taker, putter = Taker(stack), Putter(stack)
+        z = latents(taker, partial(prior.levels, some), None)
+        found.append(observed(model, taker, z, None))
+        latents(putter, model.posterior(found[-1]).levels, z)
+        putter.put()
+    stack.emptied()
+    return torch.cat(found)
+
+
+def gathered(rows: int) -> list[int]:
+    """Numbers of rows that are taken together: few beside those on the stack, from whose bits their latents are taken."""
+    parts, below = list[int](), 0
+    while below < rows:
+        parts.append(max(1, min(rows - below, below // SHARE, TOGETHER)))
+        below += parts[-1]
+    return parts[::-1]
+
+
+def latents(coder: Coder, levels: Callable[[list[Tensor]], Iterator[Normal]], own: Tensor | None) -> Tensor:
+    """Latents, (rows, latents), through a coder."""
+    z, start = list[Tensor](), 0
+    for normal in levels(z):
+        shape = normal.centre.shape
+        known = None if own is None else (own[:, start : start + shape[1]] / GRAIN).round().flatten().numpy()
+        centre, scale = (number.double().flatten().numpy() for number in (normal.centre, normal.log_scale.exp()))
+        z.append(torch.from_numpy(coder.normal(centre, scale, known) * GRAIN).float().view(shape))
+        start += shape[1]
+    return torch.cat(z, 1)
+
+
+def observed(model: Variational, coder: Coder, z: Tensor, own: Tensor | None) -> Tensor:
+    """Events, each variable given the latents, through a coder."""
+    outcome, kinds, flat = model.observation(z), model.schema.kinds, None if own is None else own.flatten(1).numpy()
+    if isinstance(outcome, Finite):  # of all variables at once
+        found = coder.finite(outcome.log_probs.double().flatten(0, 1).numpy(), None if flat is None else flat.ravel())
+        return torch.from_numpy(found).float().view(len(z), *model.schema.shape)
+    columns = [
+        value(coder, outcome.one(i), kind, len(z), None if flat is None else flat[:, i]) for i, kind in enumerate(kinds)
+    ]
+    return torch.from_numpy(np.stack(columns, 1)).float().view(len(z), *model.schema.shape)
