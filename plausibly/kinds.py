@@ -419,7 +419,8 @@ class Real(Kind):
     def draw(self, events: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         values = self.location + self.scale * events.astype(np.float64).clip(-REACH / 2, REACH / 2)
         values[events >= UNFORESEEN] = REAL_OTHER
-        values[events >= HOLE] = REAL_MISSING
+        if self.missing:
+            values[events >= HOLE] = REAL_MISSING
         return values
 
     def log_within(self, values: np.ndarray) -> np.ndarray:

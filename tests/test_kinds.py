@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plausibly.kinds import (
+    HOLE,
     MISSING,
     OTHER,
     REAL_OTHER,
@@ -131,6 +132,14 @@ def test_holes_and_the_unforeseen_have_codes_of_their_own() -> None:
     real = Real(edges=(0.0,), open=True, missing=True)
     assert real.code(np.array([-1.0, 1.0, REAL_OTHER, np.nan])).tolist() == [0, 1, 2, 3]
     assert Category(3, open=True).code(np.array([MISSING])).tolist() == [3]
+
+
+def test_no_hole_is_drawn_where_there_is_none() -> None:
+    """A density does not tell the two special events apart where a kind has one of them."""
+    specials, chance = np.array([UNFORESEEN, HOLE]), np.random.default_rng(0)
+    assert (Real(open=True).draw(specials, chance) == np.inf).all()
+    assert np.isnan(Real(missing=True).draw(specials, chance)[1])
+    assert np.isnan(Real(open=True, missing=True).draw(specials, chance)).tolist() == [False, True]
 
 
 @pytest.mark.parametrize("value", [OTHER, MISSING, 2, -1])
