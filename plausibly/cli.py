@@ -1022,6 +1022,7 @@ def compress(
     file: str,
     /,
     *,
+    embed: Annotated[bool, Parameter(negative="")] = False,
     verify: bool = True,
     model: OwnModel = None,
     common: Common | None = None,
@@ -1030,6 +1031,8 @@ def compress(
 
     Parameters
     ----------
+    embed
+        put the model into FILE too, its weights in half precision; else RUN is needed to decompress.
     verify
         decode what was written before calling it done.
     """
@@ -1038,7 +1041,7 @@ def compress(
     from plausibly.runs import Run
 
     opened = Run.open(run, common.device, model)
-    found = compression.compress(opened, data, file, verify, rows_heard(common))
+    found = compression.compress(opened, data, file, embed, verify, rows_heard(common))
 
     def text() -> None:
         print(f"{found.rows:,} rows of {data}, {found.original:,} bytes, in {file}: {found.file:,} bytes")
@@ -1057,7 +1060,7 @@ def compress(
 def decompress(
     run: str,
     file: str,
-    data: str,
+    data: str | None = None,
     /,
     *,
     rows: str | None = None,
@@ -1065,6 +1068,8 @@ def decompress(
     common: Common | None = None,
 ) -> None:
     """Write the rows that RUN compressed to FILE to DATA: .csv, .parquet, .npz, whatever can hold them.
+
+    `plausibly decompress FILE DATA` is enough where FILE holds its model, or RUN is where it was.
 
     Parameters
     ----------
@@ -1076,7 +1081,9 @@ def decompress(
     from plausibly.runs import Run
 
     some = None if rows is None else between(rows)
-    number = compression.decompress(Run.open(run, common.device, model), file, data, some, rows_heard(common))
+    opened = None if data is None else Run.open(run, common.device, model)
+    file, data = (run, file) if data is None else (file, data)
+    number = compression.decompress(file, data, opened, some, rows_heard(common))
     out({"rows": number, "out": data}, common, lambda: print(f"{number:,} rows in {data}"))
 
 

@@ -1,11 +1,12 @@
 """Files of compressed rows: a model's probabilities as bytes, and the rows again.
 
-    magic | blocks | index: length and CRC-32 of each block | header | length of the header, CRC-32 of index and header
+    magic | the run, or nothing | blocks | index: length and CRC-32 of each block | header | length of the header, CRC-32 of
+    index and header
 
 A block is `BLOCK` rows and decodes alone; its last symbol is a checksum of all before it. The header, JSON and deflated,
-says what wrote it: the model's hash, versions, and a hash of the whole numbers that the model's probabilities become on
-fixed rows, which is computed again before anything is decoded. Coding is on one thread, and both sides walk `unroll` with
-the same rows at once.
+says what wrote it: where the run was, the model's hash, versions, and a hash of the whole numbers that the model's
+probabilities become on fixed rows, which is computed again before anything is decoded. Coding is on one thread, and both
+sides walk `unroll` with the same rows at once.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from math import log
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import numpy as np
@@ -37,13 +39,17 @@ from plausibly.errors import UserError
 from plausibly.families.variational import reconstruction_and_rate
 from plausibly.files import replacing
 from plausibly.kinds import Real
-from plausibly.runs import TASKS, Run
+from plausibly.runs import FIELDS, TASKS, Run, write_json, write_tensors
 from plausibly.schema import Schema
 from plausibly.training import generator_for
 
 MAGIC, BLOCK, PROBED = b"PLSB\x01", 2_000, 4
 ENTRY, END = struct.Struct("<II"), struct.Struct("<II")
 LARGEST_HEADER = 1 << 16
+LARGEST_RUN = 1 << 32  # bytes
+RUN_FILES = ("run.json", "weights.safetensors")
+UNTOLD = ("test", "samples", "health", "reconstruction")
+KEPT = ("plausibly_run", "form", *FIELDS)  # of a run's record
 MADE_BY = ("plausibly", "torch", "numpy", "constriction")
 
 
@@ -78,14 +84,27 @@ class Measure:
         }
 
 
-def compress(run: Run, data: Any, path: Path | str, verify: bool = True, heard: Heard = unheard) -> Measure:
-    """Writes the rows of `data` to a file, whole or not at all. UserError where they would not come back."""
+def compress(
+    run: Run, data: Any, path: Path | str, embed: bool = False, verify: bool = True, heard: Heard = unheard
+) -> Measure:
+    """Writes the rows of `data` to a file, whole or not at all. UserError where they would not come back.
+
+    With `embed` the file holds the model too, its weights in half precision.
+    """
     TASKS["compress"].require(run.model)
+    if embed:
+        with TemporaryDirectory() as folder:
+            return written(halved(run, Path(folder)), packed_run(Path(folder)), data, path, verify, heard)
+    return written(run, b"", data, path, verify, heard)
+
+
+def written(run: Run, model: bytes, data: Any, path: Path | str, verify: bool, heard: Heard) -> Measure:
+    """Writes rows, behind the run that decodes them or nothing."""
     source, found, path = original(data, run.format), Measure(variables=run.model.schema.size), Path(path)
     index: list[bytes] = []
     expected = expected_rows(str(data), run.format) if isinstance(data, str | Path) else len(data)
     with one_thread(), replacing(path) as draft, open(draft, "wb") as file, naming(data):
-        file.write(MAGIC)
+        file.write(MAGIC + model)
         for rows in row_pieces(data, run.format, BLOCK):
             events = run.format.events(rows)
             block = encoded(run, events, found.rows)
@@ -101,31 +120,37 @@ def compress(run: Run, data: Any, path: Path | str, verify: bool = True, heard: 
             heard(found.rows, expected)
         if not found.rows:
             raise UserError("there are no rows to compress")
-        tail = b"".join(index) + (header := packed_header(run, found.rows))
+        tail = b"".join(index) + (header := packed_header(run, found.rows, model))
         file.write(tail + END.pack(len(header), zlib.crc32(tail)))
         found.file = file.tell()
     found.verified, found.original, found.notes, found.rivals = verify, source.size, source.notes(), source.rivals()
     return found
 
 
-def decompress(run: Run, path: Path | str, out: Path | str, some: slice | None = None, heard: Heard = unheard) -> int:
-    """Writes the rows of a compressed file, or `some` of them, to a file whose suffix says how; how many they are."""
-    output, out = run.format.output(Path(out)), Path(out)
-    with opened(run, Path(path)) as file:
+def decompress(
+    path: Path | str, out: Path | str, run: Run | None = None, some: slice | None = None, heard: Heard = unheard
+) -> int:
+    """Writes the rows of a compressed file, or `some` of them, to a file whose suffix says how; how many they are.
+
+    Without a `run` it is the one in the file, or else the one that wrote it, where that is still in its place.
+    """
+    out = Path(out)
+    with opened(Path(path), run) as file:
+        output = file.run.format.output(out)
         wanted = range(file.rows)[some or slice(None)]
         if not len(wanted) or wanted.step != 1:
             raise UserError(
                 f"{path} holds rows 0 to {file.rows}; give some of these, such as --rows 0:{min(10, file.rows)}"
             )
-        pieces = map(run.format.rows, file.events(wanted, heard))
+        pieces = map(file.run.format.rows, file.events(wanted, heard))
         output.join(map(output.piece, pieces), out)
     return len(wanted)
 
 
-def rows(run: Run, path: Path | str) -> Any:
-    """All rows of a compressed file, in memory."""
-    with opened(run, Path(path)) as file:
-        return run.format.rows(joined(list(file.events(range(file.rows), unheard))))
+def rows(path: Path | str, run: Run | None = None) -> Any:
+    """All rows of a compressed file, in memory; `run` as for `decompress`."""
+    with opened(Path(path), run) as file:
+        return file.run.format.rows(joined(list(file.events(range(file.rows), unheard))))
 
 
 def nats(model: Any, codes: Tensor) -> Tensor:
@@ -219,16 +244,49 @@ def made_by() -> dict[str, str]:
     return {name: version(name) for name in MADE_BY} | {"machine": platform.machine()}
 
 
-def packed_header(run: Run, number: int) -> bytes:
+def halved(run: Run, folder: Path) -> Run:
+    """The run with weights in half precision where they fit into it, in an empty folder, as little as makes a run."""
+    state = {name: t.half() if fits(t) else t for name, t in run.model.state_dict().items()}
+    write_tensors(state, folder / "weights.safetensors")
+    digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    own = {"notes": [], "weights_sha256": digest} | dict.fromkeys(UNTOLD)
+    write_json({name: run.record.get(name) for name in KEPT} | own, folder / "run.json")
+    return Run.open(folder)
+
+
+def fits(t: Tensor) -> bool:
+    """Whether half precision holds numbers."""
+    return t.dtype == torch.float32 and bool((t.abs() < torch.finfo(torch.float16).max).all())
+
+
+def packed_run(folder: Path) -> bytes:
+    record, weights = ((folder / name).read_bytes() for name in RUN_FILES)
+    return lzma.compress(len(record).to_bytes(4, "little") + record + weights, preset=9 | lzma.PRESET_EXTREME)
+
+
+def unpacked_run(packed: bytes, folder: Path) -> Run:
+    """The run that a file holds, which goes through the same checks as any. UserError where it is none."""
+    try:
+        whole = lzma.LZMADecompressor().decompress(packed, LARGEST_RUN)
+    except lzma.LZMAError as error:
+        raise Damaged("the run in it cannot be unpacked") from error
+    end = 4 + int.from_bytes(whole[:4], "little")
+    for name, part in zip(RUN_FILES, (whole[4:end], whole[end:]), strict=True):
+        (folder / name).write_bytes(part)
+    return Run.open(folder)
+
+
+def packed_header(run: Run, number: int, model: bytes) -> bytes:
     document = {"rows": number, "block": BLOCK, "model": model_hash(run), "probe": probe(run), "by": made_by()}
+    document |= {"holds": [len(model), zlib.crc32(model)]} if model else {"run": str(run.path.resolve())}
     return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 9)
 
 
 class Compressed:
     """A file of compressed rows that has been found sound, so far as that is seen without decoding."""
 
-    def __init__(self, run: Run, path: Path, file: IO[bytes]) -> None:
-        self.run, self.path, self.file = run, path, file
+    def __init__(self, path: Path, run: Run | None, file: IO[bytes], folder: Path) -> None:
+        self.path, self.file = path, file
         size = file.seek(0, 2)
         if self._bytes(0, len(MAGIC)) != MAGIC:
             raise UserError(f"{path} is no file of compressed rows")
@@ -239,18 +297,23 @@ class Compressed:
         try:
             document = json.loads(zlib.decompress(header))
             self.rows, block = document["rows"], document["block"]
-            starts = range(0, self.rows, block)
+            starts, (held, own_checksum) = range(0, self.rows, block), document.get("holds", (0, 0))
         except (ValueError, KeyError, TypeError, zlib.error) as error:
             raise self.damaged("its header cannot be read") from error
         index = self._bytes(size - END.size - length - ENTRY.size * len(starts), ENTRY.size * len(starts))
         if zlib.crc32(index + header) != checksum:
             raise self.damaged("its header is not the one that was written")
-        self.blocks, place = [], len(MAGIC)
+        self.blocks, place = [], len(MAGIC) + held
         for start, (many, own) in zip(starts, ENTRY.iter_unpack(index), strict=True):
             self.blocks.append((range(start, min(start + block, self.rows)), place, many, own))
             place += many
         if place != size - END.size - length - len(index):
             raise self.damaged("some of its bytes are missing, or some were added")
+        model = self._bytes(len(MAGIC), held)
+        if zlib.crc32(model) != own_checksum:
+            raise self.damaged("the run in it is not the one that was written")
+        self.run = run or (unpacked_run(model, folder) if held else Run.open(document["run"]))
+        TASKS["compress"].require(self.run.model)
         self._check(document)
 
     def damaged(self, why: str) -> Damaged:
@@ -294,11 +357,10 @@ class Compressed:
 
 
 @contextmanager
-def opened(run: Run, path: Path) -> Iterator[Compressed]:
+def opened(path: Path, run: Run | None) -> Iterator[Compressed]:
     """A file of compressed rows, for its model."""
-    TASKS["compress"].require(run.model)
     try:
-        with one_thread(), open(path, "rb") as file:
-            yield Compressed(run, path, file)
+        with one_thread(), open(path, "rb") as file, TemporaryDirectory() as folder:
+            yield Compressed(path, run, file, Path(folder))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error

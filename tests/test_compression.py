@@ -177,10 +177,10 @@ def run(people):
 def test_a_text_file_comes_back_byte_for_byte(run, people, tmp_path):
     found = plausibly.compress(run, people / "people.csv", tmp_path / "people.pls")
     assert found.verified and not found.notes and found.rows == 3000
-    assert plausibly.decompress(run, tmp_path / "people.pls", tmp_path / "again.csv") == 3000
+    assert plausibly.decompress(tmp_path / "people.pls", tmp_path / "again.csv", run) == 3000
     assert (tmp_path / "again.csv").read_bytes() == (people / "people.csv").read_bytes()
     assert found.file == (tmp_path / "people.pls").stat().st_size <= found.payload + 300 + 8 * 2
-    part = plausibly.decompress(run, tmp_path / "people.pls", tmp_path / "part.csv", slice(1998, 2003))
+    part = plausibly.decompress(tmp_path / "people.pls", tmp_path / "part.csv", run, slice(1998, 2003))
     lines = (people / "people.csv").read_text().splitlines()
     assert part == 5 and (tmp_path / "part.csv").read_text().splitlines() == [lines[0], *lines[1999:2004]]
 
@@ -192,8 +192,28 @@ def test_the_payload_is_what_the_model_says(tmp_path):
     assert found.model_bits < 8 * found.payload < 1.01 * found.model_bits
     assert found.payload > 4000 and found.rivals.keys() == {"gzip", "xz", "zstd", "png", "webp"}
     assert found.payload < min(found.rivals.values())
-    again = compression.rows(run, tmp_path / "digits.pls")
+    again = compression.rows(tmp_path / "digits.pls", run)
     assert again.dtype == rows.dtype and (again == rows).all()
+
+
+@pytest.mark.parametrize("model", ["nade", "boosted", "chow_liu"])
+def test_a_file_can_hold_its_model(model, tmp_path):
+    run = plausibly.fit("digits-binary", model, out=tmp_path / "run", steps=100)
+    rows = load_rows("digits-binary:test", run.format)
+    found = plausibly.compress(run, rows, tmp_path / "x.pls", embed=True)
+    assert found.verified and found.file > found.payload + 1000
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert (compression.rows(tmp_path / "x.pls") == rows).all()
+    data = bytearray((tmp_path / "x.pls").read_bytes())
+    data[100] ^= 1
+    (tmp_path / "x.pls").write_bytes(data)
+    with pytest.raises(UserError, match="the run in it"):
+        compression.rows(tmp_path / "x.pls")
+
+
+def test_a_run_is_found_where_it_was(run, people, tmp_path):
+    plausibly.compress(run, people / "people.csv", tmp_path / "x.pls")
+    assert plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.csv") == 3000
 
 
 def test_what_training_never_saw_comes_back(run, people, tmp_path):
@@ -202,7 +222,7 @@ def test_what_training_never_saw_comes_back(run, people, tmp_path):
     frame.loc[3, "income"], frame.loc[4, "country"], frame.loc[5, "height"] = "-3.123456", "FR", "1e+300"
     frame.to_csv(tmp_path / "odd.csv", index=False)
     assert plausibly.compress(run, tmp_path / "odd.csv", tmp_path / "odd.pls").verified
-    plausibly.decompress(run, tmp_path / "odd.pls", tmp_path / "again.csv")
+    plausibly.decompress(tmp_path / "odd.pls", tmp_path / "again.csv", run)
     again = pd.read_csv(tmp_path / "again.csv", dtype=str, keep_default_na=False)
     pd.testing.assert_frame_equal(again, frame.reset_index(drop=True))
 
@@ -219,7 +239,7 @@ def test_parquet_comes_back_with_its_types(people, tmp_path):
     source = people / "people.parquet"
     run = plausibly.fit(str(source), "independent", out=tmp_path / "run")
     assert not plausibly.compress(run, source, tmp_path / "x.pls").notes
-    plausibly.decompress(run, tmp_path / "x.pls", tmp_path / "x.parquet")
+    plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.parquet", run)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "x.parquet"), pd.read_parquet(source))
     narrow = pd.read_parquet(source).astype({"age": "int32"})
     assert any("'age'" in note for note in plausibly.compress(run, narrow, tmp_path / "y.pls").notes)
@@ -235,13 +255,13 @@ def test_bad_questions_get_one_line(run, people, tmp_path):
         plausibly.compress(dropped, people / "people.csv", tmp_path / "no.pls")
     plausibly.compress(run, people / "people.csv", tmp_path / "x.pls")
     with pytest.raises(UserError, match="another model"):
-        plausibly.decompress(dropped, tmp_path / "x.pls", tmp_path / "x.csv")
+        plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.csv", dropped)
     with pytest.raises(UserError, match="rows 0 to 3000"):
-        plausibly.decompress(run, tmp_path / "x.pls", tmp_path / "x.csv", slice(3000, 3001))
+        plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.csv", run, slice(3000, 3001))
     with pytest.raises(UserError, match="no file of compressed rows"):
-        plausibly.decompress(run, people / "people.csv", tmp_path / "x.csv")
+        plausibly.decompress(people / "people.csv", tmp_path / "x.csv", run)
     with pytest.raises(UserError, match="cannot read"):
-        plausibly.decompress(run, tmp_path / "nothing.pls", tmp_path / "x.csv")
+        plausibly.decompress(tmp_path / "nothing.pls", tmp_path / "x.csv", run)
     assert not (tmp_path / "x.csv").exists()
 
 
@@ -253,11 +273,11 @@ def test_other_probabilities_are_noticed_before_decoding(run, people, tmp_path, 
     with torch.no_grad():
         next(moved.model.parameters()).mul_(1 + 1e-5)
     with pytest.raises(UserError, match="other probabilities; its processor"):
-        plausibly.decompress(moved, tmp_path / "x.pls", tmp_path / "x.csv")
+        plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.csv", moved)
     real = compression.made_by
     monkeypatch.setattr(compression, "made_by", lambda: real() | {"torch": "1.0"})
     with pytest.raises(UserError, match=r"torch .*, here 1\.0"):
-        plausibly.decompress(moved, tmp_path / "x.pls", tmp_path / "x.csv")
+        plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.csv", moved)
     assert not (tmp_path / "x.csv").exists()
 
 
@@ -300,7 +320,7 @@ def test_damage_is_never_decoded(orders, tmp_path):
         (tmp_path / "y.pls").write_bytes(data)
         if data != sound:
             with pytest.raises(UserError):
-                compression.rows(run, tmp_path / "y.pls")
+                compression.rows(tmp_path / "y.pls", run)
 
 
 def test_damaged_blocks_are_seen_without_their_checksums(run, people, tmp_path):
