@@ -76,7 +76,7 @@ def greedy(logs: Tensor, added: int = ADDED) -> Tensor:
 
 
 def smoothed(logs: Tensor) -> Tensor:
-    """Weights of the members that `greedy` picks, as it takes and gives them, closer to equal ones than its own are."""
+    """Weights of the members that `greedy` picks, as it takes and gives them: `ROUNDS` of EM on from equal ones."""
     found = (greedy(logs) > 0).double()
     own = logs[:, found > 0].double()
     own = own[(own > -torch.inf).any(1)]

@@ -173,6 +173,8 @@ def measured(entry: Entry, folder: Path, path: Path, chosen: Settings, listener:
     own = settings(entry.values, chosen.seed, chosen.budget, chosen.train.get("steps"), chosen.device)
     jobs = tuple((entry.model, own.arguments | {"shuffle": order}) for order in range(entry.orders)) or None
     mixed = entry.model == AUTO or jobs is not None
+    if mixed and known.get("settings") not in (None, {"train": own.train, "budget": own.budget}):
+        raise UserError(f"{path} was begun with another --budget or --steps; give the same, or another --out")
     with fresh(path):
         if known and (not mixed or known["status"] == "done"):
             fit = learned(Fit.taken_up(path, own.device, listener, dataset=sealed.dataset))

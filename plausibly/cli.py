@@ -1045,8 +1045,9 @@ def compress(
 
     def text() -> None:
         print(f"{found.rows:,} rows of {data}, {found.original:,} bytes, in {file}: {found.file:,} bytes")
-        payload, ideal = found.per_variable(8 * found.payload), found.per_variable(found.model_bits)
-        print(f"{payload:.4f} bits a variable; the model's -log2 p is {ideal:.4f}")
+        bits, payload = found.model_bits, found.per_variable(8 * found.payload)
+        ideal = "" if bits is None else f"; the model's -log2 p is {found.per_variable(bits):.4f}"
+        print(f"{payload:.4f} bits a variable{ideal}")
         for name, size in found.rivals.items():
             print(f"{name:>5} {size:12,} bytes, {found.per_variable(8 * size):.4f} bits a variable")
         for note in found.notes:

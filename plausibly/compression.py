@@ -18,7 +18,7 @@ import platform
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from math import log
@@ -27,14 +27,16 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import Variational
+from plausibly.capabilities import Variational, device_of
 from plausibly.coding.streams import Coder, Damaged, Probe, Reader, Writer
 from plausibly.data.formats import Events, Heard, joined, unheard
 from plausibly.data.loading import expected_rows, naming, row_pieces
-from plausibly.data.originals import original
+from plausibly.data.originals import in_memory, original
+from plausibly.data.streaming import counting_from
 from plausibly.errors import UserError
 from plausibly.families.variational import reconstruction_and_rate
 from plausibly.files import replacing
@@ -43,7 +45,7 @@ from plausibly.runs import FIELDS, TASKS, Run, write_json, write_tensors
 from plausibly.schema import Schema
 from plausibly.training import generator_for
 
-MAGIC, BLOCK, PROBED = b"PLSB\x01", 2_000, 4
+MAGIC, BLOCK, MOST = b"PLSB\x01", 2_000, 1 << 48  # rows of a block, and of a file at most
 ENTRY, END = struct.Struct("<II"), struct.Struct("<II")
 LARGEST_HEADER = 1 << 16
 LARGEST_RUN = 1 << 32  # bytes
@@ -55,13 +57,16 @@ MADE_BY = ("plausibly", "torch", "numpy", "constriction")
 
 @dataclass
 class Measure:
-    """What compressing came to. `model_bits`: -log2 p of all rows; None where the model tells none."""
+    """What compressing came to. `model_bits`: -log2 p of all rows, or of their bound; None of densities of real numbers.
+
+    Columns that are set aside, such as ids, are in the payload and in nothing else.
+    """
 
     rows: int = 0
     variables: int = 0
     file: int = 0
     payload: int = 0
-    model_bits: float = 0.0
+    model_bits: float | None = 0.0
     original: int = 0
     verified: bool = False
     notes: list[str] = field(default_factory=list)
@@ -76,7 +81,7 @@ class Measure:
             "bytes": self.file,
             "payload_bytes": self.payload,
             "bits_per_variable": self.per_variable(8 * self.payload),
-            "model_bits_per_variable": self.per_variable(self.model_bits),
+            "model_bits_per_variable": None if self.model_bits is None else self.per_variable(self.model_bits),
             "original_bytes": self.original,
             "verified": self.verified,
             "rivals": self.rivals,
@@ -92,6 +97,10 @@ def compress(
     With `embed` the file holds the model too, its weights in half precision.
     """
     TASKS["compress"].require(run.model)
+    if device_of(run.model).type != "cpu":
+        raise UserError("compressing is for the CPU, where sums are the same every time: leave --device out")
+    if embed and run.record.get("code"):
+        raise UserError("a file holds no code: leave --embed out, and keep the run and the model's file")
     if embed:
         with TemporaryDirectory() as folder:
             return written(halved(run, Path(folder)), packed_run(Path(folder)), data, path, verify, heard)
@@ -100,30 +109,35 @@ def compress(
 
 def written(run: Run, model: bytes, data: Any, path: Path | str, verify: bool, heard: Heard) -> Measure:
     """Writes rows, behind the run that decodes them or nothing."""
-    source, found, path = original(data, run.format), Measure(variables=run.model.schema.size), Path(path)
-    index: list[bytes] = []
+    data = data if isinstance(data, str | Path) else in_memory(data, run.format)
+    found, path, index, bits = Measure(variables=run.model.schema.size), Path(path), list[bytes](), 0.0
     expected = expected_rows(str(data), run.format) if isinstance(data, str | Path) else len(data)
-    with one_thread(), replacing(path) as draft, open(draft, "wb") as file, naming(data):
+    if isinstance(data, str | Path) and path.exists() and Path(data).exists() and path.samefile(data):
+        raise UserError(f"{path} is what is to be compressed; give the compressed file another name")
+    source = original(data, run.format)
+    with one_thread(), closing(source), replacing(path) as draft, open(draft, "wb") as file, naming(data):
         file.write(MAGIC + model)
         for rows in row_pieces(data, run.format, BLOCK):
-            events = run.format.events(rows)
+            with counting_from(found.rows):
+                events = run.format.events(rows)
             block = encoded(run, events, found.rows)
             if verify and not same(decoded(run, block, len(events), found.rows), events):
                 raise UserError(
                     f"block {len(index) + 1} does not decode to the rows it was made of; nothing was written"
                 )
-            source.look(rows, run.format.rows(events))
+            with counting_from(found.rows):
+                source.look(rows, events)
             index.append(ENTRY.pack(len(block), zlib.crc32(block)))
             file.write(block)
             found.rows, found.payload = found.rows + len(events), found.payload + len(block)
-            found.model_bits -= float((nats(run.model, events.codes) + events.log_within).sum()) / log(2)
+            bits -= float((nats(run.model, events.codes) + events.log_within).sum()) / log(2)
             heard(found.rows, expected)
         if not found.rows:
             raise UserError("there are no rows to compress")
         tail = b"".join(index) + (header := packed_header(run, found.rows, model))
         file.write(tail + END.pack(len(header), zlib.crc32(tail)))
-        found.file = file.tell()
-    found.verified, found.original, found.notes, found.rivals = verify, source.size, source.notes(), source.rivals()
+        found.file, found.model_bits = file.tell(), None if run.model.schema.continuous else bits
+        found.verified, found.original, found.notes, found.rivals = verify, source.size, source.notes(), source.rivals()
     return found
 
 
@@ -143,7 +157,12 @@ def decompress(
                 f"{path} holds rows 0 to {file.rows}; give some of these, such as --rows 0:{min(10, file.rows)}"
             )
         pieces = map(file.run.format.rows, file.events(wanted, heard))
-        output.join(map(output.piece, pieces), out)
+        try:
+            output.join(map(output.piece, pieces), out)
+        except pa.ArrowInvalid as error:
+            raise UserError(
+                f"{out}: a column holds numbers in some rows and texts in others; .csv holds both"
+            ) from error
     return len(wanted)
 
 
@@ -174,7 +193,7 @@ def decoded(run: Run, block: bytes, number: int, before: int) -> Events:
     """The events of a block of so many rows. Damaged where it is none."""
     try:
         return walk(run, Reader(block), None, number, before)
-    except (ValueError, IndexError, KeyError, OverflowError, MemoryError, TypeError, EOFError, lzma.LZMAError) as error:
+    except (ValueError, IndexError, KeyError, OverflowError, TypeError, EOFError, lzma.LZMAError) as error:
         raise Damaged("its bytes were changed") from error
 
 
@@ -199,8 +218,6 @@ def same(found: Events, events: Events) -> bool:
 def equal(found: Any, known: Any) -> bool:
     """Whether two values, arrays, or things made of these are equal; NaN equals NaN."""
     if isinstance(known, np.ndarray):
-        if found.dtype != known.dtype or found.shape != known.shape:
-            return False
         return np.array_equal(found, known, equal_nan=known.dtype.kind == "f")
     if isinstance(known, dict):
         return found.keys() == known.keys() and all(equal(found[name], known[name]) for name in known)
@@ -227,15 +244,16 @@ def model_hash(run: Run) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def probe(run: Run) -> str:
-    """A hash of the whole numbers that probabilities become on fixed events."""
+def probe(run: Run, rows: int) -> str:
+    """A hash of the whole numbers that probabilities become on fixed events, as many as a block of so many rows has."""
+    number = min(rows, BLOCK)
     picks, schema, coder = np.random.default_rng(0), run.model.schema, Probe()
     columns = [
-        picks.standard_normal(PROBED) if isinstance(kind, Real) else picks.integers(0, kind.codes, PROBED)
+        picks.standard_normal(number) if isinstance(kind, Real) else picks.integers(0, kind.codes, number)
         for kind in schema.kinds
     ]
-    events = torch.from_numpy(np.stack(columns, 1).astype(np.float32)).reshape(PROBED, *schema.shape)
-    TASKS["compress"](run.model, coder, as_codes(events, schema), PROBED)
+    events = torch.from_numpy(np.stack(columns, 1).astype(np.float32)).reshape(number, *schema.shape)
+    TASKS["compress"](run.model, coder, as_codes(events, schema), number)
     return coder.digest.hexdigest()[:16]
 
 
@@ -277,7 +295,7 @@ def unpacked_run(packed: bytes, folder: Path) -> Run:
 
 
 def packed_header(run: Run, number: int, model: bytes) -> bytes:
-    document = {"rows": number, "block": BLOCK, "model": model_hash(run), "probe": probe(run), "by": made_by()}
+    document = {"rows": number, "block": BLOCK, "model": model_hash(run), "probe": probe(run, number), "by": made_by()}
     document |= {"holds": [len(model), zlib.crc32(model)]} if model else {"run": str(run.path.resolve())}
     return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 9)
 
@@ -296,7 +314,9 @@ class Compressed:
         header = self._bytes(size - END.size - length, length)
         try:
             document = json.loads(zlib.decompress(header))
-            self.rows, block = document["rows"], document["block"]
+            self.rows, block, self.by = document["rows"], document["block"], dict(document["by"])
+            if not (0 < self.rows < MOST and block > 0 and isinstance(document.get("run", ""), str)):
+                raise ValueError("no number of rows")
             starts, (held, own_checksum) = range(0, self.rows, block), document.get("holds", (0, 0))
         except (ValueError, KeyError, TypeError, zlib.error) as error:
             raise self.damaged("its header cannot be read") from error
@@ -312,7 +332,7 @@ class Compressed:
         model = self._bytes(len(MAGIC), held)
         if zlib.crc32(model) != own_checksum:
             raise self.damaged("the run in it is not the one that was written")
-        self.run = run or (unpacked_run(model, folder) if held else Run.open(document["run"]))
+        self.run = unpacked_run(model, folder) if held else run or Run.open(document["run"])
         TASKS["compress"].require(self.run.model)
         self._check(document)
 
@@ -329,13 +349,15 @@ class Compressed:
         """UserError where this model, here, would decode something else."""
         if document["model"] != model_hash(self.run):
             raise UserError(f"{self.path} was written with another model than {self.run.path}; give its run")
-        if document["probe"] != probe(self.run):
-            here = made_by()
-            other = [
-                f"{name} {was}, here {here.get(name)}" for name, was in document["by"].items() if here.get(name) != was
-            ]
-            why = f"it was written by {'; '.join(other)}" if other else "its processor adds in another order"
-            raise UserError(f"{self.path} cannot be decoded here: the model gives other probabilities; {why}")
+        if document["probe"] != probe(self.run, self.rows):
+            raise self.elsewhere()
+
+    def elsewhere(self) -> UserError:
+        """What is to be said where probabilities are others than those that wrote the file."""
+        here = made_by()
+        other = [f"{name} {was}, here {here.get(name)}" for name, was in self.by.items() if here.get(name) != was]
+        why = f"it was written by {'; '.join(other)}" if other else "its processor adds in another order"
+        return UserError(f"{self.path} cannot be decoded here: the model gives other probabilities; {why}")
 
     def events(self, wanted: range, heard: Heard) -> Iterator[Events]:
         """The events of some rows, block by block."""
@@ -349,8 +371,8 @@ class Compressed:
                 raise self.damaged(f"block {number} of {len(self.blocks)} is not the one that was written")
             try:
                 found = decoded(self.run, block, len(own), own.start)
-            except Damaged as error:
-                raise self.damaged(f"in block {number} of {len(self.blocks)}, {error}") from error
+            except Damaged as error:  # the bytes are those that were written
+                raise self.elsewhere() from error
             done += last - first
             heard(done, len(wanted))
             yield found[first - own.start : last - own.start]

@@ -45,6 +45,7 @@ from plausibly.tasks.compress import compress
 from plausibly.training import generator_for
 
 SIX_SIGMA = 2e-9
+SPARE = 256  # bits that bytes may take besides, for their end and for what bits-back begins with
 MOST_EVENTS = 65_536
 MOST_BOUNDED, ROUNDS = 1024, 16  # events of which bounds are added up, and how often each is drawn
 
@@ -372,7 +373,7 @@ def rows_are_scored_alone(model: DensityModel) -> Result:
 @torch.no_grad()
 def bytes_decode(model: DensityModel) -> Result:
     """Events through a coder come back, and take about -log2 p: of a real number, the density times the gap to the next."""
-    says = "bits that events take as bytes, beyond -log2 p and 64, as a share of -log2 p; they come back equal"
+    says = f"bits that events take as bytes, beyond -log2 p and {SPARE}, as a share of -log2 p; they come back equal"
     x = draw(model, 512).cpu()
     known = torch.tensor([HOLE if kind.missing else UNFORESEEN for kind in model.schema.kinds])
     x = torch.minimum(x.flatten(1), known).view(x.shape)  # one special event may be drawn as the other
@@ -381,7 +382,7 @@ def bytes_decode(model: DensityModel) -> Result:
     writer = Writer()
     compress(model, writer, x, len(x))
     ideal = float(-(model.log_prob(x).double().sum() + log_gaps(model.schema, x)) / log(2))
-    excess = (8 * len(writer.written) - 64 - ideal) / max(ideal, 1000.0)
+    excess = (8 * len(writer.written) - SPARE - ideal) / max(ideal, 1000.0)
     same = torch.equal(compress(model, Reader(writer.written), None, len(x)), x)
     return near("bytes_decode", excess if same else float("inf"), 0.01, says)
 

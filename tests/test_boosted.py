@@ -82,6 +82,12 @@ def test_rows_that_agree_are_one():
         assert (np.add.reduceat(rows.many, heads) == counts).all()
 
 
+@pytest.mark.parametrize("rows", [0, 1])
+def test_hardly_any_rows(rows):
+    assert len(lined_up(np.zeros((4, rows), np.uint8)).many) == rows
+    learned(np.ones((1, 4), np.uint8), np.ones((1, 4), np.uint8), depth=2)
+
+
 def test_each_row_is_taken_by_chance():
     """Of a group of 3,000 zeros and 5,000 ones and of rows that stand alone: a share, with the moments of a binomial."""
     counts = np.array([[3000.0, 5000.0], *[[0.0, 1.0]] * 4000])

@@ -74,7 +74,7 @@ def test_geometric_numbers_take_their_bits(mean):
 
 
 def test_even_numbers_take_their_bits():
-    sizes = np.random.default_rng(0).integers(2, 10**12, 5000)
+    sizes = np.append(np.random.default_rng(0).integers(2, 10**12, 5000), [2**16 + 1, 2**32 + 1, 99_999] * 300)
     writer = Writer()
     writer.below(sizes, sizes // 3)
     assert 8 * len(writer.written) < 1.001 * np.log2(sizes).sum() + 64
@@ -265,6 +265,48 @@ def test_bad_questions_get_one_line(run, people, tmp_path):
     assert not (tmp_path / "x.csv").exists()
 
 
+def test_what_would_come_back_as_something_else_is_refused(run, people, tmp_path):
+    rows = np.random.default_rng(0).normal(size=(200, 3))
+    narrow = plausibly.fit(rows.astype(np.float32), "independent", out=tmp_path / "narrow")
+    with pytest.raises(UserError, match=r"row 1: .* would come back as .*float32"):
+        plausibly.compress(narrow, rows, tmp_path / "x.pls")
+    assert not plausibly.compress(narrow, rows.astype(np.float32), tmp_path / "x.pls").notes
+    zero = np.where(np.arange(600).reshape(200, 3) == 7, np.float32(-0.0), rows.astype(np.float32))
+    assert plausibly.compress(narrow, zero, tmp_path / "x.pls").notes == ["-0.0 comes back as 0.0"]
+    table = plausibly.fit(str(people / "people.parquet"), "independent", out=tmp_path / "table")
+    frame = pd.read_parquet(people / "people.parquet")
+    with pytest.raises(UserError, match="reset_index"):
+        plausibly.compress(table, frame.set_index(frame["note"]), tmp_path / "x.pls")
+    with pytest.raises(UserError, match="another name"):
+        plausibly.compress(run, people / "people.csv", people / "people.csv")
+    lines = (people / "people.csv").read_text().splitlines()
+    cells = lines[2500].split(",")
+    (tmp_path / "odd.csv").write_text("\n".join([*lines[:2500], ",".join([cells[0], "inf", *cells[2:]]), ""]))
+    with pytest.raises(UserError, match="row 2500, column 'age'"):
+        plausibly.compress(run, tmp_path / "odd.csv", tmp_path / "x.pls")
+    with pytest.raises(UserError, match="there is no"):
+        plausibly.compress(run, "nowhere.csv", tmp_path / "x.pls")
+
+
+def test_labels_beside_rows_come_back(tmp_path):
+    run = plausibly.fit("digits-binary", "nade", out=tmp_path / "run", steps=30, labelled=True)
+    rows = load_rows("digits-binary:test", run.format)
+    assert not plausibly.compress(run, rows, tmp_path / "x.pls").notes
+    again = compression.rows(tmp_path / "x.pls", run)
+    assert again.dtype == rows.dtype and (again == rows).all()
+
+
+def test_a_sound_block_that_does_not_decode_is_not_called_damaged(run, people, tmp_path, monkeypatch):
+    plausibly.compress(run, people / "people.csv", tmp_path / "x.pls")
+
+    def other(*arguments):
+        raise Damaged("other symbols")
+
+    monkeypatch.setattr(compression, "decoded", other)
+    with pytest.raises(UserError, match="other probabilities"):
+        plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.csv", run)
+
+
 def test_other_probabilities_are_noticed_before_decoding(run, people, tmp_path, monkeypatch):
     plausibly.compress(run, people / "people.csv", tmp_path / "x.pls")
     moved = Run(run.path, run.record, MODELS["nade"](run.model.schema, **run.model.arguments), run.format)
@@ -342,9 +384,10 @@ def test_the_commands(run, people, cli, tmp_path):
     file = str(tmp_path / "x.pls")
     document = json.loads(cli("compress", run.path, packed, file, "--json", "--quiet")[1])
     assert document["verified"] and document["bytes"] > document["payload_bytes"] > 0
-    assert document["bits_per_variable"] >= document["model_bits_per_variable"] and document["original_bytes"]
+    assert document["bits_per_variable"] > 0 and document["original_bytes"] == packed.stat().st_size
+    assert document["model_bits_per_variable"] is None  # a density's logarithm is no number of bits
     said = cli("compress", run.path, packed, file, "--quiet")[1]
-    assert "decoded again" in said and "xz" in said and "-log2 p" in said
+    assert "decoded again" in said and "xz" in said and "-log2 p" not in said
     assert "3 rows" in cli("decompress", run.path, file, "few.csv", "--rows", "5:8", "--quiet")[1]
     status, _, told = cli("decompress", run.path, file, "few.csv", "--rows", "8")
     assert status == 2 and "--rows 0:10" in told

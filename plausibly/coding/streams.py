@@ -5,7 +5,7 @@ given, which it writes, the `Reader` those that it finds, whatever it is given. 
 function of a coder and the symbols, which are None for a reader; a law may depend on what came before.
 
 Both are range coders of constriction (Bamler 2022, arXiv:2201.01741): first in, first out. Probabilities become whole
-numbers once, `quantised`, which is all that a reader has to agree in.
+numbers once, `quantised`, in which a reader has to agree; those of normals are computed inside the coder.
 """
 
 from __future__ import annotations
@@ -44,7 +44,12 @@ class Damaged(UserError):
 
 def quantised(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Probabilities as multiples of 1 / WHOLE, (..., K) float64, from log p in nats."""
-    return np.rint(np.exp(np.asarray(log_probs, np.float64)) * WHOLE) / WHOLE
+    return whole(np.exp(np.asarray(log_probs, np.float64)))
+
+
+def whole(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The nearest multiples of 1 / WHOLE."""
+    return np.rint(probabilities * WHOLE) / WHOLE
 
 
 class Coder(ABC):
@@ -74,22 +79,22 @@ class Coder(ABC):
         """Codes of which all rows have the same probabilities, (K,)."""
         if len(probabilities) == 1 or not rows:
             return np.zeros(rows, np.int64)
-        return self._one(symbols, LAWS.Categorical(probabilities, perfect=False), rows)
+        return self._one(symbols, LAWS.Categorical(whole(probabilities), perfect=False), rows)
 
     def below(self, sizes: NDArray[np.int64], symbols: Symbols) -> NDArray[np.int64]:
-        """Whole numbers from 0, all those below each row's size being equally likely."""
-        found = np.zeros(len(sizes), np.int64)
-        rest = sizes - 1  # the largest that there can be
-        shift = np.maximum(0, -(-(_lengths(rest) - DIGIT) // DIGIT) * DIGIT)
+        """Whole numbers from 0, all those below each row's size being equally likely, within a factor of 1 + 2^-15."""
+        found, rest = np.zeros(len(sizes), np.int64), sizes - 1
+        shift = np.maximum(0, _lengths(rest) - DIGIT)
+        digits = (rest >> shift) + 1  # as many values as the leading digit has
         while True:
-            rows = np.flatnonzero((rest >> shift > 0) & (shift >= 0))
+            rows = np.flatnonzero(digits > 1)
             if len(rows):
                 own = None if symbols is None else (symbols[rows] - found[rows]) >> shift[rows]
-                found[rows] += self._even((rest[rows] >> shift[rows]) + 1, own) << shift[rows]
-            if not (shift > 0).any():
+                found[rows] += self._even(digits[rows], own) << shift[rows]
+            if not shift.any():
                 return found
-            rest = np.where(shift > 0, (np.int64(1) << shift) - 1, 0)
-            shift = shift - DIGIT
+            lower = np.maximum(0, shift - DIGIT)
+            shift, digits = lower, np.int64(1) << (shift - lower)
 
     def _even(self, sizes: NDArray[np.int64], symbols: Symbols) -> NDArray[np.int64]:
         return self._one(symbols, EVEN, sizes.astype(np.int32))

@@ -119,7 +119,8 @@ class LabelledFormat(Format):
         inner = self.inner.through(coder, codes[:, 1:].reshape(len(codes), *self.inner.schema.shape), own)
         labels = np.asarray(self.labels)[codes[:, 0].long().numpy()]
         rows = self.inner.rows(inner).reshape(len(codes), -1)
-        return self.events(np.concatenate([labels[:, None], rows], 1))
+        narrow = np.promote_types(rows.dtype, np.result_type(*map(np.min_scalar_type, self.labels)))
+        return self.events(np.concatenate([labels[:, None], rows], 1).astype(narrow))
 
     def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         if events.observed is None:

@@ -10,19 +10,29 @@ import io
 import lzma
 from math import ceil, sqrt
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from plausibly.data.formats import Format, suffix_of
-from plausibly.data.reading import contents
+from plausibly.data.array_files import as_array
+from plausibly.data.formats import Events, Format, suffix_of
+from plausibly.data.reading import TEXT_SUFFIXES, contents
 from plausibly.data.regularity import first_difference
 from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
+from plausibly.kinds import Category
 
-TEXT = ("csv", "tsv")
 LARGEST = 32 << 20  # bytes that others are tried on
 WIDEST = 16_383  # pixels of a WebP's side
+
+
+def in_memory(data: Any, format: Format) -> Any:
+    """Rows that are no file, as a frame for a table and as an array for all else. UserError for what is neither."""
+    if not isinstance(format, TableFormat):
+        return as_array(data)
+    import pandas as pd
+
+    return data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
 
 
 class Original:
@@ -35,32 +45,62 @@ class Original:
         self._notes: dict[str, None] = {}
         self._kept: list[Any] = []
 
-    def look(self, rows: Any, again: Any) -> None:
-        """The next rows, and what they will be written as. UserError where the run knows no such column."""
+    def close(self) -> None:
+        """Lets the file go."""
+
+    def look(self, rows: Any, events: Events) -> None:
+        """The next rows, and their events. UserError where these would give other rows."""
         dropped = getattr(self.format, "dropped", ())
         for name in map(str, getattr(rows, "columns", ())):
             if name in dropped:
                 raise UserError(
                     f"the run leaves out column {name!r}, which would not come back; fit one with all columns"
                 )
+        try:
+            again = self.format.rows(events)
+        except (ValueError, OverflowError) as error:
+            raise UserError(
+                "these rows hold what the run's type of numbers cannot; fit a run with such rows"
+            ) from error
         self._compare(rows, again)
         if self.path is None:
             self.size += int(
                 rows.memory_usage(index=False, deep=True).sum() if hasattr(rows, "dtypes") else rows.nbytes
             )
-        if isinstance(rows, np.ndarray) and self.size <= LARGEST:
+        if isinstance(rows, np.ndarray) and sum(part.nbytes for part in self._kept) <= LARGEST:
             self._kept.append(rows)
 
     def _compare(self, rows: Any, again: Any) -> None:
         if isinstance(rows, np.ndarray):
-            if rows.dtype != again.dtype:
-                self._notes[f"numbers come back as {again.dtype}, not as {rows.dtype}"] = None
+            self._compare_arrays(rows, again)
             return
+        import pandas as pd
+
+        if not isinstance(rows.index, pd.RangeIndex) or rows.index.name is not None:
+            raise UserError("rows have an index, which would not come back; make a column of it: frame.reset_index()")
         if list(rows.columns) != list(again.columns):
             self._notes["columns come back in the order in which the run knows them"] = None
-        for name in set(again.columns) & set(rows.columns):
-            if rows[name].dtype != again[name].dtype:
-                self._notes[f"column {name!r} comes back as {again[name].dtype}, not as {rows[name].dtype}"] = None
+        for name in (name for name in again.columns if name in rows.columns):
+            here, there = rows[name].reset_index(drop=True), again[name]
+            if here.dtype != there.dtype:
+                self._notes[f"column {name!r} comes back as {there.dtype}, not as {here.dtype}"] = None
+            if not here.equals(there):
+                left, right = here.astype(object), there.astype(object)
+                differs = np.flatnonzero(~((left == right) | (left.isna() & right.isna())).to_numpy(dtype=bool))
+                if len(differs):
+                    row = int(differs[0])
+                    raise UserError(f"row {row + 1}, column {name!r}: {left[row]!r} would come back as {right[row]!r}")
+
+    def _compare_arrays(self, rows: np.ndarray, again: np.ndarray) -> None:
+        if rows.dtype != again.dtype:
+            self._notes[f"numbers come back as {again.dtype}, not as {rows.dtype}"] = None
+        same = (rows == again) | ((rows != rows) & (again != again))
+        if not same.all():
+            place = tuple(np.argwhere(~same)[0])
+            found = f"{rows[place]!r} would come back as {again[place]!r}"
+            raise UserError(f"row {int(place[0]) + 1}: {found}: the run's numbers are {again.dtype}")
+        if rows.dtype.kind == "f" and (np.signbit(rows) & (rows == 0)).any():
+            self._notes["-0.0 comes back as 0.0"] = None
 
     def notes(self) -> list[str]:
         """What will be different, though all values are equal."""
@@ -68,16 +108,16 @@ class Original:
 
     def rivals(self) -> dict[str, int]:
         """Bytes by others; none of what is too large, or of a table in memory."""
-        if self.size > LARGEST or not (self._kept or self.path):
+        raw = contents(self.path) if self.path and not self._kept else b""
+        if self._kept:
+            rows = np.concatenate(self._kept)
+            bits = set(self.format.schema.kinds) == {Category()}
+            raw = (np.packbits(rows.astype(bool)) if bits else rows).tobytes()
+        if not 0 < len(raw) <= LARGEST or sum(part.nbytes for part in self._kept) > LARGEST:
             return {}
         import pyarrow as pa
 
-        found: dict[str, int] = {}
-        raw = contents(self.path) if self.path else b""
-        if self._kept:
-            rows = np.concatenate(self._kept)
-            raw = (np.packbits(rows.astype(bool)) if set(self.format.schema.codes) == {2} else rows).tobytes()
-            found = self._pictures(rows)
+        found = self._pictures(rows) if self._kept else {}
         zstd = pa.Codec("zstd", compression_level=19).compress(raw, asbytes=True)
         return {
             "gzip": len(gzip.compress(raw, 9)),
@@ -92,7 +132,7 @@ class Original:
             return {}
         from PIL import Image
 
-        bits = set(picture[1].codes) == {2}
+        bits = set(picture[1].kinds) == {Category()}
         numbers = self.format.numbers(self.format.events(rows))[:, picture[0]].astype(np.uint8) * (255 if bits else 1)
         channels, height, width = picture[1].shape
         across = ceil(sqrt(len(rows)))
@@ -120,9 +160,13 @@ class TextOriginal(Original):
 
     def __init__(self, source: str | Path, format: TableFormat) -> None:
         super().__init__(source, format)
-        self._suffix = suffix_of(source)
-        self._file = gzip.open(source) if str(source).lower().endswith(".gz") else open(source, "rb")  # noqa: SIM115
-        self._table, self._lines, self._same = format, 0, True
+        with open(source, "rb") as start:
+            packed = start.read(2) == b"\x1f\x8b"
+        self._file: IO[bytes] = gzip.open(source) if packed else open(source, "rb")  # type: ignore[assignment]  # noqa: SIM115
+        self._suffix, self._table, self._lines, self._same = suffix_of(source), format, 0, True
+
+    def close(self) -> None:
+        self._file.close()
 
     def _compare(self, rows: Any, again: Any) -> None:
         if not self._same:
@@ -138,12 +182,11 @@ class TextOriginal(Original):
     def notes(self) -> list[str]:
         if self._same and self._file.read(1):
             self._notes["not byte for byte: the file goes on after its last row"] = None
-        self._file.close()
         return super().notes()
 
 
 def original(source: Any, format: Format) -> Original:
     """The file or the rows that `source` is."""
-    if isinstance(format, TableFormat) and isinstance(source, str | Path) and suffix_of(source) in TEXT:
+    if isinstance(format, TableFormat) and isinstance(source, str | Path) and suffix_of(source) in TEXT_SUFFIXES:
         return TextOriginal(source, format)
     return Original(source, format)

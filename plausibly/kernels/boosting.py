@@ -37,7 +37,7 @@ def lined_up(bits: NDArray[np.uint8]) -> Rows:
     """Rows in their order, from any, (variables, rows)."""
     bits = np.ascontiguousarray(bits[:, np.lexsort(bits[::-1])])
     apart = bits[:, 1:] != bits[:, :-1]
-    agree = np.concatenate([[-1], np.where(apart.any(0), apart.argmax(0), len(bits))])
+    agree = np.concatenate([[-1], np.where(apart.any(0), apart.argmax(0), len(bits))])[: bits.shape[1]]
     starts = np.flatnonzero(agree < len(bits))
     many = np.diff(starts, append=bits.shape[1])
     bits = np.ascontiguousarray(bits[:, starts])
