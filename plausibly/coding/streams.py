@@ -5,7 +5,7 @@ given, which it writes, the `Reader` those that it finds, whatever it is given. 
 function of a coder and the symbols, which are None for a reader; a law may depend on what came before.
 
 Both are range coders of constriction (Bamler 2022, arXiv:2201.01741): first in, first out. Probabilities become whole
-numbers once, `quantised`, in which a reader has to agree; those of normals are computed inside the coder.
+numbers once, `quantised`, in which a reader has to agree.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ STEPS, QUOTIENTS, LONG = (
 MOST = 1 << 40
 END = 256  # the symbol behind the last byte of a text
 LAWS = constriction.stream.model  # compiled modules have to be reached by attribute
-GRAIN, REACH = 2.0**-7, 16
+GRAIN, CELLS = 2.0**-7, 64
+REACH, INFINITE = CELLS**2 * GRAIN / 2, np.array([[-np.inf, np.inf]])
 TABLES, EVEN = LAWS.Categorical(perfect=False), LAWS.Uniform()
-NORMAL = LAWS.QuantizedGaussian(-int(REACH / GRAIN), int(REACH / GRAIN))
 
 
 class Damaged(UserError):
@@ -117,8 +117,33 @@ class Coder(ABC):
         return found
 
     def normal(self, centre: NDArray[np.float64], scale: NDArray[np.float64], symbols: Symbols) -> NDArray[np.int64]:
-        """Numbers in units of `GRAIN`, within +-REACH, by the probability that a normal rounds to them."""
-        return self._one(symbols, NORMAL, centre / GRAIN, scale / GRAIN) if len(centre) else np.zeros(0, np.int64)
+        """Numbers in units of `GRAIN`, within +-REACH, by the probability that a normal rounds to them.
+
+        First which of `CELLS`, then where in it: at once, what the coder leaves to each of so many would be far away.
+        """
+        known = None if symbols is None else symbols + CELLS**2 // 2
+        start = np.zeros(len(centre), np.int64)
+        for width in (CELLS, 1):
+            law = self._cells(centre, scale, start, width)
+            own = None if known is None else (known - start) // width
+            start = start + self.finite(law, own) * width
+        return start - CELLS**2 // 2
+
+    def _cells(
+        self, centre: NDArray[np.float64], scale: NDArray[np.float64], start: NDArray[np.int64], width: int
+    ) -> NDArray[np.float64]:
+        """log p of `CELLS` cells of so many numbers each, (rows, CELLS), from `start` on."""
+        from scipy.special import ndtr
+
+        edges = (start[:, None] + np.arange(1, CELLS) * width - CELLS**2 // 2 - 0.5) * GRAIN
+        ends = (
+            ((start[:, None] + np.array([0, CELLS * width]) - CELLS**2 // 2 - 0.5) * GRAIN) if width == 1 else INFINITE
+        )
+        under, upto, over = (ndtr((at - centre[:, None]) / scale[:, None]) for at in (ends[:, :1], edges, ends[:, 1:]))
+        shares = np.diff(np.concatenate([under, upto, over], 1))
+        total = shares.sum(1, keepdims=True)
+        with np.errstate(divide="ignore"):
+            return np.log(np.where(total > 0, shares / np.where(total > 0, total, 1), 1 / CELLS))
 
     def text(self, text: bytes | None) -> bytes:
         """One text, byte by byte, all being equally likely, and its end."""
