@@ -40,6 +40,7 @@ from plausibly.data.streaming import counting_from
 from plausibly.errors import UserError
 from plausibly.families.variational import reconstruction_and_rate
 from plausibly.files import replacing
+from plausibly.kernels.threads import one_thread
 from plausibly.kinds import Real
 from plausibly.runs import FIELDS, TASKS, Run, write_json, write_tensors
 from plausibly.schema import Schema
@@ -224,17 +225,6 @@ def equal(found: Any, known: Any) -> bool:
     if hasattr(known, "__dataclass_fields__"):
         return all(equal(getattr(found, name), getattr(known, name)) for name in known.__dataclass_fields__)
     return bool(found == known)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums in the same order everywhere."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def model_hash(run: Run) -> str:

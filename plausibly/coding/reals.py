@@ -113,7 +113,8 @@ def ending(dtype: type[np.floating[Any]]) -> int:
 
 def inside(coder: Coder, event: Event, step: float, events: NDArray[np.float32], values: Numbers | None) -> Numbers:
     """Values that give these events; `event` never falls as they grow. `step` is 0 where there is none."""
-    known, number = rasters(step), len(rasters(step))
+    known = rasters(step)
+    number = len(known)
     ways = None if values is None else np.stack([raster.holds(values) for raster in known]).argmax(0)
     usual = None if ways is None else np.array([np.bincount(ways, minlength=number).argmax()])
     shares = np.full(number, RARE)

@@ -25,16 +25,13 @@ from plausibly.errors import UserError
 Symbols = NDArray[Any] | None
 WHOLE = 1 << 22  # what probabilities are multiples of; the coder leaves 2^-24 even to those of 0
 DIGIT = 16  # bits of a large number that are coded at once
-STEPS, QUOTIENTS, LONG = (
-    16,
-    256,
-    4,
-)  # a geometric number: pieces of a mean, pieces at once, and how often before all its bits
+# of a geometric number: pieces of a mean, pieces at once, and how often before all its bits
+STEPS, QUOTIENTS, LONG = 16, 256, 4
 MOST = 1 << 40
 END = 256  # the symbol behind the last byte of a text
 LAWS = constriction.stream.model  # compiled modules have to be reached by attribute
 GRAIN, CELLS = 2.0**-7, 64
-REACH, INFINITE = CELLS**2 * GRAIN / 2, np.array([[-np.inf, np.inf]])
+INFINITE = np.array([[-np.inf, np.inf]])
 TABLES, EVEN = LAWS.Categorical(perfect=False), LAWS.Uniform()
 
 
@@ -117,7 +114,7 @@ class Coder(ABC):
         return found
 
     def normal(self, centre: NDArray[np.float64], scale: NDArray[np.float64], symbols: Symbols) -> NDArray[np.int64]:
-        """Numbers in units of `GRAIN`, within +-REACH, by the probability that a normal rounds to them.
+        """Numbers in units of `GRAIN`, CELLS^2 of them around 0, by the probability that a normal rounds to them.
 
         First which of `CELLS`, then where in it: at once, what the coder leaves to each of so many would be far away.
         """

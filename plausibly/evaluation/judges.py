@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plausibly.evaluation.features import Columns, pixels, seen
+from plausibly.kernels.threads import one_thread
 from plausibly.kinds import Category
 from plausibly.nets.convolution import Contracting
 from plausibly.nets.noise import Dropout, drawing
@@ -171,17 +171,6 @@ def shuffled(rows: int, steps: int, generator: torch.Generator) -> Iterator[Tens
         order = order[batch:]
 
 
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """What comes out then is the same to the bit, whatever the threads are otherwise."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 class Convolutions(Judge):
     """A small residual network over images, and over what a row holds besides its pixels."""
 
@@ -194,7 +183,7 @@ class Convolutions(Judge):
 
     def scores(self, rows: np.ndarray, real: np.ndarray, others: np.ndarray, seed: int) -> np.ndarray:
         own, asked = self.inputs[torch.from_numpy(rows)], self.inputs[torch.from_numpy(others)]
-        with single_thread():
+        with one_thread():
             network = taught(Network(own, 64, 2), own, torch.from_numpy(real).long(), seed)
             with torch.no_grad():
                 logits = torch.cat([network(asked[slice(i, i + 500)]) for i in range(0, len(asked), 500)]).double()

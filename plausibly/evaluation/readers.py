@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from plausibly.data.givens import place_of
 from plausibly.errors import UserError
 from plausibly.evaluation.features import ROWS_AT_ONCE, Extractor, pixels, seen
-from plausibly.evaluation.judges import BATCH, Inputs, Look, Network, single_thread, taught
+from plausibly.evaluation.judges import BATCH, Inputs, Look, Network, taught
 from plausibly.evaluation.numbers import Number
 from plausibly.files import replacing
+from plausibly.kernels.threads import one_thread
 from plausibly.kinds import Category
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Classifier(Extractor):
 
     def learn(self) -> Classifier:
         """Takes the steps, the same whoever takes them."""
-        with single_thread():
+        with one_thread():
             taught(self.network, self.inputs, self.codes, 0, max(STEPS, ROUNDS * len(self.codes) // BATCH))
         return self._scaled()
 
@@ -85,7 +86,7 @@ class Classifier(Extractor):
     @torch.no_grad()
     def _features(self, inputs: Inputs) -> np.ndarray:
         found = list[Tensor]()
-        with single_thread():
+        with one_thread():
             for start in range(0, len(inputs), ROWS_AT_ONCE):
                 found.append(self.network.features(inputs[slice(start, start + ROWS_AT_ONCE)]).double())
         return torch.cat(found).numpy()
@@ -93,7 +94,7 @@ class Classifier(Extractor):
     @torch.no_grad()
     def tested(self, events: Events, labels: Tensor) -> Classifier:
         """Knows from now on the share of these labels that it tells."""
-        with single_thread():
+        with one_thread():
             self.accuracy = float((self.classes[self._told(self(events))] == labels).double().mean())
         return self
 

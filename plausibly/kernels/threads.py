@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -48,3 +49,14 @@ def spread(tasks: Sequence[Task], work: Callable[[Task], None]) -> None:
             other.join()
     if failed:
         raise failed[0]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """What comes out then is the same to the bit, whatever the threads are otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

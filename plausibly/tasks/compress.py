@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -70,22 +70,39 @@ def by_bits_back(model: DensityMixture, coder: Coder, codes: Tensor | None, rows
     weight (Townsend et al. 2019, arXiv:1901.04866, with an exact posterior). Few rows are put first, when there are few bits
     to pick by. The stack is coded as a whole.
     """
-    parts = divided(rows)
+
+    def given(on: Coder, x: Tensor, picks: Symbols) -> np.ndarray:
+        return on.finite(posterior(model, x), picks)
+
+    return bits_back(coder, codes, divided(rows), FIRST, given, partial(picked, model))
+
+
+def bits_back(
+    coder: Coder,
+    codes: Tensor | None,
+    parts: Sequence[int],
+    words: int,
+    given: Callable[[Coder, Tensor, Any], Any],
+    drawn: Callable[[Coder, Tensor | None, int, Any], tuple[Tensor, Any]],
+) -> Tensor:
+    """Events, so many in each part, by what is hidden, on a stack that begins with so many words of chance.
+
+    `given` passes what is hidden through a coder by its law given the events; `drawn` passes both, as the model draws them.
+    """
     if codes is not None:
-        stack = Stack(FIRST)
-        for own in reversed(codes.float().split(parts)):
-            picks = Taker(stack).finite(posterior(model, own), None)
-            putter = Putter(stack)
-            picked(model, putter, own, len(own), picks)
+        stack = Stack(words)
+        for own in reversed(codes.float().split(list(parts))):
+            hidden, putter = given(Taker(stack), own, None), Putter(stack)
+            drawn(putter, own, len(own), hidden)
             putter.put()
         coder.block(stack.written)
         return codes
-    stack, found = Stack.of(coder.block(None), FIRST), list[Tensor]()
+    stack, found = Stack.of(coder.block(None), words), list[Tensor]()
     for some in parts:
-        x, picks = picked(model, Taker(stack), None, some, None)
+        x, hidden = drawn(Taker(stack), None, some, None)
         found.append(x)
         putter = Putter(stack)
-        putter.finite(posterior(model, x), picks)
+        given(putter, x, hidden)
         putter.put()
     stack.emptied()
     return torch.cat(found)
@@ -133,25 +150,15 @@ def by_latents(model: Variational, coder: Coder, codes: Tensor | None, rows: int
     if model.context or not isinstance(prior, Levelled):
         what = "has a context" if model.context else "has a prior that is not normal, level by level: prior=standard is"
         raise Unsupported(f"the model {what}, and is not compressed by yet")
-    parts, words = gathered(rows), FIRST + round(OF_LATENT * model.latents)
-    if codes is not None:
-        stack = Stack(words)
-        for own in reversed(codes.float().split(parts)):
-            z = latents(Taker(stack), model.posterior(own).levels, None)
-            putter = Putter(stack)
-            observed(model, putter, latents(putter, partial(prior.levels, len(own)), z), own)
-            putter.put()
-        coder.block(stack.written)
-        return codes
-    stack, found = Stack.of(coder.block(None), words), list[Tensor]()
-    for some in parts:
-        taker, putter = Taker(stack), Putter(stack)
-        z = latents(taker, partial(prior.levels, some), None)
-        found.append(observed(model, taker, z, None))
-        latents(putter, model.posterior(found[-1]).levels, z)
-        putter.put()
-    stack.emptied()
-    return torch.cat(found)
+
+    def given(on: Coder, x: Tensor, z: Tensor | None) -> Tensor:
+        return latents(on, model.posterior(x).levels, z)
+
+    def drawn(on: Coder, x: Tensor | None, some: int, z: Tensor | None) -> tuple[Tensor, Tensor]:
+        found = latents(on, partial(prior.levels, some), z)
+        return observed(model, on, found, x), found
+
+    return bits_back(coder, codes, gathered(rows), FIRST + round(OF_LATENT * model.latents), given, drawn)
 
 
 def gathered(rows: int) -> list[int]:
