@@ -12,7 +12,7 @@
     Decoder(Trainable)             latents; decode(z)
     ├ Latent(Model)                latent_prior: p(z)
     └ Encoder                      encode(x)
-      ├ Quantiser                  codes; quantise(x)
+      ├ Quantiser(BoundedModel)    quantise(x); prior, observation: p(codes), p(x | z of the codes)
       └ Variational(Latent, BoundedModel)    posterior, observation: q(z | x), p(x | z)
 
 Each rung inherits what the rungs above it can do. A model is a final class: it implements the abstract methods of its
@@ -227,14 +227,23 @@ class Encoder(Decoder):
         """The latents that stand for events: their mean where there are several, (batch, latents)."""
 
 
-class Quantiser(Encoder):
-    """Encodes events as whole numbers, each of which stands for a learned vector."""
+class Quantiser(Encoder, BoundedModel):
+    """Encodes events as whole numbers, each of which stands for a learned vector: p(x) >= p(codes of x) p(x | z of these)."""
 
     codes: int
+    prior: AutoregressiveModel  # of the codes
 
     @abstractmethod
     def quantise(self, x: Tensor) -> Tensor:
         """The codes of events, (batch, places), each below `codes`."""
+
+    @abstractmethod
+    def latents_of(self, codes: Tensor) -> Tensor:
+        """The vectors of codes, (batch, latents)."""
+
+    @abstractmethod
+    def observation(self, z: Tensor, given: Tensor | None = None) -> Outcome:
+        """As of `Variational`."""
 
 
 class Variational(Encoder, Latent, BoundedModel):

@@ -38,7 +38,7 @@ from plausibly.data.loading import expected_rows, naming, row_pieces
 from plausibly.data.originals import in_memory, original
 from plausibly.data.streaming import counting_from
 from plausibly.errors import UserError
-from plausibly.families.variational import reconstruction_and_rate
+from plausibly.families.variational import log_context, log_weights
 from plausibly.files import replacing
 from plausibly.kernels.threads import one_thread
 from plausibly.kinds import Real
@@ -177,10 +177,9 @@ def nats(model: Any, codes: Tensor) -> Tensor:
     """log p of each row, or the ELBO by one draw, which is what bits-back comes to, (rows,) float64."""
     if not isinstance(model, Variational):
         return TASKS["score"](model, codes)
-    noise = generator_for(torch.device("cpu"), 18)
+    x, noise = codes.float(), generator_for(torch.device("cpu"), 18)
     with torch.no_grad():
-        reconstruction, rate = reconstruction_and_rate(model, codes.float(), 1, noise)
-    return (reconstruction - rate).sum(1)
+        return log_weights(model, x, 1, noise)[:, 0] + log_context(model, x).double()
 
 
 def encoded(run: Run, events: Events, before: int) -> bytes:

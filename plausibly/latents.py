@@ -10,13 +10,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import log, pi
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from plausibly.coding.streams import GRAIN
 from plausibly.nets.masked import MaskedNetwork
 from plausibly.nets.noise import by_row
+from plausibly.outcomes import Finite
 from plausibly.parts import Part
 
 
@@ -82,7 +84,7 @@ def normal_of(numbers: Tensor, draws: int) -> Normal:
 
 
 class Prior(Protocol):
-    """p(z), ready to use."""
+    """p(z), ready to use. Coding draws it level by level, some of which may stand behind z, such as what it was picked by."""
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """(n, latents)."""
@@ -90,13 +92,14 @@ class Prior(Protocol):
     def log_prob(self, z: Tensor) -> Tensor:
         """In groups, (n, groups)."""
 
+    def levels(self, n: int, found: list[Tensor]) -> Iterator[Normal | Finite]:
+        """The law of each level for n rows, given what `found` holds of those before by then, (n, its numbers) each.
 
-@runtime_checkable
-class Levelled(Protocol):
-    """A prior whose latents are normal, level by level."""
+        The last numbers of all are z; a finite level is one number.
+        """
 
-    def levels(self, n: int, z: list[Tensor]) -> Iterator[Normal]:
-        """The normal of each level for n rows, given what `z` holds of the levels before by then."""
+    def behind(self, z: Tensor, found: list[Tensor]) -> Iterator[Normal | Finite]:
+        """The laws, given z, of the numbers that are drawn before it, from the last to the first."""
 
 
 Encode = Callable[[Tensor], Normal]
@@ -132,8 +135,11 @@ class Standard(PriorPart):
     def log_prob(self, z: Tensor) -> Tensor:
         return log_normal(z, self.zero, self.zero)
 
-    def levels(self, n: int, z: list[Tensor]) -> Iterator[Normal]:
+    def levels(self, n: int, found: list[Tensor]) -> Iterator[Normal]:
         yield Normal(self.zero.expand(n, -1), self.zero.expand(n, -1))
+
+    def behind(self, z: Tensor, found: list[Tensor]) -> Iterator[Normal]:
+        yield from ()
 
 
 class Vamp(PriorPart):
@@ -177,11 +183,24 @@ class Blended:
         return Normal(centre[pick], log_scale[pick]).sample(generator)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log 1/K sum_k N(z; m_k, s_k^2), by three matrix products, (n, 1)."""
+        """log 1/K sum_k N(z; m_k, s_k^2), (n, 1)."""
+        return self._each(z).logsumexp(1, keepdim=True) - log(len(self.parts.centre))
+
+    def levels(self, n: int, found: list[Tensor]) -> Iterator[Normal | Finite]:
+        """Which row, then what it draws."""
+        centre, log_scale = self.parts.centre, self.parts.log_scale
+        yield Finite(centre.new_zeros(n, 1, len(centre)).log_softmax(-1))
+        pick = found[-1][:, 0].long()
+        yield Normal(centre[pick], log_scale[pick])
+
+    def behind(self, z: Tensor, found: list[Tensor]) -> Iterator[Finite]:
+        yield Finite(self._each(z).log_softmax(1)[:, None])
+
+    def _each(self, z: Tensor) -> Tensor:
+        """log N(z; m_k, s_k^2), by three matrix products, (n, K)."""
         centre, weights = self.parts.centre, (-2 * self.parts.log_scale).exp()
         constant = (0.5 * centre.square() * weights + self.parts.log_scale + 0.5 * log(2 * pi)).sum(1)
-        logs = z @ (centre * weights).T - 0.5 * z.square() @ weights.T - constant
-        return logs.logsumexp(1, keepdim=True) - log(len(centre))
+        return z @ (centre * weights).T - 0.5 * z.square() @ weights.T - constant
 
 
 class Flow(PriorPart):
@@ -209,7 +228,7 @@ class Flow(PriorPart):
     def _shift_and_log_scale(self, network: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:
         units = torch.arange(z.shape[1], device=z.device)
         shift, log_scale = network(z, units, self.degrees, units.repeat(2)).chunk(2, 1)
-        return shift, 2 * torch.tanh(log_scale / 2)
+        return shift, soft(log_scale)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         z = self.base.sample(n, generator)
@@ -228,6 +247,40 @@ class Flow(PriorPart):
             z = ((z - shift) * (-log_scale).exp()).flip(1)
             total = total - log_scale.sum(1)
         return (self.base.log_prob(z).sum(1) + total)[:, None]
+
+    def levels(self, n: int, found: list[Tensor]) -> Iterator[Normal]:
+        """Unit by unit of each layer, from the last: of the inner ones within a `blur` (Ho et al. 2019, arXiv:1905.08500)."""
+        noise = None
+        for network in reversed(self.networks):
+            assert isinstance(network, MaskedNetwork)
+            units = torch.arange(len(self.base.zero), device=self.degrees.device)
+            growing = network.growing(n, units, self.degrees)
+            for unit in range(len(units)):
+                shift, log_scale = (growing.parameters(unit, slice(at, at + 1)) for at in (unit, unit + len(units)))
+                log_scale = soft(log_scale)
+                if noise is None:
+                    yield Normal(shift, log_scale)
+                else:
+                    yield Normal(noise[:, unit, None] * log_scale.exp() + shift, blur(log_scale))
+                growing.know(unit, found[-1])
+            noise = torch.cat(found[-len(units) :], 1).flip(1)
+
+    def behind(self, z: Tensor, found: list[Tensor]) -> Iterator[Normal]:
+        """What each inner layer makes of the one before, as blurred as `levels` is the other way: no volume is lost."""
+        for network in self.networks[:-1]:
+            shift, log_scale = self._shift_and_log_scale(network, z)
+            yield Normal((z - shift) * (-log_scale).exp(), blur(log_scale) - log_scale)
+            z = found[-1].flip(1)
+
+
+def soft(log_scale: Tensor) -> Tensor:
+    """Within +-2."""
+    return 2 * torch.tanh(log_scale / 2)
+
+
+def blur(log_scale: Tensor) -> Tensor:
+    """log of how wide a number is drawn so that it is no narrower than coding's grain, neither before nor after scaling."""
+    return log_scale.clamp(min=0) + log(GRAIN)
 
 
 PRIORS = (Standard, Vamp, Flow)

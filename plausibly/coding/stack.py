@@ -22,7 +22,7 @@ class Stack:
     """
 
     def __init__(self, words: int) -> None:
-        self._first = np.random.default_rng(0).integers(1, 1 << 32, words, dtype=np.uint32)
+        self._first = chance(0, words) | np.uint32(1)
         self.coder = constriction.stream.stack.AnsCoder(self._first)
 
     @classmethod
@@ -38,10 +38,25 @@ class Stack:
     def written(self) -> bytes:
         return self.coder.get_compressed().astype("<u4").tobytes()
 
+    def stirred(self, turn: int) -> None:
+        """Turns some bits over, chosen by chance for each turn; a second time gives back what was there.
+
+        A symbol that was very improbable leaves bits that are no chance at all, and what is next taken by them would be as
+        improbable, and leave such bits in turn.
+        """
+        words = self.coder.get_compressed()
+        words[:-1] ^= chance(turn + 1, len(words))[:-1]  # the last one must not become 0
+        self.coder = constriction.stream.stack.AnsCoder(words)
+
     def emptied(self) -> None:
         """Damaged unless all that is left is what the stack began with."""
         if not np.array_equal(self.coder.get_compressed(), self._first):
             raise Damaged("its stack does not end where it began")
+
+
+def chance(key: int, words: int) -> NDArray[np.uint32]:
+    """So many words, the same wherever and whenever they are asked for."""
+    return np.random.PCG64(key).random_raw(words).astype(np.uint32)
 
 
 class Taker(Coder):

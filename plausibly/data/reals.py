@@ -152,7 +152,7 @@ def _described(name: str, kind: Real) -> Document:
 def fractional(column: np.ndarray) -> bool:
     """Whether a column of floats holds real numbers: some are not whole, not all are one, and none is beyond measure."""
     known = column[np.isfinite(column)]
-    if not len(known) or np.abs(known).max() > LARGEST:
+    if not len(known) or float(np.abs(known).max()) > LARGEST:
         return False
     return bool((known != np.floor(known)).any()) and bool(known.min() < known.max())
 

@@ -81,6 +81,12 @@ def log_likelihood(model: Variational | Observing, x: Tensor, z: Tensor) -> Tens
     return each[:, rest_of(model)].sum(1) if model.context else each.sum(1)
 
 
+def log_context(model: Variational | Observing, x: Tensor) -> Tensor:
+    """log p(context), (n,): of its marginals, which every latent gives."""
+    outcome = model.observation(x.new_zeros(len(x), model.latents), given_of(model, x))
+    return outcome.log_prob(x.flatten(1))[:, list(model.context)].sum(1)
+
+
 def weigh(model: Variational, x: Tensor, z: Tensor, q: Latents, draws: int) -> Weights:
     """The parts of log w for draws z of q, (batch * draws, latents)."""
     reconstruction = log_likelihood(model, x.repeat_interleave(draws, 0), z)
@@ -426,14 +432,9 @@ class Drawing(Observing, BoundedModel):
     def draw_latents(self, n: int, generator: torch.Generator) -> Tensor:
         """(n, latents), of the prior."""
 
-    def log_context(self, x: Tensor) -> Tensor:
-        """log p(context), (batch,)."""
-        outcome = self.head(self.offset.expand(len(x), -1))
-        return outcome.log_prob(x.flatten(1))[:, list(self.context)].sum(1)
-
     def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
         rest = self.log_given(x, generator)
-        return rest + self.log_context(x) if self.context else rest
+        return rest + log_context(self, x) if self.context else rest
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from plausibly.families.network import within
 from plausibly.families.variational import OBJECTIVES, LatentModel
-from plausibly.latents import PRIORS, Latents, Levelled, Normal, Prior, normal_of, without_gradients
+from plausibly.latents import PRIORS, Latents, Normal, Prior, normal_of, without_gradients
 from plausibly.nets.perceptron import Perceptron
+from plausibly.outcomes import Finite
 from plausibly.parts import chosen
 from plausibly.schema import Schema
 
@@ -61,8 +62,7 @@ class HierarchicalVAE(LatentModel):
         return cls(schema, levels=(1, 2), width=8, network={"name": "mlp", "hidden": 16})
 
     def latent_prior(self) -> Prior:
-        top = self.prior.over(lambda numbers: self.seen(numbers)[0])
-        return LevelledDescent(self, top) if isinstance(top, Levelled) else Descent(self, top)
+        return Descent(self, self.prior.over(lambda numbers: self.seen(numbers)[0]))
 
     def posterior(self, x: Tensor, draws: int = 1) -> Latents:
         return Ladder(self, self.seen(self.inputs(x), draws))
@@ -96,16 +96,15 @@ class Descent:
             logs.append(self.model.of_prior(level, torch.cat(own[:level], 1)).log_prob(own[level]))
         return torch.cat(logs, 1)
 
-
-class LevelledDescent(Descent):
-    """The same where the top's latents are normal, or are so level by level."""
-
-    top: Levelled  # type: ignore[assignment]
-
-    def levels(self, n: int, z: list[Tensor]) -> Iterator[Normal]:
-        yield from self.top.levels(n, z)
+    def levels(self, n: int, found: list[Tensor]) -> Iterator[Normal | Finite]:
+        yield from self.top.levels(n, found)
+        z = torch.cat(found, 1)[:, -self.model.levels[0] :]
         for level in range(1, len(self.model.levels)):
-            yield self.model.of_prior(level, torch.cat(z[:level], 1))
+            yield self.model.of_prior(level, z)
+            z = torch.cat([z, found[-1]], 1)
+
+    def behind(self, z: Tensor, found: list[Tensor]) -> Iterator[Normal | Finite]:
+        yield from self.top.behind(z[:, : self.model.levels[0]], found)
 
 
 class Ladder(Latents):

@@ -76,8 +76,11 @@ class VQVAE(Drawing, Quantiser):
     def quantise(self, x: Tensor) -> Tensor:
         return self.nearest(self.vectors(x))
 
+    def latents_of(self, codes: Tensor) -> Tensor:
+        return self.codebook[codes.long()].flatten(1)
+
     def encode(self, x: Tensor) -> Tensor:
-        return self.codebook[self.quantise(x)].flatten(1)
+        return self.latents_of(self.quantise(x))
 
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
         vectors = self.vectors(x)
@@ -89,7 +92,7 @@ class VQVAE(Drawing, Quantiser):
         return log_likelihood(self, x, through) + prior
 
     def draw_latents(self, n: int, generator: torch.Generator) -> Tensor:
-        return self.codebook[self.prior.sample(n, generator).long()].flatten(1)
+        return self.latents_of(self.prior.sample(n, generator))
 
 
 class Quantised(Objective):

@@ -10,19 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, Variational, drive
+from plausibly.capabilities import AutoregressiveModel, Quantiser, Variational, drive
 from plausibly.coding import reals
 from plausibly.coding.stack import Putter, Stack, Taker
 from plausibly.coding.streams import GRAIN, Coder, Symbols
-from plausibly.errors import Unsupported
 from plausibly.families.mixtures import DensityMixture, normalised_logs
+from plausibly.families.variational import decoded_width, rest_of
 from plausibly.kinds import HOLE, REACH, UNFORESEEN, Kind
-from plausibly.latents import Levelled, Normal
-from plausibly.outcomes import Finite, Numeric, Single
+from plausibly.latents import Normal
+from plausibly.outcomes import Finite, Numeric, Outcome, Single
+from plausibly.schema import Schema
 from plausibly.tasks import Task
 
 compress: Task[Any] = Task("compress", "it has no likelihood, and no bound on it")
 FEW, TOGETHER = 8, 256  # rows of a mixture whose components are known before their values: at the end, and at most
+NUMBERS = 1 << 25  # that latents are decoded to at once
 SHARE = 16  # of the rows on the stack, those whose latents are taken together
 FIRST, OF_LATENT = 2, 0.5  # words of chance for the first rows' components, and for each latent of the first row
 
@@ -91,19 +93,21 @@ def bits_back(
     """
     if codes is not None:
         stack = Stack(words)
-        for own in reversed(codes.float().split(list(parts))):
+        for turn, own in enumerate(reversed(codes.float().split(list(parts)))):
+            stack.stirred(turn)
             hidden, putter = given(Taker(stack), own, None), Putter(stack)
             drawn(putter, own, len(own), hidden)
             putter.put()
         coder.block(stack.written)
         return codes
     stack, found = Stack.of(coder.block(None), words), list[Tensor]()
-    for some in parts:
+    for turn, some in reversed(list(enumerate(reversed(parts)))):
         x, hidden = drawn(Taker(stack), None, some, None)
         found.append(x)
         putter = Putter(stack)
         given(putter, x, hidden)
         putter.put()
+        stack.stirred(turn)
     stack.emptied()
     return torch.cat(found)
 
@@ -143,52 +147,90 @@ def picked(
 def by_latents(model: Variational, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
     """Each row given latents, on a grid, that are taken from a stack by q(z | x): about the ELBO's bits in all (BB-ANS).
 
-    Latents are normal in levels, each given those before, and are taken and put as such; p(x | z) and p(z) are coded in the
-    order in which they are drawn. The stack begins with 16 bits for each latent of one row.
+    What the prior draws behind the latents is taken too, given them; p(z) and p(x | z) are coded in the order in which they
+    are drawn. The stack begins with 16 bits for each latent of one row.
     """
-    prior = model.latent_prior()
-    if model.context or not isinstance(prior, Levelled):
-        what = "has a context" if model.context else "has a prior that is not normal, level by level: prior=standard is"
-        raise Unsupported(f"the model {what}, and is not compressed by yet")
+    prior, width = model.latent_prior(), model.latents
 
-    def given(on: Coder, x: Tensor, z: Tensor | None) -> Tensor:
-        return latents(on, model.posterior(x).levels, z)
+    def given(on: Coder, x: Tensor, own: Tensor | None) -> Tensor:
+        behind, z = (None, None) if own is None else (own[:, :-width].flip(1), own[:, -width:])
+        z = hidden(on, model.posterior(x).levels, z)
+        return torch.cat([hidden(on, partial(prior.behind, z), behind, z[:, :0]).flip(1), z], 1)
 
-    def drawn(on: Coder, x: Tensor | None, some: int, z: Tensor | None) -> tuple[Tensor, Tensor]:
-        found = latents(on, partial(prior.levels, some), z)
-        return observed(model, on, found, x), found
+    def drawn(on: Coder, x: Tensor | None, some: int, own: Tensor | None) -> tuple[Tensor, Tensor]:
+        found = hidden(on, partial(prior.levels, some), own)
+        return observed(model, on, found[:, -width:], x), found
 
-    return bits_back(coder, codes, gathered(rows), FIRST + round(OF_LATENT * model.latents), given, drawn)
+    parts = gathered(rows, at_once(model.schema))
+    return bits_back(coder, codes, parts, FIRST + round(OF_LATENT * width), given, drawn)
 
 
-def gathered(rows: int) -> list[int]:
+@compress.rule(Quantiser, "yes")
+@torch.no_grad()
+def by_codebook(model: Quantiser, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
+    """The codes that each row is encoded as, by their prior, then each row given them: the bound's bits."""
+    found = []
+    for some in torch.arange(rows).split(at_once(model.schema)):
+        own = None if codes is None else codes[some].float()
+        places = compress(model.prior, coder, None if own is None else model.quantise(own), len(some))
+        found.append(observed(model, coder, model.latents_of(places), own))
+    return torch.cat(found)
+
+
+def at_once(schema: Schema) -> int:
+    """How many rows are decoded in one go."""
+    return max(1, min(TOGETHER, NUMBERS // decoded_width(schema)))
+
+
+def gathered(rows: int, most: int) -> list[int]:
     """Numbers of rows that are taken together: few beside those on the stack, from whose bits their latents are taken."""
     parts, below = list[int](), 0
     while below < rows:
-        parts.append(max(1, min(rows - below, below // SHARE, TOGETHER)))
+        parts.append(max(1, min(rows - below, below // SHARE, most)))
         below += parts[-1]
     return parts[::-1]
 
 
-def latents(coder: Coder, levels: Callable[[list[Tensor]], Iterator[Normal]], own: Tensor | None) -> Tensor:
-    """Latents, (rows, latents), through a coder."""
-    z, start = list[Tensor](), 0
-    for normal in levels(z):
-        shape = normal.centre.shape
-        known = None if own is None else (own[:, start : start + shape[1]] / GRAIN).round().flatten().numpy()
-        centre, scale = (number.double().flatten().numpy() for number in (normal.centre, normal.log_scale.exp()))
-        z.append(torch.from_numpy(coder.normal(centre, scale, known) * GRAIN).float().view(shape))
-        start += shape[1]
-    return torch.cat(z, 1)
+def hidden(
+    coder: Coder, levels: Callable[[list[Tensor]], Iterator[Normal | Finite]], own: Tensor | None, *first: Tensor
+) -> Tensor:
+    """Numbers level by level through a coder, (rows, numbers), beside what is there `first`."""
+    found, start = list[Tensor](), 0
+    for law in levels(found):
+        width = law.centre.shape[1] if isinstance(law, Normal) else 1
+        found.append(level(coder, law, None if own is None else own[:, start : start + width]))
+        start += width
+    return torch.cat([*first, *found], 1)
 
 
-def observed(model: Variational, coder: Coder, z: Tensor, own: Tensor | None) -> Tensor:
-    """Events, each variable given the latents, through a coder."""
-    outcome, kinds, flat = model.observation(z), model.schema.kinds, None if own is None else own.flatten(1).numpy()
-    if isinstance(outcome, Finite):  # of all variables at once
-        found = coder.finite(outcome.log_probs.double().flatten(0, 1).numpy(), None if flat is None else flat.ravel())
-        return torch.from_numpy(found).float().view(len(z), *model.schema.shape)
-    columns = [
-        value(coder, outcome.one(i), kind, len(z), None if flat is None else flat[:, i]) for i, kind in enumerate(kinds)
-    ]
-    return torch.from_numpy(np.stack(columns, 1)).float().view(len(z), *model.schema.shape)
+def level(coder: Coder, law: Normal | Finite, own: Tensor | None) -> Tensor:
+    """The numbers of a level through a coder: normal ones on a grid."""
+    if isinstance(law, Finite):
+        picks = coder.finite(law.log_probs[:, 0].double().numpy(), None if own is None else own[:, 0].long().numpy())
+        return torch.from_numpy(picks).float()[:, None]
+    centre, scale = (number.double().flatten().numpy() for number in (law.centre, law.log_scale.exp()))
+    known = None if own is None else (own / GRAIN).round().flatten().numpy()
+    return torch.from_numpy(coder.normal(centre, scale, known) * GRAIN).float().view(law.centre.shape)
+
+
+def observed(model: Variational | Quantiser, coder: Coder, z: Tensor, own: Tensor | None) -> Tensor:
+    """Events through a coder: the context, then each other variable given it and the latents."""
+    found, context = torch.zeros(len(z), model.schema.size), list(model.context)
+    flat = None if own is None else own.flatten(1)
+    if context:
+        told(coder, model.observation(z, found[:, context]), model.schema, context, flat, found)
+    outcome = model.observation(z, found[:, context] if context else None)
+    told(coder, outcome, model.schema, rest_of(model), flat, found)
+    return found.view(len(z), *model.schema.shape)
+
+
+def told(coder: Coder, outcome: Outcome, schema: Schema, which: list[int], own: Tensor | None, found: Tensor) -> None:
+    """Some variables of events through a coder, each by itself, into `found`."""
+    if isinstance(outcome, Finite):
+        logs = outcome.log_probs[:, which].double().flatten(0, 1).numpy()
+        codes = coder.finite(logs, None if own is None else own[:, which].flatten().numpy())
+        found[:, which] = torch.from_numpy(codes).float().view(len(found), -1)
+        return
+    for i in which:
+        values = value(coder, outcome.one(i), schema.kinds[i], len(found), None if own is None else own[:, i].numpy())
+        found[:, i] = torch.from_numpy(values).float()
