@@ -189,6 +189,15 @@ def encoded(run: Run, events: Events, before: int) -> bytes:
     return writer.written
 
 
+def payload(run: Run, events: Events) -> int:
+    """How many bytes events take as one block. UserError unless they come back."""
+    with one_thread():
+        block = encoded(run, events, 0)
+        if not same(decoded(run, block, len(events), 0), events):
+            raise UserError("test rows do not come back from the bytes that were made of them")
+    return len(block)
+
+
 def decoded(run: Run, block: bytes, number: int, before: int) -> Events:
     """The events of a block of so many rows. Damaged where it is none."""
     try:

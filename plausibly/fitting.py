@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,26 +13,31 @@ from typing import Any
 from plausibly import processes
 from plausibly.auto import AUTO, LONGEST, counting_seconds, ensemble, fit_auto, taken_up
 from plausibly.building import refusal
-from plausibly.capabilities import AnyOrderModel, BoundedModel, DensityModel, Model, Trainable
+from plausibly.capabilities import AnyOrderModel, BoundedModel, DensityModel, Model, Trainable, device_of
+from plausibly.compression import BLOCK, payload
 from plausibly.costs import duration
 from plausibly.data.formats import Dataset
 from plausibly.data.givens import place_among
 from plausibly.data.labelled import LABEL
 from plausibly.data.loading import is_table, load
+from plausibly.data.originals import rivals
 from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation import numbers
-from plausibly.evaluation.board import Board, Row
+from plausibly.evaluation.board import Board, Coded, Row
 from plausibly.evaluation.likelihood import Exact
 from plausibly.evaluation.reconstruction import from_json
 from plausibly.evaluation.samples import board_rows, judged, some
 from plausibly.foreign import hold_to_contract, name_of
 from plausibly.learning import Fit, Listener, Settings, announce, learned, learns_by_steps, settings, sketch
 from plausibly.models import MODELS
-from plausibly.runs import ENSEMBLE, Run, model_class, read_record, write_json
+from plausibly.runs import ENSEMBLE, TASKS, Run, model_class, read_record, write_json
 from plausibly.training import (
     Diverged,
 )
+
+CODING_SECONDS = 60.0  # which coding may take, as one guesses from how fast rows are sampled
+CODED_NUMBERS = 1 << 21  # of all rows that are coded for the board
 
 
 def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
@@ -382,7 +387,7 @@ def compared(
             each.learn()
     except Diverged as error:
         return Row(name, kind.family, refusal=str(error))
-    return row_of(sampled(each.test(), dataset))
+    return row_of(coded(sampled(each.test(), dataset), dataset, listener))
 
 
 def mixed(
@@ -435,7 +440,7 @@ def ensemble_row(path: Path, board: Board, dataset: Dataset, listener: Listener)
         shutil.rmtree(path / ENSEMBLE)
         return []
     found.keep("done", found.record["steps"])
-    return [row_of(sampled(found.test(), dataset))]
+    return [row_of(coded(sampled(found.test(), dataset), dataset, listener))]
 
 
 def sampled(run: Run, dataset: Dataset) -> Run:
@@ -450,6 +455,26 @@ def sampled(run: Run, dataset: Dataset) -> Run:
         run.record["samples"] = {"two_sample_auc": found.value, **found.to_json()}
         write_json(run.record, run.path / "run.json")
     return run
+
+
+def coded(run: Run, dataset: Dataset, listener: Listener) -> Run:
+    """The run with the bits of test rows as bytes on record, where its model compresses, here, and soon enough."""
+    rows, speed = coded_rows(dataset), run.record["rows_sampled_per_second"]
+    able = TASKS["compress"].word(type(run.model)) and run.record["status"] != "interrupted"
+    if not able or not speed or rows > CODING_SECONDS * speed or device_of(run.model).type != "cpu":
+        return run
+    try:
+        taken = 8 * payload(run, dataset.test[:rows]) / (rows * dataset.schema.size)
+        run.record["coded"] = asdict(Coded(rows, taken))
+        write_json(run.record, run.path / "run.json")
+    except UserError as error:
+        listener.say(f"{run.record['model']}: {error}")
+    return run
+
+
+def coded_rows(dataset: Dataset) -> int:
+    """How many of the first test rows are made bytes of, for the board."""
+    return min(BLOCK, max(1, CODED_NUMBERS // dataset.schema.size), len(dataset.test))
 
 
 def row_of(run: Run) -> Row:
@@ -468,6 +493,7 @@ def row_of(run: Run) -> Row:
         reconstruction=from_json(record.get("reconstruction")),
         samples=numbers.from_json(record["samples"]) if record.get("samples") else None,
         health=record.get("health") or {},
+        coded=Coded(**record["coded"]) if record.get("coded") else None,
     )
 
 
@@ -496,6 +522,10 @@ def finish_board(board: Board, dataset: Dataset | None, path: Path) -> None:
     from plausibly.report import write_report
 
     board.path = path
+    if dataset is not None and any(row.coded for row in board.rows):
+        rows = coded_rows(dataset)
+        others = rivals(dataset.format, dataset.format.rows(dataset.test[:rows]))
+        board.rivals = {name: 8 * taken / (rows * dataset.schema.size) for name, taken in others.items()}
     write_report(path / "report.html", board, dataset)
 
 

@@ -17,7 +17,9 @@ from plausibly.contract import log_gaps
 from plausibly.data.loading import load_rows
 from plausibly.errors import Unsupported, UserError
 from plausibly.families.mixtures import mixture
+from plausibly.fitting import report_again
 from plausibly.kinds import Category, Level, Real
+from plausibly.learning import Listener
 from plausibly.models import MODELS
 from plausibly.runs import Run
 from plausibly.schema import Schema, binary
@@ -424,6 +426,27 @@ def test_damage_is_never_decoded(orders, tmp_path):
         if data != sound:
             with pytest.raises(UserError):
                 compression.rows(tmp_path / "y.pls", run)
+
+
+def test_the_board_tells_actual_bits_beside_those_of_others(tmp_path):
+    board = plausibly.compare("digits-binary", ["independent", "autoencoder"], steps=20, out=tmp_path / "c")
+    rows = {row.model: row for row in board.rows}
+    assert rows["autoencoder"].coded is None
+    exact, actual = rows["independent"].test.bits_per_variable, rows["independent"].coded
+    assert actual.rows == 179 and exact < actual.bits_per_variable < 1.01 * exact + 64 / (179 * 64)
+    assert board.rivals.keys() == {"gzip", "xz", "zstd", "png", "webp"}
+    assert min(board.rivals.values()) > actual.bits_per_variable
+    headings, cells = board.cells()
+    assert [row[headings.index("actual bits")] for row in cells] == [f"{actual.bits_per_variable:.4f}", ""]
+    assert f"png {board.rivals['png']:.4f}" in board.caption()
+    again = report_again(tmp_path / "c", "cpu", Listener()).read_text()
+    assert "Test rows as bytes" in again and f"{actual.bits_per_variable:.4f}" in again
+
+
+def test_a_table_in_memory_has_others_beside_it(run, people, tmp_path):
+    frame = pd.read_csv(people / "people.csv")
+    found, from_file = (plausibly.compress(run, data, tmp_path / "x.pls") for data in (frame, people / "people.csv"))
+    assert found.rivals == from_file.rivals
 
 
 def test_damaged_blocks_are_seen_without_their_checksums(run, people, tmp_path):

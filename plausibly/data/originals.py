@@ -44,6 +44,7 @@ class Original:
         self.size = self.path.stat().st_size if self.path else 0
         self._notes: dict[str, None] = {}
         self._kept: list[Any] = []
+        self._kept_bytes = 0
 
     def close(self) -> None:
         """Lets the file go."""
@@ -63,12 +64,14 @@ class Original:
                 "these rows hold what the run's type of numbers cannot; fit a run with such rows"
             ) from error
         self._compare(rows, again)
+        frame = hasattr(rows, "dtypes")
+        own = int(rows.memory_usage(index=False, deep=True).sum()) if frame else rows.nbytes
         if self.path is None:
-            self.size += int(
-                rows.memory_usage(index=False, deep=True).sum() if hasattr(rows, "dtypes") else rows.nbytes
-            )
-        if isinstance(rows, np.ndarray) and sum(part.nbytes for part in self._kept) <= LARGEST:
-            self._kept.append(rows)
+            self.size += own
+        if self.path is None or not frame:  # tables are read from their file again
+            self._kept_bytes += own
+            if self._kept_bytes <= LARGEST:
+                self._kept.append(rows)
 
     def _compare(self, rows: Any, again: Any) -> None:
         if isinstance(rows, np.ndarray):
@@ -107,52 +110,72 @@ class Original:
         return list(self._notes)
 
     def rivals(self) -> dict[str, int]:
-        """Bytes by others; none of what is too large, or of a table in memory."""
-        raw = contents(self.path) if self.path and not self._kept else b""
+        """Bytes by others; none of what is too large."""
+        if self._kept_bytes > LARGEST:
+            return {}
         if self._kept:
-            rows = np.concatenate(self._kept)
-            bits = set(self.format.schema.kinds) == {Category()}
-            raw = (np.packbits(rows.astype(bool)) if bits else rows).tobytes()
-        if not 0 < len(raw) <= LARGEST or sum(part.nbytes for part in self._kept) > LARGEST:
-            return {}
-        import pyarrow as pa
+            return rivals(self.format, joined_rows(self._kept))
+        return packed(contents(self.path)) if self.path and self.size <= LARGEST else {}
 
-        found = self._pictures(rows) if self._kept else {}
-        zstd = pa.Codec("zstd", compression_level=19).compress(raw, asbytes=True)
-        return {
-            "gzip": len(gzip.compress(raw, 9)),
-            "xz": len(lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME)),
-            "zstd": len(zstd),
-        } | found
 
-    def _pictures(self, rows: np.ndarray) -> dict[str, int]:
-        """Of all images in one picture, if they are any."""
-        picture = self.format.picture()
-        if picture is None or picture[1].shape[0] not in (1, 3):
-            return {}
-        from PIL import Image
+def joined_rows(parts: list[Any]) -> Any:
+    """Arrays, or frames, one after the other."""
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    import pandas as pd
 
-        bits = set(picture[1].kinds) == {Category()}
-        numbers = self.format.numbers(self.format.events(rows))[:, picture[0]].astype(np.uint8) * (255 if bits else 1)
-        channels, height, width = picture[1].shape
-        across = ceil(sqrt(len(rows)))
-        sheet = np.zeros((across**2, height, width, channels), np.uint8)
-        sheet[: len(rows)] = np.moveaxis(numbers.reshape(len(rows), channels, height, width), 1, 3)
-        placed = sheet.reshape(across, across, height, width, channels).swapaxes(1, 2)
-        placed = placed.reshape(across * height, across * width, channels)
-        image = Image.fromarray(placed[:, :, 0] if channels == 1 else placed)
-        image = image.convert("1") if bits else image
-        found: dict[str, int] = {}
-        files: dict[str, dict[str, Any]] = {
-            "png": {"optimize": True},
-            "webp": {"lossless": True, "quality": 100, "method": 6},
-        }
-        for name, options in files.items():
-            if name == "png" or max(image.size) <= WIDEST:
-                file = io.BytesIO()
-                image.save(file, format=name, **options)
-                found[name] = file.tell()
-        return found
+    return pd.concat(parts, ignore_index=True)
+
+
+def rivals(format: Format, rows: Any) -> dict[str, int]:
+    """Bytes that others make of rows: of a table as CSV, of arrays as numbers, bits as bits, of images as pictures too."""
+    if isinstance(format, TableFormat):
+        return packed(b"".join(format.printed("csv", rows)))
+    bits = set(format.schema.kinds) == {Category()}
+    return packed((np.packbits(rows.astype(bool)) if bits else rows).tobytes()) | pictures(format, rows)
+
+
+def packed(raw: bytes) -> dict[str, int]:
+    """Bytes by gzip, xz and zstd at their best; none of nothing, or of what is too large."""
+    if not 0 < len(raw) <= LARGEST:
+        return {}
+    import pyarrow as pa
+
+    return {
+        "gzip": len(gzip.compress(raw, 9)),
+        "xz": len(lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME)),
+        "zstd": len(pa.Codec("zstd", compression_level=19).compress(raw, asbytes=True)),
+    }
+
+
+def pictures(format: Format, rows: np.ndarray) -> dict[str, int]:
+    """Bytes of all images in one picture, if they are any."""
+    picture = format.picture()
+    if picture is None or picture[1].shape[0] not in (1, 3):
+        return {}
+    from PIL import Image
+
+    bits = set(picture[1].kinds) == {Category()}
+    numbers = format.numbers(format.events(rows))[:, picture[0]].astype(np.uint8) * (255 if bits else 1)
+    channels, height, width = picture[1].shape
+    across = ceil(sqrt(len(rows)))
+    sheet = np.zeros((across**2, height, width, channels), np.uint8)
+    sheet[: len(rows)] = np.moveaxis(numbers.reshape(len(rows), channels, height, width), 1, 3)
+    placed = sheet.reshape(across, across, height, width, channels).swapaxes(1, 2)
+    placed = placed.reshape(across * height, across * width, channels)
+    image = Image.fromarray(placed[:, :, 0] if channels == 1 else placed)
+    image = image.convert("1") if bits else image
+    found: dict[str, int] = {}
+    files: dict[str, dict[str, Any]] = {
+        "png": {"optimize": True},
+        "webp": {"lossless": True, "quality": 100, "method": 6},
+    }
+    for name, options in files.items():
+        if name == "png" or max(image.size) <= WIDEST:
+            file = io.BytesIO()
+            image.save(file, format=name, **options)
+            found[name] = file.tell()
+    return found
 
 
 class TextOriginal(Original):

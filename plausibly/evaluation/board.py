@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from plausibly.runs import Run
 
+CODED = (
+    " actual bits: per variable, of {rows:,} test rows as bytes from which they were decoded again, whole rows with all that"
+    " is inside codes, the model not counted{others}."
+)
 RECONSTRUCTED = " reconstruction error: of test rows decoded from their latents; lower is better, but no likelihood."
 TOLD = (
     " two-sample AUC: how well a classifier tells samples from test rows, ± standard error; 0.5 is perfect, lower is better,"
@@ -30,6 +34,14 @@ HEALTH = (
     " real rows with a generated one nearby, about 0.97 is perfect. Which step that is was chosen by the energy distance to"
     " these rows, looked at often; of fresh rows is the two-sample AUC."
 )
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What so many test rows take as bytes."""
+
+    rows: int
+    bits_per_variable: float
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,7 @@ class Row:
     reconstruction: dict[str, Error] = field(default_factory=dict)  # by unit, where there is an encoder
     samples: Number | None = None  # two-sample AUC, where it was measured
     health: dict[str, float] = field(default_factory=dict)  # of a game, at the step whose weights were kept
+    coded: Coded | None = None  # where it was measured
 
     @property
     def reason(self) -> str:
@@ -71,6 +84,7 @@ class Board:
     data: str = ""
     path: Path = Path()  # where the report is
     interrupted: bool = False  # whether Ctrl-C ended the comparison
+    rivals: dict[str, float] = field(default_factory=dict)  # bits per variable of the same rows by gzip and its like
 
     @property
     def best(self) -> Row | None:
@@ -107,6 +121,7 @@ class Board:
             "standard_error": row.test.standard_error if row.test else nan,
             "rows": row.test.rows if row.test else 0,
             "bits_per_variable": row.test.bits_per_variable if row.test else nan,
+            "actual_bits_per_variable": row.coded.bits_per_variable if row.coded else nan,
             "to_best": gap.value if gap else nan,
             "to_best_error": gap.standard_error if gap else nan,
             "seconds": row.seconds,
@@ -139,6 +154,7 @@ class Board:
             "reconstruction": {unit: asdict(error) for unit, error in row.reconstruction.items()} or None,
             "samples": {"two_sample_auc": row.samples.value, **row.samples.to_json()} if row.samples else None,
             "health": row.health or None,
+            "coded": asdict(row.coded) if row.coded else None,
             "reason": row.reason or None,
             "interrupted": row.interrupted,
             "refusal": row.refusal or None,
@@ -199,7 +215,12 @@ class Board:
     def _further(self) -> str:
         """What the last columns are."""
         reconstructed, playing = (any(getattr(row, name) for row in self.rows) for name in ("reconstruction", "health"))
-        return self._judges() + RECONSTRUCTED * reconstructed + HEALTH * playing
+        return self._bytes() + self._judges() + RECONSTRUCTED * reconstructed + HEALTH * playing
+
+    def _bytes(self) -> str:
+        coded = next((row.coded for row in self.rows if row.coded), None)
+        others = "".join(f"{', ' * (k > 0)}{name} {bits:.4f}" for k, (name, bits) in enumerate(self.rivals.items()))
+        return CODED.format(rows=coded.rows, others=others and f"; of the same rows {others}") if coded else ""
 
     def _judges(self) -> str:
         judged = [row.samples for row in self.rows if row.samples]
@@ -239,6 +260,7 @@ def auc_of(number: Number | None) -> str:
 
 
 FURTHER: dict[str, Callable[[Row], str]] = {  # columns that are there where any row has something to say
+    "actual bits": lambda row: f"{row.coded.bits_per_variable:.4f}" if row.coded else "",
     "two-sample AUC": lambda row: auc_of(row.samples),
     "reconstruction error": lambda row: spelled(row.reconstruction),
     "health": lambda row: spoken(row.health),

@@ -53,6 +53,30 @@ def board_plot(board: Board, shown: list[Subject]) -> Markup | None:
     return svg(WIDTH, 0.75 + 0.3 * len(rows), "log-likelihood of test rows by model", draw)
 
 
+def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
+    """What test rows take as bytes, by each model and by others, least on top; None where none was measured."""
+    names, colours = labels(board), {id(subject.row): subject.colour for subject in shown}
+    bars = [
+        (row.coded.bits_per_variable, names[id(row)], colours.get(id(row), FAINT)) for row in board.rows if row.coded
+    ]
+    if not bars:
+        return None
+    bars = sorted(bars + [(bits, name, FAINT) for name, bits in board.rivals.items()])
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        lengths, labelled, shades = zip(*bars, strict=True)
+        drawn = axes.barh(range(len(bars)), lengths, color=shades, height=0.62)
+        axes.bar_label(drawn, [f"{bits:.4f}" for bits in lengths], padding=3, fontsize=8)
+        axes.set_yticks(range(len(bars)), labelled)
+        axes.set_ylim(len(bars) - 0.5, -0.5)
+        axes.margins(x=0.08)
+        axes.set_xlabel("bits per variable that test rows took as bytes: less is better")
+        plain(axes, "x")
+
+    return svg(WIDTH, 0.75 + 0.3 * len(bars), "bytes of test rows by model and by other compressors", draw)
+
+
 @dataclass(frozen=True)
 class Course:
     """One training: what was logged at each validation, smaller is better."""

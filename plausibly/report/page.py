@@ -53,6 +53,7 @@ def page(board: Board, dataset: Dataset | None) -> str:
         headline=headline(board),
         board=board_table(board),
         board_plot=figures.board_plot(board, shown),
+        bytes_plot=figures.bytes_plot(board, shown),
         training=training(shown),
         samples=sampled(shown, dataset),
         surprisal=surprisal(shown, dataset),
