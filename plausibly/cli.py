@@ -387,8 +387,7 @@ def compare(
         print_board(board)
         print(f"report: {board.path / 'report.html'}")
 
-    whole = {"data": board.data, "report": str(board.path / "report.html"), "board": board.to_json()}
-    out(whole | {"rivals_bits_per_variable": board.rivals}, common, text)
+    out({"data": board.data, "report": str(board.path / "report.html"), "board": board.to_json()}, common, text)
     if board.interrupted:
         say(common, f"stopped; the models that were cut short go on with: plausibly fit --resume {board.path}/MODEL")
         sys.exit(130)

@@ -25,12 +25,15 @@ from plausibly.capabilities import (
     DensityModel,
     Encoder,
     Model,
+    Quantiser,
     TractableModel,
     Trainable,
+    Variational,
     device_of,
     drive,
 )
 from plausibly.coding.streams import Reader, Writer
+from plausibly.errors import Unsupported
 from plausibly.families.mixtures import Sum, normalised_logs
 from plausibly.families.variational import given_of
 from plausibly.interiors import likeliest_inside
@@ -374,9 +377,7 @@ def rows_are_scored_alone(model: DensityModel) -> Result:
 def bytes_decode(model: DensityModel) -> Result:
     """Events through a coder come back, and take about -log2 p: of a real number, the density times the gap to the next."""
     says = f"bits that events take as bytes, beyond -log2 p and {SPARE}, as a share of -log2 p; they come back equal"
-    x = draw(model, 512).cpu()
-    known = torch.tensor([HOLE if kind.missing else UNFORESEEN for kind in model.schema.kinds])
-    x = torch.minimum(x.flatten(1), known).view(x.shape)  # one special event may be drawn as the other
+    x = codable(model, 512)
     if compress.word(type(model)) is None or device_of(model).type != "cpu":
         return near("bytes_decode", 0.0, 0.01, "not coded")
     writer = Writer()
@@ -385,6 +386,28 @@ def bytes_decode(model: DensityModel) -> Result:
     excess = (8 * len(writer.written) - SPARE - ideal) / max(ideal, 1000.0)
     same = torch.equal(compress(model, Reader(writer.written), None, len(x)), x)
     return near("bytes_decode", excess if same else float("inf"), 0.01, says)
+
+
+@torch.no_grad()
+def bytes_come_back(model: BoundedModel) -> Result:
+    """Events through a coder come back, by what is hidden."""
+    if device_of(model).type != "cpu":
+        return near("bytes_come_back", 0.0, 0.0, "not coded")
+    x, writer = codable(model, 100), Writer()
+    try:
+        compress(model, writer, x, len(x))
+    except Unsupported as refused:
+        return near("bytes_come_back", 0.0, 0.0, f"not coded: {refused}")
+    back = compress(model, Reader(writer.written), None, len(x))
+    lost = float((back != x).flatten(1).any(1).float().mean())
+    return near("bytes_come_back", lost, 0.0, "share of events that do not come back from bytes")
+
+
+def codable(model: Model, n: int) -> Tensor:
+    """Draws, on the CPU, of special events those that the kinds know: one may be drawn as the other."""
+    x = draw(model, n).cpu()
+    known = torch.tensor([HOLE if kind.missing else UNFORESEEN for kind in model.schema.kinds])
+    return torch.minimum(x.flatten(1), known).view(x.shape)
 
 
 def log_gaps(schema: Schema, x: Tensor) -> Tensor:
@@ -709,6 +732,8 @@ CHECKS: dict[type, list[Check]] = {
     Model: [samples_are_events, generator_decides_samples],
     Encoder: [reconstructions_are_events, encoding_repeats],
     BoundedModel: [bounds_sum_to_at_most_one, samples_reach_the_bound],
+    Variational: [bytes_come_back],
+    Quantiser: [bytes_come_back],
     DensityModel: [
         log_probs_are_at_most_zero,
         scoring_repeats,

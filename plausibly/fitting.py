@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -16,11 +17,11 @@ from plausibly.building import refusal
 from plausibly.capabilities import AnyOrderModel, BoundedModel, DensityModel, Model, Trainable, device_of
 from plausibly.compression import BLOCK, payload
 from plausibly.costs import duration
-from plausibly.data.formats import Dataset
+from plausibly.data.formats import Dataset, Events
 from plausibly.data.givens import place_among
 from plausibly.data.labelled import LABEL
 from plausibly.data.loading import is_table, load
-from plausibly.data.originals import rivals
+from plausibly.data.originals import again, rivals
 from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation import numbers
@@ -38,6 +39,7 @@ from plausibly.training import (
 
 CODING_SECONDS = 60.0  # which coding may take, as one guesses from how fast rows are sampled
 CODED_NUMBERS = 1 << 21  # of all rows that are coded for the board
+FEW, MORE = 8, 64  # rows
 
 
 def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
@@ -354,6 +356,7 @@ def compare(
         if models is None and seeds == 1 and not board.interrupted and not context_places:
             board.rows += ensemble_row(path, board, dataset, listener)
         board.rows += [Row(name, kinds[name].family, refusal=reason) for name, reason in refused.items()]
+        code(board, dataset, listener)
         board.rows += truth_row(dataset)
         finish_board(board, dataset, path)
     return board
@@ -387,7 +390,7 @@ def compared(
             each.learn()
     except Diverged as error:
         return Row(name, kind.family, refusal=str(error))
-    return row_of(coded(sampled(each.test(), dataset), dataset, listener))
+    return row_of(sampled(each.test(), dataset))
 
 
 def mixed(
@@ -440,7 +443,7 @@ def ensemble_row(path: Path, board: Board, dataset: Dataset, listener: Listener)
         shutil.rmtree(path / ENSEMBLE)
         return []
     found.keep("done", found.record["steps"])
-    return [row_of(coded(sampled(found.test(), dataset), dataset, listener))]
+    return [row_of(sampled(found.test(), dataset))]
 
 
 def sampled(run: Run, dataset: Dataset) -> Run:
@@ -457,24 +460,62 @@ def sampled(run: Run, dataset: Dataset) -> Run:
     return run
 
 
-def coded(run: Run, dataset: Dataset, listener: Listener) -> Run:
-    """The run with the bits of test rows as bytes on record, where its model compresses, here, and soon enough."""
-    rows, speed = coded_rows(dataset), run.record["rows_sampled_per_second"]
-    able = TASKS["compress"].word(type(run.model)) and run.record["status"] != "interrupted"
-    if not able or not speed or rows > CODING_SECONDS * speed or device_of(run.model).type != "cpu":
-        return run
+def code(board: Board, dataset: Dataset, listener: Listener) -> None:
+    """Adds to the rows of models that compress, here and soon enough, what the first test rows take as bytes."""
+    rows = min(BLOCK, max(1, CODED_NUMBERS // dataset.schema.size), len(dataset.test))
+    able = [row.run for row in board.rows if row.run and TASKS["compress"].word(type(row.run.model))]
+    if not rows or not able or board.interrupted:
+        return
+    some, numbers = dataset.test[:rows], rows * dataset.schema.size
     try:
-        taken = 8 * payload(run, dataset.test[:rows]) / (rows * dataset.schema.size)
-        run.record["coded"] = asdict(Coded(rows, taken))
-        write_json(run.record, run.path / "run.json")
+        others = {
+            name: 8 * size / numbers for name, size in rivals(dataset.format, again(dataset.format, some)).items()
+        }
+        for run in able:
+            if (size := coded_size(run, some, listener)) is not None:
+                run.record["coded"] = asdict(Coded(rows, 8 * size / numbers, others))
+                write_json(run.record, run.path / "run.json")
     except UserError as error:
-        listener.say(f"{run.record['model']}: {error}")
-    return run
+        listener.say(f"no rows are coded for the board: {error}")
+    except KeyboardInterrupt:
+        board.interrupted = True
+    board.rows = [replace(row, coded=coded_of(row.run)) if row.run else row for row in board.rows]
 
 
-def coded_rows(dataset: Dataset) -> int:
-    """How many of the first test rows are made bytes of, for the board."""
-    return min(BLOCK, max(1, CODED_NUMBERS // dataset.schema.size), len(dataset.test))
+def coded_of(run: Run) -> Coded | None:
+    """What is on record."""
+    return Coded(**run.record["coded"]) if run.record.get("coded") else None
+
+
+def coded_size(run: Run, events: Events, listener: Listener) -> int | None:
+    """How many bytes events take; None, which is said with the reason, where they are not coded."""
+    name = run.record["model"]
+    if device_of(run.model).type != "cpu":
+        listener.say(f"{name}: no actual bits, since compressing is for the CPU")
+        return None
+    own = Exception if run.record.get("code") else UserError  # what a user's own model may raise
+    try:
+        seconds = coding_seconds(run, events)
+        if seconds > CODING_SECONDS:
+            listener.say(f"{name}: no actual bits, since {len(events):,} rows would take about {duration(seconds)}")
+            return None
+        return payload(run, events)
+    except own as error:
+        listener.say(f"{name}: no actual bits: {error}")
+        return None
+
+
+def coding_seconds(run: Run, events: Events) -> float:
+    """How long coding may take, from how long a few rows take, and a few more."""
+    times = [FEW / run.record["rows_sampled_per_second"]]
+    for few in (FEW, MORE):
+        if times[-1] > CODING_SECONDS:
+            return times[-1]
+        began = time.monotonic()
+        payload(run, events[:few])
+        times.append(time.monotonic() - began)
+    each = max(0.0, times[-1] - times[-2]) / (MORE - FEW)
+    return times[-1] + each * max(0, len(events) - MORE)
 
 
 def row_of(run: Run) -> Row:
@@ -493,7 +534,7 @@ def row_of(run: Run) -> Row:
         reconstruction=from_json(record.get("reconstruction")),
         samples=numbers.from_json(record["samples"]) if record.get("samples") else None,
         health=record.get("health") or {},
-        coded=Coded(**record["coded"]) if record.get("coded") else None,
+        coded=coded_of(run),
     )
 
 
@@ -522,10 +563,6 @@ def finish_board(board: Board, dataset: Dataset | None, path: Path) -> None:
     from plausibly.report import write_report
 
     board.path = path
-    if dataset is not None and any(row.coded for row in board.rows):
-        rows = coded_rows(dataset)
-        others = rivals(dataset.format, dataset.format.rows(dataset.test[:rows]))
-        board.rivals = {name: 8 * taken / (rows * dataset.schema.size) for name, taken in others.items()}
     write_report(path / "report.html", board, dataset)
 
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import log, pi
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +83,7 @@ def normal_of(numbers: Tensor, draws: int) -> Normal:
     return Normal(centre.repeat_interleave(draws, 0), log_scale.repeat_interleave(draws, 0), draws)
 
 
+@runtime_checkable
 class Prior(Protocol):
     """p(z), ready to use. Coding draws it level by level, some of which may stand behind z, such as what it was picked by."""
 

@@ -18,6 +18,8 @@ from torch.nn.functional import logsigmoid, softplus
 
 from plausibly.kinds import HOLE, UNFORESEEN
 
+Index = Tensor | tuple[Tensor, Tensor]
+
 
 class Outcome(ABC):
     """A distribution over one variable, x of shape (batch,), or over several side by side, (batch, variables).
@@ -53,8 +55,8 @@ class Single(Outcome):
         """
 
     @abstractmethod
-    def rows(self, index: Tensor) -> Single:
-        """The outcome of some rows of the batch."""
+    def rows(self, index: Index) -> Single:
+        """The outcome of some rows of the batch; or of cells, by their rows and their variables."""
 
 
 class Numeric(Single):
@@ -91,7 +93,7 @@ class Finite(Single):
     def one(self, i: int) -> Finite:
         return Finite(self.log_probs[:, i])
 
-    def rows(self, index: Tensor) -> Finite:
+    def rows(self, index: Index) -> Finite:
         return Finite(self.log_probs[index])
 
     def restricted(self, allowed: Tensor) -> tuple[Finite, Tensor]:
@@ -116,7 +118,7 @@ class Bits(Finite):
     def one(self, i: int) -> Bits:
         return Bits(self.logits[:, i])
 
-    def rows(self, index: Tensor) -> Bits:
+    def rows(self, index: Index) -> Bits:
         return Bits(self.logits[index])
 
 
@@ -202,7 +204,7 @@ class Density(Numeric):
         special = None if self.log_special is None else self.log_special[:, i]
         return Density(self.log_weights[:, i], self.means[:, i], self.scales[:, i], special, self.shape)
 
-    def rows(self, index: Tensor) -> Density:
+    def rows(self, index: Index) -> Density:
         special = None if self.log_special is None else self.log_special[index]
         return Density(self.log_weights[index], self.means[index], self.scales[index], special, self.shape)
 
@@ -241,7 +243,7 @@ class Histogram(Numeric):
         inner, variable = self.inner.one(i), i if self.variables is None else self.variables[i]
         return Histogram(inner, self.binning, (variable,)) if self.binning.is_real(variable) else inner
 
-    def rows(self, index: Tensor) -> Histogram:
+    def rows(self, index: Index) -> Histogram:
         assert isinstance(self.inner, Single)
         return Histogram(self.inner.rows(index), self.binning, self.variables)
 
@@ -316,7 +318,7 @@ class Blend(Numeric):
     def one(self, i: int) -> Single:
         return blended([part.one(i) for part in self.parts], self.log_weights[:, i])
 
-    def rows(self, index: Tensor) -> Blend:
+    def rows(self, index: Index) -> Blend:
         return Blend([part.rows(index) for part in self.parts], self.log_weights[index])
 
     def number(self) -> Tensor:

@@ -680,6 +680,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "test": (dict, type(None)),
     "reconstruction": (dict, type(None)),
     "samples": (dict, type(None)),
+    "coded": (dict, type(None)),
     "health": (dict, type(None)),
     "weights_sha256": (str, type(None)),
     "code": (dict, type(None)),
@@ -708,6 +709,8 @@ def misshapen(record: dict[str, Any]) -> str:
         return "'reconstruction' is no error by unit"
     if not is_number(record.get("samples")):
         return "'samples' is no number"
+    if not is_coded(record.get("coded")):
+        return "'coded' is no number of bits"
     if not all(isinstance(each, int | float) for each in (record.get("health") or {}).values()):
         return "'health' has no numbers"
     if test is not None and (
@@ -715,6 +718,19 @@ def misshapen(record: dict[str, Any]) -> str:
     ):
         return "'test' is no result"
     return ""
+
+
+def is_coded(document: dict[str, Any] | None) -> bool:
+    """Whether it is what `evaluation.board.Coded` is made of."""
+    if document is None:
+        return True
+    numbers = [document.get("rows"), document.get("bits_per_variable")]
+    others = document.get("others")
+    return (
+        document.keys() == {"rows", "bits_per_variable", "others"}
+        and isinstance(others, dict)
+        and all(isinstance(each, int | float) for each in [*numbers, *others.values()])
+    )
 
 
 def is_number(document: dict[str, Any] | None) -> bool:

@@ -12,17 +12,21 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 
 import plausibly
-from plausibly import compression
+from plausibly import compression, fitting
+from plausibly.capabilities import Variational
 from plausibly.coding import reals, stack
 from plausibly.coding.streams import CELLS, GRAIN, Damaged, Reader, Writer
 from plausibly.contract import log_gaps
 from plausibly.data.loading import load_rows
 from plausibly.errors import Unsupported, UserError
 from plausibly.families.mixtures import mixture
+from plausibly.families.variational import ELBO
 from plausibly.fitting import report_again
 from plausibly.kinds import Category, Level, Real
+from plausibly.latents import Blended, Flow, Normal, Standard, normal_of
 from plausibly.learning import Listener
 from plausibly.models import MODELS
+from plausibly.outcomes import Bits
 from plausibly.runs import Run
 from plausibly.schema import Schema, binary
 from plausibly.tasks.compress import compress as through
@@ -182,13 +186,87 @@ def test_latent_variables_take_the_bits_of_the_bound(tmp_path):
 
 FLOW = {"name": "flow", "layers": 3, "hidden": 16}
 HIDDEN = [
-    ("vae", {"prior": "vamp"}),
+    ("vae", {"prior": {"name": "vamp", "components": 30}, "latents": 5}),
     ("vae", {"prior": FLOW, "latents": 5, "context": [1, 6]}),
     ("hierarchical_vae", {"levels": [2, 3]}),
     ("hierarchical_vae", {"prior": FLOW, "levels": [2, 3]}),
     ("hierarchical_vae", {"prior": "vamp", "levels": [2, 3], "context": [1]}),
     ("vq_vae", {"context": [1, 6]}),
 ]
+
+
+def test_a_flow_counts_the_volume_that_its_layers_change():
+    """What a layer's numbers are drawn within, over what they are taken within, is the layer's scale."""
+    generator = torch.Generator().manual_seed(0)
+    prior = Flow(3, layers=2, hidden=8)
+    with torch.no_grad():
+        for p in prior.parameters():
+            p.copy_(torch.randn(p.shape, generator=generator))
+        z = torch.randn(50, 3, generator=generator)
+        law = next(prior.behind(z, found := []))
+        found.append(law.sample(generator))
+        levels, drawn = prior.levels(50, seen := []), []
+        for number in torch.cat([found[0].flip(1), z], 1).unbind(1):
+            drawn.append(next(levels))
+            seen.append(number[:, None])
+        shift, log_scale = prior._shift_and_log_scale(prior.networks[0], z)
+    widths = torch.cat([law.log_scale for law in drawn[3:]], 1)
+    assert log_scale.std() > 0.3 and torch.allclose(widths - law.log_scale, log_scale, atol=1e-5)
+    assert (widths.exp() >= GRAIN * 0.999).all() and (law.log_scale.exp() >= GRAIN * 0.999).all()
+    centres = torch.cat([law.centre for law in drawn[3:]], 1)
+    assert torch.allclose(centres, shift + log_scale.exp() * found[0], atol=1e-4)
+
+
+def test_a_mixture_of_posteriors_tells_which_by_bayes():
+    generator = torch.Generator().manual_seed(0)
+    centre, log_scale = torch.randn(2, 6, 3, generator=generator).unbind(0)
+    z = torch.randn(20, 3, generator=generator)
+    (pick,) = Blended(Normal(centre, log_scale)).behind(z, [])
+    normals = torch.distributions.Normal(centre, log_scale.exp())
+    assert torch.allclose(pick.log_probs[:, 0], normals.log_prob(z[:, None]).sum(2).log_softmax(1), atol=1e-4)
+
+
+class Linear(Variational):
+    """A user's own, as plain as can be: nothing copies its rows."""
+
+    family, formula, objective = "linear", "6 n", ELBO()
+
+    def __init__(self, schema):
+        super().__init__()
+        self.schema, self.latents, self.prior = schema, 2, Standard(2)
+        self.encoder, self.decoder = torch.nn.Linear(schema.size, 4), torch.nn.Linear(2, schema.size)
+
+    def latent_prior(self):
+        return self.prior
+
+    def posterior(self, x, draws=1):
+        return normal_of(self.encoder(x.flatten(1)), draws)
+
+    def observation(self, z, given=None):
+        return Bits(self.decoder(z))
+
+    def log_bound(self, x, generator):
+        raise NotImplementedError
+
+    def sample(self, n, generator):
+        return self.observation(self.prior.sample(n, generator)).sample(generator)
+
+
+@pytest.mark.parametrize("variables", [13, 65])
+def test_it_does_not_matter_where_rows_lie_in_memory(variables):
+    torch.manual_seed(0)
+    model = Linear(binary(variables))
+    x = model.sample(700, torch.Generator().manual_seed(0)).detach()
+    writer = Writer()
+    through(model, writer, x, len(x))
+    assert torch.equal(through(model, Reader(writer.written), None, len(x)), x)
+
+
+def test_a_prior_without_levels_is_refused():
+    model = Linear(binary(4))
+    model.latent_prior = lambda: object()
+    with pytest.raises(Unsupported, match=r"plausibly\.latents\.Prior"):
+        through(model, Writer(), torch.zeros(3, 4), 3)
 
 
 @pytest.mark.parametrize(("name", "settings"), HIDDEN)
@@ -463,13 +541,36 @@ def test_the_board_tells_actual_bits_beside_those_of_others(tmp_path):
     assert rows["autoencoder"].coded is None
     exact, actual = rows["independent"].test.bits_per_variable, rows["independent"].coded
     assert actual.rows == 179 and exact < actual.bits_per_variable < 1.01 * exact + 64 / (179 * 64)
-    assert board.rivals.keys() == {"gzip", "xz", "zstd", "png", "webp"}
-    assert min(board.rivals.values()) > actual.bits_per_variable
+    assert board.coded.others.keys() == {"gzip", "xz", "zstd", "png", "webp"}
+    assert min(board.coded.others.values()) > actual.bits_per_variable
     headings, cells = board.cells()
     assert [row[headings.index("actual bits")] for row in cells] == [f"{actual.bits_per_variable:.4f}", ""]
-    assert f"png {board.rivals['png']:.4f}" in board.caption()
+    assert f"png {board.coded.others['png']:.4f}" in board.caption()
     again = report_again(tmp_path / "c", "cpu", Listener()).read_text()
     assert "Test rows as bytes" in again and f"{actual.bits_per_variable:.4f}" in again
+
+
+def test_models_without_actual_bits_say_why(tmp_path, capsys):
+    lines = []
+    listener = Listener()
+    listener.say = lines.append
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "CODING_SECONDS", 0.0)
+        board = plausibly.compare("toy-bits", ["independent"], out=tmp_path / "a", listener=listener)
+    assert board.coded is None and any("no actual bits, since 2,000 rows would take about" in line for line in lines)
+    train, test = np.arange(3000, dtype=np.int16)[:, None] % 700, np.full((50, 1), 100_000)
+    np.save(tmp_path / "train.npy", train)
+    np.save(tmp_path / "test.npy", test)
+    data = {"test": str(tmp_path / "test.npy")}
+    board = plausibly.compare(
+        str(tmp_path / "train.npy"), ["independent"], out=tmp_path / "b", listener=listener, **data
+    )
+    assert board.coded is None and "type of numbers" in lines[-1]
+    run = board.rows[0].run.path / "run.json"
+    for wrong in (3, {"rows": 5}, {"rows": 5, "bits_per_variable": "x", "others": {}}):
+        run.write_text(json.dumps(json.loads(run.read_text()) | {"coded": wrong}))
+        with pytest.raises(UserError, match="'coded'"):
+            Run.open(run.parent)
 
 
 def test_a_table_in_memory_has_others_beside_it(run, people, tmp_path):

@@ -75,7 +75,7 @@ def test_nobody_beats_the_truth(mixed, name):
     (train, valid, test), schema, truth = mixed
     slow = {
         "transformer": (200_000, {"steps": 600, "width": 32}),
-        "masked_transformer": (200_000, {"steps": 300, "width": 32}),
+        "masked_transformer": (4_000, {"steps": 300, "width": 32}),
         "deepnade": (200_000, {"steps": 1000, "hidden": 128}),
         "mixture": (20_000, {"components": 3}),
     }

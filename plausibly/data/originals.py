@@ -57,13 +57,7 @@ class Original:
                 raise UserError(
                     f"the run leaves out column {name!r}, which would not come back; fit one with all columns"
                 )
-        try:
-            again = self.format.rows(events)
-        except (ValueError, OverflowError) as error:
-            raise UserError(
-                "these rows hold what the run's type of numbers cannot; fit a run with such rows"
-            ) from error
-        self._compare(rows, again)
+        self._compare(rows, again(self.format, events))
         frame = hasattr(rows, "dtypes")
         own = int(rows.memory_usage(index=False, deep=True).sum()) if frame else rows.nbytes
         if self.path is None:
@@ -118,6 +112,14 @@ class Original:
         return packed(contents(self.path)) if self.path and self.size <= LARGEST else {}
 
 
+def again(format: Format, events: Events) -> Any:
+    """The rows of events. UserError where there are none."""
+    try:
+        return format.rows(events)
+    except (ValueError, OverflowError) as error:
+        raise UserError("these rows hold what the run's type of numbers cannot; fit a run with such rows") from error
+
+
 def joined_rows(parts: list[Any]) -> Any:
     """Arrays, or frames, one after the other."""
     if isinstance(parts[0], np.ndarray):
@@ -149,9 +151,9 @@ def packed(raw: bytes) -> dict[str, int]:
 
 
 def pictures(format: Format, rows: np.ndarray) -> dict[str, int]:
-    """Bytes of all images in one picture, if they are any."""
+    """Bytes of all images in one picture, if they are any and there is nothing beside them."""
     picture = format.picture()
-    if picture is None or picture[1].shape[0] not in (1, 3):
+    if picture is None or picture[1].shape[0] not in (1, 3) or picture[1].size < format.schema.size:
         return {}
     from PIL import Image
 

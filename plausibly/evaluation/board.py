@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from plausibly.runs import Run
 
 CODED = (
-    " actual bits: per variable, of {rows:,} test rows as bytes from which they were decoded again, whole rows with all that"
-    " is inside codes, the model not counted{others}."
+    " actual bits: all bytes of {rows:,} test rows, decoded again and found equal, over their variables. Counted are places"
+    " inside codes, columns that are set aside, and what a coder begins with, but not the model.{others}"
 )
 RECONSTRUCTED = " reconstruction error: of test rows decoded from their latents; lower is better, but no likelihood."
 TOLD = (
@@ -38,10 +38,11 @@ HEALTH = (
 
 @dataclass(frozen=True)
 class Coded:
-    """What so many test rows take as bytes."""
+    """Bits per variable of so many test rows as bytes, and of the same rows by gzip and its like."""
 
     rows: int
     bits_per_variable: float
+    others: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,17 @@ class Board:
     data: str = ""
     path: Path = Path()  # where the report is
     interrupted: bool = False  # whether Ctrl-C ended the comparison
-    rivals: dict[str, float] = field(default_factory=dict)  # bits per variable of the same rows by gzip and its like
 
     @property
     def best(self) -> Row | None:
         """The highest log-likelihood, the truth of a toy apart. Only exact values and lower bounds are ranked."""
         ranked = [row for row in self.rows if row.run and row.test and row.test.sign in ("=", ">=")]
         return max(ranked, key=lambda row: row.test.value if row.test else nan, default=None)
+
+    @property
+    def coded(self) -> Coded | None:
+        """One of what was coded: all are of the same rows."""
+        return next((row.coded for row in self.rows if row.coded), None)
 
     def ranked(self) -> list[Row]:
         """Best first, those without a likelihood after them, those that refused last."""
@@ -218,9 +223,10 @@ class Board:
         return self._bytes() + self._judges() + RECONSTRUCTED * reconstructed + HEALTH * playing
 
     def _bytes(self) -> str:
-        coded = next((row.coded for row in self.rows if row.coded), None)
-        others = "".join(f"{', ' * (k > 0)}{name} {bits:.4f}" for k, (name, bits) in enumerate(self.rivals.items()))
-        return CODED.format(rows=coded.rows, others=others and f"; of the same rows {others}") if coded else ""
+        if self.coded is None:
+            return ""
+        others = ", ".join(f"{name} {bits:.4f}" for name, bits in self.coded.others.items())
+        return CODED.format(rows=self.coded.rows, others=others and f" Of the same rows: {others}.")
 
     def _judges(self) -> str:
         judged = [row.samples for row in self.rows if row.samples]

@@ -83,6 +83,8 @@ def log_likelihood(model: Variational | Observing, x: Tensor, z: Tensor) -> Tens
 
 def log_context(model: Variational | Observing, x: Tensor) -> Tensor:
     """log p(context), (n,): of its marginals, which every latent gives."""
+    if not model.context:
+        return x.new_zeros(len(x))
     outcome = model.observation(x.new_zeros(len(x), model.latents), given_of(model, x))
     return outcome.log_prob(x.flatten(1))[:, list(model.context)].sum(1)
 
@@ -433,8 +435,7 @@ class Drawing(Observing, BoundedModel):
         """(n, latents), of the prior."""
 
     def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        rest = self.log_given(x, generator)
-        return rest + log_context(self, x) if self.context else rest
+        return self.log_given(x, generator) + log_context(self, x)
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:

@@ -61,7 +61,8 @@ def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
     ]
     if not bars:
         return None
-    bars = sorted(bars + [(bits, name, FAINT) for name, bits in board.rivals.items()])
+    assert board.coded is not None
+    bars = sorted(bars + [(bits, name, FAINT) for name, bits in board.coded.others.items()])
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()

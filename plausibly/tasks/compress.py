@@ -13,18 +13,18 @@ from torch import Tensor
 from plausibly.capabilities import AutoregressiveModel, Quantiser, Variational, drive
 from plausibly.coding import reals
 from plausibly.coding.stack import Putter, Stack, Taker
-from plausibly.coding.streams import GRAIN, Coder, Symbols
+from plausibly.coding.streams import CELLS, GRAIN, Coder, Symbols
+from plausibly.errors import Unsupported
 from plausibly.families.mixtures import DensityMixture, normalised_logs
 from plausibly.families.variational import decoded_width, rest_of
 from plausibly.kinds import HOLE, REACH, UNFORESEEN, Kind
-from plausibly.latents import Normal
-from plausibly.outcomes import Finite, Numeric, Outcome, Single
-from plausibly.schema import Schema
+from plausibly.latents import Normal, Prior
+from plausibly.outcomes import Columns, Density, Finite, Numeric, Outcome, Single
 from plausibly.tasks import Task
 
 compress: Task[Any] = Task("compress", "it has no likelihood, and no bound on it")
 FEW, TOGETHER = 8, 256  # rows of a mixture whose components are known before their values: at the end, and at most
-NUMBERS = 1 << 25  # that latents are decoded to at once
+NUMBERS = 1 << 24  # at once, that latents are decoded to or that their laws are made of
 SHARE = 16  # of the rows on the stack, those whose latents are taken together
 FIRST, OF_LATENT = 2, 0.5  # words of chance for the first rows' components, and for each latent of the first row
 
@@ -95,6 +95,7 @@ def bits_back(
         stack = Stack(words)
         for turn, own in enumerate(reversed(codes.float().split(list(parts)))):
             stack.stirred(turn)
+            own = own.clone()  # sums may differ in the last bit where rows lie elsewhere in memory
             hidden, putter = given(Taker(stack), own, None), Putter(stack)
             drawn(putter, own, len(own), hidden)
             putter.put()
@@ -151,6 +152,8 @@ def by_latents(model: Variational, coder: Coder, codes: Tensor | None, rows: int
     are drawn. The stack begins with 16 bits for each latent of one row.
     """
     prior, width = model.latent_prior(), model.latents
+    if not isinstance(prior, Prior):
+        raise Unsupported("the model's prior tells no levels that it is drawn by: plausibly.latents.Prior says how")
 
     def given(on: Coder, x: Tensor, own: Tensor | None) -> Tensor:
         behind, z = (None, None) if own is None else (own[:, :-width].flip(1), own[:, -width:])
@@ -161,7 +164,7 @@ def by_latents(model: Variational, coder: Coder, codes: Tensor | None, rows: int
         found = hidden(on, partial(prior.levels, some), own)
         return observed(model, on, found[:, -width:], x), found
 
-    parts = gathered(rows, at_once(model.schema))
+    parts = gathered(rows, at_once(model))
     return bits_back(coder, codes, parts, FIRST + round(OF_LATENT * width), given, drawn)
 
 
@@ -170,16 +173,16 @@ def by_latents(model: Variational, coder: Coder, codes: Tensor | None, rows: int
 def by_codebook(model: Quantiser, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
     """The codes that each row is encoded as, by their prior, then each row given them: the bound's bits."""
     found = []
-    for some in torch.arange(rows).split(at_once(model.schema)):
+    for some in torch.arange(rows).split(at_once(model)):
         own = None if codes is None else codes[some].float()
         places = compress(model.prior, coder, None if own is None else model.quantise(own), len(some))
         found.append(observed(model, coder, model.latents_of(places), own))
     return torch.cat(found)
 
 
-def at_once(schema: Schema) -> int:
-    """How many rows are decoded in one go."""
-    return max(1, min(TOGETHER, NUMBERS // decoded_width(schema)))
+def at_once(model: Variational | Quantiser) -> int:
+    """How many rows are coded in one go."""
+    return max(1, min(TOGETHER, NUMBERS // max(decoded_width(model.schema), CELLS * model.latents)))
 
 
 def gathered(rows: int, most: int) -> list[int]:
@@ -215,22 +218,37 @@ def level(coder: Coder, law: Normal | Finite, own: Tensor | None) -> Tensor:
 
 def observed(model: Variational | Quantiser, coder: Coder, z: Tensor, own: Tensor | None) -> Tensor:
     """Events through a coder: the context, then each other variable given it and the latents."""
-    found, context = torch.zeros(len(z), model.schema.size), list(model.context)
+    found, context, kinds = torch.zeros(len(z), model.schema.size), list(model.context), model.schema.kinds
     flat = None if own is None else own.flatten(1)
     if context:
-        told(coder, model.observation(z, found[:, context]), model.schema, context, flat, found)
+        told(coder, model.observation(z, found[:, context]), kinds, context, flat, found)
     outcome = model.observation(z, found[:, context] if context else None)
-    told(coder, outcome, model.schema, rest_of(model), flat, found)
+    told(coder, outcome, kinds, rest_of(model), flat, found)
     return found.view(len(z), *model.schema.shape)
 
 
-def told(coder: Coder, outcome: Outcome, schema: Schema, which: list[int], own: Tensor | None, found: Tensor) -> None:
-    """Some variables of events through a coder, each by itself, into `found`."""
-    if isinstance(outcome, Finite):
-        logs = outcome.log_probs[:, which].double().flatten(0, 1).numpy()
-        codes = coder.finite(logs, None if own is None else own[:, which].flatten().numpy())
-        found[:, which] = torch.from_numpy(codes).float().view(len(found), -1)
-        return
-    for i in which:
-        values = value(coder, outcome.one(i), schema.kinds[i], len(found), None if own is None else own[:, i].numpy())
-        found[:, i] = torch.from_numpy(values).float()
+def told(
+    coder: Coder, outcome: Outcome, kinds: Sequence[Kind], which: list[int], own: Tensor | None, found: Tensor
+) -> None:
+    """Some variables of events through a coder, those of one form together, into `found`."""
+    for members, cells in alike(outcome, kinds, which, len(found)):
+        known = None if own is None else own[:, members].flatten().numpy()
+        values = value(coder, cells, kinds[members[0]], len(found) * len(members), known)
+        found[:, members] = torch.from_numpy(values).float().view(len(found), -1)
+
+
+def alike(outcome: Outcome, kinds: Sequence[Kind], which: list[int], rows: int) -> Iterator[tuple[list[int], Single]]:
+    """Variables of one form, and the outcome of their cells, row by row."""
+    groups = outcome.groups if isinstance(outcome, Columns) else [(torch.arange(len(kinds)), outcome)]
+    for index, part in groups:
+        forms: dict[tuple[bool, bool], list[int]] = {}
+        for place, i in enumerate(index.tolist()):
+            if i in which:
+                forms.setdefault((kinds[i].open, kinds[i].missing), []).append(place)
+        for places in forms.values():
+            members = [int(index[place]) for place in places]
+            if isinstance(part, Finite | Density):
+                each = torch.arange(rows).repeat_interleave(len(places)), torch.tensor(places).repeat(rows)
+                yield members, part.rows(each)
+            else:
+                yield from (([i], part.one(place)) for i, place in zip(members, places, strict=True))
