@@ -29,7 +29,6 @@ from plausibly.evaluation.board import Board, Coded, Row
 from plausibly.evaluation.likelihood import Exact
 from plausibly.evaluation.reconstruction import from_json
 from plausibly.evaluation.samples import board_rows, judged, some
-from plausibly.families.mixtures import Parts
 from plausibly.foreign import hold_to_contract, name_of
 from plausibly.learning import Fit, Listener, Settings, announce, learned, learns_by_steps, settings, sketch
 from plausibly.models import MODELS
@@ -493,9 +492,6 @@ def coded_size(run: Run, events: Events, listener: Listener) -> int | None:
     name = run.record["model"]
     if device_of(run.model).type != "cpu":
         listener.say(f"{name}: no actual bits, since compressing is for the CPU")
-        return None
-    if isinstance(run.model, Parts):  # members of other orders are asked for each variable in turn
-        listener.say(f"{name}: no actual bits, since coding by mixtures takes long: plausibly compress does it")
         return None
     own = Exception if run.record.get("code") else UserError  # what a user's own model may raise
     try:

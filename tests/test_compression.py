@@ -20,6 +20,7 @@ from plausibly.contract import log_gaps
 from plausibly.data.loading import load_rows
 from plausibly.errors import Unsupported, UserError
 from plausibly.families.mixtures import mixture
+from plausibly.families.stratified import stratified
 from plausibly.families.variational import ELBO
 from plausibly.fitting import report_again
 from plausibly.kinds import Category, Level, Real
@@ -158,20 +159,58 @@ def test_values_are_found_among_those_that_give_an_event(step):
         assert 8 * len(writer.written) < 500 * 0.2 + 42 * 45
 
 
-def test_a_mixture_over_orders_takes_the_bits_of_the_mixture():
-    """Bits come back: what naming each row's component would take is far more."""
+def stirred(name, generator, schema=None, **settings):
+    """A model whose parameters are chance, and far from even."""
+    model = MODELS[name](schema or binary(12), **settings)
+    model.initialise(generator)
+    for p in model.parameters():
+        p.data += 0.2 * torch.randn(p.shape, generator=generator)
+    return model
+
+
+def trees(generator, schema=None):
+    """A mixture of three trees, each of which has an order of its own."""
+    schema, chance = schema or binary(12), np.random.default_rng(0)
+    model = MODELS["mixture"](schema, components=3)
+    model.have(3)
+    with torch.no_grad():
+        model.logits.copy_(torch.tensor([0.5, -0.5]))
+        for k, tree in enumerate(model.members):
+            rows = torch.randint(0, 2, (60, schema.size), generator=generator).float()
+            rows[:, chance.permutation(schema.size)[: 4 + k]] = rows[:, :1]
+            counts = tree.statistics(rows, torch.ones(60))
+            tree.take(counts + tree.prior(counts))
+    assert len({tree.order for tree in model.members}) == 3
+    return model
+
+
+def over_orders(generator):
+    return mixture([stirred("made", generator, hidden=16, shuffle=k) for k in range(4)], [0.4, 0.3, 0.2, 0.1])
+
+
+def of_mixtures(generator):
+    return mixture([trees(generator), stirred("nade", generator), trees(generator)], [0.5, 0.3, 0.2])
+
+
+def tree_of_each_label(generator):
+    model, other = stratified(MODELS["chow_liu"], binary(13), [4]), trees(generator)
+    for own, tree in zip(model.members, other.members, strict=False):
+        own.restore(tree.state_dict())
+    model.put_labels(torch.tensor([30.0, 70.0]))
+    return model
+
+
+@pytest.mark.parametrize("make", [over_orders, trees, of_mixtures, tree_of_each_label])
+def test_a_mixture_over_orders_takes_the_bits_of_the_mixture(make, monkeypatch):
+    """Bits come back: what naming each row's component would take is far more. No tree is asked for other orders."""
     generator = torch.Generator().manual_seed(0)
-    parts = [MODELS["made"](binary(12), hidden=16, shuffle=k) for k in range(4)]
-    for part in parts:
-        part.initialise(generator)
-        for p in part.parameters():
-            p.data += 0.2 * torch.randn(p.shape, generator=generator)
-    model = mixture(parts, [0.4, 0.3, 0.2, 0.1]).eval()
+    model = make(generator).eval()
     x = model.sample(4000, generator)
+    bits = -float(model.log_prob(x).detach().double().sum()) / np.log(2)
+    monkeypatch.setattr(MODELS["chow_liu"], "predict_given", None)
     writer = Writer()
     through(model, writer, x, len(x))
     assert torch.equal(through(model, Reader(writer.written), None, len(x)), x)
-    bits = -float(model.log_prob(x).detach().double().sum()) / np.log(2)
     assert bits < 8 * len(writer.written) < 1.005 * bits + 64
 
 

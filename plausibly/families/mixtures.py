@@ -64,20 +64,35 @@ class Parts(BoundedModel):
             member.initialise(generator)
 
 
-class Composite(Parts, TractableModel):
-    """A sum of tractable members, weighed by what `log_weights` says of the variables that they do not see."""
-
-    @property
-    def order(self) -> tuple[int, ...]:  # type: ignore[override]
-        return self.inner_order()
+class Weighed(Parts, DensityModel):
+    """A sum of members with log p(x), weighed by what `log_weights` says of the variables that they do not see."""
 
     @abstractmethod
     def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
         """log of each member's weight together with the evidence outside the members, (batch, members), float64."""
 
+    @abstractmethod
+    def log_joint(self, x: Tensor) -> Tensor:
+        """log w_k p_k(x), (batch, members), float64."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.log_joint(x).logsumexp(1)
+
     def inside(self, x: Tensor) -> Tensor:
         """Events, or marks of observed cells, as the members know them."""
         return x
+
+    def outside(self, inner: Tensor, pick: Tensor) -> Tensor:
+        """Events from what the members know of them and which member it is."""
+        return inner
+
+
+class Composite(Weighed, TractableModel):
+    """A sum of tractable members."""
+
+    @property
+    def order(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.inner_order()
 
     def drawable_inside(self, drawable: Tensor | None) -> Tensor | None:
         return drawable
@@ -96,13 +111,9 @@ class Composite(Parts, TractableModel):
         return logs + torch.stack(columns, 1)
 
     def log_joint(self, x: Tensor) -> Tensor:
-        """log w_k p_k(x), (batch, members), float64."""
         inner = self.inside(x)
         logs = self.log_weights(x, torch.ones_like(x, dtype=torch.bool), None)
         return self._weighed(logs, lambda member, rows: member.log_prob(inner[rows]))
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self.log_joint(x).logsumexp(1)
 
     def _log_evidence(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
         """log w_k p_k(evidence), (batch, members), float64."""
@@ -178,10 +189,6 @@ class Composite(Parts, TractableModel):
                 drawn[rows] = draw(member, rows)
         return torch.where(observed, x, self.outside(drawn, pick))
 
-    def outside(self, inner: Tensor, pick: Tensor) -> Tensor:
-        """Events from what the members know of them and which member it is."""
-        return inner
-
 
 def in_step(unrolled: Sequence[Unrolled], order: Sequence[int], running: Tensor) -> Unrolled:
     """Unrolls the mixture of models that are unrolled in one order, from their log weights `running`, (n, models)."""
@@ -243,6 +250,14 @@ def stepwise(member: TractableModel, order: tuple[int, ...], n: int) -> Unrolled
     return x
 
 
+def unrolls_as_one(model: Any) -> bool:
+    """Whether a model is autoregressive and its parts, and theirs, are unrolled in one order."""
+    if not isinstance(model, AutoregressiveModel) or not isinstance(model, Parts):
+        return isinstance(model, AutoregressiveModel)
+    members = list(model.each())
+    return len({member.order for member in members}) == 1 and all(unrolls_as_one(member) for member in members)
+
+
 def named(name: str, known: type[Any] = Model) -> type[Any]:
     """The model class of that name among all that are loaded. ValueError where there is none."""
     for kind in known.__subclasses__():
@@ -281,30 +296,35 @@ class Sum(Parts):
                 x[rows] = member.sample(len(rows), generator)
         return x
 
-    def summed(self, logs: Sequence[Tensor]) -> Tensor:
-        """log sum_k w_k exp(logs_k), (batch,), float64."""
-        return (normalised_logs(self.logits) + torch.stack(list(logs), 1)).logsumexp(1)
+    def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
+        return normalised_logs(self.logits).expand(len(x), -1)
 
 
 class TractableMixture(Sum, Composite):
     """A mixture of tractable models."""
 
-    def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
-        return normalised_logs(self.logits).expand(len(x), -1)
-
     def unroll(self, n: int) -> Unrolled:
         return self.unroll_inside(n, normalised_logs(self.logits).detach().expand(n, -1))
 
 
-class AutoregressiveMixture(Sum, AutoregressiveModel):
+class DensitySum(Sum, Weighed):
+    """A sum of models that know log p(x)."""
+
+    def log_joint(self, x: Tensor) -> Tensor:
+        logs = torch.stack([member.log_prob(x).double() for member in self.each()], 1)
+        return normalised_logs(self.logits) + logs
+
+
+class DensityMixture(DensitySum):
+    """A mixture of models that know log p(x), in other orders or in none."""
+
+
+class AutoregressiveMixture(DensitySum, AutoregressiveModel):
     """A mixture of autoregressive models of one order."""
 
     def __init__(self, schema: Schema, parts: Sequence[Sequence[Any]], weights: Sequence[float]) -> None:
         super().__init__(schema, parts, weights)
         self.order = next(self.each()).order
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self.summed([member.log_prob(x) for member in self.each()])
 
     def predict(self, x: Tensor) -> Outcome:
         chains = [chain(member, x, self.order) for member in self.each()]
@@ -315,18 +335,12 @@ class AutoregressiveMixture(Sum, AutoregressiveModel):
         return in_step([member.unroll(n) for member in self.each()], self.order, running)
 
 
-class DensityMixture(Sum, DensityModel):
-    """A mixture of models that know log p(x)."""
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self.summed([member.log_prob(x) for member in self.each()])
-
-
 class BoundedMixture(Sum):
     """A mixture of models that bound log p(x) from below; its own bound is the mixture of theirs."""
 
     def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        return self.summed([member.log_bound(x, generator) for member in self.each()])
+        logs = torch.stack([member.log_bound(x, generator) for member in self.each()], 1)
+        return (normalised_logs(self.logits) + logs).logsumexp(1)
 
 
 def mixture(components: Sequence[Any], weights: Sequence[float]) -> Sum:

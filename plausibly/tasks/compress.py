@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -15,7 +15,13 @@ from plausibly.coding import reals
 from plausibly.coding.stack import Putter, Stack, Taker
 from plausibly.coding.streams import CELLS, GRAIN, Coder, Symbols
 from plausibly.errors import Unsupported
-from plausibly.families.mixtures import DensityMixture, normalised_logs
+from plausibly.families.mixtures import (
+    AutoregressiveMixture,
+    Composite,
+    DensityMixture,
+    Weighed,
+    unrolls_as_one,
+)
 from plausibly.families.variational import decoded_width, rest_of
 from plausibly.kinds import HOLE, REACH, UNFORESEEN, Kind
 from plausibly.latents import Normal, Prior
@@ -63,20 +69,21 @@ def value(coder: Coder, outcome: Single, kind: Kind, rows: int, own: Symbols) ->
     return found
 
 
+@compress.rule(Composite, "yes")
+@compress.rule(AutoregressiveMixture, "yes")
 @compress.rule(DensityMixture, "yes")
 @torch.no_grad()
-def by_bits_back(model: DensityMixture, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
-    """Each row by one component, picked by bits that are there already, which come back: -log2 of the mixture in all.
+def by_components(model: Weighed, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
+    """In order, where all parts are unrolled in one; else each row by one component: -log2 of the mixture in all.
 
-    The picks are taken from a stack by p(component | row), the row is put on it by its component, then the pick by its
-    weight (Townsend et al. 2019, arXiv:1901.04866, with an exact posterior). Few rows are put first, when there are few bits
-    to pick by. The stack is coded as a whole.
+    The component is picked by bits that are there already, which come back: it is taken from a stack by
+    p(component | row), the row is put on it by its component, then the pick by its weight (Townsend et al. 2019,
+    arXiv:1901.04866, with an exact posterior). Few rows are put first, when there are few bits to pick by. The stack is
+    coded as a whole.
     """
-
-    def given(on: Coder, x: Tensor, picks: Symbols) -> np.ndarray:
-        return on.finite(posterior(model, x), picks)
-
-    return bits_back(coder, codes, divided(rows), FIRST, given, partial(picked, model))
+    if unrolls_as_one(model):
+        return in_order(cast(AutoregressiveModel, model), coder, codes, rows)
+    return bits_back(coder, codes, divided(rows), FIRST, partial(responsible, model), partial(picked, model))
 
 
 def bits_back(
@@ -122,25 +129,41 @@ def divided(rows: int) -> list[int]:
     return parts[::-1]
 
 
-def posterior(model: DensityMixture, x: Tensor) -> np.ndarray:
-    """log p(component | row), (rows, components), float64."""
-    logs = torch.stack([member.log_prob(x).double() for member in model.each()], 1)
-    return (normalised_logs(model.logits) + logs).log_softmax(1).numpy()
+class Picks(NamedTuple):
+    """The component of each row, and the picks within each component, of those rows."""
+
+    which: np.ndarray
+    below: list[Any]
+
+    def rows(self, k: int) -> Tensor:
+        return torch.from_numpy(np.flatnonzero(self.which == k))
 
 
-def picked(
-    model: DensityMixture, coder: Coder, x: Tensor | None, rows: int, picks: Symbols
-) -> tuple[Tensor, np.ndarray]:
-    """The component of each row, then the rows of each component, through a coder; the rows, and the components."""
-    found, picks = (
-        torch.zeros(rows, *model.schema.shape),
-        coder.finite(normalised_logs(model.logits).expand(rows, -1).numpy(), picks),
-    )
+def responsible(model: Any, coder: Coder, x: Tensor, picks: Picks | None) -> Picks | None:
+    """Picks by p(component | row) through a coder; None where a model has no components to pick."""
+    if unrolls_as_one(model) or not isinstance(model, Weighed):
+        return None
+    law, inner = model.log_joint(x).log_softmax(1).numpy(), model.inside(x)
+    found = Picks(coder.finite(law, None if picks is None else picks.which), [])
     for k, member in enumerate(model.each()):
-        own = torch.from_numpy(np.flatnonzero(picks == k))
-        if len(own):
-            found[own] = compress(member, coder, None if x is None else x[own], len(own))
-    return found, picks
+        found.below.append(responsible(member, coder, inner[found.rows(k)], None if picks is None else picks.below[k]))
+    return found
+
+
+def picked(model: Any, coder: Coder, x: Tensor | None, rows: int, picks: Picks | None) -> tuple[Tensor, Picks | None]:
+    """The component of each row, then the rows of each component, through a coder; the rows, and the components."""
+    if unrolls_as_one(model) or not isinstance(model, Weighed):
+        return compress(model, coder, x, rows) if rows else torch.zeros(0, *model.schema.shape), None
+    events = torch.zeros(rows, *model.schema.shape)
+    law = model.log_weights(events, torch.zeros_like(events, dtype=torch.bool), None)
+    found = Picks(coder.finite(law.numpy(), None if picks is None else picks.which), [])
+    inner, own = model.inside(events).clone(), None if x is None else model.inside(x)
+    for k, member in enumerate(model.each()):
+        of = found.rows(k)
+        known, below = (None, None) if own is None or picks is None else (own[of], picks.below[k])
+        inner[of], deeper = picked(member, coder, known, len(of), below)
+        found.below.append(deeper)
+    return model.outside(inner, torch.from_numpy(found.which)), found
 
 
 @compress.rule(Variational, "yes")
