@@ -139,9 +139,14 @@ class Picks(NamedTuple):
         return torch.from_numpy(np.flatnonzero(self.which == k))
 
 
+def is_whole(model: Any, rows: int) -> bool:
+    """Whether no component is picked for these rows."""
+    return not rows or unrolls_as_one(model) or not isinstance(model, Weighed)
+
+
 def responsible(model: Any, coder: Coder, x: Tensor, picks: Picks | None) -> Picks | None:
-    """Picks by p(component | row) through a coder; None where a model has no components to pick."""
-    if unrolls_as_one(model) or not isinstance(model, Weighed):
+    """Picks by p(component | row) through a coder; None where there is none."""
+    if is_whole(model, len(x)):
         return None
     law, inner = model.log_joint(x).log_softmax(1).numpy(), model.inside(x)
     found = Picks(coder.finite(law, None if picks is None else picks.which), [])
@@ -152,7 +157,7 @@ def responsible(model: Any, coder: Coder, x: Tensor, picks: Picks | None) -> Pic
 
 def picked(model: Any, coder: Coder, x: Tensor | None, rows: int, picks: Picks | None) -> tuple[Tensor, Picks | None]:
     """The component of each row, then the rows of each component, through a coder; the rows, and the components."""
-    if unrolls_as_one(model) or not isinstance(model, Weighed):
+    if is_whole(model, rows):
         return compress(model, coder, x, rows) if rows else torch.zeros(0, *model.schema.shape), None
     events = torch.zeros(rows, *model.schema.shape)
     law = model.log_weights(events, torch.zeros_like(events, dtype=torch.bool), None)
