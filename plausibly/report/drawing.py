@@ -18,6 +18,7 @@ import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK, FAINT, LINE = "#0a0b0c", "#7a7b7c", "#dadbdc"  # text; what stands back; grids
@@ -37,6 +38,8 @@ STYLE: dict[Any, Any] = {
     "ytick.labelsize": 8,
     "legend.fontsize": 8.5,
     "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": FAINT,
@@ -63,7 +66,7 @@ def svg(width: float, height: float, label: str, draw: Callable[[Figure], None])
         warnings.simplefilter("ignore")  # glyphs that the measuring font lacks: the browser has them
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
-        figure.savefig(written, format="svg", transparent=True)
+        FigureCanvasSVG(figure).print_svg(written)  # savefig draws twice
     return inline(written.getvalue(), label)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -66,6 +67,7 @@ def page(board: Board, dataset: Dataset | None) -> str:
     )
 
 
+@cache
 def template() -> Template:
     loader = PackageLoader("plausibly.report", "")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
