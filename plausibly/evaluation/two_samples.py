@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy.spatial.distance import cdist
-from scipy.stats import rankdata
 
 from plausibly.evaluation.judges import Judge
 from plausibly.evaluation.numbers import Number
@@ -36,6 +34,8 @@ def auc(real: np.ndarray, made: np.ndarray) -> tuple[float, float]:
 
 def placements(real: np.ndarray, made: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each real score the share of made ones below it, and for each made one that of real ones above; half for equal."""
+    from scipy.stats import rankdata  # slow to import
+
     n, m = len(real), len(made)
     ranks = rankdata(np.concatenate([real, made]))
     return (ranks[:n] - rankdata(real)) / m, 1 - (ranks[n:] - rankdata(made)) / n
@@ -77,6 +77,8 @@ def unbiased(within_x: np.ndarray, within_y: np.ndarray, between: np.ndarray) ->
 
 def gaussian(rows: np.ndarray) -> np.ndarray:
     """exp(-|x - y|^2 / (2 s^2)) of all pairs, (n, n); s is the median distance of different rows."""
+    from scipy.spatial.distance import cdist
+
     squares = cdist(rows, rows, "sqeuclidean")
     apart = squares[squares > 0]
     return np.asarray(np.exp(-squares / (2 * np.median(apart)))) if len(apart) else np.ones_like(squares)

@@ -141,7 +141,8 @@ class Composite(Weighed, TractableModel):
     def predict(self, x: Tensor) -> Outcome:
         order, inner = self.inner_order(), self.inside(x)
         running = self.log_weights(x, torch.ones_like(x, dtype=torch.bool), None)
-        chains = [chain(member, inner, order) for member in self.each()]
+        columns = zip(self.each(), (running > -torch.inf).unbind(1), strict=True)
+        chains = [chain_where(member, inner, order, weighs) for member, weighs in columns]
         free = self.log_weights(x, torch.zeros_like(x, dtype=torch.bool), None)
         return self.assembled(run(chains, inner, order, running), free)
 
@@ -238,6 +239,17 @@ def chain(member: AutoregressiveModel, x: Tensor, order: tuple[int, ...]) -> lis
         each = torch.arange(len(many), device=x.device).split(batch)
         singles += [outcome.one(i).rows(rows) for i, rows in zip(variables.tolist(), each, strict=True)]
     return singles
+
+
+def chain_where(member: TractableModel, x: Tensor, order: tuple[int, ...], weighs: Tensor) -> list[Single]:
+    """The same, of the rows in which a member has a weight; in others they are of some row."""
+    if weighs.all():
+        return chain(member, x, order)
+    rows = weighs.nonzero()[:, 0] if weighs.any() else torch.zeros(1, dtype=torch.long, device=x.device)
+    place = torch.zeros(len(x), dtype=torch.long, device=x.device).index_copy(
+        0, rows, torch.arange(len(rows), device=x.device)
+    )
+    return [single.rows(place) for single in chain(member, x[rows], order)]
 
 
 def stepwise(member: TractableModel, order: tuple[int, ...], n: int) -> Unrolled:
