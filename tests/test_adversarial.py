@@ -248,7 +248,8 @@ def test_every_game_comes_closer_to_the_data(game):
     def apart():
         return float(energy_distance(held_out, model.inputs(model.sample(1000, generator_for(CPU, 2))), 1.0).mean())
 
-    begun, training = apart(), Training(model, dataset.train.codes, dataset.valid.codes, Plan(1000, average=0.98))
+    steps = 1000 if game == "wasserstein" else 400  # that critic has to learn how steep it may be
+    begun, training = apart(), Training(model, dataset.train.codes, dataset.valid.codes, Plan(steps, average=0.98))
     last = list(training.run())[-1]
     training.finish()
     assert apart() < 0.4 * begun
@@ -270,10 +271,9 @@ def test_health_is_kept_shown_on_the_board_and_drawn(tmp_path):
     assert "Health of the game" in page and "gradient norm, critic" in page
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_no_mode_of_a_ring_is_left_out(seed):
-    """Eight narrow normals, by a third of the steps that the default takes (`benchmarks.games` has all of them)."""
-    dataset, modes = load("toy-modes"), Modes()
+def test_no_mode_of_a_ring_is_left_out():
+    """Eight narrow normals, by a third of the steps that the default takes (`benchmarks.games` has all, and more seeds)."""
+    seed, dataset, modes = 0, load("toy-modes"), Modes()
     model = GAN(dataset.schema)
     prepare(model, dataset.train.codes, seed)
     training = Training(model, dataset.train.codes, dataset.valid.codes, Plan(1500, seed=seed))

@@ -343,7 +343,7 @@ torch.set_num_threads(1)
 import plausibly, plausibly.learning
 plausibly.learning.CHECKPOINT_SECONDS = 0.0
 if sys.argv[1] == "new":
-    plausibly.fit("toy-bits", "nade", out=sys.argv[2], steps=1500, set={"train.every": 20})
+    plausibly.fit("toy-bits", "nade", out=sys.argv[2], steps=400, set={"train.every": 20})
 else:
     plausibly.resume(sys.argv[2])
 """
@@ -367,9 +367,16 @@ def wait_for(folder, count, process):
         time.sleep(0.01)
 
 
-def test_killed_twice_and_resumed_is_bit_identical(tmp_path):
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert launch("new", whole).wait() == 0
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert launch("new", folder).wait() == 0
+    return folder
+
+
+def test_killed_twice_and_resumed_is_bit_identical(whole, tmp_path):
+    broken = tmp_path / "broken"
     for word, until in (("new", 5), ("resume", 14)):
         process = launch(word, broken)
         wait_for(broken, until, process)
@@ -385,9 +392,8 @@ def test_killed_twice_and_resumed_is_bit_identical(tmp_path):
     assert not (broken / "checkpoint.safetensors").exists()
 
 
-def test_ctrl_c_leaves_a_usable_run_that_goes_on(tmp_path):
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert launch("new", whole).wait() == 0
+def test_ctrl_c_leaves_a_usable_run_that_goes_on(whole, tmp_path):
+    broken = tmp_path / "broken"
     process = launch("new", broken)
     wait_for(broken, 3, process)
     process.send_signal(signal.SIGINT)
