@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import constriction
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,6 +32,7 @@ from plausibly.outcomes import Bits
 from plausibly.runs import Run
 from plausibly.schema import Schema, binary
 from plausibly.tasks.compress import compress as through
+from plausibly.tasks.compress import responsible
 
 
 def walked(coder, own):
@@ -212,6 +214,16 @@ def test_a_mixture_over_orders_takes_the_bits_of_the_mixture(make, monkeypatch):
     through(model, writer, x, len(x))
     assert torch.equal(through(model, Reader(writer.written), None, len(x)), x)
     assert bits < 8 * len(writer.written) < 1.005 * bits + 64
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("label", "bits"), [(0, (1 << 24) - 1), (1, 0)])
+def test_no_label_is_picked_but_the_right_one(label, bits):
+    """The stack's next bits are those by which a coder takes a code of no probability."""
+    model, pile = tree_of_each_label(torch.Generator().manual_seed(0)), stack.Stack(2)
+    pile.coder = constriction.stream.stack.AnsCoder(np.array([9, bits, 777], np.uint32))
+    x = torch.zeros(1, 13).index_fill(1, torch.tensor([4]), label)
+    assert responsible(model, stack.Taker(pile), x, None).which.tolist() == [label]
 
 
 def test_latent_variables_take_the_bits_of_the_bound(tmp_path):

@@ -73,7 +73,7 @@ def mixed():
 def test_nobody_beats_the_truth(mixed, name):
     """On data drawn from a random joint over 10 mixed variables -entropy is a ceiling; joint and made come close."""
     (train, valid, test), schema, truth = mixed
-    slow = {
+    slow = {  # rows to learn from, and at most as many to test on
         "transformer": (200_000, {"steps": 300, "width": 32}),
         "masked_transformer": (4_000, {"steps": 100, "width": 32}),
         "deepnade": (200_000, {"steps": 600, "hidden": 128}),

@@ -377,7 +377,7 @@ def whole(tmp_path_factory):
 
 def test_killed_twice_and_resumed_is_bit_identical(whole, tmp_path):
     broken = tmp_path / "broken"
-    for word, until in (("new", 5), ("resume", 14)):
+    for word, until in (("new", 3), ("resume", 8)):
         process = launch(word, broken)
         wait_for(broken, until, process)
         time.sleep(0.013 * until)

@@ -149,9 +149,20 @@ def responsible(model: Any, coder: Coder, x: Tensor, picks: Picks | None) -> Pic
     if is_whole(model, len(x)):
         return None
     law, inner = model.log_joint(x).log_softmax(1).numpy(), model.inside(x)
-    found = Picks(coder.finite(law, None if picks is None else picks.which), [])
+    found = Picks(possible(coder, law, None if picks is None else picks.which), [])
     for k, member in enumerate(model.each()):
         found.below.append(responsible(member, coder, inner[found.rows(k)], None if picks is None else picks.below[k]))
+    return found
+
+
+def possible(coder: Coder, law: np.ndarray, own: Symbols) -> np.ndarray:
+    """Codes by log p through a coder; where only one can be, such as a label's, it is not coded.
+
+    A coder leaves something to all codes, and would now and then take an impossible one.
+    """
+    found = law.argmax(1)
+    rows = np.flatnonzero((law > -np.inf).sum(1) > 1)
+    found[rows] = coder.finite(law[rows], None if own is None else own[rows])
     return found
 
 
