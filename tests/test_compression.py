@@ -17,7 +17,7 @@ from plausibly import compression, fitting
 from plausibly.capabilities import Variational
 from plausibly.coding import reals, stack
 from plausibly.coding.streams import CELLS, GRAIN, Damaged, Reader, Writer
-from plausibly.contract import log_gaps
+from plausibly.contract import log_gaps, shaken
 from plausibly.data.loading import load_rows
 from plausibly.errors import Unsupported, UserError
 from plausibly.families.mixtures import mixture
@@ -161,25 +161,15 @@ def test_values_are_found_among_those_that_give_an_event(step):
         assert 8 * len(writer.written) < 500 * 0.2 + 42 * 45
 
 
-def stirred(name, generator, schema=None, **settings):
-    """A model whose parameters are chance, and far from even."""
-    model = MODELS[name](schema or binary(12), **settings)
-    model.initialise(generator)
-    for p in model.parameters():
-        p.data += 0.2 * torch.randn(p.shape, generator=generator)
-    return model
-
-
-def trees(generator, schema=None):
+def trees(generator):
     """A mixture of three trees, each of which has an order of its own."""
-    schema, chance = schema or binary(12), np.random.default_rng(0)
-    model = MODELS["mixture"](schema, components=3)
+    chance, model = np.random.default_rng(0), MODELS["mixture"](binary(12), components=3)
     model.have(3)
     with torch.no_grad():
         model.logits.copy_(torch.tensor([0.5, -0.5]))
         for k, tree in enumerate(model.members):
-            rows = torch.randint(0, 2, (60, schema.size), generator=generator).float()
-            rows[:, chance.permutation(schema.size)[: 4 + k]] = rows[:, :1]
+            rows = torch.randint(0, 2, (60, 12), generator=generator).float()
+            rows[:, chance.permutation(12)[: 4 + k]] = rows[:, :1]
             counts = tree.statistics(rows, torch.ones(60))
             tree.take(counts + tree.prior(counts))
     assert len({tree.order for tree in model.members}) == 3
@@ -187,11 +177,12 @@ def trees(generator, schema=None):
 
 
 def over_orders(generator):
-    return mixture([stirred("made", generator, hidden=16, shuffle=k) for k in range(4)], [0.4, 0.3, 0.2, 0.1])
+    parts = [shaken(MODELS["made"](binary(12), hidden=16, shuffle=k), k) for k in range(4)]
+    return mixture(parts, [0.4, 0.3, 0.2, 0.1])
 
 
 def of_mixtures(generator):
-    return mixture([trees(generator), stirred("nade", generator), trees(generator)], [0.5, 0.3, 0.2])
+    return mixture([trees(generator), shaken(MODELS["nade"](binary(12))), trees(generator)], [0.5, 0.3, 0.2])
 
 
 def tree_of_each_label(generator):

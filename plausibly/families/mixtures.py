@@ -246,9 +246,7 @@ def chain_where(member: TractableModel, x: Tensor, order: tuple[int, ...], weigh
     if weighs.all():
         return chain(member, x, order)
     rows = weighs.nonzero()[:, 0] if weighs.any() else torch.zeros(1, dtype=torch.long, device=x.device)
-    place = torch.zeros(len(x), dtype=torch.long, device=x.device).index_copy(
-        0, rows, torch.arange(len(rows), device=x.device)
-    )
+    place = (weighs.cumsum(0) - 1).clamp(min=0)
     return [single.rows(place) for single in chain(member, x[rows], order)]
 
 
