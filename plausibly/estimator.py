@@ -20,7 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from plausibly.capabilities import BoundedModel, Trainable
-from plausibly.data.formats import Dataset
+from plausibly.data.formats import Dataset, Format
 from plausibly.data.loading import load
 from plausibly.errors import UserError
 from plausibly.foreign import hold_to_contract, name_of
@@ -80,11 +80,18 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
             raise UserError(f"validation_fraction = {self.validation_fraction}; it lies between 0 and 1")
         return settings(self.settings, seed_of(self.random_state), self.budget, self.steps, self.device)
 
-    def _dataset(self, rows: Any, held: np.ndarray) -> Dataset:
-        """The rows as events, those `held` for validation. There are no test rows: the one given is not looked at."""
-        whole = load(rows, valid=rows[:1], test=rows[:1], kinds=dict(self.kinds or {}))
-        train, valid = whole.train[np.flatnonzero(~held)], whole.train[np.flatnonzero(held)]
-        return replace(whole, train=train, valid=valid)
+    def _dataset(self, rows: Any, held: np.ndarray) -> tuple[Dataset, np.ndarray]:
+        """The rows as events, those `held` for validation, which teach the format nothing; and the places of the latter.
+
+        A held row that the format has no room for is left out. There are no test rows: the one given is not looked at.
+        """
+        train = taken(rows, np.flatnonzero(~held))
+        whole = load(train, valid=train[:1], test=train[:1], kinds=dict(self.kinds or {}))
+        places = np.flatnonzero(held)
+        if not recordable(whole.format, taken(rows, places)):
+            places = np.array([place for place in places if recordable(whole.format, taken(rows, [place]))], dtype=int)
+        valid = whole.format.events(taken(rows, places)) if len(places) else whole.valid
+        return replace(whole, valid=valid), places
 
     def _kind(self, dataset: Dataset) -> type[Trainable]:
         """The model's class; a user's own keeps its promises."""
@@ -103,7 +110,8 @@ class DensityEstimator(DensityMixin, _Learner):  # type: ignore[misc]
         """Learns from rows, (rows, columns); `y` is ignored. UserError, a ValueError, for what the user can mend."""
         rows = self._training_rows(X)
         chosen = self._settings()
-        dataset = self._dataset(rows, held_out(np.zeros(len(rows), dtype=int), self.validation_fraction, chosen.seed))
+        held = held_out(np.zeros(len(rows), dtype=int), self.validation_fraction, chosen.seed)
+        dataset, _ = self._dataset(rows, held)
         self.run_ = fit_in_memory(self._kind(dataset), dataset, chosen)
         return self
 
@@ -157,13 +165,13 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
         self.classes_, labels = np.unique(y, return_inverse=True)
         chosen = self._settings()
         held = held_out(labels, self.validation_fraction, chosen.seed)
-        dataset = self._dataset(rows, held)
+        dataset, valid = self._dataset(rows, held)
         kind = self._kind(dataset)
         runs = [
-            fit_in_memory(kind, of_class(dataset, labels[~held] == c, labels[held] == c), chosen)
+            fit_in_memory(kind, of_class(dataset, labels[~held] == c, labels[valid] == c), chosen)
             for c in range(len(self.classes_))
         ]
-        self.joint_ = PerClass(np.log(np.bincount(labels) / len(labels)), tuple(runs))
+        self.joint_ = PerClass(np.log(np.bincount(labels[~held]) / (~held).sum()), tuple(runs))
         return self
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
@@ -217,8 +225,22 @@ def of_class(dataset: Dataset, train: np.ndarray, valid: np.ndarray) -> Dataset:
     return replace(dataset, train=dataset.train[np.flatnonzero(train)], valid=own)
 
 
+def recordable(format: Format, rows: Any) -> bool:
+    """Whether the format has room for all of these rows."""
+    try:
+        format.events(rows)
+    except UserError:
+        return False
+    return True
+
+
 def is_frame(X: Any) -> bool:
     return hasattr(X, "iloc")
+
+
+def taken(rows: Any, places: Any) -> Any:
+    """The rows at some places, of a frame or an array."""
+    return rows.iloc[places] if is_frame(rows) else rows[places]
 
 
 def framed(rows: np.ndarray, columns: list[Any]) -> Any:

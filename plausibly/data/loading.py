@@ -138,15 +138,15 @@ def _built_in(name: str, labelled: bool) -> Dataset:
 
 
 def _with_labels(
-    format: Format, parts: dict[str, np.ndarray], labels: dict[str, np.ndarray]
+    format: Format, parts: dict[str, np.ndarray], labels: dict[str, np.ndarray], train: Any = slice(None)
 ) -> tuple[Format, dict[str, np.ndarray]]:
-    """The format and rows with their labels before them; the labels are those of the training rows."""
+    """The format and rows with their labels before them; the labels are those of the rows at `train`, of all or training."""
     if not isinstance(format, arrays.ArrayFormat):
         raise UserError("labels can stand beside bits, small whole numbers and images; give other rows as a table")
     missing = [name for name in parts if name not in labels]
     if missing:
         raise UserError(f"there are no labels for the {missing[0]} rows; an npz file has them as y_{missing[0]}")
-    known = tuple(sorted({int(label) for label in labels["train" if "train" in labels else "all"]}))
+    known = tuple(sorted({int(label) for label in labels["train" if "train" in labels else "all"][train]}))
     joined = {name: labels_of_rows.labelled(labels[name], rows) for name, rows in parts.items()}
     return labels_of_rows.LabelledFormat(known, format), joined
 
@@ -259,19 +259,18 @@ def _array(
         if name in parts:
             raise UserError(f"the source has its own {name} rows; name its training rows alone: {source}:train")
         parts[name] = _rows_of(part)
-    known = None
-    if labelled:
-        first = parts["all"] if "all" in parts else parts["train"]
-        labels = array_files.read_labels(source) if isinstance(source, str) else {}
-        known, parts = _with_labels(arrays.learned(first, kinds, drop), parts, labels)
-    rows = parts.pop("all") if "all" in parts else parts.pop("train")
-    if not len(rows):
+    main = "all" if "all" in parts else "train"
+    if not len(parts[main]):
         raise UserError(f"{_source(source)} has no rows")
     with naming(source):
-        places = _places(len(rows), parts, seed)
-        train = rows[places["train"]]
+        places = _places(len(parts[main]), parts.keys() - {main}, seed)
+        train = parts[main][places["train"]]
         _refuse_nothing(train)
-        format = known or arrays.learned(train, kinds, drop)
+        format: Format = arrays.learned(train, kinds, drop)
+        if labelled:
+            labels = array_files.read_labels(source) if isinstance(source, str) else {}
+            format, parts = _with_labels(format, parts, labels, places["train"])
+        rows = parts.pop(main)
         whole = format.events(rows)
     own = {name: f"{source}:{name}" if isinstance(source, str) else source for name in parts}
     held = {name: _events_of(given.get(name, own[name]), part, format) for name, part in parts.items()}
