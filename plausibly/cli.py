@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,7 +68,7 @@ class DataOptions:
 
     def keywords(self) -> dict[str, Any]:
         """Those that were given, as `plausibly.load` takes them."""
-        kinds = pairs(self.kind, "--kind COLUMN=KIND")
+        kinds = pairs(self.kind, "--kind COLUMN=KIND", [word.rpartition("=")[0] for word in self.kind or []])
         if self.kinds is not None:
             from plausibly.data import kind_files
 
@@ -78,11 +78,12 @@ class DataOptions:
         return {key: value for key, value in every.items() if value not in (None, (), {})}
 
 
-def pairs(words: list[str] | None, usage: str) -> dict[str, str]:
-    """`a=1 b=2` as a dictionary."""
+def pairs(words: list[str] | None, usage: str, names: Sequence[str] = ()) -> dict[str, str]:
+    """`a=1 b=2` as a dictionary: the longest of the `names` that fits, else what stands before the first `=`."""
     found: dict[str, str] = {}
     for word in words or []:
-        name, mark, value = word.partition("=")
+        own = max((name for name in names if word.startswith(f"{name}=")), key=len, default="")
+        name, mark, value = (own, "=", word[len(own) + 1 :]) if own else word.partition("=")
         if not mark or not name or not value:
             raise UserError(f"{word!r} is not of the form {usage}")
         if name in found:
@@ -714,7 +715,8 @@ def sample(
 
     if n < 1:
         raise UserError(f"-n {n}; at least one row can be drawn")
-    opened, known = Run.open(run, common.device, model), pairs(given, "--given COLUMN=VALUE")
+    opened = Run.open(run, common.device, model)
+    known = pairs(given, "--given COLUMN=VALUE", opened.format.names)
     if complete:
         say(common, "rows are drawn given that no cell is a hole; that holes tell nothing of what they hide is assumed")
     if out_ is None:
@@ -755,7 +757,8 @@ def query(
 
     if particles < 1:
         raise UserError(f"--particles {particles}; at least 1 is needed")
-    opened, known = Run.open(run, common.device, model), pairs(given, "--given COLUMN=VALUE")
+    opened = Run.open(run, common.device, model)
+    known = pairs(given, "--given COLUMN=VALUE", opened.format.names)
     found = opened.query(target, known, common.seed, particles)
     shared = None if about is None else opened.information(target, about, known) / math.log(2)
     document = found.to_json() | ({} if about is None else {"about": about, "information_bits": shared})

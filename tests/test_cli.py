@@ -283,6 +283,7 @@ def test_small_parsers():
     assert [seconds(text) for text in ("60", "60s", "5m", "1h")] == [60, 60, 300, 3600]
     assert [literal(text) for text in ("3", "1e-3", "true", "relu")] == [3, 0.001, True, "relu"]
     assert pairs(["a=b=c"], "") == {"a": "b=c"}
+    assert pairs(["a=b=-3", "a=c"], "", ["a", "b", "a=b"]) == {"a=b": "-3", "a": "c"}  # the longest name that fits
     with pytest.raises(UserError):
         pairs(["a"], "A=B")
 

@@ -111,7 +111,8 @@ def test_a_clock_may_go_past_a_day_and_below_zero() -> None:
 
 def test_what_a_form_cannot_write_is_moved_to_its_ends() -> None:
     ends = np.array([-(2**60), 2**60])
-    assert spelled(ends, "%Y-%m-%d") == ["0001-01-01", "9999-12-30"]
+    assert spelled(ends, "%Y-%m-%d") == ["0001-01-01", "9999-12-31"]
+    assert spelled(ends, "%Y-%m") == ["0001-01", "9999-12"]
     assert spelled(ends, "%d.%m.%y") == ["01.01.69", "31.12.68"]
     assert spelled(ends, "%I:%M %p") == ["12:00 AM", "11:59 PM"]
 

@@ -130,7 +130,7 @@ cells_of_text = st.one_of(
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
     st.integers(-99, 99).map(str),
     st.integers(-999, 999).map(lambda x: f"{x / 100:.2f}"),
-    st.sampled_from(["", "00501", "NA", "true", "2020-02-29", '"', "a,b", "x\ny", "1e5"]),
+    st.sampled_from(["", "00501", "NA", "true", "2020-02-29", '"', "a,b", "x\ny", "1e5", ".0", "0.", "1e400"]),
 )
 
 

@@ -90,7 +90,7 @@ class Form:
         """The first and the last tick that can be written."""
         if self.endless:
             return -LARGEST, LARGEST
-        first, last = (f"19{PIVOT}-01-01", f"20{PIVOT}-01-01") if "y" in self.letters else ("0001-01-01", "9999-12-31")
+        first, last = (f"19{PIVOT}-01-01", f"20{PIVOT}-01-01") if "y" in self.letters else ("0001-01-01", "10000-01-01")
         unit: Any = "s" if self.seconds else "M"
         low, high = (
             (0, 86_400) if self.clock else (int(np.datetime64(day, unit).astype(np.int64)) for day in (first, last))

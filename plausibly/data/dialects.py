@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 BOM = b"\xef\xbb\xbf"
 LOOKED_AT, FEW_WORDS = 1 << 18, 3  # bytes; texts without quotes among those with
 NEEDY = re.compile(r"[\"\r\n]")
+SEPARATORS = (",", ";", "\t", "|")
+SAID = re.compile(rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)  # the line that Excel takes a separator from
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,8 @@ class Dialect:
     """What separates cells and lines, and what is in quotes without need.
 
     quoted: the columns whose cells are, but for the texts `bare`, such as NA. header, holes: whether the names of the columns
-    are, and empty cells. mark: whether a byte order mark begins the file.
+    are, and empty cells. mark: whether a byte order mark begins the file. said: whether a line `sep=;` does. gap: what
+    stands behind each delimiter.
     """
 
     delimiter: str = ","
@@ -28,20 +35,24 @@ class Dialect:
     header: bool = False
     holes: bool = False
     mark: bool = False
+    said: bool = False
+    gap: str = ""
 
     def __post_init__(self) -> None:
-        if self.delimiter not in (",", "\t", ";") or self.newline not in ("\n", "\r\n"):
-            raise ValueError("cells are separated by comma, semicolon or tab, lines by \\n or \\r\\n")
+        if self.delimiter not in SEPARATORS or self.newline not in ("\n", "\r\n") or self.gap not in ("", " "):
+            raise ValueError("cells are separated by comma, semicolon, tab or bar, lines by \\n or \\r\\n")
 
     def first_line(self, names: Sequence[str]) -> bytes:
-        """The header line, after the byte order mark where there is one."""
+        """The header line, after the byte order mark and the line `sep=` where there are such."""
         cells = [self._written(name, self.header, len(names) == 1) for name in names]
-        return BOM * self.mark + (self.delimiter.join(cells) + self.newline).encode("utf-8", "surrogatepass")
+        said = f"sep={self.delimiter}{self.newline}" * self.said
+        line = said + (self.delimiter + self.gap).join(cells) + self.newline
+        return BOM * self.mark + line.encode("utf-8", "surrogatepass")
 
     def lines(self, names: Sequence[str], columns: Iterable[np.ndarray]) -> bytes:
         """The lines of rows, from the texts of each column; None is a hole."""
         cells = [self._column(name, texts, len(names) == 1) for name, texts in zip(names, columns, strict=True)]
-        rows = map(self.delimiter.join, zip(*cells, strict=True))
+        rows = map((self.delimiter + self.gap).join, zip(*cells, strict=True))
         return "".join([row + self.newline for row in rows]).encode("utf-8", "surrogatepass")
 
     def _column(self, name: str, texts: np.ndarray, alone: bool) -> list[str]:
@@ -54,17 +65,71 @@ class Dialect:
     def _written(self, text: str, own: bool, alone: bool) -> str:
         """A cell; one that is alone in its line is never nothing at all."""
         quotes = self.holes or alone if not text else own and text not in self.bare
-        if quotes or self.delimiter in text or NEEDY.search(text):
+        if quotes or self.delimiter in text or NEEDY.search(text) or (self.gap and text.startswith(" ")):
             return '"' + text.replace('"', '""') + '"'
         return text
 
 
+def sniffed(data: bytes, tabs: bool = False) -> tuple[Dialect, int]:
+    """The dialect of the first lines, quotes aside, and where the header begins; with `tabs` it is known what separates.
+
+    What separates cells makes of the most rows as many as the header has; of several such it is what makes the most.
+    """
+    start = len(BOM) * data.startswith(BOM)
+    said = SAID.match(data, start)
+    body = data[said.end() if said else start :]
+    line = body.partition(b"\n")[0]
+    newline = "\r\n" if line.endswith(b"\r") else "\n"
+    text = _whole_lines(body).decode("utf-8", "replace")
+    fits = {mark: _fit(_rows(text, mark)) for mark in SEPARATORS}
+    found = said[1].decode() if said else "\t" if tabs else max(SEPARATORS, key=lambda mark: fits[mark])
+    gap = " " * _spaced(_rows(text, found, quotes=False))
+    return Dialect(found, newline, mark=start > 0, said=said is not None, gap=gap), len(data) - len(body)
+
+
+def _whole_lines(data: bytes) -> bytes:
+    """The first lines, without one that is cut."""
+    return data if len(data) <= LOOKED_AT else data[: data.rfind(b"\n", 0, LOOKED_AT) + 1]
+
+
+def _rows(text: str, delimiter: str, quotes: bool = True) -> list[list[str]]:
+    """The cells of the lines that are not blank; without `quotes` these are characters like any other."""
+    options: dict[str, Any] = {"skipinitialspace": True} if quotes else {"quoting": csv.QUOTE_NONE}
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, **options)
+    rows = list[list[str]]()
+    with suppress(csv.Error):  # a quote that is never closed
+        rows.extend(row for row in reader if row)
+    return rows
+
+
+def _fit(rows: list[list[str]]) -> tuple[float, int]:
+    """The share of rows that have as many cells as the header, 0 where that is one; and how many that is."""
+    cells = len(rows[0]) if rows else 0
+    return (sum(len(row) == cells for row in rows[1:]) / max(len(rows) - 1, 1) if cells > 1 else 0.0), cells
+
+
+def _spaced(rows: list[list[str]]) -> bool:
+    """Whether a space stands before each cell that is not the first of its line, or before a quote."""
+    later = [cell for row in rows for cell in row[1:] if cell]
+    return bool(later) and (
+        all(cell.startswith(" ") for cell in later) or any(re.match(r' +"', cell) for cell in later)
+    )
+
+
+def without_gaps(data: bytes, dialect: Dialect) -> bytes:
+    """The bytes without spaces behind delimiters, where these are no part of the cells."""
+    if not dialect.gap:
+        return data
+    mark = re.escape(dialect.delimiter.encode())
+    return re.sub(rb'("(?:[^"]|"")*")|(?<=' + mark + rb") +", lambda found: found[1] or b"", data)
+
+
 def learned(data: bytes, plain: Dialect) -> Dialect:
-    """The dialect with the quotes of the first lines."""
-    rows = _cells(data.removeprefix(BOM)[:LOOKED_AT].decode("utf-8", "ignore"), plain.delimiter)
+    """The dialect with the quotes of the first lines, from the header on."""
+    rows = _cells(data[:LOOKED_AT].decode("utf-8", "ignore"), plain.delimiter)
     rows = rows if len(data) <= LOOKED_AT else rows[:-1]
     if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
-        return replace(plain, mark=data.startswith(BOM))
+        return plain
     names, cells = [_text(cell) for cell in rows[0]], [{*column} for column in zip(*rows[1:], strict=True)]
     quoted = {name: own for name, own in zip(names, cells, strict=True) if _in_quotes(own, plain)}
     bare = {cell for own in quoted.values() for cell in own if cell and cell[0] != '"'}
@@ -75,13 +140,13 @@ def learned(data: bytes, plain: Dialect) -> Dialect:
         bare=tuple(sorted(bare)),
         header=any(_needless(cell, plain) for cell in rows[0]),
         holes='""' in every and "" not in every and len(names) > 1,
-        mark=data.startswith(BOM),
     )
 
 
 def _cells(text: str, delimiter: str) -> list[list[str]]:
     """The cells of each line as they are written, quotes included; nothing where they are not to be told."""
-    cell = re.compile(rf'("(?:[^"]|"")*"|[^"{delimiter}\r\n][^{delimiter}\r\n]*|)({delimiter}|\r?\n|\Z)')
+    mark = re.escape(delimiter)
+    cell = re.compile(rf'("(?:[^"]|"")*"|[^"{mark}\r\n][^{mark}\r\n]*|)({mark}|\r?\n|\Z)')
     rows, place = [list[str]()], 0
     while place < len(text):
         found = cell.match(text, place)

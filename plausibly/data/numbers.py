@@ -30,7 +30,7 @@ def written(text: str) -> Written | None:
     if found is None or not (found[2] or found[3]):
         return None
     fraction = (found[3] or "").rstrip("0")
-    digits, decimals = int(found[1] + found[2] + fraction), len(fraction) - int(found[4] or 0)
+    digits, decimals = int(found[1] + (found[2] + fraction or "0")), len(fraction) - int(found[4] or 0)
     if found[4] is None:
         return digits, decimals
     while decimals > 0 and digits % 10 == 0:

@@ -62,10 +62,11 @@ def read_table(path: Path) -> tuple[Any, Dialect | None]:
 def read_text(data: bytes, path: Path) -> tuple[Any, Dialect]:
     """A text table with a header line. UserError names the line that is wrong."""
     refuse_encoding(data, path)
-    whole, data = data, data.removeprefix(dialects.BOM)
+    plain, start = dialects.sniffed(data, suffix_of(path) == "tsv")
+    data = dialects.without_gaps(data[start:], plain)
     if not data.strip():
         raise UserError(f"{path} is empty; it needs a header line and rows below it")
-    dialect = dialects.learned(whole, sniffed(data, path))
+    dialect = dialects.learned(data, plain)
     header = header_of(io.BytesIO(data), dialect, path)
     return _parsed(data, header, dialect, path), dialect
 
@@ -81,17 +82,6 @@ def refuse_encoding(data: bytes, path: Path) -> None:
             f"{path} is not UTF-8: line {line}, byte {error.start}; if it is {guess}, "
             f"`iconv -f {guess} -t UTF-8` converts it"
         ) from error
-
-
-def sniffed(data: bytes, path: Path) -> Dialect:
-    """The dialect that the first line is written in."""
-    line, _, _ = data.partition(b"\n")
-    newline = "\r\n" if line.endswith(b"\r") else "\n"
-    if suffix_of(path) == "tsv":
-        return Dialect("\t", newline)
-    counts = {mark: line.count(mark.encode()) for mark in (",", ";", "\t")}
-    best = max(counts, key=lambda mark: counts[mark])
-    return Dialect("," if counts[","] else best, newline)
 
 
 def header_of(file: IO[bytes], dialect: Dialect, path: Path) -> list[str]:
@@ -150,11 +140,10 @@ def refuse_ragged(file: IO[bytes], header: list[str], dialect: Dialect, path: Pa
     try:
         for row in reader:
             if row and len(row) != len(header):
-                raise UserError(
-                    f"{path}, line {reader.line_num}: {counted(len(row), 'cell')}, but the header has {len(header)}"
-                )
+                line = reader.line_num + dialect.said
+                raise UserError(f"{path}, line {line}: {counted(len(row), 'cell')}, but the header has {len(header)}")
     except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: {error}") from error
+        raise UserError(f"{path}, line {reader.line_num + dialect.said}: {error}") from error
 
 
 def _read_columnar(data: bytes, path: Path) -> Any:

@@ -7,6 +7,7 @@ has in memory, which may depend on whether a column has a hole anywhere.
 from __future__ import annotations
 
 import gzip
+import io
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from plausibly.data.dialects import BOM, Dialect, learned
+from plausibly.data.dialects import LOOKED_AT, Dialect, learned, sniffed, without_gaps
 from plausibly.data.formats import suffix_of
 from plausibly.data.reading import (
     TEXT_SUFFIXES,
@@ -24,7 +25,6 @@ from plausibly.data.reading import (
     parse_options,
     refuse_encoding,
     refuse_ragged,
-    sniffed,
     text_frame,
 )
 from plausibly.errors import UserError
@@ -140,12 +140,12 @@ class TextFile(TableFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        with self.watched(), self._opened() as file:
-            first = file.readline()
-        if not first.strip():
+        with self.watched(), self._unpacked() as file:
+            start = file.read(LOOKED_AT + 1)
+        refuse_encoding(start.partition(b"\n")[0], path)
+        self.dialect, self._start = sniffed(start, suffix_of(path) == "tsv")
+        if not start[self._start :].strip():
             raise UserError(f"{path} is empty; it needs a header line and rows below it")
-        refuse_encoding(first, path)
-        self.dialect = sniffed(first, path)
         with self._opened() as file:
             self._names = header_of(file, self.dialect, path)
 
@@ -154,26 +154,32 @@ class TextFile(TableFile):
         return self._names
 
     @contextmanager
-    def _opened(self) -> Iterator[IO[bytes]]:
-        """The file's bytes, unpacked, behind the mark that some put before UTF-8."""
+    def _unpacked(self) -> Iterator[IO[bytes]]:
+        """The file's bytes."""
         with open(self.path, "rb") as packed:
             squeezed = packed.read(2) == b"\x1f\x8b" or self.path.suffix.lower() == ".gz"
             packed.seek(0)
             with gzip.open(packed) if squeezed else packed as file:
-                start = file.read(len(BOM))
-                if start != BOM:
-                    file.seek(0)
                 yield file  # type: ignore[misc]
+
+    @contextmanager
+    def _opened(self) -> Iterator[IO[bytes]]:
+        """The bytes from the header on; all at once where spaces behind delimiters have to go."""
+        assert self.dialect is not None
+        with self._unpacked() as file:
+            file.read(self._start)
+            yield io.BytesIO(without_gaps(file.read(), self.dialect)) if self.dialect.gap else file
 
     def head(self) -> bytes:
         """The first block."""
-        with self.watched(), self._opened() as file:
+        with self.watched(), self._unpacked() as file:
             return file.read(BLOCK)
 
     def as_written(self) -> Dialect:
         """The dialect with the quotes of the first lines."""
         assert self.dialect is not None
-        return learned(self.head(), self.dialect)
+        with self.watched(), self._opened() as file:
+            return learned(file.read(BLOCK), self.dialect)
 
     @cached_property
     def marks(self) -> tuple[int, int]:
