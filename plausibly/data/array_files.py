@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,21 +20,76 @@ from plausibly.data.reading import TABLE_SUFFIXES, contents, read_table, write_t
 from plausibly.errors import UserError
 from plausibly.files import replacing
 
-SPLITS = dict(train="train", training="train", valid="valid", val="valid", validation="valid", test="test")
+SPLITS = dict(
+    train="train", training="train", valid="valid", val="valid", validation="valid", dev="valid", test="test", testing="test"
+)  # fmt: skip
+ROWS, LABELS = ("x", "data", "images", "features", "inputs"), ("y", "labels", "label", "targets", "target")
+NAMED = re.compile("(?P<role>{0})?_?(?P<split>{1})?_?(?P<after>{0})?".format("|".join(ROWS + LABELS), "|".join(SPLITS)))
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+EXACT = 2**53  # whole numbers up to here are floats
+TABLE = "give numbers or truths, one row an entry; texts, dates and columns of several types come as a DataFrame"
 
 
 def as_array(rows: Any) -> np.ndarray:
-    """An array of numbers, of a tensor too. UserError for anything else."""
-    if isinstance(rows, Tensor):
-        rows = rows.detach().cpu()
-        rows = (rows.float() if rows.dtype is torch.bfloat16 else rows).numpy()
-    array = np.asarray(rows)
+    """An array of numbers, of a tensor too; what is masked or missing is NaN. UserError for anything else."""
+    array = _array(rows)
+    if array.dtype.kind == "O":
+        array = _plain(array)
+    if isinstance(array, np.ma.MaskedArray):
+        array = _with_holes(np.asarray(array), np.ma.getmaskarray(array))
     if array.dtype.kind in "biuf" and array.ndim == 0:
         raise UserError("a single number has no rows; give an array of them")
     if array.dtype.kind not in "biuf":
-        raise UserError(f"an array of {array.dtype} cannot be modelled; give numbers or truths, one row an entry")
+        raise UserError(f"an array of {array.dtype} cannot be modelled; {TABLE}")
+    if array.dtype.itemsize > 8:
+        raise UserError(f"numbers of type {array.dtype} would be rounded; give rows.astype('float64')")
     return array
+
+
+def _array(rows: Any) -> np.ndarray:
+    """Rows as an array of whatever type, masked where they are."""
+    try:
+        if isinstance(rows, Tensor):
+            rows = rows.detach().cpu().resolve_conj()
+            rows = (rows.float() if rows.dtype is torch.bfloat16 else rows).numpy()
+        if hasattr(rows, "toarray"):
+            raise UserError(f"a sparse {type(rows).__name__} cannot be modelled; give rows.toarray()")
+        masked = isinstance(rows, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in rows)
+        return np.ma.asarray(rows) if masked or isinstance(rows, np.ma.MaskedArray) else np.asarray(rows)
+    except (ValueError, TypeError, RuntimeError) as error:
+        if isinstance(error, UserError):
+            raise
+        reason = str(error).splitlines()[0]
+        raise UserError(f"a {type(rows).__name__} is no array of rows of one length ({reason}); {TABLE}") from error
+
+
+def _plain(cells: np.ndarray) -> np.ndarray:
+    """The numbers that objects are, masked where they are None or NA. UserError where one is no number."""
+    import pandas as pd
+
+    hidden = np.ma.getmaskarray(cells) | pd.isna(np.asarray(cells))
+    known = np.asarray(cells)[~hidden]
+    odd = [cell for cell in known.flat if not isinstance(cell, int | float | np.bool_ | np.integer | np.floating)]
+    if odd or not known.size:
+        held = type(odd[0]).__name__ if odd else "no"
+        raise UserError(f"an array of objects with {held} cells cannot be modelled; {TABLE}")
+    numbers = np.array(known.tolist())
+    if numbers.dtype.kind == "O" or not (numbers.astype(object) == known).all():
+        raise UserError("an array of objects holds whole numbers too large for one type; give a DataFrame")
+    whole = np.zeros(cells.shape, numbers.dtype)
+    whole[~hidden] = numbers
+    return np.ma.MaskedArray(whole, hidden)
+
+
+def _with_holes(array: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """The array with NaN where it is hidden. UserError where floats cannot hold the others."""
+    if not hidden.any() or array.dtype.kind not in "biuf":
+        return array
+    if array.dtype.kind in "iu" and (np.abs(array[~hidden].astype(np.float64)) > EXACT).any():
+        raise UserError(
+            f"masked {array.dtype} numbers beyond 2^53 would be rounded; give a DataFrame with Int64 columns"
+        )
+    return np.where(hidden, np.nan, array).astype(array.dtype if array.dtype.kind == "f" else np.float64)
 
 
 def read_splits(path: Path) -> dict[str, np.ndarray]:
@@ -41,14 +97,34 @@ def read_splits(path: Path) -> dict[str, np.ndarray]:
     if suffix_of(path) != "npz":
         return {"all": _read_single(path)}
     arrays = _read_npz(path)
-    splits = {split: array for key, array in arrays.items() if (split := _split_name(key))}
-    if "train" in splits and len(splits) > 1:
+    splits = _by_split(arrays)
+    if len(splits) > 1:
         return splits
     if not arrays:
-        raise UserError(f"{path} holds no arrays")
+        others = ", ".join(_raw_npz(path))
+        raise UserError(f"{path} holds no arrays of rows{others and f', but {others}; name one: {path}:NAME'}")
     if len(arrays) != 1:
         raise UserError(f"{path} holds the arrays {', '.join(arrays)}; name one: {path}:{next(iter(arrays))}")
     return {"all": next(iter(arrays.values()))}
+
+
+def _by_split(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays whose names are those of splits, if there are training rows among several."""
+    found = {split: array for key, array in arrays.items() if (split := _role(key)[1])}
+    return found if "train" in found and len(found) > 1 else {}
+
+
+def left_out(path: Path, labelled: bool) -> list[str]:
+    """What a file of splits, or of one array, holds besides; of labels only where they are not modelled."""
+    if suffix_of(path) != "npz":
+        return []
+    raw, arrays = _raw_npz(path), _read_npz(path)
+    labels = [key for key in raw if _role(key)[0] == "labels"]
+    taken = [key for key in arrays if _role(key)[1]] if _by_split(arrays) else list(arrays)
+    others = [key for key in raw if key not in (*taken, *labels) and not _is_shape(key, raw)]
+    notes = [f"the labels {', '.join(labels)} beside the rows are not modelled; --context label does"]
+    notes = notes * bool(labels and not labelled)
+    return notes + [f"left out of the file: {', '.join(others)}; {path}:NAME takes one alone"] * bool(others)
 
 
 def read_labels(source: str) -> dict[str, np.ndarray]:
@@ -56,18 +132,16 @@ def read_labels(source: str) -> dict[str, np.ndarray]:
     path = Path(source.rpartition(":")[0] if is_part(source) else source)
     if suffix_of(path) != "npz":
         return {}
-    raw = _raw_npz(path)
-    found = {
-        key.lower().removeprefix("y").strip("_"): array for key, array in raw.items() if key.lower().startswith("y")
-    }
-    return {
-        SPLITS.get(word, word or "all"): array.ravel() for word, array in found.items() if array.dtype.kind in "biu"
-    }
+    found = {_role(key): array.ravel() for key, array in _raw_npz(path).items() if array.dtype.kind in "biu"}
+    return {split or "all": labels for (role, split), labels in found.items() if role == "labels"}
 
 
-def _split_name(key: str) -> str | None:
-    word = key.lower().removeprefix("x_").removeprefix("x").removesuffix("_x")
-    return SPLITS.get(word)
+def _role(key: str) -> tuple[str, str]:
+    """What an array of an npz file is by its name, rows or labels, and of which split; empty where the name tells none."""
+    named = NAMED.fullmatch(key.lower())
+    if not named or (named["role"] and named["after"]):
+        return "rows", ""
+    return "labels" if (named["role"] or named["after"]) in LABELS else "rows", SPLITS.get(named["split"] or "", "")
 
 
 def read_one(source: str) -> np.ndarray:
@@ -82,11 +156,11 @@ def read_one(source: str) -> np.ndarray:
         return next(iter(splits.values()))
     if suffix_of(path) != "npz":
         raise UserError(f"{path} has no parts, so {part!r} names none; only npz files do")
-    arrays = _read_npz(Path(path))
-    named = arrays | {_split_name(key) or key: array for key, array in arrays.items()}
-    if part not in named:
+    raw, arrays = _raw_npz(Path(path)), _read_npz(Path(path))
+    named = {_role(key)[1] or key: array for key, array in arrays.items()} | arrays
+    if part not in named and part not in raw:
         raise UserError(f"{path} has no array {part!r}{did_you_mean(part, named)}; it has {', '.join(arrays)}")
-    return named[part]
+    return named[part] if part in named else as_array(raw[part])
 
 
 def read_matrix(path: Path) -> np.ndarray:
@@ -109,9 +183,14 @@ def is_part(source: str) -> bool:
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of rows in a file, bits unpacked; no labels, no descriptions."""
     raw = _raw_npz(path)
-    kept = [k for k in raw if k != "meta" and not k.lower().startswith("y") and not k.endswith("_shape")]
+    kept = [key for key in raw if _role(key)[0] == "rows" and not _is_shape(key, raw)]
     found = {key: _unpacked(raw[key], raw.get(f"{key}_shape"), f"{path}:{key}") for key in kept}
     return {key: as_array(array) for key, array in found.items() if array.ndim and array.dtype.kind in "biuf"}
+
+
+def _is_shape(key: str, raw: dict[str, np.ndarray]) -> bool:
+    """Whether it tells the shape of packed bits beside it."""
+    return key.endswith("_shape") and key.removesuffix("_shape") in raw
 
 
 def _raw_npz(path: Path) -> dict[str, np.ndarray]:

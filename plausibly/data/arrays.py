@@ -33,17 +33,19 @@ class ArrayFormat(Format):
     """Entries are whole numbers that each kind foresees, Category or Level.
 
     `layout` says how a row lies in its array: single (n,), flat (n, d), hw (n, h, w), chw (n, c, h, w) or
-    hwc (n, h, w, c); events are (d,) or (c, h, w).
+    hwc (n, h, w, c); events are (d,) or (c, h, w). `depth`: of images from files, how many bits deep gray uses.
     """
 
     word = "array"
 
-    def __init__(self, schema: Schema, layout: str, dtype: str) -> None:
+    def __init__(self, schema: Schema, layout: str, dtype: str, depth: int = images.DEPTH) -> None:
+        if not 8 <= depth <= 32:
+            raise ValueError(f"no gray of {depth} bits is read")
         if layout not in LAYOUTS or len(schema.shape) != (1 if layout in ("single", "flat") else 3):
             raise ValueError(f"shape {schema.shape} does not fit the layout {layout!r}")
         if np.dtype(dtype).kind not in "biuf" or any(not isinstance(kind, Category | Level) for kind in schema.kinds):
             raise ValueError("arrays hold numbers of the kinds Category and Level")
-        self.schema, self.layout, self.dtype = schema, layout, dtype
+        self.schema, self.layout, self.dtype, self.depth = schema, layout, dtype, depth
         self.names = _names(schema.shape)
         self._lookups = [_Lookup(kind, places) for kind, places in _alike(schema)]
 
@@ -53,11 +55,8 @@ class ArrayFormat(Format):
         return Events(packed(codes, self.schema), torch.from_numpy(nats), self._kept(flat))
 
     def questions(self, rows: Any) -> Events:
-        """Holes are NaN, or the masked entries of a masked array."""
         flat = self._flat(rows)
         seen = ~np.isnan(flat) if flat.dtype.kind == "f" else np.ones(flat.shape, dtype=bool)
-        if isinstance(rows, np.ma.MaskedArray):
-            seen &= ~self._flat(np.ma.getmaskarray(rows))
         flat = np.where(seen, flat, 0).astype(self.dtype)
         codes, nats = self._coded(flat, seen)
         observed = torch.from_numpy(seen).reshape(len(flat), *self.schema.shape)
@@ -123,8 +122,10 @@ class ArrayFormat(Format):
         if not foreseen.all():
             row, place = np.argwhere(~foreseen)[0]
             name = self.names[int(np.arange(self.schema.size)[lookup.places][place])]
-            top = len(lookup.codes) - 1
-            raise UserError(f"row {row + 1}, {name}: {part[row, place]} is not a whole number from 0 to {top}")
+            top, value = len(lookup.codes) - 1, part[row, place]
+            if value != value:
+                raise UserError(f"row {row + 1}, {name}: a hole (nan or masked), where there was none in training")
+            raise UserError(f"row {row + 1}, {name}: {value} is not a whole number from 0 to {top}")
 
     def numbers(self, events: Events) -> np.ndarray:
         values = events.codes.numpy() if events.values is None else events.values
@@ -178,7 +179,7 @@ class ArrayFormat(Format):
         if not isinstance(source, str | Path):
             return source
         if Path(source).is_dir():
-            return images.read_folder(Path(source), *self._image_size())[0]
+            return images.read_folder(Path(source), *self._image_size(), self.depth).rows
         rows = read_one(str(source))
         flat = rows.ndim == 2 and rows.shape[1] == self.schema.size
         return rows.reshape(len(rows), *self.row_shape) if flat and self.layout != "hwc" else rows
@@ -201,11 +202,12 @@ class ArrayFormat(Format):
         return [_described(lookup, self) for lookup in self._lookups]
 
     def fields(self) -> Document:
-        return {"schema": self.schema.to_json(), "layout": self.layout, "dtype": self.dtype}
+        return {"schema": self.schema.to_json(), "layout": self.layout, "dtype": self.dtype, "depth": self.depth}
 
     @classmethod
     def from_fields(cls, fields: Document) -> ArrayFormat:
-        return cls(Schema.from_json(fields["schema"]), fields["layout"], fields["dtype"])
+        schema, depth = Schema.from_json(fields["schema"]), fields.get("depth", images.DEPTH)
+        return cls(schema, fields["layout"], fields["dtype"], depth)
 
 
 class _Lookup:
@@ -328,9 +330,9 @@ class NumericArrayFormat(Format):
 
 
 def learned(
-    rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]
+    rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...], depth: int = images.DEPTH
 ) -> ArrayFormat | NumericArrayFormat | reals.RealArrayFormat:
-    """The format of an array, from its training rows."""
+    """The format of an array, from its training rows; `depth` is of deep gray in the files of images."""
     plain = not kinds and not drop and _small_whole(rows)
     if plain and rows.ndim <= 4:
         layout = _layout(rows.shape)
@@ -340,7 +342,10 @@ def learned(
             raise UserError(
                 f"rows of shape {rows.shape[1:]} have more than {MAX_VARIABLES:,} entries; give smaller ones"
             )
-        return ArrayFormat(Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str)
+        return ArrayFormat(Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str, depth)
+    if rows.ndim != 2 and rows.dtype.kind == "f" and np.isnan(rows).any():
+        raise UserError(f"rows of shape {rows.shape[1:]} have holes (nan or masked), which only a matrix may have; "
+                        "give rows without any, or (rows, numbers)")  # fmt: skip
     if rows.ndim != 2:
         scaled = rows.ndim in (3, 4) and rows.dtype.kind == "f" and _small_whole(rows * 255)
         hint = "; these look like pixels / 255: give `(x * 255).round().astype('uint8')`" if scaled else ""
@@ -364,6 +369,16 @@ def _fractions(rows: np.ndarray, kinds: dict[str, str]) -> dict[str, str]:
         return {}
     free = [i for i in range(rows.shape[1]) if str(i) not in kinds]
     return {str(i): "real" for i in free if reals.fractional(rows[:, i])}
+
+
+def told(format: Format) -> list[str]:
+    """How rows of three sides are read, which is guessed."""
+    sides = {"chw": "channels, height and width", "hwc": "height, width and channels"}.get(
+        getattr(format, "layout", "")
+    )
+    return (
+        [f"rows of shape {format.row_shape} are read as {sides}"] if isinstance(format, ArrayFormat) and sides else []
+    )
 
 
 def _numeric_table(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]) -> tables.TableFormat:
@@ -397,7 +412,10 @@ def _small_whole(rows: np.ndarray) -> bool:
 def _layout(shape: tuple[int, ...]) -> str:
     if len(shape) < 4:
         return ("single", "flat", "hw")[len(shape) - 1]
-    return "hwc" if shape[3] in (1, 3) and shape[1] not in (1, 3) else "chw"
+    few = (1, 2, 3, 4)
+    return (
+        "hwc" if shape[3] in few and (shape[1] not in few or (shape[3] in (1, 3) and shape[1] not in (1, 3))) else "chw"
+    )
 
 
 def _event_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:

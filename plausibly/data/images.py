@@ -1,11 +1,17 @@
-"""A folder of images -> one array of equal images, and a grid of images -> one png."""
+"""A folder of images -> one array of equal images, and a grid of images -> one png.
+
+Images are read as viewers show them: turned as their EXIF says, and on white paper where they are transparent. Of deeper
+gray the upper 8 of the bits in use are kept.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import ceil, isqrt, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,16 +19,35 @@ from plausibly.data.formats import counted
 from plausibly.errors import UserError
 from plausibly.schema import MAX_VARIABLES
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+READERS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no other is started, whatever a file is called
 LONGEST_SIDE, MAX_SIDE, MAX_BYTES = 32, 4096, 2**31
+DEPTH = 16  # bits of deep gray, where no image told how many are in use
+ORIENTATION = 0x0112  # of EXIF; 1 is upright
 
 
-def files_of(folder: Path) -> list[Path]:
-    """The images in a folder and those below it, in order. UserError where there are none."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not files:
+class Folder(NamedTuple):
+    """Equal images, (n, h, w) or (n, h, w, 3) uint8, notes on what was done to them, and the bits of deep gray."""
+
+    rows: np.ndarray
+    notes: list[str]
+    depth: int
+
+
+def files_of(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images in a folder and those below it, and all other files, in order; what is hidden is no image.
+
+    UserError where there are no images.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    images = [path for path in files if path.suffix.lower() in SUFFIXES and not _hidden(path.relative_to(folder))]
+    if not images:
         raise UserError(f"{folder} holds no images ({', '.join(SUFFIXES)})")
-    return files
+    return images, [path for path in files if path not in set(images)]
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
 def checked_size(size: Any) -> tuple[int, int] | None:
@@ -51,37 +76,92 @@ def _refuse_large(images: int, channels: int, size: tuple[int, int]) -> None:
 
 
 def read_folder(
-    folder: Path, size: tuple[int, int] | None = None, colour: bool | None = None
-) -> tuple[np.ndarray, list[str]]:
-    """All images as (n, h, w) or (n, h, w, 3) uint8, and notes on what was done to them.
+    folder: Path, size: tuple[int, int] | None = None, colour: bool | None = None, depth: int | None = None
+) -> Folder:
+    """All images of a folder.
 
-    `size` is (height, width); without it the most common size, at most 32 on the longest side.
+    `size` is (height, width); without it the most common size, at most 32 on the longest side. `depth` is how many bits
+    deep gray uses; without it as many as the largest value needs.
     """
-    files = files_of(folder)
+    files, others = files_of(folder)
     looks = [_look(path) for path in files]
-    sizes = Counter(size_found for size_found, _ in looks)
+    sizes = Counter(look.size for look in looks)
     target = size or _shrunk(sizes.most_common(1)[0][0])
-    coloured = any(not gray for _, gray in looks) if colour is None else colour
+    coloured = any(not look.gray for look in looks) if colour is None else colour
+    deepest = max(look.top for look in looks)
+    reader = Reader(target, coloured, depth or (max(8, deepest.bit_length()) if deepest else DEPTH))
     _refuse_large(len(files), 3 if coloured else 1, target)
     rows = np.empty((len(files), *target, *((3,) if coloured else ())), dtype=np.uint8)
     for place, path in enumerate(files):
-        rows[place] = _pixels(path, target, coloured)
-    return rows, _notes(sizes, target, coloured)
+        rows[place] = reader.read(path)
+    notes = _notes(sizes, target, coloured) + reader.notes(len(files), sum(look.gray for look in looks))
+    return Folder(rows, notes + _places(folder, files) + _left_out(folder, others), reader.depth)
 
 
-def _look(path: Path) -> tuple[tuple[int, int], bool]:
-    """Height and width of an image, and whether it is gray."""
+class Look(NamedTuple):
+    """Height and width of an image as it is shown, whether it is gray, and the largest value of deep gray."""
+
+    size: tuple[int, int]
+    gray: bool
+    top: int
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """An image. UserError where it is none, or broken."""
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
-            return (image.height, image.width), image.mode in ("1", "L", "LA", "I", "I;16", "F")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _broken(path, error) from error
+        with (
+            open(path, "rb") as file,
+            Image.open(file, formats=READERS) as image,
+        ):  # by path, turned TIFFs are mapped askew
+            yield image
+    except UserError:
+        raise
+    except Exception as error:  # Pillow's readers each raise their own
+        raise UserError(f"{path} is no whole image ({_reason(error)}); remove it or replace it") from error
 
 
-def _broken(path: Path, error: BaseException) -> UserError:
-    return UserError(f"{path} is no whole image ({error}); remove it or replace it")
+def _reason(error: Exception) -> str:
+    """What is wrong, without the names of objects in memory."""
+    from PIL import UnidentifiedImageError
+
+    return "of no form that is read" if isinstance(error, UnidentifiedImageError) else str(error)
+
+
+def _look(path: Path) -> Look:
+    with _opened(path) as image:
+        if image.mode == "F":
+            raise UserError(f"{path} holds floating-point pixels, of no known range; save it with 8 or 16 bits a pixel")
+        gray, top = _is_gray(image), int(np.asarray(image).max()) if _is_deep(image) else 0
+        upright = _upright(image)
+        return Look((upright.height, upright.width), gray, top)
+
+
+def _is_gray(image: Any) -> bool:
+    if image.mode in ("P", "PA"):
+        colours = np.array(image.getpalette("RGB")).reshape(-1, 3)
+        return bool((colours == colours[:, :1]).all())
+    return image.mode in ("1", "L", "LA") or _is_deep(image)
+
+
+def _is_deep(image: Any) -> bool:
+    """Whether it is gray of more than 8 bits."""
+    return str(image.mode).startswith("I")
+
+
+def _is_turned(image: Any) -> bool:
+    try:
+        return int(image.getexif().get(ORIENTATION, 1)) != 1
+    except Exception:  # damaged EXIF says nothing
+        return False
+
+
+def _upright(image: Any) -> Any:
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image) if _is_turned(image) else image
 
 
 def _shrunk(size: tuple[int, int]) -> tuple[int, int]:
@@ -89,23 +169,67 @@ def _shrunk(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _pixels(path: Path, size: tuple[int, int], coloured: bool) -> np.ndarray:
-    from PIL import Image
+class Reader:
+    """Reads images as gray or colour of one size, and counts what was done to them."""
 
-    try:
-        with Image.open(path) as image:
-            return _resized(_flattened(image, coloured), size)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _broken(path, error) from error
+    def __init__(self, size: tuple[int, int], coloured: bool, depth: int) -> None:
+        self.size, self.coloured, self.depth = size, coloured, depth
+        self.done: Counter[str] = Counter()
 
+    def read(self, path: Path) -> np.ndarray:
+        """(height, width) or (height, width, 3) uint8. UserError for deeper gray than foreseen."""
+        with _opened(path) as image:
+            self._count(image)
+            upright = _upright(image)
+            plain = self._shallow(upright, path) if _is_deep(image) else self._on_paper(upright)
+            return _resized(plain.convert("RGB" if self.coloured else "L"), self.size)
 
-def _flattened(image: Any, coloured: bool) -> Any:
-    """Gray or RGB; 16-bit gray loses its lower byte, which a plain conversion would clip instead."""
-    from PIL import Image
+    def _count(self, image: Any) -> None:
+        deep = ";16" in str(image.tile) and not _is_deep(image)
+        found = {"turned": _is_turned(image), "frames": getattr(image, "n_frames", 1) > 1, "halved": deep}
+        self.done.update(word for word in found if found[word])
+        self.done.update([image.mode] if image.mode == "CMYK" or _is_deep(image) else [])
 
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    return image.convert("RGB" if coloured else "L")
+    def _shallow(self, image: Any, path: Path) -> Any:
+        """Deep gray, of which the upper 8 bits in use are kept."""
+        from PIL import Image
+
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() >> self.depth:
+            held, uses = f"{values.min()} to {values.max()}", f"the others use {self.depth} bits a pixel"
+            raise UserError(f"{path} holds values from {held}, but {uses}: 0 to {(1 << self.depth) - 1}")
+        clear = values == image.info.get("transparency", -1)
+        self.done.update(["transparent"] if clear.any() else [])
+        return Image.fromarray(np.where(clear, 255, values >> self.depth - 8).astype(np.uint8))
+
+    def _on_paper(self, image: Any) -> Any:
+        """The image on white, where it is transparent."""
+        from PIL import Image
+
+        if not image.has_transparency_data:
+            return image
+        whole = image.convert("RGBA")
+        if whole.getchannel("A").getextrema()[0] == 255:
+            return image
+        self.done["transparent"] += 1
+        return Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole)
+
+    def notes(self, images: int, gray: int) -> list[str]:
+        """What was done to so many images, of which some were gray."""
+        deep = sum(count for mode, count in self.done.items() if mode.startswith("I"))
+        kept = f"the upper 8 of the {self.depth} bits in use are kept" if self.depth > 8 else "they use no more than 8"
+        found = [
+            (gray if self.coloured and gray < images else 0, "gray, and read as colour"),
+            (0 if self.coloured else images - gray, "of colours, and read as gray"),
+            (self.done["turned"], "turned upright, as EXIF says"),
+            (self.done["transparent"], "transparent somewhere, and read on white"),
+            (self.done["frames"], "of several frames or pages, and the first is read"),
+            (deep, f"gray of more than 8 bits: {kept}"),
+            (self.done["halved"], "of 16 bits a colour: the upper 8 are kept"),
+            (self.done["CMYK"], "CMYK, and read as RGB"),
+        ]
+        whole = counted(images, "image")
+        return [f"{count} of {whole} {'is' if count == 1 else 'are'} {what}" for count, what in found if count]
 
 
 def _resized(image: Any, size: tuple[int, int]) -> np.ndarray:
@@ -113,6 +237,19 @@ def _resized(image: Any, size: tuple[int, int]) -> np.ndarray:
 
     wanted = (size[1], size[0])
     return np.asarray(image if image.size == wanted else image.resize(wanted, Image.Resampling.LANCZOS))
+
+
+def _places(folder: Path, images: list[Path]) -> list[str]:
+    """That folders below the folder are no labels."""
+    places = {path.parent for path in images}
+    return [f"images of {len(places)} folders are taken together; a folder's name is no label"] * (len(places) > 1)
+
+
+def _left_out(folder: Path, others: list[Path]) -> list[str]:
+    shown = ", ".join(str(path.relative_to(folder)) for path in others[:3]) + ", ..." * (len(others) > 3)
+    one = len(others) == 1
+    said = f"{counted(len(others), 'other file')} {'is' if one else 'are'} left out: {shown}"
+    return [said] if others else []
 
 
 def _notes(sizes: Counter[tuple[int, int]], target: tuple[int, int], coloured: bool) -> list[str]:

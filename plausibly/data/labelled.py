@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,8 +70,8 @@ class LabelledFormat(Format):
         assert inner.observed is not None
         labels = np.full(len(inner), self.labels[0] if label is None else label)
         seen = torch.cat([torch.full((len(inner), 1), label is not None), inner.observed.flatten(1)], 1)
-        rows = np.concatenate([labels[:, None], inner.values.reshape(len(inner), -1)], 1)
-        return self._joined(self._places(labels), inner, rows.astype(inner.values.dtype), seen)
+        rows = _beside(labels, inner.values.reshape(len(inner), -1), self.labels)
+        return self._joined(self._places(labels), inner, rows, seen)
 
     def spelled(self, place: int, values: np.ndarray) -> list[str]:
         return [str(self.labels[v]) for v in values] if place == 0 else self.inner.spelled(place - 1, values)
@@ -111,16 +111,13 @@ class LabelledFormat(Format):
     def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         inner = self.inner.draw(codes[:, 1:].reshape(len(codes), *self.inner.schema.shape), generator)
         labels = np.asarray(self.labels)[codes[:, 0].long().numpy()]
-        rows = self.inner.rows(inner).reshape(len(codes), -1)
-        return self.events(np.concatenate([labels[:, None], rows], 1))
+        return self.events(_beside(labels, self.inner.rows(inner).reshape(len(codes), -1), self.labels))
 
     def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
         own = None if events is None else self.inner.events(self._images(events.values))
         inner = self.inner.through(coder, codes[:, 1:].reshape(len(codes), *self.inner.schema.shape), own)
         labels = np.asarray(self.labels)[codes[:, 0].long().numpy()]
-        rows = self.inner.rows(inner).reshape(len(codes), -1)
-        narrow = np.promote_types(rows.dtype, np.result_type(*map(np.min_scalar_type, self.labels)))
-        return self.events(np.concatenate([labels[:, None], rows], 1).astype(narrow))
+        return self.events(_beside(labels, self.inner.rows(inner).reshape(len(codes), -1), self.labels))
 
     def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         if events.observed is None:
@@ -159,5 +156,10 @@ def labelled(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
     labels = as_array(labels).ravel()
     if len(labels) != len(rows):
         raise UserError(f"{len(labels)} labels for {len(rows)} rows")
-    flat = rows.reshape(len(rows), -1)
-    return np.concatenate([labels[:, None].astype(flat.dtype), flat], 1)
+    return _beside(labels, rows.reshape(len(rows), -1), (int(labels.min()), int(labels.max())) if len(labels) else ())
+
+
+def _beside(labels: np.ndarray, flat: np.ndarray, ends: Iterable[int]) -> np.ndarray:
+    """Rows with their label before them, in the type of the rows or a wider one that holds all labels."""
+    narrow = np.result_type(flat.dtype, *map(np.min_scalar_type, ends))
+    return np.concatenate([labels[:, None].astype(narrow), flat.astype(narrow)], 1)

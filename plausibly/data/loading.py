@@ -80,8 +80,11 @@ def row_pieces(source: Any, format: Format, rows: int) -> Iterator[Any]:
 
 
 def fingerprint(source: str) -> str:
-    """SHA-256 of a file or folder; the name of what is built in."""
-    return source if source.partition(":")[0] in toys.BUILT_IN else reading.fingerprint(_existing(source))
+    """SHA-256 of a file, or of a folder's images; the name of what is built in."""
+    if source.partition(":")[0] in toys.BUILT_IN:
+        return source
+    path = _existing(source)
+    return reading.fingerprint(path, images.files_of(path)[0] if path.is_dir() else ())
 
 
 def expected_rows(source: str, format: Format) -> int:
@@ -140,15 +143,24 @@ def _built_in(name: str, labelled: bool) -> Dataset:
 def _with_labels(
     format: Format, parts: dict[str, np.ndarray], labels: dict[str, np.ndarray], train: Any = slice(None)
 ) -> tuple[Format, dict[str, np.ndarray]]:
-    """The format and rows with their labels before them; the labels are those of the rows at `train`, of all or training."""
+    """The format and rows with their labels before them; the labels are those of the `train` part's rows at these places."""
     if not isinstance(format, arrays.ArrayFormat):
         raise UserError("labels can stand beside bits, small whole numbers and images; give other rows as a table")
     missing = [name for name in parts if name not in labels]
     if missing:
         raise UserError(f"there are no labels for the {missing[0]} rows; an npz file has them as y_{missing[0]}")
-    known = tuple(sorted({int(label) for label in labels["train" if "train" in labels else "all"][train]}))
     joined = {name: labels_of_rows.labelled(labels[name], rows) for name, rows in parts.items()}
+    known = tuple(sorted({int(label) for label in joined["train"][train, 0]}))
+    if not 1 < len(known) <= labels_of_rows.MOST_LABELS:
+        most = labels_of_rows.MOST_LABELS
+        raise UserError(f"training rows have {counted(len(known), 'label')}; 2 to {most} can stand beside rows")
     return labels_of_rows.LabelledFormat(known, format), joined
+
+
+def _beside(source: Any) -> dict[str, np.ndarray]:
+    """The labels beside a source's rows by part, those of its only part as `train`."""
+    found = array_files.read_labels(source) if isinstance(source, str) else {}
+    return {"train" if name == "all" else name: labels for name, labels in found.items()}
 
 
 def _built_in_rows(name: str, part: str) -> np.ndarray:
@@ -254,57 +266,49 @@ def _array(
     size: Any,
     labelled: bool,
 ) -> Dataset:
-    parts, notes = _parts(source, size)
-    for name, part in given.items():
+    parts, notes, depth = _parts(source, size, labelled)
+    for name in given:
         if name in parts:
             raise UserError(f"the source has its own {name} rows; name its training rows alone: {source}:train")
-        parts[name] = _rows_of(part)
-    main = "all" if "all" in parts else "train"
-    if not len(parts[main]):
+    rows = parts.pop("all" if "all" in parts else "train")
+    if not len(rows):
         raise UserError(f"{_source(source)} has no rows")
     with naming(source):
-        places = _places(len(parts[main]), parts.keys() - {main}, seed)
-        train = parts[main][places["train"]]
-        _refuse_nothing(train)
-        format: Format = arrays.learned(train, kinds, drop)
+        places = _places(len(rows), {*parts, *given}, seed)
+        _refuse_nothing(rows[places["train"]], notes)
+        format: Format = arrays.learned(rows[places["train"]], kinds, drop, depth or images.DEPTH)
+        notes += [] if depth else arrays.told(format)
         if labelled:
-            labels = array_files.read_labels(source) if isinstance(source, str) else {}
-            format, parts = _with_labels(format, parts, labels, places["train"])
-        rows = parts.pop(main)
+            format, parts = _with_labels(format, {"train": rows, **parts}, _beside(source), places["train"])
+            rows = parts.pop("train")
         whole = format.events(rows)
     own = {name: f"{source}:{name}" if isinstance(source, str) else source for name in parts}
-    held = {name: _events_of(given.get(name, own[name]), part, format) for name, part in parts.items()}
+    held = {name: _events_of(own[name], part, format) for name, part in parts.items()}
+    held |= {name: _events_of(part, load_rows(part, format), format) for name, part in given.items()}
     events = divided(whole, places) | held
     return _dataset(_name(source), _source(source), _digest(source, rows, given), format, events, notes)
 
 
-def _refuse_nothing(rows: np.ndarray) -> None:
+def _refuse_nothing(rows: np.ndarray, notes: list[str]) -> None:
     if rows.size == 0 or rows.min() == rows.max():
-        rows_seen = counted(len(rows), "training row")
-        raise UserError(f"nothing to model: every entry of the {rows_seen} is the same")
+        seen, read = counted(len(rows), "training row"), f" ({'; '.join(notes)})" if notes else ""
+        raise UserError(f"nothing to model: every entry of the {seen} is the same{read}")
 
 
-def _parts(source: Any, size: Any) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Arrays by split, `all` where the source has none; and notes."""
+def _parts(source: Any, size: Any, labelled: bool) -> tuple[dict[str, np.ndarray], list[str], int]:
+    """Arrays by split, `all` where the source has none; notes; and of a folder of images the bits of deep gray, else 0."""
     if not isinstance(source, str):
         _refuse_options("an array", {"size": size})
-        return {"all": array_files.as_array(source)}, []
+        return {"all": array_files.as_array(source)}, [], 0
     if source.partition(":")[0] in toys.BUILT_IN:
-        return {"all": _built_in_rows(*source.split(":", 1))}, []
+        return {"all": _built_in_rows(*source.split(":", 1))}, [], 0
     if Path(source).is_dir():
-        rows, notes = images.read_folder(Path(source), images.checked_size(size))
-        return {"all": rows}, notes
+        rows, notes, depth = images.read_folder(Path(source), images.checked_size(size))
+        return {"all": rows}, notes, depth
     _refuse_options(source, {"size": size})
     if array_files.is_part(source):
-        return {"all": array_files.read_one(source)}, []
-    return array_files.read_splits(Path(source)), []
-
-
-def _rows_of(part: Any) -> np.ndarray:
-    if not isinstance(part, str | Path):
-        return array_files.as_array(part)
-    _existing(str(part))
-    return array_files.read_one(str(part))
+        return {"all": array_files.read_one(source)}, [], 0
+    return array_files.read_splits(Path(source)), array_files.left_out(Path(source), labelled), 0
 
 
 def _name(source: Any) -> str:
@@ -317,7 +321,10 @@ def _source(source: Any) -> str:
 
 def _digest(source: Any, rows: Any, given: dict[str, Any]) -> str:
     """SHA-256 of the source's contents, and of the files that came with it."""
-    parts = [_one_digest(source, rows), *(_one_digest(part, part) for part in given.values())]
+    named = (
+        fingerprint(str(part)) if isinstance(part, str | Path) else _one_digest(part, part) for part in given.values()
+    )
+    parts = [_one_digest(source, rows), *named]
     return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
 
 

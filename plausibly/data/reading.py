@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,15 +33,14 @@ def contents(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a file, or of the names and files of a folder."""
+def fingerprint(path: Path, files: Iterable[Path] = ()) -> str:
+    """SHA-256 of a file, or of the names and contents of some files of a folder."""
     if not path.is_dir():
         return str(_sha256(path).hexdigest())
     digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")):
-        if file.is_file():
-            digest.update(str(file.relative_to(path)).encode() + b"\0")
-            digest.update(_sha256(file).digest())
+    for file in files:
+        digest.update(str(file.relative_to(path)).encode() + b"\0")
+        digest.update(_sha256(file).digest())
     return digest.hexdigest()
 
 

@@ -39,12 +39,8 @@ class RealArrayFormat(Format):
         return self._events(self._matrix(rows), None)
 
     def questions(self, rows: Any) -> Events:
-        """Holes are NaN, or the masked entries of a masked array."""
         array = self._matrix(rows)
-        seen = ~np.isnan(array)
-        if isinstance(rows, np.ma.MaskedArray):
-            seen &= ~np.ma.getmaskarray(rows).reshape(array.shape)
-        return self._events(array, seen)
+        return self._events(array, ~np.isnan(array))
 
     def asked(self, given: Mapping[str, Any]) -> Events:
         row = np.full((1, len(self.kinds)), np.nan)
