@@ -95,6 +95,13 @@ class Binning(nn.Module):
         """How many bins a real variable has."""
         return int(self.count[self.slot[i]]) + 1
 
+    def means(self, i: int) -> Tensor:
+        """The mean of the events in each bin of a real variable, (bins,), float64."""
+        kind = self.schema.kinds[i]
+        assert isinstance(kind, Real)
+        edges, (low, high) = torch.tensor(kind.edges, dtype=torch.float64, device="cpu"), kind.tails
+        return torch.cat([edges[:1] - low, (edges[1:] + edges[:-1]) / 2, edges[-1:] + high])
+
     def share(self, x: Tensor, codes: Tensor, variables: Sequence[int] | None) -> Tensor:
         """The share of a bin's probability at or below numbers, (batch,) of one variable, that lie in it; float64."""
         _, slots = self._slots(variables)

@@ -32,6 +32,15 @@ def below(kind: Kind, value: float) -> Array:
 
 
 @singledispatch
+def outer(kind: Kind, low: Array, high: Array) -> tuple[Array, Array]:
+    """Values of which so much of the lowest code is at most they, and so much of the highest above them: shares in (0, 1].
+
+    Of whole numbers the smallest that is as far up.
+    """
+    raise TypeError(f"values of kind {type(kind).__name__} have no open ends")
+
+
+@singledispatch
 def entropies(kind: Kind) -> Array:
     """The entropy in nats of the value in each code; of a real one the differential entropy."""
     return np.zeros(kind.codes)
@@ -41,12 +50,6 @@ def entropies(kind: Kind) -> Array:
 def peaks(kind: Kind) -> Array:
     """log p(its most probable value | code)."""
     return np.zeros(kind.codes)
-
-
-@singledispatch
-def ends(kind: Kind) -> tuple[float, float]:
-    """Values below and above which hardly any lie."""
-    raise TypeError(f"values of kind {type(kind).__name__} have no order")
 
 
 def padded(kind: Kind, own: Array) -> Array:
@@ -86,11 +89,6 @@ def _(kind: Level) -> Array:
 @peaks.register
 def _(kind: Level) -> Array:
     return padded(kind, np.full(kind.levels, -np.log(kind.width)))
-
-
-@ends.register
-def _(kind: Level) -> tuple[float, float]:
-    return 0.0, float(kind.levels * kind.width - 1)
 
 
 class Intervals:
@@ -138,6 +136,13 @@ def _(kind: Grid, value: float) -> Array:
     return cells.spread(inner, under, over, (cells.value <= value).astype(np.float64))
 
 
+@outer.register
+def _(kind: Grid, low: Array, high: Array) -> tuple[Array, Array]:
+    down, up = (np.log1p(1 / mean) for mean in kind.tails)
+    least, most = kind.edges[0] - 1 + np.log(low) / down, kind.edges[-1] - 1 - np.log(high) / up
+    return np.ceil(least - 1e-9), np.ceil(most - 1e-9)
+
+
 @entropies.register
 def _(kind: Grid) -> Array:
     low, high = (np.log1p(mean) + mean * np.log1p(1 / mean) for mean in kind.tails)
@@ -149,11 +154,6 @@ def _(kind: Grid) -> Array:
 def _(kind: Grid) -> Array:
     cells = intervals(kind)
     return cells.spread(-np.log(cells.widths), -np.log1p(kind.tails[0]), -np.log1p(kind.tails[1]))
-
-
-@ends.register
-def _(kind: Grid) -> tuple[float, float]:
-    return kind.edges[0] - 60 * (kind.tails[0] + 1), kind.edges[-1] + 60 * (kind.tails[1] + 1)
 
 
 @means.register
@@ -172,17 +172,17 @@ def _(kind: Real, value: float) -> Array:
     return padded(kind, np.concatenate([[under], inner, [over]]))
 
 
+@outer.register
+def _(kind: Real, low: Array, high: Array) -> tuple[Array, Array]:
+    least, most = kind.edges[0] + kind.tails[0] * np.log(low), kind.edges[-1] - kind.tails[1] * np.log(high)
+    return kind.location + kind.scale * least, kind.location + kind.scale * most
+
+
 @entropies.register
 def _(kind: Real) -> Array:
     own = sizes(kind).log().numpy()[: kind.regular] + np.log(kind.scale)
     own[[0, -1]] += 1  # an exponential's is 1 + log mean
     return padded(kind, own)
-
-
-@ends.register
-def _(kind: Real) -> tuple[float, float]:
-    low, high = kind.edges[0] - 60 * kind.tails[0], kind.edges[-1] + 60 * kind.tails[1]
-    return kind.location + kind.scale * low, kind.location + kind.scale * high
 
 
 def likeliest_inside(schema: Schema, holes: bool) -> Tensor:

@@ -67,6 +67,10 @@ class Numeric(Single):
         """The probability of being a number at all, (...)."""
 
     @abstractmethod
+    def mean(self) -> Tensor:
+        """The mean of the number, given that it is one, float64."""
+
+    @abstractmethod
     def below(self, x: Tensor) -> Tensor:
         """The probability of a number at most `x`, given that it is one, float64."""
 
@@ -189,7 +193,6 @@ class Density(Numeric):
         return self._placed(x, self.log_special.argmax(-1))
 
     def mean(self) -> Tensor:
-        """The mean of the number, float64."""
         return (self.log_weights.double().exp() * self.means.double()).sum(-1)
 
     def number(self) -> Tensor:
@@ -259,6 +262,11 @@ class Histogram(Numeric):
         assert isinstance(self.inner, Finite) and self.variables is not None
         return self.inner.log_probs[..., : self.binning.bins(self.variables[0])].double().exp()
 
+    def mean(self) -> Tensor:
+        assert self.variables is not None
+        bins = self._bins()
+        return bins @ self.binning.means(self.variables[0]).to(bins.device) / bins.sum(-1)
+
     def below(self, x: Tensor) -> Tensor:
         bins, codes = self._bins(), self.binning.cut(x.float(), self.variables)[0]
         own, upto = (each.gather(-1, codes[:, None])[:, 0] for each in (bins, bins.cumsum(-1)))
@@ -291,6 +299,9 @@ class Binning(Protocol):
         """The edges of a variable's bins, and places in its tails, so many means away."""
 
     def bins(self, i: int) -> int: ...
+
+    def means(self, i: int) -> Tensor:
+        """The mean of the events in each bin of a real variable, (bins,), float64."""
 
     def share(self, x: Tensor, codes: Tensor, variables: Sequence[int] | None) -> Tensor:
         """The share of a bin's probability at or below numbers, (batch,) of one variable, that lie in it; float64."""
@@ -332,9 +343,16 @@ class Blend(Numeric):
     def reals(self) -> list[Numeric]:
         return [part for part in self.parts if isinstance(part, Numeric)]
 
+    def mean(self) -> Tensor:
+        return self._averaged([part.mean() for part in self.reals()])
+
     def below(self, x: Tensor) -> Tensor:
+        return self._averaged([part.below(x) for part in self.reals()])
+
+    def _averaged(self, each: Sequence[Tensor]) -> Tensor:
+        """The mean of what each part says of its number, by how probable it is that the number is that part's."""
         numbers = self._numbers()
-        return (numbers * torch.stack([part.below(x) for part in self.reals()], -1)).sum(-1) / numbers.sum(-1)
+        return (numbers * torch.stack(list(each), -1)).sum(-1) / numbers.sum(-1)
 
     def cuts(self) -> Tensor:
         places = [part.cuts() for part in self.reals()]
@@ -361,6 +379,26 @@ def blended(parts: Sequence[Single], log_weights: Tensor) -> Single:
         return Histogram(blended(inner, log_weights), first.binning, first.variables)
     densities = [part for part in parts if isinstance(part, Density) and part.shape == getattr(first, "shape", "")]
     return _mixed(densities, log_weights) if len(densities) == len(parts) else Blend(parts, log_weights)
+
+
+def joined(outcomes: Sequence[Single]) -> Single:
+    """Outcomes of one variable and one form, of parts of a batch, as one."""
+    first = outcomes[0]
+    if len(outcomes) == 1:
+        return first
+    if isinstance(first, Finite):
+        return Finite(torch.cat([o.log_probs for o in outcomes if isinstance(o, Finite)]))
+    if isinstance(first, Histogram):
+        inner = [o.inner for o in outcomes if isinstance(o, Histogram) and isinstance(o.inner, Single)]
+        return Histogram(joined(inner), first.binning, first.variables)
+    if isinstance(first, Blend):
+        blends = [o for o in outcomes if isinstance(o, Blend)]
+        parts = [joined(parts) for parts in zip(*(o.parts for o in blends), strict=True)]
+        return Blend(parts, torch.cat([o.log_weights for o in blends]))
+    densities = [o for o in outcomes if isinstance(o, Density)]
+    special = [o.log_special for o in densities if o.log_special is not None]
+    weights, means, scales = (torch.cat([getattr(o, n) for o in densities]) for n in ("log_weights", "means", "scales"))
+    return Density(weights, means, scales, torch.cat(special) if special else None, densities[0].shape)
 
 
 def lined_up(singles: Sequence[Single]) -> Outcome:

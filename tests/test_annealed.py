@@ -4,6 +4,7 @@ import json
 from math import log, pi
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -11,9 +12,12 @@ from plausibly.capabilities import Decoder
 from plausibly.contract import shaken
 from plausibly.data.arrays import ArrayFormat
 from plausibly.data.formats import Events
+from plausibly.data.loading import load
 from plausibly.errors import Unsupported, UserError
+from plausibly.evaluation import annealed as evaluation
 from plausibly.evaluation.annealed import ACCEPTANCE, Annealing, anneal, best_sigma, look, schedule, spread, transition
-from plausibly.kinds import Category, Level
+from plausibly.interiors import entropies
+from plausibly.kinds import Category, Grid, Level
 from plausibly.models import MODELS
 from plausibly.schema import Schema, binary
 from plausibly.tasks.annealed import Joint, annealed, means, noisy, own
@@ -226,6 +230,34 @@ class Painter(Decoder):
 
     def decode(self, z, given=None):
         return (255 * (0.5 + z @ self.weights.T)).view(-1, 1, 3, 3)
+
+
+def starts(schema):
+    return torch.tensor([0, *schema.codes]).cumsum(0)[:-1]
+
+
+def test_values_of_simulated_rows_are_drawn_inside_their_codes(monkeypatch):
+    """Bounds count log p of the values too: on average less by the entropy inside a code, not by its peak's height."""
+    chance = np.random.default_rng(3)
+    format = load(pd.DataFrame({"a": chance.geometric(0.01, 600), "b": chance.geometric(0.002, 600)})).format
+    model, drawn = vae(format.schema), []
+    joint = own(model)
+
+    def observe(x, z, generator):
+        drawn.append(joint.observe(x, z, generator))
+        return drawn[-1]
+
+    nothing = torch.zeros(3000, dtype=torch.float64)
+    monkeypatch.setattr(Annealing, "both", lambda self, x, z: (nothing, nothing))
+    other = Joint(joint.log_prior, joint.log_likelihood, joint.draw, observe, joint.width)
+    annealing = Annealing(other, 1, 2, generator_for(CPU, 31))
+    lower, upper = evaluation.simulated(annealing, torch.zeros(3000, 2), format, (), None)
+    assert all(isinstance(kind, Grid) for kind in format.schema.kinds)
+    inside = [torch.from_numpy(entropies(kind)) for kind in format.schema.kinds]
+    apart = lower + sum(own[drawn[0][:, i].long()] for i, own in enumerate(inside))
+    foreseen = format.schema.drawable(holes=True)[format.schema.binned(drawn[0]) + starts(format.schema)].all(1)
+    assert torch.equal(lower, upper) and float(apart[foreseen].std()) > 0.1 and foreseen.sum() > 2000
+    assert abs(float(apart[foreseen].mean())) < 6 * float(apart[foreseen].std()) / float(foreseen.sum()) ** 0.5
 
 
 def test_the_best_sigma_is_that_of_the_closed_form(monkeypatch):

@@ -15,7 +15,9 @@ from plausibly.families.mixtures import (
     TractableMixture,
     mixture,
 )
-from plausibly.kinds import UNFORESEEN, Category, Real
+from plausibly.binning import Binning
+from plausibly.evaluation.curves import curve
+from plausibly.kinds import HOLE, UNFORESEEN, Category, Real
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.models.gaussian import Gaussian
 from plausibly.models.independent import Independent
@@ -25,7 +27,10 @@ from plausibly.models.markov import Markov
 from plausibly.models.mixture import Mixture, Split
 from plausibly.models.nade import NADE
 from plausibly.objectives import Likelihood, Objective, Pass
+from plausibly.outcomes import Blend, Density, Finite, Histogram, blended, joined
 from plausibly.schema import Schema, binary
+from plausibly.quadrature import quadrature
+from plausibly.tasks.query import query
 from plausibly.training import batches, count, generator_for, watch
 
 BITS = binary(5)
@@ -302,3 +307,103 @@ def test_counting_keeps_the_best_state_and_leaves_stale_attempts():
     assert torch.allclose(model.tables.logits, torch.tensor(0.5))
     assert isinstance(model, TractableModel)
     assert len(list(batches(x))) == 1
+
+
+# outcomes of no common form
+
+NUMBER = Real(2.0, 3.0, (-1.0, 0.5, 2.0), (0.3, 2.0), open=True, missing=True)
+ONE = Schema((1,), (NUMBER,))
+
+
+def unlike(rows=3):
+    """Normals beside bins beside logistics: some rarely a number, with other weights in each row."""
+    chance = torch.Generator().manual_seed(4)
+    weights = torch.randn(rows, 3, generator=chance).log_softmax(1)
+    bins = Histogram(Finite(torch.randn(rows, NUMBER.codes, generator=chance).log_softmax(1)), Binning(ONE), (0,))
+    parts = [bins]
+    for shape in ("normal", "logistic"):
+        logs, special = (torch.randn(rows, k, generator=chance).log_softmax(1) for k in (2, 3))
+        means, scales = torch.randn(rows, 2, generator=chance), 0.3 + torch.rand(rows, 2, generator=chance)
+        parts.append(Density(logs, means, scales, special, shape))
+    return blended(parts, weights)
+
+
+def summed(outcome, rows=3):
+    """What the density says of each row by quadrature: events, their log p and the weights of a sum over numbers."""
+    points, weights = quadrature(NUMBER, outcome, rows)
+    logs = torch.stack([outcome.log_prob(point) for point in points]).double()
+    return points.double(), logs, weights * (points < UNFORESEEN)
+
+
+def test_a_blend_is_what_quadrature_makes_of_its_density():
+    outcome = unlike()
+    assert isinstance(outcome, Blend)
+    points, logs, weights = summed(outcome)
+    specials = [outcome.log_prob(torch.full((3,), mark)).exp() for mark in (UNFORESEEN, HOLE)]
+    share = (weights * logs.exp()).sum(0)
+    assert torch.allclose(share + sum(specials), torch.ones(3).double(), atol=1e-5)
+    assert torch.allclose(outcome.number(), share, atol=1e-5)
+    p = weights * logs.exp() / share
+    assert torch.allclose(outcome.mean(), (p * points.where(points < UNFORESEEN, 0.0)).sum(0), atol=1e-4)
+    assert torch.allclose(outcome.parts[0].mean(), curve_mean(outcome.parts[0]), atol=1e-6)
+    for x in (-3.0, -1.0, 0.2, 0.5, 2.0, 5.0):
+        at = outcome.cuts().double().sort(-1).values
+        assert (at[:, 0] < x).all() and (at[:, -1] > x).all()
+        below = torch.stack([mass_below(outcome, x, row) for row in range(3)])
+        assert torch.allclose(outcome.below(torch.full((3,), x)), below / share, atol=1e-3)
+
+
+def curve_mean(histogram):
+    """The mean of a histogram as its kind's codes tell it, in events."""
+    return (torch.from_numpy(curve(NUMBER, histogram).mean()) - NUMBER.location) / NUMBER.scale
+
+
+def mass_below(outcome, x, row):
+    """The integral of one row's density up to x, by the trapezium rule on many places."""
+    grid = torch.linspace(-60.0, x, 200_001, dtype=torch.float64)
+    one = outcome.rows(torch.full((len(grid),), row))
+    return torch.trapezoid(one.log_prob(grid.float()).double().exp(), grid)
+
+
+@pytest.mark.parametrize("barred", [UNFORESEEN, HOLE])
+def test_a_restricted_blend_is_bayes_rule(barred):
+    """Parts that are rarely what is barred gain weight."""
+    outcome, x = unlike(), torch.tensor([0.3, -2.0, 4.0])
+    allowed = torch.ones(NUMBER.codes, dtype=torch.bool)
+    allowed[NUMBER.codes - 2 if barred == UNFORESEEN else NUMBER.codes - 1] = False
+    found, mass = outcome.restricted(allowed)
+    want = 1 - outcome.log_prob(torch.full((3,), barred)).double().exp()
+    assert torch.allclose(mass.double().exp(), want, atol=1e-6)
+    assert torch.allclose(found.log_prob(x).double(), outcome.log_prob(x).double() - want.log(), atol=1e-5)
+    assert (found.log_prob(torch.full((3,), barred)) == -torch.inf).all()
+    assert torch.allclose(found.number(), outcome.number() / want, atol=1e-6)
+
+
+def test_blends_side_by_side_and_joined_are_each_rows_own():
+    outcome, x = unlike(), torch.tensor([0.3, -2.0, 4.0])
+    each = [outcome.rows(torch.tensor([row])) for row in range(3)]
+    assert torch.allclose(joined(each).log_prob(x), outcome.log_prob(x))
+    assert torch.allclose(mixtures.lined_up([outcome]).one(0).log_prob(x), outcome.log_prob(x))
+    drawn = outcome.rows(torch.zeros(40_000, dtype=torch.long)).sample(generator_for(torch.device("cpu"), 0))
+    number = float(outcome.number()[0])
+    assert abs(float((drawn < UNFORESEEN).double().mean()) - number) < 6 * (number * (1 - number) / 40_000) ** 0.5
+    told = outcome.below(torch.full((3,), 0.7))[0]
+    assert abs(float((drawn[drawn < UNFORESEEN] < 0.7).double().mean() - told)) < 6 * 0.5 / (40_000 * number) ** 0.5
+
+
+@pytest.mark.parametrize("components", [[Gaussian, Independent], [Gaussian, ChowLiu]])
+def test_what_a_mixture_of_unlike_parts_says_of_a_number(components):
+    """Mean and quantiles given another column, exact: against the joint's density on a grid; in batches too."""
+    schema = Schema((2,), (Real(5.0, 2.0, (-1.0, 0.5, 2.0), (0.5, 1.0)),) * 2)
+    model = mixture([shaken(make(schema), seed).eval() for seed, make in enumerate(components)], [0.7, 0.3])
+    x, seen = torch.tensor([[0.4, 0.0]]), torch.tensor([[True, False]])
+    found = query(model, x.expand(600, 2), seen.expand(600, 2), 1, generator_for(torch.device("cpu"), 0))
+    assert found.word == "exact"
+    grid = torch.linspace(-40, 40, 160_001)
+    with torch.no_grad():
+        p = model.log_prob(torch.stack([torch.full_like(grid, 0.4), grid], 1)).double().softmax(0)
+    told, values = curve(schema.kinds[1], found.outcome), 5 + 2 * grid.double()
+    assert np.allclose(told.mean(), float(p @ values), atol=1e-3) and len(told.mean()) == 600
+    levels = np.array([0.002, 0.05, 0.5, 0.95, 0.998])
+    want = values[torch.searchsorted(p.cumsum(0), torch.from_numpy(levels))]
+    assert np.allclose(told.quantiles(levels)[:, -1], want, atol=5e-3)

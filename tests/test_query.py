@@ -8,7 +8,7 @@ import pandas as pd
 import pyagrum
 import pytest
 import torch
-from oracles import accepting
+from oracles import accepting, quantile, within_codes
 from scipy import integrate
 
 from plausibly.binning import Binning
@@ -16,7 +16,8 @@ from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, Decomposa
 from plausibly.contract import results, shaken
 from plausibly.data.loading import load
 from plausibly.errors import Unsupported, UserError
-from plausibly.evaluation.answers import LEVELS, quantile, within_codes
+from plausibly.evaluation.answers import LEVELS
+from plausibly.evaluation.curves import CodeCurve
 from plausibly.families import tabular
 from plausibly.families.semirings import SUM, Semiring, log_matmul, max_matmul
 from plausibly.fitting import fit
@@ -392,9 +393,11 @@ def test_quantiles_against_all_values():
     p = chance.dirichlet(np.ones(kind.codes))
     values = np.arange(-400, 500)
     weights = p[kind.code(values)] * np.exp(kind.log_within(values))
-    mean, places = within_codes(kind, p)
-    assert mean == pytest.approx(weights @ values)
-    assert places == [float(values[np.searchsorted(weights.cumsum(), q - 1e-12)]) for q in LEVELS]
+    want = [float(values[np.searchsorted(weights.cumsum(), q - 1e-12)]) for q in LEVELS]
+    found = CodeCurve(kind, p[None])
+    mean, places = within_codes(kind, p, LEVELS)
+    assert mean == pytest.approx(weights @ values) and found.mean()[0] == pytest.approx(mean)
+    assert places == want and found.quantiles(np.array(LEVELS))[:, 0].tolist() == want
     assert quantile(lambda v: v / 3, 0.5, 0.0, 3.0, 0.0) == pytest.approx(1.5)
 
 

@@ -22,6 +22,7 @@ from math import exp, log, prod
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,7 +31,6 @@ from plausibly.data.formats import Heard, unheard
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import AtLeast, AtMost
 from plausibly.families.variational import NUMBERS
-from plausibly.kinds import Likeliest
 from plausibly.tasks.annealed import Joint, annealed, distance, noisy
 
 if TYPE_CHECKING:
@@ -309,7 +309,8 @@ def simulated(
     lower, upper = annealing.both(drawn, z)
     if sigma is not None:
         return lower, upper
-    within = format.apart(format.draw(drawn.cpu(), Likeliest()), context).log_within
+    inside = np.random.default_rng(generator.initial_seed())  # the torch generator draws codes alone
+    within = format.apart(format.draw(drawn.cpu(), inside), context).log_within
     return lower + within, upper + within
 
 

@@ -5,7 +5,7 @@ All from the probabilities of codes, or a density, and what values do inside a c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import log
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,10 @@ import numpy as np
 import torch
 
 from plausibly.data.formats import Format
-from plausibly.evaluation.curves import DensityCurve
+from plausibly.evaluation.curves import curve
 from plausibly.families.proposals import Effective
-from plausibly.interiors import below, ends, means
 from plausibly.kinds import HOLE, UNFORESEEN, Category, Kind, Real
-from plausibly.outcomes import Density, Finite, Histogram, Single
+from plausibly.outcomes import Finite, Histogram, Numeric, Single
 from plausibly.tasks.information import entropy_of
 from plausibly.tasks.query import Found
 
@@ -91,7 +90,7 @@ class Answer:
 def answer(format: Format, place: int, given: Mapping[str, Any], found: Found) -> Answer:
     """What a query of one row found about the variable `place`."""
     outcome, kind = found.outcome, format.schema.kinds[place]
-    p = None if isinstance(outcome, Density) else probabilities(outcome)
+    p = probabilities(outcome) if is_of_codes(outcome) else None
     special = specials_of(outcome, kind) if p is None else (tail(p, kind.missing_code), tail(p, kind.other_code))
     coarse = p is None and found.word == "estimate"
     known: dict[str, Any] = {
@@ -102,8 +101,13 @@ def answer(format: Format, place: int, given: Mapping[str, Any], found: Found) -
     if isinstance(kind, Category) and p is not None:
         known["levels"] = spelled(format, place, kind, p)
     else:
-        known |= numbers(format, place, outcome, kind, p)
+        known |= numbers(format, place, outcome, kind)
     return Answer(format.names[place], given, found.word, *special, **known)
+
+
+def is_of_codes(outcome: Single) -> bool:
+    """Whether it is known by the probabilities of codes."""
+    return isinstance(outcome, Histogram) or not isinstance(outcome, Numeric)
 
 
 def probabilities(outcome: Single) -> np.ndarray:
@@ -133,38 +137,9 @@ def spelled(format: Format, place: int, kind: Category, p: np.ndarray) -> list[t
     return [(text, float(share)) for text, share in zip(format.spelled(place, order), shares[order], strict=True)]
 
 
-def numbers(format: Format, place: int, outcome: Single, kind: Kind, p: np.ndarray | None) -> dict[str, Any]:
+def numbers(format: Format, place: int, outcome: Single, kind: Kind) -> dict[str, Any]:
     """Mean and quantiles of a number, as its column shows them."""
-    if p is None:
-        assert isinstance(outcome, Density) and isinstance(kind, Real)
-        mean, places = within_density(outcome, kind)
-    else:
-        mean, places = within_codes(kind, p[: kind.regular] / p[: kind.regular].sum())
+    found = curve(kind, outcome)
+    places = found.quantiles(np.array(LEVELS))[:, 0].tolist()
     shown = {q: format.shown(place, value) for q, value in zip(LEVELS, places, strict=True)}
-    return {"mean": format.shown(place, mean), "quantiles": shown}
-
-
-def within_codes(kind: Kind, p: np.ndarray) -> tuple[float, list[float]]:
-    def share(value: float) -> float:
-        return float(p @ below(kind, value)[: kind.regular])
-
-    step = 0.0 if isinstance(kind, Real) else 1.0
-    return float(p @ means(kind)[: kind.regular]), [quantile(share, q, *ends(kind), step) for q in LEVELS]
-
-
-def within_density(outcome: Density, kind: Real) -> tuple[float, list[float]]:
-    """Of one row, (1,)."""
-    found = DensityCurve(kind, outcome)
-    return found.mean().item(), found.quantiles(np.array(LEVELS))[:, 0].tolist()
-
-
-def quantile(share: Callable[[float], float], q: float, low: float, high: float, step: float) -> float:
-    """The smallest value of which at least `q` lies below or at it, in whole steps or (step 0) as near as floats are."""
-    if step:
-        low, high = float(np.floor(low)) - 1, float(np.ceil(high))
-    for _ in range(200):
-        middle = (low + high) / 2 if not step else float(np.floor((low + high) / 2))
-        if middle <= low or middle >= high:
-            break
-        low, high = (low, middle) if share(middle) >= q - 1e-12 else (middle, high)
-    return high
+    return {"mean": format.shown(place, found.mean().item()), "quantiles": shown}

@@ -1,7 +1,7 @@
 """The distribution of one number in each of many rows: its mean, how much lies below a place, and its quantiles.
 
 Given that it is a number that was foreseen; in the unit of its kind. From the probabilities of codes, of which F is linear
-between `places`, up to the tails' bend, or from a density, whose quantiles are found by halving.
+between `places` and in the tails a known law, or from an outcome that knows its F, whose quantiles are found by halving.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from abc import ABC, abstractmethod
 import numpy as np
 import torch
 
-from plausibly.interiors import below, means
+from plausibly.interiors import below, means, outer
 from plausibly.kinds import Grid, Kind, Level, Real
-from plausibly.outcomes import Density, Finite, Histogram, Single
+from plausibly.outcomes import Finite, Histogram, Numeric, Single
 
-TAIL = np.append(-np.log1p(-np.arange(64) / 64), np.arange(4.5, 60, 0.5))  # means of a tail: even in F, then far
 HALVINGS = 60
 
 
@@ -36,9 +35,9 @@ class Curve(ABC):
 
 def curve(kind: Kind, outcome: Single) -> Curve:
     """Of a variable of that kind, which is no category."""
-    if isinstance(outcome, Density):
+    if isinstance(outcome, Numeric) and not isinstance(outcome, Histogram):
         assert isinstance(kind, Real)
-        return DensityCurve(kind, outcome)
+        return NumberCurve(kind, outcome)
     inner = outcome.inner if isinstance(outcome, Histogram) else outcome
     assert isinstance(inner, Finite)
     shares = inner.log_probs.double().exp().cpu().numpy()[:, : kind.regular]
@@ -63,7 +62,19 @@ class CodeCurve(Curve):
         at = places(self.kind)
         reached = self.shares @ self._inside(at).T
         found = np.stack([self._at(at, reached, q) for q in levels])
+        found = found if isinstance(self.kind, Level) else self._outside(levels, found)
         return np.asarray(np.ceil(found - 1e-9) if self.step else found)
+
+    def _outside(self, levels: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """What was found, (levels, rows), but for those in the outermost codes, by the law inside these."""
+        low, high = self.shares[:, 0], self.shares[:, -1]
+        under, over = levels[:, None] < low, 1 - levels[:, None] < high
+        least, most = outer(
+            self.kind,
+            np.where(under, levels[:, None] / np.where(low > 0, low, 1), 1.0),
+            np.where(over, (1 - levels[:, None]) / np.where(high > 0, high, 1), 1.0),
+        )
+        return np.asarray(np.where(under, least, np.where(over, most, found)))
 
     @staticmethod
     def _at(at: np.ndarray, reached: np.ndarray, q: float) -> np.ndarray:
@@ -80,36 +91,32 @@ class CodeCurve(Curve):
 
 
 def places(kind: Kind) -> np.ndarray:
-    """Numbers between which F of the kind's codes is a straight line, or nearly so in the tails; sorted."""
+    """Numbers between which F of the kind's codes, but for the outermost of open ones, is a straight line; sorted."""
     if isinstance(kind, Level):
         starts = np.arange(kind.levels + 1) * kind.width
         return np.union1d(starts - 1.0, starts[:-1])
     assert isinstance(kind, Grid | Real)
     edges = np.asarray(kind.edges, dtype=np.float64)
-    low, high = (tail + isinstance(kind, Grid) for tail in kind.tails)
-    own = np.concatenate([edges[0] - low * TAIL, edges, edges[-1] + high * TAIL])
     if isinstance(kind, Real):
-        return np.unique(kind.location + kind.scale * own)
+        return np.asarray(kind.location + kind.scale * edges)
     atoms = np.asarray(kind.atoms, dtype=np.float64)
-    return np.unique(np.floor(np.concatenate([own, own - 1, atoms, atoms - 1])))
+    return np.unique(np.concatenate([edges, edges - 1, atoms, atoms - 1]))
 
 
-class DensityCurve(Curve):
-    def __init__(self, kind: Real, outcome: Density) -> None:
-        self.kind, self.outcome = kind, outcome
+class NumberCurve(Curve):
+    def __init__(self, kind: Real, outcome: Numeric) -> None:
+        self.kind, self.outcome, self.ends = kind, outcome, outcome.cuts().double().aminmax(dim=-1)
 
     def mean(self) -> np.ndarray:
         return self.kind.location + self.kind.scale * self.outcome.mean().cpu().numpy()
 
     def below(self, values: np.ndarray) -> np.ndarray:
         events = torch.from_numpy((values - self.kind.location) / self.kind.scale)
-        return np.asarray(self.outcome.below(events.to(self.outcome.means.device)).cpu().numpy())
+        return np.asarray(self.outcome.below(events.to(self.ends.min.device)).cpu().numpy())
 
     def quantiles(self, levels: np.ndarray) -> np.ndarray:
-        reach = (self.outcome.scales * 40).double()
-        q = torch.from_numpy(levels).to(reach.device)[:, None]
-        low = (self.outcome.means - reach).amin(-1).expand(len(levels), -1)
-        high = (self.outcome.means + reach).amax(-1).expand(len(levels), -1)
+        q = torch.from_numpy(levels).to(self.ends.min.device)[:, None]
+        low, high = (end.expand(len(levels), -1) for end in self.ends)
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             enough = torch.stack([self.outcome.below(each) for each in middle]) >= q

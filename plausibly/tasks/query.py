@@ -25,7 +25,7 @@ from torch import Tensor
 from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, TractableModel, Variational, device_of
 from plausibly.families.proposals import Draws, Effective, Evidence, decodable, effective, pieces
 from plausibly.kinds import HOLE, UNFORESEEN, Real
-from plausibly.outcomes import Density, Finite, Histogram, Single, blended
+from plausibly.outcomes import Density, Finite, Single, blended, joined
 from plausibly.tasks import Task
 from plausibly.tasks.impute import Particles, at_once, is_prefix
 
@@ -213,22 +213,6 @@ def advanced(
         i, outcome = unrolled.send(value)
     value = particles(i, outcome)
     return particles, value if i == target else values
-
-
-def joined(outcomes: list[Single]) -> Single:
-    """Outcomes of parts of a batch as one."""
-    first = outcomes[0]
-    if len(outcomes) == 1:
-        return first
-    if isinstance(first, Finite):
-        return Finite(torch.cat([o.log_probs for o in outcomes if isinstance(o, Finite)]))
-    if isinstance(first, Histogram):
-        inner = [o.inner for o in outcomes if isinstance(o, Histogram) and isinstance(o.inner, Single)]
-        return Histogram(joined(inner), first.binning, first.variables)
-    parts = [o for o in outcomes if isinstance(o, Density)]
-    special = [o.log_special for o in parts if o.log_special is not None]
-    weights, means, scales = (torch.cat([getattr(o, n) for o in parts]) for n in ("log_weights", "means", "scales"))
-    return Density(weights, means, scales, torch.cat(special) if special else None, parts[0].shape)
 
 
 @query.rule(Variational, "estimate")
