@@ -5,8 +5,10 @@ import pytest
 import torch
 from oracles import random_table
 
+from plausibly.binning import Binning
 from plausibly.capabilities import BoundedModel, TractableModel
 from plausibly.contract import results, shaken
+from plausibly.evaluation.curves import curve
 from plausibly.families import mixtures
 from plausibly.families.mixtures import (
     AutoregressiveMixture,
@@ -15,8 +17,6 @@ from plausibly.families.mixtures import (
     TractableMixture,
     mixture,
 )
-from plausibly.binning import Binning
-from plausibly.evaluation.curves import curve
 from plausibly.kinds import HOLE, UNFORESEEN, Category, Real
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.models.gaussian import Gaussian
@@ -28,8 +28,8 @@ from plausibly.models.mixture import Mixture, Split
 from plausibly.models.nade import NADE
 from plausibly.objectives import Likelihood, Objective, Pass
 from plausibly.outcomes import Blend, Density, Finite, Histogram, blended, joined
-from plausibly.schema import Schema, binary
 from plausibly.quadrature import quadrature
+from plausibly.schema import Schema, binary
 from plausibly.tasks.query import query
 from plausibly.training import batches, count, generator_for, watch
 

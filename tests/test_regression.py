@@ -36,7 +36,11 @@ def shares(kind, rows=40):
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_many_rows_are_told_as_one(kind):
     """Against sums and halving, a row at a time; the levels reach into the tails."""
-    p, found, levels = shares(kind), CodeCurve(kind, shares(kind)), np.array([0.001, 0.05, 0.25, 0.5, 0.75, 0.95, 0.999])
+    p, found, levels = (
+        shares(kind),
+        CodeCurve(kind, shares(kind)),
+        np.array([0.001, 0.05, 0.25, 0.5, 0.75, 0.95, 0.999]),
+    )
     means, quantiles = zip(*(within_codes(kind, row, levels) for row in p), strict=True)
     assert np.allclose(found.mean(), means)
     assert np.allclose(found.quantiles(levels).T, quantiles, rtol=1e-6, atol=1e-6 if isinstance(kind, Real) else 0)
