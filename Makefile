@@ -1,9 +1,9 @@
-# The whole developer's interface: make demo, make test, make bench, make lint, make docs, make figures,
-# make guide, make clean.
+# The whole developer's interface: make demo, make test, make test-isa, make bench, make lint, make docs,
+# make figures, make guide, make clean.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench lint docs figures guide clean
+.PHONY: demo test test-isa bench lint docs figures guide clean
 
 demo: .venv/.package
 	$(BIN)/plausibly compare digits-binary --budget 30s
@@ -11,6 +11,17 @@ demo: .venv/.package
 
 test: .venv/.tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# the same by the instructions of other processors: none newer than AVX2, and the plainest (docs/decisions/0028)
+AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 OPENBLAS_CORETYPE=Haswell \
+  NUMBA_CPU_NAME=haswell NPY_DISABLE_CPU_FEATURES=X86_V4
+PLAIN := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 MKL_CBWR=COMPATIBLE \
+  OPENBLAS_CORETYPE=Nehalem NUMBA_CPU_NAME=generic NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4" \
+  GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-FMA
+
+test-isa:
+	$(AVX2) $(MAKE) test
+	$(PLAIN) $(MAKE) test
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks.speed

@@ -1,4 +1,4 @@
-"""One thread a worker: two-thread regions on shared cores run many times slower."""
+"""One thread a worker, since two-thread regions on shared cores run many times slower; and the same examples each time."""
 
 import os
 
@@ -6,10 +6,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+from hypothesis import settings
 
 from plausibly.cli import app, guarded, prepared
 
 torch.set_num_threads(1)
+settings.load_profile("ci")  # derandomised, without deadlines; other examples: --hypothesis-profile=default
 
 
 @pytest.fixture

@@ -14,8 +14,11 @@ from plausibly.training import count, prepare
 Boosted = MODELS["boosted"]
 
 
-def plain(bits, target, logits, depth, strength, least):
-    """The tree of one round, level by level, every gain computed from all rows; leaves before the rate."""
+def plain(bits, target, logits, depth, strength, least, told):
+    """The tree of one round, level by level, every gain computed from all rows; leaves before the rate.
+
+    Of splits whose gains are equal but for rounding it takes the one that the tree `told` takes.
+    """
     p = 1 / (1 + np.exp(-logits))
     slope, curve = target - p, p * (1 - p)
     place, tree = np.zeros(len(bits), int), []
@@ -26,12 +29,14 @@ def plain(bits, target, logits, depth, strength, least):
     for level in range(depth):
         chosen = []
         for k in range(2**level):
-            here, best = place == k, (GAIN, -1)
+            here, gains = place == k, {-1: GAIN}
             for j in range(bits.shape[1]):
                 one, zero = here & (bits[:, j] == 1), here & (bits[:, j] == 0)
                 if min(curve[one].sum(), curve[zero].sum()) >= least:
-                    best = max(best, (worth(one) + worth(zero) - worth(here), -j - 2), key=lambda pair: pair[0])
-            chosen.append(-best[1] - 2 if best[1] < -1 else -1)
+                    gains[j] = worth(one) + worth(zero) - worth(here)
+            alike = [j for j, gain in gains.items() if gain > max(gains.values()) - 1e-9]
+            own = told[len(tree) + k]
+            chosen.append(own if own in alike else alike[0])
         tree += chosen
         place = 2 * place + np.array([bits[r, chosen[k]] if chosen[k] >= 0 else 0 for r, k in enumerate(place)])
     leaves = [slope[place == k].sum() / (curve[place == k].sum() + strength) for k in range(2**depth)]
@@ -59,7 +64,7 @@ def test_trees_are_those_of_a_plain_search(depth):
     assert trees > 0 and begin == pytest.approx(np.log((target.sum() + 0.5) / (300 - target.sum() + 0.5)))
     across = np.ascontiguousarray(bits.T)
     for t in range(5):
-        tree, expected, place = plain(bits[:, :7], target, logits, depth, 1.5, 0.4)
+        tree, expected, place = plain(bits[:, :7], target, logits, depth, 1.5, 0.4, features[t])
         assert (features[t] == tree).all() and np.allclose(leaves[t], 0.3 * expected)
         assert [leaf_of(across, r, features[t], depth) for r in range(300)] == place.tolist()
         logits += leaves[t][place]

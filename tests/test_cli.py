@@ -4,7 +4,6 @@ import gzip
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -288,15 +287,17 @@ def test_small_parsers():
         pairs(["a"], "A=B")
 
 
+SLOW = {"torch", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "numba", "matplotlib"}
+
+
 @pytest.mark.parametrize("words", [["--help"], ["fit", "--help"], ["--version"]])
-def test_help_does_not_wait_for_torch(words):
-    started = time.perf_counter()
+def test_help_does_not_wait_for_what_is_slow_to_load(words):
+    """How long it takes depends on the machine: benchmarks/startup.py measures it."""
     code = "import sys; sys.argv = ['plausibly', *sys.argv[1:]]\nfrom plausibly.cli import main\ntry:\n    main()\n"
-    code += "finally:\n    print('torch' in sys.modules, file=sys.stderr)"
+    code += f"finally:\n    print({SLOW} & sys.modules.keys(), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert done.returncode == 0
-    assert done.stderr.strip() == "False"
-    assert time.perf_counter() - started < 5  # a bound for noisy machines; benchmarks/startup.py measures it
+    assert done.stderr.strip() == "set()"
 
 
 def test_the_package_imports_without_torch():

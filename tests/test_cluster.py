@@ -49,7 +49,7 @@ def address(tmp_path_factory):
     yield place
     for process in (first, scheduler):
         process.terminate()
-        process.wait(20)
+        process.wait(600)
 
 
 @pytest.fixture(scope="module")
@@ -96,15 +96,15 @@ def test_a_killed_worker_loses_nothing(run, address, tmp_path):
     """One of two workers is killed while it works; the other does its shards again."""
     n, second = 150_000, worker(address, tmp_path / "second")
     with distributed.Client(address, set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=600)
     heard = threading.Event()
-    killer = threading.Thread(target=lambda: heard.wait(60) and os.kill(second.pid, signal.SIGKILL))
+    killer = threading.Thread(target=lambda: heard.wait(600) and os.kill(second.pid, signal.SIGKILL))
     killer.start()
     bulk.sample_to(
         run, tmp_path / "there.parquet", n, work=Cluster(address), heard=lambda done, _: done and heard.set()
     )
     killer.join()
-    assert second.wait(20) == -signal.SIGKILL
+    assert second.wait(600) == -signal.SIGKILL
     bulk.sample_to(run, tmp_path / "here.parquet", n)
     assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
 

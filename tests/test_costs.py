@@ -24,14 +24,17 @@ def table(rows: int = 400) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("nade", r"nade: 300 rows, [\d,]+ parameters, at most 7 steps, about \d+ s, [\d,.]+ [MG]B of memory"),
+        (
+            "nade",
+            r"nade: 300 rows, [\d,]+ parameters, at most 7 steps, about [\d.]+ \w+, [\d,.]+ [MG]B of memory",
+        ),
         (
             "chow_liu",
-            r"chow_liu: 300 rows, [\d,]+ parameters, by counting, at most 1 round, about \d+ s, [\d,.]+ [MG]B of",
+            r"chow_liu: 300 rows, [\d,]+ parameters, by counting, at most 1 round, about [\d.]+ \w+, [\d,.]+ [MG]B of",
         ),
         (
             "mixture",
-            r"mixture: 300 rows, [\d,]+ parameters, by counting, at most [\d,]+ rounds, about \d+ s, [\d,.]+ [MG]B of",
+            r"mixture: 300 rows, [\d,]+ parameters, by counting, at most [\d,]+ rounds, about [\d.]+ \w+, [\d,.]+ [MG]B of",
         ),
     ],
 )

@@ -18,6 +18,25 @@ def test_examples_that_print_something_else_are_seen():
     assert not Example("", "a 1 ...\nb 2\n", "a 1\nb 2.5\n").holds
     assert not Example("", "", "plausibly: there is no run\n").holds
     assert renewed("a  1 ...\n...\nb 22\n", "a 10 x\nc\nb 3 y\n") == "a 10 ...\n...\nb  3\n"
+    assert renewed("a  0.56...\n", "a 0.6712 x\n") == "a  0.67...\n"
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "holds"),
+    [
+        ("m 7 -17.061 ± 0.285 ...", "m 7 -17.085 ± 0.290 best", True),
+        ("m 7 -17.061 ± 0.285 ...", "m 7 -17.095 ± 0.285 best", False),
+        ("m 7 -17.061 ± 0.285 ...", "m 7 -17.061 ± 0.385 best", False),
+        ("m 7 -17.061 ± 0.285 ...", "m 8 -17.061 ± 0.285 best", False),
+        ("p 0.56... x 1,020... y", "p 0.5439 x 1,021.5 y", True),
+        ("p 0.56... x 1,020... y", "p 0.5799 x 1,023 y", False),
+        ("p 0.99...", "p 1.0087", True),
+        ("p -0.01 ± 0.1", "p 0.01 ± 0.1", True),
+    ],
+)
+def test_trained_numbers_agree_within_a_tenth_of_their_error(shown, printed, holds):
+    assert Example("", shown + "\n", printed + "\n", trained=True).holds is holds
+    assert not Example("", shown + "\n", printed + "\n").holds
 
 
 def test_every_block_of_the_guide_is_run():

@@ -69,8 +69,9 @@ def test_compiled_loops_do_what_the_plain_ones_say(arguments):
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(problems(), st.integers(1, 20))
 def test_the_same_uniforms_draw_the_same_codes(arguments, rows):
-    """But for those that lie within rounding of where one code ends and the next begins."""
-    _, weight, start, readout, offset, _, table = arguments
+    """Of numbers that are multiples of a 64th, so that their sums are exact in whatever order they are added."""
+    table = arguments[-1]
+    weight, start, readout, offset = ((64 * arguments[k]).round() / 64 for k in (1, 2, 3, 4))
     generator = torch.Generator().manual_seed(5)
     numbers = torch.randn(5, len(weight), generator=generator, dtype=weight.dtype).round()
     uniforms = torch.rand(rows, len(table), generator=generator, dtype=weight.dtype)

@@ -102,11 +102,17 @@ def test_a_loss_that_is_not_finite_stops_and_restores(cause):
         assert "variable 3" in str(caught.value)
 
 
-def test_a_budget_becomes_steps():
+def test_a_budget_becomes_steps(monkeypatch):
+    """By a clock that a step and a validation move by a tenth of a second each."""
+    now, take_step = [0.0], Training.take_step
+    monkeypatch.setattr("plausibly.training.clock", lambda: now[0])
+    monkeypatch.setattr(Training, "take_step", lambda self: (now.append(now.pop() + 0.1), take_step(self))[1])
+    monkeypatch.setattr("plausibly.training.watch", lambda *given: now.append(now.pop() + 0.1))
     training = fresh(PLAN)
-    plans = [steps_within(budget, training.model, *toy(), PLAN) for budget in (0.5, 5.0)]
-    assert plans[0].steps < plans[1].steps
-    assert plans[0].seed == PLAN.seed
+    plans = [steps_within(budget, training.model, *toy(), PLAN) for budget in (1e-3, 5.0, 50.0)]
+    each = 0.1 + 0.1 / PLAN.every
+    assert [plan.steps for plan in plans] == [1, int(0.9 * 5.0 / each), int(0.9 * 50.0 / each)]
+    assert {plan.seed for plan in plans} == {PLAN.seed} and [plan.every for plan in plans] == [1, 5, 20]
 
 
 def test_default_steps_have_limits():
