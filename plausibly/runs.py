@@ -398,7 +398,7 @@ class Run:
         place, asked = free(self.format, target, given), question(self.format, given)
         noise = generator_for(device_of(self.model), seed, 14)
         found = TASKS["query"](self.model, asked.codes, asked.observed, place, noise, particles)
-        return answer(self.format, place, given, found)
+        return answer(self.format, place, {str(name): value for name, value in given.items()}, found)
 
     def entropy(self, given: Mapping[str, Any] | None = None) -> float:
         """H of all columns that are not given, together, in nats: -E log p(them | given). Differential where one is real."""
@@ -409,7 +409,7 @@ class Run:
         """The mutual information of two columns in nats, given others."""
         given = given or {}
         places = [free(self.format, name, given) for name in (a, b)]
-        if a == b:
+        if str(a) == str(b):
             raise UserError(f"{a!r} tells all about itself; name two columns")
         asked = question(self.format, given)
         return float(TASKS["information"](self.model, asked.codes, asked.observed, *places))

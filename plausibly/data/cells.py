@@ -53,6 +53,11 @@ class Storage:
         found = np.iinfo(sized[0])
         return int(found.min), min(int(found.max), np.iinfo(np.int64).max)
 
+    @property
+    def cell_type(self) -> Any:
+        """The dtype of a cell, of a categorical column that of its categories."""
+        return _dtype(self.inner or self.dtype)
+
     def restore(self, texts: Any) -> Any:
         """A Series of this dtype from texts, None where there is a hole; plain text where a text does not fit."""
         import pandas as pd
@@ -218,13 +223,13 @@ def texts_of(series: Any, name: str) -> tuple[np.ndarray, list[str]]:
     kind = getattr(series.dtype, "kind", "O")
     if kind == "f":  # factorize and iteration widen small floats, whose shortest texts are then long
         return index, [
-            _text(cell) for cell in np.asarray(distinct, dtype=getattr(series.dtype, "numpy_dtype", series.dtype))
+            text_of(cell) for cell in np.asarray(distinct, dtype=getattr(series.dtype, "numpy_dtype", series.dtype))
         ]
     if kind == "M":
         return index, _stamps(distinct)
     if kind == "m":
         return index, [str(ticks) for ticks in pd.TimedeltaIndex(distinct).asi8]
-    return index, [_text(cell) for cell in distinct]
+    return index, [text_of(cell) for cell in distinct]
 
 
 def _stamps(distinct: Any) -> list[str]:
@@ -235,11 +240,12 @@ def _stamps(distinct: Any) -> list[str]:
     return [str(text) for text in np.datetime_as_string(naive.to_numpy(), unit=times.unit)]
 
 
-def _text(cell: Any) -> str:
+def text_of(cell: Any) -> str:
+    """The shortest text that reads back equal."""
     if isinstance(cell, str):
         return cell
     if isinstance(cell, bool | np.bool_):
         return str(bool(cell))
     if isinstance(cell, float | np.floating):
         cell = cell + type(cell)(0)  # -0.0 equals 0.0
-    return str(cell)  # the shortest text that reads back equal
+    return str(cell)

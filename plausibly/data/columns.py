@@ -262,7 +262,7 @@ class ModelledColumn(Column):
         return self._cells(index, texts, asked=True), self.known(index, texts)
 
     def _cells(self, index: np.ndarray, texts: list[str], asked: bool) -> Cells:
-        values, other = self._values(texts), self.other
+        values, other = self.values_of(texts), self.other
         hole = np.nan if isinstance(self.kind, Real) else MISSING
         extended = np.append(values, hole if self.kind.missing else other)
         cells = Cells(extended[index])
@@ -274,7 +274,8 @@ class ModelledColumn(Column):
             cells.texts = kept
         return cells
 
-    def _values(self, texts: list[str]) -> np.ndarray:
+    def values_of(self, texts: list[str]) -> np.ndarray:
+        """Values of distinct texts as cells hold them, where a type is exact letter by letter; OTHER for all else."""
         values = self.parse(texts)
         if not self.storage.exact or not texts:
             return values

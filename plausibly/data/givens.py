@@ -5,29 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from plausibly.data.conditions import one_value
 from plausibly.data.formats import Events, Format, did_you_mean
 from plausibly.errors import UserError
 
 
-def place_among(names: Sequence[str], name: str) -> int:
-    """Where the name stands among those of the variables. UserError lists these."""
+def place_among(names: Sequence[str], name: Any) -> int:
+    """Where the name, or the label that it is made of, stands among those of the variables. UserError lists these."""
+    name = str(name)
     if name not in names:
         known = f"columns: {', '.join(names[:20])}{', ...' * (len(names) > 20)}"
         raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; {known}")
     return names.index(name)
 
 
-def place_of(format: Format, name: str) -> int:
+def place_of(format: Format, name: Any) -> int:
     """The variable of that name. UserError names those that there are."""
     return place_among(format.names, name)
 
 
-def question(format: Format, given: Mapping[str, Any]) -> Events:
+def question(format: Format, given: Mapping[Any, Any]) -> Events:
     """One row of which only the given cells are observed. UserError for a column or a value that is not known."""
-    for name, value in given.items():
-        place_of(format, name)
-        if value is None or value == "":
-            raise UserError(f"no value is given for {name!r}; leave it out where it is free")
+    given = {format.names[place_of(format, name)]: one_value(str(name), value) for name, value in given.items()}
     events = format.asked(given)
     codes = format.schema.binned(events.codes)[0]
     for name, value in given.items():
@@ -37,11 +36,11 @@ def question(format: Format, given: Mapping[str, Any]) -> Events:
     return events
 
 
-def free(format: Format, name: str, given: Iterable[str]) -> int:
+def free(format: Format, name: Any, given: Iterable[Any]) -> int:
     """The variable of that name, of which one asks. UserError where it is given."""
     place = place_of(format, name)
-    if name in given:
-        raise UserError(f"{name!r} is given; ask for a column that is not")
+    if str(name) in map(str, given):
+        raise UserError(f"{str(name)!r} is given; ask for a column that is not")
     return place
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from plausibly.data import guessing, reading
 from plausibly.data.cells import Storage, storage_of, texts_of
 from plausibly.data.columns import AsideColumn, Cells, Column, ModelledColumn, joined_cells, remembered, with_tuples
+from plausibly.data.conditions import cell
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Document, Events, Format, counted, did_you_mean, packed, suffix_of, writer_for
 from plausibly.data.outputs import ColumnarOutput, Output, TextOutput
@@ -132,7 +133,10 @@ class TableFormat(Format):
     def asked(self, given: Mapping[str, Any]) -> Events:
         import pandas as pd
 
-        events = self.questions(pd.DataFrame(dict(given), index=[0], dtype=object))
+        columns = {column.name: column for column in self.modelled}
+        events = self.questions(
+            pd.DataFrame({name: cell(columns[name], value) for name, value in given.items()}, index=[0])
+        )
         events.values.recorded = False
         return events
 
