@@ -409,7 +409,7 @@ class Run:
         """The mutual information of two columns in nats, given others."""
         given = given or {}
         places = [free(self.format, name, given) for name in (a, b)]
-        if str(a) == str(b):
+        if places[0] == places[1]:
             raise UserError(f"{a!r} tells all about itself; name two columns")
         asked = question(self.format, given)
         return float(TASKS["information"](self.model, asked.codes, asked.observed, *places))

@@ -7,12 +7,13 @@ from typing import Any
 
 from plausibly.data.conditions import one_value
 from plausibly.data.formats import Events, Format, did_you_mean
+from plausibly.data.labels import name_of
 from plausibly.errors import UserError
 
 
 def place_among(names: Sequence[str], name: Any) -> int:
     """Where the name, or the label that it is made of, stands among those of the variables. UserError lists these."""
-    name = str(name)
+    name = name_of(name)
     if name not in names:
         known = f"columns: {', '.join(names[:20])}{', ...' * (len(names) > 20)}"
         raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; {known}")
@@ -26,7 +27,7 @@ def place_of(format: Format, name: Any) -> int:
 
 def question(format: Format, given: Mapping[Any, Any]) -> Events:
     """One row of which only the given cells are observed. UserError for a column or a value that is not known."""
-    given = {format.names[place_of(format, name)]: one_value(str(name), value) for name, value in given.items()}
+    given = {format.names[place_of(format, name)]: one_value(name_of(name), value) for name, value in given.items()}
     events = format.asked(given)
     codes = format.schema.binned(events.codes)[0]
     for name, value in given.items():
@@ -39,8 +40,8 @@ def question(format: Format, given: Mapping[Any, Any]) -> Events:
 def free(format: Format, name: Any, given: Iterable[Any]) -> int:
     """The variable of that name, of which one asks. UserError where it is given."""
     place = place_of(format, name)
-    if str(name) in map(str, given):
-        raise UserError(f"{str(name)!r} is given; ask for a column that is not")
+    if name_of(name) in map(name_of, given):
+        raise UserError(f"{name_of(name)!r} is given; ask for a column that is not")
     return place
 
 

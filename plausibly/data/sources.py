@@ -16,6 +16,7 @@ import torch
 
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Events, Format, Heard, joined, packed, suffix_of, unheard
+from plausibly.data.labels import name_of, names_of
 from plausibly.data.reading import TABLE_SUFFIXES, contents
 from plausibly.data.streaming import ColumnarFile, TableFile, TextFile, counting_from, table_file
 
@@ -67,7 +68,7 @@ class Source(ABC):
 class Framed(Source):
     def __init__(self, source: Any, frame: Any, dialect: Dialect | None) -> None:
         self.source, self.whole, self.dialect = source, frame, dialect
-        self.names, self.rows = [str(label) for label in frame.columns], len(frame)
+        self.names, self.rows = names_of(frame), len(frame)
 
     def series(self, name: str) -> Any:
         return self.whole[self.whole.columns[self.names.index(name)]]
@@ -79,7 +80,7 @@ class Framed(Source):
         return self.whole if len(places) == self.rows else self.whole.iloc[places]
 
     def stored(self, frame: Any) -> tuple[Any, Collection[str]]:
-        return self.whole, [str(label) for label in self.whole if self.whole[label].isna().any()]
+        return self.whole, [name_of(label) for label in self.whole if self.whole[label].isna().any()]
 
     def events(
         self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: Heard = unheard

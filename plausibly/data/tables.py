@@ -18,6 +18,7 @@ from plausibly.data.columns import AsideColumn, Cells, Column, ModelledColumn, j
 from plausibly.data.conditions import cell
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Document, Events, Format, counted, did_you_mean, packed, suffix_of, writer_for
+from plausibly.data.labels import label_from_json, label_to_json, name_of, names_of
 from plausibly.data.outputs import ColumnarOutput, Output, TextOutput
 from plausibly.data.variables import BooleanColumn
 from plausibly.errors import UserError
@@ -109,7 +110,7 @@ class TableFormat(Format):
         import pandas as pd
 
         frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
-        frame = frame.set_axis([str(label) for label in frame.columns], axis=1).reset_index(drop=True)
+        frame = frame.set_axis(names_of(frame), axis=1).reset_index(drop=True)
         known = {column.name for column in self.columns}
         missing = [name for name in needed if name not in frame]
         extra = [name for name in frame if name not in known and name not in self.dropped]
@@ -205,7 +206,7 @@ class TableFormat(Format):
 
     def printed(self, suffix: str, rows: Any) -> tuple[bytes, bytes]:
         """The header line and the lines of a text file with these rows."""
-        frame = rows.set_axis([str(label) for label in rows.columns], axis=1)
+        frame = rows.set_axis(names_of(rows), axis=1)
         columns = {column.name: column for column in self.columns}
         texts = [printed(columns.get(name), frame[name], name) for name in frame]
         names, dialect = list(frame), self.dialect_for(suffix)
@@ -222,8 +223,8 @@ class TableFormat(Format):
 
     def fields(self) -> Document:
         dialect = None if self.dialect is None else asdict(self.dialect)
-        columns = [column.to_json() for column in self.columns]
-        return {"columns": columns, "labels": list(self.labels), "dialect": dialect, "dropped": list(self.dropped)}
+        columns, kept = [column.to_json() for column in self.columns], [label_to_json(label) for label in self.labels]
+        return {"columns": columns, "labels": kept, "dialect": dialect, "dropped": list(self.dropped)}
 
     @classmethod
     def from_fields(cls, fields: Document) -> TableFormat:
@@ -231,7 +232,7 @@ class TableFormat(Format):
             raise ValueError("too many columns, or labels that do not fit them")
         columns = [Column.from_json(document) for document in fields["columns"]]
         dialect = None if fields["dialect"] is None else Dialect(**with_tuples(fields["dialect"]))
-        return cls(columns, fields["labels"], dialect, fields["dropped"])
+        return cls(columns, map(label_from_json, fields["labels"]), dialect, fields["dropped"])
 
 
 def learned(
@@ -248,13 +249,13 @@ def learned(
     How cells are stored is a matter of the `whole` table, in which the columns `holed` have a hole.
     """
     dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
-    labels = [label for label in frame.columns if str(label) not in dropped]
+    labels = [label for label in frame.columns if name_of(label) not in dropped]
     whole = frame if whole is None else whole
     columns = [
         _learned_column(
-            guessing.see(frame[label], str(label), storage(whole[label], str(label), dialect), rows),
-            kinds.get(str(label), kinds.get("*")),
-            dialect is None and str(label) in holed,
+            guessing.see(frame[label], name_of(label), storage(whole[label], name_of(label), dialect), rows),
+            kinds.get(name_of(label), kinds.get("*")),
+            dialect is None and name_of(label) in holed,
         )
         for label in labels
     ]
