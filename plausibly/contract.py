@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from math import log, prod
 from typing import Any, TypeVar
@@ -334,6 +335,24 @@ def bounds_sum_to_at_most_one(model: BoundedModel) -> Result:
     error = float(totals.std()) / len(totals) ** 0.5 + 1e-6
     says = "standard errors by which the bounds' probabilities of all events exceed 1"
     return near("bounds_sum_to_at_most_one", max(0.0, float(totals.mean() - 1) / error), 6, says)
+
+
+@torch.no_grad()
+def single_precision_will_do(model: BoundedModel) -> Result:
+    """The same events and the same noise in float32 and in float64; nats beyond one count as a share."""
+    name, x = "single_precision_will_do", torch.cat([events_for(model), draw(model, 64)])
+    try:
+        exact = deepcopy(model).double()
+        wanted = log_bound_by(exact, x.double())
+    except (RuntimeError, TypeError) as refused:
+        return near(name, 0.0, 1e-3, f"not computed in float64: {refused}")
+    difference = (log_bound_by(model, x) - wanted).abs() / wanted.abs().clamp(min=1)
+    return near(name, difference.max(), 1e-3, "nats, or share of them, between a row in float32 and in float64")
+
+
+def log_bound_by(model: BoundedModel, x: Tensor) -> Tensor:
+    """The bound of each event by fixed noise, float64."""
+    return model.log_bound(x, generator_for(device_of(model), 0, 19)).double()
 
 
 def samples_reach_the_bound(model: BoundedModel) -> Result:
@@ -731,7 +750,7 @@ CHECKS: dict[type, list[Check]] = {
     ],
     Model: [samples_are_events, generator_decides_samples],
     Encoder: [reconstructions_are_events, encoding_repeats],
-    BoundedModel: [bounds_sum_to_at_most_one, samples_reach_the_bound],
+    BoundedModel: [bounds_sum_to_at_most_one, samples_reach_the_bound, single_precision_will_do],
     Variational: [bytes_come_back],
     Quantiser: [bytes_come_back],
     DensityModel: [

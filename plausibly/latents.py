@@ -198,10 +198,14 @@ class Blended:
         yield Finite(self._each(z).log_softmax(1)[:, None])
 
     def _each(self, z: Tensor) -> Tensor:
-        """log N(z; m_k, s_k^2), by three matrix products, (n, K)."""
-        centre, weights = self.parts.centre, (-2 * self.parts.log_scale).exp()
-        constant = (0.5 * centre.square() * weights + self.parts.log_scale + 0.5 * log(2 * pi)).sum(1)
-        return z @ (centre * weights).T - 0.5 * z.square() @ weights.T - constant
+        """log N(z; m_k, s_k^2), by three matrix products, (n, K).
+
+        These cancel where a component is narrow: in float64 by less than z itself is rounded to in float32.
+        """
+        centre, log_scale, wide = self.parts.centre.double(), self.parts.log_scale.double(), z.double()
+        weights = (-2 * log_scale).exp()
+        constant = (0.5 * centre.square() * weights + log_scale + 0.5 * log(2 * pi)).sum(1)
+        return (wide @ (centre * weights).T - 0.5 * wide.square() @ weights.T - constant).to(z.dtype)
 
 
 class Flow(PriorPart):

@@ -158,6 +158,13 @@ class TabularModel(DecomposableModel):
         `choose` is given the log of what is left to add up for each code, (batch, codes), and returns indices, (batch,).
         """
 
+    @abstractmethod
+    def marginals(self, evidence: Tensor) -> list[Tensor]:
+        """log sum of p(x) prod_j exp(evidence_j(x_j)) over all x with each code of each variable, each (batch, codes).
+
+        By sums of logs alone, so that neither long evidence nor long odds get lost.
+        """
+
     def scores(self, over: Semiring) -> list[Tensor]:
         """The tables as a recursion takes them."""
         return [over.power * table for table in self.tables.each()]
@@ -295,12 +302,10 @@ class TabularModel(DecomposableModel):
         log_z, slope, *_ = torch.func.jvp(mass, (one,), (one,))
         return log_z - slope
 
+    @torch.no_grad()
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
-        """By the differential of log mass: d log Z / d evidence_i(k) = p(x_i = k | evidence) (Darwiche 2003)."""
-        evidence = self.evidence(x, observed).clamp(min=-1e4).requires_grad_()
-        with torch.enable_grad():
-            (posterior,) = torch.autograd.grad(self.log_mass(evidence).sum(), evidence)
-        return self.seen(side_by_side([p.log() for p in self.per_variable(posterior.clamp(min=0))]))
+        logs = self.marginals(self.evidence(x, observed))
+        return self.seen(side_by_side([own.log_softmax(1) for own in logs]))
 
 
 def drawn_from(logs: Tensor, row: Tensor, generator: torch.Generator) -> Tensor:

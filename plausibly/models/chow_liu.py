@@ -105,6 +105,15 @@ class ChowLiu(TabularModel):
         root = self.order[0]
         return over.product(self._messages(evidence, over)[root], self.scores(over)[root])[:, 0]
 
+    def marginals(self, evidence: Tensor) -> list[Tensor]:
+        below, tables = self._messages(evidence, SUM), self.scores(SUM)
+        whole, root = list(below), self.order[0]
+        whole[root] = below[root] + tables[root]
+        for i in self.order[1:]:
+            elsewhere = whole[self.parent_of[i]] - SUM.product(below[i], tables[i])
+            whole[i] = below[i] + SUM.product(elsewhere, tables[i].T)
+        return whole
+
     def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
         below, tables = self._messages(evidence, over), self.scores(over)
         x = torch.zeros(len(evidence), self.schema.size, dtype=torch.long, device=evidence.device)

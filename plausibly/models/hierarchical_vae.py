@@ -142,6 +142,6 @@ class Ladder(Latents):
 
 def combined(one: Normal, other: Normal) -> Normal:
     """The normal proportional to the product of two; its `draws` are the first's."""
-    precision, of_other = (-2 * one.log_scale).exp(), (-2 * other.log_scale).exp()
-    whole = precision + of_other
-    return Normal((one.centre * precision + other.centre * of_other) / whole, -0.5 * whole.log(), one.draws)
+    share = torch.sigmoid(2 * (other.log_scale - one.log_scale))  # that the first has of both precisions
+    log_scale = -0.5 * torch.logaddexp(-2 * one.log_scale, -2 * other.log_scale)
+    return Normal(other.centre + share * (one.centre - other.centre), log_scale, one.draws)

@@ -56,5 +56,10 @@ class Independent(TabularModel):
     def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
         return torch.stack([over.total(weights, 1) for weights in self._weighted(evidence, over)]).sum(0)
 
+    def marginals(self, evidence: Tensor) -> list[Tensor]:
+        own = self._weighted(evidence, SUM)
+        totals = [weights.logsumexp(1, keepdim=True) for weights in own]
+        return [weights + (sum(totals) - total) for weights, total in zip(own, totals, strict=True)]
+
     def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
         return torch.stack([choose(weights) for weights in self._weighted(evidence, over)], 1)

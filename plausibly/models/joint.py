@@ -109,6 +109,10 @@ class Joint(TabularModel):
     def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
         return torch.cat([over.total(self._weighted(rows, over), 1) for rows in self._split(evidence)])
 
+    def marginals(self, evidence: Tensor) -> list[Tensor]:
+        parts = [summed_apart(self._weighted(rows, SUM), self.schema.codes) for rows in self._split(evidence)]
+        return [torch.cat(own) for own in zip(*parts, strict=True)]
+
     def _weighted(self, evidence: Tensor, over: Semiring) -> Tensor:
         """log p(x) + evidence of every event, (batch, events)."""
         own = self.per_variable(evidence)
@@ -128,3 +132,15 @@ class Joint(TabularModel):
     def codes(self, n: int, generator: torch.Generator) -> Tensor:
         table = self.tables.each()[0]
         return self._at(drawn_from(table, torch.zeros(n, dtype=torch.long, device=table.device), generator))
+
+
+def summed_apart(logs: Tensor, codes: Sequence[int]) -> list[Tensor]:
+    """The log sum over all others' codes for each variable, (batch, codes), from that of all events in lexical order.
+
+    Half of the variables is summed out at a time.
+    """
+    if len(codes) == 1:
+        return [logs]
+    half = len(codes) // 2
+    table = logs.view(len(logs), prod(codes[:half]), -1)
+    return summed_apart(table.logsumexp(2), codes[:half]) + summed_apart(table.logsumexp(1), codes[half:])

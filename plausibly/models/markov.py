@@ -107,6 +107,17 @@ class Markov(TabularModel):
     def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
         return self._messages(evidence, over)[1][0][:, 0]
 
+    def marginals(self, evidence: Tensor) -> list[Tensor]:
+        weighted, _ = self._messages(evidence, SUM)
+        before, found = evidence.new_zeros(len(evidence), 1), []  # of the configurations of the k variables before
+        for i, (table, own) in enumerate(zip(self.scores(SUM), self.per_variable(evidence), strict=True)):
+            upto = before[:, :, None] + table
+            found.append((upto + weighted[i].repeat(1, self.rows[i] // weighted[i].shape[1], 1)).logsumexp(1))
+            before = (upto + own[:, None]).flatten(1)
+            if i >= self.k:
+                before = before.view(len(before), self.schema.codes[i - self.k], -1).logsumexp(1)
+        return found
+
     def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
         weighted, _ = self._messages(evidence, over)
         x = torch.zeros(len(evidence), self.schema.size, dtype=torch.long, device=evidence.device)
