@@ -110,7 +110,10 @@ class Model(Trainable):
 class BoundedModel(Model):
     @abstractmethod
     def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """A lower bound on log p(x), (batch,). May be stochastic: then the expectation of its exponential is at most p(x)."""
+        """A lower bound on log p(x), (batch,). May be stochastic: then the expectation of its exponential is at most p(x).
+
+        Noise is drawn by `plausibly.nets.noise.by_row`, so that a row's depends on the row and not on its place.
+        """
 
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """The same of the variables that are no context, given these: what learning raises, (batch,)."""

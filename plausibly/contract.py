@@ -46,6 +46,7 @@ from plausibly.schema import Schema
 from plausibly.tasks import load_tasks
 from plausibly.tasks.complete import Ascent
 from plausibly.tasks.compress import compress
+from plausibly.tasks.score import score
 from plausibly.training import generator_for
 
 SIX_SIGMA = 2e-9
@@ -355,6 +356,17 @@ def log_bound_by(model: BoundedModel, x: Tensor) -> Tensor:
     return model.log_bound(x, generator_for(device_of(model), 0, 19)).double()
 
 
+@torch.no_grad()
+def rows_are_scored_alone(model: BoundedModel) -> Result:
+    """What a row scores depends on the row, not on where it stands and on those beside it."""
+    x = draw(model, 17)
+    alone = torch.cat([score(model, event[None]) for event in x])
+    places = torch.cat([torch.arange(17), torch.zeros(48, dtype=torch.long), torch.arange(17).flip(0)])
+    difference = (score(model, x[places.to(x.device)]) - alone[places]).abs() / alone[places].abs().clamp(min=1)
+    says = "nats, or share of them, between a row scored alone and among others"
+    return near("rows_are_scored_alone", difference.max(), 1e-3, says)
+
+
 def samples_reach_the_bound(model: BoundedModel) -> Result:
     """Each event among samples at least as often as the bound says, in standard errors."""
     found = bounded(model)
@@ -382,14 +394,6 @@ def log_probs_are_at_most_zero(model: DensityModel) -> Result:
 def scoring_repeats(model: DensityModel) -> Result:
     x = draw(model, 64)
     return near("scoring_repeats", (model.log_prob(x) - model.log_prob(x)).abs().max(), 0, "nats between two scorings")
-
-
-@torch.no_grad()
-def rows_are_scored_alone(model: DensityModel) -> Result:
-    x = draw(model, 17)
-    alone = torch.cat([model.log_prob(event[None]) for event in x])
-    difference = (model.log_prob(x) - alone).abs().max()
-    return near("rows_are_scored_alone", difference, 1e-3, "nats between a row scored alone and in a batch")
 
 
 @torch.no_grad()
@@ -750,13 +754,12 @@ CHECKS: dict[type, list[Check]] = {
     ],
     Model: [samples_are_events, generator_decides_samples],
     Encoder: [reconstructions_are_events, encoding_repeats],
-    BoundedModel: [bounds_sum_to_at_most_one, samples_reach_the_bound, single_precision_will_do],
+    BoundedModel: [bounds_sum_to_at_most_one, samples_reach_the_bound, single_precision_will_do, rows_are_scored_alone],
     Variational: [bytes_come_back],
     Quantiser: [bytes_come_back],
     DensityModel: [
         log_probs_are_at_most_zero,
         scoring_repeats,
-        rows_are_scored_alone,
         sums_to_one,
         samples_follow_density,
         bytes_decode,

@@ -524,7 +524,7 @@ class Run:
         starts = range(0, len(events), self.shard_rows)
         rest = each and refused is None
         own = [events[start : start + self.shard_rows] for start in starts]
-        pieces = [score_rows(self.model, self.format, part, each, rest, shard) for shard, part in enumerate(own)]
+        pieces = [score_rows(self.model, self.format, part, each, rest) for part in own]
         ranking.look(piece["nats"].to_numpy() for piece in pieces)
         found = pd.concat(map(ranking.beside, pieces), ignore_index=True)
         found.attrs = ranking.told()

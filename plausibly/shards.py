@@ -125,7 +125,7 @@ class Scoring(Reading):
     def shard(self, run: Run, number: int, piece: Any) -> pa.Table:
         with self.rows_of(run, number):
             events = run.format.events(piece)
-        return _table(score_rows(run.model, run.format, events, self.each, self.rest, number))
+        return _table(score_rows(run.model, run.format, events, self.each, self.rest))
 
 
 @dataclass(frozen=True)

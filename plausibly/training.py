@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from itertools import groupby
 from math import ceil, cos, isfinite, pi
 from typing import Any, TypeVar
@@ -21,7 +22,7 @@ from torch import Tensor
 from plausibly import processes
 from plausibly.capabilities import AutoregressiveModel, Trainable, device_of
 from plausibly.errors import UserError
-from plausibly.nets.noise import Shared, drawing
+from plausibly.nets.noise import RowByRow, Shared, drawing
 from plausibly.objectives import Look, Objective, Pass, Turn
 
 VALIDATION_ROWS, LOOKED_AT = 10_000, 1000  # at most so many are looked at each time
@@ -91,6 +92,20 @@ def generator_for(device: torch.device, *numbers: int, shard: int = 0) -> torch.
         folded = number + (number >> 32) * APART[0]
         seed = (seed * 6364136223846793005 + folded + 1442695040888963407) % (1 << 63)
     return torch.Generator(device).manual_seed((seed + shard * APART[1]) % (1 << 63))
+
+
+def generators_for(x: Tensor, *numbers: int) -> RowByRow:
+    """A generator of events: what each draws depends on the numbers and the event, not on its place or those beside it."""
+    cpu, found = torch.device("cpu"), RowByRow(x.device)
+    found.manual_seed(generator_for(cpu, *numbers).initial_seed())
+    found.made = lambda: [generator_for(cpu, *numbers, key) for key in keys(x)]
+    return found
+
+
+def keys(x: Tensor) -> list[int]:
+    """A number of 64 bits for each event, which tells different ones apart."""
+    rows = (x.flatten(1).float() + 0.0).cpu().numpy()  # of both zeros one
+    return [int.from_bytes(blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in rows]
 
 
 def prepare(model: Trainable, codes: Tensor, seed: int) -> None:

@@ -12,6 +12,7 @@ import plausibly
 from benchmarks.large import chunk
 from plausibly import bulk, runs
 from plausibly.errors import UserError
+from plausibly.evaluation.likelihood import likelihood
 from plausibly.shards import Shards, here
 
 N = 1250
@@ -196,3 +197,29 @@ def test_rows_with_values_never_seen_are_drawn_anew(tmp_path):
         ))  # fmt: skip
     drawn = rare.sample(N)
     assert len(drawn) == N and drawn["number"].nunique() > 0.99 * N
+
+
+@pytest.mark.parametrize("model", ["vae", "hierarchical_vae"])
+def test_equal_rows_score_equally_wherever_they_stand(model, tmp_path, monkeypatch):
+    """In any place, batch and shard, in a file or in memory, alone or among others; noise is as large as ever."""
+    chance = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": chance.normal(size=200).round(2), "c": chance.choice(["x", "y"], 200)})
+    run = plausibly.fit(rows, model, steps=30, out=tmp_path / "run")
+    monkeypatch.setattr(runs, "SHARD", 70)
+    places = np.concatenate([chance.permutation(200), np.full(90, 7)])
+    mixed = rows.iloc[places].reset_index(drop=True)
+    nats, many = run.score(rows)["nats"].to_numpy(), run.score(mixed)["nats"].to_numpy()
+    assert np.abs(many - nats[places]).max() < 1e-5
+    mixed.to_parquet(tmp_path / "mixed.parquet")
+    _, frames = bulk.score_to(run, str(tmp_path / "mixed.parquet"), None)
+    assert np.abs(pd.concat(frames)["nats"].to_numpy() - many).max() < 1e-5
+    assert np.abs(run.log_prob(rows).numpy() - nats).max() < 1e-5
+    for row in (0, 7, 199):
+        assert abs(float(run.score(rows.iloc[[row]])["nats"].iloc[0]) - nats[row]) < 1e-5
+    events = run.events(rows)
+    assert likelihood(run.model, events).value == pytest.approx(nats.mean(), abs=1e-5)
+    noise = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        anew = run.model.log_bound(events.codes.float(), noise).double() + events.log_within
+    apart = np.abs(anew.numpy() - nats)
+    assert (apart > 1e-4).mean() > 0.9

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from plausibly import heads, inputs, outcomes
+from plausibly import heads, inputs, latents, outcomes
 from plausibly.capabilities import AutoregressiveModel
 from plausibly.contract import results, shaken
 from plausibly.kinds import Category, Grid, Level
@@ -15,6 +15,7 @@ from plausibly.models.made import MADE
 from plausibly.models.markov import Markov
 from plausibly.models.nade import NADE
 from plausibly.models.transformer import Transformer
+from plausibly.models.vae import VAE
 from plausibly.nets import masked, noise, transformer
 from plausibly.schema import Schema, binary
 
@@ -109,6 +110,25 @@ def test_stale_cache_in_unroll():
             return x
 
     assert {"unroll_agrees_with_predict", "samples_follow_density"} <= broken(Stale.tiny(BITS))
+
+
+def test_noise_by_place(monkeypatch):
+    def draw(law, shape, generator, device):
+        return law(shape, generator=generator, device=device)
+
+    monkeypatch.setattr(latents, "by_row", draw)
+    assert broken(VAE.tiny(BITS)) == {"rows_are_scored_alone"}
+
+
+def test_a_mixture_by_products_that_cancel(monkeypatch):
+    def each(self, z):
+        centre, log_scale = self.parts.centre + 3e4, self.parts.log_scale
+        weights, z = (-2 * log_scale).exp(), z + 3e4
+        constant = (0.5 * centre.square() * weights + log_scale + 0.919).sum(1)
+        return z @ (centre * weights).T - 0.5 * z.square() @ weights.T - constant
+
+    monkeypatch.setattr(latents.Blended, "_each", each)
+    assert "single_precision_will_do" in broken(VAE(BITS, latents=2, prior="vamp"))
 
 
 @pytest.mark.parametrize("kind", [Grid, Level])

@@ -7,7 +7,6 @@ log p, the context summed out, where that is one variable with codes, else their
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, singledispatch
 from math import log, nan
@@ -16,17 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import BoundedModel, DensityModel, Trainable, device_of
+from plausibly.capabilities import BoundedModel, DensityModel, Trainable
 from plausibly.data.formats import unheard
 from plausibly.kinds import Real
-from plausibly.tasks.score import conditionals, score
-from plausibly.training import batches, generator_for
+from plausibly.tasks.score import Log, conditionals, row_by_row, score
 
 if TYPE_CHECKING:
     from plausibly.data.formats import Events, Format, Heard
-
-BOUNDED_AT_ONCE = 64  # rows: a bound may look at each many times
-Log = Callable[[Tensor, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
@@ -101,13 +96,9 @@ def _(model: BoundedModel, events: Events, heard: Heard = unheard) -> Likelihood
 
 
 @torch.no_grad()
-def row_nats(log: Log, model: Trainable, events: Events, heard: Heard = unheard, shard: int = 0) -> Tensor:
+def row_nats(log: Log, model: BoundedModel, events: Events, heard: Heard = unheard) -> Tensor:
     """`log` of codes by the model plus log p(values | codes) by the schema, (rows,) float64, on the CPU."""
-    device, parts = device_of(model), list[Tensor]()
-    for i, x in enumerate(batches(events.codes, None if isinstance(model, DensityModel) else BOUNDED_AT_ONCE)):
-        parts.append(log(x.to(device), generator_for(device, 4, i, shard=shard)).double().cpu())
-        heard(sum(map(len, parts)), len(events))
-    return torch.cat(parts) + events.log_within
+    return row_by_row(log, model, events.codes, lambda done: heard(done, len(events))) + events.log_within
 
 
 def summed(model: BoundedModel, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -125,19 +116,19 @@ def given_whole(model: Trainable) -> bool:
     return len(model.context) > 1 or any(isinstance(model.schema.kinds[i], Real) for i in model.context)
 
 
-def given_nats(model: BoundedModel, events: Events, heard: Heard = unheard, shard: int = 0) -> Tensor:
+def given_nats(model: BoundedModel, events: Events, heard: Heard = unheard) -> Tensor:
     """log p(rest | context) plus log p(values | codes), (rows,) float64: what is left of log p(x) without its context."""
     if not isinstance(model, DensityModel):
-        return row_nats(model.log_given, model, events, heard, shard)
+        return row_nats(model.log_given, model, events, heard)
     rest = [i for i in range(model.schema.size) if i not in model.context]
     return conditionals(model, events.codes)[:, rest].sum(1) + events.log_within
 
 
-def plausibility(model: Trainable, format: Format, events: Events, shard: int = 0) -> Tensor:
+def plausibility(model: Trainable, format: Format, events: Events) -> Tensor:
     """What rows are ranked by: log p(x), or log p(rest | context), of values, (rows,) float64."""
     if model.context and isinstance(model, BoundedModel):
-        return given_nats(model, format.apart(events, model.context), shard=shard)
-    nats: Tensor = score(model, events.codes, shard)
+        return given_nats(model, format.apart(events, model.context))
+    nats: Tensor = score(model, events.codes)
     return nats + events.log_within
 
 

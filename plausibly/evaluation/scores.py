@@ -22,14 +22,12 @@ if TYPE_CHECKING:
 Columns = dict[str, object]
 
 
-def score_rows(
-    model: Trainable, format: Format, events: Events, each: bool, rest: bool, shard: int = 0
-) -> pd.DataFrame:
-    """What `Run.score` tells of the rows of a shard that needs no others; `rest` asks for -log2 p(value | all others)."""
+def score_rows(model: Trainable, format: Format, events: Events, each: bool, rest: bool) -> pd.DataFrame:
+    """What `Run.score` tells of rows that needs no others; `rest` asks for -log2 p(value | all others)."""
     import pandas as pd
 
     own = [i for i in range(model.schema.size) if i not in model.context]
-    nats = plausibility(model, format, events, shard).numpy()
+    nats = plausibility(model, format, events).numpy()
     columns: Columns = {"nats": nats, "bits_per_variable": -nats / np.log(2) / len(own)}
     if conditionals.word(type(model)):
         along = (conditionals(model, events.codes) + format.within(events))[:, own]

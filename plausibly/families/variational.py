@@ -35,6 +35,7 @@ from plausibly.parts import Part, chosen
 from plausibly.schema import Schema
 
 NUMBERS = 1 << 22  # that are decoded at a time
+EVENTS = 64  # whose bounds are taken at a time
 OF_A_REAL = 24  # numbers of a real variable's mixture, about
 
 
@@ -111,8 +112,11 @@ def drawn(
 def reconstruction_and_rate(
     model: Variational, x: Tensor, draws: int, generator: torch.Generator, posterior: Posterior | None = None
 ) -> tuple[Tensor, Tensor]:
-    """log p(x | z) and log q - log p of draws, (batch, draws) float64 both, so many at a time that memory stays small."""
-    at_once = max(1, NUMBERS // (len(x) * decoded_width(model.schema)))
+    """log p(x | z) and log q - log p of draws, (batch, draws) float64 both.
+
+    So many draws at a time that memory stays small, whatever the number of events: that decides what they are.
+    """
+    at_once = max(1, NUMBERS // (EVENTS * decoded_width(model.schema)))
     sizes = [at_once] * (draws // at_once) + [draws % at_once] * (draws % at_once > 0)
     parts = [drawn(model, x, size, generator, posterior) for size in sizes]
     reconstruction = torch.cat([part.reconstruction.double() for part in parts], 1)

@@ -1,13 +1,14 @@
 """Layers that draw in training, from a generator that is lent to them and never from the global one.
 
-What a row of a batch is given must not depend on how many processes share the batch: whoever draws for rows, a layer
-or an objective, draws by `by_row`.
+What a row of a batch is given must not depend on how many processes share the batch, nor, where rows are scored, on the
+rows beside it: whoever draws for rows, a layer, an objective or a bound, draws by `by_row`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +20,27 @@ class Shared(torch.Generator):
     before = after = 0  # the batch's rows in front of its own, and behind
 
 
+class RowByRow(torch.Generator):
+    """A batch's generator that has another for each of the batch's rows, `made` when they are first asked for."""
+
+    made: Callable[[], list[torch.Generator]]
+
+    @cached_property
+    def each(self) -> list[torch.Generator]:
+        return self.made()
+
+
 def by_row(
     draw: Callable[..., Tensor], shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device
 ) -> Tensor:
     """`draw(shape, generator=, device=)`, such as torch.rand, of which the first dimension is the batch's rows.
 
-    With a `Shared` generator it is drawn for all rows of the batch, and those that are one's own are returned.
+    With a `Shared` generator it is drawn for all rows of the batch, and those that are one's own are returned; with a
+    `RowByRow` one each of its rows draws the same number of rows.
     """
+    if isinstance(generator, RowByRow):
+        own = (shape[0] // len(generator.each), *shape[1:])
+        return torch.cat([draw(own, generator=one, device=one.device) for one in generator.each]).to(device)
     before, after = (generator.before, generator.after) if isinstance(generator, Shared) else (0, 0)
     whole = draw((before + shape[0] + after, *shape[1:]), generator=generator, device=device)
     return whole[before : before + shape[0]]

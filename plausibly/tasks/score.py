@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,8 +17,11 @@ from plausibly.capabilities import (
     device_of,
 )
 from plausibly.families.proposals import pieces
+from plausibly.families.variational import EVENTS
 from plausibly.tasks import Task
-from plausibly.training import batches, generator_for
+from plausibly.training import batches, generator_for, generators_for
+
+Log = Callable[[Tensor, torch.Generator], Tensor]
 
 score: Task[Any] = Task("score", "it has no likelihood")
 conditionals: Task[Any] = Task("conditionals", "it does not factorise log p(x) over the variables")
@@ -26,17 +30,29 @@ marginal: Task[Any] = Task("marginal", "summing variables out is exact only for 
 
 @score.rule(DensityModel, "exact")
 @torch.no_grad()
-def score_exactly(model: DensityModel, codes: Tensor, shard: int = 0) -> Tensor:
+def score_exactly(model: DensityModel, codes: Tensor) -> Tensor:
     """log p(x) in nats, (rows,) float64."""
     return torch.cat([model.log_prob(x.to(device_of(model))).double().cpu() for x in batches(codes)])
 
 
 @score.rule(BoundedModel, "bound")
 @torch.no_grad()
-def score_bounded(model: BoundedModel, codes: Tensor, shard: int = 0) -> Tensor:
-    """A lower bound on log p(x) in nats, (rows,) float64; each shard of rows has noise of its own."""
-    noise = generator_for(device_of(model), 4, shard=shard)
-    return torch.cat([model.log_bound(x.to(device_of(model)), noise).double().cpu() for x in batches(codes)])
+def score_bounded(model: BoundedModel, codes: Tensor) -> Tensor:
+    """A lower bound on log p(x) in nats, (rows,) float64."""
+    return row_by_row(model.log_bound, model, codes)
+
+
+def row_by_row(log: Log, model: BoundedModel, codes: Tensor, done: Callable[[int], None] = lambda rows: None) -> Tensor:
+    """What `log` makes of events and noise, (rows,) float64, on the CPU; equal events have equal noise wherever they stand.
+
+    `done` is told of how many rows it is known.
+    """
+    parts = list[Tensor]()
+    for x in batches(codes, None if isinstance(model, DensityModel) else EVENTS):
+        x = x.to(device_of(model))
+        parts.append(log(x, generators_for(x, 4)).double().cpu())
+        done(sum(map(len, parts)))
+    return torch.cat(parts)
 
 
 @conditionals.rule(AutoregressiveModel, "exact")
