@@ -1,5 +1,7 @@
 """Real numbers: densities against quadrature and closed forms, units, resolution, and the planes whose truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,10 +14,11 @@ from plausibly.binning import Binning
 from plausibly.capabilities import BoundedModel
 from plausibly.contract import shaken
 from plausibly.data import load
+from plausibly.data.numbers import learned_real
 from plausibly.data.planes import Checkerboard, Ring
 from plausibly.evaluation.likelihood import likelihood
 from plausibly.heads import Head
-from plausibly.kinds import HOLE, UNFORESEEN, Category, Real
+from plausibly.kinds import HOLE, REACH, UNFORESEEN, Category, Real
 from plausibly.learning import fit_in_memory, settings
 from plausibly.models import MODELS
 from plausibly.outcomes import Density, average
@@ -194,3 +197,54 @@ def test_networks_are_what_their_formula_says(name):
     z = (x[:, 1, None] - outcome.means) / outcome.scales
     want = (outcome.log_weights - z - 2 * softplus(-z) - outcome.scales.log()).logsumexp(-1)
     assert torch.allclose(model.predict(x).log_prob(x)[:, 1], want, atol=1e-5)
+
+
+def spiked(share, scale, rows=2000, at=3.25):
+    """A column of which all but a share is one value, and the rest is normal about it."""
+    chance = np.random.default_rng(0)
+    column = np.full(rows, at)
+    column[: round(share * rows)] += chance.normal(size=round(share * rows)) * scale
+    return chance.permutation(column)
+
+
+@pytest.mark.parametrize(
+    ("column", "step"),
+    [
+        (spiked(0.009, 1e-4), 0),
+        (spiked(0.009, 1e-4, at=0.0), 0),
+        (spiked(0.009, 1.0).round(2), 0.01),
+        (spiked(0.4, 1e-4), 0),
+        (spiked(1, 1.0), 0),
+        (spiked(1, 1.0).round(3), 0.001),
+        (spiked(1, 1e-6, at=0.0).round(8), 1e-8),
+        (np.where(np.arange(2000) < 5, spiked(1, 1.0), spiked(1, 1.0).round(1)), 0.1),  # a quarter of a percent is off
+    ],
+)
+def test_steps_and_scales_come_from_the_values_that_vary(column, step, tmp_path):
+    """And are the same in a matrix and in a table of texts."""
+    matrix = np.column_stack([column, np.random.default_rng(1).normal(size=len(column))])
+    pd.DataFrame(matrix, columns=["a", "b"]).to_csv(tmp_path / "x.csv", index=False)
+    kind, other = load(matrix).schema.kinds[0], load(tmp_path / "x.csv", kinds={"*": "real"}).schema.kinds[0]
+    assert replace(kind, open=other.open) == other and kind.step == pytest.approx(step)
+    varying = column[column != np.median(column)] if len(np.unique(column)) < 900 else column
+    assert kind.scale == pytest.approx(varying.std(), rel=0.3)
+    assert kind.scale * kind.floor < max(0.3 * step, 0.01 * varying.std())
+    table = load(tmp_path / "x.csv").schema.kinds[0]
+    assert isinstance(table, Real) == (step == 0)  # else codes on a grid
+    assert not isinstance(table, Real) or table == other
+
+
+@pytest.mark.parametrize("name", ["gaussian", "nade"])
+def test_samples_of_a_column_that_hardly_varies_hardly_vary(name):
+    column = spiked(0.009, 1e-4)
+    rows = np.column_stack([column, np.random.default_rng(1).normal(size=len(column))])
+    drawn = fit_in_memory(MODELS[name], load(rows), settings(None, 0, None, 100, "cpu")).sample(4000)[:, 0]
+    assert drawn.std() < 1e-3 and abs(drawn.mean() - 3.25) < 1e-4
+
+
+def test_no_training_value_is_out_of_reach():
+    """Nearly all within 10^-9 of each other, and one a unit away."""
+    values = np.concatenate([1e-9 * np.random.default_rng(0).normal(size=5000), [1.0]])
+    kind = learned_real(values, missing=False, closed=True)
+    assert not kind.strange(values).any() and np.abs(kind.event(values)).max() < REACH / 2
+    assert np.allclose(kind.draw(kind.event(values), np.random.default_rng(0)), values, rtol=1e-12, atol=1e-18)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -77,6 +78,7 @@ def _printed_so(texts: list[str], units: list[int], decimals: int, style: str) -
 def resolution(numbers: list[Written | None], counts: np.ndarray) -> int | None:
     """Decimals of the grid that nearly all numbers lie on, the finest that 2^53 steps can span, or None."""
     places = np.array([-1 if number is None else number[1] for number in numbers])
+    counts = of_others(numbers, counts)
     held, weights = places[places >= 0], counts[places >= 0]
     if not len(held):
         return None
@@ -87,6 +89,18 @@ def resolution(numbers: list[Written | None], counts: np.ndarray) -> int | None:
         if counts[fits].sum() >= NEARLY_ALL * weights.sum():
             return int(decimals)
     return None
+
+
+def of_others(numbers: Sequence[Written | None], counts: np.ndarray) -> np.ndarray:
+    """The counts without those of one number that most of all are, unless all are, as `varying`."""
+    totals = Counter[Written]()
+    for number, count in zip(numbers, counts.tolist(), strict=True):
+        if number is not None:
+            totals[number] += count
+    ((usual, most),) = totals.most_common(1) or [((0, 0), 0)]
+    if len(totals) < 2 or 2 * most <= totals.total():
+        return counts
+    return np.where([number == usual for number in numbers], 0, counts)
 
 
 def lattice(values: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
@@ -136,13 +150,15 @@ def _tail(excess: np.ndarray, far: float, least: float = 0.1) -> float:
 def learned_real(values: np.ndarray, missing: bool, closed: bool = False, step: float = 0.0) -> Real:
     """The kind of real `values`, one for each row; `step` is the resolution that they were recorded at, 0 for none.
 
-    Location and scale are mean and standard deviation without the outermost half percent at either end.
+    Location and scale are mean and standard deviation without the outermost half percent at either end; of a column that
+    mostly holds one value the scale is how far the others are from there.
     """
-    low, high = np.quantile(values, [0.005, 0.995])
-    middle = values.clip(low, high) if high > low else values
+    values = np.sort(values)  # so that sums do not depend on the order of rows
+    middle = _middle(values)
     location = float((middle / len(middle)).sum())
     farthest = float(np.abs(values - location).max()) or 1.0
-    scale = max(farthest * float(((middle - location) / farthest).std()), farthest * 1e-5)
+    apart = (_middle(varying(values)) - location) / farthest
+    scale = farthest * max(float(np.sqrt((apart * apart).mean())), 1e-5)  # so that none is out of reach
     events = ((values - location) / scale).astype(np.float32)
     bins = int(np.clip(len(values) // ROWS_A_BIN, 2, MAX_BINS))
     edges = np.unique(np.quantile(events, np.arange(1, bins) / bins, method="lower"))
@@ -150,3 +166,16 @@ def learned_real(values: np.ndarray, missing: bool, closed: bool = False, step: 
     below, above = edges[0] - events[events < edges[0]], events[events >= edges[-1]] - edges[-1]
     tails = _tail(below, far, far * 1e-5), _tail(above, far, far * 1e-5)
     return Real(location, scale, tuple(edges.tolist()), tails, step, open=not closed, missing=missing)
+
+
+def _middle(values: np.ndarray) -> np.ndarray:
+    """The values without the outermost half percent at either end, which are moved in."""
+    low, high = np.quantile(values, [0.005, 0.995])
+    return values.clip(low, high) if high > low else values
+
+
+def varying(values: np.ndarray) -> np.ndarray:
+    """The values without one that most of them are, unless all are."""
+    usual = np.quantile(values, 0.5, method="lower")
+    others = values[values != usual]
+    return others if 0 < 2 * len(others) < len(values) else values

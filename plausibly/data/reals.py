@@ -12,7 +12,7 @@ from torch import Tensor
 
 from plausibly.data.array_files import as_array, read_one, write_rows
 from plausibly.data.formats import Document, Events, Format, as_number, counted, packed
-from plausibly.data.numbers import LARGEST, NEARLY_ALL, learned_real
+from plausibly.data.numbers import LARGEST, NEARLY_ALL, learned_real, varying
 from plausibly.errors import UserError
 from plausibly.kinds import Real
 from plausibly.schema import Schema
@@ -20,7 +20,7 @@ from plausibly.schema import Schema
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
-MOST_DECIMALS = 6
+MOST_DECIMALS, FINEST = 6, 15  # that are looked for: in any column, and where its numbers are exact enough
 
 
 class RealArrayFormat(Format):
@@ -165,9 +165,16 @@ def learned(rows: np.ndarray) -> RealArrayFormat:
 
 
 def step_of(values: np.ndarray) -> float:
-    """The power of ten, at least 10^-6, that nearly all values are multiples of; 0 where there is none."""
-    for decimals in range(MOST_DECIMALS + 1):
-        rounded = np.round(values.astype(np.float64), decimals).astype(values.dtype)
-        if (rounded == values).mean() >= NEARLY_ALL:
+    """The power of ten that nearly all values are multiples of; 0 where there is none that is coarser than they are exact.
+
+    One value that most of them are says nothing of it.
+    """
+    values = varying(values)
+    wide, exact = values.astype(np.float64), 0.01 / np.finfo(values.dtype).eps
+    most = np.abs(wide).max(initial=0.0)
+    for decimals in range(FINEST + 1):
+        if decimals > MOST_DECIMALS and most * 10.0**decimals > exact:
+            break
+        if (np.round(wide, decimals).astype(values.dtype) == values).mean() >= NEARLY_ALL:
             return float(10.0**-decimals)
     return 0.0
