@@ -299,7 +299,7 @@ def _real(sight: Sight, marks: Marks, why: str = "real numbers", step: float = 0
     if np.abs(values).max() > numbers.LARGEST or values.max() == values.min():
         return None
     kind, span = (
-        numbers.learned_real(values, sight.holes > 0, step=step),
+        numbers.learned_real(values, sight.holes > 0, step=numbers.step_of(values)),
         (repr(float(values.min())), repr(float(values.max()))),
     )
     return RealColumn(**sight.common(why), **marks, kind=kind, style=style, span=span)

@@ -21,6 +21,7 @@ LARGEST = 1e300  # of a real number: differences must not overflow
 MAX_ATOMS, MAX_BINS, ROWS_A_BIN = 256, 128, 20
 NEARLY_ALL = 0.99
 FEW_VALUES, MANY_ROWS = 64, 300
+MOST_DECIMALS, FINEST = 6, 15  # that are looked for: in any column, and where its numbers are exact enough
 
 Written = tuple[int, int]  # digits and decimals: digits / 10^decimals
 
@@ -166,6 +167,22 @@ def learned_real(values: np.ndarray, missing: bool, closed: bool = False, step: 
     below, above = edges[0] - events[events < edges[0]], events[events >= edges[-1]] - edges[-1]
     tails = _tail(below, far, far * 1e-5), _tail(above, far, far * 1e-5)
     return Real(location, scale, tuple(edges.tolist()), tails, step, open=not closed, missing=missing)
+
+
+def step_of(values: np.ndarray) -> float:
+    """The power of ten that nearly all values are multiples of; 0 where there is none that is coarser than they are exact.
+
+    One value that most of them are says nothing of it.
+    """
+    values = varying(values)
+    wide, exact = values.astype(np.float64), 0.01 / np.finfo(values.dtype).eps
+    most = np.abs(wide).max(initial=0.0)
+    for decimals in range(FINEST + 1):
+        if decimals > MOST_DECIMALS and most * 10.0**decimals > exact:
+            break
+        if (np.round(wide, decimals).astype(values.dtype) == values).mean() >= NEARLY_ALL:
+            return float(10.0**-decimals)
+    return 0.0
 
 
 def _middle(values: np.ndarray) -> np.ndarray:

@@ -12,15 +12,13 @@ from torch import Tensor
 
 from plausibly.data.array_files import as_array, read_one, write_rows
 from plausibly.data.formats import Document, Events, Format, as_number, counted, packed
-from plausibly.data.numbers import LARGEST, NEARLY_ALL, learned_real, varying
+from plausibly.data.numbers import LARGEST, learned_real, step_of
 from plausibly.errors import UserError
 from plausibly.kinds import Real
 from plausibly.schema import Schema
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
-
-MOST_DECIMALS, FINEST = 6, 15  # that are looked for: in any column, and where its numbers are exact enough
 
 
 class RealArrayFormat(Format):
@@ -162,19 +160,3 @@ def learned(rows: np.ndarray) -> RealArrayFormat:
             learned_real(known, bool(np.isnan(column).any()), closed=True, step=step_of(column[np.isfinite(column)]))
         )
     return RealArrayFormat(tuple(kinds), rows.dtype.str)
-
-
-def step_of(values: np.ndarray) -> float:
-    """The power of ten that nearly all values are multiples of; 0 where there is none that is coarser than they are exact.
-
-    One value that most of them are says nothing of it.
-    """
-    values = varying(values)
-    wide, exact = values.astype(np.float64), 0.01 / np.finfo(values.dtype).eps
-    most = np.abs(wide).max(initial=0.0)
-    for decimals in range(FINEST + 1):
-        if decimals > MOST_DECIMALS and most * 10.0**decimals > exact:
-            break
-        if (np.round(wide, decimals).astype(values.dtype) == values).mean() >= NEARLY_ALL:
-            return float(10.0**-decimals)
-    return 0.0
