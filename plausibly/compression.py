@@ -158,7 +158,7 @@ def decompress(
             raise UserError(
                 f"{path} holds rows 0 to {file.rows}; give some of these, such as --rows 0:{min(10, file.rows)}"
             )
-        pieces = map(file.run.format.rows, file.events(wanted, heard))
+        pieces = (file.run.format.written(events, out) for events in file.events(wanted, heard))
         try:
             output.join(map(output.piece, pieces), out)
         except pa.ArrowInvalid as error:

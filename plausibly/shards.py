@@ -75,7 +75,7 @@ class Sampling(Job):
 
     def shard(self, run: Run, number: int, piece: int) -> pa.Table:
         events = run.sample_shard(number, piece, self.seed, self.given, self.complete)
-        return run.format.output(Path(self.out)).piece(run.format.rows(events))
+        return run.format.output(Path(self.out)).piece(run.format.written(events, Path(self.out)))
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ class Filling(Reading):
         with self.rows_of(run, number):
             asked = run.format.questions(piece)
         filled, told = run.fill_shard(number, asked, self.seed)
-        return _with_effective(run.format.output(Path(self.out)).piece(run.format.rows(filled)), told)
+        output, rows = run.format.output(Path(self.out)), run.format.written(filled, Path(self.out))
+        return _with_effective(output.piece(rows), told)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,11 @@ class Storage:
         """The dtype of a cell, of a categorical column that of its categories."""
         return _dtype(self.inner or self.dtype)
 
+    def spoken(self, texts: np.ndarray) -> np.ndarray:
+        """Texts for a file, in which a drawn value that was not foreseen is a hole where cells are no texts."""
+        textual = self.dtype.startswith(("str", "nullable-string", "object:string", "arrow:")) and self.kind == "text"
+        return texts if textual else np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object)
+
     def restore(self, texts: Any) -> Any:
         """A Series of this dtype from texts, None where there is a hole; plain text where a text does not fit."""
         import pandas as pd

@@ -23,18 +23,25 @@ from plausibly.data import numbers
 from plausibly.data.cells import OTHER_TEXT, Storage, texts_of
 from plausibly.data.identifiers import Making
 from plausibly.errors import UserError
-from plausibly.kinds import MISSING, OTHER, REAL_OTHER, Category, Kind, Real, kind_from_json, kind_to_json
+from plausibly.kinds import MISSING, OTHER, REAL_MISSING, REAL_OTHER, Category, Kind, Real, kind_from_json, kind_to_json
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
 AS_DRAWN, KEPT, ABSENT = range(3)  # how the texts of a column that is set aside are coded
 USUAL = np.array([0.9, 0.05, 0.05])
+SPELLED = np.array(
+    [0.999, 0.001]
+)  # that all cells of some rows are spelled as the column spells them, and that some are not
+HOLE_WORDS = {"na", "n/a", "nan", "null", "none", "nil", "?", "-", ".", "#n/a", "<na>", "nat", "missing"}
 
 
 @dataclass
 class Cells:
-    """One column of some rows: values of its kind, and the texts of those that it does not foresee (else None)."""
+    """One column of some rows: values of its kind, and the texts of those that it does not foresee or spells otherwise.
+
+    Any other text is None. How a value is spelled, such as 1.50 for 1.5 or NA for a hole, has no probability of its own.
+    """
 
     values: np.ndarray
     texts: np.ndarray | None = None
@@ -55,6 +62,24 @@ def joined_cells(parts: Sequence[Cells]) -> Cells:
 def held(texts: np.ndarray) -> np.ndarray:
     """Where there is a text."""
     return np.array([text is not None for text in texts], dtype=bool)
+
+
+def at(texts: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The texts at some places, None at all others."""
+    found = texts.copy()
+    found[~places] = None
+    return found
+
+
+def is_hole(text: str) -> bool:
+    """Whether it is a word that stands for a hole among numbers and dates."""
+    return text.strip().lower() in HOLE_WORDS
+
+
+def kept_texts(coder: Coder, texts: np.ndarray | None) -> np.ndarray:
+    """Passes texts, some of which may be None, through a coder, compressed together by LZMA."""
+    kept = None if texts is None else lzma.compress(json.dumps(list(texts)).encode(), lzma.FORMAT_ALONE)
+    return np.array(json.loads(lzma.decompress(coder.block(kept))), dtype=object)
 
 
 def log_text(text: str) -> float:
@@ -166,9 +191,7 @@ class AsideColumn(Column):
             way = ABSENT if texts is None else AS_DRAWN if list(texts) == list(drawn) else KEPT
         found = int(coder.drawn(USUAL, 1, None if way is None else np.array([way]))[0])
         if found == KEPT:
-            kept = None if texts is None else lzma.compress(json.dumps(list(texts)).encode(), lzma.FORMAT_ALONE)
-            data = coder.block(kept)
-            return np.array(json.loads(lzma.decompress(data)), dtype=object)
+            return kept_texts(coder, texts)
         return None if found == ABSENT else drawn
 
     def said(self) -> str:
@@ -196,14 +219,21 @@ class AsideColumn(Column):
 
 @dataclass(frozen=True)
 class ModelledColumn(Column):
-    """A column that is a variable of the event."""
+    """A column that is a variable of the event.
+
+    Beside the hole, further `marks` such as NA stand for one, `marked` times each in training.
+    """
 
     kind: Kind = Category()  # noqa: RUF009 (frozen)
+    marks: tuple[str, ...] = ()
+    marked: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.kind, self.takes):
             raise ValueError(f"column {self.name!r}: a {self.word} column cannot be of kind {type(self.kind).__name__}")
+        if len(self.marks) != len(self.marked) or not all(isinstance(n, int) and n > 0 for n in self.marked):
+            raise ValueError(f"column {self.name!r}: each mark of a hole needs a count")
 
     takes: ClassVar[type[Kind]] = Category
 
@@ -211,24 +241,25 @@ class ModelledColumn(Column):
         """log p(cell | code) in nats; 0 where it is not observed."""
         nats = self.kind.log_within(cells.values)
         if cells.texts is not None:
-            rows = np.flatnonzero(held(cells.texts))
-            nats[rows] = [self.log_other(text) for text in cells.texts[rows]]
+            rows = np.flatnonzero(held(cells.texts) & (cells.values == self.other))
+            nats[rows] = [log_text(text) for text in cells.texts[rows]]
         return nats if observed is None else np.where(observed, nats, 0.0)
 
-    def log_other(self, text: str) -> float:
-        """log p(text | the open code)."""
-        return log_text(text)
-
     def through(self, coder: Coder, events: np.ndarray, cells: Cells | None) -> Cells:
-        """Passes through a coder what the events leave open of some cells; the cells."""
+        """Passes through a coder what the events leave open of some cells, and how they are spelled; the cells."""
         values = self.kind.through(coder, events, None if cells is None else cells.values)
-        rows = np.flatnonzero(values == self.other)
-        if not len(rows):
-            return Cells(values)
-        texts = np.full(len(values), None, dtype=object)
-        for row in rows:
-            texts[row] = self.other_through(coder, None if cells is None or cells.texts is None else cells.texts[row])
-        return Cells(values, texts)
+        other, texts = values == self.other, np.full(len(values), None, dtype=object)
+        given = None if cells is None else texts.copy() if cells.texts is None else cells.texts
+        for row in np.flatnonzero(other):
+            texts[row] = self.other_through(coder, None if given is None else given[row])
+        self._spelled_through(coder, texts, None if given is None else at(given, ~other))
+        return Cells(values, texts if held(texts).any() else None)
+
+    def _spelled_through(self, coder: Coder, texts: np.ndarray, own: np.ndarray | None) -> None:
+        """Passes through a coder the texts of foreseen cells that are spelled otherwise, and puts them among `texts`."""
+        if coder.drawn(SPELLED, 1, None if own is None else np.array([int(held(own).any())]))[0]:
+            found = kept_texts(coder, own)
+            texts[held(found)] = found[held(found)]
 
     def other_through(self, coder: Coder, text: str | None) -> str:
         """Passes through a coder a text that is not foreseen."""
@@ -237,7 +268,23 @@ class ModelledColumn(Column):
 
     def known(self, index: np.ndarray, texts: list[str]) -> np.ndarray:
         """Which cells are known, as `cells_of` gives them: no holes, and no words that stand for one."""
-        return np.asarray(index >= 0)
+        words = [place for place, text in enumerate(texts) if text in self.marks or (self.measures and is_hole(text))]
+        return (index >= 0) & ~np.isin(index, words)
+
+    @property
+    def measures(self) -> bool:
+        """Whether its cells are amounts, dates or times, which can be spelled in more than one way."""
+        return not isinstance(self.kind, Category)
+
+    def canonical(self, texts: list[str]) -> list[str]:
+        values, _ = self._read(texts)
+        foreseen = np.flatnonzero((values != self.other) & ~self._holes(values))
+        found = np.array(texts, dtype=object)
+        found[foreseen] = self.spell(values[foreseen])
+        return list(found)
+
+    def _holes(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray(np.isnan(values) if isinstance(self.kind, Real) else values == MISSING)
 
     @property
     def other(self) -> float | int:
@@ -262,27 +309,36 @@ class ModelledColumn(Column):
         return self._cells(index, texts, asked=True), self.known(index, texts)
 
     def _cells(self, index: np.ndarray, texts: list[str], asked: bool) -> Cells:
-        values, other = self.values_of(texts), self.other
-        hole = np.nan if isinstance(self.kind, Real) else MISSING
-        extended = np.append(values, hole if self.kind.missing else other)
-        cells = Cells(extended[index])
+        (values, otherwise), other = self._read(texts), self.other
+        cells = Cells(np.append(values, self._hole if self.kind.missing else other)[index])
         unforeseen = (cells.values == other) & ((index >= 0) | (not asked))
         if unforeseen.any():
             self._refuse(texts, index, unforeseen)
-            kept = np.array([*texts, self.hole_text], dtype=object)[index]
-            kept[~unforeseen] = None
-            cells.texts = kept
+        kept = unforeseen | np.append(otherwise, False)[index]
+        if kept.any():
+            cells.texts = at(np.array([*texts, self.hole_text], dtype=object)[index], kept)
         return cells
 
     def values_of(self, texts: list[str]) -> np.ndarray:
         """Values of distinct texts as cells hold them, where a type is exact letter by letter; OTHER for all else."""
-        values = self.parse(texts)
-        if not self.storage.exact or not texts:
-            return values
-        foreseen = np.flatnonzero(values != self.other)
+        return self._read(texts)[0]
+
+    @property
+    def _hole(self) -> float | int:
+        return REAL_MISSING if isinstance(self.kind, Real) else MISSING
+
+    def _read(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Values of distinct texts; and which of them are foreseen, but spelled otherwise than this column does."""
+        values, otherwise = self.parse(texts), np.array([text in self.marks for text in texts], dtype=bool)
+        values[otherwise] = self._hole
+        foreseen = np.flatnonzero((values != self.other) & ~otherwise)
         again = np.array(self.spell(values[foreseen]), dtype=object)
-        values[foreseen[again != np.array(texts, dtype=object)[foreseen]]] = self.other
-        return values
+        differs = foreseen[again != np.array(texts, dtype=object)[foreseen]]
+        if self.storage.exact and not self.measures:
+            values[differs] = self.other
+        else:
+            otherwise[differs] = True
+        return values, otherwise
 
     @property
     def hole_text(self) -> str:
@@ -304,10 +360,9 @@ class ModelledColumn(Column):
         return "a hole, where there was none in training" if text is None else f"{text!r} was not foreseen"
 
     def texts(self, cells: Cells) -> np.ndarray:
-        """The texts of cells, None for holes."""
+        """The texts of cells as they are spelled, None for holes that no further mark stands for."""
         distinct, inverse = np.unique(cells.values, return_inverse=True)
-        hole = np.isnan(distinct) if isinstance(self.kind, Real) else distinct == MISSING
-        foreseen = ~hole & (distinct != self.other)
+        foreseen = ~self._holes(distinct) & (distinct != self.other)
         texts = np.full(len(distinct), None, dtype=object)
         texts[foreseen] = self.spell(distinct[foreseen])
         found = texts[inverse]
@@ -316,10 +371,18 @@ class ModelledColumn(Column):
             found[kept] = [None if text == self.hole_text else text for text in cells.texts[kept]]
         return found
 
+    def plain(self, cells: Cells) -> np.ndarray:
+        """The texts of cells as a column in memory holds them: None for holes, and numbers of a text file as numbers."""
+        if cells.texts is None or self.storage.exact:
+            return self.texts(cells)
+        typed = self.storage.kind == "text" and self.storage.dtype != "str"
+        kept = cells.values == self.other if typed else ~self._holes(cells.values)
+        return self.texts(Cells(cells.values, at(cells.texts, kept)))
+
     def numbers(self, cells: Cells) -> np.ndarray:
         """The values as numbers in the column's own units, float64; NaN for a hole and for what is not foreseen."""
-        hole = np.isnan(cells.values) if isinstance(self.kind, Real) else cells.values == MISSING
-        return self.measured(np.where(hole | (cells.values == self.other), np.nan, cells.values.astype(np.float64)))
+        none = self._holes(cells.values) | (cells.values == self.other)
+        return self.measured(np.where(none, np.nan, cells.values.astype(np.float64)))
 
     def measured(self, values: np.ndarray) -> np.ndarray:
         """Values of the kind, or numbers between, in the column's own units."""
@@ -330,11 +393,14 @@ class ModelledColumn(Column):
         return self.spell(np.round(np.array([value])).astype(np.int64))[0]
 
     def draw(self, events: np.ndarray, generator: np.random.Generator) -> Cells:
-        """Cells drawn inside the events' codes."""
+        """Cells drawn inside the events' codes; holes are spelled as often in each way as in training."""
         values = self.kind.draw(events, generator)
-        other = values == self.other
-        texts = np.array([None, OTHER_TEXT], dtype=object)[other.astype(np.int64)]
-        return Cells(values, texts if other.any() else None)
+        texts = np.array([None, OTHER_TEXT], dtype=object)[(values == self.other).astype(np.int64)]
+        if self.marks and (holes := np.flatnonzero(self._holes(values))).size:
+            ways = np.array([max(self.holes - sum(self.marked), 1), *self.marked], dtype=np.float64)
+            picks = generator.choice(len(ways), size=len(holes), p=ways / ways.sum())
+            texts[holes] = np.array([None, *self.marks], dtype=object)[picks]
+        return Cells(values, texts if held(texts).any() else None)
 
 
 def remembered(column: Column, **changes: Any) -> Column:

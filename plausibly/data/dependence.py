@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns import Cells, ModelledColumn
+from plausibly.data.columns import Cells, ModelledColumn, at
 from plausibly.data.dates import form_of
 from plausibly.data.formats import Events
 from plausibly.data.tables import TableFormat
 from plausibly.data.variables import DateColumn, NumberColumn
-from plausibly.kinds import MISSING, OTHER
+from plausibly.kinds import MISSING, OTHER, REAL_OTHER
 
 ROWS, FIRST = 100_000, 1_000  # looked at, of training rows; that most pairs fail on
 NUMBERS, TRIED = 200, 16  # columns that may be sums; rows that most sums fail on
@@ -70,7 +70,8 @@ def places(cells: Cells) -> np.ndarray:
     index = np.unique(cells.values, return_inverse=True)[1]
     if cells.texts is None:
         return np.asarray(index)
-    texts, own = np.unique(cells.texts.astype(str), return_inverse=True)
+    other = np.isin(cells.values, (OTHER, REAL_OTHER))  # of any other cell the text is but how it is spelled
+    texts, own = np.unique(at(cells.texts, other).astype(str), return_inverse=True)
     return np.asarray(index * len(texts) + own)
 
 

@@ -117,6 +117,10 @@ class Format(ABC):
     def rows(self, events: Events) -> Any:
         """The rows of `events`: equal values, dtypes and order."""
 
+    def written(self, events: Events, path: Path) -> Any:
+        """The rows of events as a file of that suffix holds them: each cell of a text file as it is spelled."""
+        return self.rows(events)
+
     @abstractmethod
     def questions(self, rows: Any) -> Events:
         """As `events`, but every hole is an unobserved cell (code 0, observed False)."""

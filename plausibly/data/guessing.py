@@ -11,7 +11,7 @@ import numpy as np
 
 from plausibly.data import date_forms, dates, identifiers, numbers
 from plausibly.data.cells import Storage, texts_of
-from plausibly.data.columns import AsideColumn, Column
+from plausibly.data.columns import AsideColumn, Column, is_hole
 from plausibly.data.formats import counted
 from plausibly.data.variables import BooleanColumn, CategoryColumn, DateColumn, GridColumn, RealColumn
 from plausibly.errors import UserError
@@ -26,7 +26,6 @@ AMBIGUOUS = "day and month are ambiguous; write 2020-12-05"
 FREE_TEXT = (
     "free text, mostly different; columns made of it can be modelled, such as its length or whether it holds a word"
 )
-HOLE_MARKS = {"na", "n/a", "nan", "null", "none", "nil", "?", "-", ".", "#n/a", "<na>", "missing"}
 FREQUENT_LEVELS, FREQUENT_ROWS, FEW_LEVELS = 256, 5, 32
 NEARLY_DISTINCT, MANY_ROWS, LONG_TEXT = 0.95, 20, 40
 NEARLY_ALL = numbers.NEARLY_ALL
@@ -171,15 +170,20 @@ def _set_aside(sight: Sight, role: str, why: str) -> Column:
 
 
 def date(sight: Sight) -> Column | None:
-    """Nearly all cells are dates or times of one form."""
-    forms = date_forms.forms(sight.texts, sight.counts)
+    """Nearly all cells are dates or times of one form; words such as NULL may stand for holes."""
+    forms = _forms(sight)
     said = "dates or times" if sight.storage.kind == "date" else f"dates or times as {forms[0] if forms else ''}"
     return _dated(sight, forms[0], said) if len(forms) == 1 else None
 
 
+def _forms(sight: Sight) -> list[str]:
+    known, _ = _without_marks(sight)
+    return date_forms.forms(known.texts, known.counts)
+
+
 def any_date(sight: Sight) -> Column | None:
     """As `date`; where day and month cannot be told apart, the month comes first."""
-    forms = date_forms.forms(sight.texts, sight.counts)
+    forms = _forms(sight)
     if len(forms) < 2:
         return date(sight)
     form = next(form for form in forms if form[1:].lstrip("-").startswith("m"))
@@ -197,11 +201,12 @@ def dated_as(sight: Sight, form: str) -> Column | None:
 
 def ambiguous(sight: Sight) -> Column | None:
     """Dates whose day and month may be either."""
-    forms = date_forms.forms(sight.texts, sight.counts)
+    forms = _forms(sight)
     return category(sight, f"{AMBIGUOUS}, or say --kind {sight.name}=date:{forms[0]}") if len(forms) > 1 else None
 
 
 def _dated(sight: Sight, form: str, why: str) -> Column | None:
+    sight, marks = _without_marks(sight)
     ticks = dates.ticks(sight.texts, form)
     known = ticks != OTHER
     values = ticks[known]
@@ -214,7 +219,7 @@ def _dated(sight: Sight, form: str, why: str) -> Column | None:
     word, step, start = word if every == 1 else f"{every} {word}s", every * unit, start * unit
     kind = numbers.learned_grid((values - start) // step, sight.counts[known], sight.holes > 0)
     span = tuple(dates.spelled(np.array([values.min(), values.max()]), form))
-    return DateColumn(**sight.common(why), kind=kind, form=form, step=step, start=start, unit=word, span=span)
+    return DateColumn(**sight.common(why), **marks, kind=kind, form=form, step=step, start=start, unit=word, span=span)
 
 
 def number(sight: Sight) -> Column | None:
@@ -237,17 +242,15 @@ Marks = dict[str, Any]  # the fields `marks` and `marked` of a column of numbers
 
 
 def _without_marks(sight: Sight) -> tuple[Sight, Marks]:
-    """The cells but for words such as NA: the most frequent is the hole, unless empty cells are; the others stay marks."""
-    places = [i for i, text in enumerate(sight.texts) if text.strip().lower() in HOLE_MARKS]
+    """The cells but for words such as NA, which are holes: the most frequent is the hole, unless empty cells are."""
+    places = [i for i, text in enumerate(sight.texts) if is_hole(text)]
     if not places or sight.storage.exact or len(places) == len(sight.texts):
         return sight, {}
     places.sort(key=lambda i: -sight.counts[i])
-    hole, holes = sight.hole, sight.holes
-    if not holes:
-        first = places.pop(0)
-        hole, holes = sight.texts[first], int(sight.counts[first])
-    marks = {"marks": tuple(sight.texts[i] for i in places), "marked": tuple(int(sight.counts[i]) for i in places)}
-    rest = [i for i, text in enumerate(sight.texts) if text != hole and text not in marks["marks"]]
+    further = places if sight.holes else places[1:]
+    marks = {"marks": tuple(sight.texts[i] for i in further), "marked": tuple(int(sight.counts[i]) for i in further)}
+    rest, holes = sorted({*range(len(sight.texts))} - {*places}), sight.holes + int(sight.counts[places].sum())
+    hole = sight.hole if sight.holes else sight.texts[places[0]]
     return Sight(sight.name, sight.storage, [sight.texts[i] for i in rest], sight.counts[rest], holes, hole), marks
 
 

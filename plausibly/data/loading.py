@@ -15,7 +15,7 @@ from plausibly.data import labelled as labels_of_rows
 from plausibly.data.dependence import relations
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Dataset, Events, Format, Heard, Truth, counted, did_you_mean, suffix_of, unheard
-from plausibly.data.regularity import irregularities
+from plausibly.data.regularity import irregularities, spellings
 from plausibly.data.sources import Framed, Source, Streamed, divided, large
 from plausibly.data.streaming import table_file
 from plausibly.errors import UserError
@@ -194,8 +194,8 @@ def _table(
         events = table.events(format, places, shown, heard)
     events |= {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
     digest = _digest(source, whole, given)
-    odd = None if table.dialect is None else irregularities(*table.start(), table.rows, whole, format)
-    notes = table.notes() + _table_notes(format) + (odd or [])
+    odd = None if table.dialect is None else irregularities(*table.start(), table.rows, format)
+    notes = table.notes() + _table_notes(format) + ([] if odd is None else spellings(whole, format) + odd)
     dataset = _dataset(_name(source), _source(source), digest, format, events, notes)
     dataset.shown = events.get("shown", dataset.train)
     dataset.regular = None if odd is None or format.dropped else not odd

@@ -57,7 +57,7 @@ class Original:
                 raise UserError(
                     f"the run leaves out column {name!r}, which would not come back; fit one with all columns"
                 )
-        self._compare(rows, again(self.format, events))
+        self._compare(rows, self._again(events))
         frame = hasattr(rows, "dtypes")
         own = int(rows.memory_usage(index=False, deep=True).sum()) if frame else rows.nbytes
         if self.path is None:
@@ -66,6 +66,9 @@ class Original:
             self._kept_bytes += own
             if self._kept_bytes <= LARGEST:
                 self._kept.append(rows)
+
+    def _again(self, events: Events) -> Any:
+        return again(self.format, events)
 
     def _compare(self, rows: Any, again: Any) -> None:
         if isinstance(rows, np.ndarray):
@@ -192,6 +195,9 @@ class TextOriginal(Original):
 
     def close(self) -> None:
         self._file.close()
+
+    def _again(self, events: Events) -> Any:
+        return self._table.written(events, Path(f"rows.{self._suffix}"))
 
     def _compare(self, rows: Any, again: Any) -> None:
         if not self._same:

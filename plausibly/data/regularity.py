@@ -1,6 +1,7 @@
 """Whether rows that are read and written again give the same file, byte for byte; and where not, why.
 
-The values are the same in any case. A file may quote a cell in one line and not in another, or write 1.50 beside 1.5.
+Every cell is the same in any case. A file may quote a cell in one line and not in another; and where it writes 1.50 beside
+1.5, drawn rows have one of both.
 """
 
 from __future__ import annotations
@@ -9,22 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns import AsideColumn, ModelledColumn
+from plausibly.data.columns import ModelledColumn, held
 from plausibly.data.dialects import Dialect
-from plausibly.data.tables import TableFormat, printed
+from plausibly.data.tables import TableFormat
 
 ROWS = 200_000  # looked at for how lines are written
 SHOWN = 40  # characters of a line
 
 
-def irregularities(suffix: str, start: bytes, first: Any, rows: int, frame: Any, format: TableFormat) -> list[str]:
-    """Notes on what of a text file's bytes does not come back; none where all do, but for columns that are dropped.
+def irregularities(suffix: str, start: bytes, first: Any, rows: int, format: TableFormat) -> list[str]:
+    """A note on what of a text file's bytes does not come back; none where all do, but for columns that are dropped.
 
-    `start` has the lines of the `first` rows, and more where these are not all `rows`; the texts are those of `frame`.
+    `start` has the lines of the `first` rows, and more where these are not all `rows`.
     """
-    found = [_line(start, first.iloc[:ROWS], rows, format.dialect_for(suffix))]
-    found += [_column(column, frame[column.name]) for column in format.modelled + format.aside]
-    return [f"not byte for byte: {note}" for note in found if note]
+    note = _line(start, first.iloc[:ROWS], rows, format.dialect_for(suffix))
+    return [f"not byte for byte: {note}"] if note else []
+
+
+def spellings(frame: Any, format: TableFormat) -> list[str]:
+    """Notes on the columns of a text file whose cells are not all spelled as those of drawn rows."""
+    return [note for column in format.modelled if (note := _spelled(column, frame[column.name]))]
 
 
 def _line(data: bytes, some: Any, rows: int, dialect: Dialect) -> str:
@@ -67,16 +72,17 @@ def _difference(here: bytes, there: bytes, place: int) -> str:
     return f"has {shown[0]!r} where {shown[1]!r} will be written"
 
 
-def _column(column: ModelledColumn | AsideColumn, series: Any) -> str:
-    """How many different texts of a column are written otherwise, with one of them; or nothing."""
+def _spelled(column: ModelledColumn, series: Any) -> str:
+    """How many different texts of a column are spelled otherwise than in drawn rows, with one of them; or nothing."""
     import pandas as pd
 
     texts = pd.Series(pd.unique(series.dropna()), dtype="str")
-    kept = column.texts(texts) if isinstance(column, AsideColumn) else column.texts(column.cells(texts))
-    again = printed(column, column.storage.restore(kept), column.name)
-    differs = np.flatnonzero(again != texts.to_numpy(dtype=object))
+    cells = column.cells(texts)
+    if cells.texts is None or not column.measures:
+        return ""
+    differs = np.flatnonzero(held(cells.texts) & (cells.values != column.other) & ~np.isin(cells.texts, column.marks))
     if not len(differs):
         return ""
-    here, there = texts[differs[0]], again[differs[0]]
-    count = f"{len(differs):,} of {len(texts):,} texts of column {column.name!r}"
-    return f"{count}, such as {here!r}, for which {there!r} will be written"
+    (here,), (there,) = texts.iloc[differs[:1]], column.canonical([texts.iloc[differs[0]]])
+    count = f"{len(differs):,} of {len(texts):,} texts are"
+    return f"column {column.name!r}: {count} not spelled as drawn ones will be, such as {here!r} for {there!r}"

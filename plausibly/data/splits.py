@@ -107,7 +107,7 @@ def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
     With the word `date`, dates whose day and month are ambiguous are read as month/day; with `date:FORM`, as FORM says.
     """
     from plausibly.data.cells import Storage, storage_of
-    from plausibly.data.columns import ModelledColumn, held
+    from plausibly.data.columns import ModelledColumn
     from plausibly.data.guessing import AMBIGUOUS, ambiguous, date, guess, number, see
 
     _refuse_holes(series, name)
@@ -119,19 +119,19 @@ def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
     column = guess(sight, word) if told else date(sight) or number(sight)
     if isinstance(column, ModelledColumn):
         cells = column.cells(series)
-        if cells.texts is not None:
-            row = int(np.flatnonzero(held(cells.texts))[0])
+        odd = np.flatnonzero(cells.values == column.other)
+        if len(odd) and cells.texts is not None:
             other = "number" if column.numeric else "time"
-            raise UserError(f"row {row + 1}, column {name!r}: {cells.texts[row]!r} is no {other} like the others")
+            raise UserError(f"row {odd[0] + 1}, column {name!r}: {cells.texts[odd[0]]!r} is no {other} like the others")
         return np.unique(cells.values, return_inverse=True)[1]
     return np.unique(series.astype(str).to_numpy(dtype=object), return_inverse=True)[1]
 
 
 def _refuse_holes(series: Any, name: str) -> None:
     """UserError for the first row without a time, be it empty or a word such as NA."""
-    from plausibly.data.guessing import HOLE_MARKS
+    from plausibly.data.columns import is_hole
 
-    hole = (series.isna() | series.astype(str).str.strip().str.lower().isin(HOLE_MARKS)).to_numpy(dtype=bool)
+    hole = series.isna().to_numpy(dtype=bool) | np.array([is_hole(str(cell)) for cell in series], dtype=bool)
     if hole.any():
         row = int(np.flatnonzero(hole)[0])
         raise UserError(f"row {row + 1}, column {name!r}: a hole; a split by time needs the time of every row")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -150,14 +150,28 @@ class TableFormat(Format):
     def rows(self, events: Events) -> Any:
         import pandas as pd
 
+        texts = self._texts(events, ModelledColumn.plain)
+        return pd.DataFrame({self.labels[place]: self.columns[place].storage.restore(own) for place, own in texts})
+
+    def written(self, events: Events, path: Path) -> Any:
+        if suffix_of(path) not in reading.TEXT_SUFFIXES:
+            return self.rows(events)
+        import pandas as pd
+
+        texts = self._texts(events, ModelledColumn.texts)
+        cells = {self.labels[place]: self.columns[place].storage.spoken(own) for place, own in texts}
+        return pd.DataFrame(cells, dtype=object)
+
+    def _texts(
+        self, events: Events, of: Callable[[ModelledColumn, Cells], np.ndarray]
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """The place of each column that there is, and its texts."""
         values: TableValues = events.values
-        series = {}
-        for column, label in zip(self.columns, self.labels, strict=True):
+        for place, column in enumerate(self.columns):
             if isinstance(column, ModelledColumn):
-                series[label] = column.storage.restore(column.texts(values.cells[column.name]))
+                yield place, of(column, values.cells[column.name])
             elif column.name in values.aside:
-                series[label] = column.storage.restore(values.aside[column.name])
-        return pd.DataFrame(series)
+                yield place, values.aside[column.name]
 
     def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         numbers = codes.numpy().reshape(len(codes), -1)
@@ -320,10 +334,13 @@ def _merged(known: Cells, drawn: Cells, seen: np.ndarray) -> Cells:
 
 
 def printed(column: Column | None, series: Any, name: str) -> np.ndarray:
-    """A column's cells as texts for a file."""
+    """A column's cells as texts for a file: those that are texts as they are, all others as the column spells them."""
+    import pandas as pd
+
     index, texts = texts_of(series, name)
     hole = "" if column is None else column.hole
-    cells = np.array([*(texts if column is None else column.canonical(texts)), hole], dtype=object)
+    spelled = column is None or pd.api.types.infer_dtype(series, skipna=True) == "string"
+    cells = np.array([*(texts if spelled or column is None else column.canonical(texts)), hole], dtype=object)
     return np.asarray(cells[index])
 
 

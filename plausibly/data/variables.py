@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import log
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from plausibly.data import dates, numbers
-from plausibly.data.columns import Cells, ModelledColumn, log_text
+from plausibly.data.columns import Cells, ModelledColumn
 from plausibly.kinds import OTHER, REACH, REAL_OTHER, Category, Grid, Real
-
-if TYPE_CHECKING:
-    from plausibly.coding.streams import Coder
 
 FAR = 1000.0  # scales
 
@@ -83,45 +79,11 @@ class CategoryColumn(ModelledColumn):
 
 @dataclass(frozen=True)
 class NumberColumn(ModelledColumn):
-    """Numbers. Beside the hole, further `marks` such as NA may stand for one, `marked` times each in training.
-
-    A mark keeps its text: of n marks in training, each mark's share is its count / (n + 1) of the open code,
-    and any other text has 1 / (n + 1) of its own weight.
-    """
+    """Numbers."""
 
     style: str = "shortest"
     span: tuple[str, ...] = ()
-    marks: tuple[str, ...] = ()
-    marked: tuple[int, ...] = ()
     numeric = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(self.marks) != len(self.marked) or not all(isinstance(n, int) and n > 0 for n in self.marked):
-            raise ValueError(f"column {self.name!r}: each mark of a hole needs a count")
-
-    def log_other(self, text: str) -> float:
-        total = sum(self.marked) + 1
-        if text in self.marks:
-            return log(self.marked[self.marks.index(text)] / total)
-        return log_text(text) - log(total)
-
-    def other_through(self, coder: Coder, text: str | None) -> str:
-        shares = np.array([*self.marked, 1]) / (sum(self.marked) + 1)
-        marks = [*self.marks, text]
-        place = int(coder.drawn(shares, 1, None if text is None else np.array([marks.index(text)]))[0])
-        return super().other_through(coder, text) if place == len(self.marks) else self.marks[place]
-
-    def known(self, index: np.ndarray, texts: list[str]) -> np.ndarray:
-        marks = [place for place, text in enumerate(texts) if text in self.marks]
-        return (index >= 0) & ~np.isin(index, marks)
-
-    def canonical(self, texts: list[str]) -> list[str]:
-        values = self.parse(texts)
-        foreseen = np.flatnonzero(values != self.other)
-        found = np.array(texts, dtype=object)
-        found[foreseen] = self.spell(values[foreseen])
-        return list(found)
 
 
 @dataclass(frozen=True)
