@@ -814,8 +814,8 @@ def impute(
     if draws < 1 or (draws > 1 and out_ is None):
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
     if out_ is None:
-        rows, told = opened.fill(data, common.seed)
-        deliver(opened, rows, None, common, {"rows": len(rows), "filled": word} | (told.to_json() if told else {}))
+        events, told = opened.filled(data, common.seed)
+        deliver(opened, events, None, common, {"rows": len(events), "filled": word} | (told.to_json() if told else {}))
     else:
         for draw in range(draws):
             path = numbered(Path(out_), draw) if draws > 1 else Path(out_)
@@ -837,8 +837,8 @@ def complete(run: Any, data: str, out_: str | None, common: Common) -> None:
     """The most probable completion of each row."""
     from plausibly.runs import TASKS
 
-    rows, word = run.complete(data), TASKS["complete"].word(type(run.model))
-    deliver(run, rows, out_, common, {"rows": len(rows), "completed": word})
+    events, word = run.completed(data), TASKS["complete"].word(type(run.model))
+    deliver(run, events, out_, common, {"rows": len(events), "completed": word})
     say(common, f"each row's holes hold what is most probable together{', the best found' * (word != 'exact')}")
 
 
@@ -854,16 +854,22 @@ def deliver(
     document: dict[str, Any],
     across: int | None = None,
 ) -> None:
-    """Writes rows to a file, or prints them; in a grid of images `across` of them to a line."""
+    """Writes rows, or events as a file holds them, or prints them; in a grid of images `across` of them to a line."""
     import pandas as pd
 
+    from plausibly.data.formats import Events
+
+    known = isinstance(rows, Events)
     if out_ is not None:
-        run.format.write(rows, Path(out_), across)
+        run.format.write(run.format.written(rows, Path(out_)) if known else rows, Path(out_), across)
         out(document | {"out": out_}, common, lambda: print(f"{len(rows):,} rows in {out_}"))
         return
-    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows.reshape(len(rows), -1))
+    typed, shown = (run.format.rows(rows), run.format.written(rows, Path("rows.csv"))) if known else (rows, rows)
+    frame, lines = (
+        each if isinstance(each, pd.DataFrame) else pd.DataFrame(each.reshape(len(each), -1)) for each in (typed, shown)
+    )
     records = json.loads(frame.to_json(orient="records", date_format="iso"))
-    out(document | {"values": records}, common, lambda: print(frame.to_csv(index=False), end=""))
+    out(document | {"values": records}, common, lambda: print(lines.to_csv(index=False), end=""))
 
 
 @app.command

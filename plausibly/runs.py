@@ -420,6 +420,11 @@ class Run:
 
     def fill(self, data: Any, seed: int = 0) -> tuple[Any, Effective | None]:
         """The same; and, of draws by weight, how many tell something."""
+        filled, told = self.filled(data, seed)
+        return indexed(self.format.rows(filled), data), told
+
+    def filled(self, data: Any, seed: int = 0) -> tuple[Events, Effective | None]:
+        """The same as events, in which the cells of a text file are spelled as they are."""
         with naming(data):
             events = self.format.questions(load_rows(data, self.format))
         if not len(events):
@@ -428,7 +433,7 @@ class Run:
         filled, told = zip(
             *(self.fill_shard(shard, events[own], seed) for shard, own in enumerate(places)), strict=True
         )
-        return indexed(self.format.rows(joined(filled)), data), all_effective(told)
+        return joined(filled), all_effective(told)
 
     def fill_shard(self, shard: int, asked: Events, seed: int, holes: bool = False) -> tuple[Events, Effective | None]:
         """A shard of questions answered by draws that (seed, shard) decides; with `holes` a drawn cell may be one."""
@@ -442,12 +447,16 @@ class Run:
 
         A filled cell is never a value never seen, and a hole only with `holes`, of columns that are not real.
         """
+        return indexed(self.format.rows(self.completed(data, holes)), data)
+
+    def completed(self, data: Any, holes: bool = False) -> Events:
+        """The same as events, in which the cells of a text file are spelled as they are."""
         with naming(data):
             events = self.format.questions(load_rows(data, self.format))
         if not len(events):
             raise UserError("there are no rows to fill")
         codes = TASKS["complete"](self.model, events.codes, events.observed, holes)
-        return indexed(self.format.rows(self.format.fill(events, codes, Likeliest())), data)
+        return self.format.fill(events, codes, Likeliest())
 
     def encode(self, data: Any) -> np.ndarray:
         """The latents that stand for each row, (rows, latents) float32: their mean where there are several."""
