@@ -39,9 +39,10 @@ from plausibly.data.originals import in_memory, original
 from plausibly.data.streaming import counting_from
 from plausibly.errors import UserError
 from plausibly.families.variational import log_context, log_weights
-from plausibly.files import replacing
+from plausibly.files import delivering
 from plausibly.kernels.threads import one_thread
 from plausibly.kinds import Real
+from plausibly.locks import holding
 from plausibly.runs import FIELDS, TASKS, Run, write_json, write_tensors
 from plausibly.schema import Schema
 from plausibly.tasks.compress import at_once
@@ -117,7 +118,14 @@ def written(run: Run, model: bytes, data: Any, path: Path | str, verify: bool, h
     if isinstance(data, str | Path) and path.exists() and Path(data).exists() and path.samefile(data):
         raise UserError(f"{path} is what is to be compressed; give the compressed file another name")
     source = original(data, run.format)
-    with one_thread(), closing(source), replacing(path) as draft, open(draft, "wb") as file, naming(data):
+    with (
+        one_thread(),
+        closing(source),
+        holding(path),
+        delivering(path) as draft,
+        open(draft, "wb") as file,
+        naming(data),
+    ):
         file.write(MAGIC + model)
         for rows in row_pieces(data, run.format, BLOCK):
             with counting_from(found.rows):
@@ -151,7 +159,7 @@ def decompress(
     Without a `run` it is the one in the file, or else the one that wrote it, where that is still in its place.
     """
     out = Path(out)
-    with opened(Path(path), run) as file:
+    with opened(Path(path), run) as file, holding(out):
         output = file.run.format.output(out)
         wanted = range(file.rows)[some or slice(None)]
         if not len(wanted) or wanted.step != 1:

@@ -3,38 +3,159 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import gettempdir, mkdtemp
+from typing import IO, TYPE_CHECKING
 
 from plausibly.errors import UserError
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     import pandas as pd
+
+DRAFT = re.compile(r"\.plausibly-\w+\.draft")
+
+
+def lock(descriptor: int) -> bool:
+    """Takes the lock of an open file or folder, which closing it gives back; False where another process has it."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_there(descriptor: int, path: Path) -> bool:
+    """Whether `path` still leads to the open file or folder."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a path to write to; on leaving it becomes `path` in one step, on any error nothing is left behind.
 
-    An OSError (full disk, no permission) becomes a UserError that names the path.
+    An OSError (full disk, no permission) becomes a UserError that names the path, and so does a `path` that is
+    there and is no file: a folder, a link, a device.
     """
-    draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.touch()
-        mode = draft.stat().st_mode  # some writers make files that only their owner can read
-        yield draft
-        draft.chmod(mode)
-        with open(draft, "rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(draft, path)
+        before = _mode(path)
+        with _draft_folder(path.parent) as folder:
+            draft = folder / path.name
+            draft.touch()
+            mode = before or draft.stat().st_mode  # some writers make files that only their owner can read
+            yield draft
+            draft.chmod(stat.S_IMODE(mode))
+            with open(draft, "rb+") as written:
+                os.fsync(written.fileno())
+            os.replace(draft, path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
+
+
+@contextmanager
+def delivering(path: Path) -> Iterator[Path]:
+    """`replacing` for a destination that the user named: a link leads to what is replaced, a device or a pipe is streamed
+    into."""
+    if is_stream(path):
+        with _streaming(path) as draft:
+            yield draft
+        return
+    with replacing(path.resolve()) as draft:
+        yield draft
+
+
+def is_stream(path: Path) -> bool:
+    """Whether it takes bytes as they come: a device, a pipe, a socket."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, RuntimeError):  # a link that leads round in a ring, among others
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+@contextmanager
+def _streaming(path: Path) -> Iterator[Path]:
+    try:
+        with _draft_folder(Path(gettempdir())) as folder:
+            yield folder / path.name
+            with open(folder / path.name, "rb") as draft, open(path, "wb") as stream:
+                shutil.copyfileobj(draft, stream)
+    except OSError as error:
+        raise UserError(f"cannot write to {path}: {error.strerror or error}") from error
+
+
+def _mode(path: Path) -> int:
+    """The mode of the file that is replaced, or 0. OSError where there is something, and no file."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return 0
+    if not stat.S_ISREG(mode):
+        raise OSError(f"it is there, and is {'a link' if stat.S_ISLNK(mode) else 'no file'}")
+    return mode
+
+
+@contextmanager
+def _draft_folder(beside: Path) -> Iterator[Path]:
+    """A folder for a draft, of this process alone; those of processes that are gone are swept away."""
+    sweep(beside.absolute())
+    while True:
+        folder = Path(mkdtemp(prefix=".plausibly-", suffix=".draft", dir=beside))
+        descriptor = os.open(folder, os.O_RDONLY)
+        if lock(descriptor) and is_there(descriptor, folder):  # else it was swept before it was locked
+            break
+        os.close(descriptor)
+    try:
+        yield folder
     finally:
-        if draft.exists():
-            draft.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+@lru_cache(1024)  # once a process
+def sweep(folder: Path) -> None:
+    """Removes the drafts in a folder whose processes were killed."""
+    if fcntl is None:  # nobody could tell
+        return
+    for draft in folder.iterdir():
+        if DRAFT.fullmatch(draft.name) and draft.is_dir() and not draft.is_symlink():
+            with suppress(OSError):
+                _sweep(draft)
+
+
+def _sweep(draft: Path) -> None:
+    descriptor = os.open(draft, os.O_RDONLY)
+    if lock(descriptor):
+        shutil.rmtree(draft, ignore_errors=True)
+    os.close(descriptor)
+
+
+def open_within(path: Path, mode: str) -> IO[str]:
+    """Opens a text file of a run to write it as it grows. UserError for a link, which could lead anywhere."""
+
+    def without_links(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+    try:
+        return open(path, mode, encoding="utf-8", opener=without_links)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
@@ -48,5 +169,5 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
     suffix = Path(path.stem).suffix if packing else path.suffix
     if suffix not in writers:
         raise UserError(f"cannot write {path.name}: these rows go to {', '.join(writers)}")
-    with replacing(path) as draft:
+    with delivering(path) as draft:
         writers[suffix](draft)

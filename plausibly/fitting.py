@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from plausibly.evaluation.reconstruction import from_json
 from plausibly.evaluation.samples import board_rows, judged, some
 from plausibly.foreign import hold_to_contract, name_of
 from plausibly.learning import Fit, Listener, Settings, announce, learned, learns_by_steps, settings, sketch
+from plausibly.locks import holding
 from plausibly.models import MODELS
 from plausibly.runs import ENSEMBLE, TASKS, Run, model_class, read_record, write_json
 from plausibly.training import (
@@ -98,35 +99,47 @@ def anywhere(source: Any) -> Any:
 
 
 def new_folder(out: Path | str | None, name: str) -> Path:
-    """`out`, which must not exist or be empty, or the next free `runs/NAME-1`."""
+    """`out`, which must not exist or be empty, or the next free `runs/NAME-1`, which is made."""
     if out is None:
-        number = 1
-        while (path := Path("runs") / f"{name}-{number}").exists():
-            number += 1
-    else:
-        path = Path(out)
-        if path.exists() and (path.is_file() or any(path.iterdir())):
-            raise UserError(
-                f"{path} already exists; give another --out, or `plausibly fit --resume {path}` to go on there"
-            )
+        return next(path for number in count(1) if made_anew(path := Path("runs") / f"{name}-{number}"))
+    path = Path(out)
+    if path.exists() and (path.is_file() or any(path.iterdir())):
+        raise UserError(f"{path} already exists; give another --out, or `plausibly fit --resume {path}` to go on there")
     return path
+
+
+def made_anew(path: Path) -> bool:
+    """Makes a folder; False where there was something."""
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise UserError(f"cannot make {path}: {error.strerror}") from error
+    return True
 
 
 @contextmanager
 def fresh(path: Path) -> Iterator[Path]:
-    """Makes a folder that is removed again where the work in it fails before there are weights."""
-    try:
-        if processes.rank() == 0:
-            path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make {path}: {error.strerror}") from error
-    try:
-        yield path
-    except BaseException:
-        begun = processes.ranks() > 1 and (path / "run.json").exists()  # torchrun may go on with it
-        if not begun and processes.rank() == 0 and not any(path.rglob("*.safetensors")):
-            shutil.rmtree(path, ignore_errors=True)
-        raise
+    """Makes a folder for this process alone, which is removed again where the work in it fails before there are weights."""
+    with held(path):
+        try:
+            if processes.rank() == 0:
+                path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make {path}: {error.strerror}") from error
+        try:
+            yield path
+        except BaseException:
+            begun = processes.several() and (path / "run.json").exists()  # torchrun may go on with it
+            if not begun and processes.rank() == 0 and not any(path.rglob("*.safetensors")):
+                shutil.rmtree(path, ignore_errors=True)
+            raise
+
+
+def held(path: Path) -> AbstractContextManager[None]:
+    """Keeps other jobs from a folder; of torchrun's processes the first does."""
+    return holding(path) if processes.rank() == 0 else nullcontext()
 
 
 def fit(
@@ -167,15 +180,18 @@ def fit(
             return tested(fit_auto(path, dataset, origin, chosen, listener))
     if kind.accepts(dataset.schema) is None:
         hold_to_contract(kind, dataset.schema)
-    with processes.together():
-        begun = processes.first(lambda: begun_before(out, name_of(kind)))
-        if begun is not None:
-            own = None if kind in MODELS.values() else kind
-            fit = learned(Fit.taken_up(Path(begun), device, listener, own))
-        else:
-            with fresh(Path(processes.first(lambda: str(new_folder(out, name_of(kind)))))) as path:
+    with ExitStack() as until_tested:
+        with processes.together():
+            begun = processes.first(lambda: begun_before(out, name_of(kind)))
+            if begun is not None:
+                until_tested.enter_context(held(Path(begun)))
+                own = None if kind in MODELS.values() else kind
+                fit = learned(Fit.taken_up(Path(begun), device, listener, own))
+            else:
+                path = Path(processes.first(lambda: str(new_folder(out, name_of(kind)))))
+                until_tested.enter_context(fresh(path))
                 fit = learned(Fit.new(path, kind, dataset, origin, chosen, listener))
-    return tested(fit)
+        return tested(fit)
 
 
 def begun_before(out: Path | str | None, name: str) -> str | None:
@@ -211,16 +227,17 @@ def resume(
     """
     path = Path(path)
     record = read_record(path)
-    if record["model"] == ENSEMBLE and record["status"] != "done":
-        processes.single("fit --resume of an ensemble")
-        return tested(taken_up(path, record, device, listener or Listener()))
-    with processes.together():
-        fit = Fit.taken_up(path, device, listener or Listener(), model)
-        done = fit.record.get("status") == "done" and (path / "report.html").exists()
-        if processes.first(lambda: done and not processes.restarted()):
-            raise UserError(f"{path} is finished: nothing is left to do")
-        learned(fit)
-    return tested(fit)
+    with held(path):
+        if record["model"] == ENSEMBLE and record["status"] != "done":
+            processes.single("fit --resume of an ensemble")
+            return tested(taken_up(path, record, device, listener or Listener()))
+        with processes.together():
+            fit = Fit.taken_up(path, device, listener or Listener(), model)
+            done = fit.record.get("status") == "done" and (path / "report.html").exists()
+            if processes.first(lambda: done and not processes.restarted()):
+                raise UserError(f"{path} is finished: nothing is left to do")
+            learned(fit)
+        return tested(fit)
 
 
 def accepted(dataset: Dataset, chosen: Settings, tried: Sequence[str], listener: Listener) -> list[str]:
@@ -417,7 +434,7 @@ def mixed(
             best = max(opened, key=lambda run: run.record["validation"])
             raise UserError(f"{best.path} alone is best on validation rows: no mixture of these runs is better")
         found.keep("done", found.record["steps"])
-    return tested(found)
+        return tested(found)
 
 
 def unmixable(run: Run, first: Run) -> str | None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from plausibly.data.formats import Dataset, Heard, did_you_mean, unheard
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import likelihood, plausibility
 from plausibly.evaluation.reconstruction import reconstruction
+from plausibly.files import open_within
 from plausibly.objectives import Likelihood
 from plausibly.runs import VERSION, Run, kind_of, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
@@ -238,7 +239,7 @@ class Fit:
             self._checkpoint_path.unlink(missing_ok=True)
 
     def _count(self) -> None:
-        self.log = self._log_path.open("w", encoding="utf-8")
+        self.log = open_within(self._log_path, "w")
         with self.log:
             for progress in count(self.model, self.dataset.train.codes, self.dataset.valid.codes):
                 self._hear(progress)
@@ -249,7 +250,7 @@ class Fit:
         training = Training(self.model, self.dataset.train.codes, self.dataset.valid.codes, plan, names)
         self._take_up(training)
         saved = time.monotonic()
-        with interruptible() as asked, self._log_path.open("a", encoding="utf-8") as self.log:
+        with interruptible() as asked, open_within(self._log_path, "a") as self.log:
 
             def stop() -> bool:
                 return processes.anywhere(asked())
@@ -287,16 +288,17 @@ class Fit:
 
     def _take_up(self, training: Training) -> None:
         """Goes on from the checkpoint, if there is one; the log forgets what came after it."""
-        log, lines = self._log_path, []
+        lines: list[str] = []
         if self._checkpoint_path.exists():
             try:
                 tensors = load_file(self._checkpoint_path)
                 training.resume(tensors, json.loads(tensors.pop("numbers").numpy().tobytes()))
             except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
                 raise UserError(f"{self._checkpoint_path} is damaged; without it the run starts from step 0") from error
-            lines = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= training.step]
+            lines = logged(self._log_path, training.step)
             self.listener.say(f"going on at step {training.step:,} of {training.plan.steps:,}")
-        log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        with open_within(self._log_path, "w") as log:
+            log.writelines(line + "\n" for line in lines)
 
     @property
     def _log_path(self) -> Path:
@@ -348,6 +350,17 @@ class Fit:
         if len(self.dataset.calibration):
             nats = plausibility(self.model, self.dataset.format, self.dataset.calibration)
             write_tensors({"nats": nats}, self.path / "calibration.safetensors")
+
+
+def logged(log: Path, step: int) -> list[str]:
+    """The sound lines of a log up to a step: those of a full disk or of a killed process may be torn."""
+    if not log.is_file():
+        return []
+    lines = []
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError, KeyError, TypeError):
+            lines += [line] * (json.loads(line)["step"] <= step)
+    return lines
 
 
 def learned(fit: Fit) -> Fit:

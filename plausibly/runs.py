@@ -784,7 +784,7 @@ def kind_of(record: dict[str, Any], path: Path, model: str | type[Trainable] | N
             return mixtures.named(str(record.get("form")), mixtures.Sum)
         except ValueError as error:
             raise UserError(f"{path} holds no ensemble yet; go on with `plausibly fit --resume {path}`") from error
-    return model_class(record["model"])
+    return built_in(record["model"])
 
 
 def ingredients(record: dict[str, Any]) -> str:
@@ -804,6 +804,11 @@ def model_class(name: object) -> type[Trainable]:
         return foreign.usable(name, name.__module__)
     if isinstance(name, str) and foreign.is_reference(name):
         return foreign.read(name)
+    return built_in(name)
+
+
+def built_in(name: object) -> type[Trainable]:
+    """The model of plausibly's with that name: all that a record can name. UserError names the known ones."""
     if not isinstance(name, str) or name not in MODELS:
         raise UserError(
             f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; models: {', '.join(MODELS)}; {foreign.FORM}"

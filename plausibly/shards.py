@@ -24,6 +24,7 @@ from plausibly.errors import UserError
 from plausibly.evaluation.scores import score_rows
 from plausibly.families.proposals import Effective, all_effective
 from plausibly.files import replacing
+from plausibly.locks import holding
 from plausibly.runs import Run, write_json
 
 if TYPE_CHECKING:
@@ -180,6 +181,8 @@ class Shards:
         self.folder = out.with_name(f".{out.name}.shards")
         self.plan = json.loads(json.dumps(plan))
         self.count, self.rows = 0, 0
+        if self.folder.is_symlink():
+            raise UserError(f"{self.folder} is a link, and shards are kept there: remove it")
         if self._kept_plan() != self.plan:
             self.clear()
 
@@ -256,24 +259,25 @@ def carried_out(
 
     `heard` is told how many of the `total` rows are done.
     """
-    shards = Shards(out, job.plan(run))
+    with holding(out):
+        shards = Shards(out, job.plan(run))
 
-    def told() -> None:
-        heard(min(len(shards.done) * run.shard_rows, total), total)
+        def told() -> None:
+            heard(min(len(shards.done) * run.shard_rows, total), total)
 
-    try:
-        told()
-        shards.fill(work(run, job, shards.left_to_do(job.pieces(run))), told)
-        if not shards.count:
-            raise UserError(f"there are no rows to {job.verb}")
-        yield shards
-    except LostTouch as lost:
-        raise LostTouch(f"{lost}; {kept(shards)}") from lost
-    except KeyboardInterrupt:
-        if not shards.done:
-            raise
-        raise KeyboardInterrupt(f"stopped; {kept(shards)}") from None
-    shards.clear()
+        try:
+            told()
+            shards.fill(work(run, job, shards.left_to_do(job.pieces(run))), told)
+            if not shards.count:
+                raise UserError(f"there are no rows to {job.verb}")
+            yield shards
+        except LostTouch as lost:
+            raise LostTouch(f"{lost}; {kept(shards)}") from lost
+        except KeyboardInterrupt:
+            if not shards.done:
+                raise
+            raise KeyboardInterrupt(f"stopped; {kept(shards)}") from None
+        shards.clear()
 
 
 def kept(shards: Shards) -> str:

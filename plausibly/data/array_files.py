@@ -18,7 +18,7 @@ from plausibly.data.dialects import Dialect
 from plausibly.data.formats import did_you_mean, suffix_of, writer_for
 from plausibly.data.reading import TABLE_SUFFIXES, contents, read_table, write_text
 from plausibly.errors import UserError
-from plausibly.files import replacing
+from plausibly.files import delivering
 
 SPLITS = dict(
     train="train", training="train", valid="valid", val="valid", validation="valid", dev="valid", test="test", testing="test"
@@ -241,7 +241,7 @@ def _read_idx(data: bytes, path: Path) -> np.ndarray:
 def write_rows(rows: Any, path: Path, further: Mapping[str, Callable[..., None]] = MappingProxyType({})) -> None:
     """Writes an array to a file whose suffix says how, whole or not at all; `further` ways besides those for all arrays."""
     writer = writer_for(path, array_writers() | dict(further))
-    with replacing(path) as draft:
+    with delivering(path) as draft:
         writer(np.asarray(rows), draft)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from plausibly.data.formats import Document, did_you_mean
 from plausibly.data.guessing import WORDS, is_word
 from plausibly.errors import UserError
-from plausibly.files import replacing
+from plausibly.files import delivering
 
 BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 HEAD = """\
@@ -41,7 +41,7 @@ def write(columns: list[Document], name: str, path: Path) -> None:
     if path.exists():
         raise UserError(f"{path} already exists, and may have been edited; give another name")
     text = HEAD.format(name=name, words=", ".join(WORDS)) + "".join(_line(column) for column in columns)
-    with replacing(path) as draft:
+    with delivering(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from plausibly.data.formats import writer_for
-from plausibly.files import replacing
+from plausibly.files import delivering
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ class TextOutput(Output):
         return pa.table({"header": [header], "lines": pa.array([lines], pa.large_binary())})
 
     def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
-        with replacing(path) as draft, _text_file(draft) as file:
+        with delivering(path) as draft, _text_file(draft) as file:
             for place, piece in enumerate(pieces):
                 if not place:
                     file.write(piece["header"][0].as_buffer())
@@ -86,7 +86,7 @@ class ColumnarOutput(Output):
     def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
         groups = _grouped(pieces, GROUP)
         first = next(groups)
-        with replacing(path) as draft, self._writer(draft, first.schema) as writer:
+        with delivering(path) as draft, self._writer(draft, first.schema) as writer:
             for table in chain([first], groups):
                 writer.write_table(table)
 

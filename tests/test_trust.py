@@ -1,0 +1,130 @@
+"""A run is data: opening one executes nothing, and what is written goes where it was meant to go, one job at a time."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import plausibly
+from plausibly import files
+from plausibly.errors import UserError
+from plausibly.learning import logged
+from plausibly.locks import holding
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    rows = np.random.default_rng(0).integers(0, 2, (400, 3), dtype=np.uint8)
+    return plausibly.fit(rows, "independent", out=tmp_path_factory.mktemp("trust") / "run")
+
+
+def copied(run, folder, **changes):
+    """A copy of a run whose record says something else."""
+    shutil.copytree(run.path, folder)
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | changes))
+    return folder
+
+
+def test_a_record_names_only_models_that_come_with_plausibly(run, cli, tmp_path):
+    mark, trap = tmp_path / "executed", tmp_path / "evil.py"
+    trap.write_text(f"open({str(mark)!r}, 'w').close()\n")
+    evil = copied(run, tmp_path / "copy", model=f"{trap}:Linear")
+    for words in (["check"], ["sample"], ["report"], ["evaluate"], ["fit", "--resume"], ["query"]):
+        status, out, err = cli(*words, evil, *["a"] * (words == ["query"]))
+        assert status == 2 and not out and err.count("\n") == 1, (words, err)
+    assert not mark.exists()
+
+
+def test_a_torn_line_of_the_log_is_left_out(tmp_path):
+    log = tmp_path / "log.jsonl"
+    assert logged(log, 9) == []
+    log.write_bytes(b'{"step": 1}\n{"step": 5}\nnull\n{"step": 20}\n{"st\xff')
+    assert logged(log, 9) == ['{"step": 1}', '{"step": 5}']
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions_and_a_link_its_place(tmp_path):
+    target, link = tmp_path / "target.csv", tmp_path / "link.csv"
+    target.write_text("old")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    with pytest.raises(UserError, match="is a link"), files.replacing(link) as draft:
+        draft.write_text("new")
+    assert target.read_text() == "old"
+    with files.delivering(link) as draft:
+        draft.write_text("new")
+    assert link.is_symlink() and target.read_text() == "new" and stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert {*os.listdir(tmp_path)} == {"target.csv", "link.csv"}
+
+
+def test_a_pipe_is_streamed_into_and_a_device_stays_one(run, tmp_path, cli):
+    pipe, found = tmp_path / "pipe.csv", list[bytes]()
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
+    reader.start()
+    assert cli("sample", run.path, "-n", 3, "--out", pipe)[0] == 0
+    reader.join(20)
+    assert found[0].count(b"\n") == 4 and stat.S_ISFIFO(pipe.stat().st_mode)
+    np.save(tmp_path / "rows.npy", np.zeros((5, 3), dtype=np.uint8))
+    assert cli("compress", run.path, tmp_path / "rows.npy", "/dev/null")[0] == 0
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode) and not os.path.exists("/dev/.null.lock")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from plausibly.files import replacing
+from plausibly.locks import holding
+with holding(Path(sys.argv[1])), replacing(Path(sys.argv[1])) as draft:
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that is in the middle of writing x.csv."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "x.csv")], stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == b"held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_the_second_job_says_who_writes_there_and_goes_on_when_that_one_is_killed(run, cli, tmp_path, holder):
+    status, out, err = cli("sample", run.path, "-n", 3, "--out", tmp_path / "x.csv")
+    assert status == 2 and not out and f"is being written by process {holder.pid} on" in err
+    assert len([name for name in os.listdir(tmp_path) if files.DRAFT.fullmatch(name)]) == 1
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    files.sweep.cache_clear()  # as in a new process
+    assert cli("sample", run.path, "-n", 3, "--out", tmp_path / "x.csv")[0] == 0
+    assert os.listdir(tmp_path) == ["x.csv"]
+
+
+def test_a_draft_of_a_living_process_is_not_swept(tmp_path, holder):
+    files.sweep(tmp_path)
+    assert len([name for name in os.listdir(tmp_path) if files.DRAFT.fullmatch(name)]) == 1
+
+
+def test_two_fits_have_two_folders(tmp_path, monkeypatch):
+    rows = np.random.default_rng(0).integers(0, 2, (60, 3), dtype=np.uint8)
+    with holding(tmp_path / "run"), pytest.raises(UserError, match="is being written by"):
+        plausibly.fit(rows, "independent", out=tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    assert [plausibly.fit(rows, "independent").path.name for _ in range(2)] == ["independent-1", "independent-2"]
+
+
+def test_shards_are_not_kept_behind_a_link(run, cli, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".x.csv.shards").symlink_to(tmp_path / "elsewhere")
+    status, _, err = cli("sample", run.path, "-n", 3, "--out", tmp_path / "x.csv")
+    assert status == 2 and "is a link" in err and not any((tmp_path / "elsewhere").iterdir())
