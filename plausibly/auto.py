@@ -29,7 +29,18 @@ from plausibly.data.formats import Dataset
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import Exact, likelihood
 from plausibly.families.mixtures import mixture
-from plausibly.learning import Fit, Listener, Settings, begun, learned, learns_by_steps, sketch, untrained
+from plausibly.learning import (
+    Fit,
+    Listener,
+    Settings,
+    begun,
+    learned,
+    learns_by_steps,
+    promoted,
+    sketch,
+    taken_up_or_new,
+    untrained,
+)
 from plausibly.models import MODELS
 from plausibly.runs import ENSEMBLE, recorded_data, write_json
 from plausibly.training import Diverged
@@ -166,18 +177,14 @@ class Portfolio:
         """Fits one, for `budget` seconds if it takes steps, or takes up what there is of it."""
         if self.interrupted:
             return
-        (name, own), folder = job, self.folder(job)
-        if (folder / "run.json").exists():
-            fit = Fit.taken_up(folder, self.chosen.device, self.listener, dataset=self.dataset)
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            settings = replace(self.chosen, arguments=own, budget=budget)
-            fit = Fit.new(folder, MODELS[name], self.dataset, self.origin, settings, self.listener)
+        name, own = job
+        settings = replace(self.chosen, arguments=own, budget=budget)
+        fit = taken_up_or_new(self.folder(job), MODELS[name], self.dataset, self.origin, settings, self.listener)
         try:
             learned(fit)
         except Diverged as error:
             self.listener.say(f"{told(job)} is out: {error}")
-            shutil.rmtree(folder)
+            shutil.rmtree(fit.path)
             return
         self.listener.say(f"{told(job)}: validation {fit.record['validation']:.3f} nats per row")
         self.fits.append((job, fit))
@@ -253,15 +260,11 @@ def fit_auto(
     members = [(fit.record, fit.model) for _, fit in portfolio.fits]
     found = ensemble(path, members, dataset, listener, 1 if portfolio.interrupted else 2)
     if found is None:
-        (_, found) = max(portfolio.fits, key=lambda pair: pair[1].record["validation"])
-        for file in found.path.iterdir():
-            file.replace(path / file.name)
-        found.path = path
+        (_, best) = max(portfolio.fits, key=lambda pair: pair[1].record["validation"])
+        found = promoted(best, path)
     else:
         found.record |= mixed
         found.keep("interrupted" if portfolio.interrupted else "done", found.record["steps"])
-    if found.record["status"] != "interrupted":
-        shutil.rmtree(path / MEMBERS)
     return found
 
 

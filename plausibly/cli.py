@@ -336,7 +336,7 @@ def print_run(run: Any) -> None:
 
 @app.command
 def compare(
-    data: str,
+    data: str | None = None,
     /,
     *,
     models: str | None = None,
@@ -345,6 +345,7 @@ def compare(
     budget: str | None = None,
     steps: int | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None,
+    resume: str | None = None,
     conditioning: Conditioning | None = None,
     options: DataOptions | None = None,
     common: Common | None = None,
@@ -365,24 +366,34 @@ def compare(
         training steps of each, instead of a budget.
     set_
         settings of all, such as train.rate=0.001.
+    resume
+        go on with this comparison where it stopped; needs no DATA, and --models only for models of your own.
     """
     common, options = common or Common(), options or DataOptions()
     from plausibly import fitting
 
-    board = fitting.compare(
-        data,
-        [name.strip() for name in models.split(",") if name.strip()] if models is not None else None,
-        out=out_,
-        seed=common.seed,
-        seeds=seeds,
-        budget=seconds(budget),
-        steps=steps,
-        set={key: literal(value) for key, value in pairs(set_, "--set NAME=VALUE").items()},
-        device=common.device,
-        listener=listener(common),
-        **(conditioning or Conditioning()).keywords(),
-        **options.keywords(),
-    )
+    named = [name.strip() for name in models.split(",") if name.strip()] if models is not None else None
+    if resume is not None:
+        if data is not None:
+            raise UserError("--resume needs no DATA: the comparison knows its own")
+        board = fitting.resume_comparison(resume, named or (), common.device, listener(common))
+    else:
+        if data is None:
+            raise UserError("DATA is missing; for example: plausibly compare digits-binary")
+        board = fitting.compare(
+            data,
+            named,
+            out=out_,
+            seed=common.seed,
+            seeds=seeds,
+            budget=seconds(budget),
+            steps=steps,
+            set={key: literal(value) for key, value in pairs(set_, "--set NAME=VALUE").items()},
+            device=common.device,
+            listener=listener(common),
+            **(conditioning or Conditioning()).keywords(),
+            **options.keywords(),
+        )
 
     def text() -> None:
         print_board(board)
@@ -390,7 +401,7 @@ def compare(
 
     out({"data": board.data, "report": str(board.path / "report.html"), "board": board.to_json()}, common, text)
     if board.interrupted:
-        say(common, f"stopped; the models that were cut short go on with: plausibly fit --resume {board.path}/MODEL")
+        say(common, f"stopped; go on with: plausibly compare --resume {board.path}")
         sys.exit(130)
 
 

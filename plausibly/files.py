@@ -23,8 +23,6 @@ except ImportError:  # not on Windows
 if TYPE_CHECKING:
     import pandas as pd
 
-DRAFT = re.compile(r"\.plausibly-\w+\.draft")
-
 
 def lock(descriptor: int) -> bool:
     """Takes the lock of an open file or folder, which closing it gives back; False where another process has it."""
@@ -128,13 +126,18 @@ def _draft_folder(beside: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
+def is_draft(path: Path) -> bool:
+    """Whether the name is that of a draft."""
+    return re.fullmatch(r"\.plausibly-\w+\.draft", path.name) is not None
+
+
 @lru_cache(1024)  # once a process
 def sweep(folder: Path) -> None:
     """Removes the drafts in a folder whose processes were killed."""
     if fcntl is None:  # nobody could tell
         return
     for draft in folder.iterdir():
-        if DRAFT.fullmatch(draft.name) and draft.is_dir() and not draft.is_symlink():
+        if is_draft(draft) and draft.is_dir() and not draft.is_symlink():
             with suppress(OSError):
                 _sweep(draft)
 

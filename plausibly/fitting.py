@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,10 +12,11 @@ from itertools import count, product
 from pathlib import Path
 from typing import Any
 
-from plausibly import processes
-from plausibly.auto import AUTO, LONGEST, counting_seconds, ensemble, fit_auto, taken_up
+from plausibly import auto, choosing, processes
+from plausibly.auto import AUTO, MEMBERS, ensemble, fit_auto
 from plausibly.building import refusal
-from plausibly.capabilities import AnyOrderModel, BoundedModel, DensityModel, Model, Trainable, device_of
+from plausibly.capabilities import BoundedModel, DensityModel, Model, Trainable, device_of
+from plausibly.choosing import accepted, defaults, fit_best, shares, unasked
 from plausibly.compression import BLOCK, payload
 from plausibly.costs import duration
 from plausibly.data.formats import Dataset, Events
@@ -29,11 +31,22 @@ from plausibly.evaluation.board import Board, Coded, Row
 from plausibly.evaluation.likelihood import Exact
 from plausibly.evaluation.reconstruction import from_json
 from plausibly.evaluation.samples import board_rows, judged, some
+from plausibly.files import is_draft
 from plausibly.foreign import hold_to_contract, name_of
-from plausibly.learning import Fit, Listener, Settings, announce, learned, learns_by_steps, settings, sketch
+from plausibly.learning import Fit, Listener, Settings, learned, settings, taken_up_or_new
 from plausibly.locks import holding
 from plausibly.models import MODELS
-from plausibly.runs import ENSEMBLE, TASKS, Run, model_class, read_record, write_json
+from plausibly.runs import (
+    ENSEMBLE,
+    TASKS,
+    Run,
+    built_in,
+    misshapen_data,
+    model_class,
+    read_record,
+    recorded_data,
+    write_json,
+)
 from plausibly.training import (
     Diverged,
 )
@@ -41,6 +54,9 @@ from plausibly.training import (
 CODING_SECONDS = 60.0  # which coding may take, as one guesses from how fast rows are sampled
 CODED_NUMBERS = 1 << 21  # of all rows that are coded for the board
 FEW, MORE = 8, 64  # rows
+COMPARISON = "compare.json"  # what a comparison was asked for, beside its runs
+RESUMED = {"run.json": "fit", COMPARISON: "compare"}
+ASKED = {"models": list, "refused": dict, "seed": int, "seeds": int, "mixed": bool, "arguments": dict, "train": dict}
 
 
 def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
@@ -103,8 +119,10 @@ def new_folder(out: Path | str | None, name: str) -> Path:
     if out is None:
         return next(path for number in count(1) if made_anew(path := Path("runs") / f"{name}-{number}"))
     path = Path(out)
-    if path.exists() and (path.is_file() or any(path.iterdir())):
-        raise UserError(f"{path} already exists; give another --out, or `plausibly fit --resume {path}` to go on there")
+    if path.exists() and (path.is_file() or any(not is_draft(file) for file in path.iterdir())):
+        command = next((each for file, each in RESUMED.items() if (path / file).exists()), None)
+        more = f", or `plausibly {command} --resume {path}` to go on there" if command else ""
+        raise UserError(f"{path} already exists; give another --out{more}")
     return path
 
 
@@ -175,7 +193,7 @@ def fit(
         processes.single("fit without --model")
         if model is None and (isinstance(dataset.format, TableFormat) or context or event):
             with fresh(new_folder(out, "best")) as path:
-                return fit_best(path, dataset, origin, chosen, listener)
+                return tested(fit_best(path, dataset, origin, chosen, listener))
         with fresh(new_folder(out, AUTO)) as path:
             return tested(fit_auto(path, dataset, origin, chosen, listener))
     if kind.accepts(dataset.schema) is None:
@@ -207,6 +225,8 @@ def begun_before(out: Path | str | None, name: str) -> str | None:
 
 def tested(fit: Fit) -> Run:
     """The run of a fit that has learned, after its test, with its report."""
+    if processes.rank() == 0 and fit.record["status"] != "interrupted":
+        shutil.rmtree(fit.path / MEMBERS, ignore_errors=True)  # it was the best of them, or is their mixture
     run = fit.test()
     if processes.rank() == 0:
         if not isinstance(run.model, BoundedModel):  # no likelihood: test rows are held against samples
@@ -228,9 +248,10 @@ def resume(
     path = Path(path)
     record = read_record(path)
     with held(path):
-        if record["model"] == ENSEMBLE and record["status"] != "done":
-            processes.single("fit --resume of an ensemble")
-            return tested(taken_up(path, record, device, listener or Listener()))
+        if (record["model"] == ENSEMBLE or "candidates" in record) and record["status"] != "done":
+            processes.single("fit --resume of several models")
+            way = choosing if "candidates" in record else auto
+            return tested(way.taken_up(path, record, device, listener or Listener()))
         with processes.together():
             fit = Fit.taken_up(path, device, listener or Listener(), model)
             done = fit.record.get("status") == "done" and (path / "report.html").exists()
@@ -238,86 +259,6 @@ def resume(
                 raise UserError(f"{path} is finished: nothing is left to do")
             learned(fit)
         return tested(fit)
-
-
-def accepted(dataset: Dataset, chosen: Settings, tried: Sequence[str], listener: Listener) -> list[str]:
-    """Those of the models `tried` by default that accept the data: those that count first, then by size.
-
-    One that would count for longer than twice the budget, or than ten minutes, is left out: it may stop well before.
-    """
-    context, most = chosen.arguments.get("context", ()), 2 * chosen.budget if chosen.budget else LONGEST
-    reasons = {name: refusal(model_class(name), dataset.schema, context) for name in tried}
-    names = [name for name, reason in reasons.items() if reason is None]
-    if not names:
-        raise UserError(f"no model accepts this data: {'; '.join(map(str, reasons.values()))}")
-    given = {"context": context} if context else {}
-    sketches = {name: sketch(model_class(name), dataset, given) for name in names}
-    for name in names if not context else ():
-        if not learns_by_steps(sketches[name]) and (time := counting_seconds((name, {}), dataset)) > most:
-            listener.say(f"{name} is left out: it would take about {duration(time)}; name it to fit it all the same")
-            del sketches[name]
-    if not sketches:
-        raise UserError("each model would take longer than the budget: give a larger one, or name a model")
-    return sorted(sketches, key=lambda name: (learns_by_steps(sketches[name]), sketches[name].free_parameters))
-
-
-def defaults() -> list[str]:
-    """The models that are tried where nobody names any."""
-    return [name for name, kind in MODELS.items() if kind.by_default]
-
-
-def candidates(dataset: Dataset, chosen: Settings) -> list[str]:
-    """The models among which validation chooses by their likelihood: for tables, those that answer any question."""
-    if isinstance(dataset.format, TableFormat) and not chosen.arguments.get("context"):
-        return [name for name, kind in MODELS.items() if issubclass(kind, AnyOrderModel)]
-    return [name for name in defaults() if issubclass(MODELS[name], BoundedModel)]
-
-
-def unasked(tried: Sequence[str]) -> str:
-    """What is left out by default, for a message."""
-    slow = [name for name, kind in MODELS.items() if not kind.by_default and name not in tried]
-    return f" ({', '.join(slow)}: slow, fitted when named)" if slow else ""
-
-
-def shares(kinds: Sequence[type[Trainable]], dataset: Dataset, chosen: Settings, repeats: int = 1) -> Settings:
-    """The settings of each of several fits: the budget is divided among those that take steps."""
-    given = {key: value for key, value in chosen.arguments.items() if key == "context"}
-    stepping = sum(learns_by_steps(sketch(kind, dataset, given)) for kind in kinds) * repeats
-    return replace(chosen, budget=chosen.budget / stepping if chosen.budget is not None and stepping else chosen.budget)
-
-
-def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Run:
-    """Fits every model that accepts the data; the best on validation is tested and kept, the others are not."""
-    names = accepted(dataset, chosen, candidates(dataset, chosen), listener)
-    if chosen.arguments.keys() - {"context"}:
-        raise UserError(
-            f"{next(iter(chosen.arguments.keys() - {'context'}))} is an argument of one model: name it with --model"
-        )
-    listener.say(f"no --model given: trying {', '.join(names)}; validation decides{unasked(names)}")
-    share, fits = shares([model_class(name) for name in names], dataset, chosen), []
-    for name in names:
-        each = Fit.new(path / name, model_class(name), dataset, origin, share, listener)
-        announce(each)
-        try:
-            each.learn()
-        except Diverged as error:
-            listener.say(f"{name} is out: {error}")
-            shutil.rmtree(each.path)
-            continue
-        fits.append(each)
-        if each.record["status"] == "interrupted":
-            break
-    best = max(fits, key=lambda each: each.record["validation"])
-    listener.say(f"best on validation: {best.record['model']}, {best.record['validation']:.3f} nats per row")
-    for file in list(best.path.iterdir()):
-        file.rename(path / file.name)
-    for each in fits:
-        shutil.rmtree(each.path)
-    best.path = path
-    best.record["tried"] = {each.record["model"]: each.record["validation"] for each in fits}
-    run = best.test()
-    report([run], dataset, path)
-    return run
 
 
 def compare(
@@ -361,21 +302,73 @@ def compare(
     if models is None:
         listener.say(f"comparing {', '.join(fitting)}{unasked(fitting)}")
     share = shares([kinds[name] for name in fitting], dataset, chosen, seeds)
-    board = Board(data=dataset.name)
+    mixed = models is None and seeds == 1 and not context_places
     with fresh(new_folder(out, "compare")) as path:
-        for name, number in product(fitting, range(seed, seed + seeds)):
-            if board.interrupted:
-                board.rows.append(Row(name, kinds[name].family, refusal="stopped before its turn"))
-                continue
-            row = compared(path, kinds[name], dataset, origin, replace(share, seed=number), listener, seeds)
-            board.rows.append(row)
-            board.interrupted = row.interrupted
-        if models is None and seeds == 1 and not board.interrupted and not context_places:
-            board.rows += ensemble_row(path, board, dataset, listener)
-        board.rows += [Row(name, kinds[name].family, refusal=reason) for name, reason in refused.items()]
-        code(board, dataset, listener)
-        board.rows += truth_row(dataset)
-        finish_board(board, dataset, path)
+        asked = {"models": fitting, "refused": refused, "seed": seed, "seeds": seeds, "mixed": mixed, **asdict(share)}
+        write_json({"data": origin, "rows": dataset.rows} | asked, path / COMPARISON)
+        return compared_all(path, kinds, asked, dataset, origin, share, listener)
+
+
+def resume_comparison(
+    path: Path | str,
+    models: Sequence[str | type[Trainable]] = (),
+    device: str = "cpu",
+    listener: Listener | None = None,
+) -> Board:
+    """Goes on with a comparison where it stopped: what is finished is not fitted again.
+
+    `models` names users' own among them, as then.
+    """
+    processes.single("compare --resume")
+    path = Path(path)
+    asked, own = read_comparison(path), chosen_models(models)
+    kinds = {name: own.get(name) or built_in(name) for name in (*asked["models"], *asked["refused"])}
+    chosen = Settings(asked["arguments"], asked["train"], asked["seed"], asked["budget"], device)
+    with held(path):
+        dataset = recorded_data(asked, path)
+        return compared_all(path, kinds, asked, dataset, asked["data"], chosen, listener or Listener())
+
+
+def read_comparison(path: Path) -> dict[str, Any]:
+    """What a comparison was asked for. UserError where the folder holds none that can be gone on with."""
+    try:
+        asked: dict[str, Any] = json.loads((path / COMPARISON).read_text(encoding="utf-8"))
+        sound = all(isinstance(asked[name], kind) for name, kind in ASKED.items())
+        sound = sound and isinstance(asked["budget"], int | float | None) and not misshapen_data(asked["data"])
+    except FileNotFoundError as error:
+        raise UserError(f"there is no comparison at {path}; it is a folder that `plausibly compare` wrote") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path / COMPARISON} is damaged: {type(error).__name__}; compare anew") from error
+    if not sound:
+        raise UserError(f"{path / COMPARISON} is damaged; compare anew")
+    return asked
+
+
+def compared_all(
+    path: Path,
+    kinds: Mapping[str, type[Trainable]],
+    asked: Mapping[str, Any],
+    dataset: Dataset,
+    origin: dict[str, Any],
+    chosen: Settings,
+    listener: Listener,
+) -> Board:
+    """The board of all models, each of which is fitted, gone on with or found finished, and its report."""
+    board, seeds = Board(data=dataset.name), range(asked["seed"], asked["seed"] + asked["seeds"])
+    for name, number in product(asked["models"], seeds):
+        if board.interrupted:
+            board.rows.append(Row(name, kinds[name].family, refusal="stopped before its turn"))
+            continue
+        folder = path / (name if len(seeds) == 1 else f"{name}-{number}")
+        row = compared(folder, kinds[name], dataset, origin, replace(chosen, seed=number), listener)
+        board.rows.append(row)
+        board.interrupted = row.interrupted
+    if asked["mixed"] and not board.interrupted:
+        board.rows += ensemble_row(path, board, dataset, listener)
+    board.rows += [Row(name, kinds[name].family, refusal=reason) for name, reason in asked["refused"].items()]
+    code(board, dataset, listener)
+    board.rows += truth_row(dataset)
+    finish_board(board, dataset, path)
     return board
 
 
@@ -389,25 +382,22 @@ def chosen_models(names: Sequence[str | type[Trainable]]) -> dict[str, type[Trai
 
 
 def compared(
-    path: Path,
+    folder: Path,
     kind: type[Trainable],
     dataset: Dataset,
     origin: dict[str, Any],
     chosen: Settings,
     listener: Listener,
-    seeds: int,
 ) -> Row:
     """One model's row. A diverging one keeps its row with the reason."""
-    name = name_of(kind)
-    folder = path / (name if seeds == 1 else f"{name}-{chosen.seed}")
     try:
         with fresh(folder):
-            each = Fit.new(folder, kind, dataset, origin, chosen, listener)
-            announce(each)
-            each.learn()
+            each = learned(taken_up_or_new(folder, kind, dataset, origin, chosen, listener))
+            if "test" in each.record:
+                return row_of(Run(folder, each.record, each.model, dataset.format))
+            return row_of(sampled(each.test(), dataset))
     except Diverged as error:
-        return Row(name, kind.family, refusal=str(error))
-    return row_of(sampled(each.test(), dataset))
+        return Row(name_of(kind), kind.family, refusal=str(error))
 
 
 def mixed(

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import signal
 import threading
 import time
@@ -30,7 +31,7 @@ from plausibly.data.formats import Dataset, Heard, did_you_mean, unheard
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import likelihood, plausibility
 from plausibly.evaluation.reconstruction import reconstruction
-from plausibly.files import open_within
+from plausibly.files import open_within, replacing
 from plausibly.objectives import Likelihood
 from plausibly.runs import VERSION, Run, kind_of, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
@@ -365,12 +366,41 @@ def logged(log: Path, step: int) -> list[str]:
 
 def learned(fit: Fit) -> Fit:
     """A run that has begun, after its training: what is left of it."""
-    if fit.record.get("status") == "done":
-        fit.model.restore(load_file(fit.path / "weights.safetensors"))
+    weights = fit.path / "weights.safetensors"
+    if fit.record.get("status") == "done" and weights.exists():
+        fit.model.restore(load_file(weights))
         fit.model.eval()
     else:
         announce(fit)
         fit.learn()
+    return fit
+
+
+def taken_up_or_new(
+    folder: Path,
+    kind: type[Trainable],
+    dataset: Dataset,
+    origin: dict[str, Any],
+    chosen: Settings,
+    listener: Listener,
+) -> Fit:
+    """The fit that a folder is in the middle of or has behind it; a new one where there is none."""
+    if (folder / "run.json").exists():
+        named = kind if foreign.code_of(kind) else None
+        return Fit.taken_up(folder, chosen.device, listener, named, dataset)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Fit.new(folder, kind, dataset, origin, chosen, listener)
+
+
+def promoted(fit: Fit, path: Path, **more: Any) -> Fit:
+    """The fit at `path`, where its files are put one after the other, the record with what it says `more` last."""
+    for file in fit.path.iterdir():
+        if file.is_file() and file.name not in ("run.json", fit._checkpoint_path.name):
+            with replacing(path / file.name) as draft:
+                shutil.copyfile(file, draft)
+    fit.path = path
+    fit.record |= more
+    fit._record()
     return fit
 
 

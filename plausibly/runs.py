@@ -82,7 +82,7 @@ if TYPE_CHECKING:
 
 VERSION = 3  # 1: heads with one logit fixed; 2: nothing of all-order networks for their named order alone
 LARGEST_RECORD = 64 << 20  # bytes of run.json
-ENSEMBLE = "ensemble"  # what a run calls the mixture of several models
+ENSEMBLE, BEST = "ensemble", "best"  # what a run calls the mixture of several models, and one not yet chosen of several
 SHARD, CELLS = 10_000, 4_000_000  # rows of a shard at most, and their cells
 TASKS = tasks.load_tasks()
 
@@ -702,18 +702,19 @@ def misshapen(record: dict[str, Any]) -> str:
     for name, types in FIELDS.items():
         if not isinstance(record.get(name), types) or isinstance(record.get(name), bool):
             return f"{name!r} is {str(record.get(name))[:40]!r}"
-    data, test, code = record["data"], record.get("test"), record.get("code")
+    test, code = record.get("test"), record.get("code")
     if code is not None and not (
         str(code.get("name")).isidentifier()
         and isinstance(code.get("file"), str)
         and isinstance(code.get("sha256", 0), str | None)
     ):
         return "'code' names no class"
-    if not all(isinstance(data.get(name), str) for name in ("name", "source", "fingerprint")):
-        return "'data' names no source"
-    options = data.get("options")
-    if not isinstance(options, dict) or not options.keys() <= OPTIONS or not isinstance(options.get("seed", 0), int):
-        return "'data' has unknown options"
+    if wrong := misshapen_data(record["data"]):
+        return wrong
+    if "candidates" in record and not is_names(record["candidates"]):
+        return "'candidates' names no models"
+    if "settings" in record and not is_settings(record["settings"]):
+        return "'settings' are none"
     if not all(map(is_error, (record.get("reconstruction") or {}).values())):
         return "'reconstruction' is no error by unit"
     if not is_number(record.get("samples")):
@@ -727,6 +728,30 @@ def misshapen(record: dict[str, Any]) -> str:
     ):
         return "'test' is no result"
     return ""
+
+
+def misshapen_data(data: Any) -> str:
+    """What is wrong with where the data came from, or nothing."""
+    if not isinstance(data, dict) or not all(isinstance(data.get(n), str) for n in ("name", "source", "fingerprint")):
+        return "'data' names no source"
+    options = data.get("options")
+    if not isinstance(options, dict) or not options.keys() <= OPTIONS or not isinstance(options.get("seed", 0), int):
+        return "'data' has unknown options"
+    return ""
+
+
+def is_names(document: Any) -> bool:
+    return isinstance(document, list) and bool(document) and all(isinstance(name, str) for name in document)
+
+
+def is_settings(document: Any) -> bool:
+    """Whether this is what a record keeps of how several models are fitted."""
+    return (
+        isinstance(document, dict)
+        and document.keys() == {"train", "budget"}
+        and isinstance(document["train"], dict)
+        and isinstance(document["budget"], int | float | None)
+    )
 
 
 def is_coded(document: dict[str, Any] | None) -> bool:
@@ -784,6 +809,8 @@ def kind_of(record: dict[str, Any], path: Path, model: str | type[Trainable] | N
             return mixtures.named(str(record.get("form")), mixtures.Sum)
         except ValueError as error:
             raise UserError(f"{path} holds no ensemble yet; go on with `plausibly fit --resume {path}`") from error
+    if record["model"] == BEST:
+        raise UserError(f"{path} holds no model yet; go on with `plausibly fit --resume {path}`")
     return built_in(record["model"])
 
 

@@ -8,12 +8,16 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext, suppress
+from itertools import count
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import plausibly
-from plausibly import files
+from plausibly import choosing, files, fitting
 from plausibly.errors import UserError
 from plausibly.learning import logged
 from plausibly.locks import holding
@@ -102,7 +106,7 @@ def holder(tmp_path):
 def test_the_second_job_says_who_writes_there_and_goes_on_when_that_one_is_killed(run, cli, tmp_path, holder):
     status, out, err = cli("sample", run.path, "-n", 3, "--out", tmp_path / "x.csv")
     assert status == 2 and not out and f"is being written by process {holder.pid} on" in err
-    assert len([name for name in os.listdir(tmp_path) if files.DRAFT.fullmatch(name)]) == 1
+    assert len([name for name in os.listdir(tmp_path) if files.is_draft(Path(name))]) == 1
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     files.sweep.cache_clear()  # as in a new process
@@ -112,7 +116,7 @@ def test_the_second_job_says_who_writes_there_and_goes_on_when_that_one_is_kille
 
 def test_a_draft_of_a_living_process_is_not_swept(tmp_path, holder):
     files.sweep(tmp_path)
-    assert len([name for name in os.listdir(tmp_path) if files.DRAFT.fullmatch(name)]) == 1
+    assert len([name for name in os.listdir(tmp_path) if files.is_draft(Path(name))]) == 1
 
 
 def test_two_fits_have_two_folders(tmp_path, monkeypatch):
@@ -128,3 +132,73 @@ def test_shards_are_not_kept_behind_a_link(run, cli, tmp_path):
     (tmp_path / ".x.csv.shards").symlink_to(tmp_path / "elsewhere")
     status, _, err = cli("sample", run.path, "-n", 3, "--out", tmp_path / "x.csv")
     assert status == 2 and "is a link" in err and not any((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.fixture
+def bits(tmp_path, monkeypatch):
+    """A table of bits, for which two models are tried; pages are not drawn."""
+    rows = np.random.default_rng(0).integers(0, 2, (120, 3))
+    pd.DataFrame(rows, columns=[*"abc"]).to_csv(tmp_path / "bits.csv", index=False)
+    monkeypatch.setattr(choosing, "candidates", lambda *_: ["independent", "markov"])
+    monkeypatch.setattr(choosing, "defaults", lambda: ["independent", "markov"])
+    monkeypatch.setattr(fitting, "defaults", lambda: ["independent", "markov"])
+    monkeypatch.setattr(fitting, "finish_board", lambda board, data, path: (path / "report.html").write_text("page"))
+    return str(tmp_path / "bits.csv")
+
+
+def killed(work, change):
+    """Does the work in a process that is killed before its file change of that number; whether it came to that."""
+    child = os.fork()
+    if not child:
+        left, replace = iter(range(change)), os.replace
+
+        def change_or_die(*paths):
+            next(left, None) is None and os.kill(os.getpid(), signal.SIGKILL)
+            replace(*paths)
+
+        os.replace = change_or_die
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def finished(folder, work, resume, nothing):
+    """What work gives that was killed before each of its file changes, and gone on with as the next try says."""
+    for change in count():
+        path = folder / f"killed-{change}"
+        if not killed(lambda path=path: work(path), change):
+            return
+        try:
+            yield work(path)
+        except UserError as error:
+            assert f"--resume {path}" in str(error)
+            with suppress(UserError) if nothing(path) else nullcontext():
+                yield resume(path)
+
+
+def test_the_best_of_several_is_found_after_a_kill_before_any_file_change(bits, tmp_path):
+    whole = plausibly.fit(bits, out=tmp_path / "whole")
+    found = [*finished(tmp_path, lambda path: plausibly.fit(bits, out=path), plausibly.resume, is_finished)]
+    assert len(found) > 8
+    for run in found:
+        assert run.record["tried"] == whole.record["tried"] and run.record["test"] == whole.record["test"]
+        assert not (run.path / "members").exists() and (run.path / "report.html").exists()
+
+
+def is_finished(path):
+    return (path / "report.html").exists()
+
+
+def test_a_comparison_goes_on_after_a_kill_before_any_file_change(bits, tmp_path):
+    whole = tests_of(plausibly.compare(bits, out=tmp_path / "whole"))
+    work, resume = (lambda path: plausibly.compare(bits, out=path)), fitting.resume_comparison
+    boards = [*finished(tmp_path, work, resume, lambda path: False)]
+    assert len(boards) > 8
+    for board in boards:
+        assert tests_of(board) == whole
+
+
+def tests_of(board):
+    return [(row["model"], row["test"]) for row in board.to_json()]
