@@ -120,7 +120,7 @@ def best_of(
         raise UserError("no model can be fitted to this data: each diverged")
     best, record = max(fits, key=lambda each: each.record["validation"]), read_record(path)
     listener.say(f"best on validation: {best.record['model']}, {best.record['validation']:.3f} nats per row")
-    own = {"tried": {each.record["model"]: each.record["validation"] for each in fits}}
+    own: dict[str, Any] = {"tried": {each.record["model"]: each.record["validation"] for each in fits}}
     if fits[-1].record["status"] == "interrupted":
         own |= {"status": "interrupted", **{key: record[key] for key in ("candidates", "settings")}}
     return promoted(best, path, **own)

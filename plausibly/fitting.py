@@ -16,7 +16,6 @@ from plausibly import auto, choosing, processes
 from plausibly.auto import AUTO, MEMBERS, ensemble, fit_auto
 from plausibly.building import refusal
 from plausibly.capabilities import BoundedModel, DensityModel, Model, Trainable, device_of
-from plausibly.choosing import accepted, defaults, fit_best, shares, unasked
 from plausibly.compression import BLOCK, payload
 from plausibly.costs import duration
 from plausibly.data.formats import Dataset, Events
@@ -193,7 +192,7 @@ def fit(
         processes.single("fit without --model")
         if model is None and (isinstance(dataset.format, TableFormat) or context or event):
             with fresh(new_folder(out, "best")) as path:
-                return tested(fit_best(path, dataset, origin, chosen, listener))
+                return tested(choosing.fit_best(path, dataset, origin, chosen, listener))
         with fresh(new_folder(out, AUTO)) as path:
             return tested(fit_auto(path, dataset, origin, chosen, listener))
     if kind.accepts(dataset.schema) is None:
@@ -285,7 +284,7 @@ def compare(
     processes.single("compare")
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
-    kinds = chosen_models(defaults() if models is None else models)
+    kinds = chosen_models(choosing.defaults() if models is None else models)
     if not kinds or seeds < 1:
         raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
     dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event, listener)
@@ -294,14 +293,14 @@ def compare(
     refused = {name: reason for name, reason in reasons.items() if reason}
     fitting = [
         name
-        for name in (accepted(dataset, chosen, defaults(), listener) if models is None else kinds)
+        for name in (choosing.accepted(dataset, chosen, choosing.defaults(), listener) if models is None else kinds)
         if name not in refused
     ]
     for name in fitting:
         hold_to_contract(kinds[name], dataset.schema)
     if models is None:
-        listener.say(f"comparing {', '.join(fitting)}{unasked(fitting)}")
-    share = shares([kinds[name] for name in fitting], dataset, chosen, seeds)
+        listener.say(f"comparing {', '.join(fitting)}{choosing.unasked(fitting)}")
+    share = choosing.shares([kinds[name] for name in fitting], dataset, chosen, seeds)
     mixed = models is None and seeds == 1 and not context_places
     with fresh(new_folder(out, "compare")) as path:
         asked = {"models": fitting, "refused": refused, "seed": seed, "seeds": seeds, "mixed": mixed, **asdict(share)}

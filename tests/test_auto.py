@@ -6,7 +6,7 @@ import torch
 from oracles import SMALL
 
 import plausibly
-from plausibly import auto, fitting
+from plausibly import auto, choosing
 from plausibly.capabilities import DensityModel
 from plausibly.contract import results, shaken, sums_to_one
 from plausibly.errors import Unsupported, UserError
@@ -115,7 +115,7 @@ def test_arguments_are_for_one_model(bits, tmp_path):
 
 
 def test_a_comparison_ends_with_the_mixture(bits, tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting, "defaults", lambda: ["independent", "chow_liu", "joint", "fvsbn"])
+    monkeypatch.setattr(choosing, "defaults", lambda: ["independent", "chow_liu", "joint", "fvsbn"])
     board = plausibly.compare(str(bits), out=tmp_path / "all", steps=200)
     rows = {row.model: row for row in board.rows if row.test}
     mixed = rows["ensemble"]
@@ -129,8 +129,8 @@ def test_a_comparison_ends_with_the_mixture(bits, tmp_path, monkeypatch):
 
 def test_what_would_count_for_too_long_is_left_out(bits, tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(fitting, "LONGEST", 1e-9)
-    monkeypatch.setattr(fitting, "defaults", lambda: ["independent", "fvsbn"])
+    monkeypatch.setattr(choosing, "LONGEST", 1e-9)
+    monkeypatch.setattr(choosing, "defaults", lambda: ["independent", "fvsbn"])
     board = plausibly.compare(str(bits), out=tmp_path / "all", steps=20, listener=Listener(said.append))
     assert {row.model for row in board.rows} == {"fvsbn"}
     assert any(line.startswith("independent is left out: it would take about 0 s") for line in said)

@@ -105,9 +105,9 @@ def test_a_page_of_images_and_of_it_alone(tmp_path):
 
 
 def test_the_default_fit_does_not_try_it_and_compare_does(people, tmp_path, monkeypatch):
-    from plausibly import fitting
+    from plausibly import choosing
 
-    monkeypatch.setattr(fitting, "defaults", lambda: ["autoencoder", "independent", "markov"])
+    monkeypatch.setattr(choosing, "defaults", lambda: ["autoencoder", "independent", "markov"])
     run = plausibly.fit("toy-bits", out=tmp_path / "mixed", steps=5)
     assert "autoencoder" not in {one["model"] for one in run.record["members"]}
     run = plausibly.fit("toy-bits", out=tmp_path / "best", steps=5, context=["0"])

@@ -9,7 +9,7 @@ ROOT = Path(plausibly.__file__).parent
 
 # each line may import from itself and from the lines above it
 LAYERS = [
-    ["errors", "files", "coding", "kinds", "parts", "schema", "processes"],
+    ["errors", "files", "locks", "coding", "kinds", "parts", "schema", "processes"],
     [
         "outcomes",
         "binning",
@@ -33,7 +33,7 @@ LAYERS = [
     ["runs"],
     ["shards"],
     ["report", "learning", "cluster", "bulk", "compression"],
-    ["auto"],
+    ["auto", "choosing"],
     ["fitting", "estimator"],
     ["benchmark"],
     ["console"],

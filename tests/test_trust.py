@@ -141,7 +141,6 @@ def bits(tmp_path, monkeypatch):
     pd.DataFrame(rows, columns=[*"abc"]).to_csv(tmp_path / "bits.csv", index=False)
     monkeypatch.setattr(choosing, "candidates", lambda *_: ["independent", "markov"])
     monkeypatch.setattr(choosing, "defaults", lambda: ["independent", "markov"])
-    monkeypatch.setattr(fitting, "defaults", lambda: ["independent", "markov"])
     monkeypatch.setattr(fitting, "finish_board", lambda board, data, path: (path / "report.html").write_text("page"))
     return str(tmp_path / "bits.csv")
 
@@ -192,13 +191,13 @@ def is_finished(path):
 
 
 def test_a_comparison_goes_on_after_a_kill_before_any_file_change(bits, tmp_path):
-    whole = tests_of(plausibly.compare(bits, out=tmp_path / "whole"))
+    whole = results_of(plausibly.compare(bits, out=tmp_path / "whole"))
     work, resume = (lambda path: plausibly.compare(bits, out=path)), fitting.resume_comparison
     boards = [*finished(tmp_path, work, resume, lambda path: False)]
     assert len(boards) > 8
     for board in boards:
-        assert tests_of(board) == whole
+        assert results_of(board) == whole
 
 
-def tests_of(board):
+def results_of(board):
     return [(row["model"], row["test"]) for row in board.to_json()]
