@@ -5,16 +5,19 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as extra
 from PIL import Image
 
-from plausibly.data import Format, load, load_rows
+import plausibly
+from plausibly.data import Format, load, load_rows, splits
 from plausibly.errors import UserError
-from plausibly.kinds import Category, Level
+from plausibly.kinds import Category, Level, Real
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 few = settings(max_examples=60, deadline=None)
@@ -275,6 +278,229 @@ def test_real_arrays(name: str, shape: tuple, rows: tuple) -> None:
     data = load(str(SHARED / f"{name}.npz"))
     assert data.schema.shape == shape and tuple(map(len, (data.train, data.valid, data.test))) == rows
     assert torch.equal(data.format.events(data.format.rows(data.test)).codes, data.test.codes)
+
+
+def hidden(rows: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(2).random(rows.shape) < 0.2
+
+
+def reals() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(600, 2))
+
+
+def counts() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 9, (600, 2))
+
+
+def objects(rows: np.ndarray, hole: object) -> np.ndarray:
+    found = rows.astype(object)
+    found[hidden(rows)] = hole
+    return found
+
+
+TYPES = ("f2", "f4", ">f4", "f8", ">f8", "i1", "i2", ">i2", "i4", ">i4", "i8", ">i8", "u1", ">u2", "u4", "u8", "?")
+MASKED = {
+    "floats": (reals(), lambda rows: np.ma.MaskedArray(np.where(hidden(rows), -9999, rows), hidden(rows))),
+    "big-endian": (reals(), lambda rows: np.ma.MaskedArray(rows.astype(">f8"), hidden(rows))),
+    "half": (reals().astype("f2"), lambda rows: np.ma.MaskedArray(rows, hidden(rows))),
+    "a list": (reals(), lambda rows: list(np.ma.MaskedArray(rows, hidden(rows)))),
+    "counts": (counts(), lambda rows: np.ma.MaskedArray(rows, hidden(rows))),
+    "bytes": (counts().astype("u1"), lambda rows: np.ma.MaskedArray(rows, hidden(rows))),
+    "truths": (counts() > 3, lambda rows: np.ma.MaskedArray(rows, hidden(rows))),
+    "None": (reals(), lambda rows: objects(rows, None)),
+    "NA": (counts(), lambda rows: objects(rows, pd.NA)),
+    "NaT": (reals(), lambda rows: objects(rows, pd.NaT)),
+    "NaN": (counts(), lambda rows: objects(rows, np.nan)),
+    "masked objects": (counts(), lambda rows: np.ma.MaskedArray(objects(rows, None), hidden(rows))),
+    "a list with None": (reals(), lambda rows: objects(rows, None).tolist()),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_what_is_masked_or_missing_is_a_hole(name: str) -> None:
+    rows, make = MASKED[name]
+    data = load(make(rows))
+    again = data.format.rows(data.format.events(make(rows)))
+    assert (np.isnan(again) == hidden(rows)).all()
+    assert (again[~hidden(rows)] == rows[~hidden(rows)]).all()
+    kinds = data.schema.kinds
+    assert all(kind.missing for kind in kinds)
+    assert all(abs(kind.location) < 0.3 and abs(kind.scale - 1) < 0.3 for kind in kinds if isinstance(kind, Real))
+    asked = data.format.questions(make(rows))
+    assert torch.equal(asked.observed, torch.from_numpy(~hidden(rows)))
+    assert any("holes" in note for note in data.notes)
+
+
+def test_a_run_learns_no_masked_number_and_fills_what_is_masked(tmp_path: Path) -> None:
+    rows = np.where(hidden(reals()), -9999, reals())
+    masked = np.ma.MaskedArray(rows, hidden(rows))
+    run = plausibly.fit(masked, "chow_liu", out=tmp_path / "run")
+    drawn = run.sample(2000)
+    shown = drawn[~np.isnan(drawn)]
+    assert abs(shown.mean()) < 0.3 and abs(shown.std() - 1) < 0.3
+    assert abs(np.isnan(drawn).mean() - 0.2) < 0.06
+    filled = run.impute(masked)
+    assert (filled[~hidden(rows)] == rows[~hidden(rows)]).all() and np.abs(filled).max() < 9
+    assert torch.equal(run.log_prob(masked), run.log_prob(np.where(hidden(rows), np.nan, rows)))
+
+
+def test_masked_entries_that_cannot_be_holes() -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (40, 3))
+    with pytest.raises(UserError, match=r"row 2, 1: a hole \(nan or masked\), where there was none in training"):
+        load(bits).format.events(np.ma.MaskedArray(bits, np.arange(120).reshape(40, 3) == 4))
+    with pytest.raises(UserError, match="beyond 2\\^53 would be rounded"):
+        load(np.ma.MaskedArray(counts() + 2**60, hidden(counts())))
+    images = np.ma.MaskedArray(np.random.default_rng(0).integers(0, 256, (40, 4, 4)), False)
+    assert load(images).schema.shape == (1, 4, 4)
+    images[:, 2, 1] = np.ma.masked
+    with pytest.raises(UserError, match=r"some are holes \(nan or masked\), which only a matrix may have"):
+        load(images)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("beyond", [False, True])
+def test_every_type_of_numbers_comes_back(dtype: str, beyond: bool) -> None:
+    rows = np.random.default_rng(0).integers(0, 9, (60, 3)).astype(dtype)
+    if beyond:  # of images and bits
+        rows = (
+            rows * rows.dtype.type(0.37)
+            if rows.dtype.kind == "f"
+            else rows + rows.dtype.type(119 if dtype != "u1" else 247)
+        )
+    for own in (rows, np.asfortranarray(rows), rows[::-1], np.repeat(rows, 2, 0)[::2]):
+        format = format_of(own)
+        again = format.rows(format.events(own))
+        assert again.dtype == rows.dtype and np.array_equal(again, own)
+        drawn = format.rows(format.draw(format.events(own[:9]).codes, np.random.default_rng(0)))
+        assert drawn.dtype == rows.dtype
+
+
+@pytest.mark.parametrize("first", [2**60, -(2**62), 2**63])
+def test_large_whole_numbers_are_not_rounded(first: int) -> None:
+    rows = np.random.default_rng(0).integers(0, 9, (60, 2)).astype("u8" if first == 2**63 else "i8")
+    rows += rows.dtype.type(first)
+    format = format_of(rows)
+    assert np.array_equal(format.rows(format.events(rows)), rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (reals() + 1j, "complex128"),
+        (reals().astype(np.longdouble), "would be rounded"),
+        (counts().astype(str), "cannot be modelled; .* come as a DataFrame"),
+        (counts().astype("M8[D]"), "datetime64.* come as a DataFrame"),
+        (objects(counts(), "a"), "objects with str cells"),
+        (np.full((60, 2), None), "objects with no cells"),
+        (counts().astype(object) + 2**70, "too large"),
+        ([[1, 2], [3]] * 20, "no array can be made of this list"),
+        (scipy.sparse.csr_array(counts()), r"give rows.toarray\(\)"),
+        (torch.tensor(counts()).to_sparse(), "no array can be made of this Tensor"),
+        (np.array(3.0), "a single number"),
+        (reals()[:, 0], r"rows.reshape\(len\(rows\), -1\) makes a matrix"),
+        (np.random.default_rng(0).integers(-5, 5, (60, 4, 4)), r"rows.reshape\(len\(rows\), -1\)"),
+        (np.random.default_rng(0).integers(0, 5000, (60, 4, 4)), r"rows.reshape\(len\(rows\), -1\)"),
+        (None, "cannot be modelled"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else type(each).__name__,
+)
+def test_what_is_no_array_of_numbers_is_said_in_one_line(rows: object, words: str) -> None:
+    with pytest.raises(UserError, match=words) as told:
+        load(rows)
+    assert "\n" not in str(told.value)
+
+
+def test_tensors_of_every_type() -> None:
+    rows = torch.tensor(counts())
+    for own in (rows.bool(), rows.half(), rows.bfloat16(), rows.int(), rows.double().requires_grad_()):
+        assert np.array_equal(load(own).format.rows(load(own).train), own.detach().double().numpy()[_train(600)])
+
+
+def _train(rows: int) -> np.ndarray:
+    return splits.at_random(rows, 0).train
+
+
+@pytest.mark.parametrize(
+    ("shape", "read"),
+    [
+        ((5, 4, 3), "height, width and channels"),
+        ((5, 4, 1), "height, width and channels"),
+        ((5, 6, 4), "height, width and channels"),
+        ((3, 5, 4), "channels, height and width"),
+        ((3, 3, 3), "channels, height and width"),
+    ],
+)
+def test_which_side_is_of_channels_is_said(shape: tuple, read: str) -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (40, *shape), dtype=np.uint8)
+    data = load(rows)
+    assert f"rows of shape {shape} are read as {read}" in data.notes
+    assert np.array_equal(data.format.rows(data.format.events(rows)), rows)
+    assert data.schema.shape[0] == (shape[2] if read.endswith("channels") else shape[0])
+
+
+def test_what_is_set_aside_of_an_array_is_said() -> None:
+    assert "column '2' is set aside: constant (only one value)" in load(np.c_[reals(), np.ones(600)]).notes
+
+
+def test_a_number_that_training_did_not_show_tells_how_to_leave_room() -> None:
+    rows = np.r_[np.random.default_rng(0).integers(0, 4, (60, 2)), [[9, 1]]]
+    with pytest.raises(UserError, match=r"9 is not a whole number from 0 to 3; --kind '\*=integer' models any"):
+        load(rows[:60]).format.events(rows)
+    format = load(rows[:60], kinds={"*": "integer"}).format
+    assert np.array_equal(format.rows(format.events(rows)), rows)
+
+
+@pytest.mark.parametrize("name", ["years", "yes", "y_years", "yield", "rows", "labelled", "testimony"])
+def test_only_usual_names_are_those_of_labels(tmp_path: Path, name: str) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (60, 3), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", **{name: bits})
+    assert len(load(str(tmp_path / "a.npz")).train) == 45
+    np.savez(tmp_path / "a.npz", x=bits, **{name: bits})
+    with pytest.raises(UserError, match=f"holds the arrays x, {name}; name one"):
+        load(str(tmp_path / "a.npz"))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("x", "y"), ("data", "target"), ("X", "Y"), ("images", "labels"), ("features", "label"), ("x_train", "y_train"),
+     ("train_images", "train_labels"), ("xtrain", "ytrain"), ("train", "y_train"), ("train", "labels_train")],
+    ids=str,
+)  # fmt: skip
+def test_labels_by_their_usual_names(tmp_path: Path, names: tuple) -> None:
+    bits, labels = np.random.default_rng(0).integers(0, 2, (60, 3), dtype=np.uint8), np.arange(60) % 3
+    others = {name.replace("train", "test"): rows for name, rows in zip(names, (bits[:9], labels[:9]), strict=True)}
+    np.savez(tmp_path / "a.npz", **others | dict(zip(names, (bits, labels), strict=True)))
+    data = load(str(tmp_path / "a.npz"))
+    assert data.rows["test"] == (9 if "train" in names[0] else 6)
+    assert any(names[1] in note and "not modelled; --context label" in note for note in data.notes)
+    beside = load(str(tmp_path / "a.npz"), labelled=True)
+    assert beside.format.names[0] == "label" and not any("not modelled" in note for note in beside.notes)
+
+
+def test_what_a_file_holds_besides_is_said(tmp_path: Path) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (60, 3), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", train=bits, test=bits[:9], weights=np.ones(60), meta=np.array("{}"))
+    assert any(note.startswith("left out of the file: weights, meta;") for note in load(str(tmp_path / "a.npz")).notes)
+    np.savez(tmp_path / "a.npz", y=bits)
+    with pytest.raises(UserError, match="holds no arrays of rows, but y; name one"):
+        load(str(tmp_path / "a.npz"))
+    assert len(load(f"{tmp_path}/a.npz:y").train) == 45
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"), [("u1", (1, 300)), ("?", (0, 1, 2)), ("i1", (-1, 200)), ("f2", (0, 4097))]
+)
+def test_labels_that_the_type_of_the_rows_cannot_hold(tmp_path: Path, dtype: str, values: tuple) -> None:
+    rows = np.random.default_rng(0).integers(0, 2, (60, 3)).astype(dtype)
+    labels = np.array(values)[np.arange(60) % len(values)]
+    np.savez(tmp_path / "a.npz", x=rows, y=labels)
+    data = load(str(tmp_path / "a.npz"), labelled=True)
+    assert data.format.labels == values
+    whole = load_rows(str(tmp_path / "a.npz"), data.format)
+    again = data.format.rows(data.format.events(whole))
+    assert np.array_equal(again[:, 0], labels) and np.array_equal(again[:, 1:], rows)
+    drawn = data.format.rows(data.format.draw(data.train.codes, np.random.default_rng(0)))
+    assert drawn.dtype == again.dtype and np.array_equal(drawn[:, 0], data.format.rows(data.train)[:, 0])
 
 
 def test_single_precision_reals_are_no_grid():

@@ -60,7 +60,7 @@ def _array(rows: Any) -> np.ndarray:
         if isinstance(error, UserError):
             raise
         reason = str(error).splitlines()[0]
-        raise UserError(f"a {type(rows).__name__} is no array of rows of one length ({reason}); {TABLE}") from error
+        raise UserError(f"no array can be made of this {type(rows).__name__} ({reason}); {TABLE}") from error
 
 
 def _plain(cells: np.ndarray) -> np.ndarray:

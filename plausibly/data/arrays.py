@@ -125,7 +125,9 @@ class ArrayFormat(Format):
             top, value = len(lookup.codes) - 1, part[row, place]
             if value != value:
                 raise UserError(f"row {row + 1}, {name}: a hole (nan or masked), where there was none in training")
-            raise UserError(f"row {row + 1}, {name}: {value} is not a whole number from 0 to {top}")
+            whole = self.layout == "flat" and bool(np.isfinite(value)) and bool(value == np.floor(value))
+            other = "; --kind '*=integer' models any whole numbers" * whole
+            raise UserError(f"row {row + 1}, {name}: {value} is not a whole number from 0 to {top}{other}")
 
     def numbers(self, events: Events) -> np.ndarray:
         values = events.codes.numpy() if events.values is None else events.values
@@ -265,13 +267,11 @@ class NumericArrayFormat(Format):
         self.schema, self.names = table.schema, table.names
 
     def _frame(self, rows: Any) -> Any:
-        import pandas as pd
-
         array = as_array(rows)
         width = len(self.table.columns)
         if array.ndim != 2 or array.shape[1] != width:
             raise UserError(f"rows of shape {array.shape[1:]}, but the model knows rows of {counted(width, 'number')}")
-        return pd.DataFrame(array, columns=[str(place) for place in range(array.shape[1])])
+        return _framed(array)
 
     def events(self, rows: Any) -> Events:
         return self.table.events(self._frame(rows))
@@ -343,14 +343,8 @@ def learned(
                 f"rows of shape {rows.shape[1:]} have more than {MAX_VARIABLES:,} entries; give smaller ones"
             )
         return ArrayFormat(Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str, depth)
-    if rows.ndim != 2 and rows.dtype.kind == "f" and np.isnan(rows).any():
-        raise UserError(f"rows of shape {rows.shape[1:]} have holes (nan or masked), which only a matrix may have; "
-                        "give rows without any, or (rows, numbers)")  # fmt: skip
     if rows.ndim != 2:
-        scaled = rows.ndim in (3, 4) and rows.dtype.kind == "f" and _small_whole(rows * 255)
-        hint = "; these look like pixels / 255: give `(x * 255).round().astype('uint8')`" if scaled else ""
-        what = f"an array of shape {rows.shape} and type {rows.dtype}"
-        raise UserError(f"{what} is neither a matrix nor uint8 images{hint}")
+        raise UserError(_no_matrix(rows))
     every = {str(i): kinds["*"] for i in range(rows.shape[1])} if "*" in kinds else {}
     kinds = every | {name: word for name, word in kinds.items() if name != "*"}
     words = kinds | _fractions(rows, kinds)
@@ -371,25 +365,43 @@ def _fractions(rows: np.ndarray, kinds: dict[str, str]) -> dict[str, str]:
     return {str(i): "real" for i in free if reals.fractional(rows[:, i])}
 
 
-def told(format: Format) -> list[str]:
-    """How rows of three sides are read, which is guessed."""
+def _no_matrix(rows: np.ndarray) -> str:
+    """Why rows of other shapes than a matrix's cannot be modelled, and what would be."""
+    what = f"rows of shape {rows.shape[1:]} and type {rows.dtype} are neither a matrix nor whole numbers from 0 to 255"
+    if rows.ndim > 1 and rows.dtype.kind == "f" and np.isnan(rows).any():
+        return f"{what}: some are holes (nan or masked), which only a matrix may have"
+    if rows.ndim in (3, 4) and rows.dtype.kind == "f" and _small_whole(rows * 255):
+        return f"{what}; these look like pixels / 255: give `(x * 255).round().astype('uint8')`"
+    return f"{what}; rows.reshape(len(rows), -1) makes a matrix of them"
+
+
+def told(format: Format, rows: np.ndarray) -> list[str]:
+    """How rows of three sides are read, which is guessed, and how many of all real numbers are holes."""
+    holes = int(np.isnan(rows).sum()) if isinstance(format, reals.RealArrayFormat) else 0
+    found = [f"{holes:,} of {rows.size:,} entries are holes (nan or masked)"] * bool(holes)
     sides = {"chw": "channels, height and width", "hwc": "height, width and channels"}.get(
         getattr(format, "layout", "")
     )
-    return (
-        [f"rows of shape {format.row_shape} are read as {sides}"] if isinstance(format, ArrayFormat) and sides else []
-    )
+    if isinstance(format, ArrayFormat) and sides:
+        found.append(f"rows of shape {format.row_shape} are read as {sides}")
+    return found
 
 
 def _numeric_table(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]) -> tables.TableFormat:
-    import pandas as pd
-
     if drop or "drop" in kinds.values():
         raise UserError("columns of an array cannot be dropped; give the array without them")
-    frame = pd.DataFrame(rows, columns=[str(place) for place in range(rows.shape[1])])
+    frame = _framed(rows)
     tables.check_options(list(frame), len(frame), kinds, drop)
     table = tables.learned(frame, None, kinds, drop)
     return tables.TableFormat(map(_closed, table.columns), table.labels)
+
+
+def _framed(rows: np.ndarray) -> Any:
+    """A matrix as a table, in the machine's order of bytes, which pandas needs."""
+    import pandas as pd
+
+    names = [str(place) for place in range(rows.shape[1])]
+    return pd.DataFrame(rows.astype(rows.dtype.newbyteorder("="), copy=False), columns=names)
 
 
 def _closed(column: Column) -> Column:

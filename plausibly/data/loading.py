@@ -277,7 +277,8 @@ def _array(
         places = _places(len(rows), {*parts, *given}, seed)
         _refuse_nothing(rows[places["train"]], notes)
         format: Format = arrays.learned(rows[places["train"]], kinds, drop, depth or images.DEPTH)
-        notes += [] if depth else arrays.told(format)
+        notes += [] if depth else arrays.told(format, rows)
+        notes += _table_notes(format.table) if isinstance(format, arrays.NumericArrayFormat) else []
         if labelled:
             format, parts = _with_labels(format, {"train": rows, **parts}, _beside(source), places["train"])
             rows = parts.pop("train")
