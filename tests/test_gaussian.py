@@ -102,6 +102,19 @@ def test_counting_gives_mean_and_covariance():
     assert np.allclose(model.log_prob(x).detach(), other.score_samples(x.double().numpy()), atol=1e-4)
 
 
+def test_a_cell_is_no_number_as_often_as_it_was_none():
+    """Counted over all rows, of which most have such a cell somewhere; half a row is added to one."""
+    x = torch.zeros(100, 3)
+    x[:, 1] = torch.arange(100.0) / 30
+    x[:70, 0], x[60:80, 2] = UNFORESEEN, UNFORESEEN
+    model = Gaussian(OPEN)
+    model.learn(model.statistics(x), [])
+    assert model.unforeseen.sigmoid().tolist() == pytest.approx([70.5 / 101, 20.5 / 101], rel=1e-6)
+    seen = torch.tensor([[True, False, False], [False, False, True]])
+    logs = model.log_marginal(torch.full((2, 3), UNFORESEEN), seen).exp()
+    assert logs.tolist() == pytest.approx([70.5 / 101, 20.5 / 101], rel=1e-6)
+
+
 def test_shrinking_is_the_formula_and_helps_few_rows():
     x = events(12, variables=4)
     model = Gaussian(REALS)

@@ -134,6 +134,13 @@ def test_holes_and_the_unforeseen_have_codes_of_their_own() -> None:
     assert Category(3, open=True).code(np.array([MISSING])).tolist() == [3]
 
 
+def test_what_is_no_number_has_no_density_inside_its_event() -> None:
+    """log p(value | event) of a number is the change of units, and of a hole or the unforeseen nothing."""
+    kind = Real(location=2.0, scale=0.1, open=True, missing=True)
+    nats = kind.log_within(np.array([2.0, 2.3, np.nan, REAL_OTHER, -REAL_OTHER, 2.0 + 0.1 * 1e7]))
+    assert nats.tolist() == [-np.log(0.1), -np.log(0.1), 0.0, 0.0, 0.0, 0.0]
+
+
 def test_no_hole_is_drawn_where_there_is_none() -> None:
     """A density does not tell the two special events apart where a kind has one of them."""
     specials, chance = np.array([UNFORESEEN, HOLE]), np.random.default_rng(0)

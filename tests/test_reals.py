@@ -21,7 +21,7 @@ from plausibly.heads import Head
 from plausibly.kinds import HOLE, REACH, UNFORESEEN, Category, Real
 from plausibly.learning import fit_in_memory, settings
 from plausibly.models import MODELS
-from plausibly.outcomes import Density, average
+from plausibly.outcomes import Blend, Density, Finite, Histogram, average
 from plausibly.schema import Schema
 
 CPU = torch.device("cpu")
@@ -52,6 +52,9 @@ def test_draws_follow_the_mixture(shape, law):
     assert stats.kstest(drawn, lambda x: sum(w * law.cdf(x, m, s) for w, m, s in parts)).pvalue > 2e-9
 
 
+HOLED = Real(edges=(0.0,), open=True, missing=True)
+
+
 def test_specials_share_the_probability():
     """p(hole) and p(unforeseen) are as given, and what is left is the density."""
     special = torch.tensor([[0.7, 0.1, 0.2]]).log()
@@ -59,6 +62,12 @@ def test_specials_share_the_probability():
     x = torch.tensor([0.4, UNFORESEEN, HOLE])
     want = [mixture("normal").log_prob(x[:1])[0] + np.log(0.7), np.log(0.1), np.log(0.2)]
     assert np.allclose(outcome.log_prob(x), want, atol=1e-6)
+    assert outcome.number().tolist() == pytest.approx([0.7] * 3, abs=1e-6)
+    assert float(mixture("normal").number()) == 1
+    parts = [outcome, Histogram(Finite(torch.full((3, 4), 0.25).log()), Binning(Schema((1,), (HOLED,))), (0,))]
+    assert parts[1].number().tolist() == pytest.approx([0.5] * 3, abs=1e-6)
+    blend = Blend(parts, torch.tensor([0.9, 0.1]).log().expand(3, 2))
+    assert blend.number().tolist() == pytest.approx([0.9 * 0.7 + 0.1 * 0.5] * 3, abs=1e-6)
     only, mass = outcome.restricted(torch.tensor([True, True, False, False]))
     assert mass[0].exp().item() == pytest.approx(0.7, abs=1e-6)
     assert only.log_prob(x)[2] == -torch.inf

@@ -75,6 +75,19 @@ def test_it_is_the_parts_learned_on_the_classes(part):
     assert torch.allclose(got.float(), posterior(model, valid).float(), atol=1e-5)
 
 
+@pytest.mark.parametrize(("part", "label"), [(Independent, 1), (ChowLiu, 2), (Joint, 3)])
+@torch.no_grad()
+def test_what_is_given_a_label_sums_to_one_for_each(part, label):
+    """log p(the others | label), of labels that are not equally likely."""
+    model = shaken(stratified(part, TABLE, (label,))).eval()
+    x = TABLE.all_events()
+    given = model.log_given(x, generator_for(torch.device("cpu"), 0)).exp()
+    codes = TABLE.codes[label]
+    sums = torch.zeros(codes, dtype=given.dtype).index_add_(0, x[:, label].long(), given)
+    assert sums.tolist() == pytest.approx([1.0] * codes, abs=1e-5)
+    assert float(model.log_prob(x).exp().sum()) == pytest.approx(1, abs=1e-5)
+
+
 def test_parts_may_be_mixtures():
     """Each class grows components of its own: better than one tree a class on data that trees cannot tell."""
     bits = torch.randint(2, (4000, 4), generator=torch.Generator().manual_seed(0)).float()

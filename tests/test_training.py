@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from plausibly.data import load
+from plausibly.models.fvsbn import FVSBN
 from plausibly.models.made import MADE
 from plausibly.models.nade import NADE
 from plausibly.schema import binary
@@ -26,7 +27,7 @@ def toy():
 
 
 def fresh(plan, model=MADE):
-    instance = model(binary(10), hidden=12)
+    instance = model(binary(10)) if model is FVSBN else model(binary(10), hidden=12)
     instance.initialise(generator_for(torch.device("cpu"), plan.seed))
     return Training(instance, *toy(), plan)
 
@@ -150,3 +151,27 @@ def test_gradients_are_clipped_as_torch_does():
         norm = clip([*ours, torch.zeros(2).requires_grad_()], most)  # one that nothing depends on
         assert norm == torch.nn.utils.clip_grad_norm_(theirs, most)
         assert all(torch.allclose(a.grad, b.grad) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_a_step_goes_by_the_mean_over_the_rows_of_its_batch():
+    """The norm that is told and clipped is that of the mean's gradient: it does not grow with the batch."""
+    training = fresh(Plan(steps=5, batch=200, clip=1e6), FVSBN)
+    x = training.codes[training.rows(0)].float()
+    mean = -training.model.log_prob(x).mean()
+    gradients = torch.autograd.grad(mean, list(training.model.parameters()))
+    assert training.take_step() == pytest.approx(float(mean), rel=1e-5)
+    assert float(training.norms["likelihood"]) == pytest.approx(
+        float(torch.cat([g.flatten() for g in gradients]).norm()), rel=1e-4
+    )
+
+
+def test_the_average_forgets_the_first_weights_early():
+    """After t steps it has moved by 1 - (1 + t) / (10 + t) towards the last weights, later by 1 - average."""
+    training = fresh(Plan(steps=40, average=0.7), FVSBN)
+    kept = [p.detach().clone().double() for p in training.averaged.parameters()]
+    for step in range(1, 31):
+        training.take_step()
+        follow = max(0.3, 9 / (10 + step))
+        kept = [a + follow * (p.detach().double() - a) for a, p in zip(kept, training.model.parameters(), strict=True)]
+    for a, b in zip(kept, training.averaged.parameters(), strict=True):
+        assert torch.allclose(a, b.double(), atol=1e-6)

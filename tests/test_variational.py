@@ -227,6 +227,17 @@ def test_objectives_that_come_down_to_the_elbo(objective):
     assert torch.allclose(early, one) == (objective.name != "warm-up")
 
 
+@pytest.mark.parametrize(
+    ("share", "done", "beta"), [(0.2, 0.05, 0.25), (0.2, 0.0, 0.0), (0.8, 0.2, 0.25), (0.5, 0.9, 1.0)]
+)
+@torch.no_grad()
+def test_warming_up_takes_a_share_of_the_steps(share, done, beta):
+    """After `done` of all steps the rate weighs as much as `done` is of the share."""
+    model, x = Linear(shift=0.8).model, Linear().drawn(50)
+    found = WarmUp(share=share).loss(model, x, noise(), done).total
+    assert torch.allclose(found, RateDistortion(beta=beta).loss(model, x, noise(), 1.0).total, atol=1e-9)
+
+
 @torch.no_grad()
 def test_beta_weighs_the_rate_and_free_bits_are_free():
     model = Linear(shift=0.8).model
