@@ -131,12 +131,13 @@ def written(run: Run, model: bytes, data: Any, path: Path | str, verify: bool, h
             with counting_from(found.rows):
                 events = run.format.events(rows)
             block = encoded(run, events, found.rows)
-            if verify and not same(decoded(run, block, len(events), found.rows), events):
+            back = decoded(run, block, len(events), found.rows) if verify else events
+            if not same(back, events):
                 raise UserError(
                     f"block {len(index) + 1} does not decode to the rows it was made of; nothing was written"
                 )
             with counting_from(found.rows):
-                source.look(rows, events)
+                source.look(rows, back)
             index.append(ENTRY.pack(len(block), zlib.crc32(block)))
             file.write(block)
             found.rows, found.payload = found.rows + len(events), found.payload + len(block)

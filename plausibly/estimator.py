@@ -65,7 +65,7 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
         validate_data(self, X, skip_check_array=True)
         if len(X) < 2:
             raise UserError(f"n_samples={len(X)}: training and validation need a row each")
-        return X
+        return X.reset_index(drop=True)  # as in all of scikit-learn, an index is no column
 
     def _rows(self, X: Any) -> Any:
         """Rows to look at, in the form of those learned from."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from plausibly.data import numbers
-from plausibly.data.cells import OTHER_TEXT, Storage, texts_of
+from plausibly.data.cells import OTHER_TEXT, Storage, kind_of, texts_of
 from plausibly.data.identifiers import Making
 from plausibly.errors import UserError
 from plausibly.kinds import MISSING, OTHER, REAL_MISSING, REAL_OTHER, Category, Kind, Real, kind_from_json, kind_to_json
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
 AS_DRAWN, KEPT, ABSENT = range(3)  # how the texts of a column that is set aside are coded
+MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(:00(\.0+)?)?", re.ASCII)
 USUAL = np.array([0.9, 0.05, 0.05])
 SPELLED = np.array(
     [0.999, 0.001]
@@ -82,6 +84,15 @@ def kept_texts(coder: Coder, texts: np.ndarray | None) -> np.ndarray:
     return np.array(json.loads(lzma.decompress(coder.block(kept))), dtype=object)
 
 
+def meaning(text: str) -> Any:
+    """What a text says however its type writes it: a number, a day, a truth, or else itself."""
+    if found := numbers.written(text):
+        return found
+    if day := MIDNIGHT.fullmatch(text):
+        return day[1]
+    return text.lower() if text.lower() in ("true", "false") else text
+
+
 def log_text(text: str) -> float:
     """log p of a text: each of its bytes, and its end, is one of 257 equally likely symbols."""
     return -(len(text.encode("utf-8", "surrogatepass")) + 1) * log(257)
@@ -118,12 +129,33 @@ class Column(ABC):
         return texts
 
     def cells_of(self, series: Any) -> tuple[np.ndarray, list[str]]:
-        """For each row the index of its text, -1 for a hole, and the distinct texts."""
-        index, texts = texts_of(series, self.name)
+        """For each row the index of its text, -1 for a hole, and the distinct texts, as this column writes its values."""
+        index, texts = texts_of(series, self.name, self._stamped)
+        texts = self.own_texts(texts, kind_of(series, self.name))
         self._refuse_infinite(index, texts)
         marks = {self.hole, ""} if not self.storage.exact else set()
         marked = [place for place, text in enumerate(texts) if text in marks]
         return (np.where(np.isin(index, marked), -1, index) if marked else index), texts
+
+    def _stamped(self, times: Any) -> list[str]:
+        return self.storage.stamped(times)
+
+    def own_texts(self, texts: list[str], kind: str) -> list[str]:
+        """Texts of a column that is stored as `kind`, as this column has the same values."""
+        return texts if kind == self.storage.kind else self.adopted(texts, kind)
+
+    def adopted(self, texts: list[str], kind: str) -> list[str]:
+        """The same, of another kind: what means the same as one of the known texts becomes that."""
+        known = self.known_texts()
+        meant: dict[Any, set[str]] = {}
+        for text in known:
+            meant.setdefault(meaning(text), set()).add(text)
+        alike = {text: meant.get(meaning(text), set()) for text in {*texts} - {*known}}
+        return [next(iter(alike[text])) if len(alike.get(text, ())) == 1 else text for text in texts]
+
+    def known_texts(self) -> tuple[str, ...]:
+        """The texts of its values, where these are listed."""
+        return ()
 
     def _refuse_infinite(self, index: np.ndarray, texts: list[str]) -> None:
         if self.storage.kind != "float" and not self.numeric:
@@ -168,6 +200,9 @@ class AsideColumn(Column):
         super().__post_init__()
         self.making.made(0, np.random.default_rng(0))
 
+    def known_texts(self) -> tuple[str, ...]:
+        return () if self.text is None else (self.text,)
+
     @property
     def making(self) -> Making:
         return Making(self.first, self.letters)
@@ -206,7 +241,7 @@ class AsideColumn(Column):
     @property
     def _made(self) -> bool:
         """Whether drawn rows get identifiers; those of types that no new text fits stay empty."""
-        return self.role == "id" and self.storage.kind in ("text", "integer", "float")
+        return self.role == "id" and self.storage.kind in ("text", "integer", "float", "decimal")
 
     def texts(self, series: Any) -> np.ndarray:
         index, texts = self.cells_of(series)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 
-from plausibly.data.dates import form_of, ticks
+from plausibly.data.dates import form_of, rewritten, ticks
 from plausibly.data.numbers import NEARLY_ALL
 from plausibly.kinds import OTHER
 
@@ -107,3 +109,22 @@ def looks_dated(texts: list[str]) -> bool:
     """Whether nearly all texts are dates or times, each of some form."""
     some = [texts[place] for place in _spread(len(texts), LOOKED_AT)]
     return sum(bool(set(candidates(text)) - {*COMPACT}) for text in some) > 0.9 * len(some)
+
+
+def zone_of(form: str) -> str | None:
+    """The offset from UTC that a form ends with, such as +02:00; None where there is none."""
+    found = ZONE.search(re.sub(r"%[-^]?[A-Za-z]|%\d[a-z]", "00", form))
+    return found and ("+00:00" if found[2].strip() in ("Z", "UTC", "GMT") else found[2].strip())
+
+
+def moved(texts: list[str], form: str, stamped: Callable[[Any], list[str]]) -> list[str]:
+    """Texts of any one form in the given one; `stamped` writes those with an offset from UTC."""
+    import pandas as pd
+
+    if any(ZONE.search(text) for text in texts):
+        times = pd.to_datetime(pd.Series(texts, dtype=object), utc=True, errors="coerce", format="ISO8601")
+        known, texts = times.notna().to_numpy(), list(texts)
+        for place, text in zip(np.flatnonzero(known), stamped(pd.DatetimeIndex(times[known])), strict=True):
+            texts[place] = text
+    found = forms(texts, np.ones(len(texts)))
+    return rewritten(texts, found[0], form) if len(found) == 1 else texts

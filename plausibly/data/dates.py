@@ -85,6 +85,11 @@ class Form:
         """Seconds of a tick, at least 1; 0 where it is a month."""
         return 1 if "S" in self.letters else 60 if "M" in self.letters else 86_400 if "d" in self.letters else 0
 
+    def ticks_of(self, seconds: tuple[int, int]) -> tuple[int, int]:
+        """The first and the last tick between two seconds."""
+        tick = self.seconds or 31 * 86_400
+        return -(-seconds[0] // tick) * self.scale, seconds[1] // tick * self.scale
+
     @cached_property
     def ends(self) -> tuple[int, int]:
         """The first and the last tick that can be written."""
@@ -222,3 +227,47 @@ def step_of(values: np.ndarray, pattern: str) -> tuple[int, str]:
     tick = form.seconds * 10**9 // form.scale
     sizes = [(size // tick, word) for size, word in UNITS if size >= tick]
     return next((size, word) for size, word in sizes if not (values % size).any())
+
+
+def plain_form(text: str) -> str:
+    """The form of a date or time in ISO's order, such as 2020-12-05T10:00:00.000 or 10:00:00, by how long it is."""
+    day, _, time = text.rpartition("T") if ":" in text else (text, "", "")
+    fraction = time.partition(".")[2]
+    clock = "%H:%M:%S" * bool(time) + f".%{len(fraction)}f" * bool(fraction)
+    return "T".join(filter(None, ("%Y-%m-%d" * bool(day), clock)))
+
+
+def shortest_form(values: np.ndarray, pattern: str) -> str:
+    """The shortest form in ISO's order that says all ticks of a longer one."""
+    form = form_of(pattern)
+    if not form.clock and not (values % (86_400 // form.seconds * form.scale)).any():
+        return "%Y-%m-%d"
+    plain = (d for d in (0, 3, 6) if form.scale >= 10**d and not (values % (form.scale // 10**d)).any())
+    digits = next(plain, 9)
+    return pattern.partition(".")[0] + f".%{digits}f" * bool(digits)
+
+
+def rewritten(texts: list[str], pattern: str, other: str) -> list[str]:
+    """Texts of one form in another; those that it cannot say as they are."""
+    if pattern == other or not texts:
+        return texts
+    moved = [_moved(tick, form_of(pattern), form_of(other)) for tick in ticks(texts, pattern).tolist()]
+    again = iter(spelled(np.array([tick for tick in moved if tick is not None], dtype=np.int64), other))
+    return [text if tick is None else next(again) for text, tick in zip(texts, moved, strict=True)]
+
+
+def _moved(tick: int, form: Form, other: Form) -> int | None:
+    """The tick of another form at the same time; None where there is none."""
+    if tick == OTHER or form.clock != other.clock:
+        return None
+    day = 86_400 * 10**9
+    if not form.seconds:
+        tick = int(np.datetime64(tick, "M").astype("datetime64[D]").astype(np.int64))
+    time = tick * (form.seconds * 10**9 // form.scale if form.seconds else day)
+    if not other.seconds:
+        month = np.datetime64(time // day, "D").astype("datetime64[M]")
+        return (
+            int(month.astype(np.int64)) if time == day * int(month.astype("datetime64[D]").astype(np.int64)) else None
+        )
+    found, rest = divmod(time, other.seconds * 10**9 // other.scale)
+    return found if not rest and other.ends[0] <= found <= other.ends[1] else None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from plausibly.data import date_forms, dates, identifiers, numbers
-from plausibly.data.cells import Storage, texts_of
+from plausibly.data.cells import Storage, in_ticks, texts_of
 from plausibly.data.columns import AsideColumn, Column, is_hole
 from plausibly.data.formats import counted
 from plausibly.data.variables import BooleanColumn, CategoryColumn, DateColumn, GridColumn, RealColumn
@@ -66,7 +66,7 @@ class Sight:
 
 def see(series: Any, name: str, storage: Storage, of: int = 0) -> Sight:
     """Counts a column's distinct texts; in a text file an empty cell is a hole."""
-    index, texts = texts_of(series, name)
+    index, texts = texts_of(series, name, storage.stamped)
     counts = np.bincount(index[index >= 0], minlength=len(texts))
     shown = [i for i in range(len(texts)) if counts[i] and (storage.exact or texts[i])]
     holes = len(index) - int(counts[shown].sum())
@@ -85,13 +85,13 @@ def guess(sight: Sight, override: str | None = None) -> Column:
     for attempt in _attempts(sight.storage):
         if column := attempt(sight):
             return column
-    return category(sight, remark(sight) or "text")
+    return category(sight, "by its type" if sight.storage.kind == "category" else remark(sight) or "text")
 
 
 def _attempts(storage: Storage) -> tuple[Callable[[Sight], Column | None], ...]:
     if storage.kind == "category":
         return (constant, boolean)
-    if storage.kind == "date":
+    if storage.timed:
         return (constant, date)
     return (constant, single, boolean, identifier, date, ambiguous, number, label)
 
@@ -102,6 +102,8 @@ def _overridden(sight: Sight, word: str) -> Column:
     if word == "category":
         return category(sight, "as you said")
     word, _, form = word.partition(":")
+    if word in ("integer", "number", "real") and sight.storage.kind == "duration":
+        sight = replace(sight, texts=in_ticks(sight.texts, sight.storage.dtype))
     if word in ("integer", "number", "real") and (reason := _dressed(sight)):
         raise UserError(f"column {sight.name!r} cannot be {word}: it {reason}")
     makers = {
@@ -150,7 +152,7 @@ def _any_boolean(sight: Sight) -> Column | None:
 
 def identifier(sight: Sight) -> Column | None:
     """Row numbers and keys: whole numbers, all distinct, that are named so or leave hardly a gap."""
-    if not sight.distinct or sight.storage.kind in ("float", "duration") or sight.rows < 2:
+    if not sight.distinct or sight.storage.kind == "float" or sight.rows < 2:
         return None
     steps = [numbers.in_steps(numbers.written(text), 0) for text in sight.texts]
     whole = [step for step in steps if step is not None]
@@ -171,9 +173,29 @@ def _set_aside(sight: Sight, role: str, why: str) -> Column:
 
 def date(sight: Sight) -> Column | None:
     """Nearly all cells are dates or times of one form; words such as NULL may stand for holes."""
+    if sight.storage.timed:
+        return _typed_date(sight)
     forms = _forms(sight)
-    said = "dates or times" if sight.storage.kind == "date" else f"dates or times as {forms[0] if forms else ''}"
-    return _dated(sight, forms[0], said) if len(forms) == 1 else None
+    return _dated(sight, forms[0], f"dates or times as {forms[0]}") if len(forms) == 1 else None
+
+
+def _typed_date(sight: Sight) -> Column | None:
+    """What a type says is a date, a time or a duration, in the shortest form that says its cells whole."""
+    storage, long = sight.storage, _long_form(sight)
+    known = dates.ticks(sight.texts, long)
+    if not (known != OTHER).any():
+        return None
+    zone = f", local times of {storage.zone}" if storage.local else ", in UTC" if storage.zone is not None else ""
+    return _rewritten(sight, dates.shortest_form(known[known != OTHER], long), f"{storage.kind}s by their type{zone}")
+
+
+def _rewritten(sight: Sight, form: str, why: str) -> Column | None:
+    """Typed times as dates of a form."""
+    return _dated(replace(sight, texts=dates.rewritten(sight.texts, _long_form(sight), form)), form, why)
+
+
+def _long_form(sight: Sight) -> str:
+    return dates.plain_form(next((text for text in sight.texts if text[-1:].isdigit()), ""))
 
 
 def _forms(sight: Sight) -> list[str]:
@@ -183,6 +205,8 @@ def _forms(sight: Sight) -> list[str]:
 
 def any_date(sight: Sight) -> Column | None:
     """As `date`; where day and month cannot be told apart, the month comes first."""
+    if sight.storage.timed:
+        return date(sight)
     forms = _forms(sight)
     if len(forms) < 2:
         return date(sight)
@@ -196,7 +220,7 @@ def dated_as(sight: Sight, form: str) -> Column | None:
         dates.form_of(form)
     except ValueError as error:
         raise UserError(f"column {sight.name!r}: {error}") from error
-    return _dated(sight, form, "as you said")
+    return (_rewritten if sight.storage.timed else _dated)(sight, form, "as you said")
 
 
 def ambiguous(sight: Sight) -> Column | None:
@@ -294,7 +318,8 @@ def _any_real(sight: Sight) -> Column | None:
 
 def _real(sight: Sight, marks: Marks, why: str = "real numbers", step: float = 0.0) -> Column | None:
     shown = [(text, count) for text, count in zip(sight.texts, sight.counts, strict=True) if numbers.written(text)]
-    if not step and all(found is None or found[1] == 0 for found in map(numbers.written, sight.texts)):
+    whole = all(found is None or found[1] == 0 for found in map(numbers.written, sight.texts))
+    if whole and not step and sight.storage.kind != "float":
         return None  # whole numbers too large for a float: labels, not amounts
     texts = [text for text, _ in shown]
     values = np.repeat(np.array([float(text) for text in texts]), [count for _, count in shown])

@@ -12,6 +12,7 @@ import numpy as np
 
 from plausibly.data import array_files, arrays, images, reading, splits, tables, toys
 from plausibly.data import labelled as labels_of_rows
+from plausibly.data.arrow_tables import NUMBERED, flattened, numbers_rows
 from plausibly.data.dependence import relations
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Dataset, Events, Format, Heard, Truth, counted, did_you_mean, suffix_of, unheard
@@ -208,7 +209,18 @@ def _opened(source: Any) -> Source:
     """The table that a source holds: one that is large, in a file, is read a piece at a time."""
     if isinstance(source, str | Path) and (file := large(_existing(str(source)))):
         return Streamed(file)
-    return Framed(source, *_frame(source))
+    return Framed(source, *_frame(source), _left_out(source))
+
+
+def _left_out(source: Any) -> list[str]:
+    """What is said of an index that is no part of the table."""
+    if not isinstance(source, str | Path):
+        return [NUMBERED] * (numbers_rows(source.index) and list(source.index) != list(range(len(source))))
+    return (
+        []
+        if suffix_of(source) in reading.TEXT_SUFFIXES or str(source).endswith(".gz")
+        else table_file(Path(source)).notes()
+    )
 
 
 @contextmanager
@@ -231,7 +243,7 @@ def _frame(source: Any) -> tuple[Any, Dialect | None]:
     if not isinstance(source, str | Path):
         if not is_table(source):
             raise UserError(f"a table cannot be split with {type(source).__name__}; give a table with the same columns")
-        return source.reset_index(drop=True), None
+        return flattened(source), None
     return reading.read_table(_existing(str(source)))
 
 

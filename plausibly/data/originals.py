@@ -15,9 +15,11 @@ from typing import IO, Any
 import numpy as np
 
 from plausibly.data.array_files import as_array
+from plausibly.data.arrow_tables import flattened, numbers_rows
 from plausibly.data.formats import Events, Format, suffix_of
 from plausibly.data.reading import TEXT_SUFFIXES, contents
 from plausibly.data.regularity import first_difference
+from plausibly.data.streaming import table_file
 from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.kinds import Category
@@ -32,7 +34,8 @@ def in_memory(data: Any, format: Format) -> Any:
         return as_array(data)
     import pandas as pd
 
-    return data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
+    frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
+    return frame if numbers_rows(frame.index) else flattened(frame, {column.name for column in format.columns})
 
 
 class Original:
@@ -42,7 +45,8 @@ class Original:
         path = Path(source) if isinstance(source, str | Path) else None
         self.format, self.path = format, path if path and path.is_file() else None
         self.size = self.path.stat().st_size if self.path else 0
-        self._notes: dict[str, None] = {}
+        self._notes: dict[str, None] = dict.fromkeys(_left_out(self.path, format))
+        self._schema: Any = None
         self._kept: list[Any] = []
         self._kept_bytes = 0
 
@@ -57,7 +61,9 @@ class Original:
                 raise UserError(
                     f"the run leaves out column {name!r}, which would not come back; fit one with all columns"
                 )
-        self._compare(rows, self._again(events))
+        back = self._again(events)
+        self._compare(rows, back)
+        self._write(back)
         frame = hasattr(rows, "dtypes")
         own = int(rows.memory_usage(index=False, deep=True).sum()) if frame else rows.nbytes
         if self.path is None:
@@ -69,6 +75,16 @@ class Original:
 
     def _again(self, events: Events) -> Any:
         return again(self.format, events)
+
+    def _write(self, back: Any) -> None:
+        """Rows as a file of this sort will hold them. UserError where all of them go to none."""
+        if self.path is None or not isinstance(self.format, TableFormat):
+            return
+        schema = self.format.output(self.path).piece(back).schema
+        self._schema = self._schema or schema
+        for name, kind, other in zip(schema.names, schema.types, self._schema.types, strict=True):
+            if kind != other:
+                raise UserError(f"column {name!r} would come back as {other} in some rows and as {kind} in others")
 
     def _compare(self, rows: Any, again: Any) -> None:
         if isinstance(rows, np.ndarray):
@@ -113,6 +129,11 @@ class Original:
         if self._kept:
             return rivals(self.format, joined_rows(self._kept))
         return packed(contents(self.path)) if self.path and self.size <= LARGEST else {}
+
+
+def _left_out(path: Path | None, format: Format) -> list[str]:
+    """What of a table's file is no part of the table."""
+    return table_file(path).notes() if path and isinstance(format, TableFormat) else []
 
 
 def again(format: Format, events: Events) -> Any:
@@ -198,6 +219,9 @@ class TextOriginal(Original):
 
     def _again(self, events: Events) -> Any:
         return self._table.written(events, Path(f"rows.{self._suffix}"))
+
+    def _write(self, back: Any) -> None:
+        """Lines hold any cell."""
 
     def _compare(self, rows: Any, again: Any) -> None:
         if not self._same:

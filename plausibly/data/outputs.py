@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -72,16 +72,23 @@ def _text_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 class ColumnarOutput(Output):
-    """A .parquet, .arrow or .feather file. Columns that may have holes take types that can hold them."""
+    """A .parquet, .arrow or .feather file. Columns that may have holes take types that can hold them.
 
-    def __init__(self, suffix: str, holed: Sequence[str] = ()) -> None:
-        self.suffix, self.holed = suffix, set(holed)
+    `types` are Arrow's of columns of objects, which show theirs in some rows only.
+    """
+
+    def __init__(self, suffix: str, holed: Sequence[str] = (), types: Mapping[str, Any] | None = None) -> None:
+        self.suffix, self.holed, self.types = suffix, set(holed), types or {}
 
     def piece(self, rows: Any) -> pa.Table:
         import pyarrow as pa
 
         wide = {name: _nullable(rows[name].dtype) for name in rows if str(name) in self.holed}
-        return pa.Table.from_pandas(rows.astype(wide), preserve_index=False)
+        table = pa.Table.from_pandas(rows.astype(wide), preserve_index=False)
+        for place, name in enumerate(table.schema.names):
+            if name in self.types and table.schema.types[place] != self.types[name]:
+                table = table.set_column(place, name, _as(table.column(place), self.types[name]))
+        return table
 
     def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
         groups = _grouped(pieces, GROUP)
@@ -97,6 +104,16 @@ class ColumnarOutput(Output):
         if self.suffix == "parquet":
             return pyarrow.parquet.ParquetWriter(draft, schema)
         return pa.ipc.new_file(str(draft), schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+
+
+def _as(column: Any, kind: Any) -> Any:
+    """A column in another of Arrow's types, where that takes all its cells."""
+    import pyarrow as pa
+
+    try:
+        return column.cast(kind)
+    except pa.ArrowException:
+        return column
 
 
 def _nullable(dtype: Any) -> Any:

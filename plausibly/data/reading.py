@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from plausibly.data import dialects
+from plausibly.data.arrow_tables import frame_of, with_index
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import counted, suffix_of
 from plausibly.errors import UserError
@@ -147,12 +148,13 @@ def refuse_ragged(file: IO[bytes], header: list[str], dialect: Dialect, path: Pa
 
 
 def _read_columnar(data: bytes, path: Path) -> Any:
-    import pandas as pd
     import pyarrow as pa
+    import pyarrow.feather
+    import pyarrow.parquet
 
     try:
-        reader = pd.read_parquet if suffix_of(path) == "parquet" else pd.read_feather
-        return reader(io.BytesIO(data))
+        reader = pyarrow.parquet.read_table if suffix_of(path) == "parquet" else pyarrow.feather.read_table
+        return frame_of(with_index(reader(io.BytesIO(data))))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path} is not a whole {suffix_of(path)} file: {str(error).splitlines()[0]}") from error
 

@@ -7,7 +7,7 @@ format was learned from, and the held-out ones, keep their values too.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,8 @@ class Source(ABC):
 
 
 class Framed(Source):
-    def __init__(self, source: Any, frame: Any, dialect: Dialect | None) -> None:
-        self.source, self.whole, self.dialect = source, frame, dialect
+    def __init__(self, source: Any, frame: Any, dialect: Dialect | None, said: Sequence[str] = ()) -> None:
+        self.source, self.whole, self.dialect, self.said = source, frame, dialect, list(said)
         self.names, self.rows = names_of(frame), len(frame)
 
     def series(self, name: str) -> Any:
@@ -90,6 +90,9 @@ class Framed(Source):
 
     def start(self) -> tuple[str, bytes, Any]:
         return suffix_of(self.source), contents(Path(self.source)), self.whole
+
+    def notes(self) -> list[str]:
+        return self.said
 
 
 class Streamed(Source):
@@ -143,10 +146,8 @@ class Streamed(Source):
         return suffix_of(self.file.path), self.file.head(), next(self.file.frames(LINES))
 
     def notes(self) -> list[str]:
-        return [
-            f"{self.rows:,} rows are read a piece at a time: columns are learned from {LEARNED_FROM:,} training rows at "
-            f"most, and of each held-out part {HELD_OUT:,} at most are looked at"
-        ]
+        said = f"{self.rows:,} rows are read a piece at a time: columns are learned from {LEARNED_FROM:,} training rows at "
+        return [*self.file.notes(), said + f"most, and of each held-out part {HELD_OUT:,} at most are looked at"]
 
 
 def large(path: Path) -> TableFile | None:

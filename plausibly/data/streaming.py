@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
+from plausibly.data.arrow_tables import frame_of, holed_types, index_levels, labels_of, left_out, with_index
 from plausibly.data.dialects import LOOKED_AT, Dialect, learned, sniffed, without_gaps
 from plausibly.data.formats import suffix_of
 from plausibly.data.reading import (
@@ -66,6 +67,10 @@ class TableFile(ABC):
     def categorical(self) -> bool:
         """Whether a column names its categories, which may differ from piece to piece."""
         return False
+
+    def notes(self) -> list[str]:
+        """What of the file is no part of the table."""
+        return []
 
     @abstractmethod
     def batches(self, rows: int) -> Iterator[Any]:
@@ -235,13 +240,25 @@ class TextFile(TableFile):
 
 
 class ColumnarFile(TableFile):
-    """A table whose columns have types; `schema` is Arrow's."""
+    """A table whose columns have types; `schema` is Arrow's, of the file."""
 
     schema: Any
 
+    @cached_property
+    def fields(self) -> dict[str, str | None]:
+        """For each column its name in the file, which an index may have another; None where it is only counted."""
+        levels, names = index_levels(self.schema), self._indexed.schema.names
+        inner = [levels[name].get("field") if name in levels else name for name in names]
+        return dict(zip(self.names, inner, strict=True))
+
+    @cached_property
+    def _indexed(self) -> Any:
+        """The empty table, with its index as columns."""
+        return with_index(self.schema.empty_table())
+
     @property
     def names(self) -> list[str]:
-        return [str(name) for name in self._types[False].index]
+        return [str(label) for label in labels_of(self._indexed.schema)]
 
     @property
     def categorical(self) -> bool:
@@ -250,31 +267,30 @@ class ColumnarFile(TableFile):
         return any(pa.types.is_dictionary(kind) for kind in self.schema.types)
 
     @cached_property
-    def _types(self) -> dict[bool, Any]:
-        """The types that columns have in memory: of a table without a hole, and of one with holes."""
-        import pyarrow as pa
-
-        holes = pa.Table.from_pylist([dict.fromkeys(self.schema.names)], self.schema)
-        return {hole: table.to_pandas().dtypes for hole, table in ((False, self.schema.empty_table()), (True, holes))}
-
-    @cached_property
-    def types(self) -> dict[Any, Any]:
-        """The type that each column of the whole table has in memory."""
-        whole, holed = self._types[False], self._types[True]
-        differing = [name for name in whole.index if whole[name] != holed[name]]
-        found = {name for name in differing if self.has_holes(str(name))}
-        return {name: holed[name] if name in found else whole[name] for name in differing}
+    def holed(self) -> set[str]:
+        """The columns with holes, of those whose type in memory depends on it."""
+        names = [self.names[place] for place in holed_types(self._indexed.schema)]
+        return {name for name in names if self.has_holes(name)}
 
     def has_holes(self, name: str) -> bool:
         """Whether a cell of the column is empty anywhere."""
-        return any(batch.column(0).null_count for batch in self.batches(SCANNED, [name]))
+        field = self.fields[name]
+        return field is not None and any(batch.column(0).null_count for batch in self.batches(SCANNED, [field]))
 
     @abstractmethod
     def batches(self, rows: int, columns: list[str] | None = None) -> Iterator[Any]: ...
 
+    def tables(self, rows: int) -> Iterator[Any]:
+        first = 0
+        for table in super().tables(rows):
+            yield with_index(table.replace_schema_metadata(self.schema.metadata), first)
+            first += len(table)
+
     def frame(self, table: Any) -> Any:
-        frame = table.to_pandas()
-        return frame.astype(self.types)
+        return frame_of(table, self.holed)
+
+    def notes(self) -> list[str]:
+        return left_out(self.schema)
 
 
 class ParquetFile(ColumnarFile):
@@ -295,7 +311,7 @@ class ParquetFile(ColumnarFile):
     def has_holes(self, name: str) -> bool:
         groups = [self.metadata.row_group(i) for i in range(self.metadata.num_row_groups)]
         chunks = [group.column(j) for group in groups for j in range(group.num_columns)]
-        counted = [chunk.statistics for chunk in chunks if chunk.path_in_schema == name]
+        counted = [chunk.statistics for chunk in chunks if chunk.path_in_schema == self.fields[name]]
         if all(found is not None and found.has_null_count for found in counted):
             return any(found.null_count for found in counted)
         return super().has_holes(name)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from plausibly.data import guessing, reading
+from plausibly.data.arrow_tables import flattened
 from plausibly.data.cells import Storage, storage_of, texts_of
 from plausibly.data.columns import AsideColumn, Cells, Column, ModelledColumn, joined_cells, remembered, with_tuples
 from plausibly.data.conditions import cell
@@ -109,9 +110,9 @@ class TableFormat(Format):
         """Rows as a frame with texts for names. UserError where columns are missing or not known."""
         import pandas as pd
 
-        frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
-        frame = frame.set_axis(names_of(frame), axis=1).reset_index(drop=True)
         known = {column.name for column in self.columns}
+        frame = flattened(rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows), known)
+        frame = frame.set_axis(names_of(frame), axis=1)
         missing = [name for name in needed if name not in frame]
         extra = [name for name in frame if name not in known and name not in self.dropped]
         if missing or extra:
@@ -214,7 +215,12 @@ class TableFormat(Format):
 
     def output(self, path: Path, across: int | None = None) -> Output:
         holed = [column.name for column in self.modelled if column.kind.missing]
-        kinds: dict[str, Output] = {name: ColumnarOutput(name, holed) for name in ("parquet", "arrow", "feather")}
+        types = {
+            c.name: found for c in self.columns if (found := c.storage.arrow(getattr(c, "decimals", 9))) is not None
+        }
+        kinds: dict[str, Output] = {
+            name: ColumnarOutput(name, holed, types) for name in ("parquet", "arrow", "feather")
+        }
         text = TextOutput(partial(self.printed, suffix_of(path)))
         return writer_for(path, {"csv": text, "tsv": text} | kinds)
 

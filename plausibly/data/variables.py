@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data import dates, numbers
+from plausibly.data import date_forms, dates, numbers
+from plausibly.data.cells import TIMED, in_ticks
 from plausibly.data.columns import Cells, ModelledColumn
+from plausibly.data.dates import plain_form
 from plausibly.kinds import OTHER, REACH, REAL_OTHER, Category, Grid, Real
 
 FAR = 1000.0  # scales
+FALSE, TRUE = ({"0", "0.0", "false", "no", "f", "n", "off"}, {"1", "1.0", "true", "yes", "t", "y", "on"})
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,16 @@ class BooleanColumn(ModelledColumn):
     def spell(self, values: np.ndarray) -> list[str]:
         return [self.spellings[value] for value in values]
 
+    def adopted(self, texts: list[str], kind: str) -> list[str]:
+        """Truths of another type by their meaning, such as False for 0."""
+        if [truth_of(text) for text in self.spellings] != [False, True]:
+            return super().adopted(texts, kind)
+        truths = [truth_of(text) for text in texts]
+        return [text if truth is None else self.spellings[truth] for text, truth in zip(texts, truths, strict=True)]
+
+    def known_texts(self) -> tuple[str, ...]:
+        return self.spellings
+
     def problem(self, text: str | None) -> str:
         if text is None:
             return super().problem(text)
@@ -39,6 +52,12 @@ class BooleanColumn(ModelledColumn):
 
     def details(self) -> dict[str, Any]:
         return {"levels": list(self.spellings)}
+
+
+def truth_of(text: str) -> bool | None:
+    """What a word or a digit says where it stands for a truth."""
+    found = [text.lower() in words for words in (FALSE, TRUE)]
+    return found[1] if any(found) else None
 
 
 def _plain(text: str) -> str:
@@ -71,6 +90,9 @@ class CategoryColumn(ModelledColumn):
     def spell(self, values: np.ndarray) -> list[str]:
         return [self.levels[value] for value in values]
 
+    def known_texts(self) -> tuple[str, ...]:
+        return self.levels
+
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Category)
         shown = {"levels": list(self.levels[: self.kind.levels])}
@@ -84,6 +106,14 @@ class NumberColumn(ModelledColumn):
     style: str = "shortest"
     span: tuple[str, ...] = ()
     numeric = True
+
+    def own_texts(self, texts: list[str], kind: str) -> list[str]:
+        """Durations are counted in ticks of the column's type."""
+        counted = kind == "duration" and self.storage.kind == "duration"
+        return in_ticks(texts, self.storage.dtype) if counted else super().own_texts(texts, kind)
+
+    def adopted(self, texts: list[str], kind: str) -> list[str]:
+        return self.canonical([str(int(text == "True")) for text in texts] if kind == "bool" else texts)
 
 
 @dataclass(frozen=True)
@@ -117,8 +147,8 @@ class GridColumn(NumberColumn):
 
     def draw(self, codes: np.ndarray, generator: np.random.Generator) -> Cells:
         """Cells drawn inside the codes; for a number that the column's type cannot hold the nearest that it can."""
-        cells, bounds = super().draw(codes, generator), self.storage.bounds
-        if bounds is not None and not self.decimals:
+        cells, bounds = super().draw(codes, generator), self.storage.limits(self.decimals)
+        if bounds is not None:
             foreseen = codes < self.kind.regular
             low, high = -((self.start - bounds[0]) // self.step), (bounds[1] - self.start) // self.step
             cells.values[foreseen] = cells.values[foreseen].clip(low, high)
@@ -205,6 +235,27 @@ class DateColumn(ModelledColumn):
         first, last = dates.form_of(self.form).ends
         steps = values.clip(-((self.start - first) // self.step), (last - self.start) // self.step)
         return dates.spelled(steps * self.step + self.start, self.form)
+
+    def _stamped(self, times: Any) -> list[str]:
+        return self.storage.stamped(times, date_forms.zone_of(self.form))
+
+    def own_texts(self, texts: list[str], kind: str) -> list[str]:
+        """Times that a type holds, or that such a column is asked for, in the column's form where it says them whole."""
+        if kind in TIMED:
+            return dates.rewritten(
+                texts, plain_form(next((text for text in texts if text[-1:].isdigit()), "")), self.form
+            )
+        return date_forms.moved(texts, self.form, self.storage.stamped) if self.storage.timed else texts
+
+    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> Cells:
+        """Cells drawn inside the codes; for a time that the column's type cannot hold the nearest that it can."""
+        cells, ends = super().draw(codes, generator), self.storage.ends
+        if ends is not None:
+            ticks = dates.form_of(self.form).ticks_of(ends)
+            foreseen = codes < self.kind.regular
+            low, high = -((self.start - ticks[0]) // self.step), (ticks[1] - self.start) // self.step
+            cells.values[foreseen] = cells.values[foreseen].clip(low, high)
+        return cells
 
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)

@@ -103,7 +103,7 @@ def real_events(dataset: Dataset) -> tuple[Events, str]:
     if len(dataset.test) >= ENOUGH:
         return dataset.test[: 10 * SAMPLES], "test rows"
     largest = max((dataset.train, dataset.valid, dataset.test), key=len)
-    return (dataset.test, "test rows") if largest is dataset.test else (dataset.train[: 10 * SAMPLES], "training rows")
+    return (dataset.test, "test rows") if largest is dataset.test else (dataset.shown[: 10 * SAMPLES], "training rows")
 
 
 def most_apart(scales: list[Scale], real: Sheet, fake: Sheet) -> list[tuple[Scale, float]]:

@@ -1,0 +1,160 @@
+"""Arrow tables as frames, with every value and type: what pandas would change stays in Arrow's own type.
+
+An index is columns: one with a name, and one of texts or times. Whole numbers without a name only number the rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from plausibly.errors import UserError
+
+METADATA = b"pandas"
+NUMBERED = "the index, whole numbers without a name, is left out"
+
+
+def frame_of(table: Any, holed: Collection[str] | None = None) -> Any:
+    """The table, without an index. Columns `holed`, or those with holes, take types that whole numbers share with holes."""
+    import pandas as pd
+
+    labels = labels_of(table.schema)
+    own = _own_types(table.schema)
+    plain = [place for place in range(table.num_columns) if place not in own]
+    frame = table.select(plain).to_pandas() if plain else pd.DataFrame(index=range(len(table)))
+    for place, (label, column) in enumerate(zip(labels, table.columns, strict=True)):
+        if place in own:
+            frame.insert(place, label, pd.Series(pd.arrays.ArrowExtensionArray(column)), allow_duplicates=True)
+        elif _widens(column.type) and (column.null_count if holed is None else str(label) in holed):
+            cells = pd.Series(_nullable(column.type).__from_arrow__(column))
+            frame.isetitem(place, cells.astype(_nullable(column.type)))
+    return frame
+
+
+def labels_of(schema: Any) -> list[Any]:
+    """The labels of the columns in memory, which may be no texts."""
+    return list(schema.empty_table().to_pandas().columns)
+
+
+def holed_types(schema: Any) -> list[int]:
+    """The places of columns whose type in memory depends on whether there is a hole."""
+    return [place for place, kind in enumerate(schema.types) if _widens(kind)]
+
+
+def _own_types(schema: Any) -> set[int]:
+    """The places of columns that pandas would write again as another type."""
+    import pyarrow as pa
+
+    again = pa.Table.from_pandas(schema.empty_table().to_pandas(), preserve_index=False).schema
+    differs = {
+        place for place, (kind, other) in enumerate(zip(schema.types, again.types, strict=True)) if kind != other
+    }
+    return {place for place in differs if not pa.types.is_dictionary(schema.types[place])}
+
+
+def _widens(kind: Any) -> bool:
+    """Whether cells are whole numbers or truths, which most types of pandas hold without holes."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+
+
+def _nullable(kind: Any) -> Any:
+    import pandas as pd
+
+    name = str(kind)
+    return pd.api.types.pandas_dtype("boolean" if name == "bool" else name.replace("i", "I").replace("u", "U"))
+
+
+def index_levels(schema: Any) -> dict[str, dict[str, Any]]:
+    """The levels of an index that become columns, by name: each with its `field` in the file, or its `range`."""
+    levels = _levels(schema)
+    if len(levels) == 1 and _numbers_rows(schema, levels[0]):
+        return {}
+    plain = ["index"] if len(levels) == 1 else [f"level_{place}" for place in range(len(levels))]
+    pairs = zip(levels, plain, strict=True)
+    return {other if level["name"] is None else str(level["name"]): level for level, other in pairs}
+
+
+def left_out(schema: Any) -> list[str]:
+    """What is said of an index that is no column."""
+    found = [level for level in _levels(schema) if "field" in level]
+    return [NUMBERED] * (len(found) == 1 and not index_levels(schema))
+
+
+def _levels(schema: Any) -> list[dict[str, Any]]:
+    """What pandas wrote of an index."""
+    found = json.loads((schema.metadata or {}).get(METADATA, b"{}"))
+    names = {each.get("field_name"): each["name"] for each in found.get("columns", [])}
+    levels = []
+    for level in found.get("index_columns", []):
+        if isinstance(level, dict):
+            levels.append({"name": level["name"], "range": (level["start"], level["step"])})
+        elif level in schema.names:
+            levels.append({"name": names.get(level), "field": level})
+    return levels
+
+
+def _numbers_rows(schema: Any, level: dict[str, Any]) -> bool:
+    import pyarrow as pa
+
+    return level["name"] is None and ("range" in level or pa.types.is_integer(schema.field(level["field"]).type))
+
+
+def with_index(table: Any, first: int = 0) -> Any:
+    """The table with its index as columns before the others; its rows begin with the `first` of the whole."""
+    import pyarrow as pa
+
+    levels, every = index_levels(table.schema), _levels(table.schema)
+    if not every:
+        return table
+    columns = [_level(table, level, first) for level in levels.values()]
+    fields = {level.get("field") for level in every}
+    kept = table.select([place for place, name in enumerate(table.schema.names) if name not in fields])
+    document = json.loads(table.schema.metadata[METADATA]) | {"index_columns": []}
+    document["columns"] = [each for each in document["columns"] if each.get("field_name") not in fields]
+    if levels:
+        document["column_indexes"] = []  # their names are texts, which other labels need not be
+    whole = pa.table([*columns, *kept.columns], names=[*levels, *kept.schema.names])
+    return whole.replace_schema_metadata({**table.schema.metadata, METADATA: json.dumps(document).encode()})
+
+
+def _level(table: Any, level: dict[str, Any], first: int) -> Any:
+    import pyarrow as pa
+
+    if "field" in level:
+        return table[level["field"]]
+    start, step = level["range"]
+    return pa.array(range(start + first * step, start + (first + len(table)) * step, step), pa.int64())
+
+
+def flattened(frame: Any, known: Collection[str] | None = None) -> Any:
+    """A frame with its index as columns, or with those levels that are among the `known` ones, numbered from 0.
+
+    UserError where a column has the name of a level.
+    """
+    import pandas as pd
+
+    index, whole = frame.index, frame.reset_index(drop=True)
+    names, columns = _level_names(index), {*map(str, frame.columns)}
+    for place in reversed(range(len(names))):
+        if names[place] not in known or names[place] in columns if known is not None else numbers_rows(index):
+            continue
+        if names[place] in columns:
+            raise UserError(f"the index and a column are both named {names[place]!r}; rename one")
+        whole.insert(0, names[place], pd.Series(index.get_level_values(place)))
+    return whole
+
+
+def numbers_rows(index: Any) -> bool:
+    """Whether an index is whole numbers without a name, which only number the rows."""
+    import pandas as pd
+
+    return list(index.names) == [None] and bool(pd.api.types.is_integer_dtype(index.dtype))
+
+
+def _level_names(index: Any) -> list[str]:
+    """The names that columns made of an index have."""
+    plain = ["index"] if index.nlevels == 1 else [f"level_{place}" for place in range(index.nlevels)]
+    return [other if name is None else str(name) for name, other in zip(index.names, plain, strict=True)]
