@@ -13,9 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from pandas.testing import assert_frame_equal
+from scipy.stats import chi2_contingency
 
 from plausibly.data.loading import load, load_rows
 from plausibly.data.reading import read_table
+from plausibly.errors import UserError
+from plausibly.learning import fit_in_memory
+from plausibly.learning import settings as settings_of
+from plausibly.models import MODELS
 
 ROWS = 200
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -148,3 +153,128 @@ def test_a_run_sees_the_same_events_in_every_container(containers, name):
 
 def rows_of(source):
     return read_table(Path(source))[0] if isinstance(source, str) else source
+
+
+def test_samples_have_the_types_words_and_shares_of_holes_of_the_file(containers):
+    source, dataset = containers["parquet"]
+    run = fit_in_memory(MODELS["independent"], dataset, settings_of(None, 0, None, None, "cpu"))
+    drawn = run.sample(4000)
+    rows = rows_of(source)
+    assert drawn.dtypes.equals(rows.dtypes)
+    assert set(drawn["word"].dropna()) <= {"a", "bc", "d e", "<other>"}
+    assert set(drawn["took"].dt.total_seconds() % 60) == {0} and set(drawn["day"].dt.hour) == {0}
+    train = dataset.format.rows(dataset.train)
+    for name in ("holed", "word", "maybe", "date"):
+        holes = np.array([[series.isna().sum(), series.notna().sum()] for series in (train[name], drawn[name])])
+        assert chi2_contingency(holes, correction=False).pvalue > 2e-9, name
+
+
+def strange() -> dict[str, pa.Array]:
+    """Columns of types that people meet rarely, each with a hole but one."""
+    days, chance = range(60), np.random.default_rng(1)
+    zoned = [
+        datetime(2021, 1, 1, tzinfo=BERLIN) + timedelta(days=7 * day) for day in days
+    ]  # midnights, summer and winter
+    words = pa.array([None, *(["x", "yy", "z"] * 20)][:60])
+    return {
+        "local": pa.array(zoned, pa.timestamp("us", "Europe/Berlin")),
+        "utc": pa.array([None, *zoned[1:]], pa.timestamp("s", "UTC")),
+        "offset": pa.array([None, *zoned[1:]], pa.timestamp("ns", "+05:30")),
+        "days": pa.array([None, *(datetime(2021, 1, 1) + timedelta(days=day) for day in days)][:60], pa.date64()),
+        "seconds": pa.array([None, *(time(day % 24, day % 60, 7) for day in days)][:60], pa.time32("s")),
+        "nanos": pa.array([None, *(3_600 * 10**9 * (day % 24) for day in days)][:60], pa.int64()).cast(pa.time64("ns")),
+        "spans": pa.array([None, *(timedelta(days=-day) for day in days)][:60], pa.duration("ms")),
+        "huge": pa.array([None, *(Decimal(10) ** 45 + day for day in days)][:60], pa.decimal256(50, 2)),
+        "tens": pa.array([None, *(Decimal(10 * day) for day in days)][:60], pa.decimal128(6, 0)).cast(
+            pa.decimal128(6, 1)
+        ),
+        "unsigned": pa.array([None, *(2**64 - 1 - day % 3 for day in days)][:60], pa.uint64()),
+        "half": pa.array([None, *chance.integers(0, 9, 59).astype(np.float16)], pa.float16()),
+        "small": pa.array([None, *(day % 5 for day in days)][:60], pa.int8()),
+        "coded": words.dictionary_encode(),
+        "large": words.cast(pa.large_string()),
+        "viewed": words.cast(pa.string_view()),
+        "nothing": pa.nulls(60),
+        "full": pa.array([day % 4 for day in days], pa.uint16()),
+    }
+
+
+@pytest.mark.parametrize("name", strange())
+def test_a_strange_type_comes_back(name, tmp_path):
+    whole = pa.table({name: strange()[name], "v": pa.array([1, 2, 3] * 20)})
+    pa.feather.write_feather(whole, tmp_path / "t.arrow")
+    format = load(tmp_path / "t.arrow").format
+    format.write(format.rows(format.events(format.read(tmp_path / "t.arrow"))), tmp_path / "again.arrow")
+    again = pa.feather.read_table(tmp_path / "again.arrow")
+    if name in ("coded", "viewed"):  # which pandas holds as texts, and writes as such
+        whole, again = (table.set_column(0, name, table[name].cast(pa.string())) for table in (whole, again))
+    assert again.equals(whole)
+    codes = load(tmp_path / "t.arrow").train.codes[:1].expand(200, 2)
+    format.write(format.rows(format.draw(codes.contiguous(), np.random.default_rng(0))), tmp_path / "drawn.arrow")
+    assert pa.feather.read_table(tmp_path / "drawn.arrow").schema.types[1:] == whole.schema.types[1:]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array([[1, 2]] * 20),
+        pa.array([["a"]] * 20),
+        pa.array([{"a": "b"}] * 20),
+        pa.array([b"x"] * 20),
+        pd.Series([1, "a"] * 10, dtype=object),
+        pd.Series([pd.Interval(0, 1), pd.Interval(1, 2)] * 10),
+        pd.Series(pd.period_range("2021-01", periods=20, freq="M")),
+    ],
+)
+def test_what_cannot_be_recorded_is_said_in_a_line_and_may_be_left_out(cells, tmp_path):
+    rows = (
+        pa.table({"x": cells, "v": [1, 2] * 10})
+        if isinstance(cells, pa.Array)
+        else pd.DataFrame({"x": cells, "v": [1, 2] * 10})
+    )
+    if isinstance(rows, pa.Table):
+        pq.write_table(rows, tmp_path / "t.parquet")
+    source = str(tmp_path / "t.parquet") if isinstance(rows, pa.Table) else rows
+    with pytest.raises(UserError, match=r"column 'x' holds .* cells, which cannot be recorded; .*--drop") as caught:
+        load(source)
+    assert "\n" not in str(caught.value)
+    assert load(source, drop=["x"]).format.names == ("v",)
+
+
+def test_an_index_is_a_column_where_it_says_more_than_the_row(tmp_path):
+    rows = pd.DataFrame({"v": [1, 2] * 30, "w": list("ab") * 30})
+    city = pd.Index(["Rome", "Oslo", "Bonn"] * 20)
+    days = pd.date_range("2021-01-01", periods=60)
+    indices = {
+        ("city",): city.rename("city"),
+        ("city", "day"): pd.MultiIndex.from_arrays([city, days], names=["city", "day"]),
+        ("city", "level_1"): pd.MultiIndex.from_arrays([city, days], names=["city", None]),
+        ("t",): pd.RangeIndex(5, 125, 2, name="t"),
+        ("index",): days,
+        (): pd.Index([3, 1, 2] * 20),
+    }
+    for names, index in indices.items():
+        frame = rows.set_index(index)
+        frame.to_parquet(tmp_path / "t.parquet")
+        for source in (frame, str(tmp_path / "t.parquet")):
+            dataset = load(source)
+            known = load_rows(source, dataset.format)
+            events = dataset.format.events(known)
+            back = dataset.format.rows(events)
+            assert list(back) == [*names, "v", "w"]
+            assert any("without a name" in note for note in dataset.notes) == (not names)
+            levels = [index.get_level_values(place) for place in range(index.nlevels)][: len(names)]
+            for name, level in zip(names, levels, strict=True):
+                assert back[name].tolist() == level.tolist()
+
+
+def test_the_hour_that_comes_twice_comes_back(tmp_path):
+    """Each day at 02:30 in Berlin, and once more when the clock is put back."""
+    local = pd.DatetimeIndex(
+        [pd.Timestamp("2021-10-01 02:30", tz="Europe/Berlin") + pd.DateOffset(days=d) for d in range(60)]
+    )
+    again = pd.DatetimeIndex([pd.Timestamp("2021-10-31 01:30", tz="UTC").tz_convert("Europe/Berlin")])
+    frame = pd.DataFrame({"at": local.append(again), "v": range(61)}).astype({"v": str})
+    format = load(frame, kinds={"v": "category"}).format
+    assert_frame_equal(format.rows(format.events(frame)), frame)
+    assert format.columns[0].storage.local

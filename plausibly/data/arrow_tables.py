@@ -50,7 +50,9 @@ def _own_types(schema: Any) -> set[int]:
     differs = {
         place for place, (kind, other) in enumerate(zip(schema.types, again.types, strict=True)) if kind != other
     }
-    return {place for place in differs if not pa.types.is_dictionary(schema.types[place])}
+    plain = (pa.types.is_dictionary, pa.types.is_string_view)  # which Arrow itself hardly works on
+    nothing = {place for place, kind in enumerate(schema.types) if pa.types.is_null(kind)}
+    return nothing | {place for place in differs if not any(is_plain(schema.types[place]) for is_plain in plain)}
 
 
 def _widens(kind: Any) -> bool:

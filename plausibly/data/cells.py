@@ -85,8 +85,9 @@ class Storage:
     def limits(self, decimals: int) -> tuple[int, int] | None:
         """The least and the largest number of 10^-decimals that a cell can hold; None where the type sets none."""
         if digits := search(r"decimal\d+\((\d+), (-?\d+)\)", self.dtype):
-            most = Decimal(10) ** (int(digits[1]) - int(digits[2])) - Decimal(10) ** -int(digits[2])
-            return int(-most * 10**decimals), int(most * 10**decimals)
+            unit = Decimal(10) ** (decimals - int(digits[2]))
+            largest = int((10 ** int(digits[1]) - 1) * unit)
+            return -largest, largest
         if found := self.bounds:
             return found[0] * 10**decimals, found[1] * 10**decimals
         most = SIZED.get(self.dtype.removeprefix("arrow:"), 0)
