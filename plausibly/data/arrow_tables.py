@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from plausibly.data.labels import name_of
 from plausibly.errors import UserError
 
 METADATA = b"pandas"
@@ -26,7 +27,7 @@ def frame_of(table: Any, holed: Collection[str] | None = None) -> Any:
     for place, (label, column) in enumerate(zip(labels, table.columns, strict=True)):
         if place in own:
             frame.insert(place, label, pd.Series(pd.arrays.ArrowExtensionArray(column)), allow_duplicates=True)
-        elif _widens(column.type) and (column.null_count if holed is None else str(label) in holed):
+        elif _widens(column.type) and (column.null_count if holed is None else name_of(label) in holed):
             cells = pd.Series(_nullable(column.type).__from_arrow__(column))
             frame.isetitem(place, cells.astype(_nullable(column.type)))
     return frame

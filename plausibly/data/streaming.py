@@ -19,6 +19,7 @@ from typing import IO, Any
 from plausibly.data.arrow_tables import frame_of, holed_types, index_levels, labels_of, left_out, with_index
 from plausibly.data.dialects import LOOKED_AT, Dialect, learned, sniffed, without_gaps
 from plausibly.data.formats import suffix_of
+from plausibly.data.labels import name_of
 from plausibly.data.reading import (
     TEXT_SUFFIXES,
     contents,
@@ -258,7 +259,7 @@ class ColumnarFile(TableFile):
 
     @property
     def names(self) -> list[str]:
-        return [str(label) for label in labels_of(self._indexed.schema)]
+        return [name_of(label) for label in labels_of(self._indexed.schema)]
 
     @property
     def categorical(self) -> bool:
