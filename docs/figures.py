@@ -1,4 +1,4 @@
-"""Draws the figures of the guide, the same to the byte each time: `make figures`.
+"""Draws the figures of the guide, on one processor the same to the byte each time: `make figures`.
 
 Every curve is computed here, from the package or from a formula; nothing is read from a file.
 """
