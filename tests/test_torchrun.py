@@ -130,7 +130,7 @@ def torchrun(*words):
 def together(tmp_path_factory):
     folder = tmp_path_factory.mktemp("together")
     process = torchrun(__file__, "check", folder)
-    _, err = process.communicate(timeout=6000)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     return folder
 
@@ -179,7 +179,7 @@ def test_one_run_is_left(together):
 
 def test_killed_processes_are_started_again_and_change_no_bit(together, tmp_path):
     process = torchrun("--max-restarts", "2", __file__, "break_off", tmp_path)
-    _, err = process.communicate(timeout=6000)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     assert [folder.name for folder in (tmp_path / "runs").iterdir()] == ["nade-1"]
     assert "going on at step 45 of 60" in json.loads((tmp_path / "heard-0.json").read_text())
