@@ -192,7 +192,6 @@ def test_what_a_column_is_guessed_to_be(tmp_path: Path, cells: list[str], kind: 
 @pytest.mark.parametrize(
     ("cells", "role"),
     [
-        ([str(row) for row in range(1, 101)], "id"),
         ([f"N{row:05d}" for row in range(100)], "id"),
         ([f"A sentence, number {row}, about nothing" for row in range(100)], "text"),
         (["same"] * 100, "constant"),
@@ -206,8 +205,7 @@ def test_columns_that_are_no_variables_are_set_aside(tmp_path: Path, cells: list
     rows = data.format.rows(data.format.events(data.format.read(tmp_path / "t.csv")))
     assert [str(cell) for cell in rows["x"].fillna("")] == cells
     drawn = data.format.rows(data.format.draw(torch.zeros(3, 1), np.random.default_rng(0)))
-    numbered = ["1", "2", "3"] if cells[0] == "1" else ["N00000", "N00001", "N00002"]
-    expected = {"constant": [cells[0]] * 3, "id": numbered}.get(role, [""] * 3)
+    expected = {"constant": [cells[0]] * 3, "id": ["N00000", "N00001", "N00002"]}.get(role, [""] * 3)
     assert [str(cell) for cell in drawn["x"].fillna("")] == expected
 
 
@@ -330,12 +328,10 @@ def test_numbers_whose_holes_are_written_in_several_ways(tmp_path: Path, marks: 
     ("cells", "sign"),
     [
         ([f"{n * 7:,}" for n in range(100, 300)], ","),
-        ([f"{n},50" for n in range(200)], ","),
         ([f"1.{n:03d},50" for n in range(200)], ","),
         ([f"${n}.99" for n in range(200)], "$"),
         ([f"{n % 7} €" for n in range(200)], "€"),
         ([f"{n % 9}%" for n in range(200)], "%"),
-        (["1,5", "2", "NA", "", "3"] * 40, ","),
     ],
 )
 def test_dressed_numbers_are_pointed_out(tmp_path: Path, cells: list[str], sign: str) -> None:

@@ -82,3 +82,82 @@ def test_a_day_that_never_comes_is_a_date(tmp_path: Path) -> None:
     data = loaded(tmp_path, "until,v\n" + "".join(f"{day},1\n9999-12-31,2\n" for day in days))
     column = data.format.describe()[0]
     assert column["kind"] == "date" and column["range"][1] == "9999-12-31"
+
+
+def returned(data: Dataset, tmp_path: Path) -> list[str]:
+    """The lines of the file, out of its events."""
+    path = tmp_path / "again.csv"
+    data.format.write(
+        data.format.written(data.format.events(load_rows(str(tmp_path / "t.csv"), data.format)), path), path
+    )
+    return path.read_text().splitlines()
+
+
+chance = np.random.default_rng(0)
+CENTS = chance.integers(0, 90_000, 300)
+COLUMNS = {
+    "a decimal comma": ([f"{n / 100:.2f}".replace(".", ",") for n in CENTS], "number", "0.01"),
+    "a decimal comma and holes": ([["NA", "1,5", "2", "", "3"][n % 5] for n in range(300)], "number", "0.1"),
+    "reals with a comma": ([repr(float(x)).replace(".", ",") for x in chance.normal(size=300)], "real", None),
+    "telephones": ([f"+4910{n % 40:02d}" for n in range(300)], "category", None),
+    "versions": ([["1.1", "1.10", "1.2", "1.9"][n % 4] for n in range(300)], "category", None),
+    "commits": ([["12e4", "5e10", "77e1", "31e2"][n % 4] for n in range(300)], "category", None),
+    "long decimals": ([f"{n % 7}.123456789012345{600 + n}" for n in range(300)], "real", None),
+    "masses": ([f"{x:.6e}" for x in chance.lognormal(69, 1, 300)], "real", None),
+    "large whole numbers as floats": ([repr(float(n) * 1e20) for n in chance.integers(10, 999, 300)], "real", None),
+    "exponents": ([repr(float(x)) for x in 10.0 ** chance.integers(-9, 9, 300) * 3], "real", None),
+    "signs": ([f"{n - 150:+d}" for n in range(300)], "integer", "1"),
+    "postcodes": ([f"0{n % 9}123" for n in range(300)], "category", None),
+    "addresses": ([f"10.0.{n % 3}.{n % 7}" for n in range(300)], "category", None),
+    "truths of many cases": ([["yes", "No", "NO", ""][n % 4] for n in range(300)], "category", None),
+    "spaces around": ([f" {n % 40} " for n in range(300)], "integer", "1"),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_each_cell_comes_back_as_it_is_spelled(tmp_path: Path, name: str) -> None:
+    cells, kind, resolution = COLUMNS[name]
+    text = "x;y\n" + "".join(f"{cell};{'ab'[n % 2]}\n" for n, cell in enumerate(cells))
+    data = loaded(tmp_path, text)
+    column = data.format.describe()[0]
+    assert (column["kind"], column.get("resolution")) == (kind, resolution) or (kind, resolution) == ("real", None), (
+        column
+    )
+    assert column["kind"] == kind and data.regular and returned(data, tmp_path) == text.splitlines()
+
+
+@pytest.mark.parametrize("name", ["a decimal comma", "reals with a comma"])
+def test_a_decimal_comma_is_a_point_elsewhere(tmp_path: Path, name: str) -> None:
+    cells = COLUMNS[name][0]
+    data = loaded(tmp_path, "x;y\n" + "".join(f"{cell};{'ab'[n % 2]}\n" for n, cell in enumerate(cells)))
+    events = data.format.events(load_rows(str(tmp_path / "t.csv"), data.format))
+    frame = data.format.rows(events)
+    assert frame["x"].tolist() == [float(cell.replace(",", ".")) for cell in cells]
+    again = data.format.events(frame)
+    assert torch.equal(again.codes, events.codes) and torch.equal(again.log_within, events.log_within)
+    drawn = data.format.draw(events.codes[:50], np.random.default_rng(0))
+    assert all("," in text and "." not in text for text in data.format.written(drawn, Path("x.csv"))["x"])
+
+
+@pytest.mark.parametrize(("name", "unit"), [("created", 1), ("ts", 10**3), ("time_us", 10**6), ("time_ns", 10**9)])
+def test_times_since_1970_are_times_in_every_unit(tmp_path: Path, name: str, unit: int) -> None:
+    ticks = sorted((1_700_000_000 * unit + chance.integers(0, 10**6 * unit, 300)).tolist())
+    data = loaded(tmp_path, f"{name},v\n" + "".join(f"{tick},{n % 3}\n" for n, tick in enumerate(ticks)))
+    column = data.format.describe()[0]
+    assert column["kind"] in ("integer", "real") and "seconds since 1970: 2023-11-1" in column["guess"]
+    rows = data.format.rows(data.format.events(load_rows(str(tmp_path / "t.csv"), data.format)))
+    assert rows[name].dtype == np.int64 and rows[name].tolist() == ticks
+    drawn = data.format.rows(data.format.draw(data.train.codes[:99], np.random.default_rng(0)))[name]
+    assert drawn.dtype == np.int64 and drawn.between(ticks[0] - 10**7 * unit, ticks[-1] + 10**7 * unit).all()
+
+
+@pytest.mark.parametrize("name", ["year", "day", "dose", "x", "angle"])
+def test_consecutive_numbers_are_amounts(tmp_path: Path, name: str) -> None:
+    data = loaded(tmp_path, f"{name},v\n" + "".join(f"{1960 + n},{n % 3}\n" for n in range(64)))
+    assert data.format.names == (name, "v")
+
+
+@pytest.mark.parametrize("name", ["id", "order_id", "orderId", "Unnamed: 0", "row", "invoice no", "key"])
+def test_numbers_named_like_a_key_are_ids(tmp_path: Path, name: str) -> None:
+    data = loaded(tmp_path, f"{name},v\n" + "".join(f"{1 + n},{'aab'[n % 3]}\n" for n in range(64)))
+    assert data.format.names == ("v",) and "drawn rows have 1, 2, ..." in " ".join(data.notes)

@@ -407,11 +407,11 @@ class ModelledColumn(Column):
         return found
 
     def plain(self, cells: Cells) -> np.ndarray:
-        """The texts of cells as a column in memory holds them: None for holes, and numbers of a text file as numbers."""
+        """The texts of cells as a column in memory takes them: None for all holes."""
         if cells.texts is None or self.storage.exact:
             return self.texts(cells)
-        typed = self.storage.kind == "text" and self.storage.dtype != "str"
-        kept = cells.values == self.other if typed else ~self._holes(cells.values)
+        truths = self.storage.dtype in ("bool", "boolean")
+        kept = cells.values == self.other if truths else ~self._holes(cells.values)
         return self.texts(Cells(cells.values, at(cells.texts, kept)))
 
     def numbers(self, cells: Cells) -> np.ndarray:

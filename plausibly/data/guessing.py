@@ -19,7 +19,15 @@ from plausibly.kinds import OTHER, Category
 
 WORDS = ("boolean", "category", "integer", "number", "real", "date", "id", "text", "constant", "drop")
 TRUTHS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"}, {"no", "yes"}, {"f", "t"}, {"n", "y"}, {"off", "on"})
-ID_NAME = re.compile(r"(.*[_ .-])?(?i:id|rownames?|index|key|uuid|guid)|.*[a-z](Id|ID)|Unnamed: 0|")
+ID_NAME = re.compile(
+    r"(.*[_ .-])?(?i:id|rownames?|row|rownum|index|key|uuid|guid|no|nr|num|serial)|.*[a-z](Id|ID)|Unnamed: 0|"
+)
+DIGITS = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
+PHONE = re.compile(r"\+\d{4,}", re.ASCII)
+HASH = re.compile(r"\d{2,}[eE]\d+", re.ASCII)  # 12e4: a program writes 1.2e5 or 120000
+PADDED = re.compile(r"[+-]?\d+\.\d*[1-9]0+", re.ASCII)  # 1.10
+COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*", re.ASCII)
+THOUSANDS = re.compile(r"\s*[+-]?\d{1,3},\d{3}\s*", re.ASCII)
 TIME_NAME = re.compile(r"(?i)time|date|epoch|stamp|unix|_at$|_on$|\bts\b|_ts$|created|updated|modified")
 EPOCH = (946_684_800, 2_051_222_400)  # seconds to 2000 and to 2035
 AMBIGUOUS = "day and month are ambiguous; write 2020-12-05"
@@ -93,7 +101,7 @@ def _attempts(storage: Storage) -> tuple[Callable[[Sight], Column | None], ...]:
         return (constant, boolean)
     if storage.timed:
         return (constant, date)
-    return (constant, single, boolean, identifier, date, ambiguous, number, label)
+    return (constant, single, boolean, identifier, date, ambiguous, code, number, label)
 
 
 def _overridden(sight: Sight, word: str) -> Column:
@@ -151,19 +159,13 @@ def _any_boolean(sight: Sight) -> Column | None:
 
 
 def identifier(sight: Sight) -> Column | None:
-    """Row numbers and keys: whole numbers, all distinct, that are named so or leave hardly a gap."""
+    """Keys: whole numbers, all distinct, of a column that is named so."""
     if not sight.distinct or sight.storage.kind == "float" or sight.rows < 2:
         return None
-    steps = [numbers.in_steps(numbers.written(text), 0) for text in sight.texts]
-    whole = [step for step in steps if step is not None]
-    if len(whole) < len(steps) or any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
+    whole = [numbers.in_steps(numbers.written(text), 0) is not None for text in sight.texts]
+    if not all(whole) or any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)) or not ID_NAME.fullmatch(sight.name):
         return None
-    consecutive = max(whole) - min(whole) < 1.5 * sight.of and not _epoch(sight.name, np.array(whole))
-    if sight.rows >= MANY_ROWS and consecutive:
-        return _set_aside(sight, "id", "consecutive numbers, each once")
-    if ID_NAME.fullmatch(sight.name):
-        return _set_aside(sight, "id", "named like a key, each value once")
-    return None
+    return _set_aside(sight, "id", "named like a key, each value once")
 
 
 def _set_aside(sight: Sight, role: str, why: str) -> Column:
@@ -248,7 +250,7 @@ def _dated(sight: Sight, form: str, why: str) -> Column | None:
 
 def number(sight: Sight) -> Column | None:
     """Nearly all cells are numbers; words such as NA may stand for holes."""
-    sight, marks = _without_marks(sight)
+    sight, marks = _with_points(*_without_marks(sight))
     read = [numbers.written(text) for text in sight.texts]
     weight = sight.counts[[found is not None for found in read]].sum()
     endless = sight.counts[[numbers.INFINITE.fullmatch(text) is not None for text in sight.texts]].sum()
@@ -262,7 +264,7 @@ def number(sight: Sight) -> Column | None:
     return _real(sight, marks) if decimals is None else _gridded(sight, marks, read, decimals)
 
 
-Marks = dict[str, Any]  # the fields `marks` and `marked` of a column of numbers
+Marks = dict[str, Any]  # fields of a column: `marks` and `marked`, and of one of numbers `point`
 
 
 def _without_marks(sight: Sight) -> tuple[Sight, Marks]:
@@ -276,6 +278,16 @@ def _without_marks(sight: Sight) -> tuple[Sight, Marks]:
     rest, holes = sorted({*range(len(sight.texts))} - {*places}), sight.holes + int(sight.counts[places].sum())
     hole = sight.hole if sight.holes else sight.texts[places[0]]
     return Sight(sight.name, sight.storage, [sight.texts[i] for i in rest], sight.counts[rest], holes, hole), marks
+
+
+def _with_points(sight: Sight, marks: Marks) -> tuple[Sight, Marks]:
+    """The cells with decimal points, where they are written with decimal commas that cannot be separators of thousands."""
+    commas = np.array([COMMA.fullmatch(text) is not None for text in sight.texts], dtype=bool)
+    plain = np.array([DIGITS.fullmatch(text) is not None for text in sight.texts], dtype=bool)
+    thousands = all(THOUSANDS.fullmatch(text) for text, comma in zip(sight.texts, commas, strict=True) if comma)
+    if sight.counts[commas | plain].sum() < NEARLY_ALL * sight.rows or thousands:
+        return sight, marks
+    return replace(sight, texts=[text.replace(",", ".") for text in sight.texts]), marks | {"point": ","}
 
 
 def _integer(sight: Sight) -> Column | None:
@@ -300,30 +312,30 @@ def _gridded(sight: Sight, marks: Marks, read: list[numbers.Written | None], dec
     return GridColumn(**sight.common(why), **marks, **scale, kind=kind, style=style, span=span)
 
 
-def _epoch(name: str, values: np.ndarray) -> str:
+def _epoch(name: str, values: Any) -> str:
     """What whole numbers are that by name and size are times since 1970, or nothing."""
-    for unit, word in ((1, "seconds"), (1_000, "milliseconds")):
-        if TIME_NAME.search(name) and values.min() >= EPOCH[0] * unit and values.max() < EPOCH[1] * unit:
-            first, last = (str(np.datetime64(int(end // unit), "s"))[:10] for end in (values.min(), values.max()))
+    for unit, word in ((1, "seconds"), (10**3, "milliseconds"), (10**6, "microseconds"), (10**9, "nanoseconds")):
+        if TIME_NAME.search(name) and min(values) >= EPOCH[0] * unit and max(values) < EPOCH[1] * unit:
+            first, last = (str(np.datetime64(int(end // unit), "s"))[:10] for end in (min(values), max(values)))
             return f", {word} since 1970: {first} to {last}"
     return ""
 
 
 def _any_real(sight: Sight) -> Column | None:
     """Numbers with a density, at whatever resolution they were recorded."""
-    sight, marks = _without_marks(sight)
+    sight, marks = _with_points(*_without_marks(sight))
     decimals = numbers.resolution([numbers.written(text) for text in sight.texts], sight.counts)
     return _real(sight, marks, "as you said", 0.0 if decimals is None else 10.0**-decimals)
 
 
 def _real(sight: Sight, marks: Marks, why: str = "real numbers", step: float = 0.0) -> Column | None:
     shown = [(text, count) for text, count in zip(sight.texts, sight.counts, strict=True) if numbers.written(text)]
-    whole = all(found is None or found[1] == 0 for found in map(numbers.written, sight.texts))
-    if whole and not step and sight.storage.kind != "float":
-        return None  # whole numbers too large for a float: labels, not amounts
-    texts = [text for text, _ in shown]
-    values = np.repeat(np.array([float(text) for text in texts]), [count for _, count in shown])
-    style = "dotted" if all("." in text or "e" in text.lower() for text in texts) else "shortest"
+    style = "dotted" if all("." in text or "e" in text.lower() for text, _ in shown) else "shortest"
+    if why == "real numbers" and sight.storage.kind != "float" and all(DIGITS.fullmatch(text) for text, _ in shown):
+        if not (epoch := _epoch(sight.name, [int(text) for text, _ in shown])):
+            return None  # whole numbers too large to be exact: labels, not amounts
+        style, why = "whole", "whole numbers" + epoch
+    values = np.repeat(np.array([float(text) for text, _ in shown]), [count for _, count in shown])
     if np.abs(values).max() > numbers.LARGEST or values.max() == values.min():
         return None
     kind, span = (
@@ -333,9 +345,35 @@ def _real(sight: Sight, marks: Marks, why: str = "real numbers", step: float = 0
     return RealColumn(**sight.common(why), **marks, kind=kind, style=style, span=span)
 
 
+def code(sight: Sight) -> Column | None:
+    """Labels that look like numbers."""
+    return label(sight) or category(sight, remark(sight)) if _coded(sight) else None
+
+
+def _coded(sight: Sight) -> str:
+    """Why numbers are written as no amounts are, or nothing."""
+    sight, _ = _without_marks(sight)
+    if sight.storage.kind != "text" or not sight.rows:
+        return ""
+
+    def share(form: re.Pattern[str]) -> float:
+        return float(sight.counts[[form.fullmatch(text) is not None for text in sight.texts]].sum() / sight.rows)
+
+    if share(PHONE) >= NEARLY_ALL:
+        return "whole numbers that all begin with +, as telephone numbers do: labels; --kind says otherwise"
+    if share(HASH) > 1 - NEARLY_ALL:
+        shown = next(text for text in sight.texts if HASH.fullmatch(text))
+        return f"written as no amounts are, such as {shown}: labels; --kind says otherwise"
+    places = {len(text.partition(".")[2]) for text in sight.texts}
+    if share(PADDED) > 1 - NEARLY_ALL and len(places) > 1 and len(sight.texts) <= FEW_LEVELS:
+        shown = next(text for text in sight.texts if PADDED.fullmatch(text))
+        return f"written as versions are, such as {shown} beside others of fewer digits: labels; --kind says otherwise"
+    return ""
+
+
 def label(sight: Sight) -> Column | None:
     """Texts that are nearly all different say nothing about each other, nor do long ones of which most are."""
-    if sight.rows < MANY_ROWS or len(sight.texts) < sight.rows / 2:
+    if sight.rows < MANY_ROWS or len(sight.texts) < sight.rows / 2 or _dressed(sight):
         return None
     length = sum(map(len, sight.texts)) / len(sight.texts)
     words = sum(" " in text for text in sight.texts) > len(sight.texts) / 2
@@ -349,7 +387,7 @@ def label(sight: Sight) -> Column | None:
 
 def remark(sight: Sight) -> str:
     """Why texts that look like numbers or times are none, or nothing."""
-    return _dressed(sight) or _too_large(sight) or _dated_otherwise(sight)
+    return _coded(sight) or _dressed(sight) or _too_large(sight) or _dated_otherwise(sight)
 
 
 def _dated_otherwise(sight: Sight) -> str:
@@ -366,6 +404,8 @@ def _dressed(sight: Sight) -> str:
     sight, _ = _without_marks(sight)
     plain = np.array([numbers.written(text) is not None for text in sight.texts])
     alike = np.array([bool(DRESSED.fullmatch(text)) for text in sight.texts])
+    if "point" in _with_points(sight, {})[1]:
+        return ""
     if not sight.rows or sight.counts[plain | alike].sum() < NEARLY_ALL * sight.rows:
         return ""
     if sight.counts[alike & ~plain].sum() <= (1 - NEARLY_ALL) * sight.rows:
@@ -378,7 +418,7 @@ def _dressed(sight: Sight) -> str:
 def _too_large(sight: Sight) -> str:
     """Nearly all cells are whole numbers, many of them beyond 2^53."""
     read = [numbers.written(text) for text in sight.texts]
-    whole = np.array([found is not None and found[1] == 0 for found in read])
+    whole = np.array([DIGITS.fullmatch(text) is not None for text in sight.texts])
     fitting = np.array([numbers.in_steps(found, 0) is not None for found in read])
     if not sight.rows or sight.counts[whole].sum() < NEARLY_ALL * sight.rows:
         return ""
@@ -402,7 +442,7 @@ def stored_as(column: Column, sight: Sight) -> str:
     """The dtype that a reader of text files would give the column."""
     texts = sight.texts
     if isinstance(column, RealColumn):
-        return "float64"
+        return "float64" if column.style != "whole" else "Int64" if column.holes else "int64"
     if isinstance(column, GridColumn):
         plain = all("." not in text and "e" not in text.lower() for text in texts if numbers.written(text))
         return ("Int64" if column.holes else "int64") if plain and not column.decimals else "float64"

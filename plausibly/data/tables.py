@@ -151,7 +151,7 @@ class TableFormat(Format):
     def rows(self, events: Events) -> Any:
         import pandas as pd
 
-        texts = self._texts(events, ModelledColumn.plain)
+        texts = self._texts(events, lambda column, cells: column.plain(cells))
         return pd.DataFrame({self.labels[place]: self.columns[place].storage.restore(own) for place, own in texts})
 
     def written(self, events: Events, path: Path) -> Any:
@@ -159,7 +159,7 @@ class TableFormat(Format):
             return self.rows(events)
         import pandas as pd
 
-        texts = self._texts(events, ModelledColumn.texts)
+        texts = self._texts(events, lambda column, cells: column.texts(cells))
         cells = {self.labels[place]: self.columns[place].storage.spoken(own) for place, own in texts}
         return pd.DataFrame(cells, dtype=object)
 

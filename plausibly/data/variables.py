@@ -101,10 +101,11 @@ class CategoryColumn(ModelledColumn):
 
 @dataclass(frozen=True)
 class NumberColumn(ModelledColumn):
-    """Numbers."""
+    """Numbers, with a decimal point or with the comma that a text file has in its place."""
 
     style: str = "shortest"
     span: tuple[str, ...] = ()
+    point: str = "."
     numeric = True
 
     def own_texts(self, texts: list[str], kind: str) -> list[str]:
@@ -114,6 +115,25 @@ class NumberColumn(ModelledColumn):
 
     def adopted(self, texts: list[str], kind: str) -> list[str]:
         return self.canonical([str(int(text == "True")) for text in texts] if kind == "bool" else texts)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.point not in (".", ","):
+            raise ValueError(f"column {self.name!r}: decimals stand behind a point or a comma")
+
+    def pointed(self, texts: list[str]) -> list[str]:
+        """The texts with a point before decimals."""
+        return texts if self.point == "." else [text.replace(",", ".", 1) for text in texts]
+
+    def shaped(self, texts: list[str]) -> list[str]:
+        """Texts with a point as this column spells them."""
+        return texts if self.point == "." else [text.replace(".", ",") for text in texts]
+
+    def plain(self, cells: Cells) -> np.ndarray:
+        texts = super().plain(cells)
+        if self.point == "." or self.storage.exact:
+            return texts
+        return np.array([text if text is None else text.replace(",", ".", 1) for text in texts], dtype=object)
 
 
 @dataclass(frozen=True)
@@ -134,7 +154,7 @@ class GridColumn(NumberColumn):
             raise ValueError(f"column {self.name!r}: a step is at least 1, and numbers start within it")
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        units = [numbers.in_steps(numbers.written(text), self.decimals) for text in texts]
+        units = [numbers.in_steps(numbers.written(text), self.decimals) for text in self.pointed(texts)]
         found = [
             OTHER if unit is None or (unit - self.start) % self.step else (unit - self.start) // self.step
             for unit in units
@@ -143,7 +163,7 @@ class GridColumn(NumberColumn):
 
     def spell(self, values: np.ndarray) -> list[str]:
         units = [value * self.step + self.start for value in values.tolist()]
-        return [numbers.spelled(unit, self.decimals, self.style) for unit in units]
+        return self.shaped([numbers.spelled(unit, self.decimals, self.style) for unit in units])
 
     def draw(self, codes: np.ndarray, generator: np.random.Generator) -> Cells:
         """Cells drawn inside the codes; for a number that the column's type cannot hold the nearest that it can."""
@@ -175,7 +195,8 @@ class RealColumn(NumberColumn):
     takes = Real
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        values = np.array([float(t) if numbers.written(t) else REAL_OTHER for t in texts], dtype=np.float64)
+        read = [float(text) if numbers.written(text) else REAL_OTHER for text in self.pointed(texts)]
+        values = np.array(read, dtype=np.float64)
         return self._near(values)
 
     def _near(self, values: np.ndarray) -> np.ndarray:
@@ -196,8 +217,10 @@ class RealColumn(NumberColumn):
         )
 
     def spell(self, values: np.ndarray) -> list[str]:
+        if self.style == "whole":
+            return [str(int(value)) for value in values.tolist()]
         texts = [repr(value) for value in values.tolist()]
-        return texts if self.style == "dotted" else [text.removesuffix(".0") for text in texts]
+        return self.shaped(texts if self.style == "dotted" else [text.removesuffix(".0") for text in texts])
 
     def shown(self, value: float) -> float:
         return float(value)
