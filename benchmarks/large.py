@@ -46,7 +46,7 @@ def chunk(first: int, rows: int, seed: int = SEED) -> Any:
     status = np.where(cancelled, 3, np.minimum(draw.geometric(0.7, rows) - 1, 2))
     age = np.clip(draw.normal(35 + 10 * (channel == 0), 13, rows), 16, 99).astype(int)
     columns = {
-        "order": np.arange(first + 1, first + rows + 1),
+        "order_id": np.arange(first + 1, first + rows + 1),
         "country": COUNTRIES[country],
         "warehouse": WAREHOUSES[(country * 6 + draw.integers(0, 6, rows)) % len(WAREHOUSES)],
         "product": PRODUCTS[product],

@@ -48,7 +48,7 @@ def test_samples_in_a_file_are_those_in_memory(run, tmp_path, name):
     read = pd.read_parquet if name.endswith("parquet") else pd.read_feather
     found, expected = read(tmp_path / name), run.sample(N, seed=3)
     pd.testing.assert_frame_equal(found, expected)
-    assert found["order"].tolist() == list(range(1, N + 1))
+    assert found["order_id"].tolist() == list(range(1, N + 1))
     assert left(tmp_path) == []
 
 

@@ -76,8 +76,8 @@ def test_some_rows_teach_the_format_and_all_are_coded(monkeypatch, piecemeal, fo
     assert heard == [(first, ROWS) for first in range(0, ROWS, 700)]
     assert dataset.rows == {"train": 2250, "valid": 100, "test": 100, "calibration": 100}
     assert len(dataset.shown) == 500 and any("learned from 500 training rows" in note for note in dataset.notes)
-    order = next(column for column in dataset.format.aside if column.name == "order")
-    assert order.role == "id" and "consecutive" in order.why  # of all rows, though not of those seen
+    order = next(column for column in dataset.format.aside if column.name == "order_id")
+    assert order.role == "id" and order.first == "1"
     frame = pd.read_parquet(folder / "orders.parquet")
     again = dataset.format.events(frame)
     held = {part: getattr(dataset, part).codes for part in ("valid", "test", "calibration")}

@@ -47,10 +47,7 @@ DRESSED = re.compile(  # 1,234.5  1.234,5  3,14  $ 12  12 €  7%
 
 @dataclass
 class Sight:
-    """A training column as the guesses see it: distinct texts, how often each occurs, and the holes.
-
-    `of`: how many rows there are, of which it may have seen some.
-    """
+    """A training column as the guesses see it: distinct texts, how often each occurs, and the holes."""
 
     name: str
     storage: Storage
@@ -58,7 +55,6 @@ class Sight:
     counts: np.ndarray
     holes: int
     hole: str = ""
-    of: int = 0
 
     @property
     def rows(self) -> int:
@@ -72,13 +68,13 @@ class Sight:
         return {"name": self.name, "storage": self.storage, "holes": self.holes, "why": why, "hole": self.hole}
 
 
-def see(series: Any, name: str, storage: Storage, of: int = 0) -> Sight:
+def see(series: Any, name: str, storage: Storage) -> Sight:
     """Counts a column's distinct texts; in a text file an empty cell is a hole."""
     index, texts = texts_of(series, name, storage.stamped)
     counts = np.bincount(index[index >= 0], minlength=len(texts))
     shown = [i for i in range(len(texts)) if counts[i] and (storage.exact or texts[i])]
     holes = len(index) - int(counts[shown].sum())
-    return Sight(name, storage, [texts[i] for i in shown], counts[shown], holes, of=max(of, len(index)))
+    return Sight(name, storage, [texts[i] for i in shown], counts[shown], holes)
 
 
 def is_word(word: str) -> bool:

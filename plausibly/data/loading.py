@@ -191,7 +191,7 @@ def _table(
         shown = table.some(places["train"], seed)
         frame = table.frame(shown)
         whole, holed = table.stored(frame)
-        format = tables.learned(frame, table.dialect, kinds, drop, whole, holed, len(places["train"]))
+        format = tables.learned(frame, table.dialect, kinds, drop, whole, holed)
         events = table.events(format, places, shown, heard)
     events |= {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
     digest = _digest(source, whole, given)

@@ -262,9 +262,8 @@ def learned(
     drop: Iterable[str],
     whole: Any = None,
     holed: Collection[str] = (),
-    rows: int = 0,
 ) -> TableFormat:
-    """The format of a table, from its training rows, or from some of so many `rows`.
+    """The format of a table, from its training rows, or from some of them.
 
     How cells are stored is a matter of the `whole` table, in which the columns `holed` have a hole.
     """
@@ -273,7 +272,7 @@ def learned(
     whole = frame if whole is None else whole
     columns = [
         _learned_column(
-            guessing.see(frame[label], name_of(label), storage(whole[label], name_of(label), dialect), rows),
+            guessing.see(frame[label], name_of(label), storage(whole[label], name_of(label), dialect)),
             kinds.get(name_of(label), kinds.get("*")),
             dialect is None and name_of(label) in holed,
         )
