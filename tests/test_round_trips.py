@@ -1,5 +1,7 @@
 """One table in every container: the same rows come back, of the same types, and a run sees the same events in all of them."""
 
+import subprocess
+import sys
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,12 +17,16 @@ import torch
 from pandas.testing import assert_frame_equal
 from scipy.stats import chi2_contingency
 
+import plausibly
+from plausibly.data.cells import Storage
 from plausibly.data.loading import load, load_rows
+from plausibly.data.originals import original
 from plausibly.data.reading import read_table
 from plausibly.errors import UserError
 from plausibly.learning import fit_in_memory
 from plausibly.learning import settings as settings_of
 from plausibly.models import MODELS
+from plausibly.report import scales
 
 ROWS = 200
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -278,3 +284,52 @@ def test_the_hour_that_comes_twice_comes_back(tmp_path):
     format = load(frame, kinds={"v": "category"}).format
     assert_frame_equal(format.rows(format.events(frame)), frame)
     assert format.columns[0].storage.local
+
+
+def test_a_report_has_axes_of_times(containers):
+    _, dataset = containers["parquet"]
+    sheet = scales.sheet(dataset.format, dataset.train)
+    rows = dataset.format.rows(dataset.train)
+    assert np.array_equal(sheet.values["took"], rows["took"].dt.total_seconds())
+    assert np.array_equal(sheet.values["day"], rows["day"].to_numpy("datetime64[s]").astype(np.int64))
+    labels = {scale.name: scale.labels for scale in scales.scales(dataset.format, [sheet], sheet.codes)}
+    assert all(len(label) == 5 and label[2] == ":" for label in labels["took"])
+    assert labels["day"][0].startswith("2021-01")
+    text = containers["comma"][1]
+    assert np.array_equal(scales.sheet(text.format, text.train).values["took"], sheet.values["took"])
+
+
+def command(*words: object) -> str:
+    """What a process of its own prints."""
+    whole = [sys.executable, "-c", "from plausibly.cli import main; main()", *map(str, words), "--threads", "1"]
+    done = subprocess.run(whole, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_one_process_compresses_another_decompresses(tmp_path):
+    """Decimals whose precision grows from block to block, and all that a table holds."""
+    whole = table(rows=2100)
+    cents = pa.array([Decimal(n * n) / 100 for n in range(2100)], pa.decimal128(18, 2))
+    whole = whole.set_column(whole.schema.get_field_index("cents"), "cents", cents)
+    pq.write_table(whole, tmp_path / "t.parquet")
+    plausibly.fit(tmp_path / "t.parquet", "independent", out=tmp_path / "run")
+    said = command("compress", tmp_path / "run", tmp_path / "t.parquet", tmp_path / "t.pls")
+    assert "decoded again: the same rows" in said
+    command("decompress", tmp_path / "run", tmp_path / "t.pls", tmp_path / "again.parquet")
+    assert pq.read_table(tmp_path / "again.parquet").equals(whole)
+
+
+def test_what_no_file_of_its_sort_holds_is_not_compressed(containers, monkeypatch):
+    """A block whose rows a Parquet file would hold as another type than those before them."""
+    source, dataset = containers["parquet"]
+    rows = rows_of(source)
+    file = original(source, dataset.format)
+    file.look(rows[:50], dataset.format.events(rows[:50]))
+    restore = Storage.restore
+    monkeypatch.setattr(Storage, "restore", lambda own, texts: restore(own, texts).astype(str))
+    file._compare = lambda rows, again: None
+    with pytest.raises(
+        UserError, match="column 'whole' would come back as int64 in some rows and as large_string in others"
+    ):
+        file.look(rows[50:], dataset.format.events(rows[50:]))

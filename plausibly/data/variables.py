@@ -12,7 +12,7 @@ from plausibly.data import date_forms, dates, numbers
 from plausibly.data.cells import TIMED, in_ticks
 from plausibly.data.columns import Cells, ModelledColumn
 from plausibly.data.dates import plain_form
-from plausibly.kinds import OTHER, REACH, REAL_OTHER, Category, Grid, Real
+from plausibly.kinds import MISSING, OTHER, REACH, REAL_OTHER, Category, Grid, Real
 
 FAR = 1000.0  # scales
 FALSE, TRUE = ({"0", "0.0", "false", "no", "f", "n", "off"}, {"1", "1.0", "true", "yes", "t", "y", "on"})
@@ -279,6 +279,14 @@ class DateColumn(ModelledColumn):
             low, high = -((self.start - ticks[0]) // self.step), (ticks[1] - self.start) // self.step
             cells.values[foreseen] = cells.values[foreseen].clip(low, high)
         return cells
+
+    def seconds(self, cells: Cells) -> np.ndarray:
+        """Seconds since 1970, or midnight, float64; NaN for a hole and for what is not foreseen."""
+        form, known = dates.form_of(self.form), (cells.values != MISSING) & (cells.values != OTHER)
+        ticks = np.where(known, cells.values, 0) * self.step + self.start
+        if not form.seconds:
+            ticks = ticks.astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)
+        return np.where(known, ticks * ((form.seconds or 1) / form.scale), np.nan)
 
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)

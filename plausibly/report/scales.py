@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from plausibly.data import dates
 from plausibly.data.formats import Events, Format
+from plausibly.data.tables import TableFormat
+from plausibly.data.variables import DateColumn
 from plausibly.kinds import Category, Kind
 from plausibly.report.drawing import shortened
 
@@ -72,7 +75,8 @@ def sheet(format: Format, events: Events) -> Sheet:
         return Sheet(codes, values)
     words = {entry["name"]: entry["kind"] for entry in format.describe()}
     columns = {str(label): rows[label] for label in rows.columns}
-    return Sheet(codes, {name: _numbers(columns[name], words[name]) for name in format.names})
+    numbers = {name: _numbers(columns[name], words[name]) for name in format.names}
+    return Sheet(codes, numbers | _seconds(format, events))
 
 
 def drawn_events(format: Format, codes: Tensor, seed: int = 0) -> Events:
@@ -85,12 +89,17 @@ def drawn(format: Format, codes: Tensor, seed: int = 0) -> Sheet:
     return sheet(format, drawn_events(format, codes, seed))
 
 
+def _seconds(format: Format, events: Events) -> dict[str, np.ndarray]:
+    """Dates and times, in seconds since 1970 or midnight."""
+    if not isinstance(format, TableFormat):
+        return {}
+    dated = [column for column in format.modelled if isinstance(column, DateColumn)]
+    return {column.name: column.seconds(events.values.cells[column.name]) for column in dated}
+
+
 def _numbers(series: Any, word: str) -> np.ndarray:
     import pandas as pd
 
-    if word == "date":
-        times = pd.to_datetime(series, errors="coerce", utc=True, format="mixed")
-        return np.where(times.isna(), np.nan, times.to_numpy("datetime64[s]").astype(np.float64))
     if word not in ("integer", "number", "real"):
         return np.full(len(series), np.nan)
     found = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
@@ -108,15 +117,19 @@ def scales(format: Format, sheets: Sequence[Sheet], train: np.ndarray) -> list[S
         if isinstance(kind, Category) or not len(finite):
             found.append(_by_level(i, name, kind, entry.get("levels"), codes))
         else:
-            found.append(_by_value(i, name, kind, entry.get("kind") == "date", finite, codes))
+            found.append(_by_value(i, name, kind, entry.get("form", ""), finite, codes))
     return found
 
 
-def _by_value(i: int, name: str, kind: Kind, dated: bool, finite: np.ndarray, codes: np.ndarray) -> Scale:
-    """Bins of numbers or dates, and one more where some codes stand for neither."""
-    edges = dated_edges(finite) if dated else number_edges(finite)
-    whole = not dated and bool((edges % 1 == 0.5).all())
-    spelled = _days(edges) if dated else [f"{edge + 0.5 * whole:,.6g}" for edge in edges]
+def _by_value(i: int, name: str, kind: Kind, form: str, finite: np.ndarray, codes: np.ndarray) -> Scale:
+    """Bins of numbers, or of dates and times of a form, and one more where some codes stand for neither."""
+    edges = dated_edges(finite) if form else number_edges(finite)
+    whole = not form and bool((edges % 1 == 0.5).all())
+    spelled = (
+        (_clocks(edges) if dates.form_of(form).clock else _days(edges))
+        if form
+        else [f"{edge + 0.5 * whole:,.6g}" for edge in edges]
+    )
     inner, special = len(edges) - 1, bool((codes >= kind.regular).any())
     step = -(-inner // 6) if whole else -(-inner // 3)
     chosen = [k for k in range(0, inner + (not whole), step) if k < 0.8 * inner or not special]
@@ -165,6 +178,11 @@ def _decades(positive: np.ndarray, low: float) -> np.ndarray:
 
 def dated_edges(seconds: np.ndarray) -> np.ndarray:
     return np.linspace(seconds.min(), seconds.max() + 1, 17)
+
+
+def _clocks(edges: np.ndarray) -> list[str]:
+    wide = edges[-1] - edges[0] > 900
+    return dates.spelled(edges // (60 if wide else 1), "%H:%M" if wide else "%H:%M:%S")
 
 
 def _days(edges: np.ndarray) -> list[str]:
