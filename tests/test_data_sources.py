@@ -10,6 +10,8 @@ from benchmarks.large import STEPS, chunk, make, measured
 from plausibly.data import sources
 from plausibly.data.loading import load
 from plausibly.errors import UserError
+from plausibly.report.samples import SAMPLES, real_events
+from plausibly.report.scales import sheet
 
 ROWS = 3000
 
@@ -125,3 +127,10 @@ def test_a_hundredth_of_ten_million_rows_takes_little_memory(tmp_path):
         == 100_000
     )
     assert max(peaks) < 400  # MiB; the frame alone has 60
+
+
+def test_few_test_rows_of_their_own_are_drawn_with_training_rows_that_have_values(piecemeal, folder, tmp_path):
+    pd.read_parquet(folder / "orders.parquet")[:9].to_parquet(tmp_path / "test.parquet")
+    dataset = load(folder / "orders.parquet", test=tmp_path / "test.parquet")
+    events, word = real_events(dataset)
+    assert word == "training rows" and len(sheet(dataset.format, events)) == min(len(dataset.train), 10 * SAMPLES)
