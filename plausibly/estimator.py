@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import torch
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin, DensityMixin
 from sklearn.utils import check_random_state, check_X_y
@@ -20,8 +21,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from plausibly.capabilities import BoundedModel, Trainable
+from plausibly.data.array_files import as_array
 from plausibly.data.formats import Dataset, Format
-from plausibly.data.loading import load
+from plausibly.data.loading import load, tabled
 from plausibly.errors import UserError
 from plausibly.foreign import hold_to_contract, name_of
 from plausibly.learning import Settings, fit_in_memory, settings
@@ -59,6 +61,7 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
 
     def _training_rows(self, X: Any) -> Any:
         """Rows to learn from, a frame or an array; remembers how they came. ValueError in scikit-learn's words."""
+        X = rows_in(X)
         self._columns = list(X.columns) if is_frame(X) else None
         if self._columns is None:
             return validate_data(self, X, ensure_all_finite="allow-nan", ensure_min_samples=2)
@@ -70,6 +73,7 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
     def _rows(self, X: Any) -> Any:
         """Rows to look at, in the form of those learned from."""
         check_is_fitted(self)
+        X = rows_in(X)
         if is_frame(X) and self._columns is not None:
             return validate_data(self, X, reset=False, skip_check_array=True)
         rows = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
@@ -160,6 +164,8 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
     def fit(self, X: Any, y: Any) -> Self:
         """Learns from rows, (rows, columns), and their labels, (rows,). UserError, a ValueError, for what can be mended."""
         rows = self._training_rows(X)
+        if np.ma.is_masked(y):
+            raise UserError("some labels are masked; leave those rows out")
         _, y = check_X_y(np.zeros((len(rows), 1)), y, estimator=self)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -232,6 +238,24 @@ def recordable(format: Format, rows: Any) -> bool:
     except UserError:
         return False
     return True
+
+
+def rows_in(X: Any) -> Any:
+    """Rows as a frame or an array, in which what is masked is NaN. UserError, in scikit-learn's words, for a Series."""
+    import pandas as pd
+
+    if isinstance(X, pd.Series):
+        raise UserError("Expected 2D array, got 1D array instead: a Series; X.to_frame() is a table of one column")
+    X = tabled(X)
+    known = isinstance(X, np.ma.MaskedArray | torch.Tensor) or (isinstance(X, np.ndarray) and has_holes(X))
+    return as_array(X) if known else X
+
+
+def has_holes(X: np.ndarray) -> bool:
+    """Whether objects are missing in an array, which scikit-learn knows by the name of NaN alone."""
+    import pandas as pd
+
+    return X.dtype.kind == "O" and bool(pd.isna(X).any())
 
 
 def is_frame(X: Any) -> bool:

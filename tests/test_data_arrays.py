@@ -16,6 +16,7 @@ from PIL import Image
 
 import plausibly
 from plausibly.data import Format, load, load_rows, splits
+from plausibly.data.givens import question
 from plausibly.errors import UserError
 from plausibly.kinds import Category, Level, Real
 
@@ -373,6 +374,31 @@ def test_every_type_of_numbers_comes_back(dtype: str, beyond: bool) -> None:
         assert again.dtype == rows.dtype and np.array_equal(again, own)
         drawn = format.rows(format.draw(format.events(own[:9]).codes, np.random.default_rng(0)))
         assert drawn.dtype == rows.dtype
+
+
+@pytest.mark.parametrize("value", [3.5, 300.0, -1.0, 1e9])
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i8", "?"])
+@pytest.mark.parametrize("low", [0, -4])
+def test_questions_change_no_entry(dtype: str, low: int, value: float) -> None:
+    """Entries that training's type cannot hold were cut to it."""
+    if low and dtype in ("u1", "?"):
+        low = 250 if dtype == "u1" else 0
+    rows = np.random.default_rng(0).integers(low, low + (2 if dtype == "?" else 9), (60, 3)).clip(max=255).astype(dtype)
+    format = format_of(rows)
+    asked = rows[:5].astype(np.float64)
+    asked[1, 1], asked[2, 2] = np.nan, value
+    try:
+        filled = format.rows(format.fill(format.questions(asked), torch.zeros(5, 3), np.random.default_rng(0)))
+    except UserError as error:
+        assert f"row 3, 2: {value} is not a whole number" in str(error)
+    else:
+        seen = ~np.isnan(asked)
+        assert (filled[seen] == asked[seen]).all()
+    try:
+        assert value == int(value) and question(format, {"1": value}) is not None
+    except (UserError, AssertionError):
+        with pytest.raises(UserError, match="is not a whole number|never seen"):
+            question(format, {"1": value})
 
 
 @pytest.mark.parametrize("first", [2**60, -(2**62), 2**63])

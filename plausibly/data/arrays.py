@@ -57,8 +57,9 @@ class ArrayFormat(Format):
     def questions(self, rows: Any) -> Events:
         flat = self._flat(rows)
         seen = ~np.isnan(flat) if flat.dtype.kind == "f" else np.ones(flat.shape, dtype=bool)
-        flat = np.where(seen, flat, 0).astype(self.dtype)
+        flat = np.where(seen, flat, 0)
         codes, nats = self._coded(flat, seen)
+        flat = flat.astype(self.dtype)
         observed = torch.from_numpy(seen).reshape(len(flat), *self.schema.shape)
         return Events(packed(codes, self.schema), torch.from_numpy(nats), flat, observed)
 
@@ -299,8 +300,11 @@ class NumericArrayFormat(Format):
 
     def rows(self, events: Events) -> np.ndarray:
         frame = self.table.rows(events)
-        whole = np.dtype(self.dtype).kind != "f" and frame.isna().to_numpy().any()
-        array: np.ndarray = frame.to_numpy(dtype="float64" if whole else self.dtype, na_value=np.nan)
+        holed = np.dtype(self.dtype).kind != "f" and frame.isna().to_numpy().any()
+        try:
+            array: np.ndarray = frame.to_numpy(dtype="float64" if holed else self.dtype, na_value=np.nan)
+        except (ValueError, OverflowError):  # some cells are beyond the type of training's
+            array = frame.to_numpy(dtype=object, na_value=np.nan).astype(np.float64)
         return array
 
     def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,14 +40,15 @@ def load(
 ) -> Dataset:
     """Data as a dataset of events with training, validation, test and calibration rows.
 
-    source: a path (`file.npz:NAME` for one of its arrays), a built-in's name, a DataFrame, an array or a tensor.
+    source: a path (`file.npz:NAME` for one of its arrays), a built-in's name, a DataFrame or what `tabled` makes one of, an
+    array or a tensor.
     kinds: {column: word} overrides. split: `time=COLUMN` or `group=COLUMN`. valid, test: further sources of
     the same sort. size: of the images of a folder, one side or (height, width). labelled: the labels
     that a built-in or an npz file has beside its rows become the first variable. heard: is told how many rows of how many
     are read, of a file that is read a piece at a time. UserError says what would work.
     """
-    source = str(source) if isinstance(source, Path) else source
-    given = {name: part for name, part in (("valid", valid), ("test", test)) if part is not None}
+    source = str(source) if isinstance(source, Path) else tabled(source)
+    given = {name: tabled(part) for name, part in (("valid", valid), ("test", test)) if part is not None}
     kinds, drop = dict(kinds or {}), tuple(drop)
     if isinstance(source, str) and source in toys.BUILT_IN:
         _refuse_options(source, {"kinds": kinds, "drop": drop, "split": split, "size": size, **given})
@@ -63,13 +64,51 @@ def load(
 def load_rows(source: Any, format: Format) -> Any:
     """Rows of a source, as `format` takes them: for commands that come after training."""
     if not isinstance(source, str | Path):
-        return source
+        return tabled(source)
     name, _, part = str(source).partition(":")
     if name not in toys.BUILT_IN:
         _existing(str(source))
     rows = _built_in_rows(name, part) if name in toys.BUILT_IN else format.read(str(source))
     labels = _labels(str(source)) if isinstance(format, labels_of_rows.LabelledFormat) else None
     return rows if labels is None else labels_of_rows.labelled(labels, rows)
+
+
+def tabled(source: Any) -> Any:
+    """Rows in memory that have named columns as a DataFrame in the machine's order of bytes; whatever else as it is.
+
+    That is a Series, a dictionary of columns, a list of dictionaries, an array of structures, and a table of Arrow, Polars
+    and all other libraries that hand over Arrow's columns.
+    """
+    import pandas as pd
+
+    if isinstance(source, str | Path):
+        return source
+    if isinstance(source, pd.DataFrame):
+        return _native(source)
+    if isinstance(source, pd.Series):
+        return source.to_frame()
+    structured = isinstance(source, np.ndarray) and source.dtype.names and not isinstance(source, np.ma.MaskedArray)
+    records = isinstance(source, list | tuple) and len(source) and all(isinstance(row, Mapping) for row in source)
+    try:
+        if hasattr(source, "columns") and hasattr(source, "__arrow_c_stream__"):
+            import pyarrow as pa
+
+            from plausibly.data.arrow_tables import frame_of, with_index
+
+            return frame_of(with_index(pa.table(source)))
+        return _native(pd.DataFrame(source)) if structured or records or isinstance(source, Mapping) else source
+    except (ValueError, TypeError) as error:
+        raise UserError(f"no table can be made of this {type(source).__name__}: {error}") from error
+
+
+def _native(frame: Any) -> Any:
+    other = [place for place, dtype in enumerate(frame.dtypes) if not getattr(dtype, "isnative", True)]
+    if not other:
+        return frame
+    columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
+    for place in other:
+        columns[place] = columns[place].astype(columns[place].dtype.newbyteorder("="))
+    return type(frame)(dict(enumerate(columns)), index=frame.index).set_axis(frame.columns, axis=1)
 
 
 def row_pieces(source: Any, format: Format, rows: int) -> Iterator[Any]:
