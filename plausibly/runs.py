@@ -642,7 +642,7 @@ def held_nats(file: Path, mend: str) -> Tensor:
 
 def indexed(frame: Any, data: Any) -> Any:
     """The frame with the index of the frame it answers, whose levels are no columns besides."""
-    if hasattr(frame, "set_axis") and hasattr(data, "columns") and len(frame) == len(data):
+    if hasattr(frame, "set_axis") and hasattr(data, "iloc") and hasattr(data, "columns") and len(frame) == len(data):
         levels = [name for name in data.index.names if name is not None and name not in data.columns]
         return frame.drop(columns=levels, errors="ignore").set_axis(data.index, axis=0)
     return frame

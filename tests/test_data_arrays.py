@@ -394,11 +394,16 @@ def test_questions_change_no_entry(dtype: str, low: int, value: float) -> None:
     else:
         seen = ~np.isnan(asked)
         assert (filled[seen] == asked[seen]).all()
-    try:
-        assert value == int(value) and question(format, {"1": value}) is not None
-    except (UserError, AssertionError):
-        with pytest.raises(UserError, match="is not a whole number|never seen"):
-            question(format, {"1": value})
+
+
+@pytest.mark.parametrize(
+    "rows", [counts(), counts() - 4, counts() > 4, counts().astype("u1")], ids=lambda rows: str(rows.dtype)
+)
+def test_conditions_change_no_entry(rows: np.ndarray) -> None:
+    format = format_of(rows)
+    assert question(format, {"1": 1}).codes[0, 1] == format.events(np.ones((1, 2), dtype=rows.dtype)).codes[0, 1]
+    with pytest.raises(UserError, match=r"3.5 is not a whole number|3.5 was never seen"):
+        question(format, {"1": 3.5})
 
 
 @pytest.mark.parametrize("first", [2**60, -(2**62), 2**63])

@@ -12,7 +12,7 @@ import numpy as np
 
 from plausibly.data import array_files, arrays, images, reading, splits, tables, toys
 from plausibly.data import labelled as labels_of_rows
-from plausibly.data.arrow_tables import NUMBERED, flattened, numbers_rows
+from plausibly.data.arrow_tables import NUMBERED, flattened, frame_of, numbers_rows, with_index
 from plausibly.data.dependence import relations
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Dataset, Events, Format, Heard, Truth, counted, did_you_mean, suffix_of, unheard
@@ -93,8 +93,6 @@ def tabled(source: Any) -> Any:
         if hasattr(source, "columns") and hasattr(source, "__arrow_c_stream__"):
             import pyarrow as pa
 
-            from plausibly.data.arrow_tables import frame_of, with_index
-
             return frame_of(with_index(pa.table(source)))
         return _native(pd.DataFrame(source)) if structured or records or isinstance(source, Mapping) else source
     except (ValueError, TypeError) as error:
@@ -102,7 +100,7 @@ def tabled(source: Any) -> Any:
 
 
 def _native(frame: Any) -> Any:
-    other = [place for place, dtype in enumerate(frame.dtypes) if not getattr(dtype, "isnative", True)]
+    other = [place for place, dtype in enumerate(frame.dtypes) if isinstance(dtype, np.dtype) and not dtype.isnative]
     if not other:
         return frame
     columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
