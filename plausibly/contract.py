@@ -338,22 +338,39 @@ def bounds_sum_to_at_most_one(model: BoundedModel) -> Result:
     return near("bounds_sum_to_at_most_one", max(0.0, float(totals.mean() - 1) / error), 6, says)
 
 
-@torch.no_grad()
 def single_precision_will_do(model: BoundedModel) -> Result:
-    """The same events and the same noise in float32 and in float64; nats beyond one count as a share."""
-    name, x = "single_precision_will_do", torch.cat([events_for(model), draw(model, 64)])
+    """Bounds by the same noise in float32 and in float64."""
+    x = torch.cat([events_for(model), draw(model, 64)])
+    return in_both("single_precision_will_do", model, x, by_fixed_noise)
+
+
+def losses_in_single_precision(model: Trainable) -> Result:
+    """What each turn minimises, by the same noise in float32 and in float64."""
+    return in_both("losses_in_single_precision", model, events_for(model), losses)
+
+
+def in_both(name: str, model: Trainable, x: Tensor, told: Callable[[Any, Tensor], Tensor]) -> Result:
+    """What is told of events by a model in float32 against the same in float64; nats beyond one count as a share."""
     try:
-        exact = deepcopy(model).double()
-        wanted = log_bound_by(exact, x.double())
+        found, exact = told(deepcopy(model), x), told(deepcopy(model).double(), x.double())
     except (RuntimeError, TypeError) as refused:
         return near(name, 0.0, 1e-3, f"not computed in float64: {refused}")
-    difference = (log_bound_by(model, x) - wanted).abs() / wanted.abs().clamp(min=1)
-    return near(name, difference.max(), 1e-3, "nats, or share of them, between a row in float32 and in float64")
+    difference = (found - exact).abs() / exact.abs().clamp(min=1)
+    worst = difference.max() if len(exact) else 0.0
+    return near(name, worst, 1e-3, "nats, or share of them, between a row in float32 and in float64")
 
 
-def log_bound_by(model: BoundedModel, x: Tensor) -> Tensor:
-    """The bound of each event by fixed noise, float64."""
+@torch.no_grad()
+def by_fixed_noise(model: BoundedModel, x: Tensor) -> Tensor:
+    """The bound of each event, float64."""
     return model.log_bound(x, generator_for(device_of(model), 0, 19)).double()
+
+
+def losses(model: Trainable, x: Tensor) -> Tensor:
+    """The losses of each event in all turns, one after the other, float64."""
+    turns = model.objective.turns(model)
+    each = [turn.loss(x, generator_for(device_of(model), 0, 20), 0.5).total.detach().double() for turn in turns]
+    return torch.cat([x.new_zeros(0, dtype=torch.float64), *each])
 
 
 @torch.no_grad()
@@ -751,6 +768,7 @@ CHECKS: dict[type, list[Check]] = {
         each_task_has_one_rule,
         remainders_sum_to_one,
         gradients_reach_every_parameter,
+        losses_in_single_precision,
     ],
     Model: [samples_are_events, generator_decides_samples],
     Encoder: [reconstructions_are_events, encoding_repeats],
