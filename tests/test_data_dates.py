@@ -28,7 +28,7 @@ def ours(pattern: str) -> str:
     return pattern.replace("%f", "%6f")
 
 
-@pytest.mark.parametrize("date", [pattern for pattern in date_patterns() if "^" not in pattern])
+@pytest.mark.parametrize("date", [pattern for pattern in date_patterns() if "^" not in pattern and "q" not in pattern])
 def test_forms_read_and_print_as_the_standard_library(date: str) -> None:
     chance = np.random.default_rng(len(date))
     for time in TIMES if form_of(date).seconds == 86_400 else [""]:
@@ -117,7 +117,7 @@ def test_what_a_form_cannot_write_is_moved_to_its_ends() -> None:
     assert spelled(ends, "%I:%M %p") == ["12:00 AM", "11:59 PM"]
 
 
-@pytest.mark.parametrize("pattern", ["%d", "%Y-%d", "%Y %q", "%d/%m/%Y %d", "%H", "", "100 %", "%Y-%m-%d %I:%M"])
+@pytest.mark.parametrize("pattern", ["%d", "%Y-%d", "%Y %m %q", "%d/%m/%Y %d", "%H", "", "100 %", "%Y-%m-%d %I:%M"])
 def test_what_is_no_form(pattern: str) -> None:
     with pytest.raises(ValueError, match="no form of dates"):
         form_of(pattern)
@@ -141,8 +141,7 @@ def test_the_user_may_name_the_form(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
-        ([f"2020-0{1 + n % 9}-0{1 + n % 8} 0{n % 7}:{n % 60:02d}:00-0{4 + n % 2}:00" for n in range(200)], "in UTC"),
-        ([f"2020-01-{1 + n % 28:02d}" if n % 2 else f"{1 + n % 28}/1/2020" for n in range(200)], "several forms"),
+        ([f"2020-01-{1 + n % 28:02d}" if n % 2 else f"{1 + n % 9}/1/2020" for n in range(200)], "several forms"),
         ([str(np.datetime64(n * 10**16 + 7, "ns")).replace("T", " ") for n in range(200)], "round them"),
     ],
 )

@@ -7,9 +7,13 @@ import pytest
 import torch
 
 from plausibly.data import Dataset, load, load_rows
+from plausibly.data.instants import ticks_in
 from plausibly.data.numbers import written
 from plausibly.data.streaming import table_file
+from plausibly.errors import UserError
+from plausibly.kinds import OTHER
 
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LINES = [[str(n % 7), "abc"[n % 3], f"{n / 4:.2f}"] for n in range(60)]
 
 
@@ -57,8 +61,6 @@ def test_quotes_may_stand_behind_a_space(tmp_path: Path, header: str) -> None:
 
 
 def test_lines_are_counted_from_the_first(tmp_path: Path) -> None:
-    from plausibly.errors import UserError
-
     with pytest.raises(UserError, match="line 4: 3 cells, but the header has 2"):
         loaded(tmp_path, "sep=;\na;b\n1;2\n3;4;5\n")
 
@@ -161,3 +163,75 @@ def test_consecutive_numbers_are_amounts(tmp_path: Path, name: str) -> None:
 def test_numbers_named_like_a_key_are_ids(tmp_path: Path, name: str) -> None:
     data = loaded(tmp_path, f"{name},v\n" + "".join(f"{1 + n},{'aab'[n % 3]}\n" for n in range(64)))
     assert data.format.names == ("v",) and "drawn rows have 1, 2, ..." in " ".join(data.notes)
+
+
+MOMENTS = [np.datetime64("2021-03-28T00:00") + 7 * int(n) for n in chance.integers(0, 9_000, 300)]
+FORMS = {
+    "NULL among dates": ([["NULL", "2021-03-08", "None", "", "2021-05-09"][n % 5] for n in range(300)], "day"),
+    "compact dates with holes": ([f"202001{1 + n % 28:02d}" if n % 3 else "" for n in range(300)], "day"),
+    "days beside times": ([str(m)[:10] if n % 3 else str(m) for n, m in enumerate(MOMENTS)], "minute"),
+    "minutes beside microseconds": (
+        [f"{m}:0{n % 7}.{n:06d}" if n % 9 else str(m) for n, m in enumerate(MOMENTS)], "1e-06 s"),
+    "seconds beside none": ([f"{m}".replace("T", " ") + ":30" * (n % 2) for n, m in enumerate(MOMENTS)], "second"),
+    "summer and winter time": ([f"{m}:00+0{1 + (n > 99)}:00" for n, m in enumerate(MOMENTS)], "minute"),
+    "two ways to write a day": (
+        [f"{1 + n % 28:02d}.03.2021" if n % 4 else f"2021-03-{1 + n % 28:02d}" for n in range(300)], "day"),
+    "quarters": ([f"Q{1 + n % 4} {2012 + n % 9}" for n in range(300)], "quarter"),
+    "quarters as numbers": ([f"{2012 + n % 9}-Q{1 + n % 4}" for n in range(300)], "quarter"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_dates_of_several_forms_are_dates_and_come_back_as_they_are(tmp_path: Path, name: str) -> None:
+    cells, unit = FORMS[name]
+    text = "when,v\n" + "".join(f"{cell},{n % 3}\n" for n, cell in enumerate(cells))
+    data = loaded(tmp_path, text)
+    column = data.format.describe()[0]
+    assert (column["kind"], column["resolution"]) == ("date", unit), column
+    events = data.format.events(load_rows(str(tmp_path / "t.csv"), data.format))
+    assert (events.values.cells["when"].values != data.format.modelled[0].other).all()
+    assert data.regular and returned(data, tmp_path) == text.splitlines()
+    assert column["holes"] / len(data.train) == pytest.approx(
+        np.mean([cell in ("", "NULL", "None") for cell in cells]), abs=0.1
+    )
+
+
+def test_moments_are_the_same_however_they_are_written() -> None:
+    texts = ["2021-03-28T01:30:00+01:00", "2021-03-28T02:30:00+02:00", "2021-03-28T00:30:00.000+00:00", "2021-03-28"]
+    assert ticks_in(texts, "%Y-%m-%dT%H:%M:%SZ")[:3].tolist() == [1_616_891_400] * 3
+    assert ticks_in(texts, "%Y-%m-%dT%H:%M:%SZ")[3] == ticks_in(["2021-02-30T00:00"], "%Y-%m-%d")[0] == OTHER
+    assert ticks_in(["2021-03-28T00:00", "2021-03-28 00:01", "28.03.2021"], "%Y-%m-%d").tolist() == [
+        18_714,
+        OTHER,
+        OTHER,
+    ]
+    far = ticks_in(["9999-12-31", "0001-01-01"], "%Y-%m-%d %H:%M:%S")
+    assert far.tolist() == [253_402_214_400, -62_135_596_800]
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        ([f"Q{quarter} {year}" for year in range(2012, 2018) for quarter in range(1, 5)], None),
+        ([f"{year}Q{quarter}" for year in range(2012, 2018) for quarter in range(1, 5)], None),
+        ([f"1.{n}" for n in range(1, 25)], None),
+        ([f"week {week}" for week in range(1, 25)], None),
+        ([f"{year}-W{week}" for year in (2020, 2021) for week in range(1, 13)], None),
+        ([f"{month} {year}" for year in (2020, 2021) for month in MONTHS], None),
+        ([f"{month}/28/{year}" for year in (2020, 2021) for month in range(1, 13)], None),
+        ([f"{hour}:30" for hour in range(24)], None),
+        ([*MONTHS] * 2, "'Apr' and 'Sep', whose order in time is not known"),
+        ([f"W{week} {year}" for year in (2020, 2021) for week in range(1, 13)], "whose order in time is not known"),
+        ([f"1.{n % 5}.{n}" for n in range(24)], "whose order in time is not known"),
+    ],
+)
+def test_a_split_by_time_orders_by_time_or_is_refused(tmp_path: Path, times: list[str], words: str | None) -> None:
+    order = np.random.default_rng(0).permutation(len(times) * 10) % len(times)
+    text = "t,v\n" + "".join(f"{times[place]},{n % 3}\n" for n, place in enumerate(order))
+    if words is None:
+        data = loaded(tmp_path, text, split="time=t", kinds={"t": "category"})
+        shown = {part: data.format.rows(getattr(data, part))["t"] for part in ("train", "test")}
+        assert set(shown["test"]) <= set(times[-4:]) and set(shown["train"]) == set(times[: len(set(shown["train"]))])
+    else:
+        with pytest.raises(UserError, match=words):
+            loaded(tmp_path, text, split="time=t", kinds={"t": "category"})

@@ -139,8 +139,9 @@ def _in_form(column: DateColumn, value: Any, at: Any) -> str | None:
         since = at.to_pydatetime(warn=False).replace(tzinfo=None, microsecond=0) - FIRST
         rest = at.microsecond * 1000 + at.nanosecond
         return _in_ticks(column, (since.days * 86_400 + since.seconds) * SECOND + rest)
-    whole = at.day == 1 and at == at.normalize()
-    return dates.spelled(np.array([(at.year - 1970) * 12 + at.month - 1]), column.form)[0] if whole else None
+    ticks, rest = divmod((at.year - 1970) * 12 + at.month - 1, form.months)
+    whole = at.day == 1 and at == at.normalize() and not rest
+    return dates.spelled(np.array([ticks]), column.form)[0] if whole else None
 
 
 def _in_ticks(column: DateColumn, since: int) -> str | None:

@@ -27,6 +27,7 @@ LOOKED_AT, TRIED = 200, 5
 
 NUMBERS = ("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d")
 MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y")
+QUARTERS = ("Q%q %Y", "%Y Q%q", "%YQ%q", "%Y-Q%q", "Q%q-%Y", "Q%q/%Y", "%Y/Q%q", "%qQ%Y", "%qQ%y", "Q%q %y")
 NAMED = ("%d/%b/%Y", "%d/%b/%y", "%Y/%b/%d", "%b/%Y", "%d%b%Y", "%b%Y", "%b %d, %Y", "%b %d %Y")
 
 
@@ -37,7 +38,7 @@ def date_patterns() -> tuple[str, ...]:
     months = ("%b", "%B", "%^b", "%^B")
     named = [form.replace("/", mark).replace("%b", month) for month in months for mark in "- /" for form in NAMED]
     plain = [form.replace("%d", "%-d").replace("%m", "%-m") for form in numbers + named]
-    return tuple(dict.fromkeys([*numbers, *MONTHS, *named, *plain, *COMPACT]))
+    return tuple(dict.fromkeys([*numbers, *MONTHS, *QUARTERS, *named, *plain, *COMPACT]))
 
 
 def candidates(text: str) -> list[str]:
@@ -72,9 +73,9 @@ def _times(found: re.Match[str]) -> list[str]:
 
 def forms(texts: list[str], counts: np.ndarray) -> list[str]:
     """The forms that nearly all texts, `counts` times each, are written in; several where day and month may be either."""
-    some = [texts[place] for place in _spread(len(texts), TRIED)]
+    some = [texts[place] for place in spread(len(texts), TRIED)]
     tried = list(dict.fromkeys(form for text in some for form in candidates(text)))
-    looked = _spread(len(texts), LOOKED_AT)
+    looked = spread(len(texts), LOOKED_AT)
     few = [texts[place] for place in looked]
     tried = [form for form in tried if (ticks(few, form) != OTHER).mean() > 0.9]
     weights = {form: int(counts[_read(texts, form)].sum()) for form in tried}
@@ -86,7 +87,7 @@ def forms(texts: list[str], counts: np.ndarray) -> list[str]:
     return [form for form in found if not form.startswith("%y")] or found  # hardly anyone writes 31 December 20-12-31
 
 
-def _spread(size: int, most: int) -> list[int]:
+def spread(size: int, most: int) -> list[int]:
     """Places of at most so many, evenly from first to last."""
     return sorted({*np.linspace(0, size - 1, min(size, most)).astype(int).tolist()}) if size else []
 
@@ -100,14 +101,9 @@ def _read(texts: list[str], form: str) -> np.ndarray:
     return (values >= ends[0]) & (values < ends[1]) & (len(texts) >= SURE)
 
 
-def without_zones(texts: list[str]) -> list[str]:
-    """Times without their offset from UTC."""
-    return [ZONE.sub(lambda found: found[1] or "", text) for text in texts]
-
-
 def looks_dated(texts: list[str]) -> bool:
     """Whether nearly all texts are dates or times, each of some form."""
-    some = [texts[place] for place in _spread(len(texts), LOOKED_AT)]
+    some = [texts[place] for place in spread(len(texts), LOOKED_AT)]
     return sum(bool(set(candidates(text)) - {*COMPACT}) for text in some) > 0.9 * len(some)
 
 

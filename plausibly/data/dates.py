@@ -1,8 +1,9 @@
 """Dates and times as they are written: texts <-> whole ticks since 1970, or since midnight, by a form.
 
 A form is a pattern as strftime has them: %Y %y %m %b %B %d, %H %I %M %S %p, and %1f to %9f for so many digits of a fraction
-of a second; %-m %-d %-H %-I without a zero before, %^b %^B in capitals, %P for am and pm in small letters. All else stands
-for itself, such as T, Z and +02:00. Hours and minutes without a date are a clock, which may go past 24:00 and below 0.
+of a second; %q is a quarter of a year; %-m %-d %-H %-I without a zero before, %^b %^B in capitals, %P for am and pm in small
+letters. All else stands for itself, such as T, Z and +02:00. Hours and minutes without a date are a clock, which may go past
+24:00 and below 0.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ NAMES = {
     "%p": ("AM", "PM"),
     "%P": ("am", "pm"),
 }
-DIRECTIVE = re.compile(r"%[-^]?[YymbBdHIMSpP]|%[1-9]f")
+DIRECTIVE = re.compile(r"%[-^]?[YymqbBdHIMSpP]|%[1-9]f")
 TIMES = ("HM", "HMS", "HMSf")
-SAID = {"".join(sorted(said)) for said in ("Ym", "Ymd", *TIMES, *(f"Ymd{time}" for time in TIMES))}  # by a form
+SAID = {"".join(sorted(said)) for said in ("Ym", "Yq", "Ymd", *TIMES, *(f"Ymd{time}" for time in TIMES))}  # by a form
 UNITS = (
     (86_400 * 10**9, "day"),
     (3_600 * 10**9, "hour"),
@@ -40,6 +41,7 @@ LIMITS = {
     "Y": (1, 9999),
     "y": (0, 99),
     "m": (1, 12),
+    "q": (1, 4),
     "d": (1, 31),
     "H": (0, 23),
     "I": (1, 12),
@@ -91,6 +93,11 @@ class Form:
         return -(-seconds[0] // tick) * self.scale, seconds[1] // tick * self.scale
 
     @cached_property
+    def months(self) -> int:
+        """Months of a tick where it is some."""
+        return 3 if "q" in self.letters else 1
+
+    @cached_property
     def ends(self) -> tuple[int, int]:
         """The first and the last tick that can be written."""
         if self.endless:
@@ -100,7 +107,7 @@ class Form:
         low, high = (
             (0, 86_400) if self.clock else (int(np.datetime64(day, unit).astype(np.int64)) for day in (first, last))
         )
-        tick = self.seconds or 1
+        tick = self.seconds or self.months
         return max(low * self.scale // tick, -LARGEST), min((high * self.scale - 1) // tick, LARGEST)
 
 
@@ -113,7 +120,7 @@ def _said(directives: list[str]) -> str:
 def _reads(directive: str, endless: bool) -> str:
     if directive in NAMES:
         return "|".join(NAMES[directive])
-    widths = {"Y": r"\d{4}", "f": rf"\d{{{directive[1]}}}"}
+    widths = {"Y": r"\d{4}", "q": "[1-4]", "f": rf"\d{{{directive[1]}}}"}
     short = r"0|[1-9]\d?" if "-" in directive else r"\d\d"
     return widths.get(directive[-1], short + (r"|[1-9]\d{2,6}" if endless and directive[-1] == "H" else ""))
 
@@ -121,7 +128,7 @@ def _reads(directive: str, endless: bool) -> str:
 def _prints(directive: str) -> str:
     if directive in NAMES:
         return "%s"
-    return "%d" if "-" in directive else f"%0{ {'Y': '4', 'f': directive[1]}.get(directive[-1], '2') }d"
+    return "%d" if "-" in directive else f"%0{ {'Y': '4', 'q': '1', 'f': directive[1]}.get(directive[-1], '2') }d"
 
 
 @lru_cache(maxsize=1024)
@@ -149,7 +156,7 @@ def _counted(form: Form, groups: list[tuple[str, ...]]) -> np.ndarray:
     part = {d[-1]: _whole(d, texts) for d, texts in zip(form.directives, columns, strict=True)}
     months, sound = _months(part, len(groups)), _sound(part, form.endless)
     if not form.seconds:
-        return np.where(sound, months, OTHER)
+        return np.where(sound, months // form.months, OTHER)
     first, following = ((months + more).astype("datetime64[M]").astype("datetime64[D]") for more in (0, 1))
     day = part.get("d", np.int64(1))
     sound &= day <= (following - first).astype(np.int64)
@@ -168,7 +175,8 @@ def _months(part: dict[str, np.ndarray], rows: int) -> np.ndarray:
     """Months since January 1970."""
     years = part["Y"] if "Y" in part else part["y"] + np.where(part["y"] < PIVOT, 2000, 1900) if "y" in part else 1970
     named = part.get("b", part.get("B"))
-    month = named if named is not None else part.get("m", np.ones(rows, dtype=np.int64)) - 1
+    quarter = part.get("q", np.ones(rows, dtype=np.int64)) - 1
+    month = named if named is not None else part["m"] - 1 if "m" in part else 3 * quarter
     return np.asarray((years - 1970) * 12 + month)
 
 
@@ -199,7 +207,7 @@ def spelled(values: np.ndarray, pattern: str) -> list[str]:
 def _parts(form: Form, values: np.ndarray) -> dict[str, np.ndarray]:
     """What each directive prints, as whole numbers."""
     if not form.seconds:
-        return _calendar(values.astype("datetime64[M]").astype("datetime64[D]"))
+        return _calendar((values * form.months).astype("datetime64[M]").astype("datetime64[D]"))
     seconds, days = values // form.scale * form.seconds, values // form.scale * form.seconds // 86_400
     hours = seconds // 3_600 - (0 if form.endless else days * 24)
     half = hours // 12
@@ -211,7 +219,7 @@ def _calendar(days: np.ndarray) -> dict[str, np.ndarray]:
     months = days.astype("datetime64[M]")
     year, month = months.astype(np.int64) // 12 + 1970, months.astype(np.int64) % 12
     day = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
-    return {"Y": year, "y": year % 100, "m": month + 1, "b": month, "B": month, "d": day}
+    return {"Y": year, "y": year % 100, "q": month // 3 + 1, "m": month + 1, "b": month, "B": month, "d": day}
 
 
 def _shown(directive: str, part: np.ndarray) -> list[Any]:
@@ -223,7 +231,7 @@ def step_of(values: np.ndarray, pattern: str) -> tuple[int, str]:
     """The largest of day, hour, minute, second, ... that divides all ticks: in ticks, and its name."""
     form = form_of(pattern)
     if not form.seconds:
-        return 1, "month"
+        return 1, "quarter" if form.months == 3 else "month"
     tick = form.seconds * 10**9 // form.scale
     sizes = [(size // tick, word) for size, word in UNITS if size >= tick]
     return next((size, word) for size, word in sizes if not (values % size).any())

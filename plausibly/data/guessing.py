@@ -13,6 +13,7 @@ from plausibly.data import date_forms, dates, identifiers, numbers
 from plausibly.data.cells import Storage, in_ticks, texts_of
 from plausibly.data.columns import AsideColumn, Column, is_hole
 from plausibly.data.formats import counted
+from plausibly.data.instants import common_form, ticks_in
 from plausibly.data.variables import BooleanColumn, CategoryColumn, DateColumn, GridColumn, RealColumn
 from plausibly.errors import UserError
 from plausibly.kinds import OTHER, Category
@@ -174,7 +175,14 @@ def date(sight: Sight) -> Column | None:
     if sight.storage.timed:
         return _typed_date(sight)
     forms = _forms(sight)
+    if not forms and (form := _common_form(sight)):
+        return _dated(sight, form, f"dates or times of several forms; read and drawn as {form}")
     return _dated(sight, forms[0], f"dates or times as {forms[0]}") if len(forms) == 1 else None
+
+
+def _common_form(sight: Sight) -> str | None:
+    known, _ = _without_marks(sight)
+    return common_form(known.texts, known.counts) if date_forms.looks_dated(known.texts) else None
 
 
 def _typed_date(sight: Sight) -> Column | None:
@@ -229,7 +237,7 @@ def ambiguous(sight: Sight) -> Column | None:
 
 def _dated(sight: Sight, form: str, why: str) -> Column | None:
     sight, marks = _without_marks(sight)
-    ticks = dates.ticks(sight.texts, form)
+    ticks = ticks_in(sight.texts, form)
     known = ticks != OTHER
     values = ticks[known]
     if not len(values) or sight.counts[known].sum() < NEARLY_ALL * sight.rows:
@@ -390,8 +398,6 @@ def _dated_otherwise(sight: Sight) -> str:
     """Nearly all cells are dates or times, but not of one form."""
     if not date_forms.looks_dated(sight.texts):
         return ""
-    if date_forms.forms(date_forms.without_zones(sight.texts), sight.counts):
-        return "times with several offsets from UTC; write them in UTC to model them as times"
     return "dates or times of several forms; write all as 2020-12-05 to model them as dates"
 
 

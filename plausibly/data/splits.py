@@ -6,6 +6,7 @@ rows, times or groups for a fourth part there are none, and the test rows serve.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,13 +103,13 @@ def groups_of(series: Any) -> np.ndarray:
 
 
 def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
-    """Whole numbers in the order of a column's times: dates, numbers, else texts. UserError for a hole.
+    """Whole numbers in the order of a column's times: dates, numbers, else texts with one. UserError for a hole.
 
     With the word `date`, dates whose day and month are ambiguous are read as month/day; with `date:FORM`, as FORM says.
     """
     from plausibly.data.cells import Storage, storage_of
     from plausibly.data.columns import ModelledColumn
-    from plausibly.data.guessing import AMBIGUOUS, ambiguous, date, guess, number, see
+    from plausibly.data.guessing import AMBIGUOUS, ambiguous, code, date, guess, number, see
 
     _refuse_holes(series, name)
     storage = storage_of(series, name)
@@ -116,7 +117,7 @@ def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
     told = word.partition(":")[0] == "date"
     if not told and ambiguous(sight):
         raise UserError(f"column {name!r}: {AMBIGUOUS}, or give `--kind {name}=date` to read month/day")
-    column = guess(sight, word) if told else date(sight) or number(sight)
+    column = guess(sight, word) if told else date(sight) or (None if code(sight) else number(sight))
     if isinstance(column, ModelledColumn):
         cells = column.cells(series)
         odd = np.flatnonzero(cells.values == column.other)
@@ -124,7 +125,23 @@ def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
             other = "number" if column.numeric else "time"
             raise UserError(f"row {odd[0] + 1}, column {name!r}: {cells.texts[odd[0]]!r} is no {other} like the others")
         return np.unique(cells.values, return_inverse=True)[1]
-    return np.unique(series.astype(str).to_numpy(dtype=object), return_inverse=True)[1]
+    if getattr(series.dtype, "ordered", False):
+        return np.asarray(series.cat.codes)
+    texts, index = np.unique(series.astype(str).to_numpy(dtype=object), return_inverse=True)
+    return _ranked(texts.tolist(), name)[index]
+
+
+def _ranked(texts: list[str], name: str) -> np.ndarray:
+    """The ranks of texts that differ in one number, or in several behind a year: week 9, 2023-W09. UserError for others."""
+    found = [tuple(int(digits) for digits in re.findall(r"\d+", text)) for text in texts]
+    alike = len({re.sub(r"\d+", "0", text) for text in texts}) == 1
+    varying = sum(len({*numbers}) > 1 for numbers in zip(*found, strict=alike))
+    years = all(re.match(r"\D*[12]\d{3}(?!\d)", text) for text in texts)
+    if not alike or not (varying == 1 or (varying > 1 and years)):
+        raise UserError(
+            f"column {name!r} holds {texts[0]!r} and {texts[-1]!r}, whose order in time is not known; give dates or numbers"
+        )
+    return np.unique(np.array(found), axis=0, return_inverse=True)[1].ravel()
 
 
 def _refuse_holes(series: Any, name: str) -> None:

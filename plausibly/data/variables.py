@@ -12,6 +12,7 @@ from plausibly.data import date_forms, dates, numbers
 from plausibly.data.cells import TIMED, in_ticks
 from plausibly.data.columns import Cells, ModelledColumn
 from plausibly.data.dates import plain_form
+from plausibly.data.instants import ticks_in
 from plausibly.kinds import MISSING, OTHER, REACH, REAL_OTHER, Category, Grid, Real
 
 FAR = 1000.0  # scales
@@ -250,7 +251,7 @@ class DateColumn(ModelledColumn):
             raise ValueError(f"column {self.name!r}: a step is at least one tick, and times start within it")
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        ticks = dates.ticks(texts, self.form)
+        ticks = ticks_in(texts, self.form)
         steps, rest = np.divmod(ticks - np.where(ticks == OTHER, 0, self.start), self.step)
         return np.where((ticks == OTHER) | (rest > 0) | (np.abs(steps) >= numbers.LIMIT), OTHER, steps)
 
