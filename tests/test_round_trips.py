@@ -18,8 +18,9 @@ from pandas.testing import assert_frame_equal
 from scipy.stats import chi2_contingency
 
 import plausibly
+from plausibly.data import sources
 from plausibly.data.cells import Storage
-from plausibly.data.loading import load, load_rows
+from plausibly.data.loading import load, load_rows, row_pieces
 from plausibly.data.originals import original
 from plausibly.data.reading import read_table
 from plausibly.errors import UserError
@@ -333,3 +334,54 @@ def test_what_no_file_of_its_sort_holds_is_not_compressed(containers, monkeypatc
         UserError, match="column 'whole' would come back as int64 in some rows and as large_string in others"
     ):
         file.look(rows[50:], dataset.format.events(rows[50:]))
+
+
+@pytest.mark.parametrize("name", ["parquet", "arrow", "parquet of pandas", "parquet with an index", "windows"])
+def test_a_file_read_in_pieces_is_the_same(containers, name, monkeypatch):
+    source, whole = containers[name]
+    for limit, value in (("LARGE", 0), ("SMALL", 0), ("PIECE", 70)):
+        monkeypatch.setattr(sources, limit, value)
+    pieces = load(source)
+    assert pieces.format.to_json() == whole.format.to_json()
+    for part in ("train", "test"):
+        assert torch.equal(getattr(pieces, part).codes, getattr(whole, part).codes)
+        assert torch.equal(getattr(pieces, part).log_within, getattr(whole, part).log_within)
+    frames = list(row_pieces(source, whole.format, 45))
+    assert [len(frame) for frame in frames] == [45, 45, 45, 45, 20]
+    assert_frame_equal(pd.concat(frames, ignore_index=True), rows_of(source))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet", "arrow"])
+@pytest.mark.parametrize("name", ["comma", "parquet", "plain frame"])
+def test_rows_go_to_any_file_and_are_the_same_events_there(containers, name, suffix, tmp_path):
+    source, dataset = containers[name]
+    format = dataset.format
+    events = format.events(rows_of(source))
+    format.write(format.rows(events), tmp_path / f"t.{suffix}")
+    again = format.events(rows_of(str(tmp_path / f"t.{suffix}")))
+    assert torch.equal(again.codes, events.codes) and torch.equal(again.log_within, events.log_within)
+
+
+def test_times_with_offsets_and_spelled_otherwise_are_known_by_what_they_mean():
+    stamps = pd.Series(pd.date_range("2021-03-20", periods=20, tz="Europe/Berlin"))
+    same = [
+        (stamps, stamps.astype(str)),
+        (stamps, stamps.dt.tz_convert("Asia/Tokyo")),
+        (stamps, pd.Series([stamp.to_pydatetime() for stamp in stamps], dtype=object)),
+        (stamps, stamps.dt.tz_localize(None)),
+        (stamps, stamps.dt.strftime("%d %b %Y")),
+        (stamps.astype(str), stamps),
+        (pd.Series(pd.to_timedelta(range(-9, 11), "h")), pd.Series(pd.to_timedelta(range(-9, 11), "h")).astype(str)),
+        (pd.Series([True, False] * 10), pd.Series(["yes", "no"] * 10)),
+        (pd.Series(["T", "F"] * 10), pd.Series([True, False] * 10)),
+        (pd.Series([1, 2] * 10, dtype="category"), pd.Series([1.0, 2.0] * 10)),
+        (pd.Series(["1.50", "2.25"] * 10), pd.Series([1.5, 2.25] * 10)),
+        (pd.Series([0, 1, 2, 3] * 5), pd.Series([False, True] * 10)),
+    ]
+    for known, other in same:
+        format = load(pd.DataFrame({"x": known, "v": ["a", "b"] * 10})).format
+        events, also = (format.events(pd.DataFrame({"x": series, "v": ["a", "b"] * 10})) for series in (known, other))
+        if other.dtype == bool and known.dtype.kind == "i":  # truths are 0 and 1
+            assert format.numbers(also)[:, 0].tolist() == [0, 1] * 10
+        else:
+            assert torch.equal(events.codes, also.codes) and torch.equal(events.log_within, also.log_within), known

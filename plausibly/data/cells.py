@@ -30,12 +30,13 @@ OBJECTS: dict[str, Callable[[str], Any]] = {
     "time": time.fromisoformat,
     "decimal": Decimal,
 }
+BOXED = {f"{word}{size}": word for word in ("datetime", "timedelta") for size in ("", "64")}  # as objects
 TIMED = ("date", "time", "duration")  # kinds of cells that have a form of dates and times
 TEXTS = compile(r"(large_)?string(_view)?|dictionary<values=(large_)?string(_view)?, .*|null")
 SIZED = {"float16": 65_504, "halffloat": 65_504}  # the largest number
 LONGEST_NS = 9_223_372_036  # seconds that 64 bits of nanoseconds reach
 FIRST: dict[str, Any] = {"ambiguous": True, "nonexistent": "shift_forward"}  # of an hour that comes twice the first
-ELAPSED = compile(r"(-?)(\d+):(\d\d):(\d\d(?:\.\d+)?)", ASCII)
+ELAPSED = compile(r"(-?)(\d+):(\d\d):(\d\d(?:\.\d{1,9})?)", ASCII)
 INSTANT = compile(r"(.*\d)Z", ASCII)  # a local time that comes twice, when the clock is put back, in UTC
 
 
@@ -333,6 +334,7 @@ def _object_type(series: Any, name: str) -> str:
     found = "string" if found == "empty" else found
     if found not in OBJECTS:
         mend = f"give all of them one type, or {LEFT_OUT}" if found.startswith("mixed") else LEFT_OUT
+        mend = f"pandas.to_{BOXED[found]} gives them theirs, or {LEFT_OUT}" if found in BOXED else mend
         raise UserError(f"column {name!r} holds {found} cells, which cannot be recorded; {mend}")
     return found
 
@@ -353,9 +355,7 @@ def unboxed(series: Any) -> Any:
         return series
     found = pd.api.types.infer_dtype(series, skipna=True)
     try:
-        if found in ("datetime", "datetime64"):
-            return pd.to_datetime(series)
-        return pd.to_timedelta(series) if found in ("timedelta", "timedelta64") else series
+        return getattr(pd, f"to_{BOXED[found]}")(series) if found in BOXED else series
     except (ValueError, TypeError, OverflowError):
         return series
 

@@ -15,13 +15,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from math import log
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from plausibly.data import numbers
-from plausibly.data.cells import OTHER_TEXT, Storage, kind_of, texts_of
+from plausibly.data import dates, numbers
+from plausibly.data.cells import OTHER_TEXT, Storage, in_ticks, kind_of, texts_of
 from plausibly.data.identifiers import Making
 from plausibly.errors import UserError
 from plausibly.kinds import MISSING, OTHER, REAL_MISSING, REAL_OTHER, Category, Kind, Real, kind_from_json, kind_to_json
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 AS_DRAWN, KEPT, ABSENT = range(3)  # how the texts of a column that is set aside are coded
 MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(:00(\.0+)?)?", re.ASCII)
+ZONED = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 USUAL = np.array([0.9, 0.05, 0.05])
 SPELLED = np.array(
     [0.999, 0.001]
@@ -85,12 +87,16 @@ def kept_texts(coder: Coder, texts: np.ndarray | None) -> np.ndarray:
 
 
 def meaning(text: str) -> Any:
-    """What a text says however its type writes it: a number, a day, a truth, or else itself."""
+    """What a text says however its type writes it: a number, a day, a time, a duration, a truth, or else itself."""
     if found := numbers.written(text):
         return found
     if day := MIDNIGHT.fullmatch(text):
         return day[1]
-    return text.lower() if text.lower() in ("true", "false") else text
+    if ZONED.fullmatch(text):
+        return datetime.fromisoformat(text).astimezone(UTC)
+    plain = dates.without_days(text)
+    lasts = in_ticks([plain], "ns")[0]
+    return ("ns", lasts) if lasts != plain else text.lower() if text.lower() in ("true", "false") else text
 
 
 def log_text(text: str) -> float:
@@ -138,7 +144,10 @@ class Column(ABC):
         return (np.where(np.isin(index, marked), -1, index) if marked else index), texts
 
     def _stamped(self, times: Any) -> list[str]:
-        return self.storage.stamped(times)
+        """Texts of times; a column of texts has their offset from UTC with them."""
+        if times.tz is None or self.storage.kind == "date":
+            return self.storage.stamped(times)
+        return [time.isoformat() for time in times]
 
     def own_texts(self, texts: list[str], kind: str) -> list[str]:
         """Texts of a column that is stored as `kind`, as this column has the same values."""

@@ -49,6 +49,7 @@ LIMITS = {
     "S": (0, 59),
 }
 LARGEST = 9 * 10**18
+DAYS = re.compile(r"(-?\d+) days? \+?(\d\d:\d\d:\d\d)(\.\d{1,9})?", re.ASCII)
 
 
 class Form:
@@ -243,6 +244,21 @@ def plain_form(text: str) -> str:
     fraction = time.partition(".")[2]
     clock = "%H:%M:%S" * bool(time) + f".%{len(fraction)}f" * bool(fraction)
     return "T".join(filter(None, ("%Y-%m-%d" * bool(day), clock)))
+
+
+def without_days(text: str) -> str:
+    """A duration such as 1 days 02:30:00, as pandas writes it, in hours: 26:30:00; any other text as it is."""
+    found = DAYS.fullmatch(text)
+    if found is None:
+        return text
+    hours, minutes, seconds = (int(part) for part in found[2].split(":"))
+    whole = (
+        int(found[1]) * 86_400 + hours * 3_600 + minutes * 60 + seconds
+    )  # of which a fraction adds to what may be below 0
+    fraction = (found[3] or "")[1:]
+    return spelled(
+        np.array([whole * 10 ** len(fraction) + int(fraction or 0)]), plain_form(f"00:00:00{found[3] or ''}")
+    )[0]
 
 
 def shortest_form(values: np.ndarray, pattern: str) -> str:

@@ -269,7 +269,10 @@ class DateColumn(ModelledColumn):
             return dates.rewritten(
                 texts, plain_form(next((text for text in texts if text[-1:].isdigit()), "")), self.form
             )
-        return date_forms.moved(texts, self.form, self.storage.stamped) if self.storage.timed else texts
+        if not self.storage.timed:
+            return texts
+        texts = [dates.without_days(text) for text in texts] if self.storage.kind == "duration" else texts
+        return date_forms.moved(texts, self.form, self.storage.stamped)
 
     def draw(self, codes: np.ndarray, generator: np.random.Generator) -> Cells:
         """Cells drawn inside the codes; for a time that the column's type cannot hold the nearest that it can."""
