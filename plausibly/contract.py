@@ -391,6 +391,8 @@ def samples_reach_the_bound(model: BoundedModel) -> Result:
         return near("samples_reach_the_bound", 0, 6, "too many events to list")
     p, error = found[0].mean(0), found[0].std(0) / len(found[0]) ** 0.5
     drawn = torch.cat([draw(model, 2000, seed) for seed in range(5)]).flatten(1).cpu()
+    p, error = p / foreseen(model.schema), error / foreseen(model.schema)
+    p[model.schema.unseen(found[1]).any(1)], drawn = 0.0, drawn[~model.schema.unseen(drawn).any(1)]
     codes = list(model.schema.codes)
     counts = torch.bincount(place(drawn, codes), minlength=len(p)).double()[place(found[1], codes)]
     n = len(drawn)
@@ -444,10 +446,19 @@ def bytes_come_back(model: BoundedModel) -> Result:
 
 
 def codable(model: Model, n: int) -> Tensor:
-    """Draws, on the CPU, of special events those that the kinds know: one may be drawn as the other."""
+    """Draws, on the CPU, of special events those that the kinds know: one may be drawn as the other. Some hold cells never
+    seen."""
     x = draw(model, n).cpu()
     known = torch.tensor([HOLE if kind.missing else UNFORESEEN for kind in model.schema.kinds])
-    return torch.minimum(x.flatten(1), known).view(x.shape)
+    flat, schema = torch.minimum(x.flatten(1), known), model.schema
+    lost = (torch.rand(flat.shape, generator=generator_for(torch.device("cpu"), 18)) < 0.05) & (schema.unforeseen > 0)
+    return torch.where(lost, schema.never_seen, flat).view(x.shape)
+
+
+def foreseen(schema: Schema, variables: Sequence[int] | None = None) -> float:
+    """The probability that no cell was never seen; of these variables, by default of all."""
+    shares = schema.unforeseen if variables is None else schema.unforeseen[list(variables)]
+    return float((1 - shares).prod())
 
 
 def log_gaps(schema: Schema, x: Tensor) -> Tensor:
@@ -476,12 +487,16 @@ def sums_to_one(model: DensityModel) -> Result:
 
 
 def samples_follow_density(model: DensityModel) -> Result:
-    """Chi-square of samples against probabilities, cells pooled until 10 samples are expected in each."""
+    """Chi-square of samples against probabilities, cells pooled until 10 samples are expected in each; both given that no
+    cell was never seen, for nobody knows what such a cell would be."""
     from scipy.stats import chi2  # slow to import
 
     nodes, logs = enumerated(model)
     variables, codes = nodes.variables, [model.schema.codes[i] for i in nodes.variables]
     drawn = torch.cat([draw(model, 500, s) for s in range(16 if model.schema.size <= 64 else 4)]).cpu()
+    drawn = drawn[~model.schema.unseen(drawn)[:, list(variables)].any(1)]
+    possible = ~model.schema.first(variables).unseen(nodes.points).any(1) if variables else torch.ones(1).bool()
+    logs = logs.masked_fill(~possible, -torch.inf) - log(foreseen(model.schema, variables))
     n, cells = len(drawn), prod(codes)
     expected = n * torch.zeros(cells, dtype=torch.float64).index_add_(0, place(nodes.cells, codes), logs.exp())
     places = place(model.schema.binned(drawn)[:, list(variables)], codes)
@@ -726,6 +741,9 @@ def given_samples_follow(model: TractableModel) -> Result:
     cells = model.schema.first((0,)).binned(quadrature(kind, outcome, 1)[0])[:, 0]
     p = torch.zeros(kind.codes, dtype=torch.float64).index_add_(0, cells, probed(outcome, kind, x)[:, 0].exp())
     counts = torch.bincount(model.schema.binned(drawn.cpu())[:, 0], minlength=len(p)).double()
+    if kind.unforeseen:
+        counts[kind.other_code], p[kind.other_code] = 0.0, 0.0
+        p = p * counts.sum() / 4000 / (1 - kind.unforeseen)
     worst = ((counts - 4000 * p).abs() / (4000 * p * (1 - p) + 1).sqrt()).max()
     touched = (drawn[:, 1::2] != many.flatten(1)[:, 1::2]).any()
     return near("given_samples_follow", float("inf") if touched else worst, 6, "standard errors between counts and p")
@@ -735,6 +753,7 @@ def given_samples_follow(model: TractableModel) -> Result:
 def completions_are_highest(model: DecomposableModel) -> Result:
     """The most probable completion against draws given the same, and against every value of one more cell."""
     x, observed = some_observed(model, 12)
+    observed &= ~model.schema.unseen(x).view(x.shape)
     search = Ascent(model, likeliest_inside(model.schema, holes=False).to(x.device))
     best = model.complete(x, observed, search.weights)
     rivals = model.suggest(x, observed, search.weights, generator_for(device_of(model), 15))
@@ -748,18 +767,26 @@ def completions_are_highest(model: DecomposableModel) -> Result:
 
 @torch.no_grad()
 def entropies_are_means(model: DecomposableModel) -> Result:
-    """The entropy of an event, and of half of it given the other, against the mean of -log p over draws."""
+    """The entropy of an event, and of half of it given the other, against the mean of -log p over draws; both given that no
+    cell was never seen."""
     x, _ = some_observed(model, 1)
-    worst, n = 0.0, 2000
+    worst, n, possible = 0.0, 2000, seen_codes(model.schema)
     for first in (0, 1):
         observed = torch.zeros_like(x, dtype=torch.bool)
         observed.flatten(1)[:, first::2] = bool(first)
+        observed &= ~model.schema.unseen(x).view(x.shape)
         many, seen = x.expand(n, *x.shape[1:]), observed.expand(n, *x.shape[1:])
-        drawn = model.sample_given(many, seen, generator_for(device_of(model), 16))
-        nats = (model.log_marginal(drawn, seen) - model.log_prob(drawn)).double()
+        drawn = model.sample_given(many, seen, generator_for(device_of(model), 16), possible)
+        nats = (model.log_marginal(drawn, seen, possible) - model.log_prob(drawn)).double()
         error = max(float(nats.std()), 1e-4) / n**0.5
         worst = max(worst, abs(float(nats.mean() - model.entropy_given(x, observed))) / error)
     return near("entropies_are_means", worst, 6, "standard errors between an entropy and the mean of -log p over draws")
+
+
+def seen_codes(schema: Schema) -> Tensor:
+    """All codes but those of cells never seen, bool (sum of codes,)."""
+    marks = [[code != kind.other_code or not kind.unforeseen for code in range(kind.codes)] for kind in schema.kinds]
+    return torch.tensor([mark for own in marks for mark in own])
 
 
 CHECKS: dict[type, list[Check]] = {

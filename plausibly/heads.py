@@ -27,18 +27,24 @@ class Head(nn.Module):
 
     A variable with K codes owns K - 1 numbers that `balanced` makes its probabilities of. A real one owns a number for each
     special code, then `components` - 1 for weights, `components` means and as many log scales of a mixture of `shape`
-    "normal" or "logistic". `owner` (width,) names the variable of each parameter.
+    "normal" or "logistic". A code never seen owns none: its probability is that of the kind. `owner` (width,) names the
+    variable of each parameter.
     """
 
     owner: Tensor
     floors: Tensor
+    unforeseen: Tensor
 
     def __init__(self, schema: Schema, components: int = 8, shape: str = "normal") -> None:
         super().__init__()
         if not 1 <= components <= 1000 or shape not in SHAPES:
             raise ValueError(f"components = {components} and shape = {shape!r}; 1 to 1,000 of {' or '.join(SHAPES)}")
         self.schema, self.components, self.shape = schema, components, shape
-        self.forms = [(specials(kind) if isinstance(kind, Real) else kind.codes - 1) for kind in schema.kinds]
+        self.forms = [
+            (specials(kind) if isinstance(kind, Real) else kind.codes - 1) - (kind.unforeseen > 0)
+            for kind in schema.kinds
+        ]
+        self.unseen = [place_of_unseen(kind) for kind in schema.kinds]
         self.real = [isinstance(kind, Real) for kind in schema.kinds]
         widths = [n + (3 * components - 1) * real for n, real in zip(self.forms, self.real, strict=True)]
         self.starts = list(accumulate(widths, initial=0))
@@ -47,9 +53,11 @@ class Head(nn.Module):
         self.register_buffer("owner", torch.tensor(owner, device="cpu"), persistent=False)
         floors = [kind.floor if isinstance(kind, Real) else 0.0 for kind in schema.kinds]
         self.register_buffer("floors", torch.tensor(floors, device="cpu"), persistent=False)
-        self.layouts = sorted(set(zip(self.real, self.forms, strict=True)))
+        self.register_buffer("unforeseen", schema.unforeseen.float(), persistent=False)
+        each = list(zip(self.real, self.forms, self.unseen, strict=True))
+        self.layouts = sorted(set(each))
         for g, layout in enumerate(self.layouts):
-            members = [i for i, form in enumerate(zip(self.real, self.forms, strict=True)) if form == layout]
+            members = [i for i, form in enumerate(each) if form == layout]
             slots = torch.tensor([[self.starts[i]] for i in members], device="cpu") + torch.arange(
                 widths[members[0]], device="cpu"
             )
@@ -63,28 +71,34 @@ class Head(nn.Module):
 
     def forward(self, parameters: Tensor) -> Outcome:
         if len(self.layouts) == 1:
-            return self._outcome(0, parameters.unflatten(1, (len(self.forms), -1)), self.floors)
+            width = self.width // len(self.forms)
+            own = parameters.unflatten(1, (len(self.forms), width))
+            return self._outcome(0, own, self.floors, self.unforeseen)
         groups = []
         for g in range(len(self.layouts)):
             members = getattr(self, f"members_{g}")
             own = parameters[:, getattr(self, f"slots_{g}")]
-            groups.append((members, self._outcome(g, own, self.floors[members])))
+            groups.append((members, self._outcome(g, own, self.floors[members], self.unforeseen[members])))
         return Columns(groups)
 
-    def _outcome(self, g: int, own: Tensor, floors: Tensor) -> Single:
-        """The outcome of variables of one layout from their parameters, (..., width)."""
-        real, form = self.layouts[g]
+    def _outcome(self, g: int, own: Tensor, floors: Tensor, shares: Tensor) -> Single:
+        """The outcome of variables of one layout from their parameters, (..., width), and what is said of each, (...)."""
+        real, form, unseen = self.layouts[g]
+        never = None if unseen < 0 else unseen
         if not real:
-            return Bits(own.squeeze(-1)) if form == 1 else Finite(balanced(own))
+            if form == 1 and never is None:
+                return Bits(own.squeeze(-1))
+            return Finite(beside(balanced(own), never, shares), never)
         n = self.components
         special, weights, means, scales = own.split([form, n - 1, n, n], -1)
-        log_special = balanced(special) if form else None
+        log_special = beside(balanced(special), never, shares) if form or never else None
         scales = floors.unsqueeze(-1) + scales.clamp(max=7.0).exp()
-        return Density(balanced(weights), means, scales, log_special, self.shape)
+        return Density(balanced(weights), means, scales, log_special, self.shape, never)
 
     def one(self, parameters: Tensor, i: int) -> Single:
         """The outcome of variable `i` from its own parameters, (batch, its width)."""
-        return self._outcome(self.layouts.index((self.real[i], self.forms[i])), parameters, self.floors[i])
+        layout = self.layouts.index((self.real[i], self.forms[i], self.unseen[i]))
+        return self._outcome(layout, parameters, self.floors[i], self.unforeseen[i])
 
     def slice(self, i: int) -> slice:
         """Where the parameters of variable `i` stand."""
@@ -119,10 +133,13 @@ class Head(nn.Module):
 
     def _marginal(self, x: Tensor, kind: Kind) -> Tensor:
         if not isinstance(kind, Real):
-            return unbalanced(free_logits(torch.bincount(x.long(), minlength=kind.codes)))
+            counts = torch.bincount(x.long(), minlength=kind.codes)
+            learned = torch.arange(kind.codes) != place_of_unseen(kind)
+            return unbalanced(free_logits(counts[learned.to(counts.device)]))
         numbers = x[x < UNFORESEEN].float()
-        counts = [len(numbers)] + [int((x == UNFORESEEN).sum())] * kind.open + [int((x == HOLE).sum())] * kind.missing
-        special, n = unbalanced(free_logits(torch.tensor(counts))), self.components
+        marks = [UNFORESEEN] * (kind.open and not kind.unforeseen) + [HOLE] * kind.missing
+        counts = torch.tensor([len(numbers), *(int((x == mark).sum()) for mark in marks)])
+        special, n = unbalanced(free_logits(counts)), self.components
         if not len(numbers):
             numbers = torch.zeros(1)
         share = torch.linspace(0, 1, 2 * n + 1)[1::2]
@@ -131,6 +148,20 @@ class Head(nn.Module):
         reach = numbers.double().quantile(torch.linspace(0, 1, n + 1, dtype=torch.float64)).float().diff()
         scales = (0.5 * reach).clamp(min=max(kind.floor, 0.05 / n)).log()
         return torch.cat([special, torch.zeros(n - 1), means, scales])
+
+
+def place_of_unseen(kind: Kind) -> int:
+    """Where a code never seen stands among those with probabilities: all codes, or a number and its specials; -1 without."""
+    return -1 if not kind.unforeseen else 1 if isinstance(kind, Real) else kind.regular
+
+
+def beside(logs: Tensor, place: int | None, share: Tensor) -> Tensor:
+    """Log probabilities, (..., K + 1): at `place` that of `share`, (...), else those given, (..., K), of what is left."""
+    if place is None:
+        return logs
+    rest = logs + torch.log1p(-share).unsqueeze(-1)
+    own = share.log().unsqueeze(-1).expand(*logs.shape[:-1], 1)
+    return torch.cat([rest[..., :place], own, rest[..., place:]], -1)
 
 
 def specials(kind: Kind) -> int:

@@ -6,7 +6,8 @@ A value of a discrete kind is a code and what is left inside that code, so that
 
 where the second term belongs to the kind, is known exactly and is the same for every model. Two codes may
 stand at the end of any kind: `open`, for everything that the kind does not foresee (a level never seen, a number
-off the grid), and `missing`, for a hole. No recordable value has probability 0.
+off the grid), and `missing`, for a hole. No recordable value has probability 0. An open code that no training row has
+costs the same whatever else a row holds, and says nothing of it (docs/decisions/0021-cells-never-seen.md).
 
 Models see one number a variable, the event: a discrete kind's code, or a `Real` value measured from its location in
 units of its scale, with two numbers beyond all others for the unforeseen and for the hole.
@@ -39,16 +40,22 @@ REACH = 1e6  # a real value farther from its location than so many scales is not
 
 @dataclass(frozen=True)
 class Kind(ABC):
-    """What one variable can be. `codes` counts the open and the missing code too."""
+    """What one variable can be. `codes` counts the open and the missing code too.
+
+    `unforeseen` is the probability of the open code where no training row has it; with 0 models learn of it as of others.
+    """
 
     open: bool = field(default=False, kw_only=True)
     missing: bool = field(default=False, kw_only=True)
+    unforeseen: float = field(default=0.0, kw_only=True)
 
     ordered = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.codes <= MAX_CODES:
             raise ValueError(f"a variable needs 1 to {MAX_CODES:,} codes, this one has {self.codes:,}")
+        if not 0 <= self.unforeseen < 1 or (self.unforeseen and not self.open):
+            raise ValueError("what is not foreseen has a probability of at least 0 and below 1, and an open code")
 
     @property
     @abstractmethod
@@ -66,6 +73,16 @@ class Kind(ABC):
     @property
     def other_code(self) -> int | None:
         return self.regular if self.open else None
+
+    @property
+    def never_seen(self) -> float | None:
+        """The event of a cell never seen, where training rows have none such."""
+        return float(self.regular) if self.unforeseen else None
+
+    @property
+    def event_of_hole(self) -> float:
+        """The event of a hole: of a kind without holes that of what is not foreseen."""
+        return float(self.codes - 1)
 
     @abstractmethod
     def event(self, values: np.ndarray) -> np.ndarray:
@@ -409,6 +426,14 @@ class Real(Kind):
         events[other] = UNFORESEEN
         events[hole] = HOLE if self.missing else UNFORESEEN
         return events
+
+    @property
+    def never_seen(self) -> float | None:
+        return UNFORESEEN if self.unforeseen else None
+
+    @property
+    def event_of_hole(self) -> float:
+        return HOLE if self.missing else UNFORESEEN
 
     def binned(self, events: np.ndarray) -> np.ndarray:
         codes = np.searchsorted(np.asarray(self.edges, np.float32), events.astype(np.float32), side="right")

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from plausibly.heads import Head
+from plausibly.nets.noise import by_row
 from plausibly.parts import Part
 
 if TYPE_CHECKING:
-    from plausibly.capabilities import BoundedModel
+    from plausibly.capabilities import BoundedModel, Trainable
+
+ROWS, CELLS = 0.2, 0.2  # share of rows with hidden cells while a network learns, and of the cells of such rows
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,31 @@ class Likelihood(Objective):
     """Maximises log p(x), or the model's lower bound on it; given its context, where it has one."""
 
     def turns(self, model: BoundedModel) -> list[Turn]:
-        return [Turn("likelihood", model, lambda x, generator, done: Loss(-model.log_given(x, generator)))]
+        return [Turn("likelihood", model, lambda x, generator, done: Loss(self.loss(model, x, generator)))]
+
+    def loss(self, model: BoundedModel, x: Tensor, generator: torch.Generator) -> Tensor:
+        """-log p of what is left of events when some cells are hidden, (batch,)."""
+        x, lost = hidden(model, x, generator)
+        return lost - model.log_given(x, generator)
+
+
+def hidden(model: Trainable, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Events of which some cells were never seen, and the log p of these cells alone, (batch,).
+
+    So a network learns what the others say of each other without them, which is what a cell never seen leaves. Only where
+    a head gives such cells their share: else they would teach it another one.
+    """
+    schema, flat = model.schema, x.flatten(1)
+    if not schema.guarded or not any(isinstance(part, Head) for part in model.modules()):
+        return x, x.new_zeros(len(x))
+    shares = schema.unforeseen.to(x.device, x.dtype)
+    some = by_row(torch.rand, (len(x), 1), generator, x.device) < ROWS
+    cells = by_row(torch.rand, tuple(flat.shape), generator, x.device) < CELLS
+    lost = some & cells & (shares > 0)
+    marks = schema.never_seen.to(x.device)
+    apart = torch.zeros_like(shares).index_fill(0, torch.tensor(model.context, dtype=torch.long, device=x.device), 1.0)
+    log_p = torch.where(lost & (apart == 0), shares.log(), 0.0).sum(1)
+    return torch.where(lost, marks, flat).view(x.shape), log_p
 
 
 class Counting(Objective):

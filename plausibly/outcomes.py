@@ -80,30 +80,37 @@ class Numeric(Single):
 
 
 class Finite(Single):
-    """Codes 0 to K - 1 with the normalised `log_probs`, (..., K)."""
+    """Codes 0 to K - 1 with the normalised `log_probs`, (..., K). The code `unseen` was never seen: it is never drawn."""
 
-    def __init__(self, log_probs: Tensor) -> None:
-        self.log_probs = log_probs
+    unseen: int | None = None
+
+    def __init__(self, log_probs: Tensor, unseen: int | None = None) -> None:
+        self.log_probs, self.unseen = log_probs, unseen
 
     def log_prob(self, x: Tensor) -> Tensor:
         return self.log_probs.gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        return gumbel_max(self.log_probs, generator).float()
+        return gumbel_max(without(self.log_probs, self.unseen), generator).float()
 
     def mode(self) -> Tensor:
-        return self.log_probs.argmax(-1).float()
+        return without(self.log_probs, self.unseen).argmax(-1).float()
 
     def one(self, i: int) -> Finite:
-        return Finite(self.log_probs[:, i])
+        return Finite(self.log_probs[:, i], self.unseen)
 
     def rows(self, index: Index) -> Finite:
-        return Finite(self.log_probs[index])
+        return Finite(self.log_probs[index], self.unseen)
 
     def restricted(self, allowed: Tensor) -> tuple[Finite, Tensor]:
         masked = self.log_probs.masked_fill(~allowed.to(self.log_probs.device), -torch.inf)
         mass = masked.logsumexp(-1)
-        return Finite(masked - mass.unsqueeze(-1)), mass
+        return Finite(masked - mass.unsqueeze(-1), self.unseen), mass
+
+
+def without(logs: Tensor, place: int | None) -> Tensor:
+    """Log weights, (..., K), with none at one place."""
+    return logs if place is None else logs.index_fill(-1, torch.tensor(place, device=logs.device), -torch.inf)
 
 
 class Bits(Finite):
@@ -133,7 +140,7 @@ class Density(Numeric):
     """A real number: a mixture of normals or logistics, sum_c w_c f((x - m_c) / s_c) / s_c, all (..., components).
 
     `log_special`, (..., 1 + specials) or None: log p of being a number, of being unforeseen and of being a hole,
-    as far as the kind knows these.
+    as far as the kind knows these. The special at the place `unseen` was never seen: it is never drawn.
     """
 
     def __init__(
@@ -143,9 +150,10 @@ class Density(Numeric):
         scales: Tensor,
         log_special: Tensor | None = None,
         shape: str = "normal",
+        unseen: int | None = None,
     ) -> None:
         self.log_weights, self.means, self.scales = log_weights, means, scales
-        self.log_special, self.shape = log_special, shape
+        self.log_special, self.shape, self.unseen = log_special, shape, unseen
 
     def _log_density(self, x: Tensor) -> Tensor:
         z = (x.unsqueeze(-1) - self.means) / self.scales
@@ -171,7 +179,7 @@ class Density(Numeric):
         x = mean + scale * noise
         if self.log_special is None:
             return x
-        return self._placed(x, gumbel_max(self.log_special, generator))
+        return self._placed(x, gumbel_max(without(self.log_special, self.unseen), generator))
 
     def _placed(self, x: Tensor, which: Tensor) -> Tensor:
         """`x` where `which` is 0, else the event of that special."""
@@ -190,7 +198,7 @@ class Density(Numeric):
         x = self.means.gather(-1, heights.argmax(-1, keepdim=True)).squeeze(-1)
         if self.log_special is None:
             return x
-        return self._placed(x, self.log_special.argmax(-1))
+        return self._placed(x, without(self.log_special, self.unseen).argmax(-1))
 
     def mean(self) -> Tensor:
         return (self.log_weights.double().exp() * self.means.double()).sum(-1)
@@ -205,11 +213,13 @@ class Density(Numeric):
 
     def one(self, i: int) -> Density:
         special = None if self.log_special is None else self.log_special[:, i]
-        return Density(self.log_weights[:, i], self.means[:, i], self.scales[:, i], special, self.shape)
+        form = self.log_weights[:, i], self.means[:, i], self.scales[:, i]
+        return Density(*form, special, self.shape, self.unseen)
 
     def rows(self, index: Index) -> Density:
         special = None if self.log_special is None else self.log_special[index]
-        return Density(self.log_weights[index], self.means[index], self.scales[index], special, self.shape)
+        form = self.log_weights[index], self.means[index], self.scales[index]
+        return Density(*form, special, self.shape, self.unseen)
 
     def restricted(self, allowed: Tensor) -> tuple[Density, Tensor]:
         if self.log_special is None:
@@ -217,7 +227,8 @@ class Density(Numeric):
         specials = self.log_special.shape[-1] - 1
         kept = torch.cat([allowed.new_ones(1), allowed[len(allowed) - specials :]])
         special, mass = Finite(self.log_special).restricted(kept)
-        return Density(self.log_weights, self.means, self.scales, special.log_probs, self.shape), mass
+        form = self.log_weights, self.means, self.scales
+        return Density(*form, special.log_probs, self.shape, self.unseen), mass
 
 
 AWAY = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 15.0, 30.0)  # scales from a component's mean, or means of a tail
@@ -373,7 +384,7 @@ def blended(parts: Sequence[Single], log_weights: Tensor) -> Single:
     first = parts[0]
     if all(isinstance(part, Finite) for part in parts):
         logs = torch.stack([part.log_probs for part in parts if isinstance(part, Finite)], -1)
-        return Finite((logs + log_weights.unsqueeze(-2)).logsumexp(-1))
+        return Finite((logs + log_weights.unsqueeze(-2)).logsumexp(-1), getattr(first, "unseen", None))
     if isinstance(first, Histogram) and all(isinstance(part, Histogram) for part in parts):
         inner = [part.inner for part in parts if isinstance(part, Histogram) and isinstance(part.inner, Single)]
         return Histogram(blended(inner, log_weights), first.binning, first.variables)
@@ -387,7 +398,7 @@ def joined(outcomes: Sequence[Single]) -> Single:
     if len(outcomes) == 1:
         return first
     if isinstance(first, Finite):
-        return Finite(torch.cat([o.log_probs for o in outcomes if isinstance(o, Finite)]))
+        return Finite(torch.cat([o.log_probs for o in outcomes if isinstance(o, Finite)]), first.unseen)
     if isinstance(first, Histogram):
         inner = [o.inner for o in outcomes if isinstance(o, Histogram) and isinstance(o.inner, Single)]
         return Histogram(joined(inner), first.binning, first.variables)
@@ -398,7 +409,8 @@ def joined(outcomes: Sequence[Single]) -> Single:
     densities = [o for o in outcomes if isinstance(o, Density)]
     special = [o.log_special for o in densities if o.log_special is not None]
     weights, means, scales = (torch.cat([getattr(o, n) for o in densities]) for n in ("log_weights", "means", "scales"))
-    return Density(weights, means, scales, torch.cat(special) if special else None, densities[0].shape)
+    form = weights, means, scales, torch.cat(special) if special else None
+    return Density(*form, densities[0].shape, densities[0].unseen)
 
 
 def lined_up(singles: Sequence[Single]) -> Outcome:
@@ -409,14 +421,14 @@ def lined_up(singles: Sequence[Single]) -> Outcome:
 def _widened(single: Single) -> Single:
     """The outcome of one variable, (batch,), as one of a single column, (batch, 1)."""
     if isinstance(single, Finite):
-        return Finite(single.log_probs[:, None])
+        return Finite(single.log_probs[:, None], single.unseen)
     if isinstance(single, Histogram):
         assert isinstance(single.inner, Single)
         return Histogram(_widened(single.inner), single.binning, single.variables)
     if isinstance(single, Density):
         special = None if single.log_special is None else single.log_special[:, None]
         form = single.log_weights[:, None], single.means[:, None], single.scales[:, None]
-        return Density(*form, special, single.shape)
+        return Density(*form, special, single.shape, single.unseen)
     assert isinstance(single, Blend)
     return Blend([_widened(part) for part in single.parts], single.log_weights[:, None])
 
@@ -482,7 +494,7 @@ def average(outcomes: Sequence[Outcome]) -> Outcome:
         parts = [o for o in outcomes if isinstance(o, Density)]
         even = torch.full((len(parts),), -log(len(parts)), device=parts[0].means.device)
         return _mixed(parts, even.expand(*parts[0].means.shape[:-1], -1))
-    return Finite(_mean_log([o.log_probs for o in outcomes if isinstance(o, Finite)]))
+    return Finite(_mean_log([o.log_probs for o in outcomes if isinstance(o, Finite)]), getattr(first, "unseen", None))
 
 
 def _mixed(parts: Sequence[Density], log_weights: Tensor) -> Density:
@@ -494,7 +506,7 @@ def _mixed(parts: Sequence[Density], log_weights: Tensor) -> Density:
         shares = log_weights + numbers[..., 0, :]
     weights = torch.cat([part.log_weights + shares[..., k, None] for k, part in enumerate(parts)], -1)
     means, scales = (torch.cat([getattr(part, name) for part in parts], -1) for name in ("means", "scales"))
-    return Density(weights.log_softmax(-1), means, scales, special, parts[0].shape)
+    return Density(weights.log_softmax(-1), means, scales, special, parts[0].shape, parts[0].unseen)
 
 
 def _mean_log(logs: Sequence[Tensor]) -> Tensor:

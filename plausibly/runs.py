@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
 from dataclasses import fields
 from pathlib import Path
@@ -72,7 +72,7 @@ from plausibly.evaluation.usefulness import target_of
 from plausibly.families import mixtures
 from plausibly.families.proposals import Effective, all_effective
 from plausibly.files import replacing
-from plausibly.kinds import HOLE, Category, Likeliest, Real
+from plausibly.kinds import Category, Likeliest
 from plausibly.models import MODELS
 from plausibly.tasks.sample import BATCH
 from plausibly.training import generator_for
@@ -563,8 +563,9 @@ class Run:
         if not isinstance(kind, Category) or kind.rare:
             raise UserError(f"{self.names[i]!r} has no labels, each with a code of its own; a column of few levels has")
         with naming(data):
-            events = self.format.questions(load_rows(data, self.format))
-        observed, codes = self._complete(events, i)
+            rows = load_rows(data, self.format)
+            events = self.format.questions(rows)
+        observed, codes = self._complete(events, i, self.format.present(rows))
         logs = TASKS["classify"](self.model, codes, observed, i)[:, : kind.regular]
         truth = torch.where(observed[:, i], codes.flatten(1)[:, i].long(), -1)
         levels = next(c["levels"] for c in self.format.describe() if c["name"] == self.names[i])
@@ -580,8 +581,9 @@ class Run:
         if isinstance(self.model.schema.kinds[i], Category):
             raise UserError(f"{self.names[i]!r} holds no number; `classify` tells how probable its levels are")
         with naming(data):
-            events = self.format.questions(load_rows(data, self.format))
-        observed, codes = self._complete(events, i)
+            rows = load_rows(data, self.format)
+            events = self.format.questions(rows)
+        observed, codes = self._complete(events, i, self.format.present(rows))
         unknown = observed.clone()
         unknown[:, i] = False
         noise = generator_for(device_of(self.model), seed, 24)
@@ -601,20 +603,23 @@ class Run:
                 return lone[0]
         raise UserError(f"which column holds the labels? --target NAME says so; columns: {', '.join(self.names[:20])}")
 
-    def _complete(self, events: Events, target: int) -> tuple[Tensor, Tensor]:
-        """Which cells are observed, (rows, variables), and events in which a hole is its code, where the model needs all."""
+    def _complete(self, events: Events, target: int, present: Collection[str]) -> tuple[Tensor, Tensor]:
+        """Which cells are known, (rows, variables), and events in which a hole of a column that is there is evidence.
+
+        It is the code of holes, or that of what is not foreseen. UserError where the model must know what is not.
+        """
         assert events.observed is not None
         observed, codes = events.observed.flatten(1).clone(), events.codes.flatten(1).clone()
-        if isinstance(self.model, AnyOrderModel | Variational):
-            return observed, events.codes
         for i, kind in enumerate(self.model.schema.kinds):
             unknown = ~observed[:, i]
             if i == target or not unknown.any():
                 continue
-            if not kind.missing:
+            if self.names[i] in present and (kind.missing or kind.open):
+                codes[unknown, i] = codes.new_tensor(kind.event_of_hole)
+                observed[:, i] = True
+            elif not isinstance(self.model, AnyOrderModel | Variational):
                 row = int(unknown.nonzero()[0, 0]) + 1
                 raise UserError(f"row {row}, column {self.names[i]!r}: a hole, where there was none in training")
-            codes[unknown, i] = codes.new_tensor(HOLE if isinstance(kind, Real) else kind.codes - 1)
         return observed, codes.view(events.codes.shape)
 
     def check(self) -> list[contract.Result]:

@@ -63,6 +63,26 @@ class Schema:
         """Log of the number of different events, those of a real variable counted by its bins."""
         return sum(log(codes) for codes in self.codes)
 
+    @cached_property
+    def unforeseen(self) -> Tensor:
+        """The probability of a cell never seen, (variables,) float64; 0 where training rows had what is not foreseen."""
+        return torch.tensor([kind.unforeseen for kind in self.kinds], dtype=torch.float64, device="cpu")
+
+    @cached_property
+    def never_seen(self) -> Tensor:
+        """The event of each variable that is a cell never seen, NaN where there is none such, (variables,) float32."""
+        marks = [torch.nan if kind.never_seen is None else kind.never_seen for kind in self.kinds]
+        return torch.tensor(marks, device="cpu")
+
+    @cached_property
+    def guarded(self) -> bool:
+        """Whether a variable may be never seen."""
+        return any(kind.unforeseen for kind in self.kinds)
+
+    def unseen(self, x: Tensor) -> Tensor:
+        """Which cells of events were never seen, bool (rows, variables)."""
+        return x.flatten(1) == self.never_seen.to(x.device)
+
     def all_events(self) -> Tensor:
         """Every event of a small schema, in lexical order: (events, *shape). ValueError above 2^20 events."""
         if self.continuous:

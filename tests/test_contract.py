@@ -31,6 +31,26 @@ SCHEMAS = {
             Real(missing=True, open=True),
         ),
     ),
+    "cells never seen": Schema(
+        (4,),
+        (
+            Category(levels=2, open=True, unforeseen=0.1),
+            Category(levels=3, open=True, missing=True, unforeseen=0.3),
+            Category(levels=2),
+            Grid(edges=(0, 4), open=True, unforeseen=0.02),
+        ),
+    ),
+    "reals never seen": Schema(
+        (3,), (Real(open=True, unforeseen=0.2), Real(edges=(-1.0, 1.0), open=True, unforeseen=0.1), Real(open=True))
+    ),
+    "a table of cells never seen": Schema(
+        (3,),
+        (
+            Real(edges=(-1.0, 1.0), missing=True, open=True, unforeseen=0.1),
+            Category(levels=3, open=True, unforeseen=0.2),
+            Real(open=True, unforeseen=0.05),
+        ),
+    ),
     "many levels": Schema((2,), (Category(levels=80), Level(levels=70, width=2))),
     "image": Schema((1, 2, 3), (Level(levels=3),) * 6),
     "large": binary(21),  # one more than a joint table takes

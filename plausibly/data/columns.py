@@ -197,12 +197,14 @@ class AsideColumn(Column):
     """A column that is no variable: kept on a round trip, made anew for drawn rows.
 
     `role` is constant (`text` is its one value, None a hole), id (made as `first` and `letters` say) or text (left empty).
+    Of a constant, `unforeseen` is the probability of anything else.
     """
 
     role: str = "constant"
     text: str | None = None
     first: str = ""
     letters: tuple[str, ...] = ()
+    unforeseen: float = 0.0
     word = "aside"
 
     def __post_init__(self) -> None:
@@ -237,6 +239,20 @@ class AsideColumn(Column):
         if found == KEPT:
             return kept_texts(coder, texts)
         return None if found == ABSENT else drawn
+
+    def log_within(self, texts: np.ndarray) -> np.ndarray:
+        """log p of cells in nats: of the one value of a constant, or of anything else; 0 of identifiers and free texts."""
+        if not self.unforeseen:
+            return np.zeros(len(texts))
+        own = np.array([self._is_value(text) for text in texts], dtype=bool)
+        nats = np.full(len(texts), np.log1p(-self.unforeseen))
+        nats[~own] = [log(self.unforeseen) + log_text("" if text is None else text) for text in texts[~own]]
+        return nats
+
+    def _is_value(self, text: str | None) -> bool:
+        if text is None or self.text is None:
+            return text is self.text
+        return text == self.text or numbers.written(text) == numbers.written(self.text) is not None
 
     def said(self) -> str:
         """What it is, why, and what drawn rows have there."""

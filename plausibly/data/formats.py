@@ -7,7 +7,7 @@ weighs and `values` keeps, so that `rows(events(rows))` gives equal values, dtyp
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -93,7 +93,18 @@ class Format(ABC):
 
     @abstractmethod
     def within(self, events: Events) -> Tensor:
-        """log p(value | code) of each variable, (n, variables) float64 nats; a row's sum is its `log_within`."""
+        """log p(value | code) of each variable, (n, variables) float64 nats.
+
+        A row's sum, and what `besides` says, is its `log_within`.
+        """
+
+    def besides(self, events: Events) -> dict[str, Tensor]:
+        """log p of the cells of columns that are no variables and yet say how plausible a row is, each (n,), by name."""
+        return {}
+
+    def present(self, rows: Any) -> Collection[str]:
+        """Names of variables that these rows have, if only as holes."""
+        return self.names
 
     @abstractmethod
     def numbers(self, events: Events) -> np.ndarray:

@@ -228,8 +228,9 @@ def _table(
         shown = table.some(places["train"], seed)
         frame = table.frame(shown)
         whole, holed = table.stored(frame)
-        format = tables.learned(frame, table.dialect, kinds, drop, whole, holed)
+        format = tables.learned(frame, table.dialect, kinds, drop, whole, holed, len(places["train"]))
         events = table.events(format, places, shown, heard)
+        format = format.guarded(events["train"].codes)
     events |= {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
     digest = _digest(source, whole, given)
     odd = None if table.dialect is None else irregularities(*table.start(), table.rows, format)

@@ -89,8 +89,35 @@ class TableFormat(Format):
             cells, seen = values.cells[column.name], None if observed is None else observed[:, place]
             codes[:, place] = column.kind.event(cells.values) if seen is None else _seen_codes(column, cells, seen)
             nats += column.log_within(cells, seen)
+        if observed is None:
+            nats += sum(self._constants(values).values(), np.zeros(rows))
         flags = None if observed is None else torch.from_numpy(observed)
         return Events(packed(codes, self.schema), torch.from_numpy(nats), values, flags)
+
+    def _constants(self, values: TableValues) -> dict[str, np.ndarray]:
+        """log p of the cells of each constant column that is there."""
+        there = [column for column in self.aside if column.unforeseen and column.name in values.aside]
+        return {column.name: column.log_within(values.aside[column.name]) for column in there}
+
+    def besides(self, events: Events) -> dict[str, Tensor]:
+        return {name: torch.from_numpy(nats) for name, nats in self._constants(events.values).items()}
+
+    def present(self, rows: Any) -> Collection[str]:
+        return set(self._frame(rows, ()).columns)
+
+    def guarded(self, train: Tensor) -> TableFormat:
+        """This format with the probability of a cell never seen, of each column in which none of these codes is one.
+
+        It is the smoothed share of cells that are new, (n1 + 1/2) / (n + 1), with n1 levels seen once.
+        """
+        codes = self.schema.binned(train).numpy()
+        columns = [
+            column
+            if not isinstance(column, ModelledColumn)
+            else _guarded(column, codes[:, self.names.index(column.name)])
+            for column in self.columns
+        ]
+        return TableFormat(columns, self.labels, self.dialect, self.dropped)
 
     def within(self, events: Events) -> Tensor:
         observed = None if events.observed is None else events.observed.numpy()
@@ -262,8 +289,9 @@ def learned(
     drop: Iterable[str],
     whole: Any = None,
     holed: Collection[str] = (),
+    rows: int = 0,
 ) -> TableFormat:
-    """The format of a table, from its training rows, or from some of them.
+    """The format of a table, from its training rows, or from some of so many `rows`; 0 stands for those of an array.
 
     How cells are stored is a matter of the `whole` table, in which the columns `holed` have a hole.
     """
@@ -275,6 +303,7 @@ def learned(
             guessing.see(frame[label], name_of(label), storage(whole[label], name_of(label), dialect)),
             kinds.get(name_of(label), kinds.get("*")),
             dialect is None and name_of(label) in holed,
+            rows,
         )
         for label in labels
     ]
@@ -294,8 +323,25 @@ def storage(whole: Any, name: str, dialect: Dialect | None) -> Storage:
     return storage_of(whole, name) if dialect is None else Storage("str", "text")
 
 
-def _learned_column(sight: guessing.Sight, word: str | None, holed: bool) -> Column:
+def _guarded(column: ModelledColumn, codes: np.ndarray) -> ModelledColumn:
+    kind = column.kind
+    if not kind.open or (codes == kind.other_code).any():
+        return column
+    once = 0
+    if isinstance(kind, Category):
+        once = int((np.bincount(codes, minlength=kind.codes)[: kind.levels] == 1).sum()) + kind.rare.count(1)
+    return replace(column, kind=replace(kind, unforeseen=share_of_new(once, len(codes))))
+
+
+def share_of_new(once: int, rows: int) -> float:
+    """The smoothed share of cells that show what no row showed, where so many values were seen once (Good & Turing)."""
+    return (once + 0.5) / (rows + 1)
+
+
+def _learned_column(sight: guessing.Sight, word: str | None, holed: bool, rows: int) -> Column:
     column = guessing.guess(sight, word)
+    if isinstance(column, AsideColumn) and column.role == "constant" and rows:
+        return remembered(column, unforeseen=share_of_new(0, rows))
     if isinstance(column, BooleanColumn) and column.kind == Category(2) and holed:
         return remembered(column, kind=Category(2, open=True))
     if sight.storage == Storage("str", "text"):

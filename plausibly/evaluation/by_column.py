@@ -80,7 +80,9 @@ def by_column(model: Trainable, format: Format, events: Events) -> ByColumn | No
     order = [i for i in model.order if i not in model.context]
     summed = model.context and not given_whole(model)
     nats = context_summed(model, events.codes) if summed else conditionals(model, events.codes)
-    return ByColumn(tuple(format.names[i] for i in order), (nats + format.within(events))[:, order])
+    besides = format.besides(events)
+    along = [(nats + format.within(events))[:, order], *(own[:, None] for own in besides.values())]
+    return ByColumn((*(format.names[i] for i in order), *besides), torch.cat(along, 1))
 
 
 def context_summed(model: AutoregressiveModel, codes: Tensor) -> Tensor:

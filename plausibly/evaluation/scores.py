@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from plausibly.capabilities import DensityModel, Trainable
@@ -30,8 +31,10 @@ def score_rows(model: Trainable, format: Format, events: Events, each: bool, res
     nats = plausibility(model, format, events).numpy()
     columns: Columns = {"nats": nats, "bits_per_variable": -nats / np.log(2) / len(own)}
     if conditionals.word(type(model)):
+        besides = format.besides(events)
         along = (conditionals(model, events.codes) + format.within(events))[:, own]
-        names = [format.names[i] for i in own]
+        along = torch.cat([along, *(nats[:, None] for nats in besides.values())], 1)
+        names = [*(format.names[i] for i in own), *besides]
         columns["surprising"] = surprising(along, names)
         columns |= bits(along, names, "bits({})") if each else {}
     if rest:

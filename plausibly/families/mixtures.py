@@ -54,13 +54,15 @@ class Parts(BoundedModel):
         yield from self.members
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        for k, member in enumerate(self.each()):
+        members: Any = self.members
+        for k, member in enumerate(members):
             start = f"members.{k}."
             member.restore({key.removeprefix(start): t for key, t in state.items() if key.startswith(start)})
         super().restore(state)
 
     def initialise(self, generator: torch.Generator) -> None:
-        for member in self.each():
+        members: Any = self.members
+        for member in members:
             member.initialise(generator)
 
 

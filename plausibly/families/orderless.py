@@ -104,7 +104,7 @@ class OrderlessModel(AnyOrderModel):
         return x
 
     def answered(self, x: Tensor, observed: Tensor) -> Tensor:
-        numbers = self.inputs(x)
+        numbers, observed = self.inputs(x), observed & ~self.schema.unseen(x)  # a cell never seen says nothing
         flags = observed.to(numbers.dtype)
         own = self.named * self._next(observed)[:, self.head.owner]
         return self.outcomes(numbers * flags[:, self.inputs.owner], flags) + own

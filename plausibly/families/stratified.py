@@ -2,12 +2,12 @@
 
 With independent parts this is naive Bayes, with normal ones quadratic discriminant analysis (Fisher 1936; Maron 1961).
 The parts learn at the same time, each from the rows of its class; a class without rows learns from all. p(y) is counted,
-with 1 / K added for each of K codes (Perks 1947).
+with 1 / K added for each of K codes (Perks 1947). A label never seen is the mixture of all that were.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from plausibly.capabilities import TractableModel, Unrolled
 from plausibly.families.mixtures import Composite, named, normalised_logs
-from plausibly.heads import free_logits
+from plausibly.heads import beside, free_logits, place_of_unseen
 from plausibly.kinds import Real
 from plausibly.objectives import Objective, Pass
 from plausibly.outcomes import Finite, Outcome, Single, lined_up
@@ -41,8 +41,24 @@ class Stratified(Composite):
         (self.label,) = self.context
         self.rest = [i for i in range(schema.size) if i != self.label]
         inner, make = schema.first(tuple(self.rest)), named(part)
-        self.members = nn.ModuleList([make(inner, **self.settings) for _ in range(schema.codes[self.label])])
+        kind = schema.kinds[self.label]
+        self.unseen = place_of_unseen(kind) if kind.unforeseen else None
+        self.codes = [code for code in range(kind.codes) if code != self.unseen]  # of the members
+        self.members = nn.ModuleList([make(inner, **self.settings) for _ in self.codes])
         self.logits = nn.Parameter(torch.zeros(len(self.members) - 1))
+
+    def each(self) -> Iterator[Any]:
+        """The part of every label: of one never seen, all parts together."""
+        parts = list(self.members)
+        if self.unseen is not None:
+            parts.insert(self.unseen, Pooled(self.members, self.logits))
+        yield from parts
+
+    def log_labels(self) -> Tensor:
+        """log p(y), (codes,), float64."""
+        return beside(
+            normalised_logs(self.logits), self.unseen, self.schema.unforeseen[self.label].to(self.logits.device)
+        )
 
     @property
     def order(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -50,11 +66,11 @@ class Stratified(Composite):
 
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
         label = x.flatten(1)[:, self.label].long()
-        return self.log_prob(x) - normalised_logs(self.logits)[label]
+        return self.log_prob(x) - self.log_labels()[label]
 
     def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
         """log p(y), minus infinity for the labels that the evidence rules out."""
-        logs, flat = normalised_logs(self.logits).expand(len(x), -1), x.flatten(1)[:, self.label]
+        logs, flat = self.log_labels().expand(len(x), -1), x.flatten(1)[:, self.label]
         codes = torch.arange(logs.shape[1], device=logs.device)
         allowed = torch.ones_like(codes, dtype=torch.bool) if drawable is None else self._split(drawable)[self.label]
         seen = observed.flatten(1)[:, self.label, None]
@@ -81,8 +97,8 @@ class Stratified(Composite):
         return lined_up(all_of_them)
 
     def unroll(self, n: int) -> Unrolled:
-        logs = normalised_logs(self.logits).detach().expand(n, -1)
-        label = yield self.label, Finite(logs)
+        logs = self.log_labels().detach().expand(n, -1)
+        label = yield self.label, Finite(logs, self.unseen)
         known = torch.arange(logs.shape[1], device=logs.device) == label[:, None]
         unrolled = self.unroll_inside(n, logs.masked_fill(~known, -torch.inf))
         i, outcome = next(unrolled)
@@ -100,14 +116,30 @@ class Stratified(Composite):
     def strata(self, x: Tensor) -> list[Tensor]:
         """What the parts see of the events of each class."""
         inner, labels = self.inside(x), x.flatten(1)[:, self.label]
-        return [inner[labels == k] for k in range(len(self.members))]
+        return [inner[labels == code] for code in self.codes]
+
+
+class Pooled(Composite):
+    """The parts of all labels, weighed by these: what is said of a label never seen."""
+
+    def __init__(self, members: nn.ModuleList, logits: nn.Parameter) -> None:
+        super().__init__()
+        self.members, self.logits = members, logits
+        self.schema = next(self.each()).schema
+
+    def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
+        return normalised_logs(self.logits).expand(len(x), -1)
+
+    def unroll(self, n: int) -> Unrolled:
+        return self.unroll_inside(n, normalised_logs(self.logits).detach().expand(n, -1))
 
 
 class Strata(Objective):
     """The passes of all parts side by side."""
 
     def passes(self, model: Stratified) -> list[Pass]:
-        together = zip(*(member.objective.passes(member) for member in model.each()), strict=True)
+        members: Any = model.members
+        together = zip(*(member.objective.passes(member) for member in members), strict=True)
         return [Round(model, parts).whole for parts in together]
 
 

@@ -1,7 +1,8 @@
 """Models made of conditional tables: trained by counting, and tractable.
 
 Their evidence says more than which variables were observed: it weighs every code of every variable, so that one
-recursion answers marginals, conditionals and "not a hole" alike.
+recursion answers marginals, conditionals and "not a hole" alike. Where a cell may be never seen, tables tell what it is,
+and it shows a code never seen with the kind's share, whatever it is: p(x) = eps p(the other cells), summed out.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from math import log, log1p
 
 import torch
 import torch.nn.functional as F
@@ -18,11 +20,12 @@ from plausibly.binning import Binning
 from plausibly.capabilities import DecomposableModel, Unrolled
 from plausibly.families.semirings import MAX, SUM, Semiring, tempered
 from plausibly.heads import normalised
-from plausibly.kinds import Real
+from plausibly.kinds import Kind, Real
 from plausibly.objectives import Counting
 from plausibly.outcomes import Finite, Histogram, Outcome, Single, grouped, gumbel_max, side_by_side
 from plausibly.schema import Schema
 
+NEVER = -1e30  # log p of what cannot be: unlike minus infinity it has a derivative
 STRENGTHS = [10.0 ** (half / 2) for half in range(-2, 13)]  # pseudo-counts tried on the validation split
 
 
@@ -30,10 +33,11 @@ class Tables(nn.Module):
     """A table p(code | configuration) for each of several variables, as free logits, and the counts behind them.
 
     `configurations` and `codes` give the rows and columns of each variable's table. Tables with equal numbers of codes
-    are stored together: `logits` holds sum_i configurations_i (codes_i - 1) numbers.
+    are stored together: `logits` holds sum_i configurations_i (codes_i - 1) numbers. `barred`, a bool (codes,) for each, says
+    which codes have no probability.
     """
 
-    def __init__(self, configurations: Sequence[int], codes: Sequence[int]) -> None:
+    def __init__(self, configurations: Sequence[int], codes: Sequence[int], barred: Sequence[Tensor]) -> None:
         super().__init__()
         self.codes = list(codes)
         self.groups: list[tuple[int, list[int], list[int], int, int]] = []
@@ -48,10 +52,16 @@ class Tables(nn.Module):
             self.groups.append((k, members, starts[:-1], starts[-1], free))
             free += starts[-1] * (k - 1)
         self.logits = nn.Parameter(torch.zeros(free))
+        for g, (_, members, *_) in enumerate(self.groups):
+            marks = torch.cat([barred[i].expand(configurations[i], -1) for i in members])
+            self.register_buffer(f"barred_{g}", marks if marks.any() else None, persistent=False)
 
     def log_probs(self) -> list[Tensor]:
         """The normalised tables, (rows, codes), of each group."""
-        return [normalised(self.logits[s : s + r * (k - 1)].view(r, k - 1)) for k, _, _, r, s in self.groups]
+        whole = [normalised(self.logits[s : s + r * (k - 1)].view(r, k - 1)) for k, _, _, r, s in self.groups]
+        marks = [getattr(self, f"barred_{g}") for g in range(len(whole))]
+        pairs = zip(whole, marks, strict=True)
+        return [logs if no is None else logs.masked_fill(no, NEVER).log_softmax(1) for logs, no in pairs]
 
     def each(self) -> list[Tensor]:
         """log p(code | configuration) of each variable, (configurations, codes), float64."""
@@ -132,6 +142,7 @@ class TabularModel(DecomposableModel):
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         self.schema, self.binning = schema, Binning(schema)
+        self.barred = [barred(kind) for kind in schema.kinds]
 
     def initialise(self, generator: torch.Generator) -> None:
         """Tables start even: counting decides."""
@@ -178,7 +189,28 @@ class TabularModel(DecomposableModel):
         return Histogram(codes, self.binning) if self.binning.any else codes
 
     def predict(self, x: Tensor) -> Outcome:
-        return self.seen(self.tables(self.configurations(self.binning.codes(x.flatten(1)))))
+        codes = self.binning.codes(x.flatten(1))
+        return self.seen(self.told(self.tables(self.configurations(codes)), x))
+
+    def told(self, outcome: Outcome, x: Tensor) -> Outcome:
+        """What cells show given what earlier ones show, from what they are given what earlier ones are."""
+        if not self.schema.guarded:
+            return outcome
+        each = [outcome.one(i) for i in range(self.schema.size)]
+        return side_by_side([self.shows(one.log_probs, x, i) for i, one in enumerate(each) if isinstance(one, Finite)])
+
+    def shows(self, logs: Tensor, x: Tensor, i: int) -> Tensor:
+        """The same of one variable, as log p, (batch, codes): behind a cell never seen by summing out what it is."""
+        if not self.schema.guarded:
+            return logs
+        found, place = shown(logs, self.schema.kinds[i]), self.order.index(i)
+        earlier = torch.zeros(x.flatten(1).shape[1], dtype=torch.bool, device=x.device)
+        earlier[list(self.order[:place])] = True
+        rows = (self.schema.unseen(x) & earlier).any(1).nonzero()[:, 0]
+        if not len(rows):
+            return found
+        own = self.posteriors(x[rows], earlier.expand(len(rows), -1))[i]
+        return found.index_put((rows,), own.to(found.dtype))
 
     def each_log_prob(self, x: Tensor) -> Tensor:
         """log p of each table's variable, (batch, tables): the sum is log p(x)."""
@@ -186,14 +218,21 @@ class TabularModel(DecomposableModel):
         return self.tables.score(self.configurations(codes), codes) + inside
 
     def log_prob(self, x: Tensor) -> Tensor:
-        return self.each_log_prob(x).sum(1)
+        nats = self.each_log_prob(x).sum(1)
+        if not self.schema.guarded:
+            return nats
+        nats = nats + torch.log1p(-self.schema.unforeseen).sum().to(nats)
+        rows = self.schema.unseen(x).any(1).nonzero()[:, 0]
+        if not len(rows):
+            return nats
+        return nats.index_put((rows,), self.log_seen(x[rows], torch.ones_like(x[rows], dtype=torch.bool)).to(nats))
 
     def unroll(self, n: int) -> Unrolled:
         tables = [table.float() for table in self.tables.each()]
         x = torch.zeros(n, self.schema.size, device=tables[0].device)
         codes = x.long()
         for i in self.order:
-            outcome = Finite(tables[i][self.row(codes, i)])
+            outcome = Finite(self.shows(tables[i][self.row(codes, i)], x, i), unseen_code(self.schema.kinds[i]))
             x[:, i] = yield i, self.alone(outcome, i)
             codes[:, i] = self.binning.cut(x[:, i], (i,))[0]
         return x.reshape(n, *self.schema.shape)
@@ -237,8 +276,12 @@ class TabularModel(DecomposableModel):
 
     @torch.no_grad()
     def fits(self, x: Tensor) -> Tensor:
-        """Log p of each table summed over events, (tables,), float64: what the choice of strengths compares."""
-        return self.each_log_prob(x).double().sum(0)
+        """Log p of each table summed over events, (tables,), float64: what the choice of strengths compares.
+
+        Cells never seen tell of no table.
+        """
+        nats = self.each_log_prob(x).double()
+        return nats.where(nats > NEVER / 2, 0.0).sum(0)
 
     def strengths(self, fill: Callable[[list[float]], None], validation: Sequence[Tensor]) -> list[float]:
         """The best pseudo-count of each table, by log p on the validation batches; `fill` smooths by the given ones."""
@@ -269,9 +312,19 @@ class TabularModel(DecomposableModel):
         """Evidence variable by variable, each (batch, codes)."""
         return list(evidence.split(list(self.schema.codes), 1))
 
+    def heard(self, evidence: Tensor) -> Tensor:
+        """Log weights of what cells are, from those of what they show."""
+        if not self.schema.guarded:
+            return evidence
+        pairs = zip(self.per_variable(evidence), self.schema.kinds, strict=True)
+        return torch.cat([heard(own, kind) for own, kind in pairs], 1)
+
     @torch.no_grad()
     def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
-        mass = self.log_mass(self.evidence(x, observed, drawable))
+        return self.log_seen(x, observed, drawable)
+
+    def log_seen(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
+        mass = self.log_mass(self.heard(self.evidence(x, observed, drawable)))
         inside = self.binning.cut(x.flatten(1))[1] if self.binning.any else torch.zeros_like(x.flatten(1))
         return mass + (inside * observed.flatten(1)).sum(1)
 
@@ -279,7 +332,7 @@ class TabularModel(DecomposableModel):
     def sample_given(
         self, x: Tensor, observed: Tensor, generator: torch.Generator, drawable: Tensor | None = None
     ) -> Tensor:
-        codes = self.draw(self.evidence(x, observed, drawable), generator)
+        codes = self.draw(self.heard(self.evidence(x, observed, drawable)), generator)
         return torch.where(observed, x, self.binning.drawn(codes, generator).reshape(x.shape))
 
     @torch.no_grad()
@@ -304,8 +357,42 @@ class TabularModel(DecomposableModel):
 
     @torch.no_grad()
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
-        logs = self.marginals(self.evidence(x, observed))
-        return self.seen(side_by_side([own.log_softmax(1) for own in logs]))
+        return self.seen(side_by_side(self.posteriors(x, observed)))
+
+    def posteriors(self, x: Tensor, observed: Tensor) -> list[Tensor]:
+        """log p(what an unobserved cell shows | observed) of each variable, (batch, codes), float64."""
+        logs = self.marginals(self.heard(self.evidence(x, observed)))
+        return [shown(own.log_softmax(1), kind) for own, kind in zip(logs, self.schema.kinds, strict=True)]
+
+
+def unseen_code(kind: Kind) -> int | None:
+    """The code of a cell never seen, where training rows have none such."""
+    return kind.other_code if kind.unforeseen else None
+
+
+def barred(kind: Kind) -> Tensor:
+    """Which codes no cell is, bool (codes,)."""
+    place = unseen_code(kind)
+    return torch.arange(kind.codes, device="cpu") == (-1 if place is None else place)
+
+
+def shown(logs: Tensor, kind: Kind) -> Tensor:
+    """log p of what a cell shows, from that of what it is, (..., codes)."""
+    place = unseen_code(kind)
+    if place is None:
+        return logs
+    return (logs + log1p(-kind.unforeseen)).index_fill(
+        -1, torch.tensor(place, device=logs.device), log(kind.unforeseen)
+    )
+
+
+def heard(evidence: Tensor, kind: Kind) -> Tensor:
+    """Log weights of what a cell is, from those of what it shows, (..., codes): the transpose of `shown`."""
+    place = unseen_code(kind)
+    if place is None:
+        return evidence
+    lost = log(kind.unforeseen) + evidence[..., place, None]
+    return torch.logaddexp(evidence + log1p(-kind.unforeseen), lost)
 
 
 def drawn_from(logs: Tensor, row: Tensor, generator: torch.Generator) -> Tensor:

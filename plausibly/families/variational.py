@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import log
 from typing import Any, ClassVar, Protocol
@@ -29,7 +29,7 @@ from plausibly.kinds import Real
 from plausibly.latents import Latents, PriorPart
 from plausibly.nets.convolution import Contracting, Expanding
 from plausibly.nets.perceptron import Perceptron
-from plausibly.objectives import Loss, Objective, Turn
+from plausibly.objectives import Loss, Objective, Turn, hidden
 from plausibly.outcomes import Outcome
 from plausibly.parts import Part, chosen
 from plausibly.schema import Schema
@@ -142,7 +142,13 @@ class Bound(Objective):
         """What a step minimises after the share `done` of all steps."""
 
     def turns(self, model: Variational) -> list[Turn]:
-        return [Turn(self.name, model, partial(self.loss, model))]
+        return [Turn(self.name, model, partial(self.hiding, model))]
+
+    def hiding(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+        """The same of what is left of events when some cells are hidden."""
+        x, lost = hidden(model, x, generator)
+        loss = self.loss(model, x, generator, done)
+        return replace(loss, total=loss.total + lost)
 
     def watch(self, model: Variational, x: Tensor, generator: torch.Generator) -> Tensor:
         return self.loss(model, x, generator, 1.0).total

@@ -65,7 +65,7 @@ class Boosted(AutoregressiveModel):
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
-        others = sum(isinstance(kind, Real) or kind.codes != 2 for kind in schema.kinds)
+        others = sum(isinstance(kind, Real) or kind.codes != 2 or kind.unforeseen > 0 for kind in schema.kinds)
         return f"boosted: its trees know bits, and {others:,} of {schema.size:,} variables are none" if others else None
 
     @classmethod

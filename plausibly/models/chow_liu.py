@@ -47,7 +47,7 @@ class ChowLiu(TabularModel):
             raise ValueError("chow_liu: the saved parents are no tree")
         self.order, self.parent_of = tuple(order), tuple(parents)
         codes = self.schema.codes
-        self.tables = Tables([codes[p] if p >= 0 else 1 for p in parents], codes)
+        self.tables = Tables([codes[p] if p >= 0 else 1 for p in parents], codes, self.barred)
         self.parents.copy_(torch.tensor(parents, device="cpu"))
         if self.parents.is_cuda:
             self.tables.to(self.parents.device)

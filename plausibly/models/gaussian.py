@@ -3,7 +3,7 @@
     p(x) = N(x; m, S),   p(x_i | x_K) = N(m_i + S_iK S_KK^-1 (x_K - m_K), S_ii - S_iK S_KK^-1 S_Ki)
 
 Where a kind is open, a cell is not foreseen with a probability of its own, apart from all else, and the others follow
-their marginal. The covariance is shrunk towards its diagonal, (N S + s D) / (N + s), with s chosen on validation, and
+their marginal; that of a cell never seen is the kind's. The covariance is shrunk towards its diagonal, (N S + s D) / (N + s), with s chosen on validation, and
 no direction is narrower than the floors of the kinds allow: the likeliest such covariance has its small eigenvalues raised.
 """
 
@@ -35,6 +35,8 @@ class Gaussian(DecomposableModel):
     objective = Counting()
     floors: Tensor
     open: Tensor
+    guarded: Tensor  # those that may be never seen
+    fixed: Tensor
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()
@@ -45,11 +47,15 @@ class Gaussian(DecomposableModel):
         self.mean = nn.Parameter(torch.zeros(n))
         self.log_diagonal = nn.Parameter(torch.zeros(n))  # of the covariance's Cholesky factor
         self.below = nn.Parameter(torch.zeros(n * (n - 1) // 2))  # its other entries, row by row
-        self.unforeseen = nn.Parameter(torch.zeros(sum(kind.open for kind in schema.kinds)))  # logits
+        learned = sum(kind.open and not kind.unforeseen for kind in schema.kinds)
+        self.unforeseen = nn.Parameter(torch.zeros(learned))  # logits
         floors = [kind.floor for kind in schema.kinds if isinstance(kind, Real)]
         self.register_buffer("floors", torch.tensor(floors, device="cpu"), persistent=False)
         opened = torch.tensor([kind.open for kind in schema.kinds], device="cpu")
         self.register_buffer("open", opened, persistent=False)
+        self.register_buffer("guarded", schema.unforeseen > 0, persistent=False)
+        fixed = torch.stack([torch.log1p(-schema.unforeseen), schema.unforeseen.log()], 1)
+        self.register_buffer("fixed", fixed, persistent=False)
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
@@ -62,7 +68,8 @@ class Gaussian(DecomposableModel):
 
     @classmethod
     def count(cls, schema: Schema) -> int:
-        return schema.size * (schema.size + 3) // 2 + sum(kind.open for kind in schema.kinds)
+        learned = sum(kind.open and not kind.unforeseen for kind in schema.kinds)
+        return schema.size * (schema.size + 3) // 2 + learned
 
     def initialise(self, generator: torch.Generator) -> None:
         """Starts at the standard normal: counting decides."""
@@ -81,9 +88,9 @@ class Gaussian(DecomposableModel):
 
     def _log_special(self) -> Tensor:
         """log p of being a number and of not being foreseen, (variables, 2), float64; log of 1 and 0 where not open."""
-        logs = torch.tensor([0.0, -torch.inf], dtype=torch.float64, device=self.mean.device).repeat(len(self.mean), 1)
         logits = self.unforeseen.double()
-        return logs.index_put((self.open,), torch.stack([-F.softplus(logits), -F.softplus(-logits)], 1))
+        learned = torch.stack([-F.softplus(logits), -F.softplus(-logits)], 1)
+        return self.fixed.index_put((self.open & ~self.guarded,), learned)
 
     def _cells(self, x: Tensor, observed: Tensor) -> Tensor:
         """log p of whether each observed cell is a number, summed, (batch,)."""
@@ -144,7 +151,7 @@ class Gaussian(DecomposableModel):
 
     @torch.no_grad()
     def entropy_given(self, x: Tensor, observed: Tensor) -> Tensor:
-        """That of being foreseen or not, and the mean over which are of 0.5 log det(2 pi e S_given)."""
+        """That of being foreseen or not, and the mean over which are of 0.5 log det(2 pi e S_given); of what was seen."""
         rows, seen, n = x.flatten(1), observed.flatten(1), self.schema.size
         nats = torch.zeros(len(rows), dtype=torch.float64, device=x.device)
         for index, both in patterns(torch.cat([seen, seen & (rows < UNFORESEEN)], 1)):
@@ -154,7 +161,7 @@ class Gaussian(DecomposableModel):
 
     def _entropy_of(self, free: Tensor, known: Tensor) -> Tensor:
         """The entropy of the `free` variables given the known ones, whatever their values."""
-        covariance, logs, may = self.covariance(), self._log_special()[free], self.open[free]
+        covariance, logs, may = self.covariance(), self._log_special()[free], (self.open & ~self.guarded)[free]
         if (many := int(may.sum())) > MOST_OPEN:
             raise Unsupported(f"gaussian: {many} columns may hold what is no number; an entropy sums over {MOST_OPEN}")
         factor, _ = self._known(self.mean.double()[None], known)
@@ -163,7 +170,7 @@ class Gaussian(DecomposableModel):
         for kept in product((True, False), repeat=many):
             number = torch.ones_like(may)
             number[may] = torch.tensor(kept, device=may.device, dtype=torch.bool)
-            log_p = torch.where(number, logs[:, 0], logs[:, 1]).sum().cpu()
+            log_p = torch.where(number, logs[:, 0], logs[:, 1])[may].sum().cpu()
             own = left[number][:, number] * (2 * pi * e)
             total = total + log_p.exp() * (0.5 * torch.logdet(own).cpu() - log_p)
         return total.to(covariance.device)
@@ -186,10 +193,14 @@ class Gaussian(DecomposableModel):
         """Normals side by side; those of open kinds know their special code."""
         means, scales, groups = means.float().unsqueeze(-1), scales.float().unsqueeze(-1), []
         special = self._log_special().float().expand(len(means), -1, -1)
-        for mark in (False, True):
-            own = (self.open == mark).nonzero()[:, 0]
-            m, s = means[:, own], scales[:, own]
-            groups.append((own, Density(torch.zeros_like(m), m, s, special[:, own] if mark else None)))
+        for chosen, opened, unseen in (
+            (~self.open, False, None),
+            (self.open & ~self.guarded, True, None),
+            (self.guarded, True, 1),
+        ):
+            own = chosen.nonzero()[:, 0]
+            form = torch.zeros_like(means[:, own]), means[:, own], scales[:, own]
+            groups.append((own, Density(*form, special[:, own] if opened else None, unseen=unseen)))
         groups = [(own, outcome) for own, outcome in groups if len(own)]
         return groups[0][1] if len(groups) == 1 else Columns(groups)
 
@@ -207,7 +218,7 @@ class Gaussian(DecomposableModel):
                 scale = scale.masked_scatter(~sound, odd.scales.detach().double())
             form = mean.float()[:, None], scale.float()[:, None]
             own = special[i].expand(n, -1) if self.open[i] else None
-            x[:, i] = yield i, Density(torch.zeros_like(form[0]), *form, own)
+            x[:, i] = yield i, Density(torch.zeros_like(form[0]), *form, own, unseen=1 if self.guarded[i] else None)
             sound = sound & (x[:, i] < UNFORESEEN)
             z[:, i] = ((x[:, i] - mean) / scale).masked_fill(~sound, 0.0)
         return x.reshape(n, *self.schema.shape)
@@ -233,7 +244,7 @@ class Gaussian(DecomposableModel):
                 index[:, None], free
             ] @ rooted(left).T
         odd = torch.rand(rows.shape, generator=generator, device=rows.device).double().log() < self._log_special()[:, 1]
-        odd = odd if drawable is None else odd & ~self._barred(drawable)
+        odd = odd & ~(self.guarded if drawable is None else self.guarded | self._barred(drawable))
         drawn = drawn.float().masked_fill(odd, UNFORESEEN)
         return torch.where(seen, x.flatten(1), drawn).reshape(x.shape)
 
@@ -295,7 +306,7 @@ class Gaussian(DecomposableModel):
         self.log_diagonal.copy_(factor.diagonal().log())
         rows, columns = torch.tril_indices(n, n, -1, device=factor.device)
         self.below.copy_(factor[rows, columns])
-        odd = ((sums[1 : n + 1] + 0.5) / (sums[0] + 1))[self.open]
+        odd = ((sums[1 : n + 1] + 0.5) / (sums[0] + 1))[self.open & ~self.guarded]
         self.unforeseen.copy_(odd.logit())
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel, smoothed
+from plausibly.families.tabular import Tables, TabularModel, shown, smoothed
 from plausibly.schema import Schema
 
 
@@ -18,7 +18,7 @@ class Independent(TabularModel):
     def __init__(self, schema: Schema) -> None:
         super().__init__(schema)
         self.order = tuple(range(schema.size))
-        self.tables = Tables([1] * schema.size, schema.codes)
+        self.tables = Tables([1] * schema.size, schema.codes, self.barred)
 
     def row(self, x: Tensor, i: int) -> Tensor:
         return torch.zeros_like(x[:, i])
@@ -48,7 +48,10 @@ class Independent(TabularModel):
 
     def flat(self) -> Tensor:
         """log p of every code of every variable, in the order of the statistics."""
-        return torch.cat([table.flatten() for table in self.tables.log_probs()])
+        tables, kinds = self.tables.log_probs(), self.schema.kinds
+        members = [members for _, members, *_ in self.tables.groups]
+        pairs = ((own[place], i) for own, group in zip(tables, members, strict=True) for place, i in enumerate(group))
+        return torch.cat([shown(logs, kinds[i]) for logs, i in pairs])
 
     def _weighted(self, evidence: Tensor, over: Semiring) -> list[Tensor]:
         return [table + own for table, own in zip(self.scores(over), self.per_variable(evidence), strict=True)]

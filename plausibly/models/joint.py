@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import accumulate
 from math import prod
 from operator import mul
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel, drawn_from, smoothed
+from plausibly.families.tabular import Tables, TabularModel, drawn_from, smoothed, unseen_code
 from plausibly.outcomes import Finite, Outcome, side_by_side
 from plausibly.schema import Schema
 
@@ -30,7 +31,9 @@ class Joint(TabularModel):
         if reason := self.accepts(schema):
             raise ValueError(reason)
         self.order = tuple(range(schema.size))
-        self.tables = Tables([1], [prod(schema.codes)])
+        none = torch.zeros(1, dtype=torch.bool, device="cpu")
+        marks = reduce(lambda events, own: (events[:, None] | own).flatten(), self.barred, none)
+        self.tables = Tables([1], [prod(schema.codes)], [marks])
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
@@ -81,13 +84,14 @@ class Joint(TabularModel):
         for i, table in enumerate(self._conditionals()):
             conditionals.append(table[place])
             place = place * self.schema.codes[i] + codes[:, i]
-        return self.seen(side_by_side(conditionals))
+        return self.seen(self.told(side_by_side(conditionals), x))
 
     def unroll(self, n: int) -> Unrolled:
         x = torch.zeros(n, self.schema.size, device=device_of(self))
         place = torch.zeros(n, dtype=torch.long, device=x.device)
         for i, table in enumerate(self._conditionals()):
-            x[:, i] = yield i, self.alone(Finite(table[place]), i)
+            outcome = Finite(self.shows(table[place], x, i), unseen_code(self.schema.kinds[i]))
+            x[:, i] = yield i, self.alone(outcome, i)
             place = place * self.schema.codes[i] + self.binning.cut(x[:, i], (i,))[0]
         return x.reshape(n, *self.schema.shape)
 

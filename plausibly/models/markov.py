@@ -35,7 +35,7 @@ class Markov(TabularModel):
         self.rows = rows_of(schema, k)
         if sum(rows * codes for rows, codes in zip(self.rows, schema.codes, strict=True)) > LARGEST:
             raise ValueError(f"markov: tables of order k = {k} need more than {LARGEST:,} cells; a smaller k would do")
-        self.tables = Tables(self.rows, schema.codes)
+        self.tables = Tables(self.rows, schema.codes, self.barred)
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:

@@ -101,7 +101,7 @@ class NADE(NetworkModel):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        if self.head.continuous:
+        if self.head.continuous or self.schema.guarded:
             return super().sample(n, generator)
         most = torch.tensor([kind.codes - 1 for kind in self.schema.kinds], device=self.bias.device)
         codes = torch.arange(int(most.max()) + 1, device=self.bias.device)[:, None].minimum(most)

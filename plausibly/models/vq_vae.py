@@ -21,7 +21,7 @@ from plausibly.families.network import within
 from plausibly.families.variational import Drawing, log_likelihood
 from plausibly.kinds import Category
 from plausibly.models.made import MADE
-from plausibly.objectives import Loss, Objective, Turn
+from plausibly.objectives import Loss, Objective, Turn, hidden
 from plausibly.schema import Schema
 
 COMMITMENT, SPREAD, RARE = 0.25, 0.05, 0.01  # the share of an even use below which a code is moved
@@ -107,12 +107,13 @@ class Quantised(Objective):
         ]
 
     def reconstruct(self, model: VQVAE, x: Tensor, generator: torch.Generator) -> Loss:
+        x, lost = hidden(model, x, generator)
         vectors = model.vectors(x)
         codes = model.nearest(vectors)
         revive(model, codes, vectors.detach(), generator)
         z = model.codebook[codes]
         through = vectors + (z - vectors).detach()
-        distortion = -log_likelihood(model, x, through.flatten(1))
+        distortion = lost - log_likelihood(model, x, through.flatten(1))
         follow = (z - vectors.detach()).square().sum((1, 2))
         commit = COMMITMENT * (z.detach() - vectors).square().sum((1, 2))
         return Loss(distortion + follow + commit, {"distortion": distortion})

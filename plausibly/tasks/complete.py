@@ -4,7 +4,8 @@
 
 That is not each cell's own most probable value: those need not go together. Exact by dynamic programming (Viterbi 1967)
 where nothing is hidden. With a hidden component it is NP-hard: there, the best of several completions, each improved one
-cell at a time until none gets better (Besag 1986, iterated conditional modes).
+cell at a time until none gets better (Besag 1986, iterated conditional modes). A cell never seen says nothing: it stays,
+and what it hides is among what is unknown.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ def complete_exactly(model: DecomposableModel, codes: Tensor, observed: Tensor, 
     """Events (rows, *shape) in float32; the observed cells as they are. With `holes` a cell may be completed with one."""
     device, weights = device_of(model), likeliest_inside(model.schema, holes)
     parts = []
-    for x, seen in zip(codes.split(AT_ONCE), observed.split(AT_ONCE), strict=True):
+    told = observed & ~model.schema.unseen(codes.float()).view(observed.shape)
+    for x, seen in zip(codes.split(AT_ONCE), told.split(AT_ONCE), strict=True):
         parts.append(model.complete(x.to(device).float(), seen.to(device), weights).cpu())
-    return torch.cat(parts)
+    return torch.where(observed, codes.float(), torch.cat(parts))
 
 
 @complete.rule(TractableModel, "approximate")
@@ -42,9 +44,10 @@ def complete_by_ascent(model: TractableModel, codes: Tensor, observed: Tensor, h
     """As above, the best that was found."""
     device, parts = device_of(model), []
     search = Ascent(model, likeliest_inside(model.schema, holes).to(device))
-    for x, seen in zip(codes.split(AT_ONCE // 8), observed.split(AT_ONCE // 8), strict=True):
+    told = observed & ~model.schema.unseen(codes.float()).view(observed.shape)
+    for x, seen in zip(codes.split(AT_ONCE // 8), told.split(AT_ONCE // 8), strict=True):
         parts.append(search(x.to(device).float(), seen.to(device)).cpu())
-    return torch.cat(parts)
+    return torch.where(observed, codes.float(), torch.cat(parts))
 
 
 class Ascent:
