@@ -14,7 +14,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import logsigmoid, pad, softplus
 
 from plausibly.kinds import HOLE, UNFORESEEN
 
@@ -411,6 +411,33 @@ def joined(outcomes: Sequence[Single]) -> Single:
     weights, means, scales = (torch.cat([getattr(o, n) for o in densities]) for n in ("log_weights", "means", "scales"))
     form = weights, means, scales, torch.cat(special) if special else None
     return Density(*form, densities[0].shape, densities[0].unseen)
+
+
+def averaged(single: Single, log_weights: Tensor) -> Single:
+    """The mixture of several outcomes in a row for each event, (batch * several,), by normalised weights (batch, several)."""
+    batch, several = log_weights.shape
+    if isinstance(single, Finite):
+        logs = single.log_probs.unflatten(0, (batch, several)) + log_weights.unsqueeze(-1)
+        return Finite(logs.logsumexp(1), single.unseen)
+    places = torch.arange(batch * several, device=log_weights.device).view(batch, several)
+    return blended([single.rows(own) for own in places.unbind(1)], log_weights)
+
+
+def patched(single: Single, rows: Tensor, own: Single) -> Single:
+    """The outcome of one variable, (batch,), with that of some rows in place of theirs."""
+    if isinstance(single, Finite) and isinstance(own, Finite):
+        return Finite(single.log_probs.index_put((rows,), own.log_probs), single.unseen)
+    assert isinstance(single, Density) and isinstance(own, Density)
+    wider = own.means.shape[-1] - single.means.shape[-1]
+    form = []
+    for name, blank in (("log_weights", -1e30), ("means", 0.0), ("scales", 1.0)):
+        whole, part = (pad(one, (0, max(more, 0)), value=blank) for one, more in (
+            (getattr(single, name), wider), (getattr(own, name), -wider)))  # fmt: skip
+        form.append(whole.index_put((rows,), part))
+    special = single.log_special
+    if special is not None and own.log_special is not None:
+        special = special.index_put((rows,), own.log_special)
+    return Density(form[0], form[1], form[2], special, single.shape, single.unseen)
 
 
 def lined_up(singles: Sequence[Single]) -> Outcome:

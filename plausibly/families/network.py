@@ -4,23 +4,32 @@
 
 The variables of a context come first and on their own: what the network learns is the rest given them. p(context) stays
 the product of their marginals, so that p(x) is a joint distribution like any other.
+
+A cell never seen says nothing of those behind it: what it might be is summed out, by the network's own probabilities, where
+that is one of few codes or one number. Otherwise the network has learned what to say without it (`objectives.hidden`).
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, Trainable
+from plausibly.capabilities import AutoregressiveModel, Trainable, Unrolled
 from plausibly.heads import Head
 from plausibly.inputs import Inputs
+from plausibly.kinds import HOLE, Kind, Real
 from plausibly.objectives import Likelihood
+from plausibly.outcomes import Outcome, Single, averaged, lined_up, patched
 from plausibly.schema import Schema
 
 LARGEST = 100_000_000  # parameters
+FILLS, REAL_FILLS, NODES = 512, 64, 48  # values of cells never seen that are summed over; of one that is real
+AT_ONCE = 1 << 14  # events
 
 
 class NetworkModel(AutoregressiveModel):
@@ -46,6 +55,74 @@ class NetworkModel(AutoregressiveModel):
     def accepts(cls, schema: Schema) -> str | None:
         return too_large(cls, schema)
 
+    @abstractmethod
+    def outcomes(self, x: Tensor) -> Outcome:
+        """The outcome of every variable given those earlier in `order`, as the network gives it."""
+
+    @abstractmethod
+    def steps(self, n: int) -> Unrolled:
+        """The same one by one, as `unroll`."""
+
+    def predict(self, x: Tensor) -> Outcome:
+        outcome = self.outcomes(x)
+        rows = self.summable(x)
+        if not len(rows):
+            return outcome
+        each = [outcome.one(i) for i in range(self.schema.size)]
+        for index, variables in patterns(self.schema.unseen(x)[rows]):
+            for some in rows[index].split(max(1, AT_ONCE // self.fills(variables))):
+                own = self.summed(x[some], variables)
+                each = [patched(single, some, part) for single, part in zip(each, own, strict=True)]
+        return lined_up(each)
+
+    def unroll(self, n: int) -> Unrolled:
+        steps = self.steps(n)
+        if not self.schema.guarded:
+            return (yield from steps)
+        i, outcome = next(steps)
+        x = torch.zeros(n, self.schema.size, device=self.ranks.device)
+        try:
+            while True:
+                rows = self.summable(x)
+                own = outcome if not len(rows) else patched(outcome, rows, self.predict(x[rows]).one(i))
+                x[:, i] = yield i, own
+                i, outcome = steps.send(x[:, i])
+        except StopIteration as done:
+            events: Tensor = done.value
+            return events
+
+    def fills(self, variables: Iterable[int]) -> int:
+        """By how many values of the variables together they are summed out."""
+        kinds = [self.schema.kinds[i] for i in variables]
+        return prod(NODES + kind.missing if isinstance(kind, Real) else kind.codes - 1 for kind in kinds)
+
+    def summable(self, x: Tensor) -> Tensor:
+        """The places of the rows whose cells never seen are summed out."""
+        if self.training or not self.schema.guarded:
+            return torch.zeros(0, dtype=torch.long, device=x.device)
+        unseen, most = self.schema.unseen(x), REAL_FILLS if self.schema.continuous else FILLS
+        rows = unseen.any(1).nonzero()[:, 0]
+        few = [self.fills(own.nonzero()[:, 0].tolist()) <= most for own in unseen[rows]]
+        return rows[torch.tensor(few, dtype=torch.bool, device=x.device)]
+
+    def summed(self, x: Tensor, variables: Tensor) -> list[Single]:
+        """The outcome of every variable given earlier ones but for these, which were never seen in any of the rows."""
+        each = [nodes(self.schema.kinds[i]) for i in variables.tolist()]
+        many, widths = (
+            torch.cartesian_prod(*(side.to(x) for side in sides)).view(-1, len(each))
+            for sides in zip(*each, strict=True)
+        )
+        filled = x.flatten(1).repeat_interleave(len(many), 0)
+        filled[:, variables] = many.repeat(len(x), 1)
+        outcome = self.outcomes(filled.view(-1, *self.schema.shape))
+        order, logs = list(self.order), outcome.log_prob(filled)
+        logs[:, variables] += widths.log().repeat(len(x), 1)
+        logs = logs[:, order]
+        weights = torch.empty_like(logs)
+        weights[:, order] = logs.cumsum(1) - logs  # log p of all earlier cells
+        weights = weights.unflatten(0, (len(x), -1)).log_softmax(1)
+        return [averaged(outcome.one(i), weights[:, :, i]) for i in range(self.schema.size)]
+
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
         each = self.predict(x).log_prob(x.flatten(1))
         return each[:, list(self.rest)].sum(1) if self.context else each.sum(1)
@@ -57,6 +134,27 @@ class NetworkModel(AutoregressiveModel):
     @abstractmethod
     def offset(self) -> Tensor:
         """The parameters of all outcomes where the network adds nothing, (head width,), which learning moves."""
+
+
+def nodes(kind: Kind) -> tuple[Tensor, Tensor]:
+    """Events by which a cell never seen is summed out, and the weight of each: all codes that were seen, or of a real one
+    the middles of intervals that hold about as many training rows, and their widths."""
+    if not isinstance(kind, Real):
+        codes = [float(code) for code in range(kind.codes) if code != kind.other_code]
+        return torch.tensor(codes, device="cpu"), torch.ones(len(codes), device="cpu")
+    low, high = kind.edges[0] - 4 * kind.tails[0], kind.edges[-1] + 4 * kind.tails[1]
+    known = np.array([low, kind.edges[0] - kind.tails[0], *kind.edges, kind.edges[-1] + kind.tails[1], high])
+    ends = np.interp(np.linspace(0, len(known) - 1, NODES + 1), np.arange(len(known)), known)
+    middles, widths = (ends[1:] + ends[:-1]) / 2, np.diff(ends)
+    hole = [HOLE] * kind.missing
+    return torch.tensor([*middles, *hole], device="cpu"), torch.tensor([*widths, *(1.0 for _ in hole)], device="cpu")
+
+
+def patterns(marks: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
+    """(rows, variables) for each set of marked variables that occurs in bool (batch, variables)."""
+    sets, owner = torch.unique(marks, dim=0, return_inverse=True)
+    for k, own in enumerate(sets):
+        yield (owner == k).nonzero()[:, 0], own.nonzero()[:, 0]
 
 
 def apart(schema: Schema, context: tuple[int, ...]) -> tuple[int, ...]:

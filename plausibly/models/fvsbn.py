@@ -43,11 +43,11 @@ class FVSBN(NetworkModel):
         assert bias is not None
         return bias
 
-    def predict(self, x: Tensor) -> Outcome:
+    def outcomes(self, x: Tensor) -> Outcome:
         outcome: Outcome = self.head(self.linear(self.inputs(x), *self._sides()))
         return outcome
 
-    def unroll(self, n: int) -> Unrolled:
+    def steps(self, n: int) -> Unrolled:
         x = torch.zeros(n, self.schema.size, device=device_of(self))
         weight = self.linear.weight * self.linear.mask(*self._sides())
         parameters = self.offset().expand(n, -1)

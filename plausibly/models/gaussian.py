@@ -3,8 +3,9 @@
     p(x) = N(x; m, S),   p(x_i | x_K) = N(m_i + S_iK S_KK^-1 (x_K - m_K), S_ii - S_iK S_KK^-1 S_Ki)
 
 Where a kind is open, a cell is not foreseen with a probability of its own, apart from all else, and the others follow
-their marginal; that of a cell never seen is the kind's. The covariance is shrunk towards its diagonal, (N S + s D) / (N + s), with s chosen on validation, and
-no direction is narrower than the floors of the kinds allow: the likeliest such covariance has its small eigenvalues raised.
+their marginal; that of a cell never seen is the kind's. The covariance is shrunk towards its diagonal,
+(N S + s D) / (N + s), with s chosen on validation, and no direction is narrower than the floors of the kinds allow: the
+likeliest such covariance has its small eigenvalues raised.
 """
 
 from __future__ import annotations

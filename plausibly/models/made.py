@@ -83,12 +83,12 @@ class MADE(NetworkModel):
         assert bias is not None
         return bias
 
-    def predict(self, x: Tensor) -> Outcome:
+    def outcomes(self, x: Tensor) -> Outcome:
         numbers, before, after = self.inputs(x), self.ranks[self.inputs.owner], self.ranks[self.head.owner]
         return average([self.head(self.network(numbers, before, degrees, after)) for degrees in self.degrees()])
 
     @torch.no_grad()
-    def unroll(self, n: int) -> Unrolled:
+    def steps(self, n: int) -> Unrolled:
         x, ranks = torch.zeros(n, self.schema.size, device=device_of(self)), self.ranks.tolist()
         growing = [self.network.growing(n, self.ranks[self.inputs.owner], degrees) for degrees in self.degrees()]
         for rank, group in groupby(self.order, ranks.__getitem__):

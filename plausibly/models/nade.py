@@ -72,7 +72,7 @@ class NADE(NetworkModel):
     def offset(self) -> Tensor:
         return self.shift
 
-    def predict(self, x: Tensor) -> Outcome:
+    def outcomes(self, x: Tensor) -> Outcome:
         dropping = self.training and self.dropout > 0
         keep = self.thinned(x.new_ones(len(x), self.hidden)) if dropping else None
         numbers = self.inputs(x).to(self.bias.dtype)
@@ -85,7 +85,7 @@ class NADE(NetworkModel):
         outcome: Outcome = self.head(parameters)
         return outcome
 
-    def unroll(self, n: int) -> Unrolled:
+    def steps(self, n: int) -> Unrolled:
         x = torch.zeros(n, self.schema.size, device=device_of(self))
         activation = self.bias.expand(n, -1)
         for i in self.order:

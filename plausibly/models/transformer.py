@@ -71,14 +71,14 @@ class Transformer(NetworkModel):
     def offset(self) -> Tensor:
         return self.shift
 
-    def predict(self, x: Tensor) -> Outcome:
+    def outcomes(self, x: Tensor) -> Outcome:
         numbers = self.inputs(x)[:, self.arranged].to(self.shift.dtype)
         hidden = self.network(self.embedding.spread(numbers))
         added = self.readout.gather(hidden[:, hidden.shape[1] - len(self.read) :])
         outcome: Outcome = self.head(self.shift.expand(len(x), -1).index_add(1, self.columns, added))
         return outcome
 
-    def unroll(self, n: int) -> Unrolled:
+    def steps(self, n: int) -> Unrolled:
         x, caches = torch.zeros(n, self.schema.size, device=device_of(self)), self.network.caches(n)
         hidden = self.shift.new_zeros(n, self.width)
         silent = self.schema.size - len(self.read)  # these come first, and nothing is read for them
