@@ -64,13 +64,13 @@ class NetworkModel(AutoregressiveModel):
         """The same one by one, as `unroll`."""
 
     def predict(self, x: Tensor) -> Outcome:
-        outcome = self.outcomes(x)
-        rows = self.summable(x)
+        outcome, lost = self.outcomes(x), self.summed_out(x)
+        rows = lost.any(1).nonzero()[:, 0]
         if not len(rows):
             return outcome
         each = [outcome.one(i) for i in range(self.schema.size)]
-        for index, variables in patterns(self.schema.unseen(x)[rows]):
-            for some in rows[index].split(max(1, AT_ONCE // self.fills(variables))):
+        for index, variables in patterns(lost[rows]):
+            for some in rows[index].split(max(1, AT_ONCE // self.fills(variables.tolist()))):
                 own = self.summed(x[some], variables)
                 each = [patched(single, some, part) for single, part in zip(each, own, strict=True)]
         return lined_up(each)
@@ -83,7 +83,7 @@ class NetworkModel(AutoregressiveModel):
         x = torch.zeros(n, self.schema.size, device=self.ranks.device)
         try:
             while True:
-                rows = self.summable(x)
+                rows = self.summed_out(x).any(1).nonzero()[:, 0]
                 own = outcome if not len(rows) else patched(outcome, rows, self.predict(x[rows]).one(i))
                 x[:, i] = yield i, own
                 i, outcome = steps.send(x[:, i])
@@ -96,14 +96,17 @@ class NetworkModel(AutoregressiveModel):
         kinds = [self.schema.kinds[i] for i in variables]
         return prod(NODES + kind.missing if isinstance(kind, Real) else kind.codes - 1 for kind in kinds)
 
-    def summable(self, x: Tensor) -> Tensor:
-        """The places of the rows whose cells never seen are summed out."""
-        if self.training or not self.schema.guarded:
-            return torch.zeros(0, dtype=torch.long, device=x.device)
+    def summed_out(self, x: Tensor) -> Tensor:
+        """Which cells never seen are summed out, bool (batch, variables): in order, as many as have few values together."""
         unseen, most = self.schema.unseen(x), REAL_FILLS if self.schema.continuous else FILLS
-        rows = unseen.any(1).nonzero()[:, 0]
-        few = [self.fills(own.nonzero()[:, 0].tolist()) <= most for own in unseen[rows]]
-        return rows[torch.tensor(few, dtype=torch.bool, device=x.device)]
+        if self.training or not unseen.any():
+            return torch.zeros_like(unseen)
+        chosen, values = torch.zeros_like(unseen), torch.ones(len(unseen), device=x.device)
+        for i in self.order:
+            more = values * self.fills([i])
+            chosen[:, i] = unseen[:, i] & (more <= most)
+            values = torch.where(chosen[:, i], more, values)
+        return chosen
 
     def summed(self, x: Tensor, variables: Tensor) -> list[Single]:
         """The outcome of every variable given earlier ones but for these, which were never seen in any of the rows."""
