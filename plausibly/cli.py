@@ -178,6 +178,10 @@ def data(
         here = "in the file, and give it with --kinds"
         kept = here if write_kinds else "with --kind COLUMN=KIND, or all with --write-kinds FILE"
         print(f"Override a guess {kept}: boolean, category, integer, number, real, date, id, text, drop.")
+        if dataset.schema.guarded:
+            shares = [kind.unforeseen for kind in dataset.schema.kinds if kind.unforeseen]
+            span = f"{100 * min(shares):.2g} to {100 * max(shares):.2g} %"
+            print(f"A cell never seen costs its column's share of new values, {span}, and says nothing of the others.")
         for note in [*dataset.notes, *["rows written again give this file, byte for byte"] * bool(dataset.regular)]:
             print(note)
 

@@ -196,7 +196,7 @@ def test_commands_and_estimators_agree_on_a_new_shop(holes, tmp_path):
 
 
 def test_shares_are_those_of_new_values(tmp_path):
-    """(n1 + 1/2) / (n + 1) of levels, n1 of them seen once; 1/2 / (n + 1) where nothing but values are new; none where seen."""
+    """(n1 + 1/2) / (n + 1) of levels, n1 of them seen once; 1/2 / (n + 1) of other columns; none where seen."""
     words = ["a"] * 60 + ["b"] * 36 + ["c", "d", "e"] + ["f"]
     frame = pd.DataFrame(
         {"w": words, "n": np.arange(100) % 50, "x": np.arange(100) % 7, "t": ["?", "?", *map(str, range(98))]}
