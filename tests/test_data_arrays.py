@@ -504,8 +504,10 @@ def test_labels_by_their_usual_names(tmp_path: Path, names: tuple) -> None:
     data = load(str(tmp_path / "a.npz"))
     assert data.rows["test"] == (9 if "train" in names[0] else 6)
     assert any(names[1] in note and "not modelled; --context label" in note for note in data.notes)
+    np.savez(tmp_path / "a.npz", **others | {names[0]: bits, names[1]: labels.astype(np.float64)})
     beside = load(str(tmp_path / "a.npz"), labelled=True)
-    assert beside.format.names[0] == "label" and not any("not modelled" in note for note in beside.notes)
+    assert beside.format.names[0] == "label" and beside.format.labels == (0, 1, 2)
+    assert not any("not modelled" in note for note in beside.notes)
 
 
 def test_what_a_file_holds_besides_is_said(tmp_path: Path) -> None:

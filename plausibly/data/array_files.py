@@ -132,8 +132,13 @@ def read_labels(source: str) -> dict[str, np.ndarray]:
     path = Path(source.rpartition(":")[0] if is_part(source) else source)
     if suffix_of(path) != "npz":
         return {}
-    found = {_role(key): array.ravel() for key, array in _raw_npz(path).items() if array.dtype.kind in "biu"}
+    found = {_role(key): array.ravel() for key, array in _raw_npz(path).items() if _is_whole(array)}
     return {split or "all": labels for (role, split), labels in found.items() if role == "labels"}
+
+
+def _is_whole(array: np.ndarray) -> bool:
+    """Whether all entries are whole numbers."""
+    return array.dtype.kind in "biu" or (array.dtype.kind == "f" and bool((array == np.floor(array)).all()))
 
 
 def _role(key: str) -> tuple[str, str]:

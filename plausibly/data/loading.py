@@ -40,8 +40,8 @@ def load(
 ) -> Dataset:
     """Data as a dataset of events with training, validation, test and calibration rows.
 
-    source: a path (`file.npz:NAME` for one of its arrays), a built-in's name, a DataFrame or what `tabled` makes one of, an
-    array or a tensor.
+    source: a path (`file.npz:NAME` for one of its arrays), a built-in's name, a DataFrame or other rows with named columns
+    (a Series, dictionaries, structures, tables of Arrow or Polars), an array or a tensor.
     kinds: {column: word} overrides. split: `time=COLUMN` or `group=COLUMN`. valid, test: further sources of
     the same sort. size: of the images of a folder, one side or (height, width). labelled: the labels
     that a built-in or an npz file has beside its rows become the first variable. heard: is told how many rows of how many
@@ -186,7 +186,9 @@ def _with_labels(
         raise UserError("labels can stand beside bits, small whole numbers and images; give other rows as a table")
     missing = [name for name in parts if name not in labels]
     if missing:
-        raise UserError(f"there are no labels for the {missing[0]} rows; an npz file has them as y_{missing[0]}")
+        raise UserError(
+            f"there are no labels for the {missing[0]} rows; an npz file has them, whole numbers, as y_{missing[0]}"
+        )
     joined = {name: labels_of_rows.labelled(labels[name], rows) for name, rows in parts.items()}
     known = tuple(sorted({int(label) for label in joined["train"][train, 0]}))
     if not 1 < len(known) <= labels_of_rows.MOST_LABELS:
