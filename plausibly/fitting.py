@@ -18,6 +18,7 @@ from plausibly.building import refusal
 from plausibly.capabilities import BoundedModel, DensityModel, Model, Trainable, device_of
 from plausibly.compression import BLOCK, payload
 from plausibly.costs import duration
+from plausibly.data import labels
 from plausibly.data.formats import Dataset, Events
 from plausibly.data.givens import place_among
 from plausibly.data.labelled import LABEL
@@ -61,11 +62,16 @@ ASKED = {"models": list, "refused": dict, "seed": int, "seeds": int, "mixed": bo
 def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
     """Where the data came from, so that a run can find and recognise it again."""
     kept = {key: value for key, value in options.items() if isinstance(value, str | int | dict | list | tuple)}
+    parts = {key: str(options.get(key)) for key in ("valid", "test") if isinstance(options.get(key), str | Path)}
+    named = {"kinds": {labels.name_of(name): word for name, word in (options.get("kinds") or {}).items()}}
+    named["drop"] = [labels.name_of(name) for name in options.get("drop") or ()]
     return {
         "name": dataset.name,
         "source": anywhere(dataset.source),
         "fingerprint": dataset.fingerprint,
-        "options": {key: anywhere(value) if key in ("valid", "test") else value for key, value in kept.items()},
+        "options": {key: value for key, value in kept.items() if key not in ("valid", "test")}
+        | {key: found for key, found in named.items() if found}
+        | {key: anywhere(path) for key, path in parts.items()},
     }
 
 
@@ -91,6 +97,7 @@ def conditioned(
 
 def context_of(names: Sequence[str], context: Sequence[str], event: Sequence[str]) -> tuple[int, ...]:
     """The context's variables, from names; `rest` stands for all that are no event. UserError for what cannot be."""
+    context, event = [labels.name_of(name) for name in context], [labels.name_of(name) for name in event]
     for name in (*context, *event):
         if name != "rest":
             place_among(names, name)

@@ -1,12 +1,15 @@
 """Labels of columns that are no texts: samples, filled rows and a run opened again have the same ones."""
 
 import datetime as dt
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import plausibly
 from plausibly.data import Format, load
 from plausibly.data.givens import question
 from plausibly.errors import UserError
@@ -69,3 +72,23 @@ def test_labels_that_cannot_be_kept_are_named(label: Any) -> None:
 def test_names_that_are_equal_as_texts() -> None:
     with pytest.raises(UserError, match="more than one column named '1'"):
         load(framed([1, "1"]))
+
+
+def test_options_take_labels_too(tmp_path: Path) -> None:
+    frame, month = framed([3, MONTH]), MONTH
+    frame["other"] = "x"
+    run = plausibly.fit(
+        frame, "independent", out=tmp_path / "run", kinds={3: "category"}, drop=["other"], context=[month]
+    )
+    assert [column["kind"] for column in run.format.describe()] == ["category", "integer"]
+    assert run.record["data"]["options"] == {"seed": 0, "kinds": {"3": "category"}, "drop": ["other"]}
+    assert len(plausibly.Run.open(tmp_path / "run").sample(3, given={month: 2})) == 3
+    assert load(frame, drop=[3, "other"]).format.names == ("2020-01",)
+
+
+def test_a_part_in_another_file_is_found_again(tmp_path: Path) -> None:
+    framed(["a", "b"]).to_csv(tmp_path / "a.csv", index=False)
+    for rows in (tmp_path / "a.csv", str(tmp_path / "a.csv")):
+        run = plausibly.fit(tmp_path / "a.csv", "independent", out=tmp_path / "run", test=rows)
+        assert run.dataset().rows["test"] == 60
+        shutil.rmtree(tmp_path / "run")

@@ -16,6 +16,7 @@ from plausibly.data.arrow_tables import NUMBERED, flattened, frame_of, numbers_r
 from plausibly.data.dependence import relations
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Dataset, Events, Format, Heard, Truth, counted, did_you_mean, suffix_of, unheard
+from plausibly.data.labels import name_of
 from plausibly.data.regularity import irregularities, spellings
 from plausibly.data.sources import Framed, Source, Streamed, divided, large
 from plausibly.data.streaming import table_file
@@ -49,7 +50,7 @@ def load(
     """
     source = str(source) if isinstance(source, Path) else tabled(source)
     given = {name: tabled(part) for name, part in (("valid", valid), ("test", test)) if part is not None}
-    kinds, drop = dict(kinds or {}), tuple(drop)
+    kinds, drop = {name_of(name): word for name, word in (kinds or {}).items()}, tuple(map(name_of, drop))
     if isinstance(source, str) and source in toys.BUILT_IN:
         _refuse_options(source, {"kinds": kinds, "drop": drop, "split": split, "size": size, **given})
         return _built_in(source, labelled)
@@ -89,17 +90,21 @@ def tabled(source: Any) -> Any:
         return source.to_frame()
     structured = isinstance(source, np.ndarray) and source.dtype.names and not isinstance(source, np.ma.MaskedArray)
     records = isinstance(source, list | tuple) and len(source) and all(isinstance(row, Mapping) for row in source)
+    columns = isinstance(source, Mapping) and not hasattr(source, "toarray")  # as a sparse array of scipy's
     try:
         if hasattr(source, "columns") and hasattr(source, "__arrow_c_stream__"):
             import pyarrow as pa
 
             return frame_of(with_index(pa.table(source)))
-        return _native(pd.DataFrame(source)) if structured or records or isinstance(source, Mapping) else source
+        return _native(pd.DataFrame(source)) if structured or records or columns else source
     except (ValueError, TypeError) as error:
         raise UserError(f"no table can be made of this {type(source).__name__}: {error}") from error
 
 
 def _native(frame: Any) -> Any:
+    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if dtype == np.longdouble and dtype != np.float64:
+            raise UserError(f"column {name!r}: numbers of type {dtype} would be rounded; give it as float64")
     other = [place for place, dtype in enumerate(frame.dtypes) if isinstance(dtype, np.dtype) and not dtype.isnative]
     if not other:
         return frame
