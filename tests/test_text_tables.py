@@ -106,6 +106,7 @@ COLUMNS = {
     "commits": ([["12e4", "5e10", "77e1", "31e2"][n % 4] for n in range(300)], "category", None),
     "long decimals": ([f"{n % 7}.123456789012345{600 + n}" for n in range(300)], "real", None),
     "masses": ([f"{x:.6e}" for x in chance.lognormal(69, 1, 300)], "real", None),
+    "thousands behind spaces": ([f"{n // 1000}\u00a0{n % 1000:03d}" for n in CENTS + 1000], "category", None),
     "large whole numbers as floats": ([repr(float(n) * 1e20) for n in chance.integers(10, 999, 300)], "real", None),
     "exponents": ([repr(float(x)) for x in 10.0 ** chance.integers(-9, 9, 300) * 3], "real", None),
     "signs": ([f"{n - 150:+d}" for n in range(300)], "integer", "1"),
@@ -235,3 +236,22 @@ def test_a_split_by_time_orders_by_time_or_is_refused(tmp_path: Path, times: lis
     else:
         with pytest.raises(UserError, match=words):
             loaded(tmp_path, text, split="time=t", kinds={"t": "category"})
+
+
+@pytest.mark.parametrize(("mark", "beyond"), [("-999", -999), ("99999", 99_999)])
+def test_nothing_is_drawn_between_numbers_and_a_mark_far_beyond(tmp_path: Path, mark: str, beyond: int) -> None:
+    cells = [mark if n % 5 == 0 else str(x) for n, x in enumerate(chance.integers(0, 5_000, 400))]
+    data = loaded(tmp_path, "x,v\n" + "".join(f"{cell},{n % 3}\n" for n, cell in enumerate(cells)))
+    drawn = data.format.rows(data.format.draw(data.train.codes, np.random.default_rng(0)))["x"]
+    assert (drawn == beyond).mean() == pytest.approx(0.2, abs=0.05)
+    assert (drawn[drawn != beyond].between(-600, 5_600)).all()
+
+
+def test_drawn_numbers_have_as_many_digits_as_those_of_the_file(tmp_path: Path) -> None:
+    cells = [f"{x:.3E}" for x in chance.lognormal(0, 9, 300)]
+    data = loaded(tmp_path, "x,v\n" + "".join(f"{cell},{n % 3}\n" for n, cell in enumerate(cells)))
+    events = data.format.draw(data.train.codes, np.random.default_rng(0))
+    drawn = data.format.written(events, Path("x.csv"))["x"].tolist()
+    assert all(f"{float(text):.3E}" == text for text in drawn) and len({*drawn}) > 50
+    again = data.format.events(data.format.rows(events))
+    assert torch.allclose(again.log_within, events.log_within) and data.regular

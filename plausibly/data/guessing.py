@@ -39,8 +39,10 @@ FREQUENT_LEVELS, FREQUENT_ROWS, FEW_LEVELS = 256, 5, 32
 NEARLY_DISTINCT, MANY_ROWS, LONG_TEXT = 0.95, 20, 40
 NEARLY_ALL = numbers.NEARLY_ALL
 MONEY = "$€£¥"
+SPACES = " \u00a0\u202f\u2009'\u2019"  # that stand between thousands
 DRESSED = re.compile(  # 1,234.5  1.234,5  3,14  $ 12  12 €  7%
-    rf"\s*[+-]?[{MONEY}]?\s*[+-]?(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d{{1,3}}(?:\.\d{{3}})+,\d+|\d*,\d+|\d+\.?\d*|\.\d+)"
+    rf"\s*[+-]?[{MONEY}]?\s*[+-]?(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d{{1,3}}(?:\.\d{{3}})+,\d+"
+    rf"|\d{{1,3}}(?:[{SPACES}]\d{{3}})+(?:[.,]\d+)?|\d*,\d+|\d+\.?\d*|\.\d+)"
     rf"\s*[{MONEY}%]?\s*",
     re.ASCII,
 )
@@ -334,7 +336,7 @@ def _any_real(sight: Sight) -> Column | None:
 
 def _real(sight: Sight, marks: Marks, why: str = "real numbers", step: float = 0.0) -> Column | None:
     shown = [(text, count) for text, count in zip(sight.texts, sight.counts, strict=True) if numbers.written(text)]
-    style = "dotted" if all("." in text or "e" in text.lower() for text, _ in shown) else "shortest"
+    style = numbers.style_of_reals([text for text, _ in shown])
     if why == "real numbers" and sight.storage.kind != "float" and all(DIGITS.fullmatch(text) for text, _ in shown):
         if not (epoch := _epoch(sight.name, [int(text) for text, _ in shown])):
             return None  # whole numbers too large to be exact: labels, not amounts
@@ -413,7 +415,7 @@ def _dressed(sight: Sight) -> str:
     if sight.counts[alike & ~plain].sum() <= (1 - NEARLY_ALL) * sight.rows:
         return ""
     shown = "".join(text for text, dressed in zip(sight.texts, alike & ~plain, strict=True) if dressed)
-    sign = next(mark for mark in f",{MONEY}%" if mark in shown)
+    sign = next(mark for mark in f",{MONEY}%{SPACES[::-1]}" if mark in shown)
     return f"looks like numbers with {sign!r}; write them plainly to model them as numbers"
 
 

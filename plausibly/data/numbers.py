@@ -14,6 +14,7 @@ import numpy as np
 from plausibly.kinds import Grid, Real
 
 NUMBER = re.compile(r"\s*([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?\s*", re.ASCII)
+SCIENTIFIC = re.compile(r"-?\d\.(\d+)([eE])[+-]\d\d+", re.ASCII)
 INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
 LEADING_ZERO = re.compile(r"-?0\d+")
 LIMIT = 2**53
@@ -74,6 +75,15 @@ def _printed_so(texts: list[str], units: list[int], decimals: int, style: str) -
     return np.array(
         [spelled(unit, decimals, style) == text for text, unit in zip(texts, units, strict=True)], dtype=bool
     )
+
+
+def style_of_reals(texts: list[str]) -> str:
+    """How real numbers are printed: `dotted`, `shortest`, or with K decimals and an exponent (`e:K`, `E:K`) as all are."""
+    found = [SCIENTIFIC.fullmatch(text) for text in texts]
+    alike = {(match[2], len(match[1])) if match else None for match in found}
+    if len(alike) == 1 and (only := alike.pop()):
+        return f"{only[0]}:{only[1]}"
+    return "dotted" if all("." in text or "e" in text.lower() for text in texts) else "shortest"
 
 
 def resolution(numbers: list[Written | None], counts: np.ndarray) -> int | None:
@@ -139,8 +149,18 @@ def _quantile_edges(rest: np.ndarray, atoms: np.ndarray) -> np.ndarray:
     bins = int(np.clip(len(rest) // ROWS_A_BIN, 2, MAX_BINS))
     edges = np.unique(np.quantile(rest, np.arange(1, bins) / bins, method="lower")) if len(rest) else atoms[:1]
     if len(atoms):
-        edges = np.unique(np.concatenate([edges, [min(atoms[0], edges[0]), max(atoms[-1] + 1, edges[-1])]]))
+        ends = [min(atoms[0], edges[0]), max(atoms[-1] + 1, edges[-1])]
+        edges = np.unique(np.concatenate([edges, ends, _far_from(atoms, rest)]))
     return edges
+
+
+def _far_from(atoms: np.ndarray, rest: np.ndarray) -> list[int]:
+    """The ends of the others where an atom such as -999 or 9999-12-31 lies far beyond: between them there is nothing."""
+    if not len(rest):
+        return []
+    low, high = int(rest.min()), int(rest.max()) + 1
+    far = (high - low) / 10
+    return [low] * bool(low - atoms[0] > far) + [high] * bool(atoms[-1] - high > far)
 
 
 def _tail(excess: np.ndarray, far: float, least: float = 0.1) -> float:

@@ -121,6 +121,8 @@ class NumberColumn(ModelledColumn):
         super().__post_init__()
         if self.point not in (".", ","):
             raise ValueError(f"column {self.name!r}: decimals stand behind a point or a comma")
+        if self.style[:2] in ("e:", "E:") and not self.style[2:].isdecimal():
+            raise ValueError(f"column {self.name!r}: no such style")
 
     def pointed(self, texts: list[str]) -> list[str]:
         """The texts with a point before decimals."""
@@ -208,6 +210,18 @@ class RealColumn(NumberColumn):
             values[np.abs(values - self.kind.location) > reach * self.kind.scale] = REAL_OTHER
         return values
 
+    @property
+    def _rounded(self) -> bool:
+        """Whether numbers are printed with so many digits and an exponent."""
+        return self.style[:2] in ("e:", "E:")
+
+    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> Cells:
+        """Cells drawn inside the codes, with as many digits as the column prints."""
+        cells = super().draw(codes, generator)
+        foreseen = np.isfinite(cells.values) & self._rounded
+        cells.values[foreseen] = [float(text) for text in self.pointed(self.spell(cells.values[foreseen]))]
+        return cells
+
     def problem(self, text: str | None) -> str:
         if text is None:
             return super().problem(text)
@@ -220,6 +234,8 @@ class RealColumn(NumberColumn):
     def spell(self, values: np.ndarray) -> list[str]:
         if self.style == "whole":
             return [str(int(value)) for value in values.tolist()]
+        if self._rounded:
+            return self.shaped([f"{value:.{self.style[2:]}{self.style[0]}}" for value in values.tolist()])
         texts = [repr(value) for value in values.tolist()]
         return self.shaped(texts if self.style == "dotted" else [text.removesuffix(".0") for text in texts])
 
