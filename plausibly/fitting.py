@@ -63,7 +63,9 @@ def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
     """Where the data came from, so that a run can find and recognise it again."""
     kept = {key: value for key, value in options.items() if isinstance(value, str | int | dict | list | tuple)}
     parts = {key: str(options.get(key)) for key in ("valid", "test") if isinstance(options.get(key), str | Path)}
-    named = {"kinds": {labels.name_of(name): word for name, word in (options.get("kinds") or {}).items()}}
+    named: dict[str, Any] = {
+        "kinds": {labels.name_of(name): word for name, word in (options.get("kinds") or {}).items()}
+    }
     named["drop"] = [labels.name_of(name) for name in options.get("drop") or ()]
     return {
         "name": dataset.name,
