@@ -255,3 +255,17 @@ def test_drawn_numbers_have_as_many_digits_as_those_of_the_file(tmp_path: Path) 
     assert all(f"{float(text):.3E}" == text for text in drawn) and len({*drawn}) > 50
     again = data.format.events(data.format.rows(events))
     assert torch.allclose(again.log_within, events.log_within) and data.regular
+
+
+@pytest.mark.parametrize("other", ["", "2021-01-01"])
+def test_a_key_that_others_follow_from_is_modelled(tmp_path: Path, other: str) -> None:
+    """Unless they come in its order, or dates that do are there."""
+    days = [str(np.datetime64("2021-01-01") + n) if other else "x" for n in range(90)]
+    curves = {"wave": [f"{np.sin(n / 9):.4f}" for n in range(90)], "rise": [f"{n * n:d}" for n in range(90)]}
+    curves["noise"] = [f"{x:.3f}" for x in chance.normal(size=90)]
+    for name, cells in curves.items():
+        lines = "".join(
+            f"{n + 1},{day},{cell},{n % 3}\n" for n, (day, cell) in enumerate(zip(days, cells, strict=True))
+        )
+        data = loaded(tmp_path, f"id,day,{name},v\n{lines}")
+        assert ("id" in data.format.names) is (name == "wave" and not other), (name, data.format.describe())

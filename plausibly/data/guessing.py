@@ -31,6 +31,7 @@ COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*", re.ASCII)
 THOUSANDS = re.compile(r"\s*[+-]?\d{1,3},\d{3}\s*", re.ASCII)
 TIME_NAME = re.compile(r"(?i)time|date|epoch|stamp|unix|_at$|_on$|\bts\b|_ts$|created|updated|modified")
 EPOCH = (946_684_800, 2_051_222_400)  # seconds to 2000 and to 2035
+KEY = "named like a key, each value once"
 AMBIGUOUS = "day and month are ambiguous; write 2020-12-05"
 FREE_TEXT = (
     "free text, mostly different; columns made of it can be modelled, such as its length or whether it holds a word"
@@ -164,7 +165,7 @@ def identifier(sight: Sight) -> Column | None:
     whole = [numbers.in_steps(numbers.written(text), 0) is not None for text in sight.texts]
     if not all(whole) or any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)) or not ID_NAME.fullmatch(sight.name):
         return None
-    return _set_aside(sight, "id", "named like a key, each value once")
+    return _set_aside(sight, "id", KEY)
 
 
 def _set_aside(sight: Sight, role: str, why: str) -> Column:

@@ -13,7 +13,20 @@ from math import prod
 import numpy as np
 
 LAST_NUMBER = re.compile(r"(.*\D|)(\d+)(\D*)", re.ASCII | re.DOTALL)
+FEW_ROWS, SMOOTH = 20, 0.02  # von Neumann's ratio, which is 1 for numbers in no order
 LONGEST, ROOM, TRIES = 64, 1000, 9  # places of an identifier; possible ones for each in training; rounds of drawing
+
+
+def follows(numbers: np.ndarray) -> bool:
+    """Whether a column, in the order of its keys, is a smooth function of them: each number near those beside it.
+
+    One that only rises, or only falls, comes in their order, as dates do, and is none; nor is one in few rows.
+    """
+    known = numbers[~np.isnan(numbers)]
+    steps = np.diff(known)
+    if len(known) < FEW_ROWS or (steps >= 0).all() or (steps <= 0).all():
+        return False
+    return bool((steps**2).mean() < SMOOTH * 2 * known.var())
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from plausibly.data.columns import AsideColumn, Cells, Column, ModelledColumn, j
 from plausibly.data.conditions import cell
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Document, Events, Format, counted, did_you_mean, packed, suffix_of, writer_for
+from plausibly.data.identifiers import follows
 from plausibly.data.labels import label_from_json, label_to_json, name_of, names_of
 from plausibly.data.outputs import ColumnarOutput, Output, TextOutput
 from plausibly.data.variables import BooleanColumn
@@ -307,6 +308,7 @@ def learned(
         )
         for label in labels
     ]
+    columns = [_told(column, columns, frame, label) for column, label in zip(columns, labels, strict=True)]
     if columns and all(isinstance(column, AsideColumn) for column in columns):
         found = _listed_roles(columns)
         seen = counted(len(frame), "training row")
@@ -336,6 +338,21 @@ def _guarded(column: ModelledColumn, codes: np.ndarray) -> ModelledColumn:
 def share_of_new(once: int, rows: int) -> float:
     """The smoothed share of cells that show what no row showed, where so many values were seen once (Good & Turing)."""
     return (once + 0.5) / (rows + 1)
+
+
+def _told(column: Column, columns: Sequence[Column], frame: Any, label: Any) -> Column:
+    """The column; where it is a key that others follow from, and are not there in its order, its numbers instead."""
+    if not isinstance(column, AsideColumn) or column.why != guessing.KEY:
+        return column
+    order = np.argsort(np.array([int(text) for text in column.texts(frame[label])], dtype=np.int64))
+    named = dict(zip(names_of(frame), frame.columns, strict=True))
+    others = [c for c in columns if isinstance(c, ModelledColumn) and c.measures]
+    numbers = [c.numbers(c.cells(frame[named[c.name]]))[order] for c in others]
+    steps = [np.diff(each) for each in numbers]
+    if any((step > 0).all() or (step < 0).all() for step in steps) or not any(map(follows, numbers)):
+        return column
+    why = "whole numbers, of which others are a smooth function"
+    return replace(guessing.guess(guessing.see(frame[label], column.name, column.storage), "integer"), why=why)
 
 
 def _learned_column(sight: guessing.Sight, word: str | None, holed: bool, rows: int) -> Column:
