@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from math import log, pi
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -58,6 +58,10 @@ class Single(Outcome):
     def rows(self, index: Index) -> Single:
         """The outcome of some rows of the batch; or of cells, by their rows and their variables."""
 
+    @abstractmethod
+    def beside(self, others: Sequence[Any]) -> Single:
+        """Those rows and the others', which are outcomes of the same form."""
+
 
 class Numeric(Single):
     """An outcome of a real variable."""
@@ -101,6 +105,9 @@ class Finite(Single):
 
     def rows(self, index: Index) -> Finite:
         return Finite(self.log_probs[index], self.unseen)
+
+    def beside(self, others: Sequence[Any]) -> Finite:
+        return Finite(torch.cat([one.log_probs for one in (self, *others)]), self.unseen)
 
     def restricted(self, allowed: Tensor) -> tuple[Finite, Tensor]:
         masked = self.log_probs.masked_fill(~allowed.to(self.log_probs.device), -torch.inf)
@@ -163,11 +170,7 @@ class Density(Numeric):
     def log_prob(self, x: Tensor) -> Tensor:
         if self.log_special is None:
             return self._log_density(x)
-        special = x >= UNFORESEEN
-        density = self.log_special[..., 0] + self._log_density(x.masked_fill(special, 0.0))
-        last = self.log_special.shape[-1] - 1
-        index = torch.where(x >= HOLE, last, 1).unsqueeze(-1)
-        return torch.where(special, self.log_special.gather(-1, index).squeeze(-1), density)
+        return of_specials(self.log_special, x, self._log_density(x.masked_fill(x >= UNFORESEEN, 0.0)))
 
     def sample(self, generator: torch.Generator) -> Tensor:
         pick = gumbel_max(self.log_weights, generator).unsqueeze(-1)
@@ -179,14 +182,7 @@ class Density(Numeric):
         x = mean + scale * noise
         if self.log_special is None:
             return x
-        return self._placed(x, gumbel_max(without(self.log_special, self.unseen), generator))
-
-    def _placed(self, x: Tensor, which: Tensor) -> Tensor:
-        """`x` where `which` is 0, else the event of that special."""
-        assert self.log_special is not None
-        last = self.log_special.shape[-1] - 1
-        specials = x.new_tensor([0.0, UNFORESEEN, HOLE] if last == 2 else [0.0, HOLE])
-        return torch.where(which == 0, x, specials[which])
+        return placed(self.log_special, x, gumbel_max(without(self.log_special, self.unseen), generator))
 
     def cuts(self) -> Tensor:
         away = self.means.new_tensor([sign * far for far in AWAY for sign in (-1, 1)])
@@ -198,7 +194,7 @@ class Density(Numeric):
         x = self.means.gather(-1, heights.argmax(-1, keepdim=True)).squeeze(-1)
         if self.log_special is None:
             return x
-        return self._placed(x, without(self.log_special, self.unseen).argmax(-1))
+        return placed(self.log_special, x, without(self.log_special, self.unseen).argmax(-1))
 
     def mean(self) -> Tensor:
         return (self.log_weights.double().exp() * self.means.double()).sum(-1)
@@ -221,6 +217,14 @@ class Density(Numeric):
         form = self.log_weights[index], self.means[index], self.scales[index]
         return Density(*form, special, self.shape, self.unseen)
 
+    def beside(self, others: Sequence[Any]) -> Density:
+        every = (self, *others)
+        weights, means, scales = (
+            torch.cat([getattr(one, n) for one in every]) for n in ("log_weights", "means", "scales")
+        )
+        special = None if self.log_special is None else torch.cat([one.log_special for one in every])
+        return Density(weights, means, scales, special, self.shape, self.unseen)
+
     def restricted(self, allowed: Tensor) -> tuple[Density, Tensor]:
         if self.log_special is None:
             return self, torch.zeros_like(self.means[..., 0])
@@ -229,6 +233,19 @@ class Density(Numeric):
         special, mass = Finite(self.log_special).restricted(kept)
         form = self.log_weights, self.means, self.scales
         return Density(*form, special.log_probs, self.shape, self.unseen), mass
+
+
+def of_specials(log_special: Tensor, x: Tensor, density: Tensor) -> Tensor:
+    """log p of events of which a number has the log `density`: of specials what `log_special`, (..., 1 + specials), says."""
+    last = log_special.shape[-1] - 1
+    index = torch.where(x >= HOLE, last, 1).unsqueeze(-1)
+    return torch.where(x >= UNFORESEEN, log_special.gather(-1, index).squeeze(-1), log_special[..., 0] + density)
+
+
+def placed(log_special: Tensor, x: Tensor, which: Tensor) -> Tensor:
+    """`x` where `which` is 0, else the event of that special."""
+    specials = x.new_tensor([0.0, UNFORESEEN, HOLE] if log_special.shape[-1] == 3 else [0.0, HOLE])
+    return torch.where(which == 0, x, specials[which])
 
 
 AWAY = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 15.0, 30.0)  # scales from a component's mean, or means of a tail
@@ -260,6 +277,10 @@ class Histogram(Numeric):
     def rows(self, index: Index) -> Histogram:
         assert isinstance(self.inner, Single)
         return Histogram(self.inner.rows(index), self.binning, self.variables)
+
+    def beside(self, others: Sequence[Any]) -> Histogram:
+        assert isinstance(self.inner, Single)
+        return Histogram(self.inner.beside([one.inner for one in others]), self.binning, self.variables)
 
     def cuts(self) -> Tensor:
         assert self.variables is not None
@@ -343,6 +364,10 @@ class Blend(Numeric):
     def rows(self, index: Index) -> Blend:
         return Blend([part.rows(index) for part in self.parts], self.log_weights[index])
 
+    def beside(self, others: Sequence[Any]) -> Blend:
+        parts = [part.beside([one.parts[k] for one in others]) for k, part in enumerate(self.parts)]
+        return Blend(parts, torch.cat([one.log_weights for one in (self, *others)]))
+
     def number(self) -> Tensor:
         return self._numbers().sum(-1)
 
@@ -394,23 +419,7 @@ def blended(parts: Sequence[Single], log_weights: Tensor) -> Single:
 
 def joined(outcomes: Sequence[Single]) -> Single:
     """Outcomes of one variable and one form, of parts of a batch, as one."""
-    first = outcomes[0]
-    if len(outcomes) == 1:
-        return first
-    if isinstance(first, Finite):
-        return Finite(torch.cat([o.log_probs for o in outcomes if isinstance(o, Finite)]), first.unseen)
-    if isinstance(first, Histogram):
-        inner = [o.inner for o in outcomes if isinstance(o, Histogram) and isinstance(o.inner, Single)]
-        return Histogram(joined(inner), first.binning, first.variables)
-    if isinstance(first, Blend):
-        blends = [o for o in outcomes if isinstance(o, Blend)]
-        parts = [joined(parts) for parts in zip(*(o.parts for o in blends), strict=True)]
-        return Blend(parts, torch.cat([o.log_weights for o in blends]))
-    densities = [o for o in outcomes if isinstance(o, Density)]
-    special = [o.log_special for o in densities if o.log_special is not None]
-    weights, means, scales = (torch.cat([getattr(o, n) for o in densities]) for n in ("log_weights", "means", "scales"))
-    form = weights, means, scales, torch.cat(special) if special else None
-    return Density(*form, densities[0].shape, densities[0].unseen)
+    return outcomes[0] if len(outcomes) == 1 else outcomes[0].beside(outcomes[1:])
 
 
 def averaged(single: Single, log_weights: Tensor) -> Single:

@@ -13,6 +13,7 @@ LAYERS = [
     [
         "outcomes",
         "binning",
+        "interpolation",
         "inputs",
         "interiors",
         "relaxed",

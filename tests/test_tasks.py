@@ -44,7 +44,7 @@ def test_filled_cells_follow_the_posterior(name, seen):
     with torch.no_grad():
         p = (model.log_prob(events).double().exp() * fits).numpy()
     p /= p.sum()
-    drawn = impute(model, x.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 1), particles=200).codes
+    drawn = impute(model, x.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 1)).codes
     places = [int(np.ravel_multi_index(row.long().tolist(), SMALL.codes)) for row in drawn]
     share = np.bincount(places, minlength=len(p)) / n
     error = np.sqrt(p * (1 - p) / n + 1e-9)

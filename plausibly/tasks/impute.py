@@ -15,13 +15,13 @@ from torch import Tensor
 
 from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, TractableModel, Variational, device_of, drive
 from plausibly.families.proposals import Effective, Evidence, decodable, effective
-from plausibly.outcomes import Single, gumbel_max
+from plausibly.outcomes import Single
 from plausibly.tasks import Task
+from plausibly.tasks.particles import Particles, Tree, at_once
 
 impute: Task[Any] = Task("impute", "it has no conditional distributions")
 
-AT_ONCE = 1 << 14  # rows, particles counted
-CELLS = 1 << 20  # their cells
+MORE, ENOUGH = 16, 32.0  # times as many particles for rows in which fewer than so many tell something
 
 
 class Filled(NamedTuple):
@@ -29,11 +29,6 @@ class Filled(NamedTuple):
 
     codes: Tensor
     effective: Effective | None = None
-
-
-def at_once(variables: int, particles: int) -> int:
-    """How many rows with so many particles each are filled in one go."""
-    return max(1, min(AT_ONCE, CELLS // variables) // particles)
 
 
 @impute.rule(TractableModel, "exact")
@@ -89,14 +84,42 @@ def impute_in_order(
     holes: bool = False,
     particles: int = 64,
 ) -> Filled:
-    """One particle is enough behind a prefix, unless codes are barred: what a later cell may not be tells of earlier ones."""
-    filled = codes.float().clone()
-    barred = [not part.all() for part in model.schema.drawable(holes).split(list(model.schema.codes))]
+    """One particle is enough behind a prefix, unless codes are barred: what a later cell may not be tells of earlier ones.
+
+    Rows in which too few particles tell something are filled anew with more.
+    """
+    filled, drawable = codes.float().clone(), model.schema.drawable(holes)
+    barred = [not part.all() for part in drawable.split(list(model.schema.codes))]
     prefix = is_prefix(model, observed) & ~(~observed.flatten(1) & torch.tensor(barred)).any(1)
-    for rows, many in ((prefix.nonzero()[:, 0], 1), ((~prefix).nonzero()[:, 0], particles)):
+    first, rest = prefix.nonzero()[:, 0], (~prefix).nonzero()[:, 0]
+    for part in first.split(at_once(model.schema.size, 1)):
+        drawn = drive(model.unroll(len(part)), Following(codes[part].float(), observed[part], generator))
+        filled[part] = drawn.cpu()
+    if not len(rest):
+        return Filled(filled)
+    tree, sizes, many = Tree(model, generator), torch.zeros(len(codes), dtype=torch.float64), particles
+    for many in (particles, MORE * particles):
+        rows = rest[sizes[rest] < ENOUGH]
         for part in rows.split(at_once(model.schema.size, many)):
-            filled[part] = resample(model, codes[part].float(), observed[part], generator, holes, many).cpu()
-    return Filled(filled)
+            cloud = Particles(model, tree, codes[part], observed[part], drawable, many, generator).drawn(
+                model.schema.size - 1
+            )
+            filled[part] = cloud.picked(1, generator).view(len(part), *model.schema.shape).cpu()
+            sizes[part] = cloud.effective.cpu()
+        if not (sizes[rest] < ENOUGH).any():
+            break
+    return Filled(filled, Effective(sizes[rest], many))
+
+
+class Following:
+    """Takes what is known of events, (rows, *shape), and draws the rest, each given those before it."""
+
+    def __init__(self, x: Tensor, observed: Tensor, generator: torch.Generator) -> None:
+        device, self.generator = generator.device, generator
+        self.x, self.observed = x.flatten(1).to(device), observed.flatten(1).to(device)
+
+    def __call__(self, i: int, outcome: Single) -> Tensor:
+        return torch.where(self.observed[:, i], self.x[:, i], outcome.sample(self.generator))
 
 
 @impute.rule(Variational, "estimate")
@@ -129,46 +152,3 @@ def is_prefix(model: AutoregressiveModel, observed: Tensor) -> Tensor:
     """Whether the observed variables of each row come before all others in the model's order, (rows,)."""
     seen = observed.flatten(1)[:, list(model.order)]
     return ~(seen[:, 1:] & ~seen[:, :-1]).any(1)
-
-
-class Particles:
-    """So many draws for each row of what is not observed, in order, each weighed by p(observed | earlier).
-
-    `drawable`, (sum of codes,), says which codes may be drawn. Called with each variable's outcome, as `drive` does.
-    """
-
-    def __init__(
-        self,
-        model: AutoregressiveModel,
-        x: Tensor,
-        observed: Tensor,
-        generator: torch.Generator,
-        drawable: Tensor,
-        particles: int,
-    ) -> None:
-        self.device, self.generator, self.shape = device_of(model), generator, (len(x), particles)
-        self.flat = x.to(self.device).flatten(1).repeat_interleave(particles, 0)
-        self.seen = observed.to(self.device).flatten(1).repeat_interleave(particles, 0)
-        self.weight = torch.zeros(len(self.flat), device=self.device, dtype=torch.float64)
-        self.drawable = drawable.to(self.device).split(list(model.schema.codes))
-
-    def __call__(self, i: int, outcome: Single) -> Tensor:
-        possible, allowed = outcome.restricted(self.drawable[i])
-        value = torch.where(self.seen[:, i], self.flat[:, i], possible.sample(self.generator))
-        self.weight += torch.where(self.seen[:, i], outcome.log_prob(value), allowed).double()
-        return value
-
-    @property
-    def log_weights(self) -> Tensor:
-        """(rows, particles), float64; the mean of their exponentials estimates p(observed) without bias."""
-        return self.weight.view(self.shape)
-
-
-def resample(
-    model: AutoregressiveModel, x: Tensor, observed: Tensor, generator: torch.Generator, holes: bool, many: int
-) -> Tensor:
-    """Events (rows, *shape): of each row's particles one, drawn by its weight."""
-    particles = Particles(model, x, observed, generator, model.schema.drawable(holes), many)
-    drawn = drive(model.unroll(len(particles.flat)), particles).unflatten(0, (len(x), many))
-    pick = gumbel_max(particles.log_weights, generator)
-    return drawn[torch.arange(len(x), device=particles.device), pick]

@@ -6,8 +6,9 @@ several questions need not agree. For a fixed order by
     p(target = k | observed) = p(observed with target = k) / sum over k'
 
 exact where the unobserved variables that matter, those before the last of observed and target in the order, have at most
-4,096 values together, each of which is weighed; and for a real target that is the next one. Otherwise an estimate by
-weighted particles, with the same noise for each k.
+4,096 values together, each of which is weighed. Of a real target p(observed with target = x) is looked at where it matters
+(`interpolation`), exact where they have at most 64. Otherwise an estimate by weighted particles, with the same noise for
+each k; of a real target p(target | a particle's other variables), on average over particles.
 
 With latents always an estimate, by weighted draws of these: what p(target | z) is on average; of a context, on which z does
 not depend, p(target = k | observed) as above.
@@ -15,24 +16,29 @@ not depend, p(target = k | observed) as above.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from math import ceil, prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, TractableModel, Variational, device_of
 from plausibly.families.proposals import Draws, Effective, Evidence, decodable, effective, pieces
+from plausibly.interpolation import interpolated
 from plausibly.kinds import HOLE, UNFORESEEN, Real
 from plausibly.outcomes import Density, Finite, Single, blended, joined
 from plausibly.tasks import Task
-from plausibly.tasks.impute import Particles, at_once, is_prefix
+from plausibly.tasks.particles import Cloud, Particles, Tree, at_once
+from plausibly.training import batches
 
 query: Task[Any] = Task("query", "it has no conditional distributions")
 
 
-MOST = 1 << 12  # values of the gaps that are weighed one by one
+MOST, FEW = 1 << 12, 1 << 6  # values of the gaps that are weighed one by one, and where the target is real
+GAP = 0.02  # of a real target's least width, by which places stand apart
 AT_ONCE = 512  # rows
 
 
@@ -85,33 +91,16 @@ def query_in_order(
     particles: int = 1000,
 ) -> Found:
     """As above; each row with `particles` particles where it needs any."""
-    place, device = model.order.index(target), device_of(model)
-    first = is_prefix(model, with_target(observed, target)).all() and not last_observed(model, observed) > place
-    if isinstance(model.schema.kinds[target], Real):
-        if first:
-            return Found(model.predict(codes.to(device).float()).one(target), "exact")
-        return Found(in_parts(kernels, model, codes, observed, target, generator, particles), "estimate")
-    many = combinations(model, observed, target)
-    answer, many, word = (summed, many, "exact") if many <= MOST else (listed, particles, "estimate")
-    return Found(in_parts(answer, model, codes, observed, target, generator, many), word)
-
-
-Answer = Callable[[AutoregressiveModel, Tensor, Tensor, int, torch.Generator, int], Single]
-
-
-def in_parts(
-    answer: Answer,
-    model: AutoregressiveModel,
-    codes: Tensor,
-    observed: Tensor,
-    target: int,
-    generator: torch.Generator,
-    many: int,
-) -> Single:
-    """The answer for parts of the rows that have not too many particles together."""
-    some = at_once(model.schema.size, many)
-    pairs = zip(codes.float().split(some), observed.split(some), strict=True)
-    return joined([answer(model, x, seen, target, generator, many) for x, seen in pairs])
+    known, real = with_target(observed, target), isinstance(model.schema.kinds[target], Real)
+    many = combinations(model, known)
+    if many <= (FEW if real else MOST):
+        asked = Asked(model, target, generator, many)
+        return Found(joined([asked.summed(x, seen) for x, seen in asked.parts(codes, known)]), "exact")
+    asked = Asked(model, target, generator, particles)
+    tree = Tree(model, generator)
+    outcomes, told = zip(*(asked.weighed(tree, x, seen) for x, seen in asked.parts(codes, known)), strict=True)
+    draws = particles * (1 if real else model.schema.codes[target])
+    return Found(joined(outcomes), "estimate", Effective(torch.cat(told).cpu(), draws))
 
 
 def with_target(observed: Tensor, target: int) -> Tensor:
@@ -120,67 +109,103 @@ def with_target(observed: Tensor, target: int) -> Tensor:
     return known
 
 
-def last_observed(model: AutoregressiveModel, observed: Tensor) -> int:
-    """The last place in the order at which any row has an observed cell, or -1."""
-    return max(observed.flatten(1).any(0)[list(model.order)].nonzero().flatten().tolist(), default=-1)
+def last_known(model: AutoregressiveModel, known: Tensor) -> int:
+    """The last place in the order at which any row has a known cell."""
+    return max(known.flatten(1).any(0).cpu()[list(model.order)].nonzero().flatten().tolist(), default=-1)
 
 
 def gaps(model: AutoregressiveModel, known: Tensor) -> list[int]:
     """Variables before the last known one in the order that are not known in every row."""
-    return [i for i in model.order[: last_observed(model, known) + 1] if not known.flatten(1)[:, i].all()]
+    return [i for i in model.order[: last_known(model, known) + 1] if not known.flatten(1)[:, i].all()]
 
 
-def combinations(model: AutoregressiveModel, observed: Tensor, target: int) -> int:
+def combinations(model: AutoregressiveModel, known: Tensor) -> int:
     """How many values all gaps have together; more than can be weighed where one is real or a gap in some rows only."""
-    known = with_target(observed, target)
     missing, schema = gaps(model, known), model.schema
     odd = any(isinstance(schema.kinds[i], Real) or known.flatten(1)[:, i].any() for i in missing)
     return MOST + 1 if odd else prod(schema.codes[i] for i in missing)
 
 
-def summed(
-    model: AutoregressiveModel, x: Tensor, observed: Tensor, target: int, generator: torch.Generator, many: int
-) -> Single:
-    """With every value of the gaps, of which there are `many`, taken for observed."""
-    known = with_target(observed, target)
-    missing = gaps(model, known)
-    x, observed = x.repeat_interleave(many, 0), observed.repeat_interleave(many, 0)
-    if missing:
-        values = torch.cartesian_prod(*(torch.arange(float(model.schema.codes[i])) for i in missing)).view(many, -1)
-        x.flatten(1)[:, missing] = values.repeat(len(x) // many, 1)
-        observed.flatten(1)[:, missing] = True
-    logs = by_code(model, x, observed, target, generator, 1)
-    return Finite(logs.unflatten(0, (-1, many)).logsumexp(1).log_softmax(1))
+@dataclass(frozen=True)
+class Asked:
+    """What one asks of a model: variable `target`, with `many` values of the gaps for each row."""
 
+    model: AutoregressiveModel
+    target: int
+    generator: torch.Generator
+    many: int
 
-def listed(
-    model: AutoregressiveModel, x: Tensor, observed: Tensor, target: int, generator: torch.Generator, many: int
-) -> Single:
-    """With `many` particles for the gaps."""
-    return Finite(by_code(model, x, observed, target, generator, many).log_softmax(1))
+    def parts(self, codes: Tensor, known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Rows (rows, variables) and their known cells, the target's among them: not too many to be weighed in one go."""
+        device, some = device_of(self.model), at_once(self.model.schema.size, self.many)
+        for x, seen in zip(codes.flatten(1).split(some), known.flatten(1).split(some), strict=True):
+            yield x.float().to(device), seen.to(device)
 
+    def summed(self, x: Tensor, known: Tensor) -> Single:
+        """With every value of the gaps, of which there are `many`."""
+        missing = gaps(self.model, known)
+        several = x.repeat_interleave(self.many, 0)
+        if missing:
+            values = torch.cartesian_prod(*(torch.arange(float(self.model.schema.codes[i])) for i in missing))
+            several[:, missing] = values.view(self.many, -1).to(x.device).repeat(len(x), 1)
+        return self.told(several.unflatten(0, (-1, self.many)), last_known(self.model, known))
 
-def by_code(
-    model: AutoregressiveModel, x: Tensor, observed: Tensor, target: int, generator: torch.Generator, many: int
-) -> Tensor:
-    """log p(observed with target = k), but for a constant, for every code k and with the same noise: (rows, codes)."""
-    known, logs, noise = with_target(observed, target), [], generator.get_state()
-    for code in range(model.schema.codes[target]):
-        generator.set_state(noise)
-        asked = x.clone()
-        asked.flatten(1)[:, target] = code
-        logs.append(advanced(model, asked, known, generator, many)[0].log_weights.logsumexp(1))
-    return torch.stack(logs, 1)
+    def told(self, several: Tensor, last: int, log_weights: Tensor | None = None) -> Single:
+        """By log p of the variables up to a place in the order, of several events for each row, (rows, several, variables).
 
+        Summed up, or averaged with `log_weights` once each is p(target | all others).
+        """
+        kind = self.model.schema.kinds[self.target]
+        look = partial(self.looked, several, self.model.order[: last + 1])
+        if isinstance(kind, Real):
+            own: Any = self.model.predict(self._shaped(several[:, 0])).one(self.target)
+            if several.shape[1] == 1 and self.model.order[last] == self.target:
+                return cast(Single, own)
+            cuts = own.cuts().double()
+            edges = cuts.new_tensor(kind.edges).expand(len(cuts), -1)
+            specials = [UNFORESEEN] * kind.open + [HOLE] * kind.missing
+            return interpolated(look, torch.cat([cuts, edges], 1), GAP * kind.floor, specials, log_weights)
+        codes = torch.arange(float(kind.codes), device=several.device).expand(len(several), -1)
+        return Finite(look(codes).logsumexp(2).log_softmax(1))
 
-def kernels(
-    model: AutoregressiveModel, x: Tensor, observed: Tensor, target: int, generator: torch.Generator, many: int
-) -> Single:
-    """A real target's particles, each a normal as narrow as the kind allows."""
-    kind = model.schema.kinds[target]
-    assert isinstance(kind, Real)
-    particles, drawn = advanced(model, x, observed, generator, many, target)
-    return narrow(kind, particles.log_weights.log_softmax(1), drawn.view(len(x), -1))
+    def looked(self, several: Tensor, variables: Sequence[int], values: Tensor) -> Tensor:
+        """log p of those variables with the target at values (rows, n): (rows, n, several), float64."""
+        asked = several[:, None].expand(-1, values.shape[1], -1, -1).clone()
+        asked[..., self.target] = values[..., None].float()
+        logs = [
+            self.model.predict(self._shaped(part)).log_prob(part)[:, list(variables)].double().sum(1)
+            for part in batches(asked.flatten(0, 2))
+        ]
+        return torch.cat(logs).view(asked.shape[:3])
+
+    def _shaped(self, flat: Tensor) -> Tensor:
+        return flat.view(-1, *self.model.schema.shape)
+
+    def weighed(self, tree: Tree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
+        """By particles for the gaps; and how many of them tell something, (rows,)."""
+        if isinstance(self.model.schema.kinds[self.target], Real):
+            return self._numbers(tree, x, known)
+        logs, sizes, noise = [], [], self.generator.get_state()
+        for code in range(self.model.schema.codes[self.target]):
+            self.generator.set_state(noise)
+            asked = x.clone()
+            asked[:, self.target] = code
+            cloud = self._cloud(tree, asked, known, last_known(self.model, known))
+            logs.append(cloud.log_evidence)
+            sizes.append(cloud.effective)
+        p = torch.stack(logs, 1).log_softmax(1)
+        return Finite(p), 1 / (p.exp().square() / torch.stack(sizes, 1)).sum(1)
+
+    def _cloud(self, tree: Tree, x: Tensor, known: Tensor, last: int) -> Cloud:
+        anything = torch.ones(sum(self.model.schema.codes), dtype=torch.bool)
+        return Particles(self.model, tree, x, known, anything, self.many, self.generator).drawn(last)
+
+    def _numbers(self, tree: Tree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
+        last, observed = last_known(self.model, known), known.clone()
+        observed[:, self.target] = False
+        cloud, few = self._cloud(tree, x, observed, last), min(self.many, FEW)
+        picked = cloud.picked(few, self.generator)
+        return self.told(picked, last, torch.zeros(picked.shape[:2], dtype=torch.float64)), cloud.effective
 
 
 def narrow(kind: Real, logs: Tensor, values: Tensor) -> Density:
@@ -191,28 +216,6 @@ def narrow(kind: Real, logs: Tensor, values: Tensor) -> Density:
         number, *[values == UNFORESEEN] * kind.open, *[values == HOLE] * kind.missing)]  # fmt: skip
     special = torch.stack(shares, 1) if len(shares) > 1 else None
     return Density(weights, values.masked_fill(~number, 0.0), torch.full_like(values, kind.floor), special)
-
-
-def advanced(
-    model: AutoregressiveModel,
-    x: Tensor,
-    observed: Tensor,
-    generator: torch.Generator,
-    many: int,
-    target: int | None = None,
-) -> tuple[Particles, Tensor]:
-    """Particles for all that matters: up to the last variable that is observed or the target, and the target's values."""
-    anything = torch.ones(sum(model.schema.codes), dtype=torch.bool)
-    particles = Particles(model, x, observed, generator, anything, many)
-    last = max(last_observed(model, observed), -1 if target is None else model.order.index(target))
-    unrolled, values = model.unroll(len(particles.flat)), torch.empty(0)
-    i, outcome = next(unrolled)
-    for _ in range(last):
-        value = particles(i, outcome)
-        values = value if i == target else values
-        i, outcome = unrolled.send(value)
-    value = particles(i, outcome)
-    return particles, value if i == target else values
 
 
 @query.rule(Variational, "estimate")
