@@ -47,12 +47,13 @@ def sample_to(
     complete: bool = False,
     work: Work = here,
     heard: Heard = unheard,
-) -> None:
-    """Writes `n` rows as `Run.sample` draws them."""
+) -> Effective | None:
+    """Writes `n` rows as `Run.sample` draws them; how many weighted draws tell something."""
     TASKS["impute" if given or complete else "sample"].require(run.model)
     output, job = run.format.output(out), Sampling(str(out), n, seed, dict(given or {}), complete)
     with carried_out(run, job, out, work, n, heard) as shards:
         output.join(shards, out)
+        return effective_of(shards)
 
 
 def fill_to(

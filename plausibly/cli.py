@@ -737,11 +737,25 @@ def sample(
     if out_ is None:
         if scheduler is not None:
             raise UserError("--scheduler needs --out FILE: what is done is kept beside it until all is")
-        deliver(opened, opened.sample(n, common.seed, known, complete), out_, common, {"rows": n})
+        rows, told = opened.sample_told(n, common.seed, known, complete)
+        deliver(opened, rows, out_, common, {"rows": n} | conditioned(opened, known, complete, told, common))
         return
     heard, work = rows_heard(common), shard_work(scheduler, common, model)
-    bulk.sample_to(opened, Path(out_), n, common.seed, known, complete, work, heard)
-    out({"rows": n, "out": out_}, common, lambda: print(f"{n:,} rows in {out_}"))
+    told = bulk.sample_to(opened, Path(out_), n, common.seed, known, complete, work, heard)
+    document = {"rows": n} | conditioned(opened, known, complete, told, common) | {"out": out_}
+    out(document, common, lambda: print(f"{n:,} rows in {out_}"))
+
+
+def conditioned(run: Any, given: dict[str, str], complete: bool, told: Any, common: Common) -> dict[str, Any]:
+    """Says how good draws given something are, and is that as JSON; nothing of plain draws."""
+    from plausibly.runs import TASKS
+
+    if not given and not complete:
+        return {}
+    word = TASKS["impute"].word(type(run.model)) or ""
+    if word != "exact":
+        say(common, f"drawn cells are {FILLED[word]}{f': {told.line()}' if told else ''}")
+    return {"drawn": word} | (told.to_json() if told else {})
 
 
 @app.command

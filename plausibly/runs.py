@@ -342,19 +342,26 @@ class Run:
         only where holes tell nothing of what they hide (missing at random), which data cannot show.
         Nobody knows what a value never seen would be: rows are drawn given that none occurs.
         """
+        return self.sample_told(n, seed, given, complete)[0]
+
+    def sample_told(
+        self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None, complete: bool = False
+    ) -> tuple[Any, Effective | None]:
+        """The same; and, of draws by weight, how many tell something."""
         if n < 1:
             raise UserError(f"{n} rows cannot be drawn; at least 1 can")
         parts = [self.sample_shard(shard, rows, seed, given, complete) for shard, rows in enumerate(self.shards(n))]
-        return self.format.rows(joined(parts))
+        drawn, told = zip(*parts, strict=True)
+        return self.format.rows(joined(drawn)), all_effective(told)
 
     def sample_shard(
         self, shard: int, rows: int, seed: int, given: Mapping[str, Any] | None, complete: bool = False
-    ) -> Events:
+    ) -> tuple[Events, Effective | None]:
         """The first so many events of a shard of samples, given the values of some columns, and `complete` or not."""
         if not given and not complete:
-            return self.draw_shard(shard, rows, seed)
+            return self.draw_shard(shard, rows, seed), None
         asked = question(self.format, given or {})[torch.zeros(rows, dtype=torch.long)]
-        return self.fill_shard(shard, asked, seed, holes=not complete)[0]
+        return self.fill_shard(shard, asked, seed, holes=not complete)
 
     def drawn(self, n: int, seed: int = 0) -> Events:
         """`n` events with values, as `sample` draws them."""
@@ -566,11 +573,12 @@ class Run:
             rows = load_rows(data, self.format)
             events = self.format.questions(rows)
         observed, codes = self._complete(events, i, self.format.present(rows))
-        logs = TASKS["classify"](self.model, codes, observed, i)[:, : kind.regular]
+        found = TASKS["classify"](self.model, codes, observed, i)
+        logs = found.log_probs[:, : kind.regular]
         truth = torch.where(observed[:, i], codes.flatten(1)[:, i].long(), -1)
         levels = next(c["levels"] for c in self.format.describe() if c["name"] == self.names[i])
         known = torch.where(truth < kind.regular, truth, -1)
-        return Classification(tuple(map(str, levels)), logs.softmax(1).numpy(), known.numpy())
+        return Classification(tuple(map(str, levels)), logs.softmax(1).numpy(), known.numpy(), found.effective)
 
     def regress(self, data: Any, target: str | None = None, seed: int = 0, particles: int = 1000) -> Regression:
         """The distribution of the number in the `target` column given the rest of each row: mean and quantiles.
@@ -588,7 +596,7 @@ class Run:
         unknown[:, i] = False
         noise = generator_for(device_of(self.model), seed, 24)
         found = TASKS["query"](self.model, codes, unknown.view(codes.shape), i, noise, particles)
-        return regression(self.format, events, i, found.outcome, found.word, np.random.default_rng((seed, 3)))
+        return regression(self.format, events, i, found, np.random.default_rng((seed, 3)))
 
     def is_number(self, target: str | None = None) -> bool:
         """Whether the column that `classify` or `regress` would tell holds numbers."""

@@ -75,8 +75,9 @@ class Sampling(Job):
         return run.shards(self.n)
 
     def shard(self, run: Run, number: int, piece: int) -> pa.Table:
-        events = run.sample_shard(number, piece, self.seed, self.given, self.complete)
-        return run.format.output(Path(self.out)).piece(run.format.written(events, Path(self.out)))
+        events, told = run.sample_shard(number, piece, self.seed, self.given, self.complete)
+        rows = run.format.output(Path(self.out)).piece(run.format.written(events, Path(self.out)))
+        return _with_effective(rows, told)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def test_classes_are_bayes_rule_over_the_joint(name, target):
     model = shaken(MODELS[name].tiny(SMALL)).eval()
     logs, x = joint(model), SMALL.all_events()
     want = logs - logsumexp(logs, axis=target, keepdims=True)
-    found = classify(model, x, torch.ones(x.shape, dtype=torch.bool), target).numpy()
+    found = classify(model, x, torch.ones(x.shape, dtype=torch.bool), target).log_probs.numpy()
     place = [x[:, i].long().numpy() for i in range(4)]
     for label in range(SMALL.codes[target]):
         place[target] = np.full(len(x), label)
@@ -67,7 +67,7 @@ def test_discriminative_and_generative_models_use_one_rule(name, seen):
         model = shaken(MODELS[name](SMALL, context=context)).eval()
         logs = joint(model)
         want = (logs - logsumexp(logs, axis=0, keepdims=True)).reshape(3, -1).T
-        assert np.allclose(classify(model, x[:12], observed[:12], 0).numpy(), want, atol=1e-5)
+        assert np.allclose(classify(model, x[:12], observed[:12], 0).log_probs.numpy(), want, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

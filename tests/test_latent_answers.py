@@ -204,7 +204,7 @@ def test_classes_are_bayes_rule(context):
     labels = truth.view(TABLE.codes).log_softmax(0).flatten(1)
     want = labels.T[torch.arange(len(truth))[::5] % labels.shape[1]]
     many = x.repeat_interleave(50, 0)  # the estimate of one row is rough: this encoder knows nothing
-    found = classify(model, many, torch.ones(many.shape, dtype=torch.bool), 0)
+    found = classify(model, many, torch.ones(many.shape, dtype=torch.bool), 0).log_probs
     assert found.shape == (len(many), 3)
     assert torch.allclose(found.logsumexp(1), torch.zeros(len(many), dtype=torch.float64), atol=1e-6)
     each = found.exp().unflatten(0, (-1, 50))

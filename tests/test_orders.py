@@ -138,7 +138,7 @@ def test_answers_come_near_those_of_an_exact_model(learned, exact):
         )
         assert (p - q).abs().mean() < 0.03
     known = torch.ones_like(x, dtype=torch.bool)
-    labels = [classify(run.model, x, known, 2).exp() for run in (learned, exact)]
+    labels = [classify(run.model, x, known, 2).log_probs.exp() for run in (learned, exact)]
     assert (labels[0] - labels[1]).abs().mean() < 0.03
     both = [full_conditionals(run.model, x) for run in (learned, exact)]
     assert (both[0] - both[1]).mean().abs() < 0.02

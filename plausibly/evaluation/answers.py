@@ -34,15 +34,15 @@ class Answer:
     `levels` are a category's values as the file spells them with their probabilities; of a number there are `mean` and
     `quantiles` instead, given that it is a number that was foreseen. `hole` and `unforeseen` are the probabilities of a
     hole and of a value never seen. `entropy_bits` is of the value, and `differential` where the column is real: per unit
-    of the column. It is None where an estimate is too coarse for it. `effective` is of weighted draws
-    behind an estimate.
+    of the column. It is None where weighted values have no density. `effective` is of weighted draws behind an estimate:
+    where these are too few to mean anything, there are no numbers at all.
     """
 
     target: str
     given: Mapping[str, Any]
     word: str
-    hole: float
-    unforeseen: float
+    hole: float | None
+    unforeseen: float | None
     entropy_bits: float | None
     differential: bool
     levels: list[tuple[str, float]] = field(default_factory=list)
@@ -55,6 +55,8 @@ class Answer:
         """The rows of a table: value and probability, or statistic and value."""
         import pandas as pd
 
+        if self.hole is None:
+            return pd.DataFrame({self.target: [], "probability": []})
         if self.levels:
             rows = [*self.levels, *self._specials()]
             return pd.DataFrame(rows, columns=[self.target, "probability"])
@@ -64,7 +66,7 @@ class Answer:
 
     def _specials(self) -> list[tuple[str, Any]]:
         found = [("(hole)", self.hole), ("(never seen)", self.unforeseen)]
-        return [(name, p) for name, p in found if p > 0]
+        return [(name, p) for name, p in found if p]
 
     def to_json(self) -> dict[str, Any]:
         numbers = {"mean": self.mean, "quantiles": {f"{q:g}": value for q, value in self.quantiles.items()}}
@@ -92,9 +94,12 @@ def answer(format: Format, place: int, given: Mapping[str, Any], found: Found) -
     outcome, kind = found.outcome, format.schema.kinds[place]
     p = probabilities(outcome) if is_of_codes(outcome) else None
     special = specials_of(outcome, kind) if p is None else (tail(p, kind.missing_code), tail(p, kind.other_code))
-    coarse = p is None and found.word == "estimate"
+    if found.effective is not None and found.effective.few:
+        return Answer(
+            format.names[place], given, found.word, None, None, None, isinstance(kind, Real), effective=found.effective
+        )
     known: dict[str, Any] = {
-        "entropy_bits": None if coarse else float(entropy_of(outcome, kind, 1)) / log(2),
+        "entropy_bits": float(entropy_of(outcome, kind, 1)) / log(2) if found.dense else None,
         "differential": isinstance(kind, Real),
         "effective": found.effective,
     }

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from plausibly.families.proposals import Effective
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -21,6 +23,7 @@ class Classification:
     labels: tuple[str, ...]
     probabilities: np.ndarray
     truth: np.ndarray
+    effective: Effective | None = None  # draws by weight behind the probabilities
 
     @property
     def known(self) -> np.ndarray:
@@ -61,7 +64,7 @@ class Classification:
         labels = list(self.labels)
         if not self.rows:
             none = dict.fromkeys(("accuracy", "log_loss", "calibration_error"))
-            return {"labels": labels, "rows": 0, **none, "calibration": []}
+            return {"labels": labels, "rows": 0, **none, "calibration": [], **self._draws()}
         right, losses = self._right(), self._losses()
         return {
             "labels": labels,
@@ -73,7 +76,11 @@ class Classification:
             "unit": "nats per row",
             "calibration_error": self.calibration_error(),
             "calibration": self.calibration(),
+            **self._draws(),
         }
+
+    def _draws(self) -> dict[str, Any]:
+        return self.effective.to_json() if self.effective else {}
 
     def frame(self) -> pd.DataFrame:
         """A row for each row: the most probable label, the true one where known, and p of each label."""
@@ -86,11 +93,14 @@ class Classification:
     def line(self) -> str:
         """The same in words."""
         if not self.rows:
-            return "no row has a known label, so nothing is measured"
+            return f"no row has a known label, so nothing is measured{self._told()}"
         found = self.to_json()
         accuracy, loss = (f"{found[k]:.4f} ± {found[k + '_error']:.4f}" for k in ("accuracy", "log_loss"))
         return (
             f"{found['rows']:,} rows with a known label: accuracy {accuracy} (higher is better), "
             f"log loss {loss} nats = {found['log_loss'] / log(2):.4f} bits, "
-            f"calibration error {found['calibration_error']:.4f} (lower is better)"
+            f"calibration error {found['calibration_error']:.4f} (lower is better){self._told()}"
         )
+
+    def _told(self) -> str:
+        return f"; an estimate: {self.effective.line()}" if self.effective else ""

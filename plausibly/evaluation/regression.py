@@ -18,8 +18,10 @@ import numpy as np
 import torch
 
 from plausibly.evaluation.curves import Curve, curve
+from plausibly.families.proposals import Effective
 from plausibly.kinds import Kind, Real
 from plausibly.outcomes import Single
+from plausibly.tasks.query import Found
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +46,7 @@ class Regression:
     truth: np.ndarray
     nats: np.ndarray
     pit: np.ndarray
+    effective: Effective | None = None  # draws by weight behind the distributions
 
     @property
     def known(self) -> np.ndarray:
@@ -58,7 +61,7 @@ class Regression:
         """Errors and log loss: lower is better. Null without known numbers."""
         names = ("mean_absolute_error", "root_mean_squared_error", "log_loss", "interval_90", "pit_p_value")
         if not self.rows:
-            return {"rows": 0, "word": self.word} | dict.fromkeys(names)
+            return {"rows": 0, "word": self.word, **self._draws()} | dict.fromkeys(names)
         truth, nats = self.truth[self.known], self.nats[self.known]
         median, (low, high) = self.median[self.known], self.interval[self.known].T
         found = {
@@ -69,7 +72,12 @@ class Regression:
             "interval_90": float(((low <= truth) & (truth <= high)).mean()),
             "pit_p_value": self.uniform(),
         }
-        return {"rows": self.rows, "word": self.word, "unit": "nats per row", **found}
+        if np.isnan(nats).any():  # no density is known, but values with their weights
+            found |= dict.fromkeys(("log_loss", "log_loss_error"))
+        return {"rows": self.rows, "word": self.word, "unit": "nats per row", **found, **self._draws()}
+
+    def _draws(self) -> dict[str, Any]:
+        return self.effective.to_json() if self.effective else {}
 
     def uniform(self) -> float:
         """The p-value of the PIT's being uniform."""
@@ -87,32 +95,41 @@ class Regression:
     def line(self) -> str:
         """The same in words."""
         if not self.rows:
-            return "no row has a known number, so nothing is measured"
+            return f"no row has a known number, so nothing is measured{self._told()}"
         found = self.to_json()
+        loss = "no log loss (weighted values have no density)"
+        if found["log_loss"] is not None:
+            loss = (
+                f"log loss {found['log_loss']:.4f} ± {found['log_loss_error']:.4f} nats = "
+                f"{found['log_loss'] / log(2):.4f} bits (lower is better)"
+            )
         return (
             f"{self.rows:,} rows with a known number: mean absolute error of the median {found['mean_absolute_error']:.4g}, "
-            f"root mean squared error of the mean {found['root_mean_squared_error']:.4g}, log loss {found['log_loss']:.4f} "
-            f"± {found['log_loss_error']:.4f} nats = {found['log_loss'] / log(2):.4f} bits (lower is better); "
+            f"root mean squared error of the mean {found['root_mean_squared_error']:.4g}, {loss}; "
             f"{found['interval_90']:.1%} inside the 90 % interval; PIT uniform with p = {found['pit_p_value']:.3g}"
+            f"{self._told()}"
         )
 
+    def _told(self) -> str:
+        return f"; an estimate: {self.effective.line()}" if self.effective else ""
 
-def regression(
-    format: Format, events: Events, place: int, outcome: Single, word: str, generator: np.random.Generator
-) -> Regression:
-    """What an outcome of variable `place` in each event says; events observe it where it is known."""
-    kind, numbers = format.schema.kinds[place], format.numbers(events)[:, place]
+
+def regression(format: Format, events: Events, place: int, answer: Found, generator: np.random.Generator) -> Regression:
+    """What an answer about variable `place` in each event says; events observe it where it is known."""
+    kind, outcome, numbers = format.schema.kinds[place], answer.outcome, format.numbers(events)[:, place]
     seen = np.ones(len(events), dtype=bool) if events.observed is None else events.observed.flatten(1)[:, place].numpy()
     truth, found = np.where(seen, numbers, np.nan), curve(kind, outcome)
     inside, x = format.within(events)[:, place], events.codes.flatten(1)[:, place].float()
     nats = -(there(kind, outcome).log_prob(x).double().cpu() + inside).numpy()
+    nats = nats if answer.dense else np.full_like(nats, np.nan)
     start, end = format.measured(place, np.array([0.0, 1.0]))
     pit = risen(kind, found.below, (truth - start) / (end - start), generator)
     ends = interval(kind, found)
     mean, median, low, high = (
         format.measured(place, each) for each in (found.mean(), found.quantiles(np.array([0.5]))[0], *ends)
     )
-    return Regression(format.names[place], word, mean, median, np.stack([low, high], 1), truth, nats, pit)
+    ends = np.stack([low, high], 1)
+    return Regression(format.names[place], answer.word, mean, median, ends, truth, nats, pit, answer.effective)
 
 
 def there(kind: Kind, outcome: Single) -> Single:

@@ -32,6 +32,7 @@ from plausibly.outcomes import Outcome, gumbel_max
 
 PARTS = 16  # of the mixture: p(z) and the completions
 ROUNDS = 5  # of encoding and decoding
+FEWEST = 8.0  # effective draws: a share of one half has an error of .18
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,25 @@ class Effective:
     def least(self) -> float:
         return float(self.rows.min()) if len(self.rows) else float(self.draws)
 
+    @property
+    def few(self) -> int:
+        """Rows of which too few draws tell something for their digits to mean anything."""
+        return int((self.rows < FEWEST).sum())
+
     def line(self) -> str:
         least = "at least " * (len(self.rows) > 1)
-        return f"{least}{self.least:,.1f} effective of {self.draws:,} weighted draws"
+        where = f" in {self.few:,} of {len(self.rows):,} rows" * (len(self.rows) > 1)
+        few = f", too few to mean anything{where} (below {FEWEST:g})" if self.few else ""
+        return f"{least}{self.least:,.1f} effective of {self.draws:,} weighted draws{few}"
 
     def to_json(self) -> dict[str, Any]:
-        return {"effective": self.least, "draws": self.draws}
+        return {"effective": self.least, "draws": self.draws, "rows_with_too_few": self.few}
 
 
 def all_effective(parts: Sequence[Effective | None]) -> Effective | None:
     """Those of rows after rows; None where none of them was drawn by weight."""
     known = [part for part in parts if part is not None]
-    return Effective(torch.cat([part.rows for part in known]), known[0].draws) if known else None
+    return Effective(torch.cat([part.rows for part in known]), max(part.draws for part in known)) if known else None
 
 
 def effective(log_weights: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ latents it is an estimate, by weighted draws of these.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from plausibly.capabilities import (
     Variational,
     device_of,
 )
+from plausibly.families.proposals import Effective
 from plausibly.outcomes import Single
 from plausibly.tasks import Task
 from plausibly.tasks.query import query
@@ -29,26 +30,34 @@ from plausibly.training import batches, generator_for
 
 DRAWS = 128  # of latents, for each row
 
+
+class Labelled(NamedTuple):
+    """log p of each label, (rows, codes of the target) float64; and, of draws by weight, how many tell something."""
+
+    log_probs: Tensor
+    effective: Effective | None = None
+
+
 classify: Task[Any] = Task("classify", "it has no exact log p(x) to compare labels by")
 
 
 @classify.rule(TractableModel, "exact")
 @classify.rule(AnyOrderModel, "approximate")
 @torch.no_grad()
-def classify_by_conditionals(model: AnyOrderModel, codes: Tensor, observed: Tensor, target: int) -> Tensor:
-    """log p(label | the observed others), (rows, codes of the target) float64; what is not observed is summed out."""
+def classify_by_conditionals(model: AnyOrderModel, codes: Tensor, observed: Tensor, target: int) -> Labelled:
+    """p(label | the observed others); what is not observed is summed out."""
     seen, parts = observed.clone(), []
     seen.flatten(1)[:, target] = False
     for x, known in zip(batches(codes, 512), seen.split(512), strict=True):
         x, known = x.to(device_of(model)), known.to(device_of(model))
         parts.append(over_codes(model.predict_given(x, known).one(target), len(x), model.schema.codes[target], x))
-    return torch.cat(parts).log_softmax(1)
+    return Labelled(torch.cat(parts).log_softmax(1))
 
 
 @classify.rule(DensityModel, "exact")
 @torch.no_grad()
-def classify_by_densities(model: DensityModel, codes: Tensor, observed: Tensor, target: int) -> Tensor:
-    """log p(label | all others), (rows, codes of the target) float64; the others must all be known."""
+def classify_by_densities(model: DensityModel, codes: Tensor, observed: Tensor, target: int) -> Labelled:
+    """p(label | all others), which must all be known."""
     parts, labels = [], model.schema.codes[target]
     for x in batches(codes):
         x = x.to(device_of(model))
@@ -60,18 +69,19 @@ def classify_by_densities(model: DensityModel, codes: Tensor, observed: Tensor, 
             x.flatten(1)[:, target] = code
             columns.append(model.log_prob(x).double().cpu())
         parts.append(torch.stack(columns, 1))
-    return torch.cat(parts).log_softmax(1)
+    return Labelled(torch.cat(parts).log_softmax(1))
 
 
 @classify.rule(Variational, "estimate")
 @torch.no_grad()
-def classify_by_latents(model: Variational, codes: Tensor, observed: Tensor, target: int) -> Tensor:
-    """log p(label | the observed others), (rows, codes of the target) float64; what is not observed is averaged out."""
+def classify_by_latents(model: Variational, codes: Tensor, observed: Tensor, target: int) -> Labelled:
+    """p(label | the observed others); what is not observed is averaged out."""
     seen, labels, device = observed.clone(), model.schema.codes[target], device_of(model)
     seen.flatten(1)[:, target] = False
     draws = DRAWS * (labels if target in model.context else 1)  # there each label has draws of its own
     found = query(model, codes, seen, target, generator_for(device, 18), draws)
-    return over_codes(found.outcome, len(codes), labels, codes[:0].to(device)).log_softmax(1)
+    logs = over_codes(found.outcome, len(codes), labels, codes[:0].to(device))
+    return Labelled(logs.log_softmax(1), found.effective)
 
 
 def over_codes(outcome: Single, rows: int, labels: int, x: Tensor) -> Tensor:

@@ -170,7 +170,7 @@ class Particles:
             else:
                 i, outcome = unrolled.send(self.x[:, i])
         self._tell(torch.ones_like(self.uneven, dtype=torch.bool))
-        size = self.shape[1] / (1 + self.uneven)
+        size = (self.shape[1] / (1 + self.uneven)).clamp(min=1)
         return Cloud(self.x.view(*self.shape, -1), self.weights.view(self.shape), self.log_evidence, size)
 
     def _looks(self, last: int) -> set[int]:
@@ -212,7 +212,7 @@ class Particles:
         """Counts the weights of those rows, (rows,), as told."""
         logs, many = self.weights.view(self.shape), self.shape[1]
         self.log_evidence += (logs.logsumexp(1) - log(many)).masked_fill(~rows, 0.0)
-        self.uneven += (many / effective(logs) - 1).masked_fill(~rows, 0.0)
+        self.uneven += (many / effective(logs) - 1).clamp(min=0).masked_fill(~rows, 0.0)
 
     def _thinned(self) -> bool:
         """Draws the particles of rows with uneven weights anew by these; whether there were any."""

@@ -48,6 +48,7 @@ class Found(NamedTuple):
     outcome: Single
     word: str
     effective: Effective | None = None
+    dense: bool = True  # whether it has a density, and is no list of values with their weights
 
 
 @query.rule(TractableModel, "exact")
@@ -235,7 +236,7 @@ def query_by_latents(
     found = [answer(evidence, target, particles, generator) for evidence in pieces(model, codes, observed, particles)]
     log_weights = torch.cat([weights for _, weights in found])
     told = Effective(effective(log_weights).cpu(), log_weights.shape[1])
-    return Found(joined([outcome for outcome, _ in found]), "estimate", told)
+    return Found(joined([outcome for outcome, _ in found]), "estimate", told, answer is not of_real_context)
 
 
 Weighed = tuple[Single, Tensor]  # an outcome of the rows, and the log weights of the draws behind it, (rows, draws)
