@@ -19,6 +19,7 @@ from plausibly.interiors import below
 from plausibly.kinds import Grid, Level, Real
 from plausibly.outcomes import Density, Finite, Histogram
 from plausibly.schema import Schema
+from plausibly.tasks.query import Found
 
 KINDS = [
     Level(5),
@@ -175,7 +176,7 @@ def test_wrong_distributions_are_told(numbers):
     sure = sound.masked_fill((reached < 0.25) | (reached > 0.75), -20.0).log_softmax(1)  # the inner half alone
     shy = (0.5 * sound.exp() + 0.5 / kind.codes).log()
     for wrong in (sure, shy, sound.roll(6, 1)):
-        found = regression(run.format, events, i, Finite(wrong), "exact", np.random.default_rng(0)).to_json()
+        found = regression(run.format, events, i, Found(Finite(wrong), "exact"), np.random.default_rng(0)).to_json()
         assert found["pit_p_value"] < 1e-9
 
 

@@ -64,7 +64,7 @@ class Regression:
             return {"rows": 0, "word": self.word, **self._draws()} | dict.fromkeys(names)
         truth, nats = self.truth[self.known], self.nats[self.known]
         median, (low, high) = self.median[self.known], self.interval[self.known].T
-        found = {
+        found: dict[str, Any] = {
             "mean_absolute_error": float(np.abs(median - truth).mean()),
             "root_mean_squared_error": float(((self.mean[self.known] - truth) ** 2).mean() ** 0.5),
             "log_loss": float(nats.mean()),
@@ -128,8 +128,8 @@ def regression(format: Format, events: Events, place: int, answer: Found, genera
     mean, median, low, high = (
         format.measured(place, each) for each in (found.mean(), found.quantiles(np.array([0.5]))[0], *ends)
     )
-    ends = np.stack([low, high], 1)
-    return Regression(format.names[place], answer.word, mean, median, ends, truth, nats, pit, answer.effective)
+    held = np.stack([low, high], 1)
+    return Regression(format.names[place], answer.word, mean, median, held, truth, nats, pit, answer.effective)
 
 
 def there(kind: Kind, outcome: Single) -> Single:
