@@ -14,11 +14,11 @@ from plausibly.contract import shaken
 from plausibly.data import load, toys
 from plausibly.data.arrays import ArrayFormat
 from plausibly.evaluation.likelihood import likelihood
-from plausibly.families.tabular import smoothed
+from plausibly.families.tabular import mutual_information, smoothed
 from plausibly.heads import balanced, normalised, unbalanced
 from plausibly.kinds import Category
 from plausibly.models import MODELS
-from plausibly.models.chow_liu import ChowLiu, heaviest_tree, mutual_information
+from plausibly.models.chow_liu import ChowLiu, heaviest_tree
 from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
 from plausibly.schema import Schema, binary

@@ -11,6 +11,7 @@ from scipy import stats
 
 from plausibly.contract import shaken
 from plausibly.evaluation.curves import curve
+from plausibly.families.particles import Particles, Tree, systematic
 from plausibly.families.proposals import FEWEST, Effective
 from plausibly.fitting import fit
 from plausibly.interpolation import interpolated
@@ -19,7 +20,6 @@ from plausibly.models import MODELS
 from plausibly.models.fvsbn import FVSBN
 from plausibly.schema import Schema, binary
 from plausibly.tasks.impute import impute
-from plausibly.tasks.particles import Particles, Tree, systematic
 from plausibly.tasks.query import query
 from plausibly.training import generator_for
 

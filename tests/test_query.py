@@ -19,6 +19,7 @@ from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.answers import LEVELS
 from plausibly.evaluation.curves import CodeCurve
 from plausibly.families import tabular
+from plausibly.families.particles import Tree
 from plausibly.families.semirings import SUM, Semiring, log_matmul, max_matmul
 from plausibly.fitting import fit
 from plausibly.interiors import below, entropies, likeliest_inside, means, peaks
@@ -28,7 +29,6 @@ from plausibly.models.markov import Markov
 from plausibly.schema import Schema, binary
 from plausibly.tasks.complete import complete, complete_by_ascent
 from plausibly.tasks.information import entropy, entropy_of, information
-from plausibly.tasks.particles import Tree
 from plausibly.tasks.query import Asked, query, with_target
 from plausibly.training import generator_for
 

@@ -395,6 +395,16 @@ def heard(evidence: Tensor, kind: Kind) -> Tensor:
     return torch.logaddexp(evidence + log1p(-kind.unforeseen), lost)
 
 
+def mutual_information(pairs: Tensor, codes: tuple[int, ...]) -> Tensor:
+    """I(x_i; x_j) in nats of every pair of variables, (n, n), from the counts of pairs of codes."""
+    p = pairs / (pairs.diagonal().sum() / len(codes))
+    own = p.diagonal()
+    terms = torch.where(p > 0, p * (p / (own[:, None] * own[None])).log(), 0.0)
+    owner = torch.repeat_interleave(torch.arange(len(codes)), torch.tensor(codes)).to(p.device)
+    rows = torch.zeros(len(codes), len(own), dtype=p.dtype, device=p.device).index_add_(0, owner, terms)
+    return torch.zeros(len(codes), len(codes), dtype=p.dtype, device=p.device).index_add_(1, owner, rows)
+
+
 def drawn_from(logs: Tensor, row: Tensor, generator: torch.Generator) -> Tensor:
     """A code for each `row` of a table of log p, (rows, codes): with u uniform the first with p(at most it) > u."""
     below = logs.exp().cumsum(1)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel, smoothed
+from plausibly.families.tabular import Tables, TabularModel, mutual_information, smoothed
 from plausibly.schema import Schema
 
 LARGEST = 1 << 26  # pair counts held while learning
@@ -120,16 +120,6 @@ class ChowLiu(TabularModel):
         for i in self.order:
             x[:, i] = choose(tables[i][self.row(x, i)] + below[i])
         return x
-
-
-def mutual_information(pairs: Tensor, codes: tuple[int, ...]) -> Tensor:
-    """I(x_i; x_j) in nats of every pair of variables, (n, n), from the counts of pairs of codes."""
-    p = pairs / (pairs.diagonal().sum() / len(codes))
-    own = p.diagonal()
-    terms = torch.where(p > 0, p * (p / (own[:, None] * own[None])).log(), 0.0)
-    owner = torch.repeat_interleave(torch.arange(len(codes)), torch.tensor(codes)).to(p.device)
-    rows = torch.zeros(len(codes), len(own), dtype=p.dtype, device=p.device).index_add_(0, owner, terms)
-    return torch.zeros(len(codes), len(codes), dtype=p.dtype, device=p.device).index_add_(1, owner, rows)
 
 
 def heaviest_tree(weights: Tensor) -> list[int]:

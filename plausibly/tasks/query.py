@@ -26,12 +26,12 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, TractableModel, Variational, device_of
+from plausibly.families.particles import Cloud, Particles, Tree, at_once
 from plausibly.families.proposals import Draws, Effective, Evidence, decodable, effective, pieces
 from plausibly.interpolation import interpolated
 from plausibly.kinds import HOLE, UNFORESEEN, Real
 from plausibly.outcomes import Density, Finite, Single, blended, joined
 from plausibly.tasks import Task
-from plausibly.tasks.particles import Cloud, Particles, Tree, at_once
 from plausibly.training import batches
 
 query: Task[Any] = Task("query", "it has no conditional distributions")

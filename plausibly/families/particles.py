@@ -21,8 +21,7 @@ from plausibly.binning import Binning
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
 from plausibly.families.proposals import effective
 from plausibly.families.semirings import SUM
-from plausibly.families.tabular import smoothed
-from plausibly.models.chow_liu import mutual_information
+from plausibly.families.tabular import mutual_information, smoothed
 from plausibly.outcomes import Finite, Histogram, Single, gumbel_max
 
 AT_ONCE, CELLS = 1 << 14, 1 << 20  # rows that are drawn in one go, particles counted, and their cells
