@@ -275,6 +275,27 @@ def test_an_index_is_a_column_where_it_says_more_than_the_row(tmp_path):
                 assert back[name].tolist() == level.tolist()
 
 
+def test_an_index_named_like_a_column_is_said_in_a_line(tmp_path):
+    frame = pd.DataFrame({"v": [1, 2] * 9, "w": list("ab") * 9}, index=pd.Index(range(3, 21), name="v"))
+    frame.to_parquet(tmp_path / "t.parquet")
+    for source in (frame, str(tmp_path / "t.parquet")):
+        with pytest.raises(UserError, match=r"named 'v'; rename one"):
+            load(source)
+
+
+def test_answers_keep_the_index_of_what_is_asked(tmp_path):
+    """A level that training had as a column is read, and comes back as the index that it is."""
+    city = pd.Index(["Rome", "Oslo", "Bonn", "Rome"] * 15, name="city")
+    frame = pd.DataFrame({"v": [1.0, 2.0] * 30, "w": list("ab") * 30}, index=city)
+    run = fit_in_memory(MODELS["independent"], load(frame), settings_of(None, 0, None, None, "cpu"))
+    asked = frame.iloc[5:9].assign(v=[np.nan, 1, 2, np.nan])
+    filled = run.impute(asked)
+    assert filled.index.equals(asked.index) and filled.dtypes.equals(frame.dtypes) and not filled["v"].isna().any()
+    plain = frame.reset_index()
+    assert run.score(frame)["nats"].tolist() == run.score(plain)["nats"].tolist()
+    assert list(run.sample(3)) == ["city", "v", "w"]
+
+
 def test_the_hour_that_comes_twice_comes_back(tmp_path):
     """Each day at 02:30 in Berlin, and once more when the clock is put back."""
     local = pd.DatetimeIndex(

@@ -47,7 +47,9 @@ def _own_types(schema: Any) -> set[int]:
     """The places of columns that pandas would write again as another type."""
     import pyarrow as pa
 
-    again = pa.Table.from_pandas(schema.empty_table().to_pandas(), preserve_index=False).schema
+    empty = schema.empty_table().to_pandas()
+    numbered = empty.set_axis([str(place) for place in range(empty.shape[1])], axis=1)  # a name may come twice
+    again = pa.Table.from_pandas(numbered, preserve_index=False).schema
     differs = {
         place for place, (kind, other) in enumerate(zip(schema.types, again.types, strict=True)) if kind != other
     }
