@@ -406,3 +406,21 @@ def test_times_with_offsets_and_spelled_otherwise_are_known_by_what_they_mean():
             assert format.numbers(also)[:, 0].tolist() == [0, 1] * 10
         else:
             assert torch.equal(events.codes, also.codes) and torch.equal(events.log_within, also.log_within), known
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array([time(9 * n % 24, 59 - n % 60) for n in range(200)], pa.time64("us")),
+        pa.array([Decimal(9999 - 37 * n) / 100 for n in range(200)], pa.decimal128(4, 2)),
+        pa.array([datetime(2262, 4, 10) - timedelta(days=n * n) for n in range(200)], pa.timestamp("ns")),
+        pa.array([n for n in range(56, 256)], pa.uint8()),
+    ],
+    ids=["time", "decimal", "ns", "uint8"],
+)
+def test_what_is_drawn_in_the_tails_fits_the_type(cells, tmp_path):
+    pq.write_table(pa.table({"x": cells}), tmp_path / "t.parquet")
+    format = load(tmp_path / "t.parquet", kinds={} if pa.types.is_temporal(cells.type) else {"x": "number"}).format
+    codes = torch.tensor([[0], [format.columns[0].kind.regular - 1]]).repeat(2000, 1)
+    drawn = format.rows(format.draw(codes, np.random.default_rng(0)))
+    assert drawn.dtypes.equals(rows_of(str(tmp_path / "t.parquet")).dtypes) and not drawn["x"].isna().any()
