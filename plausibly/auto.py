@@ -27,7 +27,7 @@ from plausibly.building import refusal
 from plausibly.costs import duration, pass_seconds
 from plausibly.data.formats import Dataset
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood import Exact, likelihood
+from plausibly.evaluation.likelihood import Exact, likelihood, sign_of
 from plausibly.families.mixtures import mixture
 from plausibly.learning import (
     Fit,
@@ -186,7 +186,7 @@ class Portfolio:
             self.listener.say(f"{told(job)} is out: {error}")
             shutil.rmtree(fit.path)
             return
-        self.listener.say(f"{told(job)}: validation {fit.record['validation']:.3f} nats per row")
+        self.listener.say(f"{told(job)}: validation {sign_of(fit.model)} {fit.record['validation']:.3f} nats per row")
         self.fits.append((job, fit))
 
 

@@ -19,6 +19,7 @@ from plausibly.auto import AUTO, fit_auto
 from plausibly.data.formats import Dataset, Events, did_you_mean
 from plausibly.data.loading import load
 from plausibly.errors import UserError
+from plausibly.evaluation.intervals import beside
 from plausibly.files import replacing
 from plausibly.fitting import fresh, origin_of, tested
 from plausibly.learning import Fit, Listener, Settings, learned, settings
@@ -116,7 +117,7 @@ class Line:
     rows: int
     sign: str
     nats: float
-    standard_error: float
+    standard_error: float | None
     mixed: str
     parameters: int
     seconds: float
@@ -243,7 +244,7 @@ def cells(line: Line) -> list[str]:
         line.set,
         str(line.variables),
         f"{line.rows:,}",
-        f"{line.sign} {line.nats:.3f} ± {line.standard_error:.3f}",
+        f"{line.sign} {beside(line.nats, line.standard_error, '.3f')}",
         *known,
         line.mixed,
         f"{line.parameters:,}",

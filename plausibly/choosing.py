@@ -18,6 +18,7 @@ from plausibly.costs import duration
 from plausibly.data.formats import Dataset
 from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
+from plausibly.evaluation.likelihood import sign_of
 from plausibly.learning import (
     Fit,
     Listener,
@@ -119,7 +120,8 @@ def best_of(
     if not fits:
         raise UserError("no model can be fitted to this data: each diverged")
     best, record = max(fits, key=lambda each: each.record["validation"]), read_record(path)
-    listener.say(f"best on validation: {best.record['model']}, {best.record['validation']:.3f} nats per row")
+    told = f"{sign_of(best.model)} {best.record['validation']:.3f}"
+    listener.say(f"best on validation: {best.record['model']}, {told} nats per row")
     own: dict[str, Any] = {"tried": {each.record["model"]: each.record["validation"] for each in fits}}
     if fits[-1].record["status"] == "interrupted":
         own |= {"status": "interrupted", **{key: record[key] for key in ("candidates", "settings")}}

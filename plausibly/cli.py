@@ -544,6 +544,7 @@ def evaluate(
         rows that --annealed (100 unless said otherwise) or --samples (2,000) look at.
     """
     common, annealing, sampling = common or Common(), annealing or Annealing(), sampling or Sampling()
+    from plausibly.evaluation.intervals import beside
     from plausibly.runs import Run
 
     check_together(draws, rows, annealing, sampling)
@@ -565,9 +566,10 @@ def evaluate(
             print(f"{opened.record['model']} has no likelihood{hint}")
             return
         print(
-            f"{found.sign} {found.value:.4f} ± {found.standard_error:.4f} nats per row, {found.rows:,} rows "
+            f"{found.sign} {beside(found.value, found.standard_error)} nats per row, {found.over} "
             f"(log p: higher is better); {found.bits_per_variable:.4f} bits per variable (lower is better)"
         )
+        print(sureness(found))
         if apart is not None:
             table(["part", "nats per row", ""], [list(part) for part in apart.parts()], apart.title())
         if use is not None:
@@ -584,6 +586,16 @@ def evaluate(
     }
     more: dict[str, Any] = {"elbo": apart, "codebook": use, "orders": orders, "columns": columns}
     out(document | {name: each.to_json() for name, each in more.items() if each}, common, text)
+
+
+def sureness(found: Any) -> str:
+    """The 95 % interval of a mean log p, and what it is over, or why there is none."""
+    from plausibly.evaluation.intervals import TOO_FEW
+
+    if found.interval is None:
+        return TOO_FEW
+    whose = "" if found.sign == "=" else " of the bound, not of log p"
+    return f"95 %{whose}: {found.interval[0]:.4f} to {found.interval[1]:.4f}, over {found.over} as these, the model as it is"
 
 
 def check_together(draws: int | None, rows: int | None, annealing: Annealing, sampling: Sampling) -> None:
@@ -1010,7 +1022,7 @@ def reconstruct(
 
     def text() -> None:
         for unit, error in errors.items():
-            print(f"{text_of(unit, error)}, {error.rows:,} rows")
+            print(f"{text_of(unit, error)}, {error}")
         print(f"{len(events):,} rows in {out_}" if out_ else "--out FILE keeps the rows that come back")
 
     document = {"rows": len(events), "out": out_}
@@ -1084,8 +1096,9 @@ def compress(
     def text() -> None:
         print(f"{found.rows:,} rows of {data}, {found.original:,} bytes, in {file}: {found.file:,} bytes")
         bits, payload = found.model_bits, found.per_variable(8 * found.payload)
-        ideal = "" if bits is None else f"; the model's -log2 p is {found.per_variable(bits):.4f}"
-        print(f"{payload:.4f} bits a variable{ideal}")
+        sign = f"{found.sign} " * (found.sign != "=")
+        ideal = "" if bits is None else f"; the model's -log2 p is {sign}{found.per_variable(bits):.4f}"
+        print(f"{payload:.4f} bits a variable{ideal}{found.of}")
         for name, size in found.rivals.items():
             print(f"{name:>5} {size:12,} bytes, {found.per_variable(8 * size):.4f} bits a variable")
         for note in found.notes:

@@ -31,7 +31,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import Variational, device_of
+from plausibly.capabilities import DensityModel, Variational, device_of
 from plausibly.coding.streams import Coder, Damaged, Probe, Reader, Writer
 from plausibly.data.formats import Events, Heard, joined, unheard
 from plausibly.data.loading import expected_rows, naming, row_pieces
@@ -60,9 +60,10 @@ MADE_BY = ("plausibly", "torch", "numpy", "constriction")
 
 @dataclass
 class Measure:
-    """What compressing came to. `model_bits`: -log2 p of all rows, or of their bound; None of densities of real numbers.
+    """What compressing came to. `model_bits`: -log2 p of all rows, or of their bound (`sign` <=); None of densities of reals.
 
-    Columns that are set aside, such as ids, are in the payload and in nothing else.
+    All bits are of all `variables`, the `context` included, which bits per variable of a likelihood leave out. Columns that
+    are set aside, such as ids, are in the payload and in nothing else.
     """
 
     rows: int = 0
@@ -70,6 +71,8 @@ class Measure:
     file: int = 0
     payload: int = 0
     model_bits: float | None = 0.0
+    sign: str = "="
+    context: tuple[str, ...] = ()
     original: int = 0
     verified: bool = False
     notes: list[str] = field(default_factory=list)
@@ -78,12 +81,21 @@ class Measure:
     def per_variable(self, bits: float) -> float:
         return bits / (self.rows * self.variables)
 
+    @property
+    def of(self) -> str:
+        """Of which variables bits are, where there is a context."""
+        names = f"{', '.join(self.context[:3])}{' ...' * (len(self.context) > 3)}"
+        return f"; of all {self.variables:,} variables, {names} included" if self.context else ""
+
     def to_json(self) -> dict[str, Any]:
         return {
             "rows": self.rows,
             "bytes": self.file,
             "payload_bytes": self.payload,
+            "variables": self.variables,
+            "context": list(self.context),
             "bits_per_variable": self.per_variable(8 * self.payload),
+            "model_bits_sign": self.sign,
             "model_bits_per_variable": None if self.model_bits is None else self.per_variable(self.model_bits),
             "original_bytes": self.original,
             "verified": self.verified,
@@ -114,6 +126,8 @@ def written(run: Run, model: bytes, data: Any, path: Path | str, verify: bool, h
     """Writes rows, behind the run that decodes them or nothing."""
     data = data if isinstance(data, str | Path) else in_memory(data, run.format)
     found, path, index, bits = Measure(variables=run.model.schema.size), Path(path), list[bytes](), 0.0
+    found.sign = "=" if isinstance(run.model, DensityModel) else "<="
+    found.context = tuple(run.names[i] for i in run.model.context)
     expected = expected_rows(str(data), run.format) if isinstance(data, str | Path) else len(data)
     if isinstance(data, str | Path) and path.exists() and Path(data).exists() and path.samefile(data):
         raise UserError(f"{path} is what is to be compressed; give the compressed file another name")

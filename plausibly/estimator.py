@@ -27,7 +27,7 @@ from plausibly.data.loading import load, tabled
 from plausibly.errors import UserError
 from plausibly.foreign import hold_to_contract, name_of
 from plausibly.learning import Settings, fit_in_memory, settings
-from plausibly.runs import TASKS, Run, model_class
+from plausibly.runs import TASKS, Run, model_class, warn_of_bounds
 
 
 class _Learner(BaseEstimator):  # type: ignore[misc]
@@ -108,7 +108,10 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
 
 
 class DensityEstimator(DensityMixin, _Learner):  # type: ignore[misc]
-    """log p(x) of rows by any model. After `fit`, `run_` answers what a run in a folder does: impute, query, ..."""
+    """log p(x) of rows by any model. After `fit`, `run_` answers what a run in a folder does: impute, query, ...
+
+    `sign_` says what scores are: = log p, or >= a lower bound on it, of models with latent variables; a warning says it too.
+    """
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learns from rows, (rows, columns); `y` is ignored. UserError, a ValueError, for what the user can mend."""
@@ -120,13 +123,19 @@ class DensityEstimator(DensityMixin, _Learner):  # type: ignore[misc]
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """log p(x) of each row in nats, (rows,): a density where a column is real."""
+        """log p(x) of each row in nats, (rows,): a density where a column is real; a lower bound where `sign_` is >=."""
         rows = self._rows(X)
         return np.asarray(self.run_.log_prob(rows))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """The mean log p(x) in nats per row: higher is better."""
+        """The mean log p(x) in nats per row, or of the bounds where `sign_` is >=: higher is better."""
         return float(self.score_samples(X).mean())
+
+    @property
+    def sign_(self) -> str:
+        """What scores are of log p(x): = or >=."""
+        check_is_fitted(self)
+        return self.run_.sign
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """`n_samples` rows in the form and with the dtypes of those learned from; `random_state` is by default its own."""
@@ -142,7 +151,8 @@ class PerClass:
     runs: tuple[Run, ...]
 
     def log_joint(self, rows: Any) -> np.ndarray:
-        """(rows, classes) in nats."""
+        """(rows, classes) in nats; of bounds a bound, which a warning says once."""
+        warn_of_bounds(self.runs[0].model)
         events = self.runs[0].events(rows)
         columns = [np.asarray(TASKS["score"](run.model, events.codes) + events.log_within) for run in self.runs]
         return np.stack(columns, axis=1) + self.log_prior
@@ -159,7 +169,10 @@ class PerClass:
 
 
 class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
-    """p(y | x) by Bayes' rule from p(y), counted, and p(x | y) by any model with a likelihood."""
+    """p(y | x) by Bayes' rule from p(y), counted, and p(x | y) by any model with a likelihood.
+
+    Where models have bounds alone, `sign_` of scores is >= and `proba_sign_` of probabilities is ~: estimates from bounds.
+    """
 
     def fit(self, X: Any, y: Any) -> Self:
         """Learns from rows, (rows, columns), and their labels, (rows,). UserError, a ValueError, for what can be mended."""
@@ -181,13 +194,13 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
         return self
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """log p(y | x), (rows, classes), in the order of `classes_`."""
+        """log p(y | x), (rows, classes), in the order of `classes_`; estimates from bounds where `proba_sign_` is ~."""
         rows = self._rows(X)
         joint = self.joint_.log_joint(rows)
         return np.asarray(joint - logsumexp(joint, axis=1, keepdims=True))
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """p(y | x), (rows, classes), in the order of `classes_`."""
+        """p(y | x), (rows, classes), in the order of `classes_`; estimates from bounds where `proba_sign_` is ~."""
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: Any) -> np.ndarray:
@@ -196,9 +209,20 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
         return np.asarray(self.classes_[places])
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """log p(x) = log sum_y p(y) p(x | y) of each row in nats, (rows,)."""
+        """log p(x) = log sum_y p(y) p(x | y) of each row in nats, (rows,); a lower bound where `sign_` is >=."""
         rows = self._rows(X)
         return np.asarray(logsumexp(self.joint_.log_joint(rows), axis=1))
+
+    @property
+    def sign_(self) -> str:
+        """What scores are of log p(x): = or >=."""
+        check_is_fitted(self)
+        return self.joint_.runs[0].sign
+
+    @property
+    def proba_sign_(self) -> str:
+        """What probabilities are of p(y | x): = or ~, an estimate from bounds."""
+        return "=" if self.sign_ == "=" else "~"
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Any, np.ndarray]:
         """Rows and their labels, drawn from p(x, y)."""

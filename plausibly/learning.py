@@ -335,7 +335,8 @@ class Fit:
         found = likelihood(self.model, format.apart(test, self.model.context))
         scored = len(test) / max(time.monotonic() - started, 1e-9)
         if found is not None:
-            write_tensors({"nats": found.nats}, self.path / "heldout.safetensors")
+            groups = {} if found.groups is None else {"groups": torch.from_numpy(found.groups)}
+            write_tensors({"nats": found.nats} | groups, self.path / "heldout.safetensors")
             self._calibrate()
         self.record |= {
             "test": found.to_json() if found else None,

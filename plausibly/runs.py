@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Collection, Mapping
 from copy import copy
 from dataclasses import fields
@@ -31,7 +32,9 @@ from plausibly.capabilities import AnyOrderModel, Model, Quantiser, TractableMod
 from plausibly.data.formats import Dataset, Events, Format, Heard, did_you_mean, joined, unheard
 from plausibly.data.givens import free, place_of, question
 from plausibly.data.labelled import LABEL
+from plausibly.data.labels import name_of
 from plausibly.data.loading import load, load_rows, naming
+from plausibly.data.splits import grouped_by, groups_of
 from plausibly.data.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation import numbers
@@ -50,6 +53,7 @@ from plausibly.evaluation.likelihood import (
     Likelihood,
     likelihood,
     plausibility,
+    sign_of,
 )
 from plausibly.evaluation.orders import Disagreement, disagreement
 from plausibly.evaluation.readers import ONNX, Classifier, OnnxFile, label_place
@@ -137,8 +141,13 @@ class Run:
         if not file.exists() or not self.record.get("test"):
             return None
         kinds: dict[str, type[Likelihood]] = {"=": Exact, ">=": AtLeast, "~": Estimate}
-        nats = held_nats(file, f"`plausibly evaluate {self.path}` computes its numbers anew")
-        return kinds[self.record["test"]["sign"]](nats, self.model.schema.size - len(self.model.context))
+        nats, groups = kept_nats(file, f"`plausibly evaluate {self.path}` computes its numbers anew")
+        return kinds[self.record["test"]["sign"]](nats, self.model.schema.size - len(self.model.context), groups)
+
+    @property
+    def sign(self) -> str:
+        """What `log_prob` and the nats of `score` are of log p: = or >=, a lower bound."""
+        return sign_of(self.model)
 
     @property
     def draws(self) -> bool:
@@ -154,10 +163,18 @@ class Run:
         if isinstance(data, Events):
             return data
         with naming(data):
-            events = self.format.events(load_rows(data, self.format))
+            rows = load_rows(data, self.format)
+            events = self.format.events(rows)
         if not len(events):
             raise UserError("there are no rows to look at")
+        events.groups = self._groups(rows)
         return events
+
+    def _groups(self, rows: Any) -> np.ndarray | None:
+        """Which of the rows came together, where the run's data were split by a column that they have too."""
+        name = grouped_by(self.record.get("data", {}).get("options", {}).get("split"))
+        labels = [label for label in getattr(rows, "columns", ()) if name_of(label) == name]
+        return groups_of(rows[labels[0]]) if labels else None
 
     def held_out(self, data: Any = None) -> Events | None:
         """The events of `data`, or the test rows of the run's own data; None where these were only in memory."""
@@ -495,8 +512,12 @@ class Run:
         return self.format.rows(self.format.draw(codes, Likeliest()))
 
     def log_prob(self, data: Any) -> Tensor:
-        """log p of each row in nats, (rows,) float64: a density where a column is real."""
+        """log p of each row in nats, (rows,) float64: a density where a column is real.
+
+        Where `sign` is >= each number is a lower bound on log p, which a warning says once.
+        """
         events = self.events(data)
+        warn_of_bounds(self.model)
         nats: Tensor = TASKS["score"](self.model, events.codes)
         return nats + events.log_within
 
@@ -508,7 +529,7 @@ class Run:
         file = self.path / "calibration.safetensors"
         if file.exists():
             return Calibration(
-                held_nats(file, "give `score` rows with --calibrate, or fit anew").numpy(), "calibration rows"
+                kept_nats(file, "give `score` rows with --calibrate, or fit anew")[0].numpy(), "calibration rows"
             )
         if self.model.context:  # rows are ranked given it, and what the test keeps is not
             if self.in_memory:
@@ -520,8 +541,8 @@ class Run:
     def score(self, data: Any, calibrate: Any = None, fdr: float | None = None, each: bool = False) -> pd.DataFrame:
         """A row for each row, in these columns:
 
-        nats, bits_per_variable: log p of the row (given its context, where the model has one), and -log2 p by the number of
-        variables.
+        sign, nats, bits_per_variable: log p of the row (given its context, where the model has one), and -log2 p by the
+        number of variables; where the sign is >= the nats are a lower bound on log p, and the bits an upper one.
         p_value: (1 + calibration rows at most as likely) / (n + 1), small where a row is implausible; the calibration
         rows are `calibrate`, else the run's own, else its test rows. more_likely: than 99.9 % of them (never below 1,000).
         anomaly: with `fdr`, whether the row is marked at that false discovery rate among all rows (Benjamini-Hochberg).
@@ -529,7 +550,7 @@ class Run:
         With `each` all of these, `bits(NAME)`, which add up to the row's bits, and `bits(NAME | rest)`, surprisal given
         all other variables, which do not. All are of values, not only of their codes.
 
-        `attrs` of the frame says which and how many the calibration rows are, and holds notes and warnings.
+        `attrs` of the frame says the sign, which and how many the calibration rows are, and holds notes and warnings.
         """
         import pandas as pd
 
@@ -572,13 +593,15 @@ class Run:
         with naming(data):
             rows = load_rows(data, self.format)
             events = self.format.questions(rows)
+        events.groups = self._groups(rows)
         observed, codes = self._complete(events, i, self.format.present(rows))
         found = TASKS["classify"](self.model, codes, observed, i)
         logs = found.log_probs[:, : kind.regular]
         truth = torch.where(observed[:, i], codes.flatten(1)[:, i].long(), -1)
         levels = next(c["levels"] for c in self.format.describe() if c["name"] == self.names[i])
         known = torch.where(truth < kind.regular, truth, -1)
-        return Classification(tuple(map(str, levels)), logs.softmax(1).numpy(), known.numpy(), found.effective)
+        told = found.effective, TASKS["classify"].word(type(self.model)) or "", events.groups
+        return Classification(tuple(map(str, levels)), logs.softmax(1).numpy(), known.numpy(), *told)
 
     def regress(self, data: Any, target: str | None = None, seed: int = 0, particles: int = 1000) -> Regression:
         """The distribution of the number in the `target` column given the rest of each row: mean and quantiles.
@@ -591,6 +614,7 @@ class Run:
         with naming(data):
             rows = load_rows(data, self.format)
             events = self.format.questions(rows)
+        events.groups = self._groups(rows)
         observed, codes = self._complete(events, i, self.format.present(rows))
         unknown = observed.clone()
         unknown[:, i] = False
@@ -645,10 +669,25 @@ class Run:
         return f"<Run {self.path}: {self.record['model']}, {self.record['parameters']:,} parameters{number}>"
 
 
-def held_nats(file: Path, mend: str) -> Tensor:
-    """The log p of rows that a run keeps, (rows,) float64. UserError, with what would mend it, where it is damaged."""
+def warn_of_bounds(model: Trainable) -> None:
+    """Warns, once, where the numbers of a model are lower bounds."""
+    if sign_of(model) == ">=":
+        warnings.warn(f"{type(model).__name__} {BOUNDS}", BoundWarning, stacklevel=2)
+
+
+class BoundWarning(UserWarning):
+    """Numbers that look like log p are bounds on it, or made of such."""
+
+
+BOUNDS = "has no exact log p: each number is a lower bound (>=), and differences of rows are estimates (~)"
+
+
+def kept_nats(file: Path, mend: str) -> tuple[Tensor, np.ndarray | None]:
+    """The log p of rows that a run keeps, (rows,) float64, and their groups. UserError, with what would mend it, where it
+    is damaged."""
     try:
-        return load_file(file)["nats"]
+        kept = load_file(file)
+        return kept["nats"], kept["groups"].numpy() if "groups" in kept else None
     except (SafetensorError, KeyError, OSError) as error:
         raise UserError(f"{file} is damaged; {mend}") from error
 
@@ -795,7 +834,8 @@ def is_number(document: dict[str, Any] | None) -> bool:
 
 def is_error(document: Any) -> bool:
     """Whether this is what a record keeps of one unit's reconstruction error."""
-    if not isinstance(document, dict) or document.keys() != {f.name for f in fields(Error)}:
+    known, needed = {f.name for f in fields(Error)}, {"value", "standard_error", "rows"}
+    if not isinstance(document, dict) or not needed <= document.keys() <= known:
         return False
     numbers = document["value"], document["standard_error"] or 0, document["rows"]
     return all(isinstance(number, int | float) for number in numbers)

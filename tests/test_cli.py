@@ -32,7 +32,16 @@ def test_the_whole_way_from_a_file_to_answers(cli, people, tmp_path):
     assert fitted["test"]["sign"] == "="
     assert fitted["test"]["unit"] == "nats per row"
     assert fitted["test"]["value"] < 0
-    assert fitted["test"].keys() == {"value", "unit", "sign", "standard_error", "rows", "bits_per_variable"}
+    assert fitted["test"].keys() == {
+        "value",
+        "unit",
+        "sign",
+        "standard_error",
+        "interval",
+        "rows",
+        "groups",
+        "bits_per_variable",
+    }
 
     status, out, _ = cli("evaluate", "run", "--json")
     assert json.loads(out)["test"]["value"] == pytest.approx(fitted["test"]["value"])

@@ -123,11 +123,11 @@ def test_the_error_of_the_judges_auc_is_that_of_repetition(shift):
         assert abs(values.mean() - 0.5) < 6 * values.std() / 200**0.5
 
 
-def test_shares_of_none_and_of_all_have_an_interval():
-    number = Number(0.0, 0.0, 100, "x", "y", 0.0, 0.0, 1.0)
-    assert number.interval == pytest.approx((0, 0.037), abs=1e-3)  # Wilson's
-    assert Number(0.9, 0.1, 10, "x", "y", 1.0, 0.0, 1.0).interval == pytest.approx((0.704, 1.0), abs=1e-3)
-    assert Number(0.9, None, 10, "x", "y", 1.0).interval is None
+def test_numbers_are_kept_with_their_interval_and_what_it_is_over():
+    number = Number(0.0, 0.0, 100, "x", "y", 0.0, 0.0, 1.0, interval=(0.0, 0.036), over="samples")
+    assert number.to_json()["interval"] == [0.0, 0.036] and number.to_json()["over"] == "samples"
+    assert number.cells()[:2] == ["0 ± 0", "0 to 0.036"]
+    assert Number(0.9, None, 10, "x", "y", 1.0).cells()[:2] == ["0.9", ""]
     assert from_json({**number.to_json(), "more": 1}).value == 0.0
 
 
@@ -176,7 +176,7 @@ def test_the_kernel_distance_is_unbiased_and_its_error_is_that_of_repetition():
     null = np.array([distances.kernel_distance(*pair) for pair in pairs])
     assert abs(null.mean()) < 6 * null.std() / 300**0.5
     apart = np.array([distances.kernel_distance(x, y + 1) for x, y in pairs])
-    errors = [distances.kernel_error(x, y + 1) for x, y in pairs]
+    errors = [distances.kernel_number(x, y + 1, "x").standard_error for x, y in pairs]
     assert np.mean(errors) == pytest.approx(apart.std(), rel=0.25)
 
 
@@ -221,13 +221,17 @@ def naive(real, made, k):
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["reals", "ties"])
-def test_coverage_is_what_the_definitions_say(whole, monkeypatch):
+def test_coverage_is_what_the_definitions_say_with_and_without_each_row(whole, monkeypatch):
     monkeypatch.setattr(coverage, "PAIRS_AT_ONCE", 100)
     real, made = normals(30, 2, 0), normals(25, 2, 1, 0.5)
     if whole:
         real, made = real.round(), made.round()
-    found = coverage.coverage_numbers(real, made, "x", k=3)
-    assert [found[name].value for name in KEYS[1:5]] == pytest.approx(naive(real, made, 3))
+    found, names = coverage.placed(real, made, 3), KEYS[1:5]
+    assert [found[name].value for name in names] == pytest.approx(naive(real, made, 3))
+    for row in (0, 7, 24):
+        others = naive(np.delete(real, row, 0), made, 3), naive(real, np.delete(made, row, 0), 3)
+        assert [found[name].without_real[row] for name in names] == pytest.approx(others[0], abs=1e-6)
+        assert [found[name].without_made[row] for name in names] == pytest.approx(others[1], abs=1e-6)
 
 
 def test_known_configurations():
@@ -246,7 +250,7 @@ def test_known_configurations():
 
 def test_coverage_of_fresh_draws_is_what_is_expected():
     values = [coverage.placed(normals(80, 2, 2 * s), normals(50, 2, 2 * s + 1)) for s in range(200)]
-    covered, density = (np.array([getattr(v, name).mean() for v in values]) for name in ("covered", "density"))
+    covered, density = (np.array([v[name].value for v in values]) for name in ("coverage", "density"))
     assert coverage.expected_coverage(2, 1, 1) == 0.5  # of a row's two others either is the nearer
     assert coverage.expected_coverage(10**7, 10**7) == pytest.approx(1 - 2**-5, abs=1e-6)
     assert abs(covered.mean() - coverage.expected_coverage(80, 50)) < 6 * covered.std() / 200**0.5
@@ -353,7 +357,7 @@ def test_a_dropped_mode_is_seen(digits, fresh):
     for name in ("recall", "coverage"):
         assert found[name].value < found[name].reference - 0.15
     assert found["two_sample_auc"].interval[0] > fresh["two_sample_auc"].interval[1]
-    assert found["mmd"].p_value < 0.01 and found["mmd"].value > 6 * found["mmd"].standard_error
+    assert found["mmd"].p_value < 0.01 and found["mmd"].interval[0] > 0  # over rows as well as sorts
     assert found["kernel_distance"].interval[0] > 0
     assert found["precision"].value > fresh["precision"].value - 0.05  # which does not ask for variety
 
@@ -432,7 +436,12 @@ def test_a_classifier_tells_labels_is_kept_and_has_a_checksum(digits, tmp_path, 
     features = first(fresh)
     dropped = features[others.numpy() != 3]
     gap, share = first.more(features, dropped, features)["class_shares"], float((others == 3).double().mean())
-    assert abs(gap.value - share) < 0.03 and gap.reference == 0 and gap.interval[0] > 0.02
+    assert abs(gap.value - share) < 0.03 and gap.reference == 0
+    told = [first._told(rows).numpy() == 3 for rows in (features, dropped)]
+    error = sum(hit.var(ddof=1) / len(hit) for hit in told) ** 0.5
+    assert (
+        gap.standard_error == pytest.approx(error) and gap.value > 4 * error and gap.interval is None
+    )  # the largest of ten
     monkeypatch.setattr(Classifier, "learn", lambda self: pytest.fail("it is kept"))
     again = made().keep(tmp_path / "kept.safetensors")
     assert again.checksum == first.checksum and np.array_equal(again(fresh), features)

@@ -18,8 +18,9 @@ from plausibly.contract import shaken
 from plausibly.data import load
 from plausibly.data.formats import Events
 from plausibly.errors import UserError
-from plausibly.evaluation import coverage, relations, tables
+from plausibly.evaluation import coverage, intervals, relations, tables
 from plausibly.evaluation.by_column import by_column
+from plausibly.evaluation.intervals import Moves, moves
 from plausibly.evaluation.likelihood import likelihood
 from plausibly.evaluation.samples import DRAWS, Rows, Samples, portions, table_measured, taught_rows
 from plausibly.evaluation.two_samples import auc
@@ -74,15 +75,15 @@ def test_ks_is_that_of_scipy_and_a_hole_lies_beyond_all_numbers():
     for levels in (3, 10**6):
         a, b = chance.integers(0, levels, 60).astype(float), chance.integers(0, levels, 45) * 1.2
         a[:7] = tables.HOLE
-        assert tables.kolmogorov_smirnov(a, b) == pytest.approx(ks_2samp(a, b).statistic, abs=1e-12)
-    assert tables.kolmogorov_smirnov(np.r_[a[:7], np.arange(7)], np.arange(7)) == 0.5
+        assert tables.kolmogorov_smirnov(a, b).value == pytest.approx(ks_2samp(a, b).statistic, abs=1e-12)
+    assert tables.kolmogorov_smirnov(np.r_[a[:7], np.arange(7)], np.arange(7)).value == 0.5
 
 
 def test_tv_is_the_direct_sum():
     a, b = np.array(list("aabbbcx")), np.array(list("abcc"))
     want = sum(abs((a == v).mean() - (b == v).mean()) for v in "abcx") / 2
     codes = np.unique(np.r_[a, b], return_inverse=True)[1].astype(float)
-    assert tables.total_variation(codes[:7], codes[7:]) == pytest.approx(want, abs=1e-12)
+    assert tables.total_variation(codes[:7], codes[7:]).value == pytest.approx(want, abs=1e-12)
 
 
 def test_values_are_numbers_with_holes_and_what_was_not_foreseen_apart(data):
@@ -152,21 +153,37 @@ def test_fresh_rows_are_as_far_as_training_rows(fresh):
     assert 0.7 < fresh["largest_column_ratio"].value < 1.6 and fresh["largest_pair_ratio"].value < 1.3
 
 
-def test_the_error_of_a_ratio_is_that_of_repetition():
-    chance = np.random.default_rng(2)
-    draws = [(chance.gamma(9, 1 / 9, 10), chance.gamma(9, 1 / 3, 10)) for _ in range(400)]
-    found = [tables.Distance(("x",), "KS", *pair) for pair in draws]
-    spread = np.std([each.ratio for each in found])
-    assert np.mean([each.ratio_error for each in found]) == pytest.approx(spread, rel=0.2)
-    assert tables.Distance(("x",), "KS", np.zeros(3), np.zeros(3)).ratio == 1
-    assert tables.Distance(("x",), "KS", np.ones(1), np.zeros(1)).ratio == np.inf
-    assert tables.Distance(("x",), "KS", np.ones(1)).ratio is None
+def test_a_ratio_is_by_the_distance_of_as_many_real_rows_and_the_largest_of_several_has_no_interval(fresh):
+    def ratio(draws, real):
+        return tables.Distance(("x",), "KS", draws, real, Moves((np.zeros(9),))).ratio
+
+    assert ratio(np.full(3, 0.6), np.full(3, 0.2)) == pytest.approx(3)
+    assert ratio(np.zeros(3), np.zeros(3)) == 1 and ratio(np.ones(1), np.zeros(1)) == np.inf
+    assert ratio(np.ones(1), None) is None
+    assert fresh["largest_pair_ratio"].interval is None is fresh["largest_pair_ratio"].standard_error
+
+
+def test_rows_pull_at_distances_as_leaving_them_out_does():
+    """What each held-out row is said to move a distance by is what it does, where that changes no maximum and no sign."""
+    chance = np.random.default_rng(8)
+    real = chance.choice(3, (400, 2), p=[0.6, 0.3, 0.1]).astype(float)
+    made = chance.choice(3, (370, 2), p=[0.15, 0.15, 0.7]).astype(float)
+    bins = tables.Binning([tables.Bins(np.arange(3.0), np.empty(0))] * 2)
+    (pair,) = bins.pulls(real, [made])
+    first = [real[:, 0], made[:, 0]]
+    for pull, apart in (
+        (tables.total_variation(*first).pull, lambda rows: tables.total_variation(rows[:, 0], first[1]).value),
+        (tables.kolmogorov_smirnov(*first).pull, lambda rows: tables.kolmogorov_smirnov(rows[:, 0], first[1]).value),
+        (pair, lambda rows: bins.apart(rows, made)[0, 1]),
+    ):
+        without = np.array([apart(np.delete(real, i, 0)) for i in range(400)])
+        assert moves(pull) == pytest.approx(intervals.jackknife(without), abs=1e-5)
 
 
 def test_independent_columns_leave_columns_as_near_and_put_pairs_far(data, fresh):
     shuffled = measured(data, [data.format.events(people(len(data.train), s, True)) for s in (1, 2, 3)])
     assert shuffled["column_distance"].value < fresh["column_distance"].value + 0.01
-    assert shuffled["pair_distance"].interval[0] > fresh["pair_distance"].interval[1] + 0.05
+    assert shuffled["pair_distance"].interval[0] > fresh["pair_distance"].interval[1]  # over held-out rows as well
     assert tables.worst(shuffled.distances.pairs, 3)[0].ratio > 2
     assert "pay × rich" in {" × ".join(each.names) for each in tables.worst(shuffled.distances.pairs, 3)}
     assert shuffled["training_gap"].interval[0] > 0.3
@@ -177,7 +194,7 @@ def test_a_shifted_column_is_named(data, fresh):
     frames = [people(len(data.train), s) for s in (1, 2, 3)]
     made = [data.format.events(frame.assign(age=(frame["age"] + 12).clip(upper=79))) for frame in frames]
     found = measured(data, made)
-    assert found["largest_column_ratio"].by == "age" and found["largest_column_ratio"].interval[0] > 2
+    assert found["largest_column_ratio"].by == "age" and found["largest_column_ratio"].value > 2
     assert tables.worst(found.distances.columns, 1)[0].names == ("age",)
 
 

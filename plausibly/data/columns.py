@@ -51,7 +51,8 @@ class Cells:
     texts: np.ndarray | None = None
 
     def __getitem__(self, index: Any) -> Cells:
-        return Cells(self.values[index], None if self.texts is None else self.texts[index])
+        texts = None if self.texts is None else self.texts[index]
+        return Cells(self.values[index], texts if texts is not None and held(texts).any() else None)
 
 
 def joined_cells(parts: Sequence[Cells]) -> Cells:

@@ -36,13 +36,15 @@ class Events:
 
     codes: (n, *schema.shape), uint8 or int16, or float32 where a variable is real. log_within: (n,) float64, the sum over
     variables of log p(value | code) in nats. values: what the format needs to give the rows back. observed: bool like
-    codes, only from `Format.questions`; None says that every cell is known.
+    codes, only from `Format.questions`; None says that every cell is known. groups: (n,) whole numbers, which rows came
+    together where data were split by groups: rows of a group are not independent.
     """
 
     codes: Tensor
     log_within: Tensor
     values: Any = None
     observed: Tensor | None = None
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -52,7 +54,8 @@ class Events:
         places = rows if isinstance(rows, slice) else rows.numpy()
         observed = None if self.observed is None else self.observed[rows]
         values = None if self.values is None else self.values[places]
-        return Events(self.codes[rows], self.log_within[rows], values, observed)
+        groups = None if self.groups is None else self.groups[places]
+        return Events(self.codes[rows], self.log_within[rows], values, observed, groups)
 
 
 def joined(parts: Sequence[Events]) -> Events:
@@ -65,7 +68,10 @@ def joined(parts: Sequence[Events]) -> Events:
         None if first.observed is None else torch.cat([part.observed for part in parts if part.observed is not None])
     )
     codes, nats = torch.cat([part.codes for part in parts]), torch.cat([part.log_within for part in parts])
-    return Events(codes, nats, values, observed)
+    groups = (
+        None if first.groups is None else np.concatenate([part.groups for part in parts if part.groups is not None])
+    )
+    return Events(codes, nats, values, observed, groups)
 
 
 def _joined_values(parts: Sequence[Any]) -> Any:

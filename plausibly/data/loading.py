@@ -18,7 +18,7 @@ from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Dataset, Events, Format, Heard, Truth, counted, did_you_mean, suffix_of, unheard
 from plausibly.data.labels import name_of
 from plausibly.data.regularity import irregularities, spellings
-from plausibly.data.sources import Framed, Source, Streamed, divided, large
+from plausibly.data.sources import Framed, Source, Streamed, divided, large, thinned
 from plausibly.data.streaming import table_file
 from plausibly.errors import UserError
 
@@ -238,6 +238,8 @@ def _table(
         format = tables.learned(frame, table.dialect, kinds, drop, whole, holed, len(places["train"]))
         events = table.events(format, places, shown, heard)
         format = format.guarded(events["train"].codes)
+        if split and (name := splits.grouped_by(split)):
+            note_groups(events, splits.groups_of(table.series(name)), places, shown)
     events |= {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
     digest = _digest(source, whole, given)
     odd = None if table.dialect is None else irregularities(*table.start(), table.rows, format)
@@ -248,6 +250,15 @@ def _table(
     dataset.relations = relations(format, dataset.shown)
     dataset.notes[:0] = [f"{relation}; --drop {relation.column} leaves it out" for relation in dataset.relations]
     return dataset
+
+
+def note_groups(
+    events: dict[str, Events], groups: np.ndarray, places: dict[str, np.ndarray], shown: np.ndarray
+) -> None:
+    """Each part's events know from now on which rows came together."""
+    for part, own in events.items():
+        rows = shown if part == "shown" else places[part]
+        own.groups = groups[rows if len(rows) == len(own) else thinned(rows)]
 
 
 def _opened(source: Any) -> Source:

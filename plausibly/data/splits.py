@@ -95,6 +95,12 @@ def by_group(groups: np.ndarray, seed: int) -> Split:
     return Split(*(np.flatnonzero(where == side) for side in range(4)))
 
 
+def grouped_by(split: str | None) -> str | None:
+    """The column whose groups a split keeps whole, if it does."""
+    word, _, name = (split or "").partition("=")
+    return name if word == "group" else None
+
+
 def groups_of(series: Any) -> np.ndarray:
     """A whole number for each group of a column, in the order of their texts; the holes are a group, -1."""
     import pandas as pd

@@ -29,6 +29,7 @@ from torch import Tensor
 from plausibly.capabilities import Decoder, Trainable, device_of
 from plausibly.data.formats import Heard, unheard
 from plausibly.errors import UserError
+from plausibly.evaluation.intervals import beside
 from plausibly.evaluation.likelihood import AtLeast, AtMost
 from plausibly.families.variational import NUMBERS
 from plausibly.tasks.annealed import Joint, annealed, distance, noisy
@@ -219,16 +220,16 @@ class Annealed:
         unit = "log p" if self.sigma is None else "log density of pixels on [0, 1]"
         bits = f"; {test.bits_per_variable:.4f} bits per variable (lower is better)" if self.sigma is None else ""
         return [
-            f"{self.what}: {said(test)}, {test.rows:,} rows ({unit}{given}: higher is better){bits}",
+            f"{self.what}: {said(test)}, {test.over} ({unit}{given}: higher is better){bits}",
             f"annealed importance sampling, a lower bound in expectation: {self.chains:,} chains a row, "
             f"{self.distributions:,} distributions, acceptance {self.acceptance:.2f}",
             f"of {gap.rows:,} rows drawn from it log p is {said(self.lower)} and {said(self.upper)}: a gap of "
-            f"{gap.value:.4f} ± {gap.standard_error:.4f}, which more distributions or chains make smaller",
+            f"at most {beside(gap.value, gap.standard_error)} in expectation; more distributions or chains make it smaller",
         ]
 
 
 def said(bound: AtLeast | AtMost) -> str:
-    return f"{bound.sign} {bound.value:.4f} ± {bound.standard_error:.4f} nats per row"
+    return f"{bound.sign} {beside(bound.value, bound.standard_error)} nats per row"
 
 
 @dataclass
@@ -288,7 +289,7 @@ def anneal(
     lower, upper = simulated(annealing, few.codes.float().to(device), format, model.context, sigma)
     rest = model.schema.size - len(model.context)
     return Annealed(
-        AtLeast(test if sigma else test + events.log_within, rest),
+        AtLeast(test if sigma else test + events.log_within, rest, events.groups),
         AtLeast(lower, rest),
         AtMost(upper, rest),
         chains,

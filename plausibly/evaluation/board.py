@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plausibly.capabilities import Model
+from plausibly.evaluation.intervals import beside
 from plausibly.evaluation.likelihood import Likelihood, difference, given_whole
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.reconstruction import Error, spelled
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from plausibly.runs import Run
 
 CODED = (
-    " actual bits: all bytes of {rows:,} test rows, decoded again and found equal, over their variables. Counted are places"
-    " inside codes, columns that are set aside, and what a coder begins with, but not the model.{others}"
+    " actual bits: all bytes of {rows:,} test rows, decoded again and found equal, over their variables{which}. Counted are"
+    " places inside codes, columns that are set aside, and what a coder begins with, but not the model.{others}"
 )
 RECONSTRUCTED = " reconstruction error: of test rows decoded from their latents; lower is better, but no likelihood."
 TOLD = (
@@ -124,9 +125,11 @@ class Board:
             "log_likelihood": row.test.value if row.test else nan,
             "unit": "nats per row",
             "standard_error": row.test.standard_error if row.test else nan,
+            "groups": row.test.group_count if row.test else None,
             "rows": row.test.rows if row.test else 0,
             "bits_per_variable": row.test.bits_per_variable if row.test else nan,
             "actual_bits_per_variable": row.coded.bits_per_variable if row.coded else nan,
+            "to_best_sign": gap.sign if gap else "",
             "to_best": gap.value if gap else nan,
             "to_best_error": gap.standard_error if gap else nan,
             "seconds": row.seconds,
@@ -185,11 +188,11 @@ class Board:
             self.label(row),
             row.family,
             f"{row.parameters:,}" if row.parameters is not None else "",
-            f"{row.test.sign} {row.test.value:.3f} ± {row.test.standard_error:.3f}"
+            f"{row.test.sign} {beside(row.test.value, row.test.standard_error, '.3f')}"
             if row.test
             else row.reason or "none",
             f"{row.test.bits_per_variable:.4f}" if row.test else "",
-            f"{gap.sign if gap.sign != '=' else ''}{gap.value:+.3f} ± {gap.standard_error:.3f}"
+            f"{gap.sign if gap.sign != '=' else ''}{beside(gap.value, gap.standard_error, '+.3f')}"
             if gap
             else self._place(row),
             (f"{row.seconds:.1f} s" if row.seconds is not None else "") + (", stopped" if row.interrupted else ""),
@@ -208,13 +211,14 @@ class Board:
 
     def caption(self) -> str:
         """What the numbers are."""
-        rows = next((row.test.rows for row in self.rows if row.test), 0)
-        if not rows:
+        tested = next((row.test for row in self.rows if row.test), None)
+        if tested is None:
             return f"{self.data}: no likelihoods.{self._further()}"
         return (
-            f"{self.data}: mean log p of {rows:,} test rows in nats ± standard error, higher is better; = exact, >= a lower "
-            f"bound. bits/variable = -log2 p / variables, lower is better (1 nat = {1 / log(2):.3f} bits). "
-            f"to best: paired over the same rows.{self._condition()}{self._further()}"
+            f"{self.data}: mean log p of {tested.rows:,} test rows{grouped(tested)} in nats ± standard error, higher is "
+            "better; = exact, >= a lower bound. bits/variable = -log2 p / variables, lower is better (1 nat = "
+            f"{1 / log(2):.3f} bits). to best: paired over the same rows; <= and >= where a bound is involved."
+            f"{self._condition()}{self._further()}"
         )
 
     def _further(self) -> str:
@@ -226,7 +230,23 @@ class Board:
         if self.coded is None:
             return ""
         others = ", ".join(f"{name} {bits:.4f}" for name, bits in self.coded.others.items())
-        return CODED.format(rows=self.coded.rows, others=others and f" Of the same rows: {others}.")
+        return CODED.format(
+            rows=self.coded.rows, which=self._which(), others=others and f" Of the same rows: {others}."
+        )
+
+    def _which(self) -> str:
+        """Which variables actual bits are of, where they are not those of bits/variable."""
+        run = self.conditional
+        if run is None:
+            return ""
+        every, context = run.model.schema.size, len(run.model.context)
+        names = f"{', '.join(run.names[i] for i in run.model.context[:3])}{' ...' * (context > 3)}"
+        return f" (all {every:,}, {names} included, while bits/variable is of the {every - context:,} others)"
+
+    @property
+    def conditional(self) -> Run | None:
+        """The first run whose model has a context."""
+        return next((row.run for row in self.rows if row.run and row.run.model.context), None)
 
     def _judges(self) -> str:
         judged = [row.samples for row in self.rows if row.samples]
@@ -238,7 +258,7 @@ class Board:
 
     def _condition(self) -> str:
         """What the numbers are about where the models have a context."""
-        run = next((row.run for row in self.rows if row.run and row.run.model.context), None)
+        run = self.conditional
         if run is None:
             return ""
         names = [run.names[i] for i in run.model.context]
@@ -260,9 +280,14 @@ def spoken(health: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.2f}" for name, value in health.items())
 
 
+def grouped(test: Likelihood) -> str:
+    """How many groups errors count, where rows came in groups."""
+    return "" if test.groups is None else f" ({test.over}: errors count groups)"
+
+
 def auc_of(number: Number | None) -> str:
     """As it stands on the board."""
-    return "" if number is None else f"{number.value:.3f} ± {number.standard_error or 0:.3f}"
+    return "" if number is None else beside(number.value, number.standard_error, ".3f")
 
 
 FURTHER: dict[str, Callable[[Row], str]] = {  # columns that are there where any row has something to say

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, Trainable
+from plausibly.evaluation.intervals import Mean, beside, known, of
 from plausibly.evaluation.likelihood import given_whole
 from plausibly.tasks.score import conditionals
 
@@ -32,6 +34,7 @@ class ByColumn:
 
     names: tuple[str, ...]
     nats: Tensor
+    groups: np.ndarray | None = None  # of the rows, as of events
 
     @property
     def means(self) -> Tensor:
@@ -39,19 +42,20 @@ class ByColumn:
         return self.nats.mean(0)
 
     @property
-    def errors(self) -> Tensor:
-        return self.nats.std(0) / len(self.nats) ** 0.5
+    def each(self) -> list[Mean]:
+        """The mean of each column over rows, or groups of rows, the model as it is."""
+        return [Mean(column, self.groups) for column in self.nats.numpy().T]
 
     def to_json(self) -> list[dict[str, Any]]:
-        numbers = zip(self.names, self.means.tolist(), self.errors.tolist(), strict=True)
         return [
             {
                 "name": name,
-                "nats": mean,
-                "standard_error": error if len(self.nats) > 1 else None,
-                "bits": -mean / log(2),
+                "nats": mean.value,
+                "standard_error": known(mean.error),
+                "interval": mean.interval,
+                "bits": -mean.value / log(2),
             }
-            for name, mean, error in numbers
+            for name, mean in zip(self.names, self.each, strict=True)
         ]
 
     def table(self) -> tuple[list[str], list[list[str]]]:
@@ -59,7 +63,7 @@ class ByColumn:
         found = self.to_json()
         chosen = sorted(sorted(range(len(found)), key=lambda i: found[i]["nats"])[:SHOWN])
         rows = [
-            [found[i]["name"], f"{found[i]['nats']:.4f} ± {self.errors[i]:.2g}", f"{found[i]['bits']:.3f}"]
+            [found[i]["name"], beside(found[i]["nats"], found[i]["standard_error"]), f"{found[i]['bits']:.3f}"]
             for i in chosen
         ]
         return ["column", "nats per row", "bits"], rows
@@ -69,7 +73,10 @@ class ByColumn:
             f"the {SHOWN} of {len(self.names):,} columns with most bits" * (len(self.names) > SHOWN)
             or "column by column"
         )
-        return f"{some}, each given those before it in the model's order; nats: higher is better, bits: lower"
+        return (
+            f"{some}, each given those before it in the model's order; nats: higher is better, bits: lower; ± standard error "
+            f"over {of(len(self.nats), self.groups)}"
+        )
 
 
 @torch.no_grad()
@@ -82,7 +89,7 @@ def by_column(model: Trainable, format: Format, events: Events) -> ByColumn | No
     nats = context_summed(model, events.codes) if summed else conditionals(model, events.codes)
     besides = format.besides(events)
     along = [(nats + format.within(events))[:, order], *(own[:, None] for own in besides.values())]
-    return ByColumn((*(format.names[i] for i in order), *besides), torch.cat(along, 1))
+    return ByColumn((*(format.names[i] for i in order), *besides), torch.cat(along, 1), events.groups)
 
 
 def context_summed(model: AutoregressiveModel, codes: Tensor) -> Tensor:

@@ -16,13 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from plausibly.evaluation.intervals import LEAST, Interval, Mean, Moves, binomial, jackknife
 from plausibly.evaluation.judges import single_core
 from plausibly.evaluation.numbers import Number
 
 NEIGHBOURS = 5
+BOTH = "held-out rows and samples"  # what errors are over
 NEAR, BOOTSTRAPS = 0.05, 200
 PAIRS_AT_ONCE = 1 << 22
 
@@ -40,35 +43,100 @@ def distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]
         yield some, cdist(a[some], b)
 
 
-def radii(rows: np.ndarray, k: int = NEIGHBOURS) -> np.ndarray:
-    """Distance of each row to its k-th nearest other row, (n,)."""
-    found = np.empty(len(rows))
+@dataclass(frozen=True)
+class Balls:
+    """About each row: its radius, what that is without one of those nearest, (n,) both, and which these are, (n, k)."""
+
+    radius: np.ndarray
+    wider: np.ndarray
+    nearest: np.ndarray
+
+    @property
+    def near(self) -> Any:
+        """Sparse (n, n): 1 where the row of the column is one of those nearest to the row of the line."""
+        from scipy.sparse import csr_array  # slow to import
+
+        n, k = self.nearest.shape
+        return csr_array((np.ones(n * k), self.nearest.ravel(), np.arange(n + 1) * k), shape=(n, n))
+
+
+def balls(rows: np.ndarray, k: int = NEIGHBOURS) -> Balls:
+    """Of rows, more than k + 1: a ball reaches to the k-th nearest other row."""
+    radius, wider, nearest = np.empty(len(rows)), np.empty(len(rows)), np.empty((len(rows), k), dtype=np.int64)
     for some, apart in distances(rows, rows):
         apart[np.arange(len(apart)), np.arange(some.start, some.stop)] = -1.0  # itself comes first, whatever equals it
-        found[some] = np.partition(apart, k, axis=1)[:, k]
-    return found
+        order = np.argpartition(apart, (k, k + 1), axis=1)[:, : k + 2]
+        radius[some], wider[some] = (np.take_along_axis(apart, order, 1)[:, place] for place in (k, k + 1))
+        nearest[some] = np.array([line[line != own][:k] for own, line in enumerate(order, some.start)])
+    return Balls(radius, wider, nearest)
 
 
 @dataclass(frozen=True)
 class Placed:
-    """The four numbers before they are averaged: bool (samples,), bool (real,), (samples,), bool (real,)."""
+    """A number, and the same without each of the real rows, (n,), and without each of the samples, (m,).
 
-    precise: np.ndarray
-    recalled: np.ndarray
-    density: np.ndarray
-    covered: np.ndarray
+    `most` is what it can be: of a share 1.
+    """
+
+    value: float
+    without_real: np.ndarray
+    without_made: np.ndarray
+    most: float = 1.0
+
+    def number(self, by: str, perfect: float, reference: float | None, groups: np.ndarray | None) -> Number:
+        """With its standard error; where there is a reference, that is perfect: equal rows raise all four."""
+        whose, perfect = (f"{perfect:.3g}", perfect) if reference is None else ("real rows'", reference)
+        moved = Moves((jackknife(self.without_real, groups), jackknife(self.without_made)))
+        rows, limits = len(self.without_made), (0.0, self.most)
+        interval = moved.interval_of_share(self.value, rows) if self.most == 1 else moved.interval(self.value, *limits)
+        told: dict[str, Any] = {"reference": reference, "interval": interval, "over": BOTH}
+        return Number(
+            self.value, moved.error, rows, by, f"higher is better; {whose} is perfect", perfect, *limits, **told
+        )
 
 
-def placed(real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS) -> Placed:
-    """Of features (n, d) and (m, d), both more than k."""
-    own_real, own_made = radii(real, k), radii(made, k)
-    inside, recalled, covered = np.zeros(len(made)), np.empty(len(real), dtype=bool), np.empty(len(real), dtype=bool)
-    for some, apart in distances(real, made):
-        within = apart <= own_real[some, None]
-        inside += within.sum(0)
-        covered[some] = within.any(1)
-        recalled[some] = (apart <= own_made[None]).any(1)
-    return Placed(inside > 0, recalled, inside / k, covered)
+def placed(real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS) -> dict[str, Placed]:
+    """The four numbers of features (n, d) and (m, d), both more than k + 1."""
+    ours, theirs = balls(real, k), balls(made, k)
+    apart = np.concatenate([few for _, few in distances(real, made)])
+    (inside, total, held), (within, _, found) = surrounded(apart, ours), surrounded(apart.T, theirs)
+    return {
+        "precision": Placed(float((inside > 0).mean()), held, lacking(inside > 0)),
+        "recall": Placed(float((within > 0).mean()), lacking(within > 0), found),
+        "density": Placed(float(inside.mean() / k), total / k, lacking(inside / k), np.inf),
+        "coverage": covered(apart, ours),
+    }
+
+
+def surrounded(apart: np.ndarray, own: Balls) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """In how many balls each point is, (points,); and its mean, and the share of points in any, without each ball's row.
+
+    `apart` holds the distances of the balls' rows to points, (balls, points); without a row others' balls grow.
+    """
+    within = apart <= own.radius[:, None]
+    grown = ((apart <= own.wider[:, None]) & ~within).astype(np.float32)
+    count, near = within.sum(0), own.near.T.astype(np.float32).tocsr()
+    means, shares = np.empty(len(apart)), np.empty(len(apart))
+    for start in range(0, len(apart), 256):
+        some = slice(start, start + 256)
+        left = count - within[some] + near[some] @ grown
+        means[some], shares[some] = left.mean(1), (left > 0.5).mean(1)
+    return count, means, shares
+
+
+def lacking(each: np.ndarray) -> np.ndarray:
+    """The mean without each of the rows that are averaged."""
+    return np.asarray((each.sum() - each) / (len(each) - 1))
+
+
+def covered(apart: np.ndarray, own: Balls) -> Placed:
+    """The share of real rows whose ball holds a sample, from their distances, (real, samples)."""
+    within = apart <= own.radius[:, None]
+    count = within.sum(1)
+    held, gained = count > 0, (count == 0) & (apart <= own.wider[:, None]).any(1)
+    lone = within[count == 1].sum(0)  # rows that only this sample covers
+    without = (held.sum() - held + own.near.T @ gained.astype(np.float64)) / (len(held) - 1)
+    return Placed(float(held.mean()), without, (held.sum() - lone) / len(held))
 
 
 def expected_coverage(real: int, made: int, k: int = NEIGHBOURS) -> float:
@@ -81,33 +149,23 @@ def expected_coverage(real: int, made: int, k: int = NEIGHBOURS) -> float:
 
 
 def coverage_numbers(
-    real: np.ndarray, made: np.ndarray, by: str, training: np.ndarray | None = None, k: int = NEIGHBOURS
+    real: np.ndarray,
+    made: np.ndarray,
+    by: str,
+    training: np.ndarray | None = None,
+    k: int = NEIGHBOURS,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Number]:
-    """Precision, recall, density and coverage, with `training` rows' as the reference.
+    """Precision, recall, density and coverage, with `training` rows' as the reference; `groups` of the real rows.
 
-    Standard errors are over the rows that are averaged, given the balls of the others.
+    Standard errors are a jackknife's over both sorts of rows, whose balls are drawn anew: rather large (Efron & Stein 1981).
     """
     found, plain = placed(real, made, k), None if training is None else placed(real, training, k)
     perfect = {"density": 1.0, "coverage": expected_coverage(len(real), len(made), k)}
-    fields = {"precision": "precise", "recall": "recalled", "density": "density", "coverage": "covered"}
     return {
-        name: averaged(
-            getattr(found, field),
-            by,
-            perfect.get(name, 1.0),
-            np.inf if name == "density" else 1.0,
-            None if plain is None else float(getattr(plain, field).mean()),
-        )
-        for name, field in fields.items()
+        name: each.number(by, perfect.get(name, 1.0), None if plain is None else plain[name].value, groups)
+        for name, each in found.items()
     }
-
-
-def averaged(each: np.ndarray, by: str, perfect: float, most: float, reference: float | None) -> Number:
-    """The mean with its standard error; where there is a reference, that is perfect: equal rows raise all four."""
-    error = float(each.std(ddof=1) / np.sqrt(len(each)))
-    whose, perfect = (f"{perfect:.3g}", perfect) if reference is None else ("real rows'", reference)
-    better = f"higher is better; {whose} is perfect"
-    return Number(float(each.mean()), error, len(each), by, better, perfect, 0.0, most, reference=reference)
 
 
 def nearest(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -131,18 +189,21 @@ def nearer_to_training(made: np.ndarray, train: np.ndarray, control: np.ndarray,
     counts = np.bincount(winners, minlength=1)
     error = float(np.sqrt((counts**2.0).sum()) / (2 * len(made)))
     share = float((close + 0.5 * tied).mean())
-    return Number(share, error, len(made), by, "0.5 is perfect; above: copies", 0.5, 0.0, 1.0)
+    reach = 1.959964 * error
+    interval = (max(share - reach, 0.0), min(share + reach, 1.0)) if len(made) >= LEAST else None
+    better = "0.5 is perfect; above: copies"
+    told: dict[str, Any] = {"interval": interval, "over": "samples and control rows"}
+    return Number(share, error, len(made), by, better, 0.5, 0.0, 1.0, **told)
 
 
 def copied(made: np.ndarray, held_out: np.ndarray, train: np.ndarray) -> Number:
     """Share of samples that equal a training row, with that of held-out rows as the reference; (n, width) of one type."""
     known = {row.tobytes() for row in train}
-    ours, theirs = (np.array([row.tobytes() in known for row in rows]) for rows in (made, held_out))
-    error, reference = float(ours.std(ddof=1) / np.sqrt(len(made))), float(theirs.mean())
+    ours, theirs = (np.array([row.tobytes() in known for row in rows], dtype=np.float64) for rows in (made, held_out))
+    found, reference = Mean(ours), float(theirs.mean())
     better = "lower is better; real rows' is perfect"
-    return Number(
-        float(ours.mean()), error, len(made), "equal values", better, reference, 0.0, 1.0, reference=reference
-    )
+    told: dict[str, Any] = {"reference": reference, "interval": found.interval_of_share, "over": "samples"}
+    return Number(found.value, found.error, len(made), "equal values", better, reference, 0.0, 1.0, **told)
 
 
 def closest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -157,19 +218,47 @@ def closest_records(made: np.ndarray, held_out: np.ndarray, train: np.ndarray, b
     """How far samples are from the nearest training row, the median, and how many are nearer than 5 % of held-out rows are.
 
     Of what is at just that distance the share counts by which held-out rows come to 5 %. Standard errors are a bootstrap's
-    over samples, and over rows of both sorts.
+    over samples, and over rows of both sorts. Intervals are of ranks: that of the median, and of the share at the ranks
+    between which the 5 % quantile of held-out rows lies; they hold 95 % or more, whatever the distances are.
     """
     ours, theirs = closest(made, train), closest(held_out, train)
     picks = np.random.default_rng(46).integers(0, len(ours), (BOOTSTRAPS, len(ours)))
     error, reference = float(np.median(ours[picks], 1).std(ddof=1)), float(np.median(theirs))
     better = "real rows' is perfect; below: near copies"
-    typical = Number(float(np.median(ours)), error, len(ours), by, better, reference, 0.0, reference=reference)
+    told: dict[str, Any] = {"interval": median_interval(ours), "over": "samples"}
+    typical = Number(float(np.median(ours)), error, len(ours), by, better, reference, 0.0, reference=reference, **told)
     limit = np.quantile(theirs, NEAR, method="inverted_cdf")
     at = (NEAR - (theirs < limit).mean()) / (theirs == limit).mean()
     near, usual = ((each < limit) + at * (each == limit) for each in (ours, theirs))
     error = float(np.sqrt(near.var(ddof=1) / len(near) + usual.var(ddof=1) / len(usual)))
-    better = f"{NEAR} is perfect; above: near copies"
-    return {
-        "closest_record": typical,
-        "near_records": Number(float(near.mean()), error, len(near), by, better, NEAR, 0.0, 1.0, reference=NEAR),
-    }
+    better, told = f"{NEAR} is perfect; above: near copies", {"interval": near_interval(ours, theirs), "over": BOTH}
+    share = Number(float(near.mean()), error, len(near), by, better, NEAR, 0.0, 1.0, reference=NEAR, **told)
+    return {"closest_record": typical, "near_records": share}
+
+
+def ranks(rows: int, share: float, level: float) -> tuple[int, int]:
+    """The ranks, from 1, between which a quantile of so many draws lies but for (1 - level) / 2 on either side; 0 and
+    rows + 1 where it may lie beyond all."""
+    from scipy.stats import binom  # slow to import
+
+    beyond = (1 - level) / 2
+    return int(binom.ppf(beyond, rows, share)), int(binom.ppf(1 - beyond, rows, share)) + 1
+
+
+def median_interval(each: np.ndarray) -> Interval | None:
+    """Of 95 % or more for the median that numbers were drawn about."""
+    if len(each) < LEAST:
+        return None
+    low, high = ranks(len(each), 0.5, 0.95)
+    ordered = np.sort(each)
+    return float(ordered[low - 1]), float(ordered[high - 1])
+
+
+def near_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval | None:
+    """Of 95 % or more for the share of ours below the 5 % quantile of theirs: 97.5 % for that, and as much for shares."""
+    if min(len(ours), len(theirs)) < LEAST:
+        return None
+    low, high = ranks(len(theirs), NEAR, 0.975)
+    ordered = np.concatenate([[-np.inf], np.sort(theirs), [np.inf]])
+    fewest, most = (ours < ordered[low]).mean(), (ours <= ordered[high]).mean()
+    return binomial(float(fewest), len(ours), 0.975)[0], binomial(float(most), len(ours), 0.975)[1]

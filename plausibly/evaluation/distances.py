@@ -9,10 +9,13 @@ rows in the samples' stead tell how large the bias is.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from plausibly.evaluation.coverage import BOTH
 from plausibly.evaluation.numbers import Number
-from plausibly.evaluation.two_samples import unbiased
+from plausibly.evaluation.two_samples import kernel_moves, unbiased
 
 # that the Frechet distance needs of each sort: its bias is about features / rows of the total variance
 ROWS_A_FEATURE = 10
@@ -26,16 +29,6 @@ def polynomial(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def kernel_distance(real: np.ndarray, made: np.ndarray) -> float:
     """The unbiased estimate, which may be below 0, of features (n, d) and (m, d)."""
     return unbiased(polynomial(real, real), polynomial(made, made), polynomial(real, made))
-
-
-def kernel_error(real: np.ndarray, made: np.ndarray) -> float:
-    """Its standard error over rows: that of a U-statistic of (real, made) pairs of rows, n of both."""
-    n = min(len(real), len(made))
-    x, y = real[:n], made[:n]
-    between = polynomial(x, y)
-    terms = polynomial(x, x) + polynomial(y, y) - between - between.T
-    each = (terms.sum(1) - np.diag(terms)) / (n - 1)
-    return float(2 * each.std(ddof=1) / np.sqrt(n))
 
 
 def frechet_distance(real: np.ndarray, made: np.ndarray) -> float:
@@ -52,11 +45,16 @@ def root_trace(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.sqrt(np.linalg.eigvalsh(root @ b @ root).clip(0)).sum())
 
 
-def kernel_number(real: np.ndarray, made: np.ndarray, by: str, training: np.ndarray | None = None) -> Number:
-    """The kernel distance with its standard error; `training` rows' features are the reference."""
+def kernel_number(
+    real: np.ndarray, made: np.ndarray, by: str, training: np.ndarray | None = None, groups: np.ndarray | None = None
+) -> Number:
+    """The kernel distance with its standard error; `training` rows' features are the reference; `groups` of real rows."""
     reference = None if training is None else kernel_distance(real, training)
-    value, error = kernel_distance(real, made), kernel_error(real, made)
-    return Number(value, error, len(made), by, "lower is better; 0 is perfect", 0.0, reference=reference)
+    both, n = np.concatenate([real, made]), len(real)
+    kernel = polynomial(both, both)
+    value, moved = unbiased(kernel[:n, :n], kernel[n:, n:], kernel[:n, n:]), kernel_moves(kernel, n, groups)
+    told: dict[str, Any] = {"reference": reference, "interval": moved.even_interval(value), "over": BOTH}
+    return Number(value, moved.error, len(made), by, "lower is better; 0 is perfect", 0.0, **told)
 
 
 def frechet_number(real: np.ndarray, made: np.ndarray, by: str, training: np.ndarray | None = None) -> Number | str:

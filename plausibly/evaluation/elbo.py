@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import log, nan
+from functools import partial
+from math import log
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from plausibly.capabilities import Variational, device_of
+from plausibly.evaluation import intervals
 from plausibly.families.variational import drawn, reconstruction_and_rate
 from plausibly.latents import Latents, Normal, without_gradients
 
@@ -34,19 +37,25 @@ ROWS_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean nats over rows and its standard error; `sign` says whether the truth is at least or at most that."""
+    """Mean nats over rows, with its standard error and 95 % interval over them; NaN and None of too few.
+
+    `sign` says what the number is of what it is called: exact but for the noise of draws (=), at least or at most that.
+    """
 
     value: float
     standard_error: float
     sign: str = "="
+    interval: intervals.Interval | None = None
 
     @classmethod
-    def over(cls, nats: Tensor, sign: str = "=") -> Mean:
-        error = float(nats.std()) / len(nats) ** 0.5 if len(nats) > 1 else nan
-        return cls(float(nats.mean()), error, sign)
+    def over(cls, nats: Tensor, sign: str = "=", groups: np.ndarray | None = None) -> Mean:
+        found = intervals.Mean(nats.double().cpu().numpy(), groups)
+        return cls(found.value, found.error, sign, found.interval)
 
     def __str__(self) -> str:
-        return f"{'' if self.sign == '=' else f'{self.sign} '}{self.value:.3f} ± {self.standard_error:.3f}"
+        return (
+            f"{'' if self.sign == '=' else f'{self.sign} '}{intervals.beside(self.value, self.standard_error, '.3f')}"
+        )
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,9 @@ class Apart:
     elbo: Mean
     bounds: dict[int, Mean]  # importance weighted, by the number of draws
     gap: Mean  # log p - ELBO, at least
-    amortisation: Mean | None  # what the best normal of each row saves, over `tuned` rows; None where q is no normal
+    amortisation: (
+        Mean | None
+    )  # what the best normal of each row saves, at least, over `tuned` rows; None: q is no normal
     tuned: int
     information: Mean  # I_q(x; z), at least
     marginal: Mean  # KL(q(z) || p(z)), at most
@@ -74,7 +85,11 @@ class Apart:
         """Name, number and meaning of each part, in the order in which they are read."""
         many = f"{max(self.bounds):,} draws"
         tuned = str(self.amortisation) if self.amortisation else "unknown"
-        how = f"what an own q for each row saves, over {self.tuned:,} rows" if self.amortisation else "q is no normal"
+        how = (
+            f"what an own q for each row saves, as far as sought, over {self.tuned:,} rows"
+            if self.amortisation
+            else "q is no normal"
+        )
         bounds = [
             (f"log p, {draws:,} draw{'s' * (draws > 1)}", str(bound), "importance-weighted bound")
             for draws, bound in self.bounds.items()
@@ -112,17 +127,18 @@ def apart(
     reconstruction = reconstruction + events.log_within[:, None]
     logs, mean_rate = reconstruction - rate, rate.mean(1)
     bounds = {k: (logs.unflatten(1, (-1, k)).logsumexp(2) - log(k)).mean(1) for k in draws}
+    over, groups = partial(Mean.over, groups=events.groups), events.groups
     return Apart(
         rows=len(x),
-        reconstruction=Mean.over(reconstruction.mean(1)),
-        rate=Mean.over(mean_rate),
-        elbo=Mean.over(logs.mean(1)),
-        bounds={k: Mean.over(bound, ">=") for k, bound in bounds.items()},
-        gap=Mean.over(bounds[max(draws)] - logs.mean(1), ">="),
-        amortisation=None if gain is None else Mean.over(gain),
+        reconstruction=over(reconstruction.mean(1)),
+        rate=over(mean_rate),
+        elbo=over(logs.mean(1)),
+        bounds={k: over(bound, ">=") for k, bound in bounds.items()},
+        gap=over(bounds[max(draws)] - logs.mean(1), ">="),
+        amortisation=None if gain is None else Mean.over(gain, ">=", None if groups is None else groups[:TUNED]),
         tuned=0 if gain is None else tuned,
-        information=Mean.over(shared, ">="),
-        marginal=Mean.over(mean_rate - shared, "<="),
+        information=over(shared, ">="),
+        marginal=over(mean_rate - shared, "<="),
         active=int((means.var(0) > ACTIVE).sum()) if len(x) > 1 else 0,
         latents=model.latents,
     )

@@ -46,8 +46,10 @@ class Extractor(ABC):
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "checksum": self.checksum}
 
-    def more(self, real: np.ndarray, made: np.ndarray, training: np.ndarray | None) -> dict[str, Number]:
-        """What this extractor alone can say, from features, (n, features) each."""
+    def more(
+        self, real: np.ndarray, made: np.ndarray, training: np.ndarray | None, groups: np.ndarray | None = None
+    ) -> dict[str, Number]:
+        """What this extractor alone can say, from features, (n, features) each; `groups` are of the real rows."""
         return {}
 
 

@@ -9,27 +9,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial, singledispatch
-from math import log, nan
+from math import log
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from plausibly.capabilities import BoundedModel, DensityModel, Trainable
 from plausibly.data.formats import unheard
+from plausibly.evaluation.intervals import Interval, Mean, known, of
 from plausibly.kinds import Real
 from plausibly.tasks.score import Log, conditionals, row_by_row, score
 
 if TYPE_CHECKING:
     from plausibly.data.formats import Events, Format, Heard
 
+SIGNS = {"exact": "=", "bound": ">=", "estimate": "~", "approximate": "~"}  # of how good a task's answer is
+
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The log p of each row in nats, (rows,) float64, of events with so many variables."""
+    """The log p of each row in nats, (rows,) float64, of events with so many variables; `groups` as of events."""
 
     nats: Tensor
     variables: int
+    groups: np.ndarray | None = None
 
     sign: ClassVar[str]
 
@@ -43,8 +48,27 @@ class Likelihood:
         return float(self.nats.mean())
 
     @property
+    def _mean(self) -> Mean:
+        return Mean(self.nats.numpy(), self.groups)
+
+    @property
     def standard_error(self) -> float:
-        return float(self.nats.std()) / self.rows**0.5 if self.rows > 1 else nan
+        """Over rows, or groups of rows, the model as it is; NaN of a single one."""
+        return self._mean.error
+
+    @property
+    def interval(self) -> Interval | None:
+        """Of 95 %, over the same; None of too few. Of bounds it is of their mean, not of what they bound."""
+        return self._mean.interval
+
+    @property
+    def over(self) -> str:
+        """What the standard error is over: `2,000 rows in 31 groups`."""
+        return of(self.rows, self.groups)
+
+    @property
+    def group_count(self) -> int | None:
+        return None if self.groups is None else len(np.unique(self.groups))
 
     @property
     def bits_per_variable(self) -> float:
@@ -56,8 +80,10 @@ class Likelihood:
             "value": self.value,
             "unit": "nats per row",
             "sign": self.sign,
-            "standard_error": None if self.rows < 2 else self.standard_error,
+            "standard_error": known(self.standard_error),
+            "interval": self.interval,
             "rows": self.rows,
+            "groups": self.group_count,
             "bits_per_variable": self.bits_per_variable,
         }
 
@@ -78,6 +104,11 @@ class Estimate(Likelihood):
     sign = "~"
 
 
+def sign_of(model: object) -> str:
+    """What numbers that a model gives are of log p: equal to it, or a lower bound."""
+    return Exact.sign if isinstance(model, DensityModel) else AtLeast.sign
+
+
 @singledispatch
 def likelihood(model: object, events: Events, heard: Heard = unheard) -> Likelihood | None:
     """The log p of held-out rows, or None where the model has none. `heard` is told how many rows are done, of how many."""
@@ -89,10 +120,10 @@ def _(model: BoundedModel, events: Events, heard: Heard = unheard) -> Likelihood
     kind = Exact if isinstance(model, DensityModel) else AtLeast
     rest = model.schema.size - len(model.context)
     if not model.context:
-        return kind(row_nats(model.log_bound, model, events, heard), rest)
+        return kind(row_nats(model.log_bound, model, events, heard), rest, events.groups)
     if given_whole(model):
-        return kind(given_nats(model, events, heard), rest)
-    return kind(row_nats(partial(summed, model), model, events, heard), rest)
+        return kind(given_nats(model, events, heard), rest, events.groups)
+    return kind(row_nats(partial(summed, model), model, events, heard), rest, events.groups)
 
 
 @torch.no_grad()
@@ -134,5 +165,8 @@ def plausibility(model: Trainable, format: Format, events: Events) -> Tensor:
 
 def difference(a: Likelihood, b: Likelihood) -> Likelihood:
     """a - b row by row, a bound where one of the two is: exact minus a lower bound is at most what it says."""
-    signs: dict[tuple[str, str], type[Likelihood]] = {("=", "="): Exact, (">=", "="): AtLeast, ("=", ">="): AtMost}
-    return signs.get((a.sign, b.sign), Estimate)(a.nats - b.nats, a.variables)
+    signs: dict[tuple[str, str], type[Likelihood]] = {("=", "="): Exact}
+    signs |= dict.fromkeys([(">=", "="), ("=", "<="), (">=", "<=")], AtLeast)
+    signs |= dict.fromkeys([("<=", "="), ("=", ">="), ("<=", ">=")], AtMost)
+    groups = b.groups if a.groups is None else a.groups
+    return signs.get((a.sign, b.sign), Estimate)(a.nats - b.nats, a.variables, groups)

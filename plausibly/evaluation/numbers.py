@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from typing import Any
 
-Z95 = 1.959964  # standard deviations on either side of the mean that hold 95 % of a normal
+from plausibly.evaluation.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Number:
     """Found on `rows` samples beside as many held-out rows.
 
     by: the judge or the extractor of features. standard_error: None where none is known. least, most: what the number can
-    be. reference: the same of real rows in the samples' stead, which tells what draws from the truth would get.
+    be. reference: the same of real rows in the samples' stead, which tells what draws from the truth would get. interval: of
+    95 %; None of too few rows, or where none would hold. over: what both count as drawn anew; all else is as it is.
     """
 
     value: float
@@ -29,16 +30,8 @@ class Number:
     p_value: float | None = None
     reference: float | None = None
     folds: int | None = None
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Of 95 %, from the standard error; of a share of no row, or of all, what such a share can be by chance (Wilson)."""
-        if self.standard_error is None or not isfinite(self.standard_error):
-            return None
-        reach = Z95 * self.standard_error
-        if not reach and (self.least, self.most) == (0, 1):
-            reach = Z95**2 / (self.rows + Z95**2)
-        return max(self.least, self.value - reach), min(self.most, self.value + reach)
+    interval: Interval | None = None
+    over: str = ""
 
     def to_json(self) -> dict[str, Any]:
         kept = {name: value for name, value in asdict(self).items() if name not in ("least", "most")}
@@ -57,7 +50,11 @@ class Number:
         ]
 
     def __str__(self) -> str:
-        return f"{self.value:.4g}" + (f" ± {self.standard_error:.2g}" if self.standard_error is not None else "")
+        return f"{self.value:.4g}" + (f" ± {self.standard_error:.2g}" if self._sure else "")
+
+    @property
+    def _sure(self) -> bool:
+        return self.standard_error is not None and isfinite(self.standard_error)
 
 
 def from_json(document: Mapping[str, Any]) -> Number:

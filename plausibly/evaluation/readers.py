@@ -21,7 +21,9 @@ from torch import Tensor, nn
 
 from plausibly.data.givens import place_of
 from plausibly.errors import UserError
+from plausibly.evaluation.coverage import BOTH
 from plausibly.evaluation.features import ROWS_AT_ONCE, Extractor, pixels, seen
+from plausibly.evaluation.intervals import Moves, moves
 from plausibly.evaluation.judges import BATCH, Inputs, Look, Network, taught
 from plausibly.evaluation.numbers import Number
 from plausibly.files import replacing
@@ -101,18 +103,18 @@ class Classifier(Extractor):
     def to_json(self) -> dict[str, Any]:
         return super().to_json() | {"accuracy": self.accuracy}
 
-    def more(self, real: np.ndarray, made: np.ndarray, training: np.ndarray | None) -> dict[str, Number]:
-        """How far the share of one class is, at most, from that among real rows."""
-        shares = [self._shares(rows) for rows in (real, made) + (() if training is None else (training,))]
+    def more(
+        self, real: np.ndarray, made: np.ndarray, training: np.ndarray | None, groups: np.ndarray | None = None
+    ) -> dict[str, Number]:
+        """How far the share of one class is, at most, from that among real rows; the error is of the share of that class."""
+        told = [self._told(rows).numpy() for rows in (real, made) + (() if training is None else (training,))]
+        shares = [np.bincount(each, minlength=len(self.classes)) / len(each) for each in told]
         gaps = [np.abs(share - shares[0]) for share in shares[1:]]
         worst = int(gaps[0].argmax())
-        error = np.sqrt(sum(share[worst] * (1 - share[worst]) / len(made) for share in shares[:2]))
+        error = Moves((moves(told[0] == worst, groups), moves(told[1] == worst))).error
         better, reference = "lower is better; real rows' is perfect", float(gaps[-1].max()) if len(gaps) > 1 else None
-        found = float(gaps[0].max()), float(error), len(made), self.name, better, reference or 0.0, 0.0, 1.0
-        return {"class_shares": Number(*found, reference=reference)}
-
-    def _shares(self, features: np.ndarray) -> np.ndarray:
-        return np.bincount(self._told(features).numpy(), minlength=len(self.classes)) / len(features)
+        found = float(gaps[0].max()), error, len(made), self.name, better, reference or 0.0, 0.0, 1.0
+        return {"class_shares": Number(*found, reference=reference, over=BOTH)}
 
     @torch.no_grad()
     def _told(self, features: np.ndarray) -> Tensor:

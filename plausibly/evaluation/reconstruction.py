@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plausibly.capabilities import Trainable
+from plausibly.evaluation import intervals
 from plausibly.kinds import Category, Level, Likeliest
 from plausibly.tasks.reconstruct import reconstruct
 
@@ -28,8 +29,13 @@ class Error:
     """The mean error of rows: of each row, the mean over its cells of one unit. Smaller is better."""
 
     value: float
-    standard_error: float | None  # None for a single row
+    standard_error: float | None  # over rows, or groups of them; None for a single one
     rows: int
+    interval: intervals.Interval | None = None  # of 95 %, over the same
+    groups: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows" + (f" in {self.groups:,} groups" if self.groups else "")
 
 
 def reconstruction(model: Trainable, format: Format, events: Events) -> dict[str, Error]:
@@ -42,7 +48,7 @@ def reconstruction(model: Trainable, format: Format, events: Events) -> dict[str
     at_once = max(1, CELLS // format.schema.size)
     parts = [errors(model, format, events[start : start + at_once]) for start in range(0, len(events), at_once)]
     joined = {unit: np.concatenate([part[unit] for part in parts]) for unit in parts[0]}
-    return {unit: averaged(each) for unit, each in joined.items() if not np.isnan(each).all()}
+    return {unit: averaged(each, events.groups) for unit, each in joined.items() if not np.isnan(each).all()}
 
 
 def errors(model: Trainable, format: Format, events: Events) -> dict[str, np.ndarray]:
@@ -81,11 +87,12 @@ def row_means(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def averaged(each: np.ndarray) -> Error:
+def averaged(each: np.ndarray, groups: np.ndarray | None = None) -> Error:
     """The mean over the rows that have one."""
-    known = each[~np.isnan(each)]
-    error = float(known.std(ddof=1)) / len(known) ** 0.5 if len(known) > 1 else None
-    return Error(float(known.mean()), error, len(known))
+    there = ~np.isnan(each)
+    own = None if groups is None else groups[there]
+    found, number = intervals.Mean(each[there], own), None if own is None else len(np.unique(own))
+    return Error(found.value, intervals.known(found.error), int(there.sum()), found.interval, number)
 
 
 def spelled(errors: Mapping[str, Error], most: int = 3) -> str:
@@ -96,10 +103,10 @@ def spelled(errors: Mapping[str, Error], most: int = 3) -> str:
 
 def text_of(unit: str, error: Error) -> str:
     """One of them with its standard error: `3.10 ± 0.20% of cells wrong`, `2.41 ± 0.1 levels`."""
-    spread = error.standard_error or 0.0
     if unit == WRONG:
-        return f"{100 * error.value:.2f} ± {100 * spread:.2f}% of cells wrong"
-    return f"{error.value:.3g} ± {spread:.2g} {unit}"
+        spread = None if error.standard_error is None else 100 * error.standard_error
+        return f"{intervals.beside(100 * error.value, spread, '.2f')}% of cells wrong"
+    return f"{intervals.beside(error.value, error.standard_error, '.3g')} {unit}"
 
 
 def from_json(document: Mapping[str, Any] | None) -> dict[str, Error]:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from plausibly.evaluation.curves import Curve, curve
+from plausibly.evaluation.intervals import Mean, beside, known, of
 from plausibly.families.proposals import Effective
 from plausibly.kinds import Kind, Real
 from plausibly.outcomes import Single
@@ -47,6 +48,7 @@ class Regression:
     nats: np.ndarray
     pit: np.ndarray
     effective: Effective | None = None  # draws by weight behind the distributions
+    groups: np.ndarray | None = None  # as of events
 
     @property
     def known(self) -> np.ndarray:
@@ -68,16 +70,25 @@ class Regression:
             "mean_absolute_error": float(np.abs(median - truth).mean()),
             "root_mean_squared_error": float(((self.mean[self.known] - truth) ** 2).mean() ** 0.5),
             "log_loss": float(nats.mean()),
-            "log_loss_error": float(nats.std() / self.rows**0.5),
+            "log_loss_error": known(self._loss.error),
+            "log_loss_interval": self._loss.interval,
             "interval_90": float(((low <= truth) & (truth <= high)).mean()),
             "pit_p_value": self.uniform(),
         }
         if np.isnan(nats).any():  # no density is known, but values with their weights
-            found |= dict.fromkeys(("log_loss", "log_loss_error"))
+            found |= dict.fromkeys(("log_loss", "log_loss_error", "log_loss_interval"))
         return {"rows": self.rows, "word": self.word, "unit": "nats per row", **found, **self._draws()}
 
     def _draws(self) -> dict[str, Any]:
         return self.effective.to_json() if self.effective else {}
+
+    @property
+    def _groups(self) -> np.ndarray | None:
+        return None if self.groups is None else self.groups[self.known]
+
+    @property
+    def _loss(self) -> Mean:
+        return Mean(self.nats[self.known], self._groups)
 
     def uniform(self) -> float:
         """The p-value of the PIT's being uniform."""
@@ -99,13 +110,12 @@ class Regression:
         found = self.to_json()
         loss = "no log loss (weighted values have no density)"
         if found["log_loss"] is not None:
-            loss = (
-                f"log loss {found['log_loss']:.4f} ± {found['log_loss_error']:.4f} nats = "
-                f"{found['log_loss'] / log(2):.4f} bits (lower is better)"
-            )
+            told = beside(found["log_loss"], found["log_loss_error"])
+            loss = f"log loss {told} nats = {found['log_loss'] / log(2):.4f} bits (lower is better)"
         return (
-            f"{self.rows:,} rows with a known number: mean absolute error of the median {found['mean_absolute_error']:.4g}, "
-            f"root mean squared error of the mean {found['root_mean_squared_error']:.4g}, {loss}; "
+            f"{of(self.rows, self._groups)} with a known number: mean absolute error of the median "
+            f"{found['mean_absolute_error']:.4g}, root mean squared error of the mean "
+            f"{found['root_mean_squared_error']:.4g}, {loss}; "
             f"{found['interval_90']:.1%} inside the 90 % interval; PIT uniform with p = {found['pit_p_value']:.3g}"
             f"{self._told()}"
         )
@@ -129,7 +139,8 @@ def regression(format: Format, events: Events, place: int, answer: Found, genera
         format.measured(place, each) for each in (found.mean(), found.quantiles(np.array([0.5]))[0], *ends)
     )
     held = np.stack([low, high], 1)
-    return Regression(format.names[place], answer.word, mean, median, held, truth, nats, pit, answer.effective)
+    told = answer.effective, events.groups
+    return Regression(format.names[place], answer.word, mean, median, held, truth, nats, pit, *told)
 
 
 def there(kind: Kind, outcome: Single) -> Single:

@@ -13,7 +13,7 @@ from plausibly.capabilities import DensityModel, Trainable
 from plausibly.data.formats import Events, Format
 from plausibly.errors import UserError
 from plausibly.evaluation.anomalies import Calibration, checked_level, discovery_level
-from plausibly.evaluation.likelihood import plausibility
+from plausibly.evaluation.likelihood import plausibility, sign_of
 from plausibly.tasks.full_conditionals import affordable, full_conditionals
 from plausibly.tasks.score import conditionals
 
@@ -24,12 +24,15 @@ Columns = dict[str, object]
 
 
 def score_rows(model: Trainable, format: Format, events: Events, each: bool, rest: bool) -> pd.DataFrame:
-    """What `Run.score` tells of rows that needs no others; `rest` asks for -log2 p(value | all others)."""
+    """What `Run.score` tells of rows that needs no others; `rest` asks for -log2 p(value | all others).
+
+    `sign` is of the nats: = where they are log p, >= where they are a lower bound, so that the bits are an upper one.
+    """
     import pandas as pd
 
     own = [i for i in range(model.schema.size) if i not in model.context]
     nats = plausibility(model, format, events).numpy()
-    columns: Columns = {"nats": nats, "bits_per_variable": -nats / np.log(2) / len(own)}
+    columns: Columns = {"sign": sign_of(model), "nats": nats, "bits_per_variable": -nats / np.log(2) / len(own)}
     if conditionals.word(type(model)):
         besides = format.besides(events)
         along = (conditionals(model, events.codes) + format.within(events))[:, own]
@@ -65,7 +68,7 @@ class Ranking:
             raise UserError("a false discovery rate needs calibration rows, and this run has none; give some")
         self.calibration, self.fdr = calibration, None if fdr is None else checked_level(fdr)
         self.each, self.refused, self.word = each, refused, word
-        self.threshold, self.anomalies, self.likely = -1.0, 0, list[np.ndarray]()
+        self.threshold, self.anomalies, self.likely, self.sign = -1.0, 0, list[np.ndarray](), "="
 
     def look(self, nats: Iterable[np.ndarray]) -> None:
         """Finds the largest p-value that is marked, from the scores of all pieces; only a false discovery rate needs that."""
@@ -75,6 +78,7 @@ class Ranking:
 
     def beside(self, piece: pd.DataFrame) -> pd.DataFrame:
         """The piece with what calibration rows tell of it."""
+        self.sign = piece["sign"].iloc[0]
         if self.calibration is None:
             return piece
         nats = piece["nats"].to_numpy()
@@ -84,16 +88,23 @@ class Ranking:
         if self.fdr is not None:
             columns["anomaly"] = p_values <= self.threshold
             self.anomalies += int((p_values <= self.threshold).sum())
-        for place, (name, values) in enumerate(columns.items(), 2):
+        for place, (name, values) in enumerate(columns.items(), 3):
             piece.insert(place, name, values)
         return piece
 
     def told(self) -> dict[str, Any]:
         """What p-values are against, notes and warnings."""
         against = {"rows": self.calibration.rows, "from": self.calibration.source} if self.calibration else None
-        return {"calibration": against, "notes": list(self._notes()), "warnings": list(self._warnings())}
+        return {
+            "sign": self.sign,
+            "calibration": against,
+            "notes": list(self._notes()),
+            "warnings": list(self._warnings()),
+        }
 
     def _notes(self) -> Iterator[str]:
+        if self.sign == ">=":
+            yield "nats are lower bounds (>=) on log p, and bits upper ones: differences of rows are estimates (~)"
         if self.calibration is not None:
             yield self.calibration.note
         if self.fdr is not None:

@@ -13,13 +13,14 @@ stands beside that of as many training rows from the same held-out rows; their r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from plausibly.evaluation.intervals import Moves, beside, known, moves
 from plausibly.evaluation.numbers import Number
 from plausibly.kinds import Category
 
@@ -55,20 +56,30 @@ def written(format: TableFormat, *sorts: Sequence[Events]) -> list[np.ndarray]:
     return np.split(codes, np.cumsum([sum(map(len, sort)) for sort in sorts])[:-1])
 
 
-def kolmogorov_smirnov(a: np.ndarray, b: np.ndarray) -> float:
-    """The largest difference of the shares of values (n,) and (m,) that are at most some value."""
+@dataclass(frozen=True)
+class Apart:
+    """A distance of values (n,) and (m,), and how each of the first pulls at it, (n,), but for a constant."""
+
+    value: float
+    pull: np.ndarray
+
+
+def kolmogorov_smirnov(a: np.ndarray, b: np.ndarray) -> Apart:
+    """The largest difference of the shares of values that are at most some value."""
     every = np.concatenate([a, b])
     shares = [np.searchsorted(np.sort(side), every, side="right") / len(side) for side in (a, b)]
-    return float(abs(shares[0] - shares[1]).max())
+    gaps = shares[0] - shares[1]
+    most = int(abs(gaps).argmax())
+    return Apart(float(abs(gaps[most])), np.sign(gaps[most]) * (a <= every[most]))
 
 
-def total_variation(a: np.ndarray, b: np.ndarray) -> float:
-    """Half the sum of the differences of the shares of each value among (n,) and (m,)."""
+def total_variation(a: np.ndarray, b: np.ndarray) -> Apart:
+    """Half the sum of the differences of the shares of each value."""
     place = np.unique(np.concatenate([a, b]), return_inverse=True)[1]
     first, second = (
         np.bincount(side, minlength=place.max() + 1) / len(side) for side in (place[: len(a)], place[len(a) :])
     )
-    return float(abs(first - second).sum() / 2)
+    return Apart(float(abs(first - second).sum() / 2), np.sign(first - second)[place[: len(a)]] / 2)
 
 
 @dataclass(frozen=True)
@@ -121,10 +132,21 @@ class Binning:
         marks = csr_array((np.ones(places.size), places.ravel(), ends), shape=(len(rows), starts[-1]))
         return np.asarray((marks.T @ marks).todense())
 
+    def differences(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Of the shares of rows of both sorts that fall into both of two bins, (bins, bins)."""
+        return self.counts(a) / len(a) - self.counts(b) / len(b)
+
     def apart(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """TV of every pair of columns between rows of both sorts, (columns, columns); of a column with itself its own."""
-        differences = abs(self.counts(a) / len(a) - self.counts(b) / len(b))
-        return blocks(differences, self.starts) / 2
+        return blocks(abs(self.differences(a, b)), self.starts) / 2
+
+    def pulls(self, a: np.ndarray, draws: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """How rows pull at the TV of each pair of columns, (n,) but for a constant, the mean over draws of the other sort."""
+        table = np.mean([np.sign(self.differences(a, b)) for b in draws], 0) / 2
+        places = [
+            each.places(a[:, i]) + start for i, (each, start) in enumerate(zip(self.bins, self.starts, strict=False))
+        ]
+        return (table[one, other] for one, other in combinations(places, 2))
 
     def associations(self, rows: np.ndarray) -> np.ndarray:
         """Cramer's V of every pair of columns, (columns, columns): 0 for independent ones, 1 where one tells the other."""
@@ -160,12 +182,16 @@ def binning(kinds: Sequence[Kind], rows: np.ndarray) -> Binning:
 
 @dataclass(frozen=True)
 class Distance:
-    """Of one column, or of a pair of them: between held-out rows and each draw of samples, and of training rows, if any."""
+    """Of one column, or of a pair of them: between held-out rows and each draw of samples, and of training rows, if any.
+
+    `moved`: how far held-out rows, and draws, move the mean over draws of samples.
+    """
 
     names: tuple[str, ...]
     by: str
     draws: np.ndarray
-    real_draws: np.ndarray | None = None
+    real_draws: np.ndarray | None
+    moved: Moves
 
     @property
     def value(self) -> float:
@@ -182,33 +208,15 @@ class Distance:
             return None
         return self.value / self.real if self.real else np.inf if self.value else 1.0
 
-    @property
-    def ratio_error(self) -> float | None:
-        """The standard error of this quotient of means, to first order."""
-        errors = [(each.mean(), error_of(each)) for each in (self.draws, self.real_draws) if each is not None]
-        if self.ratio is None or any(not mean or error is None for mean, error in errors):
-            return None
-        return float(self.ratio * np.hypot(*(error / mean for mean, error in errors)))
-
     def to_json(self) -> dict[str, Any]:
         found = {"name": self.names[0]} if len(self.names) == 1 else {"names": list(self.names)}
-        numbers = {"value": self.value, "standard_error": error_of(self.draws), "real_rows": self.real}
+        numbers = {"value": self.value, "standard_error": known(self.moved.error), "real_rows": self.real}
         return found | {"distance": self.by} | numbers | {"ratio": self.ratio}
 
     def cells(self) -> list[str]:
         """As people read them."""
-        numbers = ["" if each is None else spelled(each) for each in (self.draws, self.real_draws)]
+        numbers = [beside(self.value, self.moved.error), "" if self.real is None else f"{self.real:.4f}"]
         return [" × ".join(self.names), self.by, *numbers, "" if self.ratio is None else f"{self.ratio:.2f}"]
-
-
-def error_of(draws: np.ndarray) -> float | None:
-    """The standard error of the mean of draws; None of a single one."""
-    return float(draws.std(ddof=1) / len(draws) ** 0.5) if len(draws) > 1 else None
-
-
-def spelled(draws: np.ndarray) -> str:
-    error = error_of(draws)
-    return f"{draws.mean():.4f}" + ("" if error is None else f" ± {error:.4f}")
 
 
 @dataclass(frozen=True)
@@ -233,15 +241,18 @@ class Distances:
         reference = float(np.mean(real)) if real else None
         by = f"{' and '.join(dict.fromkeys(each.by for each in found))}, mean of {len(found):,}"
         better = "lower is better; " + ("real rows' is perfect" if real else "chance alone is not 0")
-        error = error_of(draws)
-        return Number(
-            float(draws.mean()), error, self.rows, by, better, reference or 0.0, 0.0, 1.0, reference=reference
+        moved, value = (
+            Moves((np.mean([each.moved.samples[0] for each in found], 0),), moves(draws)),
+            float(draws.mean()),
         )
+        told: dict[str, Any] = {"reference": reference, "over": "held-out rows and draws of samples"}
+        told["interval"] = moved.interval(value, 0.0, 1.0)
+        return Number(value, known(moved.error), self.rows, by, better, reference or 0.0, 0.0, 1.0, **told)
 
     def _largest(self, found: list[Distance]) -> Number:
         worst = max(found, key=lambda each: each.ratio or 0.0)
         better = "lower is better; 1 is perfect, by chance above"
-        return Number(worst.ratio or 0.0, worst.ratio_error, self.rows, " × ".join(worst.names), better, 1.0, 0.0)
+        return Number(worst.ratio or 0.0, None, self.rows, " × ".join(worst.names), better, 1.0, 0.0)
 
     def to_json(self) -> dict[str, Any]:
         """Every column, and the pairs that are farthest from what real rows are."""
@@ -272,15 +283,22 @@ def distances(
     real: np.ndarray,
     made: Sequence[np.ndarray],
     train: Sequence[np.ndarray],
+    groups: np.ndarray | None = None,
 ) -> Distances:
-    """Between values of held-out rows, (n, columns), and draws of as many samples, and of training rows, if there are any."""
+    """Between values of held-out rows, (n, columns), and draws of as many samples, and of training rows, if there are any.
+
+    `groups` are of the held-out rows.
+    """
     bins = binning(kinds, np.concatenate(train or [real]))
     columns, pairs = list[Distance](), list[Distance]()
     for i, (name, kind) in enumerate(zip(names, kinds, strict=True)):
         by, apart = ("TV", total_variation) if isinstance(kind, Category) else ("KS", kolmogorov_smirnov)
-        ours, theirs = (np.array([apart(real[:, i], rows[:, i]) for rows in draws]) for draws in (made, train))
-        columns.append(Distance((name,), by, ours, theirs if train else None))
+        each, others = ([apart(real[:, i], rows[:, i]) for rows in draws] for draws in (made, train))
+        own, theirs = (np.array([found.value for found in draws]) for draws in (each, others))
+        moved = Moves((moves(np.mean([found.pull for found in each], 0), groups),), moves(own))
+        columns.append(Distance((name,), by, own, theirs if train else None, moved))
     ours, theirs = (np.array([bins.apart(real, rows) for rows in draws]) for draws in (made, train))
-    for i, j in combinations(range(len(bins.bins)), 2):
-        pairs.append(Distance((names[i], names[j]), "TV in bins", ours[:, i, j], theirs[:, i, j] if train else None))
+    for (i, j), pull in zip(combinations(range(len(bins.bins)), 2), bins.pulls(real, made), strict=True):
+        own, moved = ours[:, i, j], Moves((moves(pull, groups),), moves(ours[:, i, j]))
+        pairs.append(Distance((names[i], names[j]), "TV in bins", own, theirs[:, i, j] if train else None, moved))
     return Distances(len(real), columns, pairs)

@@ -15,9 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
+from plausibly.evaluation.coverage import BOTH
+from plausibly.evaluation.intervals import Moves, moves
 from plausibly.evaluation.judges import Judge
 from plausibly.evaluation.numbers import Number
 
@@ -47,10 +50,11 @@ def two_sample_auc(
     seed: int = 0,
     folds: int = FOLDS,
     heard: Callable[[int, int], None] = lambda done, folds: None,
+    groups: np.ndarray | None = None,
 ) -> Number:
     """The judge's AUC over so many real and as many made rows, which it holds in this order, each scored by folds.
 
-    `heard` is told how many folds are done, of how many.
+    `heard` is told how many folds are done, of how many; `groups` are of the real rows.
 
     All folds' judges were taught on much the same rows, and others would score otherwise: the error over rows is too small.
     It is widened by sqrt(1 + folds * scored / taught), 1.5 for five folds (Nadeau & Bengio 2003).
@@ -62,10 +66,12 @@ def two_sample_auc(
         own, others = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
         scores[others] = judge.scores(own, is_real[own], others, seed)
         heard(part + 1, folds)
-    value, error = auc(scores[:rows], scores[rows:])
-    error *= sqrt(1 + folds / (folds - 1))
-    better = "lower is better; 0.5 is perfect, and so is less"
-    return Number(value, error, rows, judge.name, better, 0.5, 0.0, 1.0, folds=folds)
+    ours, theirs = placements(scores[:rows], scores[rows:])
+    widened = sqrt(1 + folds / (folds - 1))
+    moved = Moves((widened * moves(ours, groups), widened * moves(theirs)))
+    value, better = float(ours.mean()), "lower is better; 0.5 is perfect, and so is less"
+    told: dict[str, Any] = {"interval": moved.interval_of_share(value, rows), "over": BOTH, "folds": folds}
+    return Number(value, moved.error, rows, judge.name, better, 0.5, 0.0, 1.0, **told)
 
 
 def unbiased(within_x: np.ndarray, within_y: np.ndarray, between: np.ndarray) -> float:
@@ -73,6 +79,20 @@ def unbiased(within_x: np.ndarray, within_y: np.ndarray, between: np.ndarray) ->
     n, m = between.shape
     own_x, own_y = within_x.sum() - np.trace(within_x), within_y.sum() - np.trace(within_y)
     return float(own_x / (n * (n - 1)) + own_y / (m * (m - 1)) - 2 * between.mean())
+
+
+def kernel_moves(kernel: np.ndarray, n: int, groups: np.ndarray | None = None) -> Moves:
+    """How far rows move MMD^2, a U-statistic, by the kernel matrix of all rows, the first n of one sort: twice what a row is
+    nearer to its own sort by. Pairs alone move it between sorts of one law (Gretton et al. 2012, section 6)."""
+    m = len(kernel) - n
+    off = kernel - np.diag(np.diag(kernel))
+    ours, theirs = off[:, :n].sum(1), off[:, n:].sum(1)
+    own_x, own_y = ours[:n] / (n - 1) - theirs[:n] / m, theirs[n:] / (m - 1) - ours[n:] / n
+    means = kernel.mean(0)
+    squares = (kernel - means - means[:, None] + means.mean()) ** 2
+    pairs = 1 / (n * (n - 1)) + 1 / (m * (m - 1)) + 2 / (n * m)
+    paired = sqrt(2 * pairs * float(squares.sum() - np.trace(squares)) / (len(kernel) * (len(kernel) - 1)))
+    return Moves((moves(2 * own_x, groups), moves(2 * own_y)), paired=paired)
 
 
 def gaussian(rows: np.ndarray) -> np.ndarray:
@@ -113,9 +133,10 @@ def permuted(kernel: np.ndarray, n: int, seed: int, permutations: int = PERMUTAT
     return Permuted(float(found[0]), found[1:])
 
 
-def discrepancy(real: np.ndarray, made: np.ndarray, by: str, seed: int = 0) -> Number:
-    """MMD^2 of features (n, d) each with a Gaussian kernel; its standard error is that among shuffled sorts."""
+def discrepancy(real: np.ndarray, made: np.ndarray, by: str, seed: int = 0, groups: np.ndarray | None = None) -> Number:
+    """MMD^2 of features (n, d) each with a Gaussian kernel; `groups` are of the real rows."""
     real, made = real[:AT_ONCE], made[:AT_ONCE]
-    test = permuted(gaussian(np.concatenate([real, made])), len(real), seed)
-    error, better = float(test.shuffled.std(ddof=1)), "lower is better; 0 is perfect"
-    return Number(test.value, error, len(made), f"Gaussian kernel, {by}", better, 0.0, p_value=test.p_value)
+    kernel, n, better = gaussian(np.concatenate([real, made])), len(real), "lower is better; 0 is perfect"
+    test, moved = permuted(kernel, n, seed), kernel_moves(kernel, n, None if groups is None else groups[:n])
+    told: dict[str, Any] = {"interval": moved.even_interval(test.value), "over": BOTH, "p_value": test.p_value}
+    return Number(test.value, moved.error, len(made), f"Gaussian kernel, {by}", better, 0.0, **told)

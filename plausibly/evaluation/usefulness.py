@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import hypot
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from plausibly.data.givens import place_of
 from plausibly.errors import UserError
+from plausibly.evaluation.intervals import Moves, moves
 from plausibly.evaluation.judges import boosting, categorical, plain, single_core
 from plausibly.evaluation.numbers import Number
-from plausibly.evaluation.tables import error_of
 from plausibly.evaluation.two_samples import placements
 from plausibly.kinds import Category, Kind
 
@@ -99,6 +98,14 @@ class Contest:
         table, seen = plain(self.format, events), codes.numpy() < kind.regular
         return np.delete(table, self.target, 1)[seen], table[seen, self.target]
 
+    @property
+    def groups(self) -> np.ndarray | None:
+        """Of the held-out rows whose target is known."""
+        if self.real.groups is None:
+            return None
+        codes = self.format.schema.binned(self.real.codes)[:, self.target].numpy()
+        return self.real.groups[codes < self.format.schema.kinds[self.target].regular]
+
     def skill(self, events: Events, seed: int = 0) -> Skill | None:
         """Of trees that learned from these rows; None where too few of them, or of the held-out rows, tell anything."""
         (table, truth), (rows, target) = self.known(events), self.known(self.real)
@@ -128,18 +135,23 @@ class Contest:
 def usefulness(contest: Contest, train: Events, made: Sequence[Events], seed: int = 0) -> dict[str, Number] | str:
     """The skill learned from samples, the mean over draws of them, and what it lacks; or why there is none.
 
-    Standard errors are over held-out rows, paired for the difference, and over the draws.
+    Standard errors and intervals are over held-out rows, paired for the difference, and over the draws.
     """
     real, ours = contest.skill(train, seed), [contest.skill(events, seed) for events in made]
     found = [each for each in ours if each is not None]
     if real is None or len(found) < len(ours):
         return f"needs {LEAST_ROWS} rows that tell {contest.format.names[contest.target]}, not all of them the same"
     value, influence = float(np.mean([each.value for each in found])), np.mean([each.influence for each in found], 0)
-    among = error_of(np.array([each.value for each in found])) or 0.0
+    draws = moves(np.array([each.value for each in found]))
 
     def number(value: float, influence: np.ndarray, better: str, perfect: float, **more: Any) -> Number:
-        error = hypot(influence.std(ddof=1) / len(influence) ** 0.5, among)
-        return Number(value, error, len(influence), f"{contest}, {len(train):,} rows", better, perfect, **more)
+        moved, rows = Moves((moves(influence, contest.groups),), draws), len(influence)
+        share = more.get("least") == 0
+        interval = (
+            moved.interval_of_share(value, rows) if share else moved.interval(value, most=more.get("most", np.inf))
+        )
+        more |= {"interval": interval, "over": "held-out rows and draws of samples"}
+        return Number(value, moved.error, rows, f"{contest}, {len(train):,} rows", better, perfect, **more)
 
     direction, least = "higher is better; real rows' is perfect", -np.inf if contest.levels is None else 0.0
     gap = number(real.value - value, real.influence - influence, "0 is perfect; above: samples teach less", 0.0)

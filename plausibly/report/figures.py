@@ -72,7 +72,8 @@ def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
         axes.set_yticks(range(len(bars)), labelled)
         axes.set_ylim(len(bars) - 0.5, -0.5)
         axes.margins(x=0.08)
-        axes.set_xlabel("bits per variable that test rows took as bytes: less is better")
+        whole = ", the context's included" * (board.conditional is not None)
+        axes.set_xlabel(f"bits per variable{whole} that test rows took as bytes: less is better")
         plain(axes, "x")
 
     return svg(WIDTH, 0.75 + 0.3 * len(bars), "bytes of test rows by model and by other compressors", draw)

@@ -16,6 +16,7 @@ from plausibly.data.formats import Dataset, Document, Format
 from plausibly.evaluation.board import Board, Row
 from plausibly.evaluation.codebook import use
 from plausibly.evaluation.elbo import Apart, apart
+from plausibly.evaluation.intervals import beside
 from plausibly.files import replacing
 from plausibly.report import figures, samples, scales, tables
 from plausibly.report.abilities import abilities
@@ -27,6 +28,7 @@ from plausibly.training import generator_for
 
 NO_DATA = "This page was made without the data, so this part is left out."
 NO_DISTRIBUTION = "No model on this board has a distribution, so there are no samples."
+LEADS = {"=": "", "<=": "at least ", ">=": "at most ", "~": "about "}  # of its gap to the best
 NO_MODEL = "No model was fitted, so there is nothing to show here."
 SCORED, NOTES, COLUMNS = 2000, 40, 500
 FEWEST, MOST, NUMBERS = 20, 200, 1 << 17  # rows whose ELBO is taken apart, the fewer the more numbers a row takes
@@ -136,7 +138,8 @@ def headline(board: Board) -> list[str]:
         said.append(f"Within two standard errors of it, and so not told apart by these rows: {', '.join(close)}.")
     else:
         gap = others[0][1]
-        said.append(f"It leads {names[id(others[0][0])]} by {-gap.value:.3f} ± {gap.standard_error:.3f} nats per row.")
+        by = LEADS[gap.sign] + beside(-gap.value, gap.standard_error, ".3f")
+        said.append(f"It leads {names[id(others[0][0])]} by {by} nats per row.")
     if hidden:
         said.append(f"Not compared as equals, since a bound is involved: {', '.join(hidden)}.")
     return said + mixed
