@@ -38,6 +38,7 @@ query: Task[Any] = Task("query", "it has no conditional distributions")
 
 
 MOST, FEW = 1 << 12, 1 << 6  # values of the gaps that are weighed one by one, and where the target is real
+PLACES = 1 << 9  # of a real target, about, that are looked at
 GAP = 0.02  # of a real target's least width, by which places stand apart
 AT_ONCE = 512  # rows
 
@@ -138,7 +139,8 @@ class Asked:
 
     def parts(self, codes: Tensor, known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Rows (rows, variables) and their known cells, the target's among them: not too many to be weighed in one go."""
-        device, some = device_of(self.model), at_once(self.model.schema.size, self.many)
+        places = PLACES if isinstance(self.model.schema.kinds[self.target], Real) else 1
+        device, some = device_of(self.model), at_once(self.model.schema.size, self.many * places)
         for x, seen in zip(codes.flatten(1).split(some), known.flatten(1).split(some), strict=True):
             yield x.float().to(device), seen.to(device)
 
