@@ -270,6 +270,8 @@ def test_an_index_is_a_column_where_it_says_more_than_the_row(tmp_path):
             back = dataset.format.rows(events)
             assert list(back) == [*names, "v", "w"]
             assert any("without a name" in note for note in dataset.notes) == (not names)
+            said = f"the index is read as column {', '.join(map(repr, names))}"
+            assert (said in dataset.notes) == bool(names)
             levels = [index.get_level_values(place) for place in range(index.nlevels)][: len(names)]
             for name, level in zip(names, levels, strict=True):
                 assert back[name].tolist() == level.tolist()

@@ -82,10 +82,15 @@ def index_levels(schema: Any) -> dict[str, dict[str, Any]]:
     return {other if level["name"] is None else str(level["name"]): level for level, other in pairs}
 
 
-def left_out(schema: Any) -> list[str]:
-    """What is said of an index that is no column."""
+def said_of_index(schema: Any) -> list[str]:
+    """What is said of an index, which comes back as columns or not at all."""
     found = [level for level in _levels(schema) if "field" in level]
-    return [NUMBERED] * (len(found) == 1 and not index_levels(schema))
+    return [NUMBERED] * (len(found) == 1 and not index_levels(schema)) + as_columns(list(index_levels(schema)))
+
+
+def as_columns(names: list[str]) -> list[str]:
+    """What is said of an index that is read as these columns."""
+    return [f"the index is read as column {', '.join(map(repr, names))}"] if names else []
 
 
 def _levels(schema: Any) -> list[dict[str, Any]]:
@@ -142,7 +147,7 @@ def flattened(frame: Any, known: Collection[str] | None = None) -> Any:
     import pandas as pd
 
     index, whole = frame.index, frame.reset_index(drop=True)
-    names, columns = _level_names(index), {*map(str, frame.columns)}
+    names, columns = level_names(index), {*map(str, frame.columns)}
     for place in reversed(range(len(names))):
         if names[place] not in known or names[place] in columns if known is not None else numbers_rows(index):
             continue
@@ -159,7 +164,7 @@ def numbers_rows(index: Any) -> bool:
     return list(index.names) == [None] and bool(pd.api.types.is_integer_dtype(index.dtype))
 
 
-def _level_names(index: Any) -> list[str]:
+def level_names(index: Any) -> list[str]:
     """The names that columns made of an index have."""
     plain = ["index"] if index.nlevels == 1 else [f"level_{place}" for place in range(index.nlevels)]
     return [other if name is None else str(name) for name, other in zip(index.names, plain, strict=True)]

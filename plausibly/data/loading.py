@@ -12,7 +12,7 @@ import numpy as np
 
 from plausibly.data import array_files, arrays, images, reading, splits, tables, toys
 from plausibly.data import labelled as labels_of_rows
-from plausibly.data.arrow_tables import NUMBERED, flattened, frame_of, numbers_rows, with_index
+from plausibly.data.arrow_tables import NUMBERED, as_columns, flattened, frame_of, level_names, numbers_rows, with_index
 from plausibly.data.dependence import relations
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Dataset, Events, Format, Heard, Truth, counted, did_you_mean, suffix_of, unheard
@@ -265,18 +265,17 @@ def _opened(source: Any) -> Source:
     """The table that a source holds: one that is large, in a file, is read a piece at a time."""
     if isinstance(source, str | Path) and (file := large(_existing(str(source)))):
         return Streamed(file)
-    return Framed(source, *_frame(source), _left_out(source))
+    return Framed(source, *_frame(source), _said_of_index(source))
 
 
-def _left_out(source: Any) -> list[str]:
-    """What is said of an index that is no part of the table."""
+def _said_of_index(source: Any) -> list[str]:
+    """What is said of an index."""
     if not isinstance(source, str | Path):
-        return [NUMBERED] * (numbers_rows(source.index) and list(source.index) != list(range(len(source))))
-    return (
-        []
-        if suffix_of(source) in reading.TEXT_SUFFIXES or str(source).endswith(".gz")
-        else table_file(Path(source)).notes()
-    )
+        if not numbers_rows(source.index):
+            return as_columns(level_names(source.index))
+        return [NUMBERED] * (list(source.index) != list(range(len(source))))
+    plain = suffix_of(source) in reading.TEXT_SUFFIXES or str(source).endswith(".gz")
+    return [] if plain else table_file(Path(source)).notes()
 
 
 @contextmanager

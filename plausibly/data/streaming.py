@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from plausibly.data.arrow_tables import frame_of, holed_types, index_levels, labels_of, left_out, with_index
+from plausibly.data.arrow_tables import frame_of, holed_types, index_levels, labels_of, said_of_index, with_index
 from plausibly.data.dialects import LOOKED_AT, Dialect, learned, sniffed, without_gaps
 from plausibly.data.formats import suffix_of
 from plausibly.data.labels import name_of
@@ -291,7 +291,7 @@ class ColumnarFile(TableFile):
         return frame_of(table, self.holed)
 
     def notes(self) -> list[str]:
-        return left_out(self.schema)
+        return said_of_index(self.schema)
 
 
 class ParquetFile(ColumnarFile):
