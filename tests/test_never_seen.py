@@ -83,7 +83,7 @@ def test_a_cell_never_seen_costs_its_share_and_says_nothing(name):
         both = lost.index_fill(1, torch.tensor(j), TABLE.kinds[j].other_code)
         want = log(SHARES[j]) - log1p(-SHARES[j]) + summed(model, lost, j)
         assert (model.log_prob(both) - want).abs().max() < 1e-3
-        found = TASKS["classify"](model, lost, torch.ones_like(lost, dtype=torch.bool), j)
+        found = TASKS["classify"](model, lost, torch.ones_like(lost, dtype=torch.bool), j).log_probs
         others = [summed(model, x.index_fill(1, torch.tensor(j), code), i) for code in range(TABLE.kinds[j].regular)]
         want = torch.stack(others, 1).softmax(1)
         got = found[:, : TABLE.kinds[j].regular].softmax(1)
