@@ -7,7 +7,7 @@ run.sample(5); run.score("more.csv")       board.frame()
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 if TYPE_CHECKING:
     from plausibly.compression import compress, decompress

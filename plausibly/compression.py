@@ -48,7 +48,8 @@ from plausibly.schema import Schema
 from plausibly.tasks.compress import at_once
 from plausibly.training import generator_for
 
-MAGIC, BLOCK, MOST = b"PLSB\x01", 2_000, 1 << 48  # rows of a block, and of a file at most
+MAGIC, BLOCK, MOST = b"PLSB\x02", 2_000, 1 << 48  # rows of a block, and of a file at most
+EARLIER = {b"PLSB\x01": "0.1.0"}  # forms, and the version that decodes each
 ENTRY, END = struct.Struct("<II"), struct.Struct("<II")
 LARGEST_HEADER = 1 << 16
 LARGEST_RUN = 1 << 32  # bytes
@@ -333,7 +334,10 @@ class Compressed:
     def __init__(self, path: Path, run: Run | None, file: IO[bytes], folder: Path) -> None:
         self.path, self.file = path, file
         size = file.seek(0, 2)
-        if self._bytes(0, len(MAGIC)) != MAGIC:
+        magic = self._bytes(0, len(MAGIC))
+        if magic in EARLIER:
+            raise UserError(f"{path} is of a form that plausibly {EARLIER[magic]} wrote: decompress it by that version")
+        if magic != MAGIC:
             raise UserError(f"{path} is no file of compressed rows")
         length, checksum = END.unpack(self._bytes(size - END.size, END.size))
         if length > LARGEST_HEADER:
