@@ -231,6 +231,7 @@ def test_a_strange_type_comes_back(name, tmp_path):
         pd.Series([1, "a"] * 10, dtype=object),
         pd.Series([pd.Interval(0, 1), pd.Interval(1, 2)] * 10),
         pd.Series(pd.period_range("2021-01", periods=20, freq="M")),
+        pd.Series(pd.arrays.SparseArray([0.0, 1.0] * 10)),
     ],
 )
 def test_what_cannot_be_recorded_is_said_in_a_line_and_may_be_left_out(cells, tmp_path):

@@ -317,7 +317,7 @@ def kind_of(series: Any, name: str) -> str:
 
 def _word(kind: str, dtype: str, name: str) -> tuple[str, bool]:
     words = {"b": "bool", "i": "integer", "u": "integer", "f": "float", "M": "date", "m": "duration"}
-    if kind in words:
+    if kind in words and not dtype.startswith("Sparse"):
         return words[kind], False
     if dtype.startswith(("decimal", "time")):
         return dtype[: 7 if dtype.startswith("decimal") else 4], False
