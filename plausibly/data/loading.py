@@ -234,8 +234,8 @@ def _table(
         places = _split_by(table, split, seed, kinds)._asdict() if split else _places(table.rows, given, seed)
         shown = table.some(places["train"], seed)
         frame = table.frame(shown)
-        whole, holed = table.stored(frame)
-        format = tables.learned(frame, table.dialect, kinds, drop, whole, holed, len(places["train"]))
+        whole = table.stored(frame)
+        format = tables.learned(frame, table.dialect, kinds, drop, whole, len(places["train"]))
         events = table.events(format, places, shown, heard)
         format = format.guarded(events["train"].codes)
         if split and (name := splits.grouped_by(split)):

@@ -7,7 +7,7 @@ format was learned from, and the held-out ones, keep their values too.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ import torch
 
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Events, Format, Heard, joined, packed, suffix_of, unheard
-from plausibly.data.labels import name_of, names_of
+from plausibly.data.labels import names_of
 from plausibly.data.reading import TABLE_SUFFIXES, contents
-from plausibly.data.streaming import ColumnarFile, TableFile, TextFile, counting_from, table_file
+from plausibly.data.streaming import TableFile, TextFile, counting_from, table_file
 
 LARGE = 5_000_000  # cells of a file that is read a piece at a time
 SMALL = 200_000  # bytes of a file that is read as a whole, whatever it holds
@@ -47,8 +47,8 @@ class Source(ABC):
         """The rows at these places, which rise."""
 
     @abstractmethod
-    def stored(self, frame: Any) -> tuple[Any, Collection[str]]:
-        """A frame whose columns have the types of the whole table, and names of columns with a hole somewhere."""
+    def stored(self, frame: Any) -> Any:
+        """A frame whose columns have the types of the whole table."""
 
     @abstractmethod
     def events(
@@ -79,8 +79,8 @@ class Framed(Source):
     def frame(self, places: np.ndarray) -> Any:
         return self.whole if len(places) == self.rows else self.whole.iloc[places]
 
-    def stored(self, frame: Any) -> tuple[Any, Collection[str]]:
-        return self.whole, [name_of(label) for label in self.whole if self.whole[label].isna().any()]
+    def stored(self, frame: Any) -> Any:
+        return self.whole
 
     def events(
         self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: Heard = unheard
@@ -119,9 +119,8 @@ class Streamed(Source):
             first += len(table)
         return self.file.frame(pa.concat_tables(found))
 
-    def stored(self, frame: Any) -> tuple[Any, Collection[str]]:
-        file = self.file
-        return frame, [name for name in self.names if isinstance(file, ColumnarFile) and file.has_holes(name)]
+    def stored(self, frame: Any) -> Any:
+        return frame
 
     def events(
         self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: Heard = unheard

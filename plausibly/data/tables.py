@@ -289,12 +289,11 @@ def learned(
     kinds: dict[str, str],
     drop: Iterable[str],
     whole: Any = None,
-    holed: Collection[str] = (),
     rows: int = 0,
 ) -> TableFormat:
     """The format of a table, from its training rows, or from some of so many `rows`; 0 stands for those of an array.
 
-    How cells are stored is a matter of the `whole` table, in which the columns `holed` have a hole.
+    How cells are stored is a matter of the `whole` table.
     """
     dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
     labels = [label for label in frame.columns if name_of(label) not in dropped]
@@ -303,7 +302,6 @@ def learned(
         _learned_column(
             guessing.see(frame[label], name_of(label), storage(whole[label], name_of(label), dialect)),
             kinds.get(name_of(label), kinds.get("*")),
-            dialect is None and name_of(label) in holed,
             rows,
         )
         for label in labels
@@ -355,11 +353,11 @@ def _told(column: Column, columns: Sequence[Column], frame: Any, label: Any) -> 
     return replace(guessing.guess(guessing.see(frame[label], column.name, column.storage), "integer"), why=why)
 
 
-def _learned_column(sight: guessing.Sight, word: str | None, holed: bool, rows: int) -> Column:
+def _learned_column(sight: guessing.Sight, word: str | None, rows: int) -> Column:
     column = guessing.guess(sight, word)
     if isinstance(column, AsideColumn) and column.role == "constant" and rows:
         return remembered(column, unforeseen=share_of_new(0, rows))
-    if isinstance(column, BooleanColumn) and column.kind == Category(2) and holed:
+    if isinstance(column, BooleanColumn) and column.kind == Category(2) and sight.storage.dtype != "bool":
         return remembered(column, kind=Category(2, open=True))
     if sight.storage == Storage("str", "text"):
         return remembered(column, storage=Storage(guessing.stored_as(column, sight), "text"))
