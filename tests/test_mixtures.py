@@ -26,6 +26,7 @@ from plausibly.models.made import MADE
 from plausibly.models.markov import Markov
 from plausibly.models.mixture import Mixture, Split
 from plausibly.models.nade import NADE
+from plausibly.nets.noise import by_row
 from plausibly.objectives import Likelihood, Objective, Pass
 from plausibly.outcomes import Blend, Density, Finite, Histogram, blended, joined
 from plausibly.quadrature import quadrature
@@ -198,7 +199,7 @@ class Half(BoundedModel):
         self.schema, self.inner = schema, Independent(schema)
 
     def log_bound(self, x, generator):
-        return self.inner.log_prob(x) - torch.rand(len(x), generator=generator)
+        return self.inner.log_prob(x) - by_row(torch.rand, (len(x),), generator, x.device)
 
     def sample(self, n, generator):
         return self.inner.sample(n, generator)
