@@ -576,9 +576,11 @@ class Run:
         import pandas as pd
 
         events = self.events(data)
-        nats = TASKS["conditionals"](self.model, events.codes) + self.format.within(events)
-        columns = {f"p({name})": np.exp(nats[:, i].numpy()) for i, name in enumerate(self.names)}
-        return indexed(pd.DataFrame(columns | bits(nats, self.names, "bits({})")), data)
+        besides = self.format.besides(events)
+        own = TASKS["conditionals"](self.model, events.codes) + self.format.within(events)
+        nats, names = torch.cat([own, *(each[:, None] for each in besides.values())], 1), (*self.names, *besides)
+        columns = {f"p({name})": np.exp(nats[:, i].numpy()) for i, name in enumerate(names)}
+        return indexed(pd.DataFrame(columns | bits(nats, names, "bits({})")), data)
 
     def classify(self, data: Any, target: str | None = None) -> Classification:
         """p(label | the rest of the row) for the labels of the `target` column, by Bayes' rule from the joint.

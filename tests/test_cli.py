@@ -54,7 +54,7 @@ def test_the_whole_way_from_a_file_to_answers(cli, people, tmp_path):
     assert "bits(age)" in pd.read_parquet("c.parquet").columns
 
     status, out, _ = cli("sample", "run", "-n", "20", "--out", "x.csv", "--given", "sex=m", "--json")
-    assert json.loads(out) == {"rows": 20, "out": "x.csv"}
+    assert json.loads(out) == {"rows": 20, "out": "x.csv", "drawn": "exact"}
     assert set(pd.read_csv("x.csv")["sex"]) == {"m"}
     assert len(json.loads(cli("sample", "run", "-n", "3", "--json")[1])["values"]) == 3
 

@@ -234,7 +234,7 @@ def test_steps_and_scales_come_from_the_values_that_vary(column, step, tmp_path)
     matrix = np.column_stack([column, np.random.default_rng(1).normal(size=len(column))])
     pd.DataFrame(matrix, columns=["a", "b"]).to_csv(tmp_path / "x.csv", index=False)
     kind, other = load(matrix).schema.kinds[0], load(tmp_path / "x.csv", kinds={"*": "real"}).schema.kinds[0]
-    assert replace(kind, open=other.open) == other and kind.step == pytest.approx(step)
+    assert replace(kind, open=other.open, unforeseen=other.unforeseen) == other and kind.step == pytest.approx(step)
     varying = column[column != np.median(column)] if len(np.unique(column)) < 900 else column
     assert kind.scale == pytest.approx(varying.std(), rel=0.3)
     assert kind.scale * kind.floor < max(0.3 * step, 0.01 * varying.std())

@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from plausibly.data.array_files import as_array
-from plausibly.data.arrow_tables import flattened, numbers_rows
+from plausibly.data.arrow_tables import flattened, level_names
 from plausibly.data.formats import Events, Format, suffix_of
 from plausibly.data.reading import TEXT_SUFFIXES, contents
 from plausibly.data.regularity import first_difference
@@ -35,7 +35,8 @@ def in_memory(data: Any, format: Format) -> Any:
     import pandas as pd
 
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
-    return frame if numbers_rows(frame.index) else flattened(frame, {column.name for column in format.columns})
+    levels, columns = {*level_names(frame.index)}, {column.name for column in format.columns}
+    return flattened(frame, columns) if levels <= columns - {*map(str, frame.columns)} else frame
 
 
 class Original:
