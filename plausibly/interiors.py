@@ -104,7 +104,8 @@ class Intervals:
     def spread(self, own: Array, low: float, high: float, atoms: Array | float = 0.0) -> Array:
         """Numbers over the codes: `own` of the inner intervals, `low` and `high` of the outermost, `atoms` of the atoms."""
         found = np.where(self.atom, atoms, 0.0)
-        found[self.codes] = np.concatenate([[low], own[1:-1], [high]])
+        inner = np.where(self.gaps == 0, low, own)
+        found[self.codes] = np.where(self.gaps == len(self.kind.edges), high, inner)
         return padded(self.kind, found)
 
 

@@ -35,6 +35,7 @@ MISSING = np.iinfo(np.int64).min  # the value of a hole, in whole-number kinds
 OTHER = MISSING + 1  # the value of what the kind does not foresee
 REAL_MISSING, REAL_OTHER = np.nan, np.inf  # the same for real values
 UNFORESEEN, HOLE = 2.0**100, 2.0**101  # the same for the events of real values, exact in float32
+Span = tuple[np.ndarray, np.ndarray, np.ndarray]  # intervals, the first place in each, and how many places it has
 REACH = 1e6  # a real value farther from its location than so many scales is not foreseen
 
 
@@ -270,12 +271,14 @@ class Grid(Discrete):
 
     Each of `atoms` (sorted) has a code of its own. The other whole numbers fall into the intervals that
     `edges` (sorted) cut the line into: uniform within an inner interval, and in the two outermost, which
-    are open, geometric away from the edge with the means `tails` (in steps).
+    are open, geometric away from the edge with the means `tails` (in steps). The intervals `unseen`, by their places on
+    the line, hold no training row: their numbers have the open code, in which each of them, and all else, is as likely.
     """
 
     atoms: tuple[int, ...] = ()
     edges: tuple[int, ...] = (0,)
     tails: tuple[float, float] = (1.0, 1.0)
+    unseen: tuple[int, ...] = ()
 
     ordered = True
 
@@ -284,6 +287,10 @@ class Grid(Discrete):
         outside = self.atoms and not self.edges[0] <= self.atoms[0] <= self.atoms[-1] < self.edges[-1]
         if outside or list(self.atoms) != sorted(set(self.atoms)):
             raise ValueError("atoms are sorted, different, and lie between the outermost edges")
+        if self.unseen and not (self.open and set(self.unseen) <= set(range(len(self.edges) + 1))):
+            raise ValueError(
+                "intervals that hold no training row are some of those between the edges, and need an open code"
+            )
         super().__post_init__()
 
     @cached_property
@@ -300,6 +307,7 @@ class Grid(Discrete):
     def _cells(self) -> tuple[np.ndarray, np.ndarray]:
         """Code of each interval (-1 where it has no room), and code of each atom: by place on the line."""
         room = np.concatenate([[True], np.diff(self._gaps) > 0, [True]])
+        room[list(self.unseen)] = False
         edges = np.asarray(self.edges, dtype=np.float64)
         centres = np.concatenate([[edges[0] - 0.75], (edges[:-1] + edges[1:]) / 2, [edges[-1] + 0.25]])
         # the open intervals lie outside all atoms, as the constructor's caller sees to
@@ -312,7 +320,16 @@ class Grid(Discrete):
 
     @property
     def regular(self) -> int:
-        return len(self.atoms) + 2 + int((np.diff(self._gaps) > 0).sum())
+        return len(self.atoms) + 2 + int((np.diff(self._gaps) > 0).sum()) - len(self.unseen)
+
+    def without_rows(self, codes: np.ndarray) -> tuple[int, ...]:
+        """The intervals, by their places on the line, that none of the codes is of."""
+        intervals, _ = self._cells
+        return tuple(np.flatnonzero((intervals >= 0) & ~np.isin(intervals, codes)).tolist())
+
+    def log_within(self, values: np.ndarray) -> np.ndarray:
+        nats = super().log_within(values)
+        return nats - np.log(len(self.unseen) + 1) * (self.event(values) == self.other_code)
 
     def _locate(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Whether each value is an atom; its index among atoms; its place among the others."""
@@ -327,6 +344,7 @@ class Grid(Discrete):
         is_atom, index, place = self._locate(values)
         intervals, atoms = self._cells
         codes = intervals[np.searchsorted(self._gaps, place, side="right")]
+        codes[codes < 0] = self.regular
         codes[is_atom] = atoms[index[is_atom]]
         return codes
 
@@ -342,12 +360,14 @@ class Grid(Discrete):
         nats[is_atom] = 0.0
         return nats
 
-    def _intervals(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _intervals(self, codes: np.ndarray) -> Span:
         """Each code's interval, -1 for an atom's; the first place in it; and how many places it has, 1 in the outermost."""
         intervals, _ = self._cells
         place_of = np.full(self.regular, -1, dtype=np.int64)
         place_of[intervals[intervals >= 0]] = np.flatnonzero(intervals >= 0)
-        interval = place_of[codes]
+        return self._span(place_of[codes])
+
+    def _span(self, interval: np.ndarray) -> Span:
         low = np.concatenate([[0], self._gaps])[interval]
         return interval, low, np.concatenate([[1], np.maximum(np.diff(self._gaps), 1), [1]])[interval]
 
@@ -372,8 +392,31 @@ class Grid(Discrete):
             place[outer] = first + way * steps
         return self._valued(codes, interval, place)
 
+    def through(self, coder: Coder, events: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        found = super().through(coder, events, values)
+        rows = np.flatnonzero(events == self.regular)
+        if not self.unseen or not len(rows):
+            return found
+        which = coder.below(
+            np.full(len(rows), len(self.unseen) + 1), None if values is None else self._which(values[rows])
+        )
+        rows, which = rows[which < len(self.unseen)], which[which < len(self.unseen)]
+        span = self._span(np.array(self.unseen)[which])
+        found[rows] = self._placed(coder, rows, span, None if values is None else values[rows])
+        return found
+
+    def _which(self, values: np.ndarray) -> np.ndarray:
+        """Which of the unseen intervals each value lies in; their number for what is in none."""
+        foreseen, which = values > OTHER, np.full(len(values), len(self.unseen))
+        interval = np.searchsorted(self._gaps, self._locate(values[foreseen])[2], side="right")
+        which[foreseen] = np.searchsorted(self.unseen, interval)
+        return which
+
     def _through(self, coder: Coder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-        interval, low, width = self._intervals(codes)
+        return self._placed(coder, codes, self._intervals(codes), values)
+
+    def _placed(self, coder: Coder, codes: np.ndarray, span: Span, values: np.ndarray | None) -> np.ndarray:
+        interval, low, width = span
         known = None if values is None else self._locate(values)[2]
         place, inner = low.copy(), (interval > 0) & (interval < len(self._gaps))
         place[inner] += coder.below(width[inner], None if known is None else (known - low)[inner])

@@ -17,7 +17,7 @@ from plausibly.compression import rows
 from plausibly.data.columns import log_text
 from plausibly.data.tables import TableFormat
 from plausibly.families.stratified import stratified
-from plausibly.kinds import Category, Grid, Real
+from plausibly.kinds import OTHER, Category, Grid, Real
 from plausibly.models import MODELS
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.schema import Schema
@@ -277,3 +277,38 @@ def test_a_case_of_a_category_column_by_a_file(tmp_path: Path):
     assert 60 < (filled["b"][200:] == "p").sum() < 140
     done = run.complete(asked.iloc[[0, 300]])
     assert done["b"].tolist()[0] == "p" and done["a"].tolist() == ["u", "new"]
+
+
+@pytest.mark.parametrize("name", ["chow_liu", "nade"])
+@pytest.mark.parametrize("new", [777, -5, 20])
+def test_a_number_that_no_row_has_says_nothing(name, new):
+    """Of a column whose numbers all have a code of their own: a new number of a shop does not make the rare class likely."""
+    chance = np.random.default_rng(0)
+    fraud = chance.random(1500) < 0.057
+    shop = chance.integers(0, 39, 1500) + (np.arange(1500) % 2 == 0)
+    frame = pd.DataFrame({"shop": np.where(shop == 20, 7, shop), "w": chance.integers(0, 3, 1500)})
+    learner = plausibly.DensityClassifier(name, steps=60 if name == "nade" else None, random_state=0)
+    learner.fit(frame, np.where(fraud, "fraud", "ok"))
+    asked = pd.DataFrame({"shop": [new, 10**9], "w": [1, 1]})
+    p = learner.predict_proba(asked)[:, 0]
+    assert p == pytest.approx(np.full(2, p[1]), rel=1e-4) and p[0] == pytest.approx(fraud.mean(), abs=0.05)
+
+
+def test_numbers_between_which_no_row_lies_have_the_open_code(tmp_path):
+    """And come back, out of a compressed file too; all values together have the probability of one."""
+    frame = pd.DataFrame({"x": [[0, 1, 2, 5, 6][n % 5] for n in range(400)], "y": ["a", "b"] * 200})
+    run = plausibly.fit(frame, "chow_liu", out=str(tmp_path / "run"))
+    kind = run.format.schema.kinds[0]
+    assert kind.regular == 5 and len(kind.unseen) == 3 and kind.unforeseen
+    asked = pd.DataFrame({"x": ["3", "4", "7", "99", "-1", "-70", "x", "2"], "y": "a"})
+    asked.to_csv(tmp_path / "more.csv", index=False)
+    events = run.format.events(asked)
+    assert events.codes[:, 0].tolist() == [kind.other_code] * 7 + [2]
+    values = np.arange(-2000, 2000)
+    mass = np.exp(kind.log_within(values))[kind.code(values) == kind.other_code].sum()
+    assert mass == pytest.approx(3 / 4) and np.exp(kind.log_within(np.array([OTHER])))[0] == pytest.approx(1 / 4)
+    plausibly.compress(run, str(tmp_path / "more.csv"), tmp_path / "more.pls")
+    plausibly.decompress(tmp_path / "more.pls", tmp_path / "again.csv", run)
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "more.csv").read_bytes()
+    drawn = run.sample(300)["x"]
+    assert set(drawn) <= {0, 1, 2, 5, 6}

@@ -303,7 +303,7 @@ class ModelledColumn(Column):
         nats = self.kind.log_within(cells.values)
         if cells.texts is not None:
             rows = np.flatnonzero(held(cells.texts) & (cells.values == self.other))
-            nats[rows] = [log_text(text) for text in cells.texts[rows]]
+            nats[rows] += [log_text(text) for text in cells.texts[rows]]
         return nats if observed is None else np.where(observed, nats, 0.0)
 
     def through(self, coder: Coder, events: np.ndarray, cells: Cells | None) -> Cells:

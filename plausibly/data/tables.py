@@ -24,7 +24,7 @@ from plausibly.data.labels import label_from_json, label_to_json, name_of, names
 from plausibly.data.outputs import ColumnarOutput, Output, TextOutput
 from plausibly.data.variables import BooleanColumn
 from plausibly.errors import UserError
-from plausibly.kinds import Category
+from plausibly.kinds import Category, Grid
 from plausibly.schema import Schema
 
 if TYPE_CHECKING:
@@ -307,6 +307,8 @@ def learned(
         for label in labels
     ]
     columns = [_told(column, columns, frame, label) for column, label in zip(columns, labels, strict=True)]
+    if rows:
+        columns = [_narrowed(column, frame[label]) for column, label in zip(columns, labels, strict=True)]
     if columns and all(isinstance(column, AsideColumn) for column in columns):
         found = _listed_roles(columns)
         seen = counted(len(frame), "training row")
@@ -323,6 +325,16 @@ def storage(whole: Any, name: str, dialect: Dialect | None) -> Storage:
     return storage_of(whole, name) if dialect is None else Storage("str", "text")
 
 
+def _narrowed(column: Column, series: Any) -> Column:
+    """The column; where all its numbers are foreseen, those between which none lies have the open code."""
+    if not isinstance(column, ModelledColumn) or not isinstance(column.kind, Grid):
+        return column
+    codes = column.kind.code(column.cells(series).values)
+    if (codes == column.kind.other_code).any():
+        return column
+    return replace(column, kind=replace(column.kind, unseen=column.kind.without_rows(codes)))
+
+
 def _guarded(column: ModelledColumn, codes: np.ndarray) -> ModelledColumn:
     kind = column.kind
     if not kind.open or (codes == kind.other_code).any():
@@ -330,6 +342,8 @@ def _guarded(column: ModelledColumn, codes: np.ndarray) -> ModelledColumn:
     once = 0
     if isinstance(kind, Category):
         once = int((np.bincount(codes, minlength=kind.codes)[: kind.levels] == 1).sum()) + kind.rare.count(1)
+    elif isinstance(kind, Grid) and kind.unseen:
+        once = int((np.bincount(codes) == 1).sum())
     return replace(column, kind=replace(kind, unforeseen=share_of_new(once, len(codes))))
 
 

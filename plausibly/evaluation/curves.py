@@ -67,7 +67,8 @@ class CodeCurve(Curve):
 
     def _outside(self, levels: np.ndarray, found: np.ndarray) -> np.ndarray:
         """What was found, (levels, rows), but for those in the outermost codes, by the law inside these."""
-        low, high = self.shares[:, 0], self.shares[:, -1]
+        ends = self.shares[:, 0], self.shares[:, -1]
+        low, high = (np.where(there, end, 0.0) for there, end in zip(open_ends(self.kind), ends, strict=True))
         under, over = levels[:, None] < low, 1 - levels[:, None] < high
         least, most = outer(
             self.kind,
@@ -101,6 +102,12 @@ def places(kind: Kind) -> np.ndarray:
         return np.asarray(kind.location + kind.scale * edges)
     atoms = np.asarray(kind.atoms, dtype=np.float64)
     return np.unique(np.concatenate([edges, edges - 1, atoms, atoms - 1]))
+
+
+def open_ends(kind: Kind) -> tuple[bool, bool]:
+    """Whether the lowest and the highest code are of all numbers below and above."""
+    unseen = kind.unseen if isinstance(kind, Grid) else ()
+    return 0 not in unseen, not isinstance(kind, Grid) or len(kind.edges) not in unseen
 
 
 class NumberCurve(Curve):
