@@ -31,7 +31,7 @@ from plausibly.learning import (
     taken_up_or_new,
 )
 from plausibly.models import MODELS
-from plausibly.runs import BEST, model_class, read_record, recorded_data, write_json
+from plausibly.runs import BEST, built_in, model_class, read_record, recorded_data, write_json
 from plausibly.training import Diverged
 
 
@@ -108,7 +108,7 @@ def best_of(
     """The best of the models of these names, which begin to learn, go on or have learned."""
     fits = list[Fit]()
     for name in names:
-        each = taken_up_or_new(path / MEMBERS / name, model_class(name), dataset, origin, chosen, listener)
+        each = taken_up_or_new(path / MEMBERS / name, built_in(name), dataset, origin, chosen, listener)
         try:
             fits.append(learned(each))
         except Diverged as error:

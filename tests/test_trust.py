@@ -44,6 +44,12 @@ def test_a_record_names_only_models_that_come_with_plausibly(run, cli, tmp_path)
     for words in (["check"], ["sample"], ["report"], ["evaluate"], ["fit", "--resume"], ["query"]):
         status, out, err = cli(*words, evil, *["a"] * (words == ["query"]))
         assert status == 2 and not out and err.count("\n") == 1, (words, err)
+    settings = {"train": {}, "budget": None}
+    several = {"model": "best", "status": "running", "candidates": [f"{trap}:Linear"], "settings": settings}
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).integers(0, 2, (100, 3), dtype=np.uint8))
+    filed = plausibly.fit(str(tmp_path / "rows.npy"), "independent", out=tmp_path / "filed")
+    status, _, err = cli("fit", "--resume", copied(filed, tmp_path / "several", **several))
+    assert status == 2 and "there is no model" in err, err
     assert not mark.exists()
 
 
