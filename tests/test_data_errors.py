@@ -103,13 +103,6 @@ def test_columns_that_differ_between_training_and_test() -> None:
 
 
 def test_cells_that_a_closed_column_does_not_know() -> None:
-    frame = pd.DataFrame({"x": [False, True] * 20, "y": list("ab") * 20})
-    cells = frame["x"].astype(object)
-    maybe = frame.assign(x=cells.where(frame.index != 16, "maybe").astype(str))
-    refused(frame, "row 17, column 'x': 'maybe' is not False or True", "`--kind x=category`", test=maybe)
-    refused(
-        frame, "row 17, column 'x'", "hole", test=frame.assign(x=frame["x"].astype("boolean").where(frame.index != 16))
-    )
     rows = np.stack([np.arange(40) % 2, np.arange(40) * 1000], axis=1)
     other = rows.copy()
     other[16, 0] = 2

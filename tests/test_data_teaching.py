@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from pyarrow import feather
 
 import plausibly
 from plausibly.data import sources, splits
@@ -91,6 +95,29 @@ def test_only_training_rows_teach_the_format_of_a_file_read_in_pieces(tmp_path, 
     for part in HELD:
         after = plausibly.load(csv(otherwise(frame(), getattr(split, part)), tmp_path))
         assert after.format.to_json() == before.format.to_json() and torch.equal(after.train.codes, before.train.codes)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_types_of_a_file_without_a_word_of_pandas_do_not_depend_on_held_out_holes(suffix, tmp_path):
+    """Whole numbers and truths of Arrow's may have holes in any row."""
+    rows, split = frame().assign(truth=np.arange(ROWS) % 3 == 0), split_of("")
+
+    def format_of(holes: np.ndarray) -> Any:
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+        hidden = pa.array(np.isin(np.arange(ROWS), holes))
+        for name in ("count", "truth", "day"):
+            cells = pc.if_else(hidden, None, table[name])
+            table = table.set_column(table.schema.get_field_index(name), name, cells)
+        table = table.replace_schema_metadata(None)
+        path = tmp_path / f"x.{suffix}"
+        pq.write_table(table, path) if suffix == "parquet" else feather.write_feather(table, path)
+        data = plausibly.load(path)
+        back = data.format.rows(data.format.events(plausibly.data.load_rows(str(path), data.format)))
+        assert pa.Table.from_pandas(back, preserve_index=False).replace_schema_metadata(None).equals(table)
+        return data.format.to_json()
+
+    none = format_of(np.array([], dtype=int))
+    assert none == format_of(split.test[:3]) == format_of(split.calibration[:2]) != format_of(split.train[:3])
 
 
 def npy(rows: np.ndarray, folder: Path) -> Path:

@@ -158,6 +158,32 @@ def test_a_run_sees_the_same_events_in_every_container(containers, name):
         assert torch.equal(nats, mine), (other, [format.names[kept[i]] for i in (nats != mine).any(0).nonzero()[:, 0]])
 
 
+@pytest.mark.parametrize("name", ["comma", "parquet", "plain frame", "nullable frame", "arrow frame"])
+def test_a_hole_where_training_had_none_costs_the_same_in_every_container(name, tmp_path):
+    """Its column's share, and the text of no letters; an empty text, which no CSV file has, costs otherwise."""
+    names = ["whole", "price", "real", "word", "truth", "day", "clock", "took", "cents", "flag"]
+    chance = np.random.default_rng(3)
+    words = pa.array(np.array(["a", "bc", "d e"], dtype=object)[chance.integers(0, 3, ROWS)])
+    known = table().set_column(6, "word", words).append_column("flag", pa.array(chance.random(ROWS) < 0.4))
+    known = known.select(names)
+    asked = pa.table({n: pa.concat_arrays([pa.nulls(1, known[n].type), known[n].chunk(0)[1:2]]) for n in names})
+    format = load(contained(known, name, tmp_path)).format
+    others = [column.kind.log_within(np.array([column.other]))[0] for column in format.modelled]
+    (tmp_path / "asked").mkdir()
+    for other in ("comma", "parquet", "plain frame", "nullable frame", "arrow frame"):
+        rows = rows_of(contained(asked, other, tmp_path / "asked"))
+        events = format.events(rows)
+        assert format.within(events)[0].tolist() == pytest.approx([n - np.log(257) for n in others]), other
+        assert events.codes[0].tolist() == format.schema.never_seen.tolist(), other
+        back = format.rows(events)
+        assert back.iloc[0].isna().all() and not back.iloc[1].isna().any()
+    if name != "comma":
+        empty = pd.DataFrame({"word": ["", None]}).reindex(columns=names).astype({"word": str})
+        place = names.index("word")
+        nats = format.within(format.events(empty.assign(word=["", None])))[:, place]
+        assert nats.tolist() == pytest.approx([-2 * np.log(257), -np.log(257)])
+
+
 def rows_of(source):
     return read_table(Path(source))[0] if isinstance(source, str) else source
 

@@ -6,28 +6,28 @@ An index is columns: one with a name, and one of texts or times. Whole numbers w
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from typing import Any
 
-from plausibly.data.labels import name_of
 from plausibly.errors import UserError
 
 METADATA = b"pandas"
+WITHOUT_HOLES = re.compile(r"u?int\d+|bool")
 NUMBERED = "the index, whole numbers without a name, is left out"
 
 
-def frame_of(table: Any, holed: Collection[str] | None = None) -> Any:
-    """The table, without an index. Columns `holed`, or those with holes, take types that whole numbers share with holes."""
+def frame_of(table: Any) -> Any:
+    """The table, without an index. Whole numbers and truths take types that hold holes too, unless pandas wrote others."""
     import pandas as pd
 
-    labels = labels_of(table.schema)
-    own = _own_types(table.schema)
+    labels, own, without = labels_of(table.schema), _own_types(table.schema), _without_holes(table.schema)
     plain = [place for place in range(table.num_columns) if place not in own]
     frame = table.select(plain).to_pandas() if plain else pd.DataFrame(index=range(len(table)))
     for place, (label, column) in enumerate(zip(labels, table.columns, strict=True)):
         if place in own:
             frame.insert(place, label, pd.Series(pd.arrays.ArrowExtensionArray(column)), allow_duplicates=True)
-        elif _widens(column.type) and (column.null_count if holed is None else name_of(label) in holed):
+        elif _widens(column.type) and (column.null_count or table.schema.names[place] not in without):
             cells = pd.Series(_nullable(column.type).__from_arrow__(column))
             frame.isetitem(place, cells.astype(_nullable(column.type)))
     return frame
@@ -38,9 +38,10 @@ def labels_of(schema: Any) -> list[Any]:
     return list(schema.empty_table().to_pandas().columns)
 
 
-def holed_types(schema: Any) -> list[int]:
-    """The places of columns whose type in memory depends on whether there is a hole."""
-    return [place for place, kind in enumerate(schema.types) if _widens(kind)]
+def _without_holes(schema: Any) -> set[str]:
+    """The columns that pandas wrote from whole numbers or truths of numpy's, which hold no holes."""
+    columns = _document(schema).get("columns", [])
+    return {each.get("field_name") for each in columns if WITHOUT_HOLES.fullmatch(each["numpy_type"])}
 
 
 def _own_types(schema: Any) -> set[int]:
@@ -95,7 +96,7 @@ def as_columns(names: list[str]) -> list[str]:
 
 def _levels(schema: Any) -> list[dict[str, Any]]:
     """What pandas wrote of an index."""
-    found = json.loads((schema.metadata or {}).get(METADATA, b"{}"))
+    found = _document(schema)
     names = {each.get("field_name"): each["name"] for each in found.get("columns", [])}
     levels = []
     for level in found.get("index_columns", []):
@@ -104,6 +105,12 @@ def _levels(schema: Any) -> list[dict[str, Any]]:
         elif level in schema.names:
             levels.append({"name": names.get(level), "field": level})
     return levels
+
+
+def _document(schema: Any) -> dict[str, Any]:
+    """What pandas wrote beside a table."""
+    found: dict[str, Any] = json.loads((schema.metadata or {}).get(METADATA, b"{}"))
+    return found
 
 
 def _numbers_rows(schema: Any, level: dict[str, Any]) -> bool:
@@ -122,12 +129,21 @@ def with_index(table: Any, first: int = 0) -> Any:
     columns = [_level(table, level, first) for level in levels.values()]
     fields = {level.get("field") for level in every}
     kept = table.select([place for place, name in enumerate(table.schema.names) if name not in fields])
-    document = json.loads(table.schema.metadata[METADATA]) | {"index_columns": []}
-    document["columns"] = [each for each in document["columns"] if each.get("field_name") not in fields]
+    document = _document(table.schema) | {"index_columns": []}
+    document["columns"] = [_told(level, name, document) for name, level in levels.items()] + [
+        each for each in document["columns"] if each.get("field_name") not in fields
+    ]
     if levels:
         document["column_indexes"] = []  # their names are texts, which other labels need not be
     whole = pa.table([*columns, *kept.columns], names=[*levels, *kept.schema.names])
     return whole.replace_schema_metadata({**table.schema.metadata, METADATA: json.dumps(document).encode()})
+
+
+def _told(level: dict[str, Any], name: str, document: dict[str, Any]) -> dict[str, Any]:
+    """What pandas would write of a level as a column of that name."""
+    counted = {"pandas_type": "int64", "numpy_type": "int64", "metadata": None}
+    own = (each for each in document["columns"] if each.get("field_name") == level.get("field", ...))
+    return {**next(own, counted), "name": name, "field_name": name}
 
 
 def _level(table: Any, level: dict[str, Any], first: int) -> Any:

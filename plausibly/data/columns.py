@@ -37,6 +37,7 @@ USUAL = np.array([0.9, 0.05, 0.05])
 SPELLED = np.array(
     [0.999, 0.001]
 )  # that all cells of some rows are spelled as the column spells them, and that some are not
+EMPTY = b"\xff"
 HOLE_WORDS = {"na", "n/a", "nan", "null", "none", "nil", "?", "-", ".", "#n/a", "<na>", "nat", "missing"}
 
 
@@ -102,7 +103,17 @@ def meaning(text: str) -> Any:
 
 def log_text(text: str) -> float:
     """log p of a text: each of its bytes, and its end, is one of 257 equally likely symbols."""
-    return -(len(text.encode("utf-8", "surrogatepass")) + 1) * log(257)
+    return log_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def log_bytes(coded: bytes) -> float:
+    """log p of a text by its bytes."""
+    return -(len(coded) + 1) * log(257)
+
+
+def bytes_of(text: str | None) -> bytes:
+    """The bytes of a cell that is not foreseen: a hole, None, has none; an empty text, one that begins no character."""
+    return b"" if text is None else text.encode("utf-8", "surrogatepass") or EMPTY
 
 
 @dataclass(frozen=True)
@@ -247,7 +258,7 @@ class AsideColumn(Column):
             return np.zeros(len(texts))
         own = np.array([self._is_value(text) for text in texts], dtype=bool)
         nats = np.full(len(texts), np.log1p(-self.unforeseen))
-        nats[~own] = [log(self.unforeseen) + log_text("" if text is None else text) for text in texts[~own]]
+        nats[~own] = [log(self.unforeseen) + log_bytes(bytes_of(text)) for text in texts[~own]]
         return nats
 
     def _is_value(self, text: str | None) -> bool:
@@ -303,7 +314,7 @@ class ModelledColumn(Column):
         nats = self.kind.log_within(cells.values)
         if cells.texts is not None:
             rows = np.flatnonzero(held(cells.texts) & (cells.values == self.other))
-            nats[rows] += [log_text(text) for text in cells.texts[rows]]
+            nats[rows] += [log_bytes(bytes_of(self._shown(text))) for text in cells.texts[rows]]
         return nats if observed is None else np.where(observed, nats, 0.0)
 
     def through(self, coder: Coder, events: np.ndarray, cells: Cells | None) -> Cells:
@@ -324,8 +335,14 @@ class ModelledColumn(Column):
 
     def other_through(self, coder: Coder, text: str | None) -> str:
         """Passes through a coder a text that is not foreseen."""
-        found = coder.text(None if text is None else text.encode("utf-8", "surrogatepass"))
-        return found.decode("utf-8", "surrogatepass")
+        found: bytes = coder.text(None if text is None else bytes_of(self._shown(text)))
+        if not found:
+            return self.hole_text
+        return "" if found == EMPTY else found.decode("utf-8", "surrogatepass")
+
+    def _shown(self, text: str) -> str | None:
+        """A kept text, None where it stands for a hole."""
+        return None if text == self.hole_text else text
 
     def known(self, index: np.ndarray, texts: list[str]) -> np.ndarray:
         """Which cells are known, as `cells_of` gives them: no holes, and no words that stand for one."""
@@ -429,7 +446,7 @@ class ModelledColumn(Column):
         found = texts[inverse]
         if cells.texts is not None:
             kept = held(cells.texts)
-            found[kept] = [None if text == self.hole_text else text for text in cells.texts[kept]]
+            found[kept] = [self._shown(text) for text in cells.texts[kept]]
         return found
 
     def plain(self, cells: Cells) -> np.ndarray:

@@ -153,8 +153,7 @@ def _any_boolean(sight: Sight) -> Column | None:
         return None
     spellings = tuple(sorted(sight.texts, key=str.lower))
     why = f"only {spellings[0]} and {spellings[1]}"
-    closed = sight.storage.kind == "bool" and not sight.storage.dtype.startswith("object")
-    kind = Category(2, open=not closed, missing=sight.holes > 0)
+    kind = Category(2, open=True, missing=sight.holes > 0)
     return BooleanColumn(**sight.common(why), kind=kind, spellings=spellings)
 
 

@@ -234,13 +234,13 @@ def _table(
         places = _split_by(table, split, seed, kinds)._asdict() if split else _places(table.rows, given, seed)
         shown = table.some(places["train"], seed)
         frame = table.frame(shown)
-        whole = table.stored(frame)
-        format = tables.learned(frame, table.dialect, kinds, drop, whole, len(places["train"]))
+        format = tables.learned(frame, table.dialect, kinds, drop, len(places["train"]))
         events = table.events(format, places, shown, heard)
         format = format.guarded(events["train"].codes)
         if split and (name := splits.grouped_by(split)):
             note_groups(events, splits.groups_of(table.series(name)), places, shown)
     events |= {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
+    whole = table.stored(frame)
     digest = _digest(source, whole, given)
     odd = None if table.dialect is None else irregularities(*table.start(), table.rows, format)
     notes = table.notes() + _table_notes(format) + ([] if odd is None else spellings(whole, format) + odd)

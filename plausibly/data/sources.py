@@ -48,7 +48,7 @@ class Source(ABC):
 
     @abstractmethod
     def stored(self, frame: Any) -> Any:
-        """A frame whose columns have the types of the whole table."""
+        """The rows that are in memory: all, or those of the frame that was read of a large file."""
 
     @abstractmethod
     def events(

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from plausibly.data.arrow_tables import frame_of, holed_types, index_levels, labels_of, said_of_index, with_index
+from plausibly.data.arrow_tables import frame_of, labels_of, said_of_index, with_index
 from plausibly.data.dialects import LOOKED_AT, Dialect, learned, sniffed, without_gaps
 from plausibly.data.formats import suffix_of
 from plausibly.data.labels import name_of
@@ -33,7 +33,6 @@ from plausibly.errors import UserError
 
 BLOCK = 8 << 20  # bytes of a text file that are parsed at once
 BUFFER = 1 << 20  # bytes of a Parquet column that are read at once
-SCANNED = 65_536  # rows looked at together where a column is searched for holes
 
 
 class TableFile(ABC):
@@ -246,13 +245,6 @@ class ColumnarFile(TableFile):
     schema: Any
 
     @cached_property
-    def fields(self) -> dict[str, str | None]:
-        """For each column its name in the file, which an index may have another; None where it is only counted."""
-        levels, names = index_levels(self.schema), self._indexed.schema.names
-        inner = [levels[name].get("field") if name in levels else name for name in names]
-        return dict(zip(self.names, inner, strict=True))
-
-    @cached_property
     def _indexed(self) -> Any:
         """The empty table, with its index as columns."""
         return with_index(self.schema.empty_table())
@@ -267,20 +259,6 @@ class ColumnarFile(TableFile):
 
         return any(pa.types.is_dictionary(kind) for kind in self.schema.types)
 
-    @cached_property
-    def holed(self) -> set[str]:
-        """The columns with holes, of those whose type in memory depends on it."""
-        names = [self.names[place] for place in holed_types(self._indexed.schema)]
-        return {name for name in names if self.has_holes(name)}
-
-    def has_holes(self, name: str) -> bool:
-        """Whether a cell of the column is empty anywhere."""
-        field = self.fields[name]
-        return field is not None and any(batch.column(0).null_count for batch in self.batches(SCANNED, [field]))
-
-    @abstractmethod
-    def batches(self, rows: int, columns: list[str] | None = None) -> Iterator[Any]: ...
-
     def tables(self, rows: int) -> Iterator[Any]:
         first = 0
         for table in super().tables(rows):
@@ -288,7 +266,7 @@ class ColumnarFile(TableFile):
             first += len(table)
 
     def frame(self, table: Any) -> Any:
-        return frame_of(table, self.holed)
+        return frame_of(table)
 
     def notes(self) -> list[str]:
         return said_of_index(self.schema)
@@ -309,17 +287,9 @@ class ParquetFile(ColumnarFile):
     def rows(self) -> int:
         return int(self.metadata.num_rows)
 
-    def has_holes(self, name: str) -> bool:
-        groups = [self.metadata.row_group(i) for i in range(self.metadata.num_row_groups)]
-        chunks = [group.column(j) for group in groups for j in range(group.num_columns)]
-        counted = [chunk.statistics for chunk in chunks if chunk.path_in_schema == self.fields[name]]
-        if all(found is not None and found.has_null_count for found in counted):
-            return any(found.null_count for found in counted)
-        return super().has_holes(name)
-
-    def batches(self, rows: int, columns: list[str] | None = None) -> Iterator[Any]:
+    def batches(self, rows: int) -> Iterator[Any]:
         with self._opened() as file:
-            yield from file.iter_batches(batch_size=rows, columns=columns)
+            yield from file.iter_batches(batch_size=rows)
 
 
 class ArrowFile(ColumnarFile):
@@ -340,9 +310,7 @@ class ArrowFile(ColumnarFile):
         with self.watched():
             return sum(batch.num_rows for batch in self.batches(0))
 
-    def batches(self, rows: int, columns: list[str] | None = None) -> Iterator[Any]:
+    def batches(self, rows: int) -> Iterator[Any]:
         """The file's own batches, whatever the number of `rows`."""
         with self._opened() as file:
-            for i in range(file.num_record_batches):
-                batch = file.get_batch(i)
-                yield batch if columns is None else batch.select(columns)
+            yield from map(file.get_batch, range(file.num_record_batches))

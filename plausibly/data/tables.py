@@ -22,7 +22,6 @@ from plausibly.data.formats import Document, Events, Format, counted, did_you_me
 from plausibly.data.identifiers import follows
 from plausibly.data.labels import label_from_json, label_to_json, name_of, names_of
 from plausibly.data.outputs import ColumnarOutput, Output, TextOutput
-from plausibly.data.variables import BooleanColumn
 from plausibly.errors import UserError
 from plausibly.kinds import Category, Grid
 from plausibly.schema import Schema
@@ -288,19 +287,14 @@ def learned(
     dialect: Dialect | None,
     kinds: dict[str, str],
     drop: Iterable[str],
-    whole: Any = None,
     rows: int = 0,
 ) -> TableFormat:
-    """The format of a table, from its training rows, or from some of so many `rows`; 0 stands for those of an array.
-
-    How cells are stored is a matter of the `whole` table.
-    """
+    """The format of a table, from its training rows, or from some of so many `rows`; 0 stands for those of an array."""
     dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
     labels = [label for label in frame.columns if name_of(label) not in dropped]
-    whole = frame if whole is None else whole
     columns = [
         _learned_column(
-            guessing.see(frame[label], name_of(label), storage(whole[label], name_of(label), dialect)),
+            guessing.see(frame[label], name_of(label), storage(frame[label], name_of(label), dialect)),
             kinds.get(name_of(label), kinds.get("*")),
             rows,
         )
@@ -321,8 +315,8 @@ def _listed_roles(columns: Iterable[Column]) -> str:
     return ", ".join(found[:5])
 
 
-def storage(whole: Any, name: str, dialect: Dialect | None) -> Storage:
-    return storage_of(whole, name) if dialect is None else Storage("str", "text")
+def storage(series: Any, name: str, dialect: Dialect | None) -> Storage:
+    return storage_of(series, name) if dialect is None else Storage("str", "text")
 
 
 def _narrowed(column: Column, series: Any) -> Column:
@@ -371,8 +365,6 @@ def _learned_column(sight: guessing.Sight, word: str | None, rows: int) -> Colum
     column = guessing.guess(sight, word)
     if isinstance(column, AsideColumn) and column.role == "constant" and rows:
         return remembered(column, unforeseen=share_of_new(0, rows))
-    if isinstance(column, BooleanColumn) and column.kind == Category(2) and sight.storage.dtype != "bool":
-        return remembered(column, kind=Category(2, open=True))
     if sight.storage == Storage("str", "text"):
         return remembered(column, storage=Storage(guessing.stored_as(column, sight), "text"))
     return column
