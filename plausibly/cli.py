@@ -180,7 +180,8 @@ def data(
         print(f"Override a guess {kept}: boolean, category, integer, number, real, date, id, text, drop.")
         if dataset.schema.guarded:
             shares = [kind.unforeseen for kind in dataset.schema.kinds if kind.unforeseen]
-            span = f"{100 * min(shares):.2g} to {100 * max(shares):.2g} %"
+            ends = dict.fromkeys(f"{100 * end:.2g}" for end in (min(shares), max(shares)))
+            span = f"{' to '.join(ends)} %"
             print(f"A cell never seen costs its column's share of new values, {span}, and says nothing of the others.")
         for note in [*dataset.notes, *["rows written again give this file, byte for byte"] * bool(dataset.regular)]:
             print(note)

@@ -432,7 +432,8 @@ class Real(Kind):
     """A continuous number; its event is (value - location) / scale. Its log p is the log of a density per unit.
 
     Models made of tables cut it at `edges` (sorted, in events): uniform within an inner interval, exponential with the
-    means `tails` in the two outermost. `step` is the resolution that values were recorded at, 0 where there is none.
+    means `tails` in the two outermost. `step` is the resolution that values were recorded at, 0 where there is none. `usual`
+    is a value that most rows have: what is drawn within five floors of it is that value.
     """
 
     location: float = 0.0
@@ -440,6 +441,7 @@ class Real(Kind):
     edges: tuple[float, ...] = (0.0,)
     tails: tuple[float, float] = (1.0, 1.0)
     step: float = 0.0
+    usual: float | None = None
 
     ordered = True
 
@@ -447,6 +449,8 @@ class Real(Kind):
         _check_edges(self.edges, self.tails)
         if not (np.isfinite(self.location) and 0 < self.scale < np.inf and 0 <= self.step < np.inf):
             raise ValueError("a real number has a finite location, a scale above 0 and a step")
+        if self.usual is not None and not np.isfinite(self.usual):
+            raise ValueError("what most rows have is a finite number")
         super().__post_init__()
 
     @property
@@ -486,6 +490,8 @@ class Real(Kind):
 
     def draw(self, events: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         values = self.location + self.scale * events.astype(np.float64).clip(-REACH / 2, REACH / 2)
+        if self.usual is not None:
+            values[np.abs(values - self.usual) <= 5 * self.floor * self.scale] = self.usual
         values[events >= UNFORESEEN] = REAL_OTHER
         if self.missing:
             values[events >= HOLE] = REAL_MISSING

@@ -47,9 +47,14 @@ def test_text_files(tmp_path: Path, text: str, words: list[str]) -> None:
 def test_encodings(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(GOOD.encode() + "4,é\n".encode("latin-1"))
-    refused(str(path), "UTF-8", "line 29", f"byte {len(GOOD) + 2}", "iconv -f Latin-1")
-    path.write_bytes(GOOD.encode("utf-16"))
-    refused(str(path), "iconv -f UTF-16")
+    refused(str(path), "UTF-8", "line 29", f"byte {len(GOOD) + 2}", "iconv -f ISO-8859-1")
+    path.write_bytes(GOOD.encode() + "4,€\n".encode("cp1252"))
+    refused(str(path), "UTF-8", "line 29", "iconv -f WINDOWS-1252 -t UTF-8")
+    for wide in ("utf-16-le", "utf-16-be", "utf-32"):
+        path.write_bytes(GOOD.encode(wide))
+        refused(str(path), f"iconv -f {wide.upper().replace('-LE', 'LE').replace('-BE', 'BE')} -t UTF-8")
+    path.write_bytes(GOOD.encode("utf-16")[:-1])
+    refused(str(path), "begins as UTF-16 does")
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert load(str(path)).format.names == ("a", "b")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from plausibly.data import Format, load
-from plausibly.data.identifiers import Making, learned
+from plausibly.data.identifiers import Making, Piece, learned
 
 chance = np.random.default_rng(0)
 SPARSE = chance.permutation(99_000)[:500]
@@ -49,8 +49,31 @@ def test_identifiers_of_equal_length_are_drawn_place_by_place() -> None:
     )
 
 
+HEX, DIGITS = "0123456789abcdef", "0123456789"
+ADDRESSES = [".".join(map(str, own)) for own in chance.integers(0, 256, (300, 4))]
+UNEQUAL = {
+    "addresses": (ADDRESSES, r"(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])(\.(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])){3}"),
+    "hashes": ([f"{n:x}" for n in chance.integers(16, 2**44, 300)], "[0-9a-f]{2,11}"),
+    "versions": ([f"{a}.{b}.{c}" for a, b, c in chance.integers(0, 99, (300, 3))], r"\d\d?\.\d\d?\.\d\d?"),
+    "mail": ([f"u{n}@h{n % 7}.org" for n in chance.integers(1, 10**9, 300)], r"u\d{1,9}@h[0-6]\.org"),
+    "paths": ([f"/{n % 9}/{n:o}/" for n in chance.integers(1, 10**9, 300)], r"/[0-8]/\d{1,10}/"),
+}
+
+
+@pytest.mark.parametrize("name", UNEQUAL)
+def test_identifiers_of_unequal_length_are_drawn_in_pieces(name: str) -> None:
+    texts, form = UNEQUAL[name]
+    data = load(pd.DataFrame({"key": texts, "x": np.arange(300) % 7, "c": ["a", "b"] * 150}))
+    format = Format.from_json(data.format.to_json())
+    assert format.to_json() == data.format.to_json()
+    made = format.rows(format.draw(torch.zeros(500, 2), np.random.default_rng(1)))["key"]
+    assert made.nunique() == 500 and made.str.fullmatch(form).all(), made[~made.str.fullmatch(form)]
+    assert made.str.len().max() <= max(map(len, texts))
+    assert any("drawn rows have" in note and "have 1, 2" not in note for note in data.notes)
+
+
 def test_few_letters_repeat_where_there_are_no_more() -> None:
-    made = Making(letters=("ab", "01")).made(9, np.random.default_rng(0))
+    made = Making(pieces=(Piece(letters=("ab", "01"), lengths=(0, 1)),)).made(9, np.random.default_rng(0))
     assert {*made} == {"a0", "a1", "b0", "b1"} and len(made) == 9
 
 
@@ -63,8 +86,8 @@ def test_few_letters_repeat_where_there_are_no_more() -> None:
 def test_whatever_the_texts_are_identifiers_differ(texts: list[str], rows: int, before: int) -> None:
     making = learned(texts)
     made = making.made(rows, np.random.default_rng(0), before)
-    assert len(made) == rows and (making.letters or len({*made}) == rows)
-    if not making.letters:
+    assert len(made) == rows and (making.pieces or len({*made}) == rows)
+    if not making.pieces:
         assert making.made(before + rows, np.random.default_rng(0))[before:] == made
 
 

@@ -257,3 +257,21 @@ def test_no_training_value_is_out_of_reach():
     kind = learned_real(values, missing=False, closed=True)
     assert not kind.strange(values).any() and np.abs(kind.event(values)).max() < REACH / 2
     assert np.allclose(kind.draw(kind.event(values), np.random.default_rng(0)), values, rtol=1e-12, atol=1e-18)
+
+
+@pytest.mark.parametrize("rare", [0.002, 0.2])
+def test_what_most_rows_have_is_drawn_exactly(rare: float) -> None:
+    """Zeros of a table and of an array are drawn as zeros, as often as training has them."""
+    chance = np.random.default_rng(0)
+    x = np.where(chance.random(4000) < rare, chance.normal(size=4000), 0.0)
+    for source in (
+        pd.DataFrame({"x": x, "v": chance.integers(0, 3, 4000)}),
+        np.stack([x, chance.normal(size=4000)], 1),
+    ):
+        dataset = load(source)
+        assert dataset.format.schema.kinds[0].usual == 0.0
+        run = fit_in_memory(MODELS["independent"], dataset, settings(None, 0, None, None, "cpu"))
+        drawn = np.asarray(run.sample(4000))[:, 0].astype(float)
+        share = (x == 0).mean()
+        assert abs((drawn == 0.0).mean() - share) < 6 * np.sqrt(2 * share * (1 - share) / 4000) + 2e-3
+    assert load(pd.DataFrame({"x": chance.normal(size=400), "v": "a"})).format.schema.kinds[0].usual is None

@@ -1,8 +1,11 @@
 """Text files as people have them: what separates cells, and how numbers, dates and holes are spelled."""
 
+import gzip
+import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -269,3 +272,96 @@ def test_a_key_that_others_follow_from_is_modelled(tmp_path: Path, other: str) -
         )
         data = loaded(tmp_path, f"id,day,{name},v\n{lines}")
         assert ("id" in data.format.names) is (name == "wave" and not other), (name, data.format.describe())
+
+
+def test_a_file_in_utf16_is_read_and_said(tmp_path: Path) -> None:
+    """Whole or in pieces, packed or not; what is written is in UTF-8."""
+    text = "n;c\n" + "".join(f"{n % 7};{['é', 'ü', '漢'][n % 3]}\n" for n in range(60))
+    for coding in ("utf-16", "utf-8-sig"):
+        data = loaded(tmp_path, text.encode(coding))
+        assert set(data.format.describe()[1]["levels"]) == {"é", "ü", "漢"} and data.regular is (coding != "utf-16")
+        assert any("UTF-16" in note for note in data.notes) is (coding == "utf-16")
+        assert returned(data, tmp_path)[1:] == text.splitlines()[1:]
+        assert sum(map(len, table_file(tmp_path / "t.csv").frames(7))) == 60
+    big = "\ufeff".encode("utf-16-be") + text.encode("utf-16-be")
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(big))
+    assert load(str(tmp_path / "t.csv.gz")).rows["train"] == 45
+
+
+SPANS = [f"{n % 4} days {n % 24:02d}:{n % 60:02d}:00" for n in range(300)]
+HALVES = [span + [".5", ""][n % 2] for n, span in enumerate(SPANS)]
+NEGATIVE = [str(pd.Timedelta(minutes=7 * n - 900)) for n in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "form", "resolution"),
+    [
+        (SPANS, "%D days %H:%M:%S", "minute"),
+        ([f"{span}.000000" for span in SPANS], "%D days %H:%M:%S.%6f", "minute"),
+        (HALVES, "%D days %H:%M:%S.%1f", "0.1 s"),
+        (NEGATIVE, "%D days %H:%M:%S", "minute"),
+    ],
+)
+def test_durations_as_pandas_writes_them(tmp_path: Path, cells: list[str], form: str, resolution: str) -> None:
+    """They come back as they are spelled, are drawn so, and are the durations of a frame that has them as such."""
+    text = "took,v\n" + "".join(f"{cell},{n % 3}\n" for n, cell in enumerate(cells))
+    data = loaded(tmp_path, text)
+    column = data.format.describe()[0]
+    assert (column["kind"], column["form"], column["resolution"]) == ("date", form, resolution)
+    assert returned(data, tmp_path) == text.splitlines()
+    typed = pd.DataFrame({"took": pd.to_timedelta(pd.Series(cells)), "v": [str(n % 3) for n in range(300)]})
+    events, whole = data.format.events(typed), data.format.events(load_rows(str(tmp_path / "t.csv"), data.format))
+    assert torch.equal(events.codes, whole.codes) and torch.equal(events.log_within, whole.log_within)
+    drawn = data.format.draw(data.train.codes, np.random.default_rng(0))
+    assert all(re.fullmatch(r"-?\d days \+?\d\d:\d\d:\d\d(\.\d+)?", text) for text in data.format.rows(drawn)["took"])
+    other = load(typed).format
+    again = other.events(load_rows(str(tmp_path / "t.csv"), data.format))
+    assert torch.equal(again.codes, other.events(typed).codes)
+    assert data.format.asked({"took": pd.Timedelta(cells[0])}).codes[0, 0] == whole.codes[0, 0]
+
+
+def months(name: str, cells: list[object]) -> str:
+    return f"{name},v\n" + "".join(f"{cell},{n % 3}\n" for n, cell in enumerate(cells))
+
+
+YEARS = [f"{2010 + n // 12}{n % 12 + 1:02d}" for n in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "kind"),
+    [
+        ("month", [YEARS[n * n % 40] for n in range(300)], "date"),
+        ("period", [YEARS[n * n % 40] if n % 9 else "" for n in range(300)], "date"),
+        ("code", [YEARS[n % 40] for n in range(300)], "date"),  # all months between the first and the last
+        ("code", [YEARS[n * n % 40] for n in range(300)], "integer"),
+        ("month", [*[YEARS[n % 40] for n in range(299)], "201013"], "integer"),
+        ("month", [n % 12 + 1 for n in range(300)], "integer"),
+        ("price", [200000 + n for n in range(300)], "integer"),
+    ],
+)
+def test_compact_months_are_times_where_the_name_or_the_steps_say_so(tmp_path: Path, name, cells, kind) -> None:
+    data = loaded(tmp_path, months(name, cells))
+    column = data.format.describe()[0]
+    assert column["kind"] == kind and (kind != "date" or column["resolution"] == "month"), column
+    assert data.regular and returned(data, tmp_path) == months(name, cells).splitlines()
+    if kind == "date":
+        typed = pd.read_csv(tmp_path / "t.csv", dtype={name: "Int64", "v": str})
+        assert torch.equal(data.format.events(typed).codes, load(typed).format.events(typed).codes)
+
+
+def test_a_word_for_a_hole_among_words_is_a_value_and_said(tmp_path: Path) -> None:
+    data = loaded(tmp_path, "c,v\n" + "".join(f"{['NA', 'a', '', 'b'][n % 4]},{n % 3}\n" for n in range(300)))
+    assert "column 'c': text; 'NA' is a value like any other, and only an empty cell is a hole" in data.notes
+    assert set(data.format.describe()[0]["levels"]) == {"NA", "a", "b"} and data.format.describe()[0]["holes"] > 40
+
+
+def test_versions_of_many_values_are_labels_where_the_name_says_so(tmp_path: Path) -> None:
+    cells = [f"{1 + n % 7}.{n % 30}" for n in range(300)]
+    found = {
+        name: loaded(tmp_path, f"{name},v\n" + "".join(f"{c},{n % 3}\n" for n, c in enumerate(cells)))
+        for name in ("app_version", "price")
+    }
+    assert [data.format.describe()[0]["kind"] for data in found.values()] == ["category", "number"]
+    assert any("spelled" in note for note in found["price"].notes)
+    three = loaded(tmp_path, "x,v\n" + "".join(f"1.{n % 7}.{n % 8},{n % 3}\n" for n in range(300)))
+    assert three.format.describe()[0]["kind"] == "category"

@@ -23,7 +23,7 @@ import numpy as np
 
 from plausibly.data import dates, numbers
 from plausibly.data.cells import OTHER_TEXT, Storage, in_ticks, kind_of, texts_of
-from plausibly.data.identifiers import Making
+from plausibly.data.identifiers import Making, Piece
 from plausibly.errors import UserError
 from plausibly.kinds import MISSING, OTHER, REAL_MISSING, REAL_OTHER, Category, Kind, Real, kind_from_json, kind_to_json
 
@@ -208,19 +208,23 @@ def with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
 class AsideColumn(Column):
     """A column that is no variable: kept on a round trip, made anew for drawn rows.
 
-    `role` is constant (`text` is its one value, None a hole), id (made as `first` and `letters` say) or text (left empty).
+    `role` is constant (`text` is its one value, None a hole), id (made by `first`, `pieces`, `end`) or text (left empty).
     Of a constant, `unforeseen` is the probability of anything else.
     """
 
     role: str = "constant"
     text: str | None = None
     first: str = ""
-    letters: tuple[str, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+    end: str = ""
+    letters: tuple[str, ...] = ()  # at each place of an identifier, of runs of version 0.1.0
     unforeseen: float = 0.0
     word = "aside"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        pieces = tuple(piece if isinstance(piece, Piece) else Piece(**piece) for piece in self.pieces)
+        object.__setattr__(self, "pieces", pieces)
         self.making.made(0, np.random.default_rng(0))
 
     def known_texts(self) -> tuple[str, ...]:
@@ -228,7 +232,8 @@ class AsideColumn(Column):
 
     @property
     def making(self) -> Making:
-        return Making(self.first, self.letters)
+        old = (Piece(letters=self.letters, lengths=(*[0] * (len(self.letters) - 1), 1)),) if self.letters else ()
+        return Making(self.first, self.pieces or old, self.end)
 
     def drawn(self, rows: int, generator: np.random.Generator, before: int = 0) -> np.ndarray:
         """Texts for `rows` rows that were not recorded, and come after `before` others."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.dates import form_of, rewritten, ticks
+from plausibly.data.dates import DAYS, form_of, rewritten, ticks
 from plausibly.data.numbers import NEARLY_ALL
 from plausibly.kinds import OTHER
 
@@ -45,6 +45,8 @@ def candidates(text: str) -> list[str]:
     """The forms that a text alone can be read as."""
     if not LOOKS.fullmatch(text) or not any(map(str.isdigit, text)):
         return []
+    if lasts := DAYS.fullmatch(text):
+        return ["%D days %H:%M:%S" + f".%{len(lasts[3] or '.') - 1}f" * bool(lasts[3])]
     found = next((match for match in TIME.finditer(text) if match.end() == len(text)), None)
     if not found:
         return _dates(text)

@@ -2,8 +2,8 @@
 
 A form is a pattern as strftime has them: %Y %y %m %b %B %d, %H %I %M %S %p, and %1f to %9f for so many digits of a fraction
 of a second; %q is a quarter of a year; %-m %-d %-H %-I without a zero before, %^b %^B in capitals, %P for am and pm in small
-letters. All else stands for itself, such as T, Z and +02:00. Hours and minutes without a date are a clock, which may go past
-24:00 and below 0.
+letters; `%D days %H:%M:%S` is a duration as pandas writes it. All else stands for
+itself, such as T, Z and +02:00. Hours and minutes without a date are a clock, which may go past 24:00 and below 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NAMES = {
     "%p": ("AM", "PM"),
     "%P": ("am", "pm"),
 }
-DIRECTIVE = re.compile(r"%[-^]?[YymqbBdHIMSpP]|%[1-9]f")
+DIRECTIVE = re.compile(r"%[-^]?[YymqbBdHIMSpPD]|%[1-9]f")
 TIMES = ("HM", "HMS", "HMSf")
 SAID = {"".join(sorted(said)) for said in ("Ym", "Yq", "Ymd", *TIMES, *(f"Ymd{time}" for time in TIMES))}  # by a form
 UNITS = (
@@ -49,7 +49,8 @@ LIMITS = {
     "S": (0, 59),
 }
 LARGEST = 9 * 10**18
-DAYS = re.compile(r"(-?\d+) days? \+?(\d\d:\d\d:\d\d)(\.\d{1,9})?", re.ASCII)
+DAYS = re.compile(r"(-?\d{1,6}) days? \+?(\d\d:\d\d:\d\d)(\.\d{1,9})?", re.ASCII)
+WITH_DAYS = re.compile(r"%D days %H:%M:%S(\.%[1-9]f)?", re.ASCII)
 
 
 class Form:
@@ -61,12 +62,15 @@ class Form:
         self.letters = {directive[-1] for directive in self.directives}
         self.clock = not self.letters & {"Y", "y"}
         self.endless = self.clock and "H" in self.letters
-        if "%" in "".join(self.literals) or _said(self.directives) not in SAID:
+        self.days = WITH_DAYS.fullmatch(pattern) is not None
+        if "%" in "".join(self.literals) or not (self.days or _said(self.directives) in SAID):
             raise ValueError(f"{pattern!r} is no form of dates and times, such as %d/%m/%Y or %Y-%m-%dT%H:%M:%SZ")
 
     @cached_property
     def reads(self) -> re.Pattern[str]:
         """A sign, which only a clock has, and a group for each directive."""
+        if self.days:
+            return DAYS
         groups = [
             f"({_reads(d, self.endless)}){re.escape(t)}"
             for d, t in zip(self.directives, self.literals[1:], strict=True)
@@ -141,10 +145,25 @@ def form_of(pattern: str) -> Form:
 def ticks(texts: list[str], pattern: str) -> np.ndarray:
     """Each text as whole ticks of the form, int64; OTHER where it is not exactly of this form."""
     form, values = form_of(pattern), np.full(len(texts), OTHER)
+    if form.days:
+        return _checked(_in_hours(texts, form), texts, pattern)
     found = [form.reads.fullmatch(text) for text in texts]
     places = np.array([place for place, match in enumerate(found) if match], dtype=np.int64)
     if len(places):
         values[places] = _counted(form, [match.groups() for match in found if match])
+    return _checked(values, texts, pattern)
+
+
+def _in_hours(texts: list[str], form: Form) -> np.ndarray:
+    """Ticks of durations with days."""
+    digits = len(str(form.scale)) - 1
+    plain = "%H:%M:%S" + f".%{digits}f" * bool(digits)
+    fitted = map(without_days, texts)
+    return ticks([hours if hours != text else "" for hours, text in zip(fitted, texts, strict=True)], plain)
+
+
+def _checked(values: np.ndarray, texts: list[str], pattern: str) -> np.ndarray:
+    """The ticks, OTHER where they are not written as their texts are."""
     known = np.flatnonzero(values != OTHER)
     again = spelled(values[known], pattern)
     values[known[[texts[place] != text for place, text in zip(known, again, strict=True)]]] = OTHER
@@ -199,10 +218,21 @@ def _sound(part: dict[str, np.ndarray], endless: bool) -> np.ndarray:
 def spelled(values: np.ndarray, pattern: str) -> list[str]:
     """Texts of ticks; what the form cannot write is moved to the first or last that it can."""
     form, values = form_of(pattern), np.asarray(values, dtype=np.int64)
+    if form.days:
+        return _with_days(values, form)
     parts = _parts(form, np.abs(values) if form.endless else values.clip(*form.ends))
     columns = [_shown(directive, parts[directive[-1]]) for directive in form.directives]
     texts = [form.prints % row for row in zip(*columns, strict=True)]
     return [f"-{t}" if v < 0 else t for t, v in zip(texts, values.tolist(), strict=True)] if form.endless else texts
+
+
+def _with_days(values: np.ndarray, form: Form) -> list[str]:
+    """Durations as pandas writes them, such as -1 days +23:59:00."""
+    days, rest = np.divmod(values, 86_400 * form.scale)
+    digits = len(str(form.scale)) - 1
+    plain = "%H:%M:%S" + f".%{digits}f" * bool(digits)
+    pairs = zip(days.tolist(), spelled(rest, plain), strict=True)
+    return [f"{day} days {'+' * (day < 0)}{clock}" for day, clock in pairs]
 
 
 def _parts(form: Form, values: np.ndarray) -> dict[str, np.ndarray]:

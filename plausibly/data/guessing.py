@@ -27,9 +27,13 @@ DIGITS = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 PHONE = re.compile(r"\+\d{4,}", re.ASCII)
 HASH = re.compile(r"\d{2,}[eE]\d+", re.ASCII)  # 12e4: a program writes 1.2e5 or 120000
 PADDED = re.compile(r"[+-]?\d+\.\d*[1-9]0+", re.ASCII)  # 1.10
+VERSION_NAME = re.compile(r"(?i)version|release|firmware|build|(^|_)v(er)?($|_)")
 COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*", re.ASCII)
 THOUSANDS = re.compile(r"\s*[+-]?\d{1,3},\d{3}\s*", re.ASCII)
 TIME_NAME = re.compile(r"(?i)time|date|epoch|stamp|unix|_at$|_on$|\bts\b|_ts$|created|updated|modified")
+MONTH_NAME = re.compile(r"(?i)month|period|monat|mois|mes$|yyyymm|year_?mon|(^|_)ym($|_)")
+COMPACT_MONTH = re.compile(r"(1[89]|2[01])\d\d(0[1-9]|1[0-2])", re.ASCII)
+MANY_MONTHS = 25  # in order and without a gap are months by no chance
 EPOCH = (946_684_800, 2_051_222_400)  # seconds to 2000 and to 2035
 KEY = "named like a key, each value once"
 AMBIGUOUS = "day and month are ambiguous; write 2020-12-05"
@@ -93,7 +97,16 @@ def guess(sight: Sight, override: str | None = None) -> Column:
     for attempt in _attempts(sight.storage):
         if column := attempt(sight):
             return column
-    return category(sight, "by its type" if sight.storage.kind == "category" else remark(sight) or "text")
+    return category(sight, "by its type" if sight.storage.kind == "category" else remark(sight) or _words(sight))
+
+
+def _words(sight: Sight) -> str:
+    """That a column holds texts; and that a word which elsewhere stands for a hole is a value here, empty cells are holes."""
+    found = [] if sight.storage.exact else sorted(filter(is_hole, sight.texts))
+    if not found:
+        return "text"
+    said = "is a value" if len(found) == 1 else "are values"
+    return f"text; {' and '.join(map(repr, found))} {said} like any other, and only an empty cell is a hole"
 
 
 def _attempts(storage: Storage) -> tuple[Callable[[Sight], Column | None], ...]:
@@ -169,17 +182,29 @@ def identifier(sight: Sight) -> Column | None:
 
 def _set_aside(sight: Sight, role: str, why: str) -> Column:
     making = identifiers.learned(sight.texts) if role == "id" and sight.texts else identifiers.Making()
-    return AsideColumn(**sight.common(why), role=role, first=making.first, letters=making.letters)
+    return AsideColumn(**sight.common(why), role=role, first=making.first, pieces=making.pieces, end=making.end)
 
 
 def date(sight: Sight) -> Column | None:
     """Nearly all cells are dates or times of one form; words such as NULL may stand for holes."""
     if sight.storage.timed:
         return _typed_date(sight)
+    if _compact_months(sight):
+        return _dated(sight, "%Y%m", "months as %Y%m")
     forms = _forms(sight)
     if not forms and (form := _common_form(sight)):
         return _dated(sight, form, f"dates or times of several forms; read and drawn as {form}")
     return _dated(sight, forms[0], f"dates or times as {forms[0]}") if len(forms) == 1 else None
+
+
+def _compact_months(sight: Sight) -> bool:
+    """Whether all cells are months such as 202012, by the column's name or because none between the first and last lacks."""
+    known, _ = _without_marks(sight)
+    if not known.texts or not all(map(COMPACT_MONTH.fullmatch, known.texts)):
+        return False
+    months = dates.ticks(known.texts, "%Y%m")
+    span = int(months.max() - months.min()) + 1
+    return bool(MONTH_NAME.search(sight.name)) or (span >= MANY_MONTHS and len(known.texts) == span)
 
 
 def _common_form(sight: Sight) -> str | None:
@@ -348,6 +373,7 @@ def _real(sight: Sight, marks: Marks, why: str = "real numbers", step: float = 0
         numbers.learned_real(values, sight.holes > 0, step=numbers.step_of(values)),
         (repr(float(values.min())), repr(float(values.max()))),
     )
+    why += "" if kind.usual is None else f", mostly {kind.usual:g}"
     return RealColumn(**sight.common(why), **marks, kind=kind, style=style, span=span)
 
 
@@ -371,7 +397,8 @@ def _coded(sight: Sight) -> str:
         shown = next(text for text in sight.texts if HASH.fullmatch(text))
         return f"written as no amounts are, such as {shown}: labels; --kind says otherwise"
     places = {len(text.partition(".")[2]) for text in sight.texts}
-    if share(PADDED) > 1 - NEARLY_ALL and len(places) > 1 and len(sight.texts) <= FEW_LEVELS:
+    few = len(sight.texts) <= FEW_LEVELS or VERSION_NAME.search(sight.name)
+    if share(PADDED) > 1 - NEARLY_ALL and len(places) > 1 and few:
         shown = next(text for text in sight.texts if PADDED.fullmatch(text))
         return f"written as versions are, such as {shown} beside others of fewer digits: labels; --kind says otherwise"
     return ""

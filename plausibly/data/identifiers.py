@@ -1,20 +1,23 @@
 """Identifiers for rows that nobody recorded: written like those of the training rows, and each different.
 
-Where training has one text around a number, the number counts up. Where all are equally long, as a UUID is, each place
-draws from the characters that it had. Otherwise drawn rows are numbered.
+Where training has one text around a number, the number counts up. Where all have the same marks between pieces, as UUIDs,
+addresses and versions do, each piece is drawn: a number between the least and the largest, else as many characters as one of
+training's, at each place one that it had. Otherwise, or where this would make too few, drawn rows are numbered.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from math import prod
+from math import log
 
 import numpy as np
 
 LAST_NUMBER = re.compile(r"(.*\D|)(\d+)(\D*)", re.ASCII | re.DOTALL)
+PIECES = re.compile(r"([A-Za-z0-9]+)", re.ASCII)
+NUMBER = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
 FEW_ROWS, SMOOTH = 20, 0.02  # von Neumann's ratio, which is 1 for numbers in no order
-LONGEST, ROOM, TRIES = 64, 1000, 9  # places of an identifier; possible ones for each in training; rounds of drawing
+LONGEST, ROOM, TRIES = 64, 100, 9  # places of an identifier; possible ones for each in training; rounds of drawing
 
 
 def follows(numbers: np.ndarray) -> bool:
@@ -30,11 +33,51 @@ def follows(numbers: np.ndarray) -> bool:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A part of identifiers: a number from `low` to `high`, or a text with one of the `letters` at each place.
+
+    Of the texts of training, `lengths[k]` had k + 1 places. `before` is what stands before it, such as a dot.
+    """
+
+    before: str = ""
+    low: int = 0
+    high: int = -1
+    letters: tuple[str, ...] = ()
+    lengths: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "letters", tuple(self.letters))
+        object.__setattr__(self, "lengths", tuple(self.lengths))
+        if len(self.letters) > LONGEST or len(self.lengths) != len(self.letters) or not all(self.letters):
+            raise ValueError("a piece of an identifier has letters at each place, and a count of texts of each length")
+        if not self.letters and not 0 <= self.low <= self.high < 10**18:
+            raise ValueError("a piece of an identifier is a number between two, or letters")
+        if self.letters and (min(self.lengths) < 0 or not self.lengths[-1]):
+            raise ValueError("lengths of texts are counts, and some text has all places")
+
+    @property
+    def log_ways(self) -> float:
+        """log of how many there may be."""
+        return float(np.log(list(map(len, self.letters))).sum()) if self.letters else log(self.high - self.low + 1)
+
+    def drawn(self, rows: int, generator: np.random.Generator) -> list[str]:
+        """One for each row, with what stands before it."""
+        if not self.letters:
+            return [f"{self.before}{number}" for number in generator.integers(self.low, self.high, rows, endpoint=True)]
+        shares = np.array(self.lengths) / sum(self.lengths)
+        sizes = generator.choice(len(self.lengths), rows, p=shares) + 1
+        places = [np.array(list(own))[generator.integers(0, len(own), rows)] for own in self.letters]
+        texts = np.stack(places, 1).view(f"<U{len(places)}")[:, 0].tolist() if rows else []
+        return [self.before + text[:size] for text, size in zip(texts, sizes.tolist(), strict=True)]
+
+
+@dataclass(frozen=True)
 class Making:
-    """How identifiers are made: `first` and those after it; or one of `letters` at each place."""
+    """How identifiers are made: `first` and those after it; or of `pieces`, before an `end`."""
 
     first: str = ""
-    letters: tuple[str, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+    end: str = ""
 
     def __post_init__(self) -> None:
         if self.first and not LAST_NUMBER.fullmatch(self.first):
@@ -42,7 +85,7 @@ class Making:
 
     def made(self, rows: int, generator: np.random.Generator, before: int = 0) -> list[str]:
         """Identifiers of `rows` rows that come after `before` others."""
-        if self.letters:
+        if self.pieces:
             return self._drawn(rows, generator)
         found = LAST_NUMBER.fullmatch(self.first or "1")
         assert found is not None
@@ -57,8 +100,8 @@ class Making:
         return [*texts, *self._any(rows - len(texts), generator)]
 
     def _any(self, rows: int, generator: np.random.Generator) -> list[str]:
-        places = [np.array(list(own))[generator.integers(0, len(own), rows)] for own in self.letters]
-        return np.stack(places, 1).view(f"<U{len(places)}")[:, 0].tolist() if rows else []
+        columns = [piece.drawn(rows, generator) for piece in self.pieces]
+        return ["".join(parts) + self.end for parts in zip(*columns, strict=True)]
 
     def shown(self) -> str:
         """An example, or two short ones."""
@@ -74,9 +117,30 @@ def learned(texts: list[str]) -> Making:
         ((head, tail),) = [pair for pair in around if pair]
         number = _first([match[2] for match in found if match])
         return Making(f"{head}{number}{tail}") if number else Making()
-    letters = tuple("".join(sorted(set(own))) for own in zip(*texts, strict=False))
-    alike = len({len(text) for text in texts}) == 1 and len(letters) <= LONGEST
-    return Making(letters=letters) if alike and prod(map(len, letters)) > ROOM * len(texts) else Making()
+    return _in_pieces([PIECES.split(text) for text in texts])
+
+
+def _in_pieces(parts: list[list[str]]) -> Making:
+    """As the pieces of all, at odd places, are made, where there are the same marks between them and no piece is long."""
+    marks = {tuple(own[::2]) for own in parts}
+    if len(marks) > 1 or len(parts[0]) < 2 or max(len(text) for own in parts for text in own) > LONGEST:
+        return Making()
+    columns, before = [*zip(*parts, strict=True)], parts[0][::2]
+    pieces = tuple(_piece(mark, texts) for mark, texts in zip(before, columns[1::2], strict=False))
+    enough = sum(piece.log_ways for piece in pieces) > log(ROOM * len(parts))
+    return Making(pieces=pieces, end=before[-1]) if enough else Making()
+
+
+def _piece(before: str, texts: tuple[str, ...]) -> Piece:
+    sizes = {len(text) for text in texts}
+    if all(map(NUMBER.fullmatch, texts)) and len(sizes) > 1:
+        return Piece(before, min(map(int, texts)), max(map(int, texts)))
+    letters = ["".join(sorted({text[k] for text in texts if len(text) > k})) for k in range(max(sizes))]
+    return Piece(before, letters=tuple(letters), lengths=_lengths(texts))
+
+
+def _lengths(texts: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(np.bincount([len(text) - 1 for text in texts]).tolist())
 
 
 def _first(digits: list[str]) -> str:

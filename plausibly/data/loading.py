@@ -246,7 +246,7 @@ def _table(
     notes = table.notes() + _table_notes(format) + ([] if odd is None else spellings(whole, format) + odd)
     dataset = _dataset(_name(source), _source(source), digest, format, events, notes)
     dataset.shown = events.get("shown", dataset.train)
-    dataset.regular = None if odd is None or format.dropped else not odd
+    dataset.regular = None if odd is None or format.dropped else not odd and reading.AS_UTF8 not in notes
     dataset.relations = relations(format, dataset.shown)
     dataset.notes[:0] = [f"{relation}; --drop {relation.column} leaves it out" for relation in dataset.relations]
     return dataset
@@ -265,17 +265,17 @@ def _opened(source: Any) -> Source:
     """The table that a source holds: one that is large, in a file, is read a piece at a time."""
     if isinstance(source, str | Path) and (file := large(_existing(str(source)))):
         return Streamed(file)
-    return Framed(source, *_frame(source), _said_of_index(source))
+    return Framed(source, *_frame(source), _said_of_file(source))
 
 
-def _said_of_index(source: Any) -> list[str]:
-    """What is said of an index."""
+def _said_of_file(source: Any) -> list[str]:
+    """What is said of an index, or of how a text file is read."""
     if not isinstance(source, str | Path):
         if not numbers_rows(source.index):
             return as_columns(level_names(source.index))
         return [NUMBERED] * (list(source.index) != list(range(len(source))))
-    plain = suffix_of(source) in reading.TEXT_SUFFIXES or str(source).endswith(".gz")
-    return [] if plain else table_file(Path(source)).notes()
+    packed = suffix_of(source) not in reading.TEXT_SUFFIXES and str(source).endswith(".gz")
+    return [] if packed else table_file(Path(source)).notes()
 
 
 @contextmanager

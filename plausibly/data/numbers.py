@@ -183,10 +183,18 @@ def learned_real(values: np.ndarray, missing: bool, closed: bool = False, step: 
     events = ((values - location) / scale).astype(np.float32)
     bins = int(np.clip(len(values) // ROWS_A_BIN, 2, MAX_BINS))
     edges = np.unique(np.quantile(events, np.arange(1, bins) / bins, method="lower"))
+    if (usual := usual_of(values)) is not None:
+        edges = _with_spike(edges, (usual - location) / scale, Real(location, scale, step=step).floor)
     far = float(events.max() - events.min()) / 10 or 1.0
     below, above = edges[0] - events[events < edges[0]], events[events >= edges[-1]] - edges[-1]
     tails = _tail(below, far, far * 1e-5), _tail(above, far, far * 1e-5)
-    return Real(location, scale, tuple(edges.tolist()), tails, step, open=not closed, missing=missing)
+    return Real(location, scale, tuple(edges.tolist()), tails, step, usual, open=not closed, missing=missing)
+
+
+def _with_spike(edges: np.ndarray, usual: float, floor: float) -> np.ndarray:
+    """The edges with an interval of two floors to either side of a value that most rows have, and none inside."""
+    ends = np.array([usual - 2 * floor, usual + 2 * floor], dtype=np.float32)
+    return np.unique(np.concatenate([edges[(edges < ends[0]) | (edges > ends[1])], ends]))
 
 
 def step_of(values: np.ndarray) -> float:
@@ -209,6 +217,12 @@ def _middle(values: np.ndarray) -> np.ndarray:
     """The values without the outermost half percent at either end, which are moved in."""
     low, high = np.quantile(values, [0.005, 0.995])
     return values.clip(low, high) if high > low else values
+
+
+def usual_of(values: np.ndarray) -> float | None:
+    """The number that most of several sorted ones are, or None."""
+    usual = values[len(values) // 2]
+    return float(usual) if 2 * int((values == usual).sum()) > len(values) else None
 
 
 def varying(values: np.ndarray) -> np.ndarray:

@@ -213,7 +213,7 @@ class TextOriginal(Original):
         with open(source, "rb") as start:
             packed = start.read(2) == b"\x1f\x8b"
         self._file: IO[bytes] = gzip.open(source) if packed else open(source, "rb")  # type: ignore[assignment]  # noqa: SIM115
-        self._suffix, self._table, self._lines, self._same = suffix_of(source), format, 0, True
+        self._suffix, self._table, self._lines, self._same = suffix_of(source), format, 0, not self._notes
 
     def close(self) -> None:
         self._file.close()

@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
+import re
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +21,10 @@ from plausibly.data.formats import counted, suffix_of
 from plausibly.errors import UserError
 
 TEXT_SUFFIXES = ("csv", "tsv", "txt")
+UTF32 = b"\xff\xfe\x00\x00"
+LOOKED_AT = 1000  # bytes, for those that no text has
+CONVERTS = "`iconv -f {} -t UTF-8` converts it"
+AS_UTF8 = "not byte for byte: the file is in UTF-16, and what is written is in UTF-8"
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, "parquet", "arrow", "feather")
 
 
@@ -56,7 +61,7 @@ def read_table(path: Path) -> tuple[Any, Dialect | None]:
         raise UserError(f"{path} is no table (.{', .'.join(TABLE_SUFFIXES)}), but a table is what is needed here")
     data = contents(path)
     if suffix_of(path) in TEXT_SUFFIXES:
-        return read_text(data, path)
+        return read_text(as_utf8(data, path), path)
     return _read_columnar(data, path), None
 
 
@@ -72,17 +77,34 @@ def read_text(data: bytes, path: Path) -> tuple[Any, Dialect]:
     return _parsed(data, header, dialect, path), dialect
 
 
+def is_utf16(data: bytes) -> bool:
+    """Whether the mark of UTF-16 begins a file."""
+    return data[:2] in (b"\xff\xfe", b"\xfe\xff") and data[:4] != UTF32
+
+
+def as_utf8(data: bytes, path: Path) -> bytes:
+    """A text file that a mark says is in UTF-16 in UTF-8; any other as it is. UserError where the mark is wrong."""
+    if not is_utf16(data):
+        return data
+    try:
+        return data.decode("utf-16").encode()
+    except UnicodeError as error:
+        raise UserError(f"{path} begins as UTF-16 does, but is not: {error}; write it as UTF-8") from error
+
+
 def refuse_encoding(data: bytes, path: Path) -> None:
-    """UserError with the first line that is not UTF-8."""
+    """UserError with the first line that is not UTF-8, and what would convert the file."""
+    some = data[:LOOKED_AT]
+    if data[:4] == UTF32 or 4 * some.count(0) > len(some):
+        guess = "UTF-32" if data[:4] == UTF32 else "UTF-16LE" if 0 in some[1::2] else "UTF-16BE"
+        raise UserError(f"{path} is not UTF-8; if it is {guess}, {CONVERTS.format(guess)}")
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        guess = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "Latin-1"
-        raise UserError(
-            f"{path} is not UTF-8: line {line}, byte {error.start}; if it is {guess}, "
-            f"`iconv -f {guess} -t UTF-8` converts it"
-        ) from error
+        guess = "WINDOWS-1252" if re.search(rb"[\x80-\x9f]", data) else "ISO-8859-1"
+        where = f"line {line}, byte {error.start}"
+        raise UserError(f"{path} is not UTF-8: {where}; if it is {guess}, {CONVERTS.format(guess)}") from error
 
 
 def header_of(file: IO[bytes], dialect: Dialect, path: Path) -> list[str]:

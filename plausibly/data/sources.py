@@ -17,7 +17,7 @@ import torch
 from plausibly.data.dialects import Dialect
 from plausibly.data.formats import Events, Format, Heard, joined, packed, suffix_of, unheard
 from plausibly.data.labels import names_of
-from plausibly.data.reading import TABLE_SUFFIXES, contents
+from plausibly.data.reading import TABLE_SUFFIXES, as_utf8, contents
 from plausibly.data.streaming import TableFile, TextFile, counting_from, table_file
 
 LARGE = 5_000_000  # cells of a file that is read a piece at a time
@@ -89,7 +89,8 @@ class Framed(Source):
         return divided(whole, places)
 
     def start(self) -> tuple[str, bytes, Any]:
-        return suffix_of(self.source), contents(Path(self.source)), self.whole
+        path = Path(self.source)
+        return suffix_of(path), as_utf8(contents(path), path), self.whole
 
     def notes(self) -> list[str]:
         return self.said

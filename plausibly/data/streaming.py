@@ -21,9 +21,12 @@ from plausibly.data.dialects import LOOKED_AT, Dialect, learned, sniffed, withou
 from plausibly.data.formats import suffix_of
 from plausibly.data.labels import name_of
 from plausibly.data.reading import (
+    AS_UTF8,
     TEXT_SUFFIXES,
+    as_utf8,
     contents,
     header_of,
+    is_utf16,
     parse_options,
     refuse_encoding,
     refuse_ragged,
@@ -158,9 +161,20 @@ class TextFile(TableFile):
     def names(self) -> list[str]:
         return self._names
 
+    def notes(self) -> list[str]:
+        return [AS_UTF8] * self._wide
+
     @contextmanager
     def _unpacked(self) -> Iterator[IO[bytes]]:
-        """The file's bytes."""
+        """The file's bytes, all at once where they are in UTF-16."""
+        with self._plain() as file:
+            start = file.read(4)
+            self._wide = is_utf16(start)
+            file.seek(0)
+            yield io.BytesIO(as_utf8(file.read(), self.path)) if self._wide else file
+
+    @contextmanager
+    def _plain(self) -> Iterator[IO[bytes]]:
         with open(self.path, "rb") as packed:
             squeezed = packed.read(2) == b"\x1f\x8b" or self.path.suffix.lower() == ".gz"
             packed.seek(0)
@@ -235,7 +249,7 @@ class TextFile(TableFile):
         assert self.dialect is not None
         with self._opened() as file:
             refuse_ragged(file, self.names, self.dialect, self.path)
-        refuse_encoding(contents(self.path), self.path)
+        refuse_encoding(as_utf8(contents(self.path), self.path), self.path)
         return UserError(f"{self.path} cannot be read: {error}")
 
 
