@@ -24,6 +24,7 @@ from plausibly.files import replacing
 from plausibly.fitting import fresh, origin_of, tested
 from plausibly.learning import Fit, Listener, Settings, learned, settings
 from plausibly.models import MODELS
+from plausibly.printing import visible
 from plausibly.runs import Run, ingredients, read_record
 
 BUDGETS = {"debd": 600.0, "larochelle": 600.0, "binary-mnist": 900.0}  # seconds of training for each row of the table
@@ -274,5 +275,10 @@ def write(suite: str, lines: Sequence[Line], path: Path) -> None:
         rows.writerows([["" if value is None else value for value in vars(line).values()] for line in lines])
     with replacing(path / "table.md") as draft:
         text = [f"# {suite}", "", "| " + " | ".join(HEADINGS) + " |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
-        text += ["| " + " | ".join(cells(line)) + " |" for line in lines]
+        text += ["| " + " | ".join(map(_escaped, cells(line))) + " |" for line in lines]
         draft.write_text("\n".join([*text, "", sources(lines), ""]), encoding="utf-8")
+
+
+def _escaped(cell: str) -> str:
+    """A cell of a Markdown table: one line, and a bar is no border."""
+    return visible(cell).replace("|", "\\|")

@@ -47,23 +47,33 @@ def sample_to(
     complete: bool = False,
     work: Work = here,
     heard: Heard = unheard,
+    guard: bool = False,
 ) -> Effective | None:
-    """Writes `n` rows as `Run.sample` draws them; how many weighted draws tell something."""
+    """Writes `n` rows as `Run.sample` draws them; how many weighted draws tell something.
+
+    `guard` is for spreadsheets, here and below: see `data.spreadsheets`.
+    """
     TASKS["impute" if given or complete else "sample"].require(run.model)
     output, job = run.format.output(out), Sampling(str(out), n, seed, dict(given or {}), complete)
     with carried_out(run, job, out, work, n, heard) as shards:
-        output.join(shards, out)
+        (output.guarding() if guard else output).join(shards, out)
         return effective_of(shards)
 
 
 def fill_to(
-    run: Run, data: str, out: Path, seed: int = 0, work: Work = here, heard: Heard = unheard
+    run: Run,
+    data: str,
+    out: Path,
+    seed: int = 0,
+    work: Work = here,
+    heard: Heard = unheard,
+    guard: bool = False,
 ) -> tuple[int, Effective | None]:
     """Writes the rows of `data` as `Run.impute` fills them; how many they are, and how many weighted draws tell something."""
     TASKS["impute"].require(run.model)
     output, rows = run.format.output(out), expected_rows(data, run.format)
     with carried_out(run, Filling(data, str(out), seed), out, work, rows, heard) as shards:
-        output.join(shards, out)
+        (output.guarding() if guard else output).join(shards, out)
         return shards.rows, effective_of(shards)
 
 
@@ -102,6 +112,7 @@ def score_to(
     each: bool = False,
     work: Work = here,
     heard: Heard = unheard,
+    guard: bool = False,
 ) -> tuple[Scored, list[pd.DataFrame]]:
     """Writes the scores of `data` as `Run.score` gives them; without `out` they are returned."""
     TASKS["score"].require(run.model)
@@ -110,19 +121,19 @@ def score_to(
     word = TASKS["full_conditionals"].word(type(run.model))
     ranking = Ranking(run.calibration(calibrate), fdr, each, refused, word)
     job = Scoring(data, each, each and refused is None)
-    return _told(run, job, ranking, out, work, heard, rows)
+    return _told(run, job, ranking, out, work, heard, rows, guard)
 
 
 def conditionals_to(
-    run: Run, data: str, out: Path | None, work: Work = here, heard: Heard = unheard
+    run: Run, data: str, out: Path | None, work: Work = here, heard: Heard = unheard, guard: bool = False
 ) -> tuple[Scored, list[pd.DataFrame]]:
     """Writes what `Run.conditionals` tells of the rows of `data`; without `out` it is returned."""
     TASKS["conditionals"].require(run.model)
-    return _told(run, Conditionals(data), None, out, work, heard, expected_rows(data, run.format))
+    return _told(run, Conditionals(data), None, out, work, heard, expected_rows(data, run.format), guard)
 
 
 def _told(
-    run: Run, job: Job, ranking: Ranking | None, out: Path | None, work: Work, heard: Heard, rows: int
+    run: Run, job: Job, ranking: Ranking | None, out: Path | None, work: Work, heard: Heard, rows: int, guard: bool
 ) -> tuple[Scored, list[pd.DataFrame]]:
     output, scored = None if out is None else score_output(out), Scored()
     with _results(run, job, out, work, rows, heard) as tables:
@@ -131,7 +142,7 @@ def _told(
         frames = map(scored.look, _ranked(tables, ranking))
         kept = [] if out is not None else list(frames)
         if output is not None and out is not None:
-            output.join(map(output.piece, frames), out)
+            (output.guarding() if guard else output).join(map(output.piece, frames), out)
     scored.told = {} if ranking is None else ranking.told()
     return scored, kept
 

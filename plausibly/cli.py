@@ -8,16 +8,18 @@ from __future__ import annotations
 import json
 import math
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
 from plausibly import __version__, processes
 from plausibly.console import (
     Common,
+    GuardFormulas,
     OwnModel,
     Scheduler,
     cell,
@@ -31,6 +33,10 @@ from plausibly.console import (
     values_of,
 )
 from plausibly.errors import BrokenPromises, Unsupported, UserError
+from plausibly.printing import cleaned_errors, print_data, print_line
+
+if TYPE_CHECKING:
+    from plausibly.data.outputs import Output
 
 SHOWN = 30  # rows of an answer on the terminal
 BESIDE = 7  # models in one table
@@ -177,14 +183,14 @@ def data(
         )
         here = "in the file, and give it with --kinds"
         kept = here if write_kinds else "with --kind COLUMN=KIND, or all with --write-kinds FILE"
-        print(f"Override a guess {kept}: boolean, category, integer, number, real, date, id, text, drop.")
+        print_line(f"Override a guess {kept}: boolean, category, integer, number, real, date, id, text, drop.")
         if dataset.schema.guarded:
             shares = [kind.unforeseen for kind in dataset.schema.kinds if kind.unforeseen]
             ends = dict.fromkeys(f"{100 * end:.2g}" for end in (min(shares), max(shares)))
-            span = f"{' to '.join(ends)} %"
-            print(f"A cell never seen costs its column's share of new values, {span}, and says nothing of the others.")
+            said = f"A cell never seen costs its column's share of new values, {' to '.join(ends)} %"
+            print_line(f"{said}, and says nothing of the others.")
         for note in [*dataset.notes, *["rows written again give this file, byte for byte"] * bool(dataset.regular)]:
-            print(note)
+            print_line(note)
 
     more = {
         "relations": [each.to_json() for each in dataset.relations],
@@ -235,10 +241,10 @@ def models(
             some = slice(start, start + BESIDE)
             table(["task", *(e["name"] for e in entries[some])], [[row[0], *row[1:][some]] for row in words])
         for number, reason in enumerate(reasons(entries), 1):
-            print(f"({number}) {reason}")
+            print_line(f"({number}) {reason}")
         for entry in entries:
             if entry["accepts"]:
-                print(f"{entry['accepts']}: refused for this data")
+                print_line(f"{entry['accepts']}: refused for this data")
 
     out({"models": entries}, common, text)
 
@@ -335,8 +341,9 @@ def print_run(run: Any) -> None:
     from plausibly.runs import ingredients
 
     if mixed := ingredients(run.record):
-        print(f"mixed:  {mixed}")
-    print(f"run:    {run.path}\nreport: {run.path / 'report.html'}")
+        print_line(f"mixed:  {mixed}")
+    print_line(f"run:    {run.path}")
+    print_line(f"report: {run.path / 'report.html'}")
 
 
 @app.command
@@ -402,7 +409,7 @@ def compare(
 
     def text() -> None:
         print_board(board)
-        print(f"report: {board.path / 'report.html'}")
+        print_line(f"report: {board.path / 'report.html'}")
 
     out({"data": board.data, "report": str(board.path / "report.html"), "board": board.to_json()}, common, text)
     if board.interrupted:
@@ -484,7 +491,7 @@ def benchmark(
 
     def text() -> None:
         table(HEADINGS, [cells(line) for line in lines])
-        print(sources(lines))
+        print_line(sources(lines))
 
     out(found, common, text)
 
@@ -564,21 +571,21 @@ def evaluate(
     def text() -> None:
         if found is None:
             hint = "; --samples tells how close its samples are" * opened.draws
-            print(f"{opened.record['model']} has no likelihood{hint}")
+            print_line(f"{opened.record['model']} has no likelihood{hint}")
             return
-        print(
+        print_line(
             f"{found.sign} {beside(found.value, found.standard_error)} nats per row, {found.over} "
             f"(log p: higher is better); {found.bits_per_variable:.4f} bits per variable (lower is better)"
         )
-        print(sureness(found))
+        print_line(sureness(found))
         if apart is not None:
             table(["part", "nats per row", ""], [list(part) for part in apart.parts()], apart.title())
         if use is not None:
-            print(f"codebook: {use}")
+            print_line(f"codebook: {use}")
         if orders is not None:
-            print(f"orders: {orders}")
+            print_line(f"orders: {orders}")
         if columns is not None:
-            print(columns.title())
+            print_line(columns.title())
             table(*columns.table())
 
     document = opened.summary() | {
@@ -621,10 +628,10 @@ def print_samples(run: Any, data: str | None, chosen: Sampling, rows: dict[str, 
 
     def text() -> None:
         for headings, rows, title in found.tables():
-            print(title)
+            print_line(title)
             table(headings, rows)
         for note in found.notes():
-            print(note)
+            print_line(note)
 
     out(run.summary() | {"samples": found.to_json(), "data": data or run.record["data"]["source"]}, common, text)
 
@@ -635,7 +642,12 @@ def print_annealed(run: Any, data: str | None, chosen: Annealing, rows: int, com
     heard = rows_heard(common, "transitions")
     found = run.annealed(data, rows, chosen.chains, chosen.distributions, sigma, common.seed, heard)
     document = run.summary() | {"annealed": found.to_json(), "data": data or run.record["data"]["source"]}
-    out(document, common, lambda: print("\n".join(found.lines())))
+
+    def text() -> None:
+        for line in found.lines():
+            print_line(line)
+
+    out(document, common, text)
 
 
 @app.command
@@ -649,6 +661,7 @@ def score(
     fdr: float | None = None,
     each: Annotated[bool, Parameter(negative="")] = False,
     conditionals: Annotated[bool, Parameter(negative="")] = False,
+    guard_formulas: GuardFormulas = False,
     scheduler: Scheduler = None,
     model: OwnModel = None,
     common: Common | None = None,
@@ -677,9 +690,11 @@ def score(
     opened = Run.open(run, common.device, model)
     out_path, work = None if out_ is None else Path(out_), shard_work(scheduler, common, model)
     if conditionals:
-        scored, frames = bulk.conditionals_to(opened, data, out_path, work, rows_heard(common))
+        scored, frames = bulk.conditionals_to(opened, data, out_path, work, rows_heard(common), guard_formulas)
     else:
-        scored, frames = bulk.score_to(opened, data, out_path, calibrate, fdr, each, work, rows_heard(common))
+        scored, frames = bulk.score_to(
+            opened, data, out_path, calibrate, fdr, each, work, rows_heard(common), guard_formulas
+        )
     records = None if out_ else [record for frame in frames for record in frame.to_dict("records")]
     document = {"rows": scored.rows, "out": out_, "scores": records, **scored.told, **scored.marked}
     for warning in scored.told.get("warnings", []):
@@ -688,12 +703,12 @@ def score(
     def text() -> None:
         least = scored.few[0].iloc[:, :12]
         table(list(least.columns), [[cell(value) for value in row] for row in least.to_numpy(dtype=object)])
-        print(
+        print_line(
             f"{scored.rows:,} rows"
             + (f" in {out_}" if out_ else "; the 10 least plausible shown, --out FILE keeps all")
         )
         for note in scored.told.get("notes", []):
-            print(note)
+            print_line(note)
 
     out(document, common, text)
 
@@ -720,6 +735,7 @@ def sample(
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     given: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     complete: Annotated[bool, Parameter(negative="")] = False,
+    guard_formulas: GuardFormulas = False,
     scheduler: Scheduler = None,
     model: OwnModel = None,
     common: Common | None = None,
@@ -751,12 +767,19 @@ def sample(
         if scheduler is not None:
             raise UserError("--scheduler needs --out FILE: what is done is kept beside it until all is")
         rows, told = opened.sample_told(n, common.seed, known, complete)
-        deliver(opened, rows, out_, common, {"rows": n} | conditioned(opened, known, complete, told, common))
+        deliver(
+            opened,
+            rows,
+            out_,
+            common,
+            {"rows": n} | conditioned(opened, known, complete, told, common),
+            guard=guard_formulas,
+        )
         return
     heard, work = rows_heard(common), shard_work(scheduler, common, model)
-    told = bulk.sample_to(opened, Path(out_), n, common.seed, known, complete, work, heard)
+    told = bulk.sample_to(opened, Path(out_), n, common.seed, known, complete, work, heard, guard_formulas)
     document = {"rows": n} | conditioned(opened, known, complete, told, common) | {"out": out_}
-    out(document, common, lambda: print(f"{n:,} rows in {out_}"))
+    out(document, common, lambda: print_line(f"{n:,} rows in {out_}"))
 
 
 def conditioned(run: Any, given: dict[str, str], complete: bool, told: Any, common: Common) -> dict[str, Any]:
@@ -811,9 +834,9 @@ def query(
         more = f"; the first {SHOWN} of {len(found.frame):,} shown" if len(found.frame) > SHOWN else ""
         kind = "differential entropy" if found.differential else "entropy"
         bits = "" if found.entropy_bits is None else f"; {kind} {found.entropy_bits:.4g} bits"
-        print(found.note + bits + more)
+        print_line(found.note + bits + more)
         if shared is not None:
-            print(f"mutual information of {target} and {about}: {shared:.4g} bits")
+            print_line(f"mutual information of {target} and {about}: {shared:.4g} bits")
 
     out(document, common, text)
 
@@ -827,6 +850,7 @@ def impute(
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     draws: int = 1,
     most_probable: Annotated[bool, Parameter(negative="")] = False,
+    guard_formulas: GuardFormulas = False,
     model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
@@ -849,7 +873,7 @@ def impute(
     if most_probable:
         if draws != 1:
             raise UserError("--most-probable fills in one way only; leave --draws out")
-        complete(opened, data, out_, common)
+        complete(opened, data, out_, common, guard_formulas)
         return
     TASKS["impute"].require(opened.model)
     word = TASKS["impute"].word(type(opened.model)) or ""
@@ -857,13 +881,22 @@ def impute(
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
     if out_ is None:
         events, told = opened.filled(data, common.seed)
-        deliver(opened, events, None, common, {"rows": len(events), "filled": word} | (told.to_json() if told else {}))
+        deliver(
+            opened,
+            events,
+            None,
+            common,
+            {"rows": len(events), "filled": word} | (told.to_json() if told else {}),
+            guard=guard_formulas,
+        )
     else:
         for draw in range(draws):
             path = numbered(Path(out_), draw) if draws > 1 else Path(out_)
-            count, told = bulk.fill_to(opened, data, path, common.seed + draw, heard=rows_heard(common))
+            count, told = bulk.fill_to(
+                opened, data, path, common.seed + draw, heard=rows_heard(common), guard=guard_formulas
+            )
         document = {"rows": count, "filled": word} | (told.to_json() if told else {}) | {"out": str(path)}
-        out(document, common, lambda: print(f"{count:,} rows in {path}"))
+        out(document, common, lambda: print_line(f"{count:,} rows in {path}"))
     many = f": {told.line()}" if told else ""
     say(common, f"filled cells are {FILLED[word]}{many}")
 
@@ -875,12 +908,12 @@ FILLED = {
 }
 
 
-def complete(run: Any, data: str, out_: str | None, common: Common) -> None:
+def complete(run: Any, data: str, out_: str | None, common: Common, guard: bool) -> None:
     """The most probable completion of each row."""
     from plausibly.runs import TASKS
 
     events, word = run.completed(data), TASKS["complete"].word(type(run.model))
-    deliver(run, events, out_, common, {"rows": len(events), "completed": word})
+    deliver(run, events, out_, common, {"rows": len(events), "completed": word}, guard=guard)
     say(common, f"each row's holes hold what is most probable together{', the best found' * (word != 'exact')}")
 
 
@@ -895,23 +928,40 @@ def deliver(
     common: Common,
     document: dict[str, Any],
     across: int | None = None,
+    guard: bool = False,
 ) -> None:
-    """Writes rows, or events as a file holds them, or prints them; in a grid of images `across` of them to a line."""
+    """Writes rows, or events as a file holds them, or prints them; in a grid of images `across` of them to a line.
+
+    `guard` is for spreadsheets: see `data.spreadsheets`.
+    """
     import pandas as pd
 
     from plausibly.data.formats import Events
+    from plausibly.data.spreadsheets import guarded as guarded_cells
 
     known = isinstance(rows, Events)
     if out_ is not None:
-        run.format.write(run.format.written(rows, Path(out_)) if known else rows, Path(out_), across)
-        out(document | {"out": out_}, common, lambda: print(f"{len(rows):,} rows in {out_}"))
+        write(
+            run.format.output(Path(out_), across), run.format.written(rows, Path(out_)) if known else rows, out_, guard
+        )
+        out(document | {"out": out_}, common, lambda: print_line(f"{len(rows):,} rows in {out_}"))
         return
     typed, shown = (run.format.rows(rows), run.format.written(rows, Path("rows.csv"))) if known else (rows, rows)
     frame, lines = (
         each if isinstance(each, pd.DataFrame) else pd.DataFrame(each.reshape(len(each), -1)) for each in (typed, shown)
     )
     records = json.loads(frame.to_json(orient="records", date_format="iso"))
-    out(document | {"values": records}, common, lambda: print(lines.to_csv(index=False), end=""))
+
+    def text() -> None:
+        rows = lines.to_csv(index=False)
+        print_data(guarded_cells(rows, ",") if guard else rows)
+
+    out(document | {"values": records}, common, text)
+
+
+def write(output: Output, rows: Any, out_: str, guard: bool) -> None:
+    """Writes rows to a file, whole or not at all."""
+    (output.guarding() if guard else output).join([output.piece(rows)], Path(out_))
 
 
 @app.command
@@ -922,6 +972,7 @@ def classify(
     *,
     target: str | None = None,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
+    guard_formulas: GuardFormulas = False,
     model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
@@ -936,21 +987,21 @@ def classify(
         first rows are printed.
     """
     common = common or Common()
-    from plausibly.files import write_frame
+    from plausibly.data.outputs import score_output
     from plausibly.runs import Run
 
     opened = Run.open(run, common.device, model)
     found = opened.regress(data, target, common.seed) if opened.is_number(target) else opened.classify(data, target)
     frame = found.frame()
     if out_ is not None:
-        write_frame(frame, Path(out_))
+        write(score_output(Path(out_)), frame, out_, guard_formulas)
     document = found.to_json() | {"out": out_, "predictions": None if out_ else frame.to_dict("records")}
 
     def text() -> None:
         some = frame.head(10)
         table(list(some.columns), [[cell(value) for value in row] for row in some.to_numpy(dtype=object)])
-        print(f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the first 10 shown, --out FILE keeps all"))
-        print(found.line())
+        print_line(f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the first 10 shown, --out FILE keeps all"))
+        print_line(found.line())
 
     out(document, common, text)
 
@@ -984,10 +1035,10 @@ def encode(
 
     def text() -> None:
         if out_ is not None:
-            print(f"{latents.shape[1]:,} latents of {len(latents):,} rows in {out_}")
+            print_line(f"{latents.shape[1]:,} latents of {len(latents):,} rows in {out_}")
             return
         for row in [range(latents.shape[1]), *latents.tolist()]:
-            print(*(cell(value) for value in row), sep=",")
+            print_line(",".join(cell(value) for value in row))
 
     out(document, common, text)
 
@@ -999,6 +1050,7 @@ def reconstruct(
     /,
     *,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
+    guard_formulas: GuardFormulas = False,
     model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
@@ -1019,12 +1071,12 @@ def reconstruct(
     events = opened.events(data)
     errors = opened.reconstruction(events)
     if out_ is not None:
-        opened.format.write(opened.reconstruct(events), Path(out_))
+        write(opened.format.output(Path(out_)), opened.reconstruct(events), out_, guard_formulas)
 
     def text() -> None:
         for unit, error in errors.items():
-            print(f"{text_of(unit, error)}, {error}")
-        print(f"{len(events):,} rows in {out_}" if out_ else "--out FILE keeps the rows that come back")
+            print_line(f"{text_of(unit, error)}, {error}")
+        print_line(f"{len(events):,} rows in {out_}" if out_ else "--out FILE keeps the rows that come back")
 
     document = {"rows": len(events), "out": out_}
     out(document | {"reconstruction": {unit: asdict(error) for unit, error in errors.items()}}, common, text)
@@ -1039,6 +1091,7 @@ def interpolate(
     rows: Annotated[list[int], Parameter(consume_multiple=True, negative="")],
     steps: int = 8,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
+    guard_formulas: GuardFormulas = False,
     model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
@@ -1063,7 +1116,15 @@ def interpolate(
     if outside := [row for row in rows if not 0 <= row < len(events)]:
         raise UserError(f"--rows {outside[0]}: {data} has the rows 0 to {len(events) - 1:,}")
     found = opened.interpolate(events[rows[::2]], events[rows[1::2]], steps)
-    deliver(opened, found, out_, common, {"rows": len(found), "pairs": len(rows) // 2, "steps": steps}, across=steps)
+    deliver(
+        opened,
+        found,
+        out_,
+        common,
+        {"rows": len(found), "pairs": len(rows) // 2, "steps": steps},
+        steps,
+        guard_formulas,
+    )
 
 
 @app.command
@@ -1095,16 +1156,16 @@ def compress(
     found = compression.compress(opened, data, file, embed, verify, rows_heard(common))
 
     def text() -> None:
-        print(f"{found.rows:,} rows of {data}, {found.original:,} bytes, in {file}: {found.file:,} bytes")
+        print_line(f"{found.rows:,} rows of {data}, {found.original:,} bytes, in {file}: {found.file:,} bytes")
         bits, payload = found.model_bits, found.per_variable(8 * found.payload)
         sign = f"{found.sign} " * (found.sign != "=")
         ideal = "" if bits is None else f"; the model's -log2 p is {sign}{found.per_variable(bits):.4f}"
-        print(f"{payload:.4f} bits a variable{ideal}{found.of}")
+        print_line(f"{payload:.4f} bits a variable{ideal}{found.of}")
         for name, size in found.rivals.items():
-            print(f"{name:>5} {size:12,} bytes, {found.per_variable(8 * size):.4f} bits a variable")
+            print_line(f"{name:>5} {size:12,} bytes, {found.per_variable(8 * size):.4f} bits a variable")
         for note in found.notes:
-            print(f"values come back equal, but {note}")
-        print("decoded again: the same rows" if verify else "not decoded again: --no-verify")
+            print_line(f"values come back equal, but {note}")
+        print_line("decoded again: the same rows" if verify else "not decoded again: --no-verify")
 
     out(found.to_json() | {"file": file}, common, text)
 
@@ -1117,6 +1178,7 @@ def decompress(
     /,
     *,
     rows: str | None = None,
+    guard_formulas: GuardFormulas = False,
     model: OwnModel = None,
     common: Common | None = None,
 ) -> None:
@@ -1136,8 +1198,8 @@ def decompress(
     some = None if rows is None else between(rows)
     opened = None if data is None else Run.open(run, common.device, model)
     file, data = (run, file) if data is None else (file, data)
-    number = compression.decompress(file, data, opened, some, rows_heard(common))
-    out({"rows": number, "out": data}, common, lambda: print(f"{number:,} rows in {data}"))
+    number = compression.decompress(file, data, opened, some, rows_heard(common), guard_formulas)
+    out({"rows": number, "out": data}, common, lambda: print_line(f"{number:,} rows in {data}"))
 
 
 def between(text: str) -> slice:
@@ -1162,7 +1224,7 @@ def check(run: str, /, *, model: OwnModel = None, common: Common | None = None) 
             [r.name, "holds" if r.holds else "BROKEN", f"{r.value:.3g}", f"{r.tolerance:.3g}", r.says] for r in results
         ]
         table(["promise", "", "value", "tolerance", "what is measured"], rows)
-        print("all hold" if holds else "NOT all hold: do not trust this run's numbers")
+        print_line("all hold" if holds else "NOT all hold: do not trust this run's numbers")
 
     out({"checks": [result.to_json() for result in results], "holds": holds}, common, text)
     if not holds:
@@ -1176,11 +1238,20 @@ def report(run: str, /, *, model: OwnModel = None, common: Common | None = None)
     from plausibly.fitting import report_again
 
     path = report_again(Path(run), common.device, listener(common), model)
-    out({"report": str(path)}, common, lambda: print(path))
+    out({"report": str(path)}, common, lambda: print_line(path))
 
 
 def guarded(call: Callable[[], Any]) -> int:
-    """The exit status of a command; an error that the user can mend is one line."""
+    """The exit status of a command; an error that the user can mend is one line, a bug its traceback."""
+    with cleaned_errors():
+        try:
+            return status_of(call)
+        except Exception:
+            traceback.print_exc()
+            return 1
+
+
+def status_of(call: Callable[[], Any]) -> int:
     try:
         call()
         return 0

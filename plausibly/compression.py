@@ -168,11 +168,17 @@ def written(run: Run, model: bytes, data: Any, path: Path | str, verify: bool, h
 
 
 def decompress(
-    path: Path | str, out: Path | str, run: Run | None = None, some: slice | None = None, heard: Heard = unheard
+    path: Path | str,
+    out: Path | str,
+    run: Run | None = None,
+    some: slice | None = None,
+    heard: Heard = unheard,
+    guard: bool = False,
 ) -> int:
     """Writes the rows of a compressed file, or `some` of them, to a file whose suffix says how; how many they are.
 
-    Without a `run` it is the one in the file, or else the one that wrote it, where that is still in its place.
+    Without a `run` it is the one in the file, or else the one that wrote it, where that is still in its place. `guard` is
+    for spreadsheets: see `data.spreadsheets`.
     """
     out = Path(out)
     with opened(Path(path), run) as file, holding(out):
@@ -184,7 +190,7 @@ def decompress(
             )
         pieces = (file.run.format.written(events, out) for events in file.events(wanted, heard))
         try:
-            output.join(map(output.piece, pieces), out)
+            (output.guarding() if guard else output).join(map(output.piece, pieces), out)
         except pa.ArrowInvalid as error:
             raise UserError(
                 f"{out}: a column holds numbers in some rows and texts in others; .csv holds both"

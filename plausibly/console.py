@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from plausibly import processes
+from plausibly.printing import print_data, print_error, print_progress, visible
 
 if TYPE_CHECKING:
     from plausibly.learning import Listener
@@ -48,10 +49,20 @@ Scheduler = Annotated[
     ),
 ]
 
+GuardFormulas = Annotated[
+    bool,
+    Parameter(
+        name="--guard-formulas",
+        negative="",
+        help="For spreadsheets: in CSV and TSV, texts that begin with = + - @ or a tab get a leading apostrophe. "
+        "Such a file read again is not the same rows.",
+    ),
+]
+
 
 def say(common: Common, line: str) -> None:
     if not common.quiet and processes.rank() == 0:
-        print(line, file=sys.stderr)
+        print_error(line)
 
 
 def out(document: Any, common: Common, text: Callable[[], None]) -> None:
@@ -59,7 +70,7 @@ def out(document: Any, common: Common, text: Callable[[], None]) -> None:
     if processes.rank() != 0:
         return
     if common.json:
-        print(json.dumps(finite(document), indent=1))
+        print_data(json.dumps(finite(document), indent=1).replace("\x7f", "\\u007f") + "\n")
     else:
         text()
 
@@ -86,8 +97,8 @@ def table(headings: list[str], rows: list[list[str]], title: str = "", caption: 
     from rich.text import Text
 
     shown = Table(
-        title=Text(title) if title else None,
-        caption=Text(caption) if caption else None,
+        title=Text(visible(title)) if title else None,
+        caption=Text(visible(caption)) if caption else None,
         box=None,
         header_style="bold",
         caption_justify="left",
@@ -100,9 +111,9 @@ def table(headings: list[str], rows: list[list[str]], title: str = "", caption: 
         )
         whole = 0 if number else min(24, max((len(row[0]) for row in rows), default=0))  # names are not folded
         justify: Literal["left", "right"] = "right" if numbers and number else "left"
-        shown.add_column(heading, justify=justify, overflow="fold", min_width=whole)
+        shown.add_column(Text(visible(heading)), justify=justify, overflow="fold", min_width=whole)
     for row in rows:
-        shown.add_row(*(Text(cell) for cell in row))
+        shown.add_row(*(Text(visible(cell)) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 180, highlight=False, markup=False)
     console.print(shown)
 
@@ -132,9 +143,7 @@ class Meter:
         left = progress.seconds / max(progress.step, 1) * (progress.steps - progress.step)
         line = f"  {name} {progress.step:,}/{progress.steps:,}  {told(progress)}"
         line += f"  {progress.seconds:.0f} s, at most {left:.0f} s left"
-        print(
-            f"\r{line[:110]:<110}" if live else line, end="\n" if last or not live else "", file=sys.stderr, flush=True
-        )
+        print_progress(line, last, 110)
 
 
 def told(progress: Any) -> str:
@@ -170,7 +179,7 @@ class RowMeter:
             return
         self.printed = now
         line = f"  {done:,} of {rows:,} {self.unit}  {(now - self.began) / done * (rows - done):.0f} s left"
-        print(f"\r{line:<60}" if live else line, end="\n" if closing or not live else "", file=sys.stderr, flush=True)
+        print_progress(line, closing, 60)
 
 
 def values_of(column: dict[str, Any]) -> str:

@@ -1,8 +1,13 @@
-"""What a person, not we, can mend."""
+"""What a person, not we, can mend. Messages may hold names from data, which are shown so that they steer no terminal."""
+
+from plausibly.printing import visible_lines
 
 
 class UserError(ValueError):
     """What is wrong, where, and what would have worked, in one line. The command line exits with 2."""
+
+    def __str__(self) -> str:
+        return visible_lines(super().__str__())
 
 
 class BrokenPromises(UserError):
@@ -15,3 +20,6 @@ class BrokenPromises(UserError):
 
 class Unsupported(TypeError):
     """A task asked of a model whose type cannot do it; the message says why."""
+
+    def __str__(self) -> str:
+        return visible_lines(super().__str__())

@@ -6,12 +6,12 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from plausibly.errors import UserError
 
@@ -19,9 +19,6 @@ try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def lock(descriptor: int) -> bool:
@@ -159,18 +156,3 @@ def open_within(path: Path, mode: str) -> IO[str]:
         return open(path, mode, encoding="utf-8", opener=without_links)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def write_frame(frame: pd.DataFrame, path: Path) -> None:
-    """Writes a DataFrame as .csv, .tsv or .parquet (text also .gz). UserError for another suffix."""
-    packing = "gzip" if path.suffix == ".gz" else None
-    writers: dict[str, Callable[[Path], None]] = {
-        ".csv": lambda draft: frame.to_csv(draft, index=False, compression=packing),
-        ".tsv": lambda draft: frame.to_csv(draft, index=False, sep="\t", compression=packing),
-        ".parquet": lambda draft: frame.to_parquet(draft, index=False),
-    }
-    suffix = Path(path.stem).suffix if packing else path.suffix
-    if suffix not in writers:
-        raise UserError(f"cannot write {path.name}: these rows go to {', '.join(writers)}")
-    with delivering(path) as draft:
-        writers[suffix](draft)

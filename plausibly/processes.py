@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plausibly.errors import UserError
+from plausibly.printing import print_error
 
 if TYPE_CHECKING:  # the command line asks for the rank before it needs torch
     from torch import Tensor, nn
@@ -90,7 +90,7 @@ def single(task: str) -> None:
 def tell(line: str) -> None:
     """An error's line on stderr; that of another process than 0 goes into torchrun's summary of what failed."""
     if rank() == 0:
-        print(line, file=sys.stderr)
+        print_error(line)
     elif file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         details = {"py_callstack": line, "timestamp": str(int(time.time()))}
         with open(file, "w", encoding="utf-8") as summary:

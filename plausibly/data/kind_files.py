@@ -12,6 +12,7 @@ from plausibly.data.formats import Document, did_you_mean
 from plausibly.data.guessing import WORDS, is_word
 from plausibly.errors import UserError
 from plausibly.files import delivering
+from plausibly.printing import visible
 
 BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 HEAD = """\
@@ -40,7 +41,7 @@ def write(columns: list[Document], name: str, path: Path) -> None:
     """Writes what the column report says of each column; `name` is that of the data. UserError where there is such a file."""
     if path.exists():
         raise UserError(f"{path} already exists, and may have been edited; give another name")
-    text = HEAD.format(name=name, words=", ".join(WORDS)) + "".join(_line(column) for column in columns)
+    text = HEAD.format(name=visible(name), words=", ".join(WORDS)) + "".join(_line(column) for column in columns)
     with delivering(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
@@ -50,4 +51,4 @@ def _line(column: Document) -> str:
     key = name if BARE.fullmatch(name) else json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
     word = f"date:{column['form']}" if word == "date" else word
     said = "".join(letter if letter.isprintable() else " " for letter in column["guess"])
-    return f'{key} = "{word}"  # {said}\n'
+    return f"{key} = {json.dumps(word)}  # {said}\n"

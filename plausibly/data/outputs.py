@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from plausibly.data.formats import writer_for
+from plausibly.data.spreadsheets import guarded
 from plausibly.files import delivering
 
 if TYPE_CHECKING:
@@ -39,12 +40,28 @@ class Output(ABC):
     def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
         """Writes all pieces, which agree in their columns, to one file: whole or not at all."""
 
+    def guarding(self) -> Output:
+        """The same for spreadsheets, where these could take texts for formulas; see `data.spreadsheets`."""
+        return self
+
 
 class TextOutput(Output):
-    """Lines of text. `print_rows` gives the header line and the lines of some rows as bytes."""
+    """Lines of text.
 
-    def __init__(self, print_rows: Callable[[Any], tuple[bytes, bytes]]) -> None:
-        self.print_rows = print_rows
+    `print_rows` gives the header line and the lines of some rows as bytes; `guard` makes of these what is written.
+    """
+
+    def __init__(
+        self, print_rows: Callable[[Any], tuple[bytes, bytes]], delimiter: str, guard: Callable[[Any], Any] = memoryview
+    ) -> None:
+        self.print_rows, self.delimiter, self.guard = print_rows, delimiter, guard
+
+    def guarding(self) -> TextOutput:
+        return TextOutput(self.print_rows, self.delimiter, self._guarded)
+
+    def _guarded(self, lines: Any) -> bytes:
+        text = bytes(lines).decode("utf-8", "surrogatepass")
+        return guarded(text, self.delimiter).encode("utf-8", "surrogatepass")
 
     def piece(self, rows: Any) -> pa.Table:
         import pyarrow as pa
@@ -56,8 +73,8 @@ class TextOutput(Output):
         with delivering(path) as draft, _text_file(draft) as file:
             for place, piece in enumerate(pieces):
                 if not place:
-                    file.write(piece["header"][0].as_buffer())
-                file.write(piece["lines"][0].as_buffer())
+                    file.write(self.guard(piece["header"][0].as_buffer()))
+                file.write(self.guard(piece["lines"][0].as_buffer()))
 
 
 @contextmanager
@@ -158,8 +175,8 @@ class ArrayOutput(Output):
 def score_output(path: Path) -> Output:
     """Numbers about rows: a .csv, .tsv or .parquet file (text also .gz). UserError for another suffix."""
     makers: dict[str, Callable[[], Output]] = {
-        "csv": lambda: TextOutput(partial(_lines, mark=",")),
-        "tsv": lambda: TextOutput(partial(_lines, mark="\t")),
+        "csv": lambda: TextOutput(partial(_lines, mark=","), ","),
+        "tsv": lambda: TextOutput(partial(_lines, mark="\t"), "\t"),
         "parquet": lambda: ColumnarOutput("parquet"),
     }
     return writer_for(path, makers)()

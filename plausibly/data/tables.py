@@ -248,7 +248,8 @@ class TableFormat(Format):
         kinds: dict[str, Output] = {
             name: ColumnarOutput(name, holed, types) for name in ("parquet", "arrow", "feather")
         }
-        text = TextOutput(partial(self.printed, suffix_of(path)))
+        suffix = suffix_of(path)
+        text = TextOutput(partial(self.printed, suffix), self.dialect_for(suffix).delimiter)
         return writer_for(path, {"csv": text, "tsv": text} | kinds)
 
     def printed(self, suffix: str, rows: Any) -> tuple[bytes, bytes]:

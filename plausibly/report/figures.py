@@ -62,7 +62,7 @@ def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
     if not bars:
         return None
     assert board.coded is not None
-    bars = sorted(bars + [(bits, name, FAINT) for name, bits in board.coded.others.items()])
+    bars = sorted(bars + [(bits, shortened(name), FAINT) for name, bits in board.coded.others.items()])
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -140,7 +140,7 @@ def health_plot(courses: Sequence[tuple[Subject, Course]]) -> Markup:
         for axes in panels[len(names) :]:
             axes.set_visible(False)
         for axes, name in zip(panels, names, strict=False):
-            axes.set_title(name, loc="left")
+            axes.set_title(shortened(name, 40), loc="left")
             for subject, found in courses:
                 values = [health.get(name, np.nan) for health in found.health]
                 axes.plot(found.steps, values, subject.dashes, color=subject.colour, lw=1.4)

@@ -18,6 +18,7 @@ from plausibly.evaluation.codebook import use
 from plausibly.evaluation.elbo import Apart, apart
 from plausibly.evaluation.intervals import beside
 from plausibly.files import replacing
+from plausibly.printing import visible_lines
 from plausibly.report import figures, samples, scales, tables
 from plausibly.report.abilities import abilities
 from plausibly.report.drawing import shortened
@@ -72,9 +73,14 @@ def page(board: Board, dataset: Dataset | None) -> str:
 @cache
 def template() -> Template:
     loader = PackageLoader("plausibly.report", "")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_shown)
     environment.trim_blocks = environment.lstrip_blocks = True
     return environment.get_template("page.html.j2")
+
+
+def _shown(value: object) -> object:
+    """What the page says of a value: texts so that none turns the direction of what stands beside it."""
+    return visible_lines(value) if type(value) is str else value
 
 
 @dataclass
