@@ -17,11 +17,13 @@ from plausibly.data.outputs import score_output
 from plausibly.errors import UserError
 from plausibly.evaluation.scores import Ranking, unaffordable
 from plausibly.families.proposals import Effective
+from plausibly.files import refuse_same
 from plausibly.runs import TASKS, Run
 from plausibly.shards import (
     Conditionals,
     Filling,
     Job,
+    Reading,
     Sampling,
     Scoring,
     Shards,
@@ -71,6 +73,7 @@ def fill_to(
 ) -> tuple[int, Effective | None]:
     """Writes the rows of `data` as `Run.impute` fills them; how many they are, and how many weighted draws tell something."""
     TASKS["impute"].require(run.model)
+    refuse_same(out, data)
     output, rows = run.format.output(out), expected_rows(data, run.format)
     with carried_out(run, Filling(data, str(out), seed), out, work, rows, heard) as shards:
         (output.guarding() if guard else output).join(shards, out)
@@ -133,9 +136,11 @@ def conditionals_to(
 
 
 def _told(
-    run: Run, job: Job, ranking: Ranking | None, out: Path | None, work: Work, heard: Heard, rows: int, guard: bool
+    run: Run, job: Reading, ranking: Ranking | None, out: Path | None, work: Work, heard: Heard, rows: int, guard: bool
 ) -> tuple[Scored, list[pd.DataFrame]]:
     output, scored = None if out is None else score_output(out), Scored()
+    if out is not None:
+        refuse_same(out, job.data)
     with _results(run, job, out, work, rows, heard) as tables:
         if ranking is not None:
             ranking.look(table["nats"].to_numpy() for table in tables)

@@ -33,6 +33,7 @@ from plausibly.console import (
     values_of,
 )
 from plausibly.errors import BrokenPromises, Unsupported, UserError
+from plausibly.files import refuse_same
 from plausibly.printing import cleaned_errors, print_data, print_line
 
 if TYPE_CHECKING:
@@ -913,7 +914,7 @@ def complete(run: Any, data: str, out_: str | None, common: Common, guard: bool)
     from plausibly.runs import TASKS
 
     events, word = run.completed(data), TASKS["complete"].word(type(run.model))
-    deliver(run, events, out_, common, {"rows": len(events), "completed": word}, guard=guard)
+    deliver(run, events, out_, common, {"rows": len(events), "completed": word}, guard=guard, data=data)
     say(common, f"each row's holes hold what is most probable together{', the best found' * (word != 'exact')}")
 
 
@@ -929,6 +930,7 @@ def deliver(
     document: dict[str, Any],
     across: int | None = None,
     guard: bool = False,
+    data: str | None = None,
 ) -> None:
     """Writes rows, or events as a file holds them, or prints them; in a grid of images `across` of them to a line.
 
@@ -941,9 +943,8 @@ def deliver(
 
     known = isinstance(rows, Events)
     if out_ is not None:
-        write(
-            run.format.output(Path(out_), across), run.format.written(rows, Path(out_)) if known else rows, out_, guard
-        )
+        written = run.format.written(rows, Path(out_)) if known else rows
+        write(run.format.output(Path(out_), across), written, out_, guard, data)
         out(document | {"out": out_}, common, lambda: print_line(f"{len(rows):,} rows in {out_}"))
         return
     typed, shown = (run.format.rows(rows), run.format.written(rows, Path("rows.csv"))) if known else (rows, rows)
@@ -959,8 +960,9 @@ def deliver(
     out(document | {"values": records}, common, text)
 
 
-def write(output: Output, rows: Any, out_: str, guard: bool) -> None:
-    """Writes rows to a file, whole or not at all."""
+def write(output: Output, rows: Any, out_: str, guard: bool, data: str | None = None) -> None:
+    """Writes rows to a file, whole or not at all; it is not the `data` that they were made of."""
+    refuse_same(out_, data)
     (output.guarding() if guard else output).join([output.piece(rows)], Path(out_))
 
 
@@ -994,7 +996,7 @@ def classify(
     found = opened.regress(data, target, common.seed) if opened.is_number(target) else opened.classify(data, target)
     frame = found.frame()
     if out_ is not None:
-        write(score_output(Path(out_)), frame, out_, guard_formulas)
+        write(score_output(Path(out_)), frame, out_, guard_formulas, data)
     document = found.to_json() | {"out": out_, "predictions": None if out_ else frame.to_dict("records")}
 
     def text() -> None:
@@ -1030,6 +1032,7 @@ def encode(
     latents = Run.open(run, common.device, model).encode(data)
     document = {"rows": len(latents), "latents": latents.shape[1], "out": out_}
     if out_ is not None:
+        refuse_same(out_, data)
         write_rows(latents, Path(out_))
     document |= {"values": None if out_ else latents.tolist()}
 
@@ -1071,7 +1074,7 @@ def reconstruct(
     events = opened.events(data)
     errors = opened.reconstruction(events)
     if out_ is not None:
-        write(opened.format.output(Path(out_)), opened.reconstruct(events), out_, guard_formulas)
+        write(opened.format.output(Path(out_)), opened.reconstruct(events), out_, guard_formulas, data)
 
     def text() -> None:
         for unit, error in errors.items():

@@ -39,7 +39,7 @@ from plausibly.data.originals import in_memory, original
 from plausibly.data.streaming import counting_from
 from plausibly.errors import UserError
 from plausibly.families.variational import log_context, log_weights
-from plausibly.files import delivering
+from plausibly.files import delivering, refuse_same, refuse_streams
 from plausibly.kernels.threads import one_thread
 from plausibly.kinds import Real
 from plausibly.locks import holding
@@ -54,6 +54,7 @@ ENTRY, END = struct.Struct("<II"), struct.Struct("<II")
 LARGEST_HEADER = 1 << 16
 LARGEST_RUN = 1 << 32  # bytes
 RUN_FILES = ("run.json", "weights.safetensors")
+RUN_SUFFIXES = (".json", ".jsonl", ".safetensors", ".html")
 UNTOLD = ("test", "samples", "coded", "health", "reconstruction")
 KEPT = ("plausibly_run", "form", *FIELDS)  # of a run's record
 MADE_BY = ("plausibly", "torch", "numpy", "constriction")
@@ -130,8 +131,9 @@ def written(run: Run, model: bytes, data: Any, path: Path | str, verify: bool, h
     found.sign = "=" if isinstance(run.model, DensityModel) else "<="
     found.context = tuple(run.names[i] for i in run.model.context)
     expected = expected_rows(str(data), run.format) if isinstance(data, str | Path) else len(data)
-    if isinstance(data, str | Path) and path.exists() and Path(data).exists() and path.samefile(data):
-        raise UserError(f"{path} is what is to be compressed; give the compressed file another name")
+    refuse_same(path, data)
+    if path.exists() and path.suffix in RUN_SUFFIXES and (path.parent / "run.json").exists():
+        raise UserError(f"{path} is a file of a run; give the compressed file another name")
     source = original(data, run.format)
     with (
         one_thread(),
@@ -181,6 +183,7 @@ def decompress(
     for spreadsheets: see `data.spreadsheets`.
     """
     out = Path(out)
+    refuse_same(out, path)
     with opened(Path(path), run) as file, holding(out):
         output = file.run.format.output(out)
         wanted = range(file.rows)[some or slice(None)]
@@ -418,6 +421,7 @@ class Compressed:
 @contextmanager
 def opened(path: Path, run: Run | None) -> Iterator[Compressed]:
     """A file of compressed rows, for its model."""
+    refuse_streams(path)
     try:
         with one_thread(), open(path, "rb") as file, TemporaryDirectory() as folder:
             yield Compressed(path, run, file, Path(folder))

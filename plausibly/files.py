@@ -71,8 +71,31 @@ def delivering(path: Path) -> Iterator[Path]:
         with _streaming(path) as draft:
             yield draft
         return
-    with replacing(path.resolve()) as draft:
+    with replacing(followed(path)) as draft:
         yield draft
+
+
+def followed(path: Path) -> Path:
+    """The path that links lead to. UserError for links that lead round in a ring."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"cannot write {path}: it is a link that leads nowhere") from error
+
+
+def refuse_same(out: Path | str, data: object) -> None:
+    """UserError where what is to be written would take the place of what is read."""
+    both = [Path(out), Path(data)] if isinstance(data, str | Path) else []
+    if both and all(map(Path.is_file, both)) and both[0].samefile(both[1]):
+        raise UserError(f"{out} is what is to be read; give what is written another name")
+
+
+def refuse_streams(path: Path) -> None:
+    """UserError for a pipe, a device or a socket, which may have no end and can be read once only."""
+    if is_stream(path):
+        raise UserError(
+            f"{path} is a pipe, a device or a socket, and a file is needed: what it gives must be put in one"
+        )
 
 
 def is_stream(path: Path) -> bool:

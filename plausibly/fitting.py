@@ -31,7 +31,7 @@ from plausibly.evaluation.board import Board, Coded, Row
 from plausibly.evaluation.likelihood import Exact
 from plausibly.evaluation.reconstruction import from_json
 from plausibly.evaluation.samples import board_rows, judged, some
-from plausibly.files import is_draft
+from plausibly.files import is_draft, refuse_streams
 from plausibly.foreign import hold_to_contract, name_of
 from plausibly.learning import Fit, Listener, Settings, learned, settings, taken_up_or_new
 from plausibly.locks import holding
@@ -146,9 +146,14 @@ def made_anew(path: Path) -> bool:
 
 
 @contextmanager
-def fresh(path: Path) -> Iterator[Path]:
-    """Makes a folder for this process alone, which is removed again where the work in it fails before there are weights."""
+def fresh(path: Path, anew: bool = False) -> Iterator[Path]:
+    """Makes a folder for this process alone, which is removed again where the work in it fails before there are weights.
+
+    With `anew` it must be as `new_folder` found it, though another job may have ended there since.
+    """
     with held(path):
+        if anew and processes.rank() == 0:
+            new_folder(path, "")
         try:
             if processes.rank() == 0:
                 path.mkdir(parents=True, exist_ok=True)
@@ -200,9 +205,9 @@ def fit(
     if kind is None:
         processes.single("fit without --model")
         if model is None and (isinstance(dataset.format, TableFormat) or context or event):
-            with fresh(new_folder(out, "best")) as path:
+            with fresh(new_folder(out, "best"), anew=True) as path:
                 return tested(choosing.fit_best(path, dataset, origin, chosen, listener))
-        with fresh(new_folder(out, AUTO)) as path:
+        with fresh(new_folder(out, AUTO), anew=True) as path:
             return tested(fit_auto(path, dataset, origin, chosen, listener))
     if kind.accepts(dataset.schema) is None:
         hold_to_contract(kind, dataset.schema)
@@ -215,7 +220,7 @@ def fit(
                 fit = learned(Fit.taken_up(Path(begun), device, listener, own))
             else:
                 path = Path(processes.first(lambda: str(new_folder(out, name_of(kind)))))
-                until_tested.enter_context(fresh(path))
+                until_tested.enter_context(fresh(path, anew=True))
                 fit = learned(Fit.new(path, kind, dataset, origin, chosen, listener))
         return tested(fit)
 
@@ -311,7 +316,7 @@ def compare(
         listener.say(f"comparing {', '.join(fitting)}{choosing.unasked(fitting)}")
     share = choosing.shares([kinds[name] for name in fitting], dataset, chosen, seeds)
     mixed = models is None and seeds == 1 and not context_places
-    with fresh(new_folder(out, "compare")) as path:
+    with fresh(new_folder(out, "compare"), anew=True) as path:
         asked = {"models": fitting, "refused": refused, "seed": seed, "seeds": seeds, "mixed": mixed, **asdict(share)}
         write_json({"data": origin, "rows": dataset.rows} | asked, path / COMPARISON)
         return compared_all(path, kinds, asked, dataset, origin, share, listener)
@@ -339,6 +344,7 @@ def resume_comparison(
 
 def read_comparison(path: Path) -> dict[str, Any]:
     """What a comparison was asked for. UserError where the folder holds none that can be gone on with."""
+    refuse_streams(path / COMPARISON)
     try:
         asked: dict[str, Any] = json.loads((path / COMPARISON).read_text(encoding="utf-8"))
         sound = all(isinstance(asked[name], kind) for name, kind in ASKED.items())
@@ -426,7 +432,7 @@ def mixed(
     if len(opened) < 2:
         raise UserError("an ensemble is of two runs at least")
     dataset = opened[0].dataset()
-    with fresh(new_folder(out, ENSEMBLE)) as path:
+    with fresh(new_folder(out, ENSEMBLE), anew=True) as path:
         found = ensemble(path, [(run.record, run.model) for run in opened], dataset, listener or Listener())
         if found is None:
             best = max(opened, key=lambda run: run.record["validation"])

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from plausibly.errors import UserError
-from plausibly.files import is_stream, is_there, lock
+from plausibly.files import followed, is_stream, is_there, lock
 
 SAID = 200  # bytes of who holds a lock
 
@@ -24,7 +24,7 @@ def holding(path: Path) -> Iterator[None]:
     if is_stream(path):
         yield
         return
-    path = path.resolve()
+    path = followed(path)
     file = path.with_name(f".{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

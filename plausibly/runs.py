@@ -75,7 +75,7 @@ from plausibly.evaluation.scores import Ranking, bits, score_rows, unaffordable
 from plausibly.evaluation.usefulness import target_of
 from plausibly.families import mixtures
 from plausibly.families.proposals import Effective, all_effective
-from plausibly.files import replacing
+from plausibly.files import refuse_streams, replacing
 from plausibly.kinds import Category, Likeliest
 from plausibly.models import MODELS
 from plausibly.tasks.sample import BATCH
@@ -709,6 +709,8 @@ def read_record(path: Path) -> dict[str, Any]:
         raise UserError(
             f"there is no run at {path}; a run is a folder that `plausibly fit` wrote, with a run.json in it"
         )
+    for own in path.iterdir():
+        refuse_streams(own)
     if file.stat().st_size > LARGEST_RECORD:
         raise UserError(f"{file} has {file.stat().st_size:,} bytes; no run.json has more than {LARGEST_RECORD:,}")
     try:

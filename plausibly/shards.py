@@ -23,7 +23,7 @@ from plausibly.data.streaming import counting_from
 from plausibly.errors import UserError
 from plausibly.evaluation.scores import score_rows
 from plausibly.families.proposals import Effective, all_effective
-from plausibly.files import replacing
+from plausibly.files import refuse_streams, replacing
 from plausibly.locks import holding
 from plausibly.runs import Run, write_json
 
@@ -184,6 +184,7 @@ class Shards:
         self.count, self.rows = 0, 0
         if self.folder.is_symlink():
             raise UserError(f"{self.folder} is a link, and shards are kept there: remove it")
+        refuse_streams(self.folder / "plan.json")
         if self._kept_plan() != self.plan:
             self.clear()
 
@@ -260,6 +261,8 @@ def carried_out(
 
     `heard` is told how many of the `total` rows are done.
     """
+    if out.is_dir():
+        raise UserError(f"{out} is a folder, and a file is to be written; give another name")
     with holding(out):
         shards = Shards(out, job.plan(run))
 
@@ -274,6 +277,11 @@ def carried_out(
             yield shards
         except LostTouch as lost:
             raise LostTouch(f"{lost}; {kept(shards)}") from lost
+        except UserError as error:  # no room, perhaps, or rows that are refused
+            if shards.done:
+                raise UserError(f"{error}; {kept(shards)}") from error
+            shards.clear()
+            raise
         except KeyboardInterrupt:
             if not shards.done:
                 raise

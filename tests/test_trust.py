@@ -1,5 +1,6 @@
 """A run is data: opening one executes nothing, and what is written goes where it was meant to go, one job at a time."""
 
+import errno
 import json
 import os
 import shutil
@@ -8,12 +9,16 @@ import stat
 import subprocess
 import sys
 import threading
+import zipfile
 from contextlib import nullcontext, suppress
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
 import pytest
 
 import plausibly
@@ -21,6 +26,7 @@ from plausibly import choosing, files, fitting
 from plausibly.errors import UserError
 from plausibly.learning import logged
 from plausibly.locks import holding
+from plausibly.runs import read_record
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +98,7 @@ import sys, time
 from pathlib import Path
 from plausibly.files import replacing
 from plausibly.locks import holding
+from plausibly.runs import read_record
 with holding(Path(sys.argv[1])), replacing(Path(sys.argv[1])) as draft:
     print("held", flush=True)
     time.sleep(60)
@@ -207,3 +214,96 @@ def test_a_comparison_goes_on_after_a_kill_before_any_file_change(bits, tmp_path
 
 def results_of(board):
     return [(row["model"], row["test"]) for row in board.to_json()]
+
+
+def test_links_in_a_ring_and_what_is_read_are_not_written_to(run, cli, tmp_path):
+    ring, rows = tmp_path / "ring.csv", tmp_path / "rows.npy"
+    ring.symlink_to(ring)
+    np.save(rows, np.zeros((5, 3), dtype=np.uint8))
+    pd.DataFrame(np.zeros((5, 3), dtype=int)).to_csv(tmp_path / "rows.csv", index=False)
+    own = copied(run, tmp_path / "copy")
+    for words in (
+        ["sample", own, "--out", ring],
+        ["fit", rows, "--model", "independent", "--out", ring],
+        ["compress", own, rows, ring],
+        ["compress", own, rows, rows],
+        ["compress", own, rows, own / "run.json"],
+        ["impute", own, rows, "--out", rows],
+        ["impute", own, rows, "--most-probable", "--out", rows],
+        ["score", own, tmp_path / "rows.csv", "--out", tmp_path / "rows.csv"],
+    ):
+        status, out, err = cli(*words)
+        assert status == 2 and not out and err.count("\n") == 1, (words, err)
+    assert np.load(rows).shape == (5, 3) and read_record(own)["seed"] == 0
+    assert sorted(os.listdir(tmp_path)) == ["copy", "ring.csv", "rows.csv", "rows.npy"]
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "heldout.safetensors", "calibration.safetensors", "log.jsonl"])
+def test_a_pipe_in_a_run_is_not_waited_for(run, cli, tmp_path, name):
+    own = copied(run, tmp_path / "copy")
+    (own / name).unlink(missing_ok=True)
+    os.mkfifo(own / name)
+    status, _, err = cli("report", own)
+    assert status == 2 and f"{name} is a pipe" in err
+
+
+def test_a_pipe_and_a_device_are_no_data(run, cli, tmp_path):
+    for name in ("x.csv", "x.npy", "x.pls", "x.parquet"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    for words in (["data", "x.csv"], ["data", "zero.csv"], ["fit", "x.parquet"], ["score", run.path, "x.npy"]):
+        status, _, err = cli(*words)
+        assert status == 2 and "is a pipe" in err, words
+    assert "is a pipe" in cli("decompress", "x.pls", "y.npy")[2]
+
+
+def test_a_job_that_ended_between_the_look_and_the_lock_keeps_its_folder(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    with pytest.raises(UserError, match="already exists"), fitting.fresh(tmp_path / "run", anew=True):
+        pass
+    assert (tmp_path / "run" / "run.json").exists()
+
+
+def test_types_in_a_table_and_names_in_an_archive_are_data(cli, tmp_path):
+    mark = tmp_path / "executed"
+    trap = f"cbuiltins\nexec\n(S'open({str(mark)!r}, chr(119))'\ntR.".encode()
+    for name in ("arrow.py_extension_type", "pandas.period", "pandas.interval", "evil"):
+        metadata = {"ARROW:extension:name": name, "ARROW:extension:metadata": trap}
+        field = pa.field("a", pa.int64(), metadata=metadata)
+        table = pa.table([pa.array(range(60)), pa.array([*"ab"] * 30)], pa.schema([field, pa.field("b", pa.string())]))
+        pa.parquet.write_table(table, tmp_path / "x.parquet")
+        pa.feather.write_feather(table, str(tmp_path / "x.arrow"))
+        for file in ("x.parquet", "x.arrow"):
+            assert cli("data", file)[0] in (0, 2)
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        for name in ("../outside.npy", "/tmp/outside.npy", "train.pkl"):
+            archive.writestr(name, trap)
+    for name in ("x.npy", "x.pkl"):
+        (tmp_path / name).write_bytes(trap)
+    np.savez(tmp_path / "objects.npz", train=np.array([{}, []], dtype=object))
+    for file in (
+        "x.npz",
+        "x.npy",
+        "x.pkl",
+        "objects.npz",
+        "http://127.0.0.1:1/x.csv",
+        "s3://a/x.csv",
+        f"file://{mark}",
+    ):
+        status, _, err = cli("data", file)
+        assert status == 2 and err.count("\n") == 1, (file, err)
+    assert not mark.exists() and not (tmp_path.parent / "outside.npy").exists()
+
+
+def test_a_folder_is_refused_before_the_work_and_a_full_disk_says_what_is_kept(run, cli, tmp_path, monkeypatch):
+    (tmp_path / "x.csv").mkdir()
+    status, _, err = cli("sample", run.path, "-n", 3, "--out", tmp_path / "x.csv")
+    assert status == 2 and "is a folder" in err and os.listdir(tmp_path) == ["x.csv"]
+
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", no_room)
+    status, _, err = cli("sample", run.path, "-n", 3, "--out", tmp_path / "y.csv")
+    assert status == 2 and "No space left" in err and os.listdir(tmp_path) == ["x.csv"]

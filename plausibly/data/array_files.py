@@ -201,7 +201,8 @@ def _is_shape(key: str, raw: dict[str, np.ndarray]) -> bool:
 def _raw_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(contents(path)), allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+            found = {key: file[key] for key in file.files}
+            return {key: array for key, array in found.items() if isinstance(array, np.ndarray)}  # others are bytes
     except Exception as error:  # zipfile, zlib, struct and numpy each raise their own
         raise UserError(f"{path} is not a whole npz file of plain arrays: {error}") from error
 

@@ -21,6 +21,7 @@ from plausibly.data.regularity import irregularities, spellings
 from plausibly.data.sources import Framed, Source, Streamed, divided, large, thinned
 from plausibly.data.streaming import table_file
 from plausibly.errors import UserError
+from plausibly.files import refuse_streams
 
 ARRAY_SUFFIXES = ("npz", "npy", "idx", "ubyte")
 WORKS = "a .csv, .tsv, .parquet, .arrow, .npy, .npz or idx file (.gz too), a folder of images, or one of "
@@ -159,6 +160,7 @@ def _existing(source: str) -> Path:
     if not path.exists():
         hint = did_you_mean(source, toys.BUILT_IN)
         raise UserError(f"there is no {source!r}{hint}; DATA is {WORKS}{known}")
+    refuse_streams(path)
     named = (*reading.TABLE_SUFFIXES, *ARRAY_SUFFIXES)
     if path.is_file() and suffix_of(path) not in named and "ubyte" not in path.name:
         raise UserError(f"{path.name} is of no form that can be read; DATA is {WORKS}{known}")
