@@ -1169,6 +1169,9 @@ def compress(
         for note in found.notes:
             print_line(f"values come back equal, but {note}")
         print_line("decoded again: the same rows" if verify else "not decoded again: --no-verify")
+        print_line(
+            f"decoded by {compression.decoded_by()}, for certain on a processor like this: {compression.processor()}"
+        )
 
     out(found.to_json() | {"file": file}, common, text)
 
@@ -1242,6 +1245,26 @@ def report(run: str, /, *, model: OwnModel = None, common: Common | None = None)
 
     path = report_again(Path(run), common.device, listener(common), model)
     out({"report": str(path)}, common, lambda: print_line(path))
+
+
+@app.command
+def upgrade(*runs: str, common: Common | None = None) -> None:
+    """Rewrite RUNS of earlier versions as this one writes them: their scores stay the same, and all commands open both.
+
+    A run of a later version is left as it is, and that version named.
+    """
+    common = common or Common()
+    from plausibly import upgrading
+
+    if not runs:
+        raise UserError("RUN is missing; for example: plausibly upgrade runs/best-1")
+    found = [upgrading.upgrade(run) for run in runs]
+
+    def text() -> None:
+        for each in found:
+            print_line(each.line())
+
+    out({"runs": [each.to_json() for each in found]}, common, text)
 
 
 def guarded(call: Callable[[], Any]) -> int:

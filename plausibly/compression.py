@@ -1,12 +1,15 @@
 """Files of compressed rows: a model's probabilities as bytes, and the rows again.
 
-    magic | the run, or nothing | blocks | index: length and CRC-32 of each block | header | length of the header, CRC-32 of
+    head | the run, or nothing | blocks | index: length and CRC-32 of each block | header | length of the header, CRC-32 of
     index and header
 
+The head is `PLSB`, a byte for the form, and the first version that decodes it as text behind a byte for its length, so
+that a version that does not know the form says which does. (Form 1, of plausibly 0.1, ends with the byte for the form.)
+
 A block is `BLOCK` rows and decodes alone; its last symbol is a checksum of all before it. The header, JSON and deflated,
-says what wrote it: where the run was, the model's hash, versions, and a hash of the whole numbers that the model's
-probabilities become on fixed rows, which is computed again before anything is decoded. Coding is on one thread, and both
-sides walk `unroll` with the same rows at once.
+says what wrote it: where the run was, the model's hash, versions, the processor, and a hash of the whole numbers that the
+model's probabilities become on fixed rows, which is computed again before anything is decoded. Coding is on one thread, and
+both sides walk `unroll` with the same rows at once.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import hashlib
 import json
 import lzma
 import platform
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -31,8 +35,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from plausibly import __version__
 from plausibly.capabilities import DensityModel, Variational, device_of
-from plausibly.coding.streams import Coder, Damaged, Probe, Reader, Writer
+from plausibly.coding.streams import FORM, Coder, Damaged, Probe, Reader, Writer
 from plausibly.data.formats import Events, Heard, joined, unheard
 from plausibly.data.loading import expected_rows, naming, row_pieces
 from plausibly.data.originals import in_memory, original
@@ -48,8 +53,8 @@ from plausibly.schema import Schema
 from plausibly.tasks.compress import at_once
 from plausibly.training import generator_for
 
-MAGIC, BLOCK, MOST = b"PLSB\x02", 2_000, 1 << 48  # rows of a block, and of a file at most
-EARLIER = {b"PLSB\x01": "0.1.0"}  # forms, and the version that decodes each
+MARK, SINCE = b"PLSB", {1: "0.1.0", 2: "0.2.0"}  # forms, and the first version that decodes each
+BLOCK, MOST = 2_000, 1 << 48  # rows of a block, and of a file at most
 ENTRY, END = struct.Struct("<II"), struct.Struct("<II")
 LARGEST_HEADER = 1 << 16
 LARGEST_RUN = 1 << 32  # bytes
@@ -57,7 +62,8 @@ RUN_FILES = ("run.json", "weights.safetensors")
 RUN_SUFFIXES = (".json", ".jsonl", ".safetensors", ".html")
 UNTOLD = ("test", "samples", "coded", "health", "reconstruction")
 KEPT = ("plausibly_run", "form", *FIELDS)  # of a run's record
-MADE_BY = ("plausibly", "torch", "numpy", "constriction")
+MADE_BY = ("torch", "numpy", "constriction")
+LONGEST_HEAD = len(MARK) + 2 + 255  # bytes
 
 
 @dataclass
@@ -99,6 +105,8 @@ class Measure:
             "bits_per_variable": self.per_variable(8 * self.payload),
             "model_bits_sign": self.sign,
             "model_bits_per_variable": None if self.model_bits is None else self.per_variable(self.model_bits),
+            "decoded_by": decoded_by(),
+            "processor": processor(),
             "original_bytes": self.original,
             "verified": self.verified,
             "rivals": self.rivals,
@@ -143,7 +151,7 @@ def written(run: Run, model: bytes, data: Any, path: Path | str, verify: bool, h
         open(draft, "wb") as file,
         naming(data),
     ):
-        file.write(MAGIC + model)
+        file.write(head(FORM) + model)
         for rows in row_pieces(data, run.format, BLOCK):
             with counting_from(found.rows):
                 events = run.format.events(rows)
@@ -237,10 +245,10 @@ def payload(run: Run, events: Events) -> int:
     return len(block)
 
 
-def decoded(run: Run, block: bytes, number: int, before: int) -> Events:
+def decoded(run: Run, block: bytes, number: int, before: int, form: int = FORM) -> Events:
     """The events of a block of so many rows. Damaged where it is none."""
     try:
-        return walk(run, Reader(block), None, number, before)
+        return walk(run, Reader(block, form), None, number, before)
     except (ValueError, IndexError, KeyError, OverflowError, TypeError, EOFError, lzma.LZMAError) as error:
         raise Damaged("its bytes were changed") from error
 
@@ -295,8 +303,31 @@ def probe(run: Run, rows: int) -> str:
 
 
 def made_by() -> dict[str, str]:
-    """Versions of what probabilities depend on."""
-    return {name: version(name) for name in MADE_BY} | {"machine": platform.machine()}
+    """What probabilities depend on: versions, and the processor."""
+    versions = {"plausibly": __version__} | {name: version(name) for name in MADE_BY}
+    return versions | {"machine": platform.machine(), "processor": processor()}
+
+
+def processor() -> str:
+    """The processor's name, and the instructions that torch uses of it: `AMD EPYC 7763 64-Core Processor (AVX2)`."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not on Linux
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def decoded_by() -> str:
+    """The versions that decode what this one writes."""
+    return f"plausibly {SINCE[FORM]} and later"
+
+
+def head(form: int) -> bytes:
+    """The first bytes of a file of that form."""
+    said = SINCE[form].encode() if form > 1 else b""
+    return MARK + bytes([form, len(said)][: 1 + bool(said)]) + said
 
 
 def halved(run: Run, folder: Path) -> Run:
@@ -342,12 +373,8 @@ class Compressed:
 
     def __init__(self, path: Path, run: Run | None, file: IO[bytes], folder: Path) -> None:
         self.path, self.file = path, file
-        size = file.seek(0, 2)
-        magic = self._bytes(0, len(MAGIC))
-        if magic in EARLIER:
-            raise UserError(f"{path} is of a form that plausibly {EARLIER[magic]} wrote: decompress it by that version")
-        if magic != MAGIC:
-            raise UserError(f"{path} is no file of compressed rows")
+        self.form = self._form(self._bytes(0, LONGEST_HEAD))
+        size, behind = file.seek(0, 2), len(head(self.form))
         length, checksum = END.unpack(self._bytes(size - END.size, END.size))
         if length > LARGEST_HEADER:
             raise self.damaged("its end is not one that was written")
@@ -363,18 +390,31 @@ class Compressed:
         index = self._bytes(size - END.size - length - ENTRY.size * len(starts), ENTRY.size * len(starts))
         if zlib.crc32(index + header) != checksum:
             raise self.damaged("its header is not the one that was written")
-        self.blocks, place = [], len(MAGIC) + held
+        self.blocks, place = [], behind + held
         for start, (many, own) in zip(starts, ENTRY.iter_unpack(index), strict=True):
             self.blocks.append((range(start, min(start + block, self.rows)), place, many, own))
             place += many
         if place != size - END.size - length - len(index):
             raise self.damaged("some of its bytes are missing, or some were added")
-        model = self._bytes(len(MAGIC), held)
+        model = self._bytes(behind, held)
         if zlib.crc32(model) != own_checksum:
             raise self.damaged("the run in it is not the one that was written")
         self.run = unpacked_run(model, folder) if held else run or Run.open(document["run"])
         TASKS["compress"].require(self.run.model)
         self._check(document)
+
+    def _form(self, start: bytes) -> int:
+        """The form that the first bytes say. UserError names the version that decodes another."""
+        if not start.startswith(MARK) or len(start) < len(MARK) + 2:
+            raise UserError(f"{self.path} is no file of compressed rows")
+        form, said = start[len(MARK)], start[len(MARK) + 2 :][: start[len(MARK) + 1]]
+        if form in SINCE and start.startswith(head(form)):
+            return form
+        if form in SINCE or not re.fullmatch(rb"\d[\w.]{0,20}", said):
+            raise self.damaged("its first bytes are not those that were written")
+        raise UserError(
+            f"{self.path} is decoded by plausibly {said.decode()} and later; this is {__version__}: install that one"
+        )
 
     def damaged(self, why: str) -> Damaged:
         return Damaged(f"{self.path} is damaged: {why}; nothing was written")
@@ -394,9 +434,9 @@ class Compressed:
 
     def elsewhere(self) -> UserError:
         """What is to be said where probabilities are others than those that wrote the file."""
-        here = made_by()
-        other = [f"{name} {was}, here {here.get(name)}" for name, was in self.by.items() if here.get(name) != was]
-        why = f"it was written by {'; '.join(other)}" if other else "its processor adds in another order"
+        here, by = made_by(), self.by | {"processor": self.by.get("processor", "unknown")}
+        other = [f"{name} {was} (here {here.get(name)})" for name, was in by.items() if here.get(name) != was]
+        why = f"it was written with {', '.join(other)}" if other else "its processor adds in another order"
         return UserError(f"{self.path} cannot be decoded here: the model gives other probabilities; {why}")
 
     def events(self, wanted: range, heard: Heard) -> Iterator[Events]:
@@ -410,7 +450,7 @@ class Compressed:
             if zlib.crc32(block) != checksum:
                 raise self.damaged(f"block {number} of {len(self.blocks)} is not the one that was written")
             try:
-                found = decoded(self.run, block, len(own), own.start)
+                found = decoded(self.run, block, len(own), own.start, self.form)
             except Damaged as error:  # the bytes are those that were written
                 raise self.elsewhere() from error
             done += last - first

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import plausibly
-from plausibly import foreign, processes
+from plausibly import foreign, forms, processes
 from plausibly.building import arguments_of, build, made
 from plausibly.capabilities import DensityModel, Model, Trainable, device_of
 from plausibly.costs import duration, memory_line, pass_seconds, step_seconds
@@ -33,7 +33,7 @@ from plausibly.evaluation.likelihood import likelihood, plausibility
 from plausibly.evaluation.reconstruction import reconstruction
 from plausibly.files import open_within, replacing
 from plausibly.objectives import Likelihood
-from plausibly.runs import VERSION, Run, kind_of, read_record, recorded_data, write_json, write_tensors
+from plausibly.runs import Run, kind_of, read_record, recorded_data, write_json, write_tensors
 from plausibly.training import (
     Diverged,
     Plan,
@@ -155,7 +155,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 def begun(dataset: Dataset, origin: dict[str, Any], seed: int) -> dict[str, Any]:
     """What the record of any run says when it begins."""
     return {
-        "plausibly_run": VERSION,
+        "plausibly_run": forms.FORM,
         "status": "running",
         "seed": seed,
         "data": origin,

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from plausibly import contract, foreign, tasks
+from plausibly import contract, foreign, forms, tasks
 from plausibly.building import build, check_size
 from plausibly.capabilities import AnyOrderModel, Model, Quantiser, TractableModel, Trainable, Variational, device_of
 from plausibly.data.formats import Dataset, Events, Format, Heard, did_you_mean, joined, unheard
@@ -84,7 +84,6 @@ from plausibly.training import generator_for
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 3  # 1: heads with one logit fixed; 2: nothing of all-order networks for their named order alone
 LARGEST_RECORD = 64 << 20  # bytes of run.json
 ENSEMBLE, BEST = "ensemble", "best"  # what a run calls the mixture of several models, and one not yet chosen of several
 SHARD, CELLS = 10_000, 4_000_000  # rows of a shard at most, and their cells
@@ -600,7 +599,8 @@ class Run:
         found = TASKS["classify"](self.model, codes, observed, i)
         logs = found.log_probs[:, : kind.regular]
         truth = torch.where(observed[:, i], codes.flatten(1)[:, i].long(), -1)
-        levels = next(c["levels"] for c in self.format.describe() if c["name"] == self.names[i])
+        named = {c["name"]: c["levels"] for c in self.format.describe() if "levels" in c}
+        levels = named.get(self.names[i], range(kind.regular))  # an array's columns are described together
         known = torch.where(truth < kind.regular, truth, -1)
         told = found.effective, TASKS["classify"].word(type(self.model)) or "", events.groups
         return Classification(tuple(map(str, levels)), logs.softmax(1).numpy(), known.numpy(), *told)
@@ -703,7 +703,15 @@ def indexed(frame: Any, data: Any) -> Any:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """run.json of a run, after checks that need no model."""
+    """run.json of a run in the present form, after checks that need no model."""
+    record = forms.converted(read_document(path), path / "run.json")
+    if wrong := misshapen(record):
+        raise UserError(f"{path / 'run.json'} is damaged: {wrong}")
+    return record
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """run.json of a run as it stands there, in whatever form."""
     file = path / "run.json"
     if not file.is_file():
         raise UserError(
@@ -715,16 +723,9 @@ def read_record(path: Path) -> dict[str, Any]:
         raise UserError(f"{file} has {file.stat().st_size:,} bytes; no run.json has more than {LARGEST_RECORD:,}")
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        version = record["plausibly_run"]
+        return dict(record | {"plausibly_run": record["plausibly_run"]})
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{file} is damaged or no run of plausibly's: {type(error).__name__}") from error
-    if version != VERSION:
-        raise UserError(
-            f"{file} is of run format {version!r}; this plausibly reads {VERSION}: use the one that wrote it"
-        )
-    if wrong := misshapen(record):
-        raise UserError(f"{file} is damaged: {wrong}")
-    return dict(record)
 
 
 FIELDS: dict[str, tuple[type, ...]] = {

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from plausibly.errors import UserError
 
 Symbols = NDArray[Any] | None
+FORM = 2  # of what is written; 1, of plausibly 0.1, has nothing of how cells are spelled
 WHOLE = 1 << 22  # what probabilities are multiples of; the coder leaves 2^-24 even to those of 0
 DIGIT = 16  # bits of a large number that are coded at once
 # of a geometric number: pieces of a mean, pieces at once, and how often before all its bits
@@ -50,10 +51,10 @@ def whole(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class Coder(ABC):
-    """`checksum` is the CRC-32 of all symbols so far; `most` is how many bytes there can be."""
+    """`checksum` is the CRC-32 of all symbols so far; `most` is how many bytes there can be, `form` which are coded."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self.checksum, self.most = 0, most
+    def __init__(self, most: int = MOST, form: int = FORM) -> None:
+        self.checksum, self.most, self.form = 0, most, form
 
     @abstractmethod
     def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
@@ -189,8 +190,8 @@ class Writer(Coder):
 class Reader(Coder):
     """Reads what a `Writer` wrote. Damaged where it cannot be."""
 
-    def __init__(self, written: bytes) -> None:
-        super().__init__(len(written))
+    def __init__(self, written: bytes, form: int = FORM) -> None:
+        super().__init__(len(written), form)
         if len(written) % 4:
             raise Damaged("it is no whole number of words")
         self._decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(written, "<u4").astype(np.uint32))

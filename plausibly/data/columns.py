@@ -334,7 +334,7 @@ class ModelledColumn(Column):
 
     def _spelled_through(self, coder: Coder, texts: np.ndarray, own: np.ndarray | None) -> None:
         """Passes through a coder the texts of foreseen cells that are spelled otherwise, and puts them among `texts`."""
-        if coder.drawn(SPELLED, 1, None if own is None else np.array([int(held(own).any())]))[0]:
+        if coder.form > 1 and coder.drawn(SPELLED, 1, None if own is None else np.array([int(held(own).any())]))[0]:
             found = kept_texts(coder, own)
             texts[held(found)] = found[held(found)]
 

@@ -1,0 +1,39 @@
+"""Forms of run.json: this version writes one, opens all that a kept version wrote, and names the version for any other.
+
+3: plausibly 0.1. 4: 0.2; tables keep what cells never seen cost, results their intervals. A run of an earlier form has none
+of what came later, and its scores stay what they were.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from plausibly import __version__
+from plausibly.errors import UserError
+
+FORM = 4
+SINCE = {3: "0.1.0", 4: "0.2.0"}  # forms that are opened, and the first version that wrote each
+
+
+def converted(record: dict[str, Any], where: object) -> dict[str, Any]:
+    """A record in the present form. UserError where its form is none of those that are opened."""
+    form = record["plausibly_run"]
+    if not isinstance(form, int) or form not in SINCE:
+        raise UserError(f"{where} is of form {repr(form)[:20]}; {_advice(record, form)}")
+    return {**record, "plausibly_run": FORM}
+
+
+def _advice(record: dict[str, Any], form: object) -> str:
+    """Which version opens a record of another form."""
+    opened = f"plausibly {__version__} opens forms {min(SINCE)} to {FORM}"
+    if not isinstance(form, int) or form <= FORM:
+        return f"{opened}: fit anew"
+    return f"{opened}: install {writer(record) or 'a later one'}, which wrote it"
+
+
+def writer(record: dict[str, Any]) -> str:
+    """The version that wrote a record, `plausibly 0.1.0`; nothing where it does not say."""
+    versions = record.get("versions")
+    said = str(versions.get("plausibly")) if isinstance(versions, dict) else ""
+    return f"plausibly {said}" if re.fullmatch(r"\d[\w.+]{0,30}", said) else ""
