@@ -130,6 +130,8 @@ def new_folder(out: Path | str | None, name: str) -> Path:
     if path.exists() and (path.is_file() or any(not is_draft(file) for file in path.iterdir())):
         command = next((each for file, each in RESUMED.items() if (path / file).exists()), None)
         more = f", or `plausibly {command} --resume {path}` to go on there" if command else ""
+        if not command and (path / "weights.safetensors").exists():  # killed before its record was written
+            more = f", or remove {path}, which holds weights without a record, and begin anew"
         raise UserError(f"{path} already exists; give another --out{more}")
     return path
 

@@ -267,6 +267,7 @@ class Fit:
             if training.best_validation == float("inf"):  # stopped before the first validation
                 training.best = training.averaged.state_dict()
         training.finish()
+        self.record |= {"steps": training.step, "seconds": training.seconds}  # also where none was left to take
         return "interrupted" if interrupted else "done"
 
     def _hear(self, progress: Progress) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plausibly.cli import literal, pairs, seconds
+from plausibly.cli import guarded, literal, pairs, seconds
 from plausibly.errors import UserError
 
 
@@ -314,3 +314,22 @@ def test_the_package_imports_without_torch():
         [sys.executable, "-c", "import sys, plausibly; print('torch' in sys.modules)"], capture_output=True
     )
     assert done.stdout.strip() == b"False"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ...")]
+)
+def test_too_little_memory_is_one_line(error, capsys):
+    def work():
+        raise error
+
+    assert guarded(work) == 2
+    assert capsys.readouterr().err.startswith("plausibly: the memory is not enough")
+
+
+def test_another_error_of_the_runtime_stays_a_bug():
+    def work():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1"):
+        guarded(work)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from plausibly.data import Format, load, load_rows
+from plausibly.data.streaming import table_file
 from plausibly.errors import UserError
 
 GOOD = "a,b\n" + "1,x\n2,y\n3,z\n" * 9
@@ -65,6 +66,14 @@ def test_broken_gzip(tmp_path: Path, name: str) -> None:
     for data in (packed[:-20], b"no gzip at all", packed[:30] + b"\xff" * 20 + packed[50:]):
         path.write_bytes(data)
         refused(str(path), name, "gzip")
+
+
+def test_a_gzip_file_that_breaks_off_while_it_is_read_in_pieces(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress("\n".join(["a,b", *(f"{n},{n * n % 97}" for n in range(5000))]).encode()))
+    packed[len(packed) // 2 : len(packed) // 2 + 300] = bytes(300)
+    (tmp_path / "t.csv.gz").write_bytes(packed)
+    with pytest.raises(UserError, match="is not a whole gzip file"):
+        list(table_file(tmp_path / "t.csv.gz").frames(100))
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.npz", "t.npy", "t-idx3-ubyte"])

@@ -307,3 +307,25 @@ def test_a_folder_is_refused_before_the_work_and_a_full_disk_says_what_is_kept(r
     monkeypatch.setattr(os, "replace", no_room)
     status, _, err = cli("sample", run.path, "-n", 3, "--out", tmp_path / "y.csv")
     assert status == 2 and "No space left" in err and os.listdir(tmp_path) == ["x.csv"]
+
+
+def test_weights_without_a_record_are_named_with_what_to_do(tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "weights.safetensors").touch()
+    with pytest.raises(UserError, match=rf"or remove {tmp_path / 'new'}, which holds weights without a record"):
+        fitting.new_folder(tmp_path / "new", "ensemble")
+
+
+def test_a_run_that_was_killed_after_its_last_step_knows_its_steps(tmp_path, monkeypatch):
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).integers(0, 2, (100, 3), dtype=np.uint8))
+    monkeypatch.setattr("plausibly.learning.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(fitting, "finish_board", lambda board, data, path: None)  # pages are not drawn
+
+    def work():
+        plausibly.fit(str(tmp_path / "rows.npy"), "fvsbn", out=tmp_path / "run", steps=5)
+
+    assert killed(work, 6)  # a record and five checkpoints were written
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
+    assert not (tmp_path / "run" / "weights.safetensors").exists()
+    run = plausibly.resume(tmp_path / "run")
+    assert run.record["steps"] == 5 and run.record["seconds"] > 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -99,7 +100,7 @@ class TableFile(ABC):
 
         try:
             yield
-        except (pa.ArrowException, OSError, EOFError, ValueError) as error:
+        except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
             if isinstance(error, UserError):
                 raise
             raise self.broken(error) from error
@@ -244,7 +245,7 @@ class TextFile(TableFile):
 
     def broken(self, error: Exception) -> UserError:
         """Which line is wrong, as far as it can be told."""
-        if isinstance(error, EOFError | gzip.BadGzipFile):
+        if isinstance(error, EOFError | gzip.BadGzipFile | zlib.error):
             return UserError(f"{self.path} is not a whole gzip file ({error}); fetch it again")
         assert self.dialect is not None
         with self._opened() as file:
