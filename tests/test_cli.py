@@ -327,9 +327,9 @@ def test_too_little_memory_is_one_line(error, capsys):
     assert capsys.readouterr().err.startswith("plausibly: the memory is not enough")
 
 
-def test_another_error_of_the_runtime_stays_a_bug():
+def test_another_error_of_the_runtime_stays_a_bug(capsys):
     def work():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    with pytest.raises(RuntimeError, match="mat1"):
-        guarded(work)
+    assert guarded(work) == 1
+    assert "Traceback" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""Attacks on the whole product, seeded and counted: `python -m benchmarks.attack`."""

@@ -1,0 +1,105 @@
+"""Commands in forked processes, which may be broken, killed or limited, and what became of them.
+
+The packages are imported and warm before the first fork, so that a command takes what its work takes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from plausibly import cli, files
+
+HANGS = 120  # seconds after which a command counts as hanging
+PIPE = 1 << 20  # bytes that a command prints at most
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left: its exit status, that of a signal below 0, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def fault(self) -> str | None:
+        """What must never happen, whatever was done to it. None where it is done or says in one line why not."""
+        if self.status < 0:
+            return "hang" if -self.status == signal.SIGALRM else signal.Signals(-self.status).name
+        if "Traceback (most recent call last)" in self.err:
+            return f"traceback: {self.last_line}"
+        if self.status in (0, 130) or (self.status == 2 and self.last_line.startswith("plausibly: ")):
+            return None
+        return f"status {self.status}: {self.last_line or 'nothing said'}"
+
+    @property
+    def last_line(self) -> str:
+        return (self.err.strip().splitlines() or [""])[-1]
+
+
+@dataclass(frozen=True)
+class Started:
+    """A command that is running."""
+
+    process: int
+    out: int
+    err: int
+
+    def end(self) -> Ended:
+        """Waits for it."""
+        status = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+        return Ended(status, read_all(self.out), read_all(self.err))
+
+
+def read_all(pipe: int) -> str:
+    with open(pipe, encoding="utf-8", errors="replace", newline="") as stream:
+        return stream.read()
+
+
+def unprepared() -> None:
+    """Nothing is done to the command."""
+
+
+def start(words: list[str], folder: Path, prepare: Callable[[], None] = unprepared) -> Started:
+    """Starts a command in a folder; `prepare` breaks its process first."""
+    pipes = [os.pipe(), os.pipe()]
+    for _, inlet in pipes:
+        fcntl.fcntl(inlet, fcntl.F_SETPIPE_SZ, PIPE)
+    process = os.fork()
+    if process:
+        for _, inlet in pipes:
+            os.close(inlet)
+        return Started(process, pipes[0][0], pipes[1][0])
+    status = 1
+    try:
+        for number, (outlet, inlet) in enumerate(pipes, 1):
+            os.close(outlet)
+            os.dup2(inlet, number)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.alarm(HANGS)
+        os.chdir(folder)
+        files.sweep.cache_clear()  # as in a new process
+        sys.argv = ["plausibly", *words, "--threads", "1"]
+        prepare()
+        cli.main()
+    except SystemExit as leaving:
+        status = int(leaving.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def ended(words: list[str], folder: Path, prepare: Callable[[], None] = unprepared) -> Ended:
+    return start(words, folder, prepare).end()
