@@ -262,6 +262,10 @@ class Variational(Encoder, Latent, BoundedModel):
     def observation(self, z: Tensor, given: Tensor | None = None) -> Outcome:
         """p(x_i | z) of every variable, those of the context included; `given` as for `decode`."""
 
+    def unrounded(self) -> Self:
+        """The model as its draws are weighed: one whose prior and posterior round less, if there is any."""
+        return self
+
     def encode(self, x: Tensor) -> Tensor:
         return self.posterior(x).mean()
 

@@ -121,7 +121,7 @@ class RealFeatures(nn.Module):
 
     def forward(self, x: Tensor, places: Tensor) -> Tensor:
         special = x >= UNFORESEEN
-        number = x.masked_fill(special, 0.0).clamp(-5.0, 5.0)
+        number = x.masked_fill(special, 0.0).clamp(-5.0, 5.0).to(self.edges.dtype)
         edges, count = self.edges[places], self.count[places]
         above = torch.searchsorted(edges, number.T.contiguous(), right=True).clamp(
             max=(count[:, None]).expand(-1, len(x))

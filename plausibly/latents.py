@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from math import log, pi
 from typing import Protocol, runtime_checkable
 
@@ -131,7 +132,8 @@ class Standard(PriorPart):
         return self
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        return torch.randn(n, len(self.zero), generator=generator, device=self.zero.device).to(self.zero.dtype)
+        noise = by_row(torch.randn, (n, len(self.zero)), generator, self.zero.device)
+        return noise.to(self.zero.dtype)
 
     def log_prob(self, z: Tensor) -> Tensor:
         return log_normal(z, self.zero, self.zero)
@@ -180,7 +182,7 @@ class Blended:
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         centre, log_scale = self.parts.centre, self.parts.log_scale
-        pick = torch.randint(len(centre), (n,), generator=generator, device=centre.device)
+        pick = by_row(partial(torch.randint, len(centre)), (n,), generator, centre.device)
         return Normal(centre[pick], log_scale[pick]).sample(generator)
 
     def log_prob(self, z: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ number is the log of a density.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from math import log, pi
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, pad, softplus
 
 from plausibly.kinds import HOLE, UNFORESEEN
+from plausibly.nets.noise import by_row
 
 Index = Tensor | tuple[Tensor, Tensor]
 
@@ -176,9 +177,9 @@ class Density(Numeric):
         pick = gumbel_max(self.log_weights, generator).unsqueeze(-1)
         mean, scale = self.means.gather(-1, pick).squeeze(-1), self.scales.gather(-1, pick).squeeze(-1)
         if self.shape == "normal":
-            noise = torch.empty_like(mean).normal_(generator=generator)
+            noise = random_like(mean, torch.Tensor.normal_, generator)
         else:
-            noise = torch.empty_like(mean).uniform_(1e-7, 1 - 1e-7, generator=generator).logit()
+            noise = random_like(mean, torch.Tensor.uniform_, generator).clamp(1e-7, 1 - 1e-7).logit()
         x = mean + scale * noise
         if self.log_special is None:
             return x
@@ -554,5 +555,14 @@ def gumbel_max(log_probs: Tensor, generator: torch.Generator) -> Tensor:
 
     The largest of log p plus Gumbel noise has the law p.
     """
-    noise = torch.empty_like(log_probs).exponential_(generator=generator)
+    noise = random_like(log_probs, torch.Tensor.exponential_, generator)
     return (log_probs - noise.log()).argmax(-1)
+
+
+def random_like(numbers: Tensor, fill: Callable[..., Tensor], generator: torch.Generator) -> Tensor:
+    """Numbers of the same form, which `fill(them, generator=)` draws row by row."""
+
+    def draw(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+        return fill(torch.empty(shape, dtype=numbers.dtype, device=device), generator=generator)
+
+    return by_row(draw, tuple(numbers.shape), generator, numbers.device)

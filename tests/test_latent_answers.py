@@ -16,7 +16,7 @@ from plausibly.families.proposals import Draws, Evidence, effective
 from plausibly.kinds import Category, Level, Real
 from plausibly.models.vae import VAE
 from plausibly.schema import Schema, binary
-from plausibly.tasks.classify import classify
+from plausibly.tasks.classify import DRAWS, classify
 from plausibly.tasks.complete import complete
 from plausibly.tasks.full_conditionals import full_conditionals
 from plausibly.tasks.impute import impute
@@ -87,7 +87,8 @@ def test_mean_weights_are_unbiased_and_their_log_is_a_bound(seen):
     error = float(shares.std()) / rows**0.5 + 1e-4
     assert abs(float(shares.mean()) - 1) < 6 * error
     for many, room in ((32, 2.0), (4096, 0.05)):  # rougher with fewer draws, and never above
-        found = marginal(MODEL, ROW.expand(24, 8), observed.expand(24, 8), many)
+        several = Evidence(MODEL, ROW.expand(24, 8), observed.expand(24, 8))
+        found = several.draws(many, generator_for(CPU, 2)).log_evidence
         error = 6 * float(found.std()) / 24**0.5 + 1e-4
         assert -room - error < float(found.mean() - want) < error
         assert found.dtype == torch.float64 and found.shape == (24,)
@@ -187,7 +188,7 @@ def test_tables_with_holes_and_contexts(context, holes, seen):
     share = histogram(filled.codes, TABLE)
     assert worst(share, p / p.sum(), n, 0.02) < 1 and share[p == 0].sum() == 0
     fits = fitting(TABLE, row, observed)
-    found = marginal(model, row.expand(100, 4), observed.expand(100, 4), 512)
+    found = Evidence(model, row.expand(100, 4), observed.expand(100, 4)).draws(512, generator_for(CPU, 5)).log_evidence
     assert abs(float(found.mean() - truth[fits].logsumexp(0))) < 6 * float(found.std()) / 100**0.5 + 0.02
     for target in set(range(4)) - set(seen):
         want = torch.zeros(TABLE.codes[target], dtype=torch.float64)
@@ -200,15 +201,43 @@ def test_tables_with_holes_and_contexts(context, holes, seen):
 @pytest.mark.parametrize("context", [(), (0,), (1, 2, 3)])
 def test_classes_are_bayes_rule(context):
     model, truth = table(context)
-    x = TABLE.all_events()[::5]
+    x = TABLE.all_events()[::11]
     labels = truth.view(TABLE.codes).log_softmax(0).flatten(1)
-    want = labels.T[torch.arange(len(truth))[::5] % labels.shape[1]]
-    many = x.repeat_interleave(50, 0)  # the estimate of one row is rough: this encoder knows nothing
-    found = classify(model, many, torch.ones(many.shape, dtype=torch.bool), 0).log_probs
-    assert found.shape == (len(many), 3)
-    assert torch.allclose(found.logsumexp(1), torch.zeros(len(many), dtype=torch.float64), atol=1e-6)
-    each = found.exp().unflatten(0, (-1, 50))
-    assert ((each.mean(1) - want.exp()).abs() < 6 * each.std(1) / 50**0.5 + 0.05).all()
+    want = labels.T[torch.arange(len(truth))[::11] % labels.shape[1]]
+    found = classify(model, x, torch.ones(x.shape, dtype=torch.bool), 0).log_probs
+    assert found.shape == (len(x), 3)
+    assert torch.allclose(found.logsumexp(1), torch.zeros(len(x), dtype=torch.float64), atol=1e-6)
+    seen, draws = marks((1, 2, 3), 4).expand(x.shape), DRAWS * (3 if 0 in context else 1)
+    asked = (query(model, x, seen, 0, generator_for(CPU, seed), draws).outcome for seed in range(40))
+    each = torch.stack([outcome.log_probs.exp() for outcome in asked], 1)  # rough: this encoder knows nothing
+    spread = 6 * each.std(1)
+    assert ((each.mean(1) - want.exp()).abs() < spread / 40**0.5 + 0.05).all()
+    assert ((found.exp() - want.exp()).abs() < spread + 0.05).all()
+
+
+@pytest.mark.parametrize("context", [(), (0,), (1, 2, 3)])
+def test_one_row_is_answered_alike_wherever_it_stands(context):
+    """Alone, and at places 0, 7 and 1,000 among rows of which other cells are known, or none."""
+    model, _ = table(context)
+    events = TABLE.all_events()
+    x = events[torch.randint(len(events), (1001,), generator=generator_for(CPU, 1))]
+    observed = torch.rand(x.shape, generator=generator_for(CPU, 2)) < 0.5
+    observed[:, 0], observed[::5, 1:] = False, False
+    places = [0, 7, 1000]
+    x[places], observed[places] = torch.tensor([2.0, 1.0, 0.0, 1.0]), marks((1, 3), 4)
+    row, seen = x[:1], observed[:1]
+    told = query(model, x, observed, 0, generator_for(CPU, 3), 32)
+    alone = query(model, row, seen, 0, generator_for(CPU, 3), 32)
+    assert torch.allclose(told.outcome.log_probs[places], alone.outcome.log_probs.expand(3, -1), atol=1e-4)
+    assert torch.allclose(told.effective.rows[places], alone.effective.rows.expand(3), rtol=1e-3)
+    assert told.outcome.log_probs[5:7].isfinite().all() and len(told.outcome.log_probs) == 1001
+    other = query(model, row, seen, 0, generator_for(CPU, 4), 32).outcome
+    assert not torch.equal(other.log_probs, alone.outcome.log_probs)
+    labels = classify(model, x[:20], observed[:20], 0).log_probs
+    assert torch.allclose(labels[[0, 7]], classify(model, row, seen, 0).log_probs.expand(2, -1), atol=1e-4)
+    bounds = marginal(model, x, observed, 32)
+    assert torch.allclose(bounds[places], marginal(model, row, seen, 32).expand(3), atol=1e-4)
+    assert marginal(model, x[:0], observed[:0], 32).shape == (0,)
 
 
 def test_real_targets_are_mixtures_over_draws():

@@ -28,6 +28,7 @@ from plausibly.schema import Schema, binary
 
 WIDTHS = [-12.0, -7.0, -6.0, -5.0, -2.0, 0.0, 2.0]  # log scales; an encoder's are within -7 and 2
 PRIORS = ["standard", {"name": "vamp", "components": 16}, {"name": "flow", "layers": 2, "hidden": 8}]
+NAMES = ["standard", "vamp", "flow"]
 
 
 def noise(seed=0):
@@ -123,7 +124,7 @@ def encoding(name, prior, objective="elbo"):
 
 
 @pytest.mark.parametrize("width", [-7.0, -5.0, 2.0])
-@pytest.mark.parametrize("prior", PRIORS, ids=["standard", "vamp", "flow"])
+@pytest.mark.parametrize("prior", [*PRIORS, "flow"], ids=[*NAMES, "flow by default"])
 @pytest.mark.parametrize("name", ["vae", "hierarchical_vae"])
 def test_bounds_are_bounds_however_narrow_the_posterior(name, prior, width):
     """The mean over draws of the sum over all events of exp(bound) is at most 1; and float32 is as good as float64."""
@@ -136,8 +137,29 @@ def test_bounds_are_bounds_however_narrow_the_posterior(name, prior, width):
     assert totals.mean() <= 1 + 6 * totals.std() / draws**0.5 + 1e-6
 
 
+@pytest.mark.parametrize(
+    "size", [1.0, 10.0]
+)  # of all weights: then a flow's scales lie at their ends, its shifts at 10^14
+@pytest.mark.parametrize("prior", NAMES)
+@pytest.mark.parametrize("kind", [VAE, HierarchicalVAE])
+def test_models_of_default_size_are_scored_in_double_precision(kind, prior, size):
+    """Encoder, prior and posterior round nothing that a bound would notice; the decoder rounds, and is shared."""
+    model = shaken(kind(KINDS if size == 1 else binary(20), prior=prior)).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(size)
+    model.draws = 4
+    found = single_precision_will_do(model)
+    assert found.holds and found.says.startswith("nats"), found
+    before = {name: p.clone() for name, p in model.state_dict().items()}
+    twin = model.unrounded()
+    assert twin.decoder is model.decoder and twin.offset is model.offset and twin.head is model.head
+    assert {p.dtype for p in twin.encoder.parameters()} == {torch.float64}
+    assert all(p.dtype == torch.float32 and torch.equal(p, before[name]) for name, p in model.state_dict().items())
+
+
 @pytest.mark.parametrize("width", [-7.0, 2.0])
-@pytest.mark.parametrize("prior", PRIORS, ids=["standard", "vamp", "flow"])
+@pytest.mark.parametrize("prior", PRIORS, ids=NAMES)
 @pytest.mark.parametrize("objective", [each.name for each in OBJECTIVES])
 def test_objectives_in_single_precision(objective, prior, width):
     model, x = at_width(encoding("vae", prior, objective), width), binary(4).all_events()

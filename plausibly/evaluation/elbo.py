@@ -118,7 +118,7 @@ def apart(
     model: Variational, events: Events, generator: torch.Generator, rows: int = ROWS, draws: Sequence[int] = DRAWS
 ) -> Apart:
     """The parts over the first `rows` events; `draws` of the bounds divide the largest of them, whose draws serve all."""
-    events = events[:rows]
+    model, events = model.unrounded(), events[:rows]
     x = events.codes.float().to(device_of(model))
     with without_gradients(model):
         reconstruction, rate = spent(model, x, max(draws), generator)

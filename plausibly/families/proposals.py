@@ -117,6 +117,11 @@ class Evidence:
         return {i: mark for i, mark in marks.items() if free[i] and not mark.all()}
 
     @property
+    def known(self) -> Tensor:
+        """What tells rows apart, (rows, 2 x variables)."""
+        return torch.cat([self.x, self.observed.float()], 1)
+
+    @property
     def telling(self) -> Tensor:
         """Whether what is known of a row tells anything of z, (rows,)."""
         barred = list(self.allowed)
@@ -171,11 +176,12 @@ class Evidence:
     def propose(self, many: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """At least `many` latents of each row, (rows, draws, latents), and log p(z) - log q(z), (rows, draws) float64."""
         prior, rows = self.model.latent_prior(), len(self.x)
-        parts = min(PARTS, many) if self.telling.any() else 1
+        parts = min(PARTS, many)
         each = ceil(many / parts)
-        z = prior.sample(rows * each, generator).unflatten(0, (rows, each))
-        if parts == 1:
-            return z, torch.zeros(rows, each, dtype=torch.float64, device=z.device)
+        alone = 1 if parts > 1 and self.telling.any() else parts  # of the parts, those that are p(z)
+        z = prior.sample(rows * alone * each, generator).unflatten(0, (rows, alone * each))
+        if alone == parts:
+            return z, torch.zeros(rows, alone * each, dtype=torch.float64, device=z.device)
         whole = self.times(parts - 1).complete(generator)
         theirs = self.model.posterior(whole, each).sample(generator)
         z = torch.cat([z, theirs.unflatten(0, (rows, (parts - 1) * each))], 1)
@@ -207,10 +213,13 @@ def decodable(model: Variational) -> int:
     return max(1, NUMBERS // max(decoded_width(model.schema), PARTS * model.latents))
 
 
-def pieces(
-    model: Variational, codes: Tensor, observed: Tensor, many: int, drawable: Tensor | None = None
-) -> Iterator[Evidence]:
-    """Evidence of some rows at a time, on the model's device, for `many` draws of each."""
-    rows, device = max(1, decodable(model) // many), device_of(model)
-    for x, seen in zip(codes.split(rows), observed.split(rows), strict=True):
-        yield Evidence(model, x.to(device), seen.to(device), drawable)
+def pieces(model: Variational, codes: Tensor, observed: Tensor, many: int) -> Iterator[tuple[Tensor, Evidence]]:
+    """Some rows at a time, and what is known of them, on the model's device, for `many` draws of each.
+
+    Of all rows of a piece the same is known, so that whatever is decided for the piece is decided for each of them.
+    """
+    rows, device, model = max(1, decodable(model) // many), device_of(model), model.unrounded()
+    _, pattern, sizes = observed.flatten(1).unique(dim=0, return_inverse=True, return_counts=True)
+    for alike in pattern.argsort(stable=True).split(sizes.tolist() or [0]):
+        for index in alike.split(rows):
+            yield index, Evidence(model, codes[index].to(device), observed[index].to(device))

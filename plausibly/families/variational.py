@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from math import log
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -413,6 +414,7 @@ class Observing(Encoder):
 
     def observation(self, z: Tensor, given: Tensor | None = None) -> Outcome:
         """p(x_i | z) of every variable, as `Variational.observation`."""
+        z = z.to(self.offset.dtype)
         parameters = self.decoder(torch.cat([z, self._numbers(given, z)], 1))
         if self.context:
             whole = parameters.new_zeros(len(z), self.head.width)
@@ -468,7 +470,20 @@ class LatentModel(Drawing, Variational):
         self.prior.settle(self.inputs(x))
 
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        return importance_weighted(self, x, self.draws, generator)
+        return importance_weighted(self.unrounded(), x, self.draws, generator)
+
+    def unrounded(self) -> Self:
+        """A copy with prior and posterior in float64, which shares what turns latents into outcomes.
+
+        A density that rounds is none, and no bound comes of it; a decoder that rounds is another decoder, whose outcomes
+        have probabilities all the same. And a decoder takes most of the time.
+        """
+        shared = (self.decoder, self.head, self.given)
+        twin = deepcopy(self, {id(part): part for part in (*shared, self.offset)})
+        for part in twin.children():
+            if part not in shared:
+                part.double()
+        return twin
 
     def draw_latents(self, n: int, generator: torch.Generator) -> Tensor:
         return self.latent_prior().sample(n, generator)

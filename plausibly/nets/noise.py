@@ -29,6 +29,13 @@ class RowByRow(torch.Generator):
     def each(self) -> list[torch.Generator]:
         return self.made()
 
+    def get_state(self) -> Tensor:
+        return torch.stack([one.get_state() for one in self.each])
+
+    def set_state(self, state: Tensor) -> None:
+        for one, own in zip(self.each, state, strict=True):
+            one.set_state(own.clone())  # a view of several states is refused
+
 
 def by_row(
     draw: Callable[..., Tensor], shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device
@@ -38,7 +45,7 @@ def by_row(
     With a `Shared` generator it is drawn for all rows of the batch, and those that are one's own are returned; with a
     `RowByRow` one each of its rows draws the same number of rows.
     """
-    if isinstance(generator, RowByRow):
+    if isinstance(generator, RowByRow) and generator.each:
         own = (shape[0] // len(generator.each), *shape[1:])
         return torch.cat([draw(own, generator=one, device=one.device) for one in generator.each]).to(device)
     before, after = (generator.before, generator.after) if isinstance(generator, Shared) else (0, 0)

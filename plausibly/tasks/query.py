@@ -32,7 +32,7 @@ from plausibly.interpolation import interpolated
 from plausibly.kinds import HOLE, UNFORESEEN, Real
 from plausibly.outcomes import Density, Finite, Single, blended, joined
 from plausibly.tasks import Task
-from plausibly.training import batches
+from plausibly.training import batches, generators_for
 
 query: Task[Any] = Task("query", "it has no conditional distributions")
 
@@ -231,14 +231,24 @@ def query_by_latents(
     generator: torch.Generator,
     particles: int = 1000,
 ) -> Found:
-    """As above; each row with at least `particles` draws."""
+    """As above; each row with at least `particles` draws, by noise that the row and the generator decide."""
     answer = averaged
     if target in model.context:
         answer = of_real_context if isinstance(model.schema.kinds[target], Real) else of_context
-    found = [answer(evidence, target, particles, generator) for evidence in pieces(model, codes, observed, particles)]
-    log_weights = torch.cat([weights for _, weights in found])
+    seed, rows, found = chance(generator), list[Tensor](), list[Weighed]()
+    for index, evidence in pieces(model, codes, observed, particles):
+        rows.append(index)
+        found.append(answer(evidence, target, particles, generators_for(evidence.known, seed)))
+    places = torch.cat(rows).argsort()
+    log_weights = torch.cat([weights for _, weights in found])[places]
     told = Effective(effective(log_weights).cpu(), log_weights.shape[1])
-    return Found(joined([outcome for outcome, _ in found]), "estimate", told, answer is not of_real_context)
+    outcome = joined([each for each, _ in found]).rows(places)
+    return Found(outcome, "estimate", told, answer is not of_real_context)
+
+
+def chance(generator: torch.Generator) -> int:
+    """A number that the generator decides."""
+    return int(torch.randint(1 << 62, (), generator=generator, device=generator.device))
 
 
 Weighed = tuple[Single, Tensor]  # an outcome of the rows, and the log weights of the draws behind it, (rows, draws)

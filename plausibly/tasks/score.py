@@ -19,7 +19,7 @@ from plausibly.capabilities import (
 from plausibly.families.proposals import pieces
 from plausibly.families.variational import EVENTS
 from plausibly.tasks import Task
-from plausibly.training import batches, generator_for, generators_for
+from plausibly.training import batches, generators_for
 
 Log = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -80,6 +80,7 @@ def score_observed(model: TractableModel, codes: Tensor, observed: Tensor) -> Te
 @torch.no_grad()
 def bound_observed(model: Variational, codes: Tensor, observed: Tensor, draws: int = 128) -> Tensor:
     """In expectation at most log p(observed variables) in nats, (rows,) float64, by so many weighted draws."""
-    noise = generator_for(device_of(model), 17)
-    rows = pieces(model, codes, observed, draws)
-    return torch.cat([evidence.draws(draws, noise).log_evidence.cpu() for evidence in rows])
+    found = torch.zeros(len(codes), dtype=torch.float64)
+    for index, evidence in pieces(model, codes, observed, draws):
+        found[index] = evidence.draws(draws, generators_for(evidence.known, 17)).log_evidence.cpu()
+    return found
