@@ -11,6 +11,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,24 +55,38 @@ class Started:
 
     def end(self) -> Ended:
         """Waits for it."""
-        status = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
-        return Ended(status, read_all(self.out), read_all(self.err))
+        out, err = read_all(self.out), read_all(self.err)
+        return Ended(os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1]), out, err)
 
 
-def read_all(pipe: int) -> str:
-    with open(pipe, encoding="utf-8", errors="replace", newline="") as stream:
-        return stream.read()
+def read_all(outlet: int) -> str:
+    """What comes out of a pipe or a terminal, to its end."""
+    pieces = []
+    with suppress(OSError):  # how a terminal ends
+        while piece := os.read(outlet, PIPE):
+            pieces.append(piece)
+    os.close(outlet)
+    return b"".join(pieces).decode("utf-8", "replace")
 
 
 def unprepared() -> None:
     """Nothing is done to the command."""
 
 
-def start(words: list[str], folder: Path, prepare: Callable[[], None] = unprepared) -> Started:
-    """Starts a command in a folder; `prepare` breaks its process first."""
-    pipes = [os.pipe(), os.pipe()]
-    for _, inlet in pipes:
-        fcntl.fcntl(inlet, fcntl.F_SETPIPE_SZ, PIPE)
+def pipe() -> tuple[int, int]:
+    outlet, inlet = os.pipe()
+    fcntl.fcntl(inlet, fcntl.F_SETPIPE_SZ, PIPE)
+    return outlet, inlet
+
+
+def start(
+    words: list[str],
+    folder: Path,
+    prepare: Callable[[], None] = unprepared,
+    channel: Callable[[], tuple[int, int]] = pipe,
+) -> Started:
+    """Starts a command in a folder; `prepare` breaks its process first, `channel` makes what it prints to."""
+    pipes = [channel(), channel()]
     process = os.fork()
     if process:
         for _, inlet in pipes:
@@ -103,3 +118,8 @@ def start(words: list[str], folder: Path, prepare: Callable[[], None] = unprepar
 
 def ended(words: list[str], folder: Path, prepare: Callable[[], None] = unprepared) -> Ended:
     return start(words, folder, prepare).end()
+
+
+def ended_on_terminal(words: list[str], folder: Path) -> Ended:
+    """The same on a terminal that knows no colours."""
+    return start(words, folder, lambda: os.environ.update(TERM="dumb"), os.openpty).end()

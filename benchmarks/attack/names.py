@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from random import Random
 
-from benchmarks.attack.commands import Ended, ended
+from benchmarks.attack.commands import Ended, ended_on_terminal
 from benchmarks.attack.stage import copied, left_in
 from benchmarks.attack.verdicts import HELD, REFUSED, Attack, Verdict
 
@@ -60,7 +60,7 @@ NAMES = (
 
 def said_badly(found: Ended) -> str | None:
     """A character in what was printed that could command a terminal."""
-    told = found.out + found.err
+    told = (found.out + found.err).replace("\r\n", "\n")
     bad = next(
         (c for c in told if (ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160 or c in "\u202e\u2066"), None
     )
@@ -95,7 +95,7 @@ def in_columns(random: Random, number: int) -> Verdict:
         verdicts = []
         for words in (
             ["data", "hostile.csv"],
-            ["fit", "hostile.csv", "--model", "markov", "--out", "h"],
+            ["fit", "hostile.csv", "--model", "markov", "--out", "h", "--quiet"],
             ["sample", "h", "-n", "3"],
             ["score", "h", "hostile.csv", "--out", "s.csv"],
             ["query", "h", second, "--given", f"{first}={level}"],
@@ -105,7 +105,9 @@ def in_columns(random: Random, number: int) -> Verdict:
             ["classify", "h", "hostile.csv", "--target", first],
         ):
             verdicts.append(
-                judged(ended(words, folder), folder).saying(f"{' '.join(words)!r} of {first!r}, {second!r}, {level!r}")
+                judged(ended_on_terminal(words, folder), folder).saying(
+                    f"{' '.join(words)!r} of {first!r}, {second!r}, {level!r}"
+                )
             )
             if words[0] == "fit" and not (folder / "h").exists():
                 break
@@ -124,7 +126,7 @@ def in_paths(random: Random, number: int) -> Verdict:
             source = "people.csv"
         for words in (
             ["data", source],
-            ["fit", source, "--model", "markov", "--out", run],
+            ["fit", source, "--model", "markov", "--out", run, "--quiet"],
             ["fit", f"{name}-none.csv"],
             ["sample", run, "-n", "3", "--out", out],
             ["evaluate", run],
@@ -135,7 +137,7 @@ def in_paths(random: Random, number: int) -> Verdict:
             ["fit", "people.csv", "--model", name],
             ["sample", "run", "--given", f"{name}=1"],
         ):
-            verdicts.append(judged(ended(words, folder), folder).saying(f"{' '.join(words)!r}"))
+            verdicts.append(judged(ended_on_terminal(words, folder), folder).saying(f"{' '.join(words)!r}"))
     return worst(verdicts)
 
 
