@@ -3,6 +3,7 @@
 import csv
 import re
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import plausibly
 from plausibly import report
+from plausibly.data import guessing, numbers, spreadsheets
 from plausibly.data.spreadsheets import guarded
 from plausibly.printing import print_data, print_progress, visible
 
@@ -148,3 +150,14 @@ def test_what_is_guarded():
     lines = '=a,-n\n-3.5,"=1,2"\n"@x",+1e5\n-a,""\n\t9,"""=q"\n'
     assert guarded(lines, ",") == '\'=a,\'-n\n-3.5,"\'=1,2"\n"\'@x",+1e5\n\'-a,""\n\'\t9,"""=q"\n'
     assert guarded("\ufeff=a;b\n", ";") == "\ufeff'=a;b\n"
+
+
+@pytest.mark.parametrize(
+    "pattern", [numbers.NUMBER, guessing.DRESSED, spreadsheets.NUMBER], ids=lambda p: p.pattern[:9]
+)
+def test_long_cells_take_no_squared_time(pattern):
+    many = 50_000  # squared, minutes
+    began = time.process_time()
+    for cell in (" " * many, "1" * many, "-" + "1" * many, "1" + " " * many, "1." + "1" * many, "1,111" * many):
+        assert not pattern.fullmatch(cell + "x")
+    assert time.process_time() - began < 5

@@ -13,7 +13,7 @@ import numpy as np
 
 from plausibly.kinds import Grid, Real
 
-NUMBER = re.compile(r"\s*([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?\s*", re.ASCII)
+NUMBER = re.compile(r"\s*+([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?\s*", re.ASCII)
 SCIENTIFIC = re.compile(r"-?\d\.(\d+)([eE])[+-]\d\d+", re.ASCII)
 INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
 LEADING_ZERO = re.compile(r"-?0\d+")

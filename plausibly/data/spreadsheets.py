@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 FORMULA = {*"=+-@\t\r\n"}  # first characters
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?%?|[+-](inf|nan)", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d++\.?\d*+|\.\d+)([eE][+-]?\d+)?%?|[+-](inf|nan)", re.IGNORECASE)
 
 
 def guarded(lines: str, delimiter: str) -> str:
