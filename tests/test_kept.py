@@ -203,3 +203,26 @@ def test_another_processor_gives_the_same_scores_and_the_same_rows_or_a_refusal(
         refused = isinstance(said, str) and "cannot be decoded here" in said
         assert said is True or (refused and f"processor {processor()} (here " in said), (name, said)
     assert told["files"].keys() == set(FLOATS)
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (b"PLSB\x03\x055.6.7 what later versions write", "is decoded by plausibly 5.6.7 and later; this is"),
+        (b"PLSB\x03\x055\x1b[2J what later versions write", "is damaged: its first bytes"),
+        (b"PLSB\x02\x050.3.0 what no version writes", "is damaged: its first bytes"),
+        (b"PLSB\x03", "is no file of compressed rows"),
+    ],
+)
+def test_the_first_bytes_of_a_file_name_the_version_that_decodes_it(start, said, tmp_path):
+    (tmp_path / "x.pls").write_bytes(start)
+    with pytest.raises(UserError) as refused:
+        rows(tmp_path / "x.pls", None)
+    assert said in str(refused.value)
+
+
+def test_compressing_says_which_versions_decode_the_file(cli, tmp_path):
+    run, data = KEPT / "0.1.0" / "people-independent", KEPT / "0.1.0" / "people.csv"
+    said = cli("compress", run, data, "x.pls")[1]
+    assert f"decoded by plausibly 0.2.0 and later, for certain on a processor like this: {processor()}" in said
+    assert (tmp_path / "x.pls").read_bytes().startswith(b"PLSB\x02\x050.2.0")
