@@ -1,6 +1,7 @@
 """Without a model's name: a portfolio, mixed by validation, that is a run like any other."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from oracles import SMALL
@@ -194,3 +195,34 @@ def test_a_large_mixture_sums_to_one_as_its_members_do():
     model = mixture(members, [0.3, 0.7]).eval()
     assert sums_to_one(model).holds
     assert not sums_to_one(model.train()).holds  # dropout draws anew for each look
+
+
+def test_a_normal_beside_a_tree_answers_everything(tmp_path, monkeypatch):
+    """On floats alone, of which most rows are sums and the others stand in two places: neither model has both."""
+    monkeypatch.setattr("plausibly.report.write_report", lambda *page: None)
+    chance, rows = np.random.default_rng(5), 500
+    sums = chance.random(rows) < 0.75
+    a, b = chance.normal(size=(2, rows))
+    c = np.where(sums, a + b + 0.15 * chance.normal(size=rows), 2 * chance.normal(size=rows))
+    side, near = np.sign(c), 0.01 * chance.normal(size=(2, rows))
+    frame = pd.DataFrame(
+        {"a": np.where(sums, a, 1.5 * side + near[0]), "b": np.where(sums, b, near[1] - 1.5 * side), "c": c}
+    )
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    parts = [plausibly.fit(tmp_path / "x.csv", name, out=tmp_path / name) for name in ("gaussian", "chow_liu")]
+    run = plausibly.ensemble(parts, out=tmp_path / "both")
+    assert min(run.record["arguments"]["weights"]) > 0.1
+    asked = frame.mask(chance.random(frame.shape) < 0.3)
+    filled, whole = run.impute(asked), run.complete(asked)
+    for done in (filled, whole):
+        assert not done.isna().any().any() and np.array_equal(done[asked.notna()], asked, equal_nan=True)
+    told = run.query("a", {"b": 1.5})
+    assert told.word == "exact" and -1.6 < told.mean < 1 and run.query("b").word == "exact"
+    found, alone = (run.regress(frame, "c"), [part.regress(frame, "c") for part in parts])
+    assert found.word == "exact" and found.nats.mean() < min(part.nats.mean() for part in alone)
+    assert run.evaluate(frame).value > max(part.evaluate(frame).value for part in parts)
+    drawn = run.sample(200, given={"b": 2.0})
+    assert (drawn["b"] == 2.0).all() and drawn["c"].corr(drawn["a"]) > 0.5
+    plausibly.compress(run, tmp_path / "x.csv", tmp_path / "x.pls")
+    plausibly.decompress(tmp_path / "x.pls", tmp_path / "y.csv", run)
+    assert (tmp_path / "y.csv").read_bytes() == (tmp_path / "x.csv").read_bytes()

@@ -345,6 +345,9 @@ def test_compact_months_are_times_where_the_name_or_the_steps_say_so(tmp_path: P
     assert column["kind"] == kind and (kind != "date" or column["resolution"] == "month"), column
     assert data.regular and returned(data, tmp_path) == months(name, cells).splitlines()
     if kind == "date":
+        kind = data.format.schema.kinds[0]
+        known = [data.format.asked({name: asked}).codes[0, 0] for asked in ("201005", 201005, "2010-05", "2010-05-01")]
+        assert len({*map(int, known)}) == 1 and known[0] != kind.other_code
         typed = pd.read_csv(tmp_path / "t.csv", dtype={name: "Int64", "v": str})
         assert torch.equal(data.format.events(typed).codes, load(typed).format.events(typed).codes)
 
@@ -365,3 +368,40 @@ def test_versions_of_many_values_are_labels_where_the_name_says_so(tmp_path: Pat
     assert any("spelled" in note for note in found["price"].notes)
     three = loaded(tmp_path, "x,v\n" + "".join(f"1.{n % 7}.{n % 8},{n % 3}\n" for n in range(300)))
     assert three.format.describe()[0]["kind"] == "category"
+
+
+def column_of(tmp_path: Path, cells: list[str], name: str = "x") -> tuple[Dataset, dict[str, object]]:
+    """A file whose first column has these cells, which come back, and what is said of it."""
+    text = f"{name};v\n" + "".join(f"{cell};{n % 3}\n" for n, cell in enumerate(cells))
+    data = loaded(tmp_path, text)
+    assert returned(data, tmp_path) == text.splitlines()
+    return data, data.format.describe()[0]
+
+
+@pytest.mark.parametrize(("cell", "sign"), [("({})", "("), ("\u2212{}", "\u2212"), ("({} %)", "%")])
+def test_amounts_as_people_dress_them_are_said_to_look_like_numbers(tmp_path: Path, cell: str, sign: str) -> None:
+    cells = [cell.format(f"{n / 100:.2f}") if n % 3 else f"{n / 100:.2f}" for n in CENTS]
+    data, _ = column_of(tmp_path, cells)
+    assert any(f"looks like numbers with {sign!r}" in note for note in data.notes), data.notes
+
+
+def test_dates_with_and_without_zeros_are_dates_of_one_form(tmp_path: Path) -> None:
+    days = [np.datetime64("2020-01-01") + n * n % 700 for n in range(300)]
+    parts = [str(day).split("-") for day in days]
+    cells = [f"{d}.{m}.{y}" if n % 2 else f"{int(d)}.{int(m)}.{y}" for n, (y, m, d) in enumerate(parts)]
+    data, column = column_of(tmp_path, cells, "day")
+    assert (column["kind"], column["resolution"]) == ("date", "day")
+    assert column["form"] in ("%d.%m.%Y", "%-d.%-m.%Y")  # that more of them have
+    values = data.format.columns[0].parse(cells)
+    assert np.array_equal(np.diff(values), np.diff(np.array(days)).astype(int))
+
+
+def test_times_of_several_forms_are_drawn_with_zeros_before_hours(tmp_path: Path) -> None:
+    cells = [f"2021-03-{1 + n % 28:02d}T10:{n % 60:02d}:00{['.5', '.25', ''][n % 3]}Z" for n in range(300)]
+    assert column_of(tmp_path, cells)[1]["form"] == "%Y-%m-%dT%H:%M:%S.%2fZ"
+
+
+def test_holes_of_databases_are_holes(tmp_path: Path) -> None:
+    data, column = column_of(tmp_path, [r"\N" if n % 4 == 0 else str(n % 40) for n in range(300)])
+    assert (column["kind"], column["holes"] > 40) == ("integer", True)
+    assert r"\N" in data.format.columns[0].hole

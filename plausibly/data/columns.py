@@ -38,7 +38,7 @@ SPELLED = np.array(
     [0.999, 0.001]
 )  # that all cells of some rows are spelled as the column spells them, and that some are not
 EMPTY = b"\xff"
-HOLE_WORDS = {"na", "n/a", "nan", "null", "none", "nil", "?", "-", ".", "#n/a", "<na>", "nat", "missing"}
+HOLE_WORDS = {"na", "n/a", "nan", "null", "none", "nil", "?", "-", ".", "#n/a", "<na>", "nat", "missing", r"\n"}
 
 
 @dataclass

@@ -132,6 +132,8 @@ def _in_form(column: DateColumn, value: Any, at: Any) -> str | None:
     if form.clock:
         lasts = duration(value)
         return None if lasts is None else _in_ticks(column, lasts.value)
+    if not form.seconds and isinstance(value, str) and fullmatch(r"\d{4}-\d\d", value, ASCII):
+        at = moment(f"{value}-01")
     if at is None:
         return None
     at = _local(at, column.form)

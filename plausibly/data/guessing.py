@@ -45,10 +45,10 @@ NEARLY_DISTINCT, MANY_ROWS, LONG_TEXT = 0.95, 20, 40
 NEARLY_ALL = numbers.NEARLY_ALL
 MONEY = "$€£¥"
 SPACES = " \u00a0\u202f\u2009'\u2019"  # that stand between thousands
-DRESSED = re.compile(  # possessive, lest long cells take squared time: 1,234.5  1.234,5  3,14  $ 12  12 €  7%
-    rf"\s*+[+-]?[{MONEY}]?\s*+[+-]?(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d{{1,3}}(?:\.\d{{3}})+,\d+"
+DRESSED = re.compile(  # possessive, lest long cells take squared time: 1,234.5  1.234,5  3,14  $ 12  12 €  7%  (1.50)  \u22121
+    rf"\s*+[+\-\u2212(]?[{MONEY}]?\s*+[+\-\u2212]?(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d{{1,3}}(?:\.\d{{3}})+,\d+"
     rf"|\d{{1,3}}(?:[{SPACES}]\d{{3}})+(?:[.,]\d+)?|\d*,\d+|\d++\.?\d*+|\.\d+)"
-    rf"\s*+[{MONEY}%]?\s*+",
+    rf"\s*+[{MONEY}%]?\)?\s*+",
     re.ASCII,
 )
 
@@ -442,7 +442,7 @@ def _dressed(sight: Sight) -> str:
     if sight.counts[alike & ~plain].sum() <= (1 - NEARLY_ALL) * sight.rows:
         return ""
     shown = "".join(text for text, dressed in zip(sight.texts, alike & ~plain, strict=True) if dressed)
-    sign = next(mark for mark in f",{MONEY}%{SPACES[::-1]}" if mark in shown)
+    sign = next(mark for mark in f",{MONEY}%(\u2212{SPACES[::-1]}" if mark in shown)
     return f"looks like numbers with {sign!r}; write them plainly to model them as numbers"
 
 

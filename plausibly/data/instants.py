@@ -34,7 +34,10 @@ def ticks_in(texts: list[str], pattern: str) -> np.ndarray:
 
 @lru_cache(maxsize=4096)
 def _beside(text: str, pattern: str) -> str | None:
-    """A form of a text that tells a moment as the pattern does: with an offset from UTC, without a date, or neither."""
+    """A form of a text that tells a moment as the pattern does: with an offset from UTC, without a date, or neither.
+
+    With or without zeros before numbers.
+    """
     own, dated = form_of(pattern), (_date_of(pattern), ISO)
     for form in candidates(text):
         alike = form_of(form).clock == own.clock and (zone_of(form) is None) == (zone_of(pattern) is None)
@@ -45,7 +48,7 @@ def _beside(text: str, pattern: str) -> str | None:
 
 def _date_of(form: str) -> str:
     found = CLOCK.search(form)
-    return form[: found.start()] if found else form
+    return (form[: found.start()] if found else form).replace("%-", "%")
 
 
 def _moved(values: np.ndarray, form: str, pattern: str) -> np.ndarray:
@@ -78,7 +81,7 @@ def common_form(texts: list[str], counts: np.ndarray) -> str | None:
 
     def coarseness(form: str) -> tuple[Any, ...]:
         own = form_of(form)
-        return own.seconds / own.scale, -counts[ticks(texts, form) != OTHER].sum(), form
+        return own.seconds / own.scale, -counts[ticks(texts, form) != OTHER].sum(), "%-" in form, form
 
     for form in sorted(tried, key=coarseness)[:TRIED]:
         if _tells(texts, counts, form):
