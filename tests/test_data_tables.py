@@ -73,9 +73,9 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(names, found, strict=True)) | {"varied": varied})
 
 
-def fitted(frame: pd.DataFrame, whole: pd.DataFrame | None = None) -> TableFormat:
+def fitted(frame: pd.DataFrame) -> TableFormat:
     """The format learned from a frame, through its JSON."""
-    format = Format.from_json(json.loads(json.dumps(learned(frame, None, {}, (), whole).to_json())))
+    format = Format.from_json(json.loads(json.dumps(learned(frame, None, {}, ()).to_json())))
     assert isinstance(format, TableFormat)
     return format
 
@@ -107,13 +107,17 @@ def test_rows_come_back_equal(frame: pd.DataFrame) -> None:
 @given(frames(), st.permutations(range(ROWS)))
 def test_training_on_some_rows_takes_the_others(frame: pd.DataFrame, order: list[int]) -> None:
     """Closed columns may refuse; everything else comes back, whatever training saw."""
-    format = fitted(frame.iloc[order[:5]].reset_index(drop=True), frame)
+    some = frame.iloc[order[:5]].reset_index(drop=True)
+    format = fitted(some)
     try:
         events = format.events(frame)
     except UserError as error:
         assert "row" in str(error) and "column" in str(error)
         return
-    assert_frame_equal(format.rows(events), frame, check_dtype=False)
+    typed = [
+        name for name in frame if frame[name].dtype != object or some[name].notna().any()
+    ]  # else nothing says of what
+    assert_frame_equal(format.rows(events)[typed], frame[typed], check_dtype=False)
     assert torch.isfinite(events.log_within).all()
 
 
@@ -173,7 +177,7 @@ def test_a_regular_file_comes_back_byte_by_byte(tmp_path: Path) -> None:
         (["1", "2", "NA"] * 9, Grid, "integer"),
         (["2020-01-01", "2020-06-01", "2021-01-01"] * 9, Grid, "date"),
         (["2013-05-17T18:00:00Z", "2013-05-18T05:00:00Z", ""] * 9, Grid, "date"),
-        (["31/12/2020", "01/02/2020", "5/5/2020"] * 9, Category, "category"),
+        (["31/12/2020", "01/02/2020", "5/5/2020"] * 9, Grid, "date"),
         (["31/12/2020", "01/02/2020", "05/05/2020"] * 9, Grid, "date"),
         (["01/02/2020", "02/03/2020", "05/05/2020"] * 9, Category, "category"),
         (["09:30", "10:15", "23:59"] * 9, Grid, "date"),

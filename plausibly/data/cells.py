@@ -343,7 +343,7 @@ def _object_storage(series: Any, name: str) -> Storage:
     found = _object_type(series, name)
     holes = series[series.isna()]
     words = {"string": "text", "floating": "float", "boolean": "bool"}
-    none = bool(len(holes)) and holes.iloc[0] is None
+    none = not len(holes) or holes.iloc[0] is None
     return Storage(f"object:{found}", words.get(found, found), found in ("string", "decimal"), none)
 
 
