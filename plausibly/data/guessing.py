@@ -45,7 +45,7 @@ NEARLY_DISTINCT, MANY_ROWS, LONG_TEXT = 0.95, 20, 40
 NEARLY_ALL = numbers.NEARLY_ALL
 MONEY = "$€£¥"
 SPACES = " \u00a0\u202f\u2009'\u2019"  # that stand between thousands
-DRESSED = re.compile(  # possessive, lest long cells take squared time: 1,234.5  1.234,5  3,14  $ 12  12 €  7%  (1.50)  \u22121
+DRESSED = re.compile(  # possessive, lest long cells take time squared: 1,234.5  1.234,5  3,14  $ 12  12 €  7%  (1.50)
     rf"\s*+[+\-\u2212(]?[{MONEY}]?\s*+[+\-\u2212]?(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d{{1,3}}(?:\.\d{{3}})+,\d+"
     rf"|\d{{1,3}}(?:[{SPACES}]\d{{3}})+(?:[.,]\d+)?|\d*,\d+|\d++\.?\d*+|\.\d+)"
     rf"\s*+[{MONEY}%]?\)?\s*+",
