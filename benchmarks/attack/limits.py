@@ -51,7 +51,7 @@ def limited(job: Job, prepare: Callable[[], None], told: str) -> Verdict:
 
 
 def on_memory(job: Job, random: Random) -> Verdict:
-    more = int(2 ** random.uniform(16, 28))
+    more = int(2 ** random.uniform(20, 28))
     return limited(job, with_memory(more), f"{more >> 10:,} KiB of memory more")
 
 
