@@ -42,7 +42,7 @@ from plausibly.learning import (
     untrained,
 )
 from plausibly.models import MODELS
-from plausibly.runs import ENSEMBLE, recorded_data, write_json
+from plausibly.runs import ENSEMBLE, recorded_data, write_record
 from plausibly.training import Diverged
 
 Job = tuple[str, dict[str, Any]]
@@ -253,7 +253,7 @@ def fit_auto(
         "settings": {"train": chosen.train, "budget": chosen.budget},
     }
     if not (path / "run.json").exists():
-        write_json(begun(dataset, origin, chosen.seed) | {"arguments": {}, **mixed}, path / "run.json")
+        write_record(begun(dataset, origin, chosen.seed) | {"arguments": {}, **mixed}, path)
     portfolio.run(jobs)
     if not portfolio.fits:
         raise UserError("no model of the portfolio can be fitted to this data; name one with --model")

@@ -31,7 +31,7 @@ from plausibly.learning import (
     taken_up_or_new,
 )
 from plausibly.models import MODELS
-from plausibly.runs import BEST, built_in, model_class, read_record, recorded_data, write_json
+from plausibly.runs import BEST, built_in, model_class, read_record, recorded_data, write_record
 from plausibly.training import Diverged
 
 
@@ -90,7 +90,7 @@ def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Setti
     share = shares([model_class(name) for name in names], dataset, chosen)
     asked = {"arguments": chosen.arguments, "settings": {"train": share.train, "budget": share.budget}}
     record = begun(dataset, origin, chosen.seed) | {"model": BEST, "code": None, "plan": None} | asked
-    write_json(record | {"candidates": names}, path / "run.json")
+    write_record(record | {"candidates": names}, path)
     return best_of(path, names, dataset, origin, share, listener)
 
 

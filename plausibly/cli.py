@@ -1238,6 +1238,21 @@ def check(run: str, /, *, model: OwnModel = None, common: Common | None = None) 
 
 
 @app.command
+def seal(run: str, /, *, model: OwnModel = None, common: Common | None = None) -> None:
+    """Renew the checksums of RUN, or of a folder that `compare` made, after an edit by hand; they tell damage, not malice."""
+    common = common or Common()
+    from plausibly.resealing import seal
+
+    found = seal(run, model)
+
+    def text() -> None:
+        for file, how in found.items():
+            print_line(f"{file}: {how}")
+
+    out({"run": run, "sealed": found}, common, text)
+
+
+@app.command
 def report(run: str, /, *, model: OwnModel = None, common: Common | None = None) -> None:
     """Build the one-file HTML report of RUN, or of a folder that `compare` made, again."""
     common = common or Common()

@@ -48,7 +48,7 @@ from plausibly.files import delivering, refuse_same, refuse_streams
 from plausibly.kernels.threads import one_thread
 from plausibly.kinds import Real
 from plausibly.locks import holding
-from plausibly.runs import FIELDS, TASKS, Run, write_json, write_tensors
+from plausibly.runs import FIELDS, TASKS, Run, write_record, write_tensors
 from plausibly.schema import Schema
 from plausibly.tasks.compress import at_once
 from plausibly.training import generator_for
@@ -335,8 +335,8 @@ def halved(run: Run, folder: Path) -> Run:
     state = {name: t.half() if fits(t) else t for name, t in run.model.state_dict().items()}
     write_tensors(state, folder / "weights.safetensors")
     digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
-    own = {"notes": [], "weights_sha256": digest} | dict.fromkeys(UNTOLD)
-    write_json({name: run.record.get(name) for name in KEPT} | own, folder / "run.json")
+    own = {"notes": [], "weights_sha256": digest, "files_sha256": {}} | dict.fromkeys(UNTOLD)
+    write_record({name: run.record.get(name) for name in KEPT} | own, folder)
     return Run.open(folder)
 
 

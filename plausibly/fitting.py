@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,8 +44,9 @@ from plausibly.runs import (
     model_class,
     read_record,
     recorded_data,
-    write_json,
+    write_record,
 )
+from plausibly.seals import check_document, parse_document, write_sealed
 from plausibly.training import (
     Diverged,
 )
@@ -269,11 +269,17 @@ def resume(
             return tested(way.taken_up(path, record, device, listener or Listener()))
         with processes.together():
             fit = Fit.taken_up(path, device, listener or Listener(), model)
-            done = fit.record.get("status") == "done" and (path / "report.html").exists()
-            if processes.first(lambda: done and not processes.restarted()):
+            if processes.first(lambda: is_finished(fit.record, path) and not processes.restarted()):
                 raise UserError(f"{path} is finished: nothing is left to do")
             learned(fit)
         return tested(fit)
+
+
+def is_finished(record: Mapping[str, Any], path: Path) -> bool:
+    """Whether a run was learned and tested, has its page, and has still all files that it names."""
+    files = ("report.html", *(record.get("files_sha256") or {}))
+    tested = record["status"] == "done" and "test" in record
+    return tested and all((path / name).exists() for name in files)
 
 
 def compare(
@@ -320,7 +326,7 @@ def compare(
     mixed = models is None and seeds == 1 and not context_places
     with fresh(new_folder(out, "compare"), anew=True) as path:
         asked = {"models": fitting, "refused": refused, "seed": seed, "seeds": seeds, "mixed": mixed, **asdict(share)}
-        write_json({"data": origin, "rows": dataset.rows} | asked, path / COMPARISON)
+        write_sealed({"data": origin, "rows": dataset.rows} | asked, path / COMPARISON)
         return compared_all(path, kinds, asked, dataset, origin, share, listener)
 
 
@@ -348,16 +354,20 @@ def read_comparison(path: Path) -> dict[str, Any]:
     """What a comparison was asked for. UserError where the folder holds none that can be gone on with."""
     refuse_streams(path / COMPARISON)
     try:
-        asked: dict[str, Any] = json.loads((path / COMPARISON).read_text(encoding="utf-8"))
-        sound = all(isinstance(asked[name], kind) for name, kind in ASKED.items())
-        sound = sound and isinstance(asked["budget"], int | float | None) and not misshapen_data(asked["data"])
-    except FileNotFoundError as error:
+        asked = parse_document(path / COMPARISON)
+    except OSError as error:
         raise UserError(f"there is no comparison at {path}; it is a folder that `plausibly compare` wrote") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{path / COMPARISON} is damaged: {type(error).__name__}; compare anew") from error
-    if not sound:
-        raise UserError(f"{path / COMPARISON} is damaged; compare anew")
+    check_document(asked, path / COMPARISON)
+    check_comparison(asked, path)
     return asked
+
+
+def check_comparison(asked: Mapping[str, Any], path: Path) -> None:
+    """Looks at the form of what a comparison was asked for. UserError where it is none."""
+    sound = all(isinstance(asked.get(name), kind) for name, kind in ASKED.items())
+    sound = sound and isinstance(asked.get("budget", ""), int | float | None) and isinstance(asked.get("rows"), dict)
+    if not sound or misshapen_data(asked.get("data")):
+        raise UserError(f"{path / COMPARISON} is damaged; compare anew")
 
 
 def compared_all(
@@ -479,7 +489,7 @@ def sampled(run: Run, dataset: Dataset) -> Run:
     with suppress(UserError):  # of a model that draws hardly any row that could be
         found = judged(dataset.format, run.drawn(rows, seed), real, seed)
         run.record["samples"] = {"two_sample_auc": found.value, **found.to_json()}
-        write_json(run.record, run.path / "run.json")
+        write_record(run.record, run.path)
     return run
 
 
@@ -497,7 +507,7 @@ def code(board: Board, dataset: Dataset, listener: Listener) -> None:
         for run in able:
             if (size := coded_size(run, some, listener)) is not None:
                 run.record["coded"] = asdict(Coded(rows, 8 * size / numbers, others))
-                write_json(run.record, run.path / "run.json")
+                write_record(run.record, run.path)
     except UserError as error:
         listener.say(f"no rows are coded for the board: {error}")
     except KeyboardInterrupt:

@@ -1,7 +1,7 @@
 """Forms of run.json: this version writes one, opens all that a kept version wrote, and names the version for any other.
 
-3: plausibly 0.1. 4: 0.2; tables keep what cells never seen cost, results their intervals. A run of an earlier form has none
-of what came later, and its scores stay what they were.
+3: plausibly 0.1. 4: 0.2; tables keep what cells never seen cost, results their intervals, files their checksums. A run of an
+earlier form has none of what came later, and its scores stay what they were.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from plausibly import __version__
 from plausibly.errors import UserError
 
 FORM = 4
+UNSEALED = 3  # without checksums of anything but the weights
 SINCE = {3: "0.1.0", 4: "0.2.0"}  # forms that are opened, and the first version that wrote each
 
 

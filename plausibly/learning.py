@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import plausibly
@@ -33,7 +32,19 @@ from plausibly.evaluation.likelihood import likelihood, plausibility
 from plausibly.evaluation.reconstruction import reconstruction
 from plausibly.files import open_within, replacing
 from plausibly.objectives import Likelihood
-from plausibly.runs import Run, kind_of, read_record, recorded_data, write_json, write_tensors
+from plausibly.runs import (
+    UNSOUND,
+    Run,
+    check_kept,
+    find_weights,
+    kind_of,
+    read_record,
+    recorded_data,
+    vouch,
+    write_record,
+    write_tensors,
+)
+from plausibly.seals import BrokenSeal, digest_file, read_sealed_tensors, write_sealed_tensors
 from plausibly.training import (
     Diverged,
     Plan,
@@ -49,6 +60,8 @@ from plausibly.training import (
 )
 
 CHECKPOINT_SECONDS = 2.0
+RESULTS = ("test", "reconstruction", "rows_scored_per_second", "rows_sampled_per_second", "samples", "coded")
+HELD_OUT = ("heldout.safetensors", "calibration.safetensors")
 
 
 @dataclass
@@ -157,6 +170,7 @@ def begun(dataset: Dataset, origin: dict[str, Any], seed: int) -> dict[str, Any]
     return {
         "plausibly_run": forms.FORM,
         "status": "running",
+        "files_sha256": {},
         "seed": seed,
         "data": origin,
         "notes": dataset.notes,
@@ -227,6 +241,7 @@ class Fit:
     def learn(self) -> None:
         """Trains to the end, or until Ctrl-C; writes the weights and what became of it."""
         status = "done"
+        self._let_go("log.jsonl")
         try:
             if self.record["plan"]:
                 status = self._descend()
@@ -238,6 +253,11 @@ class Fit:
         self.keep(status, self.record.get("steps", 0))
         if status == "done" and processes.rank() == 0:
             self._checkpoint_path.unlink(missing_ok=True)
+
+    def _let_go(self, name: str) -> None:
+        """Takes a file that is about to change off the record."""
+        if (self.record.get("files_sha256") or {}).pop(name, None):
+            self._record()
 
     def _count(self) -> None:
         self.log = open_within(self._log_path, "w")
@@ -282,25 +302,42 @@ class Fit:
         if processes.rank() != 0:
             return
         tensors, numbers = training.state()
+        numbers["log"] = digest_lines(logged(self._log_path, training.step))
         # the numbers travel inside the tensors' file, so that both change in one step
-        text = json.dumps(numbers).encode()
-        write_tensors(
-            tensors | {"numbers": torch.frombuffer(bytearray(text), dtype=torch.uint8)}, self._checkpoint_path
-        )
+        text = torch.frombuffer(bytearray(json.dumps(numbers).encode()), dtype=torch.uint8)
+        write_sealed_tensors(tensors | {"numbers": text}, self._checkpoint_path)
 
     def _take_up(self, training: Training) -> None:
         """Goes on from the checkpoint, if there is one; the log forgets what came after it."""
         lines: list[str] = []
         if self._checkpoint_path.exists():
-            try:
-                tensors = load_file(self._checkpoint_path)
-                training.resume(tensors, json.loads(tensors.pop("numbers").numpy().tobytes()))
-            except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-                raise UserError(f"{self._checkpoint_path} is damaged; without it the run starts from step 0") from error
+            numbers = self._resume(training)
             lines = logged(self._log_path, training.step)
+            self._check_log(numbers, lines)
             self.listener.say(f"going on at step {training.step:,} of {training.plan.steps:,}")
         with open_within(self._log_path, "w") as log:
             log.writelines(line + "\n" for line in lines)
+
+    def _check_log(self, numbers: Mapping[str, Any], lines: Sequence[str]) -> None:
+        """Holds the log up to the checkpoint to what the checkpoint says of it, where there is one."""
+        if numbers.get("log", digest_lines(lines)) == digest_lines(lines):
+            return
+        if self._log_path.is_file():
+            raise BrokenSeal(f"{self._log_path} is not what was written; remove it, and the run goes on without it")
+        self.listener.say(f"{self._log_path} is gone: the course of training begins anew in it")
+
+    def _resume(self, training: Training) -> dict[str, Any]:
+        """Takes up the checkpoint; the numbers in it."""
+        file = self._checkpoint_path
+        try:
+            tensors = load_file(file) if self.record.get("files_sha256") is None else read_sealed_tensors(file)
+            numbers: dict[str, Any] = json.loads(tensors.pop("numbers").numpy().tobytes())
+            training.resume(tensors, numbers)
+        except BrokenSeal as error:
+            raise BrokenSeal(f"{error}; remove it, and the run starts from step 0") from error
+        except UNSOUND as error:
+            raise UserError(f"{file} is not of this run; remove it, and the run starts from step 0") from error
+        return numbers
 
     @property
     def _log_path(self) -> Path:
@@ -311,20 +348,25 @@ class Fit:
         return self.path / "checkpoint.safetensors"
 
     def keep(self, status: str, steps: int) -> None:
-        """Writes the weights, and the record without test results yet."""
+        """Writes the weights, and the record without test results yet; those of earlier weights go."""
+        self.model.eval()
         by = Likelihood() if isinstance(self.model, DensityModel) else None  # exact, whatever was watched on the way
         validation = -watch(self.model, self.dataset.valid.codes, by=by)
+        self.record = {key: value for key, value in self.record.items() if key not in RESULTS}
         self.record |= {"status": status, "steps": steps, "parameters": self.model.free_parameters}
         if processes.rank() == 0:
+            for name in (*HELD_OUT, "report.html"):  # of the weights that there were
+                (self.path / name).unlink(missing_ok=True)
             weights = self.path / "weights.safetensors"
             write_tensors(self.model.state_dict(), weights)
-            self.record["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+            self.record["weights_sha256"] = digest_file(weights)
+            vouch(self.record, self.path, ["log.jsonl"])
         self.record["validation"] = validation
         self._record()
 
     def _record(self) -> None:
         if processes.rank() == 0:
-            write_json(self.record, self.path / "run.json")
+            write_record(self.record, self.path)
 
     def test(self) -> Run:
         """Looks at the test rows, once, and times scoring and sampling; of several processes the first does."""
@@ -339,6 +381,7 @@ class Fit:
             groups = {} if found.groups is None else {"groups": torch.from_numpy(found.groups)}
             write_tensors({"nats": found.nats} | groups, self.path / "heldout.safetensors")
             self._calibrate()
+        vouch(self.record, self.path, HELD_OUT if found is not None else ())
         self.record |= {
             "test": found.to_json() if found else None,
             "reconstruction": {unit: asdict(e) for unit, e in reconstruction(self.model, format, test).items()},
@@ -366,11 +409,18 @@ def logged(log: Path, step: int) -> list[str]:
     return lines
 
 
+def digest_lines(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 def learned(fit: Fit) -> Fit:
     """A run that has begun, after its training: what is left of it."""
     weights = fit.path / "weights.safetensors"
     if fit.record.get("status") == "done" and weights.exists():
-        fit.model.restore(load_file(weights))
+        fit.model.restore(load_file(find_weights(fit.record, fit.path)))
+        for name in fit.record.get("files_sha256") or {}:
+            if (fit.path / name).exists():
+                check_kept(fit.record, fit.path, name)
         fit.model.eval()
     else:
         announce(fit)

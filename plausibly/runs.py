@@ -1,6 +1,6 @@
 """Runs: a fitted model in a folder, as data and never as code, and what one can ask it.
 
-run.json              model, arguments, format, data, seed, plan, versions, results
+run.json              model, arguments, format, data, seed, plan, versions, results; checksums of itself and what follows
 weights.safetensors   the best validated weights
 heldout.safetensors   log p of the test rows
 calibration.safetensors   log p of the rows that scores are ranked against, where the data were split here
@@ -12,7 +12,6 @@ checkpoint.safetensors, checkpoint.json   only while a run can go on
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
 from collections.abc import Collection, Mapping
 from copy import copy
@@ -78,16 +77,18 @@ from plausibly.families.proposals import Effective, all_effective
 from plausibly.files import refuse_streams, replacing
 from plausibly.kinds import Category, Likeliest
 from plausibly.models import MODELS
+from plausibly.seals import SEAL, check_document, check_file, digest_file, parse_document, write_sealed
 from plausibly.tasks.sample import BATCH
 from plausibly.training import generator_for
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST_RECORD = 64 << 20  # bytes of run.json
+SEALED = ("heldout.safetensors", "calibration.safetensors", "log.jsonl")  # beside the weights, where there are any
 ENSEMBLE, BEST = "ensemble", "best"  # what a run calls the mixture of several models, and one not yet chosen of several
 SHARD, CELLS = 10_000, 4_000_000  # rows of a shard at most, and their cells
 TASKS = tasks.load_tasks()
+UNSOUND = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError, OSError, SafetensorError)
 
 
 class Run:
@@ -103,15 +104,19 @@ class Run:
         A run whose model is not plausibly's needs `model`, its `FILE.py:CLASS` or the class: a run never executes code.
         """
         path = Path(path)
-        record = read_record(path)
+        return cls.of_record(path, read_record(path), device, model)
+
+    @classmethod
+    def of_record(
+        cls, path: Path, record: dict[str, Any], device: str = "cpu", model: str | type[Trainable] | None = None
+    ) -> Run:
+        """Loads the run at `path` as its record says it is."""
         kind = kind_of(record, path, model)
         try:
             format = Format.from_json(record["format"])
-            weights = path / "weights.safetensors"
+            weights = find_weights(record, path)
             check_size(kind, format.schema, record["arguments"], weights)
             fitted = build(kind, format.schema, record["arguments"])
-            if hashlib.sha256(weights.read_bytes()).hexdigest() != record["weights_sha256"]:
-                raise UserError(f"{weights} is damaged: its checksum is not the one in run.json")
             fitted.restore(load_file(weights))
             broken = [name for name, tensor in fitted.state_dict().items() if not tensor.isfinite().all()]
             if broken:
@@ -120,8 +125,8 @@ class Run:
             raise
         except FileNotFoundError as error:
             raise UserError(f"{path} has no weights yet; go on with `plausibly fit --resume {path}`") from error
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
-            reason = str(error).splitlines()[0][:200]
+        except UNSOUND as error:
+            reason = "".join(str(error).splitlines()[:1])[:200]
             raise UserError(f"{path} is no sound run: {type(error).__name__}: {reason}") from error
         return cls(path, record, fitted.to(device).eval(), format)
 
@@ -136,12 +141,22 @@ class Run:
 
     def test(self) -> Likelihood | None:
         """The held-out result that is on record, as one number for each test row."""
-        file = self.path / "heldout.safetensors"
-        if not file.exists() or not self.record.get("test"):
+        file = self.kept("heldout.safetensors") if self.record.get("test") else None
+        if file is None:
             return None
         kinds: dict[str, type[Likelihood]] = {"=": Exact, ">=": AtLeast, "~": Estimate}
         nats, groups = kept_nats(file, f"`plausibly evaluate {self.path}` computes its numbers anew")
         return kinds[self.record["test"]["sign"]](nats, self.model.schema.size - len(self.model.context), groups)
+
+    def kept(self, name: str) -> Path | None:
+        """The file of that name, where the record names it. UserError where it is not what was written."""
+        file, digests = self.path / name, self.record.get("files_sha256")
+        if digests is None:  # a run without checksums, or one that was never written
+            return file if file.exists() else None
+        if name not in digests:
+            return None
+        check_kept(self.record, self.path, name)
+        return file
 
     @property
     def sign(self) -> str:
@@ -525,8 +540,8 @@ class Run:
         if rows is not None:
             named = "calibration rows given" if not isinstance(rows, str | Path) else f"rows of {rows}"
             return Calibration(plausibility(self.model, self.format, self.events(rows)).numpy(), named)
-        file = self.path / "calibration.safetensors"
-        if file.exists():
+        file = self.kept("calibration.safetensors")
+        if file is not None:
             return Calibration(
                 kept_nats(file, "give `score` rows with --calibrate, or fit anew")[0].numpy(), "calibration rows"
             )
@@ -689,9 +704,12 @@ def kept_nats(file: Path, mend: str) -> tuple[Tensor, np.ndarray | None]:
     is damaged."""
     try:
         kept = load_file(file)
-        return kept["nats"], kept["groups"].numpy() if "groups" in kept else None
+        nats, groups = kept["nats"], kept["groups"].numpy() if "groups" in kept else None
     except (SafetensorError, KeyError, OSError) as error:
         raise UserError(f"{file} is damaged; {mend}") from error
+    if nats.shape != (len(nats),) or nats.dtype != torch.float64 or (groups is not None and groups.shape != nats.shape):
+        raise UserError(f"{file} holds no number for each row; {mend}")
+    return nats, groups
 
 
 def indexed(frame: Any, data: Any) -> Any:
@@ -704,10 +722,18 @@ def indexed(frame: Any, data: Any) -> Any:
 
 def read_record(path: Path) -> dict[str, Any]:
     """run.json of a run in the present form, after checks that need no model."""
-    record = forms.converted(read_document(path), path / "run.json")
-    if wrong := misshapen(record):
-        raise UserError(f"{path / 'run.json'} is damaged: {wrong}")
+    document, file = read_document(path), path / "run.json"
+    record = forms.converted(document, file)
+    if document["plausibly_run"] != forms.UNSEALED or SEAL in document:
+        check_document(document, file)
+    check_record(record, file)
     return record
+
+
+def check_record(record: dict[str, Any], file: Path) -> None:
+    """Looks at a record's fields. UserError where they are none."""
+    if wrong := misshapen(record):
+        raise UserError(f"{file} is damaged: {wrong}")
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -719,13 +745,43 @@ def read_document(path: Path) -> dict[str, Any]:
         )
     for own in path.iterdir():
         refuse_streams(own)
-    if file.stat().st_size > LARGEST_RECORD:
-        raise UserError(f"{file} has {file.stat().st_size:,} bytes; no run.json has more than {LARGEST_RECORD:,}")
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        return dict(record | {"plausibly_run": record["plausibly_run"]})
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{file} is damaged or no run of plausibly's: {type(error).__name__}") from error
+    document = parse_document(file)
+    if "plausibly_run" not in document:
+        raise UserError(f"{file} is damaged or no run of plausibly's; `plausibly fit` writes one")
+    return document
+
+
+def write_record(record: dict[str, Any], path: Path) -> None:
+    """Writes a run's record, with its seal."""
+    write_sealed(record, path / "run.json")
+
+
+def vouch(record: dict[str, Any], path: Path, names: Collection[str]) -> None:
+    """Puts the checksums of files that were just written on record, beside those of others that are still there."""
+    earlier = record.get("files_sha256") or {}
+    found = {
+        name: digest_file(path / name) if name in names else earlier[name]
+        for name in {**earlier, **dict.fromkeys(names)}
+        if (path / name).is_file()
+    }
+    record["files_sha256"] = found
+
+
+def check_kept(record: dict[str, Any], path: Path, name: str) -> None:
+    """Holds a file beside the weights to its checksum on record. BrokenSeal where it is gone or another."""
+    removed = "remove it and " if (path / name).exists() else ""
+    again = f"put a copy back, or {removed}`plausibly fit --resume {path}` makes it anew"
+    check_file(path / name, record["files_sha256"][name], again)
+
+
+def find_weights(record: dict[str, Any], path: Path) -> Path:
+    """The file of a run's weights. BrokenSeal where they are not those on record, FileNotFoundError where there are none."""
+    weights = path / "weights.safetensors"
+    if not weights.exists():
+        raise FileNotFoundError(weights)
+    more = "put a copy back, or fit anew" if record["status"] == "done" else f"`plausibly fit --resume {path}` goes on"
+    check_file(weights, record["weights_sha256"], more)
+    return weights
 
 
 FIELDS: dict[str, tuple[type, ...]] = {
@@ -750,6 +806,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "coded": (dict, type(None)),
     "health": (dict, type(None)),
     "weights_sha256": (str, type(None)),
+    "files_sha256": (dict, type(None)),
     "code": (dict, type(None)),
 }
 OPTIONS = {"seed", "kinds", "drop", "split", "valid", "test", "size", "labelled"}
@@ -900,11 +957,6 @@ def built_in(name: object) -> type[Trainable]:
             f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; models: {', '.join(MODELS)}; {foreign.FORM}"
         )
     return MODELS[name]
-
-
-def write_json(document: Any, path: Path) -> None:
-    with replacing(path) as draft:
-        draft.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:

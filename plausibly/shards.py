@@ -11,7 +11,7 @@ import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,8 @@ from plausibly.evaluation.scores import score_rows
 from plausibly.families.proposals import Effective, all_effective
 from plausibly.files import refuse_streams, replacing
 from plausibly.locks import holding
-from plausibly.runs import Run, write_json
+from plausibly.runs import Run
+from plausibly.seals import BrokenSeal, check_document, parse_document, write_sealed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -189,42 +190,70 @@ class Shards:
             self.clear()
 
     def _kept_plan(self) -> Any:
+        file = self.folder / "plan.json"
         try:
-            return json.loads((self.folder / "plan.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            document = parse_document(file)
+            check_document(document, file)
+            return document["plan"]
+        except (OSError, UserError):
             return None
 
     @cached_property
-    def done(self) -> set[int]:
-        """The numbers of those that are done."""
-        return {int(file.stem) for file in self.folder.glob("[0-9]*.arrow")}
+    def done(self) -> dict[int, pa.Schema]:
+        """The numbers of those that are done and sound, with their columns."""
+        import pyarrow as pa
+
+        found = {}
+        for file in self.folder.glob("[0-9]*.arrow"):
+            with suppress(BrokenSeal, ValueError):  # it is done anew
+                found[int(file.stem)] = pa.ipc.open_stream(self._content(int(file.stem))).schema
+        return found
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number:08d}.arrow"
+
+    def _digest(self, number: int, content: Any) -> bytes:
+        """Digests a shard's result together with what it is the result of."""
+        digest = hashlib.sha256(json.dumps([self.plan, number]).encode())
+        digest.update(content)
+        return digest.digest()
+
+    def _content(self, number: int) -> pa.Buffer:
+        """A shard's stream of Arrow, without the digest behind it. BrokenSeal where it is not what was put there."""
+        import pyarrow as pa
+
+        file = self._file(number)
+        try:
+            whole = pa.py_buffer(file.read_bytes())
+        except OSError as error:
+            raise BrokenSeal(f"cannot read {file}: {error.strerror}; the same command does it anew") from error
+        end = max(0, whole.size - hashlib.sha256().digest_size)
+        content, seal = whole.slice(0, end), whole.slice(end).to_pybytes()
+        if seal != self._digest(number, content):
+            raise BrokenSeal(f"{file} is not what was written; the same command does it anew, and keeps the others")
+        return content
 
     def put(self, number: int, table: pa.Table) -> None:
         import pyarrow as pa
 
         if not self.done:
-            write_json(self.plan, self.folder / "plan.json")
-        with replacing(self._file(number)) as draft:
-            options = pa.ipc.IpcWriteOptions(compression="lz4")
-            with pa.ipc.new_file(str(draft), table.schema, options=options) as writer:
-                writer.write_table(table)
-        self.done.add(number)
+            write_sealed({"plan": self.plan}, self.folder / "plan.json")
+        sink, options = pa.BufferOutputStream(), pa.ipc.IpcWriteOptions(compression="lz4")
+        with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+            writer.write_table(table)
+        content = sink.getvalue()
+        with replacing(self._file(number)) as draft, open(draft, "wb") as file:
+            file.write(content)
+            file.write(self._digest(number, content))
+        self.done[number] = table.schema
 
     def __iter__(self) -> Iterator[pa.Table]:
         """The results of all shards in their order, with columns of the same types."""
         import pyarrow as pa
 
-        schemas = []
+        common = pa.unify_schemas([self.done[number] for number in range(self.count)], promote_options="permissive")
         for number in range(self.count):
-            with pa.ipc.open_file(str(self._file(number))) as file:
-                schemas.append(file.schema)
-        common = pa.unify_schemas(schemas, promote_options="permissive")
-        for number in range(self.count):
-            with pa.ipc.open_file(str(self._file(number))) as file:
-                yield file.read_all().cast(common)
+            yield pa.ipc.open_stream(self._content(number)).read_all().cast(common)
 
     def clear(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

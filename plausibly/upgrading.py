@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from plausibly import forms
 from plausibly.locks import holding
-from plausibly.runs import read_document, read_record, write_json
+from plausibly.runs import SEALED, read_document, read_record, vouch, write_record
 
 
 class Upgraded(NamedTuple):
@@ -42,5 +42,6 @@ def upgrade(path: Path | str) -> Upgraded:
         before, record = read_document(path), read_record(path)
         found = Upgraded(path, before["plausibly_run"], forms.writer(before))
         if found.changed:
-            write_json(record, path / "run.json")
+            vouch(record, path, SEALED)
+            write_record(record, path)
     return found

@@ -26,7 +26,7 @@ from plausibly.families.adversarial import (
 from plausibly.kinds import Category, Level
 from plausibly.models.gan import GAN
 from plausibly.relaxed import Relaxed
-from plausibly.runs import read_record
+from plausibly.runs import read_record, write_record
 from plausibly.schema import Schema, binary
 from plausibly.training import Plan, Training, generator_for, prepare
 
@@ -292,6 +292,6 @@ def test_a_fit_ends_with_samples_held_against_fresh_rows(tmp_path, capsys):
     assert run.record["samples"]["rows"] == 2000 and run.record["samples"]["interval"][0] > 0.5
     assert "samples" not in fit("toy-bars", "independent", out=tmp_path / "other").record
     record = json.loads((run.path / "run.json").read_text())
-    (run.path / "run.json").write_text(json.dumps(record | {"health": {"coverage": "good"}}))
+    write_record(record | {"health": {"coverage": "good"}}, run.path)
     with pytest.raises(UserError, match="'health' has no numbers"):
         read_record(run.path)

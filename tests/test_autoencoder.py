@@ -18,7 +18,7 @@ from plausibly.learning import fit_in_memory, settings
 from plausibly.models.autoencoder import Autoencoder
 from plausibly.models.vae import VAE
 from plausibly.report import samples
-from plausibly.runs import Run
+from plausibly.runs import Run, write_record
 from plausibly.schema import Schema
 
 SMALL = {"network": "mlp", "network.hidden": 32}
@@ -136,7 +136,7 @@ def test_a_record_with_a_strange_error_is_refused(board, tmp_path):
     run = next(row.run for row in board.rows if row.model == "autoencoder")
     for broken in ({WRONG: 3}, {WRONG: {"value": "x", "standard_error": 0.1, "rows": 3}}, []):
         record = json.loads((run.path / "run.json").read_text()) | {"reconstruction": broken}
-        (tmp_path / "run.json").write_text(json.dumps(record))
+        write_record(record, tmp_path)
         with pytest.raises(UserError, match="'reconstruction'"):
             Run.open(tmp_path)
 

@@ -29,7 +29,7 @@ from plausibly.latents import Blended, Flow, Normal, Standard, normal_of
 from plausibly.learning import Listener
 from plausibly.models import MODELS
 from plausibly.outcomes import Bits
-from plausibly.runs import Run
+from plausibly.runs import Run, write_record
 from plausibly.schema import Schema, binary
 from plausibly.tasks.compress import compress as through
 from plausibly.tasks.compress import responsible
@@ -610,7 +610,7 @@ def test_models_without_actual_bits_say_why(tmp_path, capsys):
     assert board.coded is None and "type of numbers" in lines[-1]
     run = board.rows[0].run.path / "run.json"
     for wrong in (3, {"rows": 5}, {"rows": 5, "bits_per_variable": "x", "others": {}}):
-        run.write_text(json.dumps(json.loads(run.read_text()) | {"coded": wrong}))
+        write_record(json.loads(run.read_text()) | {"coded": wrong}, run.parent)
         with pytest.raises(UserError, match="'coded'"):
             Run.open(run.parent)
 

@@ -21,6 +21,7 @@ from plausibly.costs import peak_memory
 from plausibly.errors import UserError
 from plausibly.learning import Listener
 from plausibly.models import MODELS
+from plausibly.runs import write_record
 
 FAST = {"steps": 60}
 
@@ -226,7 +227,10 @@ def test_hostile_records_are_refused_in_one_line_before_they_take_memory(net, tm
     folder = tmp_path / "run"
     shutil.copytree(net.path, folder)
     spoilt = HOSTILE[fault](json.loads((folder / "run.json").read_text()))
-    (folder / "run.json").write_text(spoilt if isinstance(spoilt, str) else json.dumps(spoilt))
+    if isinstance(spoilt, dict):
+        write_record(spoilt, folder)
+    else:
+        (folder / "run.json").write_text(spoilt if isinstance(spoilt, str) else json.dumps(spoilt))
     before = peak_memory()
     with pytest.raises(UserError) as caught:
         plausibly.open(folder)
@@ -273,7 +277,7 @@ def test_weights_that_are_not_finite_are_refused(net, tmp_path):
     save_file(state, weights)
     record = json.loads((folder / "run.json").read_text())
     record["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
-    (folder / "run.json").write_text(json.dumps(record))
+    write_record(record, folder)
     with pytest.raises(UserError, match="network"):
         plausibly.open(folder)
 
@@ -314,7 +318,7 @@ def test_a_hostile_tree_is_refused(run, tmp_path):
     save_file(state, weights)
     record = json.loads((folder / "run.json").read_text())
     record["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
-    (folder / "run.json").write_text(json.dumps(record))
+    write_record(record, folder)
     with pytest.raises(UserError, match="no tree"):
         plausibly.open(folder)
 

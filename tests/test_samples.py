@@ -26,7 +26,7 @@ from plausibly.evaluation.numbers import Number, from_json
 from plausibly.evaluation.readers import Classifier
 from plausibly.evaluation.samples import Rows, board_rows, judged, measured, some
 from plausibly.evaluation.two_samples import auc, discrepancy, permuted, two_sample_auc
-from plausibly.runs import Run
+from plausibly.runs import Run, write_record
 
 KEYS = ["two_sample_auc", "precision", "recall", "density", "coverage", "nearer_to_training", "copies"]
 KEYS += ["mmd", "kernel_distance"]
@@ -540,7 +540,7 @@ def test_the_board_has_the_auc_of_models_that_sample(board, cli):
 def test_a_damaged_record_is_one_line(board, tmp_path):
     record = json.loads((board.path / "joint" / "run.json").read_text())
     for damaged in ({"value": 1.0}, {**record["samples"], "rows": "many"}, {**record["samples"], "by": None}):
-        (tmp_path / "run.json").write_text(json.dumps(record | {"samples": damaged}))
+        write_record(record | {"samples": damaged}, tmp_path)
         with pytest.raises(UserError, match="'samples' is no number"):
             Run.open(tmp_path)
 

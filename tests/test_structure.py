@@ -10,7 +10,7 @@ ROOT = Path(plausibly.__file__).parent
 
 # each line may import from itself and from the lines above it
 LAYERS = [
-    ["printing", "errors", "files", "locks", "coding", "kinds", "parts", "schema", "processes"],
+    ["printing", "errors", "files", "locks", "seals", "coding", "kinds", "parts", "schema", "processes"],
     [
         "outcomes",
         "binning",
@@ -38,7 +38,7 @@ LAYERS = [
     ["report", "learning", "cluster", "bulk", "compression", "upgrading"],
     ["auto", "choosing"],
     ["fitting", "estimator"],
-    ["benchmark"],
+    ["benchmark", "resealing"],
     ["console"],
     ["cli"],
 ]

@@ -26,7 +26,7 @@ from plausibly import choosing, files, fitting
 from plausibly.errors import UserError
 from plausibly.learning import logged
 from plausibly.locks import holding
-from plausibly.runs import read_record
+from plausibly.runs import read_record, write_record
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def copied(run, folder, **changes):
     """A copy of a run whose record says something else."""
     shutil.copytree(run.path, folder)
     record = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps(record | changes))
+    write_record(record | changes, folder)
     return folder
 
 
@@ -98,7 +98,6 @@ import sys, time
 from pathlib import Path
 from plausibly.files import replacing
 from plausibly.locks import holding
-from plausibly.runs import read_record
 with holding(Path(sys.argv[1])), replacing(Path(sys.argv[1])) as draft:
     print("held", flush=True)
     time.sleep(60)

@@ -13,7 +13,7 @@ from plausibly import cli, foreign
 from plausibly.errors import BrokenPromises, UserError
 from plausibly.kinds import Category
 from plausibly.models import MODELS
-from plausibly.runs import Run
+from plausibly.runs import Run, write_record
 from plausibly.schema import Schema, binary
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "my_model.py"
@@ -84,7 +84,7 @@ def test_no_code_runs_because_a_run_names_it(fitted, tmp_path, capsys, monkeypat
     for file in run.path.glob("*.safetensors"):
         (copy / file.name).write_bytes(file.read_bytes())
     record["code"] = record["code"] | {"file": trap.rpartition(":")[0]}
-    (copy / "run.json").write_text(json.dumps(record))
+    write_record(record, copy)
     for words in (["check"], ["sample"], ["report"], ["evaluate"], ["fit", "--resume"]):
         status, stdout, stderr = command(capsys, monkeypatch, *words, str(copy))
         assert status == 2 and not stdout and stderr.count("\n") == 1 and "--model trap.py:Linear" in stderr

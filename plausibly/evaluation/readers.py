@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from plausibly.data.givens import place_of
@@ -26,9 +24,9 @@ from plausibly.evaluation.features import ROWS_AT_ONCE, Extractor, pixels, seen
 from plausibly.evaluation.intervals import Moves, moves
 from plausibly.evaluation.judges import BATCH, Inputs, Look, Network, taught
 from plausibly.evaluation.numbers import Number
-from plausibly.files import replacing
 from plausibly.kernels.threads import one_thread
 from plausibly.kinds import Category
+from plausibly.seals import BrokenSeal, read_sealed_tensors, write_sealed_tensors
 
 if TYPE_CHECKING:
     from plausibly.data.formats import Events, Format
@@ -69,13 +67,12 @@ class Classifier(Extractor):
     def keep(self, path: Path) -> Classifier:
         """Weights from the file, or else learned and put there; learned anew where the file is not theirs."""
         try:
-            self.network.load_state_dict(load_file(path))
+            self.network.load_state_dict(read_sealed_tensors(path))
             self.network.eval()
             return self._scaled()
-        except (OSError, SafetensorError, RuntimeError):
+        except (BrokenSeal, RuntimeError):
             self.learn()
-        with replacing(path) as draft:
-            save_file(self.network.state_dict(), draft)
+        write_sealed_tensors(self.network.state_dict(), path)
         return self
 
     @property

@@ -24,7 +24,7 @@ from plausibly.report.abilities import abilities
 from plausibly.report.drawing import shortened
 from plausibly.report.figures import Panel
 from plausibly.report.subjects import Subject, labels, subjects
-from plausibly.runs import ingredients
+from plausibly.runs import Run, ingredients
 from plausibly.training import generator_for
 
 NO_DATA = "This page was made without the data, so this part is left out."
@@ -185,9 +185,15 @@ def _line(board: Board, row: Row, texts: list[str]) -> Line:
     return Line(first, best=row is board.best, truth=row.run is None)
 
 
+def course(run: Run) -> figures.Course | None:
+    """The course of a run's training; None where it left no log, or that was removed."""
+    log = run.path / "log.jsonl"
+    return figures.course(log) if log.is_file() and run.kept(log.name) else None
+
+
 def training(shown: list[Subject]) -> Part:
     """The course of every training by steps; who learned by counting is named."""
-    found = [(subject, figures.course(subject.run.path / "log.jsonl")) for subject in shown]
+    found = [(subject, course(subject.run)) for subject in shown]
     courses = [(subject, each) for subject, each in found if each]
     counted = ", ".join(subject.label for subject, each in found if not each)
     skipped = f"Without a curve, since they learn by counting or left no log: {counted}." if counted else ""
