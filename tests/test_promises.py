@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "promises.md").read_text()
 BY_DATA = {  # whose keys are names of columns, units, tasks, programs, quantiles, measures
     "values[]", "predictions[]", "given", "quantiles", "rivals", "reconstruction", "models[].tasks", "models[].refuses",
-    "board[].reconstruction", "board[].health", "board[].coded.others", "samples.numbers", "samples.missing",
+    "board[].reconstruction", "board[].health", "board[].coded.others", "samples.numbers", "samples.missing", "sealed",
 }  # fmt: skip
 
 # each command, and further words of it whose documents are other ones; what they read is made by the first three
@@ -45,6 +45,7 @@ CALLS = {
     "check": ["check tree"],
     "report": ["report tree"],
     "upgrade": ["upgrade tree"],
+    "seal": ["seal tree"],
 }
 
 
