@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -32,9 +33,10 @@ class RowByRow(torch.Generator):
     def get_state(self) -> Tensor:
         return torch.stack([one.get_state() for one in self.each])
 
-    def set_state(self, state: Tensor) -> None:
+    def set_state(self, state: Tensor) -> Self:
         for one, own in zip(self.each, state, strict=True):
             one.set_state(own.clone())  # a view of several states is refused
+        return self
 
 
 def by_row(
