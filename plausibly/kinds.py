@@ -433,7 +433,7 @@ class Real(Kind):
 
     Models made of tables cut it at `edges` (sorted, in events): uniform within an inner interval, exponential with the
     means `tails` in the two outermost. `step` is the resolution that values were recorded at, 0 where there is none. `usual`
-    is a value that most rows have: what is drawn within five floors of it is that value.
+    is a value that most rows have: what is drawn within 0.005 standard deviations or 0.58 steps of it is that value.
     """
 
     location: float = 0.0
@@ -491,7 +491,8 @@ class Real(Kind):
     def draw(self, events: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         values = self.location + self.scale * events.astype(np.float64).clip(-REACH / 2, REACH / 2)
         if self.usual is not None:
-            values[np.abs(values - self.usual) <= 5 * self.floor * self.scale] = self.usual
+            near = max(0.005, 2 * self.floor) * self.scale
+            values[np.abs(values - self.usual) <= near] = self.usual
         values[events >= UNFORESEEN] = REAL_OTHER
         if self.missing:
             values[events >= HOLE] = REAL_MISSING

@@ -14,7 +14,7 @@ from plausibly.binning import Binning
 from plausibly.capabilities import BoundedModel
 from plausibly.contract import shaken
 from plausibly.data import load
-from plausibly.data.numbers import learned_real
+from plausibly.data.numbers import learned_real, step_of
 from plausibly.data.planes import Checkerboard, Ring
 from plausibly.evaluation.likelihood import likelihood
 from plausibly.heads import Head
@@ -275,3 +275,16 @@ def test_what_most_rows_have_is_drawn_exactly(rare: float) -> None:
         share = (x == 0).mean()
         assert abs((drawn == 0.0).mean() - share) < 6 * np.sqrt(2 * share * (1 - share) / 4000) + 2e-3
     assert load(pd.DataFrame({"x": chance.normal(size=400), "v": "a"})).format.schema.kinds[0].usual is None
+
+
+def test_a_usual_value_leaves_its_neighbours_alone():
+    """Most of a column is 0, and others are one step away; or most is a number that is no multiple of the others' step."""
+    chance = np.random.default_rng(0)
+    x = chance.choice([0.0, 1.0, 2.0], (8000, 2), p=[0.6, 0.25, 0.15])
+    tiny = np.full(9, 3.9e-43)
+    tiny[0] = 0.0
+    assert step_of(x[:, 0]) == 1.0 and step_of(tiny) == 0.0
+    learned_real(np.sort(tiny), missing=False, step=step_of(tiny))
+    kind = learned_real(x[:, 0], missing=False, step=1.0)
+    drawn = kind.draw(kind.event(x[:, 0] + chance.normal(0, 0.1, 8000)), chance)
+    assert abs((drawn == 0).mean() - 0.6) < 6 * 0.0055 and abs((drawn.round() == 1).mean() - 0.25) < 6 * 0.0049

@@ -200,17 +200,21 @@ def _with_spike(edges: np.ndarray, usual: float, floor: float) -> np.ndarray:
 def step_of(values: np.ndarray) -> float:
     """The power of ten that nearly all values are multiples of; 0 where there is none that is coarser than they are exact.
 
-    One value that most of them are says nothing of it.
+    One value that most of them are says nothing of it, but it is a multiple too.
     """
-    values = varying(values)
-    wide, exact = values.astype(np.float64), 0.01 / np.finfo(values.dtype).eps
-    most = np.abs(wide).max(initial=0.0)
+    others = varying(values)
+    most, exact = float(np.abs(others).max(initial=0.0)), 0.01 / np.finfo(values.dtype).eps
     for decimals in range(FINEST + 1):
         if decimals > MOST_DECIMALS and most * 10.0**decimals > exact:
             break
-        if (np.round(wide, decimals).astype(values.dtype) == values).mean() >= NEARLY_ALL:
+        if _rounded(others, decimals).mean() >= NEARLY_ALL and _rounded(np.setdiff1d(values, others), decimals).all():
             return float(10.0**-decimals)
     return 0.0
+
+
+def _rounded(values: np.ndarray, decimals: int) -> np.ndarray:
+    """Which values have no more decimals."""
+    return np.asarray(np.round(values.astype(np.float64), decimals).astype(values.dtype) == values)
 
 
 def _middle(values: np.ndarray) -> np.ndarray:
