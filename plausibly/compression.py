@@ -436,8 +436,10 @@ class Compressed:
         """What is to be said where probabilities are others than those that wrote the file."""
         here, by = made_by(), self.by | {"processor": self.by.get("processor", "unknown")}
         other = [f"{name} {was} (here {here.get(name)})" for name, was in by.items() if here.get(name) != was]
-        why = f"it was written with {', '.join(other)}" if other else "its processor adds in another order"
-        return UserError(f"{self.path} cannot be decoded here: the model gives other probabilities; {why}")
+        why = ", ".join(other) or f"processor {by['processor']}, as here, which added in another order"
+        return UserError(
+            f"{self.path} cannot be decoded here: the model gives other probabilities; it was written with {why}"
+        )
 
     def events(self, wanted: range, heard: Heard) -> Iterator[Events]:
         """The events of some rows, block by block."""
