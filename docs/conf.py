@@ -13,8 +13,6 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from plausibly import __version__
-from plausibly.registry import markdown
-from plausibly.schema import binary
 
 project, release = "Plausibly", __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
@@ -47,9 +45,7 @@ def mathml(writer: Any, node: nodes.Element) -> None:
 
 
 def generated(app: Sphinx, page: str, text: list[str]) -> None:
-    """Puts the table of models into its page, and each entry of the glossary into a paragraph of its own."""
-    if page == "models":
-        text[0] = text[0].replace("<!-- capabilities -->", markdown(binary(8)))
+    """Puts each entry of the glossary into a paragraph of its own."""
     if page == "glossary":
         text[0] = text[0].replace("\n**", "\n\n**")
 

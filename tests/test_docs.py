@@ -1,7 +1,10 @@
-"""The README says what the code says, and its commands exist."""
+"""README and docs say what the code says, their commands exist, and links lead somewhere."""
 
 import re
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 from plausibly.cli import app
 from plausibly.registry import markdown
@@ -13,21 +16,43 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_capability_table_is_generated():
     """To renew it, print plausibly.registry.markdown(binary(8))."""
-    shown = README.split("<!-- capabilities -->")[1]
+    shown = (ROOT / "docs" / "models.md").read_text().split("<!-- capabilities -->")[1]
     assert shown.strip() == markdown(binary(8)).strip()
 
 
 def test_every_command_in_the_readme_exists():
     known = {name for command in app for name in [str(command)]}
-    used = set(re.findall(r"^plausibly (\w+)", README, re.MULTILINE))
+    pages = README + (ROOT / "docs" / "commands.md").read_text()
+    used = set(re.findall(r"^plausibly (\w+)", pages, re.MULTILINE))
     assert used <= known
     assert {"data", "models", "fit", "compare", "evaluate", "score", "sample", "impute", "check", "report"} <= used
 
 
+def test_the_readme_is_short():
+    """Words outside code blocks and tables, and lines of tables."""
+    text = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    lines = text.splitlines()
+    assert sum(len(line.split()) for line in lines if not line.startswith("|")) <= 900
+    assert sum(line.startswith("|") for line in lines) <= 12
+
+
 def test_links_lead_somewhere():
-    for page in (README, (ROOT / "CHANGELOG.md").read_text()):
-        for target in re.findall(r"\]\(([^)#]+)\)", page):
-            assert target.startswith("https://") or (ROOT / target).exists(), target
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            assert target.startswith("https://") or (page.parent / target).exists(), (page, target)
+
+
+def test_every_page_is_reached_from_the_readme():
+    """In at most two links."""
+    here = links(ROOT / "README.md")
+    there = {page for each in here if each.suffix == ".md" for page in links(each)}
+    pages = {page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "decisions"}
+    assert pages <= here | there
+
+
+def links(page):
+    found = re.findall(r"\]\(([^)#]+\.md)[^)]*\)", page.read_text())
+    return {(page.parent / target).resolve() for target in found if not target.startswith("https://")}
 
 
 def test_decisions_are_short():
@@ -35,16 +60,18 @@ def test_decisions_are_short():
         assert len(page.read_text().splitlines()) <= 40, page
 
 
-def test_the_estimators_of_the_readme_run():
-    import numpy as np
-
-    import plausibly
-
-    (code,) = [part for part in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "DensityEstimator" in part]
-    x = np.random.default_rng(0).integers(0, 2, (60, 3)).astype(np.uint8)
-    exec(code.replace('"hidden": 64', '"hidden": 4, "train.steps": 5'), {"plausibly": plausibly, "X": x, "y": x[:, 0]})
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
+    chance = np.random.default_rng(0)
+    x = chance.integers(0, 2, (60, 3)).astype(np.uint8)
+    people = pd.DataFrame({"city": chance.choice(["Rome", "Oslo"], 300), "income": chance.integers(1, 9, 300) * 1000})
+    monkeypatch.chdir(tmp_path)
+    people.to_csv("people.csv", index=False)
+    people[:20].to_csv("more.csv", index=False)
+    people[:20].mask(chance.random((20, 2)) < 0.2).to_csv("holes.csv", index=False)
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(code, {"X": x})
 
 
 def test_the_example_model_is_as_long_as_the_readme_says():
-    assert "[24 lines](examples/my_model.py)" in README
+    assert "[one file of 24 lines](examples/my_model.py)" in README
     assert len((ROOT / "examples" / "my_model.py").read_text().splitlines()) == 24
