@@ -1170,6 +1170,9 @@ def compress(
             print_line(f"values come back equal, but {note}")
         print_line("decoded again: the same rows" if verify else "not decoded again: --no-verify")
         print_line(
+            "the model is in it" if embed else f"to decompress it, keep {run} as it is; --embed puts the model into it"
+        )
+        print_line(
             f"decoded by {compression.decoded_by()}, for certain on a processor like this: {compression.processor()}"
         )
 

@@ -15,7 +15,7 @@ from plausibly.errors import UserError
 from plausibly.fitting import COMPARISON, check_comparison
 from plausibly.locks import holding
 from plausibly.runs import SEALED, Run, check_record, kept_nats, read_document, vouch, write_record
-from plausibly.seals import SEAL, check_document, digest_file, parse_document, write_sealed
+from plausibly.seals import SEAL, check_document, digest_file, parse_document, seal_checkpoint, write_sealed
 
 LOG = "log.jsonl"
 WEIGHTS = "weights.safetensors"
@@ -42,6 +42,7 @@ def _seal_run(path: Path, model: str | type[Trainable] | None) -> dict[str, str]
     check_record(record, file)
     vouch(record, path, SEALED)
     _check_files(path)
+    seal_checkpoint(path)
     if (path / WEIGHTS).is_file():
         record["weights_sha256"] = digest_file(path / WEIGHTS)
         Run.of_record(path, record, model=model)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, uint8
 
 from plausibly.errors import UserError
@@ -110,3 +110,14 @@ def read_sealed_tensors(path: Path) -> dict[str, Tensor]:
     if seal != digest_tensors(tensors):
         raise BrokenSeal(f"{path} is not what was written")
     return tensors
+
+
+def seal_checkpoint(path: Path) -> None:
+    """Renews the checksum of a run's checkpoint, where there is one. UserError where it cannot be read."""
+    file = path / "checkpoint.safetensors"
+    if not file.is_file():
+        return
+    try:
+        write_sealed_tensors(load_file(file), file)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{file} is damaged; remove it, and the run starts from step 0") from error

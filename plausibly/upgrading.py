@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from plausibly import forms
 from plausibly.locks import holding
 from plausibly.runs import SEALED, read_document, read_record, vouch, write_record
+from plausibly.seals import seal_checkpoint
 
 
 class Upgraded(NamedTuple):
@@ -34,7 +35,8 @@ class Upgraded(NamedTuple):
 def upgrade(path: Path | str) -> Upgraded:
     """Rewrites the record of a run of an earlier form as this version writes it, whole or not at all; what was changed.
 
-    Weights and all else in the folder stay as they are. UserError for a run of a later version, which it names.
+    Weights and all else in the folder stay as they are; a checkpoint gets its checksum. UserError for a run of a later
+    version, which it names.
     """
     path = Path(path)
     read_record(path)
@@ -42,6 +44,7 @@ def upgrade(path: Path | str) -> Upgraded:
         before, record = read_document(path), read_record(path)
         found = Upgraded(path, before["plausibly_run"], forms.writer(before))
         if found.changed:
+            seal_checkpoint(path)
             vouch(record, path, SEALED)
             write_record(record, path)
     return found

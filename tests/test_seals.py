@@ -20,6 +20,7 @@ from plausibly.errors import UserError
 from plausibly.report.page import course
 from plausibly.resealing import seal
 from plausibly.runs import Run, read_record
+from plausibly.upgrading import upgrade
 
 KEPT = Path(__file__).parent / "kept" / "0.1.0"
 SMALL = {"hidden": 8, "train.every": 5, "train.batch": 50}
@@ -273,6 +274,17 @@ def test_a_kept_run_is_sealed_and_says_the_same(tmp_path):
     before = plausibly.open(folder).score(str(KEPT / "people.csv"))
     assert seal(folder)["run.json"] == "new" and read_record(folder)["plausibly_run"] == 4
     assert plausibly.open(folder).score(str(KEPT / "people.csv")).equals(before)
+
+
+@pytest.mark.parametrize("renew", [seal, upgrade])
+def test_a_stopped_run_of_an_earlier_version_goes_on_once_it_is_sealed(half, tmp_path, renew):
+    folder = shutil.copytree(half, tmp_path / "run")
+    record = json.loads((folder / "run.json").read_text())
+    kept = {key: value for key, value in record.items() if key not in ("seal", "files_sha256")}
+    (folder / "run.json").write_text(json.dumps(kept | {"plausibly_run": 3}))
+    save_file(load_file(folder / "checkpoint.safetensors"), folder / "checkpoint.safetensors")
+    renew(folder)
+    assert learned(folder) == learned(shutil.copytree(half, tmp_path / "other"))
 
 
 def test_what_a_stopped_run_was_tested_to_is_not_said_of_the_finished_one(rows, tmp_path, monkeypatch):
