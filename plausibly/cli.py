@@ -1315,6 +1315,11 @@ def status_of(call: Callable[[], Any]) -> int:
     except OSError as error:
         processes.tell(f"plausibly: {error.filename or 'a file'}: {error.strerror or error}")
         return 2
+    except ValueError as error:
+        if "embedded null" not in str(error):
+            raise
+        processes.tell("plausibly: the name of a file holds a NUL character, which none can have")
+        return 2
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

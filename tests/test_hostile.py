@@ -85,6 +85,16 @@ def test_no_error_steers_the_terminal(hostile, cli):
         assert not RAW.search(err), (words, err)
 
 
+def test_a_nul_in_a_name_is_one_line(hostile, cli):
+    for words in (
+        ["data", "a\0b.csv"],
+        ["evaluate", "a\0b"],
+        ["fit", "toy-bits", "--model", "markov", "--out", "a\0b"],
+    ):
+        status, _, err = cli(*words)
+        assert status == 2 and "Traceback" not in err, err
+
+
 def test_json_and_files_keep_what_is_in_the_data(hostile, cli):
     run = hostile[1]
     status, out, _ = cli("sample", run, "-n", 40, "--json")
