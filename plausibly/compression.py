@@ -50,6 +50,7 @@ from plausibly.kinds import Real
 from plausibly.locks import holding
 from plausibly.runs import FIELDS, TASKS, Run, write_record, write_tensors
 from plausibly.schema import Schema
+from plausibly.seals import digest_file
 from plausibly.tasks.compress import at_once
 from plausibly.training import generator_for
 
@@ -334,7 +335,7 @@ def halved(run: Run, folder: Path) -> Run:
     """The run with weights in half precision where they fit into it, in an empty folder, as little as makes a run."""
     state = {name: t.half() if fits(t) else t for name, t in run.model.state_dict().items()}
     write_tensors(state, folder / "weights.safetensors")
-    digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    digest = digest_file(folder / "weights.safetensors")
     own = {"notes": [], "weights_sha256": digest, "files_sha256": {}} | dict.fromkeys(UNTOLD)
     write_record({name: run.record.get(name) for name in KEPT} | own, folder)
     return Run.open(folder)

@@ -224,13 +224,12 @@ def _middle(values: np.ndarray) -> np.ndarray:
 
 
 def usual_of(values: np.ndarray) -> float | None:
-    """The number that most of several sorted ones are, or None."""
-    usual = values[len(values) // 2]
+    """The number that most of the values are, or None."""
+    usual = np.quantile(values, 0.5, method="lower")
     return float(usual) if 2 * int((values == usual).sum()) > len(values) else None
 
 
 def varying(values: np.ndarray) -> np.ndarray:
     """The values without one that most of them are, unless all are."""
-    usual = np.quantile(values, 0.5, method="lower")
-    others = values[values != usual]
-    return others if 0 < 2 * len(others) < len(values) else values
+    others = values[values != usual_of(values)]
+    return others if len(others) else values
