@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 import plausibly
-from plausibly.evaluation.board import Board
-from plausibly.learning import Listener
+from plausibly.fitting.fit import Listener
+from plausibly.runs.board import Board
 
 
 def markdown(board: Board) -> str:

@@ -9,8 +9,8 @@ import argparse
 import time
 from statistics import median
 
-from plausibly import compression
-from plausibly.runs import Run
+from plausibly.jobs import compression
+from plausibly.runs.run import Run
 
 
 def main() -> None:

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 import plausibly
-from plausibly.console import RowMeter
-from plausibly.evaluation.annealed import Annealed
-from plausibly.runs import Run
+from plausibly.cli.console import RowMeter
+from plausibly.evaluation.likelihood.annealed import Annealed
+from plausibly.runs.run import Run
 from plausibly.tasks.annealed import means, pixels
-from plausibly.training import generator_for
+from plausibly.training.loop import generator_for
 
 DECODERS: dict[str, dict[str, Any]] = {
     name: {"latents": latents, "network": {"name": "mlp", "hidden": 256, "layers": 2, "dropout": 0.0}}

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 import plausibly
-from plausibly.data.planes import Modes
+from plausibly.data.toys.planes import Modes
 from plausibly.families.adversarial import GAMES
-from plausibly.runs import Run
+from plausibly.runs.run import Run
 
 
 def on_ring(run: Run) -> dict[str, float]:

@@ -27,11 +27,11 @@ from sklearn.impute import IterativeImputer
 import plausibly
 from benchmarks.large import numbers
 from benchmarks.tables import encoded
-from plausibly.evaluation.curves import curve
-from plausibly.evaluation.regression import there
-from plausibly.learning import Listener
-from plausibly.runs import TASKS, Run
-from plausibly.training import generator_for
+from plausibly.evaluation.answers.curves import curve
+from plausibly.evaluation.answers.regression import there
+from plausibly.fitting.fit import Listener
+from plausibly.runs.run import TASKS, Run
+from plausibly.training.loop import generator_for
 
 BINS, FEW = 10, 5
 

@@ -8,7 +8,7 @@ there already, at OUT, is only measured.
 from __future__ import annotations
 
 from benchmarks.recipe import asked, fitted
-from plausibly.console import RowMeter, table
+from plausibly.cli.console import RowMeter, table
 
 
 def main() -> None:

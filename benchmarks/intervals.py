@@ -19,18 +19,18 @@ import pandas as pd
 import torch
 
 import plausibly
-from plausibly.data.formats import Events
-from plausibly.evaluation import tables
-from plausibly.evaluation.by_column import by_column
-from plausibly.evaluation.coverage import closest_records, copied, coverage_numbers, nearer_to_training
-from plausibly.evaluation.distances import kernel_number
-from plausibly.evaluation.features import Columns
+from plausibly.data.formats.format import Events
 from plausibly.evaluation.intervals import LEAST, Interval, Mean
-from plausibly.evaluation.likelihood import difference, likelihood
+from plausibly.evaluation.likelihood.by_column import by_column
+from plausibly.evaluation.likelihood.likelihood import difference, likelihood
 from plausibly.evaluation.numbers import Number
-from plausibly.evaluation.samples import judged, portions, some
-from plausibly.evaluation.two_samples import discrepancy
-from plausibly.evaluation.usefulness import Contest, usefulness
+from plausibly.evaluation.samples import tables
+from plausibly.evaluation.samples.coverage import closest_records, copied, coverage_numbers, nearer_to_training
+from plausibly.evaluation.samples.distances import kernel_number
+from plausibly.evaluation.samples.features import Columns
+from plausibly.evaluation.samples.samples import judged, portions, some
+from plausibly.evaluation.samples.two_samples import discrepancy
+from plausibly.evaluation.samples.usefulness import Contest, usefulness
 
 POOL, LEARNED, TOGETHER = 40_000, 400, 4  # rows: of a law, learned from, of a group
 Found = dict[str, tuple[float, float | None, Interval | None]]

@@ -106,9 +106,9 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 import plausibly
-import plausibly.registry
-from plausibly import bulk
-from plausibly.learning import Listener
+import plausibly.evaluation.abilities
+from plausibly.jobs import files as bulk
+from plausibly.fitting.fit import Listener
 started = time.monotonic()
 {work}
 print("SECONDS", time.monotonic() - started, "PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plausibly.contract import shaken
+from plausibly.contract.checks import shaken
+from plausibly.events.schema import binary
 from plausibly.models import MODELS
-from plausibly.schema import binary
 
 D, H, BATCH = 784, 500, 100
 

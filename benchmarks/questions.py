@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 import plausibly
-from plausibly.runs import Run
+from plausibly.runs.run import Run
 
 
 def questions(run: Run, rows: pd.DataFrame, count: int, seed: int) -> list[tuple[str, dict[str, Any]]]:

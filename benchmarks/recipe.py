@@ -13,9 +13,9 @@ from pathlib import Path
 
 import plausibly
 from plausibly.capabilities import Variational
-from plausibly.console import RowMeter
-from plausibly.evaluation.likelihood import Likelihood, difference
-from plausibly.runs import Run
+from plausibly.cli.console import RowMeter
+from plausibly.evaluation.likelihood.likelihood import Likelihood, difference
+from plausibly.runs.run import Run
 
 
 def fitted(recipe: Path, data: Path, out: Path | None) -> Run:

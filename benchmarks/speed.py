@@ -35,11 +35,11 @@ from benchmarks.nade import (
     step_times,
     stepping,
 )
-from plausibly.contract import shaken
+from plausibly.contract.checks import shaken
+from plausibly.events.schema import binary
 from plausibly.kernels.nade import layout, recurrence
 from plausibly.models import MODELS
-from plausibly.schema import binary
-from plausibly.training import Plan, Training
+from plausibly.training.loop import Plan, Training
 
 
 def row(name: str, ours: float, theirs: float, unit: str, wanted: str) -> None:
@@ -186,8 +186,8 @@ def peers(data: Path | None, rounds: int) -> None:
     """The same job by libraries of PyPI: a masked autoregressive model of numbers by zuko, one hidden width, one batch."""
     import zuko
 
-    from plausibly.kinds import Real
-    from plausibly.schema import Schema
+    from plausibly.events.kinds import Real
+    from plausibly.events.schema import Schema
 
     features, hidden = 64, 256
     x = torch.randn(5000, features, generator=torch.Generator().manual_seed(0))

@@ -28,7 +28,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 import plausibly
 from benchmarks.large import numbers
-from plausibly.runs import Run
+from plausibly.runs.run import Run
 
 SETS = (
     "adult",

@@ -21,9 +21,9 @@ from scipy.stats import norm
 
 import plausibly
 from plausibly.capabilities import TractableModel
-from plausibly.data.toys import random_joint
+from plausibly.data.toys.bits import random_joint
+from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
-from plausibly.schema import Schema, binary
 
 FOLDER = Path(__file__).parent / "figures"
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#2467b0", "#d2691e", "#2e8b57", "#8a4fa3", "#777777"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0.dev0"
 
 if TYPE_CHECKING:
-    from plausibly.compression import compress, decompress
     from plausibly.data.loading import load
-    from plausibly.estimator import DensityClassifier, DensityEstimator
-    from plausibly.fitting import compare, fit, resume
-    from plausibly.fitting import mixed as ensemble
-    from plausibly.runs import Run
+    from plausibly.estimators import DensityClassifier, DensityEstimator
+    from plausibly.fitting.api import compare, fit, resume
+    from plausibly.fitting.api import mixed as ensemble
+    from plausibly.jobs.compression import compress, decompress
+    from plausibly.runs.run import Run
 
 __all__ = [
     "DensityClassifier",
@@ -32,24 +32,24 @@ __all__ = [
 ]
 
 _PLACES = {
-    "fit": "fitting",
-    "compare": "fitting",
-    "resume": "fitting",
+    "fit": "fitting.api",
+    "compare": "fitting.api",
+    "resume": "fitting.api",
     "load": "data.loading",
-    "compress": "compression",
-    "decompress": "compression",
-    "Run": "runs",
-    "DensityEstimator": "estimator",
-    "DensityClassifier": "estimator",
+    "compress": "jobs.compression",
+    "decompress": "jobs.compression",
+    "Run": "runs.run",
+    "DensityEstimator": "estimators",
+    "DensityClassifier": "estimators",
 }
 
 
 def __getattr__(name: str) -> Any:
     # on first use, so that `plausibly --help` does not wait for torch
     if name == "open":
-        return import_module("plausibly.runs").Run.open
+        return import_module("plausibly.runs.run").Run.open
     if name == "ensemble":
-        return import_module("plausibly.fitting").mixed
+        return import_module("plausibly.fitting.api").mixed
     if name in _PLACES:
         return getattr(import_module(f"plausibly.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'plausibly' has no attribute {name!r}")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from plausibly.heads import Head
-from plausibly.nets.noise import by_row
-from plausibly.parts import Part
+from plausibly.choices import Part
+from plausibly.networks.heads import Head
+from plausibly.networks.noise import by_row
 
 if TYPE_CHECKING:
     from plausibly.capabilities import BoundedModel, Trainable

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from plausibly.cli import app, guarded, prepared
+from plausibly.cli.commands import app, guarded, prepared
 
 torch.set_num_threads(1)
 settings.load_profile("ci")  # derandomised, without deadlines; other examples: --hypothesis-profile=default

@@ -19,7 +19,7 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
-from plausibly.cli import app, guarded, prepared
+from plausibly.cli.commands import app, guarded, prepared
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted((DOCS / "guide").glob("*.md"))

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from plausibly.capabilities import DensityModel
-from plausibly.interiors import below, means
-from plausibly.kinds import Level, Real
+from plausibly.events.kinds import Level, Real
+from plausibly.events.moments import below, means
 from plausibly.models import MODELS
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

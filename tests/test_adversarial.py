@@ -11,9 +11,10 @@ from test_contract import SCHEMAS
 
 from plausibly import compare, fit
 from plausibly.data import load
-from plausibly.data.planes import Modes
+from plausibly.data.toys.planes import Modes
 from plausibly.errors import UserError
-from plausibly.evaluation.board import spoken
+from plausibly.events.kinds import Category, Level
+from plausibly.events.schema import Schema, binary
 from plausibly.families.adversarial import (
     GAMES,
     NonSaturating,
@@ -23,12 +24,11 @@ from plausibly.families.adversarial import (
     squared_slope,
     told_apart,
 )
-from plausibly.kinds import Category, Level
 from plausibly.models.gan import GAN
-from plausibly.relaxed import Relaxed
-from plausibly.runs import read_record, write_record
-from plausibly.schema import Schema, binary
-from plausibly.training import Plan, Training, generator_for, prepare
+from plausibly.networks.straight_through import Relaxed
+from plausibly.runs.board import spoken
+from plausibly.runs.run import read_record, write_record
+from plausibly.training.loop import Plan, Training, generator_for, prepare
 
 CPU = torch.device("cpu")
 

@@ -9,19 +9,28 @@ import pytest
 import torch
 
 from plausibly.capabilities import Decoder
-from plausibly.contract import shaken
-from plausibly.data.arrays import ArrayFormat
-from plausibly.data.formats import Events
+from plausibly.contract.checks import shaken
+from plausibly.data.formats.arrays import ArrayFormat
+from plausibly.data.formats.format import Events
 from plausibly.data.loading import load
 from plausibly.errors import Unsupported, UserError
-from plausibly.evaluation import annealed as evaluation
-from plausibly.evaluation.annealed import ACCEPTANCE, Annealing, anneal, best_sigma, look, schedule, spread, transition
-from plausibly.interiors import entropies
-from plausibly.kinds import Category, Grid, Level
+from plausibly.evaluation.likelihood import annealed as evaluation
+from plausibly.evaluation.likelihood.annealed import (
+    ACCEPTANCE,
+    Annealing,
+    anneal,
+    best_sigma,
+    look,
+    schedule,
+    spread,
+    transition,
+)
+from plausibly.events.kinds import Category, Grid, Level
+from plausibly.events.moments import entropies
+from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
-from plausibly.schema import Schema, binary
 from plausibly.tasks.annealed import Joint, annealed, means, noisy, own
-from plausibly.training import generator_for
+from plausibly.training.loop import generator_for
 
 CPU = torch.device("cpu")
 LOADINGS = torch.tensor([[1.5, 0.0], [1.0, 0.7], [0.0, -1.2], [0.5, 0.5]])
@@ -261,7 +270,7 @@ def test_values_of_simulated_rows_are_drawn_inside_their_codes(monkeypatch):
 
 
 def test_the_best_sigma_is_that_of_the_closed_form(monkeypatch):
-    monkeypatch.setattr("plausibly.evaluation.annealed.TUNING", (50, 4, 20, 6))
+    monkeypatch.setattr("plausibly.evaluation.likelihood.annealed.TUNING", (50, 4, 20, 6))
     decoder, truth = Painter(Schema((1, 3, 3), (Level(levels=256),) * 9)), 0.07
     generator = generator_for(CPU, 16)
     with torch.no_grad():
@@ -299,7 +308,7 @@ SHORT = ("--annealed", "--rows", 6, "--chains", 2, "--distributions", 8)
 
 
 def test_the_command_prints_bounds_with_their_model(cli, monkeypatch):
-    monkeypatch.setattr("plausibly.evaluation.annealed.TUNING", (6, 2, 6, 2))
+    monkeypatch.setattr("plausibly.evaluation.likelihood.annealed.TUNING", (6, 2, 6, 2))
     fitted(cli, np.random.default_rng(0).integers(0, 17, (80, 3, 3)).astype(np.uint8))
     status, out, err = cli("evaluate", "run", *SHORT)
     assert (status, err) == (0, "")

@@ -11,14 +11,14 @@ from oracles import accepting
 from scipy.stats import false_discovery_control, kstest
 
 import plausibly
-from plausibly.cli import main
-from plausibly.contract import shaken
+from plausibly.cli.commands import main
+from plausibly.contract.checks import shaken
 from plausibly.errors import UserError
-from plausibly.evaluation import scores as scoring
-from plausibly.evaluation.anomalies import Calibration, checked_level, discoveries
-from plausibly.kinds import Category, Level
+from plausibly.evaluation.likelihood import scores as scoring
+from plausibly.evaluation.likelihood.anomalies import Calibration, checked_level, discoveries
+from plausibly.events.kinds import Category, Level
+from plausibly.events.schema import Schema
 from plausibly.models import MODELS
-from plausibly.schema import Schema
 from plausibly.tasks import full_conditionals as task
 from plausibly.tasks.full_conditionals import affordable, full_conditionals
 from plausibly.tasks.score import conditionals

@@ -7,15 +7,16 @@ import torch
 from oracles import SMALL
 
 import plausibly
-from plausibly import auto, choosing
 from plausibly.capabilities import DensityModel
-from plausibly.contract import results, shaken, sums_to_one
+from plausibly.contract.checks import results, shaken, sums_to_one
 from plausibly.errors import Unsupported, UserError
+from plausibly.events.schema import binary
 from plausibly.families.mixtures import mixture
-from plausibly.learning import Fit, Listener
+from plausibly.fitting import choose as choosing
+from plausibly.fitting import portfolio as auto
+from plausibly.fitting.fit import Fit, Listener
 from plausibly.models import MODELS
-from plausibly.runs import ingredients
-from plausibly.schema import binary
+from plausibly.runs.run import ingredients
 
 
 @pytest.fixture(scope="module", autouse=True)

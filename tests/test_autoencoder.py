@@ -9,17 +9,17 @@ import torch
 
 import plausibly
 from plausibly.capabilities import Encoder, Model
-from plausibly.contract import results, shaken
+from plausibly.contract.checks import results, shaken
 from plausibly.data import load
 from plausibly.errors import Unsupported, UserError
-from plausibly.evaluation.reconstruction import LEVELS, WRONG, averaged, from_json, reconstruction
-from plausibly.kinds import Category, Level
-from plausibly.learning import fit_in_memory, settings
+from plausibly.evaluation.answers.reconstruction import LEVELS, WRONG, averaged, from_json, reconstruction
+from plausibly.events.kinds import Category, Level
+from plausibly.events.schema import Schema
+from plausibly.fitting.fit import fit_in_memory, settings
 from plausibly.models.autoencoder import Autoencoder
 from plausibly.models.vae import VAE
 from plausibly.report import samples
-from plausibly.runs import Run, write_record
-from plausibly.schema import Schema
+from plausibly.runs.run import Run, write_record
 
 SMALL = {"network": "mlp", "network.hidden": 32}
 
@@ -105,7 +105,7 @@ def test_a_page_of_images_and_of_it_alone(tmp_path):
 
 
 def test_the_default_fit_does_not_try_it_and_compare_does(people, tmp_path, monkeypatch):
-    from plausibly import choosing
+    from plausibly.fitting import choose as choosing
 
     monkeypatch.setattr(choosing, "defaults", lambda: ["autoencoder", "independent", "markov"])
     run = plausibly.fit("toy-bits", out=tmp_path / "mixed", steps=5)
@@ -150,7 +150,7 @@ def test_errors_are_what_they_say():
         def decode(self, z, given=None):
             return torch.tensor([[0.0, 0.0, 2.0, 0.0]]).repeat(len(z), 1)
 
-    from plausibly.data.arrays import ArrayFormat
+    from plausibly.data.formats.arrays import ArrayFormat
 
     format = ArrayFormat(schema, "flat", "|u1")
     found = reconstruction(Constant.tiny(schema), format, format.events(data))

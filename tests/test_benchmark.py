@@ -9,11 +9,11 @@ import torch
 from oracles import SHARED, SMALL
 
 import plausibly
-from plausibly import auto
-from plausibly.auto import greedy, smoothed
-from plausibly.benchmark import Sealed, benchmark, entries, published
 from plausibly.errors import UserError
-from plausibly.learning import Fit, Listener, learned, settings
+from plausibly.fitting import portfolio as auto
+from plausibly.fitting.benchmark import Sealed, benchmark, entries, published
+from plausibly.fitting.fit import Fit, Listener, learned, settings
+from plausibly.fitting.portfolio import greedy, smoothed
 from plausibly.models import MODELS
 
 
@@ -128,7 +128,7 @@ def test_weights_come_near_the_best_ones(weigh):
 
 
 def test_json_of_the_command(small, sets, tmp_path, capsys, monkeypatch):
-    from plausibly import cli
+    from plausibly.cli import commands as cli
 
     command = ["plausibly", "benchmark", "debd", "--data", str(sets), "--sets", "small", "--steps", "40"]
     monkeypatch.setattr("sys.argv", [*command, "--out", str(tmp_path / "out"), "--json", "--quiet"])

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from plausibly.capabilities import drive
-from plausibly.contract import shaken
+from plausibly.contract.checks import shaken
+from plausibly.events.schema import binary
 from plausibly.kernels.boosting import GAIN, _take, added, grown, leaf_of, lined_up, words
 from plausibly.models import MODELS
-from plausibly.schema import binary
-from plausibly.training import count, prepare
+from plausibly.training.loop import count, prepare
 
 Boosted = MODELS["boosted"]
 

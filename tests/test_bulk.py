@@ -10,10 +10,11 @@ import torch
 
 import plausibly
 from benchmarks.large import chunk
-from plausibly import bulk, runs
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood import likelihood
-from plausibly.shards import Shards, here
+from plausibly.evaluation.likelihood.likelihood import likelihood
+from plausibly.jobs import files as bulk
+from plausibly.jobs.shards import Shards, here
+from plausibly.runs import run as runs
 
 N = 1250
 
@@ -170,8 +171,8 @@ def test_a_wrong_row_is_named_by_its_place_in_the_file(run, folder, tmp_path):
 PEAK = """
 import resource, sys
 from pathlib import Path
-from plausibly import bulk
-from plausibly.runs import Run
+from plausibly.jobs import files as bulk
+from plausibly.runs.run import Run
 bulk.sample_to(Run.open(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plausibly.cli import guarded, literal, pairs, seconds
+from plausibly.cli.commands import guarded, literal, pairs, seconds
 from plausibly.errors import UserError
 
 
@@ -229,7 +229,7 @@ import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 sys.argv = ["plausibly", *sys.argv[1:]]
-from plausibly.cli import main
+from plausibly.cli.commands import main
 main()
 """
 
@@ -302,7 +302,7 @@ SLOW = {"torch", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "numba", "mat
 @pytest.mark.parametrize("words", [["--help"], ["fit", "--help"], ["--version"]])
 def test_help_does_not_wait_for_what_is_slow_to_load(words):
     """How long it takes depends on the machine: benchmarks/startup.py measures it."""
-    code = "import sys; sys.argv = ['plausibly', *sys.argv[1:]]\nfrom plausibly.cli import main\ntry:\n    main()\n"
+    code = "import sys; sys.argv = ['plausibly', *sys.argv[1:]]\nfrom plausibly.cli.commands import main\ntry:\n    main()\n"
     code += f"finally:\n    print({SLOW} & sys.modules.keys(), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert done.returncode == 0

@@ -13,10 +13,10 @@ import pytest
 
 import plausibly
 from benchmarks.large import chunk
-from plausibly import bulk
-from plausibly.cluster import Cluster
 from plausibly.errors import UserError
-from plausibly.shards import LostTouch
+from plausibly.jobs import files as bulk
+from plausibly.jobs.cluster import Cluster
+from plausibly.jobs.shards import LostTouch
 
 distributed = pytest.importorskip("distributed", reason="the extra `scale` is not installed")
 
@@ -85,7 +85,7 @@ def test_what_is_wrong_with_a_row_comes_back_as_one_line(run, address, tmp_path)
 
 
 def test_where_nobody_listens_it_says_so(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("plausibly.cluster.PATIENCE", 1)
+    monkeypatch.setattr("plausibly.jobs.cluster.PATIENCE", 1)
     nowhere = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(UserError, match=f"no scheduler at {nowhere}"):
         bulk.sample_to(run, tmp_path / "x.csv", 10, work=Cluster(nowhere))

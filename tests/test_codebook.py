@@ -9,12 +9,12 @@ import torch
 
 import plausibly
 from plausibly.data import load
-from plausibly.evaluation.codebook import use
+from plausibly.evaluation.likelihood.codebook import use
+from plausibly.events.schema import binary
 from plausibly.families.variational import log_likelihood
 from plausibly.models import vq_vae
 from plausibly.models.vq_vae import RARE, SPREAD, VQVAE, revive
-from plausibly.schema import binary
-from plausibly.training import Plan, Training, generator_for
+from plausibly.training.loop import Plan, Training, generator_for
 
 CPU = torch.device("cpu")
 SMALL = {"name": "mlp", "hidden": 16}

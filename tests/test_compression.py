@@ -13,24 +13,25 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 
 import plausibly
-from plausibly import compression, fitting
 from plausibly.capabilities import Variational
 from plausibly.coding import reals, stack
 from plausibly.coding.streams import CELLS, GRAIN, Damaged, Reader, Writer
-from plausibly.contract import log_gaps, shaken
+from plausibly.contract.checks import log_gaps, shaken
 from plausibly.data.loading import load_rows
 from plausibly.errors import Unsupported, UserError
+from plausibly.events.kinds import Category, Level, Real
+from plausibly.events.schema import Schema, binary
 from plausibly.families.mixtures import mixture
+from plausibly.families.priors import Blended, Flow, Normal, Standard, normal_of
 from plausibly.families.stratified import stratified
 from plausibly.families.variational import ELBO
-from plausibly.fitting import report_again
-from plausibly.kinds import Category, Level, Real
-from plausibly.latents import Blended, Flow, Normal, Standard, normal_of
-from plausibly.learning import Listener
+from plausibly.fitting import api as fitting
+from plausibly.fitting.api import report_again
+from plausibly.fitting.fit import Listener
+from plausibly.jobs import compression
 from plausibly.models import MODELS
-from plausibly.outcomes import Bits
-from plausibly.runs import Run, write_record
-from plausibly.schema import Schema, binary
+from plausibly.outcomes.outcomes import Bits
+from plausibly.runs.run import Run, write_record
 from plausibly.tasks.compress import compress as through
 from plausibly.tasks.compress import responsible
 

@@ -11,14 +11,14 @@ from scipy.special import logsumexp
 from sklearn.metrics import accuracy_score, log_loss
 
 import plausibly
-from plausibly.contract import shaken
+from plausibly.contract.checks import shaken
 from plausibly.errors import UserError
-from plausibly.evaluation.classification import Classification
-from plausibly.evaluation.likelihood import likelihood
-from plausibly.fitting import context_of
-from plausibly.kinds import Category, Level
+from plausibly.evaluation.answers.classification import Classification
+from plausibly.evaluation.likelihood.likelihood import likelihood
+from plausibly.events.kinds import Category, Level
+from plausibly.events.schema import Schema
+from plausibly.fitting.api import context_of
 from plausibly.models import MODELS
-from plausibly.schema import Schema
 from plausibly.tasks.classify import classify
 
 SMALL = Schema((4,), (Category(levels=3), Level(levels=3), Category(levels=2), Category(levels=2)))
@@ -72,7 +72,7 @@ def test_discriminative_and_generative_models_use_one_rule(name, seen):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_boards_number_sums_a_lone_label_out(name):
-    from plausibly.data.formats import Events
+    from plausibly.data.formats.format import Events
 
     x = SMALL.all_events()
     events = Events(x.to(torch.uint8), torch.zeros(len(x), dtype=torch.float64))

@@ -5,12 +5,12 @@ from inspect import signature
 import pytest
 import torch
 
-from plausibly import contract
 from plausibly.capabilities import BoundedModel
-from plausibly.contract import checks, draw, shaken
-from plausibly.kinds import Category, Grid, Level, Real
+from plausibly.contract import checks as contract
+from plausibly.contract.checks import checks, draw, shaken
+from plausibly.events.kinds import Category, Grid, Level, Real
+from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
-from plausibly.schema import Schema, binary
 
 SCHEMAS = {
     "one": Schema((1,), (Category(levels=3),)),

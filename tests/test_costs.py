@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
-from plausibly import costs
-from plausibly.fitting import fit
-from plausibly.learning import Listener
+from plausibly.fitting.api import fit
+from plausibly.fitting.fit import Listener
 from plausibly.models import MODELS
+from plausibly.training import estimates as costs
 
 
 def table(rows: int = 400) -> pd.DataFrame:
@@ -57,8 +57,9 @@ def test_the_peak_is_the_one_that_the_system_knows() -> None:
 SAID = """
 import sys, torch, numpy as np, pandas as pd
 torch.set_num_threads(1)
-from plausibly import costs, fitting
-from plausibly.learning import Listener
+from plausibly.training import estimates as costs
+from plausibly.fitting import api as fitting
+from plausibly.fitting.fit import Listener
 chance = np.random.default_rng(0)
 frame = pd.DataFrame({f"c{n}": chance.integers(0, 5, 30_000) for n in range(20)})
 fitting.tested = lambda done: print(costs.peak_memory())

@@ -16,9 +16,9 @@ from PIL import Image
 
 import plausibly
 from plausibly.data import Format, load, load_rows, splits
-from plausibly.data.givens import question
+from plausibly.data.questions import question
 from plausibly.errors import UserError
-from plausibly.kinds import Category, Level, Real
+from plausibly.events.kinds import Category, Level, Real
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 few = settings(max_examples=60, deadline=None)
@@ -45,7 +45,7 @@ matrices = st.one_of(
 
 
 def format_of(rows: np.ndarray) -> Format:
-    from plausibly.data.arrays import learned
+    from plausibly.data.formats.arrays import learned
 
     return Format.from_json(learned(rows, {}, ()).to_json())
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from plausibly.data import load
-from plausibly.data.formats import Dataset
-from plausibly.data.givens import question
+from plausibly.data.formats.format import Dataset
+from plausibly.data.questions import question
 from plausibly.errors import UserError
 
 ROWS = 60

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plausibly.data import load, load_rows
-from plausibly.data.date_forms import date_patterns, forms
-from plausibly.data.dates import form_of, spelled, ticks
-from plausibly.kinds import OTHER
+from plausibly.data.columns.date_patterns import date_patterns, forms
+from plausibly.data.columns.dates import form_of, spelled, ticks
+from plausibly.events.kinds import OTHER
 
 EPOCH = datetime(1970, 1, 1)
 TIMES = ["", " %H:%M", "T%H:%M:%SZ", " %H:%M:%S", "T%H:%M:%S+02:00", " %I:%M %p", ", %-I:%M:%S %p", "T%H:%M:%S.%f"]

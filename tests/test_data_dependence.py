@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plausibly.data import load
-from plausibly.data.dependence import CHANCE, functions, sums
+from plausibly.data.relations import CHANCE, functions, sums
 
 TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
 ROWS = 800

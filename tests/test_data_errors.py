@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from plausibly.data import Format, load, load_rows
-from plausibly.data.streaming import table_file
+from plausibly.data.files.pieces import table_file
 from plausibly.errors import UserError
 
 GOOD = "a,b\n" + "1,x\n2,y\n3,z\n" * 9
@@ -168,7 +168,7 @@ def test_images_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.M
         image = np.random.default_rng(place).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(image).save(tmp_path / f"{place}.png")
     refused(str(tmp_path), "--size 1000: 4 colour images", "--size 577 would do", size=1000)
-    monkeypatch.setattr("plausibly.data.images.MAX_BYTES", 4 * 3 * 36)
+    monkeypatch.setattr("plausibly.data.files.images.MAX_BYTES", 4 * 3 * 36)
     refused(str(tmp_path), "--size 7: 4 colour images", "--size 6 would do", size=7)
     assert load(str(tmp_path), size=6).schema.shape == (3, 6, 6)
 

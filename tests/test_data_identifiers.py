@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from plausibly.data import Format, load
-from plausibly.data.identifiers import Making, Piece, learned
+from plausibly.data.columns.identifiers import Making, Piece, learned
 
 chance = np.random.default_rng(0)
 SPARSE = chance.permutation(99_000)[:500]

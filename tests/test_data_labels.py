@@ -11,7 +11,7 @@ import pytest
 
 import plausibly
 from plausibly.data import Format, load
-from plausibly.data.givens import question
+from plausibly.data.questions import question
 from plausibly.errors import UserError
 
 MONTH = pd.Period("2020-01", "M")

@@ -12,7 +12,7 @@ import torch
 import plausibly
 from plausibly.data import Format, load, load_rows
 from plausibly.errors import UserError
-from plausibly.estimator import DensityClassifier, DensityEstimator
+from plausibly.estimators import DensityClassifier, DensityEstimator
 
 COUNTS, WORDS = np.arange(60) % 7, np.array(["x", "y", "z"])[np.arange(60) % 3]
 FRAME = pd.DataFrame({"a": COUNTS, "b": WORDS})

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from plausibly.data import Format, load, load_rows
-from plausibly.data.columns import log_text
-from plausibly.data.tables import TableFormat, learned
+from plausibly.data.columns.column import log_text
+from plausibly.data.formats.tables import TableFormat, learned
 from plausibly.errors import UserError
-from plausibly.kinds import Category, Grid, Real
+from plausibly.events.kinds import Category, Grid, Real
 
 few = settings(max_examples=80, deadline=None)
 

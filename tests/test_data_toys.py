@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from plausibly.data import Format, load, load_rows, toys
-from plausibly.schema import Schema, binary
+from plausibly.data import Format, load, load_rows
+from plausibly.data.toys import bits as toys
+from plausibly.events.schema import Schema, binary
 
 TRUTHS = {
     "bits": (toys.random_joint((2,) * 6, np.random.default_rng(0)), binary(6)),

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from plausibly.cli import app
-from plausibly.registry import markdown
-from plausibly.schema import binary
+from plausibly.cli.commands import app
+from plausibly.evaluation.abilities import markdown
+from plausibly.events.schema import binary
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
 def test_the_capability_table_is_generated():
-    """To renew it, print plausibly.registry.markdown(binary(8))."""
+    """To renew it, print plausibly.evaluation.abilities.markdown(binary(8))."""
     shown = (ROOT / "docs" / "models.md").read_text().split("<!-- capabilities -->")[1]
     assert shown.strip() == markdown(binary(8)).strip()
 

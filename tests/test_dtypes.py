@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 import plausibly
-from plausibly.data.cells import Storage
-from plausibly.learning import fit_in_memory, settings
+from plausibly.data.columns.storage import Storage
+from plausibly.fitting.fit import fit_in_memory, settings
 from plausibly.models import MODELS
 
 ROWS = 100

@@ -9,14 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from plausibly.contract import shaken
+from plausibly.contract.checks import shaken
 from plausibly.data import load
 from plausibly.errors import Unsupported, UserError
-from plausibly.kinds import Category, Level
-from plausibly.learning import fit_in_memory, settings
+from plausibly.events.kinds import Category, Level
+from plausibly.events.schema import Schema, binary
+from plausibly.fitting.fit import fit_in_memory, settings
 from plausibly.models import MODELS
-from plausibly.runs import Run
-from plausibly.schema import Schema, binary
+from plausibly.runs.run import Run
 from plausibly.tasks.encode import encode
 from plausibly.tasks.interpolate import interpolate
 from plausibly.tasks.reconstruct import reconstruct
@@ -98,7 +98,7 @@ def test_pairs_and_steps_that_cannot_be(reals):
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    from plausibly.fitting import fit
+    from plausibly.fitting.api import fit
 
     path = tmp_path_factory.mktemp("runs") / "digits"
     return fit("digits-binary", "autoencoder", out=path, steps=40).path

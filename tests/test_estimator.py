@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from plausibly import DensityClassifier, DensityEstimator
 from plausibly.errors import Unsupported, UserError
-from plausibly.estimator import held_out, seed_of
+from plausibly.estimators import held_out, seed_of
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "my_model.py"
 EVERY = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, 8).T.astype(np.uint8)

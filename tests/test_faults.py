@@ -4,16 +4,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from plausibly import heads, inputs, latents, outcomes
 from plausibly.capabilities import AutoregressiveModel
-from plausibly.contract import (
+from plausibly.contract.checks import (
     losses_in_single_precision,
     results,
     rows_are_scored_alone,
     shaken,
     single_precision_will_do,
 )
-from plausibly.kinds import Category, Grid, Level
+from plausibly.events.kinds import Category, Grid, Level
+from plausibly.events.schema import Schema, binary
+from plausibly.families import priors as latents
 from plausibly.models import nade
 from plausibly.models.fvsbn import FVSBN
 from plausibly.models.independent import Independent
@@ -22,8 +23,8 @@ from plausibly.models.markov import Markov
 from plausibly.models.nade import NADE
 from plausibly.models.transformer import Transformer
 from plausibly.models.vae import VAE
-from plausibly.nets import masked, noise, transformer
-from plausibly.schema import Schema, binary
+from plausibly.networks import heads, inputs, masked, noise, transformer
+from plausibly.outcomes import outcomes
 
 BITS = binary(6)
 MIXED = Schema(

@@ -5,11 +5,11 @@ import pytest
 import torch
 from scipy.stats import chi2, multivariate_normal
 
-from plausibly.contract import results, shaken
-from plausibly.kinds import UNFORESEEN, Category, Real
+from plausibly.contract.checks import results, shaken
+from plausibly.events.kinds import UNFORESEEN, Category, Real
+from plausibly.events.schema import Schema, binary
 from plausibly.models.gaussian import Gaussian, floored
-from plausibly.schema import Schema, binary
-from plausibly.training import batches, count, generator_for
+from plausibly.training.loop import batches, count, generator_for
 
 REALS = Schema((4,), (Real(),) * 4)
 OPEN = Schema((3,), (Real(open=True), Real(), Real(open=True)))

@@ -12,8 +12,9 @@ import pytest
 
 import plausibly
 from plausibly import report
-from plausibly.data import guessing, numbers, spreadsheets
-from plausibly.data.spreadsheets import guarded
+from plausibly.data.columns import guessing, numbers
+from plausibly.data.files import spreadsheets
+from plausibly.data.files.spreadsheets import guarded
 from plausibly.printing import print_data, print_progress, visible
 
 ESC, OSC, CSI, TURN = "\x1b[31mred", "\x1b]0;title\x07", "\x9b2J", "\u202eevil"
@@ -124,7 +125,7 @@ def test_a_terminal_shows_what_would_steer_it(capsys, monkeypatch):
 
 
 def test_tracebacks_warnings_and_other_libraries_do_not_steer_it(capsys):
-    from plausibly.cli import guarded as status_of
+    from plausibly.cli.commands import guarded as status_of
 
     def bug():
         warnings.warn(ESC, stacklevel=1)

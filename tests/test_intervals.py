@@ -12,23 +12,24 @@ import torch
 from scipy.stats import binom
 
 import plausibly
-from plausibly.auto import greedy
-from plausibly.cli import app
-from plausibly.data.formats import Events
-from plausibly.estimator import DensityClassifier, DensityEstimator
-from plausibly.evaluation import coverage, elbo, tables
-from plausibly.evaluation.by_column import ByColumn
-from plausibly.evaluation.classification import Classification
-from plausibly.evaluation.distances import kernel_number
+from plausibly.cli.commands import app
+from plausibly.data.formats.format import Events
+from plausibly.estimators import DensityClassifier, DensityEstimator
+from plausibly.evaluation.answers.classification import Classification
 from plausibly.evaluation.intervals import LEAST, TOO_FEW, Mean, Moves, binomial, moves
-from plausibly.evaluation.likelihood import AtLeast, AtMost, Estimate, Exact, difference
-from plausibly.evaluation.two_samples import discrepancy
-from plausibly.evaluation.usefulness import Contest, Skill, usefulness
-from plausibly.kinds import Grid
-from plausibly.latents import Normal
+from plausibly.evaluation.likelihood import elbo
+from plausibly.evaluation.likelihood.by_column import ByColumn
+from plausibly.evaluation.likelihood.likelihood import AtLeast, AtMost, Estimate, Exact, difference
+from plausibly.evaluation.samples import coverage, tables
+from plausibly.evaluation.samples.distances import kernel_number
+from plausibly.evaluation.samples.two_samples import discrepancy
+from plausibly.evaluation.samples.usefulness import Contest, Skill, usefulness
+from plausibly.events.kinds import Grid
+from plausibly.events.schema import binary
+from plausibly.families.priors import Normal
+from plausibly.fitting.portfolio import greedy
 from plausibly.models import MODELS
-from plausibly.runs import BoundWarning
-from plausibly.schema import binary
+from plausibly.runs.run import BoundWarning
 
 CHANCE = {
     "normal": (lambda chance, size: chance.normal(size=size), 0.0),
@@ -248,7 +249,7 @@ def test_few_test_rows_are_told_why_there_is_no_interval(tmp_path, capsys):
 def test_groups_go_where_their_rows_go():
     events = Events(torch.zeros(4, 1), torch.zeros(4), groups=np.array([5, 5, 7, 7]))
     assert events[1:3].groups.tolist() == [5, 7] and events[[3, 0]].groups.tolist() == [7, 5]
-    assert plausibly.data.formats.joined([events[:1], events[2:]]).groups.tolist() == [5, 7, 7]
+    assert plausibly.data.formats.format.joined([events[:1], events[2:]]).groups.tolist() == [5, 7, 7]
 
 
 # --- signs: = exact, >= a bound, ~ an estimate

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 
 import plausibly
-from plausibly import forms
 from plausibly.capabilities import BoundedModel, DensityModel
-from plausibly.compression import processor, rows
 from plausibly.data.loading import load_rows
 from plausibly.errors import Unsupported, UserError
-from plausibly.fitting import report_again
-from plausibly.learning import Listener
-from plausibly.runs import TASKS
+from plausibly.fitting.api import report_again
+from plausibly.fitting.fit import Listener
+from plausibly.jobs.compression import processor, rows
+from plausibly.runs import forms
+from plausibly.runs.run import TASKS
 
 KEPT = Path(__file__).parent / "kept"
 VERSIONS = sorted(KEPT.iterdir())
@@ -88,7 +88,7 @@ def test_everything_that_is_kept_is_looked_at(folder):
     assert {path.name for path in folder.glob("*.pls")} == {name for own, name in FILES if own == folder}
 
 
-@pytest.mark.filterwarnings("ignore::plausibly.runs.BoundWarning")
+@pytest.mark.filterwarnings("ignore::plausibly.runs.run.BoundWarning")
 @each_run
 def test_a_kept_run_opens_and_scores_as_it_did(folder, name):
     run, said = plausibly.open(folder / name), expected(folder, name)
@@ -100,7 +100,7 @@ def test_a_kept_run_opens_and_scores_as_it_did(folder, name):
     assert np.abs(nats_of(folder, name) - said["nats"]).max() < (1e-5 if exact else 0.5)
 
 
-@pytest.mark.filterwarnings("ignore::plausibly.runs.BoundWarning")
+@pytest.mark.filterwarnings("ignore::plausibly.runs.run.BoundWarning")
 @each_run
 def test_an_upgraded_run_scores_to_the_bit_as_before(folder, name, copy, cli):
     here, scored = copy(folder), expected(folder, name)["nats"]
@@ -143,7 +143,7 @@ def test_a_file_is_decoded_by_its_run_when_that_is_upgraded(copy, cli):
     assert (here / "new.csv").read_bytes() == (here / "people.csv").read_bytes()
 
 
-@pytest.mark.filterwarnings("ignore::plausibly.runs.BoundWarning")
+@pytest.mark.filterwarnings("ignore::plausibly.runs.run.BoundWarning")
 @each_run
 def test_a_kept_run_answers_whatever_its_model_can(folder, name, copy):
     run, said = plausibly.open(copy(folder) / name), expected(folder, name)

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plausibly.capabilities import drive
-from plausibly.contract import shaken
-from plausibly.kernels import compiled, nade, threads
+from plausibly.contract.checks import shaken
+from plausibly.events.kinds import Category
+from plausibly.events.schema import Schema
+from plausibly.kernels import compiled, nade
 from plausibly.kernels.nade import ACTIVATIONS, backward_loop, forward_loop, layout, recurrence
-from plausibly.kinds import Category
 from plausibly.models import MODELS
-from plausibly.schema import Schema
+from plausibly.system import threads
 
 
 @st.composite

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plausibly.kinds import (
+from plausibly.events.kinds import (
     HOLE,
     MISSING,
     OTHER,

@@ -10,19 +10,19 @@ import torch
 
 import plausibly
 from plausibly.capabilities import Variational
-from plausibly.contract import shaken
+from plausibly.contract.checks import shaken
 from plausibly.errors import Unsupported
+from plausibly.events.kinds import Category, Level, Real
+from plausibly.events.schema import Schema, binary
 from plausibly.families.proposals import Draws, Evidence, effective
-from plausibly.kinds import Category, Level, Real
 from plausibly.models.vae import VAE
-from plausibly.schema import Schema, binary
 from plausibly.tasks.classify import DRAWS, classify
 from plausibly.tasks.complete import complete
 from plausibly.tasks.full_conditionals import full_conditionals
 from plausibly.tasks.impute import impute
 from plausibly.tasks.query import query
 from plausibly.tasks.score import conditionals, marginal
-from plausibly.training import generator_for
+from plausibly.training.loop import generator_for
 
 CPU = torch.device("cpu")
 BITS = binary(8)

@@ -5,10 +5,12 @@ import pytest
 import torch
 from oracles import random_table
 
-from plausibly.binning import Binning
 from plausibly.capabilities import BoundedModel, TractableModel
-from plausibly.contract import results, shaken
-from plausibly.evaluation.curves import curve
+from plausibly.contract.checks import results, shaken
+from plausibly.evaluation.answers.curves import curve
+from plausibly.events.bins import Binning
+from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Real
+from plausibly.events.schema import Schema, binary
 from plausibly.families import mixtures
 from plausibly.families.mixtures import (
     AutoregressiveMixture,
@@ -17,7 +19,6 @@ from plausibly.families.mixtures import (
     TractableMixture,
     mixture,
 )
-from plausibly.kinds import HOLE, UNFORESEEN, Category, Real
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.models.gaussian import Gaussian
 from plausibly.models.independent import Independent
@@ -26,13 +27,12 @@ from plausibly.models.made import MADE
 from plausibly.models.markov import Markov
 from plausibly.models.mixture import Mixture, Split
 from plausibly.models.nade import NADE
-from plausibly.nets.noise import by_row
+from plausibly.networks.noise import by_row
 from plausibly.objectives import Likelihood, Objective, Pass
-from plausibly.outcomes import Blend, Density, Finite, Histogram, blended, joined
-from plausibly.quadrature import quadrature
-from plausibly.schema import Schema, binary
+from plausibly.outcomes.outcomes import Blend, Density, Finite, Histogram, blended, joined
+from plausibly.outcomes.quadrature import quadrature
 from plausibly.tasks.query import query
-from plausibly.training import batches, count, generator_for, watch
+from plausibly.training.loop import batches, count, generator_for, watch
 
 BITS = binary(5)
 CATEGORIES = Schema((3,), (Category(levels=2), Category(levels=3), Category(levels=4)))

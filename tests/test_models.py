@@ -10,19 +10,20 @@ import torch
 import torch.nn.functional as functional
 from oracles import accepting, random_table, real, tensors
 
-from plausibly.contract import shaken
-from plausibly.data import load, toys
-from plausibly.data.arrays import ArrayFormat
-from plausibly.evaluation.likelihood import likelihood
+from plausibly.contract.checks import shaken
+from plausibly.data import load
+from plausibly.data.formats.arrays import ArrayFormat
+from plausibly.data.toys import bits as toys
+from plausibly.evaluation.likelihood.likelihood import likelihood
+from plausibly.events.kinds import Category
+from plausibly.events.schema import Schema, binary
 from plausibly.families.tabular import mutual_information, smoothed
-from plausibly.heads import balanced, normalised, unbalanced
-from plausibly.kinds import Category
 from plausibly.models import MODELS
 from plausibly.models.chow_liu import ChowLiu, heaviest_tree
 from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
-from plausibly.schema import Schema, binary
-from plausibly.training import Plan, Training, count, generator_for, watch
+from plausibly.networks.heads import balanced, normalised, unbalanced
+from plausibly.training.loop import Plan, Training, count, generator_for, watch
 
 
 def learned(name, train, valid, schema, steps=2500, **arguments):

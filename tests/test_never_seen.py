@@ -15,16 +15,16 @@ from torch import Tensor
 
 import plausibly
 from plausibly import DensityClassifier, DensityEstimator
-from plausibly.compression import rows
-from plausibly.data.columns import log_text
-from plausibly.data.tables import TableFormat
+from plausibly.data.columns.column import log_text
+from plausibly.data.formats.tables import TableFormat
+from plausibly.events.kinds import OTHER, Category, Grid, Real
+from plausibly.events.schema import Schema
 from plausibly.families.stratified import stratified
-from plausibly.kinds import OTHER, Category, Grid, Real
+from plausibly.jobs.compression import rows
 from plausibly.models import MODELS
 from plausibly.models.chow_liu import ChowLiu
-from plausibly.schema import Schema
 from plausibly.tasks import load_tasks
-from plausibly.training import Plan, Training, count, prepare
+from plausibly.training.loop import Plan, Training, count, prepare
 
 TASKS = load_tasks()
 SHARES = (0.02, 0.1, 0.05, 0.2)
@@ -254,7 +254,7 @@ def test_shares_are_those_of_new_values(tmp_path):
     numbers.to_csv(tmp_path / "n.csv", index=False)
     seen = plausibly.load(tmp_path / "n.csv", valid=numbers.astype(str), test=numbers.astype(str)).format
     assert [kind.unforeseen for kind in seen.schema.kinds] == [0.0, pytest.approx(0.5 / 501)]
-    again = plausibly.data.formats.Format.from_json(seen.to_json())
+    again = plausibly.data.formats.format.Format.from_json(seen.to_json())
     assert again.schema == seen.schema
     assert plausibly.load(np.arange(300).reshape(100, 3) % 7).schema.unforeseen.tolist() == [0.0] * 3
 

@@ -7,20 +7,20 @@ import pytest
 import torch
 
 from plausibly.capabilities import AnyOrderModel, TractableModel
-from plausibly.contract import results, shaken
-from plausibly.data.formats import Events
+from plausibly.contract.checks import results, shaken
+from plausibly.data.formats.format import Events
 from plausibly.data.loading import load
-from plausibly.evaluation.orders import disagreement, log_prob_in
+from plausibly.evaluation.likelihood.orders import disagreement, log_prob_in
+from plausibly.events.kinds import Category, Level
+from plausibly.events.schema import Schema, binary
 from plausibly.families.orderless import LEAST, OrderlessModel, orderless
-from plausibly.fitting import fit
-from plausibly.kinds import Category, Level
+from plausibly.fitting.api import fit
 from plausibly.models import MODELS
-from plausibly.schema import Schema, binary
 from plausibly.tasks.classify import classify
 from plausibly.tasks.full_conditionals import full_conditionals
 from plausibly.tasks.impute import impute
 from plausibly.tasks.query import query
-from plausibly.training import Plan, Training, generator_for
+from plausibly.training.loop import Plan, Training, generator_for
 
 SMALL = Schema((4,), (Category(levels=2), Level(levels=3), Category(levels=2, missing=True), Category(levels=2)))
 CPU = torch.device("cpu")
@@ -78,9 +78,10 @@ def test_one_joint_distribution_does_not_disagree(name):
 
 @pytest.mark.parametrize("name", ORDERLESS)
 def test_disagreement_is_a_standard_deviation_over_orders(monkeypatch, name):
-    monkeypatch.setattr("plausibly.evaluation.orders.ORDERS", 24)
+    monkeypatch.setattr("plausibly.evaluation.likelihood.orders.ORDERS", 24)
     monkeypatch.setattr(
-        "plausibly.evaluation.orders.torch.randperm", lambda n, generator: torch.tensor(next(others), device="cpu")
+        "plausibly.evaluation.likelihood.orders.torch.randperm",
+        lambda n, generator: torch.tensor(next(others), device="cpu"),
     )
     model, x = made_up(name), SMALL.all_events()
     others = iter(list(permutations(range(4)))[1:])

@@ -9,19 +9,19 @@ import pytest
 import torch
 from scipy import stats
 
-from plausibly.contract import shaken
-from plausibly.evaluation.curves import curve
+from plausibly.contract.checks import shaken
+from plausibly.evaluation.answers.curves import curve
+from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Real
+from plausibly.events.schema import Schema, binary
 from plausibly.families.particles import Particles, Tree, systematic
 from plausibly.families.proposals import FEWEST, Effective
-from plausibly.fitting import fit
-from plausibly.interpolation import interpolated
-from plausibly.kinds import HOLE, UNFORESEEN, Category, Real
+from plausibly.fitting.api import fit
 from plausibly.models import MODELS
 from plausibly.models.fvsbn import FVSBN
-from plausibly.schema import Schema, binary
+from plausibly.outcomes.interpolation import interpolated
 from plausibly.tasks.impute import impute
 from plausibly.tasks.query import query
-from plausibly.training import generator_for
+from plausibly.training.loop import generator_for
 
 CPU = torch.device("cpu")
 SMALL = Schema((5,), (Category(2), Category(3), Category(2), Category(2), Category(3)))

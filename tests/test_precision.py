@@ -7,24 +7,24 @@ from math import log, log1p
 import pytest
 import torch
 
-from plausibly.binning import Binning
-from plausibly.contract import shaken, single_precision_will_do
+from plausibly.contract.checks import shaken, single_precision_will_do
+from plausibly.events.bins import Binning
+from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Level, Real
+from plausibly.events.schema import Schema, binary
 from plausibly.families.mixtures import mixture
+from plausibly.families.priors import Blended, Flow, Normal, Standard
 from plausibly.families.semirings import log_matmul
 from plausibly.families.stratified import stratified
 from plausibly.families.variational import OBJECTIVES
-from plausibly.heads import Head
 from plausibly.kernels.nade import forward_loop, layout, recurrence
-from plausibly.kinds import HOLE, UNFORESEEN, Category, Level, Real
-from plausibly.latents import Blended, Flow, Normal, Standard
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.models.hierarchical_vae import HierarchicalVAE, combined
 from plausibly.models.independent import Independent
 from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
 from plausibly.models.vae import VAE
-from plausibly.outcomes import Blend, Density, Finite, Histogram
-from plausibly.schema import Schema, binary
+from plausibly.networks.heads import Head
+from plausibly.outcomes.outcomes import Blend, Density, Finite, Histogram
 
 WIDTHS = [-12.0, -7.0, -6.0, -5.0, -2.0, 0.0, 2.0]  # log scales; an encoder's are within -7 and 2
 PRIORS = ["standard", {"name": "vamp", "components": 16}, {"name": "flow", "layers": 2, "hidden": 8}]

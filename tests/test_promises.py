@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import plausibly
-from plausibly.benchmark import Line
-from plausibly.cli import app
+from plausibly.cli.commands import app
+from plausibly.fitting.benchmark import Line
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "promises.md").read_text()

@@ -11,26 +11,26 @@ import torch
 from oracles import accepting, quantile, within_codes
 from scipy import integrate
 
-from plausibly.binning import Binning
 from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, DecomposableModel, TractableModel
-from plausibly.contract import results, shaken
+from plausibly.contract.checks import results, shaken
 from plausibly.data.loading import load
 from plausibly.errors import Unsupported, UserError
-from plausibly.evaluation.answers import LEVELS
-from plausibly.evaluation.curves import CodeCurve
+from plausibly.evaluation.answers.answers import LEVELS
+from plausibly.evaluation.answers.curves import CodeCurve
+from plausibly.events.bins import Binning
+from plausibly.events.kinds import Category, Grid, Level, Likeliest, Real
+from plausibly.events.moments import below, entropies, likeliest_inside, means, peaks
+from plausibly.events.schema import Schema, binary
 from plausibly.families import tabular
 from plausibly.families.particles import Tree
 from plausibly.families.semirings import SUM, Semiring, log_matmul, max_matmul
-from plausibly.fitting import fit
-from plausibly.interiors import below, entropies, likeliest_inside, means, peaks
-from plausibly.kinds import Category, Grid, Level, Likeliest, Real
+from plausibly.fitting.api import fit
 from plausibly.models import MODELS
 from plausibly.models.markov import Markov
-from plausibly.schema import Schema, binary
 from plausibly.tasks.complete import complete, complete_by_ascent
 from plausibly.tasks.information import entropy, entropy_of, information
 from plausibly.tasks.query import Asked, query, with_target
-from plausibly.training import generator_for
+from plausibly.training.loop import generator_for
 
 CPU = torch.device("cpu")
 CODES = Schema(
@@ -403,7 +403,7 @@ def test_quantiles_against_all_values():
 
 
 def test_the_entropy_of_a_normal():
-    from plausibly.outcomes import Density
+    from plausibly.outcomes.outcomes import Density
 
     kind = Real(1.0, 2.0)
     one = Density(torch.zeros(1, 1), torch.tensor([[0.2]]), torch.tensor([[0.7]]))

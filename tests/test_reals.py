@@ -10,19 +10,19 @@ from scipy import stats
 from torch.nn.functional import softplus
 
 import plausibly
-from plausibly.binning import Binning
 from plausibly.capabilities import BoundedModel
-from plausibly.contract import shaken
+from plausibly.contract.checks import shaken
 from plausibly.data import load
-from plausibly.data.numbers import learned_real, step_of
-from plausibly.data.planes import Checkerboard, Ring
-from plausibly.evaluation.likelihood import likelihood
-from plausibly.heads import Head
-from plausibly.kinds import HOLE, REACH, UNFORESEEN, Category, Real
-from plausibly.learning import fit_in_memory, settings
+from plausibly.data.columns.numbers import learned_real, step_of
+from plausibly.data.toys.planes import Checkerboard, Ring
+from plausibly.evaluation.likelihood.likelihood import likelihood
+from plausibly.events.bins import Binning
+from plausibly.events.kinds import HOLE, REACH, UNFORESEEN, Category, Real
+from plausibly.events.schema import Schema
+from plausibly.fitting.fit import fit_in_memory, settings
 from plausibly.models import MODELS
-from plausibly.outcomes import Blend, Density, Finite, Histogram, average
-from plausibly.schema import Schema
+from plausibly.networks.heads import Head
+from plausibly.outcomes.outcomes import Blend, Density, Finite, Histogram, average
 
 CPU = torch.device("cpu")
 

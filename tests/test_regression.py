@@ -9,16 +9,16 @@ import torch
 from oracles import quantile, within_codes
 from scipy import integrate, stats
 
-from plausibly.binning import Binning
-from plausibly.cli import app
+from plausibly.cli.commands import app
 from plausibly.errors import UserError
-from plausibly.evaluation.curves import CodeCurve, curve
-from plausibly.evaluation.regression import BELOW, HELD, interval, regression, risen
-from plausibly.fitting import fit
-from plausibly.interiors import below
-from plausibly.kinds import Grid, Level, Real
-from plausibly.outcomes import Density, Finite, Histogram
-from plausibly.schema import Schema
+from plausibly.evaluation.answers.curves import CodeCurve, curve
+from plausibly.evaluation.answers.regression import BELOW, HELD, interval, regression, risen
+from plausibly.events.bins import Binning
+from plausibly.events.kinds import Grid, Level, Real
+from plausibly.events.moments import below
+from plausibly.events.schema import Schema
+from plausibly.fitting.api import fit
+from plausibly.outcomes.outcomes import Density, Finite, Histogram
 from plausibly.tasks.query import Found
 
 KINDS = [

@@ -15,16 +15,16 @@ import pytest
 import torch
 
 from plausibly.data import Dataset, load
-from plausibly.data.tables import TableFormat
-from plausibly.evaluation.board import Board, Row
-from plausibly.evaluation.likelihood import AtLeast, Exact, likelihood
-from plausibly.evaluation.tables import binning
-from plausibly.kinds import Grid
+from plausibly.data.formats.tables import TableFormat
+from plausibly.evaluation.likelihood.likelihood import AtLeast, Exact, likelihood
+from plausibly.evaluation.samples.tables import binning
+from plausibly.events.kinds import Grid
 from plausibly.models import MODELS
 from plausibly.report import figures, samples, scales, tables, write_report
 from plausibly.report.abilities import ladder
-from plausibly.runs import Run
-from plausibly.training import Plan, Training, count
+from plausibly.runs.board import Board, Row
+from plausibly.runs.run import Run
+from plausibly.training.loop import Plan, Training, count
 
 SECTIONS = ["board", "training", "samples", "surprisal", "abilities", "reading"]
 HOSTILE = '<script>alert("1")</script>&$x^{$\'"'

@@ -19,13 +19,13 @@ from scipy.stats import chi2_contingency
 
 import plausibly
 from plausibly.data import sources
-from plausibly.data.cells import Storage
+from plausibly.data.columns.storage import Storage
+from plausibly.data.files.originals import original
+from plausibly.data.files.tables import read_table
 from plausibly.data.loading import load, load_rows, row_pieces
-from plausibly.data.originals import original
-from plausibly.data.reading import read_table
 from plausibly.errors import UserError
-from plausibly.learning import fit_in_memory
-from plausibly.learning import settings as settings_of
+from plausibly.fitting.fit import fit_in_memory
+from plausibly.fitting.fit import settings as settings_of
 from plausibly.models import MODELS
 from plausibly.report import scales
 
@@ -352,7 +352,14 @@ def test_a_report_has_axes_of_times(containers):
 
 def command(*words: object) -> str:
     """What a process of its own prints."""
-    whole = [sys.executable, "-c", "from plausibly.cli import main; main()", *map(str, words), "--threads", "1"]
+    whole = [
+        sys.executable,
+        "-c",
+        "from plausibly.cli.commands import main; main()",
+        *map(str, words),
+        "--threads",
+        "1",
+    ]
     done = subprocess.run(whole, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout

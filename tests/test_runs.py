@@ -17,11 +17,11 @@ from safetensors.torch import load_file, save_file
 
 import plausibly
 from plausibly.capabilities import AnyOrderModel
-from plausibly.costs import peak_memory
 from plausibly.errors import UserError
-from plausibly.learning import Listener
+from plausibly.fitting.fit import Listener
 from plausibly.models import MODELS
-from plausibly.runs import write_record
+from plausibly.runs.run import write_record
+from plausibly.training.estimates import peak_memory
 
 FAST = {"steps": 60}
 
@@ -345,9 +345,9 @@ def test_divergence_leaves_the_last_good_weights(people, tmp_path):
 FIT = """
 import os, sys, torch
 torch.set_num_threads(1)
-import plausibly, plausibly.learning
-from plausibly.training import Training
-plausibly.learning.CHECKPOINT_SECONDS = 0.0
+import plausibly, plausibly.fitting.fit
+from plausibly.training.loop import Training
+plausibly.fitting.fit.CHECKPOINT_SECONDS = 0.0
 word, folder, number, step, place = sys.argv[1:]
 reached, take_step, fsync = 0, Training.take_step, os.fsync
 
@@ -428,7 +428,7 @@ def test_ctrl_c_leaves_a_usable_run_that_goes_on(whole, tmp_path):
 COMPARE = """
 import sys, torch
 torch.set_num_threads(1)
-from plausibly.cli import main
+from plausibly.cli.commands import main
 sys.argv = ["plausibly", "compare", "toy-bits", "--models", "independent,nade,made", "--steps", "5000", "--out", sys.argv[1]]
 main()
 """

@@ -18,15 +18,15 @@ import plausibly
 from plausibly.capabilities import Model
 from plausibly.data import load
 from plausibly.errors import Unsupported, UserError
-from plausibly.evaluation import coverage, distances, readers, two_samples
-from plausibly.evaluation.board import Board, Row
-from plausibly.evaluation.features import Columns, RandomConvolutions, indicators, named
-from plausibly.evaluation.judges import Convolutions, Together, Trees, judge
 from plausibly.evaluation.numbers import Number, from_json
-from plausibly.evaluation.readers import Classifier
-from plausibly.evaluation.samples import Rows, board_rows, judged, measured, some
-from plausibly.evaluation.two_samples import auc, discrepancy, permuted, two_sample_auc
-from plausibly.runs import Run, write_record
+from plausibly.evaluation.samples import coverage, distances, readers, two_samples
+from plausibly.evaluation.samples.features import Columns, RandomConvolutions, indicators, named
+from plausibly.evaluation.samples.judges import Convolutions, Together, Trees, judge
+from plausibly.evaluation.samples.readers import Classifier
+from plausibly.evaluation.samples.samples import Rows, board_rows, judged, measured, some
+from plausibly.evaluation.samples.two_samples import auc, discrepancy, permuted, two_sample_auc
+from plausibly.runs.board import Board, Row
+from plausibly.runs.run import Run, write_record
 
 KEYS = ["two_sample_auc", "precision", "recall", "density", "coverage", "nearer_to_training", "copies"]
 KEYS += ["mmd", "kernel_distance"]

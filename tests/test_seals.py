@@ -15,12 +15,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import plausibly
-from plausibly import auto, bulk, fitting, learning
 from plausibly.errors import UserError
+from plausibly.fitting import api as fitting
+from plausibly.fitting import fit as learning
+from plausibly.fitting import portfolio as auto
+from plausibly.fitting.resealing import seal
+from plausibly.jobs import files as bulk
 from plausibly.report.page import course
-from plausibly.resealing import seal
-from plausibly.runs import Run, read_record
-from plausibly.upgrading import upgrade
+from plausibly.runs.run import Run, read_record
+from plausibly.runs.upgrading import upgrade
 
 KEPT = Path(__file__).parent / "kept" / "0.1.0"
 SMALL = {"hidden": 8, "train.every": 5, "train.batch": 50}

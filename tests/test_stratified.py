@@ -5,17 +5,17 @@ import pytest
 import torch
 from oracles import random_table
 
-from plausibly.contract import results, shaken
+from plausibly.contract.checks import results, shaken
+from plausibly.events.kinds import Category, Real
+from plausibly.events.schema import Schema, binary
 from plausibly.families.stratified import Stratified, stratified
-from plausibly.kinds import Category, Real
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.models.gaussian import Gaussian
 from plausibly.models.independent import Independent
 from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
 from plausibly.models.mixture import Mixture
-from plausibly.schema import Schema, binary
-from plausibly.training import count, generator_for
+from plausibly.training.loop import count, generator_for
 
 TABLE = Schema((4,), (Category(levels=2), Category(levels=3), Category(levels=3), Category(levels=2, open=True)))
 REALS = Schema((3,), (Real(), Category(levels=3), Real()))

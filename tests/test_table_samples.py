@@ -13,21 +13,22 @@ from scipy.stats.contingency import association
 from sklearn.metrics import r2_score, roc_auc_score
 
 import plausibly
-from plausibly.building import build
-from plausibly.contract import shaken
+from plausibly.contract.checks import shaken
 from plausibly.data import load
-from plausibly.data.formats import Events
+from plausibly.data.formats.format import Events
 from plausibly.errors import UserError
-from plausibly.evaluation import coverage, intervals, relations, tables
-from plausibly.evaluation.by_column import by_column
+from plausibly.evaluation import intervals
 from plausibly.evaluation.intervals import Moves, moves
-from plausibly.evaluation.likelihood import likelihood
-from plausibly.evaluation.samples import DRAWS, Rows, Samples, portions, table_measured, taught_rows
-from plausibly.evaluation.two_samples import auc
-from plausibly.evaluation.usefulness import Contest, determination, one_against_rest, target_of, usefulness
-from plausibly.kinds import Category, Grid
+from plausibly.evaluation.likelihood.by_column import by_column
+from plausibly.evaluation.likelihood.likelihood import likelihood
+from plausibly.evaluation.samples import coverage, relations, tables
+from plausibly.evaluation.samples.samples import DRAWS, Rows, Samples, portions, table_measured, taught_rows
+from plausibly.evaluation.samples.two_samples import auc
+from plausibly.evaluation.samples.usefulness import Contest, determination, one_against_rest, target_of, usefulness
+from plausibly.events.kinds import Category, Grid
 from plausibly.models import MODELS
-from plausibly.runs import Run
+from plausibly.runs.building import build
+from plausibly.runs.run import Run
 
 ROWS = 1200
 

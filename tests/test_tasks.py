@@ -9,20 +9,20 @@ import torch
 from oracles import accepting
 
 from plausibly.capabilities import AutoregressiveModel, BoundedModel, DensityModel, Model
-from plausibly.contract import shaken
-from plausibly.data.formats import Events
+from plausibly.contract.checks import shaken
+from plausibly.data.formats.format import Events
 from plausibly.errors import Unsupported
-from plausibly.evaluation.board import Board, Row
-from plausibly.evaluation.likelihood import AtLeast, AtMost, Estimate, Exact, difference, likelihood
-from plausibly.kinds import Category, Level
+from plausibly.evaluation.abilities import model_entries
+from plausibly.evaluation.likelihood.likelihood import AtLeast, AtMost, Estimate, Exact, difference, likelihood
+from plausibly.events.kinds import Category, Level
+from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
-from plausibly.registry import model_entries
-from plausibly.schema import Schema, binary
+from plausibly.runs.board import Board, Row
 from plausibly.tasks import load_tasks
 from plausibly.tasks.impute import impute
 from plausibly.tasks.sample import sample
 from plausibly.tasks.score import conditionals, marginal, score
-from plausibly.training import generator_for
+from plausibly.training.loop import generator_for
 
 SMALL = Schema((4,), (Category(levels=2), Level(levels=3), Category(levels=2, missing=True), Category(levels=2)))
 CPU = torch.device("cpu")

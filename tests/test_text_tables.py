@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from plausibly.data import Dataset, load, load_rows
-from plausibly.data.instants import ticks_in
-from plausibly.data.numbers import written
-from plausibly.data.streaming import table_file
+from plausibly.data.columns.instants import ticks_in
+from plausibly.data.columns.numbers import written
+from plausibly.data.files.pieces import table_file
 from plausibly.errors import UserError
-from plausibly.kinds import OTHER
+from plausibly.events.kinds import OTHER
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LINES = [[str(n % 7), "abc"[n % 3], f"{n / 4:.2f}"] for n in range(60)]

@@ -16,17 +16,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import plausibly
-import plausibly.learning
-from plausibly import processes
+import plausibly.fitting.fit
 from plausibly.data import load
 from plausibly.errors import UserError
+from plausibly.events.schema import binary
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.models.joint import Joint
 from plausibly.models.made import MADE
 from plausibly.models.nade import NADE
-from plausibly.nets.noise import Shared, by_row
-from plausibly.schema import binary
-from plausibly.training import Diverged, Plan, Training, generator_for, own_sums, sharing, steps_within, watch
+from plausibly.networks.noise import Shared, by_row
+from plausibly.system import processes
+from plausibly.training.loop import Diverged, Plan, Training, generator_for, own_sums, sharing, steps_within, watch
 
 CPU = torch.device("cpu")
 MODELS = {
@@ -102,7 +102,7 @@ def check(folder):
 def break_off(folder):
     """The program of the processes of which the second is killed in the middle of the run, and then the first."""
     os.chdir(folder)
-    plausibly.learning.CHECKPOINT_SECONDS = 0.0
+    plausibly.fitting.fit.CHECKPOINT_SECONDS = 0.0
     take_step = Training.take_step
 
     def killed(self):
@@ -113,7 +113,7 @@ def break_off(folder):
 
     Training.take_step = killed
     heard = []
-    plausibly.fit("toy-bits", "nade", listener=plausibly.learning.Listener(heard.append), **FIT)
+    plausibly.fit("toy-bits", "nade", listener=plausibly.fitting.fit.Listener(heard.append), **FIT)
     (folder / f"heard-{processes.rank()}.json").write_text(json.dumps(heard))
 
 
@@ -193,7 +193,7 @@ def test_killed_processes_are_started_again_and_change_no_bit(together, tmp_path
 def test_signals_end_all_processes_and_leave_what_goes_on(tmp_path, number):
     folder = tmp_path / "run"
     words = ("fit", "toy-bits", "--model", "nade", "--steps", 100_000, "--out", folder, "--set", "train.every=20")
-    process = torchrun("-m", "plausibly.cli", *words)
+    process = torchrun("-m", "plausibly.cli.commands", *words)
     deadline = time.monotonic() + 600
     # the first line is of steps that all processes have taken, so all of them heed Ctrl-C by then
     awaited = folder / ("log.jsonl" if number == signal.SIGINT else "checkpoint.safetensors")

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from plausibly.data import load
+from plausibly.events.schema import binary
 from plausibly.models.fvsbn import FVSBN
 from plausibly.models.made import MADE
 from plausibly.models.nade import NADE
-from plausibly.schema import binary
-from plausibly.training import (
+from plausibly.training.loop import (
     Diverged,
     Plan,
     Training,
@@ -106,9 +106,9 @@ def test_a_loss_that_is_not_finite_stops_and_restores(cause):
 def test_a_budget_becomes_steps(monkeypatch):
     """By a clock that a step and a validation move by a tenth of a second each."""
     now, take_step = [0.0], Training.take_step
-    monkeypatch.setattr("plausibly.training.clock", lambda: now[0])
+    monkeypatch.setattr("plausibly.training.loop.clock", lambda: now[0])
     monkeypatch.setattr(Training, "take_step", lambda self: (now.append(now.pop() + 0.1), take_step(self))[1])
-    monkeypatch.setattr("plausibly.training.watch", lambda *given: now.append(now.pop() + 0.1))
+    monkeypatch.setattr("plausibly.training.loop.watch", lambda *given: now.append(now.pop() + 0.1))
     training = fresh(PLAN)
     plans = [steps_within(budget, training.model, *toy(), PLAN) for budget in (1e-3, 5.0, 50.0)]
     each = 0.1 + 0.1 / PLAN.every

@@ -22,11 +22,13 @@ import pyarrow.parquet
 import pytest
 
 import plausibly
-from plausibly import choosing, files, fitting
 from plausibly.errors import UserError
-from plausibly.learning import logged
-from plausibly.locks import holding
-from plausibly.runs import read_record, write_record
+from plausibly.fitting import api as fitting
+from plausibly.fitting import choose as choosing
+from plausibly.fitting.fit import logged
+from plausibly.runs.run import read_record, write_record
+from plausibly.system import files
+from plausibly.system.locks import holding
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +98,8 @@ def test_a_pipe_is_streamed_into_and_a_device_stays_one(run, tmp_path, cli):
 HOLD = """
 import sys, time
 from pathlib import Path
-from plausibly.files import replacing
-from plausibly.locks import holding
+from plausibly.system.files import replacing
+from plausibly.system.locks import holding
 with holding(Path(sys.argv[1])), replacing(Path(sys.argv[1])) as draft:
     print("held", flush=True)
     time.sleep(60)
@@ -317,7 +319,7 @@ def test_weights_without_a_record_are_named_with_what_to_do(tmp_path):
 
 def test_a_run_that_was_killed_after_its_last_step_knows_its_steps(tmp_path, monkeypatch):
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).integers(0, 2, (100, 3), dtype=np.uint8))
-    monkeypatch.setattr("plausibly.learning.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("plausibly.fitting.fit.CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(fitting, "finish_board", lambda board, data, path: None)  # pages are not drawn
 
     def work():

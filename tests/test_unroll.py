@@ -7,10 +7,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from plausibly.capabilities import AutoregressiveModel, drive
-from plausibly.contract import shaken
+from plausibly.contract.checks import shaken
+from plausibly.events.schema import binary
 from plausibly.families.orderless import OrderlessModel
 from plausibly.models import MODELS
-from plausibly.schema import binary
 
 BUILT = {
     "nade": {"hidden": 64},

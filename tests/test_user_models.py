@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import plausibly
-from plausibly import cli, foreign
+from plausibly.cli import commands as cli
 from plausibly.errors import BrokenPromises, UserError
-from plausibly.kinds import Category
+from plausibly.events.kinds import Category
+from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
-from plausibly.runs import Run, write_record
-from plausibly.schema import Schema, binary
+from plausibly.runs import user_models as foreign
+from plausibly.runs.run import Run, write_record
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "my_model.py"
 SOURCE = EXAMPLE.read_text()

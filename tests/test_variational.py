@@ -7,11 +7,14 @@ import pytest
 import torch
 from torch import distributions as known
 
-from plausibly.contract import bounds_sum_to_at_most_one, samples_reach_the_bound, shaken
+from plausibly.contract.checks import bounds_sum_to_at_most_one, samples_reach_the_bound, shaken
 from plausibly.data import load
-from plausibly.data.formats import Events
-from plausibly.evaluation.elbo import apart
-from plausibly.evaluation.likelihood import AtLeast, likelihood
+from plausibly.data.formats.format import Events
+from plausibly.evaluation.likelihood.elbo import apart
+from plausibly.evaluation.likelihood.likelihood import AtLeast, likelihood
+from plausibly.events.kinds import Category, Real
+from plausibly.events.schema import Schema, binary
+from plausibly.families.priors import Flow, Standard, Vamp, normal_of
 from plausibly.families.variational import (
     ELBO,
     FreeBits,
@@ -24,11 +27,8 @@ from plausibly.families.variational import (
     log_weights,
     weigh,
 )
-from plausibly.kinds import Category, Real
-from plausibly.latents import Flow, Standard, Vamp, normal_of
 from plausibly.models.vae import VAE
-from plausibly.schema import Schema, binary
-from plausibly.training import Plan, Training, prepare
+from plausibly.training.loop import Plan, Training, prepare
 
 PRIORS = ["standard", {"name": "vamp", "components": 3}, {"name": "flow", "layers": 2, "hidden": 6}]
 

@@ -15,7 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from plausibly import cli, files
+from plausibly.cli import commands as cli
+from plausibly.system import files
 
 HANGS = 120  # seconds after which a command counts as hanging
 PIPE = 1 << 20  # bytes that a command prints at most

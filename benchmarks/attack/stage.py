@@ -24,8 +24,13 @@ from PIL import Image
 
 from benchmarks.attack.changes import counting, dying_at
 from benchmarks.attack.commands import Ended, ended
-from plausibly import auto, choosing, cli, fitting, learning, runs
-from plausibly.files import is_draft, replacing
+from plausibly.cli import commands as cli
+from plausibly.fitting import api as fitting
+from plausibly.fitting import choose as choosing
+from plausibly.fitting import fit as learning
+from plausibly.fitting import portfolio as auto
+from plausibly.runs import run as runs
+from plausibly.system.files import is_draft, replacing
 
 TIMES = {"seconds", "started", "rows_scored_per_second", "rows_sampled_per_second"}
 KIT = Path(tempfile.gettempdir()) / f"attack-{os.getpid()}" / "kit"  # copied for each try

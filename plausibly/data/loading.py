@@ -10,18 +10,41 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data import array_files, arrays, images, reading, splits, tables, toys
-from plausibly.data import labelled as labels_of_rows
-from plausibly.data.arrow_tables import NUMBERED, as_columns, flattened, frame_of, level_names, numbers_rows, with_index
-from plausibly.data.dependence import relations
-from plausibly.data.dialects import Dialect
-from plausibly.data.formats import Dataset, Events, Format, Heard, Truth, counted, did_you_mean, suffix_of, unheard
+from plausibly.data import splits
+from plausibly.data.files import arrays as array_files
+from plausibly.data.files import images
+from plausibly.data.files import tables as reading
+from plausibly.data.files.arrow_tables import (
+    NUMBERED,
+    as_columns,
+    flattened,
+    frame_of,
+    level_names,
+    numbers_rows,
+    with_index,
+)
+from plausibly.data.files.dialects import Dialect
+from plausibly.data.files.pieces import table_file
+from plausibly.data.files.regularity import irregularities, spellings
+from plausibly.data.formats import arrays, tables
+from plausibly.data.formats import labelled as labels_of_rows
+from plausibly.data.formats.format import (
+    Dataset,
+    Events,
+    Format,
+    Heard,
+    Truth,
+    counted,
+    did_you_mean,
+    suffix_of,
+    unheard,
+)
 from plausibly.data.labels import name_of
-from plausibly.data.regularity import irregularities, spellings
+from plausibly.data.relations import relations
 from plausibly.data.sources import Framed, Source, Streamed, divided, large, thinned
-from plausibly.data.streaming import table_file
+from plausibly.data.toys import bits as toys
 from plausibly.errors import UserError
-from plausibly.files import refuse_streams
+from plausibly.system.files import refuse_streams
 
 ARRAY_SUFFIXES = ("npz", "npy", "idx", "ubyte")
 WORKS = "a .csv, .tsv, .parquet, .arrow, .npy, .npz or idx file (.gz too), a folder of images, or one of "

@@ -113,9 +113,9 @@ def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
 
     With the word `date`, dates whose day and month are ambiguous are read as month/day; with `date:FORM`, as FORM says.
     """
-    from plausibly.data.cells import Storage, storage_of
-    from plausibly.data.columns import ModelledColumn
-    from plausibly.data.guessing import AMBIGUOUS, ambiguous, code, date, guess, number, see
+    from plausibly.data.columns.column import ModelledColumn
+    from plausibly.data.columns.guessing import AMBIGUOUS, ambiguous, code, date, guess, number, see
+    from plausibly.data.columns.storage import Storage, storage_of
 
     _refuse_holes(series, name)
     storage = storage_of(series, name)
@@ -152,7 +152,7 @@ def _ranked(texts: list[str], name: str) -> np.ndarray:
 
 def _refuse_holes(series: Any, name: str) -> None:
     """UserError for the first row without a time, be it empty or a word such as NA."""
-    from plausibly.data.columns import is_hole
+    from plausibly.data.columns.column import is_hole
 
     hole = series.isna().to_numpy(dtype=bool) | np.array([is_hole(str(cell)) for cell in series], dtype=bool)
     if hole.any():

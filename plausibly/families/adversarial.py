@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plausibly.families.network import within
-from plausibly.nets.noise import by_row
+from plausibly.networks.noise import by_row
 from plausibly.objectives import Loss, Objective, Turn
 
 if TYPE_CHECKING:

@@ -26,9 +26,9 @@ from plausibly.capabilities import (
     Unrolled,
     device_of,
 )
+from plausibly.events.schema import Schema
 from plausibly.objectives import Likelihood
-from plausibly.outcomes import Outcome, Single, blended, gumbel_max, lined_up
-from plausibly.schema import Schema
+from plausibly.outcomes.outcomes import Outcome, Single, blended, gumbel_max, lined_up
 
 AT_ONCE = 1 << 22  # numbers of evidence held at a time
 

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, Trainable, Unrolled
-from plausibly.heads import Head
-from plausibly.inputs import Inputs
-from plausibly.kinds import HOLE, Kind, Real
+from plausibly.events.kinds import HOLE, Kind, Real
+from plausibly.events.schema import Schema
+from plausibly.networks.heads import Head
+from plausibly.networks.inputs import Inputs
 from plausibly.objectives import Likelihood
-from plausibly.outcomes import Outcome, Single, averaged, lined_up, patched
-from plausibly.schema import Schema
+from plausibly.outcomes.outcomes import Outcome, Single, averaged, lined_up, patched
 
 LARGEST = 100_000_000  # parameters
 FILLS, REAL_FILLS, NODES = 512, 64, 48  # values of cells never seen that are summed over; of one that is real

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import AnyOrderModel, Unrolled, device_of
+from plausibly.events.kinds import HOLE, Real
+from plausibly.events.schema import Schema
 from plausibly.families.network import too_large
-from plausibly.heads import Head
-from plausibly.inputs import Inputs
-from plausibly.kinds import HOLE, Real
-from plausibly.nets.noise import by_row
+from plausibly.networks.heads import Head
+from plausibly.networks.inputs import Inputs
+from plausibly.networks.noise import by_row
 from plausibly.objectives import Loss, Objective, Turn
-from plausibly.outcomes import Outcome
-from plausibly.schema import Schema
+from plausibly.outcomes.outcomes import Outcome
 
 AT_ONCE = 1 << 17  # parameters of outcomes held at a time
 NAMED = 0.5  # share of events that tell of the schema's order alone

@@ -17,12 +17,12 @@ from math import ceil, log
 import torch
 from torch import Tensor
 
-from plausibly.binning import Binning
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
+from plausibly.events.bins import Binning
 from plausibly.families.proposals import effective
 from plausibly.families.semirings import SUM
 from plausibly.families.tabular import mutual_information, smoothed
-from plausibly.outcomes import Finite, Histogram, Single, gumbel_max
+from plausibly.outcomes.outcomes import Finite, Histogram, Single, gumbel_max
 
 AT_ONCE, CELLS = 1 << 14, 1 << 20  # rows that are drawn in one go, particles counted, and their cells
 DRAWN = 1000, 8000, 1 << 18  # rows that the tree is learned from: at least, at most, and their cells

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from plausibly.capabilities import Variational, device_of
 from plausibly.families.variational import NUMBERS, decoded_width, rest_of
-from plausibly.outcomes import Outcome, gumbel_max
+from plausibly.outcomes.outcomes import Outcome, gumbel_max
 
 PARTS = 16  # of the mixture: p(z) and the completions
 ROUNDS = 5  # of encoding and decoding

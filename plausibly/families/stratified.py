@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import TractableModel, Unrolled
+from plausibly.events.kinds import Real
+from plausibly.events.schema import Schema
 from plausibly.families.mixtures import Composite, named, normalised_logs
-from plausibly.heads import beside, free_logits, place_of_unseen
-from plausibly.kinds import Real
+from plausibly.networks.heads import beside, free_logits, place_of_unseen
 from plausibly.objectives import Objective, Pass
-from plausibly.outcomes import Finite, Outcome, Single, lined_up
-from plausibly.schema import Schema
+from plausibly.outcomes.outcomes import Finite, Outcome, Single, lined_up
 
 
 class Stratified(Composite):

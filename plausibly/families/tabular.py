@@ -16,14 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plausibly.binning import Binning
 from plausibly.capabilities import DecomposableModel, Unrolled
+from plausibly.events.bins import Binning
+from plausibly.events.kinds import Kind, Real
+from plausibly.events.schema import Schema
 from plausibly.families.semirings import MAX, SUM, Semiring, tempered
-from plausibly.heads import normalised
-from plausibly.kinds import Kind, Real
+from plausibly.networks.heads import normalised
 from plausibly.objectives import Counting
-from plausibly.outcomes import Finite, Histogram, Outcome, Single, grouped, gumbel_max, side_by_side
-from plausibly.schema import Schema
+from plausibly.outcomes.outcomes import Finite, Histogram, Outcome, Single, grouped, gumbel_max, side_by_side
 
 NEVER = -1e30  # log p of what cannot be: unlike minus infinity it has a derivative
 STRENGTHS = [10.0 ** (half / 2) for half in range(-2, 13)]  # pseudo-counts tried on the validation split

@@ -23,17 +23,17 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import BoundedModel, Encoder, Trainable, Variational
+from plausibly.choices import Part, chosen
+from plausibly.events.kinds import Real
+from plausibly.events.schema import Schema
 from plausibly.families.network import apart, too_large, within
-from plausibly.heads import Head
-from plausibly.inputs import Inputs
-from plausibly.kinds import Real
-from plausibly.latents import Latents, PriorPart
-from plausibly.nets.convolution import Contracting, Expanding
-from plausibly.nets.perceptron import Perceptron
+from plausibly.families.priors import Latents, PriorPart
+from plausibly.networks.convolution import Contracting, Expanding
+from plausibly.networks.heads import Head
+from plausibly.networks.inputs import Inputs
+from plausibly.networks.perceptron import Perceptron
 from plausibly.objectives import Loss, Objective, Turn, hidden
-from plausibly.outcomes import Outcome
-from plausibly.parts import Part, chosen
-from plausibly.schema import Schema
+from plausibly.outcomes.outcomes import Outcome
 
 NUMBERS = 1 << 22  # that are decoded at a time
 EVENTS = 64  # whose bounds are taken at a time

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plausibly.kernels.threads import spread
+from plausibly.system.threads import spread
 
 ROWS, GROUP, VECTOR = 8, 4, 16  # whose activations are at hand together; that share a load; units in a vector, at most
 loops: Callable[[Any], Any] = numba.njit(

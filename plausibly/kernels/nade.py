@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plausibly.heads import balanced
+from plausibly.networks.heads import balanced
 
 ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid}
 

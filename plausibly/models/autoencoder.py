@@ -12,9 +12,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from plausibly.events.schema import Schema
 from plausibly.families.variational import Observing, log_likelihood
 from plausibly.objectives import Loss, Objective, Turn
-from plausibly.schema import Schema
 
 
 class Reconstruction(Objective):

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
+from plausibly.events.kinds import Real
+from plausibly.events.schema import Schema
 from plausibly.families.network import shuffled, within
-from plausibly.kernels.threads import spread
-from plausibly.kinds import Real
 from plausibly.objectives import Look, Objective
-from plausibly.outcomes import Bits, Outcome
-from plausibly.schema import Schema
+from plausibly.outcomes.outcomes import Bits, Outcome
+from plausibly.system.threads import spread
 
 TURNS, TRIED = 5, 8  # looks at the data, each for as many variables, of which so many tell how long it takes
 LEAST, PATIENCE = 0.01, 15  # curvature of a child; rounds without a better one on held-out rows

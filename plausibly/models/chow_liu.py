@@ -12,9 +12,9 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
+from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
 from plausibly.families.tabular import Tables, TabularModel, mutual_information, smoothed
-from plausibly.schema import Schema
 
 LARGEST = 1 << 26  # pair counts held while learning
 

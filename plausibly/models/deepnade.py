@@ -13,10 +13,10 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from plausibly.events.schema import Schema
 from plausibly.families.network import within
 from plausibly.families.orderless import OrderlessModel
-from plausibly.nets.perceptron import Perceptron
-from plausibly.schema import Schema
+from plausibly.networks.perceptron import Perceptron
 
 
 class DeepNADE(OrderlessModel):

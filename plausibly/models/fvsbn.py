@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Unrolled, device_of
+from plausibly.events.schema import Schema
 from plausibly.families.network import NetworkModel
-from plausibly.nets.masked import MaskedLinear
-from plausibly.outcomes import Outcome
-from plausibly.schema import Schema
+from plausibly.networks.masked import MaskedLinear
+from plausibly.outcomes.outcomes import Outcome
 
 
 class FVSBN(NetworkModel):

@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from plausibly.capabilities import Latent
+from plausibly.choices import chosen
+from plausibly.events.schema import Schema
 from plausibly.families.adversarial import GAMES, Spectral
 from plausibly.families.network import apart, too_large, within
+from plausibly.families.priors import Standard
 from plausibly.families.variational import MLP, NETWORKS, suited
-from plausibly.heads import Head
-from plausibly.latents import Standard
-from plausibly.nets.noise import by_row
-from plausibly.parts import chosen
-from plausibly.relaxed import Relaxed
-from plausibly.schema import Schema
+from plausibly.networks.heads import Head
+from plausibly.networks.noise import by_row
+from plausibly.networks.straight_through import Relaxed
 
 QUIET = 0.4  # of the size that first weights have elsewhere
 DEFAULTS = {MLP.name: {"hidden": 128, "layers": 2, "dropout": 0.0}}  # of networks, where none is asked for

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from plausibly.capabilities import DecomposableModel, Unrolled
 from plausibly.errors import Unsupported
+from plausibly.events.kinds import UNFORESEEN, Real
+from plausibly.events.schema import Schema
 from plausibly.families.tabular import STRENGTHS
-from plausibly.kinds import UNFORESEEN, Real
 from plausibly.objectives import Counting
-from plausibly.outcomes import Columns, Density, Outcome
-from plausibly.schema import Schema
+from plausibly.outcomes.outcomes import Columns, Density, Outcome
 
 LARGEST = 4_000  # variables: the covariance has 16 million entries
 MOST_OPEN = 12  # variables that may be unforeseen, of which an entropy sums over all subsets

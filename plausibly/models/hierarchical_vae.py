@@ -17,13 +17,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from plausibly.choices import chosen
+from plausibly.events.schema import Schema
 from plausibly.families.network import within
+from plausibly.families.priors import PRIORS, Latents, Normal, Prior, normal_of, without_gradients
 from plausibly.families.variational import OBJECTIVES, LatentModel
-from plausibly.latents import PRIORS, Latents, Normal, Prior, normal_of, without_gradients
-from plausibly.nets.perceptron import Perceptron
-from plausibly.outcomes import Finite
-from plausibly.parts import chosen
-from plausibly.schema import Schema
+from plausibly.networks.perceptron import Perceptron
+from plausibly.outcomes.outcomes import Finite
 
 
 class HierarchicalVAE(LatentModel):

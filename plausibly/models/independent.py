@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
 from plausibly.families.tabular import Tables, TabularModel, shown, smoothed
-from plausibly.schema import Schema
 
 
 class Independent(TabularModel):

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Unrolled, device_of
+from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
 from plausibly.families.tabular import Tables, TabularModel, drawn_from, smoothed, unseen_code
-from plausibly.outcomes import Finite, Outcome, side_by_side
-from plausibly.schema import Schema
+from plausibly.outcomes.outcomes import Finite, Outcome, side_by_side
 
 LARGEST = 1 << 20  # events
 AT_ONCE = 1 << 22  # numbers held at a time while evidence is weighed

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Unrolled, device_of
+from plausibly.events.schema import Schema
 from plausibly.families.network import NetworkModel, within
-from plausibly.nets.masked import MaskedNetwork
-from plausibly.nets.noise import Noisy
-from plausibly.outcomes import Outcome, Single, average
-from plausibly.schema import Schema
+from plausibly.networks.masked import MaskedNetwork
+from plausibly.networks.noise import Noisy
+from plausibly.outcomes.outcomes import Outcome, Single, average
 
 
 class Degrees(Noisy):

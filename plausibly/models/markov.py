@@ -16,9 +16,9 @@ from math import prod
 import torch
 from torch import Tensor
 
+from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
 from plausibly.families.tabular import Tables, TabularModel, smoothed
-from plausibly.schema import Schema
 
 LARGEST = 1 << 24  # cells of all tables together
 

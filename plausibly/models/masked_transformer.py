@@ -13,10 +13,10 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from plausibly.events.schema import Schema
 from plausibly.families.network import attentive
 from plausibly.families.orderless import OrderlessModel
-from plausibly.nets.transformer import Decoder, PerToken, places
-from plausibly.schema import Schema
+from plausibly.networks.transformer import Decoder, PerToken, places
 
 MOST_VARIABLES = 256
 

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import TractableModel, Unrolled, device_of
+from plausibly.events.schema import Schema
 from plausibly.families.mixtures import Composite, normalised_logs
 from plausibly.families.tabular import nearest
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.models.gaussian import Gaussian
 from plausibly.models.independent import Independent
 from plausibly.objectives import Objective, Pass
-from plausibly.schema import Schema
 
 PARTS: dict[str, type[TractableModel]] = {"independent": Independent, "chow_liu": ChowLiu, "gaussian": Gaussian}
 LARGEST = 1 << 24  # numbers summed up for all components together

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import Unrolled, device_of
+from plausibly.events.schema import Schema
 from plausibly.families.network import NetworkModel, within
-from plausibly.heads import uniform
 from plausibly.kernels.nade import ACTIVATIONS, draw, layout, recurrence
-from plausibly.nets.noise import Dropout
-from plausibly.outcomes import Outcome
-from plausibly.schema import Schema
+from plausibly.networks.heads import uniform
+from plausibly.networks.noise import Dropout
+from plausibly.outcomes.outcomes import Outcome
 
 
 class NADE(NetworkModel):

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import Unrolled, device_of
+from plausibly.events.schema import Schema
 from plausibly.families.network import NetworkModel, attentive
-from plausibly.nets.transformer import Decoder, PerToken, places
-from plausibly.outcomes import Outcome
-from plausibly.schema import Schema
+from plausibly.networks.transformer import Decoder, PerToken, places
+from plausibly.outcomes.outcomes import Outcome
 
 MOST_VARIABLES = 1024
 

@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from plausibly.choices import chosen
+from plausibly.events.schema import Schema
+from plausibly.families.priors import PRIORS, Latents, Normal, Prior, normal_of
 from plausibly.families.variational import OBJECTIVES, LatentModel
-from plausibly.latents import PRIORS, Latents, Normal, Prior, normal_of
-from plausibly.parts import chosen
-from plausibly.schema import Schema
 
 
 class VAE(LatentModel):

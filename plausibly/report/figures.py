@@ -14,11 +14,11 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plausibly.evaluation.board import Board
-from plausibly.evaluation.elbo import Apart
+from plausibly.evaluation.likelihood.elbo import Apart
+from plausibly.events.schema import Schema
 from plausibly.report.drawing import FAINT, coloured, plain, png, shortened, svg
 from plausibly.report.subjects import Subject, labels
-from plausibly.schema import Schema
+from plausibly.runs.board import Board
 from plausibly.tasks import load_tasks
 
 WIDTH = 9.6  # inches of the page

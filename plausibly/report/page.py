@@ -12,20 +12,20 @@ from markupsafe import Markup
 
 import plausibly
 from plausibly.capabilities import BoundedModel, Model, Quantiser, Variational, device_of
-from plausibly.data.formats import Dataset, Document, Format
-from plausibly.evaluation.board import Board, Row
-from plausibly.evaluation.codebook import use
-from plausibly.evaluation.elbo import Apart, apart
+from plausibly.data.formats.format import Dataset, Document, Format
 from plausibly.evaluation.intervals import beside
-from plausibly.files import replacing
+from plausibly.evaluation.likelihood.codebook import use
+from plausibly.evaluation.likelihood.elbo import Apart, apart
 from plausibly.printing import visible_lines
 from plausibly.report import figures, samples, scales, tables
 from plausibly.report.abilities import abilities
 from plausibly.report.drawing import shortened
 from plausibly.report.figures import Panel
 from plausibly.report.subjects import Subject, labels, subjects
-from plausibly.runs import Run, ingredients
-from plausibly.training import generator_for
+from plausibly.runs.board import Board, Row
+from plausibly.runs.run import Run, ingredients
+from plausibly.system.files import replacing
+from plausibly.training.loop import generator_for
 
 NO_DATA = "This page was made without the data, so this part is left out."
 NO_DISTRIBUTION = "No model on this board has a distribution, so there are no samples."

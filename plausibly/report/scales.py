@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from plausibly.data import dates
-from plausibly.data.formats import Events, Format
-from plausibly.data.tables import TableFormat
-from plausibly.data.variables import DateColumn
-from plausibly.kinds import Category, Kind
+from plausibly.data.columns import dates
+from plausibly.data.columns.types import DateColumn
+from plausibly.data.formats.format import Events, Format
+from plausibly.data.formats.tables import TableFormat
+from plausibly.events.kinds import Category, Kind
 from plausibly.report.drawing import shortened
 
 MOST_LEVELS, BINS = 12, 20

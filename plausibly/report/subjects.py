@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plausibly.evaluation.board import Board, Row
 from plausibly.report.drawing import SERIES, shortened
-from plausibly.runs import Run
+from plausibly.runs.board import Board, Row
+from plausibly.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from plausibly.data.formats import Dataset, Events
-from plausibly.data.tables import TableFormat
-from plausibly.evaluation.by_column import by_column
-from plausibly.evaluation.tables import Binning, binning, values
+from plausibly.data.formats.format import Dataset, Events
+from plausibly.data.formats.tables import TableFormat
+from plausibly.evaluation.likelihood.by_column import by_column
+from plausibly.evaluation.samples.tables import Binning, binning, values
 from plausibly.report.drawing import FAINT, INK, shaded, shortened, svg
 from plausibly.report.figures import WIDTH
 from plausibly.report.subjects import Subject

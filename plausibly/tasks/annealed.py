@@ -17,10 +17,10 @@ from torch import Tensor
 
 from plausibly.capabilities import Decoder, Latent, Trainable, Variational, device_of
 from plausibly.errors import UserError
+from plausibly.events.kinds import Level
+from plausibly.families.priors import Prior, Standard
 from plausibly.families.variational import decoded_width, given_of, log_likelihood, rest_of
-from plausibly.kinds import Level
-from plausibly.latents import Prior, Standard
-from plausibly.outcomes import Columns, Finite, Outcome
+from plausibly.outcomes.outcomes import Columns, Finite, Outcome
 from plausibly.tasks import Task
 
 annealed: Task[Any] = Task("annealed", "it has no decoder with a prior p(z) to anneal")

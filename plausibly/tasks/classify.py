@@ -23,10 +23,10 @@ from plausibly.capabilities import (
     device_of,
 )
 from plausibly.families.proposals import Effective
-from plausibly.outcomes import Single
+from plausibly.outcomes.outcomes import Single
 from plausibly.tasks import Task
 from plausibly.tasks.query import query
-from plausibly.training import batches, generator_for
+from plausibly.training.loop import batches, generator_for
 
 DRAWS = 128  # of latents, for each row
 

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import DecomposableModel, TractableModel, device_of
-from plausibly.interiors import likeliest_inside
-from plausibly.outcomes import Finite, Single
+from plausibly.events.moments import likeliest_inside
+from plausibly.outcomes.outcomes import Finite, Single
 from plausibly.tasks import Task
-from plausibly.training import generator_for
+from plausibly.training.loop import generator_for
 
 complete: Task[Any] = Task("complete", "the most probable of all completions is found in tractable models only")
 

@@ -15,6 +15,7 @@ from plausibly.coding import reals
 from plausibly.coding.stack import Putter, Stack, Taker
 from plausibly.coding.streams import CELLS, GRAIN, Coder, Symbols
 from plausibly.errors import Unsupported
+from plausibly.events.kinds import HOLE, REACH, UNFORESEEN, Kind
 from plausibly.families.mixtures import (
     AutoregressiveMixture,
     Composite,
@@ -22,10 +23,9 @@ from plausibly.families.mixtures import (
     Weighed,
     unrolls_as_one,
 )
+from plausibly.families.priors import Normal, Prior
 from plausibly.families.variational import decoded_width, rest_of
-from plausibly.kinds import HOLE, REACH, UNFORESEEN, Kind
-from plausibly.latents import Normal, Prior
-from plausibly.outcomes import Columns, Density, Finite, Numeric, Outcome, Single
+from plausibly.outcomes.outcomes import Columns, Density, Finite, Numeric, Outcome, Single
 from plausibly.tasks import Task
 
 compress: Task[Any] = Task("compress", "it has no likelihood, and no bound on it")
@@ -192,7 +192,9 @@ def by_latents(model: Variational, coder: Coder, codes: Tensor | None, rows: int
     """
     prior, width = model.latent_prior(), model.latents
     if not isinstance(prior, Prior):
-        raise Unsupported("the model's prior tells no levels that it is drawn by: plausibly.latents.Prior says how")
+        raise Unsupported(
+            "the model's prior tells no levels that it is drawn by: plausibly.families.priors.Prior says how"
+        )
 
     def given(on: Coder, x: Tensor, own: Tensor | None) -> Tensor:
         behind, z = (None, None) if own is None else (own[:, :-width].flip(1), own[:, -width:])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from plausibly.capabilities import Encoder, device_of
 from plausibly.tasks import Task
-from plausibly.training import batches
+from plausibly.training.loop import batches
 
 encode: Task[Any] = Task("encode", "it has no encoder")
 

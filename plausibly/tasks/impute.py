@@ -16,7 +16,7 @@ from torch import Tensor
 from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, TractableModel, Variational, device_of, drive
 from plausibly.families.particles import Particles, Tree, at_once
 from plausibly.families.proposals import Effective, Evidence, decodable, effective
-from plausibly.outcomes import Single
+from plausibly.outcomes.outcomes import Single
 from plausibly.tasks import Task
 
 impute: Task[Any] = Task("impute", "it has no conditional distributions")

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import DecomposableModel, TractableModel, device_of
-from plausibly.interiors import entropies
-from plausibly.kinds import HOLE, UNFORESEEN, Kind, Real
-from plausibly.outcomes import Finite, Histogram, Single
-from plausibly.quadrature import quadrature
+from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
+from plausibly.events.moments import entropies
+from plausibly.outcomes.outcomes import Finite, Histogram, Single
+from plausibly.outcomes.quadrature import quadrature
 from plausibly.tasks import Task
 
 entropy: Task[Any] = Task("entropy", "the mean of log p(x) is exact only where log p(x) is a sum of tables or normals")

@@ -13,7 +13,7 @@ from torch import Tensor
 from plausibly.capabilities import Decoder, Encoder, device_of
 from plausibly.families.variational import given_of
 from plausibly.tasks import Task
-from plausibly.training import batches
+from plausibly.training.loop import batches
 
 reconstruct: Task[Any] = Task("reconstruct", "it has no encoder")
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from plausibly.capabilities import Model, device_of
 from plausibly.tasks import Task
-from plausibly.training import generator_for
+from plausibly.training.loop import generator_for
 
 sample: Task[Any] = Task("sample", "it has no distribution")
 

@@ -19,7 +19,7 @@ from plausibly.capabilities import (
 from plausibly.families.proposals import pieces
 from plausibly.families.variational import EVENTS
 from plausibly.tasks import Task
-from plausibly.training import batches, generators_for
+from plausibly.training.loop import batches, generators_for
 
 Log = Callable[[Tensor, torch.Generator], Tensor]
 

@@ -1,0 +1,167 @@
+"""Values of conditions, as text or as any Python object that means one -> a cell as a column of a table has it.
+
+A column of dates takes `2021-03-01`, a Timestamp, a date, a datetime64; one of durations `00:05:00`, `5min`, a timedelta. Of
+time zones the column has the last word: a time without one is local there.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from re import ASCII, fullmatch
+from typing import Any
+
+import numpy as np
+import torch
+
+from plausibly.data.columns import dates
+from plausibly.data.columns.column import ModelledColumn
+from plausibly.data.columns.date_patterns import ZONE
+from plausibly.data.columns.storage import text_of
+from plausibly.data.columns.types import BooleanColumn, DateColumn
+from plausibly.errors import UserError
+
+TRUE, FALSE = ("1", "1.0", "true", "yes", "t", "y", "on"), ("0", "0.0", "false", "no", "f", "n", "off")
+SECOND, FIRST = 10**9, datetime.datetime(1970, 1, 1)  # in ns
+
+
+def one_value(name: str, value: Any) -> Any:
+    """The value that a condition names, out of its array where it is in one. UserError where it is none, or several."""
+    import pandas as pd
+
+    if isinstance(value, np.ndarray | torch.Tensor) and value.ndim == 0:
+        value = np.asarray(value)[()]
+    if not (pd.api.types.is_scalar(value) or isinstance(value, datetime.time)):
+        raise UserError(f"{name}: a condition is one value, not a {type(value).__name__}")
+    if value is None or (isinstance(value, str) and not value) or pd.isna(value):
+        raise UserError(f"no value is given for {name!r}; leave it out where it is free")
+    return value
+
+
+def cell(column: ModelledColumn, value: Any) -> Any:
+    """A Series of one cell that holds the value, in the column's type where that has dates or durations."""
+    import pandas as pd
+
+    readers = {"date": moment, "duration": duration}
+    kind = "date" if "datetime" in column.storage.inner else "duration" if "timedelta" in column.storage.inner else ""
+    reader = readers.get(kind or column.storage.kind)
+    found = None if reader is None else reader(value)
+    if found is not None:
+        return _typed(column, value, found)
+    texts = list(_spellings(column, value))
+    known = np.flatnonzero(column.values_of(texts) != column.other)
+    return pd.Series([texts[known[0] if len(known) else 0]], dtype=object)
+
+
+def _typed(column: ModelledColumn, value: Any, found: Any) -> Any:
+    """The cell in the column's own type. UserError where that cannot hold it."""
+    import pandas as pd
+
+    dtype = column.storage.cell_type
+    zone = getattr(getattr(dtype, "pyarrow_dtype", dtype), "tz", None)
+    where = f"{column.name}={value}"
+    try:
+        if isinstance(found, pd.Timestamp):
+            found = (
+                found.tz_localize(zone) if zone and found.tzinfo is None else found.tz_convert(zone) if zone else found
+            )
+            if not zone and found.tzinfo is not None:
+                raise UserError(f"{where}: the column's times have no time zone; leave {found.tzinfo} out")
+        held = pd.Series([found]).astype(dtype)
+    except UserError:
+        raise
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise UserError(f"{where}: no cell of {column.name!r} holds it ({error})") from error
+    if type(found)(held.iloc[0]) != found:
+        raise UserError(f"{where}: the column's times are no finer than {type(found)(held.iloc[0])}")
+    return held
+
+
+def moment(value: Any) -> Any:
+    """The Timestamp that a value means, or None; a text means one where it is written as 2021-03-01, and perhaps a time."""
+    import pandas as pd
+
+    if isinstance(value, str):
+        try:
+            datetime.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    elif not isinstance(value, datetime.date | np.datetime64):
+        return None
+    try:
+        return pd.Timestamp(value)
+    except ValueError:
+        return None
+
+
+def duration(value: Any) -> Any:
+    """The Timedelta that a value means, or None; a text means one where it says its units, or is written as 00:05:00."""
+    import pandas as pd
+
+    if isinstance(value, str):
+        value = f"{value}:00" if fullmatch(r"-?\d+:\d\d", value, ASCII) else value
+        if fullmatch(r"[-+]?[\d.]+", value, ASCII):
+            return None
+    elif isinstance(value, datetime.time):
+        value = _of_day(value)
+    elif not isinstance(value, datetime.timedelta | np.timedelta64):
+        return None
+    try:
+        return pd.Timedelta(value)
+    except ValueError:
+        return None
+
+
+def _spellings(column: ModelledColumn, value: Any) -> Iterator[str]:
+    """How a column may write a value, as it is written first."""
+    yield text_of(value)
+    at = moment(value)
+    if isinstance(column, BooleanColumn) and (word := text_of(value).lower()) in TRUE + FALSE:
+        yield column.spellings[word in TRUE]
+    if isinstance(column, DateColumn) and (text := _in_form(column, value, at)) is not None:
+        yield text
+    if at is not None:
+        yield at.isoformat()
+        if at == at.normalize():
+            yield at.date().isoformat()
+
+
+def _in_form(column: DateColumn, value: Any, at: Any) -> str | None:
+    """The text of a date, a time or a duration in the form of the column; None where that cannot write it."""
+    form = dates.form_of(column.form)
+    if form.clock:
+        lasts = duration(value)
+        return None if lasts is None else _in_ticks(column, lasts.value)
+    if not form.seconds and isinstance(value, str) and fullmatch(r"\d{4}-\d\d", value, ASCII):
+        at = moment(f"{value}-01")
+    if at is None:
+        return None
+    at = _local(at, column.form)
+    if form.seconds:
+        since = at.to_pydatetime(warn=False).replace(tzinfo=None, microsecond=0) - FIRST
+        rest = at.microsecond * 1000 + at.nanosecond
+        return _in_ticks(column, (since.days * 86_400 + since.seconds) * SECOND + rest)
+    ticks, rest = divmod((at.year - 1970) * 12 + at.month - 1, form.months)
+    whole = at.day == 1 and at == at.normalize() and not rest
+    return dates.spelled(np.array([ticks]), column.form)[0] if whole else None
+
+
+def _in_ticks(column: DateColumn, since: int) -> str | None:
+    """The text of so many ns since 1970, or midnight."""
+    form = dates.form_of(column.form)
+    ticks, rest = divmod(since, form.seconds * SECOND // form.scale)
+    return None if rest else dates.spelled(np.array([ticks]), column.form)[0]
+
+
+def _local(at: Any, pattern: str) -> Any:
+    """A time in the zone that the form has at its end, such as Z or +02:00."""
+    zone = ZONE.search(dates.spelled(np.array([0]), pattern)[0])
+    if at.tzinfo is None or zone is None:
+        return at
+    name = zone[2].strip()
+    return at.tz_convert("UTC" if name in ("Z", "UTC", "GMT") else datetime.datetime.strptime(name, "%z").tzinfo)
+
+
+def _of_day(time: datetime.time) -> datetime.timedelta:
+    """Since midnight."""
+    return datetime.datetime.combine(FIRST, time.replace(tzinfo=None)) - FIRST

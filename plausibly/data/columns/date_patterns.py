@@ -1,0 +1,128 @@
+"""Which form the dates and times of a column are written in, from its texts: those forms are tried that fit some of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from plausibly.data.columns.dates import DAYS, form_of, rewritten, ticks
+from plausibly.data.columns.numbers import NEARLY_ALL
+from plausibly.events.kinds import OTHER
+
+TIME = re.compile(
+    r"(?P<gap>[T ]|, )?(?<![\d:])-?(?P<hour>\d\d?|[1-9]\d{2,6}):\d\d(?P<second>:\d\d(?P<fraction>\.\d{1,9})?)?"
+    r"(?P<half> ?(?:[AP]M|[ap]m))?(?P<zone>Z| ?UTC| ?GMT| ?[+-]\d\d:?\d\d)?",
+    re.ASCII,
+)
+ZONE = re.compile(r"(?<=:\d\d)(\.\d+)?(Z| ?UTC| ?GMT| ?[+-]\d\d:?\d\d)$", re.ASCII)
+LOOKS = re.compile(r"[-\d:./, +A-Za-z]{4,40}", re.ASCII)
+COMPACT = ("%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ")
+SURE = 12  # so many different numbers of eight digits are not all dates by chance
+LOOKED_AT, TRIED = 200, 5
+
+
+NUMBERS = ("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d")
+MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y")
+QUARTERS = ("Q%q %Y", "%Y Q%q", "%YQ%q", "%Y-Q%q", "Q%q-%Y", "Q%q/%Y", "%Y/Q%q", "%qQ%Y", "%qQ%y", "Q%q %y")
+NAMED = ("%d/%b/%Y", "%d/%b/%y", "%Y/%b/%d", "%b/%Y", "%d%b%Y", "%b%Y", "%b %d, %Y", "%b %d %Y")
+
+
+@cache
+def date_patterns() -> tuple[str, ...]:
+    """Every form of a date alone, those with zeros before the number first."""
+    numbers = [form.replace("/", mark) for mark in "-/. " for form in NUMBERS]
+    months = ("%b", "%B", "%^b", "%^B")
+    named = [form.replace("/", mark).replace("%b", month) for month in months for mark in "- /" for form in NAMED]
+    plain = [form.replace("%d", "%-d").replace("%m", "%-m") for form in numbers + named]
+    return tuple(dict.fromkeys([*numbers, *MONTHS, *QUARTERS, *named, *plain, *COMPACT]))
+
+
+def candidates(text: str) -> list[str]:
+    """The forms that a text alone can be read as."""
+    if not LOOKS.fullmatch(text) or not any(map(str.isdigit, text)):
+        return []
+    if lasts := DAYS.fullmatch(text):
+        return ["%D days %H:%M:%S" + f".%{len(lasts[3] or '.') - 1}f" * bool(lasts[3])]
+    found = next((match for match in TIME.finditer(text) if match.end() == len(text)), None)
+    if not found:
+        return _dates(text)
+    date = text[: found.start()]
+    if (found["gap"] is None) != (not date):
+        return []
+    days = [form for form in _dates(date) if form_of(form).seconds == 86_400] if date else [""]
+    return [day + time for day in days for time in _times(found) if _fits(day + time, text)]
+
+
+def _dates(text: str) -> list[str]:
+    return [form for form in date_patterns() if _fits(form, text)]
+
+
+def _fits(form: str, text: str) -> bool:
+    return form_of(form).reads.fullmatch(text) is not None
+
+
+def _times(found: re.Match[str]) -> list[str]:
+    half = found["half"] or ""
+    rest = ":%M" + ":%S" * bool(found["second"])
+    rest += f".%{len(found['fraction']) - 1}f" if found["fraction"] else ""
+    rest += half.replace("AM", "%p").replace("PM", "%p").replace("am", "%P").replace("pm", "%P") + (found["zone"] or "")
+    return [(found["gap"] or "") + hour + rest for hour in (("%I", "%-I") if half else ("%H", "%-H"))]
+
+
+def forms(texts: list[str], counts: np.ndarray) -> list[str]:
+    """The forms that nearly all texts, `counts` times each, are written in; several where day and month may be either."""
+    some = [texts[place] for place in spread(len(texts), TRIED)]
+    tried = list(dict.fromkeys(form for text in some for form in candidates(text)))
+    looked = spread(len(texts), LOOKED_AT)
+    few = [texts[place] for place in looked]
+    tried = [form for form in tried if (ticks(few, form) != OTHER).mean() > 0.9]
+    weights = {form: int(counts[_read(texts, form)].sum()) for form in tried}
+    most = max(weights.values(), default=0)
+    if most < NEARLY_ALL * counts.sum():
+        return []
+    orders = {form.replace("%-", "%"): form for form in reversed(tried) if weights[form] == most}
+    found = list(orders.values())[::-1]
+    return [form for form in found if not form.startswith("%y")] or found  # hardly anyone writes 31 December 20-12-31
+
+
+def spread(size: int, most: int) -> list[int]:
+    """Places of at most so many, evenly from first to last."""
+    return sorted({*np.linspace(0, size - 1, min(size, most)).astype(int).tolist()}) if size else []
+
+
+def _read(texts: list[str], form: str) -> np.ndarray:
+    """Which texts are of this form. Of digits alone only those that can be dates by no chance."""
+    values = ticks(texts, form)
+    if form not in COMPACT:
+        return values != OTHER
+    ends = ticks(["18000101", "22000101"], "%Y%m%d") * (1 if form == "%Y%m%d" else 86_400)
+    return (values >= ends[0]) & (values < ends[1]) & (len(texts) >= SURE)
+
+
+def looks_dated(texts: list[str]) -> bool:
+    """Whether nearly all texts are dates or times, each of some form."""
+    some = [texts[place] for place in spread(len(texts), LOOKED_AT)]
+    return sum(bool(set(candidates(text)) - {*COMPACT}) for text in some) > 0.9 * len(some)
+
+
+def zone_of(form: str) -> str | None:
+    """The offset from UTC that a form ends with, such as +02:00; None where there is none."""
+    found = ZONE.search(re.sub(r"%[-^]?[A-Za-z]|%\d[a-z]", "00", form))
+    return found and ("+00:00" if found[2].strip() in ("Z", "UTC", "GMT") else found[2].strip())
+
+
+def moved(texts: list[str], form: str, stamped: Callable[[Any], list[str]]) -> list[str]:
+    """Texts of any one form in the given one; `stamped` writes those with an offset from UTC."""
+    import pandas as pd
+
+    if any(ZONE.search(text) for text in texts):
+        times = pd.to_datetime(pd.Series(texts, dtype=object), utc=True, errors="coerce", format="ISO8601")
+        known, texts = times.notna().to_numpy(), list(texts)
+        for place, text in zip(np.flatnonzero(known), stamped(pd.DatetimeIndex(times[known])), strict=True):
+            texts[place] = text
+    found = forms(texts, np.ones(len(texts)))
+    return rewritten(texts, found[0], form) if len(found) == 1 else texts

@@ -1,0 +1,327 @@
+"""Dates and times as they are written: texts <-> whole ticks since 1970, or since midnight, by a form.
+
+A form is a pattern as strftime has them: %Y %y %m %b %B %d, %H %I %M %S %p, and %1f to %9f for so many digits of a fraction
+of a second; %q is a quarter of a year; %-m %-d %-H %-I without a zero before, %^b %^B in capitals, %P for am and pm in small
+letters; `%D days %H:%M:%S` is a duration as pandas writes it. All else stands for
+itself, such as T, Z and +02:00. Hours and minutes without a date are a clock, which may go past 24:00 and below 0.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from plausibly.events.kinds import OTHER
+
+FULL = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+        "November", "December")  # fmt: skip
+NAMES = {
+    "%b": tuple(name[:3] for name in FULL),
+    "%B": FULL,
+    "%^b": tuple(name[:3].upper() for name in FULL),
+    "%^B": tuple(name.upper() for name in FULL),
+    "%p": ("AM", "PM"),
+    "%P": ("am", "pm"),
+}
+DIRECTIVE = re.compile(r"%[-^]?[YymqbBdHIMSpPD]|%[1-9]f")
+TIMES = ("HM", "HMS", "HMSf")
+SAID = {"".join(sorted(said)) for said in ("Ym", "Yq", "Ymd", *TIMES, *(f"Ymd{time}" for time in TIMES))}  # by a form
+UNITS = (
+    (86_400 * 10**9, "day"),
+    (3_600 * 10**9, "hour"),
+    (60 * 10**9, "minute"),
+    (10**9, "second"),
+    *((10**digits, f"{10.0 ** (digits - 9):g} s") for digits in range(8, -1, -1)),
+)
+PIVOT = 69  # a year of two digits from here on is of the twentieth century, as POSIX has it
+LIMITS = {
+    "Y": (1, 9999),
+    "y": (0, 99),
+    "m": (1, 12),
+    "q": (1, 4),
+    "d": (1, 31),
+    "H": (0, 23),
+    "I": (1, 12),
+    "M": (0, 59),
+    "S": (0, 59),
+}
+LARGEST = 9 * 10**18
+DAYS = re.compile(r"(-?\d{1,6}) days? \+?(\d\d:\d\d:\d\d)(\.\d{1,9})?", re.ASCII)
+WITH_DAYS = re.compile(r"%D days %H:%M:%S(\.%[1-9]f)?", re.ASCII)
+
+
+class Form:
+    """A pattern, taken apart. ValueError where it is none."""
+
+    def __init__(self, pattern: str) -> None:
+        self.directives = DIRECTIVE.findall(pattern)
+        self.literals = DIRECTIVE.split(pattern)
+        self.letters = {directive[-1] for directive in self.directives}
+        self.clock = not self.letters & {"Y", "y"}
+        self.endless = self.clock and "H" in self.letters
+        self.days = WITH_DAYS.fullmatch(pattern) is not None
+        if "%" in "".join(self.literals) or not (self.days or _said(self.directives) in SAID):
+            raise ValueError(f"{pattern!r} is no form of dates and times, such as %d/%m/%Y or %Y-%m-%dT%H:%M:%SZ")
+
+    @cached_property
+    def reads(self) -> re.Pattern[str]:
+        """A sign, which only a clock has, and a group for each directive."""
+        if self.days:
+            return DAYS
+        groups = [
+            f"({_reads(d, self.endless)}){re.escape(t)}"
+            for d, t in zip(self.directives, self.literals[1:], strict=True)
+        ]
+        return re.compile(("(-?)" if self.endless else "()") + re.escape(self.literals[0]) + "".join(groups), re.ASCII)
+
+    @cached_property
+    def prints(self) -> str:
+        parts = [_prints(d) + t for d, t in zip(self.directives, self.literals[1:], strict=True)]
+        return self.literals[0] + "".join(parts)
+
+    @cached_property
+    def scale(self) -> int:
+        """Ticks of a second, at least 1."""
+        return next((10 ** int(directive[1]) for directive in self.directives if directive[-1] == "f"), 1)
+
+    @cached_property
+    def seconds(self) -> int:
+        """Seconds of a tick, at least 1; 0 where it is a month."""
+        return 1 if "S" in self.letters else 60 if "M" in self.letters else 86_400 if "d" in self.letters else 0
+
+    def ticks_of(self, seconds: tuple[int, int]) -> tuple[int, int]:
+        """The first and the last tick between two seconds."""
+        tick = self.seconds or 31 * 86_400
+        return -(-seconds[0] // tick) * self.scale, seconds[1] // tick * self.scale
+
+    @cached_property
+    def months(self) -> int:
+        """Months of a tick where it is some."""
+        return 3 if "q" in self.letters else 1
+
+    @cached_property
+    def ends(self) -> tuple[int, int]:
+        """The first and the last tick that can be written."""
+        if self.endless:
+            return -LARGEST, LARGEST
+        first, last = (f"19{PIVOT}-01-01", f"20{PIVOT}-01-01") if "y" in self.letters else ("0001-01-01", "10000-01-01")
+        unit: Any = "s" if self.seconds else "M"
+        low, high = (
+            (0, 86_400) if self.clock else (int(np.datetime64(day, unit).astype(np.int64)) for day in (first, last))
+        )
+        tick = self.seconds or self.months
+        return max(low * self.scale // tick, -LARGEST), min((high * self.scale - 1) // tick, LARGEST)
+
+
+def _said(directives: list[str]) -> str:
+    """The directives' letters, each way to say the same as one, in order."""
+    letters = "".join(sorted(d[-1] for d in directives)).translate(str.maketrans("ybBP", "Ymmp"))
+    return "".join(sorted(letters.replace("I", "H").replace("p", "") if "I" in letters and "p" in letters else letters))
+
+
+def _reads(directive: str, endless: bool) -> str:
+    if directive in NAMES:
+        return "|".join(NAMES[directive])
+    widths = {"Y": r"\d{4}", "q": "[1-4]", "f": rf"\d{{{directive[1]}}}"}
+    short = r"0|[1-9]\d?" if "-" in directive else r"\d\d"
+    return widths.get(directive[-1], short + (r"|[1-9]\d{2,6}" if endless and directive[-1] == "H" else ""))
+
+
+def _prints(directive: str) -> str:
+    if directive in NAMES:
+        return "%s"
+    return "%d" if "-" in directive else f"%0{ {'Y': '4', 'q': '1', 'f': directive[1]}.get(directive[-1], '2') }d"
+
+
+@lru_cache(maxsize=1024)
+def form_of(pattern: str) -> Form:
+    """The form of a pattern. ValueError where it is none."""
+    return Form(pattern)
+
+
+def ticks(texts: list[str], pattern: str) -> np.ndarray:
+    """Each text as whole ticks of the form, int64; OTHER where it is not exactly of this form."""
+    form, values = form_of(pattern), np.full(len(texts), OTHER)
+    if form.days:
+        return _checked(_in_hours(texts, form), texts, pattern)
+    found = [form.reads.fullmatch(text) for text in texts]
+    places = np.array([place for place, match in enumerate(found) if match], dtype=np.int64)
+    if len(places):
+        values[places] = _counted(form, [match.groups() for match in found if match])
+    return _checked(values, texts, pattern)
+
+
+def _in_hours(texts: list[str], form: Form) -> np.ndarray:
+    """Ticks of durations with days."""
+    digits = len(str(form.scale)) - 1
+    plain = "%H:%M:%S" + f".%{digits}f" * bool(digits)
+    fitted = map(without_days, texts)
+    return ticks([hours if hours != text else "" for hours, text in zip(fitted, texts, strict=True)], plain)
+
+
+def _checked(values: np.ndarray, texts: list[str], pattern: str) -> np.ndarray:
+    """The ticks, OTHER where they are not written as their texts are."""
+    known = np.flatnonzero(values != OTHER)
+    again = spelled(values[known], pattern)
+    values[known[[texts[place] != text for place, text in zip(known, again, strict=True)]]] = OTHER
+    return values
+
+
+def _counted(form: Form, groups: list[tuple[str, ...]]) -> np.ndarray:
+    """Ticks of what the directives read; OTHER where it is no date or time."""
+    signs, *columns = zip(*groups, strict=True)
+    part = {d[-1]: _whole(d, texts) for d, texts in zip(form.directives, columns, strict=True)}
+    months, sound = _months(part, len(groups)), _sound(part, form.endless)
+    if not form.seconds:
+        return np.where(sound, months // form.months, OTHER)
+    first, following = ((months + more).astype("datetime64[M]").astype("datetime64[D]") for more in (0, 1))
+    day = part.get("d", np.int64(1))
+    sound &= day <= (following - first).astype(np.int64)
+    seconds = (first.astype(np.int64) + day - 1) * 86_400 + _since_midnight(part)
+    sound &= np.abs(seconds.astype(np.float64)) * form.scale < LARGEST
+    sign = np.array([-1 if sign else 1 for sign in signs])
+    return np.where(sound, sign * (seconds * form.scale + part.get("f", 0)) // form.seconds, OTHER)
+
+
+def _whole(directive: str, texts: Any) -> np.ndarray:
+    places = {name: place for place, name in enumerate(NAMES.get(directive, ()))}
+    return np.array([places[text] if places else int(text) for text in texts], dtype=np.int64)
+
+
+def _months(part: dict[str, np.ndarray], rows: int) -> np.ndarray:
+    """Months since January 1970."""
+    years = part["Y"] if "Y" in part else part["y"] + np.where(part["y"] < PIVOT, 2000, 1900) if "y" in part else 1970
+    named = part.get("b", part.get("B"))
+    quarter = part.get("q", np.ones(rows, dtype=np.int64)) - 1
+    month = named if named is not None else part["m"] - 1 if "m" in part else 3 * quarter
+    return np.asarray((years - 1970) * 12 + month)
+
+
+def _since_midnight(part: dict[str, np.ndarray]) -> Any:
+    """Seconds."""
+    half = part.get("p", part.get("P", 0))
+    hours = part["I"] % 12 + 12 * half if "I" in part else part.get("H", 0)
+    return hours * 3_600 + part.get("M", 0) * 60 + part.get("S", 0)
+
+
+def _sound(part: dict[str, np.ndarray], endless: bool) -> np.ndarray:
+    """Where each part is what it can be; the day of the month aside."""
+    limits = {letter: ends for letter, ends in LIMITS.items() if letter in part and not (endless and letter == "H")}
+    return np.logical_and.reduce(
+        [(part[letter] >= low) & (part[letter] <= high) for letter, (low, high) in limits.items()]
+    )
+
+
+def spelled(values: np.ndarray, pattern: str) -> list[str]:
+    """Texts of ticks; what the form cannot write is moved to the first or last that it can."""
+    form, values = form_of(pattern), np.asarray(values, dtype=np.int64)
+    if form.days:
+        return _with_days(values, form)
+    parts = _parts(form, np.abs(values) if form.endless else values.clip(*form.ends))
+    columns = [_shown(directive, parts[directive[-1]]) for directive in form.directives]
+    texts = [form.prints % row for row in zip(*columns, strict=True)]
+    return [f"-{t}" if v < 0 else t for t, v in zip(texts, values.tolist(), strict=True)] if form.endless else texts
+
+
+def _with_days(values: np.ndarray, form: Form) -> list[str]:
+    """Durations as pandas writes them, such as -1 days +23:59:00."""
+    days, rest = np.divmod(values, 86_400 * form.scale)
+    digits = len(str(form.scale)) - 1
+    plain = "%H:%M:%S" + f".%{digits}f" * bool(digits)
+    pairs = zip(days.tolist(), spelled(rest, plain), strict=True)
+    return [f"{day} days {'+' * (day < 0)}{clock}" for day, clock in pairs]
+
+
+def _parts(form: Form, values: np.ndarray) -> dict[str, np.ndarray]:
+    """What each directive prints, as whole numbers."""
+    if not form.seconds:
+        return _calendar((values * form.months).astype("datetime64[M]").astype("datetime64[D]"))
+    seconds, days = values // form.scale * form.seconds, values // form.scale * form.seconds // 86_400
+    hours = seconds // 3_600 - (0 if form.endless else days * 24)
+    half = hours // 12
+    clock = {"H": hours, "I": (hours + 11) % 12 + 1, "M": seconds // 60 % 60, "S": seconds % 60, "p": half, "P": half}
+    return clock | {"f": values % form.scale} | ({} if form.clock else _calendar(days.astype("datetime64[D]")))
+
+
+def _calendar(days: np.ndarray) -> dict[str, np.ndarray]:
+    months = days.astype("datetime64[M]")
+    year, month = months.astype(np.int64) // 12 + 1970, months.astype(np.int64) % 12
+    day = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
+    return {"Y": year, "y": year % 100, "q": month // 3 + 1, "m": month + 1, "b": month, "B": month, "d": day}
+
+
+def _shown(directive: str, part: np.ndarray) -> list[Any]:
+    names = NAMES.get(directive)
+    return part.tolist() if names is None else [names[place] for place in part.tolist()]
+
+
+def step_of(values: np.ndarray, pattern: str) -> tuple[int, str]:
+    """The largest of day, hour, minute, second, ... that divides all ticks: in ticks, and its name."""
+    form = form_of(pattern)
+    if not form.seconds:
+        return 1, "quarter" if form.months == 3 else "month"
+    tick = form.seconds * 10**9 // form.scale
+    sizes = [(size // tick, word) for size, word in UNITS if size >= tick]
+    return next((size, word) for size, word in sizes if not (values % size).any())
+
+
+def plain_form(text: str) -> str:
+    """The form of a date or time in ISO's order, such as 2020-12-05T10:00:00.000 or 10:00:00, by how long it is."""
+    day, _, time = text.rpartition("T") if ":" in text else (text, "", "")
+    fraction = time.partition(".")[2]
+    clock = "%H:%M:%S" * bool(time) + f".%{len(fraction)}f" * bool(fraction)
+    return "T".join(filter(None, ("%Y-%m-%d" * bool(day), clock)))
+
+
+def without_days(text: str) -> str:
+    """A duration such as 1 days 02:30:00, as pandas writes it, in hours: 26:30:00; any other text as it is."""
+    found = DAYS.fullmatch(text)
+    if found is None:
+        return text
+    hours, minutes, seconds = (int(part) for part in found[2].split(":"))
+    whole = (
+        int(found[1]) * 86_400 + hours * 3_600 + minutes * 60 + seconds
+    )  # of which a fraction adds to what may be below 0
+    fraction = (found[3] or "")[1:]
+    return spelled(
+        np.array([whole * 10 ** len(fraction) + int(fraction or 0)]), plain_form(f"00:00:00{found[3] or ''}")
+    )[0]
+
+
+def shortest_form(values: np.ndarray, pattern: str) -> str:
+    """The shortest form in ISO's order that says all ticks of a longer one."""
+    form = form_of(pattern)
+    if not form.clock and not (values % (86_400 // form.seconds * form.scale)).any():
+        return "%Y-%m-%d"
+    plain = (d for d in (0, 3, 6) if form.scale >= 10**d and not (values % (form.scale // 10**d)).any())
+    digits = next(plain, 9)
+    return pattern.partition(".")[0] + f".%{digits}f" * bool(digits)
+
+
+def rewritten(texts: list[str], pattern: str, other: str) -> list[str]:
+    """Texts of one form in another; those that it cannot say as they are."""
+    if pattern == other or not texts:
+        return texts
+    moved = [_moved(tick, form_of(pattern), form_of(other)) for tick in ticks(texts, pattern).tolist()]
+    again = iter(spelled(np.array([tick for tick in moved if tick is not None], dtype=np.int64), other))
+    return [text if tick is None else next(again) for text, tick in zip(texts, moved, strict=True)]
+
+
+def _moved(tick: int, form: Form, other: Form) -> int | None:
+    """The tick of another form at the same time; None where there is none."""
+    if tick == OTHER or form.clock != other.clock:
+        return None
+    day = 86_400 * 10**9
+    if not form.seconds:
+        tick = int(np.datetime64(tick, "M").astype("datetime64[D]").astype(np.int64))
+    time = tick * (form.seconds * 10**9 // form.scale if form.seconds else day)
+    if not other.seconds:
+        month = np.datetime64(time // day, "D").astype("datetime64[M]")
+        return (
+            int(month.astype(np.int64)) if time == day * int(month.astype("datetime64[D]").astype(np.int64)) else None
+        )
+    found, rest = divmod(time, other.seconds * 10**9 // other.scale)
+    return found if not rest and other.ends[0] <= found <= other.ends[1] else None

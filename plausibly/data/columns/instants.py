@@ -1,0 +1,94 @@
+"""Dates and times that are written in several forms as ticks of one: minutes beside seconds, days beside times, offsets."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from plausibly.data.columns.date_patterns import COMPACT, candidates, spread, zone_of
+from plausibly.data.columns.dates import form_of, ticks
+from plausibly.data.columns.numbers import NEARLY_ALL
+from plausibly.events.kinds import OTHER
+
+ISO = "%Y-%m-%d"
+CLOCK = re.compile(r"(T|, | )?%-?[HI]")  # where the time of a form begins
+LOOKED_AT, TRIED = 60, 8
+
+
+def ticks_in(texts: list[str], pattern: str) -> np.ndarray:
+    """As `dates.ticks`; and what a form of the same dates, or ISO's, says in whole ticks of this one is read too."""
+    found = ticks(texts, pattern)
+    left = np.flatnonzero(found == OTHER)
+    while len(left) and form_of(pattern).seconds:
+        form, rest = _beside(texts[left[0]], pattern), left[1:]
+        if form is not None:
+            moved = _moved(ticks([texts[place] for place in left], form), form, pattern)
+            found[left] = moved
+            rest = rest[moved[1:] == OTHER]
+        left = rest
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _beside(text: str, pattern: str) -> str | None:
+    """A form of a text that tells a moment as the pattern does: with an offset from UTC, without a date, or neither.
+
+    With or without zeros before numbers.
+    """
+    own, dated = form_of(pattern), (_date_of(pattern), ISO)
+    for form in candidates(text):
+        alike = form_of(form).clock == own.clock and (zone_of(form) is None) == (zone_of(pattern) is None)
+        if alike and form_of(form).seconds and (own.clock or _date_of(form) in dated):
+            return form
+    return None
+
+
+def _date_of(form: str) -> str:
+    found = CLOCK.search(form)
+    return (form[: found.start()] if found else form).replace("%-", "%")
+
+
+def _moved(values: np.ndarray, form: str, pattern: str) -> np.ndarray:
+    """Ticks of a form in those of a pattern; OTHER where these are no whole number."""
+    here, there = form_of(form), form_of(pattern)
+    later = _offset(pattern) - _offset(form)
+    whole, known = values.astype(object), values != OTHER
+    shifted = (whole * here.seconds + later * here.scale) * there.scale
+    found, rest = shifted // (here.scale * there.seconds), shifted % (here.scale * there.seconds)
+    fits = known & (rest == 0) & (abs(found) < 2**62)
+    return np.array(np.where(fits, found, OTHER), dtype=np.int64)
+
+
+def _offset(form: str) -> int:
+    """Seconds from UTC."""
+    zone = zone_of(form)
+    if zone is None:
+        return 0
+    digits = re.sub(r"\D", "", zone)
+    return (int(digits[:2]) * 3_600 + int(digits[2:]) * 60) * (-1 if zone.startswith("-") else 1)
+
+
+def common_form(texts: list[str], counts: np.ndarray) -> str | None:
+    """The finest form that some texts are written in, where nearly all can be told in it; None where there is no such one.
+
+    None too where day and month may be either.
+    """
+    some = [texts[place] for place in spread(len(texts), LOOKED_AT)]
+    tried = {form for text in some for form in candidates(text) if form_of(form).seconds and form not in COMPACT}
+
+    def coarseness(form: str) -> tuple[Any, ...]:
+        own = form_of(form)
+        return own.seconds / own.scale, -counts[ticks(texts, form) != OTHER].sum(), "%-" in form, form
+
+    for form in sorted(tried, key=coarseness)[:TRIED]:
+        if _tells(texts, counts, form):
+            swapped = form.translate(str.maketrans("dm", "md"))
+            return None if swapped in tried and _tells(texts, counts, swapped) else form
+    return None
+
+
+def _tells(texts: list[str], counts: np.ndarray, form: str) -> bool:
+    return bool(counts[ticks_in(texts, form) != OTHER].sum() >= NEARLY_ALL * counts.sum())

@@ -1,0 +1,54 @@
+"""A file of kinds: a line `COLUMN = "kind"` for each column, in TOML, written with what was guessed and then edited."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from plausibly.data.columns.guessing import WORDS, is_word
+from plausibly.data.formats.format import Document, did_you_mean
+from plausibly.errors import UserError
+from plausibly.printing import visible
+from plausibly.system.files import delivering
+
+BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+HEAD = """\
+# What each column of {name} was guessed to be. Edit what is wrong, and give this file to a command with --kinds.
+# Kinds: {words}; date:FORM names a form, such as "date:%d/%m/%Y".
+"""
+
+
+def read(path: Path | str) -> dict[str, str]:
+    """The kinds in such a file, by column. UserError names the line, or the column, that is wrong."""
+    try:
+        found: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        hint = f"`plausibly data DATA --write-kinds {path}` makes it"
+        raise UserError(f"cannot read {path}: {error.strerror or error}; {hint}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f'{path}: {error}; its lines are of the form COLUMN = "kind", each column once') from error
+    for name, word in found.items():
+        if not isinstance(word, str) or not is_word(word):
+            hint = did_you_mean(str(word), WORDS)
+            raise UserError(f"{path}: column {name!r} cannot be {word!r}{hint}; the words are {', '.join(WORDS)}")
+    return found
+
+
+def write(columns: list[Document], name: str, path: Path) -> None:
+    """Writes what the column report says of each column; `name` is that of the data. UserError where there is such a file."""
+    if path.exists():
+        raise UserError(f"{path} already exists, and may have been edited; give another name")
+    text = HEAD.format(name=visible(name), words=", ".join(WORDS)) + "".join(_line(column) for column in columns)
+    with delivering(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def _line(column: Document) -> str:
+    name, word = str(column["name"]), column["kind"]
+    key = name if BARE.fullmatch(name) else json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
+    word = f"date:{column['form']}" if word == "date" else word
+    said = "".join(letter if letter.isprintable() else " " for letter in column["guess"])
+    return f"{key} = {json.dumps(word)}  # {said}\n"

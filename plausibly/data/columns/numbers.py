@@ -1,0 +1,235 @@
+"""Numbers as they are written: texts <-> whole numbers of steps of a power of ten, never through floats.
+
+And what kind a column of numbers is: a `Grid` where nearly all of them are multiples of such a step, else `Real`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from plausibly.events.kinds import Grid, Real
+
+NUMBER = re.compile(r"\s*+([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?\s*", re.ASCII)
+SCIENTIFIC = re.compile(r"-?\d\.(\d+)([eE])[+-]\d\d+", re.ASCII)
+INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
+LEADING_ZERO = re.compile(r"-?0\d+")
+LIMIT = 2**53
+LARGEST = 1e300  # of a real number: differences must not overflow
+MAX_ATOMS, MAX_BINS, ROWS_A_BIN = 256, 128, 20
+NEARLY_ALL = 0.99
+FEW_VALUES, MANY_ROWS = 64, 300
+MOST_DECIMALS, FINEST = 6, 15  # that are looked for: in any column, and where its numbers are exact enough
+
+Written = tuple[int, int]  # digits and decimals: digits / 10^decimals
+
+
+def written(text: str) -> Written | None:
+    """The number a text writes, without needless decimals; None where it writes none."""
+    found = NUMBER.fullmatch(text)
+    if found is None or not (found[2] or found[3]):
+        return None
+    fraction = (found[3] or "").rstrip("0")
+    digits, decimals = int(found[1] + (found[2] + fraction or "0")), len(fraction) - int(found[4] or 0)
+    if found[4] is None:
+        return digits, decimals
+    while decimals > 0 and digits % 10 == 0:
+        digits, decimals = digits // 10, decimals - 1 if digits else 0
+    return (digits, decimals) if decimals >= 0 else (digits * 10**-decimals, 0)
+
+
+def in_steps(number: Written | None, decimals: int) -> int | None:
+    """The number in steps of 10^-decimals; None where it is no multiple or too large."""
+    if number is None or number[1] > decimals:
+        return None
+    steps = number[0] * 10 ** (decimals - number[1])
+    return steps if abs(steps) < LIMIT else None
+
+
+def spelled(steps: int, decimals: int, style: str) -> str:
+    """The text of a number of steps. Styles: `fixed:K` decimals, `shortest`, `dotted` (at least one decimal)."""
+    whole, fraction = divmod(abs(steps), 10**decimals)
+    digits = str(fraction).zfill(decimals) if decimals else ""
+    if style.startswith("fixed:"):
+        digits = digits.ljust(int(style[6:]), "0")
+    else:
+        digits = digits.rstrip("0") or ("0" if style == "dotted" else "")
+    return f"{'-' if steps < 0 else ''}{whole}{'.' if digits else ''}{digits}"
+
+
+def style_of(texts: list[str], counts: np.ndarray, units: list[int], decimals: int) -> str:
+    """How a column's numbers are printed: as most of its texts are, which are so many units of 10^-decimals."""
+    places = Counter[int]()
+    for text, count in zip(texts, counts.tolist(), strict=True):
+        places[len(text.partition(".")[2])] += count
+    fixed = [f"fixed:{place}" for place, _ in places.most_common(2)]
+    styles = [*fixed, "shortest", "dotted"] if len(fixed) == 1 else ["shortest", "dotted", *fixed]
+    alike = [counts[_printed_so(texts, units, decimals, style)].sum() for style in styles]
+    return styles[int(np.argmax(alike))]
+
+
+def _printed_so(texts: list[str], units: list[int], decimals: int, style: str) -> np.ndarray:
+    return np.array(
+        [spelled(unit, decimals, style) == text for text, unit in zip(texts, units, strict=True)], dtype=bool
+    )
+
+
+def style_of_reals(texts: list[str]) -> str:
+    """How real numbers are printed: `dotted`, `shortest`, or with K decimals and an exponent (`e:K`, `E:K`) as all are."""
+    found = [SCIENTIFIC.fullmatch(text) for text in texts]
+    alike = {(match[2], len(match[1])) if match else None for match in found}
+    if len(alike) == 1 and (only := alike.pop()):
+        return f"{only[0]}:{only[1]}"
+    return "dotted" if all("." in text or "e" in text.lower() for text in texts) else "shortest"
+
+
+def resolution(numbers: list[Written | None], counts: np.ndarray) -> int | None:
+    """Decimals of the grid that nearly all numbers lie on, the finest that 2^53 steps can span, or None."""
+    places = np.array([-1 if number is None else number[1] for number in numbers])
+    counts = of_others(numbers, counts)
+    held, weights = places[places >= 0], counts[places >= 0]
+    if not len(held):
+        return None
+    for decimals in sorted(set(held.tolist()), reverse=True):
+        if weights[held <= decimals].sum() < NEARLY_ALL * weights.sum():
+            return None
+        fits = np.array([decimals <= 30 and in_steps(number, decimals) is not None for number in numbers])
+        if counts[fits].sum() >= NEARLY_ALL * weights.sum():
+            return int(decimals)
+    return None
+
+
+def of_others(numbers: Sequence[Written | None], counts: np.ndarray) -> np.ndarray:
+    """The counts without those of one number that most of all are, unless all are, as `varying`."""
+    totals = Counter[Written]()
+    for number, count in zip(numbers, counts.tolist(), strict=True):
+        if number is not None:
+            totals[number] += count
+    ((usual, most),) = totals.most_common(1) or [((0, 0), 0)]
+    if len(totals) < 2 or 2 * most <= totals.total():
+        return counts
+    return np.where([number == usual for number in numbers], 0, counts)
+
+
+def lattice(values: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
+    """The `step` and `start` with all whole numbers `values` among start, start + step, ...; 1 and 0 where few show it.
+
+    What lies off a lattice is an open code's text, some 40 nats; what lies on it is log(step) nats more probable.
+    """
+    if len(values) <= FEW_VALUES or counts.sum() < MANY_ROWS:
+        return 1, 0
+    step = int(np.gcd.reduce(values - values[0]))
+    return step, int(values[0]) % step
+
+
+def learned_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
+    """The grid of whole numbers `values`, seen `counts` times each."""
+    values, index = np.unique(values, return_inverse=True)  # 1 and 1.0 are different texts
+    counts = np.bincount(index, weights=counts).astype(np.int64)
+    rows, span = int(counts.sum()), int(values[-1] - values[0])
+    far = span / 10 + 1
+    if len(values) <= 32 or (len(values) <= MAX_ATOMS and rows >= 5 * len(values)):
+        ends = (int(values[0]), int(values[-1]) + 1)
+        # values seen once teach the code of the gaps how often a new value turns up (Good & Turing)
+        atoms = values[(counts > 1) | (len(values) <= 32)]
+        return Grid(tuple(atoms.tolist()), ends, (far, far), open=True, missing=missing)
+    heavy = counts >= max(5.0, 0.005 * rows)
+    atoms, rest = values[heavy], np.repeat(values[~heavy], counts[~heavy])
+    edges = _quantile_edges(rest, atoms)
+    low, high = edges[0] - 1 - rest[rest < edges[0]], rest[rest >= edges[-1]] - edges[-1]
+    tails = _tail(low, far), _tail(high, far)
+    return Grid(tuple(atoms.tolist()), tuple(int(edge) for edge in edges), tails, open=True, missing=missing)
+
+
+def _quantile_edges(rest: np.ndarray, atoms: np.ndarray) -> np.ndarray:
+    """Cuts `rest` into equally full intervals; the outer edges enclose all atoms."""
+    bins = int(np.clip(len(rest) // ROWS_A_BIN, 2, MAX_BINS))
+    edges = np.unique(np.quantile(rest, np.arange(1, bins) / bins, method="lower")) if len(rest) else atoms[:1]
+    if len(atoms):
+        ends = [min(atoms[0], edges[0]), max(atoms[-1] + 1, edges[-1])]
+        edges = np.unique(np.concatenate([edges, ends, _far_from(atoms, rest)]))
+    return edges
+
+
+def _far_from(atoms: np.ndarray, rest: np.ndarray) -> list[int]:
+    """The ends of the others where an atom such as -999 or 9999-12-31 lies far beyond: between them there is nothing."""
+    if not len(rest):
+        return []
+    low, high = int(rest.min()), int(rest.max()) + 1
+    far = (high - low) / 10
+    return [low] * bool(low - atoms[0] > far) + [high] * bool(atoms[-1] - high > far)
+
+
+def _tail(excess: np.ndarray, far: float, least: float = 0.1) -> float:
+    """Mean distance beyond the outermost edge; with hardly any row there, a tenth of the range."""
+    return max(float(excess.mean()), least) if len(excess) >= 5 else float(far)
+
+
+def learned_real(values: np.ndarray, missing: bool, closed: bool = False, step: float = 0.0) -> Real:
+    """The kind of real `values`, one for each row; `step` is the resolution that they were recorded at, 0 for none.
+
+    Location and scale are mean and standard deviation without the outermost half percent at either end; of a column that
+    mostly holds one value the scale is how far the others are from there.
+    """
+    values = np.sort(values)  # so that sums do not depend on the order of rows
+    middle = _middle(values)
+    location = float((middle / len(middle)).sum())
+    farthest = float(np.abs(values - location).max()) or 1.0
+    apart = (_middle(varying(values)) - location) / farthest
+    scale = farthest * max(float(np.sqrt((apart * apart).mean())), 1e-5)  # so that none is out of reach
+    events = ((values - location) / scale).astype(np.float32)
+    bins = int(np.clip(len(values) // ROWS_A_BIN, 2, MAX_BINS))
+    edges = np.unique(np.quantile(events, np.arange(1, bins) / bins, method="lower"))
+    if (usual := usual_of(values)) is not None:
+        edges = _with_spike(edges, (usual - location) / scale, Real(location, scale, step=step).floor)
+    far = float(events.max() - events.min()) / 10 or 1.0
+    below, above = edges[0] - events[events < edges[0]], events[events >= edges[-1]] - edges[-1]
+    tails = _tail(below, far, far * 1e-5), _tail(above, far, far * 1e-5)
+    return Real(location, scale, tuple(edges.tolist()), tails, step, usual, open=not closed, missing=missing)
+
+
+def _with_spike(edges: np.ndarray, usual: float, floor: float) -> np.ndarray:
+    """The edges with an interval of two floors to either side of a value that most rows have, and none inside."""
+    ends = np.array([usual - 2 * floor, usual + 2 * floor], dtype=np.float32)
+    return np.unique(np.concatenate([edges[(edges < ends[0]) | (edges > ends[1])], ends]))
+
+
+def step_of(values: np.ndarray) -> float:
+    """The power of ten that nearly all values are multiples of; 0 where there is none that is coarser than they are exact.
+
+    One value that most of them are says nothing of it, but it is a multiple too.
+    """
+    others = varying(values)
+    most, exact = float(np.abs(others).max(initial=0.0)), 0.01 / np.finfo(values.dtype).eps
+    for decimals in range(FINEST + 1):
+        if decimals > MOST_DECIMALS and most * 10.0**decimals > exact:
+            break
+        if _rounded(others, decimals).mean() >= NEARLY_ALL and _rounded(np.setdiff1d(values, others), decimals).all():
+            return float(10.0**-decimals)
+    return 0.0
+
+
+def _rounded(values: np.ndarray, decimals: int) -> np.ndarray:
+    """Which values have no more decimals."""
+    return np.asarray(np.round(values.astype(np.float64), decimals).astype(values.dtype) == values)
+
+
+def _middle(values: np.ndarray) -> np.ndarray:
+    """The values without the outermost half percent at either end, which are moved in."""
+    low, high = np.quantile(values, [0.005, 0.995])
+    return values.clip(low, high) if high > low else values
+
+
+def usual_of(values: np.ndarray) -> float | None:
+    """The number that most of the values are, or None."""
+    usual = np.quantile(values, 0.5, method="lower")
+    return float(usual) if 2 * int((values == usual).sum()) > len(values) else None
+
+
+def varying(values: np.ndarray) -> np.ndarray:
+    """The values without one that most of them are, unless all are."""
+    others = values[values != usual_of(values)]
+    return others if len(others) else values

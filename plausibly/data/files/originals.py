@@ -1,0 +1,248 @@
+"""What rows came from, beside what they will be written as: how large it is, and what of it will not come back.
+
+And how small others make it: gzip, xz and zstd of its bytes (bits as bits), PNG and WebP of its images, all at their best.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+from math import ceil, sqrt
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from plausibly.data.files.arrays import as_array
+from plausibly.data.files.arrow_tables import flattened, level_names
+from plausibly.data.files.pieces import table_file
+from plausibly.data.files.regularity import first_difference
+from plausibly.data.files.tables import TEXT_SUFFIXES, contents
+from plausibly.data.formats.format import Events, Format, suffix_of
+from plausibly.data.formats.tables import TableFormat
+from plausibly.errors import UserError
+from plausibly.events.kinds import Category
+
+LARGEST = 32 << 20  # bytes that others are tried on
+WIDEST = 16_383  # pixels of a WebP's side
+
+
+def in_memory(data: Any, format: Format) -> Any:
+    """Rows that are no file, as a frame for a table and as an array for all else. UserError for what is neither."""
+    if not isinstance(format, TableFormat):
+        return as_array(data)
+    import pandas as pd
+
+    frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
+    levels, columns = {*level_names(frame.index)}, {column.name for column in format.columns}
+    return flattened(frame, columns) if levels <= columns - {*map(str, frame.columns)} else frame
+
+
+class Original:
+    """Rows in memory or in a file; `size` is in bytes, of a file as it lies there."""
+
+    def __init__(self, source: Any, format: Format) -> None:
+        path = Path(source) if isinstance(source, str | Path) else None
+        self.format, self.path = format, path if path and path.is_file() else None
+        self.size = self.path.stat().st_size if self.path else 0
+        self._notes: dict[str, None] = dict.fromkeys(_left_out(self.path, format))
+        self._schema: Any = None
+        self._kept: list[Any] = []
+        self._kept_bytes = 0
+
+    def close(self) -> None:
+        """Lets the file go."""
+
+    def look(self, rows: Any, events: Events) -> None:
+        """The next rows, and their events. UserError where these would give other rows."""
+        dropped = getattr(self.format, "dropped", ())
+        for name in map(str, getattr(rows, "columns", ())):
+            if name in dropped:
+                raise UserError(
+                    f"the run leaves out column {name!r}, which would not come back; fit one with all columns"
+                )
+        back = self._again(events)
+        self._compare(rows, back)
+        self._write(back)
+        frame = hasattr(rows, "dtypes")
+        own = int(rows.memory_usage(index=False, deep=True).sum()) if frame else rows.nbytes
+        if self.path is None:
+            self.size += own
+        if self.path is None or not frame:  # tables are read from their file again
+            self._kept_bytes += own
+            if self._kept_bytes <= LARGEST:
+                self._kept.append(rows)
+
+    def _again(self, events: Events) -> Any:
+        return again(self.format, events)
+
+    def _write(self, back: Any) -> None:
+        """Rows as a file of this sort will hold them. UserError where all of them go to none."""
+        if self.path is None or not isinstance(self.format, TableFormat):
+            return
+        schema = self.format.output(self.path).piece(back).schema
+        self._schema = self._schema or schema
+        for name, kind, other in zip(schema.names, schema.types, self._schema.types, strict=True):
+            if kind != other:
+                raise UserError(f"column {name!r} would come back as {other} in some rows and as {kind} in others")
+
+    def _compare(self, rows: Any, again: Any) -> None:
+        if isinstance(rows, np.ndarray):
+            self._compare_arrays(rows, again)
+            return
+        import pandas as pd
+
+        if not isinstance(rows.index, pd.RangeIndex) or rows.index.name is not None:
+            raise UserError("rows have an index, which would not come back; make a column of it: frame.reset_index()")
+        if list(rows.columns) != list(again.columns):
+            self._notes["columns come back in the order in which the run knows them"] = None
+        for name in (name for name in again.columns if name in rows.columns):
+            here, there = rows[name].reset_index(drop=True), again[name]
+            if here.dtype != there.dtype:
+                self._notes[f"column {name!r} comes back as {there.dtype}, not as {here.dtype}"] = None
+            if not here.equals(there):
+                left, right = here.astype(object), there.astype(object)
+                differs = np.flatnonzero(~((left == right) | (left.isna() & right.isna())).to_numpy(dtype=bool))
+                if len(differs):
+                    row = int(differs[0])
+                    raise UserError(f"row {row + 1}, column {name!r}: {left[row]!r} would come back as {right[row]!r}")
+
+    def _compare_arrays(self, rows: np.ndarray, again: np.ndarray) -> None:
+        if rows.dtype != again.dtype:
+            self._notes[f"numbers come back as {again.dtype}, not as {rows.dtype}"] = None
+        same = (rows == again) | ((rows != rows) & (again != again))
+        if not same.all():
+            place = tuple(np.argwhere(~same)[0])
+            found = f"{rows[place]!r} would come back as {again[place]!r}"
+            raise UserError(f"row {int(place[0]) + 1}: {found}: the run's numbers are {again.dtype}")
+        if rows.dtype.kind == "f" and (np.signbit(rows) & (rows == 0)).any():
+            self._notes["-0.0 comes back as 0.0"] = None
+
+    def notes(self) -> list[str]:
+        """What will be different, though all values are equal."""
+        return list(self._notes)
+
+    def rivals(self) -> dict[str, int]:
+        """Bytes by others; none of what is too large."""
+        if self._kept_bytes > LARGEST:
+            return {}
+        if self._kept:
+            return rivals(self.format, joined_rows(self._kept))
+        return packed(contents(self.path)) if self.path and self.size <= LARGEST else {}
+
+
+def _left_out(path: Path | None, format: Format) -> list[str]:
+    """What of a table's file is no part of the table."""
+    return table_file(path).notes() if path and isinstance(format, TableFormat) else []
+
+
+def again(format: Format, events: Events) -> Any:
+    """The rows of events. UserError where there are none."""
+    try:
+        return format.rows(events)
+    except (ValueError, OverflowError) as error:
+        raise UserError("these rows hold what the run's type of numbers cannot; fit a run with such rows") from error
+
+
+def joined_rows(parts: list[Any]) -> Any:
+    """Arrays, or frames, one after the other."""
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    import pandas as pd
+
+    return pd.concat(parts, ignore_index=True)
+
+
+def rivals(format: Format, rows: Any) -> dict[str, int]:
+    """Bytes that others make of rows: of a table as CSV, of arrays as numbers, bits as bits, of images as pictures too."""
+    if isinstance(format, TableFormat):
+        return packed(b"".join(format.printed("csv", rows)))
+    bits = set(format.schema.kinds) == {Category()}
+    return packed((np.packbits(rows.astype(bool)) if bits else rows).tobytes()) | pictures(format, rows)
+
+
+def packed(raw: bytes) -> dict[str, int]:
+    """Bytes by gzip, xz and zstd at their best; none of nothing, or of what is too large."""
+    if not 0 < len(raw) <= LARGEST:
+        return {}
+    import pyarrow as pa
+
+    return {
+        "gzip": len(gzip.compress(raw, 9)),
+        "xz": len(lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME)),
+        "zstd": len(pa.Codec("zstd", compression_level=19).compress(raw, asbytes=True)),
+    }
+
+
+def pictures(format: Format, rows: np.ndarray) -> dict[str, int]:
+    """Bytes of all images in one picture, if they are any and there is nothing beside them."""
+    picture = format.picture()
+    if picture is None or picture[1].shape[0] not in (1, 3) or picture[1].size < format.schema.size:
+        return {}
+    from PIL import Image
+
+    bits = set(picture[1].kinds) == {Category()}
+    numbers = format.numbers(format.events(rows))[:, picture[0]].astype(np.uint8) * (255 if bits else 1)
+    channels, height, width = picture[1].shape
+    across = ceil(sqrt(len(rows)))
+    sheet = np.zeros((across**2, height, width, channels), np.uint8)
+    sheet[: len(rows)] = np.moveaxis(numbers.reshape(len(rows), channels, height, width), 1, 3)
+    placed = sheet.reshape(across, across, height, width, channels).swapaxes(1, 2)
+    placed = placed.reshape(across * height, across * width, channels)
+    image = Image.fromarray(placed[:, :, 0] if channels == 1 else placed)
+    image = image.convert("1") if bits else image
+    found: dict[str, int] = {}
+    files: dict[str, dict[str, Any]] = {
+        "png": {"optimize": True},
+        "webp": {"lossless": True, "quality": 100, "method": 6},
+    }
+    for name, options in files.items():
+        if name == "png" or max(image.size) <= WIDEST:
+            file = io.BytesIO()
+            image.save(file, format=name, **options)
+            found[name] = file.tell()
+    return found
+
+
+class TextOriginal(Original):
+    """A text file, compared byte for byte."""
+
+    def __init__(self, source: str | Path, format: TableFormat) -> None:
+        super().__init__(source, format)
+        with open(source, "rb") as start:
+            packed = start.read(2) == b"\x1f\x8b"
+        self._file: IO[bytes] = gzip.open(source) if packed else open(source, "rb")  # type: ignore[assignment]  # noqa: SIM115
+        self._suffix, self._table, self._lines, self._same = suffix_of(source), format, 0, not self._notes
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _again(self, events: Events) -> Any:
+        return self._table.written(events, Path(f"rows.{self._suffix}"))
+
+    def _write(self, back: Any) -> None:
+        """Lines hold any cell."""
+
+    def _compare(self, rows: Any, again: Any) -> None:
+        if not self._same:
+            return
+        header, lines = self._table.printed(self._suffix, again)
+        expected = lines if self._lines else header + lines
+        data = self._file.read(len(expected))
+        if data != expected:
+            self._notes[f"not byte for byte: {first_difference(data, expected, self._lines)}"] = None
+            self._same = False
+        self._lines += expected.count(b"\n")
+
+    def notes(self) -> list[str]:
+        if self._same and self._file.read(1):
+            self._notes["not byte for byte: the file goes on after its last row"] = None
+        return super().notes()
+
+
+def original(source: Any, format: Format) -> Original:
+    """The file or the rows that `source` is."""
+    if isinstance(format, TableFormat) and isinstance(source, str | Path) and suffix_of(source) in TEXT_SUFFIXES:
+        return TextOriginal(source, format)
+    return Original(source, format)

@@ -1,0 +1,188 @@
+"""Files written a piece at a time: an Arrow table for the rows of each piece, then one file of all pieces.
+
+A piece is made where its rows are, which may be another machine; whoever has all pieces joins them.
+"""
+
+from __future__ import annotations
+
+import gzip
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from plausibly.data.files.spreadsheets import guarded
+from plausibly.data.formats.format import writer_for
+from plausibly.system.files import delivering
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from plausibly.data.formats.format import Format
+
+GROUP = 200_000  # rows that are written together to a Parquet file
+
+
+class Output(ABC):
+    """A file of rows that is written a piece at a time."""
+
+    @abstractmethod
+    def piece(self, rows: Any) -> pa.Table:
+        """Some rows, as the file will hold them."""
+
+    @abstractmethod
+    def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
+        """Writes all pieces, which agree in their columns, to one file: whole or not at all."""
+
+    def guarding(self) -> Output:
+        """The same for spreadsheets, where these could take texts for formulas; see `data.spreadsheets`."""
+        return self
+
+
+class TextOutput(Output):
+    """Lines of text.
+
+    `print_rows` gives the header line and the lines of some rows as bytes; `guard` makes of these what is written.
+    """
+
+    def __init__(
+        self, print_rows: Callable[[Any], tuple[bytes, bytes]], delimiter: str, guard: Callable[[Any], Any] = memoryview
+    ) -> None:
+        self.print_rows, self.delimiter, self.guard = print_rows, delimiter, guard
+
+    def guarding(self) -> TextOutput:
+        return TextOutput(self.print_rows, self.delimiter, self._guarded)
+
+    def _guarded(self, lines: Any) -> bytes:
+        text = bytes(lines).decode("utf-8", "surrogatepass")
+        return guarded(text, self.delimiter).encode("utf-8", "surrogatepass")
+
+    def piece(self, rows: Any) -> pa.Table:
+        import pyarrow as pa
+
+        header, lines = self.print_rows(rows)
+        return pa.table({"header": [header], "lines": pa.array([lines], pa.large_binary())})
+
+    def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
+        with delivering(path) as draft, _text_file(draft) as file:
+            for place, piece in enumerate(pieces):
+                if not place:
+                    file.write(self.guard(piece["header"][0].as_buffer()))
+                file.write(self.guard(piece["lines"][0].as_buffer()))
+
+
+@contextmanager
+def _text_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write bytes to, gzipped where the path says so."""
+    with open(path, "wb") as file:
+        if path.suffix.lower() != ".gz":
+            yield file
+            return
+        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+            yield packed  # type: ignore[misc]
+
+
+class ColumnarOutput(Output):
+    """A .parquet, .arrow or .feather file. Columns that may have holes take types that can hold them.
+
+    `types` are Arrow's of columns of objects, which show theirs in some rows only.
+    """
+
+    def __init__(self, suffix: str, holed: Sequence[str] = (), types: Mapping[str, Any] | None = None) -> None:
+        self.suffix, self.holed, self.types = suffix, set(holed), types or {}
+
+    def piece(self, rows: Any) -> pa.Table:
+        import pyarrow as pa
+
+        wide = {name: _nullable(rows[name].dtype) for name in rows if str(name) in self.holed}
+        table = pa.Table.from_pandas(rows.astype(wide), preserve_index=False)
+        for place, name in enumerate(table.schema.names):
+            if name in self.types and table.schema.types[place] != self.types[name]:
+                table = table.set_column(place, name, _as(table.column(place), self.types[name]))
+        return table
+
+    def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
+        groups = _grouped(pieces, GROUP)
+        first = next(groups)
+        with delivering(path) as draft, self._writer(draft, first.schema) as writer:
+            for table in chain([first], groups):
+                writer.write_table(table)
+
+    def _writer(self, draft: Path, schema: Any) -> Any:
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        if self.suffix == "parquet":
+            return pyarrow.parquet.ParquetWriter(draft, schema)
+        return pa.ipc.new_file(str(draft), schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+
+
+def _as(column: Any, kind: Any) -> Any:
+    """A column in another of Arrow's types, where that takes all its cells."""
+    import pyarrow as pa
+
+    try:
+        return column.cast(kind)
+    except pa.ArrowException:
+        return column
+
+
+def _nullable(dtype: Any) -> Any:
+    """The type of pandas that holds the same and holes, for whole numbers and truths."""
+    if not isinstance(dtype, np.dtype) or dtype.kind not in "iub":
+        return dtype
+    return "boolean" if dtype.kind == "b" else dtype.name.replace("i", "I").replace("u", "U")
+
+
+def _grouped(pieces: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Tables of at least so many rows, but for the last one."""
+    import pyarrow as pa
+
+    waiting: list[pa.Table] = []
+    for piece in pieces:
+        waiting.append(piece)
+        if sum(map(len, waiting)) >= rows:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+class ArrayOutput(Output):
+    """Arrays, which are written when all are there; of images, `across` go to a line of a grid."""
+
+    def __init__(self, format: Format, across: int | None = None) -> None:
+        self.format, self.across = format, across
+
+    def piece(self, rows: np.ndarray) -> pa.Table:
+        import pyarrow as pa
+
+        held = pa.array([rows.tobytes()], pa.large_binary())
+        return pa.table({"type": [rows.dtype.str], "shape": [list(rows.shape)], "rows": held})
+
+    def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
+        parts = [piece.to_pylist()[0] for piece in pieces]
+        arrays = [np.frombuffer(part["rows"], part["type"]).reshape(part["shape"]) for part in parts]
+        self.format.write(np.concatenate(arrays), path, self.across)
+
+
+def score_output(path: Path) -> Output:
+    """Numbers about rows: a .csv, .tsv or .parquet file (text also .gz). UserError for another suffix."""
+    makers: dict[str, Callable[[], Output]] = {
+        "csv": lambda: TextOutput(partial(_lines, mark=","), ","),
+        "tsv": lambda: TextOutput(partial(_lines, mark="\t"), "\t"),
+        "parquet": lambda: ColumnarOutput("parquet"),
+    }
+    return writer_for(path, makers)()
+
+
+def _lines(frame: pd.DataFrame, mark: str) -> tuple[bytes, bytes]:
+    """The header line and the lines of a frame."""
+    header = frame[:0].to_csv(index=False, sep=mark).encode()
+    return header, frame.to_csv(index=False, sep=mark, header=False).encode()

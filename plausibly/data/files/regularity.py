@@ -1,0 +1,88 @@
+"""Whether rows that are read and written again give the same file, byte for byte; and where not, why.
+
+Every cell is the same in any case. A file may quote a cell in one line and not in another; and where it writes 1.50 beside
+1.5, drawn rows have one of both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from plausibly.data.columns.column import ModelledColumn, held
+from plausibly.data.files.dialects import Dialect
+from plausibly.data.formats.tables import TableFormat
+
+ROWS = 200_000  # looked at for how lines are written
+SHOWN = 40  # characters of a line
+
+
+def irregularities(suffix: str, start: bytes, first: Any, rows: int, format: TableFormat) -> list[str]:
+    """A note on what of a text file's bytes does not come back; none where all do, but for columns that are dropped.
+
+    `start` has the lines of the `first` rows, and more where these are not all `rows`.
+    """
+    note = _line(start, first.iloc[:ROWS], rows, format.dialect_for(suffix))
+    return [f"not byte for byte: {note}"] if note else []
+
+
+def spellings(frame: Any, format: TableFormat) -> list[str]:
+    """Notes on the columns of a text file whose cells are not all spelled as those of drawn rows."""
+    return [note for column in format.modelled if (note := _spelled(column, frame[column.name]))]
+
+
+def _line(data: bytes, some: Any, rows: int, dialect: Dialect) -> str:
+    """The first line of which the same texts would be written otherwise, or nothing."""
+    names = list(some)
+    written = dialect.first_line(names) + dialect.lines(names, [some[name].to_numpy(dtype=object) for name in names])
+    if data == written or (len(some) < rows and data.startswith(written)):
+        return ""
+    return first_difference(data, written)
+
+
+def first_difference(data: bytes, written: bytes, before: int = 0) -> str:
+    """The first line, after so many `before` these, that is not as it will be written."""
+    shared = len(_common(data, written))
+    start, line = data.rfind(b"\n", 0, shared) + 1, data.count(b"\n", 0, shared) + 1
+    here, there = (_until_newline(text, start) for text in (data, written))
+    return f"line {before + line} {_difference(here, there, shared - start)}"
+
+
+def _common(one: bytes, other: bytes) -> bytes:
+    """What both begin with."""
+    size = min(len(one), len(other))
+    differs = np.flatnonzero(np.frombuffer(one, np.uint8, size) != np.frombuffer(other, np.uint8, size))
+    return one[: int(differs[0]) if len(differs) else size]
+
+
+def _until_newline(text: bytes, start: int) -> bytes:
+    end = text.find(b"\n", start)
+    return text[start : len(text) if end < 0 else end + 1]
+
+
+def _difference(here: bytes, there: bytes, place: int) -> str:
+    """How a line is written, and how it would be."""
+    if not here.strip():
+        return "is blank"
+    if here.rstrip(b"\r\n") == there.rstrip(b"\r\n"):
+        return "ends otherwise than the first" if here.endswith(b"\n") else "does not end"
+    start = max(0, place - SHOWN // 2)
+    shown = [text[start : start + SHOWN].decode("utf-8", "replace").rstrip("\r\n") for text in (here, there)]
+    return f"has {shown[0]!r} where {shown[1]!r} will be written"
+
+
+def _spelled(column: ModelledColumn, series: Any) -> str:
+    """How many different texts of a column are spelled otherwise than in drawn rows, with one of them; or nothing."""
+    import pandas as pd
+
+    texts = pd.Series(pd.unique(series.dropna()), dtype="str")
+    cells = column.cells(texts)
+    if cells.texts is None or not column.measures:
+        return ""
+    differs = np.flatnonzero(held(cells.texts) & (cells.values != column.other) & ~np.isin(cells.texts, column.marks))
+    if not len(differs):
+        return ""
+    (here,), (there,) = texts.iloc[differs[:1]], column.canonical([texts.iloc[differs[0]]])
+    count = f"{len(differs):,} of {len(texts):,} texts are"
+    return f"column {column.name!r}: {count} not spelled as drawn ones will be, such as {here!r} for {there!r}"

@@ -1,0 +1,196 @@
+"""Files of rows -> data frames. Cells of text files stay texts; an empty one is a hole."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import re
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from plausibly.data.files import dialects
+from plausibly.data.files.arrow_tables import frame_of, with_index
+from plausibly.data.files.dialects import Dialect
+from plausibly.data.formats.format import counted, suffix_of
+from plausibly.errors import UserError
+
+TEXT_SUFFIXES = ("csv", "tsv", "txt")
+UTF32 = b"\xff\xfe\x00\x00"
+LOOKED_AT = 1000  # bytes, for those that no text has
+CONVERTS = "`iconv -f {} -t UTF-8` converts it"
+AS_UTF8 = "not byte for byte: the file is in UTF-16, and what is written is in UTF-8"
+TABLE_SUFFIXES = (*TEXT_SUFFIXES, "parquet", "arrow", "feather")
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a file, unpacked where it is gzipped. UserError where it cannot be read."""
+    try:
+        packed = path.read_bytes()
+        return gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" or path.suffix.lower() == ".gz" else packed
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path} is not a whole gzip file ({error}); fetch it again") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def fingerprint(path: Path, files: Iterable[Path] = ()) -> str:
+    """SHA-256 of a file, or of the names and contents of some files of a folder."""
+    if not path.is_dir():
+        return str(_sha256(path).hexdigest())
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(str(file.relative_to(path)).encode() + b"\0")
+        digest.update(_sha256(file).digest())
+    return digest.hexdigest()
+
+
+def _sha256(path: Path) -> Any:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256")
+
+
+def read_table(path: Path) -> tuple[Any, Dialect | None]:
+    """A table and, of a text file, its dialect."""
+    if path.is_dir() or suffix_of(path) not in TABLE_SUFFIXES:
+        raise UserError(f"{path} is no table (.{', .'.join(TABLE_SUFFIXES)}), but a table is what is needed here")
+    data = contents(path)
+    if suffix_of(path) in TEXT_SUFFIXES:
+        return read_text(as_utf8(data, path), path)
+    return _read_columnar(data, path), None
+
+
+def read_text(data: bytes, path: Path) -> tuple[Any, Dialect]:
+    """A text table with a header line. UserError names the line that is wrong."""
+    refuse_encoding(data, path)
+    plain, start = dialects.sniffed(data, suffix_of(path) == "tsv")
+    data = dialects.without_gaps(data[start:], plain)
+    if not data.strip():
+        raise UserError(f"{path} is empty; it needs a header line and rows below it")
+    dialect = dialects.learned(data, plain)
+    header = header_of(io.BytesIO(data), dialect, path)
+    return _parsed(data, header, dialect, path), dialect
+
+
+def is_utf16(data: bytes) -> bool:
+    """Whether the mark of UTF-16 begins a file."""
+    return data[:2] in (b"\xff\xfe", b"\xfe\xff") and data[:4] != UTF32
+
+
+def as_utf8(data: bytes, path: Path) -> bytes:
+    """A text file that a mark says is in UTF-16 in UTF-8; any other as it is. UserError where the mark is wrong."""
+    if not is_utf16(data):
+        return data
+    try:
+        return data.decode("utf-16").encode()
+    except UnicodeError as error:
+        raise UserError(f"{path} begins as UTF-16 does, but is not: {error}; write it as UTF-8") from error
+
+
+def refuse_encoding(data: bytes, path: Path) -> None:
+    """UserError with the first line that is not UTF-8, and what would convert the file."""
+    some = data[:LOOKED_AT]
+    if data[:4] == UTF32 or 4 * some.count(0) > len(some):
+        guess = "UTF-32" if data[:4] == UTF32 else "UTF-16LE" if 0 in some[1::2] else "UTF-16BE"
+        raise UserError(f"{path} is not UTF-8; if it is {guess}, {CONVERTS.format(guess)}")
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        guess = "WINDOWS-1252" if re.search(rb"[\x80-\x9f]", data) else "ISO-8859-1"
+        where = f"line {line}, byte {error.start}"
+        raise UserError(f"{path} is not UTF-8: {where}; if it is {guess}, {CONVERTS.format(guess)}") from error
+
+
+def header_of(file: IO[bytes], dialect: Dialect, path: Path) -> list[str]:
+    """The names of the columns. UserError where two are the same."""
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", errors="surrogateescape")  # reads on past the header
+    header = next(csv.reader(text, delimiter=dialect.delimiter), [])
+    if repeated := sorted({name for name in header if header.count(name) > 1}):
+        raise UserError(f"{path} has more than one column named {repeated[0]!r}; rename one")
+    return header
+
+
+def parse_options(dialect: Dialect, columns: int) -> Any:
+    """How Arrow tells cells and lines."""
+    import pyarrow.csv
+
+    return pyarrow.csv.ParseOptions(
+        delimiter=dialect.delimiter, newlines_in_values=True, ignore_empty_lines=columns > 1
+    )
+
+
+def _parsed(data: bytes, header: list[str], dialect: Dialect, path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.csv
+
+    if data.count(b'"') % 2:
+        refuse_ragged(io.BytesIO(data), header, dialect, path)
+    places = [str(place) for place in range(len(header))]
+    options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False)
+    try:
+        table = pyarrow.csv.read_csv(
+            io.BytesIO(data),
+            read_options=pyarrow.csv.ReadOptions(column_names=places, skip_rows_after_names=1),
+            parse_options=parse_options(dialect, len(header)),
+            convert_options=options,
+        )
+    except pa.ArrowInvalid as error:
+        refuse_ragged(io.BytesIO(data), header, dialect, path)
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if not table.num_rows:
+        raise UserError(f"{path} has a header line but no rows")
+    return text_frame(header, table)
+
+
+def text_frame(names: list[str], table: Any) -> Any:
+    """An Arrow table of texts as a frame in which an empty one is a hole."""
+    import pandas as pd
+
+    columns = [column.to_pandas() for column in table.columns]
+    return pd.DataFrame(dict(zip(names, [c.mask(c == "") for c in columns], strict=True)))
+
+
+def refuse_ragged(file: IO[bytes], header: list[str], dialect: Dialect, path: Path) -> None:
+    """UserError with the number of the first line that does not fit the header."""
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", errors="surrogateescape")
+    reader = csv.reader(text, delimiter=dialect.delimiter, strict=True)
+    try:
+        for row in reader:
+            if row and len(row) != len(header):
+                line = reader.line_num + dialect.said
+                raise UserError(f"{path}, line {line}: {counted(len(row), 'cell')}, but the header has {len(header)}")
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num + dialect.said}: {error}") from error
+
+
+def _read_columnar(data: bytes, path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    try:
+        reader = pyarrow.parquet.read_table if suffix_of(path) == "parquet" else pyarrow.feather.read_table
+        return frame_of(with_index(reader(io.BytesIO(data))))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"{path} is not a whole {suffix_of(path)} file: {str(error).splitlines()[0]}") from error
+
+
+def write_text(header: list[str], columns: list[np.ndarray], dialect: Dialect, path: Path) -> None:
+    """Writes texts (None: a hole) as a table, gzipped where the path says so."""
+    data = dialect.first_line(header) + dialect.lines(header, columns)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix.lower() == ".gz" else data)
+
+
+def frame_fingerprint(frame: Any) -> str:
+    """SHA-256 of a frame's names, types and cells."""
+    import pandas as pd
+
+    digest = hashlib.sha256(repr([(str(name), str(dtype)) for name, dtype in frame.dtypes.items()]).encode())
+    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()

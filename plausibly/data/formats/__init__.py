@@ -1,0 +1,1 @@
+"""Rows as events, and events as the same rows."""

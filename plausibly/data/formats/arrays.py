@@ -1,0 +1,455 @@
+"""Arrays as events: bits, small whole numbers and images, one variable an entry; other numbers column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plausibly.data.columns.column import Column, remembered
+from plausibly.data.columns.types import BooleanColumn, RealColumn
+from plausibly.data.files import images
+from plausibly.data.files.arrays import as_array, read_one, write_rows
+from plausibly.data.formats import real_arrays as reals
+from plausibly.data.formats import tables
+from plausibly.data.formats.format import Document, Events, Format, as_number, counted, packed
+from plausibly.errors import UserError
+from plausibly.events.kinds import Category, Kind, Level
+from plausibly.events.schema import MAX_VARIABLES, Schema
+
+if TYPE_CHECKING:
+    from plausibly.coding.streams import Coder
+
+MAX_LEVELS, MAX_TOTAL_CODES, FULL_RANGE = 256, 65_536, 32
+LAYOUTS = ("single", "flat", "hw", "chw", "hwc")
+COLOURS = ("red", "green", "blue")
+
+
+class ArrayFormat(Format):
+    """Entries are whole numbers that each kind foresees, Category or Level.
+
+    `layout` says how a row lies in its array: single (n,), flat (n, d), hw (n, h, w), chw (n, c, h, w) or
+    hwc (n, h, w, c); events are (d,) or (c, h, w). `depth`: of images from files, how many bits deep gray uses.
+    """
+
+    word = "array"
+
+    def __init__(self, schema: Schema, layout: str, dtype: str, depth: int = images.DEPTH) -> None:
+        if not 8 <= depth <= 32:
+            raise ValueError(f"no gray of {depth} bits is read")
+        if layout not in LAYOUTS or len(schema.shape) != (1 if layout in ("single", "flat") else 3):
+            raise ValueError(f"shape {schema.shape} does not fit the layout {layout!r}")
+        if np.dtype(dtype).kind not in "biuf" or any(not isinstance(kind, Category | Level) for kind in schema.kinds):
+            raise ValueError("arrays hold numbers of the kinds Category and Level")
+        self.schema, self.layout, self.dtype, self.depth = schema, layout, dtype, depth
+        self.names = _names(schema.shape)
+        self._lookups = [_Lookup(kind, places) for kind, places in _alike(schema)]
+
+    def events(self, rows: Any) -> Events:
+        flat = self._flat(rows)
+        codes, nats = self._coded(flat, np.ones(flat.shape, dtype=bool) if flat.dtype.kind == "f" else None)
+        return Events(packed(codes, self.schema), torch.from_numpy(nats), self._kept(flat))
+
+    def questions(self, rows: Any) -> Events:
+        flat = self._flat(rows)
+        seen = ~np.isnan(flat) if flat.dtype.kind == "f" else np.ones(flat.shape, dtype=bool)
+        flat = np.where(seen, flat, 0)
+        codes, nats = self._coded(flat, seen)
+        flat = flat.astype(self.dtype)
+        observed = torch.from_numpy(seen).reshape(len(flat), *self.schema.shape)
+        return Events(packed(codes, self.schema), torch.from_numpy(nats), flat, observed)
+
+    def asked(self, given: Mapping[str, Any]) -> Events:
+        values, free = np.zeros((1, self.schema.size)), np.ones((1, self.schema.size), dtype=bool)
+        for name, value in given.items():
+            place = self.names.index(name)
+            values[0, place], free[0, place] = as_number(value, name), False
+        return self.questions(np.ma.masked_array(self._unflat(values), self._unflat(free)))
+
+    def spelled(self, place: int, values: np.ndarray) -> list[str]:
+        return [str(value) for value in values.tolist()]
+
+    def shown(self, place: int, value: float) -> float:
+        return float(value)
+
+    def within(self, events: Events) -> Tensor:
+        nats = np.zeros((len(events), self.schema.size))
+        if events.values is not None:
+            seen = True if events.observed is None else events.observed.numpy().reshape(nats.shape)
+            for lookup in self._lookups:
+                nats[:, lookup.places] = lookup.within[events.values[:, lookup.places].astype(np.int64)]
+            nats = np.where(seen, nats, 0.0)
+        return torch.from_numpy(nats)
+
+    def _flat(self, rows: Any) -> np.ndarray:
+        """(n, variables) in the order of the event. UserError for another shape."""
+        array = as_array(rows)
+        shape = self.row_shape
+        if array.shape[1:] != shape:
+            raise UserError(f"rows of shape {array.shape[1:]}, but the model knows rows of shape {shape}")
+        if self.layout == "hwc":
+            array = np.moveaxis(array, 3, 1)
+        return array.reshape(len(array), self.schema.size)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row as the array had it."""
+        shape = self.schema.shape
+        return {"single": (), "flat": shape, "hw": shape[1:], "chw": shape, "hwc": (*shape[1:], shape[0])}[self.layout]
+
+    def _coded(self, flat: np.ndarray, seen: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        codes, nats = np.zeros(flat.shape, dtype=np.int16), np.zeros(len(flat))
+        for lookup in self._lookups:
+            part = flat[:, lookup.places]
+            known = None if seen is None else seen[:, lookup.places]
+            self._refuse(part, known, lookup)
+            index = part if part.dtype == np.uint8 else part.astype(np.int64)
+            codes[:, lookup.places] = lookup.codes[index]
+            if lookup.within.any():
+                nats += (lookup.within[index] * (1 if known is None else known)).sum(axis=1)
+        return codes, nats
+
+    def _refuse(self, part: np.ndarray, known: np.ndarray | None, lookup: _Lookup) -> None:
+        """UserError for the first entry that has no code."""
+        foreseen = (part >= 0) & (part < len(lookup.codes))
+        if part.dtype.kind == "f":
+            foreseen &= part == np.floor(part)
+        if known is not None:
+            foreseen |= ~known
+        if not foreseen.all():
+            row, place = np.argwhere(~foreseen)[0]
+            name = self.names[int(np.arange(self.schema.size)[lookup.places][place])]
+            top, value = len(lookup.codes) - 1, part[row, place]
+            if value != value:
+                raise UserError(f"row {row + 1}, {name}: a hole (nan or masked), where there was none in training")
+            whole = self.layout == "flat" and bool(np.isfinite(value)) and bool(value == np.floor(value))
+            other = "; --kind '*=integer' models any whole numbers" * whole
+            raise UserError(f"row {row + 1}, {name}: {value} is not a whole number from 0 to {top}{other}")
+
+    def numbers(self, events: Events) -> np.ndarray:
+        values = events.codes.numpy() if events.values is None else events.values
+        return np.asarray(values.reshape(len(events), -1), dtype=np.float64)
+
+    def _kept(self, flat: np.ndarray) -> np.ndarray | None:
+        """The values, where codes alone do not tell them."""
+        return flat.astype(self.dtype) if any(lookup.within.any() for lookup in self._lookups) else None
+
+    def rows(self, events: Events) -> np.ndarray:
+        values = events.codes.numpy() if events.values is None else events.values
+        array = values.reshape(len(events), *self.schema.shape).astype(self.dtype)
+        if self.layout == "hwc":
+            array = np.ascontiguousarray(np.moveaxis(array, 1, 3))
+        return array.reshape(len(events), *self.row_shape)
+
+    def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+        numbers = codes.numpy().astype(np.int64).reshape(len(codes), -1)
+        flat = np.empty(numbers.shape, dtype=self.dtype)
+        for lookup in self._lookups:
+            flat[:, lookup.places] = lookup.kind.draw(numbers[:, lookup.places], generator)
+        narrow, nats = self._coded(flat, None)
+        return Events(packed(narrow, self.schema), torch.from_numpy(nats), self._kept(flat))
+
+    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
+        numbers = codes.numpy().astype(np.int64).reshape(len(codes), -1)
+        flat, known = np.empty(numbers.shape, dtype=self.dtype), None if events is None else events.values
+        for lookup in self._lookups:
+            own, part = numbers[:, lookup.places], None if known is None else known[:, lookup.places].astype(np.int64)
+            found = own
+            if lookup.within.any():
+                found = lookup.kind.through(coder, own.ravel(), None if part is None else part.ravel()).reshape(
+                    own.shape
+                )
+            flat[:, lookup.places] = found
+        narrow, nats = self._coded(flat, None)
+        return Events(packed(narrow, self.schema), torch.from_numpy(nats), self._kept(flat))
+
+    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+        if events.observed is None:
+            return events
+        drawn = self.rows(self.draw(codes, generator))
+        seen = events.observed.numpy().reshape(len(events), -1)
+        return self.events(self._unflat(np.where(seen, events.values, self._flat(drawn))))
+
+    def _unflat(self, flat: np.ndarray) -> np.ndarray:
+        array = flat.reshape(len(flat), *self.schema.shape)
+        return (np.moveaxis(array, 1, 3) if self.layout == "hwc" else array).reshape(len(flat), *self.row_shape)
+
+    def read(self, source: Any) -> Any:
+        if not isinstance(source, str | Path):
+            return source
+        if Path(source).is_dir():
+            return images.read_folder(Path(source), *self._image_size(), self.depth).rows
+        rows = read_one(str(source))
+        flat = rows.ndim == 2 and rows.shape[1] == self.schema.size
+        return rows.reshape(len(rows), *self.row_shape) if flat and self.layout != "hwc" else rows
+
+    def _image_size(self) -> tuple[tuple[int, int], bool]:
+        if self.layout not in ("hw", "hwc"):
+            raise UserError(f"a folder of images has other rows than shape {self.row_shape}")
+        return (self.schema.shape[1], self.schema.shape[2]), self.layout == "hwc"
+
+    def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
+        png = partial(self.write_png, across=across)
+        write_rows(rows, Path(path), {"png": png} if len(self.schema.shape) == 3 else {})
+
+    def write_png(self, rows: np.ndarray, path: Path, across: int | None = None) -> None:
+        top = max(len(lookup.codes) for lookup in self._lookups) - 1
+        flat = self._flat(rows).reshape(len(rows), *self.schema.shape).astype(np.float64)
+        images.write_grid((flat * 255 / max(top, 1)).round().astype(np.uint8), path, across)
+
+    def describe(self) -> list[Document]:
+        return [_described(lookup, self) for lookup in self._lookups]
+
+    def fields(self) -> Document:
+        return {"schema": self.schema.to_json(), "layout": self.layout, "dtype": self.dtype, "depth": self.depth}
+
+    @classmethod
+    def from_fields(cls, fields: Document) -> ArrayFormat:
+        schema, depth = Schema.from_json(fields["schema"]), fields.get("depth", images.DEPTH)
+        return cls(schema, fields["layout"], fields["dtype"], depth)
+
+
+class _Lookup:
+    """Tables from value to code and log p(value | code), for all variables of one kind."""
+
+    def __init__(self, kind: Kind, places: Any) -> None:
+        self.kind, self.places = kind, places
+        width = kind.width if isinstance(kind, Level) else 1
+        rare = len(kind.rare) if isinstance(kind, Category) else 0
+        values = np.arange((kind.levels if isinstance(kind, Category | Level) else 0) * width + rare)
+        self.codes, self.within = kind.code(values).astype(np.int16), kind.log_within(values)
+
+
+def _alike(schema: Schema) -> list[tuple[Kind, Any]]:
+    """Each kind with the variables that are of it: a slice where all are."""
+    if len(set(schema.kinds)) == 1:
+        return [(schema.kinds[0], slice(None))]
+    places: dict[Kind, list[int]] = {}
+    for place, kind in enumerate(schema.kinds):
+        places.setdefault(kind, []).append(place)
+    return [(kind, np.array(of)) for kind, of in places.items()]
+
+
+def _names(shape: tuple[int, ...]) -> tuple[str, ...]:
+    if len(shape) == 1:
+        return tuple(str(place) for place in range(shape[0]))
+    channels, height, width = shape
+    other = tuple(f"channel {channel}" for channel in range(channels))
+    words = {1: ("pixel",), 3: COLOURS}.get(channels, other)
+    return tuple(f"{word} {row},{column}" for word in words for row in range(height) for column in range(width))
+
+
+def _described(lookup: _Lookup, format: ArrayFormat) -> Document:
+    places = np.arange(format.schema.size)[lookup.places]
+    first, last = format.names[int(places[0])], format.names[int(places[-1])]
+    word = "boolean" if lookup.kind == Category(2) else type(lookup.kind).__name__.lower()
+    name = first if len(places) == 1 else f"{len(places)} variables, {first} to {last}"
+    step = lookup.kind.width if isinstance(lookup.kind, Level) else 1
+    guess = "only 0 and 1" if word == "boolean" else f"whole numbers from 0 to {len(lookup.codes) - 1}"
+    return {
+        "name": name, "kind": word, "codes": lookup.kind.codes, "holes": 0, "resolution": str(step),
+        "range": ["0", str(len(lookup.codes) - 1)], "guess": guess, "override": "give an array of another type",
+    }  # fmt: skip
+
+
+class NumericArrayFormat(Format):
+    """A matrix of any numbers: a table whose columns are called 0, 1, ..."""
+
+    word = "numeric-array"
+
+    def __init__(self, table: tables.TableFormat, dtype: str) -> None:
+        if np.dtype(dtype).kind not in "biuf":
+            raise ValueError(f"no array of numbers is of type {dtype}")
+        self.table, self.dtype = table, dtype
+        self.schema, self.names = table.schema, table.names
+
+    def _frame(self, rows: Any) -> Any:
+        array = as_array(rows)
+        width = len(self.table.columns)
+        if array.ndim != 2 or array.shape[1] != width:
+            raise UserError(f"rows of shape {array.shape[1:]}, but the model knows rows of {counted(width, 'number')}")
+        return _framed(array)
+
+    def events(self, rows: Any) -> Events:
+        return self.table.events(self._frame(rows))
+
+    def questions(self, rows: Any) -> Events:
+        return self.table.questions(self._frame(rows))
+
+    def asked(self, given: Mapping[str, Any]) -> Events:
+        return self.table.asked({name: as_number(value, name) for name, value in given.items()})
+
+    def spelled(self, place: int, values: np.ndarray) -> list[str]:
+        return self.table.spelled(place, values)
+
+    def shown(self, place: int, value: float) -> float | str:
+        return self.table.shown(place, value)
+
+    def within(self, events: Events) -> Tensor:
+        return self.table.within(events)
+
+    def numbers(self, events: Events) -> np.ndarray:
+        return self.table.numbers(events)
+
+    def measured(self, place: int, values: np.ndarray) -> np.ndarray:
+        return self.table.measured(place, values)
+
+    def rows(self, events: Events) -> np.ndarray:
+        frame = self.table.rows(events)
+        holed = np.dtype(self.dtype).kind != "f" and frame.isna().to_numpy().any()
+        try:
+            array: np.ndarray = frame.to_numpy(dtype="float64" if holed else self.dtype, na_value=np.nan)
+        except (ValueError, OverflowError):  # some cells are beyond the type of training's
+            array = frame.to_numpy(dtype=object, na_value=np.nan).astype(np.float64)
+        return array
+
+    def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+        return self.table.draw(codes, generator, before)
+
+    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
+        return self.table.through(coder, codes, events, before)
+
+    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+        return self.table.fill(events, codes, generator, before)
+
+    def read(self, source: Any) -> Any:
+        return read_one(str(source)) if isinstance(source, str | Path) else source
+
+    def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
+        write_rows(rows, Path(path))
+
+    def describe(self) -> list[Document]:
+        return self.table.describe()
+
+    def fields(self) -> Document:
+        return {"table": self.table.fields(), "dtype": self.dtype}
+
+    @classmethod
+    def from_fields(cls, fields: Document) -> NumericArrayFormat:
+        return cls(tables.TableFormat.from_fields(fields["table"]), fields["dtype"])
+
+
+def learned(
+    rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...], depth: int = images.DEPTH
+) -> ArrayFormat | NumericArrayFormat | reals.RealArrayFormat:
+    """The format of an array, from its training rows; `depth` is of deep gray in the files of images."""
+    plain = not kinds and not drop and _small_whole(rows)
+    if plain and rows.ndim <= 4:
+        layout = _layout(rows.shape)
+        shape = _event_shape(rows.shape, layout)
+        kind = _kind(rows, shape)
+        if np.prod(shape) > MAX_VARIABLES:
+            raise UserError(
+                f"rows of shape {rows.shape[1:]} have more than {MAX_VARIABLES:,} entries; give smaller ones"
+            )
+        return ArrayFormat(Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str, depth)
+    if rows.ndim != 2:
+        raise UserError(_no_matrix(rows))
+    every = {str(i): kinds["*"] for i in range(rows.shape[1])} if "*" in kinds else {}
+    kinds = every | {name: word for name, word in kinds.items() if name != "*"}
+    words = kinds | _fractions(rows, kinds)
+    if (
+        not drop
+        and rows.dtype.kind == "f"
+        and [words.get(str(i)) for i in range(rows.shape[1])] == ["real"] * rows.shape[1]
+    ):
+        return reals.learned(rows)
+    return NumericArrayFormat(_numeric_table(rows, words, drop), rows.dtype.str)
+
+
+def _fractions(rows: np.ndarray, kinds: dict[str, str]) -> dict[str, str]:
+    """Columns of floats that are not all whole are real, unless said otherwise."""
+    if rows.dtype.kind != "f":
+        return {}
+    free = [i for i in range(rows.shape[1]) if str(i) not in kinds]
+    return {str(i): "real" for i in free if reals.fractional(rows[:, i])}
+
+
+def _no_matrix(rows: np.ndarray) -> str:
+    """Why rows of other shapes than a matrix's cannot be modelled, and what would be."""
+    what = f"rows of shape {rows.shape[1:]} and type {rows.dtype} are neither a matrix nor whole numbers from 0 to 255"
+    if rows.ndim > 1 and rows.dtype.kind == "f" and np.isnan(rows).any():
+        return f"{what}: some are holes (nan or masked), which only a matrix may have"
+    if rows.ndim in (3, 4) and rows.dtype.kind == "f" and _small_whole(rows * 255):
+        return f"{what}; these look like pixels / 255: give `(x * 255).round().astype('uint8')`"
+    return f"{what}; rows.reshape(len(rows), -1) makes a matrix of them"
+
+
+def told(format: Format, rows: np.ndarray) -> list[str]:
+    """How rows of three sides are read, which is guessed, and how many of all real numbers are holes."""
+    holes = int(np.isnan(rows).sum()) if isinstance(format, reals.RealArrayFormat) else 0
+    found = [f"{holes:,} of {rows.size:,} entries are holes (nan or masked)"] * bool(holes)
+    sides = {"chw": "channels, height and width", "hwc": "height, width and channels"}.get(
+        getattr(format, "layout", "")
+    )
+    if isinstance(format, ArrayFormat) and sides:
+        found.append(f"rows of shape {format.row_shape} are read as {sides}")
+    return found
+
+
+def _numeric_table(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]) -> tables.TableFormat:
+    if drop or "drop" in kinds.values():
+        raise UserError("columns of an array cannot be dropped; give the array without them")
+    frame = _framed(rows)
+    tables.check_options(list(frame), len(frame), kinds, drop)
+    table = tables.learned(frame, None, kinds, drop)
+    return tables.TableFormat(map(_closed, table.columns), table.labels)
+
+
+def _framed(rows: np.ndarray) -> Any:
+    """A matrix as a table, in the machine's order of bytes, which pandas needs."""
+    import pandas as pd
+
+    names = [str(place) for place in range(rows.shape[1])]
+    return pd.DataFrame(rows.astype(rows.dtype.newbyteorder("="), copy=False), columns=names)
+
+
+def _closed(column: Column) -> Column:
+    """Bits of an array are bits for ever, and its real numbers are numbers."""
+    if isinstance(column, RealColumn):
+        return remembered(column, kind=replace(column.kind, open=False))
+    if isinstance(column, BooleanColumn):
+        return remembered(column, kind=Category(2, missing=column.kind.missing))
+    return column
+
+
+def _small_whole(rows: np.ndarray) -> bool:
+    if rows.dtype.kind == "b":
+        return True
+    if not rows.size or not rows.min() >= 0 or not rows.max() < MAX_LEVELS:
+        return False
+    return rows.dtype.kind != "f" or bool((rows == np.floor(rows)).all())
+
+
+def _layout(shape: tuple[int, ...]) -> str:
+    if len(shape) < 4:
+        return ("single", "flat", "hw")[len(shape) - 1]
+    few = (1, 2, 3, 4)
+    return (
+        "hwc" if shape[3] in few and (shape[1] not in few or (shape[3] in (1, 3) and shape[1] not in (1, 3))) else "chw"
+    )
+
+
+def _event_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
+    if layout == "hwc":
+        return shape[3], shape[1], shape[2]
+    return {"single": (1,), "flat": shape[1:], "hw": (1, *shape[1:]), "chw": shape[1:]}[layout]
+
+
+def _kind(rows: np.ndarray, shape: tuple[int, ...]) -> Kind:
+    """Bits, or levels: all 256 of what looks like pixels, in steps so that an event has not too many codes."""
+    top = int(rows.max())
+    if top <= 1:
+        return Category(2)
+    if len(shape) == 1 or top < FULL_RANGE:
+        return Level(top + 1)
+    width = 1
+    while int(np.prod(shape)) * (MAX_LEVELS // width) > MAX_TOTAL_CODES and width < MAX_LEVELS // 2:
+        width *= 2
+    return Level(MAX_LEVELS // width, width)

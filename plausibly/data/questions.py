@@ -1,0 +1,54 @@
+"""Questions from named values: `city=Rome` as a row of which only that cell is observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from plausibly.data.columns.conditions import one_value
+from plausibly.data.formats.format import Events, Format, did_you_mean
+from plausibly.data.labels import name_of
+from plausibly.errors import UserError
+
+
+def place_among(names: Sequence[str], name: Any) -> int:
+    """Where the name, or the label that it is made of, stands among those of the variables. UserError lists these."""
+    name = name_of(name)
+    if name not in names:
+        known = f"columns: {', '.join(names[:20])}{', ...' * (len(names) > 20)}"
+        raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; {known}")
+    return names.index(name)
+
+
+def place_of(format: Format, name: Any) -> int:
+    """The variable of that name. UserError names those that there are."""
+    return place_among(format.names, name)
+
+
+def question(format: Format, given: Mapping[Any, Any]) -> Events:
+    """One row of which only the given cells are observed. UserError for a column or a value that is not known."""
+    given = {format.names[place_of(format, name)]: one_value(name_of(name), value) for name, value in given.items()}
+    events = format.asked(given)
+    codes = format.schema.binned(events.codes)[0]
+    for name, value in given.items():
+        i = place_of(format, name)
+        if int(codes[i]) == format.schema.kinds[i].other_code:
+            raise UserError(f"{value!r} was never seen in column {name!r}{held(format, name, str(value))}")
+    return events
+
+
+def free(format: Format, name: Any, given: Iterable[Any]) -> int:
+    """The variable of that name, of which one asks. UserError where it is given."""
+    place = place_of(format, name)
+    if name_of(name) in map(name_of, given):
+        raise UserError(f"{name_of(name)!r} is given; ask for a column that is not")
+    return place
+
+
+def held(format: Format, name: str, value: str) -> str:
+    """What a column holds, for a message."""
+    column = next((c for c in format.describe() if c.get("name") == name), {})
+    levels = [str(level) for level in column.get("levels") or []]
+    if levels:
+        return f"{did_you_mean(value, levels)}; it holds {', '.join(levels[:10])}"
+    return f"; it holds {' to '.join(map(str, column['range']))}" if column.get("range") else ""

@@ -1,0 +1,1 @@
+"""Data at hand: digits, and toys of known distributions."""

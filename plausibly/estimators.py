@@ -1,0 +1,306 @@
+"""scikit-learn estimators: a density of rows, and the classifier that follows from one density a class.
+
+    DensityEstimator    log p(x)
+    DensityClassifier   p(y | x) = p(y) p(x | y) / sum_y' p(y') p(x | y'), Bayes' rule
+
+Both take arrays and DataFrames with columns of any type, learn in memory, and leave nothing on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from scipy.special import logsumexp
+from sklearn.base import BaseEstimator, ClassifierMixin, DensityMixin
+from sklearn.utils import check_random_state, check_X_y
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from plausibly.capabilities import BoundedModel, Trainable
+from plausibly.data.files.arrays import as_array
+from plausibly.data.formats.format import Dataset, Format
+from plausibly.data.loading import load, tabled
+from plausibly.errors import UserError
+from plausibly.fitting.fit import Settings, fit_in_memory, settings
+from plausibly.runs.run import TASKS, Run, model_class, warn_of_bounds
+from plausibly.runs.user_models import hold_to_contract, name_of
+
+
+class _Learner(BaseEstimator):  # type: ignore[misc]
+    """The parameters of both estimators, and rows in the form that scikit-learn asks for.
+
+    model: a name from `plausibly models`, `FILE.py:CLASS`, or a class. settings: its arguments and `train.` settings.
+    kinds: {column: word}, as `plausibly.load` takes them. steps, budget: of training, the budget in seconds.
+    validation_fraction: of the rows, which choose smoothing and when to stop.
+    """
+
+    def __init__(
+        self,
+        model: str | type[Trainable] = "chow_liu",
+        *,
+        settings: Mapping[str, Any] | None = None,
+        kinds: Mapping[str, str] | None = None,
+        steps: int | None = None,
+        budget: float | None = None,
+        validation_fraction: float = 0.1,
+        device: str = "cpu",
+        random_state: Any = None,
+    ) -> None:
+        self.model, self.settings, self.kinds = model, settings, kinds
+        self.steps, self.budget, self.device = steps, budget, device
+        self.validation_fraction, self.random_state = validation_fraction, random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _training_rows(self, X: Any) -> Any:
+        """Rows to learn from, a frame or an array; remembers how they came. ValueError in scikit-learn's words."""
+        X = rows_in(X)
+        self._columns = list(X.columns) if is_frame(X) else None
+        if self._columns is None:
+            return validate_data(self, X, ensure_all_finite="allow-nan", ensure_min_samples=2)
+        validate_data(self, X, skip_check_array=True)
+        if len(X) < 2:
+            raise UserError(f"n_samples={len(X)}: training and validation need a row each")
+        return X.reset_index(drop=True)  # as in all of scikit-learn, an index is no column
+
+    def _rows(self, X: Any) -> Any:
+        """Rows to look at, in the form of those learned from."""
+        check_is_fitted(self)
+        X = rows_in(X)
+        if is_frame(X) and self._columns is not None:
+            return validate_data(self, X, reset=False, skip_check_array=True)
+        rows = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
+        return rows if self._columns is None else framed(rows, self._columns)
+
+    def _settings(self) -> Settings:
+        if not 0 < self.validation_fraction < 1:
+            raise UserError(f"validation_fraction = {self.validation_fraction}; it lies between 0 and 1")
+        return settings(self.settings, seed_of(self.random_state), self.budget, self.steps, self.device)
+
+    def _dataset(self, rows: Any, held: np.ndarray) -> tuple[Dataset, np.ndarray]:
+        """The rows as events, those `held` for validation, which teach the format nothing; and the places of the latter.
+
+        A held row that the format has no room for is left out. There are no test rows: the one given is not looked at.
+        """
+        train = taken(rows, np.flatnonzero(~held))
+        whole = load(train, valid=train[:1], test=train[:1], kinds=dict(self.kinds or {}))
+        places = np.flatnonzero(held)
+        if not recordable(whole.format, taken(rows, places)):
+            places = np.array([place for place in places if recordable(whole.format, taken(rows, [place]))], dtype=int)
+        valid = whole.format.events(taken(rows, places)) if len(places) else whole.valid
+        return replace(whole, valid=valid), places
+
+    def _kind(self, dataset: Dataset) -> type[Trainable]:
+        """The model's class; a user's own keeps its promises."""
+        kind = model_class(self.model)
+        if not issubclass(kind, BoundedModel):
+            raise UserError(f"{name_of(kind)} has no likelihood, and an estimator of densities needs one")
+        if kind.accepts(dataset.schema) is None:
+            hold_to_contract(kind, dataset.schema)
+        return kind
+
+
+class DensityEstimator(DensityMixin, _Learner):  # type: ignore[misc]
+    """log p(x) of rows by any model. After `fit`, `run_` answers what a run in a folder does: impute, query, ...
+
+    `sign_` says what scores are: = log p, or >= a lower bound on it, of models with latent variables; a warning says it too.
+    """
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learns from rows, (rows, columns); `y` is ignored. UserError, a ValueError, for what the user can mend."""
+        rows = self._training_rows(X)
+        chosen = self._settings()
+        held = held_out(np.zeros(len(rows), dtype=int), self.validation_fraction, chosen.seed)
+        dataset, _ = self._dataset(rows, held)
+        self.run_ = fit_in_memory(self._kind(dataset), dataset, chosen)
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """log p(x) of each row in nats, (rows,): a density where a column is real; a lower bound where `sign_` is >=."""
+        rows = self._rows(X)
+        return np.asarray(self.run_.log_prob(rows))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean log p(x) in nats per row, or of the bounds where `sign_` is >=: higher is better."""
+        return float(self.score_samples(X).mean())
+
+    @property
+    def sign_(self) -> str:
+        """What scores are of log p(x): = or >=."""
+        check_is_fitted(self)
+        return self.run_.sign
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
+        """`n_samples` rows in the form and with the dtypes of those learned from; `random_state` is by default its own."""
+        check_is_fitted(self)
+        return self.run_.sample(n_samples, seed_of(self.random_state if random_state is None else random_state))
+
+
+@dataclass(frozen=True)
+class PerClass:
+    """log p(x, y) = log p(y) + log p(x | y) from a model a class; all share a format."""
+
+    log_prior: np.ndarray
+    runs: tuple[Run, ...]
+
+    def log_joint(self, rows: Any) -> np.ndarray:
+        """(rows, classes) in nats; of bounds a bound, which a warning says once."""
+        warn_of_bounds(self.runs[0].model)
+        events = self.runs[0].events(rows)
+        columns = [np.asarray(TASKS["score"](run.model, events.codes) + events.log_within) for run in self.runs]
+        return np.stack(columns, axis=1) + self.log_prior
+
+    def sample(self, n: int, seed: int) -> tuple[Any, np.ndarray]:
+        """Rows and the number of the class of each."""
+        chance = np.random.default_rng(seed)
+        labels = chance.choice(len(self.runs), n, p=np.exp(self.log_prior))
+        counts = np.bincount(labels, minlength=len(self.runs))
+        parts = [
+            run.sample(many, seed + c) for c, (run, many) in enumerate(zip(self.runs, counts, strict=True)) if many
+        ]
+        return stacked(parts, np.argsort(np.argsort(labels, kind="stable"), kind="stable")), labels
+
+
+class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
+    """p(y | x) by Bayes' rule from p(y), counted, and p(x | y) by any model with a likelihood.
+
+    Where models have bounds alone, `sign_` of scores is >= and `proba_sign_` of probabilities is ~: estimates from bounds.
+    """
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learns from rows, (rows, columns), and their labels, (rows,). UserError, a ValueError, for what can be mended."""
+        rows = self._training_rows(X)
+        if np.ma.is_masked(y):
+            raise UserError("some labels are masked; leave those rows out")
+        _, y = check_X_y(np.zeros((len(rows), 1)), y, estimator=self)
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        chosen = self._settings()
+        held = held_out(labels, self.validation_fraction, chosen.seed)
+        dataset, valid = self._dataset(rows, held)
+        kind = self._kind(dataset)
+        runs = [
+            fit_in_memory(kind, of_class(dataset, labels[~held] == c, labels[valid] == c), chosen)
+            for c in range(len(self.classes_))
+        ]
+        self.joint_ = PerClass(np.log(np.bincount(labels[~held]) / (~held).sum()), tuple(runs))
+        return self
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """log p(y | x), (rows, classes), in the order of `classes_`; estimates from bounds where `proba_sign_` is ~."""
+        rows = self._rows(X)
+        joint = self.joint_.log_joint(rows)
+        return np.asarray(joint - logsumexp(joint, axis=1, keepdims=True))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """p(y | x), (rows, classes), in the order of `classes_`; estimates from bounds where `proba_sign_` is ~."""
+        return np.exp(self.predict_log_proba(X))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable label of each row, (rows,)."""
+        places = self.predict_log_proba(X).argmax(1)
+        return np.asarray(self.classes_[places])
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """log p(x) = log sum_y p(y) p(x | y) of each row in nats, (rows,); a lower bound where `sign_` is >=."""
+        rows = self._rows(X)
+        return np.asarray(logsumexp(self.joint_.log_joint(rows), axis=1))
+
+    @property
+    def sign_(self) -> str:
+        """What scores are of log p(x): = or >=."""
+        check_is_fitted(self)
+        return self.joint_.runs[0].sign
+
+    @property
+    def proba_sign_(self) -> str:
+        """What probabilities are of p(y | x): = or ~, an estimate from bounds."""
+        return "=" if self.sign_ == "=" else "~"
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Any, np.ndarray]:
+        """Rows and their labels, drawn from p(x, y)."""
+        check_is_fitted(self)
+        seed = seed_of(self.random_state if random_state is None else random_state)
+        rows, labels = self.joint_.sample(n_samples, seed)
+        return rows, self.classes_[labels]
+
+
+def seed_of(random_state: Any) -> int:
+    """A seed from what scikit-learn calls a random state: None, a number or a generator, which it moves on."""
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def held_out(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Which rows are for validation, bool (rows,): the share of each group, rounded down, but one row at least."""
+    held, order = np.zeros(len(groups), dtype=bool), np.random.default_rng(seed).permutation(len(groups))
+    for group in range(groups.max() + 1):
+        members = order[groups[order] == group]
+        held[members[: int(share * len(members))]] = True
+    if not held.any():
+        largest = np.bincount(groups).argmax()
+        held[order[groups[order] == largest][0]] = True
+    return held
+
+
+def of_class(dataset: Dataset, train: np.ndarray, valid: np.ndarray) -> Dataset:
+    """The rows of one class; without held-out rows of its own it is validated on those of all."""
+    own = dataset.valid[np.flatnonzero(valid)] if valid.any() else dataset.valid
+    return replace(dataset, train=dataset.train[np.flatnonzero(train)], valid=own)
+
+
+def recordable(format: Format, rows: Any) -> bool:
+    """Whether the format has room for all of these rows."""
+    try:
+        format.events(rows)
+    except UserError:
+        return False
+    return True
+
+
+def rows_in(X: Any) -> Any:
+    """Rows as a frame or an array, in which what is masked is NaN. UserError, in scikit-learn's words, for a Series."""
+    import pandas as pd
+
+    if isinstance(X, pd.Series):
+        raise UserError("Expected 2D array, got 1D array instead: a Series; X.to_frame() is a table of one column")
+    X = tabled(X)
+    known = isinstance(X, np.ma.MaskedArray | torch.Tensor) or (isinstance(X, np.ndarray) and has_holes(X))
+    return as_array(X) if known else X
+
+
+def has_holes(X: np.ndarray) -> bool:
+    """Whether objects are missing in an array, which scikit-learn knows by the name of NaN alone."""
+    import pandas as pd
+
+    return X.dtype.kind == "O" and bool(pd.isna(X).any())
+
+
+def is_frame(X: Any) -> bool:
+    return hasattr(X, "iloc")
+
+
+def taken(rows: Any, places: Any) -> Any:
+    """The rows at some places, of a frame or an array."""
+    return rows.iloc[places] if is_frame(rows) else rows[places]
+
+
+def framed(rows: np.ndarray, columns: list[Any]) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=columns)
+
+
+def stacked(parts: list[Any], order: np.ndarray) -> Any:
+    """Frames or arrays one below the other, rows then taken in `order`."""
+    if not hasattr(parts[0], "columns"):
+        return np.concatenate(parts)[order]
+    import pandas as pd
+
+    return pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True)

@@ -1,0 +1,76 @@
+"""What every model can do and why it cannot do the rest, made from types, rules and reasons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plausibly.capabilities import Trainable
+from plausibly.events.schema import Schema
+from plausibly.models import MODELS
+from plausibly.tasks import load_tasks
+
+METHODS = (
+    *("sample", "log_bound", "log_prob", "predict", "unroll", "predict_given", "log_marginal", "sample_given"),
+    *("complete", "entropy_given", "decode", "encode"),
+)
+
+
+def task_names() -> list[str]:
+    return list(load_tasks())
+
+
+def capabilities(model: type[Trainable]) -> list[str]:
+    """The methods of the ladder that the model has."""
+    return [name for name in METHODS if hasattr(model, name)]
+
+
+def model_entries(schema: Schema) -> list[dict[str, Any]]:
+    """For each model: its size for such data, its capabilities, each task's word, and the reasons of refusals."""
+    tasks = load_tasks()
+    entries = []
+    for name, model in MODELS.items():
+        words = {task: word for task in tasks if (word := tasks[task].word(model))}
+        entries.append(
+            {
+                "name": name,
+                "family": model.family,
+                "formula": model.formula,
+                "parameters": model.count(schema),
+                "accepts": model.accepts(schema),
+                "capabilities": capabilities(model),
+                "tasks": words,
+                "refuses": {task: tasks[task].refusal for task in tasks if task not in words},
+            }
+        )
+    return entries
+
+
+def reasons(entries: list[dict[str, Any]]) -> list[str]:
+    """Why models do not do tasks, each reason once: what a `no (3)` in a table refers to."""
+    return list(dict.fromkeys(f"{task}: {why}" for entry in entries for task, why in entry["refuses"].items()))
+
+
+def answers(entries: list[dict[str, Any]]) -> list[list[str]]:
+    """A row for each task: its name, and the word of each model or the number of its reason."""
+    known = reasons(entries)
+
+    def word(entry: dict[str, Any], task: str) -> str:
+        why = entry["refuses"].get(task)
+        return entry["tasks"][task] if why is None else f"no ({known.index(f'{task}: {why}') + 1})"
+
+    return [[task, *(word(entry, task) for entry in entries)] for task in task_names()]
+
+
+def markdown(schema: Schema) -> str:
+    """The tables of sizes, capabilities and refusals, as the README shows them."""
+    entries = model_entries(schema)
+    sizes = [[f"`{e['name']}`", e["formula"], f"{e['parameters']:,}"] for e in entries]
+    first = ["| model | parameters, n bits | n = 8 |", "|---|---|---:|", *map(piped, sizes)]
+    heading = ["task", *(f"`{entry['name']}`" for entry in entries)]
+    second = [piped(heading), "|---|" + "---|" * len(entries), *map(piped, answers(entries))]
+    notes = [f"({number}) {reason}." for number, reason in enumerate(reasons(entries), 1)]
+    return "\n".join([*first, "", *second, "", *notes])
+
+
+def piped(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

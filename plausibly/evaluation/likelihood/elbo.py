@@ -1,0 +1,207 @@
+"""The ELBO taken apart: what a model with latent variables spends on them, and by how much its bound misses log p(x).
+
+    ELBO  =  reconstruction - rate                                   E log p(x | z) - KL(q(z | x) || p(z))
+    log p(x) - ELBO  =  KL(q(z | x) || p(z | x))                     of which amortisation: what each row's own best q saves
+    rate  =  I_q(x; z) + KL(q(z) || p(z))                            over rows, with q(z) the mean of their q(z | x)
+
+Burda et al. 2016, arXiv:1509.00519; Cremer et al. 2018, arXiv:1801.03558; Hoffman & Johnson 2016, "ELBO surgery". All of it
+is given the context, where the model has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from math import log
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import Variational, device_of
+from plausibly.evaluation import intervals
+from plausibly.families.priors import Latents, Normal, without_gradients
+from plausibly.families.variational import drawn, reconstruction_and_rate
+
+if TYPE_CHECKING:
+    from plausibly.data.formats.format import Events
+
+ROWS = 500
+DRAWS = (1, 10, 100, 1000)
+TUNED, STEPS, RATE = 64, 200, 0.05  # rows whose own q is sought, by so many steps of Adam, at this rate falling to 0
+ACTIVE = 0.01  # variance over rows of E_q z above which a latent is in use (Burda et al. 2016)
+ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Mean nats over rows, with its standard error and 95 % interval over them; NaN and None of too few.
+
+    `sign` says what the number is of what it is called: exact but for the noise of draws (=), at least or at most that.
+    """
+
+    value: float
+    standard_error: float
+    sign: str = "="
+    interval: intervals.Interval | None = None
+
+    @classmethod
+    def over(cls, nats: Tensor, sign: str = "=", groups: np.ndarray | None = None) -> Mean:
+        found = intervals.Mean(nats.double().cpu().numpy(), groups)
+        return cls(found.value, found.error, sign, found.interval)
+
+    def __str__(self) -> str:
+        return (
+            f"{'' if self.sign == '=' else f'{self.sign} '}{intervals.beside(self.value, self.standard_error, '.3f')}"
+        )
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Of `rows` rows, nats per row."""
+
+    rows: int
+    reconstruction: Mean
+    rate: Mean
+    elbo: Mean
+    bounds: dict[int, Mean]  # importance weighted, by the number of draws
+    gap: Mean  # log p - ELBO, at least
+    amortisation: (
+        Mean | None
+    )  # what the best normal of each row saves, at least, over `tuned` rows; None: q is no normal
+    tuned: int
+    information: Mean  # I_q(x; z), at least
+    marginal: Mean  # KL(q(z) || p(z)), at most
+    active: int
+    latents: int
+
+    def to_json(self) -> dict[str, Any]:
+        bounds = [{"draws": draws, **asdict(bound)} for draws, bound in self.bounds.items()]
+        return {**asdict(self), "bounds": bounds, "unit": "nats per row"}
+
+    def parts(self) -> list[tuple[str, str, str]]:
+        """Name, number and meaning of each part, in the order in which they are read."""
+        many = f"{max(self.bounds):,} draws"
+        tuned = str(self.amortisation) if self.amortisation else "unknown"
+        how = (
+            f"what an own q for each row saves, as far as sought, over {self.tuned:,} rows"
+            if self.amortisation
+            else "q is no normal"
+        )
+        bounds = [
+            (f"log p, {draws:,} draw{'s' * (draws > 1)}", str(bound), "importance-weighted bound")
+            for draws, bound in self.bounds.items()
+        ]
+        return [
+            ("ELBO", str(self.elbo), "reconstruction - rate"),
+            ("reconstruction", str(self.reconstruction), "E log p(x | z), z from q(z | x)"),
+            ("rate", str(self.rate), "KL(q(z | x) || p(z))"),
+            *bounds,
+            ("log p - ELBO", str(self.gap), f"KL(q(z | x) || p(z | x)), by the bound of {many}"),
+            ("amortisation gap", tuned, how),
+            (
+                "I_q(x; z)",
+                str(self.information),
+                f"what z tells of x; this estimate cannot exceed {log(self.rows):.2f}",
+            ),
+            ("KL(q(z) || p(z))", str(self.marginal), "rate - I_q(x; z), q(z) the mean of these rows' q(z | x)"),
+            ("active latents", f"{self.active:,} of {self.latents:,}", f"variance over rows of E z above {ACTIVE}"),
+        ]
+
+    def title(self) -> str:
+        return f"ELBO taken apart over {self.rows:,} rows, nats per row ± standard error"
+
+
+def apart(
+    model: Variational, events: Events, generator: torch.Generator, rows: int = ROWS, draws: Sequence[int] = DRAWS
+) -> Apart:
+    """The parts over the first `rows` events; `draws` of the bounds divide the largest of them, whose draws serve all."""
+    model, events = model.unrounded(), events[:rows]
+    x = events.codes.float().to(device_of(model))
+    with without_gradients(model):
+        reconstruction, rate = spent(model, x, max(draws), generator)
+        gain, tuned = saved(model, x[:TUNED], generator), min(TUNED, len(x))
+        shared, means = informations(model, x, generator).cpu(), model.encode(x)
+    reconstruction = reconstruction + events.log_within[:, None]
+    logs, mean_rate = reconstruction - rate, rate.mean(1)
+    bounds = {k: (logs.unflatten(1, (-1, k)).logsumexp(2) - log(k)).mean(1) for k in draws}
+    over, groups = partial(Mean.over, groups=events.groups), events.groups
+    return Apart(
+        rows=len(x),
+        reconstruction=over(reconstruction.mean(1)),
+        rate=over(mean_rate),
+        elbo=over(logs.mean(1)),
+        bounds={k: over(bound, ">=") for k, bound in bounds.items()},
+        gap=over(bounds[max(draws)] - logs.mean(1), ">="),
+        amortisation=None if gain is None else Mean.over(gain, ">=", None if groups is None else groups[:TUNED]),
+        tuned=0 if gain is None else tuned,
+        information=over(shared, ">="),
+        marginal=over(mean_rate - shared, "<="),
+        active=int((means.var(0) > ACTIVE).sum()) if len(x) > 1 else 0,
+        latents=model.latents,
+    )
+
+
+@torch.no_grad()
+def spent(model: Variational, x: Tensor, draws: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """log p(x | z) and log q(z | x) - log p(z) of draws, (rows, draws) float64 both, on the CPU."""
+    parts = [reconstruction_and_rate(model, few, draws, generator) for few in x.split(ROWS_AT_ONCE)]
+    return torch.cat([part[0] for part in parts]).cpu(), torch.cat([part[1] for part in parts]).cpu()
+
+
+def saved(model: Variational, x: Tensor, generator: torch.Generator, draws: int = 100) -> Tensor | None:
+    """ELBO of each row's own normal less that of the encoder's, with the same noise, (rows,); None where q is no normal."""
+    with torch.no_grad():
+        q = model.posterior(x)
+    if not isinstance(q, Normal):
+        return None
+    tuned, elbos = own(model, x, q, generator), []
+    with torch.no_grad():
+        for each in (tuned, q):
+            noise = generator.clone_state()
+            reconstruction, rate = reconstruction_and_rate(model, x, draws, noise, Own(each))
+            elbos.append((reconstruction - rate).mean(1).cpu())
+    return elbos[0] - elbos[1]
+
+
+def own(model: Variational, x: Tensor, q: Normal, generator: torch.Generator, draws: int = 8) -> Normal:
+    """The normal of each row that has the highest ELBO, sought by Adam from `q` on."""
+    centre, log_scale = (numbers.clone().requires_grad_() for numbers in (q.centre, q.log_scale))
+    optimiser = torch.optim.Adam([centre, log_scale], lr=RATE)
+    falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, STEPS)
+    for _ in range(STEPS):
+        optimiser.zero_grad()
+        weights = drawn(model, x, draws, generator, Own(Normal(centre, log_scale)))
+        (-weights.log_weights).mean(1).sum().backward()
+        optimiser.step()
+        falling.step()
+    return Normal(centre.detach(), log_scale.detach())
+
+
+@dataclass(frozen=True)
+class Own:
+    """In place of an encoder: a normal for each row, whatever the row."""
+
+    q: Normal
+
+    def __call__(self, x: Tensor, draws: int) -> Latents:
+        centre, log_scale = (numbers.repeat_interleave(draws, 0) for numbers in (self.q.centre, self.q.log_scale))
+        return Normal(centre, log_scale, draws)
+
+
+@torch.no_grad()
+def informations(model: Variational, x: Tensor, generator: torch.Generator, draws: int = 8) -> Tensor:
+    """log q(z | x) - log q(z), the mean over draws z of q(z | x), (rows,) float64.
+
+    q(z) is the mean over these rows, the own one included: so the mean is at most the log of their number, and in
+    expectation at most I_q(x; z) (Poole et al. 2019, arXiv:1905.06922).
+    """
+    q, rows = model.posterior(x, draws), len(x)
+    z = q.sample(generator)
+    own = q.log_prob(z).sum(1).double()
+    total = torch.full_like(own, -torch.inf)
+    for k in range(rows):  # the density of each draw by the posterior of the row k places behind
+        total = torch.logaddexp(total, q.log_prob(z.roll(k * draws, 0)).sum(1).double().roll(-k * draws, 0))
+    return (own - total + log(rows)).unflatten(0, (rows, draws)).mean(1)

@@ -1,0 +1,172 @@
+"""Held-out log-likelihood, and what kind of number it is. The only place where that is decided.
+
+`likelihood(model, events)` gives an `Exact`, an `AtLeast` or None by the model's type; whatever prints, ranks or compares
+takes only these. Nats inside; bits when printing. Of a model with a context it is about the other variables: their own
+log p, the context summed out, where that is one variable with codes, else their log p given the context.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial, singledispatch
+from math import log
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import BoundedModel, DensityModel, Trainable
+from plausibly.data.formats.format import unheard
+from plausibly.evaluation.intervals import Interval, Mean, known, of
+from plausibly.events.kinds import Real
+from plausibly.tasks.score import Log, conditionals, row_by_row, score
+
+if TYPE_CHECKING:
+    from plausibly.data.formats.format import Events, Format, Heard
+
+SIGNS = {"exact": "=", "bound": ">=", "estimate": "~", "approximate": "~"}  # of how good a task's answer is
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The log p of each row in nats, (rows,) float64, of events with so many variables; `groups` as of events."""
+
+    nats: Tensor
+    variables: int
+    groups: np.ndarray | None = None
+
+    sign: ClassVar[str]
+
+    @property
+    def rows(self) -> int:
+        return len(self.nats)
+
+    @property
+    def value(self) -> float:
+        """Mean nats per row: higher is better."""
+        return float(self.nats.mean())
+
+    @property
+    def _mean(self) -> Mean:
+        return Mean(self.nats.numpy(), self.groups)
+
+    @property
+    def standard_error(self) -> float:
+        """Over rows, or groups of rows, the model as it is; NaN of a single one."""
+        return self._mean.error
+
+    @property
+    def interval(self) -> Interval | None:
+        """Of 95 %, over the same; None of too few. Of bounds it is of their mean, not of what they bound."""
+        return self._mean.interval
+
+    @property
+    def over(self) -> str:
+        """What the standard error is over: `2,000 rows in 31 groups`."""
+        return of(self.rows, self.groups)
+
+    @property
+    def group_count(self) -> int | None:
+        return None if self.groups is None else len(np.unique(self.groups))
+
+    @property
+    def bits_per_variable(self) -> float:
+        """Bits to write one variable: lower is better."""
+        return -self.value / log(2) / self.variables
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "value": self.value,
+            "unit": "nats per row",
+            "sign": self.sign,
+            "standard_error": known(self.standard_error),
+            "interval": self.interval,
+            "rows": self.rows,
+            "groups": self.group_count,
+            "bits_per_variable": self.bits_per_variable,
+        }
+
+
+class Exact(Likelihood):
+    sign = "="
+
+
+class AtLeast(Likelihood):
+    sign = ">="
+
+
+class AtMost(Likelihood):
+    sign = "<="
+
+
+class Estimate(Likelihood):
+    sign = "~"
+
+
+def sign_of(model: object) -> str:
+    """What numbers that a model gives are of log p: equal to it, or a lower bound."""
+    return Exact.sign if isinstance(model, DensityModel) else AtLeast.sign
+
+
+@singledispatch
+def likelihood(model: object, events: Events, heard: Heard = unheard) -> Likelihood | None:
+    """The log p of held-out rows, or None where the model has none. `heard` is told how many rows are done, of how many."""
+    return None
+
+
+@likelihood.register(BoundedModel)
+def _(model: BoundedModel, events: Events, heard: Heard = unheard) -> Likelihood:
+    kind = Exact if isinstance(model, DensityModel) else AtLeast
+    rest = model.schema.size - len(model.context)
+    if not model.context:
+        return kind(row_nats(model.log_bound, model, events, heard), rest, events.groups)
+    if given_whole(model):
+        return kind(given_nats(model, events, heard), rest, events.groups)
+    return kind(row_nats(partial(summed, model), model, events, heard), rest, events.groups)
+
+
+@torch.no_grad()
+def row_nats(log: Log, model: BoundedModel, events: Events, heard: Heard = unheard) -> Tensor:
+    """`log` of codes by the model plus log p(values | codes) by the schema, (rows,) float64, on the CPU."""
+    return row_by_row(log, model, events.codes, lambda done: heard(done, len(events))) + events.log_within
+
+
+def summed(model: BoundedModel, x: Tensor, generator: torch.Generator) -> Tensor:
+    """log p(rest) = log sum_y p(y) p(rest | y) over the codes y of the lone context, (batch,) float64; of a bound a bound."""
+    (label,), total = model.context, []
+    x = x.clone()
+    for code in range(model.schema.codes[label]):
+        x.flatten(1)[:, label] = code
+        total.append(model.log_bound(x, generator).double())
+    return torch.stack(total).logsumexp(0)
+
+
+def given_whole(model: Trainable) -> bool:
+    """Whether numbers are given the context: it is not one variable whose codes could be summed over."""
+    return len(model.context) > 1 or any(isinstance(model.schema.kinds[i], Real) for i in model.context)
+
+
+def given_nats(model: BoundedModel, events: Events, heard: Heard = unheard) -> Tensor:
+    """log p(rest | context) plus log p(values | codes), (rows,) float64: what is left of log p(x) without its context."""
+    if not isinstance(model, DensityModel):
+        return row_nats(model.log_given, model, events, heard)
+    rest = [i for i in range(model.schema.size) if i not in model.context]
+    return conditionals(model, events.codes)[:, rest].sum(1) + events.log_within
+
+
+def plausibility(model: Trainable, format: Format, events: Events) -> Tensor:
+    """What rows are ranked by: log p(x), or log p(rest | context), of values, (rows,) float64."""
+    if model.context and isinstance(model, BoundedModel):
+        return given_nats(model, format.apart(events, model.context))
+    nats: Tensor = score(model, events.codes)
+    return nats + events.log_within
+
+
+def difference(a: Likelihood, b: Likelihood) -> Likelihood:
+    """a - b row by row, a bound where one of the two is: exact minus a lower bound is at most what it says."""
+    signs: dict[tuple[str, str], type[Likelihood]] = {("=", "="): Exact}
+    signs |= dict.fromkeys([(">=", "="), ("=", "<="), (">=", "<=")], AtLeast)
+    signs |= dict.fromkeys([("<=", "="), ("=", ">="), ("<=", ">=")], AtMost)
+    groups = b.groups if a.groups is None else a.groups
+    return signs.get((a.sign, b.sign), Estimate)(a.nats - b.nats, a.variables, groups)

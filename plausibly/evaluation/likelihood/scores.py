@@ -1,0 +1,139 @@
+"""A row for each row: how plausible it is, how that ranks among calibration rows, and which variables say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import DensityModel, Trainable
+from plausibly.data.formats.format import Events, Format
+from plausibly.errors import UserError
+from plausibly.evaluation.likelihood.anomalies import Calibration, checked_level, discovery_level
+from plausibly.evaluation.likelihood.likelihood import plausibility, sign_of
+from plausibly.tasks.full_conditionals import affordable, full_conditionals
+from plausibly.tasks.score import conditionals
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Columns = dict[str, object]
+
+
+def score_rows(model: Trainable, format: Format, events: Events, each: bool, rest: bool) -> pd.DataFrame:
+    """What `Run.score` tells of rows that needs no others; `rest` asks for -log2 p(value | all others).
+
+    `sign` is of the nats: = where they are log p, >= where they are a lower bound, so that the bits are an upper one.
+    """
+    import pandas as pd
+
+    own = [i for i in range(model.schema.size) if i not in model.context]
+    nats = plausibility(model, format, events).numpy()
+    columns: Columns = {"sign": sign_of(model), "nats": nats, "bits_per_variable": -nats / np.log(2) / len(own)}
+    if conditionals.word(type(model)):
+        besides = format.besides(events)
+        along = (conditionals(model, events.codes) + format.within(events))[:, own]
+        along = torch.cat([along, *(nats[:, None] for nats in besides.values())], 1)
+        names = [*(format.names[i] for i in own), *besides]
+        columns["surprising"] = surprising(along, names)
+        columns |= bits(along, names, "bits({})") if each else {}
+    if rest:
+        nats_rest = full_conditionals(model, events.codes) + format.within(events)
+        known = [i for i in range(model.schema.size) if not nats_rest[:, i].isnan().all()]
+        columns |= bits(nats_rest[:, known], [format.names[i] for i in known], "bits({} | rest)")
+    return pd.DataFrame(columns)
+
+
+def unaffordable(model: Trainable, rows: int) -> str | None:
+    """Why -log2 p(value | all others) cannot be told of so many rows together; None where it can."""
+    if not isinstance(model, DensityModel):
+        return full_conditionals.refusal
+    most = affordable(model)
+    return f"this model answers it for {most:,} rows at a time, not {rows:,}" if rows > most else None
+
+
+class Ranking:
+    """Puts p-values beside scores, piece after piece, and adds up what is told of all rows together.
+
+    `refused` says why the bits given all others are left out, where they were asked for (`each`), `word` how good they are.
+    """
+
+    def __init__(
+        self, calibration: Calibration | None, fdr: float | None, each: bool, refused: str | None, word: str | None
+    ) -> None:
+        if calibration is None and fdr is not None:
+            raise UserError("a false discovery rate needs calibration rows, and this run has none; give some")
+        self.calibration, self.fdr = calibration, None if fdr is None else checked_level(fdr)
+        self.each, self.refused, self.word = each, refused, word
+        self.threshold, self.anomalies, self.likely, self.sign = -1.0, 0, list[np.ndarray](), "="
+
+    def look(self, nats: Iterable[np.ndarray]) -> None:
+        """Finds the largest p-value that is marked, from the scores of all pieces; only a false discovery rate needs that."""
+        if self.calibration is not None and self.fdr is not None:
+            p_values = [self.calibration.p_values(piece) for piece in nats]
+            self.threshold = discovery_level(np.concatenate(p_values), self.fdr)
+
+    def beside(self, piece: pd.DataFrame) -> pd.DataFrame:
+        """The piece with what calibration rows tell of it."""
+        self.sign = piece["sign"].iloc[0]
+        if self.calibration is None:
+            return piece
+        nats = piece["nats"].to_numpy()
+        p_values, likely = self.calibration.p_values(nats), self.calibration.more_likely(nats)
+        self.likely.append(likely)
+        columns: Columns = {"p_value": p_values, "more_likely": likely}
+        if self.fdr is not None:
+            columns["anomaly"] = p_values <= self.threshold
+            self.anomalies += int((p_values <= self.threshold).sum())
+        for place, (name, values) in enumerate(columns.items(), 3):
+            piece.insert(place, name, values)
+        return piece
+
+    def told(self) -> dict[str, Any]:
+        """What p-values are against, notes and warnings."""
+        against = {"rows": self.calibration.rows, "from": self.calibration.source} if self.calibration else None
+        return {
+            "sign": self.sign,
+            "calibration": against,
+            "notes": list(self._notes()),
+            "warnings": list(self._warnings()),
+        }
+
+    def _notes(self) -> Iterator[str]:
+        if self.sign == ">=":
+            yield "nats are lower bounds (>=) on log p, and bits upper ones: differences of rows are estimates (~)"
+        if self.calibration is not None:
+            yield self.calibration.note
+        if self.fdr is not None:
+            yield f"anomalies at a false discovery rate of {self.fdr:g}: {self.anomalies:,} rows"
+        if self.each and self.refused is None:
+            yield (
+                "bits(NAME) are given earlier variables and add up to the row's bits; "
+                f"bits(NAME | rest) are given all others{', approximately,' * (self.word != 'exact')} and do not"
+            )
+
+    def _warnings(self) -> Iterator[str]:
+        if self.calibration is not None and self.likely:
+            marked = np.concatenate(self.likely)
+            yield from self.calibration.too_likely(marked)
+            if self.fdr is not None and not self.anomalies:
+                yield from self.calibration.too_few(len(marked), self.fdr)
+        if self.each and self.refused is not None:
+            yield f"bits(NAME | rest) is left out: {self.refused}"
+
+
+def bits(nats: Tensor, names: Sequence[str], title: str) -> Columns:
+    """A column for each variable, (rows, variables) nats in bits."""
+    values = -nats.numpy() / np.log(2) + 0.0  # no minus before a zero
+    return {title.format(name): values[:, i] for i, name in enumerate(names)}
+
+
+def surprising(nats: Tensor, names: Sequence[str], most: int = 3) -> list[str]:
+    """The variables with the most bits of each row, in words."""
+    found = -nats / float(np.log(2))
+    top = found.topk(min(most, found.shape[1]), 1)
+    rows = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+    return ["; ".join(f"{names[i]} {b:.1f} bits" for i, b in zip(*row, strict=True)) for row in rows]

@@ -1,0 +1,264 @@
+"""Do samples lie where real rows are, do they lie everywhere there, and are they copies?
+
+In the space of features a row's ball reaches to its k-th nearest of the other rows of its sort, itself not counted:
+
+    precision   share of samples inside a real row's ball                 (Kynkaanniemi et al. 2019, arXiv:1904.06991)
+    recall      share of real rows inside a sample's ball
+    density     real rows whose ball a sample lies in, by k, mean         (Naeem et al. 2020, arXiv:2002.09797)
+    coverage    share of real rows whose ball holds a sample
+
+Rows on the rim are inside, so that equal rows of few values are near each other. Memorisation asks whether samples are
+nearer to training rows than to as many rows that nobody was trained on (the idea of Meehan et al. 2020, arXiv:2004.05675),
+and how far the nearest of all training rows is (distance to closest record: Park et al. 2018, arXiv:1806.03384).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from plausibly.evaluation.intervals import LEAST, Interval, Mean, Moves, binomial, jackknife
+from plausibly.evaluation.numbers import Number
+from plausibly.evaluation.samples.judges import single_core
+
+NEIGHBOURS = 5
+BOTH = "held-out rows and samples"  # what errors are over
+NEAR, BOOTSTRAPS = 0.05, 200
+PAIRS_AT_ONCE = 1 << 22
+
+
+def distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Euclidean distances of some of the rows of `a`, and which these are, to all of `b`, until all have had their turn.
+
+    One form for all, so that a distance is the same number whichever row is named first.
+    """
+    from scipy.spatial.distance import cdist
+
+    at_once = max(1, PAIRS_AT_ONCE // max(len(b), 1))
+    for start in range(0, len(a), at_once):
+        some = slice(start, min(start + at_once, len(a)))
+        yield some, cdist(a[some], b)
+
+
+@dataclass(frozen=True)
+class Balls:
+    """About each row: its radius, what that is without one of those nearest, (n,) both, and which these are, (n, k)."""
+
+    radius: np.ndarray
+    wider: np.ndarray
+    nearest: np.ndarray
+
+    @property
+    def near(self) -> Any:
+        """Sparse (n, n): 1 where the row of the column is one of those nearest to the row of the line."""
+        from scipy.sparse import csr_array  # slow to import
+
+        n, k = self.nearest.shape
+        return csr_array((np.ones(n * k), self.nearest.ravel(), np.arange(n + 1) * k), shape=(n, n))
+
+
+def balls(rows: np.ndarray, k: int = NEIGHBOURS) -> Balls:
+    """Of rows, more than k + 1: a ball reaches to the k-th nearest other row."""
+    radius, wider, nearest = np.empty(len(rows)), np.empty(len(rows)), np.empty((len(rows), k), dtype=np.int64)
+    for some, apart in distances(rows, rows):
+        apart[np.arange(len(apart)), np.arange(some.start, some.stop)] = -1.0  # itself comes first, whatever equals it
+        order = np.argpartition(apart, (k, k + 1), axis=1)[:, : k + 2]
+        radius[some], wider[some] = (np.take_along_axis(apart, order, 1)[:, place] for place in (k, k + 1))
+        nearest[some] = np.array([line[line != own][:k] for own, line in enumerate(order, some.start)])
+    return Balls(radius, wider, nearest)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A number, and the same without each of the real rows, (n,), and without each of the samples, (m,).
+
+    `most` is what it can be: of a share 1.
+    """
+
+    value: float
+    without_real: np.ndarray
+    without_made: np.ndarray
+    most: float = 1.0
+
+    def number(self, by: str, perfect: float, reference: float | None, groups: np.ndarray | None) -> Number:
+        """With its standard error; where there is a reference, that is perfect: equal rows raise all four."""
+        whose, perfect = (f"{perfect:.3g}", perfect) if reference is None else ("real rows'", reference)
+        moved = Moves((jackknife(self.without_real, groups), jackknife(self.without_made)))
+        rows, limits = len(self.without_made), (0.0, self.most)
+        interval = moved.interval_of_share(self.value, rows) if self.most == 1 else moved.interval(self.value, *limits)
+        told: dict[str, Any] = {"reference": reference, "interval": interval, "over": BOTH}
+        return Number(
+            self.value, moved.error, rows, by, f"higher is better; {whose} is perfect", perfect, *limits, **told
+        )
+
+
+def placed(real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS) -> dict[str, Placed]:
+    """The four numbers of features (n, d) and (m, d), both more than k + 1."""
+    ours, theirs = balls(real, k), balls(made, k)
+    apart = np.concatenate([few for _, few in distances(real, made)])
+    (inside, total, held), (within, _, found) = surrounded(apart, ours), surrounded(apart.T, theirs)
+    return {
+        "precision": Placed(float((inside > 0).mean()), held, lacking(inside > 0)),
+        "recall": Placed(float((within > 0).mean()), lacking(within > 0), found),
+        "density": Placed(float(inside.mean() / k), total / k, lacking(inside / k), np.inf),
+        "coverage": covered(apart, ours),
+    }
+
+
+def surrounded(apart: np.ndarray, own: Balls) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """In how many balls each point is, (points,); and its mean, and the share of points in any, without each ball's row.
+
+    `apart` holds the distances of the balls' rows to points, (balls, points); without a row others' balls grow.
+    """
+    within = apart <= own.radius[:, None]
+    grown = ((apart <= own.wider[:, None]) & ~within).astype(np.float32)
+    count, near = within.sum(0), own.near.T.astype(np.float32).tocsr()
+    means, shares = np.empty(len(apart)), np.empty(len(apart))
+    for start in range(0, len(apart), 256):
+        some = slice(start, start + 256)
+        left = count - within[some] + near[some] @ grown
+        means[some], shares[some] = left.mean(1), (left > 0.5).mean(1)
+    return count, means, shares
+
+
+def lacking(each: np.ndarray) -> np.ndarray:
+    """The mean without each of the rows that are averaged."""
+    return np.asarray((each.sum() - each) / (len(each) - 1))
+
+
+def covered(apart: np.ndarray, own: Balls) -> Placed:
+    """The share of real rows whose ball holds a sample, from their distances, (real, samples)."""
+    within = apart <= own.radius[:, None]
+    count = within.sum(1)
+    held, gained = count > 0, (count == 0) & (apart <= own.wider[:, None]).any(1)
+    lone = within[count == 1].sum(0)  # rows that only this sample covers
+    without = (held.sum() - held + own.near.T @ gained.astype(np.float64)) / (len(held) - 1)
+    return Placed(float(held.mean()), without, (held.sum() - lone) / len(held))
+
+
+def expected_coverage(real: int, made: int, k: int = NEIGHBOURS) -> float:
+    """The mean coverage of so many samples of the law of the real rows, without ties (Naeem et al. 2020, equation 9).
+
+    None of them is among the k nearest of a row's real - 1 + made neighbours with this probability's complement.
+    """
+    others = np.arange(k)
+    return float(1 - np.prod((real - 1 - others) / (real - 1 + made - others)))
+
+
+def coverage_numbers(
+    real: np.ndarray,
+    made: np.ndarray,
+    by: str,
+    training: np.ndarray | None = None,
+    k: int = NEIGHBOURS,
+    groups: np.ndarray | None = None,
+) -> dict[str, Number]:
+    """Precision, recall, density and coverage, with `training` rows' as the reference; `groups` of the real rows.
+
+    Standard errors are a jackknife's over both sorts of rows, whose balls are drawn anew: rather large (Efron & Stein 1981).
+    """
+    found, plain = placed(real, made, k), None if training is None else placed(real, training, k)
+    perfect = {"density": 1.0, "coverage": expected_coverage(len(real), len(made), k)}
+    return {
+        name: each.number(by, perfect.get(name, 1.0), None if plain is None else plain[name].value, groups)
+        for name, each in found.items()
+    }
+
+
+def nearest(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each row the index of the nearest of the others, and its distance, (n,) both."""
+    index, distance = np.empty(len(rows), dtype=np.int64), np.empty(len(rows))
+    for some, apart in distances(rows, others):
+        index[some] = apart.argmin(1)
+        distance[some] = apart.min(1)
+    return index, distance
+
+
+def nearer_to_training(made: np.ndarray, train: np.ndarray, control: np.ndarray, by: str) -> Number:
+    """Share of samples whose nearest row, of as many training as control rows, is a training row; ties count half.
+
+    The standard error is that among shuffled labels of the training and control rows: sqrt(sum of c^2) / (2 samples),
+    with c the samples that a row is the nearest of. A few rows that are near to all make it large.
+    """
+    (at_train, to_train), (at_control, to_control) = nearest(made, train), nearest(made, control)
+    close, tied = to_train < to_control, to_train == to_control
+    winners = np.where(close, at_train, len(train) + at_control)[~tied]
+    counts = np.bincount(winners, minlength=1)
+    error = float(np.sqrt((counts**2.0).sum()) / (2 * len(made)))
+    share = float((close + 0.5 * tied).mean())
+    reach = 1.959964 * error
+    interval = (max(share - reach, 0.0), min(share + reach, 1.0)) if len(made) >= LEAST else None
+    better = "0.5 is perfect; above: copies"
+    told: dict[str, Any] = {"interval": interval, "over": "samples and control rows"}
+    return Number(share, error, len(made), by, better, 0.5, 0.0, 1.0, **told)
+
+
+def copied(made: np.ndarray, held_out: np.ndarray, train: np.ndarray) -> Number:
+    """Share of samples that equal a training row, with that of held-out rows as the reference; (n, width) of one type."""
+    known = {row.tobytes() for row in train}
+    ours, theirs = (np.array([row.tobytes() in known for row in rows], dtype=np.float64) for rows in (made, held_out))
+    found, reference = Mean(ours), float(theirs.mean())
+    better = "lower is better; real rows' is perfect"
+    told: dict[str, Any] = {"reference": reference, "interval": found.interval_of_share, "over": "samples"}
+    return Number(found.value, found.error, len(made), "equal values", better, reference, 0.0, 1.0, **told)
+
+
+def closest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Distance of each row to the nearest of the others, (n,): of many, faster than `nearest`."""
+    from sklearn.metrics import pairwise_distances_argmin
+
+    with single_core():
+        return np.asarray(np.linalg.norm(rows - others[pairwise_distances_argmin(rows, others)], axis=1))
+
+
+def closest_records(made: np.ndarray, held_out: np.ndarray, train: np.ndarray, by: str) -> dict[str, Number]:
+    """How far samples are from the nearest training row, the median, and how many are nearer than 5 % of held-out rows are.
+
+    Of what is at just that distance the share counts by which held-out rows come to 5 %. Standard errors are a bootstrap's
+    over samples, and over rows of both sorts. Intervals are of ranks: that of the median, and of the share at the ranks
+    between which the 5 % quantile of held-out rows lies; they hold 95 % or more, whatever the distances are.
+    """
+    ours, theirs = closest(made, train), closest(held_out, train)
+    picks = np.random.default_rng(46).integers(0, len(ours), (BOOTSTRAPS, len(ours)))
+    error, reference = float(np.median(ours[picks], 1).std(ddof=1)), float(np.median(theirs))
+    better = "real rows' is perfect; below: near copies"
+    told: dict[str, Any] = {"interval": median_interval(ours), "over": "samples"}
+    typical = Number(float(np.median(ours)), error, len(ours), by, better, reference, 0.0, reference=reference, **told)
+    limit = np.quantile(theirs, NEAR, method="inverted_cdf")
+    at = (NEAR - (theirs < limit).mean()) / (theirs == limit).mean()
+    near, usual = ((each < limit) + at * (each == limit) for each in (ours, theirs))
+    error = float(np.sqrt(near.var(ddof=1) / len(near) + usual.var(ddof=1) / len(usual)))
+    better, told = f"{NEAR} is perfect; above: near copies", {"interval": near_interval(ours, theirs), "over": BOTH}
+    share = Number(float(near.mean()), error, len(near), by, better, NEAR, 0.0, 1.0, reference=NEAR, **told)
+    return {"closest_record": typical, "near_records": share}
+
+
+def ranks(rows: int, share: float, level: float) -> tuple[int, int]:
+    """The ranks, from 1, between which a quantile of so many draws lies but for (1 - level) / 2 on either side; 0 and
+    rows + 1 where it may lie beyond all."""
+    from scipy.stats import binom  # slow to import
+
+    beyond = (1 - level) / 2
+    return int(binom.ppf(beyond, rows, share)), int(binom.ppf(1 - beyond, rows, share)) + 1
+
+
+def median_interval(each: np.ndarray) -> Interval | None:
+    """Of 95 % or more for the median that numbers were drawn about."""
+    if len(each) < LEAST:
+        return None
+    low, high = ranks(len(each), 0.5, 0.95)
+    ordered = np.sort(each)
+    return float(ordered[low - 1]), float(ordered[high - 1])
+
+
+def near_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval | None:
+    """Of 95 % or more for the share of ours below the 5 % quantile of theirs: 97.5 % for that, and as much for shares."""
+    if min(len(ours), len(theirs)) < LEAST:
+        return None
+    low, high = ranks(len(theirs), NEAR, 0.975)
+    ordered = np.concatenate([[-np.inf], np.sort(theirs), [np.inf]])
+    fewest, most = (ours < ordered[low]).mean(), (ours <= ordered[high]).mean()
+    return binomial(float(fewest), len(ours), 0.975)[0], binomial(float(most), len(ours), 0.975)[1]

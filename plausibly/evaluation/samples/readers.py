@@ -1,0 +1,199 @@
+"""Extractors with weights: a classifier of the data's own labels, and a network in a file of the user's.
+
+    classifier   the last hidden layer of a network that learned to tell a label from the rest of a training row
+    FILE.onnx    what a network says of an image on [0, 1], such as the Inception network of papers
+
+Both tell the SHA-256 of their weights: distances with other weights do not compare.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plausibly.data.questions import place_of
+from plausibly.errors import UserError
+from plausibly.evaluation.intervals import Moves, moves
+from plausibly.evaluation.numbers import Number
+from plausibly.evaluation.samples.coverage import BOTH
+from plausibly.evaluation.samples.features import ROWS_AT_ONCE, Extractor, pixels, seen
+from plausibly.evaluation.samples.judges import BATCH, Inputs, Look, Network, taught
+from plausibly.events.kinds import Category
+from plausibly.system.seals import BrokenSeal, read_sealed_tensors, write_sealed_tensors
+from plausibly.system.threads import one_thread
+
+if TYPE_CHECKING:
+    from plausibly.data.formats.format import Events, Format
+
+FEATURES, CHANNELS = 32, 16
+STEPS, ROUNDS = 500, 8  # at least so many steps, and rounds through the rows
+ONNX = ".onnx"
+
+
+class Classifier(Extractor):
+    """What a network sees in rows that learned to tell their label: features of meaning, as far as the labels have any.
+
+    `labels` are (rows,) codes of the events that it learns from; `label` is the variable that is kept from it, if it is one.
+    """
+
+    def __init__(self, format: Format, events: Events, labels: Tensor, label: int | None, name: str) -> None:
+        self.name = f"classifier of {name}"
+        self.look = Look(format, events, () if label is None else (label,))
+        self.classes, codes = torch.unique(labels, return_inverse=True)
+        self.inputs, self.codes = self.look(events), codes
+        if len(self.classes) < 2:
+            raise UserError(f"{name}: all training rows have the same label, so that there is nothing to tell")
+        self.network = Network(self.inputs[:1], FEATURES, len(self.classes), CHANNELS)
+        self.scale = 1.0
+        self.accuracy: float | None = None  # where it is known
+
+    def learn(self) -> Classifier:
+        """Takes the steps, the same whoever takes them."""
+        with one_thread():
+            taught(self.network, self.inputs, self.codes, 0, max(STEPS, ROUNDS * len(self.codes) // BATCH))
+        return self._scaled()
+
+    def _scaled(self) -> Classifier:
+        """With features of mean square 1 over the rows that it learned from, all divided by one number."""
+        self.scale = float(np.sqrt((self._features(self.inputs) ** 2).mean())) or 1.0
+        return self
+
+    def keep(self, path: Path) -> Classifier:
+        """Weights from the file, or else learned and put there; learned anew where the file is not theirs."""
+        try:
+            self.network.load_state_dict(read_sealed_tensors(path))
+            self.network.eval()
+            return self._scaled()
+        except (BrokenSeal, RuntimeError):
+            self.learn()
+        write_sealed_tensors(self.network.state_dict(), path)
+        return self
+
+    @property
+    def checksum(self) -> str:  # type: ignore[override]
+        return weights_sum(self.network)
+
+    def __call__(self, events: Events) -> np.ndarray:
+        return self._features(self.look(events)) / self.scale
+
+    @torch.no_grad()
+    def _features(self, inputs: Inputs) -> np.ndarray:
+        found = list[Tensor]()
+        with one_thread():
+            for start in range(0, len(inputs), ROWS_AT_ONCE):
+                found.append(self.network.features(inputs[slice(start, start + ROWS_AT_ONCE)]).double())
+        return torch.cat(found).numpy()
+
+    @torch.no_grad()
+    def tested(self, events: Events, labels: Tensor) -> Classifier:
+        """Knows from now on the share of these labels that it tells."""
+        with one_thread():
+            self.accuracy = float((self.classes[self._told(self(events))] == labels).double().mean())
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        return super().to_json() | {"accuracy": self.accuracy}
+
+    def more(
+        self, real: np.ndarray, made: np.ndarray, training: np.ndarray | None, groups: np.ndarray | None = None
+    ) -> dict[str, Number]:
+        """How far the share of one class is, at most, from that among real rows; the error is of the share of that class."""
+        told = [self._told(rows).numpy() for rows in (real, made) + (() if training is None else (training,))]
+        shares = [np.bincount(each, minlength=len(self.classes)) / len(each) for each in told]
+        gaps = [np.abs(share - shares[0]) for share in shares[1:]]
+        worst = int(gaps[0].argmax())
+        error = Moves((moves(told[0] == worst, groups), moves(told[1] == worst))).error
+        better, reference = "lower is better; real rows' is perfect", float(gaps[-1].max()) if len(gaps) > 1 else None
+        found = float(gaps[0].max()), error, len(made), self.name, better, reference or 0.0, 0.0, 1.0
+        return {"class_shares": Number(*found, reference=reference, over=BOTH)}
+
+    @torch.no_grad()
+    def _told(self, features: np.ndarray) -> Tensor:
+        """Places of the classes that it takes rows for, (n,)."""
+        return self.network.leave(torch.from_numpy(features * self.scale).float()).argmax(1)
+
+
+def weights_sum(network: nn.Module) -> str:
+    """SHA-256 of all weights, by their names in order."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}".encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def label_place(format: Format, name: str) -> int:
+    """The variable that holds labels. UserError where it has no labels."""
+    place = place_of(format, name)
+    if not isinstance(format.schema.kinds[place], Category):
+        raise UserError(f"{name!r} has no labels: a classifier learns to tell a column of few levels")
+    return place
+
+
+class OnnxFile(Extractor):
+    """The first output of a network in an ONNX file, flat, for images on [0, 1] in the size and channels that it takes."""
+
+    def __init__(self, format: Format, path: Path) -> None:
+        found = seen(format)
+        if found is None:
+            raise UserError(f"{path.name} reads images, and these rows are none: leave --extractor out")
+        self.places, self.schema = found
+        self.session = session(path)
+        self.checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.name = f"{path.name} {self.checksum[:8]}"
+        (self.input, *more) = self.session.get_inputs()
+        if more or len(self.input.shape) != 4:
+            raise UserError(f"{path}: a network with one input of (rows, channels, height, width) is needed")
+
+    def __call__(self, events: Events) -> np.ndarray:
+        images = pixels(events, self.places, self.schema)
+        rows = self.input.shape[0] if isinstance(self.input.shape[0], int) else ROWS_AT_ONCE
+        return np.concatenate([self._read(few, rows) for few in images.split(rows)])
+
+    def _read(self, images: Tensor, rows: int) -> np.ndarray:
+        """What the network says of images, at most `rows`, (images, features); one that takes just so many gets them."""
+        taken = images
+        if isinstance(self.input.shape[0], int):
+            taken = torch.cat([images, images[:1].expand(rows - len(images), -1, -1, -1)])
+        fed = {self.input.name: fitting(taken, self.input.shape).numpy()}
+        try:
+            (out, *_) = self.session.run(None, fed)
+        except Exception as error:
+            raise UserError(f"{self.name} does not read these images: {str(error).splitlines()[0][:150]}") from error
+        return np.asarray(out, dtype=np.float64).reshape(len(taken), -1)[: len(images)]
+
+
+def session(path: Path) -> Any:
+    """A network that runs. UserError where the file, or what runs it, is not there."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(
+            f"{path.name} needs onnxruntime, which is not installed: pip install 'plausibly[onnx]'"
+        ) from error
+    if not path.is_file():
+        raise UserError(f"there is no extractor {str(path)!r}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a dozen of its own, with no common one
+        raise UserError(f"{path} is no network that onnxruntime can run: {str(error).splitlines()[0][:150]}") from error
+
+
+def fitting(images: Tensor, shape: list[Any]) -> Tensor:
+    """Images, (n, channels, height, width), as a network of that input shape takes them: grey thrice, sides stretched."""
+    channels, *sides = shape[1:]
+    if channels == 3 and images.shape[1] == 1:
+        images = images.expand(-1, 3, -1, -1)
+    size = tuple(side if isinstance(side, int) else own for side, own in zip(sides, images.shape[2:], strict=True))
+    if isinstance(channels, int) and channels != images.shape[1]:
+        raise UserError(f"the network takes {channels} channels, and these images have {images.shape[1]}")
+    if size == tuple(images.shape[2:]):
+        return images.contiguous()
+    return F.interpolate(images, size, mode="bilinear", antialias=True).contiguous()

@@ -1,0 +1,67 @@
+"""Columns that follow from others in every training row: in how many samples they still do.
+
+A function is asked of rows whose other column has a value that training rows have: the column must be what it is there. A
+sum is asked of rows where none of the three is a hole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from plausibly.data.relations import Relation, adds_up
+
+if TYPE_CHECKING:
+    from plausibly.data.formats.format import Events
+    from plausibly.data.formats.tables import TableFormat
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The share of rows in which a relation holds, of those that can be asked: None where there are none."""
+
+    relation: Relation
+    samples: float | None
+    real: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        return self.relation.to_json() | {"samples": self.samples, "real_rows": self.real}
+
+    def cells(self) -> list[str]:
+        """As people read them."""
+        shares = ["" if share is None else f"{share:.4f}" for share in (self.samples, self.real)]
+        return [self.relation.column, f"{self.relation.how} of {' and '.join(self.relation.of)}", *shares]
+
+
+def kept(
+    format: TableFormat,
+    relations: Sequence[Relation],
+    sorts: Sequence[Sequence[Events]],
+    written: Sequence[np.ndarray],
+) -> list[Kept]:
+    """Of samples and held-out rows: `sorts` as events, `written` as the numbers of their cells, training rows' last."""
+    made, real, train = written
+    found = []
+    for relation in relations:
+        if relation.how == "sum":
+            shares = [_share(np.concatenate([adds_up(format, relation, part) for part in sort])) for sort in sorts]
+        else:
+            places = [format.names.index(name) for name in (relation.column, *relation.of)]
+            shares = [_share(follows(train[:, places], rows[:, places])) for rows in (made, real)]
+        found.append(Kept(relation, *shares))
+    return found
+
+
+def follows(train: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Whether a column of whole numbers is what training rows with the same other one have, both (n, 2); of known ones."""
+    expected = np.full(int(max(train[:, 1].max(), rows[:, 1].max())) + 1, -1)
+    expected[train[:, 1]] = train[:, 0]
+    asked = expected[rows[:, 1]]
+    return (asked == rows[:, 0])[asked >= 0]
+
+
+def _share(holds: np.ndarray) -> float | None:
+    return float(holds.mean()) if len(holds) else None

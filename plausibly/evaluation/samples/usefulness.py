@@ -1,0 +1,159 @@
+"""Is a model that learned from samples as good on real rows as one that learned from real rows?
+
+Boosted trees learn to predict one column, the target, from all others: once from training rows, and from as many samples
+(train on synthetic, test on real: Esteban et al. 2017, arXiv:1706.02633). Both predict it for the same held-out rows:
+
+    AUC   of categories: one level against the rest, the mean over the levels          0.5: nothing learned, 1 is best
+    R^2   of numbers: 1 - E (y - prediction)^2 / E (y - mean)^2                        0: nothing learned, 1 is best
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from plausibly.data.questions import place_of
+from plausibly.errors import UserError
+from plausibly.evaluation.intervals import Moves, moves
+from plausibly.evaluation.numbers import Number
+from plausibly.evaluation.samples.judges import boosting, categorical, plain, single_core
+from plausibly.evaluation.samples.two_samples import placements
+from plausibly.events.kinds import Category, Kind
+
+if TYPE_CHECKING:
+    from plausibly.data.formats.format import Events, Format
+
+MOST_LEVELS = 20
+LEAST_ROWS = 20  # whose target is known
+
+
+@dataclass(frozen=True)
+class Skill:
+    """How well the target was predicted; `influence` of each held-out row on it, (rows,), with a mean of 0."""
+
+    value: float
+    influence: np.ndarray
+
+
+def predictable(kind: Kind) -> bool:
+    """Numbers, and categories of a few levels."""
+    return not isinstance(kind, Category) or 2 <= kind.regular <= MOST_LEVELS
+
+
+def target_of(format: Format, name: str | None = None) -> int | None:
+    """The variable of that name, else the last category of a few levels, else the last number; None without any."""
+    kinds = format.schema.kinds
+    fitting = [i for i, kind in enumerate(kinds) if predictable(kind)]
+    if name is None:
+        return max(fitting, key=lambda i: (isinstance(kinds[i], Category), i), default=None)
+    place = place_of(format, name)
+    if place not in fitting:
+        some = ", ".join(format.names[i] for i in fitting[:20]) or "no column of this table"
+        levels = f"{kinds[place].regular:,} levels; a target has 2 to {MOST_LEVELS}, or is a number"
+        raise UserError(f"{name!r} has {levels}: {some} would do")
+    return place
+
+
+def one_against_rest(truth: np.ndarray, scores: np.ndarray) -> Skill:
+    """The AUC of scores (rows, levels), the mean over the levels that some of the rows have, not all of them."""
+    found = [level_skill(truth == level, scores[:, int(level)]) for level in np.unique(truth)]
+    return Skill(float(np.mean([each.value for each in found])), np.mean([each.influence for each in found], 0))
+
+
+def level_skill(own: np.ndarray, scores: np.ndarray) -> Skill:
+    """The AUC of scores (rows,), by which the rows that are the level's `own` should come first."""
+    influence, (ours, theirs) = np.empty(len(own)), placements(scores[own], scores[~own])
+    value = float(ours.mean())
+    influence[own], influence[~own] = (ours - value) / own.mean(), (theirs - value) / (1 - own.mean())
+    return Skill(value, influence)
+
+
+def determination(truth: np.ndarray, predicted: np.ndarray) -> Skill:
+    """R^2 of predictions, (rows,)."""
+    errors, spread = (truth - predicted) ** 2, (truth - truth.mean()) ** 2
+    lost = errors.mean() / spread.mean()
+    return Skill(float(1 - lost), (lost * spread - errors) / spread.mean())
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Held-out rows of a table whose target is to be predicted."""
+
+    format: Format
+    target: int
+    real: Events
+
+    @property
+    def levels(self) -> int | None:
+        """How many the target has; None of a number."""
+        kind = self.format.schema.kinds[self.target]
+        return kind.regular if isinstance(kind, Category) else None
+
+    def known(self, events: Events) -> tuple[np.ndarray, np.ndarray]:
+        """What trees see of the other columns, (rows, others), and the target, (rows,), of rows where it is no hole."""
+        kind, codes = self.format.schema.kinds[self.target], self.format.schema.binned(events.codes)[:, self.target]
+        table, seen = plain(self.format, events), codes.numpy() < kind.regular
+        return np.delete(table, self.target, 1)[seen], table[seen, self.target]
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """Of the held-out rows whose target is known."""
+        if self.real.groups is None:
+            return None
+        codes = self.format.schema.binned(self.real.codes)[:, self.target].numpy()
+        return self.real.groups[codes < self.format.schema.kinds[self.target].regular]
+
+    def skill(self, events: Events, seed: int = 0) -> Skill | None:
+        """Of trees that learned from these rows; None where too few of them, or of the held-out rows, tell anything."""
+        (table, truth), (rows, target) = self.known(events), self.known(self.real)
+        if min(len(truth), len(target)) < LEAST_ROWS or len(np.unique(target)) < 2:
+            return None
+        trees = self._learner(len(truth), seed)
+        with single_core():
+            if self.levels is None:
+                return determination(target, trees.fit(table, truth).predict(rows))
+            scores = np.zeros((len(rows), self.levels))
+            if len(levels := np.unique(truth).astype(int)) > 1:
+                scores[:, levels] = trees.fit(table, truth).predict_proba(rows)
+        return one_against_rest(target, scores)
+
+    def _learner(self, rows: int, seed: int) -> Any:
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        categories = categorical(self.format)
+        del categories[self.target]
+        kind = HistGradientBoostingRegressor if self.levels is None else HistGradientBoostingClassifier
+        return kind(**boosting(rows, categories, seed))
+
+    def __str__(self) -> str:
+        return f"boosted trees, {'R^2' if self.levels is None else 'AUC'} of {self.format.names[self.target]}"
+
+
+def usefulness(contest: Contest, train: Events, made: Sequence[Events], seed: int = 0) -> dict[str, Number] | str:
+    """The skill learned from samples, the mean over draws of them, and what it lacks; or why there is none.
+
+    Standard errors and intervals are over held-out rows, paired for the difference, and over the draws.
+    """
+    real, ours = contest.skill(train, seed), [contest.skill(events, seed) for events in made]
+    found = [each for each in ours if each is not None]
+    if real is None or len(found) < len(ours):
+        return f"needs {LEAST_ROWS} rows that tell {contest.format.names[contest.target]}, not all of them the same"
+    value, influence = float(np.mean([each.value for each in found])), np.mean([each.influence for each in found], 0)
+    draws = moves(np.array([each.value for each in found]))
+
+    def number(value: float, influence: np.ndarray, better: str, perfect: float, **more: Any) -> Number:
+        moved, rows = Moves((moves(influence, contest.groups),), draws), len(influence)
+        share = more.get("least") == 0
+        interval = (
+            moved.interval_of_share(value, rows) if share else moved.interval(value, most=more.get("most", np.inf))
+        )
+        more |= {"interval": interval, "over": "held-out rows and draws of samples"}
+        return Number(value, moved.error, rows, f"{contest}, {len(train):,} rows", better, perfect, **more)
+
+    direction, least = "higher is better; real rows' is perfect", -np.inf if contest.levels is None else 0.0
+    gap = number(real.value - value, real.influence - influence, "0 is perfect; above: samples teach less", 0.0)
+    skill = number(value, influence, direction, real.value, least=least, most=1.0, reference=real.value)
+    return {"trained_on_samples": skill, "training_gap": gap}

@@ -1,0 +1,1 @@
+"""What a row is to a model: kinds, schema, bins, moments."""

@@ -1,0 +1,190 @@
+"""Real numbers by the bins they fall into, for models made of tables.
+
+    log p(x) = log p(bin of x) + log density of x inside its bin
+
+uniform in an inner bin, exponential in the two outermost. Discrete variables pass as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
+from plausibly.events.schema import Schema
+
+
+class Binning(nn.Module):
+    """Between events, (batch, variables), and codes of the same form, for the real variables of a schema."""
+
+    edges: Tensor
+    count: Tensor
+    tails: Tensor
+    last: Tensor
+    holes: Tensor
+    slot: Tensor
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        self.schema = schema
+        real = [(i, kind) for i, kind in enumerate(schema.kinds) if isinstance(kind, Real)]
+        slot = torch.full((schema.size,), -1, device="cpu")
+        slot[[i for i, _ in real]] = torch.arange(len(real), device="cpu")
+        self.any = bool(real)
+        self.register_buffer("slot", slot, persistent=False)
+        self.register_buffer("edges", padded([kind.edges for _, kind in real]), persistent=False)
+        for name, rows in (
+            ("count", [len(kind.edges) for _, kind in real]),
+            ("tails", [kind.tails for _, kind in real]),
+            ("last", [kind.codes - 1 for _, kind in real]),
+            ("holes", [kind.missing for _, kind in real]),
+        ):
+            self.register_buffer(name, torch.tensor(rows, device="cpu"), persistent=False)
+
+    def is_real(self, i: int) -> bool:
+        return isinstance(self.schema.kinds[i], Real)
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Codes of all variables, int64."""
+        return self.cut(x)[0] if self.any else x.long()
+
+    def _slots(self, variables: Sequence[int] | None) -> tuple[Tensor, Tensor]:
+        """Which of the given variables are real, as places among them, and their rows in the buffers."""
+        slot = self.slot if variables is None else self.slot[list(variables)]
+        places = (slot >= 0).nonzero()[:, 0]
+        return places, slot[places]
+
+    def cut(self, x: Tensor, variables: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Codes, int64, and the log density inside the code's bin, 0 where it is none.
+
+        `x` is (batch, variables) of the `variables` (default: all), or (batch,) of one.
+        """
+        if x.ndim == 1:
+            codes, inside = self.cut(x[:, None], variables)
+            return codes[:, 0], inside[:, 0]
+        places, slots = self._slots(variables)
+        if not len(places):
+            return x.long(), torch.zeros_like(x)
+        own = x[:, places].T.contiguous()
+        codes = torch.searchsorted(self.edges[slots], own, right=True)
+        codes = torch.minimum(codes, self.count[slots, None])
+        inside = self._inside(own, codes, slots)
+        codes = torch.where(own >= UNFORESEEN, self.count[slots, None] + 1, codes)
+        codes = torch.where(own >= HOLE, self.last[slots, None], codes)
+        whole = x.masked_fill(x >= UNFORESEEN, 0.0).long()
+        nats = torch.zeros(x.shape, dtype=inside.dtype, device=x.device)
+        whole[:, places], nats[:, places] = codes.T, inside.T
+        return whole, nats
+
+    def _inside(self, own: Tensor, codes: Tensor, slots: Tensor) -> Tensor:
+        low, high = self._ends(codes, slots)
+        first, last = codes == 0, codes == self.count[slots, None]
+        distance = torch.where(first, high - own, own - low)
+        tail = torch.where(first, self.tails[slots, 0, None], self.tails[slots, 1, None])
+        nats = torch.where(first | last, -distance / tail - tail.log(), -(high - low).log())
+        return nats.masked_fill(own >= UNFORESEEN, 0.0)
+
+    def _ends(self, codes: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """Both edges of each bin; of an outermost bin its one edge, twice."""
+        edges, top = self.edges[slots], self.count[slots, None] - 1
+        return edges.gather(1, (codes - 1).clamp(min=0)), edges.gather(1, torch.minimum(codes, top))
+
+    def bins(self, i: int) -> int:
+        """How many bins a real variable has."""
+        return int(self.count[self.slot[i]]) + 1
+
+    def means(self, i: int) -> Tensor:
+        """The mean of the events in each bin of a real variable, (bins,), float64."""
+        kind = self.schema.kinds[i]
+        assert isinstance(kind, Real)
+        edges, (low, high) = torch.tensor(kind.edges, dtype=torch.float64, device="cpu"), kind.tails
+        return torch.cat([edges[:1] - low, (edges[1:] + edges[:-1]) / 2, edges[-1:] + high])
+
+    def share(self, x: Tensor, codes: Tensor, variables: Sequence[int] | None) -> Tensor:
+        """The share of a bin's probability at or below numbers, (batch,) of one variable, that lie in it; float64."""
+        _, slots = self._slots(variables)
+        low, high = (end[0].double() for end in self._ends(codes[None], slots))
+        tails, top = self.tails[slots[0]].double(), self.count[slots[0]]
+        inner = (x - low) / (high - low)
+        outer = torch.where(codes == 0, ((x - high) / tails[0]).exp(), -((low - x) / tails[1]).expm1())
+        return torch.where((codes > 0) & (codes < top), inner, outer).clamp(0, 1)
+
+    def drawn(self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None = None) -> Tensor:
+        """Events drawn inside codes, float32."""
+        if codes.ndim == 1:
+            return self.drawn(codes[:, None], generator, variables)[:, 0]
+        return self._placed(codes, variables, generator)
+
+    def middle(self, codes: Tensor, variables: Sequence[int] | None = None) -> Tensor:
+        """The middle of each bin, and the edge of an outermost one, where its density is highest; float32."""
+        if codes.ndim == 1:
+            return self.middle(codes[:, None], variables)[:, 0]
+        return self._placed(codes, variables, None)
+
+    def _placed(self, codes: Tensor, variables: Sequence[int] | None, generator: torch.Generator | None) -> Tensor:
+        x = codes.float()
+        places, slots = self._slots(variables)
+        if not len(places):
+            return x
+        own = codes[:, places].T
+        count, last = self.count[slots, None], self.last[slots, None]
+        low, high = self._ends(torch.minimum(own, count), slots)
+        if generator is None:
+            share, away = torch.full_like(low, 0.5), torch.zeros_like(low)
+        else:
+            share = torch.rand(low.shape, generator=generator, device=low.device)
+            away = torch.empty_like(low).exponential_(generator=generator)
+        under = torch.nextafter(high, torch.full_like(high, -torch.inf))  # rounding must not leave the bin
+        inner = torch.minimum(low + share * (high - low), under)
+        below = torch.minimum(high - self.tails[slots, 0, None] * away, under)
+        event = torch.where(own == 0, below, torch.where(own == count, low + self.tails[slots, 1, None] * away, inner))
+        event = event.masked_fill(own > count, UNFORESEEN)
+        x[:, places] = event.masked_fill((own == last) & self.holes[slots, None], HOLE).T
+        return x
+
+    def peaks(self) -> Tensor:
+        """log of the highest density inside each code, (sum of codes,), float64; 0 for codes that are no bin."""
+        return torch.cat([-sizes(kind).log() if isinstance(kind, Real) else even(kind) for kind in self.schema.kinds])
+
+    def entropies(self) -> Tensor:
+        """The differential entropy inside each code in nats, (sum of codes,), float64; 0 for codes that are no bin."""
+        parts = []
+        for kind, own in zip(self.schema.kinds, (-self.peaks()).split(list(self.schema.codes)), strict=True):
+            if isinstance(kind, Real):
+                own[0], own[kind.regular - 1] = (
+                    own[0] + 1,
+                    own[kind.regular - 1] + 1,
+                )  # an exponential's is 1 + log mean
+            parts.append(own)
+        return torch.cat(parts)
+
+    def cuts(self, i: int, away: Sequence[float]) -> Tensor:
+        """The edges of a variable's bins, and places in its tails, so many means away."""
+        kind = self.schema.kinds[i]
+        assert isinstance(kind, Real)
+        low, high = (
+            [end + sign * tail * far for far in away]
+            for end, tail, sign in ((kind.edges[0], kind.tails[0], -1), (kind.edges[-1], kind.tails[1], 1))
+        )
+        return torch.tensor([*low, *kind.edges, *high], device=self.slot.device)
+
+
+def sizes(kind: Real) -> Tensor:
+    """The width of each inner bin and the mean of the outermost ones, (codes,), float64; 1 for the other codes."""
+    edges = torch.tensor(kind.edges, dtype=torch.float64, device="cpu")
+    low, high = edges.new_tensor(kind.tails).split(1)
+    return torch.cat([low, edges.diff(), high, edges.new_ones(kind.codes - kind.regular)])
+
+
+def even(kind: Kind) -> Tensor:
+    """A zero for each code."""
+    return torch.zeros(kind.codes, dtype=torch.float64, device="cpu")
+
+
+def padded(rows: Sequence[Sequence[float]]) -> Tensor:
+    """Rows of different lengths as one, (rows, longest), filled up with infinity."""
+    longest = max(map(len, rows), default=0)
+    filled = [[*row, *[float("inf")] * (longest - len(row))] for row in rows]
+    return torch.tensor(filled, dtype=torch.float32, device="cpu")

@@ -1,0 +1,124 @@
+"""What one event is: its shape, and the kind of each of its variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from math import log, prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plausibly.events.kinds import Category, Kind, Real, kind_from_json, kind_to_json
+
+MAX_VARIABLES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Shape of an event, (columns,) or (channels, height, width), and a kind for each variable in row-major order.
+
+    An event is a float32 tensor of that shape; each of its numbers is the code of one variable, or a real one's event.
+    """
+
+    shape: tuple[int, ...]
+    kinds: tuple[Kind, ...]
+
+    def __post_init__(self) -> None:
+        if not self.shape or any(side < 1 for side in self.shape) or prod(self.shape) > MAX_VARIABLES:
+            raise ValueError(f"an event needs 1 to {MAX_VARIABLES:,} variables, not shape {self.shape}")
+        if len(self.kinds) != prod(self.shape):
+            raise ValueError(
+                f"shape {self.shape} has {prod(self.shape)} variables, but {len(self.kinds)} kinds are given"
+            )
+
+    @property
+    def size(self) -> int:
+        """Number of variables."""
+        return len(self.kinds)
+
+    @cached_property
+    def codes(self) -> tuple[int, ...]:
+        """Number of codes of each variable."""
+        return tuple(kind.codes for kind in self.kinds)
+
+    @cached_property
+    def continuous(self) -> bool:
+        """Whether a variable is real, so that events cannot be listed and log p is a density's."""
+        return any(isinstance(kind, Real) for kind in self.kinds)
+
+    def binned(self, events: Tensor) -> Tensor:
+        """The codes of events on the CPU, int64 (rows, variables)."""
+        flat = events.flatten(1)
+        if not self.continuous:
+            return flat.long()
+        columns = [kind.binned(column.numpy()) for kind, column in zip(self.kinds, flat.T, strict=True)]
+        return torch.from_numpy(np.stack(columns, 1))
+
+    @cached_property
+    def log_events(self) -> float:
+        """Log of the number of different events, those of a real variable counted by its bins."""
+        return sum(log(codes) for codes in self.codes)
+
+    @cached_property
+    def unforeseen(self) -> Tensor:
+        """The probability of a cell never seen, (variables,) float64; 0 where training rows had what is not foreseen."""
+        return torch.tensor([kind.unforeseen for kind in self.kinds], dtype=torch.float64, device="cpu")
+
+    @cached_property
+    def never_seen(self) -> Tensor:
+        """The event of each variable that is a cell never seen, NaN where there is none such, (variables,) float32."""
+        marks = [torch.nan if kind.never_seen is None else kind.never_seen for kind in self.kinds]
+        return torch.tensor(marks, device="cpu")
+
+    @cached_property
+    def guarded(self) -> bool:
+        """Whether a variable may be never seen."""
+        return any(kind.unforeseen for kind in self.kinds)
+
+    def unseen(self, x: Tensor) -> Tensor:
+        """Which cells of events were never seen, bool (rows, variables)."""
+        return x.flatten(1) == self.never_seen.to(x.device)
+
+    def all_events(self) -> Tensor:
+        """Every event of a small schema, in lexical order: (events, *shape). ValueError above 2^20 events."""
+        if self.continuous:
+            raise ValueError("real numbers cannot be listed")
+        if self.log_events > 20 * log(2) + 1e-9:
+            raise ValueError(f"{self.size} variables have more than 2^20 events; too many to list")
+        columns = torch.cartesian_prod(*(torch.arange(codes, dtype=torch.float32) for codes in self.codes))
+        return columns.reshape(-1, *self.shape)
+
+    def drawable(self, holes: bool) -> Tensor:
+        """Which codes a filled cell may take, bool (sum of codes,): no open ones, and holes only if asked for."""
+        marks = [
+            [code < k.regular or (holes and code == k.missing_code) for code in range(k.codes)] for k in self.kinds
+        ]
+        return torch.tensor([mark for variable in marks for mark in variable])
+
+    def first(self, variables: tuple[int, ...]) -> Schema:
+        """The schema of some of the variables, as a flat event."""
+        return Schema((len(variables),), tuple(self.kinds[i] for i in variables))
+
+    def to_json(self) -> dict[str, Any]:
+        runs = [(kind, len(list(equal))) for kind, equal in groupby(self.kinds)]
+        return {"shape": list(self.shape), "kinds": [{"count": n, **kind_to_json(kind)} for kind, n in runs]}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Schema:
+        """Raises ValueError where the document is no schema."""
+        shape, runs = tuple(document["shape"]), document["kinds"]
+        if sum(run["count"] for run in runs) > MAX_VARIABLES:
+            raise ValueError(f"more than {MAX_VARIABLES:,} variables")
+        kinds: list[Kind] = []
+        for run in runs:
+            kinds += [kind_from_json({k: v for k, v in run.items() if k != "count"})] * run["count"]
+        return cls(shape, tuple(kinds))
+
+
+def binary(variables: int) -> Schema:
+    """The schema of `variables` bits."""
+    return Schema((variables,), (Category(levels=2),) * variables)

@@ -1,0 +1,1 @@
+"""Settings, fit, choose, compare, portfolio, ensemble, benchmark."""

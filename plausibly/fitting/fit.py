@@ -1,0 +1,526 @@
+"""One model on its way from data to a run: its settings, its plan, its folder while it learns, its one test."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+import plausibly
+from plausibly.capabilities import DensityModel, Model, Trainable, device_of
+from plausibly.data.formats.format import Dataset, Heard, did_you_mean, unheard
+from plausibly.errors import UserError
+from plausibly.evaluation.answers.reconstruction import reconstruction
+from plausibly.evaluation.likelihood.likelihood import likelihood, plausibility
+from plausibly.objectives import Likelihood
+from plausibly.runs import forms
+from plausibly.runs import user_models as foreign
+from plausibly.runs.building import arguments_of, build, made
+from plausibly.runs.run import (
+    UNSOUND,
+    Run,
+    check_kept,
+    find_weights,
+    kind_of,
+    read_record,
+    recorded_data,
+    vouch,
+    write_record,
+    write_tensors,
+)
+from plausibly.system import processes
+from plausibly.system.files import open_within, replacing
+from plausibly.system.seals import BrokenSeal, digest_file, read_sealed_tensors, write_sealed_tensors
+from plausibly.training.estimates import duration, memory_line, pass_seconds, step_seconds
+from plausibly.training.loop import (
+    Diverged,
+    Plan,
+    Progress,
+    Training,
+    count,
+    default_every,
+    default_steps,
+    generator_for,
+    prepare,
+    steps_within,
+    watch,
+)
+
+CHECKPOINT_SECONDS = 2.0
+RESULTS = ("test", "reconstruction", "rows_scored_per_second", "rows_sampled_per_second", "samples", "coded")
+HELD_OUT = ("heldout.safetensors", "calibration.safetensors")
+
+
+@dataclass
+class Listener:
+    """Who hears about the progress: `say` gets lines, `progress` each validation, `read` how many rows of how many are read.
+
+    Silent unless told otherwise.
+    """
+
+    say: Callable[[str], None] = lambda line: None
+    progress: Callable[[str, Progress], None] = lambda name, progress: None
+    read: Heard = unheard
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked of a fit."""
+
+    arguments: dict[str, Any]
+    train: dict[str, Any]
+    seed: int = 0
+    budget: float | None = None
+    device: str = "cpu"
+
+
+def settings(
+    values: Mapping[str, Any] | None, seed: int, budget: float | None, steps: int | None, device: str
+) -> Settings:
+    """Sorts `hidden=256 train.rate=1e-3` into constructor arguments and the plan. UserError for an unknown one."""
+    values = dict(values or {})
+    train = {key.removeprefix("train."): values.pop(key) for key in list(values) if key.startswith("train.")}
+    known = [f.name for f in fields(Plan) if f.name != "seed"]
+    known.append("epochs")
+    for name, value in train.items():
+        if name not in known:
+            hint = did_you_mean(name, known).replace("'", "'train.", 1)
+            raise UserError(
+                f"there is no setting 'train.{name}'{hint}; settings: {', '.join(known)}, each with train. before"
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UserError(f"train.{name} = {value!r}; it is a number")
+    types = {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
+    for name, value in train.items():
+        if types.get(name) is int and value != int(value):
+            raise UserError(f"train.{name} = {value}; it is a whole number")
+    if train.get("epochs", 1) <= 0 or train.get("batch", 1) < 1:
+        raise UserError("train.epochs must be more than 0 and train.batch at least 1")
+    values = nested(values)
+    if budget is not None and not budget > 0:
+        raise UserError(f"a budget of {budget} s is none; 60 is")
+    if steps is not None:
+        train["steps"] = steps
+    if budget is not None and ("steps" in train or "epochs" in train):
+        raise UserError("give either a budget or a number of steps, not both")
+    return Settings(values, train, seed, budget, device)
+
+
+def nested(values: dict[str, Any]) -> dict[str, Any]:
+    """`objective="rate-distortion"` and `objective.beta=4` as one value: the part's name and its arguments."""
+    found = {key: value for key, value in values.items() if "." not in key}
+    for key, value in values.items():
+        part, dot, argument = key.partition(".")
+        if dot:
+            own = found.get(part, {})
+            found[part] = {**(own if isinstance(own, dict) else {"name": own}), argument: value}
+    return found
+
+
+def make_plan(chosen: Settings, model: Trainable, dataset: Dataset) -> Plan:
+    """The plan of a gradient run: steps as asked for, or from the budget, or by default."""
+    train = {**model.plan, **chosen.train}
+    batch, rounds, epochs = int(train.get("batch", 100)), int(train.pop("rounds", 100)), train.pop("epochs", None)
+    if epochs is not None:
+        train["steps"] = max(1, round(epochs * -(-len(dataset.train) // max(batch, 1))))
+    train.setdefault("steps", default_steps(len(dataset.train), batch, rounds))
+    train.setdefault("every", default_every(len(dataset.train), batch))
+    types = {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
+    plan = Plan(seed=chosen.seed, **{name: types[name](value) for name, value in train.items()})
+    if chosen.budget is not None:
+        return steps_within(chosen.budget, model, dataset.train.codes, dataset.valid.codes, plan)
+    return replace(plan, every=max(1, min(plan.every, -(-plan.steps // 10))))
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks once for a stop at the next step instead of raising; a second one raises."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def ask(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def begun(dataset: Dataset, origin: dict[str, Any], seed: int) -> dict[str, Any]:
+    """What the record of any run says when it begins."""
+    return {
+        "plausibly_run": forms.FORM,
+        "status": "running",
+        "files_sha256": {},
+        "seed": seed,
+        "data": origin,
+        "notes": dataset.notes,
+        "rows": dataset.rows,
+        "versions": versions(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "format": dataset.format.to_json(),
+    }
+
+
+class Fit:
+    """One model on its way to a run at `path`."""
+
+    def __init__(
+        self, path: Path, record: dict[str, Any], model: Trainable, dataset: Dataset, listener: Listener
+    ) -> None:
+        self.path, self.record, self.model, self.dataset = path, record, model, dataset
+        self.listener = listener if processes.rank() == 0 else Listener()
+
+    @classmethod
+    def new(
+        cls,
+        path: Path,
+        kind: type[Trainable],
+        dataset: Dataset,
+        origin: dict[str, Any],
+        chosen: Settings,
+        listener: Listener,
+    ) -> Fit:
+        model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
+        record = begun(dataset, origin, chosen.seed) | {
+            "model": foreign.name_of(kind),
+            "code": foreign.code_of(kind),
+            "arguments": arguments_of(model),
+            "plan": asdict(make_plan(chosen, model, dataset)) if model.objective.turns(model) else None,
+        }
+        if processes.launch() is not None:
+            record |= {"launch": processes.launch(), "processes": processes.ranks()}
+        fit = cls(path, record, model, dataset, listener)
+        fit._record()
+        return fit
+
+    @classmethod
+    def taken_up(
+        cls,
+        path: Path,
+        device: str,
+        listener: Listener,
+        named: str | type[Trainable] | None = None,
+        dataset: Dataset | None = None,
+    ) -> Fit:
+        """The fit that a run folder without a result is in the middle of; `named` as in `Run.open`.
+
+        `dataset`: its data, where they are at hand.
+        """
+        record = read_record(path)
+        kind = kind_of(record, path, named)
+        try:
+            dataset = dataset or recorded_data(record, path)
+            model = untrained(kind, dataset, record["arguments"], record["seed"])
+            Plan(**(record["plan"] or {"steps": 1}))
+        except UserError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{path / 'run.json'} is damaged: {type(error).__name__}: {error}") from error
+        return cls(path, record, model.to(device), dataset, listener)
+
+    def learn(self) -> None:
+        """Trains to the end, or until Ctrl-C; writes the weights and what became of it."""
+        status = "done"
+        self._let_go("log.jsonl")
+        try:
+            if self.record["plan"]:
+                status = self._descend()
+            else:
+                self._count()
+        except Diverged:
+            self.keep("diverged", self.record.get("steps", 0))
+            raise
+        self.keep(status, self.record.get("steps", 0))
+        if status == "done" and processes.rank() == 0:
+            self._checkpoint_path.unlink(missing_ok=True)
+
+    def _let_go(self, name: str) -> None:
+        """Takes a file that is about to change off the record."""
+        if (self.record.get("files_sha256") or {}).pop(name, None):
+            self._record()
+
+    def _count(self) -> None:
+        self.log = open_within(self._log_path, "w")
+        with self.log:
+            for progress in count(self.model, self.dataset.train.codes, self.dataset.valid.codes):
+                self._hear(progress)
+
+    def _descend(self) -> str:
+        plan = Plan(**self.record["plan"])
+        names = self.dataset.format.names
+        training = Training(self.model, self.dataset.train.codes, self.dataset.valid.codes, plan, names)
+        self._take_up(training)
+        saved = time.monotonic()
+        with interruptible() as asked, open_within(self._log_path, "a") as self.log:
+
+            def stop() -> bool:
+                return processes.anywhere(asked())
+
+            for progress in training.run(stop):
+                self._hear(progress)
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    self._checkpoint(training)
+                    saved = time.monotonic()
+            interrupted = stop() and not training.done
+        if interrupted:
+            self._checkpoint(training)
+            if training.best_validation == float("inf"):  # stopped before the first validation
+                training.best = training.averaged.state_dict()
+        training.finish()
+        self.record |= {"steps": training.step, "seconds": training.seconds}  # also where none was left to take
+        return "interrupted" if interrupted else "done"
+
+    def _hear(self, progress: Progress) -> None:
+        self.log.write(json.dumps(asdict(progress)) + "\n")
+        self.log.flush()
+        self.record |= {"steps": progress.step, "seconds": progress.seconds}
+        if progress.best and progress.health:
+            self.record["health"] = progress.health
+        self.listener.progress(self.record["model"], progress)
+
+    def _checkpoint(self, training: Training) -> None:
+        if processes.rank() != 0:
+            return
+        tensors, numbers = training.state()
+        numbers["log"] = digest_lines(logged(self._log_path, training.step))
+        # the numbers travel inside the tensors' file, so that both change in one step
+        text = torch.frombuffer(bytearray(json.dumps(numbers).encode()), dtype=torch.uint8)
+        write_sealed_tensors(tensors | {"numbers": text}, self._checkpoint_path)
+
+    def _take_up(self, training: Training) -> None:
+        """Goes on from the checkpoint, if there is one; the log forgets what came after it."""
+        lines: list[str] = []
+        if self._checkpoint_path.exists():
+            numbers = self._resume(training)
+            lines = logged(self._log_path, training.step)
+            self._check_log(numbers, lines)
+            self.listener.say(f"going on at step {training.step:,} of {training.plan.steps:,}")
+        with open_within(self._log_path, "w") as log:
+            log.writelines(line + "\n" for line in lines)
+
+    def _check_log(self, numbers: Mapping[str, Any], lines: Sequence[str]) -> None:
+        """Holds the log up to the checkpoint to what the checkpoint says of it, where there is one."""
+        if numbers.get("log", digest_lines(lines)) == digest_lines(lines):
+            return
+        if self._log_path.is_file():
+            raise BrokenSeal(f"{self._log_path} is not what was written; remove it, and the run goes on without it")
+        self.listener.say(f"{self._log_path} is gone: the course of training begins anew in it")
+
+    def _resume(self, training: Training) -> dict[str, Any]:
+        """Takes up the checkpoint; the numbers in it."""
+        file = self._checkpoint_path
+        try:
+            tensors = load_file(file) if self.record.get("files_sha256") is None else read_sealed_tensors(file)
+            numbers: dict[str, Any] = json.loads(tensors.pop("numbers").numpy().tobytes())
+            training.resume(tensors, numbers)
+        except BrokenSeal as error:
+            raise BrokenSeal(f"{error}; remove it, and the run starts from step 0") from error
+        except UNSOUND as error:
+            raise UserError(f"{file} is not of this run; remove it, and the run starts from step 0") from error
+        return numbers
+
+    @property
+    def _log_path(self) -> Path:
+        return self.path / "log.jsonl" if processes.rank() == 0 else Path(os.devnull)
+
+    @property
+    def _checkpoint_path(self) -> Path:
+        return self.path / "checkpoint.safetensors"
+
+    def keep(self, status: str, steps: int) -> None:
+        """Writes the weights, and the record without test results yet; those of earlier weights go."""
+        self.model.eval()
+        by = Likelihood() if isinstance(self.model, DensityModel) else None  # exact, whatever was watched on the way
+        validation = -watch(self.model, self.dataset.valid.codes, by=by)
+        self.record = {key: value for key, value in self.record.items() if key not in RESULTS}
+        self.record |= {"status": status, "steps": steps, "parameters": self.model.free_parameters}
+        if processes.rank() == 0:
+            for name in (*HELD_OUT, "report.html"):  # of the weights that there were
+                (self.path / name).unlink(missing_ok=True)
+            weights = self.path / "weights.safetensors"
+            write_tensors(self.model.state_dict(), weights)
+            self.record["weights_sha256"] = digest_file(weights)
+            vouch(self.record, self.path, ["log.jsonl"])
+        self.record["validation"] = validation
+        self._record()
+
+    def _record(self) -> None:
+        if processes.rank() == 0:
+            write_record(self.record, self.path)
+
+    def test(self) -> Run:
+        """Looks at the test rows, once, and times scoring and sampling; of several processes the first does."""
+        self.model.eval()
+        if processes.rank() != 0:
+            return Run(self.path, self.record, self.model, self.dataset.format)
+        started = time.monotonic()
+        format, test = self.dataset.format, self.dataset.test
+        found = likelihood(self.model, format.apart(test, self.model.context))
+        scored = len(test) / max(time.monotonic() - started, 1e-9)
+        if found is not None:
+            groups = {} if found.groups is None else {"groups": torch.from_numpy(found.groups)}
+            write_tensors({"nats": found.nats} | groups, self.path / "heldout.safetensors")
+            self._calibrate()
+        vouch(self.record, self.path, HELD_OUT if found is not None else ())
+        self.record |= {
+            "test": found.to_json() if found else None,
+            "reconstruction": {unit: asdict(e) for unit, e in reconstruction(self.model, format, test).items()},
+            "rows_scored_per_second": scored if found else None,
+            "rows_sampled_per_second": sampling_speed(self.model) if isinstance(self.model, Model) else None,
+        }
+        self._record()
+        return Run(self.path, self.record, self.model, self.dataset.format)
+
+    def _calibrate(self) -> None:
+        """Keeps log p of the calibration rows, where there are any: scores get their p-values from it."""
+        if len(self.dataset.calibration):
+            nats = plausibility(self.model, self.dataset.format, self.dataset.calibration)
+            write_tensors({"nats": nats}, self.path / "calibration.safetensors")
+
+
+def logged(log: Path, step: int) -> list[str]:
+    """The sound lines of a log up to a step: those of a full disk or of a killed process may be torn."""
+    if not log.is_file():
+        return []
+    lines = []
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError, KeyError, TypeError):
+            lines += [line] * (json.loads(line)["step"] <= step)
+    return lines
+
+
+def digest_lines(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def learned(fit: Fit) -> Fit:
+    """A run that has begun, after its training: what is left of it."""
+    weights = fit.path / "weights.safetensors"
+    if fit.record.get("status") == "done" and weights.exists():
+        fit.model.restore(load_file(find_weights(fit.record, fit.path)))
+        for name in fit.record.get("files_sha256") or {}:
+            if (fit.path / name).exists():
+                check_kept(fit.record, fit.path, name)
+        fit.model.eval()
+    else:
+        announce(fit)
+        fit.learn()
+    return fit
+
+
+def taken_up_or_new(
+    folder: Path,
+    kind: type[Trainable],
+    dataset: Dataset,
+    origin: dict[str, Any],
+    chosen: Settings,
+    listener: Listener,
+) -> Fit:
+    """The fit that a folder is in the middle of or has behind it; a new one where there is none."""
+    if (folder / "run.json").exists():
+        named = kind if foreign.code_of(kind) else None
+        return Fit.taken_up(folder, chosen.device, listener, named, dataset)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Fit.new(folder, kind, dataset, origin, chosen, listener)
+
+
+def promoted(fit: Fit, path: Path, **more: Any) -> Fit:
+    """The fit at `path`, where its files are put one after the other, the record with what it says `more` last."""
+    for file in fit.path.iterdir():
+        if file.is_file() and file.name not in ("run.json", fit._checkpoint_path.name):
+            with replacing(path / file.name) as draft:
+                shutil.copyfile(file, draft)
+    fit.path = path
+    fit.record |= more
+    fit._record()
+    return fit
+
+
+def fit_in_memory(kind: type[Trainable], dataset: Dataset, chosen: Settings) -> Run:
+    """Trains to the end without a folder: nothing is written, tested, or can be taken up again."""
+    model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
+    train, valid = dataset.train.codes, dataset.valid.codes
+    if model.objective.turns(model):
+        plan = make_plan(chosen, model, dataset)
+        training = Training(model, train, valid, plan, dataset.format.names)
+        deque(training.run(), maxlen=0)
+        training.finish()
+    else:
+        deque(count(model, train, valid), maxlen=0)
+    record = {"model": foreign.name_of(kind), "parameters": model.free_parameters, "test": None, "status": "done"}
+    return Run(Path("<memory>"), record, model.eval(), dataset.format)
+
+
+def sketch(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any]) -> Trainable:
+    """The model, without memory for its parameters."""
+    with torch.device("meta"):
+        return made(kind, dataset.schema, arguments)
+
+
+def learns_by_steps(model: Trainable) -> bool:
+    return bool(model.objective.turns(model))
+
+
+def untrained(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any], seed: int) -> Trainable:
+    """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
+    model = build(kind, dataset.schema, arguments)
+    prepare(model, dataset.train.codes, seed)
+    return model
+
+
+def sampling_speed(model: Model) -> float:
+    """Rows sampled a second, in one batch: 250 rows, or 16 where a row has many variables."""
+    n = 250 if model.schema.size <= 128 else 16
+    generator = generator_for(device_of(model), 13)
+    started = time.monotonic()
+    with torch.no_grad():
+        model.sample(n, generator)
+    return n / max(time.monotonic() - started, 1e-9)
+
+
+def versions() -> dict[str, str]:
+    import numpy
+
+    return {
+        "plausibly": plausibly.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def announce(fit: Fit) -> None:
+    """Before a long run: rows, parameters, steps or passes, and the time and memory that they may take."""
+    plan, codes = fit.record["plan"], fit.dataset.train.codes
+    if plan:
+        seconds = step_seconds(Training(fit.model, codes, fit.dataset.valid.codes, Plan(**plan))) * plan["steps"]
+        work = f"at most {plan['steps']:,} steps"
+    else:
+        passes, each = pass_seconds(fit.model, codes)
+        seconds, work = passes * each, f"by counting, at most {passes:,} round{'s' * (passes != 1)}"
+    sizes = f"{len(codes):,} rows, {fit.model.free_parameters:,} parameters"
+    took = f"about {duration(seconds)}{memory_line(device_of(fit.model))}"
+    fit.listener.say(f"{fit.record['model']}: {sizes}, {work}, {took}")

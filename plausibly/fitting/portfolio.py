@@ -1,0 +1,275 @@
+"""A portfolio of models, halved by validation, then mixed: what stands for a model where nobody names one.
+
+1. Every setting of `PORTFOLIO` that the data allow is fitted, in the variables' own order.
+2. The better half of those that take other orders, by their weights in the mixture of all so far, is fitted in `ORDERS` of
+   them; where there is a budget, in up to `MOST`, each for as long as the first one took.
+3. The mixture of all of them is the result. Its members are chosen greedily on validation rows (Caruana et al. 2004): again
+   and again the model is added, or added once more, with which the mean log p of what there is so far is highest. Their
+   weights are those after a few rounds of EM from equal ones, which stops before they follow the rows' noise.
+
+Each fit is a run of its own in `members`, so that what was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from inspect import signature
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plausibly.data.formats.format import Dataset
+from plausibly.errors import UserError
+from plausibly.evaluation.likelihood.likelihood import Exact, likelihood, sign_of
+from plausibly.families.mixtures import mixture
+from plausibly.fitting.fit import (
+    Fit,
+    Listener,
+    Settings,
+    begun,
+    learned,
+    learns_by_steps,
+    promoted,
+    sketch,
+    taken_up_or_new,
+    untrained,
+)
+from plausibly.models import MODELS
+from plausibly.runs.building import refusal
+from plausibly.runs.run import ENSEMBLE, recorded_data, write_record
+from plausibly.training.estimates import duration, pass_seconds
+from plausibly.training.loop import Diverged
+
+Job = tuple[str, dict[str, Any]]
+PORTFOLIO: tuple[Job, ...] = (
+    ("independent", {}),
+    ("markov", {}),
+    ("joint", {}),
+    ("gaussian", {}),
+    ("boosted", {"depth": 3}),
+    ("boosted", {"depth": 6, "strength": 3.0}),
+    ("mixture", {}),
+    ("nade", {}),
+    ("made", {}),
+    ("made", {"hidden": 512, "blocks": 2, "dropout": 0.5}),
+)
+ORDERS, MOST, ADDED, ROUNDS = 3, 12, 100, 20
+AUTO, MEMBERS = "auto", "members"
+PART, FIRST = 0.25, 0.4  # of what is left of the budget: for one that counts, and for all first ones that take steps
+LONGEST = 600.0  # seconds of one that counts, where nobody named it
+WEIGHED = 20_000  # rows that decide about weights, at most
+SHARED = ("plausibly_run", "seed", "data", "notes", "rows", "versions", "started", "format")  # of all members' records
+KEPT = ("model", "arguments", "weight", "validation", "parameters", "steps", "seconds")
+
+
+def greedy(logs: Tensor, added: int = ADDED) -> Tensor:
+    """The weights of members, of which `logs` (rows, members) holds log p, that are found by adding one after the other.
+
+    (members,) float64; they sum to one, and are 0 where a member brings nothing.
+    """
+    counts, best = torch.zeros(logs.shape[1], dtype=torch.float64), -torch.inf
+    found = counts
+    total = torch.full((len(logs), 1), -torch.inf, dtype=torch.float64)
+    for number in range(1, added + 1):
+        sums = torch.logaddexp(total, logs.double())
+        scores = (sums.mean(0) - torch.tensor(number).double().log()).nan_to_num(nan=-torch.inf)
+        pick = int(scores.argmax())
+        counts[pick] += 1
+        total = sums[:, pick : pick + 1]
+        if float(scores[pick]) > best or number == 1:
+            best, found = float(scores[pick]), counts / number
+    return found
+
+
+def smoothed(logs: Tensor) -> Tensor:
+    """Weights of the members that `greedy` picks, as it takes and gives them: `ROUNDS` of EM on from equal ones."""
+    found = (greedy(logs) > 0).double()
+    own = logs[:, found > 0].double()
+    own = own[(own > -torch.inf).any(1)]
+    weights = own.new_full((own.shape[1],), 1 / own.shape[1])
+    for _ in range(ROUNDS if len(own) else 0):
+        weights = (own + weights.log()).softmax(1).mean(0)
+    found[found > 0] = weights
+    return found
+
+
+def accepted(dataset: Dataset) -> list[Job]:
+    """The portfolio's settings that the data allow."""
+    return [(name, own) for name, own in PORTFOLIO if refusal(MODELS[name], dataset.schema) is None]
+
+
+def counting_seconds(job: Job, dataset: Dataset) -> float:
+    """How long a fit takes that counts."""
+    name, own = job
+    passes, each = pass_seconds(untrained(MODELS[name], dataset, own, 0), dataset.train.codes)
+    return passes * each
+
+
+class Portfolio:
+    """The fits so far, each with its job, at `path`."""
+
+    def __init__(
+        self, path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener
+    ) -> None:
+        self.path, self.dataset, self.origin, self.chosen, self.listener = path, dataset, origin, chosen, listener
+        self.fits: list[tuple[Job, Fit]] = []
+
+    @property
+    def interrupted(self) -> bool:
+        return any(fit.record["status"] == "interrupted" for _, fit in self.fits)
+
+    def run(self, jobs: Sequence[Job] | None) -> None:
+        """Everything but the mixture: `jobs`, if there are any, else the portfolio."""
+        if jobs is not None:
+            for job in jobs:
+                self.one(job, self.chosen.budget and self.chosen.budget / len(jobs))
+            return
+        first = accepted(self.dataset)
+        self.listener.say(f"fitting {', '.join(map(told, first))}, then the better half of them in other orders")
+        stepping = [job for job in first if self.steps(job)]
+        for job in first:
+            if job not in stepping and (self.folder(job).exists() or not self.too_long(job)):
+                self.one(job, None)
+        each = None if self.chosen.budget is None else FIRST * self.left / max(len(stepping), 1)
+        for job in stepping:
+            self.one(job, each)
+        better = [] if self.interrupted else self.better()
+        for shuffle in range(1, (ORDERS if each is None else MOST) + 1):
+            for (name, own), fit in better:
+                if each is None or fit.record["seconds"] <= self.left:
+                    self.one((name, own | {"shuffle": shuffle}), None if each is None else fit.record["seconds"])
+
+    def better(self) -> list[tuple[Job, Fit]]:
+        """Of the fits that can take another order the better half: those with the largest weights in the mixture so far."""
+        able = ["shuffle" in signature(MODELS[name]).parameters for (name, _), _ in self.fits]
+        if not any(able):
+            return []
+        weights = greedy(torch.stack([exact(fit.model, self.dataset) for _, fit in self.fits], 1)).tolist()
+        heaviest = sorted((k for k, can in enumerate(able) if can and weights[k] > 0), key=lambda k: -weights[k])
+        return [self.fits[k] for k in heaviest[: -(-sum(able) // 2)]]
+
+    def steps(self, job: Job) -> bool:
+        """Whether it learns by steps."""
+        return learns_by_steps(sketch(MODELS[job[0]], self.dataset, job[1]))
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget."""
+        return (self.chosen.budget or inf) - sum(fit.record.get("seconds", 0.0) for _, fit in self.fits)
+
+    def too_long(self, job: Job) -> bool:
+        """Whether a first fit that counts would take more than its part of what is left of the budget."""
+        seconds = counting_seconds(job, self.dataset)
+        if seconds > min(PART * self.left, LONGEST):
+            self.listener.say(f"{told(job)} is left out: it would take about {duration(seconds)}")
+            return True
+        return False
+
+    def folder(self, job: Job) -> Path:
+        return self.path / MEMBERS / "-".join([job[0], *(f"{key}={value}" for key, value in job[1].items())])
+
+    def one(self, job: Job, budget: float | None) -> None:
+        """Fits one, for `budget` seconds if it takes steps, or takes up what there is of it."""
+        if self.interrupted:
+            return
+        name, own = job
+        settings = replace(self.chosen, arguments=own, budget=budget)
+        fit = taken_up_or_new(self.folder(job), MODELS[name], self.dataset, self.origin, settings, self.listener)
+        try:
+            learned(fit)
+        except Diverged as error:
+            self.listener.say(f"{told(job)} is out: {error}")
+            shutil.rmtree(fit.path)
+            return
+        self.listener.say(f"{told(job)}: validation {sign_of(fit.model)} {fit.record['validation']:.3f} nats per row")
+        self.fits.append((job, fit))
+
+
+def told(job: Job) -> str:
+    name, own = job
+    return f"{name} ({', '.join(f'{key} {value}' for key, value in own.items())})" if own else name
+
+
+def exact(model: Any, dataset: Dataset) -> Tensor:
+    """log p of validation rows, (rows,), float64, of the first where there are very many."""
+    found = likelihood(model, dataset.valid[:WEIGHED])
+    assert isinstance(found, Exact)
+    return found.nats
+
+
+def ensemble(
+    path: Path,
+    members: Sequence[tuple[dict[str, Any], Any]],
+    dataset: Dataset,
+    listener: Listener,
+    least: int = 2,
+) -> Fit | None:
+    """The mixture of fitted models with an exact log p, given with their records, that is best on validation rows, at `path`.
+
+    It is not written yet. None where it would be of fewer than `least`.
+    """
+    weights = smoothed(torch.stack([exact(model, dataset) for _, model in members], 1))
+    kept = [k for k in range(len(members)) if weights[k] > 0]
+    if len(kept) < least:
+        return None
+    model = mixture([members[k][1] for k in kept], weights[kept].tolist())
+    records = [members[k][0] | {"weight": float(weights[k])} for k in kept]
+    record = {key: members[0][0][key] for key in SHARED} | {
+        "model": ENSEMBLE,
+        "form": type(model).__name__,
+        "code": None,
+        "arguments": model.arguments,
+        "plan": None,
+        "members": [{key: one.get(key) for key in KEPT} for one in records],
+        "seconds": sum(one.get("seconds") or 0.0 for one, _ in members),
+        "steps": sum(one.get("steps") or 0 for one, _ in members),
+    }
+    return Fit(path, record, model, dataset, listener)
+
+
+def fit_auto(
+    path: Path,
+    dataset: Dataset,
+    origin: dict[str, Any],
+    chosen: Settings,
+    listener: Listener,
+    jobs: Sequence[Job] | None = None,
+) -> Fit:
+    """The whole way, to a fit that has learned and is not yet tested; of `jobs` alone, where there are any."""
+    if chosen.arguments.get("context"):
+        raise UserError("auto takes no context: leave --model out, or name a model that takes one")
+    if other := next(iter(chosen.arguments), None):
+        raise UserError(f"{other} is an argument of one model: name it with --model")
+    portfolio = Portfolio(path, dataset, origin, chosen, listener)
+    mixed = {
+        "model": ENSEMBLE,
+        "code": None,
+        "plan": None,
+        "settings": {"train": chosen.train, "budget": chosen.budget},
+    }
+    if not (path / "run.json").exists():
+        write_record(begun(dataset, origin, chosen.seed) | {"arguments": {}, **mixed}, path)
+    portfolio.run(jobs)
+    if not portfolio.fits:
+        raise UserError("no model of the portfolio can be fitted to this data; name one with --model")
+    members = [(fit.record, fit.model) for _, fit in portfolio.fits]
+    found = ensemble(path, members, dataset, listener, 1 if portfolio.interrupted else 2)
+    if found is None:
+        (_, best) = max(portfolio.fits, key=lambda pair: pair[1].record["validation"])
+        found = promoted(best, path)
+    else:
+        found.record |= mixed
+        found.keep("interrupted" if portfolio.interrupted else "done", found.record["steps"])
+    return found
+
+
+def taken_up(path: Path, record: dict[str, Any], device: str, listener: Listener) -> Fit:
+    """Goes on with a portfolio that was stopped."""
+    settings = record["settings"]
+    chosen = Settings({}, settings["train"], record["seed"], settings["budget"], device)
+    return fit_auto(path, recorded_data(record, path), record["data"], chosen, listener)

@@ -1,0 +1,107 @@
+"""New checksums for a run or a comparison that someone has edited by hand, if what is there can be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from plausibly.capabilities import Trainable
+from plausibly.errors import UserError
+from plausibly.fitting.api import COMPARISON, check_comparison
+from plausibly.runs import forms
+from plausibly.runs.run import SEALED, Run, check_record, kept_nats, read_document, vouch, write_record
+from plausibly.system.locks import holding
+from plausibly.system.seals import SEAL, check_document, digest_file, parse_document, seal_checkpoint, write_sealed
+
+LOG = "log.jsonl"
+WEIGHTS = "weights.safetensors"
+
+
+def seal(path: Path | str, model: str | type[Trainable] | None = None) -> dict[str, str]:
+    """Renews the checksums of a run or a comparison; says of each file whether its checksum is new.
+
+    `model` names a user's own, as in `Run.open`. UserError, and nothing is changed, where a file cannot be read.
+    """
+    path = Path(path)
+    with holding(path):
+        if (path / "run.json").is_file():
+            return _seal_run(path, model)
+        if (path / COMPARISON).is_file():
+            return _seal_comparison(path)
+    raise UserError(f"there is no run and no comparison at {path}; `plausibly fit` and `plausibly compare` write them")
+
+
+def _seal_run(path: Path, model: str | type[Trainable] | None) -> dict[str, str]:
+    file = path / "run.json"
+    before = read_document(path)
+    record = forms.converted(before, file)
+    check_record(record, file)
+    vouch(record, path, SEALED)
+    _check_files(path)
+    seal_checkpoint(path)
+    if (path / WEIGHTS).is_file():
+        record["weights_sha256"] = digest_file(path / WEIGHTS)
+        Run.of_record(path, record, model=model)
+    write_record(record, path)
+    earlier, now = digests(before), digests(record)
+    said = {name: compare_digests(earlier.get(name), now.get(name)) for name in {**now, **earlier}}
+    return {"run.json": _state(before, file)} | said
+
+
+def digests(record: dict[str, Any]) -> dict[str, str]:
+    """The checksums of a run's files that are on record."""
+    weights = record.get("weights_sha256")
+    return ({WEIGHTS: weights} if weights else {}) | (record.get("files_sha256") or {})
+
+
+def compare_digests(earlier: str | None, now: str | None) -> str:
+    if now is None:
+        return "gone, and no part of the run any more"
+    return "as it was" if now == earlier else "new" if earlier is None else "changed"
+
+
+def _state(document: dict[str, Any], file: Path) -> str:
+    """Whether a document fits the seal that it holds."""
+    if SEAL not in document:
+        return "new"
+    try:
+        check_document(document, file)
+    except UserError:
+        return "changed"
+    return "as it was"
+
+
+def _check_files(path: Path) -> None:
+    """Reads what is beside a record. UserError where a file cannot be read."""
+    for name in SEALED:
+        if (path / name).is_file() and name != LOG:
+            kept_nats(path / name, "put a copy back, or remove it")
+    if (path / WEIGHTS).is_file():
+        try:
+            load_file(path / WEIGHTS)
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{path / WEIGHTS} is damaged; put a copy back, or fit anew") from error
+    if (path / LOG).is_file():
+        _check_log(path / LOG)
+
+
+def _check_log(log: Path) -> None:
+    lines = log.read_bytes().splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            json.loads(line)["step"]
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise UserError(f"{log}, line {number} is none that was written; remove the line or the file") from error
+
+
+def _seal_comparison(path: Path) -> dict[str, str]:
+    file = path / COMPARISON
+    asked = parse_document(file)
+    check_comparison(asked, path)
+    state = _state(asked, file)
+    write_sealed(asked, file)
+    return {COMPARISON: state}

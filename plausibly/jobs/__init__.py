@@ -1,0 +1,1 @@
+"""Many rows: shards, files, a cluster, compression."""

@@ -1,0 +1,171 @@
+"""Shards on the machines of a dask cluster (docs: https://distributed.dask.org).
+
+Workers need the same version of this package and nothing else: the run's files and the rows travel. A worker that ends
+loses only the shards that it was at, which others do again; the shards that are done lie with the one who asked. A dask
+cluster runs whatever it is sent, so use one that you trust.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from plausibly import __version__
+from plausibly.errors import UserError
+from plausibly.jobs.shards import Job, LostTouch, Numbered
+from plausibly.runs.run import Run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from distributed import Client, Future
+
+FILES = ("run.json", "weights.safetensors")  # of a run, that its shards need
+PATIENCE = 60  # seconds to wait for a scheduler or for the first worker
+AHEAD = 2  # shards for each thread of the cluster that are sent before they are asked for
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A run on its way to a worker."""
+
+    version: str
+    files: dict[str, bytes]
+    device: str
+    threads: int
+    model: str | None
+
+    @property
+    def name(self) -> str:
+        return hashlib.sha256(b"".join(self.files.values()) + self.device.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Does the shards of a job on the cluster at `address`, as they come; `model` as in `Run.open`."""
+
+    address: str
+    device: str = "cpu"
+    threads: int = 1
+    model: str | None = None
+
+    def __call__(self, run: Run, job: Job, todo: Iterator[Numbered]) -> Iterator[tuple[int, pa.Table]]:
+        files = {name: (run.path / name).read_bytes() for name in FILES}
+        parcel = Parcel(__version__, files, self.device, self.threads, self.model)
+        with _connected(self.address) as client:
+            # a task, not scattered data: a worker that ends would take that with it
+            parcel_there = client.submit(_same, parcel, pure=False)
+            self._await_workers(client)
+            yield from _answers(client, parcel_there, job, todo)
+
+    def _await_workers(self, client: Client) -> None:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError as error:
+            lacking = f"no worker has joined {self.address} in {PATIENCE} s"
+            raise LostTouch(f"{lacking}; `dask worker {self.address}` starts one") from error
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Client]:
+    """A client of the cluster. UserError where there is none; LostTouch where it is gone."""
+    try:
+        from distributed import Client, KilledWorker
+        from distributed.client import FutureCancelledError
+        from distributed.comm.core import CommClosedError
+    except ImportError as error:
+        raise UserError("--scheduler needs dask: pip install 'plausibly[scale]'") from error
+    try:
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise UserError(f"there is no scheduler at {address}; `dask scheduler` starts one and says where") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sending large graph")
+            yield client
+    except KilledWorker as error:
+        raise LostTouch(
+            f"a shard has ended several workers, out of memory perhaps: {str(error).splitlines()[0]}"
+        ) from error
+    except (CommClosedError, FutureCancelledError, TimeoutError) as error:
+        raise LostTouch(f"the scheduler at {address} is gone") from error
+    finally:
+        client.close(timeout=2)
+
+
+def _answers(
+    client: Client, parcel: Future[Parcel], job: Job, todo: Iterator[Numbered]
+) -> Iterator[tuple[int, pa.Table]]:
+    """Results as they come; only so many shards are on their way that no worker waits."""
+    from distributed import as_completed
+
+    numbers: dict[Any, int] = {}
+    waiting = as_completed(loop=client.loop)
+    while True:
+        while len(numbers) < AHEAD * max(1, sum(client.ncores().values())) and (following := next(todo, None)):
+            future = client.submit(_done_there, parcel, job, following[0], _packed(following[1]), pure=False)
+            numbers[future.key] = following[0]
+            waiting.add(future)
+        if not numbers:
+            return
+        answered = next(waiting)
+        yield numbers.pop(answered.key), _table(answered.result())
+        answered.release()
+
+
+def _same(parcel: Parcel) -> Parcel:
+    return parcel
+
+
+def _packed(piece: Any) -> Any:
+    """Rows as bytes; numbers and arrays as they are."""
+    import pandas as pd
+    import pyarrow as pa
+
+    return _bytes(pa.Table.from_pandas(piece, preserve_index=False)) if isinstance(piece, pd.DataFrame) else piece
+
+
+def _bytes(table: pa.Table) -> bytes:
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def _table(data: bytes) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.ipc.open_stream(data).read_all()
+
+
+_runs: dict[str, Run] = {}  # that this worker has opened
+_one_at_a_time = Lock()
+
+
+def _done_there(parcel: Parcel, job: Job, number: int, packed: Any) -> bytes:
+    """A shard's result, on a worker."""
+    import torch
+
+    with _one_at_a_time:
+        torch.set_num_threads(parcel.threads)
+        piece = _table(packed).to_pandas() if isinstance(packed, bytes) else packed
+        return _bytes(job.shard(_opened(parcel), number, piece))
+
+
+def _opened(parcel: Parcel) -> Run:
+    if parcel.version != __version__:
+        raise UserError(f"a worker has plausibly {__version__}, but this is {parcel.version}; install the same there")
+    if parcel.name not in _runs:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in parcel.files.items():
+                (Path(folder) / name).write_bytes(data)
+            _runs[parcel.name] = Run.open(folder, parcel.device, parcel.model)
+    return _runs[parcel.name]

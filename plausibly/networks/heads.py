@@ -1,0 +1,201 @@
+"""Heads turn a network's numbers into outcomes.
+
+They are chosen by the kinds of the data, never by the architecture: a network gives flat numbers, each owned by a variable.
+Buffers are made on the CPU whatever the default device, so that on the meta device only the parameters are without data.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
+from plausibly.events.schema import Schema
+from plausibly.outcomes.outcomes import SHAPES, Bits, Columns, Density, Finite, Outcome, Single
+
+
+def uniform(shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> Tensor:
+    """Weights for `inputs` numbers summed up, in the manner of He et al. (2015)."""
+    return (torch.rand(shape, generator=generator) * 2 - 1) * (3 / max(inputs, 1)) ** 0.5
+
+
+class Head(nn.Module):
+    """From flat parameters, (batch, width), to the outcome of all variables, (batch, variables).
+
+    A variable with K codes owns K - 1 numbers that `balanced` makes its probabilities of. A real one owns a number for each
+    special code, then `components` - 1 for weights, `components` means and as many log scales of a mixture of `shape`
+    "normal" or "logistic". A code never seen owns none: its probability is that of the kind. `owner` (width,) names the
+    variable of each parameter.
+    """
+
+    owner: Tensor
+    floors: Tensor
+    unforeseen: Tensor
+
+    def __init__(self, schema: Schema, components: int = 8, shape: str = "normal") -> None:
+        super().__init__()
+        if not 1 <= components <= 1000 or shape not in SHAPES:
+            raise ValueError(f"components = {components} and shape = {shape!r}; 1 to 1,000 of {' or '.join(SHAPES)}")
+        self.schema, self.components, self.shape = schema, components, shape
+        self.forms = [
+            (specials(kind) if isinstance(kind, Real) else kind.codes - 1) - (kind.unforeseen > 0)
+            for kind in schema.kinds
+        ]
+        self.unseen = [place_of_unseen(kind) for kind in schema.kinds]
+        self.real = [isinstance(kind, Real) for kind in schema.kinds]
+        widths = [n + (3 * components - 1) * real for n, real in zip(self.forms, self.real, strict=True)]
+        self.starts = list(accumulate(widths, initial=0))
+        self.width = self.starts[-1]
+        owner = [i for i, width in enumerate(widths) for _ in range(width)]
+        self.register_buffer("owner", torch.tensor(owner, device="cpu"), persistent=False)
+        floors = [kind.floor if isinstance(kind, Real) else 0.0 for kind in schema.kinds]
+        self.register_buffer("floors", torch.tensor(floors, device="cpu"), persistent=False)
+        self.register_buffer("unforeseen", schema.unforeseen.float(), persistent=False)
+        each = list(zip(self.real, self.forms, self.unseen, strict=True))
+        self.layouts = sorted(set(each))
+        for g, layout in enumerate(self.layouts):
+            members = [i for i, form in enumerate(each) if form == layout]
+            slots = torch.tensor([[self.starts[i]] for i in members], device="cpu") + torch.arange(
+                widths[members[0]], device="cpu"
+            )
+            self.register_buffer(f"members_{g}", torch.tensor(members, device="cpu"), persistent=False)
+            self.register_buffer(f"slots_{g}", slots, persistent=False)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether some outcome is that of a real number."""
+        return any(self.real)
+
+    def forward(self, parameters: Tensor) -> Outcome:
+        if len(self.layouts) == 1:
+            width = self.width // len(self.forms)
+            own = parameters.unflatten(1, (len(self.forms), width))
+            return self._outcome(0, own, self.floors, self.unforeseen)
+        groups = []
+        for g in range(len(self.layouts)):
+            members = getattr(self, f"members_{g}")
+            own = parameters[:, getattr(self, f"slots_{g}")]
+            groups.append((members, self._outcome(g, own, self.floors[members], self.unforeseen[members])))
+        return Columns(groups)
+
+    def _outcome(self, g: int, own: Tensor, floors: Tensor, shares: Tensor) -> Single:
+        """The outcome of variables of one layout from their parameters, (..., width), and what is said of each, (...)."""
+        real, form, unseen = self.layouts[g]
+        never = None if unseen < 0 else unseen
+        if not real:
+            if form == 1 and never is None:
+                return Bits(own.squeeze(-1))
+            return Finite(beside(balanced(own), never, shares), never)
+        n = self.components
+        special, weights, means, scales = own.split([form, n - 1, n, n], -1)
+        log_special = beside(balanced(special), never, shares) if form or never else None
+        scales = floors.unsqueeze(-1) + scales.clamp(max=7.0).exp()
+        return Density(balanced(weights), means, scales, log_special, self.shape, never)
+
+    def one(self, parameters: Tensor, i: int) -> Single:
+        """The outcome of variable `i` from its own parameters, (batch, its width)."""
+        layout = self.layouts.index((self.real[i], self.forms[i], self.unseen[i]))
+        return self._outcome(layout, parameters, self.floors[i], self.unforeseen[i])
+
+    def slice(self, i: int) -> slice:
+        """Where the parameters of variable `i` stand."""
+        return slice(self.starts[i], self.starts[i + 1])
+
+    def marginals(self, x: Tensor) -> Tensor:
+        """Parameters, (width,), at which each outcome is the smoothed marginal of events (rows, variables)."""
+        kinds = self.schema.kinds
+        parts = [self._marginal(x[:, i], kind) for i, kind in enumerate(kinds)]
+        return torch.cat(parts)
+
+    @torch.enable_grad()
+    def shift(self, parameters: Tensor, x: Tensor) -> Tensor:
+        """What, added to the parameters of events, (rows, width), makes these most probable: (width,), by L-BFGS.
+
+        Then, over these events, the mean probability of each code is its share.
+        """
+        found = torch.zeros_like(parameters[0]).requires_grad_()
+        descent = torch.optim.LBFGS([found], max_iter=30, line_search_fn="strong_wolfe")
+
+        def loss() -> Tensor:
+            descent.zero_grad()
+            total = found.new_zeros(())
+            for some, events in zip(parameters.split(1000), x.split(1000), strict=True):
+                part = -self(some + found).log_prob(events).sum() / len(x)
+                part.backward()
+                total += part.detach()
+            return total
+
+        descent.step(loss)
+        return found.detach()
+
+    def _marginal(self, x: Tensor, kind: Kind) -> Tensor:
+        if not isinstance(kind, Real):
+            counts = torch.bincount(x.long(), minlength=kind.codes)
+            learned = torch.arange(kind.codes) != place_of_unseen(kind)
+            return unbalanced(free_logits(counts[learned.to(counts.device)]))
+        numbers = x[x < UNFORESEEN].float()
+        marks = [UNFORESEEN] * (kind.open and not kind.unforeseen) + [HOLE] * kind.missing
+        counts = torch.tensor([len(numbers), *(int((x == mark).sum()) for mark in marks)])
+        special, n = unbalanced(free_logits(counts)), self.components
+        if not len(numbers):
+            numbers = torch.zeros(1)
+        share = torch.linspace(0, 1, 2 * n + 1)[1::2]
+        means = numbers.double().quantile(share.double()).float()
+        # each component is about as wide as the room that its share of the rows takes up
+        reach = numbers.double().quantile(torch.linspace(0, 1, n + 1, dtype=torch.float64)).float().diff()
+        scales = (0.5 * reach).clamp(min=max(kind.floor, 0.05 / n)).log()
+        return torch.cat([special, torch.zeros(n - 1), means, scales])
+
+
+def place_of_unseen(kind: Kind) -> int:
+    """Where a code never seen stands among those with probabilities: all codes, or a number and its specials; -1 without."""
+    return -1 if not kind.unforeseen else 1 if isinstance(kind, Real) else kind.regular
+
+
+def beside(logs: Tensor, place: int | None, share: Tensor) -> Tensor:
+    """Log probabilities, (..., K + 1): at `place` that of `share`, (...), else those given, (..., K), of what is left."""
+    if place is None:
+        return logs
+    rest = logs + torch.log1p(-share).unsqueeze(-1)
+    own = share.log().unsqueeze(-1).expand(*logs.shape[:-1], 1)
+    return torch.cat([rest[..., :place], own, rest[..., place:]], -1)
+
+
+def specials(kind: Kind) -> int:
+    """Number of codes that stand for no foreseen value."""
+    return kind.codes - kind.regular
+
+
+def free_logits(counts: Tensor) -> Tensor:
+    """K - 1 free logits from K counts, to each of which 1 / K is added (Perks 1947)."""
+    logs = (counts + 1 / len(counts)).log()
+    return logs[1:] - logs[0]
+
+
+def normalised(free: Tensor) -> Tensor:
+    """Log probabilities (..., K) from K - 1 free logits."""
+    return F.pad(free, (1, 0)).log_softmax(-1)
+
+
+def balanced(free: Tensor) -> Tensor:
+    """Log probabilities (..., K) from K - 1 numbers, whose reflection gives K logits of sum 0, as far apart as these are.
+
+    With one logit fixed at 0 a network takes its code for whatever it does not know. Of two codes the first has the logit 0.
+    """
+    if free.shape[-1] < 2:
+        return normalised(free)
+    root = (free.shape[-1] + 1) ** 0.5
+    share = free.sum(-1, keepdim=True) / root
+    return torch.cat([share, free - share / (root - 1)], -1).log_softmax(-1)
+
+
+def unbalanced(free: Tensor) -> Tensor:
+    """The numbers, (..., K - 1), of which `balanced` makes what `normalised` makes of these free logits."""
+    if free.shape[-1] < 2:
+        return free
+    logits = F.pad(free, (1, 0))
+    logits = logits - logits.mean(-1, keepdim=True)
+    return logits[..., 1:] + logits[..., :1] / ((free.shape[-1] + 1) ** 0.5 - 1)

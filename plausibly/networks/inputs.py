@@ -1,0 +1,153 @@
+"""Inputs turn events into numbers for a network, the twin of heads: chosen by the kinds of the data.
+
+Buffers are made on the CPU whatever the default device, so that on the meta device only the parameters are without data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plausibly.events.bins import padded
+from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
+from plausibly.events.schema import Schema
+
+ONE_HOT = 64  # up to so many codes a variable is fed one-hot, beyond by a learned embedding
+EMBEDDING = 16
+
+
+class Inputs(nn.Module):
+    """From events, (batch, *shape), to flat numbers, (batch, width), each owned by one of the `variables` (default: all).
+
+    A bit is one number; up to 64 codes are one-hot, more a learned embedding; ordered kinds add their rank. A real number
+    gives itself, within +-5, and its rank among the training rows, and a flag for each special code.
+    `owner` (width,) names the variable of each number.
+    """
+
+    owner: Tensor
+
+    def __init__(self, schema: Schema, variables: Sequence[int] | None = None) -> None:
+        super().__init__()
+        self.groups: dict[int, tuple[int, int]] = {}  # variable -> its group and its place there
+        self.starts: list[int] = []
+        self.widths: list[int] = []
+        self.parts = nn.ModuleList()
+        layouts: dict[object, list[int]] = {}
+        for i in range(schema.size) if variables is None else variables:
+            layouts.setdefault(layout(schema.kinds[i]), []).append(i)
+        owners: list[int] = []
+        for g, members in enumerate(layouts.values()):
+            kinds = [schema.kinds[i] for i in members]
+            part = RealFeatures(kinds) if isinstance(kinds[0], Real) else CodeFeatures(kinds)
+            self.register_buffer(f"members_{g}", torch.tensor(members, device="cpu"), persistent=False)
+            self.groups |= {i: (g, place) for place, i in enumerate(members)}
+            self.starts.append(len(owners))
+            self.parts.append(part)
+            self.widths.append(part.width)
+            owners += [i for i in members for _ in range(part.width)]
+        self.width = len(owners)
+        self.register_buffer("owner", torch.tensor(owners, dtype=torch.long, device="cpu"), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat, parts = x.flatten(1), [x.new_zeros(len(x), 0)]
+        for g, part in enumerate(self.parts):
+            members = getattr(self, f"members_{g}")
+            places = torch.arange(len(members), device=flat.device)
+            parts.append(part(flat[:, members], places).flatten(1))
+        return torch.cat(parts, 1)
+
+    def one(self, x: Tensor, i: int) -> Tensor:
+        """The numbers of variable `i`, (batch, its width), from its events, (batch,)."""
+        g, place = self.groups[i]
+        return self.parts[g](x[:, None], torch.tensor([place], device=x.device))[:, 0]
+
+    def slice(self, i: int) -> slice:
+        """Where the numbers of variable `i` stand."""
+        g, place = self.groups[i]
+        start = self.starts[g] + place * self.widths[g]
+        return slice(start, start + self.widths[g])
+
+
+def layout(kind: Kind) -> object:
+    """Equal for kinds whose numbers have one form."""
+    return ("real", kind.open, kind.missing) if isinstance(kind, Real) else (kind.codes, kind.ordered, kind.regular)
+
+
+class CodeFeatures(nn.Module):
+    """Numbers that stand for the codes of discrete variables of one layout."""
+
+    table: Tensor
+
+    def __init__(self, kinds: Sequence[Kind]) -> None:
+        super().__init__()
+        table = features(kinds[0])
+        self.register_buffer("table", table, persistent=False)
+        embedded = EMBEDDING if table.shape[0] > ONE_HOT else 0
+        self.embedding = nn.Parameter(torch.zeros(len(kinds), table.shape[0], EMBEDDING)) if embedded else None
+        self.width = table.shape[1] + embedded
+        self.bits = kinds[0].codes == 2  # each stands for itself
+
+    def initialise(self, generator: torch.Generator) -> None:
+        if self.embedding is not None:
+            with torch.no_grad():
+                self.embedding.copy_(0.3 * torch.randn(self.embedding.shape, generator=generator))
+
+    def forward(self, x: Tensor, places: Tensor) -> Tensor:
+        """(batch, n, width) from the events (batch, n) of the variables at `places`."""
+        if self.bits:
+            return x.to(self.table.dtype).unsqueeze(-1)
+        codes = x.long()
+        numbers: Tensor = self.table[codes]
+        return numbers if self.embedding is None else torch.cat([numbers, self.embedding[places, codes]], -1)
+
+
+class RealFeatures(nn.Module):
+    """A real number within +-5, its rank in [-1, 1], and a flag for each special code."""
+
+    edges: Tensor
+    count: Tensor
+
+    def __init__(self, kinds: Sequence[Kind]) -> None:
+        super().__init__()
+        self.register_buffer("edges", padded([k.edges for k in kinds if isinstance(k, Real)]), False)
+        self.register_buffer(
+            "count", torch.tensor([len(k.edges) for k in kinds if isinstance(k, Real)], device="cpu"), False
+        )
+        self.flags = [UNFORESEEN] * kinds[0].open + [HOLE] * kinds[0].missing
+        self.width = 2 + len(self.flags)
+
+    def forward(self, x: Tensor, places: Tensor) -> Tensor:
+        special = x >= UNFORESEEN
+        number = x.masked_fill(special, 0.0).clamp(-5.0, 5.0).to(self.edges.dtype)
+        edges, count = self.edges[places], self.count[places]
+        above = torch.searchsorted(edges, number.T.contiguous(), right=True).clamp(
+            max=(count[:, None]).expand(-1, len(x))
+        )
+        low = edges.gather(1, (above - 1).clamp(min=0))
+        high = edges.gather(1, torch.minimum(above, count[:, None] - 1))
+        inside = ((number.T - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
+        rank = (
+            2
+            * ((above - 1).clamp(min=0) + inside.where(above < count[:, None], 0.0))
+            / (count[:, None] - 1).clamp(min=1)
+            - 1
+        )
+        flags = [(x == flag).float() for flag in self.flags]
+        return torch.stack([number, rank.T.masked_fill(special, 0.0), *flags], -1)
+
+
+def features(kind: Kind) -> Tensor:
+    """The fixed numbers that stand for each code, (codes, width)."""
+    codes = torch.arange(kind.codes, device="cpu")
+    if kind.codes == 2:
+        return codes[:, None].float()
+    columns = [F.one_hot(codes, kind.codes).float()] if kind.codes <= ONE_HOT else []
+    if kind.ordered:
+        rank = 2 * codes.float() / max(kind.regular - 1, 1) - 1
+        columns.append(rank.where(codes < kind.regular, 0.0)[:, None])
+    if kind.codes > ONE_HOT:
+        columns.append((codes >= kind.regular).float()[:, None])
+    return torch.cat(columns, 1)

@@ -1,0 +1,153 @@
+"""Residual networks in which an output sees only the inputs of lower rank (Germain et al. 2015, arXiv:1502.03509)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from plausibly.networks.heads import uniform
+from plausibly.networks.noise import Dropout
+
+
+class MaskedLinear(nn.Module):
+    """A linear layer whose output j sees input i where `strict`: degree_i < degree_j, else degree_i <= degree_j."""
+
+    def __init__(self, inputs: int, outputs: int, strict: bool = False, gain: float = 1.0, bias: bool = True) -> None:
+        super().__init__()
+        self.strict, self.gain = strict, gain
+        self.weight = nn.Parameter(torch.zeros(outputs, inputs))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+
+    def initialise(self, generator: torch.Generator) -> None:
+        with torch.no_grad():
+            self.weight.copy_(self.gain * uniform(tuple(self.weight.shape), self.weight.shape[1] // 2, generator))
+            if self.bias is not None:
+                self.bias.zero_()
+
+    def mask(self, before: Tensor, after: Tensor) -> Tensor:
+        """Which weights count, (outputs, inputs), from the degrees on both sides."""
+        return before[None] < after[:, None] if self.strict else before[None] <= after[:, None]
+
+    def count(self, befores: Tensor, afters: Tensor) -> int:
+        """Number of weights that some of the masks, (masks, degrees) on both sides, let through, and of biases."""
+        biases = 0 if self.bias is None else len(self.bias)
+        if len(befores) == 1:  # needs no mask written out
+            below = torch.searchsorted(befores[0].sort().values, afters[0].contiguous(), right=not self.strict)
+            return int(below.sum()) + biases
+        masks = [self.mask(before, after) for before, after in zip(befores, afters, strict=True)]
+        return int(torch.stack(masks).any(0).sum()) + biases
+
+    def forward(self, x: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        return F.linear(x, self.weight * self.mask(before, after), self.bias)
+
+
+class MaskedBlock(nn.Module):
+    """x + masked(relu(masked(relu(x)))), all of one width and one set of degrees."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.first, self.second = MaskedLinear(width, width), MaskedLinear(width, width, gain=0.3)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, degrees: Tensor) -> Tensor:
+        inner = self.first(F.relu(x), degrees, degrees)
+        return x + self.second(self.dropout(F.relu(inner)), degrees, degrees)
+
+
+class MaskedNetwork(nn.Module):
+    """`blocks` residual blocks of `hidden` units between masked linear maps, and a masked linear map past them.
+
+    `forward(x, inputs, degrees, outputs)` takes the ranks of the inputs and outputs, 0 to D - 1, and the degrees of
+    the hidden units: one of degree d sees inputs of rank < d and is seen by outputs of rank >= d.
+    """
+
+    def __init__(self, inputs: int, outputs: int, hidden: int, blocks: int, dropout: float) -> None:
+        super().__init__()
+        self.enter = MaskedLinear(inputs, hidden, strict=True)
+        self.blocks = nn.ModuleList(MaskedBlock(hidden, dropout) for _ in range(blocks))
+        self.dropout = Dropout(dropout)
+        self.leave = MaskedLinear(hidden, outputs, gain=0.1)
+        self.past = MaskedLinear(inputs, outputs, strict=True, gain=0.1, bias=False)
+
+    def count(self, inputs: Tensor, degrees: Tensor, outputs: Tensor) -> int:
+        """Number of parameters that are not masked away for good; degrees are (masks, hidden)."""
+        ins, outs = inputs.expand(len(degrees), -1), outputs.expand(len(degrees), -1)
+        between = self.enter.count(ins, degrees) + self.leave.count(degrees, outs) + self.past.count(ins, outs)
+        inner = [layer for layer in self.blocks.modules() if isinstance(layer, MaskedLinear)]
+        return between + sum(layer.count(degrees, degrees) for layer in inner)
+
+    def forward(self, x: Tensor, inputs: Tensor, degrees: Tensor, outputs: Tensor) -> Tensor:
+        hidden = self.enter(x, inputs, degrees)
+        for block in self.blocks:
+            hidden = block(hidden, degrees)
+        return self.leave(self.dropout(F.relu(hidden)), degrees, outputs) + self.past(x, inputs, outputs)
+
+    @torch.no_grad()
+    def growing(self, n: int, inputs: Tensor, degrees: Tensor) -> Growing:
+        """The same for `n` rows whose inputs come to be known rank by rank; ranks and degrees as in `forward`."""
+        return Growing(self, n, inputs, degrees)
+
+
+class Growing:
+    """Computes each hidden unit once, when the last input that it sees is known: all outputs cost about one pass."""
+
+    def __init__(self, network: MaskedNetwork, n: int, inputs: Tensor, degrees: Tensor) -> None:
+        hidden, known = degrees.argsort(stable=True), inputs.argsort(stable=True)
+        self.degrees, self.ranks = degrees[hidden], inputs[known]
+        self.enter = arranged(network.enter, hidden, known)
+        inner = [block for block in network.blocks if isinstance(block, MaskedBlock)]
+        self.inner = [
+            (arranged(block.first, hidden, hidden), arranged(block.second, hidden, hidden)) for block in inner
+        ]
+        self.leave, self.past = arranged(network.leave, None, hidden), arranged(network.past, None, known)
+        self.numbers = network.enter.weight.new_zeros(n, len(inputs))
+        widths = [len(degrees)] * (2 * len(inner) + 1)
+        self.active = [self.numbers.new_zeros(n, width) for width in widths]  # behind each relu
+
+    def know(self, rank: int, numbers: Tensor) -> None:
+        """Takes in the inputs of a rank, (n, some), in the order in which they stand."""
+        first, last = self._among(self.ranks, rank)
+        self.numbers[:, first:last] = numbers
+        self._compute(rank + 1)
+
+    def _among(self, sorted_ranks: Tensor, rank: int) -> tuple[int, int]:
+        first, last = torch.searchsorted(sorted_ranks, sorted_ranks.new_tensor([rank, rank + 1])).tolist()
+        return first, last
+
+    def _compute(self, degree: int) -> None:
+        """The units of a degree, which see inputs of lower ranks and units of up to that degree."""
+        seen, (first, last) = self._among(self.ranks, degree)[0], self._among(self.degrees, degree)
+        own = slice(first, last)
+        hidden = self._applied(self.enter, own, self.numbers, seen)
+        self.active[0][:, own] = F.relu(hidden)
+        for k, (one, two) in enumerate(self.inner):
+            before, between, after = self.active[2 * k : 2 * k + 3]
+            between[:, own] = F.relu(self._applied(one, own, before, last))
+            hidden = hidden + self._applied(two, own, between, last)
+            after[:, own] = F.relu(hidden)
+
+    def _applied(self, layer: Arranged, rows: slice, x: Tensor, columns: int) -> Tensor:
+        """Some outputs of a layer, of the first columns of x."""
+        weight, bias = layer
+        return F.linear(x[:, :columns], weight[rows, :columns], None if bias is None else bias[rows])
+
+    def parameters(self, rank: int, own: slice) -> Tensor:
+        """The outputs in a slice, whose rank is given, once all inputs of lower ranks are known."""
+        seen, units = self._among(self.ranks, rank)[0], self._among(self.degrees, rank)[1]
+        return self._applied(self.leave, own, self.active[-1], units) + self._applied(
+            self.past, own, self.numbers, seen
+        )
+
+
+Arranged = tuple[Tensor, Tensor | None]
+
+
+def arranged(layer: MaskedLinear, outputs: Tensor | None, inputs: Tensor) -> Arranged:
+    """The weights and biases of a layer in another order, copied only where that is another."""
+    weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
+    if not torch.equal(inputs, torch.arange(len(inputs), device=inputs.device)):
+        weight = weight[:, inputs]
+    if outputs is not None and not torch.equal(outputs, torch.arange(len(outputs), device=outputs.device)):
+        weight, bias = weight[outputs], None if bias is None else bias[outputs]
+    return weight, bias

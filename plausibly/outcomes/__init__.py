@@ -1,0 +1,1 @@
+"""Distributions over variables and latents."""

@@ -1,0 +1,88 @@
+"""A model from its class, a schema and arguments, as run.json keeps them.
+
+An argument `context` goes to models that take one; of any other tractable model it makes one for each label (Stratified).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+
+from plausibly.capabilities import TractableModel, Trainable
+from plausibly.data.formats.format import did_you_mean
+from plausibly.errors import UserError
+from plausibly.events.schema import Schema
+from plausibly.families.stratified import Stratified, stratified, unfit
+from plausibly.runs.user_models import name_of
+
+LARGEST = 2_000_000_000  # parameters
+
+
+def takes_context(kind: type[Trainable]) -> bool:
+    return "context" in signature(kind).parameters
+
+
+def refusal(kind: type[Trainable], schema: Schema, context: Sequence[int] = ()) -> str | None:
+    """Why the model cannot be built for such data, given such a context, or None."""
+    if not context or takes_context(kind):
+        return kind.accepts(schema)
+    if not issubclass(kind, TractableModel):
+        return f"{name_of(kind)}: it takes no context"
+    reason = unfit(kind, schema, context)
+    return None if reason is None else reason if ": " in reason else f"{name_of(kind)}: {reason}"
+
+
+def made(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> Trainable:
+    """The model, without a look at whether it can be."""
+    context, settings = arguments.get("context"), {k: v for k, v in arguments.items() if k != "context"}
+    if not context:
+        return kind(schema, **settings)
+    if takes_context(kind):
+        return kind(schema, **arguments)
+    assert issubclass(kind, TractableModel)
+    return stratified(kind, schema, context, settings)
+
+
+def arguments_of(model: Trainable) -> dict[str, Any]:
+    """The arguments that make this model again from its class, as JSON can hold them."""
+    if isinstance(model, Stratified):
+        return {"context": list(model.context), **model.settings}
+    return model.arguments
+
+
+def build(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> Trainable:
+    """A new model. UserError for an unknown argument or one out of range."""
+    name, known = name_of(kind), [parameter for parameter in signature(kind).parameters if parameter != "schema"]
+    for argument in arguments:
+        if argument not in (*known, "context"):
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise UserError(f"{name} has no argument {argument!r}{did_you_mean(argument, known)}; {takes}")
+    context = arguments.get("context") or ()
+    if not isinstance(context, list | tuple) or not all(type(place) is int for place in context):
+        raise UserError(f"{name}: context = {context!r}; it is a list of places of variables")
+    if reason := refusal(kind, schema, context):
+        raise UserError(f"{reason}: not for this data; `plausibly models` lists those that fit")
+    try:
+        with torch.device("meta"):
+            elements = sum(p.numel() for p in made(kind, schema, arguments).parameters())
+        if elements > LARGEST:
+            raise ValueError(f"{name}: {elements:,} parameters")
+        return made(kind, schema, arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name} cannot be built: {error}") from error
+
+
+def check_size(kind: type[Trainable], schema: Schema, arguments: dict[str, Any], weights: Path) -> None:
+    """UserError where the file cannot hold this model's tensors, before anything is allocated for them."""
+    with torch.device("meta"):
+        expected = sum(t.numel() for t in made(kind, schema, arguments).parameters())
+    with safe_open(weights, "pt") as file:
+        held = sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
+    if expected > 16 * (held + 1024):
+        raise UserError(f"{weights} holds {held:,} numbers, but run.json asks for a model of {expected:,}")

@@ -1,0 +1,1 @@
+"""Files whole or not at all, locks, processes, threads, randomness, versions."""

@@ -1,0 +1,54 @@
+"""One job at a time on one output: locks that die with the process that holds them.
+
+Where the system has no `flock` nothing is locked.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from plausibly.errors import UserError
+from plausibly.system.files import followed, is_stream, is_there, lock
+
+SAID = 200  # bytes of who holds a lock
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Keeps other processes from working on `path`, a file or a folder. UserError, which says who does, where one does."""
+    if is_stream(path):
+        yield
+        return
+    path = followed(path)
+    file = path.with_name(f".{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _locked(file, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _locked(file: Path, path: Path) -> int:
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        if not lock(descriptor):
+            holder = os.read(descriptor, SAID).decode("utf-8", "replace").strip() or "another process"
+            os.close(descriptor)
+            raise UserError(f"{path} is being written by {holder}; wait until it ends, or give another --out")
+        if is_there(descriptor, file):  # else whoever held it has just taken it away
+            break
+        os.close(descriptor)
+    began = datetime.now().astimezone().isoformat(timespec="seconds")
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"process {os.getpid()} on {platform.node()} since {began}\n".encode()[:SAID])
+    return descriptor

@@ -1,0 +1,197 @@
+"""Several processes that train one model together, as `torchrun` starts them; one process by itself without it.
+
+Every process holds all data and the whole model, takes its share of each batch's rows, and adds gradients and sums up
+with the others: the sum over all rows, sum_i g_i, is the sum over processes of the sums over their rows. Process 0
+alone writes and prints (docs/decisions/0010-several-processes.md).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from plausibly.errors import UserError
+from plausibly.printing import print_error
+
+if TYPE_CHECKING:  # the command line asks for the rank before it needs torch
+    from torch import Tensor, nn
+
+T = TypeVar("T")
+meetings = count()  # numbers the times that `together` was entered
+
+
+def launch() -> str | None:
+    """The name of torchrun's launch, which outlives its restarts; None for a process that torchrun did not start."""
+    name = os.environ.get("TORCHELASTIC_RUN_ID")
+    return f"{name}-{os.getppid()}" if name == "none" else name  # what torchrun says without a rendezvous
+
+
+def restarted() -> bool:
+    """Whether torchrun has started this launch's processes before."""
+    return launch() is not None and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+
+
+def several() -> bool:
+    """Whether torchrun started more processes than this one."""
+    return launch() is not None and int(os.environ["WORLD_SIZE"]) > 1
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return int(os.environ["RANK"]) if launch() is not None else 0
+
+
+def neighbours() -> int:
+    """How many of torchrun's processes share this machine's cores."""
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if launch() is not None else 1
+
+
+def ranks() -> int:
+    """How many processes are working together now: 1 outside of `together`."""
+    if not several():
+        return 1
+    from torch.distributed import get_world_size, is_initialized
+
+    return get_world_size() if is_initialized() else 1
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Within, all of torchrun's processes work together. Every one must then make the same calls in the same order."""
+    if not several() or ranks() > 1:
+        yield
+        return
+    import torch.distributed as dist
+    import torch.distributed.nn  # noqa: F401 - imported within, its default arguments would keep the group for ever
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    store, number, size = next(rendezvous("env://"))
+    # torchrun's store may remember the addresses of processes that are gone, so each meeting has a place of its own
+    place = f"plausibly/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{next(meetings)}"
+    dist.init_process_group("gloo", store=PrefixStore(place, store), rank=number, world_size=size)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def single(task: str) -> None:
+    """UserError where several processes were started for a task that is one process's."""
+    if several():
+        raise UserError(
+            f"{task} is for one process; `torchrun -m plausibly.cli.commands fit DATA --model NAME` is for several"
+        )
+
+
+def tell(line: str) -> None:
+    """An error's line on stderr; that of another process than 0 goes into torchrun's summary of what failed."""
+    if rank() == 0:
+        print_error(line)
+    elif file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        details = {"py_callstack": line, "timestamp": str(int(time.time()))}
+        with open(file, "w", encoding="utf-8") as summary:
+            json.dump({"message": {"message": line, "extraInfo": details}}, summary)
+
+
+def share(rows: int) -> slice:
+    """This process's of so many rows; shares differ by one row at most, and may have none."""
+    own, size = (rank(), ranks()) if ranks() > 1 else (0, 1)
+    return slice(rows * own // size, rows * (own + 1) // size)
+
+
+def mine(number: int) -> bool:
+    """Whether the piece of work with this number is this process's."""
+    return ranks() == 1 or number % ranks() == rank()
+
+
+@contextmanager
+def touch() -> Iterator[None]:
+    """Turns the loss of another process into a line."""
+    try:
+        yield
+    except RuntimeError as error:  # gloo: connection closed by peer
+        reason = str(error).splitlines()[0][:120]
+        raise UserError(f"process {rank()} has lost touch with the others, of which one has ended: {reason}") from error
+
+
+def total(part: Tensor) -> Tensor:
+    """The sum of every process's tensor, the same bits on each; they must agree in shape and type."""
+    if ranks() == 1:
+        return part
+    import torch.distributed as dist
+
+    summed = part.detach().cpu().clone()
+    with touch():
+        dist.all_reduce(summed)
+    return summed.to(part.device)
+
+
+def joined(part: Tensor, own: slice, rows: int) -> Tensor:
+    """All `rows` numbers, (rows,), of which this process has those in `own`; float64 where there are several."""
+    if ranks() == 1:
+        return part
+    whole = part.new_zeros(rows).double()
+    whole[own] = part
+    return total(whole)
+
+
+def add_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Sums each parameter's gradient over the processes; one that no process has a gradient for stays without."""
+    if ranks() == 1:
+        return
+    import torch
+
+    learned = [p for p in parameters if p.requires_grad]
+    parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in learned]
+    known = torch.tensor([p.grad is not None for p in learned]).to(parts[0])
+    summed = total(torch.cat([*(part.flatten() for part in parts), known]))
+    *gradients, owners = summed.split([*(p.numel() for p in learned), len(learned)])
+    for p, gradient, owned in zip(learned, gradients, owners.tolist(), strict=True):
+        p.grad = gradient.view_as(p).to(p.dtype) if owned else None
+
+
+def anywhere(flag: bool) -> bool:
+    """Whether it is so in any of the processes."""
+    if ranks() == 1:
+        return flag
+    import torch
+
+    return bool(total(torch.tensor(float(flag))) > 0)
+
+
+def first(call: Callable[[], T]) -> T:
+    """What process 0 makes of `call`, which JSON can hold, in all of them; its UserError too."""
+    if ranks() == 1:
+        return call()
+    said = spread(answer(call) if rank() == 0 else None)
+    if "error" in said:
+        raise UserError(said["error"])
+    result: T = said["value"]
+    return result
+
+
+def answer(call: Callable[[], Any]) -> dict[str, Any]:
+    try:
+        return {"value": call()}
+    except UserError as error:
+        return {"error": str(error)}
+
+
+def spread(document: Any) -> Any:
+    """Process 0's document in all processes, as JSON: nothing that is received is run."""
+    import torch
+    import torch.distributed as dist
+
+    text = bytearray(json.dumps(document).encode())
+    length = torch.tensor(len(text))
+    with touch():
+        dist.broadcast(length, 0)
+        sent = torch.frombuffer(text, dtype=torch.uint8) if rank() == 0 else torch.empty(int(length), dtype=torch.uint8)
+        dist.broadcast(sent, 0)
+    return json.loads(sent.numpy().tobytes())

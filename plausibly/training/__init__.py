@@ -1,0 +1,1 @@
+"""The loop, the plan, and what a fit will take."""

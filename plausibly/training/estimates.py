@@ -1,0 +1,79 @@
+"""What a fit will take, before it begins: time and memory, measured on a few trial steps or a part of a counting pass.
+
+Memory is the most that the process has held so far, trial included: data, weights, moments and activations are there by then.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from copy import deepcopy
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import Trainable, device_of
+from plausibly.objectives import Look
+from plausibly.training.loop import Diverged, Training, batches, counted_at_once
+
+
+def step_seconds(training: Training) -> float:
+    """How long a step takes, tried on a copy."""
+    trial = Training(deepcopy(training.model), training.codes, training.validation, training.plan)
+    started = time.monotonic()
+    for taken in range(1, 5):
+        try:
+            trial.take_step()
+        except Diverged:  # the run itself will say so
+            break
+        if taken == 1:  # the first is slower than all others
+            started = time.monotonic()
+    return (time.monotonic() - started) / max(taken - 1, 1)
+
+
+@torch.no_grad()
+def pass_seconds(model: Trainable, codes: Tensor) -> tuple[int, float]:
+    """How many counting passes there are at most, and how long one takes, tried on a copy with one batch."""
+    trial, rows = deepcopy(model).eval(), counted_at_once(codes)
+    trial.swell()
+    passes = trial.objective.passes(trial)
+    batch, started = next(batches(codes, rows)).to(device_of(model)), time.monotonic()
+    middle = passes[len(passes) // 2]
+    if isinstance(middle, Look):
+        middle.part(codes[:2], codes[:2])  # what it needs is loaded
+        started = time.monotonic()
+        fifth = torch.arange(len(codes)) % 5 == 0
+        share = middle.part(codes[~fifth], codes[fifth])
+        return len(passes), (time.monotonic() - started) / share
+    middle.sums(batch)
+    return len(passes), (time.monotonic() - started) * ceil(len(codes) / rows)
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held so far, in bytes; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def memory_line(device: torch.device) -> str:
+    """What has been held so far, in memory and on a GPU; nothing where the system does not tell."""
+    told = [f"{size(peak_memory())} of memory"] * (peak_memory() > 0)
+    told += [f"{size(torch.cuda.max_memory_allocated(device))} on {device}"] if device.type == "cuda" else []
+    return f", {' and '.join(told)} (this process at its peak, trial included)" if told else ""
+
+
+def size(amount: int) -> str:
+    """Bytes as one reads them."""
+    return f"{amount / 1e6:,.0f} MB" if amount < 1e9 else f"{amount / 1e9:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as one reads them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

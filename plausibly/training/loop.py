@@ -1,0 +1,439 @@
+"""One loop for every model: gradient turns, or counting passes.
+
+A run is a function of (seed, steps): every draw comes from a generator seeded by (seed, step), batches are picked by the
+step's number, and a `Training` can be written down after any validation and taken up again, bit by bit (one CPU thread).
+Under torchrun every process takes a share of each batch's rows and holds the same state after each step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from itertools import groupby
+from math import ceil, cos, isfinite, pi
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import AutoregressiveModel, Trainable, device_of
+from plausibly.errors import UserError
+from plausibly.networks.noise import RowByRow, Shared, drawing
+from plausibly.objectives import Look, Objective, Pass, Turn
+from plausibly.system import processes
+
+VALIDATION_ROWS, LOOKED_AT = 10_000, 1000  # at most so many are looked at each time
+APART = 0x9E3779B1, 0x85EBCA6B  # odd: multiples differ in their low 32 bits, which are all that a CPU's generator takes
+SETTLED_BY = 1_000_000  # rows, evenly spaced, that decide where outputs begin
+Answer = TypeVar("Answer")
+STALE, LEAST = 4, 2e-5  # counting passes without one that is better by such a share
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast. Saved with the run, which it decides together with the seed."""
+
+    steps: int
+    seed: int = 0
+    batch: int = 100
+    rate: float = 2e-3
+    warmup: int = 100  # steps over which the rate rises
+    weight_decay: float = 1e-2
+    clip: float = 5.0  # largest gradient norm
+    average: float = 0.998  # of the weights that are validated and kept
+    every: int = 100  # steps between validations
+    patience: int = 20  # validations without a better one, and
+    still: int = 1500  # steps without a better one, before stopping
+
+    def __post_init__(self) -> None:
+        least = {"steps": 1, "batch": 1, "every": 1, "patience": 1, "still": 1, "warmup": 0, "weight_decay": 0}
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise UserError(f"train.{name} = {getattr(self, name)}; it must be at least {value}")
+        for name in ("rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"train.{name} = {getattr(self, name)}; it must be more than 0")
+        if not 0 <= self.average < 1:
+            raise UserError(f"train.average = {self.average}; it must be at least 0 and less than 1")
+
+    def rate_at(self, step: int) -> float:
+        """Linear warm-up, then half a cosine down to zero."""
+        rising = min(1.0, (step + 1) / min(self.warmup + 1, self.steps))
+        return self.rate * rising * 0.5 * (1 + cos(pi * step / self.steps))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the loop reports after each validation or pass, smaller is better; losses in nats per event."""
+
+    step: int
+    steps: int
+    loss: float
+    validation: float
+    rate: float
+    seconds: float
+    best: bool
+    unit: str = "nats per row"  # of the validation
+    norms: dict[str, float] = field(default_factory=dict)  # of the last gradients, by turn
+    health: dict[str, float] = field(default_factory=dict)  # what the objective has to say besides
+
+
+class Diverged(UserError):
+    """A loss stopped being finite; the weights are the last good ones."""
+
+
+def generator_for(device: torch.device, *numbers: int, shard: int = 0) -> torch.Generator:
+    """A generator that depends on all the numbers and on nothing else; of a shard of rows on which it is, too."""
+    seed = 0
+    for number in numbers:
+        folded = number + (number >> 32) * APART[0]
+        seed = (seed * 6364136223846793005 + folded + 1442695040888963407) % (1 << 63)
+    return torch.Generator(device).manual_seed((seed + shard * APART[1]) % (1 << 63))
+
+
+def generators_for(x: Tensor, *numbers: int) -> RowByRow:
+    """A generator of events: what each draws depends on the numbers and the event, not on its place or those beside it."""
+    cpu, found = torch.device("cpu"), RowByRow(x.device)
+    found.manual_seed(generator_for(cpu, *numbers).initial_seed())
+    found.made = lambda: [generator_for(cpu, *numbers, key) for key in keys(x)]
+    return found
+
+
+def keys(x: Tensor) -> list[int]:
+    """A number of 64 bits for each event, which tells different ones apart."""
+    rows = (x.flatten(1).float() + 0.0).cpu().numpy()  # of both zeros one
+    return [int.from_bytes(blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in rows]
+
+
+def prepare(model: Trainable, codes: Tensor, seed: int) -> None:
+    """The state before the first step: weights from the seed, outputs at the marginals of events, (rows, *shape)."""
+    model.initialise(generator_for(torch.device("cpu"), seed, 0))
+    model.settle(codes[:: -(-len(codes) // SETTLED_BY)].flatten(1))
+
+
+def sharing(generator: torch.Generator, own: slice, rows: int) -> torch.Generator:
+    """The generator of a batch of `rows` rows for one who has those in `own`."""
+    if (own.start, own.stop) == (0, rows):
+        return generator
+    shared = Shared(generator.device)
+    shared.set_state(generator.get_state())
+    shared.before, shared.after = own.start, rows - own.stop
+    return shared
+
+
+def batches(codes: Tensor, rows: int | None = None) -> Iterator[Tensor]:
+    """Events as float32, in order, `rows` at a time; by default about 2^18 variables."""
+    rows = rows or max(1, min(1024, (1 << 18) // max(codes[0].numel(), 1)))
+    for part in codes.split(rows):
+        yield part.float()
+
+
+def clip(learned: Sequence[Tensor], most: float) -> Tensor:
+    """Scales the gradients down to a norm of `most` together, in place; returns their norm before."""
+    gradients = [p.grad for p in learned if p.grad is not None]
+    norm = torch.stack(torch._foreach_norm(gradients)).norm()
+    torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
+    return norm
+
+
+def default_steps(rows: int, batch: int, rounds: int = 100) -> int:
+    """So many rounds through the data, but between 3,000 and 10,000 steps."""
+    return max(3_000, min(10_000, rounds * ceil(rows / batch)))
+
+
+def default_every(rows: int, batch: int) -> int:
+    """Steps between validations: two rounds through few rows, where the best step may come early; at most 100."""
+    return max(20, min(100, 2 * ceil(rows / batch)))
+
+
+class Training:
+    """The state of one gradient run. `codes` and `validation` are events as whole numbers, (rows, *shape).
+
+    `names` of the variables serve messages.
+    """
+
+    def __init__(
+        self, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan, names: Sequence[str] = ()
+    ) -> None:
+        self.model, self.codes, self.plan, self.names = model, codes, plan, names
+        self.validation = validation[:VALIDATION_ROWS]
+        self.objective = model.objective
+        self.turns = self.objective.turns(model)
+        self.optimisers = [self._optimiser(turn) for turn in self.turns]
+        self.averaged = deepcopy(model).eval().requires_grad_(False)
+        self.best = {name: t.clone() for name, t in model.state_dict().items()}
+        self._learned = [list(turn.learner.parameters()) for turn in self.turns]
+        self._followed: list[Tensor] = list(model.parameters())
+        self._following: list[Tensor] = list(self.averaged.parameters())
+        self._moving = [name for name, _ in model.named_buffers() if name in self.best]  # others are constant
+        self.step, self.best_validation, self.waited, self.seconds = 0, float("inf"), 0, 0.0
+        self.norms: dict[str, Tensor] = {}  # of the last gradients, by turn
+        self.slack = self._looked(self.objective.slack, 5)
+        self._permutation: tuple[int, Tensor] | None = None
+
+    def _optimiser(self, turn: Turn) -> torch.optim.AdamW:
+        decayed = [p for p in turn.learner.parameters() if p.ndim > 1]
+        others = [p for p in turn.learner.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": self.plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        rate, betas = self.plan.rate, (turn.momentum, 0.99)
+        return torch.optim.AdamW([g for g in groups if g["params"]], lr=rate, betas=betas, fused=True)
+
+    @property
+    def done(self) -> bool:
+        waited = self.waited >= self.plan.patience and self.waited * self.plan.every >= self.plan.still
+        return self.step >= self.plan.steps or waited
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+        """Trains to the end of the plan, or until validation stops improving, pausing after each validation.
+
+        Where `stop` says so after a step it pauses there; going on later makes no difference.
+        """
+        started, before = time.monotonic(), self.seconds
+        losses: list[float] = []
+        while not self.done:
+            losses.append(self.take_step())
+            self.seconds = before + time.monotonic() - started
+            if self.step % self.plan.every == 0 or self.step == self.plan.steps:
+                yield self._validate(sum(losses) / len(losses))
+                losses = []
+            if stop():
+                return
+
+    def finish(self) -> None:
+        """Puts the best validated weights into the model, which refines them at the end where validation is better for it."""
+        self.model.load_state_dict(self.best)
+        self.model.eval()
+        refined = self.done and self.model.refine(self.codes)
+        if refined and not watch(self.model, self.validation, self.plan.seed) <= self.best_validation:
+            self.model.load_state_dict(self.best)
+
+    def rows(self, step: int) -> Tensor:
+        """The row numbers of a step's batch: a new seeded permutation for each round through the data."""
+        per_round = ceil(len(self.codes) / self.plan.batch)
+        turn, place = divmod(step, per_round)
+        if self._permutation is None or self._permutation[0] != turn:
+            shuffle = generator_for(torch.device("cpu"), self.plan.seed, 1, turn)
+            self._permutation = turn, torch.randperm(len(self.codes), generator=shuffle)
+        return self._permutation[1][place * self.plan.batch : (place + 1) * self.plan.batch]
+
+    def take_step(self) -> float:
+        """One step of every turn; returns the sum of the turns' losses in nats per event."""
+        if not self.model.training:
+            self.model.train()
+        rows = self.rows(self.step)
+        device, own = device_of(self.model), processes.share(len(rows))
+        x = self.codes[rows[own]].to(device).float()
+        total = 0.0
+        for index, (turn, optimiser, learned) in enumerate(
+            zip(self.turns, self.optimisers, self._learned, strict=True)
+        ):
+            for repeat in range(turn.repeats):
+                optimiser.zero_grad()
+                noise = generator_for(device, self.plan.seed, 2, self.step, index, repeat)
+                value = self._gradients(turn, x, rows, own, sharing(noise, own, len(rows)))
+                self.norms[turn.name] = clip(learned, self.plan.clip)
+                for group in optimiser.param_groups:
+                    group["lr"] = self.plan.rate_at(self.step)
+                optimiser.step()
+            total += value
+        self.step += 1
+        self._average()
+        return total
+
+    def _gradients(self, turn: Turn, x: Tensor, rows: Tensor, own: slice, noise: torch.Generator) -> float:
+        """Leaves the gradients of the mean loss over all of the batch's `rows`, of which `x` are `own`; that mean."""
+        each = x.new_zeros(0)
+        if len(x):
+            with drawing(self.model, noise):
+                each = turn.loss(x, noise, self.step / self.plan.steps).total
+        every = processes.joined(each.detach(), own, len(rows))
+        value = every.mean().item()
+        if not isfinite(value):
+            self._give_up(rows, every)
+        if len(x):
+            (each.sum() / len(rows)).backward()
+        processes.add_gradients(turn.learner.parameters())
+        return value
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # early on the average follows quickly, so that it forgets the first weights
+        follow = 1 - min(self.plan.average, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(self._following, self._followed, follow)
+        if self._moving:
+            kept, current = (dict(model.named_buffers()) for model in (self.averaged, self.model))
+            torch._foreach_copy_([kept[name] for name in self._moving], [current[name] for name in self._moving])
+
+    def _validate(self, loss: float) -> Progress:
+        value = watch(self.averaged, self.validation, self.plan.seed)
+        better = value < self.best_validation + self.slack
+        self.best_validation = min(self.best_validation, value)
+        if better:
+            self.waited = 0
+            self.best = {name: t.clone() for name, t in self.averaged.state_dict().items()}
+        else:
+            self.waited += 1
+        rate = self.plan.rate_at(self.step - 1)
+        norms = {name: float(norm) for name, norm in self.norms.items()}
+        told = self.objective.unit, norms, self._looked(self.objective.health, 4, self.step)
+        return Progress(self.step, self.plan.steps, loss, value, rate, self.seconds, better, *told)
+
+    @torch.no_grad()
+    def _looked(self, say: Callable[[Trainable, Tensor, Tensor, torch.Generator], Answer], *numbers: int) -> Answer:
+        """What the objective says of as many training as held-out events."""
+        device, rows = device_of(self.model), min(LOOKED_AT, len(self.codes), len(self.validation))
+        seen, held_out = (codes[:rows].to(device).float() for codes in (self.codes, self.validation))
+        self.model.eval()
+        return say(self.model, seen, held_out, generator_for(device, self.plan.seed, *numbers))
+
+    def _give_up(self, rows: Tensor, total: Tensor) -> None:
+        x = self.codes[rows].to(total.device).float()
+        message = diagnose(self.model, x, rows, total, self.step, self.names)
+        self.finish()
+        raise Diverged(message)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that going on needs: tensors, and numbers for JSON."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        for i, optimiser in enumerate(self.optimisers):
+            for j, moments in optimiser.state_dict()["state"].items():
+                tensors |= {f"optimiser.{i}.{j}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+        numbers = {"step": self.step, "best": self.best_validation, "waited": self.waited, "seconds": self.seconds}
+        return {k: v.contiguous().clone() for k, v in tensors.items()}, numbers
+
+    def resume(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Takes up what `state` gave."""
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "averaged": {}, "best": {}, "optimiser": {}}
+        for key, value in tensors.items():
+            part, name = key.split(".", 1)
+            parts[part][name] = value
+        self.model.load_state_dict(parts["model"])
+        self.averaged.load_state_dict(parts["averaged"])
+        self.best = parts["best"]
+        for i, optimiser in enumerate(self.optimisers):
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, value in parts["optimiser"].items():
+                owner, j, name = key.split(".")
+                if int(owner) == i:
+                    moments.setdefault(int(j), {})[name] = value
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        self.step, self.waited = int(numbers["step"]), int(numbers["waited"])
+        self.best_validation, self.seconds = float(numbers["best"]), float(numbers["seconds"])
+
+
+@torch.no_grad()
+def watch(model: Trainable, codes: Tensor, seed: int = 0, by: Objective | None = None) -> float:
+    """The mean over events of what the model's objective, or another, watches on validation, in nats; smaller is better."""
+    device, objective, parts = device_of(model), by or model.objective, []
+    for i, x in enumerate(batches(codes)):
+        parts.append(torch.zeros((), dtype=torch.float64, device=device))
+        if processes.mine(i):
+            parts[i] += objective.watch(model, x.to(device), generator_for(device, seed, 3, i)).double().sum()
+    return float(processes.total(torch.stack(parts)).sum()) / len(codes)
+
+
+def count(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progress]:
+    """Makes the model's counting passes and looks: sums over all batches, then an update. Keeps the best validated state.
+
+    Passes of one name are an attempt: it begins from the best state so far, and ends where `STALE` passes in a row were no
+    better on validation than the best of the same attempt before them.
+    """
+    passes, started = model.objective.passes(model), time.monotonic()
+    model.eval()
+    best, kept, number = float("inf"), dict[str, Tensor](), 0
+    for _, attempt in groupby(passes, lambda one: one.name):
+        if kept:
+            model.restore(kept)
+        waited, own = 0, float("inf")
+        for each in attempt:
+            number += 1
+            if waited == STALE:
+                continue
+            _count_once(each, model, codes, validation)
+            value = watch(model, validation[:VALIDATION_ROWS])
+            waited, own = (0, value) if value < own - LEAST * abs(value) else (waited + 1, own)
+            better = value < best or not kept
+            if better:
+                best, kept = value, {name: t.clone() for name, t in model.state_dict().items()}
+            seconds = time.monotonic() - started
+            loss = watch(model, codes[:2000])
+            yield Progress(number, len(passes), loss, value, 0.0, seconds, better)
+    model.restore(kept)
+
+
+def _count_once(each: Pass | Look, model: Trainable, codes: Tensor, validation: Tensor) -> None:
+    if isinstance(each, Look):
+        each.learn(codes, validation[:VALIDATION_ROWS])
+        return
+    device = device_of(model)
+    sums = processes.total(own_sums(each, codes, device))
+    each.update(sums, [x.to(device) for x in batches(validation[:VALIDATION_ROWS])])
+
+
+def counted_at_once(codes: Tensor) -> int:
+    """Rows of a batch of a counting pass."""
+    return max(1, min(8192, (1 << 20) // max(codes[0].numel(), 1)))
+
+
+def own_sums(each: Pass, codes: Tensor, device: torch.device) -> Tensor:
+    """A pass's sums over this process's share of the batches; zeros where it has none."""
+    sums = None
+    for i, x in enumerate(batches(codes, counted_at_once(codes))):
+        if processes.mine(i):
+            part = each.sums(x.to(device))
+            sums = part if sums is None else sums.add_(part)
+    if sums is None:  # the form of the sums is known only from some
+        return torch.zeros_like(each.sums(next(batches(codes)).to(device)))
+    return sums
+
+
+def clock() -> float:
+    """Seconds by the first process's clock."""
+    return processes.first(time.monotonic)
+
+
+def steps_within(budget: float, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan) -> Plan:
+    """The plan whose steps take about `budget` seconds, by timing a copy of the model once; validations included.
+
+    Several processes go by the clock of the first.
+    """
+    trial = Training(deepcopy(model), codes, validation, plan)
+    for _ in range(3):
+        trial.take_step()
+    started, timed = clock(), 0
+    while timed < 5 or (clock() - started < min(0.05 * budget, 2.0) and timed < 500):
+        trial.take_step()
+        timed += 1
+    step = (clock() - started) / timed
+    started = clock()
+    watch(trial.averaged, trial.validation)
+    each = step + (clock() - started) / plan.every
+    steps = max(1, int(0.9 * budget / each))
+    return replace(plan, steps=steps, every=max(1, min(plan.every, ceil(steps / 10))))
+
+
+@torch.no_grad()
+def diagnose(model: Trainable, x: Tensor, rows: Tensor, total: Tensor, step: int, names: Sequence[str] = ()) -> str:
+    """One line on a loss that is not finite: which tensor, which rows, which column, and what to try."""
+    largest = {name: float(p.abs().max()) for name, p in model.named_parameters() if p.numel()}
+    broken = [name for name, size in largest.items() if not isfinite(size)]
+    worst = broken[0] if broken else max(largest, key=lambda name: largest[name])
+    tensor = f"tensor {worst!r} holds " + ("non-finite values" if broken else f"values up to {largest[worst]:.3g}")
+    broken_rows = (~total.isfinite()).nonzero().flatten()
+    if not len(broken_rows):  # each is finite and only their sum is not
+        broken_rows = total.topk(min(5, len(total))).indices
+    bad = rows[broken_rows.cpu()].tolist()
+    where = f"training rows {', '.join(map(str, bad[:5]))}{' ...' if len(bad) > 5 else ''}"
+    if isinstance(model, AutoregressiveModel):
+        each = model.predict(x).log_prob(x.flatten(1))
+        columns = (~each.isfinite()).any(0).nonzero().flatten().tolist() or [int(each.sum(0).argmin())]
+        where += f", column {names[columns[0]]!r}" if names else f", variable {columns[0]}"
+    return (
+        f"the loss is not finite at step {step}: {tensor}; {where}. The last good weights are kept. "
+        "Try a smaller rate (--set train.rate=0.0005) or clip (--set train.clip=1)"
+    )
