@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 import plausibly
-from plausibly.fitting.fit import Listener
+from plausibly.fitting.settings import Listener
 from plausibly.runs.board import Board
 
 

@@ -22,8 +22,8 @@ import plausibly
 from plausibly.cli.console import RowMeter
 from plausibly.evaluation.likelihood.annealed import Annealed
 from plausibly.runs.run import Run
+from plausibly.system.randomness import generator_for
 from plausibly.tasks.annealed import means, pixels
-from plausibly.training.loop import generator_for
 
 DECODERS: dict[str, dict[str, Any]] = {
     name: {"latents": latents, "network": {"name": "mlp", "hidden": 256, "layers": 2, "dropout": 0.0}}

@@ -29,9 +29,9 @@ from benchmarks.large import numbers
 from benchmarks.tables import encoded
 from plausibly.evaluation.answers.curves import curve
 from plausibly.evaluation.answers.regression import there
-from plausibly.fitting.fit import Listener
+from plausibly.fitting.settings import Listener
 from plausibly.runs.run import TASKS, Run
-from plausibly.training.loop import generator_for
+from plausibly.system.randomness import generator_for
 
 BINS, FEW = 10, 5
 

@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 
 import plausibly
-from plausibly.data.formats.format import Events
+from plausibly.data.events import Events
 from plausibly.evaluation.intervals import LEAST, Interval, Mean
 from plausibly.evaluation.likelihood.by_column import by_column
 from plausibly.evaluation.likelihood.likelihood import difference, likelihood

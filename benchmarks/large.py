@@ -108,7 +108,7 @@ torch.set_num_threads(1)
 import plausibly
 import plausibly.evaluation.abilities
 from plausibly.jobs import files as bulk
-from plausibly.fitting.fit import Listener
+from plausibly.fitting.settings import Listener
 started = time.monotonic()
 {work}
 print("SECONDS", time.monotonic() - started, "PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

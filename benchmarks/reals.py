@@ -18,9 +18,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from plausibly.data import load
-from plausibly.data.formats.format import Dataset
+from plausibly.data.dataset import Dataset
 from plausibly.evaluation.likelihood.likelihood import likelihood
-from plausibly.fitting.fit import fit_in_memory, settings
+from plausibly.fitting.fit import fit_in_memory
+from plausibly.fitting.settings import settings
 from plausibly.models import MODELS
 
 COMPONENTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30)

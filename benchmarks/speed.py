@@ -39,7 +39,8 @@ from plausibly.contract.checks import shaken
 from plausibly.events.schema import binary
 from plausibly.kernels.nade import layout, recurrence
 from plausibly.models import MODELS
-from plausibly.training.loop import Plan, Training
+from plausibly.training.loop import Training
+from plausibly.training.plan import Plan
 
 
 def row(name: str, ours: float, theirs: float, unit: str, wanted: str) -> None:

@@ -12,8 +12,9 @@ __version__ = "0.2.0.dev0"
 if TYPE_CHECKING:
     from plausibly.data.loading import load
     from plausibly.estimators import DensityClassifier, DensityEstimator
-    from plausibly.fitting.api import compare, fit, resume
-    from plausibly.fitting.api import mixed as ensemble
+    from plausibly.fitting.api import fit, resume
+    from plausibly.fitting.compare import compare
+    from plausibly.fitting.ensemble import mixed as ensemble
     from plausibly.jobs.compression import compress, decompress
     from plausibly.runs.run import Run
 

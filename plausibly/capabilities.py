@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from plausibly.choices import Part
 from plausibly.events.schema import Schema
-from plausibly.families.priors import Latents, Prior
+from plausibly.outcomes.latents import Latents, Prior
 from plausibly.outcomes.outcomes import Outcome, Single
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class BoundedModel(Model):
     def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """A lower bound on log p(x), (batch,). May be stochastic: then the expectation of its exponential is at most p(x).
 
-        Noise is drawn by `plausibly.networks.noise.by_row`, so that a row's depends on the row and not on its place.
+        Noise is drawn by `plausibly.system.randomness.by_row`, so that a row's depends on the row and not on its place.
         """
 
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,5 +1,11 @@
 """What a person, not we, can mend. Messages may hold names from data, which are shown so that they steer no terminal."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
 from plausibly.printing import visible_lines
 
 
@@ -23,3 +29,26 @@ class Unsupported(TypeError):
 
     def __str__(self) -> str:
         return visible_lines(super().__str__())
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def as_number(value: Any, name: str) -> float:
+    """The number that a value or its text is. UserError where it is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise UserError(f"{name}={value}: {value!r} is no number")
+    return number
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question to put behind a message, or nothing."""
+    lower = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), list(lower), n=1)
+    return f" (did you mean {lower[close[0]]!r}?)" if close else ""

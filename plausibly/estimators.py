@@ -21,13 +21,16 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from plausibly.capabilities import BoundedModel, Trainable
+from plausibly.contract.own_models import hold_to_contract
+from plausibly.data.dataset import Dataset
 from plausibly.data.files.arrays import as_array
-from plausibly.data.formats.format import Dataset, Format
+from plausibly.data.formats.format import Format
 from plausibly.data.loading import load, tabled
 from plausibly.errors import UserError
-from plausibly.fitting.fit import Settings, fit_in_memory, settings
+from plausibly.fitting.fit import fit_in_memory
+from plausibly.fitting.settings import Settings, settings
+from plausibly.models import name_of
 from plausibly.runs.run import TASKS, Run, model_class, warn_of_bounds
-from plausibly.runs.user_models import hold_to_contract, name_of
 
 
 class _Learner(BaseEstimator):  # type: ignore[misc]

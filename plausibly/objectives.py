@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from plausibly.choices import Part
 from plausibly.networks.heads import Head
-from plausibly.networks.noise import by_row
+from plausibly.system.randomness import by_row
 
 if TYPE_CHECKING:
     from plausibly.capabilities import BoundedModel, Trainable

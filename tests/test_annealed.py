@@ -10,8 +10,8 @@ import torch
 
 from plausibly.capabilities import Decoder
 from plausibly.contract.checks import shaken
+from plausibly.data.events import Events
 from plausibly.data.formats.arrays import ArrayFormat
-from plausibly.data.formats.format import Events
 from plausibly.data.loading import load
 from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.likelihood import annealed as evaluation
@@ -29,8 +29,8 @@ from plausibly.events.kinds import Category, Grid, Level
 from plausibly.events.moments import entropies
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
+from plausibly.system.randomness import generator_for
 from plausibly.tasks.annealed import Joint, annealed, means, noisy, own
-from plausibly.training.loop import generator_for
 
 CPU = torch.device("cpu")
 LOADINGS = torch.tensor([[1.5, 0.0], [1.0, 0.7], [0.0, -1.2], [0.5, 0.5]])

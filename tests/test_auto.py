@@ -13,10 +13,12 @@ from plausibly.errors import Unsupported, UserError
 from plausibly.events.schema import binary
 from plausibly.families.mixtures import mixture
 from plausibly.fitting import choose as choosing
+from plausibly.fitting import ensemble
 from plausibly.fitting import portfolio as auto
-from plausibly.fitting.fit import Fit, Listener
+from plausibly.fitting.fit import Fit
+from plausibly.fitting.settings import Listener
 from plausibly.models import MODELS
-from plausibly.runs.run import ingredients
+from plausibly.runs.record import ingredients
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -170,7 +172,7 @@ def test_ctrl_c_keeps_all_members_where_one_is_best_alone(bits, tmp_path, monkey
     assert plausibly.resume(tmp_path / "run").record["status"] == "done"
 
 
-@pytest.mark.parametrize("weigh", [auto.greedy, auto.smoothed])
+@pytest.mark.parametrize("weigh", [ensemble.greedy, ensemble.smoothed])
 def test_a_member_without_a_number_has_no_weight(weigh):
     logs = torch.tensor([[-1.0, float("nan"), -2.0], [-3.0, -1.0, -1.0], [-torch.inf] * 3])
     assert weigh(logs)[1] == 0 and weigh(logs).sum() == pytest.approx(1)
@@ -181,7 +183,7 @@ def test_weights_from_few_rows_are_smoothed():
     """Members that are alike: weights by few rows stay near equal, where greedy ones follow chance, and test rows say so."""
     noise = torch.randn(4000, 6, generator=torch.Generator().manual_seed(0))
     few, many = -10 + noise[:100], -10 + noise[100:]
-    scores = [float((many + weigh(few).log()).logsumexp(1).mean()) for weigh in (auto.greedy, auto.smoothed)]
+    scores = [float((many + weigh(few).log()).logsumexp(1).mean()) for weigh in (ensemble.greedy, ensemble.smoothed)]
     assert scores[1] > scores[0]
 
 

@@ -15,7 +15,8 @@ from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.answers.reconstruction import LEVELS, WRONG, averaged, from_json, reconstruction
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema
-from plausibly.fitting.fit import fit_in_memory, settings
+from plausibly.fitting.fit import fit_in_memory
+from plausibly.fitting.settings import settings
 from plausibly.models.autoencoder import Autoencoder
 from plausibly.models.vae import VAE
 from plausibly.report import samples

@@ -12,8 +12,9 @@ import plausibly
 from plausibly.errors import UserError
 from plausibly.fitting import portfolio as auto
 from plausibly.fitting.benchmark import Sealed, benchmark, entries, published
-from plausibly.fitting.fit import Fit, Listener, learned, settings
-from plausibly.fitting.portfolio import greedy, smoothed
+from plausibly.fitting.ensemble import greedy, smoothed
+from plausibly.fitting.fit import Fit, learned
+from plausibly.fitting.settings import Listener, settings
 from plausibly.models import MODELS
 
 

@@ -14,7 +14,9 @@ from plausibly.events.schema import binary
 from plausibly.families.variational import log_likelihood
 from plausibly.models import vq_vae
 from plausibly.models.vq_vae import RARE, SPREAD, VQVAE, revive
-from plausibly.training.loop import Plan, Training, generator_for
+from plausibly.system.randomness import generator_for
+from plausibly.training.loop import Training
+from plausibly.training.plan import Plan
 
 CPU = torch.device("cpu")
 SMALL = {"name": "mlp", "hidden": 16}

@@ -22,14 +22,15 @@ from plausibly.errors import Unsupported, UserError
 from plausibly.events.kinds import Category, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.mixtures import mixture
-from plausibly.families.priors import Blended, Flow, Normal, Standard, normal_of
+from plausibly.families.priors import Blended, Flow, Standard
 from plausibly.families.stratified import stratified
 from plausibly.families.variational import ELBO
 from plausibly.fitting import api as fitting
-from plausibly.fitting.api import report_again
-from plausibly.fitting.fit import Listener
+from plausibly.fitting.results import report_again
+from plausibly.fitting.settings import Listener
 from plausibly.jobs import compression
 from plausibly.models import MODELS
+from plausibly.outcomes.latents import Normal, normal_of
 from plausibly.outcomes.outcomes import Bits
 from plausibly.runs.run import Run, write_record
 from plausibly.tasks.compress import compress as through

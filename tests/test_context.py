@@ -17,7 +17,7 @@ from plausibly.evaluation.answers.classification import Classification
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema
-from plausibly.fitting.api import context_of
+from plausibly.fitting.conditioning import context_of
 from plausibly.models import MODELS
 from plausibly.tasks.classify import classify
 
@@ -72,7 +72,7 @@ def test_discriminative_and_generative_models_use_one_rule(name, seen):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_boards_number_sums_a_lone_label_out(name):
-    from plausibly.data.formats.format import Events
+    from plausibly.data.events import Events
 
     x = SMALL.all_events()
     events = Events(x.to(torch.uint8), torch.zeros(len(x), dtype=torch.float64))

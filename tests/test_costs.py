@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from plausibly.fitting.api import fit
-from plausibly.fitting.fit import Listener
+from plausibly.fitting.settings import Listener
 from plausibly.models import MODELS
 from plausibly.training import estimates as costs
 
@@ -59,7 +59,7 @@ import sys, torch, numpy as np, pandas as pd
 torch.set_num_threads(1)
 from plausibly.training import estimates as costs
 from plausibly.fitting import api as fitting
-from plausibly.fitting.fit import Listener
+from plausibly.fitting.settings import Listener
 chance = np.random.default_rng(0)
 frame = pd.DataFrame({f"c{n}": chance.integers(0, 5, 30_000) for n in range(20)})
 fitting.tested = lambda done: print(costs.peak_memory())

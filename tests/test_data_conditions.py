@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from plausibly.data import load
-from plausibly.data.formats.format import Dataset
+from plausibly.data.dataset import Dataset
 from plausibly.data.questions import question
 from plausibly.errors import UserError
 

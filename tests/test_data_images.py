@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from plausibly.data import load, load_rows
-from plausibly.data.formats.format import Dataset, Format
+from plausibly.data.dataset import Dataset
+from plausibly.data.formats.format import Format
 from plausibly.errors import UserError
 
 MANY, MORE = 12, {"save_all": True, "append_images": [Image.new("L", (8, 8))]}

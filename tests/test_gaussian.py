@@ -6,10 +6,12 @@ import torch
 from scipy.stats import chi2, multivariate_normal
 
 from plausibly.contract.checks import results, shaken
+from plausibly.events.batches import batches
 from plausibly.events.kinds import UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.models.gaussian import Gaussian, floored
-from plausibly.training.loop import batches, count, generator_for
+from plausibly.system.randomness import generator_for
+from plausibly.training.loop import count
 
 REALS = Schema((4,), (Real(),) * 4)
 OPEN = Schema((3,), (Real(open=True), Real(), Real(open=True)))

@@ -13,7 +13,7 @@ from scipy.stats import binom
 
 import plausibly
 from plausibly.cli.commands import app
-from plausibly.data.formats.format import Events
+from plausibly.data.events import Events
 from plausibly.estimators import DensityClassifier, DensityEstimator
 from plausibly.evaluation.answers.classification import Classification
 from plausibly.evaluation.intervals import LEAST, TOO_FEW, Mean, Moves, binomial, moves
@@ -26,9 +26,9 @@ from plausibly.evaluation.samples.two_samples import discrepancy
 from plausibly.evaluation.samples.usefulness import Contest, Skill, usefulness
 from plausibly.events.kinds import Grid
 from plausibly.events.schema import binary
-from plausibly.families.priors import Normal
-from plausibly.fitting.portfolio import greedy
+from plausibly.fitting.ensemble import greedy
 from plausibly.models import MODELS
+from plausibly.outcomes.latents import Normal
 from plausibly.runs.run import BoundWarning
 
 CHANCE = {
@@ -249,7 +249,7 @@ def test_few_test_rows_are_told_why_there_is_no_interval(tmp_path, capsys):
 def test_groups_go_where_their_rows_go():
     events = Events(torch.zeros(4, 1), torch.zeros(4), groups=np.array([5, 5, 7, 7]))
     assert events[1:3].groups.tolist() == [5, 7] and events[[3, 0]].groups.tolist() == [7, 5]
-    assert plausibly.data.formats.format.joined([events[:1], events[2:]]).groups.tolist() == [5, 7, 7]
+    assert plausibly.data.events.joined([events[:1], events[2:]]).groups.tolist() == [5, 7, 7]
 
 
 # --- signs: = exact, >= a bound, ~ an estimate

@@ -15,8 +15,8 @@ import plausibly
 from plausibly.capabilities import BoundedModel, DensityModel
 from plausibly.data.loading import load_rows
 from plausibly.errors import Unsupported, UserError
-from plausibly.fitting.api import report_again
-from plausibly.fitting.fit import Listener
+from plausibly.fitting.results import report_again
+from plausibly.fitting.settings import Listener
 from plausibly.jobs.compression import processor, rows
 from plausibly.runs import forms
 from plausibly.runs.run import TASKS

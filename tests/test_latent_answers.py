@@ -16,13 +16,13 @@ from plausibly.events.kinds import Category, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.proposals import Draws, Evidence, effective
 from plausibly.models.vae import VAE
+from plausibly.system.randomness import generator_for
 from plausibly.tasks.classify import DRAWS, classify
 from plausibly.tasks.complete import complete
 from plausibly.tasks.full_conditionals import full_conditionals
 from plausibly.tasks.impute import impute
 from plausibly.tasks.query import query
 from plausibly.tasks.score import conditionals, marginal
-from plausibly.training.loop import generator_for
 
 CPU = torch.device("cpu")
 BITS = binary(8)

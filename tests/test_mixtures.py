@@ -8,6 +8,7 @@ from oracles import random_table
 from plausibly.capabilities import BoundedModel, TractableModel
 from plausibly.contract.checks import results, shaken
 from plausibly.evaluation.answers.curves import curve
+from plausibly.events.batches import batches
 from plausibly.events.bins import Binning
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema, binary
@@ -27,12 +28,12 @@ from plausibly.models.made import MADE
 from plausibly.models.markov import Markov
 from plausibly.models.mixture import Mixture, Split
 from plausibly.models.nade import NADE
-from plausibly.networks.noise import by_row
 from plausibly.objectives import Likelihood, Objective, Pass
 from plausibly.outcomes.outcomes import Blend, Density, Finite, Histogram, blended, joined
 from plausibly.outcomes.quadrature import quadrature
+from plausibly.system.randomness import by_row, generator_for
 from plausibly.tasks.query import query
-from plausibly.training.loop import batches, count, generator_for, watch
+from plausibly.training.loop import count, watch
 
 BITS = binary(5)
 CATEGORIES = Schema((3,), (Category(levels=2), Category(levels=3), Category(levels=4)))

@@ -23,7 +23,9 @@ from plausibly.models.chow_liu import ChowLiu, heaviest_tree
 from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
 from plausibly.networks.heads import balanced, normalised, unbalanced
-from plausibly.training.loop import Plan, Training, count, generator_for, watch
+from plausibly.system.randomness import generator_for
+from plausibly.training.loop import Training, count, watch
+from plausibly.training.plan import Plan
 
 
 def learned(name, train, valid, schema, steps=2500, **arguments):

@@ -24,7 +24,8 @@ from plausibly.jobs.compression import rows
 from plausibly.models import MODELS
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.tasks import load_tasks
-from plausibly.training.loop import Plan, Training, count, prepare
+from plausibly.training.loop import Training, count, prepare
+from plausibly.training.plan import Plan
 
 TASKS = load_tasks()
 SHARES = (0.02, 0.1, 0.05, 0.2)

@@ -8,7 +8,7 @@ import torch
 
 from plausibly.capabilities import AnyOrderModel, TractableModel
 from plausibly.contract.checks import results, shaken
-from plausibly.data.formats.format import Events
+from plausibly.data.events import Events
 from plausibly.data.loading import load
 from plausibly.evaluation.likelihood.orders import disagreement, log_prob_in
 from plausibly.events.kinds import Category, Level
@@ -16,11 +16,13 @@ from plausibly.events.schema import Schema, binary
 from plausibly.families.orderless import LEAST, OrderlessModel, orderless
 from plausibly.fitting.api import fit
 from plausibly.models import MODELS
+from plausibly.system.randomness import generator_for
 from plausibly.tasks.classify import classify
 from plausibly.tasks.full_conditionals import full_conditionals
 from plausibly.tasks.impute import impute
 from plausibly.tasks.query import query
-from plausibly.training.loop import Plan, Training, generator_for
+from plausibly.training.loop import Training
+from plausibly.training.plan import Plan
 
 SMALL = Schema((4,), (Category(levels=2), Level(levels=3), Category(levels=2, missing=True), Category(levels=2)))
 CPU = torch.device("cpu")

@@ -19,9 +19,9 @@ from plausibly.fitting.api import fit
 from plausibly.models import MODELS
 from plausibly.models.fvsbn import FVSBN
 from plausibly.outcomes.interpolation import interpolated
+from plausibly.system.randomness import generator_for
 from plausibly.tasks.impute import impute
 from plausibly.tasks.query import query
-from plausibly.training.loop import generator_for
 
 CPU = torch.device("cpu")
 SMALL = Schema((5,), (Category(2), Category(3), Category(2), Category(2), Category(3)))

@@ -12,7 +12,7 @@ from plausibly.events.bins import Binning
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.mixtures import mixture
-from plausibly.families.priors import Blended, Flow, Normal, Standard
+from plausibly.families.priors import Blended, Flow, Standard
 from plausibly.families.semirings import log_matmul
 from plausibly.families.stratified import stratified
 from plausibly.families.variational import OBJECTIVES
@@ -24,6 +24,7 @@ from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
 from plausibly.models.vae import VAE
 from plausibly.networks.heads import Head
+from plausibly.outcomes.latents import Normal
 from plausibly.outcomes.outcomes import Blend, Density, Finite, Histogram
 
 WIDTHS = [-12.0, -7.0, -6.0, -5.0, -2.0, 0.0, 2.0]  # log scales; an encoder's are within -7 and 2

@@ -27,10 +27,10 @@ from plausibly.families.semirings import SUM, Semiring, log_matmul, max_matmul
 from plausibly.fitting.api import fit
 from plausibly.models import MODELS
 from plausibly.models.markov import Markov
+from plausibly.system.randomness import generator_for
 from plausibly.tasks.complete import complete, complete_by_ascent
 from plausibly.tasks.information import entropy, entropy_of, information
 from plausibly.tasks.query import Asked, query, with_target
-from plausibly.training.loop import generator_for
 
 CPU = torch.device("cpu")
 CODES = Schema(

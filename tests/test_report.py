@@ -24,7 +24,8 @@ from plausibly.report import figures, samples, scales, tables, write_report
 from plausibly.report.abilities import ladder
 from plausibly.runs.board import Board, Row
 from plausibly.runs.run import Run
-from plausibly.training.loop import Plan, Training, count
+from plausibly.training.loop import Training, count
+from plausibly.training.plan import Plan
 
 SECTIONS = ["board", "training", "samples", "surprisal", "abilities", "reading"]
 HOSTILE = '<script>alert("1")</script>&$x^{$\'"'

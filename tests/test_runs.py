@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 import plausibly
 from plausibly.capabilities import AnyOrderModel
 from plausibly.errors import UserError
-from plausibly.fitting.fit import Listener
+from plausibly.fitting.settings import Listener
 from plausibly.models import MODELS
 from plausibly.runs.run import write_record
 from plausibly.training.estimates import peak_memory

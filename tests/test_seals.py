@@ -17,12 +17,14 @@ from safetensors.torch import load_file, save_file
 import plausibly
 from plausibly.errors import UserError
 from plausibly.fitting import api as fitting
+from plausibly.fitting import compare, ensemble, settings
 from plausibly.fitting import fit as learning
 from plausibly.fitting import portfolio as auto
 from plausibly.fitting.resealing import seal
 from plausibly.jobs import files as bulk
 from plausibly.report.page import course
-from plausibly.runs.run import Run, read_record
+from plausibly.runs.record import read_record
+from plausibly.runs.run import Run
 from plausibly.runs.upgrading import upgrade
 
 KEPT = Path(__file__).parent / "kept" / "0.1.0"
@@ -124,7 +126,7 @@ def stopping(after):
         if next(heard) == after:
             raise Stop
 
-    return learning.Listener(progress=progress)
+    return settings.Listener(progress=progress)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +168,7 @@ def test_damage_of_a_comparison_is_told(rows, tmp_path):
     board = plausibly.compare(rows, ["independent"], out=tmp_path / "whole")
 
     def results(path):
-        return [(row["model"], row["test"]) for row in fitting.resume_comparison(path).to_json()]
+        return [(row["model"], row["test"]) for row in compare.resume_comparison(path).to_json()]
 
     assert results(tmp_path / "whole") == [(row["model"], row["test"]) for row in board.to_json()]
     assert told("compare.json", tmp_path / "whole", tmp_path, results) >= len(MUTATIONS) - 1
@@ -299,7 +301,7 @@ def test_what_a_stopped_run_was_tested_to_is_not_said_of_the_finished_one(rows, 
     with monkeypatch.context() as patch:
         patch.setattr(learning, "interruptible", interrupting)
         assert plausibly.compare(rows, ["made"], out=tmp_path / "board", steps=20, set=SMALL).interrupted
-    found = fitting.resume_comparison(tmp_path / "board").to_json()[0]
+    found = compare.resume_comparison(tmp_path / "board").to_json()[0]
     whole = plausibly.fit(rows, "made", out=tmp_path / "whole", steps=20, set=SMALL)
     assert found["test"] == whole.record["test"]
 
@@ -310,5 +312,5 @@ def test_the_validation_of_an_ensemble_is_that_of_its_weights(rows, tmp_path, mo
     runs = [plausibly.fit(rows, "made", out=tmp_path / str(s), seed=s, steps=5, set=dropping) for s in (0, 1)]
     for run in runs[1:]:
         run.record["data"] = runs[0].record["data"]
-    first, second = (fitting.mixed(runs, out=tmp_path / name).record for name in ("a", "b"))
+    first, second = (ensemble.mixed(runs, out=tmp_path / name).record for name in ("a", "b"))
     assert first["validation"] == second["validation"]

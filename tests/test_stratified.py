@@ -15,7 +15,8 @@ from plausibly.models.independent import Independent
 from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
 from plausibly.models.mixture import Mixture
-from plausibly.training.loop import count, generator_for
+from plausibly.system.randomness import generator_for
+from plausibly.training.loop import count
 
 TABLE = Schema((4,), (Category(levels=2), Category(levels=3), Category(levels=3), Category(levels=2, open=True)))
 REALS = Schema((3,), (Real(), Category(levels=3), Real()))

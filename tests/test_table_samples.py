@@ -15,7 +15,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 import plausibly
 from plausibly.contract.checks import shaken
 from plausibly.data import load
-from plausibly.data.formats.format import Events
+from plausibly.data.events import Events
 from plausibly.errors import UserError
 from plausibly.evaluation import intervals
 from plausibly.evaluation.intervals import Moves, moves

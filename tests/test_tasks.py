@@ -10,7 +10,7 @@ from oracles import accepting
 
 from plausibly.capabilities import AutoregressiveModel, BoundedModel, DensityModel, Model
 from plausibly.contract.checks import shaken
-from plausibly.data.formats.format import Events
+from plausibly.data.events import Events
 from plausibly.errors import Unsupported
 from plausibly.evaluation.abilities import model_entries
 from plausibly.evaluation.likelihood.likelihood import AtLeast, AtMost, Estimate, Exact, difference, likelihood
@@ -18,11 +18,11 @@ from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
 from plausibly.runs.board import Board, Row
+from plausibly.system.randomness import generator_for
 from plausibly.tasks import load_tasks
 from plausibly.tasks.impute import impute
 from plausibly.tasks.sample import sample
 from plausibly.tasks.score import conditionals, marginal, score
-from plausibly.training.loop import generator_for
 
 SMALL = Schema((4,), (Category(levels=2), Level(levels=3), Category(levels=2, missing=True), Category(levels=2)))
 CPU = torch.device("cpu")

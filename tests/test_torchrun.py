@@ -24,9 +24,11 @@ from plausibly.models.chow_liu import ChowLiu
 from plausibly.models.joint import Joint
 from plausibly.models.made import MADE
 from plausibly.models.nade import NADE
-from plausibly.networks.noise import Shared, by_row
 from plausibly.system import processes
-from plausibly.training.loop import Diverged, Plan, Training, generator_for, own_sums, sharing, steps_within, watch
+from plausibly.system.randomness import Shared, by_row, generator_for, sharing
+from plausibly.training.estimates import steps_within
+from plausibly.training.loop import Training, own_sums, watch
+from plausibly.training.plan import Diverged, Plan
 
 CPU = torch.device("cpu")
 MODELS = {
@@ -113,7 +115,7 @@ def break_off(folder):
 
     Training.take_step = killed
     heard = []
-    plausibly.fit("toy-bits", "nade", listener=plausibly.fitting.fit.Listener(heard.append), **FIT)
+    plausibly.fit("toy-bits", "nade", listener=plausibly.fitting.settings.Listener(heard.append), **FIT)
     (folder / f"heard-{processes.rank()}.json").write_text(json.dumps(heard))
 
 

@@ -8,17 +8,10 @@ from plausibly.events.schema import binary
 from plausibly.models.fvsbn import FVSBN
 from plausibly.models.made import MADE
 from plausibly.models.nade import NADE
-from plausibly.training.loop import (
-    Diverged,
-    Plan,
-    Training,
-    clip,
-    default_every,
-    default_steps,
-    generator_for,
-    steps_within,
-    watch,
-)
+from plausibly.system.randomness import generator_for
+from plausibly.training.estimates import steps_within
+from plausibly.training.loop import Training, clip, watch
+from plausibly.training.plan import Diverged, Plan, default_every, default_steps
 
 
 def toy():
@@ -106,7 +99,7 @@ def test_a_loss_that_is_not_finite_stops_and_restores(cause):
 def test_a_budget_becomes_steps(monkeypatch):
     """By a clock that a step and a validation move by a tenth of a second each."""
     now, take_step = [0.0], Training.take_step
-    monkeypatch.setattr("plausibly.training.loop.clock", lambda: now[0])
+    monkeypatch.setattr("plausibly.training.estimates.clock", lambda: now[0])
     monkeypatch.setattr(Training, "take_step", lambda self: (now.append(now.pop() + 0.1), take_step(self))[1])
     monkeypatch.setattr("plausibly.training.loop.watch", lambda *given: now.append(now.pop() + 0.1))
     training = fresh(PLAN)

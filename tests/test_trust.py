@@ -25,8 +25,10 @@ import plausibly
 from plausibly.errors import UserError
 from plausibly.fitting import api as fitting
 from plausibly.fitting import choose as choosing
+from plausibly.fitting import compare, folders
 from plausibly.fitting.fit import logged
-from plausibly.runs.run import read_record, write_record
+from plausibly.runs.record import read_record
+from plausibly.runs.run import write_record
 from plausibly.system import files
 from plausibly.system.locks import holding
 
@@ -206,7 +208,7 @@ def is_finished(path):
 
 def test_a_comparison_goes_on_after_a_kill_before_any_file_change(bits, tmp_path):
     whole = results_of(plausibly.compare(bits, out=tmp_path / "whole"))
-    work, resume = (lambda path: plausibly.compare(bits, out=path)), fitting.resume_comparison
+    work, resume = (lambda path: plausibly.compare(bits, out=path)), compare.resume_comparison
     boards = [*finished(tmp_path, work, resume, lambda path: False)]
     assert len(boards) > 8
     for board in boards:
@@ -261,7 +263,7 @@ def test_a_pipe_and_a_device_are_no_data(run, cli, tmp_path):
 def test_a_job_that_ended_between_the_look_and_the_lock_keeps_its_folder(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text("{}")
-    with pytest.raises(UserError, match="already exists"), fitting.fresh(tmp_path / "run", anew=True):
+    with pytest.raises(UserError, match="already exists"), folders.fresh(tmp_path / "run", anew=True):
         pass
     assert (tmp_path / "run" / "run.json").exists()
 
@@ -314,7 +316,7 @@ def test_weights_without_a_record_are_named_with_what_to_do(tmp_path):
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "weights.safetensors").touch()
     with pytest.raises(UserError, match=rf"or remove {tmp_path / 'new'}, which holds weights without a record"):
-        fitting.new_folder(tmp_path / "new", "ensemble")
+        folders.new_folder(tmp_path / "new", "ensemble")
 
 
 def test_a_run_that_was_killed_after_its_last_step_knows_its_steps(tmp_path, monkeypatch):

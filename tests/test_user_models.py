@@ -10,6 +10,7 @@ import torch
 
 import plausibly
 from plausibly.cli import commands as cli
+from plausibly.contract import own_models
 from plausibly.errors import BrokenPromises, UserError
 from plausibly.events.kinds import Category
 from plausibly.events.schema import Schema, binary
@@ -156,12 +157,12 @@ def test_a_broken_promise_stops_before_training(name, bits, tmp_path, capsys, mo
 
 def test_large_data_are_stood_in_for_by_small_schemas():
     kind = MODELS["made"]
-    assert foreign.small_schemas(kind, binary(8)) == [binary(8)]
+    assert own_models.small_schemas(kind, binary(8)) == [binary(8)]
     table = Schema((40,), (Category(levels=900),) * 38 + (Category(levels=3), Category(levels=2)))
-    first, *others = foreign.small_schemas(kind, table)
+    first, *others = own_models.small_schemas(kind, table)
     assert sorted(first.codes) == [2, 3, 900] and len(others) == 3
     image = Schema((3, 8, 8), (Category(levels=4),) * 192)
-    assert foreign.small_schemas(kind, image)[0].shape == (3, 2, 2)
+    assert own_models.small_schemas(kind, image)[0].shape == (3, 2, 2)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from torch import distributions as known
 
 from plausibly.contract.checks import bounds_sum_to_at_most_one, samples_reach_the_bound, shaken
 from plausibly.data import load
-from plausibly.data.formats.format import Events
+from plausibly.data.events import Events
 from plausibly.evaluation.likelihood.elbo import apart
 from plausibly.evaluation.likelihood.likelihood import AtLeast, likelihood
 from plausibly.events.kinds import Category, Real
 from plausibly.events.schema import Schema, binary
-from plausibly.families.priors import Flow, Standard, Vamp, normal_of
+from plausibly.families.priors import Flow, Standard, Vamp
 from plausibly.families.variational import (
     ELBO,
     FreeBits,
@@ -28,7 +28,9 @@ from plausibly.families.variational import (
     weigh,
 )
 from plausibly.models.vae import VAE
-from plausibly.training.loop import Plan, Training, prepare
+from plausibly.outcomes.latents import normal_of
+from plausibly.training.loop import Training, prepare
+from plausibly.training.plan import Plan
 
 PRIORS = ["standard", {"name": "vamp", "components": 3}, {"name": "flow", "layers": 2, "hidden": 6}]
 

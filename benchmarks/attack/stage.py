@@ -25,8 +25,8 @@ from PIL import Image
 from benchmarks.attack.changes import counting, dying_at
 from benchmarks.attack.commands import Ended, ended
 from plausibly.cli import commands as cli
-from plausibly.fitting import api as fitting
 from plausibly.fitting import choose as choosing
+from plausibly.fitting import ensemble, results
 from plausibly.fitting import fit as learning
 from plausibly.fitting import portfolio as auto
 from plausibly.runs import run as runs
@@ -77,10 +77,10 @@ def hasten() -> None:
     learning.CHECKPOINT_SECONDS = 0.0
     choosing.candidates = lambda *_: ["independent", "markov"]
     auto.PORTFOLIO = (("independent", {}), ("nade", {"hidden": 4}))
-    auto.ORDERS = 1
+    ensemble.ORDERS = 1
     runs.SHARD = 250
-    fitting.finish_board = finish_board
-    fitting.sampled = lambda run, dataset: run  # nobody trains judges of samples
+    results.finish_board = finish_board
+    results.sampled = lambda run, dataset: run  # nobody trains judges of samples
 
 
 def prepare() -> None:

@@ -327,7 +327,7 @@ def fit(
         )
 
     def text() -> None:
-        from plausibly.fitting.api import board_of
+        from plausibly.fitting.results import board_of
 
         print_board(board_of([run]))
         print_run(run)
@@ -340,7 +340,7 @@ def fit(
 
 def print_run(run: Any) -> None:
     """What a run is mixed of, if it is, and where it is."""
-    from plausibly.runs.run import ingredients
+    from plausibly.runs.record import ingredients
 
     if mixed := ingredients(run.record):
         print_line(f"mixed:  {mixed}")
@@ -384,17 +384,17 @@ def compare(
         go on with this comparison where it stopped; needs no DATA, and --models only for models of your own.
     """
     common, options = common or Common(), options or DataOptions()
-    from plausibly.fitting import api as fitting
+    from plausibly.fitting import compare as compare_module
 
     named = [name.strip() for name in models.split(",") if name.strip()] if models is not None else None
     if resume is not None:
         if data is not None:
             raise UserError("--resume needs no DATA: the comparison knows its own")
-        board = fitting.resume_comparison(resume, named or (), common.device, listener(common))
+        board = compare_module.resume_comparison(resume, named or (), common.device, listener(common))
     else:
         if data is None:
             raise UserError("DATA is missing; for example: plausibly compare digits-binary")
-        board = fitting.compare(
+        board = compare_module.compare(
             data,
             named,
             out=out_,
@@ -431,12 +431,13 @@ def ensemble(
         folder of the run (default runs/ensemble-1).
     """
     common = common or Common()
-    from plausibly.fitting import api as fitting
+    from plausibly.fitting import ensemble as ensemble_module
+    from plausibly.fitting import results as results_module
 
-    run = fitting.mixed(runs, out=out_, device=common.device, listener=listener(common))
+    run = ensemble_module.mixed(runs, out=out_, device=common.device, listener=listener(common))
 
     def text() -> None:
-        print_board(fitting.board_of([run]))
+        print_board(results_module.board_of([run]))
         print_run(run)
 
     out(run.summary(), common, text)
@@ -939,8 +940,8 @@ def deliver(
     """
     import pandas as pd
 
+    from plausibly.data.events import Events
     from plausibly.data.files.spreadsheets import guarded as guarded_cells
-    from plausibly.data.formats.format import Events
 
     known = isinstance(rows, Events)
     if out_ is not None:
@@ -1260,7 +1261,7 @@ def seal(run: str, /, *, model: OwnModel = None, common: Common | None = None) -
 def report(run: str, /, *, model: OwnModel = None, common: Common | None = None) -> None:
     """Build the one-file HTML report of RUN, or of a folder that `compare` made, again."""
     common = common or Common()
-    from plausibly.fitting.api import report_again
+    from plausibly.fitting.results import report_again
 
     path = report_again(Path(run), common.device, listener(common), model)
     out({"report": str(path)}, common, lambda: print_line(path))

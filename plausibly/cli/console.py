@@ -14,7 +14,7 @@ from plausibly.printing import print_data, print_error, print_progress, visible
 from plausibly.system import processes
 
 if TYPE_CHECKING:
-    from plausibly.fitting.fit import Listener
+    from plausibly.fitting.settings import Listener
 
 
 @Parameter(name="*")
@@ -120,7 +120,7 @@ def table(headings: list[str], rows: list[list[str]], title: str = "", caption: 
 
 def listener(common: Common) -> Listener:
     """Lines and progress on stderr: a moving bar with the time left on a terminal, else a line now and then."""
-    from plausibly.fitting.fit import Listener
+    from plausibly.fitting.settings import Listener
 
     if common.quiet:
         return Listener()

@@ -40,14 +40,13 @@ from plausibly.events.moments import likeliest_inside
 from plausibly.events.schema import Schema
 from plausibly.families.mixtures import Sum, normalised_logs
 from plausibly.families.variational import given_of
-from plausibly.networks.noise import drawing
 from plausibly.outcomes.outcomes import Single
 from plausibly.outcomes.quadrature import quadrature
+from plausibly.system.randomness import drawing, generator_for
 from plausibly.tasks import load_tasks
 from plausibly.tasks.complete import Ascent
 from plausibly.tasks.compress import compress
 from plausibly.tasks.score import score
-from plausibly.training.loop import generator_for
 
 SIX_SIGMA = 2e-9
 SPARE = 256  # bits that bytes may take besides, for their end and for what bits-back begins with

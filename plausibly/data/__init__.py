@@ -1,6 +1,8 @@
 """The outside world <-> events: tables, arrays, folders of images and built-in toys."""
 
-from plausibly.data.formats.format import Dataset, Events, Format, Truth
+from plausibly.data.dataset import Dataset, Truth
+from plausibly.data.events import Events
+from plausibly.data.formats.format import Format
 from plausibly.data.loading import load, load_rows
 
 __all__ = ["Dataset", "Events", "Format", "Truth", "load", "load_rows"]

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from plausibly.data import splits
+from plausibly.data.dataset import Dataset, Truth
+from plausibly.data.events import Events, Heard, unheard
 from plausibly.data.files import arrays as array_files
 from plausibly.data.files import images
 from plausibly.data.files import tables as reading
@@ -28,23 +30,13 @@ from plausibly.data.files.pieces import table_file
 from plausibly.data.files.regularity import irregularities, spellings
 from plausibly.data.formats import arrays, tables
 from plausibly.data.formats import labelled as labels_of_rows
-from plausibly.data.formats.format import (
-    Dataset,
-    Events,
-    Format,
-    Heard,
-    Truth,
-    counted,
-    did_you_mean,
-    suffix_of,
-    unheard,
-)
+from plausibly.data.formats.format import Format
 from plausibly.data.labels import name_of
 from plausibly.data.relations import relations
 from plausibly.data.sources import Framed, Source, Streamed, divided, large, thinned
 from plausibly.data.toys import bits as toys
-from plausibly.errors import UserError
-from plausibly.system.files import refuse_streams
+from plausibly.errors import UserError, counted, did_you_mean
+from plausibly.system.files import refuse_streams, suffix_of
 
 ARRAY_SUFFIXES = ("npz", "npy", "idx", "ubyte")
 WORKS = "a .csv, .tsv, .parquet, .arrow, .npy, .npz or idx file (.gz too), a folder of images, or one of "

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from plausibly.data.columns.conditions import one_value
-from plausibly.data.formats.format import Events, Format, did_you_mean
+from plausibly.data.events import Events
+from plausibly.data.formats.format import Format
 from plausibly.data.labels import name_of
-from plausibly.errors import UserError
+from plausibly.errors import UserError, did_you_mean
 
 
 def place_among(names: Sequence[str], name: Any) -> int:

@@ -7,7 +7,6 @@ one chance in 10^9. A sum c = a + b likewise, where each row would have it with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 from math import log
 from typing import Any
@@ -17,7 +16,8 @@ import numpy as np
 from plausibly.data.columns.column import Cells, ModelledColumn, at
 from plausibly.data.columns.dates import form_of
 from plausibly.data.columns.types import DateColumn, NumberColumn
-from plausibly.data.formats.format import Events
+from plausibly.data.dataset import Relation
+from plausibly.data.events import Events
 from plausibly.data.formats.tables import TableFormat
 from plausibly.events.kinds import MISSING, OTHER, REAL_OTHER
 
@@ -25,34 +25,6 @@ ROWS, FIRST = 100_000, 1_000  # looked at, of training rows; that most pairs fai
 NUMBERS, TRIED = 200, 16  # columns that may be sums; rows that most sums fail on
 CHANCE, TERMS = log(1e-9), 5  # rows in which each term of a sum is not 0
 DAY = 86_400
-
-
-@dataclass(frozen=True)
-class Relation:
-    """What `column` is made of: one other, with `back` where that is also a function of it; or the sum of two."""
-
-    column: str
-    of: tuple[str, ...]
-    back: bool = False
-
-    @property
-    def how(self) -> str:
-        return "sum" if len(self.of) > 1 else "function"
-
-    def __str__(self) -> str:
-        if len(self.of) > 1:
-            return f"column {self.column!r} is {' + '.join(map(repr, self.of))} in every row"
-        if self.back:
-            return f"columns {self.of[0]!r} and {self.column!r} say the same: each is a function of the other"
-        return f"column {self.column!r} is a function of {self.of[0]!r}"
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "column": self.column,
-            "of": list(self.of),
-            "how": self.how,
-            "back": self.back,
-        }
 
 
 def relations(format: TableFormat, events: Events) -> list[Relation]:

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from plausibly.data.events import Events, Heard, joined, packed, unheard
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.pieces import TableFile, TextFile, counting_from, table_file
 from plausibly.data.files.tables import TABLE_SUFFIXES, as_utf8, contents
-from plausibly.data.formats.format import Events, Format, Heard, joined, packed, suffix_of, unheard
+from plausibly.data.formats.format import Format
 from plausibly.data.labels import names_of
+from plausibly.system.files import suffix_of
 
 LARGE = 5_000_000  # cells of a file that is read a piece at a time
 SMALL = 200_000  # bytes of a file that is read as a whole, whatever it holds

@@ -24,9 +24,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plausibly.families.network import within
-from plausibly.networks.noise import by_row
 from plausibly.objectives import Loss, Objective, Turn
+from plausibly.system.arguments import within
+from plausibly.system.randomness import by_row
 
 if TYPE_CHECKING:
     from plausibly.models.gan import GAN

@@ -26,6 +26,7 @@ from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
 from plausibly.objectives import Likelihood
 from plausibly.outcomes.outcomes import Outcome, Single, averaged, lined_up, patched
+from plausibly.system.arguments import within
 
 LARGEST = 100_000_000  # parameters
 FILLS, REAL_FILLS, NODES = 512, 64, 48  # values of cells never seen that are summed over; of one that is real
@@ -196,9 +197,3 @@ def attentive(name: str, width: int, layers: int, heads: int, dropout: float) ->
     within(f"{name}: dropout", dropout, 0, 0.99)
     if width % heads:
         raise ValueError(f"{name}: width = {width}; it must be a multiple of heads = {heads}")
-
-
-def within(name: str, value: float, least: float, most: float) -> None:
-    """ValueError for an argument out of range."""
-    if not least <= value <= most:
-        raise ValueError(f"{name} = {value}; it can be {least:,} to {most:,}")

@@ -23,9 +23,9 @@ from plausibly.events.schema import Schema
 from plausibly.families.network import too_large
 from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
-from plausibly.networks.noise import by_row
 from plausibly.objectives import Loss, Objective, Turn
 from plausibly.outcomes.outcomes import Outcome
+from plausibly.system.randomness import by_row
 
 AT_ONCE = 1 << 17  # parameters of outcomes held at a time
 NAMED = 0.5  # share of events that tell of the schema's order alone

@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Variational, device_of
-from plausibly.families.variational import NUMBERS, decoded_width, rest_of
+from plausibly.families.variational import NUMBERS, decoded_width
+from plausibly.networks.pairs import rest_of
 from plausibly.outcomes.outcomes import Outcome, gumbel_max
 
 PARTS = 16  # of the mixture: p(z) and the completions

@@ -17,23 +17,24 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from math import log
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import BoundedModel, Encoder, Trainable, Variational
-from plausibly.choices import Part, chosen
+from plausibly.choices import chosen
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
-from plausibly.families.network import apart, too_large, within
-from plausibly.families.priors import Latents, PriorPart
-from plausibly.networks.convolution import Contracting, Expanding
+from plausibly.families.network import apart, too_large
+from plausibly.families.priors import PriorPart
 from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
-from plausibly.networks.perceptron import Perceptron
+from plausibly.networks.pairs import MLP, NETWORKS, Convolutional, rest_of, suited
 from plausibly.objectives import Loss, Objective, Turn, hidden
+from plausibly.outcomes.latents import Latents
 from plausibly.outcomes.outcomes import Outcome
+from plausibly.system.arguments import within
 
 NUMBERS = 1 << 22  # that are decoded at a time
 EVENTS = 64  # whose bounds are taken at a time
@@ -70,11 +71,6 @@ def decoded_width(schema: Schema) -> int:
 def given_of(model: Trainable, x: Tensor) -> Tensor | None:
     """The values of the context in events, (batch, its variables)."""
     return x.flatten(1)[:, list(model.context)] if model.context else None
-
-
-def rest_of(model: Trainable | Connected) -> list[int]:
-    """The variables that are no context."""
-    return [i for i in range(model.schema.size) if i not in model.context]
 
 
 def log_likelihood(model: Variational | Observing, x: Tensor, z: Tensor) -> Tensor:
@@ -254,128 +250,6 @@ class ImportanceWeighted(Bound):
 
 
 OBJECTIVES: tuple[type[Bound], ...] = (ELBO, RateDistortion, WarmUp, FreeBits, ImportanceWeighted)
-
-
-class Slices(Protocol):
-    """Flat numbers, of which each variable has some."""
-
-    width: int
-
-    def slice(self, i: int) -> slice: ...
-
-
-class Connected(Protocol):
-    """What networks between events and latents are made for: `inputs` is what an encoder sees, `given` what a decoder is
-    told of the context, `head` has slices alike for variables that are decoded alike."""
-
-    schema: Schema
-    context: tuple[int, ...]
-    latents: int
-
-    @property
-    def inputs(self) -> Slices: ...
-    @property
-    def given(self) -> Slices: ...
-    @property
-    def head(self) -> Slices: ...
-
-
-class MLP(Part):
-    """Residual perceptrons on both sides."""
-
-    name = "mlp"
-
-    def __init__(self, *, hidden: int = 256, layers: int = 1, dropout: float = 0.1) -> None:
-        within("network.hidden", hidden, 1, 100_000)
-        within("network.layers", layers, 0, 100)
-        within("network.dropout", dropout, 0, 0.99)
-        self.hidden, self.layers, self.dropout = hidden, layers, dropout
-
-    def encoder(self, model: Connected, outputs: int) -> nn.Module:
-        return Perceptron(model.inputs.width, outputs, self.hidden, self.layers, self.dropout)
-
-    def decoder(self, model: Connected, outputs: int) -> nn.Module:
-        return Perceptron(model.latents + model.given.width, outputs, self.hidden, self.layers, self.dropout)
-
-
-class Convolutional(Part):
-    """Residual convolutions on both sides, for events (channels, height, width) of one kind.
-
-    Where events are flat, as those of images with a label are, `image` is the shape of the variables that are no context.
-    """
-
-    name = "convolutional"
-
-    def __init__(self, *, channels: int = 16, layers: int = 1, dropout: float = 0.0, image: Sequence[int] = ()) -> None:
-        within("network.channels", channels, 1, 10_000)
-        within("network.layers", layers, 0, 100)
-        within("network.dropout", dropout, 0, 0.99)
-        self.channels, self.layers, self.dropout, self.image = channels, layers, dropout, list(image)
-
-    def shape(self, model: Connected) -> tuple[int, int, int]:
-        """ValueError where the variables that are no context are no image of one kind."""
-        shape = tuple(self.image) or model.schema.shape
-        rest = rest_of(model)
-        if len(shape) != 3 or shape[0] * shape[1] * shape[2] != len(rest):
-            raise ValueError(f"network.image = {list(shape)}; {len(rest)} variables are modelled, as what image?")
-        widths = {(s.stop - s.start) for s in map(model.head.slice, rest)}
-        if len(widths) > 1 or len({(s.stop - s.start) for s in map(model.inputs.slice, rest)}) > 1:
-            raise ValueError("network = convolutional: the pixels are not of one kind")
-        return shape[0], shape[1], shape[2]
-
-    def encoder(self, model: Connected, outputs: int) -> nn.Module:
-        return Looking(self, model, outputs)
-
-    def decoder(self, model: Connected, outputs: int) -> nn.Module:
-        return Painting(self, model, outputs)
-
-
-class Looking(nn.Module):
-    """From numbers of all variables, (batch, width), through maps of the pixels', to flat ones."""
-
-    pixels: Tensor
-    others: Tensor
-
-    def __init__(self, part: Convolutional, model: Connected, outputs: int) -> None:
-        super().__init__()
-        self.shape, rest = part.shape(model), rest_of(model)
-        slices = [model.inputs.slice(i) for i in rest]
-        places = torch.tensor([list(range(s.start, s.stop)) for s in slices], device="cpu")
-        others = sorted({*range(model.inputs.width)} - {*places.flatten().tolist()})
-        self.register_buffer("pixels", places.flatten(), persistent=False)
-        self.register_buffer("others", torch.tensor(others, dtype=torch.long, device="cpu"), persistent=False)
-        self.each = places.shape[1]
-        sides, maps = (self.shape[1], self.shape[2]), self.shape[0] * self.each
-        self.network = Contracting(maps, sides, len(others), outputs, part.channels, part.layers, part.dropout)
-
-    def forward(self, numbers: Tensor) -> Tensor:
-        image = numbers[:, self.pixels].view(len(numbers), *self.shape, self.each)
-        return self.network(image.movedim(-1, 2).flatten(1, 2), numbers[:, self.others])
-
-
-class Painting(nn.Module):
-    """From latents and the context's numbers to the parameters of the pixels, pixel by pixel, (batch, outputs)."""
-
-    def __init__(self, part: Convolutional, model: Connected, outputs: int) -> None:
-        super().__init__()
-        self.shape = part.shape(model)
-        self.each = outputs // (self.shape[0] * self.shape[1] * self.shape[2])
-        sides, inputs = (self.shape[1], self.shape[2]), model.latents + model.given.width
-        maps = self.shape[0] * self.each
-        self.network = Expanding(inputs, sides, maps, part.channels, part.layers, part.dropout)
-
-    def forward(self, z: Tensor) -> Tensor:
-        maps = self.network(z).unflatten(1, (self.shape[0], self.each))
-        return maps.movedim(2, -1).flatten(1)
-
-
-NETWORKS: tuple[type[MLP] | type[Convolutional], ...] = (MLP, Convolutional)
-
-
-def suited(schema: Schema) -> str:
-    """The network by default: convolutional for images of 16 pixels or more a side and one kind."""
-    large = len(schema.shape) == 3 and min(schema.shape[1:]) >= 16 and len(set(schema.codes)) == 1
-    return Convolutional.name if large and not schema.continuous else MLP.name
 
 
 class Observing(Encoder):

@@ -15,16 +15,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from plausibly.data.formats.format import Dataset, Events, did_you_mean
+from plausibly.data.dataset import Dataset
+from plausibly.data.events import Events
 from plausibly.data.loading import load
-from plausibly.errors import UserError
+from plausibly.errors import UserError, did_you_mean
 from plausibly.evaluation.intervals import beside
-from plausibly.fitting.api import fresh, origin_of, tested
-from plausibly.fitting.fit import Fit, Listener, Settings, learned, settings
-from plausibly.fitting.portfolio import AUTO, fit_auto
+from plausibly.fitting.conditioning import origin_of
+from plausibly.fitting.fit import Fit, learned
+from plausibly.fitting.folders import AUTO, fresh
+from plausibly.fitting.portfolio import fit_auto
+from plausibly.fitting.results import tested
+from plausibly.fitting.settings import Listener, Settings, settings
 from plausibly.models import MODELS
 from plausibly.printing import visible
-from plausibly.runs.run import Run, ingredients, read_record
+from plausibly.runs.record import ingredients, read_record
+from plausibly.runs.run import Run
 from plausibly.system.files import replacing
 
 BUDGETS = {"debd": 600.0, "larochelle": 600.0, "binary-mnist": 900.0}  # seconds of training for each row of the table

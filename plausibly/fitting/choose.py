@@ -12,27 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from plausibly.capabilities import AnyOrderModel, BoundedModel, Trainable
-from plausibly.data.formats.format import Dataset
+from plausibly.data.dataset import Dataset
 from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
-from plausibly.fitting.fit import (
-    Fit,
-    Listener,
-    Settings,
-    begun,
-    learned,
-    learns_by_steps,
-    promoted,
-    sketch,
-    taken_up_or_new,
-)
-from plausibly.fitting.portfolio import LONGEST, MEMBERS, counting_seconds
+from plausibly.fitting.fit import Fit, begun, learned, learns_by_steps, promoted, sketch, taken_up_or_new
+from plausibly.fitting.folders import MEMBERS
+from plausibly.fitting.portfolio import LONGEST, counting_seconds
+from plausibly.fitting.settings import Listener, Settings
 from plausibly.models import MODELS
 from plausibly.runs.building import refusal
-from plausibly.runs.run import BEST, built_in, model_class, read_record, recorded_data, write_record
+from plausibly.runs.record import BEST, read_record
+from plausibly.runs.run import built_in, model_class, recorded_data, write_record
 from plausibly.training.estimates import duration
-from plausibly.training.loop import Diverged
+from plausibly.training.plan import Diverged
 
 
 def accepted(dataset: Dataset, chosen: Settings, tried: Sequence[str], listener: Listener) -> list[str]:

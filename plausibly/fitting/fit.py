@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import shutil
 import signal
 import threading
@@ -13,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,130 +20,31 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-import plausibly
+from plausibly import models
 from plausibly.capabilities import DensityModel, Model, Trainable, device_of
-from plausibly.data.formats.format import Dataset, Heard, did_you_mean, unheard
+from plausibly.data.dataset import Dataset
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.reconstruction import reconstruction
 from plausibly.evaluation.likelihood.likelihood import likelihood, plausibility
+from plausibly.fitting.settings import Listener, Settings, make_plan
 from plausibly.objectives import Likelihood
 from plausibly.runs import forms
 from plausibly.runs import user_models as foreign
 from plausibly.runs.building import arguments_of, build, made
-from plausibly.runs.run import (
-    UNSOUND,
-    Run,
-    check_kept,
-    find_weights,
-    kind_of,
-    read_record,
-    recorded_data,
-    vouch,
-    write_record,
-    write_tensors,
-)
+from plausibly.runs.record import read_record, write_tensors
+from plausibly.runs.run import UNSOUND, Run, check_kept, find_weights, kind_of, recorded_data, vouch, write_record
 from plausibly.system import processes
 from plausibly.system.files import open_within, replacing
+from plausibly.system.randomness import generator_for
 from plausibly.system.seals import BrokenSeal, digest_file, read_sealed_tensors, write_sealed_tensors
+from plausibly.system.versions import versions
 from plausibly.training.estimates import duration, memory_line, pass_seconds, step_seconds
-from plausibly.training.loop import (
-    Diverged,
-    Plan,
-    Progress,
-    Training,
-    count,
-    default_every,
-    default_steps,
-    generator_for,
-    prepare,
-    steps_within,
-    watch,
-)
+from plausibly.training.loop import Training, count, prepare, watch
+from plausibly.training.plan import Diverged, Plan, Progress
 
 CHECKPOINT_SECONDS = 2.0
 RESULTS = ("test", "reconstruction", "rows_scored_per_second", "rows_sampled_per_second", "samples", "coded")
 HELD_OUT = ("heldout.safetensors", "calibration.safetensors")
-
-
-@dataclass
-class Listener:
-    """Who hears about the progress: `say` gets lines, `progress` each validation, `read` how many rows of how many are read.
-
-    Silent unless told otherwise.
-    """
-
-    say: Callable[[str], None] = lambda line: None
-    progress: Callable[[str, Progress], None] = lambda name, progress: None
-    read: Heard = unheard
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user asked of a fit."""
-
-    arguments: dict[str, Any]
-    train: dict[str, Any]
-    seed: int = 0
-    budget: float | None = None
-    device: str = "cpu"
-
-
-def settings(
-    values: Mapping[str, Any] | None, seed: int, budget: float | None, steps: int | None, device: str
-) -> Settings:
-    """Sorts `hidden=256 train.rate=1e-3` into constructor arguments and the plan. UserError for an unknown one."""
-    values = dict(values or {})
-    train = {key.removeprefix("train."): values.pop(key) for key in list(values) if key.startswith("train.")}
-    known = [f.name for f in fields(Plan) if f.name != "seed"]
-    known.append("epochs")
-    for name, value in train.items():
-        if name not in known:
-            hint = did_you_mean(name, known).replace("'", "'train.", 1)
-            raise UserError(
-                f"there is no setting 'train.{name}'{hint}; settings: {', '.join(known)}, each with train. before"
-            )
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"train.{name} = {value!r}; it is a number")
-    types = {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
-    for name, value in train.items():
-        if types.get(name) is int and value != int(value):
-            raise UserError(f"train.{name} = {value}; it is a whole number")
-    if train.get("epochs", 1) <= 0 or train.get("batch", 1) < 1:
-        raise UserError("train.epochs must be more than 0 and train.batch at least 1")
-    values = nested(values)
-    if budget is not None and not budget > 0:
-        raise UserError(f"a budget of {budget} s is none; 60 is")
-    if steps is not None:
-        train["steps"] = steps
-    if budget is not None and ("steps" in train or "epochs" in train):
-        raise UserError("give either a budget or a number of steps, not both")
-    return Settings(values, train, seed, budget, device)
-
-
-def nested(values: dict[str, Any]) -> dict[str, Any]:
-    """`objective="rate-distortion"` and `objective.beta=4` as one value: the part's name and its arguments."""
-    found = {key: value for key, value in values.items() if "." not in key}
-    for key, value in values.items():
-        part, dot, argument = key.partition(".")
-        if dot:
-            own = found.get(part, {})
-            found[part] = {**(own if isinstance(own, dict) else {"name": own}), argument: value}
-    return found
-
-
-def make_plan(chosen: Settings, model: Trainable, dataset: Dataset) -> Plan:
-    """The plan of a gradient run: steps as asked for, or from the budget, or by default."""
-    train = {**model.plan, **chosen.train}
-    batch, rounds, epochs = int(train.get("batch", 100)), int(train.pop("rounds", 100)), train.pop("epochs", None)
-    if epochs is not None:
-        train["steps"] = max(1, round(epochs * -(-len(dataset.train) // max(batch, 1))))
-    train.setdefault("steps", default_steps(len(dataset.train), batch, rounds))
-    train.setdefault("every", default_every(len(dataset.train), batch))
-    types = {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
-    plan = Plan(seed=chosen.seed, **{name: types[name](value) for name, value in train.items()})
-    if chosen.budget is not None:
-        return steps_within(chosen.budget, model, dataset.train.codes, dataset.valid.codes, plan)
-    return replace(plan, every=max(1, min(plan.every, -(-plan.steps // 10))))
 
 
 @contextmanager
@@ -204,7 +104,7 @@ class Fit:
     ) -> Fit:
         model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
         record = begun(dataset, origin, chosen.seed) | {
-            "model": foreign.name_of(kind),
+            "model": models.name_of(kind),
             "code": foreign.code_of(kind),
             "arguments": arguments_of(model),
             "plan": asdict(make_plan(chosen, model, dataset)) if model.objective.turns(model) else None,
@@ -469,7 +369,7 @@ def fit_in_memory(kind: type[Trainable], dataset: Dataset, chosen: Settings) -> 
         training.finish()
     else:
         deque(count(model, train, valid), maxlen=0)
-    record = {"model": foreign.name_of(kind), "parameters": model.free_parameters, "test": None, "status": "done"}
+    record = {"model": models.name_of(kind), "parameters": model.free_parameters, "test": None, "status": "done"}
     return Run(Path("<memory>"), record, model.eval(), dataset.format)
 
 
@@ -498,18 +398,6 @@ def sampling_speed(model: Model) -> float:
     with torch.no_grad():
         model.sample(n, generator)
     return n / max(time.monotonic() - started, 1e-9)
-
-
-def versions() -> dict[str, str]:
-    import numpy
-
-    return {
-        "plausibly": plausibly.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "threads": str(torch.get_num_threads()),
-    }
 
 
 def announce(fit: Fit) -> None:

@@ -21,29 +21,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from plausibly.data.formats.format import Dataset
+from plausibly.data.dataset import Dataset
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood.likelihood import Exact, likelihood, sign_of
-from plausibly.families.mixtures import mixture
-from plausibly.fitting.fit import (
-    Fit,
-    Listener,
-    Settings,
-    begun,
-    learned,
-    learns_by_steps,
-    promoted,
-    sketch,
-    taken_up_or_new,
-    untrained,
-)
+from plausibly.evaluation.likelihood.likelihood import sign_of
+from plausibly.fitting.ensemble import MOST, ORDERS, ensemble, exact, greedy
+from plausibly.fitting.fit import Fit, begun, learned, learns_by_steps, promoted, sketch, taken_up_or_new, untrained
+from plausibly.fitting.folders import MEMBERS
+from plausibly.fitting.settings import Listener, Settings
 from plausibly.models import MODELS
 from plausibly.runs.building import refusal
-from plausibly.runs.run import ENSEMBLE, recorded_data, write_record
+from plausibly.runs.record import ENSEMBLE
+from plausibly.runs.run import recorded_data, write_record
 from plausibly.training.estimates import duration, pass_seconds
-from plausibly.training.loop import Diverged
+from plausibly.training.plan import Diverged
 
 Job = tuple[str, dict[str, Any]]
 PORTFOLIO: tuple[Job, ...] = (
@@ -58,44 +49,8 @@ PORTFOLIO: tuple[Job, ...] = (
     ("made", {}),
     ("made", {"hidden": 512, "blocks": 2, "dropout": 0.5}),
 )
-ORDERS, MOST, ADDED, ROUNDS = 3, 12, 100, 20
-AUTO, MEMBERS = "auto", "members"
 PART, FIRST = 0.25, 0.4  # of what is left of the budget: for one that counts, and for all first ones that take steps
 LONGEST = 600.0  # seconds of one that counts, where nobody named it
-WEIGHED = 20_000  # rows that decide about weights, at most
-SHARED = ("plausibly_run", "seed", "data", "notes", "rows", "versions", "started", "format")  # of all members' records
-KEPT = ("model", "arguments", "weight", "validation", "parameters", "steps", "seconds")
-
-
-def greedy(logs: Tensor, added: int = ADDED) -> Tensor:
-    """The weights of members, of which `logs` (rows, members) holds log p, that are found by adding one after the other.
-
-    (members,) float64; they sum to one, and are 0 where a member brings nothing.
-    """
-    counts, best = torch.zeros(logs.shape[1], dtype=torch.float64), -torch.inf
-    found = counts
-    total = torch.full((len(logs), 1), -torch.inf, dtype=torch.float64)
-    for number in range(1, added + 1):
-        sums = torch.logaddexp(total, logs.double())
-        scores = (sums.mean(0) - torch.tensor(number).double().log()).nan_to_num(nan=-torch.inf)
-        pick = int(scores.argmax())
-        counts[pick] += 1
-        total = sums[:, pick : pick + 1]
-        if float(scores[pick]) > best or number == 1:
-            best, found = float(scores[pick]), counts / number
-    return found
-
-
-def smoothed(logs: Tensor) -> Tensor:
-    """Weights of the members that `greedy` picks, as it takes and gives them: `ROUNDS` of EM on from equal ones."""
-    found = (greedy(logs) > 0).double()
-    own = logs[:, found > 0].double()
-    own = own[(own > -torch.inf).any(1)]
-    weights = own.new_full((own.shape[1],), 1 / own.shape[1])
-    for _ in range(ROUNDS if len(own) else 0):
-        weights = (own + weights.log()).softmax(1).mean(0)
-    found[found > 0] = weights
-    return found
 
 
 def accepted(dataset: Dataset) -> list[Job]:
@@ -193,43 +148,6 @@ class Portfolio:
 def told(job: Job) -> str:
     name, own = job
     return f"{name} ({', '.join(f'{key} {value}' for key, value in own.items())})" if own else name
-
-
-def exact(model: Any, dataset: Dataset) -> Tensor:
-    """log p of validation rows, (rows,), float64, of the first where there are very many."""
-    found = likelihood(model, dataset.valid[:WEIGHED])
-    assert isinstance(found, Exact)
-    return found.nats
-
-
-def ensemble(
-    path: Path,
-    members: Sequence[tuple[dict[str, Any], Any]],
-    dataset: Dataset,
-    listener: Listener,
-    least: int = 2,
-) -> Fit | None:
-    """The mixture of fitted models with an exact log p, given with their records, that is best on validation rows, at `path`.
-
-    It is not written yet. None where it would be of fewer than `least`.
-    """
-    weights = smoothed(torch.stack([exact(model, dataset) for _, model in members], 1))
-    kept = [k for k in range(len(members)) if weights[k] > 0]
-    if len(kept) < least:
-        return None
-    model = mixture([members[k][1] for k in kept], weights[kept].tolist())
-    records = [members[k][0] | {"weight": float(weights[k])} for k in kept]
-    record = {key: members[0][0][key] for key in SHARED} | {
-        "model": ENSEMBLE,
-        "form": type(model).__name__,
-        "code": None,
-        "arguments": model.arguments,
-        "plan": None,
-        "members": [{key: one.get(key) for key in KEPT} for one in records],
-        "seconds": sum(one.get("seconds") or 0.0 for one, _ in members),
-        "steps": sum(one.get("steps") or 0 for one, _ in members),
-    }
-    return Fit(path, record, model, dataset, listener)
 
 
 def fit_auto(

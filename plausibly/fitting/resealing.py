@@ -11,9 +11,11 @@ from safetensors.torch import load_file
 
 from plausibly.capabilities import Trainable
 from plausibly.errors import UserError
-from plausibly.fitting.api import COMPARISON, check_comparison
+from plausibly.fitting.compare import check_comparison
+from plausibly.fitting.folders import COMPARISON
 from plausibly.runs import forms
-from plausibly.runs.run import SEALED, Run, check_record, kept_nats, read_document, vouch, write_record
+from plausibly.runs.record import check_record, read_document
+from plausibly.runs.run import SEALED, Run, kept_nats, vouch, write_record
 from plausibly.system.locks import holding
 from plausibly.system.seals import SEAL, check_document, digest_file, parse_document, seal_checkpoint, write_sealed
 

@@ -38,21 +38,22 @@ from torch import Tensor
 from plausibly import __version__
 from plausibly.capabilities import DensityModel, Variational, device_of
 from plausibly.coding.streams import FORM, Coder, Damaged, Probe, Reader, Writer
+from plausibly.data.events import Events, Heard, joined, unheard
 from plausibly.data.files.originals import in_memory, original
 from plausibly.data.files.pieces import counting_from
-from plausibly.data.formats.format import Events, Heard, joined, unheard
 from plausibly.data.loading import expected_rows, naming, row_pieces
 from plausibly.errors import UserError
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.families.variational import log_context, log_weights
-from plausibly.runs.run import FIELDS, TASKS, Run, write_record, write_tensors
+from plausibly.runs.record import FIELDS, write_tensors
+from plausibly.runs.run import TASKS, Run, write_record
 from plausibly.system.files import delivering, refuse_same, refuse_streams
 from plausibly.system.locks import holding
+from plausibly.system.randomness import generator_for
 from plausibly.system.seals import digest_file
 from plausibly.system.threads import one_thread
 from plausibly.tasks.compress import at_once
-from plausibly.training.loop import generator_for
 
 MARK, SINCE = b"PLSB", {1: "0.1.0", 2: "0.2.0"}  # forms, and the first version that decodes each
 BLOCK, MOST = 2_000, 1 << 48  # rows of a block, and of a file at most

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plausibly.data.events import Heard, unheard
 from plausibly.data.files.outputs import score_output
-from plausibly.data.formats.format import Heard, unheard
 from plausibly.data.loading import expected_rows
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.scores import Ranking, unaffordable

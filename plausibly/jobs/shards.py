@@ -17,8 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from plausibly.data.events import Heard, unheard
 from plausibly.data.files.pieces import counting_from
-from plausibly.data.formats.format import Heard, unheard
 from plausibly.data.loading import fingerprint, naming, row_pieces
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.scores import score_rows

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
-from plausibly.families.network import shuffled, within
+from plausibly.families.network import shuffled
 from plausibly.objectives import Look, Objective
 from plausibly.outcomes.outcomes import Bits, Outcome
+from plausibly.system.arguments import within
 from plausibly.system.threads import spread
 
 TURNS, TRIED = 5, 8  # looks at the data, each for as many variables, of which so many tell how long it takes

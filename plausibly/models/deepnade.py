@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from plausibly.events.schema import Schema
-from plausibly.families.network import within
 from plausibly.families.orderless import OrderlessModel
 from plausibly.networks.perceptron import Perceptron
+from plausibly.system.arguments import within
 
 
 class DeepNADE(OrderlessModel):

@@ -17,12 +17,13 @@ from plausibly.capabilities import Latent
 from plausibly.choices import chosen
 from plausibly.events.schema import Schema
 from plausibly.families.adversarial import GAMES, Spectral
-from plausibly.families.network import apart, too_large, within
+from plausibly.families.network import apart, too_large
 from plausibly.families.priors import Standard
-from plausibly.families.variational import MLP, NETWORKS, suited
 from plausibly.networks.heads import Head
-from plausibly.networks.noise import by_row
+from plausibly.networks.pairs import MLP, NETWORKS, suited
 from plausibly.networks.straight_through import Relaxed
+from plausibly.system.arguments import within
+from plausibly.system.randomness import by_row
 
 QUIET = 0.4  # of the size that first weights have elsewhere
 DEFAULTS = {MLP.name: {"hidden": 128, "layers": 2, "dropout": 0.0}}  # of networks, where none is asked for

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 
 from plausibly.choices import chosen
 from plausibly.events.schema import Schema
-from plausibly.families.network import within
-from plausibly.families.priors import PRIORS, Latents, Normal, Prior, normal_of, without_gradients
+from plausibly.families.priors import PRIORS
 from plausibly.families.variational import OBJECTIVES, LatentModel
 from plausibly.networks.perceptron import Perceptron
+from plausibly.outcomes.latents import Latents, Normal, Prior, normal_of, without_gradients
 from plausibly.outcomes.outcomes import Finite
+from plausibly.system.arguments import within
 
 
 class HierarchicalVAE(LatentModel):

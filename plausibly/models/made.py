@@ -16,10 +16,11 @@ from torch import Tensor
 
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
-from plausibly.families.network import NetworkModel, within
+from plausibly.families.network import NetworkModel
 from plausibly.networks.masked import MaskedNetwork
-from plausibly.networks.noise import Noisy
 from plausibly.outcomes.outcomes import Outcome, Single, average
+from plausibly.system.arguments import within
+from plausibly.system.randomness import Noisy
 
 
 class Degrees(Noisy):

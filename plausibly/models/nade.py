@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
-from plausibly.families.network import NetworkModel, within
+from plausibly.families.network import NetworkModel
 from plausibly.kernels.nade import ACTIVATIONS, draw, layout, recurrence
 from plausibly.networks.heads import uniform
 from plausibly.networks.noise import Dropout
 from plausibly.outcomes.outcomes import Outcome
+from plausibly.system.arguments import within
 
 
 class NADE(NetworkModel):

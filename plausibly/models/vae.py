@@ -13,8 +13,9 @@ from torch import Tensor
 
 from plausibly.choices import chosen
 from plausibly.events.schema import Schema
-from plausibly.families.priors import PRIORS, Latents, Normal, Prior, normal_of
+from plausibly.families.priors import PRIORS
 from plausibly.families.variational import OBJECTIVES, LatentModel
+from plausibly.outcomes.latents import Latents, Normal, Prior, normal_of
 
 
 class VAE(LatentModel):

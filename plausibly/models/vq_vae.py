@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from plausibly.capabilities import Quantiser
 from plausibly.events.kinds import Category
 from plausibly.events.schema import Schema
-from plausibly.families.network import within
 from plausibly.families.variational import Drawing, log_likelihood
 from plausibly.models.made import MADE
 from plausibly.objectives import Loss, Objective, Turn, hidden
 from plausibly.system import processes
+from plausibly.system.arguments import within
 
 COMMITMENT, SPREAD, RARE = 0.25, 0.05, 0.01  # the share of an even use below which a code is moved
 

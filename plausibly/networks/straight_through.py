@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.events.schema import Schema
 from plausibly.networks.heads import free_logits, normalised
-from plausibly.networks.noise import by_row
+from plausibly.system.randomness import by_row
 
 # beyond which real numbers, and logits, look alike to a critic: gradients pass, so that a generator comes back
 REACH, FARTHEST = 10.0, 12.0

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, pad, softplus
 
 from plausibly.events.kinds import HOLE, UNFORESEEN
-from plausibly.networks.noise import by_row
+from plausibly.system.randomness import by_row
 
 Index = Tensor | tuple[Tensor, Tensor]
 

@@ -12,7 +12,9 @@ from markupsafe import Markup
 
 import plausibly
 from plausibly.capabilities import BoundedModel, Model, Quantiser, Variational, device_of
-from plausibly.data.formats.format import Dataset, Document, Format
+from plausibly.data.dataset import Dataset
+from plausibly.data.events import Document
+from plausibly.data.formats.format import Format
 from plausibly.evaluation.intervals import beside
 from plausibly.evaluation.likelihood.codebook import use
 from plausibly.evaluation.likelihood.elbo import Apart, apart
@@ -23,9 +25,10 @@ from plausibly.report.drawing import shortened
 from plausibly.report.figures import Panel
 from plausibly.report.subjects import Subject, labels, subjects
 from plausibly.runs.board import Board, Row
-from plausibly.runs.run import Run, ingredients
+from plausibly.runs.record import ingredients
+from plausibly.runs.run import Run
 from plausibly.system.files import replacing
-from plausibly.training.loop import generator_for
+from plausibly.system.randomness import generator_for
 
 NO_DATA = "This page was made without the data, so this part is left out."
 NO_DISTRIBUTION = "No model on this board has a distribution, so there are no samples."

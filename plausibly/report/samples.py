@@ -14,14 +14,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from plausibly.capabilities import Decoder, Model, device_of
-from plausibly.data.formats.format import Dataset, Events
+from plausibly.data.dataset import Dataset
+from plausibly.data.events import Events
 from plausibly.events.schema import Schema
 from plausibly.report.drawing import FAINT, plain, png, shaded, shortened, svg
 from plausibly.report.figures import WIDTH, Panel
 from plausibly.report.scales import Scale, Sheet
 from plausibly.report.subjects import Subject
+from plausibly.system.randomness import generator_for
 from plausibly.tasks.reconstruct import decoded
-from plausibly.training.loop import generator_for
 
 IMAGES, PICTURE_BYTES, TILE = 64, 1_000_000, 32  # images a grid, numbers of all grids, pixels an image at least
 SAMPLES, ENOUGH, SECONDS = 1000, 200, 60

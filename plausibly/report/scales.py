@@ -15,7 +15,8 @@ from torch import Tensor
 
 from plausibly.data.columns import dates
 from plausibly.data.columns.types import DateColumn
-from plausibly.data.formats.format import Events, Format
+from plausibly.data.events import Events
+from plausibly.data.formats.format import Format
 from plausibly.data.formats.tables import TableFormat
 from plausibly.events.kinds import Category, Kind
 from plausibly.report.drawing import shortened

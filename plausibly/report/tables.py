@@ -10,7 +10,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from plausibly.data.formats.format import Dataset, Events
+from plausibly.data.dataset import Dataset
+from plausibly.data.events import Events
 from plausibly.data.formats.tables import TableFormat
 from plausibly.evaluation.likelihood.by_column import by_column
 from plausibly.evaluation.samples.tables import Binning, binning, values

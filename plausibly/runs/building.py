@@ -15,11 +15,10 @@ import torch
 from safetensors import safe_open
 
 from plausibly.capabilities import TractableModel, Trainable
-from plausibly.data.formats.format import did_you_mean
-from plausibly.errors import UserError
+from plausibly.errors import UserError, did_you_mean
 from plausibly.events.schema import Schema
 from plausibly.families.stratified import Stratified, stratified, unfit
-from plausibly.runs.user_models import name_of
+from plausibly.models import name_of
 
 LARGEST = 2_000_000_000  # parameters
 

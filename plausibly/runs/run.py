@@ -15,28 +15,28 @@ import hashlib
 import warnings
 from collections.abc import Collection, Mapping
 from copy import copy
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from plausibly import tasks
+from plausibly import models, tasks
 from plausibly.capabilities import AnyOrderModel, Model, Quantiser, TractableModel, Trainable, Variational, device_of
 from plausibly.contract import checks as contract
-from plausibly.data.formats.format import Dataset, Events, Format, Heard, did_you_mean, joined, unheard
+from plausibly.data.dataset import Dataset
+from plausibly.data.events import Events, Heard, joined, unheard
+from plausibly.data.formats.format import Format
 from plausibly.data.formats.labelled import LABEL
 from plausibly.data.formats.tables import TableFormat
 from plausibly.data.labels import name_of
 from plausibly.data.loading import load, load_rows, naming
 from plausibly.data.questions import free, place_of, question
 from plausibly.data.splits import grouped_by, groups_of
-from plausibly.errors import UserError
-from plausibly.evaluation import numbers
+from plausibly.errors import UserError, did_you_mean
 from plausibly.evaluation.answers.answers import Answer, answer
 from plausibly.evaluation.answers.classification import Classification
 from plausibly.evaluation.answers.reconstruction import Error, reconstruction
@@ -76,19 +76,17 @@ from plausibly.events.kinds import Category, Likeliest
 from plausibly.families import mixtures
 from plausibly.families.proposals import Effective, all_effective
 from plausibly.models import MODELS
-from plausibly.runs import forms
 from plausibly.runs import user_models as foreign
 from plausibly.runs.building import build, check_size
-from plausibly.system.files import refuse_streams, replacing
-from plausibly.system.seals import SEAL, check_document, check_file, digest_file, parse_document, write_sealed
+from plausibly.runs.record import BEST, ENSEMBLE, read_record
+from plausibly.system.randomness import generator_for
+from plausibly.system.seals import check_file, digest_file, write_sealed
 from plausibly.tasks.sample import BATCH
-from plausibly.training.loop import generator_for
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SEALED = ("heldout.safetensors", "calibration.safetensors", "log.jsonl")  # beside the weights, where there are any
-ENSEMBLE, BEST = "ensemble", "best"  # what a run calls the mixture of several models, and one not yet chosen of several
 SHARD, CELLS = 10_000, 4_000_000  # rows of a shard at most, and their cells
 TASKS = tasks.load_tasks()
 UNSOUND = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError, OSError, SafetensorError)
@@ -723,37 +721,6 @@ def indexed(frame: Any, data: Any) -> Any:
     return frame
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """run.json of a run in the present form, after checks that need no model."""
-    document, file = read_document(path), path / "run.json"
-    record = forms.converted(document, file)
-    if document["plausibly_run"] != forms.UNSEALED or SEAL in document:
-        check_document(document, file)
-    check_record(record, file)
-    return record
-
-
-def check_record(record: dict[str, Any], file: Path) -> None:
-    """Looks at a record's fields. UserError where they are none."""
-    if wrong := misshapen(record):
-        raise UserError(f"{file} is damaged: {wrong}")
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """run.json of a run as it stands there, in whatever form."""
-    file = path / "run.json"
-    if not file.is_file():
-        raise UserError(
-            f"there is no run at {path}; a run is a folder that `plausibly fit` wrote, with a run.json in it"
-        )
-    for own in path.iterdir():
-        refuse_streams(own)
-    document = parse_document(file)
-    if "plausibly_run" not in document:
-        raise UserError(f"{file} is damaged or no run of plausibly's; `plausibly fit` writes one")
-    return document
-
-
 def write_record(record: dict[str, Any], path: Path) -> None:
     """Writes a run's record, with its seal."""
     write_sealed(record, path / "run.json")
@@ -787,125 +754,6 @@ def find_weights(record: dict[str, Any], path: Path) -> Path:
     return weights
 
 
-FIELDS: dict[str, tuple[type, ...]] = {
-    "model": (str,),
-    "arguments": (dict,),
-    "format": (dict,),
-    "data": (dict,),
-    "seed": (int,),
-    "status": (str,),
-    "plan": (dict, type(None)),
-    "rows": (dict,),
-    "notes": (list,),
-    "parameters": (int, type(None)),
-    "steps": (int, type(None)),
-    "seconds": (int, float, type(None)),
-    "validation": (int, float, type(None)),
-    "rows_scored_per_second": (int, float, type(None)),
-    "rows_sampled_per_second": (int, float, type(None)),
-    "test": (dict, type(None)),
-    "reconstruction": (dict, type(None)),
-    "samples": (dict, type(None)),
-    "coded": (dict, type(None)),
-    "health": (dict, type(None)),
-    "weights_sha256": (str, type(None)),
-    "files_sha256": (dict, type(None)),
-    "code": (dict, type(None)),
-}
-OPTIONS = {"seed", "kinds", "drop", "split", "valid", "test", "size", "labelled"}
-
-
-def misshapen(record: dict[str, Any]) -> str:
-    """What is wrong with a record's form, or nothing."""
-    for name, types in FIELDS.items():
-        if not isinstance(record.get(name), types) or isinstance(record.get(name), bool):
-            return f"{name!r} is {str(record.get(name))[:40]!r}"
-    test, code = record.get("test"), record.get("code")
-    if code is not None and not (
-        str(code.get("name")).isidentifier()
-        and isinstance(code.get("file"), str)
-        and isinstance(code.get("sha256", 0), str | None)
-    ):
-        return "'code' names no class"
-    if wrong := misshapen_data(record["data"]):
-        return wrong
-    if "candidates" in record and not is_names(record["candidates"]):
-        return "'candidates' names no models"
-    if "settings" in record and not is_settings(record["settings"]):
-        return "'settings' are none"
-    if not all(map(is_error, (record.get("reconstruction") or {}).values())):
-        return "'reconstruction' is no error by unit"
-    if not is_number(record.get("samples")):
-        return "'samples' is no number"
-    if not is_coded(record.get("coded")):
-        return "'coded' is no number of bits"
-    if not all(isinstance(each, int | float) for each in (record.get("health") or {}).values()):
-        return "'health' has no numbers"
-    if test is not None and (
-        test.get("sign") not in ("=", ">=", "~") or not isinstance(test.get("value"), int | float)
-    ):
-        return "'test' is no result"
-    return ""
-
-
-def misshapen_data(data: Any) -> str:
-    """What is wrong with where the data came from, or nothing."""
-    if not isinstance(data, dict) or not all(isinstance(data.get(n), str) for n in ("name", "source", "fingerprint")):
-        return "'data' names no source"
-    options = data.get("options")
-    if not isinstance(options, dict) or not options.keys() <= OPTIONS or not isinstance(options.get("seed", 0), int):
-        return "'data' has unknown options"
-    return ""
-
-
-def is_names(document: Any) -> bool:
-    return isinstance(document, list) and bool(document) and all(isinstance(name, str) for name in document)
-
-
-def is_settings(document: Any) -> bool:
-    """Whether this is what a record keeps of how several models are fitted."""
-    return (
-        isinstance(document, dict)
-        and document.keys() == {"train", "budget"}
-        and isinstance(document["train"], dict)
-        and isinstance(document["budget"], int | float | None)
-    )
-
-
-def is_coded(document: dict[str, Any] | None) -> bool:
-    """Whether it is what `evaluation.board.Coded` is made of."""
-    if document is None:
-        return True
-    numbers = [document.get("rows"), document.get("bits_per_variable")]
-    others = document.get("others")
-    return (
-        document.keys() == {"rows", "bits_per_variable", "others"}
-        and isinstance(others, dict)
-        and all(isinstance(each, int | float) for each in [*numbers, *others.values()])
-    )
-
-
-def is_number(document: dict[str, Any] | None) -> bool:
-    """Whether this is what a record keeps of the two-sample AUC, or nothing."""
-    if document is None:
-        return True
-    try:
-        found = numbers.from_json(document)
-    except TypeError:
-        return False
-    told = found.value, found.standard_error or 0, found.rows
-    return all(isinstance(each, int | float) for each in told) and isinstance(found.by, str)
-
-
-def is_error(document: Any) -> bool:
-    """Whether this is what a record keeps of one unit's reconstruction error."""
-    known, needed = {f.name for f in fields(Error)}, {"value", "standard_error", "rows"}
-    if not isinstance(document, dict) or not needed <= document.keys() <= known:
-        return False
-    numbers = document["value"], document["standard_error"] or 0, document["rows"]
-    return all(isinstance(number, int | float) for number in numbers)
-
-
 def recorded_data(record: dict[str, Any], path: Path) -> Dataset:
     """The data that a record names, split as then. UserError where they are gone or have changed since."""
     kept = record["data"]
@@ -933,22 +781,11 @@ def kind_of(record: dict[str, Any], path: Path, model: str | type[Trainable] | N
     return built_in(record["model"])
 
 
-def ingredients(record: dict[str, Any]) -> str:
-    """What an ensemble is mixed of, the heaviest first: `3 boosted 75 %, nade 25 %`; nothing of other runs."""
-    weights: dict[str, list[float]] = {}
-    for one in record.get("members", ()):
-        weights.setdefault(one["model"], []).append(one["weight"])
-    heaviest = sorted(weights, key=lambda name: -sum(weights[name]))
-    return ", ".join(
-        f"{len(weights[name])} {name} ".removeprefix("1 ") + f"{100 * sum(weights[name]):.0f} %" for name in heaviest
-    )
-
-
 def model_class(name: object) -> type[Trainable]:
     """The model of that name, of that `FILE.py:CLASS`, or that class itself. UserError names the known ones."""
     if isinstance(name, type):
         return foreign.usable(name, name.__module__)
-    if isinstance(name, str) and foreign.is_reference(name):
+    if isinstance(name, str) and models.is_reference(name):
         return foreign.read(name)
     return built_in(name)
 
@@ -957,14 +794,6 @@ def built_in(name: object) -> type[Trainable]:
     """The model of plausibly's with that name: all that a record can name. UserError names the known ones."""
     if not isinstance(name, str) or name not in MODELS:
         raise UserError(
-            f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; models: {', '.join(MODELS)}; {foreign.FORM}"
+            f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; models: {', '.join(MODELS)}; {models.FORM}"
         )
     return MODELS[name]
-
-
-def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    with replacing(path) as draft:
-        try:
-            save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, draft)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plausibly.runs import forms
-from plausibly.runs.run import SEALED, read_document, read_record, vouch, write_record
+from plausibly.runs.record import read_document, read_record
+from plausibly.runs.run import SEALED, vouch, write_record
 from plausibly.system.locks import holding
 from plausibly.system.seals import seal_checkpoint
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
-from typing import IO
+from typing import IO, TypeVar
 
 from plausibly.errors import UserError
 
@@ -179,3 +179,19 @@ def open_within(path: Path, mode: str) -> IO[str]:
         return open(path, mode, encoding="utf-8", opener=without_links)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+T = TypeVar("T")
+
+
+def suffix_of(path: Path | str) -> str:
+    """The suffix without the dot, in lower case, the one before `.gz` where there is one."""
+    name = Path(path).name.lower().removesuffix(".gz")
+    return name.rpartition(".")[2] if "." in name else ""
+
+
+def writer_for(path: Path, writers: dict[str, T]) -> T:
+    """The writer of the path's suffix. UserError lists what can be written."""
+    if suffix_of(path) not in writers:
+        raise UserError(f"cannot write {path.name}: these rows go to .{', .'.join(writers)}")
+    return writers[suffix_of(path)]

@@ -18,8 +18,10 @@ from torch import Tensor
 from plausibly.capabilities import Decoder, Latent, Trainable, Variational, device_of
 from plausibly.errors import UserError
 from plausibly.events.kinds import Level
-from plausibly.families.priors import Prior, Standard
-from plausibly.families.variational import decoded_width, given_of, log_likelihood, rest_of
+from plausibly.families.priors import Standard
+from plausibly.families.variational import decoded_width, given_of, log_likelihood
+from plausibly.networks.pairs import rest_of
+from plausibly.outcomes.latents import Prior
 from plausibly.outcomes.outcomes import Columns, Finite, Outcome
 from plausibly.tasks import Task
 

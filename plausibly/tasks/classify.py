@@ -22,11 +22,12 @@ from plausibly.capabilities import (
     Variational,
     device_of,
 )
+from plausibly.events.batches import batches
 from plausibly.families.proposals import Effective
 from plausibly.outcomes.outcomes import Single
+from plausibly.system.randomness import generator_for
 from plausibly.tasks import Task
 from plausibly.tasks.query import query
-from plausibly.training.loop import batches, generator_for
 
 DRAWS = 128  # of latents, for each row
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from plausibly.capabilities import DecomposableModel, TractableModel, device_of
 from plausibly.events.moments import likeliest_inside
 from plausibly.outcomes.outcomes import Finite, Single
+from plausibly.system.randomness import generator_for
 from plausibly.tasks import Task
-from plausibly.training.loop import generator_for
 
 complete: Task[Any] = Task("complete", "the most probable of all completions is found in tractable models only")
 

@@ -23,8 +23,9 @@ from plausibly.families.mixtures import (
     Weighed,
     unrolls_as_one,
 )
-from plausibly.families.priors import Normal, Prior
-from plausibly.families.variational import decoded_width, rest_of
+from plausibly.families.variational import decoded_width
+from plausibly.networks.pairs import rest_of
+from plausibly.outcomes.latents import Normal, Prior
 from plausibly.outcomes.outcomes import Columns, Density, Finite, Numeric, Outcome, Single
 from plausibly.tasks import Task
 
@@ -193,7 +194,7 @@ def by_latents(model: Variational, coder: Coder, codes: Tensor | None, rows: int
     prior, width = model.latent_prior(), model.latents
     if not isinstance(prior, Prior):
         raise Unsupported(
-            "the model's prior tells no levels that it is drawn by: plausibly.families.priors.Prior says how"
+            "the model's prior tells no levels that it is drawn by: plausibly.outcomes.latents.Prior says how"
         )
 
     def given(on: Coder, x: Tensor, own: Tensor | None) -> Tensor:

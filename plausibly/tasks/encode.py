@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Encoder, device_of
+from plausibly.events.batches import batches
 from plausibly.tasks import Task
-from plausibly.training.loop import batches
 
 encode: Task[Any] = Task("encode", "it has no encoder")
 

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AnyOrderModel, DensityModel, TractableModel, device_of
+from plausibly.events.batches import batches
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.tasks import Task
-from plausibly.training.loop import batches
 
 full_conditionals: Task[Any] = Task("full_conditionals", "it has no exact log p(x) to compare values by")
 

@@ -26,13 +26,14 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, TractableModel, Variational, device_of
+from plausibly.events.batches import batches
 from plausibly.events.kinds import HOLE, UNFORESEEN, Real
 from plausibly.families.particles import Cloud, Particles, Tree, at_once
 from plausibly.families.proposals import Draws, Effective, Evidence, decodable, effective, pieces
 from plausibly.outcomes.interpolation import interpolated
 from plausibly.outcomes.outcomes import Density, Finite, Single, blended, joined
 from plausibly.tasks import Task
-from plausibly.training.loop import batches, generators_for
+from plausibly.training.loop import generators_for
 
 query: Task[Any] = Task("query", "it has no conditional distributions")
 

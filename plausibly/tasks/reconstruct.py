@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Decoder, Encoder, device_of
+from plausibly.events.batches import batches
 from plausibly.families.variational import given_of
 from plausibly.tasks import Task
-from plausibly.training.loop import batches
 
 reconstruct: Task[Any] = Task("reconstruct", "it has no encoder")
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Model, device_of
+from plausibly.system.randomness import generator_for
 from plausibly.tasks import Task
-from plausibly.training.loop import generator_for
 
 sample: Task[Any] = Task("sample", "it has no distribution")
 

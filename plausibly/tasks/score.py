@@ -16,10 +16,11 @@ from plausibly.capabilities import (
     Variational,
     device_of,
 )
+from plausibly.events.batches import batches
 from plausibly.families.proposals import pieces
 from plausibly.families.variational import EVENTS
 from plausibly.tasks import Task
-from plausibly.training.loop import batches, generators_for
+from plausibly.training.loop import generators_for
 
 Log = Callable[[Tensor, torch.Generator], Tensor]
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 import sys
 import time
 from copy import deepcopy
+from dataclasses import replace
 from math import ceil
 
 import torch
 from torch import Tensor
 
 from plausibly.capabilities import Trainable, device_of
+from plausibly.events.batches import batches
 from plausibly.objectives import Look
-from plausibly.training.loop import Diverged, Training, batches, counted_at_once
+from plausibly.system import processes
+from plausibly.training.loop import Training, counted_at_once, watch
+from plausibly.training.plan import Diverged, Plan
 
 
 def step_seconds(training: Training) -> float:
@@ -77,3 +81,28 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def clock() -> float:
+    """Seconds by the first process's clock."""
+    return processes.first(time.monotonic)
+
+
+def steps_within(budget: float, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan) -> Plan:
+    """The plan whose steps take about `budget` seconds, by timing a copy of the model once; validations included.
+
+    Several processes go by the clock of the first.
+    """
+    trial = Training(deepcopy(model), codes, validation, plan)
+    for _ in range(3):
+        trial.take_step()
+    started, timed = clock(), 0
+    while timed < 5 or (clock() - started < min(0.05 * budget, 2.0) and timed < 500):
+        trial.take_step()
+        timed += 1
+    step = (clock() - started) / timed
+    started = clock()
+    watch(trial.averaged, trial.validation)
+    each = step + (clock() - started) / plan.every
+    steps = max(1, int(0.9 * budget / each))
+    return replace(plan, steps=steps, every=max(1, min(plan.every, ceil(steps / 10))))

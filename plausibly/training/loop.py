@@ -10,88 +10,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import groupby
-from math import ceil, cos, isfinite, pi
+from math import ceil, isfinite
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, Trainable, device_of
-from plausibly.errors import UserError
-from plausibly.networks.noise import RowByRow, Shared, drawing
+from plausibly.events.batches import batches
 from plausibly.objectives import Look, Objective, Pass, Turn
 from plausibly.system import processes
+from plausibly.system.randomness import RowByRow, drawing, generator_for, sharing
+from plausibly.training.plan import Diverged, Plan, Progress
 
 VALIDATION_ROWS, LOOKED_AT = 10_000, 1000  # at most so many are looked at each time
-APART = 0x9E3779B1, 0x85EBCA6B  # odd: multiples differ in their low 32 bits, which are all that a CPU's generator takes
 SETTLED_BY = 1_000_000  # rows, evenly spaced, that decide where outputs begin
 Answer = TypeVar("Answer")
 STALE, LEAST = 4, 2e-5  # counting passes without one that is better by such a share
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how fast. Saved with the run, which it decides together with the seed."""
-
-    steps: int
-    seed: int = 0
-    batch: int = 100
-    rate: float = 2e-3
-    warmup: int = 100  # steps over which the rate rises
-    weight_decay: float = 1e-2
-    clip: float = 5.0  # largest gradient norm
-    average: float = 0.998  # of the weights that are validated and kept
-    every: int = 100  # steps between validations
-    patience: int = 20  # validations without a better one, and
-    still: int = 1500  # steps without a better one, before stopping
-
-    def __post_init__(self) -> None:
-        least = {"steps": 1, "batch": 1, "every": 1, "patience": 1, "still": 1, "warmup": 0, "weight_decay": 0}
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise UserError(f"train.{name} = {getattr(self, name)}; it must be at least {value}")
-        for name in ("rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"train.{name} = {getattr(self, name)}; it must be more than 0")
-        if not 0 <= self.average < 1:
-            raise UserError(f"train.average = {self.average}; it must be at least 0 and less than 1")
-
-    def rate_at(self, step: int) -> float:
-        """Linear warm-up, then half a cosine down to zero."""
-        rising = min(1.0, (step + 1) / min(self.warmup + 1, self.steps))
-        return self.rate * rising * 0.5 * (1 + cos(pi * step / self.steps))
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What the loop reports after each validation or pass, smaller is better; losses in nats per event."""
-
-    step: int
-    steps: int
-    loss: float
-    validation: float
-    rate: float
-    seconds: float
-    best: bool
-    unit: str = "nats per row"  # of the validation
-    norms: dict[str, float] = field(default_factory=dict)  # of the last gradients, by turn
-    health: dict[str, float] = field(default_factory=dict)  # what the objective has to say besides
-
-
-class Diverged(UserError):
-    """A loss stopped being finite; the weights are the last good ones."""
-
-
-def generator_for(device: torch.device, *numbers: int, shard: int = 0) -> torch.Generator:
-    """A generator that depends on all the numbers and on nothing else; of a shard of rows on which it is, too."""
-    seed = 0
-    for number in numbers:
-        folded = number + (number >> 32) * APART[0]
-        seed = (seed * 6364136223846793005 + folded + 1442695040888963407) % (1 << 63)
-    return torch.Generator(device).manual_seed((seed + shard * APART[1]) % (1 << 63))
 
 
 def generators_for(x: Tensor, *numbers: int) -> RowByRow:
@@ -114,39 +51,12 @@ def prepare(model: Trainable, codes: Tensor, seed: int) -> None:
     model.settle(codes[:: -(-len(codes) // SETTLED_BY)].flatten(1))
 
 
-def sharing(generator: torch.Generator, own: slice, rows: int) -> torch.Generator:
-    """The generator of a batch of `rows` rows for one who has those in `own`."""
-    if (own.start, own.stop) == (0, rows):
-        return generator
-    shared = Shared(generator.device)
-    shared.set_state(generator.get_state())
-    shared.before, shared.after = own.start, rows - own.stop
-    return shared
-
-
-def batches(codes: Tensor, rows: int | None = None) -> Iterator[Tensor]:
-    """Events as float32, in order, `rows` at a time; by default about 2^18 variables."""
-    rows = rows or max(1, min(1024, (1 << 18) // max(codes[0].numel(), 1)))
-    for part in codes.split(rows):
-        yield part.float()
-
-
 def clip(learned: Sequence[Tensor], most: float) -> Tensor:
     """Scales the gradients down to a norm of `most` together, in place; returns their norm before."""
     gradients = [p.grad for p in learned if p.grad is not None]
     norm = torch.stack(torch._foreach_norm(gradients)).norm()
     torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
     return norm
-
-
-def default_steps(rows: int, batch: int, rounds: int = 100) -> int:
-    """So many rounds through the data, but between 3,000 and 10,000 steps."""
-    return max(3_000, min(10_000, rounds * ceil(rows / batch)))
-
-
-def default_every(rows: int, batch: int) -> int:
-    """Steps between validations: two rounds through few rows, where the best step may come early; at most 100."""
-    return max(20, min(100, 2 * ceil(rows / batch)))
 
 
 class Training:
@@ -390,31 +300,6 @@ def own_sums(each: Pass, codes: Tensor, device: torch.device) -> Tensor:
     if sums is None:  # the form of the sums is known only from some
         return torch.zeros_like(each.sums(next(batches(codes)).to(device)))
     return sums
-
-
-def clock() -> float:
-    """Seconds by the first process's clock."""
-    return processes.first(time.monotonic)
-
-
-def steps_within(budget: float, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan) -> Plan:
-    """The plan whose steps take about `budget` seconds, by timing a copy of the model once; validations included.
-
-    Several processes go by the clock of the first.
-    """
-    trial = Training(deepcopy(model), codes, validation, plan)
-    for _ in range(3):
-        trial.take_step()
-    started, timed = clock(), 0
-    while timed < 5 or (clock() - started < min(0.05 * budget, 2.0) and timed < 500):
-        trial.take_step()
-        timed += 1
-    step = (clock() - started) / timed
-    started = clock()
-    watch(trial.averaged, trial.validation)
-    each = step + (clock() - started) / plan.every
-    steps = max(1, int(0.9 * budget / each))
-    return replace(plan, steps=steps, every=max(1, min(plan.every, ceil(steps / 10))))
 
 
 @torch.no_grad()

@@ -15,8 +15,7 @@ from plausibly.data.columns.column import AsideColumn, Column, is_hole
 from plausibly.data.columns.instants import common_form, ticks_in
 from plausibly.data.columns.storage import Storage, in_ticks, texts_of
 from plausibly.data.columns.types import BooleanColumn, CategoryColumn, DateColumn, GridColumn, RealColumn
-from plausibly.data.formats.format import counted
-from plausibly.errors import UserError
+from plausibly.errors import UserError, counted
 from plausibly.events.kinds import OTHER, Category
 
 WORDS = ("boolean", "category", "integer", "number", "real", "date", "id", "text", "constant", "drop")

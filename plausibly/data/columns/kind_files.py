@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from plausibly.data.columns.guessing import WORDS, is_word
-from plausibly.data.formats.format import Document, did_you_mean
-from plausibly.errors import UserError
+from plausibly.data.events import Document
+from plausibly.errors import UserError, did_you_mean
 from plausibly.printing import visible
 from plausibly.system.files import delivering
 

@@ -16,9 +16,8 @@ from torch import Tensor
 
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.tables import TABLE_SUFFIXES, contents, read_table, write_text
-from plausibly.data.formats.format import did_you_mean, suffix_of, writer_for
-from plausibly.errors import UserError
-from plausibly.system.files import delivering
+from plausibly.errors import UserError, did_you_mean
+from plausibly.system.files import delivering, suffix_of, writer_for
 
 SPLITS = dict(
     train="train", training="train", valid="valid", val="valid", validation="valid", dev="valid", test="test", testing="test"

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plausibly.data.formats.format import counted
-from plausibly.errors import UserError
+from plausibly.errors import UserError, counted
 from plausibly.events.schema import MAX_VARIABLES
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")

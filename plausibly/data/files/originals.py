@@ -14,15 +14,17 @@ from typing import IO, Any
 
 import numpy as np
 
+from plausibly.data.events import Events
 from plausibly.data.files.arrays import as_array
 from plausibly.data.files.arrow_tables import flattened, level_names
 from plausibly.data.files.pieces import table_file
 from plausibly.data.files.regularity import first_difference
 from plausibly.data.files.tables import TEXT_SUFFIXES, contents
-from plausibly.data.formats.format import Events, Format, suffix_of
+from plausibly.data.formats.format import Format
 from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category
+from plausibly.system.files import suffix_of
 
 LARGEST = 32 << 20  # bytes that others are tried on
 WIDEST = 16_383  # pixels of a WebP's side

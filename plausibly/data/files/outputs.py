@@ -17,14 +17,12 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from plausibly.data.files.spreadsheets import guarded
-from plausibly.data.formats.format import writer_for
-from plausibly.system.files import delivering
+from plausibly.system.files import delivering, writer_for
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from plausibly.data.formats.format import Format
 
 GROUP = 200_000  # rows that are written together to a Parquet file
 
@@ -152,24 +150,6 @@ def _grouped(pieces: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
             waiting = []
     if waiting:
         yield pa.concat_tables(waiting)
-
-
-class ArrayOutput(Output):
-    """Arrays, which are written when all are there; of images, `across` go to a line of a grid."""
-
-    def __init__(self, format: Format, across: int | None = None) -> None:
-        self.format, self.across = format, across
-
-    def piece(self, rows: np.ndarray) -> pa.Table:
-        import pyarrow as pa
-
-        held = pa.array([rows.tobytes()], pa.large_binary())
-        return pa.table({"type": [rows.dtype.str], "shape": [list(rows.shape)], "rows": held})
-
-    def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
-        parts = [piece.to_pylist()[0] for piece in pieces]
-        arrays = [np.frombuffer(part["rows"], part["type"]).reshape(part["shape"]) for part in parts]
-        self.format.write(np.concatenate(arrays), path, self.across)
 
 
 def score_output(path: Path) -> Output:

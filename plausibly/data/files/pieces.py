@@ -31,9 +31,9 @@ from plausibly.data.files.tables import (
     refuse_ragged,
     text_frame,
 )
-from plausibly.data.formats.format import suffix_of
 from plausibly.data.labels import name_of
 from plausibly.errors import UserError
+from plausibly.system.files import suffix_of
 
 BLOCK = 8 << 20  # bytes of a text file that are parsed at once
 BUFFER = 1 << 20  # bytes of a Parquet column that are read at once

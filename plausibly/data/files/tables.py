@@ -17,8 +17,8 @@ import numpy as np
 from plausibly.data.files import dialects
 from plausibly.data.files.arrow_tables import frame_of, with_index
 from plausibly.data.files.dialects import Dialect
-from plausibly.data.formats.format import counted, suffix_of
-from plausibly.errors import UserError
+from plausibly.errors import UserError, counted
+from plausibly.system.files import suffix_of
 
 TEXT_SUFFIXES = ("csv", "tsv", "txt")
 UTF32 = b"\xff\xfe\x00\x00"

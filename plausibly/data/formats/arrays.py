@@ -14,12 +14,13 @@ from torch import Tensor
 
 from plausibly.data.columns.column import Column, remembered
 from plausibly.data.columns.types import BooleanColumn, RealColumn
+from plausibly.data.events import Document, Events, packed
 from plausibly.data.files import images
 from plausibly.data.files.arrays import as_array, read_one, write_rows
 from plausibly.data.formats import real_arrays as reals
 from plausibly.data.formats import tables
-from plausibly.data.formats.format import Document, Events, Format, as_number, counted, packed
-from plausibly.errors import UserError
+from plausibly.data.formats.format import Format
+from plausibly.errors import UserError, as_number, counted
 from plausibly.events.kinds import Category, Kind, Level
 from plausibly.events.schema import MAX_VARIABLES, Schema
 

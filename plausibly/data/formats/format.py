@@ -7,79 +7,21 @@ weighs and `values` keeps, so that `rows(events(rows))` gives equal values, dtyp
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from plausibly.data.events import Document, Events
 from plausibly.errors import UserError
 from plausibly.events.schema import Schema
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
     from plausibly.data.files.outputs import Output
-    from plausibly.data.relations import Relation
-
-Document = dict[str, Any]
-Heard = Callable[[int, int], None]  # is told how many rows are done, and of how many
-T = TypeVar("T")
-
-
-@dataclass
-class Events:
-    """Rows as models see them.
-
-    codes: (n, *schema.shape), uint8 or int16, or float32 where a variable is real. log_within: (n,) float64, the sum over
-    variables of log p(value | code) in nats. values: what the format needs to give the rows back. observed: bool like
-    codes, only from `Format.questions`; None says that every cell is known. groups: (n,) whole numbers, which rows came
-    together where data were split by groups: rows of a group are not independent.
-    """
-
-    codes: Tensor
-    log_within: Tensor
-    values: Any = None
-    observed: Tensor | None = None
-    groups: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def __getitem__(self, index: slice | Tensor | np.ndarray | list[int]) -> Events:
-        rows: Any = index if isinstance(index, slice) else torch.as_tensor(index)
-        places = rows if isinstance(rows, slice) else rows.numpy()
-        observed = None if self.observed is None else self.observed[rows]
-        values = None if self.values is None else self.values[places]
-        groups = None if self.groups is None else self.groups[places]
-        return Events(self.codes[rows], self.log_within[rows], values, observed, groups)
-
-
-def joined(parts: Sequence[Events]) -> Events:
-    """Events one after the other."""
-    first = parts[0]
-    if len(parts) == 1:
-        return first
-    values = None if first.values is None else _joined_values([part.values for part in parts])
-    observed = (
-        None if first.observed is None else torch.cat([part.observed for part in parts if part.observed is not None])
-    )
-    codes, nats = torch.cat([part.codes for part in parts]), torch.cat([part.log_within for part in parts])
-    groups = (
-        None if first.groups is None else np.concatenate([part.groups for part in parts if part.groups is not None])
-    )
-    return Events(codes, nats, values, observed, groups)
-
-
-def _joined_values(parts: Sequence[Any]) -> Any:
-    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else type(parts[0]).joined(parts)
-
-
-def unheard(done: int, rows: int) -> None:
-    """Nobody asks how far it is."""
 
 
 class Format(ABC):
@@ -182,7 +124,7 @@ class Format(ABC):
 
     def output(self, path: Path, across: int | None = None) -> Output:
         """How rows are written to such a file a piece at a time. UserError lists the suffixes that can be written."""
-        from plausibly.data.files.outputs import ArrayOutput
+        from plausibly.data.formats.array_output import ArrayOutput
 
         return ArrayOutput(self, across)
 
@@ -212,93 +154,3 @@ class Format(ABC):
             raise
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, MemoryError) as error:
             raise UserError(f"this does not describe a data format: {type(error).__name__}: {error}") from error
-
-
-class Truth(Protocol):
-    """The distribution that a toy was drawn from."""
-
-    @property
-    def entropy(self) -> float | None:
-        """In nats; None where it is not known."""
-
-    def log_prob(self, codes: Tensor) -> Tensor:
-        """Exact log p of each event, (n,) float64 nats; codes are float, (n, *schema.shape)."""
-
-
-@dataclass
-class Dataset:
-    """Data ready to learn from. `fingerprint` is the SHA-256 of the source's contents.
-
-    `calibration` rows serve p-values and nothing else; there are none where the source brings its own three parts.
-    `regular`: whether rows of a text file, written again, give the same file byte for byte; None where that says nothing.
-    `relations`: columns that are functions or sums of others. `shown`: training rows with their values, which are all but
-    where these are too many; then those of `train` have none.
-    """
-
-    name: str
-    source: str
-    fingerprint: str
-    format: Format
-    train: Events
-    valid: Events
-    test: Events
-    calibration: Events
-    notes: list[str] = field(default_factory=list)
-    truth: Truth | None = None
-    regular: bool | None = None
-    relations: list[Relation] = field(default_factory=list)
-    shown: Events = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.shown = self.train
-
-    @property
-    def schema(self) -> Schema:
-        return self.format.schema
-
-    @property
-    def rows(self) -> dict[str, int]:
-        """Number of rows of each part."""
-        return {part: len(getattr(self, part)) for part in ("train", "valid", "test", "calibration")}
-
-
-def packed(events: np.ndarray, schema: Schema) -> Tensor:
-    """Events (n, variables) as a tensor (n, *shape) of the smallest type: float32 where a variable is real."""
-    dtype = np.float32 if schema.continuous else np.uint8 if max(schema.codes) <= 256 else np.int16
-    return torch.from_numpy(events.astype(dtype)).reshape(len(events), *schema.shape)
-
-
-def suffix_of(path: Path | str) -> str:
-    """The suffix without the dot, in lower case, the one before `.gz` where there is one."""
-    name = Path(path).name.lower().removesuffix(".gz")
-    return name.rpartition(".")[2] if "." in name else ""
-
-
-def writer_for(path: Path, writers: dict[str, T]) -> T:
-    """The writer of the path's suffix. UserError lists what can be written."""
-    if suffix_of(path) not in writers:
-        raise UserError(f"cannot write {path.name}: these rows go to .{', .'.join(writers)}")
-    return writers[suffix_of(path)]
-
-
-def counted(number: int, thing: str) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{number:,} {thing}{'s' * (number != 1)}"
-
-
-def as_number(value: Any, name: str) -> float:
-    """The number that a value or its text is. UserError where it is none."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if not np.isfinite(number):
-        raise UserError(f"{name}={value}: {value!r} is no number")
-    return number
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A question to put behind a message, or nothing."""
-    lower = {name.lower(): name for name in known}
-    close = get_close_matches(word.lower(), list(lower), n=1)
-    return f" (did you mean {lower[close[0]]!r}?)" if close else ""

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plausibly.data.events import Document, Events, packed
 from plausibly.data.files.arrays import as_array, write_rows
 from plausibly.data.formats.arrays import ArrayFormat
-from plausibly.data.formats.format import Document, Events, Format, as_number, packed
-from plausibly.errors import UserError
+from plausibly.data.formats.format import Format
+from plausibly.errors import UserError, as_number
 from plausibly.events.kinds import Category
 from plausibly.events.schema import Schema
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from plausibly.data.columns.numbers import LARGEST, learned_real, step_of
+from plausibly.data.events import Document, Events, packed
 from plausibly.data.files.arrays import as_array, read_one, write_rows
-from plausibly.data.formats.format import Document, Events, Format, as_number, counted, packed
-from plausibly.errors import UserError
+from plausibly.data.formats.format import Format
+from plausibly.errors import UserError, as_number, counted
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 

@@ -25,15 +25,17 @@ from plausibly.data.columns.column import (
 from plausibly.data.columns.conditions import cell
 from plausibly.data.columns.identifiers import follows
 from plausibly.data.columns.storage import Storage, storage_of, texts_of
+from plausibly.data.events import Document, Events, packed
 from plausibly.data.files import tables as reading
 from plausibly.data.files.arrow_tables import flattened
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.outputs import ColumnarOutput, Output, TextOutput
-from plausibly.data.formats.format import Document, Events, Format, counted, did_you_mean, packed, suffix_of, writer_for
+from plausibly.data.formats.format import Format
 from plausibly.data.labels import label_from_json, label_to_json, name_of, names_of
-from plausibly.errors import UserError
+from plausibly.errors import UserError, counted, did_you_mean
 from plausibly.events.kinds import Category, Grid
 from plausibly.events.schema import Schema
+from plausibly.system.files import suffix_of, writer_for
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder

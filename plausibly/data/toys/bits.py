@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plausibly.data.dataset import Truth
 from plausibly.data.formats.arrays import ArrayFormat
-from plausibly.data.formats.format import Format, Truth
+from plausibly.data.formats.format import Format
 from plausibly.data.toys.planes import Checkerboard, Modes, RealToy, Ring, drawn
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Kind, Level

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from plausibly.data.dataset import Truth
 from plausibly.data.formats import real_arrays as reals
-from plausibly.data.formats.format import Format, Truth
+from plausibly.data.formats.format import Format
 from plausibly.errors import UserError
 from plausibly.events.kinds import Real
 

@@ -18,7 +18,8 @@ from plausibly.events.kinds import Category, Level, Likeliest
 from plausibly.tasks.reconstruct import reconstruct
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events, Format
+    from plausibly.data.events import Events
+    from plausibly.data.formats.format import Format
 
 WRONG, LEVELS = "share of cells wrong", "levels"
 CELLS = 1 << 22  # looked at in one go

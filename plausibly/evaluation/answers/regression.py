@@ -27,7 +27,8 @@ from plausibly.tasks.query import Found
 if TYPE_CHECKING:
     import pandas as pd
 
-    from plausibly.data.formats.format import Events, Format
+    from plausibly.data.events import Events
+    from plausibly.data.formats.format import Format
 
 HELD = 0.9  # of values, by the interval
 # shares below intervals; of equally short ones the first is taken

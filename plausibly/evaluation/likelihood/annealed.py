@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Decoder, Trainable, device_of
-from plausibly.data.formats.format import Heard, unheard
+from plausibly.data.events import Heard, unheard
 from plausibly.errors import UserError
 from plausibly.evaluation.intervals import beside
 from plausibly.evaluation.likelihood.likelihood import AtLeast, AtMost
@@ -35,7 +35,8 @@ from plausibly.families.variational import NUMBERS
 from plausibly.tasks.annealed import Joint, annealed, distance, noisy
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events, Format
+    from plausibly.data.events import Events
+    from plausibly.data.formats.format import Format
 
 LEAPS = 10  # of a transition
 SHAKE = 0.2  # a transition's steps are longer or shorter by at most this share, so that no orbit closes on itself

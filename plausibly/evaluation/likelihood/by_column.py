@@ -23,7 +23,8 @@ from plausibly.evaluation.likelihood.likelihood import given_whole
 from plausibly.tasks.score import conditionals
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events, Format
+    from plausibly.data.events import Events
+    from plausibly.data.formats.format import Format
 
 SHOWN = 30  # columns on the terminal
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from plausibly.capabilities import Quantiser, device_of
-from plausibly.training.loop import batches
+from plausibly.events.batches import batches
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events
+    from plausibly.data.events import Events
 
 
 @dataclass(frozen=True)

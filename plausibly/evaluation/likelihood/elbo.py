@@ -22,11 +22,11 @@ from torch import Tensor
 
 from plausibly.capabilities import Variational, device_of
 from plausibly.evaluation import intervals
-from plausibly.families.priors import Latents, Normal, without_gradients
 from plausibly.families.variational import drawn, reconstruction_and_rate
+from plausibly.outcomes.latents import Latents, Normal, without_gradients
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events
+    from plausibly.data.events import Events
 
 ROWS = 500
 DRAWS = (1, 10, 100, 1000)

@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import BoundedModel, DensityModel, Trainable
-from plausibly.data.formats.format import unheard
+from plausibly.data.events import unheard
 from plausibly.evaluation.intervals import Interval, Mean, known, of
 from plausibly.events.kinds import Real
 from plausibly.tasks.score import Log, conditionals, row_by_row, score
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events, Format, Heard
+    from plausibly.data.events import Events, Heard
+    from plausibly.data.formats.format import Format
 
 SIGNS = {"exact": "=", "bound": ">=", "estimate": "~", "approximate": "~"}  # of how good a task's answer is
 

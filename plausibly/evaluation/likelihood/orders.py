@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AnyOrderModel, device_of
-from plausibly.training.loop import batches, generator_for
+from plausibly.events.batches import batches
+from plausibly.system.randomness import generator_for
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events
+    from plausibly.data.events import Events
 
 ORDERS, ROWS = 8, 500
 

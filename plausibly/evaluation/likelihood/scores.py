@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import DensityModel, Trainable
-from plausibly.data.formats.format import Events, Format
+from plausibly.data.events import Events
+from plausibly.data.formats.format import Format
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.anomalies import Calibration, checked_level, discovery_level
 from plausibly.evaluation.likelihood.likelihood import plausibility, sign_of

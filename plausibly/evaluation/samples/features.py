@@ -25,7 +25,8 @@ from plausibly.events.kinds import Category, Kind, Level
 from plausibly.events.schema import Schema
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events, Format
+    from plausibly.data.events import Events
+    from plausibly.data.formats.format import Format
 
 FARTHEST = 10.0  # standard deviations: a number farther out counts as that far, so that one row is not all
 INDICATED, DIRECTIONS = 64, 32  # a category of more codes has a random direction, in so many numbers, for each

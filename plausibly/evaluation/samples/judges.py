@@ -20,13 +20,14 @@ from torch import Tensor, nn
 from plausibly.evaluation.samples.features import Columns, pixels, seen
 from plausibly.events.kinds import Category
 from plausibly.networks.convolution import Contracting
-from plausibly.networks.noise import Dropout, drawing
+from plausibly.networks.noise import Dropout
 from plausibly.networks.perceptron import Linear, Perceptron
+from plausibly.system.randomness import drawing, generator_for
 from plausibly.system.threads import one_thread
-from plausibly.training.loop import generator_for
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events, Format
+    from plausibly.data.events import Events
+    from plausibly.data.formats.format import Format
 
 CATEGORIES = 255  # codes that boosted trees take as a category, at most
 STEPS, BATCH, RATE, DECAY = 150, 128, 4e-3, 1e-2

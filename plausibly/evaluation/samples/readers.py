@@ -29,7 +29,8 @@ from plausibly.system.seals import BrokenSeal, read_sealed_tensors, write_sealed
 from plausibly.system.threads import one_thread
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events, Format
+    from plausibly.data.events import Events
+    from plausibly.data.formats.format import Format
 
 FEATURES, CHANNELS = 32, 16
 STEPS, ROUNDS = 500, 8  # at least so many steps, and rounds through the rows

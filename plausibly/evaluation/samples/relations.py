@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plausibly.data.relations import Relation, adds_up
+from plausibly.data.dataset import Relation
+from plausibly.data.relations import adds_up
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events
+    from plausibly.data.events import Events
     from plausibly.data.formats.tables import TableFormat
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from plausibly.data.formats.format import Heard, unheard
+from plausibly.data.events import Heard, unheard
 from plausibly.data.loading import comparable
 from plausibly.errors import UserError
 from plausibly.evaluation.intervals import TOO_FEW
@@ -30,9 +30,10 @@ from plausibly.evaluation.samples.two_samples import discrepancy, two_sample_auc
 from plausibly.evaluation.samples.usefulness import MOST_LEVELS, Contest, usefulness
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events, Format
+    from plausibly.data.dataset import Relation
+    from plausibly.data.events import Events
+    from plausibly.data.formats.format import Format
     from plausibly.data.formats.tables import TableFormat
-    from plausibly.data.relations import Relation
 
 ROWS, LEAST_ROWS = 2000, 20
 CONSERVATIVE = (

@@ -25,7 +25,8 @@ from plausibly.evaluation.numbers import Number
 from plausibly.events.kinds import Category
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events, Format
+    from plausibly.data.events import Events
+    from plausibly.data.formats.format import Format
     from plausibly.data.formats.tables import TableFormat
     from plausibly.events.kinds import Kind
 

@@ -24,7 +24,8 @@ from plausibly.evaluation.samples.two_samples import placements
 from plausibly.events.kinds import Category, Kind
 
 if TYPE_CHECKING:
-    from plausibly.data.formats.format import Events, Format
+    from plausibly.data.events import Events
+    from plausibly.data.formats.format import Format
 
 MOST_LEVELS = 20
 LEAST_ROWS = 20  # whose target is known

@@ -1,0 +1,91 @@
+"""Data ready to learn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from torch import Tensor
+
+from plausibly.data.events import Events
+from plausibly.data.formats.format import Format
+from plausibly.events.schema import Schema
+
+if TYPE_CHECKING:
+    from plausibly.data.dataset import Relation
+
+
+class Truth(Protocol):
+    """The distribution that a toy was drawn from."""
+
+    @property
+    def entropy(self) -> float | None:
+        """In nats; None where it is not known."""
+
+    def log_prob(self, codes: Tensor) -> Tensor:
+        """Exact log p of each event, (n,) float64 nats; codes are float, (n, *schema.shape)."""
+
+
+@dataclass
+class Dataset:
+    """Data ready to learn from. `fingerprint` is the SHA-256 of the source's contents.
+
+    `calibration` rows serve p-values and nothing else; there are none where the source brings its own three parts.
+    `regular`: whether rows of a text file, written again, give the same file byte for byte; None where that says nothing.
+    `relations`: columns that are functions or sums of others. `shown`: training rows with their values, which are all but
+    where these are too many; then those of `train` have none.
+    """
+
+    name: str
+    source: str
+    fingerprint: str
+    format: Format
+    train: Events
+    valid: Events
+    test: Events
+    calibration: Events
+    notes: list[str] = field(default_factory=list)
+    truth: Truth | None = None
+    regular: bool | None = None
+    relations: list[Relation] = field(default_factory=list)
+    shown: Events = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shown = self.train
+
+    @property
+    def schema(self) -> Schema:
+        return self.format.schema
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Number of rows of each part."""
+        return {part: len(getattr(self, part)) for part in ("train", "valid", "test", "calibration")}
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What `column` is made of: one other, with `back` where that is also a function of it; or the sum of two."""
+
+    column: str
+    of: tuple[str, ...]
+    back: bool = False
+
+    @property
+    def how(self) -> str:
+        return "sum" if len(self.of) > 1 else "function"
+
+    def __str__(self) -> str:
+        if len(self.of) > 1:
+            return f"column {self.column!r} is {' + '.join(map(repr, self.of))} in every row"
+        if self.back:
+            return f"columns {self.of[0]!r} and {self.column!r} say the same: each is a function of the other"
+        return f"column {self.column!r} is a function of {self.of[0]!r}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "column": self.column,
+            "of": list(self.of),
+            "how": self.how,
+            "back": self.back,
+        }

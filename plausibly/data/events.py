@@ -1,0 +1,76 @@
+"""Rows as models see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plausibly.events.schema import Schema
+
+Document = dict[str, Any]
+
+
+Heard = Callable[[int, int], None]  # is told how many rows are done, and of how many
+
+
+@dataclass
+class Events:
+    """Rows as models see them.
+
+    codes: (n, *schema.shape), uint8 or int16, or float32 where a variable is real. log_within: (n,) float64, the sum over
+    variables of log p(value | code) in nats. values: what the format needs to give the rows back. observed: bool like
+    codes, only from `Format.questions`; None says that every cell is known. groups: (n,) whole numbers, which rows came
+    together where data were split by groups: rows of a group are not independent.
+    """
+
+    codes: Tensor
+    log_within: Tensor
+    values: Any = None
+    observed: Tensor | None = None
+    groups: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, index: slice | Tensor | np.ndarray | list[int]) -> Events:
+        rows: Any = index if isinstance(index, slice) else torch.as_tensor(index)
+        places = rows if isinstance(rows, slice) else rows.numpy()
+        observed = None if self.observed is None else self.observed[rows]
+        values = None if self.values is None else self.values[places]
+        groups = None if self.groups is None else self.groups[places]
+        return Events(self.codes[rows], self.log_within[rows], values, observed, groups)
+
+
+def joined(parts: Sequence[Events]) -> Events:
+    """Events one after the other."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    values = None if first.values is None else _joined_values([part.values for part in parts])
+    observed = (
+        None if first.observed is None else torch.cat([part.observed for part in parts if part.observed is not None])
+    )
+    codes, nats = torch.cat([part.codes for part in parts]), torch.cat([part.log_within for part in parts])
+    groups = (
+        None if first.groups is None else np.concatenate([part.groups for part in parts if part.groups is not None])
+    )
+    return Events(codes, nats, values, observed, groups)
+
+
+def _joined_values(parts: Sequence[Any]) -> Any:
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else type(parts[0]).joined(parts)
+
+
+def unheard(done: int, rows: int) -> None:
+    """Nobody asks how far it is."""
+
+
+def packed(events: np.ndarray, schema: Schema) -> Tensor:
+    """Events (n, variables) as a tensor (n, *shape) of the smallest type: float32 where a variable is real."""
+    dtype = np.float32 if schema.continuous else np.uint8 if max(schema.codes) <= 256 else np.int16
+    return torch.from_numpy(events.astype(dtype)).reshape(len(events), *schema.shape)

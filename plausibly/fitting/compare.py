@@ -1,0 +1,189 @@
+"""Several models on the same rows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from plausibly.capabilities import DensityModel, Trainable
+from plausibly.contract.own_models import hold_to_contract
+from plausibly.data.dataset import Dataset
+from plausibly.errors import UserError
+from plausibly.fitting import choose as choosing
+from plausibly.fitting.conditioning import conditioned
+from plausibly.fitting.ensemble import ensemble
+from plausibly.fitting.fit import learned, taken_up_or_new
+from plausibly.fitting.folders import COMPARISON, fresh, held, new_folder
+from plausibly.fitting.results import code, finish_board, row_of, sampled, truth_row
+from plausibly.fitting.settings import Listener, Settings, settings
+from plausibly.models import MODELS, name_of
+from plausibly.runs.board import Board, Row
+from plausibly.runs.building import refusal
+from plausibly.runs.record import ENSEMBLE, misshapen_data
+from plausibly.runs.run import Run, built_in, model_class, recorded_data
+from plausibly.system import processes
+from plausibly.system.files import refuse_streams
+from plausibly.system.seals import check_document, parse_document, write_sealed
+from plausibly.training.plan import Diverged
+
+ASKED = {"models": list, "refused": dict, "seed": int, "seeds": int, "mixed": bool, "arguments": dict, "train": dict}
+
+
+def compare(
+    data: Any,
+    models: Sequence[str | type[Trainable]] | None = None,
+    *,
+    out: Path | str | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    budget: float | None = None,
+    steps: int | None = None,
+    set: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+    listener: Listener | None = None,
+    context: Sequence[str] = (),
+    event: Sequence[str] = (),
+    **options: Any,
+) -> Board:
+    """Fits several models to the same data and tests them on the same rows: one board, one report in `out`.
+
+    A model that refuses the data stays on the board with its reason. The data are split once, by `seed`; with `seeds` > 1
+    each model is fitted with seed, seed + 1, ...
+    """
+    processes.single("compare")
+    listener = listener or Listener()
+    chosen = settings(set, seed, budget, steps, device)
+    kinds = chosen_models(choosing.defaults() if models is None else models)
+    if not kinds or seeds < 1:
+        raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
+    dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event, listener)
+    context_places = chosen.arguments.get("context", ())
+    reasons = {name: refusal(kind, dataset.schema, context_places) for name, kind in kinds.items()}
+    refused = {name: reason for name, reason in reasons.items() if reason}
+    fitting = [
+        name
+        for name in (choosing.accepted(dataset, chosen, choosing.defaults(), listener) if models is None else kinds)
+        if name not in refused
+    ]
+    for name in fitting:
+        hold_to_contract(kinds[name], dataset.schema)
+    if models is None:
+        listener.say(f"comparing {', '.join(fitting)}{choosing.unasked(fitting)}")
+    share = choosing.shares([kinds[name] for name in fitting], dataset, chosen, seeds)
+    mixed = models is None and seeds == 1 and not context_places
+    with fresh(new_folder(out, "compare"), anew=True) as path:
+        asked = {"models": fitting, "refused": refused, "seed": seed, "seeds": seeds, "mixed": mixed, **asdict(share)}
+        write_sealed({"data": origin, "rows": dataset.rows} | asked, path / COMPARISON)
+        return compared_all(path, kinds, asked, dataset, origin, share, listener)
+
+
+def resume_comparison(
+    path: Path | str,
+    models: Sequence[str | type[Trainable]] = (),
+    device: str = "cpu",
+    listener: Listener | None = None,
+) -> Board:
+    """Goes on with a comparison where it stopped: what is finished is not fitted again.
+
+    `models` names users' own among them, as then.
+    """
+    processes.single("compare --resume")
+    path = Path(path)
+    asked, own = read_comparison(path), chosen_models(models)
+    kinds = {name: own.get(name) or built_in(name) for name in (*asked["models"], *asked["refused"])}
+    chosen = Settings(asked["arguments"], asked["train"], asked["seed"], asked["budget"], device)
+    with held(path):
+        dataset = recorded_data(asked, path)
+        return compared_all(path, kinds, asked, dataset, asked["data"], chosen, listener or Listener())
+
+
+def read_comparison(path: Path) -> dict[str, Any]:
+    """What a comparison was asked for. UserError where the folder holds none that can be gone on with."""
+    refuse_streams(path / COMPARISON)
+    try:
+        asked = parse_document(path / COMPARISON)
+    except OSError as error:
+        raise UserError(f"there is no comparison at {path}; it is a folder that `plausibly compare` wrote") from error
+    check_document(asked, path / COMPARISON)
+    check_comparison(asked, path)
+    return asked
+
+
+def check_comparison(asked: Mapping[str, Any], path: Path) -> None:
+    """Looks at the form of what a comparison was asked for. UserError where it is none."""
+    sound = all(isinstance(asked.get(name), kind) for name, kind in ASKED.items())
+    sound = sound and isinstance(asked.get("budget", ""), int | float | None) and isinstance(asked.get("rows"), dict)
+    if not sound or misshapen_data(asked.get("data")):
+        raise UserError(f"{path / COMPARISON} is damaged; compare anew")
+
+
+def compared_all(
+    path: Path,
+    kinds: Mapping[str, type[Trainable]],
+    asked: Mapping[str, Any],
+    dataset: Dataset,
+    origin: dict[str, Any],
+    chosen: Settings,
+    listener: Listener,
+) -> Board:
+    """The board of all models, each of which is fitted, gone on with or found finished, and its report."""
+    board, seeds = Board(data=dataset.name), range(asked["seed"], asked["seed"] + asked["seeds"])
+    for name, number in product(asked["models"], seeds):
+        if board.interrupted:
+            board.rows.append(Row(name, kinds[name].family, refusal="stopped before its turn"))
+            continue
+        folder = path / (name if len(seeds) == 1 else f"{name}-{number}")
+        row = compared(folder, kinds[name], dataset, origin, replace(chosen, seed=number), listener)
+        board.rows.append(row)
+        board.interrupted = row.interrupted
+    if asked["mixed"] and not board.interrupted:
+        board.rows += ensemble_row(path, board, dataset, listener)
+    board.rows += [Row(name, kinds[name].family, refusal=reason) for name, reason in asked["refused"].items()]
+    code(board, dataset, listener)
+    board.rows += truth_row(dataset)
+    finish_board(board, dataset, path)
+    return board
+
+
+def chosen_models(names: Sequence[str | type[Trainable]]) -> dict[str, type[Trainable]]:
+    """Each model by its name on the board. UserError where two of them share one."""
+    kinds: dict[str, type[Trainable]] = {}
+    for kind in map(model_class, names):
+        if kinds.setdefault(name_of(kind), kind) is not kind:
+            raise UserError(f"two models are called {name_of(kind)}; rename one class")
+    return kinds
+
+
+def compared(
+    folder: Path,
+    kind: type[Trainable],
+    dataset: Dataset,
+    origin: dict[str, Any],
+    chosen: Settings,
+    listener: Listener,
+) -> Row:
+    """One model's row. A diverging one keeps its row with the reason."""
+    try:
+        with fresh(folder):
+            each = learned(taken_up_or_new(folder, kind, dataset, origin, chosen, listener))
+            if "test" in each.record:
+                return row_of(Run(folder, each.record, each.model, dataset.format))
+            return row_of(sampled(each.test(), dataset))
+    except Diverged as error:
+        return Row(name_of(kind), kind.family, refusal=str(error))
+
+
+def ensemble_row(path: Path, board: Board, dataset: Dataset, listener: Listener) -> list[Row]:
+    """The row of the mixture of all models on the board with an exact log p, where it is better than each."""
+    runs = [row.run for row in board.rows if row.run is not None and isinstance(row.run.model, DensityModel)]
+    with fresh(path / ENSEMBLE) as folder:
+        found = ensemble(folder, [(run.record, run.model) for run in runs], dataset, listener) if runs else None
+    if found is None:
+        shutil.rmtree(path / ENSEMBLE)
+        return []
+    found.keep("done", found.record["steps"])
+    return [row_of(sampled(found.test(), dataset))]

@@ -1,0 +1,79 @@
+"""What is modelled given what, and where the data came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from plausibly.data import labels
+from plausibly.data.dataset import Dataset
+from plausibly.data.formats.labelled import LABEL
+from plausibly.data.loading import is_table, load
+from plausibly.data.questions import place_among
+from plausibly.errors import UserError
+from plausibly.fitting.settings import Listener, Settings
+
+
+def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
+    """Where the data came from, so that a run can find and recognise it again."""
+    kept = {key: value for key, value in options.items() if isinstance(value, str | int | dict | list | tuple)}
+    parts = {key: str(options.get(key)) for key in ("valid", "test") if isinstance(options.get(key), str | Path)}
+    named: dict[str, Any] = {
+        "kinds": {labels.name_of(name): word for name, word in (options.get("kinds") or {}).items()}
+    }
+    named["drop"] = [labels.name_of(name) for name in options.get("drop") or ()]
+    return {
+        "name": dataset.name,
+        "source": anywhere(dataset.source),
+        "fingerprint": dataset.fingerprint,
+        "options": {key: value for key, value in kept.items() if key not in ("valid", "test")}
+        | {key: found for key, found in named.items() if found}
+        | {key: anywhere(path) for key, path in parts.items()},
+    }
+
+
+def conditioned(
+    data: Any,
+    seed: int,
+    options: dict[str, Any],
+    chosen: Settings,
+    context: Sequence[str],
+    event: Sequence[str],
+    listener: Listener,
+) -> tuple[Dataset, dict[str, Any], Settings]:
+    """The data, their origin, and the settings with the context's variables, where one is named."""
+    if LABEL in (*context, *event) and not is_table(data):
+        options = options | {"labelled": True}
+    dataset = load(data, seed=seed, heard=listener.read, **options)
+    origin = origin_of(dataset, {"seed": seed, **options})
+    first = context_of(dataset.format.names, context, event)
+    if first:
+        chosen = replace(chosen, arguments=chosen.arguments | {"context": list(first)})
+    return dataset, origin, chosen
+
+
+def context_of(names: Sequence[str], context: Sequence[str], event: Sequence[str]) -> tuple[int, ...]:
+    """The context's variables, from names; `rest` stands for all that are no event. UserError for what cannot be."""
+    context, event = [labels.name_of(name) for name in context], [labels.name_of(name) for name in event]
+    for name in (*context, *event):
+        if name != "rest":
+            place_among(names, name)
+    rest = [name for name in names if name not in event]
+    chosen = rest if "rest" in context or (event and not context) else list(context)
+    if both := set(chosen) & set(event):
+        raise UserError(f"{both.pop()!r} is named as event and as context; it is one of the two")
+    if event and set(chosen) != set(rest):
+        raise UserError("what is no event is context: give --event NAMES with --context rest, or --context NAMES alone")
+    if chosen and len(chosen) == len(names):
+        raise UserError("all columns are context; at least one must be left to be modelled")
+    return tuple(names.index(name) for name in chosen)
+
+
+def anywhere(source: Any) -> Any:
+    """A path that holds from any folder; a built-in's name as it is."""
+    if not isinstance(source, str):
+        return source
+    path, mark, part = source.rpartition(":") if not Path(source).exists() else (source, "", "")
+    return str(Path(path).resolve()) + mark + part if path and Path(path).exists() else source

@@ -1,0 +1,143 @@
+"""Mixtures of fitted models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plausibly.capabilities import DensityModel
+from plausibly.data.dataset import Dataset
+from plausibly.errors import UserError
+from plausibly.evaluation.likelihood.likelihood import Exact, likelihood
+from plausibly.families.mixtures import mixture
+from plausibly.fitting.fit import Fit
+from plausibly.fitting.folders import fresh, new_folder
+from plausibly.fitting.results import tested
+from plausibly.fitting.settings import Listener
+from plausibly.runs.record import ENSEMBLE
+from plausibly.runs.run import Run
+
+
+def mixed(
+    runs: Sequence[Run | Path | str],
+    *,
+    out: Path | str | None = None,
+    device: str = "cpu",
+    listener: Listener | None = None,
+) -> Run:
+    """The mixture of fitted runs, with the weights that are best on validation rows, tested once and kept as a run.
+
+    UserError where the runs are not of the same data, have no exact log p, or one of them is better alone.
+    """
+    opened = [run if isinstance(run, Run) else Run.open(run, device) for run in runs]
+    for run in opened:
+        if unfit := unmixable(run, opened[0]):
+            raise UserError(f"{run.path}: {unfit}")
+    if len(opened) < 2:
+        raise UserError("an ensemble is of two runs at least")
+    dataset = opened[0].dataset()
+    with fresh(new_folder(out, ENSEMBLE), anew=True) as path:
+        found = ensemble(path, [(run.record, run.model) for run in opened], dataset, listener or Listener())
+        if found is None:
+            best = max(opened, key=lambda run: run.record["validation"])
+            raise UserError(f"{best.path} alone is best on validation rows: no mixture of these runs is better")
+        found.keep("done", found.record["steps"])
+        return tested(found)
+
+
+def unmixable(run: Run, first: Run) -> str | None:
+    """Why a run cannot be mixed with the first one."""
+    if not isinstance(run.model, DensityModel):
+        return f"{run.record['model']} has no exact log p, which an ensemble needs"
+    if run.record.get("code") is not None:
+        return "an ensemble is of models that come with plausibly"
+    if run.model.context:
+        return "it has a context, which an ensemble does not know"
+    data, others = (own.record["data"] for own in (run, first))
+    if any(data[key] != others[key] for key in ("fingerprint", "options")):
+        return f"it was fitted to other data than {first.path}, or to rows that were split or read otherwise"
+    return "its data were only in memory" if run.in_memory else None
+
+
+ORDERS, MOST, ADDED, ROUNDS = 3, 12, 100, 20
+
+
+WEIGHED = 20_000  # rows that decide about weights, at most
+
+
+SHARED = ("plausibly_run", "seed", "data", "notes", "rows", "versions", "started", "format")  # of all members' records
+
+
+KEPT = ("model", "arguments", "weight", "validation", "parameters", "steps", "seconds")
+
+
+def greedy(logs: Tensor, added: int = ADDED) -> Tensor:
+    """The weights of members, of which `logs` (rows, members) holds log p, that are found by adding one after the other.
+
+    (members,) float64; they sum to one, and are 0 where a member brings nothing.
+    """
+    counts, best = torch.zeros(logs.shape[1], dtype=torch.float64), -torch.inf
+    found = counts
+    total = torch.full((len(logs), 1), -torch.inf, dtype=torch.float64)
+    for number in range(1, added + 1):
+        sums = torch.logaddexp(total, logs.double())
+        scores = (sums.mean(0) - torch.tensor(number).double().log()).nan_to_num(nan=-torch.inf)
+        pick = int(scores.argmax())
+        counts[pick] += 1
+        total = sums[:, pick : pick + 1]
+        if float(scores[pick]) > best or number == 1:
+            best, found = float(scores[pick]), counts / number
+    return found
+
+
+def smoothed(logs: Tensor) -> Tensor:
+    """Weights of the members that `greedy` picks, as it takes and gives them: `ROUNDS` of EM on from equal ones."""
+    found = (greedy(logs) > 0).double()
+    own = logs[:, found > 0].double()
+    own = own[(own > -torch.inf).any(1)]
+    weights = own.new_full((own.shape[1],), 1 / own.shape[1])
+    for _ in range(ROUNDS if len(own) else 0):
+        weights = (own + weights.log()).softmax(1).mean(0)
+    found[found > 0] = weights
+    return found
+
+
+def exact(model: Any, dataset: Dataset) -> Tensor:
+    """log p of validation rows, (rows,), float64, of the first where there are very many."""
+    found = likelihood(model, dataset.valid[:WEIGHED])
+    assert isinstance(found, Exact)
+    return found.nats
+
+
+def ensemble(
+    path: Path,
+    members: Sequence[tuple[dict[str, Any], Any]],
+    dataset: Dataset,
+    listener: Listener,
+    least: int = 2,
+) -> Fit | None:
+    """The mixture of fitted models with an exact log p, given with their records, that is best on validation rows, at `path`.
+
+    It is not written yet. None where it would be of fewer than `least`.
+    """
+    weights = smoothed(torch.stack([exact(model, dataset) for _, model in members], 1))
+    kept = [k for k in range(len(members)) if weights[k] > 0]
+    if len(kept) < least:
+        return None
+    model = mixture([members[k][1] for k in kept], weights[kept].tolist())
+    records = [members[k][0] | {"weight": float(weights[k])} for k in kept]
+    record = {key: members[0][0][key] for key in SHARED} | {
+        "model": ENSEMBLE,
+        "form": type(model).__name__,
+        "code": None,
+        "arguments": model.arguments,
+        "plan": None,
+        "members": [{key: one.get(key) for key in KEPT} for one in records],
+        "seconds": sum(one.get("seconds") or 0.0 for one, _ in members),
+        "steps": sum(one.get("steps") or 0 for one, _ in members),
+    }
+    return Fit(path, record, model, dataset, listener)

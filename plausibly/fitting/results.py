@@ -1,0 +1,201 @@
+"""What a fitted model is measured by for the board, and its report."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from plausibly.capabilities import BoundedModel, Model, device_of
+from plausibly.data.dataset import Dataset
+from plausibly.data.events import Events
+from plausibly.data.files.originals import again, rivals
+from plausibly.errors import UserError
+from plausibly.evaluation import numbers
+from plausibly.evaluation.answers.reconstruction import from_json
+from plausibly.evaluation.likelihood.likelihood import Exact
+from plausibly.evaluation.samples.samples import board_rows, judged, some
+from plausibly.fitting.fit import Fit
+from plausibly.fitting.folders import MEMBERS
+from plausibly.fitting.settings import Listener
+from plausibly.jobs.compression import BLOCK, payload
+from plausibly.runs.board import Board, Coded, Row
+from plausibly.runs.record import read_record
+from plausibly.runs.run import TASKS, Run, write_record
+from plausibly.system import processes
+from plausibly.training.estimates import duration
+
+CODING_SECONDS = 60.0  # which coding may take, as one guesses from how fast rows are sampled
+
+
+CODED_NUMBERS = 1 << 21  # of all rows that are coded for the board
+
+
+FEW, MORE = 8, 64  # rows
+
+
+def tested(fit: Fit) -> Run:
+    """The run of a fit that has learned, after its test, with its report."""
+    if processes.rank() == 0 and fit.record["status"] != "interrupted":
+        shutil.rmtree(fit.path / MEMBERS, ignore_errors=True)  # it was the best of them, or is their mixture
+    run = fit.test()
+    if processes.rank() == 0:
+        if not isinstance(run.model, BoundedModel):  # no likelihood: test rows are held against samples
+            sampled(run, fit.dataset)
+        report([run], fit.dataset, run.path)
+    return run
+
+
+def sampled(run: Run, dataset: Dataset) -> Run:
+    """The run with its two-sample AUC on record, where its model samples, was not stopped, and there are rows enough."""
+    rows = board_rows(dataset.format, len(dataset.test), run.record["rows_sampled_per_second"])
+    if not isinstance(run.model, Model) or run.record["status"] == "interrupted" or not rows:
+        return run
+    seed = run.record["seed"]
+    real = some(dataset.test, rows, seed)
+    with suppress(UserError):  # of a model that draws hardly any row that could be
+        found = judged(dataset.format, run.drawn(rows, seed), real, seed)
+        run.record["samples"] = {"two_sample_auc": found.value, **found.to_json()}
+        write_record(run.record, run.path)
+    return run
+
+
+def code(board: Board, dataset: Dataset, listener: Listener) -> None:
+    """Adds to the rows of models that compress, here and soon enough, what the first test rows take as bytes."""
+    rows = min(BLOCK, max(1, CODED_NUMBERS // dataset.schema.size), len(dataset.test))
+    able = [row.run for row in board.rows if row.run and TASKS["compress"].word(type(row.run.model))]
+    if not rows or not able or board.interrupted:
+        return
+    some, numbers = dataset.test[:rows], rows * dataset.schema.size
+    try:
+        others = {
+            name: 8 * size / numbers for name, size in rivals(dataset.format, again(dataset.format, some)).items()
+        }
+        for run in able:
+            if (size := coded_size(run, some, listener)) is not None:
+                run.record["coded"] = asdict(Coded(rows, 8 * size / numbers, others))
+                write_record(run.record, run.path)
+    except UserError as error:
+        listener.say(f"no rows are coded for the board: {error}")
+    except KeyboardInterrupt:
+        board.interrupted = True
+    board.rows = [replace(row, coded=coded_of(row.run)) if row.run else row for row in board.rows]
+
+
+def coded_of(run: Run) -> Coded | None:
+    """What is on record."""
+    return Coded(**run.record["coded"]) if run.record.get("coded") else None
+
+
+def coded_size(run: Run, events: Events, listener: Listener) -> int | None:
+    """How many bytes events take; None, which is said with the reason, where they are not coded."""
+    name = run.record["model"]
+    if device_of(run.model).type != "cpu":
+        listener.say(f"{name}: no actual bits, since compressing is for the CPU")
+        return None
+    own = Exception if run.record.get("code") else UserError  # what a user's own model may raise
+    try:
+        seconds = coding_seconds(run, events)
+        if seconds > CODING_SECONDS:
+            listener.say(f"{name}: no actual bits, since {len(events):,} rows would take about {duration(seconds)}")
+            return None
+        return payload(run, events)
+    except own as error:
+        listener.say(f"{name}: no actual bits: {error}")
+        return None
+
+
+def coding_seconds(run: Run, events: Events) -> float:
+    """How long coding may take, from how long a few rows take, and a few more."""
+    times = [FEW / run.record["rows_sampled_per_second"]]
+    for few in (FEW, MORE):
+        if times[-1] > CODING_SECONDS:
+            return times[-1]
+        began = time.monotonic()
+        payload(run, events[:few])
+        times.append(time.monotonic() - began)
+    each = max(0.0, times[-1] - times[-2]) / (MORE - FEW)
+    return times[-1] + each * max(0, len(events) - MORE)
+
+
+def row_of(run: Run) -> Row:
+    """The board's row of a finished run."""
+    record = run.record
+    return Row(
+        model=record["model"],
+        family=run.model.family,
+        parameters=record["parameters"],
+        test=run.test(),
+        seconds=record.get("seconds"),
+        scored=record.get("rows_scored_per_second"),
+        sampled=record.get("rows_sampled_per_second"),
+        size=sum(file.stat().st_size for file in run.path.iterdir() if file.suffix != ".html"),
+        run=run,
+        reconstruction=from_json(record.get("reconstruction")),
+        samples=numbers.from_json(record["samples"]) if record.get("samples") else None,
+        health=record.get("health") or {},
+        coded=coded_of(run),
+    )
+
+
+def truth_row(dataset: Dataset) -> list[Row]:
+    """For a toy, the distribution that it was drawn from, on the same test rows."""
+    if dataset.truth is None:
+        return []
+    nats = dataset.truth.log_prob(dataset.test.codes.float()).double() + dataset.test.log_within
+    return [Row("truth", "known", test=Exact(nats, dataset.schema.size))]
+
+
+def report(runs: Sequence[Run], dataset: Dataset | None, path: Path) -> Board:
+    """The board and report of runs that are finished."""
+    board = board_of(runs)
+    board.rows += truth_row(dataset) if dataset else []
+    finish_board(board, dataset, path)
+    return board
+
+
+def board_of(runs: Sequence[Run]) -> Board:
+    return Board([row_of(run) for run in runs], data=runs[0].record["data"]["name"])
+
+
+def finish_board(board: Board, dataset: Dataset | None, path: Path) -> None:
+    """Writes the board of a comparison, and the report."""
+    from plausibly.report import write_report
+
+    board.path = path
+    write_report(path / "report.html", board, dataset)
+
+
+def report_again(path: Path, device: str, listener: Listener, model: str | None = None) -> Path:
+    """Builds the report of a run, or of a folder of runs, anew; without the data where they are gone.
+
+    `model` names users' own models as in `Run.open`, with commas between where runs have several.
+    """
+    folders = [path] if (path / "run.json").exists() else sorted(f.parent for f in path.glob("*/run.json"))
+    if not folders:
+        raise UserError(f"there is no run at {path}, nor are there runs in it")
+    runs = []
+    for folder in folders:
+        if folder != path and "test" not in read_record(folder):
+            listener.say(f"left out: {folder} has not come to its test; `plausibly fit --resume {folder}` goes on")
+            continue
+        runs.append(Run.open(folder, device, named_for(folder, model) if folder != path else model))
+    if not runs:
+        raise UserError(f"no run in {path} has come to its test")
+    try:
+        dataset = runs[0].dataset()
+    except UserError as error:
+        listener.say(f"without the data: {error}")
+        dataset = None
+    report(runs, dataset, path)
+    return path / "report.html"
+
+
+def named_for(folder: Path, model: str | None) -> str | None:
+    """Which of several named models, with commas between, is that of a run; None for a run of plausibly's own."""
+    code = read_record(folder).get("code") or {}
+    named = (model or "").split(",")
+    return next((each for each in named if each.rpartition(":")[2] == code.get("name")), None)

@@ -1,0 +1,95 @@
+"""What a fit is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from plausibly.capabilities import Trainable
+from plausibly.data.dataset import Dataset
+from plausibly.data.events import Heard, unheard
+from plausibly.errors import UserError, did_you_mean
+from plausibly.training.estimates import steps_within
+from plausibly.training.plan import Plan, Progress, default_every, default_steps
+
+
+@dataclass
+class Listener:
+    """Who hears about the progress: `say` gets lines, `progress` each validation, `read` how many rows of how many are read.
+
+    Silent unless told otherwise.
+    """
+
+    say: Callable[[str], None] = lambda line: None
+    progress: Callable[[str, Progress], None] = lambda name, progress: None
+    read: Heard = unheard
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked of a fit."""
+
+    arguments: dict[str, Any]
+    train: dict[str, Any]
+    seed: int = 0
+    budget: float | None = None
+    device: str = "cpu"
+
+
+def settings(
+    values: Mapping[str, Any] | None, seed: int, budget: float | None, steps: int | None, device: str
+) -> Settings:
+    """Sorts `hidden=256 train.rate=1e-3` into constructor arguments and the plan. UserError for an unknown one."""
+    values = dict(values or {})
+    train = {key.removeprefix("train."): values.pop(key) for key in list(values) if key.startswith("train.")}
+    known = [f.name for f in fields(Plan) if f.name != "seed"]
+    known.append("epochs")
+    for name, value in train.items():
+        if name not in known:
+            hint = did_you_mean(name, known).replace("'", "'train.", 1)
+            raise UserError(
+                f"there is no setting 'train.{name}'{hint}; settings: {', '.join(known)}, each with train. before"
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UserError(f"train.{name} = {value!r}; it is a number")
+    types = {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
+    for name, value in train.items():
+        if types.get(name) is int and value != int(value):
+            raise UserError(f"train.{name} = {value}; it is a whole number")
+    if train.get("epochs", 1) <= 0 or train.get("batch", 1) < 1:
+        raise UserError("train.epochs must be more than 0 and train.batch at least 1")
+    values = nested(values)
+    if budget is not None and not budget > 0:
+        raise UserError(f"a budget of {budget} s is none; 60 is")
+    if steps is not None:
+        train["steps"] = steps
+    if budget is not None and ("steps" in train or "epochs" in train):
+        raise UserError("give either a budget or a number of steps, not both")
+    return Settings(values, train, seed, budget, device)
+
+
+def nested(values: dict[str, Any]) -> dict[str, Any]:
+    """`objective="rate-distortion"` and `objective.beta=4` as one value: the part's name and its arguments."""
+    found = {key: value for key, value in values.items() if "." not in key}
+    for key, value in values.items():
+        part, dot, argument = key.partition(".")
+        if dot:
+            own = found.get(part, {})
+            found[part] = {**(own if isinstance(own, dict) else {"name": own}), argument: value}
+    return found
+
+
+def make_plan(chosen: Settings, model: Trainable, dataset: Dataset) -> Plan:
+    """The plan of a gradient run: steps as asked for, or from the budget, or by default."""
+    train = {**model.plan, **chosen.train}
+    batch, rounds, epochs = int(train.get("batch", 100)), int(train.pop("rounds", 100)), train.pop("epochs", None)
+    if epochs is not None:
+        train["steps"] = max(1, round(epochs * -(-len(dataset.train) // max(batch, 1))))
+    train.setdefault("steps", default_steps(len(dataset.train), batch, rounds))
+    train.setdefault("every", default_every(len(dataset.train), batch))
+    types = {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
+    plan = Plan(seed=chosen.seed, **{name: types[name](value) for name, value in train.items()})
+    if chosen.budget is not None:
+        return steps_within(chosen.budget, model, dataset.train.codes, dataset.valid.codes, plan)
+    return replace(plan, every=max(1, min(plan.every, -(-plan.steps // 10))))

@@ -1,0 +1,9 @@
+"""Arguments in their range."""
+
+from __future__ import annotations
+
+
+def within(name: str, value: float, least: float, most: float) -> None:
+    """ValueError for an argument out of range."""
+    if not least <= value <= most:
+        raise ValueError(f"{name} = {value}; it can be {least:,} to {most:,}")
