@@ -19,8 +19,8 @@ COMMANDS = {
         "-c",
         "from plausibly import fit, compare, Run, load",
     ],
-    "plausibly --help": [sys.executable, "-m", "plausibly.cli.commands", "--help"],
-    "plausibly fit --help": [sys.executable, "-m", "plausibly.cli.commands", "fit", "--help"],
+    "plausibly --help": [sys.executable, "-m", "plausibly.cli", "--help"],
+    "plausibly fit --help": [sys.executable, "-m", "plausibly.cli", "fit", "--help"],
 }
 
 

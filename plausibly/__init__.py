@@ -7,7 +7,7 @@ run.sample(5); run.score("more.csv")       board.frame()
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0.dev0"
+from plausibly.system.versions import __version__ as __version__
 
 if TYPE_CHECKING:
     from plausibly.data.loading import load
@@ -34,7 +34,7 @@ __all__ = [
 
 _PLACES = {
     "fit": "fitting.api",
-    "compare": "fitting.api",
+    "compare": "fitting.compare",
     "resume": "fitting.api",
     "load": "data.loading",
     "compress": "jobs.compression",
@@ -50,7 +50,7 @@ def __getattr__(name: str) -> Any:
     if name == "open":
         return import_module("plausibly.runs.run").Run.open
     if name == "ensemble":
-        return import_module("plausibly.fitting.api").mixed
+        return import_module("plausibly.fitting.ensemble").mixed
     if name in _PLACES:
         return getattr(import_module(f"plausibly.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'plausibly' has no attribute {name!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,6 @@ from torch import Tensor, nn
 from plausibly.choices import Part
 from plausibly.networks.heads import Head
 from plausibly.system.randomness import by_row
-
-if TYPE_CHECKING:
-    from plausibly.capabilities import BoundedModel, Trainable
 
 ROWS, CELLS = 0.2, 0.2  # share of rows with hidden cells while a network learns, and of the cells of such rows
 
@@ -90,16 +87,16 @@ class Objective(Part):
 class Likelihood(Objective):
     """Maximises log p(x), or the model's lower bound on it; given its context, where it has one."""
 
-    def turns(self, model: BoundedModel) -> list[Turn]:
+    def turns(self, model: Any) -> list[Turn]:
         return [Turn("likelihood", model, lambda x, generator, done: Loss(self.loss(model, x, generator)))]
 
-    def loss(self, model: BoundedModel, x: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, model: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         """-log p of what is left of events when some cells are hidden, (batch,)."""
         x, lost = hidden(model, x, generator)
         return lost - model.log_given(x, generator)
 
 
-def hidden(model: Trainable, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def hidden(model: Any, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Events of which some cells were never seen, and the log p of these cells alone, (batch,).
 
     So a network learns what the others say of each other without them, which is what a cell never seen leaves. Only where

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plausibly.cli.commands import guarded, literal, pairs, seconds
+from plausibly.cli.commands import guarded
+from plausibly.cli.options import literal, pairs, seconds
 from plausibly.errors import UserError
 
 

@@ -25,7 +25,7 @@ from plausibly.families.mixtures import mixture
 from plausibly.families.priors import Blended, Flow, Standard
 from plausibly.families.stratified import stratified
 from plausibly.families.variational import ELBO
-from plausibly.fitting import api as fitting
+from plausibly.fitting import results
 from plausibly.fitting.results import report_again
 from plausibly.fitting.settings import Listener
 from plausibly.jobs import compression
@@ -603,11 +603,11 @@ def test_models_without_actual_bits_say_why(tmp_path, capsys):
     listener = Listener()
     listener.say = lines.append
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "CODING_SECONDS", 0.0)
+        patch.setattr(results, "CODING_SECONDS", 0.0)
         board = plausibly.compare("toy-bits", ["independent"], out=tmp_path / "a", listener=listener)
     assert board.coded is None and any("no actual bits, since 2,000 rows would take about" in line for line in lines)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "again", lambda format, events: bad("rows come back in another type of numbers"))
+        patch.setattr(results, "again", lambda format, events: bad("rows come back in another type of numbers"))
         board = plausibly.compare("toy-bits", ["independent"], out=tmp_path / "b", listener=listener)
     assert board.coded is None and "type of numbers" in lines[-1]
     run = board.rows[0].run.path / "run.json"

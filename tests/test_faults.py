@@ -14,7 +14,7 @@ from plausibly.contract.checks import (
 )
 from plausibly.events.kinds import Category, Grid, Level
 from plausibly.events.schema import Schema, binary
-from plausibly.families import priors as latents
+from plausibly.families import priors
 from plausibly.models import nade
 from plausibly.models.fvsbn import FVSBN
 from plausibly.models.independent import Independent
@@ -24,7 +24,7 @@ from plausibly.models.nade import NADE
 from plausibly.models.transformer import Transformer
 from plausibly.models.vae import VAE
 from plausibly.networks import heads, inputs, masked, noise, transformer
-from plausibly.outcomes import outcomes
+from plausibly.outcomes import latents, outcomes
 
 BITS = binary(6)
 MIXED = Schema(
@@ -135,7 +135,7 @@ def test_a_mixture_by_products_that_cancel(monkeypatch):
         constant = (0.5 * centre.square() * weights + log_scale + 0.919).sum(1)
         return z @ (centre * weights).T - 0.5 * z.square() @ weights.T - constant
 
-    monkeypatch.setattr(latents.Blended, "_each", each)
+    monkeypatch.setattr(priors.Blended, "_each", each)
     model = shaken(VAE(BITS, latents=2, prior="vamp", network={"name": "mlp", "hidden": 8})).eval()
     assert single_precision_will_do(model).holds and not losses_in_single_precision(model).holds
     monkeypatch.setattr(VAE, "unrounded", lambda self: self)

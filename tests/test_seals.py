@@ -16,10 +16,8 @@ from safetensors.torch import load_file, save_file
 
 import plausibly
 from plausibly.errors import UserError
-from plausibly.fitting import api as fitting
-from plausibly.fitting import compare, ensemble, settings
+from plausibly.fitting import compare, ensemble, results, settings
 from plausibly.fitting import fit as learning
-from plausibly.fitting import portfolio as auto
 from plausibly.fitting.resealing import seal
 from plausibly.jobs import files as bulk
 from plausibly.report.page import course
@@ -92,10 +90,10 @@ def told(file, whole, mutated, numbers):
 def no_pages():
     """Runs get a page of one word, and boards no coded rows and no judges of samples."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "report", lambda runs, data, path: (path / "report.html").write_text("page"))
-        patch.setattr(fitting, "finish_board", lambda board, data, path: None)
-        patch.setattr(fitting, "code", lambda board, data, listener: None)
-        patch.setattr(fitting, "sampled", lambda run, data: run)
+        patch.setattr(results, "report", lambda runs, data, path: (path / "report.html").write_text("page"))
+        patch.setattr(results, "finish_board", lambda board, data, path: None)
+        patch.setattr(results, "code", lambda board, data, listener: None)
+        patch.setattr(results, "sampled", lambda run, data: run)
         patch.setattr(learning, "CHECKPOINT_SECONDS", 0.0)
         yield
 
@@ -307,7 +305,7 @@ def test_what_a_stopped_run_was_tested_to_is_not_said_of_the_finished_one(rows, 
 
 
 def test_the_validation_of_an_ensemble_is_that_of_its_weights(rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(auto, "greedy", lambda logs: torch.ones(logs.shape[1]))
+    monkeypatch.setattr(ensemble, "greedy", lambda logs: torch.ones(logs.shape[1]))
     dropping = {"hidden": 8, "dropout": 0.5}
     runs = [plausibly.fit(rows, "made", out=tmp_path / str(s), seed=s, steps=5, set=dropping) for s in (0, 1)]
     for run in runs[1:]:

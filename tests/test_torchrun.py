@@ -195,7 +195,7 @@ def test_killed_processes_are_started_again_and_change_no_bit(together, tmp_path
 def test_signals_end_all_processes_and_leave_what_goes_on(tmp_path, number):
     folder = tmp_path / "run"
     words = ("fit", "toy-bits", "--model", "nade", "--steps", 100_000, "--out", folder, "--set", "train.every=20")
-    process = torchrun("-m", "plausibly.cli.commands", *words)
+    process = torchrun("-m", "plausibly.cli", *words)
     deadline = time.monotonic() + 600
     # the first line is of steps that all processes have taken, so all of them heed Ctrl-C by then
     awaited = folder / ("log.jsonl" if number == signal.SIGINT else "checkpoint.safetensors")

@@ -23,9 +23,8 @@ import pytest
 
 import plausibly
 from plausibly.errors import UserError
-from plausibly.fitting import api as fitting
 from plausibly.fitting import choose as choosing
-from plausibly.fitting import compare, folders
+from plausibly.fitting import compare, folders, results
 from plausibly.fitting.fit import logged
 from plausibly.runs.record import read_record
 from plausibly.runs.run import write_record
@@ -157,7 +156,7 @@ def bits(tmp_path, monkeypatch):
     pd.DataFrame(rows, columns=[*"abc"]).to_csv(tmp_path / "bits.csv", index=False)
     monkeypatch.setattr(choosing, "candidates", lambda *_: ["independent", "markov"])
     monkeypatch.setattr(choosing, "defaults", lambda: ["independent", "markov"])
-    monkeypatch.setattr(fitting, "finish_board", lambda board, data, path: (path / "report.html").write_text("page"))
+    monkeypatch.setattr(results, "finish_board", lambda board, data, path: (path / "report.html").write_text("page"))
     return str(tmp_path / "bits.csv")
 
 
@@ -322,7 +321,7 @@ def test_weights_without_a_record_are_named_with_what_to_do(tmp_path):
 def test_a_run_that_was_killed_after_its_last_step_knows_its_steps(tmp_path, monkeypatch):
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).integers(0, 2, (100, 3), dtype=np.uint8))
     monkeypatch.setattr("plausibly.fitting.fit.CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(fitting, "finish_board", lambda board, data, path: None)  # pages are not drawn
+    monkeypatch.setattr(results, "finish_board", lambda board, data, path: None)  # pages are not drawn
 
     def work():
         plausibly.fit(str(tmp_path / "rows.npy"), "fvsbn", out=tmp_path / "run", steps=5)

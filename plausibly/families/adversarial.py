@@ -18,18 +18,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from plausibly.capabilities import Latent
+from plausibly.networks.straight_through import Relaxed
 from plausibly.objectives import Loss, Objective, Turn
 from plausibly.system.arguments import within
 from plausibly.system.randomness import by_row
-
-if TYPE_CHECKING:
-    from plausibly.models.gan import GAN
 
 HALVINGS = 20  # of the events at hand, by which chance is measured
 
@@ -38,6 +37,19 @@ def squared_slope(logits: Tensor, numbers: Tensor) -> Tensor:
     """|dD/dx|^2 of each event, (batch,), through which gradients flow, from D(x) and x."""
     (slope,) = torch.autograd.grad(logits.sum(), numbers, create_graph=True)
     return slope.square().sum(1)
+
+
+class AdversarialModel(Latent):
+    """A generator and its critic, which sees the numbers that `inputs` makes of events."""
+
+    family = "implicit"
+    generator: nn.Module
+    critic: nn.Module
+    inputs: Relaxed
+
+    @abstractmethod
+    def paint_beside(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """As many events as there are in x, with their context, and their numbers, through which gradients flow."""
 
 
 class Game(Objective):
@@ -55,18 +67,18 @@ class Game(Objective):
     def towards(self, real: Tensor, made: Tensor) -> Tensor:
         """What the generator minimises."""
 
-    def penalty(self, model: GAN, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+    def penalty(self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
         """What else the critic minimises, (batch,), by what it saw and said: real events, then made ones.
 
         numbers: (2 batch, width), of which gradients can be taken; logits: (2 batch,).
         """
         return logits.new_zeros(len(logits) // 2)
 
-    def turns(self, model: GAN) -> list[Turn]:
+    def turns(self, model: AdversarialModel) -> list[Turn]:
         critic = Turn("critic", model.critic, partial(self.criticise, model), self.repeats, momentum=0.0)
         return [critic, Turn("generator", model.generator, partial(self.generate, model), momentum=0.0)]
 
-    def criticise(self, model: GAN, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+    def criticise(self, model: AdversarialModel, x: Tensor, generator: torch.Generator, done: float) -> Loss:
         with torch.no_grad():
             numbers = torch.cat([model.inputs(x), model.paint_beside(x, generator)[1]])
         logits = model.critic(numbers.requires_grad_())[:, 0]
@@ -74,16 +86,16 @@ class Game(Objective):
         penalty = self.penalty(model, numbers, logits, generator)
         return Loss(game + penalty, {"game": game, "penalty": penalty})
 
-    def generate(self, model: GAN, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+    def generate(self, model: AdversarialModel, x: Tensor, generator: torch.Generator, done: float) -> Loss:
         _, made = model.paint_beside(x, generator)
         with torch.no_grad():
             real = model.critic(model.inputs(x))[:, 0]
         return Loss(self.towards(real, model.critic(made)[:, 0]))
 
-    def watch(self, model: GAN, x: Tensor, generator: torch.Generator) -> Tensor:
+    def watch(self, model: AdversarialModel, x: Tensor, generator: torch.Generator) -> Tensor:
         return energy_distance(model.inputs(x), model.inputs(model.sample(len(x), generator)))
 
-    def slack(self, model: GAN, x: Tensor, held_out: Tensor, generator: torch.Generator) -> float:
+    def slack(self, model: AdversarialModel, x: Tensor, held_out: Tensor, generator: torch.Generator) -> float:
         """Twice the standard deviation of the distance of training to held-out events.
 
         It is found on random halves of both, which differ about as much as all of other rows would.
@@ -99,7 +111,9 @@ class Game(Objective):
             found.append(energy_distance(fresh, seen).mean())
         return 2 * float(torch.stack(found).std())
 
-    def health(self, model: GAN, x: Tensor, held_out: Tensor, generator: torch.Generator) -> dict[str, float]:
+    def health(
+        self, model: AdversarialModel, x: Tensor, held_out: Tensor, generator: torch.Generator
+    ) -> dict[str, float]:
         """The critic's accuracy on held-out and made events, how much higher it is on training events, and coverage."""
         made = model.inputs(model.sample(len(held_out), generator))
         seen, fresh = model.inputs(x), model.inputs(held_out)
@@ -186,7 +200,7 @@ class Wasserstein(Game):
     def towards(self, real: Tensor, made: Tensor) -> Tensor:
         return -made
 
-    def penalty(self, model: GAN, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+    def penalty(self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
         real, made = numbers.detach().chunk(2)
         share = by_row(torch.rand, (len(real), 1), generator, real.device)
         between = (real + share * (made - real)).requires_grad_()
@@ -208,7 +222,7 @@ class R1(Smoothed, NonSaturating):
 
     name = "r1"
 
-    def penalty(self, model: GAN, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+    def penalty(self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
         of_real, _ = squared_slope(logits.chunk(2)[0], numbers).chunk(2)
         return 0.5 * self.gamma * of_real
 
@@ -224,7 +238,7 @@ class Relativistic(Smoothed):
     def towards(self, real: Tensor, made: Tensor) -> Tensor:
         return F.softplus(real - made)
 
-    def penalty(self, model: GAN, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+    def penalty(self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
         of_real, of_made = squared_slope(logits, numbers).chunk(2)
         return 0.5 * self.gamma * (of_real + of_made)
 

@@ -13,12 +13,11 @@ from plausibly.capabilities import DensityModel, Trainable
 from plausibly.contract.own_models import hold_to_contract
 from plausibly.data.dataset import Dataset
 from plausibly.errors import UserError
-from plausibly.fitting import choose as choosing
+from plausibly.fitting import choose, results
 from plausibly.fitting.conditioning import conditioned
 from plausibly.fitting.ensemble import ensemble
 from plausibly.fitting.fit import learned, taken_up_or_new
 from plausibly.fitting.folders import COMPARISON, fresh, held, new_folder
-from plausibly.fitting.results import code, finish_board, row_of, sampled, truth_row
 from plausibly.fitting.settings import Listener, Settings, settings
 from plausibly.models import MODELS, name_of
 from plausibly.runs.board import Board, Row
@@ -57,7 +56,7 @@ def compare(
     processes.single("compare")
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
-    kinds = chosen_models(choosing.defaults() if models is None else models)
+    kinds = chosen_models(choose.defaults() if models is None else models)
     if not kinds or seeds < 1:
         raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
     dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event, listener)
@@ -66,14 +65,14 @@ def compare(
     refused = {name: reason for name, reason in reasons.items() if reason}
     fitting = [
         name
-        for name in (choosing.accepted(dataset, chosen, choosing.defaults(), listener) if models is None else kinds)
+        for name in (choose.accepted(dataset, chosen, choose.defaults(), listener) if models is None else kinds)
         if name not in refused
     ]
     for name in fitting:
         hold_to_contract(kinds[name], dataset.schema)
     if models is None:
-        listener.say(f"comparing {', '.join(fitting)}{choosing.unasked(fitting)}")
-    share = choosing.shares([kinds[name] for name in fitting], dataset, chosen, seeds)
+        listener.say(f"comparing {', '.join(fitting)}{choose.unasked(fitting)}")
+    share = choose.shares([kinds[name] for name in fitting], dataset, chosen, seeds)
     mixed = models is None and seeds == 1 and not context_places
     with fresh(new_folder(out, "compare"), anew=True) as path:
         asked = {"models": fitting, "refused": refused, "seed": seed, "seeds": seeds, "mixed": mixed, **asdict(share)}
@@ -143,9 +142,9 @@ def compared_all(
     if asked["mixed"] and not board.interrupted:
         board.rows += ensemble_row(path, board, dataset, listener)
     board.rows += [Row(name, kinds[name].family, refusal=reason) for name, reason in asked["refused"].items()]
-    code(board, dataset, listener)
-    board.rows += truth_row(dataset)
-    finish_board(board, dataset, path)
+    results.code(board, dataset, listener)
+    board.rows += results.truth_row(dataset)
+    results.finish_board(board, dataset, path)
     return board
 
 
@@ -171,8 +170,8 @@ def compared(
         with fresh(folder):
             each = learned(taken_up_or_new(folder, kind, dataset, origin, chosen, listener))
             if "test" in each.record:
-                return row_of(Run(folder, each.record, each.model, dataset.format))
-            return row_of(sampled(each.test(), dataset))
+                return results.row_of(Run(folder, each.record, each.model, dataset.format))
+            return results.row_of(results.sampled(each.test(), dataset))
     except Diverged as error:
         return Row(name_of(kind), kind.family, refusal=str(error))
 
@@ -186,4 +185,4 @@ def ensemble_row(path: Path, board: Board, dataset: Dataset, listener: Listener)
         shutil.rmtree(path / ENSEMBLE)
         return []
     found.keep("done", found.record["steps"])
-    return [row_of(sampled(found.test(), dataset))]
+    return [results.row_of(results.sampled(found.test(), dataset))]

@@ -17,10 +17,10 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from plausibly import __version__
 from plausibly.errors import UserError
 from plausibly.jobs.shards import Job, LostTouch, Numbered
 from plausibly.runs.run import Run
+from plausibly.system.versions import __version__
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -35,7 +35,6 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from plausibly import __version__
 from plausibly.capabilities import DensityModel, Variational, device_of
 from plausibly.coding.streams import FORM, Coder, Damaged, Probe, Reader, Writer
 from plausibly.data.events import Events, Heard, joined, unheard
@@ -53,6 +52,7 @@ from plausibly.system.locks import holding
 from plausibly.system.randomness import generator_for
 from plausibly.system.seals import digest_file
 from plausibly.system.threads import one_thread
+from plausibly.system.versions import __version__
 from plausibly.tasks.compress import at_once
 
 MARK, SINCE = b"PLSB", {1: "0.1.0", 2: "0.2.0"}  # forms, and the first version that decodes each

@@ -1,7 +1,7 @@
 """The generative adversarial network: x = G(z), z ~ N(0, 1), learned against a critic (Goodfellow et al. 2014).
 
 arXiv:1406.2661. It learns to draw and nothing else: no p(x) is known, so there is nothing to score by. What game the two
-play is the `objective`. Variables of all kinds are painted straight through (relaxed.py).
+play is the `objective`. Variables of all kinds are painted straight through (networks/straight_through.py).
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from plausibly.capabilities import Latent
 from plausibly.choices import chosen
 from plausibly.events.schema import Schema
-from plausibly.families.adversarial import GAMES, Spectral
+from plausibly.families.adversarial import GAMES, AdversarialModel, Spectral
 from plausibly.families.network import apart, too_large
 from plausibly.families.priors import Standard
 from plausibly.networks.heads import Head
@@ -29,10 +28,9 @@ QUIET = 0.4  # of the size that first weights have elsewhere
 DEFAULTS = {MLP.name: {"hidden": 128, "layers": 2, "dropout": 0.0}}  # of networks, where none is asked for
 
 
-class GAN(Latent):
+class GAN(AdversarialModel):
     """`objective` and `network` are names, or {"name": ..., argument: value}; `network` serves both sides."""
 
-    family = "implicit"
     formula = "about H (2 n + 8 H + L), H = 128, L = 16"
     margins: Tensor
 

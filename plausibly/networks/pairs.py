@@ -8,17 +8,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from plausibly.capabilities import Trainable
 from plausibly.choices import Part
 from plausibly.events.schema import Schema
 from plausibly.networks.convolution import Contracting, Expanding
 from plausibly.networks.perceptron import Perceptron
 from plausibly.system.arguments import within
-
-
-def rest_of(model: Trainable | Connected) -> list[int]:
-    """The variables that are no context."""
-    return [i for i in range(model.schema.size) if i not in model.context]
 
 
 class Slices(Protocol):
@@ -29,12 +23,22 @@ class Slices(Protocol):
     def slice(self, i: int) -> slice: ...
 
 
-class Connected(Protocol):
-    """What networks between events and latents are made for: `inputs` is what an encoder sees, `given` what a decoder is
-    told of the context, `head` has slices alike for variables that are decoded alike."""
+class Conditioned(Protocol):
+    """What models variables, given others."""
 
     schema: Schema
     context: tuple[int, ...]
+
+
+def rest_of(model: Conditioned) -> list[int]:
+    """The variables that are no context."""
+    return [i for i in range(model.schema.size) if i not in model.context]
+
+
+class Connected(Conditioned, Protocol):
+    """What networks between events and latents are made for: `inputs` is what an encoder sees, `given` what a decoder is
+    told of the context, `head` has slices alike for variables that are decoded alike."""
+
     latents: int
 
     @property

@@ -10,7 +10,6 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-import plausibly
 from plausibly.capabilities import BoundedModel, Model, Quantiser, Variational, device_of
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Document
@@ -29,6 +28,7 @@ from plausibly.runs.record import ingredients
 from plausibly.runs.run import Run
 from plausibly.system.files import replacing
 from plausibly.system.randomness import generator_for
+from plausibly.system.versions import __version__
 
 NO_DATA = "This page was made without the data, so this part is left out."
 NO_DISTRIBUTION = "No model on this board has a distribution, so there are no samples."
@@ -53,7 +53,7 @@ def page(board: Board, dataset: Dataset | None) -> str:
     shown = subjects(board)
     return template().render(
         title=shortened(dataset.name if dataset else board.data or "data", 80),
-        version=plausibly.__version__,
+        version=__version__,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         facts=facts(shown, dataset),
         notes=notes(shown, dataset),

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from plausibly import __version__
 from plausibly.errors import UserError
+from plausibly.system.versions import __version__
 
 FORM = 4
 UNSEALED = 3  # without checksums of anything but the weights

@@ -84,9 +84,7 @@ def together() -> Iterator[None]:
 def single(task: str) -> None:
     """UserError where several processes were started for a task that is one process's."""
     if several():
-        raise UserError(
-            f"{task} is for one process; `torchrun -m plausibly.cli.commands fit DATA --model NAME` is for several"
-        )
+        raise UserError(f"{task} is for one process; `torchrun -m plausibly.cli fit DATA --model NAME` is for several")
 
 
 def tell(line: str) -> None:

@@ -1,19 +1,19 @@
-"""The versions that a run was made by."""
+"""The version of this package, and those that a run was made by."""
 
 from __future__ import annotations
 
 import platform
 
-import torch
-
-import plausibly
+__version__ = "0.2.0.dev0"
 
 
 def versions() -> dict[str, str]:
-    import numpy
+    """By name, with the number of threads at work."""
+    import numpy  # here, so that `plausibly --help` does not wait for torch
+    import torch
 
     return {
-        "plausibly": plausibly.__version__,
+        "plausibly": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,

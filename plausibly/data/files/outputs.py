@@ -166,3 +166,21 @@ def _lines(frame: pd.DataFrame, mark: str) -> tuple[bytes, bytes]:
     """The header line and the lines of a frame."""
     header = frame[:0].to_csv(index=False, sep=mark).encode()
     return header, frame.to_csv(index=False, sep=mark, header=False).encode()
+
+
+class ArrayOutput(Output):
+    """Arrays, which `write` writes when all are there."""
+
+    def __init__(self, write: Callable[[np.ndarray, Path], None]) -> None:
+        self.write = write
+
+    def piece(self, rows: np.ndarray) -> pa.Table:
+        import pyarrow as pa
+
+        held = pa.array([rows.tobytes()], pa.large_binary())
+        return pa.table({"type": [rows.dtype.str], "shape": [list(rows.shape)], "rows": held})
+
+    def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
+        parts = [piece.to_pylist()[0] for piece in pieces]
+        arrays = [np.frombuffer(part["rows"], part["type"]).reshape(part["shape"]) for part in parts]
+        self.write(np.concatenate(arrays), path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,12 +17,12 @@ import numpy as np
 from torch import Tensor
 
 from plausibly.data.events import Document, Events
+from plausibly.data.files.outputs import ArrayOutput, Output
 from plausibly.errors import UserError
 from plausibly.events.schema import Schema
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
-    from plausibly.data.files.outputs import Output
 
 
 class Format(ABC):
@@ -124,9 +125,7 @@ class Format(ABC):
 
     def output(self, path: Path, across: int | None = None) -> Output:
         """How rows are written to such a file a piece at a time. UserError lists the suffixes that can be written."""
-        from plausibly.data.formats.array_output import ArrayOutput
-
-        return ArrayOutput(self, across)
+        return ArrayOutput(partial(self.write, across=across))
 
     @abstractmethod
     def describe(self) -> list[Document]:

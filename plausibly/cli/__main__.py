@@ -1,0 +1,5 @@
+"""`python -m plausibly.cli`."""
+
+from plausibly.cli.commands import main
+
+main()

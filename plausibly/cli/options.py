@@ -1,0 +1,133 @@
+"""Options that several commands share, and the texts that people write them in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from plausibly.errors import UserError
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class DataOptions:
+    """How to read DATA."""
+
+    kind: Annotated[list[str], Parameter(name="--kind", consume_multiple=True, negative="")] | None = None
+    "COLUMN=KIND overrides what was guessed: boolean, category, integer, number, real, date, id, text, constant or drop."
+    kinds: str | None = None
+    'A file of such overrides, COLUMN = "KIND" a line (TOML); `plausibly data DATA --write-kinds FILE` makes one.'
+    drop: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
+    "Columns to leave out."
+    split: str | None = None
+    "time=COLUMN (latest rows are the test) or group=COLUMN (whole groups); else a seeded 75/10/10/5 (5: calibration)."
+    valid: str | None = None
+    "Validation rows from elsewhere."
+    test: str | None = None
+    "Test rows from elsewhere."
+    size: int | None = None
+    "Side in pixels that the images of a folder are resized to."
+
+    def keywords(self) -> dict[str, Any]:
+        """Those that were given, as `plausibly.load` takes them."""
+        kinds = pairs(self.kind, "--kind COLUMN=KIND", [word.rpartition("=")[0] for word in self.kind or []])
+        if self.kinds is not None:
+            from plausibly.data.columns import kind_files
+
+            kinds = kind_files.read(self.kinds) | kinds
+        every: dict[str, Any] = {"kinds": kinds, "drop": tuple(self.drop or ()), "split": self.split}
+        every |= {"valid": self.valid, "test": self.test, "size": self.size}
+        return {key: value for key, value in every.items() if value not in (None, (), {})}
+
+
+def pairs(words: list[str] | None, usage: str, names: Sequence[str] = ()) -> dict[str, str]:
+    """`a=1 b=2` as a dictionary: the longest of the `names` that fits, else what stands before the first `=`."""
+    found: dict[str, str] = {}
+    for word in words or []:
+        own = max((name for name in names if word.startswith(f"{name}=")), key=len, default="")
+        name, mark, value = (own, "=", word[len(own) + 1 :]) if own else word.partition("=")
+        if not mark or not name or not value:
+            raise UserError(f"{word!r} is not of the form {usage}")
+        if name in found:
+            raise UserError(f"{name} is given twice: {found[name]!r} and {value!r}")
+        found[name] = value
+    return found
+
+
+def literal(text: str) -> Any:
+    """A number, true or false where the text is one, else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def seconds(text: str | None) -> float | None:
+    """`90`, `90s`, `5m` or `1h` in seconds."""
+    if text is None:
+        return None
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    try:
+        value = float(number) * unit
+    except ValueError:
+        value = 0
+    if not 0 < value < 1e9:
+        raise UserError(f"--budget {text!r} is no time; 60s, 5m and 1h are")
+    return value
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Conditioning:
+    """What is modelled given what."""
+
+    context: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
+    "Columns that the others are modelled given, such as a label: p(others | label), p(label) kept from training."
+    event: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
+    "Columns that are modelled given all others (--context rest): a classifier is --event label --context rest."
+
+    def keywords(self) -> dict[str, Any]:
+        return {"context": tuple(self.context or ()), "event": tuple(self.event or ())}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Annealing:
+    """Annealed importance sampling instead, of models with a decoder: a tight bound, and by how much it can be off."""
+
+    annealed: Annotated[bool, Parameter(negative="")] = False
+    "Bounds on log p by chains that are led from the prior to the posterior. It takes minutes."
+    chains: int = 16
+    "Chains of each row."
+    distributions: int = 1000
+    "Steps from prior to posterior: more make the bound tighter, and take longer."
+    sigma: str | None = None
+    "Of images: the mean image with noise N(0, sigma^2) in place of the model's own pixels; validation finds the best."
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Sampling:
+    """How close samples are to held-out rows instead, of models that sample."""
+
+    samples: Annotated[bool, Parameter(negative="")] = False
+    "Whether a classifier can tell them, whether they cover the rows, whether they are copies, and distances."
+    extractor: str | None = None
+    "What distances are taken of: columns, random-convolutions (default for images), classifier, or a FILE.onnx."
+    label: str | None = None
+    "The column of RUN's data that the extractor `classifier` learns to tell."
+    target: str | None = None
+    "Of a table, the column that trees learn to predict from samples (default: the last category of 2 to 20 levels)."
+
+
+def between(text: str) -> slice:
+    """The rows that FIRST:END says."""
+    first, colon, end = text.partition(":")
+    if not (colon and first.isdecimal() and end.isdecimal()):
+        raise UserError(f"--rows {text}: give the first row and the one after the last, such as --rows 0:10")
+    return slice(int(first), int(end))
