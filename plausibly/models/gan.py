@@ -32,6 +32,7 @@ class GAN(AdversarialModel):
     """`objective` and `network` are names, or {"name": ..., argument: value}; `network` serves both sides."""
 
     formula = "about H (2 n + 8 H + L), H = 128, L = 16"
+    generator: Shifted
     margins: Tensor
 
     def __init__(
