@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
 from plausibly.events.schema import Schema
-
-if TYPE_CHECKING:
-    from plausibly.data.dataset import Relation
 
 
 class Truth(Protocol):
