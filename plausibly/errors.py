@@ -1,10 +1,9 @@
 """What a person, not we, can mend. Messages may hold names from data, which are shown so that they steer no terminal."""
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
-
-import numpy as np
 
 from plausibly.printing import visible_lines
 
@@ -41,8 +40,8 @@ def as_number(value: Any, name: str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        number = np.nan
-    if not np.isfinite(number):
+        number = math.nan
+    if not math.isfinite(number):
         raise UserError(f"{name}={value}: {value!r} is no number")
     return number
 
