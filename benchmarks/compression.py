@@ -21,18 +21,18 @@ def main() -> None:
     asked = parser.parse_args()
     run = Run.open(asked.run)
     events = run.events(asked.data)[: asked.rows]
-    starts = range(0, len(events), compression.BLOCK)
-    parts = [events[start : start + compression.BLOCK] for start in starts]
+    starts = range(0, len(events), compression.ROWS_PER_BLOCK)
+    parts = [events[start : start + compression.ROWS_PER_BLOCK] for start in starts]
     times: dict[str, list[float]] = {"encoded": [], "decoded": []}
     with compression.one_thread():
-        compression.encoded(run, parts[0], 0)  # compiles what is compiled
+        compression.encode_block(run, parts[0], 0)  # compiles what is compiled
         for _ in range(3):
             began = time.perf_counter()
-            blocks = [compression.encoded(run, part, start) for part, start in zip(parts, starts, strict=True)]
+            blocks = [compression.encode_block(run, part, start) for part, start in zip(parts, starts, strict=True)]
             times["encoded"].append(time.perf_counter() - began)
             began = time.perf_counter()
             for block, part, start in zip(blocks, parts, starts, strict=True):
-                compression.decoded(run, block, len(part), start)
+                compression.decode_block(run, block, len(part), start)
             times["decoded"].append(time.perf_counter() - began)
     for name, seconds in times.items():
         print(f"{len(events) / median(seconds):,.0f} rows a second {name}, {run.model.schema.size} variables")

@@ -23,7 +23,7 @@ from plausibly.cli.console import RowMeter
 from plausibly.evaluation.likelihood.annealed import Annealed
 from plausibly.runs.run import Run
 from plausibly.system.randomness import generator_for
-from plausibly.tasks.annealed import means, pixels
+from plausibly.tasks.annealed import mean_image, white_level
 
 DECODERS: dict[str, dict[str, Any]] = {
     name: {"latents": latents, "network": {"name": "mlp", "hidden": 256, "layers": 2, "dropout": 0.0}}
@@ -44,7 +44,7 @@ def centres(run: Run) -> Tensor:
     """Mean images of draws of the prior, (centres, pixels) on [0, 1]."""
     generator = generator_for(torch.device("cpu"), 1)
     drawn = run.model.latent_prior().sample(CENTRES, generator)
-    return torch.cat([means(run.model, z) for z in drawn.split(500)])
+    return torch.cat([mean_image(run.model, z) for z in drawn.split(500)])
 
 
 def parzen(centres: Tensor, images: Tensor, sigma: float) -> Tensor:
@@ -56,7 +56,7 @@ def parzen(centres: Tensor, images: Tensor, sigma: float) -> Tensor:
 
 def windowed(run: Run, rows: int = TESTED) -> tuple[float, float, float]:
     """The mean log density of test images, its standard error, and the window's width."""
-    found, data, white = centres(run), run.dataset(), pixels(run.model)
+    found, data, white = centres(run), run.dataset(), white_level(run.model)
     valid, test = (part.codes[:rows].flatten(1) / white for part in (data.valid, data.test))
     sigma = max(map(float, SIGMAS), key=lambda width: float(parzen(found, valid, width).mean()))
     each = parzen(found, test, sigma)
@@ -94,7 +94,7 @@ def main() -> None:
             chosen = DECODERS[name]
             run = plausibly.fit(source, model, set=chosen, steps=given.steps, seed=1, out=folder / f"{name}-{model}")
             heard = RowMeter("transitions")
-            found = run.annealed(None, given.rows, given.chains, given.distributions, "validation", 0, heard)
+            found = run.anneal(None, given.rows, given.chains, given.distributions, "validation", 0, heard)
             print(row(name, model, found, windowed(run)), flush=True)
 
 

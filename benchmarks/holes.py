@@ -28,7 +28,7 @@ import plausibly
 from benchmarks.large import numbers
 from benchmarks.tables import encoded
 from plausibly.evaluation.answers.curves import curve
-from plausibly.evaluation.answers.regression import there
+from plausibly.evaluation.answers.regression import without_hole
 from plausibly.fitting.settings import Listener
 from plausibly.runs.run import TASKS, Run
 from plausibly.system.randomness import generator_for
@@ -72,14 +72,14 @@ def told(run: Run, rows: pd.DataFrame, name: str) -> Any:
     events, place = run.format.questions(rows), run.names.index(name)
     noise = generator_for(torch.device("cpu"), 0, 24)
     found = TASKS["query"](run.model, events.codes, events.observed, place, noise, 1000).outcome
-    return there(run.model.schema.kinds[place], found)
+    return without_hole(run.model.schema.kinds[place], found)
 
 
 def shares(run: Run, rows: pd.DataFrame, name: str, edges: np.ndarray) -> np.ndarray:
     """The probability of each bin of a number, (rows, bins)."""
     place = run.names.index(name)
     found = curve(run.model.schema.kinds[place], told(run, rows, name))
-    start, end = run.format.measured(place, np.array([0.0, 1.0]))
+    start, end = run.format.in_units(place, np.array([0.0, 1.0]))
     at = [found.below(np.full(len(rows), (edge - start) / (end - start))) for edge in edges]
     return np.diff(np.stack([np.zeros(len(rows)), *at, np.ones(len(rows))], 1), axis=1)
 
@@ -91,7 +91,7 @@ def category(
     place, truth = run.names.index(name), whole.loc[cells, name]
     outcome = told(run, holed[cells], name)
     events = run.format.questions(holed[cells].assign(**{name: truth}))
-    codes, inside = events.codes[:, place].float(), run.format.within(events)[:, place]
+    codes, inside = events.codes[:, place].float(), run.format.log_within(events)[:, place]
     loss = -float((outcome.log_prob(codes) + inside).mean())
     kind = run.model.schema.kinds[place]
     own = (outcome.mode() == codes) & (codes < kind.regular - bool(kind.rare))  # rare levels share a code

@@ -8,7 +8,7 @@ there already, at OUT, is only measured.
 from __future__ import annotations
 
 from benchmarks.recipe import asked, fitted
-from plausibly.cli.console import RowMeter, table
+from plausibly.cli.console import RowMeter, print_table
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     run = fitted(given.recipe, given.data, given.out)
     found = run.samples(rows=given.rows, extractor="classifier", label="label", heard=RowMeter("folds of the judge"))
     headings, rows = found.table()
-    table(headings, rows, found.title())
+    print_table(headings, rows, found.title())
     print(*found.notes(), sep="\n")
     print(f"{given.recipe.stem}: {run.record.get('steps')} steps in {run.record['seconds']:.0f} s")
 

@@ -20,15 +20,15 @@ import torch
 
 import plausibly
 from plausibly.data.events import Events
-from plausibly.evaluation.intervals import LEAST, Interval, Mean
+from plausibly.evaluation.intervals import MIN_UNITS, Interval, Mean
 from plausibly.evaluation.likelihood.by_column import by_column
 from plausibly.evaluation.likelihood.likelihood import difference, likelihood
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples import tables
-from plausibly.evaluation.samples.coverage import closest_records, copied, coverage_numbers, nearer_to_training
+from plausibly.evaluation.samples.coverage import closest_records, copy_share, coverage_numbers, nearer_to_training
 from plausibly.evaluation.samples.distances import kernel_number
-from plausibly.evaluation.samples.features import Columns
-from plausibly.evaluation.samples.samples import judged, portions, some
+from plausibly.evaluation.samples.features import ColumnFeatures
+from plausibly.evaluation.samples.samples import judge_auc, pick_rows, portions
 from plausibly.evaluation.samples.two_samples import discrepancy
 from plausibly.evaluation.samples.usefulness import Contest, usefulness
 
@@ -85,7 +85,7 @@ class Setting:
             runs = [plausibly.fit(frame, name, out=f"{folder}/{name}", kinds=kinds_of(data)) for name in MODELS[law]]
         data = plausibly.load(frame, kinds=kinds_of(data))
         pool = data.format.events(LAWS[law](POOL, chance))
-        return cls(law, *runs, data, pool, runs[0].drawn(POOL), rows)
+        return cls(law, *runs, data, pool, runs[0].sample_events(POOL), rows)
 
     def draws(self, repeats: int) -> Iterator[tuple[Events, Events, np.ndarray, np.ndarray]]:
         for seed in range(repeats):
@@ -136,10 +136,10 @@ def interval_of(name: str, mean: Mean) -> Interval | None:
 
 def features(setting: Setting, repeats: int) -> Iterator[Found]:
     """Numbers of samples that are quick to find."""
-    columns, data = Columns(setting.data.format, setting.data.train), setting.data
+    columns, data = ColumnFeatures(setting.data.format, setting.data.train), setting.data
     real, made, train = columns(setting.pool), columns(setting.made), columns(data.train)
-    cells = [tables.values(data.format, events) for events in (setting.pool, setting.made)]
-    taught = [tables.values(data.format, part) for part in portions([data.train], setting.rows)]
+    cells = [tables.cell_values(data.format, events) for events in (setting.pool, setting.made)]
+    taught = [tables.cell_values(data.format, part) for part in portions([data.train], setting.rows)]
     for _, _, ours, theirs in setting.draws(repeats):
         chance = np.random.default_rng((int(ours[0]), 7))
         control, more = (chance.choice(POOL, size, replace=False) for size in (setting.rows, 10 * setting.rows))
@@ -148,9 +148,9 @@ def features(setting: Setting, repeats: int) -> Iterator[Found]:
         found |= {"mmd": discrepancy(x, y, ""), "kernel_distance": kernel_number(x, y, "")}
         found["nearer_to_training"] = nearer_to_training(y, train[: setting.rows], real[control], "")
         found |= closest_records(y, x, train, "")
-        found["copies"] = copied(y.round(1), x.round(1), train.round(1))
+        found["copies"] = copy_share(y.round(1), x.round(1), train.round(1))
         draws = np.split(cells[1][more], 10)
-        apart = tables.distances(data.format.names, data.schema.kinds, cells[0][ours], draws, taught)
+        apart = tables.table_distances(data.format.names, data.schema.kinds, cells[0][ours], draws, taught)
         yield told(found | apart.numbers())
 
 
@@ -161,9 +161,9 @@ def told(found: dict[str, Number]) -> Found:
 def trees(setting: Setting, repeats: int) -> Iterator[Found]:
     """Numbers for which judges or trees are taught."""
     for seed, (real, made, _, _) in enumerate(setting.draws(repeats)):
-        found = {"two_sample_auc": judged(setting.data.format, made, real)}
+        found = {"two_sample_auc": judge_auc(setting.data.format, made, real)}
         contest = Contest(setting.data.format, setting.data.schema.size - 1, real)
-        draws = [some(setting.made, LEARNED // 2, seed, k) for k in range(3)]
+        draws = [pick_rows(setting.made, LEARNED // 2, seed, k) for k in range(3)]
         skill = usefulness(contest, setting.data.train[: LEARNED // 2], draws)
         yield told(found | (skill if isinstance(skill, dict) else {}))
 
@@ -200,7 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=2000)
     parser.add_argument("--slow", type=int, default=300)
-    parser.add_argument("--rows", type=int, default=LEAST)
+    parser.add_argument("--rows", type=int, default=MIN_UNITS)
     parser.add_argument("--only", default=",".join(TRIALS))
     parser.add_argument("--laws", default=",".join(LAWS))
     given = parser.parse_args()

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.events.schema import binary
 from plausibly.models import MODELS
 
@@ -69,7 +69,7 @@ def rows_of(data: Path | None, variables: int = D) -> Tensor:
 
 
 def nade(variables: int = D, hidden: int = H) -> Any:
-    return shaken(MODELS["nade"](binary(variables), hidden=hidden, dropout=0.0))
+    return shake_weights(MODELS["nade"](binary(variables), hidden=hidden, dropout=0.0))
 
 
 def stepping(model: nn.Module, rows: Tensor, batch: int = BATCH, rate: float = 1e-4) -> Callable[[], None]:

@@ -52,9 +52,9 @@ def main() -> None:
     sign, drawn = ("<=", f"{given.draws:,} draws, ") if isinstance(run.model, Variational) else ("=", "")
     print(f"{given.recipe.stem}: NLL {sign} {-own.value:.3f} ± {own.standard_error:.3f} nats, {drawn}", end="")
     print(f"{own.rows:,} test rows, {run.record['steps']:,} steps in {run.record['seconds']:.0f} s")
-    if given.against:
-        gap = difference(own, bound(Run.open(given.against), given.draws))
-        print(f"bound above that of {given.against.name}: {gap.value:+.3f} ± {gap.standard_error:.3f}, paired")
+    if given.critic_loss:
+        gap = difference(own, bound(Run.open(given.critic_loss), given.draws))
+        print(f"bound above that of {given.critic_loss.name}: {gap.value:+.3f} ± {gap.standard_error:.3f}, paired")
 
 
 if __name__ == "__main__":

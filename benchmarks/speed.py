@@ -35,9 +35,9 @@ from benchmarks.nade import (
     step_times,
     stepping,
 )
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.events.schema import binary
-from plausibly.kernels.nade import layout, recurrence
+from plausibly.kernels.nade import loop_table, recurrence
 from plausibly.models import MODELS
 from plausibly.training.loop import Training
 from plausibly.training.plan import Plan
@@ -64,7 +64,7 @@ def sampling(data: Path | None, rounds: int) -> None:
         "transformer, 8 layers of 64": ("transformer", {"layers": 8}),
     }
     for name, (kind, arguments) in others.items():
-        model, x = shaken(MODELS[kind](binary(D), **arguments)).eval(), rows_of(data)[:16]
+        model, x = shake_weights(MODELS[kind](binary(D), **arguments)).eval(), rows_of(data)[:16]
         with torch.no_grad():
             passes = median(seconds(lambda model=model, x=x: model.predict(x)) for _ in range(3))
             drawn = median(seconds(lambda model=model: model.sample(16, generator)) for _ in range(3))
@@ -161,7 +161,7 @@ def curves(data: Path | None, rounds: int) -> None:
 def roofline(data: Path | None, rounds: int) -> None:
     """The recurrence alone, forward and backward, against the time that its sums take at the rate of a large product."""
     model, x = nade(), rows_of(data)[:BATCH]
-    table = layout([slice(i, i + 1) for i in range(D - 1)], [slice(i, i + 1) for i in range(D)])
+    table = loop_table([slice(i, i + 1) for i in range(D - 1)], [slice(i, i + 1) for i in range(D)])
     weights = [p.detach().requires_grad_() for p in (model.weight, model.readout, model.shift)]
     square, share = torch.randn(1500, 1500), float(x.mean())
 
@@ -195,7 +195,7 @@ def peers(data: Path | None, rounds: int) -> None:
     edges = tuple(x[:, 0].quantile(torch.linspace(0, 1, 9)).tolist())
     schema = Schema((features,), (Real(edges=edges),) * features)
     ours = MODELS["made"](schema, hidden=hidden, blocks=0, dropout=0.0, components=1)
-    shaken(ours).train()
+    shake_weights(ours).train()
     flow = zuko.flows.MAF(features, transforms=1, hidden_features=(hidden,))
 
     class Flow(nn.Module):

@@ -4,12 +4,12 @@ from plausibly.capabilities import AutoregressiveModel
 from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
 from plausibly.networks.masked import MaskedLinear
-from plausibly.objectives import Likelihood
+from plausibly.objectives import MaximumLikelihood
 
 
 class Linear(AutoregressiveModel):
     family, formula = "autoregressive", "n (n - 1) + n"
-    objective = Likelihood()
+    objective = MaximumLikelihood()
 
     def __init__(self, schema):  # further arguments, kept under their names, become settings: --set NAME=VALUE
         super().__init__()
@@ -17,7 +17,7 @@ class Linear(AutoregressiveModel):
         self.inputs, self.head = Inputs(schema, self.order[:-1]), Head(schema)  # nothing sees the last variable
         self.layer = MaskedLinear(self.inputs.width, self.head.width, strict=True)
 
-    def settle(self, x):  # starts at the marginals of the training rows
+    def initialise_from(self, x):  # starts at the marginals of the training rows
         self.layer.bias.data.copy_(self.head.marginals(x))
 
     def predict(self, x):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from plausibly.estimators import DensityClassifier, DensityEstimator
     from plausibly.fitting.api import fit, resume
     from plausibly.fitting.compare import compare
-    from plausibly.fitting.ensemble import mixed as ensemble
+    from plausibly.fitting.ensemble import mix as ensemble
     from plausibly.jobs.compression import compress, decompress
     from plausibly.runs.run import Run
 

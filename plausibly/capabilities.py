@@ -84,13 +84,13 @@ class Trainable(nn.Module, ABC):
             if part is not self and draw is not None:
                 draw(generator)
 
-    def settle(self, x: Tensor) -> None:
+    def initialise_from(self, x: Tensor) -> None:
         """Where the outputs have biases: starts them at the marginals of training events, (rows, variables)."""
 
-    def swell(self) -> None:
+    def expand(self) -> None:
         """Becomes as large as learning can make it: how long that takes is tried on a copy."""
 
-    def refine(self, x: Tensor) -> bool:
+    def recalibrate(self, x: Tensor) -> bool:
         """After the last step: takes up what all training events, (rows, *shape), tell at once. Whether anything changed."""
         return False
 
@@ -179,7 +179,9 @@ class TractableModel(AnyOrderModel):
         `drawable` is bool, (sum of codes,), variable by variable; None stands for all.
         """
 
-    def suggest(self, x: Tensor, observed: Tensor, weights: Tensor, generator: torch.Generator) -> list[Tensor]:
+    def propose_completions(
+        self, x: Tensor, observed: Tensor, weights: Tensor, generator: torch.Generator
+    ) -> list[Tensor]:
         """Probable completions, among which the search for the best one begins; `weights` are those of `complete`."""
         return [self.sample_given(x, observed, generator, weights > -torch.inf) for _ in range(8)]
 
@@ -262,7 +264,7 @@ class Variational(Encoder, Latent, BoundedModel):
     def observation(self, z: Tensor, given: Tensor | None = None) -> Outcome:
         """p(x_i | z) of every variable, those of the context included; `given` as for `decode`."""
 
-    def unrounded(self) -> Self:
+    def high_precision(self) -> Self:
         """The model as its draws are weighed: one whose prior and posterior round less, if there is any."""
         return self
 

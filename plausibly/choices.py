@@ -27,7 +27,7 @@ def arguments(kind: type[Part]) -> list[str]:
     return [name for name, each in signature(kind).parameters.items() if each.kind is Parameter.KEYWORD_ONLY]
 
 
-def chosen(what: str, kinds: Sequence[type[Kind]], spec: Any, *first: Any) -> Kind:
+def build_part(what: str, kinds: Sequence[type[Kind]], spec: Any, *first: Any) -> Kind:
     """The part that `spec` asks for, made with the arguments `first` besides its own. ValueError where there is none."""
     if isinstance(spec, tuple(kinds)):
         return spec  # type: ignore[return-value]

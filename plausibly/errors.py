@@ -30,7 +30,7 @@ class Unsupported(TypeError):
         return visible_lines(super().__str__())
 
 
-def counted(number: int, thing: str) -> str:
+def count_phrase(number: int, thing: str) -> str:
     """`1 row`, `2 rows`."""
     return f"{number:,} {thing}{'s' * (number != 1)}"
 

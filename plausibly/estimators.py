@@ -25,11 +25,11 @@ from plausibly.contract.own_models import hold_to_contract
 from plausibly.data.dataset import Dataset
 from plausibly.data.files.arrays import as_array
 from plausibly.data.formats.format import Format
-from plausibly.data.loading import load, tabled
+from plausibly.data.loading import as_table, load
 from plausibly.errors import UserError
 from plausibly.fitting.fit import fit_in_memory
 from plausibly.fitting.settings import Settings, settings
-from plausibly.models import name_of
+from plausibly.models import model_name
 from plausibly.runs.run import TASKS, Run, model_class, warn_of_bounds
 
 
@@ -80,7 +80,7 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
         if is_frame(X) and self._columns is not None:
             return validate_data(self, X, reset=False, skip_check_array=True)
         rows = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
-        return rows if self._columns is None else framed(rows, self._columns)
+        return rows if self._columns is None else as_frame(rows, self._columns)
 
     def _settings(self) -> Settings:
         if not 0 < self.validation_fraction < 1:
@@ -92,19 +92,21 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
 
         A held row that the format has no room for is left out. There are no test rows: the one given is not looked at.
         """
-        train = taken(rows, np.flatnonzero(~held))
+        train = rows_at(rows, np.flatnonzero(~held))
         whole = load(train, valid=train[:1], test=train[:1], kinds=dict(self.kinds or {}))
         places = np.flatnonzero(held)
-        if not recordable(whole.format, taken(rows, places)):
-            places = np.array([place for place in places if recordable(whole.format, taken(rows, [place]))], dtype=int)
-        valid = whole.format.events(taken(rows, places)) if len(places) else whole.valid
+        if not is_recordable(whole.format, rows_at(rows, places)):
+            places = np.array(
+                [place for place in places if is_recordable(whole.format, rows_at(rows, [place]))], dtype=int
+            )
+        valid = whole.format.events(rows_at(rows, places)) if len(places) else whole.valid
         return replace(whole, valid=valid), places
 
     def _kind(self, dataset: Dataset) -> type[Trainable]:
         """The model's class; a user's own keeps its promises."""
         kind = model_class(self.model)
         if not issubclass(kind, BoundedModel):
-            raise UserError(f"{name_of(kind)} has no likelihood, and an estimator of densities needs one")
+            raise UserError(f"{model_name(kind)} has no likelihood, and an estimator of densities needs one")
         if kind.accepts(dataset.schema) is None:
             hold_to_contract(kind, dataset.schema)
         return kind
@@ -120,7 +122,7 @@ class DensityEstimator(DensityMixin, _Learner):  # type: ignore[misc]
         """Learns from rows, (rows, columns); `y` is ignored. UserError, a ValueError, for what the user can mend."""
         rows = self._training_rows(X)
         chosen = self._settings()
-        held = held_out(np.zeros(len(rows), dtype=int), self.validation_fraction, chosen.seed)
+        held = holdout_mask(np.zeros(len(rows), dtype=int), self.validation_fraction, chosen.seed)
         dataset, _ = self._dataset(rows, held)
         self.run_ = fit_in_memory(self._kind(dataset), dataset, chosen)
         return self
@@ -168,7 +170,7 @@ class PerClass:
         parts = [
             run.sample(many, seed + c) for c, (run, many) in enumerate(zip(self.runs, counts, strict=True)) if many
         ]
-        return stacked(parts, np.argsort(np.argsort(labels, kind="stable"), kind="stable")), labels
+        return stack_rows(parts, np.argsort(np.argsort(labels, kind="stable"), kind="stable")), labels
 
 
 class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
@@ -186,11 +188,11 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         chosen = self._settings()
-        held = held_out(labels, self.validation_fraction, chosen.seed)
+        held = holdout_mask(labels, self.validation_fraction, chosen.seed)
         dataset, valid = self._dataset(rows, held)
         kind = self._kind(dataset)
         runs = [
-            fit_in_memory(kind, of_class(dataset, labels[~held] == c, labels[valid] == c), chosen)
+            fit_in_memory(kind, rows_of_class(dataset, labels[~held] == c, labels[valid] == c), chosen)
             for c in range(len(self.classes_))
         ]
         self.joint_ = PerClass(np.log(np.bincount(labels[~held]) / (~held).sum()), tuple(runs))
@@ -240,7 +242,7 @@ def seed_of(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def held_out(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
+def holdout_mask(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Which rows are for validation, bool (rows,): the share of each group, rounded down, but one row at least."""
     held, order = np.zeros(len(groups), dtype=bool), np.random.default_rng(seed).permutation(len(groups))
     for group in range(groups.max() + 1):
@@ -252,13 +254,13 @@ def held_out(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
     return held
 
 
-def of_class(dataset: Dataset, train: np.ndarray, valid: np.ndarray) -> Dataset:
+def rows_of_class(dataset: Dataset, train: np.ndarray, valid: np.ndarray) -> Dataset:
     """The rows of one class; without held-out rows of its own it is validated on those of all."""
     own = dataset.valid[np.flatnonzero(valid)] if valid.any() else dataset.valid
     return replace(dataset, train=dataset.train[np.flatnonzero(train)], valid=own)
 
 
-def recordable(format: Format, rows: Any) -> bool:
+def is_recordable(format: Format, rows: Any) -> bool:
     """Whether the format has room for all of these rows."""
     try:
         format.events(rows)
@@ -273,7 +275,7 @@ def rows_in(X: Any) -> Any:
 
     if isinstance(X, pd.Series):
         raise UserError("Expected 2D array, got 1D array instead: a Series; X.to_frame() is a table of one column")
-    X = tabled(X)
+    X = as_table(X)
     known = isinstance(X, np.ma.MaskedArray | torch.Tensor) or (isinstance(X, np.ndarray) and has_holes(X))
     return as_array(X) if known else X
 
@@ -289,18 +291,18 @@ def is_frame(X: Any) -> bool:
     return hasattr(X, "iloc")
 
 
-def taken(rows: Any, places: Any) -> Any:
+def rows_at(rows: Any, places: Any) -> Any:
     """The rows at some places, of a frame or an array."""
     return rows.iloc[places] if is_frame(rows) else rows[places]
 
 
-def framed(rows: np.ndarray, columns: list[Any]) -> Any:
+def as_frame(rows: np.ndarray, columns: list[Any]) -> Any:
     import pandas as pd
 
     return pd.DataFrame(rows, columns=columns)
 
 
-def stacked(parts: list[Any], order: np.ndarray) -> Any:
+def stack_rows(parts: list[Any], order: np.ndarray) -> Any:
     """Frames or arrays one below the other, rows then taken in `order`."""
     if not hasattr(parts[0], "columns"):
         return np.concatenate(parts)[order]

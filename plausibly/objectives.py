@@ -13,7 +13,10 @@ from plausibly.choices import Part
 from plausibly.networks.heads import Head
 from plausibly.system.randomness import by_row
 
-ROWS, CELLS = 0.2, 0.2  # share of rows with hidden cells while a network learns, and of the cells of such rows
+ROW_SHARE, CELL_SHARE = (
+    0.2,
+    0.2,
+)  # share of rows with hidden cells while a network learns, and of the cells of such rows
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Look:
+class WholePass:
     """A look at all training events at once, and at held-out ones: both as whole numbers, (rows, *shape).
 
     `part` does some of the work, to see how long it takes, and says which share of the look that was.
@@ -67,10 +70,10 @@ class Objective(Part):
     def turns(self, model: Any) -> list[Turn]:
         return []
 
-    def passes(self, model: Any) -> Sequence[Pass | Look]:
+    def passes(self, model: Any) -> Sequence[Pass | WholePass]:
         return []
 
-    def watch(self, model: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+    def validation_loss(self, model: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         """What validation compares, per event, (batch,); smaller is better."""
         watched: Tensor = -model.log_given(x, generator)
         return watched
@@ -84,7 +87,7 @@ class Objective(Part):
         return {}
 
 
-class Likelihood(Objective):
+class MaximumLikelihood(Objective):
     """Maximises log p(x), or the model's lower bound on it; given its context, where it has one."""
 
     def turns(self, model: Any) -> list[Turn]:
@@ -92,11 +95,11 @@ class Likelihood(Objective):
 
     def loss(self, model: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         """-log p of what is left of events when some cells are hidden, (batch,)."""
-        x, lost = hidden(model, x, generator)
+        x, lost = hide_cells(model, x, generator)
         return lost - model.log_given(x, generator)
 
 
-def hidden(model: Any, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def hide_cells(model: Any, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Events of which some cells were never seen, and the log p of these cells alone, (batch,).
 
     So a network learns what the others say of each other without them, which is what a cell never seen leaves. Only where
@@ -106,8 +109,8 @@ def hidden(model: Any, x: Tensor, generator: torch.Generator) -> tuple[Tensor, T
     if not schema.guarded or not any(isinstance(part, Head) for part in model.modules()):
         return x, x.new_zeros(len(x))
     shares = schema.unforeseen.to(x.device, x.dtype)
-    some = by_row(torch.rand, (len(x), 1), generator, x.device) < ROWS
-    cells = by_row(torch.rand, tuple(flat.shape), generator, x.device) < CELLS
+    some = by_row(torch.rand, (len(x), 1), generator, x.device) < ROW_SHARE
+    cells = by_row(torch.rand, tuple(flat.shape), generator, x.device) < CELL_SHARE
     lost = some & cells & (shares > 0)
     marks = schema.never_seen.to(x.device)
     apart = torch.zeros_like(shares).index_fill(0, torch.tensor(model.context, dtype=torch.long, device=x.device), 1.0)

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 # C0 and C1 controls, marks of direction, line and paragraph ends, zero-width and tag characters, halves of surrogates
-STEERING = re.compile(
+CONTROL_CHARACTERS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
 
 def visible(text: object) -> str:
     """The text as one line in which every character that could steer a terminal is an escape."""
-    return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), str(text))
+    return CONTROL_CHARACTERS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), str(text))
 
 
 def visible_lines(text: str) -> str:
@@ -48,12 +48,12 @@ def print_progress(text: str, last: bool, width: int) -> None:
     if not sys.stderr.isatty():
         print(visible(text), file=sys.stderr, flush=True)
         return
-    stream = sys.stderr.stream if isinstance(sys.stderr, Cleaned) else sys.stderr
+    stream = sys.stderr.stream if isinstance(sys.stderr, CleanStream) else sys.stderr
     stream.write(f"\r{visible(text)[:width]:<{width}}" + ("\n" if last else ""))
     stream.flush()
 
 
-class Cleaned:
+class CleanStream:
     """A stream of text that shows what could steer a terminal, whoever writes to it."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -71,10 +71,10 @@ class Cleaned:
 
 
 @contextmanager
-def cleaned_errors() -> Iterator[None]:
+def clean_errors() -> Iterator[None]:
     """Within, stderr is `Cleaned`: for tracebacks, warnings and what other libraries say."""
     before = sys.stderr
-    sys.stderr = cast(TextIO, Cleaned(before))
+    sys.stderr = cast(TextIO, CleanStream(before))
     try:
         yield
     finally:

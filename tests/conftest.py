@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from plausibly.cli.commands import app, guarded, prepared
+from plausibly.cli.commands import app, exit_status, run_command
 
 torch.set_num_threads(1)
 settings.load_profile("ci")  # derandomised, without deadlines; other examples: --hypothesis-profile=default
@@ -22,10 +22,10 @@ def cli(capsys, monkeypatch, tmp_path):
     def call(*words):
         def command():
             found, bound, _ = app.parse_args([str(word) for word in words], print_error=False, exit_on_error=False)
-            prepared(found, bound)
+            run_command(found, bound)
 
         try:
-            status = guarded(command)
+            status = exit_status(command)
         except SystemExit as leaving:
             status = int(leaving.code or 0)
         captured = capsys.readouterr()

@@ -19,7 +19,7 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
-from plausibly.cli.commands import app, guarded, prepared
+from plausibly.cli.commands import app, exit_status, run_command
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted((DOCS / "guide").glob("*.md"))
@@ -76,11 +76,11 @@ def command(words):
 
     def call():
         found, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False)
-        prepared(found, bound)
+        run_command(found, bound)
 
     out, err = StringIO(), StringIO()
     with redirect_stdout(out), redirect_stderr(err), suppress(SystemExit):
-        guarded(call)
+        exit_status(call)
     return out.getvalue() + "".join(line for line in err.getvalue().splitlines(True) if line.startswith("plausibly: "))
 
 

@@ -19,14 +19,14 @@ from plausibly.families.adversarial import (
     GAMES,
     NonSaturating,
     Spectral,
-    covered,
+    coverage,
     energy_distance,
-    squared_slope,
-    told_apart,
+    pairwise_auc,
+    slope_penalty,
 )
 from plausibly.models.gan import GAN
-from plausibly.networks.straight_through import Relaxed
-from plausibly.runs.board import spoken
+from plausibly.networks.straight_through import StraightThrough
+from plausibly.runs.board import health_text
 from plausibly.runs.record import read_record
 from plausibly.runs.run import write_record
 from plausibly.system.randomness import generator_for
@@ -55,16 +55,18 @@ def test_what_each_side_minimises():
     assert wanted.keys() == {game.name for game in GAMES}
     for game in GAMES:
         against, towards = wanted[game.name]
-        assert torch.allclose(game().against(r, f), against) and torch.allclose(game().towards(r, f), towards), game
+        assert torch.allclose(game().critic_loss(r, f), against) and torch.allclose(
+            game().generator_loss(r, f), towards
+        ), game
 
 
 def test_slopes_are_those_of_the_critic():
     linear, x = torch.nn.Linear(4, 1).double(), normals(6, 1, width=4).requires_grad_()
-    assert torch.allclose(squared_slope(linear(x), x), linear.weight.square().sum().expand(6))
+    assert torch.allclose(slope_penalty(linear(x), x), linear.weight.square().sum().expand(6))
     curved = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)).double()
     step = 1e-6 * torch.eye(4).double()
     apart = torch.stack([(curved(x + s) - curved(x - s))[:, 0] / 2e-6 for s in step], 1)
-    assert torch.allclose(squared_slope(curved(x), x), apart.square().sum(1), rtol=1e-6)
+    assert torch.allclose(slope_penalty(curved(x), x), apart.square().sum(1), rtol=1e-6)
 
 
 def test_penalties_reach_the_critic():
@@ -75,7 +77,7 @@ def test_penalties_reach_the_critic():
     made = torch.rand(20, 10, generator=generator_for(CPU, 3))
     numbers = torch.cat([model.inputs(x), made]).requires_grad_()
     logits = model.critic(numbers)[:, 0]
-    of_real, of_made = squared_slope(logits, numbers).chunk(2)
+    of_real, of_made = slope_penalty(logits, numbers).chunk(2)
     wanted = {"r1": 0.05 * of_real, "relativistic": 0.05 * (of_real + of_made)}
     for game in GAMES:
         penalty = game().penalty(model, numbers, logits, generator_for(CPU, 4))
@@ -100,7 +102,7 @@ def test_a_critic_learns_the_ratio_of_densities():
     for step in range(1500):
         optimiser.zero_grad()
         real, made = normals(500, 10 + 2 * step), normals(500, 11 + 2 * step, 1.0, 0.8)
-        game.against(critic(real)[:, 0], critic(made)[:, 0]).mean().backward()
+        game.critic_loss(critic(real)[:, 0], critic(made)[:, 0]).mean().backward()
         optimiser.step()
     x = torch.linspace(-2, 2.5, 50).double()[:, None]
     data, model = (torch.distributions.Normal(m, s).log_prob(x).exp() for m, s in ((0.0, 1.0), (1.0, 0.8)))
@@ -148,7 +150,7 @@ def test_ties_are_as_wide_as_chance():
     assert 0.5 < slack / (2 * np.std(found)) < 2
     training = Training(model, dataset.train.codes, dataset.valid.codes, Plan(4, every=1))
     values = iter([1.0, 1.0 + 0.5 * training.slack, 1.0 + 1.5 * training.slack, 1.0 + 0.9 * training.slack])
-    training.averaged.objective.watch = lambda model, x, generator: torch.full(
+    training.averaged.objective.validation_loss = lambda model, x, generator: torch.full(
         (len(x),), next(values), dtype=torch.float64
     )
     assert [each.best for each in training.run()] == [True, True, False, True]
@@ -158,7 +160,7 @@ def test_ties_are_as_wide_as_chance():
 def test_pairs_told_apart_are_the_area_under_the_curve():
     real, made = normals(80, 1, 0.5)[:, 0].round(decimals=1), normals(70, 2)[:, 0].round(decimals=1)
     truth = roc_auc_score([1] * 80 + [0] * 70, torch.cat([real, made]))
-    assert told_apart(real, made) == pytest.approx(truth, abs=1e-6)
+    assert pairwise_auc(real, made) == pytest.approx(truth, abs=1e-6)
 
 
 def test_coverage_counts_real_events_with_a_made_one_nearby():
@@ -167,8 +169,8 @@ def test_coverage_counts_real_events_with_a_made_one_nearby():
     for x in real:
         reach = sorted(float((x - other).norm()) for other in real)[5]
         wanted += any(float((x - other).norm()) <= reach for other in made)
-    assert covered(real, made) == pytest.approx(wanted / 50)
-    assert covered(real, real.clone()) == 1 and covered(real, made + 100) == 0
+    assert coverage(real, made) == pytest.approx(wanted / 50)
+    assert coverage(real, real.clone()) == 1 and coverage(real, made + 100) == 0
 
 
 def test_spectral_normalisation_holds_the_largest_singular_value_at_one():
@@ -191,13 +193,13 @@ def test_spectral_normalisation_holds_the_largest_singular_value_at_one():
 def test_made_events_are_seen_as_they_were_painted(name):
     """What a critic sees of an event is the same, to the bit, whether it was drawn or read; and gradients flow."""
     schema = SCHEMAS[name]
-    relaxed = Relaxed(schema, range(schema.size))
+    relaxed = StraightThrough(schema, range(schema.size))
     parameters = torch.randn(300, relaxed.parameters_width, generator=generator_for(CPU, 7), requires_grad=True)
-    events, numbers = relaxed.draw(2 * parameters, generator_for(CPU, 8))
+    events, numbers = relaxed.sample(2 * parameters, generator_for(CPU, 8))
     assert torch.allclose(relaxed(events.detach().view(-1, *schema.shape)), numbers, atol=1e-6)
     (gradient,) = torch.autograd.grad((numbers * torch.randn_like(numbers)).sum(), parameters)
     assert bool((gradient.abs().sum(0) > 0).all())
-    codes = schema.binned(events.detach())
+    codes = schema.event_codes(events.detach())
     assert bool((codes >= 0).all()) and all(int(c.max()) < k for c, k in zip(codes.T, schema.codes, strict=True))
 
 
@@ -205,32 +207,32 @@ def test_made_events_are_seen_as_they_were_painted(name):
 def test_outputs_far_out_come_back(name):
     """Where a generator has gone to the end of what it can paint of a variable, a gradient still tells it the way."""
     for i in range(SCHEMAS[name].size):
-        relaxed = Relaxed(SCHEMAS[name], [i])
+        relaxed = StraightThrough(SCHEMAS[name], [i])
         for sign in (-1, 1):
             signs = sign * torch.tensor([1.0, -1.0]).repeat(relaxed.parameters_width)[: relaxed.parameters_width]
             far = (300.0 * signs).expand(300, -1).clone().requires_grad_()
-            _, numbers = relaxed.draw(far, generator_for(CPU, 8))
+            _, numbers = relaxed.sample(far, generator_for(CPU, 8))
             (gradient,) = torch.autograd.grad((numbers * torch.randn_like(numbers)).sum(), far)
             assert float(gradient.abs().sum()) > 1e-8, i
 
 
 def test_codes_are_drawn_with_the_probabilities_of_their_logits():
     schema = Schema((3,), (Category(2), Category(4), Level(3, missing=True)))
-    relaxed, n = Relaxed(schema, range(3)), 20_000
+    relaxed, n = StraightThrough(schema, range(3)), 20_000
     logits = torch.tensor([0.7, 0.0, 1.0, -1.0, 0.5, 0.0, 2.0, 0.0])
     assert relaxed.parameters_width == len(logits)
-    events, _ = relaxed.draw(logits.expand(n, -1), generator_for(CPU, 3))
+    events, _ = relaxed.sample(logits.expand(n, -1), generator_for(CPU, 3))
     wanted = [logits[:1].sigmoid()[0], logits[1:5].softmax(0)[2], logits[6:].softmax(0)[1]]
     for column, code, share in ((0, 1, wanted[0]), (1, 2, wanted[1]), (2, 3, wanted[2])):
         found, share = float((events[:, column] == code).float().mean()), float(share)
         assert abs(found - share) < 6 * (share * (1 - share) / n) ** 0.5
-    assert relaxed.draw(logits[None], None)[0].tolist() == [[1, 1, 1]]
+    assert relaxed.sample(logits[None], None)[0].tolist() == [[1, 1, 1]]
 
 
 def test_but_for_its_network_a_generator_starts_at_the_marginals():
     dataset = load("toy-mixed")
     model = GAN.tiny(dataset.schema)
-    model.settle(dataset.train.codes.flatten(1))
+    model.initialise_from(dataset.train.codes.flatten(1))
     model.generator.gains.zero_()
     drawn = model.sample(4000, generator_for(CPU, 1))
     for i, kind in enumerate(dataset.schema.kinds):
@@ -268,7 +270,7 @@ def test_health_is_kept_shown_on_the_board_and_drawn(tmp_path):
     assert of["gan"] == [entry for entry in logged if entry["best"]][-1]["health"]
     headings, rows = board.cells()
     told = {row[0]: row[headings.index("health")] for row in rows}
-    assert told == {"truth": "", "independent": "", "gan": spoken(of["gan"])}
+    assert told == {"truth": "", "independent": "", "gan": health_text(of["gan"])}
     page = (tmp_path / "report.html").read_text()
     assert 0 <= board.to_json()[-1]["samples"]["two_sample_auc"] <= 1
     assert "Health of the game" in page and "gradient norm, critic" in page

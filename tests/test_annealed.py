@@ -9,20 +9,20 @@ import pytest
 import torch
 
 from plausibly.capabilities import Decoder
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.data.events import Events
 from plausibly.data.formats.arrays import ArrayFormat
 from plausibly.data.loading import load
 from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.likelihood import annealed as evaluation
 from plausibly.evaluation.likelihood.annealed import (
-    ACCEPTANCE,
-    Annealing,
+    TARGET_ACCEPTANCE,
+    ChainRunner,
     anneal,
     best_sigma,
-    look,
+    pick_evenly,
+    point_at,
     schedule,
-    spread,
     transition,
 )
 from plausibly.events.kinds import Category, Grid, Level
@@ -30,7 +30,7 @@ from plausibly.events.moments import entropies
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
 from plausibly.system.randomness import generator_for
-from plausibly.tasks.annealed import Joint, annealed, means, noisy, own
+from plausibly.tasks.annealed import LatentJoint, annealed, mean_image, noisy_joint, own_joint
 
 CPU = torch.device("cpu")
 LOADINGS = torch.tensor([[1.5, 0.0], [1.0, 0.7], [0.0, -1.2], [0.5, 0.5]])
@@ -44,7 +44,7 @@ def log_normal(x, scale):
 
 def linear():
     """z ~ N(0, 1) in two dimensions, x ~ N(W z, 0.8^2) in four."""
-    return Joint(
+    return LatentJoint(
         lambda z: log_normal(z, 1.0),
         lambda x, z: log_normal(x - z @ LOADINGS.T, SIGMA),
         lambda n, generator: torch.randn(n, 2, generator=generator),
@@ -78,12 +78,12 @@ def off(values):
 
 def test_the_bounds_enclose_a_closed_form_and_are_tight():
     x, z = simulated(100, 1)
-    annealing = Annealing(linear(), 8, 40, generator_for(CPU, 2))
+    annealing = ChainRunner(linear(), 8, 40, generator_for(CPU, 2))
     lower, upper = annealing.both(x, z)
     assert off(lower - exact(x)) < 6 and off(exact(x) - upper) < 6
     assert off(upper - lower) > -6
     assert max(abs(float((bound - exact(x)).mean())) for bound in (lower, upper)) < 0.1
-    assert abs(annealing.acceptance - ACCEPTANCE) < 0.08
+    assert abs(annealing.acceptance - TARGET_ACCEPTANCE) < 0.08
     assert abs(float((annealing.lower(x) - exact(x)).mean())) < 0.1
 
 
@@ -94,7 +94,7 @@ def test_weights_are_unbiased_however_few_distributions_there_are(distributions)
     x = torch.tensor([[0.8, 0.5, -0.2, 0.3]]).expand(3000, 4)
     mean, covariance = posterior(x)
     z = mean + torch.randn(len(x), 2, generator=generator) @ torch.linalg.cholesky(covariance).T
-    lower, upper = Annealing(linear(), 1, distributions, generator).both(x, z)
+    lower, upper = ChainRunner(linear(), 1, distributions, generator).both(x, z)
     assert abs(off((lower - exact(x)).exp() - 1)) < 6
     if distributions > 4:  # with so few the means of 1/w hang on a handful of rows
         assert abs(off((exact(x) - upper).exp() - 1)) < 6
@@ -102,7 +102,7 @@ def test_weights_are_unbiased_however_few_distributions_there_are(distributions)
 
 def test_too_few_distributions_show_as_a_gap():
     x, z = simulated(100, 4)
-    few, many = (Annealing(linear(), 1, t, generator_for(CPU, 5)).both(x, z) for t in (3, 60))
+    few, many = (ChainRunner(linear(), 1, t, generator_for(CPU, 5)).both(x, z) for t in (3, 60))
     assert off(few[1] - few[0]) > 6
     assert float((few[1] - few[0]).mean()) > 10 * abs(float((many[1] - many[0]).mean()))
     assert off(exact(x) - few[0]) > 6 and off(few[1] - exact(x)) > 3
@@ -116,7 +116,7 @@ def test_transitions_keep_their_distribution(power):
     covariance = torch.linalg.inv(torch.eye(2) + power * LOADINGS.T @ LOADINGS / SIGMA**2)
     mean = (power * row @ LOADINGS @ covariance / SIGMA**2)[0]
     joint, x, chances = linear(), row.expand(n, 4), []
-    here = look(joint, x, torch.zeros(n, 2))
+    here = point_at(joint, x, torch.zeros(n, 2))
     widest = 1.75 * float(torch.linalg.eigvalsh(covariance)[0]) ** 0.5
     for _ in range(40):
         here, chance = transition(joint, x, here, power, torch.full((n,), widest), generator)
@@ -130,7 +130,7 @@ def test_transitions_keep_their_distribution(power):
 
 def test_slopes_are_those_of_a_closed_form():
     x, z = simulated(50, 7)
-    here = look(linear(), x, z)
+    here = point_at(linear(), x, z)
     mean, covariance = posterior(x)
     assert torch.allclose(here.slope(1.0), -(z - mean) @ torch.linalg.inv(covariance), atol=1e-4)
     assert torch.allclose(here.slope(0.0), -z)
@@ -150,11 +150,11 @@ def test_the_schedule_rises_from_0_to_1_and_is_finest_at_its_ends():
 
 def test_a_collapsed_trajectory_is_rejected():
     """Energies that are no number are not accepted."""
-    broken = Joint(
+    broken = LatentJoint(
         lambda z: log_normal(z, 1.0), lambda x, z: (z.sum(1) - 0.1).log(), linear().draw, linear().observe, 4
     )
     x = torch.zeros(200, 4)
-    here = look(broken, x, torch.ones(200, 2))
+    here = point_at(broken, x, torch.ones(200, 2))
     there, _ = transition(broken, x, here, 1.0, torch.full((200,), 0.8), generator_for(CPU, 8))
     assert bool(there.log_likelihood.isfinite().all())
 
@@ -173,7 +173,7 @@ def integrated(model, likelihood):
 
 def vae(schema, **arguments):
     """A random one, smooth enough for the grid."""
-    model = shaken(MODELS["vae"](schema, latents=2, network={"name": "mlp", "hidden": 16}, **arguments), seed=1)
+    model = shake_weights(MODELS["vae"](schema, latents=2, network={"name": "mlp", "hidden": 16}, **arguments), seed=1)
     with torch.no_grad():
         for p in model.parameters():
             p.mul_(0.5)
@@ -190,7 +190,7 @@ def test_bits_against_quadrature(prior):
         outcome = model.observation(GRID)
         likelihood = torch.stack([outcome.log_prob(row.expand(len(GRID), 8)).double().sum(1) for row in x])
     want = integrated(model, likelihood)
-    lower = Annealing(own(model), 8, 30, generator_for(CPU, 10)).lower(x)
+    lower = ChainRunner(own_joint(model), 8, 30, generator_for(CPU, 10)).lower(x)
     assert off(lower - want) < 6
     assert abs(float((lower - want).mean())) < 0.05
     assert float((lower - want).abs().max()) < 0.5
@@ -207,8 +207,8 @@ def test_a_context_is_given():
                 for row in x
             ]
         ).double()
-    joint, generator = own(model), generator_for(CPU, 12)
-    lower = Annealing(joint, 8, 30, generator).lower(x)
+    joint, generator = own_joint(model), generator_for(CPU, 12)
+    lower = ChainRunner(joint, 8, 30, generator).lower(x)
     assert abs(float((lower - integrated(model, likelihood)).mean())) < 0.05
     drawn = joint.observe(x, joint.draw(len(x), generator), generator)
     assert torch.equal(drawn[:, 0], x[:, 0]) and not torch.equal(drawn, x)
@@ -222,8 +222,8 @@ def test_noise_about_the_mean_image_against_quadrature():
         outcome = model.observation(GRID)
         image = sum(outcome.log_prob(torch.full((len(GRID), 6), float(k))).exp() * k / 4 for k in range(5))
         likelihood = torch.stack([log_normal(row - image.double(), sigma) for row in x.flatten(1).double() / 4])
-    assert torch.allclose(means(model, GRID), image, atol=1e-5)
-    lower = Annealing(noisy(model, sigma), 8, 40, generator_for(CPU, 14)).lower(x)
+    assert torch.allclose(mean_image(model, GRID), image, atol=1e-5)
+    lower = ChainRunner(noisy_joint(model, sigma), 8, 40, generator_for(CPU, 14)).lower(x)
     assert abs(float((lower - integrated(model, likelihood)).mean())) < 0.1
 
 
@@ -250,21 +250,21 @@ def test_values_of_simulated_rows_are_drawn_inside_their_codes(monkeypatch):
     chance = np.random.default_rng(3)
     format = load(pd.DataFrame({"a": chance.geometric(0.01, 600), "b": chance.geometric(0.002, 600)})).format
     model, drawn = vae(format.schema), []
-    joint = own(model)
+    joint = own_joint(model)
 
     def observe(x, z, generator):
         drawn.append(joint.observe(x, z, generator))
         return drawn[-1]
 
     nothing = torch.zeros(3000, dtype=torch.float64)
-    monkeypatch.setattr(Annealing, "both", lambda self, x, z: (nothing, nothing))
-    other = Joint(joint.log_prior, joint.log_likelihood, joint.draw, observe, joint.width)
-    annealing = Annealing(other, 1, 2, generator_for(CPU, 31))
-    lower, upper = evaluation.simulated(annealing, torch.zeros(3000, 2), format, (), None)
+    monkeypatch.setattr(ChainRunner, "both", lambda self, x, z: (nothing, nothing))
+    other = LatentJoint(joint.log_prior, joint.log_likelihood, joint.draw, observe, joint.width)
+    annealing = ChainRunner(other, 1, 2, generator_for(CPU, 31))
+    lower, upper = evaluation.simulate_bounds(annealing, torch.zeros(3000, 2), format, (), None)
     assert all(isinstance(kind, Grid) for kind in format.schema.kinds)
     inside = [torch.from_numpy(entropies(kind)) for kind in format.schema.kinds]
     apart = lower + sum(own[drawn[0][:, i].long()] for i, own in enumerate(inside))
-    foreseen = format.schema.drawable(holes=True)[format.schema.binned(drawn[0]) + starts(format.schema)].all(1)
+    foreseen = format.schema.code_mask(holes=True)[format.schema.event_codes(drawn[0]) + starts(format.schema)].all(1)
     assert torch.equal(lower, upper) and float(apart[foreseen].std()) > 0.1 and foreseen.sum() > 2000
     assert abs(float(apart[foreseen].mean())) < 6 * float(apart[foreseen].std()) / float(foreseen.sum()) ** 0.5
 
@@ -274,7 +274,7 @@ def test_the_best_sigma_is_that_of_the_closed_form(monkeypatch):
     decoder, truth = Painter(Schema((1, 3, 3), (Level(levels=256),) * 9)), 0.07
     generator = generator_for(CPU, 16)
     with torch.no_grad():
-        joint = noisy(decoder, truth)
+        joint = noisy_joint(decoder, truth)
         x = joint.observe(torch.zeros(50, 1, 3, 3), joint.draw(50, generator), generator)
         image = x.flatten(1) / 255 - 0.5
         signal = (decoder.weights @ decoder.weights.T).double()
@@ -292,9 +292,9 @@ def test_what_cannot_be_annealed_is_refused():
     mixed = Schema((2,), (Level(levels=3), Category(levels=2)))
     for schema in (binary(4), mixed):
         with pytest.raises(UserError, match="noise is added to pixels"):
-            noisy(MODELS["vae"].tiny(schema), 0.1)
+            noisy_joint(MODELS["vae"].tiny(schema), 0.1)
     with pytest.raises(UserError, match="sigma = 0"):
-        noisy(MODELS["vae"].tiny(Schema((1, 2, 2), (Level(levels=3),) * 4)), 0.0)
+        noisy_joint(MODELS["vae"].tiny(Schema((1, 2, 2), (Level(levels=3),) * 4)), 0.0)
 
 
 def fitted(cli, rows):
@@ -355,8 +355,8 @@ def test_rows_are_taken_evenly_and_progress_ends_at_the_whole():
     model, told = vae(binary(6)), []
     x = (torch.rand(30, 6, generator=generator_for(CPU, 17)) < 0.5).to(torch.uint8)
     events = Events(x, torch.zeros(30, dtype=torch.float64))
-    few = spread(events, 4)
-    assert torch.equal(few.codes, x[[0, 9, 19, 29]]) and spread(events, 50) is events
+    few = pick_evenly(events, 4)
+    assert torch.equal(few.codes, x[[0, 9, 19, 29]]) and pick_evenly(events, 50) is events
     format = ArrayFormat(binary(6), "flat", "uint8")
     anneal(model, format, few, generator_for(CPU, 18), 2, 5, heard=lambda done, total: told.append((done, total)))
     assert told[-1][0] == told[-1][1] and all(a < b for (a, _), (b, _) in zip(told, told[1:], strict=False))

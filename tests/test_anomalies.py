@@ -12,10 +12,10 @@ from scipy.stats import false_discovery_control, kstest
 
 import plausibly
 from plausibly.cli.commands import main
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood import scores as scoring
-from plausibly.evaluation.likelihood.anomalies import Calibration, checked_level, discoveries
+from plausibly.evaluation.likelihood.anomalies import Calibration, check_level, discoveries
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema
 from plausibly.models import MODELS
@@ -121,13 +121,13 @@ def test_too_few_calibration_rows_are_said():
         assert not discoveries(np.where(np.arange(m) < least - 1, 1 / (n + 1), 1.0), 0.05).any()
     for level in (0.0, 1.0, -0.1, float("nan")):
         with pytest.raises(UserError, match="false discovery rate"):
-            checked_level(level)
+            check_level(level)
 
 
 @pytest.mark.parametrize("rule", full_conditionals.rules)
 @pytest.mark.parametrize("name", [n for n in accepting(SMALL) if full_conditionals.word(MODELS[n]) == "exact"])
 def test_full_conditionals_by_enumeration(name, rule):
-    model = shaken(MODELS[name].tiny(SMALL)).eval()
+    model = shake_weights(MODELS[name].tiny(SMALL)).eval()
     if not isinstance(model, rule):
         return
     events = SMALL.all_events()
@@ -147,7 +147,7 @@ def test_full_conditionals_by_enumeration(name, rule):
 
 
 def test_full_conditionals_of_more_rows_than_one_batch():
-    model = shaken(MODELS["made"].tiny(SMALL)).eval()
+    model = shake_weights(MODELS["made"].tiny(SMALL)).eval()
     events = SMALL.all_events().repeat(60, 1)
     found = full_conditionals(model, events)
     assert len(found) > 2048 and torch.allclose(found, full_conditionals(model, events[:36]).repeat(60, 1), atol=1e-5)
@@ -270,7 +270,7 @@ def test_bits_of_each_variable(run, people):
 
 def test_what_would_take_too_long_is_left_out(run, people, monkeypatch):
     assert affordable(run.model) > 100_000
-    monkeypatch.setattr(task, "MOST", 60)
+    monkeypatch.setattr(task, "MAX_EVENTS_PER_CALL", 60)
     found = run.score(str(people / "fresh.csv"), each=True)
     assert "bits(sick)" in found and "bits(sick | rest)" not in found
     assert "answers it for 20 rows at a time, not 2,000" in found.attrs["warnings"][0]
@@ -279,7 +279,7 @@ def test_what_would_take_too_long_is_left_out(run, people, monkeypatch):
 def test_without_an_exact_density_the_rest_is_refused():
     refused = scoring.unaffordable(SimpleNamespace(), 1)
     assert "no exact log p(x)" in refused
-    assert refused in scoring.Ranking(None, None, True, refused, "exact").told()["warnings"][0]
+    assert refused in scoring.Ranking(None, None, True, refused, "exact").describe()["warnings"][0]
 
 
 def test_the_command_line_says_all_of_it(bits, tmp_path, capsys, monkeypatch):

@@ -8,7 +8,7 @@ from oracles import SMALL
 
 import plausibly
 from plausibly.capabilities import DensityModel
-from plausibly.contract.checks import results, shaken, sums_to_one
+from plausibly.contract.checks import run_checks, shake_weights, sums_to_one
 from plausibly.errors import Unsupported, UserError
 from plausibly.events.schema import binary
 from plausibly.families.mixtures import mixture
@@ -50,7 +50,7 @@ def test_the_run_is_a_mixture_that_keeps_every_promise(run, bits):
     assert record["model"] == "ensemble" and isinstance(run.model, DensityModel)
     assert sum(one["weight"] for one in record["members"]) == pytest.approx(1) and len(record["members"]) > 1
     assert ingredients(record).endswith(" %") and "ensemble mixes " in (run.path / "report.html").read_text()
-    assert [r for r in results(run.model) if not r.holds] == []
+    assert [r for r in run_checks(run.model) if not r.holds] == []
     again = plausibly.open(run.path)
     assert torch.equal(again.log_prob(str(bits) + ":test"), run.log_prob(str(bits) + ":test"))
     assert len(again.sample(7)) == 7
@@ -119,7 +119,7 @@ def test_arguments_are_for_one_model(bits, tmp_path):
 
 
 def test_a_comparison_ends_with_the_mixture(bits, tmp_path, monkeypatch):
-    monkeypatch.setattr(choosing, "defaults", lambda: ["independent", "chow_liu", "joint", "fvsbn"])
+    monkeypatch.setattr(choosing, "default_models", lambda: ["independent", "chow_liu", "joint", "fvsbn"])
     board = plausibly.compare(str(bits), out=tmp_path / "all", steps=200)
     rows = {row.model: row for row in board.rows if row.test}
     mixed = rows["ensemble"]
@@ -134,7 +134,7 @@ def test_a_comparison_ends_with_the_mixture(bits, tmp_path, monkeypatch):
 def test_what_would_count_for_too_long_is_left_out(bits, tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(choosing, "LONGEST", 1e-9)
-    monkeypatch.setattr(choosing, "defaults", lambda: ["independent", "fvsbn"])
+    monkeypatch.setattr(choosing, "default_models", lambda: ["independent", "fvsbn"])
     board = plausibly.compare(str(bits), out=tmp_path / "all", steps=20, listener=Listener(said.append))
     assert {row.model for row in board.rows} == {"fvsbn"}
     assert any(line.startswith("independent is left out: it would take about 0 s") for line in said)
@@ -172,7 +172,7 @@ def test_ctrl_c_keeps_all_members_where_one_is_best_alone(bits, tmp_path, monkey
     assert plausibly.resume(tmp_path / "run").record["status"] == "done"
 
 
-@pytest.mark.parametrize("weigh", [ensemble.greedy, ensemble.smoothed])
+@pytest.mark.parametrize("weigh", [ensemble.greedy_weights, ensemble.em_weights])
 def test_a_member_without_a_number_has_no_weight(weigh):
     logs = torch.tensor([[-1.0, float("nan"), -2.0], [-3.0, -1.0, -1.0], [-torch.inf] * 3])
     assert weigh(logs)[1] == 0 and weigh(logs).sum() == pytest.approx(1)
@@ -183,7 +183,9 @@ def test_weights_from_few_rows_are_smoothed():
     """Members that are alike: weights by few rows stay near equal, where greedy ones follow chance, and test rows say so."""
     noise = torch.randn(4000, 6, generator=torch.Generator().manual_seed(0))
     few, many = -10 + noise[:100], -10 + noise[100:]
-    scores = [float((many + weigh(few).log()).logsumexp(1).mean()) for weigh in (ensemble.greedy, ensemble.smoothed)]
+    scores = [
+        float((many + weigh(few).log()).logsumexp(1).mean()) for weigh in (ensemble.greedy_weights, ensemble.em_weights)
+    ]
     assert scores[1] > scores[0]
 
 
@@ -194,7 +196,7 @@ def test_splits_by_other_seeds_are_other_data(tmp_path):
 
 
 def test_a_large_mixture_sums_to_one_as_its_members_do():
-    members = [shaken(MODELS["nade"](binary(40), hidden=8, shuffle=shuffle)).eval() for shuffle in (0, 1)]
+    members = [shake_weights(MODELS["nade"](binary(40), hidden=8, shuffle=shuffle)).eval() for shuffle in (0, 1)]
     model = mixture(members, [0.3, 0.7]).eval()
     assert sums_to_one(model).holds
     assert not sums_to_one(model.train()).holds  # dropout draws anew for each look

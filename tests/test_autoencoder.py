@@ -9,10 +9,16 @@ import torch
 
 import plausibly
 from plausibly.capabilities import Encoder, Model
-from plausibly.contract.checks import results, shaken
+from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.data import load
 from plausibly.errors import Unsupported, UserError
-from plausibly.evaluation.answers.reconstruction import LEVELS, WRONG, averaged, from_json, reconstruction
+from plausibly.evaluation.answers.reconstruction import (
+    LEVELS_UNIT,
+    WRONG_SHARE,
+    errors_from_json,
+    mean_error,
+    reconstruction,
+)
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema
 from plausibly.fitting.fit import fit_in_memory
@@ -60,7 +66,7 @@ def test_it_is_an_encoder_and_no_model():
 def test_digits_come_back_far_better_than_the_most_frequent_pixels():
     digits = load("digits-binary")
     run = fit_in_memory(Autoencoder, digits, settings({}, 0, None, 400, "cpu"))
-    error = run.reconstruction(digits.test)[WRONG]
+    error = run.reconstruction(digits.test)[WRONG_SHARE]
     train, test = (part.codes.flatten(1).float() for part in (digits.train, digits.test))
     guess = (test != train.mean(0).round()).float().mean()
     assert error.rows == len(digits.test)
@@ -71,15 +77,17 @@ def test_it_survives_compare_and_open(board, people):
     rows = {row.model: row for row in board.rows}
     row = rows["autoencoder"]
     assert row.test is None and row.reason == "no distribution" and row.sampled is None and row.scored is None
-    assert set(row.reconstruction) == {WRONG, "units of age", "units of height", "units of pay", "days of since"}
-    assert WRONG in rows["vae"].reconstruction and not rows["independent"].reconstruction
+    assert set(row.reconstruction) == {WRONG_SHARE, "units of age", "units of height", "units of pay", "days of since"}
+    assert WRONG_SHARE in rows["vae"].reconstruction and not rows["independent"].reconstruction
     assert board.best is not row and board.to_best(row) is None
     entry = next(each for each in board.to_json() if each["model"] == "autoencoder")
     assert (
-        entry["test"] is None and entry["reason"] == "no distribution" and entry["reconstruction"][WRONG]["rows"] == 40
+        entry["test"] is None
+        and entry["reason"] == "no distribution"
+        and entry["reconstruction"][WRONG_SHARE]["rows"] == 40
     )
     record = json.loads((row.run.path / "run.json").read_text())
-    assert record["test"] is None and from_json(record["reconstruction"]) == row.reconstruction
+    assert record["test"] is None and errors_from_json(record["reconstruction"]) == row.reconstruction
     opened = Run.open(row.run.path)
     assert np.array_equal(opened.encode(people), row.run.encode(people))
     back = opened.reconstruct(people)
@@ -108,7 +116,7 @@ def test_a_page_of_images_and_of_it_alone(tmp_path):
 def test_the_default_fit_does_not_try_it_and_compare_does(people, tmp_path, monkeypatch):
     from plausibly.fitting import choose as choosing
 
-    monkeypatch.setattr(choosing, "defaults", lambda: ["autoencoder", "independent", "markov"])
+    monkeypatch.setattr(choosing, "default_models", lambda: ["autoencoder", "independent", "markov"])
     run = plausibly.fit("toy-bits", out=tmp_path / "mixed", steps=5)
     assert "autoencoder" not in {one["model"] for one in run.record["members"]}
     run = plausibly.fit("toy-bits", out=tmp_path / "best", steps=5, context=["0"])
@@ -135,7 +143,7 @@ def test_each_task_is_refused_with_its_reason(board, people):
 
 def test_a_record_with_a_strange_error_is_refused(board, tmp_path):
     run = next(row.run for row in board.rows if row.model == "autoencoder")
-    for broken in ({WRONG: 3}, {WRONG: {"value": "x", "standard_error": 0.1, "rows": 3}}, []):
+    for broken in ({WRONG_SHARE: 3}, {WRONG_SHARE: {"value": "x", "standard_error": 0.1, "rows": 3}}, []):
         record = json.loads((run.path / "run.json").read_text()) | {"reconstruction": broken}
         write_record(record, tmp_path)
         with pytest.raises(UserError, match="'reconstruction'"):
@@ -155,10 +163,10 @@ def test_errors_are_what_they_say():
 
     format = ArrayFormat(schema, "flat", "|u1")
     found = reconstruction(Constant.tiny(schema), format, format.events(data))
-    assert found[WRONG].value == pytest.approx((1 / 3 + 2 / 3 + 2 / 3) / 3)
-    assert found[LEVELS].value == pytest.approx((6 + 1 + 1) / 3)
-    assert found[LEVELS].standard_error == pytest.approx(np.std([6, 1, 1], ddof=1) / 3**0.5)
-    assert averaged(np.array([np.nan, 2.0])) == type(found[LEVELS])(2.0, None, 1)
+    assert found[WRONG_SHARE].value == pytest.approx((1 / 3 + 2 / 3 + 2 / 3) / 3)
+    assert found[LEVELS_UNIT].value == pytest.approx((6 + 1 + 1) / 3)
+    assert found[LEVELS_UNIT].standard_error == pytest.approx(np.std([6, 1, 1], ddof=1) / 3**0.5)
+    assert mean_error(np.array([np.nan, 2.0])) == type(found[LEVELS_UNIT])(2.0, None, 1)
 
 
 def test_holes_are_named_and_numbers_measured(people):
@@ -192,6 +200,6 @@ def test_the_contract_finds_a_broken_encoder(kind):
 
     cases = {Noisy: "encoding_repeats", Outside: "reconstructions_are_events", Idle: "gradients_reach_every_parameter"}
     for broken, promise in cases.items():
-        found = {result.name: result.holds for result in results(shaken(broken.tiny(schema)))}
+        found = {result.name: result.holds for result in run_checks(shake_weights(broken.tiny(schema)))}
         assert not found[promise], promise
-    assert all(result.holds for result in results(shaken(kind.tiny(schema))))
+    assert all(result.holds for result in run_checks(shake_weights(kind.tiny(schema))))

@@ -11,9 +11,9 @@ from oracles import SHARED, SMALL
 import plausibly
 from plausibly.errors import UserError
 from plausibly.fitting import portfolio as auto
-from plausibly.fitting.benchmark import Sealed, benchmark, entries, published
-from plausibly.fitting.ensemble import greedy, smoothed
-from plausibly.fitting.fit import Fit, learned
+from plausibly.fitting.benchmark import Sealed, benchmark, entries, read_published
+from plausibly.fitting.ensemble import em_weights, greedy_weights
+from plausibly.fitting.fit import Fit, train_or_restore
 from plausibly.fitting.settings import Listener, settings
 from plausibly.models import MODELS
 
@@ -46,14 +46,14 @@ def test_test_rows_come_out_once_and_last(sets, tmp_path):
     assert len(sealed.dataset.test) == 0
     fit, other = sealed_fit(sealed, tmp_path / "a"), sealed_fit(sealed, tmp_path / "b")
     with pytest.raises(UserError, match="final"):  # too early
-        sealed.opened(fit)
-    learned(fit), learned(other)
-    assert len(sealed.opened(fit).dataset.test) == 100
+        sealed.unseal(fit)
+    train_or_restore(fit), train_or_restore(other)
+    assert len(sealed.unseal(fit).dataset.test) == 100
     with pytest.raises(UserError, match="only once"):  # for another fit
-        sealed.opened(other)
+        sealed.unseal(other)
     fit.test()
     with pytest.raises(UserError, match="final"):  # of one that is closed
-        Sealed(sets / "debd_nltcs.npz").opened(fit)
+        Sealed(sets / "debd_nltcs.npz").unseal(fit)
 
 
 def test_the_table_says_what_the_runs_say(small, sets, tmp_path):
@@ -111,11 +111,11 @@ def test_what_is_not_there_is_named(sets, tmp_path):
 
 
 def test_published_numbers_have_sources():
-    rows = published("debd_dna")
+    rows = read_published("debd_dna")
     assert {row["certain"] for row in rows} == {"yes", "no"} and all(row["source"] and row["method"] for row in rows)
 
 
-@pytest.mark.parametrize("weigh", [greedy, smoothed])
+@pytest.mark.parametrize("weigh", [greedy_weights, em_weights])
 def test_weights_come_near_the_best_ones(weigh):
     """Of two densities mixed 3 to 1 and one that is no use: the weights are near, and the log p is that of the truth."""
     generator = torch.Generator().manual_seed(0)

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from plausibly.capabilities import drive
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.events.schema import binary
-from plausibly.kernels.boosting import GAIN, _take, added, grown, leaf_of, lined_up, words
+from plausibly.kernels.boosting import MIN_GAIN, _take, add_trees, grow_trees, leaf_of, sort_rows, words
 from plausibly.models import MODELS
-from plausibly.training.loop import count, prepare
+from plausibly.training.loop import fit_by_counting, prepare
 
 Boosted = MODELS["boosted"]
 
@@ -29,7 +29,7 @@ def plain(bits, target, logits, depth, strength, least, told):
     for level in range(depth):
         chosen = []
         for k in range(2**level):
-            here, gains = place == k, {-1: GAIN}
+            here, gains = place == k, {-1: MIN_GAIN}
             for j in range(bits.shape[1]):
                 one, zero = here & (bits[:, j] == 1), here & (bits[:, j] == 0)
                 if min(curve[one].sum(), curve[zero].sum()) >= least:
@@ -57,9 +57,9 @@ def some_bits(rows, variables, seed=0):
 def test_trees_are_those_of_a_plain_search(depth):
     bits, held_out = some_bits(300, 9), some_bits(100, 9, 1)
     features, leaves = np.full((5, 2**depth - 1), -1, np.int32), np.zeros((5, 2**depth))
-    rows, others = lined_up(np.ascontiguousarray(bits.T)), lined_up(np.ascontiguousarray(held_out.T))
+    rows, others = sort_rows(np.ascontiguousarray(bits.T)), sort_rows(np.ascontiguousarray(held_out.T))
     noise = np.random.default_rng(0)
-    trees, begin = grown(rows, others, 7, depth, 5, 0.3, 1.5, 0.4, 1.0, 9, noise, features, leaves)
+    trees, begin = grow_trees(rows, others, 7, depth, 5, 0.3, 1.5, 0.4, 1.0, 9, noise, features, leaves)
     target, logits = bits[:, 7], np.full(300, begin)
     assert trees > 0 and begin == pytest.approx(np.log((target.sum() + 0.5) / (300 - target.sum() + 0.5)))
     across = np.ascontiguousarray(bits.T)
@@ -69,13 +69,13 @@ def test_trees_are_those_of_a_plain_search(depth):
         assert [leaf_of(across, r, features[t], depth) for r in range(300)] == place.tolist()
         logits += leaves[t][place]
     found = np.full(300, begin)
-    added(words(across), features, leaves, depth, 0, 5, found)
+    add_trees(words(across), features, leaves, depth, 0, 5, found)
     assert np.allclose(found, logits)
 
 
 def test_rows_that_agree_are_one():
     bits = some_bits(300, 9)
-    rows = lined_up(np.ascontiguousarray(bits.T))
+    rows = sort_rows(np.ascontiguousarray(bits.T))
     expected, many = np.unique(bits, axis=0, return_counts=True)
     assert (expected == rows.bits.T).all() and (rows.many == many).all()
     for r, row in enumerate(expected):
@@ -89,7 +89,7 @@ def test_rows_that_agree_are_one():
 
 @pytest.mark.parametrize("rows", [0, 1])
 def test_hardly_any_rows(rows):
-    assert len(lined_up(np.zeros((4, rows), np.uint8)).many) == rows
+    assert len(sort_rows(np.zeros((4, rows), np.uint8)).many) == rows
     learned(np.ones((1, 4), np.uint8), np.ones((1, 4), np.uint8), depth=2)
 
 
@@ -114,7 +114,7 @@ def learned(bits, held_out, **arguments):
     model = Boosted(binary(bits.shape[1]), **arguments)
     train, valid = torch.from_numpy(bits), torch.from_numpy(held_out)
     prepare(model, train, 0)
-    for _ in count(model, train, valid):
+    for _ in fit_by_counting(model, train, valid):
         pass
     return model
 
@@ -146,7 +146,7 @@ def test_threads_and_orders(monkeypatch):
 
 
 def test_a_saved_tree_that_sees_later_bits_is_refused():
-    model = shaken(Boosted.tiny(binary(5)))
+    model = shake_weights(Boosted.tiny(binary(5)))
     state = {name: t.clone() for name, t in model.state_dict().items()}
     state["features"][0, 0] = 1  # of the second bit, which sees the first alone
     with pytest.raises(ValueError, match="later"):

@@ -13,7 +13,7 @@ from benchmarks.large import chunk
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.jobs import files as bulk
-from plausibly.jobs.shards import Shards, here
+from plausibly.jobs.shards import Shards, work_here
 from plausibly.runs import run as runs
 
 N = 1250
@@ -36,7 +36,7 @@ def run(folder):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(runs, "SHARD", 500)
+    monkeypatch.setattr(runs, "MAX_SHARD_ROWS", 500)
 
 
 def left(folder):
@@ -125,7 +125,7 @@ class Stopped(Exception):
 
 def stopping_after(shards, error):
     def work(run, job, todo):
-        for number, result in enumerate(here(run, job, todo)):
+        for number, result in enumerate(work_here(run, job, todo)):
             if number == shards:
                 raise error
             yield result
@@ -150,7 +150,7 @@ def test_shards_of_another_command_do_not_count(run, tmp_path):
     out = tmp_path / "x.csv"
     with pytest.raises(Stopped):  # as after a kill: nobody tidies up
         bulk.sample_to(run, out, N, seed=1, work=stopping_after(2, Stopped()))
-    assert len(Shards(out, {"another": "plan"}).done) == 0
+    assert len(Shards(out, {"another": "plan"}).result_schemas) == 0
     bulk.sample_to(run, out, N, seed=2)
     run.format.write(run.sample(N, seed=2), tmp_path / "whole.csv")
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
@@ -206,7 +206,7 @@ def test_equal_rows_score_equally_wherever_they_stand(model, tmp_path, monkeypat
     chance = np.random.default_rng(0)
     rows = pd.DataFrame({"a": chance.normal(size=200).round(2), "c": chance.choice(["x", "y"], 200)})
     run = plausibly.fit(rows, model, steps=30, out=tmp_path / "run")
-    monkeypatch.setattr(runs, "SHARD", 70)
+    monkeypatch.setattr(runs, "MAX_SHARD_ROWS", 70)
     places = np.concatenate([chance.permutation(200), np.full(90, 7)])
     mixed = rows.iloc[places].reset_index(drop=True)
     nats, many = run.score(rows)["nats"].to_numpy(), run.score(mixed)["nats"].to_numpy()

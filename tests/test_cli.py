@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plausibly.cli.commands import guarded
-from plausibly.cli.options import literal, pairs, seconds
+from plausibly.cli.commands import exit_status
+from plausibly.cli.options import parse_literal, parse_pairs, parse_seconds
 from plausibly.errors import UserError
 
 
@@ -289,12 +289,15 @@ def test_wrong_words_get_one_line(cli, people):
 
 
 def test_small_parsers():
-    assert [seconds(text) for text in ("60", "60s", "5m", "1h")] == [60, 60, 300, 3600]
-    assert [literal(text) for text in ("3", "1e-3", "true", "relu")] == [3, 0.001, True, "relu"]
-    assert pairs(["a=b=c"], "") == {"a": "b=c"}
-    assert pairs(["a=b=-3", "a=c"], "", ["a", "b", "a=b"]) == {"a=b": "-3", "a": "c"}  # the longest name that fits
+    assert [parse_seconds(text) for text in ("60", "60s", "5m", "1h")] == [60, 60, 300, 3600]
+    assert [parse_literal(text) for text in ("3", "1e-3", "true", "relu")] == [3, 0.001, True, "relu"]
+    assert parse_pairs(["a=b=c"], "") == {"a": "b=c"}
+    assert parse_pairs(["a=b=-3", "a=c"], "", ["a", "b", "a=b"]) == {
+        "a=b": "-3",
+        "a": "c",
+    }  # the longest name that fits
     with pytest.raises(UserError):
-        pairs(["a"], "A=B")
+        parse_pairs(["a"], "A=B")
 
 
 SLOW = {"torch", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "numba", "matplotlib"}
@@ -324,7 +327,7 @@ def test_too_little_memory_is_one_line(error, capsys):
     def work():
         raise error
 
-    assert guarded(work) == 2
+    assert exit_status(work) == 2
     assert capsys.readouterr().err.startswith("plausibly: the memory is not enough")
 
 
@@ -332,5 +335,5 @@ def test_another_error_of_the_runtime_stays_a_bug(capsys):
     def work():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    assert guarded(work) == 1
+    assert exit_status(work) == 1
     assert "Traceback" in capsys.readouterr().err

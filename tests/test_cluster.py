@@ -85,7 +85,7 @@ def test_what_is_wrong_with_a_row_comes_back_as_one_line(run, address, tmp_path)
 
 
 def test_where_nobody_listens_it_says_so(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("plausibly.jobs.cluster.PATIENCE", 1)
+    monkeypatch.setattr("plausibly.jobs.cluster.MAX_WAIT_SECONDS", 1)
     nowhere = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(UserError, match=f"no scheduler at {nowhere}"):
         bulk.sample_to(run, tmp_path / "x.csv", 10, work=Cluster(nowhere))

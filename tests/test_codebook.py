@@ -9,11 +9,11 @@ import torch
 
 import plausibly
 from plausibly.data import load
-from plausibly.evaluation.likelihood.codebook import use
+from plausibly.evaluation.likelihood.codebook import codebook_use
 from plausibly.events.schema import binary
 from plausibly.families.variational import log_likelihood
 from plausibly.models import vq_vae
-from plausibly.models.vq_vae import RARE, SPREAD, VQVAE, revive
+from plausibly.models.vq_vae import CODE_SPREAD, RARE_SHARE, VQVAE, revive
 from plausibly.system.randomness import generator_for
 from plausibly.training.loop import Training
 from plausibly.training.plan import Plan
@@ -66,7 +66,7 @@ def test_use_counts_codes_and_the_perplexity_is_that_of_their_shares(monkeypatch
     model, events = made(), load("toy-bits").valid
     bits = events.codes[:, 0]
     monkeypatch.setattr(VQVAE, "quantise", lambda self, x: torch.stack([x[:, 0].long(), 3 * x[:, 0].long()], 1))
-    found = use(model, events)
+    found = codebook_use(model, events)
     one = float(bits.double().mean())
     shares = [1 - one, one / 2, one / 2]  # codes 0, 1 and 3
     entropy = -sum(share * log(share) for share in shares)
@@ -78,22 +78,22 @@ def test_a_code_is_moved_to_a_vector_of_the_batch_once_it_is_rare():
     model = collapsed()
     vectors = torch.randn(50, 2, 2, generator=torch.Generator().manual_seed(1))
     before, generator = model.codebook.clone(), torch.Generator().manual_seed(2)
-    patience = int(log(RARE) / log(1 - 0.02))
+    patience = int(log(RARE_SHARE) / log(1 - 0.02))
     for _ in range(patience):
         revive(model, torch.zeros(50, 2, dtype=torch.long), vectors, generator)
     assert torch.equal(model.codebook, before)
     revive(model, torch.zeros(50, 2, dtype=torch.long), vectors, generator)
     assert torch.equal(model.codebook[0], before[0])
     distance = torch.cdist(model.codebook[1:].detach(), vectors.flatten(0, 1)).amin(1)
-    assert float(distance.max()) < 6 * SPREAD
+    assert float(distance.max()) < 6 * CODE_SPREAD
 
 
 def test_a_collapsed_codebook_comes_to_use(monkeypatch):
     alive, valid = trained(collapsed(), 600)
-    assert use(alive, valid).used == 4 and use(alive, valid).perplexity > 3
+    assert codebook_use(alive, valid).used == 4 and codebook_use(alive, valid).perplexity > 3
     monkeypatch.setattr(vq_vae, "revive", lambda *_: None)
     dead, valid = trained(collapsed(), 600)
-    assert use(dead, valid).used == 1 and use(dead, valid).perplexity == pytest.approx(1)
+    assert codebook_use(dead, valid).used == 1 and codebook_use(dead, valid).perplexity == pytest.approx(1)
 
 
 def test_evaluate_and_the_report_tell_the_use(cli, tmp_path):

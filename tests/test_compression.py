@@ -16,14 +16,14 @@ import plausibly
 from plausibly.capabilities import Variational
 from plausibly.coding import reals, stack
 from plausibly.coding.streams import CELLS, GRAIN, Damaged, Reader, Writer
-from plausibly.contract.checks import log_gaps, shaken
+from plausibly.contract.checks import log_gaps, shake_weights
 from plausibly.data.loading import load_rows
 from plausibly.errors import Unsupported, UserError
 from plausibly.events.kinds import Category, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.mixtures import mixture
 from plausibly.families.priors import Blended, Flow, Standard
-from plausibly.families.stratified import stratified
+from plausibly.families.stratified import stratify
 from plausibly.families.variational import ELBO
 from plausibly.fitting import results
 from plausibly.fitting.results import report_again
@@ -31,10 +31,10 @@ from plausibly.fitting.settings import Listener
 from plausibly.jobs import compression
 from plausibly.models import MODELS
 from plausibly.outcomes.latents import Normal, normal_of
-from plausibly.outcomes.outcomes import Bits
+from plausibly.outcomes.outcomes import Bernoulli
 from plausibly.runs.run import Run, write_record
 from plausibly.tasks.compress import compress as through
-from plausibly.tasks.compress import responsible
+from plausibly.tasks.compress import pick_components
 
 
 def walked(coder, own):
@@ -71,10 +71,10 @@ def symbols():
 def test_a_reader_finds_what_a_writer_wrote(symbols):
     writer = Writer()
     walked(writer, symbols)
-    writer.closed()
-    reader = Reader(writer.written)
+    writer.code_checksum()
+    reader = Reader(writer.payload)
     found = walked(reader, {"sizes": symbols["sizes"], "logs": symbols["logs"]})
-    reader.closed()
+    reader.code_checksum()
     names = ["numbers", "short", "long", "codes", "bits"]
     assert all((one == symbols[name]).all() for one, name in zip(found, names, strict=False))
     assert found[5].tobytes() == symbols["text"] and found[6].tobytes() == symbols["bytes"]
@@ -86,7 +86,7 @@ def test_geometric_numbers_take_their_bits(mean):
     writer = Writer()
     writer.geometric(mean, len(numbers), numbers)
     ideal = (-numbers * np.log2(mean / (1 + mean)) + np.log2(1 + mean)).sum()
-    assert ideal - 32 < 8 * len(writer.written) < 1.004 * ideal
+    assert ideal - 32 < 8 * len(writer.payload) < 1.004 * ideal
 
 
 def test_normal_numbers_take_their_bits_and_none_is_far_away():
@@ -96,9 +96,9 @@ def test_normal_numbers_take_their_bits_and_none_is_far_away():
     numbers = np.rint(chance.normal(centre, scale) / GRAIN).astype(np.int64)
     writer = Writer()
     writer.normal(centre, scale, numbers)
-    assert (Reader(writer.written).normal(centre, scale, None) == numbers).all()
+    assert (Reader(writer.payload).normal(centre, scale, None) == numbers).all()
     upper, lower = ndtr(((numbers + 0.5) * GRAIN - centre) / scale), ndtr(((numbers - 0.5) * GRAIN - centre) / scale)
-    assert 8 * len(writer.written) < -1.001 * np.log2(upper - lower).sum()
+    assert 8 * len(writer.payload) < -1.001 * np.log2(upper - lower).sum()
     drawn = stack.Taker(stack.Stack(200_000)).normal(centre, scale, None) * GRAIN - centre
     assert (
         np.abs(drawn) > 6 * scale + CELLS * GRAIN
@@ -110,7 +110,7 @@ def test_even_numbers_take_their_bits():
     sizes = np.append(np.random.default_rng(0).integers(2, 10**12, 5000), [2**16 + 1, 2**32 + 1, 99_999] * 300)
     writer = Writer()
     writer.below(sizes, sizes // 3)
-    assert 8 * len(writer.written) < 1.001 * np.log2(sizes).sum() + 64
+    assert 8 * len(writer.payload) < 1.001 * np.log2(sizes).sum() + 64
 
 
 def test_a_stack_gives_back_what_it_took():
@@ -118,13 +118,13 @@ def test_a_stack_gives_back_what_it_took():
     logs = np.log(np.random.default_rng(0).dirichlet(np.ones(5), 200))
     pile = stack.Stack(2)
     picks = stack.Taker(pile).finite(logs, None)
-    assert pile.written != stack.Stack(2).written
+    assert pile.payload != stack.Stack(2).payload
     putter = stack.Putter(pile)
     putter.finite(logs, picks)
     putter.put()
-    pile.emptied()
+    pile.check_empty()
     with pytest.raises(Damaged):
-        stack.Stack.of(b"\1\0\0\0", 2).emptied()
+        stack.Stack.of(b"\1\0\0\0", 2).check_empty()
 
 
 def test_what_is_improbable_makes_nothing_else_so():
@@ -133,17 +133,17 @@ def test_what_is_improbable_makes_nothing_else_so():
     putter = stack.Putter(pile)
     putter.finite(law, np.ones(50))
     putter.put()
-    before = pile.written
+    before = pile.payload
     assert np.abs(stack.Taker(pile).normal(np.zeros(20), np.ones(20), None) * GRAIN).max() > 10
     pile = stack.Stack.of(before, 4)
-    pile.stirred(3)
+    pile.stir(3)
     drawn = stack.Taker(pile).normal(np.zeros(20), np.ones(20), None)
     assert np.abs(drawn * GRAIN).max() < 4
     putter = stack.Putter(pile)
     putter.normal(np.zeros(20), np.ones(20), drawn)
     putter.put()
-    pile.stirred(3)
-    assert pile.written == before
+    pile.stir(3)
+    assert pile.payload == before
 
 
 @pytest.mark.parametrize("step", [0.0, 0.01, 7.0])
@@ -157,16 +157,16 @@ def test_values_are_found_among_those_that_give_an_event(step):
             return ((x - 3.7) / 11.3).astype(np.float32)
 
     writer = Writer()
-    reals.inside(writer, event, step, event(values), values)
-    assert (reals.inside(Reader(writer.written), event, step, event(values), None) == values).all()
+    reals.code_within(writer, event, step, event(values), values)
+    assert (reals.code_within(Reader(writer.payload), event, step, event(values), None) == values).all()
     if step:  # most are the only multiple that gives their event
-        assert 8 * len(writer.written) < 500 * 0.2 + 42 * 45
+        assert 8 * len(writer.payload) < 500 * 0.2 + 42 * 45
 
 
 def trees(generator):
     """A mixture of three trees, each of which has an order of its own."""
     chance, model = np.random.default_rng(0), MODELS["mixture"](binary(12), components=3)
-    model.have(3)
+    model.allocate(3)
     with torch.no_grad():
         model.logits.copy_(torch.tensor([0.5, -0.5]))
         for k, tree in enumerate(model.members):
@@ -179,19 +179,19 @@ def trees(generator):
 
 
 def over_orders(generator):
-    parts = [shaken(MODELS["made"](binary(12), hidden=16, shuffle=k), k) for k in range(4)]
+    parts = [shake_weights(MODELS["made"](binary(12), hidden=16, shuffle=k), k) for k in range(4)]
     return mixture(parts, [0.4, 0.3, 0.2, 0.1])
 
 
 def of_mixtures(generator):
-    return mixture([trees(generator), shaken(MODELS["nade"](binary(12))), trees(generator)], [0.5, 0.3, 0.2])
+    return mixture([trees(generator), shake_weights(MODELS["nade"](binary(12))), trees(generator)], [0.5, 0.3, 0.2])
 
 
 def tree_of_each_label(generator):
-    model, other = stratified(MODELS["chow_liu"], binary(13), [4]), trees(generator)
+    model, other = stratify(MODELS["chow_liu"], binary(13), [4]), trees(generator)
     for own, tree in zip(model.members, other.members, strict=False):
         own.restore(tree.state_dict())
-    model.put_labels(torch.tensor([30.0, 70.0]))
+    model.set_labels(torch.tensor([30.0, 70.0]))
     return model
 
 
@@ -205,8 +205,8 @@ def test_a_mixture_over_orders_takes_the_bits_of_the_mixture(make, monkeypatch):
     monkeypatch.setattr(MODELS["chow_liu"], "predict_given", None)
     writer = Writer()
     through(model, writer, x, len(x))
-    assert torch.equal(through(model, Reader(writer.written), None, len(x)), x)
-    assert bits < 8 * len(writer.written) < 1.005 * bits + 64
+    assert torch.equal(through(model, Reader(writer.payload), None, len(x)), x)
+    assert bits < 8 * len(writer.payload) < 1.005 * bits + 64
 
 
 @torch.no_grad()
@@ -216,7 +216,7 @@ def test_no_label_is_picked_but_the_right_one(label, bits):
     model, pile = tree_of_each_label(torch.Generator().manual_seed(0)), stack.Stack(2)
     pile.coder = constriction.stream.stack.AnsCoder(np.array([9, bits, 777], np.uint32))
     x = torch.zeros(1, 13).index_fill(1, torch.tensor([4]), label)
-    assert responsible(model, stack.Taker(pile), x, None).which.tolist() == [label]
+    assert pick_components(model, stack.Taker(pile), x, None).which.tolist() == [label]
 
 
 def test_latent_variables_take_the_bits_of_the_bound(tmp_path):
@@ -287,7 +287,7 @@ class Linear(Variational):
         return normal_of(self.encoder(x.flatten(1)), draws)
 
     def observation(self, z, given=None):
-        return Bits(self.decoder(z))
+        return Bernoulli(self.decoder(z))
 
     def log_bound(self, x, generator):
         raise NotImplementedError
@@ -303,7 +303,7 @@ def test_it_does_not_matter_where_rows_lie_in_memory(variables):
     x = model.sample(700, torch.Generator().manual_seed(0)).detach()
     writer = Writer()
     through(model, writer, x, len(x))
-    assert torch.equal(through(model, Reader(writer.written), None, len(x)), x)
+    assert torch.equal(through(model, Reader(writer.payload), None, len(x)), x)
 
 
 def test_a_prior_without_levels_is_refused():
@@ -326,10 +326,10 @@ def test_what_stands_behind_latents_takes_the_bits_of_the_bound(name, settings):
     x = model.eval().sample(2000, generator)
     writer = Writer()
     through(model, writer, x, len(x))
-    assert torch.equal(through(model, Reader(writer.written), None, len(x)), x)
+    assert torch.equal(through(model, Reader(writer.payload), None, len(x)), x)
     gap = float(log_gaps(schema, x))
     bits = -(float(compression.nats(model, x).sum()) + gap) / np.log(2)
-    assert 0.99 * bits < 8 * len(writer.written) < 1.01 * bits + 32 * 12
+    assert 0.99 * bits < 8 * len(writer.payload) < 1.01 * bits + 32 * 12
 
 
 @pytest.fixture(scope="module")
@@ -489,7 +489,7 @@ def test_a_sound_block_that_does_not_decode_is_not_called_damaged(run, people, t
     def other(*arguments):
         raise Damaged("other symbols")
 
-    monkeypatch.setattr(compression, "decoded", other)
+    monkeypatch.setattr(compression, "decode_block", other)
     with pytest.raises(UserError, match="other probabilities"):
         plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.csv", run)
 
@@ -503,22 +503,22 @@ def test_other_probabilities_are_noticed_before_decoding(run, people, tmp_path, 
         next(moved.model.parameters()).mul_(1 + 1e-5)
     with pytest.raises(UserError, match=r"other probabilities; it was written with processor .*, as here"):
         plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.csv", moved)
-    real = compression.made_by
-    monkeypatch.setattr(compression, "made_by", lambda: real() | {"torch": "1.0"})
+    real = compression.writer_versions
+    monkeypatch.setattr(compression, "writer_versions", lambda: real() | {"torch": "1.0"})
     with pytest.raises(UserError, match=r"torch \S+ \(here 1\.0\)"):
         plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.csv", moved)
     assert not (tmp_path / "x.csv").exists()
 
 
 def test_a_wrong_decoding_is_not_called_success(run, people, tmp_path, monkeypatch):
-    real = compression.decoded
+    real = compression.decode_block
 
     def wrong(*arguments):
         events = real(*arguments)
         events.codes[0, 0] += 1
         return events
 
-    monkeypatch.setattr(compression, "decoded", wrong)
+    monkeypatch.setattr(compression, "decode_block", wrong)
     with pytest.raises(UserError, match="does not decode"):
         plausibly.compress(run, people / "people.csv", tmp_path / "x.pls")
     assert not (tmp_path / "x.pls").exists()
@@ -585,11 +585,11 @@ def test_the_board_tells_actual_bits_beside_those_of_others(tmp_path):
     assert rows["autoencoder"].coded is None
     exact, actual = rows["independent"].test.bits_per_variable, rows["independent"].coded
     assert actual.rows == 179 and exact < actual.bits_per_variable < 1.01 * exact + 64 / (179 * 64)
-    assert board.coded.others.keys() == {"gzip", "xz", "zstd", "png", "webp"}
-    assert min(board.coded.others.values()) > actual.bits_per_variable
+    assert board.first_coded.others.keys() == {"gzip", "xz", "zstd", "png", "webp"}
+    assert min(board.first_coded.others.values()) > actual.bits_per_variable
     headings, cells = board.cells()
     assert [row[headings.index("actual bits")] for row in cells] == [f"{actual.bits_per_variable:.4f}", ""]
-    assert f"png {board.coded.others['png']:.4f}" in board.caption()
+    assert f"png {board.first_coded.others['png']:.4f}" in board.caption()
     again = report_again(tmp_path / "c", "cpu", Listener()).read_text()
     assert "Test rows as bytes" in again and f"{actual.bits_per_variable:.4f}" in again
 
@@ -601,15 +601,17 @@ def bad(said):
 def test_models_without_actual_bits_say_why(tmp_path, capsys):
     lines = []
     listener = Listener()
-    listener.say = lines.append
+    listener.log = lines.append
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "CODING_SECONDS", 0.0)
+        patch.setattr(results, "MAX_CODING_SECONDS", 0.0)
         board = plausibly.compare("toy-bits", ["independent"], out=tmp_path / "a", listener=listener)
-    assert board.coded is None and any("no actual bits, since 2,000 rows would take about" in line for line in lines)
+    assert board.first_coded is None and any(
+        "no actual bits, since 2,000 rows would take about" in line for line in lines
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "again", lambda format, events: bad("rows come back in another type of numbers"))
         board = plausibly.compare("toy-bits", ["independent"], out=tmp_path / "b", listener=listener)
-    assert board.coded is None and "type of numbers" in lines[-1]
+    assert board.first_coded is None and "type of numbers" in lines[-1]
     run = board.rows[0].run.path / "run.json"
     for wrong in (3, {"rows": 5}, {"rows": 5, "bits_per_variable": "x", "others": {}}):
         write_record(json.loads(run.read_text()) | {"coded": wrong}, run.parent)
@@ -627,13 +629,13 @@ def test_damaged_blocks_are_seen_without_their_checksums(run, people, tmp_path):
     """Even where a changed block decodes, the checksum of what was coded tells."""
     events = run.events(people / "people.csv")[:200]
     with compression.one_thread():
-        sound, chance = compression.encoded(run, events, 0), np.random.default_rng(0)
-        assert compression.same(compression.decoded(run, sound, 200, 0), events)
+        sound, chance = compression.encode_block(run, events, 0), np.random.default_rng(0)
+        assert compression.has_same_rows(compression.decode_block(run, sound, 200, 0), events)
         for _ in range(40):
             data = bytearray(sound)
             data[int(chance.integers(0, len(data)))] ^= 1 << int(chance.integers(0, 8))
             with pytest.raises(Damaged):
-                compression.decoded(run, bytes(data), 200, 0)
+                compression.decode_block(run, bytes(data), 200, 0)
 
 
 def test_the_commands(run, people, cli, tmp_path):

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from sklearn.metrics import accuracy_score, log_loss
 
 import plausibly
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.classification import Classification
 from plausibly.evaluation.likelihood.likelihood import likelihood
@@ -34,7 +34,7 @@ def joint(model):
 @pytest.mark.parametrize("context", [(0,), (2, 1), (1, 2, 3)])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_context_is_a_marginal_and_the_rest_is_given_it(name, context):
-    model = shaken(MODELS[name](SMALL, context=context)).eval()
+    model = shake_weights(MODELS[name](SMALL, context=context)).eval()
     logs, rest = joint(model), tuple(i for i in range(4) if i not in context)
     marginal = logsumexp(logs, axis=rest)
     single = [logsumexp(logs, axis=tuple(j for j in range(4) if j != c)) for c in sorted(context)]
@@ -48,7 +48,7 @@ def test_the_context_is_a_marginal_and_the_rest_is_given_it(name, context):
 @pytest.mark.parametrize("name", [n for n in accepting(SMALL) if classify.word(MODELS[n]) == "exact"])
 @pytest.mark.parametrize("target", range(4))
 def test_classes_are_bayes_rule_over_the_joint(name, target):
-    model = shaken(MODELS[name].tiny(SMALL)).eval()
+    model = shake_weights(MODELS[name].tiny(SMALL)).eval()
     logs, x = joint(model), SMALL.all_events()
     want = logs - logsumexp(logs, axis=target, keepdims=True)
     found = classify(model, x, torch.ones(x.shape, dtype=torch.bool), target).log_probs.numpy()
@@ -64,7 +64,7 @@ def test_discriminative_and_generative_models_use_one_rule(name, seen):
     """With the label last the conditional is read off; with the label first the codes are weighed. Same formula."""
     x, observed = SMALL.all_events(), torch.ones(36, 4, dtype=torch.bool)
     for context in ((1, 2, 3), (0,)):
-        model = shaken(MODELS[name](SMALL, context=context)).eval()
+        model = shake_weights(MODELS[name](SMALL, context=context)).eval()
         logs = joint(model)
         want = (logs - logsumexp(logs, axis=0, keepdims=True)).reshape(3, -1).T
         assert np.allclose(classify(model, x[:12], observed[:12], 0).log_probs.numpy(), want, atol=1e-5)
@@ -76,11 +76,11 @@ def test_the_boards_number_sums_a_lone_label_out(name):
 
     x = SMALL.all_events()
     events = Events(x.to(torch.uint8), torch.zeros(len(x), dtype=torch.float64))
-    one = shaken(MODELS[name](SMALL, context=(0,))).eval()
+    one = shake_weights(MODELS[name](SMALL, context=(0,))).eval()
     want = logsumexp(joint(one), axis=0).ravel()
     found = likelihood(one, events)
     assert np.allclose(found.nats.numpy(), np.tile(want, 3), atol=1e-5) and found.variables == 3
-    two = shaken(MODELS[name](SMALL, context=(0, 3))).eval()
+    two = shake_weights(MODELS[name](SMALL, context=(0, 3))).eval()
     logs = joint(two)
     want = logs - logsumexp(logs, axis=(1, 2), keepdims=True)
     assert np.allclose(likelihood(two, events).nats.numpy(), want.ravel(), atol=1e-5)

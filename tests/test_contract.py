@@ -7,7 +7,7 @@ import torch
 
 from plausibly.capabilities import BoundedModel
 from plausibly.contract import checks as contract
-from plausibly.contract.checks import checks, draw, shaken
+from plausibly.contract.checks import checks_for, draw_events, shake_weights
 from plausibly.events.kinds import Category, Grid, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
@@ -67,9 +67,11 @@ CASES = [
 
 @pytest.mark.parametrize(("model", "schema"), CASES)
 def test_contract(model, schema, monkeypatch):
-    monkeypatch.setattr(contract, "MOST_EVENTS", 1 << 12)  # of 21 bits the first 12 are added up, not 16 as by `check`
-    instance = shaken(model.tiny(schema)).eval()
-    broken = [result for check in checks(instance) if not (result := check(instance)).holds]
+    monkeypatch.setattr(
+        contract, "MAX_LISTED_EVENTS", 1 << 12
+    )  # of 21 bits the first 12 are added up, not 16 as by `check`
+    instance = shake_weights(model.tiny(schema)).eval()
+    broken = [result for check in checks_for(instance) if not (result := check(instance)).holds]
     assert not broken, broken
 
 
@@ -78,11 +80,11 @@ def test_contract(model, schema, monkeypatch):
 def test_contract_with_a_context(name, context):
     """A context begins one joint distribution, if any: every promise holds, and its variables are on their own."""
     model, schema = MODELS[name], SCHEMAS["table"]
-    instance = shaken(model(schema, **(model.tiny(schema).arguments | {"context": context}))).eval()
-    assert not [result for check in checks(instance) if not (result := check(instance)).holds]
+    instance = shake_weights(model(schema, **(model.tiny(schema).arguments | {"context": context}))).eval()
+    assert not [result for check in checks_for(instance) if not (result := check(instance)).holds]
     if not isinstance(instance, BoundedModel):
         return
-    x = draw(instance, 50)
+    x = draw_events(instance, 50)
     y = x.clone()
     rest = [i for i in range(4) if i not in context]
     y[:, rest] = x[:, rest].roll(1, 0)

@@ -89,5 +89,5 @@ def test_trials_leave_no_trace() -> None:
 
 
 def test_numbers_as_one_reads_them() -> None:
-    assert [costs.size(n) for n in (5_000_000, 812_345_678, 2_340_000_000)] == ["5 MB", "812 MB", "2.3 GB"]
-    assert [costs.duration(n) for n in (3.2, 600, 7_300)] == ["3 s", "10 min", "2.0 h"]
+    assert [costs.format_bytes(n) for n in (5_000_000, 812_345_678, 2_340_000_000)] == ["5 MB", "812 MB", "2.3 GB"]
+    assert [costs.format_duration(n) for n in (3.2, 600, 7_300)] == ["3 s", "10 min", "2.0 h"]

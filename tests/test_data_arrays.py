@@ -45,9 +45,9 @@ matrices = st.one_of(
 
 
 def format_of(rows: np.ndarray) -> Format:
-    from plausibly.data.formats.arrays import learned
+    from plausibly.data.formats.arrays import learn_array_format
 
-    return Format.from_json(learned(rows, {}, ()).to_json())
+    return Format.from_json(learn_array_format(rows, {}, ()).to_json())
 
 
 @few

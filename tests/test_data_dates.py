@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from plausibly.data import load, load_rows
 from plausibly.data.columns.date_patterns import date_patterns, forms
-from plausibly.data.columns.dates import form_of, spelled, ticks
+from plausibly.data.columns.dates import form_of, format_ticks, ticks
 from plausibly.events.kinds import OTHER
 
 EPOCH = datetime(1970, 1, 1)
@@ -44,7 +44,7 @@ def test_forms_read_and_print_as_the_standard_library(date: str) -> None:
         else:
             expected = [(moment.year - 1970) * 12 + moment.month - 1 for moment in again]
         assert found.tolist() == expected
-        assert spelled(found, ours(date + time)) == texts
+        assert format_ticks(found, ours(date + time)) == texts
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_no_text_reads_as_what_it_does_not_print_as(text: str, date: str, time: 
     pattern = date + time if form_of(date).seconds == 86_400 else date
     for candidate in (text, written(datetime(2020, 2, 29, 13, 5), pattern.replace("%3f", "%f")) + text):
         (tick,) = ticks([candidate], pattern)
-        assert tick == OTHER or spelled(np.array([tick]), pattern) == [candidate]
+        assert tick == OTHER or format_ticks(np.array([tick]), pattern) == [candidate]
 
 
 @pytest.mark.parametrize("text", ["2021-02-29", "2020-13-01", "0000-01-01", "2020-1-01", "2020-01-01 ", "+2020-01-01"])
@@ -105,16 +105,16 @@ def test_days_that_do_not_exist(text: str) -> None:
 
 def test_a_clock_may_go_past_a_day_and_below_zero() -> None:
     assert ticks(["09:30", "-12:30", "125:00", "1:00"], "%H:%M").tolist() == [570, -750, 7500, OTHER]
-    assert spelled(np.array([-750, 7500]), "%H:%M") == ["-12:30", "125:00"]
+    assert format_ticks(np.array([-750, 7500]), "%H:%M") == ["-12:30", "125:00"]
     assert ticks(["12:30 AM", "12:30 PM", "13:00 PM"], "%I:%M %p").tolist() == [30, 750, OTHER]
 
 
 def test_what_a_form_cannot_write_is_moved_to_its_ends() -> None:
     ends = np.array([-(2**60), 2**60])
-    assert spelled(ends, "%Y-%m-%d") == ["0001-01-01", "9999-12-31"]
-    assert spelled(ends, "%Y-%m") == ["0001-01", "9999-12"]
-    assert spelled(ends, "%d.%m.%y") == ["01.01.69", "31.12.68"]
-    assert spelled(ends, "%I:%M %p") == ["12:00 AM", "11:59 PM"]
+    assert format_ticks(ends, "%Y-%m-%d") == ["0001-01-01", "9999-12-31"]
+    assert format_ticks(ends, "%Y-%m") == ["0001-01", "9999-12"]
+    assert format_ticks(ends, "%d.%m.%y") == ["01.01.69", "31.12.68"]
+    assert format_ticks(ends, "%I:%M %p") == ["12:00 AM", "11:59 PM"]
 
 
 @pytest.mark.parametrize("pattern", ["%d", "%Y-%d", "%Y %m %q", "%d/%m/%Y %d", "%H", "", "100 %", "%Y-%m-%d %I:%M"])

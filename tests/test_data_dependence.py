@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plausibly.data import load
-from plausibly.data.relations import CHANCE, functions, sums
+from plausibly.data.relations import MAX_LOG_CHANCE, functions, sums
 
 TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
 ROWS = 800
@@ -83,7 +83,7 @@ def brute(index: np.ndarray) -> set[tuple[int, int]]:
     for a, b in permutations(range(index.shape[1]), 2):
         share = frame[b].value_counts(normalize=True)
         chance = (len(frame) - frame[a].nunique()) * np.log((share**2).sum())
-        if frame.groupby(a)[b].nunique().max() == 1 and frame[b].nunique() > 1 and chance < CHANCE:
+        if frame.groupby(a)[b].nunique().max() == 1 and frame[b].nunique() > 1 and chance < MAX_LOG_CHANCE:
             found.add((a, b))
     return found
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from plausibly.data import Format, load
-from plausibly.data.columns.identifiers import Making, Piece, learned
+from plausibly.data.columns.identifiers import IdGenerator, Piece, learn_ids
 
 chance = np.random.default_rng(0)
 SPARSE = chance.permutation(99_000)[:500]
@@ -34,18 +34,18 @@ SPARSE = chance.permutation(99_000)[:500]
     ],
 )
 def test_identifiers_go_on_in_their_form(texts: list[str], made: list[str]) -> None:
-    assert learned(list(texts)).made(3, np.random.default_rng(0)) == made
+    assert learn_ids(list(texts)).generate(3, np.random.default_rng(0)) == made
 
 
 def test_identifiers_of_equal_length_are_drawn_place_by_place() -> None:
     texts = [str(uuid.UUID(int=int.from_bytes(chance.bytes(16), "big"), version=4)) for _ in range(300)]
-    made = learned(texts).made(1000, np.random.default_rng(1))
+    made = learn_ids(texts).generate(1000, np.random.default_rng(1))
     assert len({*made}) == 1000 and not {*made} & {*texts}
     assert all(uuid.UUID(text).version == 4 and str(uuid.UUID(text)) == text for text in made)
     assert (
         made
-        == learned(texts).made(1000, np.random.default_rng(1))
-        != learned(texts).made(1000, np.random.default_rng(2))
+        == learn_ids(texts).generate(1000, np.random.default_rng(1))
+        != learn_ids(texts).generate(1000, np.random.default_rng(2))
     )
 
 
@@ -73,7 +73,7 @@ def test_identifiers_of_unequal_length_are_drawn_in_pieces(name: str) -> None:
 
 
 def test_few_letters_repeat_where_there_are_no_more() -> None:
-    made = Making(pieces=(Piece(letters=("ab", "01"), lengths=(0, 1)),)).made(9, np.random.default_rng(0))
+    made = IdGenerator(pieces=(Piece(letters=("ab", "01"), lengths=(0, 1)),)).generate(9, np.random.default_rng(0))
     assert {*made} == {"a0", "a1", "b0", "b1"} and len(made) == 9
 
 
@@ -84,11 +84,11 @@ def test_few_letters_repeat_where_there_are_no_more() -> None:
     st.integers(0, 99),
 )
 def test_whatever_the_texts_are_identifiers_differ(texts: list[str], rows: int, before: int) -> None:
-    making = learned(texts)
-    made = making.made(rows, np.random.default_rng(0), before)
+    making = learn_ids(texts)
+    made = making.generate(rows, np.random.default_rng(0), before)
     assert len(made) == rows and (making.pieces or len({*made}) == rows)
     if not making.pieces:
-        assert making.made(before + rows, np.random.default_rng(0))[before:] == made
+        assert making.generate(before + rows, np.random.default_rng(0))[before:] == made
 
 
 def a_table(rows: int = 200) -> pd.DataFrame:
@@ -102,7 +102,7 @@ def test_drawn_rows_have_identifiers_and_constants_given_or_not() -> None:
     format = Format.from_json(data.format.to_json())
     assert_frame_equal(format.rows(format.events(frame)), frame)
     drawn = format.rows(format.draw(torch.zeros(3, 2), np.random.default_rng(0)))
-    asked = format.asked({"c": "b"})[torch.zeros(3, dtype=torch.long)]
+    asked = format.parse_question({"c": "b"})[torch.zeros(3, dtype=torch.long)]
     filled = format.rows(format.fill(asked, torch.zeros(3, 2), np.random.default_rng(0)))
     for rows in (drawn, filled):
         assert list(rows.columns) == list(frame.columns)
@@ -135,7 +135,7 @@ def test_drawn_identifiers_have_the_type_of_their_column(dtype: str) -> None:
 
 def test_a_damaged_identifier_is_refused() -> None:
     with pytest.raises(ValueError, match="no number"):
-        Making("abc")
+        IdGenerator("abc")
 
 
 def test_the_report_says_what_drawn_rows_have(cli, tmp_path: Path) -> None:

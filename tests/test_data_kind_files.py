@@ -48,7 +48,7 @@ def test_what_was_guessed_is_learned_again(cli) -> None:
     status, out, err = cli("data", "t.csv", "--write-kinds", "kinds.toml")
     assert status == 0, err
     assert "Override a guess in the file, and give it with --kinds" in out
-    kinds = kind_files.read("kinds.toml")
+    kinds = kind_files.read_kinds("kinds.toml")
     assert kinds == {
         "key": "id", "said": "text", "site": "constant", "sex": "boolean", "city of birth": "category", "a.b": "integer",
         "m": "number", "x": "real", "day": "date:%d/%m/%Y", "at": "date:%Y-%m-%d %H:%M:%S", "n": "integer", "1": "integer",
@@ -60,16 +60,16 @@ def test_what_was_guessed_is_learned_again(cli) -> None:
 @pytest.mark.parametrize("name", ["adult_test", "titanic", "penguins", "r_lending_club"])
 def test_real_tables(name: str, tmp_path: Path) -> None:
     source = TABLES / f"{name}.csv.gz"
-    kind_files.write(load(str(source)).format.describe(), name, tmp_path / "k.toml")
-    assert columns_of(source, kinds=kind_files.read(tmp_path / "k.toml")) == columns_of(source)
+    kind_files.write_kinds(load(str(source)).format.describe(), name, tmp_path / "k.toml")
+    assert columns_of(source, kinds=kind_files.read_kinds(tmp_path / "k.toml")) == columns_of(source)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=6), min_size=1, max_size=5, unique=True))
 def test_any_name_of_a_column_can_be_written(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     path = tmp_path_factory.mktemp("kinds") / "k.toml"
-    kind_files.write([{"name": name, "kind": "integer", "guess": f"for {name}"} for name in names], "t.csv", path)
-    assert kind_files.read(path) == dict.fromkeys(names, "integer")
+    kind_files.write_kinds([{"name": name, "kind": "integer", "guess": f"for {name}"} for name in names], "t.csv", path)
+    assert kind_files.read_kinds(path) == dict.fromkeys(names, "integer")
 
 
 def test_an_edited_file_is_followed_and_the_command_line_wins(cli) -> None:
@@ -88,7 +88,7 @@ def test_an_edited_file_is_followed_and_the_command_line_wins(cli) -> None:
 def test_what_is_left_out_stays_left_out(cli) -> None:
     mixed().to_csv("t.csv", index=False)
     assert cli("data", "t.csv", "--drop", "said", "m", "--write-kinds", "k.toml")[0] == 0
-    assert kind_files.read("k.toml").items() >= {"said": "drop", "m": "drop"}.items()
+    assert kind_files.read_kinds("k.toml").items() >= {"said": "drop", "m": "drop"}.items()
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,4 @@ def test_files_that_are_not_there_or_already_there(cli) -> None:
     assert "already exists" in cli("data", "t.csv", "--write-kinds", "k.toml")[2]
     assert "is no table" in cli("data", "digits", "--write-kinds", "new.toml")[2]
     with pytest.raises(UserError, match="cannot read"):
-        kind_files.read("nowhere.toml")
+        kind_files.read_kinds("nowhere.toml")

@@ -24,7 +24,7 @@ def again(data: Dataset, path: Path) -> bytes:
     """The file that its rows give when they are written, by the format's JSON."""
     format = Format.from_json(json.loads(json.dumps(data.format.to_json())))
     copy = path.with_name(f"again-{path.name.removesuffix('.gz')}")
-    format.write(format.written(format.events(load_rows(str(path), format)), copy), copy)
+    format.write(format.file_rows(format.events(load_rows(str(path), format)), copy), copy)
     return copy.read_bytes()
 
 

@@ -10,7 +10,7 @@ from benchmarks.large import STEPS, chunk, make, measured
 from plausibly.data import sources
 from plausibly.data.loading import load
 from plausibly.errors import UserError
-from plausibly.report.samples import SAMPLES, real_events
+from plausibly.report.samples import MAX_SAMPLES, real_events
 from plausibly.report.scales import sheet
 
 ROWS = 3000
@@ -19,9 +19,9 @@ ROWS = 3000
 @pytest.fixture
 def piecemeal(monkeypatch):
     """Every file is large."""
-    monkeypatch.setattr(sources, "LARGE", 0)
-    monkeypatch.setattr(sources, "SMALL", 0)
-    monkeypatch.setattr(sources, "PIECE", 700)
+    monkeypatch.setattr(sources, "LARGE_CELLS", 0)
+    monkeypatch.setattr(sources, "SMALL_BYTES", 0)
+    monkeypatch.setattr(sources, "ROWS_PER_PIECE", 700)
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def test_parts_of_their_own(monkeypatch, folder):
 
 
 def test_some_rows_teach_the_format_and_all_are_coded(monkeypatch, piecemeal, folder):
-    monkeypatch.setattr(sources, "LEARNED_FROM", 500)
-    monkeypatch.setattr(sources, "HELD_OUT", 100)
+    monkeypatch.setattr(sources, "FORMAT_ROWS", 500)
+    monkeypatch.setattr(sources, "MAX_HELD_OUT_ROWS", 100)
     heard: list[tuple[int, int]] = []
     dataset = load(folder / "orders.parquet", heard=lambda *told: heard.append(told))
     assert heard == [(first, ROWS) for first in range(0, ROWS, 700)]
@@ -89,7 +89,7 @@ def test_some_rows_teach_the_format_and_all_are_coded(monkeypatch, piecemeal, fo
 
 
 def test_a_hole_outside_the_rows_that_teach_is_no_error(monkeypatch, piecemeal, tmp_path):
-    monkeypatch.setattr(sources, "LEARNED_FROM", 50)
+    monkeypatch.setattr(sources, "FORMAT_ROWS", 50)
     draw = np.random.default_rng(0)
     flags = pd.array(draw.random(2000) < 0.3, dtype="boolean")
     flags[1234] = pd.NA
@@ -133,4 +133,4 @@ def test_few_test_rows_of_their_own_are_drawn_with_training_rows_that_have_value
     pd.read_parquet(folder / "orders.parquet")[:9].to_parquet(tmp_path / "test.parquet")
     dataset = load(folder / "orders.parquet", test=tmp_path / "test.parquet")
     events, word = real_events(dataset)
-    assert word == "training rows" and len(sheet(dataset.format, events)) == min(len(dataset.train), 10 * SAMPLES)
+    assert word == "training rows" and len(sheet(dataset.format, events)) == min(len(dataset.train), 10 * MAX_SAMPLES)

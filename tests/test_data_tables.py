@@ -17,7 +17,7 @@ from pandas.testing import assert_frame_equal
 
 from plausibly.data import Format, load, load_rows
 from plausibly.data.columns.column import log_text
-from plausibly.data.formats.tables import TableFormat, learned
+from plausibly.data.formats.tables import TableFormat, learn_table_format
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Grid, Real
 
@@ -75,7 +75,7 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
 
 def fitted(frame: pd.DataFrame) -> TableFormat:
     """The format learned from a frame, through its JSON."""
-    format = Format.from_json(json.loads(json.dumps(learned(frame, None, {}, ()).to_json())))
+    format = Format.from_json(json.loads(json.dumps(learn_table_format(frame, None, {}, ()).to_json())))
     assert isinstance(format, TableFormat)
     return format
 
@@ -308,7 +308,7 @@ def test_what_is_within_adds_up_to_log_within() -> None:
         format = load(rows).format
         codes = torch.zeros(7, *format.schema.shape)
         for events in (format.events(rows), format.questions(question), format.draw(codes, generator)):
-            within = format.within(events)
+            within = format.log_within(events)
             assert within.shape == (len(events), format.schema.size) and within.dtype == torch.float64
             assert torch.allclose(within.sum(1), events.log_within, rtol=1e-12)
             if events.observed is not None:
@@ -326,7 +326,7 @@ def test_numbers_whose_holes_are_written_in_several_ways(tmp_path: Path, marks: 
     events = format.events(rows)
     assert (events.codes[-5:, 0] == format.schema.kinds[0].missing_code).all() and not events.log_within.any()
     assert str(format.rows(events)["x"].dtype) == "Int64"
-    format.write(format.written(events, tmp_path / "again.csv"), tmp_path / "again.csv")
+    format.write(format.file_rows(events, tmp_path / "again.csv"), tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_text() == (tmp_path / "t.csv").read_text()
     questions = format.questions(rows)
     assert questions.observed[:, 0].tolist() == [cell not in marks for cell in cells]
@@ -334,7 +334,7 @@ def test_numbers_whose_holes_are_written_in_several_ways(tmp_path: Path, marks: 
     assert str(filled["x"].dtype) == "Int64" and not filled["x"].isna().any()
     codes = torch.tensor([[format.schema.kinds[0].missing_code, 0]] * 4_000)
     holes = format.draw(codes, np.random.default_rng(0))
-    drawn = format.written(holes, Path("x.csv"))["x"].fillna(format.modelled[0].hole).value_counts(normalize=True)
+    drawn = format.file_rows(holes, Path("x.csv"))["x"].fillna(format.modelled[0].hole).value_counts(normalize=True)
     column = format.modelled[0]
     shares = dict(zip(column.marks, (count / column.holes for count in column.marked), strict=True))
     assert set(drawn.index) == set(marks) and format.rows(holes)["x"].isna().all()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.data import load
 from plausibly.errors import Unsupported, UserError
 from plausibly.events.kinds import Category, Level
@@ -43,7 +43,7 @@ def test_who_encodes_and_why_others_do_not():
 @pytest.mark.parametrize("name", ENCODERS)
 @torch.no_grad()
 def test_ends_are_reconstructions_and_the_way_is_straight(name):
-    model = shaken(MODELS[name].tiny(TABLE)).eval()
+    model = shake_weights(MODELS[name].tiny(TABLE)).eval()
     x = events(TABLE)
     between = interpolate(model, x[:6], x[6:], 5)
     assert between.shape == (6, 5, 4)
@@ -57,7 +57,7 @@ def test_ends_are_reconstructions_and_the_way_is_straight(name):
 @torch.no_grad()
 def test_the_decoder_gets_each_rows_own_context(name):
     model = MODELS[name](TABLE, **(MODELS[name].tiny(TABLE).arguments | {"context": (0, 2)}))
-    model = shaken(model).eval()
+    model = shake_weights(model).eval()
     x = events(TABLE, 40)
     back = reconstruct(model, x)
     assert torch.equal(back[:, [0, 2]], x[:, [0, 2]])

@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from plausibly import DensityClassifier, DensityEstimator
 from plausibly.errors import Unsupported, UserError
-from plausibly.estimators import held_out, seed_of
+from plausibly.estimators import holdout_mask, seed_of
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "my_model.py"
 EVERY = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, 8).T.astype(np.uint8)
@@ -204,13 +204,13 @@ def test_validation_rows_teach_the_format_nothing(kind):
     """Levels, edges, location and scale are those of training rows, and so is p(y)."""
     generator = np.random.default_rng(9)
     x, y = generator.normal(size=(60, 2)).round(2), generator.integers(0, 2, 60)
-    held = held_out(np.zeros(60, dtype=int), 0.1, seed_of(0))
+    held = holdout_mask(np.zeros(60, dtype=int), 0.1, seed_of(0))
     moved = np.where(held[:, None], 1000 * x + 7, x)
     one, two = (DensityEstimator(random_state=0).fit(kind(rows)).run_.format.to_json() for rows in (x, moved))
     assert held.sum() == 6 and one == two
     other = DensityEstimator(random_state=0).fit(kind(np.where(held[:, None], x, moved + 5))).run_.format.to_json()
     assert one != other
-    held = held_out(y, 0.1, seed_of(0))
+    held = holdout_mask(y, 0.1, seed_of(0))
     moved = np.where(held[:, None], 1000 * x + 7, x)
     one, two = (DensityClassifier(random_state=0).fit(kind(rows), y).joint_ for rows in (x, moved))
     assert one.runs[0].format.to_json() == two.runs[0].format.to_json()
@@ -220,7 +220,7 @@ def test_validation_rows_teach_the_format_nothing(kind):
 def test_held_out_rows_that_no_room_is_left_for_are_not_looked_at():
     """Of a closed kind, as arrays of small whole numbers are."""
     x = np.random.default_rng(10).integers(0, 3, (80, 2)).astype(np.uint8)
-    held = held_out(np.zeros(80, dtype=int), 0.1, seed_of(0))
+    held = holdout_mask(np.zeros(80, dtype=int), 0.1, seed_of(0))
     whole = DensityEstimator(random_state=0).fit(x).run_
     x[np.flatnonzero(held)[:3], 1] = 9
     left = DensityEstimator(random_state=0).fit(x).run_
@@ -231,10 +231,10 @@ def test_held_out_rows_that_no_room_is_left_for_are_not_looked_at():
 
 def test_held_out_rows_are_a_share_of_each_group():
     groups = np.repeat([0, 1, 2], [50, 5, 20])
-    held = held_out(groups, 0.1, 0)
+    held = holdout_mask(groups, 0.1, 0)
     assert np.bincount(groups[held], minlength=3).tolist() == [5, 0, 2]
-    assert not np.array_equal(held, held_out(groups, 0.1, 1))
-    assert held_out(np.array([0, 0, 1]), 0.1, 0).sum() == 1
+    assert not np.array_equal(held, holdout_mask(groups, 0.1, 1))
+    assert holdout_mask(np.array([0, 0, 1]), 0.1, 0).sum() == 1
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from plausibly.capabilities import AutoregressiveModel
 from plausibly.contract.checks import (
     losses_in_single_precision,
-    results,
     rows_are_scored_alone,
-    shaken,
+    run_checks,
+    shake_weights,
     single_precision_will_do,
 )
 from plausibly.events.kinds import Category, Grid, Level
@@ -33,7 +33,7 @@ MIXED = Schema(
 
 
 def broken(model):
-    return {result.name for result in results(shaken(model)) if not result.holds}
+    return {result.name for result in run_checks(shake_weights(model)) if not result.holds}
 
 
 @pytest.mark.parametrize("schema", [BITS, MIXED], ids=["bits", "mixed"])
@@ -82,7 +82,7 @@ def test_off_by_one_running_sum(monkeypatch):
 
 
 def test_logits_used_as_probabilities(monkeypatch):
-    monkeypatch.setattr(heads, "balanced", lambda free: F.pad(free, (1, 0)).sigmoid().log())
+    monkeypatch.setattr(heads, "symmetric_log_softmax", lambda free: F.pad(free, (1, 0)).sigmoid().log())
     found = broken(NADE.tiny(MIXED))
     assert {"sums_to_one", "conditionals_sum_to_one"} <= found
 
@@ -99,7 +99,7 @@ def test_order_ignored_in_sampling():
 
 
 def test_head_normalised_over_the_batch(monkeypatch):
-    monkeypatch.setattr(heads, "balanced", lambda free: F.pad(free, (1, 0)).log_softmax(0))
+    monkeypatch.setattr(heads, "symmetric_log_softmax", lambda free: F.pad(free, (1, 0)).log_softmax(0))
     assert "rows_are_scored_alone" in broken(NADE.tiny(MIXED))
 
 
@@ -124,7 +124,7 @@ def test_noise_by_place(monkeypatch):
         return law(shape, generator=generator, device=device)
 
     monkeypatch.setattr(latents, "by_row", draw)
-    model = shaken(VAE.tiny(BITS)).eval()
+    model = shake_weights(VAE.tiny(BITS)).eval()
     assert not rows_are_scored_alone(model).holds and single_precision_will_do(model).holds
 
 
@@ -136,9 +136,9 @@ def test_a_mixture_by_products_that_cancel(monkeypatch):
         return z @ (centre * weights).T - 0.5 * z.square() @ weights.T - constant
 
     monkeypatch.setattr(priors.Blended, "_each", each)
-    model = shaken(VAE(BITS, latents=2, prior="vamp", network={"name": "mlp", "hidden": 8})).eval()
+    model = shake_weights(VAE(BITS, latents=2, prior="vamp", network={"name": "mlp", "hidden": 8})).eval()
     assert single_precision_will_do(model).holds and not losses_in_single_precision(model).holds
-    monkeypatch.setattr(VAE, "unrounded", lambda self: self)
+    monkeypatch.setattr(VAE, "high_precision", lambda self: self)
     assert not single_precision_will_do(model).holds and rows_are_scored_alone(model).holds
 
 
@@ -159,13 +159,13 @@ def test_dropout_left_on_while_scoring(monkeypatch):
 
 
 def test_one_level_never_sampled(monkeypatch):
-    sound = outcomes.Finite.sample
+    sound = outcomes.Categorical.sample
 
     def sample(self, generator):
         drawn = sound(self, generator)
         return torch.where(drawn == 2, 0, drawn)
 
-    monkeypatch.setattr(outcomes.Finite, "sample", sample)
+    monkeypatch.setattr(outcomes.Categorical, "sample", sample)
     assert "samples_follow_density" in broken(FVSBN.tiny(MIXED))
 
 
@@ -180,7 +180,7 @@ def test_a_buffer_not_saved():
 
         def predict(self, x):
             tilted = [table + torch.tensor([0.0, 1.0]) * self.offset[0] for table in self.tables.log_probs()]
-            return outcomes.Finite(tilted[0].log_softmax(-1).expand(len(x), -1, -1))
+            return outcomes.Categorical(tilted[0].log_softmax(-1).expand(len(x), -1, -1))
 
         def log_prob(self, x):
             return self.predict(x).log_prob(x.flatten(1)).sum(1)
@@ -202,7 +202,7 @@ def test_the_global_generator_used(monkeypatch):
     def sample(self, generator):
         return (self.log_probs - torch.empty_like(self.log_probs).exponential_().log()).argmax(-1).float()
 
-    monkeypatch.setattr(outcomes.Finite, "sample", sample)
+    monkeypatch.setattr(outcomes.Categorical, "sample", sample)
     assert "generator_decides_samples" in broken(FVSBN.tiny(BITS))
 
 
@@ -229,7 +229,7 @@ def test_given_samples_that_ignore_what_is_given(monkeypatch):
         return Markov.sample(self, len(evidence), generator).long()
 
     monkeypatch.setattr(Markov, "draw", draw)
-    model = shaken(Markov(BITS))
+    model = shake_weights(Markov(BITS))
     with torch.no_grad():
-        model.tables.put(1, torch.tensor([[0.9, 0.1], [0.2, 0.8]]))
-    assert "given_samples_follow" in {result.name for result in results(model) if not result.holds}
+        model.tables.set_table(1, torch.tensor([[0.9, 0.1], [0.2, 0.8]]))
+    assert "given_samples_follow" in {result.name for result in run_checks(model) if not result.holds}

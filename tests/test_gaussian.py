@@ -5,13 +5,13 @@ import pytest
 import torch
 from scipy.stats import chi2, multivariate_normal
 
-from plausibly.contract.checks import results, shaken
+from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.events.batches import batches
 from plausibly.events.kinds import UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema, binary
-from plausibly.models.gaussian import Gaussian, floored
+from plausibly.models.gaussian import Gaussian, floor_covariance
 from plausibly.system.randomness import generator_for
-from plausibly.training.loop import count
+from plausibly.training.loop import fit_by_counting
 
 REALS = Schema((4,), (Real(),) * 4)
 OPEN = Schema((3,), (Real(open=True), Real(), Real(open=True)))
@@ -24,7 +24,7 @@ def events(n=500, seed=0, variables=4):
 
 @pytest.fixture
 def model():
-    return shaken(Gaussian(REALS)).eval()
+    return shake_weights(Gaussian(REALS)).eval()
 
 
 def parameters(model):
@@ -59,7 +59,7 @@ def test_conditionals_are_the_textbooks(model):
 
 def test_a_product_of_conditionals_is_the_joint():
     """With cells that are no numbers among them."""
-    model = shaken(Gaussian(OPEN)).eval()
+    model = shake_weights(Gaussian(OPEN)).eval()
     x = events(60, variables=3)
     x[::3, 0] = UNFORESEEN
     x[::4, 2] = UNFORESEEN
@@ -83,10 +83,10 @@ def test_given_draws_have_the_conditional_mean_and_covariance(model):
 
 
 def test_what_may_not_be_drawn_is_not_drawn():
-    model = shaken(Gaussian(OPEN)).eval()
+    model = shake_weights(Gaussian(OPEN)).eval()
     x = torch.zeros(2000, 3)
     seen = torch.zeros_like(x, dtype=torch.bool)
-    drawable = OPEN.drawable(holes=False)
+    drawable = OPEN.code_mask(holes=False)
     noise = generator_for(torch.device("cpu"), 1)
     assert (model.sample_given(x, seen, noise) >= UNFORESEEN).any()
     assert not (model.sample_given(x, seen, noise, drawable) >= UNFORESEEN).any()
@@ -126,11 +126,13 @@ def test_shrinking_is_the_formula_and_helps_few_rows():
     want = (12 * moment + 3 * ((12 * moment.diagonal() + 1) / 13).diag()) / 15
     assert torch.allclose(model.covariance(), want, atol=1e-5)
     valid, independent = events(400, variables=4), torch.randn(800, 4, generator=torch.Generator().manual_seed(0))
-    list(count(model, x, valid))
+    list(fit_by_counting(model, x, valid))
     chosen = float(model.log_prob(valid).mean())
     model.take(sums)
     assert chosen > float(model.log_prob(valid).mean())
-    list(count(model, independent[:10], independent[10:]))  # only the diagonal is real: the strength goes far up
+    list(
+        fit_by_counting(model, independent[:10], independent[10:])
+    )  # only the diagonal is real: the strength goes far up
     correlations = model.covariance().detach() / model.covariance().detach().diagonal().mean()
     assert correlations.fill_diagonal_(0).abs().max() < 0.1
 
@@ -155,10 +157,10 @@ def test_a_raised_covariance_is_the_likeliest_that_is_allowed():
     def nats(covariance):
         return -covariance.logdet() - torch.linalg.solve(covariance, moment).trace()
 
-    best = floored(moment, floors)
+    best = floor_covariance(moment, floors)
     for seed in range(50):
         step = torch.from_numpy(np.random.default_rng(seed).normal(size=(3, 3))) * 0.02
-        other = floored(best + step + step.T, floors)
+        other = floor_covariance(best + step + step.T, floors)
         assert nats(other) <= nats(best) + 1e-9
 
 
@@ -172,7 +174,7 @@ def test_refusals_say_what_to_do():
 @pytest.mark.parametrize(("name", "check"), [("_cells", "conditionals_agree"), ("_known", "marginals_agree")])
 def test_planted_faults_are_caught(monkeypatch, name, check):
     """Open cells left out of log p; a Cholesky factor cut out instead of that of the covariance cut out."""
-    sound = Gaussian._known
+    sound = Gaussian._whiten
 
     def known(self, rows, known):
         factor = self.factor()[known][:, known]
@@ -180,5 +182,5 @@ def test_planted_faults_are_caught(monkeypatch, name, check):
 
     faults = {"_cells": lambda self, x, observed: torch.zeros(len(x), dtype=torch.float64), "_known": known}
     monkeypatch.setattr(Gaussian, name, faults[name])
-    broken = {result.name for result in results(shaken(Gaussian(OPEN))) if not result.holds}
+    broken = {result.name for result in run_checks(shake_weights(Gaussian(OPEN))) if not result.holds}
     assert check in broken

@@ -14,7 +14,7 @@ import plausibly
 from plausibly import report
 from plausibly.data.columns import guessing, numbers
 from plausibly.data.files import spreadsheets
-from plausibly.data.files.spreadsheets import guarded
+from plausibly.data.files.spreadsheets import escape_formulas
 from plausibly.printing import print_data, print_progress, visible
 
 ESC, OSC, CSI, TURN = "\x1b[31mred", "\x1b]0;title\x07", "\x9b2J", "\u202eevil"
@@ -125,7 +125,7 @@ def test_a_terminal_shows_what_would_steer_it(capsys, monkeypatch):
 
 
 def test_tracebacks_warnings_and_other_libraries_do_not_steer_it(capsys):
-    from plausibly.cli.commands import guarded as status_of
+    from plausibly.cli.commands import exit_status as status_of
 
     def bug():
         warnings.warn(ESC, stacklevel=1)
@@ -159,12 +159,12 @@ def test_cells_that_a_spreadsheet_would_run_are_guarded_where_asked(hostile, cli
 
 def test_what_is_guarded():
     lines = '=a,-n\n-3.5,"=1,2"\n"@x",+1e5\n-a,""\n\t9,"""=q"\n'
-    assert guarded(lines, ",") == '\'=a,\'-n\n-3.5,"\'=1,2"\n"\'@x",+1e5\n\'-a,""\n\'\t9,"""=q"\n'
-    assert guarded("\ufeff=a;b\n", ";") == "\ufeff'=a;b\n"
+    assert escape_formulas(lines, ",") == '\'=a,\'-n\n-3.5,"\'=1,2"\n"\'@x",+1e5\n\'-a,""\n\'\t9,"""=q"\n'
+    assert escape_formulas("\ufeff=a;b\n", ";") == "\ufeff'=a;b\n"
 
 
 @pytest.mark.parametrize(
-    "pattern", [numbers.NUMBER, guessing.DRESSED, spreadsheets.NUMBER], ids=lambda p: p.pattern[:9]
+    "pattern", [numbers.NUMBER, guessing.DRESSED_NUMBER, spreadsheets.NUMBER], ids=lambda p: p.pattern[:9]
 )
 def test_long_cells_take_no_squared_time(pattern):
     many = 50_000  # squared, minutes

@@ -16,7 +16,7 @@ from plausibly.cli.commands import app
 from plausibly.data.events import Events
 from plausibly.estimators import DensityClassifier, DensityEstimator
 from plausibly.evaluation.answers.classification import Classification
-from plausibly.evaluation.intervals import LEAST, TOO_FEW, Mean, Moves, binomial, moves
+from plausibly.evaluation.intervals import MIN_UNITS, TOO_FEW, Mean, Moves, binomial, moves
 from plausibly.evaluation.likelihood import elbo
 from plausibly.evaluation.likelihood.by_column import ByColumn
 from plausibly.evaluation.likelihood.likelihood import AtLeast, AtMost, Estimate, Exact, difference
@@ -26,7 +26,7 @@ from plausibly.evaluation.samples.two_samples import discrepancy
 from plausibly.evaluation.samples.usefulness import Contest, Skill, usefulness
 from plausibly.events.kinds import Grid
 from plausibly.events.schema import binary
-from plausibly.fitting.ensemble import greedy
+from plausibly.fitting.ensemble import greedy_weights
 from plausibly.models import MODELS
 from plausibly.outcomes.latents import Normal
 from plausibly.runs.run import BoundWarning
@@ -52,7 +52,7 @@ def least(level, repeats):
 @pytest.mark.parametrize("law", CHANCE)
 def test_intervals_of_means_hold_them_and_errors_are_those_of_repetition(law):
     draw, truth = CHANCE[law]
-    found = [Mean(row) for row in draw(np.random.default_rng(0), (4000, LEAST))]
+    found = [Mean(row) for row in draw(np.random.default_rng(0), (4000, MIN_UNITS))]
     assert held([mean.interval for mean in found], truth) >= max(0.93, least(0.95, 4000))
     spread = np.std([mean.value for mean in found])
     assert np.mean([mean.error**2 for mean in found]) ** 0.5 == pytest.approx(spread, rel=6 * 0.02)
@@ -60,29 +60,29 @@ def test_intervals_of_means_hold_them_and_errors_are_those_of_repetition(law):
 
 def test_groups_count_as_groups():
     """Rows of a group share half of their variance and more: over groups the interval holds, over rows it cannot."""
-    chance, groups = np.random.default_rng(1), np.repeat(np.arange(LEAST), np.arange(LEAST) % 7 + 1)
-    rows = chance.exponential(size=(2000, LEAST))[:, groups] + chance.normal(size=(2000, len(groups)))
+    chance, groups = np.random.default_rng(1), np.repeat(np.arange(MIN_UNITS), np.arange(MIN_UNITS) % 7 + 1)
+    rows = chance.exponential(size=(2000, MIN_UNITS))[:, groups] + chance.normal(size=(2000, len(groups)))
     found = [Mean(row, groups) for row in rows]
     assert held([mean.interval for mean in found], 1.0) >= least(0.95, 2000)
     assert held([Mean(row).interval for row in rows], 1.0) < 0.85
     spread = np.std([mean.value for mean in found])
     assert np.mean([mean.error for mean in found]) == pytest.approx(spread, rel=6 * 0.03)
-    assert found[0].moves.units == LEAST and Mean(rows[0, :60], groups[:60]).interval is None
+    assert found[0].moves.units == MIN_UNITS and Mean(rows[0, :60], groups[:60]).interval is None
 
 
 def test_intervals_of_shares_hold_them_whatever_they_are():
     """By enumeration: of independent rows at least 95 %."""
-    each = [Mean(np.arange(LEAST) < right).interval_of_share for right in range(LEAST + 1)]
+    each = [Mean(np.arange(MIN_UNITS) < right).interval_of_share for right in range(MIN_UNITS + 1)]
     for share in np.linspace(0.002, 0.998, 250):
         inside = [low <= share <= high for low, high in each]
-        assert binom.pmf(np.flatnonzero(inside), LEAST, share).sum() >= 0.95 - 1e-9
-    assert each[0] == pytest.approx(binomial(0.0, LEAST)) and each[0][0] == 0 < each[0][1] < 0.08
+        assert binom.pmf(np.flatnonzero(inside), MIN_UNITS, share).sum() >= 0.95 - 1e-9
+    assert each[0] == pytest.approx(binomial(0.0, MIN_UNITS)) and each[0][0] == 0 < each[0][1] < 0.08
 
 
 def test_few_rows_have_no_interval_and_a_single_one_no_error():
-    rows = np.random.default_rng(2).normal(size=LEAST)
+    rows = np.random.default_rng(2).normal(size=MIN_UNITS)
     assert Mean(rows).interval and Mean(rows[1:]).interval is None and Mean(rows[1:]).interval_of_share is None
-    assert np.isnan(Mean(rows[:1]).error) and Mean(np.zeros(LEAST)).interval == (0, 0)
+    assert np.isnan(Mean(rows[:1]).error) and Mean(np.zeros(MIN_UNITS)).interval == (0, 0)
     assert Mean(np.append(rows, -np.inf)).interval is None
 
 
@@ -99,7 +99,7 @@ def placed(chance, n):
     found |= {"mmd": discrepancy(real, made, "x"), "kernel": kernel_number(real, made, "x")}
     found["nearer"] = coverage.nearer_to_training(made, train[:n], real, "x")
     draws = chance.normal(0.3, 0.8, (3, n, 2))
-    return found | tables.distances(["a", "b"], [Grid(), Grid()], real, draws, []).numbers()
+    return found | tables.table_distances(["a", "b"], [Grid(), Grid()], real, draws, []).numbers()
 
 
 TRAIN = np.random.default_rng(4).normal(size=(100, 2))
@@ -107,22 +107,22 @@ TRAIN = np.random.default_rng(4).normal(size=(100, 2))
 
 def test_intervals_of_samples_hold_what_their_numbers_are_on_average():
     repeats, chance = 200, np.random.default_rng(5)
-    found = [placed(chance, LEAST) for _ in range(repeats)]
+    found = [placed(chance, MIN_UNITS) for _ in range(repeats)]
     for name in found[0]:
         values = np.array([each[name].value for each in found])
         errors = np.array([each[name].standard_error for each in found])
         assert held([each[name].interval for each in found], values.mean()) >= least(0.95, repeats), name
         assert 0.75 < np.mean(errors**2) ** 0.5 / values.std() < 3, name
-    assert all(number.interval is None for number in placed(chance, LEAST - 1).values())
+    assert all(number.interval is None for number in placed(chance, MIN_UNITS - 1).values())
 
 
 def test_errors_of_columns_and_of_log_losses_are_those_of_repetition():
     """Of repeated rows of known laws; one that forgets its square root is 7 times as large."""
     chance, columns, losses = np.random.default_rng(6), [], []
     for _ in range(400):
-        columns.append(ByColumn(("a",), torch.from_numpy(-chance.exponential(size=(LEAST, 1)))))
-        sure = chance.uniform(0.05, 0.95, LEAST)
-        truth = (chance.random(LEAST) > sure).astype(int)
+        columns.append(ByColumn(("a",), torch.from_numpy(-chance.exponential(size=(MIN_UNITS, 1)))))
+        sure = chance.uniform(0.05, 0.95, MIN_UNITS)
+        truth = (chance.random(MIN_UNITS) > sure).astype(int)
         losses.append(Classification(("y", "n"), np.stack([sure, 1 - sure], 1), truth).to_json())
     for values, errors in (
         ([float(each.means[0]) for each in columns], [each.to_json()[0]["standard_error"] for each in columns]),
@@ -161,10 +161,10 @@ def test_what_an_own_posterior_saves_has_its_sign(monkeypatch):
         for parameter in model.parameters():
             parameter.zero_()
     x = torch.zeros(3, 4)
-    monkeypatch.setattr(elbo, "own", lambda model, x, q, noise: Normal(q.centre + 2.0, q.log_scale))
+    monkeypatch.setattr(elbo, "tune_posterior", lambda model, x, q, noise: Normal(q.centre + 2.0, q.log_scale))
     q, draws = model.posterior(x), 2000
     lost = -(0.5 * ((q.centre + 2) ** 2 - q.centre**2)).sum(1)
-    found = elbo.saved(model, x, torch.Generator().manual_seed(0), draws)
+    found = elbo.amortisation_gap(model, x, torch.Generator().manual_seed(0), draws)
     assert (lost < -1).all() and found.numpy() == pytest.approx(
         lost.detach().numpy(), abs=6 * 2 * (model.latents / draws) ** 0.5
     )
@@ -173,15 +173,15 @@ def test_what_an_own_posterior_saves_has_its_sign(monkeypatch):
 def test_the_weights_of_a_portfolio_are_those_of_the_best_mixture_on_the_way():
     """Of rows of which two of three are the first member's: a third member's weight, not the nearest of 100 steps."""
     logs = torch.tensor([[0.0, -40.0], [0.0, -40.0], [-40.0, 0.0]]).repeat(20, 1)
-    assert greedy(logs).numpy() == pytest.approx([2 / 3, 1 / 3], abs=1e-12)
+    assert greedy_weights(logs).numpy() == pytest.approx([2 / 3, 1 / 3], abs=1e-12)
 
     def score(weights):
         return float((logs.double() + weights.log()).logsumexp(1).mean())
 
     chance = torch.Generator().manual_seed(0)
     logs = torch.randn(50, 4, generator=chance) * 2 - 3
-    best = score(greedy(logs))
-    assert all(score(greedy(logs, added)) <= best + 1e-12 for added in range(1, 100))
+    best = score(greedy_weights(logs))
+    assert all(score(greedy_weights(logs, added)) <= best + 1e-12 for added in range(1, 100))
 
 
 # --- groups, from the split to every number
@@ -211,7 +211,7 @@ def test_a_split_by_groups_counts_them_in_every_error(grouped, capsys):
     dataset = run.dataset()
     groups = dataset.test.groups
     number = len(np.unique(groups))
-    assert LEAST < number == run.test().group_count == run.record["test"]["groups"]
+    assert MIN_UNITS < number == run.test().group_count == run.record["test"]["groups"]
     nats = run.test().nats.numpy() - run.test().value
     sums = np.array([nats[groups == group].sum() for group in np.unique(groups)])
     error = (number / (number - 1) * (sums**2).sum()) ** 0.5 / len(nats)
@@ -249,7 +249,7 @@ def test_few_test_rows_are_told_why_there_is_no_interval(tmp_path, capsys):
 def test_groups_go_where_their_rows_go():
     events = Events(torch.zeros(4, 1), torch.zeros(4), groups=np.array([5, 5, 7, 7]))
     assert events[1:3].groups.tolist() == [5, 7] and events[[3, 0]].groups.tolist() == [7, 5]
-    assert plausibly.data.events.joined([events[:1], events[2:]]).groups.tolist() == [5, 7, 7]
+    assert plausibly.data.events.join_events([events[:1], events[2:]]).groups.tolist() == [5, 7, 7]
 
 
 # --- signs: = exact, >= a bound, ~ an estimate

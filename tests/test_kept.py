@@ -108,7 +108,7 @@ def test_an_upgraded_run_scores_to_the_bit_as_before(folder, name, copy, cli):
     status, said, _ = cli("upgrade", here / name)
     assert status == 0 and f"of plausibly {folder.name}" in said and said.count("\n") == 1
     record = json.loads((here / name / "run.json").read_text())
-    assert record["plausibly_run"] == forms.FORM
+    assert record["plausibly_run"] == forms.RECORD_FORM
     assert (here / name / "weights.safetensors").read_bytes() == weights
     assert not scored or (nats_of(here, name) == before).all()
     text = (here / name / "run.json").read_text()
@@ -118,7 +118,7 @@ def test_an_upgraded_run_scores_to_the_bit_as_before(folder, name, copy, cli):
 def test_a_run_of_a_later_version_is_left_alone_and_that_version_named(copy, cli):
     here = copy(KEPT / "0.1.0")
     record = json.loads((here / "bits-joint" / "run.json").read_text())
-    record |= {"plausibly_run": forms.FORM + 3, "versions": {"plausibly": "7.1.0"}}
+    record |= {"plausibly_run": forms.RECORD_FORM + 3, "versions": {"plausibly": "7.1.0"}}
     (here / "bits-joint" / "run.json").write_text(text := json.dumps(record))
     for command in ("upgrade", "evaluate", "report"):
         status, _, said = cli(command, here / "bits-joint")

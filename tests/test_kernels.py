@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plausibly.capabilities import drive
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.events.kinds import Category
 from plausibly.events.schema import Schema
 from plausibly.kernels import compiled, nade
-from plausibly.kernels.nade import ACTIVATIONS, backward_loop, forward_loop, layout, recurrence
+from plausibly.kernels.nade import ACTIVATIONS, backward_loop, forward_loop, loop_table, recurrence
 from plausibly.models import MODELS
 from plausibly.system import threads
 
@@ -43,7 +43,15 @@ def problem(batch, units, widths, dtype, dropping, seed):
     keep = 2.0 * (torch.rand(batch, units, generator=generator) < 0.5).to(dtype) if dropping else None
     start = normal(units).expand(batch, -1)
     last = read[-1].stop + 1
-    return numbers, normal(added[-1].stop, units), start, normal(last, units), normal(last), keep, layout(added, read)
+    return (
+        numbers,
+        normal(added[-1].stop, units),
+        start,
+        normal(last, units),
+        normal(last),
+        keep,
+        loop_table(added, read),
+    )
 
 
 def close(ours, theirs):
@@ -54,13 +62,13 @@ def close(ours, theirs):
 @given(problems())
 def test_compiled_loops_do_what_the_plain_ones_say(arguments):
     """Of all gradients; each activation that is 0 but for rounding is as likely to count as not, so none is near it."""
-    parameters, last = compiled.forward(*arguments)
+    parameters, last = compiled.cpu_forward(*arguments)
     expected, theirs = forward_loop(*arguments, "relu")
     numbers, weight, _, readout, _, keep, table = arguments
     kept = last if keep is None else torch.where(keep > 0, last / keep, theirs)
     assert close(parameters, expected) and close(kept, theirs)
     grad = torch.randn(parameters.shape, generator=torch.Generator().manual_seed(1), dtype=parameters.dtype)
-    ours = compiled.backward(grad, numbers, weight, last, readout, keep, table, True)
+    ours = compiled.cpu_backward(grad, numbers, weight, last, readout, keep, table, True)
     for found, wanted in zip(
         ours, backward_loop(grad, numbers, weight, theirs, readout, keep, table, "relu", True), strict=True
     ):
@@ -77,13 +85,13 @@ def test_the_same_uniforms_draw_the_same_codes(arguments, rows):
     numbers = torch.randn(5, len(weight), generator=generator, dtype=weight.dtype).round()
     uniforms = torch.rand(rows, len(table), generator=generator, dtype=weight.dtype)
     given_ = numbers, weight, start[0], readout, offset, table, uniforms
-    assert torch.equal(compiled.draw(*given_), nade.draw_loop(*given_, "relu"))
+    assert torch.equal(compiled.cpu_draw(*given_), nade.draw_loop(*given_, "relu"))
 
 
 @pytest.mark.parametrize("context", [(), (2,)])
 def test_a_sample_is_drawn_as_it_is_unrolled(context):
     schema = Schema((5,), tuple(Category(levels=k) for k in (3, 2, 4, 2, 70)))
-    model = shaken(MODELS["nade"](schema, hidden=9, context=context).eval())
+    model = shake_weights(MODELS["nade"](schema, hidden=9, context=context).eval())
     uniforms = iter(torch.rand(40, 5, generator=torch.Generator().manual_seed(3)).T)
 
     def choose(_, outcome):
@@ -99,12 +107,12 @@ def test_threads_share_the_rows(whose, dtype, rows, monkeypatch):
     if whose == "own":
         monkeypatch.setattr(threads, "OPENMP", None)
     arguments = problem(rows, 33, [(2, 1), (1, 3), (0, 2)], dtype, True, 3)
-    alone = compiled.forward(*arguments)
+    alone = compiled.cpu_forward(*arguments)
     numbers, weight, _, readout, _, keep, table = arguments
-    one = compiled.backward(alone[0], numbers, weight, alone[1], readout, keep, table, True)
+    one = compiled.cpu_backward(alone[0], numbers, weight, alone[1], readout, keep, table, True)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    assert all(map(torch.equal, compiled.forward(*arguments), alone))
-    three = compiled.backward(alone[0], numbers, weight, alone[1], readout, keep, table, True)
+    assert all(map(torch.equal, compiled.cpu_forward(*arguments), alone))
+    three = compiled.cpu_backward(alone[0], numbers, weight, alone[1], readout, keep, table, True)
     assert all(map(close, three, one)) and not torch.equal(three[1], one[1])  # sums of parts: there were several
 
 
@@ -118,7 +126,7 @@ def test_what_stops_a_thread_stops_the_call(openmp, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        threads.spread(range(5), work)
+        threads.run_in_threads(range(5), work)
 
 
 @pytest.mark.parametrize("dropping", [False, True])
@@ -168,9 +176,9 @@ def test_torch_takes_it_for_an_operator():
 
 def test_the_loops_are_fused_where_they_fit():
     real = torch.zeros(1)
-    assert nade.fused(real, "relu") is nade.fused(real.double(), "relu") is compiled
+    assert nade.fused_loops(real, "relu") is nade.fused_loops(real.double(), "relu") is compiled
     others = ((real, "sigmoid"), (real.half(), "relu"), (real.to("meta"), "relu"))
-    assert not any(nade.fused(start, name) for start, name in others)
+    assert not any(nade.fused_loops(start, name) for start, name in others)
 
 
 @pytest.mark.skipif(not find_spec("triton"), reason="Triton is not installed: NADE's loops for CUDA are not run")
@@ -185,11 +193,11 @@ def test_the_loops_for_cuda_do_what_the_plain_ones_say(arguments):
 
     moved = [t if t is None else t.to(device) for t in arguments]
     numbers, weight, _, readout, _, keep, table = moved
-    parameters, last = cuda.forward(*moved)
+    parameters, last = cuda.cuda_forward(*moved)
     expected, theirs = forward_loop(*moved, "relu")
     kept = last if keep is None else torch.where(keep > 0, last / keep, theirs)
     assert close(parameters, expected) and close(kept, theirs)
     grad = torch.randn(parameters.shape, generator=torch.Generator().manual_seed(1), dtype=last.dtype).to(device)
-    ours = cuda.backward(grad, numbers, weight, last, readout, keep, table, True)
+    ours = cuda.cuda_backward(grad, numbers, weight, last, readout, keep, table, True)
     plain = backward_loop(grad, numbers, weight, theirs, readout, keep, table, "relu", True)
     assert all(map(close, ours, plain))

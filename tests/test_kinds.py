@@ -78,16 +78,16 @@ def test_finite_kinds_sum_to_one_inside_each_code(kind: Category | Level) -> Non
 def test_real_values_are_their_events_again(kind: Real, seed: int) -> None:
     generator = np.random.default_rng(seed)
     values = np.concatenate([kind.location + kind.scale * generator.normal(size=20), [np.nan] * kind.missing])
-    back = kind.draw(kind.event(values), generator)
+    back = kind.draw(kind.standardise(values), generator)
     assert np.allclose(back, values, equal_nan=True, atol=1e-9 * kind.scale)
     assert np.allclose(kind.log_within(values[:20]), -np.log(kind.scale))
 
 
 def test_a_real_number_out_of_reach_is_refused_or_open() -> None:
     far = np.array([2e6])
-    assert Real(open=True).event(far) == UNFORESEEN
+    assert Real(open=True).standardise(far) == UNFORESEEN
     with pytest.raises(ValueError):
-        Real().event(far)
+        Real().standardise(far)
 
 
 @few

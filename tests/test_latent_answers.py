@@ -10,14 +10,14 @@ import torch
 
 import plausibly
 from plausibly.capabilities import Variational
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.errors import Unsupported
 from plausibly.events.kinds import Category, Level, Real
 from plausibly.events.schema import Schema, binary
-from plausibly.families.proposals import Draws, Evidence, effective
+from plausibly.families.proposals import Draws, Evidence, effective_size
 from plausibly.models.vae import VAE
 from plausibly.system.randomness import generator_for
-from plausibly.tasks.classify import DRAWS, classify
+from plausibly.tasks.classify import DRAWS_PER_ROW, classify
 from plausibly.tasks.complete import complete
 from plausibly.tasks.full_conditionals import full_conditionals
 from plausibly.tasks.impute import impute
@@ -34,7 +34,7 @@ TABLE = Schema(
 def made_up(schema, seed=0, **arguments):
     """A small model that couples its variables strongly, with an encoder that knows nothing of its decoder."""
     network = {"name": "mlp", "hidden": 16}
-    model = shaken(VAE(schema, latents=2, network=network, **arguments), seed).eval()
+    model = shake_weights(VAE(schema, latents=2, network=network, **arguments), seed).eval()
     with torch.no_grad():
         model.decoder.leave.weight.mul_(2)
     return model
@@ -164,7 +164,7 @@ def test_no_weight_is_above_the_prior_parts_bound():
 
 def test_effective_draws_by_hand():
     weights = torch.tensor([[1.0, 1.0, 1.0, 1.0], [3.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
-    assert effective(weights.log()).tolist() == pytest.approx([4, 1.6, 1])
+    assert effective_size(weights.log()).tolist() == pytest.approx([4, 1.6, 1])
     draws = Draws(torch.zeros(3, 4, 1), None, weights.log())
     assert draws.log_evidence.exp().tolist() == pytest.approx([1, 1, 0.25])
 
@@ -207,7 +207,7 @@ def test_classes_are_bayes_rule(context):
     found = classify(model, x, torch.ones(x.shape, dtype=torch.bool), 0).log_probs
     assert found.shape == (len(x), 3)
     assert torch.allclose(found.logsumexp(1), torch.zeros(len(x), dtype=torch.float64), atol=1e-6)
-    seen, draws = marks((1, 2, 3), 4).expand(x.shape), DRAWS * (3 if 0 in context else 1)
+    seen, draws = marks((1, 2, 3), 4).expand(x.shape), DRAWS_PER_ROW * (3 if 0 in context else 1)
     asked = (query(model, x, seen, 0, generator_for(CPU, seed), draws).outcome for seed in range(40))
     each = torch.stack([outcome.log_probs.exp() for outcome in asked], 1)  # rough: this encoder knows nothing
     spread = 6 * each.std(1)

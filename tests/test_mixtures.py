@@ -6,7 +6,7 @@ import torch
 from oracles import random_table
 
 from plausibly.capabilities import BoundedModel, TractableModel
-from plausibly.contract.checks import results, shaken
+from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.evaluation.answers.curves import curve
 from plausibly.events.batches import batches
 from plausibly.events.bins import Binning
@@ -26,14 +26,21 @@ from plausibly.models.independent import Independent
 from plausibly.models.joint import Joint
 from plausibly.models.made import MADE
 from plausibly.models.markov import Markov
-from plausibly.models.mixture import Mixture, Split
+from plausibly.models.mixture import Mixture, SplitHeaviest
 from plausibly.models.nade import NADE
-from plausibly.objectives import Likelihood, Objective, Pass
-from plausibly.outcomes.outcomes import Blend, Density, Finite, Histogram, blended, joined
+from plausibly.objectives import MaximumLikelihood, Objective, Pass
+from plausibly.outcomes.outcomes import (
+    Categorical,
+    Histogram,
+    MixtureDensity,
+    MixtureOutcome,
+    concat_outcomes,
+    mix_outcomes,
+)
 from plausibly.outcomes.quadrature import quadrature
 from plausibly.system.randomness import by_row, generator_for
 from plausibly.tasks.query import query
-from plausibly.training.loop import count, watch
+from plausibly.training.loop import fit_by_counting, validation_loss
 
 BITS = binary(5)
 CATEGORIES = Schema((3,), (Category(levels=2), Category(levels=3), Category(levels=4)))
@@ -83,13 +90,13 @@ def test_expectation_maximisation_never_lowers_what_it_raises(parts, schema):
     x = drawn(schema)
     model = begun(Mixture(schema, parts=parts), x)
     model.strength = 2.0
-    model.refit(model.statistics(x, Split(model, 1)(x)))
-    model.refit(model.statistics(x, Split(model, 2)(x)))
+    model.refit(model.statistics(x, SplitHeaviest(model, 1)(x)))
+    model.refit(model.statistics(x, SplitHeaviest(model, 2)(x)))
     penalised = []
     with torch.no_grad():
         for _ in range(25):
             inside = sum(expected_log_prob(model, member) for member in model.each())
-            weights = mixtures.normalised_logs(model.logits).sum()
+            weights = mixtures.free_log_weights(model.logits).sum()
             penalised.append(float(model.log_prob(x).sum() + 2.0 * inside + weights))
             model.refit(model.statistics(x))
     assert len(model.members) == 3
@@ -101,7 +108,7 @@ def test_a_bernoulli_mixture_is_plain_numpys():
     x, s = drawn(BITS, 300), 1.5
     model = begun(Mixture(BITS, parts="independent"), x)
     model.strength = s
-    split = Split(model, 3)
+    split = SplitHeaviest(model, 3)
     shares = split(x)
     model.refit(model.statistics(x, shares))
     rows, r = x.numpy().astype(float), shares.numpy()
@@ -125,11 +132,11 @@ def test_a_normal_mixture_is_scikit_learns_from_the_same_start():
     x = drawn(schema, 3000)
     model = begun(Mixture(schema), x)
     model.strength = 0.0
-    model.refit(model.statistics(x, Split(model, 0)(x)))
+    model.refit(model.statistics(x, SplitHeaviest(model, 0)(x)))
     start = [member for member in model.each()]
     other = GaussianMixture(
         2,
-        weights_init=mixtures.normalised_logs(model.logits).detach().exp().numpy(),
+        weights_init=mixtures.free_log_weights(model.logits).detach().exp().numpy(),
         means_init=np.stack([m.mean.detach().double().numpy() for m in start]),
         precisions_init=np.stack([torch.linalg.inv(m.covariance().detach()).numpy() for m in start]),
         reg_covar=0,
@@ -147,7 +154,7 @@ def test_a_normal_mixture_is_scikit_learns_from_the_same_start():
 def test_known_mixtures_are_recovered(parts, schema):
     """Three components well apart: as many are found, and log p is the truth's but for what few parameters cost."""
     truth = Mixture(schema, parts=parts)
-    truth.have(3)
+    truth.allocate(3)
     with torch.no_grad():
         for k, member in enumerate(truth.each()):
             if parts == "gaussian":
@@ -158,14 +165,14 @@ def test_known_mixtures_are_recovered(parts, schema):
         truth.logits.copy_(torch.tensor([0.5, -0.5]))
     x = truth.sample(6000, generator_for(torch.device("cpu"), 1))
     model = Mixture(schema, parts=parts, components=6)
-    list(count(model, x[:3000], x[3000:4000]))
+    list(fit_by_counting(model, x[:3000], x[3000:4000]))
     gap = (truth.log_prob(x[4000:]) - model.log_prob(x[4000:])).detach()
     assert float(gap.mean()) < 0.02
     assert float(gap.mean()) > -4 * float(gap.std()) / 2000**0.5
     assert 3 <= len(model.members) <= 6
     single = Mixture(schema, parts=parts, components=1)
-    list(count(single, x[:3000], x[3000:4000]))
-    assert watch(single, x[4000:]) > watch(model, x[4000:]) + 0.3
+    list(fit_by_counting(single, x[:3000], x[3000:4000]))
+    assert validation_loss(single, x[4000:]) > validation_loss(model, x[4000:]) + 0.3
 
 
 def test_components_do_not_collapse():
@@ -174,7 +181,7 @@ def test_components_do_not_collapse():
     x[:, 1], x[:, 2], x[0] = x[:, 0], 0.25, 50.0
     model = Mixture(REALS, components=5)
     x[7, 1] = UNFORESEEN
-    list(count(model, x[:150], x[150:]))
+    list(fit_by_counting(model, x[:150], x[150:]))
     assert model.log_prob(x).isfinite().all()
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
     assert min(float(m.covariance().detach().diagonal().min()) for m in model.each()) >= 0.99e-6
@@ -193,7 +200,7 @@ def test_what_kind_of_parts_is_suggested():
 class Half(BoundedModel):
     """A bound that lies below the independent model by as much as the generator says."""
 
-    family, formula, objective = "test", "n", Likelihood()
+    family, formula, objective = "test", "n", MaximumLikelihood()
 
     def __init__(self, schema):
         super().__init__()
@@ -218,10 +225,10 @@ FORMS = [
 
 @pytest.mark.parametrize(("components", "schema", "kind"), FORMS)
 def test_a_mixture_is_what_its_parts_allow(components, schema, kind):
-    parts = [shaken(make(schema), seed).eval() for seed, make in enumerate(components)]
+    parts = [shake_weights(make(schema), seed).eval() for seed, make in enumerate(components)]
     model = mixture(parts, [0.5, 1.0, 2.0][: len(parts)]).eval()
     assert type(model) is kind
-    assert not [result for result in results(model) if not result.holds]
+    assert not [result for result in run_checks(model) if not result.holds]
     x = parts[0].sample(50, generator_for(torch.device("cpu"), 0))
     if kind is BoundedMixture:
         exact = mixture([parts[0].inner, parts[1]], [0.5, 1.0]).log_prob(x)
@@ -251,7 +258,7 @@ def test_what_may_not_be_drawn_weighs_on_the_components():
             part.unforeseen.fill_(logit)
             part.mean.fill_(mean)
     model = mixture(parts, [0.5, 0.5])
-    x, drawable = torch.zeros(4000, 2), model.schema.drawable(holes=False)
+    x, drawable = torch.zeros(4000, 2), model.schema.code_mask(holes=False)
     y = model.sample_given(x, torch.zeros_like(x, dtype=torch.bool), generator_for(torch.device("cpu"), 0), drawable)
     shares = 1 - torch.tensor([2.0, -4.0]).sigmoid()
     p = float(shares[0] / shares.sum())
@@ -261,16 +268,16 @@ def test_what_may_not_be_drawn_weighs_on_the_components():
 
 def test_weights_that_do_not_run_are_caught(monkeypatch):
     """The planted fault: conditionals mixed with the weights before any variable was seen."""
-    sound = mixtures.run
+    sound = mixtures.chain_mixture
 
     def run(chains, x, order, running):
         return [mixtures.blended([steps[i] for steps in chains], running.log_softmax(1)) for i in range(len(order))]
 
-    model = mixture([shaken(ChowLiu(CATEGORIES), seed) for seed in (1, 2)], [1.0, 1.0])
-    assert not [result for result in results(model) if not result.holds]
-    monkeypatch.setattr(mixtures, "run", run)
+    model = mixture([shake_weights(ChowLiu(CATEGORIES), seed) for seed in (1, 2)], [1.0, 1.0])
+    assert not [result for result in run_checks(model) if not result.holds]
+    monkeypatch.setattr(mixtures, "chain_mixture", run)
     assert sound is not run
-    broken = {result.name for result in results(model) if not result.holds}
+    broken = {result.name for result in run_checks(model) if not result.holds}
     assert "unroll_agrees_with_predict" in broken
 
 
@@ -294,7 +301,7 @@ class Wandering(Objective):
 def test_counting_keeps_the_best_state_and_leaves_stale_attempts():
     x = (torch.rand(400, 3, generator=torch.Generator().manual_seed(0)) < 0.5).float()
     model = Wanderer(binary(3))
-    seen = [(p.step, p.best) for p in count(model, x, x)]
+    seen = [(p.step, p.best) for p in fit_by_counting(model, x, x)]
     assert seen == [
         (1, True),
         (2, True),
@@ -321,13 +328,13 @@ def unlike(rows=3):
     """Normals beside bins beside logistics: some rarely a number, with other weights in each row."""
     chance = torch.Generator().manual_seed(4)
     weights = torch.randn(rows, 3, generator=chance).log_softmax(1)
-    bins = Histogram(Finite(torch.randn(rows, NUMBER.codes, generator=chance).log_softmax(1)), Binning(ONE), (0,))
+    bins = Histogram(Categorical(torch.randn(rows, NUMBER.codes, generator=chance).log_softmax(1)), Binning(ONE), (0,))
     parts = [bins]
     for shape in ("normal", "logistic"):
         logs, special = (torch.randn(rows, k, generator=chance).log_softmax(1) for k in (2, 3))
         means, scales = torch.randn(rows, 2, generator=chance), 0.3 + torch.rand(rows, 2, generator=chance)
-        parts.append(Density(logs, means, scales, special, shape))
-    return blended(parts, weights)
+        parts.append(MixtureDensity(logs, means, scales, special, shape))
+    return mix_outcomes(parts, weights)
 
 
 def summed(outcome, rows=3):
@@ -339,7 +346,7 @@ def summed(outcome, rows=3):
 
 def test_a_blend_is_what_quadrature_makes_of_its_density():
     outcome = unlike()
-    assert isinstance(outcome, Blend)
+    assert isinstance(outcome, MixtureOutcome)
     points, logs, weights = summed(outcome)
     specials = [outcome.log_prob(torch.full((3,), mark)).exp() for mark in (UNFORESEEN, HOLE)]
     share = (weights * logs.exp()).sum(0)
@@ -373,7 +380,7 @@ def test_a_restricted_blend_is_bayes_rule(barred):
     outcome, x = unlike(), torch.tensor([0.3, -2.0, 4.0])
     allowed = torch.ones(NUMBER.codes, dtype=torch.bool)
     allowed[NUMBER.codes - 2 if barred == UNFORESEEN else NUMBER.codes - 1] = False
-    found, mass = outcome.restricted(allowed)
+    found, mass = outcome.truncate(allowed)
     want = 1 - outcome.log_prob(torch.full((3,), barred)).double().exp()
     assert torch.allclose(mass.double().exp(), want, atol=1e-6)
     assert torch.allclose(found.log_prob(x).double(), outcome.log_prob(x).double() - want.log(), atol=1e-5)
@@ -384,7 +391,7 @@ def test_a_restricted_blend_is_bayes_rule(barred):
 def test_blends_side_by_side_and_joined_are_each_rows_own():
     outcome, x = unlike(), torch.tensor([0.3, -2.0, 4.0])
     each = [outcome.rows(torch.tensor([row])) for row in range(3)]
-    assert torch.allclose(joined(each).log_prob(x), outcome.log_prob(x))
+    assert torch.allclose(concat_outcomes(each).log_prob(x), outcome.log_prob(x))
     assert torch.allclose(mixtures.lined_up([outcome]).one(0).log_prob(x), outcome.log_prob(x))
     drawn = outcome.rows(torch.zeros(40_000, dtype=torch.long)).sample(generator_for(torch.device("cpu"), 0))
     number = float(outcome.number()[0])
@@ -397,7 +404,7 @@ def test_blends_side_by_side_and_joined_are_each_rows_own():
 def test_what_a_mixture_of_unlike_parts_says_of_a_number(components):
     """Mean and quantiles given another column, exact: against the joint's density on a grid; in batches too."""
     schema = Schema((2,), (Real(5.0, 2.0, (-1.0, 0.5, 2.0), (0.5, 1.0)),) * 2)
-    model = mixture([shaken(make(schema), seed).eval() for seed, make in enumerate(components)], [0.7, 0.3])
+    model = mixture([shake_weights(make(schema), seed).eval() for seed, make in enumerate(components)], [0.7, 0.3])
     x, seen = torch.tensor([[0.4, 0.0]]), torch.tensor([[True, False]])
     found = query(model, x.expand(600, 2), seen.expand(600, 2), 1, generator_for(torch.device("cpu"), 0))
     assert found.word == "exact"

@@ -10,21 +10,21 @@ import torch
 import torch.nn.functional as functional
 from oracles import accepting, random_table, real, tensors
 
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.data import load
 from plausibly.data.formats.arrays import ArrayFormat
 from plausibly.data.toys import bits as toys
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.events.kinds import Category
 from plausibly.events.schema import Schema, binary
-from plausibly.families.tabular import mutual_information, smoothed
+from plausibly.families.tabular import pairwise_information, smooth_counts
 from plausibly.models import MODELS
 from plausibly.models.chow_liu import ChowLiu, heaviest_tree
 from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
-from plausibly.networks.heads import balanced, normalised, unbalanced
+from plausibly.networks.heads import free_log_softmax, symmetric_log_softmax, symmetric_logits
 from plausibly.system.randomness import generator_for
-from plausibly.training.loop import Training, count, watch
+from plausibly.training.loop import Training, fit_by_counting, validation_loss
 from plausibly.training.plan import Plan
 
 
@@ -32,7 +32,7 @@ def learned(name, train, valid, schema, steps=2500, **arguments):
     model = MODELS[name](schema, **arguments)
     model.initialise(generator_for(torch.device("cpu"), 0))
     if model.objective.passes(model):
-        list(count(model, train, valid))
+        list(fit_by_counting(model, train, valid))
         return model
     training = Training(model, train, valid, Plan(steps))
     list(training.run())
@@ -55,14 +55,14 @@ def learned(name, train, valid, schema, steps=2500, **arguments):
 def test_known_values(data, model, known, tolerance):
     dataset = load(str(real(f"debd_{data}.npz")))
     train, valid, test = tensors(dataset)
-    assert -watch(learned(model, train, valid, dataset.schema), test) == pytest.approx(known, abs=tolerance)
+    assert -validation_loss(learned(model, train, valid, dataset.schema), test) == pytest.approx(known, abs=tolerance)
 
 
 @pytest.mark.parametrize(("model", "at_least"), [("joint", -6.26), ("nade", -6.02), ("made", -6.02)])
 def test_known_values_to_reach(model, at_least):
     dataset = load(str(real("debd_nltcs.npz")))
     train, valid, test = tensors(dataset)
-    assert -watch(learned(model, train, valid, dataset.schema), test) >= at_least
+    assert -validation_loss(learned(model, train, valid, dataset.schema), test) >= at_least
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_joint_learns_any_table():
     x = torch.from_numpy(np.stack(np.unravel_index(drawn, codes), 1).astype(np.uint8))
     model = learned("joint", x[:50_000], x[50_000:], schema)
     assert (model.log_prob(schema.all_events()).exp() - p).abs().max() < 0.01
-    assert -watch(model, x[50_000:]) == pytest.approx(-entropy, abs=0.03)
+    assert -validation_loss(model, x[50_000:]) == pytest.approx(-entropy, abs=0.03)
 
 
 def test_chow_liu_finds_the_tree_that_made_the_data():
@@ -166,7 +166,7 @@ def test_mutual_information_is_scikit_learns():
     x = torch.stack([torch.randint(k, (500,), generator=torch.Generator().manual_seed(k)) for k in codes], 1)
     x[:, 2] = torch.where(x[:, 1] > 2, x[:, 2], x[:, 1].clamp(max=2))
     model = ChowLiu(Schema((3,), tuple(Category(levels=k) for k in codes)))
-    found = mutual_information(model.statistics(x.float()), codes)
+    found = pairwise_information(model.statistics(x.float()), codes)
     for i in range(3):
         for j in range(3):
             assert float(found[i, j]) == pytest.approx(mutual_info_score(x[:, i], x[:, j]), abs=1e-9)
@@ -214,8 +214,8 @@ def test_back_off_is_the_formula():
     sums = model.statistics(x.float())
     tables = model._marginals(sums)
     for order in (1, 2, 3):
-        tables = model._raised(sums, tables, order, [strengths[order - 1]] * 5)
-    model._put(tables)
+        tables = model._refine_tables(sums, tables, order, [strengths[order - 1]] * 5)
+    model._store(tables)
     events = schema.all_events()[::3]
     found = model.predict(events).log_prob(events).double().exp()
     rows = x.tolist()
@@ -242,7 +242,7 @@ def smoothed_at_once(model, train, valid):
 
     def fill(strengths):
         for i, counts in model.tables.split(sums):
-            model.tables.put(i, smoothed(counts, strengths[i]))
+            model.tables.put(i, smooth_counts(counts, strengths[i]))
 
     fill(model.strengths(fill, [valid.float()]))
     return model
@@ -250,8 +250,10 @@ def smoothed_at_once(model, train, valid):
 
 def test_back_off_keeps_a_high_order_harmless_on_few_rows():
     train, valid, fresh = chain_of_order_one(300, 0), chain_of_order_one(300, 1), chain_of_order_one(20_000, 2)
-    first, third, fifth = (-watch(learned("markov", train, valid, binary(8), k=k), fresh) for k in (1, 3, 5))
-    without, far_without = (-watch(smoothed_at_once(Markov(binary(8), k=k), train, valid), fresh) for k in (3, 5))
+    first, third, fifth = (-validation_loss(learned("markov", train, valid, binary(8), k=k), fresh) for k in (1, 3, 5))
+    without, far_without = (
+        -validation_loss(smoothed_at_once(Markov(binary(8), k=k), train, valid), fresh) for k in (3, 5)
+    )
     ideal = log(0.5) + 7 * (0.2 * log(0.2) + 0.8 * log(0.8))
     assert first == pytest.approx(ideal, abs=0.1)
     assert abs(third - first) < 0.05 and abs(fifth - first) < 0.05
@@ -261,7 +263,7 @@ def test_back_off_keeps_a_high_order_harmless_on_few_rows():
 def test_smoothing_is_the_formula():
     counts = torch.tensor([[3.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
     prior = torch.tensor([3.5, 1.5], dtype=torch.float64) / 5
-    assert torch.allclose(smoothed(counts, 2.0), (counts + 2 * prior) / (counts.sum(1, keepdim=True) + 2))
+    assert torch.allclose(smooth_counts(counts, 2.0), (counts + 2 * prior) / (counts.sum(1, keepdim=True) + 2))
 
 
 def test_the_strength_of_smoothing_is_chosen_on_validation():
@@ -269,8 +271,8 @@ def test_the_strength_of_smoothing_is_chosen_on_validation():
     x = (torch.rand(400, 8, generator=torch.Generator().manual_seed(0)) < 0.3).to(torch.uint8)
     joint, independent = (learned(name, x[:200], x[200:], binary(8)) for name in ("joint", "independent"))
     ideal = 8 * (0.3 * log(0.3) + 0.7 * log(0.7))
-    assert -watch(joint, x[200:]) == pytest.approx(-watch(independent, x[200:]), abs=0.1)
-    assert -watch(joint, x[200:]) == pytest.approx(ideal, abs=0.3)
+    assert -validation_loss(joint, x[200:]) == pytest.approx(-validation_loss(independent, x[200:]), abs=0.1)
+    assert -validation_loss(joint, x[200:]) == pytest.approx(ideal, abs=0.3)
 
 
 def test_nade_is_the_recurrence_written_out():
@@ -368,7 +370,7 @@ def written_out(model, event, seen):
 )
 def test_the_transformer_is_the_formula_written_out(context, seen):
     model = MODELS["transformer"](THREES, width=6, heads=2, context=context)
-    model = shaken(model).double().eval()
+    model = shake_weights(model).double().eval()
     x = THREES.all_events()[::5].double()
     want = model.head(torch.stack([written_out(model, event, seen) for event in x])).log_prob(x)
     assert torch.allclose(model.predict(x).log_prob(x), want, atol=1e-10)
@@ -402,8 +404,8 @@ def test_networks_start_near_the_marginals(name):
     x = (torch.rand(500, 8, generator=torch.Generator().manual_seed(0)) < torch.linspace(0.05, 0.9, 8)).to(torch.uint8)
     model, independent = MODELS[name](binary(8)), learned("independent", x, x, binary(8))
     model.initialise(generator_for(torch.device("cpu"), 0))
-    model.settle(x)
-    assert watch(model.eval(), x) == pytest.approx(watch(independent, x), abs=0.1)
+    model.initialise_from(x)
+    assert validation_loss(model.eval(), x) == pytest.approx(validation_loss(independent, x), abs=0.1)
 
 
 def test_made_averages_its_masks_conditionals():
@@ -426,8 +428,8 @@ def test_plans_refuse_nonsense():
 @pytest.mark.parametrize("codes", [2, 3, 50])
 def test_balanced_numbers_give_the_same_probabilities_as_free_logits(codes):
     free = torch.randn(7, codes - 1, generator=generator_for(torch.device("cpu"), 1), dtype=torch.float64)
-    assert torch.allclose(balanced(unbalanced(free)), normalised(free), atol=1e-12)
+    assert torch.allclose(symmetric_log_softmax(symmetric_logits(free)), free_log_softmax(free), atol=1e-12)
     if codes > 2:  # a step of one length changes the logits by one length, whatever its direction
-        logs = balanced(free)
+        logs = symmetric_log_softmax(free)
         centred = logs - logs.mean(1, keepdim=True)
         assert torch.allclose(centred.norm(dim=1), free.norm(dim=1), atol=1e-12)

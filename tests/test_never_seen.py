@@ -19,12 +19,12 @@ from plausibly.data.columns.column import log_text
 from plausibly.data.formats.tables import TableFormat
 from plausibly.events.kinds import OTHER, Category, Grid, Real
 from plausibly.events.schema import Schema
-from plausibly.families.stratified import stratified
+from plausibly.families.stratified import stratify
 from plausibly.jobs.compression import rows
 from plausibly.models import MODELS
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.tasks import load_tasks
-from plausibly.training.loop import Training, count, prepare
+from plausibly.training.loop import Training, fit_by_counting, prepare
 from plausibly.training.plan import Plan
 
 TASKS = load_tasks()
@@ -56,7 +56,7 @@ def learned(name: str, schema: Schema, codes: Tensor, steps: int = 300, **argume
         list(training.run())
         training.finish()
     else:
-        list(count(model, codes, codes[:200]))
+        list(fit_by_counting(model, codes, codes[:200]))
     return model.eval()
 
 
@@ -189,8 +189,8 @@ def test_latent_variables_know_nothing_of_it(name):
 
 @torch.no_grad()
 def test_a_label_never_seen_is_all_labels_together():
-    model = stratified(ChowLiu, TABLE, [3])
-    list(count(model, rows_of(800), rows_of(100, 2)))
+    model = stratify(ChowLiu, TABLE, [3])
+    list(fit_by_counting(model, rows_of(800), rows_of(100, 2)))
     x = rows_of(50, 1).float()
     lost = x.index_fill(1, torch.tensor(3), 4)
     want = log(0.2) - log1p(-0.2) + summed(model, x, 3)
@@ -257,7 +257,7 @@ def test_shares_are_those_of_new_values(tmp_path):
     assert [kind.unforeseen for kind in seen.schema.kinds] == [0.0, pytest.approx(0.5 / 501)]
     again = plausibly.data.formats.format.Format.from_json(seen.to_json())
     assert again.schema == seen.schema
-    assert plausibly.load(np.arange(300).reshape(100, 3) % 7).schema.unforeseen.tolist() == [0.0] * 3
+    assert plausibly.load(np.arange(300).reshape(100, 3) % 7).schema.chance_unforeseen.tolist() == [0.0] * 3
 
 
 def test_a_constant_column_may_move(tmp_path):
@@ -305,7 +305,7 @@ def test_rows_with_cells_never_seen_are_compressed(tmp_path):
 
 def test_an_old_run_is_as_it_was(tmp_path):
     kind = Grid(edges=(0, 3), open=True)
-    assert kind.unforeseen == 0 and kind.never_seen is None and not Schema((1,), (kind,)).guarded
+    assert kind.unforeseen == 0 and kind.never_seen is None and not Schema((1,), (kind,)).has_unforeseen
     assert replace(kind, unforeseen=0.1).never_seen == 3.0
     with pytest.raises(ValueError, match="open code"):
         Grid(edges=(0, 3), unforeseen=0.1)

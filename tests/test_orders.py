@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from plausibly.capabilities import AnyOrderModel, TractableModel
-from plausibly.contract.checks import results, shaken
+from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.data.events import Events
 from plausibly.data.loading import load
 from plausibly.evaluation.likelihood.orders import disagreement, log_prob_in
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
-from plausibly.families.orderless import LEAST, OrderlessModel, orderless
+from plausibly.families.orderless import MIN_ROWS, OrderlessModel, orderless
 from plausibly.fitting.api import fit
 from plausibly.models import MODELS
 from plausibly.system.randomness import generator_for
@@ -31,13 +31,13 @@ EXACT = ["joint", "chow_liu", "mixture"]
 
 
 def made_up(name, schema=SMALL):
-    return shaken(MODELS[name].tiny(schema)).eval()
+    return shake_weights(MODELS[name].tiny(schema)).eval()
 
 
 @pytest.mark.parametrize("name", ORDERLESS)
 @pytest.mark.parametrize("named", [0.0, 0.5, 1.0])
 def test_the_loss_is_the_mean_over_all_orders_and_over_the_named_one(monkeypatch, name, named):
-    monkeypatch.setattr("plausibly.families.orderless.NAMED", named)
+    monkeypatch.setattr("plausibly.families.orderless.ORDER_SHARE", named)
     model, event = made_up(name), torch.tensor([[1.0, 2.0, 0.0, 1.0]])
     every = np.mean([-float(log_prob_in(model, event, order)) for order in permutations(range(4))])
     with torch.no_grad():
@@ -48,8 +48,8 @@ def test_the_loss_is_the_mean_over_all_orders_and_over_the_named_one(monkeypatch
 
 @pytest.mark.parametrize("hidden", [0.0, 1.0])
 def test_holes_are_observed_or_as_in_questions_not(monkeypatch, hidden):
-    monkeypatch.setattr("plausibly.families.orderless.NAMED", 0.0)
-    monkeypatch.setattr("plausibly.families.orderless.HIDDEN", hidden)
+    monkeypatch.setattr("plausibly.families.orderless.ORDER_SHARE", 0.0)
+    monkeypatch.setattr("plausibly.families.orderless.HOLE_FREE_SHARE", hidden)
     model, seen, sound = made_up("deepnade"), [], OrderlessModel.predict_given
     monkeypatch.setattr(OrderlessModel, "predict_given", lambda s, x, o: (seen.append(o), sound(s, x, o))[1])
     with torch.no_grad():
@@ -106,7 +106,7 @@ def test_cells_are_filled_one_after_the_other(name, seen):
     with torch.no_grad():
         for i in (~observed[0]).nonzero()[:, 0].tolist():
             outcome, _ = (
-                model.predict_given(events, known).one(i).restricted(torch.arange(SMALL.codes[i]) < (2, 3, 2, 2)[i])
+                model.predict_given(events, known).one(i).truncate(torch.arange(SMALL.codes[i]) < (2, 3, 2, 2)[i])
             )
             p, known[:, i] = p + outcome.log_prob(events[:, i]), True
     p = (p.exp() * fits).double().numpy()
@@ -164,24 +164,24 @@ def test_a_network_that_sees_what_is_not_observed(monkeypatch, name):
     def leaking(self, numbers, observed):
         return sound(self, self.inputs(self.everything), observed)
 
-    sound_answer = OrderlessModel.answered
+    sound_answer = OrderlessModel.head_parameters
     monkeypatch.setattr(kind, "outcomes", leaking)
     monkeypatch.setattr(
         OrderlessModel,
-        "answered",
+        "head_parameters",
         lambda self, x, seen: (setattr(self, "everything", x), sound_answer(self, x, seen))[1],
     )
-    broken = {result.name for result in results(shaken(kind.tiny(binary(6)))) if not result.holds}
+    broken = {result.name for result in run_checks(shake_weights(kind.tiny(binary(6)))) if not result.holds}
     assert {"answers_see_observed_only", "no_variable_sees_a_later_one"} <= broken
 
 
 @pytest.mark.parametrize("name", ORDERLESS)
 def test_answers_that_are_no_conditionals_of_the_order(monkeypatch, name):
-    sound = OrderlessModel.answered
+    sound = OrderlessModel.head_parameters
     monkeypatch.setattr(
         OrderlessModel, "predict_given", lambda self, x, seen: self.head(2 * sound(self, x, seen.flatten(1)))
     )
-    broken = {result.name for result in results(shaken(MODELS[name].tiny(SMALL))) if not result.holds}
+    broken = {result.name for result in run_checks(shake_weights(MODELS[name].tiny(SMALL))) if not result.holds}
     assert "answers_follow_the_order" in broken
 
 
@@ -193,7 +193,7 @@ def test_refined_models_give_each_code_its_share_of_training_rows(name):
     x = x[torch.randint(len(x), (1500,), generator=generator).square() % len(x)]
     before, observed = model.log_prob(x).mean(), torch.tensor([False, True, False, False]).expand(1500, -1)
     other = model.predict_given(x, observed).log_prob(x)
-    model.refine(x)
+    model.recalibrate(x)
     assert torch.equal(model.predict_given(x, observed).log_prob(x), other)  # of another order
     outcome = model.predict(x)
     for i, kind in enumerate(model.schema.kinds):
@@ -201,7 +201,7 @@ def test_refined_models_give_each_code_its_share_of_training_rows(name):
         assert torch.allclose(outcome.one(i).log_probs.exp().mean(0), shares, atol=1e-3)
     assert model.log_prob(x).mean() > before
     few = {key: value.clone() for key, value in model.state_dict().items()}
-    model.refine(x[: LEAST - 1])  # too few
+    model.recalibrate(x[: MIN_ROWS - 1])  # too few
     assert all(torch.equal(value, few[key]) for key, value in model.state_dict().items())
 
 
@@ -209,6 +209,6 @@ def test_a_refinement_that_validation_is_no_better_for_is_dropped(monkeypatch):
     x = (torch.rand(300, 4, generator=torch.Generator().manual_seed(0)) < 0.3).to(torch.uint8)
     training = Training(made_up("deepnade", binary(4)), x, x[:100], Plan(steps=5, every=5))
     list(training.run())
-    monkeypatch.setattr(OrderlessModel, "refine", lambda self, x: bool(self.offset().data.fill_(3.0).any()))
+    monkeypatch.setattr(OrderlessModel, "recalibrate", lambda self, x: bool(self.offset().data.fill_(3.0).any()))
     training.finish()
     assert all(torch.equal(value, training.best[key]) for key, value in training.model.state_dict().items())

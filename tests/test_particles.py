@@ -9,16 +9,16 @@ import pytest
 import torch
 from scipy import stats
 
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.evaluation.answers.curves import curve
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.particles import Particles, Tree, systematic
-from plausibly.families.proposals import FEWEST, Effective
+from plausibly.families.proposals import MIN_DRAWS, EffectiveSampleSize
 from plausibly.fitting.api import fit
 from plausibly.models import MODELS
 from plausibly.models.fvsbn import FVSBN
-from plausibly.outcomes.interpolation import interpolated
+from plausibly.outcomes.interpolation import interpolate_density
 from plausibly.system.randomness import generator_for
 from plausibly.tasks.impute import impute
 from plausibly.tasks.query import query
@@ -40,7 +40,7 @@ def pairs(k, wrong=0.02):
 
 def strong(model, times):
     """A random one, whose variables tell so many times as much of each other as a shaken one's."""
-    model = shaken(model).eval()
+    model = shake_weights(model).eval()
     with torch.no_grad():
         for p in model.parameters():
             p.mul_(times)
@@ -77,7 +77,7 @@ def test_weights_are_unbiased_however_even(name, blind):
     with torch.no_grad():
         p = model.log_prob(events).double().exp() * fits
     particles = Particles(model, tree, x.expand(rows, 5), seen.expand(rows, 5), drawable, 6, generator_for(CPU, 1))
-    cloud = particles.drawn(4)
+    cloud = particles.draw_to(4)
     ratio = cloud.log_evidence.exp() / p.sum()
     assert abs(float(ratio.mean()) - 1) < 6 * float(ratio.std()) / rows**0.5 and float(ratio.std()) > 1e-4
     weights = (cloud.log_weights.softmax(1) * ratio[:, None]).mean(0).sum()
@@ -92,7 +92,7 @@ def test_rows_with_uneven_weights_are_drawn_anew_by_these():
     drawn = torch.stack([systematic(log_weights, 8, generator_for(CPU, seed)) for seed in range(20)])
     counts = torch.stack([(drawn == k).sum(2) for k in range(4)], 2)
     assert (counts == torch.tensor([[4, 2, 1, 1], [0, 8, 0, 0]])).all()
-    assert Effective(torch.tensor([FEWEST - 1, 50.0]), 64).few == 1
+    assert EffectiveSampleSize(torch.tensor([MIN_DRAWS - 1, 50.0]), 64).few == 1
 
 
 def test_rows_that_know_different_cells_are_answered_each():
@@ -114,7 +114,7 @@ def test_rows_that_know_different_cells_are_answered_each():
 
 def test_numbers_are_filled_by_what_later_ones_tell():
     schema = Schema((2,), (Real(edges=(-1.0, 0.0, 1.0)), Real(edges=(-1.0, 0.0, 1.0))))
-    model = shaken(MODELS["nade"].tiny(schema)).eval()
+    model = shake_weights(MODELS["nade"].tiny(schema)).eval()
     x, seen, n = torch.tensor([[0.0, 0.7]]), torch.tensor([[False, True]]), 400
     drawn = impute(model, x.expand(n, 2), seen.expand(n, 2), generator_for(CPU, 0)).codes[:, 0].double()
     exact = query(model, x, seen, 0, generator_for(CPU, 0))
@@ -135,7 +135,7 @@ def near(truth, places, **options):
             ..., None
         ]
 
-    return interpolated(look, places.double().expand(len(truth), -1), 1e-5, **options)
+    return interpolate_density(look, places.double().expand(len(truth), -1), 1e-5, **options)
 
 
 def test_narrow_laws_are_found_far_from_where_one_begins():
@@ -168,7 +168,7 @@ def test_two_narrow_modes_and_what_is_no_number():
     assert float(found.below(torch.tensor([0.0]))) == pytest.approx(0.6, abs=1e-3)
     assert float(found.log_prob(torch.tensor([HOLE]))) == pytest.approx(log(0.1), abs=1e-3)
     assert float(found.log_prob(torch.tensor([-3.0]))) == pytest.approx(law(-3.0) - 7, abs=2e-3)
-    left, mass = found.restricted(torch.tensor([True, True, False]))
+    left, mass = found.truncate(torch.tensor([True, True, False]))
     assert float(mass.exp()) == pytest.approx(0.9, abs=1e-3)
     assert float(left.log_prob(torch.tensor([UNFORESEEN])).exp()) == pytest.approx(4 / 9, abs=1e-3)
 
@@ -226,8 +226,8 @@ def test_commands_tell_how_many_draws_tell(run, cli, tmp_path):
     assert written["draws"] == document["draws"] and written["rows_with_too_few"] == 0
     assert "effective" not in json.loads(cli("sample", run.path, "-n", 3, "--json")[1])
     told = json.loads(cli("query", run.path, "a0", "--given", "b15=1", "--particles", 30, "--json")[1])
-    assert told["draws"] == 90 and told["levels"] and told["effective"] >= FEWEST
+    assert told["draws"] == 90 and told["levels"] and told["effective"] >= MIN_DRAWS
     few = json.loads(cli("query", run.path, "a0", "--given", "b15=1", "--particles", 2, "--json")[1])
-    assert few["effective"] < FEWEST and few["hole"] is few["entropy_bits"] is None and not few.get("levels")
+    assert few["effective"] < MIN_DRAWS and few["hole"] is few["entropy_bits"] is None and not few.get("levels")
     status, out, err = cli("query", run.path, "a0", "--given", "b15=1", "--particles", 2)
     assert status == 0 and "too few to mean anything" in out and "0." not in out

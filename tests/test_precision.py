@@ -7,25 +7,25 @@ from math import log, log1p
 import pytest
 import torch
 
-from plausibly.contract.checks import shaken, single_precision_will_do
+from plausibly.contract.checks import shake_weights, single_precision_will_do
 from plausibly.events.bins import Binning
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.mixtures import mixture
 from plausibly.families.priors import Blended, Flow, Standard
 from plausibly.families.semirings import log_matmul
-from plausibly.families.stratified import stratified
+from plausibly.families.stratified import stratify
 from plausibly.families.variational import OBJECTIVES
-from plausibly.kernels.nade import forward_loop, layout, recurrence
+from plausibly.kernels.nade import forward_loop, loop_table, recurrence
 from plausibly.models.chow_liu import ChowLiu
-from plausibly.models.hierarchical_vae import HierarchicalVAE, combined
+from plausibly.models.hierarchical_vae import HierarchicalVAE, multiply_normals
 from plausibly.models.independent import Independent
 from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
 from plausibly.models.vae import VAE
 from plausibly.networks.heads import Head
 from plausibly.outcomes.latents import Normal
-from plausibly.outcomes.outcomes import Blend, Density, Finite, Histogram
+from plausibly.outcomes.outcomes import Categorical, Histogram, MixtureDensity, MixtureOutcome
 
 WIDTHS = [-12.0, -7.0, -6.0, -5.0, -2.0, 0.0, 2.0]  # log scales; an encoder's are within -7 and 2
 PRIORS = ["standard", {"name": "vamp", "components": 16}, {"name": "flow", "layers": 2, "hidden": 8}]
@@ -77,10 +77,10 @@ def test_a_mixture_of_narrow_normals_cancels_nothing(width, spread):
 def test_two_normals_become_their_product(widths):
     """N(z; a, s) N(z; b, t) is the combined normal but for a factor without z."""
     one, other = (Normal(3 * normals(5, 4, seed=k), torch.full((5, 4), width)) for k, width in enumerate(widths))
-    both = combined(one, other)
+    both = multiply_normals(one, other)
     assert both.log_scale.dtype == torch.float32
     wide = [Normal(part.centre.double(), part.log_scale.double()) for part in (one, other)]
-    exact = combined(*wide)
+    exact = multiply_normals(*wide)
     assert torch.allclose(both.centre.double(), exact.centre, atol=1e-6)
     assert torch.allclose(both.log_scale.double(), exact.log_scale, atol=1e-6)
     z = exact.centre + exact.log_scale.exp() * torch.linspace(-3, 3, 7, dtype=torch.float64)[:, None, None]
@@ -120,8 +120,10 @@ def encoding(name, prior, objective="elbo"):
     """A small random model of four bits with many draws for each event."""
     network = {"name": "mlp", "hidden": 8, "layers": 1}
     if name == "vae":
-        return shaken(VAE(binary(4), latents=6, prior=prior, network=network, objective=objective)).eval()
-    return shaken(HierarchicalVAE(binary(4), (4, 2), 8, prior=prior, network=network, objective=objective)).eval()
+        return shake_weights(VAE(binary(4), latents=6, prior=prior, network=network, objective=objective)).eval()
+    return shake_weights(
+        HierarchicalVAE(binary(4), (4, 2), 8, prior=prior, network=network, objective=objective)
+    ).eval()
 
 
 @pytest.mark.parametrize("width", [-7.0, -5.0, 2.0])
@@ -145,7 +147,7 @@ def test_bounds_are_bounds_however_narrow_the_posterior(name, prior, width):
 @pytest.mark.parametrize("kind", [VAE, HierarchicalVAE])
 def test_models_of_default_size_are_scored_in_double_precision(kind, prior, size):
     """Encoder, prior and posterior round nothing that a bound would notice; the decoder rounds, and is shared."""
-    model = shaken(kind(KINDS if size == 1 else binary(20), prior=prior)).eval()
+    model = shake_weights(kind(KINDS if size == 1 else binary(20), prior=prior)).eval()
     with torch.no_grad():
         for p in model.parameters():
             p.mul_(size)
@@ -153,7 +155,7 @@ def test_models_of_default_size_are_scored_in_double_precision(kind, prior, size
     found = single_precision_will_do(model)
     assert found.holds and found.says.startswith("nats"), found
     before = {name: p.clone() for name, p in model.state_dict().items()}
-    twin = model.unrounded()
+    twin = model.high_precision()
     assert twin.decoder is model.decoder and twin.offset is model.offset and twin.head is model.head
     assert {p.dtype for p in twin.encoder.parameters()} == {torch.float64}
     assert all(p.dtype == torch.float32 and torch.equal(p, before[name]) for name, p in model.state_dict().items())
@@ -206,9 +208,9 @@ def test_densities_at_the_ends(shape):
     scales = torch.tensor([[1e-3, 1e3], [1e-3, 1e-3], [1e3, 1096.0], [1.0, 1e-3]])
     means = torch.tensor([[0.0, 1.0], [-5.0, 5.0], [0.0, 1e3], [3.0, 3.0]])
     weights = torch.tensor([[-1e-9, -20.7], [-0.7, -0.7], [-20.0, 0.0], [-0.1, -2.4]]).log_softmax(1)
-    one = Density(weights, means, scales, None, shape)
-    exact = Density(*(part.double() for part in (weights, means, scales)), None, shape)
-    blend = Blend([one, one], torch.tensor([-1e-6, -13.8]).log_softmax(0).expand(4, 2))
+    one = MixtureDensity(weights, means, scales, None, shape)
+    exact = MixtureDensity(*(part.double() for part in (weights, means, scales)), None, shape)
+    blend = MixtureOutcome([one, one], torch.tensor([-1e-6, -13.8]).log_softmax(0).expand(4, 2))
     for away in (0.0, 1e-4, 1e-3, 0.5, 30.0, 1e3, 1e6):
         x = (means[:, 0] + away).float()
         wanted = exact.log_prob(x.double())
@@ -219,8 +221,8 @@ def test_histograms_of_very_unequal_bins():
     kind = Real(edges=(-1e6, -1.0, -1.0 + 1e-6, 0.0, 1e5), tails=(1e-6, 1e6))
     binning, logs = Binning(Schema((1,), (kind,))), (50 * normals(7, 6)).log_softmax(1)
     x = torch.tensor([-1.00001e6, -5.0, -1.0, -0.5, 10.0, 9e5, 1e6])
-    found = Histogram(Finite(logs), binning, (0,)).log_prob(x)
-    edges, codes = torch.tensor(kind.edges, dtype=torch.float32).double(), kind.binned(x.numpy())
+    found = Histogram(Categorical(logs), binning, (0,)).log_prob(x)
+    edges, codes = torch.tensor(kind.edges, dtype=torch.float32).double(), kind.event_codes(x.numpy())
     wide, inner = x.double(), edges.diff()
     inside = [-(inner[code - 1].log()) if 0 < code < 5 else None for code in codes]  # the outermost are exponential
     inside[0] = -(edges[0] - wide[0]) / 1e-6 - log(1e-6)
@@ -239,7 +241,7 @@ def test_the_recurrence_in_single_precision(size):
     added, read = [slice(i, i + 1) for i in range(n - 1)], [slice(2 * i, 2 * i + 2) for i in range(n)]
     parts = (size * normals(n - 1, units), size * normals(units).expand(17, -1), normals(2 * n, units) / units)
     numbers, weight, start, readout = normals(17, n - 1).sign(), *parts
-    offset, table = normals(2 * n), layout(added, read)
+    offset, table = normals(2 * n), loop_table(added, read)
     found, _ = recurrence(numbers, weight, start, readout, offset, None, table, "relu")
     wide = (part.double() for part in (numbers, weight, start, readout, offset))
     wanted, _ = forward_loop(*wide, None, table, "relu")
@@ -255,7 +257,7 @@ def star(children, p, root_is_hub=True):
     model._plant([-1] + [0] * children if root_is_hub else [1, -1] + [0] * (children - 1))
     odds = torch.tensor([[p, 1 - p], [1 - p, p]], dtype=torch.float64)
     for i, parent in enumerate(model.parent_of):
-        model.tables.put(i, odds if parent >= 0 else torch.tensor([[0.5, 0.5]], dtype=torch.float64))
+        model.tables.set_table(i, odds if parent >= 0 else torch.tensor([[0.5, 0.5]], dtype=torch.float64))
     return model.double()
 
 
@@ -293,7 +295,7 @@ def tabular(name):
     if name == "mixture":
         return mixture([Markov(FOUR), ChowLiu(FOUR)], [0.5, 0.5])
     if name == "stratified":
-        return stratified(ChowLiu, FOUR, (1,))
+        return stratify(ChowLiu, FOUR, (1,))
     return {"independent": Independent, "markov": Markov, "chow_liu": ChowLiu, "joint": Joint}[name](FOUR)
 
 
@@ -303,7 +305,7 @@ def tabular(name):
 )
 def test_nothing_scores_minus_infinity(name, size):
     """Tables whose log odds are thousands: every marginal and conditional against the sum over all events, in logs."""
-    model = shaken(tabular(name)).eval().double()
+    model = shake_weights(tabular(name)).eval().double()
     with torch.no_grad():
         for p in model.parameters():
             p.mul_(size)

@@ -11,7 +11,7 @@ import pytest
 
 import plausibly
 from plausibly.cli.commands import app
-from plausibly.fitting.benchmark import Line
+from plausibly.fitting.benchmark import BenchmarkRow
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "promises.md").read_text()
@@ -80,7 +80,7 @@ def told(cli):
             assert status == 0, (words, said)
             lists += keys(json.loads(out))
         found[command] = sorted(set(lists))
-    return found | {"benchmark": sorted(["suite", *(f"sets[].{each.name}" for each in fields(Line))])}
+    return found | {"benchmark": sorted(["suite", *(f"sets[].{each.name}" for each in fields(BenchmarkRow))])}
 
 
 def block(name):

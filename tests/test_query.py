@@ -12,10 +12,10 @@ from oracles import accepting, quantile, within_codes
 from scipy import integrate
 
 from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, DecomposableModel, TractableModel
-from plausibly.contract.checks import results, shaken
+from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.data.loading import load
 from plausibly.errors import Unsupported, UserError
-from plausibly.evaluation.answers.answers import LEVELS
+from plausibly.evaluation.answers.answers import QUANTILE_LEVELS
 from plausibly.evaluation.answers.curves import CodeCurve
 from plausibly.events.bins import Binning
 from plausibly.events.kinds import Category, Grid, Level, Likeliest, Real
@@ -30,7 +30,7 @@ from plausibly.models.markov import Markov
 from plausibly.system.randomness import generator_for
 from plausibly.tasks.complete import complete, complete_by_ascent
 from plausibly.tasks.information import entropy, entropy_of, information
-from plausibly.tasks.query import Asked, query, with_target
+from plausibly.tasks.query import GapQuery, query, with_target
 
 CPU = torch.device("cpu")
 CODES = Schema(
@@ -49,7 +49,7 @@ EXACT = [(n, s) for n, s in CASES if n in DECOMPOSABLE]
 
 def made_up(name, schema=CODES):
     """In double precision, so that what differs is not rounding; events stay single."""
-    model = shaken(MODELS[name].tiny(schema)).eval().double()
+    model = shake_weights(MODELS[name].tiny(schema)).eval().double()
     if issubclass(MODELS[name], tabular.TabularModel):
         model.binning.float()
     return model
@@ -119,7 +119,7 @@ def completions_agree(model, schema, rule=complete):
         found = rule(model, x, observed)
         if not torch.equal(found[observed], x[observed]):
             return False
-        codes = model.schema.binned(found)[0]
+        codes = model.schema.event_codes(found)[0]
         if abs(float(height[(truth.codes == codes).all(1)] - best)) > 1e-6:
             return False
     return True
@@ -139,8 +139,8 @@ def test_ascent_finds_as_probable_a_completion(name):
 def test_a_completion_is_not_each_cells_own_best():
     model = Markov(binary(2))
     with torch.no_grad():
-        model.tables.put(0, torch.tensor([[0.4, 0.6]]))
-        model.tables.put(1, torch.tensor([[0.99, 0.01], [0.5, 0.5]]))
+        model.tables.set_table(0, torch.tensor([[0.4, 0.6]]))
+        model.tables.set_table(1, torch.tensor([[0.99, 0.01], [0.5, 0.5]]))
     nothing = torch.zeros(1, 2, dtype=torch.bool)
     assert complete(model, torch.ones(1, 2), nothing).tolist() == [[0, 0]]
     assert model.predict_given(torch.zeros(1, 2), nothing).one(0).mode().tolist() == [1]
@@ -149,7 +149,7 @@ def test_a_completion_is_not_each_cells_own_best():
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_chains_of_any_order(order):
     schema = Schema((4,), (Category(3), Category(2), Category(2, missing=True), Category(3)))
-    model = shaken(Markov(schema, k=order)).eval().double()
+    model = shake_weights(Markov(schema, k=order)).eval().double()
     truth = Enumeration(model)
     assert completions_agree(model, schema)
     for row, seen in questions(schema):
@@ -174,17 +174,17 @@ def test_a_wrong_recursion_is_seen(monkeypatch, fault, broken):
     schema = Schema((4,), (Category(3), Category(3), Category(3), Category(3)))
     sound = all(
         completions_agree(made_up(name, schema), schema) for name in ("markov", "chow_liu", "independent")
-    ) and (completions_agree(shaken(Markov(schema, k=2)).eval().double(), schema))
+    ) and (completions_agree(shake_weights(Markov(schema, k=2)).eval().double(), schema))
     assert sound is not broken
 
 
 def test_the_contract_sees_wrong_completions_and_entropies(monkeypatch):
-    model = shaken(Markov(Schema((5,), (Category(3),) * 5)))
-    assert all(result.holds for result in results(model))
+    model = shake_weights(Markov(Schema((5,), (Category(3),) * 5)))
+    assert all(result.holds for result in run_checks(model))
     monkeypatch.setattr(Markov, "complete", lambda self, x, observed, weights: x)
     sound = Markov.entropy_given
     monkeypatch.setattr(Markov, "entropy_given", lambda self, x, observed: 0.9 * sound(self, x, observed))
-    broken = {result.name for result in results(model) if not result.holds}
+    broken = {result.name for result in run_checks(model) if not result.holds}
     assert broken == {"completions_are_highest", "entropies_are_means"}
 
 
@@ -244,15 +244,15 @@ def test_a_fixed_order_is_exact_where_it_says_so(name):
             assert found.word == "exact" and found.effective is None
             want = truth.table(row, seen, i)
             assert (finite(found.outcome).exp() - want).abs().max() < 1e-6
-            asked = Asked(model, i, generator_for(CPU, 0), 500)
-            estimate, told = asked.weighed(tree, x, with_target(observed, i))
+            asked = GapQuery(model, i, generator_for(CPU, 0), 500)
+            estimate, told = asked.weigh_gaps(tree, x, with_target(observed, i))
             assert (finite(estimate).exp() - want).abs().max() < 6 * 0.5 / float(told) ** 0.5 and 100 < told <= 2500
 
 
 def test_more_gaps_than_can_be_weighed_are_an_estimate():
     """12 unobserved variables before what is observed: against the sum over their 3^12 values... of a chain."""
     schema = Schema((12,), (Category(3),) * 12)
-    model, seen = shaken(Markov(schema)).eval(), torch.zeros(1, 12, dtype=torch.bool)
+    model, seen = shake_weights(Markov(schema)).eval(), torch.zeros(1, 12, dtype=torch.bool)
     seen[0, 11] = True
     rule = query.rules[AutoregressiveModel][1]
     found = rule(model, torch.ones(1, 12), seen, 9, generator_for(CPU, 0), 4000)
@@ -324,8 +324,8 @@ def test_a_normals_completion_and_entropy_are_the_textbooks():
 @pytest.mark.parametrize("parts", ["independent", "chow_liu"])
 def test_mixtures_complete_as_well_as_enumeration(parts):
     model = MODELS["mixture"](CODES, parts=parts, components=3)
-    model.have(3)
-    model = shaken(model).eval()
+    model.allocate(3)
+    model = shake_weights(model).eval()
     assert completions_agree(model, CODES)
     assert complete.word(type(model)) == "approximate"
 
@@ -374,7 +374,7 @@ def test_real_numbers_inside_their_bins():
     for code, (low, high) in enumerate(ranges):
 
         def density(value):
-            return float(binning.cut(torch.tensor([[(value - 3.0) / 0.5]], dtype=torch.float64))[1].exp()) / 0.5
+            return float(binning.digitise(torch.tensor([[(value - 3.0) / 0.5]], dtype=torch.float64))[1].exp()) / 0.5
 
         a, b = 3 + 0.5 * low + 1e-9, 3 + 0.5 * high - 1e-9
         kinks = {"points": [3 + 0.5 * (low + 58 if code == 0 else 4)]} if code in (0, 3) else {}
@@ -394,19 +394,19 @@ def test_quantiles_against_all_values():
     p = chance.dirichlet(np.ones(kind.codes))
     values = np.arange(-400, 500)
     weights = p[kind.code(values)] * np.exp(kind.log_within(values))
-    want = [float(values[np.searchsorted(weights.cumsum(), q - 1e-12)]) for q in LEVELS]
+    want = [float(values[np.searchsorted(weights.cumsum(), q - 1e-12)]) for q in QUANTILE_LEVELS]
     found = CodeCurve(kind, p[None])
-    mean, places = within_codes(kind, p, LEVELS)
+    mean, places = within_codes(kind, p, QUANTILE_LEVELS)
     assert mean == pytest.approx(weights @ values) and found.mean()[0] == pytest.approx(mean)
-    assert places == want and found.quantiles(np.array(LEVELS))[:, 0].tolist() == want
+    assert places == want and found.quantiles(np.array(QUANTILE_LEVELS))[:, 0].tolist() == want
     assert quantile(lambda v: v / 3, 0.5, 0.0, 3.0, 0.0) == pytest.approx(1.5)
 
 
 def test_the_entropy_of_a_normal():
-    from plausibly.outcomes.outcomes import Density
+    from plausibly.outcomes.outcomes import MixtureDensity
 
     kind = Real(1.0, 2.0)
-    one = Density(torch.zeros(1, 1), torch.tensor([[0.2]]), torch.tensor([[0.7]]))
+    one = MixtureDensity(torch.zeros(1, 1), torch.tensor([[0.2]]), torch.tensor([[0.7]]))
     want = 0.5 * np.log(2 * np.pi * np.e * (0.7 * 2) ** 2)
     assert float(entropy_of(one, kind, 1)) == pytest.approx(want, abs=1e-5)
     assert float(one.below(torch.tensor([0.2 + 0.7 * 1.6448536]))) == pytest.approx(0.95, abs=1e-6)
@@ -434,10 +434,10 @@ def network_of(model):
 @pytest.mark.parametrize("name", ["markov", "chow_liu"])
 def test_an_independent_library_agrees(name):
     schema = Schema((7,), tuple(Category(k) for k in (2, 3, 4, 2, 3, 2, 3)))
-    model = shaken(MODELS[name](schema)).eval().double()
+    model = shake_weights(MODELS[name](schema)).eval().double()
     if name == "chow_liu":
         model._plant([-1, 0, 0, 1, 1, 2, 4])
-        model = shaken(model).eval().double()
+        model = shake_weights(model).eval().double()
     model.requires_grad_(False)
     network = network_of(model)
     for seen in ([], [3], [0, 6], [1, 4, 5]):

@@ -11,19 +11,19 @@ from torch.nn.functional import softplus
 
 import plausibly
 from plausibly.capabilities import BoundedModel
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.data import load
-from plausibly.data.columns.numbers import learned_real, step_of
+from plausibly.data.columns.numbers import decimal_step, learn_real
 from plausibly.data.toys.planes import Checkerboard, Ring
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.events.bins import Binning
-from plausibly.events.kinds import HOLE, REACH, UNFORESEEN, Category, Real
+from plausibly.events.kinds import HOLE, MAX_SCALES, UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema
 from plausibly.fitting.fit import fit_in_memory
 from plausibly.fitting.settings import settings
 from plausibly.models import MODELS
 from plausibly.networks.heads import Head
-from plausibly.outcomes.outcomes import Blend, Density, Finite, Histogram, average
+from plausibly.outcomes.outcomes import Categorical, Histogram, MixtureDensity, MixtureOutcome, average
 
 CPU = torch.device("cpu")
 
@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 def mixture(shape, special=None, rows=1):
     """The same outcome for each of some rows."""
     parts = [torch.tensor([[0.2, 0.5, 0.3]]).log(), torch.tensor([[-1.0, 0.5, 2.0]]), torch.tensor([[0.3, 1.0, 0.1]])]
-    return Density(
+    return MixtureDensity(
         *(part.expand(rows, -1) for part in parts), None if special is None else special.expand(rows, -1), shape
     )
 
@@ -65,11 +65,11 @@ def test_specials_share_the_probability():
     assert np.allclose(outcome.log_prob(x), want, atol=1e-6)
     assert outcome.number().tolist() == pytest.approx([0.7] * 3, abs=1e-6)
     assert float(mixture("normal").number()) == 1
-    parts = [outcome, Histogram(Finite(torch.full((3, 4), 0.25).log()), Binning(Schema((1,), (HOLED,))), (0,))]
+    parts = [outcome, Histogram(Categorical(torch.full((3, 4), 0.25).log()), Binning(Schema((1,), (HOLED,))), (0,))]
     assert parts[1].number().tolist() == pytest.approx([0.5] * 3, abs=1e-6)
-    blend = Blend(parts, torch.tensor([0.9, 0.1]).log().expand(3, 2))
+    blend = MixtureOutcome(parts, torch.tensor([0.9, 0.1]).log().expand(3, 2))
     assert blend.number().tolist() == pytest.approx([0.9 * 0.7 + 0.1 * 0.5] * 3, abs=1e-6)
-    only, mass = outcome.restricted(torch.tensor([True, True, False, False]))
+    only, mass = outcome.truncate(torch.tensor([True, True, False, False]))
     assert mass[0].exp().item() == pytest.approx(0.7, abs=1e-6)
     assert only.log_prob(x)[2] == -torch.inf
     sample = mixture("normal", special, 9000).sample(torch.Generator().manual_seed(0))
@@ -79,7 +79,9 @@ def test_specials_share_the_probability():
 
 def test_the_mean_of_outcomes_is_the_mean_of_their_densities():
     one = mixture("normal", torch.tensor([[0.7, 0.3]]).log(), 4)
-    other = Density(*(torch.zeros(4, 1) + v for v in (0.0, 1.0, 0.5)), torch.tensor([[0.4, 0.6]]).log().expand(4, -1))
+    other = MixtureDensity(
+        *(torch.zeros(4, 1) + v for v in (0.0, 1.0, 0.5)), torch.tensor([[0.4, 0.6]]).log().expand(4, -1)
+    )
     x = torch.tensor([-1.0, 0.3, 1.1, HOLE])
     want = (one.log_prob(x).exp() + other.log_prob(x).exp()) / 2
     assert torch.allclose(average([one, other]).log_prob(x).exp(), want, atol=1e-6)
@@ -90,8 +92,8 @@ def test_bins_and_their_densities_are_one_density():
     kind = Real(edges=(-1.0, 0.5, 2.0), tails=(0.3, 2.0), missing=True, open=True)
     binning = Binning(Schema((2,), (kind, Category(levels=2))))
     codes = torch.tensor([[k, 1] for k in range(kind.codes)]).repeat(300, 1)
-    x = binning.drawn(codes, torch.Generator().manual_seed(0))
-    again, inside = binning.cut(x)
+    x = binning.draw_inside(codes, torch.Generator().manual_seed(0))
+    again, inside = binning.digitise(x)
     assert torch.equal(again, codes)
     low, high = x[codes[:, 0] == 0, 0], x[codes[:, 0] == 3, 0]
     assert torch.allclose(
@@ -201,7 +203,7 @@ def test_holes_in_real_columns_are_drawn_at_their_rate():
 @pytest.mark.parametrize("name", ["nade", "made"])
 def test_networks_are_what_their_formula_says(name):
     """A logistic mixture written out from the head's parameters."""
-    model = shaken(MODELS[name](Schema((2,), (Real(), Real())), hidden=8, shape="logistic", components=2)).eval()
+    model = shake_weights(MODELS[name](Schema((2,), (Real(), Real())), hidden=8, shape="logistic", components=2)).eval()
     x = torch.randn(5, 2, generator=torch.Generator().manual_seed(1))
     outcome = model.predict(x).one(1)
     z = (x[:, 1, None] - outcome.means) / outcome.scales
@@ -255,9 +257,9 @@ def test_samples_of_a_column_that_hardly_varies_hardly_vary(name):
 def test_no_training_value_is_out_of_reach():
     """Nearly all within 10^-9 of each other, and one a unit away."""
     values = np.concatenate([1e-9 * np.random.default_rng(0).normal(size=5000), [1.0]])
-    kind = learned_real(values, missing=False, closed=True)
-    assert not kind.strange(values).any() and np.abs(kind.event(values)).max() < REACH / 2
-    assert np.allclose(kind.draw(kind.event(values), np.random.default_rng(0)), values, rtol=1e-12, atol=1e-18)
+    kind = learn_real(values, missing=False, closed=True)
+    assert not kind.strange(values).any() and np.abs(kind.standardise(values)).max() < MAX_SCALES / 2
+    assert np.allclose(kind.draw(kind.standardise(values), np.random.default_rng(0)), values, rtol=1e-12, atol=1e-18)
 
 
 @pytest.mark.parametrize("rare", [0.002, 0.2])
@@ -284,8 +286,8 @@ def test_a_usual_value_leaves_its_neighbours_alone():
     x = chance.choice([0.0, 1.0, 2.0], (8000, 2), p=[0.6, 0.25, 0.15])
     tiny = np.full(9, 3.9e-43)
     tiny[0] = 0.0
-    assert step_of(x[:, 0]) == 1.0 and step_of(tiny) == 0.0
-    learned_real(np.sort(tiny), missing=False, step=step_of(tiny))
-    kind = learned_real(x[:, 0], missing=False, step=1.0)
-    drawn = kind.draw(kind.event(x[:, 0] + chance.normal(0, 0.1, 8000)), chance)
+    assert decimal_step(x[:, 0]) == 1.0 and decimal_step(tiny) == 0.0
+    learn_real(np.sort(tiny), missing=False, step=decimal_step(tiny))
+    kind = learn_real(x[:, 0], missing=False, step=1.0)
+    drawn = kind.draw(kind.standardise(x[:, 0] + chance.normal(0, 0.1, 8000)), chance)
     assert abs((drawn == 0).mean() - 0.6) < 6 * 0.0055 and abs((drawn.round() == 1).mean() - 0.25) < 6 * 0.0049

@@ -12,13 +12,19 @@ from scipy import integrate, stats
 from plausibly.cli.commands import app
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.curves import CodeCurve, curve
-from plausibly.evaluation.answers.regression import BELOW, HELD, interval, regression, risen
+from plausibly.evaluation.answers.regression import (
+    INTERVAL_SHARE,
+    LOWER_SHARES,
+    pit_values,
+    regression,
+    shortest_interval,
+)
 from plausibly.events.bins import Binning
 from plausibly.events.kinds import Grid, Level, Real
 from plausibly.events.moments import below
 from plausibly.events.schema import Schema
 from plausibly.fitting.api import fit
-from plausibly.outcomes.outcomes import Density, Finite, Histogram
+from plausibly.outcomes.outcomes import Categorical, Histogram, MixtureDensity
 from plausibly.tasks.query import Found
 
 KINDS = [
@@ -77,7 +83,7 @@ def test_how_much_of_a_bin_lies_below_a_number():
     """Against the integral of the density: both tails, which are not alike, and inner bins."""
     kind = KINDS[-1]
     logs = torch.tensor([[0.2, 0.3, 0.1, 0.4]]).log()
-    one = Histogram(Finite(logs), Binning(Schema((1,), (kind,))), (0,))
+    one = Histogram(Categorical(logs), Binning(Schema((1,), (kind,))), (0,))
 
     def density(x):
         return float(one.log_prob(torch.tensor([x], dtype=torch.float64)).exp())
@@ -92,17 +98,17 @@ def test_how_much_of_a_bin_lies_below_a_number():
 def test_the_pit_of_whole_numbers_is_spread_over_their_step():
     """Of one number, that a row is with probability .5, values from F below it to F at it, evenly: SciPy's own test."""
     kind, n = Level(3), 4000
-    found = curve(kind, Finite(torch.tensor([[0.3, 0.5, 0.2]]).log().expand(n, 3)))
-    pit = risen(kind, found.below, np.ones(n), np.random.default_rng(0))
+    found = curve(kind, Categorical(torch.tensor([[0.3, 0.5, 0.2]]).log().expand(n, 3)))
+    pit = pit_values(kind, found.below, np.ones(n), np.random.default_rng(0))
     assert stats.kstest(pit, stats.uniform(0.3, 0.5).cdf).pvalue > 1e-6
-    told = risen(Real(), lambda values: np.full(n, 0.4), np.ones(n), np.random.default_rng(0))
+    told = pit_values(Real(), lambda values: np.full(n, 0.4), np.ones(n), np.random.default_rng(0))
     assert (told == 0.4).all()  # of a number with a density F itself
 
 
 def test_densities_against_scipy():
     kind = Real(2.0, 3.0)
     means, scales = torch.tensor([[0.0, 1.0], [-1.0, 2.0]]), torch.tensor([[1.0, 0.5], [0.2, 1.5]])
-    found = curve(kind, Density(torch.tensor([[0.3, 0.7], [0.5, 0.5]]).log(), means, scales))
+    found = curve(kind, MixtureDensity(torch.tensor([[0.3, 0.7], [0.5, 0.5]]).log(), means, scales))
     for row, weights in enumerate(((0.3, 0.7), (0.5, 0.5))):
         normals = [stats.norm(2 + 3 * float(m), 3 * float(s)) for m, s in zip(means[row], scales[row], strict=True)]
 
@@ -146,10 +152,10 @@ def test_an_interval_of_whole_numbers_holds_no_needless_end(values):
     p = np.random.default_rng(2).dirichlet(np.ones(values), 300)
     kind, rows = Level(levels=values), np.arange(300)
     found = CodeCurve(kind, p)
-    low, high = (end.astype(int) for end in interval(kind, found))
+    low, high = (end.astype(int) for end in shortest_interval(kind, found))
     reached = np.concatenate([np.zeros((300, 1)), p.cumsum(1)], 1)
     held = reached[rows, high + 1] - reached[rows, low]
-    first, last = found.quantiles(BELOW).astype(int), found.quantiles(BELOW + HELD).astype(int)
+    first, last = found.quantiles(LOWER_SHARES).astype(int), found.quantiles(LOWER_SHARES + INTERVAL_SHARE).astype(int)
     taken = (last - first).argmin(0)
     assert (high - low <= (last - first)[0]).all() and (high - low < (last - first)[0]).mean() > 0.5
     first, last = first[taken, rows], last[taken, rows]
@@ -176,7 +182,9 @@ def test_wrong_distributions_are_told(numbers):
     sure = sound.masked_fill((reached < 0.25) | (reached > 0.75), -20.0).log_softmax(1)  # the inner half alone
     shy = (0.5 * sound.exp() + 0.5 / kind.codes).log()
     for wrong in (sure, shy, sound.roll(6, 1)):
-        found = regression(run.format, events, i, Found(Finite(wrong), "exact"), np.random.default_rng(0)).to_json()
+        found = regression(
+            run.format, events, i, Found(Categorical(wrong), "exact"), np.random.default_rng(0)
+        ).to_json()
         assert found["pit_p_value"] < 1e-9
 
 

@@ -17,14 +17,14 @@ import torch
 from plausibly.data import Dataset, load
 from plausibly.data.formats.tables import TableFormat
 from plausibly.evaluation.likelihood.likelihood import AtLeast, Exact, likelihood
-from plausibly.evaluation.samples.tables import binning
+from plausibly.evaluation.samples.tables import pair_bins
 from plausibly.events.kinds import Grid
 from plausibly.models import MODELS
 from plausibly.report import figures, samples, scales, tables, write_report
 from plausibly.report.abilities import ladder
 from plausibly.runs.board import Board, Row
 from plausibly.runs.run import Run
-from plausibly.training.loop import Training, count
+from plausibly.training.loop import Training, fit_by_counting
 from plausibly.training.plan import Plan
 
 SECTIONS = ["board", "training", "samples", "surprisal", "abilities", "reading"]
@@ -46,7 +46,7 @@ def fitted(name: str, dataset: Dataset, folder: Path) -> Row:
 
 def count_or_step(model: Any, dataset: Dataset) -> Any:
     if model.objective.passes(model):
-        yield from count(model, dataset.train.codes, dataset.valid.codes)
+        yield from fit_by_counting(model, dataset.train.codes, dataset.valid.codes)
         return
     model.initialise(torch.Generator().manual_seed(0))
     training = Training(model, dataset.train.codes, dataset.valid.codes, Plan(steps=20, every=5))
@@ -224,12 +224,12 @@ def test_a_column_that_never_varies_in_the_held_out_rows(tmp_path: Path) -> None
 
 def test_a_course_takes_only_sound_lines(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    assert figures.course(path) is None
+    assert figures.read_course(path) is None
     lines = ['{"step": 1, "loss": 2, "validation": 3}', "{", "7", '{"step": 2, "loss": NaN, "validation": 3}']
     path.write_text("\n".join(lines))
-    assert figures.course(path) is None
+    assert figures.read_course(path) is None
     path.write_text("\n".join([*lines, '{"step": 3, "loss": 1.5, "validation": 2.5}']))
-    assert figures.course(path) == figures.Course([1, 3], [2, 1.5], [3, 2.5], [{}, {}])
+    assert figures.read_course(path) == figures.Course([1, 3], [2, 1.5], [3, 2.5], [{}, {}])
 
 
 def test_edges_hold_all_numbers() -> None:
@@ -267,7 +267,7 @@ def test_the_most_surprising_rows_are_explained_by_bits_that_add_up(people: Data
     row = fitted("chow_liu", people, tmp_path)
     assert row.run is not None and row.test is not None
     subject = SimpleNamespace(run=row.run, label="chow_liu")
-    found = tables.surprising([subject], people)  # type: ignore[list-item]
+    found = tables.surprising_rows([subject], people)  # type: ignore[list-item]
     assert found is not None
     bits = np.sort(-row.test.nats.numpy() / np.log(2))[::-1]
     assert [float(each) for each, _ in found.rows] == pytest.approx(bits[: len(found.rows)], abs=0.06)
@@ -277,13 +277,13 @@ def test_the_most_surprising_rows_are_explained_by_bits_that_add_up(people: Data
     assert max(cell.shade for _, cells in found.rows for cell in cells) == 1
     assert f"whose mean is {bits.mean():.1f} bits" in found.lead
     assert {name for name, _ in found.headings} >= {"age", "town"}
-    assert tables.surprising([], people) is None and tables.surprising([subject], None) is None  # type: ignore[list-item]
+    assert tables.surprising_rows([], people) is None and tables.surprising_rows([subject], None) is None  # type: ignore[list-item]
 
 
 def test_pairs_that_differ_are_those_whose_dependence_was_lost() -> None:
     chance = np.random.default_rng(4)
     real, made = (chance.integers(0, 4, (1000, 5)).astype(float) for _ in range(2))
-    bins = binning([Grid()] * 5, real)
+    bins = pair_bins([Grid()] * 5, real)
     assert all(excess < 0.04 for _, _, excess in tables.pairs_apart(bins, real, made))
     real[:, 3] = real[:, 1]
     ((i, j, excess), *_) = tables.pairs_apart(bins, real, made)
@@ -293,14 +293,14 @@ def test_pairs_that_differ_are_those_whose_dependence_was_lost() -> None:
 def test_information_of_copies_and_of_strangers() -> None:
     chance = np.random.default_rng(3)
     a, b = chance.integers(0, 4, 20_000), chance.integers(0, 4, 20_000)
-    assert samples.information(a, a) == pytest.approx(2, abs=0.01)
-    assert samples.information(a, b) == pytest.approx(0, abs=0.002)
+    assert samples.information_bits(a, a) == pytest.approx(2, abs=0.01)
+    assert samples.information_bits(a, b) == pytest.approx(0, abs=0.002)
 
 
 def test_surprisal_sums_to_the_score(toy: Dataset, tmp_path: Path) -> None:
     row = fitted("chow_liu", toy, tmp_path)
     assert row.test is not None
-    ((_, bits),) = figures.surprisal([SimpleNamespace(run=row.run)], toy.test.codes)  # type: ignore[list-item]
+    ((_, bits),) = figures.mean_surprisal([SimpleNamespace(run=row.run)], toy.test.codes)  # type: ignore[list-item]
     assert bits.sum() == pytest.approx(-row.test.value / np.log(2), rel=1e-6)
 
 

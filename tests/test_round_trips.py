@@ -173,14 +173,14 @@ def test_a_hole_where_training_had_none_costs_the_same_in_every_container(name, 
     for other in ("comma", "parquet", "plain frame", "nullable frame", "arrow frame"):
         rows = rows_of(contained(asked, other, tmp_path / "asked"))
         events = format.events(rows)
-        assert format.within(events)[0].tolist() == pytest.approx([n - np.log(257) for n in others]), other
+        assert format.log_within(events)[0].tolist() == pytest.approx([n - np.log(257) for n in others]), other
         assert events.codes[0].tolist() == format.schema.never_seen.tolist(), other
         back = format.rows(events)
         assert back.iloc[0].isna().all() and not back.iloc[1].isna().any()
     if name != "comma":
         empty = pd.DataFrame({"word": ["", None]}).reindex(columns=names).astype({"word": str})
         place = names.index("word")
-        nats = format.within(format.events(empty.assign(word=["", None])))[:, place]
+        nats = format.log_within(format.events(empty.assign(word=["", None])))[:, place]
         assert nats.tolist() == pytest.approx([-2 * np.log(257), -np.log(257)])
 
 

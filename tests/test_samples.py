@@ -18,13 +18,13 @@ import plausibly
 from plausibly.capabilities import Model
 from plausibly.data import load
 from plausibly.errors import Unsupported, UserError
-from plausibly.evaluation.numbers import Number, from_json
+from plausibly.evaluation.numbers import Number, number_from_json
 from plausibly.evaluation.samples import coverage, distances, readers, two_samples
-from plausibly.evaluation.samples.features import Columns, RandomConvolutions, indicators, named
-from plausibly.evaluation.samples.judges import Convolutions, Together, Trees, judge
+from plausibly.evaluation.samples.features import ColumnFeatures, RandomConvolutions, find_extractor, indicators
+from plausibly.evaluation.samples.judges import Convolutions, JudgeEnsemble, Trees, judge
 from plausibly.evaluation.samples.readers import Classifier
-from plausibly.evaluation.samples.samples import Rows, board_rows, judged, measured, some
-from plausibly.evaluation.samples.two_samples import auc, discrepancy, permuted, two_sample_auc
+from plausibly.evaluation.samples.samples import ReferenceRows, board_rows, judge_auc, measure_samples, pick_rows
+from plausibly.evaluation.samples.two_samples import auc, discrepancy, permutation_test, two_sample_auc
 from plausibly.runs.board import Board, Row
 from plausibly.runs.run import Run, write_record
 
@@ -74,10 +74,10 @@ def table():
 def test_trees_see_no_difference_where_there_is_none_and_see_dependence(table):
     real, same, apart = (table.format.events(mixed(500, *how)) for how in ((1,), (2,), (3, True)))
     assert isinstance(judge(table.format, real, same), Trees)
-    null, found = judged(table.format, same, real), judged(table.format, apart, real)
+    null, found = judge_auc(table.format, same, real), judge_auc(table.format, apart, real)
     assert abs(null.value - 0.5) < 6 * null.standard_error and null.standard_error < 0.03
     assert found.value > 0.8 and found.interval[0] > 0.5 and (found.rows, found.folds) == (500, 5)
-    assert found == judged(table.format, apart, real)  # the seed decides
+    assert found == judge_auc(table.format, apart, real)  # the seed decides
     assert "boosted" in found.by and "0.5 is perfect" in found.better
 
 
@@ -128,7 +128,7 @@ def test_numbers_are_kept_with_their_interval_and_what_it_is_over():
     assert number.to_json()["interval"] == [0.0, 0.036] and number.to_json()["over"] == "samples"
     assert number.cells()[:2] == ["0 ± 0", "0 to 0.036"]
     assert Number(0.9, None, 10, "x", "y", 1.0).cells()[:2] == ["0.9", ""]
-    assert from_json({**number.to_json(), "more": 1}).value == 0.0
+    assert number_from_json({**number.to_json(), "more": 1}).value == 0.0
 
 
 # --- MMD and distances in features
@@ -144,8 +144,8 @@ def test_mmd_is_the_direct_double_sum():
     within_y = np.mean([k[i, j] for i in range(12, 21) for j in range(12, 21) if i != j])
     between = np.mean([k[i, j] for i in range(12) for j in range(12, 21)])
     want = within_x + within_y - 2 * between
-    assert two_samples.unbiased(k[:12, :12], k[12:, 12:], k[:12, 12:]) == pytest.approx(want, abs=1e-12)
-    test = permuted(k, 12, 0, 50)
+    assert two_samples.mmd(k[:12, :12], k[12:, 12:], k[:12, 12:]) == pytest.approx(want, abs=1e-12)
+    test = permutation_test(k, 12, 0, 50)
     assert test.value == pytest.approx(want, abs=1e-12) and len(test.shuffled) == 50
     assert test.shuffled.mean() == pytest.approx(0, abs=6 * test.shuffled.std() / 50**0.5)
 
@@ -226,7 +226,7 @@ def test_coverage_is_what_the_definitions_say_with_and_without_each_row(whole, m
     real, made = normals(30, 2, 0), normals(25, 2, 1, 0.5)
     if whole:
         real, made = real.round(), made.round()
-    found, names = coverage.placed(real, made, 3), KEYS[1:5]
+    found, names = coverage.neighbour_numbers(real, made, 3), KEYS[1:5]
     assert [found[name].value for name in names] == pytest.approx(naive(real, made, 3))
     for row in (0, 7, 24):
         others = naive(np.delete(real, row, 0), made, 3), naive(real, np.delete(made, row, 0), 3)
@@ -249,11 +249,11 @@ def test_known_configurations():
 
 
 def test_coverage_of_fresh_draws_is_what_is_expected():
-    values = [coverage.placed(normals(80, 2, 2 * s), normals(50, 2, 2 * s + 1)) for s in range(200)]
+    values = [coverage.neighbour_numbers(normals(80, 2, 2 * s), normals(50, 2, 2 * s + 1)) for s in range(200)]
     covered, density = (np.array([v[name].value for v in values]) for name in ("coverage", "density"))
-    assert coverage.expected_coverage(2, 1, 1) == 0.5  # of a row's two others either is the nearer
-    assert coverage.expected_coverage(10**7, 10**7) == pytest.approx(1 - 2**-5, abs=1e-6)
-    assert abs(covered.mean() - coverage.expected_coverage(80, 50)) < 6 * covered.std() / 200**0.5
+    assert coverage.mean_coverage(2, 1, 1) == 0.5  # of a row's two others either is the nearer
+    assert coverage.mean_coverage(10**7, 10**7) == pytest.approx(1 - 2**-5, abs=1e-6)
+    assert abs(covered.mean() - coverage.mean_coverage(80, 50)) < 6 * covered.std() / 200**0.5
     assert abs(density.mean() - 1) < 6 * density.std() / 200**0.5
 
 
@@ -284,7 +284,7 @@ def test_ties_count_half_and_one_row_that_is_near_to_all_makes_the_error_large()
 def test_copies_are_counted_beside_those_among_held_out_rows():
     train, held = np.arange(20).reshape(10, 2), np.arange(10, 30).reshape(10, 2)
     made = np.concatenate([train[:3], train[:1] + 100])
-    found = coverage.copied(made, held, train)
+    found = coverage.copy_share(made, held, train)
     assert (found.value, found.reference, found.perfect) == (0.75, 0.5, 0.5)
 
 
@@ -292,7 +292,7 @@ def test_copies_are_counted_beside_those_among_held_out_rows():
 
 
 def test_columns_are_scaled_by_the_rows_they_learned_from(table):
-    columns = Columns(table.format, table.train)
+    columns = ColumnFeatures(table.format, table.train)
     found = columns(table.train)
     levels, *numbers = table.schema.kinds
     assert found.shape[1] == levels.codes + sum(1 + (kind.open or kind.missing) for kind in numbers)
@@ -327,9 +327,9 @@ def digits():
 def looked_at(digits, made, **more):
     train, real = (digits.format.events(rows) for rows in digits.rows[:2])
     real, whole = real[: len(made)], real
-    rows = Rows(real, train, (whole,))
+    rows = ReferenceRows(real, train, (whole,))
     extractor = RandomConvolutions(digits.format, train)
-    return measured(digits.format, digits.format.events(made), rows, extractor, **more)
+    return measure_samples(digits.format, digits.format.events(made), rows, extractor, **more)
 
 
 @pytest.fixture(scope="module")
@@ -389,9 +389,9 @@ def test_the_judge_of_images_sees_a_label_beside_them():
     real, made = dataset.train[:300], dataset.train[300:600]
     wrong = dataset.format.rows(made).copy()
     wrong[:, 0] = np.random.default_rng(0).permutation(wrong[:, 0])
-    assert isinstance(judge(dataset.format, real, made), Together)
-    fault = judged(dataset.format, dataset.format.events(wrong), real)
-    null = judged(dataset.format, made, real)
+    assert isinstance(judge(dataset.format, real, made), JudgeEnsemble)
+    fault = judge_auc(dataset.format, dataset.format.events(wrong), real)
+    null = judge_auc(dataset.format, made, real)
     assert fault.value > null.value + 0.1 and abs(null.value - 0.5) < 6 * null.standard_error
 
 
@@ -418,9 +418,9 @@ def test_random_convolutions_are_the_same_for_everyone_and_for_images_alone(digi
     assert abs(a.mean(0)).max() < 1e-9 and a.std() == pytest.approx(1)
     with pytest.raises(UserError, match="for images of at least 8 x 8"):
         RandomConvolutions(table.format, table.train)
-    assert isinstance(named(None)(table.format, table.train), Columns)
+    assert isinstance(find_extractor(None)(table.format, table.train), ColumnFeatures)
     with pytest.raises(UserError, match="there are columns"):
-        named("inception")
+        find_extractor("inception")
 
 
 def test_a_classifier_tells_labels_is_kept_and_has_a_checksum(digits, tmp_path, monkeypatch):
@@ -432,7 +432,7 @@ def test_a_classifier_tells_labels_is_kept_and_has_a_checksum(digits, tmp_path, 
         return Classifier(digits.format, train, labels, None, "digit")
 
     first = made().keep(tmp_path / "kept.safetensors")
-    assert first.tested(fresh, others).accuracy > 0.85 and len(first.checksum) == 64
+    assert first.measure_accuracy(fresh, others).accuracy > 0.85 and len(first.checksum) == 64
     features = first(fresh)
     dropped = features[others.numpy() != 3]
     gap, share = first.more(features, dropped, features)["class_shares"], float((others == 3).double().mean())
@@ -454,7 +454,7 @@ def test_a_classifier_tells_labels_is_kept_and_has_a_checksum(digits, tmp_path, 
 def test_a_classifier_does_not_see_its_label(table, monkeypatch):
     monkeypatch.setattr(readers, "STEPS", 50)
     place = readers.label_place(table.format, "sort")
-    labels = table.schema.binned(table.train.codes)[:, place]
+    labels = table.schema.event_codes(table.train.codes)[:, place]
     found = Classifier(table.format, table.train, labels, place, "sort").learn()
     frame = table.format.rows(table.test)
     other = frame.assign(sort=frame["sort"].map(dict(zip("abcd", "bcda", strict=True))))
@@ -626,6 +626,6 @@ def test_the_board_takes_fewer_of_wide_and_of_slow_rows(table, digits):
 
 
 def test_rows_are_taken_at_random_by_the_seed(table):
-    assert torch.equal(some(table.train, 50, 1).codes, some(table.train, 50, 1).codes)
-    assert not torch.equal(some(table.train, 50, 1).codes, some(table.train, 50, 2).codes)
-    assert len(some(table.train, 10_000, 1)) == len(table.train)
+    assert torch.equal(pick_rows(table.train, 50, 1).codes, pick_rows(table.train, 50, 1).codes)
+    assert not torch.equal(pick_rows(table.train, 50, 1).codes, pick_rows(table.train, 50, 2).codes)
+    assert len(pick_rows(table.train, 10_000, 1)) == len(table.train)

@@ -20,7 +20,7 @@ from plausibly.fitting import compare, ensemble, results, settings
 from plausibly.fitting import fit as learning
 from plausibly.fitting.resealing import seal
 from plausibly.jobs import files as bulk
-from plausibly.report.page import course
+from plausibly.report.page import course_of
 from plausibly.runs.record import read_record
 from plausibly.runs.run import Run
 from plausibly.runs.upgrading import upgrade
@@ -90,10 +90,10 @@ def told(file, whole, mutated, numbers):
 def no_pages():
     """Runs get a page of one word, and boards no coded rows and no judges of samples."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "report", lambda runs, data, path: (path / "report.html").write_text("page"))
+        patch.setattr(results, "report_runs", lambda runs, data, path: (path / "report.html").write_text("page"))
         patch.setattr(results, "finish_board", lambda board, data, path: None)
-        patch.setattr(results, "code", lambda board, data, listener: None)
-        patch.setattr(results, "sampled", lambda run, data: run)
+        patch.setattr(results, "code_test_rows", lambda board, data, listener: None)
+        patch.setattr(results, "judge_samples", lambda run, data: run)
         patch.setattr(learning, "CHECKPOINT_SECONDS", 0.0)
         yield
 
@@ -140,7 +140,7 @@ def said(path, rows):
     opened = plausibly.open(path)
     scores = opened.score(pd.read_csv(rows)[:3])
     held, drawn = opened.test(), opened.sample(5)
-    return scores.to_csv(), repr(scores.attrs), drawn.to_csv(), held and held.nats.tolist(), course(opened)
+    return scores.to_csv(), repr(scores.attrs), drawn.to_csv(), held and held.nats.tolist(), course_of(opened)
 
 
 def learned(path):
@@ -305,10 +305,10 @@ def test_what_a_stopped_run_was_tested_to_is_not_said_of_the_finished_one(rows, 
 
 
 def test_the_validation_of_an_ensemble_is_that_of_its_weights(rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(ensemble, "greedy", lambda logs: torch.ones(logs.shape[1]))
+    monkeypatch.setattr(ensemble, "greedy_weights", lambda logs: torch.ones(logs.shape[1]))
     dropping = {"hidden": 8, "dropout": 0.5}
     runs = [plausibly.fit(rows, "made", out=tmp_path / str(s), seed=s, steps=5, set=dropping) for s in (0, 1)]
     for run in runs[1:]:
         run.record["data"] = runs[0].record["data"]
-    first, second = (ensemble.mixed(runs, out=tmp_path / name).record for name in ("a", "b"))
+    first, second = (ensemble.mix(runs, out=tmp_path / name).record for name in ("a", "b"))
     assert first["validation"] == second["validation"]

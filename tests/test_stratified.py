@@ -5,10 +5,10 @@ import pytest
 import torch
 from oracles import random_table
 
-from plausibly.contract.checks import results, shaken
+from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.events.kinds import Category, Real
 from plausibly.events.schema import Schema, binary
-from plausibly.families.stratified import Stratified, stratified
+from plausibly.families.stratified import Stratified, stratify
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.models.gaussian import Gaussian
 from plausibly.models.independent import Independent
@@ -16,7 +16,7 @@ from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
 from plausibly.models.mixture import Mixture
 from plausibly.system.randomness import generator_for
-from plausibly.training.loop import count
+from plausibly.training.loop import fit_by_counting
 
 TABLE = Schema((4,), (Category(levels=2), Category(levels=3), Category(levels=3), Category(levels=2, open=True)))
 REALS = Schema((3,), (Real(), Category(levels=3), Real()))
@@ -48,11 +48,11 @@ def posterior(model, x):
 
 @pytest.mark.parametrize(("part", "schema", "label"), CASES)
 def test_contract(part, schema, label):
-    model = stratified(part, schema, (label,))
+    model = stratify(part, schema, (label,))
     if part is Mixture:
         for member in model.each():
-            member.have(2)
-    assert not [result for result in results(shaken(model).eval()) if not result.holds]
+            member.allocate(2)
+    assert not [result for result in run_checks(shake_weights(model).eval()) if not result.holds]
     assert model.order[0] == label
 
 
@@ -61,11 +61,11 @@ def test_it_is_the_parts_learned_on_the_classes(part):
     """p(y) by counting, p(x | y) as the model itself learns it from the rows of that class; p(y | x) by Bayes' rule."""
     x, others = drawn(TABLE, 2400), [0, 1, 3]
     train, valid = x[:1600], x[1600:]
-    model = stratified(part, TABLE, (2,))
-    list(count(model, train, valid))
+    model = stratify(part, TABLE, (2,))
+    list(fit_by_counting(model, train, valid))
     for k in range(3):
         alone = part(TABLE.first(tuple(others)))
-        list(count(alone, *(rows[rows[:, 2] == k][:, others] for rows in (train, valid))))
+        list(fit_by_counting(alone, *(rows[rows[:, 2] == k][:, others] for rows in (train, valid))))
         share = ((train[:, 2] == k).sum() + 1 / 3) / 1601
         rows = valid[valid[:, 2] == k]
         want = share.log() + alone.log_prob(rows[:, others])
@@ -80,7 +80,7 @@ def test_it_is_the_parts_learned_on_the_classes(part):
 @torch.no_grad()
 def test_what_is_given_a_label_sums_to_one_for_each(part, label):
     """log p(the others | label), of labels that are not equally likely."""
-    model = shaken(stratified(part, TABLE, (label,))).eval()
+    model = shake_weights(stratify(part, TABLE, (label,))).eval()
     x = TABLE.all_events()
     given = model.log_given(x, generator_for(torch.device("cpu"), 0)).exp()
     codes = TABLE.codes[label]
@@ -94,10 +94,10 @@ def test_parts_may_be_mixtures():
     bits = torch.randint(2, (4000, 4), generator=torch.Generator().manual_seed(0)).float()
     x = torch.cat([bits, bits.sum(1, keepdim=True) % 2, (bits[:, :1] + bits[:, 1:2]) % 2], 1)
     tree, grown = (
-        stratified(part, binary(6), (5,), settings) for part, settings in ((ChowLiu, {}), (Mixture, {"components": 4}))
+        stratify(part, binary(6), (5,), settings) for part, settings in ((ChowLiu, {}), (Mixture, {"components": 4}))
     )
     for model in (tree, grown):
-        list(count(model, x[:2000], x[2000:3000]))
+        list(fit_by_counting(model, x[:2000], x[2000:3000]))
     assert float((grown.log_prob(x[3000:]) - tree.log_prob(x[3000:])).mean()) > 0.1
 
 
@@ -107,8 +107,8 @@ def test_naive_bayes_is_scikit_learns():
 
     schema = Schema((4,), (Category(levels=3),) * 4)
     x = drawn(schema, 800)
-    model = stratified(Independent, schema, (2,))
-    list(count(model, x, x))
+    model = stratify(Independent, schema, (2,))
+    list(fit_by_counting(model, x, x))
     counts = torch.bincount(x[:, 2].long(), minlength=3) + 1 / 3
     other = CategoricalNB(alpha=1 / 3, class_prior=(counts / counts.sum()).numpy()).fit(x[:, [0, 1, 3]], x[:, 2])
     assert np.allclose(posterior(model, x), other.predict_proba(x[:, [0, 1, 3]]), atol=1e-5)
@@ -122,8 +122,8 @@ def test_normal_parts_are_quadratic_discriminant_analysis():
     rows = random.normal(size=(1500, 2)) @ np.array([[1, 0.5], [0, 1]]) + np.stack([y * 1.5, -(y**2.0)], 1)
     rows *= 1 + y[:, None] * 0.3
     x = torch.from_numpy(np.stack([rows[:, 0], y, rows[:, 1]], 1)).float()
-    model = stratified(Gaussian, REALS, (1,))
-    list(count(model, x, x))
+    model = stratify(Gaussian, REALS, (1,))
+    list(fit_by_counting(model, x, x))
     for member, stratum in zip(model.each(), model.strata(x), strict=True):
         member.take(member.statistics(stratum))
     other = QuadraticDiscriminantAnalysis().fit(rows, y)
@@ -137,8 +137,8 @@ def test_a_class_without_rows_is_like_all(part):
     random[:, 1] = (random[:, 0] > 0).float()
     x = random if part is Gaussian else drawn(TABLE, 500)
     x = x[x[:, 1] != 2]
-    model = stratified(part, schema, (label,))
-    list(count(model, x, x))
+    model = stratify(part, schema, (label,))
+    list(fit_by_counting(model, x, x))
     alone = part(schema.first(tuple(model.rest)))
     alone.learn(alone.statistics(x[:, model.rest]), [])
     last = list(model.each())[2]
@@ -147,7 +147,7 @@ def test_a_class_without_rows_is_like_all(part):
 
 def test_evidence_on_the_label_weighs_the_parts():
     """Given the others and which labels may be drawn, drawn labels follow Bayes' rule over those."""
-    model = shaken(stratified(ChowLiu, TABLE, (2,)))
+    model = shake_weights(stratify(ChowLiu, TABLE, (2,)))
     x = drawn(TABLE, 1).expand(6000, -1)
     seen = torch.ones_like(x, dtype=torch.bool)
     seen[:, 2] = False
@@ -165,18 +165,18 @@ def test_evidence_on_the_label_weighs_the_parts():
 
 def test_refusals():
     with pytest.raises(ValueError, match="variable 0 is a real number"):
-        stratified(Gaussian, REALS, (0,))
+        stratify(Gaussian, REALS, (0,))
     with pytest.raises(ValueError, match="one label"):
-        stratified(Independent, TABLE, (0, 1))
+        stratify(Independent, TABLE, (0, 1))
     with pytest.raises(ValueError, match="not a real number"):
-        stratified(Gaussian, TABLE, (0,))
+        stratify(Gaussian, TABLE, (0,))
     with pytest.raises(ValueError, match="nothing beside"):
-        stratified(Independent, binary(1), (0,))
+        stratify(Independent, binary(1), (0,))
 
 
 def test_classes_that_share_their_rows_are_caught(monkeypatch):
     """The planted fault: every part's draws are the first part's."""
-    model = shaken(stratified(Independent, TABLE, (1,)))
+    model = shake_weights(stratify(Independent, TABLE, (1,)))
     sound = Stratified.outside
     monkeypatch.setattr(Stratified, "outside", lambda self, inner, pick: sound(self, inner, pick * 0))
-    assert "samples_follow_density" in {result.name for result in results(model) if not result.holds}
+    assert "samples_follow_density" in {result.name for result in run_checks(model) if not result.holds}

@@ -13,7 +13,7 @@ from scipy.stats.contingency import association
 from sklearn.metrics import r2_score, roc_auc_score
 
 import plausibly
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.data import load
 from plausibly.data.events import Events
 from plausibly.errors import UserError
@@ -22,7 +22,14 @@ from plausibly.evaluation.intervals import Moves, moves
 from plausibly.evaluation.likelihood.by_column import by_column
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.evaluation.samples import coverage, relations, tables
-from plausibly.evaluation.samples.samples import DRAWS, Rows, Samples, portions, table_measured, taught_rows
+from plausibly.evaluation.samples.samples import (
+    MAX_DRAWS,
+    ReferenceRows,
+    Samples,
+    measure_table,
+    portions,
+    rows_to_learn,
+)
 from plausibly.evaluation.samples.two_samples import auc
 from plausibly.evaluation.samples.usefulness import Contest, determination, one_against_rest, target_of, usefulness
 from plausibly.events.kinds import Category, Grid
@@ -58,9 +65,9 @@ def data():
 
 def measured(data, made, **more):
     """What is told of samples of a table, drawn as `made`, an event set for each draw."""
-    rows = Rows(data.test, data.train, (data.valid, data.test), data.test)
+    rows = ReferenceRows(data.test, data.train, (data.valid, data.test), data.test)
     found = Samples(len(data.test), 0, {})
-    return table_measured(found, data.format, made, rows, target_of(data.format), **more)
+    return measure_table(found, data.format, made, rows, target_of(data.format), **more)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +97,7 @@ def test_tv_is_the_direct_sum():
 def test_values_are_numbers_with_holes_and_what_was_not_foreseen_apart(data):
     frame = people(50, 3)
     frame.loc[0, "town"] = "elsewhere"
-    found = tables.values(data.format, data.format.events(frame))
+    found = tables.cell_values(data.format, data.format.events(frame))
     assert np.array_equal(found[:, 2] == tables.HOLE, frame["pay"].isna())
     assert np.array_equal(found[:, 0] == tables.HOLE, frame["town"].isna()) and found[0, 0] == tables.UNFORESEEN
     known = frame["pay"].notna()
@@ -102,19 +109,19 @@ def test_bins_hold_frequent_values_apart_and_equal_shares_of_the_rest():
     column = np.where(chance.random(4000) < 0.6, 0.0, chance.exponential(size=4000))
     column[:400] = tables.HOLE
     bins = tables.bins_of(Grid(), column)
-    assert list(bins.own) == [0, tables.UNFORESEEN, tables.HOLE] and len(bins.cuts) == tables.BINS - 1
+    assert list(bins.own) == [0, tables.UNFORESEEN, tables.HOLE] and len(bins.cuts) == tables.NUMBER_BINS - 1
     places = np.bincount(bins.places(column), minlength=bins.count)
     assert places[0] == (column == 0).sum() and places[1] == 0 and places[2] == (column == tables.HOLE).sum()
     assert places[3:].max() - places[3:].min() < 0.1 * places[3:].mean()
     levels = chance.integers(0, 40, 4000) // 2.0
     bins = tables.bins_of(Category(20), levels)
-    assert bins.count == tables.LEVELS + 1 and not len(bins.cuts)
+    assert bins.count == tables.MAX_LEVEL_BINS + 1 and not len(bins.cuts)
 
 
 def test_the_table_of_pairs_is_that_of_each_pair(data):
-    real, made = (tables.values(data.format, data.format.events(people(*how))) for how in ((300, 1), (200, 2)))
-    bins = tables.binning(data.schema.kinds, real)
-    apart = bins.apart(real, made)
+    real, made = (tables.cell_values(data.format, data.format.events(people(*how))) for how in ((300, 1), (200, 2)))
+    bins = tables.pair_bins(data.schema.kinds, real)
+    apart = bins.distances(real, made)
     a, b = (np.stack([each.places(rows[:, i]) for i, each in enumerate(bins.bins)], 1) for rows in (real, made))
     for i, j in combinations(range(5), 2):
         pairs = [pd.Series(list(map(tuple, rows[:, [i, j]]))).value_counts(normalize=True) for rows in (a, b)]
@@ -138,8 +145,8 @@ def test_cramers_v_is_that_of_scipy_less_its_bias():
 
 
 def test_dependences_are_those_of_each_pair(data):
-    rows = tables.values(data.format, data.format.events(people(400, 1)))
-    found = tables.binning(data.schema.kinds, rows).associations(rows)
+    rows = tables.cell_values(data.format, data.format.events(people(400, 1)))
+    found = tables.pair_bins(data.schema.kinds, rows).associations(rows)
     assert np.array_equal(found, found.T) and (np.diag(found) == 1).all()
     assert found[2, 4] > 0.6 and found[0, 1] < 0.1
 
@@ -147,7 +154,7 @@ def test_dependences_are_those_of_each_pair(data):
 def test_fresh_rows_are_as_far_as_training_rows(fresh):
     assert [each.names[0] for each in fresh.distances.columns] == ["town", "age", "pay", "height", "rich"]
     assert [each.by for each in fresh.distances.columns] == ["TV", "KS", "KS", "KS", "TV"]
-    assert len(fresh.distances.pairs) == 10 and len(fresh.distances.columns[0].draws) == DRAWS
+    assert len(fresh.distances.pairs) == 10 and len(fresh.distances.columns[0].draws) == MAX_DRAWS
     for name in ("column_distance", "pair_distance"):
         number = fresh[name]
         assert number.value == pytest.approx(number.reference, abs=6 * 1.5 * number.standard_error)
@@ -169,13 +176,13 @@ def test_rows_pull_at_distances_as_leaving_them_out_does():
     chance = np.random.default_rng(8)
     real = chance.choice(3, (400, 2), p=[0.6, 0.3, 0.1]).astype(float)
     made = chance.choice(3, (370, 2), p=[0.15, 0.15, 0.7]).astype(float)
-    bins = tables.Binning([tables.Bins(np.arange(3.0), np.empty(0))] * 2)
+    bins = tables.PairBins([tables.Bins(np.arange(3.0), np.empty(0))] * 2)
     (pair,) = bins.pulls(real, [made])
     first = [real[:, 0], made[:, 0]]
     for pull, apart in (
         (tables.total_variation(*first).pull, lambda rows: tables.total_variation(rows[:, 0], first[1]).value),
         (tables.kolmogorov_smirnov(*first).pull, lambda rows: tables.kolmogorov_smirnov(rows[:, 0], first[1]).value),
-        (pair, lambda rows: bins.apart(rows, made)[0, 1]),
+        (pair, lambda rows: bins.distances(rows, made)[0, 1]),
     ):
         without = np.array([apart(np.delete(real, i, 0)) for i in range(400)])
         assert moves(pull) == pytest.approx(intervals.jackknife(without), abs=1e-5)
@@ -203,7 +210,7 @@ def test_draws_are_portions_of_the_sets():
     sets = [Events(torch.arange(7) + 10 * k, torch.zeros(7)) for k in range(3)]
     found = [part.codes.tolist() for part in portions(sets, 3)]
     assert found == [[0, 1, 2], [3, 4, 5], [10, 11, 12], [13, 14, 15], [20, 21, 22], [23, 24, 25]]
-    assert len(list(portions([Events(torch.zeros(50), torch.zeros(50))] * 9, 2))) == DRAWS
+    assert len(list(portions([Events(torch.zeros(50), torch.zeros(50))] * 9, 2))) == MAX_DRAWS
 
 
 # --- columns that follow from others
@@ -222,10 +229,10 @@ def dependent(n, seed, wrong=0.0):
 def test_relations_of_training_rows_are_counted_in_samples():
     data = load(dependent(900, 1))
     assert {(found.column, found.of) for found in data.relations} == {("north", ("town",)), ("whole", ("a", "b"))}
-    rows = Rows(data.test, data.train, (data.test,), data.test, data.relations)
+    rows = ReferenceRows(data.test, data.train, (data.test,), data.test, data.relations)
     for wrong in (0.0, 0.25):
         frames = [dependent(len(data.train), seed, wrong) for seed in (2, 3)]
-        found = table_measured(Samples(9, 0, {}), data.format, list(map(data.format.events, frames)), rows, None)
+        found = measure_table(Samples(9, 0, {}), data.format, list(map(data.format.events, frames)), rows, None)
         frame = pd.concat(frames)
         expected = {"north": np.mean((frame["north"] == "yes") == (frame["town"] == "y"))}
         expected["whole"] = np.mean((frame["a"] + frame["b"] == frame["whole"])[frame["b"].notna()])
@@ -238,7 +245,7 @@ def test_relations_of_training_rows_are_counted_in_samples():
 
 def test_rows_with_a_value_never_seen_are_not_asked():
     train, rows = np.array([[0, 0], [1, 1], [0, 2]]), np.array([[0, 0], [0, 1], [0, 3], [5, 9]])
-    assert relations.follows(train, rows).tolist() == [True, False]
+    assert relations.function_holds(train, rows).tolist() == [True, False]
 
 
 # --- copies, and how near training rows are
@@ -260,10 +267,10 @@ def test_rows_are_compared_as_they_are_written():
     data = load(frame, kinds={"height": "real"})
     close = data.train[:]
     close.values.cells["height"].values = close.values.cells["height"].values * (1 + 1e-12)
-    ours, theirs, train = tables.written(data.format, [close[:10], close[10:]], [data.test], [data.train])
+    ours, theirs, train = tables.factorise_cells(data.format, [close[:10], close[10:]], [data.test], [data.train])
     assert np.array_equal(ours, train) and len(theirs) == len(data.test) and ours.shape[1] == 5
     other = data.format.rows(data.train).assign(height=np.float32(1.5))
-    ours, train = tables.written(data.format, [data.format.events(other)], [data.train])
+    ours, train = tables.factorise_cells(data.format, [data.format.events(other)], [data.train])
     assert not (ours[:, 3] == train[:, 3]).any() and np.array_equal(np.delete(ours, 3, 1), np.delete(train, 3, 1))
 
 
@@ -349,7 +356,7 @@ def test_fresh_rows_teach_as_much_as_training_rows(data, fresh):
 
 def test_no_tree_sees_its_target(data):
     contest = Contest(data.format, 4, data.test)
-    table, truth = contest.known(data.train)
+    table, truth = contest.tree_inputs(data.train)
     assert table.shape == (len(data.train), 4) and set(truth) == {0, 1}
     strangers = Contest(data.format, 3, data.test).skill(data.train)
     assert strangers.value < 0.05
@@ -377,8 +384,8 @@ def test_few_or_equal_targets_teach_nothing(data):
 
 
 def test_slow_models_draw_fewer_rows_but_not_fewer_than_are_looked_at():
-    assert taught_rows(300, 100, None) == 300 and taught_rows(10**6, 2000, None) == 50_000
-    assert taught_rows(10**6, 2000, 100.0) == 10_000 and taught_rows(10**6, 2000, 0.1) == 2000
+    assert rows_to_learn(300, 100, None) == 300 and rows_to_learn(10**6, 2000, None) == 50_000
+    assert rows_to_learn(10**6, 2000, 100.0) == 10_000 and rows_to_learn(10**6, 2000, 0.1) == 2000
 
 
 # --- nats by column
@@ -392,7 +399,7 @@ CONTEXTS = [*product(COUNTING, [(), (4,)]), *product(NETWORKS, [(), (4,), (2, 0)
 @pytest.mark.parametrize(("name", "context"), CONTEXTS)
 def test_nats_by_column_add_up_to_log_p(data, name, context):
     """Of a lone context of few values it is summed out; of others all is given it."""
-    model = shaken(build(MODELS[name], data.schema, {"context": list(context)})).eval()
+    model = shake_weights(build(MODELS[name], data.schema, {"context": list(context)})).eval()
     rows = data.format.apart(data.test, context)
     found, want = by_column(model, data.format, rows), likelihood(model, rows)
     assert torch.allclose(found.nats.sum(1), want.nats, rtol=1e-6, atol=1e-6)
@@ -481,5 +488,5 @@ def test_without_the_training_rows_distances_stand_alone(run):
     assert all(
         "not at hand" in found.missing[name] for name in ("closest_record", "near_records", "trained_on_samples")
     )
-    assert found.distances.columns[0].ratio is None and len(found.distances.columns[0].draws) == DRAWS
+    assert found.distances.columns[0].ratio is None and len(found.distances.columns[0].draws) == MAX_DRAWS
     assert len(found.tables()) == 3 and gone.by_column() is None and gone.by_column(people(50, 5)).nats.shape == (50, 5)

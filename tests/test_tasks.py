@@ -9,7 +9,7 @@ import torch
 from oracles import accepting
 
 from plausibly.capabilities import AutoregressiveModel, BoundedModel, DensityModel, Model
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.data.events import Events
 from plausibly.errors import Unsupported
 from plausibly.evaluation.abilities import model_entries
@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 
 
 def made_up(name, schema=SMALL):
-    return shaken(MODELS[name].tiny(schema)).eval()
+    return shake_weights(MODELS[name].tiny(schema)).eval()
 
 
 @pytest.mark.parametrize("name", [n for n in accepting(SMALL) if impute.word(MODELS[n]) != "approximate"])

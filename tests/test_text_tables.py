@@ -11,7 +11,7 @@ import torch
 
 from plausibly.data import Dataset, load, load_rows
 from plausibly.data.columns.instants import ticks_in
-from plausibly.data.columns.numbers import written
+from plausibly.data.columns.numbers import parse_number
 from plausibly.data.files.pieces import table_file
 from plausibly.errors import UserError
 from plausibly.events.kinds import OTHER
@@ -70,7 +70,7 @@ def test_lines_are_counted_from_the_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [".0", "+.0", "-.00", "0.", "-.5", ".5e3", "1e400", "-0"])
 def test_numbers_without_a_digit_before_the_point(tmp_path: Path, text: str) -> None:
-    digits, decimals = written(text)
+    digits, decimals = parse_number(text)
     assert digits / 10**decimals == float(text) if text != "1e400" else digits == 10**400
     data = loaded(tmp_path, "c,x\n" + "".join(f"{['a', text, 'b'][n % 3]},{n % 5}\n" for n in range(60)))
     assert data.format.describe()[0]["kind"] == "category" and torch.isfinite(data.train.log_within).all()
@@ -78,7 +78,7 @@ def test_numbers_without_a_digit_before_the_point(tmp_path: Path, text: str) -> 
 
 @pytest.mark.parametrize("text", [".", "+", "-", "e5", ".e5", "--1", "1 000", "1\u00a0000", "١٢", "0x1F", "1_000"])
 def test_what_is_no_number(text: str) -> None:
-    assert written(text) is None
+    assert parse_number(text) is None
 
 
 def test_a_day_that_never_comes_is_a_date(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def returned(data: Dataset, tmp_path: Path) -> list[str]:
     """The lines of the file, out of its events."""
     path = tmp_path / "again.csv"
     data.format.write(
-        data.format.written(data.format.events(load_rows(str(tmp_path / "t.csv"), data.format)), path), path
+        data.format.file_rows(data.format.events(load_rows(str(tmp_path / "t.csv"), data.format)), path), path
     )
     return path.read_text().splitlines()
 
@@ -142,7 +142,7 @@ def test_a_decimal_comma_is_a_point_elsewhere(tmp_path: Path, name: str) -> None
     again = data.format.events(frame)
     assert torch.equal(again.codes, events.codes) and torch.equal(again.log_within, events.log_within)
     drawn = data.format.draw(events.codes[:50], np.random.default_rng(0))
-    assert all("," in text and "." not in text for text in data.format.written(drawn, Path("x.csv"))["x"])
+    assert all("," in text and "." not in text for text in data.format.file_rows(drawn, Path("x.csv"))["x"])
 
 
 @pytest.mark.parametrize(("name", "unit"), [("created", 1), ("ts", 10**3), ("time_us", 10**6), ("time_ns", 10**9)])
@@ -254,7 +254,7 @@ def test_drawn_numbers_have_as_many_digits_as_those_of_the_file(tmp_path: Path) 
     cells = [f"{x:.3E}" for x in chance.lognormal(0, 9, 300)]
     data = loaded(tmp_path, "x,v\n" + "".join(f"{cell},{n % 3}\n" for n, cell in enumerate(cells)))
     events = data.format.draw(data.train.codes, np.random.default_rng(0))
-    drawn = data.format.written(events, Path("x.csv"))["x"].tolist()
+    drawn = data.format.file_rows(events, Path("x.csv"))["x"].tolist()
     assert all(f"{float(text):.3E}" == text for text in drawn) and len({*drawn}) > 50
     again = data.format.events(data.format.rows(events))
     assert torch.allclose(again.log_within, events.log_within) and data.regular
@@ -317,7 +317,7 @@ def test_durations_as_pandas_writes_them(tmp_path: Path, cells: list[str], form:
     other = load(typed).format
     again = other.events(load_rows(str(tmp_path / "t.csv"), data.format))
     assert torch.equal(again.codes, other.events(typed).codes)
-    assert data.format.asked({"took": pd.Timedelta(cells[0])}).codes[0, 0] == whole.codes[0, 0]
+    assert data.format.parse_question({"took": pd.Timedelta(cells[0])}).codes[0, 0] == whole.codes[0, 0]
 
 
 def months(name: str, cells: list[object]) -> str:
@@ -346,7 +346,10 @@ def test_compact_months_are_times_where_the_name_or_the_steps_say_so(tmp_path: P
     assert data.regular and returned(data, tmp_path) == months(name, cells).splitlines()
     if kind == "date":
         kind = data.format.schema.kinds[0]
-        known = [data.format.asked({name: asked}).codes[0, 0] for asked in ("201005", 201005, "2010-05", "2010-05-01")]
+        known = [
+            data.format.parse_question({name: asked}).codes[0, 0]
+            for asked in ("201005", 201005, "2010-05", "2010-05-01")
+        ]
         assert len({*map(int, known)}) == 1 and known[0] != kind.other_code
         typed = pd.read_csv(tmp_path / "t.csv", dtype={name: "Int64", "v": str})
         assert torch.equal(data.format.events(typed).codes, load(typed).format.events(typed).codes)

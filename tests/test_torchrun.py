@@ -27,7 +27,7 @@ from plausibly.models.nade import NADE
 from plausibly.system import processes
 from plausibly.system.randomness import Shared, by_row, generator_for, sharing
 from plausibly.training.estimates import steps_within
-from plausibly.training.loop import Training, own_sums, watch
+from plausibly.training.loop import Training, own_sums, validation_loss
 from plausibly.training.plan import Diverged, Plan
 
 CPU = torch.device("cpu")
@@ -68,9 +68,11 @@ def sums():
     for model in (ChowLiu(binary(10)), Joint(binary(10))):
         for rows in (2500, 700):
             own = own_sums(model.objective.passes(model)[0], codes[:rows], CPU)
-            found[f"{type(model).__name__} {rows}"] = processes.total(own)
+            found[f"{type(model).__name__} {rows}"] = processes.sum_over_ranks(own)
     one = training(*MODELS["made"], 64)
-    return found | {f"watch {rows}": torch.tensor(watch(one.model, codes[:rows])).double() for rows in (2500, 700)}
+    return found | {
+        f"watch {rows}": torch.tensor(validation_loss(one.model, codes[:rows])).double() for rows in (2500, 700)
+    }
 
 
 def decisions():
@@ -78,10 +80,14 @@ def decisions():
     number = processes.rank()
     one = training(*MODELS["nade"], 64)
     plan = steps_within(0.5, one.model, one.codes, one.validation, one.plan)
-    found = {"steps": plan.steps, "said": processes.first(lambda: {"rank": number}), "ranks": processes.ranks()}
-    found |= {"anywhere": processes.anywhere(number == 1), "nowhere": processes.anywhere(False)}
+    found = {
+        "steps": plan.steps,
+        "said": processes.run_on_first(lambda: {"rank": number}),
+        "ranks": processes.rank_count(),
+    }
+    found |= {"anywhere": processes.any_rank(number == 1), "nowhere": processes.any_rank(False)}
     with pytest.raises(UserError, match="process 0 says no"):
-        processes.first(refuse)
+        processes.run_on_first(refuse)
     with pytest.raises(Diverged) as caught:
         list(training(*MODELS["made"], 64, rate=1e300, warmup=0).run())
     return found | {"diverged": str(caught.value)}
@@ -93,7 +99,7 @@ def refuse():
 
 def check(folder):
     """The program of the processes that are compared with one process, and then fit a run."""
-    with processes.together():
+    with processes.process_group():
         found, decided = gradients() | sums(), decisions()
     save_file({name: t.contiguous() for name, t in found.items()}, folder / f"{processes.rank()}.safetensors")
     decided["threads"] = [name.read_text() for name in Path("/proc/self/task").glob("*/comm")]
@@ -223,9 +229,9 @@ def readable(path):
 
 
 def test_one_process_does_not_join_any_group():
-    with processes.together():
+    with processes.process_group():
         assert not torch.distributed.is_initialized()
-        assert (processes.rank(), processes.ranks(), processes.share(7)) == (0, 1, slice(0, 7))
+        assert (processes.rank(), processes.rank_count(), processes.share(7)) == (0, 1, slice(0, 7))
         assert processes.launch() is None
 
 

@@ -10,7 +10,7 @@ from plausibly.models.made import MADE
 from plausibly.models.nade import NADE
 from plausibly.system.randomness import generator_for
 from plausibly.training.estimates import steps_within
-from plausibly.training.loop import Training, clip, watch
+from plausibly.training.loop import Training, clip, validation_loss
 from plausibly.training.plan import Diverged, Plan, default_every, default_steps
 
 
@@ -71,7 +71,7 @@ def test_the_best_validated_weights_are_kept():
     training = fresh(Plan(steps=200, every=10, rate=5e-2))
     seen = [progress.validation for progress in training.run()]
     training.finish()
-    assert watch(training.model, training.validation) == pytest.approx(min(seen), abs=1e-6)
+    assert validation_loss(training.model, training.validation) == pytest.approx(min(seen), abs=1e-6)
 
 
 def test_training_stops_when_validation_does_not_improve():
@@ -101,7 +101,7 @@ def test_a_budget_becomes_steps(monkeypatch):
     now, take_step = [0.0], Training.take_step
     monkeypatch.setattr("plausibly.training.estimates.clock", lambda: now[0])
     monkeypatch.setattr(Training, "take_step", lambda self: (now.append(now.pop() + 0.1), take_step(self))[1])
-    monkeypatch.setattr("plausibly.training.loop.watch", lambda *given: now.append(now.pop() + 0.1))
+    monkeypatch.setattr("plausibly.training.loop.validation_loss", lambda *given: now.append(now.pop() + 0.1))
     training = fresh(PLAN)
     plans = [steps_within(budget, training.model, *toy(), PLAN) for budget in (1e-3, 5.0, 50.0)]
     each = 0.1 + 0.1 / PLAN.every

@@ -25,7 +25,7 @@ import plausibly
 from plausibly.errors import UserError
 from plausibly.fitting import choose as choosing
 from plausibly.fitting import compare, folders, results
-from plausibly.fitting.fit import logged
+from plausibly.fitting.fit import read_log
 from plausibly.runs.record import read_record
 from plausibly.runs.run import write_record
 from plausibly.system import files
@@ -64,9 +64,9 @@ def test_a_record_names_only_models_that_come_with_plausibly(run, cli, tmp_path)
 
 def test_a_torn_line_of_the_log_is_left_out(tmp_path):
     log = tmp_path / "log.jsonl"
-    assert logged(log, 9) == []
+    assert read_log(log, 9) == []
     log.write_bytes(b'{"step": 1}\n{"step": 5}\nnull\n{"step": 20}\n{"st\xff')
-    assert logged(log, 9) == ['{"step": 1}', '{"step": 5}']
+    assert read_log(log, 9) == ['{"step": 1}', '{"step": 5}']
 
 
 def test_a_file_that_is_replaced_keeps_its_permissions_and_a_link_its_place(tmp_path):
@@ -154,8 +154,8 @@ def bits(tmp_path, monkeypatch):
     """A table of bits, for which two models are tried; pages are not drawn."""
     rows = np.random.default_rng(0).integers(0, 2, (120, 3))
     pd.DataFrame(rows, columns=[*"abc"]).to_csv(tmp_path / "bits.csv", index=False)
-    monkeypatch.setattr(choosing, "candidates", lambda *_: ["independent", "markov"])
-    monkeypatch.setattr(choosing, "defaults", lambda: ["independent", "markov"])
+    monkeypatch.setattr(choosing, "models_to_try", lambda *_: ["independent", "markov"])
+    monkeypatch.setattr(choosing, "default_models", lambda: ["independent", "markov"])
     monkeypatch.setattr(results, "finish_board", lambda board, data, path: (path / "report.html").write_text("page"))
     return str(tmp_path / "bits.csv")
 
@@ -262,7 +262,7 @@ def test_a_pipe_and_a_device_are_no_data(run, cli, tmp_path):
 def test_a_job_that_ended_between_the_look_and_the_lock_keeps_its_folder(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text("{}")
-    with pytest.raises(UserError, match="already exists"), folders.fresh(tmp_path / "run", anew=True):
+    with pytest.raises(UserError, match="already exists"), folders.fresh_folder(tmp_path / "run", anew=True):
         pass
     assert (tmp_path / "run" / "run.json").exists()
 

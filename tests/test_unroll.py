@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from plausibly.capabilities import AutoregressiveModel, drive
-from plausibly.contract.checks import shaken
+from plausibly.contract.checks import shake_weights
 from plausibly.events.schema import binary
 from plausibly.families.orderless import OrderlessModel
 from plausibly.models import MODELS
@@ -21,7 +21,7 @@ BUILT = {
 
 
 def model_of(name, variables):
-    return shaken(MODELS[name](binary(variables), **BUILT.get(name, {})).eval())
+    return shake_weights(MODELS[name](binary(variables), **BUILT.get(name, {})).eval())
 
 
 def flops(work):

@@ -123,7 +123,7 @@ def test_compare_puts_it_beside_the_others_and_the_report_is_built_again(bits, t
 
 
 def test_a_class_in_memory_is_a_model_too(bits, tmp_path):
-    kind = foreign.read(written(tmp_path))
+    kind = foreign.read_model(written(tmp_path))
     run = plausibly.fit(bits, kind, out=tmp_path / "run", steps=20)
     assert run.record["code"]["name"] == "Linear" and Run.open(run.path, model=kind).model.schema == run.model.schema
 
@@ -179,7 +179,7 @@ def test_large_data_are_stood_in_for_by_small_schemas():
 )
 def test_what_is_no_model_is_refused_in_one_line(source, said, tmp_path):
     with pytest.raises(UserError, match=said) as caught:
-        foreign.read(written(tmp_path, source))
+        foreign.read_model(written(tmp_path, source))
     assert "\n" not in str(caught.value)
 
 
@@ -192,11 +192,11 @@ def test_names_that_say_no_class_or_two_alike(tmp_path, bits):
         plausibly.compare(bits, [written(tmp_path), other], out=tmp_path / "board")
     named = "from plausibly.models.made import MADE\nclass made(MADE): pass\n"
     with pytest.raises(UserError, match="is the name of a model of plausibly's"):
-        foreign.read(written(tmp_path, named, "alike.py").replace(":Linear", ":made"))
+        foreign.read_model(written(tmp_path, named, "alike.py").replace(":Linear", ":made"))
 
 
 def test_what_the_file_prints_stays_off_stdout(tmp_path, capsys):
-    foreign.read(written(tmp_path, "print('loading')\n" + SOURCE))
+    foreign.read_model(written(tmp_path, "print('loading')\n" + SOURCE))
     out, err = capsys.readouterr()
     assert not out and "loading" in err
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import distributions as known
 
-from plausibly.contract.checks import bounds_sum_to_at_most_one, samples_reach_the_bound, shaken
+from plausibly.contract.checks import bounds_sum_to_at_most_one, samples_reach_the_bound, shake_weights
 from plausibly.data import load
 from plausibly.data.events import Events
-from plausibly.evaluation.likelihood.elbo import apart
+from plausibly.evaluation.likelihood.elbo import elbo_parts
 from plausibly.evaluation.likelihood.likelihood import AtLeast, likelihood
 from plausibly.events.kinds import Category, Real
 from plausibly.events.schema import Schema, binary
@@ -22,10 +22,10 @@ from plausibly.families.variational import (
     RateDistortion,
     WarmUp,
     importance_weighted,
+    importance_weights,
     log_context,
     log_likelihood,
     log_weights,
-    weigh,
 )
 from plausibly.models.vae import VAE
 from plausibly.outcomes.latents import normal_of
@@ -87,7 +87,7 @@ def expected(model, x, nodes):
     found = []
     for row in x:
         q = model.posterior(row[None], len(points))
-        weights = weigh(model, row[None], q.centre + q.log_scale.exp() * points, q, len(points))
+        weights = importance_weights(model, row[None], q.centre + q.log_scale.exp() * points, q, len(points))
         found.append([(part[0] * mass).sum() for part in (weights.log_weights, weights.reconstruction, weights.rate)])
     return torch.tensor(found, dtype=torch.float64).unbind(1)
 
@@ -109,7 +109,7 @@ def log_joint(model, x, z, room):
 def small(seed, latents=2, schema=None, mild=False, **arguments):
     """A random network; its prior stays within `grid`, and if `mild` the encoder does too."""
     arguments = {"network": {"name": "mlp", "hidden": 6, "layers": 1}, "components": 2, **arguments}
-    model = shaken(VAE(schema or binary(5), latents=latents, **arguments), seed).double().eval()
+    model = shake_weights(VAE(schema or binary(5), latents=latents, **arguments), seed).double().eval()
     for p in [*model.prior.parameters(), *(model.encoder.leave.parameters() if mild else [])]:
         p.mul_(0.3)
     return model
@@ -339,7 +339,7 @@ def test_the_exact_posterior_leaves_no_gap():
     truth = Linear()
     x = truth.drawn(400)
     exact = truth.marginal.log_prob(x)
-    found = apart(single(truth), events(x.float()), noise())
+    found = elbo_parts(single(truth), events(x.float()), noise())
     assert found.rows == 400 and found.tuned == 64 and list(found.bounds) == [1, 10, 100, 1000]
     for bound in [found.elbo, *found.bounds.values()]:
         assert bound.value == pytest.approx(float(exact.mean()), abs=1e-4)
@@ -358,7 +358,7 @@ def test_what_amortisation_costs_is_found():
     x = truth.drawn(200)
     q = truth.model.posterior(x)
     gap = known.kl_divergence(known.Normal(q.mean(), q.log_scale.exp()), truth.posterior(x)).sum(1).detach()
-    found = apart(single(truth), events(x.float()), noise())
+    found = elbo_parts(single(truth), events(x.float()), noise())
     assert found.gap.value == pytest.approx(float(gap.mean()), abs=6 * found.gap.standard_error + 0.01)
     error = found.amortisation.standard_error
     assert found.amortisation.value == pytest.approx(float(gap.mean()), abs=6 * error + 0.02)
@@ -369,25 +369,25 @@ def test_what_amortisation_costs_is_found():
 def test_information_and_the_aggregate_posterior():
     """Data of the model's own: q(z) is p(z), so that all of the rate is information, and half a log determinant."""
     truth = Linear()
-    found = apart(single(truth), events(truth.drawn(1000).float()), noise(), rows=1000, draws=(1, 10))
+    found = elbo_parts(single(truth), events(truth.drawn(1000).float()), noise(), rows=1000, draws=(1, 10))
     known_nats = 0.5 * float((1 + truth.w.square().sum(0) / truth.s**2).log().sum())
     assert known_nats - 0.25 < found.information.value <= known_nats + 6 * found.information.standard_error
     assert -6 * found.marginal.standard_error <= found.marginal.value < 0.25
     assert found.marginal.value == pytest.approx(found.rate.value - found.information.value)
-    away = apart(single(Linear(shift=2.0)), events(truth.drawn(300).float()), noise(), draws=(1, 10))
+    away = elbo_parts(single(Linear(shift=2.0)), events(truth.drawn(300).float()), noise(), draws=(1, 10))
     assert away.marginal.value > 2  # 2 latents moved by 2: KL 2 each
     assert found.information.value <= log(1000)
 
 
 def test_a_latent_without_use_is_not_active():
     truth = Linear(second=0.0)
-    found = apart(single(truth), events(truth.drawn(100).float()), noise(), draws=(1, 2))
+    found = elbo_parts(single(truth), events(truth.drawn(100).float()), noise(), draws=(1, 2))
     assert (found.active, found.latents) == (1, 2)
 
 
 def test_parts_as_json_and_in_words():
     truth = Linear(shift=0.2)
-    found = apart(
+    found = elbo_parts(
         single(truth), Events(truth.drawn(30).float(), torch.full((30,), 2.0)), noise(), rows=20, draws=(1, 4)
     )
     document = found.to_json()
@@ -395,7 +395,7 @@ def test_parts_as_json_and_in_words():
     assert document["gap"]["sign"] == ">=" and document["marginal"]["sign"] == "<="
     names = [name for name, _, _ in found.parts()]
     assert names[:3] == ["ELBO", "reconstruction", "rate"] and "log p, 4 draws" in names
-    without = apart(single(truth), events(truth.drawn(30).float()), noise(), rows=20, draws=(1, 4))
+    without = elbo_parts(single(truth), events(truth.drawn(30).float()), noise(), rows=20, draws=(1, 4))
     assert found.elbo.value == pytest.approx(without.elbo.value + 2, abs=1e-6)  # values inside their codes count
 
 

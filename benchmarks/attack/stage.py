@@ -75,12 +75,12 @@ def hasten() -> None:
             draft.write_text("page")
 
     learning.CHECKPOINT_SECONDS = 0.0
-    choosing.candidates = lambda *_: ["independent", "markov"]
+    choosing.models_to_try = lambda *_: ["independent", "markov"]
     auto.PORTFOLIO = (("independent", {}), ("nade", {"hidden": 4}))
-    ensemble.ORDERS = 1
-    runs.SHARD = 250
+    ensemble.DEFAULT_ORDERS = 1
+    runs.MAX_SHARD_ROWS = 250
     results.finish_board = finish_board
-    results.sampled = lambda run, dataset: run  # nobody trains judges of samples
+    results.judge_samples = lambda run, dataset: run  # nobody trains judges of samples
 
 
 def prepare() -> None:

@@ -14,19 +14,19 @@ from plausibly.cli.console import (
     GuardFormulas,
     OwnModel,
     Scheduler,
-    cell,
-    out,
-    rows_heard,
+    format_cell,
+    print_result,
+    print_table,
+    row_meter,
     say,
-    table,
 )
-from plausibly.cli.deliver import SHOWN, deliver
-from plausibly.cli.options import pairs
+from plausibly.cli.deliver import MAX_ROWS_SHOWN, deliver
+from plausibly.cli.options import parse_pairs
 from plausibly.errors import UserError
 from plausibly.printing import print_line
 
 
-def sureness(found: Any) -> str:
+def interval_line(found: Any) -> str:
     """The 95 % interval of a mean log p, and what it is over, or why there is none."""
     from plausibly.evaluation.intervals import TOO_FEW
 
@@ -76,10 +76,10 @@ def score(
     opened = Run.open(run, common.device, model)
     out_path, work = None if out_ is None else Path(out_), shard_work(scheduler, common, model)
     if conditionals:
-        scored, frames = bulk.conditionals_to(opened, data, out_path, work, rows_heard(common), guard_formulas)
+        scored, frames = bulk.conditionals_to(opened, data, out_path, work, row_meter(common), guard_formulas)
     else:
         scored, frames = bulk.score_to(
-            opened, data, out_path, calibrate, fdr, each, work, rows_heard(common), guard_formulas
+            opened, data, out_path, calibrate, fdr, each, work, row_meter(common), guard_formulas
         )
     records = None if out_ else [record for frame in frames for record in frame.to_dict("records")]
     document = {"rows": scored.rows, "out": out_, "scores": records, **scored.told, **scored.marked}
@@ -88,7 +88,9 @@ def score(
 
     def text() -> None:
         least = scored.few[0].iloc[:, :12]
-        table(list(least.columns), [[cell(value) for value in row] for row in least.to_numpy(dtype=object)])
+        print_table(
+            list(least.columns), [[format_cell(value) for value in row] for row in least.to_numpy(dtype=object)]
+        )
         print_line(
             f"{scored.rows:,} rows"
             + (f" in {out_}" if out_ else "; the 10 least plausible shown, --out FILE keeps all")
@@ -96,15 +98,15 @@ def score(
         for note in scored.told.get("notes", []):
             print_line(note)
 
-    out(document, common, text)
+    print_result(document, common, text)
 
 
 def shard_work(scheduler: str | None, common: Common, model: str | None) -> Any:
     """Who does the shards of a job: this process, or the cluster of that scheduler."""
-    from plausibly.jobs.shards import here
+    from plausibly.jobs.shards import work_here
 
     if scheduler is None:
-        return here
+        return work_here
     import torch
 
     from plausibly.jobs.cluster import Cluster
@@ -146,29 +148,29 @@ def sample(
     if n < 1:
         raise UserError(f"-n {n}; at least one row can be drawn")
     opened = Run.open(run, common.device, model)
-    known = pairs(given, "--given COLUMN=VALUE", opened.format.names)
+    known = parse_pairs(given, "--given COLUMN=VALUE", opened.format.names)
     if complete:
         say(common, "rows are drawn given that no cell is a hole; that holes tell nothing of what they hide is assumed")
     if out_ is None:
         if scheduler is not None:
             raise UserError("--scheduler needs --out FILE: what is done is kept beside it until all is")
-        rows, told = opened.sample_told(n, common.seed, known, complete)
+        rows, told = opened.sample_with_ess(n, common.seed, known, complete)
         deliver(
             opened,
             rows,
             out_,
             common,
-            {"rows": n} | conditioned(opened, known, complete, told, common),
+            {"rows": n} | report_draws(opened, known, complete, told, common),
             guard=guard_formulas,
         )
         return
-    heard, work = rows_heard(common), shard_work(scheduler, common, model)
+    heard, work = row_meter(common), shard_work(scheduler, common, model)
     told = bulk.sample_to(opened, Path(out_), n, common.seed, known, complete, work, heard, guard_formulas)
-    document = {"rows": n} | conditioned(opened, known, complete, told, common) | {"out": out_}
-    out(document, common, lambda: print_line(f"{n:,} rows in {out_}"))
+    document = {"rows": n} | report_draws(opened, known, complete, told, common) | {"out": out_}
+    print_result(document, common, lambda: print_line(f"{n:,} rows in {out_}"))
 
 
-def conditioned(run: Any, given: dict[str, str], complete: bool, told: Any, common: Common) -> dict[str, Any]:
+def report_draws(run: Any, given: dict[str, str], complete: bool, told: Any, common: Common) -> dict[str, Any]:
     """Says how good draws given something are, and is that as JSON; nothing of plain draws."""
     from plausibly.runs.run import TASKS
 
@@ -176,7 +178,7 @@ def conditioned(run: Any, given: dict[str, str], complete: bool, told: Any, comm
         return {}
     word = TASKS["impute"].word(type(run.model)) or ""
     if word != "exact":
-        say(common, f"drawn cells are {FILLED[word]}{f': {told.line()}' if told else ''}")
+        say(common, f"drawn cells are {FILLING_WORDS[word]}{f': {told.line()}' if told else ''}")
     return {"drawn": word} | (told.to_json() if told else {})
 
 
@@ -209,22 +211,26 @@ def query(
     if particles < 1:
         raise UserError(f"--particles {particles}; at least 1 is needed")
     opened = Run.open(run, common.device, model)
-    known = pairs(given, "--given COLUMN=VALUE", opened.format.names)
+    known = parse_pairs(given, "--given COLUMN=VALUE", opened.format.names)
     found = opened.query(target, known, common.seed, particles)
     shared = None if about is None else opened.information(target, about, known) / math.log(2)
     document = found.to_json() | ({} if about is None else {"about": about, "information_bits": shared})
 
     def text() -> None:
-        rows = [[cell(value) for value in row] for row in found.frame.head(SHOWN).to_numpy(dtype=object)]
-        table(list(found.frame.columns), rows)
-        more = f"; the first {SHOWN} of {len(found.frame):,} shown" if len(found.frame) > SHOWN else ""
+        rows = [
+            [format_cell(value) for value in row] for row in found.frame.head(MAX_ROWS_SHOWN).to_numpy(dtype=object)
+        ]
+        print_table(list(found.frame.columns), rows)
+        more = (
+            f"; the first {MAX_ROWS_SHOWN} of {len(found.frame):,} shown" if len(found.frame) > MAX_ROWS_SHOWN else ""
+        )
         kind = "differential entropy" if found.differential else "entropy"
         bits = "" if found.entropy_bits is None else f"; {kind} {found.entropy_bits:.4g} bits"
         print_line(found.note + bits + more)
         if shared is not None:
             print_line(f"mutual information of {target} and {about}: {shared:.4g} bits")
 
-    out(document, common, text)
+    print_result(document, common, text)
 
 
 @app.command
@@ -266,7 +272,7 @@ def impute(
     if draws < 1 or (draws > 1 and out_ is None):
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
     if out_ is None:
-        events, told = opened.filled(data, common.seed)
+        events, told = opened.fill_events(data, common.seed)
         deliver(
             opened,
             events,
@@ -277,17 +283,17 @@ def impute(
         )
     else:
         for draw in range(draws):
-            path = numbered(Path(out_), draw) if draws > 1 else Path(out_)
+            path = path_of_draw(Path(out_), draw) if draws > 1 else Path(out_)
             count, told = bulk.fill_to(
-                opened, data, path, common.seed + draw, heard=rows_heard(common), guard=guard_formulas
+                opened, data, path, common.seed + draw, heard=row_meter(common), guard=guard_formulas
             )
         document = {"rows": count, "filled": word} | (told.to_json() if told else {}) | {"out": str(path)}
-        out(document, common, lambda: print_line(f"{count:,} rows in {path}"))
+        print_result(document, common, lambda: print_line(f"{count:,} rows in {path}"))
     many = f": {told.line()}" if told else ""
-    say(common, f"filled cells are {FILLED[word]}{many}")
+    say(common, f"filled cells are {FILLING_WORDS[word]}{many}")
 
 
-FILLED = {
+FILLING_WORDS = {
     "exact": "exact draws",
     "approximate": "drawn one after the other, each given the others: approximate",
     "estimate": "draws by weight, an estimate",
@@ -298,10 +304,10 @@ def complete(run: Any, data: str, out_: str | None, common: Common, guard: bool)
     """The most probable completion of each row."""
     from plausibly.runs.run import TASKS
 
-    events, word = run.completed(data), TASKS["complete"].word(type(run.model))
+    events, word = run.complete_events(data), TASKS["complete"].word(type(run.model))
     deliver(run, events, out_, common, {"rows": len(events), "completed": word}, guard=guard, data=data)
     say(common, f"each row's holes hold what is most probable together{', the best found' * (word != 'exact')}")
 
 
-def numbered(path: Path, draw: int) -> Path:
+def path_of_draw(path: Path, draw: int) -> Path:
     return path.with_name(f"{path.stem}-{draw + 1}{path.suffix}")

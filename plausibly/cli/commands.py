@@ -16,15 +16,15 @@ from plausibly.cli import ask, judge, learn, represent, store
 from plausibly.cli.app import app, start
 from plausibly.cli.console import Common
 from plausibly.errors import BrokenPromises, Unsupported, UserError
-from plausibly.printing import cleaned_errors
+from plausibly.printing import clean_errors
 from plausibly.system import processes
 
 ROOMS = (ask, judge, learn, represent, store)  # commands register as they are imported
 
 
-def guarded(call: Callable[[], Any]) -> int:
+def exit_status(call: Callable[[], Any]) -> int:
     """The exit status of a command; an error that the user can mend is one line, a bug its traceback."""
-    with cleaned_errors():
+    with clean_errors():
         try:
             return status_of(call)
         except Exception:
@@ -74,10 +74,10 @@ def is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def prepared(command: Callable[..., Any], bound: Any) -> Any:
+def run_command(command: Callable[..., Any], bound: Any) -> Any:
     common = bound.arguments.get("common") or Common()
     if command is not learn.fit:
-        processes.single(command.__name__)
+        processes.refuse_parallel(command.__name__)
     start(common)
     return command(*bound.args, **bound.kwargs)
 
@@ -88,8 +88,8 @@ def main() -> None:
     def call() -> None:
         command, bound, _ = app.parse_args(sys.argv[1:], print_error=False, exit_on_error=False)
         if command.__module__.startswith("plausibly.cli."):
-            prepared(command, bound)
+            run_command(command, bound)
         else:
             command(*bound.args, **bound.kwargs)
 
-    sys.exit(guarded(call))
+    sys.exit(exit_status(call))

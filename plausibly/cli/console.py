@@ -65,32 +65,32 @@ def say(common: Common, line: str) -> None:
         print_error(line)
 
 
-def out(document: Any, common: Common, text: Callable[[], None]) -> None:
+def print_result(document: Any, common: Common, text: Callable[[], None]) -> None:
     """The result: as JSON, or as `text` prints it."""
     if processes.rank() != 0:
         return
     if common.json:
-        print_data(json.dumps(finite(document), indent=1).replace("\x7f", "\\u007f") + "\n")
+        print_data(json.dumps(nan_to_null(document), indent=1).replace("\x7f", "\\u007f") + "\n")
     else:
         text()
 
 
-def finite(document: Any) -> Any:
+def nan_to_null(document: Any) -> Any:
     """The document with null for what JSON has no word for."""
     if isinstance(document, dict):
-        return {key: finite(value) for key, value in document.items()}
+        return {key: nan_to_null(value) for key, value in document.items()}
     if isinstance(document, list | tuple):
-        return [finite(value) for value in document]
+        return [nan_to_null(value) for value in document]
     if isinstance(document, float) and (document != document or document in (float("inf"), float("-inf"))):
         return None
     return document
 
 
-def refused(row: list[str]) -> bool:
+def has_refusal(row: list[str]) -> bool:
     return any(cell.startswith("refused") for cell in row)
 
 
-def table(headings: list[str], rows: list[list[str]], title: str = "", caption: str = "") -> None:
+def print_table(headings: list[str], rows: list[list[str]], title: str = "", caption: str = "") -> None:
     """A table on stdout, as wide as the terminal allows."""
     from rich.console import Console
     from rich.table import Table
@@ -107,7 +107,7 @@ def table(headings: list[str], rows: list[list[str]], title: str = "", caption: 
         numbers = all(
             row[number][:1] in "0123456789+-=<>~" or row[number].startswith(("best", "no "))
             for row in rows
-            if not refused(row)
+            if not has_refusal(row)
         )
         whole = 0 if number else min(24, max((len(row[0]) for row in rows), default=0))  # names are not folded
         justify: Literal["left", "right"] = "right" if numbers and number else "left"
@@ -118,13 +118,13 @@ def table(headings: list[str], rows: list[list[str]], title: str = "", caption: 
     console.print(shown)
 
 
-def listener(common: Common) -> Listener:
+def make_listener(common: Common) -> Listener:
     """Lines and progress on stderr: a moving bar with the time left on a terminal, else a line now and then."""
     from plausibly.fitting.settings import Listener
 
     if common.quiet:
         return Listener()
-    return Listener(lambda line: say(common, line), Meter(), rows_heard(common, "rows read"))
+    return Listener(lambda line: say(common, line), Meter(), row_meter(common, "rows read"))
 
 
 class Meter:
@@ -141,12 +141,12 @@ class Meter:
             return
         self.printed = time.monotonic()
         left = progress.seconds / max(progress.step, 1) * (progress.steps - progress.step)
-        line = f"  {name} {progress.step:,}/{progress.steps:,}  {told(progress)}"
+        line = f"  {name} {progress.step:,}/{progress.steps:,}  {progress_line(progress)}"
         line += f"  {progress.seconds:.0f} s, at most {left:.0f} s left"
         print_progress(line, last, 110)
 
 
-def told(progress: Any) -> str:
+def progress_line(progress: Any) -> str:
     """How far training has come: nats, higher is better, or else the validation's own unit, where lower is better."""
     if progress.unit == "nats per row":
         return f"train {-progress.loss:.3f}  validation {-progress.validation:.3f} nats per row"
@@ -154,7 +154,7 @@ def told(progress: Any) -> str:
     return "  ".join([f"{progress.unit} {progress.validation:.4f}", *health])
 
 
-def rows_heard(common: Common, unit: str = "rows") -> Callable[[int, int], None]:
+def row_meter(common: Common, unit: str = "rows") -> Callable[[int, int], None]:
     """How many rows are done, on stderr, where that takes long; or how much of what the unit says."""
     return (lambda done, rows: None) if common.quiet else RowMeter(unit)
 
@@ -196,7 +196,7 @@ def values_of(column: dict[str, Any]) -> str:
     return str(column.get("value") or "")
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
@@ -204,8 +204,8 @@ def shown(value: Any) -> str:
 
 def print_board(board: Any) -> None:
     headings, rows = board.cells()
-    table(headings, rows, caption=board.caption())
+    print_table(headings, rows, caption=board.caption())
 
 
-def cell(value: Any) -> str:
+def format_cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plausibly.cli.console import Common, out
+from plausibly.cli.console import Common, print_result
 from plausibly.printing import print_data, print_line
 from plausibly.system.files import refuse_same
 
 if TYPE_CHECKING:
     from plausibly.data.files.outputs import Output
 
-SHOWN = 30  # rows of an answer on the terminal
+MAX_ROWS_SHOWN = 30  # rows of an answer on the terminal
 
 
 def deliver(
@@ -33,13 +33,13 @@ def deliver(
     import pandas as pd
 
     from plausibly.data.events import Events
-    from plausibly.data.files.spreadsheets import guarded as guarded_cells
+    from plausibly.data.files.spreadsheets import escape_formulas as guarded_cells
 
     known = isinstance(rows, Events)
     if out_ is not None:
         written = run.format.written(rows, Path(out_)) if known else rows
         write(run.format.output(Path(out_), across), written, out_, guard, data)
-        out(document | {"out": out_}, common, lambda: print_line(f"{len(rows):,} rows in {out_}"))
+        print_result(document | {"out": out_}, common, lambda: print_line(f"{len(rows):,} rows in {out_}"))
         return
     typed, shown = (run.format.rows(rows), run.format.written(rows, Path("rows.csv"))) if known else (rows, rows)
     frame, lines = (
@@ -51,7 +51,7 @@ def deliver(
         rows = lines.to_csv(index=False)
         print_data(guarded_cells(rows, ",") if guard else rows)
 
-    out(document | {"values": records}, common, text)
+    print_result(document | {"values": records}, common, text)
 
 
 def write(output: Output, rows: Any, out_: str, guard: bool, data: str | None = None) -> None:

@@ -9,12 +9,21 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from plausibly.cli.app import app
-from plausibly.cli.console import Common, listener, out, print_board, say, shown, table, values_of
-from plausibly.cli.options import Conditioning, DataOptions, literal, pairs, seconds
+from plausibly.cli.console import (
+    Common,
+    format_value,
+    make_listener,
+    print_board,
+    print_result,
+    print_table,
+    say,
+    values_of,
+)
+from plausibly.cli.options import Conditioning, DataOptions, parse_literal, parse_pairs, parse_seconds
 from plausibly.errors import UserError
 from plausibly.printing import print_line
 
-BESIDE = 7  # models in one table
+MODELS_PER_TABLE = 7  # models in one table
 
 
 @app.command
@@ -45,23 +54,23 @@ def data(
         left_out = [
             {"name": name, "kind": "drop", "guess": "as you said"} for name in dataset.format.fields()["dropped"]
         ]
-        kind_files.write(columns + left_out, Path(data).name, Path(write_kinds))
+        kind_files.write_kinds(columns + left_out, Path(data).name, Path(write_kinds))
     document = {"data": dataset.name, "rows": dataset.rows, "variables": dataset.schema.size, "columns": columns}
 
     def text() -> None:
         headings = ["column", "kind", "codes", "holes", "values", "guessed from"]
         title = f"{dataset.name}: {' + '.join(f'{count:,}' for count in dataset.rows.values())} rows "
         title += f"(train, validation, test, calibration), {dataset.schema.size:,} variables"
-        cells = [[shown(column.get(key)) for key in ("name", "kind", "codes", "holes")] for column in columns]
-        table(
+        cells = [[format_value(column.get(key)) for key in ("name", "kind", "codes", "holes")] for column in columns]
+        print_table(
             headings,
-            [[*row, values_of(c), shown(c.get("guess"))] for row, c in zip(cells, columns, strict=True)],
+            [[*row, values_of(c), format_value(c.get("guess"))] for row, c in zip(cells, columns, strict=True)],
             title,
         )
         here = "in the file, and give it with --kinds"
         kept = here if write_kinds else "with --kind COLUMN=KIND, or all with --write-kinds FILE"
         print_line(f"Override a guess {kept}: boolean, category, integer, number, real, date, id, text, drop.")
-        if dataset.schema.guarded:
+        if dataset.schema.has_unforeseen:
             shares = [kind.unforeseen for kind in dataset.schema.kinds if kind.unforeseen]
             ends = dict.fromkeys(f"{100 * end:.2g}" for end in (min(shares), max(shares)))
             said = f"A cell never seen costs its column's share of new values, {' to '.join(ends)} %"
@@ -74,7 +83,7 @@ def data(
         "byte_for_byte": dataset.regular,
         "notes": dataset.notes,
     }
-    out(document | more, common, text)
+    print_result(document | more, common, text)
 
 
 @app.command
@@ -111,22 +120,22 @@ def models(
     entries = model_entries(schema)
 
     def text() -> None:
-        sizes = [[e["name"], e["family"], shortened(e["parameters"]), e["formula"]] for e in entries]
-        table(["model", "family", f"parameters, {what}", "formula (n bits)"], sizes)
+        sizes = [[e["name"], e["family"], format_count(e["parameters"]), e["formula"]] for e in entries]
+        print_table(["model", "family", f"parameters, {what}", "formula (n bits)"], sizes)
         words = answers(entries)
-        for start in range(0, len(entries), BESIDE):
-            some = slice(start, start + BESIDE)
-            table(["task", *(e["name"] for e in entries[some])], [[row[0], *row[1:][some]] for row in words])
+        for start in range(0, len(entries), MODELS_PER_TABLE):
+            some = slice(start, start + MODELS_PER_TABLE)
+            print_table(["task", *(e["name"] for e in entries[some])], [[row[0], *row[1:][some]] for row in words])
         for number, reason in enumerate(reasons(entries), 1):
             print_line(f"({number}) {reason}")
         for entry in entries:
             if entry["accepts"]:
                 print_line(f"{entry['accepts']}: refused for this data")
 
-    out({"models": entries}, common, text)
+    print_result({"models": entries}, common, text)
 
 
-def shortened(count: int) -> str:
+def format_count(count: int) -> str:
     return f"{count:,}" if count < 10**15 else f"{count:.3g}"
 
 
@@ -169,7 +178,7 @@ def fit(
     if resume is not None:
         if data is not None:
             raise UserError("--resume needs no DATA: the run knows its own")
-        run = fitting.resume(resume, common.device, listener(common), model)
+        run = fitting.resume(resume, common.device, make_listener(common), model)
     else:
         if data is None:
             raise UserError("DATA is missing; for example: plausibly fit digits-binary")
@@ -178,11 +187,11 @@ def fit(
             model,
             out=out_,
             seed=common.seed,
-            budget=seconds(budget),
+            budget=parse_seconds(budget),
             steps=steps,
-            set={key: literal(value) for key, value in pairs(set_, "--set NAME=VALUE").items()},
+            set={key: parse_literal(value) for key, value in parse_pairs(set_, "--set NAME=VALUE").items()},
             device=common.device,
-            listener=listener(common),
+            listener=make_listener(common),
             **(conditioning or Conditioning()).keywords(),
             **options.keywords(),
         )
@@ -193,7 +202,7 @@ def fit(
         print_board(board_of([run]))
         print_run(run)
 
-    out(run.summary(), common, text)
+    print_result(run.summary(), common, text)
     if run.record["status"] == "interrupted":
         say(common, f"interrupted at step {run.record['steps']:,}; go on with: plausibly fit --resume {run.path}")
         sys.exit(130)
@@ -251,7 +260,7 @@ def compare(
     if resume is not None:
         if data is not None:
             raise UserError("--resume needs no DATA: the comparison knows its own")
-        board = compare_module.resume_comparison(resume, named or (), common.device, listener(common))
+        board = compare_module.resume_comparison(resume, named or (), common.device, make_listener(common))
     else:
         if data is None:
             raise UserError("DATA is missing; for example: plausibly compare digits-binary")
@@ -261,11 +270,11 @@ def compare(
             out=out_,
             seed=common.seed,
             seeds=seeds,
-            budget=seconds(budget),
+            budget=parse_seconds(budget),
             steps=steps,
-            set={key: literal(value) for key, value in pairs(set_, "--set NAME=VALUE").items()},
+            set={key: parse_literal(value) for key, value in parse_pairs(set_, "--set NAME=VALUE").items()},
             device=common.device,
-            listener=listener(common),
+            listener=make_listener(common),
             **(conditioning or Conditioning()).keywords(),
             **options.keywords(),
         )
@@ -274,7 +283,9 @@ def compare(
         print_board(board)
         print_line(f"report: {board.path / 'report.html'}")
 
-    out({"data": board.data, "report": str(board.path / "report.html"), "board": board.to_json()}, common, text)
+    print_result(
+        {"data": board.data, "report": str(board.path / "report.html"), "board": board.to_json()}, common, text
+    )
     if board.interrupted:
         say(common, f"stopped; go on with: plausibly compare --resume {board.path}")
         sys.exit(130)
@@ -295,13 +306,13 @@ def ensemble(
     from plausibly.fitting import ensemble as ensemble_module
     from plausibly.fitting import results as results_module
 
-    run = ensemble_module.mixed(runs, out=out_, device=common.device, listener=listener(common))
+    run = ensemble_module.mix(runs, out=out_, device=common.device, listener=make_listener(common))
 
     def text() -> None:
         print_board(results_module.board_of([run]))
         print_run(run)
 
-    out(run.summary(), common, text)
+    print_result(run.summary(), common, text)
 
 
 @app.command
@@ -334,7 +345,7 @@ def benchmark(
         training steps of each fit, instead of a budget: the same seed gives the same table.
     """
     common = common or Common()
-    from plausibly.fitting.benchmark import HEADINGS, cells, sources
+    from plausibly.fitting.benchmark import HEADINGS, format_row, sources_line
     from plausibly.fitting.benchmark import benchmark as rows
 
     names = [name.strip() for name in sets.split(",") if name.strip()] if sets is not None else None
@@ -344,17 +355,17 @@ def benchmark(
             data,
             sets=names,
             out=out_,
-            budget=seconds(budget),
+            budget=parse_seconds(budget),
             steps=steps,
             seed=common.seed,
             device=common.device,
-            listener=listener(common),
+            listener=make_listener(common),
         )
     )
     found = {"suite": suite, "sets": [vars(line) for line in lines]}
 
     def text() -> None:
-        table(HEADINGS, [cells(line) for line in lines])
-        print_line(sources(lines))
+        print_table(HEADINGS, [format_row(line) for line in lines])
+        print_line(sources_line(lines))
 
-    out(found, common, text)
+    print_result(found, common, text)

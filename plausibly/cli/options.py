@@ -34,17 +34,17 @@ class DataOptions:
 
     def keywords(self) -> dict[str, Any]:
         """Those that were given, as `plausibly.load` takes them."""
-        kinds = pairs(self.kind, "--kind COLUMN=KIND", [word.rpartition("=")[0] for word in self.kind or []])
+        kinds = parse_pairs(self.kind, "--kind COLUMN=KIND", [word.rpartition("=")[0] for word in self.kind or []])
         if self.kinds is not None:
             from plausibly.data.columns import kind_files
 
-            kinds = kind_files.read(self.kinds) | kinds
+            kinds = kind_files.read_kinds(self.kinds) | kinds
         every: dict[str, Any] = {"kinds": kinds, "drop": tuple(self.drop or ()), "split": self.split}
         every |= {"valid": self.valid, "test": self.test, "size": self.size}
         return {key: value for key, value in every.items() if value not in (None, (), {})}
 
 
-def pairs(words: list[str] | None, usage: str, names: Sequence[str] = ()) -> dict[str, str]:
+def parse_pairs(words: list[str] | None, usage: str, names: Sequence[str] = ()) -> dict[str, str]:
     """`a=1 b=2` as a dictionary: the longest of the `names` that fits, else what stands before the first `=`."""
     found: dict[str, str] = {}
     for word in words or []:
@@ -58,7 +58,7 @@ def pairs(words: list[str] | None, usage: str, names: Sequence[str] = ()) -> dic
     return found
 
 
-def literal(text: str) -> Any:
+def parse_literal(text: str) -> Any:
     """A number, true or false where the text is one, else the text."""
     try:
         return json.loads(text)
@@ -66,7 +66,7 @@ def literal(text: str) -> Any:
         return text
 
 
-def seconds(text: str | None) -> float | None:
+def parse_seconds(text: str | None) -> float | None:
     """`90`, `90s`, `5m` or `1h` in seconds."""
     if text is None:
         return None
@@ -97,7 +97,7 @@ class Conditioning:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Annealing:
+class AnnealingOptions:
     """Annealed importance sampling instead, of models with a decoder: a tight bound, and by how much it can be off."""
 
     annealed: Annotated[bool, Parameter(negative="")] = False
@@ -112,7 +112,7 @@ class Annealing:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Sampling:
+class SamplingOptions:
     """How close samples are to held-out rows instead, of models that sample."""
 
     samples: Annotated[bool, Parameter(negative="")] = False
@@ -125,7 +125,7 @@ class Sampling:
     "Of a table, the column that trees learn to predict from samples (default: the last category of 2 to 20 levels)."
 
 
-def between(text: str) -> slice:
+def parse_rows(text: str) -> slice:
     """The rows that FIRST:END says."""
     first, colon, end = text.partition(":")
     if not (colon and first.isdecimal() and end.isdecimal()):

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from plausibly.cli.app import app
-from plausibly.cli.console import Common, GuardFormulas, OwnModel, cell, out, table
+from plausibly.cli.console import Common, GuardFormulas, OwnModel, format_cell, print_result, print_table
 from plausibly.cli.deliver import deliver, write
 from plausibly.errors import UserError
 from plausibly.printing import print_line
@@ -50,11 +50,11 @@ def classify(
 
     def text() -> None:
         some = frame.head(10)
-        table(list(some.columns), [[cell(value) for value in row] for row in some.to_numpy(dtype=object)])
+        print_table(list(some.columns), [[format_cell(value) for value in row] for row in some.to_numpy(dtype=object)])
         print_line(f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the first 10 shown, --out FILE keeps all"))
         print_line(found.line())
 
-    out(document, common, text)
+    print_result(document, common, text)
 
 
 @app.command
@@ -90,9 +90,9 @@ def encode(
             print_line(f"{latents.shape[1]:,} latents of {len(latents):,} rows in {out_}")
             return
         for row in [range(latents.shape[1]), *latents.tolist()]:
-            print_line(",".join(cell(value) for value in row))
+            print_line(",".join(format_cell(value) for value in row))
 
-    out(document, common, text)
+    print_result(document, common, text)
 
 
 @app.command
@@ -116,7 +116,7 @@ def reconstruct(
     common = common or Common()
     from dataclasses import asdict
 
-    from plausibly.evaluation.answers.reconstruction import text_of
+    from plausibly.evaluation.answers.reconstruction import format_error
     from plausibly.runs.run import Run
 
     opened = Run.open(run, common.device, model)
@@ -127,11 +127,11 @@ def reconstruct(
 
     def text() -> None:
         for unit, error in errors.items():
-            print_line(f"{text_of(unit, error)}, {error}")
+            print_line(f"{format_error(unit, error)}, {error}")
         print_line(f"{len(events):,} rows in {out_}" if out_ else "--out FILE keeps the rows that come back")
 
     document = {"rows": len(events), "out": out_}
-    out(document | {"reconstruction": {unit: asdict(error) for unit, error in errors.items()}}, common, text)
+    print_result(document | {"reconstruction": {unit: asdict(error) for unit, error in errors.items()}}, common, text)
 
 
 @app.command

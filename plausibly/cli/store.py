@@ -7,8 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from plausibly.cli.app import app
-from plausibly.cli.console import Common, GuardFormulas, OwnModel, out, rows_heard
-from plausibly.cli.options import between
+from plausibly.cli.console import Common, GuardFormulas, OwnModel, print_result, row_meter
+from plausibly.cli.options import parse_rows
 from plausibly.errors import UserError
 from plausibly.printing import print_line
 
@@ -39,7 +39,7 @@ def compress(
     from plausibly.runs.run import Run
 
     opened = Run.open(run, common.device, model)
-    found = compression.compress(opened, data, file, embed, verify, rows_heard(common))
+    found = compression.compress(opened, data, file, embed, verify, row_meter(common))
 
     def text() -> None:
         print_line(f"{found.rows:,} rows of {data}, {found.original:,} bytes, in {file}: {found.file:,} bytes")
@@ -56,10 +56,10 @@ def compress(
             "the model is in it" if embed else f"to decompress it, keep {run} as it is; --embed puts the model into it"
         )
         print_line(
-            f"decoded by {compression.decoded_by()}, for certain on a processor like this: {compression.processor()}"
+            f"decoded by {compression.reader_versions()}, for certain on a processor like this: {compression.processor()}"
         )
 
-    out(found.to_json() | {"file": file}, common, text)
+    print_result(found.to_json() | {"file": file}, common, text)
 
 
 @app.command
@@ -87,11 +87,11 @@ def decompress(
     from plausibly.jobs import compression
     from plausibly.runs.run import Run
 
-    some = None if rows is None else between(rows)
+    some = None if rows is None else parse_rows(rows)
     opened = None if data is None else Run.open(run, common.device, model)
     file, data = (run, file) if data is None else (file, data)
-    number = compression.decompress(file, data, opened, some, rows_heard(common), guard_formulas)
-    out({"rows": number, "out": data}, common, lambda: print_line(f"{number:,} rows in {data}"))
+    number = compression.decompress(file, data, opened, some, row_meter(common), guard_formulas)
+    print_result({"rows": number, "out": data}, common, lambda: print_line(f"{number:,} rows in {data}"))
 
 
 @app.command
@@ -106,7 +106,7 @@ def seal(run: str, /, *, model: OwnModel = None, common: Common | None = None) -
         for file, how in found.items():
             print_line(f"{file}: {how}")
 
-    out({"run": run, "sealed": found}, common, text)
+    print_result({"run": run, "sealed": found}, common, text)
 
 
 @app.command
@@ -126,4 +126,4 @@ def upgrade(*runs: str, common: Common | None = None) -> None:
         for each in found:
             print_line(each.line())
 
-    out({"runs": [each.to_json() for each in found]}, common, text)
+    print_result({"runs": [each.to_json() for each in found]}, common, text)

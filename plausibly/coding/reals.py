@@ -19,46 +19,46 @@ from plausibly.coding.streams import Coder, Damaged, Symbols
 Numbers = NDArray[np.float64]
 Places = NDArray[np.int64]
 Event = Callable[[Numbers], NDArray[np.float32]]
-LARGEST, MOST = float(np.finfo(np.float32).max), 1 << 53
-HALVINGS, SMALLEST = 32, 1e-12  # a smaller share of probability is halved evenly
-LEAST = 1e-6  # the probability of either half, at least
-USUAL, RARE = 0.98, 0.01  # that a value is one of what most are, or of each of the two others
+MAX_FLOAT32, MAX_MULTIPLE = float(np.finfo(np.float32).max), 1 << 53
+HALVINGS, MIN_SHARE = 32, 1e-12  # a smaller share of probability is halved evenly
+MIN_HALF = 1e-6  # the probability of either half, at least
+USUAL_SHARE, RARE_SHARE = 0.98, 0.01  # that a value is one of what most are, or of each of the two others
 
 
-def places(x: NDArray[Any]) -> Places:
+def floats_to_places(x: NDArray[Any]) -> Places:
     """The place of each number in the order of all of its type, float32 or float64; 0.0 and -0.0 are both at 0."""
     bits = np.int32 if x.dtype == np.float32 else np.int64
     signed = (x + x.dtype.type(0)).view(bits).astype(np.int64)
     return np.where(signed < 0, np.iinfo(bits).min - signed, signed)
 
 
-def placed(where: Places, dtype: type[np.floating[Any]]) -> NDArray[Any]:
+def places_to_floats(where: Places, dtype: type[np.floating[Any]]) -> NDArray[Any]:
     """The numbers of a type at these places."""
     bits = np.int32 if dtype == np.float32 else np.int64
     return np.where(where < 0, np.iinfo(bits).min - where, where).astype(bits).view(dtype)
 
 
-def event(
+def code_float(
     coder: Coder, below: Callable[[Numbers], Numbers], reach: float, rows: int, events: Symbols
 ) -> NDArray[np.float32]:
     """A float32 within +-reach for each row; `below` gives the probability of at most x, (rows,)."""
-    own = None if events is None else places(np.asarray(events, np.float32))
+    own = None if events is None else floats_to_places(np.asarray(events, np.float32))
     low, high = (
-        np.full(rows, end) for end in places(np.array([-reach, reach], np.float32))
+        np.full(rows, end) for end in floats_to_places(np.array([-reach, reach], np.float32))
     )  # what is left, ends included
     under, over = np.zeros(rows), np.ones(rows)
     for _ in range(HALVINGS):
         middle = (low + high) >> 1
-        share = np.clip(below(placed(middle, np.float32).astype(np.float64)), under, over)
-        known = over - under > SMALLEST
-        first = np.where(known, (share - under) / np.where(known, over - under, 1), 0.5).clip(LEAST, 1 - LEAST)
+        share = np.clip(below(places_to_floats(middle, np.float32).astype(np.float64)), under, over)
+        known = over - under > MIN_SHARE
+        first = np.where(known, (share - under) / np.where(known, over - under, 1), 0.5).clip(MIN_HALF, 1 - MIN_HALF)
         first = np.where(low == high, 1.0, first)
         with np.errstate(divide="ignore"):
             law = np.log(np.stack([first, 1 - first], 1))
         upper = coder.finite(law, None if own is None else own > middle).astype(bool)
         low, under = np.where(upper, np.minimum(middle + 1, high), low), np.where(upper, share, under)
         high, over = np.where(upper, high, middle), np.where(upper, over, share)
-    return placed(low, np.float32)
+    return places_to_floats(low, np.float32)
 
 
 @dataclass(frozen=True)
@@ -91,35 +91,46 @@ def rasters(step: float) -> list[Raster]:
     """Multiples of a step, if there is one, float32 numbers, and all."""
 
     def narrow(where: Places) -> Numbers:
-        return placed(where, np.float32).astype(np.float64)
+        return places_to_floats(where, np.float32).astype(np.float64)
 
     def multiple(where: Places) -> Numbers:
         parts = round(1 / step)  # 3 / 10 is the number that is written 0.3, and 3 * 0.1 is not
         return np.asarray(where / parts if abs(parts * step - 1) < 1e-9 else where * step, np.float64)
 
     found = [
-        Raster(narrow, lambda x: places(x.clip(-LARGEST, LARGEST).astype(np.float32)), ending(np.float32)),
-        Raster(lambda where: placed(where, np.float64), places, ending(np.float64)),
+        Raster(
+            narrow,
+            lambda x: floats_to_places(x.clip(-MAX_FLOAT32, MAX_FLOAT32).astype(np.float32)),
+            last_place(np.float32),
+        ),
+        Raster(lambda where: places_to_floats(where, np.float64), floats_to_places, last_place(np.float64)),
     ]
     if step:
-        found.insert(0, Raster(multiple, lambda x: np.rint(x / step).clip(-MOST, MOST).astype(np.int64), MOST))
+        found.insert(
+            0,
+            Raster(
+                multiple, lambda x: np.rint(x / step).clip(-MAX_MULTIPLE, MAX_MULTIPLE).astype(np.int64), MAX_MULTIPLE
+            ),
+        )
     return found
 
 
-def ending(dtype: type[np.floating[Any]]) -> int:
+def last_place(dtype: type[np.floating[Any]]) -> int:
     """The place of the largest number of a type."""
-    return int(places(np.array([np.finfo(dtype).max], dtype))[0])
+    return int(floats_to_places(np.array([np.finfo(dtype).max], dtype))[0])
 
 
-def inside(coder: Coder, event: Event, step: float, events: NDArray[np.float32], values: Numbers | None) -> Numbers:
+def code_within(
+    coder: Coder, event: Event, step: float, events: NDArray[np.float32], values: Numbers | None
+) -> Numbers:
     """Values that give these events; `event` never falls as they grow. `step` is 0 where there is none."""
     known = rasters(step)
     number = len(known)
     ways = None if values is None else np.stack([raster.holds(values) for raster in known]).argmax(0)
     usual = None if ways is None else np.array([np.bincount(ways, minlength=number).argmax()])
-    shares = np.full(number, RARE)
-    shares[coder.drawn(np.full(number, 1 / number), 1, usual)] = USUAL
-    found, ways = np.empty(len(events)), coder.drawn(shares / shares.sum(), len(events), ways)
+    shares = np.full(number, RARE_SHARE)
+    shares[coder.iid(np.full(number, 1 / number), 1, usual)] = USUAL_SHARE
+    found, ways = np.empty(len(events)), coder.iid(shares / shares.sum(), len(events), ways)
     for way, raster in enumerate(known):
         rows = ways == way
         if rows.any():

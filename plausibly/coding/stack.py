@@ -11,7 +11,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from plausibly.coding.streams import Coder, Damaged, arrays
+from plausibly.coding.streams import Coder, Damaged, law_arrays
 
 
 class Stack:
@@ -22,7 +22,7 @@ class Stack:
     """
 
     def __init__(self, words: int) -> None:
-        self._first = chance(0, words) | np.uint32(1)
+        self._first = random_words(0, words) | np.uint32(1)
         self.coder = constriction.stream.stack.AnsCoder(self._first)
 
     @classmethod
@@ -35,26 +35,26 @@ class Stack:
         return stack
 
     @property
-    def written(self) -> bytes:
+    def payload(self) -> bytes:
         return self.coder.get_compressed().astype("<u4").tobytes()
 
-    def stirred(self, turn: int) -> None:
+    def stir(self, turn: int) -> None:
         """Turns some bits over, chosen by chance for each turn; a second time gives back what was there.
 
         A symbol that was very improbable leaves bits that are no chance at all, and what is next taken by them would be as
         improbable, and leave such bits in turn.
         """
         words = self.coder.get_compressed()
-        words[:-1] ^= chance(turn + 1, len(words))[:-1]  # the last one must not become 0
+        words[:-1] ^= random_words(turn + 1, len(words))[:-1]  # the last one must not become 0
         self.coder = constriction.stream.stack.AnsCoder(words)
 
-    def emptied(self) -> None:
+    def check_empty(self) -> None:
         """Damaged unless all that is left is what the stack began with."""
         if not np.array_equal(self.coder.get_compressed(), self._first):
             raise Damaged("its stack does not end where it began")
 
 
-def chance(key: int, words: int) -> NDArray[np.uint32]:
+def random_words(key: int, words: int) -> NDArray[np.uint32]:
     """So many words, the same wherever and whenever they are asked for."""
     return np.random.PCG64(key).random_raw(words).astype(np.uint32)
 
@@ -80,7 +80,7 @@ class Putter(Coder):
 
     def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
         assert symbols is not None
-        self._noted.append((symbols, law, *arrays(parameters)))
+        self._noted.append((symbols, law, *law_arrays(parameters)))
         return symbols
 
     def put(self) -> None:

@@ -23,37 +23,37 @@ from numpy.typing import NDArray
 from plausibly.errors import UserError
 
 Symbols = NDArray[Any] | None
-FORM = 2  # of what is written; 1, of plausibly 0.1, has nothing of how cells are spelled
-WHOLE = 1 << 22  # what probabilities are multiples of; the coder leaves 2^-24 even to those of 0
-DIGIT = 16  # bits of a large number that are coded at once
+FORMAT_VERSION = 2  # of what is written; 1, of plausibly 0.1, has nothing of how cells are spelled
+PROBABILITY_UNITS = 1 << 22  # what probabilities are multiples of; the coder leaves 2^-24 even to those of 0
+DIGIT_BITS = 16  # bits of a large number that are coded at once
 # of a geometric number: pieces of a mean, pieces at once, and how often before all its bits
-STEPS, QUOTIENTS, LONG = 16, 256, 4
-MOST = 1 << 40
-END = 256  # the symbol behind the last byte of a text
+STEPS_PER_MEAN, MAX_QUOTIENT, MAX_TABLE_ROUNDS = 16, 256, 4
+MAX_STREAM_BYTES = 1 << 40
+END_OF_TEXT = 256  # the symbol behind the last byte of a text
 LAWS = constriction.stream.model  # compiled modules have to be reached by attribute
 GRAIN, CELLS = 2.0**-7, 64
-INFINITE = np.array([[-np.inf, np.inf]])
-TABLES, EVEN = LAWS.Categorical(perfect=False), LAWS.Uniform()
+INFINITE_EDGES = np.array([[-np.inf, np.inf]])
+TABLE_LAW, EVEN_LAW = LAWS.Categorical(perfect=False), LAWS.Uniform()
 
 
 class Damaged(UserError):
     """Bytes that no writer wrote."""
 
 
-def quantised(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def quantise(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Probabilities as multiples of 1 / WHOLE, (..., K) float64, from log p in nats."""
-    return whole(np.exp(np.asarray(log_probs, np.float64)))
+    return quantise_shares(np.exp(np.asarray(log_probs, np.float64)))
 
 
-def whole(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+def quantise_shares(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """The nearest multiples of 1 / WHOLE."""
-    return np.rint(probabilities * WHOLE) / WHOLE
+    return np.rint(probabilities * PROBABILITY_UNITS) / PROBABILITY_UNITS
 
 
 class Coder(ABC):
     """`checksum` is the CRC-32 of all symbols so far; `most` is how many bytes there can be, `form` which are coded."""
 
-    def __init__(self, most: int = MOST, form: int = FORM) -> None:
+    def __init__(self, most: int = MAX_STREAM_BYTES, form: int = FORMAT_VERSION) -> None:
         self.checksum, self.most, self.form = 0, most, form
 
     @abstractmethod
@@ -71,18 +71,18 @@ class Coder(ABC):
         rows, codes = log_probs.shape
         if codes == 1 or not rows:
             return np.zeros(rows, np.int64)
-        return self._one(symbols, TABLES, quantised(log_probs))
+        return self._one(symbols, TABLE_LAW, quantise(log_probs))
 
-    def drawn(self, probabilities: NDArray[np.float64], rows: int, symbols: Symbols) -> NDArray[np.int64]:
+    def iid(self, probabilities: NDArray[np.float64], rows: int, symbols: Symbols) -> NDArray[np.int64]:
         """Codes of which all rows have the same probabilities, (K,)."""
         if len(probabilities) == 1 or not rows:
             return np.zeros(rows, np.int64)
-        return self._one(symbols, LAWS.Categorical(whole(probabilities), perfect=False), rows)
+        return self._one(symbols, LAWS.Categorical(quantise_shares(probabilities), perfect=False), rows)
 
     def below(self, sizes: NDArray[np.int64], symbols: Symbols) -> NDArray[np.int64]:
         """Whole numbers from 0, all those below each row's size being equally likely, within a factor of 1 + 2^-15."""
         found, rest = np.zeros(len(sizes), np.int64), sizes - 1
-        shift = np.maximum(0, _lengths(rest) - DIGIT)
+        shift = np.maximum(0, _bit_lengths(rest) - DIGIT_BITS)
         digits = (rest >> shift) + 1  # as many values as the leading digit has
         while True:
             rows = np.flatnonzero(digits > 1)
@@ -91,24 +91,24 @@ class Coder(ABC):
                 found[rows] += self._even(digits[rows], own) << shift[rows]
             if not shift.any():
                 return found
-            lower = np.maximum(0, shift - DIGIT)
+            lower = np.maximum(0, shift - DIGIT_BITS)
             shift, digits = lower, np.int64(1) << (shift - lower)
 
     def _even(self, sizes: NDArray[np.int64], symbols: Symbols) -> NDArray[np.int64]:
-        return self._one(symbols, EVEN, sizes.astype(np.int32))
+        return self._one(symbols, EVEN_LAW, sizes.astype(np.int32))
 
     def geometric(self, mean: float, rows: int, symbols: Symbols) -> NDArray[np.int64]:
         """Whole numbers from 0 with p(k) = m^k / (1 + m)^(k + 1), those beyond all reason bit by bit."""
-        piece = max(1, int(mean / STEPS))
+        piece = max(1, int(mean / STEPS_PER_MEAN))
         one = -np.expm1(-piece * np.log1p(1 / mean))  # the probability that there is no further piece
-        table = one * (1 - one) ** np.arange(QUOTIENTS, dtype=np.float64)
-        table = np.append(table, (1 - one) ** QUOTIENTS)
+        table = one * (1 - one) ** np.arange(MAX_QUOTIENT, dtype=np.float64)
+        table = np.append(table, (1 - one) ** MAX_QUOTIENT)
         found, going = np.zeros(rows, np.int64), np.arange(rows)
-        for _ in range(LONG):
-            own = None if symbols is None else np.minimum((symbols[going] - found[going]) // piece, QUOTIENTS)
-            more = self.drawn(table, len(going), own)
+        for _ in range(MAX_TABLE_ROUNDS):
+            own = None if symbols is None else np.minimum((symbols[going] - found[going]) // piece, MAX_QUOTIENT)
+            more = self.iid(table, len(going), own)
             found[going] += more * piece
-            ended, going = going[more < QUOTIENTS], going[more == QUOTIENTS]
+            ended, going = going[more < MAX_QUOTIENT], going[more == MAX_QUOTIENT]
             left = None if symbols is None else symbols[ended] - found[ended]
             found[ended] += self.below(np.full(len(ended), piece), left)
         found[going] = self.below(np.full(len(going), np.int64(1) << 62), None if symbols is None else symbols[going])
@@ -135,7 +135,9 @@ class Coder(ABC):
 
         edges = (start[:, None] + np.arange(1, CELLS) * width - CELLS**2 // 2 - 0.5) * GRAIN
         ends = (
-            ((start[:, None] + np.array([0, CELLS * width]) - CELLS**2 // 2 - 0.5) * GRAIN) if width == 1 else INFINITE
+            ((start[:, None] + np.array([0, CELLS * width]) - CELLS**2 // 2 - 0.5) * GRAIN)
+            if width == 1
+            else INFINITE_EDGES
         )
         under, upto, over = (ndtr((at - centre[:, None]) / scale[:, None]) for at in (ends[:, :1], edges, ends[:, 1:]))
         shares = np.diff(np.concatenate([under, upto, over], 1))
@@ -145,24 +147,24 @@ class Coder(ABC):
 
     def text(self, text: bytes | None) -> bytes:
         """One text, byte by byte, all being equally likely, and its end."""
-        symbols = None if text is None else [*text, END]
+        symbols = None if text is None else [*text, END_OF_TEXT]
         found = bytearray()
         while True:
             own = None if symbols is None else np.array([symbols[len(found)]])
-            byte = int(self._even(np.array([END + 1]), own)[0])
-            if byte == END:
+            byte = int(self._even(np.array([END_OF_TEXT + 1]), own)[0])
+            if byte == END_OF_TEXT:
                 return bytes(found)
             found.append(byte)
 
     def block(self, data: bytes | None) -> bytes:
         """Bytes of any number, as they are."""
-        length = int(self.below(np.array([MOST]), None if data is None else np.array([len(data)]))[0])
+        length = int(self.below(np.array([MAX_STREAM_BYTES]), None if data is None else np.array([len(data)]))[0])
         if length > self.most:
             raise Damaged("its bytes were changed")
         own = None if data is None else np.frombuffer(data, np.uint8)
         return self._even(np.full(length, 256), own).astype(np.uint8).tobytes() if length else b""
 
-    def closed(self) -> None:
+    def code_checksum(self) -> None:
         """The end: what was coded, and the checksum of it. Damaged where a reader finds another one."""
         said = self.checksum
         found = self.below(np.array([1 << 32]), np.array([said]))
@@ -179,18 +181,18 @@ class Writer(Coder):
 
     def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
         assert symbols is not None
-        self._encoder.encode(symbols, law, *arrays(parameters))
+        self._encoder.encode(symbols, law, *law_arrays(parameters))
         return symbols
 
     @property
-    def written(self) -> bytes:
+    def payload(self) -> bytes:
         return self._encoder.get_compressed().astype("<u4").tobytes()
 
 
 class Reader(Coder):
     """Reads what a `Writer` wrote. Damaged where it cannot be."""
 
-    def __init__(self, written: bytes, form: int = FORM) -> None:
+    def __init__(self, written: bytes, form: int = FORMAT_VERSION) -> None:
         super().__init__(len(written), form)
         if len(written) % 4:
             raise Damaged("it is no whole number of words")
@@ -218,12 +220,12 @@ class Probe(Coder):
         return symbols
 
 
-def arrays(parameters: Sequence[Any]) -> list[NDArray[Any]]:
+def law_arrays(parameters: Sequence[Any]) -> list[NDArray[Any]]:
     """The parameters of a law without the number of symbols, which only who reads has to be told."""
     return [one for one in parameters if isinstance(one, np.ndarray)]
 
 
-def _lengths(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+def _bit_lengths(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many bits each number has."""
     found = np.zeros(len(numbers), np.int64)
     left = numbers.copy()

@@ -38,8 +38,8 @@ from plausibly.events.bins import Binning
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.events.moments import likeliest_inside
 from plausibly.events.schema import Schema
-from plausibly.families.mixtures import Sum, normalised_logs
-from plausibly.families.variational import given_of
+from plausibly.families.mixtures import FreeWeights, free_log_weights
+from plausibly.families.variational import context_values
 from plausibly.outcomes.outcomes import Single
 from plausibly.outcomes.quadrature import quadrature
 from plausibly.system.randomness import drawing, generator_for
@@ -49,9 +49,9 @@ from plausibly.tasks.compress import compress
 from plausibly.tasks.score import score
 
 SIX_SIGMA = 2e-9
-SPARE = 256  # bits that bytes may take besides, for their end and for what bits-back begins with
-MOST_EVENTS = 65_536
-MOST_BOUNDED, ROUNDS = 1024, 16  # events of which bounds are added up, and how often each is drawn
+SPARE_BITS = 256  # bits that bytes may take besides, for their end and for what bits-back begins with
+MAX_LISTED_EVENTS = 65_536
+MAX_BOUND_EVENTS, BOUND_ROUNDS = 1024, 16  # events of which bounds are added up, and how often each is drawn
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ Check = Callable[[Any], Result]
 Kept = TypeVar("Kept", bound=Trainable)
 
 
-def results(model: Trainable) -> Iterator[Result]:
+def run_checks(model: Trainable) -> Iterator[Result]:
     """Runs every check that applies to the model, in evaluation mode. A check that raises counts as broken."""
     training = model.training
     model.eval()
     try:
-        for check in checks(model):
+        for check in checks_for(model):
             try:
                 yield check(model)
             except Exception as error:  # whatever a faulty model raises is a promise not kept
@@ -86,14 +86,14 @@ def results(model: Trainable) -> Iterator[Result]:
         model.train(training)
 
 
-def checks(model: Trainable) -> Iterator[Check]:
+def checks_for(model: Trainable) -> Iterator[Check]:
     """The checks of each capability that the model has."""
     for capability, rules in CHECKS.items():
         if isinstance(model, capability):
             yield from rules
 
 
-def shaken(model: Kept, seed: int = 0) -> Kept:
+def shake_weights(model: Kept, seed: int = 0) -> Kept:
     """The model with its parameters moved: weights that start at zero would hide a leak."""
     generator = generator_for(torch.device("cpu"), seed, 6)
     model.initialise(generator)
@@ -109,7 +109,7 @@ def near(name: str, worst: Tensor | float, tolerance: float, says: str) -> Resul
     return Result(name, value <= tolerance, value, tolerance, says)
 
 
-def draw(model: Model, n: int, seed: int = 0) -> Tensor:
+def draw_events(model: Model, n: int, seed: int = 0) -> Tensor:
     """`n` events, or an eighth of them where each has many variables."""
     n = n if model.schema.size <= 256 else n // 8
     with torch.no_grad():
@@ -138,7 +138,7 @@ def nodes_of(model: Model, variables: tuple[int, ...]) -> Nodes:
         columns.append([side[:, 0] for side in quadrature(model.schema.kinds[i], outcome, 1)])
     points = torch.cartesian_prod(*(points for points, _ in columns)).reshape(-1, len(variables))
     weights = torch.cartesian_prod(*(weights.log() for _, weights in columns)).reshape(len(points), -1).sum(1)
-    return Nodes(variables, points, weights, model.schema.first(variables).binned(points))
+    return Nodes(variables, points, weights, model.schema.first(variables).event_codes(points))
 
 
 def first_outcome(model: Model, i: int) -> Single:
@@ -154,22 +154,22 @@ def leading(model: AutoregressiveModel) -> tuple[int, ...]:
         if real and chosen:
             break
         nodes *= len(nodes_of(model, (i,)).points) if real else model.schema.codes[i]
-        if nodes > MOST_EVENTS:
+        if nodes > MAX_LISTED_EVENTS:
             break
         chosen.append(i)
     return tuple(chosen)
 
 
-def listed(schema: Schema) -> bool:
+def is_listable(schema: Schema) -> bool:
     """Whether all events can be listed."""
-    return not schema.continuous and schema.log_events <= log(MOST_EVENTS) + 1e-9
+    return not schema.continuous and schema.log_events <= log(MAX_LISTED_EVENTS) + 1e-9
 
 
 @torch.no_grad()
-def enumerated(model: DensityModel) -> tuple[Nodes, Tensor]:
+def enumerate_events(model: DensityModel) -> tuple[Nodes, Tensor]:
     """Nodes and the log p of each with its weight, float64: of all variables, or of the leading ones by the chain rule."""
     schema, device = model.schema, device_of(model)
-    if listed(schema):
+    if is_listable(schema):
         nodes = nodes_of(model, tuple(range(schema.size)))
         events = nodes.points.view(-1, *schema.shape)
         logs = [model.log_prob(x.to(device)).double().cpu() for x in events.split(1024)]
@@ -196,10 +196,10 @@ def scope(model: Model, variables: tuple[int, ...]) -> str:
 
 
 def samples_are_events(model: Model) -> Result:
-    return near("samples_are_events", strange(model, draw(model, 64)), 0, "samples that are no codes")
+    return near("samples_are_events", wrong_cells(model, draw_events(model, 64)), 0, "samples that are no codes")
 
 
-def strange(model: Trainable, x: Tensor) -> float:
+def wrong_cells(model: Trainable, x: Tensor) -> float:
     """How many cells are no codes and no numbers; infinite where the form is not that of events."""
     codes = torch.tensor(model.schema.codes, device=x.device).view(model.schema.shape)
     real = torch.tensor([isinstance(k, Real) for k in model.schema.kinds], device=x.device).view(model.schema.shape)
@@ -210,7 +210,7 @@ def strange(model: Trainable, x: Tensor) -> float:
 
 def generator_decides_samples(model: Model) -> Result:
     before = torch.get_rng_state()
-    first, again, other = draw(model, 200, 1), draw(model, 200, 1), draw(model, 200, 2)
+    first, again, other = draw_events(model, 200, 1), draw_events(model, 200, 1), draw_events(model, 200, 2)
     untouched = torch.equal(before, torch.get_rng_state())
     faults = int(not torch.equal(first, again)) + int(torch.equal(first, other)) + int(not untouched)
     return near("generator_decides_samples", faults, 0, "equal seeds differ, other seeds agree, global generator used")
@@ -224,8 +224,8 @@ def arguments_rebuild(model: Trainable) -> Result:
     x, different = events_for(model), 0.0
     with torch.no_grad():
         if isinstance(model, Model) and isinstance(twin, Model):
-            x = draw(model, 64)
-            different += float((x != draw(twin, 64)).sum())
+            x = draw_events(model, 64)
+            different += float((x != draw_events(twin, 64)).sum())
         if isinstance(model, DensityModel) and isinstance(twin, DensityModel):
             different += float((model.log_prob(x) - twin.log_prob(x)).abs().max())
         if isinstance(model, Encoder) and isinstance(twin, Encoder):
@@ -257,7 +257,7 @@ def remainders_sum_to_one(model: Trainable) -> Result:
 def excess(kind: Kind) -> float:
     """How far p(value | code), summed over distinct values drawn inside a code, exceeds 1."""
     if isinstance(kind, Real):
-        return unscaled(kind)
+        return scaling_error(kind)
     codes = np.repeat(np.arange(kind.codes), 50)
     values = kind.draw(codes, np.random.default_rng(0))
     if not np.array_equal(kind.code(values), codes):
@@ -269,11 +269,11 @@ def excess(kind: Kind) -> float:
     return worst
 
 
-def unscaled(kind: Real) -> float:
+def scaling_error(kind: Real) -> float:
     """How far a density of events, taken over to values by `log_within`, is from integrating to one."""
     events = np.linspace(-1, 1, 101)
     values = kind.draw(events, np.random.default_rng(0))
-    back = np.abs(kind.event(values) - events).max()
+    back = np.abs(kind.standardise(values) - events).max()
     return float(max(back, abs(np.exp(kind.log_within(values)).mean() * (values[-1] - values[0]) / 2 - 1)))
 
 
@@ -289,7 +289,7 @@ def gradients_reach_every_parameter(model: Trainable) -> Result:
             noise = generator_for(device_of(model), step, 8)
             model.zero_grad()
             with drawing(model, noise), torch.enable_grad():
-                learned(model, events_for(model, step), noise).backward()
+                training_loss(model, events_for(model, step), noise).backward()
             reached |= {own for own, p in model.named_parameters() if p.grad is not None and (alone or p.grad.any())}
     finally:
         model.zero_grad()
@@ -298,7 +298,7 @@ def gradients_reach_every_parameter(model: Trainable) -> Result:
     return near(name, len(missed), 0, f"parameters without gradient: {missed or 'none'}")
 
 
-def learned(model: Trainable, x: Tensor, noise: torch.Generator) -> Tensor:
+def training_loss(model: Trainable, x: Tensor, noise: torch.Generator) -> Tensor:
     """What gradients come from: the losses of all turns, else the bound on log p(x)."""
     turns = model.objective.turns(model)
     if isinstance(model, BoundedModel) and not turns:
@@ -310,16 +310,20 @@ def learned(model: Trainable, x: Tensor, noise: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def bounded(model: BoundedModel) -> tuple[Tensor, Tensor] | None:
+def exp_bounds(model: BoundedModel) -> tuple[Tensor, Tensor] | None:
     """exp(bound) of all events by `ROUNDS` generators, (rounds, events) float64, and the events; None where too many.
 
     Of exact models `sums_to_one` says more.
     """
-    if isinstance(model, DensityModel) or not listed(model.schema) or model.schema.log_events > log(MOST_BOUNDED):
+    if (
+        isinstance(model, DensityModel)
+        or not is_listable(model.schema)
+        or model.schema.log_events > log(MAX_BOUND_EVENTS)
+    ):
         return None
     device, events = device_of(model), model.schema.all_events()
     rounds = []
-    for seed in range(ROUNDS):
+    for seed in range(BOUND_ROUNDS):
         noise = generator_for(device, seed, 17)
         x = events.view(-1, *model.schema.shape).to(device)
         rounds.append(torch.cat([model.log_bound(part, noise).double().cpu() for part in x.split(256)]).exp())
@@ -328,7 +332,7 @@ def bounded(model: BoundedModel) -> tuple[Tensor, Tensor] | None:
 
 def bounds_sum_to_at_most_one(model: BoundedModel) -> Result:
     """A bound on log p(x) whose exponential has at most p(x) as its mean: over all events that is at most 1."""
-    found = bounded(model)
+    found = exp_bounds(model)
     if found is None:
         return near("bounds_sum_to_at_most_one", 0, 6, "too many events to list")
     totals = found[0].sum(1)
@@ -339,16 +343,16 @@ def bounds_sum_to_at_most_one(model: BoundedModel) -> Result:
 
 def single_precision_will_do(model: BoundedModel) -> Result:
     """Bounds by the same noise in float32 and in float64."""
-    x = torch.cat([events_for(model), draw(model, 64)])
-    return in_both("single_precision_will_do", model, x, by_fixed_noise)
+    x = torch.cat([events_for(model), draw_events(model, 64)])
+    return compare_precisions("single_precision_will_do", model, x, by_fixed_noise)
 
 
 def losses_in_single_precision(model: Trainable) -> Result:
     """What each turn minimises, by the same noise in float32 and in float64."""
-    return in_both("losses_in_single_precision", model, events_for(model), losses)
+    return compare_precisions("losses_in_single_precision", model, events_for(model), losses)
 
 
-def in_both(name: str, model: Trainable, x: Tensor, told: Callable[[Any, Tensor], Tensor]) -> Result:
+def compare_precisions(name: str, model: Trainable, x: Tensor, told: Callable[[Any, Tensor], Tensor]) -> Result:
     """What is told of events by a model in float32 against the same in float64; nats beyond one count as a share."""
     try:
         found, exact = told(deepcopy(model), x), told(deepcopy(model).double(), x.double())
@@ -375,7 +379,7 @@ def losses(model: Trainable, x: Tensor) -> Tensor:
 @torch.no_grad()
 def rows_are_scored_alone(model: BoundedModel) -> Result:
     """What a row scores depends on the row, not on where it stands and on those beside it."""
-    x = draw(model, 17)
+    x = draw_events(model, 17)
     alone = torch.cat([score(model, event[None]) for event in x])
     places = torch.cat([torch.arange(17), torch.zeros(48, dtype=torch.long), torch.arange(17).flip(0)])
     difference = (score(model, x[places.to(x.device)]) - alone[places]).abs() / alone[places].abs().clamp(min=1)
@@ -385,13 +389,13 @@ def rows_are_scored_alone(model: BoundedModel) -> Result:
 
 def samples_reach_the_bound(model: BoundedModel) -> Result:
     """Each event among samples at least as often as the bound says, in standard errors."""
-    found = bounded(model)
+    found = exp_bounds(model)
     if found is None:
         return near("samples_reach_the_bound", 0, 6, "too many events to list")
     p, error = found[0].mean(0), found[0].std(0) / len(found[0]) ** 0.5
-    drawn = torch.cat([draw(model, 2000, seed) for seed in range(5)]).flatten(1).cpu()
-    p, error = p / foreseen(model.schema), error / foreseen(model.schema)
-    p[model.schema.unseen(found[1]).any(1)], drawn = 0.0, drawn[~model.schema.unseen(drawn).any(1)]
+    drawn = torch.cat([draw_events(model, 2000, seed) for seed in range(5)]).flatten(1).cpu()
+    p, error = p / mass_foreseen(model.schema), error / mass_foreseen(model.schema)
+    p[model.schema.is_unseen(found[1]).any(1)], drawn = 0.0, drawn[~model.schema.is_unseen(drawn).any(1)]
     codes = list(model.schema.codes)
     counts = torch.bincount(place(drawn, codes), minlength=len(p)).double()[place(found[1], codes)]
     n = len(drawn)
@@ -404,28 +408,30 @@ def samples_reach_the_bound(model: BoundedModel) -> Result:
 
 @torch.no_grad()
 def log_probs_are_at_most_zero(model: DensityModel) -> Result:
-    worst = 0.0 if model.schema.continuous else model.log_prob(draw(model, 256)).max()
+    worst = 0.0 if model.schema.continuous else model.log_prob(draw_events(model, 256)).max()
     return near("log_probs_are_at_most_zero", worst, 1e-5, "largest log p of codes")
 
 
 @torch.no_grad()
 def scoring_repeats(model: DensityModel) -> Result:
-    x = draw(model, 64)
+    x = draw_events(model, 64)
     return near("scoring_repeats", (model.log_prob(x) - model.log_prob(x)).abs().max(), 0, "nats between two scorings")
 
 
 @torch.no_grad()
 def bytes_decode(model: DensityModel) -> Result:
     """Events through a coder come back, and take about -log2 p: of a real number, the density times the gap to the next."""
-    says = f"bits that events take as bytes, beyond -log2 p and {SPARE}, as a share of -log2 p; they come back equal"
+    says = (
+        f"bits that events take as bytes, beyond -log2 p and {SPARE_BITS}, as a share of -log2 p; they come back equal"
+    )
     x = codable(model, 512)
     if compress.word(type(model)) is None or device_of(model).type != "cpu":
         return near("bytes_decode", 0.0, 0.01, "not coded")
     writer = Writer()
     compress(model, writer, x, len(x))
     ideal = float(-(model.log_prob(x).double().sum() + log_gaps(model.schema, x)) / log(2))
-    excess = (8 * len(writer.written) - SPARE - ideal) / max(ideal, 1000.0)
-    same = torch.equal(compress(model, Reader(writer.written), None, len(x)), x)
+    excess = (8 * len(writer.payload) - SPARE_BITS - ideal) / max(ideal, 1000.0)
+    same = torch.equal(compress(model, Reader(writer.payload), None, len(x)), x)
     return near("bytes_decode", excess if same else float("inf"), 0.01, says)
 
 
@@ -439,7 +445,7 @@ def bytes_come_back(model: BoundedModel) -> Result:
         compress(model, writer, x, len(x))
     except Unsupported as refused:
         return near("bytes_come_back", 0.0, 0.0, f"not coded: {refused}")
-    back = compress(model, Reader(writer.written), None, len(x))
+    back = compress(model, Reader(writer.payload), None, len(x))
     lost = float((back != x).flatten(1).any(1).float().mean())
     return near("bytes_come_back", lost, 0.0, "share of events that do not come back from bytes")
 
@@ -447,16 +453,18 @@ def bytes_come_back(model: BoundedModel) -> Result:
 def codable(model: Model, n: int) -> Tensor:
     """Draws, on the CPU, of special events those that the kinds know: one may be drawn as the other. Some hold cells never
     seen."""
-    x = draw(model, n).cpu()
+    x = draw_events(model, n).cpu()
     known = torch.tensor([HOLE if kind.missing else UNFORESEEN for kind in model.schema.kinds])
     flat, schema = torch.minimum(x.flatten(1), known), model.schema
-    lost = (torch.rand(flat.shape, generator=generator_for(torch.device("cpu"), 18)) < 0.05) & (schema.unforeseen > 0)
+    lost = (torch.rand(flat.shape, generator=generator_for(torch.device("cpu"), 18)) < 0.05) & (
+        schema.chance_unforeseen > 0
+    )
     return torch.where(lost, schema.never_seen, flat).view(x.shape)
 
 
-def foreseen(schema: Schema, variables: Sequence[int] | None = None) -> float:
+def mass_foreseen(schema: Schema, variables: Sequence[int] | None = None) -> float:
     """The probability that no cell was never seen; of these variables, by default of all."""
-    shares = schema.unforeseen if variables is None else schema.unforeseen[list(variables)]
+    shares = schema.chance_unforeseen if variables is None else schema.chance_unforeseen[list(variables)]
     return float((1 - shares).prod())
 
 
@@ -470,11 +478,13 @@ def log_gaps(schema: Schema, x: Tensor) -> Tensor:
 
 def sums_to_one(model: DensityModel) -> Result:
     """Of a mixture with too many events, and no order in which to take some variables: its members do."""
-    nodes, logs = enumerated(model)
+    nodes, logs = enumerate_events(model)
     total, variables = float(logs.exp().sum()), nodes.variables
-    if not variables and isinstance(model, Sum):
+    if not variables and isinstance(model, FreeWeights):
         each = [sums_to_one(member) for member in model.each()]
-        total = float(normalised_logs(model.logits).detach().exp() @ torch.tensor([one.value for one in each]).double())
+        total = float(
+            free_log_weights(model.logits).detach().exp() @ torch.tensor([one.value for one in each]).double()
+        )
         holds = all(one.holds for one in each) and abs(total - 1) <= 1e-5
         return Result(
             "sums_to_one", holds, total, 1e-5, f"weighed total of its {len(each)} members, over first variables"
@@ -490,15 +500,15 @@ def samples_follow_density(model: DensityModel) -> Result:
     cell was never seen, for nobody knows what such a cell would be."""
     from scipy.stats import chi2  # slow to import
 
-    nodes, logs = enumerated(model)
+    nodes, logs = enumerate_events(model)
     variables, codes = nodes.variables, [model.schema.codes[i] for i in nodes.variables]
-    drawn = torch.cat([draw(model, 500, s) for s in range(16 if model.schema.size <= 64 else 4)]).cpu()
-    drawn = drawn[~model.schema.unseen(drawn)[:, list(variables)].any(1)]
-    possible = ~model.schema.first(variables).unseen(nodes.points).any(1) if variables else torch.ones(1).bool()
-    logs = logs.masked_fill(~possible, -torch.inf) - log(foreseen(model.schema, variables))
+    drawn = torch.cat([draw_events(model, 500, s) for s in range(16 if model.schema.size <= 64 else 4)]).cpu()
+    drawn = drawn[~model.schema.is_unseen(drawn)[:, list(variables)].any(1)]
+    possible = ~model.schema.first(variables).is_unseen(nodes.points).any(1) if variables else torch.ones(1).bool()
+    logs = logs.masked_fill(~possible, -torch.inf) - log(mass_foreseen(model.schema, variables))
     n, cells = len(drawn), prod(codes)
     expected = n * torch.zeros(cells, dtype=torch.float64).index_add_(0, place(nodes.cells, codes), logs.exp())
-    places = place(model.schema.binned(drawn)[:, list(variables)], codes)
+    places = place(model.schema.event_codes(drawn)[:, list(variables)], codes)
     seen = torch.bincount(places, minlength=cells).double()
     order = expected.argsort(descending=True)
     pool = (expected[order].cumsum(0) / 10).floor().long().clamp(max=2000)
@@ -526,10 +536,10 @@ def place(cells: Tensor, codes: Sequence[int]) -> Tensor:
 def reconstructions_are_events(model: Encoder) -> Result:
     """decode(encode(x)), of events and of latents that no event has."""
     x = events_for(model)
-    z, given = model.encode(x), given_of(model, x)
+    z, given = model.encode(x), context_values(model, x)
     far = 3 * torch.randn(z.shape, generator=generator_for(z.device, 17), device=z.device).to(z.dtype)
     wrong = 0.0 if z.shape == (len(x), model.latents) and z.isfinite().all() else float("inf")
-    wrong += sum(strange(model, model.decode(each, given)) for each in (z, far))
+    wrong += sum(wrong_cells(model, model.decode(each, given)) for each in (z, far))
     return near("reconstructions_are_events", wrong, 0, "decoded cells that are no codes, or latents of another form")
 
 
@@ -554,16 +564,16 @@ def order_is_a_permutation(model: AutoregressiveModel) -> Result:
 
 @torch.no_grad()
 def conditionals_sum_to_one(model: AutoregressiveModel) -> Result:
-    x, worst = draw(model, 64), 0.0
+    x, worst = draw_events(model, 64), 0.0
     outcome = model.predict(x)
     for i, kind in enumerate(model.schema.kinds):
-        totals = probed(outcome.one(i), kind, x).exp().sum(0)
+        totals = node_log_probs(outcome.one(i), kind, x).exp().sum(0)
         worst = max(worst, float((totals - 1).abs().max()))
     tolerance = 2e-4 if model.schema.continuous else 1e-5  # float32 nodes of a narrow density
     return near("conditionals_sum_to_one", worst, tolerance, "largest deviation of a conditional's total from 1")
 
 
-def probed(outcome: Single, kind: Kind, x: Tensor) -> Tensor:
+def node_log_probs(outcome: Single, kind: Kind, x: Tensor) -> Tensor:
     """log p of one variable at its nodes with their weights, (nodes, rows of x), float64; x is what it was predicted from."""
     points, weights = quadrature(kind, outcome, len(x))
     return log_probs_at(outcome, points, x) + weights.log()
@@ -603,7 +613,7 @@ def random_events(schema: Schema, n: int, seed: int) -> Tensor:
     """Flat events with every code equally likely, (n, variables); real ones inside their bin."""
     uniform = torch.rand(n, schema.size, generator=generator_for(torch.device("cpu"), seed, 9))
     codes = (uniform * torch.tensor(schema.codes)).floor().long()
-    return Binning(schema).drawn(codes, generator_for(torch.device("cpu"), seed, 14))
+    return Binning(schema).draw_inside(codes, generator_for(torch.device("cpu"), seed, 14))
 
 
 @torch.no_grad()
@@ -632,7 +642,7 @@ def answers_sum_to_one(model: AnyOrderModel) -> Result:
     x, observed = some_observed(model, 64)
     outcome, worst = model.predict_given(x, observed), 0.0
     for i, kind in enumerate(model.schema.kinds):
-        totals = probed(outcome.one(i), kind, x).exp().sum(0)[~observed.flatten(1)[:, i].cpu()]
+        totals = node_log_probs(outcome.one(i), kind, x).exp().sum(0)[~observed.flatten(1)[:, i].cpu()]
         worst = max(worst, float((totals - 1).abs().max())) if len(totals) else worst
     tolerance = 2e-4 if model.schema.continuous else 1e-5  # float32 nodes of a narrow density
     return near("answers_sum_to_one", worst, tolerance, "largest deviation of an answer's total from 1")
@@ -680,25 +690,25 @@ def marginals_agree(model: TractableModel) -> Result:
     """With enumeration where all events can be listed; else: all observed gives log p, and a variable more sums to less."""
     x, observed = some_observed(model, 24)
     got = model.log_marginal(x, observed).double().cpu()
-    if listed(model.schema):
-        want = enumerated_marginal(model, x.flatten(1).cpu(), observed.flatten(1).cpu())
+    if is_listable(model.schema):
+        want = marginal_by_listing(model, x.flatten(1).cpu(), observed.flatten(1).cpu())
         worst, says = (got - want).abs().max(), "nats from the sum over all events"
     else:
         whole = (model.log_marginal(x, torch.ones_like(observed)) - model.log_prob(x)).abs().max()
         worst, says = (
-            torch.maximum(whole.cpu(), summed_out(model, x, observed, got)),
+            torch.maximum(whole.cpu(), marginal_gap(model, x, observed, got)),
             "nats between a marginal and its parts",
         )
     return near("marginals_agree", worst, 1e-3, says)
 
 
-def enumerated_marginal(model: TractableModel, x: Tensor, observed: Tensor) -> Tensor:
-    nodes, logs = enumerated(model)
+def marginal_by_listing(model: TractableModel, x: Tensor, observed: Tensor) -> Tensor:
+    nodes, logs = enumerate_events(model)
     rows = [logs[((nodes.points == row) | ~seen).all(1)].logsumexp(0) for row, seen in zip(x, observed, strict=True)]
     return torch.stack(rows)
 
 
-def summed_out(model: TractableModel, x: Tensor, observed: Tensor, got: Tensor) -> Tensor:
+def marginal_gap(model: TractableModel, x: Tensor, observed: Tensor, got: Tensor) -> Tensor:
     """log p(observed) against the sum over one more variable's codes."""
     i = model.schema.size // 2
     more, flat = observed.flatten(1).clone(), x.flatten(1).clone()
@@ -737,9 +747,9 @@ def given_samples_follow(model: TractableModel) -> Result:
     many, seen = x.expand(4000, *x.shape[1:]), observed.view(x.shape).expand(4000, *x.shape[1:])
     drawn = model.sample_given(many, seen, generator_for(device_of(model), 11)).flatten(1)
     kind, outcome = model.schema.kinds[0], model.predict_given(x, observed.view(x.shape)).one(0)
-    cells = model.schema.first((0,)).binned(quadrature(kind, outcome, 1)[0])[:, 0]
-    p = torch.zeros(kind.codes, dtype=torch.float64).index_add_(0, cells, probed(outcome, kind, x)[:, 0].exp())
-    counts = torch.bincount(model.schema.binned(drawn.cpu())[:, 0], minlength=len(p)).double()
+    cells = model.schema.first((0,)).event_codes(quadrature(kind, outcome, 1)[0])[:, 0]
+    p = torch.zeros(kind.codes, dtype=torch.float64).index_add_(0, cells, node_log_probs(outcome, kind, x)[:, 0].exp())
+    counts = torch.bincount(model.schema.event_codes(drawn.cpu())[:, 0], minlength=len(p)).double()
     if kind.unforeseen:
         counts[kind.other_code], p[kind.other_code] = 0.0, 0.0
         p = p * counts.sum() / 4000 / (1 - kind.unforeseen)
@@ -752,11 +762,11 @@ def given_samples_follow(model: TractableModel) -> Result:
 def completions_are_highest(model: DecomposableModel) -> Result:
     """The most probable completion against draws given the same, and against every value of one more cell."""
     x, observed = some_observed(model, 12)
-    observed &= ~model.schema.unseen(x).view(x.shape)
+    observed &= ~model.schema.is_unseen(x).view(x.shape)
     search = Ascent(model, likeliest_inside(model.schema, holes=False).to(x.device))
     best = model.complete(x, observed, search.weights)
-    rivals = model.suggest(x, observed, search.weights, generator_for(device_of(model), 15))
-    heights = [search.height(y, observed) for y in [*rivals, search.climbed(best, observed)]]
+    rivals = model.propose_completions(x, observed, search.weights, generator_for(device_of(model), 15))
+    heights = [search.height(y, observed) for y in [*rivals, search.climb(best, observed)]]
     own = search.height(best, observed)
     climbed = float((torch.stack(heights) - own).max())
     touched = (best != x)[observed].any() or not own.isfinite().all()
@@ -769,11 +779,11 @@ def entropies_are_means(model: DecomposableModel) -> Result:
     """The entropy of an event, and of half of it given the other, against the mean of -log p over draws; both given that no
     cell was never seen."""
     x, _ = some_observed(model, 1)
-    worst, n, possible = 0.0, 2000, seen_codes(model.schema)
+    worst, n, possible = 0.0, 2000, possible_codes(model.schema)
     for first in (0, 1):
         observed = torch.zeros_like(x, dtype=torch.bool)
         observed.flatten(1)[:, first::2] = bool(first)
-        observed &= ~model.schema.unseen(x).view(x.shape)
+        observed &= ~model.schema.is_unseen(x).view(x.shape)
         many, seen = x.expand(n, *x.shape[1:]), observed.expand(n, *x.shape[1:])
         drawn = model.sample_given(many, seen, generator_for(device_of(model), 16), possible)
         nats = (model.log_marginal(drawn, seen, possible) - model.log_prob(drawn)).double()
@@ -782,7 +792,7 @@ def entropies_are_means(model: DecomposableModel) -> Result:
     return near("entropies_are_means", worst, 6, "standard errors between an entropy and the mean of -log p over draws")
 
 
-def seen_codes(schema: Schema) -> Tensor:
+def possible_codes(schema: Schema) -> Tensor:
     """All codes but those of cells never seen, bool (sum of codes,)."""
     marks = [[code != kind.other_code or not kind.unforeseen for code in range(kind.codes)] for kind in schema.kinds]
     return torch.tensor([mark for own in marks for mark in own])

@@ -13,8 +13,8 @@ from plausibly.contract import checks as contract
 from plausibly.errors import BrokenPromises
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
-from plausibly.models import MODELS, name_of
-from plausibly.training.loop import Training, count, prepare
+from plausibly.models import MODELS, model_name
+from plausibly.training.loop import Training, fit_by_counting, prepare
 from plausibly.training.plan import Plan
 
 
@@ -25,22 +25,22 @@ def hold_to_contract(kind: type[Trainable], schema: Schema) -> None:
     """
     if kind in MODELS.values():
         return
-    if broken := broken_promises(kind, schema):
-        raise BrokenPromises([*broken, f"{name_of(kind)} is not trained: its numbers would not hold"])
+    if broken := find_broken(kind, schema):
+        raise BrokenPromises([*broken, f"{model_name(kind)} is not trained: its numbers would not hold"])
 
 
 @lru_cache(64)  # an estimator is fitted many times
-def broken_promises(kind: type[Trainable], schema: Schema) -> tuple[str, ...]:
+def find_broken(kind: type[Trainable], schema: Schema) -> tuple[str, ...]:
     """A line for each promise that does not hold, the first time that it does not."""
     broken: dict[str, str] = {}
     for small in small_schemas(kind, schema):
-        for result in results(kind, small):
+        for result in check_instance(kind, small):
             if not result.holds:
-                broken.setdefault(result.name, f"{name_of(kind)} breaks {result.name}: {_measured(result)}")
+                broken.setdefault(result.name, f"{model_name(kind)} breaks {result.name}: {_measure_line(result)}")
     return tuple(broken.values())
 
 
-def _measured(result: contract.Result) -> str:
+def _measure_line(result: contract.Result) -> str:
     if result.value != result.value:  # it raised
         return result.says
     return f"{result.says}: {result.value:.3g}, tolerance {result.tolerance:.3g}"
@@ -51,33 +51,37 @@ def small_schemas(kind: type[Trainable], schema: Schema) -> list[Schema]:
     if schema.log_events <= log(4096):
         return [schema]
     image = len(schema.shape) == 3
-    few = Schema((schema.shape[0], 2, 2), schema.kinds[: schema.shape[0] * 4]) if image else schema.first(_few(schema))
+    few = (
+        Schema((schema.shape[0], 2, 2), schema.kinds[: schema.shape[0] * 4])
+        if image
+        else schema.first(_few_variables(schema))
+    )
     table = Schema((3,), (Category(levels=3, open=True, missing=True), Category(levels=2), Level(levels=4)))
     pixels = Schema((1, 2, 3), (Level(levels=3),) * 6)
     accepted = [each for each in (few, binary(6), table, pixels) if kind.accepts(each) is None]
     return accepted or [schema]
 
 
-def _few(schema: Schema) -> tuple[int, ...]:
+def _few_variables(schema: Schema) -> tuple[int, ...]:
     """Up to three variables, those with few codes first."""
     return tuple(sorted(sorted(range(schema.size), key=lambda i: schema.codes[i])[:3]))
 
 
-def results(kind: type[Trainable], schema: Schema) -> Iterator[contract.Result]:
+def check_instance(kind: type[Trainable], schema: Schema) -> Iterator[contract.Result]:
     """The contract's results on a tiny instance with shaken weights, and whether it learns."""
     try:
-        model = contract.shaken(kind.tiny(schema))
+        model = contract.shake_weights(kind.tiny(schema))
     except Exception as error:
-        yield _failed("can_be_built", error)
+        yield _failure("can_be_built", error)
         return
-    yield from contract.results(model)
+    yield from contract.run_checks(model)
     try:
         yield learns(model)
     except Exception as error:
-        yield _failed("learns", error)
+        yield _failure("learns", error)
 
 
-def _failed(name: str, error: Exception) -> contract.Result:
+def _failure(name: str, error: Exception) -> contract.Result:
     return contract.Result(name, False, float("nan"), 0.0, f"{type(error).__name__}: {error}")
 
 
@@ -90,7 +94,7 @@ def learns(model: Trainable) -> contract.Result:
         seen = list(training.run())
         training.finish()
     else:
-        seen = list(count(model, events, events[:16]))
+        seen = list(fit_by_counting(model, events, events[:16]))
     faults = sum(not bool(t.isfinite().all()) for t in model.state_dict().values()) + (not seen)
     faults += sum(not torch.tensor(progress.validation).isfinite() for progress in seen)
     return contract.near("learns", faults, 0, "tensors and validations that are not finite after two steps, or none")

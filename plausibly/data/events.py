@@ -15,7 +15,7 @@ from plausibly.events.schema import Schema
 Document = dict[str, Any]
 
 
-Heard = Callable[[int, int], None]  # is told how many rows are done, and of how many
+RowProgress = Callable[[int, int], None]  # is told how many rows are done, and of how many
 
 
 @dataclass
@@ -46,12 +46,12 @@ class Events:
         return Events(self.codes[rows], self.log_within[rows], values, observed, groups)
 
 
-def joined(parts: Sequence[Events]) -> Events:
+def join_events(parts: Sequence[Events]) -> Events:
     """Events one after the other."""
     first = parts[0]
     if len(parts) == 1:
         return first
-    values = None if first.values is None else _joined_values([part.values for part in parts])
+    values = None if first.values is None else _join_values([part.values for part in parts])
     observed = (
         None if first.observed is None else torch.cat([part.observed for part in parts if part.observed is not None])
     )
@@ -62,15 +62,15 @@ def joined(parts: Sequence[Events]) -> Events:
     return Events(codes, nats, values, observed, groups)
 
 
-def _joined_values(parts: Sequence[Any]) -> Any:
-    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else type(parts[0]).joined(parts)
+def _join_values(parts: Sequence[Any]) -> Any:
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else type(parts[0]).concat(parts)
 
 
-def unheard(done: int, rows: int) -> None:
+def silent(done: int, rows: int) -> None:
     """Nobody asks how far it is."""
 
 
-def packed(events: np.ndarray, schema: Schema) -> Tensor:
+def pack_events(events: np.ndarray, schema: Schema) -> Tensor:
     """Events (n, variables) as a tensor (n, *shape) of the smallest type: float32 where a variable is real."""
     dtype = np.float32 if schema.continuous else np.uint8 if max(schema.codes) <= 256 else np.int16
     return torch.from_numpy(events.astype(dtype)).reshape(len(events), *schema.shape)

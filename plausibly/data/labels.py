@@ -12,7 +12,7 @@ import numpy as np
 
 from plausibly.errors import UserError
 
-MEND = "name the columns by texts: frame.columns = [...]"
+MEND_HINT = "name the columns by texts: frame.columns = [...]"
 
 
 def names_of(frame: Any) -> list[str]:
@@ -21,11 +21,11 @@ def names_of(frame: Any) -> list[str]:
 
     for place, label in enumerate(frame.columns):
         if pd.api.types.is_scalar(label) and pd.isna(label):
-            raise UserError(f"column {place + 1} has no name ({label}); {MEND}")
-    return [name_of(label) for label in frame.columns]
+            raise UserError(f"column {place + 1} has no name ({label}); {MEND_HINT}")
+    return [label_text(label) for label in frame.columns]
 
 
-def name_of(label: Any) -> str:
+def label_text(label: Any) -> str:
     """The text of a label, the same for equal labels of numpy, Python and pandas."""
     return label if type(label) is str else str(label_from_json(label_to_json(label)))
 
@@ -48,7 +48,9 @@ def label_to_json(label: Any) -> Any:
     if isinstance(label, datetime.date):
         return {"date": label.isoformat()}
     if label is not None and not isinstance(label, str | int | float):
-        raise UserError(f"the column label {label!r} is of type {type(label).__name__}, which cannot be kept; {MEND}")
+        raise UserError(
+            f"the column label {label!r} is of type {type(label).__name__}, which cannot be kept; {MEND_HINT}"
+        )
     return label
 
 

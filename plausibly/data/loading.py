@@ -12,17 +12,17 @@ import numpy as np
 
 from plausibly.data import splits
 from plausibly.data.dataset import Dataset, Truth
-from plausibly.data.events import Events, Heard, unheard
+from plausibly.data.events import Events, RowProgress, silent
 from plausibly.data.files import arrays as array_files
 from plausibly.data.files import images
 from plausibly.data.files import tables as reading
 from plausibly.data.files.arrow_tables import (
-    NUMBERED,
+    INDEX_NOTE,
     as_columns,
-    flattened,
     frame_of,
+    index_to_columns,
+    is_row_number,
     level_names,
-    numbers_rows,
     with_index,
 )
 from plausibly.data.files.dialects import Dialect
@@ -31,15 +31,15 @@ from plausibly.data.files.regularity import irregularities, spellings
 from plausibly.data.formats import arrays, tables
 from plausibly.data.formats import labelled as labels_of_rows
 from plausibly.data.formats.format import Format
-from plausibly.data.labels import name_of
+from plausibly.data.labels import label_text
 from plausibly.data.relations import relations
-from plausibly.data.sources import Framed, Source, Streamed, divided, large, thinned
+from plausibly.data.sources import FrameSource, Source, StreamSource, open_large, split_events, thin_places
 from plausibly.data.toys import bits as toys
-from plausibly.errors import UserError, counted, did_you_mean
+from plausibly.errors import UserError, count_phrase, did_you_mean
 from plausibly.system.files import refuse_streams, suffix_of
 
 ARRAY_SUFFIXES = ("npz", "npy", "idx", "ubyte")
-WORKS = "a .csv, .tsv, .parquet, .arrow, .npy, .npz or idx file (.gz too), a folder of images, or one of "
+SOURCES_HINT = "a .csv, .tsv, .parquet, .arrow, .npy, .npz or idx file (.gz too), a folder of images, or one of "
 
 
 def load(
@@ -53,7 +53,7 @@ def load(
     test: Any = None,
     size: int | tuple[int, int] | None = None,
     labelled: bool = False,
-    heard: Heard = unheard,
+    heard: RowProgress = silent,
 ) -> Dataset:
     """Data as a dataset of events with training, validation, test and calibration rows.
 
@@ -64,12 +64,12 @@ def load(
     that a built-in or an npz file has beside its rows become the first variable. heard: is told how many rows of how many
     are read, of a file that is read a piece at a time. UserError says what would work.
     """
-    source = str(source) if isinstance(source, Path) else tabled(source)
-    given = {name: tabled(part) for name, part in (("valid", valid), ("test", test)) if part is not None}
-    kinds, drop = {name_of(name): word for name, word in (kinds or {}).items()}, tuple(map(name_of, drop))
+    source = str(source) if isinstance(source, Path) else as_table(source)
+    given = {name: as_table(part) for name, part in (("valid", valid), ("test", test)) if part is not None}
+    kinds, drop = {label_text(name): word for name, word in (kinds or {}).items()}, tuple(map(label_text, drop))
     if isinstance(source, str) and source in toys.BUILT_IN:
         _refuse_options(source, {"kinds": kinds, "drop": drop, "split": split, "size": size, **given})
-        return _built_in(source, labelled)
+        return _load_toy(source, labelled)
     if is_table(source):
         _refuse_options(source, {"size": size})
         return _table(source, given, seed, kinds, drop, split, heard)
@@ -81,16 +81,16 @@ def load(
 def load_rows(source: Any, format: Format) -> Any:
     """Rows of a source, as `format` takes them: for commands that come after training."""
     if not isinstance(source, str | Path):
-        return tabled(source)
+        return as_table(source)
     name, _, part = str(source).partition(":")
     if name not in toys.BUILT_IN:
         _existing(str(source))
-    rows = _built_in_rows(name, part) if name in toys.BUILT_IN else format.read(str(source))
+    rows = _toy_rows(name, part) if name in toys.BUILT_IN else format.read(str(source))
     labels = _labels(str(source)) if isinstance(format, labels_of_rows.LabelledFormat) else None
-    return rows if labels is None else labels_of_rows.labelled(labels, rows)
+    return rows if labels is None else labels_of_rows.prepend_labels(labels, rows)
 
 
-def tabled(source: Any) -> Any:
+def as_table(source: Any) -> Any:
     """Rows in memory that have named columns as a DataFrame in the machine's order of bytes; whatever else as it is.
 
     That is a Series, a dictionary of columns, a list of dictionaries, an array of structures, and a table of Arrow, Polars
@@ -138,15 +138,15 @@ def row_pieces(source: Any, format: Format, rows: int) -> Iterator[Any]:
     return (whole[start : start + rows] for start in range(0, len(whole), rows))
 
 
-def fingerprint(source: str) -> str:
+def source_fingerprint(source: str) -> str:
     """SHA-256 of a file, or of a folder's images; the name of what is built in."""
     if source.partition(":")[0] in toys.BUILT_IN:
         return source
     path = _existing(source)
-    return reading.fingerprint(path, images.files_of(path)[0] if path.is_dir() else ())
+    return reading.file_fingerprint(path, images.files_of(path)[0] if path.is_dir() else ())
 
 
-def expected_rows(source: str, format: Format) -> int:
+def estimate_rows(source: str, format: Format) -> int:
     """About how many rows a source holds; 0 where only reading all of it would tell."""
     if isinstance(format, tables.TableFormat) and is_table(source):
         return table_file(Path(source)).about
@@ -174,11 +174,11 @@ def _existing(source: str) -> Path:
     known = ", ".join(toys.BUILT_IN)
     if not path.exists():
         hint = did_you_mean(source, toys.BUILT_IN)
-        raise UserError(f"there is no {source!r}{hint}; DATA is {WORKS}{known}")
+        raise UserError(f"there is no {source!r}{hint}; DATA is {SOURCES_HINT}{known}")
     refuse_streams(path)
     named = (*reading.TABLE_SUFFIXES, *ARRAY_SUFFIXES)
     if path.is_file() and suffix_of(path) not in named and "ubyte" not in path.name:
-        raise UserError(f"{path.name} is of no form that can be read; DATA is {WORKS}{known}")
+        raise UserError(f"{path.name} is of no form that can be read; DATA is {SOURCES_HINT}{known}")
     return path
 
 
@@ -189,7 +189,7 @@ def _refuse_options(source: Any, options: dict[str, Any]) -> None:
             raise UserError(f"{shown} takes no {name}: it is as it is")
 
 
-def _built_in(name: str, labelled: bool) -> Dataset:
+def _load_toy(name: str, labelled: bool) -> Dataset:
     toy = toys.BUILT_IN[name]()
     parts = toy.parts()
     format: Format = toy.format()
@@ -197,7 +197,7 @@ def _built_in(name: str, labelled: bool) -> Dataset:
         format, parts = _with_labels(toy.format(), parts, toy.parts(labels=True))
     digest = hashlib.sha256(b"".join(part.tobytes() for part in parts.values())).hexdigest()
     events = {key: format.events(part) for key, part in parts.items()}
-    return _dataset(name, name, digest, format, events, [], toy.known(format))
+    return _dataset(name, name, digest, format, events, [], toy.truth_for(format))
 
 
 def _with_labels(
@@ -211,11 +211,11 @@ def _with_labels(
         raise UserError(
             f"there are no labels for the {missing[0]} rows; an npz file has them, whole numbers, as y_{missing[0]}"
         )
-    joined = {name: labels_of_rows.labelled(labels[name], rows) for name, rows in parts.items()}
+    joined = {name: labels_of_rows.prepend_labels(labels[name], rows) for name, rows in parts.items()}
     known = tuple(sorted({int(label) for label in joined["train"][train, 0]}))
-    if not 1 < len(known) <= labels_of_rows.MOST_LABELS:
-        most = labels_of_rows.MOST_LABELS
-        raise UserError(f"training rows have {counted(len(known), 'label')}; 2 to {most} can stand beside rows")
+    if not 1 < len(known) <= labels_of_rows.MAX_LABELS:
+        most = labels_of_rows.MAX_LABELS
+        raise UserError(f"training rows have {count_phrase(len(known), 'label')}; 2 to {most} can stand beside rows")
     return labels_of_rows.LabelledFormat(known, format), joined
 
 
@@ -225,7 +225,7 @@ def _beside(source: Any) -> dict[str, np.ndarray]:
     return {"train" if name == "all" else name: labels for name, labels in found.items()}
 
 
-def _built_in_rows(name: str, part: str) -> np.ndarray:
+def _toy_rows(name: str, part: str) -> np.ndarray:
     parts = toys.BUILT_IN[name]().parts()
     if part and part not in parts:
         raise UserError(f"there is no split {part!r}{did_you_mean(part, parts)}; {name} has {', '.join(parts)}")
@@ -241,29 +241,29 @@ def _table(
     kinds: dict[str, str],
     drop: tuple[str, ...],
     split: str | None,
-    heard: Heard,
+    heard: RowProgress,
 ) -> Dataset:
     if given and split:
         raise UserError("give either `--split` or files for validation and test, not both")
-    table = _opened(source)
+    table = _open_table(source)
     with naming(source):
         tables.check_options(table.names, table.rows, kinds, drop)
         places = _split_by(table, split, seed, kinds)._asdict() if split else _places(table.rows, given, seed)
         shown = table.some(places["train"], seed)
         frame = table.frame(shown)
-        format = tables.learned(frame, table.dialect, kinds, drop, len(places["train"]))
+        format = tables.learn_table_format(frame, table.dialect, kinds, drop, len(places["train"]))
         events = table.events(format, places, shown, heard)
-        format = format.guarded(events["train"].codes)
-        if split and (name := splits.grouped_by(split)):
+        format = format.reserve_unseen(events["train"].codes)
+        if split and (name := splits.group_column(split)):
             note_groups(events, splits.groups_of(table.series(name)), places, shown)
     events |= {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
-    whole = table.stored(frame)
+    whole = table.rows_in_memory(frame)
     digest = _digest(source, whole, given)
     odd = None if table.dialect is None else irregularities(*table.start(), table.rows, format)
     notes = table.notes() + _table_notes(format) + ([] if odd is None else spellings(whole, format) + odd)
     dataset = _dataset(_name(source), _source(source), digest, format, events, notes)
     dataset.shown = events.get("shown", dataset.train)
-    dataset.regular = None if odd is None or format.dropped else not odd and reading.AS_UTF8 not in notes
+    dataset.regular = None if odd is None or format.dropped else not odd and reading.UTF16_NOTE not in notes
     dataset.relations = relations(format, dataset.shown)
     dataset.notes[:0] = [f"{relation}; --drop {relation.column} leaves it out" for relation in dataset.relations]
     return dataset
@@ -275,22 +275,22 @@ def note_groups(
     """Each part's events know from now on which rows came together."""
     for part, own in events.items():
         rows = shown if part == "shown" else places[part]
-        own.groups = groups[rows if len(rows) == len(own) else thinned(rows)]
+        own.groups = groups[rows if len(rows) == len(own) else thin_places(rows)]
 
 
-def _opened(source: Any) -> Source:
+def _open_table(source: Any) -> Source:
     """The table that a source holds: one that is large, in a file, is read a piece at a time."""
-    if isinstance(source, str | Path) and (file := large(_existing(str(source)))):
-        return Streamed(file)
-    return Framed(source, *_frame(source), _said_of_file(source))
+    if isinstance(source, str | Path) and (file := open_large(_existing(str(source)))):
+        return StreamSource(file)
+    return FrameSource(source, *_frame(source), _reading_notes(source))
 
 
-def _said_of_file(source: Any) -> list[str]:
+def _reading_notes(source: Any) -> list[str]:
     """What is said of an index, or of how a text file is read."""
     if not isinstance(source, str | Path):
-        if not numbers_rows(source.index):
+        if not is_row_number(source.index):
             return as_columns(level_names(source.index))
-        return [NUMBERED] * (list(source.index) != list(range(len(source))))
+        return [INDEX_NOTE] * (list(source.index) != list(range(len(source))))
     packed = suffix_of(source) not in reading.TEXT_SUFFIXES and str(source).endswith(".gz")
     return [] if packed else table_file(Path(source)).notes()
 
@@ -315,7 +315,7 @@ def _frame(source: Any) -> tuple[Any, Dialect | None]:
     if not isinstance(source, str | Path):
         if not is_table(source):
             raise UserError(f"a table cannot be split with {type(source).__name__}; give a table with the same columns")
-        return flattened(source), None
+        return index_to_columns(source), None
     return reading.read_table(_existing(str(source)))
 
 
@@ -325,7 +325,7 @@ def _places(rows: int, given: Collection[str], seed: int) -> dict[str, np.ndarra
         return splits.at_random(rows, seed)._asdict()
     if len(given) > 1:
         return {"train": np.arange(rows)}
-    stay = splits.cut(rows, seed)
+    stay = splits.split_rest(rows, seed)
     return {"train": stay.train, "valid" if "test" in given else "test": stay.test, "calibration": stay.calibration}
 
 
@@ -360,8 +360,8 @@ def _array(
     with naming(source):
         places = _places(len(rows), {*parts, *given}, seed)
         _refuse_nothing(rows[places["train"]], notes)
-        format: Format = arrays.learned(rows[places["train"]], kinds, drop, depth or images.DEPTH)
-        notes += [] if depth else arrays.told(format, rows)
+        format: Format = arrays.learn_array_format(rows[places["train"]], kinds, drop, depth or images.DEEP_GRAY_BITS)
+        notes += [] if depth else arrays.describe_array(format, rows)
         notes += _table_notes(format.table) if isinstance(format, arrays.NumericArrayFormat) else []
         if labelled:
             format, parts = _with_labels(format, {"train": rows, **parts}, _beside(source), places["train"])
@@ -370,13 +370,13 @@ def _array(
     own = {name: f"{source}:{name}" if isinstance(source, str) else source for name in parts}
     held = {name: _events_of(own[name], part, format) for name, part in parts.items()}
     held |= {name: _events_of(part, load_rows(part, format), format) for name, part in given.items()}
-    events = divided(whole, places) | held
+    events = split_events(whole, places) | held
     return _dataset(_name(source), _source(source), _digest(source, rows, given), format, events, notes)
 
 
 def _refuse_nothing(rows: np.ndarray, notes: list[str]) -> None:
     if rows.size == 0 or rows.min() == rows.max():
-        seen, read = counted(len(rows), "training row"), f" ({'; '.join(notes)})" if notes else ""
+        seen, read = count_phrase(len(rows), "training row"), f" ({'; '.join(notes)})" if notes else ""
         raise UserError(f"nothing to model: every entry of the {seen} is the same{read}")
 
 
@@ -386,14 +386,14 @@ def _parts(source: Any, size: Any, labelled: bool) -> tuple[dict[str, np.ndarray
         _refuse_options("an array", {"size": size})
         return {"all": array_files.as_array(source)}, [], 0
     if source.partition(":")[0] in toys.BUILT_IN:
-        return {"all": _built_in_rows(*source.split(":", 1))}, [], 0
+        return {"all": _toy_rows(*source.split(":", 1))}, [], 0
     if Path(source).is_dir():
-        rows, notes, depth = images.read_folder(Path(source), images.checked_size(size))
+        rows, notes, depth = images.read_folder(Path(source), images.check_image_size(size))
         return {"all": rows}, notes, depth
     _refuse_options(source, {"size": size})
     if array_files.is_part(source):
         return {"all": array_files.read_one(source)}, [], 0
-    return array_files.read_splits(Path(source)), array_files.left_out(Path(source), labelled), 0
+    return array_files.read_splits(Path(source)), array_files.omission_notes(Path(source), labelled), 0
 
 
 def _name(source: Any) -> str:
@@ -407,7 +407,8 @@ def _source(source: Any) -> str:
 def _digest(source: Any, rows: Any, given: dict[str, Any]) -> str:
     """SHA-256 of the source's contents, and of the files that came with it."""
     named = (
-        fingerprint(str(part)) if isinstance(part, str | Path) else _one_digest(part, part) for part in given.values()
+        source_fingerprint(str(part)) if isinstance(part, str | Path) else _one_digest(part, part)
+        for part in given.values()
     )
     parts = [_one_digest(source, rows), *named]
     return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
@@ -415,7 +416,7 @@ def _digest(source: Any, rows: Any, given: dict[str, Any]) -> str:
 
 def _one_digest(source: Any, rows: Any) -> str:
     if isinstance(source, str | Path) and str(source).partition(":")[0] not in toys.BUILT_IN:
-        return fingerprint(str(source))
+        return source_fingerprint(str(source))
     if hasattr(rows, "columns"):
         return reading.frame_fingerprint(rows)
     array = array_files.as_array(rows)
@@ -423,11 +424,11 @@ def _one_digest(source: Any, rows: Any) -> str:
 
 
 def _table_notes(format: tables.TableFormat) -> list[str]:
-    notes = [f"column {column.name!r} is set aside: {column.said()}" for column in format.aside]
+    notes = [f"column {column.name!r} is set aside: {column.describe()}" for column in format.aside]
     notes += [f"column {c.name!r}: {c.why}" for c in format.modelled if "; " in c.why]
     holes = [column for column in format.modelled if column.holes]
     if holes:
-        have = f"{counted(len(holes), 'column')} ha{'s' if len(holes) == 1 else 've'}"
+        have = f"{count_phrase(len(holes), 'column')} ha{'s' if len(holes) == 1 else 've'}"
         notes.append(f"{have} holes, {holes[0].name!r} {holes[0].holes} in training")
     return notes + [f"column {name!r} is dropped" for name in format.dropped]
 
@@ -451,16 +452,16 @@ def _repeats(events: dict[str, Events]) -> list[str]:
     """How many held-out rows also occur in training; nothing where too many rows train for their values to be kept."""
     if "shown" in events:
         return []
-    train = comparable(events["train"])
+    train = comparable_rows(events["train"])
     notes = []
     for name in ("valid", "test"):
-        if count := splits.repeated(train, comparable(events[name])):
-            rows = counted(len(events[name]), f"{name} row")
+        if count := splits.count_repeats(train, comparable_rows(events[name])):
+            rows = count_phrase(len(events[name]), f"{name} row")
             notes.append(f"{count} of {rows} also occur{'s' * (count == 1)} in train")
     return notes
 
 
-def comparable(events: Events) -> np.ndarray:
+def comparable_rows(events: Events) -> np.ndarray:
     """Rows as plain numbers, (n, width): equal where the modelled values are."""
     if isinstance(events.values, tables.TableValues):
         return np.stack([cells.values.view(np.int64) for cells in events.values.cells.values()], axis=1)

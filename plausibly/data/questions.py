@@ -8,13 +8,13 @@ from typing import Any
 from plausibly.data.columns.conditions import one_value
 from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
-from plausibly.data.labels import name_of
+from plausibly.data.labels import label_text
 from plausibly.errors import UserError, did_you_mean
 
 
 def place_among(names: Sequence[str], name: Any) -> int:
     """Where the name, or the label that it is made of, stands among those of the variables. UserError lists these."""
-    name = name_of(name)
+    name = label_text(name)
     if name not in names:
         known = f"columns: {', '.join(names[:20])}{', ...' * (len(names) > 20)}"
         raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; {known}")
@@ -28,25 +28,25 @@ def place_of(format: Format, name: Any) -> int:
 
 def question(format: Format, given: Mapping[Any, Any]) -> Events:
     """One row of which only the given cells are observed. UserError for a column or a value that is not known."""
-    given = {format.names[place_of(format, name)]: one_value(name_of(name), value) for name, value in given.items()}
-    events = format.asked(given)
-    codes = format.schema.binned(events.codes)[0]
+    given = {format.names[place_of(format, name)]: one_value(label_text(name), value) for name, value in given.items()}
+    events = format.parse_question(given)
+    codes = format.schema.event_codes(events.codes)[0]
     for name, value in given.items():
         i = place_of(format, name)
         if int(codes[i]) == format.schema.kinds[i].other_code:
-            raise UserError(f"{value!r} was never seen in column {name!r}{held(format, name, str(value))}")
+            raise UserError(f"{value!r} was never seen in column {name!r}{column_hint(format, name, str(value))}")
     return events
 
 
-def free(format: Format, name: Any, given: Iterable[Any]) -> int:
+def free_variable(format: Format, name: Any, given: Iterable[Any]) -> int:
     """The variable of that name, of which one asks. UserError where it is given."""
     place = place_of(format, name)
-    if name_of(name) in map(name_of, given):
-        raise UserError(f"{name_of(name)!r} is given; ask for a column that is not")
+    if label_text(name) in map(label_text, given):
+        raise UserError(f"{label_text(name)!r} is given; ask for a column that is not")
     return place
 
 
-def held(format: Format, name: str, value: str) -> str:
+def column_hint(format: Format, name: str, value: str) -> str:
     """What a column holds, for a message."""
     column = next((c for c in format.describe() if c.get("name") == name), {})
     levels = [str(level) for level in column.get("levels") or []]

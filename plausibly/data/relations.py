@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns.column import Cells, ModelledColumn, at
+from plausibly.data.columns.column import ColumnValues, ModelledColumn, texts_at
 from plausibly.data.columns.dates import form_of
 from plausibly.data.columns.types import DateColumn, NumberColumn
 from plausibly.data.dataset import Relation
@@ -21,29 +21,29 @@ from plausibly.data.events import Events
 from plausibly.data.formats.tables import TableFormat
 from plausibly.events.kinds import MISSING, OTHER, REAL_OTHER
 
-ROWS, FIRST = 100_000, 1_000  # looked at, of training rows; that most pairs fail on
-NUMBERS, TRIED = 200, 16  # columns that may be sums; rows that most sums fail on
-CHANCE, TERMS = log(1e-9), 5  # rows in which each term of a sum is not 0
-DAY = 86_400
+MAX_ROWS, FIRST_ROWS = 100_000, 1_000  # looked at, of training rows; that most pairs fail on
+MAX_NUMERIC, TRIAL_ROWS = 200, 16  # columns that may be sums; rows that most sums fail on
+MAX_LOG_CHANCE, MIN_TERM_ROWS = log(1e-9), 5  # rows in which each term of a sum is not 0
+DAY_SECONDS = 86_400
 
 
 def relations(format: TableFormat, events: Events) -> list[Relation]:
     """Functions and sums among the modelled columns of training rows."""
-    some = events[np.linspace(0, len(events) - 1, min(len(events), ROWS)).astype(np.int64)]
+    some = events[np.linspace(0, len(events) - 1, min(len(events), MAX_ROWS)).astype(np.int64)]
     cells = [some.values.cells[name] for name in format.names]
-    found = functions(format.names, np.stack([places(each) for each in cells], 1))
-    numeric = [place for place, column in enumerate(format.modelled) if _is_number(column)][:NUMBERS]
+    found = functions(format.names, np.stack([cell_indices(each) for each in cells], 1))
+    numeric = [place for place, column in enumerate(format.modelled) if _is_number(column)][:MAX_NUMERIC]
     table = [_amounts(format.modelled[place], cells[place]) for place in numeric]
     return found + (sums(tuple(format.names[place] for place in numeric), np.stack(table, 1)) if numeric else [])
 
 
-def places(cells: Cells) -> np.ndarray:
+def cell_indices(cells: ColumnValues) -> np.ndarray:
     """A whole number for each different cell; a hole is one like any other."""
     index = np.unique(cells.values, return_inverse=True)[1]
     if cells.texts is None:
         return np.asarray(index)
     other = np.isin(cells.values, (OTHER, REAL_OTHER))  # of any other cell the text is but how it is spelled
-    texts, own = np.unique(at(cells.texts, other).astype(str), return_inverse=True)
+    texts, own = np.unique(texts_at(cells.texts, other).astype(str), return_inverse=True)
     return np.asarray(index * len(texts) + own)
 
 
@@ -51,23 +51,23 @@ def functions(names: tuple[str, ...], index: np.ndarray) -> list[Relation]:
     """Which columns of whole numbers, (rows, columns), each follow from one other: of several the one with fewest values."""
     columns = [np.unique(column, return_inverse=True)[1] for column in index.T]
     index, sizes = np.stack(columns, 1), [int(column.max()) + 1 for column in columns]
-    given = [_determined(index, place, size) for place, size in enumerate(sizes)]
+    given = [_functions_of(index, place, size) for place, size in enumerate(sizes)]
     same = np.array([np.sum(np.bincount(column) ** 2.0) / len(column) ** 2.0 for column in columns])
     found = []
     for column, size in enumerate(sizes):
         chance = np.array([(len(index) - own) * log(same[column]) if size > 1 else 0.0 for own in sizes])
-        of = [a for a in range(len(names)) if a != column and given[a][column] and chance[a] < CHANCE]
+        of = [a for a in range(len(names)) if a != column and given[a][column] and chance[a] < MAX_LOG_CHANCE]
         if of := [a for a in of if a < column or not given[column][a]]:  # of columns that say the same the first stays
             best = min(of, key=lambda a: (sizes[a], a))
             found.append(Relation(names[column], (names[best],), bool(given[column][best])))
     return found
 
 
-def _determined(index: np.ndarray, place: int, size: int) -> np.ndarray:
+def _functions_of(index: np.ndarray, place: int, size: int) -> np.ndarray:
     """Which columns are functions of the one at `place`, bool (columns,)."""
     own, first = index[:, place], np.empty(size, dtype=np.int64)
     first[own[::-1]] = np.arange(len(own))[::-1]  # the earliest row of each value stays
-    likely = np.flatnonzero((index[:FIRST] == index[first[own[:FIRST]]]).all(0))
+    likely = np.flatnonzero((index[:FIRST_ROWS] == index[first[own[:FIRST_ROWS]]]).all(0))
     holds = np.zeros(index.shape[1], dtype=bool)
     holds[likely] = (index[:, likely] == index[first[own]][:, likely]).all(0)
     return holds
@@ -77,22 +77,22 @@ def _is_number(column: ModelledColumn) -> bool:
     """Whether it can be a term: numbers, and dates in days."""
     if isinstance(column, DateColumn):
         form = form_of(column.form)
-        return not form.clock and form.seconds > 0 and not column.step * form.seconds % (DAY * form.scale)
+        return not form.clock and form.seconds > 0 and not column.step * form.seconds % (DAY_SECONDS * form.scale)
     return isinstance(column, NumberColumn)
 
 
-def _amounts(column: ModelledColumn, cells: Cells) -> np.ndarray:
+def _amounts(column: ModelledColumn, cells: ColumnValues) -> np.ndarray:
     if not isinstance(column, DateColumn):
         return column.numbers(cells)
     known, form = (cells.values != MISSING) & (cells.values != OTHER), form_of(column.form)
     ticks = np.where(known, cells.values, 0) * column.step + column.start
-    return np.where(known, ticks // (DAY * form.scale // form.seconds), np.nan)
+    return np.where(known, ticks // (DAY_SECONDS * form.scale // form.seconds), np.nan)
 
 
 def sums(names: tuple[str, ...], table: np.ndarray) -> list[Relation]:
     """Which columns of numbers, (rows, columns) with NaN for holes, are the sum of two others wherever all three are."""
     kept = [place for place in range(table.shape[1]) if not any(_equal(table, place, other) for other in range(place))]
-    rich = np.argsort(-((table != 0) & ~np.isnan(table)).sum(1), kind="stable")[:TRIED]
+    rich = np.argsort(-((table != 0) & ~np.isnan(table)).sum(1), kind="stable")[:TRIAL_ROWS]
     few, found = table[rich], []
     for a, b in combinations(kept, 2):
         whole = few[:, a] + few[:, b]
@@ -127,14 +127,14 @@ def _is_sum(table: np.ndarray, a: int, b: int, c: int) -> bool:
     full = ~np.isnan(one + other + column)
     one, other, column = one[full], other[full], column[full]
     if (
-        min((one != 0).sum(), (other != 0).sum(), (column != 0).sum()) < TERMS
-        or min(map(_spread, (one, other, column))) == 0
+        min((one != 0).sum(), (other != 0).sum(), (column != 0).sum()) < MIN_TERM_ROWS
+        or min(map(_value_range, (one, other, column))) == 0
     ):
         return False
     values, index = np.unique(np.concatenate([(one + other).round(9), column.round(9)]), return_inverse=True)
     counts = [np.bincount(part, minlength=len(values)) / len(column) for part in np.split(index, 2)]
-    return bool(len(column) * log(max(float(counts[0] @ counts[1]), 1e-300)) < CHANCE)
+    return bool(len(column) * log(max(float(counts[0] @ counts[1]), 1e-300)) < MAX_LOG_CHANCE)
 
 
-def _spread(values: np.ndarray) -> float:
+def _value_range(values: np.ndarray) -> float:
     return float(np.ptp(values))

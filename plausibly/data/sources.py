@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from plausibly.data.events import Events, Heard, joined, packed, unheard
+from plausibly.data.events import Events, RowProgress, join_events, pack_events, silent
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.pieces import TableFile, TextFile, counting_from, table_file
 from plausibly.data.files.tables import TABLE_SUFFIXES, as_utf8, contents
@@ -22,11 +22,11 @@ from plausibly.data.formats.format import Format
 from plausibly.data.labels import names_of
 from plausibly.system.files import suffix_of
 
-LARGE = 5_000_000  # cells of a file that is read a piece at a time
-SMALL = 200_000  # bytes of a file that is read as a whole, whatever it holds
-PIECE, LINES = 65_536, 1_000  # rows; of a text file, those that show how it is written
-LEARNED_FROM = 200_000  # training rows of a large file from which its format is learned
-HELD_OUT = 100_000  # rows of each held-out part of a large file that are looked at
+LARGE_CELLS = 5_000_000  # cells of a file that is read a piece at a time
+SMALL_BYTES = 200_000  # bytes of a file that is read as a whole, whatever it holds
+ROWS_PER_PIECE, SAMPLE_LINES = 65_536, 1_000  # rows; of a text file, those that show how it is written
+FORMAT_ROWS = 200_000  # training rows of a large file from which its format is learned
+MAX_HELD_OUT_ROWS = 100_000  # rows of each held-out part of a large file that are looked at
 
 
 class Source(ABC):
@@ -49,12 +49,12 @@ class Source(ABC):
         """The rows at these places, which rise."""
 
     @abstractmethod
-    def stored(self, frame: Any) -> Any:
+    def rows_in_memory(self, frame: Any) -> Any:
         """The rows that are in memory: all, or those of the frame that was read of a large file."""
 
     @abstractmethod
     def events(
-        self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: Heard = unheard
+        self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: RowProgress = silent
     ) -> dict[str, Events]:
         """Events of each part's rows, which rise; where those of training have no values, those of `shown` besides."""
 
@@ -67,7 +67,7 @@ class Source(ABC):
         return []
 
 
-class Framed(Source):
+class FrameSource(Source):
     def __init__(self, source: Any, frame: Any, dialect: Dialect | None, said: Sequence[str] = ()) -> None:
         self.source, self.whole, self.dialect, self.said = source, frame, dialect, list(said)
         self.names, self.rows = names_of(frame), len(frame)
@@ -81,14 +81,14 @@ class Framed(Source):
     def frame(self, places: np.ndarray) -> Any:
         return self.whole if len(places) == self.rows else self.whole.iloc[places]
 
-    def stored(self, frame: Any) -> Any:
+    def rows_in_memory(self, frame: Any) -> Any:
         return self.whole
 
     def events(
-        self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: Heard = unheard
+        self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: RowProgress = silent
     ) -> dict[str, Events]:
         whole = format.events(self.whole)
-        return divided(whole, places)
+        return split_events(whole, places)
 
     def start(self) -> tuple[str, bytes, Any]:
         path = Path(self.source)
@@ -98,7 +98,7 @@ class Framed(Source):
         return self.said
 
 
-class Streamed(Source):
+class StreamSource(Source):
     def __init__(self, file: TableFile) -> None:
         self.file, self.names, self.rows = file, file.names, file.rows
         self.dialect = file.as_written() if isinstance(file, TextFile) else None
@@ -106,76 +106,81 @@ class Streamed(Source):
     def series(self, name: str) -> Any:
         import pandas as pd
 
-        return pd.concat([frame[name] for frame in self.file.frames(PIECE)], ignore_index=True)
+        return pd.concat([frame[name] for frame in self.file.frames(ROWS_PER_PIECE)], ignore_index=True)
 
     def some(self, places: np.ndarray, seed: int) -> np.ndarray:
-        if len(places) <= LEARNED_FROM:
+        if len(places) <= FORMAT_ROWS:
             return places
-        return np.sort(np.random.default_rng((seed, 1)).choice(places, LEARNED_FROM, replace=False))
+        return np.sort(np.random.default_rng((seed, 1)).choice(places, FORMAT_ROWS, replace=False))
 
     def frame(self, places: np.ndarray) -> Any:
         import pyarrow as pa
 
         found, first = [], 0
-        for table in self.file.tables(PIECE):
-            found.append(table.take(within(places, first, len(table))))
+        for table in self.file.tables(ROWS_PER_PIECE):
+            found.append(table.take(places_in(places, first, len(table))))
             first += len(table)
         return self.file.frame(pa.concat_tables(found))
 
-    def stored(self, frame: Any) -> Any:
+    def rows_in_memory(self, frame: Any) -> Any:
         return frame
 
     def events(
-        self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: Heard = unheard
+        self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: RowProgress = silent
     ) -> dict[str, Events]:
-        held = {part: thinned(rows) for part, rows in places.items() if part != "train"} | {"shown": shown}
+        held = {part: thin_places(rows) for part, rows in places.items() if part != "train"} | {"shown": shown}
         kept: dict[str, list[Events]] = {part: [] for part in held}
-        train, filled, first = blank(format, len(places["train"])), 0, 0
-        for frame in self.file.frames(PIECE):
+        train, filled, first = blank_events(format, len(places["train"])), 0, 0
+        for frame in self.file.frames(ROWS_PER_PIECE):
             heard(first, self.rows)
             with counting_from(first):
                 events = format.events(frame)
             for part, rows in held.items():
-                kept[part].append(events[within(rows, first, len(frame))])
-            own = within(places["train"], first, len(frame))
+                kept[part].append(events[places_in(rows, first, len(frame))])
+            own = places_in(places["train"], first, len(frame))
             train.codes[filled : filled + len(own)] = events.codes[own]
             train.log_within[filled : filled + len(own)] = events.log_within[own]
             filled, first = filled + len(own), first + len(frame)
-        return {"train": train} | {part: joined(pieces) for part, pieces in kept.items()}
+        return {"train": train} | {part: join_events(pieces) for part, pieces in kept.items()}
 
     def start(self) -> tuple[str, bytes, Any]:
         assert isinstance(self.file, TextFile)
-        return suffix_of(self.file.path), self.file.head(), next(self.file.frames(LINES))
+        return suffix_of(self.file.path), self.file.head(), next(self.file.frames(SAMPLE_LINES))
 
     def notes(self) -> list[str]:
-        said = f"{self.rows:,} rows are read a piece at a time: columns are learned from {LEARNED_FROM:,} training rows at "
-        return [*self.file.notes(), said + f"most, and of each held-out part {HELD_OUT:,} at most are looked at"]
+        said = (
+            f"{self.rows:,} rows are read a piece at a time: columns are learned from {FORMAT_ROWS:,} training rows at "
+        )
+        return [
+            *self.file.notes(),
+            said + f"most, and of each held-out part {MAX_HELD_OUT_ROWS:,} at most are looked at",
+        ]
 
 
-def large(path: Path) -> TableFile | None:
+def open_large(path: Path) -> TableFile | None:
     """The file, where it is read a piece at a time."""
-    if not path.is_file() or suffix_of(path) not in TABLE_SUFFIXES or path.stat().st_size < SMALL:
+    if not path.is_file() or suffix_of(path) not in TABLE_SUFFIXES or path.stat().st_size < SMALL_BYTES:
         return None
     file = table_file(path)
-    return file if file.cells > LARGE and not file.categorical else None
+    return file if file.cells > LARGE_CELLS and not file.categorical else None
 
 
-def divided(whole: Events, places: Mapping[str, np.ndarray]) -> dict[str, Events]:
+def split_events(whole: Events, places: Mapping[str, np.ndarray]) -> dict[str, Events]:
     """The events of each part; a part that is the whole is no copy."""
     return {part: whole if len(rows) == len(whole) else whole[rows] for part, rows in places.items()}
 
 
-def within(places: np.ndarray, first: int, rows: int) -> np.ndarray:
+def places_in(places: np.ndarray, first: int, rows: int) -> np.ndarray:
     """Which of so many rows from the `first` on are at these places."""
     return np.asarray(places[slice(*np.searchsorted(places, [first, first + rows]))] - first)
 
 
-def thinned(places: np.ndarray) -> np.ndarray:
+def thin_places(places: np.ndarray) -> np.ndarray:
     """Evenly some of the places where there are too many."""
-    return places[np.linspace(0, len(places) - 1, min(len(places), HELD_OUT)).astype(np.int64)]
+    return places[np.linspace(0, len(places) - 1, min(len(places), MAX_HELD_OUT_ROWS)).astype(np.int64)]
 
 
-def blank(format: Format, rows: int) -> Events:
+def blank_events(format: Format, rows: int) -> Events:
     """Room for so many rows, without values."""
-    none = packed(np.empty((0, format.schema.size)), format.schema)
+    none = pack_events(np.empty((0, format.schema.size)), format.schema)
     return Events(none.new_empty(rows, *format.schema.shape), torch.empty(rows, dtype=torch.float64))

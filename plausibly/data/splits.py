@@ -13,8 +13,8 @@ import numpy as np
 
 from plausibly.errors import UserError
 
-SHARE = 10  # one row in so many is for validation, and one for the test
-CALIBRATION = 20  # one row in so many is for calibration: none where there are fewer
+HELD_OUT_EVERY = 10  # one row in so many is for validation, and one for the test
+CALIBRATION_EVERY = 20  # one row in so many is for calibration: none where there are fewer
 
 
 class Split(NamedTuple):
@@ -30,20 +30,20 @@ def at_random(rows: int, seed: int) -> Split:
     """A permutation that the seed decides, cut. UserError below three rows."""
     if rows < 3:
         raise UserError(f"{rows} row{'s' * (rows != 1)} cannot be split: training, validation and test need one each")
-    held = max(1, rows // SHARE)
-    valid, test, calibration, train = _shuffled(rows, seed, held, held, rows // CALIBRATION)
+    held = max(1, rows // HELD_OUT_EVERY)
+    valid, test, calibration, train = _shuffle_parts(rows, seed, held, held, rows // CALIBRATION_EVERY)
     return Split(train, valid, test, calibration)
 
 
-def cut(rows: int, seed: int) -> Split:
+def split_rest(rows: int, seed: int) -> Split:
     """As `at_random` for files that bring one of the held-out parts: the other one is `test`, and `valid` is empty."""
     if rows < 2:
         raise UserError("one row cannot be split: training and validation need one each")
-    test, calibration, train = _shuffled(rows, seed, max(1, rows // SHARE), rows // CALIBRATION)
+    test, calibration, train = _shuffle_parts(rows, seed, max(1, rows // HELD_OUT_EVERY), rows // CALIBRATION_EVERY)
     return Split(train, test[:0], test, calibration)
 
 
-def _shuffled(rows: int, seed: int, *sizes: int) -> list[np.ndarray]:
+def _shuffle_parts(rows: int, seed: int, *sizes: int) -> list[np.ndarray]:
     """Parts of these sizes, and what is left, each in the order of the rows."""
     order = np.random.default_rng(seed).permutation(rows)
     return [np.sort(part) for part in np.split(order, np.cumsum(sizes))]
@@ -59,7 +59,7 @@ def by_time(ranks: np.ndarray) -> Split:
     starts = np.flatnonzero(np.diff(times, prepend=times[0] - 1))  # where a new time begins
     if len(starts) < 3:
         raise UserError(f"a split by time needs at least 3 different times, not {len(starts)}")
-    held, spared = max(1, rows // SHARE), rows // CALIBRATION
+    held, spared = max(1, rows // HELD_OUT_EVERY), rows // CALIBRATION_EVERY
     sizes = [held, spared, held] if spared and len(starts) > 3 else [held, held]
     ends = [rows]
     for left, size in zip(range(len(sizes), 0, -1), sizes, strict=True):
@@ -81,7 +81,7 @@ def by_group(groups: np.ndarray, seed: int) -> Split:
         raise UserError(f"a split by group needs at least 3 groups, not {len(distinct)}")
     order, sizes = np.random.default_rng(seed).permutation(len(distinct)), np.bincount(index)
     part, rows = np.zeros(len(distinct), dtype=np.int64), len(groups)
-    wanted = [rows / SHARE, rows / SHARE, rows // CALIBRATION * (len(distinct) > 3)]
+    wanted = [rows / HELD_OUT_EVERY, rows / HELD_OUT_EVERY, rows // CALIBRATION_EVERY * (len(distinct) > 3)]
     taken = [0, 0, 0]
     for place, group in enumerate(order):
         last = place == len(order) - 1 and place == np.count_nonzero(part)  # training has none yet
@@ -95,7 +95,7 @@ def by_group(groups: np.ndarray, seed: int) -> Split:
     return Split(*(np.flatnonzero(where == side) for side in range(4)))
 
 
-def grouped_by(split: str | None) -> str | None:
+def group_column(split: str | None) -> str | None:
     """The column whose groups a split keeps whole, if it does."""
     word, _, name = (split or "").partition("=")
     return name if word == "group" else None
@@ -114,16 +114,24 @@ def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
     With the word `date`, dates whose day and month are ambiguous are read as month/day; with `date:FORM`, as FORM says.
     """
     from plausibly.data.columns.column import ModelledColumn
-    from plausibly.data.columns.guessing import AMBIGUOUS, ambiguous, code, date, guess, number, see
+    from plausibly.data.columns.guessing import (
+        AMBIGUOUS_REASON,
+        ambiguous,
+        count_texts,
+        date,
+        guess,
+        number,
+        numeric_code,
+    )
     from plausibly.data.columns.storage import Storage, storage_of
 
     _refuse_holes(series, name)
     storage = storage_of(series, name)
-    sight = see(series, name, Storage("str", "text") if storage.kind == "text" else storage)
+    sight = count_texts(series, name, Storage("str", "text") if storage.kind == "text" else storage)
     told = word.partition(":")[0] == "date"
     if not told and ambiguous(sight):
-        raise UserError(f"column {name!r}: {AMBIGUOUS}, or give `--kind {name}=date` to read month/day")
-    column = guess(sight, word) if told else date(sight) or (None if code(sight) else number(sight))
+        raise UserError(f"column {name!r}: {AMBIGUOUS_REASON}, or give `--kind {name}=date` to read month/day")
+    column = guess(sight, word) if told else date(sight) or (None if numeric_code(sight) else number(sight))
     if isinstance(column, ModelledColumn):
         cells = column.cells(series)
         odd = np.flatnonzero(cells.values == column.other)
@@ -134,10 +142,10 @@ def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
     if getattr(series.dtype, "ordered", False):
         return np.asarray(series.cat.codes)
     texts, index = np.unique(series.astype(str).to_numpy(dtype=object), return_inverse=True)
-    return _ranked(texts.tolist(), name)[index]
+    return _rank_texts(texts.tolist(), name)[index]
 
 
-def _ranked(texts: list[str], name: str) -> np.ndarray:
+def _rank_texts(texts: list[str], name: str) -> np.ndarray:
     """The ranks of texts that differ in one number, or in several behind a year: week 9, 2023-W09. UserError for others."""
     found = [tuple(int(digits) for digits in re.findall(r"\d+", text)) for text in texts]
     alike = len({re.sub(r"\d+", "0", text) for text in texts}) == 1
@@ -160,7 +168,7 @@ def _refuse_holes(series: Any, name: str) -> None:
         raise UserError(f"row {row + 1}, column {name!r}: a hole; a split by time needs the time of every row")
 
 
-def repeated(train: np.ndarray, held: np.ndarray) -> int:
+def count_repeats(train: np.ndarray, held: np.ndarray) -> int:
     """How many held-out rows, (n, width) of any plain type, also occur in training."""
     known = {row.tobytes() for row in train}
     return sum(row.tobytes() in known for row in held)

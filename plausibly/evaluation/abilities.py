@@ -65,12 +65,12 @@ def markdown(schema: Schema) -> str:
     """The tables of sizes, capabilities and refusals, as the README shows them."""
     entries = model_entries(schema)
     sizes = [[f"`{e['name']}`", e["formula"], f"{e['parameters']:,}"] for e in entries]
-    first = ["| model | parameters, n bits | n = 8 |", "|---|---|---:|", *map(piped, sizes)]
+    first = ["| model | parameters, n bits | n = 8 |", "|---|---|---:|", *map(table_line, sizes)]
     heading = ["task", *(f"`{entry['name']}`" for entry in entries)]
-    second = [piped(heading), "|---|" + "---|" * len(entries), *map(piped, answers(entries))]
+    second = [table_line(heading), "|---|" + "---|" * len(entries), *map(table_line, answers(entries))]
     notes = [f"({number}) {reason}." for number, reason in enumerate(reasons(entries), 1)]
     return "\n".join([*first, "", *second, "", *notes])
 
 
-def piped(cells: list[str]) -> str:
+def table_line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"

@@ -20,9 +20,9 @@ from math import isfinite, nan, sqrt
 
 import numpy as np
 
-LEAST = 50  # rows, or groups of rows
-NONE = np.empty(0)
-TOO_FEW = f"no 95 % interval of fewer than {LEAST} rows or groups: of skewed ones it would hold too little"
+MIN_UNITS = 50  # rows, or groups of rows
+NO_DRAWS = np.empty(0)
+TOO_FEW = f"no 95 % interval of fewer than {MIN_UNITS} rows or groups: of skewed ones it would hold too little"
 Interval = tuple[float, float]
 
 
@@ -41,7 +41,7 @@ class Moves:
     """
 
     samples: tuple[np.ndarray, ...]
-    draws: np.ndarray = field(default_factory=lambda: NONE)
+    draws: np.ndarray = field(default_factory=lambda: NO_DRAWS)
     paired: float = 0.0
 
     @property
@@ -78,21 +78,21 @@ class Moves:
 
     def interval(self, value: float, least: float = -np.inf, most: float = np.inf) -> Interval | None:
         """Of 95 %; `least` and `most` are what the number can be."""
-        if self.units < LEAST or not isfinite(self.error):
+        if self.units < MIN_UNITS or not isfinite(self.error):
             return None
         if not self.error:
             return value, value
-        low, high = (value - self.error * straightened(z, self.skewness) for z in (self.point, -self.point))
+        low, high = (value - self.error * unskew(z, self.skewness) for z in (self.point, -self.point))
         return float(max(low, least)), float(min(high, most))
 
     def even_interval(self, value: float) -> Interval | None:
         """Of 95 %, as far on either side: for numbers whose skewness is not that of single units' moves."""
         reach = self.error * self.point if self.error else 0.0
-        return (value - reach, value + reach) if self.units >= LEAST and isfinite(self.error) else None
+        return (value - reach, value + reach) if self.units >= MIN_UNITS and isfinite(self.error) else None
 
     def interval_of_share(self, value: float, rows: int) -> Interval | None:
         """Of 95 % at least, for the share of so many rows."""
-        if self.units < LEAST or not isfinite(self.error):
+        if self.units < MIN_UNITS or not isfinite(self.error):
             return None
         if not self.error or value in (0, 1):
             (low, high), reach = binomial(value, self.units), self.point * self.error if self.error else 0.0
@@ -113,7 +113,7 @@ def freedom(each: np.ndarray) -> float:
     return min(2 * len(each) / max(kurtosis - 1, 1e-9), len(each) - 1)
 
 
-def straightened(z: float, g: float) -> float:
+def unskew(z: float, g: float) -> float:
     """The t of which t + g t^2 / 3 + g^2 t^3 / 27 + g / 6 is z."""
     return 3 * (float(np.cbrt(1 + g * (z - g / 6))) - 1) / g if abs(g) > 1e-6 else z
 
@@ -161,16 +161,16 @@ class Mean:
         return self.moves.interval_of_share(self.value, len(self.each))
 
 
-def beside(value: float, error: float | None, form: str = ".4f") -> str:
+def with_error(value: float, error: float | None, form: str = ".4f") -> str:
     """A number with its standard error, where there is one."""
     return f"{value:{form}}" + (f" ± {error:{form.lstrip('+')}}" if error is not None and isfinite(error) else "")
 
 
-def of(rows: int, groups: np.ndarray | None) -> str:
+def rows_text(rows: int, groups: np.ndarray | None) -> str:
     """How many rows, and in how many groups: what a standard error is over."""
     return f"{rows:,} rows" + (f" in {len(np.unique(groups)):,} groups" if groups is not None else "")
 
 
-def known(number: float | None) -> float | None:
+def finite_or_none(number: float | None) -> float | None:
     """The number as JSON holds it: null for NaN."""
     return number if number is not None and isfinite(number) else None

@@ -57,7 +57,7 @@ class Number:
         return self.standard_error is not None and isfinite(self.standard_error)
 
 
-def from_json(document: Mapping[str, Any]) -> Number:
+def number_from_json(document: Mapping[str, Any]) -> Number:
     """What `to_json` wrote. TypeError where it did not."""
     known = {field.name for field in fields(Number)}
     return Number(**{name: value for name, value in document.items() if name in known})

@@ -34,7 +34,7 @@ class Binning(nn.Module):
         slot[[i for i, _ in real]] = torch.arange(len(real), device="cpu")
         self.any = bool(real)
         self.register_buffer("slot", slot, persistent=False)
-        self.register_buffer("edges", padded([kind.edges for _, kind in real]), persistent=False)
+        self.register_buffer("edges", pad_with_infinity([kind.edges for _, kind in real]), persistent=False)
         for name, rows in (
             ("count", [len(kind.edges) for _, kind in real]),
             ("tails", [kind.tails for _, kind in real]),
@@ -48,7 +48,7 @@ class Binning(nn.Module):
 
     def codes(self, x: Tensor) -> Tensor:
         """Codes of all variables, int64."""
-        return self.cut(x)[0] if self.any else x.long()
+        return self.digitise(x)[0] if self.any else x.long()
 
     def _slots(self, variables: Sequence[int] | None) -> tuple[Tensor, Tensor]:
         """Which of the given variables are real, as places among them, and their rows in the buffers."""
@@ -56,13 +56,13 @@ class Binning(nn.Module):
         places = (slot >= 0).nonzero()[:, 0]
         return places, slot[places]
 
-    def cut(self, x: Tensor, variables: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+    def digitise(self, x: Tensor, variables: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
         """Codes, int64, and the log density inside the code's bin, 0 where it is none.
 
         `x` is (batch, variables) of the `variables` (default: all), or (batch,) of one.
         """
         if x.ndim == 1:
-            codes, inside = self.cut(x[:, None], variables)
+            codes, inside = self.digitise(x[:, None], variables)
             return codes[:, 0], inside[:, 0]
         places, slots = self._slots(variables)
         if not len(places):
@@ -111,19 +111,21 @@ class Binning(nn.Module):
         outer = torch.where(codes == 0, ((x - high) / tails[0]).exp(), -((low - x) / tails[1]).expm1())
         return torch.where((codes > 0) & (codes < top), inner, outer).clamp(0, 1)
 
-    def drawn(self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None = None) -> Tensor:
+    def draw_inside(self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None = None) -> Tensor:
         """Events drawn inside codes, float32."""
         if codes.ndim == 1:
-            return self.drawn(codes[:, None], generator, variables)[:, 0]
-        return self._placed(codes, variables, generator)
+            return self.draw_inside(codes[:, None], generator, variables)[:, 0]
+        return self._event_within(codes, variables, generator)
 
     def middle(self, codes: Tensor, variables: Sequence[int] | None = None) -> Tensor:
         """The middle of each bin, and the edge of an outermost one, where its density is highest; float32."""
         if codes.ndim == 1:
             return self.middle(codes[:, None], variables)[:, 0]
-        return self._placed(codes, variables, None)
+        return self._event_within(codes, variables, None)
 
-    def _placed(self, codes: Tensor, variables: Sequence[int] | None, generator: torch.Generator | None) -> Tensor:
+    def _event_within(
+        self, codes: Tensor, variables: Sequence[int] | None, generator: torch.Generator | None
+    ) -> Tensor:
         x = codes.float()
         places, slots = self._slots(variables)
         if not len(places):
@@ -183,7 +185,7 @@ def even(kind: Kind) -> Tensor:
     return torch.zeros(kind.codes, dtype=torch.float64, device="cpu")
 
 
-def padded(rows: Sequence[Sequence[float]]) -> Tensor:
+def pad_with_infinity(rows: Sequence[Sequence[float]]) -> Tensor:
     """Rows of different lengths as one, (rows, longest), filled up with infinity."""
     longest = max(map(len, rows), default=0)
     filled = [[*row, *[float("inf")] * (longest - len(row))] for row in rows]

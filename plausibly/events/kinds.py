@@ -36,7 +36,7 @@ OTHER = MISSING + 1  # the value of what the kind does not foresee
 REAL_MISSING, REAL_OTHER = np.nan, np.inf  # the same for real values
 UNFORESEEN, HOLE = 2.0**100, 2.0**101  # the same for the events of real values, exact in float32
 Span = tuple[np.ndarray, np.ndarray, np.ndarray]  # intervals, the first place in each, and how many places it has
-REACH = 1e6  # a real value farther from its location than so many scales is not foreseen
+MAX_SCALES = 1e6  # a real value farther from its location than so many scales is not foreseen
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ class Kind(ABC):
         return float(self.codes - 1)
 
     @abstractmethod
-    def event(self, values: np.ndarray) -> np.ndarray:
+    def standardise(self, values: np.ndarray) -> np.ndarray:
         """What models see of `values`, one number each. Raises ValueError for a value that the kind has no room for."""
 
     @abstractmethod
-    def binned(self, events: np.ndarray) -> np.ndarray:
+    def event_codes(self, events: np.ndarray) -> np.ndarray:
         """The codes of events, int64."""
 
     @abstractmethod
@@ -107,7 +107,7 @@ class Kind(ABC):
 
     def code(self, values: np.ndarray) -> np.ndarray:
         """The codes of `values`, int64 of the same shape. Raises ValueError for a value without one."""
-        return self.binned(self.event(values))
+        return self.event_codes(self.standardise(values))
 
     def _refuse(self, hole: np.ndarray, other: np.ndarray) -> None:
         if not self.open and (other.any() or (hole.any() and not self.missing)):
@@ -137,7 +137,7 @@ class Likeliest(np.random.Generator):
 class Discrete(Kind):
     """A kind whose events are its codes."""
 
-    def event(self, values: np.ndarray) -> np.ndarray:
+    def standardise(self, values: np.ndarray) -> np.ndarray:
         hole, other = values == MISSING, values == OTHER
         self._refuse(hole, other)
         foreseen = ~(hole | other)
@@ -146,7 +146,7 @@ class Discrete(Kind):
         codes[foreseen] = self._code(values[foreseen])
         return codes
 
-    def binned(self, events: np.ndarray) -> np.ndarray:
+    def event_codes(self, events: np.ndarray) -> np.ndarray:
         return events.astype(np.int64)
 
     def log_within(self, values: np.ndarray) -> np.ndarray:
@@ -228,7 +228,7 @@ class Category(Discrete):
         found, shared = codes.copy(), codes == self.levels
         if shared.any():
             picks = None if values is None else values[shared] - self.levels
-            found[shared] = self.levels + coder.drawn(self._rare_probabilities, int(shared.sum()), picks)
+            found[shared] = self.levels + coder.iid(self._rare_probabilities, int(shared.sum()), picks)
         return found
 
 
@@ -329,7 +329,7 @@ class Grid(Discrete):
 
     def log_within(self, values: np.ndarray) -> np.ndarray:
         nats = super().log_within(values)
-        return nats - np.log(len(self.unseen) + 1) * (self.event(values) == self.other_code)
+        return nats - np.log(len(self.unseen) + 1) * (self.standardise(values) == self.other_code)
 
     def _locate(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Whether each value is an atom; its index among atoms; its place among the others."""
@@ -371,7 +371,7 @@ class Grid(Discrete):
         low = np.concatenate([[0], self._gaps])[interval]
         return interval, low, np.concatenate([[1], np.maximum(np.diff(self._gaps), 1), [1]])[interval]
 
-    def _valued(self, codes: np.ndarray, interval: np.ndarray, place: np.ndarray) -> np.ndarray:
+    def _values_at(self, codes: np.ndarray, interval: np.ndarray, place: np.ndarray) -> np.ndarray:
         """Values by their places on the line, or, of atoms, by their codes."""
         _, atoms = self._cells
         values: np.ndarray = place + np.searchsorted(self._atoms - np.arange(len(self._atoms)), place, side="right")
@@ -390,7 +390,7 @@ class Grid(Discrete):
             outer = interval == end
             steps = np.minimum(generator.geometric(1 / (1 + mean), size=int(outer.sum())) - 1, 2**53)
             place[outer] = first + way * steps
-        return self._valued(codes, interval, place)
+        return self._values_at(codes, interval, place)
 
     def through(self, coder: Coder, events: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         found = super().through(coder, events, values)
@@ -402,7 +402,7 @@ class Grid(Discrete):
         )
         rows, which = rows[which < len(self.unseen)], which[which < len(self.unseen)]
         span = self._span(np.array(self.unseen)[which])
-        found[rows] = self._placed(coder, rows, span, None if values is None else values[rows])
+        found[rows] = self._code_places(coder, rows, span, None if values is None else values[rows])
         return found
 
     def _which(self, values: np.ndarray) -> np.ndarray:
@@ -413,9 +413,9 @@ class Grid(Discrete):
         return which
 
     def _through(self, coder: Coder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-        return self._placed(coder, codes, self._intervals(codes), values)
+        return self._code_places(coder, codes, self._intervals(codes), values)
 
-    def _placed(self, coder: Coder, codes: np.ndarray, span: Span, values: np.ndarray | None) -> np.ndarray:
+    def _code_places(self, coder: Coder, codes: np.ndarray, span: Span, values: np.ndarray | None) -> np.ndarray:
         interval, low, width = span
         known = None if values is None else self._locate(values)[2]
         place, inner = low.copy(), (interval > 0) & (interval < len(self._gaps))
@@ -424,7 +424,7 @@ class Grid(Discrete):
             outer = interval == end
             steps = None if known is None else way * (known[outer] - first)
             place[outer] = first + way * coder.geometric(mean, int(outer.sum()), steps)
-        return self._valued(codes, interval, place)
+        return self._values_at(codes, interval, place)
 
 
 @dataclass(frozen=True)
@@ -465,11 +465,11 @@ class Real(Kind):
     def regular(self) -> int:
         return len(self.edges) + 1
 
-    def event(self, values: np.ndarray) -> np.ndarray:
+    def standardise(self, values: np.ndarray) -> np.ndarray:
         """(value - location) / scale, float64; UNFORESEEN and HOLE for what is no number. ValueError without either."""
         hole, other = self._special(values)
         self._refuse(hole, other)
-        events = self._standardised(values)
+        events = self._z_scores(values)
         events[other] = UNFORESEEN
         events[hole] = HOLE if self.missing else UNFORESEEN
         return events
@@ -482,14 +482,14 @@ class Real(Kind):
     def event_of_hole(self) -> float:
         return HOLE if self.missing else UNFORESEEN
 
-    def binned(self, events: np.ndarray) -> np.ndarray:
+    def event_codes(self, events: np.ndarray) -> np.ndarray:
         codes = np.searchsorted(np.asarray(self.edges, np.float32), events.astype(np.float32), side="right")
         codes[events >= UNFORESEEN] = self.regular
         codes[events >= HOLE] = self.codes - 1
         return codes
 
     def draw(self, events: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        values = self.location + self.scale * events.astype(np.float64).clip(-REACH / 2, REACH / 2)
+        values = self.location + self.scale * events.astype(np.float64).clip(-MAX_SCALES / 2, MAX_SCALES / 2)
         if self.usual is not None:
             near = max(0.005, 2 * self.floor) * self.scale
             values[np.abs(values - self.usual) <= near] = self.usual
@@ -507,7 +507,7 @@ class Real(Kind):
         found[events >= HOLE] = REAL_MISSING
         own = None if values is None else values[~special]
         narrow = events[~special].astype(np.float32)
-        found[~special] = reals.inside(coder, self._narrow, self.step, narrow, own)
+        found[~special] = reals.code_within(coder, self._narrow, self.step, narrow, own)
         return found
 
     def strange(self, values: np.ndarray) -> np.ndarray:
@@ -516,17 +516,17 @@ class Real(Kind):
         none = np.zeros_like(hole)
         return (none if self.open else other) | (none if self.open or self.missing else hole)
 
-    def _standardised(self, values: np.ndarray) -> np.ndarray:
+    def _z_scores(self, values: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray((values - self.location) / self.scale, dtype=np.float64)
 
     def _narrow(self, values: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
-            return self._standardised(values).astype(np.float32)
+            return self._z_scores(values).astype(np.float32)
 
     def _special(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         hole = np.isnan(values)
-        return hole, ~hole & ~(np.abs(self._standardised(values)) <= REACH)
+        return hole, ~hole & ~(np.abs(self._z_scores(values)) <= MAX_SCALES)
 
 
 def _check_edges(edges: tuple[float, ...], tails: tuple[float, float]) -> None:

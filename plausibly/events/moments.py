@@ -52,7 +52,7 @@ def peaks(kind: Kind) -> Array:
     return np.zeros(kind.codes)
 
 
-def padded(kind: Kind, own: Array) -> Array:
+def pad_codes(kind: Kind, own: Array) -> Array:
     """Numbers of the regular codes, and 0 for the others."""
     return np.concatenate([own, np.zeros(kind.codes - len(own))])
 
@@ -61,34 +61,34 @@ def padded(kind: Kind, own: Array) -> Array:
 def _(kind: Category) -> Array:
     shares = np.asarray(kind.rare, dtype=np.float64) / max(sum(kind.rare), 1)
     own = [-(shares * np.log(shares)).sum()] if kind.rare else []
-    return padded(kind, np.array([0.0] * kind.levels + own))
+    return pad_codes(kind, np.array([0.0] * kind.levels + own))
 
 
 @peaks.register
 def _(kind: Category) -> Array:
     own = [np.log(max(kind.rare) / sum(kind.rare))] if kind.rare else []
-    return padded(kind, np.array([0.0] * kind.levels + own))
+    return pad_codes(kind, np.array([0.0] * kind.levels + own))
 
 
 @means.register
 def _(kind: Level) -> Array:
-    return padded(kind, np.arange(kind.levels) * kind.width + (kind.width - 1) / 2)
+    return pad_codes(kind, np.arange(kind.levels) * kind.width + (kind.width - 1) / 2)
 
 
 @below.register
 def _(kind: Level, value: float) -> Array:
     start = np.arange(kind.levels) * kind.width
-    return padded(kind, ((np.floor(value) + 1 - start) / kind.width).clip(0, 1))
+    return pad_codes(kind, ((np.floor(value) + 1 - start) / kind.width).clip(0, 1))
 
 
 @entropies.register
 def _(kind: Level) -> Array:
-    return padded(kind, np.full(kind.levels, np.log(kind.width)))
+    return pad_codes(kind, np.full(kind.levels, np.log(kind.width)))
 
 
 @peaks.register
 def _(kind: Level) -> Array:
-    return padded(kind, np.full(kind.levels, -np.log(kind.width)))
+    return pad_codes(kind, np.full(kind.levels, -np.log(kind.width)))
 
 
 class Intervals:
@@ -101,12 +101,12 @@ class Intervals:
         self.codes, self.gaps = intervals[intervals >= 0], np.flatnonzero(intervals >= 0)  # code, place on the line
         self.widths = np.concatenate([[1], np.diff(kind._gaps), [1]])[self.gaps].astype(np.float64)
 
-    def spread(self, own: Array, low: float, high: float, atoms: Array | float = 0.0) -> Array:
+    def scatter(self, own: Array, low: float, high: float, atoms: Array | float = 0.0) -> Array:
         """Numbers over the codes: `own` of the inner intervals, `low` and `high` of the outermost, `atoms` of the atoms."""
         found = np.where(self.atom, atoms, 0.0)
         inner = np.where(self.gaps == 0, low, own)
         found[self.codes] = np.where(self.gaps == len(self.kind.edges), high, inner)
-        return padded(self.kind, found)
+        return pad_codes(self.kind, found)
 
 
 @lru_cache(256)
@@ -122,7 +122,7 @@ def _(kind: Grid) -> Array:
     sums = np.concatenate([[0.0], np.cumsum(atoms)])[at]
     middles = (edges[1:] + edges[:-1] - 1) / 2 * np.diff(edges) - np.diff(sums)
     inner = np.concatenate([[0.0], middles, [0.0]])[cells.gaps] / cells.widths
-    return cells.spread(inner, edges[0] - 1 - kind.tails[0], edges[-1] + kind.tails[1], cells.value)
+    return cells.scatter(inner, edges[0] - 1 - kind.tails[0], edges[-1] + kind.tails[1], cells.value)
 
 
 @below.register
@@ -134,7 +134,7 @@ def _(kind: Grid, value: float) -> Array:
     low, high = (np.log1p(1 / mean) for mean in kind.tails)
     under = np.exp(-low * max(kind._gaps[0] - 1 - place, 0))
     over = -np.expm1(-high * max(place + 1 - kind._gaps[-1], 0))
-    return cells.spread(inner, under, over, (cells.value <= value).astype(np.float64))
+    return cells.scatter(inner, under, over, (cells.value <= value).astype(np.float64))
 
 
 @outer.register
@@ -148,20 +148,20 @@ def _(kind: Grid, low: Array, high: Array) -> tuple[Array, Array]:
 def _(kind: Grid) -> Array:
     low, high = (np.log1p(mean) + mean * np.log1p(1 / mean) for mean in kind.tails)
     cells = intervals(kind)
-    return cells.spread(np.log(cells.widths), low, high)
+    return cells.scatter(np.log(cells.widths), low, high)
 
 
 @peaks.register
 def _(kind: Grid) -> Array:
     cells = intervals(kind)
-    return cells.spread(-np.log(cells.widths), -np.log1p(kind.tails[0]), -np.log1p(kind.tails[1]))
+    return cells.scatter(-np.log(cells.widths), -np.log1p(kind.tails[0]), -np.log1p(kind.tails[1]))
 
 
 @means.register
 def _(kind: Real) -> Array:
     edges = np.asarray(kind.edges)
     own = np.concatenate([[edges[0] - kind.tails[0]], (edges[1:] + edges[:-1]) / 2, [edges[-1] + kind.tails[1]]])
-    return padded(kind, kind.location + kind.scale * own)
+    return pad_codes(kind, kind.location + kind.scale * own)
 
 
 @below.register
@@ -170,7 +170,7 @@ def _(kind: Real, value: float) -> Array:
     inner = ((event - edges[:-1]) / np.diff(edges)).clip(0, 1)
     under = np.exp(-max(edges[0] - event, 0) / kind.tails[0])
     over = -np.expm1(-max(event - edges[-1], 0) / kind.tails[1])
-    return padded(kind, np.concatenate([[under], inner, [over]]))
+    return pad_codes(kind, np.concatenate([[under], inner, [over]]))
 
 
 @outer.register
@@ -183,7 +183,7 @@ def _(kind: Real, low: Array, high: Array) -> tuple[Array, Array]:
 def _(kind: Real) -> Array:
     own = sizes(kind).log().numpy()[: kind.regular] + np.log(kind.scale)
     own[[0, -1]] += 1  # an exponential's is 1 + log mean
-    return padded(kind, own)
+    return pad_codes(kind, own)
 
 
 def likeliest_inside(schema: Schema, holes: bool) -> Tensor:
@@ -193,6 +193,6 @@ def likeliest_inside(schema: Schema, holes: bool) -> Tensor:
     probability and a number a density, and the two cannot be weighed against each other.
     """
     own = torch.from_numpy(np.concatenate([peaks(kind) for kind in schema.kinds]))
-    marks = zip(schema.kinds, *(schema.drawable(h).split(list(schema.codes)) for h in (False, holes)), strict=True)
+    marks = zip(schema.kinds, *(schema.code_mask(h).split(list(schema.codes)) for h in (False, holes)), strict=True)
     kept = torch.cat([regular if isinstance(kind, Real) else allowed for kind, regular, allowed in marks])
     return own.masked_fill(~kept, -torch.inf)

@@ -50,12 +50,12 @@ class Schema:
         """Whether a variable is real, so that events cannot be listed and log p is a density's."""
         return any(isinstance(kind, Real) for kind in self.kinds)
 
-    def binned(self, events: Tensor) -> Tensor:
+    def event_codes(self, events: Tensor) -> Tensor:
         """The codes of events on the CPU, int64 (rows, variables)."""
         flat = events.flatten(1)
         if not self.continuous:
             return flat.long()
-        columns = [kind.binned(column.numpy()) for kind, column in zip(self.kinds, flat.T, strict=True)]
+        columns = [kind.event_codes(column.numpy()) for kind, column in zip(self.kinds, flat.T, strict=True)]
         return torch.from_numpy(np.stack(columns, 1))
 
     @cached_property
@@ -64,7 +64,7 @@ class Schema:
         return sum(log(codes) for codes in self.codes)
 
     @cached_property
-    def unforeseen(self) -> Tensor:
+    def chance_unforeseen(self) -> Tensor:
         """The probability of a cell never seen, (variables,) float64; 0 where training rows had what is not foreseen."""
         return torch.tensor([kind.unforeseen for kind in self.kinds], dtype=torch.float64, device="cpu")
 
@@ -75,11 +75,11 @@ class Schema:
         return torch.tensor(marks, device="cpu")
 
     @cached_property
-    def guarded(self) -> bool:
+    def has_unforeseen(self) -> bool:
         """Whether a variable may be never seen."""
         return any(kind.unforeseen for kind in self.kinds)
 
-    def unseen(self, x: Tensor) -> Tensor:
+    def is_unseen(self, x: Tensor) -> Tensor:
         """Which cells of events were never seen, bool (rows, variables)."""
         return x.flatten(1) == self.never_seen.to(x.device)
 
@@ -92,7 +92,7 @@ class Schema:
         columns = torch.cartesian_prod(*(torch.arange(codes, dtype=torch.float32) for codes in self.codes))
         return columns.reshape(-1, *self.shape)
 
-    def drawable(self, holes: bool) -> Tensor:
+    def code_mask(self, holes: bool) -> Tensor:
         """Which codes a filled cell may take, bool (sum of codes,): no open ones, and holes only if asked for."""
         marks = [
             [code < k.regular or (holes and code == k.missing_code) for code in range(k.codes)] for k in self.kinds

@@ -25,15 +25,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plausibly.capabilities import Latent
-from plausibly.networks.straight_through import Relaxed
+from plausibly.networks.straight_through import StraightThrough
 from plausibly.objectives import Loss, Objective, Turn
-from plausibly.system.arguments import within
+from plausibly.system.arguments import check_range
 from plausibly.system.randomness import by_row
 
 HALVINGS = 20  # of the events at hand, by which chance is measured
 
 
-def squared_slope(logits: Tensor, numbers: Tensor) -> Tensor:
+def slope_penalty(logits: Tensor, numbers: Tensor) -> Tensor:
     """|dD/dx|^2 of each event, (batch,), through which gradients flow, from D(x) and x."""
     (slope,) = torch.autograd.grad(logits.sum(), numbers, create_graph=True)
     return slope.square().sum(1)
@@ -45,7 +45,7 @@ class AdversarialModel(Latent):
     family = "implicit"
     generator: nn.Module
     critic: nn.Module
-    inputs: Relaxed
+    inputs: StraightThrough
 
     @abstractmethod
     def paint_beside(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -60,11 +60,11 @@ class Game(Objective):
     unit = "energy distance"
 
     @abstractmethod
-    def against(self, real: Tensor, made: Tensor) -> Tensor:
+    def critic_loss(self, real: Tensor, made: Tensor) -> Tensor:
         """What the critic minimises, by its logits, (batch,)."""
 
     @abstractmethod
-    def towards(self, real: Tensor, made: Tensor) -> Tensor:
+    def generator_loss(self, real: Tensor, made: Tensor) -> Tensor:
         """What the generator minimises."""
 
     def penalty(self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
@@ -82,7 +82,7 @@ class Game(Objective):
         with torch.no_grad():
             numbers = torch.cat([model.inputs(x), model.paint_beside(x, generator)[1]])
         logits = model.critic(numbers.requires_grad_())[:, 0]
-        game = self.against(*logits.chunk(2))
+        game = self.critic_loss(*logits.chunk(2))
         penalty = self.penalty(model, numbers, logits, generator)
         return Loss(game + penalty, {"game": game, "penalty": penalty})
 
@@ -90,9 +90,9 @@ class Game(Objective):
         _, made = model.paint_beside(x, generator)
         with torch.no_grad():
             real = model.critic(model.inputs(x))[:, 0]
-        return Loss(self.towards(real, model.critic(made)[:, 0]))
+        return Loss(self.generator_loss(real, model.critic(made)[:, 0]))
 
-    def watch(self, model: AdversarialModel, x: Tensor, generator: torch.Generator) -> Tensor:
+    def validation_loss(self, model: AdversarialModel, x: Tensor, generator: torch.Generator) -> Tensor:
         return energy_distance(model.inputs(x), model.inputs(model.sample(len(x), generator)))
 
     def slack(self, model: AdversarialModel, x: Tensor, held_out: Tensor, generator: torch.Generator) -> float:
@@ -118,21 +118,21 @@ class Game(Objective):
         made = model.inputs(model.sample(len(held_out), generator))
         seen, fresh = model.inputs(x), model.inputs(held_out)
         known, unknown, false = (model.critic(numbers)[:, 0] for numbers in (seen, fresh, made))
-        accuracy = told_apart(unknown, false)
+        accuracy = pairwise_auc(unknown, false)
         return {
             "critic accuracy": accuracy,
-            "gap to training": told_apart(known, false) - accuracy,
-            "coverage": covered(fresh, made),
+            "gap to training": pairwise_auc(known, false) - accuracy,
+            "coverage": coverage(fresh, made),
         }
 
 
-def told_apart(real: Tensor, made: Tensor) -> float:
+def pairwise_auc(real: Tensor, made: Tensor) -> float:
     """The share of pairs of a real and a made event of which the critic picks the real one; ties count half."""
     order = real[:, None] - made
     return float(((order > 0).float() + 0.5 * (order == 0).float()).mean())
 
 
-def covered(real: Tensor, made: Tensor, k: int = 5) -> float:
+def coverage(real: Tensor, made: Tensor, k: int = 5) -> float:
     """The share of real events that a made one is nearer to than their k-th real neighbour (Naeem et al. 2020).
 
     arXiv:2002.09797. 1 is perfect; as many fresh real events have about 1 - 2^-k.
@@ -157,17 +157,17 @@ def energy_distance(real: Tensor, made: Tensor, power: float = 0.25) -> Tensor:
 class NonSaturating(Game):
     name = "non-saturating"
 
-    def against(self, real: Tensor, made: Tensor) -> Tensor:
+    def critic_loss(self, real: Tensor, made: Tensor) -> Tensor:
         return F.softplus(-real) + F.softplus(made)
 
-    def towards(self, real: Tensor, made: Tensor) -> Tensor:
+    def generator_loss(self, real: Tensor, made: Tensor) -> Tensor:
         return F.softplus(-made)
 
 
 class Minimax(NonSaturating):
     name = "minimax"
 
-    def towards(self, real: Tensor, made: Tensor) -> Tensor:
+    def generator_loss(self, real: Tensor, made: Tensor) -> Tensor:
         return -F.softplus(made)
 
 
@@ -175,10 +175,10 @@ class Hinge(Game):
     name = "hinge"
     spectral = True
 
-    def against(self, real: Tensor, made: Tensor) -> Tensor:
+    def critic_loss(self, real: Tensor, made: Tensor) -> Tensor:
         return F.relu(1 - real) + F.relu(1 + made)
 
-    def towards(self, real: Tensor, made: Tensor) -> Tensor:
+    def generator_loss(self, real: Tensor, made: Tensor) -> Tensor:
         return -made
 
 
@@ -191,20 +191,20 @@ class Wasserstein(Game):
     weight: float = 10.0
 
     def __post_init__(self) -> None:
-        within("objective.weight", self.weight, 0, 1e6)
-        within("objective.repeats", self.repeats, 1, 100)
+        check_range("objective.weight", self.weight, 0, 1e6)
+        check_range("objective.repeats", self.repeats, 1, 100)
 
-    def against(self, real: Tensor, made: Tensor) -> Tensor:
+    def critic_loss(self, real: Tensor, made: Tensor) -> Tensor:
         return made - real
 
-    def towards(self, real: Tensor, made: Tensor) -> Tensor:
+    def generator_loss(self, real: Tensor, made: Tensor) -> Tensor:
         return -made
 
     def penalty(self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
         real, made = numbers.detach().chunk(2)
         share = by_row(torch.rand, (len(real), 1), generator, real.device)
         between = (real + share * (made - real)).requires_grad_()
-        return self.weight * ((squared_slope(model.critic(between), between) + 1e-12).sqrt() - 1).square()
+        return self.weight * ((slope_penalty(model.critic(between), between) + 1e-12).sqrt() - 1).square()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +214,7 @@ class Smoothed(Game):
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
-        within("objective.gamma", self.gamma, 0, 1e6)
+        check_range("objective.gamma", self.gamma, 0, 1e6)
 
 
 class R1(Smoothed, NonSaturating):
@@ -223,7 +223,7 @@ class R1(Smoothed, NonSaturating):
     name = "r1"
 
     def penalty(self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
-        of_real, _ = squared_slope(logits.chunk(2)[0], numbers).chunk(2)
+        of_real, _ = slope_penalty(logits.chunk(2)[0], numbers).chunk(2)
         return 0.5 * self.gamma * of_real
 
 
@@ -232,14 +232,14 @@ class Relativistic(Smoothed):
 
     name = "relativistic"
 
-    def against(self, real: Tensor, made: Tensor) -> Tensor:
+    def critic_loss(self, real: Tensor, made: Tensor) -> Tensor:
         return F.softplus(made - real)
 
-    def towards(self, real: Tensor, made: Tensor) -> Tensor:
+    def generator_loss(self, real: Tensor, made: Tensor) -> Tensor:
         return F.softplus(real - made)
 
     def penalty(self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
-        of_real, of_made = squared_slope(logits, numbers).chunk(2)
+        of_real, of_made = slope_penalty(logits, numbers).chunk(2)
         return 0.5 * self.gamma * (of_real + of_made)
 
 

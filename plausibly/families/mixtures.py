@@ -27,24 +27,24 @@ from plausibly.capabilities import (
     device_of,
 )
 from plausibly.events.schema import Schema
-from plausibly.objectives import Likelihood
-from plausibly.outcomes.outcomes import Outcome, Single, blended, gumbel_max, lined_up
+from plausibly.objectives import MaximumLikelihood
+from plausibly.outcomes.outcomes import Outcome, Single, gumbel_max, join_variables, mix_outcomes
 
-AT_ONCE = 1 << 22  # numbers of evidence held at a time
+NUMBERS_PER_BATCH = 1 << 22  # numbers of evidence held at a time
 
 
-def free_logits(weights: Sequence[float]) -> Tensor:
+def weight_logits(weights: Sequence[float]) -> Tensor:
     """K - 1 free logits of K positive weights."""
     logs = torch.tensor(weights, dtype=torch.float64).log()
     return (logs[1:] - logs[0]).float()
 
 
-def normalised_logs(logits: Tensor) -> Tensor:
+def free_log_weights(logits: Tensor) -> Tensor:
     """log w, (parts,), float64, from the logits of all but the first."""
     return torch.cat([logits.new_zeros(1), logits]).double().log_softmax(0)
 
 
-class Parts(BoundedModel):
+class Members(BoundedModel):
     """A model made of `members`."""
 
     family = "explicit"
@@ -66,7 +66,7 @@ class Parts(BoundedModel):
             member.initialise(generator)
 
 
-class Weighed(Parts, DensityModel):
+class WeightedSum(Members, DensityModel):
     """A sum of members with log p(x), weighed by what `log_weights` says of the variables that they do not see."""
 
     @abstractmethod
@@ -89,7 +89,7 @@ class Weighed(Parts, DensityModel):
         return inner
 
 
-class Composite(Weighed, TractableModel):
+class TractableSum(WeightedSum, TractableModel):
     """A sum of tractable members."""
 
     @property
@@ -99,11 +99,11 @@ class Composite(Weighed, TractableModel):
     def drawable_inside(self, drawable: Tensor | None) -> Tensor | None:
         return drawable
 
-    def assembled(self, singles: Sequence[Single], log_weights: Tensor) -> Outcome:
+    def assemble(self, singles: Sequence[Single], log_weights: Tensor) -> Outcome:
         """The outcome of all variables from those of the members' variables and the members' weights in each row."""
-        return lined_up(singles)
+        return join_variables(singles)
 
-    def _weighed(self, logs: Tensor, measure: Callable[[TractableModel, Tensor], Tensor]) -> Tensor:
+    def _add_measure(self, logs: Tensor, measure: Callable[[TractableModel, Tensor], Tensor]) -> Tensor:
         """`logs` plus what `measure` says of each member and the rows, (rows,), in which it has a weight."""
         columns = []
         for k, member in enumerate(self.each()):
@@ -115,13 +115,13 @@ class Composite(Weighed, TractableModel):
     def log_joint(self, x: Tensor) -> Tensor:
         inner = self.inside(x)
         logs = self.log_weights(x, torch.ones_like(x, dtype=torch.bool), None)
-        return self._weighed(logs, lambda member, rows: member.log_prob(inner[rows]))
+        return self._add_measure(logs, lambda member, rows: member.log_prob(inner[rows]))
 
     def _log_evidence(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
         """log w_k p_k(evidence), (batch, members), float64."""
         inner, seen, allowed = self.inside(x), self.inside(observed), self.drawable_inside(drawable)
         logs = self.log_weights(x, observed, drawable)
-        return self._weighed(logs, lambda member, rows: member.log_marginal(inner[rows], seen[rows], allowed))
+        return self._add_measure(logs, lambda member, rows: member.log_marginal(inner[rows], seen[rows], allowed))
 
     @torch.no_grad()
     def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
@@ -133,7 +133,7 @@ class Composite(Weighed, TractableModel):
         inner, seen = self.inside(x), self.inside(observed)
         outcomes = [member.predict_given(inner, seen) for member in self.each()]
         variables = range(next(self.each()).schema.size)
-        return self.assembled([blended([o.one(i) for o in outcomes], logs) for i in variables], logs)
+        return self.assemble([mix_outcomes([o.one(i) for o in outcomes], logs) for i in variables], logs)
 
     def inner_order(self) -> tuple[int, ...]:
         """The order of the members' variables: theirs, where they agree."""
@@ -146,7 +146,7 @@ class Composite(Weighed, TractableModel):
         columns = zip(self.each(), (running > -torch.inf).unbind(1), strict=True)
         chains = [chain_where(member, inner, order, weighs) for member, weighs in columns]
         free = self.log_weights(x, torch.zeros_like(x, dtype=torch.bool), None)
-        return self.assembled(run(chains, inner, order, running), free)
+        return self.assemble(chain_mixture(chains, inner, order, running), free)
 
     def unroll_inside(self, n: int, running: Tensor) -> Unrolled:
         """Unrolls the members' variables, from the members' log weights `running`, (n, members)."""
@@ -159,7 +159,7 @@ class Composite(Weighed, TractableModel):
         x = torch.zeros(n, *self.schema.shape, device=device_of(self))
         free = torch.zeros_like(x, dtype=torch.bool)
         pick = gumbel_max(self.log_weights(x, free, None), generator)
-        return self._placed(x, free, pick, lambda member, rows: member.sample(len(rows), generator))
+        return self._fill_cells(x, free, pick, lambda member, rows: member.sample(len(rows), generator))
 
     @torch.no_grad()
     def sample_given(
@@ -167,13 +167,19 @@ class Composite(Weighed, TractableModel):
     ) -> Tensor:
         pick = gumbel_max(self._log_evidence(x, observed, drawable), generator)
         inner, seen, allowed = self.inside(x), self.inside(observed), self.drawable_inside(drawable)
-        return self._placed(
+        return self._fill_cells(
             x, observed, pick, lambda member, rows: member.sample_given(inner[rows], seen[rows], generator, allowed)
         )
 
-    def suggest(self, x: Tensor, observed: Tensor, weights: Tensor, generator: torch.Generator) -> list[Tensor]:
+    def propose_completions(
+        self, x: Tensor, observed: Tensor, weights: Tensor, generator: torch.Generator
+    ) -> list[Tensor]:
         """The most probable completion of each member, and some draws."""
-        found, inner, seen = super().suggest(x, observed, weights, generator), self.inside(x), self.inside(observed)
+        found, inner, seen = (
+            super().propose_completions(x, observed, weights, generator),
+            self.inside(x),
+            self.inside(observed),
+        )
         own = self.drawable_inside(weights)
         for k, member in enumerate(self.each()):
             if isinstance(member, DecomposableModel) and own is not None:
@@ -181,7 +187,7 @@ class Composite(Weighed, TractableModel):
                 found.append(torch.where(observed, x, self.outside(member.complete(inner, seen, own), pick)))
         return found
 
-    def _placed(
+    def _fill_cells(
         self, x: Tensor, observed: Tensor, pick: Tensor, draw: Callable[[TractableModel, Tensor], Tensor]
     ) -> Tensor:
         """Events whose unobserved cells each row's picked member draws."""
@@ -197,16 +203,16 @@ def in_step(unrolled: Sequence[Unrolled], order: Sequence[int], running: Tensor)
     """Unrolls the mixture of models that are unrolled in one order, from their log weights `running`, (n, models)."""
     steps = [next(one)[1] for one in unrolled]
     for rank, i in enumerate(order):
-        value = yield i, blended(steps, running.log_softmax(1))
+        value = yield i, mix_outcomes(steps, running.log_softmax(1))
         running = running + torch.stack([step.log_prob(value) for step in steps], 1)
         if rank < len(order) - 1:
             steps = [one.send(value)[1] for one in unrolled]
     for one in unrolled:
-        x = finished(one, value)
+        x = finish(one, value)
     return x
 
 
-def finished(unrolled: Unrolled, value: Tensor) -> Tensor:
+def finish(unrolled: Unrolled, value: Tensor) -> Tensor:
     """The events that an unrolled model returns after its last value."""
     try:
         unrolled.send(value)
@@ -215,12 +221,12 @@ def finished(unrolled: Unrolled, value: Tensor) -> Tensor:
     raise RuntimeError("an unrolled model goes on after its last variable")
 
 
-def run(chains: Sequence[Sequence[Single]], x: Tensor, order: Sequence[int], running: Tensor) -> list[Single]:
+def chain_mixture(chains: Sequence[Sequence[Single]], x: Tensor, order: Sequence[int], running: Tensor) -> list[Single]:
     """Each variable's mixture of the parts' conditionals, weighed by `running` and p_k(earlier)."""
     flat, outcomes = x.flatten(1), dict[int, Single]()
     for i in order:
         steps = [steps[i] for steps in chains]
-        outcomes[i] = blended(steps, running.log_softmax(1))
+        outcomes[i] = mix_outcomes(steps, running.log_softmax(1))
         running = running + torch.stack([step.log_prob(flat[:, i]) for step in steps], 1)
     return [outcomes[i] for i in range(len(order))]
 
@@ -233,7 +239,7 @@ def chain(member: AutoregressiveModel, x: Tensor, order: tuple[int, ...]) -> lis
     n, batch, singles = len(order), len(x), list[Single]()
     ranks = torch.tensor(order, device=x.device).argsort()
     for variables in torch.arange(n, device=x.device).split(
-        max(1, AT_ONCE // max(batch * sum(member.schema.codes), 1))
+        max(1, NUMBERS_PER_BATCH // max(batch * sum(member.schema.codes), 1))
     ):
         many = x.repeat(len(variables), *[1] * (x.ndim - 1))
         seen = (ranks < ranks[variables, None]).repeat_interleave(batch, 0)
@@ -264,43 +270,43 @@ def stepwise(member: TractableModel, order: tuple[int, ...], n: int) -> Unrolled
 
 def unrolls_as_one(model: Any) -> bool:
     """Whether a model is autoregressive and its parts, and theirs, are unrolled in one order."""
-    if not isinstance(model, AutoregressiveModel) or not isinstance(model, Parts):
+    if not isinstance(model, AutoregressiveModel) or not isinstance(model, Members):
         return isinstance(model, AutoregressiveModel)
     members = list(model.each())
     return len({member.order for member in members}) == 1 and all(unrolls_as_one(member) for member in members)
 
 
-def named(name: str, known: type[Any] = Model) -> type[Any]:
+def find_model_class(name: str, known: type[Any] = Model) -> type[Any]:
     """The model class of that name among all that are loaded. ValueError where there is none."""
     for kind in known.__subclasses__():
         if kind.__name__ == name:
             return kind
         try:
-            return named(name, kind)
+            return find_model_class(name, kind)
         except ValueError:
             continue
     raise ValueError(f"there is no model {name!r}")
 
 
-def built(schema: Schema, parts: Sequence[Sequence[Any]]) -> nn.ModuleList:
+def build_members(schema: Schema, parts: Sequence[Sequence[Any]]) -> nn.ModuleList:
     """Models from their class names and arguments."""
-    return nn.ModuleList([named(name)(schema, **arguments) for name, arguments in parts])
+    return nn.ModuleList([find_model_class(name)(schema, **arguments) for name, arguments in parts])
 
 
-class Sum(Parts):
+class FreeWeights(Members):
     """sum_k w_k p_k(x) with free weights. `parts` gives the class name and the arguments of each component."""
 
     formula = "those of its parts and K - 1"
-    objective = Likelihood()
+    objective = MaximumLikelihood()
 
     def __init__(self, schema: Schema, parts: Sequence[Sequence[Any]], weights: Sequence[float]) -> None:
         super().__init__()
         self.schema, self.parts, self.weights = schema, list(parts), list(weights)
-        self.members, self.logits = built(schema, parts), nn.Parameter(free_logits(weights))
+        self.members, self.logits = build_members(schema, parts), nn.Parameter(weight_logits(weights))
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        pick = gumbel_max(normalised_logs(self.logits).expand(n, -1), generator)
+        pick = gumbel_max(free_log_weights(self.logits).expand(n, -1), generator)
         x = torch.zeros(n, *self.schema.shape, device=self.logits.device)
         for k, member in enumerate(self.each()):
             rows = (pick == k).nonzero()[:, 0]
@@ -309,22 +315,22 @@ class Sum(Parts):
         return x
 
     def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
-        return normalised_logs(self.logits).expand(len(x), -1)
+        return free_log_weights(self.logits).expand(len(x), -1)
 
 
-class TractableMixture(Sum, Composite):
+class TractableMixture(FreeWeights, TractableSum):
     """A mixture of tractable models."""
 
     def unroll(self, n: int) -> Unrolled:
-        return self.unroll_inside(n, normalised_logs(self.logits).detach().expand(n, -1))
+        return self.unroll_inside(n, free_log_weights(self.logits).detach().expand(n, -1))
 
 
-class DensitySum(Sum, Weighed):
+class DensitySum(FreeWeights, WeightedSum):
     """A sum of models that know log p(x)."""
 
     def log_joint(self, x: Tensor) -> Tensor:
         logs = torch.stack([member.log_prob(x).double() for member in self.each()], 1)
-        return normalised_logs(self.logits) + logs
+        return free_log_weights(self.logits) + logs
 
 
 class DensityMixture(DensitySum):
@@ -340,22 +346,22 @@ class AutoregressiveMixture(DensitySum, AutoregressiveModel):
 
     def predict(self, x: Tensor) -> Outcome:
         chains = [chain(member, x, self.order) for member in self.each()]
-        return lined_up(run(chains, x, self.order, normalised_logs(self.logits).expand(len(x), -1)))
+        return join_variables(chain_mixture(chains, x, self.order, free_log_weights(self.logits).expand(len(x), -1)))
 
     def unroll(self, n: int) -> Unrolled:
-        running = normalised_logs(self.logits).detach().expand(n, -1)
+        running = free_log_weights(self.logits).detach().expand(n, -1)
         return in_step([member.unroll(n) for member in self.each()], self.order, running)
 
 
-class BoundedMixture(Sum):
+class BoundedMixture(FreeWeights):
     """A mixture of models that bound log p(x) from below; its own bound is the mixture of theirs."""
 
     def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
         logs = torch.stack([member.log_bound(x, generator) for member in self.each()], 1)
-        return (normalised_logs(self.logits) + logs).logsumexp(1)
+        return (free_log_weights(self.logits) + logs).logsumexp(1)
 
 
-def mixture(components: Sequence[Any], weights: Sequence[float]) -> Sum:
+def mixture(components: Sequence[Any], weights: Sequence[float]) -> FreeWeights:
     """The mixture of models of one schema with positive weights; its class is what its parts allow.
 
     It holds copies. ValueError where the parts do not fit together.
@@ -372,7 +378,7 @@ def mixture(components: Sequence[Any], weights: Sequence[float]) -> Sum:
     return made
 
 
-def form(components: Sequence[object]) -> type[Sum]:
+def form(components: Sequence[object]) -> type[FreeWeights]:
     """The class of a mixture of such components."""
     if all(isinstance(component, TractableModel) for component in components):
         return TractableMixture

@@ -24,27 +24,27 @@ from plausibly.events.kinds import HOLE, Kind, Real
 from plausibly.events.schema import Schema
 from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
-from plausibly.objectives import Likelihood
-from plausibly.outcomes.outcomes import Outcome, Single, averaged, lined_up, patched
-from plausibly.system.arguments import within
+from plausibly.objectives import MaximumLikelihood
+from plausibly.outcomes.outcomes import Outcome, Single, average_rows, join_variables, replace_rows
+from plausibly.system.arguments import check_range
 
-LARGEST = 100_000_000  # parameters
-FILLS, REAL_FILLS, NODES = 512, 64, 48  # values of cells never seen that are summed over; of one that is real
-AT_ONCE = 1 << 14  # events
+MAX_PARAMETERS = 100_000_000  # parameters
+MAX_FILLS, MAX_REAL_FILLS, NODES = 512, 64, 48  # values of cells never seen that are summed over; of one that is real
+EVENTS_PER_BATCH = 1 << 14  # events
 
 
 class NetworkModel(AutoregressiveModel):
     """`ranks` (variables,) says how early a variable is: the context is 0, and an outcome sees lower ranks than its own."""
 
     family = "explicit"
-    objective = Likelihood()
+    objective = MaximumLikelihood()
     ranks: Tensor
 
     def __init__(self, schema: Schema, context: Sequence[int], components: int, shape: str, shuffle: int = 0) -> None:
         super().__init__()
         self.schema, self.context = schema, tuple(context)
         self.components, self.shape, self.shuffle = components, shape, shuffle
-        self.rest = shuffled(apart(schema, self.context), shuffle)
+        self.rest = shuffle_order(other_variables(schema, self.context), shuffle)
         self.order = (*self.context, *self.rest)
         self.inputs = Inputs(schema, self.order[:-1])  # nothing sees the last variable
         self.head = Head(schema, components, shape)
@@ -65,27 +65,27 @@ class NetworkModel(AutoregressiveModel):
         """The same one by one, as `unroll`."""
 
     def predict(self, x: Tensor) -> Outcome:
-        outcome, lost = self.outcomes(x), self.summed_out(x)
+        outcome, lost = self.outcomes(x), self.cells_to_sum(x)
         rows = lost.any(1).nonzero()[:, 0]
         if not len(rows):
             return outcome
         each = [outcome.one(i) for i in range(self.schema.size)]
-        for index, variables in patterns(lost[rows]):
-            for some in rows[index].split(max(1, AT_ONCE // self.fills(variables.tolist()))):
-                own = self.summed(x[some], variables)
-                each = [patched(single, some, part) for single, part in zip(each, own, strict=True)]
-        return lined_up(each)
+        for index, variables in mark_patterns(lost[rows]):
+            for some in rows[index].split(max(1, EVENTS_PER_BATCH // self.fills(variables.tolist()))):
+                own = self.sum_out(x[some], variables)
+                each = [replace_rows(single, some, part) for single, part in zip(each, own, strict=True)]
+        return join_variables(each)
 
     def unroll(self, n: int) -> Unrolled:
         steps = self.steps(n)
-        if not self.schema.guarded:
+        if not self.schema.has_unforeseen:
             return (yield from steps)
         i, outcome = next(steps)
         x = torch.zeros(n, self.schema.size, device=self.ranks.device)
         try:
             while True:
-                rows = self.summed_out(x).any(1).nonzero()[:, 0]
-                own = outcome if not len(rows) else patched(outcome, rows, self.predict(x[rows]).one(i))
+                rows = self.cells_to_sum(x).any(1).nonzero()[:, 0]
+                own = outcome if not len(rows) else replace_rows(outcome, rows, self.predict(x[rows]).one(i))
                 x[:, i] = yield i, own
                 i, outcome = steps.send(x[:, i])
         except StopIteration as done:
@@ -97,9 +97,9 @@ class NetworkModel(AutoregressiveModel):
         kinds = [self.schema.kinds[i] for i in variables]
         return prod(NODES + kind.missing if isinstance(kind, Real) else kind.codes - 1 for kind in kinds)
 
-    def summed_out(self, x: Tensor) -> Tensor:
+    def cells_to_sum(self, x: Tensor) -> Tensor:
         """Which cells never seen are summed out, bool (batch, variables): in order, as many as have few values together."""
-        unseen, most = self.schema.unseen(x), REAL_FILLS if self.schema.continuous else FILLS
+        unseen, most = self.schema.is_unseen(x), MAX_REAL_FILLS if self.schema.continuous else MAX_FILLS
         if self.training or not unseen.any():
             return torch.zeros_like(unseen)
         chosen, values = torch.zeros_like(unseen), torch.ones(len(unseen), device=x.device)
@@ -109,7 +109,7 @@ class NetworkModel(AutoregressiveModel):
             values = torch.where(chosen[:, i], more, values)
         return chosen
 
-    def summed(self, x: Tensor, variables: Tensor) -> list[Single]:
+    def sum_out(self, x: Tensor, variables: Tensor) -> list[Single]:
         """The outcome of every variable given earlier ones but for these, which were never seen in any of the rows."""
         each = [nodes(self.schema.kinds[i]) for i in variables.tolist()]
         many, widths = (
@@ -125,14 +125,14 @@ class NetworkModel(AutoregressiveModel):
         weights = torch.empty_like(logs)
         weights[:, order] = logs.cumsum(1) - logs  # log p of all earlier cells
         weights = weights.unflatten(0, (len(x), -1)).log_softmax(1)
-        return [averaged(outcome.one(i), weights[:, :, i]) for i in range(self.schema.size)]
+        return [average_rows(outcome.one(i), weights[:, :, i]) for i in range(self.schema.size)]
 
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
         each = self.predict(x).log_prob(x.flatten(1))
         return each[:, list(self.rest)].sum(1) if self.context else each.sum(1)
 
     @torch.no_grad()
-    def settle(self, x: Tensor) -> None:
+    def initialise_from(self, x: Tensor) -> None:
         self.offset().copy_(self.head.marginals(x))
 
     @abstractmethod
@@ -154,14 +154,14 @@ def nodes(kind: Kind) -> tuple[Tensor, Tensor]:
     return torch.tensor([*middles, *hole], device="cpu"), torch.tensor([*widths, *(1.0 for _ in hole)], device="cpu")
 
 
-def patterns(marks: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
+def mark_patterns(marks: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
     """(rows, variables) for each set of marked variables that occurs in bool (batch, variables)."""
     sets, owner = torch.unique(marks, dim=0, return_inverse=True)
     for k, own in enumerate(sets):
         yield (owner == k).nonzero()[:, 0], own.nonzero()[:, 0]
 
 
-def apart(schema: Schema, context: tuple[int, ...]) -> tuple[int, ...]:
+def other_variables(schema: Schema, context: tuple[int, ...]) -> tuple[int, ...]:
     """The variables that are no context. ValueError where that is none, or the context names what is no variable."""
     known = range(schema.size)
     if len({*context}) < len(context) or not {*context} < {*known}:
@@ -169,10 +169,10 @@ def apart(schema: Schema, context: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(i for i in known if i not in context)
 
 
-def shuffled(variables: Iterable[int], shuffle: int) -> tuple[int, ...]:
+def shuffle_order(variables: Iterable[int], shuffle: int) -> tuple[int, ...]:
     """The variables as they are, or in the order that a `shuffle` above 0 draws as a seed."""
     given = tuple(variables)
-    within("shuffle", shuffle, 0, 2**31)
+    check_range("shuffle", shuffle, 0, 2**31)
     if not shuffle:
         return given
     return tuple(
@@ -185,15 +185,17 @@ def too_large(kind: type[Trainable], schema: Schema) -> str | None:
     """Why a model of so many parameters is refused, or None."""
     parameters = kind.count(schema)
     return (
-        f"{kind.__name__.lower()}: {parameters:,} parameters, more than {LARGEST:,}" if parameters > LARGEST else None
+        f"{kind.__name__.lower()}: {parameters:,} parameters, more than {MAX_PARAMETERS:,}"
+        if parameters > MAX_PARAMETERS
+        else None
     )
 
 
-def attentive(name: str, width: int, layers: int, heads: int, dropout: float) -> None:
+def check_transformer(name: str, width: int, layers: int, heads: int, dropout: float) -> None:
     """ValueError for a size of a transformer that is out of range."""
-    within(f"{name}: width", width, 1, 10_000)
-    within(f"{name}: layers", layers, 1, 100)
-    within(f"{name}: heads", heads, 1, width)
-    within(f"{name}: dropout", dropout, 0, 0.99)
+    check_range(f"{name}: width", width, 1, 10_000)
+    check_range(f"{name}: layers", layers, 1, 100)
+    check_range(f"{name}: heads", heads, 1, width)
+    check_range(f"{name}: dropout", dropout, 0, 0.99)
     if width % heads:
         raise ValueError(f"{name}: width = {width}; it must be a multiple of heads = {heads}")

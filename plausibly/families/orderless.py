@@ -27,10 +27,10 @@ from plausibly.objectives import Loss, Objective, Turn
 from plausibly.outcomes.outcomes import Outcome
 from plausibly.system.randomness import by_row
 
-AT_ONCE = 1 << 17  # parameters of outcomes held at a time
-NAMED = 0.5  # share of events that tell of the schema's order alone
-REFINED, LEAST = 400_000, 1_000  # passes to refine by, and rows that these must be enough for
-HIDDEN = 0.5  # share of the others in which no hole is observed, as in questions
+NUMBERS_PER_BATCH = 1 << 17  # parameters of outcomes held at a time
+ORDER_SHARE = 0.5  # share of events that tell of the schema's order alone
+RECALIBRATION_PASSES, MIN_ROWS = 400_000, 1_000  # passes to refine by, and rows that these must be enough for
+HOLE_FREE_SHARE = 0.5  # share of the others in which no hole is observed, as in questions
 
 
 class Orderless(Objective):
@@ -39,7 +39,7 @@ class Orderless(Objective):
     def turns(self, model: OrderlessModel) -> list[Turn]:
         return [Turn("likelihood", model, lambda x, generator, done: Loss(orderless(model, x, generator)))]
 
-    def watch(self, model: OrderlessModel, x: Tensor, generator: torch.Generator) -> Tensor:
+    def validation_loss(self, model: OrderlessModel, x: Tensor, generator: torch.Generator) -> Tensor:
         return orderless(model, x, generator)
 
 
@@ -74,21 +74,21 @@ class OrderlessModel(AnyOrderModel):
         """The parameters of all outcomes where the network adds nothing, (head width,), which learning moves."""
 
     @torch.no_grad()
-    def settle(self, x: Tensor) -> None:
+    def initialise_from(self, x: Tensor) -> None:
         self.offset().copy_(self.head.marginals(x))
 
     @torch.no_grad()
-    def refine(self, x: Tensor) -> bool:
+    def recalibrate(self, x: Tensor) -> bool:
         """What is added in the order alone, once more: so that samples have each column's shares."""
-        rows = min(len(x), REFINED // self.schema.size)
-        if rows < LEAST:
+        rows = min(len(x), RECALIBRATION_PASSES // self.schema.size)
+        if rows < MIN_ROWS:
             return False
         some = x[:: -(-len(x) // rows)].to(device_of(self)).float()
         self.named.add_(self.head.shift(self._all_in_order(some), some.flatten(1)))
         return True
 
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
-        outcome: Outcome = self.head(self.answered(x, observed.flatten(1)))
+        outcome: Outcome = self.head(self.head_parameters(x, observed.flatten(1)))
         return outcome
 
     def predict(self, x: Tensor) -> Outcome:
@@ -103,8 +103,8 @@ class OrderlessModel(AnyOrderModel):
             observed[:, i] = True
         return x
 
-    def answered(self, x: Tensor, observed: Tensor) -> Tensor:
-        numbers, observed = self.inputs(x), observed & ~self.schema.unseen(x)  # a cell never seen says nothing
+    def head_parameters(self, x: Tensor, observed: Tensor) -> Tensor:
+        numbers, observed = self.inputs(x), observed & ~self.schema.is_unseen(x)  # a cell never seen says nothing
         flags = observed.to(numbers.dtype)
         own = self.named * self._next(observed)[:, self.head.owner]
         return self.outcomes(numbers * flags[:, self.inputs.owner], flags) + own
@@ -116,14 +116,14 @@ class OrderlessModel(AnyOrderModel):
 
     def _all_in_order(self, x: Tensor) -> Tensor:
         """The same, a few rows at a time."""
-        rows = max(1, AT_ONCE // (self.schema.size * self.head.width))
+        rows = max(1, NUMBERS_PER_BATCH // (self.schema.size * self.head.width))
         return torch.cat([self._in_order(part) for part in x.split(rows)])
 
     def _in_order(self, x: Tensor) -> Tensor:
         """Parameters (rows, head width) of every outcome given the variables before it."""
         variables = self.schema.size
         earlier = torch.ones(variables, variables, dtype=torch.bool, device=x.device).tril(-1)
-        each = self.answered(x.repeat_interleave(variables, 0), earlier.repeat(len(x), 1))
+        each = self.head_parameters(x.repeat_interleave(variables, 0), earlier.repeat(len(x), 1))
         return each.unflatten(0, (-1, variables))[:, self.head.owner, torch.arange(self.head.width, device=x.device)]
 
 
@@ -132,10 +132,10 @@ def orderless(model: OrderlessModel, x: Tensor, generator: torch.Generator) -> T
     flat = x.flatten(1)
     variables = flat.shape[1]
     number = (by_row(torch.rand, (len(x), 1), generator, x.device) * variables).floor()
-    named = by_row(torch.rand, (len(x), 1), generator, x.device) < NAMED
+    named = by_row(torch.rand, (len(x), 1), generator, x.device) < ORDER_SHARE
     ranks = by_row(torch.rand, tuple(flat.shape), generator, x.device).argsort(1).argsort(1)
     ranks = torch.where(named, model.ranks, ranks)
-    hidden = by_row(torch.rand, (len(x), 1), generator, x.device) < HIDDEN
+    hidden = by_row(torch.rand, (len(x), 1), generator, x.device) < HOLE_FREE_SHARE
     observed = (ranks < number) & (named | ~hidden | (flat != model.hole))
     asked = torch.where(named, ranks == number, ~observed)
     each = -model.predict_given(x, observed.view(x.shape)).log_prob(flat)

@@ -19,21 +19,24 @@ from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
 from plausibly.events.bins import Binning
-from plausibly.families.proposals import effective
+from plausibly.families.proposals import effective_size
 from plausibly.families.semirings import SUM
-from plausibly.families.tabular import mutual_information, smoothed
-from plausibly.outcomes.outcomes import Finite, Histogram, Single, gumbel_max
+from plausibly.families.tabular import pairwise_information, smooth_counts
+from plausibly.outcomes.outcomes import Categorical, Histogram, Single, gumbel_max
 
-AT_ONCE, CELLS = 1 << 14, 1 << 20  # rows that are drawn in one go, particles counted, and their cells
-DRAWN = 1000, 8000, 1 << 18  # rows that the tree is learned from: at least, at most, and their cells
-PAIRS = 1 << 24  # counts of pairs at most; of more codes nothing is looked ahead at
+PARTICLES_PER_BATCH, CELLS_PER_BATCH = (
+    1 << 14,
+    1 << 20,
+)  # rows that are drawn in one go, particles counted, and their cells
+TREE_ROWS = 1000, 8000, 1 << 18  # rows that the tree is learned from: at least, at most, and their cells
+MAX_PAIRS = 1 << 24  # counts of pairs at most; of more codes nothing is looked ahead at
 CANDIDATES = 32  # of a number
-LOOKS = 16  # at weights on the way
+MAX_LOOKS = 16  # at weights on the way
 
 
-def at_once(variables: int, particles: int) -> int:
+def rows_at_once(variables: int, particles: int) -> int:
     """How many rows with so many particles each are drawn in one go."""
-    return max(1, min(AT_ONCE, CELLS // variables) // particles)
+    return max(1, min(PARTICLES_PER_BATCH, CELLS_PER_BATCH // variables) // particles)
 
 
 class Tree:
@@ -43,13 +46,13 @@ class Tree:
     def __init__(self, model: AutoregressiveModel, generator: torch.Generator) -> None:
         self.order, self.schema = model.order, model.schema
         self.binning = Binning(model.schema).to(device_of(model))
-        least, most, cells = DRAWN
+        least, most, cells = TREE_ROWS
         n = min(most, max(least, cells // self.schema.size))
-        codes = torch.cat([self._drawn(model, part, generator) for part in torch.arange(n).split(least)])
-        self.parents = self._parents(codes) if sum(self.schema.codes) ** 2 <= PAIRS else [-1] * self.schema.size
+        codes = torch.cat([self._sample_codes(model, part, generator) for part in torch.arange(n).split(least)])
+        self.parents = self._parents(codes) if sum(self.schema.codes) ** 2 <= MAX_PAIRS else [-1] * self.schema.size
         self.tables = [self._table(codes, i) for i in range(self.schema.size)]
 
-    def _drawn(self, model: AutoregressiveModel, part: Tensor, generator: torch.Generator) -> Tensor:
+    def _sample_codes(self, model: AutoregressiveModel, part: Tensor, generator: torch.Generator) -> Tensor:
         return self.binning.codes(model.sample(len(part), generator).flatten(1))
 
     def _parents(self, codes: Tensor) -> list[int]:
@@ -58,7 +61,7 @@ class Tree:
         hot = torch.zeros(len(codes), int(sizes.sum()), device=codes.device)
         hot.scatter_(1, codes + sizes.cumsum(0) - sizes, 1.0)
         chance = (sizes[:, None] - 1) * (sizes - 1) / (2 * len(codes))
-        told = mutual_information((hot.T @ hot).double(), self.schema.codes) - chance
+        told = pairwise_information((hot.T @ hot).double(), self.schema.codes) - chance
         parents = [-1] * self.schema.size
         for rank, i in enumerate(self.order):
             best = max(self.order[:rank], key=lambda j: float(told[i, j]), default=-1)
@@ -70,11 +73,11 @@ class Tree:
         parent, own = self.parents[i], self.schema.codes[i]
         rows = self.schema.codes[parent] if parent >= 0 else 1
         cell = codes[:, i] + own * codes[:, parent] if parent >= 0 else codes[:, i]
-        return smoothed(torch.bincount(cell, minlength=rows * own).view(rows, own).double(), 1.0).log()
+        return smooth_counts(torch.bincount(cell, minlength=rows * own).view(rows, own).double(), 1.0).log()
 
     def code(self, x: Tensor, i: int) -> Tensor:
         """Codes of one variable, (batch,)."""
-        return self.binning.cut(x, (i,))[0] if self.binning.is_real(i) else x.long()
+        return self.binning.digitise(x, (i,))[0] if self.binning.is_real(i) else x.long()
 
 
 @dataclass
@@ -125,7 +128,7 @@ class Cloud:
     log_evidence: Tensor
     effective: Tensor
 
-    def picked(self, many: int, generator: torch.Generator) -> Tensor:
+    def resample(self, many: int, generator: torch.Generator) -> Tensor:
         """So many of each row's events, (rows, many, variables), drawn by weight."""
         index = systematic(self.log_weights, many, generator)
         return self.x.gather(1, index[..., None].expand(-1, -1, self.x.shape[2]))
@@ -156,7 +159,7 @@ class Particles:
         self.uneven = self.weights.new_zeros(len(x))
 
     @torch.no_grad()
-    def drawn(self, last: int) -> Cloud:
+    def draw_to(self, last: int) -> Cloud:
         """Up to a place in the order; variables after it are 0."""
         looks, unrolled = self._looks(last), self.model.unroll(len(self.x))
         i, outcome = next(unrolled)
@@ -164,8 +167,8 @@ class Particles:
             self._take(i, outcome)
             if place == last:
                 break
-            if place in looks and self._thinned():
-                unrolled, i, outcome = self._replayed(place)
+            if place in looks and self._resample():
+                unrolled, i, outcome = self._replay(place)
             else:
                 i, outcome = unrolled.send(self.x[:, i])
         self._tell(torch.ones_like(self.uneven, dtype=torch.bool))
@@ -175,14 +178,14 @@ class Particles:
     def _looks(self, last: int) -> set[int]:
         """Places of known cells, not too many, after which weights are looked at."""
         known = [place for place in range(last) if self.seen[:, self.model.order[place]].any()]
-        return set(known[:: max(1, ceil(len(known) / LOOKS))])
+        return set(known[:: max(1, ceil(len(known) / MAX_LOOKS))])
 
     def _take(self, i: int, outcome: Single) -> None:
         """Draws variable `i`, or takes what is known of it, and weighs that."""
         seen, below, sent = self.seen[:, i], self.ahead.below[i], self.ahead.message[i]
-        possible, allowed = outcome.restricted(self.drawable[i])
+        possible, allowed = outcome.truncate(self.drawable[i])
         known = None if below is None else below[self.row]
-        value, gained = self._tilted(possible, known, i)
+        value, gained = self._sample_tilted(possible, known, i)
         self.x[:, i] = torch.where(seen, self.x[:, i], value)
         self.weights += torch.where(seen, outcome.log_prob(self.x[:, i]), allowed).double()
         if known is not None:
@@ -192,14 +195,14 @@ class Particles:
         if sent is not None and parent >= 0:  # what was looked ahead at there is now known
             self.weights -= sent[self.row, self.tree.code(self.x[:, parent], parent)]
 
-    def _tilted(self, outcome: Single, logs: Tensor | None, i: int) -> tuple[Tensor, Tensor]:
+    def _sample_tilted(self, outcome: Single, logs: Tensor | None, i: int) -> tuple[Tensor, Tensor]:
         """Draws by p(x) exp(logs of x), and log of the sum of that, or an estimate of it."""
         if logs is None:
             return outcome.sample(self.generator), self.weights.new_zeros(len(self.x))
         if isinstance(outcome, Histogram):
-            code, gained = self._tilted(outcome.inner, logs, i)  # type: ignore[arg-type]
-            return outcome.binning.drawn(code.long(), self.generator, outcome.variables), gained
-        if isinstance(outcome, Finite):
+            code, gained = self._sample_tilted(outcome.inner, logs, i)  # type: ignore[arg-type]
+            return outcome.binning.draw_inside(code.long(), self.generator, outcome.variables), gained
+        if isinstance(outcome, Categorical):
             both = outcome.log_probs.double() + logs
             return gumbel_max(both, self.generator).float(), both.logsumexp(1)
         several = torch.stack([outcome.sample(self.generator) for _ in range(CANDIDATES)], 1)
@@ -211,12 +214,12 @@ class Particles:
         """Counts the weights of those rows, (rows,), as told."""
         logs, many = self.weights.view(self.shape), self.shape[1]
         self.log_evidence += (logs.logsumexp(1) - log(many)).masked_fill(~rows, 0.0)
-        self.uneven += (many / effective(logs) - 1).clamp(min=0).masked_fill(~rows, 0.0)
+        self.uneven += (many / effective_size(logs) - 1).clamp(min=0).masked_fill(~rows, 0.0)
 
-    def _thinned(self) -> bool:
+    def _resample(self) -> bool:
         """Draws the particles of rows with uneven weights anew by these; whether there were any."""
         logs, many = self.weights.view(self.shape), self.shape[1]
-        rows = effective(logs) < many / 2
+        rows = effective_size(logs) < many / 2
         if not rows.any():
             return False
         self._tell(rows)
@@ -226,7 +229,7 @@ class Particles:
         self.weights = logs.masked_fill(rows[:, None], 0.0).flatten()
         return True
 
-    def _replayed(self, place: int) -> tuple[Unrolled, int, Single]:
+    def _replay(self, place: int) -> tuple[Unrolled, int, Single]:
         """The model unrolled anew, past a place in the order."""
         unrolled = self.model.unroll(len(self.x))
         i, outcome = next(unrolled)

@@ -18,7 +18,7 @@ from plausibly.choices import Part
 from plausibly.coding.streams import GRAIN
 from plausibly.networks.masked import MaskedNetwork
 from plausibly.outcomes.latents import Encode, Normal, Prior, log_normal
-from plausibly.outcomes.outcomes import Finite
+from plausibly.outcomes.outcomes import Categorical
 from plausibly.system.randomness import by_row
 
 
@@ -29,7 +29,7 @@ class PriorPart(nn.Module, Part, ABC):
     def over(self, encode: Encode) -> Prior:
         """The prior, where `encode` gives the encoder's normal for numbers (n, width)."""
 
-    def settle(self, numbers: Tensor) -> None:
+    def initialise_from(self, numbers: Tensor) -> None:
         """Starts from the numbers of training events, (rows, width)."""
 
 
@@ -80,7 +80,7 @@ class Vamp(PriorPart):
             self.inputs.copy_(torch.rand(self.inputs.shape, generator=generator))
 
     @torch.no_grad()
-    def settle(self, numbers: Tensor) -> None:
+    def initialise_from(self, numbers: Tensor) -> None:
         rows = torch.linspace(0, len(numbers) - 1, self.components).long()
         # half an event each and half the mean of all, so that no event is learned by heart from the start
         self.inputs.copy_(0.5 * numbers[rows] + 0.5 * numbers.float().mean(0))
@@ -104,15 +104,15 @@ class Blended:
         """log 1/K sum_k N(z; m_k, s_k^2), (n, 1)."""
         return self._each(z).logsumexp(1, keepdim=True) - log(len(self.parts.centre))
 
-    def levels(self, n: int, found: list[Tensor]) -> Iterator[Normal | Finite]:
+    def levels(self, n: int, found: list[Tensor]) -> Iterator[Normal | Categorical]:
         """Which row, then what it draws."""
         centre, log_scale = self.parts.centre, self.parts.log_scale
-        yield Finite(centre.new_zeros(n, 1, len(centre)).log_softmax(-1))
+        yield Categorical(centre.new_zeros(n, 1, len(centre)).log_softmax(-1))
         pick = found[-1][:, 0].long()
         yield Normal(centre[pick], log_scale[pick])
 
-    def behind(self, z: Tensor, found: list[Tensor]) -> Iterator[Finite]:
-        yield Finite(self._each(z).log_softmax(1)[:, None])
+    def behind(self, z: Tensor, found: list[Tensor]) -> Iterator[Categorical]:
+        yield Categorical(self._each(z).log_softmax(1)[:, None])
 
     def _each(self, z: Tensor) -> Tensor:
         """log N(z; m_k, s_k^2), by three matrix products, (n, K).

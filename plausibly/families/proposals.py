@@ -27,17 +27,17 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Variational, device_of
-from plausibly.families.variational import NUMBERS, decoded_width
+from plausibly.families.variational import NUMBERS_PER_BATCH, output_width
 from plausibly.networks.pairs import rest_of
 from plausibly.outcomes.outcomes import Outcome, gumbel_max
 
-PARTS = 16  # of the mixture: p(z) and the completions
-ROUNDS = 5  # of encoding and decoding
-FEWEST = 8.0  # effective draws: a share of one half has an error of .18
+MIXTURE_PARTS = 16  # of the mixture: p(z) and the completions
+ENCODING_ROUNDS = 5  # of encoding and decoding
+MIN_DRAWS = 8.0  # effective draws: a share of one half has an error of .18
 
 
 @dataclass(frozen=True)
-class Effective:
+class EffectiveSampleSize:
     """How many draws of equal weight would tell as much, (rows,): from 1 to `draws` (Kong 1992)."""
 
     rows: Tensor
@@ -50,25 +50,29 @@ class Effective:
     @property
     def few(self) -> int:
         """Rows of which too few draws tell something for their digits to mean anything."""
-        return int((self.rows < FEWEST).sum())
+        return int((self.rows < MIN_DRAWS).sum())
 
     def line(self) -> str:
         least = "at least " * (len(self.rows) > 1)
         where = f" in {self.few:,} of {len(self.rows):,} rows" * (len(self.rows) > 1)
-        few = f", too few to mean anything{where} (below {FEWEST:g})" if self.few else ""
+        few = f", too few to mean anything{where} (below {MIN_DRAWS:g})" if self.few else ""
         return f"{least}{self.least:,.1f} effective of {self.draws:,} weighted draws{few}"
 
     def to_json(self) -> dict[str, Any]:
         return {"effective": self.least, "draws": self.draws, "rows_with_too_few": self.few}
 
 
-def all_effective(parts: Sequence[Effective | None]) -> Effective | None:
+def all_effective(parts: Sequence[EffectiveSampleSize | None]) -> EffectiveSampleSize | None:
     """Those of rows after rows; None where none of them was drawn by weight."""
     known = [part for part in parts if part is not None]
-    return Effective(torch.cat([part.rows for part in known]), max(part.draws for part in known)) if known else None
+    return (
+        EffectiveSampleSize(torch.cat([part.rows for part in known]), max(part.draws for part in known))
+        if known
+        else None
+    )
 
 
-def effective(log_weights: Tensor) -> Tensor:
+def effective_size(log_weights: Tensor) -> Tensor:
     """(sum w)^2 / sum w^2 of each row, (rows,), from (rows, draws)."""
     return (2 * log_weights.logsumexp(1) - (2 * log_weights).logsumexp(1)).exp()
 
@@ -109,7 +113,7 @@ class Evidence:
         self.drawable, self.context, self.rest = drawable, list(model.context), rest_of(model)
 
     @cached_property
-    def allowed(self) -> dict[int, Tensor]:
+    def code_masks(self) -> dict[int, Tensor]:
         """For each variable that may not be anything, and is unobserved somewhere, which codes it may have."""
         if self.drawable is None:
             return {}
@@ -118,14 +122,14 @@ class Evidence:
         return {i: mark for i, mark in marks.items() if free[i] and not mark.all()}
 
     @property
-    def known(self) -> Tensor:
+    def row_keys(self) -> Tensor:
         """What tells rows apart, (rows, 2 x variables)."""
         return torch.cat([self.x, self.observed.float()], 1)
 
     @property
     def telling(self) -> Tensor:
         """Whether what is known of a row tells anything of z, (rows,)."""
-        barred = list(self.allowed)
+        barred = list(self.code_masks)
         return self.observed[:, self.rest].any(1) | (~self.observed[:, barred]).any(1)
 
     def rows(self, index: Tensor) -> Evidence:
@@ -138,16 +142,16 @@ class Evidence:
     def log_seen(self, outcome: Outcome) -> Tensor:
         """log p(the observed, and that each other has a drawable code) by each row's outcome, (rows,) float64."""
         logs = outcome.log_prob(self.x).double().masked_fill(~self.observed, 0.0).sum(1)
-        for i, codes in self.allowed.items():
-            mass = outcome.one(i).restricted(codes)[1].double()
+        for i, codes in self.code_masks.items():
+            mass = outcome.one(i).truncate(codes)[1].double()
             logs = logs + mass.masked_fill(self.observed[:, i], 0.0)
         return logs
 
-    def drawn(self, outcome: Outcome, generator: torch.Generator) -> Tensor:
+    def draw_unobserved(self, outcome: Outcome, generator: torch.Generator) -> Tensor:
         """Whole events, (rows, variables), whose unobserved cells are drawn from each row's outcome."""
         x = outcome.sample(generator)
-        for i, codes in self.allowed.items():
-            x[:, i] = outcome.one(i).restricted(codes)[0].sample(generator)
+        for i, codes in self.code_masks.items():
+            x[:, i] = outcome.one(i).truncate(codes)[0].sample(generator)
         return torch.where(self.observed, self.x, x)
 
     def contexts(self, generator: torch.Generator) -> Tensor | None:
@@ -158,16 +162,16 @@ class Evidence:
         if self.observed[:, self.context].all():
             return seen
         anything = self.x.new_zeros(len(self.x), self.model.latents)
-        return self.drawn(self.model.observation(anything, seen), generator)[:, self.context]
+        return self.draw_unobserved(self.model.observation(anything, seen), generator)[:, self.context]
 
     def fill(self, z: Tensor, given: Tensor | None, generator: torch.Generator) -> Tensor:
         """Whole events, (rows, *shape), of the context `given` and else drawn from p(x_i | z)."""
-        x = self.drawn(self.model.observation(z, given), generator)
+        x = self.draw_unobserved(self.model.observation(z, given), generator)
         if given is not None:
             x[:, self.context] = given
         return x.view(len(x), *self.model.schema.shape)
 
-    def complete(self, generator: torch.Generator, rounds: int = ROUNDS) -> Tensor:
+    def complete(self, generator: torch.Generator, rounds: int = ENCODING_ROUNDS) -> Tensor:
         """Whole events, (rows, *shape): from draws of the model, by encoding and decoding in turn."""
         z, given = self.model.latent_prior().sample(len(self.x), generator), self.contexts(generator)
         for _ in range(rounds):
@@ -177,7 +181,7 @@ class Evidence:
     def propose(self, many: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """At least `many` latents of each row, (rows, draws, latents), and log p(z) - log q(z), (rows, draws) float64."""
         prior, rows = self.model.latent_prior(), len(self.x)
-        parts = min(PARTS, many)
+        parts = min(MIXTURE_PARTS, many)
         each = ceil(many / parts)
         alone = 1 if parts > 1 and self.telling.any() else parts  # of the parts, those that are p(z)
         z = prior.sample(rows * alone * each, generator).unflatten(0, (rows, alone * each))
@@ -211,7 +215,7 @@ class Evidence:
 
 def decodable(model: Variational) -> int:
     """How many events may be decoded in one go."""
-    return max(1, NUMBERS // max(decoded_width(model.schema), PARTS * model.latents))
+    return max(1, NUMBERS_PER_BATCH // max(output_width(model.schema), MIXTURE_PARTS * model.latents))
 
 
 def pieces(model: Variational, codes: Tensor, observed: Tensor, many: int) -> Iterator[tuple[Tensor, Evidence]]:
@@ -219,7 +223,7 @@ def pieces(model: Variational, codes: Tensor, observed: Tensor, many: int) -> It
 
     Of all rows of a piece the same is known, so that whatever is decided for the piece is decided for each of them.
     """
-    rows, device, model = max(1, decodable(model) // many), device_of(model), model.unrounded()
+    rows, device, model = max(1, decodable(model) // many), device_of(model), model.high_precision()
     _, pattern, sizes = observed.flatten(1).unique(dim=0, return_inverse=True, return_counts=True)
     for alike in pattern.argsort(stable=True).split(sizes.tolist() or [0]):
         for index in alike.split(rows):

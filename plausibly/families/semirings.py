@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-AT_ONCE = 1 << 22  # numbers that are added up one by one at a time
-SMALL = 1e-280  # a smaller sum may lack what fell below the least float64
+NUMBERS_PER_BATCH = 1 << 22  # numbers that are added up one by one at a time
+MIN_SUM = 1e-280  # a smaller sum may lack what fell below the least float64
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ def log_matmul(log_weights: Tensor, log_table: Tensor) -> Tensor:
     """log sum_k exp(log_weights[b, k] + log_table[c, k]), (batch, c), as one matrix product unless it gets too small."""
     top = log_weights.amax(1, keepdim=True).clamp(min=-1e300)
     sums = (log_weights - top).exp() @ log_table.exp().T
-    if sums.amin() < SMALL:
-        return added_up(log_weights, log_table, torch.logsumexp)
+    if sums.amin() < MIN_SUM:
+        return add_logs(log_weights, log_table, torch.logsumexp)
     return sums.log() + top
 
 
 def max_matmul(log_weights: Tensor, log_table: Tensor) -> Tensor:
     """max_k (log_weights[b, k] + log_table[c, k]), (batch, c)."""
-    return added_up(log_weights, log_table, torch.amax)
+    return add_logs(log_weights, log_table, torch.amax)
 
 
-def added_up(log_weights: Tensor, log_table: Tensor, total: Callable[[Tensor, int], Tensor]) -> Tensor:
+def add_logs(log_weights: Tensor, log_table: Tensor, total: Callable[[Tensor, int], Tensor]) -> Tensor:
     """log_weights[b, k] + log_table[c, k] added up over k, (batch, c), without a product of their exponentials."""
-    parts = log_table.split(max(AT_ONCE // max(log_weights.numel(), 1), 1))
+    parts = log_table.split(max(NUMBERS_PER_BATCH // max(log_weights.numel(), 1), 1))
     return torch.cat([total(log_weights[:, None] + part, 2) for part in parts], 1)
 
 
@@ -55,6 +55,6 @@ SUM = Semiring(torch.logsumexp, log_matmul)
 MAX = Semiring(torch.amax, max_matmul)
 
 
-def tempered(power: Tensor) -> Semiring:
+def temper(power: Tensor) -> Semiring:
     """Sums with every table to a power."""
     return replace(SUM, power=power)

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from plausibly.capabilities import TractableModel, Unrolled
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
-from plausibly.families.mixtures import Composite, named, normalised_logs
-from plausibly.networks.heads import beside, free_logits, place_of_unseen
+from plausibly.families.mixtures import TractableSum, find_model_class, free_log_weights
+from plausibly.networks.heads import free_logits, insert_share, place_of_unseen
 from plausibly.objectives import Objective, Pass
-from plausibly.outcomes.outcomes import Finite, Outcome, Single, lined_up
+from plausibly.outcomes.outcomes import Categorical, Outcome, Single, join_variables
 
 
-class Stratified(Composite):
+class Stratified(TractableSum):
     """`part` is the class name of the parts, `settings` their arguments, `context` the place of the label.
 
     The order is the label, then the others in the parts' order.
@@ -36,11 +36,11 @@ class Stratified(Composite):
         super().__init__()
         self.schema, self.part, self.objective = schema, part, Strata()
         self.context, self.settings = tuple(context), dict(settings or {})
-        if reason := unfit(named(part), schema, self.context):
+        if reason := unfit(find_model_class(part), schema, self.context):
             raise ValueError(reason)
         (self.label,) = self.context
         self.rest = [i for i in range(schema.size) if i != self.label]
-        inner, make = schema.first(tuple(self.rest)), named(part)
+        inner, make = schema.first(tuple(self.rest)), find_model_class(part)
         kind = schema.kinds[self.label]
         self.unseen = place_of_unseen(kind) if kind.unforeseen else None
         self.codes = [code for code in range(kind.codes) if code != self.unseen]  # of the members
@@ -56,8 +56,8 @@ class Stratified(Composite):
 
     def log_labels(self) -> Tensor:
         """log p(y), (codes,), float64."""
-        return beside(
-            normalised_logs(self.logits), self.unseen, self.schema.unforeseen[self.label].to(self.logits.device)
+        return insert_share(
+            free_log_weights(self.logits), self.unseen, self.schema.chance_unforeseen[self.label].to(self.logits.device)
         )
 
     @property
@@ -91,14 +91,14 @@ class Stratified(Composite):
         x[:, self.rest], x[:, self.label] = inner, pick.to(x.dtype)
         return x.reshape(-1, *self.schema.shape)
 
-    def assembled(self, singles: Sequence[Single], log_weights: Tensor) -> Outcome:
+    def assemble(self, singles: Sequence[Single], log_weights: Tensor) -> Outcome:
         all_of_them = list(singles)
-        all_of_them.insert(self.label, Finite(log_weights))
-        return lined_up(all_of_them)
+        all_of_them.insert(self.label, Categorical(log_weights))
+        return join_variables(all_of_them)
 
     def unroll(self, n: int) -> Unrolled:
         logs = self.log_labels().detach().expand(n, -1)
-        label = yield self.label, Finite(logs, self.unseen)
+        label = yield self.label, Categorical(logs, self.unseen)
         known = torch.arange(logs.shape[1], device=logs.device) == label[:, None]
         unrolled = self.unroll_inside(n, logs.masked_fill(~known, -torch.inf))
         i, outcome = next(unrolled)
@@ -109,7 +109,7 @@ class Stratified(Composite):
         except StopIteration as done:
             return self.outside(done.value, label)
 
-    def put_labels(self, counts: Tensor) -> None:
+    def set_labels(self, counts: Tensor) -> None:
         """Takes p(y) from how often each label occurs."""
         self.logits.data.copy_(free_logits(counts))
 
@@ -119,7 +119,7 @@ class Stratified(Composite):
         return [inner[labels == code] for code in self.codes]
 
 
-class Pooled(Composite):
+class Pooled(TractableSum):
     """The parts of all labels, weighed by these: what is said of a label never seen."""
 
     def __init__(self, members: nn.ModuleList, logits: nn.Parameter) -> None:
@@ -128,10 +128,10 @@ class Pooled(Composite):
         self.schema = next(self.each()).schema
 
     def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
-        return normalised_logs(self.logits).expand(len(x), -1)
+        return free_log_weights(self.logits).expand(len(x), -1)
 
     def unroll(self, n: int) -> Unrolled:
-        return self.unroll_inside(n, normalised_logs(self.logits).detach().expand(n, -1))
+        return self.unroll_inside(n, free_log_weights(self.logits).detach().expand(n, -1))
 
 
 class Strata(Objective):
@@ -159,7 +159,7 @@ class Round:
 
     def update(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
         *flat, rows = sums.split([*(shape.numel() for shape in self.shapes), len(self.parts)])
-        self.model.put_labels(rows)
+        self.model.set_labels(rows)
         own = [one.view(shape) for one, shape in zip(flat, self.shapes, strict=True)]
         strata = list(zip(*(self.model.strata(x) for x in validation), strict=True)) or [()] * len(own)
         for part, part_sums, count, parts in zip(self.parts, own, rows.tolist(), strata, strict=True):
@@ -177,7 +177,7 @@ def unfit(model: type[TractableModel], schema: Schema, context: Sequence[int]) -
     return model.accepts(schema.first(tuple(i for i in range(schema.size) if i != context[0])))
 
 
-def stratified(
+def stratify(
     model: type[TractableModel], schema: Schema, context: Sequence[int], settings: dict[str, Any] | None = None
 ) -> Stratified:
     """p(y) p_y(x) with one `model` a label; `context` is the label's place. ValueError where that cannot be."""

@@ -20,12 +20,12 @@ from plausibly.capabilities import DecomposableModel, Unrolled
 from plausibly.events.bins import Binning
 from plausibly.events.kinds import Kind, Real
 from plausibly.events.schema import Schema
-from plausibly.families.semirings import MAX, SUM, Semiring, tempered
-from plausibly.networks.heads import normalised
+from plausibly.families.semirings import MAX, SUM, Semiring, temper
+from plausibly.networks.heads import free_log_softmax
 from plausibly.objectives import Counting
-from plausibly.outcomes.outcomes import Finite, Histogram, Outcome, Single, grouped, gumbel_max, side_by_side
+from plausibly.outcomes.outcomes import Categorical, Histogram, Outcome, Single, from_groups, gumbel_max, side_by_side
 
-NEVER = -1e30  # log p of what cannot be: unlike minus infinity it has a derivative
+LOG_NEVER = -1e30  # log p of what cannot be: unlike minus infinity it has a derivative
 STRENGTHS = [10.0 ** (half / 2) for half in range(-2, 13)]  # pseudo-counts tried on the validation split
 
 
@@ -58,10 +58,10 @@ class Tables(nn.Module):
 
     def log_probs(self) -> list[Tensor]:
         """The normalised tables, (rows, codes), of each group."""
-        whole = [normalised(self.logits[s : s + r * (k - 1)].view(r, k - 1)) for k, _, _, r, s in self.groups]
+        whole = [free_log_softmax(self.logits[s : s + r * (k - 1)].view(r, k - 1)) for k, _, _, r, s in self.groups]
         marks = [getattr(self, f"barred_{g}") for g in range(len(whole))]
         pairs = zip(whole, marks, strict=True)
-        return [logs if no is None else logs.masked_fill(no, NEVER).log_softmax(1) for logs, no in pairs]
+        return [logs if no is None else logs.masked_fill(no, LOG_NEVER).log_softmax(1) for logs, no in pairs]
 
     def each(self) -> list[Tensor]:
         """log p(code | configuration) of each variable, (configurations, codes), float64."""
@@ -75,7 +75,7 @@ class Tables(nn.Module):
             index = torch.tensor(members, device=configuration.device)
             row = configuration[:, index] + torch.tensor(starts, device=configuration.device)
             parts.append((index, table[row]))
-        return grouped(parts)
+        return from_groups(parts)
 
     def score(self, configuration: Tensor, code: Tensor) -> Tensor:
         """log p of each variable's code in its configuration, (batch, variables)."""
@@ -110,7 +110,7 @@ class Tables(nn.Module):
                 yield i, cells[first : first + self.rows[i][2]]
 
     @torch.no_grad()
-    def put(self, i: int, probabilities: Tensor) -> None:
+    def set_table(self, i: int, probabilities: Tensor) -> None:
         """Sets the table of variable `i` to positive probabilities, (configurations, codes)."""
         g, first, rows = self.rows[i]
         k, _, _, all_rows, start = self.groups[g]
@@ -119,7 +119,7 @@ class Tables(nn.Module):
         view[first : first + rows] = (logs[:, 1:] - logs[:, :1]).to(view.dtype)
 
 
-def smoothed(counts: Tensor, strength: float, prior: Tensor | None = None) -> Tensor:
+def smooth_counts(counts: Tensor, strength: float, prior: Tensor | None = None) -> Tensor:
     """(N_ck + s m_k) / (N_c + s), rows c, with m the prior, or else the distribution over all rows.
 
     That one has 1 / K added to each of its K counts (Perks 1947), so that nothing is impossible.
@@ -142,7 +142,7 @@ class TabularModel(DecomposableModel):
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         self.schema, self.binning = schema, Binning(schema)
-        self.barred = [barred(kind) for kind in schema.kinds]
+        self.barred = [impossible_codes(kind) for kind in schema.kinds]
 
     def initialise(self, generator: torch.Generator) -> None:
         """Tables start even: counting decides."""
@@ -184,29 +184,31 @@ class TabularModel(DecomposableModel):
         """Codes (batch, variables), int64, drawn from p(x) prod_i exp(evidence_i(x_i)) up to its scale."""
         return self.decide(evidence, SUM, lambda logs: gumbel_max(logs, generator))
 
-    def seen(self, codes: Outcome) -> Outcome:
+    def to_events(self, codes: Outcome) -> Outcome:
         """The outcome of events from that of their codes."""
         return Histogram(codes, self.binning) if self.binning.any else codes
 
     def predict(self, x: Tensor) -> Outcome:
         codes = self.binning.codes(x.flatten(1))
-        return self.seen(self.told(self.tables(self.configurations(codes)), x))
+        return self.to_events(self.emit(self.tables(self.configurations(codes)), x))
 
-    def told(self, outcome: Outcome, x: Tensor) -> Outcome:
+    def emit(self, outcome: Outcome, x: Tensor) -> Outcome:
         """What cells show given what earlier ones show, from what they are given what earlier ones are."""
-        if not self.schema.guarded:
+        if not self.schema.has_unforeseen:
             return outcome
         each = [outcome.one(i) for i in range(self.schema.size)]
-        return side_by_side([self.shows(one.log_probs, x, i) for i, one in enumerate(each) if isinstance(one, Finite)])
+        return side_by_side(
+            [self.emit_one(one.log_probs, x, i) for i, one in enumerate(each) if isinstance(one, Categorical)]
+        )
 
-    def shows(self, logs: Tensor, x: Tensor, i: int) -> Tensor:
+    def emit_one(self, logs: Tensor, x: Tensor, i: int) -> Tensor:
         """The same of one variable, as log p, (batch, codes): behind a cell never seen by summing out what it is."""
-        if not self.schema.guarded:
+        if not self.schema.has_unforeseen:
             return logs
-        found, place = shown(logs, self.schema.kinds[i]), self.order.index(i)
+        found, place = emission_logs(logs, self.schema.kinds[i]), self.order.index(i)
         earlier = torch.zeros(x.flatten(1).shape[1], dtype=torch.bool, device=x.device)
         earlier[list(self.order[:place])] = True
-        rows = (self.schema.unseen(x) & earlier).any(1).nonzero()[:, 0]
+        rows = (self.schema.is_unseen(x) & earlier).any(1).nonzero()[:, 0]
         if not len(rows):
             return found
         own = self.posteriors(x[rows], earlier.expand(len(rows), -1))[i]
@@ -214,15 +216,15 @@ class TabularModel(DecomposableModel):
 
     def each_log_prob(self, x: Tensor) -> Tensor:
         """log p of each table's variable, (batch, tables): the sum is log p(x)."""
-        codes, inside = self.binning.cut(x.flatten(1)) if self.binning.any else (x.flatten(1).long(), 0.0)
+        codes, inside = self.binning.digitise(x.flatten(1)) if self.binning.any else (x.flatten(1).long(), 0.0)
         return self.tables.score(self.configurations(codes), codes) + inside
 
     def log_prob(self, x: Tensor) -> Tensor:
         nats = self.each_log_prob(x).sum(1)
-        if not self.schema.guarded:
+        if not self.schema.has_unforeseen:
             return nats
-        nats = nats + torch.log1p(-self.schema.unforeseen).sum().to(nats)
-        rows = self.schema.unseen(x).any(1).nonzero()[:, 0]
+        nats = nats + torch.log1p(-self.schema.chance_unforeseen).sum().to(nats)
+        rows = self.schema.is_unseen(x).any(1).nonzero()[:, 0]
         if not len(rows):
             return nats
         return nats.index_put((rows,), self.log_seen(x[rows], torch.ones_like(x[rows], dtype=torch.bool)).to(nats))
@@ -232,26 +234,28 @@ class TabularModel(DecomposableModel):
         x = torch.zeros(n, self.schema.size, device=tables[0].device)
         codes = x.long()
         for i in self.order:
-            outcome = Finite(self.shows(tables[i][self.row(codes, i)], x, i), unseen_code(self.schema.kinds[i]))
+            outcome = Categorical(
+                self.emit_one(tables[i][self.row(codes, i)], x, i), code_of_unseen(self.schema.kinds[i])
+            )
             x[:, i] = yield i, self.alone(outcome, i)
-            codes[:, i] = self.binning.cut(x[:, i], (i,))[0]
+            codes[:, i] = self.binning.digitise(x[:, i], (i,))[0]
         return x.reshape(n, *self.schema.shape)
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """By the law of `unroll`, in one go."""
         codes = self.codes(n, generator)
-        return self.binning.drawn(codes, generator).reshape(n, *self.schema.shape)
+        return self.binning.draw_inside(codes, generator).reshape(n, *self.schema.shape)
 
     def codes(self, n: int, generator: torch.Generator) -> Tensor:
         """The codes of `n` events, (n, variables), int64, each drawn given those before it in the order."""
         tables = self.tables.each()
         codes = torch.zeros(n, self.schema.size, dtype=torch.long, device=tables[0].device)
         for i in self.order:
-            codes[:, i] = drawn_from(tables[i], self.row(codes, i), generator)
+            codes[:, i] = sample_codes(tables[i], self.row(codes, i), generator)
         return codes
 
-    def alone(self, codes: Finite, i: int) -> Single:
+    def alone(self, codes: Categorical, i: int) -> Single:
         """The outcome of variable `i` from that of its code."""
         return Histogram(codes, self.binning, (i,)) if self.binning.is_real(i) else codes
 
@@ -266,13 +270,13 @@ class TabularModel(DecomposableModel):
 
     def fill(self, sums: Tensor, strengths: Sequence[float]) -> None:
         for i, counts in self.tables.split(sums):
-            self.tables.put(i, smoothed(counts, strengths[i]))
+            self.tables.set_table(i, smooth_counts(counts, strengths[i]))
 
     @torch.no_grad()
     def side(self, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
         """Cuts the model in two: 1 for events nearer to the first of two drawn ones, and 0."""
         centres = self.sample(2, generator)
-        return lambda x: nearest(x, centres, self.schema)[:, 0]
+        return lambda x: nearest_centre(x, centres, self.schema)[:, 0]
 
     @torch.no_grad()
     def fits(self, x: Tensor) -> Tensor:
@@ -281,7 +285,7 @@ class TabularModel(DecomposableModel):
         Cells never seen tell of no table.
         """
         nats = self.each_log_prob(x).double()
-        return nats.where(nats > NEVER / 2, 0.0).sum(0)
+        return nats.where(nats > LOG_NEVER / 2, 0.0).sum(0)
 
     def strengths(self, fill: Callable[[list[float]], None], validation: Sequence[Tensor]) -> list[float]:
         """The best pseudo-count of each table, by log p on the validation batches; `fill` smooths by the given ones."""
@@ -297,9 +301,9 @@ class TabularModel(DecomposableModel):
         """Log weights, (batch, sum of codes): 0 for an observed cell's code, and for the `drawable` ones of any other."""
         if drawable is None:
             drawable = torch.ones(sum(self.schema.codes), dtype=torch.bool)
-        return self.weighed(x, observed, torch.zeros(drawable.shape).masked_fill(~drawable.cpu(), -torch.inf))
+        return self.weigh_evidence(x, observed, torch.zeros(drawable.shape).masked_fill(~drawable.cpu(), -torch.inf))
 
-    def weighed(self, x: Tensor, observed: Tensor, free: Tensor) -> Tensor:
+    def weigh_evidence(self, x: Tensor, observed: Tensor, free: Tensor) -> Tensor:
         """Evidence with the log weights `free`, (sum of codes,), for the codes of what is not observed."""
         flat, seen, columns = self.binning.codes(x.flatten(1)), observed.flatten(1), []
         for i, open_ones in enumerate(free.to(flat.device, torch.float64).split(list(self.schema.codes))):
@@ -312,33 +316,33 @@ class TabularModel(DecomposableModel):
         """Evidence variable by variable, each (batch, codes)."""
         return list(evidence.split(list(self.schema.codes), 1))
 
-    def heard(self, evidence: Tensor) -> Tensor:
+    def cell_evidence(self, evidence: Tensor) -> Tensor:
         """Log weights of what cells are, from those of what they show."""
-        if not self.schema.guarded:
+        if not self.schema.has_unforeseen:
             return evidence
         pairs = zip(self.per_variable(evidence), self.schema.kinds, strict=True)
-        return torch.cat([heard(own, kind) for own, kind in pairs], 1)
+        return torch.cat([code_evidence(own, kind) for own, kind in pairs], 1)
 
     @torch.no_grad()
     def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
         return self.log_seen(x, observed, drawable)
 
     def log_seen(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
-        mass = self.log_mass(self.heard(self.evidence(x, observed, drawable)))
-        inside = self.binning.cut(x.flatten(1))[1] if self.binning.any else torch.zeros_like(x.flatten(1))
+        mass = self.log_mass(self.cell_evidence(self.evidence(x, observed, drawable)))
+        inside = self.binning.digitise(x.flatten(1))[1] if self.binning.any else torch.zeros_like(x.flatten(1))
         return mass + (inside * observed.flatten(1)).sum(1)
 
     @torch.no_grad()
     def sample_given(
         self, x: Tensor, observed: Tensor, generator: torch.Generator, drawable: Tensor | None = None
     ) -> Tensor:
-        codes = self.draw(self.heard(self.evidence(x, observed, drawable)), generator)
-        return torch.where(observed, x, self.binning.drawn(codes, generator).reshape(x.shape))
+        codes = self.draw(self.cell_evidence(self.evidence(x, observed, drawable)), generator)
+        return torch.where(observed, x, self.binning.draw_inside(codes, generator).reshape(x.shape))
 
     @torch.no_grad()
     def complete(self, x: Tensor, observed: Tensor, weights: Tensor) -> Tensor:
         free = weights + self.binning.peaks()
-        codes = self.decide(self.weighed(x, observed, free), MAX, lambda logs: logs.argmax(1))
+        codes = self.decide(self.weigh_evidence(x, observed, free), MAX, lambda logs: logs.argmax(1))
         return torch.where(observed, x, self.binning.middle(codes).reshape(x.shape))
 
     @torch.no_grad()
@@ -350,35 +354,35 @@ class TabularModel(DecomposableModel):
         one = torch.ones((), dtype=torch.float64, device=x.device)
 
         def mass(power: Tensor) -> Tensor:
-            return self.log_mass(evidence + (1 - power) * inside * free, tempered(power))
+            return self.log_mass(evidence + (1 - power) * inside * free, temper(power))
 
         log_z, slope, *_ = torch.func.jvp(mass, (one,), (one,))
         return log_z - slope
 
     @torch.no_grad()
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
-        return self.seen(side_by_side(self.posteriors(x, observed)))
+        return self.to_events(side_by_side(self.posteriors(x, observed)))
 
     def posteriors(self, x: Tensor, observed: Tensor) -> list[Tensor]:
         """log p(what an unobserved cell shows | observed) of each variable, (batch, codes), float64."""
-        logs = self.marginals(self.heard(self.evidence(x, observed)))
-        return [shown(own.log_softmax(1), kind) for own, kind in zip(logs, self.schema.kinds, strict=True)]
+        logs = self.marginals(self.cell_evidence(self.evidence(x, observed)))
+        return [emission_logs(own.log_softmax(1), kind) for own, kind in zip(logs, self.schema.kinds, strict=True)]
 
 
-def unseen_code(kind: Kind) -> int | None:
+def code_of_unseen(kind: Kind) -> int | None:
     """The code of a cell never seen, where training rows have none such."""
     return kind.other_code if kind.unforeseen else None
 
 
-def barred(kind: Kind) -> Tensor:
+def impossible_codes(kind: Kind) -> Tensor:
     """Which codes no cell is, bool (codes,)."""
-    place = unseen_code(kind)
+    place = code_of_unseen(kind)
     return torch.arange(kind.codes, device="cpu") == (-1 if place is None else place)
 
 
-def shown(logs: Tensor, kind: Kind) -> Tensor:
+def emission_logs(logs: Tensor, kind: Kind) -> Tensor:
     """log p of what a cell shows, from that of what it is, (..., codes)."""
-    place = unseen_code(kind)
+    place = code_of_unseen(kind)
     if place is None:
         return logs
     return (logs + log1p(-kind.unforeseen)).index_fill(
@@ -386,16 +390,16 @@ def shown(logs: Tensor, kind: Kind) -> Tensor:
     )
 
 
-def heard(evidence: Tensor, kind: Kind) -> Tensor:
+def code_evidence(evidence: Tensor, kind: Kind) -> Tensor:
     """Log weights of what a cell is, from those of what it shows, (..., codes): the transpose of `shown`."""
-    place = unseen_code(kind)
+    place = code_of_unseen(kind)
     if place is None:
         return evidence
     lost = log(kind.unforeseen) + evidence[..., place, None]
     return torch.logaddexp(evidence + log1p(-kind.unforeseen), lost)
 
 
-def mutual_information(pairs: Tensor, codes: tuple[int, ...]) -> Tensor:
+def pairwise_information(pairs: Tensor, codes: tuple[int, ...]) -> Tensor:
     """I(x_i; x_j) in nats of every pair of variables, (n, n), from the counts of pairs of codes."""
     p = pairs / (pairs.diagonal().sum() / len(codes))
     own = p.diagonal()
@@ -405,7 +409,7 @@ def mutual_information(pairs: Tensor, codes: tuple[int, ...]) -> Tensor:
     return torch.zeros(len(codes), len(codes), dtype=p.dtype, device=p.device).index_add_(1, owner, rows)
 
 
-def drawn_from(logs: Tensor, row: Tensor, generator: torch.Generator) -> Tensor:
+def sample_codes(logs: Tensor, row: Tensor, generator: torch.Generator) -> Tensor:
     """A code for each `row` of a table of log p, (rows, codes): with u uniform the first with p(at most it) > u."""
     below = logs.exp().cumsum(1)
     # row r lies between r and r + 1 of one rising line
@@ -415,7 +419,7 @@ def drawn_from(logs: Tensor, row: Tensor, generator: torch.Generator) -> Tensor:
     return codes.clamp(0, logs.shape[1] - 1)
 
 
-def nearest(x: Tensor, centres: Tensor, schema: Schema) -> Tensor:
+def nearest_centre(x: Tensor, centres: Tensor, schema: Schema) -> Tensor:
     """1 at the centre nearest to each event, else 0, (batch, centres), float64.
 
     Two codes that differ are as far apart as two reals by one scale.

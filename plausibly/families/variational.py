@@ -23,22 +23,22 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import BoundedModel, Encoder, Trainable, Variational
-from plausibly.choices import chosen
+from plausibly.choices import build_part
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
-from plausibly.families.network import apart, too_large
+from plausibly.families.network import other_variables, too_large
 from plausibly.families.priors import PriorPart
 from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
-from plausibly.networks.pairs import MLP, NETWORKS, Convolutional, rest_of, suited
-from plausibly.objectives import Loss, Objective, Turn, hidden
+from plausibly.networks.pairs import MLP, NETWORKS, Convolutional, default_network, rest_of
+from plausibly.objectives import Loss, Objective, Turn, hide_cells
 from plausibly.outcomes.latents import Latents
 from plausibly.outcomes.outcomes import Outcome
-from plausibly.system.arguments import within
+from plausibly.system.arguments import check_range
 
-NUMBERS = 1 << 22  # that are decoded at a time
-EVENTS = 64  # whose bounds are taken at a time
-OF_A_REAL = 24  # numbers of a real variable's mixture, about
+NUMBERS_PER_BATCH = 1 << 22  # that are decoded at a time
+EVENTS_PER_BATCH = 64  # whose bounds are taken at a time
+NUMBERS_PER_REAL = 24  # numbers of a real variable's mixture, about
 
 
 Posterior = Callable[[Tensor, int], Latents]  # q(z | x) of every event so many times, as `Variational.posterior`
@@ -63,31 +63,31 @@ class Weights:
         return self.reconstruction - self.rate
 
 
-def decoded_width(schema: Schema) -> int:
+def output_width(schema: Schema) -> int:
     """About how many numbers one latent is decoded to."""
-    return sum(OF_A_REAL if isinstance(kind, Real) else kind.codes for kind in schema.kinds)
+    return sum(NUMBERS_PER_REAL if isinstance(kind, Real) else kind.codes for kind in schema.kinds)
 
 
-def given_of(model: Trainable, x: Tensor) -> Tensor | None:
+def context_values(model: Trainable, x: Tensor) -> Tensor | None:
     """The values of the context in events, (batch, its variables)."""
     return x.flatten(1)[:, list(model.context)] if model.context else None
 
 
-def log_likelihood(model: Variational | Observing, x: Tensor, z: Tensor) -> Tensor:
+def log_likelihood(model: Variational | EncoderDecoder, x: Tensor, z: Tensor) -> Tensor:
     """log p(x | z, context), (n,), for events and latents row by row."""
-    each = model.observation(z, given_of(model, x)).log_prob(x.flatten(1))
+    each = model.observation(z, context_values(model, x)).log_prob(x.flatten(1))
     return each[:, rest_of(model)].sum(1) if model.context else each.sum(1)
 
 
-def log_context(model: Variational | Observing, x: Tensor) -> Tensor:
+def log_context(model: Variational | EncoderDecoder, x: Tensor) -> Tensor:
     """log p(context), (n,): of its marginals, which every latent gives."""
     if not model.context:
         return x.new_zeros(len(x))
-    outcome = model.observation(x.new_zeros(len(x), model.latents), given_of(model, x))
+    outcome = model.observation(x.new_zeros(len(x), model.latents), context_values(model, x))
     return outcome.log_prob(x.flatten(1))[:, list(model.context)].sum(1)
 
 
-def weigh(model: Variational, x: Tensor, z: Tensor, q: Latents, draws: int) -> Weights:
+def importance_weights(model: Variational, x: Tensor, z: Tensor, q: Latents, draws: int) -> Weights:
     """The parts of log w for draws z of q, (batch * draws, latents)."""
     reconstruction = log_likelihood(model, x.repeat_interleave(draws, 0), z)
     of_prior, of_posterior = model.latent_prior().log_prob(z), q.log_prob(z)
@@ -98,12 +98,12 @@ def weigh(model: Variational, x: Tensor, z: Tensor, q: Latents, draws: int) -> W
     return Weights(*whole)
 
 
-def drawn(
+def sample_weights(
     model: Variational, x: Tensor, draws: int, generator: torch.Generator, posterior: Posterior | None = None
 ) -> Weights:
     """`draws` draws of q(z | x) for each event, weighed; q is the model's own unless another is given."""
     q = (posterior or model.posterior)(x, draws)
-    return weigh(model, x, q.sample(generator), q, draws)
+    return importance_weights(model, x, q.sample(generator), q, draws)
 
 
 def reconstruction_and_rate(
@@ -113,9 +113,9 @@ def reconstruction_and_rate(
 
     So many draws at a time that memory stays small, whatever the number of events: that decides what they are.
     """
-    at_once = max(1, NUMBERS // (EVENTS * decoded_width(model.schema)))
+    at_once = max(1, NUMBERS_PER_BATCH // (EVENTS_PER_BATCH * output_width(model.schema)))
     sizes = [at_once] * (draws // at_once) + [draws % at_once] * (draws % at_once > 0)
-    parts = [drawn(model, x, size, generator, posterior) for size in sizes]
+    parts = [sample_weights(model, x, size, generator, posterior) for size in sizes]
     reconstruction = torch.cat([part.reconstruction.double() for part in parts], 1)
     return reconstruction, torch.cat([part.rate.double() for part in parts], 1)
 
@@ -143,11 +143,11 @@ class Bound(Objective):
 
     def hiding(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
         """The same of what is left of events when some cells are hidden."""
-        x, lost = hidden(model, x, generator)
+        x, lost = hide_cells(model, x, generator)
         loss = self.loss(model, x, generator, done)
         return replace(loss, total=loss.total + lost)
 
-    def watch(self, model: Variational, x: Tensor, generator: torch.Generator) -> Tensor:
+    def validation_loss(self, model: Variational, x: Tensor, generator: torch.Generator) -> Tensor:
         return self.loss(model, x, generator, 1.0).total
 
 
@@ -155,9 +155,9 @@ def parts(weights: Weights) -> dict[str, Tensor]:
     return {"distortion": -weights.reconstruction.mean(1), "rate": weights.rate.mean(1)}
 
 
-def traded(model: Variational, x: Tensor, generator: torch.Generator, beta: float) -> Loss:
+def beta_elbo(model: Variational, x: Tensor, generator: torch.Generator, beta: float) -> Loss:
     """distortion + beta rate, by one draw."""
-    weights = drawn(model, x, 1, generator)
+    weights = sample_weights(model, x, 1, generator)
     return Loss((beta * weights.rate - weights.reconstruction)[:, 0], parts(weights))
 
 
@@ -167,7 +167,7 @@ class ELBO(Bound):
     name = "elbo"
 
     def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
-        return traded(model, x, generator, 1.0)
+        return beta_elbo(model, x, generator, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,10 +178,10 @@ class RateDistortion(Bound):
     beta: float = 4.0
 
     def __post_init__(self) -> None:
-        within("objective.beta", self.beta, 0, 1e6)
+        check_range("objective.beta", self.beta, 0, 1e6)
 
     def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
-        return traded(model, x, generator, self.beta)
+        return beta_elbo(model, x, generator, self.beta)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,10 +192,10 @@ class WarmUp(Bound):
     share: float = 0.2
 
     def __post_init__(self) -> None:
-        within("objective.share", self.share, 1e-6, 1)
+        check_range("objective.share", self.share, 1e-6, 1)
 
     def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
-        return traded(model, x, generator, min(1.0, done / self.share))
+        return beta_elbo(model, x, generator, min(1.0, done / self.share))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,16 +210,16 @@ class FreeBits(Bound):
     nats: float = 0.1
 
     def __post_init__(self) -> None:
-        within("objective.nats", self.nats, 0, 1e6)
+        check_range("objective.nats", self.nats, 0, 1e6)
 
     def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
-        weights = drawn(model, x, 1, generator)
+        weights = sample_weights(model, x, 1, generator)
         rates = weights.rates[:, 0]
         counted = torch.where(rates.detach().mean(0) > self.nats, rates, self.nats).sum(1)
         return Loss(counted - weights.reconstruction[:, 0], parts(weights))
 
-    def watch(self, model: Variational, x: Tensor, generator: torch.Generator) -> Tensor:
-        return ELBO().watch(model, x, generator)
+    def validation_loss(self, model: Variational, x: Tensor, generator: torch.Generator) -> Tensor:
+        return ELBO().validation_loss(model, x, generator)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,12 +234,12 @@ class ImportanceWeighted(Bound):
     draws: int = 10
 
     def __post_init__(self) -> None:
-        within("objective.draws", self.draws, 1, 10_000)
+        check_range("objective.draws", self.draws, 1, 10_000)
 
     def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
         q = model.posterior(x, self.draws)
         z = q.sample(generator)
-        weights = weigh(model, x, z, q.fixed(), self.draws)
+        weights = importance_weights(model, x, z, q.without_gradient(), self.draws)
         logs = weights.log_weights
         share = logs.detach().softmax(1)
         if z.requires_grad:
@@ -252,7 +252,7 @@ class ImportanceWeighted(Bound):
 OBJECTIVES: tuple[type[Bound], ...] = (ELBO, RateDistortion, WarmUp, FreeBits, ImportanceWeighted)
 
 
-class Observing(Encoder):
+class EncoderDecoder(Encoder):
     """Events in as numbers, latents to an outcome for each variable, and the context beside both.
 
     A subclass makes its networks by `connect`.
@@ -265,10 +265,10 @@ class Observing(Encoder):
 
     def __init__(self, schema: Schema, latents: int, context: Sequence[int], components: int, shape: str) -> None:
         super().__init__()
-        within("latents", latents, 1, 100_000)
+        check_range("latents", latents, 1, 100_000)
         self.schema, self.latents, self.context = schema, latents, tuple(context)
         self.components, self.shape = components, shape
-        rest = apart(schema, self.context)
+        rest = other_variables(schema, self.context)
         self.inputs, self.given = Inputs(schema), Inputs(schema, self.context)
         self.head = Head(schema, components, shape)
         self.offset = nn.Parameter(torch.zeros(self.head.width))
@@ -278,7 +278,7 @@ class Observing(Encoder):
 
     def connect(self, network: Any, features: int) -> None:
         """Makes `encoder`, from the inputs to so many numbers, and `decoder`, from latents and context to parameters."""
-        self.network = chosen("network", NETWORKS, suited(self.schema) if network is None else network)
+        self.network = build_part("network", NETWORKS, default_network(self.schema) if network is None else network)
         self.encoder = self.network.encoder(self, features)
         self.decoder = self.network.decoder(self, len(self.placed))
 
@@ -307,11 +307,11 @@ class Observing(Encoder):
         return self.observation(z, given).mode().view(-1, *self.schema.shape)
 
     @torch.no_grad()
-    def settle(self, x: Tensor) -> None:
+    def initialise_from(self, x: Tensor) -> None:
         self.offset.copy_(self.head.marginals(x))
 
 
-class Drawing(Observing, BoundedModel):
+class BoundedLatentModel(EncoderDecoder, BoundedModel):
     """What draws latents first, then events; log p(x) is bounded by `log_given`, and p(context) by itself."""
 
     family = "latent variable"
@@ -334,19 +334,19 @@ class Drawing(Observing, BoundedModel):
         return x.view(n, *self.schema.shape)
 
 
-class LatentModel(Drawing, Variational):
+class LatentModel(BoundedLatentModel, Variational):
     """A variational model of such parts, with a prior among them."""
 
     prior: PriorPart
 
-    def settle(self, x: Tensor) -> None:
-        super().settle(x)
-        self.prior.settle(self.inputs(x))
+    def initialise_from(self, x: Tensor) -> None:
+        super().initialise_from(x)
+        self.prior.initialise_from(self.inputs(x))
 
     def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        return importance_weighted(self.unrounded(), x, self.draws, generator)
+        return importance_weighted(self.high_precision(), x, self.draws, generator)
 
-    def unrounded(self) -> Self:
+    def high_precision(self) -> Self:
         """A copy with prior and posterior in float64, which shares what turns latents into outcomes.
 
         A density that rounds is none, and no bound comes of it; a decoder that rounds is another decoder, whose outcomes

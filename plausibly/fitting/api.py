@@ -13,13 +13,13 @@ from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.fitting import choose as choosing
 from plausibly.fitting import portfolio as auto
-from plausibly.fitting.conditioning import conditioned
-from plausibly.fitting.fit import Fit, learned
-from plausibly.fitting.folders import AUTO, begun_before, fresh, held, new_folder
+from plausibly.fitting.conditioning import load_conditioned
+from plausibly.fitting.fit import Fit, train_or_restore
+from plausibly.fitting.folders import AUTO, find_restarted, fresh_folder, hold_folder, new_folder
 from plausibly.fitting.portfolio import fit_auto
-from plausibly.fitting.results import tested
+from plausibly.fitting.results import run_test
 from plausibly.fitting.settings import Listener, settings
-from plausibly.models import MODELS, name_of
+from plausibly.models import MODELS, model_name
 from plausibly.runs.record import ENSEMBLE, read_record
 from plausibly.runs.run import Run, model_class
 from plausibly.system import processes
@@ -53,28 +53,28 @@ def fit(
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
     kind = None if model in (None, AUTO) else model_class(model)
-    dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event, listener)
+    dataset, origin, chosen = load_conditioned(data, seed, options, chosen, context, event, listener)
     if kind is None:
-        processes.single("fit without --model")
+        processes.refuse_parallel("fit without --model")
         if model is None and (isinstance(dataset.format, TableFormat) or context or event):
-            with fresh(new_folder(out, "best"), anew=True) as path:
-                return tested(choosing.fit_best(path, dataset, origin, chosen, listener))
-        with fresh(new_folder(out, AUTO), anew=True) as path:
-            return tested(fit_auto(path, dataset, origin, chosen, listener))
+            with fresh_folder(new_folder(out, "best"), anew=True) as path:
+                return run_test(choosing.fit_best(path, dataset, origin, chosen, listener))
+        with fresh_folder(new_folder(out, AUTO), anew=True) as path:
+            return run_test(fit_auto(path, dataset, origin, chosen, listener))
     if kind.accepts(dataset.schema) is None:
         hold_to_contract(kind, dataset.schema)
     with ExitStack() as until_tested:
-        with processes.together():
-            begun = processes.first(lambda: begun_before(out, name_of(kind)))
+        with processes.process_group():
+            begun = processes.run_on_first(lambda: find_restarted(out, model_name(kind)))
             if begun is not None:
-                until_tested.enter_context(held(Path(begun)))
+                until_tested.enter_context(hold_folder(Path(begun)))
                 own = None if kind in MODELS.values() else kind
-                fit = learned(Fit.taken_up(Path(begun), device, listener, own))
+                fit = train_or_restore(Fit.from_folder(Path(begun), device, listener, own))
             else:
-                path = Path(processes.first(lambda: str(new_folder(out, name_of(kind)))))
-                until_tested.enter_context(fresh(path, anew=True))
-                fit = learned(Fit.new(path, kind, dataset, origin, chosen, listener))
-        return tested(fit)
+                path = Path(processes.run_on_first(lambda: str(new_folder(out, model_name(kind)))))
+                until_tested.enter_context(fresh_folder(path, anew=True))
+                fit = train_or_restore(Fit.new(path, kind, dataset, origin, chosen, listener))
+        return run_test(fit)
 
 
 def resume(
@@ -89,17 +89,17 @@ def resume(
     """
     path = Path(path)
     record = read_record(path)
-    with held(path):
+    with hold_folder(path):
         if (record["model"] == ENSEMBLE or "candidates" in record) and record["status"] != "done":
-            processes.single("fit --resume of several models")
+            processes.refuse_parallel("fit --resume of several models")
             way = choosing if "candidates" in record else auto
-            return tested(way.taken_up(path, record, device, listener or Listener()))
-        with processes.together():
-            fit = Fit.taken_up(path, device, listener or Listener(), model)
-            if processes.first(lambda: is_finished(fit.record, path) and not processes.restarted()):
+            return run_test(way.from_folder(path, record, device, listener or Listener()))
+        with processes.process_group():
+            fit = Fit.from_folder(path, device, listener or Listener(), model)
+            if processes.run_on_first(lambda: is_finished(fit.record, path) and not processes.is_restart()):
                 raise UserError(f"{path} is finished: nothing is left to do")
-            learned(fit)
-        return tested(fit)
+            train_or_restore(fit)
+        return run_test(fit)
 
 
 def is_finished(record: Mapping[str, Any], path: Path) -> bool:

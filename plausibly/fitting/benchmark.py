@@ -19,12 +19,12 @@ from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events
 from plausibly.data.loading import load
 from plausibly.errors import UserError, did_you_mean
-from plausibly.evaluation.intervals import beside
+from plausibly.evaluation.intervals import with_error
 from plausibly.fitting.conditioning import origin_of
-from plausibly.fitting.fit import Fit, learned
-from plausibly.fitting.folders import AUTO, fresh
+from plausibly.fitting.fit import Fit, train_or_restore
+from plausibly.fitting.folders import AUTO, fresh_folder
 from plausibly.fitting.portfolio import fit_auto
-from plausibly.fitting.results import tested
+from plausibly.fitting.results import run_test
 from plausibly.fitting.settings import Listener, Settings, settings
 from plausibly.models import MODELS
 from plausibly.printing import visible
@@ -32,7 +32,11 @@ from plausibly.runs.record import ingredients, read_record
 from plausibly.runs.run import Run
 from plausibly.system.files import replacing
 
-BUDGETS = {"debd": 600.0, "larochelle": 600.0, "binary-mnist": 900.0}  # seconds of training for each row of the table
+BUDGET_SECONDS = {
+    "debd": 600.0,
+    "larochelle": 600.0,
+    "binary-mnist": 900.0,
+}  # seconds of training for each row of the table
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,9 @@ class Entry:
     orders: int = 0
 
 
-MNIST = "bmnist_larochelle"
-NADE = {"hidden": 500, "dropout": 0.3, "train.every": 500}
-LATENT = {
+MNIST_FILE = "bmnist_larochelle"
+NADE_VALUES = {"hidden": 500, "dropout": 0.3, "train.every": 500}
+VAE_VALUES = {
     "latents": 40,
     "objective": {"name": "importance-weighted", "draws": 5},
     "prior": {"name": "flow", "layers": 4, "hidden": 256},
@@ -64,10 +68,10 @@ SUITES: dict[str, str | tuple[Entry, ...]] = {  # files of which each is a row, 
     "debd": "debd_",
     "larochelle": "laro_",
     "binary-mnist": (
-        Entry("nade", MNIST, "nade", NADE, 14_000),
-        Entry("made", MNIST, "made", {"hidden": 1000, "dropout": 0.35}, 6_000),
-        Entry("ensemble", MNIST, "nade", NADE, 14_000, orders=5),
-        Entry("vae", MNIST, "vae", LATENT, 8_000),
+        Entry("nade", MNIST_FILE, "nade", NADE_VALUES, 14_000),
+        Entry("made", MNIST_FILE, "made", {"hidden": 1000, "dropout": 0.35}, 6_000),
+        Entry("ensemble", MNIST_FILE, "nade", NADE_VALUES, 14_000, orders=5),
+        Entry("vae", MNIST_FILE, "vae", VAE_VALUES, 8_000),
     ),
 }
 
@@ -103,7 +107,7 @@ class Sealed:
         self._test: Events | None = whole.test
         self.dataset: Dataset = replace(whole, test=whole.valid[:0])
 
-    def opened(self, fit: Fit) -> Fit:
+    def unseal(self, fit: Fit) -> Fit:
         """The fit with the test rows. UserError where it has not learned to its end, or they were handed out before."""
         if fit.record.get("status") != "done" or fit.record.get("test") is not None:
             raise UserError(f"{fit.path}: test rows are for a fit that is final and has not seen them")
@@ -115,7 +119,7 @@ class Sealed:
 
 
 @dataclass(frozen=True)
-class Line:
+class BenchmarkRow:
     """What the table says of a row: nats per test row, and the best published ones, certain or only recalled."""
 
     set: str
@@ -136,13 +140,13 @@ class Line:
     run: str
 
 
-def published(file: str) -> list[dict[str, str]]:
+def read_published(file: str) -> list[dict[str, str]]:
     """Published numbers about a file."""
     text = (files("plausibly.fitting") / "published.csv").read_text(encoding="utf-8")
     return [row for row in csv.DictReader(io.StringIO(text)) if row["set"] == file]
 
 
-def best_of(rows: Sequence[dict[str, str]]) -> tuple[float | None, str, str]:
+def best_published(rows: Sequence[dict[str, str]]) -> tuple[float | None, str, str]:
     """The highest number, its method and its source."""
     if not rows:
         return None, "", ""
@@ -150,10 +154,10 @@ def best_of(rows: Sequence[dict[str, str]]) -> tuple[float | None, str, str]:
     return float(row["nats"]), row["method"], row["source"]
 
 
-def line(entry: Entry, run: Run) -> Line:
-    record, known = run.record, published(entry.file)
+def table_row(entry: Entry, run: Run) -> BenchmarkRow:
+    record, known = run.record, read_published(entry.file)
     test = record["test"]
-    return Line(
+    return BenchmarkRow(
         entry.label,
         run.model.schema.size,
         test["rows"],
@@ -163,13 +167,13 @@ def line(entry: Entry, run: Run) -> Line:
         ingredients(record) or record["model"],
         record["parameters"],
         record.get("took", record["seconds"]),
-        *best_of([row for row in known if row["certain"] == "yes"]),
-        *best_of(known),
+        *best_published([row for row in known if row["certain"] == "yes"]),
+        *best_published(known),
         str(run.path),
     )
 
 
-def measured(entry: Entry, folder: Path, path: Path, chosen: Settings, listener: Listener) -> Run:
+def fit_entry(entry: Entry, folder: Path, path: Path, chosen: Settings, listener: Listener) -> Run:
     """The tested run of a row, which is fitted if it is not there yet."""
     started, sealed = time.monotonic(), Sealed(folder / f"{entry.file}.npz")
     known = read_record(path) if (path / "run.json").exists() else {}
@@ -182,18 +186,18 @@ def measured(entry: Entry, folder: Path, path: Path, chosen: Settings, listener:
     mixed = entry.model == AUTO or jobs is not None
     if mixed and known.get("settings") not in (None, {"train": own.train, "budget": own.budget}):
         raise UserError(f"{path} was begun with another --budget or --steps; give the same, or another --out")
-    with fresh(path):
+    with fresh_folder(path):
         if known and (not mixed or known["status"] == "done"):
-            fit = learned(Fit.taken_up(path, own.device, listener, dataset=sealed.dataset))
+            fit = train_or_restore(Fit.from_folder(path, own.device, listener, dataset=sealed.dataset))
         elif mixed:
             plain = replace(own, arguments={})
             fit = fit_auto(path, sealed.dataset, sealed.origin, plain, listener, jobs)
         else:
-            fit = learned(Fit.new(path, MODELS[entry.model], sealed.dataset, sealed.origin, own, listener))
+            fit = train_or_restore(Fit.new(path, MODELS[entry.model], sealed.dataset, sealed.origin, own, listener))
     if fit.record["status"] == "interrupted":
         raise KeyboardInterrupt("stopped; the same command goes on from there")
     fit.record["took"] = max(time.monotonic() - started, fit.record["seconds"])
-    return tested(sealed.opened(fit))
+    return run_test(sealed.unseal(fit))
 
 
 def benchmark(
@@ -207,7 +211,7 @@ def benchmark(
     seed: int = 0,
     device: str = "cpu",
     listener: Listener | None = None,
-) -> Iterator[Line]:
+) -> Iterator[BenchmarkRow]:
     """Fits what a suite asks for, one row of its table after the other; each is in `table.csv` and `table.md` at once.
 
     `data` is the folder of the sets, `budget` seconds of training for each (by default the entry's steps, else `BUDGETS`),
@@ -216,13 +220,13 @@ def benchmark(
     folder, path, listener = Path(data), Path(out or Path("runs") / suite), listener or Listener()
     rows = entries(suite, folder, sets)
     others = [entry for entry in entries(suite, folder, None) if entry not in rows and is_tested(path / entry.label)]
-    lines = {entry.label: line(entry, Run.open(path / entry.label)) for entry in others}
+    lines = {entry.label: table_row(entry, Run.open(path / entry.label)) for entry in others}
     for entry in rows:
-        listener.say(f"{suite}: {entry.label}")
+        listener.log(f"{suite}: {entry.label}")
         own_steps = steps or (None if budget else entry.steps)
-        chosen = settings(None, seed, budget or (None if own_steps else BUDGETS[suite]), own_steps, device)
-        lines[entry.label] = line(entry, measured(entry, folder, path / entry.label, chosen, listener))
-        write(suite, [lines[name] for name in sorted(lines)], path)
+        chosen = settings(None, seed, budget or (None if own_steps else BUDGET_SECONDS[suite]), own_steps, device)
+        lines[entry.label] = table_row(entry, fit_entry(entry, folder, path / entry.label, chosen, listener))
+        write_tables(suite, [lines[name] for name in sorted(lines)], path)
         yield lines[entry.label]
 
 
@@ -243,14 +247,14 @@ HEADINGS = [
 ]
 
 
-def cells(line: Line) -> list[str]:
+def format_row(line: BenchmarkRow) -> list[str]:
     """A row as people read it."""
-    known = [f"{nats:.2f} ({method})" if nats is not None else "" for nats, method in told(line)]
+    known = [f"{nats:.2f} ({method})" if nats is not None else "" for nats, method in best_numbers(line)]
     return [
         line.set,
         str(line.variables),
         f"{line.rows:,}",
-        f"{line.sign} {beside(line.nats, line.standard_error, '.3f')}",
+        f"{line.sign} {with_error(line.nats, line.standard_error, '.3f')}",
         *known,
         line.mixed,
         f"{line.parameters:,}",
@@ -258,7 +262,7 @@ def cells(line: Line) -> list[str]:
     ]
 
 
-def told(line: Line) -> list[tuple[float | None, str]]:
+def best_numbers(line: BenchmarkRow) -> list[tuple[float | None, str]]:
     """The best certain number, and the best one where that is only recalled."""
     return [
         (line.certain, line.certain_method),
@@ -266,24 +270,24 @@ def told(line: Line) -> list[tuple[float | None, str]]:
     ]
 
 
-def sources(lines: Sequence[Line]) -> str:
+def sources_line(lines: Sequence[BenchmarkRow]) -> str:
     """Where the published numbers are from."""
     told = {source for line in lines for source in (line.certain_source, line.best_source) if source}
     return f"Published numbers: {'; '.join(sorted(told)) or 'none'}."
 
 
-def write(suite: str, lines: Sequence[Line], path: Path) -> None:
+def write_tables(suite: str, lines: Sequence[BenchmarkRow], path: Path) -> None:
     """The table so far, as CSV and as Markdown."""
     with replacing(path / "table.csv") as draft, draft.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow([one.name for one in fields(Line)])
+        rows.writerow([one.name for one in fields(BenchmarkRow)])
         rows.writerows([["" if value is None else value for value in vars(line).values()] for line in lines])
     with replacing(path / "table.md") as draft:
         text = [f"# {suite}", "", "| " + " | ".join(HEADINGS) + " |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
-        text += ["| " + " | ".join(map(_escaped, cells(line))) + " |" for line in lines]
-        draft.write_text("\n".join([*text, "", sources(lines), ""]), encoding="utf-8")
+        text += ["| " + " | ".join(map(_escape_cell, format_row(line))) + " |" for line in lines]
+        draft.write_text("\n".join([*text, "", sources_line(lines), ""]), encoding="utf-8")
 
 
-def _escaped(cell: str) -> str:
+def _escape_cell(cell: str) -> str:
     """A cell of a Markdown table: one line, and a bar is no border."""
     return visible(cell).replace("|", "\\|")

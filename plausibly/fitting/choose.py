@@ -16,24 +16,24 @@ from plausibly.data.dataset import Dataset
 from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
-from plausibly.fitting.fit import Fit, begun, learned, learns_by_steps, promoted, sketch, taken_up_or_new
+from plausibly.fitting.fit import Fit, initial_record, learns_by_steps, promote, resume_or_new, sketch, train_or_restore
 from plausibly.fitting.folders import MEMBERS
-from plausibly.fitting.portfolio import LONGEST, counting_seconds
+from plausibly.fitting.portfolio import MAX_COUNTING_SECONDS, counting_seconds
 from plausibly.fitting.settings import Listener, Settings
 from plausibly.models import MODELS
 from plausibly.runs.building import refusal
 from plausibly.runs.record import BEST, read_record
-from plausibly.runs.run import built_in, model_class, recorded_data, write_record
-from plausibly.training.estimates import duration
+from plausibly.runs.run import builtin_model, model_class, reload_data, write_record
+from plausibly.training.estimates import format_duration
 from plausibly.training.plan import Diverged
 
 
-def accepted(dataset: Dataset, chosen: Settings, tried: Sequence[str], listener: Listener) -> list[str]:
+def accepting_models(dataset: Dataset, chosen: Settings, tried: Sequence[str], listener: Listener) -> list[str]:
     """Those of the models `tried` by default that accept the data: those that count first, then by size.
 
     One that would count for longer than twice the budget, or than ten minutes, is left out: it may stop well before.
     """
-    context, most = chosen.arguments.get("context", ()), 2 * chosen.budget if chosen.budget else LONGEST
+    context, most = chosen.arguments.get("context", ()), 2 * chosen.budget if chosen.budget else MAX_COUNTING_SECONDS
     reasons = {name: refusal(model_class(name), dataset.schema, context) for name in tried}
     names = [name for name, reason in reasons.items() if reason is None]
     if not names:
@@ -42,32 +42,34 @@ def accepted(dataset: Dataset, chosen: Settings, tried: Sequence[str], listener:
     sketches = {name: sketch(model_class(name), dataset, given) for name in names}
     for name in names if not context else ():
         if not learns_by_steps(sketches[name]) and (time := counting_seconds((name, {}), dataset)) > most:
-            listener.say(f"{name} is left out: it would take about {duration(time)}; name it to fit it all the same")
+            listener.log(
+                f"{name} is left out: it would take about {format_duration(time)}; name it to fit it all the same"
+            )
             del sketches[name]
     if not sketches:
         raise UserError("each model would take longer than the budget: give a larger one, or name a model")
     return sorted(sketches, key=lambda name: (learns_by_steps(sketches[name]), sketches[name].free_parameters))
 
 
-def defaults() -> list[str]:
+def default_models() -> list[str]:
     """The models that are tried where nobody names any."""
     return [name for name, kind in MODELS.items() if kind.by_default]
 
 
-def candidates(dataset: Dataset, chosen: Settings) -> list[str]:
+def models_to_try(dataset: Dataset, chosen: Settings) -> list[str]:
     """The models among which validation chooses by their likelihood: for tables, those that answer any question."""
     if isinstance(dataset.format, TableFormat) and not chosen.arguments.get("context"):
         return [name for name, kind in MODELS.items() if issubclass(kind, AnyOrderModel)]
-    return [name for name in defaults() if issubclass(MODELS[name], BoundedModel)]
+    return [name for name in default_models() if issubclass(MODELS[name], BoundedModel)]
 
 
-def unasked(tried: Sequence[str]) -> str:
+def slow_models_note(tried: Sequence[str]) -> str:
     """What is left out by default, for a message."""
     slow = [name for name, kind in MODELS.items() if not kind.by_default and name not in tried]
     return f" ({', '.join(slow)}: slow, fitted when named)" if slow else ""
 
 
-def shares(kinds: Sequence[type[Trainable]], dataset: Dataset, chosen: Settings, repeats: int = 1) -> Settings:
+def share_budget(kinds: Sequence[type[Trainable]], dataset: Dataset, chosen: Settings, repeats: int = 1) -> Settings:
     """The settings of each of several fits: the budget is divided among those that take steps."""
     given = {key: value for key, value in chosen.arguments.items() if key == "context"}
     stepping = sum(learns_by_steps(sketch(kind, dataset, given)) for kind in kinds) * repeats
@@ -76,36 +78,36 @@ def shares(kinds: Sequence[type[Trainable]], dataset: Dataset, chosen: Settings,
 
 def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Fit:
     """The best on validation of all models that accept the data, at `path`: it has learned and is not yet tested."""
-    names = accepted(dataset, chosen, candidates(dataset, chosen), listener)
+    names = accepting_models(dataset, chosen, models_to_try(dataset, chosen), listener)
     if other := next(iter(chosen.arguments.keys() - {"context"}), None):
         raise UserError(f"{other} is an argument of one model: name it with --model")
-    listener.say(f"no --model given: trying {', '.join(names)}; validation decides{unasked(names)}")
-    share = shares([model_class(name) for name in names], dataset, chosen)
+    listener.log(f"no --model given: trying {', '.join(names)}; validation decides{slow_models_note(names)}")
+    share = share_budget([model_class(name) for name in names], dataset, chosen)
     asked = {"arguments": chosen.arguments, "settings": {"train": share.train, "budget": share.budget}}
-    record = begun(dataset, origin, chosen.seed) | {"model": BEST, "code": None, "plan": None} | asked
+    record = initial_record(dataset, origin, chosen.seed) | {"model": BEST, "code": None, "plan": None} | asked
     write_record(record | {"candidates": names}, path)
-    return best_of(path, names, dataset, origin, share, listener)
+    return choose_best(path, names, dataset, origin, share, listener)
 
 
-def taken_up(path: Path, record: dict[str, Any], device: str, listener: Listener) -> Fit:
+def resume_best(path: Path, record: dict[str, Any], device: str, listener: Listener) -> Fit:
     """Goes on with a choice that was stopped."""
     settings, context = record["settings"], record["arguments"].get("context")
     arguments = {"context": context} if context else {}
     chosen = Settings(arguments, settings["train"], record["seed"], settings["budget"], device)
-    return best_of(path, record["candidates"], recorded_data(record, path), record["data"], chosen, listener)
+    return choose_best(path, record["candidates"], reload_data(record, path), record["data"], chosen, listener)
 
 
-def best_of(
+def choose_best(
     path: Path, names: Sequence[str], dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener
 ) -> Fit:
     """The best of the models of these names, which begin to learn, go on or have learned."""
     fits = list[Fit]()
     for name in names:
-        each = taken_up_or_new(path / MEMBERS / name, built_in(name), dataset, origin, chosen, listener)
+        each = resume_or_new(path / MEMBERS / name, builtin_model(name), dataset, origin, chosen, listener)
         try:
-            fits.append(learned(each))
+            fits.append(train_or_restore(each))
         except Diverged as error:
-            listener.say(f"{name} is out: {error}")
+            listener.log(f"{name} is out: {error}")
             shutil.rmtree(each.path)
             continue
         if each.record["status"] == "interrupted":
@@ -114,8 +116,8 @@ def best_of(
         raise UserError("no model can be fitted to this data: each diverged")
     best, record = max(fits, key=lambda each: each.record["validation"]), read_record(path)
     told = f"{sign_of(best.model)} {best.record['validation']:.3f}"
-    listener.say(f"best on validation: {best.record['model']}, {told} nats per row")
+    listener.log(f"best on validation: {best.record['model']}, {told} nats per row")
     own: dict[str, Any] = {"tried": {each.record["model"]: each.record["validation"] for each in fits}}
     if fits[-1].record["status"] == "interrupted":
         own |= {"status": "interrupted", **{key: record[key] for key in ("candidates", "settings")}}
-    return promoted(best, path, **own)
+    return promote(best, path, **own)

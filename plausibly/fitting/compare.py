@@ -14,22 +14,30 @@ from plausibly.contract.own_models import hold_to_contract
 from plausibly.data.dataset import Dataset
 from plausibly.errors import UserError
 from plausibly.fitting import choose, results
-from plausibly.fitting.conditioning import conditioned
+from plausibly.fitting.conditioning import load_conditioned
 from plausibly.fitting.ensemble import ensemble
-from plausibly.fitting.fit import learned, taken_up_or_new
-from plausibly.fitting.folders import COMPARISON, fresh, held, new_folder
+from plausibly.fitting.fit import resume_or_new, train_or_restore
+from plausibly.fitting.folders import COMPARISON, fresh_folder, hold_folder, new_folder
 from plausibly.fitting.settings import Listener, Settings, settings
-from plausibly.models import MODELS, name_of
+from plausibly.models import MODELS, model_name
 from plausibly.runs.board import Board, Row
 from plausibly.runs.building import refusal
-from plausibly.runs.record import ENSEMBLE, misshapen_data
-from plausibly.runs.run import Run, built_in, model_class, recorded_data
+from plausibly.runs.record import ENSEMBLE, data_fault
+from plausibly.runs.run import Run, builtin_model, model_class, reload_data
 from plausibly.system import processes
 from plausibly.system.files import refuse_streams
 from plausibly.system.seals import check_document, parse_document, write_sealed
 from plausibly.training.plan import Diverged
 
-ASKED = {"models": list, "refused": dict, "seed": int, "seeds": int, "mixed": bool, "arguments": dict, "train": dict}
+REQUEST_TYPES = {
+    "models": list,
+    "refused": dict,
+    "seed": int,
+    "seeds": int,
+    "mixed": bool,
+    "arguments": dict,
+    "train": dict,
+}
 
 
 def compare(
@@ -53,31 +61,33 @@ def compare(
     A model that refuses the data stays on the board with its reason. The data are split once, by `seed`; with `seeds` > 1
     each model is fitted with seed, seed + 1, ...
     """
-    processes.single("compare")
+    processes.refuse_parallel("compare")
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
-    kinds = chosen_models(choose.defaults() if models is None else models)
+    kinds = models_by_name(choose.default_models() if models is None else models)
     if not kinds or seeds < 1:
         raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
-    dataset, origin, chosen = conditioned(data, seed, options, chosen, context, event, listener)
+    dataset, origin, chosen = load_conditioned(data, seed, options, chosen, context, event, listener)
     context_places = chosen.arguments.get("context", ())
     reasons = {name: refusal(kind, dataset.schema, context_places) for name, kind in kinds.items()}
     refused = {name: reason for name, reason in reasons.items() if reason}
     fitting = [
         name
-        for name in (choose.accepted(dataset, chosen, choose.defaults(), listener) if models is None else kinds)
+        for name in (
+            choose.accepting_models(dataset, chosen, choose.default_models(), listener) if models is None else kinds
+        )
         if name not in refused
     ]
     for name in fitting:
         hold_to_contract(kinds[name], dataset.schema)
     if models is None:
-        listener.say(f"comparing {', '.join(fitting)}{choose.unasked(fitting)}")
-    share = choose.shares([kinds[name] for name in fitting], dataset, chosen, seeds)
+        listener.log(f"comparing {', '.join(fitting)}{choose.slow_models_note(fitting)}")
+    share = choose.share_budget([kinds[name] for name in fitting], dataset, chosen, seeds)
     mixed = models is None and seeds == 1 and not context_places
-    with fresh(new_folder(out, "compare"), anew=True) as path:
+    with fresh_folder(new_folder(out, "compare"), anew=True) as path:
         asked = {"models": fitting, "refused": refused, "seed": seed, "seeds": seeds, "mixed": mixed, **asdict(share)}
         write_sealed({"data": origin, "rows": dataset.rows} | asked, path / COMPARISON)
-        return compared_all(path, kinds, asked, dataset, origin, share, listener)
+        return compare_models(path, kinds, asked, dataset, origin, share, listener)
 
 
 def resume_comparison(
@@ -90,14 +100,14 @@ def resume_comparison(
 
     `models` names users' own among them, as then.
     """
-    processes.single("compare --resume")
+    processes.refuse_parallel("compare --resume")
     path = Path(path)
-    asked, own = read_comparison(path), chosen_models(models)
-    kinds = {name: own.get(name) or built_in(name) for name in (*asked["models"], *asked["refused"])}
+    asked, own = read_comparison(path), models_by_name(models)
+    kinds = {name: own.get(name) or builtin_model(name) for name in (*asked["models"], *asked["refused"])}
     chosen = Settings(asked["arguments"], asked["train"], asked["seed"], asked["budget"], device)
-    with held(path):
-        dataset = recorded_data(asked, path)
-        return compared_all(path, kinds, asked, dataset, asked["data"], chosen, listener or Listener())
+    with hold_folder(path):
+        dataset = reload_data(asked, path)
+        return compare_models(path, kinds, asked, dataset, asked["data"], chosen, listener or Listener())
 
 
 def read_comparison(path: Path) -> dict[str, Any]:
@@ -114,13 +124,13 @@ def read_comparison(path: Path) -> dict[str, Any]:
 
 def check_comparison(asked: Mapping[str, Any], path: Path) -> None:
     """Looks at the form of what a comparison was asked for. UserError where it is none."""
-    sound = all(isinstance(asked.get(name), kind) for name, kind in ASKED.items())
+    sound = all(isinstance(asked.get(name), kind) for name, kind in REQUEST_TYPES.items())
     sound = sound and isinstance(asked.get("budget", ""), int | float | None) and isinstance(asked.get("rows"), dict)
-    if not sound or misshapen_data(asked.get("data")):
+    if not sound or data_fault(asked.get("data")):
         raise UserError(f"{path / COMPARISON} is damaged; compare anew")
 
 
-def compared_all(
+def compare_models(
     path: Path,
     kinds: Mapping[str, type[Trainable]],
     asked: Mapping[str, Any],
@@ -136,28 +146,28 @@ def compared_all(
             board.rows.append(Row(name, kinds[name].family, refusal="stopped before its turn"))
             continue
         folder = path / (name if len(seeds) == 1 else f"{name}-{number}")
-        row = compared(folder, kinds[name], dataset, origin, replace(chosen, seed=number), listener)
+        row = fit_row(folder, kinds[name], dataset, origin, replace(chosen, seed=number), listener)
         board.rows.append(row)
-        board.interrupted = row.interrupted
+        board.interrupted = row.is_interrupted
     if asked["mixed"] and not board.interrupted:
         board.rows += ensemble_row(path, board, dataset, listener)
     board.rows += [Row(name, kinds[name].family, refusal=reason) for name, reason in asked["refused"].items()]
-    results.code(board, dataset, listener)
+    results.code_test_rows(board, dataset, listener)
     board.rows += results.truth_row(dataset)
     results.finish_board(board, dataset, path)
     return board
 
 
-def chosen_models(names: Sequence[str | type[Trainable]]) -> dict[str, type[Trainable]]:
+def models_by_name(names: Sequence[str | type[Trainable]]) -> dict[str, type[Trainable]]:
     """Each model by its name on the board. UserError where two of them share one."""
     kinds: dict[str, type[Trainable]] = {}
     for kind in map(model_class, names):
-        if kinds.setdefault(name_of(kind), kind) is not kind:
-            raise UserError(f"two models are called {name_of(kind)}; rename one class")
+        if kinds.setdefault(model_name(kind), kind) is not kind:
+            raise UserError(f"two models are called {model_name(kind)}; rename one class")
     return kinds
 
 
-def compared(
+def fit_row(
     folder: Path,
     kind: type[Trainable],
     dataset: Dataset,
@@ -167,22 +177,22 @@ def compared(
 ) -> Row:
     """One model's row. A diverging one keeps its row with the reason."""
     try:
-        with fresh(folder):
-            each = learned(taken_up_or_new(folder, kind, dataset, origin, chosen, listener))
+        with fresh_folder(folder):
+            each = train_or_restore(resume_or_new(folder, kind, dataset, origin, chosen, listener))
             if "test" in each.record:
                 return results.row_of(Run(folder, each.record, each.model, dataset.format))
-            return results.row_of(results.sampled(each.test(), dataset))
+            return results.row_of(results.judge_samples(each.test(), dataset))
     except Diverged as error:
-        return Row(name_of(kind), kind.family, refusal=str(error))
+        return Row(model_name(kind), kind.family, refusal=str(error))
 
 
 def ensemble_row(path: Path, board: Board, dataset: Dataset, listener: Listener) -> list[Row]:
     """The row of the mixture of all models on the board with an exact log p, where it is better than each."""
     runs = [row.run for row in board.rows if row.run is not None and isinstance(row.run.model, DensityModel)]
-    with fresh(path / ENSEMBLE) as folder:
+    with fresh_folder(path / ENSEMBLE) as folder:
         found = ensemble(folder, [(run.record, run.model) for run in runs], dataset, listener) if runs else None
     if found is None:
         shutil.rmtree(path / ENSEMBLE)
         return []
     found.keep("done", found.record["steps"])
-    return [results.row_of(results.sampled(found.test(), dataset))]
+    return [results.row_of(results.judge_samples(found.test(), dataset))]

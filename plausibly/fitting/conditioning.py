@@ -21,20 +21,20 @@ def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in options.items() if isinstance(value, str | int | dict | list | tuple)}
     parts = {key: str(options.get(key)) for key in ("valid", "test") if isinstance(options.get(key), str | Path)}
     named: dict[str, Any] = {
-        "kinds": {labels.name_of(name): word for name, word in (options.get("kinds") or {}).items()}
+        "kinds": {labels.label_text(name): word for name, word in (options.get("kinds") or {}).items()}
     }
-    named["drop"] = [labels.name_of(name) for name in options.get("drop") or ()]
+    named["drop"] = [labels.label_text(name) for name in options.get("drop") or ()]
     return {
         "name": dataset.name,
-        "source": anywhere(dataset.source),
+        "source": absolute_source(dataset.source),
         "fingerprint": dataset.fingerprint,
         "options": {key: value for key, value in kept.items() if key not in ("valid", "test")}
         | {key: found for key, found in named.items() if found}
-        | {key: anywhere(path) for key, path in parts.items()},
+        | {key: absolute_source(path) for key, path in parts.items()},
     }
 
 
-def conditioned(
+def load_conditioned(
     data: Any,
     seed: int,
     options: dict[str, Any],
@@ -56,7 +56,7 @@ def conditioned(
 
 def context_of(names: Sequence[str], context: Sequence[str], event: Sequence[str]) -> tuple[int, ...]:
     """The context's variables, from names; `rest` stands for all that are no event. UserError for what cannot be."""
-    context, event = [labels.name_of(name) for name in context], [labels.name_of(name) for name in event]
+    context, event = [labels.label_text(name) for name in context], [labels.label_text(name) for name in event]
     for name in (*context, *event):
         if name != "rest":
             place_among(names, name)
@@ -71,7 +71,7 @@ def context_of(names: Sequence[str], context: Sequence[str], event: Sequence[str
     return tuple(names.index(name) for name in chosen)
 
 
-def anywhere(source: Any) -> Any:
+def absolute_source(source: Any) -> Any:
     """A path that holds from any folder; a built-in's name as it is."""
     if not isinstance(source, str):
         return source

@@ -15,14 +15,14 @@ from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import Exact, likelihood
 from plausibly.families.mixtures import mixture
 from plausibly.fitting.fit import Fit
-from plausibly.fitting.folders import fresh, new_folder
-from plausibly.fitting.results import tested
+from plausibly.fitting.folders import fresh_folder, new_folder
+from plausibly.fitting.results import run_test
 from plausibly.fitting.settings import Listener
 from plausibly.runs.record import ENSEMBLE
 from plausibly.runs.run import Run
 
 
-def mixed(
+def mix(
     runs: Sequence[Run | Path | str],
     *,
     out: Path | str | None = None,
@@ -35,21 +35,21 @@ def mixed(
     """
     opened = [run if isinstance(run, Run) else Run.open(run, device) for run in runs]
     for run in opened:
-        if unfit := unmixable(run, opened[0]):
+        if unfit := mixing_refusal(run, opened[0]):
             raise UserError(f"{run.path}: {unfit}")
     if len(opened) < 2:
         raise UserError("an ensemble is of two runs at least")
     dataset = opened[0].dataset()
-    with fresh(new_folder(out, ENSEMBLE), anew=True) as path:
+    with fresh_folder(new_folder(out, ENSEMBLE), anew=True) as path:
         found = ensemble(path, [(run.record, run.model) for run in opened], dataset, listener or Listener())
         if found is None:
             best = max(opened, key=lambda run: run.record["validation"])
             raise UserError(f"{best.path} alone is best on validation rows: no mixture of these runs is better")
         found.keep("done", found.record["steps"])
-        return tested(found)
+        return run_test(found)
 
 
-def unmixable(run: Run, first: Run) -> str | None:
+def mixing_refusal(run: Run, first: Run) -> str | None:
     """Why a run cannot be mixed with the first one."""
     if not isinstance(run.model, DensityModel):
         return f"{run.record['model']} has no exact log p, which an ensemble needs"
@@ -63,19 +63,28 @@ def unmixable(run: Run, first: Run) -> str | None:
     return "its data were only in memory" if run.in_memory else None
 
 
-ORDERS, MOST, ADDED, ROUNDS = 3, 12, 100, 20
+DEFAULT_ORDERS, MAX_ORDERS, GREEDY_STEPS, EM_ROUNDS = 3, 12, 100, 20
 
 
-WEIGHED = 20_000  # rows that decide about weights, at most
+MAX_WEIGHT_ROWS = 20_000  # rows that decide about weights, at most
 
 
-SHARED = ("plausibly_run", "seed", "data", "notes", "rows", "versions", "started", "format")  # of all members' records
+COMMON_FIELDS = (
+    "plausibly_run",
+    "seed",
+    "data",
+    "notes",
+    "rows",
+    "versions",
+    "started",
+    "format",
+)  # of all members' records
 
 
-KEPT = ("model", "arguments", "weight", "validation", "parameters", "steps", "seconds")
+MEMBER_FIELDS = ("model", "arguments", "weight", "validation", "parameters", "steps", "seconds")
 
 
-def greedy(logs: Tensor, added: int = ADDED) -> Tensor:
+def greedy_weights(logs: Tensor, added: int = GREEDY_STEPS) -> Tensor:
     """The weights of members, of which `logs` (rows, members) holds log p, that are found by adding one after the other.
 
     (members,) float64; they sum to one, and are 0 where a member brings nothing.
@@ -94,21 +103,21 @@ def greedy(logs: Tensor, added: int = ADDED) -> Tensor:
     return found
 
 
-def smoothed(logs: Tensor) -> Tensor:
+def em_weights(logs: Tensor) -> Tensor:
     """Weights of the members that `greedy` picks, as it takes and gives them: `ROUNDS` of EM on from equal ones."""
-    found = (greedy(logs) > 0).double()
+    found = (greedy_weights(logs) > 0).double()
     own = logs[:, found > 0].double()
     own = own[(own > -torch.inf).any(1)]
     weights = own.new_full((own.shape[1],), 1 / own.shape[1])
-    for _ in range(ROUNDS if len(own) else 0):
+    for _ in range(EM_ROUNDS if len(own) else 0):
         weights = (own + weights.log()).softmax(1).mean(0)
     found[found > 0] = weights
     return found
 
 
-def exact(model: Any, dataset: Dataset) -> Tensor:
+def exact_log_probs(model: Any, dataset: Dataset) -> Tensor:
     """log p of validation rows, (rows,), float64, of the first where there are very many."""
-    found = likelihood(model, dataset.valid[:WEIGHED])
+    found = likelihood(model, dataset.valid[:MAX_WEIGHT_ROWS])
     assert isinstance(found, Exact)
     return found.nats
 
@@ -124,19 +133,19 @@ def ensemble(
 
     It is not written yet. None where it would be of fewer than `least`.
     """
-    weights = smoothed(torch.stack([exact(model, dataset) for _, model in members], 1))
+    weights = em_weights(torch.stack([exact_log_probs(model, dataset) for _, model in members], 1))
     kept = [k for k in range(len(members)) if weights[k] > 0]
     if len(kept) < least:
         return None
     model = mixture([members[k][1] for k in kept], weights[kept].tolist())
     records = [members[k][0] | {"weight": float(weights[k])} for k in kept]
-    record = {key: members[0][0][key] for key in SHARED} | {
+    record = {key: members[0][0][key] for key in COMMON_FIELDS} | {
         "model": ENSEMBLE,
         "form": type(model).__name__,
         "code": None,
         "arguments": model.arguments,
         "plan": None,
-        "members": [{key: one.get(key) for key in KEPT} for one in records],
+        "members": [{key: one.get(key) for key in MEMBER_FIELDS} for one in records],
         "seconds": sum(one.get("seconds") or 0.0 for one, _ in members),
         "steps": sum(one.get("steps") or 0 for one, _ in members),
     }

@@ -27,24 +27,33 @@ from plausibly.errors import UserError
 from plausibly.evaluation.answers.reconstruction import reconstruction
 from plausibly.evaluation.likelihood.likelihood import likelihood, plausibility
 from plausibly.fitting.settings import Listener, Settings, make_plan
-from plausibly.objectives import Likelihood
+from plausibly.objectives import MaximumLikelihood
 from plausibly.runs import forms
 from plausibly.runs import user_models as foreign
-from plausibly.runs.building import arguments_of, build, made
+from plausibly.runs.building import arguments_of, build, instantiate
 from plausibly.runs.record import read_record, write_tensors
-from plausibly.runs.run import UNSOUND, Run, check_kept, find_weights, kind_of, recorded_data, vouch, write_record
+from plausibly.runs.run import (
+    UNSOUND_ERRORS,
+    Run,
+    check_run_file,
+    find_weights,
+    record_checksums,
+    record_class,
+    reload_data,
+    write_record,
+)
 from plausibly.system import processes
 from plausibly.system.files import open_within, replacing
 from plausibly.system.randomness import generator_for
 from plausibly.system.seals import BrokenSeal, digest_file, read_sealed_tensors, write_sealed_tensors
 from plausibly.system.versions import versions
-from plausibly.training.estimates import duration, memory_line, pass_seconds, step_seconds
-from plausibly.training.loop import Training, count, prepare, watch
+from plausibly.training.estimates import format_duration, memory_line, pass_seconds, step_seconds
+from plausibly.training.loop import Training, fit_by_counting, prepare, validation_loss
 from plausibly.training.plan import Diverged, Plan, Progress
 
 CHECKPOINT_SECONDS = 2.0
-RESULTS = ("test", "reconstruction", "rows_scored_per_second", "rows_sampled_per_second", "samples", "coded")
-HELD_OUT = ("heldout.safetensors", "calibration.safetensors")
+RESULT_FIELDS = ("test", "reconstruction", "rows_scored_per_second", "rows_sampled_per_second", "samples", "coded")
+HOLDOUT_FILES = ("heldout.safetensors", "calibration.safetensors")
 
 
 @contextmanager
@@ -67,10 +76,10 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def begun(dataset: Dataset, origin: dict[str, Any], seed: int) -> dict[str, Any]:
+def initial_record(dataset: Dataset, origin: dict[str, Any], seed: int) -> dict[str, Any]:
     """What the record of any run says when it begins."""
     return {
-        "plausibly_run": forms.FORM,
+        "plausibly_run": forms.RECORD_FORM,
         "status": "running",
         "files_sha256": {},
         "seed": seed,
@@ -102,21 +111,21 @@ class Fit:
         chosen: Settings,
         listener: Listener,
     ) -> Fit:
-        model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
-        record = begun(dataset, origin, chosen.seed) | {
-            "model": models.name_of(kind),
+        model = build_untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
+        record = initial_record(dataset, origin, chosen.seed) | {
+            "model": models.model_name(kind),
             "code": foreign.code_of(kind),
             "arguments": arguments_of(model),
             "plan": asdict(make_plan(chosen, model, dataset)) if model.objective.turns(model) else None,
         }
         if processes.launch() is not None:
-            record |= {"launch": processes.launch(), "processes": processes.ranks()}
+            record |= {"launch": processes.launch(), "processes": processes.rank_count()}
         fit = cls(path, record, model, dataset, listener)
         fit._record()
         return fit
 
     @classmethod
-    def taken_up(
+    def from_folder(
         cls,
         path: Path,
         device: str,
@@ -129,10 +138,10 @@ class Fit:
         `dataset`: its data, where they are at hand.
         """
         record = read_record(path)
-        kind = kind_of(record, path, named)
+        kind = record_class(record, path, named)
         try:
-            dataset = dataset or recorded_data(record, path)
-            model = untrained(kind, dataset, record["arguments"], record["seed"])
+            dataset = dataset or reload_data(record, path)
+            model = build_untrained(kind, dataset, record["arguments"], record["seed"])
             Plan(**(record["plan"] or {"steps": 1}))
         except UserError:
             raise
@@ -143,7 +152,7 @@ class Fit:
     def learn(self) -> None:
         """Trains to the end, or until Ctrl-C; writes the weights and what became of it."""
         status = "done"
-        self._let_go("log.jsonl")
+        self._unrecord("log.jsonl")
         try:
             if self.record["plan"]:
                 status = self._descend()
@@ -156,7 +165,7 @@ class Fit:
         if status == "done" and processes.rank() == 0:
             self._checkpoint_path.unlink(missing_ok=True)
 
-    def _let_go(self, name: str) -> None:
+    def _unrecord(self, name: str) -> None:
         """Takes a file that is about to change off the record."""
         if (self.record.get("files_sha256") or {}).pop(name, None):
             self._record()
@@ -164,8 +173,8 @@ class Fit:
     def _count(self) -> None:
         self.log = open_within(self._log_path, "w")
         with self.log:
-            for progress in count(self.model, self.dataset.train.codes, self.dataset.valid.codes):
-                self._hear(progress)
+            for progress in fit_by_counting(self.model, self.dataset.train.codes, self.dataset.valid.codes):
+                self._on_progress(progress)
 
     def _descend(self) -> str:
         plan = Plan(**self.record["plan"])
@@ -176,14 +185,14 @@ class Fit:
         with interruptible() as asked, open_within(self._log_path, "a") as self.log:
 
             def stop() -> bool:
-                return processes.anywhere(asked())
+                return processes.any_rank(asked())
 
             for progress in training.run(stop):
-                self._hear(progress)
+                self._on_progress(progress)
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     self._checkpoint(training)
                     saved = time.monotonic()
-            interrupted = stop() and not training.done
+            interrupted = stop() and not training.is_done
         if interrupted:
             self._checkpoint(training)
             if training.best_validation == float("inf"):  # stopped before the first validation
@@ -192,7 +201,7 @@ class Fit:
         self.record |= {"steps": training.step, "seconds": training.seconds}  # also where none was left to take
         return "interrupted" if interrupted else "done"
 
-    def _hear(self, progress: Progress) -> None:
+    def _on_progress(self, progress: Progress) -> None:
         self.log.write(json.dumps(asdict(progress)) + "\n")
         self.log.flush()
         self.record |= {"steps": progress.step, "seconds": progress.seconds}
@@ -204,7 +213,7 @@ class Fit:
         if processes.rank() != 0:
             return
         tensors, numbers = training.state()
-        numbers["log"] = digest_lines(logged(self._log_path, training.step))
+        numbers["log"] = digest_lines(read_log(self._log_path, training.step))
         # the numbers travel inside the tensors' file, so that both change in one step
         text = torch.frombuffer(bytearray(json.dumps(numbers).encode()), dtype=torch.uint8)
         write_sealed_tensors(tensors | {"numbers": text}, self._checkpoint_path)
@@ -214,9 +223,9 @@ class Fit:
         lines: list[str] = []
         if self._checkpoint_path.exists():
             numbers = self._resume(training)
-            lines = logged(self._log_path, training.step)
+            lines = read_log(self._log_path, training.step)
             self._check_log(numbers, lines)
-            self.listener.say(f"going on at step {training.step:,} of {training.plan.steps:,}")
+            self.listener.log(f"going on at step {training.step:,} of {training.plan.steps:,}")
         with open_within(self._log_path, "w") as log:
             log.writelines(line + "\n" for line in lines)
 
@@ -226,7 +235,7 @@ class Fit:
             return
         if self._log_path.is_file():
             raise BrokenSeal(f"{self._log_path} is not what was written; remove it, and the run goes on without it")
-        self.listener.say(f"{self._log_path} is gone: the course of training begins anew in it")
+        self.listener.log(f"{self._log_path} is gone: the course of training begins anew in it")
 
     def _resume(self, training: Training) -> dict[str, Any]:
         """Takes up the checkpoint; the numbers in it."""
@@ -237,7 +246,7 @@ class Fit:
             training.resume(tensors, numbers)
         except BrokenSeal as error:
             raise BrokenSeal(f"{error}; remove it, and the run starts from step 0") from error
-        except UNSOUND as error:
+        except UNSOUND_ERRORS as error:
             raise UserError(f"{file} is not of this run; remove it, and the run starts from step 0") from error
         return numbers
 
@@ -252,17 +261,19 @@ class Fit:
     def keep(self, status: str, steps: int) -> None:
         """Writes the weights, and the record without test results yet; those of earlier weights go."""
         self.model.eval()
-        by = Likelihood() if isinstance(self.model, DensityModel) else None  # exact, whatever was watched on the way
-        validation = -watch(self.model, self.dataset.valid.codes, by=by)
-        self.record = {key: value for key, value in self.record.items() if key not in RESULTS}
+        by = (
+            MaximumLikelihood() if isinstance(self.model, DensityModel) else None
+        )  # exact, whatever was watched on the way
+        validation = -validation_loss(self.model, self.dataset.valid.codes, by=by)
+        self.record = {key: value for key, value in self.record.items() if key not in RESULT_FIELDS}
         self.record |= {"status": status, "steps": steps, "parameters": self.model.free_parameters}
         if processes.rank() == 0:
-            for name in (*HELD_OUT, "report.html"):  # of the weights that there were
+            for name in (*HOLDOUT_FILES, "report.html"):  # of the weights that there were
                 (self.path / name).unlink(missing_ok=True)
             weights = self.path / "weights.safetensors"
             write_tensors(self.model.state_dict(), weights)
             self.record["weights_sha256"] = digest_file(weights)
-            vouch(self.record, self.path, ["log.jsonl"])
+            record_checksums(self.record, self.path, ["log.jsonl"])
         self.record["validation"] = validation
         self._record()
 
@@ -277,13 +288,13 @@ class Fit:
             return Run(self.path, self.record, self.model, self.dataset.format)
         started = time.monotonic()
         format, test = self.dataset.format, self.dataset.test
-        found = likelihood(self.model, format.apart(test, self.model.context))
+        found = likelihood(self.model, format.without(test, self.model.context))
         scored = len(test) / max(time.monotonic() - started, 1e-9)
         if found is not None:
             groups = {} if found.groups is None else {"groups": torch.from_numpy(found.groups)}
             write_tensors({"nats": found.nats} | groups, self.path / "heldout.safetensors")
             self._calibrate()
-        vouch(self.record, self.path, HELD_OUT if found is not None else ())
+        record_checksums(self.record, self.path, HOLDOUT_FILES if found is not None else ())
         self.record |= {
             "test": found.to_json() if found else None,
             "reconstruction": {unit: asdict(e) for unit, e in reconstruction(self.model, format, test).items()},
@@ -300,7 +311,7 @@ class Fit:
             write_tensors({"nats": nats}, self.path / "calibration.safetensors")
 
 
-def logged(log: Path, step: int) -> list[str]:
+def read_log(log: Path, step: int) -> list[str]:
     """The sound lines of a log up to a step: those of a full disk or of a killed process may be torn."""
     if not log.is_file():
         return []
@@ -315,14 +326,14 @@ def digest_lines(lines: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def learned(fit: Fit) -> Fit:
+def train_or_restore(fit: Fit) -> Fit:
     """A run that has begun, after its training: what is left of it."""
     weights = fit.path / "weights.safetensors"
     if fit.record.get("status") == "done" and weights.exists():
         fit.model.restore(load_file(find_weights(fit.record, fit.path)))
         for name in fit.record.get("files_sha256") or {}:
             if (fit.path / name).exists():
-                check_kept(fit.record, fit.path, name)
+                check_run_file(fit.record, fit.path, name)
         fit.model.eval()
     else:
         announce(fit)
@@ -330,7 +341,7 @@ def learned(fit: Fit) -> Fit:
     return fit
 
 
-def taken_up_or_new(
+def resume_or_new(
     folder: Path,
     kind: type[Trainable],
     dataset: Dataset,
@@ -341,12 +352,12 @@ def taken_up_or_new(
     """The fit that a folder is in the middle of or has behind it; a new one where there is none."""
     if (folder / "run.json").exists():
         named = kind if foreign.code_of(kind) else None
-        return Fit.taken_up(folder, chosen.device, listener, named, dataset)
+        return Fit.from_folder(folder, chosen.device, listener, named, dataset)
     folder.mkdir(parents=True, exist_ok=True)
     return Fit.new(folder, kind, dataset, origin, chosen, listener)
 
 
-def promoted(fit: Fit, path: Path, **more: Any) -> Fit:
+def promote(fit: Fit, path: Path, **more: Any) -> Fit:
     """The fit at `path`, where its files are put one after the other, the record with what it says `more` last."""
     for file in fit.path.iterdir():
         if file.is_file() and file.name not in ("run.json", fit._checkpoint_path.name):
@@ -360,7 +371,7 @@ def promoted(fit: Fit, path: Path, **more: Any) -> Fit:
 
 def fit_in_memory(kind: type[Trainable], dataset: Dataset, chosen: Settings) -> Run:
     """Trains to the end without a folder: nothing is written, tested, or can be taken up again."""
-    model = untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
+    model = build_untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
     train, valid = dataset.train.codes, dataset.valid.codes
     if model.objective.turns(model):
         plan = make_plan(chosen, model, dataset)
@@ -368,22 +379,22 @@ def fit_in_memory(kind: type[Trainable], dataset: Dataset, chosen: Settings) -> 
         deque(training.run(), maxlen=0)
         training.finish()
     else:
-        deque(count(model, train, valid), maxlen=0)
-    record = {"model": models.name_of(kind), "parameters": model.free_parameters, "test": None, "status": "done"}
+        deque(fit_by_counting(model, train, valid), maxlen=0)
+    record = {"model": models.model_name(kind), "parameters": model.free_parameters, "test": None, "status": "done"}
     return Run(Path("<memory>"), record, model.eval(), dataset.format)
 
 
 def sketch(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any]) -> Trainable:
     """The model, without memory for its parameters."""
     with torch.device("meta"):
-        return made(kind, dataset.schema, arguments)
+        return instantiate(kind, dataset.schema, arguments)
 
 
 def learns_by_steps(model: Trainable) -> bool:
     return bool(model.objective.turns(model))
 
 
-def untrained(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any], seed: int) -> Trainable:
+def build_untrained(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any], seed: int) -> Trainable:
     """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
     model = build(kind, dataset.schema, arguments)
     prepare(model, dataset.train.codes, seed)
@@ -410,5 +421,5 @@ def announce(fit: Fit) -> None:
         passes, each = pass_seconds(fit.model, codes)
         seconds, work = passes * each, f"by counting, at most {passes:,} round{'s' * (passes != 1)}"
     sizes = f"{len(codes):,} rows, {fit.model.free_parameters:,} parameters"
-    took = f"about {duration(seconds)}{memory_line(device_of(fit.model))}"
-    fit.listener.say(f"{fit.record['model']}: {sizes}, {work}, {took}")
+    took = f"about {format_duration(seconds)}{memory_line(device_of(fit.model))}"
+    fit.listener.log(f"{fit.record['model']}: {sizes}, {work}, {took}")

@@ -17,16 +17,16 @@ from plausibly.system.locks import holding
 COMPARISON = "compare.json"  # what a comparison was asked for, beside its runs
 
 
-RESUMED = {"run.json": "fit", COMPARISON: "compare"}
+RESUME_COMMANDS = {"run.json": "fit", COMPARISON: "compare"}
 
 
 def new_folder(out: Path | str | None, name: str) -> Path:
     """`out`, which must not exist or be empty, or the next free `runs/NAME-1`, which is made."""
     if out is None:
-        return next(path for number in count(1) if made_anew(path := Path("runs") / f"{name}-{number}"))
+        return next(path for number in count(1) if make_folder(path := Path("runs") / f"{name}-{number}"))
     path = Path(out)
     if path.exists() and (path.is_file() or any(not is_draft(file) for file in path.iterdir())):
-        command = next((each for file, each in RESUMED.items() if (path / file).exists()), None)
+        command = next((each for file, each in RESUME_COMMANDS.items() if (path / file).exists()), None)
         more = f", or `plausibly {command} --resume {path}` to go on there" if command else ""
         if not command and (path / "weights.safetensors").exists():  # killed before its record was written
             more = f", or remove {path}, which holds weights without a record, and begin anew"
@@ -34,7 +34,7 @@ def new_folder(out: Path | str | None, name: str) -> Path:
     return path
 
 
-def made_anew(path: Path) -> bool:
+def make_folder(path: Path) -> bool:
     """Makes a folder; False where there was something."""
     try:
         path.mkdir(parents=True)
@@ -46,12 +46,12 @@ def made_anew(path: Path) -> bool:
 
 
 @contextmanager
-def fresh(path: Path, anew: bool = False) -> Iterator[Path]:
+def fresh_folder(path: Path, anew: bool = False) -> Iterator[Path]:
     """Makes a folder for this process alone, which is removed again where the work in it fails before there are weights.
 
     With `anew` it must be as `new_folder` found it, though another job may have ended there since.
     """
-    with held(path):
+    with hold_folder(path):
         if anew and processes.rank() == 0:
             new_folder(path, "")
         try:
@@ -62,20 +62,20 @@ def fresh(path: Path, anew: bool = False) -> Iterator[Path]:
         try:
             yield path
         except BaseException:
-            begun = processes.several() and (path / "run.json").exists()  # torchrun may go on with it
+            begun = processes.is_parallel() and (path / "run.json").exists()  # torchrun may go on with it
             if not begun and processes.rank() == 0 and not any(path.rglob("*.safetensors")):
                 shutil.rmtree(path, ignore_errors=True)
             raise
 
 
-def held(path: Path) -> AbstractContextManager[None]:
+def hold_folder(path: Path) -> AbstractContextManager[None]:
     """Keeps other jobs from a folder; of torchrun's processes the first does."""
     return holding(path) if processes.rank() == 0 else nullcontext()
 
 
-def begun_before(out: Path | str | None, name: str) -> str | None:
+def find_restarted(out: Path | str | None, name: str) -> str | None:
     """The folder of the run that torchrun's processes were in the middle of before torchrun started them again."""
-    if not processes.restarted():
+    if not processes.is_restart():
         return None
     for folder in [Path(out)] if out is not None else sorted(Path("runs").glob(f"{name}-*")):
         with suppress(UserError):  # what is no run is not this one

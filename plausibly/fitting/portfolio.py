@@ -25,19 +25,28 @@ import torch
 from plausibly.data.dataset import Dataset
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
-from plausibly.fitting.ensemble import MOST, ORDERS, ensemble, exact, greedy
-from plausibly.fitting.fit import Fit, begun, learned, learns_by_steps, promoted, sketch, taken_up_or_new, untrained
+from plausibly.fitting.ensemble import DEFAULT_ORDERS, MAX_ORDERS, ensemble, exact_log_probs, greedy_weights
+from plausibly.fitting.fit import (
+    Fit,
+    build_untrained,
+    initial_record,
+    learns_by_steps,
+    promote,
+    resume_or_new,
+    sketch,
+    train_or_restore,
+)
 from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.settings import Listener, Settings
 from plausibly.models import MODELS
 from plausibly.runs.building import refusal
 from plausibly.runs.record import ENSEMBLE
-from plausibly.runs.run import recorded_data, write_record
-from plausibly.training.estimates import duration, pass_seconds
+from plausibly.runs.run import reload_data, write_record
+from plausibly.training.estimates import format_duration, pass_seconds
 from plausibly.training.plan import Diverged
 
-Job = tuple[str, dict[str, Any]]
-PORTFOLIO: tuple[Job, ...] = (
+FitJob = tuple[str, dict[str, Any]]
+PORTFOLIO: tuple[FitJob, ...] = (
     ("independent", {}),
     ("markov", {}),
     ("joint", {}),
@@ -49,19 +58,22 @@ PORTFOLIO: tuple[Job, ...] = (
     ("made", {}),
     ("made", {"hidden": 512, "blocks": 2, "dropout": 0.5}),
 )
-PART, FIRST = 0.25, 0.4  # of what is left of the budget: for one that counts, and for all first ones that take steps
-LONGEST = 600.0  # seconds of one that counts, where nobody named it
+COUNTING_SHARE, FIRST_SHARE = (
+    0.25,
+    0.4,
+)  # of what is left of the budget: for one that counts, and for all first ones that take steps
+MAX_COUNTING_SECONDS = 600.0  # seconds of one that counts, where nobody named it
 
 
-def accepted(dataset: Dataset) -> list[Job]:
+def accepting_jobs(dataset: Dataset) -> list[FitJob]:
     """The portfolio's settings that the data allow."""
     return [(name, own) for name, own in PORTFOLIO if refusal(MODELS[name], dataset.schema) is None]
 
 
-def counting_seconds(job: Job, dataset: Dataset) -> float:
+def counting_seconds(job: FitJob, dataset: Dataset) -> float:
     """How long a fit takes that counts."""
     name, own = job
-    passes, each = pass_seconds(untrained(MODELS[name], dataset, own, 0), dataset.train.codes)
+    passes, each = pass_seconds(build_untrained(MODELS[name], dataset, own, 0), dataset.train.codes)
     return passes * each
 
 
@@ -72,80 +84,84 @@ class Portfolio:
         self, path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener
     ) -> None:
         self.path, self.dataset, self.origin, self.chosen, self.listener = path, dataset, origin, chosen, listener
-        self.fits: list[tuple[Job, Fit]] = []
+        self.fits: list[tuple[FitJob, Fit]] = []
 
     @property
-    def interrupted(self) -> bool:
+    def is_interrupted(self) -> bool:
         return any(fit.record["status"] == "interrupted" for _, fit in self.fits)
 
-    def run(self, jobs: Sequence[Job] | None) -> None:
+    def run(self, jobs: Sequence[FitJob] | None) -> None:
         """Everything but the mixture: `jobs`, if there are any, else the portfolio."""
         if jobs is not None:
             for job in jobs:
-                self.one(job, self.chosen.budget and self.chosen.budget / len(jobs))
+                self.fit_job(job, self.chosen.budget and self.chosen.budget / len(jobs))
             return
-        first = accepted(self.dataset)
-        self.listener.say(f"fitting {', '.join(map(told, first))}, then the better half of them in other orders")
+        first = accepting_jobs(self.dataset)
+        self.listener.log(f"fitting {', '.join(map(job_name, first))}, then the better half of them in other orders")
         stepping = [job for job in first if self.steps(job)]
         for job in first:
-            if job not in stepping and (self.folder(job).exists() or not self.too_long(job)):
-                self.one(job, None)
-        each = None if self.chosen.budget is None else FIRST * self.left / max(len(stepping), 1)
+            if job not in stepping and (self.folder(job).exists() or not self.is_too_long(job)):
+                self.fit_job(job, None)
+        each = None if self.chosen.budget is None else FIRST_SHARE * self.seconds_left / max(len(stepping), 1)
         for job in stepping:
-            self.one(job, each)
-        better = [] if self.interrupted else self.better()
-        for shuffle in range(1, (ORDERS if each is None else MOST) + 1):
+            self.fit_job(job, each)
+        better = [] if self.is_interrupted else self.better_half()
+        for shuffle in range(1, (DEFAULT_ORDERS if each is None else MAX_ORDERS) + 1):
             for (name, own), fit in better:
-                if each is None or fit.record["seconds"] <= self.left:
-                    self.one((name, own | {"shuffle": shuffle}), None if each is None else fit.record["seconds"])
+                if each is None or fit.record["seconds"] <= self.seconds_left:
+                    self.fit_job((name, own | {"shuffle": shuffle}), None if each is None else fit.record["seconds"])
 
-    def better(self) -> list[tuple[Job, Fit]]:
+    def better_half(self) -> list[tuple[FitJob, Fit]]:
         """Of the fits that can take another order the better half: those with the largest weights in the mixture so far."""
         able = ["shuffle" in signature(MODELS[name]).parameters for (name, _), _ in self.fits]
         if not any(able):
             return []
-        weights = greedy(torch.stack([exact(fit.model, self.dataset) for _, fit in self.fits], 1)).tolist()
+        weights = greedy_weights(
+            torch.stack([exact_log_probs(fit.model, self.dataset) for _, fit in self.fits], 1)
+        ).tolist()
         heaviest = sorted((k for k, can in enumerate(able) if can and weights[k] > 0), key=lambda k: -weights[k])
         return [self.fits[k] for k in heaviest[: -(-sum(able) // 2)]]
 
-    def steps(self, job: Job) -> bool:
+    def steps(self, job: FitJob) -> bool:
         """Whether it learns by steps."""
         return learns_by_steps(sketch(MODELS[job[0]], self.dataset, job[1]))
 
     @property
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds of the budget."""
         return (self.chosen.budget or inf) - sum(fit.record.get("seconds", 0.0) for _, fit in self.fits)
 
-    def too_long(self, job: Job) -> bool:
+    def is_too_long(self, job: FitJob) -> bool:
         """Whether a first fit that counts would take more than its part of what is left of the budget."""
         seconds = counting_seconds(job, self.dataset)
-        if seconds > min(PART * self.left, LONGEST):
-            self.listener.say(f"{told(job)} is left out: it would take about {duration(seconds)}")
+        if seconds > min(COUNTING_SHARE * self.seconds_left, MAX_COUNTING_SECONDS):
+            self.listener.log(f"{job_name(job)} is left out: it would take about {format_duration(seconds)}")
             return True
         return False
 
-    def folder(self, job: Job) -> Path:
+    def folder(self, job: FitJob) -> Path:
         return self.path / MEMBERS / "-".join([job[0], *(f"{key}={value}" for key, value in job[1].items())])
 
-    def one(self, job: Job, budget: float | None) -> None:
+    def fit_job(self, job: FitJob, budget: float | None) -> None:
         """Fits one, for `budget` seconds if it takes steps, or takes up what there is of it."""
-        if self.interrupted:
+        if self.is_interrupted:
             return
         name, own = job
         settings = replace(self.chosen, arguments=own, budget=budget)
-        fit = taken_up_or_new(self.folder(job), MODELS[name], self.dataset, self.origin, settings, self.listener)
+        fit = resume_or_new(self.folder(job), MODELS[name], self.dataset, self.origin, settings, self.listener)
         try:
-            learned(fit)
+            train_or_restore(fit)
         except Diverged as error:
-            self.listener.say(f"{told(job)} is out: {error}")
+            self.listener.log(f"{job_name(job)} is out: {error}")
             shutil.rmtree(fit.path)
             return
-        self.listener.say(f"{told(job)}: validation {sign_of(fit.model)} {fit.record['validation']:.3f} nats per row")
+        self.listener.log(
+            f"{job_name(job)}: validation {sign_of(fit.model)} {fit.record['validation']:.3f} nats per row"
+        )
         self.fits.append((job, fit))
 
 
-def told(job: Job) -> str:
+def job_name(job: FitJob) -> str:
     name, own = job
     return f"{name} ({', '.join(f'{key} {value}' for key, value in own.items())})" if own else name
 
@@ -156,7 +172,7 @@ def fit_auto(
     origin: dict[str, Any],
     chosen: Settings,
     listener: Listener,
-    jobs: Sequence[Job] | None = None,
+    jobs: Sequence[FitJob] | None = None,
 ) -> Fit:
     """The whole way, to a fit that has learned and is not yet tested; of `jobs` alone, where there are any."""
     if chosen.arguments.get("context"):
@@ -171,23 +187,23 @@ def fit_auto(
         "settings": {"train": chosen.train, "budget": chosen.budget},
     }
     if not (path / "run.json").exists():
-        write_record(begun(dataset, origin, chosen.seed) | {"arguments": {}, **mixed}, path)
+        write_record(initial_record(dataset, origin, chosen.seed) | {"arguments": {}, **mixed}, path)
     portfolio.run(jobs)
     if not portfolio.fits:
         raise UserError("no model of the portfolio can be fitted to this data; name one with --model")
     members = [(fit.record, fit.model) for _, fit in portfolio.fits]
-    found = ensemble(path, members, dataset, listener, 1 if portfolio.interrupted else 2)
+    found = ensemble(path, members, dataset, listener, 1 if portfolio.is_interrupted else 2)
     if found is None:
         (_, best) = max(portfolio.fits, key=lambda pair: pair[1].record["validation"])
-        found = promoted(best, path)
+        found = promote(best, path)
     else:
         found.record |= mixed
-        found.keep("interrupted" if portfolio.interrupted else "done", found.record["steps"])
+        found.keep("interrupted" if portfolio.is_interrupted else "done", found.record["steps"])
     return found
 
 
-def taken_up(path: Path, record: dict[str, Any], device: str, listener: Listener) -> Fit:
+def resume_auto(path: Path, record: dict[str, Any], device: str, listener: Listener) -> Fit:
     """Goes on with a portfolio that was stopped."""
     settings = record["settings"]
     chosen = Settings({}, settings["train"], record["seed"], settings["budget"], device)
-    return fit_auto(path, recorded_data(record, path), record["data"], chosen, listener)
+    return fit_auto(path, reload_data(record, path), record["data"], chosen, listener)

@@ -15,12 +15,12 @@ from plausibly.fitting.compare import check_comparison
 from plausibly.fitting.folders import COMPARISON
 from plausibly.runs import forms
 from plausibly.runs.record import check_record, read_document
-from plausibly.runs.run import SEALED, Run, kept_nats, vouch, write_record
+from plausibly.runs.run import SEALED_FILES, Run, load_nats, record_checksums, write_record
 from plausibly.system.locks import holding
 from plausibly.system.seals import SEAL, check_document, digest_file, parse_document, seal_checkpoint, write_sealed
 
-LOG = "log.jsonl"
-WEIGHTS = "weights.safetensors"
+LOG_FILE = "log.jsonl"
+WEIGHTS_FILE = "weights.safetensors"
 
 
 def seal(path: Path | str, model: str | type[Trainable] | None = None) -> dict[str, str]:
@@ -40,13 +40,13 @@ def seal(path: Path | str, model: str | type[Trainable] | None = None) -> dict[s
 def _seal_run(path: Path, model: str | type[Trainable] | None) -> dict[str, str]:
     file = path / "run.json"
     before = read_document(path)
-    record = forms.converted(before, file)
+    record = forms.convert_record(before, file)
     check_record(record, file)
-    vouch(record, path, SEALED)
+    record_checksums(record, path, SEALED_FILES)
     _check_files(path)
     seal_checkpoint(path)
-    if (path / WEIGHTS).is_file():
-        record["weights_sha256"] = digest_file(path / WEIGHTS)
+    if (path / WEIGHTS_FILE).is_file():
+        record["weights_sha256"] = digest_file(path / WEIGHTS_FILE)
         Run.of_record(path, record, model=model)
     write_record(record, path)
     earlier, now = digests(before), digests(record)
@@ -57,7 +57,7 @@ def _seal_run(path: Path, model: str | type[Trainable] | None) -> dict[str, str]
 def digests(record: dict[str, Any]) -> dict[str, str]:
     """The checksums of a run's files that are on record."""
     weights = record.get("weights_sha256")
-    return ({WEIGHTS: weights} if weights else {}) | (record.get("files_sha256") or {})
+    return ({WEIGHTS_FILE: weights} if weights else {}) | (record.get("files_sha256") or {})
 
 
 def compare_digests(earlier: str | None, now: str | None) -> str:
@@ -79,16 +79,16 @@ def _state(document: dict[str, Any], file: Path) -> str:
 
 def _check_files(path: Path) -> None:
     """Reads what is beside a record. UserError where a file cannot be read."""
-    for name in SEALED:
-        if (path / name).is_file() and name != LOG:
-            kept_nats(path / name, "put a copy back, or remove it")
-    if (path / WEIGHTS).is_file():
+    for name in SEALED_FILES:
+        if (path / name).is_file() and name != LOG_FILE:
+            load_nats(path / name, "put a copy back, or remove it")
+    if (path / WEIGHTS_FILE).is_file():
         try:
-            load_file(path / WEIGHTS)
+            load_file(path / WEIGHTS_FILE)
         except (SafetensorError, OSError) as error:
-            raise UserError(f"{path / WEIGHTS} is damaged; put a copy back, or fit anew") from error
-    if (path / LOG).is_file():
-        _check_log(path / LOG)
+            raise UserError(f"{path / WEIGHTS_FILE} is damaged; put a copy back, or fit anew") from error
+    if (path / LOG_FILE).is_file():
+        _check_log(path / LOG_FILE)
 
 
 def _check_log(log: Path) -> None:

@@ -15,57 +15,57 @@ from plausibly.data.events import Events
 from plausibly.data.files.originals import again, rivals
 from plausibly.errors import UserError
 from plausibly.evaluation import numbers
-from plausibly.evaluation.answers.reconstruction import from_json
+from plausibly.evaluation.answers.reconstruction import errors_from_json
 from plausibly.evaluation.likelihood.likelihood import Exact
-from plausibly.evaluation.samples.samples import board_rows, judged, some
+from plausibly.evaluation.samples.samples import board_rows, judge_auc, pick_rows
 from plausibly.fitting.fit import Fit
 from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.settings import Listener
-from plausibly.jobs.compression import BLOCK, payload
+from plausibly.jobs.compression import ROWS_PER_BLOCK, payload
 from plausibly.runs.board import Board, Coded, Row
 from plausibly.runs.record import read_record
 from plausibly.runs.run import TASKS, Run, write_record
 from plausibly.system import processes
-from plausibly.training.estimates import duration
+from plausibly.training.estimates import format_duration
 
-CODING_SECONDS = 60.0  # which coding may take, as one guesses from how fast rows are sampled
-
-
-CODED_NUMBERS = 1 << 21  # of all rows that are coded for the board
+MAX_CODING_SECONDS = 60.0  # which coding may take, as one guesses from how fast rows are sampled
 
 
-FEW, MORE = 8, 64  # rows
+MAX_CODED_NUMBERS = 1 << 21  # of all rows that are coded for the board
 
 
-def tested(fit: Fit) -> Run:
+TRIAL_ROWS, MORE_TRIAL_ROWS = 8, 64  # rows
+
+
+def run_test(fit: Fit) -> Run:
     """The run of a fit that has learned, after its test, with its report."""
     if processes.rank() == 0 and fit.record["status"] != "interrupted":
         shutil.rmtree(fit.path / MEMBERS, ignore_errors=True)  # it was the best of them, or is their mixture
     run = fit.test()
     if processes.rank() == 0:
         if not isinstance(run.model, BoundedModel):  # no likelihood: test rows are held against samples
-            sampled(run, fit.dataset)
-        report([run], fit.dataset, run.path)
+            judge_samples(run, fit.dataset)
+        report_runs([run], fit.dataset, run.path)
     return run
 
 
-def sampled(run: Run, dataset: Dataset) -> Run:
+def judge_samples(run: Run, dataset: Dataset) -> Run:
     """The run with its two-sample AUC on record, where its model samples, was not stopped, and there are rows enough."""
     rows = board_rows(dataset.format, len(dataset.test), run.record["rows_sampled_per_second"])
     if not isinstance(run.model, Model) or run.record["status"] == "interrupted" or not rows:
         return run
     seed = run.record["seed"]
-    real = some(dataset.test, rows, seed)
+    real = pick_rows(dataset.test, rows, seed)
     with suppress(UserError):  # of a model that draws hardly any row that could be
-        found = judged(dataset.format, run.drawn(rows, seed), real, seed)
+        found = judge_auc(dataset.format, run.sample_events(rows, seed), real, seed)
         run.record["samples"] = {"two_sample_auc": found.value, **found.to_json()}
         write_record(run.record, run.path)
     return run
 
 
-def code(board: Board, dataset: Dataset, listener: Listener) -> None:
+def code_test_rows(board: Board, dataset: Dataset, listener: Listener) -> None:
     """Adds to the rows of models that compress, here and soon enough, what the first test rows take as bytes."""
-    rows = min(BLOCK, max(1, CODED_NUMBERS // dataset.schema.size), len(dataset.test))
+    rows = min(ROWS_PER_BLOCK, max(1, MAX_CODED_NUMBERS // dataset.schema.size), len(dataset.test))
     able = [row.run for row in board.rows if row.run and TASKS["compress"].word(type(row.run.model))]
     if not rows or not able or board.interrupted:
         return
@@ -75,50 +75,52 @@ def code(board: Board, dataset: Dataset, listener: Listener) -> None:
             name: 8 * size / numbers for name, size in rivals(dataset.format, again(dataset.format, some)).items()
         }
         for run in able:
-            if (size := coded_size(run, some, listener)) is not None:
+            if (size := coding_bytes(run, some, listener)) is not None:
                 run.record["coded"] = asdict(Coded(rows, 8 * size / numbers, others))
                 write_record(run.record, run.path)
     except UserError as error:
-        listener.say(f"no rows are coded for the board: {error}")
+        listener.log(f"no rows are coded for the board: {error}")
     except KeyboardInterrupt:
         board.interrupted = True
-    board.rows = [replace(row, coded=coded_of(row.run)) if row.run else row for row in board.rows]
+    board.rows = [replace(row, coded=coding_record(row.run)) if row.run else row for row in board.rows]
 
 
-def coded_of(run: Run) -> Coded | None:
+def coding_record(run: Run) -> Coded | None:
     """What is on record."""
     return Coded(**run.record["coded"]) if run.record.get("coded") else None
 
 
-def coded_size(run: Run, events: Events, listener: Listener) -> int | None:
+def coding_bytes(run: Run, events: Events, listener: Listener) -> int | None:
     """How many bytes events take; None, which is said with the reason, where they are not coded."""
     name = run.record["model"]
     if device_of(run.model).type != "cpu":
-        listener.say(f"{name}: no actual bits, since compressing is for the CPU")
+        listener.log(f"{name}: no actual bits, since compressing is for the CPU")
         return None
     own = Exception if run.record.get("code") else UserError  # what a user's own model may raise
     try:
         seconds = coding_seconds(run, events)
-        if seconds > CODING_SECONDS:
-            listener.say(f"{name}: no actual bits, since {len(events):,} rows would take about {duration(seconds)}")
+        if seconds > MAX_CODING_SECONDS:
+            listener.log(
+                f"{name}: no actual bits, since {len(events):,} rows would take about {format_duration(seconds)}"
+            )
             return None
         return payload(run, events)
     except own as error:
-        listener.say(f"{name}: no actual bits: {error}")
+        listener.log(f"{name}: no actual bits: {error}")
         return None
 
 
 def coding_seconds(run: Run, events: Events) -> float:
     """How long coding may take, from how long a few rows take, and a few more."""
-    times = [FEW / run.record["rows_sampled_per_second"]]
-    for few in (FEW, MORE):
-        if times[-1] > CODING_SECONDS:
+    times = [TRIAL_ROWS / run.record["rows_sampled_per_second"]]
+    for few in (TRIAL_ROWS, MORE_TRIAL_ROWS):
+        if times[-1] > MAX_CODING_SECONDS:
             return times[-1]
         began = time.monotonic()
         payload(run, events[:few])
         times.append(time.monotonic() - began)
-    each = max(0.0, times[-1] - times[-2]) / (MORE - FEW)
-    return times[-1] + each * max(0, len(events) - MORE)
+    each = max(0.0, times[-1] - times[-2]) / (MORE_TRIAL_ROWS - TRIAL_ROWS)
+    return times[-1] + each * max(0, len(events) - MORE_TRIAL_ROWS)
 
 
 def row_of(run: Run) -> Row:
@@ -134,10 +136,10 @@ def row_of(run: Run) -> Row:
         sampled=record.get("rows_sampled_per_second"),
         size=sum(file.stat().st_size for file in run.path.iterdir() if file.suffix != ".html"),
         run=run,
-        reconstruction=from_json(record.get("reconstruction")),
-        samples=numbers.from_json(record["samples"]) if record.get("samples") else None,
+        reconstruction=errors_from_json(record.get("reconstruction")),
+        samples=numbers.number_from_json(record["samples"]) if record.get("samples") else None,
         health=record.get("health") or {},
-        coded=coded_of(run),
+        coded=coding_record(run),
     )
 
 
@@ -149,7 +151,7 @@ def truth_row(dataset: Dataset) -> list[Row]:
     return [Row("truth", "known", test=Exact(nats, dataset.schema.size))]
 
 
-def report(runs: Sequence[Run], dataset: Dataset | None, path: Path) -> Board:
+def report_runs(runs: Sequence[Run], dataset: Dataset | None, path: Path) -> Board:
     """The board and report of runs that are finished."""
     board = board_of(runs)
     board.rows += truth_row(dataset) if dataset else []
@@ -180,21 +182,21 @@ def report_again(path: Path, device: str, listener: Listener, model: str | None 
     runs = []
     for folder in folders:
         if folder != path and "test" not in read_record(folder):
-            listener.say(f"left out: {folder} has not come to its test; `plausibly fit --resume {folder}` goes on")
+            listener.log(f"left out: {folder} has not come to its test; `plausibly fit --resume {folder}` goes on")
             continue
-        runs.append(Run.open(folder, device, named_for(folder, model) if folder != path else model))
+        runs.append(Run.open(folder, device, own_model_for(folder, model) if folder != path else model))
     if not runs:
         raise UserError(f"no run in {path} has come to its test")
     try:
         dataset = runs[0].dataset()
     except UserError as error:
-        listener.say(f"without the data: {error}")
+        listener.log(f"without the data: {error}")
         dataset = None
-    report(runs, dataset, path)
+    report_runs(runs, dataset, path)
     return path / "report.html"
 
 
-def named_for(folder: Path, model: str | None) -> str | None:
+def own_model_for(folder: Path, model: str | None) -> str | None:
     """Which of several named models, with commas between, is that of a run; None for a run of plausibly's own."""
     code = read_record(folder).get("code") or {}
     named = (model or "").split(",")

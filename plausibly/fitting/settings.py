@@ -8,7 +8,7 @@ from typing import Any
 
 from plausibly.capabilities import Trainable
 from plausibly.data.dataset import Dataset
-from plausibly.data.events import Heard, unheard
+from plausibly.data.events import RowProgress, silent
 from plausibly.errors import UserError, did_you_mean
 from plausibly.training.estimates import steps_within
 from plausibly.training.plan import Plan, Progress, default_every, default_steps
@@ -21,9 +21,9 @@ class Listener:
     Silent unless told otherwise.
     """
 
-    say: Callable[[str], None] = lambda line: None
+    log: Callable[[str], None] = lambda line: None
     progress: Callable[[str, Progress], None] = lambda name, progress: None
-    read: Heard = unheard
+    read: RowProgress = silent
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def settings(
             raise UserError(f"train.{name} = {value}; it is a whole number")
     if train.get("epochs", 1) <= 0 or train.get("batch", 1) < 1:
         raise UserError("train.epochs must be more than 0 and train.batch at least 1")
-    values = nested(values)
+    values = nest_arguments(values)
     if budget is not None and not budget > 0:
         raise UserError(f"a budget of {budget} s is none; 60 is")
     if steps is not None:
@@ -69,7 +69,7 @@ def settings(
     return Settings(values, train, seed, budget, device)
 
 
-def nested(values: dict[str, Any]) -> dict[str, Any]:
+def nest_arguments(values: dict[str, Any]) -> dict[str, Any]:
     """`objective="rate-distortion"` and `objective.beta=4` as one value: the part's name and its arguments."""
     found = {key: value for key, value in values.items() if "." not in key}
     for key, value in values.items():

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from distributed import Client, Future
 
-FILES = ("run.json", "weights.safetensors")  # of a run, that its shards need
-PATIENCE = 60  # seconds to wait for a scheduler or for the first worker
-AHEAD = 2  # shards for each thread of the cluster that are sent before they are asked for
+RUN_FILES = ("run.json", "weights.safetensors")  # of a run, that its shards need
+MAX_WAIT_SECONDS = 60  # seconds to wait for a scheduler or for the first worker
+SHARDS_AHEAD = 2  # shards for each thread of the cluster that are sent before they are asked for
 
 
 @dataclass(frozen=True)
@@ -56,24 +56,24 @@ class Cluster:
     model: str | None = None
 
     def __call__(self, run: Run, job: Job, todo: Iterator[Numbered]) -> Iterator[tuple[int, pa.Table]]:
-        files = {name: (run.path / name).read_bytes() for name in FILES}
+        files = {name: (run.path / name).read_bytes() for name in RUN_FILES}
         parcel = Parcel(__version__, files, self.device, self.threads, self.model)
-        with _connected(self.address) as client:
+        with _connect(self.address) as client:
             # a task, not scattered data: a worker that ends would take that with it
-            parcel_there = client.submit(_same, parcel, pure=False)
+            parcel_there = client.submit(_identity, parcel, pure=False)
             self._await_workers(client)
             yield from _answers(client, parcel_there, job, todo)
 
     def _await_workers(self, client: Client) -> None:
         try:
-            client.wait_for_workers(1, timeout=PATIENCE)
+            client.wait_for_workers(1, timeout=MAX_WAIT_SECONDS)
         except TimeoutError as error:
-            lacking = f"no worker has joined {self.address} in {PATIENCE} s"
+            lacking = f"no worker has joined {self.address} in {MAX_WAIT_SECONDS} s"
             raise LostTouch(f"{lacking}; `dask worker {self.address}` starts one") from error
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[Client]:
+def _connect(address: str) -> Iterator[Client]:
     """A client of the cluster. UserError where there is none; LostTouch where it is gone."""
     try:
         from distributed import Client, KilledWorker
@@ -82,7 +82,7 @@ def _connected(address: str) -> Iterator[Client]:
     except ImportError as error:
         raise UserError("--scheduler needs dask: pip install 'plausibly[scale]'") from error
     try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
+        client = Client(address, timeout=MAX_WAIT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise UserError(f"there is no scheduler at {address}; `dask scheduler` starts one and says where") from error
     try:
@@ -108,8 +108,8 @@ def _answers(
     numbers: dict[Any, int] = {}
     waiting = as_completed(loop=client.loop)
     while True:
-        while len(numbers) < AHEAD * max(1, sum(client.ncores().values())) and (following := next(todo, None)):
-            future = client.submit(_done_there, parcel, job, following[0], _packed(following[1]), pure=False)
+        while len(numbers) < SHARDS_AHEAD * max(1, sum(client.ncores().values())) and (following := next(todo, None)):
+            future = client.submit(_do_there, parcel, job, following[0], _pack_piece(following[1]), pure=False)
             numbers[future.key] = following[0]
             waiting.add(future)
         if not numbers:
@@ -119,11 +119,11 @@ def _answers(
         answered.release()
 
 
-def _same(parcel: Parcel) -> Parcel:
+def _identity(parcel: Parcel) -> Parcel:
     return parcel
 
 
-def _packed(piece: Any) -> Any:
+def _pack_piece(piece: Any) -> Any:
     """Rows as bytes; numbers and arrays as they are."""
     import pandas as pd
     import pyarrow as pa
@@ -150,17 +150,17 @@ _runs: dict[str, Run] = {}  # that this worker has opened
 _one_at_a_time = Lock()
 
 
-def _done_there(parcel: Parcel, job: Job, number: int, packed: Any) -> bytes:
+def _do_there(parcel: Parcel, job: Job, number: int, packed: Any) -> bytes:
     """A shard's result, on a worker."""
     import torch
 
     with _one_at_a_time:
         torch.set_num_threads(parcel.threads)
         piece = _table(packed).to_pandas() if isinstance(packed, bytes) else packed
-        return _bytes(job.shard(_opened(parcel), number, piece))
+        return _bytes(job.shard(_open_run(parcel), number, piece))
 
 
-def _opened(parcel: Parcel) -> Run:
+def _open_run(parcel: Parcel) -> Run:
     if parcel.version != __version__:
         raise UserError(f"a worker has plausibly {__version__}, but this is {parcel.version}; install the same there")
     if parcel.name not in _runs:

@@ -11,24 +11,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plausibly.data.events import Heard, unheard
+from plausibly.data.events import RowProgress, silent
 from plausibly.data.files.outputs import score_output
-from plausibly.data.loading import expected_rows
+from plausibly.data.loading import estimate_rows
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.scores import Ranking, unaffordable
-from plausibly.families.proposals import Effective
+from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.jobs.shards import (
-    Conditionals,
-    Filling,
+    ConditionalsJob,
+    FillJob,
     Job,
-    Reading,
-    Sampling,
-    Scoring,
+    RowsJob,
+    SampleJob,
+    ScoreJob,
     Shards,
     Work,
-    carried_out,
-    effective_of,
-    here,
+    carry_out,
+    read_effective_size,
+    work_here,
 )
 from plausibly.runs.run import TASKS, Run
 from plausibly.system.files import refuse_same
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-LEAST = 10  # of the least plausible rows
+LEAST_PLAUSIBLE_ROWS = 10  # of the least plausible rows
 
 
 def sample_to(
@@ -47,19 +47,19 @@ def sample_to(
     seed: int = 0,
     given: Mapping[str, Any] | None = None,
     complete: bool = False,
-    work: Work = here,
-    heard: Heard = unheard,
+    work: Work = work_here,
+    heard: RowProgress = silent,
     guard: bool = False,
-) -> Effective | None:
+) -> EffectiveSampleSize | None:
     """Writes `n` rows as `Run.sample` draws them; how many weighted draws tell something.
 
     `guard` is for spreadsheets, here and below: see `data.spreadsheets`.
     """
     TASKS["impute" if given or complete else "sample"].require(run.model)
-    output, job = run.format.output(out), Sampling(str(out), n, seed, dict(given or {}), complete)
-    with carried_out(run, job, out, work, n, heard) as shards:
+    output, job = run.format.output(out), SampleJob(str(out), n, seed, dict(given or {}), complete)
+    with carry_out(run, job, out, work, n, heard) as shards:
         (output.guarding() if guard else output).join(shards, out)
-        return effective_of(shards)
+        return read_effective_size(shards)
 
 
 def fill_to(
@@ -67,17 +67,17 @@ def fill_to(
     data: str,
     out: Path,
     seed: int = 0,
-    work: Work = here,
-    heard: Heard = unheard,
+    work: Work = work_here,
+    heard: RowProgress = silent,
     guard: bool = False,
-) -> tuple[int, Effective | None]:
+) -> tuple[int, EffectiveSampleSize | None]:
     """Writes the rows of `data` as `Run.impute` fills them; how many they are, and how many weighted draws tell something."""
     TASKS["impute"].require(run.model)
     refuse_same(out, data)
-    output, rows = run.format.output(out), expected_rows(data, run.format)
-    with carried_out(run, Filling(data, str(out), seed), out, work, rows, heard) as shards:
+    output, rows = run.format.output(out), estimate_rows(data, run.format)
+    with carry_out(run, FillJob(data, str(out), seed), out, work, rows, heard) as shards:
         (output.guarding() if guard else output).join(shards, out)
-        return shards.rows, effective_of(shards)
+        return shards.rows, read_effective_size(shards)
 
 
 @dataclass
@@ -95,15 +95,15 @@ class Scored:
         self.rows += len(frame)
         for name in {"more_likely", "anomaly"} & {*frame}:
             self.marked[name] = self.marked.get(name, 0) + int(frame[name].sum())
-        self.few = [_least([*self.few, frame])]
+        self.few = [_least_plausible([*self.few, frame])]
         return frame
 
 
-def _least(frames: list[pd.DataFrame]) -> pd.DataFrame:
+def _least_plausible(frames: list[pd.DataFrame]) -> pd.DataFrame:
     import pandas as pd
 
     frame = pd.concat(frames, ignore_index=True)
-    return frame.nsmallest(LEAST, "nats") if "nats" in frame else frame.head(LEAST)
+    return frame.nsmallest(LEAST_PLAUSIBLE_ROWS, "nats") if "nats" in frame else frame.head(LEAST_PLAUSIBLE_ROWS)
 
 
 def score_to(
@@ -113,63 +113,70 @@ def score_to(
     calibrate: Any = None,
     fdr: float | None = None,
     each: bool = False,
-    work: Work = here,
-    heard: Heard = unheard,
+    work: Work = work_here,
+    heard: RowProgress = silent,
     guard: bool = False,
 ) -> tuple[Scored, list[pd.DataFrame]]:
     """Writes the scores of `data` as `Run.score` gives them; without `out` they are returned."""
     TASKS["score"].require(run.model)
-    rows = expected_rows(data, run.format)
+    rows = estimate_rows(data, run.format)
     refused = unaffordable(run.model, min(run.shard_rows, rows or run.shard_rows)) if each else None
     word = TASKS["full_conditionals"].word(type(run.model))
     ranking = Ranking(run.calibration(calibrate), fdr, each, refused, word)
-    job = Scoring(data, each, each and refused is None)
-    return _told(run, job, ranking, out, work, heard, rows, guard)
+    job = ScoreJob(data, each, each and refused is None)
+    return _score_job(run, job, ranking, out, work, heard, rows, guard)
 
 
 def conditionals_to(
-    run: Run, data: str, out: Path | None, work: Work = here, heard: Heard = unheard, guard: bool = False
+    run: Run, data: str, out: Path | None, work: Work = work_here, heard: RowProgress = silent, guard: bool = False
 ) -> tuple[Scored, list[pd.DataFrame]]:
     """Writes what `Run.conditionals` tells of the rows of `data`; without `out` it is returned."""
     TASKS["conditionals"].require(run.model)
-    return _told(run, Conditionals(data), None, out, work, heard, expected_rows(data, run.format), guard)
+    return _score_job(run, ConditionalsJob(data), None, out, work, heard, estimate_rows(data, run.format), guard)
 
 
-def _told(
-    run: Run, job: Reading, ranking: Ranking | None, out: Path | None, work: Work, heard: Heard, rows: int, guard: bool
+def _score_job(
+    run: Run,
+    job: RowsJob,
+    ranking: Ranking | None,
+    out: Path | None,
+    work: Work,
+    heard: RowProgress,
+    rows: int,
+    guard: bool,
 ) -> tuple[Scored, list[pd.DataFrame]]:
     output, scored = None if out is None else score_output(out), Scored()
     if out is not None:
         refuse_same(out, job.data)
     with _results(run, job, out, work, rows, heard) as tables:
         if ranking is not None:
-            ranking.look(table["nats"].to_numpy() for table in tables)
-        frames = map(scored.look, _ranked(tables, ranking))
+            ranking.find_threshold(table["nats"].to_numpy() for table in tables)
+        frames = map(scored.look, _rank_tables(tables, ranking))
         kept = [] if out is not None else list(frames)
         if output is not None and out is not None:
             (output.guarding() if guard else output).join(map(output.piece, frames), out)
-    scored.told = {} if ranking is None else ranking.told()
+    scored.told = {} if ranking is None else ranking.describe()
     return scored, kept
 
 
 @contextmanager
 def _results(
-    run: Run, job: Job, out: Path | None, work: Work, rows: int, heard: Heard
+    run: Run, job: Job, out: Path | None, work: Work, rows: int, heard: RowProgress
 ) -> Iterator[Shards | list[pa.Table]]:
     """The results of all shards; without a file they are in memory alone."""
     if out is not None:
-        with carried_out(run, job, out, work, rows, heard) as shards:
+        with carry_out(run, job, out, work, rows, heard) as shards:
             yield shards
         return
-    if work is not here:
+    if work is not work_here:
         raise UserError("--scheduler needs --out FILE: what is done is kept beside it until all is")
-    tables = [table for _, table in here(run, job, enumerate(job.pieces(run)))]
+    tables = [table for _, table in work_here(run, job, enumerate(job.pieces(run)))]
     if not tables:
         raise UserError(f"there are no rows to {job.verb}")
     yield tables
 
 
-def _ranked(tables: Iterable[pa.Table], ranking: Ranking | None) -> Iterator[pd.DataFrame]:
+def _rank_tables(tables: Iterable[pa.Table], ranking: Ranking | None) -> Iterator[pd.DataFrame]:
     for table in tables:
         frame = table.to_pandas()
-        yield frame if ranking is None else ranking.beside(frame)
+        yield frame if ranking is None else ranking.add_ranks(frame)

@@ -17,12 +17,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from plausibly.data.events import Heard, unheard
+from plausibly.data.events import RowProgress, silent
 from plausibly.data.files.pieces import counting_from
-from plausibly.data.loading import fingerprint, naming, row_pieces
+from plausibly.data.loading import naming, row_pieces, source_fingerprint
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.scores import score_rows
-from plausibly.families.proposals import Effective, all_effective
+from plausibly.families.proposals import EffectiveSampleSize, all_effective
 from plausibly.runs.run import Run
 from plausibly.system.files import refuse_streams, replacing
 from plausibly.system.locks import holding
@@ -31,8 +31,8 @@ from plausibly.system.seals import BrokenSeal, check_document, parse_document, w
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Piece = Any  # what a shard is made of: rows, or how many of them
-Numbered = tuple[int, Piece]
+ShardPiece = Any  # what a shard is made of: rows, or how many of them
+Numbered = tuple[int, ShardPiece]
 Work = Callable[[Run, "Job", Iterator[Numbered]], Iterator[tuple[int, "pa.Table"]]]
 
 
@@ -47,11 +47,11 @@ class Job(ABC):
     verb: ClassVar[str] = "look at"
 
     @abstractmethod
-    def pieces(self, run: Run) -> Iterable[Piece]:
+    def pieces(self, run: Run) -> Iterable[ShardPiece]:
         """What each shard is made of."""
 
     @abstractmethod
-    def shard(self, run: Run, number: int, piece: Piece) -> pa.Table:
+    def shard(self, run: Run, number: int, piece: ShardPiece) -> pa.Table:
         """The result of one shard."""
 
     def plan(self, run: Run) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Job(ABC):
 
 
 @dataclass(frozen=True)
-class Sampling(Job):
+class SampleJob(Job):
     """Draws `n` rows for the file `out`."""
 
     out: str
@@ -77,12 +77,12 @@ class Sampling(Job):
 
     def shard(self, run: Run, number: int, piece: int) -> pa.Table:
         events, told = run.sample_shard(number, piece, self.seed, self.given, self.complete)
-        rows = run.format.output(Path(self.out)).piece(run.format.written(events, Path(self.out)))
+        rows = run.format.output(Path(self.out)).piece(run.format.file_rows(events, Path(self.out)))
         return _with_effective(rows, told)
 
 
 @dataclass(frozen=True)
-class Reading(Job):
+class RowsJob(Job):
     """Work on the rows of `data`."""
 
     data: str
@@ -92,7 +92,7 @@ class Reading(Job):
             yield from row_pieces(self.data, run.format, run.shard_rows)
 
     def plan(self, run: Run) -> dict[str, Any]:
-        return super().plan(run) | {"contents": fingerprint(self.data)}
+        return super().plan(run) | {"contents": source_fingerprint(self.data)}
 
     @contextmanager
     def rows_of(self, run: Run, number: int) -> Iterator[None]:
@@ -102,7 +102,7 @@ class Reading(Job):
 
 
 @dataclass(frozen=True)
-class Filling(Reading):
+class FillJob(RowsJob):
     """Fills the holes of rows, for the file `out`."""
 
     out: str
@@ -114,12 +114,12 @@ class Filling(Reading):
         with self.rows_of(run, number):
             asked = run.format.questions(piece)
         filled, told = run.fill_shard(number, asked, self.seed)
-        output, rows = run.format.output(Path(self.out)), run.format.written(filled, Path(self.out))
+        output, rows = run.format.output(Path(self.out)), run.format.file_rows(filled, Path(self.out))
         return _with_effective(output.piece(rows), told)
 
 
 @dataclass(frozen=True)
-class Scoring(Reading):
+class ScoreJob(RowsJob):
     """Scores rows, apart from what calibration rows tell; see `score_rows` for `each` and `rest`."""
 
     each: bool = False
@@ -133,7 +133,7 @@ class Scoring(Reading):
 
 
 @dataclass(frozen=True)
-class Conditionals(Reading):
+class ConditionalsJob(RowsJob):
     """p(x_i | earlier) of each cell."""
 
     word = "conditionals"
@@ -150,27 +150,29 @@ def _table(frame: Any) -> pa.Table:
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-EFFECTIVE = b"effective"  # where a table of filled rows says how many of its draws tell something
+EFFECTIVE_KEY = b"effective"  # where a table of filled rows says how many of its draws tell something
 
 
-def _with_effective(table: pa.Table, told: Effective | None) -> pa.Table:
+def _with_effective(table: pa.Table, told: EffectiveSampleSize | None) -> pa.Table:
     if told is None:
         return table
     document = json.dumps({"rows": told.rows.tolist(), "draws": told.draws}).encode()
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), EFFECTIVE: document})
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), EFFECTIVE_KEY: document})
 
 
-def effective_of(pieces: Iterable[pa.Table]) -> Effective | None:
+def read_effective_size(pieces: Iterable[pa.Table]) -> EffectiveSampleSize | None:
     """How many draws tell something, of all filled rows; None where none was drawn by weight."""
     import torch
 
     found = [
-        json.loads(piece.schema.metadata[EFFECTIVE]) for piece in pieces if EFFECTIVE in (piece.schema.metadata or {})
+        json.loads(piece.schema.metadata[EFFECTIVE_KEY])
+        for piece in pieces
+        if EFFECTIVE_KEY in (piece.schema.metadata or {})
     ]
-    return all_effective([Effective(torch.tensor(each["rows"]), each["draws"]) for each in found])
+    return all_effective([EffectiveSampleSize(torch.tensor(each["rows"]), each["draws"]) for each in found])
 
 
-def here(run: Run, job: Job, todo: Iterator[Numbered]) -> Iterator[tuple[int, pa.Table]]:
+def work_here(run: Run, job: Job, todo: Iterator[Numbered]) -> Iterator[tuple[int, pa.Table]]:
     """The work done in this process, shard after shard."""
     return ((number, job.shard(run, number, piece)) for number, piece in todo)
 
@@ -186,10 +188,10 @@ class Shards:
         if self.folder.is_symlink():
             raise UserError(f"{self.folder} is a link, and shards are kept there: remove it")
         refuse_streams(self.folder / "plan.json")
-        if self._kept_plan() != self.plan:
+        if self._read_plan() != self.plan:
             self.clear()
 
-    def _kept_plan(self) -> Any:
+    def _read_plan(self) -> Any:
         file = self.folder / "plan.json"
         try:
             document = parse_document(file)
@@ -199,7 +201,7 @@ class Shards:
             return None
 
     @cached_property
-    def done(self) -> dict[int, pa.Schema]:
+    def result_schemas(self) -> dict[int, pa.Schema]:
         """The numbers of those that are done and sound, with their columns."""
         import pyarrow as pa
 
@@ -233,10 +235,10 @@ class Shards:
             raise BrokenSeal(f"{file} is not what was written; the same command does it anew, and keeps the others")
         return content
 
-    def put(self, number: int, table: pa.Table) -> None:
+    def store(self, number: int, table: pa.Table) -> None:
         import pyarrow as pa
 
-        if not self.done:
+        if not self.result_schemas:
             write_sealed({"plan": self.plan}, self.folder / "plan.json")
         sink, options = pa.BufferOutputStream(), pa.ipc.IpcWriteOptions(compression="lz4")
         with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
@@ -245,13 +247,15 @@ class Shards:
         with replacing(self._file(number)) as draft, open(draft, "wb") as file:
             file.write(content)
             file.write(self._digest(number, content))
-        self.done[number] = table.schema
+        self.result_schemas[number] = table.schema
 
     def __iter__(self) -> Iterator[pa.Table]:
         """The results of all shards in their order, with columns of the same types."""
         import pyarrow as pa
 
-        common = pa.unify_schemas([self.done[number] for number in range(self.count)], promote_options="permissive")
+        common = pa.unify_schemas(
+            [self.result_schemas[number] for number in range(self.count)], promote_options="permissive"
+        )
         for number in range(self.count):
             yield pa.ipc.open_stream(self._content(number)).read_all().cast(common)
 
@@ -259,11 +263,11 @@ class Shards:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.__dict__.pop("done", None)
 
-    def left_to_do(self, pieces: Iterable[Piece]) -> Iterator[Numbered]:
+    def pieces_to_do(self, pieces: Iterable[ShardPiece]) -> Iterator[Numbered]:
         """The pieces of shards that are not done; `count` counts all."""
         for number, piece in enumerate(pieces):
             self.count, self.rows = number + 1, self.rows + (piece if isinstance(piece, int) else len(piece))
-            if number not in self.done:
+            if number not in self.result_schemas:
                 yield number, piece
 
     def fill(self, results: Iterator[tuple[int, pa.Table]], heard: Callable[[], None]) -> None:
@@ -278,13 +282,13 @@ class Shards:
             except UserError:
                 self.clear()
                 raise
-            self.put(number, table)
+            self.store(number, table)
             heard()
 
 
 @contextmanager
-def carried_out(
-    run: Run, job: Job, out: Path, work: Work = here, total: int = 0, heard: Heard = unheard
+def carry_out(
+    run: Run, job: Job, out: Path, work: Work = work_here, total: int = 0, heard: RowProgress = silent
 ) -> Iterator[Shards]:
     """All shards of a job whose results go to `out`; within, they can be read, and afterwards they are gone.
 
@@ -295,31 +299,29 @@ def carried_out(
     with holding(out):
         shards = Shards(out, job.plan(run))
 
-        def told() -> None:
-            heard(min(len(shards.done) * run.shard_rows, total), total)
+        def notify() -> None:
+            heard(min(len(shards.result_schemas) * run.shard_rows, total), total)
 
         try:
-            told()
-            shards.fill(work(run, job, shards.left_to_do(job.pieces(run))), told)
+            notify()
+            shards.fill(work(run, job, shards.pieces_to_do(job.pieces(run))), notify)
             if not shards.count:
                 raise UserError(f"there are no rows to {job.verb}")
             yield shards
         except LostTouch as lost:
-            raise LostTouch(f"{lost}; {kept(shards)}") from lost
+            raise LostTouch(f"{lost}; {shards_kept_note(shards)}") from lost
         except UserError as error:  # no room, perhaps, or rows that are refused
-            if shards.done:
-                raise UserError(f"{error}; {kept(shards)}") from error
+            if shards.result_schemas:
+                raise UserError(f"{error}; {shards_kept_note(shards)}") from error
             shards.clear()
             raise
         except KeyboardInterrupt:
-            if not shards.done:
+            if not shards.result_schemas:
                 raise
-            raise KeyboardInterrupt(f"stopped; {kept(shards)}") from None
+            raise KeyboardInterrupt(f"stopped; {shards_kept_note(shards)}") from None
         shards.clear()
 
 
-def kept(shards: Shards) -> str:
+def shards_kept_note(shards: Shards) -> str:
     """What is left of a job that was cut short."""
-    return (
-        f"shards that are done are kept in {shards.folder} ({len(shards.done):,}): the same command goes on from there"
-    )
+    return f"shards that are done are kept in {shards.folder} ({len(shards.result_schemas):,}): the same command goes on from there"

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 loops: Callable[[Any], Any] = numba.njit(nogil=True, cache=True, error_model="numpy")
-GAIN = 0.01  # of a split, in nats of all rows together, twice: less is none
-FEW, TOGETHER = 16, 128  # fewer rows are followed down a tree one by one; so many eights of rows at once
-BETTER = 1e-6  # nats per held-out row: less is not better
+MIN_GAIN = 0.01  # of a split, in nats of all rows together, twice: less is none
+MIN_ROWS, WORDS_PER_BATCH = 16, 128  # fewer rows are followed down a tree one by one; so many eights of rows at once
+MIN_IMPROVEMENT = 1e-6  # nats per held-out row: less is not better
 
 
-class Rows(NamedTuple):
+class SortedRows(NamedTuple):
     """Different rows in the order of their bits, `bits` (variables, rows)."""
 
     bits: NDArray[np.uint8]
@@ -33,7 +33,7 @@ class Rows(NamedTuple):
     places: NDArray[np.int32]  # the variables that are not what they are in most rows
 
 
-def lined_up(bits: NDArray[np.uint8]) -> Rows:
+def sort_rows(bits: NDArray[np.uint8]) -> SortedRows:
     """Rows in their order, from any, (variables, rows)."""
     bits = np.ascontiguousarray(bits[:, np.lexsort(bits[::-1])])
     apart = bits[:, 1:] != bits[:, :-1]
@@ -41,7 +41,7 @@ def lined_up(bits: NDArray[np.uint8]) -> Rows:
     starts = np.flatnonzero(agree < len(bits))
     many = np.diff(starts, append=bits.shape[1])
     bits = np.ascontiguousarray(bits[:, starts])
-    return Rows(bits, many, agree[starts], *_unusual(bits, many))
+    return SortedRows(bits, many, agree[starts], *_unusual(bits, many))
 
 
 @loops
@@ -122,19 +122,19 @@ def _leaves_of(eights, begin, end, tree, depth, codes):  # type: ignore[no-untyp
 
 
 @loops
-def added(eights, features, leaves, depth, start, end, logits):  # type: ignore[no-untyped-def]
+def add_trees(eights, features, leaves, depth, start, end, logits):  # type: ignore[no-untyped-def]
     """Adds the trees from `start` to `end` to each row's logit."""
     number = len(logits)
-    if number < FEW or depth > 7:
+    if number < MIN_ROWS or depth > 7:
         bits = eights.view(np.uint8)
         for t in range(start, end):
             for r in range(number):
                 logits[r] += leaves[t, leaf_of(bits, r, features[t], depth)]
         return
-    codes = np.empty((1 << (depth - 1), TOGETHER), np.uint64)
+    codes = np.empty((1 << (depth - 1), WORDS_PER_BATCH), np.uint64)
     found = codes.view(np.uint8)
-    for begin in range(0, eights.shape[1], TOGETHER):
-        some = min(TOGETHER, eights.shape[1] - begin)
+    for begin in range(0, eights.shape[1], WORDS_PER_BATCH):
+        some = min(WORDS_PER_BATCH, eights.shape[1] - begin)
         own = logits[8 * begin : 8 * (begin + some)]
         for t in range(start, end):
             _leaves_of(eights, begin, begin + some, features[t], depth, codes)
@@ -194,7 +194,7 @@ def _count(wanted, node, slope, curve, rows, heads, seen, own, whole):  # type: 
 def _split(own, whole, seen, strength, least):  # type: ignore[no-untyped-def]
     """The bit by which the node's rows are told apart best; -1 if none helps."""
     g, h = whole
-    found, best = -1, GAIN
+    found, best = -1, MIN_GAIN
     here = g * g / (h + strength)
     for j in range(seen):
         g1, h1 = own[j]
@@ -239,7 +239,7 @@ def _fill(leaves, whole, node, slope, curve, rate, strength):  # type: ignore[no
 
 
 @loops
-def grown(  # type: ignore[no-untyped-def]
+def grow_trees(  # type: ignore[no-untyped-def]
     rows, held_out, variable, depth, rounds, rate, strength, least, share, patience, noise, features, leaves
 ):
     """Boosts the logit of bit `variable` by trees of the bits before it. How many are best, and the logit before the first.
@@ -286,10 +286,10 @@ def grown(  # type: ignore[no-untyped-def]
         _fill(leaves[t], totals[depth % 2], node, slope, curve, rate, strength)
         for g in range(number):
             logits[g] += leaves[t, place[g]]
-        added(eights, features, leaves, depth, t, t + 1, others)
+        add_trees(eights, features, leaves, depth, t, t + 1, others)
         loss = _loss(others, answers)
         waited += 1
-        if loss < lowest - BETTER * answers.sum():
+        if loss < lowest - MIN_IMPROVEMENT * answers.sum():
             best, lowest, waited = t + 1, loss, 0
         if waited == patience:
             break

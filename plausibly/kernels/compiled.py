@@ -17,9 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from plausibly.system.threads import spread
+from plausibly.system.threads import run_in_threads
 
-ROWS, GROUP, VECTOR = 8, 4, 16  # whose activations are at hand together; that share a load; units in a vector, at most
+ROWS_PER_BLOCK, ROWS_PER_GROUP, VECTOR_UNITS = (
+    8,
+    4,
+    16,
+)  # whose activations are at hand together; that share a load; units in a vector, at most
 loops: Callable[[Any], Any] = numba.njit(
     nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, forceinline=True
 )
@@ -53,9 +57,9 @@ def _add(number, added, kept, own, hidden, units):  # type: ignore[no-untyped-de
 def _forward(numbers, weight, start, readout, offset, keep, table, parameters, last):  # type: ignore[no-untyped-def]
     batch, units = len(start), weight.shape[1]
     zero = start.dtype.type(0)
-    hidden = np.empty((ROWS, last.shape[1]), last.dtype)
-    for first in range(0, batch, ROWS):
-        end = min(first + ROWS, batch)
+    hidden = np.empty((ROWS_PER_BLOCK, last.shape[1]), last.dtype)
+    for first in range(0, batch, ROWS_PER_BLOCK):
+        end = min(first + ROWS_PER_BLOCK, batch)
         for b in range(first, end):
             for h in range(units):
                 last[b, h] = keep[b, h] * start[b, h]
@@ -63,7 +67,7 @@ def _forward(numbers, weight, start, readout, offset, keep, table, parameters, l
         for i in range(len(table)):
             for o in range(table[i, 2], table[i, 3]):
                 out = readout[o]
-                for b in range(first, end, GROUP):
+                for b in range(first, end, ROWS_PER_GROUP):
                     s, t, u, v = _sums(out, hidden[b - first :], units)
                     parameters[b, o], parameters[b + 1, o] = offset[o] + s, offset[o] + t
                     parameters[b + 2, o], parameters[b + 3, o] = offset[o] + u, offset[o] + v
@@ -95,9 +99,9 @@ def _backward(  # type: ignore[no-untyped-def]
 ):
     batch, units = len(last), weight.shape[1]
     zero = last.dtype.type(0)
-    hidden = np.empty((ROWS, last.shape[1]), last.dtype)
-    for first in range(0, batch, ROWS):
-        end = min(first + ROWS, batch)
+    hidden = np.empty((ROWS_PER_BLOCK, last.shape[1]), last.dtype)
+    for first in range(0, batch, ROWS_PER_BLOCK):
+        end = min(first + ROWS_PER_BLOCK, batch)
         for b in range(first, end):
             for h in range(units):
                 hidden[b - first, h] = max(last[b, h], zero)
@@ -116,8 +120,8 @@ def _backward(  # type: ignore[no-untyped-def]
                             learned[h] += kept[h] * (number * later[h])
                         _add(-number, weight[k], kept, last[b], hidden[b - first], units)
             for o in range(table[i, 2], table[i, 3]):
-                for b in range(first, end, GROUP):
-                    own = slice(b, b + GROUP)
+                for b in range(first, end, ROWS_PER_GROUP):
+                    own = slice(b, b + ROWS_PER_GROUP)
                     _return(grad[own, o], readout[o], grad_readout[o], hidden[b - first :], grad_start[own], units)
         for b in range(first, end):
             for h in range(units):
@@ -128,10 +132,10 @@ def _backward(  # type: ignore[no-untyped-def]
 def _draw(numbers, weight, readout, offset, table, uniforms, limits, codes, last):  # type: ignore[no-untyped-def]
     batch, units = len(last), weight.shape[1]
     zero = last.dtype.type(0)
-    hidden = np.empty((ROWS, last.shape[1]), last.dtype)
-    logits = np.empty((ROWS, np.max(table[:, 3] - table[:, 2]) + 1), last.dtype)
-    for first in range(0, batch, ROWS):
-        end = min(first + ROWS, batch)
+    hidden = np.empty((ROWS_PER_BLOCK, last.shape[1]), last.dtype)
+    logits = np.empty((ROWS_PER_BLOCK, np.max(table[:, 3] - table[:, 2]) + 1), last.dtype)
+    for first in range(0, batch, ROWS_PER_BLOCK):
+        end = min(first + ROWS_PER_BLOCK, batch)
         for b in range(first, end):
             for h in range(units):
                 hidden[b - first, h] = max(last[b, h], zero)
@@ -139,7 +143,7 @@ def _draw(numbers, weight, readout, offset, table, uniforms, limits, codes, last
             free = table[i, 3] - table[i, 2]
             for place in range(1, free + 1):
                 o = table[i, 2] + place - 1
-                for r in range(0, end - first, GROUP):
+                for r in range(0, end - first, ROWS_PER_GROUP):
                     s, t, u, v = _sums(readout[o], hidden[r:], units)
                     logits[r, place], logits[r + 1, place] = offset[o] + s, offset[o] + t
                     logits[r + 2, place], logits[r + 3, place] = offset[o] + u, offset[o] + v
@@ -147,7 +151,7 @@ def _draw(numbers, weight, readout, offset, table, uniforms, limits, codes, last
                 if free == 1:
                     code = int(logits[b - first, 1] >= limits[b, i])
                 else:
-                    code = _chosen(logits[b - first], free, uniforms[b, i])
+                    code = _choose(logits[b - first], free, uniforms[b, i])
                 codes[b, i] = code
                 for k in range(table[i, 0], table[i, 1]):
                     if numbers[code, k] != zero:
@@ -158,7 +162,7 @@ def _draw(numbers, weight, readout, offset, table, uniforms, limits, codes, last
 
 
 @loops
-def _chosen(logits, free, uniform):  # type: ignore[no-untyped-def]
+def _choose(logits, free, uniform):  # type: ignore[no-untyped-def]
     """The code at which the sum of probabilities passes `uniform`, of as many `free` numbers as `heads.balanced` takes."""
     most = logits[0] = logits.dtype.type(0)
     if free > 1:
@@ -181,19 +185,19 @@ def _chosen(logits, free, uniform):  # type: ignore[no-untyped-def]
     return free
 
 
-def forward(
+def cpu_forward(
     numbers: Tensor, weight: Tensor, start: Tensor, readout: Tensor, offset: Tensor, keep: Tensor | None, table: Tensor
 ) -> tuple[Tensor, Tensor]:
     """What `forward_loop` gives for relu; the last activation is that of the kept shares."""
-    begun, kept = _aligned(start), _aligned(start.new_ones(()).expand_as(start) if keep is None else keep)
+    begun, kept = _align(start), _align(start.new_ones(()).expand_as(start) if keep is None else keep)
     parameters, last = offset.detach().repeat(len(begun), 1), torch.empty_like(begun)
-    n, w, s, r, c, k, t = map(_array, (_filled(numbers), weight, begun, readout, offset, kept, table))
+    n, w, s, r, c, k, t = map(_array, (_pad_rows(numbers), weight, begun, readout, offset, kept, table))
     p, a = map(_array, (parameters, last))
-    _shared(len(n), lambda part, _: _forward(n[part], w, s[part], r, c, k[part], t, p[part], a[part]))
-    return parameters[: len(start)], _cut(last, start)
+    _share(len(n), lambda part, _: _forward(n[part], w, s[part], r, c, k[part], t, p[part], a[part]))
+    return parameters[: len(start)], _trim(last, start)
 
 
-def backward(
+def cpu_backward(
     grad: Tensor,
     numbers: Tensor,
     weight: Tensor,
@@ -204,52 +208,52 @@ def backward(
     wanted: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What `backward_loop` gives for relu, of the last activation that `forward` gave."""
-    begun, kept = _aligned(last), _aligned(last.new_ones(()).expand_as(last) if keep is None else keep)
+    begun, kept = _align(last), _align(last.new_ones(()).expand_as(last) if keep is None else keep)
     numbers_grad, start_grad = numbers.new_zeros(len(begun), numbers.shape[1]), torch.zeros_like(begun)
     sums = [(torch.zeros_like(weight), torch.zeros_like(readout)) for _ in range(_threads(len(begun)))]
-    g, n, w, a, r, k, t = map(_array, (_filled(grad), _filled(numbers), weight, begun, readout, kept, table))
+    g, n, w, a, r, k, t = map(_array, (_pad_rows(grad), _pad_rows(numbers), weight, begun, readout, kept, table))
     gn, gs, own = _array(numbers_grad), _array(start_grad), [tuple(map(_array, parts)) for parts in sums]
 
     def work(part: slice, thread: int) -> None:
         gw, gr = own[thread]
         _backward(g[part], n[part], w, a[part], r, k[part], t, wanted, gn[part], gw, gs[part], gr)
 
-    _shared(len(n), work)
+    _share(len(n), work)
     (weight_grad, readout_grad), *others = sums
     for weight_part, readout_part in others:
         weight_grad += weight_part
         readout_grad += readout_part
-    return numbers_grad[: len(last)], weight_grad, _cut(start_grad, last), readout_grad
+    return numbers_grad[: len(last)], weight_grad, _trim(start_grad, last), readout_grad
 
 
-def draw(
+def cpu_draw(
     numbers: Tensor, weight: Tensor, start: Tensor, readout: Tensor, offset: Tensor, table: Tensor, uniforms: Tensor
 ) -> Tensor:
     """What `draw_loop` gives for relu."""
-    given = _filled(uniforms)
-    codes, last = torch.zeros_like(given), _aligned(start.expand(len(given), -1))
+    given = _pad_rows(uniforms)
+    codes, last = torch.zeros_like(given), _align(start.expand(len(given), -1))
     limits = torch.log((1 - given) / given)  # a bit is 1 from this logit on
     n, w, r, c, t, u, b = map(_array, (numbers, weight, readout, offset, table, given, limits))
     found, a = map(_array, (codes, last))
-    _shared(len(given), lambda part, _: _draw(n, w, r, c, t, u[part], b[part], found[part], a[part]))
+    _share(len(given), lambda part, _: _draw(n, w, r, c, t, u[part], b[part], found[part], a[part]))
     return codes[: len(uniforms)]
 
 
-def _filled(table: Tensor) -> Tensor:
+def _pad_rows(table: Tensor) -> Tensor:
     """With rows of zeros up to whole groups."""
-    return F.pad(table, (0, 0, 0, -len(table) % GROUP)) if len(table) % GROUP else table
+    return F.pad(table, (0, 0, 0, -len(table) % ROWS_PER_GROUP)) if len(table) % ROWS_PER_GROUP else table
 
 
-def _aligned(table: Tensor) -> Tensor:
+def _align(table: Tensor) -> Tensor:
     """With rows of zeros up to whole groups, and columns up to an odd number of the processor's vectors.
 
     Rows whose distance is a power of two would push each other out of the cache.
     """
     rows, units = table.shape
-    return F.pad(table.detach(), (0, (VECTOR - units) % (2 * VECTOR), 0, -rows % GROUP))
+    return F.pad(table.detach(), (0, (VECTOR_UNITS - units) % (2 * VECTOR_UNITS), 0, -rows % ROWS_PER_GROUP))
 
 
-def _cut(table: Tensor, like: Tensor) -> Tensor:
+def _trim(table: Tensor, like: Tensor) -> Tensor:
     rows, units = like.shape
     return table[:rows, :units].clone()
 
@@ -260,11 +264,11 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 def _threads(rows: int) -> int:
     """As many as torch uses, but none without work."""
-    return max(1, min(torch.get_num_threads(), rows // ROWS))
+    return max(1, min(torch.get_num_threads(), rows // ROWS_PER_BLOCK))
 
 
-def _shared(rows: int, work: Callable[[slice, int], None]) -> None:
+def _share(rows: int, work: Callable[[slice, int], None]) -> None:
     """Splits rows among threads; each part is told which one it is."""
     threads = _threads(rows)
-    bounds = [rows * k // (threads * GROUP) * GROUP for k in range(threads)] + [rows]
-    spread(range(threads), lambda k: work(slice(bounds[k], bounds[k + 1]), k))
+    bounds = [rows * k // (threads * ROWS_PER_GROUP) * ROWS_PER_GROUP for k in range(threads)] + [rows]
+    run_in_threads(range(threads), lambda k: work(slice(bounds[k], bounds[k + 1]), k))

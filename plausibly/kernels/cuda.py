@@ -91,7 +91,7 @@ def _backward(  # type: ignore[no-untyped-def]
     tl.store(grad_start + row * units + h, kept * later, mask=inside)
 
 
-def forward(
+def cuda_forward(
     numbers: Tensor, weight: Tensor, start: Tensor, readout: Tensor, offset: Tensor, keep: Tensor | None, table: Tensor
 ) -> tuple[Tensor, Tensor]:
     """What `forward_loop` gives for relu; the last activation is that of the kept shares."""
@@ -104,7 +104,7 @@ def forward(
     return parameters, last
 
 
-def backward(
+def cuda_backward(
     grad: Tensor,
     numbers: Tensor,
     weight: Tensor,

@@ -19,12 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plausibly.networks.heads import balanced
+from plausibly.networks.heads import symmetric_log_softmax
 
 ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid}
 
 
-def layout(added: Sequence[slice], read: Sequence[slice]) -> Tensor:
+def loop_table(added: Sequence[slice], read: Sequence[slice]) -> Tensor:
     """Which numbers each variable adds, and which parameters are read before: from, to, from, to, (variables, 4).
 
     `added` may have fewer entries than `read`: nothing sees the last variable.
@@ -115,13 +115,13 @@ def draw_loop(
     activation, codes = start.expand(len(uniforms), -1), torch.zeros_like(uniforms)
     for i, (added, read) in enumerate(slices(table)):
         parameters = offset[read] + ACTIVATIONS[name](activation) @ readout[read].T
-        below = balanced(parameters).exp().cumsum(1)[:, :-1] <= uniforms[:, i, None]
+        below = symmetric_log_softmax(parameters).exp().cumsum(1)[:, :-1] <= uniforms[:, i, None]
         codes[:, i] = below.sum(1)
         activation = activation + numbers[codes[:, i].long(), added] @ weight[added]
     return codes
 
 
-def draw(
+def nade_draw(
     numbers: Tensor,
     weight: Tensor,
     start: Tensor,
@@ -132,13 +132,13 @@ def draw(
     name: str,
 ) -> Tensor:
     """What `draw_loop` says, by the compiled loop where there is one."""
-    if start.device.type == "cpu" and (loops := fused(start, name)):
+    if start.device.type == "cpu" and (loops := fused_loops(start, name)):
         codes: Tensor = loops.draw(numbers, weight, start, readout, offset, table, uniforms)
         return codes
     return draw_loop(numbers, weight, start, readout, offset, table, uniforms, name)
 
 
-def fused(start: Tensor, name: str) -> ModuleType | None:
+def fused_loops(start: Tensor, name: str) -> ModuleType | None:
     """The fused loops for such activations, if there are any: imported, and compiled, at first use."""
     if name != "relu" or start.dtype not in (torch.float32, torch.float64):
         return None
@@ -169,7 +169,7 @@ def recurrence(
     weight (inputs, units), start (batch, units), readout (outputs, units), offset (outputs,), keep (batch, units) or None:
     the share of each unit that is passed on. Outputs that are not read, as `table` says (`layout`), are the offset.
     """
-    if loops := fused(start, name):
+    if loops := fused_loops(start, name):
         parameters, last = loops.forward(numbers, weight, start, readout, offset, keep, table)
         return parameters, last
     return forward_loop(numbers, weight, start, readout, offset, keep, table, name)
@@ -202,7 +202,7 @@ def recurrence_backward(
     wanted: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of `backward_loop`."""
-    if loops := fused(last, name):
+    if loops := fused_loops(last, name):
         found: tuple[Tensor, Tensor, Tensor, Tensor]
         found = loops.backward(grad, numbers, weight, last, readout, keep, table, wanted)
         return found

@@ -30,7 +30,7 @@ def load_models() -> dict[str, type[Trainable]]:
 MODELS = load_models()
 
 
-FORM = "a model of your own is named FILE.py:CLASS, such as my_model.py:MyModel"
+REFERENCE_FORM = "a model of your own is named FILE.py:CLASS, such as my_model.py:MyModel"
 
 
 def is_reference(name: object) -> bool:
@@ -38,14 +38,14 @@ def is_reference(name: object) -> bool:
     return isinstance(name, str) and (name.endswith(".py") or ".py:" in name)
 
 
-def parted(reference: str) -> tuple[Path, str]:
+def parse_reference(reference: str) -> tuple[Path, str]:
     """File and class. UserError where either is missing."""
     file, mark, name = reference.rpartition(":")
     if not mark or not file.endswith(".py") or not name.isidentifier():
-        raise UserError(f"{reference!r} does not say which class; {FORM}")
+        raise UserError(f"{reference!r} does not say which class; {REFERENCE_FORM}")
     return Path(file), name
 
 
-def name_of(kind: type) -> str:
+def model_name(kind: type) -> str:
     """The name on boards and of folders: the file's for plausibly's own models, else the class's."""
     return next((name for name, known in MODELS.items() if known is kind), kind.__name__)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from plausibly.events.schema import Schema
-from plausibly.families.variational import Observing, log_likelihood
+from plausibly.families.variational import EncoderDecoder, log_likelihood
 from plausibly.objectives import Loss, Objective, Turn
 
 
@@ -23,13 +23,13 @@ class Reconstruction(Objective):
     name = "reconstruction"
 
     def turns(self, model: Autoencoder) -> list[Turn]:
-        return [Turn(self.name, model, lambda x, generator, done: Loss(self.watch(model, x, generator)))]
+        return [Turn(self.name, model, lambda x, generator, done: Loss(self.validation_loss(model, x, generator)))]
 
-    def watch(self, model: Autoencoder, x: Tensor, generator: torch.Generator) -> Tensor:
+    def validation_loss(self, model: Autoencoder, x: Tensor, generator: torch.Generator) -> Tensor:
         return -log_likelihood(model, x, model.encode(x))
 
 
-class Autoencoder(Observing):
+class Autoencoder(EncoderDecoder):
     """`network` is a name, or {"name": ..., argument: value}; by default as in a VAE."""
 
     family = "autoencoder"

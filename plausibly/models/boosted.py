@@ -17,14 +17,17 @@ from torch import Tensor, nn
 from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
-from plausibly.families.network import shuffled
-from plausibly.objectives import Look, Objective
-from plausibly.outcomes.outcomes import Bits, Outcome
-from plausibly.system.arguments import within
-from plausibly.system.threads import spread
+from plausibly.families.network import shuffle_order
+from plausibly.objectives import Objective, WholePass
+from plausibly.outcomes.outcomes import Bernoulli, Outcome
+from plausibly.system.arguments import check_range
+from plausibly.system.threads import run_in_threads
 
-TURNS, TRIED = 5, 8  # looks at the data, each for as many variables, of which so many tell how long it takes
-LEAST, PATIENCE = 0.01, 15  # curvature of a child; rounds without a better one on held-out rows
+DATA_LOOKS, TRIAL_VARIABLES = (
+    5,
+    8,
+)  # looks at the data, each for as many variables, of which so many tell how long it takes
+MIN_CURVATURE, PATIENCE_ROUNDS = 0.01, 15  # curvature of a child; rounds without a better one on held-out rows
 
 
 class Boosted(AutoregressiveModel):
@@ -49,20 +52,20 @@ class Boosted(AutoregressiveModel):
         shuffle: int = 0,
     ) -> None:
         super().__init__()
-        within("boosted: depth", depth, 1, 12)
-        within("boosted: rounds", rounds, 1, 10_000)
-        within("boosted: rate", rate, 1e-4, 1)
-        within("boosted: strength", strength, 1e-6, 1e6)
-        within("boosted: share", share, 0.01, 1)
+        check_range("boosted: depth", depth, 1, 12)
+        check_range("boosted: rounds", rounds, 1, 10_000)
+        check_range("boosted: rate", rate, 1e-4, 1)
+        check_range("boosted: strength", strength, 1e-6, 1e6)
+        check_range("boosted: share", share, 0.01, 1)
         if reason := self.accepts(schema):
             raise ValueError(reason)
         self.schema, self.depth, self.rounds, self.rate = schema, depth, rounds, rate
         self.strength, self.share, self.shuffle = strength, share, shuffle
-        self.order = shuffled(range(schema.size), shuffle)
+        self.order = shuffle_order(range(schema.size), shuffle)
         self.objective = Boosting()
         # of each bit in its order, as are the trees
         self.base = nn.Parameter(torch.zeros(schema.size), requires_grad=False)
-        self.have([0] * schema.size)
+        self.allocate([0] * schema.size)
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
@@ -76,7 +79,7 @@ class Boosted(AutoregressiveModel):
     @classmethod
     def tiny(cls, schema: Schema) -> Boosted:
         model = cls(schema, depth=2)
-        model.have([0, *[2] * (schema.size - 1)])
+        model.allocate([0, *[2] * (schema.size - 1)])
         pick = torch.Generator("cpu").manual_seed(0)
         ranks = torch.arange(schema.size, device="cpu").repeat_interleave(model.first.diff().cpu())
         drawn = torch.rand(model.features.shape, generator=pick, device="cpu")
@@ -84,7 +87,7 @@ class Boosted(AutoregressiveModel):
         return model
 
     @torch.no_grad()
-    def settle(self, x: Tensor) -> None:
+    def initialise_from(self, x: Tensor) -> None:
         ones = x[:, list(self.order)].double().sum(0)
         self.base.copy_(((ones + 0.5) / (len(x) - ones + 0.5)).log())
 
@@ -94,7 +97,7 @@ class Boosted(AutoregressiveModel):
         return self.schema.size + 2 * splits + len(self.features)
 
     @torch.no_grad()
-    def have(self, trees: Sequence[int]) -> None:
+    def allocate(self, trees: Sequence[int]) -> None:
         """Makes room for so many trees of each bit, which all add nothing."""
         device, number = self.base.device, sum(trees)
         self.register_buffer("features", torch.full((number, 2**self.depth - 1), -1, dtype=torch.int32, device=device))
@@ -105,30 +108,30 @@ class Boosted(AutoregressiveModel):
         trees, features = state["first"].diff().tolist(), state["features"].cpu()
         if state["first"][0] != 0 or len(trees) != self.schema.size or min(trees) < 0 or sum(trees) != len(features):
             raise ValueError("boosted: the saved trees are not those of this many bits")
-        self.have(trees)
+        self.allocate(trees)
         ranks = torch.arange(self.schema.size).repeat_interleave(torch.tensor(trees))
         if not bool(((features >= -1) & (features < ranks[:, None])).all()):
             raise ValueError("boosted: a saved tree asks for a bit that comes later")
         super().restore(state)
 
-    def _added(self, eights: np.ndarray, rank: int, logits: np.ndarray) -> None:
+    def _add_trees(self, eights: np.ndarray, rank: int, logits: np.ndarray) -> None:
         from plausibly.kernels import boosting
 
         features, leaves = self.features.cpu().numpy(), self.leaves.cpu().numpy()
         start, end = self.first[rank : rank + 2].tolist()
-        boosting.added(eights, features, leaves, self.depth, start, end, logits)
+        boosting.add_trees(eights, features, leaves, self.depth, start, end, logits)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Outcome:
         from plausibly.kernels import boosting
 
         order = list(self.order)
-        eights = boosting.words(columns(x, order))
+        eights = boosting.words(event_bits(x, order))
         logits = self.base.detach().double().cpu().repeat(len(x), 1).T.contiguous().numpy()
-        spread(range(len(order)), lambda rank: self._added(eights, rank, logits[rank]))
+        run_in_threads(range(len(order)), lambda rank: self._add_trees(eights, rank, logits[rank]))
         found = torch.empty_like(torch.from_numpy(logits)).T
         found[:, order] = torch.from_numpy(logits).T
-        return Bits(found.to(self.base))
+        return Bernoulli(found.to(self.base))
 
     @torch.no_grad()
     def unroll(self, n: int) -> Unrolled:
@@ -137,8 +140,8 @@ class Boosted(AutoregressiveModel):
         base = self.base.double().cpu()
         for rank, i in enumerate(self.order):
             logits = np.full(n, float(base[rank]))
-            self._added(eights, rank, logits)
-            value = yield i, Bits(torch.from_numpy(logits).to(self.base))
+            self._add_trees(eights, rank, logits)
+            value = yield i, Bernoulli(torch.from_numpy(logits).to(self.base))
             bits[rank] = value.to("cpu", torch.uint8).numpy()
         x = torch.empty(n, self.schema.size, device=device_of(self))
         x[:, list(self.order)] = torch.from_numpy(bits).T.to(x)
@@ -149,29 +152,40 @@ class Boosted(AutoregressiveModel):
         """Boosts the bits of some ranks, the trees of the others being kept."""
         from plausibly.kernels import boosting
 
-        rows, asked = (boosting.lined_up(columns(x, self.order)) for x in (codes, held_out))
+        rows, asked = (boosting.sort_rows(event_bits(x, self.order)) for x in (codes, held_out))
         found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
         def boost(rank: int) -> None:
             features = np.full((self.rounds, 2**self.depth - 1), -1, np.int32)
             leaves = np.zeros((self.rounds, 2**self.depth))
-            trees, begin = boosting.grown(
-                *(rows, asked, rank, self.depth, self.rounds, self.rate, self.strength, LEAST, self.share, PATIENCE),
+            trees, begin = boosting.grow_trees(
+                *(
+                    rows,
+                    asked,
+                    rank,
+                    self.depth,
+                    self.rounds,
+                    self.rate,
+                    self.strength,
+                    MIN_CURVATURE,
+                    self.share,
+                    PATIENCE_ROUNDS,
+                ),
                 *(np.random.default_rng([self.shuffle, rank]), features, leaves),
             )
             self.base[rank] = begin
             found[rank] = features[:trees].copy(), leaves[:trees].copy()
 
-        spread(ranks, boost)
+        run_in_threads(ranks, boost)
         features, leaves = self.features.cpu(), self.leaves.cpu()
         before = [(features[a:b], leaves[a:b]) for a, b in zip(self.first[:-1], self.first[1:], strict=True)]
         each = [tuple(map(torch.from_numpy, found[k])) if k in found else own for k, own in enumerate(before)]
-        self.have([len(features) for features, _ in each])
+        self.allocate([len(features) for features, _ in each])
         self.features.copy_(torch.cat([features for features, _ in each]))
         self.leaves.copy_(torch.cat([leaves for _, leaves in each]))
 
 
-def columns(x: Tensor, order: Sequence[int]) -> np.ndarray:
+def event_bits(x: Tensor, order: Sequence[int]) -> np.ndarray:
     """Events as bits, (variables, rows), in that order."""
     return np.ascontiguousarray(x.flatten(1)[:, list(order)].to("cpu", torch.uint8).numpy().T)
 
@@ -179,16 +193,16 @@ def columns(x: Tensor, order: Sequence[int]) -> np.ndarray:
 class Boosting(Objective):
     """Looks at all rows at once, for some variables at a time."""
 
-    def passes(self, model: Boosted) -> list[Look]:
-        ends = [round(model.schema.size * k / TURNS) for k in range(TURNS + 1)]
+    def passes(self, model: Boosted) -> list[WholePass]:
+        ends = [round(model.schema.size * k / DATA_LOOKS) for k in range(DATA_LOOKS + 1)]
         ranges = [range(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True) if a < b]
         return [self.look(model, ranks) for ranks in ranges]
 
-    def look(self, model: Boosted, ranks: range) -> Look:
-        some = ranks[len(ranks) // 2 :][:TRIED]
+    def look(self, model: Boosted, ranks: range) -> WholePass:
+        some = ranks[len(ranks) // 2 :][:TRIAL_VARIABLES]
 
         def part(codes: Tensor, held_out: Tensor) -> float:
             model.grow(some, codes, held_out)
             return len(some) / len(ranks)
 
-        return Look(f"bits {ranks[0] + 1} to {ranks[-1] + 1}", partial(model.grow, ranks), part)
+        return WholePass(f"bits {ranks[0] + 1} to {ranks[-1] + 1}", partial(model.grow, ranks), part)

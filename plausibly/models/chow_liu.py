@@ -14,9 +14,9 @@ from torch import Tensor
 
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel, mutual_information, smoothed
+from plausibly.families.tabular import Tables, TabularModel, pairwise_information, smooth_counts
 
-LARGEST = 1 << 26  # pair counts held while learning
+MAX_PAIR_COUNTS = 1 << 26  # pair counts held while learning
 
 
 class ChowLiu(TabularModel):
@@ -32,7 +32,9 @@ class ChowLiu(TabularModel):
     def accepts(cls, schema: Schema) -> str | None:
         pairs = sum(schema.codes) ** 2
         return (
-            None if pairs <= LARGEST else f"chow_liu: {pairs:,} counts of pairs to find the tree, more than {LARGEST:,}"
+            None
+            if pairs <= MAX_PAIR_COUNTS
+            else f"chow_liu: {pairs:,} counts of pairs to find the tree, more than {MAX_PAIR_COUNTS:,}"
         )
 
     def _plant(self, parents: list[int]) -> None:
@@ -74,7 +76,7 @@ class ChowLiu(TabularModel):
 
     def _grow(self, sums: Tensor) -> list[Tensor]:
         """Plants the likeliest tree; the counts of each of its tables, (configurations, codes)."""
-        self._plant(heaviest_tree(mutual_information(sums, self.schema.codes)))
+        self._plant(heaviest_tree(pairwise_information(sums, self.schema.codes)))
         ends = list(accumulate(self.schema.codes, initial=0))
         spans = [slice(start, end) for start, end in pairwise(ends)]
         own = sums.diag()
@@ -83,12 +85,12 @@ class ChowLiu(TabularModel):
     def take(self, sums: Tensor) -> None:
         """The likeliest tree and tables for sums of which those of different variables are all positive."""
         for i, counts in enumerate(self._grow(sums)):
-            self.tables.put(i, counts / counts.sum(1, keepdim=True))
+            self.tables.set_table(i, counts / counts.sum(1, keepdim=True))
 
     def prior(self, sums: Tensor) -> Tensor:
         """The sums of one row that is drawn from the smoothed marginals, each variable on its own."""
         blocks = sums.diag().split(list(self.schema.codes))
-        marginals = [smoothed(counts[None], 0.0)[0] for counts in blocks]
+        marginals = [smooth_counts(counts[None], 0.0)[0] for counts in blocks]
         all_pairs = torch.cat(marginals)[:, None] * torch.cat(marginals)
         within = torch.block_diag(*(torch.ones(len(own), len(own), device=sums.device) for own in marginals)) > 0
         return torch.where(within, torch.cat(marginals).diag(), all_pairs)

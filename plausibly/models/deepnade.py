@@ -16,7 +16,7 @@ from torch import Tensor
 from plausibly.events.schema import Schema
 from plausibly.families.orderless import OrderlessModel
 from plausibly.networks.perceptron import Perceptron
-from plausibly.system.arguments import within
+from plausibly.system.arguments import check_range
 
 
 class DeepNADE(OrderlessModel):
@@ -33,9 +33,9 @@ class DeepNADE(OrderlessModel):
         shape: str = "normal",
     ) -> None:
         super().__init__(schema, components, shape)
-        within("deepnade: hidden", hidden, 1, 100_000)
-        within("deepnade: blocks", blocks, 1, 100)
-        within("deepnade: dropout", dropout, 0, 0.99)
+        check_range("deepnade: hidden", hidden, 1, 100_000)
+        check_range("deepnade: blocks", blocks, 1, 100)
+        check_range("deepnade: dropout", dropout, 0, 0.99)
         self.hidden, self.blocks, self.dropout = hidden, blocks, dropout
         self.network = Perceptron(self.inputs.width + schema.size, self.head.width, hidden, blocks, dropout)
 

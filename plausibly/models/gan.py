@@ -13,19 +13,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from plausibly.choices import chosen
+from plausibly.choices import build_part
 from plausibly.events.schema import Schema
 from plausibly.families.adversarial import GAMES, AdversarialModel, Spectral
-from plausibly.families.network import apart, too_large
+from plausibly.families.network import other_variables, too_large
 from plausibly.families.priors import Standard
 from plausibly.networks.heads import Head
-from plausibly.networks.pairs import MLP, NETWORKS, suited
-from plausibly.networks.straight_through import Relaxed
-from plausibly.system.arguments import within
+from plausibly.networks.pairs import MLP, NETWORKS, default_network
+from plausibly.networks.straight_through import StraightThrough
+from plausibly.system.arguments import check_range
 from plausibly.system.randomness import by_row
 
-QUIET = 0.4  # of the size that first weights have elsewhere
-DEFAULTS = {MLP.name: {"hidden": 128, "layers": 2, "dropout": 0.0}}  # of networks, where none is asked for
+WEIGHT_SCALE = 0.4  # of the size that first weights have elsewhere
+NETWORK_DEFAULTS = {MLP.name: {"hidden": 128, "layers": 2, "dropout": 0.0}}  # of networks, where none is asked for
 
 
 class GAN(AdversarialModel):
@@ -44,15 +44,15 @@ class GAN(AdversarialModel):
         context: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        within("latents", latents, 1, 100_000)
+        check_range("latents", latents, 1, 100_000)
         self.schema, self.latents, self.context = schema, latents, tuple(context)
         self.prior = Standard(latents)
-        self.objective = chosen("objective", GAMES, objective)
-        rest = apart(schema, self.context)
-        self.given, self.head = Relaxed(schema, self.context), Relaxed(schema, rest)
-        self.inputs = Relaxed(schema, (*self.context, *rest))
-        name = suited(schema)
-        self.network = chosen("network", NETWORKS, network or {"name": name, **DEFAULTS.get(name, {})})
+        self.objective = build_part("objective", GAMES, objective)
+        rest = other_variables(schema, self.context)
+        self.given, self.head = StraightThrough(schema, self.context), StraightThrough(schema, rest)
+        self.inputs = StraightThrough(schema, (*self.context, *rest))
+        name = default_network(schema)
+        self.network = build_part("network", NETWORKS, network or {"name": name, **NETWORK_DEFAULTS.get(name, {})})
         self.generator = Shifted(self.network.decoder(self, self.head.parameters_width), self.head.gains())
         self.critic = self.network.encoder(self, 1)
         if self.objective.spectral:
@@ -76,38 +76,38 @@ class GAN(AdversarialModel):
         """First weights smaller than others begin with: Adam's steps, which are of one size, then turn them sooner."""
         super().initialise(generator)
         for weight in (*self.generator.network.parameters(), *self.critic.parameters()):
-            weight.mul_(QUIET)
+            weight.mul_(WEIGHT_SCALE)
 
     @torch.no_grad()
-    def settle(self, x: Tensor) -> None:
-        self.generator.shift.copy_(self.head.middle(x))
+    def initialise_from(self, x: Tensor) -> None:
+        self.generator.shift.copy_(self.head.from_marginals(x))
         if self.margin:
             self.margins.copy_(self.margin.marginals(x[:, list(self.context)]))
 
-    def paint(self, z: Tensor, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    def generate(self, z: Tensor, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Events, (n, *shape), from latents, with the context that stands in x, and all their numbers, (n, width)."""
         given = self.given(x)
-        events, numbers = self.head.draw(self.generator(torch.cat([z, given], 1)), generator)
+        events, numbers = self.head.sample(self.generator(torch.cat([z, given], 1)), generator)
         whole = x.flatten(1).to(events.dtype).index_copy(1, torch.tensor(self.head.variables, device=x.device), events)
         return whole.view(-1, *self.schema.shape), torch.cat([given, numbers], 1)
 
-    def paint_beside(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def generate_like(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """As many events as there are in x, with their context, and their numbers."""
         z = by_row(torch.randn, (len(x), self.latents), generator, x.device).to(self.margins.dtype)
-        return self.paint(z, x, generator)
+        return self.generate(z, x, generator)
 
     def decode(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         x = z.new_zeros(len(z), self.schema.size)
         if given is not None:
             x[:, list(self.context)] = given
-        return self.paint(z, x, None)[0]
+        return self.generate(z, x, None)[0]
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         x = self.margins.new_zeros(n, self.schema.size)
         if self.margin:
             x[:, list(self.context)] = self.margin(self.margins.expand(n, -1)).sample(generator).to(x.dtype)
-        return self.paint_beside(x, generator)[0].float()
+        return self.generate_like(x, generator)[0].float()
 
 
 class Shifted(nn.Module):

@@ -24,10 +24,10 @@ from plausibly.events.kinds import UNFORESEEN, Real
 from plausibly.events.schema import Schema
 from plausibly.families.tabular import STRENGTHS
 from plausibly.objectives import Counting
-from plausibly.outcomes.outcomes import Columns, Density, Outcome
+from plausibly.outcomes.outcomes import MixtureDensity, Outcome, Product
 
-LARGEST = 4_000  # variables: the covariance has 16 million entries
-MOST_OPEN = 12  # variables that may be unforeseen, of which an entropy sums over all subsets
+MAX_DIMENSIONS = 4_000  # variables: the covariance has 16 million entries
+MAX_OPEN_VARIABLES = 12  # variables that may be unforeseen, of which an entropy sums over all subsets
 
 
 class Gaussian(DecomposableModel):
@@ -54,8 +54,8 @@ class Gaussian(DecomposableModel):
         self.register_buffer("floors", torch.tensor(floors, device="cpu"), persistent=False)
         opened = torch.tensor([kind.open for kind in schema.kinds], device="cpu")
         self.register_buffer("open", opened, persistent=False)
-        self.register_buffer("guarded", schema.unforeseen > 0, persistent=False)
-        fixed = torch.stack([torch.log1p(-schema.unforeseen), schema.unforeseen.log()], 1)
+        self.register_buffer("guarded", schema.chance_unforeseen > 0, persistent=False)
+        fixed = torch.stack([torch.log1p(-schema.chance_unforeseen), schema.chance_unforeseen.log()], 1)
         self.register_buffer("fixed", fixed, persistent=False)
 
     @classmethod
@@ -65,7 +65,11 @@ class Gaussian(DecomposableModel):
                 return f"gaussian: variable {i} is not a real number; --kind {i}=real makes it one"
             if kind.missing:
                 return f"gaussian: variable {i} has holes, and a normal distribution has none"
-        return None if schema.size <= LARGEST else f"gaussian: {schema.size:,} variables, more than {LARGEST:,}"
+        return (
+            None
+            if schema.size <= MAX_DIMENSIONS
+            else f"gaussian: {schema.size:,} variables, more than {MAX_DIMENSIONS:,}"
+        )
 
     @classmethod
     def count(cls, schema: Schema) -> int:
@@ -99,7 +103,7 @@ class Gaussian(DecomposableModel):
         each = torch.where(odd, logs[:, 1], logs[:, 0])
         return torch.where(observed, each, 0.0).sum(1)
 
-    def _known(self, rows: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    def _whiten(self, rows: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """The factor L of the covariance of the `known` variables, (k,), and L^-1 (x - m), (batch, k), of events."""
         factor, n = self.factor(), len(self.mean)
         if len(known) < n:
@@ -117,19 +121,19 @@ class Gaussian(DecomposableModel):
         total = self._log_density(rows, seen)
         if drawable is None:
             return total
-        return total + torch.where(~seen & self._barred(drawable), self._log_special()[:, 0], 0.0).sum(1)
+        return total + torch.where(~seen & self._numbers_only(drawable), self._log_special()[:, 0], 0.0).sum(1)
 
     def _log_density(self, rows: Tensor, seen: Tensor) -> Tensor:
         """log p of the seen cells of float64 events, both (batch, variables)."""
         total = self._cells(rows, seen)
         numbers = torch.zeros_like(total)
         for index, known in patterns(seen & (rows < UNFORESEEN)):
-            factor, z = self._known(rows[index], known)
+            factor, z = self._whiten(rows[index], known)
             scale = factor.diagonal().log().sum() + 0.5 * len(known) * log(2 * pi)
             numbers = numbers.index_put((index,), -0.5 * z.square().sum(1) - scale)
         return total + numbers
 
-    def _barred(self, drawable: Tensor) -> Tensor:
+    def _numbers_only(self, drawable: Tensor) -> Tensor:
         """The variables that may be unforeseen but may not be drawn so."""
         parts = drawable.split(list(self.schema.codes))
         return self.open & torch.tensor([not bool(own[-1]) for own in parts], device=self.open.device)
@@ -147,7 +151,7 @@ class Gaussian(DecomposableModel):
     def complete(self, x: Tensor, observed: Tensor, weights: Tensor) -> Tensor:
         """The conditional mean, where a normal density is highest."""
         outcome = self.predict_given(x, observed)
-        means = [one.means for one in map(outcome.one, self.order) if isinstance(one, Density)]
+        means = [one.means for one in map(outcome.one, self.order) if isinstance(one, MixtureDensity)]
         return torch.where(observed, x, torch.cat(means, 1).to(x.dtype).reshape(x.shape))
 
     @torch.no_grad()
@@ -163,9 +167,11 @@ class Gaussian(DecomposableModel):
     def _entropy_of(self, free: Tensor, known: Tensor) -> Tensor:
         """The entropy of the `free` variables given the known ones, whatever their values."""
         covariance, logs, may = self.covariance(), self._log_special()[free], (self.open & ~self.guarded)[free]
-        if (many := int(may.sum())) > MOST_OPEN:
-            raise Unsupported(f"gaussian: {many} columns may hold what is no number; an entropy sums over {MOST_OPEN}")
-        factor, _ = self._known(self.mean.double()[None], known)
+        if (many := int(may.sum())) > MAX_OPEN_VARIABLES:
+            raise Unsupported(
+                f"gaussian: {many} columns may hold what is no number; an entropy sums over {MAX_OPEN_VARIABLES}"
+            )
+        factor, _ = self._whiten(self.mean.double()[None], known)
         weights = torch.linalg.solve_triangular(factor, covariance[known], upper=False)[:, free]
         left, total = covariance[free][:, free] - weights.T @ weights, torch.zeros((), dtype=torch.float64)
         for kept in product((True, False), repeat=many):
@@ -181,7 +187,7 @@ class Gaussian(DecomposableModel):
         means, variances = torch.zeros_like(rows), torch.ones_like(rows)
         covariance = self.covariance()
         for index, given in patterns(known):
-            factor, z = self._known(rows[index], given)
+            factor, z = self._whiten(rows[index], given)
             weights = torch.linalg.solve_triangular(factor, covariance[given], upper=False)
             if earlier:
                 weights = weights * (given[:, None] < torch.arange(len(covariance), device=given.device))
@@ -201,9 +207,9 @@ class Gaussian(DecomposableModel):
         ):
             own = chosen.nonzero()[:, 0]
             form = torch.zeros_like(means[:, own]), means[:, own], scales[:, own]
-            groups.append((own, Density(*form, special[:, own] if opened else None, unseen=unseen)))
+            groups.append((own, MixtureDensity(*form, special[:, own] if opened else None, unseen=unseen)))
         groups = [(own, outcome) for own, outcome in groups if len(own)]
-        return groups[0][1] if len(groups) == 1 else Columns(groups)
+        return groups[0][1] if len(groups) == 1 else Product(groups)
 
     def unroll(self, n: int) -> Unrolled:
         factor, means = self.factor().detach(), self.mean.detach().double()
@@ -214,12 +220,15 @@ class Gaussian(DecomposableModel):
             mean, scale = means[i] + z[:, :i] @ factor[i, :i], factor[i, i].expand(n)
             if not sound.all():  # behind a cell that is no number the others follow their marginal
                 odd = self.predict(x[~sound]).one(i)
-                assert isinstance(odd, Density)
+                assert isinstance(odd, MixtureDensity)
                 mean = mean.masked_scatter(~sound, odd.means.detach().double())
                 scale = scale.masked_scatter(~sound, odd.scales.detach().double())
             form = mean.float()[:, None], scale.float()[:, None]
             own = special[i].expand(n, -1) if self.open[i] else None
-            x[:, i] = yield i, Density(torch.zeros_like(form[0]), *form, own, unseen=1 if self.guarded[i] else None)
+            x[:, i] = yield (
+                i,
+                MixtureDensity(torch.zeros_like(form[0]), *form, own, unseen=1 if self.guarded[i] else None),
+            )
             sound = sound & (x[:, i] < UNFORESEEN)
             z[:, i] = ((x[:, i] - mean) / scale).masked_fill(~sound, 0.0)
         return x.reshape(n, *self.schema.shape)
@@ -237,15 +246,15 @@ class Gaussian(DecomposableModel):
         noise = torch.empty_like(rows).normal_(generator=generator)
         drawn = torch.zeros_like(rows)
         for index, known in patterns(seen & (rows < UNFORESEEN)):
-            factor, z = self._known(rows[index], known)
+            factor, z = self._whiten(rows[index], known)
             weights = torch.linalg.solve_triangular(factor, covariance[known], upper=False)
             free = others(known, len(covariance))
             left = (covariance - weights.T @ weights)[free[:, None], free]
             drawn[index[:, None], free] = (self.mean.double() + z @ weights)[:, free] + noise[
                 index[:, None], free
-            ] @ rooted(left).T
+            ] @ matrix_root(left).T
         odd = torch.rand(rows.shape, generator=generator, device=rows.device).double().log() < self._log_special()[:, 1]
-        odd = odd & ~(self.guarded if drawable is None else self.guarded | self._barred(drawable))
+        odd = odd & ~(self.guarded if drawable is None else self.guarded | self._numbers_only(drawable))
         drawn = drawn.float().masked_fill(odd, UNFORESEEN)
         return torch.where(seen, x.flatten(1), drawn).reshape(x.shape)
 
@@ -283,12 +292,12 @@ class Gaussian(DecomposableModel):
         """The covariance is (N S + s D) / (N + s), D the variances with one row of the standard normal added."""
         rows, mean, covariance = self._moments(sums)
         diagonal = ((rows * covariance.diagonal() + 1) / (rows + 1)).diag()
-        self._put(mean, (rows * covariance + strength * diagonal) / (rows + strength), sums)
+        self._store(mean, (rows * covariance + strength * diagonal) / (rows + strength), sums)
 
     def take(self, sums: Tensor) -> None:
         """The likeliest parameters that the floors allow."""
         _, mean, covariance = self._moments(sums)
-        self._put(mean, covariance, sums)
+        self._store(mean, covariance, sums)
 
     def prior(self, sums: Tensor) -> Tensor:
         """The sums of one row whose variables are on their own."""
@@ -300,9 +309,9 @@ class Gaussian(DecomposableModel):
         return torch.cat([one, odd, one, mean, (diagonal.diag() + mean[:, None] * mean).flatten()])
 
     @torch.no_grad()
-    def _put(self, mean: Tensor, covariance: Tensor, sums: Tensor) -> None:
+    def _store(self, mean: Tensor, covariance: Tensor, sums: Tensor) -> None:
         n = self.schema.size
-        factor = torch.linalg.cholesky(floored(covariance, self.floors.double()))
+        factor = torch.linalg.cholesky(floor_covariance(covariance, self.floors.double()))
         self.mean.copy_(mean)
         self.log_diagonal.copy_(factor.diagonal().log())
         rows, columns = torch.tril_indices(n, n, -1, device=factor.device)
@@ -337,13 +346,13 @@ def others(known: Tensor, n: int) -> Tensor:
     return free.nonzero()[:, 0]
 
 
-def rooted(covariance: Tensor) -> Tensor:
+def matrix_root(covariance: Tensor) -> Tensor:
     """A matrix R with R R^T the covariance, whose eigenvalues may be 0."""
     values, vectors = torch.linalg.eigh(covariance)
     return vectors * values.clamp(min=0).sqrt()
 
 
-def floored(covariance: Tensor, floors: Tensor) -> Tensor:
+def floor_covariance(covariance: Tensor, floors: Tensor) -> Tensor:
     """The likeliest covariance C with C - diag(floors^2) positive: in units of the floors no eigenvalue is below 1."""
     values, vectors = torch.linalg.eigh(covariance / floors[:, None] / floors)
     if values[0] >= 1:

@@ -17,14 +17,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from plausibly.choices import chosen
+from plausibly.choices import build_part
 from plausibly.events.schema import Schema
 from plausibly.families.priors import PRIORS
 from plausibly.families.variational import OBJECTIVES, LatentModel
 from plausibly.networks.perceptron import Perceptron
 from plausibly.outcomes.latents import Latents, Normal, Prior, normal_of, without_gradients
-from plausibly.outcomes.outcomes import Finite
-from plausibly.system.arguments import within
+from plausibly.outcomes.outcomes import Categorical
+from plausibly.system.arguments import check_range
 
 
 class HierarchicalVAE(LatentModel):
@@ -47,12 +47,12 @@ class HierarchicalVAE(LatentModel):
     ) -> None:
         if len(levels) < 2 or min(levels) < 1:
             raise ValueError(f"levels = {list(levels)}; two or more, each of at least one latent, such as [8, 16]")
-        within("hierarchical_vae: width", width, 1, 100_000)
+        check_range("hierarchical_vae: width", width, 1, 100_000)
         super().__init__(schema, sum(levels), context, components, shape)
         self.levels, self.width = list(levels), width
-        self.objective = chosen("objective", OBJECTIVES, objective)
+        self.objective = build_part("objective", OBJECTIVES, objective)
         self.connect(network, 2 * sum(levels))
-        self.prior = chosen("prior", PRIORS, prior, levels[0], self.inputs.width)
+        self.prior = build_part("prior", PRIORS, prior, levels[0], self.inputs.width)
         above = accumulate(levels)
         self.expected = nn.ModuleList(
             Perceptron(n, 2 * m, width, 1, 0.0) for n, m in zip(above, levels[1:], strict=False)
@@ -63,12 +63,12 @@ class HierarchicalVAE(LatentModel):
         return cls(schema, levels=(1, 2), width=8, network={"name": "mlp", "hidden": 16})
 
     def latent_prior(self) -> Prior:
-        return Descent(self, self.prior.over(lambda numbers: self.seen(numbers)[0]))
+        return Descent(self, self.prior.over(lambda numbers: self.level_posteriors(numbers)[0]))
 
     def posterior(self, x: Tensor, draws: int = 1) -> Latents:
-        return Ladder(self, self.seen(self.inputs(x), draws))
+        return Ladder(self, self.level_posteriors(self.inputs(x), draws))
 
-    def seen(self, numbers: Tensor, draws: int = 1) -> list[Normal]:
+    def level_posteriors(self, numbers: Tensor, draws: int = 1) -> list[Normal]:
         """What x tells of each level, (n, its latents)."""
         features = self.encoder(numbers).split([2 * units for units in self.levels], 1)
         return [normal_of(own, draws) for own in features]
@@ -97,14 +97,14 @@ class Descent:
             logs.append(self.model.of_prior(level, torch.cat(own[:level], 1)).log_prob(own[level]))
         return torch.cat(logs, 1)
 
-    def levels(self, n: int, found: list[Tensor]) -> Iterator[Normal | Finite]:
+    def levels(self, n: int, found: list[Tensor]) -> Iterator[Normal | Categorical]:
         yield from self.top.levels(n, found)
         z = torch.cat(found, 1)[:, -self.model.levels[0] :]
         for level in range(1, len(self.model.levels)):
             yield self.model.of_prior(level, z)
             z = torch.cat([z, found[-1]], 1)
 
-    def behind(self, z: Tensor, found: list[Tensor]) -> Iterator[Normal | Finite]:
+    def behind(self, z: Tensor, found: list[Tensor]) -> Iterator[Normal | Categorical]:
         yield from self.top.behind(z[:, : self.model.levels[0]], found)
 
 
@@ -117,7 +117,7 @@ class Ladder(Latents):
     def levels(self, z: list[Tensor]) -> Iterator[Normal]:
         yield self.seen[0]
         for level in range(1, len(self.seen)):
-            yield combined(self.seen[level], self.model.of_prior(level, torch.cat(z[:level], 1)))
+            yield multiply_normals(self.seen[level], self.model.of_prior(level, torch.cat(z[:level], 1)))
 
     def sample(self, generator: torch.Generator) -> Tensor:
         z: list[Tensor] = []
@@ -137,11 +137,11 @@ class Ladder(Latents):
             z.append(normal.mean())
         return torch.cat(z, 1)
 
-    def fixed(self) -> Ladder:
-        return Ladder(self.model, [normal.fixed() for normal in self.seen], frozen=True)
+    def without_gradient(self) -> Ladder:
+        return Ladder(self.model, [normal.without_gradient() for normal in self.seen], frozen=True)
 
 
-def combined(one: Normal, other: Normal) -> Normal:
+def multiply_normals(one: Normal, other: Normal) -> Normal:
     """The normal proportional to the product of two; its `draws` are the first's."""
     share = torch.sigmoid(2 * (other.log_scale - one.log_scale))  # that the first has of both precisions
     log_scale = -0.5 * torch.logaddexp(-2 * one.log_scale, -2 * other.log_scale)

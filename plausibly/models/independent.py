@@ -9,7 +9,7 @@ from torch import Tensor
 
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel, shown, smoothed
+from plausibly.families.tabular import Tables, TabularModel, emission_logs, smooth_counts
 
 
 class Independent(TabularModel):
@@ -26,11 +26,11 @@ class Independent(TabularModel):
     def take(self, sums: Tensor) -> None:
         """The likeliest tables for sums that are all positive."""
         for i, counts in self.tables.split(sums):
-            self.tables.put(i, counts / counts.sum())
+            self.tables.set_table(i, counts / counts.sum())
 
     def prior(self, sums: Tensor) -> Tensor:
         """The sums of one row that is drawn from the smoothed marginals."""
-        return torch.cat([smoothed(counts, 0.0)[0] for _, counts in self.tables.split(sums)])
+        return torch.cat([smooth_counts(counts, 0.0)[0] for _, counts in self.tables.split(sums)])
 
     def hot(self, x: Tensor) -> Tensor:
         """A 1 at each variable's code, (batch, sum of codes), in the order of the statistics."""
@@ -51,18 +51,18 @@ class Independent(TabularModel):
         tables, kinds = self.tables.log_probs(), self.schema.kinds
         members = [members for _, members, *_ in self.tables.groups]
         pairs = ((own[place], i) for own, group in zip(tables, members, strict=True) for place, i in enumerate(group))
-        return torch.cat([shown(logs, kinds[i]) for logs, i in pairs])
+        return torch.cat([emission_logs(logs, kinds[i]) for logs, i in pairs])
 
-    def _weighted(self, evidence: Tensor, over: Semiring) -> list[Tensor]:
+    def _with_evidence(self, evidence: Tensor, over: Semiring) -> list[Tensor]:
         return [table + own for table, own in zip(self.scores(over), self.per_variable(evidence), strict=True)]
 
     def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
-        return torch.stack([over.total(weights, 1) for weights in self._weighted(evidence, over)]).sum(0)
+        return torch.stack([over.total(weights, 1) for weights in self._with_evidence(evidence, over)]).sum(0)
 
     def marginals(self, evidence: Tensor) -> list[Tensor]:
-        own = self._weighted(evidence, SUM)
+        own = self._with_evidence(evidence, SUM)
         totals = [weights.logsumexp(1, keepdim=True) for weights in own]
         return [weights + (sum(totals) - total) for weights, total in zip(own, totals, strict=True)]
 
     def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
-        return torch.stack([choose(weights) for weights in self._weighted(evidence, over)], 1)
+        return torch.stack([choose(weights) for weights in self._with_evidence(evidence, over)], 1)

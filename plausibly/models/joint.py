@@ -14,11 +14,11 @@ from torch import Tensor
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel, drawn_from, smoothed, unseen_code
-from plausibly.outcomes.outcomes import Finite, Outcome, side_by_side
+from plausibly.families.tabular import Tables, TabularModel, code_of_unseen, sample_codes, smooth_counts
+from plausibly.outcomes.outcomes import Categorical, Outcome, side_by_side
 
-LARGEST = 1 << 20  # events
-AT_ONCE = 1 << 22  # numbers held at a time while evidence is weighed
+MAX_EVENTS = 1 << 20  # events
+NUMBERS_PER_BATCH = 1 << 22  # numbers held at a time while evidence is weighed
 
 
 class Joint(TabularModel):
@@ -39,7 +39,7 @@ class Joint(TabularModel):
     def accepts(cls, schema: Schema) -> str | None:
         if schema.log_events < 21:
             events = prod(schema.codes)
-            return None if events <= LARGEST else f"joint: {events - 1:,} parameters, more than {LARGEST - 1:,}"
+            return None if events <= MAX_EVENTS else f"joint: {events - 1:,} parameters, more than {MAX_EVENTS - 1:,}"
         if set(schema.codes) == {2}:
             return f"joint: 2^{schema.size} - 1 parameters"
         return f"joint: about 10^{schema.log_events / 2.302585093:.0f} parameters"
@@ -63,19 +63,21 @@ class Joint(TabularModel):
         return torch.bincount(index, weight, minlength=prod(self.schema.codes)).double()
 
     def fill(self, sums: Tensor, strengths: Sequence[float]) -> None:
-        self.tables.put(0, smoothed(sums[None], strengths[0], self._independent(sums)))
+        self.tables.set_table(0, smooth_counts(sums[None], strengths[0], self._independent(sums)))
 
     def _independent(self, sums: Tensor) -> Tensor:
         """The product of the smoothed marginals, over all events in lexical order."""
         table, product = sums.view(self.schema.codes), torch.ones(1, dtype=sums.dtype, device=sums.device)
         for i in range(self.schema.size):
             others = [j for j in range(self.schema.size) if j != i]
-            marginal = smoothed(table.sum(others)[None] if others else table[None], 0.0)[0]
+            marginal = smooth_counts(table.sum(others)[None] if others else table[None], 0.0)[0]
             product = (product[:, None] * marginal).flatten()
         return product
 
     def each_log_prob(self, x: Tensor) -> Tensor:
-        codes, inside = self.binning.cut(x.flatten(1)) if self.binning.any else (x.flatten(1).long(), torch.zeros(1))
+        codes, inside = (
+            self.binning.digitise(x.flatten(1)) if self.binning.any else (x.flatten(1).long(), torch.zeros(1))
+        )
         return (self.tables.log_probs()[0][0][self._index(codes)] + inside.sum(-1))[:, None]
 
     def predict(self, x: Tensor) -> Outcome:
@@ -84,15 +86,15 @@ class Joint(TabularModel):
         for i, table in enumerate(self._conditionals()):
             conditionals.append(table[place])
             place = place * self.schema.codes[i] + codes[:, i]
-        return self.seen(self.told(side_by_side(conditionals), x))
+        return self.to_events(self.emit(side_by_side(conditionals), x))
 
     def unroll(self, n: int) -> Unrolled:
         x = torch.zeros(n, self.schema.size, device=device_of(self))
         place = torch.zeros(n, dtype=torch.long, device=x.device)
         for i, table in enumerate(self._conditionals()):
-            outcome = Finite(self.shows(table[place], x, i), unseen_code(self.schema.kinds[i]))
+            outcome = Categorical(self.emit_one(table[place], x, i), code_of_unseen(self.schema.kinds[i]))
             x[:, i] = yield i, self.alone(outcome, i)
-            place = place * self.schema.codes[i] + self.binning.cut(x[:, i], (i,))[0]
+            place = place * self.schema.codes[i] + self.binning.digitise(x[:, i], (i,))[0]
         return x.reshape(n, *self.schema.shape)
 
     def _conditionals(self) -> list[Tensor]:
@@ -108,16 +110,16 @@ class Joint(TabularModel):
         return levels[::-1]
 
     def _split(self, evidence: Tensor) -> list[Tensor]:
-        return list(evidence.split(max(AT_ONCE // prod(self.schema.codes), 1)))
+        return list(evidence.split(max(NUMBERS_PER_BATCH // prod(self.schema.codes), 1)))
 
     def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
-        return torch.cat([over.total(self._weighted(rows, over), 1) for rows in self._split(evidence)])
+        return torch.cat([over.total(self._with_evidence(rows, over), 1) for rows in self._split(evidence)])
 
     def marginals(self, evidence: Tensor) -> list[Tensor]:
-        parts = [summed_apart(self._weighted(rows, SUM), self.schema.codes) for rows in self._split(evidence)]
+        parts = [sum_others(self._with_evidence(rows, SUM), self.schema.codes) for rows in self._split(evidence)]
         return [torch.cat(own) for own in zip(*parts, strict=True)]
 
-    def _weighted(self, evidence: Tensor, over: Semiring) -> Tensor:
+    def _with_evidence(self, evidence: Tensor, over: Semiring) -> Tensor:
         """log p(x) + evidence of every event, (batch, events)."""
         own = self.per_variable(evidence)
         total = own[0]
@@ -126,7 +128,7 @@ class Joint(TabularModel):
         return total + self.scores(over)[0]
 
     def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
-        return self._at(torch.cat([choose(self._weighted(rows, over)) for rows in self._split(evidence)]))
+        return self._at(torch.cat([choose(self._with_evidence(rows, over)) for rows in self._split(evidence)]))
 
     def _at(self, places: Tensor) -> Tensor:
         """The events at these places in lexical order, (batch, variables)."""
@@ -135,10 +137,10 @@ class Joint(TabularModel):
 
     def codes(self, n: int, generator: torch.Generator) -> Tensor:
         table = self.tables.each()[0]
-        return self._at(drawn_from(table, torch.zeros(n, dtype=torch.long, device=table.device), generator))
+        return self._at(sample_codes(table, torch.zeros(n, dtype=torch.long, device=table.device), generator))
 
 
-def summed_apart(logs: Tensor, codes: Sequence[int]) -> list[Tensor]:
+def sum_others(logs: Tensor, codes: Sequence[int]) -> list[Tensor]:
     """The log sum over all others' codes for each variable, (batch, codes), from that of all events in lexical order.
 
     Half of the variables is summed out at a time.
@@ -147,4 +149,4 @@ def summed_apart(logs: Tensor, codes: Sequence[int]) -> list[Tensor]:
         return [logs]
     half = len(codes) // 2
     table = logs.view(len(logs), prod(codes[:half]), -1)
-    return summed_apart(table.logsumexp(2), codes[:half]) + summed_apart(table.logsumexp(1), codes[half:])
+    return sum_others(table.logsumexp(2), codes[:half]) + sum_others(table.logsumexp(1), codes[half:])

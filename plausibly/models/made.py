@@ -19,7 +19,7 @@ from plausibly.events.schema import Schema
 from plausibly.families.network import NetworkModel
 from plausibly.networks.masked import MaskedNetwork
 from plausibly.outcomes.outcomes import Outcome, Single, average
-from plausibly.system.arguments import within
+from plausibly.system.arguments import check_range
 from plausibly.system.randomness import Noisy
 
 
@@ -60,10 +60,10 @@ class MADE(NetworkModel):
         shuffle: int = 0,
     ) -> None:
         super().__init__(schema, context, components, shape, shuffle)
-        within("made: hidden", hidden, 1, 100_000)
-        within("made: blocks", blocks, 0, 100)
-        within("made: masks", masks, 1, 64)
-        within("made: dropout", dropout, 0, 0.99)
+        check_range("made: hidden", hidden, 1, 100_000)
+        check_range("made: blocks", blocks, 0, 100)
+        check_range("made: masks", masks, 1, 64)
+        check_range("made: dropout", dropout, 0, 0.99)
         self.hidden, self.blocks, self.dropout, self.masks = hidden, blocks, dropout, masks
         self.degrees = Degrees(masks, hidden, len(self.rest) + bool(self.context))
         self.network = MaskedNetwork(self.inputs.width, self.head.width, hidden, blocks, dropout)

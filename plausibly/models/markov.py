@@ -18,9 +18,9 @@ from torch import Tensor
 
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel, smoothed
+from plausibly.families.tabular import Tables, TabularModel, smooth_counts
 
-LARGEST = 1 << 24  # cells of all tables together
+MAX_CELLS = 1 << 24  # cells of all tables together
 
 
 class Markov(TabularModel):
@@ -33,14 +33,16 @@ class Markov(TabularModel):
         self.k = k
         self.order = tuple(range(schema.size))
         self.rows = rows_of(schema, k)
-        if sum(rows * codes for rows, codes in zip(self.rows, schema.codes, strict=True)) > LARGEST:
-            raise ValueError(f"markov: tables of order k = {k} need more than {LARGEST:,} cells; a smaller k would do")
+        if sum(rows * codes for rows, codes in zip(self.rows, schema.codes, strict=True)) > MAX_CELLS:
+            raise ValueError(
+                f"markov: tables of order k = {k} need more than {MAX_CELLS:,} cells; a smaller k would do"
+            )
         self.tables = Tables(self.rows, schema.codes, self.barred)
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
         cells = sum(rows * codes for rows, codes in zip(rows_of(schema, 1), schema.codes, strict=True))
-        return None if cells <= LARGEST else f"markov: {cells:,} cells in its tables"
+        return None if cells <= MAX_CELLS else f"markov: {cells:,} cells in its tables"
 
     def row(self, x: Tensor, i: int) -> Tensor:
         """The configuration of the k variables before i as one number, the nearest counting least, (batch,)."""
@@ -54,31 +56,33 @@ class Markov(TabularModel):
         for order in range(1, self.k + 1):
 
             def fill(strengths: Sequence[float], order: int = order, lower: Sequence[Tensor] = tables) -> None:
-                self._put(self._raised(sums, lower, order, strengths))
+                self._store(self._refine_tables(sums, lower, order, strengths))
 
-            tables = self._raised(sums, tables, order, self.strengths(fill, batches))
-        self._put(tables)
+            tables = self._refine_tables(sums, tables, order, self.strengths(fill, batches))
+        self._store(tables)
 
     def fill(self, sums: Tensor, strengths: Sequence[float]) -> None:
         """Each variable's tables of all orders smoothed by its one strength."""
         tables = self._marginals(sums)
         for order in range(1, self.k + 1):
-            tables = self._raised(sums, tables, order, strengths)
-        self._put(tables)
+            tables = self._refine_tables(sums, tables, order, strengths)
+        self._store(tables)
 
     def _marginals(self, sums: Tensor) -> list[Tensor]:
         """p_0 of each variable, (1, codes)."""
         counts = dict(self.tables.split(sums))
-        return [smoothed(counts[i].sum(0, keepdim=True), 0.0) for i in self.order]
+        return [smooth_counts(counts[i].sum(0, keepdim=True), 0.0) for i in self.order]
 
-    def _raised(self, sums: Tensor, tables: Sequence[Tensor], order: int, strengths: Sequence[float]) -> list[Tensor]:
+    def _refine_tables(
+        self, sums: Tensor, tables: Sequence[Tensor], order: int, strengths: Sequence[float]
+    ) -> list[Tensor]:
         """The tables of `order` from those of the order below, each (configurations, codes)."""
         counts, rows = dict(self.tables.split(sums)), rows_of(self.schema, order)
-        return [raised(counts[i], tables[i], rows[i], strengths[i]) for i in self.order]
+        return [refine_table(counts[i], tables[i], rows[i], strengths[i]) for i in self.order]
 
-    def _put(self, tables: Sequence[Tensor]) -> None:
+    def _store(self, tables: Sequence[Tensor]) -> None:
         for i, table in enumerate(tables):
-            self.tables.put(i, table.repeat(self.rows[i] // len(table), 1))
+            self.tables.set_table(i, table.repeat(self.rows[i] // len(table), 1))
 
     def _messages(self, evidence: Tensor, over: Semiring) -> tuple[list[Tensor], list[Tensor]]:
         """Each table weighed by its own evidence and all later evidence, and log p(evidence from i on | the k before).
@@ -133,7 +137,7 @@ def rows_of(schema: Schema, k: int) -> list[int]:
     return [prod(schema.codes[max(i - k, 0) : i]) for i in range(schema.size)]
 
 
-def raised(counts: Tensor, lower: Tensor, rows: int, strength: float) -> Tensor:
+def refine_table(counts: Tensor, lower: Tensor, rows: int, strength: float) -> Tensor:
     """The table of `rows` rows smoothed towards the `lower` one of fewer, from the counts of as many rows or more.
 
     The nearest variable counts least in the number of a row, so that rows which share their nearest variables are equal
@@ -142,4 +146,4 @@ def raised(counts: Tensor, lower: Tensor, rows: int, strength: float) -> Tensor:
     if rows == len(lower):
         return lower
     own = counts.view(-1, rows, counts.shape[1]).sum(0)
-    return smoothed(own, strength, lower.repeat(rows // len(lower), 1))
+    return smooth_counts(own, strength, lower.repeat(rows // len(lower), 1))

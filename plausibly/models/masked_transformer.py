@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.events.schema import Schema
-from plausibly.families.network import attentive
+from plausibly.families.network import check_transformer
 from plausibly.families.orderless import OrderlessModel
-from plausibly.networks.transformer import Decoder, PerToken, places
+from plausibly.networks.transformer import PerToken, TransformerStack, slice_places
 
-MOST_VARIABLES = 256
+MAX_TOKENS = 256
 
 
 class MaskedTransformer(OrderlessModel):
@@ -38,20 +38,20 @@ class MaskedTransformer(OrderlessModel):
         shape: str = "normal",
     ) -> None:
         super().__init__(schema, components, shape)
-        attentive("masked_transformer", width, layers, heads, dropout)
+        check_transformer("masked_transformer", width, layers, heads, dropout)
         self.width, self.layers, self.heads, self.dropout = width, layers, heads, dropout
         tokens, shown = [self.inputs.slice(i) for i in self.order], [self.head.slice(i) for i in self.order]
         self.embedding = PerToken([part.stop - part.start for part in tokens], width, 0.5)
         self.unknown = nn.Parameter(torch.zeros(schema.size, width))
-        self.network = Decoder(schema.size, width, layers, heads, dropout, together=schema.size)
+        self.network = TransformerStack(schema.size, width, layers, heads, dropout, together=schema.size)
         self.readout = PerToken([part.stop - part.start for part in shown], width, 0.1 * width**-0.5)
         self.shift = nn.Parameter(torch.zeros(self.head.width))
-        self.register_buffer("read", places(tokens), persistent=False)
+        self.register_buffer("read", slice_places(tokens), persistent=False)
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
-        if schema.size > MOST_VARIABLES:
-            return f"masked_transformer: {schema.size:,} variables look at each other, more than {MOST_VARIABLES:,}"
+        if schema.size > MAX_TOKENS:
+            return f"masked_transformer: {schema.size:,} variables look at each other, more than {MAX_TOKENS:,}"
         return super().accepts(schema)
 
     @classmethod
@@ -68,6 +68,6 @@ class MaskedTransformer(OrderlessModel):
         return self.shift
 
     def outcomes(self, numbers: Tensor, observed: Tensor) -> Tensor:
-        known = self.embedding.spread(numbers[:, self.read])
+        known = self.embedding.to_tokens(numbers[:, self.read])
         hidden = self.network(known + (1 - observed)[..., None] * self.unknown)
         return self.shift + self.readout.gather(hidden)

@@ -21,20 +21,20 @@ from torch import Tensor, nn
 
 from plausibly.capabilities import TractableModel, Unrolled, device_of
 from plausibly.events.schema import Schema
-from plausibly.families.mixtures import Composite, normalised_logs
-from plausibly.families.tabular import nearest
+from plausibly.families.mixtures import TractableSum, free_log_weights
+from plausibly.families.tabular import nearest_centre
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.models.gaussian import Gaussian
 from plausibly.models.independent import Independent
 from plausibly.objectives import Objective, Pass
 
 PARTS: dict[str, type[TractableModel]] = {"independent": Independent, "chow_liu": ChowLiu, "gaussian": Gaussian}
-LARGEST = 1 << 24  # numbers summed up for all components together
-QUICK = 1 << 20  # of trees, so many that each pass takes a moment: more are asked for with parts=chow_liu
+MAX_STATISTICS = 1 << 24  # numbers summed up for all components together
+MAX_TREE_PAIRS = 1 << 20  # of trees, so many that each pass takes a moment: more are asked for with parts=chow_liu
 RESTARTS = 2
 
 
-class Mixture(Composite):
+class Mixture(TractableSum):
     """`parts` is what the components are, by default what the data suggest; `components` their largest number.
 
     There are at most `iterations` passes after each split, fewer where they bring nothing.
@@ -52,29 +52,33 @@ class Mixture(Composite):
             raise ValueError(f"iterations = {iterations}; at least 2 passes after each split")
         self.schema, self.parts, self.components, self.iterations = schema, parts, components, iterations
         self.objective = ExpectationMaximisation()
-        self.part = PARTS[parts or suggested(schema, components)]
+        self.part = PARTS[parts or default_parts(schema, components)]
         if reason := self.part.accepts(schema):
             raise ValueError(reason)
         self.strength = 1.0
-        self.have(1)
+        self.allocate(1)
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
         size = sum(schema.codes)
-        return None if 16 * size <= LARGEST else f"mixture: {16 * size:,} numbers in its tables, more than {LARGEST:,}"
+        return (
+            None
+            if 16 * size <= MAX_STATISTICS
+            else f"mixture: {16 * size:,} numbers in its tables, more than {MAX_STATISTICS:,}"
+        )
 
     @classmethod
     def count(cls, schema: Schema) -> int:
-        return 16 * (PARTS[suggested(schema, 16)].count(schema) + 1) - 1
+        return 16 * (PARTS[default_parts(schema, 16)].count(schema) + 1) - 1
 
     @classmethod
     def tiny(cls, schema: Schema) -> Mixture:
         model = cls(schema, components=3)
-        model.have(3)
+        model.allocate(3)
         return model
 
     @torch.no_grad()
-    def have(self, number: int) -> None:
+    def allocate(self, number: int) -> None:
         """Makes it a mixture of so many equal components."""
         device = device_of(self) if hasattr(self, "members") else None
         self.members = nn.ModuleList([self.part(self.schema) for _ in range(number)])
@@ -82,18 +86,18 @@ class Mixture(Composite):
         if device is not None:
             self.to(device)
 
-    def swell(self) -> None:
-        self.have(self.components)
+    def expand(self) -> None:
+        self.allocate(self.components)
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self.have(len(state["logits"]) + 1)
+        self.allocate(len(state["logits"]) + 1)
         super().restore(state)
 
     def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
-        return normalised_logs(self.logits).expand(len(x), -1)
+        return free_log_weights(self.logits).expand(len(x), -1)
 
     def unroll(self, n: int) -> Unrolled:
-        return self.unroll_inside(n, normalised_logs(self.logits).detach().expand(n, -1))
+        return self.unroll_inside(n, free_log_weights(self.logits).detach().expand(n, -1))
 
     def log_joint(self, x: Tensor) -> Tensor:
         members: Any = self.members
@@ -101,7 +105,7 @@ class Mixture(Composite):
             return super().log_joint(x)
         own = members[0].hot(x) @ torch.stack([member.flat() for member in members], 1)
         inside = members[0].binning.cut(x.flatten(1))[1].sum(1)  # the density inside bins is everybody's
-        return normalised_logs(self.logits) + own.double() + inside[:, None]
+        return free_log_weights(self.logits) + own.double() + inside[:, None]
 
     # learning
 
@@ -131,7 +135,7 @@ class Mixture(Composite):
     def refit(self, sums: Tensor) -> None:
         """The likeliest components and weights for their statistics and `strength` rows of the prior each."""
         if len(sums) != len(self.members):
-            self.have(len(sums))
+            self.allocate(len(sums))
         members: Any = self.members
         for member, own in zip(members, sums[:, 1:] + self.strength * self.prior, strict=True):
             member.take(own.view(self.shape))
@@ -148,11 +152,11 @@ class Mixture(Composite):
         self.refit(sums)
 
 
-def suggested(schema: Schema, components: int) -> str:
+def default_parts(schema: Schema, components: int) -> str:
     """Normal components where all variables are real, else trees, where these have few pairs of codes to count."""
     if Gaussian.accepts(schema) is None:
         return "gaussian"
-    return "chow_liu" if components * sum(schema.codes) ** 2 <= QUICK else "independent"
+    return "chow_liu" if components * sum(schema.codes) ** 2 <= MAX_TREE_PAIRS else "independent"
 
 
 class Sharing(Protocol):
@@ -161,7 +165,7 @@ class Sharing(Protocol):
     def __call__(self, x: Tensor) -> Tensor: ...
 
 
-class Split:
+class SplitHeaviest:
     """The responsibilities of the mixture with its heaviest components cut in two."""
 
     def __init__(self, model: Mixture, seed: int) -> None:
@@ -171,7 +175,7 @@ class Split:
         """Which to cut and how, when the first batch comes."""
         model = self.model
         many = min(max(1, len(model.members) // 2), model.components - len(model.members))
-        self.cut = normalised_logs(model.logits).topk(many).indices.tolist()
+        self.cut = free_log_weights(model.logits).topk(many).indices.tolist()
         noise = torch.Generator(model.logits.device).manual_seed(self.seed)
         members: Any = model.members
         self.sides = [members[k].side(noise) for k in self.cut]
@@ -196,7 +200,7 @@ class Seeds:
         if not hasattr(self, "centres"):
             noise = torch.Generator(self.model.logits.device).manual_seed(self.seed)
             self.centres = self.model.sample(len(self.model.members), noise)
-        return nearest(x, self.centres, self.model.schema)
+        return nearest_centre(x, self.centres, self.model.schema)
 
 
 class ExpectationMaximisation(Objective):
@@ -209,7 +213,7 @@ class ExpectationMaximisation(Objective):
         passes = [Pass("one component", everything, lambda sums, validation: model.begin(sums))]
         splits = ceil(log(model.components) / log(1.5)) + 1 if model.components > 1 else 0
         for number in range(splits):
-            passes += attempt(model, f"split {number}", Split(model, number))
+            passes += attempt(model, f"split {number}", SplitHeaviest(model, number))
         for number in range(RESTARTS if splits else 0):
             passes += attempt(model, f"restart {number}", Seeds(model, number))
         return passes
@@ -221,8 +225,8 @@ def attempt(model: Mixture, name: str, sharing: Sharing) -> list[Pass]:
     def update(sums: Tensor, validation: Any) -> None:
         model.refit(sums)
 
-    def tuned(sums: Tensor, validation: Any) -> None:
+    def tune(sums: Tensor, validation: Any) -> None:
         model.refit_best(sums, list(validation))
 
     first = Pass(name, lambda x: model.statistics(x, sharing(x)), update)
-    return [first, *(Pass(name, model.statistics, update if i % 4 else tuned) for i in range(1, model.iterations))]
+    return [first, *(Pass(name, model.statistics, update if i % 4 else tune) for i in range(1, model.iterations))]

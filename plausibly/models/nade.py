@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
 from plausibly.families.network import NetworkModel
-from plausibly.kernels.nade import ACTIVATIONS, draw, layout, recurrence
+from plausibly.kernels.nade import ACTIVATIONS, loop_table, nade_draw, recurrence
 from plausibly.networks.heads import uniform
 from plausibly.networks.noise import Dropout
 from plausibly.outcomes.outcomes import Outcome
-from plausibly.system.arguments import within
+from plausibly.system.arguments import check_range
 
 
 class NADE(NetworkModel):
@@ -40,8 +40,8 @@ class NADE(NetworkModel):
         shuffle: int = 0,
     ) -> None:
         super().__init__(schema, context, components, shape, shuffle)
-        within("nade: hidden", hidden, 1, 100_000)
-        within("nade: dropout", dropout, 0, 0.99)
+        check_range("nade: hidden", hidden, 1, 100_000)
+        check_range("nade: dropout", dropout, 0, 0.99)
         if activation not in ACTIVATIONS:
             raise ValueError(f"nade: no activation {activation!r}; there are {' and '.join(ACTIVATIONS)}")
         self.hidden, self.activation, self.dropout = hidden, activation, dropout
@@ -51,7 +51,7 @@ class NADE(NetworkModel):
         self.shift = nn.Parameter(torch.zeros(self.head.width))
         self.thinned = Dropout(dropout)
         added, read = [self.inputs.slice(i) for i in self.order[:-1]], [self.head.slice(i) for i in self.order]
-        self.register_buffer("table", layout(added, read), persistent=False)
+        self.register_buffer("table", loop_table(added, read), persistent=False)
 
     @classmethod
     def tiny(cls, schema: Schema) -> Self:
@@ -102,7 +102,7 @@ class NADE(NetworkModel):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        if self.head.continuous or self.schema.guarded:
+        if self.head.continuous or self.schema.has_unforeseen:
             return super().sample(n, generator)
         most = torch.tensor([kind.codes - 1 for kind in self.schema.kinds], device=self.bias.device)
         codes = torch.arange(int(most.max()) + 1, device=self.bias.device)[:, None].minimum(most)
@@ -112,7 +112,7 @@ class NADE(NetworkModel):
         if self.context:  # which nothing is read for
             readout = readout.masked_fill(self.ranks[self.head.owner, None] == 0, 0.0)
         table, name = self.table, self.activation
-        drawn = draw(numbers, self.weight, self.bias, readout, self.shift, table, uniforms, name)
+        drawn = nade_draw(numbers, self.weight, self.bias, readout, self.shift, table, uniforms, name)
         if self.order != tuple(range(self.schema.size)):
             drawn = drawn[:, torch.tensor(self.order, device=drawn.device).argsort()]
         return drawn.float().reshape(n, *self.schema.shape)

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
-from plausibly.families.network import NetworkModel, attentive
-from plausibly.networks.transformer import Decoder, PerToken, places
+from plausibly.families.network import NetworkModel, check_transformer
+from plausibly.networks.transformer import PerToken, TransformerStack, slice_places
 from plausibly.outcomes.outcomes import Outcome
 
-MOST_VARIABLES = 1024
+MAX_TOKENS = 1024
 
 
 class Transformer(NetworkModel):
@@ -42,21 +42,21 @@ class Transformer(NetworkModel):
         context: Sequence[int] = (),
     ) -> None:
         super().__init__(schema, context, components, shape)
-        attentive("transformer", width, layers, heads, dropout)
+        check_transformer("transformer", width, layers, heads, dropout)
         self.width, self.layers, self.heads, self.dropout = width, layers, heads, dropout
         self.read = self.rest if self.context else self.rest[1:]  # nothing comes before the others
         tokens, shown = [self.inputs.slice(i) for i in self.order[:-1]], [self.head.slice(i) for i in self.read]
         self.embedding = PerToken([part.stop - part.start for part in tokens], width, 0.5)
-        self.network = Decoder(len(tokens), width, layers, heads, dropout, together=len(self.context))
+        self.network = TransformerStack(len(tokens), width, layers, heads, dropout, together=len(self.context))
         self.readout = PerToken([part.stop - part.start for part in shown], width, 0.1 * width**-0.5)
         self.shift = nn.Parameter(torch.zeros(self.head.width))
-        self.register_buffer("arranged", places(tokens), persistent=False)
-        self.register_buffer("columns", places(shown), persistent=False)
+        self.register_buffer("arranged", slice_places(tokens), persistent=False)
+        self.register_buffer("columns", slice_places(shown), persistent=False)
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
-        if schema.size > MOST_VARIABLES:
-            return f"transformer: {schema.size:,} variables look at each other, more than {MOST_VARIABLES:,}"
+        if schema.size > MAX_TOKENS:
+            return f"transformer: {schema.size:,} variables look at each other, more than {MAX_TOKENS:,}"
         return super().accepts(schema)
 
     @classmethod
@@ -73,7 +73,7 @@ class Transformer(NetworkModel):
 
     def outcomes(self, x: Tensor) -> Outcome:
         numbers = self.inputs(x)[:, self.arranged].to(self.shift.dtype)
-        hidden = self.network(self.embedding.spread(numbers))
+        hidden = self.network(self.embedding.to_tokens(numbers))
         added = self.readout.gather(hidden[:, hidden.shape[1] - len(self.read) :])
         outcome: Outcome = self.head(self.shift.expand(len(x), -1).index_add(1, self.columns, added))
         return outcome

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from plausibly.choices import chosen
+from plausibly.choices import build_part
 from plausibly.events.schema import Schema
 from plausibly.families.priors import PRIORS
 from plausibly.families.variational import OBJECTIVES, LatentModel
@@ -36,9 +36,9 @@ class VAE(LatentModel):
         context: Sequence[int] = (),
     ) -> None:
         super().__init__(schema, latents, context, components, shape)
-        self.objective = chosen("objective", OBJECTIVES, objective)
+        self.objective = build_part("objective", OBJECTIVES, objective)
         self.connect(network, 2 * latents)
-        self.prior = chosen("prior", PRIORS, prior, latents, self.inputs.width)
+        self.prior = build_part("prior", PRIORS, prior, latents, self.inputs.width)
 
     @classmethod
     def tiny(cls, schema: Schema) -> Self:

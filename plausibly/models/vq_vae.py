@@ -18,16 +18,16 @@ from torch import Tensor, nn
 from plausibly.capabilities import Quantiser
 from plausibly.events.kinds import Category
 from plausibly.events.schema import Schema
-from plausibly.families.variational import Drawing, log_likelihood
+from plausibly.families.variational import BoundedLatentModel, log_likelihood
 from plausibly.models.made import MADE
-from plausibly.objectives import Loss, Objective, Turn, hidden
+from plausibly.objectives import Loss, Objective, Turn, hide_cells
 from plausibly.system import processes
-from plausibly.system.arguments import within
+from plausibly.system.arguments import check_range
 
-COMMITMENT, SPREAD, RARE = 0.25, 0.05, 0.01  # the share of an even use below which a code is moved
+COMMITMENT, CODE_SPREAD, RARE_SHARE = 0.25, 0.05, 0.01  # the share of an even use below which a code is moved
 
 
-class VQVAE(Drawing, Quantiser):
+class VQVAE(BoundedLatentModel, Quantiser):
     """`places` codes out of `codes` for each event, each a vector of `width` numbers."""
 
     formula = "about H (2 n + 4 H + 2 P W) + K W and those of a MADE over P codes, H = 256, P = 4, W = 8, K = 16"
@@ -45,9 +45,9 @@ class VQVAE(Drawing, Quantiser):
         shape: str = "normal",
         context: Sequence[int] = (),
     ) -> None:
-        within("vq_vae: places", places, 1, 10_000)
-        within("vq_vae: codes", codes, 2, 1024)
-        within("vq_vae: width", width, 1, 10_000)
+        check_range("vq_vae: places", places, 1, 10_000)
+        check_range("vq_vae: codes", codes, 2, 1024)
+        check_range("vq_vae: width", width, 1, 10_000)
         super().__init__(schema, places * width, context, components, shape)
         self.places, self.codes, self.width, self.objective = places, codes, width, Quantised()
         self.connect(network, self.latents)
@@ -99,7 +99,7 @@ class Quantised(Objective):
     """Two turns: reconstruction with a codebook that follows the encoder and an encoder bound to it, then the prior."""
 
     def turns(self, model: VQVAE) -> list[Turn]:
-        if processes.ranks() > 1:
+        if processes.rank_count() > 1:
             raise ValueError("vq_vae learns in one process: its codes are moved by what the whole batch uses")
         return [
             Turn("reconstruction", model, lambda x, generator, done: self.reconstruct(model, x, generator)),
@@ -107,7 +107,7 @@ class Quantised(Objective):
         ]
 
     def reconstruct(self, model: VQVAE, x: Tensor, generator: torch.Generator) -> Loss:
-        x, lost = hidden(model, x, generator)
+        x, lost = hide_cells(model, x, generator)
         vectors = model.vectors(x)
         codes = model.nearest(vectors)
         revive(model, codes, vectors.detach(), generator)
@@ -129,10 +129,10 @@ def revive(model: VQVAE, codes: Tensor, vectors: Tensor, generator: torch.Genera
     """Follows how often each code is used, and moves those that hardly are to vectors of the batch, for the next step."""
     shares = torch.bincount(codes.flatten(), minlength=model.codes) / codes.numel()
     model.used.lerp_(shares.to(model.used), 0.02)
-    dead = (model.used < RARE / model.codes).nonzero()[:, 0]
+    dead = (model.used < RARE_SHARE / model.codes).nonzero()[:, 0]
     if len(dead):
         pool = vectors.flatten(0, 1)
         pick = torch.randint(len(pool), (len(dead),), generator=generator, device=pool.device)
-        noise = SPREAD * torch.randn(len(dead), model.width, generator=generator, device=pool.device)
+        noise = CODE_SPREAD * torch.randn(len(dead), model.width, generator=generator, device=pool.device)
         model.codebook[dead] = pool[pick] + noise
         model.used[dead] = 1 / model.codes

@@ -25,7 +25,7 @@ class Convolution(nn.Conv2d):
         begin(self, self.gain, generator)
 
 
-class Block(nn.Module):
+class ConvolutionBlock(nn.Module):
     """x + second(silu(first(silu(x)))), the second over channels only."""
 
     def __init__(self, channels: int, dropout: float) -> None:
@@ -42,8 +42,8 @@ def quarter(side: int) -> int:
     return (side + 3) // 4
 
 
-def blocks(channels: int, layers: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(*(Block(channels, dropout) for _ in range(layers)))
+def residual_blocks(channels: int, layers: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(*(ConvolutionBlock(channels, dropout) for _ in range(layers)))
 
 
 class Contracting(nn.Module):
@@ -55,7 +55,10 @@ class Contracting(nn.Module):
         super().__init__()
         self.image, (height, width) = image, (quarter(image[0]), quarter(image[1]))
         self.first, self.second = Convolution(4 * inputs, channels), Convolution(4 * channels, 2 * channels, 1)
-        self.fine, self.coarse = blocks(channels, layers, dropout), blocks(2 * channels, layers, dropout)
+        self.fine, self.coarse = (
+            residual_blocks(channels, layers, dropout),
+            residual_blocks(2 * channels, layers, dropout),
+        )
         self.leave = Linear(2 * channels * height * width + more, outputs, 0.5)
 
     def forward(self, maps: Tensor, more: Tensor) -> Tensor:
@@ -74,7 +77,10 @@ class Expanding(nn.Module):
         super().__init__()
         self.image, self.form = image, (2 * channels, quarter(image[0]), quarter(image[1]))
         self.enter = Linear(inputs, self.form[0] * self.form[1] * self.form[2])
-        self.coarse, self.fine = blocks(2 * channels, layers, dropout), blocks(channels, layers, dropout)
+        self.coarse, self.fine = (
+            residual_blocks(2 * channels, layers, dropout),
+            residual_blocks(channels, layers, dropout),
+        )
         self.up, self.leave = Convolution(2 * channels, 4 * channels, 1), Convolution(channels, 4 * outputs, gain=0.1)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.events.schema import Schema
-from plausibly.outcomes.outcomes import SHAPES, Bits, Columns, Density, Finite, Outcome, Single
+from plausibly.outcomes.outcomes import SHAPES, Bernoulli, Categorical, MixtureDensity, Outcome, Product, Single
 
 
 def uniform(shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> Tensor:
@@ -53,7 +53,7 @@ class Head(nn.Module):
         self.register_buffer("owner", torch.tensor(owner, device="cpu"), persistent=False)
         floors = [kind.floor if isinstance(kind, Real) else 0.0 for kind in schema.kinds]
         self.register_buffer("floors", torch.tensor(floors, device="cpu"), persistent=False)
-        self.register_buffer("unforeseen", schema.unforeseen.float(), persistent=False)
+        self.register_buffer("unforeseen", schema.chance_unforeseen.float(), persistent=False)
         each = list(zip(self.real, self.forms, self.unseen, strict=True))
         self.layouts = sorted(set(each))
         for g, layout in enumerate(self.layouts):
@@ -79,7 +79,7 @@ class Head(nn.Module):
             members = getattr(self, f"members_{g}")
             own = parameters[:, getattr(self, f"slots_{g}")]
             groups.append((members, self._outcome(g, own, self.floors[members], self.unforeseen[members])))
-        return Columns(groups)
+        return Product(groups)
 
     def _outcome(self, g: int, own: Tensor, floors: Tensor, shares: Tensor) -> Single:
         """The outcome of variables of one layout from their parameters, (..., width), and what is said of each, (...)."""
@@ -87,13 +87,13 @@ class Head(nn.Module):
         never = None if unseen < 0 else unseen
         if not real:
             if form == 1 and never is None:
-                return Bits(own.squeeze(-1))
-            return Finite(beside(balanced(own), never, shares), never)
+                return Bernoulli(own.squeeze(-1))
+            return Categorical(insert_share(symmetric_log_softmax(own), never, shares), never)
         n = self.components
         special, weights, means, scales = own.split([form, n - 1, n, n], -1)
-        log_special = beside(balanced(special), never, shares) if form or never else None
+        log_special = insert_share(symmetric_log_softmax(special), never, shares) if form or never else None
         scales = floors.unsqueeze(-1) + scales.clamp(max=7.0).exp()
-        return Density(balanced(weights), means, scales, log_special, self.shape, never)
+        return MixtureDensity(symmetric_log_softmax(weights), means, scales, log_special, self.shape, never)
 
     def one(self, parameters: Tensor, i: int) -> Single:
         """The outcome of variable `i` from its own parameters, (batch, its width)."""
@@ -135,11 +135,11 @@ class Head(nn.Module):
         if not isinstance(kind, Real):
             counts = torch.bincount(x.long(), minlength=kind.codes)
             learned = torch.arange(kind.codes) != place_of_unseen(kind)
-            return unbalanced(free_logits(counts[learned.to(counts.device)]))
+            return symmetric_logits(free_logits(counts[learned.to(counts.device)]))
         numbers = x[x < UNFORESEEN].float()
         marks = [UNFORESEEN] * (kind.open and not kind.unforeseen) + [HOLE] * kind.missing
         counts = torch.tensor([len(numbers), *(int((x == mark).sum()) for mark in marks)])
-        special, n = unbalanced(free_logits(counts)), self.components
+        special, n = symmetric_logits(free_logits(counts)), self.components
         if not len(numbers):
             numbers = torch.zeros(1)
         share = torch.linspace(0, 1, 2 * n + 1)[1::2]
@@ -155,7 +155,7 @@ def place_of_unseen(kind: Kind) -> int:
     return -1 if not kind.unforeseen else 1 if isinstance(kind, Real) else kind.regular
 
 
-def beside(logs: Tensor, place: int | None, share: Tensor) -> Tensor:
+def insert_share(logs: Tensor, place: int | None, share: Tensor) -> Tensor:
     """Log probabilities, (..., K + 1): at `place` that of `share`, (...), else those given, (..., K), of what is left."""
     if place is None:
         return logs
@@ -175,24 +175,24 @@ def free_logits(counts: Tensor) -> Tensor:
     return logs[1:] - logs[0]
 
 
-def normalised(free: Tensor) -> Tensor:
+def free_log_softmax(free: Tensor) -> Tensor:
     """Log probabilities (..., K) from K - 1 free logits."""
     return F.pad(free, (1, 0)).log_softmax(-1)
 
 
-def balanced(free: Tensor) -> Tensor:
+def symmetric_log_softmax(free: Tensor) -> Tensor:
     """Log probabilities (..., K) from K - 1 numbers, whose reflection gives K logits of sum 0, as far apart as these are.
 
     With one logit fixed at 0 a network takes its code for whatever it does not know. Of two codes the first has the logit 0.
     """
     if free.shape[-1] < 2:
-        return normalised(free)
+        return free_log_softmax(free)
     root = (free.shape[-1] + 1) ** 0.5
     share = free.sum(-1, keepdim=True) / root
     return torch.cat([share, free - share / (root - 1)], -1).log_softmax(-1)
 
 
-def unbalanced(free: Tensor) -> Tensor:
+def symmetric_logits(free: Tensor) -> Tensor:
     """The numbers, (..., K - 1), of which `balanced` makes what `normalised` makes of these free logits."""
     if free.shape[-1] < 2:
         return free

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plausibly.events.bins import padded
+from plausibly.events.bins import pad_with_infinity
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.events.schema import Schema
 
-ONE_HOT = 64  # up to so many codes a variable is fed one-hot, beyond by a learned embedding
-EMBEDDING = 16
+MAX_ONE_HOT = 64  # up to so many codes a variable is fed one-hot, beyond by a learned embedding
+EMBEDDING_WIDTH = 16
 
 
 class Inputs(nn.Module):
@@ -85,8 +85,8 @@ class CodeFeatures(nn.Module):
         super().__init__()
         table = features(kinds[0])
         self.register_buffer("table", table, persistent=False)
-        embedded = EMBEDDING if table.shape[0] > ONE_HOT else 0
-        self.embedding = nn.Parameter(torch.zeros(len(kinds), table.shape[0], EMBEDDING)) if embedded else None
+        embedded = EMBEDDING_WIDTH if table.shape[0] > MAX_ONE_HOT else 0
+        self.embedding = nn.Parameter(torch.zeros(len(kinds), table.shape[0], EMBEDDING_WIDTH)) if embedded else None
         self.width = table.shape[1] + embedded
         self.bits = kinds[0].codes == 2  # each stands for itself
 
@@ -112,7 +112,7 @@ class RealFeatures(nn.Module):
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         super().__init__()
-        self.register_buffer("edges", padded([k.edges for k in kinds if isinstance(k, Real)]), False)
+        self.register_buffer("edges", pad_with_infinity([k.edges for k in kinds if isinstance(k, Real)]), False)
         self.register_buffer(
             "count", torch.tensor([len(k.edges) for k in kinds if isinstance(k, Real)], device="cpu"), False
         )
@@ -144,10 +144,10 @@ def features(kind: Kind) -> Tensor:
     codes = torch.arange(kind.codes, device="cpu")
     if kind.codes == 2:
         return codes[:, None].float()
-    columns = [F.one_hot(codes, kind.codes).float()] if kind.codes <= ONE_HOT else []
+    columns = [F.one_hot(codes, kind.codes).float()] if kind.codes <= MAX_ONE_HOT else []
     if kind.ordered:
         rank = 2 * codes.float() / max(kind.regular - 1, 1) - 1
         columns.append(rank.where(codes < kind.regular, 0.0)[:, None])
-    if kind.codes > ONE_HOT:
+    if kind.codes > MAX_ONE_HOT:
         columns.append((codes >= kind.regular).float()[:, None])
     return torch.cat(columns, 1)

@@ -95,12 +95,12 @@ class Growing:
     def __init__(self, network: MaskedNetwork, n: int, inputs: Tensor, degrees: Tensor) -> None:
         hidden, known = degrees.argsort(stable=True), inputs.argsort(stable=True)
         self.degrees, self.ranks = degrees[hidden], inputs[known]
-        self.enter = arranged(network.enter, hidden, known)
+        self.enter = reorder_layer(network.enter, hidden, known)
         inner = [block for block in network.blocks if isinstance(block, MaskedBlock)]
         self.inner = [
-            (arranged(block.first, hidden, hidden), arranged(block.second, hidden, hidden)) for block in inner
+            (reorder_layer(block.first, hidden, hidden), reorder_layer(block.second, hidden, hidden)) for block in inner
         ]
-        self.leave, self.past = arranged(network.leave, None, hidden), arranged(network.past, None, known)
+        self.leave, self.past = reorder_layer(network.leave, None, hidden), reorder_layer(network.past, None, known)
         self.numbers = network.enter.weight.new_zeros(n, len(inputs))
         widths = [len(degrees)] * (2 * len(inner) + 1)
         self.active = [self.numbers.new_zeros(n, width) for width in widths]  # behind each relu
@@ -119,15 +119,15 @@ class Growing:
         """The units of a degree, which see inputs of lower ranks and units of up to that degree."""
         seen, (first, last) = self._among(self.ranks, degree)[0], self._among(self.degrees, degree)
         own = slice(first, last)
-        hidden = self._applied(self.enter, own, self.numbers, seen)
+        hidden = self._apply_layer(self.enter, own, self.numbers, seen)
         self.active[0][:, own] = F.relu(hidden)
         for k, (one, two) in enumerate(self.inner):
             before, between, after = self.active[2 * k : 2 * k + 3]
-            between[:, own] = F.relu(self._applied(one, own, before, last))
-            hidden = hidden + self._applied(two, own, between, last)
+            between[:, own] = F.relu(self._apply_layer(one, own, before, last))
+            hidden = hidden + self._apply_layer(two, own, between, last)
             after[:, own] = F.relu(hidden)
 
-    def _applied(self, layer: Arranged, rows: slice, x: Tensor, columns: int) -> Tensor:
+    def _apply_layer(self, layer: LayerWeights, rows: slice, x: Tensor, columns: int) -> Tensor:
         """Some outputs of a layer, of the first columns of x."""
         weight, bias = layer
         return F.linear(x[:, :columns], weight[rows, :columns], None if bias is None else bias[rows])
@@ -135,15 +135,15 @@ class Growing:
     def parameters(self, rank: int, own: slice) -> Tensor:
         """The outputs in a slice, whose rank is given, once all inputs of lower ranks are known."""
         seen, units = self._among(self.ranks, rank)[0], self._among(self.degrees, rank)[1]
-        return self._applied(self.leave, own, self.active[-1], units) + self._applied(
+        return self._apply_layer(self.leave, own, self.active[-1], units) + self._apply_layer(
             self.past, own, self.numbers, seen
         )
 
 
-Arranged = tuple[Tensor, Tensor | None]
+LayerWeights = tuple[Tensor, Tensor | None]
 
 
-def arranged(layer: MaskedLinear, outputs: Tensor | None, inputs: Tensor) -> Arranged:
+def reorder_layer(layer: MaskedLinear, outputs: Tensor | None, inputs: Tensor) -> LayerWeights:
     """The weights and biases of a layer in another order, copied only where that is another."""
     weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
     if not torch.equal(inputs, torch.arange(len(inputs), device=inputs.device)):

@@ -12,7 +12,7 @@ from plausibly.choices import Part
 from plausibly.events.schema import Schema
 from plausibly.networks.convolution import Contracting, Expanding
 from plausibly.networks.perceptron import Perceptron
-from plausibly.system.arguments import within
+from plausibly.system.arguments import check_range
 
 
 class Slices(Protocol):
@@ -55,9 +55,9 @@ class MLP(Part):
     name = "mlp"
 
     def __init__(self, *, hidden: int = 256, layers: int = 1, dropout: float = 0.1) -> None:
-        within("network.hidden", hidden, 1, 100_000)
-        within("network.layers", layers, 0, 100)
-        within("network.dropout", dropout, 0, 0.99)
+        check_range("network.hidden", hidden, 1, 100_000)
+        check_range("network.layers", layers, 0, 100)
+        check_range("network.dropout", dropout, 0, 0.99)
         self.hidden, self.layers, self.dropout = hidden, layers, dropout
 
     def encoder(self, model: Connected, outputs: int) -> nn.Module:
@@ -76,9 +76,9 @@ class Convolutional(Part):
     name = "convolutional"
 
     def __init__(self, *, channels: int = 16, layers: int = 1, dropout: float = 0.0, image: Sequence[int] = ()) -> None:
-        within("network.channels", channels, 1, 10_000)
-        within("network.layers", layers, 0, 100)
-        within("network.dropout", dropout, 0, 0.99)
+        check_range("network.channels", channels, 1, 10_000)
+        check_range("network.layers", layers, 0, 100)
+        check_range("network.dropout", dropout, 0, 0.99)
         self.channels, self.layers, self.dropout, self.image = channels, layers, dropout, list(image)
 
     def shape(self, model: Connected) -> tuple[int, int, int]:
@@ -93,13 +93,13 @@ class Convolutional(Part):
         return shape[0], shape[1], shape[2]
 
     def encoder(self, model: Connected, outputs: int) -> nn.Module:
-        return Looking(self, model, outputs)
+        return ImageEncoder(self, model, outputs)
 
     def decoder(self, model: Connected, outputs: int) -> nn.Module:
-        return Painting(self, model, outputs)
+        return ImageDecoder(self, model, outputs)
 
 
-class Looking(nn.Module):
+class ImageEncoder(nn.Module):
     """From numbers of all variables, (batch, width), through maps of the pixels', to flat ones."""
 
     pixels: Tensor
@@ -122,7 +122,7 @@ class Looking(nn.Module):
         return self.network(image.movedim(-1, 2).flatten(1, 2), numbers[:, self.others])
 
 
-class Painting(nn.Module):
+class ImageDecoder(nn.Module):
     """From latents and the context's numbers to the parameters of the pixels, pixel by pixel, (batch, outputs)."""
 
     def __init__(self, part: Convolutional, model: Connected, outputs: int) -> None:
@@ -141,7 +141,7 @@ class Painting(nn.Module):
 NETWORKS: tuple[type[MLP] | type[Convolutional], ...] = (MLP, Convolutional)
 
 
-def suited(schema: Schema) -> str:
+def default_network(schema: Schema) -> str:
     """The network by default: convolutional for images of 16 pixels or more a side and one kind."""
     large = len(schema.shape) == 3 and min(schema.shape[1:]) >= 16 and len(set(schema.codes)) == 1
     return Convolutional.name if large and not schema.continuous else MLP.name

@@ -31,7 +31,7 @@ def begin(layer: nn.Linear | nn.Conv2d, gain: float, generator: torch.Generator)
     layer.bias.zero_()
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """x + second(relu(first(relu(x))))."""
 
     def __init__(self, width: int, dropout: float) -> None:
@@ -49,7 +49,7 @@ class Perceptron(nn.Module):
         super().__init__()
         self.linear = layers == 0
         self.enter = nn.Identity() if self.linear else Linear(inputs, hidden)
-        self.blocks = nn.ModuleList(Block(hidden, dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(ResidualBlock(hidden, dropout) for _ in range(layers))
         self.dropout = Dropout(dropout)
         self.leave = Linear(inputs if self.linear else hidden, outputs, 0.1)
 

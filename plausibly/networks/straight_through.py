@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.events.schema import Schema
-from plausibly.networks.heads import free_logits, normalised
+from plausibly.networks.heads import free_log_softmax, free_logits
 from plausibly.system.randomness import by_row
 
 # beyond which real numbers, and logits, look alike to a critic: gradients pass, so that a generator comes back
-REACH, FARTHEST = 10.0, 12.0
-LOGITS, NUMBERS = 100.0, 10.0  # gains of a generator's outputs, which begins with small weights
+MAX_NUMBER, MAX_LOGIT = 10.0, 12.0
+LOGIT_GAIN, NUMBER_GAIN = 100.0, 10.0  # gains of a generator's outputs, which begins with small weights
 
 
 def straight(hard: Tensor, soft: Tensor) -> Tensor:
@@ -35,12 +35,12 @@ def straight(hard: Tensor, soft: Tensor) -> Tensor:
     return soft + (hard - soft).detach()
 
 
-def bounded(logits: Tensor) -> Tensor:
+def clamp_logits(logits: Tensor) -> Tensor:
     """No farther from 0 than where a softmax has a gradient left; beyond, what passes is the gradient there."""
-    return straight(logits.clamp(-FARTHEST, FARTHEST), logits)
+    return straight(logits.clamp(-MAX_LOGIT, MAX_LOGIT), logits)
 
 
-class Form:
+class VariableSampler:
     """How variables of one layout are drawn, from `parameters` numbers each, and seen, as `width` numbers each."""
 
     def __init__(self, kind: Kind) -> None:
@@ -53,20 +53,20 @@ class Form:
         self.parameters = one_hot if self.coded else self.width + bool(marks)
         self.layout = (self.real, self.coded, self.levels, tuple(self.specials))
 
-    def see(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor) -> Tensor:
         """The numbers of events, (batch, variables, width) from (batch, variables)."""
         if self.coded:
             return x.unsqueeze(-1) if self.width == 1 else F.one_hot(x.long(), self.width).to(x.dtype)
         special = x >= (UNFORESEEN if self.real else self.levels)
         flags = [(x == mark).to(x.dtype) for mark in self.specials]
-        return torch.stack([self._scaled(x.masked_fill(special, 0.0)).masked_fill(special, 0.0), *flags], -1)
+        return torch.stack([self._scale(x.masked_fill(special, 0.0)).masked_fill(special, 0.0), *flags], -1)
 
-    def _scaled(self, x: Tensor) -> Tensor:
-        return straight(x.clamp(-REACH, REACH), x) if self.real else 2 * x / (self.levels - 1) - 1
+    def _scale(self, x: Tensor) -> Tensor:
+        return straight(x.clamp(-MAX_NUMBER, MAX_NUMBER), x) if self.real else 2 * x / (self.levels - 1) - 1
 
-    def draw(self, parameters: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    def sample(self, parameters: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """Events, (batch, variables), and their numbers, from parameters and as many numbers in (0, 1)."""
-        parameters = torch.cat([parameters[..., : self.real], bounded(parameters[..., self.real :])], -1)
+        parameters = torch.cat([parameters[..., : self.real], clamp_logits(parameters[..., self.real :])], -1)
         if self.coded and self.width == 1:
             logits = parameters + uniform.logit()
             bit = straight((logits > 0).to(logits.dtype), logits.sigmoid())
@@ -75,7 +75,7 @@ class Form:
             one_hot = hardest(parameters + gumbel(uniform))
             return one_hot @ torch.arange(self.width, device=one_hot.device).to(one_hot.dtype), one_hot
         event = parameters[..., 0] if self.real else self._level(parameters[..., 0])
-        seen = self._scaled(event)
+        seen = self._scale(event)
         if not self.specials:
             return event, seen.unsqueeze(-1)
         flags = hardest(parameters[..., 1:] + gumbel(uniform[..., 1:]))
@@ -87,16 +87,16 @@ class Form:
         place = (self.levels - 1) * number.sigmoid()
         return straight(place.round(), place)
 
-    def middle(self, x: Tensor) -> Tensor:
+    def from_marginals(self, x: Tensor) -> Tensor:
         """Parameters, (parameters,), at which draws have about the marginal of events, (rows,), or its mean."""
         if self.coded:
             free = free_logits(torch.bincount(x.long(), minlength=max(self.width, 2)))
-            return free if self.width == 1 else normalised(free)
+            return free if self.width == 1 else free_log_softmax(free)
         special = x >= (UNFORESEEN if self.real else self.levels)
         mean = x[~special].double().mean().float().nan_to_num(0.0)
         place = mean if self.real else ((mean + 0.5) / self.levels).clamp(0.02, 0.98).logit()
         counts = torch.stack([(~special).sum(), *((x == mark).sum() for mark in self.specials)])
-        return torch.cat([place[None], normalised(free_logits(counts))] if self.specials else [place[None]])
+        return torch.cat([place[None], free_log_softmax(free_logits(counts))] if self.specials else [place[None]])
 
 
 def gumbel(uniform: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ def hardest(logits: Tensor) -> Tensor:
     return straight(F.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft.dtype), soft)
 
 
-class Relaxed(nn.Module):
+class StraightThrough(nn.Module):
     """Some `variables` of a schema, in that order: `width` numbers that are seen, `parameters_width` that are told."""
 
     event_order: Tensor
@@ -118,7 +118,7 @@ class Relaxed(nn.Module):
     def __init__(self, schema: Schema, variables: Sequence[int]) -> None:
         super().__init__()
         self.variables = list(variables)
-        each = [Form(schema.kinds[i]) for i in self.variables]
+        each = [VariableSampler(schema.kinds[i]) for i in self.variables]
         seen, told = (
             ([0, *accumulate(widths)] for widths in zip(*((f.width, f.parameters) for f in each), strict=True))
             if each
@@ -144,10 +144,10 @@ class Relaxed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The numbers of events, (batch, width), from (batch, *shape) of the whole schema."""
         own = x.flatten(1)[:, self.variables]
-        parts = [form.see(own[:, getattr(self, f"members_{g}")]).flatten(1) for g, form in enumerate(self.forms)]
+        parts = [form.encode(own[:, getattr(self, f"members_{g}")]).flatten(1) for g, form in enumerate(self.forms)]
         return torch.cat([own.new_zeros(len(own), 0), *parts], 1)[:, self.seen_order]
 
-    def draw(self, parameters: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    def sample(self, parameters: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Events, (batch, variables), and their numbers, (batch, width), from (batch, parameters_width).
 
         Without a generator, what is most probable of each variable.
@@ -157,7 +157,7 @@ class Relaxed(nn.Module):
             rolled = by_row(torch.rand, tuple(parameters.shape), generator, parameters.device)
             uniform = rolled.to(parameters.dtype).clamp(1e-6, 1 - 1e-6)
         drawn = [
-            form.draw(*(self._own(g, numbers) for numbers in (parameters, uniform)))
+            form.sample(*(self._own(g, numbers) for numbers in (parameters, uniform)))
             for g, form in enumerate(self.forms)
         ]
         events = torch.cat([event for event, _ in drawn], 1)[:, self.event_order]
@@ -168,18 +168,18 @@ class Relaxed(nn.Module):
 
     def gains(self) -> Tensor:
         """What a network's outputs are multiplied by, so that from the start they matter beside the noise of a draw."""
-        gains = torch.full((self.parameters_width,), LOGITS, device="cpu")
+        gains = torch.full((self.parameters_width,), LOGIT_GAIN, device="cpu")
         for g, form in enumerate(self.forms):
             if not form.coded:
-                gains[self._own(g, torch.arange(self.parameters_width, device="cpu")[None])[0, :, 0]] = NUMBERS
+                gains[self._own(g, torch.arange(self.parameters_width, device="cpu")[None])[0, :, 0]] = NUMBER_GAIN
         return gains
 
-    def middle(self, x: Tensor) -> Tensor:
+    def from_marginals(self, x: Tensor) -> Tensor:
         """Parameters at the marginals of events, (rows, variables of the whole schema)."""
         whole = torch.zeros(self.parameters_width)
         for g, form in enumerate(self.forms):
             places = getattr(self, f"members_{g}").tolist()
-            each = [form.middle(x[:, self.variables[place]]) for place in places]
+            each = [form.from_marginals(x[:, self.variables[place]]) for place in places]
             whole[getattr(self, f"told_{g}").cpu()] = torch.cat(each).cpu()
         return whole
 

@@ -21,7 +21,7 @@ from plausibly.networks.heads import uniform
 from plausibly.networks.noise import Dropout
 
 
-class Linear(nn.Module):
+class TokenLinear(nn.Module):
     """A linear map of zeros until it is initialised."""
 
     def __init__(self, inputs: int, outputs: int, gain: float = 1.0, bias: bool = True) -> None:
@@ -40,14 +40,14 @@ class Linear(nn.Module):
         return F.linear(x, self.weight, self.bias)
 
 
-def numbered(indices: Sequence[Any]) -> Tensor:
+def cpu_index(indices: Sequence[Any]) -> Tensor:
     """Indices as a tensor on the CPU, even where the default device holds no data."""
     return torch.tensor(indices, dtype=torch.long, device="cpu")
 
 
-def places(parts: Sequence[slice]) -> Tensor:
+def slice_places(parts: Sequence[slice]) -> Tensor:
     """The numbers in all slices, in their order."""
-    return numbered([number for part in parts for number in range(part.start, part.stop)])
+    return cpu_index([number for part in parts for number in range(part.start, part.stop)])
 
 
 class PerToken(nn.Module):
@@ -67,12 +67,12 @@ class PerToken(nn.Module):
         for g, size in enumerate(self.sizes):
             tokens = [t for t, length in enumerate(lengths) if length == size]
             slots = [list(range(self.starts[t], self.starts[t + 1])) for t in tokens]
-            self.register_buffer(f"tokens_{g}", numbered(tokens), persistent=False)
-            self.register_buffer(f"slots_{g}", numbered(slots), persistent=False)
+            self.register_buffer(f"tokens_{g}", cpu_index(tokens), persistent=False)
+            self.register_buffer(f"slots_{g}", cpu_index(slots), persistent=False)
             order += tokens
         outward = [slot for t in order for slot in range(self.starts[t], self.starts[t + 1])]
-        self.register_buffer("inward", numbered(order).argsort(), persistent=False)
-        self.register_buffer("outward", numbered(outward).argsort(), persistent=False)
+        self.register_buffer("inward", cpu_index(order).argsort(), persistent=False)
+        self.register_buffer("outward", cpu_index(outward).argsort(), persistent=False)
 
     def initialise(self, generator: torch.Generator) -> None:
         with torch.no_grad():
@@ -83,7 +83,7 @@ class PerToken(nn.Module):
         for g in range(len(self.sizes)):
             yield getattr(self, f"tokens_{g}"), getattr(self, f"slots_{g}")
 
-    def spread(self, numbers: Tensor) -> Tensor:
+    def to_tokens(self, numbers: Tensor) -> Tensor:
         """From (batch, numbers) to (batch, tokens, width)."""
         parts = [numbers.new_zeros(len(numbers), 0, self.weight.shape[1])]
         for _, slots in self._groups():
@@ -124,7 +124,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, gain: float) -> None:
         super().__init__()
         self.heads = heads
-        self.project, self.merge = Linear(width, 3 * width, bias=False), Linear(width, width, gain)
+        self.project, self.merge = TokenLinear(width, 3 * width, bias=False), TokenLinear(width, width, gain)
 
     def forward(self, x: Tensor, mask: Tensor | None, cache: Cache | None) -> Tensor:
         """Tokens see those that the mask, (tokens, tokens), lets them, or those before; with a cache all that is there."""
@@ -137,14 +137,14 @@ class Attention(nn.Module):
         return merged
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention, then a network of one hidden layer for each token, both added to what comes in."""
 
     def __init__(self, width: int, heads: int, dropout: float, gain: float) -> None:
         super().__init__()
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads, gain)
-        self.enter, self.leave = Linear(width, 4 * width), Linear(4 * width, width, gain)
+        self.enter, self.leave = TokenLinear(width, 4 * width), TokenLinear(4 * width, width, gain)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, cache: Cache | None = None) -> Tensor:
@@ -153,7 +153,7 @@ class Block(nn.Module):
         return x + added
 
 
-class Decoder(nn.Module):
+class TransformerStack(nn.Module):
     """`layers` blocks over tokens, each of which has a learned place. The first `together` see each other."""
 
     mask: Tensor | None
@@ -163,7 +163,7 @@ class Decoder(nn.Module):
         self.heads = heads
         self.places = nn.Parameter(torch.zeros(tokens, width))
         gain = (2 * layers) ** -0.5  # each of the 2 layers' sums adds its share of the variance
-        self.blocks = nn.ModuleList(Block(width, heads, dropout, gain) for _ in range(layers))
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout, gain) for _ in range(layers))
         self.dropout, self.norm = Dropout(dropout), nn.LayerNorm(width)
         sees = torch.ones(tokens, tokens, dtype=torch.bool, device="cpu").tril()
         sees[:together, :together] = True

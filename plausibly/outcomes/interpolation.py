@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from plausibly.events.kinds import UNFORESEEN
-from plausibly.outcomes.outcomes import Finite, Index, Numeric, gumbel_max, of_specials, placed
+from plausibly.outcomes.outcomes import Categorical, Index, Numeric, gumbel_max, insert_specials, specials_log_prob
 
-LEAST = 1e-3  # of the probability, that lines and tangents may enclose in all
-ROUNDS, SPLIT = 24, 32  # of adding places, and lines that are split in a round
+MAX_DOUBT = 1e-3  # of the probability, that lines and tangents may enclose in all
+MAX_ROUNDS, LINES_PER_ROUND = 24, 32  # of adding places, and lines that are split in a round
 QUARTERS = (0.25, 0.5, 0.75)
 
 
@@ -27,10 +27,10 @@ class Interpolated(Numeric):
     """`places` (batch, n), sorted, with log densities up to a constant; `log_special` as of `Density`."""
 
     def __init__(self, places: Tensor, logs: Tensor, log_special: Tensor | None = None) -> None:
-        self.places, self.logs, self.log_special = places, logs - total(places, logs)[:, None], log_special
+        self.places, self.logs, self.log_special = places, logs - log_integral(places, logs)[:, None], log_special
 
     @cached_property
-    def _reached(self) -> Tensor:
+    def _cumulative(self) -> Tensor:
         """F at each place."""
         return torch.cat([self.logs.new_zeros(len(self.logs), 1), masses(self.places, self.logs).exp().cumsum(1)], 1)
 
@@ -48,13 +48,13 @@ class Interpolated(Numeric):
         _, low, first, slope = self._line(inside)
         beyond = (own - inside).abs() * 30 / (self.places[:, -1] - self.places[:, 0])
         density = first + slope * (inside - low) - beyond
-        return density if self.log_special is None else of_specials(self.log_special, x, density)
+        return density if self.log_special is None else specials_log_prob(self.log_special, x, density)
 
     def below(self, x: Tensor) -> Tensor:
         inside = x.double().clamp(self.places[:, 0], self.places[:, -1])
         index, low, first, slope = self._line(inside)
         own = first.exp() * (inside - low) * expm1_share(slope * (inside - low))
-        return (self._reached.gather(1, index)[:, 0] + own).clamp(0, 1)
+        return (self._cumulative.gather(1, index)[:, 0] + own).clamp(0, 1)
 
     def mean(self) -> Tensor:
         rise, width = self.logs.diff(dim=1), self.places.diff(dim=1)
@@ -65,18 +65,22 @@ class Interpolated(Numeric):
 
     def sample(self, generator: torch.Generator) -> Tensor:
         u = torch.rand(len(self.places), 1, generator=generator, dtype=torch.float64, device=self.places.device)
-        index = torch.searchsorted(self._reached[:, 1:-1].contiguous(), u, right=True)
+        index = torch.searchsorted(self._cumulative[:, 1:-1].contiguous(), u, right=True)
         low, high = (self.places.gather(1, i) for i in (index, index + 1))
-        start, end = (self._reached.gather(1, i) for i in (index, index + 1))
+        start, end = (self._cumulative.gather(1, i) for i in (index, index + 1))
         rise = (self.logs.gather(1, index + 1) - self.logs.gather(1, index)).clamp(-700, 700)
         share, flat = ((u - start) / (end - start).clamp(min=1e-300)).clamp(0, 1), rise.abs() < 1e-9
         part = torch.where(flat, share, torch.log1p(share * torch.expm1(rise)) / rise.masked_fill(flat, 1.0))
         x = (low + part * (high - low))[:, 0].float()
-        return x if self.log_special is None else placed(self.log_special, x, gumbel_max(self.log_special, generator))
+        return (
+            x
+            if self.log_special is None
+            else insert_specials(self.log_special, x, gumbel_max(self.log_special, generator))
+        )
 
     def mode(self) -> Tensor:
         x = self.places.gather(1, self.logs.argmax(1, keepdim=True))[:, 0].float()
-        return x if self.log_special is None else placed(self.log_special, x, self.log_special.argmax(-1))
+        return x if self.log_special is None else insert_specials(self.log_special, x, self.log_special.argmax(-1))
 
     def number(self) -> Tensor:
         return self.places.new_ones(()) if self.log_special is None else self.log_special[:, 0].exp()
@@ -91,23 +95,23 @@ class Interpolated(Numeric):
         special = None if self.log_special is None else self.log_special[index]
         return Interpolated(self.places[index], self.logs[index], special)
 
-    def restricted(self, allowed: Tensor) -> tuple[Interpolated, Tensor]:
+    def truncate(self, allowed: Tensor) -> tuple[Interpolated, Tensor]:
         if self.log_special is None:
             return self, torch.zeros_like(self.logs[:, 0])
         specials = self.log_special.shape[-1] - 1
         kept = torch.cat([allowed.new_ones(1), allowed[len(allowed) - specials :]])
-        special, mass = Finite(self.log_special).restricted(kept)
+        special, mass = Categorical(self.log_special).truncate(kept)
         return Interpolated(self.places, self.logs, special.log_probs), mass
 
     def beside(self, others: Sequence[Interpolated]) -> Interpolated:
         every = [self, *others]
         most = max(one.places.shape[1] for one in every)
-        places, logs = (torch.cat([lengthened(getattr(one, n), most) for one in every]) for n in ("places", "logs"))
+        places, logs = (torch.cat([lengthen_rows(getattr(one, n), most) for one in every]) for n in ("places", "logs"))
         special = [one.log_special for one in every if one.log_special is not None]
         return Interpolated(places, logs, torch.cat(special) if special else None)
 
 
-def lengthened(rows: Tensor, most: int) -> Tensor:
+def lengthen_rows(rows: Tensor, most: int) -> Tensor:
     """Rows with their last number repeated."""
     return torch.cat([rows, rows[:, -1:].expand(-1, most - rows.shape[1])], 1)
 
@@ -125,7 +129,7 @@ def masses(places: Tensor, logs: Tensor) -> Tensor:
     return width + torch.maximum(low, high) + expm1_share(-(high - low).abs()).log()
 
 
-def total(places: Tensor, logs: Tensor) -> Tensor:
+def log_integral(places: Tensor, logs: Tensor) -> Tensor:
     return masses(places, logs).logsumexp(1)
 
 
@@ -140,7 +144,7 @@ def doubts(places: Tensor, logs: Tensor, gap: float) -> Tensor:
     return (masses(places, logs) + grown).masked_fill(width < 4 * gap, -torch.inf)
 
 
-def apart(places: Tensor, gap: float) -> Tensor:
+def separate(places: Tensor, gap: float) -> Tensor:
     """Places (batch, n) sorted, moved up where needed so that each is at least a gap above the one before; float32's."""
     columns = [places.sort(1).values[:, 0]]
     for column in places.sort(1).values.unbind(1)[1:]:
@@ -149,39 +153,39 @@ def apart(places: Tensor, gap: float) -> Tensor:
     return torch.stack(columns, 1).float().double()
 
 
-Look = Callable[
+LogDensity = Callable[
     [Tensor], Tensor
 ]  # log p at numbers (rows, n), one for each of several events besides: (rows, n, events)
 
 
-def interpolated(
-    look: Look, places: Tensor, gap: float, specials: Sequence[float] = (), log_weights: Tensor | None = None
+def interpolate_density(
+    look: LogDensity, places: Tensor, gap: float, specials: Sequence[float] = (), log_weights: Tensor | None = None
 ) -> Interpolated:
     """The outcome of a number by sums over events besides: of p(number, event) as they are, or of p(number | event), weighed.
 
     `places` (rows, n) are where to begin, float64; none will be nearer to another than `gap`. `log_weights` (rows, events).
     """
-    places = apart(places, gap)
+    places = separate(places, gap)
     logs = look(places)
     odd = look(places.new_tensor(specials).expand(len(places), -1)) if specials else logs[:, :0]
-    for _ in range(ROUNDS):
-        pooled, _ = summed(places, logs, odd, log_weights)
+    for _ in range(MAX_ROUNDS):
+        pooled, _ = sum_events(places, logs, odd, log_weights)
         doubt = doubts(places, pooled, gap)
-        if bool((doubt.logsumexp(1) - total(places, pooled) < log(LEAST)).all()):
+        if bool((doubt.logsumexp(1) - log_integral(places, pooled) < log(MAX_DOUBT)).all()):
             break
-        worst = doubt.topk(min(SPLIT, doubt.shape[1]), 1).indices
+        worst = doubt.topk(min(LINES_PER_ROUND, doubt.shape[1]), 1).indices
         low, width = places.gather(1, worst), places.diff(dim=1).gather(1, worst)
         more = torch.cat([low + share * width for share in QUARTERS], 1).float().double()
         places, order = torch.cat([places, more], 1).sort(1)
         logs = torch.cat([logs, look(more)], 1).gather(1, order[..., None].expand(-1, -1, logs.shape[2]))
-    pooled, special = summed(places, logs, odd, log_weights)
-    number = total(places, pooled)[:, None]
+    pooled, special = sum_events(places, logs, odd, log_weights)
+    number = log_integral(places, pooled)[:, None]
     return Interpolated(places, pooled, torch.cat([number, special], 1).log_softmax(1) if specials else None)
 
 
-def summed(places: Tensor, logs: Tensor, odd: Tensor, log_weights: Tensor | None) -> tuple[Tensor, Tensor]:
+def sum_events(places: Tensor, logs: Tensor, odd: Tensor, log_weights: Tensor | None) -> tuple[Tensor, Tensor]:
     """log p over all events besides, at the places and at the specials."""
     if log_weights is not None:
-        own = torch.cat([total(places, logs)[:, None], odd], 1).logsumexp(1)
+        own = torch.cat([log_integral(places, logs)[:, None], odd], 1).logsumexp(1)
         logs, odd = (each + (log_weights - own)[:, None] for each in (logs, odd))
     return logs.logsumexp(2), odd.logsumexp(2)

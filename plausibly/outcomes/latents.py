@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from plausibly.outcomes.outcomes import Finite
+from plausibly.outcomes.outcomes import Categorical
 from plausibly.system.randomness import by_row
 
 
@@ -40,7 +40,7 @@ class Latents(ABC):
         """The normal of each level of latents, given what `z` holds of the levels before by then."""
 
     @abstractmethod
-    def fixed(self) -> Latents:
+    def without_gradient(self) -> Latents:
         """The same distribution, whose parameters no gradient of log_prob reaches."""
 
 
@@ -64,7 +64,7 @@ class Normal(Latents):
     def levels(self, z: list[Tensor]) -> Iterator[Normal]:
         yield self
 
-    def fixed(self) -> Normal:
+    def without_gradient(self) -> Normal:
         return Normal(self.centre.detach(), self.log_scale.detach(), self.draws)
 
 
@@ -86,13 +86,13 @@ class Prior(Protocol):
     def log_prob(self, z: Tensor) -> Tensor:
         """In groups, (n, groups)."""
 
-    def levels(self, n: int, found: list[Tensor]) -> Iterator[Normal | Finite]:
+    def levels(self, n: int, found: list[Tensor]) -> Iterator[Normal | Categorical]:
         """The law of each level for n rows, given what `found` holds of those before by then, (n, its numbers) each.
 
         The last numbers of all are z; a finite level is one number.
         """
 
-    def behind(self, z: Tensor, found: list[Tensor]) -> Iterator[Normal | Finite]:
+    def behind(self, z: Tensor, found: list[Tensor]) -> Iterator[Normal | Categorical]:
         """The laws, given z, of the numbers that are drawn before it, from the last to the first."""
 
 

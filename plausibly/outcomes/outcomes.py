@@ -49,7 +49,7 @@ class Single(Outcome):
     """An outcome whose form is that of one variable."""
 
     @abstractmethod
-    def restricted(self, allowed: Tensor) -> tuple[Single, Tensor]:
+    def truncate(self, allowed: Tensor) -> tuple[Single, Tensor]:
         """The distribution given that the code is `allowed`, bool (codes,), and the log p of that.
 
         The code of a real number is its bin, of which no part may be barred, then come the unforeseen and the hole.
@@ -84,7 +84,7 @@ class Numeric(Single):
         """Places, (..., n), between which the density is smooth and beyond which hardly any is left."""
 
 
-class Finite(Single):
+class Categorical(Single):
     """Codes 0 to K - 1 with the normalised `log_probs`, (..., K). The code `unseen` was never seen: it is never drawn."""
 
     unseen: int | None = None
@@ -101,19 +101,19 @@ class Finite(Single):
     def mode(self) -> Tensor:
         return without(self.log_probs, self.unseen).argmax(-1).float()
 
-    def one(self, i: int) -> Finite:
-        return Finite(self.log_probs[:, i], self.unseen)
+    def one(self, i: int) -> Categorical:
+        return Categorical(self.log_probs[:, i], self.unseen)
 
-    def rows(self, index: Index) -> Finite:
-        return Finite(self.log_probs[index], self.unseen)
+    def rows(self, index: Index) -> Categorical:
+        return Categorical(self.log_probs[index], self.unseen)
 
-    def beside(self, others: Sequence[Any]) -> Finite:
-        return Finite(torch.cat([one.log_probs for one in (self, *others)]), self.unseen)
+    def beside(self, others: Sequence[Any]) -> Categorical:
+        return Categorical(torch.cat([one.log_probs for one in (self, *others)]), self.unseen)
 
-    def restricted(self, allowed: Tensor) -> tuple[Finite, Tensor]:
+    def truncate(self, allowed: Tensor) -> tuple[Categorical, Tensor]:
         masked = self.log_probs.masked_fill(~allowed.to(self.log_probs.device), -torch.inf)
         mass = masked.logsumexp(-1)
-        return Finite(masked - mass.unsqueeze(-1), self.unseen), mass
+        return Categorical(masked - mass.unsqueeze(-1), self.unseen), mass
 
 
 def without(logs: Tensor, place: int | None) -> Tensor:
@@ -121,7 +121,7 @@ def without(logs: Tensor, place: int | None) -> Tensor:
     return logs if place is None else logs.index_fill(-1, torch.tensor(place, device=logs.device), -torch.inf)
 
 
-class Bits(Finite):
+class Bernoulli(Categorical):
     """Codes 0 and 1 by the `logits` of 1, (...): log p is one pass over these, with nothing twice as large in between."""
 
     def __init__(self, logits: Tensor) -> None:
@@ -134,17 +134,17 @@ class Bits(Finite):
     def log_prob(self, x: Tensor) -> Tensor:
         return logsigmoid((2 * x - 1) * self.logits)
 
-    def one(self, i: int) -> Bits:
-        return Bits(self.logits[:, i])
+    def one(self, i: int) -> Bernoulli:
+        return Bernoulli(self.logits[:, i])
 
-    def rows(self, index: Index) -> Bits:
-        return Bits(self.logits[index])
+    def rows(self, index: Index) -> Bernoulli:
+        return Bernoulli(self.logits[index])
 
 
 SHAPES = ("normal", "logistic")
 
 
-class Density(Numeric):
+class MixtureDensity(Numeric):
     """A real number: a mixture of normals or logistics, sum_c w_c f((x - m_c) / s_c) / s_c, all (..., components).
 
     `log_special`, (..., 1 + specials) or None: log p of being a number, of being unforeseen and of being a hole,
@@ -171,7 +171,7 @@ class Density(Numeric):
     def log_prob(self, x: Tensor) -> Tensor:
         if self.log_special is None:
             return self._log_density(x)
-        return of_specials(self.log_special, x, self._log_density(x.masked_fill(x >= UNFORESEEN, 0.0)))
+        return specials_log_prob(self.log_special, x, self._log_density(x.masked_fill(x >= UNFORESEEN, 0.0)))
 
     def sample(self, generator: torch.Generator) -> Tensor:
         pick = gumbel_max(self.log_weights, generator).unsqueeze(-1)
@@ -183,10 +183,10 @@ class Density(Numeric):
         x = mean + scale * noise
         if self.log_special is None:
             return x
-        return placed(self.log_special, x, gumbel_max(without(self.log_special, self.unseen), generator))
+        return insert_specials(self.log_special, x, gumbel_max(without(self.log_special, self.unseen), generator))
 
     def cuts(self) -> Tensor:
-        away = self.means.new_tensor([sign * far for far in AWAY for sign in (-1, 1)])
+        away = self.means.new_tensor([sign * far for far in TAIL_SCALES for sign in (-1, 1)])
         return (self.means.unsqueeze(-1) + self.scales.unsqueeze(-1) * away).flatten(-2)
 
     def mode(self) -> Tensor:
@@ -195,7 +195,7 @@ class Density(Numeric):
         x = self.means.gather(-1, heights.argmax(-1, keepdim=True)).squeeze(-1)
         if self.log_special is None:
             return x
-        return placed(self.log_special, x, without(self.log_special, self.unseen).argmax(-1))
+        return insert_specials(self.log_special, x, without(self.log_special, self.unseen).argmax(-1))
 
     def mean(self) -> Tensor:
         return (self.log_weights.double().exp() * self.means.double()).sum(-1)
@@ -208,48 +208,60 @@ class Density(Numeric):
         share = torch.special.ndtr(z) if self.shape == "normal" else z.sigmoid()
         return (self.log_weights.double().exp() * share).sum(-1)
 
-    def one(self, i: int) -> Density:
+    def one(self, i: int) -> MixtureDensity:
         special = None if self.log_special is None else self.log_special[:, i]
         form = self.log_weights[:, i], self.means[:, i], self.scales[:, i]
-        return Density(*form, special, self.shape, self.unseen)
+        return MixtureDensity(*form, special, self.shape, self.unseen)
 
-    def rows(self, index: Index) -> Density:
+    def rows(self, index: Index) -> MixtureDensity:
         special = None if self.log_special is None else self.log_special[index]
         form = self.log_weights[index], self.means[index], self.scales[index]
-        return Density(*form, special, self.shape, self.unseen)
+        return MixtureDensity(*form, special, self.shape, self.unseen)
 
-    def beside(self, others: Sequence[Any]) -> Density:
+    def beside(self, others: Sequence[Any]) -> MixtureDensity:
         every = (self, *others)
         weights, means, scales = (
             torch.cat([getattr(one, n) for one in every]) for n in ("log_weights", "means", "scales")
         )
         special = None if self.log_special is None else torch.cat([one.log_special for one in every])
-        return Density(weights, means, scales, special, self.shape, self.unseen)
+        return MixtureDensity(weights, means, scales, special, self.shape, self.unseen)
 
-    def restricted(self, allowed: Tensor) -> tuple[Density, Tensor]:
+    def truncate(self, allowed: Tensor) -> tuple[MixtureDensity, Tensor]:
         if self.log_special is None:
             return self, torch.zeros_like(self.means[..., 0])
         specials = self.log_special.shape[-1] - 1
         kept = torch.cat([allowed.new_ones(1), allowed[len(allowed) - specials :]])
-        special, mass = Finite(self.log_special).restricted(kept)
+        special, mass = Categorical(self.log_special).truncate(kept)
         form = self.log_weights, self.means, self.scales
-        return Density(*form, special.log_probs, self.shape, self.unseen), mass
+        return MixtureDensity(*form, special.log_probs, self.shape, self.unseen), mass
 
 
-def of_specials(log_special: Tensor, x: Tensor, density: Tensor) -> Tensor:
+def specials_log_prob(log_special: Tensor, x: Tensor, density: Tensor) -> Tensor:
     """log p of events of which a number has the log `density`: of specials what `log_special`, (..., 1 + specials), says."""
     last = log_special.shape[-1] - 1
     index = torch.where(x >= HOLE, last, 1).unsqueeze(-1)
     return torch.where(x >= UNFORESEEN, log_special.gather(-1, index).squeeze(-1), log_special[..., 0] + density)
 
 
-def placed(log_special: Tensor, x: Tensor, which: Tensor) -> Tensor:
+def insert_specials(log_special: Tensor, x: Tensor, which: Tensor) -> Tensor:
     """`x` where `which` is 0, else the event of that special."""
     specials = x.new_tensor([0.0, UNFORESEEN, HOLE] if log_special.shape[-1] == 3 else [0.0, HOLE])
     return torch.where(which == 0, x, specials[which])
 
 
-AWAY = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 15.0, 30.0)  # scales from a component's mean, or means of a tail
+TAIL_SCALES = (
+    0.0,
+    0.5,
+    1.0,
+    1.5,
+    2.0,
+    3.0,
+    4.0,
+    6.0,
+    9.0,
+    15.0,
+    30.0,
+)  # scales from a component's mean, or means of a tail
 
 
 class Histogram(Numeric):
@@ -258,15 +270,15 @@ class Histogram(Numeric):
     `binning` turns events of the `variables` into codes and back, and knows the density inside a bin.
     """
 
-    def __init__(self, inner: Outcome, binning: Binning, variables: Sequence[int] | None = None) -> None:
+    def __init__(self, inner: Outcome, binning: AnyBinning, variables: Sequence[int] | None = None) -> None:
         self.inner, self.binning, self.variables = inner, binning, variables
 
     def log_prob(self, x: Tensor) -> Tensor:
-        codes, inside = self.binning.cut(x, self.variables)
+        codes, inside = self.binning.digitise(x, self.variables)
         return self.inner.log_prob(codes) + inside
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        return self.binning.drawn(self.inner.sample(generator).long(), generator, self.variables)
+        return self.binning.draw_inside(self.inner.sample(generator).long(), generator, self.variables)
 
     def mode(self) -> Tensor:
         return self.binning.middle(self.inner.mode().long(), self.variables)
@@ -285,14 +297,14 @@ class Histogram(Numeric):
 
     def cuts(self) -> Tensor:
         assert self.variables is not None
-        return self.binning.cuts(self.variables[0], AWAY)
+        return self.binning.cuts(self.variables[0], TAIL_SCALES)
 
     def number(self) -> Tensor:
         return self._bins().sum(-1)
 
     def _bins(self) -> Tensor:
         """The probability of each bin, (batch, bins), float64."""
-        assert isinstance(self.inner, Finite) and self.variables is not None
+        assert isinstance(self.inner, Categorical) and self.variables is not None
         return self.inner.log_probs[..., : self.binning.bins(self.variables[0])].double().exp()
 
     def mean(self) -> Tensor:
@@ -301,17 +313,17 @@ class Histogram(Numeric):
         return bins @ self.binning.means(self.variables[0]).to(bins.device) / bins.sum(-1)
 
     def below(self, x: Tensor) -> Tensor:
-        bins, codes = self._bins(), self.binning.cut(x.float(), self.variables)[0]
+        bins, codes = self._bins(), self.binning.digitise(x.float(), self.variables)[0]
         own, upto = (each.gather(-1, codes[:, None])[:, 0] for each in (bins, bins.cumsum(-1)))
         return (upto - own * (1 - self.binning.share(x, codes, self.variables))) / bins.sum(-1)
 
-    def restricted(self, allowed: Tensor) -> tuple[Histogram, Tensor]:
+    def truncate(self, allowed: Tensor) -> tuple[Histogram, Tensor]:
         assert isinstance(self.inner, Single)
-        inner, mass = self.inner.restricted(allowed)
+        inner, mass = self.inner.truncate(allowed)
         return Histogram(inner, self.binning, self.variables), mass
 
 
-class Binning(Protocol):
+class AnyBinning(Protocol):
     """Between real events and the codes of their bins; `variables` says which the last dimension of `x` holds.
 
     Without a last dimension `x` holds one variable.
@@ -319,10 +331,10 @@ class Binning(Protocol):
 
     def is_real(self, i: int) -> bool: ...
 
-    def cut(self, x: Tensor, variables: Sequence[int] | None) -> tuple[Tensor, Tensor]:
+    def digitise(self, x: Tensor, variables: Sequence[int] | None) -> tuple[Tensor, Tensor]:
         """Codes, int64, and the log density inside the code's bin, 0 where it is none."""
 
-    def drawn(self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None) -> Tensor:
+    def draw_inside(self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None) -> Tensor:
         """Events drawn inside codes."""
 
     def middle(self, codes: Tensor, variables: Sequence[int] | None) -> Tensor:
@@ -340,7 +352,7 @@ class Binning(Protocol):
         """The share of a bin's probability at or below numbers, (batch,) of one variable, that lie in it; float64."""
 
 
-class Blend(Numeric):
+class MixtureOutcome(Numeric):
     """A mixture of outcomes of one variable that have no common form; `log_weights` are normalised, (batch, parts)."""
 
     def __init__(self, parts: Sequence[Single], log_weights: Tensor) -> None:
@@ -360,14 +372,14 @@ class Blend(Numeric):
         return modes.gather(-1, best).squeeze(-1)
 
     def one(self, i: int) -> Single:
-        return blended([part.one(i) for part in self.parts], self.log_weights[:, i])
+        return mix_outcomes([part.one(i) for part in self.parts], self.log_weights[:, i])
 
-    def rows(self, index: Index) -> Blend:
-        return Blend([part.rows(index) for part in self.parts], self.log_weights[index])
+    def rows(self, index: Index) -> MixtureOutcome:
+        return MixtureOutcome([part.rows(index) for part in self.parts], self.log_weights[index])
 
-    def beside(self, others: Sequence[Any]) -> Blend:
+    def beside(self, others: Sequence[Any]) -> MixtureOutcome:
         parts = [part.beside([one.parts[k] for one in others]) for k, part in enumerate(self.parts)]
-        return Blend(parts, torch.cat([one.log_weights for one in (self, *others)]))
+        return MixtureOutcome(parts, torch.cat([one.log_weights for one in (self, *others)]))
 
     def number(self) -> Tensor:
         return self._numbers().sum(-1)
@@ -381,12 +393,12 @@ class Blend(Numeric):
         return [part for part in self.parts if isinstance(part, Numeric)]
 
     def mean(self) -> Tensor:
-        return self._averaged([part.mean() for part in self.reals()])
+        return self._number_mean([part.mean() for part in self.reals()])
 
     def below(self, x: Tensor) -> Tensor:
-        return self._averaged([part.below(x) for part in self.reals()])
+        return self._number_mean([part.below(x) for part in self.reals()])
 
-    def _averaged(self, each: Sequence[Tensor]) -> Tensor:
+    def _number_mean(self, each: Sequence[Tensor]) -> Tensor:
         """The mean of what each part says of its number, by how probable it is that the number is that part's."""
         numbers = self._numbers()
         return (numbers * torch.stack(list(each), -1)).sum(-1) / numbers.sum(-1)
@@ -395,49 +407,53 @@ class Blend(Numeric):
         places = [part.cuts() for part in self.reals()]
         return torch.cat([place.expand(len(self.log_weights), -1) for place in places], -1)
 
-    def restricted(self, allowed: Tensor) -> tuple[Single, Tensor]:
-        parts, masses = zip(*(part.restricted(allowed) for part in self.parts), strict=True)
+    def truncate(self, allowed: Tensor) -> tuple[Single, Tensor]:
+        parts, masses = zip(*(part.truncate(allowed) for part in self.parts), strict=True)
         weights = self.log_weights + torch.stack(masses, -1)
         total = weights.logsumexp(-1)
-        return blended(parts, weights - total.unsqueeze(-1)), total
+        return mix_outcomes(parts, weights - total.unsqueeze(-1)), total
 
 
-def blended(parts: Sequence[Single], log_weights: Tensor) -> Single:
+def mix_outcomes(parts: Sequence[Single], log_weights: Tensor) -> Single:
     """The mixture of outcomes of one variable, in their common form where they have one.
 
     `log_weights` are normalised, (..., parts), batched like each part.
     """
     first = parts[0]
-    if all(isinstance(part, Finite) for part in parts):
-        logs = torch.stack([part.log_probs for part in parts if isinstance(part, Finite)], -1)
-        return Finite((logs + log_weights.unsqueeze(-2)).logsumexp(-1), getattr(first, "unseen", None))
+    if all(isinstance(part, Categorical) for part in parts):
+        logs = torch.stack([part.log_probs for part in parts if isinstance(part, Categorical)], -1)
+        return Categorical((logs + log_weights.unsqueeze(-2)).logsumexp(-1), getattr(first, "unseen", None))
     if isinstance(first, Histogram) and all(isinstance(part, Histogram) for part in parts):
         inner = [part.inner for part in parts if isinstance(part, Histogram) and isinstance(part.inner, Single)]
-        return Histogram(blended(inner, log_weights), first.binning, first.variables)
-    densities = [part for part in parts if isinstance(part, Density) and part.shape == getattr(first, "shape", "")]
-    return _mixed(densities, log_weights) if len(densities) == len(parts) else Blend(parts, log_weights)
+        return Histogram(mix_outcomes(inner, log_weights), first.binning, first.variables)
+    densities = [
+        part for part in parts if isinstance(part, MixtureDensity) and part.shape == getattr(first, "shape", "")
+    ]
+    return (
+        _mix_densities(densities, log_weights) if len(densities) == len(parts) else MixtureOutcome(parts, log_weights)
+    )
 
 
-def joined(outcomes: Sequence[Single]) -> Single:
+def concat_outcomes(outcomes: Sequence[Single]) -> Single:
     """Outcomes of one variable and one form, of parts of a batch, as one."""
     return outcomes[0] if len(outcomes) == 1 else outcomes[0].beside(outcomes[1:])
 
 
-def averaged(single: Single, log_weights: Tensor) -> Single:
+def average_rows(single: Single, log_weights: Tensor) -> Single:
     """The mixture of several outcomes in a row for each event, (batch * several,), by normalised weights (batch, several)."""
     batch, several = log_weights.shape
-    if isinstance(single, Finite):
+    if isinstance(single, Categorical):
         logs = single.log_probs.unflatten(0, (batch, several)) + log_weights.unsqueeze(-1)
-        return Finite(logs.logsumexp(1), single.unseen)
+        return Categorical(logs.logsumexp(1), single.unseen)
     places = torch.arange(batch * several, device=log_weights.device).view(batch, several)
-    return blended([single.rows(own) for own in places.unbind(1)], log_weights)
+    return mix_outcomes([single.rows(own) for own in places.unbind(1)], log_weights)
 
 
-def patched(single: Single, rows: Tensor, own: Single) -> Single:
+def replace_rows(single: Single, rows: Tensor, own: Single) -> Single:
     """The outcome of one variable, (batch,), with that of some rows in place of theirs."""
-    if isinstance(single, Finite) and isinstance(own, Finite):
-        return Finite(single.log_probs.index_put((rows,), own.log_probs), single.unseen)
-    assert isinstance(single, Density) and isinstance(own, Density)
+    if isinstance(single, Categorical) and isinstance(own, Categorical):
+        return Categorical(single.log_probs.index_put((rows,), own.log_probs), single.unseen)
+    assert isinstance(single, MixtureDensity) and isinstance(own, MixtureDensity)
     wider = own.means.shape[-1] - single.means.shape[-1]
     form = []
     for name, blank in (("log_weights", -1e30), ("means", 0.0), ("scales", 1.0)):
@@ -447,30 +463,30 @@ def patched(single: Single, rows: Tensor, own: Single) -> Single:
     special = single.log_special
     if special is not None and own.log_special is not None:
         special = special.index_put((rows,), own.log_special)
-    return Density(form[0], form[1], form[2], special, single.shape, single.unseen)
+    return MixtureDensity(form[0], form[1], form[2], special, single.shape, single.unseen)
 
 
-def lined_up(singles: Sequence[Single]) -> Outcome:
+def join_variables(singles: Sequence[Single]) -> Outcome:
     """Variables given one by one, (batch,) each, side by side."""
-    return Columns([(torch.tensor([i]), _widened(single)) for i, single in enumerate(singles)])
+    return Product([(torch.tensor([i]), _as_column(single)) for i, single in enumerate(singles)])
 
 
-def _widened(single: Single) -> Single:
+def _as_column(single: Single) -> Single:
     """The outcome of one variable, (batch,), as one of a single column, (batch, 1)."""
-    if isinstance(single, Finite):
-        return Finite(single.log_probs[:, None], single.unseen)
+    if isinstance(single, Categorical):
+        return Categorical(single.log_probs[:, None], single.unseen)
     if isinstance(single, Histogram):
         assert isinstance(single.inner, Single)
-        return Histogram(_widened(single.inner), single.binning, single.variables)
-    if isinstance(single, Density):
+        return Histogram(_as_column(single.inner), single.binning, single.variables)
+    if isinstance(single, MixtureDensity):
         special = None if single.log_special is None else single.log_special[:, None]
         form = single.log_weights[:, None], single.means[:, None], single.scales[:, None]
-        return Density(*form, special, single.shape, single.unseen)
-    assert isinstance(single, Blend)
-    return Blend([_widened(part) for part in single.parts], single.log_weights[:, None])
+        return MixtureDensity(*form, special, single.shape, single.unseen)
+    assert isinstance(single, MixtureOutcome)
+    return MixtureOutcome([_as_column(part) for part in single.parts], single.log_weights[:, None])
 
 
-class Columns(Outcome):
+class Product(Outcome):
     """Variables of different forms, kept in groups of equal ones.
 
     `groups` pairs the variables, (n,), with their outcome, (batch, n).
@@ -505,16 +521,16 @@ def side_by_side(log_probs: Sequence[Tensor]) -> Outcome:
     groups: dict[int, list[int]] = {}
     for i, table in enumerate(log_probs):
         groups.setdefault(table.shape[-1], []).append(i)
-    return grouped(
+    return from_groups(
         [(torch.tensor(members), torch.stack([log_probs[i] for i in members], 1)) for members in groups.values()]
     )
 
 
-def grouped(groups: Sequence[tuple[Tensor, Tensor]]) -> Outcome:
+def from_groups(groups: Sequence[tuple[Tensor, Tensor]]) -> Outcome:
     """The outcome of groups of variables, (n,), with their normalised log probabilities, (batch, n, codes)."""
     if len(groups) == 1:
-        return Finite(groups[0][1])
-    return Columns([(index, Finite(log_probs)) for index, log_probs in groups])
+        return Categorical(groups[0][1])
+    return Product([(index, Categorical(log_probs)) for index, log_probs in groups])
 
 
 def average(outcomes: Sequence[Outcome]) -> Outcome:
@@ -522,19 +538,21 @@ def average(outcomes: Sequence[Outcome]) -> Outcome:
     first = outcomes[0]
     if len(outcomes) == 1:
         return first
-    if isinstance(first, Columns):
-        columns = [o.groups for o in outcomes if isinstance(o, Columns)]
-        return Columns(
+    if isinstance(first, Product):
+        columns = [o.groups for o in outcomes if isinstance(o, Product)]
+        return Product(
             [(parts[0][0], average([outcome for _, outcome in parts])) for parts in zip(*columns, strict=True)]
         )
-    if isinstance(first, Density):
-        parts = [o for o in outcomes if isinstance(o, Density)]
+    if isinstance(first, MixtureDensity):
+        parts = [o for o in outcomes if isinstance(o, MixtureDensity)]
         even = torch.full((len(parts),), -log(len(parts)), device=parts[0].means.device)
-        return _mixed(parts, even.expand(*parts[0].means.shape[:-1], -1))
-    return Finite(_mean_log([o.log_probs for o in outcomes if isinstance(o, Finite)]), getattr(first, "unseen", None))
+        return _mix_densities(parts, even.expand(*parts[0].means.shape[:-1], -1))
+    return Categorical(
+        _mean_log([o.log_probs for o in outcomes if isinstance(o, Categorical)]), getattr(first, "unseen", None)
+    )
 
 
-def _mixed(parts: Sequence[Density], log_weights: Tensor) -> Density:
+def _mix_densities(parts: Sequence[MixtureDensity], log_weights: Tensor) -> MixtureDensity:
     """Components side by side: each part's weight is multiplied by its share of being a number at all."""
     special, shares = None, log_weights
     if parts[0].log_special is not None:
@@ -543,7 +561,7 @@ def _mixed(parts: Sequence[Density], log_weights: Tensor) -> Density:
         shares = log_weights + numbers[..., 0, :]
     weights = torch.cat([part.log_weights + shares[..., k, None] for k, part in enumerate(parts)], -1)
     means, scales = (torch.cat([getattr(part, name) for part in parts], -1) for name in ("means", "scales"))
-    return Density(weights.log_softmax(-1), means, scales, special, parts[0].shape, parts[0].unseen)
+    return MixtureDensity(weights.log_softmax(-1), means, scales, special, parts[0].shape, parts[0].unseen)
 
 
 def _mean_log(logs: Sequence[Tensor]) -> Tensor:

@@ -22,8 +22,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK, FAINT, LINE = "#0a0b0c", "#7a7b7c", "#dadbdc"  # text; what stands back; grids
-VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", LINE: "var(--line)"}
-SERIES = ("#2f6fde", "#e0702a", "#2a9d63", "#a24bb0", "#c79a10", "#1c9bb0", "#d0405a", "#8a6f5a")
+CSS_VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", LINE: "var(--line)"}
+SERIES_COLOURS = ("#2f6fde", "#e0702a", "#2a9d63", "#a24bb0", "#c79a10", "#1c9bb0", "#d0405a", "#8a6f5a")
 STYLE: dict[Any, Any] = {
     "text.usetex": False,
     "svg.image_inline": True,
@@ -81,12 +81,12 @@ def inline(document: str, label: str) -> Markup:
     body = re.sub(r"url\(#", f"url(#{mark}-", body)
     body = body.replace('xlink:href="#', f'href="#{mark}-').replace('xlink:href="', 'href="')
     body = re.sub("font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1system-ui, sans-serif", body)
-    for colour, variable in VARIABLES.items():
+    for colour, variable in CSS_VARIABLES.items():
         body = body.replace(colour, variable)
     return Markup(f'<svg viewBox="{box[1]}" role="img" aria-label="{escape(label)}">{body}')
 
 
-def plain(axes: Axes, grid: str = "y") -> None:
+def quiet_frame(axes: Axes, grid: str = "y") -> None:
     """A quiet frame: a faint grid along one direction, no ticks."""
     axes.grid(True, axis=grid)  # type: ignore[arg-type]
     axes.tick_params(length=0)
@@ -103,13 +103,13 @@ def png(pixels: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def coloured(values: np.ndarray, low: float, high: float) -> np.ndarray:
+def heat_colours(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """(h, w) numbers as (h, w, 3) uint8, dark where low."""
     scaled = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
     return np.asarray(matplotlib.colormaps["magma"](scaled, bytes=True))[..., :3]
 
 
-def shaded(shares: np.ndarray, colour: str, top: float) -> np.ndarray:
+def shade_cells(shares: np.ndarray, colour: str, top: float) -> np.ndarray:
     """(h, w) shares as (h, w, 4) uint8 of one colour, transparent at 0: right on any background."""
     cells = np.empty((*shares.shape, 4), dtype=np.uint8)
     cells[..., :3] = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
@@ -117,7 +117,7 @@ def shaded(shares: np.ndarray, colour: str, top: float) -> np.ndarray:
     return cells
 
 
-def shortened(text: object, longest: int = 26) -> str:
+def shorten(text: object, longest: int = 26) -> str:
     """One line of at most so many characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)[: 4 * longest]).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"

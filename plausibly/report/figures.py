@@ -14,21 +14,21 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plausibly.evaluation.likelihood.elbo import Apart
+from plausibly.evaluation.likelihood.elbo import ElboParts
 from plausibly.events.schema import Schema
-from plausibly.report.drawing import FAINT, coloured, plain, png, shortened, svg
+from plausibly.report.drawing import FAINT, heat_colours, png, quiet_frame, shorten, svg
 from plausibly.report.subjects import Subject, labels
 from plausibly.runs.board import Board
 from plausibly.tasks import load_tasks
 
-WIDTH = 9.6  # inches of the page
-MOST_BARS = 40
+PAGE_INCHES = 9.6  # inches of the page
+MAX_BARS = 40
 MARKERS = {"=": "o", ">=": ">", "<=": "<", "~": "D"}
 
 
 def board_plot(board: Board, shown: list[Subject]) -> Markup | None:
     """Log-likelihood by model, best on top, with standard errors; None where no model has one."""
-    rows = [row for row in board.ranked() if row.test]
+    rows = [row for row in board.ranking() if row.test]
     if not rows:
         return None
     names = labels(board)
@@ -48,9 +48,9 @@ def board_plot(board: Board, shown: list[Subject]) -> Markup | None:
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.margins(x=0.06)
         axes.set_xlabel("log p of a test row, nats: further right is better")
-        plain(axes, "x")
+        quiet_frame(axes, "x")
 
-    return svg(WIDTH, 0.75 + 0.3 * len(rows), "log-likelihood of test rows by model", draw)
+    return svg(PAGE_INCHES, 0.75 + 0.3 * len(rows), "log-likelihood of test rows by model", draw)
 
 
 def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
@@ -61,8 +61,8 @@ def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
     ]
     if not bars:
         return None
-    assert board.coded is not None
-    bars = sorted(bars + [(bits, shortened(name), FAINT) for name, bits in board.coded.others.items()])
+    assert board.first_coded is not None
+    bars = sorted(bars + [(bits, shorten(name), FAINT) for name, bits in board.first_coded.others.items()])
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -74,9 +74,9 @@ def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
         axes.margins(x=0.08)
         whole = ", the context's included" * (board.conditional is not None)
         axes.set_xlabel(f"bits per variable{whole} that test rows took as bytes: less is better")
-        plain(axes, "x")
+        quiet_frame(axes, "x")
 
-    return svg(WIDTH, 0.75 + 0.3 * len(bars), "bytes of test rows by model and by other compressors", draw)
+    return svg(PAGE_INCHES, 0.75 + 0.3 * len(bars), "bytes of test rows by model and by other compressors", draw)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Course:
     health: list[dict[str, float]]
 
 
-def course(path: Path) -> Course | None:
+def read_course(path: Path) -> Course | None:
     """What log.jsonl says; None where there are fewer than two sound lines."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -125,9 +125,9 @@ def training_plot(courses: Sequence[tuple[Subject, Course]], unit: str = "nats p
         axes.set_ylim(*_window([found for _, found in courses]))
         figure.legend(loc="outside upper left", ncols=min(len(courses), 7))
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        plain(axes)
+        quiet_frame(axes)
 
-    return svg(WIDTH, 3.3, "loss on training and validation rows by step", draw)
+    return svg(PAGE_INCHES, 3.3, "loss on training and validation rows by step", draw)
 
 
 def health_plot(courses: Sequence[tuple[Subject, Course]]) -> Markup:
@@ -140,15 +140,15 @@ def health_plot(courses: Sequence[tuple[Subject, Course]]) -> Markup:
         for axes in panels[len(names) :]:
             axes.set_visible(False)
         for axes, name in zip(panels, names, strict=False):
-            axes.set_title(shortened(name, 40), loc="left")
+            axes.set_title(shorten(name, 40), loc="left")
             for subject, found in courses:
                 values = [health.get(name, np.nan) for health in found.health]
                 axes.plot(found.steps, values, subject.dashes, color=subject.colour, lw=1.4)
             axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.xaxis.set_major_formatter("{x:,.0f}")
-            plain(axes)
+            quiet_frame(axes)
 
-    return svg(WIDTH, 1.9 * down, "health of games by step", draw)
+    return svg(PAGE_INCHES, 1.9 * down, "health of games by step", draw)
 
 
 def _window(courses: list[Course]) -> tuple[float, float]:
@@ -160,7 +160,7 @@ def _window(courses: list[Course]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def surprisal(shown: list[Subject], codes: object) -> list[tuple[Subject, np.ndarray]]:
+def mean_surprisal(shown: list[Subject], codes: object) -> list[tuple[Subject, np.ndarray]]:
     """Mean bits -log2 p(x_i | earlier) of each variable, for the models that factorise."""
     task = load_tasks()["conditionals"]
     able = [subject for subject in shown if task.word(type(subject.run.model))]
@@ -186,18 +186,18 @@ def surprisal_maps(
     mean = codes.reshape(len(codes), *schema.shape).mean((0, 1))
     panels = [Panel("mean of the test rows", png((255 * mean / max(mean.max(), 1e-9)).round().astype(np.uint8)))]
     for (subject, bits), each in zip(found, maps, strict=True):
-        panels.append(Panel(subject.label, png(coloured(each, 0, top)), f"{bits.sum():.2f} bits per row"))
+        panels.append(Panel(subject.label, png(heat_colours(each, 0, top)), f"{bits.sum():.2f} bits per row"))
     return panels, top
 
 
 def colour_bar() -> str:
-    return png(coloured(np.linspace(0, 1, 256)[None], 0, 1))
+    return png(heat_colours(np.linspace(0, 1, 256)[None], 0, 1))
 
 
 def surprisal_bars(found: list[tuple[Subject, np.ndarray]], names: Sequence[str]) -> Markup:
     """Bars by variable for the first model, dots for the others; where there are many, the most surprising."""
     first, bits = found[0]
-    chosen = np.arange(len(bits)) if len(bits) <= MOST_BARS else np.sort(np.argsort(-bits, kind="stable")[:MOST_BARS])
+    chosen = np.arange(len(bits)) if len(bits) <= MAX_BARS else np.sort(np.argsort(-bits, kind="stable")[:MAX_BARS])
     places = np.arange(len(chosen))
 
     def draw(figure: Figure) -> None:
@@ -206,20 +206,20 @@ def surprisal_bars(found: list[tuple[Subject, np.ndarray]], names: Sequence[str]
         for k, (subject, others) in enumerate(found[1:]):
             marker = "osD^v"[k % 5]
             axes.plot(others[chosen], places, marker, color=subject.colour, ms=4, label=subject.label)
-        axes.set_yticks(places, [shortened(names[i]) for i in chosen])
+        axes.set_yticks(places, [shorten(names[i]) for i in chosen])
         axes.set_ylim(len(chosen) - 0.4, -0.6)
         axes.set_xlim(left=0)
         axes.set_xlabel("bits: shorter is better known beforehand")
-        plain(axes, "x")
+        quiet_frame(axes, "x")
         if len(found) > 1:
             handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
             order = [subject.label for subject, _ in found]
             figure.legend([handles[name] for name in order], order, loc="outside upper left", ncols=min(len(found), 7))
 
-    return svg(WIDTH, 1.0 + 0.2 * len(chosen), "mean surprisal of each variable in bits", draw)
+    return svg(PAGE_INCHES, 1.0 + 0.2 * len(chosen), "mean surprisal of each variable in bits", draw)
 
 
-def bounds_plot(found: list[tuple[Subject, Apart]]) -> Markup:
+def bounds_plot(found: list[tuple[Subject, ElboParts]]) -> Markup:
     """The importance-weighted bounds by draws, a line a model, with standard errors."""
 
     def draw(figure: Figure) -> None:
@@ -237,8 +237,8 @@ def bounds_plot(found: list[tuple[Subject, Apart]]) -> Markup:
         axes.minorticks_off()
         axes.set_xlabel("draws: 1 is the ELBO")
         axes.set_ylabel("log p at least, nats per row")
-        plain(axes)
+        quiet_frame(axes)
         if len(found) > 1:
             figure.legend(loc="outside upper left", ncols=min(len(found), 7))
 
-    return svg(WIDTH, 2.8, "lower bounds on log p by draws of the latents", draw)
+    return svg(PAGE_INCHES, 2.8, "lower bounds on log p by draws of the latents", draw)

@@ -14,13 +14,13 @@ from plausibly.capabilities import BoundedModel, Model, Quantiser, Variational, 
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Document
 from plausibly.data.formats.format import Format
-from plausibly.evaluation.intervals import beside
-from plausibly.evaluation.likelihood.codebook import use
-from plausibly.evaluation.likelihood.elbo import Apart, apart
+from plausibly.evaluation.intervals import with_error
+from plausibly.evaluation.likelihood.codebook import codebook_use
+from plausibly.evaluation.likelihood.elbo import ElboParts, elbo_parts
 from plausibly.printing import visible_lines
 from plausibly.report import figures, samples, scales, tables
 from plausibly.report.abilities import abilities
-from plausibly.report.drawing import shortened
+from plausibly.report.drawing import shorten
 from plausibly.report.figures import Panel
 from plausibly.report.subjects import Subject, labels, subjects
 from plausibly.runs.board import Board, Row
@@ -34,8 +34,12 @@ NO_DATA = "This page was made without the data, so this part is left out."
 NO_DISTRIBUTION = "No model on this board has a distribution, so there are no samples."
 LEADS = {"=": "", "<=": "at least ", ">=": "at most ", "~": "about "}  # of its gap to the best
 NO_MODEL = "No model was fitted, so there is nothing to show here."
-SCORED, NOTES, COLUMNS = 2000, 40, 500
-FEWEST, MOST, NUMBERS = 20, 200, 1 << 17  # rows whose ELBO is taken apart, the fewer the more numbers a row takes
+MAX_TEST_ROWS, MAX_NOTES, MAX_COLUMNS = 2000, 40, 500
+MIN_ELBO_ROWS, MAX_ELBO_ROWS, MAX_ELBO_NUMBERS = (
+    20,
+    200,
+    1 << 17,
+)  # rows whose ELBO is taken apart, the fewer the more numbers a row takes
 
 
 def write_report(path: Path, board: Board, dataset: Dataset | None) -> None:
@@ -52,7 +56,7 @@ def page(board: Board, dataset: Dataset | None) -> str:
     """The page as HTML. Whatever comes from outside is escaped by the template."""
     shown = subjects(board)
     return template().render(
-        title=shortened(dataset.name if dataset else board.data or "data", 80),
+        title=shorten(dataset.name if dataset else board.data or "data", 80),
         version=__version__,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         facts=facts(shown, dataset),
@@ -61,14 +65,14 @@ def page(board: Board, dataset: Dataset | None) -> str:
         board=board_table(board),
         board_plot=figures.board_plot(board, shown),
         bytes_plot=figures.bytes_plot(board, shown),
-        training=training(shown),
-        samples=sampled(shown, dataset),
-        surprisal=surprisal(shown, dataset),
-        surprising=tables.surprising(shown, dataset),
-        latents=latents(shown, dataset),
+        training=training_part(shown),
+        samples=samples_part(shown, dataset),
+        surprisal=surprisal_part(shown, dataset),
+        surprising=tables.surprising_rows(shown, dataset),
+        latents=elbo_table(shown, dataset),
         codebooks=codebooks(shown, dataset),
         abilities=abilities(shown) if shown else None,
-        columns=columns(shown, dataset),
+        columns=column_report(shown, dataset),
         no_model=NO_MODEL,
     )
 
@@ -76,18 +80,18 @@ def page(board: Board, dataset: Dataset | None) -> str:
 @cache
 def template() -> Template:
     loader = PackageLoader("plausibly.report", "")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_shown)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_show)
     environment.trim_blocks = environment.lstrip_blocks = True
     return environment.get_template("page.html.j2")
 
 
-def _shown(value: object) -> object:
+def _show(value: object) -> object:
     """What the page says of a value: texts so that none turns the direction of what stands beside it."""
     return visible_lines(value) if type(value) is str else value
 
 
 @dataclass
-class Part:
+class PagePart:
     """A part of the page: sentences before its pictures, the pictures, a sentence where there are none."""
 
     leads: list[str] = field(default_factory=list)
@@ -111,7 +115,7 @@ def facts(shown: list[Subject], dataset: Dataset | None) -> list[tuple[str, str]
         found.append(("variables", f"{format.schema.size:,}{sides}"))
     source = dataset.source if dataset else (kept.get("data") or {}).get("source")
     fingerprint = dataset.fingerprint if dataset else (kept.get("data") or {}).get("fingerprint")
-    found += [("source", shortened(source, 60))] if source else []
+    found += [("source", shorten(source, 60))] if source else []
     return found + ([("SHA-256", f"{str(fingerprint)[:12]}…")] if fingerprint else [])
 
 
@@ -122,8 +126,8 @@ def format_of(shown: list[Subject], dataset: Dataset | None) -> Format | None:
 def notes(shown: list[Subject], dataset: Dataset | None) -> list[str]:
     """What loading the data had to say."""
     found = dataset.notes if dataset else (shown[0].run.record.get("notes") or []) if shown else []
-    cut = [shortened(note, 300) for note in found[:NOTES]]
-    return cut + ([f"and {len(found) - NOTES} more notes"] if len(found) > NOTES else [])
+    cut = [shorten(note, 300) for note in found[:MAX_NOTES]]
+    return cut + ([f"and {len(found) - MAX_NOTES} more notes"] if len(found) > MAX_NOTES else [])
 
 
 def headline(board: Board) -> list[str]:
@@ -137,7 +141,7 @@ def headline(board: Board) -> list[str]:
     mixed = [
         f"{names[id(row)]} mixes {told}." for row in board.rows if row.run and (told := ingredients(row.run.record))
     ]
-    others = [(row, gap) for row in board.ranked() if row.run and (gap := board.to_best(row))]
+    others = [(row, gap) for row in board.ranking() if row.run and (gap := board.to_best(row))]
     if not others:
         return [f"{first}.", *mixed]
     close = [names[id(row)] for row, gap in others if gap.value > -2 * gap.standard_error]
@@ -147,7 +151,7 @@ def headline(board: Board) -> list[str]:
         said.append(f"Within two standard errors of it, and so not told apart by these rows: {', '.join(close)}.")
     else:
         gap = others[0][1]
-        by = LEADS[gap.sign] + beside(-gap.value, gap.standard_error, ".3f")
+        by = LEADS[gap.sign] + with_error(-gap.value, gap.standard_error, ".3f")
         said.append(f"It leads {names[id(others[0][0])]} by {by} nats per row.")
     if hidden:
         said.append(f"Not compared as equals, since a bound is involved: {', '.join(hidden)}.")
@@ -155,7 +159,7 @@ def headline(board: Board) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Line:
+class BoardLine:
     """A row of the board's table; one that refused has its reason instead of numbers."""
 
     cells: list[str]
@@ -165,9 +169,9 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class BoardTable:
     headings: list[str]
-    lines: list[Line]
+    lines: list[BoardLine]
     caption: str
 
     @property
@@ -175,33 +179,33 @@ class Table:
         return any(line.truth for line in self.lines)
 
 
-def board_table(board: Board) -> Table:
+def board_table(board: Board) -> BoardTable:
     headings, cells = board.cells()
-    lines = [_line(board, row, texts) for row, texts in zip(board.ranked(), cells, strict=True)]
-    return Table(headings, lines, board.caption())
+    lines = [_line(board, row, texts) for row, texts in zip(board.ranking(), cells, strict=True)]
+    return BoardTable(headings, lines, board.caption())
 
 
-def _line(board: Board, row: Row, texts: list[str]) -> Line:
+def _line(board: Board, row: Row, texts: list[str]) -> BoardLine:
     first = [labels(board)[id(row)], *texts[1:]]
     if row.refusal:
-        return Line(first[:2], refusal=shortened(row.refusal, 400))
-    return Line(first, best=row is board.best, truth=row.run is None)
+        return BoardLine(first[:2], refusal=shorten(row.refusal, 400))
+    return BoardLine(first, best=row is board.best, truth=row.run is None)
 
 
-def course(run: Run) -> figures.Course | None:
+def course_of(run: Run) -> figures.Course | None:
     """The course of a run's training; None where it left no log, or that was removed."""
     log = run.path / "log.jsonl"
-    return figures.course(log) if log.is_file() and run.kept(log.name) else None
+    return figures.read_course(log) if log.is_file() and run.find_file(log.name) else None
 
 
-def training(shown: list[Subject]) -> Part:
+def training_part(shown: list[Subject]) -> PagePart:
     """The course of every training by steps; who learned by counting is named."""
-    found = [(subject, course(subject.run)) for subject in shown]
+    found = [(subject, course_of(subject.run)) for subject in shown]
     courses = [(subject, each) for subject, each in found if each]
     counted = ", ".join(subject.label for subject, each in found if not each)
     skipped = f"Without a curve, since they learn by counting or left no log: {counted}." if counted else ""
     if not courses:
-        return Part(missing=skipped or NO_MODEL)
+        return PagePart(missing=skipped or NO_MODEL)
     comparable = [each for each in courses if isinstance(each[0].run.model, BoundedModel)]
     others = [each for each in courses if not isinstance(each[0].run.model, BoundedModel)]
     lead = (
@@ -224,34 +228,34 @@ def training(shown: list[Subject]) -> Part:
                 figures.health_plot(games),
             )
         )
-    return Part([lead] + [skipped] * bool(skipped), plots=plots)
+    return PagePart([lead] + [skipped] * bool(skipped), plots=plots)
 
 
-def sampled(shown: list[Subject], dataset: Dataset | None) -> Part:
+def samples_part(shown: list[Subject], dataset: Dataset | None) -> PagePart:
     """Images of every model, or the columns of the best one, beside real rows."""
     format = format_of(shown, dataset)
     if format is None or not shown:
-        return Part(missing=NO_MODEL)
+        return PagePart(missing=NO_MODEL)
     if picture := format.picture():
-        return Part([_images_lead(dataset)], samples.image_grids(shown, dataset, *picture))
+        return PagePart([_images_lead(dataset)], samples.image_grids(shown, dataset, *picture))
     if dataset is None:
-        return Part(missing=NO_DATA)
+        return PagePart(missing=NO_DATA)
     drawing = [subject for subject in shown if isinstance(subject.run.model, Model)]
-    part = _columns(drawing[0], dataset) if drawing else Part(missing=NO_DISTRIBUTION)
+    part = _columns(drawing[0], dataset) if drawing else PagePart(missing=NO_DISTRIBUTION)
     apart = [subject for subject in shown if not isinstance(subject.run.model, Model)]
-    part.plots += [plot for subject in apart for plot in _decoded(subject, dataset)]
+    part.plots += [plot for subject in apart for plot in _noise_plots(subject, dataset)]
     return part
 
 
-def _decoded(subject: Subject, dataset: Dataset) -> list[tuple[str, Markup]]:
+def _noise_plots(subject: Subject, dataset: Dataset) -> list[tuple[str, Markup]]:
     """Column by column, what a model without a distribution decodes from N(0, I)."""
-    codes = samples.noise_of(subject, samples.SAMPLES, dataset)
+    codes = samples.noise_of(subject, samples.MAX_SAMPLES, dataset)
     if codes is None:
         return []
     real = scales.sheet(dataset.format, samples.real_events(dataset)[0])
-    made = scales.drawn(dataset.format, codes)
-    train = dataset.schema.binned(dataset.shown.codes).numpy()
-    chosen = samples.most_apart(scales.scales(dataset.format, (real, made), train), real, made)
+    made = scales.draw_sheet(dataset.format, codes)
+    train = dataset.schema.event_codes(dataset.shown.codes).numpy()
+    chosen = samples.worst_marginals(scales.scales(dataset.format, (real, made), train), real, made)
     return [(f"{subject.label} {samples.NO_SAMPLES}", samples.marginal_plot(chosen, real, made, subject))]
 
 
@@ -260,17 +264,17 @@ def _images_lead(dataset: Dataset | None) -> str:
     return f"Draws as they came, none chosen, {beside}."
 
 
-def _columns(subject: Subject, dataset: Dataset) -> Part:
+def _columns(subject: Subject, dataset: Dataset) -> PagePart:
     """Marginals, and the pairs that depend on each other most."""
     events, word = samples.real_events(dataset)
     real = scales.sheet(dataset.format, events)
     model = subject.run.model
     assert isinstance(model, Model)
-    made = scales.drawn_events(dataset.format, samples.draw_codes(model, samples.SAMPLES, subject.row.sampled))
+    made = scales.draw_values(dataset.format, samples.draw_codes(model, samples.MAX_SAMPLES, subject.row.sampled))
     fake = scales.sheet(dataset.format, made)
-    train = dataset.schema.binned(dataset.shown.codes).numpy()
+    train = dataset.schema.event_codes(dataset.shown.codes).numpy()
     all_scales = scales.scales(dataset.format, (real, fake), train)
-    chosen = samples.most_apart(all_scales, real, fake)
+    chosen = samples.worst_marginals(all_scales, real, fake)
     few = "" if word == "test rows" else f" (the {len(dataset.test):,} test rows are too few to draw)"
     leads = [
         f"Gray: {len(real):,} real {word}{few}. Colour: {len(fake):,} samples of {subject.label}. The number is the "
@@ -280,7 +284,7 @@ def _columns(subject: Subject, dataset: Dataset) -> Part:
         some = f"{len(chosen)} of {len(all_scales):,} columns"
         leads.append(f"Shown are the {some} where the two differ most, worst first.")
     plots = [("Column by column", samples.marginal_plot(chosen, real, fake, subject))]
-    apart, matrix = tables.together(dataset, events, made, subject)
+    apart, matrix = tables.compare_pairs(dataset, events, made, subject)
     pairs = {"The pairs of columns that differ most, beyond chance": apart}
     telling = [
         pair for pair in samples.dependent_pairs(train, all_scales) if pair[:2] not in [each[:2] for each in apart]
@@ -289,17 +293,17 @@ def _columns(subject: Subject, dataset: Dataset) -> Part:
     for title, found in pairs.items():
         if found:
             plots.append((title, samples.pair_plot(found, all_scales, real, fake, subject)))
-    return Part(leads, plots=plots + matrix)
+    return PagePart(leads, plots=plots + matrix)
 
 
-def surprisal(shown: list[Subject], dataset: Dataset | None) -> Part:
+def surprisal_part(shown: list[Subject], dataset: Dataset | None) -> PagePart:
     """Where the bits go: by pixel for each model, or by column."""
     if dataset is None or not shown:
-        return Part(missing=NO_MODEL if not shown else NO_DATA)
-    codes = dataset.test.codes[:SCORED]
-    found = figures.surprisal(shown, codes)
+        return PagePart(missing=NO_MODEL if not shown else NO_DATA)
+    codes = dataset.test.codes[:MAX_TEST_ROWS]
+    found = figures.mean_surprisal(shown, codes)
     if not found:
-        return Part(missing="None of these models factorises log p(x) over the variables.")
+        return PagePart(missing="None of these models factorises log p(x) over the variables.")
     lead = (
         f"Mean of −log2 p(x_i | earlier variables) over {len(codes):,} test rows: the bits that each variable costs "
         "once those before it in the model's order are known. Another order shares the same sum out differently."
@@ -312,26 +316,26 @@ def surprisal(shown: list[Subject], dataset: Dataset | None) -> Part:
         pixels, schema = picture
         found = [(subject, bits[pixels]) for subject, bits in found]
         panels, top = figures.surprisal_maps(found, schema, codes.flatten(1)[:, pixels].double().numpy())
-        return Part(leads, panels, bar=(figures.colour_bar(), "0", f"{top:.2f} bits"))
-    if dataset.schema.size > figures.MOST_BARS:
-        leads.append(f"Shown are the {figures.MOST_BARS} of {dataset.schema.size:,} variables with most bits.")
-    return Part(leads, plots=[("", figures.surprisal_bars(found, dataset.format.names))])
+        return PagePart(leads, panels, bar=(figures.colour_bar(), "0", f"{top:.2f} bits"))
+    if dataset.schema.size > figures.MAX_BARS:
+        leads.append(f"Shown are the {figures.MAX_BARS} of {dataset.schema.size:,} variables with most bits.")
+    return PagePart(leads, plots=[("", figures.surprisal_bars(found, dataset.format.names))])
 
 
 @dataclass(frozen=True)
-class Latents:
+class ElboTable:
     """The parts of each ELBO: a row for each part, its name, its meaning, and the number of each model."""
 
     models: list[str]
     rows: list[tuple[str, str, list[str]]]
-    part: Part
+    part: PagePart
 
 
-def latents(shown: list[Subject], dataset: Dataset | None) -> Latents | None:
+def elbo_table(shown: list[Subject], dataset: Dataset | None) -> ElboTable | None:
     """The ELBO of every model with latent variables, taken apart; None where there is none, or no data."""
     if dataset is None:
         return None
-    found = [(subject, parts) for subject in shown if (parts := _apart(subject, dataset))]
+    found = [(subject, parts) for subject in shown if (parts := _elbo_of(subject, dataset))]
     if not found:
         return None
     each = [parts.parts() for _, parts in found]
@@ -341,16 +345,16 @@ def latents(shown: list[Subject], dataset: Dataset | None) -> Latents | None:
         "wrong; the part of that which an own q for each row would save is the amortisation gap, the rest is the form of q."
     )
     plots = [("Bounds by draws of the latents", figures.bounds_plot(found))]
-    return Latents([subject.label for subject, _ in found], rows, Part([lead], plots=plots))
+    return ElboTable([subject.label for subject, _ in found], rows, PagePart([lead], plots=plots))
 
 
-def _apart(subject: Subject, dataset: Dataset) -> Apart | None:
+def _elbo_of(subject: Subject, dataset: Dataset) -> ElboParts | None:
     model = subject.run.model
     if not isinstance(model, Variational):
         return None
-    events = subject.run.format.apart(dataset.test, model.context)
-    rows = max(FEWEST, min(MOST, NUMBERS // sum(model.schema.codes)))
-    return apart(model, events, generator_for(device_of(model), 22), rows)
+    events = subject.run.format.without(dataset.test, model.context)
+    rows = max(MIN_ELBO_ROWS, min(MAX_ELBO_ROWS, MAX_ELBO_NUMBERS // sum(model.schema.codes)))
+    return elbo_parts(model, events, generator_for(device_of(model), 22), rows)
 
 
 def codebooks(shown: list[Subject], dataset: Dataset | None) -> list[str]:
@@ -358,37 +362,37 @@ def codebooks(shown: list[Subject], dataset: Dataset | None) -> list[str]:
     if dataset is None:
         return []
     found = [(subject, subject.run.model) for subject in shown]
-    each = [(subject, use(model, dataset.test)) for subject, model in found if isinstance(model, Quantiser)]
+    each = [(subject, codebook_use(model, dataset.test)) for subject, model in found if isinstance(model, Quantiser)]
     return [f"{subject.label}: {told}." for subject, told in each]
 
 
 @dataclass(frozen=True)
-class Report:
+class ColumnReport:
     """The column report, and how many columns it leaves out."""
 
     entries: list[dict[str, str]]
     more: int
 
 
-def columns(shown: list[Subject], dataset: Dataset | None) -> Report | None:
+def column_report(shown: list[Subject], dataset: Dataset | None) -> ColumnReport | None:
     """What was guessed about each column; None where there are no columns."""
     format = format_of(shown, dataset)
     if format is None or len(format.schema.shape) != 1:
         return None
     entries = format.describe()
-    return Report([_entry(each) for each in entries[:COLUMNS]], max(len(entries) - COLUMNS, 0))
+    return ColumnReport([_entry(each) for each in entries[:MAX_COLUMNS]], max(len(entries) - MAX_COLUMNS, 0))
 
 
 def _entry(document: Document) -> dict[str, str]:
     codes = document.get("codes")
     return {
-        "name": shortened(document["name"], 80),
-        "kind": shortened(document["kind"]),
+        "name": shorten(document["name"], 80),
+        "kind": shorten(document["kind"]),
         "codes": f"{codes:,}" if codes else "set aside",
         "holes": f"{document['holes']:,}" if document.get("holes") else "",
         "values": _values(document),
-        "guess": shortened(document.get("guess", ""), 120),
-        "override": shortened(document.get("override", ""), 160),
+        "guess": shorten(document.get("guess", ""), 120),
+        "override": shorten(document.get("override", ""), 160),
     }
 
 
@@ -397,12 +401,12 @@ def _values(document: Document) -> str:
     said = []
     if levels := document.get("levels"):
         more = len(levels) - 8 + document.get("rare_levels", 0)
-        some = ", ".join(shortened(level) for level in levels[:8])
+        some = ", ".join(shorten(level) for level in levels[:8])
         said.append(some + (f" and {more:,} more" if more > 0 else ""))
     if document.get("range"):
-        said.append(" to ".join(shortened(end) for end in document["range"]))
+        said.append(" to ".join(shorten(end) for end in document["range"]))
     if document.get("resolution"):
-        said.append(f"in steps of {shortened(document['resolution'])}")
+        said.append(f"in steps of {shorten(document['resolution'])}")
     if "value" in document:
-        said.append("nothing" if document["value"] is None else f"always {shortened(document['value'])}")
+        said.append("nothing" if document["value"] is None else f"always {shorten(document['value'])}")
     return ", ".join(said) + (", a density" if document.get("density") else "")

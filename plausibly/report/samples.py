@@ -17,17 +17,21 @@ from plausibly.capabilities import Decoder, Model, device_of
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events
 from plausibly.events.schema import Schema
-from plausibly.report.drawing import FAINT, plain, png, shaded, shortened, svg
-from plausibly.report.figures import WIDTH, Panel
+from plausibly.report.drawing import FAINT, png, quiet_frame, shade_cells, shorten, svg
+from plausibly.report.figures import PAGE_INCHES, Panel
 from plausibly.report.scales import Scale, Sheet
 from plausibly.report.subjects import Subject
 from plausibly.system.randomness import generator_for
-from plausibly.tasks.reconstruct import decoded
+from plausibly.tasks.reconstruct import decode_events
 
-IMAGES, PICTURE_BYTES, TILE = 64, 1_000_000, 32  # images a grid, numbers of all grids, pixels an image at least
-SAMPLES, ENOUGH, SECONDS = 1000, 200, 60
-MARGINALS, PAIRS = 24, 6
-WEIGHED, WEIGHED_ROWS, COARSE = 80, 5000, 8
+MAX_IMAGES, PICTURE_BYTES, TILE_PIXELS = (
+    64,
+    1_000_000,
+    32,
+)  # images a grid, numbers of all grids, pixels an image at least
+MAX_SAMPLES, MIN_REAL_ROWS, MAX_SECONDS = 1000, 200, 60
+MAX_MARGINALS, MAX_PAIRS = 24, 6
+MAX_PAIR_COLUMNS, MAX_PAIR_ROWS, COARSE_BINS = 80, 5000, 8
 
 
 NO_SAMPLES = "decoded from N(0, I): not samples of a distribution"
@@ -36,7 +40,7 @@ NO_SAMPLES = "decoded from N(0, I): not samples of a distribution"
 @torch.no_grad()
 def draw_codes(model: Model, n: int, speed: float | None = None, seed: int = 0) -> Tensor:
     """Codes of `n` samples, on the CPU; of fewer where the model is known to be slow, by its samples a second."""
-    n = min(n, max(16, int(SECONDS * speed))) if speed else n
+    n = min(n, max(16, int(MAX_SECONDS * speed))) if speed else n
     return model.sample(n, generator_for(device_of(model), seed, 21)).cpu()
 
 
@@ -50,7 +54,7 @@ def decode_noise(model: Decoder, n: int, dataset: Dataset | None, seed: int = 0)
         test = dataset.test.codes.flatten(1)[:, list(model.context)].float()
         given = test[torch.arange(n) % len(test)].to(device)
     z = torch.randn(n, model.latents, generator=generator_for(device, seed, 21), device=device)
-    return decoded(model, z, given).cpu()
+    return decode_events(model, z, given).cpu()
 
 
 def image_grids(shown: list[Subject], dataset: Dataset | None, pixels: slice, schema: Schema) -> list[Panel]:
@@ -76,7 +80,7 @@ def noise_of(subject: Subject, n: int, dataset: Dataset | None) -> Tensor | None
 
 def images_each(schema: Schema, grids: int) -> int:
     """At most 64, fewer where images are large, so that the page stays light."""
-    for side in range(isqrt(IMAGES), 1, -1):
+    for side in range(isqrt(MAX_IMAGES), 1, -1):
         if side * side * schema.size * grids <= PICTURE_BYTES:
             return side * side
     return 1
@@ -88,7 +92,9 @@ def mosaic(codes: Tensor, schema: Schema) -> str:
     images = (codes.reshape(len(codes), *schema.shape).double().numpy() * 255 / top).round().astype(np.uint8)
     if schema.shape[0] not in (1, 3):
         images = np.concatenate(np.split(images, schema.shape[0], axis=1), axis=3)
-    images = images.repeat(max(1, TILE // max(schema.shape[1:])), 2).repeat(max(1, TILE // max(schema.shape[1:])), 3)
+    images = images.repeat(max(1, TILE_PIXELS // max(schema.shape[1:])), 2).repeat(
+        max(1, TILE_PIXELS // max(schema.shape[1:])), 3
+    )
     count, _, height, width = images.shape
     columns, gap = ceil(count**0.5), max(2, height // 6)
     sheet = np.zeros((ceil(count / columns) * (height + gap) - gap, columns * (width + gap) - gap, 4), dtype=np.uint8)
@@ -101,16 +107,18 @@ def mosaic(codes: Tensor, schema: Schema) -> str:
 
 def real_events(dataset: Dataset) -> tuple[Events, str]:
     """The rows to hold samples against, and what they are: the test rows, or all where these are few."""
-    if len(dataset.test) >= ENOUGH:
-        return dataset.test[: 10 * SAMPLES], "test rows"
+    if len(dataset.test) >= MIN_REAL_ROWS:
+        return dataset.test[: 10 * MAX_SAMPLES], "test rows"
     largest = max((dataset.train, dataset.valid, dataset.test), key=len)
-    return (dataset.test, "test rows") if largest is dataset.test else (dataset.shown[: 10 * SAMPLES], "training rows")
+    return (
+        (dataset.test, "test rows") if largest is dataset.test else (dataset.shown[: 10 * MAX_SAMPLES], "training rows")
+    )
 
 
-def most_apart(scales: list[Scale], real: Sheet, fake: Sheet) -> list[tuple[Scale, float]]:
+def worst_marginals(scales: list[Scale], real: Sheet, fake: Sheet) -> list[tuple[Scale, float]]:
     """The columns to show with the distance of their marginals: all in order, or those farthest apart, worst first."""
     apart = [(scale, float(abs(scale.shares(real) - scale.shares(fake)).sum() / 2)) for scale in scales]
-    return apart if len(apart) <= MARGINALS else sorted(apart, key=lambda pair: -pair[1])[:MARGINALS]
+    return apart if len(apart) <= MAX_MARGINALS else sorted(apart, key=lambda pair: -pair[1])[:MAX_MARGINALS]
 
 
 def marginal_plot(chosen: list[tuple[Scale, float]], real: Sheet, fake: Sheet, subject: Subject) -> Markup:
@@ -121,16 +129,16 @@ def marginal_plot(chosen: list[tuple[Scale, float]], real: Sheet, fake: Sheet, s
         grid = list(figure.subplots(lines, 4, squeeze=False).flat)
         for axes, (scale, distance) in zip(grid, chosen, strict=False):
             _marginal(axes, scale, scale.shares(real), scale.shares(fake), subject.colour)
-            axes.set_title(f"{shortened(scale.name, 20)}  {100 * distance:.0f}%", loc="left")
+            axes.set_title(f"{shorten(scale.name, 20)}  {100 * distance:.0f}%", loc="left")
         for axes in grid[len(chosen) :]:
             axes.set_axis_off()
 
-    return svg(WIDTH, 1.55 * lines, "share of rows by value, real and made up, for each column", draw)
+    return svg(PAGE_INCHES, 1.55 * lines, "share of rows by value, real and made up, for each column", draw)
 
 
 def _marginal(axes: Axes, scale: Scale, real: np.ndarray, fake: np.ndarray, colour: str) -> None:
     bins = np.arange(scale.bins)
-    if scale.ordered:
+    if scale.has_order:
         edges = np.arange(scale.bins + 1) - 0.5
         axes.stairs(real, edges, fill=True, color=FAINT, alpha=0.4, lw=0)
         axes.stairs(fake, edges, color=colour, lw=1.5)
@@ -141,12 +149,12 @@ def _marginal(axes: Axes, scale: Scale, real: np.ndarray, fake: np.ndarray, colo
     axes.set_xlim(-0.6, scale.bins - 0.4)
     axes.set_yticks([])
     _label(axes, scale, 2.1)
-    plain(axes, "y")
+    quiet_frame(axes, "y")
 
 
 def _label(axes: Axes, scale: Scale, width: float) -> None:
     """Ticks of an axis that many inches wide: upright where they have room, else aslant."""
-    labels = [shortened(label, 12 if len(scale.labels) < 7 else 10) for label in scale.labels]
+    labels = [shorten(label, 12 if len(scale.labels) < 7 else 10) for label in scale.labels]
     spans = zip(pairwise(scale.ticks), pairwise(labels), strict=True)
     crowded = any((b - a) / scale.bins * width < 0.075 * (len(x) + len(y) + 1) / 2 for (a, b), (x, y) in spans)
     turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
@@ -158,20 +166,20 @@ def dependent_pairs(train: np.ndarray, scales: list[Scale]) -> list[tuple[int, i
 
     Estimated on at most 5,000 rows with many ordered codes merged into eight bins, less its expected bias.
     """
-    rows = train[:: max(1, len(train) // WEIGHED_ROWS)]
-    binned = {scale.variable: _coarse(rows[:, scale.variable], scale.ordered) for scale in scales}
-    lively = sorted(binned, key=lambda i: -_entropy(np.bincount(binned[i])))[:WEIGHED]
+    rows = train[:: max(1, len(train) // MAX_PAIR_ROWS)]
+    binned = {scale.variable: _coarse(rows[:, scale.variable], scale.has_order) for scale in scales}
+    lively = sorted(binned, key=lambda i: -_entropy(np.bincount(binned[i])))[:MAX_PAIR_COLUMNS]
     lively = sorted(i for i in lively if len(np.unique(binned[i])) > 1)
-    found = [(i, j, information(binned[i], binned[j])) for k, i in enumerate(lively) for j in lively[k + 1 :]]
-    return sorted((pair for pair in found if pair[2] > 0), key=lambda pair: -pair[2])[:PAIRS]
+    found = [(i, j, information_bits(binned[i], binned[j])) for k, i in enumerate(lively) for j in lively[k + 1 :]]
+    return sorted((pair for pair in found if pair[2] > 0), key=lambda pair: -pair[2])[:MAX_PAIRS]
 
 
 def _coarse(codes: np.ndarray, ordered: bool) -> np.ndarray:
     """Codes as 0, 1, ... without gaps; at most eight for ordered ones."""
     distinct, index = np.unique(codes, return_inverse=True)
-    if len(distinct) <= COARSE or not ordered:
+    if len(distinct) <= COARSE_BINS or not ordered:
         return np.minimum(index, 63)
-    cuts = np.unique(np.quantile(codes, np.linspace(0, 1, COARSE + 1)[1:-1]))
+    cuts = np.unique(np.quantile(codes, np.linspace(0, 1, COARSE_BINS + 1)[1:-1]))
     return np.asarray(np.unique(np.searchsorted(cuts, codes, side="right"), return_inverse=True)[1])
 
 
@@ -180,7 +188,7 @@ def _entropy(counts: np.ndarray) -> float:
     return float(-(shares * np.log2(shares)).sum())
 
 
-def information(a: np.ndarray, b: np.ndarray) -> float:
+def information_bits(a: np.ndarray, b: np.ndarray) -> float:
     """Mutual information in bits, less the (A - 1)(B - 1) / 2n nats expected of independent columns."""
     width = int(b.max()) + 1
     shared = _entropy(np.bincount(a)) + _entropy(np.bincount(b)) - _entropy(np.bincount(a * width + b))
@@ -202,16 +210,16 @@ def pair_plot(
             tables = [_joint(scales[i], scales[j], each) for each in (real, fake)]
             top = max(float(table.max()) for table in tables)
             for axes, table, colour in ((left, tables[0], "#7a7b7c"), (right, tables[1], subject.colour)):
-                _heat(axes, shaded(table, colour, top), scales[i], scales[j])
-            left.set_ylabel(shortened(scales[i].name, 22))
+                _heat(axes, shade_cells(table, colour, top), scales[i], scales[j])
+            left.set_ylabel(shorten(scales[i].name, 22))
             right.set_yticklabels([])
             for axes, title in ((left, "real"), (right, "sampled")):
                 axes.set_title(title, loc="left")
-                axes.set_xlabel(shortened(scales[j].name, 22))
+                axes.set_xlabel(shorten(scales[j].name, 22))
         for axes in grid[len(pairs) :].flat:
             axes.set_axis_off()
 
-    return svg(WIDTH, 2.3 * lines, "two columns at a time, real rows beside samples", draw)
+    return svg(PAGE_INCHES, 2.3 * lines, "two columns at a time, real rows beside samples", draw)
 
 
 def _joint(first: Scale, second: Scale, sheet: Sheet) -> np.ndarray:
@@ -224,7 +232,7 @@ def _joint(first: Scale, second: Scale, sheet: Sheet) -> np.ndarray:
 def _heat(axes: Axes, cells: np.ndarray, first: Scale, second: Scale) -> None:
     axes.imshow(cells, aspect="auto", origin="lower", interpolation="none")
     _label(axes, second, 1.7)
-    axes.set_yticks(list(first.ticks), [shortened(label, 12) for label in first.labels], fontsize=6.5)
+    axes.set_yticks(list(first.ticks), [shorten(label, 12) for label in first.labels], fontsize=6.5)
     axes.set_ylim(-0.5, first.bins - 0.5)
     axes.set_xlim(-0.5, second.bins - 0.5)
     axes.tick_params(length=0)

@@ -19,9 +19,9 @@ from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.tables import TableFormat
 from plausibly.events.kinds import Category, Kind
-from plausibly.report.drawing import shortened
+from plausibly.report.drawing import shorten
 
-MOST_LEVELS, BINS = 12, 20
+MAX_LEVELS, NUMBER_BINS = 12, 20
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Scale:
     edges: np.ndarray | None = None  # the edges of the values' bins; what is no number gets the bin after these
 
     @property
-    def ordered(self) -> bool:
+    def has_order(self) -> bool:
         return self.edges is not None
 
     def places(self, sheet: Sheet) -> np.ndarray:
@@ -68,7 +68,7 @@ class Scale:
 
 def sheet(format: Format, events: Events) -> Sheet:
     """Events in both forms."""
-    codes = format.schema.binned(events.codes).numpy()
+    codes = format.schema.event_codes(events.codes).numpy()
     rows = format.rows(events)
     if not hasattr(rows, "columns"):
         flat = np.asarray(rows).reshape(len(rows), -1).astype(np.float64)
@@ -80,14 +80,14 @@ def sheet(format: Format, events: Events) -> Sheet:
     return Sheet(codes, numbers | _seconds(format, events))
 
 
-def drawn_events(format: Format, codes: Tensor, seed: int = 0) -> Events:
+def draw_values(format: Format, codes: Tensor, seed: int = 0) -> Events:
     """Sampled codes with values drawn inside them."""
     return format.draw(codes, np.random.default_rng((seed, 1)))
 
 
-def drawn(format: Format, codes: Tensor, seed: int = 0) -> Sheet:
+def draw_sheet(format: Format, codes: Tensor, seed: int = 0) -> Sheet:
     """The same in both forms."""
-    return sheet(format, drawn_events(format, codes, seed))
+    return sheet(format, draw_values(format, codes, seed))
 
 
 def _seconds(format: Format, events: Events) -> dict[str, np.ndarray]:
@@ -124,7 +124,7 @@ def scales(format: Format, sheets: Sequence[Sheet], train: np.ndarray) -> list[S
 
 def _by_value(i: int, name: str, kind: Kind, form: str, finite: np.ndarray, codes: np.ndarray) -> Scale:
     """Bins of numbers, or of dates and times of a form, and one more where some codes stand for neither."""
-    edges = dated_edges(finite) if form else number_edges(finite)
+    edges = date_edges(finite) if form else number_edges(finite)
     whole = not form and bool((edges % 1 == 0.5).all())
     spelled = (
         (_clocks(edges) if dates.form_of(form).clock else _days(edges))
@@ -142,12 +142,12 @@ def _by_value(i: int, name: str, kind: Kind, form: str, finite: np.ndarray, code
 
 def _by_level(i: int, name: str, kind: Kind, levels: list[str] | None, codes: np.ndarray) -> Scale:
     """A bin for each code that occurs; where there are many, for the most frequent, and one for all others."""
-    regular = [shortened(level, 14) for level in levels or map(str, range(kind.regular))]
+    regular = [shorten(level, 14) for level in levels or map(str, range(kind.regular))]
     names = [*regular, "rare"][: kind.regular] + ["other"] * kind.open + ["missing"] * kind.missing
     counts = np.bincount(codes, minlength=kind.codes)
     kept = np.flatnonzero(counts)
-    if len(kept) > MOST_LEVELS:
-        kept = np.sort(np.argsort(-counts, kind="stable")[: MOST_LEVELS - 1])
+    if len(kept) > MAX_LEVELS:
+        kept = np.sort(np.argsort(-counts, kind="stable")[: MAX_LEVELS - 1])
     bins = np.full(kind.codes, len(kept))
     bins[kept] = np.arange(len(kept))
     some = [names[k] for k in kept] + ["others"] * bool(counts.sum() - counts[kept].sum())
@@ -157,7 +157,7 @@ def _by_level(i: int, name: str, kind: Kind, levels: list[str] | None, codes: np
 def number_edges(values: np.ndarray) -> np.ndarray:
     """Edges of round bins: one for each whole number where there are few, decades where values spread over them."""
     low, high = float(values.min()), float(values.max())
-    if (values % 1 == 0).all() and high - low < 1.5 * BINS and max(-low, high) < 2**50:
+    if (values % 1 == 0).all() and high - low < 1.5 * NUMBER_BINS and max(-low, high) < 2**50:
         return np.arange(low - 0.5, high + 1)
     positive = values[values > 0]
     if low >= 0 and len(positive) > 20 and np.quantile(positive, 0.99) > 12 * max(np.median(positive), 1e-300):
@@ -165,7 +165,9 @@ def number_edges(values: np.ndarray) -> np.ndarray:
     from matplotlib.ticker import MaxNLocator
 
     middle = np.quantile(values, [0.005, 0.995])
-    edges = np.unique(np.asarray(MaxNLocator(BINS, steps=[1, 2, 2.5, 5, 10]).tick_values(*middle), dtype=np.float64))
+    edges = np.unique(
+        np.asarray(MaxNLocator(NUMBER_BINS, steps=[1, 2, 2.5, 5, 10]).tick_values(*middle), dtype=np.float64)
+    )
     return edges if len(edges) > 1 else np.array([low, np.nextafter(high, np.inf)])
 
 
@@ -173,17 +175,17 @@ def _decades(positive: np.ndarray, low: float) -> np.ndarray:
     bottom, top = np.quantile(positive, 0.02), positive.max()
     series = np.array([m * 10.0**k for k in range(-300, 300) for m in (1, 2, 5)])
     first = max(int(np.searchsorted(series, bottom, side="right")) - 1, 0)
-    edges = series[first : int(np.searchsorted(series, top, side="right")) + 1][-BINS:]
+    edges = series[first : int(np.searchsorted(series, top, side="right")) + 1][-NUMBER_BINS:]
     return np.concatenate([[low], edges]) if low < edges[0] else edges
 
 
-def dated_edges(seconds: np.ndarray) -> np.ndarray:
+def date_edges(seconds: np.ndarray) -> np.ndarray:
     return np.linspace(seconds.min(), seconds.max() + 1, 17)
 
 
 def _clocks(edges: np.ndarray) -> list[str]:
     wide = edges[-1] - edges[0] > 900
-    return dates.spelled(edges // (60 if wide else 1), "%H:%M" if wide else "%H:%M:%S")
+    return dates.format_ticks(edges // (60 if wide else 1), "%H:%M" if wide else "%H:%M:%S")
 
 
 def _days(edges: np.ndarray) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plausibly.report.drawing import SERIES, shortened
+from plausibly.report.drawing import SERIES_COLOURS, shorten
 from plausibly.runs.board import Board, Row
 from plausibly.runs.run import Run
 
@@ -20,14 +20,20 @@ class Subject:
 
 def labels(board: Board) -> dict[int, str]:
     """A label for each row, by its identity: the model's name, or its run's where models repeat."""
-    return {id(row): shortened(board.label(row)) for row in board.rows}
+    return {id(row): shorten(board.label(row)) for row in board.rows}
 
 
 def subjects(board: Board) -> list[Subject]:
     """Fitted models, best first."""
-    names, fitted = labels(board), [row for row in board.ranked() if row.run]
+    names, fitted = labels(board), [row for row in board.ranking() if row.run]
     return [
-        Subject(row, row.run, names[id(row)], SERIES[place % len(SERIES)], ("-", ":", "-.")[place // len(SERIES) % 3])
+        Subject(
+            row,
+            row.run,
+            names[id(row)],
+            SERIES_COLOURS[place % len(SERIES_COLOURS)],
+            ("-", ":", "-.")[place // len(SERIES_COLOURS) % 3],
+        )
         for place, row in enumerate(fitted)
         if row.run
     ]

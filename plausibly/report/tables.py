@@ -14,51 +14,55 @@ from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events
 from plausibly.data.formats.tables import TableFormat
 from plausibly.evaluation.likelihood.by_column import by_column
-from plausibly.evaluation.samples.tables import Binning, binning, values
-from plausibly.report.drawing import FAINT, INK, shaded, shortened, svg
-from plausibly.report.figures import WIDTH
+from plausibly.evaluation.samples.tables import PairBins, cell_values, pair_bins
+from plausibly.report.drawing import FAINT, INK, shade_cells, shorten, svg
+from plausibly.report.figures import PAGE_INCHES
 from plausibly.report.subjects import Subject
 
-BINNED = 10_000  # training rows that suggest bins
-SCORED, ROWS, COLUMNS = 2000, 8, 9  # test rows looked at; those shown, and columns of them
-PAIRS, DEPENDENT, NUMBERED = 4, 30, 15  # pairs; columns whose dependences are shown, and of which also as numbers
+BINNING_ROWS = 10_000  # training rows that suggest bins
+MAX_TEST_ROWS, MAX_ROWS, MAX_COLUMNS = 2000, 8, 9  # test rows looked at; those shown, and columns of them
+MAX_PAIRS, MAX_HEAT_COLUMNS, MAX_TEXT_COLUMNS = (
+    4,
+    30,
+    15,
+)  # pairs; columns whose dependences are shown, and of which also as numbers
 
 
-def together(
+def compare_pairs(
     dataset: Dataset, real: Events, made: Events, subject: Subject
 ) -> tuple[list[tuple[int, int, float]], list[tuple[str, Markup]]]:
     """The pairs of columns that differ most, and a picture of how columns depend on each other; nothing of a lone column."""
     format = dataset.format
-    bins = binning(dataset.schema.kinds, values(format, dataset.shown[:BINNED]))
+    bins = pair_bins(dataset.schema.kinds, cell_values(format, dataset.shown[:BINNING_ROWS]))
     if len(bins.bins) < 2:
         return [], []
-    theirs, ours = values(format, real), values(format, made)
+    theirs, ours = cell_values(format, real), cell_values(format, made)
     picture = dependences(bins, format.names, theirs, ours, subject)
     return pairs_apart(bins, theirs, ours), [("How columns depend on each other", picture)]
 
 
-def pairs_apart(bins: Binning, real: np.ndarray, made: np.ndarray) -> list[tuple[int, int, float]]:
+def pairs_apart(bins: PairBins, real: np.ndarray, made: np.ndarray) -> list[tuple[int, int, float]]:
     """The pairs of columns whose distance (TV in bins) exceeds most what shuffled sorts of rows have: (i, j, excess)."""
     n = min(len(real), len(made))
     both = np.random.default_rng(24).permutation(np.concatenate([real[:n], made[:n]]))
-    excess = bins.apart(real[:n], made[:n]) - bins.apart(both[:n], both[n:])
+    excess = bins.distances(real[:n], made[:n]) - bins.distances(both[:n], both[n:])
     first, second = np.triu_indices(len(excess), 1)
-    order = np.argsort(-excess[first, second], kind="stable")[:PAIRS]
+    order = np.argsort(-excess[first, second], kind="stable")[:MAX_PAIRS]
     found = [(int(first[k]), int(second[k]), float(excess[first[k], second[k]])) for k in order]
     return [pair for pair in found if pair[2] > 0]
 
 
-def dependences(bins: Binning, names: Sequence[str], real: np.ndarray, made: np.ndarray, subject: Subject) -> Markup:
+def dependences(bins: PairBins, names: Sequence[str], real: np.ndarray, made: np.ndarray, subject: Subject) -> Markup:
     """Cramer's V of every pair of columns: of real rows below the diagonal, of samples above it."""
     ours, theirs = bins.associations(made), bins.associations(real)
     strongest = -np.max(theirs - np.eye(len(theirs)), 1)
-    chosen = np.sort(np.argsort(strongest, kind="stable")[:DEPENDENT])
+    chosen = np.sort(np.argsort(strongest, kind="stable")[:MAX_HEAT_COLUMNS])
     both = (np.tril(theirs, -1) + np.triu(ours, 1))[np.ix_(chosen, chosen)]
-    places, labels = np.arange(len(chosen)), [shortened(names[i], 18) for i in chosen]
+    places, labels = np.arange(len(chosen)), [shorten(names[i], 18) for i in chosen]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        axes.imshow(shaded(both**2, subject.colour, 1.0), interpolation="none", aspect="auto")
+        axes.imshow(shade_cells(both**2, subject.colour, 1.0), interpolation="none", aspect="auto")
         axes.plot(places[[0, -1]] + [-0.5, 0.5], places[[0, -1]] + [-0.5, 0.5], color=FAINT, lw=0.8)
         axes.set_xticks(places, labels, rotation=45, ha="right", rotation_mode="anchor", fontsize=7)
         axes.set_yticks(places, labels, fontsize=7)
@@ -68,11 +72,11 @@ def dependences(bins: Binning, names: Sequence[str], real: np.ndarray, made: np.
         )
         axes.set_title("samples: above", loc="right")
         axes.tick_params(length=0)
-        for i, j in np.argwhere(both >= 0.05) if len(chosen) <= NUMBERED else ():
+        for i, j in np.argwhere(both >= 0.05) if len(chosen) <= MAX_TEXT_COLUMNS else ():
             axes.text(j, i, f"{both[i, j]:.2f}".removeprefix("0"), ha="center", va="center", fontsize=6.5, color=INK)
 
     label = "dependence of each pair of columns, real rows and samples"
-    return svg(WIDTH, 1.4 + min(0.28 * len(chosen), 6.0), label, draw)
+    return svg(PAGE_INCHES, 1.4 + min(0.28 * len(chosen), 6.0), label, draw)
 
 
 @dataclass(frozen=True)
@@ -93,26 +97,28 @@ class Surprising:
     rows: list[tuple[str, list[Cell]]]
 
 
-def surprising(shown: list[Subject], dataset: Dataset | None) -> Surprising | None:
+def surprising_rows(shown: list[Subject], dataset: Dataset | None) -> Surprising | None:
     """The most surprising test rows by the best model that factorises; None where there is none, or no table."""
     if dataset is None or not isinstance(dataset.format, TableFormat):
         return None
-    events = dataset.test[:SCORED]
+    events = dataset.test[:MAX_TEST_ROWS]
     for subject in shown:
         if found := by_column(subject.run.model, dataset.format, events):
-            return explained(subject.label, found.names, -found.nats / float(np.log(2)), dataset.format, events)
+            return explain_bits(subject.label, found.names, -found.nats / float(np.log(2)), dataset.format, events)
     return None
 
 
-def explained(label: str, names: Sequence[str], bits: Tensor, format: TableFormat, events: Events) -> Surprising:
+def explain_bits(label: str, names: Sequence[str], bits: Tensor, format: TableFormat, events: Events) -> Surprising:
     """From the bits of every cell, (rows, columns): the columns that stand out most, others in one sum."""
     each, usual = bits.numpy(), bits.numpy().mean(0)
-    rows = np.argsort(-each.sum(1), kind="stable")[:ROWS]
+    rows = np.argsort(-each.sum(1), kind="stable")[:MAX_ROWS]
     excess = each[rows] - usual
-    chosen = np.sort(np.argsort(-excess.max(0), kind="stable")[: COLUMNS if len(names) > COLUMNS + 1 else len(names)])
+    chosen = np.sort(
+        np.argsort(-excess.max(0), kind="stable")[: MAX_COLUMNS if len(names) > MAX_COLUMNS + 1 else len(names)]
+    )
     rest = [i for i in range(len(names)) if i not in chosen]
     written, top = texts(format, events[rows.tolist()]), max(float(excess.max()), 1e-9)
-    headings = [(shortened(names[i], 20), f"{usual[i]:.1f}") for i in chosen]
+    headings = [(shorten(names[i], 20), f"{usual[i]:.1f}") for i in chosen]
     headings += [(f"{len(rest):,} others", f"{usual[rest].sum():.1f}")] * bool(rest)
     lines = []
     for k, row in enumerate(rows):
@@ -132,6 +138,6 @@ def texts(format: TableFormat, events: Events) -> dict[str, list[str]]:
     frame = format.rows(events)
     named = {str(label): frame[label] for label in frame.columns}
     return {
-        name: ["missing" if hole else shortened(value, 18) for value, hole in zip(column, column.isna(), strict=True)]
+        name: ["missing" if hole else shorten(value, 18) for value, hole in zip(column, column.isna(), strict=True)]
         for name, column in named.items()
     }

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plausibly.capabilities import Model
-from plausibly.evaluation.answers.reconstruction import Error, spelled
-from plausibly.evaluation.intervals import beside
-from plausibly.evaluation.likelihood.likelihood import Likelihood, difference, given_whole
+from plausibly.evaluation.answers.reconstruction import Error, format_errors
+from plausibly.evaluation.intervals import with_error
+from plausibly.evaluation.likelihood.likelihood import Likelihood, difference, is_conditional
 from plausibly.evaluation.numbers import Number
 
 if TYPE_CHECKING:
@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 
     from plausibly.runs.run import Run
 
-CODED = (
+BITS_CAPTION = (
     " actual bits: all bytes of {rows:,} test rows, decoded again and found equal, over their variables{which}. Counted are"
     " places inside codes, columns that are set aside, and what a coder begins with, but not the model.{others}"
 )
-RECONSTRUCTED = " reconstruction error: of test rows decoded from their latents; lower is better, but no likelihood."
-TOLD = (
+RECONSTRUCTION_CAPTION = (
+    " reconstruction error: of test rows decoded from their latents; lower is better, but no likelihood."
+)
+AUC_CAPTION = (
     " two-sample AUC: how well a classifier tells samples from test rows, ± standard error; 0.5 is perfect, lower is better,"
     " below 0.5 is no better ({rows} rows of each, {by})."
 )
-HEALTH = (
+HEALTH_CAPTION = (
     " health: of a game, on validation rows at the step whose weights were kept. critic accuracy: of pairs of a real and a"
     " generated row, 0.5 where it cannot tell; gap to training: how much better it knows training rows; coverage: share of"
     " real rows with a generated one nearby, about 0.97 is perfect. Which step that is was chosen by the energy distance to"
@@ -73,7 +75,7 @@ class Row:
         return "no likelihood" if isinstance(self.run.model, Model) else "no distribution"
 
     @property
-    def interrupted(self) -> bool:
+    def is_interrupted(self) -> bool:
         """Whether training was stopped by Ctrl-C."""
         return self.run is not None and self.run.record.get("status") == "interrupted"
 
@@ -94,11 +96,11 @@ class Board:
         return max(ranked, key=lambda row: row.test.value if row.test else nan, default=None)
 
     @property
-    def coded(self) -> Coded | None:
+    def first_coded(self) -> Coded | None:
         """One of what was coded: all are of the same rows."""
         return next((row.coded for row in self.rows if row.coded), None)
 
-    def ranked(self) -> list[Row]:
+    def ranking(self) -> list[Row]:
         """Best first, those without a likelihood after them, those that refused last."""
         return sorted(self.rows, key=lambda r: (bool(r.refusal), r.test is None, -r.test.value if r.test else 0))
 
@@ -113,7 +115,7 @@ class Board:
         """The board as a DataFrame: nats per test row (higher is better), bits per variable (lower is better)."""
         import pandas as pd
 
-        return pd.DataFrame([self._entry(row) for row in self.ranked()])
+        return pd.DataFrame([self._entry(row) for row in self.ranking()])
 
     def _entry(self, row: Row) -> dict[str, Any]:
         gap = self.to_best(row)
@@ -136,15 +138,15 @@ class Board:
             "scored_per_second": row.scored,
             "sampled_per_second": row.sampled,
             "bytes": row.size,
-            "reconstruction": spelled(row.reconstruction),
+            "reconstruction": format_errors(row.reconstruction),
             "two_sample_auc": row.samples.value if row.samples else nan,
             "two_sample_auc_error": row.samples.standard_error if row.samples else nan,
-            "health": spoken(row.health),
+            "health": health_text(row.health),
             "refusal": row.refusal or row.reason,
         }
 
     def to_json(self) -> list[dict[str, Any]]:
-        return [self._json(row) for row in self.ranked()]
+        return [self._json(row) for row in self.ranking()]
 
     def _json(self, row: Row) -> dict[str, Any]:
         gap = self.to_best(row)
@@ -164,7 +166,7 @@ class Board:
             "health": row.health or None,
             "coded": asdict(row.coded) if row.coded else None,
             "reason": row.reason or None,
-            "interrupted": row.interrupted,
+            "interrupted": row.is_interrupted,
             "refusal": row.refusal or None,
         }
 
@@ -172,9 +174,9 @@ class Board:
         """Headings and rows as people read them, for the terminal and the page."""
         headings = ["model", "family", "parameters", "test log-likelihood", "bits/variable", "to best", "fit"]
         headings += ["scored/s", "sampled/s", "on disk"]
-        ranked = self.ranked()
+        ranked = self.ranking()
         rows = [self._cells(row) for row in ranked]
-        for heading, say in FURTHER.items():
+        for heading, say in EXTRA_COLUMNS.items():
             if any(said := [say(row) for row in ranked]):
                 headings.append(heading)
                 rows = [[*row, cell] for row, cell in zip(rows, said, strict=True)]
@@ -188,14 +190,14 @@ class Board:
             self.label(row),
             row.family,
             f"{row.parameters:,}" if row.parameters is not None else "",
-            f"{row.test.sign} {beside(row.test.value, row.test.standard_error, '.3f')}"
+            f"{row.test.sign} {with_error(row.test.value, row.test.standard_error, '.3f')}"
             if row.test
             else row.reason or "none",
             f"{row.test.bits_per_variable:.4f}" if row.test else "",
-            f"{gap.sign if gap.sign != '=' else ''}{beside(gap.value, gap.standard_error, '+.3f')}"
+            f"{gap.sign if gap.sign != '=' else ''}{with_error(gap.value, gap.standard_error, '+.3f')}"
             if gap
             else self._place(row),
-            (f"{row.seconds:.1f} s" if row.seconds is not None else "") + (", stopped" if row.interrupted else ""),
+            (f"{row.seconds:.1f} s" if row.seconds is not None else "") + (", stopped" if row.is_interrupted else ""),
             f"{row.scored:,.0f}" if row.scored else "",
             f"{row.sampled:,.0f}" if row.sampled else "",
             f"{row.size / 1000:,.0f} kB" if row.size else "",
@@ -215,7 +217,7 @@ class Board:
         if tested is None:
             return f"{self.data}: no likelihoods.{self._further()}"
         return (
-            f"{self.data}: mean log p of {tested.rows:,} test rows{grouped(tested)} in nats ± standard error, higher is "
+            f"{self.data}: mean log p of {tested.rows:,} test rows{groups_note(tested)} in nats ± standard error, higher is "
             "better; = exact, >= a lower bound. bits/variable = -log2 p / variables, lower is better (1 nat = "
             f"{1 / log(2):.3f} bits). to best: paired over the same rows; <= and >= where a bound is involved."
             f"{self._condition()}{self._further()}"
@@ -224,14 +226,14 @@ class Board:
     def _further(self) -> str:
         """What the last columns are."""
         reconstructed, playing = (any(getattr(row, name) for row in self.rows) for name in ("reconstruction", "health"))
-        return self._bytes() + self._judges() + RECONSTRUCTED * reconstructed + HEALTH * playing
+        return self._bytes() + self._judges() + RECONSTRUCTION_CAPTION * reconstructed + HEALTH_CAPTION * playing
 
     def _bytes(self) -> str:
-        if self.coded is None:
+        if self.first_coded is None:
             return ""
-        others = ", ".join(f"{name} {bits:.4f}" for name, bits in self.coded.others.items())
-        return CODED.format(
-            rows=self.coded.rows, which=self._which(), others=others and f" Of the same rows: {others}."
+        others = ", ".join(f"{name} {bits:.4f}" for name, bits in self.first_coded.others.items())
+        return BITS_CAPTION.format(
+            rows=self.first_coded.rows, which=self._which(), others=others and f" Of the same rows: {others}."
         )
 
     def _which(self) -> str:
@@ -254,7 +256,7 @@ class Board:
             return ""
         least, most = min(each.rows for each in judged), max(each.rows for each in judged)
         rows = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-        return TOLD.format(rows=rows, by=", ".join(dict.fromkeys(each.by for each in judged)))
+        return AUC_CAPTION.format(rows=rows, by=", ".join(dict.fromkeys(each.by for each in judged)))
 
     def _condition(self) -> str:
         """What the numbers are about where the models have a context."""
@@ -262,7 +264,7 @@ class Board:
         if run is None:
             return ""
         names = [run.names[i] for i in run.model.context]
-        if given_whole(run.model):
+        if is_conditional(run.model):
             return (
                 f" All numbers are log p of the other columns given {', '.join(names[:3])}{' ...' * (len(names) > 3)}."
             )
@@ -275,24 +277,24 @@ class Board:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(self.caption())}</p>"
 
 
-def spoken(health: dict[str, float]) -> str:
+def health_text(health: dict[str, float]) -> str:
     """As it stands on the board."""
     return ", ".join(f"{name} {value:.2f}" for name, value in health.items())
 
 
-def grouped(test: Likelihood) -> str:
+def groups_note(test: Likelihood) -> str:
     """How many groups errors count, where rows came in groups."""
     return "" if test.groups is None else f" ({test.over}: errors count groups)"
 
 
 def auc_of(number: Number | None) -> str:
     """As it stands on the board."""
-    return "" if number is None else beside(number.value, number.standard_error, ".3f")
+    return "" if number is None else with_error(number.value, number.standard_error, ".3f")
 
 
-FURTHER: dict[str, Callable[[Row], str]] = {  # columns that are there where any row has something to say
+EXTRA_COLUMNS: dict[str, Callable[[Row], str]] = {  # columns that are there where any row has something to say
     "actual bits": lambda row: f"{row.coded.bits_per_variable:.4f}" if row.coded else "",
     "two-sample AUC": lambda row: auc_of(row.samples),
-    "reconstruction error": lambda row: spelled(row.reconstruction),
-    "health": lambda row: spoken(row.health),
+    "reconstruction error": lambda row: format_errors(row.reconstruction),
+    "health": lambda row: health_text(row.health),
 }

@@ -17,10 +17,10 @@ from safetensors import safe_open
 from plausibly.capabilities import TractableModel, Trainable
 from plausibly.errors import UserError, did_you_mean
 from plausibly.events.schema import Schema
-from plausibly.families.stratified import Stratified, stratified, unfit
-from plausibly.models import name_of
+from plausibly.families.stratified import Stratified, stratify, unfit
+from plausibly.models import model_name
 
-LARGEST = 2_000_000_000  # parameters
+MAX_PARAMETERS = 2_000_000_000  # parameters
 
 
 def takes_context(kind: type[Trainable]) -> bool:
@@ -32,12 +32,12 @@ def refusal(kind: type[Trainable], schema: Schema, context: Sequence[int] = ()) 
     if not context or takes_context(kind):
         return kind.accepts(schema)
     if not issubclass(kind, TractableModel):
-        return f"{name_of(kind)}: it takes no context"
+        return f"{model_name(kind)}: it takes no context"
     reason = unfit(kind, schema, context)
-    return None if reason is None else reason if ": " in reason else f"{name_of(kind)}: {reason}"
+    return None if reason is None else reason if ": " in reason else f"{model_name(kind)}: {reason}"
 
 
-def made(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> Trainable:
+def instantiate(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> Trainable:
     """The model, without a look at whether it can be."""
     context, settings = arguments.get("context"), {k: v for k, v in arguments.items() if k != "context"}
     if not context:
@@ -45,7 +45,7 @@ def made(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> Tr
     if takes_context(kind):
         return kind(schema, **arguments)
     assert issubclass(kind, TractableModel)
-    return stratified(kind, schema, context, settings)
+    return stratify(kind, schema, context, settings)
 
 
 def arguments_of(model: Trainable) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def arguments_of(model: Trainable) -> dict[str, Any]:
 
 def build(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> Trainable:
     """A new model. UserError for an unknown argument or one out of range."""
-    name, known = name_of(kind), [parameter for parameter in signature(kind).parameters if parameter != "schema"]
+    name, known = model_name(kind), [parameter for parameter in signature(kind).parameters if parameter != "schema"]
     for argument in arguments:
         if argument not in (*known, "context"):
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
@@ -69,10 +69,10 @@ def build(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> T
         raise UserError(f"{reason}: not for this data; `plausibly models` lists those that fit")
     try:
         with torch.device("meta"):
-            elements = sum(p.numel() for p in made(kind, schema, arguments).parameters())
-        if elements > LARGEST:
+            elements = sum(p.numel() for p in instantiate(kind, schema, arguments).parameters())
+        if elements > MAX_PARAMETERS:
             raise ValueError(f"{name}: {elements:,} parameters")
-        return made(kind, schema, arguments)
+        return instantiate(kind, schema, arguments)
     except (TypeError, ValueError) as error:
         raise UserError(f"{name} cannot be built: {error}") from error
 
@@ -80,7 +80,7 @@ def build(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> T
 def check_size(kind: type[Trainable], schema: Schema, arguments: dict[str, Any], weights: Path) -> None:
     """UserError where the file cannot hold this model's tensors, before anything is allocated for them."""
     with torch.device("meta"):
-        expected = sum(t.numel() for t in made(kind, schema, arguments).parameters())
+        expected = sum(t.numel() for t in instantiate(kind, schema, arguments).parameters())
     with safe_open(weights, "pt") as file:
         held = sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
     if expected > 16 * (held + 1024):

@@ -12,23 +12,23 @@ from typing import Any
 from plausibly.errors import UserError
 from plausibly.system.versions import __version__
 
-FORM = 4
-UNSEALED = 3  # without checksums of anything but the weights
-SINCE = {3: "0.1.0", 4: "0.2.0"}  # forms that are opened, and the first version that wrote each
+RECORD_FORM = 4
+UNSEALED_FORM = 3  # without checksums of anything but the weights
+FIRST_VERSIONS = {3: "0.1.0", 4: "0.2.0"}  # forms that are opened, and the first version that wrote each
 
 
-def converted(record: dict[str, Any], where: object) -> dict[str, Any]:
+def convert_record(record: dict[str, Any], where: object) -> dict[str, Any]:
     """A record in the present form. UserError where its form is none of those that are opened."""
     form = record["plausibly_run"]
-    if not isinstance(form, int) or form not in SINCE:
+    if not isinstance(form, int) or form not in FIRST_VERSIONS:
         raise UserError(f"{where} is of form {repr(form)[:20]}; {_advice(record, form)}")
-    return {**record, "plausibly_run": FORM}
+    return {**record, "plausibly_run": RECORD_FORM}
 
 
 def _advice(record: dict[str, Any], form: object) -> str:
     """Which version opens a record of another form."""
-    opened = f"plausibly {__version__} opens forms {min(SINCE)} to {FORM}"
-    if not isinstance(form, int) or form <= FORM:
+    opened = f"plausibly {__version__} opens forms {min(FIRST_VERSIONS)} to {RECORD_FORM}"
+    if not isinstance(form, int) or form <= RECORD_FORM:
         return f"{opened}: fit anew"
     return f"{opened}: install {writer(record) or 'a later one'}, which wrote it"
 

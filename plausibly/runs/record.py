@@ -23,8 +23,8 @@ ENSEMBLE, BEST = "ensemble", "best"  # what a run calls the mixture of several m
 def read_record(path: Path) -> dict[str, Any]:
     """run.json of a run in the present form, after checks that need no model."""
     document, file = read_document(path), path / "run.json"
-    record = forms.converted(document, file)
-    if document["plausibly_run"] != forms.UNSEALED or SEAL in document:
+    record = forms.convert_record(document, file)
+    if document["plausibly_run"] != forms.UNSEALED_FORM or SEAL in document:
         check_document(document, file)
     check_record(record, file)
     return record
@@ -32,7 +32,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def check_record(record: dict[str, Any], file: Path) -> None:
     """Looks at a record's fields. UserError where they are none."""
-    if wrong := misshapen(record):
+    if wrong := record_fault(record):
         raise UserError(f"{file} is damaged: {wrong}")
 
 
@@ -51,7 +51,7 @@ def read_document(path: Path) -> dict[str, Any]:
     return document
 
 
-FIELDS: dict[str, tuple[type, ...]] = {
+FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "model": (str,),
     "arguments": (dict,),
     "format": (dict,),
@@ -78,12 +78,12 @@ FIELDS: dict[str, tuple[type, ...]] = {
 }
 
 
-OPTIONS = {"seed", "kinds", "drop", "split", "valid", "test", "size", "labelled"}
+DATA_OPTIONS = {"seed", "kinds", "drop", "split", "valid", "test", "size", "labelled"}
 
 
-def misshapen(record: dict[str, Any]) -> str:
+def record_fault(record: dict[str, Any]) -> str:
     """What is wrong with a record's form, or nothing."""
-    for name, types in FIELDS.items():
+    for name, types in FIELD_TYPES.items():
         if not isinstance(record.get(name), types) or isinstance(record.get(name), bool):
             return f"{name!r} is {str(record.get(name))[:40]!r}"
     test, code = record.get("test"), record.get("code")
@@ -93,7 +93,7 @@ def misshapen(record: dict[str, Any]) -> str:
         and isinstance(code.get("sha256", 0), str | None)
     ):
         return "'code' names no class"
-    if wrong := misshapen_data(record["data"]):
+    if wrong := data_fault(record["data"]):
         return wrong
     if "candidates" in record and not is_names(record["candidates"]):
         return "'candidates' names no models"
@@ -114,12 +114,16 @@ def misshapen(record: dict[str, Any]) -> str:
     return ""
 
 
-def misshapen_data(data: Any) -> str:
+def data_fault(data: Any) -> str:
     """What is wrong with where the data came from, or nothing."""
     if not isinstance(data, dict) or not all(isinstance(data.get(n), str) for n in ("name", "source", "fingerprint")):
         return "'data' names no source"
     options = data.get("options")
-    if not isinstance(options, dict) or not options.keys() <= OPTIONS or not isinstance(options.get("seed", 0), int):
+    if (
+        not isinstance(options, dict)
+        or not options.keys() <= DATA_OPTIONS
+        or not isinstance(options.get("seed", 0), int)
+    ):
         return "'data' has unknown options"
     return ""
 
@@ -156,7 +160,7 @@ def is_number(document: dict[str, Any] | None) -> bool:
     if document is None:
         return True
     try:
-        found = numbers.from_json(document)
+        found = numbers.number_from_json(document)
     except TypeError:
         return False
     told = found.value, found.standard_error or 0, found.rows

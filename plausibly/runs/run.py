@@ -28,24 +28,24 @@ from plausibly import models, tasks
 from plausibly.capabilities import AnyOrderModel, Model, Quantiser, TractableModel, Trainable, Variational, device_of
 from plausibly.contract import checks as contract
 from plausibly.data.dataset import Dataset
-from plausibly.data.events import Events, Heard, joined, unheard
+from plausibly.data.events import Events, RowProgress, join_events, silent
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.labelled import LABEL
 from plausibly.data.formats.tables import TableFormat
-from plausibly.data.labels import name_of
+from plausibly.data.labels import label_text
 from plausibly.data.loading import load, load_rows, naming
-from plausibly.data.questions import free, place_of, question
-from plausibly.data.splits import grouped_by, groups_of
+from plausibly.data.questions import free_variable, place_of, question
+from plausibly.data.splits import group_column, groups_of
 from plausibly.errors import UserError, did_you_mean
-from plausibly.evaluation.answers.answers import Answer, answer
+from plausibly.evaluation.answers.answers import Answer, make_answer
 from plausibly.evaluation.answers.classification import Classification
 from plausibly.evaluation.answers.reconstruction import Error, reconstruction
 from plausibly.evaluation.answers.regression import Regression, regression
-from plausibly.evaluation.likelihood.annealed import Annealed, anneal, spread
+from plausibly.evaluation.likelihood.annealed import Annealed, anneal, pick_evenly
 from plausibly.evaluation.likelihood.anomalies import TEST_ROWS, Calibration
 from plausibly.evaluation.likelihood.by_column import ByColumn, by_column
-from plausibly.evaluation.likelihood.codebook import Use, use
-from plausibly.evaluation.likelihood.elbo import Apart, apart
+from plausibly.evaluation.likelihood.codebook import CodebookUse, codebook_use
+from plausibly.evaluation.likelihood.elbo import ElboParts, elbo_parts
 from plausibly.evaluation.likelihood.likelihood import (
     AtLeast,
     Estimate,
@@ -56,40 +56,53 @@ from plausibly.evaluation.likelihood.likelihood import (
     sign_of,
 )
 from plausibly.evaluation.likelihood.orders import Disagreement, disagreement
-from plausibly.evaluation.likelihood.scores import Ranking, bits, score_rows, unaffordable
-from plausibly.evaluation.samples.features import Extractor, named
+from plausibly.evaluation.likelihood.scores import Ranking, bit_columns, score_rows, unaffordable
+from plausibly.evaluation.samples.features import Extractor, find_extractor
 from plausibly.evaluation.samples.readers import ONNX, Classifier, OnnxFile, label_place
 from plausibly.evaluation.samples.samples import (
-    DRAWS,
-    REPEATS,
-    ROWS,
-    Rows,
+    DRAW_REPEATS,
+    MAX_DRAWS,
+    SAMPLE_ROWS,
+    ReferenceRows,
     Samples,
-    checked,
-    measured,
-    some,
-    table_measured,
-    taught_rows,
+    check_rows,
+    measure_samples,
+    measure_table,
+    pick_rows,
+    rows_to_learn,
 )
 from plausibly.evaluation.samples.usefulness import target_of
 from plausibly.events.kinds import Category, Likeliest
 from plausibly.families import mixtures
-from plausibly.families.proposals import Effective, all_effective
+from plausibly.families.proposals import EffectiveSampleSize, all_effective
 from plausibly.models import MODELS
 from plausibly.runs import user_models as foreign
 from plausibly.runs.building import build, check_size
 from plausibly.runs.record import BEST, ENSEMBLE, read_record
 from plausibly.system.randomness import generator_for
 from plausibly.system.seals import check_file, digest_file, write_sealed
-from plausibly.tasks.sample import BATCH
+from plausibly.tasks.sample import EVENTS_PER_BATCH
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SEALED = ("heldout.safetensors", "calibration.safetensors", "log.jsonl")  # beside the weights, where there are any
-SHARD, CELLS = 10_000, 4_000_000  # rows of a shard at most, and their cells
+SEALED_FILES = (
+    "heldout.safetensors",
+    "calibration.safetensors",
+    "log.jsonl",
+)  # beside the weights, where there are any
+MAX_SHARD_ROWS, MAX_SHARD_CELLS = 10_000, 4_000_000  # rows of a shard at most, and their cells
 TASKS = tasks.load_tasks()
-UNSOUND = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError, OSError, SafetensorError)
+UNSOUND_ERRORS = (
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    OSError,
+    SafetensorError,
+)
 
 
 class Run:
@@ -112,7 +125,7 @@ class Run:
         cls, path: Path, record: dict[str, Any], device: str = "cpu", model: str | type[Trainable] | None = None
     ) -> Run:
         """Loads the run at `path` as its record says it is."""
-        kind = kind_of(record, path, model)
+        kind = record_class(record, path, model)
         try:
             format = Format.from_json(record["format"])
             weights = find_weights(record, path)
@@ -126,7 +139,7 @@ class Run:
             raise
         except FileNotFoundError as error:
             raise UserError(f"{path} has no weights yet; go on with `plausibly fit --resume {path}`") from error
-        except UNSOUND as error:
+        except UNSOUND_ERRORS as error:
             reason = "".join(str(error).splitlines()[:1])[:200]
             raise UserError(f"{path} is no sound run: {type(error).__name__}: {reason}") from error
         return cls(path, record, fitted.to(device).eval(), format)
@@ -142,21 +155,21 @@ class Run:
 
     def test(self) -> Likelihood | None:
         """The held-out result that is on record, as one number for each test row."""
-        file = self.kept("heldout.safetensors") if self.record.get("test") else None
+        file = self.find_file("heldout.safetensors") if self.record.get("test") else None
         if file is None:
             return None
         kinds: dict[str, type[Likelihood]] = {"=": Exact, ">=": AtLeast, "~": Estimate}
-        nats, groups = kept_nats(file, f"`plausibly evaluate {self.path}` computes its numbers anew")
+        nats, groups = load_nats(file, f"`plausibly evaluate {self.path}` computes its numbers anew")
         return kinds[self.record["test"]["sign"]](nats, self.model.schema.size - len(self.model.context), groups)
 
-    def kept(self, name: str) -> Path | None:
+    def find_file(self, name: str) -> Path | None:
         """The file of that name, where the record names it. UserError where it is not what was written."""
         file, digests = self.path / name, self.record.get("files_sha256")
         if digests is None:  # a run without checksums, or one that was never written
             return file if file.exists() else None
         if name not in digests:
             return None
-        check_kept(self.record, self.path, name)
+        check_run_file(self.record, self.path, name)
         return file
 
     @property
@@ -165,13 +178,13 @@ class Run:
         return sign_of(self.model)
 
     @property
-    def draws(self) -> bool:
+    def can_sample(self) -> bool:
         """Whether it samples."""
         return isinstance(self.model, Model)
 
     def dataset(self) -> Dataset:
         """The data that the run was fitted to. UserError where the file has changed since."""
-        return recorded_data(self.record, self.path)
+        return reload_data(self.record, self.path)
 
     def events(self, data: Any) -> Events:
         """Events of rows, a file or a built-in's split, in this run's format; events as they are."""
@@ -187,17 +200,17 @@ class Run:
 
     def _groups(self, rows: Any) -> np.ndarray | None:
         """Which of the rows came together, where the run's data were split by a column that they have too."""
-        name = grouped_by(self.record.get("data", {}).get("options", {}).get("split"))
-        labels = [label for label in getattr(rows, "columns", ()) if name_of(label) == name]
+        name = group_column(self.record.get("data", {}).get("options", {}).get("split"))
+        labels = [label for label in getattr(rows, "columns", ()) if label_text(label) == name]
         return groups_of(rows[labels[0]]) if labels else None
 
-    def held_out(self, data: Any = None) -> Events | None:
+    def test_events(self, data: Any = None) -> Events | None:
         """The events of `data`, or the test rows of the run's own data; None where these were only in memory."""
         if data is not None:
             return self.events(data)
         return None if self.in_memory else self.dataset().test
 
-    def evaluate(self, data: Any = None, draws: int | None = None, heard: Heard = unheard) -> Likelihood | None:
+    def evaluate(self, data: Any = None, draws: int | None = None, heard: RowProgress = silent) -> Likelihood | None:
         """The held-out likelihood of `data`, by default of the test rows of the run's own data.
 
         `draws` for each row count for models with latent variables, whose bound is the tighter the more there are; `heard`
@@ -205,19 +218,19 @@ class Run:
         """
         if data is None and self.in_memory and draws is None:
             return self.test()  # rows that were only in memory are gone; what they gave is on record
-        return likelihood(self._drawing(draws), self._held_out(data), heard)
+        return likelihood(self._with_draws(draws), self._require_events(data), heard)
 
-    def elbo(self, data: Any = None) -> Apart | None:
+    def elbo(self, data: Any = None) -> ElboParts | None:
         """The parts of the ELBO over the first of the same rows; None without latent variables, or where rows are gone."""
         if not isinstance(self.model, Variational) or (data is None and self.in_memory):
             return None
-        return apart(self.model, self._held_out(data), generator_for(device_of(self.model), 22))
+        return elbo_parts(self.model, self._require_events(data), generator_for(device_of(self.model), 22))
 
-    def codebook(self, data: Any = None) -> Use | None:
+    def codebook(self, data: Any = None) -> CodebookUse | None:
         """How much of its codebook the same rows use; None without one, or where rows are gone."""
         if not isinstance(self.model, Quantiser) or (data is None and self.in_memory):
             return None
-        return use(self.model, self._held_out(data))
+        return codebook_use(self.model, self._require_events(data))
 
     def disagreement(self, data: Any = None) -> Disagreement | None:
         """By how much orders differ about the first of the same rows; None of models of one order or of one joint."""
@@ -225,9 +238,9 @@ class Run:
             return None
         if data is None and self.in_memory:
             return None
-        return disagreement(self.model, self._held_out(data))
+        return disagreement(self.model, self._require_events(data))
 
-    def annealed(
+    def anneal(
         self,
         data: Any = None,
         rows: int = 100,
@@ -235,7 +248,7 @@ class Run:
         distributions: int = 1000,
         sigma: float | str | None = None,
         seed: int = 0,
-        heard: Heard = unheard,
+        heard: RowProgress = silent,
     ) -> Annealed:
         """Bounds on log p of so many of the same rows by annealed importance sampling, and how far they can be off.
 
@@ -248,7 +261,7 @@ class Run:
         if rows < 1:
             raise UserError(f"{rows} rows; at least 1 is needed")
         noise = generator_for(device_of(self.model), seed, 23)
-        events, valid = spread(self._held_out(data), rows), None
+        events, valid = pick_evenly(self._require_events(data), rows), None
         if isinstance(sigma, str):
             sigma, valid = None, self.dataset().valid
         return anneal(self.model, self.format, events, noise, chains, distributions, sigma, valid, heard)
@@ -256,13 +269,13 @@ class Run:
     def samples(
         self,
         data: Any = None,
-        rows: int = ROWS,
+        rows: int = SAMPLE_ROWS,
         seed: int = 0,
         extractor: str | None = None,
         label: str | None = None,
         target: str | None = None,
-        heard: Heard = unheard,
-        drawing: Heard = unheard,
+        heard: RowProgress = silent,
+        drawing: RowProgress = silent,
     ) -> Samples:
         """How close so many samples are to as many held-out rows: those of `data`, by default the run's own test rows.
 
@@ -272,32 +285,32 @@ class Run:
         the judge's folds, `drawing` of the draws that tables take besides.
         """
         TASKS["sample"].require(self.model)
-        place = self._predicted(target)
-        real, dataset = self._held_out(data, whole=True), self._at_hand(needed=data is None)
-        n = checked(rows, len(real))
+        place = self._tree_target(target)
+        real, dataset = self._require_events(data, whole=True), self._dataset_or_none(needed=data is None)
+        n = check_rows(rows, len(real))
         control = (dataset.valid, dataset.test) if dataset else ()
         train, relations = (dataset.shown, dataset.relations) if dataset else (None, ())
-        compared = Rows(some(real, n, seed), train, control, real, relations)
+        compared = ReferenceRows(pick_rows(real, n, seed), train, control, real, relations)
         chosen = self.extractor(extractor, label, compared)
-        found = measured(self.format, self.drawn(n, seed), compared, chosen, seed, heard)
+        found = measure_samples(self.format, self.sample_events(n, seed), compared, chosen, seed, heard)
         if not isinstance(self.format, TableFormat):
             return found
-        draws = self._draws(n * DRAWS if compared.train is None else len(compared.train), n, seed, drawing)
-        return table_measured(found, self.format, draws, compared, place, seed)
+        draws = self._draws(n * MAX_DRAWS if compared.train is None else len(compared.train), n, seed, drawing)
+        return measure_table(found, self.format, draws, compared, place, seed)
 
-    def _predicted(self, target: str | None) -> int | None:
+    def _tree_target(self, target: str | None) -> int | None:
         """The variable that trees predict. UserError where the target is none, or there is no table."""
         if target is not None and not isinstance(self.format, TableFormat):
             raise UserError("a target is a column of a table, and this run's data are none; leave --target out")
         return target_of(self.format, target)
 
-    def _draws(self, train: int, rows: int, seed: int, heard: Heard) -> list[Events]:
+    def _draws(self, train: int, rows: int, seed: int, heard: RowProgress) -> list[Events]:
         """Several draws, each of as many samples as there are training rows, if that does not take too long."""
-        each, draws = taught_rows(train, rows, self.record.get("rows_sampled_per_second")), list[Events]()
-        heard(0, REPEATS)
-        for repeat in range(1, REPEATS + 1):
-            draws.append(self.drawn(each, seed + (repeat << 40)))
-            heard(repeat, REPEATS)
+        each, draws = rows_to_learn(train, rows, self.record.get("rows_sampled_per_second")), list[Events]()
+        heard(0, DRAW_REPEATS)
+        for repeat in range(1, DRAW_REPEATS + 1):
+            draws.append(self.sample_events(each, seed + (repeat << 40)))
+            heard(repeat, DRAW_REPEATS)
         return draws
 
     def by_column(self, data: Any = None) -> ByColumn | None:
@@ -305,9 +318,9 @@ class Run:
         and where rows are gone."""
         if not isinstance(self.format, TableFormat) or (data is None and self.in_memory):
             return None
-        return by_column(self.model, self.format, self._held_out(data))
+        return by_column(self.model, self.format, self._require_events(data))
 
-    def extractor(self, name: str | None, label: str | None, rows: Rows) -> Extractor:
+    def extractor(self, name: str | None, label: str | None, rows: ReferenceRows) -> Extractor:
         """The extractor of that name, which learns from the training rows, or else from the real ones."""
         if name == "classifier":
             return self._classifier(label)
@@ -315,7 +328,7 @@ class Run:
             raise UserError("a label is for the extractor that learns to tell it: --extractor classifier")
         if name is not None and name.endswith(ONNX):
             return OnnxFile(self.format, Path(name))
-        return named(name)(self.format, rows.real if rows.train is None else rows.train)
+        return find_extractor(name)(self.format, rows.real if rows.train is None else rows.train)
 
     def _classifier(self, label: str | None) -> Classifier:
         """Learned from the training rows and their labels, or kept from an earlier time, in the run's folder."""
@@ -330,16 +343,16 @@ class Run:
         place, parts = None, [self.dataset().shown, self.dataset().test]
         if label in self.names or label != LABEL:
             place = label_place(self.format, label)
-            labels = [self.format.schema.binned(part.codes)[:, place] for part in parts]
+            labels = [self.format.schema.event_codes(part.codes)[:, place] for part in parts]
         else:  # beside the rows of their source, as arrays have them
             kept = self.record["data"]
             beside = load(kept["source"], **kept["options"] | {"labelled": True})
             labels = [part.codes[:, 0].long() for part in (beside.train, beside.test)]
         file = f"classifier-{hashlib.sha256(label.encode()).hexdigest()[:8]}.safetensors"
         learned = Classifier(self.format, parts[0], labels[0], place, label).keep(self.path / file)
-        return learned.tested(parts[1], labels[1])
+        return learned.measure_accuracy(parts[1], labels[1])
 
-    def _at_hand(self, needed: bool) -> Dataset | None:
+    def _dataset_or_none(self, needed: bool) -> Dataset | None:
         """The data that the run was fitted to; None where they are gone, and not needed."""
         try:
             return None if self.in_memory else self.dataset()
@@ -348,14 +361,14 @@ class Run:
                 raise
             return None
 
-    def _held_out(self, data: Any, whole: bool = False) -> Events:
+    def _require_events(self, data: Any, whole: bool = False) -> Events:
         """The rows to look at; their `log_within` leaves the context out, unless they are wanted whole."""
-        events = self.held_out(data)
+        events = self.test_events(data)
         if events is None:
             raise UserError(f"{self.path} was fitted to rows that were only in memory: give rows to evaluate")
-        return events if whole else self.format.apart(events, self.model.context)
+        return events if whole else self.format.without(events, self.model.context)
 
-    def _drawing(self, draws: int | None) -> Trainable:
+    def _with_draws(self, draws: int | None) -> Trainable:
         """The model, or a view of it that takes so many draws."""
         if draws is None:
             return self.model
@@ -374,53 +387,55 @@ class Run:
         only where holes tell nothing of what they hide (missing at random), which data cannot show.
         Nobody knows what a value never seen would be: rows are drawn given that none occurs.
         """
-        return self.sample_told(n, seed, given, complete)[0]
+        return self.sample_with_ess(n, seed, given, complete)[0]
 
-    def sample_told(
+    def sample_with_ess(
         self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None, complete: bool = False
-    ) -> tuple[Any, Effective | None]:
+    ) -> tuple[Any, EffectiveSampleSize | None]:
         """The same; and, of draws by weight, how many tell something."""
         if n < 1:
             raise UserError(f"{n} rows cannot be drawn; at least 1 can")
         parts = [self.sample_shard(shard, rows, seed, given, complete) for shard, rows in enumerate(self.shards(n))]
         drawn, told = zip(*parts, strict=True)
-        return self.format.rows(joined(drawn)), all_effective(told)
+        return self.format.rows(join_events(drawn)), all_effective(told)
 
     def sample_shard(
         self, shard: int, rows: int, seed: int, given: Mapping[str, Any] | None, complete: bool = False
-    ) -> tuple[Events, Effective | None]:
+    ) -> tuple[Events, EffectiveSampleSize | None]:
         """The first so many events of a shard of samples, given the values of some columns, and `complete` or not."""
         if not given and not complete:
             return self.draw_shard(shard, rows, seed), None
         asked = question(self.format, given or {})[torch.zeros(rows, dtype=torch.long)]
         return self.fill_shard(shard, asked, seed, holes=not complete)
 
-    def drawn(self, n: int, seed: int = 0) -> Events:
+    def sample_events(self, n: int, seed: int = 0) -> Events:
         """`n` events with values, as `sample` draws them."""
-        return joined([self.draw_shard(shard, rows, seed) for shard, rows in enumerate(self.shards(n))])
+        return join_events([self.draw_shard(shard, rows, seed) for shard, rows in enumerate(self.shards(n))])
 
     def draw_shard(self, shard: int, rows: int, seed: int = 0) -> Events:
         """The first so many events of a shard of samples: (seed, shard) decides them."""
-        codes, generator = self._foreseen(rows, seed, shard), np.random.default_rng((seed, 1, shard))
+        codes, generator = self._sample_codes(rows, seed, shard), np.random.default_rng((seed, 1, shard))
         return self.format.draw(codes, generator, shard * self.shard_rows)
 
     @property
     def shard_rows(self) -> int:
         """Rows of a shard, but for the last: so many batches of samples, fewer of wide rows."""
-        return BATCH * max(1, min(SHARD // BATCH, CELLS // (BATCH * self.model.schema.size)))
+        return EVENTS_PER_BATCH * max(
+            1, min(MAX_SHARD_ROWS // EVENTS_PER_BATCH, MAX_SHARD_CELLS // (EVENTS_PER_BATCH * self.model.schema.size))
+        )
 
     def shards(self, n: int) -> list[int]:
         """The numbers of rows of the shards of `n` rows."""
         return [min(self.shard_rows, n - start) for start in range(0, n, self.shard_rows)]
 
-    def _foreseen(self, n: int, seed: int, shard: int) -> Tensor:
+    def _sample_codes(self, n: int, seed: int, shard: int) -> Tensor:
         """Codes of `n` events without open codes: the few drawn with one are drawn again."""
-        drawable, kept = self.model.schema.drawable(holes=True), torch.empty(0, *self.model.schema.shape)
+        drawable, kept = self.model.schema.code_mask(holes=True), torch.empty(0, *self.model.schema.shape)
         starts = torch.tensor([0, *self.model.schema.codes]).cumsum(0)[:-1]
-        first = shard * self.shard_rows // BATCH
+        first = shard * self.shard_rows // EVENTS_PER_BATCH
         for attempt in range(50):
             drawn = TASKS["sample"](self.model, n - len(kept), seed + attempt * (1 << 32), first)
-            sound = drawable[self.model.schema.binned(drawn) + starts].all(1)
+            sound = drawable[self.model.schema.event_codes(drawn) + starts].all(1)
             kept = torch.cat([kept, drawn[sound]])
             if len(kept) == n:
                 return kept
@@ -434,10 +449,10 @@ class Run:
         `particles` counts for estimates only.
         """
         given = given or {}
-        place, asked = free(self.format, target, given), question(self.format, given)
+        place, asked = free_variable(self.format, target, given), question(self.format, given)
         noise = generator_for(device_of(self.model), seed, 14)
         found = TASKS["query"](self.model, asked.codes, asked.observed, place, noise, particles)
-        return answer(self.format, place, {str(name): value for name, value in given.items()}, found)
+        return make_answer(self.format, place, {str(name): value for name, value in given.items()}, found)
 
     def entropy(self, given: Mapping[str, Any] | None = None) -> float:
         """H of all columns that are not given, together, in nats: -E log p(them | given). Differential where one is real."""
@@ -447,7 +462,7 @@ class Run:
     def information(self, a: str, b: str, given: Mapping[str, Any] | None = None) -> float:
         """The mutual information of two columns in nats, given others."""
         given = given or {}
-        places = [free(self.format, name, given) for name in (a, b)]
+        places = [free_variable(self.format, name, given) for name in (a, b)]
         if places[0] == places[1]:
             raise UserError(f"{a!r} tells all about itself; name two columns")
         asked = question(self.format, given)
@@ -457,12 +472,12 @@ class Run:
         """The rows with every hole filled by a draw from p(unobserved | observed); observed cells stay as they are."""
         return self.fill(data, seed)[0]
 
-    def fill(self, data: Any, seed: int = 0) -> tuple[Any, Effective | None]:
+    def fill(self, data: Any, seed: int = 0) -> tuple[Any, EffectiveSampleSize | None]:
         """The same; and, of draws by weight, how many tell something."""
-        filled, told = self.filled(data, seed)
-        return indexed(self.format.rows(filled), data), told
+        filled, told = self.fill_events(data, seed)
+        return restore_index(self.format.rows(filled), data), told
 
-    def filled(self, data: Any, seed: int = 0) -> tuple[Events, Effective | None]:
+    def fill_events(self, data: Any, seed: int = 0) -> tuple[Events, EffectiveSampleSize | None]:
         """The same as events, in which the cells of a text file are spelled as they are."""
         with naming(data):
             events = self.format.questions(load_rows(data, self.format))
@@ -472,9 +487,11 @@ class Run:
         filled, told = zip(
             *(self.fill_shard(shard, events[own], seed) for shard, own in enumerate(places)), strict=True
         )
-        return joined(filled), all_effective(told)
+        return join_events(filled), all_effective(told)
 
-    def fill_shard(self, shard: int, asked: Events, seed: int, holes: bool = False) -> tuple[Events, Effective | None]:
+    def fill_shard(
+        self, shard: int, asked: Events, seed: int, holes: bool = False
+    ) -> tuple[Events, EffectiveSampleSize | None]:
         """A shard of questions answered by draws that (seed, shard) decides; with `holes` a drawn cell may be one."""
         noise = generator_for(device_of(self.model), seed, 12, shard=shard)
         codes, told = TASKS["impute"](self.model, asked.codes, asked.observed, noise, holes)
@@ -486,9 +503,9 @@ class Run:
 
         A filled cell is never a value never seen, and a hole only with `holes`, of columns that are not real.
         """
-        return indexed(self.format.rows(self.completed(data, holes)), data)
+        return restore_index(self.format.rows(self.complete_events(data, holes)), data)
 
-    def completed(self, data: Any, holes: bool = False) -> Events:
+    def complete_events(self, data: Any, holes: bool = False) -> Events:
         """The same as events, in which the cells of a text file are spelled as they are."""
         with naming(data):
             events = self.format.questions(load_rows(data, self.format))
@@ -505,7 +522,7 @@ class Run:
     def reconstruct(self, data: Any) -> Any:
         """Each row from its latents alone: decoded, the most probable value of each cell."""
         codes = TASKS["reconstruct"](self.model, self.events(data).codes)
-        return indexed(self.format.rows(self.format.draw(codes, Likeliest())), data)
+        return restore_index(self.format.rows(self.format.draw(codes, Likeliest())), data)
 
     def reconstruction(self, data: Any) -> dict[str, Error]:
         """How far reconstructed rows are off, by unit: a share of wrong cells, or a mean absolute difference."""
@@ -541,10 +558,10 @@ class Run:
         if rows is not None:
             named = "calibration rows given" if not isinstance(rows, str | Path) else f"rows of {rows}"
             return Calibration(plausibility(self.model, self.format, self.events(rows)).numpy(), named)
-        file = self.kept("calibration.safetensors")
+        file = self.find_file("calibration.safetensors")
         if file is not None:
             return Calibration(
-                kept_nats(file, "give `score` rows with --calibrate, or fit anew")[0].numpy(), "calibration rows"
+                load_nats(file, "give `score` rows with --calibrate, or fit anew")[0].numpy(), "calibration rows"
             )
         if self.model.context:  # rows are ranked given it, and what the test keeps is not
             if self.in_memory:
@@ -577,10 +594,10 @@ class Run:
         rest = each and refused is None
         own = [events[start : start + self.shard_rows] for start in starts]
         pieces = [score_rows(self.model, self.format, part, each, rest) for part in own]
-        ranking.look(piece["nats"].to_numpy() for piece in pieces)
-        found = pd.concat(map(ranking.beside, pieces), ignore_index=True)
-        found.attrs = ranking.told()
-        return indexed(found, data)
+        ranking.find_threshold(piece["nats"].to_numpy() for piece in pieces)
+        found = pd.concat(map(ranking.add_ranks, pieces), ignore_index=True)
+        found.attrs = ranking.describe()
+        return restore_index(found, data)
 
     def conditionals(self, data: Any) -> pd.DataFrame:
         """p(x_i | earlier) of each cell's value, and the same as surprisal in bits: columns `p(NAME)` and `bits(NAME)`.
@@ -592,10 +609,10 @@ class Run:
 
         events = self.events(data)
         besides = self.format.besides(events)
-        own = TASKS["conditionals"](self.model, events.codes) + self.format.within(events)
+        own = TASKS["conditionals"](self.model, events.codes) + self.format.log_within(events)
         nats, names = torch.cat([own, *(each[:, None] for each in besides.values())], 1), (*self.names, *besides)
         columns = {f"p({name})": np.exp(nats[:, i].numpy()) for i, name in enumerate(names)}
-        return indexed(pd.DataFrame(columns | bits(nats, names, "bits({})")), data)
+        return restore_index(pd.DataFrame(columns | bit_columns(nats, names, "bits({})")), data)
 
     def classify(self, data: Any, target: str | None = None) -> Classification:
         """p(label | the rest of the row) for the labels of the `target` column, by Bayes' rule from the joint.
@@ -674,7 +691,7 @@ class Run:
 
     def check(self) -> list[contract.Result]:
         """The contract's promises, checked on this fitted model."""
-        return list(contract.results(self.model))
+        return list(contract.run_checks(self.model))
 
     def summary(self) -> dict[str, Any]:
         """What `--json` prints of a run."""
@@ -690,17 +707,17 @@ class Run:
 def warn_of_bounds(model: Trainable) -> None:
     """Warns, once, where the numbers of a model are lower bounds."""
     if sign_of(model) == ">=":
-        warnings.warn(f"{type(model).__name__} {BOUNDS}", BoundWarning, stacklevel=2)
+        warnings.warn(f"{type(model).__name__} {BOUNDS_WARNING}", BoundWarning, stacklevel=2)
 
 
 class BoundWarning(UserWarning):
     """Numbers that look like log p are bounds on it, or made of such."""
 
 
-BOUNDS = "has no exact log p: each number is a lower bound (>=), and differences of rows are estimates (~)"
+BOUNDS_WARNING = "has no exact log p: each number is a lower bound (>=), and differences of rows are estimates (~)"
 
 
-def kept_nats(file: Path, mend: str) -> tuple[Tensor, np.ndarray | None]:
+def load_nats(file: Path, mend: str) -> tuple[Tensor, np.ndarray | None]:
     """The log p of rows that a run keeps, (rows,) float64, and their groups. UserError, with what would mend it, where it
     is damaged."""
     try:
@@ -713,7 +730,7 @@ def kept_nats(file: Path, mend: str) -> tuple[Tensor, np.ndarray | None]:
     return nats, groups
 
 
-def indexed(frame: Any, data: Any) -> Any:
+def restore_index(frame: Any, data: Any) -> Any:
     """The frame with the index of the frame it answers, whose levels are no columns besides."""
     if hasattr(frame, "set_axis") and hasattr(data, "iloc") and hasattr(data, "columns") and len(frame) == len(data):
         levels = [name for name in data.index.names if name is not None and name not in data.columns]
@@ -726,7 +743,7 @@ def write_record(record: dict[str, Any], path: Path) -> None:
     write_sealed(record, path / "run.json")
 
 
-def vouch(record: dict[str, Any], path: Path, names: Collection[str]) -> None:
+def record_checksums(record: dict[str, Any], path: Path, names: Collection[str]) -> None:
     """Puts the checksums of files that were just written on record, beside those of others that are still there."""
     earlier = record.get("files_sha256") or {}
     found = {
@@ -737,7 +754,7 @@ def vouch(record: dict[str, Any], path: Path, names: Collection[str]) -> None:
     record["files_sha256"] = found
 
 
-def check_kept(record: dict[str, Any], path: Path, name: str) -> None:
+def check_run_file(record: dict[str, Any], path: Path, name: str) -> None:
     """Holds a file beside the weights to its checksum on record. BrokenSeal where it is gone or another."""
     removed = "remove it and " if (path / name).exists() else ""
     again = f"put a copy back, or {removed}`plausibly fit --resume {path}` makes it anew"
@@ -754,7 +771,7 @@ def find_weights(record: dict[str, Any], path: Path) -> Path:
     return weights
 
 
-def recorded_data(record: dict[str, Any], path: Path) -> Dataset:
+def reload_data(record: dict[str, Any], path: Path) -> Dataset:
     """The data that a record names, split as then. UserError where they are gone or have changed since."""
     kept = record["data"]
     dataset = load(kept["source"], **kept["options"])
@@ -765,35 +782,35 @@ def recorded_data(record: dict[str, Any], path: Path) -> Dataset:
     return dataset
 
 
-def kind_of(record: dict[str, Any], path: Path, model: str | type[Trainable] | None = None) -> type[Trainable]:
+def record_class(record: dict[str, Any], path: Path, model: str | type[Trainable] | None = None) -> type[Trainable]:
     """The model class of a record; one that is not plausibly's only as the user names it."""
     if record.get("code") is not None:
-        return foreign.recognised(record["code"], path, model)
+        return foreign.resolve(record["code"], path, model)
     if model is not None and (not isinstance(model, str) or model != record["model"]):
         raise UserError(f"{path} was fitted with {record['model']}, which comes with plausibly: leave --model out")
     if record["model"] == ENSEMBLE:
         try:
-            return mixtures.named(str(record.get("form")), mixtures.Sum)
+            return mixtures.find_model_class(str(record.get("form")), mixtures.FreeWeights)
         except ValueError as error:
             raise UserError(f"{path} holds no ensemble yet; go on with `plausibly fit --resume {path}`") from error
     if record["model"] == BEST:
         raise UserError(f"{path} holds no model yet; go on with `plausibly fit --resume {path}`")
-    return built_in(record["model"])
+    return builtin_model(record["model"])
 
 
 def model_class(name: object) -> type[Trainable]:
     """The model of that name, of that `FILE.py:CLASS`, or that class itself. UserError names the known ones."""
     if isinstance(name, type):
-        return foreign.usable(name, name.__module__)
+        return foreign.require_model(name, name.__module__)
     if isinstance(name, str) and models.is_reference(name):
-        return foreign.read(name)
-    return built_in(name)
+        return foreign.read_model(name)
+    return builtin_model(name)
 
 
-def built_in(name: object) -> type[Trainable]:
+def builtin_model(name: object) -> type[Trainable]:
     """The model of plausibly's with that name: all that a record can name. UserError names the known ones."""
     if not isinstance(name, str) or name not in MODELS:
         raise UserError(
-            f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; models: {', '.join(MODELS)}; {models.FORM}"
+            f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; models: {', '.join(MODELS)}; {models.REFERENCE_FORM}"
         )
     return MODELS[name]

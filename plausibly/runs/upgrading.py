@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from plausibly.runs import forms
 from plausibly.runs.record import read_document, read_record
-from plausibly.runs.run import SEALED, vouch, write_record
+from plausibly.runs.run import SEALED_FILES, record_checksums, write_record
 from plausibly.system.locks import holding
 from plausibly.system.seals import seal_checkpoint
 
@@ -20,17 +20,19 @@ class Upgraded(NamedTuple):
     writer: str
 
     @property
-    def changed(self) -> bool:
-        return self.form != forms.FORM
+    def is_changed(self) -> bool:
+        return self.form != forms.RECORD_FORM
 
     def line(self) -> str:
-        if not self.changed:
+        if not self.is_changed:
             return f"{self.path} is of form {self.form} already; nothing was changed"
         wrote = f", of {self.writer}," * bool(self.writer)
-        return f"{self.path} was of form {self.form}{wrote} and is of form {forms.FORM} now; scores stay the same"
+        return (
+            f"{self.path} was of form {self.form}{wrote} and is of form {forms.RECORD_FORM} now; scores stay the same"
+        )
 
     def to_json(self) -> dict[str, Any]:
-        return {"run": str(self.path), "from": self.form, "to": forms.FORM, "changed": self.changed}
+        return {"run": str(self.path), "from": self.form, "to": forms.RECORD_FORM, "changed": self.is_changed}
 
 
 def upgrade(path: Path | str) -> Upgraded:
@@ -44,8 +46,8 @@ def upgrade(path: Path | str) -> Upgraded:
     with holding(path):
         before, record = read_document(path), read_record(path)
         found = Upgraded(path, before["plausibly_run"], forms.writer(before))
-        if found.changed:
+        if found.is_changed:
             seal_checkpoint(path)
-            vouch(record, path, SEALED)
+            record_checksums(record, path, SEALED_FILES)
             write_record(record, path)
     return found

@@ -18,7 +18,7 @@ from typing import Any
 
 from plausibly.capabilities import Trainable
 from plausibly.errors import UserError
-from plausibly.models import FORM, MODELS, is_reference, parted
+from plausibly.models import MODELS, REFERENCE_FORM, is_reference, parse_reference
 
 
 @dataclass(frozen=True)
@@ -30,25 +30,25 @@ class Code:
     sha256: str | None
 
 
-_FOUND: dict[type, Code] = {}
+_CODES: dict[type, Code] = {}
 
 
-def read(reference: str, sha256: str | None = None) -> type[Trainable]:
+def read_model(reference: str, sha256: str | None = None) -> type[Trainable]:
     """The class, by executing the file. UserError, before anything runs, where the bytes have not that SHA-256."""
-    file, name = parted(reference)
+    file, name = parse_reference(reference)
     try:
         source = file.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}; {FORM}") from error
+        raise UserError(f"cannot read {file}: {error.strerror}; {REFERENCE_FORM}") from error
     found = hashlib.sha256(source).hexdigest()
     if sha256 is not None and found != sha256:
         raise UserError(f"{file} has changed since the run was fitted; restore it as it was, or fit anew")
-    kind = _class_in(_executed(file, source, found), name, file)
-    _FOUND[kind] = Code(str(file.resolve()), name, found)
+    kind = _class_in(_execute(file, source, found), name, file)
+    _CODES[kind] = Code(str(file.resolve()), name, found)
     return kind
 
 
-def _executed(file: Path, source: bytes, sha256: str) -> ModuleType:
+def _execute(file: Path, source: bytes, sha256: str) -> ModuleType:
     """The module made of these bytes, once a process; what it prints goes to stderr."""
     title = f"plausibly_user_{sha256[:32]}"
     if title in sys.modules:
@@ -82,10 +82,10 @@ def _class_in(module: ModuleType, name: str, file: Path) -> type[Trainable]:
     kind = vars(module).get(name)
     if not isinstance(kind, type):
         raise UserError(f"{file} has no class {name!r}; it has {', '.join(models) or 'none'}")
-    return usable(kind, str(file))
+    return require_model(kind, str(file))
 
 
-def usable(kind: type, where: str) -> type[Trainable]:
+def require_model(kind: type, where: str) -> type[Trainable]:
     """The class as a model. UserError where it is none, is not finished, or has the name of one of plausibly's."""
     if not issubclass(kind, Trainable):
         raise UserError(f"{where}: {kind.__name__} is no model; it must extend a class of plausibly.capabilities")
@@ -107,8 +107,8 @@ def code_of(kind: type) -> dict[str, Any] | None:
 
 
 def _code(kind: type) -> Code:
-    if kind in _FOUND:
-        return _FOUND[kind]
+    if kind in _CODES:
+        return _CODES[kind]
     try:
         file = getsourcefile(kind)
         source = Path(file or "").read_bytes()
@@ -117,7 +117,7 @@ def _code(kind: type) -> Code:
     return Code(str(file), kind.__name__, hashlib.sha256(source).hexdigest())
 
 
-def recognised(kept: dict[str, Any], path: Path, model: str | type | None) -> type[Trainable]:
+def resolve(kept: dict[str, Any], path: Path, model: str | type | None) -> type[Trainable]:
     """The class that a run was fitted with, from what the user names. UserError where that is nothing or another."""
     title = f"{Path(kept['file']).name}:{kept['name']}"
     if model is None:
@@ -126,12 +126,12 @@ def recognised(kept: dict[str, Any], path: Path, model: str | type | None) -> ty
             "(in Python model=...), the file as it was"
         )
     if isinstance(model, str) and not is_reference(model):
-        raise UserError(f"{path} was fitted with {title}, not with {model}; {FORM}")
-    name = parted(model)[1] if isinstance(model, str) else model.__name__
+        raise UserError(f"{path} was fitted with {title}, not with {model}; {REFERENCE_FORM}")
+    name = parse_reference(model)[1] if isinstance(model, str) else model.__name__
     if name != kept["name"]:
         raise UserError(f"{path} was fitted with {title}, not with {name}")
     if isinstance(model, str):
-        return read(model, kept["sha256"])
+        return read_model(model, kept["sha256"])
     if kept["sha256"] not in (None, _code(model).sha256):
         raise UserError(f"the file of {name} has changed since {path} was fitted; restore it as it was, or fit anew")
-    return usable(model, name)
+    return require_model(model, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def within(name: str, value: float, least: float, most: float) -> None:
+def check_range(name: str, value: float, least: float, most: float) -> None:
     """ValueError for an argument out of range."""
     if not least <= value <= most:
         raise ValueError(f"{name} = {value}; it can be {least:,} to {most:,}")

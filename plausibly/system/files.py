@@ -71,11 +71,11 @@ def delivering(path: Path) -> Iterator[Path]:
         with _streaming(path) as draft:
             yield draft
         return
-    with replacing(followed(path)) as draft:
+    with replacing(resolve_links(path)) as draft:
         yield draft
 
 
-def followed(path: Path) -> Path:
+def resolve_links(path: Path) -> Path:
     """The path that links lead to. UserError for links that lead round in a ring."""
     try:
         return path.resolve()

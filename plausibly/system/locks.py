@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 
 from plausibly.errors import UserError
-from plausibly.system.files import followed, is_stream, is_there, lock
+from plausibly.system.files import is_stream, is_there, lock, resolve_links
 
-SAID = 200  # bytes of who holds a lock
+MAX_HOLDER_BYTES = 200  # bytes of who holds a lock
 
 
 @contextmanager
@@ -24,11 +24,11 @@ def holding(path: Path) -> Iterator[None]:
     if is_stream(path):
         yield
         return
-    path = followed(path)
+    path = resolve_links(path)
     file = path.with_name(f".{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _locked(file, path)
+        descriptor = _take_lock(file, path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     try:
@@ -38,11 +38,11 @@ def holding(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _locked(file: Path, path: Path) -> int:
+def _take_lock(file: Path, path: Path) -> int:
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         if not lock(descriptor):
-            holder = os.read(descriptor, SAID).decode("utf-8", "replace").strip() or "another process"
+            holder = os.read(descriptor, MAX_HOLDER_BYTES).decode("utf-8", "replace").strip() or "another process"
             os.close(descriptor)
             raise UserError(f"{path} is being written by {holder}; wait until it ends, or give another --out")
         if is_there(descriptor, file):  # else whoever held it has just taken it away
@@ -50,5 +50,5 @@ def _locked(file: Path, path: Path) -> int:
         os.close(descriptor)
     began = datetime.now().astimezone().isoformat(timespec="seconds")
     os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"process {os.getpid()} on {platform.node()} since {began}\n".encode()[:SAID])
+    os.write(descriptor, f"process {os.getpid()} on {platform.node()} since {began}\n".encode()[:MAX_HOLDER_BYTES])
     return descriptor

@@ -31,12 +31,12 @@ def launch() -> str | None:
     return f"{name}-{os.getppid()}" if name == "none" else name  # what torchrun says without a rendezvous
 
 
-def restarted() -> bool:
+def is_restart() -> bool:
     """Whether torchrun has started this launch's processes before."""
     return launch() is not None and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
 
 
-def several() -> bool:
+def is_parallel() -> bool:
     """Whether torchrun started more processes than this one."""
     return launch() is not None and int(os.environ["WORLD_SIZE"]) > 1
 
@@ -51,9 +51,9 @@ def neighbours() -> int:
     return int(os.environ["LOCAL_WORLD_SIZE"]) if launch() is not None else 1
 
 
-def ranks() -> int:
+def rank_count() -> int:
     """How many processes are working together now: 1 outside of `together`."""
-    if not several():
+    if not is_parallel():
         return 1
     from torch.distributed import get_world_size, is_initialized
 
@@ -61,9 +61,9 @@ def ranks() -> int:
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def process_group() -> Iterator[None]:
     """Within, all of torchrun's processes work together. Every one must then make the same calls in the same order."""
-    if not several() or ranks() > 1:
+    if not is_parallel() or rank_count() > 1:
         yield
         return
     import torch.distributed as dist
@@ -81,9 +81,9 @@ def together() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def single(task: str) -> None:
+def refuse_parallel(task: str) -> None:
     """UserError where several processes were started for a task that is one process's."""
-    if several():
+    if is_parallel():
         raise UserError(f"{task} is for one process; `torchrun -m plausibly.cli fit DATA --model NAME` is for several")
 
 
@@ -99,13 +99,13 @@ def tell(line: str) -> None:
 
 def share(rows: int) -> slice:
     """This process's of so many rows; shares differ by one row at most, and may have none."""
-    own, size = (rank(), ranks()) if ranks() > 1 else (0, 1)
+    own, size = (rank(), rank_count()) if rank_count() > 1 else (0, 1)
     return slice(rows * own // size, rows * (own + 1) // size)
 
 
-def mine(number: int) -> bool:
+def is_mine(number: int) -> bool:
     """Whether the piece of work with this number is this process's."""
-    return ranks() == 1 or number % ranks() == rank()
+    return rank_count() == 1 or number % rank_count() == rank()
 
 
 @contextmanager
@@ -118,9 +118,9 @@ def touch() -> Iterator[None]:
         raise UserError(f"process {rank()} has lost touch with the others, of which one has ended: {reason}") from error
 
 
-def total(part: Tensor) -> Tensor:
+def sum_over_ranks(part: Tensor) -> Tensor:
     """The sum of every process's tensor, the same bits on each; they must agree in shape and type."""
-    if ranks() == 1:
+    if rank_count() == 1:
         return part
     import torch.distributed as dist
 
@@ -130,58 +130,58 @@ def total(part: Tensor) -> Tensor:
     return summed.to(part.device)
 
 
-def joined(part: Tensor, own: slice, rows: int) -> Tensor:
+def gather_rows(part: Tensor, own: slice, rows: int) -> Tensor:
     """All `rows` numbers, (rows,), of which this process has those in `own`; float64 where there are several."""
-    if ranks() == 1:
+    if rank_count() == 1:
         return part
     whole = part.new_zeros(rows).double()
     whole[own] = part
-    return total(whole)
+    return sum_over_ranks(whole)
 
 
 def add_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Sums each parameter's gradient over the processes; one that no process has a gradient for stays without."""
-    if ranks() == 1:
+    if rank_count() == 1:
         return
     import torch
 
     learned = [p for p in parameters if p.requires_grad]
     parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in learned]
     known = torch.tensor([p.grad is not None for p in learned]).to(parts[0])
-    summed = total(torch.cat([*(part.flatten() for part in parts), known]))
+    summed = sum_over_ranks(torch.cat([*(part.flatten() for part in parts), known]))
     *gradients, owners = summed.split([*(p.numel() for p in learned), len(learned)])
     for p, gradient, owned in zip(learned, gradients, owners.tolist(), strict=True):
         p.grad = gradient.view_as(p).to(p.dtype) if owned else None
 
 
-def anywhere(flag: bool) -> bool:
+def any_rank(flag: bool) -> bool:
     """Whether it is so in any of the processes."""
-    if ranks() == 1:
+    if rank_count() == 1:
         return flag
     import torch
 
-    return bool(total(torch.tensor(float(flag))) > 0)
+    return bool(sum_over_ranks(torch.tensor(float(flag))) > 0)
 
 
-def first(call: Callable[[], T]) -> T:
+def run_on_first(call: Callable[[], T]) -> T:
     """What process 0 makes of `call`, which JSON can hold, in all of them; its UserError too."""
-    if ranks() == 1:
+    if rank_count() == 1:
         return call()
-    said = spread(answer(call) if rank() == 0 else None)
+    said = broadcast_json(capture_call(call) if rank() == 0 else None)
     if "error" in said:
         raise UserError(said["error"])
     result: T = said["value"]
     return result
 
 
-def answer(call: Callable[[], Any]) -> dict[str, Any]:
+def capture_call(call: Callable[[], Any]) -> dict[str, Any]:
     try:
         return {"value": call()}
     except UserError as error:
         return {"error": str(error)}
 
 
-def spread(document: Any) -> Any:
+def broadcast_json(document: Any) -> Any:
     """Process 0's document in all processes, as JSON: nothing that is received is run."""
     import torch
     import torch.distributed as dist

@@ -10,16 +10,19 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-APART = 0x9E3779B1, 0x85EBCA6B  # odd: multiples differ in their low 32 bits, which are all that a CPU's generator takes
+HASH_FACTORS = (
+    0x9E3779B1,
+    0x85EBCA6B,
+)  # odd: multiples differ in their low 32 bits, which are all that a CPU's generator takes
 
 
 def generator_for(device: torch.device, *numbers: int, shard: int = 0) -> torch.Generator:
     """A generator that depends on all the numbers and on nothing else; of a shard of rows on which it is, too."""
     seed = 0
     for number in numbers:
-        folded = number + (number >> 32) * APART[0]
+        folded = number + (number >> 32) * HASH_FACTORS[0]
         seed = (seed * 6364136223846793005 + folded + 1442695040888963407) % (1 << 63)
-    return torch.Generator(device).manual_seed((seed + shard * APART[1]) % (1 << 63))
+    return torch.Generator(device).manual_seed((seed + shard * HASH_FACTORS[1]) % (1 << 63))
 
 
 def sharing(generator: torch.Generator, own: slice, rows: int) -> torch.Generator:

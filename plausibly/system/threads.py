@@ -24,7 +24,7 @@ def _openmp() -> Any:
 OPENMP = _openmp()
 
 
-def spread(tasks: Sequence[Task], work: Callable[[Task], None]) -> None:
+def run_in_threads(tasks: Sequence[Task], work: Callable[[Task], None]) -> None:
     """Does every task; each of at most as many threads as torch uses takes the next one. What one raises is raised."""
     threads, left = min(torch.get_num_threads(), len(tasks)), iter(tasks)
     failed = list[BaseException]()

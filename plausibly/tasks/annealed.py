@@ -19,17 +19,17 @@ from plausibly.capabilities import Decoder, Latent, Trainable, Variational, devi
 from plausibly.errors import UserError
 from plausibly.events.kinds import Level
 from plausibly.families.priors import Standard
-from plausibly.families.variational import decoded_width, given_of, log_likelihood
+from plausibly.families.variational import context_values, log_likelihood, output_width
 from plausibly.networks.pairs import rest_of
 from plausibly.outcomes.latents import Prior
-from plausibly.outcomes.outcomes import Columns, Finite, Outcome
+from plausibly.outcomes.outcomes import Categorical, Outcome, Product
 from plausibly.tasks import Task
 
 annealed: Task[Any] = Task("annealed", "it has no decoder with a prior p(z) to anneal")
 
 
 @dataclass(frozen=True)
-class Joint:
+class LatentJoint:
     """p(z) p(x | z), row by row: latents z (n, latents), events x (n, *shape), nats (n,) with gradients for z.
 
     Where there is a context all is given the one that stands in x. `width` numbers are about what one latent is decoded to.
@@ -43,84 +43,86 @@ class Joint:
 
 
 @annealed.rule(Latent, "bound")
-def joint_of(model: Latent, sigma: float | None = None) -> Joint:
+def joint_of(model: Latent, sigma: float | None = None) -> LatentJoint:
     """With the model's own observation model, or with noise about its mean image."""
     if sigma is not None:
-        return noisy(model, sigma)
+        return noisy_joint(model, sigma)
     if not isinstance(model, Variational):
         raise UserError("its decoder has no noise of its own; --sigma 0.1, or validation, adds some to images")
-    return own(model)
+    return own_joint(model)
 
 
-def own(model: Variational) -> Joint:
+def own_joint(model: Variational) -> LatentJoint:
     """The joint of a model that has an observation model."""
     with torch.no_grad():
         prior = model.latent_prior()
 
     def observe(x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
-        return in_context(model, x, model.observation(z, given_of(model, x)).sample(generator))
+        return with_context(model, x, model.observation(z, context_values(model, x)).sample(generator))
 
-    return Joint(
+    return LatentJoint(
         lambda z: prior.log_prob(z).sum(1),
         partial(log_likelihood, model),
         prior.sample,
         observe,
-        decoded_width(model.schema),
+        output_width(model.schema),
     )
 
 
-def noisy(decoder: Decoder, sigma: float, prior: Prior | None = None) -> Joint:
+def noisy_joint(decoder: Decoder, sigma: float, prior: Prior | None = None) -> LatentJoint:
     """A decoder's mean image plus N(0, sigma^2), for pixels on [0, 1]: log p(x | z) is a density per unit of brightness.
 
     The prior is the model's own, or else N(0, 1) unless another is given. UserError where the data are no pixels.
     """
     if not 0 < sigma < float("inf"):
         raise UserError(f"sigma = {sigma:g}; noise has a standard deviation above 0, such as 0.1")
-    scale, places = pixels(decoder), rest_of(decoder)
+    scale, places = white_level(decoder), rest_of(decoder)
     if prior is None:
         with torch.no_grad():
-            prior = decoder.latent_prior() if isinstance(decoder, Latent) else standard(decoder)
+            prior = decoder.latent_prior() if isinstance(decoder, Latent) else standard_prior(decoder)
     constant = len(places) * (log(sigma) + 0.5 * log(2 * pi))
 
     def likelihood(x: Tensor, z: Tensor) -> Tensor:
-        return -0.5 * (distance(decoder, x, z).double() / sigma).square().sum(1) - constant
+        return -0.5 * (pixel_errors(decoder, x, z).double() / sigma).square().sum(1) - constant
 
     def observe(x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
-        image = means(decoder, z, given_of(decoder, x))
+        image = mean_image(decoder, z, context_values(decoder, x))
         noise = torch.randn(image.shape, generator=generator, device=image.device)
         drawn = x.flatten(1).float().clone()
         drawn[:, places] = (image + sigma * noise) * scale
         return drawn.view(x.shape)
 
     chosen = prior
-    return Joint(lambda z: chosen.log_prob(z).sum(1), likelihood, prior.sample, observe, decoded_width(decoder.schema))
+    return LatentJoint(
+        lambda z: chosen.log_prob(z).sum(1), likelihood, prior.sample, observe, output_width(decoder.schema)
+    )
 
 
-def distance(decoder: Decoder, x: Tensor, z: Tensor) -> Tensor:
+def pixel_errors(decoder: Decoder, x: Tensor, z: Tensor) -> Tensor:
     """How far pixels are from the mean image, (n, pixels), on [0, 1]."""
-    return x.flatten(1)[:, rest_of(decoder)] / pixels(decoder) - means(decoder, z, given_of(decoder, x))
+    return x.flatten(1)[:, rest_of(decoder)] / white_level(decoder) - mean_image(decoder, z, context_values(decoder, x))
 
 
-def means(decoder: Decoder, z: Tensor, given: Tensor | None = None) -> Tensor:
+def mean_image(decoder: Decoder, z: Tensor, given: Tensor | None = None) -> Tensor:
     """The mean image of latents on [0, 1], (n, pixels): the expected level, or what a decoder without outcomes decodes."""
     if isinstance(decoder, Variational):
-        levels = expected(decoder.observation(z, given))
+        levels = mean_codes(decoder.observation(z, given))
     else:
         levels = decoder.decode(z, given).flatten(1)
-    return levels[:, rest_of(decoder)] / pixels(decoder)
+    return levels[:, rest_of(decoder)] / white_level(decoder)
 
 
-def expected(outcome: Outcome) -> Tensor:
+def mean_codes(outcome: Outcome) -> Tensor:
     """The mean code of variables side by side, (n, variables)."""
-    if isinstance(outcome, Columns):
+    if isinstance(outcome, Product):
         order = torch.cat([index for index, _ in outcome.groups]).argsort()
-        return torch.cat([expected(part) for _, part in outcome.groups], 1)[:, order]
-    assert isinstance(outcome, Finite)
+        return torch.cat([mean_codes(part) for _, part in outcome.groups], 1)[:, order]
+    assert isinstance(outcome, Categorical)
     logs = outcome.log_probs
     return logs.exp() @ torch.arange(logs.shape[-1], dtype=logs.dtype, device=logs.device)
 
 
-def pixels(model: Trainable) -> int:
+def white_level(model: Trainable) -> int:
     """The level that is white. UserError where what is modelled is not the brightness of pixels, alike in all of them."""
     kinds = {model.schema.kinds[i] for i in rest_of(model)}
     (kind,) = kinds if len(kinds) == 1 else (None,)
@@ -129,13 +131,13 @@ def pixels(model: Trainable) -> int:
     return kind.levels - 1
 
 
-def in_context(model: Trainable, x: Tensor, drawn: Tensor) -> Tensor:
+def with_context(model: Trainable, x: Tensor, drawn: Tensor) -> Tensor:
     """Drawn events (n, variables) in the shape of x, (n, *shape), with its context."""
     context = list(model.context)
     drawn[:, context] = x.flatten(1)[:, context]
     return drawn.view(x.shape)
 
 
-def standard(decoder: Decoder) -> Standard:
+def standard_prior(decoder: Decoder) -> Standard:
     """N(0, 1) where the decoder is."""
     return Standard(decoder.latents).to(device_of(decoder))

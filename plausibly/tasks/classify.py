@@ -23,20 +23,20 @@ from plausibly.capabilities import (
     device_of,
 )
 from plausibly.events.batches import batches
-from plausibly.families.proposals import Effective
+from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.outcomes.outcomes import Single
 from plausibly.system.randomness import generator_for
 from plausibly.tasks import Task
 from plausibly.tasks.query import query
 
-DRAWS = 128  # of latents, for each row
+DRAWS_PER_ROW = 128  # of latents, for each row
 
 
 class Labelled(NamedTuple):
     """log p of each label, (rows, codes of the target) float64; and, of draws by weight, how many tell something."""
 
     log_probs: Tensor
-    effective: Effective | None = None
+    effective: EffectiveSampleSize | None = None
 
 
 classify: Task[Any] = Task("classify", "it has no exact log p(x) to compare labels by")
@@ -51,7 +51,7 @@ def classify_by_conditionals(model: AnyOrderModel, codes: Tensor, observed: Tens
     seen.flatten(1)[:, target] = False
     for x, known in zip(batches(codes, 512), seen.split(512), strict=True):
         x, known = x.to(device_of(model)), known.to(device_of(model))
-        parts.append(over_codes(model.predict_given(x, known).one(target), len(x), model.schema.codes[target], x))
+        parts.append(code_log_probs(model.predict_given(x, known).one(target), len(x), model.schema.codes[target], x))
     return Labelled(torch.cat(parts).log_softmax(1))
 
 
@@ -63,7 +63,7 @@ def classify_by_densities(model: DensityModel, codes: Tensor, observed: Tensor, 
     for x in batches(codes):
         x = x.to(device_of(model))
         if isinstance(model, AutoregressiveModel) and model.order[-1] == target:
-            parts.append(over_codes(model.predict(x).one(target), len(x), labels, x))
+            parts.append(code_log_probs(model.predict(x).one(target), len(x), labels, x))
             continue
         columns = []
         for code in range(labels):
@@ -79,13 +79,13 @@ def classify_by_latents(model: Variational, codes: Tensor, observed: Tensor, tar
     """p(label | the observed others); what is not observed is averaged out."""
     seen, labels, device = observed.clone(), model.schema.codes[target], device_of(model)
     seen.flatten(1)[:, target] = False
-    draws = DRAWS * (labels if target in model.context else 1)  # there each label has draws of its own
+    draws = DRAWS_PER_ROW * (labels if target in model.context else 1)  # there each label has draws of its own
     found = query(model, codes, seen, target, generator_for(device, 18), draws)
-    logs = over_codes(found.outcome, len(codes), labels, codes[:0].to(device))
+    logs = code_log_probs(found.outcome, len(codes), labels, codes[:0].to(device))
     return Labelled(logs.log_softmax(1), found.effective)
 
 
-def over_codes(outcome: Single, rows: int, labels: int, x: Tensor) -> Tensor:
+def code_log_probs(outcome: Single, rows: int, labels: int, x: Tensor) -> Tensor:
     """log p of every code of one variable, (rows, labels) float64."""
     codes = torch.arange(labels, dtype=torch.float32, device=x.device)
     return torch.stack([outcome.log_prob(code.expand(rows)).double().cpu() for code in codes], 1)

@@ -17,13 +17,13 @@ from torch import Tensor
 
 from plausibly.capabilities import DecomposableModel, TractableModel, device_of
 from plausibly.events.moments import likeliest_inside
-from plausibly.outcomes.outcomes import Finite, Single
+from plausibly.outcomes.outcomes import Categorical, Single
 from plausibly.system.randomness import generator_for
 from plausibly.tasks import Task
 
 complete: Task[Any] = Task("complete", "the most probable of all completions is found in tractable models only")
 
-AT_ONCE, SWEEPS = 512, 50
+ROWS_PER_BATCH, MAX_SWEEPS = 512, 50
 
 
 @complete.rule(DecomposableModel, "exact")
@@ -32,8 +32,8 @@ def complete_exactly(model: DecomposableModel, codes: Tensor, observed: Tensor, 
     """Events (rows, *shape) in float32; the observed cells as they are. With `holes` a cell may be completed with one."""
     device, weights = device_of(model), likeliest_inside(model.schema, holes)
     parts = []
-    told = observed & ~model.schema.unseen(codes.float()).view(observed.shape)
-    for x, seen in zip(codes.split(AT_ONCE), told.split(AT_ONCE), strict=True):
+    told = observed & ~model.schema.is_unseen(codes.float()).view(observed.shape)
+    for x, seen in zip(codes.split(ROWS_PER_BATCH), told.split(ROWS_PER_BATCH), strict=True):
         parts.append(model.complete(x.to(device).float(), seen.to(device), weights).cpu())
     return torch.where(observed, codes.float(), torch.cat(parts))
 
@@ -44,8 +44,8 @@ def complete_by_ascent(model: TractableModel, codes: Tensor, observed: Tensor, h
     """As above, the best that was found."""
     device, parts = device_of(model), []
     search = Ascent(model, likeliest_inside(model.schema, holes).to(device))
-    told = observed & ~model.schema.unseen(codes.float()).view(observed.shape)
-    for x, seen in zip(codes.split(AT_ONCE // 8), told.split(AT_ONCE // 8), strict=True):
+    told = observed & ~model.schema.is_unseen(codes.float()).view(observed.shape)
+    for x, seen in zip(codes.split(ROWS_PER_BATCH // 8), told.split(ROWS_PER_BATCH // 8), strict=True):
         parts.append(search(x.to(device).float(), seen.to(device)).cpu())
     return torch.where(observed, codes.float(), torch.cat(parts))
 
@@ -60,19 +60,19 @@ class Ascent:
     def __call__(self, x: Tensor, observed: Tensor) -> Tensor:
         """The best of all climbs, (batch, *shape)."""
         generator = generator_for(x.device, 13)
-        suggested = self.model.suggest(x, observed, self.weights, generator)
-        ends = self.climbed(torch.cat(suggested), observed.repeat(len(suggested), *[1] * (x.ndim - 1)))
+        suggested = self.model.propose_completions(x, observed, self.weights, generator)
+        ends = self.climb(torch.cat(suggested), observed.repeat(len(suggested), *[1] * (x.ndim - 1)))
         best = self.height(ends, observed.repeat(len(suggested), *[1] * (x.ndim - 1))).view(-1, len(x)).argmax(0)
         return ends.unflatten(0, (-1, len(x)))[best, torch.arange(len(x), device=x.device)]
 
     def height(self, x: Tensor, observed: Tensor) -> Tensor:
-        places = self.model.schema.binned(x.cpu()) + self.starts
+        places = self.model.schema.event_codes(x.cpu()) + self.starts
         own = self.weights[places.to(x.device)]
         return self.model.log_prob(x).double() + own.masked_fill(observed.flatten(1), 0.0).sum(1)
 
-    def climbed(self, x: Tensor, observed: Tensor) -> Tensor:
+    def climb(self, x: Tensor, observed: Tensor) -> Tensor:
         height = self.height(x, observed)
-        for _ in range(SWEEPS):
+        for _ in range(MAX_SWEEPS):
             before = height
             for i in (~observed).flatten(1).any(0).nonzero()[:, 0].tolist():
                 x, height = self.step(x, observed, i, height)
@@ -94,6 +94,6 @@ class Ascent:
 
 def mode(outcome: Single, weights: Tensor) -> Tensor:
     """The most probable number of a variable whose codes have log weights besides."""
-    if isinstance(outcome, Finite):
+    if isinstance(outcome, Categorical):
         return (outcome.log_probs + weights).argmax(-1).float()
-    return outcome.restricted(weights > -torch.inf)[0].mode()
+    return outcome.truncate(weights > -torch.inf)[0].mode()

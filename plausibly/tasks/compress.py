@@ -15,43 +15,49 @@ from plausibly.coding import reals
 from plausibly.coding.stack import Putter, Stack, Taker
 from plausibly.coding.streams import CELLS, GRAIN, Coder, Symbols
 from plausibly.errors import Unsupported
-from plausibly.events.kinds import HOLE, REACH, UNFORESEEN, Kind
+from plausibly.events.kinds import HOLE, MAX_SCALES, UNFORESEEN, Kind
 from plausibly.families.mixtures import (
     AutoregressiveMixture,
-    Composite,
     DensityMixture,
-    Weighed,
+    TractableSum,
+    WeightedSum,
     unrolls_as_one,
 )
-from plausibly.families.variational import decoded_width
+from plausibly.families.variational import output_width
 from plausibly.networks.pairs import rest_of
 from plausibly.outcomes.latents import Normal, Prior
-from plausibly.outcomes.outcomes import Columns, Density, Finite, Numeric, Outcome, Single
+from plausibly.outcomes.outcomes import Categorical, MixtureDensity, Numeric, Outcome, Product, Single
 from plausibly.tasks import Task
 
 compress: Task[Any] = Task("compress", "it has no likelihood, and no bound on it")
-FEW, TOGETHER = 8, 256  # rows of a mixture whose components are known before their values: at the end, and at most
-NUMBERS = 1 << 24  # at once, that latents are decoded to or that their laws are made of
-SHARE = 16  # of the rows on the stack, those whose latents are taken together
-FIRST, OF_LATENT = 2, 0.5  # words of chance for the first rows' components, and for each latent of the first row
+MIN_BATCH_ROWS, MAX_BATCH_ROWS = (
+    8,
+    256,
+)  # rows of a mixture whose components are known before their values: at the end, and at most
+MAX_NUMBERS = 1 << 24  # at once, that latents are decoded to or that their laws are made of
+STACK_ROWS_PER_ROW = 16  # of the rows on the stack, those whose latents are taken together
+FIRST_WORDS, WORDS_PER_LATENT = (
+    2,
+    0.5,
+)  # words of chance for the first rows' components, and for each latent of the first row
 
 
 @compress.rule(AutoregressiveModel, "yes")
 @torch.no_grad()
-def in_order(model: AutoregressiveModel, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
+def code_in_order(model: AutoregressiveModel, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
     """Passes events, (rows, *shape), through a coder, one variable of all rows after the other; the events."""
     flat = None if codes is None else codes.flatten(1).numpy()
 
     def choose(i: int, outcome: Single) -> Tensor:
         own = None if flat is None else flat[:, i]
-        return torch.from_numpy(value(coder, outcome, model.schema.kinds[i], rows, own)).float()
+        return torch.from_numpy(code_value(coder, outcome, model.schema.kinds[i], rows, own)).float()
 
     return drive(model.unroll(rows), choose)
 
 
-def value(coder: Coder, outcome: Single, kind: Kind, rows: int, own: Symbols) -> np.ndarray:
+def code_value(coder: Coder, outcome: Single, kind: Kind, rows: int, own: Symbols) -> np.ndarray:
     """One variable's codes or real events through a coder."""
-    if isinstance(outcome, Finite):
+    if isinstance(outcome, Categorical):
         return coder.finite(outcome.log_probs.double().numpy(), own)
     assert isinstance(outcome, Numeric)
     specials = [UNFORESEEN] * kind.open + [HOLE] * kind.missing
@@ -66,15 +72,15 @@ def value(coder: Coder, outcome: Single, kind: Kind, rows: int, own: Symbols) ->
     def below(x: np.ndarray) -> np.ndarray:
         return some.below(torch.from_numpy(x)).numpy()
 
-    found[numbers] = reals.event(coder, below, REACH, len(numbers), None if own is None else own[numbers])
+    found[numbers] = reals.code_float(coder, below, MAX_SCALES, len(numbers), None if own is None else own[numbers])
     return found
 
 
-@compress.rule(Composite, "yes")
+@compress.rule(TractableSum, "yes")
 @compress.rule(AutoregressiveMixture, "yes")
 @compress.rule(DensityMixture, "yes")
 @torch.no_grad()
-def by_components(model: Weighed, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
+def code_by_components(model: WeightedSum, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
     """In order, where all parts are unrolled in one; else each row by one component: -log2 of the mixture in all.
 
     The component is picked by bits that are there already, which come back: it is taken from a stack by
@@ -83,8 +89,10 @@ def by_components(model: Weighed, coder: Coder, codes: Tensor | None, rows: int)
     coded as a whole.
     """
     if unrolls_as_one(model):
-        return in_order(cast(AutoregressiveModel, model), coder, codes, rows)
-    return bits_back(coder, codes, divided(rows), FIRST, partial(responsible, model), partial(picked, model))
+        return code_in_order(cast(AutoregressiveModel, model), coder, codes, rows)
+    return bits_back(
+        coder, codes, batch_sizes(rows), FIRST_WORDS, partial(pick_components, model), partial(code_picks, model)
+    )
 
 
 def bits_back(
@@ -102,12 +110,12 @@ def bits_back(
     if codes is not None:
         stack = Stack(words)
         for turn, own in enumerate(reversed(codes.float().split(list(parts)))):
-            stack.stirred(turn)
+            stack.stir(turn)
             own = own.clone()  # sums may differ in the last bit where rows lie elsewhere in memory
             hidden, putter = given(Taker(stack), own, None), Putter(stack)
             drawn(putter, own, len(own), hidden)
             putter.put()
-        coder.block(stack.written)
+        coder.block(stack.payload)
         return codes
     stack, found = Stack.of(coder.block(None), words), list[Tensor]()
     for turn, some in reversed(list(enumerate(reversed(parts)))):
@@ -116,16 +124,16 @@ def bits_back(
         putter = Putter(stack)
         given(putter, x, hidden)
         putter.put()
-        stack.stirred(turn)
-    stack.emptied()
+        stack.stir(turn)
+    stack.check_empty()
     return torch.cat(found)
 
 
-def divided(rows: int) -> list[int]:
+def batch_sizes(rows: int) -> list[int]:
     """Numbers of rows that are taken together: fewer at the end."""
     parts: list[int] = []
     while rows:
-        parts.append(min(rows, FEW * 4 ** min(len(parts), 3), TOGETHER))
+        parts.append(min(rows, MIN_BATCH_ROWS * 4 ** min(len(parts), 3), MAX_BATCH_ROWS))
         rows -= parts[-1]
     return parts[::-1]
 
@@ -142,21 +150,23 @@ class Picks(NamedTuple):
 
 def is_whole(model: Any, rows: int) -> bool:
     """Whether no component is picked for these rows."""
-    return not rows or unrolls_as_one(model) or not isinstance(model, Weighed)
+    return not rows or unrolls_as_one(model) or not isinstance(model, WeightedSum)
 
 
-def responsible(model: Any, coder: Coder, x: Tensor, picks: Picks | None) -> Picks | None:
+def pick_components(model: Any, coder: Coder, x: Tensor, picks: Picks | None) -> Picks | None:
     """Picks by p(component | row) through a coder; None where there is none."""
     if is_whole(model, len(x)):
         return None
     law, inner = model.log_joint(x).log_softmax(1).numpy(), model.inside(x)
-    found = Picks(possible(coder, law, None if picks is None else picks.which), [])
+    found = Picks(code_possible(coder, law, None if picks is None else picks.which), [])
     for k, member in enumerate(model.each()):
-        found.below.append(responsible(member, coder, inner[found.rows(k)], None if picks is None else picks.below[k]))
+        found.below.append(
+            pick_components(member, coder, inner[found.rows(k)], None if picks is None else picks.below[k])
+        )
     return found
 
 
-def possible(coder: Coder, law: np.ndarray, own: Symbols) -> np.ndarray:
+def code_possible(coder: Coder, law: np.ndarray, own: Symbols) -> np.ndarray:
     """Codes by log p through a coder; where only one can be, such as a label's, it is not coded.
 
     A coder leaves something to all codes, and would now and then take an impossible one.
@@ -167,7 +177,9 @@ def possible(coder: Coder, law: np.ndarray, own: Symbols) -> np.ndarray:
     return found
 
 
-def picked(model: Any, coder: Coder, x: Tensor | None, rows: int, picks: Picks | None) -> tuple[Tensor, Picks | None]:
+def code_picks(
+    model: Any, coder: Coder, x: Tensor | None, rows: int, picks: Picks | None
+) -> tuple[Tensor, Picks | None]:
     """The component of each row, then the rows of each component, through a coder; the rows, and the components."""
     if is_whole(model, rows):
         return compress(model, coder, x, rows) if rows else torch.zeros(0, *model.schema.shape), None
@@ -178,14 +190,14 @@ def picked(model: Any, coder: Coder, x: Tensor | None, rows: int, picks: Picks |
     for k, member in enumerate(model.each()):
         of = found.rows(k)
         known, below = (None, None) if own is None or picks is None else (own[of], picks.below[k])
-        inner[of], deeper = picked(member, coder, known, len(of), below)
+        inner[of], deeper = code_picks(member, coder, known, len(of), below)
         found.below.append(deeper)
     return model.outside(inner, torch.from_numpy(found.which)), found
 
 
 @compress.rule(Variational, "yes")
 @torch.no_grad()
-def by_latents(model: Variational, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
+def code_by_latents(model: Variational, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
     """Each row given latents, on a grid, that are taken from a stack by q(z | x): about the ELBO's bits in all (BB-ANS).
 
     What the prior draws behind the latents is taken too, given them; p(z) and p(x | z) are coded in the order in which they
@@ -197,60 +209,60 @@ def by_latents(model: Variational, coder: Coder, codes: Tensor | None, rows: int
             "the model's prior tells no levels that it is drawn by: plausibly.outcomes.latents.Prior says how"
         )
 
-    def given(on: Coder, x: Tensor, own: Tensor | None) -> Tensor:
+    def pass_latents(on: Coder, x: Tensor, own: Tensor | None) -> Tensor:
         behind, z = (None, None) if own is None else (own[:, :-width].flip(1), own[:, -width:])
-        z = hidden(on, model.posterior(x).levels, z)
-        return torch.cat([hidden(on, partial(prior.behind, z), behind, z[:, :0]).flip(1), z], 1)
+        z = code_levels(on, model.posterior(x).levels, z)
+        return torch.cat([code_levels(on, partial(prior.behind, z), behind, z[:, :0]).flip(1), z], 1)
 
-    def drawn(on: Coder, x: Tensor | None, some: int, own: Tensor | None) -> tuple[Tensor, Tensor]:
-        found = hidden(on, partial(prior.levels, some), own)
-        return observed(model, on, found[:, -width:], x), found
+    def pass_both(on: Coder, x: Tensor | None, some: int, own: Tensor | None) -> tuple[Tensor, Tensor]:
+        found = code_levels(on, partial(prior.levels, some), own)
+        return code_events(model, on, found[:, -width:], x), found
 
-    parts = gathered(rows, at_once(model))
-    return bits_back(coder, codes, parts, FIRST + round(OF_LATENT * width), given, drawn)
+    parts = latent_batch_sizes(rows, rows_per_batch(model))
+    return bits_back(coder, codes, parts, FIRST_WORDS + round(WORDS_PER_LATENT * width), pass_latents, pass_both)
 
 
 @compress.rule(Quantiser, "yes")
 @torch.no_grad()
-def by_codebook(model: Quantiser, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
+def code_by_codebook(model: Quantiser, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
     """The codes that each row is encoded as, by their prior, then each row given them: the bound's bits."""
     found = []
-    for some in torch.arange(rows).split(at_once(model)):
+    for some in torch.arange(rows).split(rows_per_batch(model)):
         own = None if codes is None else codes[some].float()
         places = compress(model.prior, coder, None if own is None else model.quantise(own), len(some))
-        found.append(observed(model, coder, model.latents_of(places), own))
+        found.append(code_events(model, coder, model.latents_of(places), own))
     return torch.cat(found)
 
 
-def at_once(model: Variational | Quantiser) -> int:
+def rows_per_batch(model: Variational | Quantiser) -> int:
     """How many rows are coded in one go."""
-    return max(1, min(TOGETHER, NUMBERS // max(decoded_width(model.schema), CELLS * model.latents)))
+    return max(1, min(MAX_BATCH_ROWS, MAX_NUMBERS // max(output_width(model.schema), CELLS * model.latents)))
 
 
-def gathered(rows: int, most: int) -> list[int]:
+def latent_batch_sizes(rows: int, most: int) -> list[int]:
     """Numbers of rows that are taken together: few beside those on the stack, from whose bits their latents are taken."""
     parts, below = list[int](), 0
     while below < rows:
-        parts.append(max(1, min(rows - below, below // SHARE, most)))
+        parts.append(max(1, min(rows - below, below // STACK_ROWS_PER_ROW, most)))
         below += parts[-1]
     return parts[::-1]
 
 
-def hidden(
-    coder: Coder, levels: Callable[[list[Tensor]], Iterator[Normal | Finite]], own: Tensor | None, *first: Tensor
+def code_levels(
+    coder: Coder, levels: Callable[[list[Tensor]], Iterator[Normal | Categorical]], own: Tensor | None, *first: Tensor
 ) -> Tensor:
     """Numbers level by level through a coder, (rows, numbers), beside what is there `first`."""
     found, start = list[Tensor](), 0
     for law in levels(found):
         width = law.centre.shape[1] if isinstance(law, Normal) else 1
-        found.append(level(coder, law, None if own is None else own[:, start : start + width]))
+        found.append(code_level(coder, law, None if own is None else own[:, start : start + width]))
         start += width
     return torch.cat([*first, *found], 1)
 
 
-def level(coder: Coder, law: Normal | Finite, own: Tensor | None) -> Tensor:
+def code_level(coder: Coder, law: Normal | Categorical, own: Tensor | None) -> Tensor:
     """The numbers of a level through a coder: normal ones on a grid."""
-    if isinstance(law, Finite):
+    if isinstance(law, Categorical):
         picks = coder.finite(law.log_probs[:, 0].double().numpy(), None if own is None else own[:, 0].long().numpy())
         return torch.from_numpy(picks).float()[:, None]
     centre, scale = (number.double().flatten().numpy() for number in (law.centre, law.log_scale.exp()))
@@ -258,30 +270,32 @@ def level(coder: Coder, law: Normal | Finite, own: Tensor | None) -> Tensor:
     return torch.from_numpy(coder.normal(centre, scale, known) * GRAIN).float().view(law.centre.shape)
 
 
-def observed(model: Variational | Quantiser, coder: Coder, z: Tensor, own: Tensor | None) -> Tensor:
+def code_events(model: Variational | Quantiser, coder: Coder, z: Tensor, own: Tensor | None) -> Tensor:
     """Events through a coder: the context, then each other variable given it and the latents."""
     found, context, kinds = torch.zeros(len(z), model.schema.size), list(model.context), model.schema.kinds
     flat = None if own is None else own.flatten(1)
     if context:
-        told(coder, model.observation(z, found[:, context]), kinds, context, flat, found)
+        code_variables(coder, model.observation(z, found[:, context]), kinds, context, flat, found)
     outcome = model.observation(z, found[:, context] if context else None)
-    told(coder, outcome, kinds, rest_of(model), flat, found)
+    code_variables(coder, outcome, kinds, rest_of(model), flat, found)
     return found.view(len(z), *model.schema.shape)
 
 
-def told(
+def code_variables(
     coder: Coder, outcome: Outcome, kinds: Sequence[Kind], which: list[int], own: Tensor | None, found: Tensor
 ) -> None:
     """Some variables of events through a coder, those of one form together, into `found`."""
-    for members, cells in alike(outcome, kinds, which, len(found)):
+    for members, cells in group_alike(outcome, kinds, which, len(found)):
         known = None if own is None else own[:, members].flatten().numpy()
-        values = value(coder, cells, kinds[members[0]], len(found) * len(members), known)
+        values = code_value(coder, cells, kinds[members[0]], len(found) * len(members), known)
         found[:, members] = torch.from_numpy(values).float().view(len(found), -1)
 
 
-def alike(outcome: Outcome, kinds: Sequence[Kind], which: list[int], rows: int) -> Iterator[tuple[list[int], Single]]:
+def group_alike(
+    outcome: Outcome, kinds: Sequence[Kind], which: list[int], rows: int
+) -> Iterator[tuple[list[int], Single]]:
     """Variables of one form, and the outcome of their cells, row by row."""
-    groups = outcome.groups if isinstance(outcome, Columns) else [(torch.arange(len(kinds)), outcome)]
+    groups = outcome.groups if isinstance(outcome, Product) else [(torch.arange(len(kinds)), outcome)]
     for index, part in groups:
         forms: dict[tuple[bool, bool], list[int]] = {}
         for place, i in enumerate(index.tolist()):
@@ -289,7 +303,7 @@ def alike(outcome: Outcome, kinds: Sequence[Kind], which: list[int], rows: int) 
                 forms.setdefault((kinds[i].open, kinds[i].missing), []).append(place)
         for places in forms.values():
             members = [int(index[place]) for place in places]
-            if isinstance(part, Finite | Density):
+            if isinstance(part, Categorical | MixtureDensity):
                 each = torch.arange(rows).repeat_interleave(len(places)), torch.tensor(places).repeat(rows)
                 yield members, part.rows(each)
             else:

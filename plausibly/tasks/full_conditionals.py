@@ -22,7 +22,7 @@ from plausibly.tasks import Task
 
 full_conditionals: Task[Any] = Task("full_conditionals", "it has no exact log p(x) to compare values by")
 
-MOST = 1 << 22  # events weighed in one call
+MAX_EVENTS_PER_CALL = 1 << 22  # events weighed in one call
 
 
 @full_conditionals.rule(TractableModel, "exact")
@@ -74,5 +74,5 @@ def summable(schema: Schema) -> list[int]:
 def affordable(model: DensityModel) -> int:
     """The most rows that are answered in one call."""
     if isinstance(model, AnyOrderModel):
-        return MOST // model.schema.size
-    return MOST // (1 + sum(model.schema.codes[i] for i in summable(model.schema)))
+        return MAX_EVENTS_PER_CALL // model.schema.size
+    return MAX_EVENTS_PER_CALL // (1 + sum(model.schema.codes[i] for i in summable(model.schema)))

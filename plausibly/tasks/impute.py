@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, TractableModel, Variational, device_of, drive
-from plausibly.families.particles import Particles, Tree, at_once
-from plausibly.families.proposals import Effective, Evidence, decodable, effective
+from plausibly.families.particles import Particles, Tree, rows_at_once
+from plausibly.families.proposals import EffectiveSampleSize, Evidence, decodable, effective_size
 from plausibly.outcomes.outcomes import Single
 from plausibly.tasks import Task
 
@@ -28,7 +28,7 @@ class Filled(NamedTuple):
     """Codes (rows, *shape) in float32, the observed ones as they were; and, of draws by weight, how many tell something."""
 
     codes: Tensor
-    effective: Effective | None = None
+    effective: EffectiveSampleSize | None = None
 
 
 @impute.rule(TractableModel, "exact")
@@ -42,7 +42,7 @@ def impute_exactly(
     particles: int = 64,
 ) -> Filled:
     """With `holes` a drawn cell may be one."""
-    device, parts, drawable = device_of(model), [], model.schema.drawable(holes)
+    device, parts, drawable = device_of(model), [], model.schema.code_mask(holes)
     for x, seen in zip(codes.split(512), observed.split(512), strict=True):
         drawn = model.sample_given(x.to(device).float(), seen.to(device), generator, drawable)
         parts.append(drawn.cpu())
@@ -61,13 +61,13 @@ def impute_one_by_one(
 ) -> Filled:
     """In the model's order, each unobserved cell given the observed ones and those that are drawn by then."""
     filled, device = codes.float().clone(), device_of(model)
-    drawable = model.schema.drawable(holes).to(device).split(list(model.schema.codes))
+    drawable = model.schema.code_mask(holes).to(device).split(list(model.schema.codes))
     for part in torch.arange(len(codes)).split(512):
         x, seen = filled[part].to(device), observed[part].to(device).clone()
         for i in model.order:
             rows = (~seen.flatten(1)[:, i]).nonzero()[:, 0]
             if len(rows):
-                outcome, _ = model.predict_given(x[rows], seen[rows]).one(i).restricted(drawable[i])
+                outcome, _ = model.predict_given(x[rows], seen[rows]).one(i).truncate(drawable[i])
                 x.flatten(1)[rows, i] = outcome.sample(generator)
                 seen.flatten(1)[rows, i] = True
         filled[part] = x.cpu()
@@ -88,11 +88,11 @@ def impute_in_order(
 
     Rows in which too few particles tell something are filled anew with more.
     """
-    filled, drawable = codes.float().clone(), model.schema.drawable(holes)
+    filled, drawable = codes.float().clone(), model.schema.code_mask(holes)
     barred = [not part.all() for part in drawable.split(list(model.schema.codes))]
     prefix = is_prefix(model, observed) & ~(~observed.flatten(1) & torch.tensor(barred)).any(1)
     first, rest = prefix.nonzero()[:, 0], (~prefix).nonzero()[:, 0]
-    for part in first.split(at_once(model.schema.size, 1)):
+    for part in first.split(rows_at_once(model.schema.size, 1)):
         drawn = drive(model.unroll(len(part)), Following(codes[part].float(), observed[part], generator))
         filled[part] = drawn.cpu()
     if not len(rest):
@@ -100,15 +100,15 @@ def impute_in_order(
     tree, sizes, many = Tree(model, generator), torch.zeros(len(codes), dtype=torch.float64), particles
     for many in (particles, MORE * particles):
         rows = rest[sizes[rest] < ENOUGH]
-        for part in rows.split(at_once(model.schema.size, many)):
-            cloud = Particles(model, tree, codes[part], observed[part], drawable, many, generator).drawn(
+        for part in rows.split(rows_at_once(model.schema.size, many)):
+            cloud = Particles(model, tree, codes[part], observed[part], drawable, many, generator).draw_to(
                 model.schema.size - 1
             )
-            filled[part] = cloud.picked(1, generator).view(len(part), *model.schema.shape).cpu()
+            filled[part] = cloud.resample(1, generator).view(len(part), *model.schema.shape).cpu()
             sizes[part] = cloud.effective.cpu()
         if not (sizes[rest] < ENOUGH).any():
             break
-    return Filled(filled, Effective(sizes[rest], many))
+    return Filled(filled, EffectiveSampleSize(sizes[rest], many))
 
 
 class Following:
@@ -133,7 +133,7 @@ def impute_by_latents(
     particles: int = 256,
 ) -> Filled:
     """One draw is enough, and exact, where nothing is known that tells of the latents."""
-    filled, device, drawable = codes.float().clone(), device_of(model), model.schema.drawable(holes)
+    filled, device, drawable = codes.float().clone(), device_of(model), model.schema.code_mask(holes)
     telling = Evidence(model, codes, observed, drawable).telling
     unknown = (~observed.flatten(1)).any(1)
     sizes, many = list[Tensor](), 0
@@ -143,9 +143,9 @@ def impute_by_latents(
             draws = evidence.draws(wanted, generator)
             filled[part] = evidence.fill(*draws.one(generator), generator).cpu()
             if telling[part[0]]:
-                sizes.append(effective(draws.log_weights).cpu())
+                sizes.append(effective_size(draws.log_weights).cpu())
                 many = draws.log_weights.shape[1]
-    return Filled(filled, Effective(torch.cat(sizes), many) if sizes else None)
+    return Filled(filled, EffectiveSampleSize(torch.cat(sizes), many) if sizes else None)
 
 
 def is_prefix(model: AutoregressiveModel, observed: Tensor) -> Tensor:

@@ -18,14 +18,14 @@ from torch import Tensor
 from plausibly.capabilities import DecomposableModel, TractableModel, device_of
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.events.moments import entropies
-from plausibly.outcomes.outcomes import Finite, Histogram, Single
+from plausibly.outcomes.outcomes import Categorical, Histogram, Single
 from plausibly.outcomes.quadrature import quadrature
 from plausibly.tasks import Task
 
 entropy: Task[Any] = Task("entropy", "the mean of log p(x) is exact only where log p(x) is a sum of tables or normals")
 information: Task[Any] = Task("information", "it needs p(b | a) for every value of a, exact only for tractable models")
 
-AT_ONCE = 512
+ROWS_PER_BATCH = 512
 
 
 @entropy.rule(DecomposableModel, "exact")
@@ -33,21 +33,21 @@ AT_ONCE = 512
 def entropy_of_unobserved(model: DecomposableModel, codes: Tensor, observed: Tensor) -> Tensor:
     """H of the values of all unobserved cells together given the observed ones, (rows,) float64."""
     device, parts = device_of(model), []
-    for x, seen in zip(codes.split(AT_ONCE), observed.split(AT_ONCE), strict=True):
+    for x, seen in zip(codes.split(ROWS_PER_BATCH), observed.split(ROWS_PER_BATCH), strict=True):
         x, seen = x.to(device).float(), seen.to(device)
         nats = model.entropy_given(x, seen).double()
         outcome, free = model.predict_given(x, seen), ~seen.flatten(1)
         for i, kind in enumerate(model.schema.kinds):
             if free[:, i].any():
-                nats = nats + (within(outcome.one(i), kind, x) * free[:, i])
+                nats = nats + (entropy_within(outcome.one(i), kind, x) * free[:, i])
         parts.append(nats.cpu())
     return torch.cat(parts)
 
 
-def within(outcome: Single, kind: Kind, like: Tensor) -> Tensor:
+def entropy_within(outcome: Single, kind: Kind, like: Tensor) -> Tensor:
     """The mean entropy of a variable's value given its event, (batch,) float64."""
     if not isinstance(kind, Real):
-        assert isinstance(outcome, Finite)
+        assert isinstance(outcome, Categorical)
         return outcome.log_probs.double().exp() @ torch.from_numpy(entropies(kind)).to(like.device)
     numbers = torch.ones(len(like), dtype=torch.float64, device=like.device)
     for special in [UNFORESEEN] * kind.open + [HOLE] * kind.missing:
@@ -58,7 +58,7 @@ def within(outcome: Single, kind: Kind, like: Tensor) -> Tensor:
 def entropy_of(outcome: Single, kind: Kind, batch: int) -> Tensor:
     """H of one variable's value, (batch,) float64."""
     known = outcome.inner if isinstance(outcome, Histogram) else outcome
-    if isinstance(known, Finite):
+    if isinstance(known, Categorical):
         logs = known.log_probs.double().cpu()
         terms = logs.exp() * (torch.from_numpy(entropies(kind)) - logs.clamp(min=-1e300))
         return terms.sum(-1).expand(batch)
@@ -70,7 +70,7 @@ def entropy_of(outcome: Single, kind: Kind, batch: int) -> Tensor:
 
 @information.rule(TractableModel, "exact")
 @torch.no_grad()
-def mutual_information(model: TractableModel, codes: Tensor, observed: Tensor, a: int, b: int) -> float:
+def information_between(model: TractableModel, codes: Tensor, observed: Tensor, a: int, b: int) -> float:
     """I(a; b | observed) in nats, for one row, (1, *shape); `a` and `b` are unobserved variables.
 
     Real variables by quadrature.
@@ -84,7 +84,7 @@ def mutual_information(model: TractableModel, codes: Tensor, observed: Tensor, a
     points, shares = points[shares > 1e-15], shares[shares > 1e-15]
     many, known = x.repeat(len(points), *[1] * (x.ndim - 1)), seen.repeat(len(points), *[1] * (x.ndim - 1))
     many.flatten(1)[:, a], known.flatten(1)[:, a] = points.to(device), True
-    pairs = zip(many.split(AT_ONCE), known.split(AT_ONCE), strict=True)
+    pairs = zip(many.split(ROWS_PER_BATCH), known.split(ROWS_PER_BATCH), strict=True)
     given = [entropy_of(model.predict_given(y, s).one(b), kinds[b], len(y)) for y, s in pairs]
     total = float(entropy_of(outcome.one(b), kinds[b], 1)) - float(shares @ torch.cat(given))
     return max(total, 0.0)  # rounding

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Encoder, device_of
-from plausibly.families.variational import given_of
+from plausibly.families.variational import context_values
 from plausibly.tasks import Task
 from plausibly.tasks.encode import encode
-from plausibly.tasks.reconstruct import decoded
+from plausibly.tasks.reconstruct import decode_events
 
 interpolate: Task[Any] = Task("interpolate", "it has no encoder")
 
@@ -31,5 +31,5 @@ def interpolate_events(model: Encoder, a: Tensor, b: Tensor, steps: int) -> Tens
     (_, first), (_, last) = ends
     for t in torch.linspace(0, 1, steps).tolist():
         nearer = ends[t > 0.5][0]
-        parts.append(decoded(model, torch.lerp(first, last, t), given_of(model, nearer)).cpu())
+        parts.append(decode_events(model, torch.lerp(first, last, t), context_values(model, nearer)).cpu())
     return torch.stack(parts, 1)

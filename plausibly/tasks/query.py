@@ -28,20 +28,23 @@ from torch import Tensor
 from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, TractableModel, Variational, device_of
 from plausibly.events.batches import batches
 from plausibly.events.kinds import HOLE, UNFORESEEN, Real
-from plausibly.families.particles import Cloud, Particles, Tree, at_once
-from plausibly.families.proposals import Draws, Effective, Evidence, decodable, effective, pieces
-from plausibly.outcomes.interpolation import interpolated
-from plausibly.outcomes.outcomes import Density, Finite, Single, blended, joined
+from plausibly.families.particles import Cloud, Particles, Tree, rows_at_once
+from plausibly.families.proposals import Draws, EffectiveSampleSize, Evidence, decodable, effective_size, pieces
+from plausibly.outcomes.interpolation import interpolate_density
+from plausibly.outcomes.outcomes import Categorical, MixtureDensity, Single, concat_outcomes, mix_outcomes
 from plausibly.tasks import Task
 from plausibly.training.loop import generators_for
 
 query: Task[Any] = Task("query", "it has no conditional distributions")
 
 
-MOST, FEW = 1 << 12, 1 << 6  # values of the gaps that are weighed one by one, and where the target is real
-PLACES = 1 << 9  # of a real target, about, that are looked at
-GAP = 0.02  # of a real target's least width, by which places stand apart
-AT_ONCE = 512  # rows
+MAX_GAP_VALUES, MAX_REAL_GAP_VALUES = (
+    1 << 12,
+    1 << 6,
+)  # values of the gaps that are weighed one by one, and where the target is real
+PLACES_PER_TARGET = 1 << 9  # of a real target, about, that are looked at
+PLACE_GAP = 0.02  # of a real target's least width, by which places stand apart
+ROWS_PER_BATCH = 512  # rows
 
 
 class Found(NamedTuple):
@@ -49,7 +52,7 @@ class Found(NamedTuple):
 
     outcome: Single
     word: str
-    effective: Effective | None = None
+    effective: EffectiveSampleSize | None = None
     dense: bool = True  # whether it has a density, and is no list of values with their weights
 
 
@@ -64,9 +67,9 @@ def query_exactly(
     particles: int = 1000,
 ) -> Found:
     """The outcome of the unobserved variable `target` in each row, (rows,), given the observed ones."""
-    device, parts = device_of(model), zip(codes.split(AT_ONCE), observed.split(AT_ONCE), strict=True)
+    device, parts = device_of(model), zip(codes.split(ROWS_PER_BATCH), observed.split(ROWS_PER_BATCH), strict=True)
     each = [model.predict_given(x.to(device).float(), seen.to(device)).one(target) for x, seen in parts]
-    return Found(joined(each), "exact")
+    return Found(concat_outcomes(each), "exact")
 
 
 @query.rule(AnyOrderModel, "approximate")
@@ -96,14 +99,14 @@ def query_in_order(
     """As above; each row with `particles` particles where it needs any."""
     known, real = with_target(observed, target), isinstance(model.schema.kinds[target], Real)
     many = combinations(model, known)
-    if many <= (FEW if real else MOST):
-        asked = Asked(model, target, generator, many)
-        return Found(joined([asked.summed(x, seen) for x, seen in asked.parts(codes, known)]), "exact")
-    asked = Asked(model, target, generator, particles)
+    if many <= (MAX_REAL_GAP_VALUES if real else MAX_GAP_VALUES):
+        asked = GapQuery(model, target, generator, many)
+        return Found(concat_outcomes([asked.sum_gaps(x, seen) for x, seen in asked.parts(codes, known)]), "exact")
+    asked = GapQuery(model, target, generator, particles)
     tree = Tree(model, generator)
-    outcomes, told = zip(*(asked.weighed(tree, x, seen) for x, seen in asked.parts(codes, known)), strict=True)
+    outcomes, told = zip(*(asked.weigh_gaps(tree, x, seen) for x, seen in asked.parts(codes, known)), strict=True)
     draws = particles * (1 if real else model.schema.codes[target])
-    return Found(joined(outcomes), "estimate", Effective(torch.cat(told).cpu(), draws))
+    return Found(concat_outcomes(outcomes), "estimate", EffectiveSampleSize(torch.cat(told).cpu(), draws))
 
 
 def with_target(observed: Tensor, target: int) -> Tensor:
@@ -126,11 +129,11 @@ def combinations(model: AutoregressiveModel, known: Tensor) -> int:
     """How many values all gaps have together; more than can be weighed where one is real or a gap in some rows only."""
     missing, schema = gaps(model, known), model.schema
     odd = any(isinstance(schema.kinds[i], Real) or known.flatten(1)[:, i].any() for i in missing)
-    return MOST + 1 if odd else prod(schema.codes[i] for i in missing)
+    return MAX_GAP_VALUES + 1 if odd else prod(schema.codes[i] for i in missing)
 
 
 @dataclass(frozen=True)
-class Asked:
+class GapQuery:
     """What one asks of a model: variable `target`, with `many` values of the gaps for each row."""
 
     model: AutoregressiveModel
@@ -140,52 +143,52 @@ class Asked:
 
     def parts(self, codes: Tensor, known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Rows (rows, variables) and their known cells, the target's among them: not too many to be weighed in one go."""
-        places = PLACES if isinstance(self.model.schema.kinds[self.target], Real) else 1
-        device, some = device_of(self.model), at_once(self.model.schema.size, self.many * places)
+        places = PLACES_PER_TARGET if isinstance(self.model.schema.kinds[self.target], Real) else 1
+        device, some = device_of(self.model), rows_at_once(self.model.schema.size, self.many * places)
         for x, seen in zip(codes.flatten(1).split(some), known.flatten(1).split(some), strict=True):
             yield x.float().to(device), seen.to(device)
 
-    def summed(self, x: Tensor, known: Tensor) -> Single:
+    def sum_gaps(self, x: Tensor, known: Tensor) -> Single:
         """With every value of the gaps, of which there are `many`."""
         missing = gaps(self.model, known)
         several = x.repeat_interleave(self.many, 0)
         if missing:
             values = torch.cartesian_prod(*(torch.arange(float(self.model.schema.codes[i])) for i in missing))
             several[:, missing] = values.view(self.many, -1).to(x.device).repeat(len(x), 1)
-        return self.told(several.unflatten(0, (-1, self.many)), last_known(self.model, known))
+        return self.target_outcome(several.unflatten(0, (-1, self.many)), last_known(self.model, known))
 
-    def told(self, several: Tensor, last: int, log_weights: Tensor | None = None) -> Single:
+    def target_outcome(self, several: Tensor, last: int, log_weights: Tensor | None = None) -> Single:
         """By log p of the variables up to a place in the order, of several events for each row, (rows, several, variables).
 
         Summed up, or averaged with `log_weights` once each is p(target | all others).
         """
         kind = self.model.schema.kinds[self.target]
-        look = partial(self.looked, several, self.model.order[: last + 1])
+        look = partial(self.log_joint_at, several, self.model.order[: last + 1])
         if isinstance(kind, Real):
-            own: Any = self.model.predict(self._shaped(several[:, 0])).one(self.target)
+            own: Any = self.model.predict(self._as_events(several[:, 0])).one(self.target)
             if several.shape[1] == 1 and self.model.order[last] == self.target:
                 return cast(Single, own)
             cuts = own.cuts().double()
             edges = cuts.new_tensor(kind.edges).expand(len(cuts), -1)
             specials = [UNFORESEEN] * kind.open + [HOLE] * kind.missing
-            return interpolated(look, torch.cat([cuts, edges], 1), GAP * kind.floor, specials, log_weights)
+            return interpolate_density(look, torch.cat([cuts, edges], 1), PLACE_GAP * kind.floor, specials, log_weights)
         codes = torch.arange(float(kind.codes), device=several.device).expand(len(several), -1)
-        return Finite(look(codes).logsumexp(2).log_softmax(1))
+        return Categorical(look(codes).logsumexp(2).log_softmax(1))
 
-    def looked(self, several: Tensor, variables: Sequence[int], values: Tensor) -> Tensor:
+    def log_joint_at(self, several: Tensor, variables: Sequence[int], values: Tensor) -> Tensor:
         """log p of those variables with the target at values (rows, n): (rows, n, several), float64."""
         asked = several[:, None].expand(-1, values.shape[1], -1, -1).clone()
         asked[..., self.target] = values[..., None].float()
         logs = [
-            self.model.predict(self._shaped(part)).log_prob(part)[:, list(variables)].double().sum(1)
+            self.model.predict(self._as_events(part)).log_prob(part)[:, list(variables)].double().sum(1)
             for part in batches(asked.flatten(0, 2))
         ]
         return torch.cat(logs).view(asked.shape[:3])
 
-    def _shaped(self, flat: Tensor) -> Tensor:
+    def _as_events(self, flat: Tensor) -> Tensor:
         return flat.view(-1, *self.model.schema.shape)
 
-    def weighed(self, tree: Tree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
+    def weigh_gaps(self, tree: Tree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
         """By particles for the gaps; and how many of them tell something, (rows,)."""
         if isinstance(self.model.schema.kinds[self.target], Real):
             return self._numbers(tree, x, known)
@@ -198,28 +201,28 @@ class Asked:
             logs.append(cloud.log_evidence)
             sizes.append(cloud.effective)
         p = torch.stack(logs, 1).log_softmax(1)
-        return Finite(p), 1 / (p.exp().square() / torch.stack(sizes, 1)).sum(1)
+        return Categorical(p), 1 / (p.exp().square() / torch.stack(sizes, 1)).sum(1)
 
     def _cloud(self, tree: Tree, x: Tensor, known: Tensor, last: int) -> Cloud:
         anything = torch.ones(sum(self.model.schema.codes), dtype=torch.bool)
-        return Particles(self.model, tree, x, known, anything, self.many, self.generator).drawn(last)
+        return Particles(self.model, tree, x, known, anything, self.many, self.generator).draw_to(last)
 
     def _numbers(self, tree: Tree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
         last, observed = last_known(self.model, known), known.clone()
         observed[:, self.target] = False
-        cloud, few = self._cloud(tree, x, observed, last), min(self.many, FEW)
-        picked = cloud.picked(few, self.generator)
-        return self.told(picked, last, torch.zeros(picked.shape[:2], dtype=torch.float64)), cloud.effective
+        cloud, few = self._cloud(tree, x, observed, last), min(self.many, MAX_REAL_GAP_VALUES)
+        picked = cloud.resample(few, self.generator)
+        return self.target_outcome(picked, last, torch.zeros(picked.shape[:2], dtype=torch.float64)), cloud.effective
 
 
-def narrow(kind: Real, logs: Tensor, values: Tensor) -> Density:
+def narrow_density(kind: Real, logs: Tensor, values: Tensor) -> MixtureDensity:
     """A real variable's values with their normalised log weights, both (rows, many), as normals of the least width."""
     number = values < UNFORESEEN
     weights = logs.masked_fill(~number, -1e30).log_softmax(1)
     shares = [logs.masked_fill(~chosen, -torch.inf).logsumexp(1) for chosen in (
         number, *[values == UNFORESEEN] * kind.open, *[values == HOLE] * kind.missing)]  # fmt: skip
     special = torch.stack(shares, 1) if len(shares) > 1 else None
-    return Density(weights, values.masked_fill(~number, 0.0), torch.full_like(values, kind.floor), special)
+    return MixtureDensity(weights, values.masked_fill(~number, 0.0), torch.full_like(values, kind.floor), special)
 
 
 @query.rule(Variational, "estimate")
@@ -233,44 +236,46 @@ def query_by_latents(
     particles: int = 1000,
 ) -> Found:
     """As above; each row with at least `particles` draws, by noise that the row and the generator decide."""
-    answer = averaged
+    answer = mean_over_draws
     if target in model.context:
-        answer = of_real_context if isinstance(model.schema.kinds[target], Real) else of_context
-    seed, rows, found = chance(generator), list[Tensor](), list[Weighed]()
+        answer = query_real_context if isinstance(model.schema.kinds[target], Real) else query_context
+    seed, rows, found = draw_seed(generator), list[Tensor](), list[WeightedOutcome]()
     for index, evidence in pieces(model, codes, observed, particles):
         rows.append(index)
-        found.append(answer(evidence, target, particles, generators_for(evidence.known, seed)))
+        found.append(answer(evidence, target, particles, generators_for(evidence.row_keys, seed)))
     places = torch.cat(rows).argsort()
     log_weights = torch.cat([weights for _, weights in found])[places]
-    told = Effective(effective(log_weights).cpu(), log_weights.shape[1])
-    outcome = joined([each for each, _ in found]).rows(places)
-    return Found(outcome, "estimate", told, answer is not of_real_context)
+    told = EffectiveSampleSize(effective_size(log_weights).cpu(), log_weights.shape[1])
+    outcome = concat_outcomes([each for each, _ in found]).rows(places)
+    return Found(outcome, "estimate", told, answer is not query_real_context)
 
 
-def chance(generator: torch.Generator) -> int:
+def draw_seed(generator: torch.Generator) -> int:
     """A number that the generator decides."""
     return int(torch.randint(1 << 62, (), generator=generator, device=generator.device))
 
 
-Weighed = tuple[Single, Tensor]  # an outcome of the rows, and the log weights of the draws behind it, (rows, draws)
+WeightedOutcome = tuple[
+    Single, Tensor
+]  # an outcome of the rows, and the log weights of the draws behind it, (rows, draws)
 
 
-def averaged(evidence: Evidence, target: int, many: int, generator: torch.Generator) -> Weighed:
+def mean_over_draws(evidence: Evidence, target: int, many: int, generator: torch.Generator) -> WeightedOutcome:
     """The mean of p(target | z) over draws, by their weights."""
     draws = evidence.draws(many, generator)
     each, weights = outcome_of(evidence.model, draws, target), draws.log_weights
     places = torch.arange(weights.numel(), device=weights.device).view(weights.shape)
-    return blended([each.rows(column) for column in places.unbind(1)], weights.log_softmax(1)), weights
+    return mix_outcomes([each.rows(column) for column in places.unbind(1)], weights.log_softmax(1)), weights
 
 
 def outcome_of(model: Variational, draws: Draws, target: int) -> Single:
     """p(target | z) for every draw, (rows * draws,)."""
     z, given = draws.flat()
     some = torch.arange(len(z), device=z.device).split(decodable(model))
-    return joined([model.observation(z[i], None if given is None else given[i]).one(target) for i in some])
+    return concat_outcomes([model.observation(z[i], None if given is None else given[i]).one(target) for i in some])
 
 
-def of_context(evidence: Evidence, target: int, many: int, generator: torch.Generator) -> Weighed:
+def query_context(evidence: Evidence, target: int, many: int, generator: torch.Generator) -> WeightedOutcome:
     """By log p(observed with target = k) for each code k, with the same noise."""
     codes, weights, noise = evidence.model.schema.codes[target], list[Tensor](), generator.get_state()
     known = with_target(evidence.observed, target)
@@ -280,12 +285,12 @@ def of_context(evidence: Evidence, target: int, many: int, generator: torch.Gene
         x[:, target] = code
         weights.append(Evidence(evidence.model, x, known).draws(ceil(many / codes), generator).log_weights)
     logs = torch.stack([each.logsumexp(1) for each in weights], 1)
-    return Finite(logs.log_softmax(1)), torch.cat(weights, 1)
+    return Categorical(logs.log_softmax(1)), torch.cat(weights, 1)
 
 
-def of_real_context(evidence: Evidence, target: int, many: int, generator: torch.Generator) -> Weighed:
+def query_real_context(evidence: Evidence, target: int, many: int, generator: torch.Generator) -> WeightedOutcome:
     """The target's own draws from p(context), by their weights."""
     draws, kind = evidence.draws(many, generator), evidence.model.schema.kinds[target]
     assert isinstance(kind, Real) and draws.given is not None
     values = draws.given[..., evidence.context.index(target)]
-    return narrow(kind, draws.log_weights.log_softmax(1), values), draws.log_weights
+    return narrow_density(kind, draws.log_weights.log_softmax(1), values), draws.log_weights

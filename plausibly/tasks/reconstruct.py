@@ -12,7 +12,7 @@ from torch import Tensor
 
 from plausibly.capabilities import Decoder, Encoder, device_of
 from plausibly.events.batches import batches
-from plausibly.families.variational import given_of
+from plausibly.families.variational import context_values
 from plausibly.tasks import Task
 
 reconstruct: Task[Any] = Task("reconstruct", "it has no encoder")
@@ -25,11 +25,11 @@ def reconstruct_events(model: Encoder, codes: Tensor) -> Tensor:
     device, parts = device_of(model), []
     for x in batches(codes):
         x = x.to(device)
-        parts.append(decoded(model, model.encode(x), given_of(model, x)).cpu())
+        parts.append(decode_events(model, model.encode(x), context_values(model, x)).cpu())
     return torch.cat(parts)
 
 
-def decoded(model: Decoder, z: Tensor, given: Tensor | None) -> Tensor:
+def decode_events(model: Decoder, z: Tensor, given: Tensor | None) -> Tensor:
     """Events of latents, (rows, *shape), with the context, (rows, its variables), in its place."""
     x = model.decode(z, given)
     if given is not None:

@@ -13,7 +13,7 @@ from plausibly.tasks import Task
 
 sample: Task[Any] = Task("sample", "it has no distribution")
 
-BATCH = 250  # events drawn together
+EVENTS_PER_BATCH = 250  # events drawn together
 
 
 @sample.rule(Model, "yes")
@@ -21,6 +21,6 @@ BATCH = 250  # events drawn together
 def sample_events(model: Model, n: int, seed: int, first: int = 0) -> Tensor:
     """Codes of `n` events, (n, *shape) float32: batches of fixed size from number `first` on, seeded by (seed, number)."""
     device = device_of(model)
-    numbers = range(first, first + (n + BATCH - 1) // BATCH)
-    drawn = [model.sample(BATCH, generator_for(device, seed, 5, number)).cpu() for number in numbers]
+    numbers = range(first, first + (n + EVENTS_PER_BATCH - 1) // EVENTS_PER_BATCH)
+    drawn = [model.sample(EVENTS_PER_BATCH, generator_for(device, seed, 5, number)).cpu() for number in numbers]
     return torch.cat(drawn)[:n] if drawn else torch.zeros(0, *model.schema.shape)

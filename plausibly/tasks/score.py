@@ -18,7 +18,7 @@ from plausibly.capabilities import (
 )
 from plausibly.events.batches import batches
 from plausibly.families.proposals import pieces
-from plausibly.families.variational import EVENTS
+from plausibly.families.variational import EVENTS_PER_BATCH
 from plausibly.tasks import Task
 from plausibly.training.loop import generators_for
 
@@ -49,7 +49,7 @@ def row_by_row(log: Log, model: BoundedModel, codes: Tensor, done: Callable[[int
     `done` is told of how many rows it is known.
     """
     parts = list[Tensor]()
-    for x in batches(codes, None if isinstance(model, DensityModel) else EVENTS):
+    for x in batches(codes, None if isinstance(model, DensityModel) else EVENTS_PER_BATCH):
         x = x.to(device_of(model))
         parts.append(log(x, generators_for(x, 4)).double().cpu())
         done(sum(map(len, parts)))
@@ -79,9 +79,9 @@ def score_observed(model: TractableModel, codes: Tensor, observed: Tensor) -> Te
 
 @marginal.rule(Variational, "bound")
 @torch.no_grad()
-def bound_observed(model: Variational, codes: Tensor, observed: Tensor, draws: int = 128) -> Tensor:
+def marginal_bound(model: Variational, codes: Tensor, observed: Tensor, draws: int = 128) -> Tensor:
     """In expectation at most log p(observed variables) in nats, (rows,) float64, by so many weighted draws."""
     found = torch.zeros(len(codes), dtype=torch.float64)
     for index, evidence in pieces(model, codes, observed, draws):
-        found[index] = evidence.draws(draws, generators_for(evidence.known, 17)).log_evidence.cpu()
+        found[index] = evidence.draws(draws, generators_for(evidence.row_keys, 17)).log_evidence.cpu()
     return found

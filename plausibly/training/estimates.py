@@ -16,9 +16,9 @@ from torch import Tensor
 
 from plausibly.capabilities import Trainable, device_of
 from plausibly.events.batches import batches
-from plausibly.objectives import Look
+from plausibly.objectives import WholePass
 from plausibly.system import processes
-from plausibly.training.loop import Training, counted_at_once, watch
+from plausibly.training.loop import Training, counting_rows, validation_loss
 from plausibly.training.plan import Diverged, Plan
 
 
@@ -39,12 +39,12 @@ def step_seconds(training: Training) -> float:
 @torch.no_grad()
 def pass_seconds(model: Trainable, codes: Tensor) -> tuple[int, float]:
     """How many counting passes there are at most, and how long one takes, tried on a copy with one batch."""
-    trial, rows = deepcopy(model).eval(), counted_at_once(codes)
-    trial.swell()
+    trial, rows = deepcopy(model).eval(), counting_rows(codes)
+    trial.expand()
     passes = trial.objective.passes(trial)
     batch, started = next(batches(codes, rows)).to(device_of(model)), time.monotonic()
     middle = passes[len(passes) // 2]
-    if isinstance(middle, Look):
+    if isinstance(middle, WholePass):
         middle.part(codes[:2], codes[:2])  # what it needs is loaded
         started = time.monotonic()
         fifth = torch.arange(len(codes)) % 5 == 0
@@ -66,17 +66,17 @@ def peak_memory() -> int:
 
 def memory_line(device: torch.device) -> str:
     """What has been held so far, in memory and on a GPU; nothing where the system does not tell."""
-    told = [f"{size(peak_memory())} of memory"] * (peak_memory() > 0)
-    told += [f"{size(torch.cuda.max_memory_allocated(device))} on {device}"] if device.type == "cuda" else []
+    told = [f"{format_bytes(peak_memory())} of memory"] * (peak_memory() > 0)
+    told += [f"{format_bytes(torch.cuda.max_memory_allocated(device))} on {device}"] if device.type == "cuda" else []
     return f", {' and '.join(told)} (this process at its peak, trial included)" if told else ""
 
 
-def size(amount: int) -> str:
+def format_bytes(amount: int) -> str:
     """Bytes as one reads them."""
     return f"{amount / 1e6:,.0f} MB" if amount < 1e9 else f"{amount / 1e9:.1f} GB"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds as one reads them."""
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -85,7 +85,7 @@ def duration(seconds: float) -> str:
 
 def clock() -> float:
     """Seconds by the first process's clock."""
-    return processes.first(time.monotonic)
+    return processes.run_on_first(time.monotonic)
 
 
 def steps_within(budget: float, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan) -> Plan:
@@ -102,7 +102,7 @@ def steps_within(budget: float, model: Trainable, codes: Tensor, validation: Ten
         timed += 1
     step = (clock() - started) / timed
     started = clock()
-    watch(trial.averaged, trial.validation)
+    validation_loss(trial.averaged, trial.validation)
     each = step + (clock() - started) / plan.every
     steps = max(1, int(0.9 * budget / each))
     return replace(plan, steps=steps, every=max(1, min(plan.every, ceil(steps / 10))))

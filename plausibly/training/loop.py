@@ -20,26 +20,26 @@ from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, Trainable, device_of
 from plausibly.events.batches import batches
-from plausibly.objectives import Look, Objective, Pass, Turn
+from plausibly.objectives import Objective, Pass, Turn, WholePass
 from plausibly.system import processes
 from plausibly.system.randomness import RowByRow, drawing, generator_for, sharing
 from plausibly.training.plan import Diverged, Plan, Progress
 
-VALIDATION_ROWS, LOOKED_AT = 10_000, 1000  # at most so many are looked at each time
-SETTLED_BY = 1_000_000  # rows, evenly spaced, that decide where outputs begin
+MAX_VALIDATION_ROWS, MAX_HEALTH_ROWS = 10_000, 1000  # at most so many are looked at each time
+MAX_INITIAL_ROWS = 1_000_000  # rows, evenly spaced, that decide where outputs begin
 Answer = TypeVar("Answer")
-STALE, LEAST = 4, 2e-5  # counting passes without one that is better by such a share
+MAX_STALE_PASSES, MIN_IMPROVEMENT = 4, 2e-5  # counting passes without one that is better by such a share
 
 
 def generators_for(x: Tensor, *numbers: int) -> RowByRow:
     """A generator of events: what each draws depends on the numbers and the event, not on its place or those beside it."""
     cpu, found = torch.device("cpu"), RowByRow(x.device)
     found.manual_seed(generator_for(cpu, *numbers).initial_seed())
-    found.made = lambda: [generator_for(cpu, *numbers, key) for key in keys(x)]
+    found.made = lambda: [generator_for(cpu, *numbers, key) for key in event_keys(x)]
     return found
 
 
-def keys(x: Tensor) -> list[int]:
+def event_keys(x: Tensor) -> list[int]:
     """A number of 64 bits for each event, which tells different ones apart."""
     rows = (x.flatten(1).float() + 0.0).cpu().numpy()  # of both zeros one
     return [int.from_bytes(blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in rows]
@@ -48,7 +48,7 @@ def keys(x: Tensor) -> list[int]:
 def prepare(model: Trainable, codes: Tensor, seed: int) -> None:
     """The state before the first step: weights from the seed, outputs at the marginals of events, (rows, *shape)."""
     model.initialise(generator_for(torch.device("cpu"), seed, 0))
-    model.settle(codes[:: -(-len(codes) // SETTLED_BY)].flatten(1))
+    model.initialise_from(codes[:: -(-len(codes) // MAX_INITIAL_ROWS)].flatten(1))
 
 
 def clip(learned: Sequence[Tensor], most: float) -> Tensor:
@@ -69,7 +69,7 @@ class Training:
         self, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan, names: Sequence[str] = ()
     ) -> None:
         self.model, self.codes, self.plan, self.names = model, codes, plan, names
-        self.validation = validation[:VALIDATION_ROWS]
+        self.validation = validation[:MAX_VALIDATION_ROWS]
         self.objective = model.objective
         self.turns = self.objective.turns(model)
         self.optimisers = [self._optimiser(turn) for turn in self.turns]
@@ -81,7 +81,7 @@ class Training:
         self._moving = [name for name, _ in model.named_buffers() if name in self.best]  # others are constant
         self.step, self.best_validation, self.waited, self.seconds = 0, float("inf"), 0, 0.0
         self.norms: dict[str, Tensor] = {}  # of the last gradients, by turn
-        self.slack = self._looked(self.objective.slack, 5)
+        self.slack = self._ask_objective(self.objective.slack, 5)
         self._permutation: tuple[int, Tensor] | None = None
 
     def _optimiser(self, turn: Turn) -> torch.optim.AdamW:
@@ -92,7 +92,7 @@ class Training:
         return torch.optim.AdamW([g for g in groups if g["params"]], lr=rate, betas=betas, fused=True)
 
     @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         waited = self.waited >= self.plan.patience and self.waited * self.plan.every >= self.plan.still
         return self.step >= self.plan.steps or waited
 
@@ -103,7 +103,7 @@ class Training:
         """
         started, before = time.monotonic(), self.seconds
         losses: list[float] = []
-        while not self.done:
+        while not self.is_done:
             losses.append(self.take_step())
             self.seconds = before + time.monotonic() - started
             if self.step % self.plan.every == 0 or self.step == self.plan.steps:
@@ -116,8 +116,8 @@ class Training:
         """Puts the best validated weights into the model, which refines them at the end where validation is better for it."""
         self.model.load_state_dict(self.best)
         self.model.eval()
-        refined = self.done and self.model.refine(self.codes)
-        if refined and not watch(self.model, self.validation, self.plan.seed) <= self.best_validation:
+        refined = self.is_done and self.model.recalibrate(self.codes)
+        if refined and not validation_loss(self.model, self.validation, self.plan.seed) <= self.best_validation:
             self.model.load_state_dict(self.best)
 
     def rows(self, step: int) -> Tensor:
@@ -159,7 +159,7 @@ class Training:
         if len(x):
             with drawing(self.model, noise):
                 each = turn.loss(x, noise, self.step / self.plan.steps).total
-        every = processes.joined(each.detach(), own, len(rows))
+        every = processes.gather_rows(each.detach(), own, len(rows))
         value = every.mean().item()
         if not isfinite(value):
             self._give_up(rows, every)
@@ -178,7 +178,7 @@ class Training:
             torch._foreach_copy_([kept[name] for name in self._moving], [current[name] for name in self._moving])
 
     def _validate(self, loss: float) -> Progress:
-        value = watch(self.averaged, self.validation, self.plan.seed)
+        value = validation_loss(self.averaged, self.validation, self.plan.seed)
         better = value < self.best_validation + self.slack
         self.best_validation = min(self.best_validation, value)
         if better:
@@ -188,13 +188,15 @@ class Training:
             self.waited += 1
         rate = self.plan.rate_at(self.step - 1)
         norms = {name: float(norm) for name, norm in self.norms.items()}
-        told = self.objective.unit, norms, self._looked(self.objective.health, 4, self.step)
+        told = self.objective.unit, norms, self._ask_objective(self.objective.health, 4, self.step)
         return Progress(self.step, self.plan.steps, loss, value, rate, self.seconds, better, *told)
 
     @torch.no_grad()
-    def _looked(self, say: Callable[[Trainable, Tensor, Tensor, torch.Generator], Answer], *numbers: int) -> Answer:
+    def _ask_objective(
+        self, say: Callable[[Trainable, Tensor, Tensor, torch.Generator], Answer], *numbers: int
+    ) -> Answer:
         """What the objective says of as many training as held-out events."""
-        device, rows = device_of(self.model), min(LOOKED_AT, len(self.codes), len(self.validation))
+        device, rows = device_of(self.model), min(MAX_HEALTH_ROWS, len(self.codes), len(self.validation))
         seen, held_out = (codes[:rows].to(device).float() for codes in (self.codes, self.validation))
         self.model.eval()
         return say(self.model, seen, held_out, generator_for(device, self.plan.seed, *numbers))
@@ -237,17 +239,17 @@ class Training:
 
 
 @torch.no_grad()
-def watch(model: Trainable, codes: Tensor, seed: int = 0, by: Objective | None = None) -> float:
+def validation_loss(model: Trainable, codes: Tensor, seed: int = 0, by: Objective | None = None) -> float:
     """The mean over events of what the model's objective, or another, watches on validation, in nats; smaller is better."""
     device, objective, parts = device_of(model), by or model.objective, []
     for i, x in enumerate(batches(codes)):
         parts.append(torch.zeros((), dtype=torch.float64, device=device))
-        if processes.mine(i):
-            parts[i] += objective.watch(model, x.to(device), generator_for(device, seed, 3, i)).double().sum()
-    return float(processes.total(torch.stack(parts)).sum()) / len(codes)
+        if processes.is_mine(i):
+            parts[i] += objective.validation_loss(model, x.to(device), generator_for(device, seed, 3, i)).double().sum()
+    return float(processes.sum_over_ranks(torch.stack(parts)).sum()) / len(codes)
 
 
-def count(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progress]:
+def fit_by_counting(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progress]:
     """Makes the model's counting passes and looks: sums over all batches, then an update. Keeps the best validated state.
 
     Passes of one name are an attempt: it begins from the best state so far, and ends where `STALE` passes in a row were no
@@ -262,30 +264,30 @@ def count(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progr
         waited, own = 0, float("inf")
         for each in attempt:
             number += 1
-            if waited == STALE:
+            if waited == MAX_STALE_PASSES:
                 continue
             _count_once(each, model, codes, validation)
-            value = watch(model, validation[:VALIDATION_ROWS])
-            waited, own = (0, value) if value < own - LEAST * abs(value) else (waited + 1, own)
+            value = validation_loss(model, validation[:MAX_VALIDATION_ROWS])
+            waited, own = (0, value) if value < own - MIN_IMPROVEMENT * abs(value) else (waited + 1, own)
             better = value < best or not kept
             if better:
                 best, kept = value, {name: t.clone() for name, t in model.state_dict().items()}
             seconds = time.monotonic() - started
-            loss = watch(model, codes[:2000])
+            loss = validation_loss(model, codes[:2000])
             yield Progress(number, len(passes), loss, value, 0.0, seconds, better)
     model.restore(kept)
 
 
-def _count_once(each: Pass | Look, model: Trainable, codes: Tensor, validation: Tensor) -> None:
-    if isinstance(each, Look):
-        each.learn(codes, validation[:VALIDATION_ROWS])
+def _count_once(each: Pass | WholePass, model: Trainable, codes: Tensor, validation: Tensor) -> None:
+    if isinstance(each, WholePass):
+        each.learn(codes, validation[:MAX_VALIDATION_ROWS])
         return
     device = device_of(model)
-    sums = processes.total(own_sums(each, codes, device))
-    each.update(sums, [x.to(device) for x in batches(validation[:VALIDATION_ROWS])])
+    sums = processes.sum_over_ranks(own_sums(each, codes, device))
+    each.update(sums, [x.to(device) for x in batches(validation[:MAX_VALIDATION_ROWS])])
 
 
-def counted_at_once(codes: Tensor) -> int:
+def counting_rows(codes: Tensor) -> int:
     """Rows of a batch of a counting pass."""
     return max(1, min(8192, (1 << 20) // max(codes[0].numel(), 1)))
 
@@ -293,8 +295,8 @@ def counted_at_once(codes: Tensor) -> int:
 def own_sums(each: Pass, codes: Tensor, device: torch.device) -> Tensor:
     """A pass's sums over this process's share of the batches; zeros where it has none."""
     sums = None
-    for i, x in enumerate(batches(codes, counted_at_once(codes))):
-        if processes.mine(i):
+    for i, x in enumerate(batches(codes, counting_rows(codes))):
+        if processes.is_mine(i):
             part = each.sums(x.to(device))
             sums = part if sums is None else sums.add_(part)
     if sums is None:  # the form of the sums is known only from some

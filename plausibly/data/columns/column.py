@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from plausibly.data.columns import dates, numbers
-from plausibly.data.columns.identifiers import Making, Piece
-from plausibly.data.columns.storage import OTHER_TEXT, Storage, in_ticks, kind_of, texts_of
+from plausibly.data.columns.identifiers import IdGenerator, Piece
+from plausibly.data.columns.storage import OTHER_TEXT, Storage, in_ticks, storage_kind, texts_of
 from plausibly.errors import UserError
 from plausibly.events.kinds import (
     MISSING,
@@ -40,19 +40,19 @@ from plausibly.events.kinds import (
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
-AS_DRAWN, KEPT, ABSENT = range(3)  # how the texts of a column that is set aside are coded
+TEXTS_NEW, TEXTS_GIVEN, TEXTS_ABSENT = range(3)  # how the texts of a column that is set aside are coded
 MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(:00(\.0+)?)?", re.ASCII)
-ZONED = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
-USUAL = np.array([0.9, 0.05, 0.05])
-SPELLED = np.array(
+ZONED_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
+WAY_PROBABILITIES = np.array([0.9, 0.05, 0.05])
+SPELLING_PROBABILITIES = np.array(
     [0.999, 0.001]
 )  # that all cells of some rows are spelled as the column spells them, and that some are not
-EMPTY = b"\xff"
+EMPTY_TEXT = b"\xff"
 HOLE_WORDS = {"na", "n/a", "nan", "null", "none", "nil", "?", "-", ".", "#n/a", "<na>", "nat", "missing", r"\n"}
 
 
 @dataclass
-class Cells:
+class ColumnValues:
     """One column of some rows: values of its kind, and the texts of those that it does not foresee or spells otherwise.
 
     Any other text is None. How a value is spelled, such as 1.50 for 1.5 or NA for a hole, has no probability of its own.
@@ -61,26 +61,26 @@ class Cells:
     values: np.ndarray
     texts: np.ndarray | None = None
 
-    def __getitem__(self, index: Any) -> Cells:
+    def __getitem__(self, index: Any) -> ColumnValues:
         texts = None if self.texts is None else self.texts[index]
-        return Cells(self.values[index], texts if texts is not None and held(texts).any() else None)
+        return ColumnValues(self.values[index], texts if texts is not None and has_text(texts).any() else None)
 
 
-def joined_cells(parts: Sequence[Cells]) -> Cells:
+def join_cells(parts: Sequence[ColumnValues]) -> ColumnValues:
     """A column's cells, piece after piece."""
     values = np.concatenate([part.values for part in parts])
     if all(part.texts is None for part in parts):
-        return Cells(values)
+        return ColumnValues(values)
     blank = [np.full(len(part.values), None, dtype=object) if part.texts is None else part.texts for part in parts]
-    return Cells(values, np.concatenate(blank))
+    return ColumnValues(values, np.concatenate(blank))
 
 
-def held(texts: np.ndarray) -> np.ndarray:
+def has_text(texts: np.ndarray) -> np.ndarray:
     """Where there is a text."""
     return np.array([text is not None for text in texts], dtype=bool)
 
 
-def at(texts: np.ndarray, places: np.ndarray) -> np.ndarray:
+def texts_at(texts: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The texts at some places, None at all others."""
     found = texts.copy()
     found[~places] = None
@@ -92,7 +92,7 @@ def is_hole(text: str) -> bool:
     return text.strip().lower() in HOLE_WORDS
 
 
-def kept_texts(coder: Coder, texts: np.ndarray | None) -> np.ndarray:
+def code_texts(coder: Coder, texts: np.ndarray | None) -> np.ndarray:
     """Passes texts, some of which may be None, through a coder, compressed together by LZMA."""
     kept = None if texts is None else lzma.compress(json.dumps(list(texts)).encode(), lzma.FORMAT_ALONE)
     return np.array(json.loads(lzma.decompress(coder.block(kept))), dtype=object)
@@ -100,11 +100,11 @@ def kept_texts(coder: Coder, texts: np.ndarray | None) -> np.ndarray:
 
 def meaning(text: str) -> Any:
     """What a text says however its type writes it: a number, a day, a time, a duration, a truth, or else itself."""
-    if found := numbers.written(text):
+    if found := numbers.parse_number(text):
         return found
     if day := MIDNIGHT.fullmatch(text):
         return day[1]
-    if ZONED.fullmatch(text):
+    if ZONED_TIME.fullmatch(text):
         return datetime.fromisoformat(text).astimezone(UTC)
     plain = dates.without_days(text)
     lasts = in_ticks([plain], "ns")[0]
@@ -123,7 +123,7 @@ def log_bytes(coded: bytes) -> float:
 
 def bytes_of(text: str | None) -> bytes:
     """The bytes of a cell that is not foreseen: a hole, None, has none; an empty text, one that begins no character."""
-    return b"" if text is None else text.encode("utf-8", "surrogatepass") or EMPTY
+    return b"" if text is None else text.encode("utf-8", "surrogatepass") or EMPTY_TEXT
 
 
 @dataclass(frozen=True)
@@ -158,40 +158,40 @@ class Column(ABC):
 
     def cells_of(self, series: Any) -> tuple[np.ndarray, list[str]]:
         """For each row the index of its text, -1 for a hole, and the distinct texts, as this column writes its values."""
-        index, texts = texts_of(series, self.name, self._stamped)
-        texts = self.own_texts(texts, kind_of(series, self.name))
+        index, texts = texts_of(series, self.name, self._time_texts)
+        texts = self.own_texts(texts, storage_kind(series, self.name))
         self._refuse_infinite(index, texts)
         marks = {self.hole, ""} if not self.storage.exact else set()
         marked = [place for place, text in enumerate(texts) if text in marks]
         return (np.where(np.isin(index, marked), -1, index) if marked else index), texts
 
-    def _stamped(self, times: Any) -> list[str]:
+    def _time_texts(self, times: Any) -> list[str]:
         """Texts of times; a column of texts has their offset from UTC with them."""
         if times.tz is None or self.storage.kind == "date":
-            return self.storage.stamped(times)
+            return self.storage.time_texts(times)
         return [time.isoformat() for time in times]
 
     def own_texts(self, texts: list[str], kind: str) -> list[str]:
         """Texts of a column that is stored as `kind`, as this column has the same values."""
-        return texts if kind == self.storage.kind else self.adopted(texts, kind)
+        return texts if kind == self.storage.kind else self.adopt_texts(texts, kind)
 
-    def adopted(self, texts: list[str], kind: str) -> list[str]:
+    def adopt_texts(self, texts: list[str], kind: str) -> list[str]:
         """The same, of another kind: what means the same as one of the known texts becomes that."""
-        known = self.known_texts()
+        known = self.value_texts()
         meant: dict[Any, set[str]] = {}
         for text in known:
             meant.setdefault(meaning(text), set()).add(text)
         alike = {text: meant.get(meaning(text), set()) for text in {*texts} - {*known}}
         return [next(iter(alike[text])) if len(alike.get(text, ())) == 1 else text for text in texts]
 
-    def known_texts(self) -> tuple[str, ...]:
+    def value_texts(self) -> tuple[str, ...]:
         """The texts of its values, where these are listed."""
         return ()
 
     def _refuse_infinite(self, index: np.ndarray, texts: list[str]) -> None:
         if self.storage.kind != "float" and not self.numeric:
             return
-        endless = [place for place, text in enumerate(texts) if numbers.INFINITE.fullmatch(text)]
+        endless = [place for place, text in enumerate(texts) if numbers.INFINITE_NUMBER.fullmatch(text)]
         rows = np.flatnonzero(np.isin(index, endless))
         if len(rows):
             where = f"row {int(rows[0]) + 1}, column {self.name!r}"
@@ -235,22 +235,22 @@ class AsideColumn(Column):
         super().__post_init__()
         pieces = tuple(piece if isinstance(piece, Piece) else Piece(**piece) for piece in self.pieces)
         object.__setattr__(self, "pieces", pieces)
-        self.making.made(0, np.random.default_rng(0))
+        self.id_generator.generate(0, np.random.default_rng(0))
 
-    def known_texts(self) -> tuple[str, ...]:
+    def value_texts(self) -> tuple[str, ...]:
         return () if self.text is None else (self.text,)
 
     @property
-    def making(self) -> Making:
+    def id_generator(self) -> IdGenerator:
         old = (Piece(letters=self.letters, lengths=(*[0] * (len(self.letters) - 1), 1)),) if self.letters else ()
-        return Making(self.first, self.pieces or old, self.end)
+        return IdGenerator(self.first, self.pieces or old, self.end)
 
-    def drawn(self, rows: int, generator: np.random.Generator, before: int = 0) -> np.ndarray:
+    def new_texts(self, rows: int, generator: np.random.Generator, before: int = 0) -> np.ndarray:
         """Texts for `rows` rows that were not recorded, and come after `before` others."""
         blank = "" if self.storage.kind == "text" else None  # a hole keeps the type of any other column
         cells = np.full(rows, blank if self.role != "constant" else self.text, dtype=object)
-        if self._made:
-            cells[:] = self.making.made(rows, generator, before)
+        if self._makes_ids:
+            cells[:] = self.id_generator.generate(rows, generator, before)
         return cells
 
     def through(self, coder: Coder, rows: int, before: int, texts: np.ndarray | None, known: bool) -> np.ndarray | None:
@@ -258,14 +258,14 @@ class AsideColumn(Column):
 
         `known` says that they are given. Texts that are not as `drawn` ones are compressed together by LZMA.
         """
-        drawn = self.drawn(rows, np.random.default_rng(0), before)
+        drawn = self.new_texts(rows, np.random.default_rng(0), before)
         way = None
         if known:
-            way = ABSENT if texts is None else AS_DRAWN if list(texts) == list(drawn) else KEPT
-        found = int(coder.drawn(USUAL, 1, None if way is None else np.array([way]))[0])
-        if found == KEPT:
-            return kept_texts(coder, texts)
-        return None if found == ABSENT else drawn
+            way = TEXTS_ABSENT if texts is None else TEXTS_NEW if list(texts) == list(drawn) else TEXTS_GIVEN
+        found = int(coder.iid(WAY_PROBABILITIES, 1, None if way is None else np.array([way]))[0])
+        if found == TEXTS_GIVEN:
+            return code_texts(coder, texts)
+        return None if found == TEXTS_ABSENT else drawn
 
     def log_within(self, texts: np.ndarray) -> np.ndarray:
         """log p of cells in nats: of the one value of a constant, or of anything else; 0 of identifiers and free texts."""
@@ -279,19 +279,19 @@ class AsideColumn(Column):
     def _is_value(self, text: str | None) -> bool:
         if text is None or self.text is None:
             return text is self.text
-        return text == self.text or numbers.written(text) == numbers.written(self.text) is not None
+        return text == self.text or numbers.parse_number(text) == numbers.parse_number(self.text) is not None
 
-    def said(self) -> str:
+    def describe(self) -> str:
         """What it is, why, and what drawn rows have there."""
         drawn = (
-            f"; drawn rows have {self.making.shown()}"
-            if self._made
+            f"; drawn rows have {self.id_generator.example()}"
+            if self._makes_ids
             else "; empty in drawn rows" * (self.role != "constant")
         )
         return f"{self.role} ({self.why}){drawn}"
 
     @property
-    def _made(self) -> bool:
+    def _makes_ids(self) -> bool:
         """Whether drawn rows get identifiers; those of types that no new text fits stay empty."""
         return self.role == "id" and self.storage.kind in ("text", "integer", "float", "decimal")
 
@@ -300,7 +300,13 @@ class AsideColumn(Column):
         return np.asarray(np.array([*texts, None], dtype=object)[index])
 
     def details(self) -> dict[str, Any]:
-        said = {"value": self.text} if self.role == "constant" else {"drawn": self.making.shown()} if self._made else {}
+        said = (
+            {"value": self.text}
+            if self.role == "constant"
+            else {"drawn": self.id_generator.example()}
+            if self._makes_ids
+            else {}
+        )
         return {"kind": self.role, "codes": None} | said
 
 
@@ -324,42 +330,45 @@ class ModelledColumn(Column):
 
     takes: ClassVar[type[Kind]] = Category
 
-    def log_within(self, cells: Cells, observed: np.ndarray | None = None) -> np.ndarray:
+    def log_within(self, cells: ColumnValues, observed: np.ndarray | None = None) -> np.ndarray:
         """log p(cell | code) in nats; 0 where it is not observed."""
         nats = self.kind.log_within(cells.values)
         if cells.texts is not None:
-            rows = np.flatnonzero(held(cells.texts) & (cells.values == self.other))
-            nats[rows] += [log_bytes(bytes_of(self._shown(text))) for text in cells.texts[rows]]
+            rows = np.flatnonzero(has_text(cells.texts) & (cells.values == self.other))
+            nats[rows] += [log_bytes(bytes_of(self._text_or_none(text))) for text in cells.texts[rows]]
         return nats if observed is None else np.where(observed, nats, 0.0)
 
-    def through(self, coder: Coder, events: np.ndarray, cells: Cells | None) -> Cells:
+    def through(self, coder: Coder, events: np.ndarray, cells: ColumnValues | None) -> ColumnValues:
         """Passes through a coder what the events leave open of some cells, and how they are spelled; the cells."""
         values = self.kind.through(coder, events, None if cells is None else cells.values)
         other, texts = values == self.other, np.full(len(values), None, dtype=object)
         given = None if cells is None else texts.copy() if cells.texts is None else cells.texts
         for row in np.flatnonzero(other):
             texts[row] = self.other_through(coder, None if given is None else given[row])
-        self._spelled_through(coder, texts, None if given is None else at(given, ~other))
-        return Cells(values, texts if held(texts).any() else None)
+        self._code_spellings(coder, texts, None if given is None else texts_at(given, ~other))
+        return ColumnValues(values, texts if has_text(texts).any() else None)
 
-    def _spelled_through(self, coder: Coder, texts: np.ndarray, own: np.ndarray | None) -> None:
+    def _code_spellings(self, coder: Coder, texts: np.ndarray, own: np.ndarray | None) -> None:
         """Passes through a coder the texts of foreseen cells that are spelled otherwise, and puts them among `texts`."""
-        if coder.form > 1 and coder.drawn(SPELLED, 1, None if own is None else np.array([int(held(own).any())]))[0]:
-            found = kept_texts(coder, own)
-            texts[held(found)] = found[held(found)]
+        if (
+            coder.form > 1
+            and coder.iid(SPELLING_PROBABILITIES, 1, None if own is None else np.array([int(has_text(own).any())]))[0]
+        ):
+            found = code_texts(coder, own)
+            texts[has_text(found)] = found[has_text(found)]
 
     def other_through(self, coder: Coder, text: str | None) -> str:
         """Passes through a coder a text that is not foreseen."""
-        found: bytes = coder.text(None if text is None else bytes_of(self._shown(text)))
+        found: bytes = coder.text(None if text is None else bytes_of(self._text_or_none(text)))
         if not found:
             return self.hole_text
-        return "" if found == EMPTY else found.decode("utf-8", "surrogatepass")
+        return "" if found == EMPTY_TEXT else found.decode("utf-8", "surrogatepass")
 
-    def _shown(self, text: str) -> str | None:
+    def _text_or_none(self, text: str) -> str | None:
         """A kept text, None where it stands for a hole."""
         return None if text == self.hole_text else text
 
-    def known(self, index: np.ndarray, texts: list[str]) -> np.ndarray:
+    def is_known(self, index: np.ndarray, texts: list[str]) -> np.ndarray:
         """Which cells are known, as `cells_of` gives them: no holes, and no words that stand for one."""
         words = [place for place, text in enumerate(texts) if text in self.marks or (self.measures and is_hole(text))]
         return (index >= 0) & ~np.isin(index, words)
@@ -392,24 +401,24 @@ class ModelledColumn(Column):
     def spell(self, values: np.ndarray) -> list[str]:
         """Texts of foreseen values."""
 
-    def cells(self, series: Any) -> Cells:
+    def cells(self, series: Any) -> ColumnValues:
         """The cells of a column. UserError names the row of one that cannot be recorded."""
         return self._cells(*self.cells_of(series), asked=False)
 
-    def asked(self, series: Any) -> tuple[Cells, np.ndarray]:
+    def parse_question(self, series: Any) -> tuple[ColumnValues, np.ndarray]:
         """The cells of a question, in which any may be a hole, and which of them are known."""
         index, texts = self.cells_of(series)
-        return self._cells(index, texts, asked=True), self.known(index, texts)
+        return self._cells(index, texts, asked=True), self.is_known(index, texts)
 
-    def _cells(self, index: np.ndarray, texts: list[str], asked: bool) -> Cells:
+    def _cells(self, index: np.ndarray, texts: list[str], asked: bool) -> ColumnValues:
         (values, otherwise), other = self._read(texts), self.other
-        cells = Cells(np.append(values, self._hole if self.kind.missing else other)[index])
+        cells = ColumnValues(np.append(values, self._hole if self.kind.missing else other)[index])
         unforeseen = (cells.values == other) & ((index >= 0) | (not asked))
         if unforeseen.any():
             self._refuse(texts, index, unforeseen)
         kept = unforeseen | np.append(otherwise, False)[index]
         if kept.any():
-            cells.texts = at(np.array([*texts, self.hole_text], dtype=object)[index], kept)
+            cells.texts = texts_at(np.array([*texts, self.hole_text], dtype=object)[index], kept)
         return cells
 
     def values_of(self, texts: list[str]) -> np.ndarray:
@@ -452,7 +461,7 @@ class ModelledColumn(Column):
         """Why a cell (None: a hole) cannot be recorded."""
         return "a hole, where there was none in training" if text is None else f"{text!r} was not foreseen"
 
-    def texts(self, cells: Cells) -> np.ndarray:
+    def texts(self, cells: ColumnValues) -> np.ndarray:
         """The texts of cells as they are spelled, None for holes that no further mark stands for."""
         distinct, inverse = np.unique(cells.values, return_inverse=True)
         foreseen = ~self._holes(distinct) & (distinct != self.other)
@@ -460,32 +469,32 @@ class ModelledColumn(Column):
         texts[foreseen] = self.spell(distinct[foreseen])
         found = texts[inverse]
         if cells.texts is not None:
-            kept = held(cells.texts)
-            found[kept] = [self._shown(text) for text in cells.texts[kept]]
+            kept = has_text(cells.texts)
+            found[kept] = [self._text_or_none(text) for text in cells.texts[kept]]
         return found
 
-    def plain(self, cells: Cells) -> np.ndarray:
+    def plain(self, cells: ColumnValues) -> np.ndarray:
         """The texts of cells as a column in memory takes them: None for all holes."""
         if cells.texts is None or self.storage.exact:
             return self.texts(cells)
         truths = self.storage.dtype in ("bool", "boolean")
         kept = cells.values == self.other if truths else ~self._holes(cells.values)
-        return self.texts(Cells(cells.values, at(cells.texts, kept)))
+        return self.texts(ColumnValues(cells.values, texts_at(cells.texts, kept)))
 
-    def numbers(self, cells: Cells) -> np.ndarray:
+    def numbers(self, cells: ColumnValues) -> np.ndarray:
         """The values as numbers in the column's own units, float64; NaN for a hole and for what is not foreseen."""
         none = self._holes(cells.values) | (cells.values == self.other)
-        return self.measured(np.where(none, np.nan, cells.values.astype(np.float64)))
+        return self.in_units(np.where(none, np.nan, cells.values.astype(np.float64)))
 
-    def measured(self, values: np.ndarray) -> np.ndarray:
+    def in_units(self, values: np.ndarray) -> np.ndarray:
         """Values of the kind, or numbers between, in the column's own units."""
         return values
 
-    def shown(self, value: float) -> float | str:
+    def display(self, value: float) -> float | str:
         """A number among the column's values, or between two, as one reads it: the nearest value's text."""
         return self.spell(np.round(np.array([value])).astype(np.int64))[0]
 
-    def draw(self, events: np.ndarray, generator: np.random.Generator) -> Cells:
+    def draw(self, events: np.ndarray, generator: np.random.Generator) -> ColumnValues:
         """Cells drawn inside the events' codes; holes are spelled as often in each way as in training."""
         values = self.kind.draw(events, generator)
         texts = np.array([None, OTHER_TEXT], dtype=object)[(values == self.other).astype(np.int64)]
@@ -493,9 +502,9 @@ class ModelledColumn(Column):
             ways = np.array([max(self.holes - sum(self.marked), 1), *self.marked], dtype=np.float64)
             picks = generator.choice(len(ways), size=len(holes), p=ways / ways.sum())
             texts[holes] = np.array([None, *self.marks], dtype=object)[picks]
-        return Cells(values, texts if held(texts).any() else None)
+        return ColumnValues(values, texts if has_text(texts).any() else None)
 
 
-def remembered(column: Column, **changes: Any) -> Column:
+def change_column(column: Column, **changes: Any) -> Column:
     """The column with some of what it remembers changed."""
     return replace(column, **changes)

@@ -17,12 +17,12 @@ import torch
 from plausibly.data.columns import dates
 from plausibly.data.columns.column import ModelledColumn
 from plausibly.data.columns.date_patterns import ZONE
-from plausibly.data.columns.storage import text_of
+from plausibly.data.columns.storage import cell_text
 from plausibly.data.columns.types import BooleanColumn, DateColumn
 from plausibly.errors import UserError
 
 TRUE, FALSE = ("1", "1.0", "true", "yes", "t", "y", "on"), ("0", "0.0", "false", "no", "f", "n", "off")
-SECOND, FIRST = 10**9, datetime.datetime(1970, 1, 1)  # in ns
+NS_PER_SECOND, EPOCH_START = 10**9, datetime.datetime(1970, 1, 1)  # in ns
 
 
 def one_value(name: str, value: Any) -> Any:
@@ -42,18 +42,18 @@ def cell(column: ModelledColumn, value: Any) -> Any:
     """A Series of one cell that holds the value, in the column's type where that has dates or durations."""
     import pandas as pd
 
-    readers = {"date": moment, "duration": duration}
+    readers = {"date": parse_moment, "duration": parse_duration}
     kind = "date" if "datetime" in column.storage.inner else "duration" if "timedelta" in column.storage.inner else ""
     reader = readers.get(kind or column.storage.kind)
     found = None if reader is None else reader(value)
     if found is not None:
-        return _typed(column, value, found)
+        return _cast_cell(column, value, found)
     texts = list(_spellings(column, value))
     known = np.flatnonzero(column.values_of(texts) != column.other)
     return pd.Series([texts[known[0] if len(known) else 0]], dtype=object)
 
 
-def _typed(column: ModelledColumn, value: Any, found: Any) -> Any:
+def _cast_cell(column: ModelledColumn, value: Any, found: Any) -> Any:
     """The cell in the column's own type. UserError where that cannot hold it."""
     import pandas as pd
 
@@ -77,7 +77,7 @@ def _typed(column: ModelledColumn, value: Any, found: Any) -> Any:
     return held
 
 
-def moment(value: Any) -> Any:
+def parse_moment(value: Any) -> Any:
     """The Timestamp that a value means, or None; a text means one where it is written as 2021-03-01, and perhaps a time."""
     import pandas as pd
 
@@ -94,7 +94,7 @@ def moment(value: Any) -> Any:
         return None
 
 
-def duration(value: Any) -> Any:
+def parse_duration(value: Any) -> Any:
     """The Timedelta that a value means, or None; a text means one where it says its units, or is written as 00:05:00."""
     import pandas as pd
 
@@ -114,9 +114,9 @@ def duration(value: Any) -> Any:
 
 def _spellings(column: ModelledColumn, value: Any) -> Iterator[str]:
     """How a column may write a value, as it is written first."""
-    yield text_of(value)
-    at = moment(value)
-    if isinstance(column, BooleanColumn) and (word := text_of(value).lower()) in TRUE + FALSE:
+    yield cell_text(value)
+    at = parse_moment(value)
+    if isinstance(column, BooleanColumn) and (word := cell_text(value).lower()) in TRUE + FALSE:
         yield column.spellings[word in TRUE]
     if isinstance(column, DateColumn) and (text := _in_form(column, value, at)) is not None:
         yield text
@@ -130,32 +130,32 @@ def _in_form(column: DateColumn, value: Any, at: Any) -> str | None:
     """The text of a date, a time or a duration in the form of the column; None where that cannot write it."""
     form = dates.form_of(column.form)
     if form.clock:
-        lasts = duration(value)
+        lasts = parse_duration(value)
         return None if lasts is None else _in_ticks(column, lasts.value)
     if not form.seconds and isinstance(value, str) and fullmatch(r"\d{4}-\d\d", value, ASCII):
-        at = moment(f"{value}-01")
+        at = parse_moment(f"{value}-01")
     if at is None:
         return None
     at = _local(at, column.form)
     if form.seconds:
-        since = at.to_pydatetime(warn=False).replace(tzinfo=None, microsecond=0) - FIRST
+        since = at.to_pydatetime(warn=False).replace(tzinfo=None, microsecond=0) - EPOCH_START
         rest = at.microsecond * 1000 + at.nanosecond
-        return _in_ticks(column, (since.days * 86_400 + since.seconds) * SECOND + rest)
+        return _in_ticks(column, (since.days * 86_400 + since.seconds) * NS_PER_SECOND + rest)
     ticks, rest = divmod((at.year - 1970) * 12 + at.month - 1, form.months)
     whole = at.day == 1 and at == at.normalize() and not rest
-    return dates.spelled(np.array([ticks]), column.form)[0] if whole else None
+    return dates.format_ticks(np.array([ticks]), column.form)[0] if whole else None
 
 
 def _in_ticks(column: DateColumn, since: int) -> str | None:
     """The text of so many ns since 1970, or midnight."""
     form = dates.form_of(column.form)
-    ticks, rest = divmod(since, form.seconds * SECOND // form.scale)
-    return None if rest else dates.spelled(np.array([ticks]), column.form)[0]
+    ticks, rest = divmod(since, form.seconds * NS_PER_SECOND // form.scale)
+    return None if rest else dates.format_ticks(np.array([ticks]), column.form)[0]
 
 
 def _local(at: Any, pattern: str) -> Any:
     """A time in the zone that the form has at its end, such as Z or +02:00."""
-    zone = ZONE.search(dates.spelled(np.array([0]), pattern)[0])
+    zone = ZONE.search(dates.format_ticks(np.array([0]), pattern)[0])
     if at.tzinfo is None or zone is None:
         return at
     name = zone[2].strip()
@@ -164,4 +164,4 @@ def _local(at: Any, pattern: str) -> Any:
 
 def _of_day(time: datetime.time) -> datetime.timedelta:
     """Since midnight."""
-    return datetime.datetime.combine(FIRST, time.replace(tzinfo=None)) - FIRST
+    return datetime.datetime.combine(EPOCH_START, time.replace(tzinfo=None)) - EPOCH_START

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns.dates import DAYS, form_of, rewritten, ticks
-from plausibly.data.columns.numbers import NEARLY_ALL
+from plausibly.data.columns.dates import DAYS_TEXT, form_of, reformat, ticks
+from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.events.kinds import OTHER
 
 TIME = re.compile(
@@ -19,33 +19,35 @@ TIME = re.compile(
     re.ASCII,
 )
 ZONE = re.compile(r"(?<=:\d\d)(\.\d+)?(Z| ?UTC| ?GMT| ?[+-]\d\d:?\d\d)$", re.ASCII)
-LOOKS = re.compile(r"[-\d:./, +A-Za-z]{4,40}", re.ASCII)
-COMPACT = ("%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ")
-SURE = 12  # so many different numbers of eight digits are not all dates by chance
-LOOKED_AT, TRIED = 200, 5
+DATE_LIKE = re.compile(r"[-\d:./, +A-Za-z]{4,40}", re.ASCII)
+COMPACT_FORMS = ("%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ")
+MIN_COMPACT_DATES = 12  # so many different numbers of eight digits are not all dates by chance
+MAX_TEXTS, CANDIDATE_TEXTS = 200, 5
 
 
-NUMBERS = ("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d")
-MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y")
-QUARTERS = ("Q%q %Y", "%Y Q%q", "%YQ%q", "%Y-Q%q", "Q%q-%Y", "Q%q/%Y", "%Y/Q%q", "%qQ%Y", "%qQ%y", "Q%q %y")
-NAMED = ("%d/%b/%Y", "%d/%b/%y", "%Y/%b/%d", "%b/%Y", "%d%b%Y", "%b%Y", "%b %d, %Y", "%b %d %Y")
+NUMERIC_FORMS = ("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d")
+MONTH_FORMS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y")
+QUARTER_FORMS = ("Q%q %Y", "%Y Q%q", "%YQ%q", "%Y-Q%q", "Q%q-%Y", "Q%q/%Y", "%Y/Q%q", "%qQ%Y", "%qQ%y", "Q%q %y")
+MONTH_NAME_FORMS = ("%d/%b/%Y", "%d/%b/%y", "%Y/%b/%d", "%b/%Y", "%d%b%Y", "%b%Y", "%b %d, %Y", "%b %d %Y")
 
 
 @cache
 def date_patterns() -> tuple[str, ...]:
     """Every form of a date alone, those with zeros before the number first."""
-    numbers = [form.replace("/", mark) for mark in "-/. " for form in NUMBERS]
+    numbers = [form.replace("/", mark) for mark in "-/. " for form in NUMERIC_FORMS]
     months = ("%b", "%B", "%^b", "%^B")
-    named = [form.replace("/", mark).replace("%b", month) for month in months for mark in "- /" for form in NAMED]
+    named = [
+        form.replace("/", mark).replace("%b", month) for month in months for mark in "- /" for form in MONTH_NAME_FORMS
+    ]
     plain = [form.replace("%d", "%-d").replace("%m", "%-m") for form in numbers + named]
-    return tuple(dict.fromkeys([*numbers, *MONTHS, *QUARTERS, *named, *plain, *COMPACT]))
+    return tuple(dict.fromkeys([*numbers, *MONTH_FORMS, *QUARTER_FORMS, *named, *plain, *COMPACT_FORMS]))
 
 
-def candidates(text: str) -> list[str]:
+def candidate_forms(text: str) -> list[str]:
     """The forms that a text alone can be read as."""
-    if not LOOKS.fullmatch(text) or not any(map(str.isdigit, text)):
+    if not DATE_LIKE.fullmatch(text) or not any(map(str.isdigit, text)):
         return []
-    if lasts := DAYS.fullmatch(text):
+    if lasts := DAYS_TEXT.fullmatch(text):
         return ["%D days %H:%M:%S" + f".%{len(lasts[3] or '.') - 1}f" * bool(lasts[3])]
     found = next((match for match in TIME.finditer(text) if match.end() == len(text)), None)
     if not found:
@@ -75,21 +77,21 @@ def _times(found: re.Match[str]) -> list[str]:
 
 def forms(texts: list[str], counts: np.ndarray) -> list[str]:
     """The forms that nearly all texts, `counts` times each, are written in; several where day and month may be either."""
-    some = [texts[place] for place in spread(len(texts), TRIED)]
-    tried = list(dict.fromkeys(form for text in some for form in candidates(text)))
-    looked = spread(len(texts), LOOKED_AT)
+    some = [texts[place] for place in even_places(len(texts), CANDIDATE_TEXTS)]
+    tried = list(dict.fromkeys(form for text in some for form in candidate_forms(text)))
+    looked = even_places(len(texts), MAX_TEXTS)
     few = [texts[place] for place in looked]
     tried = [form for form in tried if (ticks(few, form) != OTHER).mean() > 0.9]
     weights = {form: int(counts[_read(texts, form)].sum()) for form in tried}
     most = max(weights.values(), default=0)
-    if most < NEARLY_ALL * counts.sum():
+    if most < MIN_SHARE * counts.sum():
         return []
     orders = {form.replace("%-", "%"): form for form in reversed(tried) if weights[form] == most}
     found = list(orders.values())[::-1]
     return [form for form in found if not form.startswith("%y")] or found  # hardly anyone writes 31 December 20-12-31
 
 
-def spread(size: int, most: int) -> list[int]:
+def even_places(size: int, most: int) -> list[int]:
     """Places of at most so many, evenly from first to last."""
     return sorted({*np.linspace(0, size - 1, min(size, most)).astype(int).tolist()}) if size else []
 
@@ -97,16 +99,16 @@ def spread(size: int, most: int) -> list[int]:
 def _read(texts: list[str], form: str) -> np.ndarray:
     """Which texts are of this form. Of digits alone only those that can be dates by no chance."""
     values = ticks(texts, form)
-    if form not in COMPACT:
+    if form not in COMPACT_FORMS:
         return values != OTHER
     ends = ticks(["18000101", "22000101"], "%Y%m%d") * (1 if form == "%Y%m%d" else 86_400)
-    return (values >= ends[0]) & (values < ends[1]) & (len(texts) >= SURE)
+    return (values >= ends[0]) & (values < ends[1]) & (len(texts) >= MIN_COMPACT_DATES)
 
 
 def looks_dated(texts: list[str]) -> bool:
     """Whether nearly all texts are dates or times, each of some form."""
-    some = [texts[place] for place in spread(len(texts), LOOKED_AT)]
-    return sum(bool(set(candidates(text)) - {*COMPACT}) for text in some) > 0.9 * len(some)
+    some = [texts[place] for place in even_places(len(texts), MAX_TEXTS)]
+    return sum(bool(set(candidate_forms(text)) - {*COMPACT_FORMS}) for text in some) > 0.9 * len(some)
 
 
 def zone_of(form: str) -> str | None:
@@ -115,7 +117,7 @@ def zone_of(form: str) -> str | None:
     return found and ("+00:00" if found[2].strip() in ("Z", "UTC", "GMT") else found[2].strip())
 
 
-def moved(texts: list[str], form: str, stamped: Callable[[Any], list[str]]) -> list[str]:
+def reformat_any(texts: list[str], form: str, stamped: Callable[[Any], list[str]]) -> list[str]:
     """Texts of any one form in the given one; `stamped` writes those with an offset from UTC."""
     import pandas as pd
 
@@ -125,4 +127,4 @@ def moved(texts: list[str], form: str, stamped: Callable[[Any], list[str]]) -> l
         for place, text in zip(np.flatnonzero(known), stamped(pd.DatetimeIndex(times[known])), strict=True):
             texts[place] = text
     found = forms(texts, np.ones(len(texts)))
-    return rewritten(texts, found[0], form) if len(found) == 1 else texts
+    return reformat(texts, found[0], form) if len(found) == 1 else texts

@@ -16,19 +16,21 @@ import numpy as np
 
 from plausibly.events.kinds import OTHER
 
-FULL = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+MONTH_NAMES = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
         "November", "December")  # fmt: skip
-NAMES = {
-    "%b": tuple(name[:3] for name in FULL),
-    "%B": FULL,
-    "%^b": tuple(name[:3].upper() for name in FULL),
-    "%^B": tuple(name.upper() for name in FULL),
+DIRECTIVE_NAMES = {
+    "%b": tuple(name[:3] for name in MONTH_NAMES),
+    "%B": MONTH_NAMES,
+    "%^b": tuple(name[:3].upper() for name in MONTH_NAMES),
+    "%^B": tuple(name.upper() for name in MONTH_NAMES),
     "%p": ("AM", "PM"),
     "%P": ("am", "pm"),
 }
 DIRECTIVE = re.compile(r"%[-^]?[YymqbBdHIMSpPD]|%[1-9]f")
 TIMES = ("HM", "HMS", "HMSf")
-SAID = {"".join(sorted(said)) for said in ("Ym", "Yq", "Ymd", *TIMES, *(f"Ymd{time}" for time in TIMES))}  # by a form
+ALLOWED_LETTERS = {
+    "".join(sorted(said)) for said in ("Ym", "Yq", "Ymd", *TIMES, *(f"Ymd{time}" for time in TIMES))
+}  # by a form
 UNITS = (
     (86_400 * 10**9, "day"),
     (3_600 * 10**9, "hour"),
@@ -36,8 +38,8 @@ UNITS = (
     (10**9, "second"),
     *((10**digits, f"{10.0 ** (digits - 9):g} s") for digits in range(8, -1, -1)),
 )
-PIVOT = 69  # a year of two digits from here on is of the twentieth century, as POSIX has it
-LIMITS = {
+PIVOT_YEAR = 69  # a year of two digits from here on is of the twentieth century, as POSIX has it
+PART_LIMITS = {
     "Y": (1, 9999),
     "y": (0, 99),
     "m": (1, 12),
@@ -48,12 +50,12 @@ LIMITS = {
     "M": (0, 59),
     "S": (0, 59),
 }
-LARGEST = 9 * 10**18
-DAYS = re.compile(r"(-?\d{1,6}) days? \+?(\d\d:\d\d:\d\d)(\.\d{1,9})?", re.ASCII)
-WITH_DAYS = re.compile(r"%D days %H:%M:%S(\.%[1-9]f)?", re.ASCII)
+MAX_TICKS = 9 * 10**18
+DAYS_TEXT = re.compile(r"(-?\d{1,6}) days? \+?(\d\d:\d\d:\d\d)(\.\d{1,9})?", re.ASCII)
+DAYS_FORM = re.compile(r"%D days %H:%M:%S(\.%[1-9]f)?", re.ASCII)
 
 
-class Form:
+class DateForm:
     """A pattern, taken apart. ValueError where it is none."""
 
     def __init__(self, pattern: str) -> None:
@@ -62,15 +64,15 @@ class Form:
         self.letters = {directive[-1] for directive in self.directives}
         self.clock = not self.letters & {"Y", "y"}
         self.endless = self.clock and "H" in self.letters
-        self.days = WITH_DAYS.fullmatch(pattern) is not None
-        if "%" in "".join(self.literals) or not (self.days or _said(self.directives) in SAID):
+        self.days = DAYS_FORM.fullmatch(pattern) is not None
+        if "%" in "".join(self.literals) or not (self.days or _letters(self.directives) in ALLOWED_LETTERS):
             raise ValueError(f"{pattern!r} is no form of dates and times, such as %d/%m/%Y or %Y-%m-%dT%H:%M:%SZ")
 
     @cached_property
     def reads(self) -> re.Pattern[str]:
         """A sign, which only a clock has, and a group for each directive."""
         if self.days:
-            return DAYS
+            return DAYS_TEXT
         groups = [
             f"({_reads(d, self.endless)}){re.escape(t)}"
             for d, t in zip(self.directives, self.literals[1:], strict=True)
@@ -106,55 +108,57 @@ class Form:
     def ends(self) -> tuple[int, int]:
         """The first and the last tick that can be written."""
         if self.endless:
-            return -LARGEST, LARGEST
-        first, last = (f"19{PIVOT}-01-01", f"20{PIVOT}-01-01") if "y" in self.letters else ("0001-01-01", "10000-01-01")
+            return -MAX_TICKS, MAX_TICKS
+        first, last = (
+            (f"19{PIVOT_YEAR}-01-01", f"20{PIVOT_YEAR}-01-01") if "y" in self.letters else ("0001-01-01", "10000-01-01")
+        )
         unit: Any = "s" if self.seconds else "M"
         low, high = (
             (0, 86_400) if self.clock else (int(np.datetime64(day, unit).astype(np.int64)) for day in (first, last))
         )
         tick = self.seconds or self.months
-        return max(low * self.scale // tick, -LARGEST), min((high * self.scale - 1) // tick, LARGEST)
+        return max(low * self.scale // tick, -MAX_TICKS), min((high * self.scale - 1) // tick, MAX_TICKS)
 
 
-def _said(directives: list[str]) -> str:
+def _letters(directives: list[str]) -> str:
     """The directives' letters, each way to say the same as one, in order."""
     letters = "".join(sorted(d[-1] for d in directives)).translate(str.maketrans("ybBP", "Ymmp"))
     return "".join(sorted(letters.replace("I", "H").replace("p", "") if "I" in letters and "p" in letters else letters))
 
 
 def _reads(directive: str, endless: bool) -> str:
-    if directive in NAMES:
-        return "|".join(NAMES[directive])
+    if directive in DIRECTIVE_NAMES:
+        return "|".join(DIRECTIVE_NAMES[directive])
     widths = {"Y": r"\d{4}", "q": "[1-4]", "f": rf"\d{{{directive[1]}}}"}
     short = r"0|[1-9]\d?" if "-" in directive else r"\d\d"
     return widths.get(directive[-1], short + (r"|[1-9]\d{2,6}" if endless and directive[-1] == "H" else ""))
 
 
 def _prints(directive: str) -> str:
-    if directive in NAMES:
+    if directive in DIRECTIVE_NAMES:
         return "%s"
     return "%d" if "-" in directive else f"%0{ {'Y': '4', 'q': '1', 'f': directive[1]}.get(directive[-1], '2') }d"
 
 
 @lru_cache(maxsize=1024)
-def form_of(pattern: str) -> Form:
+def form_of(pattern: str) -> DateForm:
     """The form of a pattern. ValueError where it is none."""
-    return Form(pattern)
+    return DateForm(pattern)
 
 
 def ticks(texts: list[str], pattern: str) -> np.ndarray:
     """Each text as whole ticks of the form, int64; OTHER where it is not exactly of this form."""
     form, values = form_of(pattern), np.full(len(texts), OTHER)
     if form.days:
-        return _checked(_in_hours(texts, form), texts, pattern)
+        return _check_ticks(_in_hours(texts, form), texts, pattern)
     found = [form.reads.fullmatch(text) for text in texts]
     places = np.array([place for place, match in enumerate(found) if match], dtype=np.int64)
     if len(places):
-        values[places] = _counted(form, [match.groups() for match in found if match])
-    return _checked(values, texts, pattern)
+        values[places] = _count_ticks(form, [match.groups() for match in found if match])
+    return _check_ticks(values, texts, pattern)
 
 
-def _in_hours(texts: list[str], form: Form) -> np.ndarray:
+def _in_hours(texts: list[str], form: DateForm) -> np.ndarray:
     """Ticks of durations with days."""
     digits = len(str(form.scale)) - 1
     plain = "%H:%M:%S" + f".%{digits}f" * bool(digits)
@@ -162,15 +166,15 @@ def _in_hours(texts: list[str], form: Form) -> np.ndarray:
     return ticks([hours if hours != text else "" for hours, text in zip(fitted, texts, strict=True)], plain)
 
 
-def _checked(values: np.ndarray, texts: list[str], pattern: str) -> np.ndarray:
+def _check_ticks(values: np.ndarray, texts: list[str], pattern: str) -> np.ndarray:
     """The ticks, OTHER where they are not written as their texts are."""
     known = np.flatnonzero(values != OTHER)
-    again = spelled(values[known], pattern)
+    again = format_ticks(values[known], pattern)
     values[known[[texts[place] != text for place, text in zip(known, again, strict=True)]]] = OTHER
     return values
 
 
-def _counted(form: Form, groups: list[tuple[str, ...]]) -> np.ndarray:
+def _count_ticks(form: DateForm, groups: list[tuple[str, ...]]) -> np.ndarray:
     """Ticks of what the directives read; OTHER where it is no date or time."""
     signs, *columns = zip(*groups, strict=True)
     part = {d[-1]: _whole(d, texts) for d, texts in zip(form.directives, columns, strict=True)}
@@ -181,19 +185,21 @@ def _counted(form: Form, groups: list[tuple[str, ...]]) -> np.ndarray:
     day = part.get("d", np.int64(1))
     sound &= day <= (following - first).astype(np.int64)
     seconds = (first.astype(np.int64) + day - 1) * 86_400 + _since_midnight(part)
-    sound &= np.abs(seconds.astype(np.float64)) * form.scale < LARGEST
+    sound &= np.abs(seconds.astype(np.float64)) * form.scale < MAX_TICKS
     sign = np.array([-1 if sign else 1 for sign in signs])
     return np.where(sound, sign * (seconds * form.scale + part.get("f", 0)) // form.seconds, OTHER)
 
 
 def _whole(directive: str, texts: Any) -> np.ndarray:
-    places = {name: place for place, name in enumerate(NAMES.get(directive, ()))}
+    places = {name: place for place, name in enumerate(DIRECTIVE_NAMES.get(directive, ()))}
     return np.array([places[text] if places else int(text) for text in texts], dtype=np.int64)
 
 
 def _months(part: dict[str, np.ndarray], rows: int) -> np.ndarray:
     """Months since January 1970."""
-    years = part["Y"] if "Y" in part else part["y"] + np.where(part["y"] < PIVOT, 2000, 1900) if "y" in part else 1970
+    years = (
+        part["Y"] if "Y" in part else part["y"] + np.where(part["y"] < PIVOT_YEAR, 2000, 1900) if "y" in part else 1970
+    )
     named = part.get("b", part.get("B"))
     quarter = part.get("q", np.ones(rows, dtype=np.int64)) - 1
     month = named if named is not None else part["m"] - 1 if "m" in part else 3 * quarter
@@ -209,33 +215,35 @@ def _since_midnight(part: dict[str, np.ndarray]) -> Any:
 
 def _sound(part: dict[str, np.ndarray], endless: bool) -> np.ndarray:
     """Where each part is what it can be; the day of the month aside."""
-    limits = {letter: ends for letter, ends in LIMITS.items() if letter in part and not (endless and letter == "H")}
+    limits = {
+        letter: ends for letter, ends in PART_LIMITS.items() if letter in part and not (endless and letter == "H")
+    }
     return np.logical_and.reduce(
         [(part[letter] >= low) & (part[letter] <= high) for letter, (low, high) in limits.items()]
     )
 
 
-def spelled(values: np.ndarray, pattern: str) -> list[str]:
+def format_ticks(values: np.ndarray, pattern: str) -> list[str]:
     """Texts of ticks; what the form cannot write is moved to the first or last that it can."""
     form, values = form_of(pattern), np.asarray(values, dtype=np.int64)
     if form.days:
         return _with_days(values, form)
     parts = _parts(form, np.abs(values) if form.endless else values.clip(*form.ends))
-    columns = [_shown(directive, parts[directive[-1]]) for directive in form.directives]
+    columns = [_part_texts(directive, parts[directive[-1]]) for directive in form.directives]
     texts = [form.prints % row for row in zip(*columns, strict=True)]
     return [f"-{t}" if v < 0 else t for t, v in zip(texts, values.tolist(), strict=True)] if form.endless else texts
 
 
-def _with_days(values: np.ndarray, form: Form) -> list[str]:
+def _with_days(values: np.ndarray, form: DateForm) -> list[str]:
     """Durations as pandas writes them, such as -1 days +23:59:00."""
     days, rest = np.divmod(values, 86_400 * form.scale)
     digits = len(str(form.scale)) - 1
     plain = "%H:%M:%S" + f".%{digits}f" * bool(digits)
-    pairs = zip(days.tolist(), spelled(rest, plain), strict=True)
+    pairs = zip(days.tolist(), format_ticks(rest, plain), strict=True)
     return [f"{day} days {'+' * (day < 0)}{clock}" for day, clock in pairs]
 
 
-def _parts(form: Form, values: np.ndarray) -> dict[str, np.ndarray]:
+def _parts(form: DateForm, values: np.ndarray) -> dict[str, np.ndarray]:
     """What each directive prints, as whole numbers."""
     if not form.seconds:
         return _calendar((values * form.months).astype("datetime64[M]").astype("datetime64[D]"))
@@ -253,12 +261,12 @@ def _calendar(days: np.ndarray) -> dict[str, np.ndarray]:
     return {"Y": year, "y": year % 100, "q": month // 3 + 1, "m": month + 1, "b": month, "B": month, "d": day}
 
 
-def _shown(directive: str, part: np.ndarray) -> list[Any]:
-    names = NAMES.get(directive)
+def _part_texts(directive: str, part: np.ndarray) -> list[Any]:
+    names = DIRECTIVE_NAMES.get(directive)
     return part.tolist() if names is None else [names[place] for place in part.tolist()]
 
 
-def step_of(values: np.ndarray, pattern: str) -> tuple[int, str]:
+def tick_step(values: np.ndarray, pattern: str) -> tuple[int, str]:
     """The largest of day, hour, minute, second, ... that divides all ticks: in ticks, and its name."""
     form = form_of(pattern)
     if not form.seconds:
@@ -278,7 +286,7 @@ def plain_form(text: str) -> str:
 
 def without_days(text: str) -> str:
     """A duration such as 1 days 02:30:00, as pandas writes it, in hours: 26:30:00; any other text as it is."""
-    found = DAYS.fullmatch(text)
+    found = DAYS_TEXT.fullmatch(text)
     if found is None:
         return text
     hours, minutes, seconds = (int(part) for part in found[2].split(":"))
@@ -286,7 +294,7 @@ def without_days(text: str) -> str:
         int(found[1]) * 86_400 + hours * 3_600 + minutes * 60 + seconds
     )  # of which a fraction adds to what may be below 0
     fraction = (found[3] or "")[1:]
-    return spelled(
+    return format_ticks(
         np.array([whole * 10 ** len(fraction) + int(fraction or 0)]), plain_form(f"00:00:00{found[3] or ''}")
     )[0]
 
@@ -301,16 +309,16 @@ def shortest_form(values: np.ndarray, pattern: str) -> str:
     return pattern.partition(".")[0] + f".%{digits}f" * bool(digits)
 
 
-def rewritten(texts: list[str], pattern: str, other: str) -> list[str]:
+def reformat(texts: list[str], pattern: str, other: str) -> list[str]:
     """Texts of one form in another; those that it cannot say as they are."""
     if pattern == other or not texts:
         return texts
-    moved = [_moved(tick, form_of(pattern), form_of(other)) for tick in ticks(texts, pattern).tolist()]
-    again = iter(spelled(np.array([tick for tick in moved if tick is not None], dtype=np.int64), other))
+    moved = [_convert_tick(tick, form_of(pattern), form_of(other)) for tick in ticks(texts, pattern).tolist()]
+    again = iter(format_ticks(np.array([tick for tick in moved if tick is not None], dtype=np.int64), other))
     return [text if tick is None else next(again) for text, tick in zip(texts, moved, strict=True)]
 
 
-def _moved(tick: int, form: Form, other: Form) -> int | None:
+def _convert_tick(tick: int, form: DateForm, other: DateForm) -> int | None:
     """The tick of another form at the same time; None where there is none."""
     if tick == OTHER or form.clock != other.clock:
         return None

@@ -16,20 +16,24 @@ import numpy as np
 LAST_NUMBER = re.compile(r"(.*\D|)(\d+)(\D*)", re.ASCII | re.DOTALL)
 PIECES = re.compile(r"([A-Za-z0-9]+)", re.ASCII)
 NUMBER = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
-FEW_ROWS, SMOOTH = 20, 0.02  # von Neumann's ratio, which is 1 for numbers in no order
-LONGEST, ROOM, TRIES = 64, 100, 9  # places of an identifier; possible ones for each in training; rounds of drawing
+MIN_ROWS, MAX_ROUGHNESS = 20, 0.02  # von Neumann's ratio, which is 1 for numbers in no order
+MAX_PLACES, IDS_PER_ROW, MAX_ROUNDS = (
+    64,
+    100,
+    9,
+)  # places of an identifier; possible ones for each in training; rounds of drawing
 
 
-def follows(numbers: np.ndarray) -> bool:
+def is_smooth(numbers: np.ndarray) -> bool:
     """Whether a column, in the order of its keys, is a smooth function of them: each number near those beside it.
 
     One that only rises, or only falls, comes in their order, as dates do, and is none; nor is one in few rows.
     """
     known = numbers[~np.isnan(numbers)]
     steps = np.diff(known)
-    if len(known) < FEW_ROWS or (steps >= 0).all() or (steps <= 0).all():
+    if len(known) < MIN_ROWS or (steps >= 0).all() or (steps <= 0).all():
         return False
-    return bool((steps**2).mean() < SMOOTH * 2 * known.var())
+    return bool((steps**2).mean() < MAX_ROUGHNESS * 2 * known.var())
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Piece:
     def __post_init__(self) -> None:
         object.__setattr__(self, "letters", tuple(self.letters))
         object.__setattr__(self, "lengths", tuple(self.lengths))
-        if len(self.letters) > LONGEST or len(self.lengths) != len(self.letters) or not all(self.letters):
+        if len(self.letters) > MAX_PLACES or len(self.lengths) != len(self.letters) or not all(self.letters):
             raise ValueError("a piece of an identifier has letters at each place, and a count of texts of each length")
         if not self.letters and not 0 <= self.low <= self.high < 10**18:
             raise ValueError("a piece of an identifier is a number between two, or letters")
@@ -60,7 +64,7 @@ class Piece:
         """log of how many there may be."""
         return float(np.log(list(map(len, self.letters))).sum()) if self.letters else log(self.high - self.low + 1)
 
-    def drawn(self, rows: int, generator: np.random.Generator) -> list[str]:
+    def draw(self, rows: int, generator: np.random.Generator) -> list[str]:
         """One for each row, with what stands before it."""
         if not self.letters:
             return [f"{self.before}{number}" for number in generator.integers(self.low, self.high, rows, endpoint=True)]
@@ -72,7 +76,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Making:
+class IdGenerator:
     """How identifiers are made: `first` and those after it; or of `pieces`, before an `end`."""
 
     first: str = ""
@@ -83,52 +87,52 @@ class Making:
         if self.first and not LAST_NUMBER.fullmatch(self.first):
             raise ValueError(f"{self.first!r} has no number to count up")
 
-    def made(self, rows: int, generator: np.random.Generator, before: int = 0) -> list[str]:
+    def generate(self, rows: int, generator: np.random.Generator, before: int = 0) -> list[str]:
         """Identifiers of `rows` rows that come after `before` others."""
         if self.pieces:
-            return self._drawn(rows, generator)
+            return self._draw_distinct(rows, generator)
         found = LAST_NUMBER.fullmatch(self.first or "1")
         assert found is not None
         head, digits, tail = found.groups()
         return [f"{head}{int(digits) + before + row:0{len(digits)}d}{tail}" for row in range(rows)]
 
-    def _drawn(self, rows: int, generator: np.random.Generator) -> list[str]:
+    def _draw_distinct(self, rows: int, generator: np.random.Generator) -> list[str]:
         """Different ones, as long as there are enough."""
         texts: dict[str, None] = {}  # in the order of drawing, each once
-        for _ in range(TRIES):
+        for _ in range(MAX_ROUNDS):
             texts |= dict.fromkeys(self._any(rows - len(texts), generator))
         return [*texts, *self._any(rows - len(texts), generator)]
 
     def _any(self, rows: int, generator: np.random.Generator) -> list[str]:
-        columns = [piece.drawn(rows, generator) for piece in self.pieces]
+        columns = [piece.draw(rows, generator) for piece in self.pieces]
         return ["".join(parts) + self.end for parts in zip(*columns, strict=True)]
 
-    def shown(self) -> str:
+    def example(self) -> str:
         """An example, or two short ones."""
-        first, second = self.made(2, np.random.default_rng(0))
+        first, second = self.generate(2, np.random.default_rng(0))
         return ", ".join([first, *[second] * (len(first) <= 20), "..."])
 
 
-def learned(texts: list[str]) -> Making:
+def learn_ids(texts: list[str]) -> IdGenerator:
     """How to make more identifiers like these."""
     found = [LAST_NUMBER.fullmatch(text) for text in texts]
     around = {(match[1], match[3]) if match else None for match in found}
     if len(around) == 1 and None not in around:
         ((head, tail),) = [pair for pair in around if pair]
         number = _first([match[2] for match in found if match])
-        return Making(f"{head}{number}{tail}") if number else Making()
+        return IdGenerator(f"{head}{number}{tail}") if number else IdGenerator()
     return _in_pieces([PIECES.split(text) for text in texts])
 
 
-def _in_pieces(parts: list[list[str]]) -> Making:
+def _in_pieces(parts: list[list[str]]) -> IdGenerator:
     """As the pieces of all, at odd places, are made, where there are the same marks between them and no piece is long."""
     marks = {tuple(own[::2]) for own in parts}
-    if len(marks) > 1 or len(parts[0]) < 2 or max(len(text) for own in parts for text in own) > LONGEST:
-        return Making()
+    if len(marks) > 1 or len(parts[0]) < 2 or max(len(text) for own in parts for text in own) > MAX_PLACES:
+        return IdGenerator()
     columns, before = [*zip(*parts, strict=True)], parts[0][::2]
     pieces = tuple(_piece(mark, texts) for mark, texts in zip(before, columns[1::2], strict=False))
-    enough = sum(piece.log_ways for piece in pieces) > log(ROOM * len(parts))
-    return Making(pieces=pieces, end=before[-1]) if enough else Making()
+    enough = sum(piece.log_ways for piece in pieces) > log(IDS_PER_ROW * len(parts))
+    return IdGenerator(pieces=pieces, end=before[-1]) if enough else IdGenerator()
 
 
 def _piece(before: str, texts: tuple[str, ...]) -> Piece:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns.date_patterns import COMPACT, candidates, spread, zone_of
+from plausibly.data.columns.date_patterns import COMPACT_FORMS, candidate_forms, even_places, zone_of
 from plausibly.data.columns.dates import form_of, ticks
-from plausibly.data.columns.numbers import NEARLY_ALL
+from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.events.kinds import OTHER
 
 ISO = "%Y-%m-%d"
 CLOCK = re.compile(r"(T|, | )?%-?[HI]")  # where the time of a form begins
-LOOKED_AT, TRIED = 60, 8
+MAX_TEXTS, MAX_FORMS = 60, 8
 
 
 def ticks_in(texts: list[str], pattern: str) -> np.ndarray:
@@ -25,7 +25,7 @@ def ticks_in(texts: list[str], pattern: str) -> np.ndarray:
     while len(left) and form_of(pattern).seconds:
         form, rest = _beside(texts[left[0]], pattern), left[1:]
         if form is not None:
-            moved = _moved(ticks([texts[place] for place in left], form), form, pattern)
+            moved = _convert_ticks(ticks([texts[place] for place in left], form), form, pattern)
             found[left] = moved
             rest = rest[moved[1:] == OTHER]
         left = rest
@@ -39,7 +39,7 @@ def _beside(text: str, pattern: str) -> str | None:
     With or without zeros before numbers.
     """
     own, dated = form_of(pattern), (_date_of(pattern), ISO)
-    for form in candidates(text):
+    for form in candidate_forms(text):
         alike = form_of(form).clock == own.clock and (zone_of(form) is None) == (zone_of(pattern) is None)
         if alike and form_of(form).seconds and (own.clock or _date_of(form) in dated):
             return form
@@ -51,7 +51,7 @@ def _date_of(form: str) -> str:
     return (form[: found.start()] if found else form).replace("%-", "%")
 
 
-def _moved(values: np.ndarray, form: str, pattern: str) -> np.ndarray:
+def _convert_ticks(values: np.ndarray, form: str, pattern: str) -> np.ndarray:
     """Ticks of a form in those of a pattern; OTHER where these are no whole number."""
     here, there = form_of(form), form_of(pattern)
     later = _offset(pattern) - _offset(form)
@@ -76,14 +76,16 @@ def common_form(texts: list[str], counts: np.ndarray) -> str | None:
 
     None too where day and month may be either.
     """
-    some = [texts[place] for place in spread(len(texts), LOOKED_AT)]
-    tried = {form for text in some for form in candidates(text) if form_of(form).seconds and form not in COMPACT}
+    some = [texts[place] for place in even_places(len(texts), MAX_TEXTS)]
+    tried = {
+        form for text in some for form in candidate_forms(text) if form_of(form).seconds and form not in COMPACT_FORMS
+    }
 
     def coarseness(form: str) -> tuple[Any, ...]:
         own = form_of(form)
         return own.seconds / own.scale, -counts[ticks(texts, form) != OTHER].sum(), "%-" in form, form
 
-    for form in sorted(tried, key=coarseness)[:TRIED]:
+    for form in sorted(tried, key=coarseness)[:MAX_FORMS]:
         if _tells(texts, counts, form):
             swapped = form.translate(str.maketrans("dm", "md"))
             return None if swapped in tried and _tells(texts, counts, swapped) else form
@@ -91,4 +93,4 @@ def common_form(texts: list[str], counts: np.ndarray) -> str | None:
 
 
 def _tells(texts: list[str], counts: np.ndarray, form: str) -> bool:
-    return bool(counts[ticks_in(texts, form) != OTHER].sum() >= NEARLY_ALL * counts.sum())
+    return bool(counts[ticks_in(texts, form) != OTHER].sum() >= MIN_SHARE * counts.sum())

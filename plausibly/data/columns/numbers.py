@@ -14,20 +14,20 @@ import numpy as np
 from plausibly.events.kinds import Grid, Real
 
 NUMBER = re.compile(r"\s*+([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?\s*", re.ASCII)
-SCIENTIFIC = re.compile(r"-?\d\.(\d+)([eE])[+-]\d\d+", re.ASCII)
-INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
+SCIENTIFIC_NUMBER = re.compile(r"-?\d\.(\d+)([eE])[+-]\d\d+", re.ASCII)
+INFINITE_NUMBER = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
 LEADING_ZERO = re.compile(r"-?0\d+")
-LIMIT = 2**53
-LARGEST = 1e300  # of a real number: differences must not overflow
-MAX_ATOMS, MAX_BINS, ROWS_A_BIN = 256, 128, 20
-NEARLY_ALL = 0.99
+MAX_STEPS = 2**53
+MAX_REAL = 1e300  # of a real number: differences must not overflow
+MAX_ATOMS, MAX_BINS, ROWS_PER_BIN = 256, 128, 20
+MIN_SHARE = 0.99
 FEW_VALUES, MANY_ROWS = 64, 300
-MOST_DECIMALS, FINEST = 6, 15  # that are looked for: in any column, and where its numbers are exact enough
+USUAL_DECIMALS, MAX_DECIMALS = 6, 15  # that are looked for: in any column, and where its numbers are exact enough
 
-Written = tuple[int, int]  # digits and decimals: digits / 10^decimals
+ExactNumber = tuple[int, int]  # digits and decimals: digits / 10^decimals
 
 
-def written(text: str) -> Written | None:
+def parse_number(text: str) -> ExactNumber | None:
     """The number a text writes, without needless decimals; None where it writes none."""
     found = NUMBER.fullmatch(text)
     if found is None or not (found[2] or found[3]):
@@ -41,15 +41,15 @@ def written(text: str) -> Written | None:
     return (digits, decimals) if decimals >= 0 else (digits * 10**-decimals, 0)
 
 
-def in_steps(number: Written | None, decimals: int) -> int | None:
+def in_steps(number: ExactNumber | None, decimals: int) -> int | None:
     """The number in steps of 10^-decimals; None where it is no multiple or too large."""
     if number is None or number[1] > decimals:
         return None
     steps = number[0] * 10 ** (decimals - number[1])
-    return steps if abs(steps) < LIMIT else None
+    return steps if abs(steps) < MAX_STEPS else None
 
 
-def spelled(steps: int, decimals: int, style: str) -> str:
+def format_number(steps: int, decimals: int, style: str) -> str:
     """The text of a number of steps. Styles: `fixed:K` decimals, `shortest`, `dotted` (at least one decimal)."""
     whole, fraction = divmod(abs(steps), 10**decimals)
     digits = str(fraction).zfill(decimals) if decimals else ""
@@ -67,26 +67,26 @@ def style_of(texts: list[str], counts: np.ndarray, units: list[int], decimals: i
         places[len(text.partition(".")[2])] += count
     fixed = [f"fixed:{place}" for place, _ in places.most_common(2)]
     styles = [*fixed, "shortest", "dotted"] if len(fixed) == 1 else ["shortest", "dotted", *fixed]
-    alike = [counts[_printed_so(texts, units, decimals, style)].sum() for style in styles]
+    alike = [counts[_is_printed_so(texts, units, decimals, style)].sum() for style in styles]
     return styles[int(np.argmax(alike))]
 
 
-def _printed_so(texts: list[str], units: list[int], decimals: int, style: str) -> np.ndarray:
+def _is_printed_so(texts: list[str], units: list[int], decimals: int, style: str) -> np.ndarray:
     return np.array(
-        [spelled(unit, decimals, style) == text for text, unit in zip(texts, units, strict=True)], dtype=bool
+        [format_number(unit, decimals, style) == text for text, unit in zip(texts, units, strict=True)], dtype=bool
     )
 
 
 def style_of_reals(texts: list[str]) -> str:
     """How real numbers are printed: `dotted`, `shortest`, or with K decimals and an exponent (`e:K`, `E:K`) as all are."""
-    found = [SCIENTIFIC.fullmatch(text) for text in texts]
+    found = [SCIENTIFIC_NUMBER.fullmatch(text) for text in texts]
     alike = {(match[2], len(match[1])) if match else None for match in found}
     if len(alike) == 1 and (only := alike.pop()):
         return f"{only[0]}:{only[1]}"
     return "dotted" if all("." in text or "e" in text.lower() for text in texts) else "shortest"
 
 
-def resolution(numbers: list[Written | None], counts: np.ndarray) -> int | None:
+def resolution(numbers: list[ExactNumber | None], counts: np.ndarray) -> int | None:
     """Decimals of the grid that nearly all numbers lie on, the finest that 2^53 steps can span, or None."""
     places = np.array([-1 if number is None else number[1] for number in numbers])
     counts = of_others(numbers, counts)
@@ -94,17 +94,17 @@ def resolution(numbers: list[Written | None], counts: np.ndarray) -> int | None:
     if not len(held):
         return None
     for decimals in sorted(set(held.tolist()), reverse=True):
-        if weights[held <= decimals].sum() < NEARLY_ALL * weights.sum():
+        if weights[held <= decimals].sum() < MIN_SHARE * weights.sum():
             return None
         fits = np.array([decimals <= 30 and in_steps(number, decimals) is not None for number in numbers])
-        if counts[fits].sum() >= NEARLY_ALL * weights.sum():
+        if counts[fits].sum() >= MIN_SHARE * weights.sum():
             return int(decimals)
     return None
 
 
-def of_others(numbers: Sequence[Written | None], counts: np.ndarray) -> np.ndarray:
+def of_others(numbers: Sequence[ExactNumber | None], counts: np.ndarray) -> np.ndarray:
     """The counts without those of one number that most of all are, unless all are, as `varying`."""
-    totals = Counter[Written]()
+    totals = Counter[ExactNumber]()
     for number, count in zip(numbers, counts.tolist(), strict=True):
         if number is not None:
             totals[number] += count
@@ -125,7 +125,7 @@ def lattice(values: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
     return step, int(values[0]) % step
 
 
-def learned_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
+def learn_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
     """The grid of whole numbers `values`, seen `counts` times each."""
     values, index = np.unique(values, return_inverse=True)  # 1 and 1.0 are different texts
     counts = np.bincount(index, weights=counts).astype(np.int64)
@@ -146,7 +146,7 @@ def learned_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
 
 def _quantile_edges(rest: np.ndarray, atoms: np.ndarray) -> np.ndarray:
     """Cuts `rest` into equally full intervals; the outer edges enclose all atoms."""
-    bins = int(np.clip(len(rest) // ROWS_A_BIN, 2, MAX_BINS))
+    bins = int(np.clip(len(rest) // ROWS_PER_BIN, 2, MAX_BINS))
     edges = np.unique(np.quantile(rest, np.arange(1, bins) / bins, method="lower")) if len(rest) else atoms[:1]
     if len(atoms):
         ends = [min(atoms[0], edges[0]), max(atoms[-1] + 1, edges[-1])]
@@ -168,7 +168,7 @@ def _tail(excess: np.ndarray, far: float, least: float = 0.1) -> float:
     return max(float(excess.mean()), least) if len(excess) >= 5 else float(far)
 
 
-def learned_real(values: np.ndarray, missing: bool, closed: bool = False, step: float = 0.0) -> Real:
+def learn_real(values: np.ndarray, missing: bool, closed: bool = False, step: float = 0.0) -> Real:
     """The kind of real `values`, one for each row; `step` is the resolution that they were recorded at, 0 for none.
 
     Location and scale are mean and standard deviation without the outermost half percent at either end; of a column that
@@ -181,7 +181,7 @@ def learned_real(values: np.ndarray, missing: bool, closed: bool = False, step: 
     apart = (_middle(varying(values)) - location) / farthest
     scale = farthest * max(float(np.sqrt((apart * apart).mean())), 1e-5)  # so that none is out of reach
     events = ((values - location) / scale).astype(np.float32)
-    bins = int(np.clip(len(values) // ROWS_A_BIN, 2, MAX_BINS))
+    bins = int(np.clip(len(values) // ROWS_PER_BIN, 2, MAX_BINS))
     edges = np.unique(np.quantile(events, np.arange(1, bins) / bins, method="lower"))
     if (usual := usual_of(values)) is not None:
         edges = _with_spike(edges, (usual - location) / scale, Real(location, scale, step=step).floor)
@@ -197,22 +197,25 @@ def _with_spike(edges: np.ndarray, usual: float, floor: float) -> np.ndarray:
     return np.unique(np.concatenate([edges[(edges < ends[0]) | (edges > ends[1])], ends]))
 
 
-def step_of(values: np.ndarray) -> float:
+def decimal_step(values: np.ndarray) -> float:
     """The power of ten that nearly all values are multiples of; 0 where there is none that is coarser than they are exact.
 
     One value that most of them are says nothing of it, but it is a multiple too.
     """
     others = varying(values)
     most, exact = float(np.abs(others).max(initial=0.0)), 0.01 / np.finfo(values.dtype).eps
-    for decimals in range(FINEST + 1):
-        if decimals > MOST_DECIMALS and most * 10.0**decimals > exact:
+    for decimals in range(MAX_DECIMALS + 1):
+        if decimals > USUAL_DECIMALS and most * 10.0**decimals > exact:
             break
-        if _rounded(others, decimals).mean() >= NEARLY_ALL and _rounded(np.setdiff1d(values, others), decimals).all():
+        if (
+            _fits_decimals(others, decimals).mean() >= MIN_SHARE
+            and _fits_decimals(np.setdiff1d(values, others), decimals).all()
+        ):
             return float(10.0**-decimals)
     return 0.0
 
 
-def _rounded(values: np.ndarray, decimals: int) -> np.ndarray:
+def _fits_decimals(values: np.ndarray, decimals: int) -> np.ndarray:
     """Which values have no more decimals."""
     return np.asarray(np.round(values.astype(np.float64), decimals).astype(values.dtype) == values)
 

@@ -19,9 +19,9 @@ import numpy as np
 from plausibly.data.columns import dates
 from plausibly.errors import UserError
 
-LEFT_OUT = "convert them to text or numbers, or leave the column out (--drop)"
+LEAVE_OUT_HINT = "convert them to text or numbers, or leave the column out (--drop)"
 OTHER_TEXT = "<other>"  # how a drawn value that the column did not foresee is shown
-OBJECTS: dict[str, Callable[[str], Any]] = {
+OBJECT_PARSERS: dict[str, Callable[[str], Any]] = {
     "string": str,
     "integer": int,
     "floating": float,
@@ -30,13 +30,16 @@ OBJECTS: dict[str, Callable[[str], Any]] = {
     "time": time.fromisoformat,
     "decimal": Decimal,
 }
-BOXED = {f"{word}{size}": word for word in ("datetime", "timedelta") for size in ("", "64")}  # as objects
-TIMED = ("date", "time", "duration")  # kinds of cells that have a form of dates and times
-TEXTS = compile(r"(large_)?string(_view)?|dictionary<values=(large_)?string(_view)?, .*|null")
-SIZED = {"float16": 65_504, "halffloat": 65_504}  # the largest number
-LONGEST_NS = 9_223_372_036  # seconds that 64 bits of nanoseconds reach
-FIRST: dict[str, Any] = {"ambiguous": True, "nonexistent": "shift_forward"}  # of an hour that comes twice the first
-ELAPSED = compile(r"(-?)(\d+):(\d\d):(\d\d(?:\.\d{1,9})?)", ASCII)
+OBJECT_TIMES = {f"{word}{size}": word for word in ("datetime", "timedelta") for size in ("", "64")}  # as objects
+TIME_KINDS = ("date", "time", "duration")  # kinds of cells that have a form of dates and times
+TEXT_DTYPES = compile(r"(large_)?string(_view)?|dictionary<values=(large_)?string(_view)?, .*|null")
+DTYPE_MAXIMA = {"float16": 65_504, "halffloat": 65_504}  # the largest number
+MAX_NS_SECONDS = 9_223_372_036  # seconds that 64 bits of nanoseconds reach
+CLOCK_CHANGES: dict[str, Any] = {
+    "ambiguous": True,
+    "nonexistent": "shift_forward",
+}  # of an hour that comes twice the first
+DURATION_TEXT = compile(r"(-?)(\d+):(\d\d):(\d\d(?:\.\d{1,9})?)", ASCII)
 INSTANT = compile(r"(.*\d)Z", ASCII)  # a local time that comes twice, when the clock is put back, in UTC
 
 
@@ -58,9 +61,9 @@ class Storage:
     local: bool = False
 
     @property
-    def timed(self) -> bool:
+    def is_timed(self) -> bool:
         """Whether the type says that cells are dates, times or durations."""
-        return self.kind in TIMED
+        return self.kind in TIME_KINDS
 
     @cached_property
     def zone(self) -> Any:
@@ -81,7 +84,7 @@ class Storage:
         """The first and the last second that a cell can hold, where that is less than any form says."""
         if self.kind == "time":
             return 0, 86_399
-        return (-LONGEST_NS, LONGEST_NS) if self.timed and search(r"\bns\b", self.dtype) else None
+        return (-MAX_NS_SECONDS, MAX_NS_SECONDS) if self.is_timed and search(r"\bns\b", self.dtype) else None
 
     def limits(self, decimals: int) -> tuple[int, int] | None:
         """The least and the largest number of 10^-decimals that a cell can hold; None where the type sets none."""
@@ -91,15 +94,15 @@ class Storage:
             return -largest, largest
         if found := self.bounds:
             return found[0] * 10**decimals, found[1] * 10**decimals
-        most = SIZED.get(self.dtype.removeprefix("arrow:"), 0)
+        most = DTYPE_MAXIMA.get(self.dtype.removeprefix("arrow:"), 0)
         return (-most * 10**decimals, most * 10**decimals) if most else None
 
-    def stamped(self, times: Any, zone: Any = None) -> list[str]:
+    def time_texts(self, times: Any, zone: Any = None) -> list[str]:
         """Texts of times, a DatetimeIndex without holes, in the zone of this column: in `zone` where it names none."""
         if times.tz is None:
             if self.zone is None or self.local:
                 return _stamps(times)
-            return _in_utc(times.tz_localize(self.zone, **FIRST))
+            return _in_utc(times.tz_localize(self.zone, **CLOCK_CHANGES))
         if self.zone is None:
             return _stamps(times.tz_convert(zone or times.tz).tz_localize(None))
         return _local(times.tz_convert(self.zone)) if self.local else _in_utc(times)
@@ -118,7 +121,7 @@ class Storage:
         """The dtype of a cell, of a categorical column that of its categories."""
         return _dtype(self.inner or self.dtype)
 
-    def spoken(self, texts: np.ndarray) -> np.ndarray:
+    def file_texts(self, texts: np.ndarray) -> np.ndarray:
         """Texts for a file, in which a drawn value that was not foreseen is a hole where cells are no texts."""
         textual = self.dtype.startswith(("str", "nullable-string", "object:string", "arrow:")) and self.kind == "text"
         return texts if textual else np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object)
@@ -129,13 +132,13 @@ class Storage:
 
         index, distinct = pd.factorize(texts)
         try:
-            return self._typed(index, distinct)
+            return self._cast(index, distinct)
         except (ValueError, TypeError, OverflowError, KeyError, ArithmeticError):
             if OTHER_TEXT in distinct:
                 return self.restore(np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object))
             return pd.Series(list(texts), dtype=None if len(texts) else "object")
 
-    def _typed(self, index: np.ndarray, distinct: np.ndarray) -> Any:
+    def _cast(self, index: np.ndarray, distinct: np.ndarray) -> Any:
         import pandas as pd
 
         holes = bool((index < 0).any())
@@ -144,7 +147,7 @@ class Storage:
             inner = _array(self.inner, list(self.categories), False)
             return pd.Series(pd.Categorical.from_codes(places[index], categories=inner, ordered=self.ordered))
         if self.dtype.startswith("object"):
-            cast = OBJECTS[self.dtype.partition(":")[2]]
+            cast = OBJECT_PARSERS[self.dtype.partition(":")[2]]
             cells = np.array([*map(cast, distinct), None if self.none else np.nan], dtype=object)
             return pd.Series(cells[index], dtype="object")
         extended = list(distinct) + ([None] if holes else [])
@@ -165,7 +168,7 @@ def _array(dtype: str, texts: list[str | None], holes: bool, local: bool = False
     if isinstance(target, pd.ArrowDtype) and pa.types.is_decimal(target.pyarrow_dtype):
         return pd.array([None if text is None else Decimal(text) for text in texts], dtype=target)
     if kind == "b":
-        cells: list[Any] = [None if text is None else OBJECTS["boolean"](text) for text in texts]
+        cells: list[Any] = [None if text is None else OBJECT_PARSERS["boolean"](text) for text in texts]
     elif kind in "iu":
         cells = [None if text is None else _whole(text) for text in texts]
     elif kind == "f":
@@ -193,14 +196,14 @@ def _times(target: Any, texts: list[str | None], local: bool) -> Any:
         return pd.Series(_times(_plain(target.pyarrow_dtype), texts, local)).astype(target).array
     unit: Any = np.datetime_data(target)[0] if isinstance(target, np.dtype) else target.unit
     if target.kind == "m":
-        ticks = [np.timedelta64("NaT") if t is None else np.timedelta64(_elapsed(t, unit), unit) for t in texts]
+        ticks = [np.timedelta64("NaT") if t is None else np.timedelta64(_duration_ticks(t, unit), unit) for t in texts]
         return pd.array(np.array(ticks, dtype=f"timedelta64[{unit}]"))
     if isinstance(target, np.dtype):
         return _moments(texts, unit).array
     twice = [text is not None and INSTANT.fullmatch(text) is not None for text in texts]
     utc = _moments([text[:-1] if text and late else None for text, late in zip(texts, twice, strict=True)], unit)
     wall = _moments([None if late else text for text, late in zip(texts, twice, strict=True)], unit)
-    there = wall.tz_localize(target.tz, **FIRST) if local else wall.tz_localize("UTC").tz_convert(target.tz)
+    there = wall.tz_localize(target.tz, **CLOCK_CHANGES) if local else wall.tz_localize("UTC").tz_convert(target.tz)
     return there.where(~np.array(twice, dtype=bool), utc.tz_localize("UTC").tz_convert(target.tz)).array
 
 
@@ -215,9 +218,9 @@ def _moments(texts: list[str | None], unit: Any) -> Any:
     return pd.DatetimeIndex(times)
 
 
-def _elapsed(text: str, unit: str) -> int:
+def _duration_ticks(text: str, unit: str) -> int:
     """A duration such as 01:30:00.5, or a number of ticks, in ticks. ValueError where it is neither."""
-    found = ELAPSED.fullmatch(text)
+    found = DURATION_TEXT.fullmatch(text)
     if found is None:
         return _whole(text)
     size = 10 ** (3 * ("s", "ms", "us", "ns").index(unit))
@@ -229,7 +232,7 @@ def _elapsed(text: str, unit: str) -> int:
 def in_ticks(texts: list[str], dtype: str) -> list[str]:
     """Durations as whole numbers of ticks of a type, which names its unit; others as they are."""
     unit = (search(r"\b(s|ms|us|ns)\b", dtype) or ["ns"])[0]
-    return [str(_elapsed(text, unit)) if ELAPSED.fullmatch(text) else text for text in texts]
+    return [str(_duration_ticks(text, unit)) if DURATION_TEXT.fullmatch(text) else text for text in texts]
 
 
 def _clocks(target: Any, texts: list[str | None]) -> Any:
@@ -239,8 +242,8 @@ def _clocks(target: Any, texts: list[str | None]) -> Any:
 
     kind = target.pyarrow_dtype
     whole = pa.int32() if pa.types.is_time32(kind) else pa.int64()
-    ticks = [None if text is None else _elapsed(text, kind.unit) for text in texts]
-    day = _elapsed("24:00:00", kind.unit)
+    ticks = [None if text is None else _duration_ticks(text, kind.unit) for text in texts]
+    day = _duration_ticks("24:00:00", kind.unit)
     if not all(tick is None or 0 <= tick < day for tick in ticks):
         raise ValueError("a time of day is from 00:00 to 23:59")
     return pd.arrays.ArrowExtensionArray(pa.chunked_array([pa.array(ticks, whole).cast(kind)]))
@@ -305,13 +308,13 @@ def storage_of(series: Any, name: str) -> Storage:
     return replace(found, local=_local_is_plainer(series)) if found.zone is not None else found
 
 
-def kind_of(series: Any, name: str) -> str:
+def storage_kind(series: Any, name: str) -> str:
     """The kind that a column is stored as; of a categorical one that of its categories."""
     import pandas as pd
 
-    series = unboxed(series)
+    series = unbox(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
-        return kind_of(pd.Series(series.dtype.categories), name)
+        return storage_kind(pd.Series(series.dtype.categories), name)
     return _object_storage(series, name).kind if series.dtype == np.dtype(object) else storage_of(series[:0], name).kind
 
 
@@ -321,9 +324,9 @@ def _word(kind: str, dtype: str, name: str) -> tuple[str, bool]:
         return words[kind], False
     if dtype.startswith(("decimal", "time")):
         return dtype[: 7 if dtype.startswith("decimal") else 4], False
-    if TEXTS.fullmatch(dtype):
+    if TEXT_DTYPES.fullmatch(dtype):
         return "text", True
-    raise UserError(f"column {name!r} holds {dtype} cells, which cannot be recorded; {LEFT_OUT}")
+    raise UserError(f"column {name!r} holds {dtype} cells, which cannot be recorded; {LEAVE_OUT_HINT}")
 
 
 def _object_type(series: Any, name: str) -> str:
@@ -332,9 +335,11 @@ def _object_type(series: Any, name: str) -> str:
 
     found = pd.api.types.infer_dtype(series, skipna=True)
     found = "string" if found == "empty" else found
-    if found not in OBJECTS:
-        mend = f"give all of them one type, or {LEFT_OUT}" if found.startswith("mixed") else LEFT_OUT
-        mend = f"pandas.to_{BOXED[found]} gives them theirs, or {LEFT_OUT}" if found in BOXED else mend
+    if found not in OBJECT_PARSERS:
+        mend = f"give all of them one type, or {LEAVE_OUT_HINT}" if found.startswith("mixed") else LEAVE_OUT_HINT
+        mend = (
+            f"pandas.to_{OBJECT_TIMES[found]} gives them theirs, or {LEAVE_OUT_HINT}" if found in OBJECT_TIMES else mend
+        )
         raise UserError(f"column {name!r} holds {found} cells, which cannot be recorded; {mend}")
     return found
 
@@ -347,7 +352,7 @@ def _object_storage(series: Any, name: str) -> Storage:
     return Storage(f"object:{found}", words.get(found, found), found in ("string", "decimal"), none)
 
 
-def unboxed(series: Any) -> Any:
+def unbox(series: Any) -> Any:
     """The column; where its cells are times or durations as objects, in the type that is made for them."""
     import pandas as pd
 
@@ -355,7 +360,7 @@ def unboxed(series: Any) -> Any:
         return series
     found = pd.api.types.infer_dtype(series, skipna=True)
     try:
-        return getattr(pd, f"to_{BOXED[found]}")(series) if found in BOXED else series
+        return getattr(pd, f"to_{OBJECT_TIMES[found]}")(series) if found in OBJECT_TIMES else series
     except (ValueError, TypeError, OverflowError):
         return series
 
@@ -368,7 +373,7 @@ def texts_of(series: Any, name: str, stamped: Callable[[Any], list[str]] | None 
     import pandas as pd
     import pyarrow as pa
 
-    series = unboxed(series)
+    series = unbox(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         index, texts = np.asarray(series.cat.codes, dtype=np.int64), texts_of(pd.Series(series.cat.categories), name)[1]
         return index, texts
@@ -378,7 +383,7 @@ def texts_of(series: Any, name: str, stamped: Callable[[Any], list[str]] | None 
     kind, arrow = getattr(series.dtype, "kind", "O"), getattr(series.dtype, "pyarrow_dtype", None)
     if kind == "f":  # factorize and iteration widen small floats, whose shortest texts are then long
         return index, [
-            text_of(cell) for cell in np.asarray(distinct, dtype=getattr(series.dtype, "numpy_dtype", series.dtype))
+            cell_text(cell) for cell in np.asarray(distinct, dtype=getattr(series.dtype, "numpy_dtype", series.dtype))
         ]
     if kind == "M":
         return index, (stamped or _in_utc)(_times_of(distinct))
@@ -388,7 +393,7 @@ def texts_of(series: Any, name: str, stamped: Callable[[Any], list[str]] | None 
     if arrow is not None and pa.types.is_time(arrow):
         whole = pa.int32() if pa.types.is_time32(arrow) else pa.int64()
         return index, _spans(pa.array(distinct).cast(whole).to_numpy(zero_copy_only=False).astype(np.int64), arrow.unit)
-    return index, [text_of(cell) for cell in distinct]
+    return index, [cell_text(cell) for cell in distinct]
 
 
 def _times_of(distinct: Any) -> Any:
@@ -409,7 +414,7 @@ def _stamps(naive: Any) -> list[str]:
 
 def _spans(ticks: np.ndarray, unit: str) -> list[str]:
     digits = 3 * ("s", "ms", "us", "ns").index(unit)
-    return dates.spelled(ticks, "%H:%M:%S" + f".%{digits}f" * bool(digits))
+    return dates.format_ticks(ticks, "%H:%M:%S" + f".%{digits}f" * bool(digits))
 
 
 def _zone(dtype: Any) -> Any:
@@ -420,7 +425,7 @@ def _zone(dtype: Any) -> Any:
 def _local(times: Any) -> list[str]:
     """Local times; the second of two that are alike, when the clock is put back, is written in UTC, with a Z."""
     wall = times.tz_localize(None)
-    again = wall.tz_localize(times.tz, **FIRST)
+    again = wall.tz_localize(times.tz, **CLOCK_CHANGES)
     late, utc = np.asarray(again != times), _in_utc(times)
     return [f"{z}Z" if twice else text for text, z, twice in zip(_stamps(wall), utc, late, strict=True)]
 
@@ -437,11 +442,11 @@ def _local_is_plainer(series: Any) -> bool:
 def _coarseness(ticks: np.ndarray, unit: str) -> tuple[int, int]:
     """The largest unit of time that divides all ticks, and the largest step between them."""
     digits = 3 * ("s", "ms", "us", "ns").index(unit)
-    size = dates.step_of(ticks, "%Y-%m-%dT%H:%M:%S" + f".%{digits}f" * bool(digits))[0]
+    size = dates.tick_step(ticks, "%Y-%m-%dT%H:%M:%S" + f".%{digits}f" * bool(digits))[0]
     return size, int(np.gcd.reduce(ticks - ticks[0]))
 
 
-def text_of(cell: Any) -> str:
+def cell_text(cell: Any) -> str:
     """The shortest text that reads back equal."""
     if isinstance(cell, str):
         return cell

@@ -10,14 +10,14 @@ import numpy as np
 
 from plausibly.data.columns import date_patterns as date_forms
 from plausibly.data.columns import dates, numbers
-from plausibly.data.columns.column import Cells, ModelledColumn
+from plausibly.data.columns.column import ColumnValues, ModelledColumn
 from plausibly.data.columns.dates import plain_form
 from plausibly.data.columns.instants import ticks_in
-from plausibly.data.columns.storage import TIMED, in_ticks
-from plausibly.events.kinds import MISSING, OTHER, REACH, REAL_OTHER, Category, Grid, Real
+from plausibly.data.columns.storage import TIME_KINDS, in_ticks
+from plausibly.events.kinds import MAX_SCALES, MISSING, OTHER, REAL_OTHER, Category, Grid, Real
 
-FAR = 1000.0  # scales
-FALSE, TRUE = ({"0", "0.0", "false", "no", "f", "n", "off"}, {"1", "1.0", "true", "yes", "t", "y", "on"})
+FAR_SCALES = 1000.0  # scales
+FALSE_WORDS, TRUE_WORDS = ({"0", "0.0", "false", "no", "f", "n", "off"}, {"1", "1.0", "true", "yes", "t", "y", "on"})
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,20 @@ class BooleanColumn(ModelledColumn):
     def spell(self, values: np.ndarray) -> list[str]:
         return [self.spellings[value] for value in values]
 
-    def adopted(self, texts: list[str], kind: str) -> list[str]:
+    def adopt_texts(self, texts: list[str], kind: str) -> list[str]:
         """Truths of another type by their meaning, such as False for 0."""
         if [truth_of(text) for text in self.spellings] != [False, True]:
-            return super().adopted(texts, kind)
+            return super().adopt_texts(texts, kind)
         truths = [truth_of(text) for text in texts]
         return [text if truth is None else self.spellings[truth] for text, truth in zip(texts, truths, strict=True)]
 
-    def known_texts(self) -> tuple[str, ...]:
+    def value_texts(self) -> tuple[str, ...]:
         return self.spellings
 
     def problem(self, text: str | None) -> str:
         if text is None:
             return super().problem(text)
-        word = "integer" if numbers.written(text) else "category"
+        word = "integer" if numbers.parse_number(text) else "category"
         low, high = self.spellings
         return f"{text!r} is not {low} or {high}; `--kind {self.name}={word}` would take it"
 
@@ -58,7 +58,7 @@ class BooleanColumn(ModelledColumn):
 
 def truth_of(text: str) -> bool | None:
     """What a word or a digit says where it stands for a truth."""
-    found = [text.lower() in words for words in (FALSE, TRUE)]
+    found = [text.lower() in words for words in (FALSE_WORDS, TRUE_WORDS)]
     return found[1] if any(found) else None
 
 
@@ -92,7 +92,7 @@ class CategoryColumn(ModelledColumn):
     def spell(self, values: np.ndarray) -> list[str]:
         return [self.levels[value] for value in values]
 
-    def known_texts(self) -> tuple[str, ...]:
+    def value_texts(self) -> tuple[str, ...]:
         return self.levels
 
     def details(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class NumberColumn(ModelledColumn):
         counted = kind == "duration" and self.storage.kind == "duration"
         return in_ticks(texts, self.storage.dtype) if counted else super().own_texts(texts, kind)
 
-    def adopted(self, texts: list[str], kind: str) -> list[str]:
+    def adopt_texts(self, texts: list[str], kind: str) -> list[str]:
         return self.canonical([str(int(text == "True")) for text in texts] if kind == "bool" else texts)
 
     def __post_init__(self) -> None:
@@ -125,15 +125,15 @@ class NumberColumn(ModelledColumn):
         if self.style[:2] in ("e:", "E:") and not self.style[2:].isdecimal():
             raise ValueError(f"column {self.name!r}: no such style")
 
-    def pointed(self, texts: list[str]) -> list[str]:
+    def to_points(self, texts: list[str]) -> list[str]:
         """The texts with a point before decimals."""
         return texts if self.point == "." else [text.replace(",", ".", 1) for text in texts]
 
-    def shaped(self, texts: list[str]) -> list[str]:
+    def from_points(self, texts: list[str]) -> list[str]:
         """Texts with a point as this column spells them."""
         return texts if self.point == "." else [text.replace(".", ",") for text in texts]
 
-    def plain(self, cells: Cells) -> np.ndarray:
+    def plain(self, cells: ColumnValues) -> np.ndarray:
         texts = super().plain(cells)
         if self.point == "." or self.storage.exact:
             return texts
@@ -154,11 +154,11 @@ class GridColumn(NumberColumn):
         super().__post_init__()
         if not 0 <= self.decimals <= 30 or not (self.style in ("shortest", "dotted") or self.style[6:].isdecimal()):
             raise ValueError(f"column {self.name!r}: no such resolution or style")
-        if not 0 <= self.start < self.step <= 2 * numbers.LIMIT:
+        if not 0 <= self.start < self.step <= 2 * numbers.MAX_STEPS:
             raise ValueError(f"column {self.name!r}: a step is at least 1, and numbers start within it")
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        units = [numbers.in_steps(numbers.written(text), self.decimals) for text in self.pointed(texts)]
+        units = [numbers.in_steps(numbers.parse_number(text), self.decimals) for text in self.to_points(texts)]
         found = [
             OTHER if unit is None or (unit - self.start) % self.step else (unit - self.start) // self.step
             for unit in units
@@ -167,9 +167,9 @@ class GridColumn(NumberColumn):
 
     def spell(self, values: np.ndarray) -> list[str]:
         units = [value * self.step + self.start for value in values.tolist()]
-        return self.shaped([numbers.spelled(unit, self.decimals, self.style) for unit in units])
+        return self.from_points([numbers.format_number(unit, self.decimals, self.style) for unit in units])
 
-    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> Cells:
+    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
         """Cells drawn inside the codes; for a number that the column's type cannot hold the nearest that it can."""
         cells, bounds = super().draw(codes, generator), self.storage.limits(self.decimals)
         if bounds is not None:
@@ -178,15 +178,15 @@ class GridColumn(NumberColumn):
             cells.values[foreseen] = cells.values[foreseen].clip(low, high)
         return cells
 
-    def measured(self, values: np.ndarray) -> np.ndarray:
+    def in_units(self, values: np.ndarray) -> np.ndarray:
         return np.asarray((values * self.step + self.start) / 10**self.decimals)
 
-    def shown(self, value: float) -> float:
-        return float(self.measured(np.array(value)))
+    def display(self, value: float) -> float:
+        return float(self.in_units(np.array(value)))
 
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)
-        step = numbers.spelled(self.step, self.decimals, "shortest")
+        step = numbers.format_number(self.step, self.decimals, "shortest")
         word = "number" if self.decimals else "integer"
         return {"kind": word, "resolution": step, "range": list(self.span), "atoms": len(self.kind.atoms)}
 
@@ -199,28 +199,28 @@ class RealColumn(NumberColumn):
     takes = Real
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        read = [float(text) if numbers.written(text) else REAL_OTHER for text in self.pointed(texts)]
+        read = [float(text) if numbers.parse_number(text) else REAL_OTHER for text in self.to_points(texts)]
         values = np.array(read, dtype=np.float64)
         return self._near(values)
 
     def _near(self, values: np.ndarray) -> np.ndarray:
         """Far from all training rows, writing the text out is likelier than any density; a closed kind has no such text."""
         assert isinstance(self.kind, Real)
-        reach = FAR if self.kind.open else REACH
+        reach = FAR_SCALES if self.kind.open else MAX_SCALES
         with np.errstate(over="ignore"):
             values[np.abs(values - self.kind.location) > reach * self.kind.scale] = REAL_OTHER
         return values
 
     @property
-    def _rounded(self) -> bool:
+    def _is_scientific(self) -> bool:
         """Whether numbers are printed with so many digits and an exponent."""
         return self.style[:2] in ("e:", "E:")
 
-    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> Cells:
+    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
         """Cells drawn inside the codes, with as many digits as the column prints."""
         cells = super().draw(codes, generator)
-        foreseen = np.isfinite(cells.values) & self._rounded
-        cells.values[foreseen] = [float(text) for text in self.pointed(self.spell(cells.values[foreseen]))]
+        foreseen = np.isfinite(cells.values) & self._is_scientific
+        cells.values[foreseen] = [float(text) for text in self.to_points(self.spell(cells.values[foreseen]))]
         return cells
 
     def problem(self, text: str | None) -> str:
@@ -228,19 +228,19 @@ class RealColumn(NumberColumn):
             return super().problem(text)
         return (
             f"{text} is not within a million scales of the training rows"
-            if numbers.written(text)
+            if numbers.parse_number(text)
             else f"{text!r} is no number"
         )
 
     def spell(self, values: np.ndarray) -> list[str]:
         if self.style == "whole":
             return [str(int(value)) for value in values.tolist()]
-        if self._rounded:
-            return self.shaped([f"{value:.{self.style[2:]}{self.style[0]}}" for value in values.tolist()])
+        if self._is_scientific:
+            return self.from_points([f"{value:.{self.style[2:]}{self.style[0]}}" for value in values.tolist()])
         texts = [repr(value) for value in values.tolist()]
-        return self.shaped(texts if self.style == "dotted" else [text.removesuffix(".0") for text in texts])
+        return self.from_points(texts if self.style == "dotted" else [text.removesuffix(".0") for text in texts])
 
-    def shown(self, value: float) -> float:
+    def display(self, value: float) -> float:
         return float(value)
 
     def details(self) -> dict[str, Any]:
@@ -270,28 +270,28 @@ class DateColumn(ModelledColumn):
     def parse(self, texts: list[str]) -> np.ndarray:
         ticks = ticks_in(texts, self.form)
         steps, rest = np.divmod(ticks - np.where(ticks == OTHER, 0, self.start), self.step)
-        return np.where((ticks == OTHER) | (rest > 0) | (np.abs(steps) >= numbers.LIMIT), OTHER, steps)
+        return np.where((ticks == OTHER) | (rest > 0) | (np.abs(steps) >= numbers.MAX_STEPS), OTHER, steps)
 
     def spell(self, values: np.ndarray) -> list[str]:
         first, last = dates.form_of(self.form).ends
         steps = values.clip(-((self.start - first) // self.step), (last - self.start) // self.step)
-        return dates.spelled(steps * self.step + self.start, self.form)
+        return dates.format_ticks(steps * self.step + self.start, self.form)
 
-    def _stamped(self, times: Any) -> list[str]:
-        return self.storage.stamped(times, date_forms.zone_of(self.form))
+    def _time_texts(self, times: Any) -> list[str]:
+        return self.storage.time_texts(times, date_forms.zone_of(self.form))
 
     def own_texts(self, texts: list[str], kind: str) -> list[str]:
         """Times that a type holds, or that such a column is asked for, in the column's form where it says them whole."""
-        if kind in TIMED:
-            return dates.rewritten(
+        if kind in TIME_KINDS:
+            return dates.reformat(
                 texts, plain_form(next((text for text in texts if text[-1:].isdigit()), "")), self.form
             )
-        if not self.storage.timed:
+        if not self.storage.is_timed:
             return texts
         texts = [dates.without_days(text) for text in texts] if self.storage.kind == "duration" else texts
-        return date_forms.moved(texts, self.form, self.storage.stamped)
+        return date_forms.reformat_any(texts, self.form, self.storage.time_texts)
 
-    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> Cells:
+    def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
         """Cells drawn inside the codes; for a time that the column's type cannot hold the nearest that it can."""
         cells, ends = super().draw(codes, generator), self.storage.ends
         if ends is not None:
@@ -301,7 +301,7 @@ class DateColumn(ModelledColumn):
             cells.values[foreseen] = cells.values[foreseen].clip(low, high)
         return cells
 
-    def seconds(self, cells: Cells) -> np.ndarray:
+    def seconds(self, cells: ColumnValues) -> np.ndarray:
         """Seconds since 1970, or midnight, float64; NaN for a hole and for what is not foreseen."""
         form, known = dates.form_of(self.form), (cells.values != MISSING) & (cells.values != OTHER)
         ticks = np.where(known, cells.values, 0) * self.step + self.start

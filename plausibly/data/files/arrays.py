@@ -22,11 +22,13 @@ from plausibly.system.files import delivering, suffix_of, writer_for
 SPLITS = dict(
     train="train", training="train", valid="valid", val="valid", validation="valid", dev="valid", test="test", testing="test"
 )  # fmt: skip
-ROWS, LABELS = ("x", "data", "images", "features", "inputs"), ("y", "labels", "label", "targets", "target")
-NAMED = re.compile("(?P<role>{0})?_?(?P<split>{1})?_?(?P<after>{0})?".format("|".join(ROWS + LABELS), "|".join(SPLITS)))
+ROW_NAMES, LABEL_NAMES = ("x", "data", "images", "features", "inputs"), ("y", "labels", "label", "targets", "target")
+NAME_PATTERN = re.compile(
+    "(?P<role>{0})?_?(?P<split>{1})?_?(?P<after>{0})?".format("|".join(ROW_NAMES + LABEL_NAMES), "|".join(SPLITS))
+)
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-EXACT = 2**53  # whole numbers up to here are floats
-TABLE = "give numbers or truths, one row an entry; texts, dates and columns of several types come as a DataFrame"
+MAX_EXACT_INTEGER = 2**53  # whole numbers up to here are floats
+TABLE_ADVICE = "give numbers or truths, one row an entry; texts, dates and columns of several types come as a DataFrame"
 
 
 def as_array(rows: Any) -> np.ndarray:
@@ -39,7 +41,7 @@ def as_array(rows: Any) -> np.ndarray:
     if array.dtype.kind in "biuf" and array.ndim == 0:
         raise UserError("a single number has no rows; give an array of them")
     if array.dtype.kind not in "biuf":
-        raise UserError(f"an array of {array.dtype} cannot be modelled; {TABLE}")
+        raise UserError(f"an array of {array.dtype} cannot be modelled; {TABLE_ADVICE}")
     if array.dtype.itemsize > 8:
         raise UserError(f"numbers of type {array.dtype} would be rounded; give rows.astype('float64')")
     return array
@@ -59,7 +61,7 @@ def _array(rows: Any) -> np.ndarray:
         if isinstance(error, UserError):
             raise
         reason = str(error).splitlines()[0]
-        raise UserError(f"no array can be made of this {type(rows).__name__} ({reason}); {TABLE}") from error
+        raise UserError(f"no array can be made of this {type(rows).__name__} ({reason}); {TABLE_ADVICE}") from error
 
 
 def _plain(cells: np.ndarray) -> np.ndarray:
@@ -71,7 +73,7 @@ def _plain(cells: np.ndarray) -> np.ndarray:
     odd = [cell for cell in known.flat if not isinstance(cell, int | float | np.bool_ | np.integer | np.floating)]
     if odd or not known.size:
         held = type(odd[0]).__name__ if odd else "no"
-        raise UserError(f"an array of objects with {held} cells cannot be modelled; {TABLE}")
+        raise UserError(f"an array of objects with {held} cells cannot be modelled; {TABLE_ADVICE}")
     numbers = np.array(known.tolist())
     if numbers.dtype.kind == "O" or not (numbers.astype(object) == known).all():
         raise UserError("an array of objects holds whole numbers too large for one type; give a DataFrame")
@@ -84,7 +86,7 @@ def _with_holes(array: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     """The array with NaN where it is hidden. UserError where floats cannot hold the others."""
     if not hidden.any() or array.dtype.kind not in "biuf":
         return array
-    if array.dtype.kind in "iu" and (np.abs(array[~hidden].astype(np.float64)) > EXACT).any():
+    if array.dtype.kind in "iu" and (np.abs(array[~hidden].astype(np.float64)) > MAX_EXACT_INTEGER).any():
         raise UserError(
             f"masked {array.dtype} numbers beyond 2^53 would be rounded; give a DataFrame with Int64 columns"
         )
@@ -113,7 +115,7 @@ def _by_split(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return found if "train" in found and len(found) > 1 else {}
 
 
-def left_out(path: Path, labelled: bool) -> list[str]:
+def omission_notes(path: Path, labelled: bool) -> list[str]:
     """What a file of splits, or of one array, holds besides; of labels only where they are not modelled."""
     if suffix_of(path) != "npz":
         return []
@@ -142,10 +144,12 @@ def _is_whole(array: np.ndarray) -> bool:
 
 def _role(key: str) -> tuple[str, str]:
     """What an array of an npz file is by its name, rows or labels, and of which split; empty where the name tells none."""
-    named = NAMED.fullmatch(key.lower())
+    named = NAME_PATTERN.fullmatch(key.lower())
     if not named or (named["role"] and named["after"]):
         return "rows", ""
-    return "labels" if (named["role"] or named["after"]) in LABELS else "rows", SPLITS.get(named["split"] or "", "")
+    return "labels" if (named["role"] or named["after"]) in LABEL_NAMES else "rows", SPLITS.get(
+        named["split"] or "", ""
+    )
 
 
 def read_one(source: str) -> np.ndarray:
@@ -188,7 +192,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of rows in a file, bits unpacked; no labels, no descriptions."""
     raw = _raw_npz(path)
     kept = [key for key in raw if _role(key)[0] == "rows" and not _is_shape(key, raw)]
-    found = {key: _unpacked(raw[key], raw.get(f"{key}_shape"), f"{path}:{key}") for key in kept}
+    found = {key: _unpack_bits(raw[key], raw.get(f"{key}_shape"), f"{path}:{key}") for key in kept}
     return {key: as_array(array) for key, array in found.items() if array.ndim and array.dtype.kind in "biuf"}
 
 
@@ -206,7 +210,7 @@ def _raw_npz(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path} is not a whole npz file of plain arrays: {error}") from error
 
 
-def _unpacked(array: np.ndarray, shape: np.ndarray | None, where: str) -> np.ndarray:
+def _unpack_bits(array: np.ndarray, shape: np.ndarray | None, where: str) -> np.ndarray:
     """The bits that `np.packbits` packed, in their shape; an array without a shape as it is."""
     if shape is None:
         return array

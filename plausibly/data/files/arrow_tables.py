@@ -13,8 +13,8 @@ from typing import Any
 from plausibly.errors import UserError
 
 METADATA = b"pandas"
-WITHOUT_HOLES = re.compile(r"u?int\d+|bool")
-NUMBERED = "the index, whole numbers without a name, is left out"
+HOLELESS_TYPE = re.compile(r"u?int\d+|bool")
+INDEX_NOTE = "the index, whole numbers without a name, is left out"
 
 
 def frame_of(table: Any) -> Any:
@@ -41,7 +41,7 @@ def labels_of(schema: Any) -> list[Any]:
 def _without_holes(schema: Any) -> set[str]:
     """The columns that pandas wrote from whole numbers or truths of numpy's, which hold no holes."""
     columns = _document(schema).get("columns", [])
-    return {each.get("field_name") for each in columns if WITHOUT_HOLES.fullmatch(each["numpy_type"])}
+    return {each.get("field_name") for each in columns if HOLELESS_TYPE.fullmatch(each["numpy_type"])}
 
 
 def _own_types(schema: Any) -> set[int]:
@@ -76,17 +76,17 @@ def _nullable(kind: Any) -> Any:
 def index_levels(schema: Any) -> dict[str, dict[str, Any]]:
     """The levels of an index that become columns, by name: each with its `field` in the file, or its `range`."""
     levels = _levels(schema)
-    if len(levels) == 1 and _numbers_rows(schema, levels[0]):
+    if len(levels) == 1 and _is_row_number(schema, levels[0]):
         return {}
     plain = ["index"] if len(levels) == 1 else [f"level_{place}" for place in range(len(levels))]
     pairs = zip(levels, plain, strict=True)
     return {other if level["name"] is None else str(level["name"]): level for level, other in pairs}
 
 
-def said_of_index(schema: Any) -> list[str]:
+def index_notes(schema: Any) -> list[str]:
     """What is said of an index, which comes back as columns or not at all."""
     found = [level for level in _levels(schema) if "field" in level]
-    return [NUMBERED] * (len(found) == 1 and not index_levels(schema)) + as_columns(list(index_levels(schema)))
+    return [INDEX_NOTE] * (len(found) == 1 and not index_levels(schema)) + as_columns(list(index_levels(schema)))
 
 
 def as_columns(names: list[str]) -> list[str]:
@@ -113,7 +113,7 @@ def _document(schema: Any) -> dict[str, Any]:
     return found
 
 
-def _numbers_rows(schema: Any, level: dict[str, Any]) -> bool:
+def _is_row_number(schema: Any, level: dict[str, Any]) -> bool:
     import pyarrow as pa
 
     return level["name"] is None and ("range" in level or pa.types.is_integer(schema.field(level["field"]).type))
@@ -130,7 +130,7 @@ def with_index(table: Any, first: int = 0) -> Any:
     fields = {level.get("field") for level in every}
     kept = table.select([place for place, name in enumerate(table.schema.names) if name not in fields])
     document = _document(table.schema) | {"index_columns": []}
-    document["columns"] = [_told(level, name, document) for name, level in levels.items()] + [
+    document["columns"] = [_level_metadata(level, name, document) for name, level in levels.items()] + [
         each for each in document["columns"] if each.get("field_name") not in fields
     ]
     if levels:
@@ -139,7 +139,7 @@ def with_index(table: Any, first: int = 0) -> Any:
     return whole.replace_schema_metadata({**table.schema.metadata, METADATA: json.dumps(document).encode()})
 
 
-def _told(level: dict[str, Any], name: str, document: dict[str, Any]) -> dict[str, Any]:
+def _level_metadata(level: dict[str, Any], name: str, document: dict[str, Any]) -> dict[str, Any]:
     """What pandas would write of a level as a column of that name."""
     counted = {"pandas_type": "int64", "numpy_type": "int64", "metadata": None}
     own = (each for each in document["columns"] if each.get("field_name") == level.get("field", ...))
@@ -155,7 +155,7 @@ def _level(table: Any, level: dict[str, Any], first: int) -> Any:
     return pa.array(range(start + first * step, start + (first + len(table)) * step, step), pa.int64())
 
 
-def flattened(frame: Any, known: Collection[str] | None = None) -> Any:
+def index_to_columns(frame: Any, known: Collection[str] | None = None) -> Any:
     """A frame with its index as columns, or with those levels that are among the `known` ones, numbered from 0.
 
     UserError where a column has the name of a level.
@@ -165,7 +165,7 @@ def flattened(frame: Any, known: Collection[str] | None = None) -> Any:
     index, whole = frame.index, frame.reset_index(drop=True)
     names, columns = level_names(index), {*map(str, frame.columns)}
     for place in reversed(range(len(names))):
-        if names[place] not in known or names[place] in columns if known is not None else numbers_rows(index):
+        if names[place] not in known or names[place] in columns if known is not None else is_row_number(index):
             continue
         if names[place] in columns:
             raise UserError(f"the index and a column are both named {names[place]!r}; rename one")
@@ -173,7 +173,7 @@ def flattened(frame: Any, known: Collection[str] | None = None) -> Any:
     return whole
 
 
-def numbers_rows(index: Any) -> bool:
+def is_row_number(index: Any) -> bool:
     """Whether an index is whole numbers without a name, which only number the rows."""
     import pandas as pd
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 BOM = b"\xef\xbb\xbf"
-LOOKED_AT, FEW_WORDS = 1 << 18, 3  # bytes; texts without quotes among those with
-NEEDY = re.compile(r"[\"\r\n]")
+SNIFF_BYTES, MAX_BARE_WORDS = 1 << 18, 3  # bytes; texts without quotes among those with
+NEEDS_QUOTES = re.compile(r"[\"\r\n]")
 SEPARATORS = (",", ";", "\t", "|")
-SAID = re.compile(rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)  # the line that Excel takes a separator from
+SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)  # the line that Excel takes a separator from
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Dialect:
 
     def first_line(self, names: Sequence[str]) -> bytes:
         """The header line, after the byte order mark and the line `sep=` where there are such."""
-        cells = [self._written(name, self.header, len(names) == 1) for name in names]
+        cells = [self._format_cell(name, self.header, len(names) == 1) for name in names]
         said = f"sep={self.delimiter}{self.newline}" * self.said
         line = said + (self.delimiter + self.gap).join(cells) + self.newline
         return BOM * self.mark + line.encode("utf-8", "surrogatepass")
@@ -59,37 +59,37 @@ class Dialect:
         import pandas as pd
 
         index, distinct = pd.factorize(texts)
-        written = [self._written(text, name in self.quoted, alone) for text in [*distinct, ""]]
+        written = [self._format_cell(text, name in self.quoted, alone) for text in [*distinct, ""]]
         return np.array(written, dtype=object)[index].tolist()
 
-    def _written(self, text: str, own: bool, alone: bool) -> str:
+    def _format_cell(self, text: str, own: bool, alone: bool) -> str:
         """A cell; one that is alone in its line is never nothing at all."""
         quotes = self.holes or alone if not text else own and text not in self.bare
-        if quotes or self.delimiter in text or NEEDY.search(text) or (self.gap and text.startswith(" ")):
+        if quotes or self.delimiter in text or NEEDS_QUOTES.search(text) or (self.gap and text.startswith(" ")):
             return '"' + text.replace('"', '""') + '"'
         return text
 
 
-def sniffed(data: bytes, tabs: bool = False) -> tuple[Dialect, int]:
+def sniff_dialect(data: bytes, tabs: bool = False) -> tuple[Dialect, int]:
     """The dialect of the first lines, quotes aside, and where the header begins; with `tabs` it is known what separates.
 
     What separates cells makes of the most rows as many as the header has; of several such it is what makes the most.
     """
     start = len(BOM) * data.startswith(BOM)
-    said = SAID.match(data, start)
+    said = SEPARATOR_LINE.match(data, start)
     body = data[said.end() if said else start :]
     line = body.partition(b"\n")[0]
     newline = "\r\n" if line.endswith(b"\r") else "\n"
     text = _whole_lines(body).decode("utf-8", "replace")
     fits = {mark: _fit(_rows(text, mark)) for mark in SEPARATORS}
     found = said[1].decode() if said else "\t" if tabs else max(SEPARATORS, key=lambda mark: fits[mark])
-    gap = " " * _spaced(_rows(text, found, quotes=False))
+    gap = " " * _has_spaces(_rows(text, found, quotes=False))
     return Dialect(found, newline, mark=start > 0, said=said is not None, gap=gap), len(data) - len(body)
 
 
 def _whole_lines(data: bytes) -> bytes:
     """The first lines, without one that is cut."""
-    return data if len(data) <= LOOKED_AT else data[: data.rfind(b"\n", 0, LOOKED_AT) + 1]
+    return data if len(data) <= SNIFF_BYTES else data[: data.rfind(b"\n", 0, SNIFF_BYTES) + 1]
 
 
 def _rows(text: str, delimiter: str, quotes: bool = True) -> list[list[str]]:
@@ -108,7 +108,7 @@ def _fit(rows: list[list[str]]) -> tuple[float, int]:
     return (sum(len(row) == cells for row in rows[1:]) / max(len(rows) - 1, 1) if cells > 1 else 0.0), cells
 
 
-def _spaced(rows: list[list[str]]) -> bool:
+def _has_spaces(rows: list[list[str]]) -> bool:
     """Whether a space stands before each cell that is not the first of its line, or before a quote."""
     later = [cell for row in rows for cell in row[1:] if cell]
     return bool(later) and (
@@ -124,10 +124,10 @@ def without_gaps(data: bytes, dialect: Dialect) -> bytes:
     return re.sub(rb'("(?:[^"]|"")*")|(?<=' + mark + rb") +", lambda found: found[1] or b"", data)
 
 
-def learned(data: bytes, plain: Dialect) -> Dialect:
+def learn_dialect(data: bytes, plain: Dialect) -> Dialect:
     """The dialect with the quotes of the first lines, from the header on."""
-    rows = _cells(data[:LOOKED_AT].decode("utf-8", "ignore"), plain.delimiter)
-    rows = rows if len(data) <= LOOKED_AT else rows[:-1]
+    rows = _cells(data[:SNIFF_BYTES].decode("utf-8", "ignore"), plain.delimiter)
+    rows = rows if len(data) <= SNIFF_BYTES else rows[:-1]
     if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
         return plain
     names, cells = [_text(cell) for cell in rows[0]], [{*column} for column in zip(*rows[1:], strict=True)]
@@ -165,11 +165,11 @@ def _text(cell: str) -> str:
 
 def _needless(cell: str, plain: Dialect) -> bool:
     """Whether a cell is in quotes that it does not need."""
-    return len(cell) > 2 and cell[0] == '"' and not NEEDY.search(cell[1:-1]) and plain.delimiter not in cell
+    return len(cell) > 2 and cell[0] == '"' and not NEEDS_QUOTES.search(cell[1:-1]) and plain.delimiter not in cell
 
 
 def _in_quotes(cells: set[str], plain: Dialect) -> bool:
     """Whether all cells of a column are in quotes, but for a few words, and not because they need them."""
     bare = {cell for cell in cells if cell and cell[0] != '"'}
     again = {_text(cell) for cell in cells - bare}
-    return any(_needless(cell, plain) for cell in cells) and len(bare) <= FEW_WORDS and not bare & again
+    return any(_needless(cell, plain) for cell in cells) and len(bare) <= MAX_BARE_WORDS and not bare & again

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plausibly.errors import UserError, counted
+from plausibly.errors import UserError, count_phrase
 from plausibly.events.schema import MAX_VARIABLES
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-READERS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no other is started, whatever a file is called
-LONGEST_SIDE, MAX_SIDE, MAX_BYTES = 32, 4096, 2**31
-DEPTH = 16  # bits of deep gray, where no image told how many are in use
-ORIENTATION = 0x0112  # of EXIF; 1 is upright
+PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no other is started, whatever a file is called
+MAX_DEFAULT_SIDE, MAX_SIDE, MAX_BYTES = 32, 4096, 2**31
+DEEP_GRAY_BITS = 16  # bits of deep gray, where no image told how many are in use
+ORIENTATION_TAG = 0x0112  # of EXIF; 1 is upright
 
 
 class Folder(NamedTuple):
@@ -39,17 +39,17 @@ def files_of(folder: Path) -> tuple[list[Path], list[Path]]:
     UserError where there are no images.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    images = [path for path in files if path.suffix.lower() in SUFFIXES and not _hidden(path.relative_to(folder))]
+    images = [path for path in files if path.suffix.lower() in SUFFIXES and not _is_hidden(path.relative_to(folder))]
     if not images:
         raise UserError(f"{folder} holds no images ({', '.join(SUFFIXES)})")
     return images, [path for path in files if path not in set(images)]
 
 
-def _hidden(path: Path) -> bool:
+def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
-def checked_size(size: Any) -> tuple[int, int] | None:
+def check_image_size(size: Any) -> tuple[int, int] | None:
     """(height, width) of a side, or of both. UserError for sides that no image can have."""
     if size is None:
         return None
@@ -83,21 +83,21 @@ def read_folder(
     deep gray uses; without it as many as the largest value needs.
     """
     files, others = files_of(folder)
-    looks = [_look(path) for path in files]
+    looks = [_read_header(path) for path in files]
     sizes = Counter(look.size for look in looks)
-    target = size or _shrunk(sizes.most_common(1)[0][0])
+    target = size or _shrink(sizes.most_common(1)[0][0])
     coloured = any(not look.gray for look in looks) if colour is None else colour
     deepest = max(look.top for look in looks)
-    reader = Reader(target, coloured, depth or (max(8, deepest.bit_length()) if deepest else DEPTH))
+    reader = ImageReader(target, coloured, depth or (max(8, deepest.bit_length()) if deepest else DEEP_GRAY_BITS))
     _refuse_large(len(files), 3 if coloured else 1, target)
     rows = np.empty((len(files), *target, *((3,) if coloured else ())), dtype=np.uint8)
     for place, path in enumerate(files):
         rows[place] = reader.read(path)
     notes = _notes(sizes, target, coloured) + reader.notes(len(files), sum(look.gray for look in looks))
-    return Folder(rows, notes + _places(folder, files) + _left_out(folder, others), reader.depth)
+    return Folder(rows, notes + _places(folder, files) + _omission_notes(folder, others), reader.depth)
 
 
-class Look(NamedTuple):
+class ImageHeader(NamedTuple):
     """Height and width of an image as it is shown, whether it is gray, and the largest value of deep gray."""
 
     size: tuple[int, int]
@@ -106,14 +106,14 @@ class Look(NamedTuple):
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open_image(path: Path) -> Iterator[Any]:
     """An image. UserError where it is none, or broken."""
     from PIL import Image
 
     try:
         with (
             open(path, "rb") as file,
-            Image.open(file, formats=READERS) as image,
+            Image.open(file, formats=PILLOW_FORMATS) as image,
         ):  # by path, turned TIFFs are mapped askew
             yield image
     except UserError:
@@ -129,13 +129,13 @@ def _reason(error: Exception) -> str:
     return "of no form that is read" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
-def _look(path: Path) -> Look:
-    with _opened(path) as image:
+def _read_header(path: Path) -> ImageHeader:
+    with _open_image(path) as image:
         if image.mode == "F":
             raise UserError(f"{path} holds floating-point pixels, of no known range; save it with 8 or 16 bits a pixel")
         gray, top = _is_gray(image), int(np.asarray(image).max()) if _is_deep(image) else 0
         upright = _upright(image)
-        return Look((upright.height, upright.width), gray, top)
+        return ImageHeader((upright.height, upright.width), gray, top)
 
 
 def _is_gray(image: Any) -> bool:
@@ -152,7 +152,7 @@ def _is_deep(image: Any) -> bool:
 
 def _is_turned(image: Any) -> bool:
     try:
-        return int(image.getexif().get(ORIENTATION, 1)) != 1
+        return int(image.getexif().get(ORIENTATION_TAG, 1)) != 1
     except Exception:  # damaged EXIF says nothing
         return False
 
@@ -163,12 +163,12 @@ def _upright(image: Any) -> Any:
     return ImageOps.exif_transpose(image) if _is_turned(image) else image
 
 
-def _shrunk(size: tuple[int, int]) -> tuple[int, int]:
-    scale = min(1.0, LONGEST_SIDE / max(size))
+def _shrink(size: tuple[int, int]) -> tuple[int, int]:
+    scale = min(1.0, MAX_DEFAULT_SIDE / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-class Reader:
+class ImageReader:
     """Reads images as gray or colour of one size, and counts what was done to them."""
 
     def __init__(self, size: tuple[int, int], coloured: bool, depth: int) -> None:
@@ -177,11 +177,11 @@ class Reader:
 
     def read(self, path: Path) -> np.ndarray:
         """(height, width) or (height, width, 3) uint8. UserError for deeper gray than foreseen."""
-        with _opened(path) as image:
+        with _open_image(path) as image:
             self._count(image)
             upright = _upright(image)
             plain = self._shallow(upright, path) if _is_deep(image) else self._on_paper(upright)
-            return _resized(plain.convert("RGB" if self.coloured else "L"), self.size)
+            return _resize(plain.convert("RGB" if self.coloured else "L"), self.size)
 
     def _count(self, image: Any) -> None:
         deep = ";16" in str(image.tile) and not _is_deep(image)
@@ -227,11 +227,11 @@ class Reader:
             (self.done["halved"], "of 16 bits a colour: the upper 8 are kept"),
             (self.done["CMYK"], "CMYK, and read as RGB"),
         ]
-        whole = counted(images, "image")
+        whole = count_phrase(images, "image")
         return [f"{count} of {whole} {'is' if count == 1 else 'are'} {what}" for count, what in found if count]
 
 
-def _resized(image: Any, size: tuple[int, int]) -> np.ndarray:
+def _resize(image: Any, size: tuple[int, int]) -> np.ndarray:
     from PIL import Image
 
     wanted = (size[1], size[0])
@@ -244,10 +244,10 @@ def _places(folder: Path, images: list[Path]) -> list[str]:
     return [f"images of {len(places)} folders are taken together; a folder's name is no label"] * (len(places) > 1)
 
 
-def _left_out(folder: Path, others: list[Path]) -> list[str]:
+def _omission_notes(folder: Path, others: list[Path]) -> list[str]:
     shown = ", ".join(str(path.relative_to(folder)) for path in others[:3]) + ", ..." * (len(others) > 3)
     one = len(others) == 1
-    said = f"{counted(len(others), 'other file')} {'is' if one else 'are'} left out: {shown}"
+    said = f"{count_phrase(len(others), 'other file')} {'is' if one else 'are'} left out: {shown}"
     return [said] if others else []
 
 
@@ -259,7 +259,7 @@ def _notes(sizes: Counter[tuple[int, int]], target: tuple[int, int], coloured: b
         notes.append(f"{len(sizes)} sizes were found, most often {often}")
     changed = sum(count for size, count in sizes.items() if size != target)
     if changed:
-        images = counted(sizes.total(), "image")
+        images = count_phrase(sizes.total(), "image")
         notes.append(
             f"{changed} of {images} {'was' if changed == 1 else 'were'} resized; `--size` chooses another size"
         )

@@ -16,7 +16,7 @@ import numpy as np
 
 from plausibly.data.events import Events
 from plausibly.data.files.arrays import as_array
-from plausibly.data.files.arrow_tables import flattened, level_names
+from plausibly.data.files.arrow_tables import index_to_columns, level_names
 from plausibly.data.files.pieces import table_file
 from plausibly.data.files.regularity import first_difference
 from plausibly.data.files.tables import TEXT_SUFFIXES, contents
@@ -26,8 +26,8 @@ from plausibly.errors import UserError
 from plausibly.events.kinds import Category
 from plausibly.system.files import suffix_of
 
-LARGEST = 32 << 20  # bytes that others are tried on
-WIDEST = 16_383  # pixels of a WebP's side
+MAX_RIVAL_BYTES = 32 << 20  # bytes that others are tried on
+MAX_WEBP_SIDE = 16_383  # pixels of a WebP's side
 
 
 def in_memory(data: Any, format: Format) -> Any:
@@ -38,7 +38,7 @@ def in_memory(data: Any, format: Format) -> Any:
 
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
     levels, columns = {*level_names(frame.index)}, {column.name for column in format.columns}
-    return flattened(frame, columns) if levels <= columns - {*map(str, frame.columns)} else frame
+    return index_to_columns(frame, columns) if levels <= columns - {*map(str, frame.columns)} else frame
 
 
 class Original:
@@ -48,7 +48,7 @@ class Original:
         path = Path(source) if isinstance(source, str | Path) else None
         self.format, self.path = format, path if path and path.is_file() else None
         self.size = self.path.stat().st_size if self.path else 0
-        self._notes: dict[str, None] = dict.fromkeys(_left_out(self.path, format))
+        self._notes: dict[str, None] = dict.fromkeys(_file_notes(self.path, format))
         self._schema: Any = None
         self._kept: list[Any] = []
         self._kept_bytes = 0
@@ -73,7 +73,7 @@ class Original:
             self.size += own
         if self.path is None or not frame:  # tables are read from their file again
             self._kept_bytes += own
-            if self._kept_bytes <= LARGEST:
+            if self._kept_bytes <= MAX_RIVAL_BYTES:
                 self._kept.append(rows)
 
     def _again(self, events: Events) -> Any:
@@ -127,14 +127,14 @@ class Original:
 
     def rivals(self) -> dict[str, int]:
         """Bytes by others; none of what is too large."""
-        if self._kept_bytes > LARGEST:
+        if self._kept_bytes > MAX_RIVAL_BYTES:
             return {}
         if self._kept:
-            return rivals(self.format, joined_rows(self._kept))
-        return packed(contents(self.path)) if self.path and self.size <= LARGEST else {}
+            return rivals(self.format, concat_rows(self._kept))
+        return sizes_by_codec(contents(self.path)) if self.path and self.size <= MAX_RIVAL_BYTES else {}
 
 
-def _left_out(path: Path | None, format: Format) -> list[str]:
+def _file_notes(path: Path | None, format: Format) -> list[str]:
     """What of a table's file is no part of the table."""
     return table_file(path).notes() if path and isinstance(format, TableFormat) else []
 
@@ -147,7 +147,7 @@ def again(format: Format, events: Events) -> Any:
         raise UserError("these rows hold what the run's type of numbers cannot; fit a run with such rows") from error
 
 
-def joined_rows(parts: list[Any]) -> Any:
+def concat_rows(parts: list[Any]) -> Any:
     """Arrays, or frames, one after the other."""
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
@@ -159,14 +159,14 @@ def joined_rows(parts: list[Any]) -> Any:
 def rivals(format: Format, rows: Any) -> dict[str, int]:
     """Bytes that others make of rows: of a table as CSV, of arrays as numbers, bits as bits, of images as pictures too."""
     if isinstance(format, TableFormat):
-        return packed(b"".join(format.printed("csv", rows)))
+        return sizes_by_codec(b"".join(format.text_lines("csv", rows)))
     bits = set(format.schema.kinds) == {Category()}
-    return packed((np.packbits(rows.astype(bool)) if bits else rows).tobytes()) | pictures(format, rows)
+    return sizes_by_codec((np.packbits(rows.astype(bool)) if bits else rows).tobytes()) | pictures(format, rows)
 
 
-def packed(raw: bytes) -> dict[str, int]:
+def sizes_by_codec(raw: bytes) -> dict[str, int]:
     """Bytes by gzip, xz and zstd at their best; none of nothing, or of what is too large."""
-    if not 0 < len(raw) <= LARGEST:
+    if not 0 < len(raw) <= MAX_RIVAL_BYTES:
         return {}
     import pyarrow as pa
 
@@ -200,7 +200,7 @@ def pictures(format: Format, rows: np.ndarray) -> dict[str, int]:
         "webp": {"lossless": True, "quality": 100, "method": 6},
     }
     for name, options in files.items():
-        if name == "png" or max(image.size) <= WIDEST:
+        if name == "png" or max(image.size) <= MAX_WEBP_SIDE:
             file = io.BytesIO()
             image.save(file, format=name, **options)
             found[name] = file.tell()
@@ -221,7 +221,7 @@ class TextOriginal(Original):
         self._file.close()
 
     def _again(self, events: Events) -> Any:
-        return self._table.written(events, Path(f"rows.{self._suffix}"))
+        return self._table.file_rows(events, Path(f"rows.{self._suffix}"))
 
     def _write(self, back: Any) -> None:
         """Lines hold any cell."""
@@ -229,7 +229,7 @@ class TextOriginal(Original):
     def _compare(self, rows: Any, again: Any) -> None:
         if not self._same:
             return
-        header, lines = self._table.printed(self._suffix, again)
+        header, lines = self._table.text_lines(self._suffix, again)
         expected = lines if self._lines else header + lines
         data = self._file.read(len(expected))
         if data != expected:

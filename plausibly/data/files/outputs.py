@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from plausibly.data.files.spreadsheets import guarded
+from plausibly.data.files.spreadsheets import escape_formulas
 from plausibly.system.files import delivering, writer_for
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-GROUP = 200_000  # rows that are written together to a Parquet file
+ROWS_PER_GROUP = 200_000  # rows that are written together to a Parquet file
 
 
 class Output(ABC):
@@ -55,11 +55,11 @@ class TextOutput(Output):
         self.print_rows, self.delimiter, self.guard = print_rows, delimiter, guard
 
     def guarding(self) -> TextOutput:
-        return TextOutput(self.print_rows, self.delimiter, self._guarded)
+        return TextOutput(self.print_rows, self.delimiter, self._escape)
 
-    def _guarded(self, lines: Any) -> bytes:
+    def _escape(self, lines: Any) -> bytes:
         text = bytes(lines).decode("utf-8", "surrogatepass")
-        return guarded(text, self.delimiter).encode("utf-8", "surrogatepass")
+        return escape_formulas(text, self.delimiter).encode("utf-8", "surrogatepass")
 
     def piece(self, rows: Any) -> pa.Table:
         import pyarrow as pa
@@ -106,7 +106,7 @@ class ColumnarOutput(Output):
         return table
 
     def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
-        groups = _grouped(pieces, GROUP)
+        groups = _regroup(pieces, ROWS_PER_GROUP)
         first = next(groups)
         with delivering(path) as draft, self._writer(draft, first.schema) as writer:
             for table in chain([first], groups):
@@ -138,7 +138,7 @@ def _nullable(dtype: Any) -> Any:
     return "boolean" if dtype.kind == "b" else dtype.name.replace("i", "I").replace("u", "U")
 
 
-def _grouped(pieces: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+def _regroup(pieces: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
     """Tables of at least so many rows, but for the last one."""
     import pyarrow as pa
 

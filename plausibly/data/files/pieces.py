@@ -17,11 +17,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from plausibly.data.files.arrow_tables import frame_of, labels_of, said_of_index, with_index
-from plausibly.data.files.dialects import LOOKED_AT, Dialect, learned, sniffed, without_gaps
+from plausibly.data.files.arrow_tables import frame_of, index_notes, labels_of, with_index
+from plausibly.data.files.dialects import SNIFF_BYTES, Dialect, learn_dialect, sniff_dialect, without_gaps
 from plausibly.data.files.tables import (
-    AS_UTF8,
     TEXT_SUFFIXES,
+    UTF16_NOTE,
     as_utf8,
     contents,
     header_of,
@@ -31,12 +31,12 @@ from plausibly.data.files.tables import (
     refuse_ragged,
     text_frame,
 )
-from plausibly.data.labels import name_of
+from plausibly.data.labels import label_text
 from plausibly.errors import UserError
 from plausibly.system.files import suffix_of
 
-BLOCK = 8 << 20  # bytes of a text file that are parsed at once
-BUFFER = 1 << 20  # bytes of a Parquet column that are read at once
+BLOCK_BYTES = 8 << 20  # bytes of a text file that are parsed at once
+BUFFER_BYTES = 1 << 20  # bytes of a Parquet column that are read at once
 
 
 class TableFile(ABC):
@@ -86,15 +86,15 @@ class TableFile(ABC):
 
     def tables(self, rows: int) -> Iterator[Any]:
         """Arrow tables of exactly so many rows each, but for the last one. UserError where the file is broken."""
-        with self.watched():
-            yield from _cut(self.batches(rows), rows)
+        with self.explain_errors():
+            yield from _rechunk(self.batches(rows), rows)
 
     def frames(self, rows: int) -> Iterator[Any]:
         """The same as frames."""
         return map(self.frame, self.tables(rows))
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
+    def explain_errors(self) -> Iterator[None]:
         """Turns what Arrow says of a broken file into one line."""
         import pyarrow as pa
 
@@ -103,9 +103,9 @@ class TableFile(ABC):
         except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
             if isinstance(error, UserError):
                 raise
-            raise self.broken(error) from error
+            raise self.file_error(error) from error
 
-    def broken(self, error: Exception) -> UserError:
+    def file_error(self, error: Exception) -> UserError:
         return UserError(f"{self.path} is not a whole {suffix_of(self.path)} file: {str(error).splitlines()[0]}")
 
 
@@ -127,7 +127,7 @@ def counting_from(first: int) -> Iterator[None]:
         raise UserError(moved) from error
 
 
-def _cut(batches: Iterable[Any], rows: int) -> Iterator[Any]:
+def _rechunk(batches: Iterable[Any], rows: int) -> Iterator[Any]:
     """Tables of exactly `rows` rows, but for the last one."""
     import pyarrow as pa
 
@@ -149,13 +149,13 @@ class TextFile(TableFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        with self.watched(), self._unpacked() as file:
-            start = file.read(LOOKED_AT + 1)
+        with self.explain_errors(), self._open_utf8() as file:
+            start = file.read(SNIFF_BYTES + 1)
         refuse_encoding(start.partition(b"\n")[0], path)
-        self.dialect, self._start = sniffed(start, suffix_of(path) == "tsv")
+        self.dialect, self._start = sniff_dialect(start, suffix_of(path) == "tsv")
         if not start[self._start :].strip():
             raise UserError(f"{path} is empty; it needs a header line and rows below it")
-        with self._opened() as file:
+        with self._open() as file:
             self._names = header_of(file, self.dialect, path)
 
     @property
@@ -163,10 +163,10 @@ class TextFile(TableFile):
         return self._names
 
     def notes(self) -> list[str]:
-        return [AS_UTF8] * self._wide
+        return [UTF16_NOTE] * self._wide
 
     @contextmanager
-    def _unpacked(self) -> Iterator[IO[bytes]]:
+    def _open_utf8(self) -> Iterator[IO[bytes]]:
         """The file's bytes, all at once where they are in UTF-16."""
         with self._plain() as file:
             start = file.read(4)
@@ -183,29 +183,29 @@ class TextFile(TableFile):
                 yield file  # type: ignore[misc]
 
     @contextmanager
-    def _opened(self) -> Iterator[IO[bytes]]:
+    def _open(self) -> Iterator[IO[bytes]]:
         """The bytes from the header on; all at once where spaces behind delimiters have to go."""
         assert self.dialect is not None
-        with self._unpacked() as file:
+        with self._open_utf8() as file:
             file.read(self._start)
             yield io.BytesIO(without_gaps(file.read(), self.dialect)) if self.dialect.gap else file
 
     def head(self) -> bytes:
         """The first block."""
-        with self.watched(), self._unpacked() as file:
-            return file.read(BLOCK)
+        with self.explain_errors(), self._open_utf8() as file:
+            return file.read(BLOCK_BYTES)
 
     def as_written(self) -> Dialect:
         """The dialect with the quotes of the first lines."""
         assert self.dialect is not None
-        with self.watched(), self._opened() as file:
-            return learned(file.read(BLOCK), self.dialect)
+        with self.explain_errors(), self._open() as file:
+            return learn_dialect(file.read(BLOCK_BYTES), self.dialect)
 
     @cached_property
     def marks(self) -> tuple[int, int]:
         """How many ends of lines there are, and how many quotes."""
-        with self.watched(), self._opened() as file:
-            found = [(block.count(b"\n"), block.count(b'"')) for block in iter(lambda: file.read(BLOCK), b"")]
+        with self.explain_errors(), self._open() as file:
+            found = [(block.count(b"\n"), block.count(b'"')) for block in iter(lambda: file.read(BLOCK_BYTES), b"")]
         return sum(lines for lines, _ in found), sum(quotes for _, quotes in found)
 
     @property
@@ -215,40 +215,42 @@ class TextFile(TableFile):
 
     @cached_property
     def rows(self) -> int:
-        with self.watched():
+        with self.explain_errors():
             return sum(batch.num_rows for batch in self.batches(0, ["0"]))
 
     def batches(self, rows: int, columns: list[str] | None = None) -> Iterator[Any]:
         """Batches of a block each, whatever the number of `rows`."""
         if self.marks[1] % 2:
-            raise self.broken(ValueError("a quote is not closed"))
-        yield from self._parsed(columns)
+            raise self.file_error(ValueError("a quote is not closed"))
+        yield from self._parse(columns)
 
-    def _parsed(self, columns: list[str] | None) -> Iterator[Any]:
+    def _parse(self, columns: list[str] | None) -> Iterator[Any]:
         import pyarrow as pa
         import pyarrow.csv
 
         places = [str(place) for place in range(len(self.names))]
         assert self.dialect is not None
         options = {
-            "read_options": pyarrow.csv.ReadOptions(column_names=places, skip_rows_after_names=1, block_size=BLOCK),
+            "read_options": pyarrow.csv.ReadOptions(
+                column_names=places, skip_rows_after_names=1, block_size=BLOCK_BYTES
+            ),
             "parse_options": parse_options(self.dialect, len(self.names)),
             "convert_options": pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False, include_columns=columns
             ),
         }
-        with self._opened() as file, pyarrow.csv.open_csv(file, **options) as reader:
+        with self._open() as file, pyarrow.csv.open_csv(file, **options) as reader:
             yield from (batch for batch in reader if batch.num_rows)
 
     def frame(self, table: Any) -> Any:
         return text_frame(self.names, table)
 
-    def broken(self, error: Exception) -> UserError:
+    def file_error(self, error: Exception) -> UserError:
         """Which line is wrong, as far as it can be told."""
         if isinstance(error, EOFError | gzip.BadGzipFile | zlib.error):
             return UserError(f"{self.path} is not a whole gzip file ({error}); fetch it again")
         assert self.dialect is not None
-        with self._opened() as file:
+        with self._open() as file:
             refuse_ragged(file, self.names, self.dialect, self.path)
         refuse_encoding(as_utf8(contents(self.path), self.path), self.path)
         return UserError(f"{self.path} cannot be read: {error}")
@@ -260,13 +262,13 @@ class ColumnarFile(TableFile):
     schema: Any
 
     @cached_property
-    def _indexed(self) -> Any:
+    def _empty_table(self) -> Any:
         """The empty table, with its index as columns."""
         return with_index(self.schema.empty_table())
 
     @property
     def names(self) -> list[str]:
-        return [name_of(label) for label in labels_of(self._indexed.schema)]
+        return [label_text(label) for label in labels_of(self._empty_table.schema)]
 
     @property
     def categorical(self) -> bool:
@@ -284,37 +286,37 @@ class ColumnarFile(TableFile):
         return frame_of(table)
 
     def notes(self) -> list[str]:
-        return said_of_index(self.schema)
+        return index_notes(self.schema)
 
 
 class ParquetFile(ColumnarFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        with self.watched(), self._opened() as file:
+        with self.explain_errors(), self._open() as file:
             self.metadata, self.schema = file.metadata, file.schema_arrow
 
-    def _opened(self) -> Any:
+    def _open(self) -> Any:
         import pyarrow.parquet
 
-        return pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=BUFFER)
+        return pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=BUFFER_BYTES)
 
     @property
     def rows(self) -> int:
         return int(self.metadata.num_rows)
 
     def batches(self, rows: int) -> Iterator[Any]:
-        with self._opened() as file:
+        with self._open() as file:
             yield from file.iter_batches(batch_size=rows)
 
 
 class ArrowFile(ColumnarFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        with self.watched(), self._opened() as file:
+        with self.explain_errors(), self._open() as file:
             self.schema = file.schema
 
     @contextmanager
-    def _opened(self) -> Iterator[Any]:
+    def _open(self) -> Iterator[Any]:
         import pyarrow as pa
 
         with pa.memory_map(str(self.path)) as source, pa.ipc.open_file(source) as reader:
@@ -322,10 +324,10 @@ class ArrowFile(ColumnarFile):
 
     @cached_property
     def rows(self) -> int:
-        with self.watched():
+        with self.explain_errors():
             return sum(batch.num_rows for batch in self.batches(0))
 
     def batches(self, rows: int) -> Iterator[Any]:
         """The file's own batches, whatever the number of `rows`."""
-        with self._opened() as file:
+        with self._open() as file:
             yield from map(file.get_batch, range(file.num_record_batches))

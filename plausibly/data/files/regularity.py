@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns.column import ModelledColumn, held
+from plausibly.data.columns.column import ModelledColumn, has_text
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.formats.tables import TableFormat
 
-ROWS = 200_000  # looked at for how lines are written
-SHOWN = 40  # characters of a line
+MAX_ROWS_CHECKED = 200_000  # looked at for how lines are written
+CHARACTERS_SHOWN = 40  # characters of a line
 
 
 def irregularities(suffix: str, start: bytes, first: Any, rows: int, format: TableFormat) -> list[str]:
@@ -23,13 +23,13 @@ def irregularities(suffix: str, start: bytes, first: Any, rows: int, format: Tab
 
     `start` has the lines of the `first` rows, and more where these are not all `rows`.
     """
-    note = _line(start, first.iloc[:ROWS], rows, format.dialect_for(suffix))
+    note = _line(start, first.iloc[:MAX_ROWS_CHECKED], rows, format.dialect_for(suffix))
     return [f"not byte for byte: {note}"] if note else []
 
 
 def spellings(frame: Any, format: TableFormat) -> list[str]:
     """Notes on the columns of a text file whose cells are not all spelled as those of drawn rows."""
-    return [note for column in format.modelled if (note := _spelled(column, frame[column.name]))]
+    return [note for column in format.modelled if (note := _spelling_note(column, frame[column.name]))]
 
 
 def _line(data: bytes, some: Any, rows: int, dialect: Dialect) -> str:
@@ -67,12 +67,12 @@ def _difference(here: bytes, there: bytes, place: int) -> str:
         return "is blank"
     if here.rstrip(b"\r\n") == there.rstrip(b"\r\n"):
         return "ends otherwise than the first" if here.endswith(b"\n") else "does not end"
-    start = max(0, place - SHOWN // 2)
-    shown = [text[start : start + SHOWN].decode("utf-8", "replace").rstrip("\r\n") for text in (here, there)]
+    start = max(0, place - CHARACTERS_SHOWN // 2)
+    shown = [text[start : start + CHARACTERS_SHOWN].decode("utf-8", "replace").rstrip("\r\n") for text in (here, there)]
     return f"has {shown[0]!r} where {shown[1]!r} will be written"
 
 
-def _spelled(column: ModelledColumn, series: Any) -> str:
+def _spelling_note(column: ModelledColumn, series: Any) -> str:
     """How many different texts of a column are spelled otherwise than in drawn rows, with one of them; or nothing."""
     import pandas as pd
 
@@ -80,7 +80,9 @@ def _spelled(column: ModelledColumn, series: Any) -> str:
     cells = column.cells(texts)
     if cells.texts is None or not column.measures:
         return ""
-    differs = np.flatnonzero(held(cells.texts) & (cells.values != column.other) & ~np.isin(cells.texts, column.marks))
+    differs = np.flatnonzero(
+        has_text(cells.texts) & (cells.values != column.other) & ~np.isin(cells.texts, column.marks)
+    )
     if not len(differs):
         return ""
     (here,), (there,) = texts.iloc[differs[:1]], column.canonical([texts.iloc[differs[0]]])

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import re
 
-FORMULA = {*"=+-@\t\r\n"}  # first characters
+FORMULA_STARTS = {*"=+-@\t\r\n"}  # first characters
 NUMBER = re.compile(r"[+-]?(\d++\.?\d*+|\.\d+)([eE][+-]?\d+)?%?|[+-](inf|nan)", re.IGNORECASE)
 
 
-def guarded(lines: str, delimiter: str) -> str:
+def escape_formulas(lines: str, delimiter: str) -> str:
     """The lines with an apostrophe before each cell that begins with = + - @, a tab or a line end, and is no number."""
     mark = re.escape(delimiter)
     cell = re.compile(rf'(\ufeff? ?)("(?:[^"]|"")*"|[^"{mark}\r\n][^{mark}\r\n]*)')
-    return cell.sub(lambda found: found[1] + _guarded(found[2]), lines)
+    return cell.sub(lambda found: found[1] + _escape_cell(found[2]), lines)
 
 
-def _guarded(cell: str) -> str:
+def _escape_cell(cell: str) -> str:
     quote = '"' if cell[0] == '"' else ""
     text = cell[1:-1] if quote else cell
-    return f"{quote}'{cell[len(quote) :]}" if text[:1] in FORMULA and not NUMBER.fullmatch(text) else cell
+    return f"{quote}'{cell[len(quote) :]}" if text[:1] in FORMULA_STARTS and not NUMBER.fullmatch(text) else cell

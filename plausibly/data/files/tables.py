@@ -17,14 +17,14 @@ import numpy as np
 from plausibly.data.files import dialects
 from plausibly.data.files.arrow_tables import frame_of, with_index
 from plausibly.data.files.dialects import Dialect
-from plausibly.errors import UserError, counted
+from plausibly.errors import UserError, count_phrase
 from plausibly.system.files import suffix_of
 
 TEXT_SUFFIXES = ("csv", "tsv", "txt")
 UTF32 = b"\xff\xfe\x00\x00"
-LOOKED_AT = 1000  # bytes, for those that no text has
-CONVERTS = "`iconv -f {} -t UTF-8` converts it"
-AS_UTF8 = "not byte for byte: the file is in UTF-16, and what is written is in UTF-8"
+PROBE_BYTES = 1000  # bytes, for those that no text has
+ICONV_ADVICE = "`iconv -f {} -t UTF-8` converts it"
+UTF16_NOTE = "not byte for byte: the file is in UTF-16, and what is written is in UTF-8"
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, "parquet", "arrow", "feather")
 
 
@@ -39,7 +39,7 @@ def contents(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def fingerprint(path: Path, files: Iterable[Path] = ()) -> str:
+def file_fingerprint(path: Path, files: Iterable[Path] = ()) -> str:
     """SHA-256 of a file, or of the names and contents of some files of a folder."""
     if not path.is_dir():
         return str(_sha256(path).hexdigest())
@@ -68,13 +68,13 @@ def read_table(path: Path) -> tuple[Any, Dialect | None]:
 def read_text(data: bytes, path: Path) -> tuple[Any, Dialect]:
     """A text table with a header line. UserError names the line that is wrong."""
     refuse_encoding(data, path)
-    plain, start = dialects.sniffed(data, suffix_of(path) == "tsv")
+    plain, start = dialects.sniff_dialect(data, suffix_of(path) == "tsv")
     data = dialects.without_gaps(data[start:], plain)
     if not data.strip():
         raise UserError(f"{path} is empty; it needs a header line and rows below it")
-    dialect = dialects.learned(data, plain)
+    dialect = dialects.learn_dialect(data, plain)
     header = header_of(io.BytesIO(data), dialect, path)
-    return _parsed(data, header, dialect, path), dialect
+    return _parse_text(data, header, dialect, path), dialect
 
 
 def is_utf16(data: bytes) -> bool:
@@ -94,17 +94,17 @@ def as_utf8(data: bytes, path: Path) -> bytes:
 
 def refuse_encoding(data: bytes, path: Path) -> None:
     """UserError with the first line that is not UTF-8, and what would convert the file."""
-    some = data[:LOOKED_AT]
+    some = data[:PROBE_BYTES]
     if data[:4] == UTF32 or 4 * some.count(0) > len(some):
         guess = "UTF-32" if data[:4] == UTF32 else "UTF-16LE" if 0 in some[1::2] else "UTF-16BE"
-        raise UserError(f"{path} is not UTF-8; if it is {guess}, {CONVERTS.format(guess)}")
+        raise UserError(f"{path} is not UTF-8; if it is {guess}, {ICONV_ADVICE.format(guess)}")
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         guess = "WINDOWS-1252" if re.search(rb"[\x80-\x9f]", data) else "ISO-8859-1"
         where = f"line {line}, byte {error.start}"
-        raise UserError(f"{path} is not UTF-8: {where}; if it is {guess}, {CONVERTS.format(guess)}") from error
+        raise UserError(f"{path} is not UTF-8: {where}; if it is {guess}, {ICONV_ADVICE.format(guess)}") from error
 
 
 def header_of(file: IO[bytes], dialect: Dialect, path: Path) -> list[str]:
@@ -125,7 +125,7 @@ def parse_options(dialect: Dialect, columns: int) -> Any:
     )
 
 
-def _parsed(data: bytes, header: list[str], dialect: Dialect, path: Path) -> Any:
+def _parse_text(data: bytes, header: list[str], dialect: Dialect, path: Path) -> Any:
     import pyarrow as pa
     import pyarrow.csv
 
@@ -164,7 +164,9 @@ def refuse_ragged(file: IO[bytes], header: list[str], dialect: Dialect, path: Pa
         for row in reader:
             if row and len(row) != len(header):
                 line = reader.line_num + dialect.said
-                raise UserError(f"{path}, line {line}: {counted(len(row), 'cell')}, but the header has {len(header)}")
+                raise UserError(
+                    f"{path}, line {line}: {count_phrase(len(row), 'cell')}, but the header has {len(header)}"
+                )
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num + dialect.said}: {error}") from error
 

@@ -12,22 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.data.columns.column import Column, remembered
+from plausibly.data.columns.column import Column, change_column
 from plausibly.data.columns.types import BooleanColumn, RealColumn
-from plausibly.data.events import Document, Events, packed
+from plausibly.data.events import Document, Events, pack_events
 from plausibly.data.files import images
 from plausibly.data.files.arrays import as_array, read_one, write_rows
 from plausibly.data.formats import real_arrays as reals
 from plausibly.data.formats import tables
 from plausibly.data.formats.format import Format
-from plausibly.errors import UserError, as_number, counted
+from plausibly.errors import UserError, as_number, count_phrase
 from plausibly.events.kinds import Category, Kind, Level
 from plausibly.events.schema import MAX_VARIABLES, Schema
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
-MAX_LEVELS, MAX_TOTAL_CODES, FULL_RANGE = 256, 65_536, 32
+MAX_LEVELS, MAX_TOTAL_CODES, MIN_PIXEL_TOP = 256, 65_536, 32
 LAYOUTS = ("single", "flat", "hw", "chw", "hwc")
 COLOURS = ("red", "green", "blue")
 
@@ -41,7 +41,7 @@ class ArrayFormat(Format):
 
     word = "array"
 
-    def __init__(self, schema: Schema, layout: str, dtype: str, depth: int = images.DEPTH) -> None:
+    def __init__(self, schema: Schema, layout: str, dtype: str, depth: int = images.DEEP_GRAY_BITS) -> None:
         if not 8 <= depth <= 32:
             raise ValueError(f"no gray of {depth} bits is read")
         if layout not in LAYOUTS or len(schema.shape) != (1 if layout in ("single", "flat") else 3):
@@ -50,36 +50,36 @@ class ArrayFormat(Format):
             raise ValueError("arrays hold numbers of the kinds Category and Level")
         self.schema, self.layout, self.dtype, self.depth = schema, layout, dtype, depth
         self.names = _names(schema.shape)
-        self._lookups = [_Lookup(kind, places) for kind, places in _alike(schema)]
+        self._lookups = [_Lookup(kind, places) for kind, places in _kind_groups(schema)]
 
     def events(self, rows: Any) -> Events:
         flat = self._flat(rows)
-        codes, nats = self._coded(flat, np.ones(flat.shape, dtype=bool) if flat.dtype.kind == "f" else None)
-        return Events(packed(codes, self.schema), torch.from_numpy(nats), self._kept(flat))
+        codes, nats = self._encode(flat, np.ones(flat.shape, dtype=bool) if flat.dtype.kind == "f" else None)
+        return Events(pack_events(codes, self.schema), torch.from_numpy(nats), self._raw_values(flat))
 
     def questions(self, rows: Any) -> Events:
         flat = self._flat(rows)
         seen = ~np.isnan(flat) if flat.dtype.kind == "f" else np.ones(flat.shape, dtype=bool)
         flat = np.where(seen, flat, 0)
-        codes, nats = self._coded(flat, seen)
+        codes, nats = self._encode(flat, seen)
         flat = flat.astype(self.dtype)
         observed = torch.from_numpy(seen).reshape(len(flat), *self.schema.shape)
-        return Events(packed(codes, self.schema), torch.from_numpy(nats), flat, observed)
+        return Events(pack_events(codes, self.schema), torch.from_numpy(nats), flat, observed)
 
-    def asked(self, given: Mapping[str, Any]) -> Events:
+    def parse_question(self, given: Mapping[str, Any]) -> Events:
         values, free = np.zeros((1, self.schema.size)), np.ones((1, self.schema.size), dtype=bool)
         for name, value in given.items():
             place = self.names.index(name)
             values[0, place], free[0, place] = as_number(value, name), False
         return self.questions(np.ma.masked_array(self._unflat(values), self._unflat(free)))
 
-    def spelled(self, place: int, values: np.ndarray) -> list[str]:
+    def format_values(self, place: int, values: np.ndarray) -> list[str]:
         return [str(value) for value in values.tolist()]
 
-    def shown(self, place: int, value: float) -> float:
+    def display(self, place: int, value: float) -> float:
         return float(value)
 
-    def within(self, events: Events) -> Tensor:
+    def log_within(self, events: Events) -> Tensor:
         nats = np.zeros((len(events), self.schema.size))
         if events.values is not None:
             seen = True if events.observed is None else events.observed.numpy().reshape(nats.shape)
@@ -104,7 +104,7 @@ class ArrayFormat(Format):
         shape = self.schema.shape
         return {"single": (), "flat": shape, "hw": shape[1:], "chw": shape, "hwc": (*shape[1:], shape[0])}[self.layout]
 
-    def _coded(self, flat: np.ndarray, seen: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def _encode(self, flat: np.ndarray, seen: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         codes, nats = np.zeros(flat.shape, dtype=np.int16), np.zeros(len(flat))
         for lookup in self._lookups:
             part = flat[:, lookup.places]
@@ -137,7 +137,7 @@ class ArrayFormat(Format):
         values = events.codes.numpy() if events.values is None else events.values
         return np.asarray(values.reshape(len(events), -1), dtype=np.float64)
 
-    def _kept(self, flat: np.ndarray) -> np.ndarray | None:
+    def _raw_values(self, flat: np.ndarray) -> np.ndarray | None:
         """The values, where codes alone do not tell them."""
         return flat.astype(self.dtype) if any(lookup.within.any() for lookup in self._lookups) else None
 
@@ -153,8 +153,8 @@ class ArrayFormat(Format):
         flat = np.empty(numbers.shape, dtype=self.dtype)
         for lookup in self._lookups:
             flat[:, lookup.places] = lookup.kind.draw(numbers[:, lookup.places], generator)
-        narrow, nats = self._coded(flat, None)
-        return Events(packed(narrow, self.schema), torch.from_numpy(nats), self._kept(flat))
+        narrow, nats = self._encode(flat, None)
+        return Events(pack_events(narrow, self.schema), torch.from_numpy(nats), self._raw_values(flat))
 
     def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
         numbers = codes.numpy().astype(np.int64).reshape(len(codes), -1)
@@ -167,8 +167,8 @@ class ArrayFormat(Format):
                     own.shape
                 )
             flat[:, lookup.places] = found
-        narrow, nats = self._coded(flat, None)
-        return Events(packed(narrow, self.schema), torch.from_numpy(nats), self._kept(flat))
+        narrow, nats = self._encode(flat, None)
+        return Events(pack_events(narrow, self.schema), torch.from_numpy(nats), self._raw_values(flat))
 
     def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         if events.observed is None:
@@ -205,14 +205,14 @@ class ArrayFormat(Format):
         images.write_grid((flat * 255 / max(top, 1)).round().astype(np.uint8), path, across)
 
     def describe(self) -> list[Document]:
-        return [_described(lookup, self) for lookup in self._lookups]
+        return [_describe_lookup(lookup, self) for lookup in self._lookups]
 
     def fields(self) -> Document:
         return {"schema": self.schema.to_json(), "layout": self.layout, "dtype": self.dtype, "depth": self.depth}
 
     @classmethod
     def from_fields(cls, fields: Document) -> ArrayFormat:
-        schema, depth = Schema.from_json(fields["schema"]), fields.get("depth", images.DEPTH)
+        schema, depth = Schema.from_json(fields["schema"]), fields.get("depth", images.DEEP_GRAY_BITS)
         return cls(schema, fields["layout"], fields["dtype"], depth)
 
 
@@ -227,7 +227,7 @@ class _Lookup:
         self.codes, self.within = kind.code(values).astype(np.int16), kind.log_within(values)
 
 
-def _alike(schema: Schema) -> list[tuple[Kind, Any]]:
+def _kind_groups(schema: Schema) -> list[tuple[Kind, Any]]:
     """Each kind with the variables that are of it: a slice where all are."""
     if len(set(schema.kinds)) == 1:
         return [(schema.kinds[0], slice(None))]
@@ -246,7 +246,7 @@ def _names(shape: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(f"{word} {row},{column}" for word in words for row in range(height) for column in range(width))
 
 
-def _described(lookup: _Lookup, format: ArrayFormat) -> Document:
+def _describe_lookup(lookup: _Lookup, format: ArrayFormat) -> Document:
     places = np.arange(format.schema.size)[lookup.places]
     first, last = format.names[int(places[0])], format.names[int(places[-1])]
     word = "boolean" if lookup.kind == Category(2) else type(lookup.kind).__name__.lower()
@@ -274,8 +274,10 @@ class NumericArrayFormat(Format):
         array = as_array(rows)
         width = len(self.table.columns)
         if array.ndim != 2 or array.shape[1] != width:
-            raise UserError(f"rows of shape {array.shape[1:]}, but the model knows rows of {counted(width, 'number')}")
-        return _framed(array)
+            raise UserError(
+                f"rows of shape {array.shape[1:]}, but the model knows rows of {count_phrase(width, 'number')}"
+            )
+        return _to_frame(array)
 
     def events(self, rows: Any) -> Events:
         return self.table.events(self._frame(rows))
@@ -283,23 +285,23 @@ class NumericArrayFormat(Format):
     def questions(self, rows: Any) -> Events:
         return self.table.questions(self._frame(rows))
 
-    def asked(self, given: Mapping[str, Any]) -> Events:
-        return self.table.asked({name: as_number(value, name) for name, value in given.items()})
+    def parse_question(self, given: Mapping[str, Any]) -> Events:
+        return self.table.parse_question({name: as_number(value, name) for name, value in given.items()})
 
-    def spelled(self, place: int, values: np.ndarray) -> list[str]:
-        return self.table.spelled(place, values)
+    def format_values(self, place: int, values: np.ndarray) -> list[str]:
+        return self.table.format_values(place, values)
 
-    def shown(self, place: int, value: float) -> float | str:
-        return self.table.shown(place, value)
+    def display(self, place: int, value: float) -> float | str:
+        return self.table.display(place, value)
 
-    def within(self, events: Events) -> Tensor:
-        return self.table.within(events)
+    def log_within(self, events: Events) -> Tensor:
+        return self.table.log_within(events)
 
     def numbers(self, events: Events) -> np.ndarray:
         return self.table.numbers(events)
 
-    def measured(self, place: int, values: np.ndarray) -> np.ndarray:
-        return self.table.measured(place, values)
+    def in_units(self, place: int, values: np.ndarray) -> np.ndarray:
+        return self.table.in_units(place, values)
 
     def rows(self, events: Events) -> np.ndarray:
         frame = self.table.rows(events)
@@ -336,8 +338,8 @@ class NumericArrayFormat(Format):
         return cls(tables.TableFormat.from_fields(fields["table"]), fields["dtype"])
 
 
-def learned(
-    rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...], depth: int = images.DEPTH
+def learn_array_format(
+    rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...], depth: int = images.DEEP_GRAY_BITS
 ) -> ArrayFormat | NumericArrayFormat | reals.RealArrayFormat:
     """The format of an array, from its training rows; `depth` is of deep gray in the files of images."""
     plain = not kinds and not drop and _small_whole(rows)
@@ -360,7 +362,7 @@ def learned(
         and rows.dtype.kind == "f"
         and [words.get(str(i)) for i in range(rows.shape[1])] == ["real"] * rows.shape[1]
     ):
-        return reals.learned(rows)
+        return reals.learn_real_format(rows)
     return NumericArrayFormat(_numeric_table(rows, words, drop), rows.dtype.str)
 
 
@@ -369,7 +371,7 @@ def _fractions(rows: np.ndarray, kinds: dict[str, str]) -> dict[str, str]:
     if rows.dtype.kind != "f":
         return {}
     free = [i for i in range(rows.shape[1]) if str(i) not in kinds]
-    return {str(i): "real" for i in free if reals.fractional(rows[:, i])}
+    return {str(i): "real" for i in free if reals.is_fractional(rows[:, i])}
 
 
 def _no_matrix(rows: np.ndarray) -> str:
@@ -382,7 +384,7 @@ def _no_matrix(rows: np.ndarray) -> str:
     return f"{what}; rows.reshape(len(rows), -1) makes a matrix of them"
 
 
-def told(format: Format, rows: np.ndarray) -> list[str]:
+def describe_array(format: Format, rows: np.ndarray) -> list[str]:
     """How rows of three sides are read, which is guessed, and how many of all real numbers are holes."""
     holes = int(np.isnan(rows).sum()) if isinstance(format, reals.RealArrayFormat) else 0
     found = [f"{holes:,} of {rows.size:,} entries are holes (nan or masked)"] * bool(holes)
@@ -397,13 +399,13 @@ def told(format: Format, rows: np.ndarray) -> list[str]:
 def _numeric_table(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]) -> tables.TableFormat:
     if drop or "drop" in kinds.values():
         raise UserError("columns of an array cannot be dropped; give the array without them")
-    frame = _framed(rows)
+    frame = _to_frame(rows)
     tables.check_options(list(frame), len(frame), kinds, drop)
-    table = tables.learned(frame, None, kinds, drop)
-    return tables.TableFormat(map(_closed, table.columns), table.labels)
+    table = tables.learn_table_format(frame, None, kinds, drop)
+    return tables.TableFormat(map(_fix_kind, table.columns), table.labels)
 
 
-def _framed(rows: np.ndarray) -> Any:
+def _to_frame(rows: np.ndarray) -> Any:
     """A matrix as a table, in the machine's order of bytes, which pandas needs."""
     import pandas as pd
 
@@ -411,12 +413,12 @@ def _framed(rows: np.ndarray) -> Any:
     return pd.DataFrame(rows.astype(rows.dtype.newbyteorder("="), copy=False), columns=names)
 
 
-def _closed(column: Column) -> Column:
+def _fix_kind(column: Column) -> Column:
     """Bits of an array are bits for ever, and its real numbers are numbers."""
     if isinstance(column, RealColumn):
-        return remembered(column, kind=replace(column.kind, open=False))
+        return change_column(column, kind=replace(column.kind, open=False))
     if isinstance(column, BooleanColumn):
-        return remembered(column, kind=Category(2, missing=column.kind.missing))
+        return change_column(column, kind=Category(2, missing=column.kind.missing))
     return column
 
 
@@ -448,7 +450,7 @@ def _kind(rows: np.ndarray, shape: tuple[int, ...]) -> Kind:
     top = int(rows.max())
     if top <= 1:
         return Category(2)
-    if len(shape) == 1 or top < FULL_RANGE:
+    if len(shape) == 1 or top < MIN_PIXEL_TOP:
         return Level(top + 1)
     width = 1
     while int(np.prod(shape)) * (MAX_LEVELS // width) > MAX_TOTAL_CODES and width < MAX_LEVELS // 2:

@@ -41,7 +41,7 @@ class Format(ABC):
         """Events of `rows`. UserError names the row (from 1) and the column of what cannot be recorded."""
 
     @abstractmethod
-    def within(self, events: Events) -> Tensor:
+    def log_within(self, events: Events) -> Tensor:
         """log p(value | code) of each variable, (n, variables) float64 nats.
 
         A row's sum, and what `besides` says, is its `log_within`.
@@ -59,15 +59,15 @@ class Format(ABC):
     def numbers(self, events: Events) -> np.ndarray:
         """Each value as a number in its variable's own units, (n, variables) float64; NaN for what is none foreseen."""
 
-    def measured(self, place: int, values: np.ndarray) -> np.ndarray:
+    def in_units(self, place: int, values: np.ndarray) -> np.ndarray:
         """Values of a variable's kind, or numbers between, as its `numbers`."""
         return values
 
-    def apart(self, events: Events, variables: Sequence[int]) -> Events:
+    def without(self, events: Events, variables: Sequence[int]) -> Events:
         """Events whose `log_within` leaves these variables out."""
         if not variables:
             return events
-        return replace(events, log_within=events.log_within - self.within(events)[:, list(variables)].sum(1))
+        return replace(events, log_within=events.log_within - self.log_within(events)[:, list(variables)].sum(1))
 
     def picture(self) -> tuple[slice, Schema] | None:
         """Which variables make up an image, and its schema; None where rows are no images."""
@@ -77,7 +77,7 @@ class Format(ABC):
     def rows(self, events: Events) -> Any:
         """The rows of `events`: equal values, dtypes and order."""
 
-    def written(self, events: Events, path: Path) -> Any:
+    def file_rows(self, events: Events, path: Path) -> Any:
         """The rows of events as a file of that suffix holds them: each cell of a text file as it is spelled."""
         return self.rows(events)
 
@@ -86,15 +86,15 @@ class Format(ABC):
         """As `events`, but every hole is an unobserved cell (code 0, observed False)."""
 
     @abstractmethod
-    def asked(self, given: Mapping[str, Any]) -> Events:
+    def parse_question(self, given: Mapping[str, Any]) -> Events:
         """A question of one row in which only the given variables, by name, are observed. Values may be texts."""
 
     @abstractmethod
-    def spelled(self, place: int, values: np.ndarray) -> list[str]:
+    def format_values(self, place: int, values: np.ndarray) -> list[str]:
         """How a category's values are written."""
 
     @abstractmethod
-    def shown(self, place: int, value: float) -> float | str:
+    def display(self, place: int, value: float) -> float | str:
         """A number among a variable's values, or between two, as one reads it."""
 
     @abstractmethod

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.data.events import Document, Events, packed
+from plausibly.data.events import Document, Events, pack_events
 from plausibly.data.files.arrays import as_array, write_rows
 from plausibly.data.formats.arrays import ArrayFormat
 from plausibly.data.formats.format import Format
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
 LABEL = "label"
-MOST_LABELS = 256
+MAX_LABELS = 256
 
 
 class LabelledFormat(Format):
@@ -35,15 +35,15 @@ class LabelledFormat(Format):
     word = "labelled"
 
     def __init__(self, labels: tuple[int, ...], inner: ArrayFormat) -> None:
-        if not 1 < len(labels) <= MOST_LABELS or list(labels) != sorted(set(labels)):
-            raise ValueError(f"labels are 2 to {MOST_LABELS} different whole numbers in order")
+        if not 1 < len(labels) <= MAX_LABELS or list(labels) != sorted(set(labels)):
+            raise ValueError(f"labels are 2 to {MAX_LABELS} different whole numbers in order")
         self.labels, self.inner = labels, inner
         self.schema = Schema((1 + inner.schema.size,), (Category(len(labels)), *inner.schema.kinds))
         self.names = (LABEL, *inner.names)
 
     def events(self, rows: Any) -> Events:
         array = self._matrix(rows)
-        return self._joined(self._places(array[:, 0]), self.inner.events(self._images(array)), array, None)
+        return self._join(self._places(array[:, 0]), self.inner.events(self._images(array)), array, None)
 
     def _places(self, labels: np.ndarray) -> np.ndarray:
         """Which of the known labels each is. UserError for another."""
@@ -62,8 +62,8 @@ class LabelledFormat(Format):
             return Events(events.codes, events.log_within, events.values, observed)
         return self._question(self.inner.questions(rows), None)
 
-    def asked(self, given: Mapping[str, Any]) -> Events:
-        inner = self.inner.asked({name: value for name, value in given.items() if name != LABEL})
+    def parse_question(self, given: Mapping[str, Any]) -> Events:
+        inner = self.inner.parse_question({name: value for name, value in given.items() if name != LABEL})
         return self._question(inner, as_number(given[LABEL], LABEL) if LABEL in given else None)
 
     def _question(self, inner: Events, label: float | None) -> Events:
@@ -72,13 +72,13 @@ class LabelledFormat(Format):
         labels = np.full(len(inner), self.labels[0] if label is None else label)
         seen = torch.cat([torch.full((len(inner), 1), label is not None), inner.observed.flatten(1)], 1)
         rows = _beside(labels, inner.values.reshape(len(inner), -1), self.labels)
-        return self._joined(self._places(labels), inner, rows, seen)
+        return self._join(self._places(labels), inner, rows, seen)
 
-    def spelled(self, place: int, values: np.ndarray) -> list[str]:
-        return [str(self.labels[v]) for v in values] if place == 0 else self.inner.spelled(place - 1, values)
+    def format_values(self, place: int, values: np.ndarray) -> list[str]:
+        return [str(self.labels[v]) for v in values] if place == 0 else self.inner.format_values(place - 1, values)
 
-    def shown(self, place: int, value: float) -> float | str:
-        return str(self.labels[int(value)]) if place == 0 else self.inner.shown(place - 1, value)
+    def display(self, place: int, value: float) -> float | str:
+        return str(self.labels[int(value)]) if place == 0 else self.inner.display(place - 1, value)
 
     def picture(self) -> tuple[slice, Schema] | None:
         return (slice(1, None), self.inner.schema) if len(self.inner.schema.shape) == 3 else None
@@ -93,12 +93,12 @@ class LabelledFormat(Format):
     def _images(self, array: np.ndarray) -> np.ndarray:
         return array[:, 1:].reshape(len(array), *self.inner.row_shape)
 
-    def _joined(self, places: np.ndarray, inner: Events, rows: np.ndarray, observed: Tensor | None) -> Events:
+    def _join(self, places: np.ndarray, inner: Events, rows: np.ndarray, observed: Tensor | None) -> Events:
         codes = np.concatenate([places[:, None], inner.codes.flatten(1).numpy()], 1)
-        return Events(packed(codes, self.schema), inner.log_within, rows, observed)
+        return Events(pack_events(codes, self.schema), inner.log_within, rows, observed)
 
-    def within(self, events: Events) -> Tensor:
-        inner = self.inner.within(self.inner.events(self._images(events.values)))
+    def log_within(self, events: Events) -> Tensor:
+        inner = self.inner.log_within(self.inner.events(self._images(events.values)))
         return torch.cat([torch.zeros(len(events), 1, dtype=torch.float64), inner], 1)
 
     def numbers(self, events: Events) -> np.ndarray:
@@ -152,7 +152,7 @@ class LabelledFormat(Format):
         return cls(tuple(fields["labels"]), ArrayFormat.from_fields(fields["inner"]))
 
 
-def labelled(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def prepend_labels(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Rows with their label before them, (n, 1 + d)."""
     labels = as_array(labels).ravel()
     if len(labels) != len(rows):

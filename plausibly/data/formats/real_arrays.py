@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.data.columns.numbers import LARGEST, learned_real, step_of
-from plausibly.data.events import Document, Events, packed
+from plausibly.data.columns.numbers import MAX_REAL, decimal_step, learn_real
+from plausibly.data.events import Document, Events, pack_events
 from plausibly.data.files.arrays import as_array, read_one, write_rows
 from plausibly.data.formats.format import Format
-from plausibly.errors import UserError, as_number, counted
+from plausibly.errors import UserError, as_number, count_phrase
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 
@@ -41,23 +41,23 @@ class RealArrayFormat(Format):
         array = self._matrix(rows)
         return self._events(array, ~np.isnan(array))
 
-    def asked(self, given: Mapping[str, Any]) -> Events:
+    def parse_question(self, given: Mapping[str, Any]) -> Events:
         row = np.full((1, len(self.kinds)), np.nan)
         for name, value in given.items():
             row[0, self.names.index(name)] = as_number(value, name)
         return self.questions(row)
 
-    def spelled(self, place: int, values: np.ndarray) -> list[str]:
+    def format_values(self, place: int, values: np.ndarray) -> list[str]:
         return [str(value) for value in values.tolist()]
 
-    def shown(self, place: int, value: float) -> float:
+    def display(self, place: int, value: float) -> float:
         return float(value)
 
     def _matrix(self, rows: Any) -> np.ndarray:
         array = as_array(rows)
         array = array[:, None] if array.ndim == 1 and len(self.kinds) == 1 else array
         if array.ndim != 2 or array.shape[1] != len(self.kinds):
-            known = counted(len(self.kinds), "number")
+            known = count_phrase(len(self.kinds), "number")
             raise UserError(f"rows of shape {array.shape[1:]}, but the model knows rows of {known}")
         return array.astype(self.dtype)
 
@@ -67,10 +67,10 @@ class RealArrayFormat(Format):
         for place, kind in enumerate(self.kinds):
             own = slice(None) if seen is None else seen[:, place]
             values = array[own, place].astype(np.float64)
-            events[own, place] = kind.event(values)
+            events[own, place] = kind.standardise(values)
             nats[own] += kind.log_within(values)
         observed = None if seen is None else torch.from_numpy(seen)
-        return Events(packed(events, self.schema), torch.from_numpy(nats), array, observed)
+        return Events(pack_events(events, self.schema), torch.from_numpy(nats), array, observed)
 
     def _refuse(self, array: np.ndarray, seen: np.ndarray | None) -> None:
         """UserError for the first entry that no kind has room for."""
@@ -81,7 +81,7 @@ class RealArrayFormat(Format):
                 value = array[row, place]
                 raise UserError(f"row {row + 1}, column '{place}': {_strangeness(value)}")
 
-    def within(self, events: Events) -> Tensor:
+    def log_within(self, events: Events) -> Tensor:
         nats = np.stack(
             [k.log_within(v.astype(np.float64)) for k, v in zip(self.kinds, events.values.T, strict=True)], 1
         )
@@ -119,7 +119,7 @@ class RealArrayFormat(Format):
         write_rows(rows, Path(path))
 
     def describe(self) -> list[Document]:
-        return [_described(name, kind) for name, kind in zip(self.names, self.kinds, strict=True)]
+        return [_describe_real(name, kind) for name, kind in zip(self.names, self.kinds, strict=True)]
 
     def fields(self) -> Document:
         return {"schema": self.schema.to_json(), "dtype": self.dtype}
@@ -135,7 +135,7 @@ def _strangeness(value: float) -> str:
     return f"{value} is a million standard deviations away" if np.isfinite(value) else "the number is infinite"
 
 
-def _described(name: str, kind: Real) -> Document:
+def _describe_real(name: str, kind: Real) -> Document:
     low, high = (kind.location + kind.scale * end for end in (kind.edges[0], kind.edges[-1]))
     return {
         "name": name, "kind": "real", "codes": kind.codes, "holes": None if kind.missing else 0, "density": True,
@@ -144,20 +144,20 @@ def _described(name: str, kind: Real) -> Document:
     }  # fmt: skip
 
 
-def fractional(column: np.ndarray) -> bool:
+def is_fractional(column: np.ndarray) -> bool:
     """Whether a column of floats holds real numbers: some are not whole, not all are one, and none is beyond measure."""
     known = column[np.isfinite(column)]
-    if not len(known) or float(np.abs(known).max()) > LARGEST:
+    if not len(known) or float(np.abs(known).max()) > MAX_REAL:
         return False
     return bool((known != np.floor(known)).any()) and bool(known.min() < known.max())
 
 
-def learned(rows: np.ndarray) -> RealArrayFormat:
+def learn_real_format(rows: np.ndarray) -> RealArrayFormat:
     """The format of a matrix of real numbers, from its training rows."""
     kinds = []
     for column in rows.T:
         known = column[np.isfinite(column)].astype(np.float64)
         kinds.append(
-            learned_real(known, bool(np.isnan(column).any()), closed=True, step=step_of(column[np.isfinite(column)]))
+            learn_real(known, bool(np.isnan(column).any()), closed=True, step=decimal_step(column[np.isfinite(column)]))
         )
     return RealArrayFormat(tuple(kinds), rows.dtype.str)

@@ -15,24 +15,24 @@ from torch import Tensor
 from plausibly.data.columns import guessing
 from plausibly.data.columns.column import (
     AsideColumn,
-    Cells,
     Column,
+    ColumnValues,
     ModelledColumn,
-    joined_cells,
-    remembered,
+    change_column,
+    join_cells,
     with_tuples,
 )
 from plausibly.data.columns.conditions import cell
-from plausibly.data.columns.identifiers import follows
+from plausibly.data.columns.identifiers import is_smooth
 from plausibly.data.columns.storage import Storage, storage_of, texts_of
-from plausibly.data.events import Document, Events, packed
+from plausibly.data.events import Document, Events, pack_events
 from plausibly.data.files import tables as reading
-from plausibly.data.files.arrow_tables import flattened
+from plausibly.data.files.arrow_tables import index_to_columns
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.outputs import ColumnarOutput, Output, TextOutput
 from plausibly.data.formats.format import Format
-from plausibly.data.labels import label_from_json, label_to_json, name_of, names_of
-from plausibly.errors import UserError, counted, did_you_mean
+from plausibly.data.labels import label_from_json, label_text, label_to_json, names_of
+from plausibly.errors import UserError, count_phrase, did_you_mean
 from plausibly.events.kinds import Category, Grid
 from plausibly.events.schema import Schema
 from plausibly.system.files import suffix_of, writer_for
@@ -47,7 +47,7 @@ MAX_COLUMNS = 100_000
 class TableValues:
     """The cells of the modelled columns and the texts of those set aside, by name; a column may be absent."""
 
-    cells: dict[str, Cells]
+    cells: dict[str, ColumnValues]
     aside: dict[str, np.ndarray]
     recorded: bool = True  # else the columns set aside are made anew with the cells that are drawn
 
@@ -56,9 +56,9 @@ class TableValues:
         return TableValues(cells, {name: texts[index] for name, texts in self.aside.items()}, self.recorded)
 
     @staticmethod
-    def joined(parts: Sequence[TableValues]) -> TableValues:
+    def concat(parts: Sequence[TableValues]) -> TableValues:
         """Cells of rows one after the other."""
-        cells = {name: joined_cells([part.cells[name] for part in parts]) for name in parts[0].cells}
+        cells = {name: join_cells([part.cells[name] for part in parts]) for name in parts[0].cells}
         aside = {name: np.concatenate([part.aside[name] for part in parts]) for name in parts[0].aside}
         return TableValues(cells, aside, parts[0].recorded)
 
@@ -81,7 +81,7 @@ class TableFormat(Format):
         self.modelled = tuple(column for column in self.columns if isinstance(column, ModelledColumn))
         self.aside = tuple(column for column in self.columns if isinstance(column, AsideColumn))
         if not self.modelled:
-            found = _listed_roles(self.aside) or "there are no columns"
+            found = _list_roles(self.aside) or "there are no columns"
             raise UserError(f"nothing to model: {found}")
         self.names = tuple(column.name for column in self.modelled)
         self.schema = Schema((len(self.modelled),), tuple(column.kind for column in self.modelled))
@@ -89,21 +89,23 @@ class TableFormat(Format):
     def events(self, rows: Any) -> Events:
         return self._events(self._frame(rows, self.names), {}, None)
 
-    def _events(self, frame: Any, absent: dict[str, Cells], observed: np.ndarray | None) -> Events:
+    def _events(self, frame: Any, absent: dict[str, ColumnValues], observed: np.ndarray | None) -> Events:
         cells = {c.name: absent[c.name] if c.name in absent else c.cells(frame[c.name]) for c in self.modelled}
         aside = {c.name: c.texts(frame[c.name]) for c in self.aside if c.name in frame}
-        return self._assembled(TableValues(cells, aside), len(frame), observed)
+        return self._assemble(TableValues(cells, aside), len(frame), observed)
 
-    def _assembled(self, values: TableValues, rows: int, observed: np.ndarray | None = None) -> Events:
+    def _assemble(self, values: TableValues, rows: int, observed: np.ndarray | None = None) -> Events:
         codes, nats = np.empty((rows, len(self.modelled))), np.zeros(rows)
         for place, column in enumerate(self.modelled):
             cells, seen = values.cells[column.name], None if observed is None else observed[:, place]
-            codes[:, place] = column.kind.event(cells.values) if seen is None else _seen_codes(column, cells, seen)
+            codes[:, place] = (
+                column.kind.standardise(cells.values) if seen is None else _partial_events(column, cells, seen)
+            )
             nats += column.log_within(cells, seen)
         if observed is None:
             nats += sum(self._constants(values).values(), np.zeros(rows))
         flags = None if observed is None else torch.from_numpy(observed)
-        return Events(packed(codes, self.schema), torch.from_numpy(nats), values, flags)
+        return Events(pack_events(codes, self.schema), torch.from_numpy(nats), values, flags)
 
     def _constants(self, values: TableValues) -> dict[str, np.ndarray]:
         """log p of the cells of each constant column that is there."""
@@ -116,21 +118,21 @@ class TableFormat(Format):
     def present(self, rows: Any) -> Collection[str]:
         return set(self._frame(rows, ()).columns)
 
-    def guarded(self, train: Tensor) -> TableFormat:
+    def reserve_unseen(self, train: Tensor) -> TableFormat:
         """This format with the probability of a cell never seen, of each column in which none of these codes is one.
 
         It is the smoothed share of cells that are new, (n1 + 1/2) / (n + 1), with n1 levels seen once.
         """
-        codes = self.schema.binned(train).numpy()
+        codes = self.schema.event_codes(train).numpy()
         columns = [
             column
             if not isinstance(column, ModelledColumn)
-            else _guarded(column, codes[:, self.names.index(column.name)])
+            else _reserve_unseen(column, codes[:, self.names.index(column.name)])
             for column in self.columns
         ]
         return TableFormat(columns, self.labels, self.dialect, self.dropped)
 
-    def within(self, events: Events) -> Tensor:
+    def log_within(self, events: Events) -> Tensor:
         observed = None if events.observed is None else events.observed.numpy()
         nats = np.empty((len(events), len(self.modelled)))
         for place, column in enumerate(self.modelled):
@@ -141,20 +143,22 @@ class TableFormat(Format):
     def numbers(self, events: Events) -> np.ndarray:
         return np.stack([column.numbers(events.values.cells[column.name]) for column in self.modelled], 1)
 
-    def measured(self, place: int, values: np.ndarray) -> np.ndarray:
-        return self.modelled[place].measured(values)
+    def in_units(self, place: int, values: np.ndarray) -> np.ndarray:
+        return self.modelled[place].in_units(values)
 
     def _frame(self, rows: Any, needed: Iterable[str]) -> Any:
         """Rows as a frame with texts for names. UserError where columns are missing or not known."""
         import pandas as pd
 
         known = {column.name for column in self.columns}
-        frame = flattened(rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows), known)
+        frame = index_to_columns(rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows), known)
         frame = frame.set_axis(names_of(frame), axis=1)
         missing = [name for name in needed if name not in frame]
         extra = [name for name in frame if name not in known and name not in self.dropped]
         if missing or extra:
-            said = [f"lacks {_listed(missing)}"] * bool(missing) + [f"has {_listed(extra)} besides"] * bool(extra)
+            said = [f"lacks {_list_names(missing)}"] * bool(missing) + [f"has {_list_names(extra)} besides"] * bool(
+                extra
+            )
             raise UserError(f"the columns differ from those in training: this table {' and '.join(said)}")
         return frame
 
@@ -162,15 +166,15 @@ class TableFormat(Format):
         """Every hole is unobserved; a column that is not there at all is unobserved everywhere."""
         frame = self._frame(rows, ())
         observed = np.zeros((len(frame), len(self.modelled)), dtype=bool)
-        cells: dict[str, Cells] = {}
+        cells: dict[str, ColumnValues] = {}
         for place, column in enumerate(self.modelled):
             if column.name in frame:
-                cells[column.name], observed[:, place] = column.asked(frame[column.name])
+                cells[column.name], observed[:, place] = column.parse_question(frame[column.name])
             else:
-                cells[column.name] = Cells(np.full(len(frame), column.other))
+                cells[column.name] = ColumnValues(np.full(len(frame), column.other))
         return self._events(frame, cells, observed)
 
-    def asked(self, given: Mapping[str, Any]) -> Events:
+    def parse_question(self, given: Mapping[str, Any]) -> Events:
         import pandas as pd
 
         columns = {column.name: column for column in self.modelled}
@@ -180,11 +184,11 @@ class TableFormat(Format):
         events.values.recorded = False
         return events
 
-    def spelled(self, place: int, values: np.ndarray) -> list[str]:
+    def format_values(self, place: int, values: np.ndarray) -> list[str]:
         return self.modelled[place].spell(values)
 
-    def shown(self, place: int, value: float) -> float | str:
-        return self.modelled[place].shown(value)
+    def display(self, place: int, value: float) -> float | str:
+        return self.modelled[place].display(value)
 
     def rows(self, events: Events) -> Any:
         import pandas as pd
@@ -192,17 +196,17 @@ class TableFormat(Format):
         texts = self._texts(events, lambda column, cells: column.plain(cells))
         return pd.DataFrame({self.labels[place]: self.columns[place].storage.restore(own) for place, own in texts})
 
-    def written(self, events: Events, path: Path) -> Any:
+    def file_rows(self, events: Events, path: Path) -> Any:
         if suffix_of(path) not in reading.TEXT_SUFFIXES:
             return self.rows(events)
         import pandas as pd
 
         texts = self._texts(events, lambda column, cells: column.texts(cells))
-        cells = {self.labels[place]: self.columns[place].storage.spoken(own) for place, own in texts}
+        cells = {self.labels[place]: self.columns[place].storage.file_texts(own) for place, own in texts}
         return pd.DataFrame(cells, dtype=object)
 
     def _texts(
-        self, events: Events, of: Callable[[ModelledColumn, Cells], np.ndarray]
+        self, events: Events, of: Callable[[ModelledColumn, ColumnValues], np.ndarray]
     ) -> Iterator[tuple[int, np.ndarray]]:
         """The place of each column that there is, and its texts."""
         values: TableValues = events.values
@@ -215,8 +219,8 @@ class TableFormat(Format):
     def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         numbers = codes.numpy().reshape(len(codes), -1)
         cells = {c.name: c.draw(numbers[:, place], generator) for place, c in enumerate(self.modelled)}
-        aside = {column.name: column.drawn(len(codes), generator, before) for column in self.aside}
-        return self._assembled(TableValues(cells, aside), len(codes))
+        aside = {column.name: column.new_texts(len(codes), generator, before) for column in self.aside}
+        return self._assemble(TableValues(cells, aside), len(codes))
 
     def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
         numbers, values = codes.numpy().reshape(len(codes), -1), None if events is None else events.values
@@ -231,7 +235,7 @@ class TableFormat(Format):
             for column in self.aside
         }
         present = {name: texts for name, texts in aside.items() if texts is not None}
-        return self._assembled(TableValues(cells, present), len(codes))
+        return self._assemble(TableValues(cells, present), len(codes))
 
     def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         if events.observed is None:
@@ -239,10 +243,10 @@ class TableFormat(Format):
         known, drawn = events.values, self.draw(codes, generator, before).values
         seen = events.observed.numpy()
         cells = {
-            column.name: _merged(known.cells[column.name], drawn.cells[column.name], seen[:, place])
+            column.name: _merge(known.cells[column.name], drawn.cells[column.name], seen[:, place])
             for place, column in enumerate(self.modelled)
         }
-        return self._assembled(TableValues(cells, known.aside if known.recorded else drawn.aside), len(events))
+        return self._assemble(TableValues(cells, known.aside if known.recorded else drawn.aside), len(events))
 
     def read(self, source: Any) -> Any:
         return reading.read_table(Path(source))[0] if isinstance(source, str | Path) else source
@@ -260,14 +264,14 @@ class TableFormat(Format):
             name: ColumnarOutput(name, holed, types) for name in ("parquet", "arrow", "feather")
         }
         suffix = suffix_of(path)
-        text = TextOutput(partial(self.printed, suffix), self.dialect_for(suffix).delimiter)
+        text = TextOutput(partial(self.text_lines, suffix), self.dialect_for(suffix).delimiter)
         return writer_for(path, {"csv": text, "tsv": text} | kinds)
 
-    def printed(self, suffix: str, rows: Any) -> tuple[bytes, bytes]:
+    def text_lines(self, suffix: str, rows: Any) -> tuple[bytes, bytes]:
         """The header line and the lines of a text file with these rows."""
         frame = rows.set_axis(names_of(rows), axis=1)
         columns = {column.name: column for column in self.columns}
-        texts = [printed(columns.get(name), frame[name], name) for name in frame]
+        texts = [column_texts(columns.get(name), frame[name], name) for name in frame]
         names, dialect = list(frame), self.dialect_for(suffix)
         return dialect.first_line(names), dialect.lines(names, texts)
 
@@ -278,7 +282,7 @@ class TableFormat(Format):
         return replace(dialect, delimiter="\t" if suffix == "tsv" else delimiter)
 
     def describe(self) -> list[Document]:
-        return [_described(column) for column in self.columns]
+        return [_describe_column(column) for column in self.columns]
 
     def fields(self) -> Document:
         dialect = None if self.dialect is None else asdict(self.dialect)
@@ -294,7 +298,7 @@ class TableFormat(Format):
         return cls(columns, map(label_from_json, fields["labels"]), dialect, fields["dropped"])
 
 
-def learned(
+def learn_table_format(
     frame: Any,
     dialect: Dialect | None,
     kinds: dict[str, str],
@@ -303,26 +307,26 @@ def learned(
 ) -> TableFormat:
     """The format of a table, from its training rows, or from some of so many `rows`; 0 stands for those of an array."""
     dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
-    labels = [label for label in frame.columns if name_of(label) not in dropped]
+    labels = [label for label in frame.columns if label_text(label) not in dropped]
     columns = [
-        _learned_column(
-            guessing.see(frame[label], name_of(label), storage(frame[label], name_of(label), dialect)),
-            kinds.get(name_of(label), kinds.get("*")),
+        _learn_column(
+            guessing.count_texts(frame[label], label_text(label), storage(frame[label], label_text(label), dialect)),
+            kinds.get(label_text(label), kinds.get("*")),
             rows,
         )
         for label in labels
     ]
-    columns = [_told(column, columns, frame, label) for column, label in zip(columns, labels, strict=True)]
+    columns = [_reconsider_key(column, columns, frame, label) for column, label in zip(columns, labels, strict=True)]
     if rows:
-        columns = [_narrowed(column, frame[label]) for column, label in zip(columns, labels, strict=True)]
+        columns = [_narrow(column, frame[label]) for column, label in zip(columns, labels, strict=True)]
     if columns and all(isinstance(column, AsideColumn) for column in columns):
-        found = _listed_roles(columns)
-        seen = counted(len(frame), "training row")
+        found = _list_roles(columns)
+        seen = count_phrase(len(frame), "training row")
         raise UserError(f"nothing to model in {seen}: {found}; `--kind NAME=category` would model one all the same")
     return TableFormat(columns, labels, dialect, dropped)
 
 
-def _listed_roles(columns: Iterable[Column]) -> str:
+def _list_roles(columns: Iterable[Column]) -> str:
     found = [f"{column.name!r} is {column.role}" for column in columns if isinstance(column, AsideColumn)]
     return ", ".join(found[:5])
 
@@ -331,7 +335,7 @@ def storage(series: Any, name: str, dialect: Dialect | None) -> Storage:
     return storage_of(series, name) if dialect is None else Storage("str", "text")
 
 
-def _narrowed(column: Column, series: Any) -> Column:
+def _narrow(column: Column, series: Any) -> Column:
     """The column; where all its numbers are foreseen, those between which none lies have the open code."""
     if not isinstance(column, ModelledColumn) or not isinstance(column.kind, Grid):
         return column
@@ -341,7 +345,7 @@ def _narrowed(column: Column, series: Any) -> Column:
     return replace(column, kind=replace(column.kind, unseen=column.kind.without_rows(codes)))
 
 
-def _guarded(column: ModelledColumn, codes: np.ndarray) -> ModelledColumn:
+def _reserve_unseen(column: ModelledColumn, codes: np.ndarray) -> ModelledColumn:
     kind = column.kind
     if not kind.open or (codes == kind.other_code).any():
         return column
@@ -358,27 +362,27 @@ def share_of_new(once: int, rows: int) -> float:
     return (once + 0.5) / (rows + 1)
 
 
-def _told(column: Column, columns: Sequence[Column], frame: Any, label: Any) -> Column:
+def _reconsider_key(column: Column, columns: Sequence[Column], frame: Any, label: Any) -> Column:
     """The column; where it is a key that others follow from, and are not there in its order, its numbers instead."""
-    if not isinstance(column, AsideColumn) or column.why != guessing.KEY:
+    if not isinstance(column, AsideColumn) or column.why != guessing.KEY_REASON:
         return column
     order = np.argsort(np.array([int(text) for text in column.texts(frame[label])], dtype=np.int64))
     named = dict(zip(names_of(frame), frame.columns, strict=True))
     others = [c for c in columns if isinstance(c, ModelledColumn) and c.measures]
     numbers = [c.numbers(c.cells(frame[named[c.name]]))[order] for c in others]
     steps = [np.diff(each) for each in numbers]
-    if any((step > 0).all() or (step < 0).all() for step in steps) or not any(map(follows, numbers)):
+    if any((step > 0).all() or (step < 0).all() for step in steps) or not any(map(is_smooth, numbers)):
         return column
     why = "whole numbers, of which others are a smooth function"
-    return replace(guessing.guess(guessing.see(frame[label], column.name, column.storage), "integer"), why=why)
+    return replace(guessing.guess(guessing.count_texts(frame[label], column.name, column.storage), "integer"), why=why)
 
 
-def _learned_column(sight: guessing.Sight, word: str | None, rows: int) -> Column:
+def _learn_column(sight: guessing.Sight, word: str | None, rows: int) -> Column:
     column = guessing.guess(sight, word)
     if isinstance(column, AsideColumn) and column.role == "constant" and rows:
-        return remembered(column, unforeseen=share_of_new(0, rows))
+        return change_column(column, unforeseen=share_of_new(0, rows))
     if sight.storage == Storage("str", "text"):
-        return remembered(column, storage=Storage(guessing.stored_as(column, sight), "text"))
+        return change_column(column, storage=Storage(guessing.reader_dtype(column, sight), "text"))
     return column
 
 
@@ -391,33 +395,35 @@ def check_options(names: list[str], rows: int, kinds: dict[str, str], drop: Iter
         raise UserError(f"the table has more than one column named {repeated!r}; rename one")
     for name in (*kinds, *drop):
         if name != "*" and name not in names:
-            raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; the columns are {_listed(names)}")
+            raise UserError(
+                f"there is no column {name!r}{did_you_mean(name, names)}; the columns are {_list_names(names)}"
+            )
     for name, word in kinds.items():
         if not guessing.is_word(word):
-            hint = did_you_mean(word, guessing.WORDS)
-            raise UserError(f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.WORDS)}")
+            hint = did_you_mean(word, guessing.KIND_WORDS)
+            raise UserError(f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.KIND_WORDS)}")
 
 
-def _listed(names: list[str]) -> str:
+def _list_names(names: list[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:8])
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
 
 
-def _seen_codes(column: ModelledColumn, cells: Cells, seen: np.ndarray) -> np.ndarray:
+def _partial_events(column: ModelledColumn, cells: ColumnValues, seen: np.ndarray) -> np.ndarray:
     codes = np.zeros(len(seen))
-    codes[seen] = column.kind.event(cells.values[seen])
+    codes[seen] = column.kind.standardise(cells.values[seen])
     return codes
 
 
-def _merged(known: Cells, drawn: Cells, seen: np.ndarray) -> Cells:
+def _merge(known: ColumnValues, drawn: ColumnValues, seen: np.ndarray) -> ColumnValues:
     texts = None
     if known.texts is not None or drawn.texts is not None:
         blank = np.full(len(seen), None, dtype=object)
         texts = np.where(seen, *(blank if side.texts is None else side.texts for side in (known, drawn)))
-    return Cells(np.where(seen, known.values, drawn.values), texts)
+    return ColumnValues(np.where(seen, known.values, drawn.values), texts)
 
 
-def printed(column: Column | None, series: Any, name: str) -> np.ndarray:
+def column_texts(column: Column | None, series: Any, name: str) -> np.ndarray:
     """A column's cells as texts for a file: those that are texts as they are, all others as the column spells them."""
     import pandas as pd
 
@@ -428,8 +434,8 @@ def printed(column: Column | None, series: Any, name: str) -> np.ndarray:
     return np.asarray(cells[index])
 
 
-def _described(column: Column) -> Document:
+def _describe_column(column: Column) -> Document:
     codes = column.kind.codes if isinstance(column, ModelledColumn) else None
     found = {"name": column.name, "kind": column.word, "codes": codes, "holes": column.holes} | column.details()
-    others = [word for word in guessing.WORDS if word not in (found["kind"], "boolean", "text", "constant")]
+    others = [word for word in guessing.KIND_WORDS if word not in (found["kind"], "boolean", "text", "constant")]
     return found | {"guess": column.why, "override": f"--kind {column.name}={'|'.join(others)}"}

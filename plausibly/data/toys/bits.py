@@ -16,12 +16,12 @@ from torch import Tensor
 from plausibly.data.dataset import Truth
 from plausibly.data.formats.arrays import ArrayFormat
 from plausibly.data.formats.format import Format
-from plausibly.data.toys.planes import Checkerboard, Modes, RealToy, Ring, drawn
+from plausibly.data.toys.planes import Checkerboard, Modes, RealToy, Ring, draw_plane
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Kind, Level
 from plausibly.events.schema import Schema, binary
 
-ROWS = (5_000, 1_000, 2_000)
+SPLIT_ROWS = (5_000, 1_000, 2_000)
 SEED = 2_010
 
 
@@ -39,7 +39,7 @@ class Toy(NamedTuple):
     def format(self) -> ArrayFormat:
         return ArrayFormat(self.schema, self.layout, self.train.dtype.str)
 
-    def known(self, format: Format) -> Truth | None:
+    def truth_for(self, format: Format) -> Truth | None:
         return self.truth
 
     def parts(self, labels: bool = False) -> dict[str, np.ndarray]:
@@ -187,47 +187,47 @@ class BarsTruth:
         return flipped.reshape(rows, self.side, self.side).astype(np.uint8)
 
 
-def _drawn(truth: JointTruth | IsingTruth | BarsTruth, schema: Schema, layout: str, rows: tuple[int, ...]) -> Toy:
+def _draw_toy(truth: JointTruth | IsingTruth | BarsTruth, schema: Schema, layout: str, rows: tuple[int, ...]) -> Toy:
     sample = truth.sample(sum(rows), np.random.default_rng(SEED))
     train, valid, test = np.split(sample, np.cumsum(rows)[:-1])
     return Toy(train, valid, test, schema, layout, truth)
 
 
-def toy_bits(rows: tuple[int, ...] = ROWS) -> Toy:
+def toy_bits(rows: tuple[int, ...] = SPLIT_ROWS) -> Toy:
     """Ten bits from a random joint."""
-    return _drawn(random_joint((2,) * 10, np.random.default_rng(SEED)), binary(10), "flat", rows)
+    return _draw_toy(random_joint((2,) * 10, np.random.default_rng(SEED)), binary(10), "flat", rows)
 
 
-def toy_mixed(rows: tuple[int, ...] = ROWS) -> Toy:
+def toy_mixed(rows: tuple[int, ...] = SPLIT_ROWS) -> Toy:
     """Ten variables of two or three values, some ordered, from a random joint."""
     kinds: tuple[Kind, ...] = (Category(2), Category(3), Level(3), Category(2), Level(3)) * 2
     schema = Schema((10,), kinds)
-    return _drawn(random_joint(schema.codes, np.random.default_rng(SEED + 1)), schema, "flat", rows)
+    return _draw_toy(random_joint(schema.codes, np.random.default_rng(SEED + 1)), schema, "flat", rows)
 
 
-def toy_ising(rows: tuple[int, ...] = ROWS) -> Toy:
+def toy_ising(rows: tuple[int, ...] = SPLIT_ROWS) -> Toy:
     """A strip of 4 x 6 spins."""
-    return _drawn(IsingTruth(), Schema((1, 4, 6), (Category(2),) * 24), "hw", rows)
+    return _draw_toy(IsingTruth(), Schema((1, 4, 6), (Category(2),) * 24), "hw", rows)
 
 
-def toy_bars(rows: tuple[int, ...] = ROWS) -> Toy:
+def toy_bars(rows: tuple[int, ...] = SPLIT_ROWS) -> Toy:
     """Noisy bars and stripes, 4 x 4."""
-    return _drawn(BarsTruth(), Schema((1, 4, 4), (Category(2),) * 16), "hw", rows)
+    return _draw_toy(BarsTruth(), Schema((1, 4, 4), (Category(2),) * 16), "hw", rows)
 
 
 def toy_ring() -> RealToy:
     """Points on a ring in the plane."""
-    return drawn(Ring(), ROWS, SEED)
+    return draw_plane(Ring(), SPLIT_ROWS, SEED)
 
 
 def toy_modes() -> RealToy:
     """Eight narrow normals on a circle in the plane."""
-    return drawn(Modes(), ROWS, SEED)
+    return draw_plane(Modes(), SPLIT_ROWS, SEED)
 
 
 def toy_checkerboard() -> RealToy:
     """Points on the dark squares of a board."""
-    return drawn(Checkerboard(), ROWS, SEED)
+    return draw_plane(Checkerboard(), SPLIT_ROWS, SEED)
 
 
 def _digits(rows: np.ndarray, names: np.ndarray, kind: Kind) -> Toy:

@@ -37,14 +37,14 @@ class RealToy(NamedTuple):
     plane: Plane
 
     def format(self) -> reals.RealArrayFormat:
-        return reals.learned(self.train)
+        return reals.learn_real_format(self.train)
 
     def parts(self, labels: bool = False) -> dict[str, np.ndarray]:
         if labels:
             raise UserError("this built-in has no labels; digits and digits-binary have")
         return dict(zip(("train", "valid", "test"), self[:3], strict=True))
 
-    def known(self, format: Format) -> Truth:
+    def truth_for(self, format: Format) -> Truth:
         assert isinstance(format, reals.RealArrayFormat)
         return PlaneTruth(self.plane, format.kinds)
 
@@ -143,6 +143,6 @@ class Checkerboard:
         return np.stack([across, up], 1) + generator.uniform(1e-6, 1 - 1e-6, (rows, 2))
 
 
-def drawn(plane: Plane, rows: tuple[int, ...], seed: int) -> RealToy:
+def draw_plane(plane: Plane, rows: tuple[int, ...], seed: int) -> RealToy:
     train, valid, test = np.split(plane.sample(sum(rows), np.random.default_rng(seed)), np.cumsum(rows)[:-1])
     return RealToy(train, valid, test, plane)

@@ -16,15 +16,15 @@ import torch
 from plausibly.data.formats.format import Format
 from plausibly.evaluation.answers.curves import curve
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Kind, Real
-from plausibly.families.proposals import Effective
-from plausibly.outcomes.outcomes import Finite, Histogram, Numeric, Single
+from plausibly.families.proposals import EffectiveSampleSize
+from plausibly.outcomes.outcomes import Categorical, Histogram, Numeric, Single
 from plausibly.tasks.information import entropy_of
 from plausibly.tasks.query import Found
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+QUANTILE_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Answer:
     levels: list[tuple[str, float]] = field(default_factory=list)
     mean: float | str | None = None
     quantiles: dict[float, float | str] = field(default_factory=dict)
-    effective: Effective | None = None
+    effective: EffectiveSampleSize | None = None
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -89,11 +89,15 @@ class Answer:
         return self.frame.to_html(index=False)
 
 
-def answer(format: Format, place: int, given: Mapping[str, Any], found: Found) -> Answer:
+def make_answer(format: Format, place: int, given: Mapping[str, Any], found: Found) -> Answer:
     """What a query of one row found about the variable `place`."""
     outcome, kind = found.outcome, format.schema.kinds[place]
     p = probabilities(outcome) if is_of_codes(outcome) else None
-    special = specials_of(outcome, kind) if p is None else (tail(p, kind.missing_code), tail(p, kind.other_code))
+    special = (
+        specials_of(outcome, kind)
+        if p is None
+        else (code_probability(p, kind.missing_code), code_probability(p, kind.other_code))
+    )
     if found.effective is not None and found.effective.few:
         return Answer(
             format.names[place], given, found.word, None, None, None, isinstance(kind, Real), effective=found.effective
@@ -104,9 +108,9 @@ def answer(format: Format, place: int, given: Mapping[str, Any], found: Found) -
         "effective": found.effective,
     }
     if isinstance(kind, Category) and p is not None:
-        known["levels"] = spelled(format, place, kind, p)
+        known["levels"] = level_shares(format, place, kind, p)
     else:
-        known |= numbers(format, place, outcome, kind)
+        known |= number_summary(format, place, outcome, kind)
     return Answer(format.names[place], given, found.word, *special, **known)
 
 
@@ -118,12 +122,12 @@ def is_of_codes(outcome: Single) -> bool:
 def probabilities(outcome: Single) -> np.ndarray:
     """Of the codes of one row's variable, float64."""
     inner = outcome.inner if isinstance(outcome, Histogram) else outcome
-    assert isinstance(inner, Finite)
+    assert isinstance(inner, Categorical)
     logs: np.ndarray = inner.log_probs.double().reshape(-1).cpu().numpy()
     return np.exp(logs)
 
 
-def tail(p: np.ndarray, code: int | None) -> float:
+def code_probability(p: np.ndarray, code: int | None) -> float:
     return 0.0 if code is None else float(p[code])
 
 
@@ -134,17 +138,17 @@ def specials_of(outcome: Single, kind: Kind) -> tuple[float, float]:
     return hole, other
 
 
-def spelled(format: Format, place: int, kind: Category, p: np.ndarray) -> list[tuple[str, float]]:
+def level_shares(format: Format, place: int, kind: Category, p: np.ndarray) -> list[tuple[str, float]]:
     """Every level with its probability, the most probable first."""
     values = np.arange(kind.levels + len(kind.rare))
     shares = p[np.minimum(values, kind.levels)] * np.exp(kind.log_within(values))
     order = np.argsort(-shares, kind="stable")
-    return [(text, float(share)) for text, share in zip(format.spelled(place, order), shares[order], strict=True)]
+    return [(text, float(share)) for text, share in zip(format.format_values(place, order), shares[order], strict=True)]
 
 
-def numbers(format: Format, place: int, outcome: Single, kind: Kind) -> dict[str, Any]:
+def number_summary(format: Format, place: int, outcome: Single, kind: Kind) -> dict[str, Any]:
     """Mean and quantiles of a number, as its column shows them."""
     found = curve(kind, outcome)
-    places = found.quantiles(np.array(LEVELS))[:, 0].tolist()
-    shown = {q: format.shown(place, value) for q, value in zip(LEVELS, places, strict=True)}
-    return {"mean": format.shown(place, found.mean().item()), "quantiles": shown}
+    places = found.quantiles(np.array(QUANTILE_LEVELS))[:, 0].tolist()
+    shown = {q: format.display(place, value) for q, value in zip(QUANTILE_LEVELS, places, strict=True)}
+    return {"mean": format.display(place, found.mean().item()), "quantiles": shown}

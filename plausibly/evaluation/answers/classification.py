@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plausibly.evaluation.intervals import Mean, beside, known, of
+from plausibly.evaluation.intervals import Mean, finite_or_none, rows_text, with_error
 from plausibly.evaluation.likelihood.likelihood import SIGNS
-from plausibly.families.proposals import Effective
+from plausibly.families.proposals import EffectiveSampleSize
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BINS = 10
+CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Classification:
     labels: tuple[str, ...]
     probabilities: np.ndarray
     truth: np.ndarray
-    effective: Effective | None = None  # draws by weight behind the probabilities
+    effective: EffectiveSampleSize | None = None  # draws by weight behind the probabilities
     word: str = "exact"
     groups: np.ndarray | None = None
 
@@ -38,36 +38,36 @@ class Classification:
         return SIGNS[self.word]
 
     @property
-    def known(self) -> np.ndarray:
+    def is_known(self) -> np.ndarray:
         return self.truth >= 0
 
     @property
-    def predicted(self) -> np.ndarray:
+    def prediction(self) -> np.ndarray:
         """The place of the most probable label of each row."""
         return np.asarray(self.probabilities.argmax(1))
 
     @property
     def rows(self) -> int:
         """Rows whose label is known."""
-        return int(self.known.sum())
+        return int(self.is_known.sum())
 
     @property
     def _groups(self) -> np.ndarray | None:
-        return None if self.groups is None else self.groups[self.known]
+        return None if self.groups is None else self.groups[self.is_known]
 
     def _right(self) -> Mean:
-        return Mean(np.asarray(self.predicted == self.truth)[self.known].astype(np.float64), self._groups)
+        return Mean(np.asarray(self.prediction == self.truth)[self.is_known].astype(np.float64), self._groups)
 
     def _losses(self) -> Mean:
         """-log p(true label) in nats of the known rows."""
-        own = self.probabilities[self.known, self.truth[self.known]]
+        own = self.probabilities[self.is_known, self.truth[self.is_known]]
         return Mean(-np.log(np.maximum(own, np.finfo(np.float64).tiny)), self._groups)
 
     def calibration(self) -> list[dict[str, float]]:
         """Rows in bins of equal number by their highest probability: its mean, and the share that was right."""
-        sure, right = self.probabilities.max(1)[self.known], self._right().each
+        sure, right = self.probabilities.max(1)[self.is_known], self._right().each
         order = np.argsort(sure, kind="stable")
-        parts = [part for part in np.array_split(order, BINS) if len(part)]
+        parts = [part for part in np.array_split(order, CALIBRATION_BINS) if len(part)]
         return [{"rows": len(p), "said": float(sure[p].mean()), "right": float(right[p].mean())} for p in parts]
 
     def calibration_error(self) -> float:
@@ -88,10 +88,10 @@ class Classification:
         return told | {
             "groups": None if self._groups is None else len(np.unique(self._groups)),
             "accuracy": right.value,
-            "accuracy_error": known(right.error),
+            "accuracy_error": finite_or_none(right.error),
             "accuracy_interval": right.interval_of_share,
             "log_loss": losses.value,
-            "log_loss_error": known(losses.error),
+            "log_loss_error": finite_or_none(losses.error),
             "log_loss_interval": losses.interval,
             "unit": "nats per row",
             "calibration_error": self.calibration_error(),
@@ -107,22 +107,22 @@ class Classification:
         import pandas as pd
 
         truth = [self.labels[place] if place >= 0 else None for place in self.truth]
-        columns = {"predicted": [self.labels[place] for place in self.predicted], "label": truth}
+        columns = {"predicted": [self.labels[place] for place in self.prediction], "label": truth}
         return pd.DataFrame(columns | {f"p({name})": self.probabilities[:, k] for k, name in enumerate(self.labels)})
 
     def line(self) -> str:
         """The same in words."""
         if not self.rows:
-            return f"no row has a known label, so nothing is measured{self._told()}"
+            return f"no row has a known label, so nothing is measured{self._estimate_note()}"
         found = self.to_json()
-        accuracy, loss = (beside(found[k], found[f"{k}_error"]) for k in ("accuracy", "log_loss"))
+        accuracy, loss = (with_error(found[k], found[f"{k}_error"]) for k in ("accuracy", "log_loss"))
         return (
-            f"{of(self.rows, self._groups)} with a known label: accuracy {accuracy} (higher is better), "
+            f"{rows_text(self.rows, self._groups)} with a known label: accuracy {accuracy} (higher is better), "
             f"log loss {'~ ' * (self.sign == '~')}{loss} nats = {found['log_loss'] / log(2):.4f} bits, "
             f"calibration error {found['calibration_error']:.4f} (lower is better)"
             + f"; p(label) is {self.word}: ~" * (self.sign == "~")
-            + self._told()
+            + self._estimate_note()
         )
 
-    def _told(self) -> str:
+    def _estimate_note(self) -> str:
         return f"; an estimate: {self.effective.line()}" if self.effective else ""

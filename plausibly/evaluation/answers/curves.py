@@ -13,9 +13,9 @@ import torch
 
 from plausibly.events.kinds import Grid, Kind, Level, Real
 from plausibly.events.moments import below, means, outer
-from plausibly.outcomes.outcomes import Finite, Histogram, Numeric, Single
+from plausibly.outcomes.outcomes import Categorical, Histogram, Numeric, Single
 
-HALVINGS = 60
+BISECTION_STEPS = 60
 
 
 class Curve(ABC):
@@ -39,7 +39,7 @@ def curve(kind: Kind, outcome: Single) -> Curve:
         assert isinstance(kind, Real)
         return NumberCurve(kind, outcome)
     inner = outcome.inner if isinstance(outcome, Histogram) else outcome
-    assert isinstance(inner, Finite)
+    assert isinstance(inner, Categorical)
     shares = inner.log_probs.double().exp().cpu().numpy()[:, : kind.regular]
     return CodeCurve(kind, shares / shares.sum(1, keepdims=True))
 
@@ -59,7 +59,7 @@ class CodeCurve(Curve):
         return np.asarray((self.shares * self._inside(different)[which]).sum(1))
 
     def quantiles(self, levels: np.ndarray) -> np.ndarray:
-        at = places(self.kind)
+        at = curve_knots(self.kind)
         reached = self.shares @ self._inside(at).T
         found = np.stack([self._at(at, reached, q) for q in levels])
         found = found if isinstance(self.kind, Level) else self._outside(levels, found)
@@ -91,7 +91,7 @@ class CodeCurve(Curve):
         return np.stack([below(self.kind, float(value))[: self.kind.regular] for value in values])
 
 
-def places(kind: Kind) -> np.ndarray:
+def curve_knots(kind: Kind) -> np.ndarray:
     """Numbers between which F of the kind's codes, but for the outermost of open ones, is a straight line; sorted."""
     if isinstance(kind, Level):
         starts = np.arange(kind.levels + 1) * kind.width
@@ -124,7 +124,7 @@ class NumberCurve(Curve):
     def quantiles(self, levels: np.ndarray) -> np.ndarray:
         q = torch.from_numpy(levels).to(self.ends.min.device)[:, None]
         low, high = (end.expand(len(levels), -1) for end in self.ends)
-        for _ in range(HALVINGS):
+        for _ in range(BISECTION_STEPS):
             middle = (low + high) / 2
             enough = torch.stack([self.outcome.below(each) for each in middle]) >= q
             low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)

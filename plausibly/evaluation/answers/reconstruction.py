@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from plausibly.data.events import Events
     from plausibly.data.formats.format import Format
 
-WRONG, LEVELS = "share of cells wrong", "levels"
-CELLS = 1 << 22  # looked at in one go
+WRONG_SHARE, LEVELS_UNIT = "share of cells wrong", "levels"
+CELLS_PER_BATCH = 1 << 22  # looked at in one go
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,23 @@ def reconstruction(model: Trainable, format: Format, events: Events) -> dict[str
     """
     if reconstruct.word(type(model)) is None:
         return {}
-    at_once = max(1, CELLS // format.schema.size)
-    parts = [errors(model, format, events[start : start + at_once]) for start in range(0, len(events), at_once)]
+    at_once = max(1, CELLS_PER_BATCH // format.schema.size)
+    parts = [row_errors(model, format, events[start : start + at_once]) for start in range(0, len(events), at_once)]
     joined = {unit: np.concatenate([part[unit] for part in parts]) for unit in parts[0]}
-    return {unit: averaged(each, events.groups) for unit, each in joined.items() if not np.isnan(each).all()}
+    return {unit: mean_error(each, events.groups) for unit, each in joined.items() if not np.isnan(each).all()}
 
 
-def errors(model: Trainable, format: Format, events: Events) -> dict[str, np.ndarray]:
+def row_errors(model: Trainable, format: Format, events: Events) -> dict[str, np.ndarray]:
     """The mean error of each row by unit, (rows,); NaN where a row has no such cell."""
     made = format.draw(reconstruct(model, events.codes), Likeliest())
     rest = [i for i in range(format.schema.size) if i not in model.context]
-    wrong = (format.schema.binned(events.codes) != format.schema.binned(made.codes)).numpy()[:, rest]
+    wrong = (format.schema.event_codes(events.codes) != format.schema.event_codes(made.codes)).numpy()[:, rest]
     apart = np.abs(format.numbers(events) - format.numbers(made))[:, rest]
     every = units(format)
     own = np.array([every[i] for i in rest])
-    measured = (own != WRONG) & ~np.isnan(apart)
-    found = {WRONG: row_means(wrong, ~measured)}
-    for unit in dict.fromkeys(own[own != WRONG].tolist()):
+    measured = (own != WRONG_SHARE) & ~np.isnan(apart)
+    found = {WRONG_SHARE: row_means(wrong, ~measured)}
+    for unit in dict.fromkeys(own[own != WRONG_SHARE].tolist()):
         columns = own == unit
         found[unit] = row_means(apart[:, columns], measured[:, columns])
     return found
@@ -74,9 +74,9 @@ def units(format: Format) -> list[str]:
     found = []
     for name, kind in zip(format.names, format.schema.kinds, strict=True):
         if isinstance(kind, Category) or kind.regular < 3:
-            found.append(WRONG)
+            found.append(WRONG_SHARE)
         elif isinstance(kind, Level):
-            found.append(LEVELS)
+            found.append(LEVELS_UNIT)
         else:
             found.append(f"{dated[name]}s of {name}" if name in dated else f"units of {name}")
     return found
@@ -88,28 +88,28 @@ def row_means(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def averaged(each: np.ndarray, groups: np.ndarray | None = None) -> Error:
+def mean_error(each: np.ndarray, groups: np.ndarray | None = None) -> Error:
     """The mean over the rows that have one."""
     there = ~np.isnan(each)
     own = None if groups is None else groups[there]
     found, number = intervals.Mean(each[there], own), None if own is None else len(np.unique(own))
-    return Error(found.value, intervals.known(found.error), int(there.sum()), found.interval, number)
+    return Error(found.value, intervals.finite_or_none(found.error), int(there.sum()), found.interval, number)
 
 
-def spelled(errors: Mapping[str, Error], most: int = 3) -> str:
+def format_errors(errors: Mapping[str, Error], most: int = 3) -> str:
     """The errors in one line, `most` of them."""
-    said = [text_of(unit, error) for unit, error in list(errors.items())[:most]]
+    said = [format_error(unit, error) for unit, error in list(errors.items())[:most]]
     return ", ".join(said) + (f" and {len(errors) - most:,} more" if len(errors) > most else "")
 
 
-def text_of(unit: str, error: Error) -> str:
+def format_error(unit: str, error: Error) -> str:
     """One of them with its standard error: `3.10 ± 0.20% of cells wrong`, `2.41 ± 0.1 levels`."""
-    if unit == WRONG:
+    if unit == WRONG_SHARE:
         spread = None if error.standard_error is None else 100 * error.standard_error
-        return f"{intervals.beside(100 * error.value, spread, '.2f')}% of cells wrong"
-    return f"{intervals.beside(error.value, error.standard_error, '.3g')} {unit}"
+        return f"{intervals.with_error(100 * error.value, spread, '.2f')}% of cells wrong"
+    return f"{intervals.with_error(error.value, error.standard_error, '.3g')} {unit}"
 
 
-def from_json(document: Mapping[str, Any] | None) -> dict[str, Error]:
+def errors_from_json(document: Mapping[str, Any] | None) -> dict[str, Error]:
     """What run.json keeps of them."""
     return {unit: Error(**each) for unit, each in (document or {}).items()}

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from plausibly.evaluation.answers.curves import Curve, curve
-from plausibly.evaluation.intervals import Mean, beside, known, of
+from plausibly.evaluation.intervals import Mean, finite_or_none, rows_text, with_error
 from plausibly.events.kinds import Kind, Real
-from plausibly.families.proposals import Effective
+from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.outcomes.outcomes import Single
 from plausibly.tasks.query import Found
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from plausibly.data.events import Events
     from plausibly.data.formats.format import Format
 
-HELD = 0.9  # of values, by the interval
+INTERVAL_SHARE = 0.9  # of values, by the interval
 # shares below intervals; of equally short ones the first is taken
-BELOW = np.array([0.05, 0.04, 0.06, 0.03, 0.07, 0.02, 0.08, 0.01, 0.09, 0.002, 0.098])
+LOWER_SHARES = np.array([0.05, 0.04, 0.06, 0.03, 0.07, 0.02, 0.08, 0.01, 0.09, 0.002, 0.098])
 
 
 @dataclass(frozen=True)
@@ -48,30 +48,30 @@ class Regression:
     truth: np.ndarray
     nats: np.ndarray
     pit: np.ndarray
-    effective: Effective | None = None  # draws by weight behind the distributions
+    effective: EffectiveSampleSize | None = None  # draws by weight behind the distributions
     groups: np.ndarray | None = None  # as of events
 
     @property
-    def known(self) -> np.ndarray:
+    def is_known(self) -> np.ndarray:
         return ~np.isnan(self.truth)
 
     @property
     def rows(self) -> int:
         """Rows whose number is known."""
-        return int(self.known.sum())
+        return int(self.is_known.sum())
 
     def to_json(self) -> dict[str, Any]:
         """Errors and log loss: lower is better. Null without known numbers."""
         names = ("mean_absolute_error", "root_mean_squared_error", "log_loss", "interval_90", "pit_p_value")
         if not self.rows:
             return {"rows": 0, "word": self.word, **self._draws()} | dict.fromkeys(names)
-        truth, nats = self.truth[self.known], self.nats[self.known]
-        median, (low, high) = self.median[self.known], self.interval[self.known].T
+        truth, nats = self.truth[self.is_known], self.nats[self.is_known]
+        median, (low, high) = self.median[self.is_known], self.interval[self.is_known].T
         found: dict[str, Any] = {
             "mean_absolute_error": float(np.abs(median - truth).mean()),
-            "root_mean_squared_error": float(((self.mean[self.known] - truth) ** 2).mean() ** 0.5),
+            "root_mean_squared_error": float(((self.mean[self.is_known] - truth) ** 2).mean() ** 0.5),
             "log_loss": float(nats.mean()),
-            "log_loss_error": known(self._loss.error),
+            "log_loss_error": finite_or_none(self._loss.error),
             "log_loss_interval": self._loss.interval,
             "interval_90": float(((low <= truth) & (truth <= high)).mean()),
             "pit_p_value": self.uniform(),
@@ -85,43 +85,43 @@ class Regression:
 
     @property
     def _groups(self) -> np.ndarray | None:
-        return None if self.groups is None else self.groups[self.known]
+        return None if self.groups is None else self.groups[self.is_known]
 
     @property
     def _loss(self) -> Mean:
-        return Mean(self.nats[self.known], self._groups)
+        return Mean(self.nats[self.is_known], self._groups)
 
     def uniform(self) -> float:
         """The p-value of the PIT's being uniform."""
         from scipy.stats import kstest  # slow to import
 
-        return float(kstest(self.pit[self.known], "uniform").pvalue)
+        return float(kstest(self.pit[self.is_known], "uniform").pvalue)
 
     def frame(self) -> pd.DataFrame:
         """A row for each row: mean, median, interval, and the number itself where known."""
         import pandas as pd
 
-        ends = dict(zip((f"{HELD:.0%} from", "to"), self.interval.T, strict=True))
+        ends = dict(zip((f"{INTERVAL_SHARE:.0%} from", "to"), self.interval.T, strict=True))
         return pd.DataFrame({"mean": self.mean, "median": self.median, **ends, self.column: self.truth})
 
     def line(self) -> str:
         """The same in words."""
         if not self.rows:
-            return f"no row has a known number, so nothing is measured{self._told()}"
+            return f"no row has a known number, so nothing is measured{self._estimate_note()}"
         found = self.to_json()
         loss = "no log loss (weighted values have no density)"
         if found["log_loss"] is not None:
-            told = beside(found["log_loss"], found["log_loss_error"])
+            told = with_error(found["log_loss"], found["log_loss_error"])
             loss = f"log loss {told} nats = {found['log_loss'] / log(2):.4f} bits (lower is better)"
         return (
-            f"{of(self.rows, self._groups)} with a known number: mean absolute error of the median "
+            f"{rows_text(self.rows, self._groups)} with a known number: mean absolute error of the median "
             f"{found['mean_absolute_error']:.4g}, root mean squared error of the mean "
             f"{found['root_mean_squared_error']:.4g}, {loss}; "
             f"{found['interval_90']:.1%} inside the 90 % interval; PIT uniform with p = {found['pit_p_value']:.3g}"
-            f"{self._told()}"
+            f"{self._estimate_note()}"
         )
 
-    def _told(self) -> str:
+    def _estimate_note(self) -> str:
         return f"; an estimate: {self.effective.line()}" if self.effective else ""
 
 
@@ -130,42 +130,42 @@ def regression(format: Format, events: Events, place: int, answer: Found, genera
     kind, outcome, numbers = format.schema.kinds[place], answer.outcome, format.numbers(events)[:, place]
     seen = np.ones(len(events), dtype=bool) if events.observed is None else events.observed.flatten(1)[:, place].numpy()
     truth, found = np.where(seen, numbers, np.nan), curve(kind, outcome)
-    inside, x = format.within(events)[:, place], events.codes.flatten(1)[:, place].float()
-    nats = -(there(kind, outcome).log_prob(x).double().cpu() + inside).numpy()
+    inside, x = format.log_within(events)[:, place], events.codes.flatten(1)[:, place].float()
+    nats = -(without_hole(kind, outcome).log_prob(x).double().cpu() + inside).numpy()
     nats = nats if answer.dense else np.full_like(nats, np.nan)
-    start, end = format.measured(place, np.array([0.0, 1.0]))
-    pit = risen(kind, found.below, (truth - start) / (end - start), generator)
-    ends = interval(kind, found)
+    start, end = format.in_units(place, np.array([0.0, 1.0]))
+    pit = pit_values(kind, found.below, (truth - start) / (end - start), generator)
+    ends = shortest_interval(kind, found)
     mean, median, low, high = (
-        format.measured(place, each) for each in (found.mean(), found.quantiles(np.array([0.5]))[0], *ends)
+        format.in_units(place, each) for each in (found.mean(), found.quantiles(np.array([0.5]))[0], *ends)
     )
     held = np.stack([low, high], 1)
     told = answer.effective, events.groups
     return Regression(format.names[place], answer.word, mean, median, held, truth, nats, pit, *told)
 
 
-def there(kind: Kind, outcome: Single) -> Single:
+def without_hole(kind: Kind, outcome: Single) -> Single:
     """The outcome given that it is no hole."""
-    return outcome.restricted(torch.tensor([code != kind.missing_code for code in range(kind.codes)]))[0]
+    return outcome.truncate(torch.tensor([code != kind.missing_code for code in range(kind.codes)]))[0]
 
 
-def interval(kind: Kind, found: Curve) -> tuple[np.ndarray, np.ndarray]:
+def shortest_interval(kind: Kind, found: Curve) -> tuple[np.ndarray, np.ndarray]:
     """The ends of the interval in each row, (rows,), in the kind's unit: of a few with different shares below the shortest.
 
     Of whole numbers without one of its ends where that is needless.
     """
-    first, last = found.quantiles(BELOW), found.quantiles(BELOW + HELD)
+    first, last = found.quantiles(LOWER_SHARES), found.quantiles(LOWER_SHARES + INTERVAL_SHARE)
     best = (last - first).argmin(0)[None]
     low, high = np.take_along_axis(first, best, 0)[0], np.take_along_axis(last, best, 0)[0]
     if isinstance(kind, Real):
         return low, high
     before, first, last, end = (found.below(at) for at in (low - 1, low, high - 1, high))
-    without_low, without_high = end - first >= HELD, last - before >= HELD
+    without_low, without_high = end - first >= INTERVAL_SHARE, last - before >= INTERVAL_SHARE
     heavier = first - before >= end - last
     return low + (without_low & (heavier | ~without_high)), high - (without_high & ~(heavier & without_low))
 
 
-def risen(
+def pit_values(
     kind: Kind, below: Callable[[np.ndarray], np.ndarray], values: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
     """The randomised PIT of values in the kind's unit; NaN where there is none."""

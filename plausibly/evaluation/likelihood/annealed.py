@@ -27,23 +27,23 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Decoder, Trainable, device_of
-from plausibly.data.events import Heard, unheard
+from plausibly.data.events import RowProgress, silent
 from plausibly.errors import UserError
-from plausibly.evaluation.intervals import beside
+from plausibly.evaluation.intervals import with_error
 from plausibly.evaluation.likelihood.likelihood import AtLeast, AtMost
-from plausibly.families.variational import NUMBERS
-from plausibly.tasks.annealed import Joint, annealed, distance, noisy
+from plausibly.families.variational import NUMBERS_PER_BATCH
+from plausibly.tasks.annealed import LatentJoint, annealed, noisy_joint, pixel_errors
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events
     from plausibly.data.formats.format import Format
 
-LEAPS = 10  # of a transition
-SHAKE = 0.2  # a transition's steps are longer or shorter by at most this share, so that no orbit closes on itself
-ACCEPTANCE, GAIN = 0.65, 0.2  # what steps are adapted to, and how fast their logarithm moves
-PRELIMINARY = 4  # chains of each row that steps are adapted on
-SIMULATED = 25  # rows drawn from the model, at most
-NARROWEST, WIDEST = 0.005, 1.0  # sigmas among which the best is sought
+LEAPFROG_STEPS = 10  # of a transition
+STEP_JITTER = 0.2  # a transition's steps are longer or shorter by at most this share, so that no orbit closes on itself
+TARGET_ACCEPTANCE, ADAPTATION_GAIN = 0.65, 0.2  # what steps are adapted to, and how fast their logarithm moves
+ADAPTATION_CHAINS = 4  # chains of each row that steps are adapted on
+SIMULATED_ROWS = 25  # rows drawn from the model, at most
+MIN_SIGMA, MAX_SIGMA = 0.005, 1.0  # sigmas among which the best is sought
 TUNING = 50, 4, 30, 10  # with so many rows, chains of each, rounds, and transitions in a round
 
 
@@ -64,13 +64,13 @@ class Point:
     def slope(self, power: float) -> Tensor:
         return self.of_prior + power * self.of_likelihood
 
-    def moved(self, there: Point, which: Tensor) -> Point:
+    def select(self, there: Point, which: Tensor) -> Point:
         """`there` for those chains, bool (n,), else here."""
         pairs = [(getattr(self, name), getattr(there, name)) for name in self.__dataclass_fields__]
         return Point(*(torch.where(which.view(-1, *[1] * (a.ndim - 1)), b, a) for a, b in pairs))
 
 
-def look(joint: Joint, x: Tensor, z: Tensor) -> Point:
+def point_at(joint: LatentJoint, x: Tensor, z: Tensor) -> Point:
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         prior, likelihood = joint.log_prior(z), joint.log_likelihood(x, z)
@@ -80,27 +80,27 @@ def look(joint: Joint, x: Tensor, z: Tensor) -> Point:
 
 
 def transition(
-    joint: Joint, x: Tensor, here: Point, power: float, step: Tensor, generator: torch.Generator
+    joint: LatentJoint, x: Tensor, here: Point, power: float, step: Tensor, generator: torch.Generator
 ) -> tuple[Point, Tensor]:
     """A Hamiltonian transition of every chain that keeps p_t, with steps (n,); and the probability to accept it, (n,)."""
     n, device = len(here.z), here.z.device
-    shake = 1 - SHAKE + 2 * SHAKE * torch.rand(n, generator=generator, device=device)
+    shake = 1 - STEP_JITTER + 2 * STEP_JITTER * torch.rand(n, generator=generator, device=device)
     step = (step * shake).to(here.z.dtype)[:, None]
     start = torch.randn(here.z.shape, generator=generator, device=device).to(here.z.dtype)
     there, momentum = here, start
-    for _ in range(LEAPS):
+    for _ in range(LEAPFROG_STEPS):
         momentum = momentum + 0.5 * step * there.slope(power)
-        there = look(joint, x, there.z + step * momentum)
+        there = point_at(joint, x, there.z + step * momentum)
         momentum = momentum + 0.5 * step * there.slope(power)
     kinetic = 0.5 * (momentum.square().sum(1) - start.square().sum(1))
     chance = (there.log(power) - here.log(power) - kinetic).nan_to_num(nan=-torch.inf).exp().clamp(max=1)
     accepted = torch.rand(n, generator=generator, device=device) < chance
-    return here.moved(there, accepted), chance
+    return here.select(there, accepted), chance
 
 
-def adapted(log_step: Tensor, chance: Tensor) -> Tensor:
+def adapt_steps(log_step: Tensor, chance: Tensor) -> Tensor:
     """Log step sizes of rows, (rows,), after transitions of their chains were accepted with so much chance, (chains,)."""
-    return log_step + GAIN * (chance.view(len(log_step), -1).mean(1) - ACCEPTANCE)
+    return log_step + ADAPTATION_GAIN * (chance.view(len(log_step), -1).mean(1) - TARGET_ACCEPTANCE)
 
 
 def schedule(distributions: int) -> list[float]:
@@ -110,10 +110,10 @@ def schedule(distributions: int) -> list[float]:
 
 
 @dataclass
-class Annealing:
+class ChainRunner:
     """How chains are run: so many for each row, through so many increments of b. `accepted` collects probabilities."""
 
-    joint: Joint
+    joint: LatentJoint
     chains: int
     distributions: int
     generator: torch.Generator
@@ -128,18 +128,18 @@ class Annealing:
         return float(torch.stack(self.accepted).mean()) if self.accepted else 1.0
 
     @property
-    def at_once(self) -> int:
+    def rows_at_once(self) -> int:
         """Rows that go together, so that memory stays small."""
-        return max(1, NUMBERS // (self.joint.width * max(self.chains, PRELIMINARY)))
+        return max(1, NUMBERS_PER_BATCH // (self.joint.width * max(self.chains, ADAPTATION_CHAINS)))
 
     def lower(self, x: Tensor) -> Tensor:
         """Stochastic lower bounds on log p(x), (rows,) float64 nats, on the CPU."""
-        return torch.cat([self._lower(few, self.steps(few)) for few in x.split(self.at_once)])
+        return torch.cat([self._lower(few, self.steps(few)) for few in x.split(self.rows_at_once)])
 
     def both(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Stochastic lower and upper bounds for rows drawn with latents z, (rows, latents)."""
         lower, upper = [], []
-        for few, exact in zip(x.split(self.at_once), z.split(self.at_once), strict=True):
+        for few, exact in zip(x.split(self.rows_at_once), z.split(self.rows_at_once), strict=True):
             steps = self.steps(few)
             lower.append(self._lower(few, steps))
             upper.append(self._upper(few, exact, steps))
@@ -147,14 +147,14 @@ class Annealing:
 
     def steps(self, x: Tensor) -> Tensor:
         """Step sizes for b_1 to b_(T-1), (T - 1, rows), from a preliminary run."""
-        many = x.repeat_interleave(PRELIMINARY, 0)
-        here = look(self.joint, many, self.joint.draw(len(many), self.generator))
+        many = x.repeat_interleave(ADAPTATION_CHAINS, 0)
+        here = point_at(self.joint, many, self.joint.draw(len(many), self.generator))
         log_step = torch.full((len(x),), log(0.5), device=x.device)
         kept = log_step.new_empty(self.distributions - 1, len(x))
         for t, power in enumerate(self.powers[1:-1]):
-            step = log_step.exp().repeat_interleave(PRELIMINARY)
+            step = log_step.exp().repeat_interleave(ADAPTATION_CHAINS)
             here, chance = transition(self.joint, many, here, power, step, self.generator)
-            log_step = adapted(log_step, chance)
+            log_step = adapt_steps(log_step, chance)
             kept[t] = log_step.exp()
             self.worked(len(many))
         return kept
@@ -173,7 +173,7 @@ class Annealing:
     def _weights(self, x: Tensor, z: Tensor, powers: list[float], steps: Tensor) -> Tensor:
         """log w of chains from z on, or log 1/w where the powers fall, (rows * chains,) float64."""
         many = x.repeat_interleave(self.chains, 0)
-        here = look(self.joint, many, z)
+        here = point_at(self.joint, many, z)
         logs = (powers[1] - powers[0]) * here.log_likelihood.double()
         for power, after, step in zip(powers[1:-1], powers[2:], steps, strict=True):
             step = step.repeat_interleave(self.chains)
@@ -221,16 +221,16 @@ class Annealed:
         unit = "log p" if self.sigma is None else "log density of pixels on [0, 1]"
         bits = f"; {test.bits_per_variable:.4f} bits per variable (lower is better)" if self.sigma is None else ""
         return [
-            f"{self.what}: {said(test)}, {test.over} ({unit}{given}: higher is better){bits}",
+            f"{self.what}: {format_bound(test)}, {test.over} ({unit}{given}: higher is better){bits}",
             f"annealed importance sampling, a lower bound in expectation: {self.chains:,} chains a row, "
             f"{self.distributions:,} distributions, acceptance {self.acceptance:.2f}",
-            f"of {gap.rows:,} rows drawn from it log p is {said(self.lower)} and {said(self.upper)}: a gap of "
-            f"at most {beside(gap.value, gap.standard_error)} in expectation; more distributions or chains make it smaller",
+            f"of {gap.rows:,} rows drawn from it log p is {format_bound(self.lower)} and {format_bound(self.upper)}: a gap of "
+            f"at most {with_error(gap.value, gap.standard_error)} in expectation; more distributions or chains make it smaller",
         ]
 
 
-def said(bound: AtLeast | AtMost) -> str:
-    return f"{bound.sign} {beside(bound.value, bound.standard_error)} nats per row"
+def format_bound(bound: AtLeast | AtMost) -> str:
+    return f"{bound.sign} {with_error(bound.value, bound.standard_error)} nats per row"
 
 
 @dataclass
@@ -238,7 +238,7 @@ class Tally:
     """Counts transitions of one chain, of so many in all, and tells of them."""
 
     total: int
-    heard: Heard
+    heard: RowProgress
     done: int = 0
 
     def __post_init__(self) -> None:
@@ -249,9 +249,9 @@ class Tally:
         self.heard(self.done, self.total)
 
 
-def work(rows: int, chains: int, distributions: int, passes: int = 1) -> int:
+def count_transitions(rows: int, chains: int, distributions: int, passes: int = 1) -> int:
     """Transitions of one chain that so many passes over rows take, with the preliminary one."""
-    return rows * (PRELIMINARY + passes * chains) * (distributions - 1)
+    return rows * (ADAPTATION_CHAINS + passes * chains) * (distributions - 1)
 
 
 @torch.no_grad()
@@ -264,7 +264,7 @@ def anneal(
     distributions: int = 1000,
     sigma: float | None = None,
     validation: Events | None = None,
-    heard: Heard = unheard,
+    heard: RowProgress = silent,
 ) -> Annealed:
     """Bounds on log p of events, whose `log_within` is of what is no context, by the model's own observation model.
 
@@ -277,17 +277,19 @@ def anneal(
             raise UserError(f"{number} {name}; at least 1 is needed")
     if (sigma is not None or validation is not None) and format.picture() is None:
         raise UserError("noise is added to pixels, and these data are no images: leave sigma out")
-    few = events[:SIMULATED]
-    total = work(len(events), chains, distributions) + work(len(few), chains, distributions, 2)
-    tuning = None if validation is None else spread(validation, TUNING[0])
+    few = events[:SIMULATED_ROWS]
+    total = count_transitions(len(events), chains, distributions) + count_transitions(
+        len(few), chains, distributions, 2
+    )
+    tuning = None if validation is None else pick_evenly(validation, TUNING[0])
     tally = Tally(total + (len(tuning) * prod(TUNING[1:]) if tuning else 0), heard)
     device = device_of(model)
     if tuning is not None:
         assert isinstance(model, Decoder)
         sigma = best_sigma(model, tuning.codes.float().to(device), generator, tally)
-    annealing = Annealing(annealed(model, sigma), chains, distributions, generator, tally)
+    annealing = ChainRunner(annealed(model, sigma), chains, distributions, generator, tally)
     test = annealing.lower(events.codes.float().to(device))
-    lower, upper = simulated(annealing, few.codes.float().to(device), format, model.context, sigma)
+    lower, upper = simulate_bounds(annealing, few.codes.float().to(device), format, model.context, sigma)
     rest = model.schema.size - len(model.context)
     return Annealed(
         AtLeast(test if sigma else test + events.log_within, rest, events.groups),
@@ -301,8 +303,8 @@ def anneal(
     )
 
 
-def simulated(
-    annealing: Annealing, x: Tensor, format: Format, context: tuple[int, ...], sigma: float | None
+def simulate_bounds(
+    annealing: ChainRunner, x: Tensor, format: Format, context: tuple[int, ...], sigma: float | None
 ) -> tuple[Tensor, Tensor]:
     """Both bounds for rows drawn from the model in the contexts of x, (rows,) float64 each."""
     joint, generator = annealing.joint, annealing.generator
@@ -312,7 +314,7 @@ def simulated(
     if sigma is not None:
         return lower, upper
     inside = np.random.default_rng(generator.initial_seed())  # the torch generator draws codes alone
-    within = format.apart(format.draw(drawn.cpu(), inside), context).log_within
+    within = format.without(format.draw(drawn.cpu(), inside), context).log_within
     return lower + within, upper + within
 
 
@@ -323,21 +325,21 @@ def best_sigma(decoder: Decoder, x: Tensor, generator: torch.Generator, worked: 
     """
     rows, chains, rounds, moves = len(x), *TUNING[1:]
     many = x.repeat_interleave(chains, 0)
-    z, log_step, logs = noisy(decoder, 1.0).draw(len(many), generator), x.new_zeros(rows), list[float]()
+    z, log_step, logs = noisy_joint(decoder, 1.0).draw(len(many), generator), x.new_zeros(rows), list[float]()
     for _ in range(rounds):
-        width = float(distance(decoder, many, z).double().square().mean().sqrt())
-        logs.append(log(min(max(width, NARROWEST), WIDEST)))
-        joint = noisy(decoder, exp(logs[-1]))
-        here = look(joint, many, z)
+        width = float(pixel_errors(decoder, many, z).double().square().mean().sqrt())
+        logs.append(log(min(max(width, MIN_SIGMA), MAX_SIGMA)))
+        joint = noisy_joint(decoder, exp(logs[-1]))
+        here = point_at(joint, many, z)
         for _ in range(moves):
             here, chance = transition(joint, many, here, 1.0, log_step.exp().repeat_interleave(chains), generator)
-            log_step = adapted(log_step, chance)
+            log_step = adapt_steps(log_step, chance)
             worked(len(many))
         z = here.z
     return float(f"{exp(fmean(logs[rounds // 2 :])):.3g}")
 
 
-def spread(events: Events, rows: int) -> Events:
+def pick_evenly(events: Events, rows: int) -> Events:
     """So many events, or all, evenly over where they stand."""
     if len(events) <= rows:
         return events

@@ -20,7 +20,7 @@ import numpy as np
 from plausibly.errors import UserError
 
 TOO_LIKELY = 1000  # a row more likely than all but one in so many calibration rows is said to be
-CHANCE = 0.01  # files of fresh rows that are warned of
+WARNING_CHANCE = 0.01  # files of fresh rows that are warned of
 TEST_ROWS = "test rows"  # what serves where a run has no calibration rows
 ROUNDING = 1e-5  # float32 sums of equal rows differ by less, relative to 1 + |log p|; taking them for equal is cautious
 
@@ -43,19 +43,19 @@ class Calibration:
         return f"p-values are against {self.rows:,} {self.source}{why}"
 
     @cached_property
-    def _sorted(self) -> np.ndarray:
+    def _ascending(self) -> np.ndarray:
         return np.sort(self.nats)
 
     def p_values(self, nats: np.ndarray) -> np.ndarray:
         """(1 + calibration rows at most as likely) / (n + 1), (rows,)."""
-        return (1 + np.searchsorted(self._sorted, nats + _slack(nats), side="right")) / (self.rows + 1)
+        return (1 + np.searchsorted(self._ascending, nats + _slack(nats), side="right")) / (self.rows + 1)
 
     def more_likely(self, nats: np.ndarray) -> np.ndarray:
         """Whether each row is more likely than 99.9 % of the calibration rows, bool.
 
         A fresh row is so with a probability below 0.1 %; below 1,000 calibration rows none is.
         """
-        as_likely = self.rows - np.searchsorted(self._sorted, nats - _slack(nats), side="left")
+        as_likely = self.rows - np.searchsorted(self._ascending, nats - _slack(nats), side="left")
         return np.asarray((1 + as_likely) * TOO_LIKELY <= self.rows)
 
     def chance_of(self, found: int, rows: int) -> float:
@@ -72,7 +72,7 @@ class Calibration:
     def too_likely(self, marked: np.ndarray) -> list[str]:
         """A warning where more rows are `more_likely` than chance would have it."""
         found, rows = int(marked.sum()), len(marked)
-        if not found or self.chance_of(found, rows) > CHANCE:
+        if not found or self.chance_of(found, rows) > WARNING_CHANCE:
             return []
         expected = rows * (self.rows // TOO_LIKELY) / (self.rows + 1)
         return [
@@ -94,7 +94,7 @@ def _slack(nats: np.ndarray) -> np.ndarray:
     return ROUNDING * (1 + np.abs(nats))
 
 
-def checked_level(level: float) -> float:
+def check_level(level: float) -> float:
     """A false discovery rate. UserError where it is none."""
     if not 0 < level < 1:
         raise UserError(f"a false discovery rate of {level:g} is none; 0.05 is")

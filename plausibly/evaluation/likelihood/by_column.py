@@ -18,15 +18,15 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, Trainable
-from plausibly.evaluation.intervals import Mean, beside, known, of
-from plausibly.evaluation.likelihood.likelihood import given_whole
+from plausibly.evaluation.intervals import Mean, finite_or_none, rows_text, with_error
+from plausibly.evaluation.likelihood.likelihood import is_conditional
 from plausibly.tasks.score import conditionals
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events
     from plausibly.data.formats.format import Format
 
-SHOWN = 30  # columns on the terminal
+MAX_SHOWN_COLUMNS = 30  # columns on the terminal
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ByColumn:
             {
                 "name": name,
                 "nats": mean.value,
-                "standard_error": known(mean.error),
+                "standard_error": finite_or_none(mean.error),
                 "interval": mean.interval,
                 "bits": -mean.value / log(2),
             }
@@ -62,21 +62,22 @@ class ByColumn:
     def table(self) -> tuple[list[str], list[list[str]]]:
         """All columns in order; of many, those with most bits."""
         found = self.to_json()
-        chosen = sorted(sorted(range(len(found)), key=lambda i: found[i]["nats"])[:SHOWN])
+        chosen = sorted(sorted(range(len(found)), key=lambda i: found[i]["nats"])[:MAX_SHOWN_COLUMNS])
         rows = [
-            [found[i]["name"], beside(found[i]["nats"], found[i]["standard_error"]), f"{found[i]['bits']:.3f}"]
+            [found[i]["name"], with_error(found[i]["nats"], found[i]["standard_error"]), f"{found[i]['bits']:.3f}"]
             for i in chosen
         ]
         return ["column", "nats per row", "bits"], rows
 
     def title(self) -> str:
         some = (
-            f"the {SHOWN} of {len(self.names):,} columns with most bits" * (len(self.names) > SHOWN)
+            f"the {MAX_SHOWN_COLUMNS} of {len(self.names):,} columns with most bits"
+            * (len(self.names) > MAX_SHOWN_COLUMNS)
             or "column by column"
         )
         return (
             f"{some}, each given those before it in the model's order; nats: higher is better, bits: lower; ± standard error "
-            f"over {of(len(self.nats), self.groups)}"
+            f"over {rows_text(len(self.nats), self.groups)}"
         )
 
 
@@ -86,10 +87,10 @@ def by_column(model: Trainable, format: Format, events: Events) -> ByColumn | No
     if not isinstance(model, AutoregressiveModel):
         return None
     order = [i for i in model.order if i not in model.context]
-    summed = model.context and not given_whole(model)
+    summed = model.context and not is_conditional(model)
     nats = context_summed(model, events.codes) if summed else conditionals(model, events.codes)
     besides = format.besides(events)
-    along = [(nats + format.within(events))[:, order], *(own[:, None] for own in besides.values())]
+    along = [(nats + format.log_within(events))[:, order], *(own[:, None] for own in besides.values())]
     return ByColumn((*(format.names[i] for i in order), *besides), torch.cat(along, 1), events.groups)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Use:
+class CodebookUse:
     """Of `codes` codes, how many stand for anything in `rows` rows, and the perplexity of their use."""
 
     used: int
@@ -35,9 +35,9 @@ class Use:
 
 
 @torch.no_grad()
-def use(model: Quantiser, events: Events) -> Use:
+def codebook_use(model: Quantiser, events: Events) -> CodebookUse:
     """Of the codes that stand for events."""
     codes = torch.cat([model.quantise(x.to(device_of(model))).flatten() for x in batches(events.codes)])
     counts = torch.bincount(codes, minlength=model.codes)
     entropy = torch.special.entr(counts / counts.sum()).sum()
-    return Use(int((counts > 0).sum()), model.codes, float(entropy.exp()), len(events))
+    return CodebookUse(int((counts > 0).sum()), model.codes, float(entropy.exp()), len(events))

@@ -22,21 +22,25 @@ from torch import Tensor
 
 from plausibly.capabilities import Variational, device_of
 from plausibly.evaluation import intervals
-from plausibly.families.variational import drawn, reconstruction_and_rate
+from plausibly.families.variational import reconstruction_and_rate, sample_weights
 from plausibly.outcomes.latents import Latents, Normal, without_gradients
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events
 
-ROWS = 500
-DRAWS = (1, 10, 100, 1000)
-TUNED, STEPS, RATE = 64, 200, 0.05  # rows whose own q is sought, by so many steps of Adam, at this rate falling to 0
-ACTIVE = 0.01  # variance over rows of E_q z above which a latent is in use (Burda et al. 2016)
+ELBO_ROWS = 500
+BOUND_DRAWS = (1, 10, 100, 1000)
+TUNED_ROWS, TUNING_STEPS, TUNING_RATE = (
+    64,
+    200,
+    0.05,
+)  # rows whose own q is sought, by so many steps of Adam, at this rate falling to 0
+ACTIVE_VARIANCE = 0.01  # variance over rows of E_q z above which a latent is in use (Burda et al. 2016)
 ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Mean:
+class MeanNats:
     """Mean nats over rows, with its standard error and 95 % interval over them; NaN and None of too few.
 
     `sign` says what the number is of what it is called: exact but for the noise of draws (=), at least or at most that.
@@ -48,32 +52,30 @@ class Mean:
     interval: intervals.Interval | None = None
 
     @classmethod
-    def over(cls, nats: Tensor, sign: str = "=", groups: np.ndarray | None = None) -> Mean:
+    def over(cls, nats: Tensor, sign: str = "=", groups: np.ndarray | None = None) -> MeanNats:
         found = intervals.Mean(nats.double().cpu().numpy(), groups)
         return cls(found.value, found.error, sign, found.interval)
 
     def __str__(self) -> str:
-        return (
-            f"{'' if self.sign == '=' else f'{self.sign} '}{intervals.beside(self.value, self.standard_error, '.3f')}"
-        )
+        return f"{'' if self.sign == '=' else f'{self.sign} '}{intervals.with_error(self.value, self.standard_error, '.3f')}"
 
 
 @dataclass(frozen=True)
-class Apart:
+class ElboParts:
     """Of `rows` rows, nats per row."""
 
     rows: int
-    reconstruction: Mean
-    rate: Mean
-    elbo: Mean
-    bounds: dict[int, Mean]  # importance weighted, by the number of draws
-    gap: Mean  # log p - ELBO, at least
+    reconstruction: MeanNats
+    rate: MeanNats
+    elbo: MeanNats
+    bounds: dict[int, MeanNats]  # importance weighted, by the number of draws
+    gap: MeanNats  # log p - ELBO, at least
     amortisation: (
-        Mean | None
+        MeanNats | None
     )  # what the best normal of each row saves, at least, over `tuned` rows; None: q is no normal
     tuned: int
-    information: Mean  # I_q(x; z), at least
-    marginal: Mean  # KL(q(z) || p(z)), at most
+    information: MeanNats  # I_q(x; z), at least
+    marginal: MeanNats  # KL(q(z) || p(z)), at most
     active: int
     latents: int
 
@@ -107,73 +109,83 @@ class Apart:
                 f"what z tells of x; this estimate cannot exceed {log(self.rows):.2f}",
             ),
             ("KL(q(z) || p(z))", str(self.marginal), "rate - I_q(x; z), q(z) the mean of these rows' q(z | x)"),
-            ("active latents", f"{self.active:,} of {self.latents:,}", f"variance over rows of E z above {ACTIVE}"),
+            (
+                "active latents",
+                f"{self.active:,} of {self.latents:,}",
+                f"variance over rows of E z above {ACTIVE_VARIANCE}",
+            ),
         ]
 
     def title(self) -> str:
         return f"ELBO taken apart over {self.rows:,} rows, nats per row ± standard error"
 
 
-def apart(
-    model: Variational, events: Events, generator: torch.Generator, rows: int = ROWS, draws: Sequence[int] = DRAWS
-) -> Apart:
+def elbo_parts(
+    model: Variational,
+    events: Events,
+    generator: torch.Generator,
+    rows: int = ELBO_ROWS,
+    draws: Sequence[int] = BOUND_DRAWS,
+) -> ElboParts:
     """The parts over the first `rows` events; `draws` of the bounds divide the largest of them, whose draws serve all."""
-    model, events = model.unrounded(), events[:rows]
+    model, events = model.high_precision(), events[:rows]
     x = events.codes.float().to(device_of(model))
     with without_gradients(model):
-        reconstruction, rate = spent(model, x, max(draws), generator)
-        gain, tuned = saved(model, x[:TUNED], generator), min(TUNED, len(x))
+        reconstruction, rate = draw_terms(model, x, max(draws), generator)
+        gain, tuned = amortisation_gap(model, x[:TUNED_ROWS], generator), min(TUNED_ROWS, len(x))
         shared, means = informations(model, x, generator).cpu(), model.encode(x)
     reconstruction = reconstruction + events.log_within[:, None]
     logs, mean_rate = reconstruction - rate, rate.mean(1)
     bounds = {k: (logs.unflatten(1, (-1, k)).logsumexp(2) - log(k)).mean(1) for k in draws}
-    over, groups = partial(Mean.over, groups=events.groups), events.groups
-    return Apart(
+    over, groups = partial(MeanNats.over, groups=events.groups), events.groups
+    return ElboParts(
         rows=len(x),
         reconstruction=over(reconstruction.mean(1)),
         rate=over(mean_rate),
         elbo=over(logs.mean(1)),
         bounds={k: over(bound, ">=") for k, bound in bounds.items()},
         gap=over(bounds[max(draws)] - logs.mean(1), ">="),
-        amortisation=None if gain is None else Mean.over(gain, ">=", None if groups is None else groups[:TUNED]),
+        amortisation=None
+        if gain is None
+        else MeanNats.over(gain, ">=", None if groups is None else groups[:TUNED_ROWS]),
         tuned=0 if gain is None else tuned,
         information=over(shared, ">="),
         marginal=over(mean_rate - shared, "<="),
-        active=int((means.var(0) > ACTIVE).sum()) if len(x) > 1 else 0,
+        active=int((means.var(0) > ACTIVE_VARIANCE).sum()) if len(x) > 1 else 0,
         latents=model.latents,
     )
 
 
 @torch.no_grad()
-def spent(model: Variational, x: Tensor, draws: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_terms(model: Variational, x: Tensor, draws: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """log p(x | z) and log q(z | x) - log p(z) of draws, (rows, draws) float64 both, on the CPU."""
     parts = [reconstruction_and_rate(model, few, draws, generator) for few in x.split(ROWS_AT_ONCE)]
     return torch.cat([part[0] for part in parts]).cpu(), torch.cat([part[1] for part in parts]).cpu()
 
 
-def saved(model: Variational, x: Tensor, generator: torch.Generator, draws: int = 100) -> Tensor | None:
+def amortisation_gap(model: Variational, x: Tensor, generator: torch.Generator, draws: int = 100) -> Tensor | None:
     """ELBO of each row's own normal less that of the encoder's, with the same noise, (rows,); None where q is no normal."""
     with torch.no_grad():
         q = model.posterior(x)
     if not isinstance(q, Normal):
         return None
-    tuned, elbos = own(model, x, q, generator), []
+    tuned, elbos = tune_posterior(model, x, q, generator), []
     with torch.no_grad():
         for each in (tuned, q):
             noise = generator.clone_state()
-            reconstruction, rate = reconstruction_and_rate(model, x, draws, noise, Own(each))
+            reconstruction, rate = reconstruction_and_rate(model, x, draws, noise, FixedPosterior(each))
             elbos.append((reconstruction - rate).mean(1).cpu())
     return elbos[0] - elbos[1]
 
 
-def own(model: Variational, x: Tensor, q: Normal, generator: torch.Generator, draws: int = 8) -> Normal:
+def tune_posterior(model: Variational, x: Tensor, q: Normal, generator: torch.Generator, draws: int = 8) -> Normal:
     """The normal of each row that has the highest ELBO, sought by Adam from `q` on."""
     centre, log_scale = (numbers.clone().requires_grad_() for numbers in (q.centre, q.log_scale))
-    optimiser = torch.optim.Adam([centre, log_scale], lr=RATE)
-    falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, STEPS)
-    for _ in range(STEPS):
+    optimiser = torch.optim.Adam([centre, log_scale], lr=TUNING_RATE)
+    falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, TUNING_STEPS)
+    for _ in range(TUNING_STEPS):
         optimiser.zero_grad()
-        weights = drawn(model, x, draws, generator, Own(Normal(centre, log_scale)))
+        weights = sample_weights(model, x, draws, generator, FixedPosterior(Normal(centre, log_scale)))
         (-weights.log_weights).mean(1).sum().backward()
         optimiser.step()
         falling.step()
@@ -181,7 +193,7 @@ def own(model: Variational, x: Tensor, q: Normal, generator: torch.Generator, dr
 
 
 @dataclass(frozen=True)
-class Own:
+class FixedPosterior:
     """In place of an encoder: a normal for each row, whatever the row."""
 
     q: Normal

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import BoundedModel, DensityModel, Trainable
-from plausibly.data.events import unheard
-from plausibly.evaluation.intervals import Interval, Mean, known, of
+from plausibly.data.events import silent
+from plausibly.evaluation.intervals import Interval, Mean, finite_or_none, rows_text
 from plausibly.events.kinds import Real
 from plausibly.tasks.score import Log, conditionals, row_by_row, score
 
 if TYPE_CHECKING:
-    from plausibly.data.events import Events, Heard
+    from plausibly.data.events import Events, RowProgress
     from plausibly.data.formats.format import Format
 
 SIGNS = {"exact": "=", "bound": ">=", "estimate": "~", "approximate": "~"}  # of how good a task's answer is
@@ -65,7 +65,7 @@ class Likelihood:
     @property
     def over(self) -> str:
         """What the standard error is over: `2,000 rows in 31 groups`."""
-        return of(self.rows, self.groups)
+        return rows_text(self.rows, self.groups)
 
     @property
     def group_count(self) -> int | None:
@@ -81,7 +81,7 @@ class Likelihood:
             "value": self.value,
             "unit": "nats per row",
             "sign": self.sign,
-            "standard_error": known(self.standard_error),
+            "standard_error": finite_or_none(self.standard_error),
             "interval": self.interval,
             "rows": self.rows,
             "groups": self.group_count,
@@ -111,29 +111,29 @@ def sign_of(model: object) -> str:
 
 
 @singledispatch
-def likelihood(model: object, events: Events, heard: Heard = unheard) -> Likelihood | None:
+def likelihood(model: object, events: Events, heard: RowProgress = silent) -> Likelihood | None:
     """The log p of held-out rows, or None where the model has none. `heard` is told how many rows are done, of how many."""
     return None
 
 
 @likelihood.register(BoundedModel)
-def _(model: BoundedModel, events: Events, heard: Heard = unheard) -> Likelihood:
+def _(model: BoundedModel, events: Events, heard: RowProgress = silent) -> Likelihood:
     kind = Exact if isinstance(model, DensityModel) else AtLeast
     rest = model.schema.size - len(model.context)
     if not model.context:
         return kind(row_nats(model.log_bound, model, events, heard), rest, events.groups)
-    if given_whole(model):
-        return kind(given_nats(model, events, heard), rest, events.groups)
-    return kind(row_nats(partial(summed, model), model, events, heard), rest, events.groups)
+    if is_conditional(model):
+        return kind(conditional_nats(model, events, heard), rest, events.groups)
+    return kind(row_nats(partial(sum_out_context, model), model, events, heard), rest, events.groups)
 
 
 @torch.no_grad()
-def row_nats(log: Log, model: BoundedModel, events: Events, heard: Heard = unheard) -> Tensor:
+def row_nats(log: Log, model: BoundedModel, events: Events, heard: RowProgress = silent) -> Tensor:
     """`log` of codes by the model plus log p(values | codes) by the schema, (rows,) float64, on the CPU."""
     return row_by_row(log, model, events.codes, lambda done: heard(done, len(events))) + events.log_within
 
 
-def summed(model: BoundedModel, x: Tensor, generator: torch.Generator) -> Tensor:
+def sum_out_context(model: BoundedModel, x: Tensor, generator: torch.Generator) -> Tensor:
     """log p(rest) = log sum_y p(y) p(rest | y) over the codes y of the lone context, (batch,) float64; of a bound a bound."""
     (label,), total = model.context, []
     x = x.clone()
@@ -143,12 +143,12 @@ def summed(model: BoundedModel, x: Tensor, generator: torch.Generator) -> Tensor
     return torch.stack(total).logsumexp(0)
 
 
-def given_whole(model: Trainable) -> bool:
+def is_conditional(model: Trainable) -> bool:
     """Whether numbers are given the context: it is not one variable whose codes could be summed over."""
     return len(model.context) > 1 or any(isinstance(model.schema.kinds[i], Real) for i in model.context)
 
 
-def given_nats(model: BoundedModel, events: Events, heard: Heard = unheard) -> Tensor:
+def conditional_nats(model: BoundedModel, events: Events, heard: RowProgress = silent) -> Tensor:
     """log p(rest | context) plus log p(values | codes), (rows,) float64: what is left of log p(x) without its context."""
     if not isinstance(model, DensityModel):
         return row_nats(model.log_given, model, events, heard)
@@ -159,7 +159,7 @@ def given_nats(model: BoundedModel, events: Events, heard: Heard = unheard) -> T
 def plausibility(model: Trainable, format: Format, events: Events) -> Tensor:
     """What rows are ranked by: log p(x), or log p(rest | context), of values, (rows,) float64."""
     if model.context and isinstance(model, BoundedModel):
-        return given_nats(model, format.apart(events, model.context))
+        return conditional_nats(model, format.without(events, model.context))
     nats: Tensor = score(model, events.codes)
     return nats + events.log_within
 

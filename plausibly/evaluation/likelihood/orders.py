@@ -22,7 +22,7 @@ from plausibly.system.randomness import generator_for
 if TYPE_CHECKING:
     from plausibly.data.events import Events
 
-ORDERS, ROWS = 8, 500
+ORDERS, ORDER_ROWS = 8, 500
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def disagreement(model: AnyOrderModel, events: Events, seed: int = 0) -> Disagre
     """Over the first rows, in the model's own order and others that the seed draws."""
     noise = generator_for(torch.device("cpu"), seed, 23)
     drawn = [torch.randperm(model.schema.size, generator=noise).tolist() for _ in range(ORDERS - 1)]
-    few = events[:ROWS]
+    few = events[:ORDER_ROWS]
     inside = few.log_within
     logs = torch.stack([log_prob_in(model, few.codes, order) + inside for order in (model.order, *drawn)])
     means = logs.mean(1)

@@ -13,7 +13,7 @@ from plausibly.capabilities import DensityModel, Trainable
 from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood.anomalies import Calibration, checked_level, discovery_level
+from plausibly.evaluation.likelihood.anomalies import Calibration, check_level, discovery_level
 from plausibly.evaluation.likelihood.likelihood import plausibility, sign_of
 from plausibly.tasks.full_conditionals import affordable, full_conditionals
 from plausibly.tasks.score import conditionals
@@ -21,7 +21,7 @@ from plausibly.tasks.score import conditionals
 if TYPE_CHECKING:
     import pandas as pd
 
-Columns = dict[str, object]
+ScoreColumns = dict[str, object]
 
 
 def score_rows(model: Trainable, format: Format, events: Events, each: bool, rest: bool) -> pd.DataFrame:
@@ -33,18 +33,18 @@ def score_rows(model: Trainable, format: Format, events: Events, each: bool, res
 
     own = [i for i in range(model.schema.size) if i not in model.context]
     nats = plausibility(model, format, events).numpy()
-    columns: Columns = {"sign": sign_of(model), "nats": nats, "bits_per_variable": -nats / np.log(2) / len(own)}
+    columns: ScoreColumns = {"sign": sign_of(model), "nats": nats, "bits_per_variable": -nats / np.log(2) / len(own)}
     if conditionals.word(type(model)):
         besides = format.besides(events)
-        along = (conditionals(model, events.codes) + format.within(events))[:, own]
+        along = (conditionals(model, events.codes) + format.log_within(events))[:, own]
         along = torch.cat([along, *(nats[:, None] for nats in besides.values())], 1)
         names = [*(format.names[i] for i in own), *besides]
-        columns["surprising"] = surprising(along, names)
-        columns |= bits(along, names, "bits({})") if each else {}
+        columns["surprising"] = top_variables(along, names)
+        columns |= bit_columns(along, names, "bits({})") if each else {}
     if rest:
-        nats_rest = full_conditionals(model, events.codes) + format.within(events)
+        nats_rest = full_conditionals(model, events.codes) + format.log_within(events)
         known = [i for i in range(model.schema.size) if not nats_rest[:, i].isnan().all()]
-        columns |= bits(nats_rest[:, known], [format.names[i] for i in known], "bits({} | rest)")
+        columns |= bit_columns(nats_rest[:, known], [format.names[i] for i in known], "bits({} | rest)")
     return pd.DataFrame(columns)
 
 
@@ -67,17 +67,17 @@ class Ranking:
     ) -> None:
         if calibration is None and fdr is not None:
             raise UserError("a false discovery rate needs calibration rows, and this run has none; give some")
-        self.calibration, self.fdr = calibration, None if fdr is None else checked_level(fdr)
+        self.calibration, self.fdr = calibration, None if fdr is None else check_level(fdr)
         self.each, self.refused, self.word = each, refused, word
         self.threshold, self.anomalies, self.likely, self.sign = -1.0, 0, list[np.ndarray](), "="
 
-    def look(self, nats: Iterable[np.ndarray]) -> None:
+    def find_threshold(self, nats: Iterable[np.ndarray]) -> None:
         """Finds the largest p-value that is marked, from the scores of all pieces; only a false discovery rate needs that."""
         if self.calibration is not None and self.fdr is not None:
             p_values = [self.calibration.p_values(piece) for piece in nats]
             self.threshold = discovery_level(np.concatenate(p_values), self.fdr)
 
-    def beside(self, piece: pd.DataFrame) -> pd.DataFrame:
+    def add_ranks(self, piece: pd.DataFrame) -> pd.DataFrame:
         """The piece with what calibration rows tell of it."""
         self.sign = piece["sign"].iloc[0]
         if self.calibration is None:
@@ -85,7 +85,7 @@ class Ranking:
         nats = piece["nats"].to_numpy()
         p_values, likely = self.calibration.p_values(nats), self.calibration.more_likely(nats)
         self.likely.append(likely)
-        columns: Columns = {"p_value": p_values, "more_likely": likely}
+        columns: ScoreColumns = {"p_value": p_values, "more_likely": likely}
         if self.fdr is not None:
             columns["anomaly"] = p_values <= self.threshold
             self.anomalies += int((p_values <= self.threshold).sum())
@@ -93,7 +93,7 @@ class Ranking:
             piece.insert(place, name, values)
         return piece
 
-    def told(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """What p-values are against, notes and warnings."""
         against = {"rows": self.calibration.rows, "from": self.calibration.source} if self.calibration else None
         return {
@@ -126,13 +126,13 @@ class Ranking:
             yield f"bits(NAME | rest) is left out: {self.refused}"
 
 
-def bits(nats: Tensor, names: Sequence[str], title: str) -> Columns:
+def bit_columns(nats: Tensor, names: Sequence[str], title: str) -> ScoreColumns:
     """A column for each variable, (rows, variables) nats in bits."""
     values = -nats.numpy() / np.log(2) + 0.0  # no minus before a zero
     return {title.format(name): values[:, i] for i, name in enumerate(names)}
 
 
-def surprising(nats: Tensor, names: Sequence[str], most: int = 3) -> list[str]:
+def top_variables(nats: Tensor, names: Sequence[str], most: int = 3) -> list[str]:
     """The variables with the most bits of each row, in words."""
     found = -nats / float(np.log(2))
     top = found.topk(min(most, found.shape[1]), 1)

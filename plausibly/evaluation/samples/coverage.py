@@ -20,17 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.evaluation.intervals import LEAST, Interval, Mean, Moves, binomial, jackknife
+from plausibly.evaluation.intervals import MIN_UNITS, Interval, Mean, Moves, binomial, jackknife
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples.judges import single_core
 
 NEIGHBOURS = 5
-BOTH = "held-out rows and samples"  # what errors are over
-NEAR, BOOTSTRAPS = 0.05, 200
+BOTH_SORTS = "held-out rows and samples"  # what errors are over
+NEAR_SHARE, BOOTSTRAPS = 0.05, 200
 PAIRS_AT_ONCE = 1 << 22
 
 
-def distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+def distance_blocks(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Euclidean distances of some of the rows of `a`, and which these are, to all of `b`, until all have had their turn.
 
     One form for all, so that a distance is the same number whichever row is named first.
@@ -63,7 +63,7 @@ class Balls:
 def balls(rows: np.ndarray, k: int = NEIGHBOURS) -> Balls:
     """Of rows, more than k + 1: a ball reaches to the k-th nearest other row."""
     radius, wider, nearest = np.empty(len(rows)), np.empty(len(rows)), np.empty((len(rows), k), dtype=np.int64)
-    for some, apart in distances(rows, rows):
+    for some, apart in distance_blocks(rows, rows):
         apart[np.arange(len(apart)), np.arange(some.start, some.stop)] = -1.0  # itself comes first, whatever equals it
         order = np.argpartition(apart, (k, k + 1), axis=1)[:, : k + 2]
         radius[some], wider[some] = (np.take_along_axis(apart, order, 1)[:, place] for place in (k, k + 1))
@@ -72,7 +72,7 @@ def balls(rows: np.ndarray, k: int = NEIGHBOURS) -> Balls:
 
 
 @dataclass(frozen=True)
-class Placed:
+class LeaveOneOut:
     """A number, and the same without each of the real rows, (n,), and without each of the samples, (m,).
 
     `most` is what it can be: of a share 1.
@@ -89,26 +89,26 @@ class Placed:
         moved = Moves((jackknife(self.without_real, groups), jackknife(self.without_made)))
         rows, limits = len(self.without_made), (0.0, self.most)
         interval = moved.interval_of_share(self.value, rows) if self.most == 1 else moved.interval(self.value, *limits)
-        told: dict[str, Any] = {"reference": reference, "interval": interval, "over": BOTH}
+        told: dict[str, Any] = {"reference": reference, "interval": interval, "over": BOTH_SORTS}
         return Number(
             self.value, moved.error, rows, by, f"higher is better; {whose} is perfect", perfect, *limits, **told
         )
 
 
-def placed(real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS) -> dict[str, Placed]:
+def neighbour_numbers(real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS) -> dict[str, LeaveOneOut]:
     """The four numbers of features (n, d) and (m, d), both more than k + 1."""
     ours, theirs = balls(real, k), balls(made, k)
-    apart = np.concatenate([few for _, few in distances(real, made)])
-    (inside, total, held), (within, _, found) = surrounded(apart, ours), surrounded(apart.T, theirs)
+    apart = np.concatenate([few for _, few in distance_blocks(real, made)])
+    (inside, total, held), (within, _, found) = count_balls(apart, ours), count_balls(apart.T, theirs)
     return {
-        "precision": Placed(float((inside > 0).mean()), held, lacking(inside > 0)),
-        "recall": Placed(float((within > 0).mean()), lacking(within > 0), found),
-        "density": Placed(float(inside.mean() / k), total / k, lacking(inside / k), np.inf),
-        "coverage": covered(apart, ours),
+        "precision": LeaveOneOut(float((inside > 0).mean()), held, leave_one_out(inside > 0)),
+        "recall": LeaveOneOut(float((within > 0).mean()), leave_one_out(within > 0), found),
+        "density": LeaveOneOut(float(inside.mean() / k), total / k, leave_one_out(inside / k), np.inf),
+        "coverage": ball_coverage(apart, ours),
     }
 
 
-def surrounded(apart: np.ndarray, own: Balls) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def count_balls(apart: np.ndarray, own: Balls) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """In how many balls each point is, (points,); and its mean, and the share of points in any, without each ball's row.
 
     `apart` holds the distances of the balls' rows to points, (balls, points); without a row others' balls grow.
@@ -124,22 +124,22 @@ def surrounded(apart: np.ndarray, own: Balls) -> tuple[np.ndarray, np.ndarray, n
     return count, means, shares
 
 
-def lacking(each: np.ndarray) -> np.ndarray:
+def leave_one_out(each: np.ndarray) -> np.ndarray:
     """The mean without each of the rows that are averaged."""
     return np.asarray((each.sum() - each) / (len(each) - 1))
 
 
-def covered(apart: np.ndarray, own: Balls) -> Placed:
+def ball_coverage(apart: np.ndarray, own: Balls) -> LeaveOneOut:
     """The share of real rows whose ball holds a sample, from their distances, (real, samples)."""
     within = apart <= own.radius[:, None]
     count = within.sum(1)
     held, gained = count > 0, (count == 0) & (apart <= own.wider[:, None]).any(1)
     lone = within[count == 1].sum(0)  # rows that only this sample covers
     without = (held.sum() - held + own.near.T @ gained.astype(np.float64)) / (len(held) - 1)
-    return Placed(float(held.mean()), without, (held.sum() - lone) / len(held))
+    return LeaveOneOut(float(held.mean()), without, (held.sum() - lone) / len(held))
 
 
-def expected_coverage(real: int, made: int, k: int = NEIGHBOURS) -> float:
+def mean_coverage(real: int, made: int, k: int = NEIGHBOURS) -> float:
     """The mean coverage of so many samples of the law of the real rows, without ties (Naeem et al. 2020, equation 9).
 
     None of them is among the k nearest of a row's real - 1 + made neighbours with this probability's complement.
@@ -160,18 +160,18 @@ def coverage_numbers(
 
     Standard errors are a jackknife's over both sorts of rows, whose balls are drawn anew: rather large (Efron & Stein 1981).
     """
-    found, plain = placed(real, made, k), None if training is None else placed(real, training, k)
-    perfect = {"density": 1.0, "coverage": expected_coverage(len(real), len(made), k)}
+    found, plain = neighbour_numbers(real, made, k), None if training is None else neighbour_numbers(real, training, k)
+    perfect = {"density": 1.0, "coverage": mean_coverage(len(real), len(made), k)}
     return {
         name: each.number(by, perfect.get(name, 1.0), None if plain is None else plain[name].value, groups)
         for name, each in found.items()
     }
 
 
-def nearest(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest_rows(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each row the index of the nearest of the others, and its distance, (n,) both."""
     index, distance = np.empty(len(rows), dtype=np.int64), np.empty(len(rows))
-    for some, apart in distances(rows, others):
+    for some, apart in distance_blocks(rows, others):
         index[some] = apart.argmin(1)
         distance[some] = apart.min(1)
     return index, distance
@@ -183,20 +183,20 @@ def nearer_to_training(made: np.ndarray, train: np.ndarray, control: np.ndarray,
     The standard error is that among shuffled labels of the training and control rows: sqrt(sum of c^2) / (2 samples),
     with c the samples that a row is the nearest of. A few rows that are near to all make it large.
     """
-    (at_train, to_train), (at_control, to_control) = nearest(made, train), nearest(made, control)
+    (at_train, to_train), (at_control, to_control) = nearest_rows(made, train), nearest_rows(made, control)
     close, tied = to_train < to_control, to_train == to_control
     winners = np.where(close, at_train, len(train) + at_control)[~tied]
     counts = np.bincount(winners, minlength=1)
     error = float(np.sqrt((counts**2.0).sum()) / (2 * len(made)))
     share = float((close + 0.5 * tied).mean())
     reach = 1.959964 * error
-    interval = (max(share - reach, 0.0), min(share + reach, 1.0)) if len(made) >= LEAST else None
+    interval = (max(share - reach, 0.0), min(share + reach, 1.0)) if len(made) >= MIN_UNITS else None
     better = "0.5 is perfect; above: copies"
     told: dict[str, Any] = {"interval": interval, "over": "samples and control rows"}
     return Number(share, error, len(made), by, better, 0.5, 0.0, 1.0, **told)
 
 
-def copied(made: np.ndarray, held_out: np.ndarray, train: np.ndarray) -> Number:
+def copy_share(made: np.ndarray, held_out: np.ndarray, train: np.ndarray) -> Number:
     """Share of samples that equal a training row, with that of held-out rows as the reference; (n, width) of one type."""
     known = {row.tobytes() for row in train}
     ours, theirs = (np.array([row.tobytes() in known for row in rows], dtype=np.float64) for rows in (made, held_out))
@@ -227,16 +227,19 @@ def closest_records(made: np.ndarray, held_out: np.ndarray, train: np.ndarray, b
     better = "real rows' is perfect; below: near copies"
     told: dict[str, Any] = {"interval": median_interval(ours), "over": "samples"}
     typical = Number(float(np.median(ours)), error, len(ours), by, better, reference, 0.0, reference=reference, **told)
-    limit = np.quantile(theirs, NEAR, method="inverted_cdf")
-    at = (NEAR - (theirs < limit).mean()) / (theirs == limit).mean()
+    limit = np.quantile(theirs, NEAR_SHARE, method="inverted_cdf")
+    at = (NEAR_SHARE - (theirs < limit).mean()) / (theirs == limit).mean()
     near, usual = ((each < limit) + at * (each == limit) for each in (ours, theirs))
     error = float(np.sqrt(near.var(ddof=1) / len(near) + usual.var(ddof=1) / len(usual)))
-    better, told = f"{NEAR} is perfect; above: near copies", {"interval": near_interval(ours, theirs), "over": BOTH}
-    share = Number(float(near.mean()), error, len(near), by, better, NEAR, 0.0, 1.0, reference=NEAR, **told)
+    better, told = (
+        f"{NEAR_SHARE} is perfect; above: near copies",
+        {"interval": near_interval(ours, theirs), "over": BOTH_SORTS},
+    )
+    share = Number(float(near.mean()), error, len(near), by, better, NEAR_SHARE, 0.0, 1.0, reference=NEAR_SHARE, **told)
     return {"closest_record": typical, "near_records": share}
 
 
-def ranks(rows: int, share: float, level: float) -> tuple[int, int]:
+def quantile_ranks(rows: int, share: float, level: float) -> tuple[int, int]:
     """The ranks, from 1, between which a quantile of so many draws lies but for (1 - level) / 2 on either side; 0 and
     rows + 1 where it may lie beyond all."""
     from scipy.stats import binom  # slow to import
@@ -247,18 +250,18 @@ def ranks(rows: int, share: float, level: float) -> tuple[int, int]:
 
 def median_interval(each: np.ndarray) -> Interval | None:
     """Of 95 % or more for the median that numbers were drawn about."""
-    if len(each) < LEAST:
+    if len(each) < MIN_UNITS:
         return None
-    low, high = ranks(len(each), 0.5, 0.95)
+    low, high = quantile_ranks(len(each), 0.5, 0.95)
     ordered = np.sort(each)
     return float(ordered[low - 1]), float(ordered[high - 1])
 
 
 def near_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval | None:
     """Of 95 % or more for the share of ours below the 5 % quantile of theirs: 97.5 % for that, and as much for shares."""
-    if min(len(ours), len(theirs)) < LEAST:
+    if min(len(ours), len(theirs)) < MIN_UNITS:
         return None
-    low, high = ranks(len(theirs), NEAR, 0.975)
+    low, high = quantile_ranks(len(theirs), NEAR_SHARE, 0.975)
     ordered = np.concatenate([[-np.inf], np.sort(theirs), [np.inf]])
     fewest, most = (ours < ordered[low]).mean(), (ours <= ordered[high]).mean()
     return binomial(float(fewest), len(ours), 0.975)[0], binomial(float(most), len(ours), 0.975)[1]

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from plausibly.evaluation.numbers import Number
-from plausibly.evaluation.samples.coverage import BOTH
-from plausibly.evaluation.samples.two_samples import kernel_moves, unbiased
+from plausibly.evaluation.samples.coverage import BOTH_SORTS
+from plausibly.evaluation.samples.two_samples import kernel_moves, mmd
 
 # that the Frechet distance needs of each sort: its bias is about features / rows of the total variance
-ROWS_A_FEATURE = 10
+MIN_ROWS_PER_FEATURE = 10
 
 
 def polynomial(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -28,7 +28,7 @@ def polynomial(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def kernel_distance(real: np.ndarray, made: np.ndarray) -> float:
     """The unbiased estimate, which may be below 0, of features (n, d) and (m, d)."""
-    return unbiased(polynomial(real, real), polynomial(made, made), polynomial(real, made))
+    return mmd(polynomial(real, real), polynomial(made, made), polynomial(real, made))
 
 
 def frechet_distance(real: np.ndarray, made: np.ndarray) -> float:
@@ -52,17 +52,17 @@ def kernel_number(
     reference = None if training is None else kernel_distance(real, training)
     both, n = np.concatenate([real, made]), len(real)
     kernel = polynomial(both, both)
-    value, moved = unbiased(kernel[:n, :n], kernel[n:, n:], kernel[:n, n:]), kernel_moves(kernel, n, groups)
-    told: dict[str, Any] = {"reference": reference, "interval": moved.even_interval(value), "over": BOTH}
+    value, moved = mmd(kernel[:n, :n], kernel[n:, n:], kernel[:n, n:]), kernel_moves(kernel, n, groups)
+    told: dict[str, Any] = {"reference": reference, "interval": moved.even_interval(value), "over": BOTH_SORTS}
     return Number(value, moved.error, len(made), by, "lower is better; 0 is perfect", 0.0, **told)
 
 
 def frechet_number(real: np.ndarray, made: np.ndarray, by: str, training: np.ndarray | None = None) -> Number | str:
     """The Frechet distance, or why there is none."""
-    rows, needed = min(len(real), len(made)), ROWS_A_FEATURE * real.shape[1]
+    rows, needed = min(len(real), len(made)), MIN_ROWS_PER_FEATURE * real.shape[1]
     if rows < needed:
         features = f"{real.shape[1]:,} features of {by}"
-        return f"needs {needed:,} rows of each sort, {ROWS_A_FEATURE} for each of {features}; here are {rows:,}"
+        return f"needs {needed:,} rows of each sort, {MIN_ROWS_PER_FEATURE} for each of {features}; here are {rows:,}"
     enough = training is not None and len(training) >= needed
     reference = frechet_distance(real, training) if training is not None and enough else None
     better = "lower is better; real rows' is perfect" if enough else "lower is better; biased upwards"

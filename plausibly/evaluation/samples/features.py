@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from plausibly.data.events import Events
     from plausibly.data.formats.format import Format
 
-FARTHEST = 10.0  # standard deviations: a number farther out counts as that far, so that one row is not all
-INDICATED, DIRECTIONS = 64, 32  # a category of more codes has a random direction, in so many numbers, for each
-SMALLEST = 8  # pixels: images with a shorter side are read as rows
+MAX_DEVIATIONS = 10.0  # standard deviations: a number farther out counts as that far, so that one row is not all
+MAX_INDICATORS, DIRECTIONS = 64, 32  # a category of more codes has a random direction, in so many numbers, for each
+MIN_IMAGE_SIDE = 8  # pixels: images with a shorter side are read as rows
 FILTERS, ROWS_AT_ONCE = (16, 16), 500
 
 
@@ -54,7 +54,7 @@ class Extractor(ABC):
         return {}
 
 
-class Columns(Extractor):
+class ColumnFeatures(Extractor):
     """Every variable by itself; centred and scaled by the rows that it learns from, a table of numbers for each variable.
 
     A category's indicators are 0 and 1, so that two codes are sqrt(2) apart; a number has a standard deviation of 1, and
@@ -66,33 +66,36 @@ class Columns(Extractor):
     def __init__(self, format: Format, events: Events, variables: Sequence[int] | None = None) -> None:
         self.format = format
         self.variables = range(format.schema.size) if variables is None else variables
-        kinds, numbers = format.schema.kinds, finite(format.numbers(events))
-        self.means, spreads = moments(numbers)
-        self.spreads = shared(kinds, spreads)
+        kinds, numbers = format.schema.kinds, nan_if_infinite(format.numbers(events))
+        self.means, spreads = column_moments(numbers)
+        self.spreads = share_spreads(kinds, spreads)
 
     def __call__(self, events: Events) -> np.ndarray:
         if not len(self.variables):
             return np.empty((len(events), 0))
-        codes, numbers = self.format.schema.binned(events.codes).numpy(), finite(self.format.numbers(events))
+        codes, numbers = (
+            self.format.schema.event_codes(events.codes).numpy(),
+            nan_if_infinite(self.format.numbers(events)),
+        )
         every = self.format.schema.kinds
         return np.concatenate([self._variable(every[i], i, codes[:, i], numbers[:, i]) for i in self.variables], 1)
 
     def _variable(self, kind: Kind, i: int, codes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         if isinstance(kind, Category):
             return indicators(codes, kind.codes)
-        known = ((numbers - self.means[i]) / self.spreads[i]).clip(-FARTHEST, FARTHEST)
+        known = ((numbers - self.means[i]) / self.spreads[i]).clip(-MAX_DEVIATIONS, MAX_DEVIATIONS)
         parts = [np.nan_to_num(known)]
         if kind.open or kind.missing:
             parts.append(sqrt(2) * np.isnan(known))
         return np.stack(parts, 1)
 
 
-def finite(numbers: np.ndarray) -> np.ndarray:
+def nan_if_infinite(numbers: np.ndarray) -> np.ndarray:
     """With NaN for what is infinite."""
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
-def moments(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def column_moments(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each column's numbers, (columns,) each; 0 and 1 where there are none, or no spread."""
     known = ~np.isnan(numbers)
     count = np.maximum(known.sum(0), 1)
@@ -101,7 +104,7 @@ def moments(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return means, np.where(spreads > 0, spreads, 1.0)
 
 
-def shared(kinds: Sequence[Kind], spreads: np.ndarray) -> np.ndarray:
+def share_spreads(kinds: Sequence[Kind], spreads: np.ndarray) -> np.ndarray:
     """The spreads with that of equal levels, such as pixels, averaged (root mean square)."""
     spreads = spreads.copy()
     for kind in {kind for kind in kinds if isinstance(kind, Level)}:
@@ -114,21 +117,21 @@ def indicators(codes: np.ndarray, count: int) -> np.ndarray:
     """(n, features) of codes (n,): two codes are sqrt(2) apart, or nearly so in random directions where there are many."""
     if count == 2:
         return sqrt(2) * codes[:, None].astype(np.float64)
-    if count <= INDICATED:
+    if count <= MAX_INDICATORS:
         return np.eye(count)[codes]
     table = np.random.default_rng((count, 7)).normal(size=(count, DIRECTIONS))
     return np.asarray((table / np.linalg.norm(table, axis=1, keepdims=True))[codes])
 
 
-def seen(format: Format) -> tuple[list[int], Schema] | None:
+def find_image(format: Format) -> tuple[list[int], Schema] | None:
     """Which variables are pixels, and the image's schema; None where rows are no images, or ones of a few pixels."""
     picture = format.picture()
-    if picture is None or min(picture[1].shape[1:]) < SMALLEST:
+    if picture is None or min(picture[1].shape[1:]) < MIN_IMAGE_SIDE:
         return None
     return list(range(format.schema.size))[picture[0]], picture[1]
 
 
-def pixels(events: Events, places: Sequence[int], schema: Schema) -> Tensor:
+def image_pixels(events: Events, places: Sequence[int], schema: Schema) -> Tensor:
     """Images on [0, 1], (n, *schema.shape) float32."""
     top = torch.tensor([max(kind.regular - 1, 1) for kind in schema.kinds])
     codes = events.codes.flatten(1)[:, list(places)].float()
@@ -144,10 +147,10 @@ class RandomConvolutions(Extractor):
     name = "random-convolutions"
 
     def __init__(self, format: Format, events: Events) -> None:
-        found = seen(format)
+        found = find_image(format)
         if found is None:
             raise UserError(
-                f"{self.name} is for images of at least {SMALLEST} x {SMALLEST} pixels; columns takes any rows"
+                f"{self.name} is for images of at least {MIN_IMAGE_SIDE} x {MIN_IMAGE_SIDE} pixels; columns takes any rows"
             )
         self.places, self.schema = found
         chance, sides = torch.Generator().manual_seed(2_002_09797), (self.schema.shape[0], *FILTERS)
@@ -162,7 +165,7 @@ class RandomConvolutions(Extractor):
 
     @torch.no_grad()
     def _raw(self, events: Events) -> np.ndarray:
-        images = pixels(events, self.places, self.schema)
+        images = image_pixels(events, self.places, self.schema)
         return np.concatenate([self._maps(few).double().numpy() for few in images.split(ROWS_AT_ONCE)])
 
     def _maps(self, x: Tensor) -> Tensor:
@@ -171,17 +174,17 @@ class RandomConvolutions(Extractor):
         return F.adaptive_avg_pool2d(F.relu(F.conv2d(x, second, padding=1)), 2).flatten(1)
 
 
-EXTRACTORS: dict[str, Callable[..., Extractor]] = {kind.name: kind for kind in (Columns, RandomConvolutions)}
+EXTRACTORS: dict[str, Callable[..., Extractor]] = {kind.name: kind for kind in (ColumnFeatures, RandomConvolutions)}
 
 
-def named(name: str | None) -> Callable[[Format, Events], Extractor]:
+def find_extractor(name: str | None) -> Callable[[Format, Events], Extractor]:
     """The extractor of that name, or the default: of images the fixed filters. UserError lists those that there are."""
     if name is None:
-        return default
+        return default_extractor
     if name not in EXTRACTORS:
         raise UserError(f"there is no extractor {name!r}; there are {', '.join(EXTRACTORS)}, classifier and FILE.onnx")
     return EXTRACTORS[name]
 
 
-def default(format: Format, events: Events) -> Extractor:
-    return Columns(format, events) if seen(format) is None else RandomConvolutions(format, events)
+def default_extractor(format: Format, events: Events) -> Extractor:
+    return ColumnFeatures(format, events) if find_image(format) is None else RandomConvolutions(format, events)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plausibly.evaluation.samples.features import Columns, pixels, seen
+from plausibly.evaluation.samples.features import ColumnFeatures, find_image, image_pixels
 from plausibly.events.kinds import Category
 from plausibly.networks.convolution import Contracting
 from plausibly.networks.noise import Dropout
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from plausibly.data.events import Events
     from plausibly.data.formats.format import Format
 
-CATEGORIES = 255  # codes that boosted trees take as a category, at most
+MAX_CATEGORIES = 255  # codes that boosted trees take as a category, at most
 STEPS, BATCH, RATE, DECAY = 150, 128, 4e-3, 1e-2
 CPU = torch.device("cpu")
 
@@ -50,7 +50,7 @@ class Trees(Judge):
     name = "boosted trees"
 
     def __init__(self, format: Format, real: Events, made: Events) -> None:
-        parts = [plain(format, events) for events in (real, made)]
+        parts = [tree_table(format, events) for events in (real, made)]
         self.table = np.concatenate(parts)
         self.categories = categorical(format)
 
@@ -65,7 +65,7 @@ class Trees(Judge):
 
 def categorical(format: Format) -> list[bool]:
     """Which variables trees take as categories."""
-    return [isinstance(kind, Category) and kind.codes <= CATEGORIES for kind in format.schema.kinds]
+    return [isinstance(kind, Category) and kind.codes <= MAX_CATEGORIES for kind in format.schema.kinds]
 
 
 def boosting(rows: int, categories: list[bool], seed: int) -> dict[str, Any]:
@@ -82,10 +82,10 @@ def single_core() -> Any:
     return threadpool_limits(1, "openmp")
 
 
-def plain(format: Format, events: Events) -> np.ndarray:
+def tree_table(format: Format, events: Events) -> np.ndarray:
     """What trees see, (n, variables) float64: codes of categories, numbers of all else, NaN for what is none."""
     table = np.array(format.numbers(events))
-    codes = format.schema.binned(events.codes).numpy()
+    codes = format.schema.event_codes(events.codes).numpy()
     for i, kind in enumerate(format.schema.kinds):
         if isinstance(kind, Category):
             table[:, i] = np.where(codes[:, i] == (kind.missing_code if kind.missing else -1), np.nan, codes[:, i])
@@ -93,36 +93,36 @@ def plain(format: Format, events: Events) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class JudgeInputs:
     """What a network sees of rows: maps, (n, *image), empty where there are none, and further numbers, (n, more)."""
 
     maps: Tensor
     more: Tensor
 
-    def __getitem__(self, rows: Tensor | slice) -> Inputs:
-        return Inputs(self.maps[rows], self.more[rows])
+    def __getitem__(self, rows: Tensor | slice) -> JudgeInputs:
+        return JudgeInputs(self.maps[rows], self.more[rows])
 
     def __len__(self) -> int:
         return len(self.more)
 
 
-class Look:
+class InputEncoder:
     """Events as a network's inputs, scaled by the rows that it learns from; variables that are left out are not seen."""
 
     def __init__(self, format: Format, events: Events, left_out: tuple[int, ...] = ()) -> None:
-        self.picture = seen(format)
+        self.picture = find_image(format)
         hidden = {*left_out, *(self.picture[0] if self.picture else ())}
-        self.columns = Columns(format, events, [i for i in range(format.schema.size) if i not in hidden])
+        self.columns = ColumnFeatures(format, events, [i for i in range(format.schema.size) if i not in hidden])
 
-    def __call__(self, events: Events) -> Inputs:
-        maps = torch.empty(len(events), 0) if self.picture is None else pixels(events, *self.picture)
-        return Inputs(maps, torch.from_numpy(self.columns(events)).float())
+    def __call__(self, events: Events) -> JudgeInputs:
+        maps = torch.empty(len(events), 0) if self.picture is None else image_pixels(events, *self.picture)
+        return JudgeInputs(maps, torch.from_numpy(self.columns(events)).float())
 
 
 class Network(nn.Module):
     """From inputs to `features` numbers, and from these to `classes` logits."""
 
-    def __init__(self, like: Inputs, features: int, classes: int, channels: int = 8) -> None:
+    def __init__(self, like: JudgeInputs, features: int, classes: int, channels: int = 8) -> None:
         super().__init__()
         more, shape = like.more.shape[1], tuple(like.maps.shape[1:])
         self.convolves = len(shape) == 3
@@ -132,11 +132,11 @@ class Network(nn.Module):
             self.read = Perceptron(more, features, 128, 2, 0.1)
         self.dropout, self.leave = Dropout(0.2), Linear(features, classes)
 
-    def features(self, inputs: Inputs) -> Tensor:
+    def features(self, inputs: JudgeInputs) -> Tensor:
         """(n, features), none below 0."""
         return F.relu(self.read(inputs.maps, inputs.more) if self.convolves else self.read(inputs.more))
 
-    def forward(self, inputs: Inputs) -> Tensor:
+    def forward(self, inputs: JudgeInputs) -> Tensor:
         return self.leave(self.dropout(self.features(inputs)))
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -146,7 +146,7 @@ class Network(nn.Module):
                 draw(generator)
 
 
-def taught(network: Network, inputs: Inputs, classes: Tensor, seed: int, steps: int = STEPS) -> Network:
+def train_network(network: Network, inputs: JudgeInputs, classes: Tensor, seed: int, steps: int = STEPS) -> Network:
     """The network after so many steps of AdamW on the cross-entropy, at a rate that falls to 0; the seed decides all."""
     network.initialise(generator_for(CPU, seed, 30))
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
@@ -154,7 +154,7 @@ def taught(network: Network, inputs: Inputs, classes: Tensor, seed: int, steps: 
     generator = generator_for(CPU, seed, 31)
     network.train()
     with drawing(network, generator), torch.enable_grad():
-        for rows in shuffled(len(inputs), steps, generator):
+        for rows in shuffle_batches(len(inputs), steps, generator):
             optimiser.zero_grad()
             F.cross_entropy(network(inputs[rows]), classes[rows]).backward()
             optimiser.step()
@@ -162,7 +162,7 @@ def taught(network: Network, inputs: Inputs, classes: Tensor, seed: int, steps: 
     return network.eval()
 
 
-def shuffled(rows: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
+def shuffle_batches(rows: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
     """So many batches of rows, each row once in a round."""
     order, batch = torch.empty(0, dtype=torch.long), min(BATCH, rows)
     for _ in range(steps):
@@ -178,20 +178,20 @@ class Convolutions(Judge):
     name = "convolutions"
 
     def __init__(self, format: Format, real: Events, made: Events) -> None:
-        look = Look(format, real)
+        look = InputEncoder(format, real)
         parts = [look(real), look(made)]
-        self.inputs = Inputs(torch.cat([part.maps for part in parts]), torch.cat([part.more for part in parts]))
+        self.inputs = JudgeInputs(torch.cat([part.maps for part in parts]), torch.cat([part.more for part in parts]))
 
     def scores(self, rows: np.ndarray, real: np.ndarray, others: np.ndarray, seed: int) -> np.ndarray:
         own, asked = self.inputs[torch.from_numpy(rows)], self.inputs[torch.from_numpy(others)]
         with one_thread():
-            network = taught(Network(own, 64, 2), own, torch.from_numpy(real).long(), seed)
+            network = train_network(Network(own, 64, 2), own, torch.from_numpy(real).long(), seed)
             with torch.no_grad():
                 logits = torch.cat([network(asked[slice(i, i + 500)]) for i in range(0, len(asked), 500)]).double()
         return (logits[:, 1] - logits[:, 0]).numpy()
 
 
-class Together(Judge):
+class JudgeEnsemble(Judge):
     """Several judges, whose log-odds are added: what one of them is blind to another may see."""
 
     def __init__(self, *judges: Judge) -> None:
@@ -204,4 +204,4 @@ class Together(Judge):
 def judge(format: Format, real: Events, made: Events) -> Judge:
     """The judge for such rows, who has both sorts at hand, the real ones first."""
     trees = Trees(format, real, made)
-    return trees if seen(format) is None else Together(Convolutions(format, real, made), trees)
+    return trees if find_image(format) is None else JudgeEnsemble(Convolutions(format, real, made), trees)

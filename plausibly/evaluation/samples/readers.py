@@ -21,9 +21,9 @@ from plausibly.data.questions import place_of
 from plausibly.errors import UserError
 from plausibly.evaluation.intervals import Moves, moves
 from plausibly.evaluation.numbers import Number
-from plausibly.evaluation.samples.coverage import BOTH
-from plausibly.evaluation.samples.features import ROWS_AT_ONCE, Extractor, pixels, seen
-from plausibly.evaluation.samples.judges import BATCH, Inputs, Look, Network, taught
+from plausibly.evaluation.samples.coverage import BOTH_SORTS
+from plausibly.evaluation.samples.features import ROWS_AT_ONCE, Extractor, find_image, image_pixels
+from plausibly.evaluation.samples.judges import BATCH, InputEncoder, JudgeInputs, Network, train_network
 from plausibly.events.kinds import Category
 from plausibly.system.seals import BrokenSeal, read_sealed_tensors, write_sealed_tensors
 from plausibly.system.threads import one_thread
@@ -45,7 +45,7 @@ class Classifier(Extractor):
 
     def __init__(self, format: Format, events: Events, labels: Tensor, label: int | None, name: str) -> None:
         self.name = f"classifier of {name}"
-        self.look = Look(format, events, () if label is None else (label,))
+        self.look = InputEncoder(format, events, () if label is None else (label,))
         self.classes, codes = torch.unique(labels, return_inverse=True)
         self.inputs, self.codes = self.look(events), codes
         if len(self.classes) < 2:
@@ -57,10 +57,10 @@ class Classifier(Extractor):
     def learn(self) -> Classifier:
         """Takes the steps, the same whoever takes them."""
         with one_thread():
-            taught(self.network, self.inputs, self.codes, 0, max(STEPS, ROUNDS * len(self.codes) // BATCH))
-        return self._scaled()
+            train_network(self.network, self.inputs, self.codes, 0, max(STEPS, ROUNDS * len(self.codes) // BATCH))
+        return self._set_scale()
 
-    def _scaled(self) -> Classifier:
+    def _set_scale(self) -> Classifier:
         """With features of mean square 1 over the rows that it learned from, all divided by one number."""
         self.scale = float(np.sqrt((self._features(self.inputs) ** 2).mean())) or 1.0
         return self
@@ -70,7 +70,7 @@ class Classifier(Extractor):
         try:
             self.network.load_state_dict(read_sealed_tensors(path))
             self.network.eval()
-            return self._scaled()
+            return self._set_scale()
         except (BrokenSeal, RuntimeError):
             self.learn()
         write_sealed_tensors(self.network.state_dict(), path)
@@ -84,7 +84,7 @@ class Classifier(Extractor):
         return self._features(self.look(events)) / self.scale
 
     @torch.no_grad()
-    def _features(self, inputs: Inputs) -> np.ndarray:
+    def _features(self, inputs: JudgeInputs) -> np.ndarray:
         found = list[Tensor]()
         with one_thread():
             for start in range(0, len(inputs), ROWS_AT_ONCE):
@@ -92,10 +92,10 @@ class Classifier(Extractor):
         return torch.cat(found).numpy()
 
     @torch.no_grad()
-    def tested(self, events: Events, labels: Tensor) -> Classifier:
+    def measure_accuracy(self, events: Events, labels: Tensor) -> Classifier:
         """Knows from now on the share of these labels that it tells."""
         with one_thread():
-            self.accuracy = float((self.classes[self._told(self(events))] == labels).double().mean())
+            self.accuracy = float((self.classes[self._predict_classes(self(events))] == labels).double().mean())
         return self
 
     def to_json(self) -> dict[str, Any]:
@@ -105,17 +105,19 @@ class Classifier(Extractor):
         self, real: np.ndarray, made: np.ndarray, training: np.ndarray | None, groups: np.ndarray | None = None
     ) -> dict[str, Number]:
         """How far the share of one class is, at most, from that among real rows; the error is of the share of that class."""
-        told = [self._told(rows).numpy() for rows in (real, made) + (() if training is None else (training,))]
+        told = [
+            self._predict_classes(rows).numpy() for rows in (real, made) + (() if training is None else (training,))
+        ]
         shares = [np.bincount(each, minlength=len(self.classes)) / len(each) for each in told]
         gaps = [np.abs(share - shares[0]) for share in shares[1:]]
         worst = int(gaps[0].argmax())
         error = Moves((moves(told[0] == worst, groups), moves(told[1] == worst))).error
         better, reference = "lower is better; real rows' is perfect", float(gaps[-1].max()) if len(gaps) > 1 else None
         found = float(gaps[0].max()), error, len(made), self.name, better, reference or 0.0, 0.0, 1.0
-        return {"class_shares": Number(*found, reference=reference, over=BOTH)}
+        return {"class_shares": Number(*found, reference=reference, over=BOTH_SORTS)}
 
     @torch.no_grad()
-    def _told(self, features: np.ndarray) -> Tensor:
+    def _predict_classes(self, features: np.ndarray) -> Tensor:
         """Places of the classes that it takes rows for, (n,)."""
         return self.network.leave(torch.from_numpy(features * self.scale).float()).argmax(1)
 
@@ -140,11 +142,11 @@ class OnnxFile(Extractor):
     """The first output of a network in an ONNX file, flat, for images on [0, 1] in the size and channels that it takes."""
 
     def __init__(self, format: Format, path: Path) -> None:
-        found = seen(format)
+        found = find_image(format)
         if found is None:
             raise UserError(f"{path.name} reads images, and these rows are none: leave --extractor out")
         self.places, self.schema = found
-        self.session = session(path)
+        self.session = open_session(path)
         self.checksum = hashlib.sha256(path.read_bytes()).hexdigest()
         self.name = f"{path.name} {self.checksum[:8]}"
         (self.input, *more) = self.session.get_inputs()
@@ -152,7 +154,7 @@ class OnnxFile(Extractor):
             raise UserError(f"{path}: a network with one input of (rows, channels, height, width) is needed")
 
     def __call__(self, events: Events) -> np.ndarray:
-        images = pixels(events, self.places, self.schema)
+        images = image_pixels(events, self.places, self.schema)
         rows = self.input.shape[0] if isinstance(self.input.shape[0], int) else ROWS_AT_ONCE
         return np.concatenate([self._read(few, rows) for few in images.split(rows)])
 
@@ -161,7 +163,7 @@ class OnnxFile(Extractor):
         taken = images
         if isinstance(self.input.shape[0], int):
             taken = torch.cat([images, images[:1].expand(rows - len(images), -1, -1, -1)])
-        fed = {self.input.name: fitting(taken, self.input.shape).numpy()}
+        fed = {self.input.name: fit_images(taken, self.input.shape).numpy()}
         try:
             (out, *_) = self.session.run(None, fed)
         except Exception as error:
@@ -169,7 +171,7 @@ class OnnxFile(Extractor):
         return np.asarray(out, dtype=np.float64).reshape(len(taken), -1)[: len(images)]
 
 
-def session(path: Path) -> Any:
+def open_session(path: Path) -> Any:
     """A network that runs. UserError where the file, or what runs it, is not there."""
     try:
         import onnxruntime
@@ -187,7 +189,7 @@ def session(path: Path) -> Any:
         raise UserError(f"{path} is no network that onnxruntime can run: {str(error).splitlines()[0][:150]}") from error
 
 
-def fitting(images: Tensor, shape: list[Any]) -> Tensor:
+def fit_images(images: Tensor, shape: list[Any]) -> Tensor:
     """Images, (n, channels, height, width), as a network of that input shape takes them: grey thrice, sides stretched."""
     channels, *sides = shape[1:]
     if channels == 3 and images.shape[1] == 1:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Kept:
+class RelationShare:
     """The share of rows in which a relation holds, of those that can be asked: None where there are none."""
 
     relation: Relation
@@ -37,12 +37,12 @@ class Kept:
         return [self.relation.column, f"{self.relation.how} of {' and '.join(self.relation.of)}", *shares]
 
 
-def kept(
+def relation_shares(
     format: TableFormat,
     relations: Sequence[Relation],
     sorts: Sequence[Sequence[Events]],
     written: Sequence[np.ndarray],
-) -> list[Kept]:
+) -> list[RelationShare]:
     """Of samples and held-out rows: `sorts` as events, `written` as the numbers of their cells, training rows' last."""
     made, real, train = written
     found = []
@@ -51,12 +51,12 @@ def kept(
             shares = [_share(np.concatenate([adds_up(format, relation, part) for part in sort])) for sort in sorts]
         else:
             places = [format.names.index(name) for name in (relation.column, *relation.of)]
-            shares = [_share(follows(train[:, places], rows[:, places])) for rows in (made, real)]
-        found.append(Kept(relation, *shares))
+            shares = [_share(function_holds(train[:, places], rows[:, places])) for rows in (made, real)]
+        found.append(RelationShare(relation, *shares))
     return found
 
 
-def follows(train: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def function_holds(train: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Whether a column of whole numbers is what training rows with the same other one have, both (n, 2); of known ones."""
     expected = np.full(int(max(train[:, 1].max(), rows[:, 1].max())) + 1, -1)
     expected[train[:, 1]] = train[:, 0]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plausibly.evaluation.intervals import Moves, beside, known, moves
+from plausibly.evaluation.intervals import Moves, finite_or_none, moves, with_error
 from plausibly.evaluation.numbers import Number
 from plausibly.events.kinds import Category
 
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
     from plausibly.events.kinds import Kind
 
 HOLE, UNFORESEEN = np.inf, np.finfo(np.float64).max  # as values, beyond all others
-LEVELS, BINS = 15, 8  # levels that have a bin of their own in pairs, at most; bins of the other numbers
-MOST_COLUMNS = 100  # that pairs are made of; of more, the first
-SHOWN, SHOWN_PAIRS = 30, 10
+MAX_LEVEL_BINS, NUMBER_BINS = 15, 8  # levels that have a bin of their own in pairs, at most; bins of the other numbers
+MAX_COLUMNS = 100  # that pairs are made of; of more, the first
+MAX_SHOWN, MAX_SHOWN_PAIRS = 30, 10
 Table = tuple[list[str], list[list[str]], str]  # headings, rows, title
 
 
-def values(format: Format, events: Events) -> np.ndarray:
+def cell_values(format: Format, events: Events) -> np.ndarray:
     """Every cell as one number, (n, variables) float64, equal where the values are."""
-    found, codes = np.array(format.numbers(events)), format.schema.binned(events.codes).numpy()
+    found, codes = np.array(format.numbers(events)), format.schema.event_codes(events.codes).numpy()
     for i, kind in enumerate(format.schema.kinds):
         unknown = np.isnan(found[:, i])
         found[unknown, i] = np.where(codes[unknown, i] == (kind.missing_code if kind.missing else -1), HOLE, UNFORESEEN)
     return found
 
 
-def written(format: TableFormat, *sorts: Sequence[Events]) -> list[np.ndarray]:
+def factorise_cells(format: TableFormat, *sorts: Sequence[Events]) -> list[np.ndarray]:
     """Rows of several sorts, (n, columns) each: whole numbers that are equal where the cells are as the rows write them."""
     import pandas as pd
 
@@ -58,29 +58,29 @@ def written(format: TableFormat, *sorts: Sequence[Events]) -> list[np.ndarray]:
 
 
 @dataclass(frozen=True)
-class Apart:
+class MarginalDistance:
     """A distance of values (n,) and (m,), and how each of the first pulls at it, (n,), but for a constant."""
 
     value: float
     pull: np.ndarray
 
 
-def kolmogorov_smirnov(a: np.ndarray, b: np.ndarray) -> Apart:
+def kolmogorov_smirnov(a: np.ndarray, b: np.ndarray) -> MarginalDistance:
     """The largest difference of the shares of values that are at most some value."""
     every = np.concatenate([a, b])
     shares = [np.searchsorted(np.sort(side), every, side="right") / len(side) for side in (a, b)]
     gaps = shares[0] - shares[1]
     most = int(abs(gaps).argmax())
-    return Apart(float(abs(gaps[most])), np.sign(gaps[most]) * (a <= every[most]))
+    return MarginalDistance(float(abs(gaps[most])), np.sign(gaps[most]) * (a <= every[most]))
 
 
-def total_variation(a: np.ndarray, b: np.ndarray) -> Apart:
+def total_variation(a: np.ndarray, b: np.ndarray) -> MarginalDistance:
     """Half the sum of the differences of the shares of each value."""
     place = np.unique(np.concatenate([a, b]), return_inverse=True)[1]
     first, second = (
         np.bincount(side, minlength=place.max() + 1) / len(side) for side in (place[: len(a)], place[len(a) :])
     )
-    return Apart(float(abs(first - second).sum() / 2), np.sign(first - second)[place[: len(a)]] / 2)
+    return MarginalDistance(float(abs(first - second).sum() / 2), np.sign(first - second)[place[: len(a)]] / 2)
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,16 @@ def bins_of(kind: Kind, column: np.ndarray) -> Bins:
     """As rows' values suggest: a bin for each frequent level, or number, for holes, and equal shares of the other numbers."""
     distinct, counts = np.unique(column, return_counts=True)
     if isinstance(kind, Category):
-        return Bins(np.sort(distinct[np.argsort(-counts, kind="stable")[:LEVELS]]), np.empty(0))
-    frequent = distinct[(counts >= len(column) / BINS) & (distinct < UNFORESEEN)]
+        return Bins(np.sort(distinct[np.argsort(-counts, kind="stable")[:MAX_LEVEL_BINS]]), np.empty(0))
+    frequent = distinct[(counts >= len(column) / NUMBER_BINS) & (distinct < UNFORESEEN)]
     own = np.append(frequent, [UNFORESEEN, HOLE])
     rest = column[~np.isin(column, own)]
-    shares = np.linspace(0, 1, BINS + 1)[1:-1]
+    shares = np.linspace(0, 1, NUMBER_BINS + 1)[1:-1]
     return Bins(own, np.unique(np.quantile(rest, shares, method="higher")) if len(rest) else np.empty(0))
 
 
 @dataclass(frozen=True)
-class Binning:
+class PairBins:
     """The bins of columns side by side, so that one table holds all pairs of columns."""
 
     bins: Sequence[Bins]
@@ -137,9 +137,9 @@ class Binning:
         """Of the shares of rows of both sorts that fall into both of two bins, (bins, bins)."""
         return self.counts(a) / len(a) - self.counts(b) / len(b)
 
-    def apart(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def distances(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """TV of every pair of columns between rows of both sorts, (columns, columns); of a column with itself its own."""
-        return blocks(abs(self.differences(a, b)), self.starts) / 2
+        return block_sums(abs(self.differences(a, b)), self.starts) / 2
 
     def pulls(self, a: np.ndarray, draws: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
         """How rows pull at the TV of each pair of columns, (n,) but for a constant, the mean over draws of the other sort."""
@@ -171,14 +171,14 @@ def cramers_v(counts: np.ndarray) -> float:
     return float(np.sqrt(min(max(square, 0.0) / least, 1.0))) if least > 0 else 0.0
 
 
-def blocks(table: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def block_sums(table: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """The sums of the parts of a table that belong to two columns each."""
     return np.asarray(np.add.reduceat(np.add.reduceat(table, starts[:-1], 0), starts[:-1], 1))
 
 
-def binning(kinds: Sequence[Kind], rows: np.ndarray) -> Binning:
+def pair_bins(kinds: Sequence[Kind], rows: np.ndarray) -> PairBins:
     """Of the first columns, as the rows' values suggest, (n, columns)."""
-    return Binning([bins_of(kind, rows[:, i]) for i, kind in enumerate(kinds[:MOST_COLUMNS])])
+    return PairBins([bins_of(kind, rows[:, i]) for i, kind in enumerate(kinds[:MAX_COLUMNS])])
 
 
 @dataclass(frozen=True)
@@ -211,12 +211,12 @@ class Distance:
 
     def to_json(self) -> dict[str, Any]:
         found = {"name": self.names[0]} if len(self.names) == 1 else {"names": list(self.names)}
-        numbers = {"value": self.value, "standard_error": known(self.moved.error), "real_rows": self.real}
+        numbers = {"value": self.value, "standard_error": finite_or_none(self.moved.error), "real_rows": self.real}
         return found | {"distance": self.by} | numbers | {"ratio": self.ratio}
 
     def cells(self) -> list[str]:
         """As people read them."""
-        numbers = [beside(self.value, self.moved.error), "" if self.real is None else f"{self.real:.4f}"]
+        numbers = [with_error(self.value, self.moved.error), "" if self.real is None else f"{self.real:.4f}"]
         return [" × ".join(self.names), self.by, *numbers, "" if self.ratio is None else f"{self.ratio:.2f}"]
 
 
@@ -248,7 +248,7 @@ class Distances:
         )
         told: dict[str, Any] = {"reference": reference, "over": "held-out rows and draws of samples"}
         told["interval"] = moved.interval(value, 0.0, 1.0)
-        return Number(value, known(moved.error), self.rows, by, better, reference or 0.0, 0.0, 1.0, **told)
+        return Number(value, finite_or_none(moved.error), self.rows, by, better, reference or 0.0, 0.0, 1.0, **told)
 
     def _largest(self, found: list[Distance]) -> Number:
         worst = max(found, key=lambda each: each.ratio or 0.0)
@@ -257,7 +257,7 @@ class Distances:
 
     def to_json(self) -> dict[str, Any]:
         """Every column, and the pairs that are farthest from what real rows are."""
-        pairs = worst(self.pairs, SHOWN)
+        pairs = worst(self.pairs, MAX_SHOWN)
         return {"columns": [each.to_json() for each in self.columns], "pairs": [each.to_json() for each in pairs]}
 
     def tables(self) -> list[Table]:
@@ -266,8 +266,8 @@ class Distances:
         title = (
             f"{self.rows:,} held-out rows and as many samples, mean of {draws} draws; lower is better, ratio 1 perfect"
         )
-        columns = self.columns if len(self.columns) <= SHOWN else worst(self.columns, SHOWN)
-        pairs = worst(self.pairs, SHOWN_PAIRS)
+        columns = self.columns if len(self.columns) <= MAX_SHOWN else worst(self.columns, MAX_SHOWN)
+        pairs = worst(self.pairs, MAX_SHOWN_PAIRS)
         found = [(["column", *headings], [each.cells() for each in columns], title)]
         further = f"pairs of columns, {len(pairs)} of {len(self.pairs):,}: first those that exceed real rows most"
         return found + [(["pair", *headings], [each.cells() for each in pairs], further)] * bool(pairs)
@@ -278,7 +278,7 @@ def worst(found: list[Distance], most: int) -> list[Distance]:
     return sorted(found, key=lambda each: (each.real or 0.0) - each.value)[:most]
 
 
-def distances(
+def table_distances(
     names: Sequence[str],
     kinds: Sequence[Kind],
     real: np.ndarray,
@@ -290,7 +290,7 @@ def distances(
 
     `groups` are of the held-out rows.
     """
-    bins = binning(kinds, np.concatenate(train or [real]))
+    bins = pair_bins(kinds, np.concatenate(train or [real]))
     columns, pairs = list[Distance](), list[Distance]()
     for i, (name, kind) in enumerate(zip(names, kinds, strict=True)):
         by, apart = ("TV", total_variation) if isinstance(kind, Category) else ("KS", kolmogorov_smirnov)
@@ -298,7 +298,7 @@ def distances(
         own, theirs = (np.array([found.value for found in draws]) for draws in (each, others))
         moved = Moves((moves(np.mean([found.pull for found in each], 0), groups),), moves(own))
         columns.append(Distance((name,), by, own, theirs if train else None, moved))
-    ours, theirs = (np.array([bins.apart(real, rows) for rows in draws]) for draws in (made, train))
+    ours, theirs = (np.array([bins.distances(real, rows) for rows in draws]) for draws in (made, train))
     for (i, j), pull in zip(combinations(range(len(bins.bins)), 2), bins.pulls(real, made), strict=True):
         own, moved = ours[:, i, j], Moves((moves(pull, groups),), moves(ours[:, i, j]))
         pairs.append(Distance((names[i], names[j]), "TV in bins", own, theirs[:, i, j] if train else None, moved))

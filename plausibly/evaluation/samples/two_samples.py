@@ -21,11 +21,11 @@ import numpy as np
 
 from plausibly.evaluation.intervals import Moves, moves
 from plausibly.evaluation.numbers import Number
-from plausibly.evaluation.samples.coverage import BOTH
+from plausibly.evaluation.samples.coverage import BOTH_SORTS
 from plausibly.evaluation.samples.judges import Judge
 
 FOLDS = 5
-AT_ONCE = 1000  # rows of each sort that a permutation test takes, at most: it holds a matrix of all pairs
+MAX_TEST_ROWS = 1000  # rows of each sort that a permutation test takes, at most: it holds a matrix of all pairs
 PERMUTATIONS = 200
 
 
@@ -70,11 +70,11 @@ def two_sample_auc(
     widened = sqrt(1 + folds / (folds - 1))
     moved = Moves((widened * moves(ours, groups), widened * moves(theirs)))
     value, better = float(ours.mean()), "lower is better; 0.5 is perfect, and so is less"
-    told: dict[str, Any] = {"interval": moved.interval_of_share(value, rows), "over": BOTH, "folds": folds}
+    told: dict[str, Any] = {"interval": moved.interval_of_share(value, rows), "over": BOTH_SORTS, "folds": folds}
     return Number(value, moved.error, rows, judge.name, better, 0.5, 0.0, 1.0, **told)
 
 
-def unbiased(within_x: np.ndarray, within_y: np.ndarray, between: np.ndarray) -> float:
+def mmd(within_x: np.ndarray, within_y: np.ndarray, between: np.ndarray) -> float:
     """MMD^2 of kernel matrices (n, n), (m, m) and (n, m): no row is paired with itself."""
     n, m = between.shape
     own_x, own_y = within_x.sum() - np.trace(within_x), within_y.sum() - np.trace(within_y)
@@ -105,7 +105,7 @@ def gaussian(rows: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Permuted:
+class PermutationTest:
     """MMD^2, and the same of rows whose sorts were shuffled, (permutations,)."""
 
     value: float
@@ -118,7 +118,7 @@ class Permuted:
         return float((1 + (self.shuffled >= self.value - slack).sum()) / (1 + len(self.shuffled)))
 
 
-def permuted(kernel: np.ndarray, n: int, seed: int, permutations: int = PERMUTATIONS) -> Permuted:
+def permutation_test(kernel: np.ndarray, n: int, seed: int, permutations: int = PERMUTATIONS) -> PermutationTest:
     """The test of a kernel matrix of all rows, the first n of one sort."""
     total, generator = len(kernel), np.random.default_rng((seed, 41))
     first = np.zeros((total, permutations + 1))
@@ -130,13 +130,13 @@ def permuted(kernel: np.ndarray, n: int, seed: int, permutations: int = PERMUTAT
     own, across = (first * towards).sum(0), ((1 - first) * towards).sum(0)
     rest = off.sum() - own - 2 * across
     found = own / (n * (n - 1)) + rest / (m * (m - 1)) - 2 * across / (n * m)
-    return Permuted(float(found[0]), found[1:])
+    return PermutationTest(float(found[0]), found[1:])
 
 
 def discrepancy(real: np.ndarray, made: np.ndarray, by: str, seed: int = 0, groups: np.ndarray | None = None) -> Number:
     """MMD^2 of features (n, d) each with a Gaussian kernel; `groups` are of the real rows."""
-    real, made = real[:AT_ONCE], made[:AT_ONCE]
+    real, made = real[:MAX_TEST_ROWS], made[:MAX_TEST_ROWS]
     kernel, n, better = gaussian(np.concatenate([real, made])), len(real), "lower is better; 0 is perfect"
-    test, moved = permuted(kernel, n, seed), kernel_moves(kernel, n, None if groups is None else groups[:n])
-    told: dict[str, Any] = {"interval": moved.even_interval(test.value), "over": BOTH, "p_value": test.p_value}
+    test, moved = permutation_test(kernel, n, seed), kernel_moves(kernel, n, None if groups is None else groups[:n])
+    told: dict[str, Any] = {"interval": moved.even_interval(test.value), "over": BOTH_SORTS, "p_value": test.p_value}
     return Number(test.value, moved.error, len(made), f"Gaussian kernel, {by}", better, 0.0, **told)

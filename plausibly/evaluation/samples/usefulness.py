@@ -19,7 +19,7 @@ from plausibly.data.questions import place_of
 from plausibly.errors import UserError
 from plausibly.evaluation.intervals import Moves, moves
 from plausibly.evaluation.numbers import Number
-from plausibly.evaluation.samples.judges import boosting, categorical, plain, single_core
+from plausibly.evaluation.samples.judges import boosting, categorical, single_core, tree_table
 from plausibly.evaluation.samples.two_samples import placements
 from plausibly.events.kinds import Category, Kind
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from plausibly.data.events import Events
     from plausibly.data.formats.format import Format
 
-MOST_LEVELS = 20
-LEAST_ROWS = 20  # whose target is known
+MAX_LEVELS = 20
+MIN_TARGET_ROWS = 20  # whose target is known
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Skill:
 
 def predictable(kind: Kind) -> bool:
     """Numbers, and categories of a few levels."""
-    return not isinstance(kind, Category) or 2 <= kind.regular <= MOST_LEVELS
+    return not isinstance(kind, Category) or 2 <= kind.regular <= MAX_LEVELS
 
 
 def target_of(format: Format, name: str | None = None) -> int | None:
@@ -53,7 +53,7 @@ def target_of(format: Format, name: str | None = None) -> int | None:
     place = place_of(format, name)
     if place not in fitting:
         some = ", ".join(format.names[i] for i in fitting[:20]) or "no column of this table"
-        levels = f"{kinds[place].regular:,} levels; a target has 2 to {MOST_LEVELS}, or is a number"
+        levels = f"{kinds[place].regular:,} levels; a target has 2 to {MAX_LEVELS}, or is a number"
         raise UserError(f"{name!r} has {levels}: {some} would do")
     return place
 
@@ -93,10 +93,13 @@ class Contest:
         kind = self.format.schema.kinds[self.target]
         return kind.regular if isinstance(kind, Category) else None
 
-    def known(self, events: Events) -> tuple[np.ndarray, np.ndarray]:
+    def tree_inputs(self, events: Events) -> tuple[np.ndarray, np.ndarray]:
         """What trees see of the other columns, (rows, others), and the target, (rows,), of rows where it is no hole."""
-        kind, codes = self.format.schema.kinds[self.target], self.format.schema.binned(events.codes)[:, self.target]
-        table, seen = plain(self.format, events), codes.numpy() < kind.regular
+        kind, codes = (
+            self.format.schema.kinds[self.target],
+            self.format.schema.event_codes(events.codes)[:, self.target],
+        )
+        table, seen = tree_table(self.format, events), codes.numpy() < kind.regular
         return np.delete(table, self.target, 1)[seen], table[seen, self.target]
 
     @property
@@ -104,13 +107,13 @@ class Contest:
         """Of the held-out rows whose target is known."""
         if self.real.groups is None:
             return None
-        codes = self.format.schema.binned(self.real.codes)[:, self.target].numpy()
+        codes = self.format.schema.event_codes(self.real.codes)[:, self.target].numpy()
         return self.real.groups[codes < self.format.schema.kinds[self.target].regular]
 
     def skill(self, events: Events, seed: int = 0) -> Skill | None:
         """Of trees that learned from these rows; None where too few of them, or of the held-out rows, tell anything."""
-        (table, truth), (rows, target) = self.known(events), self.known(self.real)
-        if min(len(truth), len(target)) < LEAST_ROWS or len(np.unique(target)) < 2:
+        (table, truth), (rows, target) = self.tree_inputs(events), self.tree_inputs(self.real)
+        if min(len(truth), len(target)) < MIN_TARGET_ROWS or len(np.unique(target)) < 2:
             return None
         trees = self._learner(len(truth), seed)
         with single_core():
@@ -141,7 +144,9 @@ def usefulness(contest: Contest, train: Events, made: Sequence[Events], seed: in
     real, ours = contest.skill(train, seed), [contest.skill(events, seed) for events in made]
     found = [each for each in ours if each is not None]
     if real is None or len(found) < len(ours):
-        return f"needs {LEAST_ROWS} rows that tell {contest.format.names[contest.target]}, not all of them the same"
+        return (
+            f"needs {MIN_TARGET_ROWS} rows that tell {contest.format.names[contest.target]}, not all of them the same"
+        )
     value, influence = float(np.mean([each.value for each in found])), np.mean([each.influence for each in found], 0)
     draws = moves(np.array([each.value for each in found]))
 
