@@ -38,7 +38,7 @@ def main() -> None:
             {"test": str(given.data / "tables" / "adult_test.csv.gz")},
         ),
     }
-    listener = Listener(say=lambda line: print(line, file=sys.stderr))
+    listener = Listener(log=lambda line: print(line, file=sys.stderr))
     for name in given.only.split(","):
         source, options = sources[name]
         board = plausibly.compare(source, out=given.out / name, listener=listener, **options)

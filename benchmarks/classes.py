@@ -29,14 +29,18 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     folder = given.out or Path(tempfile.mkdtemp())
-    print("| model | learned | log p of its own event, nats | accuracy | log loss, nats | calibration error | fit |")
+    print(
+        "| model | learned | log p of its own event, nats | accuracy | log loss, nats | calibration error | fit |"
+    )
     print("|---|---|---:|---:|---:|---:|---:|")
     for learned, way, models in WAYS:
         for name in models:
             run = plausibly.fit(given.data, name, out=folder / f"{name}-{learned[2]}", **way)
             found, test = run.classify(f"{given.data}:test").to_json(), run.test()
             assert test is not None
-            accuracy, loss = (f"{found[k]:.3f} ± {found[k + '_error']:.3f}" for k in ("accuracy", "log_loss"))
+            accuracy, loss = (
+                f"{found[k]:.3f} ± {found[k + '_error']:.3f}" for k in ("accuracy", "log_loss")
+            )
             own = f"{test.sign} {test.value:.3f} ± {test.standard_error:.3f}"
             cells = [
                 name,

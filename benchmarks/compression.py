@@ -28,14 +28,19 @@ def main() -> None:
         compression.encode_block(run, parts[0], 0)  # compiles what is compiled
         for _ in range(3):
             began = time.perf_counter()
-            blocks = [compression.encode_block(run, part, start) for part, start in zip(parts, starts, strict=True)]
+            blocks = [
+                compression.encode_block(run, part, start)
+                for part, start in zip(parts, starts, strict=True)
+            ]
             times["encoded"].append(time.perf_counter() - began)
             began = time.perf_counter()
             for block, part, start in zip(blocks, parts, starts, strict=True):
                 compression.decode_block(run, block, len(part), start)
             times["decoded"].append(time.perf_counter() - began)
     for name, seconds in times.items():
-        print(f"{len(events) / median(seconds):,.0f} rows a second {name}, {run.model.schema.size} variables")
+        print(
+            f"{len(events) / median(seconds):,.0f} rows a second {name}, {run.model.schema.size} variables"
+        )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,10 @@ from plausibly.system.randomness import generator_for
 from plausibly.tasks.annealed import mean_image, white_level
 
 DECODERS: dict[str, dict[str, Any]] = {
-    name: {"latents": latents, "network": {"name": "mlp", "hidden": 256, "layers": 2, "dropout": 0.0}}
+    name: {
+        "latents": latents,
+        "network": {"name": "mlp", "hidden": 256, "layers": 2, "dropout": 0.0},
+    }
     for name, latents in (("small", 10), ("large", 50))
 }
 SIGMAS = np.geomspace(0.05, 0.5, 19)
@@ -35,7 +38,11 @@ LEVELS, CENTRES, TESTED = 16, 10_000, 1000
 
 def coarser(data: Path, out: Path) -> Path:
     with np.load(data / "mnist.npz") as kept:
-        np.savez(out, train=kept["train"] // (256 // LEVELS), test=kept["test"][:TESTED] // (256 // LEVELS))
+        np.savez(
+            out,
+            train=kept["train"] // (256 // LEVELS),
+            test=kept["test"][:TESTED] // (256 // LEVELS),
+        )
     return out
 
 
@@ -77,7 +84,9 @@ def row(name: str, model: str, found: Annealed, window: tuple[float, float, floa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=10)
     parser.add_argument("--chains", type=int, default=4)
@@ -88,13 +97,19 @@ def main() -> None:
     torch.set_num_threads(1)
     folder = Path(tempfile.mkdtemp())
     source = str(coarser(given.data, folder / "mnist-16.npz"))
-    print("| decoder | model | AIS | gap | sigma | Parzen windows | width |\n|---|---|---:|---:|---:|---:|---:|")
+    print(
+        "| decoder | model | AIS | gap | sigma | Parzen windows | width |\n|---|---|---:|---:|---:|---:|---:|"
+    )
     for name in given.only.split(","):
         for model in ("vae", "gan"):
             chosen = DECODERS[name]
-            run = plausibly.fit(source, model, set=chosen, steps=given.steps, seed=1, out=folder / f"{name}-{model}")
+            run = plausibly.fit(
+                source, model, set=chosen, steps=given.steps, seed=1, out=folder / f"{name}-{model}"
+            )
             heard = RowMeter("transitions")
-            found = run.anneal(None, given.rows, given.chains, given.distributions, "validation", 0, heard)
+            found = run.anneal(
+                None, given.rows, given.chains, given.distributions, "validation", 0, heard
+            )
             print(row(name, model, found, windowed(run)), flush=True)
 
 

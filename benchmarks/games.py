@@ -31,7 +31,11 @@ def on_ring(run: Run) -> dict[str, float]:
     near = apart.min(1) < 4 * modes.width
     least = np.bincount(apart.argmin(1)[near], minlength=modes.modes).min()
     found = {"within 4 sigma": float(near.mean()), "least mode": float(least / len(apart))}
-    return found | {"0.9 and 0.05 reached": float(found["within 4 sigma"] >= 0.9 and found["least mode"] >= 0.05)}
+    return found | {
+        "0.9 and 0.05 reached": float(
+            found["within 4 sigma"] >= 0.9 and found["least mode"] >= 0.05
+        )
+    }
 
 
 def told(run: Run) -> dict[str, float]:
@@ -65,21 +69,32 @@ TRIALS = {
 }
 
 
-def figures(trial: Trial, source: str, model: str, settings: dict[str, Any], seeds: int, out: Path) -> list[str]:
+def figures(
+    trial: Trial, source: str, model: str, settings: dict[str, Any], seeds: int, out: Path
+) -> list[str]:
     """Cells of a row: each figure, the seeds and seconds."""
     found, seconds = [], []
     for seed in range(seeds):
         steps = trial.steps if model == "gan" else None
-        run = plausibly.fit(source, model, set=settings, seed=seed, steps=steps, out=out / f"{seed}")
+        run = plausibly.fit(
+            source, model, set=settings, seed=seed, steps=steps, out=out / f"{seed}"
+        )
         found.append(trial.figures(run))
         seconds.append(run.record["seconds"])
-    spread = {name: stdev([each[name] for each in found]) if seeds > 1 else float("nan") for name in found[0]}
-    cells = [f"{name} {mean(each[name] for each in found):.3f} ± {spread[name]:.3f}" for name in found[0]]
+    spread = {
+        name: stdev([each[name] for each in found]) if seeds > 1 else float("nan")
+        for name in found[0]
+    }
+    cells = [
+        f"{name} {mean(each[name] for each in found):.3f} ± {spread[name]:.3f}" for name in found[0]
+    ]
     return [", ".join(cells), str(seeds), f"{mean(seconds):.0f} s"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="toy-modes,digits-binary")
@@ -95,7 +110,9 @@ def main() -> None:
         for row, (model, settings) in rows.items():
             if model == "gan" and given.games and row not in given.games.split(","):
                 continue
-            cells = figures(trial, source, model, settings, given.seeds, folder / row.replace(": ", "-"))
+            cells = figures(
+                trial, source, model, settings, given.seeds, folder / row.replace(": ", "-")
+            )
             print("| " + " | ".join([row, name, *cells]) + " |", flush=True)
 
 

@@ -35,19 +35,33 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-ALONE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+ALONE = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+}
 PLAIN = {"COLUMNS": "100", "NO_COLOR": "1", "TZ": "UTC"}
 os.environ.update(ALONE | PLAIN)  # before torch is imported, here and in each worker
 
 import numpy as np  # noqa: E402
 
-STEPS, ROWS, ASKED = 30, 400, 20  # of each fit; of a source that is made; of what is scored, filled and compressed
-SHORT, DEEP = 64, 3  # characters of a value that is kept as it is; levels of a document with entries of their own
+STEPS, ROWS, ASKED = (
+    30,
+    400,
+    20,
+)  # of each fit; of a source that is made; of what is scored, filled and compressed
+SHORT, DEEP = (
+    64,
+    3,
+)  # characters of a value that is kept as it is; levels of a document with entries of their own
 LEFT_OUT = {"started", "seconds", "versions", "by", "bytes", "size", "threads"} | {
     f"{what}_per_second" for what in ("rows_scored", "rows_sampled", "scored", "sampled")
 }
 Entries = dict[str, Any]
-Job = tuple[str, Callable[..., Iterator[tuple[str, Any]]], tuple[Any, ...]]  # a name, and what gives its documents
+Job = tuple[
+    str, Callable[..., Iterator[tuple[str, Any]]], tuple[Any, ...]
+]  # a name, and what gives its documents
 
 
 class Source(NamedTuple):
@@ -65,13 +79,30 @@ class Source(NamedTuple):
 
 SOURCES = {
     "toy-mixed": Source("toy-mixed", "mixed-rows.npy", "mixed-holes.npy", "0", "1=1", "2"),
-    "csv": Source("people.csv", "people-rows.csv", "people-holes.csv", "city", "member=yes", "age", whole=True),
-    "parquet": Source("sales.parquet", "sales-rows.parquet", "sales-holes.parquet", "shop", "count=3", "open"),
+    "csv": Source(
+        "people.csv", "people-rows.csv", "people-holes.csv", "city", "member=yes", "age", whole=True
+    ),
+    "parquet": Source(
+        "sales.parquet", "sales-rows.parquet", "sales-holes.parquet", "shop", "count=3", "open"
+    ),
     "bits": Source("bits.npz", "bits-rows.npy", "bits-holes.npy", "0", "1=1", "2", whole=True),
     "reals": Source("reals.npy", "reals-rows.npy", "reals-holes.npy", "0", "1=0.5", "2"),
-    "images": Source("images.npz", "images-rows.npy", "images-holes.npy", "pixel 1,1", "pixel 1,2=100", "pixel 2,1"),
+    "images": Source(
+        "images.npz",
+        "images-rows.npy",
+        "images-holes.npy",
+        "pixel 1,1",
+        "pixel 1,2=100",
+        "pixel 2,1",
+    ),
     "labelled": Source(
-        "labelled.npz", "labelled-rows.npz", "labelled-holes.npy", "3", "label=1", "4", ("--context", "label")
+        "labelled.npz",
+        "labelled-rows.npz",
+        "labelled-holes.npy",
+        "3",
+        "label=1",
+        "4",
+        ("--context", "label"),
     ),
     "toy-ring": Source("toy-ring", "ring-rows.npy", "ring-holes.npy", "0", "1=0.5", "1"),
 }
@@ -86,11 +117,17 @@ def make_sources(folder: Path) -> None:
     bits = (hidden ^ (picks.random((ROWS, 12)) < 0.15)).astype(np.uint8)
     np.savez(folder / "bits.npz", x_train=bits[:300], x_valid=bits[300:350], x_test=bits[350:])
     keep_asked(folder, "bits", bits, picks)
-    reals = picks.normal(size=(ROWS, 3)) @ picks.normal(size=(3, 5)) + 0.1 * picks.normal(size=(ROWS, 5))
+    reals = picks.normal(size=(ROWS, 3)) @ picks.normal(size=(3, 5)) + 0.1 * picks.normal(
+        size=(ROWS, 5)
+    )
     np.save(folder / "reals.npy", reals)
     keep_asked(folder, "reals", reals, picks)
-    images = np.clip(picks.normal(120 + 100 * picks.random((ROWS, 1, 1)), 30, (ROWS, 4, 4)), 0, 255).astype(np.uint8)
-    np.savez(folder / "images.npz", x_train=images[:300], x_valid=images[300:350], x_test=images[350:])
+    images = np.clip(
+        picks.normal(120 + 100 * picks.random((ROWS, 1, 1)), 30, (ROWS, 4, 4)), 0, 255
+    ).astype(np.uint8)
+    np.savez(
+        folder / "images.npz", x_train=images[:300], x_valid=images[300:350], x_test=images[350:]
+    )
     keep_asked(folder, "images", images, picks)
     labels = bits[:, :4].sum(1) // 2
     parts = {"train": slice(0, 300), "valid": slice(300, 350), "test": slice(350, None)}
@@ -117,19 +154,34 @@ def make_people(folder: Path, picks: np.random.Generator) -> None:
     heading, lines = "joined,city,age,income,member,score", []
     for _ in range(ROWS):
         day = datetime(2015, 1, 1) + timedelta(days=int(picks.integers(0, 3000)))
-        city, age = picks.choice(["Bern", "Oslo", "Riga", "Rome"], p=[0.4, 0.3, 0.2, 0.1]), int(picks.integers(18, 80))
+        city, age = (
+            picks.choice(["Bern", "Oslo", "Riga", "Rome"], p=[0.4, 0.3, 0.2, 0.1]),
+            int(picks.integers(18, 80)),
+        )
         income = f"{1000 * picks.lognormal(1, 0.4) + 20 * age:.2f}"
         member = "yes" if picks.random() < age / 100 else "no"
-        cells = [f"{day:%Y-%m-%d}", str(city), str(age), income, member, f"{picks.normal(len(city), 1):.3f}"]
+        cells = [
+            f"{day:%Y-%m-%d}",
+            str(city),
+            str(age),
+            income,
+            member,
+            f"{picks.normal(len(city), 1):.3f}",
+        ]
         lines.append([cell if picks.random() > 0.06 else "" for cell in cells])
     write = partial(write_csv, heading)
     write(folder / "people.csv", lines)
     write(folder / "people-rows.csv", lines[:ASKED])
-    write(folder / "people-holes.csv", [[c if picks.random() > 0.2 else "" for c in line] for line in lines[:ASKED]])
+    write(
+        folder / "people-holes.csv",
+        [[c if picks.random() > 0.2 else "" for c in line] for line in lines[:ASKED]],
+    )
 
 
 def write_csv(heading: str, path: Path, lines: list[list[str]]) -> None:
-    path.write_text("\n".join([heading, *(",".join(line) for line in lines)]) + "\n", encoding="utf-8")
+    path.write_text(
+        "\n".join([heading, *(",".join(line) for line in lines)]) + "\n", encoding="utf-8"
+    )
 
 
 def make_sales(folder: Path, picks: np.random.Generator) -> None:
@@ -139,7 +191,9 @@ def make_sales(folder: Path, picks: np.random.Generator) -> None:
 
     start = datetime(2024, 3, 1, 8)
     columns: dict[str, list[Any]] = {
-        "time": [start + timedelta(minutes=15 * int(step)) for step in picks.integers(0, 5000, ROWS)],
+        "time": [
+            start + timedelta(minutes=15 * int(step)) for step in picks.integers(0, 5000, ROWS)
+        ],
         "shop": [str(name) for name in picks.choice(["north", "south", "west"], ROWS)],
         "count": [int(number) for number in picks.poisson(3, ROWS)],
         "price": [round(float(number), 2) for number in picks.gamma(3, 4, ROWS)],
@@ -149,14 +203,19 @@ def make_sales(folder: Path, picks: np.random.Generator) -> None:
     table = pa.table(columns)
     pq.write_table(table, folder / "sales.parquet")
     pq.write_table(table[:ASKED], folder / "sales-rows.parquet")
-    holed = {name: [c if picks.random() > 0.2 else None for c in cells[:ASKED]] for name, cells in columns.items()}
+    holed = {
+        name: [c if picks.random() > 0.2 else None for c in cells[:ASKED]]
+        for name, cells in columns.items()
+    }
     pq.write_table(pa.table(holed, schema=table.schema), folder / "sales-holes.parquet")
 
 
 @cache
 def command() -> Callable[[], None]:
     """The command that the package installs."""
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads(
+        (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    )["project"]
     module, _, name = project["scripts"]["plausibly"].partition(":")
     return getattr(import_module(module), name)
 
@@ -191,7 +250,12 @@ def entries(prefix: str, document: Any, deep: int = DEEP) -> Iterator[tuple[str,
         for key, value in document.items():
             if key not in LEFT_OUT:
                 yield from entries(f"{prefix}.{key}", value, deep - 1)
-    elif isinstance(document, list) and document and all(isinstance(each, dict) for each in document) and deep:
+    elif (
+        isinstance(document, list)
+        and document
+        and all(isinstance(each, dict) for each in document)
+        and deep
+    ):
         for key in dict.fromkeys(key for each in document for key in each):
             if key not in LEFT_OUT:
                 yield from entries(f"{prefix}[].{key}", [each.get(key) for each in document], 0)
@@ -228,7 +292,10 @@ def documents(source: Source, run: str) -> Iterator[tuple[str, Any]]:
     if Path(source.data).suffix != ".csv":  # where it takes longer than all else together
         yield "check", ask("check", run)
     if Path(packed).exists():
-        yield "decompress", ask("decompress", run, packed, back := f"{run}-back{Path(source.rows).suffix}")
+        yield (
+            "decompress",
+            ask("decompress", run, packed, back := f"{run}-back{Path(source.rows).suffix}"),
+        )
         yield "decompressed", digest(Path(back).read_bytes())
         yield "embedded", ask("compress", run, source.rows, f"{run}.embedded", "--embed")
 
@@ -281,7 +348,11 @@ def fit(name: str) -> Iterator[tuple[str, Any]]:
 def help_texts() -> Iterator[tuple[str, Any]]:
     """The help of the program and of each command, line by line."""
     _, text, _ = call("--help")
-    words = [line.split()[1] for line in text.splitlines() if line.startswith("│ ") and line[2:3].isalpha()]
+    words = [
+        line.split()[1]
+        for line in text.splitlines()
+        if line.startswith("│ ") and line[2:3].isalpha()
+    ]
     for word in ["", *words]:
         for number, line in enumerate(call(*word.split(), "--help")[1].splitlines(), 1):
             yield f"{word or 'plausibly'} {number:02}", line
@@ -325,7 +396,10 @@ def jobs(sources: list[str], models: list[str]) -> Iterator[Job]:
 
 def processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.partition(": ")[2] for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
 
 
 def freeze(sources: list[str], models: list[str], workers: int) -> Entries:
@@ -338,9 +412,14 @@ def freeze(sources: list[str], models: list[str], workers: int) -> Entries:
             models = models or [each["name"] for each in ask("models")["models"]]
         found: Entries = {}
         todo = list(jobs(sources, models))
-        for number, (some, seconds) in enumerate(pool.imap_unordered(partial(work, folder), todo), 1):
+        for number, (some, seconds) in enumerate(
+            pool.imap_unordered(partial(work, folder), todo), 1
+        ):
             found |= some
-            print(f"{number}/{len(todo)} {next(iter(some)).rpartition('/')[0]} {seconds:.0f} s", file=sys.stderr)
+            print(
+                f"{number}/{len(todo)} {next(iter(some)).rpartition('/')[0]} {seconds:.0f} s",
+                file=sys.stderr,
+            )
     made_by = {"processor": processor(), "torch": torch.__version__, "numpy": np.__version__}
     return {"made by": made_by, "entries": dict(sorted(found.items()))}
 
@@ -361,7 +440,9 @@ def differences(before: Entries, after: Entries) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--compare", type=Path, nargs="+", default=[])
     parser.add_argument("--sources", default=",".join(SOURCES))
@@ -373,7 +454,9 @@ def main() -> None:
         models = [name for name in given.models.split(",") if name]
         read.append(freeze(given.sources.split(","), models, given.workers))
     if given.out:
-        given.out.write_text(json.dumps(read[-1], indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+        given.out.write_text(
+            json.dumps(read[-1], indent=0, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     if given.compare:
         lines = list(differences(*read[:2]))
         print(*lines, f"{len(lines)} of {len(read[0]['entries']):,} entries differ", sep="\n")

@@ -43,19 +43,25 @@ def removed(frame: pd.DataFrame, share: float, seed: int) -> np.ndarray:
 
 def binned(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Edges that cut numbers into at most 10 bins of about equal share, and the bin of each; an edge is in the lower one."""
-    edges = np.unique(np.quantile(values[~np.isnan(values)], np.arange(1, BINS) / BINS, method="inverted_cdf"))
+    edges = np.unique(
+        np.quantile(values[~np.isnan(values)], np.arange(1, BINS) / BINS, method="inverted_cdf")
+    )
     edges = edges[edges < np.nanmax(values)]
     return edges, np.searchsorted(edges, values)
 
 
-def boosted(table: np.ndarray, categories: list[int], place: int, label: np.ndarray, cells: np.ndarray) -> np.ndarray:
+def boosted(
+    table: np.ndarray, categories: list[int], place: int, label: np.ndarray, cells: np.ndarray
+) -> np.ndarray:
     """log p of every removed cell's label, by trees that saw the rows where it is left."""
     others = [i for i in range(table.shape[1]) if i != place]
     left = ~np.isnan(table[:, place])
     marked = [k for k, i in enumerate(others) if i in categories]
     levels, counts = np.unique(label[left], return_counts=True)
     rising = counts.argsort()
-    few = levels[rising][np.append(0, counts[rising].cumsum()[:-1]) < FEW * (counts.min() < FEW)]  # one class together
+    few = levels[rising][
+        np.append(0, counts[rising].cumsum()[:-1]) < FEW * (counts.min() < FEW)
+    ]  # one class together
     trees = HistGradientBoostingClassifier(categorical_features=marked or None, random_state=0)
     trees.fit(table[left][:, others], np.where(np.isin(label[left], few), -1, label[left]))
     chances = trees.predict_proba(table[cells][:, others])
@@ -94,7 +100,9 @@ def category(
     codes, inside = events.codes[:, place].float(), run.format.log_within(events)[:, place]
     loss = -float((outcome.log_prob(codes) + inside).mean())
     kind = run.model.schema.kinds[place]
-    own = (outcome.mode() == codes) & (codes < kind.regular - bool(kind.rare))  # rare levels share a code
+    own = (outcome.mode() == codes) & (
+        codes < kind.regular - bool(kind.rare)
+    )  # rare levels share a code
     return loss, float(own.float().mean()), float((truth == holed[name].mode()[0]).mean())
 
 
@@ -128,14 +136,20 @@ def report(run: Run, whole: pd.DataFrame, gone: np.ndarray) -> None:
         trees = -boosted(table, categories, place, label, cells).mean()
         sums += np.array([loss, trees, 1]) * cells.sum()
         print(
-            "| " + " | ".join([name, f"{cells.sum():,}", f"{loss:.4f}", f"{trees:.4f}", *theirs, *ours]) + " |",
+            "| "
+            + " | ".join([name, f"{cells.sum():,}", f"{loss:.4f}", f"{trees:.4f}", *theirs, *ours])
+            + " |",
             flush=True,
         )
-    print(f"| all | {sums[2]:,.0f} | {sums[0] / sums[2]:.4f} | {sums[1] / sums[2]:.4f} | | | | | | |")
+    print(
+        f"| all | {sums[2]:,.0f} | {sums[0] / sums[2]:.4f} | {sums[1] / sums[2]:.4f} | | | | | | |"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("table", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--share", type=float, default=0.3)
@@ -156,7 +170,12 @@ def main() -> None:
         run = plausibly.open(given.run)
     else:
         run = plausibly.fit(
-            path, given.model, seed=given.seed, set=settings, out=given.out / "run", listener=Listener(print)
+            path,
+            given.model,
+            seed=given.seed,
+            set=settings,
+            out=given.out / "run",
+            listener=Listener(print),
         )
     report(run, whole, gone)
 

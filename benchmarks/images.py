@@ -16,7 +16,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000)
     given = parser.parse_args()
     run = fitted(given.recipe, given.data, given.out)
-    found = run.samples(rows=given.rows, extractor="classifier", label="label", heard=RowMeter("folds of the judge"))
+    found = run.samples(
+        rows=given.rows, extractor="classifier", label="label", heard=RowMeter("folds of the judge")
+    )
     headings, rows = found.table()
     print_table(headings, rows, found.title())
     print(*found.notes(), sep="\n")

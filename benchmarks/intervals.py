@@ -25,7 +25,12 @@ from plausibly.evaluation.likelihood.by_column import by_column
 from plausibly.evaluation.likelihood.likelihood import difference, likelihood
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples import tables
-from plausibly.evaluation.samples.coverage import closest_records, copy_share, coverage_numbers, nearer_to_training
+from plausibly.evaluation.samples.coverage import (
+    closest_records,
+    copy_share,
+    coverage_numbers,
+    nearer_to_training,
+)
 from plausibly.evaluation.samples.distances import kernel_number
 from plausibly.evaluation.samples.features import ColumnFeatures
 from plausibly.evaluation.samples.samples import judge_auc, pick_rows, portions
@@ -80,9 +85,14 @@ class Setting:
     def of(cls, law: str, rows: int) -> Setting:
         chance = np.random.default_rng(1)
         frame = LAWS[law](LEARNED + 2 * rows, chance)
-        data = plausibly.load(frame, kinds={"x": "real", "y": "real"} if law != "mixed" else {"x": "real"})
+        data = plausibly.load(
+            frame, kinds={"x": "real", "y": "real"} if law != "mixed" else {"x": "real"}
+        )
         with TemporaryDirectory() as folder:
-            runs = [plausibly.fit(frame, name, out=f"{folder}/{name}", kinds=kinds_of(data)) for name in MODELS[law]]
+            runs = [
+                plausibly.fit(frame, name, out=f"{folder}/{name}", kinds=kinds_of(data))
+                for name in MODELS[law]
+            ]
         data = plausibly.load(frame, kinds=kinds_of(data))
         pool = data.format.events(LAWS[law](POOL, chance))
         return cls(law, *runs, data, pool, runs[0].sample_events(POOL), rows)
@@ -111,7 +121,11 @@ def means(setting: Setting, repeats: int) -> Iterator[Found]:
     assert of is not None and other is not None
     columns = by_column(setting.run.model, setting.data.format, setting.pool)
     each = {"log p": of.nats.numpy(), "log p, difference": difference(of, other).nats.numpy()}
-    each |= {f"log p of {name}": columns.nats[:, i].numpy() for i, name in enumerate(columns.names)} if columns else {}
+    each |= (
+        {f"log p of {name}": columns.nats[:, i].numpy() for i, name in enumerate(columns.names)}
+        if columns
+        else {}
+    )
     if setting.law == "mixed":
         told = setting.run.classify(setting.data.format.rows(setting.pool), "label")
         each |= {"log loss": told._losses().each, "accuracy": told._right().each}
@@ -121,11 +135,18 @@ def means(setting: Setting, repeats: int) -> Iterator[Found]:
         found = {name: Mean(nats[real]) for name, nats in each.items()}
         # rows that come in groups: a group's are neighbours among 200, in the order of their log p
         order = np.argsort(of.nats.numpy())
-        start = np.random.default_rng((int(real[0]), 6)).integers(0, POOL // 200, setting.rows) * 200
+        start = (
+            np.random.default_rng((int(real[0]), 6)).integers(0, POOL // 200, setting.rows) * 200
+        )
         picked = order[
-            (start[:, None] + np.random.default_rng(int(real[1])).integers(0, 200, (setting.rows, TOGETHER))).ravel()
+            (
+                start[:, None]
+                + np.random.default_rng(int(real[1])).integers(0, 200, (setting.rows, TOGETHER))
+            ).ravel()
         ]
-        told = {name: (mean.value, mean.error, interval_of(name, mean)) for name, mean in found.items()}
+        told = {
+            name: (mean.value, mean.error, interval_of(name, mean)) for name, mean in found.items()
+        }
         together = Mean(of.nats.numpy()[picked], groups)
         yield told | {"log p, groups": (together.value, together.error, together.interval)}
 
@@ -139,23 +160,34 @@ def features(setting: Setting, repeats: int) -> Iterator[Found]:
     columns, data = ColumnFeatures(setting.data.format, setting.data.train), setting.data
     real, made, train = columns(setting.pool), columns(setting.made), columns(data.train)
     cells = [tables.cell_values(data.format, events) for events in (setting.pool, setting.made)]
-    taught = [tables.cell_values(data.format, part) for part in portions([data.train], setting.rows)]
+    taught = [
+        tables.cell_values(data.format, part) for part in portions([data.train], setting.rows)
+    ]
     for _, _, ours, theirs in setting.draws(repeats):
         chance = np.random.default_rng((int(ours[0]), 7))
-        control, more = (chance.choice(POOL, size, replace=False) for size in (setting.rows, 10 * setting.rows))
+        control, more = (
+            chance.choice(POOL, size, replace=False) for size in (setting.rows, 10 * setting.rows)
+        )
         x, y = real[ours], made[theirs]
         found = coverage_numbers(x, y, "")
         found |= {"mmd": discrepancy(x, y, ""), "kernel_distance": kernel_number(x, y, "")}
-        found["nearer_to_training"] = nearer_to_training(y, train[: setting.rows], real[control], "")
+        found["nearer_to_training"] = nearer_to_training(
+            y, train[: setting.rows], real[control], ""
+        )
         found |= closest_records(y, x, train, "")
         found["copies"] = copy_share(y.round(1), x.round(1), train.round(1))
         draws = np.split(cells[1][more], 10)
-        apart = tables.table_distances(data.format.names, data.schema.kinds, cells[0][ours], draws, taught)
+        apart = tables.table_distances(
+            data.format.names, data.schema.kinds, cells[0][ours], draws, taught
+        )
         yield told(found | apart.numbers())
 
 
 def told(found: dict[str, Number]) -> Found:
-    return {name: (number.value, number.standard_error, number.interval) for name, number in found.items()}
+    return {
+        name: (number.value, number.standard_error, number.interval)
+        for name, number in found.items()
+    }
 
 
 def trees(setting: Setting, repeats: int) -> Iterator[Found]:
@@ -168,7 +200,12 @@ def trees(setting: Setting, repeats: int) -> Iterator[Found]:
         yield told(found | (skill if isinstance(skill, dict) else {}))
 
 
-def line(law: str, name: str, each: list[tuple[float, float | None, Interval | None]], truth: float | None) -> str:
+def line(
+    law: str,
+    name: str,
+    each: list[tuple[float, float | None, Interval | None]],
+    truth: float | None,
+) -> str:
     values = np.array([value for value, _, _ in each])
     ends = np.array([interval for _, _, interval in each if interval is not None])
     should = float(values.mean()) if truth is None else truth
@@ -180,8 +217,13 @@ def line(law: str, name: str, each: list[tuple[float, float | None, Interval | N
     return f"| {law} | {name} | {should:.4f} | {error:.2f} | {held:.3f} | {word} |"
 
 
-def simulated(setting: Setting, trial: Callable[[Setting, int], Iterator[Found]], repeats: int) -> Iterator[str]:
-    found, truths = dict[str, list[tuple[float, float | None, Interval | None]]](), dict[str, float]()
+def simulated(
+    setting: Setting, trial: Callable[[Setting, int], Iterator[Found]], repeats: int
+) -> Iterator[str]:
+    found, truths = (
+        dict[str, list[tuple[float, float | None, Interval | None]]](),
+        dict[str, float](),
+    )
     for each in trial(setting, repeats):
         for name, (value, error, interval) in each.items():
             if trial is means and name not in truths and name != "log p, groups":
@@ -197,7 +239,9 @@ TRIALS = {"means": means, "features": features, "trees": trees}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=2000)
     parser.add_argument("--slow", type=int, default=300)
     parser.add_argument("--rows", type=int, default=MIN_UNITS)
@@ -209,7 +253,9 @@ def main() -> None:
     for law in given.laws.split(","):
         setting = Setting.of(law, given.rows)
         for name in given.only.split(","):
-            for told in simulated(setting, TRIALS[name], given.slow if name == "trees" else given.repeats):
+            for told in simulated(
+                setting, TRIALS[name], given.slow if name == "trees" else given.repeats
+            ):
                 print(told, flush=True)
 
 

@@ -20,7 +20,9 @@ import numpy as np
 
 AT_ONCE = 500_000  # rows of a row group
 SEED = 20
-COUNTRIES = np.array([f"{first}{second}" for first in "ABCDEFGHIJ" for second in "NORTU"], dtype=object)
+COUNTRIES = np.array(
+    [f"{first}{second}" for first in "ABCDEFGHIJ" for second in "NORTU"], dtype=object
+)
 PRODUCTS = np.array([f"P-{number:05d}" for number in range(5000)], dtype=object)
 STATUS = np.array(["delivered", "shipped", "open", "cancelled"], dtype=object)
 CHANNELS = np.array(["shop", "web", "phone"], dtype=object)
@@ -35,7 +37,9 @@ def chunk(first: int, rows: int, seed: int = SEED) -> Any:
     draw = np.random.default_rng((seed, first))
     country = (draw.pareto(1.2, rows) * 3).astype(int) % len(COUNTRIES)
     product = (draw.pareto(0.9, rows) * 40).astype(int) % len(PRODUCTS)
-    channel = (draw.random(rows) < 0.4 + 0.3 * (country % 2)).astype(int) + (draw.random(rows) < 0.05)
+    channel = (draw.random(rows) < 0.4 + 0.3 * (country % 2)).astype(int) + (
+        draw.random(rows) < 0.05
+    )
     quantity = draw.geometric(0.5 - 0.05 * channel)
     price = np.round(np.exp(draw.normal(1.5 + product % 60 / 20, 0.3)), 2)
     discount = np.where(draw.random(rows) < 0.2, draw.integers(1, 6, rows) * 5, 0)
@@ -65,7 +69,9 @@ def chunk(first: int, rows: int, seed: int = SEED) -> Any:
         "gift": draw.random(rows) < 0.1,
         "member": pd.array(draw.random(rows) < age / 150, dtype="boolean"),
         "age": pd.array(age, dtype="Int64"),
-        "rating": pd.array(np.clip(draw.normal(4.3 - 0.2 * late, 1, rows), 1, 5).round().astype(int), dtype="Int64"),
+        "rating": pd.array(
+            np.clip(draw.normal(4.3 - 0.2 * late, 1, rows), 1, 5).round().astype(int), dtype="Int64"
+        ),
     }
     frame = pd.DataFrame(columns)
     frame.loc[draw.random(rows) < 0.15, ["member", "age"]] = pd.NA
@@ -118,7 +124,10 @@ print("SECONDS", time.monotonic() - started, "PEAK", resource.getrusage(resource
 def measured(work: str) -> tuple[float, float]:
     """Seconds, and peak resident MiB, of a process that does this, one statement, after its imports."""
     done = subprocess.run(
-        [sys.executable, "-c", AROUND.format(work=work)], stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-c", AROUND.format(work=work)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     *lines, last = done.stdout.splitlines()
     print("\n".join(f"    {line}" for line in lines), end="\n" * bool(lines), flush=True)
@@ -131,21 +140,35 @@ def measure(path: Path, out: Path, model: str, settings: dict[str, Any], only: l
     import pyarrow.parquet as pq
 
     rows = pq.ParquetFile(path).metadata.num_rows
-    words = {"path": str(path), "model": model, "settings": settings, "run": str(out / "run"), "out": str(out)}
+    words = {
+        "path": str(path),
+        "model": model,
+        "settings": settings,
+        "run": str(out / "run"),
+        "out": str(out),
+    }
     _, base = measured(STEPS["import"])
     for name in only:
         seconds, peak = measured(STEPS[name].format(**words, rows=rows))
-        speed, above = f"{rows:,} rows in {seconds:,.0f} s, {rows / seconds:,.0f} rows/s", f"{peak - base:,.0f} MiB"
+        speed, above = (
+            f"{rows:,} rows in {seconds:,.0f} s, {rows / seconds:,.0f} rows/s",
+            f"{peak - base:,.0f} MiB",
+        )
         print(f"{name} {model}: {speed}, {above} above the import's {base:,.0f}", flush=True)
 
 
 def numbers(words: list[str]) -> dict[str, Any]:
     """The settings that KEY=NUMBER words say."""
-    return {key: float(value) if "." in value else int(value) for key, value in (word.split("=") for word in words)}
+    return {
+        key: float(value) if "." in value else int(value)
+        for key, value in (word.split("=") for word in words)
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("command", choices=("make", "measure"))
     parser.add_argument("path", type=Path)
     parser.add_argument("--rows", type=int, default=10_000_000)
@@ -158,7 +181,9 @@ def main() -> None:
         make(given.path, given.rows)
         return
     settings = numbers(given.set)
-    measure(given.path, given.out or given.path.parent, given.model, settings, given.only.split(","))
+    measure(
+        given.path, given.out or given.path.parent, given.model, settings, given.only.split(",")
+    )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "warm-up (default)": ("vae", {}),
     "free-bits, 0.2 nats": ("vae", {"objective": {"name": "free-bits", "nats": 0.2}}),
     "rate-distortion, beta 0.5": ("vae", {"objective": {"name": "rate-distortion", "beta": 0.5}}),
-    "importance-weighted, 10 draws": ("vae", {"objective": {"name": "importance-weighted", "draws": 10}}),
+    "importance-weighted, 10 draws": (
+        "vae",
+        {"objective": {"name": "importance-weighted", "draws": 10}},
+    ),
     "warm-up, vamp prior": ("vae", {"prior": "vamp"}),
     "warm-up, flow prior": ("vae", {"prior": "flow"}),
     "hierarchical_vae (default)": ("hierarchical_vae", {}),
@@ -32,7 +35,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", default="digits-binary")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="")
@@ -40,21 +45,33 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     folder, baseline = given.out or Path(tempfile.mkdtemp()), float("nan")
-    print("| variant | set | bound, nats | above the baseline | seeds | fit |\n|---|---|---:|---:|---:|---:|")
+    print(
+        "| variant | set | bound, nats | above the baseline | seeds | fit |\n|---|---|---:|---:|---:|---:|"
+    )
     for name, (model, settings) in VARIANTS.items():
         if given.only and not any(word in name for word in given.only.split(",")):
             continue
         values, seconds = [], []
         for seed in range(given.seeds):
-            board = plausibly.compare(given.data, [model], set=settings, seed=seed, out=folder / f"{name}-{seed}")
+            board = plausibly.compare(
+                given.data, [model], set=settings, seed=seed, out=folder / f"{name}-{seed}"
+            )
             (row,) = [row for row in board.rows if row.run]
             assert row.test is not None
             values.append(row.test.value)
             seconds.append(row.seconds or 0.0)
         baseline = mean(values) if name == "elbo" else baseline
         spread = stdev(values) if len(values) > 1 else float("nan")
-        cells = [name, given.data, f"{mean(values):.3f} ± {spread:.3f}", f"{mean(values) - baseline:+.3f}"]
-        print("| " + " | ".join([*cells, str(given.seeds), f"{mean(seconds):.0f} s"]) + " |", flush=True)
+        cells = [
+            name,
+            given.data,
+            f"{mean(values):.3f} ± {spread:.3f}",
+            f"{mean(values) - baseline:+.3f}",
+        ]
+        print(
+            "| " + " | ".join([*cells, str(given.seeds), f"{mean(seconds):.0f} s"]) + " |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

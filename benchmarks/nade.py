@@ -31,14 +31,19 @@ class Eager(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(0.05 * torch.randn(variables, hidden))
         self.readout = nn.Parameter(0.05 * torch.randn(variables, hidden))
-        self.bias, self.shift = nn.Parameter(torch.zeros(hidden)), nn.Parameter(torch.zeros(variables))
+        self.bias, self.shift = (
+            nn.Parameter(torch.zeros(hidden)),
+            nn.Parameter(torch.zeros(variables)),
+        )
 
     def log_prob(self, x: Tensor) -> Tensor:
         activation, logits = self.bias.expand(len(x), -1), []
         for i in range(x.shape[1]):
             logits.append(activation.relu() @ self.readout[i] + self.shift[i])
             activation = activation + x[:, i, None] * self.weight[i]
-        return -F.binary_cross_entropy_with_logits(torch.stack(logits, 1), x, reduction="none").sum(1)
+        return -F.binary_cross_entropy_with_logits(torch.stack(logits, 1), x, reduction="none").sum(
+            1
+        )
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
@@ -55,7 +60,9 @@ class TwoLayers(nn.Module):
 
     def __init__(self, variables: int, hidden: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(variables, hidden), nn.ReLU(), nn.Linear(hidden, variables))
+        self.layers = nn.Sequential(
+            nn.Linear(variables, hidden), nn.ReLU(), nn.Linear(hidden, variables)
+        )
 
     def log_prob(self, x: Tensor) -> Tensor:
         return -F.binary_cross_entropy_with_logits(self.layers(x), x, reduction="none").sum(1)
@@ -63,7 +70,9 @@ class TwoLayers(nn.Module):
 
 def rows_of(data: Path | None, variables: int = D) -> Tensor:
     if data is None or variables != D:
-        return (torch.rand(5000, variables, generator=torch.Generator().manual_seed(0)) < 0.13).float()
+        return (
+            torch.rand(5000, variables, generator=torch.Generator().manual_seed(0)) < 0.13
+        ).float()
     with np.load(data / "bmnist_larochelle.npz") as kept:
         return torch.from_numpy(np.unpackbits(kept["train"][: 5000 * 98])).view(-1, D).float()
 
@@ -72,7 +81,9 @@ def nade(variables: int = D, hidden: int = H) -> Any:
     return shake_weights(MODELS["nade"](binary(variables), hidden=hidden, dropout=0.0))
 
 
-def stepping(model: nn.Module, rows: Tensor, batch: int = BATCH, rate: float = 1e-4) -> Callable[[], None]:
+def stepping(
+    model: nn.Module, rows: Tensor, batch: int = BATCH, rate: float = 1e-4
+) -> Callable[[], None]:
     """A whole training step: batch, loss, gradients, AdamW."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, fused=True)
     place = iter(range(10**9))
@@ -106,8 +117,12 @@ def step_times(data: Path | None, rounds: int) -> tuple[dict[str, float], dict[s
     Apart, since a loop of many calls leaves caches and threads otherwise than a product of matrices does.
     """
     rows, ours = rows_of(data), nade().train()
-    eager = interleaved({"ours": stepping(ours, rows), "eager": stepping(Eager(D, H), rows)}, rounds)
-    return eager, interleaved({"ours": stepping(ours, rows), "gemm": stepping(TwoLayers(D, H), rows)}, 10 * rounds)
+    eager = interleaved(
+        {"ours": stepping(ours, rows), "eager": stepping(Eager(D, H), rows)}, rounds
+    )
+    return eager, interleaved(
+        {"ours": stepping(ours, rows), "gemm": stepping(TwoLayers(D, H), rows)}, 10 * rounds
+    )
 
 
 def draw_times(data: Path | None, rounds: int) -> dict[str, float]:
@@ -117,18 +132,25 @@ def draw_times(data: Path | None, rounds: int) -> dict[str, float]:
     for _ in range(300):
         learn()
     ours.eval()
-    return interleaved({"ours": lambda: ours.sample(100, generator), "eager": lambda: eager.sample(100)}, rounds)
+    return interleaved(
+        {"ours": lambda: ours.sample(100, generator), "eager": lambda: eager.sample(100)}, rounds
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    (eager, gemm), draws = step_times(given.data, given.rounds), draw_times(given.data, given.rounds)
+    (eager, gemm), draws = (
+        step_times(given.data, given.rounds),
+        draw_times(given.data, given.rounds),
+    )
     found = {
         "step_vs_eager": eager["eager"] / eager["ours"],
         "step_vs_gemm": gemm["ours"] / gemm["gemm"],
@@ -138,7 +160,9 @@ def main() -> None:
         print(json.dumps(found))
         return
     print(f"a training step is {found['step_vs_eager']:.1f} times as fast as the eager loop's")
-    print(f"and takes {found['step_vs_gemm']:.2f} times as long as one of two layers of the same width;")
+    print(
+        f"and takes {found['step_vs_gemm']:.2f} times as long as one of two layers of the same width;"
+    )
     print(f"100 draws are {found['sample_vs_eager']:.1f} times as fast as the eager loop's.")
 
 

@@ -19,18 +19,24 @@ import plausibly
 from plausibly.runs.run import Run
 
 
-def questions(run: Run, rows: pd.DataFrame, count: int, seed: int) -> list[tuple[str, dict[str, Any]]]:
+def questions(
+    run: Run, rows: pd.DataFrame, count: int, seed: int
+) -> list[tuple[str, dict[str, Any]]]:
     draw, found = np.random.default_rng(seed), []
     for _ in range(count):
         names = draw.permutation(run.names)
         row = rows.iloc[int(draw.integers(len(rows)))]
         known = names[1 : 1 + int(draw.integers(len(names)))]
-        found.append((str(names[0]), {str(name): row[name] for name in known if pd.notna(row[name])}))
+        found.append(
+            (str(names[0]), {str(name): row[name] for name in known if pd.notna(row[name])})
+        )
     return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path)
     parser.add_argument("table", type=Path)
     parser.add_argument("--count", type=int, default=500)
@@ -48,7 +54,9 @@ def main() -> None:
         taken.append(time.perf_counter() - started)
     median, most = np.median(taken), np.quantile(taken, 0.99)
     speed = f"{len(taken)} questions, {len(taken) / sum(taken):.0f} a second"
-    print(f"{run.record['model']}: {speed}; median {1e3 * median:.1f} ms, 99 % within {1e3 * most:.1f} ms")
+    print(
+        f"{run.record['model']}: {speed}; median {1e3 * median:.1f} ms, 99 % within {1e3 * most:.1f} ms"
+    )
 
 
 if __name__ == "__main__":

@@ -41,9 +41,13 @@ def continuous(path: Path) -> np.ndarray:
 
 def best_mixture(dataset: Dataset, seed: int) -> tuple[int, np.ndarray]:
     """Number of components, and log p of the test rows, of the mixture that is best on validation."""
-    train, valid, test = (dataset.format.rows(part) for part in (dataset.train, dataset.valid, dataset.test))
+    train, valid, test = (
+        dataset.format.rows(part) for part in (dataset.train, dataset.valid, dataset.test)
+    )
     fitted = [
-        GaussianMixture(k, random_state=seed + start, max_iter=300).fit(train) for k in COMPONENTS for start in (0, 1)
+        GaussianMixture(k, random_state=seed + start, max_iter=300).fit(train)
+        for k in COMPONENTS
+        for start in (0, 1)
     ]
     best = max(fitted, key=lambda mixture: mixture.score(valid))
     return best.n_components, best.score_samples(test)
@@ -57,7 +61,9 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)
-    print("| set | columns | split | test rows | nade | best GaussianMixture | components | nade - mixture |")
+    print(
+        "| set | columns | split | test rows | nade | best GaussianMixture | components | nade - mixture |"
+    )
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for name in given.only.split(","):
         rows = continuous(given.data / f"uci_{name}.npz")

@@ -29,7 +29,9 @@ def fitted(recipe: Path, data: Path, out: Path | None) -> Run:
 
 def asked(about: str | None) -> argparse.ArgumentParser:
     """What every script about a recipe is told."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=None)
@@ -37,7 +39,9 @@ def asked(about: str | None) -> argparse.ArgumentParser:
 
 
 def bound(run: Run, draws: int) -> Likelihood:
-    found = run.evaluate(draws=draws if isinstance(run.model, Variational) else None, heard=RowMeter("rows"))
+    found = run.evaluate(
+        draws=draws if isinstance(run.model, Variational) else None, heard=RowMeter("rows")
+    )
     assert found is not None
     return found
 
@@ -49,12 +53,19 @@ def main() -> None:
     given = parser.parse_args()
     run = fitted(given.recipe, given.data, given.out)
     own = bound(run, given.draws)
-    sign, drawn = ("<=", f"{given.draws:,} draws, ") if isinstance(run.model, Variational) else ("=", "")
-    print(f"{given.recipe.stem}: NLL {sign} {-own.value:.3f} ± {own.standard_error:.3f} nats, {drawn}", end="")
+    sign, drawn = (
+        ("<=", f"{given.draws:,} draws, ") if isinstance(run.model, Variational) else ("=", "")
+    )
+    print(
+        f"{given.recipe.stem}: NLL {sign} {-own.value:.3f} ± {own.standard_error:.3f} nats, {drawn}",
+        end="",
+    )
     print(f"{own.rows:,} test rows, {run.record['steps']:,} steps in {run.record['seconds']:.0f} s")
     if given.critic_loss:
         gap = difference(own, bound(Run.open(given.critic_loss), given.draws))
-        print(f"bound above that of {given.critic_loss.name}: {gap.value:+.3f} ± {gap.standard_error:.3f}, paired")
+        print(
+            f"bound above that of {given.critic_loss.name}: {gap.value:+.3f} ± {gap.standard_error:.3f}, paired"
+        )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,14 @@ LEFT_OUT = {"tests", "test", "testing", "externals", "_vendor"}
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEFINED = (*FUNCTION, ast.ClassDef)
 COMPREHENSION = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-NO_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+NO_CODE = (
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
+)
 TEXT = (ast.JoinedStr, ast.List)
 OPENINGS = ("What", "How", "Whether", "Of", "By")
 # participles that do not end in -ed, and verbs and nouns that do
@@ -35,7 +42,9 @@ IRREGULAR = set(
     "held hidden kept known laid lent lost made meant met paid proven put risen said seen sent shown shut sold sought spelt "
     "spent spread stood taken taught thought thrown told torn understood unheard unseen untold unknown woven written".split()
 )
-VERBS = set("bed breed embed exceed feed heed indeed need proceed red seed shed shred speed succeed weed".split())
+VERBS = set(
+    "bed breed embed exceed feed heed indeed need proceed red seed shed shred speed succeed weed".split()
+)
 
 Graph = dict[str, set[str]]
 
@@ -45,7 +54,11 @@ class Package:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.name = folder.resolve(), folder.resolve().name
-        files = [f for f in sorted(self.folder.rglob("*.py")) if not LEFT_OUT & {*f.relative_to(self.folder).parts}]
+        files = [
+            f
+            for f in sorted(self.folder.rglob("*.py"))
+            if not LEFT_OUT & {*f.relative_to(self.folder).parts}
+        ]
         self.texts = {self.module_of(file): file.read_text(encoding="utf-8") for file in files}
         self.trees = {module: ast.parse(text) for module, text in self.texts.items()}
         self.packages = {self.module_of(file) for file in files if file.name == "__init__.py"}
@@ -73,7 +86,9 @@ class Package:
                 found |= {self.module(alias.name) for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 own = [*module.split("."), *[""][: module in self.packages]]
-                base = ".".join(filter(None, [*(own[: -node.level] if node.level else []), node.module]))
+                base = ".".join(
+                    filter(None, [*(own[: -node.level] if node.level else []), node.module])
+                )
                 found |= {self.module(f"{base}.{alias.name}") for alias in node.names}
         return found - {"", module}
 
@@ -85,7 +100,9 @@ class Package:
     def rooms(self) -> Graph:
         found: Graph = defaultdict(set)
         for module, others in self.files.items():
-            found[self.room_of(module)] |= {self.room_of(other) for other in others} - {self.room_of(module)}
+            found[self.room_of(module)] |= {self.room_of(other) for other in others} - {
+                self.room_of(module)
+            }
         return dict(found)
 
     def count(self, holds: Callable[[Any], bool]) -> int:
@@ -120,23 +137,40 @@ def read_floors(file: Path) -> dict[str, int]:
     """The floor of each room, where a file declares them."""
     for node in ast.parse(file.read_text(encoding="utf-8")).body if file.exists() else ():
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LAYERS":
-            return {room: floor for floor, rooms in enumerate(ast.literal_eval(node.value)) for room in rooms}
+            return {
+                room: floor
+                for floor, rooms in enumerate(ast.literal_eval(node.value))
+                for room in rooms
+            }
     return {}
 
 
 def find_arrows_up(package: Package, floors: dict[str, int]) -> list[str]:
     """Imports from a room that is above the importing file's own; the root's `__init__` is above all."""
-    pairs = [(module, other) for module, others in package.files.items() for other in sorted(others) if "." in module]
+    pairs = [
+        (module, other)
+        for module, others in package.files.items()
+        for other in sorted(others)
+        if "." in module
+    ]
     height = {module: floors.get(package.room_of(module), len(floors)) for module in package.trees}
-    return [f"{module} -> {other}" for module, other in pairs if floors and height[other] > height[module]]
+    return [
+        f"{module} -> {other}"
+        for module, other in pairs
+        if floors and height[other] > height[module]
+    ]
 
 
 def find_meanings(package: Package) -> list[str]:
     """Public functions and classes of one name at the top level of several modules, those of the command line aside."""
     where = defaultdict(list)
     for module, tree in package.trees.items():
-        for name in {node.name for node in tree.body if isinstance(node, DEFINED) and node.name[0] != "_"}:
-            where[name] += [module.removeprefix(f"{package.name}.")] * (package.room_of(module) != "cli")
+        for name in {
+            node.name for node in tree.body if isinstance(node, DEFINED) and node.name[0] != "_"
+        }:
+            where[name] += [module.removeprefix(f"{package.name}.")] * (
+                package.room_of(module) != "cli"
+            )
     several = sorted((-len(modules), name) for name, modules in where.items() if len(modules) > 1)
     return [f"{name}: {', '.join(where[name])}" for _, name in several]
 
@@ -160,20 +194,37 @@ def code_lines(text: str) -> Iterator[str]:
         if token.type not in NO_CODE:
             held |= {*range(token.start[0], token.end[0] + 1)}
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
             held -= {*range(node.lineno, node.end_lineno + 1)}
     return (line for number, line in enumerate(text.splitlines(), 1) if number in held)
 
 
 def is_packed(node: Any) -> bool:
     """Whether it is `a, b = x, y`."""
-    return isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) and isinstance(node.targets[0], ast.Tuple)
+    return (
+        isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Tuple)
+        and isinstance(node.targets[0], ast.Tuple)
+    )
 
 
 def is_truth(node: Any) -> bool:
     """Whether it is a comparison, a `not`, or a call that gives a truth."""
-    called = isinstance(node, ast.Call) and ast.unparse(node.func) in ("bool", "isinstance", "any", "all")
-    return called or isinstance(node, ast.Compare) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
+    called = isinstance(node, ast.Call) and ast.unparse(node.func) in (
+        "bool",
+        "isinstance",
+        "any",
+        "all",
+    )
+    return (
+        called
+        or isinstance(node, ast.Compare)
+        or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
+    )
 
 
 def is_text_times_truth(node: Any) -> bool:
@@ -181,7 +232,9 @@ def is_text_times_truth(node: Any) -> bool:
     if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)):
         return False
     text, truth = (node.left, node.right) if is_truth(node.right) else (node.right, node.left)
-    return is_truth(truth) and (isinstance(text, TEXT) or isinstance(getattr(text, "value", None), str))
+    return is_truth(truth) and (
+        isinstance(text, TEXT) or isinstance(getattr(text, "value", None), str)
+    )
 
 
 def is_named(node: Any, name: str) -> bool:
@@ -197,32 +250,59 @@ def is_record_read(node: Any) -> bool:
 
 
 def is_task_by_string(node: Any) -> bool:
-    return isinstance(node, ast.Subscript) and is_named(node.value, "TASKS") and isinstance(node.slice, ast.Constant)
+    return (
+        isinstance(node, ast.Subscript)
+        and is_named(node.value, "TASKS")
+        and isinstance(node.slice, ast.Constant)
+    )
 
 
 def find_models(package: Package) -> list[ast.ClassDef]:
     """The class of each file in `models` that is named as its file; of other packages every public class."""
     named = {module: module.rpartition(".")[2].replace("_", "") for module in package.trees}
     own = [module for module in named if package.room_of(module) == "models"]
-    classes = ((m, each) for m in own or named for each in package.trees[m].body if isinstance(each, ast.ClassDef))
-    return [each for m, each in classes if (each.name.lower() == named[m] if own else each.name[0] != "_")]
+    classes = (
+        (m, each)
+        for m in own or named
+        for each in package.trees[m].body
+        if isinstance(each, ast.ClassDef)
+    )
+    return [
+        each
+        for m, each in classes
+        if (each.name.lower() == named[m] if own else each.name[0] != "_")
+    ]
 
 
 def find_arguments(model: ast.ClassDef) -> Iterator[tuple[str, bool]]:
     """Each argument of a constructor but the schema, and whether the class, or the constructor, says what it is."""
-    for made in (node for node in model.body if isinstance(node, FUNCTION) and node.name == "__init__"):
+    for made in (
+        node for node in model.body if isinstance(node, FUNCTION) and node.name == "__init__"
+    ):
         text = f"{ast.get_docstring(model)}\n{ast.get_docstring(made)}"
         for each in (made.args.posonlyargs + made.args.args)[1:] + made.args.kwonlyargs:
             if each.arg != "schema":
-                yield f"{model.name}.{each.arg}", bool(re.search(rf"`{each.arg}`|(?<!\w){each.arg} ?:", text))
+                yield (
+                    f"{model.name}.{each.arg}",
+                    bool(re.search(rf"`{each.arg}`|(?<!\w){each.arg} ?:", text)),
+                )
 
 
 def measure_readme(folder: Path) -> str:
     """Words outside code blocks and tables, and lines of tables, of the README beside a package."""
     file = folder.parent / "README.md"
-    text = re.sub(r"^```.*?^```", "", file.read_text(encoding="utf-8") if file.exists() else "", flags=re.S | re.M)
+    text = re.sub(
+        r"^```.*?^```",
+        "",
+        file.read_text(encoding="utf-8") if file.exists() else "",
+        flags=re.S | re.M,
+    )
     rows = [line.lstrip().startswith("|") for line in text.splitlines()]
-    words = sum(len(line.split()) for line, is_row in zip(text.splitlines(), rows, strict=True) if not is_row)
+    words = sum(
+        len(line.split())
+        for line, is_row in zip(text.splitlines(), rows, strict=True)
+        if not is_row
+    )
     return f"{words:,}; {sum(rows)}"
 
 
@@ -230,14 +310,20 @@ def percent(part: int, whole: int) -> str:
     return f"{100 * part / max(whole, 1):.1f} %"
 
 
-def measure(package: Package, floors: dict[str, int]) -> tuple[list[tuple[str, str, str]], dict[str, list[str]]]:
+def measure(
+    package: Package, floors: dict[str, int]
+) -> tuple[list[tuple[str, str, str]], dict[str, list[str]]]:
     """Each measure, its value and what it must be; and what was counted."""
     nodes, functions, models = package.nodes, package.functions, find_models(package)
     classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
     bodies = sorted(map(body_lines, functions))
     code = [line for text in package.texts.values() for line in code_lines(text)]
     hundred = package.count(lambda node: isinstance(node, ast.stmt)) / 100
-    docs = [doc for node in nodes if isinstance(node, (*DEFINED, ast.Module)) and (doc := ast.get_docstring(node))]
+    docs = [
+        doc
+        for node in nodes
+        if isinstance(node, (*DEFINED, ast.Module)) and (doc := ast.get_docstring(node))
+    ]
     arguments = [each for model in models for each in find_arguments(model)]
     model_docs = [ast.get_docstring(model) or "" for model in models]
     lines = {module: len(text.splitlines()) for module, text in package.texts.items()}
@@ -246,10 +332,17 @@ def measure(package: Package, floors: dict[str, int]) -> tuple[list[tuple[str, s
         "circles among files": find_circles(package.files),
         "arrows back up": find_arrows_up(package, floors),
         "top-level names with several meanings": find_meanings(package),
-        "files over 400 lines": [f"{module} {number}" for module, number in lines.items() if number > 400],
-        "classes over 300 lines": [c.name for c in classes if (c.end_lineno or 0) - c.lineno >= 300],
+        "files over 400 lines": [
+            f"{module} {number}" for module, number in lines.items() if number > 400
+        ],
+        "classes over 300 lines": [
+            c.name for c in classes if (c.end_lineno or 0) - c.lineno >= 300
+        ],
     }
-    rooms, numbers = str(len(package.rooms.keys() - {"__init__"})), {name: str(len(n)) for name, n in counted.items()}
+    rooms, numbers = (
+        str(len(package.rooms.keys() - {"__init__"})),
+        {name: str(len(n)) for name, n in counted.items()},
+    )
     numbers["arrows back up"] = numbers["arrows back up"] if floors else "-"
     participles = Counter(function.name for function in functions if is_participle(function.name))
     body = f"{median(bodies):.0f} / {bodies[int(0.95 * len(bodies))]} / {bodies[-1]}"
@@ -261,31 +354,54 @@ def measure(package: Package, floors: dict[str, int]) -> tuple[list[tuple[str, s
         *((name, number, "0") for name, number in numbers.items()),
         ("functions named by a participle", percent(participles.total(), len(functions)), "<= 3 %"),
         ("function body, lines: median / p95 / longest", body, "<= 3 / 15 / 48"),
-        ("characters a code line, indentation aside", f"{mean(len(line.strip()) for line in code):.1f}", "<= 40"),
+        (
+            "characters a code line, indentation aside",
+            f"{mean(len(line.strip()) for line in code):.1f}",
+            "<= 40",
+        ),
         ("lines over 100", percent(sum(len(line) > 100 for line in code), len(code)), "<= 1 %"),
         ("packed assignments per 100 statements", f"{package.count(is_packed) / hundred:.1f}", ""),
         ("comprehensions per 100 statements", f"{comprehensions:.1f}", ""),
         ("texts or lists times a truth", str(package.count(is_text_times_truth)), "0"),
         (f"docstrings that begin {', '.join(OPENINGS)}", opened, "0"),
-        ("constructor arguments described", f"{sum(says for _, says in arguments)} of {len(arguments)}", "all"),
-        ("model classes with a docstring; with a doctest", f"{told}; {tested} of {len(models)}", "all"),
-        ("README: words outside code and tables; table lines", measure_readme(package.folder), "<= 900; <= 12"),
+        (
+            "constructor arguments described",
+            f"{sum(says for _, says in arguments)} of {len(arguments)}",
+            "all",
+        ),
+        (
+            "model classes with a docstring; with a doctest",
+            f"{told}; {tested} of {len(models)}",
+            "all",
+        ),
+        (
+            "README: words outside code and tables; table lines",
+            measure_readme(package.folder),
+            "<= 900; <= 12",
+        ),
         ("record read as an untyped dict", str(package.count(is_record_read)), "0"),
         ("task called by a string from the table", str(package.count(is_task_by_string)), "0"),
     ]
-    counted["functions named by a participle"] = [f"{name} {number}" for name, number in participles.most_common()]
+    counted["functions named by a participle"] = [
+        f"{name} {number}" for name, number in participles.most_common()
+    ]
     counted["constructor arguments not described"] = [name for name, says in arguments if not says]
     return found, counted
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("paths", nargs="*", type=Path, default=[ROOT / "plausibly"])
     parser.add_argument("--floors", type=Path)
     parser.add_argument("--list", action="store_true")
     given = parser.parse_args()
     packages = [Package(path) for path in given.paths]
-    floors = [read_floors(given.floors or each.folder.parent / "tests" / "test_structure.py") for each in packages]
+    floors = [
+        read_floors(given.floors or each.folder.parent / "tests" / "test_structure.py")
+        for each in packages
+    ]
     found, counted = zip(*map(measure, packages, floors), strict=True)
     print("| measured |", *(f"{each.name} |" for each in packages), "must |")
     print("|---|" + "---:|" * (len(packages) + 1))

@@ -45,14 +45,28 @@ from plausibly.training.plan import Plan
 
 def row(name: str, ours: float, theirs: float, unit: str, wanted: str) -> None:
     ratio = theirs / ours if ours else float("inf")
-    print(f"| {name} | {ours:.4g} {unit} | {theirs:.4g} {unit} | {ratio:.2f} | {wanted} |", flush=True)
+    print(
+        f"| {name} | {ours:.4g} {unit} | {theirs:.4g} {unit} | {ratio:.2f} | {wanted} |", flush=True
+    )
 
 
 def steps(data: Path | None, rounds: int) -> None:
     """NADE's training step against the eager loop and against two layers of the same width."""
     both, taken = step_times(data, rounds)
-    row("NADE training step / eager loop over variables", 1e3 * both["ours"], 1e3 * both["eager"], "ms", ">= 40")
-    row("NADE training step / two layers of the same width", 1e3 * taken["ours"], 1e3 * taken["gemm"], "ms", ">= 0.286")
+    row(
+        "NADE training step / eager loop over variables",
+        1e3 * both["ours"],
+        1e3 * both["eager"],
+        "ms",
+        ">= 40",
+    )
+    row(
+        "NADE training step / two layers of the same width",
+        1e3 * taken["ours"],
+        1e3 * taken["gemm"],
+        "ms",
+        ">= 0.286",
+    )
 
 
 def sampling(data: Path | None, rounds: int) -> None:
@@ -67,7 +81,9 @@ def sampling(data: Path | None, rounds: int) -> None:
         model, x = shake_weights(MODELS[kind](binary(D), **arguments)).eval(), rows_of(data)[:16]
         with torch.no_grad():
             passes = median(seconds(lambda model=model, x=x: model.predict(x)) for _ in range(3))
-            drawn = median(seconds(lambda model=model: model.sample(16, generator)) for _ in range(3))
+            drawn = median(
+                seconds(lambda model=model: model.sample(16, generator)) for _ in range(3)
+            )
         row(f"16 rows of {name} / {D} full passes (3 timed)", drawn, D * passes, "s", ">= 50")
 
 
@@ -75,8 +91,18 @@ def memory(data: Path | None, rounds: int) -> None:
     """Of a step, above parameters, gradients and optimiser state: peak resident memory in fresh processes."""
     found = {}
     for name in ("nade", "eager"):
-        command = [sys.executable, "-m", "benchmarks.speed", "--peak", name, "--threads", str(torch.get_num_threads())]
-        found[name] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.speed",
+            "--peak",
+            name,
+            "--threads",
+            str(torch.get_num_threads()),
+        ]
+        found[name] = float(
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        )
     row("memory of a NADE training step / eager", found["nade"], found["eager"], "MiB", ">= 50")
 
 
@@ -100,7 +126,11 @@ def peak(name: str) -> float:
 def resident(field: str) -> int:
     """KiB."""
     return int(
-        next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field)).split()[1]
+        next(
+            line
+            for line in Path("/proc/self/status").read_text().splitlines()
+            if line.startswith(field)
+        ).split()[1]
     )
 
 
@@ -109,7 +139,12 @@ def loop(data: Path | None, rounds: int) -> None:
     for hidden, wanted in ((H, ">= 0.91"), (8, "0.15 ms more")):
         variables = D if hidden == H else 16
         own = rows_of(None, variables)
-        training = Training(nade(variables, hidden), own.to(torch.uint8), own[:100].to(torch.uint8), Plan(steps=10**6))
+        training = Training(
+            nade(variables, hidden),
+            own.to(torch.uint8),
+            own[:100].to(torch.uint8),
+            Plan(steps=10**6),
+        )
         bare = stepping(nade(variables, hidden).train(), own)
         taken = interleaved({"ours": training.take_step, "bare": bare}, 20 * rounds)
         row(
@@ -138,14 +173,22 @@ def contention(data: Path | None, rounds: int) -> None:
         time.sleep(3)
         taken = median(seconds(step) for _ in range(10 * rounds))
         other.kill()
-        row(f"NADE step beside a busy process / alone, {count} threads", 1e3 * taken, 1e3 * alone, "ms", ">= 0.45")
+        row(
+            f"NADE step beside a busy process / alone, {count} threads",
+            1e3 * taken,
+            1e3 * alone,
+            "ms",
+            ">= 0.45",
+        )
     torch.set_num_threads(threads)
 
 
 def curves(data: Path | None, rounds: int) -> None:
     """How a training step and a draw of 100 rows of NADE grow, against the step and the draw at D, H and the batch above."""
     shapes = [(D, H, BATCH)] + [(d, H, BATCH) for d in (98, 196, 392, 1568)]
-    shapes += [(D, h, BATCH) for h in (64, 128, 256, 1024)] + [(D, H, b) for b in (10, 50, 200, 400)]
+    shapes += [(D, h, BATCH) for h in (64, 128, 256, 1024)] + [
+        (D, H, b) for b in (10, 50, 200, 400)
+    ]
     generator, works = torch.Generator().manual_seed(0), dict[str, Callable[[], Any]]()
     for d, h, b in shapes:
         model, own = nade(d, h), rows_of(None, d)
@@ -153,7 +196,10 @@ def curves(data: Path | None, rounds: int) -> None:
         if b == BATCH:
             works[f"100 rows, D = {d}, H = {h}"] = lambda model=model: model.sample(100, generator)
     taken = interleaved(works, rounds)
-    first = {"step": taken[f"step, D = {D}, H = {H}, batch {BATCH}"], "100 ": taken[f"100 rows, D = {D}, H = {H}"]}
+    first = {
+        "step": taken[f"step, D = {D}, H = {H}, batch {BATCH}"],
+        "100 ": taken[f"100 rows, D = {D}, H = {H}"],
+    }
     for name in works:
         row(name, 1e3 * taken[name], 1e3 * first[name[:4]], "ms", "")
 
@@ -167,9 +213,9 @@ def roofline(data: Path | None, rounds: int) -> None:
 
     def both() -> None:
         start = model.bias.detach().expand(BATCH, -1)
-        recurrence(x[:, :-1].contiguous(), weights[0], start, weights[1], weights[2], None, table, "relu")[
-            0
-        ].sum().backward()
+        recurrence(
+            x[:, :-1].contiguous(), weights[0], start, weights[1], weights[2], None, table, "relu"
+        )[0].sum().backward()
 
     taken = interleaved({"ours": both, "product": lambda: square @ square}, 5 * rounds)
     rate = 2 * 1500**3 / taken["product"]
@@ -180,7 +226,13 @@ def roofline(data: Path | None, rounds: int) -> None:
     print(
         f"<!-- a product of matrices: {rate / 1e9:.0f} GFLOP/s; {work / 1e9:.2f} GFLOP, {moved / 2**20:.1f} MiB here -->"
     )
-    row("recurrence, forward and backward / its sums at that rate", 1e3 * taken["ours"], 1e3 * work / rate, "ms", "")
+    row(
+        "recurrence, forward and backward / its sums at that rate",
+        1e3 * taken["ours"],
+        1e3 * work / rate,
+        "ms",
+        "",
+    )
 
 
 def peers(data: Path | None, rounds: int) -> None:
@@ -207,10 +259,19 @@ def peers(data: Path | None, rounds: int) -> None:
             return self.flow().log_prob(x)
 
     taken = interleaved({"ours": stepping(ours, x), "zuko": stepping(Flow(), x)}, 10 * rounds)
-    row(f"made's training step, {features} numbers / zuko MAF", 1e3 * taken["ours"], 1e3 * taken["zuko"], "ms", "")
+    row(
+        f"made's training step, {features} numbers / zuko MAF",
+        1e3 * taken["ours"],
+        1e3 * taken["zuko"],
+        "ms",
+        "",
+    )
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        draws = {"ours": lambda: ours.eval().sample(100, generator), "zuko": lambda: flow().sample((100,))}
+        draws = {
+            "ours": lambda: ours.eval().sample(100, generator),
+            "zuko": lambda: flow().sample((100,)),
+        }
         taken = interleaved(draws, rounds)
     row("100 rows drawn / zuko MAF", 1e3 * taken["ours"], 1e3 * taken["zuko"], "ms", "")
 
@@ -227,7 +288,9 @@ def synthesizers(data: Path | None, rounds: int) -> None:
         print("<!-- no --data: no adult_train.csv.gz for TVAE and deepnade -->")
         return
     frame = pd.read_csv(data / "tables" / "adult_train.csv.gz")
-    whole = frame.fillna({name: "?" for name in frame if not pd.api.types.is_numeric_dtype(frame[name])})
+    whole = frame.fillna(
+        {name: "?" for name in frame if not pd.api.types.is_numeric_dtype(frame[name])}
+    )
     discrete = [name for name in whole if not pd.api.types.is_numeric_dtype(whole[name])]
     peer = TVAE(epochs=30, enable_gpu=False)
     spent = seconds(lambda: peer.fit(whole, discrete))
@@ -241,12 +304,15 @@ def synthesizers(data: Path | None, rounds: int) -> None:
 
 
 PARTS = {
-    part.__name__: part for part in (steps, sampling, memory, loop, contention, roofline, curves, peers, synthesizers)
+    part.__name__: part
+    for part in (steps, sampling, memory, loop, contention, roofline, curves, peers, synthesizers)
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path)
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--threads", type=int, default=2)

@@ -37,7 +37,9 @@ def main() -> None:
     for command in COMMANDS.values():
         seconds(command)
     taken = [{name: seconds(command) for name, command in COMMANDS.items()} for _ in range(rounds)]
-    print(f"| command | median s | / import torch |\n|---|---|---|  <!-- {rounds} rounds, interleaved -->")
+    print(
+        f"| command | median s | / import torch |\n|---|---|---|  <!-- {rounds} rounds, interleaved -->"
+    )
     for name in COMMANDS:
         ratio = median(one[name] / one["import torch"] for one in taken)
         print(f"| {name} | {median(one[name] for one in taken):.2f} | {ratio:.2f} |")

@@ -62,7 +62,9 @@ def encoded(frames: list[pd.DataFrame]) -> tuple[list[np.ndarray], list[int]]:
 
 
 def trees(categories: list[int]) -> HistGradientBoostingClassifier:
-    return HistGradientBoostingClassifier(early_stopping=False, categorical_features=categories or None, random_state=0)
+    return HistGradientBoostingClassifier(
+        early_stopping=False, categorical_features=categories or None, random_state=0
+    )
 
 
 def told(real: pd.DataFrame, made: pd.DataFrame) -> float:
@@ -71,14 +73,20 @@ def told(real: pd.DataFrame, made: pd.DataFrame) -> float:
     parts, categories = encoded([real.sample(n, random_state=1), made.sample(n, random_state=2)])
     x, y = np.concatenate(parts), np.repeat([1, 0], n)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    return float(roc_auc_score(y, cross_val_predict(trees(categories), x, y, cv=folds, method="decision_function")))
+    return float(
+        roc_auc_score(
+            y, cross_val_predict(trees(categories), x, y, cv=folds, method="decision_function")
+        )
+    )
 
 
 def distance(a: np.ndarray, b: np.ndarray, category: bool) -> float:
     if not category:
         return float(ks_2samp(a[~np.isnan(a)], b[~np.isnan(b)]).statistic) if len(a) else 0.0
     values = np.union1d(a, b)
-    shares = [np.array([(np.isnan(v) & np.isnan(x) | (x == v)).mean() for v in values]) for x in (a, b)]
+    shares = [
+        np.array([(np.isnan(v) & np.isnan(x) | (x == v)).mean() for v in values]) for x in (a, b)
+    ]
     return float(0.5 * np.abs(shares[0] - shares[1]).sum())
 
 
@@ -90,7 +98,9 @@ def worst_distance(real: pd.DataFrame, made: pd.DataFrame) -> tuple[float, str]:
     n, ratios = len(real) // 2, {}
     shuffles = [real.sample(frac=1, random_state=seed) for seed in range(HALVES)]
     draws = [made.iloc[k * n : (k + 1) * n] for k in range(HALVES)]
-    parts, categories = encoded([*draws, *(half for s in shuffles for half in (s.head(n), s.tail(n)))])
+    parts, categories = encoded(
+        [*draws, *(half for s in shuffles for half in (s.head(n), s.tail(n)))]
+    )
     for i, name in enumerate(real):
         columns = [part[:, i] for part in parts]
         samples, heads, tails = columns[:HALVES], columns[HALVES::2], columns[HALVES + 1 :: 2]
@@ -119,8 +129,12 @@ def learned(train: pd.DataFrame, test: pd.DataFrame, target: str) -> float:
 def delayed(flights: pd.DataFrame) -> float:
     """Share of flights that left whose dep_delay is dep_time - sched_dep_time, clock times as hhmm, up to whole days."""
     left = flights.dropna(subset=["dep_time", "sched_dep_time", "dep_delay"])
-    minutes = {name: left[name] // 100 * 60 + left[name] % 100 for name in ("dep_time", "sched_dep_time")}
-    return float(((minutes["dep_time"] - minutes["sched_dep_time"] - left["dep_delay"]) % 1440 == 0).mean())
+    minutes = {
+        name: left[name] // 100 * 60 + left[name] % 100 for name in ("dep_time", "sched_dep_time")
+    }
+    return float(
+        ((minutes["dep_time"] - minutes["sched_dep_time"] - left["dep_delay"]) % 1440 == 0).mean()
+    )
 
 
 def modelled(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
@@ -133,7 +147,10 @@ def row(name: str, model: str | None, folder: Path, seed: int, settings: dict[st
     with tempfile.TemporaryDirectory() as out:
         run = plausibly.fit(str(path), model, seed=seed, set=settings, out=Path(out) / "run")
         real = modelled(run, pd.read_csv(path))
-        made = [modelled(run, run.sample(len(real), seed=1 + k)) for k in range(3 if name == "adult" else 1)]
+        made = [
+            modelled(run, run.sample(len(real), seed=1 + k))
+            for k in range(3 if name == "adult" else 1)
+        ]
         many = modelled(run, run.sample(HALVES * (len(real) // 2), seed=9))
     ratio, column = worst_distance(real, many)
     figures = [f"{told(real, made[0]):.3f}", f"{ratio:.2f} ({column})"]
@@ -144,14 +161,22 @@ def row(name: str, model: str | None, folder: Path, seed: int, settings: dict[st
         figures += [f"{copies(made[0], real):.4f} ({copies(test, real):.4f})"]
         figures += [f"{synthetic:.4f} ({learned(real, test, 'income'):.4f})"]
     if name == "r_flights":
-        figures += [f"dep_delay holds in {delayed(made[0]):.4f} of samples, {delayed(real):.4f} of rows"]
+        figures += [
+            f"dep_delay holds in {delayed(made[0]):.4f} of samples, {delayed(real):.4f} of rows"
+        ]
     found = run.record
     nats = f"{found['test']['sign']} {found['test']['value']:.3f}"
-    return "| " + " | ".join([name, found["model"], nats, *figures, f"{found['seconds']:.0f} s"]) + " |"
+    return (
+        "| "
+        + " | ".join([name, found["model"], nats, *figures, f"{found['seconds']:.0f} s"])
+        + " |"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", default=",".join(SETS))
     parser.add_argument("--models", default="")

@@ -36,7 +36,9 @@ def mathml(writer: Any, node: nodes.Element) -> None:
     block = isinstance(node, nodes.math_block)
     try:
         formula = tex2mathml(node.astext(), as_block=block)
-        formula = re.sub(r"&ApplyFunction;</mo>(?=\s*<m(?:i|n|frac|sub)>)", rf"\g<0>{THIN}", formula)
+        formula = re.sub(
+            r"&ApplyFunction;</mo>(?=\s*<m(?:i|n|frac|sub)>)", rf"\g<0>{THIN}", formula
+        )
     except MathError as error:
         logging.getLogger(__name__).warning("%s in %s", error, node.astext(), location=node)
         raise nodes.SkipNode from error
@@ -50,17 +52,23 @@ def generated(app: Sphinx, page: str, text: list[str]) -> None:
         text[0] = text[0].replace("\n**", "\n\n**")
 
 
-def plain(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+def plain(
+    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
     """Docstrings are plain text: indented parts are kept as they are, and only `names` are marked up."""
     parts = "\n".join(lines).strip("\n").split("\n\n")
-    lines[:] = [*"\n\n".join(part if part.isspace() else paragraph(part) for part in parts).split("\n"), ""]
+    lines[:] = [
+        *"\n\n".join(part if part.isspace() else paragraph(part) for part in parts).split("\n"),
+        "",
+    ]
 
 
 def paragraph(part: str) -> str:
     if re.search(r"^\s", part, re.MULTILINE):
         return "::\n\n" + indent(part, "    ")
     words = [
-        re.sub(r"([\\*_|])", r"\\\1", text) if k % 2 == 0 else f"``{text}``" for k, text in enumerate(part.split("`"))
+        re.sub(r"([\\*_|])", r"\\\1", text) if k % 2 == 0 else f"``{text}``"
+        for k, text in enumerate(part.split("`"))
     ]
     return "".join(words)
 

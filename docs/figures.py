@@ -60,7 +60,11 @@ def ladder() -> None:
     _, axes = pyplot.subplots(figsize=(7.6, 3.5))
     for step, (name, adds, who) in enumerate(rungs):
         left, low = 0.38 * step, 0.9 * step
-        axes.add_patch(FancyBboxPatch((left, low), 9.9 - left, 0.62, boxstyle="round,pad=0.06", fc="#e3edf8", ec=BLUE))
+        axes.add_patch(
+            FancyBboxPatch(
+                (left, low), 9.9 - left, 0.62, boxstyle="round,pad=0.06", fc="#e3edf8", ec=BLUE
+            )
+        )
         axes.text(left + 0.1, low + 0.31, name, va="center", weight="bold", color="#163a63")
         axes.text(left + 3.3, low + 0.31, adds, va="center")
         axes.text(10.15, low + 0.31, who, va="center", color=GREY)
@@ -79,7 +83,9 @@ def parameters() -> None:
         ("chow_liu", "chain or tree: $2n - 1$", BLUE),
         ("independent", "independent: $n$", GREEN),
     ):
-        axes.plot(bits, [float(MODELS[name].count(binary(n))) for n in bits], color=colour, label=label)
+        axes.plot(
+            bits, [float(MODELS[name].count(binary(n))) for n in bits], color=colour, label=label
+        )
     axes.set(xlabel="number of bits n", ylabel="free parameters", yscale="log", xlim=(0, 64))
     axes.legend()
 
@@ -88,7 +94,14 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], bend
     style = f"arc3,rad={bend}"
     axes.add_patch(
         FancyArrowPatch(
-            start, end, connectionstyle=style, arrowstyle="-|>", mutation_scale=9, shrinkA=9, shrinkB=9, color=BLUE
+            start,
+            end,
+            connectionstyle=style,
+            arrowstyle="-|>",
+            mutation_scale=9,
+            shrinkA=9,
+            shrinkB=9,
+            color=BLUE,
         )
     )
 
@@ -109,7 +122,14 @@ def graphs() -> None:
             far = places is line and end - start > 1
             arrow(axes, places[start], places[end], -0.42 if far else 0)
         for number, (x, y) in enumerate(places, 1):
-            axes.text(x, y, f"x{number}", ha="center", va="center", bbox={"boxstyle": "circle", "fc": "w", "ec": GREY})
+            axes.text(
+                x,
+                y,
+                f"x{number}",
+                ha="center",
+                va="center",
+                bbox={"boxstyle": "circle", "fc": "w", "ec": GREY},
+            )
         axes.set(xlim=(-0.6, 5.6), ylim=(-1.45, 1.45), title=title)
         axes.axis("off")
 
@@ -120,14 +140,23 @@ def rows() -> None:
     events, log_p = schema.all_events(), torch.from_numpy(truth.log_probs)
     sizes, chance = [30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000], np.random.default_rng(0)
     _, axes = pyplot.subplots(figsize=(6, 3.6))
-    drawn = {n: [torch.from_numpy(truth.sample(n, chance)).float() for _ in range(10)] for n in sizes}
-    for name, colour in (("joint", ORANGE), ("chow_liu", BLUE), ("markov", PURPLE), ("independent", GREEN)):
+    drawn = {
+        n: [torch.from_numpy(truth.sample(n, chance)).float() for _ in range(10)] for n in sizes
+    }
+    for name, colour in (
+        ("joint", ORANGE),
+        ("chow_liu", BLUE),
+        ("markov", PURPLE),
+        ("independent", GREEN),
+    ):
         means = []
         for n in sizes:
             logs = [learned(name, x, schema).log_prob(events).detach() for x in drawn[n]]
             means.append(float(np.mean([(log_p.exp() * (log_p - q)).sum() for q in logs])))
         axes.plot(sizes, means, "o-", markersize=3.5, color=colour, label=name)
-    axes.set(xscale="log", yscale="log", xlabel="training rows", ylabel="KL(truth ∥ model), nats per row")
+    axes.set(
+        xscale="log", yscale="log", xlabel="training rows", ylabel="KL(truth ∥ model), nats per row"
+    )
     axes.legend()
 
 
@@ -167,8 +196,14 @@ def ring() -> None:
     left.set(title="data", aspect="equal")
     for axes, name, steps in zip(others, ("independent", "nade"), (None, 1_000), strict=True):
         with TemporaryDirectory() as folder:
-            density = plausibly.fit("toy-ring", name, out=f"{folder}/run", steps=steps).log_prob(plane).exp()
-        axes.pcolormesh(line, line, density.reshape(70, 70).numpy(), cmap="Blues", vmax=0.25, rasterized=True)
+            density = (
+                plausibly.fit("toy-ring", name, out=f"{folder}/run", steps=steps)
+                .log_prob(plane)
+                .exp()
+            )
+        axes.pcolormesh(
+            line, line, density.reshape(70, 70).numpy(), cmap="Blues", vmax=0.25, rasterized=True
+        )
         axes.set(title=name, aspect="equal")
 
 
@@ -183,10 +218,14 @@ def filled() -> None:
     hidden = torch.where(seen, x, 0.45)
     _, grid = pyplot.subplots(5, 6, figsize=(4.4, 3.9))
     for line, (title, images) in zip(
-        grid, [("real", x), ("given", hidden), *((f"draw {k + 1}", f) for k, f in enumerate(fills))], strict=True
+        grid,
+        [("real", x), ("given", hidden), *((f"draw {k + 1}", f) for k, f in enumerate(fills))],
+        strict=True,
     ):
         for axes, image in zip(line, images, strict=True):
-            axes.pcolormesh(image[0].numpy()[::-1], cmap="Greys", vmin=0, vmax=1.15, rasterized=True)
+            axes.pcolormesh(
+                image[0].numpy()[::-1], cmap="Greys", vmin=0, vmax=1.15, rasterized=True
+            )
             axes.set(xticks=[], yticks=[], aspect="equal")
             axes.spines[:].set_visible(False)
         line[0].set_ylabel(title, rotation=0, ha="right", va="center")
@@ -197,7 +236,10 @@ def bayes() -> None:
     x = np.linspace(-4, 7, 120)
     first, second = 0.8 * norm.pdf(x, 0, 1), 0.2 * norm.pdf(x, 2.5, 1.2)
     _, (top, low) = pyplot.subplots(2, 1, figsize=(6, 3.8), sharex=True)
-    for curve, name, colour in ((first, "first class, p(y) = 0.8", BLUE), (second, "second class, p(y) = 0.2", ORANGE)):
+    for curve, name, colour in (
+        (first, "first class, p(y) = 0.8", BLUE),
+        (second, "second class, p(y) = 0.2", ORANGE),
+    ):
         top.plot(x, curve, color=colour, label=name)
         top.fill_between(x, curve, color=colour, alpha=0.15)
     top.set(ylabel="p(y) p(x | y)", ylim=(0, None))
@@ -213,7 +255,11 @@ def anomalies() -> None:
     x = digits.test.codes.float()
     coins = torch.from_numpy(np.random.default_rng(0).integers(0, 2, x.shape)).float()
     _, axes = pyplot.subplots(figsize=(6.4, 2.8))
-    shown = [("held-out digits", x, BLUE), ("upside down", x.flip(2), PURPLE), ("coin flips", coins, ORANGE)]
+    shown = [
+        ("held-out digits", x, BLUE),
+        ("upside down", x.flip(2), PURPLE),
+        ("coin flips", coins, ORANGE),
+    ]
     for name, images, colour in shown:
         nats = tree.log_prob(images).detach().numpy()
         axes.hist(nats, bins=np.arange(-172, 0, 4), color=colour, alpha=0.6, label=name)
@@ -232,7 +278,9 @@ def elbo() -> None:
     axes.plot(q, bound, color=BLUE, label="ELBO")
     axes.fill_between(q, bound, log(0.55), color=GREY, alpha=0.2, label="KL(q ∥ posterior)", lw=0)
     axes.plot(0.45 / 0.55, log(0.55), "o", color=BLUE)
-    axes.annotate("q = posterior", (0.45 / 0.55, log(0.55)), (0.7, -0.42), arrowprops={"arrowstyle": "-"})
+    axes.annotate(
+        "q = posterior", (0.45 / 0.55, log(0.55)), (0.7, -0.42), arrowprops={"arrowstyle": "-"}
+    )
     axes.set(xlabel="q(z = 1)", ylabel="nats", ylim=(-2.3, -0.3))
     axes.legend(loc="lower right")
 
@@ -256,11 +304,35 @@ def discriminator() -> None:
     _, axes = pyplot.subplots(figsize=(3.9, 3.7))
     axes.plot([0, 1], [0, 1], color=GREY, lw=1)
     best, found = (p_data / (p_data + p_model))[likely], learner.predict_proba(features)[likely, 1]
-    axes.scatter(best, found, 4_000 * (p_data + p_model)[likely], color=BLUE, alpha=0.5, lw=0, rasterized=True)
-    axes.set(xlabel=r"$p_\mathrm{data} / (p_\mathrm{data} + p_\mathrm{model})$", ylabel="trained discriminator")
+    axes.scatter(
+        best,
+        found,
+        4_000 * (p_data + p_model)[likely],
+        color=BLUE,
+        alpha=0.5,
+        lw=0,
+        rasterized=True,
+    )
+    axes.set(
+        xlabel=r"$p_\mathrm{data} / (p_\mathrm{data} + p_\mathrm{model})$",
+        ylabel="trained discriminator",
+    )
 
 
-FIGURES = (ladder, parameters, graphs, rows, units, spikes, ring, filled, bayes, anomalies, elbo, discriminator)
+FIGURES = (
+    ladder,
+    parameters,
+    graphs,
+    rows,
+    units,
+    spikes,
+    ring,
+    filled,
+    bayes,
+    anomalies,
+    elbo,
+    discriminator,
+)
 
 
 def main(folder: Path = FOLDER, suffix: str = "svg") -> None:
@@ -269,7 +341,10 @@ def main(folder: Path = FOLDER, suffix: str = "svg") -> None:
     for draw in FIGURES:
         with pyplot.rc_context(STYLE):
             draw()
-            pyplot.savefig(folder / f"{draw.__name__}.{suffix}", metadata={"Date": None} if suffix == "svg" else {})
+            pyplot.savefig(
+                folder / f"{draw.__name__}.{suffix}",
+                metadata={"Date": None} if suffix == "svg" else {},
+            )
             pyplot.close()
 
 

@@ -50,7 +50,7 @@ def __getattr__(name: str) -> Any:
     if name == "open":
         return import_module("plausibly.runs.run").Run.open
     if name == "ensemble":
-        return import_module("plausibly.fitting.ensemble").mixed
+        return import_module("plausibly.fitting.ensemble").mix
     if name in _PLACES:
         return getattr(import_module(f"plausibly.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'plausibly' has no attribute {name!r}")

@@ -45,11 +45,17 @@ class Trainable(nn.Module, ABC):
 
     family: ClassVar[str]
     formula: ClassVar[str]  # the number of free parameters for n binary variables
-    plan: ClassVar[Mapping[str, float]] = {}  # what training by steps does otherwise than by default, and `rounds`
-    by_default: ClassVar[bool] = True  # whether it is tried where nobody names models; a slow one is not
+    plan: ClassVar[
+        Mapping[str, float]
+    ] = {}  # what training by steps does otherwise than by default, and `rounds`
+    by_default: ClassVar[bool] = (
+        True  # whether it is tried where nobody names models; a slow one is not
+    )
     objective: Objective  # how this model is trained
     schema: Schema
-    context: tuple[int, ...] = ()  # the variables that the others are modelled given; p(context) is kept from training
+    context: tuple[
+        int, ...
+    ] = ()  # the variables that the others are modelled given; p(context) is kept from training
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
@@ -70,8 +76,14 @@ class Trainable(nn.Module, ABC):
     @property
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments but for the schema, as JSON can hold them."""
-        kept = {name: getattr(self, name) for name in signature(type(self)).parameters if name != "schema"}
-        return {name: value.spec if isinstance(value, Part) else value for name, value in kept.items()}
+        kept = {
+            name: getattr(self, name)
+            for name in signature(type(self)).parameters
+            if name != "schema"
+        }
+        return {
+            name: value.spec if isinstance(value, Part) else value for name, value in kept.items()
+        }
 
     @property
     def free_parameters(self) -> int:
@@ -172,7 +184,11 @@ class TractableModel(AnyOrderModel):
 
     @abstractmethod
     def sample_given(
-        self, x: Tensor, observed: Tensor, generator: torch.Generator, drawable: Tensor | None = None
+        self,
+        x: Tensor,
+        observed: Tensor,
+        generator: torch.Generator,
+        drawable: Tensor | None = None,
     ) -> Tensor:
         """Events drawn from p(unobserved | observed), given too that each drawn cell has a `drawable` code.
 

@@ -19,12 +19,19 @@ class Part:
     @property
     def spec(self) -> dict[str, Any]:
         """Name and arguments, as JSON can hold them."""
-        return {"name": self.name, **{argument: getattr(self, argument) for argument in arguments(type(self))}}
+        return {
+            "name": self.name,
+            **{argument: getattr(self, argument) for argument in arguments(type(self))},
+        }
 
 
 def arguments(kind: type[Part]) -> list[str]:
     """The names of the arguments that choose something."""
-    return [name for name, each in signature(kind).parameters.items() if each.kind is Parameter.KEYWORD_ONLY]
+    return [
+        name
+        for name, each in signature(kind).parameters.items()
+        if each.kind is Parameter.KEYWORD_ONLY
+    ]
 
 
 def build_part(what: str, kinds: Sequence[type[Kind]], spec: Any, *first: Any) -> Kind:
@@ -34,12 +41,16 @@ def build_part(what: str, kinds: Sequence[type[Kind]], spec: Any, *first: Any) -
     wanted = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
     names = ", ".join(kind.name for kind in kinds)
     if "name" not in wanted:
-        raise ValueError(f"{what}.{next(iter(wanted), '')} needs {what}=NAME beside it; names: {names}")
+        raise ValueError(
+            f"{what}.{next(iter(wanted), '')} needs {what}=NAME beside it; names: {names}"
+        )
     found = next((kind for kind in kinds if kind.name == wanted["name"]), None)
     if found is None:
         raise ValueError(f"{what} = {wanted['name']!r}; it is one of {names}")
     given = {name: value for name, value in wanted.items() if name != "name"}
     for name in given:
         if name not in (known := arguments(found)):
-            raise ValueError(f"{what} {found.name} has no argument {name!r}; it takes {', '.join(known) or 'none'}")
+            raise ValueError(
+                f"{what} {found.name} has no argument {name!r}; it takes {', '.join(known) or 'none'}"
+            )
     return found(*first, **given)

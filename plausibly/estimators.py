@@ -84,8 +84,12 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
 
     def _settings(self) -> Settings:
         if not 0 < self.validation_fraction < 1:
-            raise UserError(f"validation_fraction = {self.validation_fraction}; it lies between 0 and 1")
-        return settings(self.settings, seed_of(self.random_state), self.budget, self.steps, self.device)
+            raise UserError(
+                f"validation_fraction = {self.validation_fraction}; it lies between 0 and 1"
+            )
+        return settings(
+            self.settings, seed_of(self.random_state), self.budget, self.steps, self.device
+        )
 
     def _dataset(self, rows: Any, held: np.ndarray) -> tuple[Dataset, np.ndarray]:
         """The rows as events, those `held` for validation, which teach the format nothing; and the places of the latter.
@@ -97,7 +101,8 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
         places = np.flatnonzero(held)
         if not is_recordable(whole.format, rows_at(rows, places)):
             places = np.array(
-                [place for place in places if is_recordable(whole.format, rows_at(rows, [place]))], dtype=int
+                [place for place in places if is_recordable(whole.format, rows_at(rows, [place]))],
+                dtype=int,
             )
         valid = whole.format.events(rows_at(rows, places)) if len(places) else whole.valid
         return replace(whole, valid=valid), places
@@ -106,7 +111,9 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
         """The model's class; a user's own keeps its promises."""
         kind = model_class(self.model)
         if not issubclass(kind, BoundedModel):
-            raise UserError(f"{model_name(kind)} has no likelihood, and an estimator of densities needs one")
+            raise UserError(
+                f"{model_name(kind)} has no likelihood, and an estimator of densities needs one"
+            )
         if kind.accepts(dataset.schema) is None:
             hold_to_contract(kind, dataset.schema)
         return kind
@@ -145,7 +152,9 @@ class DensityEstimator(DensityMixin, _Learner):  # type: ignore[misc]
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """`n_samples` rows in the form and with the dtypes of those learned from; `random_state` is by default its own."""
         check_is_fitted(self)
-        return self.run_.sample(n_samples, seed_of(self.random_state if random_state is None else random_state))
+        return self.run_.sample(
+            n_samples, seed_of(self.random_state if random_state is None else random_state)
+        )
 
 
 @dataclass(frozen=True)
@@ -159,7 +168,10 @@ class PerClass:
         """(rows, classes) in nats; of bounds a bound, which a warning says once."""
         warn_of_bounds(self.runs[0].model)
         events = self.runs[0].events(rows)
-        columns = [np.asarray(TASKS["score"](run.model, events.codes) + events.log_within) for run in self.runs]
+        columns = [
+            np.asarray(TASKS["score"](run.model, events.codes) + events.log_within)
+            for run in self.runs
+        ]
         return np.stack(columns, axis=1) + self.log_prior
 
     def sample(self, n: int, seed: int) -> tuple[Any, np.ndarray]:
@@ -168,9 +180,13 @@ class PerClass:
         labels = chance.choice(len(self.runs), n, p=np.exp(self.log_prior))
         counts = np.bincount(labels, minlength=len(self.runs))
         parts = [
-            run.sample(many, seed + c) for c, (run, many) in enumerate(zip(self.runs, counts, strict=True)) if many
+            run.sample(many, seed + c)
+            for c, (run, many) in enumerate(zip(self.runs, counts, strict=True))
+            if many
         ]
-        return stack_rows(parts, np.argsort(np.argsort(labels, kind="stable"), kind="stable")), labels
+        return stack_rows(
+            parts, np.argsort(np.argsort(labels, kind="stable"), kind="stable")
+        ), labels
 
 
 class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
@@ -192,7 +208,9 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
         dataset, valid = self._dataset(rows, held)
         kind = self._kind(dataset)
         runs = [
-            fit_in_memory(kind, rows_of_class(dataset, labels[~held] == c, labels[valid] == c), chosen)
+            fit_in_memory(
+                kind, rows_of_class(dataset, labels[~held] == c, labels[valid] == c), chosen
+            )
             for c in range(len(self.classes_))
         ]
         self.joint_ = PerClass(np.log(np.bincount(labels[~held]) / (~held).sum()), tuple(runs))
@@ -244,7 +262,10 @@ def seed_of(random_state: Any) -> int:
 
 def holdout_mask(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Which rows are for validation, bool (rows,): the share of each group, rounded down, but one row at least."""
-    held, order = np.zeros(len(groups), dtype=bool), np.random.default_rng(seed).permutation(len(groups))
+    held, order = (
+        np.zeros(len(groups), dtype=bool),
+        np.random.default_rng(seed).permutation(len(groups)),
+    )
     for group in range(groups.max() + 1):
         members = order[groups[order] == group]
         held[members[: int(share * len(members))]] = True
@@ -274,9 +295,13 @@ def rows_in(X: Any) -> Any:
     import pandas as pd
 
     if isinstance(X, pd.Series):
-        raise UserError("Expected 2D array, got 1D array instead: a Series; X.to_frame() is a table of one column")
+        raise UserError(
+            "Expected 2D array, got 1D array instead: a Series; X.to_frame() is a table of one column"
+        )
     X = as_table(X)
-    known = isinstance(X, np.ma.MaskedArray | torch.Tensor) or (isinstance(X, np.ndarray) and has_holes(X))
+    known = isinstance(X, np.ma.MaskedArray | torch.Tensor) or (
+        isinstance(X, np.ndarray) and has_holes(X)
+    )
     return as_array(X) if known else X
 
 

@@ -82,7 +82,9 @@ class Objective(Part):
         """By how much two means of what is watched can differ by chance: of such ties the latest weights are kept."""
         return 0.0
 
-    def health(self, model: Any, x: Tensor, held_out: Tensor, generator: torch.Generator) -> dict[str, float]:
+    def health(
+        self, model: Any, x: Tensor, held_out: Tensor, generator: torch.Generator
+    ) -> dict[str, float]:
         """What else tells how training is going, by name, from training and held-out events."""
         return {}
 
@@ -91,7 +93,11 @@ class MaximumLikelihood(Objective):
     """Maximises log p(x), or the model's lower bound on it; given its context, where it has one."""
 
     def turns(self, model: Any) -> list[Turn]:
-        return [Turn("likelihood", model, lambda x, generator, done: Loss(self.loss(model, x, generator)))]
+        return [
+            Turn(
+                "likelihood", model, lambda x, generator, done: Loss(self.loss(model, x, generator))
+            )
+        ]
 
     def loss(self, model: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         """-log p of what is left of events when some cells are hidden, (batch,)."""
@@ -106,14 +112,16 @@ def hide_cells(model: Any, x: Tensor, generator: torch.Generator) -> tuple[Tenso
     a head gives such cells their share: else they would teach it another one.
     """
     schema, flat = model.schema, x.flatten(1)
-    if not schema.guarded or not any(isinstance(part, Head) for part in model.modules()):
+    if not schema.has_unforeseen or not any(isinstance(part, Head) for part in model.modules()):
         return x, x.new_zeros(len(x))
-    shares = schema.unforeseen.to(x.device, x.dtype)
+    shares = schema.chance_unforeseen.to(x.device, x.dtype)
     some = by_row(torch.rand, (len(x), 1), generator, x.device) < ROW_SHARE
     cells = by_row(torch.rand, tuple(flat.shape), generator, x.device) < CELL_SHARE
     lost = some & cells & (shares > 0)
     marks = schema.never_seen.to(x.device)
-    apart = torch.zeros_like(shares).index_fill(0, torch.tensor(model.context, dtype=torch.long, device=x.device), 1.0)
+    apart = torch.zeros_like(shares).index_fill(
+        0, torch.tensor(model.context, dtype=torch.long, device=x.device), 1.0
+    )
     log_p = torch.where(lost & (apart == 0), shares.log(), 0.0).sum(1)
     return torch.where(lost, marks, flat).view(x.shape), log_p
 

@@ -20,7 +20,9 @@ CONTROL_CHARACTERS = re.compile(
 
 def visible(text: object) -> str:
     """The text as one line in which every character that could steer a terminal is an escape."""
-    return CONTROL_CHARACTERS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), str(text))
+    return CONTROL_CHARACTERS.sub(
+        lambda found: found[0].encode("unicode_escape").decode("ascii"), str(text)
+    )
 
 
 def visible_lines(text: str) -> str:

@@ -11,7 +11,9 @@ from hypothesis import settings
 from plausibly.cli.commands import app, exit_status, run_command
 
 torch.set_num_threads(1)
-settings.load_profile("ci")  # derandomised, without deadlines; other examples: --hypothesis-profile=default
+settings.load_profile(
+    "ci"
+)  # derandomised, without deadlines; other examples: --hypothesis-profile=default
 
 
 @pytest.fixture
@@ -21,7 +23,9 @@ def cli(capsys, monkeypatch, tmp_path):
 
     def call(*words):
         def command():
-            found, bound, _ = app.parse_args([str(word) for word in words], print_error=False, exit_on_error=False)
+            found, bound, _ = app.parse_args(
+                [str(word) for word in words], print_error=False, exit_on_error=False
+            )
             run_command(found, bound)
 
         try:

@@ -23,7 +23,9 @@ from plausibly.cli.commands import app, exit_status, run_command
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted((DOCS / "guide").glob("*.md"))
-BLOCK = re.compile(r"^(<!-- trained -->\n)?```(console|pycon)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^(<!-- trained -->\n)?```(console|pycon)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 NUMBER, ERROR = r"-?\d[\d,]*(?:\.\d+)?", r"\d+(?:\.\d+)?"
 TRAINED = re.compile(rf"(?<![\w.])({NUMBER})(?: ± ({ERROR})|(?=\.\.\.))")
@@ -44,14 +46,17 @@ class Example(NamedTuple):
         loose = list(TRAINED.finditer(wanted)) if self.trained else []
         found = re.fullmatch(accepted(wanted, loose), " ".join(self.got.split()))
         return found is not None and all(
-            near(*shown.groups(), *found.groups()[2 * k : 2 * k + 2]) for k, shown in enumerate(loose)
+            near(*shown.groups(), *found.groups()[2 * k : 2 * k + 2])
+            for k, shown in enumerate(loose)
         )
 
 
 def accepted(wanted, loose):
     """What may be printed: the text with any number in the place of a trained one, and anything where `...` stands."""
     places = [0, *(place for shown in loose for place in shown.span()), len(wanted)]
-    exact = [re.split(r" ?\.\.\. ?", wanted[a:b]) for a, b in zip(places[::2], places[1::2], strict=True)]
+    exact = [
+        re.split(r" ?\.\.\. ?", wanted[a:b]) for a, b in zip(places[::2], places[1::2], strict=True)
+    ]
     texts = [".*".join(map(re.escape, parts)) for parts in exact]
     numbers = [rf"({NUMBER}) ± ({ERROR})" if shown[2] else rf"({NUMBER})()" for shown in loose]
     return "".join(text + number for text, number in zip(texts, [*numbers, ""], strict=True))
@@ -63,7 +68,9 @@ def near(shown, error, printed, other):
     if not error:
         return apart < 2 * last_digit(shown)
     tenth = float(error) / 10
-    return apart <= tenth + last_digit(shown) and abs(float(error) - float(other)) <= tenth + last_digit(error)
+    return apart <= tenth + last_digit(shown) and abs(
+        float(error) - float(other)
+    ) <= tenth + last_digit(error)
 
 
 def last_digit(number):
@@ -81,14 +88,20 @@ def command(words):
     out, err = StringIO(), StringIO()
     with redirect_stdout(out), redirect_stderr(err), suppress(SystemExit):
         exit_status(call)
-    return out.getvalue() + "".join(line for line in err.getvalue().splitlines(True) if line.startswith("plausibly: "))
+    return out.getvalue() + "".join(
+        line for line in err.getvalue().splitlines(True) if line.startswith("plausibly: ")
+    )
 
 
 def shell(text, trained):
     for source, wanted in COMMAND.findall(text):
         words = shlex.split(source)
         other = {"shell": True, "capture_output": True, "text": True, "check": True}
-        got = command(words[1:]) if words[0] == "plausibly" else subprocess.run(source, **other).stdout
+        got = (
+            command(words[1:])
+            if words[0] == "plausibly"
+            else subprocess.run(source, **other).stdout
+        )
         yield Example(source, wanted, got, trained)
 
 
@@ -99,7 +112,9 @@ def python(text, trained, names):
             try:
                 exec(compile(example.source, "<example>", "single"), names)
             except Exception as error:
-                print(f"Traceback (most recent call last):\n    ...\n{type(error).__name__}: {error}")
+                print(
+                    f"Traceback (most recent call last):\n    ...\n{type(error).__name__}: {error}"
+                )
         yield Example(example.source, example.want, out.getvalue(), trained)
 
 
@@ -110,7 +125,11 @@ def examples(page):
         os.chdir(folder)
         try:
             for mark, kind, text in BLOCK.findall(page.read_text()):
-                yield from shell(text, bool(mark)) if kind == "console" else python(text, bool(mark), names)
+                yield from (
+                    shell(text, bool(mark))
+                    if kind == "console"
+                    else python(text, bool(mark), names)
+                )
         finally:
             os.chdir(home)
 
@@ -129,8 +148,14 @@ def renewed_line(line, printed):
     alike = [words for words in printed if words[:1] == shown.split()[:1]]
     if not alike:
         return line
-    words = list(max(alike, key=lambda words: sum(a == b for a, b in zip(words, shown.split(), strict=False))))
-    if shown != line and not shown[-1].isspace() and len(words) >= len(shown.split()):  # its last word is cut short
+    words = list(
+        max(
+            alike, key=lambda words: sum(a == b for a, b in zip(words, shown.split(), strict=False))
+        )
+    )
+    if (
+        shown != line and not shown[-1].isspace() and len(words) >= len(shown.split())
+    ):  # its last word is cut short
         last = len(shown.split()) - 1
         words[last] = words[last][: len(shown.split()[last])]
     for place, old in reversed(list(enumerate(re.finditer(r" *\S+", shown)))):
@@ -148,7 +173,10 @@ def renew(page):
             print(f"{page.name}: {example.source.strip()}\n{shown}")
             last = re.escape(example.source.rstrip("\n").split("\n")[-1] + "\n")
             text = re.sub(
-                f"({last}){re.escape(example.wanted)}", lambda found, new=shown: found[1] + new, text, count=1
+                f"({last}){re.escape(example.wanted)}",
+                lambda found, new=shown: found[1] + new,
+                text,
+                count=1,
             )
     page.write_text(text)
 

@@ -61,7 +61,11 @@ def quantile(share, q, low, high, step):
 
 def within_codes(kind, p, levels):
     """Mean and quantiles of values whose codes have the probabilities `p`, these by halving between far ends."""
-    low, high = (0.0, kind.levels * kind.width) if isinstance(kind, Level) else (kind.edges[0], kind.edges[-1])
+    low, high = (
+        (0.0, kind.levels * kind.width)
+        if isinstance(kind, Level)
+        else (kind.edges[0], kind.edges[-1])
+    )
     if not isinstance(kind, Level):
         low, high = low - 60 * (kind.tails[0] + 1), high + 60 * (kind.tails[1] + 1)
     if isinstance(kind, Real):
@@ -73,4 +77,6 @@ def within_codes(kind, p, levels):
     def share(value):
         return float(p @ below(kind, value)[: kind.regular])
 
-    return float(p @ means(kind)[: kind.regular]), [quantile(share, q, low, high, step) for q in levels]
+    return float(p @ means(kind)[: kind.regular]), [
+        quantile(share, q, low, high, step) for q in levels
+    ]

@@ -37,7 +37,9 @@ CPU = torch.device("cpu")
 
 
 def normals(n, seed, mean=0.0, scale=1.0, width=1):
-    return mean + scale * torch.randn(n, width, generator=generator_for(CPU, seed), dtype=torch.float64)
+    return mean + scale * torch.randn(
+        n, width, generator=generator_for(CPU, seed), dtype=torch.float64
+    )
 
 
 def test_what_each_side_minimises():
@@ -63,7 +65,9 @@ def test_what_each_side_minimises():
 def test_slopes_are_those_of_the_critic():
     linear, x = torch.nn.Linear(4, 1).double(), normals(6, 1, width=4).requires_grad_()
     assert torch.allclose(slope_penalty(linear(x), x), linear.weight.square().sum().expand(6))
-    curved = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)).double()
+    curved = torch.nn.Sequential(
+        torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)
+    ).double()
     step = 1e-6 * torch.eye(4).double()
     apart = torch.stack([(curved(x + s) - curved(x - s))[:, 0] / 2e-6 for s in step], 1)
     assert torch.allclose(slope_penalty(curved(x), x), apart.square().sum(1), rtol=1e-6)
@@ -94,7 +98,9 @@ def test_penalties_reach_the_critic():
 
 def test_a_critic_learns_the_ratio_of_densities():
     """Against a fixed generator the best D is p_data / (p_data + p_model): Goodfellow et al. 2014, proposition 1."""
-    critic = torch.nn.Sequential(torch.nn.Linear(1, 32), torch.nn.Tanh(), torch.nn.Linear(32, 1)).double()
+    critic = torch.nn.Sequential(
+        torch.nn.Linear(1, 32), torch.nn.Tanh(), torch.nn.Linear(32, 1)
+    ).double()
     for layer, seed in ((critic[0], 5), (critic[2], 6)):
         with torch.no_grad():
             layer.weight.copy_(normals(len(layer.weight), seed, width=layer.weight.shape[1]))
@@ -105,7 +111,9 @@ def test_a_critic_learns_the_ratio_of_densities():
         game.critic_loss(critic(real)[:, 0], critic(made)[:, 0]).mean().backward()
         optimiser.step()
     x = torch.linspace(-2, 2.5, 50).double()[:, None]
-    data, model = (torch.distributions.Normal(m, s).log_prob(x).exp() for m, s in ((0.0, 1.0), (1.0, 0.8)))
+    data, model = (
+        torch.distributions.Normal(m, s).log_prob(x).exp() for m, s in ((0.0, 1.0), (1.0, 0.8))
+    )
     assert float((critic(x).sigmoid() - data / (data + model)).abs().max()) < 0.05
 
 
@@ -116,7 +124,9 @@ def test_energy_distance_is_that_of_normals(power):
     for seed in range(200):
         made = normals(90, 2 * seed + 1, scale=scale)
         found.append(float(energy_distance(normals(60, 2 * seed), made, power).mean()))
-    exact = factor * (2 * (2 + 2 * scale**2) ** (power / 2) - 4 ** (power / 2) - (4 * scale**2) ** (power / 2))
+    exact = factor * (
+        2 * (2 + 2 * scale**2) ** (power / 2) - 4 ** (power / 2) - (4 * scale**2) ** (power / 2)
+    )
     assert abs(np.mean(found) - exact) < 6 * np.std(found) / len(found) ** 0.5
     pairs = [(normals(60, 5000 + seed), normals(60, 9000 + seed)) for seed in range(200)]
     same = [float(energy_distance(*pair, power).mean()) for pair in pairs]
@@ -129,9 +139,17 @@ def test_the_energy_distance_sees_narrow_modes():
     for power in (0.25, 1.0):
         good, bad = [], []
         for seed in range(20):
-            one, other = (four[torch.randint(4, (400,), generator=generator_for(CPU, seed, k))] for k in (0, 1))
-            real, made = one + normals(400, 10 * seed, scale=0.01), other + normals(400, 10 * seed + 1, scale=0.01)
-            beside = torch.where(torch.arange(400)[:, None] % 5 == 0, other + normals(400, seed, scale=0.2), made)
+            one, other = (
+                four[torch.randint(4, (400,), generator=generator_for(CPU, seed, k))]
+                for k in (0, 1)
+            )
+            real, made = (
+                one + normals(400, 10 * seed, scale=0.01),
+                other + normals(400, 10 * seed + 1, scale=0.01),
+            )
+            beside = torch.where(
+                torch.arange(400)[:, None] % 5 == 0, other + normals(400, seed, scale=0.2), made
+            )
             good.append(float(energy_distance(real, made, power).mean()))
             bad.append(float(energy_distance(real, beside, power).mean()))
         told[power] = (np.mean(bad) - np.mean(good)) / np.std(good)
@@ -143,13 +161,20 @@ def test_ties_are_as_wide_as_chance():
     dataset = load("toy-modes")
     model = GAN.tiny(dataset.schema)
     rows = dataset.train.codes.float()
-    found = [float(energy_distance(*rows[400 * k : 400 * (k + 1)].chunk(2)).mean()) for k in range(12)]
+    found = [
+        float(energy_distance(*rows[400 * k : 400 * (k + 1)].chunk(2)).mean()) for k in range(12)
+    ]
     slack = np.mean(
-        [model.objective.slack(model, *rows[:400].chunk(2), generator_for(CPU, seed)) for seed in range(20)]
+        [
+            model.objective.slack(model, *rows[:400].chunk(2), generator_for(CPU, seed))
+            for seed in range(20)
+        ]
     )
     assert 0.5 < slack / (2 * np.std(found)) < 2
     training = Training(model, dataset.train.codes, dataset.valid.codes, Plan(4, every=1))
-    values = iter([1.0, 1.0 + 0.5 * training.slack, 1.0 + 1.5 * training.slack, 1.0 + 0.9 * training.slack])
+    values = iter(
+        [1.0, 1.0 + 0.5 * training.slack, 1.0 + 1.5 * training.slack, 1.0 + 0.9 * training.slack]
+    )
     training.averaged.objective.validation_loss = lambda model, x, generator: torch.full(
         (len(x),), next(values), dtype=torch.float64
     )
@@ -186,7 +211,9 @@ def test_spectral_normalisation_holds_the_largest_singular_value_at_one():
     first = model.critic(x)
     again = GAN(binary(10), objective="hinge")
     again.initialise(generator_for(CPU, 1))
-    assert torch.equal(again.critic(x), first) and float(first.std()) > 1e-4  # weights come from the generator alone
+    assert (
+        torch.equal(again.critic(x), first) and float(first.std()) > 1e-4
+    )  # weights come from the generator alone
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -194,13 +221,17 @@ def test_made_events_are_seen_as_they_were_painted(name):
     """What a critic sees of an event is the same, to the bit, whether it was drawn or read; and gradients flow."""
     schema = SCHEMAS[name]
     relaxed = StraightThrough(schema, range(schema.size))
-    parameters = torch.randn(300, relaxed.parameters_width, generator=generator_for(CPU, 7), requires_grad=True)
+    parameters = torch.randn(
+        300, relaxed.parameters_width, generator=generator_for(CPU, 7), requires_grad=True
+    )
     events, numbers = relaxed.sample(2 * parameters, generator_for(CPU, 8))
     assert torch.allclose(relaxed(events.detach().view(-1, *schema.shape)), numbers, atol=1e-6)
     (gradient,) = torch.autograd.grad((numbers * torch.randn_like(numbers)).sum(), parameters)
     assert bool((gradient.abs().sum(0) > 0).all())
     codes = schema.event_codes(events.detach())
-    assert bool((codes >= 0).all()) and all(int(c.max()) < k for c, k in zip(codes.T, schema.codes, strict=True))
+    assert bool((codes >= 0).all()) and all(
+        int(c.max()) < k for c, k in zip(codes.T, schema.codes, strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -209,7 +240,12 @@ def test_outputs_far_out_come_back(name):
     for i in range(SCHEMAS[name].size):
         relaxed = StraightThrough(SCHEMAS[name], [i])
         for sign in (-1, 1):
-            signs = sign * torch.tensor([1.0, -1.0]).repeat(relaxed.parameters_width)[: relaxed.parameters_width]
+            signs = (
+                sign
+                * torch.tensor([1.0, -1.0]).repeat(relaxed.parameters_width)[
+                    : relaxed.parameters_width
+                ]
+            )
             far = (300.0 * signs).expand(300, -1).clone().requires_grad_()
             _, numbers = relaxed.sample(far, generator_for(CPU, 8))
             (gradient,) = torch.autograd.grad((numbers * torch.randn_like(numbers)).sum(), far)
@@ -238,7 +274,8 @@ def test_but_for_its_network_a_generator_starts_at_the_marginals():
     for i, kind in enumerate(dataset.schema.kinds):
         if not kind.ordered:
             made, real = (
-                torch.bincount(x[:, i].long(), minlength=kind.codes) / len(x) for x in (drawn, dataset.train.codes)
+                torch.bincount(x[:, i].long(), minlength=kind.codes) / len(x)
+                for x in (drawn, dataset.train.codes)
             )
             assert float((made - real).abs().max()) < 0.06
 
@@ -251,22 +288,37 @@ def test_every_game_comes_closer_to_the_data(game):
     held_out = model.inputs(dataset.valid.codes.float())
 
     def apart():
-        return float(energy_distance(held_out, model.inputs(model.sample(1000, generator_for(CPU, 2))), 1.0).mean())
+        return float(
+            energy_distance(
+                held_out, model.inputs(model.sample(1000, generator_for(CPU, 2))), 1.0
+            ).mean()
+        )
 
     steps = 1000 if game == "wasserstein" else 400  # that critic has to learn how steep it may be
-    begun, training = apart(), Training(model, dataset.train.codes, dataset.valid.codes, Plan(steps, average=0.98))
+    begun, training = (
+        apart(),
+        Training(model, dataset.train.codes, dataset.valid.codes, Plan(steps, average=0.98)),
+    )
     last = list(training.run())[-1]
     training.finish()
     assert apart() < 0.4 * begun
     assert last.health.keys() == {"critic accuracy", "gap to training", "coverage"}
-    assert last.norms.keys() == {"critic", "generator"} and all(norm > 0 for norm in last.norms.values())
+    assert last.norms.keys() == {"critic", "generator"} and all(
+        norm > 0 for norm in last.norms.values()
+    )
 
 
 def test_health_is_kept_shown_on_the_board_and_drawn(tmp_path):
     board = compare("toy-bars", ["independent", "gan"], steps=60, out=tmp_path)
     of = {row["model"]: row["health"] for row in board.to_json()}
-    assert of["independent"] is None and of["gan"].keys() == {"critic accuracy", "gap to training", "coverage"}
-    logged = [json.loads(line) for line in (tmp_path / "gan" / "log.jsonl").read_text().splitlines()]
+    assert of["independent"] is None and of["gan"].keys() == {
+        "critic accuracy",
+        "gap to training",
+        "coverage",
+    }
+    logged = [
+        json.loads(line) for line in (tmp_path / "gan" / "log.jsonl").read_text().splitlines()
+    ]
     assert of["gan"] == [entry for entry in logged if entry["best"]][-1]["health"]
     headings, rows = board.cells()
     told = {row[0]: row[headings.index("health")] for row in rows}

@@ -48,13 +48,17 @@ def linear():
         lambda z: log_normal(z, 1.0),
         lambda x, z: log_normal(x - z @ LOADINGS.T, SIGMA),
         lambda n, generator: torch.randn(n, 2, generator=generator),
-        lambda x, z, generator: z @ LOADINGS.T + SIGMA * torch.randn(len(z), 4, generator=generator),
+        lambda x, z, generator: (
+            z @ LOADINGS.T + SIGMA * torch.randn(len(z), 4, generator=generator)
+        ),
         4,
     )
 
 
 def exact(x, covariance=COVARIANCE):
-    normal = torch.distributions.MultivariateNormal(torch.zeros(len(covariance)).double(), covariance.double())
+    normal = torch.distributions.MultivariateNormal(
+        torch.zeros(len(covariance)).double(), covariance.double()
+    )
     return normal.log_prob(x.double())
 
 
@@ -134,7 +138,9 @@ def test_slopes_are_those_of_a_closed_form():
     mean, covariance = posterior(x)
     assert torch.allclose(here.slope(1.0), -(z - mean) @ torch.linalg.inv(covariance), atol=1e-4)
     assert torch.allclose(here.slope(0.0), -z)
-    assert torch.allclose(here.log(1.0) - exact(x).float(), log_posterior(z, mean, covariance), atol=1e-4)
+    assert torch.allclose(
+        here.log(1.0) - exact(x).float(), log_posterior(z, mean, covariance), atol=1e-4
+    )
 
 
 def log_posterior(z, mean, covariance):
@@ -151,7 +157,11 @@ def test_the_schedule_rises_from_0_to_1_and_is_finest_at_its_ends():
 def test_a_collapsed_trajectory_is_rejected():
     """Energies that are no number are not accepted."""
     broken = LatentJoint(
-        lambda z: log_normal(z, 1.0), lambda x, z: (z.sum(1) - 0.1).log(), linear().draw, linear().observe, 4
+        lambda z: log_normal(z, 1.0),
+        lambda x, z: (z.sum(1) - 0.1).log(),
+        linear().draw,
+        linear().observe,
+        4,
     )
     x = torch.zeros(200, 4)
     here = point_at(broken, x, torch.ones(200, 2))
@@ -173,7 +183,9 @@ def integrated(model, likelihood):
 
 def vae(schema, **arguments):
     """A random one, smooth enough for the grid."""
-    model = shake_weights(MODELS["vae"](schema, latents=2, network={"name": "mlp", "hidden": 16}, **arguments), seed=1)
+    model = shake_weights(
+        MODELS["vae"](schema, latents=2, network={"name": "mlp", "hidden": 16}, **arguments), seed=1
+    )
     with torch.no_grad():
         for p in model.parameters():
             p.mul_(0.5)
@@ -181,14 +193,17 @@ def vae(schema, **arguments):
 
 
 @pytest.mark.parametrize(
-    "prior", ["standard", {"name": "vamp", "components": 3}, {"name": "flow", "hidden": 8, "layers": 2}]
+    "prior",
+    ["standard", {"name": "vamp", "components": 3}, {"name": "flow", "hidden": 8, "layers": 2}],
 )
 def test_bits_against_quadrature(prior):
     model = vae(binary(8), prior=prior)
     x = (torch.rand(20, 8, generator=generator_for(CPU, 9)) < 0.5).float()
     with torch.no_grad():
         outcome = model.observation(GRID)
-        likelihood = torch.stack([outcome.log_prob(row.expand(len(GRID), 8)).double().sum(1) for row in x])
+        likelihood = torch.stack(
+            [outcome.log_prob(row.expand(len(GRID), 8)).double().sum(1) for row in x]
+        )
     want = integrated(model, likelihood)
     lower = ChainRunner(own_joint(model), 8, 30, generator_for(CPU, 10)).lower(x)
     assert off(lower - want) < 6
@@ -203,7 +218,9 @@ def test_a_context_is_given():
     with torch.no_grad():
         likelihood = torch.stack(
             [
-                model.observation(GRID, row[:1].expand(len(GRID), 1)).log_prob(row.expand(len(GRID), 6))[:, 1:].sum(1)
+                model.observation(GRID, row[:1].expand(len(GRID), 1))
+                .log_prob(row.expand(len(GRID), 6))[:, 1:]
+                .sum(1)
                 for row in x
             ]
         ).double()
@@ -220,8 +237,12 @@ def test_noise_about_the_mean_image_against_quadrature():
     x = torch.randint(0, 5, (20, 1, 2, 3), generator=generator_for(CPU, 13)).float()
     with torch.no_grad():
         outcome = model.observation(GRID)
-        image = sum(outcome.log_prob(torch.full((len(GRID), 6), float(k))).exp() * k / 4 for k in range(5))
-        likelihood = torch.stack([log_normal(row - image.double(), sigma) for row in x.flatten(1).double() / 4])
+        image = sum(
+            outcome.log_prob(torch.full((len(GRID), 6), float(k))).exp() * k / 4 for k in range(5)
+        )
+        likelihood = torch.stack(
+            [log_normal(row - image.double(), sigma) for row in x.flatten(1).double() / 4]
+        )
     assert torch.allclose(mean_image(model, GRID), image, atol=1e-5)
     lower = ChainRunner(noisy_joint(model, sigma), 8, 40, generator_for(CPU, 14)).lower(x)
     assert abs(float((lower - integrated(model, likelihood)).mean())) < 0.1
@@ -248,7 +269,9 @@ def starts(schema):
 def test_values_of_simulated_rows_are_drawn_inside_their_codes(monkeypatch):
     """Bounds count log p of the values too: on average less by the entropy inside a code, not by its peak's height."""
     chance = np.random.default_rng(3)
-    format = load(pd.DataFrame({"a": chance.geometric(0.01, 600), "b": chance.geometric(0.002, 600)})).format
+    format = load(
+        pd.DataFrame({"a": chance.geometric(0.01, 600), "b": chance.geometric(0.002, 600)})
+    ).format
     model, drawn = vae(format.schema), []
     joint = own_joint(model)
 
@@ -264,9 +287,16 @@ def test_values_of_simulated_rows_are_drawn_inside_their_codes(monkeypatch):
     assert all(isinstance(kind, Grid) for kind in format.schema.kinds)
     inside = [torch.from_numpy(entropies(kind)) for kind in format.schema.kinds]
     apart = lower + sum(own[drawn[0][:, i].long()] for i, own in enumerate(inside))
-    foreseen = format.schema.code_mask(holes=True)[format.schema.event_codes(drawn[0]) + starts(format.schema)].all(1)
-    assert torch.equal(lower, upper) and float(apart[foreseen].std()) > 0.1 and foreseen.sum() > 2000
-    assert abs(float(apart[foreseen].mean())) < 6 * float(apart[foreseen].std()) / float(foreseen.sum()) ** 0.5
+    foreseen = format.schema.code_mask(holes=True)[
+        format.schema.event_codes(drawn[0]) + starts(format.schema)
+    ].all(1)
+    assert (
+        torch.equal(lower, upper) and float(apart[foreseen].std()) > 0.1 and foreseen.sum() > 2000
+    )
+    assert (
+        abs(float(apart[foreseen].mean()))
+        < 6 * float(apart[foreseen].std()) / float(foreseen.sum()) ** 0.5
+    )
 
 
 def test_the_best_sigma_is_that_of_the_closed_form(monkeypatch):
@@ -279,7 +309,9 @@ def test_the_best_sigma_is_that_of_the_closed_form(monkeypatch):
         image = x.flatten(1) / 255 - 0.5
         signal = (decoder.weights @ decoder.weights.T).double()
         grid = torch.linspace(log(0.02), log(0.3), 400).exp().tolist()
-        want = max(grid, key=lambda s: float(exact(image, signal + s**2 * torch.eye(9).double()).mean()))
+        want = max(
+            grid, key=lambda s: float(exact(image, signal + s**2 * torch.eye(9).double()).mean())
+        )
         found = best_sigma(decoder, x, generator, lambda steps: None)
     assert abs(log(found / want)) < 0.03
     assert found == float(f"{found:.3g}")
@@ -300,7 +332,17 @@ def test_what_cannot_be_annealed_is_refused():
 def fitted(cli, rows):
     """A VAE of rows in an array, hardly trained, in the folder `run`."""
     np.save("rows.npy", rows)
-    words = ["--steps", 5, "--set", "latents=2", "network=mlp", "network.hidden=8", "--out", "run", "--quiet"]
+    words = [
+        "--steps",
+        5,
+        "--set",
+        "latents=2",
+        "network=mlp",
+        "network.hidden=8",
+        "--out",
+        "run",
+        "--quiet",
+    ]
     assert cli("fit", "rows.npy", "--model", "vae", *words)[0] == 0
 
 
@@ -313,11 +355,19 @@ def test_the_command_prints_bounds_with_their_model(cli, monkeypatch):
     status, out, err = cli("evaluate", "run", *SHORT)
     assert (status, err) == (0, "")
     first, second, third = out.splitlines()
-    assert first.startswith("the model: >= -") and "6 rows" in first and "bits per variable" in first
+    assert (
+        first.startswith("the model: >= -") and "6 rows" in first and "bits per variable" in first
+    )
     assert "2 chains a row, 8 distributions" in second and "acceptance 0." in second
     assert "<=" in third and "gap" in third
     found = json.loads(cli("evaluate", "run", *SHORT, "--json")[1])["annealed"]
-    assert (found["sign"], found["rows"], found["sigma"], found["chains"], found["distributions"]) == (
+    assert (
+        found["sign"],
+        found["rows"],
+        found["sigma"],
+        found["chains"],
+        found["distributions"],
+    ) == (
         ">=",
         6,
         None,
@@ -325,13 +375,25 @@ def test_the_command_prints_bounds_with_their_model(cli, monkeypatch):
         8,
     )
     bounds = found["simulated"]
-    assert (bounds["lower"]["sign"], bounds["upper"]["sign"], bounds["gap"]["sign"]) == (">=", "<=", "<=")
-    assert bounds["gap"]["value"] == pytest.approx(bounds["upper"]["value"] - bounds["lower"]["value"])
+    assert (bounds["lower"]["sign"], bounds["upper"]["sign"], bounds["gap"]["sign"]) == (
+        ">=",
+        "<=",
+        "<=",
+    )
+    assert bounds["gap"]["value"] == pytest.approx(
+        bounds["upper"]["value"] - bounds["lower"]["value"]
+    )
     assert f">= {found['value']:.4f} ± {found['standard_error']:.4f}" in first
 
     noised = cli("evaluate", "run", *SHORT, "--sigma", 0.25)[1].splitlines()[0]
-    assert noised.startswith("decoder + N(0, 0.25^2): >= ") and "density of pixels" in noised and "bits" not in noised
-    best = json.loads(cli("evaluate", "run", *SHORT, "--sigma", "validation", "--json")[1])["annealed"]
+    assert (
+        noised.startswith("decoder + N(0, 0.25^2): >= ")
+        and "density of pixels" in noised
+        and "bits" not in noised
+    )
+    best = json.loads(cli("evaluate", "run", *SHORT, "--sigma", "validation", "--json")[1])[
+        "annealed"
+    ]
     assert 0.1 < best["sigma"] < 0.5 and best["model"] == f"decoder + N(0, {best['sigma']:g}^2)"
 
 
@@ -358,5 +420,15 @@ def test_rows_are_taken_evenly_and_progress_ends_at_the_whole():
     few = pick_evenly(events, 4)
     assert torch.equal(few.codes, x[[0, 9, 19, 29]]) and pick_evenly(events, 50) is events
     format = ArrayFormat(binary(6), "flat", "uint8")
-    anneal(model, format, few, generator_for(CPU, 18), 2, 5, heard=lambda done, total: told.append((done, total)))
-    assert told[-1][0] == told[-1][1] and all(a < b for (a, _), (b, _) in zip(told, told[1:], strict=False))
+    anneal(
+        model,
+        format,
+        few,
+        generator_for(CPU, 18),
+        2,
+        5,
+        heard=lambda done, total: told.append((done, total)),
+    )
+    assert told[-1][0] == told[-1][1] and all(
+        a < b for (a, _), (b, _) in zip(told, told[1:], strict=False)
+    )

@@ -14,7 +14,7 @@ import plausibly
 from plausibly.cli.commands import main
 from plausibly.contract.checks import shake_weights
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood import scores as scoring
+from plausibly.evaluation.likelihood import scores
 from plausibly.evaluation.likelihood.anomalies import Calibration, check_level, discoveries
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema
@@ -23,7 +23,10 @@ from plausibly.tasks import full_conditionals as task
 from plausibly.tasks.full_conditionals import affordable, full_conditionals
 from plausibly.tasks.score import conditionals
 
-SMALL = Schema((4,), (Category(levels=2), Level(levels=3), Category(levels=2, missing=True), Category(levels=2)))
+SMALL = Schema(
+    (4,),
+    (Category(levels=2), Level(levels=3), Category(levels=2, missing=True), Category(levels=2)),
+)
 
 
 def calibration(rows, seed=0):
@@ -32,7 +35,13 @@ def calibration(rows, seed=0):
 
 def test_p_values_count_the_rows_at_most_as_likely():
     against = Calibration(np.array([-3.0, -1.0, -2.0, -2.0]), "calibration rows")
-    assert against.p_values(np.array([-9.0, -3.0, -2.5, -2.0, 0.0])).tolist() == [0.2, 0.4, 0.4, 0.8, 1.0]
+    assert against.p_values(np.array([-9.0, -3.0, -2.5, -2.0, 0.0])).tolist() == [
+        0.2,
+        0.4,
+        0.4,
+        0.8,
+        1.0,
+    ]
     assert against.p_values(np.array([-2.0 - 1e-6])).tolist() == [0.8]  # a tie but for float32
 
 
@@ -42,7 +51,10 @@ def test_p_values_of_fresh_rows_are_super_uniform():
     for ties in (False, True):
         draw = (lambda size: chance.integers(0, 4, size).astype(float)) if ties else chance.normal
         found = np.concatenate(
-            [Calibration(draw(size=n), "").p_values(np.asarray(draw(size=1))) for _ in range(trials)]
+            [
+                Calibration(draw(size=n), "").p_values(np.asarray(draw(size=1)))
+                for _ in range(trials)
+            ]
         )
         for t in (0.05, 0.1, 0.25, 0.5, 0.9):
             excess = (found <= t + 1e-12).mean() - t
@@ -58,7 +70,9 @@ def test_fresh_rows_are_hardly_ever_more_likely_than_all_others(rows):
     chance, trials, each = np.random.default_rng(2), 1500, 200
     rate, found = (rows // 1000) / (rows + 1), []
     for _ in range(trials):
-        found.append(Calibration(chance.normal(size=rows), "").more_likely(chance.normal(size=each)).mean())
+        found.append(
+            Calibration(chance.normal(size=rows), "").more_likely(chance.normal(size=each)).mean()
+        )
     assert rate < 0.001
     assert abs(np.mean(found) - rate) < 6 * np.std(found) / trials**0.5
     assert not calibration(999).more_likely(np.array([99.0]))
@@ -76,7 +90,9 @@ def test_the_chance_of_too_likely_rows_is_that_of_fresh_ones():
         warned += bool(against.too_likely(marked))
     for least in (1, 2, 3):
         want = against.chance_of(least, rows)
-        assert abs(np.mean(np.array(counts) >= least) - want) < 6 * np.sqrt(want * (1 - want) / trials)
+        assert abs(np.mean(np.array(counts) >= least) - want) < 6 * np.sqrt(
+            want * (1 - want) / trials
+        )
     assert warned / trials < 0.01 + 6 * np.sqrt(0.01 * 0.99 / trials)
     assert "1 of 1 rows" in against.too_likely(np.array([True]))[0]
     assert against.too_likely(np.array([True] * 9 + [False] * 291))
@@ -112,9 +128,16 @@ def test_too_few_calibration_rows_are_said():
     assert few.too_few(100, 0.05) == [
         "no p-value is below 1/10 (9 test rows): at a false discovery rate of 0.05 no row can be marked"
     ]
-    assert "either none or at least 20 of 100 rows" in Calibration(np.zeros(99), "x").too_few(100, 0.05)[0]
+    assert (
+        "either none or at least 20 of 100 rows"
+        in Calibration(np.zeros(99), "x").too_few(100, 0.05)[0]
+    )
     assert not Calibration(np.zeros(1999), "x").too_few(100, 0.05)
-    for n, m in ((99, 100), (199, 30), (1000, 300)):  # the number that is said is the least that can be marked
+    for n, m in (
+        (99, 100),
+        (199, 30),
+        (1000, 300),
+    ):  # the number that is said is the least that can be marked
         least = -(-m // (0.05 * (n + 1)))
         p = np.where(np.arange(m) < least, 1 / (n + 1), 1.0)
         assert discoveries(p, 0.05).sum() == least
@@ -125,7 +148,9 @@ def test_too_few_calibration_rows_are_said():
 
 
 @pytest.mark.parametrize("rule", full_conditionals.rules)
-@pytest.mark.parametrize("name", [n for n in accepting(SMALL) if full_conditionals.word(MODELS[n]) == "exact"])
+@pytest.mark.parametrize(
+    "name", [n for n in accepting(SMALL) if full_conditionals.word(MODELS[n]) == "exact"]
+)
 def test_full_conditionals_by_enumeration(name, rule):
     model = shake_weights(MODELS[name].tiny(SMALL)).eval()
     if not isinstance(model, rule):
@@ -141,7 +166,9 @@ def test_full_conditionals_by_enumeration(name, rule):
     found = full_conditionals.rules[rule][1](model, events.to(torch.uint8))
     assert torch.allclose(found, want, atol=1e-5)
     along = conditionals(model, events)
-    last = model.order[-1]  # given all others and given all earlier is the same for the last variable alone
+    last = model.order[
+        -1
+    ]  # given all others and given all earlier is the same for the last variable alone
     assert torch.allclose(found[:, last], along[:, last], atol=1e-5)
     assert name == "independent" or not torch.allclose(found.sum(1), logs, atol=1e-2)
 
@@ -150,7 +177,9 @@ def test_full_conditionals_of_more_rows_than_one_batch():
     model = shake_weights(MODELS["made"].tiny(SMALL)).eval()
     events = SMALL.all_events().repeat(60, 1)
     found = full_conditionals(model, events)
-    assert len(found) > 2048 and torch.allclose(found, full_conditionals(model, events[:36]).repeat(60, 1), atol=1e-5)
+    assert len(found) > 2048 and torch.allclose(
+        found, full_conditionals(model, events[:36]).repeat(60, 1), atol=1e-5
+    )
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +198,9 @@ def people(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(people, tmp_path_factory):
-    return plausibly.fit(str(people / "train.csv"), "chow_liu", out=tmp_path_factory.mktemp("runs") / "tree")
+    return plausibly.fit(
+        str(people / "train.csv"), "chow_liu", out=tmp_path_factory.mktemp("runs") / "tree"
+    )
 
 
 def test_a_run_keeps_its_calibration_rows(run, people):
@@ -187,9 +218,13 @@ def test_a_run_keeps_its_calibration_rows(run, people):
 
 
 def test_p_values_of_fresh_rows_of_a_run(run, people):
-    p = run.score(str(people / "fresh.csv"), calibrate=str(people / "more.csv"))["p_value"].to_numpy()
+    p = run.score(str(people / "fresh.csv"), calibrate=str(people / "more.csv"))[
+        "p_value"
+    ].to_numpy()
     for t in (0.01, 0.1, 0.5):
-        assert abs((p <= t).mean() - t) < 6 * np.sqrt(t * (1 - t) * (1 / 2000 + 1 / 3000)) + 1 / 3001
+        assert (
+            abs((p <= t).mean() - t) < 6 * np.sqrt(t * (1 - t) * (1 / 2000 + 1 / 3000)) + 1 / 3001
+        )
 
 
 def test_old_runs_rank_against_the_test_rows_and_say_so(run, people, tmp_path):
@@ -232,7 +267,10 @@ def test_copies_of_the_mode_are_warned_of_and_fresh_rows_are_not(bits):
         assert found["more_likely"].all()
         assert (found["p_value"] == 1).all()
         (warning,) = found.attrs["warnings"]
-        assert f"{copies} of {copies} rows are more likely than 99.9 % of the calibration rows" in warning
+        assert (
+            f"{copies} of {copies} rows are more likely than 99.9 % of the calibration rows"
+            in warning
+        )
 
 
 def test_planted_rows_are_marked(bits):
@@ -242,9 +280,14 @@ def test_planted_rows_are_marked(bits):
     found = run.score(rows, fdr=0.1)
     assert found["anomaly"][::10].all()
     assert found["anomaly"].drop(range(0, 500, 10)).sum() < 25
-    assert found.attrs["notes"][1] == f"anomalies at a false discovery rate of 0.1: {found['anomaly'].sum()} rows"
+    assert (
+        found.attrs["notes"][1]
+        == f"anomalies at a false discovery rate of 0.1: {found['anomaly'].sum()} rows"
+    )
     assert not found.attrs["warnings"]
-    assert "at least 4 of 450 rows" in run.score(rows[rows.sum(1) < 30], fdr=0.1).attrs["warnings"][0]
+    assert (
+        "at least 4 of 450 rows" in run.score(rows[rows.sum(1) < 30], fdr=0.1).attrs["warnings"][0]
+    )
 
 
 def test_bits_of_each_variable(run, people):
@@ -254,11 +297,13 @@ def test_bits_of_each_variable(run, people):
     found = run.score(rows, each=True)
     along = found[[f"bits({name})" for name in run.names]].sum(axis=1)
     assert np.allclose(along, -found["nats"] / np.log(2))
-    assert np.allclose(along, run.conditionals(rows)[[f"bits({name})" for name in run.names]].sum(axis=1))
+    assert np.allclose(
+        along, run.conditionals(rows)[[f"bits({name})" for name in run.names]].sum(axis=1)
+    )
     rest = found[[f"bits({name} | rest)" for name in run.names]].sum(axis=1)
     assert not np.allclose(rest, along, atol=0.1)
     events, place, total = run.events(rows), run.names.index("city"), 0.0
-    codes, within = events.codes.float(), run.format.within(events).numpy()
+    codes, within = events.codes.float(), run.format.log_within(events).numpy()
     for code in range(run.model.schema.codes[place]):
         codes[:, place] = code
         total = total + run.model.log_prob(codes).double().exp().detach().numpy()
@@ -277,15 +322,18 @@ def test_what_would_take_too_long_is_left_out(run, people, monkeypatch):
 
 
 def test_without_an_exact_density_the_rest_is_refused():
-    refused = scoring.unaffordable(SimpleNamespace(), 1)
+    refused = scores.unaffordable(SimpleNamespace(), 1)
     assert "no exact log p(x)" in refused
-    assert refused in scoring.Ranking(None, None, True, refused, "exact").describe()["warnings"][0]
+    assert refused in scores.Ranking(None, None, True, refused, "exact").describe()["warnings"][0]
 
 
 def test_the_command_line_says_all_of_it(bits, tmp_path, capsys, monkeypatch):
     run, fresh = bits
     monkeypatch.chdir(tmp_path)
-    np.save("rows.npy", np.concatenate([fresh[:300], np.zeros((50, 30), np.uint8), np.ones((9, 30), np.uint8)]))
+    np.save(
+        "rows.npy",
+        np.concatenate([fresh[:300], np.zeros((50, 30), np.uint8), np.ones((9, 30), np.uint8)]),
+    )
     np.save("other.npy", fresh[300:2300])
 
     def command(*words):
@@ -294,7 +342,9 @@ def test_the_command_line_says_all_of_it(bits, tmp_path, capsys, monkeypatch):
             main()
         return stopped.value.code, *capsys.readouterr()
 
-    status, out, err = command("score", str(run.path), "rows.npy", "--fdr", "0.1", "--each", "--json")
+    status, out, err = command(
+        "score", str(run.path), "rows.npy", "--fdr", "0.1", "--each", "--json"
+    )
     document = json.loads(out)
     assert status == 0
     assert document["calibration"] == {"rows": 1250, "from": "calibration rows"}
@@ -302,7 +352,9 @@ def test_the_command_line_says_all_of_it(bits, tmp_path, capsys, monkeypatch):
     assert document["warnings"] and all(f"warning: {line}" in err for line in document["warnings"])
     assert document["scores"][-1]["anomaly"] is True
     assert {"bits(1)", "bits(1 | rest)"} <= document["scores"][0].keys()
-    status, out, err = command("score", str(run.path), "rows.npy", "--calibrate", "other.npy", "--out", "s.parquet")
+    status, out, err = command(
+        "score", str(run.path), "rows.npy", "--calibrate", "other.npy", "--out", "s.parquet"
+    )
     assert "p-values are against 2,000 rows of other.npy" in out and "50 of 359 rows" in err
     assert pd.read_parquet("s.parquet")["more_likely"].sum() == 50
     assert command("score", str(run.path), "rows.npy", "--fdr", "2")[0] == 2

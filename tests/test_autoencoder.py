@@ -76,8 +76,19 @@ def test_digits_come_back_far_better_than_the_most_frequent_pixels():
 def test_it_survives_compare_and_open(board, people):
     rows = {row.model: row for row in board.rows}
     row = rows["autoencoder"]
-    assert row.test is None and row.reason == "no distribution" and row.sampled is None and row.scored is None
-    assert set(row.reconstruction) == {WRONG_SHARE, "units of age", "units of height", "units of pay", "days of since"}
+    assert (
+        row.test is None
+        and row.reason == "no distribution"
+        and row.sampled is None
+        and row.scored is None
+    )
+    assert set(row.reconstruction) == {
+        WRONG_SHARE,
+        "units of age",
+        "units of height",
+        "units of pay",
+        "days of since",
+    }
     assert WRONG_SHARE in rows["vae"].reconstruction and not rows["independent"].reconstruction
     assert board.best is not row and board.to_best(row) is None
     entry = next(each for each in board.to_json() if each["model"] == "autoencoder")
@@ -87,7 +98,9 @@ def test_it_survives_compare_and_open(board, people):
         and entry["reconstruction"][WRONG_SHARE]["rows"] == 40
     )
     record = json.loads((row.run.path / "run.json").read_text())
-    assert record["test"] is None and errors_from_json(record["reconstruction"]) == row.reconstruction
+    assert (
+        record["test"] is None and errors_from_json(record["reconstruction"]) == row.reconstruction
+    )
     opened = Run.open(row.run.path)
     assert np.array_equal(opened.encode(people), row.run.encode(people))
     back = opened.reconstruct(people)
@@ -114,15 +127,19 @@ def test_a_page_of_images_and_of_it_alone(tmp_path):
 
 
 def test_the_default_fit_does_not_try_it_and_compare_does(people, tmp_path, monkeypatch):
-    from plausibly.fitting import choose as choosing
+    from plausibly.fitting import choose
 
-    monkeypatch.setattr(choosing, "default_models", lambda: ["autoencoder", "independent", "markov"])
+    monkeypatch.setattr(choose, "default_models", lambda: ["autoencoder", "independent", "markov"])
     run = plausibly.fit("toy-bits", out=tmp_path / "mixed", steps=5)
     assert "autoencoder" not in {one["model"] for one in run.record["members"]}
     run = plausibly.fit("toy-bits", out=tmp_path / "best", steps=5, context=["0"])
     assert set(run.record["tried"]) == {"independent", "markov"}
     board = plausibly.compare(people[["sex", "age"]], out=tmp_path / "board", steps=5)
-    assert {row.model for row in board.rows} - {"ensemble"} == {"autoencoder", "independent", "markov"}
+    assert {row.model for row in board.rows} - {"ensemble"} == {
+        "autoencoder",
+        "independent",
+        "markov",
+    }
 
 
 def test_each_task_is_refused_with_its_reason(board, people):
@@ -143,7 +160,11 @@ def test_each_task_is_refused_with_its_reason(board, people):
 
 def test_a_record_with_a_strange_error_is_refused(board, tmp_path):
     run = next(row.run for row in board.rows if row.model == "autoencoder")
-    for broken in ({WRONG_SHARE: 3}, {WRONG_SHARE: {"value": "x", "standard_error": 0.1, "rows": 3}}, []):
+    for broken in (
+        {WRONG_SHARE: 3},
+        {WRONG_SHARE: {"value": "x", "standard_error": 0.1, "rows": 3}},
+        [],
+    ):
         record = json.loads((run.path / "run.json").read_text()) | {"reconstruction": broken}
         write_record(record, tmp_path)
         with pytest.raises(UserError, match="'reconstruction'"):
@@ -152,7 +173,9 @@ def test_a_record_with_a_strange_error_is_refused(board, tmp_path):
 
 def test_errors_are_what_they_say():
     """Against a decoder that always gives the same event."""
-    schema = Schema((4,), (Category(levels=3), Category(levels=2), Level(levels=9), Level(levels=2)))
+    schema = Schema(
+        (4,), (Category(levels=3), Category(levels=2), Level(levels=9), Level(levels=2))
+    )
     data = np.array([[0, 1, 8, 0], [2, 0, 3, 1], [1, 0, 1, 1]], dtype=np.uint8)
 
     class Constant(Autoencoder):
@@ -198,8 +221,14 @@ def test_the_contract_finds_a_broken_encoder(kind):
             super().__init__(*arguments, **more)
             self.unused = torch.nn.Parameter(torch.zeros(2))
 
-    cases = {Noisy: "encoding_repeats", Outside: "reconstructions_are_events", Idle: "gradients_reach_every_parameter"}
+    cases = {
+        Noisy: "encoding_repeats",
+        Outside: "reconstructions_are_events",
+        Idle: "gradients_reach_every_parameter",
+    }
     for broken, promise in cases.items():
-        found = {result.name: result.holds for result in run_checks(shake_weights(broken.tiny(schema)))}
+        found = {
+            result.name: result.holds for result in run_checks(shake_weights(broken.tiny(schema)))
+        }
         assert not found[promise], promise
     assert all(result.holds for result in run_checks(shake_weights(kind.tiny(schema))))

@@ -10,7 +10,7 @@ from oracles import SHARED, SMALL
 
 import plausibly
 from plausibly.errors import UserError
-from plausibly.fitting import portfolio as auto
+from plausibly.fitting import portfolio
 from plausibly.fitting.benchmark import Sealed, benchmark, entries, read_published
 from plausibly.fitting.ensemble import em_weights, greedy_weights
 from plausibly.fitting.fit import Fit, train_or_restore
@@ -21,7 +21,7 @@ from plausibly.models import MODELS
 @pytest.fixture
 def small(monkeypatch):
     """A portfolio of small models."""
-    monkeypatch.setattr(auto, "PORTFOLIO", SMALL)
+    monkeypatch.setattr(portfolio, "PORTFOLIO", SMALL)
 
 
 @pytest.fixture
@@ -61,9 +61,16 @@ def test_the_table_says_what_the_runs_say(small, sets, tmp_path):
     assert [line.set for line in lines] == ["nltcs", "small"]
     for line in lines:
         run = plausibly.open(line.run)
-        assert run.evaluate().value == pytest.approx(line.nats) and run.record["parameters"] == line.parameters
+        assert (
+            run.evaluate().value == pytest.approx(line.nats)
+            and run.record["parameters"] == line.parameters
+        )
         assert not (run.path / "members").exists()
-    assert lines[0].certain == -5.99 and "Liang" in lines[0].certain_method and lines[1].certain is None
+    assert (
+        lines[0].certain == -5.99
+        and "Liang" in lines[0].certain_method
+        and lines[1].certain is None
+    )
     rows = list(csv.DictReader((tmp_path / "out" / "table.csv").open()))
     assert [float(row["nats"]) for row in rows] == [line.nats for line in lines]
     assert "| small | 6 | 100 |" in (tmp_path / "out" / "table.md").read_text()
@@ -73,12 +80,19 @@ def test_a_set_that_is_done_is_not_fitted_again(small, sets, tmp_path):
     first = list(benchmark("debd", sets, sets=["small"], out=tmp_path / "out", steps=60))
     written = (tmp_path / "out" / "small" / "weights.safetensors").stat().st_mtime_ns
     again = list(benchmark("debd", sets, sets=["small"], out=tmp_path / "out", steps=60))
-    assert again == first and (tmp_path / "out" / "small" / "weights.safetensors").stat().st_mtime_ns == written
+    assert (
+        again == first
+        and (tmp_path / "out" / "small" / "weights.safetensors").stat().st_mtime_ns == written
+    )
 
 
 def test_the_same_seed_gives_the_same_table(small, sets, tmp_path):
     tables = [
-        [line.nats for line in benchmark("debd", sets, sets=["small"], out=tmp_path / name, steps=60)] for name in "ab"
+        [
+            line.nats
+            for line in benchmark("debd", sets, sets=["small"], out=tmp_path / name, steps=60)
+        ]
+        for name in "ab"
     ]
     assert tables[0] == tables[1]
 
@@ -96,7 +110,9 @@ def test_a_stopped_portfolio_goes_on(small, sets, tmp_path, monkeypatch):
     monkeypatch.setattr(Fit, "learn", stopped)
     with pytest.raises(MemoryError):
         list(benchmark("debd", sets, sets=["small"], out=tmp_path / "cut", steps=60))
-    monkeypatch.setattr(Fit, "learn", lambda fit: (learnings.append(fit.record["model"]), learn(fit)))
+    monkeypatch.setattr(
+        Fit, "learn", lambda fit: (learnings.append(fit.record["model"]), learn(fit))
+    )
     (line,) = benchmark("debd", sets, sets=["small"], out=tmp_path / "cut", steps=60)
     assert line.nats == whole[0].nats and learnings[:2] != learnings[3:5]
 
@@ -112,7 +128,9 @@ def test_what_is_not_there_is_named(sets, tmp_path):
 
 def test_published_numbers_have_sources():
     rows = read_published("debd_dna")
-    assert {row["certain"] for row in rows} == {"yes", "no"} and all(row["source"] and row["method"] for row in rows)
+    assert {row["certain"] for row in rows} == {"yes", "no"} and all(
+        row["source"] and row["method"] for row in rows
+    )
 
 
 @pytest.mark.parametrize("weigh", [greedy_weights, em_weights])
@@ -129,15 +147,29 @@ def test_weights_come_near_the_best_ones(weigh):
 
 
 def test_json_of_the_command(small, sets, tmp_path, capsys, monkeypatch):
-    from plausibly.cli import commands as cli
+    from plausibly.cli import commands
 
-    command = ["plausibly", "benchmark", "debd", "--data", str(sets), "--sets", "small", "--steps", "40"]
+    command = [
+        "plausibly",
+        "benchmark",
+        "debd",
+        "--data",
+        str(sets),
+        "--sets",
+        "small",
+        "--steps",
+        "40",
+    ]
     monkeypatch.setattr("sys.argv", [*command, "--out", str(tmp_path / "out"), "--json", "--quiet"])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        commands.main()
     assert ended.value.code == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["suite"] == "debd" and found["sets"][0]["set"] == "small" and found["sets"][0]["nats"] < 0
+    assert (
+        found["suite"] == "debd"
+        and found["sets"][0]["set"] == "small"
+        and found["sets"][0]["nats"] < 0
+    )
 
 
 @pytest.mark.skipif(not (SHARED / "debd_nltcs.npz").exists(), reason="debd_nltcs.npz is not here")
@@ -153,7 +185,9 @@ def test_other_data_and_seeds_need_another_folder(small, sets, tmp_path):
         list(benchmark("debd", sets, sets=["small"], out=tmp_path / "out", steps=30, seed=1))
     list(benchmark("debd", sets, sets=["nltcs"], out=tmp_path / "out", steps=30))
     rows = list(csv.DictReader((tmp_path / "out" / "table.csv").open()))
-    assert [row["set"] for row in rows] == ["nltcs", "small"] and float(rows[1]["nats"]) == first.nats
+    assert [row["set"] for row in rows] == ["nltcs", "small"] and float(
+        rows[1]["nats"]
+    ) == first.nats
 
 
 def test_a_fit_that_missed_its_test_is_only_tested(small, sets, tmp_path, monkeypatch):
@@ -165,4 +199,7 @@ def test_a_fit_that_missed_its_test_is_only_tested(small, sets, tmp_path, monkey
     monkeypatch.setattr(Fit, "test", test)
     monkeypatch.setattr(Fit, "learn", None)  # nothing is left to learn
     (line,) = benchmark("debd", sets, sets=["small"], out=tmp_path / "out", steps=30)
-    assert line.nats < 0 and (tmp_path / "out" / "small" / "weights.safetensors").read_bytes() == written
+    assert (
+        line.nats < 0
+        and (tmp_path / "out" / "small" / "weights.safetensors").read_bytes() == written
+    )

@@ -7,7 +7,15 @@ import torch
 from plausibly.capabilities import drive
 from plausibly.contract.checks import shake_weights
 from plausibly.events.schema import binary
-from plausibly.kernels.boosting import MIN_GAIN, _take, add_trees, grow_trees, leaf_of, sort_rows, words
+from plausibly.kernels.boosting import (
+    MIN_GAIN,
+    _take,
+    add_trees,
+    grow_trees,
+    leaf_of,
+    sort_rows,
+    words,
+)
 from plausibly.models import MODELS
 from plausibly.training.loop import fit_by_counting, prepare
 
@@ -38,8 +46,12 @@ def plain(bits, target, logits, depth, strength, least, told):
             own = told[len(tree) + k]
             chosen.append(own if own in alike else alike[0])
         tree += chosen
-        place = 2 * place + np.array([bits[r, chosen[k]] if chosen[k] >= 0 else 0 for r, k in enumerate(place)])
-    leaves = [slope[place == k].sum() / (curve[place == k].sum() + strength) for k in range(2**depth)]
+        place = 2 * place + np.array(
+            [bits[r, chosen[k]] if chosen[k] >= 0 else 0 for r, k in enumerate(place)]
+        )
+    leaves = [
+        slope[place == k].sum() / (curve[place == k].sum() + strength) for k in range(2**depth)
+    ]
     return np.array(tree), np.array(leaves), place
 
 
@@ -57,11 +69,18 @@ def some_bits(rows, variables, seed=0):
 def test_trees_are_those_of_a_plain_search(depth):
     bits, held_out = some_bits(300, 9), some_bits(100, 9, 1)
     features, leaves = np.full((5, 2**depth - 1), -1, np.int32), np.zeros((5, 2**depth))
-    rows, others = sort_rows(np.ascontiguousarray(bits.T)), sort_rows(np.ascontiguousarray(held_out.T))
+    rows, others = (
+        sort_rows(np.ascontiguousarray(bits.T)),
+        sort_rows(np.ascontiguousarray(held_out.T)),
+    )
     noise = np.random.default_rng(0)
-    trees, begin = grow_trees(rows, others, 7, depth, 5, 0.3, 1.5, 0.4, 1.0, 9, noise, features, leaves)
+    trees, begin = grow_trees(
+        rows, others, 7, depth, 5, 0.3, 1.5, 0.4, 1.0, 9, noise, features, leaves
+    )
     target, logits = bits[:, 7], np.full(300, begin)
-    assert trees > 0 and begin == pytest.approx(np.log((target.sum() + 0.5) / (300 - target.sum() + 0.5)))
+    assert trees > 0 and begin == pytest.approx(
+        np.log((target.sum() + 0.5) / (300 - target.sum() + 0.5))
+    )
     across = np.ascontiguousarray(bits.T)
     for t in range(5):
         tree, expected, place = plain(bits[:, :7], target, logits, depth, 1.5, 0.4, features[t])
@@ -97,7 +116,11 @@ def test_each_row_is_taken_by_chance():
     """Of a group of 3,000 zeros and 5,000 ones and of rows that stand alone: a share, with the moments of a binomial."""
     counts = np.array([[3000.0, 5000.0], *[[0.0, 1.0]] * 4000])
     logits, noise = np.zeros(len(counts)), np.random.default_rng(0)
-    node, slope, curve = np.empty(len(counts), np.int32), np.empty(len(counts)), np.empty(len(counts))
+    node, slope, curve = (
+        np.empty(len(counts), np.int32),
+        np.empty(len(counts)),
+        np.empty(len(counts)),
+    )
     large = []
     for _ in range(400):
         _take(counts, logits, 0.3, noise, node, slope, curve)
@@ -141,7 +164,10 @@ def test_threads_and_orders(monkeypatch):
     x = torch.from_numpy(held_out).float()
     assert torch.equal(again.log_prob(x), model.log_prob(x))
     logits = []
-    drive(again.unroll(len(x)), lambda i, outcome: (logits.append(outcome.log_prob(x[:, i])), x[:, i])[1])
+    drive(
+        again.unroll(len(x)),
+        lambda i, outcome: (logits.append(outcome.log_prob(x[:, i])), x[:, i])[1],
+    )
     assert torch.allclose(torch.stack(logits, 1).sum(1), model.log_prob(x), atol=1e-5)
 
 

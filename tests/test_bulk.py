@@ -12,7 +12,7 @@ import plausibly
 from benchmarks.large import chunk
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import likelihood
-from plausibly.jobs import files as bulk
+from plausibly.jobs import files
 from plausibly.jobs.shards import Shards, work_here
 from plausibly.runs import run as runs
 
@@ -45,7 +45,7 @@ def left(folder):
 
 @pytest.mark.parametrize("name", ["x.parquet", "x.feather"])
 def test_samples_in_a_file_are_those_in_memory(run, tmp_path, name):
-    bulk.sample_to(run, tmp_path / name, N, seed=3)
+    files.sample_to(run, tmp_path / name, N, seed=3)
     read = pd.read_parquet if name.endswith("parquet") else pd.read_feather
     found, expected = read(tmp_path / name), run.sample(N, seed=3)
     pd.testing.assert_frame_equal(found, expected)
@@ -55,22 +55,25 @@ def test_samples_in_a_file_are_those_in_memory(run, tmp_path, name):
 
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.csv.gz"])
 def test_text_files_have_the_same_bytes(run, tmp_path, name):
-    bulk.sample_to(run, tmp_path / name, N, seed=3)
+    files.sample_to(run, tmp_path / name, N, seed=3)
     run.format.write(run.sample(N, seed=3), tmp_path / f"whole-{name}")
     assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
 
 
 def test_given_columns_hold_in_every_shard(run, tmp_path):
-    bulk.sample_to(run, tmp_path / "x.parquet", N, given={"channel": "web"})
+    files.sample_to(run, tmp_path / "x.parquet", N, given={"channel": "web"})
     found = pd.read_parquet(tmp_path / "x.parquet")
     assert set(found["channel"]) == {"web"}
     pd.testing.assert_frame_equal(found, run.sample(N, given={"channel": "web"}))
 
 
 def test_complete_rows_have_no_hole_and_follow_the_rest(run, tmp_path):
-    bulk.sample_to(run, tmp_path / "x.parquet", N, complete=True)
+    files.sample_to(run, tmp_path / "x.parquet", N, complete=True)
     found = pd.read_parquet(tmp_path / "x.parquet")
-    assert not found[list(run.names)].isna().any().any() and run.sample(N)[list(run.names)].isna().any().any()
+    assert (
+        not found[list(run.names)].isna().any().any()
+        and run.sample(N)[list(run.names)].isna().any().any()
+    )
     pd.testing.assert_frame_equal(found.astype(object), run.sample(N, complete=True).astype(object))
     web = run.sample(N, given={"channel": "web"}, complete=True)
     assert set(web["channel"]) == {"web"} and not web[list(run.names)].isna().any().any()
@@ -84,7 +87,7 @@ def test_shards_differ_and_a_file_begins_like_a_longer_one(run):
 
 def test_a_type_does_not_depend_on_which_shard_has_holes(run, tmp_path):
     for out in ("some", "all"):
-        bulk.sample_to(run, tmp_path / f"{out}.parquet", 300 if out == "some" else N)
+        files.sample_to(run, tmp_path / f"{out}.parquet", 300 if out == "some" else N)
     kinds = [pd.read_parquet(tmp_path / f"{out}.parquet").dtypes for out in ("some", "all")]
     assert kinds[0].equals(kinds[1])
     assert kinds[0]["rating"] == "Int64" and kinds[0]["signed"] == "int64"
@@ -92,7 +95,7 @@ def test_a_type_does_not_depend_on_which_shard_has_holes(run, tmp_path):
 
 @pytest.mark.parametrize("name", ["some.parquet", "some.csv"])
 def test_scores_in_a_file_are_those_in_memory(run, folder, tmp_path, name):
-    scored, _ = bulk.score_to(run, str(folder / name), tmp_path / "s.parquet", fdr=0.2, each=True)
+    scored, _ = files.score_to(run, str(folder / name), tmp_path / "s.parquet", fdr=0.2, each=True)
     expected = run.score(str(folder / name), fdr=0.2, each=True)
     found = pd.read_parquet(tmp_path / "s.parquet")
     assert found.pop("row").tolist() == list(range(1, N + 1))
@@ -100,23 +103,31 @@ def test_scores_in_a_file_are_those_in_memory(run, folder, tmp_path, name):
     assert scored.told == expected.attrs
     assert scored.marked == {name: int(expected[name].sum()) for name in ("more_likely", "anomaly")}
     assert scored.few[0]["nats"].tolist() == sorted(expected["nats"])[:10]
-    in_memory, frames = bulk.score_to(run, str(folder / name), None, fdr=0.2)
+    in_memory, frames = files.score_to(run, str(folder / name), None, fdr=0.2)
     assert in_memory.rows == N and len(frames) == 3
 
 
 def test_conditionals_in_a_file_are_those_in_memory(run, folder, tmp_path):
-    bulk.conditionals_to(run, str(folder / "some.csv"), tmp_path / "c.csv")
+    files.conditionals_to(run, str(folder / "some.csv"), tmp_path / "c.csv")
     found = pd.read_csv(tmp_path / "c.csv").drop(columns="row")
-    pd.testing.assert_frame_equal(found, run.conditionals(str(folder / "some.csv")), check_exact=False, atol=1e-6)
+    pd.testing.assert_frame_equal(
+        found, run.conditionals(str(folder / "some.csv")), check_exact=False, atol=1e-6
+    )
 
 
 def test_filled_rows_in_a_file_are_those_in_memory(run, folder, tmp_path):
-    rows, told = bulk.fill_to(run, str(folder / "some.parquet"), tmp_path / "full.parquet", seed=5)
-    found, given = pd.read_parquet(tmp_path / "full.parquet"), pd.read_parquet(folder / "some.parquet")
+    rows, told = files.fill_to(run, str(folder / "some.parquet"), tmp_path / "full.parquet", seed=5)
+    found, given = (
+        pd.read_parquet(tmp_path / "full.parquet"),
+        pd.read_parquet(folder / "some.parquet"),
+    )
     assert (rows, told) == (N, None)
     pd.testing.assert_frame_equal(found, run.impute(str(folder / "some.parquet"), seed=5))
     known = given.notna()
-    assert not found.isna().any().any() and (found.where(known) == given.where(known))[known].all().all()
+    assert (
+        not found.isna().any().any()
+        and (found.where(known) == given.where(known))[known].all().all()
+    )
 
 
 class Stopped(Exception):
@@ -134,14 +145,16 @@ def stopping_after(shards, error):
 
 
 def test_a_stopped_command_goes_on(run, tmp_path, monkeypatch):
-    bulk.sample_to(run, tmp_path / "whole.parquet", N)
+    files.sample_to(run, tmp_path / "whole.parquet", N)
     out, asked = tmp_path / "x.parquet", []
     with pytest.raises(KeyboardInterrupt, match=r"2\): the same command goes on"):
-        bulk.sample_to(run, out, N, work=stopping_after(2, KeyboardInterrupt()))
+        files.sample_to(run, out, N, work=stopping_after(2, KeyboardInterrupt()))
     assert not out.exists() and left(tmp_path) == [tmp_path / ".x.parquet.shards"]
     draw = type(run).sample_shard
-    monkeypatch.setattr(type(run), "sample_shard", lambda *words: asked.append(words[1]) or draw(*words))
-    bulk.sample_to(run, out, N)
+    monkeypatch.setattr(
+        type(run), "sample_shard", lambda *words: asked.append(words[1]) or draw(*words)
+    )
+    files.sample_to(run, out, N)
     assert asked == [2]
     assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes() and left(tmp_path) == []
 
@@ -149,9 +162,9 @@ def test_a_stopped_command_goes_on(run, tmp_path, monkeypatch):
 def test_shards_of_another_command_do_not_count(run, tmp_path):
     out = tmp_path / "x.csv"
     with pytest.raises(Stopped):  # as after a kill: nobody tidies up
-        bulk.sample_to(run, out, N, seed=1, work=stopping_after(2, Stopped()))
+        files.sample_to(run, out, N, seed=1, work=stopping_after(2, Stopped()))
     assert len(Shards(out, {"another": "plan"}).result_schemas) == 0
-    bulk.sample_to(run, out, N, seed=2)
+    files.sample_to(run, out, N, seed=2)
     run.format.write(run.sample(N, seed=2), tmp_path / "whole.csv")
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
@@ -160,18 +173,20 @@ def test_a_wrong_row_is_named_by_its_place_in_the_file(run, folder, tmp_path):
     rows = pd.read_parquet(folder / "some.parquet")
     wrong = rows.assign(price=rows["price"].where(rows.index != 1111, np.inf))
     wrong.to_parquet(tmp_path / "wrong.parquet")
-    with pytest.raises(UserError, match=r"wrong\.parquet, row 1112, column 'price': the number is infinite"):
-        bulk.score_to(run, str(tmp_path / "wrong.parquet"), tmp_path / "s.csv")
+    with pytest.raises(
+        UserError, match=r"wrong\.parquet, row 1112, column 'price': the number is infinite"
+    ):
+        files.score_to(run, str(tmp_path / "wrong.parquet"), tmp_path / "s.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["wrong.parquet"]
     rows.assign(more=1).to_parquet(tmp_path / "wrong.parquet")
     with pytest.raises(UserError, match="the columns differ"):
-        bulk.fill_to(run, str(tmp_path / "wrong.parquet"), tmp_path / "s.csv")
+        files.fill_to(run, str(tmp_path / "wrong.parquet"), tmp_path / "s.csv")
 
 
 PEAK = """
 import resource, sys
 from pathlib import Path
-from plausibly.jobs import files as bulk
+from plausibly.jobs import files
 from plausibly.runs.run import Run
 bulk.sample_to(Run.open(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -183,17 +198,21 @@ def test_the_memory_for_samples_does_not_grow_with_their_number(run, tmp_path):
         words = [sys.executable, "-c", PEAK, str(run.path), str(tmp_path / "x.csv"), str(n)]
         return int(subprocess.run(words, capture_output=True, check=True, text=True).stdout) / 1024
 
-    assert peak(80_000) - peak(20_000) < 40  # MiB; the rows are 10 MB of text and much more in memory
+    assert (
+        peak(80_000) - peak(20_000) < 40
+    )  # MiB; the rows are 10 MB of text and much more in memory
 
 
 def test_rows_with_values_never_seen_are_drawn_anew(tmp_path):
     """Each time with other noise; so often that the same rows would show."""
     names = pd.Series([f"n{number}" for number in range(900)] * 2 + ["a"] * 600, name="name")
-    frame = pd.DataFrame({"name": names, "number": np.random.default_rng(0).normal(size=2400).round(6)})
+    frame = pd.DataFrame(
+        {"name": names, "number": np.random.default_rng(0).normal(size=2400).round(6)}
+    )
     rare = plausibly.fit(frame, "independent", out=tmp_path / "run")
     kind = rare.model.schema.kinds[0]
     with torch.no_grad():
-        rare.model.tables.put(0, torch.full((1, kind.codes), 0.5 / (kind.codes - 1)).index_fill(
+        rare.model.tables.set_table(0, torch.full((1, kind.codes), 0.5 / (kind.codes - 1)).index_fill(
             1, torch.tensor([kind.other_code]), 0.5
         ))  # fmt: skip
     drawn = rare.sample(N)
@@ -204,7 +223,9 @@ def test_rows_with_values_never_seen_are_drawn_anew(tmp_path):
 def test_equal_rows_score_equally_wherever_they_stand(model, tmp_path, monkeypatch):
     """In any place, batch and shard, in a file or in memory, alone or among others; noise is as large as ever."""
     chance = np.random.default_rng(0)
-    rows = pd.DataFrame({"a": chance.normal(size=200).round(2), "c": chance.choice(["x", "y"], 200)})
+    rows = pd.DataFrame(
+        {"a": chance.normal(size=200).round(2), "c": chance.choice(["x", "y"], 200)}
+    )
     run = plausibly.fit(rows, model, steps=30, out=tmp_path / "run")
     monkeypatch.setattr(runs, "MAX_SHARD_ROWS", 70)
     places = np.concatenate([chance.permutation(200), np.full(90, 7)])
@@ -212,7 +233,7 @@ def test_equal_rows_score_equally_wherever_they_stand(model, tmp_path, monkeypat
     nats, many = run.score(rows)["nats"].to_numpy(), run.score(mixed)["nats"].to_numpy()
     assert np.abs(many - nats[places]).max() < 1e-5
     mixed.to_parquet(tmp_path / "mixed.parquet")
-    _, frames = bulk.score_to(run, str(tmp_path / "mixed.parquet"), None)
+    _, frames = files.score_to(run, str(tmp_path / "mixed.parquet"), None)
     assert np.abs(pd.concat(frames)["nats"].to_numpy() - many).max() < 1e-5
     assert np.abs(run.log_prob(rows).numpy() - nats).max() < 1e-5
     for row in (0, 7, 199):

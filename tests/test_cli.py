@@ -50,11 +50,15 @@ def test_the_whole_way_from_a_file_to_answers(cli, people, tmp_path):
 
     status, out, _ = cli("score", "run", people, "--out", "scores.csv", "--json")
     assert json.loads(out)["rows"] == 300
-    assert {"nats", "bits_per_variable", "p_value", "surprising"} <= set(pd.read_csv("scores.csv").columns)
+    assert {"nats", "bits_per_variable", "p_value", "surprising"} <= set(
+        pd.read_csv("scores.csv").columns
+    )
     assert cli("score", "run", people, "--conditionals", "--out", "c.parquet")[0] == 0
     assert "bits(age)" in pd.read_parquet("c.parquet").columns
 
-    status, out, _ = cli("sample", "run", "-n", "20", "--out", "x.csv", "--given", "sex=m", "--json")
+    status, out, _ = cli(
+        "sample", "run", "-n", "20", "--out", "x.csv", "--given", "sex=m", "--json"
+    )
     assert json.loads(out) == {"rows": 20, "out": "x.csv", "drawn": "exact"}
     assert set(pd.read_csv("x.csv")["sex"]) == {"m"}
     assert len(json.loads(cli("sample", "run", "-n", "3", "--json")[1])["values"]) == 3
@@ -79,7 +83,9 @@ def test_the_whole_way_from_a_file_to_answers(cli, people, tmp_path):
 
 
 def test_compare_prints_one_json_document(cli, people):
-    status, out, err = cli("compare", people, "--models", "independent,markov,chow_liu", "--out", "c", "--json")
+    status, out, err = cli(
+        "compare", people, "--models", "independent,markov,chow_liu", "--out", "c", "--json"
+    )
     assert status == 0, err
     document = json.loads(out)
     assert {row["model"] for row in document["board"]} == {"independent", "markov", "chow_liu"}
@@ -98,8 +104,12 @@ def test_the_board_for_people(cli, people):
 
 
 def test_models_counts_what_it_says(cli):
-    found = {m["name"]: m for m in json.loads(cli("models", "--variables", "8", "--json")[1])["models"]}
-    assert {name: found[name]["parameters"] for name in ("joint", "independent", "markov", "chow_liu")} == {
+    found = {
+        m["name"]: m for m in json.loads(cli("models", "--variables", "8", "--json")[1])["models"]
+    }
+    assert {
+        name: found[name]["parameters"] for name in ("joint", "independent", "markov", "chow_liu")
+    } == {
         "joint": 255,
         "independent": 8,
         "markov": 15,
@@ -108,7 +118,9 @@ def test_models_counts_what_it_says(cli):
     assert found["nade"]["tasks"]["impute"] == "estimate"
     assert "marginal" in found["nade"]["refuses"]
     assert "log_marginal" in found["joint"]["capabilities"]
-    wide = {m["name"]: m for m in json.loads(cli("models", "--variables", "784", "--json")[1])["models"]}
+    wide = {
+        m["name"]: m for m in json.loads(cli("models", "--variables", "784", "--json")[1])["models"]
+    }
     assert wide["joint"]["parameters"] == 2**784 - 1
     assert cli("models")[0] == 0
     assert cli("models", "--data", "digits-binary")[0] == 0
@@ -180,7 +192,9 @@ def test_other_columns_are_named(cli, people):
 def test_what_was_never_seen_is_scored(cli, people):
     """A level, a number, a third word and a hole in columns that never had one: all have probability."""
     cli("fit", people, "--model", "independent", "--out", "run")
-    Path("new.csv").write_text("sex,age,tall\nx,30,True\nm,200,True\nm,30,perhaps\n,30,True\nm,,True\nm,30,\n")
+    Path("new.csv").write_text(
+        "sex,age,tall\nx,30,True\nm,200,True\nm,30,perhaps\n,30,True\nm,,True\nm,30,\n"
+    )
     assert cli("score", "run", "new.csv", "--out", "s.csv")[0] == 0
     nats = pd.read_csv("s.csv")["nats"]
     assert nats.notna().all()
@@ -188,7 +202,9 @@ def test_what_was_never_seen_is_scored(cli, people):
 
 
 def test_what_an_array_cannot_hold_is_named(cli):
-    np.savez("bits.npz", train=np.eye(8, dtype=np.uint8).repeat(9, 0), test=np.eye(8, dtype=np.uint8))
+    np.savez(
+        "bits.npz", train=np.eye(8, dtype=np.uint8).repeat(9, 0), test=np.eye(8, dtype=np.uint8)
+    )
     assert cli("fit", "bits.npz", "--model", "independent", "--out", "run")[0] == 0
     np.save("more.npy", np.full((2, 8), 3, dtype=np.uint8))
     status, _, err = cli("score", "run", "more.npy")
@@ -214,7 +230,9 @@ def test_images_broken_and_of_mixed_sizes(cli):
     chance = np.random.default_rng(0)
     for number in range(24):
         side = 8 if number % 6 else 12
-        Image.fromarray(chance.integers(0, 256, (side, side), dtype=np.uint8)).save(folder / f"{number}.png")
+        Image.fromarray(chance.integers(0, 256, (side, side), dtype=np.uint8)).save(
+            folder / f"{number}.png"
+        )
     status, _, err = cli("fit", folder, "--model", "independent", "--out", "run")
     assert status == 0, err
     assert cli("sample", "run", "-n", "9", "--out", "grid.png")[0] == 0
@@ -290,7 +308,12 @@ def test_wrong_words_get_one_line(cli, people):
 
 def test_small_parsers():
     assert [parse_seconds(text) for text in ("60", "60s", "5m", "1h")] == [60, 60, 300, 3600]
-    assert [parse_literal(text) for text in ("3", "1e-3", "true", "relu")] == [3, 0.001, True, "relu"]
+    assert [parse_literal(text) for text in ("3", "1e-3", "true", "relu")] == [
+        3,
+        0.001,
+        True,
+        "relu",
+    ]
     assert parse_pairs(["a=b=c"], "") == {"a": "b=c"}
     assert parse_pairs(["a=b=-3", "a=c"], "", ["a", "b", "a=b"]) == {
         "a=b": "-3",
@@ -315,13 +338,18 @@ def test_help_does_not_wait_for_what_is_slow_to_load(words):
 
 def test_the_package_imports_without_torch():
     done = subprocess.run(
-        [sys.executable, "-c", "import sys, plausibly; print('torch' in sys.modules)"], capture_output=True
+        [sys.executable, "-c", "import sys, plausibly; print('torch' in sys.modules)"],
+        capture_output=True,
     )
     assert done.stdout.strip() == b"False"
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ...")]
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    ],
 )
 def test_too_little_memory_is_one_line(error, capsys):
     def work():

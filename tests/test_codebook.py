@@ -48,14 +48,19 @@ def test_the_bound_is_one_term_of_the_sum_over_all_codes():
     model = made().double()
     with torch.no_grad():
         for p in model.parameters():
-            p.add_(0.5 * torch.randn(p.shape, generator=torch.Generator().manual_seed(4), dtype=p.dtype))
+            p.add_(
+                0.5
+                * torch.randn(p.shape, generator=torch.Generator().manual_seed(4), dtype=p.dtype)
+            )
     x = torch.tensor(list(itertools.product([0.0, 1.0], repeat=10))).double()
     every = torch.tensor(list(itertools.product(range(4), repeat=2)))
     prior = model.prior.log_prob(every.double())
     assert float(prior.logsumexp(0)) == pytest.approx(0, abs=1e-9)
     vectors = [model.codebook[codes].flatten()[None].expand(len(x), -1) for codes in every]
     terms = torch.stack([log_likelihood(model, x, z) for z in vectors], 1) + prior
-    assert float(terms.flatten().logsumexp(0)) == pytest.approx(0, abs=1e-9)  # a distribution over all events
+    assert float(terms.flatten().logsumexp(0)) == pytest.approx(
+        0, abs=1e-9
+    )  # a distribution over all events
     codes = model.quantise(x)
     own = terms.gather(1, (4 * codes[:, 0] + codes[:, 1])[:, None])[:, 0]
     assert torch.allclose(model.log_bound(x, torch.Generator()), own, atol=1e-9, rtol=0)
@@ -65,7 +70,9 @@ def test_the_bound_is_one_term_of_the_sum_over_all_codes():
 def test_use_counts_codes_and_the_perplexity_is_that_of_their_shares(monkeypatch):
     model, events = made(), load("toy-bits").valid
     bits = events.codes[:, 0]
-    monkeypatch.setattr(VQVAE, "quantise", lambda self, x: torch.stack([x[:, 0].long(), 3 * x[:, 0].long()], 1))
+    monkeypatch.setattr(
+        VQVAE, "quantise", lambda self, x: torch.stack([x[:, 0].long(), 3 * x[:, 0].long()], 1)
+    )
     found = codebook_use(model, events)
     one = float(bits.double().mean())
     shares = [1 - one, one / 2, one / 2]  # codes 0, 1 and 3
@@ -93,7 +100,9 @@ def test_a_collapsed_codebook_comes_to_use(monkeypatch):
     assert codebook_use(alive, valid).used == 4 and codebook_use(alive, valid).perplexity > 3
     monkeypatch.setattr(vq_vae, "revive", lambda *_: None)
     dead, valid = trained(collapsed(), 600)
-    assert codebook_use(dead, valid).used == 1 and codebook_use(dead, valid).perplexity == pytest.approx(1)
+    assert codebook_use(dead, valid).used == 1 and codebook_use(
+        dead, valid
+    ).perplexity == pytest.approx(1)
 
 
 def test_evaluate_and_the_report_tell_the_use(cli, tmp_path):
@@ -102,7 +111,9 @@ def test_evaluate_and_the_report_tell_the_use(cli, tmp_path):
     told = str(run.codebook())
     assert "of 8 codes used by" in told
     assert f"codebook: {told}" in cli("evaluate", run.path)[1]
-    assert json.loads(cli("evaluate", run.path, "--json")[1])["codebook"] == run.codebook().to_json()
+    assert (
+        json.loads(cli("evaluate", run.path, "--json")[1])["codebook"] == run.codebook().to_json()
+    )
     assert f"vq_vae: {told}." in (run.path / "report.html").read_text()
 
 
@@ -113,5 +124,7 @@ def test_a_step_tells_the_loss_of_both_turns():
         turn.name: turn.loss(training.codes[training.rows(0)].float(), generator_for(CPU, 1), 0)
         for turn in training.turns
     }
-    assert training.take_step() == pytest.approx(sum(float(loss.total.mean()) for loss in turns.values()), rel=0.05)
+    assert training.take_step() == pytest.approx(
+        sum(float(loss.total.mean()) for loss in turns.values()), rel=0.05
+    )
     assert all(float(loss.total.mean()) > 1 for loss in turns.values())

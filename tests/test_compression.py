@@ -44,7 +44,7 @@ def walked(coder, own):
         coder.geometric(0.3, 300, own.get("short")),
         coder.geometric(1e5, 300, own.get("long")),
         coder.finite(own["logs"], own.get("codes")),
-        coder.drawn(np.array([0.9, 0.1]), 300, own.get("bits")),
+        coder.iid(np.array([0.9, 0.1]), 300, own.get("bits")),
         np.frombuffer(coder.text(own.get("text")), np.uint8),
         np.frombuffer(coder.block(own.get("bytes")), np.uint8),
     ]
@@ -53,11 +53,15 @@ def walked(coder, own):
 @pytest.fixture
 def symbols():
     chance = np.random.default_rng(0)
-    sizes = np.concatenate([[1, 1, 2, 3, 2**16 - 1, 2**16, 2**16 + 1, 2**63 - 1], 2 ** chance.integers(0, 63, 300)])
+    sizes = np.concatenate(
+        [[1, 1, 2, 3, 2**16 - 1, 2**16, 2**16 + 1, 2**63 - 1], 2 ** chance.integers(0, 63, 300)]
+    )
     logs = np.log(chance.dirichlet(np.ones(7), 300))
     return {
         "sizes": sizes,
-        "numbers": np.concatenate([sizes[:8] - 1, [int(chance.integers(0, size)) for size in sizes[8:]]]),
+        "numbers": np.concatenate(
+            [sizes[:8] - 1, [int(chance.integers(0, size)) for size in sizes[8:]]]
+        ),
         "short": np.append(chance.geometric(1 / 1.3, 298) - 1, [10**6, 2**53]),
         "long": np.append(chance.geometric(1e-5, 299) - 1, 2**60),
         "logs": logs,
@@ -97,7 +101,10 @@ def test_normal_numbers_take_their_bits_and_none_is_far_away():
     writer = Writer()
     writer.normal(centre, scale, numbers)
     assert (Reader(writer.payload).normal(centre, scale, None) == numbers).all()
-    upper, lower = ndtr(((numbers + 0.5) * GRAIN - centre) / scale), ndtr(((numbers - 0.5) * GRAIN - centre) / scale)
+    upper, lower = (
+        ndtr(((numbers + 0.5) * GRAIN - centre) / scale),
+        ndtr(((numbers - 0.5) * GRAIN - centre) / scale),
+    )
     assert 8 * len(writer.payload) < -1.001 * np.log2(upper - lower).sum()
     drawn = stack.Taker(stack.Stack(200_000)).normal(centre, scale, None) * GRAIN - centre
     assert (
@@ -107,7 +114,9 @@ def test_normal_numbers_take_their_bits_and_none_is_far_away():
 
 
 def test_even_numbers_take_their_bits():
-    sizes = np.append(np.random.default_rng(0).integers(2, 10**12, 5000), [2**16 + 1, 2**32 + 1, 99_999] * 300)
+    sizes = np.append(
+        np.random.default_rng(0).integers(2, 10**12, 5000), [2**16 + 1, 2**32 + 1, 99_999] * 300
+    )
     writer = Writer()
     writer.below(sizes, sizes // 3)
     assert 8 * len(writer.payload) < 1.001 * np.log2(sizes).sum() + 64
@@ -149,8 +158,14 @@ def test_what_is_improbable_makes_nothing_else_so():
 @pytest.mark.parametrize("step", [0.0, 0.01, 7.0])
 def test_values_are_found_among_those_that_give_an_event(step):
     chance = np.random.default_rng(0)
-    many = np.round(chance.normal(50, 20, 500), 2) if step == 0.01 else chance.integers(-9, 9, 500) * 7.0
-    values = np.concatenate([many, chance.normal(size=20), chance.normal(size=20).astype(np.float32), [0.0, 1e-300]])
+    many = (
+        np.round(chance.normal(50, 20, 500), 2)
+        if step == 0.01
+        else chance.integers(-9, 9, 500) * 7.0
+    )
+    values = np.concatenate(
+        [many, chance.normal(size=20), chance.normal(size=20).astype(np.float32), [0.0, 1e-300]]
+    )
 
     def event(x):
         with np.errstate(over="ignore"):
@@ -158,7 +173,9 @@ def test_values_are_found_among_those_that_give_an_event(step):
 
     writer = Writer()
     reals.code_within(writer, event, step, event(values), values)
-    assert (reals.code_within(Reader(writer.payload), event, step, event(values), None) == values).all()
+    assert (
+        reals.code_within(Reader(writer.payload), event, step, event(values), None) == values
+    ).all()
     if step:  # most are the only multiple that gives their event
         assert 8 * len(writer.payload) < 500 * 0.2 + 42 * 45
 
@@ -184,7 +201,10 @@ def over_orders(generator):
 
 
 def of_mixtures(generator):
-    return mixture([trees(generator), shake_weights(MODELS["nade"](binary(12))), trees(generator)], [0.5, 0.3, 0.2])
+    return mixture(
+        [trees(generator), shake_weights(MODELS["nade"](binary(12))), trees(generator)],
+        [0.5, 0.3, 0.2],
+    )
 
 
 def tree_of_each_label(generator):
@@ -222,10 +242,16 @@ def test_no_label_is_picked_but_the_right_one(label, bits):
 def test_latent_variables_take_the_bits_of_the_bound(tmp_path):
     """Bits come back: latents to a 128th cost far more than the bound, were they only written."""
     run = plausibly.fit("digits-binary", "vae", out=tmp_path / "run", steps=300)
-    rows = np.concatenate([load_rows(f"digits-binary:{part}", run.format) for part in ("train", "valid", "test")] * 3)
+    rows = np.concatenate(
+        [load_rows(f"digits-binary:{part}", run.format) for part in ("train", "valid", "test")] * 3
+    )
     found = plausibly.compress(run, rows[:4000], tmp_path / "x.pls")
     assert found.verified and found.payload > 10_000
-    assert 0.99 * found.model_bits < 8 * found.payload < 1.01 * found.model_bits + 2 * 16 * run.model.latents
+    assert (
+        0.99 * found.model_bits
+        < 8 * found.payload
+        < 1.01 * found.model_bits + 2 * 16 * run.model.latents
+    )
 
 
 FLOW = {"name": "flow", "layers": 3, "hidden": 16}
@@ -267,7 +293,9 @@ def test_a_mixture_of_posteriors_tells_which_by_bayes():
     z = torch.randn(20, 3, generator=generator)
     (pick,) = Blended(Normal(centre, log_scale)).behind(z, [])
     normals = torch.distributions.Normal(centre, log_scale.exp())
-    assert torch.allclose(pick.log_probs[:, 0], normals.log_prob(z[:, None]).sum(2).log_softmax(1), atol=1e-4)
+    assert torch.allclose(
+        pick.log_probs[:, 0], normals.log_prob(z[:, None]).sum(2).log_softmax(1), atol=1e-4
+    )
 
 
 class Linear(Variational):
@@ -278,7 +306,10 @@ class Linear(Variational):
     def __init__(self, schema):
         super().__init__()
         self.schema, self.latents, self.prior = schema, 2, Standard(2)
-        self.encoder, self.decoder = torch.nn.Linear(schema.size, 4), torch.nn.Linear(2, schema.size)
+        self.encoder, self.decoder = (
+            torch.nn.Linear(schema.size, 4),
+            torch.nn.Linear(2, schema.size),
+        )
 
     def latent_prior(self):
         return self.prior
@@ -317,7 +348,10 @@ def test_a_prior_without_levels_is_refused():
 def test_what_stands_behind_latents_takes_the_bits_of_the_bound(name, settings):
     """The pick of a mixture, and the inner numbers of a flow, come back like the latents."""
     generator = torch.Generator().manual_seed(0)
-    schema = Schema((8,), (Category(levels=3), Level(levels=3), *(Category(levels=2),) * 4, Level(levels=5), Real()))
+    schema = Schema(
+        (8,),
+        (Category(levels=3), Level(levels=3), *(Category(levels=2),) * 4, Level(levels=5), Real()),
+    )
     model = MODELS[name](schema, **settings, network={"name": "mlp", "hidden": 16, "dropout": 0.0})
     model.initialise(generator)
     with torch.no_grad():
@@ -367,14 +401,21 @@ def test_a_text_file_comes_back_byte_for_byte(run, people, tmp_path):
     assert plausibly.decompress(tmp_path / "people.pls", tmp_path / "again.csv", run) == 3000
     assert (tmp_path / "again.csv").read_bytes() == (people / "people.csv").read_bytes()
     assert found.file == (tmp_path / "people.pls").stat().st_size <= found.payload + 300 + 8 * 2
-    part = plausibly.decompress(tmp_path / "people.pls", tmp_path / "part.csv", run, slice(1998, 2003))
+    part = plausibly.decompress(
+        tmp_path / "people.pls", tmp_path / "part.csv", run, slice(1998, 2003)
+    )
     lines = (people / "people.csv").read_text().splitlines()
-    assert part == 5 and (tmp_path / "part.csv").read_text().splitlines() == [lines[0], *lines[1999:2004]]
+    assert part == 5 and (tmp_path / "part.csv").read_text().splitlines() == [
+        lines[0],
+        *lines[1999:2004],
+    ]
 
 
 def test_the_payload_is_what_the_model_says(tmp_path):
     run = plausibly.fit("digits-binary", "nade", out=tmp_path / "run", steps=300)
-    rows = np.concatenate([load_rows(f"digits-binary:{part}", run.format) for part in ("train", "test")])
+    rows = np.concatenate(
+        [load_rows(f"digits-binary:{part}", run.format) for part in ("train", "test")]
+    )
     found = plausibly.compress(run, rows, tmp_path / "digits.pls")
     assert found.model_bits < 8 * found.payload < 1.01 * found.model_bits
     assert found.payload > 4000 and found.rivals.keys() == {"gzip", "xz", "zstd", "png", "webp"}
@@ -383,7 +424,9 @@ def test_the_payload_is_what_the_model_says(tmp_path):
     assert again.dtype == rows.dtype and (again == rows).all()
 
 
-@pytest.mark.parametrize(("model", "smaller"), [("nade", {}), ("boosted", {"rounds": 20}), ("chow_liu", {})])
+@pytest.mark.parametrize(
+    ("model", "smaller"), [("nade", {}), ("boosted", {"rounds": 20}), ("chow_liu", {})]
+)
 def test_a_file_can_hold_its_model(model, smaller, tmp_path):
     run = plausibly.fit("digits-binary", model, out=tmp_path / "run", steps=100, set=smaller)
     rows = load_rows("digits-binary:test", run.format)
@@ -405,8 +448,16 @@ def test_a_run_is_found_where_it_was(run, people, tmp_path):
 
 def test_what_training_never_saw_comes_back(run, people, tmp_path):
     frame = pd.read_csv(people / "people.csv", dtype=str, keep_default_na=False).iloc[:50]
-    frame.loc[0, "town"], frame.loc[1, "age"], frame.loc[2, "age"] = "Atlantis, größer", "100000000", "unknown"
-    frame.loc[3, "income"], frame.loc[4, "country"], frame.loc[5, "height"] = "-3.123456", "FR", "1e+300"
+    frame.loc[0, "town"], frame.loc[1, "age"], frame.loc[2, "age"] = (
+        "Atlantis, größer",
+        "100000000",
+        "unknown",
+    )
+    frame.loc[3, "income"], frame.loc[4, "country"], frame.loc[5, "height"] = (
+        "-3.123456",
+        "FR",
+        "1e+300",
+    )
     frame.to_csv(tmp_path / "odd.csv", index=False)
     assert plausibly.compress(run, tmp_path / "odd.csv", tmp_path / "odd.pls").verified
     plausibly.decompress(tmp_path / "odd.pls", tmp_path / "again.csv", run)
@@ -429,7 +480,9 @@ def test_parquet_comes_back_with_its_types(people, tmp_path):
     plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.parquet", run)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "x.parquet"), pd.read_parquet(source))
     narrow = pd.read_parquet(source).astype({"age": "int32"})
-    assert any("'age'" in note for note in plausibly.compress(run, narrow, tmp_path / "y.pls").notes)
+    assert any(
+        "'age'" in note for note in plausibly.compress(run, narrow, tmp_path / "y.pls").notes
+    )
 
 
 def test_bad_questions_get_one_line(run, people, tmp_path):
@@ -437,7 +490,9 @@ def test_bad_questions_get_one_line(run, people, tmp_path):
         other = plausibly.fit("digits-binary", "autoencoder", out=tmp_path / "ae", steps=20)
         plausibly.compress(other, "digits-binary:test", tmp_path / "no.pls")
     assert not (tmp_path / "no.pls").exists()
-    dropped = plausibly.fit(str(people / "people.csv"), "independent", out=tmp_path / "drop", drop=["note"])
+    dropped = plausibly.fit(
+        str(people / "people.csv"), "independent", out=tmp_path / "drop", drop=["note"]
+    )
     with pytest.raises(UserError, match="'note'"):
         plausibly.compress(dropped, people / "people.csv", tmp_path / "no.pls")
     plausibly.compress(run, people / "people.csv", tmp_path / "x.pls")
@@ -468,7 +523,9 @@ def test_what_would_come_back_as_something_else_is_refused(run, people, tmp_path
         plausibly.compress(run, people / "people.csv", people / "people.csv")
     lines = (people / "people.csv").read_text().splitlines()
     cells = lines[2500].split(",")
-    (tmp_path / "odd.csv").write_text("\n".join([*lines[:2500], ",".join([cells[0], "inf", *cells[2:]]), ""]))
+    (tmp_path / "odd.csv").write_text(
+        "\n".join([*lines[:2500], ",".join([cells[0], "inf", *cells[2:]]), ""])
+    )
     with pytest.raises(UserError, match="row 2500, column 'age'"):
         plausibly.compress(run, tmp_path / "odd.csv", tmp_path / "x.pls")
     with pytest.raises(UserError, match="there is no"):
@@ -483,7 +540,9 @@ def test_labels_beside_rows_come_back(tmp_path):
     assert again.dtype == rows.dtype and (again == rows).all()
 
 
-def test_a_sound_block_that_does_not_decode_is_not_called_damaged(run, people, tmp_path, monkeypatch):
+def test_a_sound_block_that_does_not_decode_is_not_called_damaged(
+    run, people, tmp_path, monkeypatch
+):
     plausibly.compress(run, people / "people.csv", tmp_path / "x.pls")
 
     def other(*arguments):
@@ -496,12 +555,16 @@ def test_a_sound_block_that_does_not_decode_is_not_called_damaged(run, people, t
 
 def test_other_probabilities_are_noticed_before_decoding(run, people, tmp_path, monkeypatch):
     plausibly.compress(run, people / "people.csv", tmp_path / "x.pls")
-    moved = Run(run.path, run.record, MODELS["nade"](run.model.schema, **run.model.arguments), run.format)
+    moved = Run(
+        run.path, run.record, MODELS["nade"](run.model.schema, **run.model.arguments), run.format
+    )
     moved.model.restore({name: t.clone() for name, t in run.model.state_dict().items()})
     moved.model.eval()
     with torch.no_grad():
         next(moved.model.parameters()).mul_(1 + 1e-5)
-    with pytest.raises(UserError, match=r"other probabilities; it was written with processor .*, as here"):
+    with pytest.raises(
+        UserError, match=r"other probabilities; it was written with processor .*, as here"
+    ):
         plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.csv", moved)
     real = compression.writer_versions
     monkeypatch.setattr(compression, "writer_versions", lambda: real() | {"torch": "1.0"})
@@ -556,15 +619,25 @@ def sound(request, tmp_path_factory):
     folder, embed = tmp_path_factory.mktemp("damage"), request.param == "with its model"
     orders = [0, 1] if request.param == "by bits-back" else [0]
     runs = [
-        plausibly.fit("toy-bits", "made", out=folder / str(k), steps=50, set={"hidden": 8, "shuffle": k})
+        plausibly.fit(
+            "toy-bits", "made", out=folder / str(k), steps=50, set={"hidden": 8, "shuffle": k}
+        )
         for k in orders
     ]
     run = plausibly.ensemble(runs, out=folder / "mixed") if len(runs) > 1 else runs[0]
-    plausibly.compress(run, load_rows("toy-bits:test", run.format)[:300], folder / "x.pls", embed=embed)
+    plausibly.compress(
+        run, load_rows("toy-bits:test", run.format)[:300], folder / "x.pls", embed=embed
+    )
     return folder / "y.pls", (folder / "x.pls").read_bytes(), None if embed else run
 
 
-@settings(max_examples=400, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=400,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(st.lists(DAMAGE, min_size=1, max_size=3))
 def test_damage_is_never_decoded(sound, damage):
     """1,200 files with bits flipped, bytes cut, swapped or put in: each gets one line, and none gives rows."""
@@ -580,7 +653,9 @@ def test_damage_is_never_decoded(sound, damage):
 
 
 def test_the_board_tells_actual_bits_beside_those_of_others(tmp_path):
-    board = plausibly.compare("digits-binary", ["independent", "autoencoder"], steps=20, out=tmp_path / "c")
+    board = plausibly.compare(
+        "digits-binary", ["independent", "autoencoder"], steps=20, out=tmp_path / "c"
+    )
     rows = {row.model: row for row in board.rows}
     assert rows["autoencoder"].coded is None
     exact, actual = rows["independent"].test.bits_per_variable, rows["independent"].coded
@@ -588,7 +663,10 @@ def test_the_board_tells_actual_bits_beside_those_of_others(tmp_path):
     assert board.first_coded.others.keys() == {"gzip", "xz", "zstd", "png", "webp"}
     assert min(board.first_coded.others.values()) > actual.bits_per_variable
     headings, cells = board.cells()
-    assert [row[headings.index("actual bits")] for row in cells] == [f"{actual.bits_per_variable:.4f}", ""]
+    assert [row[headings.index("actual bits")] for row in cells] == [
+        f"{actual.bits_per_variable:.4f}",
+        "",
+    ]
     assert f"png {board.first_coded.others['png']:.4f}" in board.caption()
     again = report_again(tmp_path / "c", "cpu", Listener()).read_text()
     assert "Test rows as bytes" in again and f"{actual.bits_per_variable:.4f}" in again
@@ -604,13 +682,21 @@ def test_models_without_actual_bits_say_why(tmp_path, capsys):
     listener.log = lines.append
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "MAX_CODING_SECONDS", 0.0)
-        board = plausibly.compare("toy-bits", ["independent"], out=tmp_path / "a", listener=listener)
+        board = plausibly.compare(
+            "toy-bits", ["independent"], out=tmp_path / "a", listener=listener
+        )
     assert board.first_coded is None and any(
         "no actual bits, since 2,000 rows would take about" in line for line in lines
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "again", lambda format, events: bad("rows come back in another type of numbers"))
-        board = plausibly.compare("toy-bits", ["independent"], out=tmp_path / "b", listener=listener)
+        patch.setattr(
+            results,
+            "again",
+            lambda format, events: bad("rows come back in another type of numbers"),
+        )
+        board = plausibly.compare(
+            "toy-bits", ["independent"], out=tmp_path / "b", listener=listener
+        )
     assert board.first_coded is None and "type of numbers" in lines[-1]
     run = board.rows[0].run.path / "run.json"
     for wrong in (3, {"rows": 5}, {"rows": 5, "bits_per_variable": "x", "others": {}}):
@@ -621,7 +707,9 @@ def test_models_without_actual_bits_say_why(tmp_path, capsys):
 
 def test_a_table_in_memory_has_others_beside_it(run, people, tmp_path):
     frame = pd.read_csv(people / "people.csv")
-    found, from_file = (plausibly.compress(run, data, tmp_path / "x.pls") for data in (frame, people / "people.csv"))
+    found, from_file = (
+        plausibly.compress(run, data, tmp_path / "x.pls") for data in (frame, people / "people.csv")
+    )
     assert found.rivals == from_file.rivals
 
 

@@ -39,13 +39,17 @@ def test_the_context_is_a_marginal_and_the_rest_is_given_it(name, context):
     marginal = logsumexp(logs, axis=rest)
     single = [logsumexp(logs, axis=tuple(j for j in range(4) if j != c)) for c in sorted(context)]
     product_of = sum(np.ix_(*single))
-    assert np.allclose(marginal, product_of, atol=1e-5)  # p(context) is that of independent variables
+    assert np.allclose(
+        marginal, product_of, atol=1e-5
+    )  # p(context) is that of independent variables
     x = SMALL.all_events()
     given = model.log_given(x, torch.Generator()).detach().double().numpy().reshape(SMALL.codes)
     assert np.allclose(given, logs - np.expand_dims(marginal, rest), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [n for n in accepting(SMALL) if classify.word(MODELS[n]) == "exact"])
+@pytest.mark.parametrize(
+    "name", [n for n in accepting(SMALL) if classify.word(MODELS[n]) == "exact"]
+)
 @pytest.mark.parametrize("target", range(4))
 def test_classes_are_bayes_rule_over_the_joint(name, target):
     model = shake_weights(MODELS[name].tiny(SMALL)).eval()
@@ -67,7 +71,9 @@ def test_discriminative_and_generative_models_use_one_rule(name, seen):
         model = shake_weights(MODELS[name](SMALL, context=context)).eval()
         logs = joint(model)
         want = (logs - logsumexp(logs, axis=0, keepdims=True)).reshape(3, -1).T
-        assert np.allclose(classify(model, x[:12], observed[:12], 0).log_probs.numpy(), want, atol=1e-5)
+        assert np.allclose(
+            classify(model, x[:12], observed[:12], 0).log_probs.numpy(), want, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -101,7 +107,9 @@ def test_calibration_finds_what_is_planted():
     p = generator.dirichlet([1, 1], 20_000)
     truth = (generator.random(20_000) < p[:, 1]).astype(int)
     honest, sharp = p, p**3 / (p**3).sum(1, keepdims=True)
-    errors = [Classification(("0", "1"), each, truth).calibration_error() for each in (honest, sharp)]
+    errors = [
+        Classification(("0", "1"), each, truth).calibration_error() for each in (honest, sharp)
+    ]
     assert errors[0] < 6 * 0.5 / np.sqrt(2_000) and errors[1] > 0.1
 
 
@@ -113,7 +121,12 @@ def frame():
     bit = np.where(generator.random(1500) < 0.85, y == 1, y != 1).astype(int)
     size = np.round(y * 2 + generator.normal(size=1500), 1)
     return pd.DataFrame(
-        {"label": np.array(["a", "b", "c"])[y], "bit": bit, "size": size, "noise": generator.integers(0, 4, 1500)}
+        {
+            "label": np.array(["a", "b", "c"])[y],
+            "bit": bit,
+            "size": size,
+            "noise": generator.integers(0, 4, 1500),
+        }
     )
 
 
@@ -124,7 +137,9 @@ def test_both_directions_from_a_table(frame, tmp_path):
         "generative": {"context": ["label"]},
         "discriminative": {"event": ["label"], "context": ["rest"]},
     }.items():
-        run = plausibly.fit(frame, "made", out=tmp_path / word, steps=600, set={"hidden": 64}, **way)
+        run = plausibly.fit(
+            frame, "made", out=tmp_path / word, steps=600, set={"hidden": 64}, **way
+        )
         found = run.classify(frame.iloc[:800])
         accuracies[word] = found.to_json()["accuracy"]
         assert np.allclose(found.probabilities.sum(1), 1)
@@ -132,12 +147,21 @@ def test_both_directions_from_a_table(frame, tmp_path):
         assert np.allclose(without.probabilities, found.probabilities) and without.rows == 0
         assert run.evaluate(frame.iloc[:100]).rows == 100
         again = plausibly.open(tmp_path / word)
-        assert np.allclose(again.classify(frame.iloc[:50]).probabilities, found.probabilities[:50], atol=1e-6)
+        assert np.allclose(
+            again.classify(frame.iloc[:50]).probabilities, found.probabilities[:50], atol=1e-6
+        )
     assert min(accuracies.values()) > 0.75, accuracies
 
 
 def test_digits_have_labels_beside_them(tmp_path):
-    run = plausibly.fit("digits-binary", "nade", out=tmp_path / "run", steps=400, set={"hidden": 64}, context=["label"])
+    run = plausibly.fit(
+        "digits-binary",
+        "nade",
+        out=tmp_path / "run",
+        steps=400,
+        set={"hidden": 64},
+        context=["label"],
+    )
     assert run.names[0] == "label" and run.model.context == (0,)
     found = run.classify("digits-binary:test")
     assert found.to_json()["accuracy"] > 0.6
@@ -147,7 +171,13 @@ def test_digits_have_labels_beside_them(tmp_path):
 
 @pytest.mark.parametrize(
     ("context", "event", "want"),
-    [(["a"], [], (0,)), (["b", "a"], [], (1, 0)), ([], ["c"], (0, 1)), (["rest"], ["c"], (0, 1)), ([], [], ())],
+    [
+        (["a"], [], (0,)),
+        (["b", "a"], [], (1, 0)),
+        ([], ["c"], (0, 1)),
+        (["rest"], ["c"], (0, 1)),
+        ([], [], ()),
+    ],
 )
 def test_names_become_a_context(context, event, want):
     assert context_of(("a", "b", "c"), context, event) == want
@@ -177,7 +207,10 @@ def test_counting_models_have_a_part_for_each_label(name, frame, tmp_path):
     again = plausibly.open(tmp_path / name)
     assert np.allclose(again.classify(frame).probabilities, found.probabilities, atol=1e-6)
     assert (again.sample(30, given={"label": "b"})["label"] == "b").all()
-    assert len(again.score(frame.iloc[:5])) == 5 and again.evaluate().rows == run.record["rows"]["test"]
+    assert (
+        len(again.score(frame.iloc[:5])) == 5
+        and again.evaluate().rows == run.record["rows"]["test"]
+    )
 
 
 def test_one_label_is_all_that_counting_models_take(frame, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from plausibly.capabilities import BoundedModel
-from plausibly.contract import checks as contract
+from plausibly.contract import checks
 from plausibly.contract.checks import checks_for, draw_events, shake_weights
 from plausibly.events.kinds import Category, Grid, Level, Real
 from plausibly.events.schema import Schema, binary
@@ -15,13 +15,23 @@ from plausibly.models import MODELS
 SCHEMAS = {
     "one": Schema((1,), (Category(levels=3),)),
     "bits": binary(6),
-    "categories": Schema((3,), (Category(levels=2), Category(levels=3, rare=(1, 2), open=True), Category(levels=4))),
+    "categories": Schema(
+        (3,), (Category(levels=2), Category(levels=3, rare=(1, 2), open=True), Category(levels=4))
+    ),
     "grids": Schema(
-        (2,), (Grid(atoms=(0, 5, 6), edges=(-3, 5, 10), tails=(4.0, 7.0), missing=True), Grid(edges=(0, 9)))
+        (2,),
+        (
+            Grid(atoms=(0, 5, 6), edges=(-3, 5, 10), tails=(4.0, 7.0), missing=True),
+            Grid(edges=(0, 9)),
+        ),
     ),
     "reals": Schema((2,), (Real(3.0, 0.5, (-1.0, 0.5, 2.0), (0.3, 2.0)), Real(-1.0, 4.0))),
-    "open reals": Schema((3,), (Real(open=True), Real(step=0.5), Real(edges=(-1.0, 1.0), open=True))),
-    "holes in reals": Schema((3,), (Real(edges=(-1.0, 1.0), missing=True), Category(levels=2), Real(open=True))),
+    "open reals": Schema(
+        (3,), (Real(open=True), Real(step=0.5), Real(edges=(-1.0, 1.0), open=True))
+    ),
+    "holes in reals": Schema(
+        (3,), (Real(edges=(-1.0, 1.0), missing=True), Category(levels=2), Real(open=True))
+    ),
     "table": Schema(
         (4,),
         (
@@ -41,7 +51,12 @@ SCHEMAS = {
         ),
     ),
     "reals never seen": Schema(
-        (3,), (Real(open=True, unforeseen=0.2), Real(edges=(-1.0, 1.0), open=True, unforeseen=0.1), Real(open=True))
+        (3,),
+        (
+            Real(open=True, unforeseen=0.2),
+            Real(edges=(-1.0, 1.0), open=True, unforeseen=0.1),
+            Real(open=True),
+        ),
     ),
     "a table of cells never seen": Schema(
         (3,),
@@ -54,7 +69,9 @@ SCHEMAS = {
     "many levels": Schema((2,), (Category(levels=80), Level(levels=70, width=2))),
     "image": Schema((1, 2, 3), (Level(levels=3),) * 6),
     "large": binary(21),  # one more than a joint table takes
-    "large table": Schema((12,), (Category(levels=3, missing=True), Level(levels=9), Grid(edges=(0, 4, 8))) * 4),
+    "large table": Schema(
+        (12,), (Category(levels=3, missing=True), Level(levels=9), Grid(edges=(0, 4, 8))) * 4
+    ),
 }
 
 CASES = [
@@ -68,7 +85,7 @@ CASES = [
 @pytest.mark.parametrize(("model", "schema"), CASES)
 def test_contract(model, schema, monkeypatch):
     monkeypatch.setattr(
-        contract, "MAX_LISTED_EVENTS", 1 << 12
+        checks, "MAX_LISTED_EVENTS", 1 << 12
     )  # of 21 bits the first 12 are added up, not 16 as by `check`
     instance = shake_weights(model.tiny(schema)).eval()
     broken = [result for check in checks_for(instance) if not (result := check(instance)).holds]
@@ -76,11 +93,15 @@ def test_contract(model, schema, monkeypatch):
 
 
 @pytest.mark.parametrize("context", [(2,), (0, 3), (0, 1, 2)])
-@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if "context" in signature(model).parameters])
+@pytest.mark.parametrize(
+    "name", [name for name, model in MODELS.items() if "context" in signature(model).parameters]
+)
 def test_contract_with_a_context(name, context):
     """A context begins one joint distribution, if any: every promise holds, and its variables are on their own."""
     model, schema = MODELS[name], SCHEMAS["table"]
-    instance = shake_weights(model(schema, **(model.tiny(schema).arguments | {"context": context}))).eval()
+    instance = shake_weights(
+        model(schema, **(model.tiny(schema).arguments | {"context": context}))
+    ).eval()
     assert not [result for check in checks_for(instance) if not (result := check(instance)).holds]
     if not isinstance(instance, BoundedModel):
         return
@@ -95,5 +116,7 @@ def test_contract_with_a_context(name, context):
 @torch.no_grad()
 def log_context(model, x):
     """log p(x) - log p(rest | context), with the same noise."""
-    whole, given = (log(x, torch.Generator().manual_seed(0)) for log in (model.log_bound, model.log_given))
+    whole, given = (
+        log(x, torch.Generator().manual_seed(0)) for log in (model.log_bound, model.log_given)
+    )
     return whole - given

@@ -71,7 +71,9 @@ def test_rows_come_back_equal(rows: np.ndarray) -> None:
 @given(small, st.integers(0, 9))
 def test_drawn_arrays_have_the_codes_they_were_drawn_for(rows: np.ndarray, seed: int) -> None:
     format, generator = format_of(rows), np.random.default_rng(seed)
-    codes = torch.from_numpy(generator.integers(0, format.schema.codes[0], (20, *format.schema.shape)))
+    codes = torch.from_numpy(
+        generator.integers(0, format.schema.codes[0], (20, *format.schema.shape))
+    )
     drawn = format.draw(codes, generator)
     again = format.events(format.rows(drawn))
     assert torch.equal(again.codes, drawn.codes) and torch.equal(drawn.codes.long(), codes)
@@ -151,7 +153,9 @@ def test_names_with_x_and_a_lone_test_split(tmp_path: Path) -> None:
     assert len(load(f"{tmp_path}/b.npz:second").train) == 45
 
 
-@pytest.mark.parametrize("name", ["t10k-images-idx3-ubyte", "images.idx", "t10k-images-idx3-ubyte.gz"])
+@pytest.mark.parametrize(
+    "name", ["t10k-images-idx3-ubyte", "images.idx", "t10k-images-idx3-ubyte.gz"]
+)
 def test_idx_files(tmp_path: Path, name: str) -> None:
     rows = np.random.default_rng(0).integers(0, 256, (30, 4, 5), dtype=np.uint8)
     data = b"\0\0\x08\x03" + struct.pack(">3I", *rows.shape) + rows.tobytes()
@@ -231,7 +235,9 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
     save(tmp_path / "other.png", 20, 20)
     data = load(str(tmp_path))
     assert data.schema.shape == (1, 12, 10)
-    assert any("2 sizes" in note for note in data.notes) and any("1 of 11 images was resized" in n for n in data.notes)
+    assert any("2 sizes" in note for note in data.notes) and any(
+        "1 of 11 images was resized" in n for n in data.notes
+    )
     first = np.asarray(Image.open(tmp_path / "class 0" / "0.png"))
     rows = load_rows(str(tmp_path), data.format)
     assert rows.shape == (11, 12, 10) and np.array_equal(rows[0], first)
@@ -263,7 +269,9 @@ def test_a_grid_of_images(tmp_path: Path) -> None:
     data.format.write(data.format.rows(data.test[:5]), tmp_path / "grid.png")
     sheet = np.asarray(Image.open(tmp_path / "grid.png"))
     assert sheet.shape == (2 * 9 + 1, 3 * 9 + 1)
-    assert np.array_equal(sheet[1:9, 1:9], (data.format.rows(data.test[:1])[0] * (255 / 16)).round())
+    assert np.array_equal(
+        sheet[1:9, 1:9], (data.format.rows(data.test[:1])[0] * (255 / 16)).round()
+    )
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no real data beside the repository")
@@ -277,7 +285,9 @@ def test_a_grid_of_images(tmp_path: Path) -> None:
 )
 def test_real_arrays(name: str, shape: tuple, rows: tuple) -> None:
     data = load(str(SHARED / f"{name}.npz"))
-    assert data.schema.shape == shape and tuple(map(len, (data.train, data.valid, data.test))) == rows
+    assert (
+        data.schema.shape == shape and tuple(map(len, (data.train, data.valid, data.test))) == rows
+    )
     assert torch.equal(data.format.events(data.format.rows(data.test)).codes, data.test.codes)
 
 
@@ -299,9 +309,30 @@ def objects(rows: np.ndarray, hole: object) -> np.ndarray:
     return found
 
 
-TYPES = ("f2", "f4", ">f4", "f8", ">f8", "i1", "i2", ">i2", "i4", ">i4", "i8", ">i8", "u1", ">u2", "u4", "u8", "?")
+TYPES = (
+    "f2",
+    "f4",
+    ">f4",
+    "f8",
+    ">f8",
+    "i1",
+    "i2",
+    ">i2",
+    "i4",
+    ">i4",
+    "i8",
+    ">i8",
+    "u1",
+    ">u2",
+    "u4",
+    "u8",
+    "?",
+)
 MASKED = {
-    "floats": (reals(), lambda rows: np.ma.MaskedArray(np.where(hidden(rows), -9999, rows), hidden(rows))),
+    "floats": (
+        reals(),
+        lambda rows: np.ma.MaskedArray(np.where(hidden(rows), -9999, rows), hidden(rows)),
+    ),
     "big-endian": (reals(), lambda rows: np.ma.MaskedArray(rows.astype(">f8"), hidden(rows))),
     "half": (reals().astype("f2"), lambda rows: np.ma.MaskedArray(rows, hidden(rows))),
     "a list": (reals(), lambda rows: list(np.ma.MaskedArray(rows, hidden(rows)))),
@@ -326,7 +357,11 @@ def test_what_is_masked_or_missing_is_a_hole(name: str) -> None:
     assert (again[~hidden(rows)] == rows[~hidden(rows)]).all()
     kinds = data.schema.kinds
     assert all(kind.missing for kind in kinds)
-    assert all(abs(kind.location) < 0.3 and abs(kind.scale - 1) < 0.3 for kind in kinds if isinstance(kind, Real))
+    assert all(
+        abs(kind.location) < 0.3 and abs(kind.scale - 1) < 0.3
+        for kind in kinds
+        if isinstance(kind, Real)
+    )
     asked = data.format.questions(make(rows))
     assert torch.equal(asked.observed, torch.from_numpy(~hidden(rows)))
     assert any("holes" in note for note in data.notes)
@@ -347,14 +382,18 @@ def test_a_run_learns_no_masked_number_and_fills_what_is_masked(tmp_path: Path) 
 
 def test_masked_entries_that_cannot_be_holes() -> None:
     bits = np.random.default_rng(0).integers(0, 2, (40, 3))
-    with pytest.raises(UserError, match=r"row 2, 1: a hole \(nan or masked\), where there was none in training"):
+    with pytest.raises(
+        UserError, match=r"row 2, 1: a hole \(nan or masked\), where there was none in training"
+    ):
         load(bits).format.events(np.ma.MaskedArray(bits, np.arange(120).reshape(40, 3) == 4))
     with pytest.raises(UserError, match="beyond 2\\^53 would be rounded"):
         load(np.ma.MaskedArray(counts() + 2**60, hidden(counts())))
     images = np.ma.MaskedArray(np.random.default_rng(0).integers(0, 256, (40, 4, 4)), False)
     assert load(images).schema.shape == (1, 4, 4)
     images[:, 2, 1] = np.ma.masked
-    with pytest.raises(UserError, match=r"some are holes \(nan or masked\), which only a matrix may have"):
+    with pytest.raises(
+        UserError, match=r"some are holes \(nan or masked\), which only a matrix may have"
+    ):
         load(images)
 
 
@@ -383,12 +422,19 @@ def test_questions_change_no_entry(dtype: str, low: int, value: float) -> None:
     """Entries that training's type cannot hold were cut to it."""
     if low and dtype in ("u1", "?"):
         low = 250 if dtype == "u1" else 0
-    rows = np.random.default_rng(0).integers(low, low + (2 if dtype == "?" else 9), (60, 3)).clip(max=255).astype(dtype)
+    rows = (
+        np.random.default_rng(0)
+        .integers(low, low + (2 if dtype == "?" else 9), (60, 3))
+        .clip(max=255)
+        .astype(dtype)
+    )
     format = format_of(rows)
     asked = rows[:5].astype(np.float64)
     asked[1, 1], asked[2, 2] = np.nan, value
     try:
-        filled = format.rows(format.fill(format.questions(asked), torch.zeros(5, 3), np.random.default_rng(0)))
+        filled = format.rows(
+            format.fill(format.questions(asked), torch.zeros(5, 3), np.random.default_rng(0))
+        )
     except UserError as error:
         assert f"row 3, 2: {value} is not a whole number" in str(error)
     else:
@@ -397,11 +443,16 @@ def test_questions_change_no_entry(dtype: str, low: int, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [counts(), counts() - 4, counts() > 4, counts().astype("u1")], ids=lambda rows: str(rows.dtype)
+    "rows",
+    [counts(), counts() - 4, counts() > 4, counts().astype("u1")],
+    ids=lambda rows: str(rows.dtype),
 )
 def test_conditions_change_no_entry(rows: np.ndarray) -> None:
     format = format_of(rows)
-    assert question(format, {"1": 1}).codes[0, 1] == format.events(np.ones((1, 2), dtype=rows.dtype)).codes[0, 1]
+    assert (
+        question(format, {"1": 1}).codes[0, 1]
+        == format.events(np.ones((1, 2), dtype=rows.dtype)).codes[0, 1]
+    )
     with pytest.raises(UserError, match=r"3.5 is not a whole number|3.5 was never seen"):
         question(format, {"1": 3.5})
 
@@ -430,7 +481,10 @@ def test_large_whole_numbers_are_not_rounded(first: int) -> None:
         (np.array(3.0), "a single number"),
         (reals()[:, 0], r"rows.reshape\(len\(rows\), -1\) makes a matrix"),
         (np.random.default_rng(0).integers(-5, 5, (60, 4, 4)), r"rows.reshape\(len\(rows\), -1\)"),
-        (np.random.default_rng(0).integers(0, 5000, (60, 4, 4)), r"rows.reshape\(len\(rows\), -1\)"),
+        (
+            np.random.default_rng(0).integers(0, 5000, (60, 4, 4)),
+            r"rows.reshape\(len\(rows\), -1\)",
+        ),
         (None, "cannot be modelled"),
     ],
     ids=lambda each: each if isinstance(each, str) else type(each).__name__,
@@ -443,8 +497,16 @@ def test_what_is_no_array_of_numbers_is_said_in_one_line(rows: object, words: st
 
 def test_tensors_of_every_type() -> None:
     rows = torch.tensor(counts())
-    for own in (rows.bool(), rows.half(), rows.bfloat16(), rows.int(), rows.double().requires_grad_()):
-        assert np.array_equal(load(own).format.rows(load(own).train), own.detach().double().numpy()[_train(600)])
+    for own in (
+        rows.bool(),
+        rows.half(),
+        rows.bfloat16(),
+        rows.int(),
+        rows.double().requires_grad_(),
+    ):
+        assert np.array_equal(
+            load(own).format.rows(load(own).train), own.detach().double().numpy()[_train(600)]
+        )
 
 
 def _train(rows: int) -> np.ndarray:
@@ -470,18 +532,25 @@ def test_which_side_is_of_channels_is_said(shape: tuple, read: str) -> None:
 
 
 def test_what_is_set_aside_of_an_array_is_said() -> None:
-    assert "column '2' is set aside: constant (only one value)" in load(np.c_[reals(), np.ones(600)]).notes
+    assert (
+        "column '2' is set aside: constant (only one value)"
+        in load(np.c_[reals(), np.ones(600)]).notes
+    )
 
 
 def test_a_number_that_training_did_not_show_tells_how_to_leave_room() -> None:
     rows = np.r_[np.random.default_rng(0).integers(0, 4, (60, 2)), [[9, 1]]]
-    with pytest.raises(UserError, match=r"9 is not a whole number from 0 to 3; --kind '\*=integer' models any"):
+    with pytest.raises(
+        UserError, match=r"9 is not a whole number from 0 to 3; --kind '\*=integer' models any"
+    ):
         load(rows[:60]).format.events(rows)
     format = load(rows[:60], kinds={"*": "integer"}).format
     assert np.array_equal(format.rows(format.events(rows)), rows)
 
 
-@pytest.mark.parametrize("name", ["years", "yes", "y_years", "yield", "rows", "labelled", "testimony"])
+@pytest.mark.parametrize(
+    "name", ["years", "yes", "y_years", "yield", "rows", "labelled", "testimony"]
+)
 def test_only_usual_names_are_those_of_labels(tmp_path: Path, name: str) -> None:
     bits = np.random.default_rng(0).integers(0, 2, (60, 3), dtype=np.uint8)
     np.savez(tmp_path / "a.npz", **{name: bits})
@@ -498,8 +567,14 @@ def test_only_usual_names_are_those_of_labels(tmp_path: Path, name: str) -> None
     ids=str,
 )  # fmt: skip
 def test_labels_by_their_usual_names(tmp_path: Path, names: tuple) -> None:
-    bits, labels = np.random.default_rng(0).integers(0, 2, (60, 3), dtype=np.uint8), np.arange(60) % 3
-    others = {name.replace("train", "test"): rows for name, rows in zip(names, (bits[:9], labels[:9]), strict=True)}
+    bits, labels = (
+        np.random.default_rng(0).integers(0, 2, (60, 3), dtype=np.uint8),
+        np.arange(60) % 3,
+    )
+    others = {
+        name.replace("train", "test"): rows
+        for name, rows in zip(names, (bits[:9], labels[:9]), strict=True)
+    }
     np.savez(tmp_path / "a.npz", **others | dict(zip(names, (bits, labels), strict=True)))
     data = load(str(tmp_path / "a.npz"))
     assert data.rows["test"] == (9 if "train" in names[0] else 6)
@@ -512,8 +587,13 @@ def test_labels_by_their_usual_names(tmp_path: Path, names: tuple) -> None:
 
 def test_what_a_file_holds_besides_is_said(tmp_path: Path) -> None:
     bits = np.random.default_rng(0).integers(0, 2, (60, 3), dtype=np.uint8)
-    np.savez(tmp_path / "a.npz", train=bits, test=bits[:9], weights=np.ones(60), meta=np.array("{}"))
-    assert any(note.startswith("left out of the file: weights, meta;") for note in load(str(tmp_path / "a.npz")).notes)
+    np.savez(
+        tmp_path / "a.npz", train=bits, test=bits[:9], weights=np.ones(60), meta=np.array("{}")
+    )
+    assert any(
+        note.startswith("left out of the file: weights, meta;")
+        for note in load(str(tmp_path / "a.npz")).notes
+    )
     np.savez(tmp_path / "a.npz", y=bits)
     with pytest.raises(UserError, match="holds no arrays of rows, but y; name one"):
         load(str(tmp_path / "a.npz"))
@@ -523,7 +603,9 @@ def test_what_a_file_holds_besides_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("dtype", "values"), [("u1", (1, 300)), ("?", (0, 1, 2)), ("i1", (-1, 200)), ("f2", (0, 4097))]
 )
-def test_labels_that_the_type_of_the_rows_cannot_hold(tmp_path: Path, dtype: str, values: tuple) -> None:
+def test_labels_that_the_type_of_the_rows_cannot_hold(
+    tmp_path: Path, dtype: str, values: tuple
+) -> None:
     rows = np.random.default_rng(0).integers(0, 2, (60, 3)).astype(dtype)
     labels = np.array(values)[np.arange(60) % len(values)]
     np.savez(tmp_path / "a.npz", x=rows, y=labels)
@@ -533,7 +615,9 @@ def test_labels_that_the_type_of_the_rows_cannot_hold(tmp_path: Path, dtype: str
     again = data.format.rows(data.format.events(whole))
     assert np.array_equal(again[:, 0], labels) and np.array_equal(again[:, 1:], rows)
     drawn = data.format.rows(data.format.draw(data.train.codes, np.random.default_rng(0)))
-    assert drawn.dtype == again.dtype and np.array_equal(drawn[:, 0], data.format.rows(data.train)[:, 0])
+    assert drawn.dtype == again.dtype and np.array_equal(
+        drawn[:, 0], data.format.rows(data.train)[:, 0]
+    )
 
 
 def test_single_precision_reals_are_no_grid():

@@ -74,7 +74,13 @@ def test_days_in_text_files(tmp_path: Path, form: str, given: Any) -> None:
 
 def test_months_and_times_of_day(tmp_path: Path) -> None:
     months = pd.Series([f"{2015 + i // 12}-{i % 12 + 1:02}" for i in range(ROWS)])
-    for given in ("2018-02", "2018-02-01", dt.date(2018, 2, 1), pd.Period("2018-02", "M"), pd.Timestamp("2018-02-01")):
+    for given in (
+        "2018-02",
+        "2018-02-01",
+        dt.date(2018, 2, 1),
+        pd.Period("2018-02", "M"),
+        pd.Timestamp("2018-02-01"),
+    ):
         same(written(tmp_path, months), table(months), given)
     with pytest.raises(UserError, match="never seen"):
         question(written(tmp_path, months).format, {"x": dt.date(2018, 2, 2)})
@@ -84,7 +90,8 @@ def test_months_and_times_of_day(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "dtype", ["timedelta64[s]", "timedelta64[us]", "timedelta64[ns]", pd.ArrowDtype(pa.duration("ms"))]
+    "dtype",
+    ["timedelta64[s]", "timedelta64[us]", "timedelta64[ns]", pd.ArrowDtype(pa.duration("ms"))],
 )
 @pytest.mark.parametrize(
     "given",
@@ -100,7 +107,11 @@ def test_durations(dtype: Any, given: Any) -> None:
 def test_zones() -> None:
     rows = table(DAYS.dt.tz_localize("Europe/Berlin"))
     data = load(rows)
-    for given in ("2021-02-06T23:00:00Z", "2021-02-07 00:00+01:00", pd.Timestamp("2021-02-06 23:00", tz="UTC")):
+    for given in (
+        "2021-02-06T23:00:00Z",
+        "2021-02-07 00:00+01:00",
+        pd.Timestamp("2021-02-06 23:00", tz="UTC"),
+    ):
         same(data, rows, given)
     with pytest.raises(UserError, match=r"x=2021-02-07.*have no time zone"):
         question(load(table(DAYS)).format, {"x": "2021-02-07T00:00Z"})
@@ -137,19 +148,28 @@ def test_numbers_and_truths(column: Any, given: list[Any]) -> None:
 def test_labels_and_entries_of_arrays() -> None:
     rows = np.random.default_rng(0).integers(0, 4, (ROWS, 3))
     data = load(rows)
-    for value in (int(rows[PLACE, 1]), str(rows[PLACE, 1]), rows[PLACE, 1], Decimal(int(rows[PLACE, 1]))):
+    for value in (
+        int(rows[PLACE, 1]),
+        str(rows[PLACE, 1]),
+        rows[PLACE, 1],
+        Decimal(int(rows[PLACE, 1])),
+    ):
         same(data, rows, value, "1")
     same(data, rows, rows[PLACE, 1], 1)  # the column's number stands for its name
 
 
-@pytest.mark.parametrize("nothing", [None, "", np.nan, pd.NA, pd.NaT, np.datetime64("NaT"), float("nan")], ids=repr)
+@pytest.mark.parametrize(
+    "nothing", [None, "", np.nan, pd.NA, pd.NaT, np.datetime64("NaT"), float("nan")], ids=repr
+)
 def test_no_value(nothing: Any) -> None:
     with pytest.raises(UserError, match="no value is given for 'x'"):
         question(load(table(DAYS)).format, {"x": nothing})
 
 
 @pytest.mark.parametrize(
-    "several", [[1, 2], (1, 2), np.arange(2), {"a": 1}, slice(1, 2), range(3), pd.Series([1])], ids=repr
+    "several",
+    [[1, 2], (1, 2), np.arange(2), {"a": 1}, slice(1, 2), range(3), pd.Series([1])],
+    ids=repr,
 )
 def test_a_condition_is_one_value(several: Any) -> None:
     with pytest.raises(UserError, match="x: a condition is one value, not a "):
@@ -162,5 +182,9 @@ def test_dates_that_no_cell_holds() -> None:
                          ("2021-02-07 00:00:00.5", "no finer than"), (7, "never seen")):  # fmt: skip
         with pytest.raises(UserError, match=words):
             question(data.format, {"x": given})
-    with pytest.raises(UserError, match=r"2021-03-28 02:30.*no cell of 'x' holds it"):  # the hour that Berlin skips
-        question(load(table(DAYS.dt.tz_localize("Europe/Berlin"))).format, {"x": "2021-03-28 02:30"})
+    with pytest.raises(
+        UserError, match=r"2021-03-28 02:30.*no cell of 'x' holds it"
+    ):  # the hour that Berlin skips
+        question(
+            load(table(DAYS.dt.tz_localize("Europe/Berlin"))).format, {"x": "2021-03-28 02:30"}
+        )

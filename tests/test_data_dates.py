@@ -15,7 +15,16 @@ from plausibly.data.columns.dates import form_of, format_ticks, ticks
 from plausibly.events.kinds import OTHER
 
 EPOCH = datetime(1970, 1, 1)
-TIMES = ["", " %H:%M", "T%H:%M:%SZ", " %H:%M:%S", "T%H:%M:%S+02:00", " %I:%M %p", ", %-I:%M:%S %p", "T%H:%M:%S.%f"]
+TIMES = [
+    "",
+    " %H:%M",
+    "T%H:%M:%SZ",
+    " %H:%M:%S",
+    "T%H:%M:%S+02:00",
+    " %I:%M %p",
+    ", %-I:%M:%S %p",
+    "T%H:%M:%S.%f",
+]
 few = settings(max_examples=40, deadline=None)
 
 
@@ -28,18 +37,24 @@ def ours(pattern: str) -> str:
     return pattern.replace("%f", "%6f")
 
 
-@pytest.mark.parametrize("date", [pattern for pattern in date_patterns() if "^" not in pattern and "q" not in pattern])
+@pytest.mark.parametrize(
+    "date", [pattern for pattern in date_patterns() if "^" not in pattern and "q" not in pattern]
+)
 def test_forms_read_and_print_as_the_standard_library(date: str) -> None:
     chance = np.random.default_rng(len(date))
     for time in TIMES if form_of(date).seconds == 86_400 else [""]:
-        moments = [EPOCH + timedelta(seconds=int(s), microseconds=7) for s in chance.integers(0, 3 * 10**9, 40)]
+        moments = [
+            EPOCH + timedelta(seconds=int(s), microseconds=7)
+            for s in chance.integers(0, 3 * 10**9, 40)
+        ]
         texts = [written(moment, date + time) for moment in moments]
         form = form_of(ours(date + time))
         again = [datetime.strptime(text, (date + time).replace("%-", "%")) for text in texts]
         found = ticks(texts, ours(date + time))
         if form.seconds:
             expected = [
-                (moment - EPOCH) // timedelta(microseconds=1) * form.scale // 10**6 // form.seconds for moment in again
+                (moment - EPOCH) // timedelta(microseconds=1) * form.scale // 10**6 // form.seconds
+                for moment in again
             ]
         else:
             expected = [(moment.year - 1970) * 12 + moment.month - 1 for moment in again]
@@ -56,8 +71,13 @@ def test_forms_read_and_print_as_the_standard_library(date: str) -> None:
     ],
 )  # fmt: skip
 def test_the_form_of_a_column_is_recognised(pattern: str) -> None:
-    moments = [EPOCH + timedelta(seconds=s) for s in np.random.default_rng(1).integers(0, 2 * 10**9, 300).tolist()]
-    texts = sorted({written(moment, pattern.replace("%^b", "%b").replace("%6f", "%f")) for moment in moments})
+    moments = [
+        EPOCH + timedelta(seconds=s)
+        for s in np.random.default_rng(1).integers(0, 2 * 10**9, 300).tolist()
+    ]
+    texts = sorted(
+        {written(moment, pattern.replace("%^b", "%b").replace("%6f", "%f")) for moment in moments}
+    )
     texts = [text.upper() for text in texts] if "^" in pattern else texts
     assert forms(texts, np.ones(len(texts))) == [pattern]
 
@@ -90,21 +110,35 @@ def test_eight_digits_are_a_date_only_where_there_are_enough() -> None:
 
 
 @few
-@given(st.text(max_size=12), st.sampled_from(date_patterns()), st.sampled_from([t.replace("%f", "%3f") for t in TIMES]))
+@given(
+    st.text(max_size=12),
+    st.sampled_from(date_patterns()),
+    st.sampled_from([t.replace("%f", "%3f") for t in TIMES]),
+)
 def test_no_text_reads_as_what_it_does_not_print_as(text: str, date: str, time: str) -> None:
     pattern = date + time if form_of(date).seconds == 86_400 else date
-    for candidate in (text, written(datetime(2020, 2, 29, 13, 5), pattern.replace("%3f", "%f")) + text):
+    for candidate in (
+        text,
+        written(datetime(2020, 2, 29, 13, 5), pattern.replace("%3f", "%f")) + text,
+    ):
         (tick,) = ticks([candidate], pattern)
         assert tick == OTHER or format_ticks(np.array([tick]), pattern) == [candidate]
 
 
-@pytest.mark.parametrize("text", ["2021-02-29", "2020-13-01", "0000-01-01", "2020-1-01", "2020-01-01 ", "+2020-01-01"])
+@pytest.mark.parametrize(
+    "text", ["2021-02-29", "2020-13-01", "0000-01-01", "2020-1-01", "2020-01-01 ", "+2020-01-01"]
+)
 def test_days_that_do_not_exist(text: str) -> None:
     assert ticks([text], "%Y-%m-%d").tolist() == [OTHER]
 
 
 def test_a_clock_may_go_past_a_day_and_below_zero() -> None:
-    assert ticks(["09:30", "-12:30", "125:00", "1:00"], "%H:%M").tolist() == [570, -750, 7500, OTHER]
+    assert ticks(["09:30", "-12:30", "125:00", "1:00"], "%H:%M").tolist() == [
+        570,
+        -750,
+        7500,
+        OTHER,
+    ]
     assert format_ticks(np.array([-750, 7500]), "%H:%M") == ["-12:30", "125:00"]
     assert ticks(["12:30 AM", "12:30 PM", "13:00 PM"], "%I:%M %p").tolist() == [30, 750, OTHER]
 
@@ -117,7 +151,9 @@ def test_what_a_form_cannot_write_is_moved_to_its_ends() -> None:
     assert format_ticks(ends, "%I:%M %p") == ["12:00 AM", "11:59 PM"]
 
 
-@pytest.mark.parametrize("pattern", ["%d", "%Y-%d", "%Y %m %q", "%d/%m/%Y %d", "%H", "", "100 %", "%Y-%m-%d %I:%M"])
+@pytest.mark.parametrize(
+    "pattern", ["%d", "%Y-%d", "%Y %m %q", "%d/%m/%Y %d", "%H", "", "100 %", "%Y-%m-%d %I:%M"]
+)
 def test_what_is_no_form(pattern: str) -> None:
     with pytest.raises(ValueError, match="no form of dates"):
         form_of(pattern)
@@ -131,7 +167,8 @@ def test_the_user_may_name_the_form(tmp_path: Path) -> None:
     data = load(str(tmp_path / "t.csv"), kinds={"d": "date:%d/%m/%Y"})
     assert data.format.describe()[0]["form"] == "%d/%m/%Y"
     data.format.write(
-        data.format.rows(data.format.events(load_rows(str(tmp_path / "t.csv"), data.format))), tmp_path / "u.csv"
+        data.format.rows(data.format.events(load_rows(str(tmp_path / "t.csv"), data.format))),
+        tmp_path / "u.csv",
     )
     assert (tmp_path / "u.csv").read_bytes() == (tmp_path / "t.csv").read_bytes()
     later = load(str(tmp_path / "t.csv"), kinds={"d": "date:%d/%m/%Y"}, split="time=d")
@@ -141,8 +178,14 @@ def test_the_user_may_name_the_form(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
-        ([f"2020-01-{1 + n % 28:02d}" if n % 2 else f"{1 + n % 9}/1/2020" for n in range(200)], "several forms"),
-        ([str(np.datetime64(n * 10**16 + 7, "ns")).replace("T", " ") for n in range(200)], "round them"),
+        (
+            [f"2020-01-{1 + n % 28:02d}" if n % 2 else f"{1 + n % 9}/1/2020" for n in range(200)],
+            "several forms",
+        ),
+        (
+            [str(np.datetime64(n * 10**16 + 7, "ns")).replace("T", " ") for n in range(200)],
+            "round them",
+        ),
     ],
 )
 def test_times_that_cannot_be_modelled_are_said_to_be_such(cells: list[str], words: str) -> None:

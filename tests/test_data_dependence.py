@@ -20,14 +20,25 @@ ROWS = 800
 def people(seed: int = 0) -> pd.DataFrame:
     chance = np.random.default_rng(seed)
     frame = pd.DataFrame(
-        {"city": chance.choice(["Rome", "Oslo", "Graz", "Lyon"], ROWS), "age": chance.integers(18, 90, ROWS)}
+        {
+            "city": chance.choice(["Rome", "Oslo", "Graz", "Lyon"], ROWS),
+            "age": chance.integers(18, 90, ROWS),
+        }
     )
     frame["country"] = frame["city"].map({"Rome": "IT", "Oslo": "NO", "Graz": "AT", "Lyon": "FR"})
     frame["north"] = frame["city"].map({"Rome": "no", "Oslo": "yes", "Graz": "no", "Lyon": "no"})
-    frame["net"], frame["tax"] = chance.integers(100, 99_999, ROWS) / 100, chance.integers(0, 999, ROWS) / 100
-    frame["gross"] = [f"{round(100 * a) + round(100 * b):03d}" for a, b in zip(frame["net"], frame["tax"], strict=True)]
+    frame["net"], frame["tax"] = (
+        chance.integers(100, 99_999, ROWS) / 100,
+        chance.integers(0, 999, ROWS) / 100,
+    )
+    frame["gross"] = [
+        f"{round(100 * a) + round(100 * b):03d}"
+        for a, b in zip(frame["net"], frame["tax"], strict=True)
+    ]
     frame["gross"] = frame["gross"].str[:-2] + "." + frame["gross"].str[-2:]
-    frame["admitted"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(chance.integers(0, 900, ROWS), unit="D")
+    frame["admitted"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(
+        chance.integers(0, 900, ROWS), unit="D"
+    )
     frame["days"] = np.where(chance.random(ROWS) < 0.1, np.nan, chance.integers(0, 40, ROWS))
     frame["left"] = frame["admitted"] + pd.to_timedelta(frame["days"], unit="D")
     return frame
@@ -58,11 +69,20 @@ def test_functions_and_sums_are_found_with_holes_dates_and_cents(tmp_path: Path)
 @pytest.mark.parametrize("column", ["country", "north", "gross", "left"])
 def test_one_row_that_is_otherwise_is_enough(column: str) -> None:
     frame = people()
-    row = frame.index[frame["city"] == "Rome"][0] if column != "left" else frame.index[frame["days"].notna()][0]
-    frame.loc[row, column] = {"country": "NO", "north": "yes", "gross": "1.23", "left": pd.Timestamp("2001-01-01")}[
-        column
+    row = (
+        frame.index[frame["city"] == "Rome"][0]
+        if column != "left"
+        else frame.index[frame["days"].notna()][0]
+    )
+    frame.loc[row, column] = {
+        "country": "NO",
+        "north": "yes",
+        "gross": "1.23",
+        "left": pd.Timestamp("2001-01-01"),
+    }[column]
+    whole = [
+        name for name, *_ in said(frame, kinds={"gross": "number"}, valid=people(1), test=people(2))
     ]
-    whole = [name for name, *_ in said(frame, kinds={"gross": "number"}, valid=people(1), test=people(2))]
     assert column not in whole and len(whole) == 3
 
 
@@ -71,7 +91,9 @@ def test_columns_that_have_nothing_to_do_with_each_other(seed: int) -> None:
     """Numbers that hardly repeat determine every column, and mostly zeros add up; neither says anything."""
     chance = np.random.default_rng(seed)
     columns: dict = {f"rare {n}": (chance.random(300) < 0.02).astype(int) for n in range(4)}
-    columns |= {f"zero {n}": (chance.random(300) < 0.02) * chance.integers(1, 4, 300) for n in range(6)}
+    columns |= {
+        f"zero {n}": (chance.random(300) < 0.02) * chance.integers(1, 4, 300) for n in range(6)
+    }
     columns |= {f"wide {n}": chance.permutation(10**6)[:300] for n in range(3)}
     frame = pd.DataFrame(columns | {"c": chance.choice(list("ab"), 300)})
     assert said(frame, kinds={"*": "integer", "c": "category"}) == set()
@@ -83,7 +105,11 @@ def brute(index: np.ndarray) -> set[tuple[int, int]]:
     for a, b in permutations(range(index.shape[1]), 2):
         share = frame[b].value_counts(normalize=True)
         chance = (len(frame) - frame[a].nunique()) * np.log((share**2).sum())
-        if frame.groupby(a)[b].nunique().max() == 1 and frame[b].nunique() > 1 and chance < MAX_LOG_CHANCE:
+        if (
+            frame.groupby(a)[b].nunique().max() == 1
+            and frame[b].nunique() > 1
+            and chance < MAX_LOG_CHANCE
+        ):
             found.add((a, b))
     return found
 
@@ -94,12 +120,22 @@ def test_functions_are_those_that_groups_show(seed: int, size: int, rows: int) -
     chance = np.random.default_rng(seed)
     base = chance.integers(0, size, (rows, 2))
     index = np.stack(
-        [base[:, 0], base[:, 1], base[:, 0] * 7 % size, base[:, 0] // 2, base[:, 0] * size + base[:, 1]], 1
+        [
+            base[:, 0],
+            base[:, 1],
+            base[:, 0] * 7 % size,
+            base[:, 0] // 2,
+            base[:, 0] * size + base[:, 1],
+        ],
+        1,
     )
     pairs, names = brute(index), tuple("abcde")
     found = functions(names, index)
     assert all((names.index(one.of[0]), names.index(one.column)) in pairs for one in found)
-    assert all(one.back == ((names.index(one.column), names.index(one.of[0])) in pairs or one.back) for one in found)
+    assert all(
+        one.back == ((names.index(one.column), names.index(one.of[0])) in pairs or one.back)
+        for one in found
+    )
     determined = {b for a, b in pairs if a < b or (b, a) not in pairs}
     assert {names.index(one.column) for one in found} == determined
 
@@ -107,14 +143,21 @@ def test_functions_are_those_that_groups_show(seed: int, size: int, rows: int) -
 def test_sums_are_exact_to_the_last_cent() -> None:
     chance = np.random.default_rng(0)
     a, b = (chance.integers(10**10, 10**11, ROWS) for _ in range(2))
-    table = np.stack([a / 100, b / 100, (a + b) / 100, (a + b + 1) / 100, chance.integers(0, 9, ROWS)], 1)
-    assert [str(found) for found in sums(tuple("abcde"), table)] == ["column 'c' is 'a' + 'b' in every row"]
+    table = np.stack(
+        [a / 100, b / 100, (a + b) / 100, (a + b + 1) / 100, chance.integers(0, 9, ROWS)], 1
+    )
+    assert [str(found) for found in sums(tuple("abcde"), table)] == [
+        "column 'c' is 'a' + 'b' in every row"
+    ]
 
 
 def test_a_sum_in_few_rows_is_chance() -> None:
     a, b = np.array([1, 1, 1, 1, 1, 0]), np.array([0, 1, 1, 1, 1, 1])
     rows = np.stack([a, b, a + b], 1).astype(float)
-    assert sums(("a", "b", "c"), rows) == [] and len(sums(("a", "b", "c"), np.tile(rows, (20, 1)))) == 1
+    assert (
+        sums(("a", "b", "c"), rows) == []
+        and len(sums(("a", "b", "c"), np.tile(rows, (20, 1)))) == 1
+    )
 
 
 def test_the_command_lists_them(cli, tmp_path: Path) -> None:
@@ -131,9 +174,16 @@ def test_the_command_lists_them(cli, tmp_path: Path) -> None:
         ("adult_train", {("education_num", ("education",), True)}),
         (
             "titanic",
-            {("class", ("pclass",), True), ("alive", ("survived",), True), ("embark_town", ("embarked",), True)},
+            {
+                ("class", ("pclass",), True),
+                ("alive", ("survived",), True),
+                ("embark_town", ("embarked",), True),
+            },
         ),
-        ("r_flights", {("hour", ("sched_dep_time",), False), ("minute", ("sched_dep_time",), False)}),
+        (
+            "r_flights",
+            {("hour", ("sched_dep_time",), False), ("minute", ("sched_dep_time",), False)},
+        ),
     ],
 )
 def test_real_tables(name: str, expected: set) -> None:

@@ -35,7 +35,10 @@ def refused(source: object, *words: str, **options: object) -> None:
         ('a,b\n"1\n2",2\n3\n', ["line 4"]),
         ('a,b\n1,2\n3,"4\n', ["line 3"]),
         ("a,b,a\n1,2,3\n", ["more than one column", "'a'"]),
-        ("a,b\n" + "1,2\n" * 9, ["t.csv: nothing to model in 7 training rows: 'a' is constant", "--kind"]),
+        (
+            "a,b\n" + "1,2\n" * 9,
+            ["t.csv: nothing to model in 7 training rows: 'a' is constant", "--kind"],
+        ),
         ("a,b\n" + "1,2\n2,inf\n3,1\n" * 9, ["t.csv, row 2", "'b'", "infinite"]),
     ],
 )
@@ -53,7 +56,9 @@ def test_encodings(tmp_path: Path) -> None:
     refused(str(path), "UTF-8", "line 29", "iconv -f WINDOWS-1252 -t UTF-8")
     for wide in ("utf-16-le", "utf-16-be", "utf-32"):
         path.write_bytes(GOOD.encode(wide))
-        refused(str(path), f"iconv -f {wide.upper().replace('-LE', 'LE').replace('-BE', 'BE')} -t UTF-8")
+        refused(
+            str(path), f"iconv -f {wide.upper().replace('-LE', 'LE').replace('-BE', 'BE')} -t UTF-8"
+        )
     path.write_bytes(GOOD.encode("utf-16")[:-1])
     refused(str(path), "begins as UTF-16 does")
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
@@ -69,7 +74,9 @@ def test_broken_gzip(tmp_path: Path, name: str) -> None:
 
 
 def test_a_gzip_file_that_breaks_off_while_it_is_read_in_pieces(tmp_path: Path) -> None:
-    packed = bytearray(gzip.compress("\n".join(["a,b", *(f"{n},{n * n % 97}" for n in range(5000))]).encode()))
+    packed = bytearray(
+        gzip.compress("\n".join(["a,b", *(f"{n},{n * n % 97}" for n in range(5000))]).encode())
+    )
     packed[len(packed) // 2 : len(packed) // 2 + 300] = bytes(300)
     (tmp_path / "t.csv.gz").write_bytes(packed)
     with pytest.raises(UserError, match="is not a whole gzip file"):
@@ -87,7 +94,10 @@ def test_unknown_sources(tmp_path: Path) -> None:
     refused(str(tmp_path / "none.csv"), "there is no")
     (tmp_path / "t.xls").write_text("x")
     refused(str(tmp_path / "t.xls"), "t.xls", ".parquet")
-    refused("toy-bits:tset", "there is no split 'tset' (did you mean 'test'?); toy-bits has train, valid, test")
+    refused(
+        "toy-bits:tset",
+        "there is no split 'tset' (did you mean 'test'?); toy-bits has train, valid, test",
+    )
     refused("digits:foo", "there is no split 'foo'; digits has train, valid, test")
     refused(str(tmp_path), "no images")
     (tmp_path / "secret.csv").mkdir()
@@ -120,7 +130,9 @@ def test_cells_that_a_closed_column_does_not_know() -> None:
     rows = np.stack([np.arange(40) % 2, np.arange(40) * 1000], axis=1)
     other = rows.copy()
     other[16, 0] = 2
-    refused(rows, "row 17, column '0': '2' is not 0 or 1; `--kind 0=integer` would take it", test=other)
+    refused(
+        rows, "row 17, column '0': '2' is not 0 or 1; `--kind 0=integer` would take it", test=other
+    )
 
 
 def test_messages_name_the_file(tmp_path: Path) -> None:
@@ -191,10 +203,26 @@ def test_cells_that_cannot_be_recorded() -> None:
         {"format": "pickle"},
         {"format": "table"},
         {"format": "table", "columns": [], "labels": [], "dialect": None, "dropped": []},
-        {"format": "table", "columns": [{"column": "grid"}], "labels": ["x"], "dialect": None, "dropped": []},
+        {
+            "format": "table",
+            "columns": [{"column": "grid"}],
+            "labels": ["x"],
+            "dialect": None,
+            "dropped": [],
+        },
         {"format": "table", "columns": 5, "labels": 5, "dialect": None, "dropped": []},
-        {"format": "array", "schema": {"shape": [2], "kinds": []}, "layout": "flat", "dtype": "|u1"},
-        {"format": "array", "schema": {"shape": [10**12], "kinds": []}, "layout": "flat", "dtype": "|u1"},
+        {
+            "format": "array",
+            "schema": {"shape": [2], "kinds": []},
+            "layout": "flat",
+            "dtype": "|u1",
+        },
+        {
+            "format": "array",
+            "schema": {"shape": [10**12], "kinds": []},
+            "layout": "flat",
+            "dtype": "|u1",
+        },
         {
             "format": "array",
             "schema": {"shape": [1], "kinds": [{"count": 1, "kind": "grid"}]},
@@ -216,7 +244,9 @@ def test_malformed_formats(document: object) -> None:
 
 
 def test_a_format_with_a_damaged_column() -> None:
-    good = load(pd.DataFrame({"a": [1, 2, 3] * 9, "b": list("xyz") * 9, "c": ["0", "1", "1"] * 9})).format.to_json()
+    good = load(
+        pd.DataFrame({"a": [1, 2, 3] * 9, "b": list("xyz") * 9, "c": ["0", "1", "1"] * 9})
+    ).format.to_json()
     for place, field, value in [
         (0, "decimals", -1),
         (0, "style", "x"),

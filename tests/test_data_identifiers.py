@@ -38,7 +38,9 @@ def test_identifiers_go_on_in_their_form(texts: list[str], made: list[str]) -> N
 
 
 def test_identifiers_of_equal_length_are_drawn_place_by_place() -> None:
-    texts = [str(uuid.UUID(int=int.from_bytes(chance.bytes(16), "big"), version=4)) for _ in range(300)]
+    texts = [
+        str(uuid.UUID(int=int.from_bytes(chance.bytes(16), "big"), version=4)) for _ in range(300)
+    ]
     made = learn_ids(texts).generate(1000, np.random.default_rng(1))
     assert len({*made}) == 1000 and not {*made} & {*texts}
     assert all(uuid.UUID(text).version == 4 and str(uuid.UUID(text)) == text for text in made)
@@ -52,10 +54,19 @@ def test_identifiers_of_equal_length_are_drawn_place_by_place() -> None:
 HEX, DIGITS = "0123456789abcdef", "0123456789"
 ADDRESSES = [".".join(map(str, own)) for own in chance.integers(0, 256, (300, 4))]
 UNEQUAL = {
-    "addresses": (ADDRESSES, r"(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])(\.(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])){3}"),
+    "addresses": (
+        ADDRESSES,
+        r"(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])(\.(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])){3}",
+    ),
     "hashes": ([f"{n:x}" for n in chance.integers(16, 2**44, 300)], "[0-9a-f]{2,11}"),
-    "versions": ([f"{a}.{b}.{c}" for a, b, c in chance.integers(0, 99, (300, 3))], r"\d\d?\.\d\d?\.\d\d?"),
-    "mail": ([f"u{n}@h{n % 7}.org" for n in chance.integers(1, 10**9, 300)], r"u\d{1,9}@h[0-6]\.org"),
+    "versions": (
+        [f"{a}.{b}.{c}" for a, b, c in chance.integers(0, 99, (300, 3))],
+        r"\d\d?\.\d\d?\.\d\d?",
+    ),
+    "mail": (
+        [f"u{n}@h{n % 7}.org" for n in chance.integers(1, 10**9, 300)],
+        r"u\d{1,9}@h[0-6]\.org",
+    ),
     "paths": ([f"/{n % 9}/{n:o}/" for n in chance.integers(1, 10**9, 300)], r"/[0-8]/\d{1,10}/"),
 }
 
@@ -73,7 +84,9 @@ def test_identifiers_of_unequal_length_are_drawn_in_pieces(name: str) -> None:
 
 
 def test_few_letters_repeat_where_there_are_no_more() -> None:
-    made = IdGenerator(pieces=(Piece(letters=("ab", "01"), lengths=(0, 1)),)).generate(9, np.random.default_rng(0))
+    made = IdGenerator(pieces=(Piece(letters=("ab", "01"), lengths=(0, 1)),)).generate(
+        9, np.random.default_rng(0)
+    )
     assert {*made} == {"a0", "a1", "b0", "b1"} and len(made) == 9
 
 
@@ -83,7 +96,9 @@ def test_few_letters_repeat_where_there_are_no_more() -> None:
     st.integers(1, 30),
     st.integers(0, 99),
 )
-def test_whatever_the_texts_are_identifiers_differ(texts: list[str], rows: int, before: int) -> None:
+def test_whatever_the_texts_are_identifiers_differ(
+    texts: list[str], rows: int, before: int
+) -> None:
     making = learn_ids(texts)
     made = making.generate(rows, np.random.default_rng(0), before)
     assert len(made) == rows and (making.pieces or len({*made}) == rows)
@@ -93,7 +108,9 @@ def test_whatever_the_texts_are_identifiers_differ(texts: list[str], rows: int, 
 
 def a_table(rows: int = 200) -> pd.DataFrame:
     keys = [f"K{n:05d}" for n in np.random.default_rng(3).permutation(90_000)[:rows]]
-    return pd.DataFrame({"key": keys, "site": "north", "x": np.arange(rows) % 7, "c": ["a", "b"] * (rows // 2)})
+    return pd.DataFrame(
+        {"key": keys, "site": "north", "x": np.arange(rows) % 7, "c": ["a", "b"] * (rows // 2)}
+    )
 
 
 def test_drawn_rows_have_identifiers_and_constants_given_or_not() -> None:
@@ -106,11 +123,15 @@ def test_drawn_rows_have_identifiers_and_constants_given_or_not() -> None:
     filled = format.rows(format.fill(asked, torch.zeros(3, 2), np.random.default_rng(0)))
     for rows in (drawn, filled):
         assert list(rows.columns) == list(frame.columns)
-        assert rows["key"].tolist() == ["K00001", "K00002", "K00003"] and rows["site"].tolist() == ["north"] * 3
+        assert (
+            rows["key"].tolist() == ["K00001", "K00002", "K00003"]
+            and rows["site"].tolist() == ["north"] * 3
+        )
         assert (rows.dtypes == frame.dtypes).all()
     assert filled["c"].tolist() == ["b"] * 3
     assert any(
-        "'key' is set aside: id" in note and "drawn rows have K00001, K00002, ..." in note for note in data.notes
+        "'key' is set aside: id" in note and "drawn rows have K00001, K00002, ..." in note
+        for note in data.notes
     )
 
 
@@ -118,13 +139,21 @@ def test_filled_rows_keep_the_identifiers_they_came_with() -> None:
     frame = a_table()
     format = load(frame).format
     asked = frame.assign(c=None).iloc[5:9].reset_index(drop=True)
-    filled = format.rows(format.fill(format.questions(asked), torch.zeros(4, 2), np.random.default_rng(0)))
+    filled = format.rows(
+        format.fill(format.questions(asked), torch.zeros(4, 2), np.random.default_rng(0))
+    )
     assert filled["key"].tolist() == asked["key"].tolist()
-    without = format.rows(format.fill(format.questions(asked[["x", "c"]]), torch.zeros(4, 2), np.random.default_rng(0)))
+    without = format.rows(
+        format.fill(
+            format.questions(asked[["x", "c"]]), torch.zeros(4, 2), np.random.default_rng(0)
+        )
+    )
     assert list(without.columns) == ["x", "c"]
 
 
-@pytest.mark.parametrize("dtype", ["int64", "uint64", "float64", "Int64", "str", "string", "category", "datetime64[s]"])
+@pytest.mark.parametrize(
+    "dtype", ["int64", "uint64", "float64", "Int64", "str", "string", "category", "datetime64[s]"]
+)
 def test_drawn_identifiers_have_the_type_of_their_column(dtype: str) -> None:
     frame = a_table(100).assign(key=pd.Series(range(1000, 1100)).astype(dtype))
     format = load(frame, kinds={"key": "id"}).format

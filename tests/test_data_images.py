@@ -21,7 +21,12 @@ TURNED = {
 }  # fmt: skip
 
 
-def saved(folder: Path, image: Callable[[int], np.ndarray | Image.Image], suffix: str = "png", **how: object) -> Path:
+def saved(
+    folder: Path,
+    image: Callable[[int], np.ndarray | Image.Image],
+    suffix: str = "png",
+    **how: object,
+) -> Path:
     """A folder of images."""
     folder.mkdir(exist_ok=True)
     for place in range(MANY):
@@ -61,7 +66,9 @@ def shapes(mode: str, place: int) -> Image.Image:
     seen = np.zeros((8, 8), dtype=np.uint8)
     seen[place % 4 : place % 4 + 4, 2:6] = 255
     if mode in ("P", "1", "L"):
-        return Image.fromarray(np.where(seen == 255, 0, 1).astype(np.uint8), "L").convert("P" if mode == "P" else "L")
+        return Image.fromarray(np.where(seen == 255, 0, 1).astype(np.uint8), "L").convert(
+            "P" if mode == "P" else "L"
+        )
     black = [Image.new("L", (8, 8))] * (len(mode) - 1)
     return Image.merge(mode, [*black, Image.fromarray(seen)])
 
@@ -78,7 +85,9 @@ def shapes(mode: str, place: int) -> Image.Image:
         ("P", "gif", {"transparency": 1}),
     ],
 )
-def test_transparent_images_are_read_on_white(tmp_path: Path, mode: str, suffix: str, how: dict) -> None:
+def test_transparent_images_are_read_on_white(
+    tmp_path: Path, mode: str, suffix: str, how: dict
+) -> None:
     rows, data = read(saved(tmp_path, lambda place: shapes(mode, place), suffix, **how))
     wanted = np.full((8, 8), 255)
     wanted[3:7, 2:6] = 0
@@ -89,14 +98,21 @@ def test_transparent_images_are_read_on_white(tmp_path: Path, mode: str, suffix:
 def test_opaque_alpha_is_nothing_to_say(tmp_path: Path) -> None:
     opaque = Image.new("L", (8, 8), 255)
     rows, data = read(
-        saved(tmp_path, lambda place: Image.merge("LA", [Image.fromarray(gray(place).astype("u1")), opaque]))
+        saved(
+            tmp_path,
+            lambda place: Image.merge("LA", [Image.fromarray(gray(place).astype("u1")), opaque]),
+        )
     )
     assert np.array_equal(rows[5], gray(5)) and not said(data, "transparent")
 
 
-@pytest.mark.parametrize(("suffix", "how"), [("png", {}), ("tif", {}), ("tiff", {"compression": "tiff_lzw"})])
+@pytest.mark.parametrize(
+    ("suffix", "how"), [("png", {}), ("tif", {}), ("tiff", {"compression": "tiff_lzw"})]
+)
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
-def test_deep_gray_keeps_the_upper_bits_in_use(tmp_path: Path, bits: int, suffix: str, how: dict) -> None:
+def test_deep_gray_keeps_the_upper_bits_in_use(
+    tmp_path: Path, bits: int, suffix: str, how: dict
+) -> None:
     values = [gray(place, high=1 << bits).astype(np.uint16) for place in range(MANY)]
     values[0][0, 0] = (1 << bits) - 1
     rows, data = read(saved(tmp_path, lambda place: values[place], suffix, **how))
@@ -110,7 +126,9 @@ def test_a_run_reads_deep_gray_as_its_training_images(tmp_path: Path) -> None:
     other = saved(tmp_path / "b", lambda place: dark[place])
     assert np.array_equal(load_rows(str(other), data.format), np.array(dark) >> 4)
     dark[7][2, 2] = 4096
-    with pytest.raises(UserError, match=r"07.png holds values from \d+ to 4096, but the others use 12 bits"):
+    with pytest.raises(
+        UserError, match=r"07.png holds values from \d+ to 4096, but the others use 12 bits"
+    ):
         load_rows(str(saved(other, lambda place: dark[place])), data.format)
     old = data.format.to_json()
     del old["depth"]  # as runs written before had it
@@ -122,15 +140,23 @@ def test_sixteen_bits_a_colour_are_said(tmp_path: Path) -> None:
     import zlib
 
     def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     colours = np.random.default_rng(0).integers(0, 65536, (MANY, 4, 4, 3))
     for place, own in enumerate(colours):  # Pillow writes none
         lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in own)
-        parts = chunk(b"IHDR", struct.pack(">2I5B", 4, 4, 16, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(lines))
-        (tmp_path / f"{place:02}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + parts + chunk(b"IEND", b""))
+        parts = chunk(b"IHDR", struct.pack(">2I5B", 4, 4, 16, 2, 0, 0, 0)) + chunk(
+            b"IDAT", zlib.compress(lines)
+        )
+        (tmp_path / f"{place:02}.png").write_bytes(
+            b"\x89PNG\r\n\x1a\n" + parts + chunk(b"IEND", b"")
+        )
     rows, data = read(tmp_path)
-    assert np.abs(rows.astype(int) - colours / 257).max() <= 1 and said(data, "12 of 12 images are of 16 bits a colour")
+    assert np.abs(rows.astype(int) - colours / 257).max() <= 1 and said(
+        data, "12 of 12 images are of 16 bits a colour"
+    )
 
 
 def test_floating_point_pixels_have_no_range(tmp_path: Path) -> None:
@@ -154,7 +180,9 @@ def test_floating_point_pixels_have_no_range(tmp_path: Path) -> None:
     ],
     ids=["palette", "bits", "pgm", "gif", "pages", "cmyk"],
 )  # fmt: skip
-def test_other_modes(tmp_path: Path, image: Callable, suffix: str, how: dict, wanted: np.ndarray, words: str) -> None:
+def test_other_modes(
+    tmp_path: Path, image: Callable, suffix: str, how: dict, wanted: np.ndarray, words: str
+) -> None:
     rows, data = read(saved(tmp_path, image, suffix, **how))
     assert np.array_equal(rows[2], wanted)
     assert said(data, words)
@@ -162,7 +190,15 @@ def test_other_modes(tmp_path: Path, image: Callable, suffix: str, how: dict, wa
 
 def test_stray_files_are_left_out_and_said(tmp_path: Path) -> None:
     plain = load(str(saved(tmp_path, lambda place: gray(place).astype(np.uint8))))
-    strays = ["Thumbs.db", ".DS_Store", "desktop.ini", "README.txt", "._00.png", ".trash/a.png", "__MACOSX/._01.png"]
+    strays = [
+        "Thumbs.db",
+        ".DS_Store",
+        "desktop.ini",
+        "README.txt",
+        "._00.png",
+        ".trash/a.png",
+        "__MACOSX/._01.png",
+    ]
     for name in strays:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"no image")
@@ -175,7 +211,9 @@ def test_stray_files_are_left_out_and_said(tmp_path: Path) -> None:
     assert load(str(tmp_path)).rows == plain.rows
     (tmp_path / "more").mkdir()
     (tmp_path / "11.png").rename(tmp_path / "more" / "11.png")
-    assert said(load(str(tmp_path)), "images of 2 folders are taken together; a folder's name is no label")
+    assert said(
+        load(str(tmp_path)), "images of 2 folders are taken together; a folder's name is no label"
+    )
 
 
 @pytest.mark.parametrize("suffix", ["eps", "pcx", "ico"])
@@ -189,8 +227,12 @@ def test_readers_are_named_whatever_a_file_is_called(tmp_path: Path, suffix: str
 
 
 def test_images_of_one_shade_are_told_how_they_were_read(tmp_path: Path) -> None:
-    white = Image.merge("LA", [Image.new("L", (8, 8), 255), Image.fromarray(gray(0).astype(np.uint8))])
-    with pytest.raises(UserError, match=r"every entry .* is the same \(.*12 of 12 images are transparent"):
+    white = Image.merge(
+        "LA", [Image.new("L", (8, 8), 255), Image.fromarray(gray(0).astype(np.uint8))]
+    )
+    with pytest.raises(
+        UserError, match=r"every entry .* is the same \(.*12 of 12 images are transparent"
+    ):
         load(str(saved(tmp_path, lambda place: white)))
 
 

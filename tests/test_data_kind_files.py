@@ -20,7 +20,9 @@ TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
 
 def mixed() -> pd.DataFrame:
     chance, rows = np.random.default_rng(0), 400
-    moments = pd.Timestamp("2001-01-01") + pd.to_timedelta(chance.integers(0, 10**8, rows), unit="s")
+    moments = pd.Timestamp("2001-01-01") + pd.to_timedelta(
+        chance.integers(0, 10**8, rows), unit="s"
+    )
     columns = {
         "key": [f"K{n:04d}" for n in chance.permutation(9_999)[:rows]],
         "said": [" ".join(chance.choice(["tea", "cake", "and", "milk"], 9)) for _ in range(rows)],
@@ -61,14 +63,22 @@ def test_what_was_guessed_is_learned_again(cli) -> None:
 def test_real_tables(name: str, tmp_path: Path) -> None:
     source = TABLES / f"{name}.csv.gz"
     kind_files.write_kinds(load(str(source)).format.describe(), name, tmp_path / "k.toml")
-    assert columns_of(source, kinds=kind_files.read_kinds(tmp_path / "k.toml")) == columns_of(source)
+    assert columns_of(source, kinds=kind_files.read_kinds(tmp_path / "k.toml")) == columns_of(
+        source
+    )
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=6), min_size=1, max_size=5, unique=True))
-def test_any_name_of_a_column_can_be_written(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+@given(
+    st.lists(st.text(st.characters(codec="utf-8"), max_size=6), min_size=1, max_size=5, unique=True)
+)
+def test_any_name_of_a_column_can_be_written(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
     path = tmp_path_factory.mktemp("kinds") / "k.toml"
-    kind_files.write_kinds([{"name": name, "kind": "integer", "guess": f"for {name}"} for name in names], "t.csv", path)
+    kind_files.write_kinds(
+        [{"name": name, "kind": "integer", "guess": f"for {name}"} for name in names], "t.csv", path
+    )
     assert kind_files.read_kinds(path) == dict.fromkeys(names, "integer")
 
 
@@ -78,9 +88,18 @@ def test_an_edited_file_is_followed_and_the_command_line_wins(cli) -> None:
     found = json.loads(cli("data", "t.csv", "--kinds", "k.toml", "--kind", "a.b=real", "--json")[1])
     kinds = {column["name"]: column["kind"] for column in found["columns"]}
     assert kinds["a.b"] == "real" and kinds["said"] == "category" and "m" not in kinds
-    assert cli("fit", "t.csv", "--kinds", "k.toml", "--model", "independent", "--out", "run", "--quiet")[0] == 0
+    assert (
+        cli(
+            "fit", "t.csv", "--kinds", "k.toml", "--model", "independent", "--out", "run", "--quiet"
+        )[0]
+        == 0
+    )
     record = json.loads(Path("run/run.json").read_text())
-    assert record["data"]["options"]["kinds"] == {"a.b": "category", "m": "drop", "said": "category"}
+    assert record["data"]["options"]["kinds"] == {
+        "a.b": "category",
+        "m": "drop",
+        "said": "category",
+    }
     Path("k.toml").unlink()
     assert cli("evaluate", "run", "--quiet")[0] == 0  # the run has them
 
@@ -96,7 +115,12 @@ def test_what_is_left_out_stays_left_out(cli) -> None:
     [
         (
             'age = "intger"',
-            ["k.toml", "column 'age' cannot be 'intger'", "did you mean 'integer'", "boolean, category"],
+            [
+                "k.toml",
+                "column 'age' cannot be 'intger'",
+                "did you mean 'integer'",
+                "boolean, category",
+            ],
         ),
         ("age = 3", ["k.toml", "column 'age' cannot be 3"]),
         ("age = integer", ["k.toml", "line 1", 'COLUMN = "kind"']),
@@ -110,7 +134,9 @@ def test_what_is_wrong_with_a_file_is_one_line(cli, text: str, words: list[str])
     pd.DataFrame({"age": range(60), "name": list("abc") * 20}).to_csv("t.csv", index=False)
     Path("k.toml").write_text(text)
     status, out, err = cli("data", "t.csv", "--kinds", "k.toml")
-    assert status == 2 and out == "" and err.count("\n") == 1 and all(word in err for word in words), err
+    assert (
+        status == 2 and out == "" and err.count("\n") == 1 and all(word in err for word in words)
+    ), err
 
 
 def test_files_that_are_not_there_or_already_there(cli) -> None:

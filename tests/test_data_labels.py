@@ -32,7 +32,11 @@ NAMED = {
 def framed(labels: Any) -> pd.DataFrame:
     counts = np.arange(60) % 5
     frame = pd.DataFrame({0: counts, 1: counts[::-1]})
-    frame.columns = labels if isinstance(labels, pd.Index) else pd.Index(labels, dtype=object, tupleize_cols=False)
+    frame.columns = (
+        labels
+        if isinstance(labels, pd.Index)
+        else pd.Index(labels, dtype=object, tupleize_cols=False)
+    )
     return frame
 
 
@@ -62,9 +66,13 @@ def test_an_index_of_columns_keeps_its_type(index: pd.Index) -> None:
     assert again.equals(index) and type(again) is type(index)
 
 
-@pytest.mark.parametrize("label", [None, np.nan, pd.NaT, frozenset([1]), b"a", pd.Interval(0, 1), 1j], ids=repr)
+@pytest.mark.parametrize(
+    "label", [None, np.nan, pd.NaT, frozenset([1]), b"a", pd.Interval(0, 1), 1j], ids=repr
+)
 def test_labels_that_cannot_be_kept_are_named(label: Any) -> None:
-    with pytest.raises(UserError, match=r"column.*name the columns by texts: frame.columns = \[...\]") as told:
+    with pytest.raises(
+        UserError, match=r"column.*name the columns by texts: frame.columns = \[...\]"
+    ) as told:
         load(framed([label, "x"]))
     assert "\n" not in str(told.value)
 
@@ -78,10 +86,19 @@ def test_options_take_labels_too(tmp_path: Path) -> None:
     frame, month = framed([3, MONTH]), MONTH
     frame["other"] = "x"
     run = plausibly.fit(
-        frame, "independent", out=tmp_path / "run", kinds={3: "category"}, drop=["other"], context=[month]
+        frame,
+        "independent",
+        out=tmp_path / "run",
+        kinds={3: "category"},
+        drop=["other"],
+        context=[month],
     )
     assert [column["kind"] for column in run.format.describe()] == ["category", "integer"]
-    assert run.record["data"]["options"] == {"seed": 0, "kinds": {"3": "category"}, "drop": ["other"]}
+    assert run.record["data"]["options"] == {
+        "seed": 0,
+        "kinds": {"3": "category"},
+        "drop": ["other"],
+    }
     assert len(plausibly.Run.open(tmp_path / "run").sample(3, given={month: 2})) == 3
     assert load(frame, drop=[3, "other"]).format.names == ("2020-01",)
 

@@ -49,7 +49,9 @@ def test_rows_with_named_columns_are_a_table(name: str) -> None:
     format = Format.from_json(data.format.to_json())
     again = format.rows(format.events(load_rows(TABLES[name], format)))
     assert again["a"].tolist() == COUNTS.tolist() and again["b"].tolist() == WORDS.tolist()
-    assert DensityEstimator("independent").fit(TABLES[name]).score_samples(TABLES[name]).shape == (60,)
+    assert DensityEstimator("independent").fit(TABLES[name]).score_samples(TABLES[name]).shape == (
+        60,
+    )
 
 
 def test_arrow_keeps_its_whole_numbers() -> None:
@@ -62,7 +64,9 @@ def test_arrow_keeps_its_whole_numbers() -> None:
 
 @pytest.mark.parametrize("name", [None, "b", 3])
 @pytest.mark.parametrize(
-    "column", [COUNTS, WORDS, pd.date_range("2020-01-01", periods=60)], ids=["counts", "words", "days"]
+    "column",
+    [COUNTS, WORDS, pd.date_range("2020-01-01", periods=60)],
+    ids=["counts", "words", "days"],
 )
 def test_a_series_is_a_table_of_one_column(column: Any, name: Any) -> None:
     series = pd.Series(column, name=name)
@@ -86,7 +90,9 @@ def test_what_makes_no_table_is_said(rows: Any) -> None:
 
 def test_a_series_is_no_matrix_for_an_estimator() -> None:
     for estimator in (DensityEstimator("independent"), DensityClassifier("independent")):
-        with pytest.raises(ValueError, match=r"Expected 2D array, got 1D array instead: a Series; X.to_frame"):
+        with pytest.raises(
+            ValueError, match=r"Expected 2D array, got 1D array instead: a Series; X.to_frame"
+        ):
             estimator.fit(pd.Series([1.5, 2.5, 3.5] * 30, name="x"), COUNTS[:30].tolist() * 3)
     fitted = DensityEstimator("independent").fit(FRAME)
     with pytest.raises(ValueError, match="Expected 2D array"):
@@ -108,7 +114,9 @@ def test_estimators_take_what_is_masked_for_a_hole(make: Any) -> None:
     wanted = DensityEstimator("independent", random_state=0).fit(plain).score_samples(plain)
     assert np.array_equal(density.score_samples(given), wanted)
     classifier = DensityClassifier("independent", random_state=0).fit(given, labels)
-    wanted = DensityClassifier("independent", random_state=0).fit(plain, labels).predict_proba(plain)
+    wanted = (
+        DensityClassifier("independent", random_state=0).fit(plain, labels).predict_proba(plain)
+    )
     assert np.array_equal(classifier.predict_proba(given), wanted)
 
 
@@ -122,4 +130,6 @@ def test_columns_of_the_other_order_of_bytes(dtype: str) -> None:
     frame = pd.DataFrame({"a": COUNTS.astype(dtype), "v": WORDS})
     format = Format.from_json(load(frame).format.to_json())
     again = format.rows(format.events(load_rows(frame, format)))
-    assert again["a"].tolist() == COUNTS.tolist() and again["a"].dtype == np.dtype(dtype).newbyteorder("=")
+    assert again["a"].tolist() == COUNTS.tolist() and again["a"].dtype == np.dtype(
+        dtype
+    ).newbyteorder("=")

@@ -53,7 +53,9 @@ def test_the_resolution_is_that_of_the_values(cells, kind: str, resolution: str)
     )
     drawn = format.draw(codes, np.random.default_rng(2))
     again = format.events(format.rows(drawn))
-    assert torch.equal(again.codes.long(), codes) and torch.allclose(again.log_within, drawn.log_within)
+    assert torch.equal(again.codes.long(), codes) and torch.allclose(
+        again.log_within, drawn.log_within
+    )
 
 
 def test_a_coarser_resolution_is_worth_its_logarithm() -> None:
@@ -82,7 +84,8 @@ def test_the_lattice_is_the_greatest_common_divisor(step: int, start: int, seed:
 
 
 @pytest.mark.parametrize(
-    ("name", "unit", "said"), [("created_at", 1, ", seconds since 1970"), ("ts", 1000, ", milliseconds")]
+    ("name", "unit", "said"),
+    [("created_at", 1, ", seconds since 1970"), ("ts", 1000, ", milliseconds")],
 )
 def test_times_since_1970_are_named(name: str, unit: int, said: str) -> None:
     times = 1_600_000_000 * unit + chance.permutation(10**6)[:ROWS] * unit
@@ -111,10 +114,17 @@ def test_money_is_exact_to_the_cent(tmp_path: Path, cents: int) -> None:
 
 def test_bounds_of_small_types_hold_on_a_lattice() -> None:
     frame = pd.DataFrame(
-        {"x": (chance.integers(0, 100, 20_000) * 300 - 15_000).astype("int16"), "y": ["a", "b"] * 10_000}
+        {
+            "x": (chance.integers(0, 100, 20_000) * 300 - 15_000).astype("int16"),
+            "y": ["a", "b"] * 10_000,
+        }
     )
     format = load(frame).format
     kind = format.schema.kinds[0]
     ends = torch.tensor([[0, 0], [kind.regular - 1, 1]] * 300)
     drawn = format.rows(format.draw(ends, np.random.default_rng(0)))
-    assert drawn["x"].dtype == np.int16 and drawn["x"].between(-32_768, 32_767).all() and not (drawn["x"] % 300).any()
+    assert (
+        drawn["x"].dtype == np.int16
+        and drawn["x"].between(-32_768, 32_767).all()
+        and not (drawn["x"] % 300).any()
+    )

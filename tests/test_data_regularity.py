@@ -38,7 +38,8 @@ def written(text: str, tmp_path: Path, name: str = "t.csv") -> tuple[Dataset, bo
 
 def quoted(line: str, places: set[int]) -> str:
     return ",".join(
-        f'"{cell}"' if place in places and cell != "NA" else cell for place, cell in enumerate(line.split(","))
+        f'"{cell}"' if place in places and cell != "NA" else cell
+        for place, cell in enumerate(line.split(","))
     )
 
 
@@ -50,7 +51,9 @@ def quoted(line: str, places: set[int]) -> str:
         "\ufeff" + PLAIN,
         PLAIN.replace(",", ";"),
         "".join(quoted(line, {0, 1, 2, 3}) + "\n" for line in PLAIN.splitlines()),
-        quoted("n,c,x,d", {0, 1, 2, 3}) + "\n" + "".join(quoted(line, {1, 3}) + "\n" for line in LINES),  # as R writes
+        quoted("n,c,x,d", {0, 1, 2, 3})
+        + "\n"
+        + "".join(quoted(line, {1, 3}) + "\n" for line in LINES),  # as R writes
         "n,c,x,d\n" + "".join(quoted(line, {1}) + "\n" for line in [*LINES, "NA,NA,NA,NA"]),
         PLAIN + ",,,\n1,,,\n",
         PLAIN + '"","","",""\n',
@@ -72,7 +75,10 @@ def test_regular_files_come_back_byte_for_byte(text: str, tmp_path: Path) -> Non
     ("text", "words"),
     [
         (PLAIN.replace(",", "\t"), ["line 1", "'n\\tc\\tx\\td' where 'n,c,x,d'"]),  # in a .csv
-        (PLAIN + '1,"a",1.50,2020-01-01\n', ["line 62", "'1,\"a\",1.50,2020-01-01' where '1,a,1.50"]),
+        (
+            PLAIN + '1,"a",1.50,2020-01-01\n',
+            ["line 62", "'1,\"a\",1.50,2020-01-01' where '1,a,1.50"],
+        ),
         (PLAIN + "1,a,1.50,2020-01-01\r\n", ["line 62 ends otherwise"]),
         (PLAIN[:-1], ["line 61 does not end"]),
         (PLAIN + "\n1,a,1.50,2020-01-01\n", ["line 62 is blank"]),
@@ -96,7 +102,9 @@ def test_the_report_says_what_is_not_regular(text: str, words: list[str], tmp_pa
         ("-0,a,1.50,2020-01-01\n", ["column 'n'", "'-0' for '0'"]),
     ],
 )
-def test_numbers_that_are_spelled_otherwise_come_back_as_they_are(line: str, words: list[str], tmp_path: Path) -> None:
+def test_numbers_that_are_spelled_otherwise_come_back_as_they_are(
+    line: str, words: list[str], tmp_path: Path
+) -> None:
     """And the report says that drawn ones are not spelled so."""
     data, same = written(PLAIN + line, tmp_path)
     notes = " ".join(note for note in data.notes if "not spelled as drawn ones will be" in note)
@@ -129,7 +137,22 @@ cells = st.one_of(
     st.integers(-99, 99).map(str),
     st.integers(-999, 999).map(lambda x: f"{x / 100:.2f}"),
     st.sampled_from(
-        ["", "00501", "NA", "true", "True", "2020-02-29", "1/2/2020", '"', "a,b", "x\ny", "1e5", "+1", "1.5", " 2"]
+        [
+            "",
+            "00501",
+            "NA",
+            "true",
+            "True",
+            "2020-02-29",
+            "1/2/2020",
+            '"',
+            "a,b",
+            "x\ny",
+            "1e5",
+            "+1",
+            "1.5",
+            " 2",
+        ]
     ),
 )
 quoting = st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])

@@ -46,15 +46,23 @@ def both(monkeypatch, source, **options):
 def test_the_same_events(monkeypatch, folder, name, split):
     whole, streamed = both(monkeypatch, folder / name, split=split, seed=3)
     assert streamed.format.to_json() == whole.format.to_json()
-    assert (streamed.fingerprint, streamed.regular, streamed.rows) == (whole.fingerprint, whole.regular, whole.rows)
-    assert streamed.relations == whole.relations and set(whole.notes) - set(streamed.notes) <= set(repeats(whole))
+    assert (streamed.fingerprint, streamed.regular, streamed.rows) == (
+        whole.fingerprint,
+        whole.regular,
+        whole.rows,
+    )
+    assert streamed.relations == whole.relations and set(whole.notes) - set(streamed.notes) <= set(
+        repeats(whole)
+    )
     for part in ("train", "valid", "test", "calibration"):
         one, other = getattr(whole, part), getattr(streamed, part)
         assert torch.equal(one.codes, other.codes) and torch.equal(one.log_within, other.log_within)
         if part != "train":
             pd.testing.assert_frame_equal(whole.format.rows(one), streamed.format.rows(other))
     assert streamed.train.values is None
-    pd.testing.assert_frame_equal(whole.format.rows(whole.train), streamed.format.rows(streamed.shown))
+    pd.testing.assert_frame_equal(
+        whole.format.rows(whole.train), streamed.format.rows(streamed.shown)
+    )
 
 
 def repeats(dataset):
@@ -67,7 +75,9 @@ def test_parts_of_their_own(monkeypatch, folder):
         whole, streamed = both(monkeypatch, folder / "orders.csv", **given)
         monkeypatch.undo()
         assert streamed.rows == whole.rows
-        assert all(torch.equal(getattr(whole, p).codes, getattr(streamed, p).codes) for p in whole.rows)
+        assert all(
+            torch.equal(getattr(whole, p).codes, getattr(streamed, p).codes) for p in whole.rows
+        )
 
 
 def test_some_rows_teach_the_format_and_all_are_coded(monkeypatch, piecemeal, folder):
@@ -77,14 +87,20 @@ def test_some_rows_teach_the_format_and_all_are_coded(monkeypatch, piecemeal, fo
     dataset = load(folder / "orders.parquet", heard=lambda *told: heard.append(told))
     assert heard == [(first, ROWS) for first in range(0, ROWS, 700)]
     assert dataset.rows == {"train": 2250, "valid": 100, "test": 100, "calibration": 100}
-    assert len(dataset.shown) == 500 and any("learned from 500 training rows" in note for note in dataset.notes)
+    assert len(dataset.shown) == 500 and any(
+        "learned from 500 training rows" in note for note in dataset.notes
+    )
     order = next(column for column in dataset.format.aside if column.name == "order_id")
     assert order.role == "id" and order.first == "1"
     frame = pd.read_parquet(folder / "orders.parquet")
     again = dataset.format.events(frame)
     held = {part: getattr(dataset, part).codes for part in ("valid", "test", "calibration")}
     rows = {tuple(row) for row in again.codes.tolist()}
-    assert all(tuple(row) in rows for codes in [dataset.train.codes, *held.values()] for row in codes.tolist())
+    assert all(
+        tuple(row) in rows
+        for codes in [dataset.train.codes, *held.values()]
+        for row in codes.tolist()
+    )
     pd.testing.assert_frame_equal(dataset.format.rows(again), frame)
 
 
@@ -93,7 +109,9 @@ def test_a_hole_outside_the_rows_that_teach_is_no_error(monkeypatch, piecemeal, 
     draw = np.random.default_rng(0)
     flags = pd.array(draw.random(2000) < 0.3, dtype="boolean")
     flags[1234] = pd.NA
-    pd.DataFrame({"flag": flags, "number": draw.integers(0, 9, 2000)}).to_parquet(tmp_path / "t.parquet")
+    pd.DataFrame({"flag": flags, "number": draw.integers(0, 9, 2000)}).to_parquet(
+        tmp_path / "t.parquet"
+    )
     dataset = load(tmp_path / "t.parquet")
     assert dataset.format.modelled[0].kind.open and sum(dataset.rows.values()) == 2000
 
@@ -115,12 +133,20 @@ def test_a_run_of_a_large_file_is_tested_reported_and_judged(piecemeal, folder, 
 
 def test_a_hundredth_of_ten_million_rows_takes_little_memory(tmp_path):
     """What is held beside codes is a piece of rows; `benchmarks.large` has the whole."""
-    path, words = tmp_path / "orders.parquet", {"model": "independent", "settings": {}, "run": str(tmp_path / "run")}
+    path, words = (
+        tmp_path / "orders.parquet",
+        {"model": "independent", "settings": {}, "run": str(tmp_path / "run")},
+    )
     make(path, 100_000)
     _, base = measured(STEPS["import"])
-    piecemeal = "from plausibly.data import sources; sources.LARGE, sources.LEARNED_FROM = 0, 20_000; "
+    piecemeal = (
+        "from plausibly.data import sources; sources.LARGE, sources.LEARNED_FROM = 0, 20_000; "
+    )
     words |= {"path": str(path), "out": str(tmp_path), "rows": 100_000}
-    peaks = [measured(piecemeal + STEPS[name].format(**words))[1] - base for name in ("fit", "sample", "score")]
+    peaks = [
+        measured(piecemeal + STEPS[name].format(**words))[1] - base
+        for name in ("fit", "sample", "score")
+    ]
     assert (
         len(pd.read_parquet(tmp_path / "samples.parquet"))
         == len(pd.read_parquet(tmp_path / "scores.parquet"))
@@ -129,8 +155,12 @@ def test_a_hundredth_of_ten_million_rows_takes_little_memory(tmp_path):
     assert max(peaks) < 400  # MiB; the frame alone has 60
 
 
-def test_few_test_rows_of_their_own_are_drawn_with_training_rows_that_have_values(piecemeal, folder, tmp_path):
+def test_few_test_rows_of_their_own_are_drawn_with_training_rows_that_have_values(
+    piecemeal, folder, tmp_path
+):
     pd.read_parquet(folder / "orders.parquet")[:9].to_parquet(tmp_path / "test.parquet")
     dataset = load(folder / "orders.parquet", test=tmp_path / "test.parquet")
     events, word = real_events(dataset)
-    assert word == "training rows" and len(sheet(dataset.format, events)) == min(len(dataset.train), 10 * MAX_SAMPLES)
+    assert word == "training rows" and len(sheet(dataset.format, events)) == min(
+        len(dataset.train), 10 * MAX_SAMPLES
+    )

@@ -19,7 +19,9 @@ few = settings(max_examples=60, deadline=None)
 def complete(split: splits.Split, rows: int) -> bool:
     """Every row in one part; no part empty but that for calibration, and that only below twenty rows."""
     parts = split if len(split.calibration) else split[:3]
-    return sorted(np.concatenate(split).tolist()) == list(range(rows)) and all(len(part) for part in parts)
+    return sorted(np.concatenate(split).tolist()) == list(range(rows)) and all(
+        len(part) for part in parts
+    )
 
 
 @given(st.integers(3, 500), st.integers(0, 9))
@@ -28,7 +30,9 @@ def test_at_random(rows: int, seed: int) -> None:
     split = splits.at_random(rows, seed)
     assert complete(split, rows) and len(split.test) == len(split.valid) == max(1, rows // 10)
     assert len(split.calibration) == rows // 20
-    assert all(np.array_equal(a, b) for a, b in zip(split, splits.at_random(rows, seed), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(split, splits.at_random(rows, seed), strict=True)
+    )
 
 
 @given(st.lists(st.integers(0, 12), min_size=3, max_size=200))
@@ -42,7 +46,12 @@ def test_by_time(times: list[int]) -> None:
     split = splits.by_time(ranks)
     assert complete(split, len(times))
     assert bool(len(split.calibration)) == (len(times) >= 20 and len(set(times)) > 3)
-    in_time = [split.train, split.valid, *([split.calibration] if len(split.calibration) else []), split.test]
+    in_time = [
+        split.train,
+        split.valid,
+        *([split.calibration] if len(split.calibration) else []),
+        split.test,
+    ]
     assert all(ranks[a].max() < ranks[b].min() for a, b in pairwise(in_time))
 
 
@@ -98,8 +107,14 @@ def test_holes_in_times_are_refused() -> None:
 
 @pytest.mark.parametrize("hole", ["", "NA"])
 def test_holes_in_times_of_a_file_are_refused(tmp_path: Path, hole: str) -> None:
-    for times in (["5", "30", hole, "200"], ["2020-01-01", "2021-01-01", hole, "2022-02-02"], ["x", "y", hole, "z"]):
-        (tmp_path / "t.csv").write_text("t,y\n" + "".join(f"{time},{y}\n" for y in "abcde" for time in times))
+    for times in (
+        ["5", "30", hole, "200"],
+        ["2020-01-01", "2021-01-01", hole, "2022-02-02"],
+        ["x", "y", hole, "z"],
+    ):
+        (tmp_path / "t.csv").write_text(
+            "t,y\n" + "".join(f"{time},{y}\n" for y in "abcde" for time in times)
+        )
         with pytest.raises(UserError, match=r"t.csv, row 3, column 't': a hole"):
             load(str(tmp_path / "t.csv"), split="time=t")
 
@@ -109,11 +124,15 @@ def test_times_that_cannot_be_ordered(tmp_path: Path) -> None:
     numbers.to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(UserError, match="row 200, column 't': 'soon' is no number"):
         load(str(tmp_path / "t.csv"), split="time=t")
-    frame = pd.DataFrame({"d": ["05/12/2020", "06/11/2020", "07/10/2019"] * 9, "y": list("abc") * 9})
+    frame = pd.DataFrame(
+        {"d": ["05/12/2020", "06/11/2020", "07/10/2019"] * 9, "y": list("abc") * 9}
+    )
     with pytest.raises(UserError, match=r"column 'd': day and month are ambiguous.*--kind d=date"):
         load(frame, split="time=d")
     data = load(frame, split="time=d", kinds={"d": "date"})
-    assert set(values(data, "test", "d")) == {"06/11/2020"} and set(values(data, "train", "d")) == {"07/10/2019"}
+    assert set(values(data, "test", "d")) == {"06/11/2020"} and set(values(data, "train", "d")) == {
+        "07/10/2019"
+    }
 
 
 @pytest.mark.parametrize("numeric", [False, True])
@@ -162,10 +181,16 @@ def test_repeated_rows_are_counted() -> None:
     assert any("90 of 90 test rows also occur in train" in note for note in load(twice).notes)
 
 
-@given(st.integers(20, 200), st.integers(0, 9), st.sampled_from(["", "time=row", "group=row", "test", "valid"]))
+@given(
+    st.integers(20, 200),
+    st.integers(0, 9),
+    st.sampled_from(["", "time=row", "group=row", "test", "valid"]),
+)
 @settings(max_examples=25, deadline=None)
 def test_calibration_rows_are_in_no_other_part(rows: int, seed: int, how: str) -> None:
-    frame = pd.DataFrame({"row": np.arange(rows), "y": ["a", "b"] * (rows // 2) + ["a"] * (rows % 2)})
+    frame = pd.DataFrame(
+        {"row": np.arange(rows), "y": ["a", "b"] * (rows // 2) + ["a"] * (rows % 2)}
+    )
     other = {how: pd.DataFrame({"row": np.arange(rows, rows + 9), "y": list("ab" * 4 + "a")})}
     options = other if how in ("test", "valid") else {"split": how or None}
     data = load(frame, seed=seed, kinds={"row": "integer"}, **options)
@@ -177,4 +202,6 @@ def test_calibration_rows_are_in_no_other_part(rows: int, seed: int, how: str) -
 def test_the_test_rows_are_those_that_a_tenth_always_was() -> None:
     """The calibration rows come out of training: validation and test keep the rows that the seed gave them."""
     order, split = np.random.default_rng(5).permutation(200), splits.at_random(200, 5)
-    assert split.valid.tolist() == sorted(order[:20]) and split.test.tolist() == sorted(order[20:40])
+    assert split.valid.tolist() == sorted(order[:20]) and split.test.tolist() == sorted(
+        order[20:40]
+    )

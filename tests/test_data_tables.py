@@ -25,14 +25,17 @@ few = settings(max_examples=80, deadline=None)
 
 ROWS = 7
 texts = st.one_of(
-    st.text(max_size=6), st.sampled_from(["1", "1.0", "00501", "", "NA", "x", "<other>", "\0", "é", "2020-01-01"])
+    st.text(max_size=6),
+    st.sampled_from(["1", "1.0", "00501", "", "NA", "x", "<other>", "\0", "é", "2020-01-01"]),
 )
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def column_of(cells: st.SearchStrategy, dtype: str, holes: bool = True) -> st.SearchStrategy:
     cell = st.one_of(st.none(), cells) if holes else cells
-    return st.lists(cell, min_size=ROWS, max_size=ROWS).map(lambda values: pd.Series(values, dtype=dtype))
+    return st.lists(cell, min_size=ROWS, max_size=ROWS).map(
+        lambda values: pd.Series(values, dtype=dtype)
+    )
 
 
 stamps = st.integers(-(10**9), 9 * 10**9).map(lambda s: pd.Timestamp(s, unit="s"))
@@ -59,7 +62,9 @@ columns = st.one_of(
     column_of(stamps, "datetime64[ns]"),
     column_of(stamps, "datetime64[s]"),
     column_of(stamps, "datetime64[ns, Europe/Athens]"),
-    column_of(st.integers(-(10**6), 10**6).map(lambda s: pd.Timedelta(s, unit="s")), "timedelta64[ns]"),
+    column_of(
+        st.integers(-(10**6), 10**6).map(lambda s: pd.Timedelta(s, unit="s")), "timedelta64[ns]"
+    ),
     column_of(st.integers(-5, 5), "int64[pyarrow]"),
     column_of(st.text(max_size=3), "string[pyarrow]"),
 )
@@ -69,13 +74,17 @@ varied = pd.Series(list("aabbabc"))  # so that there is always something to mode
 @st.composite
 def frames(draw: st.DrawFn) -> pd.DataFrame:
     found = draw(st.lists(columns, min_size=1, max_size=3))
-    names = draw(st.lists(st.text(max_size=4), min_size=len(found), max_size=len(found), unique=True))
+    names = draw(
+        st.lists(st.text(max_size=4), min_size=len(found), max_size=len(found), unique=True)
+    )
     return pd.DataFrame(dict(zip(names, found, strict=True)) | {"varied": varied})
 
 
 def fitted(frame: pd.DataFrame) -> TableFormat:
     """The format learned from a frame, through its JSON."""
-    format = Format.from_json(json.loads(json.dumps(learn_table_format(frame, None, {}, ()).to_json())))
+    format = Format.from_json(
+        json.loads(json.dumps(learn_table_format(frame, None, {}, ()).to_json()))
+    )
     assert isinstance(format, TableFormat)
     return format
 
@@ -135,15 +144,25 @@ cells_of_text = st.one_of(
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
     st.integers(-99, 99).map(str),
     st.integers(-999, 999).map(lambda x: f"{x / 100:.2f}"),
-    st.sampled_from(["", "00501", "NA", "true", "2020-02-29", '"', "a,b", "x\ny", "1e5", ".0", "0.", "1e400"]),
+    st.sampled_from(
+        ["", "00501", "NA", "true", "2020-02-29", '"', "a,b", "x\ny", "1e5", ".0", "0.", "1e400"]
+    ),
 )
 
 
 @few
-@given(st.lists(st.tuples(cells_of_text, cells_of_text, st.sampled_from("abc")), min_size=5, max_size=12))
-def test_text_files_survive_write_and_read(tmp_path_factory: pytest.TempPathFactory, rows: list) -> None:
+@given(
+    st.lists(
+        st.tuples(cells_of_text, cells_of_text, st.sampled_from("abc")), min_size=5, max_size=12
+    )
+)
+def test_text_files_survive_write_and_read(
+    tmp_path_factory: pytest.TempPathFactory, rows: list
+) -> None:
     folder = tmp_path_factory.mktemp("text")
-    frame = pd.DataFrame([*rows, ("a", "1", "b"), ("b", "2", "c")], columns=["p", "q,", "r"]).replace("", None)
+    frame = pd.DataFrame(
+        [*rows, ("a", "1", "b"), ("b", "2", "c")], columns=["p", "q,", "r"]
+    ).replace("", None)
     frame.to_csv(folder / "first.csv", index=False, lineterminator="\r\n")
     try:
         data = load(str(folder / "first.csv"))
@@ -153,11 +172,16 @@ def test_text_files_survive_write_and_read(tmp_path_factory: pytest.TempPathFact
     format = data.format
     typed = format.rows(format.events(load_rows(str(folder / "first.csv"), format)))
     format.write(typed, folder / "second.csv.gz")
-    assert_frame_equal(format.rows(format.events(load_rows(str(folder / "second.csv.gz"), format))), typed)
+    assert_frame_equal(
+        format.rows(format.events(load_rows(str(folder / "second.csv.gz"), format))), typed
+    )
 
 
 def test_a_regular_file_comes_back_byte_by_byte(tmp_path: Path) -> None:
-    text = "a;b;c;d\r\n1;2.50;x;2020-01-01\r\n2;;y;2021-12-31\r\n30;0.25;;2020-02-29\r\n1;1.00;x;2020-01-01\r\n" * 1
+    text = (
+        "a;b;c;d\r\n1;2.50;x;2020-01-01\r\n2;;y;2021-12-31\r\n30;0.25;;2020-02-29\r\n1;1.00;x;2020-01-01\r\n"
+        * 1
+    )
     data = from_text(tmp_path, text)
     rows = data.format.read(tmp_path / "t.csv")
     data.format.write(data.format.rows(data.format.events(rows)), tmp_path / "again.csv")
@@ -184,7 +208,9 @@ def test_a_regular_file_comes_back_byte_by_byte(tmp_path: Path) -> None:
         ([str(x) for x in np.random.default_rng(0).normal(size=400)], Real, "real"),
     ],
 )
-def test_what_a_column_is_guessed_to_be(tmp_path: Path, cells: list[str], kind: type, word: str) -> None:
+def test_what_a_column_is_guessed_to_be(
+    tmp_path: Path, cells: list[str], kind: type, word: str
+) -> None:
     data = from_text(tmp_path, "x\n" + "".join(f"{cell or chr(34) * 2}\n" for cell in cells))
     assert isinstance(data.schema.kinds[0], kind)
     assert data.format.describe()[0]["kind"] == word
@@ -203,22 +229,30 @@ def test_what_a_column_is_guessed_to_be(tmp_path: Path, cells: list[str], kind: 
         ([""] * 100, "constant"),
     ],
 )
-def test_columns_that_are_no_variables_are_set_aside(tmp_path: Path, cells: list[str], role: str) -> None:
+def test_columns_that_are_no_variables_are_set_aside(
+    tmp_path: Path, cells: list[str], role: str
+) -> None:
     data = from_text(tmp_path, csv_of(x=cells, y=["a", "b"] * 50))
     assert data.format.names == ("y",) and data.format.describe()[0]["kind"] == role
     assert any("'x' is set aside" in note for note in data.notes)
     rows = data.format.rows(data.format.events(data.format.read(tmp_path / "t.csv")))
     assert [str(cell) for cell in rows["x"].fillna("")] == cells
     drawn = data.format.rows(data.format.draw(torch.zeros(3, 1), np.random.default_rng(0)))
-    expected = {"constant": [cells[0]] * 3, "id": ["N00000", "N00001", "N00002"]}.get(role, [""] * 3)
+    expected = {"constant": [cells[0]] * 3, "id": ["N00000", "N00001", "N00002"]}.get(
+        role, [""] * 3
+    )
     assert [str(cell) for cell in drawn["x"].fillna("")] == expected
 
 
 def test_a_column_of_thirty_thousand_levels() -> None:
     generator = np.random.default_rng(0)
     names = np.array([f"user {row}" for row in range(30_000)], dtype=object)
-    cells = np.concatenate([names, generator.choice(names[:100], 20_000), generator.choice(names, 20_000)])
-    frame = pd.DataFrame({"user": generator.permutation(cells), "y": generator.integers(0, 2, len(cells))})
+    cells = np.concatenate(
+        [names, generator.choice(names[:100], 20_000), generator.choice(names, 20_000)]
+    )
+    frame = pd.DataFrame(
+        {"user": generator.permutation(cells), "y": generator.integers(0, 2, len(cells))}
+    )
     data = load(frame)
     kind = data.schema.kinds[0]
     assert isinstance(kind, Category) and len(kind.rare) > 20_000 and kind.codes <= 1024
@@ -233,32 +267,51 @@ def test_bits_are_open_in_tables_of_any_type(tmp_path: Path) -> None:
     assert load(bits).schema.codes == (2, 2, 2)
     whole = pd.DataFrame(bits.astype(bool), columns=list("abc"), dtype="boolean")
     kind = Category(2, open=True, unforeseen=0.5 / (77 + 1))  # by training rows
-    assert load(whole).schema.kinds == (kind,) * 3  # a type with holes, whether or not there are any
-    assert load(pd.DataFrame(bits)).schema.kinds == load(pd.DataFrame(bits.astype(bool))).schema.kinds == (kind,) * 3
-    assert from_text(tmp_path, csv_of(a=bits[:, 0].tolist(), b=bits[:, 1].tolist())).schema.kinds == (kind,) * 2
+    assert (
+        load(whole).schema.kinds == (kind,) * 3
+    )  # a type with holes, whether or not there are any
+    assert (
+        load(pd.DataFrame(bits)).schema.kinds
+        == load(pd.DataFrame(bits.astype(bool))).schema.kinds
+        == (kind,) * 3
+    )
+    assert (
+        from_text(tmp_path, csv_of(a=bits[:, 0].tolist(), b=bits[:, 1].tolist())).schema.kinds
+        == (kind,) * 2
+    )
 
 
-TRUTH = Category(2, open=True, unforeseen=0.5 / (23 + 1))  # by training rows: 23 of 30, or of those before a hole
+TRUTH = Category(
+    2, open=True, unforeseen=0.5 / (23 + 1)
+)  # by training rows: 23 of 30, or of those before a hole
 
 
 @pytest.mark.parametrize("words", [("0", "1"), ("no", "yes"), ("False", "True")])
-def test_truths_of_a_text_file_may_turn_out_otherwise(tmp_path: Path, words: tuple[str, str]) -> None:
+def test_truths_of_a_text_file_may_turn_out_otherwise(
+    tmp_path: Path, words: tuple[str, str]
+) -> None:
     data = from_text(tmp_path, csv_of(x=[*words] * 15, y=["a", "b", "c"] * 10))
     assert data.schema.kinds[0] == TRUTH
     rows = pd.DataFrame({"x": [words[0], "maybe", "2", None], "y": ["a"] * 4})
     events = data.format.events(rows)
     assert events.codes[:, 0].tolist() == [0, 2, 2, 2]
-    assert events.log_within.tolist() == pytest.approx([0, log_text("maybe"), log_text("2"), log_text("")])
+    assert events.log_within.tolist() == pytest.approx(
+        [0, log_text("maybe"), log_text("2"), log_text("")]
+    )
     assert data.format.rows(events)["x"].fillna("-").tolist() == [words[0], "maybe", "2", "-"]
     data.format.write(data.format.rows(events), tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_text() == f"x,y\n{words[0]},a\nmaybe,a\n2,a\n,a\n"
     holes = data.format.rows(data.format.events(rows.iloc[[0, 3]]))["x"]
     expected = {"0": "Int64", "False": "boolean"}.get(words[0], str(pd.Series(["a"]).dtype))
     assert str(holes.dtype) == expected and holes.isna().tolist() == [False, True]
-    assert str(data.format.rows(data.train)["x"].dtype) == {"0": "int64", "False": "bool"}.get(words[0], expected)
+    assert str(data.format.rows(data.train)["x"].dtype) == {"0": "int64", "False": "bool"}.get(
+        words[0], expected
+    )
     questions = data.format.questions(rows)
     assert questions.observed[:, 0].tolist() == [True, True, True, False]
-    filled = data.format.rows(data.format.fill(questions, torch.ones(4, 2), np.random.default_rng(0)))
+    filled = data.format.rows(
+        data.format.fill(questions, torch.ones(4, 2), np.random.default_rng(0))
+    )
     assert filled["x"].astype(str).tolist() == [words[0], "maybe", "2", words[1]]
 
 
@@ -282,7 +335,9 @@ def test_truths_of_frames_are_open() -> None:
         assert getattr(held, part).codes[3, 0] == held.schema.never_seen[0]
     split = nullable.assign(t=frame.index)
     later = split.assign(x=split["x"].mask(split["t"] >= 28))
-    assert load(split, split="time=t").format.to_json() == load(later, split="time=t").format.to_json()
+    assert (
+        load(split, split="time=t").format.to_json() == load(later, split="time=t").format.to_json()
+    )
     numbers = load(frame.astype({"x": int})).format
     twos = frame.assign(x=[0, 1, 2] * 10)
     assert_frame_equal(numbers.rows(numbers.events(twos)), twos)
@@ -304,12 +359,23 @@ def test_what_is_within_adds_up_to_log_within() -> None:
     hidden = np.ma.MaskedArray(images, generator.random(images.shape) < 0.3)
     reals = generator.normal(size=(200, 3))
     bits = generator.integers(0, 2, (40, 5))
-    for rows, question in ((frame, asked), (images, hidden), (reals, np.where(reals > 1, np.nan, reals)), (bits, bits)):
+    for rows, question in (
+        (frame, asked),
+        (images, hidden),
+        (reals, np.where(reals > 1, np.nan, reals)),
+        (bits, bits),
+    ):
         format = load(rows).format
         codes = torch.zeros(7, *format.schema.shape)
-        for events in (format.events(rows), format.questions(question), format.draw(codes, generator)):
+        for events in (
+            format.events(rows),
+            format.questions(question),
+            format.draw(codes, generator),
+        ):
             within = format.log_within(events)
-            assert within.shape == (len(events), format.schema.size) and within.dtype == torch.float64
+            assert (
+                within.shape == (len(events), format.schema.size) and within.dtype == torch.float64
+            )
             assert torch.allclose(within.sum(1), events.log_within, rtol=1e-12)
             if events.observed is not None:
                 assert (within[~events.observed.reshape(within.shape)] == 0).all()
@@ -318,27 +384,40 @@ def test_what_is_within_adds_up_to_log_within() -> None:
 @pytest.mark.parametrize("marks", [["NA", ""], ["?", "", "NA"], ["none", "."]])
 def test_numbers_whose_holes_are_written_in_several_ways(tmp_path: Path, marks: list[str]) -> None:
     cells = ["1", "20", "300", "4000"] * 10 + marks * 5
-    data = from_text(tmp_path, csv_of(x=cells, y=list("ab") * (len(cells) // 2) + ["a"] * (len(cells) % 2)))
+    data = from_text(
+        tmp_path, csv_of(x=cells, y=list("ab") * (len(cells) // 2) + ["a"] * (len(cells) % 2))
+    )
     column = data.format.describe()[0]
     assert column["kind"] == "integer" and column["holes"] > 5
     format = Format.from_json(json.loads(json.dumps(data.format.to_json())))
     rows = load_rows(str(tmp_path / "t.csv"), format)
     events = format.events(rows)
-    assert (events.codes[-5:, 0] == format.schema.kinds[0].missing_code).all() and not events.log_within.any()
+    assert (
+        events.codes[-5:, 0] == format.schema.kinds[0].missing_code
+    ).all() and not events.log_within.any()
     assert str(format.rows(events)["x"].dtype) == "Int64"
     format.write(format.file_rows(events, tmp_path / "again.csv"), tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_text() == (tmp_path / "t.csv").read_text()
     questions = format.questions(rows)
     assert questions.observed[:, 0].tolist() == [cell not in marks for cell in cells]
-    filled = format.rows(format.fill(questions, torch.zeros(len(cells), 2), np.random.default_rng(0)))
+    filled = format.rows(
+        format.fill(questions, torch.zeros(len(cells), 2), np.random.default_rng(0))
+    )
     assert str(filled["x"].dtype) == "Int64" and not filled["x"].isna().any()
     codes = torch.tensor([[format.schema.kinds[0].missing_code, 0]] * 4_000)
     holes = format.draw(codes, np.random.default_rng(0))
-    drawn = format.file_rows(holes, Path("x.csv"))["x"].fillna(format.modelled[0].hole).value_counts(normalize=True)
+    drawn = (
+        format.file_rows(holes, Path("x.csv"))["x"]
+        .fillna(format.modelled[0].hole)
+        .value_counts(normalize=True)
+    )
     column = format.modelled[0]
     shares = dict(zip(column.marks, (count / column.holes for count in column.marked), strict=True))
     assert set(drawn.index) == set(marks) and format.rows(holes)["x"].isna().all()
-    assert all(abs(drawn[mark] - share) < 6 * (share * (1 - share) / 4_000) ** 0.5 for mark, share in shares.items())
+    assert all(
+        abs(drawn[mark] - share) < 6 * (share * (1 - share) / 4_000) ** 0.5
+        for mark, share in shares.items()
+    )
 
 
 @pytest.mark.parametrize(
@@ -354,13 +433,19 @@ def test_numbers_whose_holes_are_written_in_several_ways(tmp_path: Path, marks: 
 def test_dressed_numbers_are_pointed_out(tmp_path: Path, cells: list[str], sign: str) -> None:
     data = from_text(tmp_path, csv_of(x=cells, y=["a", "b"] * 100))
     said = f"looks like numbers with '{sign}'; write them plainly to model them as numbers"
-    assert data.format.describe()[0]["guess"] == said and data.format.describe()[0]["kind"] in ("id", "category")
+    assert data.format.describe()[0]["guess"] == said and data.format.describe()[0]["kind"] in (
+        "id",
+        "category",
+    )
     assert any("'x'" in note and said in note for note in data.notes)
 
 
 def test_whole_numbers_that_are_too_large() -> None:
     cells = [str(10**19 + n * 12_345_678_901) for n in range(200)]
-    for frame in (pd.DataFrame({"x": cells}), pd.DataFrame({"x": np.array([int(c) for c in cells], dtype="uint64")})):
+    for frame in (
+        pd.DataFrame({"x": cells}),
+        pd.DataFrame({"x": np.array([int(c) for c in cells], dtype="uint64")}),
+    ):
         column = load(frame.assign(y=["a", "b"] * 100)).format.describe()[0]
         assert column["kind"] == "id" and column["guess"] == "whole numbers too large to be exact"
 
@@ -378,10 +463,16 @@ def test_dates_whose_day_and_month_are_ambiguous() -> None:
     frame = pd.DataFrame({"d": [f"{1 + n % 12:02d}/{1 + n // 12:02d}/2020" for n in range(144)]})
     data = load(frame)
     assert data.format.describe()[0]["kind"] == "category"
-    assert data.format.describe()[0]["guess"].startswith("day and month are ambiguous; write 2020-12-05")
+    assert data.format.describe()[0]["guess"].startswith(
+        "day and month are ambiguous; write 2020-12-05"
+    )
     assert any("ambiguous" in note for note in data.notes)
     column = load(frame, kinds={"d": "date"}).format.describe()[0]
-    assert column["kind"] == "date" and "read as %m/%d/%Y" in column["guess"] and column["range"][1] == "12/12/2020"
+    assert (
+        column["kind"] == "date"
+        and "read as %m/%d/%Y" in column["guess"]
+        and column["range"][1] == "12/12/2020"
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "Float32"])
@@ -411,7 +502,9 @@ def test_what_was_not_foreseen_is_kept_and_costs_its_bytes(tmp_path: Path) -> No
 
 def test_the_texts_of_each_length_sum_to_a_geometric_series() -> None:
     assert log_text("") == -log(257) and log_text("é") == pytest.approx(-3 * log(257))
-    assert sum(256**n * np.exp(log_text("x" * n)) for n in range(100)) == pytest.approx(1 - (256 / 257) ** 100)
+    assert sum(256**n * np.exp(log_text("x" * n)) for n in range(100)) == pytest.approx(
+        1 - (256 / 257) ** 100
+    )
 
 
 def test_drawn_rows_have_the_codes_and_the_probability_they_say() -> None:
@@ -422,12 +515,15 @@ def test_drawn_rows_have_the_codes_and_the_probability_they_say() -> None:
             "x": generator.normal(size=3_000),
             "c": generator.choice(list("abcd"), 3_000),
             "h": np.where(generator.random(3_000) < 0.1, np.nan, generator.integers(0, 9, 3_000)),
-            "t": pd.Timestamp("2020-01-01") + pd.to_timedelta(generator.integers(0, 900, 3_000), unit="h"),
+            "t": pd.Timestamp("2020-01-01")
+            + pd.to_timedelta(generator.integers(0, 900, 3_000), unit="h"),
         }
     )
     format = fitted(frame)
     regular = [kind.regular for kind in format.schema.kinds]
-    codes = torch.from_numpy(np.stack([generator.integers(0, count, 2_000) for count in regular], axis=1))
+    codes = torch.from_numpy(
+        np.stack([generator.integers(0, count, 2_000) for count in regular], axis=1)
+    )
     drawn = format.draw(codes, generator)
     again = format.events(format.rows(drawn))
     assert torch.equal(drawn.codes, again.codes) and torch.equal(drawn.codes.long(), codes)
@@ -445,7 +541,9 @@ def test_the_open_code_is_drawn_as_other() -> None:
 
 def test_questions_are_filled_where_they_were_open_and_nowhere_else() -> None:
     generator = np.random.default_rng(0)
-    frame = pd.DataFrame({"c": list("abcd") * 30, "n": generator.integers(0, 900, 120) / 10, "b": [True, False] * 60})
+    frame = pd.DataFrame(
+        {"c": list("abcd") * 30, "n": generator.integers(0, 900, 120) / 10, "b": [True, False] * 60}
+    )
     format = fitted(frame)
     asked = frame.astype({"b": object}).copy()
     asked.loc[::2, "c"], asked.loc[::3, "n"], asked.loc[::5, "b"] = None, np.nan, None
@@ -453,7 +551,9 @@ def test_questions_are_filled_where_they_were_open_and_nowhere_else() -> None:
     questions = format.questions(asked)
     assert torch.equal(questions.observed, torch.from_numpy(asked.notna().to_numpy()))
     assert (questions.codes[~questions.observed] == 0).all()
-    codes = torch.from_numpy(np.stack([generator.integers(0, k.regular, 120) for k in format.schema.kinds], axis=1))
+    codes = torch.from_numpy(
+        np.stack([generator.integers(0, k.regular, 120) for k in format.schema.kinds], axis=1)
+    )
     filled = format.fill(questions, codes, generator)
     rows, seen = format.rows(filled), asked.notna()
     assert filled.observed is None and not rows.isna().any().any()
@@ -467,7 +567,12 @@ def test_a_question_may_lack_whole_columns() -> None:
     format = fitted(pd.DataFrame({"a": [1, 2, 3] * 9, "b": [True, False, True] * 9}))
     questions = format.questions(pd.DataFrame({"a": [2, 3]}))
     assert questions.observed.tolist() == [[True, False]] * 2
-    assert format.rows(format.fill(questions, torch.ones(2, 2), np.random.default_rng(0)))["b"].tolist() == [True] * 2
+    assert (
+        format.rows(format.fill(questions, torch.ones(2, 2), np.random.default_rng(0)))[
+            "b"
+        ].tolist()
+        == [True] * 2
+    )
 
 
 def test_everything_is_learned_from_the_training_rows_only(tmp_path: Path) -> None:
@@ -479,10 +584,13 @@ def test_everything_is_learned_from_the_training_rows_only(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("word", "kind"), [("category", Category), ("integer", Grid), ("number", Grid), ("id", None), ("drop", None)]
+    ("word", "kind"),
+    [("category", Category), ("integer", Grid), ("number", Grid), ("id", None), ("drop", None)],
 )
 def test_a_kind_can_be_chosen(tmp_path: Path, word: str, kind: type | None) -> None:
-    data = from_text(tmp_path, csv_of(zip=[10115, 20095, 80331] * 9, y=["a", "b", "c"] * 9), kinds={"zip": word})
+    data = from_text(
+        tmp_path, csv_of(zip=[10115, 20095, 80331] * 9, y=["a", "b", "c"] * 9), kinds={"zip": word}
+    )
     if kind is None:
         assert data.format.names == ("y",)
     else:
@@ -503,7 +611,13 @@ def test_typed_cells_of_a_text_file(tmp_path: Path) -> None:
         ),
     )
     rows = data.format.rows(data.train)
-    assert [str(dtype) for dtype in rows.dtypes] == ["int64", "Int64", "float64", "bool", str(pd.Series(["a"]).dtype)]
+    assert [str(dtype) for dtype in rows.dtypes] == [
+        "int64",
+        "Int64",
+        "float64",
+        "bool",
+        str(pd.Series(["a"]).dtype),
+    ]
 
 
 def test_other_ways_to_give_the_same_cells(tmp_path: Path) -> None:
@@ -515,7 +629,9 @@ def test_other_ways_to_give_the_same_cells(tmp_path: Path) -> None:
     for name in ("t.csv", "t.parquet", "t.arrow"):
         events = data.format.events(load_rows(str(tmp_path / name), data.format))
         assert torch.equal(events.codes, data.format.events(frame).codes)
-    assert load(str(tmp_path / "t.parquet")).format.rows(load(frame).train).dtypes.equals(frame.dtypes)
+    assert (
+        load(str(tmp_path / "t.parquet")).format.rows(load(frame).train).dtypes.equals(frame.dtypes)
+    )
 
 
 def test_writing_leaves_a_whole_file_or_none(tmp_path: Path) -> None:
@@ -523,7 +639,9 @@ def test_writing_leaves_a_whole_file_or_none(tmp_path: Path) -> None:
     rows = data.format.rows(data.train)
     for name in ("o.csv", "o.tsv", "o.csv.gz", "o.parquet", "o.arrow"):
         data.format.write(rows, tmp_path / name)
-        assert_frame_equal(data.format.rows(data.format.events(load_rows(str(tmp_path / name), data.format))), rows)
+        assert_frame_equal(
+            data.format.rows(data.format.events(load_rows(str(tmp_path / name), data.format))), rows
+        )
     with pytest.raises(UserError, match="csv"):
         data.format.write(rows, tmp_path / "o.xls")
     (tmp_path / "folder.csv").mkdir()

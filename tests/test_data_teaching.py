@@ -60,7 +60,11 @@ def as_it_is(rows: pd.DataFrame, folder: Path, name: str = "x") -> pd.DataFrame:
 def split_of(way: str) -> splits.Split:
     if way == "time":
         return splits.by_time(frame()["day"].to_numpy())
-    return splits.by_group(splits.groups_of(frame()["group"]), 0) if way == "group" else splits.at_random(ROWS, 0)
+    return (
+        splits.by_group(splits.groups_of(frame()["group"]), 0)
+        if way == "group"
+        else splits.at_random(ROWS, 0)
+    )
 
 
 @pytest.mark.parametrize("way", ["", "time=day", "group=group"])
@@ -94,7 +98,9 @@ def test_only_training_rows_teach_the_format_of_a_file_read_in_pieces(tmp_path, 
     before, split = plausibly.load(csv(frame(), tmp_path)), split_of("")
     for part in HELD:
         after = plausibly.load(csv(otherwise(frame(), getattr(split, part)), tmp_path))
-        assert after.format.to_json() == before.format.to_json() and torch.equal(after.train.codes, before.train.codes)
+        assert after.format.to_json() == before.format.to_json() and torch.equal(
+            after.train.codes, before.train.codes
+        )
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow"])
@@ -112,12 +118,23 @@ def test_types_of_a_file_without_a_word_of_pandas_do_not_depend_on_held_out_hole
         path = tmp_path / f"x.{suffix}"
         pq.write_table(table, path) if suffix == "parquet" else feather.write_feather(table, path)
         data = plausibly.load(path)
-        back = data.format.rows(data.format.events(plausibly.data.load_rows(str(path), data.format)))
-        assert pa.Table.from_pandas(back, preserve_index=False).replace_schema_metadata(None).equals(table)
+        back = data.format.rows(
+            data.format.events(plausibly.data.load_rows(str(path), data.format))
+        )
+        assert (
+            pa.Table.from_pandas(back, preserve_index=False)
+            .replace_schema_metadata(None)
+            .equals(table)
+        )
         return data.format.to_json()
 
     none = format_of(np.array([], dtype=int))
-    assert none == format_of(split.test[:3]) == format_of(split.calibration[:2]) != format_of(split.train[:3])
+    assert (
+        none
+        == format_of(split.test[:3])
+        == format_of(split.calibration[:2])
+        != format_of(split.train[:3])
+    )
 
 
 def npy(rows: np.ndarray, folder: Path) -> Path:
@@ -153,16 +170,22 @@ def plain(rows: np.ndarray, folder: Path) -> np.ndarray:
         (pictures, 5, {}),
     ],
 )
-def test_only_training_rows_teach_the_format_of_an_array(form: Callable[..., Any], top, options, tmp_path):
+def test_only_training_rows_teach_the_format_of_an_array(
+    form: Callable[..., Any], top, options, tmp_path
+):
     """Small whole numbers and pixels are closed: there held-out rows become lower."""
     rows = np.random.default_rng(0).integers(0, 6, (ROWS, 6)) * (top / 5)
     rows = rows.astype(np.uint8 if top == 5 else np.int64 if top == 500 else np.float64)
     before, split = plausibly.load(form(rows, tmp_path), **options), split_of("")
     for part in HELD:
         moved = rows.copy()
-        moved[getattr(split, part)] = moved[getattr(split, part)] // 2 if top == 5 else 77 * rows[0] + 1
+        moved[getattr(split, part)] = (
+            moved[getattr(split, part)] // 2 if top == 5 else 77 * rows[0] + 1
+        )
         after = plausibly.load(form(moved, tmp_path), **options)
-        assert after.format.to_json() == before.format.to_json() and torch.equal(after.train.codes, before.train.codes)
+        assert after.format.to_json() == before.format.to_json() and torch.equal(
+            after.train.codes, before.train.codes
+        )
 
 
 def test_labels_are_those_of_training_rows(tmp_path):
@@ -181,7 +204,10 @@ def test_test_and_calibration_rows_teach_nothing(model, tmp_path):
 
     def fitted(rows: pd.DataFrame, name: str) -> Any:
         return plausibly.fit(
-            csv(rows, tmp_path, name), model, out=tmp_path / name, steps=20 if model == "nade" else None
+            csv(rows, tmp_path, name),
+            model,
+            out=tmp_path / name,
+            steps=20 if model == "nade" else None,
         )
 
     before = fitted(frame(), "before")

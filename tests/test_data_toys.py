@@ -18,7 +18,9 @@ TRUTHS = {
 }
 
 
-def events_of(truth: toys.JointTruth | toys.IsingTruth | toys.BarsTruth, schema: Schema | None) -> torch.Tensor:
+def events_of(
+    truth: toys.JointTruth | toys.IsingTruth | toys.BarsTruth, schema: Schema | None
+) -> torch.Tensor:
     if schema is not None:
         return schema.all_events()
     return torch.cartesian_prod(*(torch.arange(float(codes)) for codes in truth.codes))
@@ -49,13 +51,17 @@ def test_samples_follow_the_truth(name: str) -> None:
     """Mean of log p at six sigma of the entropy, and chi-square over the events."""
     truth, schema = TRUTHS[name]
     rows = 20_000
-    sample = torch.from_numpy(truth.sample(rows, np.random.default_rng(3))).float().reshape(rows, -1)
+    sample = (
+        torch.from_numpy(truth.sample(rows, np.random.default_rng(3))).float().reshape(rows, -1)
+    )
     nats = truth.log_prob(sample)
     assert abs(nats.mean().item() + truth.entropy) < 6 * nats.std().item() / rows**0.5
     every = events_of(truth, schema)
     radix = torch.tensor([3.0**place for place in range(every.shape[1])]).double()
     place = {key: at for at, key in enumerate((every.double() @ radix).tolist())}
-    counts = np.bincount([place[key] for key in (sample.double() @ radix).tolist()], minlength=len(every))
+    counts = np.bincount(
+        [place[key] for key in (sample.double() @ radix).tolist()], minlength=len(every)
+    )
     expected = rows * truth.log_prob(every).exp().numpy()
     enough = expected >= 5
     excess = ((counts - expected) ** 2 / expected)[enough].sum() - enough.sum()
@@ -74,16 +80,25 @@ def test_built_in_data(name: str) -> None:
     if name.startswith("toy"):
         assert [len(part) for part in (data.train, data.valid, data.test)] == [5_000, 1_000, 2_000]
         nats = data.truth.log_prob(data.train.codes.float()) + data.train.log_within
-        assert abs(nats.mean().item() + data.truth.entropy) < 6 * nats.std().item() / 5_000**0.5 + 1e-9
+        assert (
+            abs(nats.mean().item() + data.truth.entropy) < 6 * nats.std().item() / 5_000**0.5 + 1e-9
+        )
     else:
         assert data.truth is None and len(data.train) + len(data.valid) + len(data.test) == 1_797
 
 
 def test_shapes_of_the_built_in_data() -> None:
-    assert load("digits").schema.codes == (17,) * 64 and load("digits-binary").schema.codes == (2,) * 64
+    assert (
+        load("digits").schema.codes == (17,) * 64
+        and load("digits-binary").schema.codes == (2,) * 64
+    )
     assert load("digits").schema.shape == load("digits-binary").schema.shape == (1, 8, 8)
     assert load("toy-mixed").schema.size == 10 and np.prod(load("toy-mixed").schema.codes) <= 2**16
-    assert load("toy-ising").schema.shape == (1, 4, 6) and load("toy-bars").schema.shape == (1, 4, 4)
+    assert load("toy-ising").schema.shape == (1, 4, 6) and load("toy-bars").schema.shape == (
+        1,
+        4,
+        4,
+    )
     assert len(toys.toy_bits((7, 2, 3)).train) == 7
 
 

@@ -25,7 +25,18 @@ def test_every_command_in_the_readme_exists():
     pages = README + (ROOT / "docs" / "commands.md").read_text()
     used = set(re.findall(r"^plausibly (\w+)", pages, re.MULTILINE))
     assert used <= known
-    assert {"data", "models", "fit", "compare", "evaluate", "score", "sample", "impute", "check", "report"} <= used
+    assert {
+        "data",
+        "models",
+        "fit",
+        "compare",
+        "evaluate",
+        "score",
+        "sample",
+        "impute",
+        "check",
+        "report",
+    } <= used
 
 
 def test_the_readme_is_short():
@@ -52,7 +63,9 @@ def test_every_page_is_reached_from_the_readme():
 
 def links(page):
     found = re.findall(r"\]\(([^)#]+\.md)[^)]*\)", page.read_text())
-    return {(page.parent / target).resolve() for target in found if not target.startswith("https://")}
+    return {
+        (page.parent / target).resolve() for target in found if not target.startswith("https://")
+    }
 
 
 def test_decisions_are_short():
@@ -63,7 +76,9 @@ def test_decisions_are_short():
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     chance = np.random.default_rng(0)
     x = chance.integers(0, 2, (60, 3)).astype(np.uint8)
-    people = pd.DataFrame({"city": chance.choice(["Rome", "Oslo"], 300), "income": chance.integers(1, 9, 300) * 1000})
+    people = pd.DataFrame(
+        {"city": chance.choice(["Rome", "Oslo"], 300), "income": chance.integers(1, 9, 300) * 1000}
+    )
     monkeypatch.chdir(tmp_path)
     people.to_csv("people.csv", index=False)
     people[:20].to_csv("more.csv", index=False)

@@ -20,8 +20,13 @@ WHOLE = generator.integers(0, 100, ROWS)
 REAL = generator.normal(size=ROWS)
 TRUTH = generator.random(ROWS) < 0.4
 WORD = np.array(["a", "b", "c"], dtype=object)[generator.integers(0, 3, ROWS)]
-TIMES = pd.Series(np.datetime64("2024-01-01T00:00:00") + generator.integers(0, 10**7, ROWS).astype("timedelta64[s]"))
-DAYS = pd.Series(np.datetime64("2024-01-01") + generator.integers(0, 300, ROWS).astype("timedelta64[D]"))
+TIMES = pd.Series(
+    np.datetime64("2024-01-01T00:00:00")
+    + generator.integers(0, 10**7, ROWS).astype("timedelta64[s]")
+)
+DAYS = pd.Series(
+    np.datetime64("2024-01-01") + generator.integers(0, 300, ROWS).astype("timedelta64[D]")
+)
 SPANS = pd.Series(60 * WHOLE.astype("timedelta64[s]"))
 SIZES = ("8", "16", "32", "64")
 UNITS = ("s", "ms", "us", "ns")
@@ -29,13 +34,25 @@ UNITS = ("s", "ms", "us", "ns")
 
 def columns() -> dict[str, pd.Series]:
     """A column of every type that can be recorded, by the type's name."""
-    found = {f"{word}{size}": pd.Series(WHOLE) for word in ("int", "uint", "Int", "UInt") for size in SIZES}
-    found |= {f"{word}{size}[pyarrow]": pd.Series(WHOLE) for word in ("int", "uint") for size in SIZES}
-    found |= {name: pd.Series(REAL) for name in ("float16", "float32", "float64", "Float32", "Float64")}
+    found = {
+        f"{word}{size}": pd.Series(WHOLE)
+        for word in ("int", "uint", "Int", "UInt")
+        for size in SIZES
+    }
+    found |= {
+        f"{word}{size}[pyarrow]": pd.Series(WHOLE) for word in ("int", "uint") for size in SIZES
+    }
+    found |= {
+        name: pd.Series(REAL) for name in ("float16", "float32", "float64", "Float32", "Float64")
+    }
     found |= {name: pd.Series(REAL) for name in ("float[pyarrow]", "double[pyarrow]")}
     found |= {name: pd.Series(TRUTH) for name in ("bool", "boolean", "bool[pyarrow]")}
-    found |= {name: pd.Series(WORD) for name in ("object", "str", "string[python]", "string[pyarrow]")}
-    found |= {f"datetime64[{unit}]": TIMES for unit in UNITS} | {f"timedelta64[{unit}]": SPANS for unit in UNITS}
+    found |= {
+        name: pd.Series(WORD) for name in ("object", "str", "string[python]", "string[pyarrow]")
+    }
+    found |= {f"datetime64[{unit}]": TIMES for unit in UNITS} | {
+        f"timedelta64[{unit}]": SPANS for unit in UNITS
+    }
     found |= {f"timestamp[{unit}][pyarrow]": TIMES for unit in UNITS}
     found |= {f"duration[{unit}][pyarrow]": SPANS for unit in UNITS}
     found = {name: cells.astype(name) for name, cells in found.items()}
@@ -91,18 +108,26 @@ def fitted(frame: pd.DataFrame) -> plausibly.Run:
 
 
 def beside_words(cells: pd.Series) -> pd.DataFrame:
-    return pd.DataFrame({"x": cells, "y": WORD}).set_axis(pd.Index(np.arange(ROWS) * 2 + 5, name="id"), axis=0)
+    return pd.DataFrame({"x": cells, "y": WORD}).set_axis(
+        pd.Index(np.arange(ROWS) * 2 + 5, name="id"), axis=0
+    )
 
 
 @pytest.mark.parametrize("name", COLUMNS)
 def test_a_column_keeps_its_type(name):
     frame = beside_words(COLUMNS[name])
     run, asked = fitted(frame), frame.iloc[3:40]
-    assert run.sample(300).dtypes.equals(frame.reset_index().dtypes)  # an index with a name is a column
+    assert run.sample(300).dtypes.equals(
+        frame.reset_index().dtypes
+    )  # an index with a name is a column
     filled, scores = run.impute(asked), run.score(asked)
     assert filled.dtypes.equals(frame.dtypes) and filled.index.equals(asked.index)
     assert filled["x"].tolist() == asked["x"].tolist()
-    assert scores.index.equals(asked.index) and scores.index.name == "id" and np.isfinite(scores["nats"]).all()
+    assert (
+        scores.index.equals(asked.index)
+        and scores.index.name == "id"
+        and np.isfinite(scores["nats"]).all()
+    )
 
 
 @pytest.mark.parametrize("name", COLUMNS)
@@ -113,7 +138,9 @@ def test_a_column_with_holes_keeps_its_type(name):
     cells.iloc[::5] = None
     frame = beside_words(cells)
     run, known = fitted(frame), cells.notna().to_numpy()
-    assert run.sample(300).dtypes.equals(frame.reset_index().dtypes)  # an index with a name is a column
+    assert run.sample(300).dtypes.equals(
+        frame.reset_index().dtypes
+    )  # an index with a name is a column
     filled = run.impute(frame)
     assert filled.dtypes.equals(frame.dtypes) and not filled["x"].isna().any()
     assert filled["x"][known].tolist() == frame["x"][known].tolist()
@@ -132,7 +159,9 @@ def test_holes_asked_of_a_type_without_any_are_filled_in_that_type(name):
 
 def test_drawn_numbers_fit_their_type():
     """The tail beyond the training rows reaches past what eight bits hold."""
-    frame = pd.DataFrame({"low": WHOLE.astype("uint8"), "high": (WHOLE + 27).astype("int8"), "wide": WHOLE})
+    frame = pd.DataFrame(
+        {"low": WHOLE.astype("uint8"), "high": (WHOLE + 27).astype("int8"), "wide": WHOLE}
+    )
     drawn = fitted(frame).sample(20_000)
     assert drawn.dtypes.equals(frame.dtypes)
     assert drawn["wide"].min() < 0 and drawn["low"].min() == 0 and drawn["high"].max() == 127

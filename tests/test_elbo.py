@@ -25,10 +25,21 @@ def runs(tmp_path_factory):
 def test_evaluate_takes_the_elbo_apart(cli, runs):
     status, out, _ = cli("evaluate", runs / "vae")
     assert status == 0 and out.startswith(">= ") and "ELBO taken apart over 500 rows" in out
-    for part in ("reconstruction", "rate", "1,000 draws", "log p - ELBO", "amortisation gap", "active latents"):
+    for part in (
+        "reconstruction",
+        "rate",
+        "1,000 draws",
+        "log p - ELBO",
+        "amortisation gap",
+        "active latents",
+    ):
         assert part in out
     document = json.loads(cli("evaluate", runs / "vae", "--json")[1])["elbo"]
-    assert document["rows"] == 500 and document["latents"] == 2 and document["amortisation"]["value"] > -0.1
+    assert (
+        document["rows"] == 500
+        and document["latents"] == 2
+        and document["amortisation"]["value"] > -0.1
+    )
     assert "ELBO" not in cli("evaluate", runs / "independent")[1]
     assert "elbo" not in json.loads(cli("evaluate", runs / "independent", "--json")[1])
 
@@ -37,7 +48,9 @@ def test_more_draws_make_the_bound_tighter(cli, runs, tmp_path):
     """Of rows that all differ: equal ones have equal noise, which a mean over few different rows keeps."""
     rows = np.random.default_rng(0).normal(size=(1500, 3)) @ [[1, 1, 0], [0, 1, 1], [0, 0, 1]]
     pd.DataFrame(rows, columns=list("abc")).to_csv(tmp_path / "rows.csv", index=False)
-    run = plausibly.fit(tmp_path / "rows.csv", "vae", out=tmp_path / "run", steps=30, set=SMALL).path
+    run = plausibly.fit(
+        tmp_path / "rows.csv", "vae", out=tmp_path / "run", steps=30, set=SMALL
+    ).path
     few, some, default, many = (
         json.loads(cli("evaluate", run, "--json", *words)[1])["test"]["value"]
         for words in (["--draws", "1"], ["--draws", "100"], [], ["--draws", "1000"])
@@ -61,7 +74,11 @@ def test_rows_that_are_gone_have_no_parts(tmp_path):
 
 def test_the_report_shows_parts_and_bounds(runs):
     page = (runs / "vae" / "report.html").read_text()
-    assert 'id="latents"' in page and "lower bounds on log p by draws" in page and "amortisation gap" in page
+    assert (
+        'id="latents"' in page
+        and "lower bounds on log p by draws" in page
+        and "amortisation gap" in page
+    )
     assert 'id="latents"' not in (runs / "independent" / "report.html").read_text()
 
 
@@ -71,4 +88,7 @@ def test_rows_are_counted_where_it_takes_long(capsys):
     meter.clock = lambda: meter.began + next(seconds)
     for done in (10, 40, 50, 100):
         meter(done, 100)
-    assert capsys.readouterr().err.splitlines() == ["  40 of 100 rows  30 s left", "  100 of 100 rows  0 s left"]
+    assert capsys.readouterr().err.splitlines() == [
+        "  40 of 100 rows  30 s left",
+        "  100 of 100 rows  0 s left",
+    ]

@@ -36,7 +36,9 @@ def test_who_encodes_and_why_others_do_not():
     assert {"autoencoder", "vae"} <= set(ENCODERS)
     for task in TASKS:
         assert task.word(MODELS["vae"]) == "yes"
-        with pytest.raises(Unsupported, match=f"made does not answer {task.name}: it has no encoder"):
+        with pytest.raises(
+            Unsupported, match=f"made does not answer {task.name}: it has no encoder"
+        ):
             task(MODELS["made"].tiny(binary(3)), torch.zeros(1, 3))
 
 
@@ -64,12 +66,16 @@ def test_the_decoder_gets_each_rows_own_context(name):
     own = model.decode(model.encode(x), x[:, [0, 2]])
     assert torch.equal(back[:, [1, 3]], own[:, [1, 3]])
     between = interpolate(model, x[:1], x[1:2], 4)[0]
-    assert torch.equal(between[:2, [0, 2]], x[[0, 0]][:, [0, 2]]) and torch.equal(between[2:, 0], x[[1, 1], 0])
+    assert torch.equal(between[:2, [0, 2]], x[[0, 0]][:, [0, 2]]) and torch.equal(
+        between[2:, 0], x[[1, 1], 0]
+    )
 
 
 @pytest.fixture(scope="module")
 def reals():
-    rows = np.random.default_rng(0).normal(size=(300, 1)) * np.array([1.0, 100.0]) + np.array([0.0, 5.0])
+    rows = np.random.default_rng(0).normal(size=(300, 1)) * np.array([1.0, 100.0]) + np.array(
+        [0.0, 5.0]
+    )
     return rows, fit_in_memory(MODELS["autoencoder"], load(rows), settings({}, 0, None, 400, "cpu"))
 
 
@@ -163,7 +169,10 @@ def test_bad_words_are_one_clear_line(cli, digits):
 def test_evaluating_says_what_there_is(cli, digits):
     assert cli("evaluate", digits)[1] == "autoencoder has no likelihood\n"
     document = json.loads(cli("evaluate", digits, "--json")[1])
-    assert document["test"] is None and document["reconstruction"]["share of cells wrong"]["value"] < 0.5
+    assert (
+        document["test"] is None
+        and document["reconstruction"]["share of cells wrong"]["value"] < 0.5
+    )
     assert cli("check", digits)[0] == 0
     assert cli("report", digits)[0] == 0
 

@@ -24,7 +24,12 @@ EVERY = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, 8).T.astype(np.
 
 
 @parametrize_with_checks(
-    [DensityEstimator(), DensityClassifier(), DensityEstimator("independent"), DensityClassifier("independent")]
+    [
+        DensityEstimator(),
+        DensityClassifier(),
+        DensityEstimator("independent"),
+        DensityClassifier("independent"),
+    ]
 )
 def test_scikit_learn_s_own_checks(estimator, check):
     check(estimator)
@@ -34,11 +39,17 @@ def test_scikit_learn_s_own_checks(estimator, check):
 def classes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Bits, labels and p(y | each of the 8 rows): y has 0.3, 0.5, 0.2; x_0 = x_1 with 0.9 in class 0, 0.2 else."""
     generator = np.random.default_rng(0)
-    prior, rate = np.array([0.3, 0.5, 0.2]), np.array([[0.5, 0.9, 0.2], [0.5, 0.2, 0.6], [0.9, 0.2, 0.4]])
+    prior, rate = (
+        np.array([0.3, 0.5, 0.2]),
+        np.array([[0.5, 0.9, 0.2], [0.5, 0.2, 0.6], [0.9, 0.2, 0.4]]),
+    )
     labels = generator.choice(3, 20_000, p=prior)
     one, same, two = (generator.random((3, 20_000)) < rate[labels].T).astype(np.uint8)
     x0, x1, x2 = EVERY.T.astype(int)
-    given = [np.where(x0, a, 1 - a) * np.where(x0 == x1, b, 1 - b) * np.where(x2, c, 1 - c) for a, b, c in rate]
+    given = [
+        np.where(x0, a, 1 - a) * np.where(x0 == x1, b, 1 - b) * np.where(x2, c, 1 - c)
+        for a, b, c in rate
+    ]
     joint = prior[:, None] * np.array(given)
     rows = np.column_stack([one, np.where(same, one, 1 - one), two]).astype(np.uint8)
     return rows, labels, (joint / joint.sum(0)).T
@@ -50,9 +61,16 @@ def mixed(rows: int = 300) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "kind": kind,
-            "size": np.round(generator.normal(ord("b") - np.array(list(map(ord, kind))), 0.3), 1).astype(np.float32),
-            "count": pd.array(np.where(generator.random(rows) < 0.1, pd.NA, generator.integers(0, 5, rows)), "Int64"),
-            "class": pd.Categorical(generator.choice(["low", "high"], rows), ["low", "high"], ordered=True),
+            "size": np.round(
+                generator.normal(ord("b") - np.array(list(map(ord, kind))), 0.3), 1
+            ).astype(np.float32),
+            "count": pd.array(
+                np.where(generator.random(rows) < 0.1, pd.NA, generator.integers(0, 5, rows)),
+                "Int64",
+            ),
+            "class": pd.Categorical(
+                generator.choice(["low", "high"], rows), ["low", "high"], ordered=True
+            ),
         },
         index=np.arange(rows) + 7,
     )
@@ -81,14 +99,18 @@ def test_one_column_of_frequencies():
     """The joint of one variable is its relative frequency, smoothed by less than a row."""
     x = np.array([[0]] * 30 + [[1]] * 60 + [[2]] * 10, dtype=np.uint8)
     fitted = DensityEstimator("joint", validation_fraction=0.01, random_state=0).fit(x)
-    assert np.exp(fitted.score_samples([[0], [1], [2]])) == pytest.approx([0.3, 0.6, 0.1], abs=0.011)
+    assert np.exp(fitted.score_samples([[0], [1], [2]])) == pytest.approx(
+        [0.3, 0.6, 0.1], abs=0.011
+    )
 
 
 def test_class_probabilities_are_those_of_the_truth(classes):
     rows, labels, truth = classes
     fitted = DensityClassifier("joint", random_state=0).fit(rows, np.array(["u", "v", "w"])[labels])
     got = fitted.predict_proba(EVERY)
-    each = np.bincount(rows @ [1, 2, 4], minlength=8)[EVERY @ [1, 2, 4]][:, None]  # rows that tell of each event
+    each = np.bincount(rows @ [1, 2, 4], minlength=8)[EVERY @ [1, 2, 4]][
+        :, None
+    ]  # rows that tell of each event
     assert (np.abs(got - truth) < 6 * np.sqrt(truth * (1 - truth) / (0.9 * each)) + 1e-3).all()
     assert got.sum(1) == pytest.approx(np.ones(8)) and list(fitted.classes_) == ["u", "v", "w"]
     assert (fitted.predict(EVERY) == fitted.classes_[got.argmax(1)]).all()
@@ -98,7 +120,9 @@ def test_class_probabilities_are_those_of_the_truth(classes):
 def test_independent_classes_are_naive_bayes(classes):
     rows, labels, _ = classes
     ours = DensityClassifier("independent", random_state=0).fit(rows, labels).predict_proba(EVERY)
-    assert np.abs(ours - BernoulliNB().fit(rows, labels).predict_proba(EVERY)).max() < 0.015  # 18,000 rows of 20,000
+    assert (
+        np.abs(ours - BernoulliNB().fit(rows, labels).predict_proba(EVERY)).max() < 0.015
+    )  # 18,000 rows of 20,000
 
 
 def test_samples_have_the_labels_at_their_rates(classes):
@@ -114,7 +138,10 @@ def test_samples_have_the_labels_at_their_rates(classes):
 
 def test_iris_is_classified():
     x, y = load_iris(return_X_y=True)
-    assert cross_val_score(DensityClassifier("independent", random_state=0), x, y, cv=5).mean() > 0.93 - 6 * 0.021
+    assert (
+        cross_val_score(DensityClassifier("independent", random_state=0), x, y, cv=5).mean()
+        > 0.93 - 6 * 0.021
+    )
 
 
 def test_frames_come_back_as_frames():
@@ -133,7 +160,9 @@ def test_frames_come_back_as_frames():
 
 def test_a_classifier_of_frames():
     frame = mixed()
-    fitted = DensityClassifier("independent", random_state=0).fit(frame.drop(columns="kind"), frame["kind"])
+    fitted = DensityClassifier("independent", random_state=0).fit(
+        frame.drop(columns="kind"), frame["kind"]
+    )
     drawn, labels = fitted.sample(500)
     assert drawn.dtypes.equals(frame.dtypes.drop("kind")) and set(labels) == {"a", "b", "c"}
     means = drawn["size"].groupby(labels).mean()
@@ -146,9 +175,13 @@ def test_an_array_may_follow_a_frame_and_the_other_way_round():
     by_frame = DensityEstimator(random_state=0).fit(frame)
     by_array = DensityEstimator(random_state=0).fit(frame.to_numpy())
     with pytest.warns(UserWarning, match="feature names"):
-        assert by_frame.score_samples(frame.to_numpy()) == pytest.approx(by_frame.score_samples(frame))
+        assert by_frame.score_samples(frame.to_numpy()) == pytest.approx(
+            by_frame.score_samples(frame)
+        )
     with pytest.warns(UserWarning, match="feature names"):
-        assert by_array.score_samples(frame) == pytest.approx(by_array.score_samples(frame.to_numpy()))
+        assert by_array.score_samples(frame) == pytest.approx(
+            by_array.score_samples(frame.to_numpy())
+        )
     assert isinstance(by_array.sample(3), np.ndarray)
 
 
@@ -164,7 +197,9 @@ def test_holes_are_values():
 def test_seeds():
     x = np.random.default_rng(6).normal(size=(60, 2))
     one, two = (DensityEstimator(random_state=3).fit(x) for _ in range(2))
-    assert np.array_equal(one.score_samples(x), two.score_samples(x)) and np.array_equal(one.sample(5), two.sample(5))
+    assert np.array_equal(one.score_samples(x), two.score_samples(x)) and np.array_equal(
+        one.sample(5), two.sample(5)
+    )
     assert not np.array_equal(one.sample(5), one.sample(5, random_state=4))
     moved = np.random.RandomState(3)
     assert not np.array_equal(one.sample(5, random_state=moved), one.sample(5, random_state=moved))
@@ -174,7 +209,9 @@ def test_it_is_one_of_scikit_learn_s(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     x = np.random.default_rng(7).normal(size=(120, 2))
     x[:, 1] += x[:, 0]
-    search = GridSearchCV(DensityEstimator(random_state=0), {"model": ["independent", "chow_liu"]}, cv=3).fit(x)
+    search = GridSearchCV(
+        DensityEstimator(random_state=0), {"model": ["independent", "chow_liu"]}, cv=3
+    ).fit(x)
     assert search.best_params_["model"] == "chow_liu"
     assert np.isfinite(make_pipeline(StandardScaler(), DensityEstimator()).fit(x).score(x))
     again = pickle.loads(pickle.dumps(search.best_estimator_))
@@ -185,11 +222,15 @@ def test_it_is_one_of_scikit_learn_s(tmp_path, monkeypatch):
 
 def test_network_models_and_models_of_ones_own(classes):
     x = classes[0][:500]
-    nade = DensityEstimator("nade", settings={"hidden": 8, "train.rate": 0.01}, steps=50, random_state=0).fit(x)
+    nade = DensityEstimator(
+        "nade", settings={"hidden": 8, "train.rate": 0.01}, steps=50, random_state=0
+    ).fit(x)
     assert nade.run_.model.hidden == 8 and abs(np.exp(nade.score_samples(EVERY)).sum() - 1) < 1e-5
     own = DensityEstimator(f"{EXAMPLE}:Linear", steps=50, random_state=0).fit(x)
     assert abs(np.exp(own.score_samples(EVERY)).sum() - 1) < 1e-5
-    by_class = DensityClassifier(f"{EXAMPLE}:Linear", steps=50, random_state=0).fit(x, classes[1][:500])
+    by_class = DensityClassifier(f"{EXAMPLE}:Linear", steps=50, random_state=0).fit(
+        x, classes[1][:500]
+    )
     assert by_class.predict_proba(EVERY).shape == (8, 3)
 
 
@@ -206,9 +247,16 @@ def test_validation_rows_teach_the_format_nothing(kind):
     x, y = generator.normal(size=(60, 2)).round(2), generator.integers(0, 2, 60)
     held = holdout_mask(np.zeros(60, dtype=int), 0.1, seed_of(0))
     moved = np.where(held[:, None], 1000 * x + 7, x)
-    one, two = (DensityEstimator(random_state=0).fit(kind(rows)).run_.format.to_json() for rows in (x, moved))
+    one, two = (
+        DensityEstimator(random_state=0).fit(kind(rows)).run_.format.to_json()
+        for rows in (x, moved)
+    )
     assert held.sum() == 6 and one == two
-    other = DensityEstimator(random_state=0).fit(kind(np.where(held[:, None], x, moved + 5))).run_.format.to_json()
+    other = (
+        DensityEstimator(random_state=0)
+        .fit(kind(np.where(held[:, None], x, moved + 5)))
+        .run_.format.to_json()
+    )
     assert one != other
     held = holdout_mask(y, 0.1, seed_of(0))
     moved = np.where(held[:, None], 1000 * x + 7, x)

@@ -28,7 +28,13 @@ from plausibly.outcomes import latents, outcomes
 
 BITS = binary(6)
 MIXED = Schema(
-    (4,), (Category(levels=3), Level(levels=4, width=2), Category(levels=2), Grid(atoms=(0, 7), edges=(-5, 3, 9)))
+    (4,),
+    (
+        Category(levels=3),
+        Level(levels=4, width=2),
+        Category(levels=2),
+        Grid(atoms=(0, 7), edges=(-5, 3, 9)),
+    ),
 )
 
 
@@ -37,14 +43,18 @@ def broken(model):
 
 
 @pytest.mark.parametrize("schema", [BITS, MIXED], ids=["bits", "mixed"])
-@pytest.mark.parametrize("model", [Independent, Markov, NADE.tiny, MADE.tiny, FVSBN.tiny, Transformer.tiny])
+@pytest.mark.parametrize(
+    "model", [Independent, Markov, NADE.tiny, MADE.tiny, FVSBN.tiny, Transformer.tiny]
+)
 def test_the_sound_models_break_nothing(model, schema):
     assert broken(model(schema)) == set()
 
 
 @pytest.mark.parametrize("model", [MADE.tiny, FVSBN.tiny])
 def test_off_by_one_mask(monkeypatch, model):
-    monkeypatch.setattr(masked.MaskedLinear, "mask", lambda self, before, after: before[None] <= after[:, None])
+    monkeypatch.setattr(
+        masked.MaskedLinear, "mask", lambda self, before, after: before[None] <= after[:, None]
+    )
     assert "no_variable_sees_a_later_one" in broken(model(BITS))
 
 
@@ -57,24 +67,32 @@ def test_off_by_one_attention(monkeypatch):
         return sound(query, key, value, attn_mask=sees)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", attention)
-    assert {"no_variable_sees_a_later_one", "unroll_agrees_with_predict"} <= broken(Transformer.tiny(BITS))
+    assert {"no_variable_sees_a_later_one", "unroll_agrees_with_predict"} <= broken(
+        Transformer.tiny(BITS)
+    )
 
 
 def test_stale_keys_and_values(monkeypatch):
     sound = transformer.Cache.add
 
     def add(self, keys, values):
-        return sound(self, keys if self.filled < 2 else self.keys[:, :, :1], values)  # later keys are the first
+        return sound(
+            self, keys if self.filled < 2 else self.keys[:, :, :1], values
+        )  # later keys are the first
 
     monkeypatch.setattr(transformer.Cache, "add", add)
-    assert {"unroll_agrees_with_predict", "samples_follow_density"} <= broken(Transformer.tiny(BITS))
+    assert {"unroll_agrees_with_predict", "samples_follow_density"} <= broken(
+        Transformer.tiny(BITS)
+    )
 
 
 def test_off_by_one_running_sum(monkeypatch):
     sound = nade.recurrence
 
     def recurrence(numbers, weight, start, readout, offset, keep, table, name):
-        shifted = start + weight[0] * numbers[:, -1].mean()  # the last input reaches the first output
+        shifted = (
+            start + weight[0] * numbers[:, -1].mean()
+        )  # the last input reaches the first output
         return sound(numbers, weight, shifted, readout, offset, keep, table, name)
 
     monkeypatch.setattr(nade, "recurrence", recurrence)
@@ -82,7 +100,9 @@ def test_off_by_one_running_sum(monkeypatch):
 
 
 def test_logits_used_as_probabilities(monkeypatch):
-    monkeypatch.setattr(heads, "symmetric_log_softmax", lambda free: F.pad(free, (1, 0)).sigmoid().log())
+    monkeypatch.setattr(
+        heads, "symmetric_log_softmax", lambda free: F.pad(free, (1, 0)).sigmoid().log()
+    )
     found = broken(NADE.tiny(MIXED))
     assert {"sums_to_one", "conditionals_sum_to_one"} <= found
 
@@ -99,7 +119,9 @@ def test_order_ignored_in_sampling():
 
 
 def test_head_normalised_over_the_batch(monkeypatch):
-    monkeypatch.setattr(heads, "symmetric_log_softmax", lambda free: F.pad(free, (1, 0)).log_softmax(0))
+    monkeypatch.setattr(
+        heads, "symmetric_log_softmax", lambda free: F.pad(free, (1, 0)).log_softmax(0)
+    )
     assert "rows_are_scored_alone" in broken(NADE.tiny(MIXED))
 
 
@@ -111,9 +133,14 @@ def test_stale_cache_in_unroll():
             x, activation = torch.zeros(n, self.schema.size), self.bias.expand(n, -1)
             for i in self.order:
                 own = self.head.slice(i)
-                x[:, i] = yield i, self.head.one(activation.relu() @ self.readout[own].T + self.shift[own], i)
+                x[:, i] = yield (
+                    i,
+                    self.head.one(activation.relu() @ self.readout[own].T + self.shift[own], i),
+                )
                 if i == 0:  # later variables are never added
-                    activation = activation + self.inputs.one(x[:, i], i) @ self.weight[self.inputs.slice(i)]
+                    activation = (
+                        activation + self.inputs.one(x[:, i], i) @ self.weight[self.inputs.slice(i)]
+                    )
             return x
 
     assert {"unroll_agrees_with_predict", "samples_follow_density"} <= broken(Stale.tiny(BITS))
@@ -136,7 +163,9 @@ def test_a_mixture_by_products_that_cancel(monkeypatch):
         return z @ (centre * weights).T - 0.5 * z.square() @ weights.T - constant
 
     monkeypatch.setattr(priors.Blended, "_each", each)
-    model = shake_weights(VAE(BITS, latents=2, prior="vamp", network={"name": "mlp", "hidden": 8})).eval()
+    model = shake_weights(
+        VAE(BITS, latents=2, prior="vamp", network={"name": "mlp", "hidden": 8})
+    ).eval()
     assert single_precision_will_do(model).holds and not losses_in_single_precision(model).holds
     monkeypatch.setattr(VAE, "high_precision", lambda self: self)
     assert not single_precision_will_do(model).holds and rows_are_scored_alone(model).holds
@@ -179,7 +208,10 @@ def test_a_buffer_not_saved():
             self.offset.add_(3)
 
         def predict(self, x):
-            tilted = [table + torch.tensor([0.0, 1.0]) * self.offset[0] for table in self.tables.log_probs()]
+            tilted = [
+                table + torch.tensor([0.0, 1.0]) * self.offset[0]
+                for table in self.tables.log_probs()
+            ]
             return outcomes.Categorical(tilted[0].log_softmax(-1).expand(len(x), -1, -1))
 
         def log_prob(self, x):
@@ -200,7 +232,11 @@ def test_a_leak_through_the_inputs(monkeypatch):
 
 def test_the_global_generator_used(monkeypatch):
     def sample(self, generator):
-        return (self.log_probs - torch.empty_like(self.log_probs).exponential_().log()).argmax(-1).float()
+        return (
+            (self.log_probs - torch.empty_like(self.log_probs).exponential_().log())
+            .argmax(-1)
+            .float()
+        )
 
     monkeypatch.setattr(outcomes.Categorical, "sample", sample)
     assert "generator_decides_samples" in broken(FVSBN.tiny(BITS))
@@ -232,4 +268,6 @@ def test_given_samples_that_ignore_what_is_given(monkeypatch):
     model = shake_weights(Markov(BITS))
     with torch.no_grad():
         model.tables.set_table(1, torch.tensor([[0.9, 0.1], [0.2, 0.8]]))
-    assert "given_samples_follow" in {result.name for result in run_checks(model) if not result.holds}
+    assert "given_samples_follow" in {
+        result.name for result in run_checks(model) if not result.holds
+    }

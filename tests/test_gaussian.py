@@ -19,7 +19,9 @@ OPEN = Schema((3,), (Real(open=True), Real(), Real(open=True)))
 
 def events(n=500, seed=0, variables=4):
     random = np.random.default_rng(seed)
-    return torch.from_numpy(random.normal(size=(n, variables)) @ random.normal(size=(variables, variables))).float()
+    return torch.from_numpy(
+        random.normal(size=(n, variables)) @ random.normal(size=(variables, variables))
+    ).float()
 
 
 @pytest.fixture
@@ -34,9 +36,13 @@ def parameters(model):
 def test_log_prob_and_marginals_are_scipys(model):
     mean, covariance = parameters(model)
     x = events()
-    assert np.allclose(model.log_prob(x).detach(), multivariate_normal(mean, covariance).logpdf(x), atol=1e-4)
+    assert np.allclose(
+        model.log_prob(x).detach(), multivariate_normal(mean, covariance).logpdf(x), atol=1e-4
+    )
     seen = torch.tensor([True, False, True, False]).expand(len(x), -1)
-    want = multivariate_normal(mean[[0, 2]], covariance[np.ix_([0, 2], [0, 2])]).logpdf(x[:, [0, 2]])
+    want = multivariate_normal(mean[[0, 2]], covariance[np.ix_([0, 2], [0, 2])]).logpdf(
+        x[:, [0, 2]]
+    )
     assert np.allclose(model.log_marginal(x, seen), want, atol=1e-9)
 
 
@@ -54,7 +60,9 @@ def test_conditionals_are_the_textbooks(model):
     assert np.allclose(outcome.scales[:, free, 0].square(), left, atol=1e-4)
     earlier = covariance[2, :2] @ np.linalg.inv(covariance[:2, :2])
     predicted = model.predict(x).one(2)
-    assert np.allclose(predicted.means.detach()[:, 0], mean[2] + (x.numpy()[:, :2] - mean[:2]) @ earlier, atol=1e-4)
+    assert np.allclose(
+        predicted.means.detach()[:, 0], mean[2] + (x.numpy()[:, :2] - mean[:2]) @ earlier, atol=1e-4
+    )
 
 
 def test_a_product_of_conditionals_is_the_joint():
@@ -91,7 +99,9 @@ def test_what_may_not_be_drawn_is_not_drawn():
     assert (model.sample_given(x, seen, noise) >= UNFORESEEN).any()
     assert not (model.sample_given(x, seen, noise, drawable) >= UNFORESEEN).any()
     numbers = 1 - model.unforeseen.detach().double().sigmoid()
-    assert float(model.log_marginal(x, seen, drawable)[0]) == pytest.approx(float(numbers.log().sum()), abs=1e-9)
+    assert float(model.log_marginal(x, seen, drawable)[0]) == pytest.approx(
+        float(numbers.log().sum()), abs=1e-9
+    )
 
 
 def test_counting_gives_mean_and_covariance():
@@ -101,7 +111,9 @@ def test_counting_gives_mean_and_covariance():
     other = GaussianMixture(1, reg_covar=0).fit(x.double().numpy())
     model = Gaussian(REALS)
     model.take(sum(model.statistics(part) for part in batches(x)))
-    assert np.allclose(model.log_prob(x).detach(), other.score_samples(x.double().numpy()), atol=1e-4)
+    assert np.allclose(
+        model.log_prob(x).detach(), other.score_samples(x.double().numpy()), atol=1e-4
+    )
 
 
 def test_a_cell_is_no_number_as_often_as_it_was_none():
@@ -125,7 +137,10 @@ def test_shrinking_is_the_formula_and_helps_few_rows():
     moment = torch.cov(rows.T, correction=0)
     want = (12 * moment + 3 * ((12 * moment.diagonal() + 1) / 13).diag()) / 15
     assert torch.allclose(model.covariance(), want, atol=1e-5)
-    valid, independent = events(400, variables=4), torch.randn(800, 4, generator=torch.Generator().manual_seed(0))
+    valid, independent = (
+        events(400, variables=4),
+        torch.randn(800, 4, generator=torch.Generator().manual_seed(0)),
+    )
     list(fit_by_counting(model, x, valid))
     chosen = float(model.log_prob(valid).mean())
     model.take(sums)
@@ -152,7 +167,10 @@ def test_no_direction_is_narrower_than_the_floors():
 def test_a_raised_covariance_is_the_likeliest_that_is_allowed():
     random = np.random.default_rng(0)
     root = random.normal(size=(3, 3)) * [1, 0.1, 0.01]
-    moment, floors = torch.from_numpy(root @ root.T), torch.tensor([0.2, 0.1, 0.3], dtype=torch.float64)
+    moment, floors = (
+        torch.from_numpy(root @ root.T),
+        torch.tensor([0.2, 0.1, 0.3], dtype=torch.float64),
+    )
 
     def nats(covariance):
         return -covariance.logdet() - torch.linalg.solve(covariance, moment).trace()
@@ -165,13 +183,18 @@ def test_a_raised_covariance_is_the_likeliest_that_is_allowed():
 
 
 def test_refusals_say_what_to_do():
-    assert Gaussian.accepts(binary(4)) == "gaussian: variable 0 is not a real number; --kind 0=real makes it one"
+    assert (
+        Gaussian.accepts(binary(4))
+        == "gaussian: variable 0 is not a real number; --kind 0=real makes it one"
+    )
     assert "variable 1 has holes" in Gaussian.accepts(Schema((2,), (Real(), Real(missing=True))))
     assert "variable 1" in Gaussian.accepts(Schema((2,), (Real(), Category(levels=2))))
     assert Gaussian.count(OPEN) == Gaussian(OPEN).free_parameters == 11
 
 
-@pytest.mark.parametrize(("name", "check"), [("_cells", "conditionals_agree"), ("_known", "marginals_agree")])
+@pytest.mark.parametrize(
+    ("name", "check"), [("_cells", "conditionals_agree"), ("_known", "marginals_agree")]
+)
 def test_planted_faults_are_caught(monkeypatch, name, check):
     """Open cells left out of log p; a Cholesky factor cut out instead of that of the covariance cut out."""
     sound = Gaussian._whiten
@@ -180,7 +203,12 @@ def test_planted_faults_are_caught(monkeypatch, name, check):
         factor = self.factor()[known][:, known]
         return factor, sound(self, rows, known)[1]
 
-    faults = {"_cells": lambda self, x, observed: torch.zeros(len(x), dtype=torch.float64), "_known": known}
+    faults = {
+        "_cells": lambda self, x, observed: torch.zeros(len(x), dtype=torch.float64),
+        "_known": known,
+    }
     monkeypatch.setattr(Gaussian, name, faults[name])
-    broken = {result.name for result in run_checks(shake_weights(Gaussian(OPEN))) if not result.holds}
+    broken = {
+        result.name for result in run_checks(shake_weights(Gaussian(OPEN))) if not result.holds
+    }
     assert check in broken

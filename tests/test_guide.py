@@ -10,7 +10,9 @@ from guide import BLOCK, DOCS, PAGES, Example, examples, renewed
 def test_examples_print_what_the_page_shows(page):
     """To renew the pages after a change that is meant: make guide, and read the difference."""
     for example in examples(page):
-        assert example.holds, f"{page.name}\n{example.source}\nshown:\n{example.wanted}\nprinted:\n{example.got}"
+        assert example.holds, (
+            f"{page.name}\n{example.source}\nshown:\n{example.wanted}\nprinted:\n{example.got}"
+        )
 
 
 def test_examples_that_print_something_else_are_seen():
@@ -44,12 +46,20 @@ def test_every_block_of_the_guide_is_run():
     for page in PAGES:
         fences = re.findall(r"^```(\S*)\n", page.read_text(), re.MULTILINE)
         assert set(fences) <= {"console", "pycon", ""}, page
-        assert fences.count("") == len(fences) - fences.count("") == len(BLOCK.findall(page.read_text())), page
+        assert (
+            fences.count("")
+            == len(fences) - fences.count("")
+            == len(BLOCK.findall(page.read_text()))
+        ), page
 
 
 def test_figures_are_small_and_all_are_shown():
     figures = {path.name: path.stat().st_size for path in (DOCS / "figures").glob("*.svg")}
-    shown = {name for page in PAGES for name in re.findall(r"\]\(\.\./figures/(\S+?)\)", page.read_text())}
+    shown = {
+        name
+        for page in PAGES
+        for name in re.findall(r"\]\(\.\./figures/(\S+?)\)", page.read_text())
+    }
     assert shown == figures.keys()
     assert max(figures.values()) < 60_000, figures
 
@@ -64,7 +74,16 @@ def test_links_between_pages_lead_somewhere():
 def built(tmp_path_factory):
     sphinx = pytest.importorskip("sphinx.cmd.build")
     folder = tmp_path_factory.mktemp("docs")
-    arguments = ["-W", "-q", "-b", "html", "-d", str(folder / "doctrees"), str(DOCS), str(folder / "html")]
+    arguments = [
+        "-W",
+        "-q",
+        "-b",
+        "html",
+        "-d",
+        str(folder / "doctrees"),
+        str(DOCS),
+        str(folder / "html"),
+    ]
     assert sphinx.main(arguments) == 0
     return folder / "html"
 
@@ -72,7 +91,9 @@ def built(tmp_path_factory):
 @pytest.mark.filterwarnings("ignore:.*myst_parser")
 def test_pages_ask_for_nothing_from_outside(built):
     """Links may lead out; scripts, styles, fonts and images may not."""
-    loaded = re.compile(r"""(?:<(?:script|img|iframe|source)[^>]*\bsrc|<link[^>]*\bhref)=["']?(?:https?:)?//""")
+    loaded = re.compile(
+        r"""(?:<(?:script|img|iframe|source)[^>]*\bsrc|<link[^>]*\bhref)=["']?(?:https?:)?//"""
+    )
     for page in built.rglob("*.html"):
         assert not loaded.search(page.read_text()), page
     for style in built.rglob("*.css"):

@@ -46,22 +46,51 @@ def commands(data, run):
     frame.loc[::3, NAMES[0]] = None
     frame.to_csv(held, index=False, quoting=csv.QUOTE_ALL)
     given = f"{NAMES[0]}={LEVELS[0]}"
-    yield from (["data", data], ["models", "--data", data], ["report", run], ["check", run], ["evaluate", run])
+    yield from (
+        ["data", data],
+        ["models", "--data", data],
+        ["report", run],
+        ["check", run],
+        ["evaluate", run],
+    )
     yield ["data", data, "--write-kinds", data.with_name(f"kinds{ESC}.toml")]
     yield ["fit", data, "--model", "markov", "--out", run.with_name(f"other{ESC}")]
     yield ["compare", data, "--models", "independent,markov", "--out", run.with_name(f"board{ESC}")]
-    yield from (["score", run, held], ["score", run, held, "--each"], ["score", run, held, "--out", filled])
-    yield from (["query", run, NAMES[1], "--given", given], ["query", run, NAMES[2], "--about", NAMES[0]])
+    yield from (
+        ["score", run, held],
+        ["score", run, held, "--each"],
+        ["score", run, held, "--out", filled],
+    )
+    yield from (
+        ["query", run, NAMES[1], "--given", given],
+        ["query", run, NAMES[2], "--about", NAMES[0]],
+    )
     yield from (["sample", run, "-n", 5, "--out", filled], ["impute", run, held, "--out", filled])
     yield ["classify", run, data, "--target", NAMES[0]]
-    yield from (["compress", run, data, data.with_suffix(".pls")], ["decompress", data.with_suffix(".pls"), filled])
+    yield from (
+        ["compress", run, data, data.with_suffix(".pls")],
+        ["decompress", data.with_suffix(".pls"), filled],
+    )
     yield ["ensemble", run, run.with_name(f"other{ESC}")]
 
 
 def wrong_commands(data, run):
-    yield from (["query", run, ESC], ["query", run, NAMES[0], "--given", f"{NAMES[1]}={ESC}"], ["data", f"no{ESC}.csv"])
-    yield from (["sample", f"no{ESC}"], ["fit", data, "--model", ESC], ["fit", data, "--out", run], [f"no{ESC}"])
-    yield from (["data", data, "--kind", f"{NAMES[0]}={ESC}"], ["fit", data, f"--{ESC}"], ["fit", "--resume", run])
+    yield from (
+        ["query", run, ESC],
+        ["query", run, NAMES[0], "--given", f"{NAMES[1]}={ESC}"],
+        ["data", f"no{ESC}.csv"],
+    )
+    yield from (
+        ["sample", f"no{ESC}"],
+        ["fit", data, "--model", ESC],
+        ["fit", data, "--out", run],
+        [f"no{ESC}"],
+    )
+    yield from (
+        ["data", data, "--kind", f"{NAMES[0]}={ESC}"],
+        ["fit", data, f"--{ESC}"],
+        ["fit", "--resume", run],
+    )
     yield from (
         ["fit", data, "--set", f"{ESC}=1"],
         ["score", run, data, "--out", f"x{ESC}"],
@@ -70,7 +99,9 @@ def wrong_commands(data, run):
 
 
 def test_no_name_and_no_value_steers_the_terminal(hostile, cli, monkeypatch):
-    monkeypatch.setattr(report, "write_report", lambda path, *_: path.touch())  # which has a test of its own
+    monkeypatch.setattr(
+        report, "write_report", lambda path, *_: path.touch()
+    )  # which has a test of its own
     for words in commands(*hostile):
         status, out, err = cli(*words)
         assert status in (0, 2) and "Traceback" not in err, (words, err)
@@ -159,16 +190,28 @@ def test_cells_that_a_spreadsheet_would_run_are_guarded_where_asked(hostile, cli
 
 def test_what_is_guarded():
     lines = '=a,-n\n-3.5,"=1,2"\n"@x",+1e5\n-a,""\n\t9,"""=q"\n'
-    assert escape_formulas(lines, ",") == '\'=a,\'-n\n-3.5,"\'=1,2"\n"\'@x",+1e5\n\'-a,""\n\'\t9,"""=q"\n'
+    assert (
+        escape_formulas(lines, ",")
+        == '\'=a,\'-n\n-3.5,"\'=1,2"\n"\'@x",+1e5\n\'-a,""\n\'\t9,"""=q"\n'
+    )
     assert escape_formulas("\ufeff=a;b\n", ";") == "\ufeff'=a;b\n"
 
 
 @pytest.mark.parametrize(
-    "pattern", [numbers.NUMBER, guessing.DRESSED_NUMBER, spreadsheets.NUMBER], ids=lambda p: p.pattern[:9]
+    "pattern",
+    [numbers.NUMBER, guessing.DRESSED_NUMBER, spreadsheets.NUMBER],
+    ids=lambda p: p.pattern[:9],
 )
 def test_long_cells_take_no_squared_time(pattern):
     many = 50_000  # squared, minutes
     began = time.process_time()
-    for cell in (" " * many, "1" * many, "-" + "1" * many, "1" + " " * many, "1." + "1" * many, "1,111" * many):
+    for cell in (
+        " " * many,
+        "1" * many,
+        "-" + "1" * many,
+        "1" + " " * many,
+        "1." + "1" * many,
+        "1,111" * many,
+    ):
         assert not pattern.fullmatch(cell + "x")
     assert time.process_time() - began < 5

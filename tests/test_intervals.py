@@ -35,7 +35,10 @@ CHANCE = {
     "normal": (lambda chance, size: chance.normal(size=size), 0.0),
     "skewed": (lambda chance, size: -chance.exponential(size=size), -1.0),
     "of a normal": (lambda chance, size: -0.5 * chance.chisquare(1, size), -0.5),
-    "mixed": (lambda chance, size: np.where(chance.random(size) < 0.3, -2.0, chance.normal(size=size)), -0.6),
+    "mixed": (
+        lambda chance, size: np.where(chance.random(size) < 0.3, -2.0, chance.normal(size=size)),
+        -0.6,
+    ),
 }
 
 
@@ -60,8 +63,13 @@ def test_intervals_of_means_hold_them_and_errors_are_those_of_repetition(law):
 
 def test_groups_count_as_groups():
     """Rows of a group share half of their variance and more: over groups the interval holds, over rows it cannot."""
-    chance, groups = np.random.default_rng(1), np.repeat(np.arange(MIN_UNITS), np.arange(MIN_UNITS) % 7 + 1)
-    rows = chance.exponential(size=(2000, MIN_UNITS))[:, groups] + chance.normal(size=(2000, len(groups)))
+    chance, groups = (
+        np.random.default_rng(1),
+        np.repeat(np.arange(MIN_UNITS), np.arange(MIN_UNITS) % 7 + 1),
+    )
+    rows = chance.exponential(size=(2000, MIN_UNITS))[:, groups] + chance.normal(
+        size=(2000, len(groups))
+    )
     found = [Mean(row, groups) for row in rows]
     assert held([mean.interval for mean in found], 1.0) >= least(0.95, 2000)
     assert held([Mean(row).interval for row in rows], 1.0) < 0.85
@@ -76,12 +84,18 @@ def test_intervals_of_shares_hold_them_whatever_they_are():
     for share in np.linspace(0.002, 0.998, 250):
         inside = [low <= share <= high for low, high in each]
         assert binom.pmf(np.flatnonzero(inside), MIN_UNITS, share).sum() >= 0.95 - 1e-9
-    assert each[0] == pytest.approx(binomial(0.0, MIN_UNITS)) and each[0][0] == 0 < each[0][1] < 0.08
+    assert (
+        each[0] == pytest.approx(binomial(0.0, MIN_UNITS)) and each[0][0] == 0 < each[0][1] < 0.08
+    )
 
 
 def test_few_rows_have_no_interval_and_a_single_one_no_error():
     rows = np.random.default_rng(2).normal(size=MIN_UNITS)
-    assert Mean(rows).interval and Mean(rows[1:]).interval is None and Mean(rows[1:]).interval_of_share is None
+    assert (
+        Mean(rows).interval
+        and Mean(rows[1:]).interval is None
+        and Mean(rows[1:]).interval_of_share is None
+    )
     assert np.isnan(Mean(rows[:1]).error) and Mean(np.zeros(MIN_UNITS)).interval == (0, 0)
     assert Mean(np.append(rows, -np.inf)).interval is None
 
@@ -95,7 +109,9 @@ def test_draws_count_beside_rows():
 
 def placed(chance, n):
     real, made, train = chance.normal(size=(n, 2)), chance.normal(0.3, 0.8, (n, 2)), TRAIN
-    found = coverage.coverage_numbers(real, made, "x") | coverage.closest_records(made, real, train, "x")
+    found = coverage.coverage_numbers(real, made, "x") | coverage.closest_records(
+        made, real, train, "x"
+    )
     found |= {"mmd": discrepancy(real, made, "x"), "kernel": kernel_number(real, made, "x")}
     found["nearer"] = coverage.nearer_to_training(made, train[:n], real, "x")
     draws = chance.normal(0.3, 0.8, (3, n, 2))
@@ -111,7 +127,9 @@ def test_intervals_of_samples_hold_what_their_numbers_are_on_average():
     for name in found[0]:
         values = np.array([each[name].value for each in found])
         errors = np.array([each[name].standard_error for each in found])
-        assert held([each[name].interval for each in found], values.mean()) >= least(0.95, repeats), name
+        assert held([each[name].interval for each in found], values.mean()) >= least(
+            0.95, repeats
+        ), name
         assert 0.75 < np.mean(errors**2) ** 0.5 / values.std() < 3, name
     assert all(number.interval is None for number in placed(chance, MIN_UNITS - 1).values())
 
@@ -125,7 +143,10 @@ def test_errors_of_columns_and_of_log_losses_are_those_of_repetition():
         truth = (chance.random(MIN_UNITS) > sure).astype(int)
         losses.append(Classification(("y", "n"), np.stack([sure, 1 - sure], 1), truth).to_json())
     for values, errors in (
-        ([float(each.means[0]) for each in columns], [each.to_json()[0]["standard_error"] for each in columns]),
+        (
+            [float(each.means[0]) for each in columns],
+            [each.to_json()[0]["standard_error"] for each in columns],
+        ),
         ([each["log_loss"] for each in losses], [each["log_loss_error"] for each in losses]),
         ([each["accuracy"] for each in losses], [each["accuracy_error"] for each in losses]),
     ):
@@ -161,7 +182,9 @@ def test_what_an_own_posterior_saves_has_its_sign(monkeypatch):
         for parameter in model.parameters():
             parameter.zero_()
     x = torch.zeros(3, 4)
-    monkeypatch.setattr(elbo, "tune_posterior", lambda model, x, q, noise: Normal(q.centre + 2.0, q.log_scale))
+    monkeypatch.setattr(
+        elbo, "tune_posterior", lambda model, x, q, noise: Normal(q.centre + 2.0, q.log_scale)
+    )
     q, draws = model.posterior(x), 2000
     lost = -(0.5 * ((q.centre + 2) ** 2 - q.centre**2)).sum(1)
     found = elbo.amortisation_gap(model, x, torch.Generator().manual_seed(0), draws)
@@ -193,7 +216,11 @@ def visits(n, seed=0):
     person = np.arange(n) // 6
     size = chance.normal(size=n // 6 + 1)[person] * 3 + chance.normal(size=n)
     return pd.DataFrame(
-        {"person": [f"p{k}" for k in person], "size": size.round(1), "tall": np.where(size > 1, "yes", "no")}
+        {
+            "person": [f"p{k}" for k in person],
+            "size": size.round(1),
+            "tall": np.where(size > 1, "yes", "no"),
+        }
     )
 
 
@@ -203,7 +230,9 @@ def grouped(tmp_path_factory):
     visits(4200).to_csv(folder / "visits.csv", index=False)
     visits(900, 1).to_csv(folder / "more.csv", index=False)
     options = {"split": "group=person", "drop": ["person"]}
-    return plausibly.fit(str(folder / "visits.csv"), "chow_liu", out=folder / "run", **options), folder
+    return plausibly.fit(
+        str(folder / "visits.csv"), "chow_liu", out=folder / "run", **options
+    ), folder
 
 
 def test_a_split_by_groups_counts_them_in_every_error(grouped, capsys):
@@ -215,12 +244,18 @@ def test_a_split_by_groups_counts_them_in_every_error(grouped, capsys):
     nats = run.test().nats.numpy() - run.test().value
     sums = np.array([nats[groups == group].sum() for group in np.unique(groups)])
     error = (number / (number - 1) * (sums**2).sum()) ** 0.5 / len(nats)
-    assert run.test().standard_error == pytest.approx(error) and error > 1.5 * nats.std() / len(nats) ** 0.5
+    assert (
+        run.test().standard_error == pytest.approx(error)
+        and error > 1.5 * nats.std() / len(nats) ** 0.5
+    )
     assert difference(run.test(), Exact(run.test().nats, 2)).groups is not None
     assert run.evaluate(folder / "more.csv").group_count == 150
     told = run.classify(folder / "more.csv", "tall"), run.regress(folder / "more.csv", "size")
     assert all("900 rows in 150 groups" in each.line() for each in told)
-    assert told[0].to_json()["groups"] == 150 and "150 groups" in run.by_column(folder / "more.csv").title()
+    assert (
+        told[0].to_json()["groups"] == 150
+        and "150 groups" in run.by_column(folder / "more.csv").title()
+    )
     app(["evaluate", str(run.path)], result_action="return_value")
     said = capsys.readouterr().out
     assert f"{len(nats):,} rows in {number} groups" in said and "95 %: " in said
@@ -279,7 +314,10 @@ def test_bounds_of_a_vae_say_so_wherever_they_leave(bounded, capsys):
     app(["evaluate", path], result_action="return_value")
     said = capsys.readouterr().out
     assert said.startswith(">= ") and "95 % of the bound, not of log p: " in said
-    assert run.elbo().amortisation.sign == ">=" and ">= " in next(x for x in run.elbo().parts() if "amort" in x[0])[1]
+    assert (
+        run.elbo().amortisation.sign == ">="
+        and ">= " in next(x for x in run.elbo().parts() if "amort" in x[0])[1]
+    )
     told = run.classify(rows, "tall")
     assert (told.word, told.sign, told.to_json()["sign"]) == ("estimate", "~", "~")
     assert "log loss ~ " in told.line() and "p(label) is estimate" in told.line()
@@ -288,7 +326,11 @@ def test_bounds_of_a_vae_say_so_wherever_they_leave(bounded, capsys):
 def test_exact_numbers_say_so(grouped, recwarn):
     run, _ = grouped
     rows = visits(30, 2)
-    assert run.sign == "=" and set(run.score(rows)["sign"]) == {"="} and run.classify(rows, "tall").sign == "="
+    assert (
+        run.sign == "="
+        and set(run.score(rows)["sign"]) == {"="}
+        and run.classify(rows, "tall").sign == "="
+    )
     run.log_prob(rows)
     assert not [one for one in recwarn if isinstance(one.message, BoundWarning)]
 
@@ -296,7 +338,9 @@ def test_exact_numbers_say_so(grouped, recwarn):
 def test_estimators_tell_what_their_numbers_are():
     x = (np.random.default_rng(8).random((60, 3)) < 0.5).astype(np.uint8)
     y = x[:, 0] ^ (np.arange(60) % 5 == 0)
-    exact, vae = (DensityEstimator(name, steps=3, random_state=0).fit(x) for name in ("independent", "vae"))
+    exact, vae = (
+        DensityEstimator(name, steps=3, random_state=0).fit(x) for name in ("independent", "vae")
+    )
     assert (exact.sign_, vae.sign_) == ("=", ">=")
     with pytest.warns(BoundWarning, match="lower bound"):
         vae.score(x)
@@ -311,7 +355,13 @@ def test_differences_have_the_sign_of_what_they_are_of():
     nats = torch.arange(3.0)
     signs = {kind.sign: kind(nats, 2) for kind in (Exact, AtLeast, AtMost, Estimate)}
     found = {(a, b): difference(signs[a], signs[b]).sign for a in signs for b in signs}
-    known = {("=", "="): "=", (">=", "="): ">=", ("=", ">="): "<=", ("<=", "="): "<=", ("=", "<="): ">="}
+    known = {
+        ("=", "="): "=",
+        (">=", "="): ">=",
+        ("=", ">="): "<=",
+        ("<=", "="): "<=",
+        ("=", "<="): ">=",
+    }
     known |= {(">=", "<="): ">=", ("<=", ">="): "<="}
     assert found == {pair: known.get(pair, "~") for pair in found}
 
@@ -321,10 +371,15 @@ def test_differences_have_the_sign_of_what_they_are_of():
 
 def test_actual_bits_say_that_they_are_of_the_context_too(tmp_path, capsys):
     visits(900).drop(columns="person").to_csv(tmp_path / "rows.csv", index=False)
-    board = plausibly.compare(str(tmp_path / "rows.csv"), ["nade"], out=tmp_path / "out", steps=5, context=["tall"])
+    board = plausibly.compare(
+        str(tmp_path / "rows.csv"), ["nade"], out=tmp_path / "out", steps=5, context=["tall"]
+    )
     assert "(all 2, tall included, while bits/variable is of the 1 others)" in board.caption()
     plain = plausibly.compare(str(tmp_path / "rows.csv"), ["chow_liu"], out=tmp_path / "plain")
     assert "included" not in plain.caption() and "actual bits" in plain.caption()
     run = str(tmp_path / "out" / "nade")
-    app(["compress", run, str(tmp_path / "rows.csv"), str(tmp_path / "file")], result_action="return_value")
+    app(
+        ["compress", run, str(tmp_path / "rows.csv"), str(tmp_path / "file")],
+        result_action="return_value",
+    )
     assert "; of all 2 variables, tall included" in capsys.readouterr().out

@@ -23,9 +23,22 @@ from plausibly.runs.run import TASKS
 
 KEPT = Path(__file__).parent / "kept"
 VERSIONS = sorted(KEPT.iterdir())
-RUNS = [(folder, name) for folder in VERSIONS for name in json.loads((folder / "expected.json").read_text())]
-FILES = [(folder, name) for folder in VERSIONS for name in json.loads((folder / "files.json").read_text())]
-FLOATS = ["people-nade", "people-chow_liu", "people-ensemble", "reals-made"]  # runs with sums that processors round
+RUNS = [
+    (folder, name)
+    for folder in VERSIONS
+    for name in json.loads((folder / "expected.json").read_text())
+]
+FILES = [
+    (folder, name)
+    for folder in VERSIONS
+    for name in json.loads((folder / "files.json").read_text())
+]
+FLOATS = [
+    "people-nade",
+    "people-chow_liu",
+    "people-ensemble",
+    "reals-made",
+]  # runs with sums that processors round
 # the settings of `make test-isa`, by which kept files of 0.1.0, written by a processor with AVX2, are decoded to the bit
 AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE",
@@ -36,7 +49,9 @@ PLAIN = {
     "MKL_CBWR": "COMPATIBLE", "OPENBLAS_CORETYPE": "Nehalem", "NUMBA_CPU_NAME": "generic",
     "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4", "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA",
 }  # fmt: skip
-each_run = pytest.mark.parametrize(("folder", "name"), RUNS, ids=lambda each: getattr(each, "name", each))
+each_run = pytest.mark.parametrize(
+    ("folder", "name"), RUNS, ids=lambda each: getattr(each, "name", each)
+)
 
 
 def rows_of(folder, name):
@@ -51,11 +66,19 @@ def expected(folder, name):
 
 def nats_of(folder, name):
     said = expected(folder, name)
-    return plausibly.open(folder / name).log_prob(rows_of(folder, said["rows"]))[: len(said["nats"])].numpy()
+    return (
+        plausibly.open(folder / name)
+        .log_prob(rows_of(folder, said["rows"]))[: len(said["nats"])]
+        .numpy()
+    )
 
 
 def exact_runs():
-    return [(own, name) for own, name in RUNS if isinstance(plausibly.open(own / name).model, DensityModel)]
+    return [
+        (own, name)
+        for own, name in RUNS
+        if isinstance(plausibly.open(own / name).model, DensityModel)
+    ]
 
 
 def decoded(folder, name):
@@ -64,7 +87,11 @@ def decoded(folder, name):
     try:
         found = rows(folder / name, said["run"] and plausibly.open(folder / said["run"]))
     except UserError as refused:
-        assert "cannot be decoded here" in str(refused) and "processor" in str(refused) and not said["anywhere"]
+        assert (
+            "cannot be decoded here" in str(refused)
+            and "processor" in str(refused)
+            and not said["anywhere"]
+        )
         return False
     pd.testing.assert_frame_equal(found, pd.read_csv(folder / said["rows"]))
     return True
@@ -84,8 +111,12 @@ def copy(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("folder", VERSIONS, ids=lambda each: each.name)
 def test_everything_that_is_kept_is_looked_at(folder):
-    assert {path.parent.name for path in folder.glob("*/run.json")} == {name for own, name in RUNS if own == folder}
-    assert {path.name for path in folder.glob("*.pls")} == {name for own, name in FILES if own == folder}
+    assert {path.parent.name for path in folder.glob("*/run.json")} == {
+        name for own, name in RUNS if own == folder
+    }
+    assert {path.name for path in folder.glob("*.pls")} == {
+        name for own, name in FILES if own == folder
+    }
 
 
 @pytest.mark.filterwarnings("ignore::plausibly.runs.run.BoundWarning")
@@ -93,7 +124,7 @@ def test_everything_that_is_kept_is_looked_at(folder):
 def test_a_kept_run_opens_and_scores_as_it_did(folder, name):
     run, said = plausibly.open(folder / name), expected(folder, name)
     if not isinstance(run.model, BoundedModel):
-        assert said["nats"] is None and (not run.draws or len(run.sample(3)) == 3)
+        assert said["nats"] is None and (not run.can_sample or len(run.sample(3)) == 3)
         return
     exact = isinstance(run.model, DensityModel)
     # a bound that draws latents has other noise since 0.2; it is the mean of 100 weights of similar size
@@ -104,7 +135,10 @@ def test_a_kept_run_opens_and_scores_as_it_did(folder, name):
 @each_run
 def test_an_upgraded_run_scores_to_the_bit_as_before(folder, name, copy, cli):
     here, scored = copy(folder), expected(folder, name)["nats"]
-    before, weights = scored and nats_of(here, name), (here / name / "weights.safetensors").read_bytes()
+    before, weights = (
+        scored and nats_of(here, name),
+        (here / name / "weights.safetensors").read_bytes(),
+    )
     status, said, _ = cli("upgrade", here / name)
     assert status == 0 and f"of plausibly {folder.name}" in said and said.count("\n") == 1
     record = json.loads((here / name / "run.json").read_text())
@@ -112,7 +146,10 @@ def test_an_upgraded_run_scores_to_the_bit_as_before(folder, name, copy, cli):
     assert (here / name / "weights.safetensors").read_bytes() == weights
     assert not scored or (nats_of(here, name) == before).all()
     text = (here / name / "run.json").read_text()
-    assert "already" in cli("upgrade", here / name)[1] and (here / name / "run.json").read_text() == text
+    assert (
+        "already" in cli("upgrade", here / name)[1]
+        and (here / name / "run.json").read_text() == text
+    )
 
 
 def test_a_run_of_a_later_version_is_left_alone_and_that_version_named(copy, cli):
@@ -124,7 +161,9 @@ def test_a_run_of_a_later_version_is_left_alone_and_that_version_named(copy, cli
         status, _, said = cli(command, here / "bits-joint")
         assert status == 2 and "install plausibly 7.1.0, which wrote it" in said
     assert (here / "bits-joint" / "run.json").read_text() == text
-    (here / "bits-joint" / "run.json").write_text(json.dumps(record | {"versions": {"plausibly": "\x1b[2J"}}))
+    (here / "bits-joint" / "run.json").write_text(
+        json.dumps(record | {"versions": {"plausibly": "\x1b[2J"}})
+    )
     assert "install a later one" in cli("upgrade", here / "bits-joint")[2]
 
 
@@ -194,9 +233,19 @@ def test_another_processor_gives_the_same_scores_and_the_same_rows_or_a_refusal(
     for name in FLOATS:
         own = rows_of(KEPT / "0.1.0", expected(KEPT / "0.1.0", name)["rows"])
         plausibly.compress(plausibly.open(KEPT / "0.1.0" / name), own, tmp_path / f"{name}.pls")
-    call = [sys.executable, "-c", "import sys, test_kept; test_kept.tell(sys.argv[1])", str(tmp_path)]
-    here = {"cwd": Path(__file__).parent, "env": os.environ | settings | {"PYTHONPATH": str(KEPT.parents[1])}}
-    told = json.loads(subprocess.run(call, check=True, capture_output=True, text=True, **here).stdout)
+    call = [
+        sys.executable,
+        "-c",
+        "import sys, test_kept; test_kept.tell(sys.argv[1])",
+        str(tmp_path),
+    ]
+    here = {
+        "cwd": Path(__file__).parent,
+        "env": os.environ | settings | {"PYTHONPATH": str(KEPT.parents[1])},
+    }
+    told = json.loads(
+        subprocess.run(call, check=True, capture_output=True, text=True, **here).stdout
+    )
     for folder, name in exact_runs():
         assert np.abs(np.array(told["nats"][name]) - expected(folder, name)["nats"]).max() < 1e-5
     for name, said in told["files"].items():
@@ -208,7 +257,10 @@ def test_another_processor_gives_the_same_scores_and_the_same_rows_or_a_refusal(
 @pytest.mark.parametrize(
     ("start", "said"),
     [
-        (b"PLSB\x03\x055.6.7 what later versions write", "is decoded by plausibly 5.6.7 and later; this is"),
+        (
+            b"PLSB\x03\x055.6.7 what later versions write",
+            "is decoded by plausibly 5.6.7 and later; this is",
+        ),
         (b"PLSB\x03\x055\x1b[2J what later versions write", "is damaged: its first bytes"),
         (b"PLSB\x02\x050.3.0 what no version writes", "is damaged: its first bytes"),
         (b"PLSB\x03", "is no file of compressed rows"),
@@ -224,5 +276,8 @@ def test_the_first_bytes_of_a_file_name_the_version_that_decodes_it(start, said,
 def test_compressing_says_which_versions_decode_the_file(cli, tmp_path):
     run, data = KEPT / "0.1.0" / "people-independent", KEPT / "0.1.0" / "people.csv"
     said = cli("compress", run, data, "x.pls")[1]
-    assert f"decoded by plausibly 0.2.0 and later, for certain on a processor like this: {processor()}" in said
+    assert (
+        f"decoded by plausibly 0.2.0 and later, for certain on a processor like this: {processor()}"
+        in said
+    )
     assert (tmp_path / "x.pls").read_bytes().startswith(b"PLSB\x02\x050.2.0")

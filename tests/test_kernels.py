@@ -36,11 +36,18 @@ def problem(batch, units, widths, dtype, dropping, seed):
 
     added, read = [], []
     for k, (inward, outward) in enumerate(widths):
-        first, out = sum(w for w, _ in widths[:k]), sum(w for _, w in widths[:k]) + 1  # one output is never read
+        first, out = (
+            sum(w for w, _ in widths[:k]),
+            sum(w for _, w in widths[:k]) + 1,
+        )  # one output is never read
         added.append(slice(first, first + inward))
         read.append(slice(out, out + outward))
-    numbers = normal(batch, added[-1].stop) * (torch.rand(batch, added[-1].stop, generator=generator) < 0.5)
-    keep = 2.0 * (torch.rand(batch, units, generator=generator) < 0.5).to(dtype) if dropping else None
+    numbers = normal(batch, added[-1].stop) * (
+        torch.rand(batch, added[-1].stop, generator=generator) < 0.5
+    )
+    keep = (
+        2.0 * (torch.rand(batch, units, generator=generator) < 0.5).to(dtype) if dropping else None
+    )
     start = normal(units).expand(batch, -1)
     last = read[-1].stop + 1
     return (
@@ -55,7 +62,9 @@ def problem(batch, units, widths, dtype, dropping, seed):
 
 
 def close(ours, theirs):
-    return torch.allclose(ours, theirs, **({"rtol": 1e-4, "atol": 1e-4} if ours.dtype == torch.float32 else {}))
+    return torch.allclose(
+        ours, theirs, **({"rtol": 1e-4, "atol": 1e-4} if ours.dtype == torch.float32 else {})
+    )
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -67,10 +76,14 @@ def test_compiled_loops_do_what_the_plain_ones_say(arguments):
     numbers, weight, _, readout, _, keep, table = arguments
     kept = last if keep is None else torch.where(keep > 0, last / keep, theirs)
     assert close(parameters, expected) and close(kept, theirs)
-    grad = torch.randn(parameters.shape, generator=torch.Generator().manual_seed(1), dtype=parameters.dtype)
+    grad = torch.randn(
+        parameters.shape, generator=torch.Generator().manual_seed(1), dtype=parameters.dtype
+    )
     ours = compiled.cpu_backward(grad, numbers, weight, last, readout, keep, table, True)
     for found, wanted in zip(
-        ours, backward_loop(grad, numbers, weight, theirs, readout, keep, table, "relu", True), strict=True
+        ours,
+        backward_loop(grad, numbers, weight, theirs, readout, keep, table, "relu", True),
+        strict=True,
     ):
         assert close(found, wanted)
 
@@ -95,9 +108,13 @@ def test_a_sample_is_drawn_as_it_is_unrolled(context):
     uniforms = iter(torch.rand(40, 5, generator=torch.Generator().manual_seed(3)).T)
 
     def choose(_, outcome):
-        return (outcome.log_probs.exp().cumsum(-1)[:, :-1] <= next(uniforms)[:, None]).sum(1).float()
+        return (
+            (outcome.log_probs.exp().cumsum(-1)[:, :-1] <= next(uniforms)[:, None]).sum(1).float()
+        )
 
-    assert torch.equal(model.sample(40, torch.Generator().manual_seed(3)), drive(model.unroll(40), choose))
+    assert torch.equal(
+        model.sample(40, torch.Generator().manual_seed(3)), drive(model.unroll(40), choose)
+    )
 
 
 @pytest.mark.parametrize("rows", [15, 50])
@@ -113,7 +130,9 @@ def test_threads_share_the_rows(whose, dtype, rows, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     assert all(map(torch.equal, compiled.cpu_forward(*arguments), alone))
     three = compiled.cpu_backward(alone[0], numbers, weight, alone[1], readout, keep, table, True)
-    assert all(map(close, three, one)) and not torch.equal(three[1], one[1])  # sums of parts: there were several
+    assert all(map(close, three, one)) and not torch.equal(
+        three[1], one[1]
+    )  # sums of parts: there were several
 
 
 @pytest.mark.parametrize("openmp", [threads.OPENMP, None])
@@ -148,7 +167,9 @@ def test_the_recurrence_and_its_gradients_are_those_of_autograd(name, dropping):
     expected = torch.autograd.grad((want * weights).sum(), tensors)
     got, _ = recurrence(numbers, weight, start.expand(6, -1), readout, offset, keep, table, name)
     assert torch.allclose(got, want)
-    for ours, theirs in zip(torch.autograd.grad((got * weights).sum(), tensors), expected, strict=True):
+    for ours, theirs in zip(
+        torch.autograd.grad((got * weights).sum(), tensors), expected, strict=True
+    ):
         assert torch.allclose(ours, theirs)
 
 
@@ -169,7 +190,9 @@ def test_torch_takes_it_for_an_operator():
     arguments = problem(4, 5, [(1, 2), (2, 1)], torch.float64, True, 0)
     tensors = [t.clone().requires_grad_() for t in arguments[:5]]
     found = torch.library.opcheck(
-        recurrence, (*tensors, *arguments[5:], "relu"), test_utils=("test_schema", "test_faketensor")
+        recurrence,
+        (*tensors, *arguments[5:], "relu"),
+        test_utils=("test_schema", "test_faketensor"),
     )
     assert set(found.values()) == {"SUCCESS"}
 
@@ -181,7 +204,9 @@ def test_the_loops_are_fused_where_they_fit():
     assert not any(nade.fused_loops(start, name) for start, name in others)
 
 
-@pytest.mark.skipif(not find_spec("triton"), reason="Triton is not installed: NADE's loops for CUDA are not run")
+@pytest.mark.skipif(
+    not find_spec("triton"), reason="Triton is not installed: NADE's loops for CUDA are not run"
+)
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(problems())
 def test_the_loops_for_cuda_do_what_the_plain_ones_say(arguments):
@@ -197,7 +222,9 @@ def test_the_loops_for_cuda_do_what_the_plain_ones_say(arguments):
     expected, theirs = forward_loop(*moved, "relu")
     kept = last if keep is None else torch.where(keep > 0, last / keep, theirs)
     assert close(parameters, expected) and close(kept, theirs)
-    grad = torch.randn(parameters.shape, generator=torch.Generator().manual_seed(1), dtype=last.dtype).to(device)
+    grad = torch.randn(
+        parameters.shape, generator=torch.Generator().manual_seed(1), dtype=last.dtype
+    ).to(device)
     ours = cuda.cuda_backward(grad, numbers, weight, last, readout, keep, table, True)
     plain = backward_loop(grad, numbers, weight, theirs, readout, keep, table, "relu", True)
     assert all(map(close, ours, plain))

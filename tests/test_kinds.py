@@ -32,7 +32,13 @@ def grids(draw: st.DrawFn) -> Grid:
     inside = list(range(edges[0], edges[-1]))
     atoms = draw(st.sets(st.sampled_from(inside), max_size=10)) if inside else set()
     tails = draw(st.tuples(*[st.floats(0.1, 8)] * 2))
-    return Grid(tuple(sorted(atoms)), tuple(edges), tails, open=draw(st.booleans()), missing=draw(st.booleans()))
+    return Grid(
+        tuple(sorted(atoms)),
+        tuple(edges),
+        tails,
+        open=draw(st.booleans()),
+        missing=draw(st.booleans()),
+    )
 
 
 reals = st.builds(
@@ -57,7 +63,9 @@ levels = st.builds(Level, st.integers(1, 8), st.sampled_from([1, 2, 4]))
 
 def within(kind: Kind, values: np.ndarray) -> np.ndarray:
     """The sum of p(value | code) over `values`, for each regular code."""
-    return np.bincount(kind.code(values), weights=np.exp(kind.log_within(values)), minlength=kind.regular)
+    return np.bincount(
+        kind.code(values), weights=np.exp(kind.log_within(values)), minlength=kind.regular
+    )
 
 
 @few
@@ -77,7 +85,9 @@ def test_finite_kinds_sum_to_one_inside_each_code(kind: Category | Level) -> Non
 @given(reals, st.integers(0, 99))
 def test_real_values_are_their_events_again(kind: Real, seed: int) -> None:
     generator = np.random.default_rng(seed)
-    values = np.concatenate([kind.location + kind.scale * generator.normal(size=20), [np.nan] * kind.missing])
+    values = np.concatenate(
+        [kind.location + kind.scale * generator.normal(size=20), [np.nan] * kind.missing]
+    )
     back = kind.draw(kind.standardise(values), generator)
     assert np.allclose(back, values, equal_nan=True, atol=1e-9 * kind.scale)
     assert np.allclose(kind.log_within(values[:20]), -np.log(kind.scale))

@@ -27,7 +27,13 @@ from plausibly.tasks.score import conditionals, marginal
 CPU = torch.device("cpu")
 BITS = binary(8)
 TABLE = Schema(
-    (4,), (Category(3), Category(2, missing=True), Level(3), Category(1, rare=(2, 1), open=True, missing=True))
+    (4,),
+    (
+        Category(3),
+        Category(2, missing=True),
+        Level(3),
+        Category(1, rare=(2, 1), open=True, missing=True),
+    ),
 )
 
 
@@ -82,7 +88,9 @@ def test_the_truth_is_a_distribution_and_couples_its_variables():
 def test_mean_weights_are_unbiased_and_their_log_is_a_bound(seen):
     observed, rows = marks(seen), 400
     want = TRUTH[fitting(BITS, ROW, observed)].logsumexp(0)
-    draws = Evidence(MODEL, ROW.expand(rows, 8), observed.expand(rows, 8)).draws(64, generator_for(CPU, 1))
+    draws = Evidence(MODEL, ROW.expand(rows, 8), observed.expand(rows, 8)).draws(
+        64, generator_for(CPU, 1)
+    )
     shares = (draws.log_weights - want).exp().mean(1)
     error = float(shares.std()) / rows**0.5 + 1e-4
     assert abs(float(shares.mean()) - 1) < 6 * error
@@ -122,7 +130,7 @@ def target_of(model, truth, row, observed, holes=False):
     """p of every event given what is observed, and that no cell is filled with what is not drawable."""
     schema = model.schema
     starts = torch.tensor([0, *schema.codes]).cumsum(0)[:-1]
-    fine = schema.drawable(holes)[schema.all_events().long() + starts] | observed
+    fine = schema.code_mask(holes)[schema.all_events().long() + starts] | observed
     return (truth.exp() * (fitting(schema, row, observed) & fine.all(1))).numpy()
 
 
@@ -130,26 +138,35 @@ def target_of(model, truth, row, observed, holes=False):
 def test_filled_cells_follow_the_models_conditional(seen):
     observed, n = marks(seen), 2000
     p = target_of(MODEL, TRUTH, ROW, observed)
-    filled = impute(MODEL, ROW.expand(n, 8), observed.expand(n, 8), generator_for(CPU, 2), particles=512)
+    filled = impute(
+        MODEL, ROW.expand(n, 8), observed.expand(n, 8), generator_for(CPU, 2), particles=512
+    )
     assert (filled.codes[:, list(seen)] == ROW[:, list(seen)]).all()
     assert worst(histogram(filled.codes, BITS), p / p.sum(), n, 0.01) < 1
     assert (filled.effective is None) is (not seen)  # draws that nothing weighs are exact
     if seen:
-        assert len(filled.effective.rows) == n and 1 <= filled.effective.least <= filled.effective.draws
+        assert (
+            len(filled.effective.rows) == n
+            and 1 <= filled.effective.least <= filled.effective.draws
+        )
 
 
 def test_encoding_and_decoding_alone_is_wrong_here():
     """What only proposes must not answer: its marginals are far from the model's, the weighted draws' are not."""
     observed, n = marks((0, 1, 2)), 2000
     p = target_of(MODEL, TRUTH, ROW, observed)
-    loop = Evidence(MODEL, ROW.expand(n, 8), observed.expand(n, 8)).complete(generator_for(CPU, 3), rounds=20)
+    loop = Evidence(MODEL, ROW.expand(n, 8), observed.expand(n, 8)).complete(
+        generator_for(CPU, 3), rounds=20
+    )
     assert worst(histogram(loop, BITS), p / p.sum(), n, 0.01) > 3
 
 
 def test_weights_from_the_prior_alone_are_the_same_sum():
     observed = marks((1, 2, 3, 4, 5, 6, 7))
     want = TRUTH[fitting(BITS, ROW, observed)].logsumexp(0)
-    alone = Evidence(MODEL, ROW.expand(20_000, 8), observed.expand(20_000, 8)).draws(1, generator_for(CPU, 4))
+    alone = Evidence(MODEL, ROW.expand(20_000, 8), observed.expand(20_000, 8)).draws(
+        1, generator_for(CPU, 4)
+    )
     shares = (alone.log_weights[:, 0] - want).exp()
     assert abs(float(shares.mean()) - 1) < 6 * float(shares.std()) / 20_000**0.5
 
@@ -184,17 +201,28 @@ def test_tables_with_holes_and_contexts(context, holes, seen):
     row, observed, n = torch.tensor([[2.0, 1.0, 0.0, 1.0]]), marks(seen, 4), 1000
     assert float(truth.logsumexp(0)) == pytest.approx(0, abs=1e-4)
     p = target_of(model, truth, row, observed, holes)
-    filled = impute(model, row.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 6), holes, 256)
+    filled = impute(
+        model, row.expand(n, 4), observed.expand(n, 4), generator_for(CPU, 6), holes, 256
+    )
     share = histogram(filled.codes, TABLE)
     assert worst(share, p / p.sum(), n, 0.02) < 1 and share[p == 0].sum() == 0
     fits = fitting(TABLE, row, observed)
-    found = Evidence(model, row.expand(100, 4), observed.expand(100, 4)).draws(512, generator_for(CPU, 5)).log_evidence
-    assert abs(float(found.mean() - truth[fits].logsumexp(0))) < 6 * float(found.std()) / 100**0.5 + 0.02
+    found = (
+        Evidence(model, row.expand(100, 4), observed.expand(100, 4))
+        .draws(512, generator_for(CPU, 5))
+        .log_evidence
+    )
+    assert (
+        abs(float(found.mean() - truth[fits].logsumexp(0)))
+        < 6 * float(found.std()) / 100**0.5 + 0.02
+    )
     for target in set(range(4)) - set(seen):
         want = torch.zeros(TABLE.codes[target], dtype=torch.float64)
         want.index_add_(0, TABLE.all_events()[fits][:, target].long(), truth[fits].softmax(0))
         told = query(model, row, observed, target, generator_for(CPU, 7), 4000)
-        assert (told.outcome.log_probs[0].exp() - want).abs().max() < 6 * 0.5 / told.effective.least**0.5
+        assert (
+            told.outcome.log_probs[0].exp() - want
+        ).abs().max() < 6 * 0.5 / told.effective.least**0.5
         assert 1 <= told.effective.least <= told.effective.draws
 
 
@@ -208,8 +236,12 @@ def test_classes_are_bayes_rule(context):
     assert found.shape == (len(x), 3)
     assert torch.allclose(found.logsumexp(1), torch.zeros(len(x), dtype=torch.float64), atol=1e-6)
     seen, draws = marks((1, 2, 3), 4).expand(x.shape), DRAWS_PER_ROW * (3 if 0 in context else 1)
-    asked = (query(model, x, seen, 0, generator_for(CPU, seed), draws).outcome for seed in range(40))
-    each = torch.stack([outcome.log_probs.exp() for outcome in asked], 1)  # rough: this encoder knows nothing
+    asked = (
+        query(model, x, seen, 0, generator_for(CPU, seed), draws).outcome for seed in range(40)
+    )
+    each = torch.stack(
+        [outcome.log_probs.exp() for outcome in asked], 1
+    )  # rough: this encoder knows nothing
     spread = 6 * each.std(1)
     assert ((each.mean(1) - want.exp()).abs() < spread / 40**0.5 + 0.05).all()
     assert ((found.exp() - want.exp()).abs() < spread + 0.05).all()
@@ -228,13 +260,17 @@ def test_one_row_is_answered_alike_wherever_it_stands(context):
     row, seen = x[:1], observed[:1]
     told = query(model, x, observed, 0, generator_for(CPU, 3), 32)
     alone = query(model, row, seen, 0, generator_for(CPU, 3), 32)
-    assert torch.allclose(told.outcome.log_probs[places], alone.outcome.log_probs.expand(3, -1), atol=1e-4)
+    assert torch.allclose(
+        told.outcome.log_probs[places], alone.outcome.log_probs.expand(3, -1), atol=1e-4
+    )
     assert torch.allclose(told.effective.rows[places], alone.effective.rows.expand(3), rtol=1e-3)
     assert told.outcome.log_probs[5:7].isfinite().all() and len(told.outcome.log_probs) == 1001
     other = query(model, row, seen, 0, generator_for(CPU, 4), 32).outcome
     assert not torch.equal(other.log_probs, alone.outcome.log_probs)
     labels = classify(model, x[:20], observed[:20], 0).log_probs
-    assert torch.allclose(labels[[0, 7]], classify(model, row, seen, 0).log_probs.expand(2, -1), atol=1e-4)
+    assert torch.allclose(
+        labels[[0, 7]], classify(model, row, seen, 0).log_probs.expand(2, -1), atol=1e-4
+    )
     bounds = marginal(model, x, observed, 32)
     assert torch.allclose(bounds[places], marginal(model, row, seen, 32).expand(3), atol=1e-4)
     assert marginal(model, x[:0], observed[:0], 32).shape == (0,)
@@ -249,35 +285,52 @@ def test_real_targets_are_mixtures_over_draws():
     z = torch.cartesian_prod(side, side)
     with torch.no_grad():
         outcome = model.observation(z)
-        logs = outcome.log_prob(row.expand(len(z), 3)).double()[:, 1:].sum(1) - 0.5 * z.double().square().sum(1)
+        logs = outcome.log_prob(row.expand(len(z), 3)).double()[:, 1:].sum(
+            1
+        ) - 0.5 * z.double().square().sum(1)
         each, shares = outcome.one(0), logs.softmax(0)
         mean = float(shares @ each.mean())
         below = float(shares @ each.below(torch.full((len(z),), mean)))
-        spread = float((shares @ (each.log_weights.double().exp() * (each.means - mean).double() ** 2).sum(1)) ** 0.5)
+        spread = float(
+            (shares @ (each.log_weights.double().exp() * (each.means - mean).double() ** 2).sum(1))
+            ** 0.5
+        )
     found = query(model, row, observed, 0, generator_for(CPU, 8), 20_000)
     room = 6 / found.effective.least**0.5
     assert abs(float(found.outcome.mean()) - mean) < room * (spread + 1e-3)
     assert abs(float(found.outcome.below(torch.tensor([mean]))) - below) < room * 0.5
     inner = made_up(Schema((2,), (Real(), Category(2))), 2, context=(0,))
-    told = query(inner, torch.zeros(1, 2), torch.tensor([[False, True]]), 0, generator_for(CPU, 9), 5000)
+    told = query(
+        inner, torch.zeros(1, 2), torch.tensor([[False, True]]), 0, generator_for(CPU, 9), 5000
+    )
     assert told.outcome.log_weights.shape == told.outcome.means.shape == (1, told.effective.draws)
 
 
 def test_observed_cells_of_images_come_back():
     schema = Schema((1, 4, 4), (Category(2),) * 16)
-    model, x = made_up(schema), (torch.rand(30, 1, 4, 4, generator=generator_for(CPU, 1)) < 0.5).to(torch.uint8)
+    model, x = (
+        made_up(schema),
+        (torch.rand(30, 1, 4, 4, generator=generator_for(CPU, 1)) < 0.5).to(torch.uint8),
+    )
     observed = torch.rand(30, 1, 4, 4, generator=generator_for(CPU, 2)) < 0.6
     filled = impute(model, x, observed, generator_for(CPU, 3)).codes
     assert filled.shape == x.shape and torch.equal(filled[observed], x[observed].float())
     assert torch.equal(filled, impute(model, x, observed, generator_for(CPU, 3)).codes)
     assert not torch.equal(filled, impute(model, x, observed, generator_for(CPU, 4)).codes)
     other = torch.where(observed, x, 1 - x)
-    assert torch.equal(marginal(model, x, observed), marginal(model, other, observed))  # unobserved cells say nothing
+    assert torch.equal(
+        marginal(model, x, observed), marginal(model, other, observed)
+    )  # unobserved cells say nothing
 
 
 def test_words_and_refusals():
     words = {task.name: task.word(VAE) for task in (impute, query, marginal, classify)}
-    assert words == {"impute": "estimate", "query": "estimate", "marginal": "bound", "classify": "estimate"}
+    assert words == {
+        "impute": "estimate",
+        "query": "estimate",
+        "marginal": "bound",
+        "classify": "estimate",
+    }
     for task in (conditionals, full_conditionals, complete):
         assert not task.candidates(Variational)
         with pytest.raises(Unsupported, match=f"vae does not answer {task.name}"):
@@ -291,7 +344,11 @@ def run(tmp_path_factory):
     y = chance.integers(0, 3, 1200)
     bit = np.where(chance.random(1200) < 0.9, y == 1, y != 1).astype(int)
     frame = pd.DataFrame(
-        {"label": np.array(["a", "b", "c"])[y], "bit": bit, "size": y * 10 + chance.integers(0, 3, 1200)}
+        {
+            "label": np.array(["a", "b", "c"])[y],
+            "bit": bit,
+            "size": y * 10 + chance.integers(0, 3, 1200),
+        }
     )
     frame.to_csv(tmp_path_factory.mktemp("data") / "rows.csv", index=False)
     folder = tmp_path_factory.mktemp("runs") / "vae"
@@ -310,7 +367,9 @@ def test_a_run_says_how_many_draws_tell(run, cli, tmp_path):
     assert dict(found.levels)["b"] > 0.7 and "effective of" in repr(found)
     assert fitted.classify(asked, "label").to_json()["accuracy"] > 0.9
     asked.to_csv(tmp_path / "holes.csv", index=False)
-    status, out, err = cli("impute", fitted.path, tmp_path / "holes.csv", "--out", tmp_path / "filled.csv")
+    status, out, err = cli(
+        "impute", fitted.path, tmp_path / "holes.csv", "--out", tmp_path / "filled.csv"
+    )
     assert status == 0 and "an estimate: at least" in err and "weighted draws" in err
     status, out, err = cli("impute", fitted.path, tmp_path / "holes.csv", "--json")
     assert status == 0 and '"effective": ' in out and '"draws": 256' in out

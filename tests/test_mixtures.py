@@ -52,7 +52,9 @@ def drawn(schema, n=400, seed=0):
     random = np.random.default_rng(seed)
     if schema.continuous:
         centres = np.array([[2.0, 0.0, -1.0], [-2.0, 1.0, 1.0]])[random.integers(2, size=n)]
-        return torch.from_numpy(centres + random.normal(size=(n, 3)) @ random.normal(size=(3, 3))).float()
+        return torch.from_numpy(
+            centres + random.normal(size=(n, 3)) @ random.normal(size=(3, 3))
+        ).float()
     p, _ = random_table(schema.codes, seed)
     places = random.choice(len(p), size=n, p=p.numpy())
     return torch.from_numpy(np.stack(np.unravel_index(places, schema.codes), 1)).float()
@@ -70,12 +72,19 @@ def expected_log_prob(model, member):
         inverse = torch.linalg.inv(member.covariance())
         away = mean - member.mean.double()
         return -0.5 * (
-            (inverse * covariance).sum() + away @ inverse @ away + torch.logdet(2 * torch.pi * member.covariance())
+            (inverse * covariance).sum()
+            + away @ inverse @ away
+            + torch.logdet(2 * torch.pi * member.covariance())
         )
     events, single = model.schema.all_events(), Independent(model.schema)
     sums = model.prior.view(model.shape)
     flat = sums if sums.ndim == 1 else sums.diag()
-    order = [c for k in sorted(set(model.schema.codes)) for c, one in enumerate(model.schema.codes) if one == k]
+    order = [
+        c
+        for k in sorted(set(model.schema.codes))
+        for c, one in enumerate(model.schema.codes)
+        if one == k
+    ]
     blocks = flat.split(list(model.schema.codes)) if sums.ndim > 1 else None
     single.take(torch.cat([blocks[c] for c in order]) if blocks else flat)
     return (single.log_prob(events).double().exp() * member.log_prob(events).double()).sum()
@@ -83,7 +92,12 @@ def expected_log_prob(model, member):
 
 @pytest.mark.parametrize(
     ("parts", "schema"),
-    [("independent", BITS), ("chow_liu", BITS), ("chow_liu", CATEGORIES), ("gaussian", Schema((3,), (Real(),) * 3))],
+    [
+        ("independent", BITS),
+        ("chow_liu", BITS),
+        ("chow_liu", CATEGORIES),
+        ("gaussian", Schema((3,), (Real(),) * 3)),
+    ],
 )
 def test_expectation_maximisation_never_lowers_what_it_raises(parts, schema):
     """log p of the data + s sum_k E_prior[log p_k] + sum_k log w_k, step by step."""
@@ -138,7 +152,9 @@ def test_a_normal_mixture_is_scikit_learns_from_the_same_start():
         2,
         weights_init=mixtures.free_log_weights(model.logits).detach().exp().numpy(),
         means_init=np.stack([m.mean.detach().double().numpy() for m in start]),
-        precisions_init=np.stack([torch.linalg.inv(m.covariance().detach()).numpy() for m in start]),
+        precisions_init=np.stack(
+            [torch.linalg.inv(m.covariance().detach()).numpy() for m in start]
+        ),
         reg_covar=0,
         max_iter=15,
         tol=0,
@@ -150,7 +166,9 @@ def test_a_normal_mixture_is_scikit_learns_from_the_same_start():
     assert np.abs(difference).max() < 0.02
 
 
-@pytest.mark.parametrize(("parts", "schema"), [("independent", binary(12)), ("gaussian", Schema((2,), (Real(),) * 2))])
+@pytest.mark.parametrize(
+    ("parts", "schema"), [("independent", binary(12)), ("gaussian", Schema((2,), (Real(),) * 2))]
+)
 def test_known_mixtures_are_recovered(parts, schema):
     """Three components well apart: as many are found, and log p is the truth's but for what few parameters cost."""
     truth = Mixture(schema, parts=parts)
@@ -259,7 +277,9 @@ def test_what_may_not_be_drawn_weighs_on_the_components():
             part.mean.fill_(mean)
     model = mixture(parts, [0.5, 0.5])
     x, drawable = torch.zeros(4000, 2), model.schema.code_mask(holes=False)
-    y = model.sample_given(x, torch.zeros_like(x, dtype=torch.bool), generator_for(torch.device("cpu"), 0), drawable)
+    y = model.sample_given(
+        x, torch.zeros_like(x, dtype=torch.bool), generator_for(torch.device("cpu"), 0), drawable
+    )
     shares = 1 - torch.tensor([2.0, -4.0]).sigmoid()
     p = float(shares[0] / shares.sum())
     assert abs(float((y[:, 0] < 0).float().mean()) - p) < 6 * (p * (1 - p) / 4000) ** 0.5
@@ -271,7 +291,10 @@ def test_weights_that_do_not_run_are_caught(monkeypatch):
     sound = mixtures.chain_mixture
 
     def run(chains, x, order, running):
-        return [mixtures.blended([steps[i] for steps in chains], running.log_softmax(1)) for i in range(len(order))]
+        return [
+            mixtures.blended([steps[i] for steps in chains], running.log_softmax(1))
+            for i in range(len(order))
+        ]
 
     model = mixture([shake_weights(ChowLiu(CATEGORIES), seed) for seed in (1, 2)], [1.0, 1.0])
     assert not [result for result in run_checks(model) if not result.holds]
@@ -294,7 +317,9 @@ class Wandering(Objective):
         def to(value):
             return lambda sums, validation: model.tables.logits.data.fill_(value)
 
-        places = [("a", v) for v in (2, 1, 1.5, 1.5, 1.5, 1.5, 0.0)] + [("b", v) for v in (3, 0.5, 2)]
+        places = [("a", v) for v in (2, 1, 1.5, 1.5, 1.5, 1.5, 0.0)] + [
+            ("b", v) for v in (3, 0.5, 2)
+        ]
         return [Pass(name, lambda x: x.sum()[None], to(value)) for name, value in places]
 
 
@@ -328,11 +353,18 @@ def unlike(rows=3):
     """Normals beside bins beside logistics: some rarely a number, with other weights in each row."""
     chance = torch.Generator().manual_seed(4)
     weights = torch.randn(rows, 3, generator=chance).log_softmax(1)
-    bins = Histogram(Categorical(torch.randn(rows, NUMBER.codes, generator=chance).log_softmax(1)), Binning(ONE), (0,))
+    bins = Histogram(
+        Categorical(torch.randn(rows, NUMBER.codes, generator=chance).log_softmax(1)),
+        Binning(ONE),
+        (0,),
+    )
     parts = [bins]
     for shape in ("normal", "logistic"):
         logs, special = (torch.randn(rows, k, generator=chance).log_softmax(1) for k in (2, 3))
-        means, scales = torch.randn(rows, 2, generator=chance), 0.3 + torch.rand(rows, 2, generator=chance)
+        means, scales = (
+            torch.randn(rows, 2, generator=chance),
+            0.3 + torch.rand(rows, 2, generator=chance),
+        )
         parts.append(MixtureDensity(logs, means, scales, special, shape))
     return mix_outcomes(parts, weights)
 
@@ -353,7 +385,9 @@ def test_a_blend_is_what_quadrature_makes_of_its_density():
     assert torch.allclose(share + sum(specials), torch.ones(3).double(), atol=1e-5)
     assert torch.allclose(outcome.number(), share, atol=1e-5)
     p = weights * logs.exp() / share
-    assert torch.allclose(outcome.mean(), (p * points.where(points < UNFORESEEN, 0.0)).sum(0), atol=1e-4)
+    assert torch.allclose(
+        outcome.mean(), (p * points.where(points < UNFORESEEN, 0.0)).sum(0), atol=1e-4
+    )
     assert torch.allclose(outcome.parts[0].mean(), curve_mean(outcome.parts[0]), atol=1e-6)
     for x in (-3.0, -1.0, 0.2, 0.5, 2.0, 5.0):
         at = outcome.cuts().double().sort(-1).values
@@ -383,7 +417,9 @@ def test_a_restricted_blend_is_bayes_rule(barred):
     found, mass = outcome.truncate(allowed)
     want = 1 - outcome.log_prob(torch.full((3,), barred)).double().exp()
     assert torch.allclose(mass.double().exp(), want, atol=1e-6)
-    assert torch.allclose(found.log_prob(x).double(), outcome.log_prob(x).double() - want.log(), atol=1e-5)
+    assert torch.allclose(
+        found.log_prob(x).double(), outcome.log_prob(x).double() - want.log(), atol=1e-5
+    )
     assert (found.log_prob(torch.full((3,), barred)) == -torch.inf).all()
     assert torch.allclose(found.number(), outcome.number() / want, atol=1e-6)
 
@@ -393,20 +429,33 @@ def test_blends_side_by_side_and_joined_are_each_rows_own():
     each = [outcome.rows(torch.tensor([row])) for row in range(3)]
     assert torch.allclose(concat_outcomes(each).log_prob(x), outcome.log_prob(x))
     assert torch.allclose(mixtures.lined_up([outcome]).one(0).log_prob(x), outcome.log_prob(x))
-    drawn = outcome.rows(torch.zeros(40_000, dtype=torch.long)).sample(generator_for(torch.device("cpu"), 0))
+    drawn = outcome.rows(torch.zeros(40_000, dtype=torch.long)).sample(
+        generator_for(torch.device("cpu"), 0)
+    )
     number = float(outcome.number()[0])
-    assert abs(float((drawn < UNFORESEEN).double().mean()) - number) < 6 * (number * (1 - number) / 40_000) ** 0.5
+    assert (
+        abs(float((drawn < UNFORESEEN).double().mean()) - number)
+        < 6 * (number * (1 - number) / 40_000) ** 0.5
+    )
     told = outcome.below(torch.full((3,), 0.7))[0]
-    assert abs(float((drawn[drawn < UNFORESEEN] < 0.7).double().mean() - told)) < 6 * 0.5 / (40_000 * number) ** 0.5
+    assert (
+        abs(float((drawn[drawn < UNFORESEEN] < 0.7).double().mean() - told))
+        < 6 * 0.5 / (40_000 * number) ** 0.5
+    )
 
 
 @pytest.mark.parametrize("components", [[Gaussian, Independent], [Gaussian, ChowLiu]])
 def test_what_a_mixture_of_unlike_parts_says_of_a_number(components):
     """Mean and quantiles given another column, exact: against the joint's density on a grid; in batches too."""
     schema = Schema((2,), (Real(5.0, 2.0, (-1.0, 0.5, 2.0), (0.5, 1.0)),) * 2)
-    model = mixture([shake_weights(make(schema), seed).eval() for seed, make in enumerate(components)], [0.7, 0.3])
+    model = mixture(
+        [shake_weights(make(schema), seed).eval() for seed, make in enumerate(components)],
+        [0.7, 0.3],
+    )
     x, seen = torch.tensor([[0.4, 0.0]]), torch.tensor([[True, False]])
-    found = query(model, x.expand(600, 2), seen.expand(600, 2), 1, generator_for(torch.device("cpu"), 0))
+    found = query(
+        model, x.expand(600, 2), seen.expand(600, 2), 1, generator_for(torch.device("cpu"), 0)
+    )
     assert found.word == "exact"
     grid = torch.linspace(-40, 40, 160_001)
     with torch.no_grad():

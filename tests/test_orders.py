@@ -24,7 +24,10 @@ from plausibly.tasks.query import query
 from plausibly.training.loop import Training
 from plausibly.training.plan import Plan
 
-SMALL = Schema((4,), (Category(levels=2), Level(levels=3), Category(levels=2, missing=True), Category(levels=2)))
+SMALL = Schema(
+    (4,),
+    (Category(levels=2), Level(levels=3), Category(levels=2, missing=True), Category(levels=2)),
+)
 CPU = torch.device("cpu")
 ORDERLESS = [name for name, kind in MODELS.items() if issubclass(kind, OrderlessModel)]
 EXACT = ["joint", "chow_liu", "mixture"]
@@ -51,7 +54,9 @@ def test_holes_are_observed_or_as_in_questions_not(monkeypatch, hidden):
     monkeypatch.setattr("plausibly.families.orderless.ORDER_SHARE", 0.0)
     monkeypatch.setattr("plausibly.families.orderless.HOLE_FREE_SHARE", hidden)
     model, seen, sound = made_up("deepnade"), [], OrderlessModel.predict_given
-    monkeypatch.setattr(OrderlessModel, "predict_given", lambda s, x, o: (seen.append(o), sound(s, x, o))[1])
+    monkeypatch.setattr(
+        OrderlessModel, "predict_given", lambda s, x, o: (seen.append(o), sound(s, x, o))[1]
+    )
     with torch.no_grad():
         orderless(model, torch.tensor([[1.0, 2.0, 2.0, 1.0]]).expand(500, 4), generator_for(CPU, 0))
     share = seen[0].float().mean(0)
@@ -63,13 +68,17 @@ def test_holes_are_observed_or_as_in_questions_not(monkeypatch, hidden):
 def test_log_prob_is_that_of_the_order(name):
     model, events = made_up(name), SMALL.all_events()
     with torch.no_grad():
-        assert torch.allclose(model.log_prob(events).double(), log_prob_in(model, events, model.order), atol=1e-5)
+        assert torch.allclose(
+            model.log_prob(events).double(), log_prob_in(model, events, model.order), atol=1e-5
+        )
     other = log_prob_in(model, events, (3, 1, 0, 2))
     assert float(other.exp().sum()) == pytest.approx(1, abs=1e-5)  # another joint distribution
     assert (other - log_prob_in(model, events, model.order)).abs().max() > 0.01
 
 
-@pytest.mark.parametrize("name", [n for n, kind in MODELS.items() if issubclass(kind, TractableModel)])
+@pytest.mark.parametrize(
+    "name", [n for n, kind in MODELS.items() if issubclass(kind, TractableModel)]
+)
 def test_one_joint_distribution_does_not_disagree(name):
     if MODELS[name].accepts(SMALL):
         pytest.skip("takes real numbers only")
@@ -106,7 +115,9 @@ def test_cells_are_filled_one_after_the_other(name, seen):
     with torch.no_grad():
         for i in (~observed[0]).nonzero()[:, 0].tolist():
             outcome, _ = (
-                model.predict_given(events, known).one(i).truncate(torch.arange(SMALL.codes[i]) < (2, 3, 2, 2)[i])
+                model.predict_given(events, known)
+                .one(i)
+                .truncate(torch.arange(SMALL.codes[i]) < (2, 3, 2, 2)[i])
             )
             p, known[:, i] = p + outcome.log_prob(events[:, i]), True
     p = (p.exp() * fits).double().numpy()
@@ -119,7 +130,12 @@ def test_cells_are_filled_one_after_the_other(name, seen):
 @pytest.fixture(scope="module", params=["deepnade"])
 def learned(request, tmp_path_factory):
     return fit(
-        "toy-bits", request.param, out=tmp_path_factory.mktemp("run") / "it", steps=1500, seed=1, set={"hidden": 128}
+        "toy-bits",
+        request.param,
+        out=tmp_path_factory.mktemp("run") / "it",
+        steps=1500,
+        seed=1,
+        set={"hidden": 128},
     )
 
 
@@ -137,7 +153,8 @@ def test_answers_come_near_those_of_an_exact_model(learned, exact):
         seen = observed.clone()
         seen[:, i] = False
         p, q = (
-            query(run.model, x, seen, i, noise).outcome.log_prob(torch.ones(len(x))).exp() for run in (exact, learned)
+            query(run.model, x, seen, i, noise).outcome.log_prob(torch.ones(len(x))).exp()
+            for run in (exact, learned)
         )
         assert (p - q).abs().mean() < 0.03
     known = torch.ones_like(x, dtype=torch.bool)
@@ -150,9 +167,13 @@ def test_answers_come_near_those_of_an_exact_model(learned, exact):
 def test_words_say_that_answers_need_not_agree(learned):
     found = learned.query("0", {"3": 1})
     assert found.word == "approximate" and found.entropy_bits is not None
-    assert {task.word(type(learned.model)) for task in (query, impute, classify, full_conditionals)} == {"approximate"}
+    assert {
+        task.word(type(learned.model)) for task in (query, impute, classify, full_conditionals)
+    } == {"approximate"}
     assert learned.disagreement().value < 0.5
-    assert any("approximately" in note for note in learned.score("toy-bits:test", each=True).attrs["notes"])
+    assert any(
+        "approximately" in note for note in learned.score("toy-bits:test", each=True).attrs["notes"]
+    )
     assert issubclass(type(learned.model), AnyOrderModel)
 
 
@@ -171,7 +192,11 @@ def test_a_network_that_sees_what_is_not_observed(monkeypatch, name):
         "head_parameters",
         lambda self, x, seen: (setattr(self, "everything", x), sound_answer(self, x, seen))[1],
     )
-    broken = {result.name for result in run_checks(shake_weights(kind.tiny(binary(6)))) if not result.holds}
+    broken = {
+        result.name
+        for result in run_checks(shake_weights(kind.tiny(binary(6))))
+        if not result.holds
+    }
     assert {"answers_see_observed_only", "no_variable_sees_a_later_one"} <= broken
 
 
@@ -179,9 +204,15 @@ def test_a_network_that_sees_what_is_not_observed(monkeypatch, name):
 def test_answers_that_are_no_conditionals_of_the_order(monkeypatch, name):
     sound = OrderlessModel.head_parameters
     monkeypatch.setattr(
-        OrderlessModel, "predict_given", lambda self, x, seen: self.head(2 * sound(self, x, seen.flatten(1)))
+        OrderlessModel,
+        "predict_given",
+        lambda self, x, seen: self.head(2 * sound(self, x, seen.flatten(1))),
     )
-    broken = {result.name for result in run_checks(shake_weights(MODELS[name].tiny(SMALL))) if not result.holds}
+    broken = {
+        result.name
+        for result in run_checks(shake_weights(MODELS[name].tiny(SMALL)))
+        if not result.holds
+    }
     assert "answers_follow_the_order" in broken
 
 
@@ -191,7 +222,10 @@ def test_refined_models_give_each_code_its_share_of_training_rows(name):
     generator, model = torch.Generator().manual_seed(3), made_up(name)
     x = model.schema.all_events()
     x = x[torch.randint(len(x), (1500,), generator=generator).square() % len(x)]
-    before, observed = model.log_prob(x).mean(), torch.tensor([False, True, False, False]).expand(1500, -1)
+    before, observed = (
+        model.log_prob(x).mean(),
+        torch.tensor([False, True, False, False]).expand(1500, -1),
+    )
     other = model.predict_given(x, observed).log_prob(x)
     model.recalibrate(x)
     assert torch.equal(model.predict_given(x, observed).log_prob(x), other)  # of another order
@@ -209,6 +243,10 @@ def test_a_refinement_that_validation_is_no_better_for_is_dropped(monkeypatch):
     x = (torch.rand(300, 4, generator=torch.Generator().manual_seed(0)) < 0.3).to(torch.uint8)
     training = Training(made_up("deepnade", binary(4)), x, x[:100], Plan(steps=5, every=5))
     list(training.run())
-    monkeypatch.setattr(OrderlessModel, "recalibrate", lambda self, x: bool(self.offset().data.fill_(3.0).any()))
+    monkeypatch.setattr(
+        OrderlessModel, "recalibrate", lambda self, x: bool(self.offset().data.fill_(3.0).any())
+    )
     training.finish()
-    assert all(torch.equal(value, training.best[key]) for key, value in training.model.state_dict().items())
+    assert all(
+        torch.equal(value, training.best[key]) for key, value in training.model.state_dict().items()
+    )

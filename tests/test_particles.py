@@ -56,7 +56,11 @@ def test_what_later_cells_tell_is_looked_ahead_at(k):
     found = impute(model, x, seen, generator_for(CPU, 1))
     right = (found.codes[:, :k] == x[:, k:]).float().mean()
     assert abs(float(right) - 0.98) < 6 * (0.98 * 0.02 / (100 * k)) ** 0.5
-    assert found.effective.draws == 64 and 50 < found.effective.least <= 64 and len(found.effective.rows) == 100
+    assert (
+        found.effective.draws == 64
+        and 50 < found.effective.least <= 64
+        and len(found.effective.rows) == 100
+    )
     told = query(model, x[:1], seen[:1], 3, generator_for(CPU, 2), 100)
     assert told.word == "estimate" and told.effective.draws == 200
     assert float(told.outcome.log_probs[0, int(x[0, k + 3])].exp()) == pytest.approx(0.98, abs=0.01)
@@ -70,26 +74,39 @@ def test_weights_are_unbiased_however_even(name, blind):
     tree, events = Tree(model, generator_for(CPU, 0)), SMALL.all_events()
     if blind:
         tree.tables = [table.roll(1, 1) for table in tree.tables]
-    x, seen = torch.tensor([[0.0, 2.0, 1.0, 1.0, 2.0]]), torch.tensor([[False, False, True, False, True]])
+    x, seen = (
+        torch.tensor([[0.0, 2.0, 1.0, 1.0, 2.0]]),
+        torch.tensor([[False, False, True, False, True]]),
+    )
     drawable = torch.ones(sum(SMALL.codes), dtype=torch.bool)
     drawable[3] = False  # a code of the second, which is not known
     fits = ((events == x) | ~seen).all(1) & (events[:, 1] != 1)
     with torch.no_grad():
         p = model.log_prob(events).double().exp() * fits
-    particles = Particles(model, tree, x.expand(rows, 5), seen.expand(rows, 5), drawable, 6, generator_for(CPU, 1))
+    particles = Particles(
+        model, tree, x.expand(rows, 5), seen.expand(rows, 5), drawable, 6, generator_for(CPU, 1)
+    )
     cloud = particles.draw_to(4)
     ratio = cloud.log_evidence.exp() / p.sum()
-    assert abs(float(ratio.mean()) - 1) < 6 * float(ratio.std()) / rows**0.5 and float(ratio.std()) > 1e-4
+    assert (
+        abs(float(ratio.mean()) - 1) < 6 * float(ratio.std()) / rows**0.5
+        and float(ratio.std()) > 1e-4
+    )
     weights = (cloud.log_weights.softmax(1) * ratio[:, None]).mean(0).sum()
     first = (cloud.log_weights.softmax(1) * (cloud.x[..., 0] == 1)).sum(1) * ratio
     assert float(weights) == pytest.approx(float(ratio.mean()))
-    assert abs(float(first.mean()) - float(p[events[:, 0] == 1].sum() / p.sum())) < 6 * float(first.std()) / rows**0.5
+    assert (
+        abs(float(first.mean()) - float(p[events[:, 0] == 1].sum() / p.sum()))
+        < 6 * float(first.std()) / rows**0.5
+    )
     assert (cloud.effective <= 6).all() and (cloud.effective >= 1).all()
 
 
 def test_rows_with_uneven_weights_are_drawn_anew_by_these():
     log_weights = torch.tensor([[0.5, 0.25, 0.125, 0.125], [0.0, 1.0, 0.0, 0.0]]).double().log()
-    drawn = torch.stack([systematic(log_weights, 8, generator_for(CPU, seed)) for seed in range(20)])
+    drawn = torch.stack(
+        [systematic(log_weights, 8, generator_for(CPU, seed)) for seed in range(20)]
+    )
     counts = torch.stack([(drawn == k).sum(2) for k in range(4)], 2)
     assert (counts == torch.tensor([[4, 2, 1, 1], [0, 8, 0, 0]])).all()
     assert EffectiveSampleSize(torch.tensor([MIN_DRAWS - 1, 50.0]), 64).few == 1
@@ -109,19 +126,25 @@ def test_rows_that_know_different_cells_are_answered_each():
         wants.append(float(p[events[((events == x[row]) | ~seen[row]).all(1), 0] == 1].sum()))
         error = 6 * 0.5 / float(found.effective.rows[row]) ** 0.5
         assert abs(float(found.outcome.log_probs[row, 1].exp()) - wants[-1]) < error
-    assert abs(wants[0] - wants[1]) > 6 * 0.5 / float(found.effective.least) ** 0.5  # so that it matters
+    assert (
+        abs(wants[0] - wants[1]) > 6 * 0.5 / float(found.effective.least) ** 0.5
+    )  # so that it matters
 
 
 def test_numbers_are_filled_by_what_later_ones_tell():
     schema = Schema((2,), (Real(edges=(-1.0, 0.0, 1.0)), Real(edges=(-1.0, 0.0, 1.0))))
     model = shake_weights(MODELS["nade"].tiny(schema)).eval()
     x, seen, n = torch.tensor([[0.0, 0.7]]), torch.tensor([[False, True]]), 400
-    drawn = impute(model, x.expand(n, 2), seen.expand(n, 2), generator_for(CPU, 0)).codes[:, 0].double()
+    drawn = (
+        impute(model, x.expand(n, 2), seen.expand(n, 2), generator_for(CPU, 0)).codes[:, 0].double()
+    )
     exact = query(model, x, seen, 0, generator_for(CPU, 0))
     assert exact.word == "exact"
     for q in (0.1, 0.5, 0.9):
         place = curve(Real(), exact.outcome).quantiles(np.array([q]))[0, 0]
-        assert abs(float((drawn <= place).double().mean()) - q) < 6 * (q * (1 - q) / n) ** 0.5 + 0.01
+        assert (
+            abs(float((drawn <= place).double().mean()) - q) < 6 * (q * (1 - q) / n) ** 0.5 + 0.01
+        )
 
 
 # numbers by places
@@ -131,9 +154,9 @@ def near(truth, places, **options):
     """What is found of a law of SciPy's (or several, one for each row)."""
 
     def look(values):
-        return torch.stack([torch.from_numpy(law(row.numpy())) for law, row in zip(truth, values, strict=True)])[
-            ..., None
-        ]
+        return torch.stack(
+            [torch.from_numpy(law(row.numpy())) for law, row in zip(truth, values, strict=True)]
+        )[..., None]
 
     return interpolate_density(look, places.double().expand(len(truth), -1), 1e-5, **options)
 
@@ -150,7 +173,9 @@ def test_narrow_laws_are_found_far_from_where_one_begins():
             x = torch.tensor([law.ppf(q)])
             assert float(one.below(x)) == pytest.approx(q, abs=1e-3)
             assert float(one.log_prob(x)) == pytest.approx(law.logpdf(law.ppf(q)), abs=2e-3)
-            assert curve(Real(), one).quantiles(np.array([q]))[0, 0] == pytest.approx(law.ppf(q), abs=5e-3 * law.std())
+            assert curve(Real(), one).quantiles(np.array([q]))[0, 0] == pytest.approx(
+                law.ppf(q), abs=5e-3 * law.std()
+            )
     drawn = found.rows(torch.ones(2000, dtype=torch.long)).sample(generator_for(CPU, 0)).numpy()
     assert stats.kstest(drawn, laws[1].cdf).pvalue > 1e-6
     assert np.isfinite(float(found.log_prob(torch.tensor([500.0, -500.0, 500.0])).min()))
@@ -159,9 +184,12 @@ def test_narrow_laws_are_found_far_from_where_one_begins():
 def test_two_narrow_modes_and_what_is_no_number():
     def law(x):
         density = np.logaddexp(
-            np.log(0.3) + stats.norm(-3, 0.01).logpdf(x), np.log(0.2) + stats.norm(2, 0.02).logpdf(x)
+            np.log(0.3) + stats.norm(-3, 0.01).logpdf(x),
+            np.log(0.2) + stats.norm(2, 0.02).logpdf(x),
         )
-        return np.where(x >= HOLE, np.log(0.1), np.where(x >= UNFORESEEN, np.log(0.4), density)) + 7.0
+        return (
+            np.where(x >= HOLE, np.log(0.1), np.where(x >= UNFORESEEN, np.log(0.4), density)) + 7.0
+        )
 
     found = near([law], torch.linspace(-10, 10, 80), specials=[UNFORESEEN, HOLE])
     assert found.log_special.exp()[0].tolist() == pytest.approx([0.5, 0.4, 0.1], abs=1e-3)
@@ -202,7 +230,9 @@ def test_a_number_first_in_the_order_has_the_joints_density():
             best = int(logs.argmax())
             want = logs[best] - (logs.logsumexp(0) + log(8 / 80_000))
             one = told.outcome.rows(torch.tensor([row]))
-            assert float(one.log_prob(grid[best : best + 1])) == pytest.approx(float(want), abs=2e-3)
+            assert float(one.log_prob(grid[best : best + 1])) == pytest.approx(
+                float(want), abs=2e-3
+            )
     assert told.word == "exact" and told.effective is None
 
 
@@ -219,15 +249,29 @@ def run(tmp_path_factory):
 
 def test_commands_tell_how_many_draws_tell(run, cli, tmp_path):
     status, out, err = cli("sample", run.path, "-n", 3, "--given", "b15=1")
-    assert status == 0 and "draws by weight, an estimate: at least" in err and "weighted draws" in err
+    assert (
+        status == 0 and "draws by weight, an estimate: at least" in err and "weighted draws" in err
+    )
     document = json.loads(cli("sample", run.path, "-n", 3, "--given", "b15=1", "--json")[1])
     assert document["drawn"] == "estimate" and 1 <= document["effective"] <= document["draws"]
-    written = json.loads(cli("sample", run.path, "-n", 3, "--given", "b15=1", "--out", tmp_path / "s.csv", "--json")[1])
+    written = json.loads(
+        cli("sample", run.path, "-n", 3, "--given", "b15=1", "--out", tmp_path / "s.csv", "--json")[
+            1
+        ]
+    )
     assert written["draws"] == document["draws"] and written["rows_with_too_few"] == 0
     assert "effective" not in json.loads(cli("sample", run.path, "-n", 3, "--json")[1])
-    told = json.loads(cli("query", run.path, "a0", "--given", "b15=1", "--particles", 30, "--json")[1])
+    told = json.loads(
+        cli("query", run.path, "a0", "--given", "b15=1", "--particles", 30, "--json")[1]
+    )
     assert told["draws"] == 90 and told["levels"] and told["effective"] >= MIN_DRAWS
-    few = json.loads(cli("query", run.path, "a0", "--given", "b15=1", "--particles", 2, "--json")[1])
-    assert few["effective"] < MIN_DRAWS and few["hole"] is few["entropy_bits"] is None and not few.get("levels")
+    few = json.loads(
+        cli("query", run.path, "a0", "--given", "b15=1", "--particles", 2, "--json")[1]
+    )
+    assert (
+        few["effective"] < MIN_DRAWS
+        and few["hole"] is few["entropy_bits"] is None
+        and not few.get("levels")
+    )
     status, out, err = cli("query", run.path, "a0", "--given", "b15=1", "--particles", 2)
     assert status == 0 and "too few to mean anything" in out and "0." not in out

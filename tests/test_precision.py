@@ -28,7 +28,11 @@ from plausibly.outcomes.latents import Normal
 from plausibly.outcomes.outcomes import Categorical, Histogram, MixtureDensity, MixtureOutcome
 
 WIDTHS = [-12.0, -7.0, -6.0, -5.0, -2.0, 0.0, 2.0]  # log scales; an encoder's are within -7 and 2
-PRIORS = ["standard", {"name": "vamp", "components": 16}, {"name": "flow", "layers": 2, "hidden": 8}]
+PRIORS = [
+    "standard",
+    {"name": "vamp", "components": 16},
+    {"name": "flow", "layers": 2, "hidden": 8},
+]
 NAMES = ["standard", "vamp", "flow"]
 
 
@@ -53,7 +57,9 @@ def apart(found, wanted):
 def directly(normal, z):
     """log N(z; m_k, s_k^2) of each row of a normal, float64, from the differences themselves: (n, K)."""
     distance = (z.double()[:, None] - normal.centre.double()) * (-normal.log_scale.double()).exp()
-    return torch.distributions.Normal(0.0, 1.0).log_prob(distance).sum(2) - normal.log_scale.double().sum(1)
+    return torch.distributions.Normal(0.0, 1.0).log_prob(distance).sum(
+        2
+    ) - normal.log_scale.double().sum(1)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -61,7 +67,9 @@ def directly(normal, z):
 def test_a_mixture_of_narrow_normals_cancels_nothing(width, spread):
     """A fifth of all numbers are as near to a component as it is wide, others lie anywhere."""
     parts = Normal(spread * normals(60, 16), width + 0.3 * normals(60, 16, seed=1))
-    near = parts.centre[::5].repeat(20, 1) + parts.log_scale[::5].exp().repeat(20, 1) * normals(240, 16, seed=2)
+    near = parts.centre[::5].repeat(20, 1) + parts.log_scale[::5].exp().repeat(20, 1) * normals(
+        240, 16, seed=2
+    )
     z, found = torch.cat([near, 3 * normals(200, 16, seed=3)]), Blended(parts)
     each = directly(parts, z)
     assert apart(found.log_prob(z)[:, 0], each.logsumexp(1) - log(60)) < 1e-3
@@ -76,26 +84,37 @@ def test_a_mixture_of_narrow_normals_cancels_nothing(width, spread):
 @pytest.mark.parametrize("widths", list(product([-7.0, 0.0, 2.0], repeat=2)))
 def test_two_normals_become_their_product(widths):
     """N(z; a, s) N(z; b, t) is the combined normal but for a factor without z."""
-    one, other = (Normal(3 * normals(5, 4, seed=k), torch.full((5, 4), width)) for k, width in enumerate(widths))
+    one, other = (
+        Normal(3 * normals(5, 4, seed=k), torch.full((5, 4), width))
+        for k, width in enumerate(widths)
+    )
     both = multiply_normals(one, other)
     assert both.log_scale.dtype == torch.float32
     wide = [Normal(part.centre.double(), part.log_scale.double()) for part in (one, other)]
     exact = multiply_normals(*wide)
     assert torch.allclose(both.centre.double(), exact.centre, atol=1e-6)
     assert torch.allclose(both.log_scale.double(), exact.log_scale, atol=1e-6)
-    z = exact.centre + exact.log_scale.exp() * torch.linspace(-3, 3, 7, dtype=torch.float64)[:, None, None]
+    z = (
+        exact.centre
+        + exact.log_scale.exp() * torch.linspace(-3, 3, 7, dtype=torch.float64)[:, None, None]
+    )
     left = sum(part.log_prob(z) for part in wide) - exact.log_prob(z)
     assert (left - left[0]).abs().max() < 1e-8 * left.abs().max()
 
 
-@pytest.mark.parametrize("size", [0.0, 1.0, 5.0])  # of a flow's weights: its log scales then lie at -2 and 2
+@pytest.mark.parametrize(
+    "size", [0.0, 1.0, 5.0]
+)  # of a flow's weights: its log scales then lie at -2 and 2
 def test_flows_and_the_standard_normal_at_their_ends(size):
     flow, z = Flow(8, layers=4, hidden=16), 3 * normals(200, 8)
     with torch.no_grad():
         for k, p in enumerate(flow.parameters()):
             p.copy_(size * normals(*p.shape, seed=k) / max(p.shape[-1], 1) ** 0.5)
         assert apart(flow.log_prob(z), deepcopy(flow).double().log_prob(z.double())) < 1e-4
-        assert apart(Standard(8).log_prob(1e3 * z), Standard(8).double().log_prob(1e3 * z.double())) < 1e-6
+        assert (
+            apart(Standard(8).log_prob(1e3 * z), Standard(8).double().log_prob(1e3 * z.double()))
+            < 1e-6
+        )
 
 
 @torch.no_grad()
@@ -110,7 +129,9 @@ def at_width(model, width):
     weight, start = model.encoder.leave.weight, 0
     for own in units.tolist():
         bias[start : start + own] += 3 * normals(own)
-        bias[start + own : start + 2 * own] = 4.5 * (torch.atanh(torch.tensor((width + 2.5) / 4.501)) - 0.6)
+        bias[start + own : start + 2 * own] = 4.5 * (
+            torch.atanh(torch.tensor((width + 2.5) / 4.501)) - 0.6
+        )
         weight[start + own : start + 2 * own] = 0
         start += 2 * own
     return model
@@ -120,7 +141,9 @@ def encoding(name, prior, objective="elbo"):
     """A small random model of four bits with many draws for each event."""
     network = {"name": "mlp", "hidden": 8, "layers": 1}
     if name == "vae":
-        return shake_weights(VAE(binary(4), latents=6, prior=prior, network=network, objective=objective)).eval()
+        return shake_weights(
+            VAE(binary(4), latents=6, prior=prior, network=network, objective=objective)
+        ).eval()
     return shake_weights(
         HierarchicalVAE(binary(4), (4, 2), 8, prior=prior, network=network, objective=objective)
     ).eval()
@@ -158,7 +181,10 @@ def test_models_of_default_size_are_scored_in_double_precision(kind, prior, size
     twin = model.high_precision()
     assert twin.decoder is model.decoder and twin.offset is model.offset and twin.head is model.head
     assert {p.dtype for p in twin.encoder.parameters()} == {torch.float64}
-    assert all(p.dtype == torch.float32 and torch.equal(p, before[name]) for name, p in model.state_dict().items())
+    assert all(
+        p.dtype == torch.float32 and torch.equal(p, before[name])
+        for name, p in model.state_dict().items()
+    )
 
 
 @pytest.mark.parametrize("width", [-7.0, 2.0])
@@ -166,9 +192,15 @@ def test_models_of_default_size_are_scored_in_double_precision(kind, prior, size
 @pytest.mark.parametrize("objective", [each.name for each in OBJECTIVES])
 def test_objectives_in_single_precision(objective, prior, width):
     model, x = at_width(encoding("vae", prior, objective), width), binary(4).all_events()
-    (turn,), (exact,) = model.objective.turns(model), (twin := deepcopy(model).double()).objective.turns(twin)
+    (turn,), (exact,) = (
+        model.objective.turns(model),
+        (twin := deepcopy(model).double()).objective.turns(twin),
+    )
     for done in (0.0, 0.1, 1.0):
-        assert apart(turn.loss(x, noise(2), done).total, exact.loss(x.double(), noise(2), done).total) < 1e-3
+        assert (
+            apart(turn.loss(x, noise(2), done).total, exact.loss(x.double(), noise(2), done).total)
+            < 1e-3
+        )
 
 
 # outcomes and heads
@@ -195,7 +227,9 @@ def test_heads_in_single_precision(shape, size):
     codes = torch.tensor(KINDS.codes)
     x = (torch.rand(60, 6, generator=noise(1)) * codes).floor()
     for i, special in ((2, 0), (3, UNFORESEEN), (5, HOLE)):
-        x[:, i] = torch.cat([normals(20), 1e6 * normals(20, seed=2).clamp(-1, 1), torch.full((20,), float(special))])
+        x[:, i] = torch.cat(
+            [normals(20), 1e6 * normals(20, seed=2).clamp(-1, 1), torch.full((20,), float(special))]
+        )
     exact = deepcopy(head).double()(numbers.double())
     assert apart(head(numbers).log_prob(x), exact.log_prob(x.double())) < 1e-4
     centres = exact.mode().float()  # where densities are highest and narrowest
@@ -207,7 +241,9 @@ def test_densities_at_the_ends(shape):
     """Scales from the narrowest floor to e^7, in mixtures of both, and numbers from their middle to 10^6 scales away."""
     scales = torch.tensor([[1e-3, 1e3], [1e-3, 1e-3], [1e3, 1096.0], [1.0, 1e-3]])
     means = torch.tensor([[0.0, 1.0], [-5.0, 5.0], [0.0, 1e3], [3.0, 3.0]])
-    weights = torch.tensor([[-1e-9, -20.7], [-0.7, -0.7], [-20.0, 0.0], [-0.1, -2.4]]).log_softmax(1)
+    weights = torch.tensor([[-1e-9, -20.7], [-0.7, -0.7], [-20.0, 0.0], [-0.1, -2.4]]).log_softmax(
+        1
+    )
     one = MixtureDensity(weights, means, scales, None, shape)
     exact = MixtureDensity(*(part.double() for part in (weights, means, scales)), None, shape)
     blend = MixtureOutcome([one, one], torch.tensor([-1e-6, -13.8]).log_softmax(0).expand(4, 2))
@@ -222,14 +258,22 @@ def test_histograms_of_very_unequal_bins():
     binning, logs = Binning(Schema((1,), (kind,))), (50 * normals(7, 6)).log_softmax(1)
     x = torch.tensor([-1.00001e6, -5.0, -1.0, -0.5, 10.0, 9e5, 1e6])
     found = Histogram(Categorical(logs), binning, (0,)).log_prob(x)
-    edges, codes = torch.tensor(kind.edges, dtype=torch.float32).double(), kind.event_codes(x.numpy())
+    edges, codes = (
+        torch.tensor(kind.edges, dtype=torch.float32).double(),
+        kind.event_codes(x.numpy()),
+    )
     wide, inner = x.double(), edges.diff()
-    inside = [-(inner[code - 1].log()) if 0 < code < 5 else None for code in codes]  # the outermost are exponential
+    inside = [
+        -(inner[code - 1].log()) if 0 < code < 5 else None for code in codes
+    ]  # the outermost are exponential
     inside[0] = -(edges[0] - wide[0]) / 1e-6 - log(1e-6)
     for row in (5, 6):
         inside[row] = -(wide[row] - edges[-1]) / 1e6 - log(1e6)
     wanted = torch.stack(
-        [logs[row, code].double() + part for row, (code, part) in enumerate(zip(codes, inside, strict=True))]
+        [
+            logs[row, code].double() + part
+            for row, (code, part) in enumerate(zip(codes, inside, strict=True))
+        ]
     )
     assert apart(found, wanted) < 1e-6
 
@@ -238,8 +282,15 @@ def test_histograms_of_very_unequal_bins():
 def test_the_recurrence_in_single_precision(size):
     """Activations in the thousands: the compiled loop against the plain one in float64."""
     n, units = 40, 32
-    added, read = [slice(i, i + 1) for i in range(n - 1)], [slice(2 * i, 2 * i + 2) for i in range(n)]
-    parts = (size * normals(n - 1, units), size * normals(units).expand(17, -1), normals(2 * n, units) / units)
+    added, read = (
+        [slice(i, i + 1) for i in range(n - 1)],
+        [slice(2 * i, 2 * i + 2) for i in range(n)],
+    )
+    parts = (
+        size * normals(n - 1, units),
+        size * normals(units).expand(17, -1),
+        normals(2 * n, units) / units,
+    )
     numbers, weight, start, readout = normals(17, n - 1).sign(), *parts
     offset, table = normals(2 * n), loop_table(added, read)
     found, _ = recurrence(numbers, weight, start, readout, offset, None, table, "relu")
@@ -257,7 +308,9 @@ def star(children, p, root_is_hub=True):
     model._plant([-1] + [0] * children if root_is_hub else [1, -1] + [0] * (children - 1))
     odds = torch.tensor([[p, 1 - p], [1 - p, p]], dtype=torch.float64)
     for i, parent in enumerate(model.parent_of):
-        model.tables.set_table(i, odds if parent >= 0 else torch.tensor([[0.5, 0.5]], dtype=torch.float64))
+        model.tables.set_table(
+            i, odds if parent >= 0 else torch.tensor([[0.5, 0.5]], dtype=torch.float64)
+        )
     return model.double()
 
 
@@ -296,12 +349,15 @@ def tabular(name):
         return mixture([Markov(FOUR), ChowLiu(FOUR)], [0.5, 0.5])
     if name == "stratified":
         return stratify(ChowLiu, FOUR, (1,))
-    return {"independent": Independent, "markov": Markov, "chow_liu": ChowLiu, "joint": Joint}[name](FOUR)
+    return {"independent": Independent, "markov": Markov, "chow_liu": ChowLiu, "joint": Joint}[
+        name
+    ](FOUR)
 
 
 @pytest.mark.parametrize("size", [1.0, 300.0, 3000.0])
 @pytest.mark.parametrize(
-    "name", ["independent", "joint", "markov", "markov of order 2", "chow_liu", "mixture", "stratified"]
+    "name",
+    ["independent", "joint", "markov", "markov of order 2", "chow_liu", "mixture", "stratified"],
 )
 def test_nothing_scores_minus_infinity(name, size):
     """Tables whose log odds are thousands: every marginal and conditional against the sum over all events, in logs."""
@@ -317,17 +373,25 @@ def test_nothing_scores_minus_infinity(name, size):
     assert density.isfinite().all()
     for row in (0, 7, 20, len(events) - 1):
         for seen in product([False, True], repeat=4):
-            observed, known = torch.tensor([seen]), ((codes == codes[row]) | ~torch.tensor(seen)).all(1)
+            observed, known = (
+                torch.tensor([seen]),
+                ((codes == codes[row]) | ~torch.tensor(seen)).all(1),
+            )
             inside = Binning(FOUR).peaks()[8 + codes[row, 3]] if seen[3] else 0.0
             total = logs[known].logsumexp(0)
-            assert apart(model.log_marginal(events[row][None], observed), (total + inside)[None]) < 1e-6
+            assert (
+                apart(model.log_marginal(events[row][None], observed), (total + inside)[None])
+                < 1e-6
+            )
             outcome = model.predict_given(events[row][None], observed)
             for i in range(4):
                 if seen[i]:
                     continue
                 one = outcome.one(i)
                 found = getattr(one, "inner", one).log_probs[0]
-                wanted = torch.stack([logs[known & (codes[:, i] == k)].logsumexp(0) for k in range(FOUR.codes[i])])
+                wanted = torch.stack(
+                    [logs[known & (codes[:, i] == k)].logsumexp(0) for k in range(FOUR.codes[i])]
+                )
                 assert apart(found, wanted - total) < 1e-6
 
 

@@ -32,11 +32,17 @@ CALLS = {
         "evaluate tree --samples --rows 20",
         "evaluate vae --annealed --rows 2 --chains 2 --distributions 2",
     ],
-    "score": ["score tree people.csv --fdr 0.1", "score tree people.csv --conditionals --out cells.csv"],
+    "score": [
+        "score tree people.csv --fdr 0.1",
+        "score tree people.csv --conditionals --out cells.csv",
+    ],
     "sample": ["sample tree -n 2", "sample vae -n 2 --given city=Rome"],
     "query": ["query tree city --given rooms=2 --about owner", "query tree income"],
     "impute": ["impute vae holes.csv", "impute tree holes.csv --most-probable"],
-    "classify": ["classify tree people.csv --target city", "classify tree people.csv --target income"],
+    "classify": [
+        "classify tree people.csv --target city",
+        "classify tree people.csv --target income",
+    ],
     "encode": ["encode vae people.csv"],
     "reconstruct": ["reconstruct vae people.csv"],
     "interpolate": ["interpolate vae people.csv --rows 0 1 --steps 2"],
@@ -54,11 +60,19 @@ def keys(document, path=""):
     if isinstance(document, list) and document and isinstance(document[0], dict):
         document = {key: value for row in document for key, value in row.items()}
         path += "[]"
-    elif isinstance(document, dict) and {"value", "standard_error"} <= document.keys() and path != "test":
+    elif (
+        isinstance(document, dict)
+        and {"value", "standard_error"} <= document.keys()
+        and path != "test"
+    ):
         return [path]  # a number, and how sure it is
     if path in BY_DATA or not isinstance(document, dict):
         return [path] if path else []
-    below = [found for key, value in document.items() for found in keys(value, f"{path}.{key}".lstrip("."))]
+    below = [
+        found
+        for key, value in document.items()
+        for found in keys(value, f"{path}.{key}".lstrip("."))
+    ]
     return below or [path]
 
 
@@ -66,11 +80,15 @@ def keys(document, path=""):
 def told(cli):
     """The keys that each command prints."""
     chance, n = np.random.default_rng(0), 200
-    people = pd.DataFrame({"city": chance.choice(["Rome", "Oslo"], n), "rooms": chance.integers(1, 4, n)})
+    people = pd.DataFrame(
+        {"city": chance.choice(["Rome", "Oslo"], n), "rooms": chance.integers(1, 4, n)}
+    )
     people["income"], people["owner"] = chance.gamma(2, 1000, n).round(2), people["rooms"] > 1
     people.to_csv("people.csv", index=False)
     people.head(3).assign(city=None).to_csv("holes.csv", index=False)
-    fitted = cli("fit", "people.csv", "--model", "vae", "--steps", "2", "--set", "latents=2", "--out", "vae")
+    fitted = cli(
+        "fit", "people.csv", "--model", "vae", "--steps", "2", "--set", "latents=2", "--out", "vae"
+    )
     assert fitted[0] == 0, fitted[2]
     found = {}
     for command, calls in CALLS.items():
@@ -80,7 +98,9 @@ def told(cli):
             assert status == 0, (words, said)
             lists += keys(json.loads(out))
         found[command] = sorted(set(lists))
-    return found | {"benchmark": sorted(["suite", *(f"sets[].{each.name}" for each in fields(BenchmarkRow))])}
+    return found | {
+        "benchmark": sorted(["suite", *(f"sets[].{each.name}" for each in fields(BenchmarkRow))])
+    }
 
 
 def block(name):
@@ -95,7 +115,9 @@ def listed(names):
 def test_the_page_lists_every_key_of_every_command(told):
     """To renew it, put what should be there in place of what is."""
     names = dict.fromkeys(told, "") | {"fit": "`, `ensemble"}
-    lines = [f"| `{command}{names[command]}` | {listed(found)} |" for command, found in told.items()]
+    lines = [
+        f"| `{command}{names[command]}` | {listed(found)} |" for command, found in told.items()
+    ]
     assert block("keys") == "\n".join(["| command | keys |", "|---|---|", *lines])
 
 
@@ -105,13 +127,21 @@ def test_every_command_has_its_line():
 
 
 def test_the_page_lists_the_public_names():
-    assert block("names") == f"`import plausibly` has {listed(plausibly.__all__)} and `__version__`."
+    assert (
+        block("names") == f"`import plausibly` has {listed(plausibly.__all__)} and `__version__`."
+    )
 
 
 def test_what_is_promised_of_a_folder_is_in_it():
     run = ROOT / "tests" / "kept" / "0.1.0" / "people-nade"
-    record, line = json.loads((run / "run.json").read_text()), json.loads((run / "log.jsonl").open().readline())
-    files, promised = block("files"), re.search(r"^Of `run.json`: (.*?)\.\s", PAGE, re.MULTILINE | re.DOTALL)
+    record, line = (
+        json.loads((run / "run.json").read_text()),
+        json.loads((run / "log.jsonl").open().readline()),
+    )
+    files, promised = (
+        block("files"),
+        re.search(r"^Of `run.json`: (.*?)\.\s", PAGE, re.MULTILINE | re.DOTALL),
+    )
     for path in run.iterdir():
         assert f"`{path.name}`" in files
     for name in re.findall(r"`([a-z_]+)`", promised[1].split("(")[0] + promised[1].split(")")[-1]):

@@ -11,7 +11,12 @@ import torch
 from oracles import accepting, quantile, within_codes
 from scipy import integrate
 
-from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, DecomposableModel, TractableModel
+from plausibly.capabilities import (
+    AnyOrderModel,
+    AutoregressiveModel,
+    DecomposableModel,
+    TractableModel,
+)
 from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.data.loading import load
 from plausibly.errors import Unsupported, UserError
@@ -34,11 +39,22 @@ from plausibly.tasks.query import GapQuery, query, with_target
 
 CPU = torch.device("cpu")
 CODES = Schema(
-    (5,), (Category(2), Level(3), Category(2, missing=True), Category(1, rare=(3, 1), open=True), Level(2, width=3))
+    (5,),
+    (
+        Category(2),
+        Level(3),
+        Category(2, missing=True),
+        Category(1, rare=(3, 1), open=True),
+        Level(2, width=3),
+    ),
 )
 REALS = Schema(
     (3,),
-    (Real(3.0, 0.5, (-1.0, 0.5, 2.0), (0.3, 2.0)), Category(2, missing=True), Real(edges=(0.0, 1.0), missing=True)),
+    (
+        Real(3.0, 0.5, (-1.0, 0.5, 2.0), (0.3, 2.0)),
+        Category(2, missing=True),
+        Real(edges=(0.0, 1.0), missing=True),
+    ),
 )
 TRACTABLE = [name for name, model in MODELS.items() if issubclass(model, TractableModel)]
 DECOMPOSABLE = [name for name in TRACTABLE if issubclass(MODELS[name], DecomposableModel)]
@@ -60,11 +76,15 @@ class Enumeration:
 
     def __init__(self, model):
         self.schema, binning = model.schema, Binning(model.schema)
-        self.codes = torch.cartesian_prod(*(torch.arange(k) for k in self.schema.codes)).view(-1, self.schema.size)
+        self.codes = torch.cartesian_prod(*(torch.arange(k) for k in self.schema.codes)).view(
+            -1, self.schema.size
+        )
         self.events = binning.middle(self.codes)
         starts = torch.tensor([0, *self.schema.codes]).cumsum(0)[:-1]
         self.peaks = binning.peaks()[self.codes + starts]
-        self.inside = torch.from_numpy(np.concatenate([entropies(k) for k in self.schema.kinds]))[self.codes + starts]
+        self.inside = torch.from_numpy(np.concatenate([entropies(k) for k in self.schema.kinds]))[
+            self.codes + starts
+        ]
         self.weights = likeliest_inside(self.schema, holes=False)[self.codes + starts]
         with torch.no_grad():
             self.density = model.log_prob(self.events).double()
@@ -79,7 +99,9 @@ class Enumeration:
         """p(variables | seen), an array over their codes."""
         fits, logs = self.given(row, seen)
         found = torch.zeros([self.schema.codes[i] for i in variables], dtype=torch.float64)
-        return found.index_put_(tuple(self.codes[fits][:, i] for i in variables), logs.exp(), accumulate=True)
+        return found.index_put_(
+            tuple(self.codes[fits][:, i] for i in variables), logs.exp(), accumulate=True
+        )
 
 
 def questions(schema, n=12, seed=0):
@@ -167,13 +189,20 @@ def test_chains_of_any_order(order):
         (Semiring(torch.amax, lambda weights, table: max_matmul(weights, table).roll(1, 1)), True),
         (tabular.MAX, False),
     ],
-    ids=["sums for maxima", "sums in products", "sums in totals", "a message to the wrong code", "sound"],
+    ids=[
+        "sums for maxima",
+        "sums in products",
+        "sums in totals",
+        "a message to the wrong code",
+        "sound",
+    ],
 )
 def test_a_wrong_recursion_is_seen(monkeypatch, fault, broken):
     monkeypatch.setattr(tabular, "MAX", fault)
     schema = Schema((4,), (Category(3), Category(3), Category(3), Category(3)))
     sound = all(
-        completions_agree(made_up(name, schema), schema) for name in ("markov", "chow_liu", "independent")
+        completions_agree(made_up(name, schema), schema)
+        for name in ("markov", "chow_liu", "independent")
     ) and (completions_agree(shake_weights(Markov(schema, k=2)).eval().double(), schema))
     assert sound is not broken
 
@@ -183,7 +212,9 @@ def test_the_contract_sees_wrong_completions_and_entropies(monkeypatch):
     assert all(result.holds for result in run_checks(model))
     monkeypatch.setattr(Markov, "complete", lambda self, x, observed, weights: x)
     sound = Markov.entropy_given
-    monkeypatch.setattr(Markov, "entropy_given", lambda self, x, observed: 0.9 * sound(self, x, observed))
+    monkeypatch.setattr(
+        Markov, "entropy_given", lambda self, x, observed: 0.9 * sound(self, x, observed)
+    )
     broken = {result.name for result in run_checks(model) if not result.holds}
     assert broken == {"completions_are_highest", "entropies_are_means"}
 
@@ -203,7 +234,10 @@ def test_entropies_agree_with_enumeration(name, schema):
 def test_differential_entropy_by_quadrature():
     schema = Schema((2,), (Category(2), Real(3.0, 0.5, (-1.0, 0.5, 2.0), (0.3, 2.0), missing=True)))
     model = made_up("joint", schema)
-    hole, nothing = torch.tensor([[0.0, 2.0**101], [1.0, 2.0**101]]), torch.zeros(1, 2, dtype=torch.bool)
+    hole, nothing = (
+        torch.tensor([[0.0, 2.0**101], [1.0, 2.0**101]]),
+        torch.zeros(1, 2, dtype=torch.bool),
+    )
 
     def term(value, code):
         event = torch.tensor([[code, (value - 3.0) / 0.5]], dtype=torch.float64)
@@ -212,7 +246,9 @@ def test_differential_entropy_by_quadrature():
 
     cuts = [3 + 0.5 * e for e in (-15, -1, 0.5, 2, 80)]
     want = sum(
-        integrate.quad(term, a, b, args=(c,))[0] for c in (0.0, 1.0) for a, b in zip(cuts, cuts[1:], strict=False)
+        integrate.quad(term, a, b, args=(c,))[0]
+        for c in (0.0, 1.0)
+        for a, b in zip(cuts, cuts[1:], strict=False)
     )
     logs = model.log_prob(hole).double().detach()
     want -= float(logs.exp() @ logs)
@@ -246,7 +282,9 @@ def test_a_fixed_order_is_exact_where_it_says_so(name):
             assert (finite(found.outcome).exp() - want).abs().max() < 1e-6
             asked = GapQuery(model, i, generator_for(CPU, 0), 500)
             estimate, told = asked.weigh_gaps(tree, x, with_target(observed, i))
-            assert (finite(estimate).exp() - want).abs().max() < 6 * 0.5 / float(told) ** 0.5 and 100 < told <= 2500
+            assert (finite(estimate).exp() - want).abs().max() < 6 * 0.5 / float(
+                told
+            ) ** 0.5 and 100 < told <= 2500
 
 
 def test_more_gaps_than_can_be_weighed_are_an_estimate():
@@ -269,11 +307,17 @@ def test_real_targets_of_a_fixed_order(name):
     model, noise = made_up(name, schema).float(), generator_for(CPU, 0)
     first, second = (model.order.index(i) for i in (0, 1))
     x = torch.tensor([[0.3, 0.4]])
-    earlier, later = torch.tensor([[first == 0, second == 0]]), torch.tensor([[first == 1, second == 1]])
+    earlier, later = (
+        torch.tensor([[first == 0, second == 0]]),
+        torch.tensor([[first == 1, second == 1]]),
+    )
     next_one, other = model.order[1], model.order[0]
     exact = query(model, x, earlier, next_one, noise)
     assert exact.word == "exact"
-    assert torch.equal(exact.outcome.log_prob(x[:, next_one]), model.predict(x).one(next_one).log_prob(x[:, next_one]))
+    assert torch.equal(
+        exact.outcome.log_prob(x[:, next_one]),
+        model.predict(x).one(next_one).log_prob(x[:, next_one]),
+    )
     found = query(model, x, later, other, noise)
     assert found.word == "exact"
     grid = torch.linspace(-40, 40, 20_001)
@@ -374,16 +418,27 @@ def test_real_numbers_inside_their_bins():
     for code, (low, high) in enumerate(ranges):
 
         def density(value):
-            return float(binning.digitise(torch.tensor([[(value - 3.0) / 0.5]], dtype=torch.float64))[1].exp()) / 0.5
+            return (
+                float(
+                    binning.digitise(torch.tensor([[(value - 3.0) / 0.5]], dtype=torch.float64))[
+                        1
+                    ].exp()
+                )
+                / 0.5
+            )
 
         a, b = 3 + 0.5 * low + 1e-9, 3 + 0.5 * high - 1e-9
         kinks = {"points": [3 + 0.5 * (low + 58 if code == 0 else 4)]} if code in (0, 3) else {}
         mean = integrate.quad(lambda v: v * density(v), a, b, limit=200, **kinks)[0]
-        nats = integrate.quad(lambda v: -density(v) * np.log(max(density(v), 1e-300)), a, b, limit=200, **kinks)[0]
+        nats = integrate.quad(
+            lambda v: -density(v) * np.log(max(density(v), 1e-300)), a, b, limit=200, **kinks
+        )[0]
         assert means(kind)[code] == pytest.approx(mean, abs=1e-5)
         assert entropies(kind)[code] == pytest.approx(nats, abs=1e-5)
         middle = float(means(kind)[code])
-        assert below(kind, middle)[code] == pytest.approx(integrate.quad(density, a, middle, limit=200)[0], abs=1e-5)
+        assert below(kind, middle)[code] == pytest.approx(
+            integrate.quad(density, a, middle, limit=200)[0], abs=1e-5
+        )
         highest = max(density(a + 1e-6), density(b - 1e-6))
         assert binning.peaks()[code] == pytest.approx(np.log(highest * 0.5), abs=1e-4)
     assert binning.entropies()[:4] + np.log(0.5) == pytest.approx(entropies(kind)[:4])
@@ -448,13 +503,22 @@ def test_an_independent_library_agrees(name):
         inference.makeInference()
         for i in set(range(7)) - set(seen):
             p = query(model, x, observed, i, generator_for(CPU, 0)).outcome
-            assert finite(p).exp().numpy() == pytest.approx(inference.posterior(f"v{i}").toarray(), abs=1e-6)
-            assert float(entropy_of(p, schema.kinds[i], 1)) == pytest.approx(inference.H(f"v{i}") * np.log(2), abs=1e-6)
+            assert finite(p).exp().numpy() == pytest.approx(
+                inference.posterior(f"v{i}").toarray(), abs=1e-6
+            )
+            assert float(entropy_of(p, schema.kinds[i], 1)) == pytest.approx(
+                inference.H(f"v{i}") * np.log(2), abs=1e-6
+            )
         inference = pyagrum.LazyPropagation(network)
         inference.setEvidence({f"v{i}": int(x[0, i]) for i in seen})
-        fits = [e for e in schema.all_events().long().tolist() if all(e[i] == x[0, i] for i in seen)]
+        fits = [
+            e for e in schema.all_events().long().tolist() if all(e[i] == x[0, i] for i in seen)
+        ]
         cell = network.completeInstantiation()
-        heights = [network.log2JointProbability(cell.fromdict({f"v{i}": k for i, k in enumerate(e)})) for e in fits]
+        heights = [
+            network.log2JointProbability(cell.fromdict({f"v{i}": k for i, k in enumerate(e)}))
+            for e in fits
+        ]
         best = fits[int(np.argmax(heights))]
         assert complete(model, x, observed)[0].tolist() == best
         assert float(model.log_marginal(x, observed)) == pytest.approx(
@@ -494,7 +558,9 @@ def test_levels_and_numbers_come_as_the_file_spells_them(people):
     assert sum(p for _, p in found.levels) + found.hole + found.unforeseen == pytest.approx(1)
     assert list(found.frame.columns) == ["city", "probability"]
     income, plain = people.query("income", {"city": "Oslo"}), people.query("income")
-    assert income.quantiles[0.05] < income.quantiles[0.5] < income.mean * 1.2 < income.quantiles[0.95]
+    assert (
+        income.quantiles[0.05] < income.quantiles[0.5] < income.mean * 1.2 < income.quantiles[0.95]
+    )
     assert income.mean > plain.mean + 10
     assert plain.hole == pytest.approx(0.2, abs=0.06)
     height = people.query("height")
@@ -517,20 +583,31 @@ def test_entropy_and_information_of_columns(people):
     told = people.information("city", "income")
     assert told == pytest.approx(people.information("income", "city"), abs=1e-6)
     assert 0.02 < told < alone
-    chain = alone + sum(p * people.entropy({"city": level}) for level, p in people.query("city").levels)
+    chain = alone + sum(
+        p * people.entropy({"city": level}) for level, p in people.query("city").levels
+    )
     assert people.entropy() == pytest.approx(chain, abs=0.02)  # but for cities never seen
     every = {"age": 30, "height": 170.0, "income": 20}
     city = people.query("city", every)  # which may be one never seen: that is apart from all else
-    apart = -city.unforeseen * np.log(city.unforeseen) - (1 - city.unforeseen) * np.log1p(-city.unforeseen)
+    apart = -city.unforeseen * np.log(city.unforeseen) - (1 - city.unforeseen) * np.log1p(
+        -city.unforeseen
+    )
     whole = apart + (1 - city.unforeseen) * people.entropy(every)
     assert city.unforeseen > 0 and whole == pytest.approx(city.entropy_bits * np.log(2), abs=1e-6)
 
 
 def test_completed_rows(people):
-    rows = pd.DataFrame({"age": [30, None], "income": [None, 90.0], "city": [None, "Oslo"], "height": [171.5, None]})
+    rows = pd.DataFrame(
+        {"age": [30, None], "income": [None, 90.0], "city": [None, "Oslo"], "height": [171.5, None]}
+    )
     full = people.complete(rows)
     assert full.notna().all(axis=None)
-    assert (full["age"][0], full["height"][0], full["city"][1], full["income"][1]) == (30, 171.5, "Oslo", 90.0)
+    assert (full["age"][0], full["height"][0], full["city"][1], full["income"][1]) == (
+        30,
+        171.5,
+        "Oslo",
+        90.0,
+    )
     pd.testing.assert_frame_equal(full, people.complete(rows))
     # no other value of a cell is more probable
     for city in ("Rome", "Lima", "Oslo"):
@@ -559,7 +636,15 @@ def test_questions_that_cannot_be_asked(people, target, given, message):
 
 def test_questions_on_the_command_line(cli, people):
     status, out, err = cli(
-        "query", people.path, "city", "--given", "age=30", "height=200", "--about", "income", "--json"
+        "query",
+        people.path,
+        "city",
+        "--given",
+        "age=30",
+        "height=200",
+        "--about",
+        "income",
+        "--json",
     )
     assert status == 0, err
     answer = json.loads(out)
@@ -568,17 +653,30 @@ def test_questions_on_the_command_line(cli, people):
     assert answer["information_bits"] >= 0
     assert "entropy" in cli("query", people.path, "height")[1]
     assert cli("query", people.path, "cty")[0] == 2
-    pd.DataFrame({"city": [""], "age": [30], "height": [""], "income": [""]}).to_csv("holes.csv", index=False)
-    status, out, _ = cli("impute", people.path, "holes.csv", "--most-probable", "--out", "full.csv", "--json")
+    pd.DataFrame({"city": [""], "age": [30], "height": [""], "income": [""]}).to_csv(
+        "holes.csv", index=False
+    )
+    status, out, _ = cli(
+        "impute", people.path, "holes.csv", "--most-probable", "--out", "full.csv", "--json"
+    )
     assert (status, json.loads(out)["completed"]) == (0, "exact")
     assert pd.read_csv("full.csv").notna().all(axis=None)
-    assert cli("impute", people.path, "holes.csv", "--most-probable", "--draws", "2", "--out", "x.csv")[0] == 2
+    assert (
+        cli(
+            "impute", people.path, "holes.csv", "--most-probable", "--draws", "2", "--out", "x.csv"
+        )[0]
+        == 2
+    )
 
 
 def test_arrays_are_asked_by_place(tmp_path):
     chance = np.random.default_rng(0)
     shared = chance.normal(size=(300, 1))
-    run = fit(np.hstack([shared, shared + 0.1 * chance.normal(size=(300, 1))]), "chow_liu", out=tmp_path / "real")
+    run = fit(
+        np.hstack([shared, shared + 0.1 * chance.normal(size=(300, 1))]),
+        "chow_liu",
+        out=tmp_path / "real",
+    )
     assert run.query("1", {"0": "1.5"}).mean > run.query("1", {"0": -1.5}).mean + 1
     assert (run.sample(3, given={"0": 0.5})[:, 0] == 0.5).all()
     with pytest.raises(UserError, match="'x' is no number"):
@@ -587,7 +685,9 @@ def test_arrays_are_asked_by_place(tmp_path):
     assert (run.sample(3, given={"2": 1})[:, 2] == 1).all()
     assert {level for level, _ in run.query("1", {"2": 1}).levels} == {"0", "1"}
     table = np.column_stack([chance.integers(0, 5, 200) * 1000.0, chance.normal(size=200)])
-    assert (fit(table, "chow_liu", out=tmp_path / "mixed").sample(3, given={"0": 2000})[:, 0] == 2000).all()
+    assert (
+        fit(table, "chow_liu", out=tmp_path / "mixed").sample(3, given={"0": 2000})[:, 0] == 2000
+    ).all()
 
 
 def test_images_are_asked_by_pixel(tmp_path):

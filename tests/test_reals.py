@@ -23,16 +23,28 @@ from plausibly.fitting.fit import fit_in_memory
 from plausibly.fitting.settings import settings
 from plausibly.models import MODELS
 from plausibly.networks.heads import Head
-from plausibly.outcomes.outcomes import Categorical, Histogram, MixtureDensity, MixtureOutcome, average
+from plausibly.outcomes.outcomes import (
+    Categorical,
+    Histogram,
+    MixtureDensity,
+    MixtureOutcome,
+    average,
+)
 
 CPU = torch.device("cpu")
 
 
 def mixture(shape, special=None, rows=1):
     """The same outcome for each of some rows."""
-    parts = [torch.tensor([[0.2, 0.5, 0.3]]).log(), torch.tensor([[-1.0, 0.5, 2.0]]), torch.tensor([[0.3, 1.0, 0.1]])]
+    parts = [
+        torch.tensor([[0.2, 0.5, 0.3]]).log(),
+        torch.tensor([[-1.0, 0.5, 2.0]]),
+        torch.tensor([[0.3, 1.0, 0.1]]),
+    ]
     return MixtureDensity(
-        *(part.expand(rows, -1) for part in parts), None if special is None else special.expand(rows, -1), shape
+        *(part.expand(rows, -1) for part in parts),
+        None if special is None else special.expand(rows, -1),
+        shape,
     )
 
 
@@ -50,7 +62,9 @@ def test_draws_follow_the_mixture(shape, law):
     """Kolmogorov and Smirnov at six sigma."""
     drawn = mixture(shape, rows=20_000).sample(torch.Generator().manual_seed(0)).numpy()
     parts = ((0.2, -1, 0.3), (0.5, 0.5, 1), (0.3, 2, 0.1))
-    assert stats.kstest(drawn, lambda x: sum(w * law.cdf(x, m, s) for w, m, s in parts)).pvalue > 2e-9
+    assert (
+        stats.kstest(drawn, lambda x: sum(w * law.cdf(x, m, s) for w, m, s in parts)).pvalue > 2e-9
+    )
 
 
 HOLED = Real(edges=(0.0,), open=True, missing=True)
@@ -65,7 +79,12 @@ def test_specials_share_the_probability():
     assert np.allclose(outcome.log_prob(x), want, atol=1e-6)
     assert outcome.number().tolist() == pytest.approx([0.7] * 3, abs=1e-6)
     assert float(mixture("normal").number()) == 1
-    parts = [outcome, Histogram(Categorical(torch.full((3, 4), 0.25).log()), Binning(Schema((1,), (HOLED,))), (0,))]
+    parts = [
+        outcome,
+        Histogram(
+            Categorical(torch.full((3, 4), 0.25).log()), Binning(Schema((1,), (HOLED,))), (0,)
+        ),
+    ]
     assert parts[1].number().tolist() == pytest.approx([0.5] * 3, abs=1e-6)
     blend = MixtureOutcome(parts, torch.tensor([0.9, 0.1]).log().expand(3, 2))
     assert blend.number().tolist() == pytest.approx([0.9 * 0.7 + 0.1 * 0.5] * 3, abs=1e-6)
@@ -80,7 +99,8 @@ def test_specials_share_the_probability():
 def test_the_mean_of_outcomes_is_the_mean_of_their_densities():
     one = mixture("normal", torch.tensor([[0.7, 0.3]]).log(), 4)
     other = MixtureDensity(
-        *(torch.zeros(4, 1) + v for v in (0.0, 1.0, 0.5)), torch.tensor([[0.4, 0.6]]).log().expand(4, -1)
+        *(torch.zeros(4, 1) + v for v in (0.0, 1.0, 0.5)),
+        torch.tensor([[0.4, 0.6]]).log().expand(4, -1),
     )
     x = torch.tensor([-1.0, 0.3, 1.1, HOLE])
     want = (one.log_prob(x).exp() + other.log_prob(x).exp()) / 2
@@ -97,9 +117,13 @@ def test_bins_and_their_densities_are_one_density():
     assert torch.equal(again, codes)
     low, high = x[codes[:, 0] == 0, 0], x[codes[:, 0] == 3, 0]
     assert torch.allclose(
-        inside[codes[:, 0] == 0, 0].double(), torch.from_numpy(stats.expon.logpdf(-1 - low, scale=0.3))
+        inside[codes[:, 0] == 0, 0].double(),
+        torch.from_numpy(stats.expon.logpdf(-1 - low, scale=0.3)),
     )
-    assert torch.allclose(inside[codes[:, 0] == 3, 0].double(), torch.from_numpy(stats.expon.logpdf(high - 2, scale=2)))
+    assert torch.allclose(
+        inside[codes[:, 0] == 3, 0].double(),
+        torch.from_numpy(stats.expon.logpdf(high - 2, scale=2)),
+    )
     assert inside[codes[:, 0] == 1, 0].exp().unique().tolist() == pytest.approx([1 / 1.5])
     assert not inside[codes[:, 0] > 3].any() and not inside[:, 1].any()
 
@@ -171,16 +195,22 @@ def test_nobody_beats_the_ring(name):
 
 
 def test_float_arrays_are_densities_and_whole_columns_are_not():
-    rows = np.column_stack([np.random.default_rng(0).normal(size=400), np.arange(400) % 7, np.linspace(0, 1, 400)])
+    rows = np.column_stack(
+        [np.random.default_rng(0).normal(size=400), np.arange(400) % 7, np.linspace(0, 1, 400)]
+    )
     kinds = load(rows).schema.kinds
-    assert isinstance(kinds[0], Real) and isinstance(kinds[2], Real) and not isinstance(kinds[1], Real)
+    assert (
+        isinstance(kinds[0], Real) and isinstance(kinds[2], Real) and not isinstance(kinds[1], Real)
+    )
     assert all(isinstance(kind, Real) for kind in load(rows, kinds={"1": "real"}).schema.kinds)
     assert all(isinstance(kind, Real) for kind in load(rows, kinds={"*": "real"}).schema.kinds)
 
 
 def test_columns_of_a_table_can_be_real(tmp_path):
     generator = np.random.default_rng(0)
-    frame = pd.DataFrame({"a": generator.normal(size=300).round(2), "b": generator.integers(0, 3, 300)})
+    frame = pd.DataFrame(
+        {"a": generator.normal(size=300).round(2), "b": generator.integers(0, 3, 300)}
+    )
     assert not isinstance(load(frame).schema.kinds[0], Real)
     data = load(frame, kinds={"a": "real"})
     assert data.schema.kinds[0].step == pytest.approx(0.01)
@@ -203,7 +233,9 @@ def test_holes_in_real_columns_are_drawn_at_their_rate():
 @pytest.mark.parametrize("name", ["nade", "made"])
 def test_networks_are_what_their_formula_says(name):
     """A logistic mixture written out from the head's parameters."""
-    model = shake_weights(MODELS[name](Schema((2,), (Real(), Real())), hidden=8, shape="logistic", components=2)).eval()
+    model = shake_weights(
+        MODELS[name](Schema((2,), (Real(), Real())), hidden=8, shape="logistic", components=2)
+    ).eval()
     x = torch.randn(5, 2, generator=torch.Generator().manual_seed(1))
     outcome = model.predict(x).one(1)
     z = (x[:, 1, None] - outcome.means) / outcome.scales
@@ -229,15 +261,23 @@ def spiked(share, scale, rows=2000, at=3.25):
         (spiked(1, 1.0), 0),
         (spiked(1, 1.0).round(3), 0.001),
         (spiked(1, 1e-6, at=0.0).round(8), 1e-8),
-        (np.where(np.arange(2000) < 5, spiked(1, 1.0), spiked(1, 1.0).round(1)), 0.1),  # a quarter of a percent is off
+        (
+            np.where(np.arange(2000) < 5, spiked(1, 1.0), spiked(1, 1.0).round(1)),
+            0.1,
+        ),  # a quarter of a percent is off
     ],
 )
 def test_steps_and_scales_come_from_the_values_that_vary(column, step, tmp_path):
     """And are the same in a matrix and in a table of texts."""
     matrix = np.column_stack([column, np.random.default_rng(1).normal(size=len(column))])
     pd.DataFrame(matrix, columns=["a", "b"]).to_csv(tmp_path / "x.csv", index=False)
-    kind, other = load(matrix).schema.kinds[0], load(tmp_path / "x.csv", kinds={"*": "real"}).schema.kinds[0]
-    assert replace(kind, open=other.open, unforeseen=other.unforeseen) == other and kind.step == pytest.approx(step)
+    kind, other = (
+        load(matrix).schema.kinds[0],
+        load(tmp_path / "x.csv", kinds={"*": "real"}).schema.kinds[0],
+    )
+    assert replace(
+        kind, open=other.open, unforeseen=other.unforeseen
+    ) == other and kind.step == pytest.approx(step)
     varying = column[column != np.median(column)] if len(np.unique(column)) < 900 else column
     assert kind.scale == pytest.approx(varying.std(), rel=0.3)
     assert kind.scale * kind.floor < max(0.3 * step, 0.01 * varying.std())
@@ -250,7 +290,9 @@ def test_steps_and_scales_come_from_the_values_that_vary(column, step, tmp_path)
 def test_samples_of_a_column_that_hardly_varies_hardly_vary(name):
     column = spiked(0.009, 1e-4)
     rows = np.column_stack([column, np.random.default_rng(1).normal(size=len(column))])
-    drawn = fit_in_memory(MODELS[name], load(rows), settings(None, 0, None, 100, "cpu")).sample(4000)[:, 0]
+    drawn = fit_in_memory(MODELS[name], load(rows), settings(None, 0, None, 100, "cpu")).sample(
+        4000
+    )[:, 0]
     assert drawn.std() < 1e-3 and abs(drawn.mean() - 3.25) < 1e-4
 
 
@@ -258,8 +300,15 @@ def test_no_training_value_is_out_of_reach():
     """Nearly all within 10^-9 of each other, and one a unit away."""
     values = np.concatenate([1e-9 * np.random.default_rng(0).normal(size=5000), [1.0]])
     kind = learn_real(values, missing=False, closed=True)
-    assert not kind.strange(values).any() and np.abs(kind.standardise(values)).max() < MAX_SCALES / 2
-    assert np.allclose(kind.draw(kind.standardise(values), np.random.default_rng(0)), values, rtol=1e-12, atol=1e-18)
+    assert (
+        not kind.strange(values).any() and np.abs(kind.standardise(values)).max() < MAX_SCALES / 2
+    )
+    assert np.allclose(
+        kind.draw(kind.standardise(values), np.random.default_rng(0)),
+        values,
+        rtol=1e-12,
+        atol=1e-18,
+    )
 
 
 @pytest.mark.parametrize("rare", [0.002, 0.2])
@@ -276,8 +325,13 @@ def test_what_most_rows_have_is_drawn_exactly(rare: float) -> None:
         run = fit_in_memory(MODELS["independent"], dataset, settings(None, 0, None, None, "cpu"))
         drawn = np.asarray(run.sample(4000))[:, 0].astype(float)
         share = (x == 0).mean()
-        assert abs((drawn == 0.0).mean() - share) < 6 * np.sqrt(2 * share * (1 - share) / 4000) + 2e-3
-    assert load(pd.DataFrame({"x": chance.normal(size=400), "v": "a"})).format.schema.kinds[0].usual is None
+        assert (
+            abs((drawn == 0.0).mean() - share) < 6 * np.sqrt(2 * share * (1 - share) / 4000) + 2e-3
+        )
+    assert (
+        load(pd.DataFrame({"x": chance.normal(size=400), "v": "a"})).format.schema.kinds[0].usual
+        is None
+    )
 
 
 def test_a_usual_value_leaves_its_neighbours_alone():
@@ -290,4 +344,7 @@ def test_a_usual_value_leaves_its_neighbours_alone():
     learn_real(np.sort(tiny), missing=False, step=decimal_step(tiny))
     kind = learn_real(x[:, 0], missing=False, step=1.0)
     drawn = kind.draw(kind.standardise(x[:, 0] + chance.normal(0, 0.1, 8000)), chance)
-    assert abs((drawn == 0).mean() - 0.6) < 6 * 0.0055 and abs((drawn.round() == 1).mean() - 0.25) < 6 * 0.0049
+    assert (
+        abs((drawn == 0).mean() - 0.6) < 6 * 0.0055
+        and abs((drawn.round() == 1).mean() - 0.25) < 6 * 0.0049
+    )

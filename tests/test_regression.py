@@ -50,7 +50,9 @@ def test_many_rows_are_told_as_one(kind):
     )
     means, quantiles = zip(*(within_codes(kind, row, levels) for row in p), strict=True)
     assert np.allclose(found.mean(), means)
-    assert np.allclose(found.quantiles(levels).T, quantiles, rtol=1e-6, atol=1e-6 if isinstance(kind, Real) else 0)
+    assert np.allclose(
+        found.quantiles(levels).T, quantiles, rtol=1e-6, atol=1e-6 if isinstance(kind, Real) else 0
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -61,7 +63,9 @@ def test_below_is_the_sum_over_codes(kind):
     assert np.allclose(found.below(values), want)
 
 
-@pytest.mark.parametrize("kind", [Grid(edges=(0,), tails=(500.0, 1000.0)), Real(2.0, 3.0, (0.0,), (500.0, 1000.0))])
+@pytest.mark.parametrize(
+    "kind", [Grid(edges=(0,), tails=(500.0, 1000.0)), Real(2.0, 3.0, (0.0,), (500.0, 1000.0))]
+)
 @pytest.mark.parametrize("q", [0.003, 0.04, 0.96, 0.999])
 def test_quantiles_in_the_tails_are_their_laws(kind, q):
     """One edge, two open codes: in closed form; to the step where the kind has one. Queries and rows tell the same."""
@@ -92,7 +96,9 @@ def test_how_much_of_a_bin_lies_below_a_number():
     for x in (-1.6, -1.1, 0.0, 1.2, 2.5, 7.0):
         ends = [*[c for c in cuts if c < x], x]
         want = sum(integrate.quad(density, a, b)[0] for a, b in zip(ends, ends[1:], strict=False))
-        assert float(one.below(torch.tensor([x], dtype=torch.float64))) == pytest.approx(want, abs=1e-6)
+        assert float(one.below(torch.tensor([x], dtype=torch.float64))) == pytest.approx(
+            want, abs=1e-6
+        )
 
 
 def test_the_pit_of_whole_numbers_is_spread_over_their_step():
@@ -110,13 +116,18 @@ def test_densities_against_scipy():
     means, scales = torch.tensor([[0.0, 1.0], [-1.0, 2.0]]), torch.tensor([[1.0, 0.5], [0.2, 1.5]])
     found = curve(kind, MixtureDensity(torch.tensor([[0.3, 0.7], [0.5, 0.5]]).log(), means, scales))
     for row, weights in enumerate(((0.3, 0.7), (0.5, 0.5))):
-        normals = [stats.norm(2 + 3 * float(m), 3 * float(s)) for m, s in zip(means[row], scales[row], strict=True)]
+        normals = [
+            stats.norm(2 + 3 * float(m), 3 * float(s))
+            for m, s in zip(means[row], scales[row], strict=True)
+        ]
 
         def share(value, weights=weights, normals=normals):
             return sum(w * normal.cdf(value) for w, normal in zip(weights, normals, strict=True))
 
         assert found.below(np.array([3.0, 3.0]))[row] == pytest.approx(share(3.0), abs=1e-6)
-        assert found.quantiles(np.array([0.95]))[0, row] == pytest.approx(quantile(share, 0.95, -50, 50, 0.0), abs=1e-4)
+        assert found.quantiles(np.array([0.95]))[0, row] == pytest.approx(
+            quantile(share, 0.95, -50, 50, 0.0), abs=1e-4
+        )
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +135,9 @@ def numbers(tmp_path_factory):
     """y = 10 a + noise in cents, and a letter; a run that knows it well."""
     chance = np.random.default_rng(3)
     a = chance.integers(0, 4, 6000)
-    frame = pd.DataFrame({"a": a, "y": (10 * a + chance.normal(0, 2, 6000)).round(2), "c": np.where(a > 1, "x", "z")})
+    frame = pd.DataFrame(
+        {"a": a, "y": (10 * a + chance.normal(0, 2, 6000)).round(2), "c": np.where(a > 1, "x", "z")}
+    )
     return frame, fit(frame, "chow_liu", out=tmp_path_factory.mktemp("run") / "it", seed=0)
 
 
@@ -155,7 +168,10 @@ def test_an_interval_of_whole_numbers_holds_no_needless_end(values):
     low, high = (end.astype(int) for end in shortest_interval(kind, found))
     reached = np.concatenate([np.zeros((300, 1)), p.cumsum(1)], 1)
     held = reached[rows, high + 1] - reached[rows, low]
-    first, last = found.quantiles(LOWER_SHARES).astype(int), found.quantiles(LOWER_SHARES + INTERVAL_SHARE).astype(int)
+    first, last = (
+        found.quantiles(LOWER_SHARES).astype(int),
+        found.quantiles(LOWER_SHARES + INTERVAL_SHARE).astype(int),
+    )
     taken = (last - first).argmin(0)
     assert (high - low <= (last - first)[0]).all() and (high - low < (last - first)[0]).mean() > 0.5
     first, last = first[taken, rows], last[taken, rows]
@@ -169,7 +185,9 @@ def test_holes_in_training_cost_a_known_number_nothing(numbers, tmp_path):
     holed = frame.assign(y=frame["y"].mask(np.random.default_rng(5).random(len(frame)) < 0.4))
     found = fit(holed, "chow_liu", out=tmp_path / "run", seed=0).regress(holed, "y")
     assert found.rows == int(holed["y"].notna().sum())
-    assert found.to_json()["log_loss"] == pytest.approx(stats.norm(0, 2).entropy() + np.log(100), abs=0.2)
+    assert found.to_json()["log_loss"] == pytest.approx(
+        stats.norm(0, 2).entropy() + np.log(100), abs=0.2
+    )
     assert found.uniform() > 0.001
 
 
@@ -177,9 +195,13 @@ def test_wrong_distributions_are_told(numbers):
     frame, run = numbers
     i, kind = 1, run.model.schema.kinds[1]
     events = run.format.questions(frame[:2000])
-    model = run.model.predict_given(events.codes.float(), torch.tensor([[True, False, True]]).expand(2000, 3)).one(i)
+    model = run.model.predict_given(
+        events.codes.float(), torch.tensor([[True, False, True]]).expand(2000, 3)
+    ).one(i)
     sound, reached = model.log_probs, model.log_probs.exp().cumsum(1)
-    sure = sound.masked_fill((reached < 0.25) | (reached > 0.75), -20.0).log_softmax(1)  # the inner half alone
+    sure = sound.masked_fill((reached < 0.25) | (reached > 0.75), -20.0).log_softmax(
+        1
+    )  # the inner half alone
     shy = (0.5 * sound.exp() + 0.5 / kind.codes).log()
     for wrong in (sure, shy, sound.roll(6, 1)):
         found = regression(
@@ -204,13 +226,22 @@ def test_the_command_line_tells_numbers_and_labels(numbers, tmp_path, capsys):
     frame, run = numbers
     frame[:20].to_csv(tmp_path / "some.csv", index=False)
     app(
-        ["classify", str(run.path), str(tmp_path / "some.csv"), "--target", "y", "--json"], result_action="return_value"
+        ["classify", str(run.path), str(tmp_path / "some.csv"), "--target", "y", "--json"],
+        result_action="return_value",
     )
     found = json.loads(capsys.readouterr().out)
-    assert found["rows"] == 20 and len(found["predictions"]) == 20 and "median" in found["predictions"][0]
+    assert (
+        found["rows"] == 20
+        and len(found["predictions"]) == 20
+        and "median" in found["predictions"][0]
+    )
     app(
-        ["classify", str(run.path), str(tmp_path / "some.csv"), "--target", "c", "--json"], result_action="return_value"
+        ["classify", str(run.path), str(tmp_path / "some.csv"), "--target", "c", "--json"],
+        result_action="return_value",
     )
     assert sorted(json.loads(capsys.readouterr().out)["labels"]) == ["x", "z"]
-    app(["classify", str(run.path), str(tmp_path / "some.csv"), "--target", "c"], result_action="return_value")
+    app(
+        ["classify", str(run.path), str(tmp_path / "some.csv"), "--target", "c"],
+        result_action="return_value",
+    )
     assert "accuracy" in capsys.readouterr().out

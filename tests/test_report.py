@@ -35,13 +35,24 @@ def fitted(name: str, dataset: Dataset, folder: Path) -> Row:
     """A counting model's run, in memory but for its folder."""
     model = MODELS[name](dataset.schema)
     log = [
-        json.dumps({"step": p.step, "loss": p.loss, "validation": p.validation}) for p in count_or_step(model, dataset)
+        json.dumps({"step": p.step, "loss": p.loss, "validation": p.validation})
+        for p in count_or_step(model, dataset)
     ]
     (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / name / "log.jsonl").write_text("\n".join(log))
     record: dict[str, Any] = {"model": name, "notes": dataset.notes, "rows": dataset.rows}
     run = Run(folder / name, record, model.eval(), dataset.format)  # type: ignore[arg-type]
-    return Row(name, model.family, model.free_parameters, likelihood(model, dataset.test), 0.1, 1e4, 1e4, 2000, run)
+    return Row(
+        name,
+        model.family,
+        model.free_parameters,
+        likelihood(model, dataset.test),
+        0.1,
+        1e4,
+        1e4,
+        2000,
+        run,
+    )
 
 
 def count_or_step(model: Any, dataset: Dataset) -> Any:
@@ -120,10 +131,13 @@ def people() -> Dataset:
     frame = pd.DataFrame(
         {
             "age": np.where(chance.random(400) < 0.1, np.nan, age),
-            HOSTILE: np.where(age > 50, "<img src=x onerror=alert(1)>", np.where(age > 30, "b & c", None)),
+            HOSTILE: np.where(
+                age > 50, "<img src=x onerror=alert(1)>", np.where(age > 30, "b & c", None)
+            ),
             "pay": np.exp(chance.normal(8, 2, 400)).round(2),
             "height": chance.normal(170, 10, 400),
-            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(chance.integers(0, 2000, 400), "D"),
+            "since": pd.Timestamp("2020-01-01")
+            + pd.to_timedelta(chance.integers(0, 2000, 400), "D"),
             "town": [f"town {k}" for k in chance.integers(0, 40, 400)],
             "member": age % 2 == 0,
             "only": 1,
@@ -135,14 +149,30 @@ def people() -> Dataset:
 def test_a_toy_with_its_truth_and_a_refusal(toy: Dataset, tmp_path: Path) -> None:
     board = board_of(toy, tmp_path, "independent", "chow_liu")
     assert toy.truth is not None
-    board.rows.append(Row("truth", "known", test=Exact(toy.truth.log_prob(toy.test.codes.float()), toy.schema.size)))
+    board.rows.append(
+        Row(
+            "truth",
+            "known",
+            test=Exact(toy.truth.log_prob(toy.test.codes.float()), toy.schema.size),
+        )
+    )
     board.rows.append(Row("joint", "explicit", refusal="<b>too large</b>"))
     text, reader = written(board, toy, tmp_path)
-    assert text.count('<tr class="best">') == 1 and '<tr class="truth">' in text and '<tr class="refused">' in text
+    assert (
+        text.count('<tr class="best">') == 1
+        and '<tr class="truth">' in text
+        and '<tr class="refused">' in text
+    )
     assert "refused: <b>too large</b>" in reader.text
-    assert "chow_liu gives a test row a mean log p of" in reader.text and "It leads independent by" in reader.text
+    assert (
+        "chow_liu gives a test row a mean log p of" in reader.text
+        and "It leads independent by" in reader.text
+    )
     assert "no model can beat it but by chance" in reader.text
-    assert "Without a curve, since they learn by counting or left no log: chow_liu, independent." in reader.text
+    assert (
+        "Without a curve, since they learn by counting or left no log: chow_liu, independent."
+        in reader.text
+    )
     assert "set aside" not in reader.text and f"{toy.schema.size}" in reader.text
     assert board.caption() in reader.text
 
@@ -152,7 +182,11 @@ def test_a_mixed_table_with_holes_and_hostile_names(people: Dataset, tmp_path: P
     assert "<script" not in text and "<img src=x" not in text
     assert "<script>alert(" in reader.text  # as text
     assert "column 'only' is set aside" in reader.text
-    assert "missing" in reader.text and "town 1" in reader.text and "town 39" not in text.split('id="columns"')[0]
+    assert (
+        "missing" in reader.text
+        and "town 1" in reader.text
+        and "town 39" not in text.split('id="columns"')[0]
+    )
     assert "Column by column" in reader.text and "The pairs of columns" in reader.text
     assert "What was guessed about each of the 8 columns" in reader.text
     assert "training rows (the 40 test rows are too few to draw)" in reader.text
@@ -196,7 +230,10 @@ def test_everything_refused(toy: Dataset, tmp_path: Path, known: bool) -> None:
 
 
 def test_repeated_models_are_told_apart_and_bounds_are_marked(toy: Dataset, tmp_path: Path) -> None:
-    first, second = fitted("markov", toy, tmp_path / "a"), fitted("independent", toy, tmp_path / "b")
+    first, second = (
+        fitted("markov", toy, tmp_path / "a"),
+        fitted("independent", toy, tmp_path / "b"),
+    )
     for row, name in ((first, "markov-0"), (second, "markov-1")):
         assert row.run is not None
         row.run.path = tmp_path / name
@@ -204,14 +241,19 @@ def test_repeated_models_are_told_apart_and_bounds_are_marked(toy: Dataset, tmp_
     bounded = AtLeast(second.test.nats, toy.schema.size)
     board = Board([first, Row("markov", "explicit", test=bounded, run=second.run)], data="toy-bits")
     _, reader = written(board, toy, tmp_path)
-    assert "markov-0" in reader.text and "Not compared as equals, since a bound is involved: markov-1." in reader.text
+    assert (
+        "markov-0" in reader.text
+        and "Not compared as equals, since a bound is involved: markov-1." in reader.text
+    )
 
 
 def test_wide_and_numeric_arrays(tmp_path: Path) -> None:
     chance = np.random.default_rng(1)
     wide = load((chance.random((300, 60)) < 0.3).astype(np.uint8))
     _, reader = written(board_of(wide, tmp_path, "independent"), wide, tmp_path)
-    assert "Shown are the 24 of 60 columns" in reader.text and "the 40 of 60 variables" in reader.text
+    assert (
+        "Shown are the 24 of 60 columns" in reader.text and "the 40 of 60 variables" in reader.text
+    )
     numbers = load(chance.normal(size=(300, 3)))
     written(board_of(numbers, tmp_path, "markov"), numbers, tmp_path)
 
@@ -225,7 +267,12 @@ def test_a_column_that_never_varies_in_the_held_out_rows(tmp_path: Path) -> None
 def test_a_course_takes_only_sound_lines(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     assert figures.read_course(path) is None
-    lines = ['{"step": 1, "loss": 2, "validation": 3}', "{", "7", '{"step": 2, "loss": NaN, "validation": 3}']
+    lines = [
+        '{"step": 1, "loss": 2, "validation": 3}',
+        "{",
+        "7",
+        '{"step": 2, "loss": NaN, "validation": 3}',
+    ]
     path.write_text("\n".join(lines))
     assert figures.read_course(path) is None
     path.write_text("\n".join([*lines, '{"step": 3, "loss": 1.5, "validation": 2.5}']))
@@ -259,25 +306,38 @@ def test_what_tables_are_shown_beyond_their_columns(people: Dataset, tmp_path: P
 def test_cells_are_written_as_rows_write_them(people: Dataset) -> None:
     assert isinstance(people.format, TableFormat)
     found, rows = tables.texts(people.format, people.test), people.format.rows(people.test)
-    assert [cell == "missing" for cell in found["age"]] == rows["age"].isna().tolist() and rows["age"].isna().any()
-    assert found["town"] == rows["town"].tolist() and found["member"][0] == str(rows["member"].iloc[0])
+    assert [cell == "missing" for cell in found["age"]] == rows["age"].isna().tolist() and rows[
+        "age"
+    ].isna().any()
+    assert found["town"] == rows["town"].tolist() and found["member"][0] == str(
+        rows["member"].iloc[0]
+    )
 
 
-def test_the_most_surprising_rows_are_explained_by_bits_that_add_up(people: Dataset, tmp_path: Path) -> None:
+def test_the_most_surprising_rows_are_explained_by_bits_that_add_up(
+    people: Dataset, tmp_path: Path
+) -> None:
     row = fitted("chow_liu", people, tmp_path)
     assert row.run is not None and row.test is not None
     subject = SimpleNamespace(run=row.run, label="chow_liu")
     found = tables.surprising_rows([subject], people)  # type: ignore[list-item]
     assert found is not None
     bits = np.sort(-row.test.nats.numpy() / np.log(2))[::-1]
-    assert [float(each) for each, _ in found.rows] == pytest.approx(bits[: len(found.rows)], abs=0.06)
+    assert [float(each) for each, _ in found.rows] == pytest.approx(
+        bits[: len(found.rows)], abs=0.06
+    )
     for total, cells in found.rows:
-        assert sum(float(cell.bits) for cell in cells) == pytest.approx(float(total), abs=0.06 * len(cells))
+        assert sum(float(cell.bits) for cell in cells) == pytest.approx(
+            float(total), abs=0.06 * len(cells)
+        )
         assert all(0 <= cell.shade <= 1 for cell in cells)
     assert max(cell.shade for _, cells in found.rows for cell in cells) == 1
     assert f"whose mean is {bits.mean():.1f} bits" in found.lead
     assert {name for name, _ in found.headings} >= {"age", "town"}
-    assert tables.surprising_rows([], people) is None and tables.surprising_rows([subject], None) is None  # type: ignore[list-item]
+    assert (
+        tables.surprising_rows([], people) is None
+        and tables.surprising_rows([subject], None) is None
+    )  # type: ignore[list-item]
 
 
 def test_pairs_that_differ_are_those_whose_dependence_was_lost() -> None:
@@ -306,5 +366,6 @@ def test_surprisal_sums_to_the_score(toy: Dataset, tmp_path: Path) -> None:
 
 def test_the_ladder_is_read_off_the_classes() -> None:
     assert (
-        ladder(MODELS["markov"])[:2] == ["Trainable", "Model"] and ladder(MODELS["markov"])[-1] == "DecomposableModel"
+        ladder(MODELS["markov"])[:2] == ["Trainable", "Model"]
+        and ladder(MODELS["markov"])[-1] == "DecomposableModel"
     )

@@ -39,22 +39,41 @@ def table(seed: int = 0, rows: int = ROWS) -> pa.Table:
     whole, days = chance.integers(0, 40, rows), chance.integers(0, 300, rows).tolist()
     columns = {
         "whole": pa.array(whole, pa.int64()),
-        "holed": pa.array([None if n < 6 else int(n) for n in chance.integers(0, 30, rows)], pa.int64()),
+        "holed": pa.array(
+            [None if n < 6 else int(n) for n in chance.integers(0, 30, rows)], pa.int64()
+        ),
         "order": pa.array(
-            [None if n < 90 else 10**18 + int(n) // 9 for n in chance.integers(0, 900, rows)], pa.int64()
+            [None if n < 90 else 10**18 + int(n) // 9 for n in chance.integers(0, 900, rows)],
+            pa.int64(),
         ),
         "price": pa.array((chance.integers(0, 5000, rows) / 100).tolist(), pa.float64()),
         "real": pa.array(chance.normal(size=rows), pa.float64()),
         "mass": pa.array((1e30 * chance.lognormal(size=rows)).tolist(), pa.float64()),
-        "word": pa.array(np.array(["a", "bc", "d e", None], dtype=object)[chance.integers(0, 4, rows)], pa.string()),
+        "word": pa.array(
+            np.array(["a", "bc", "d e", None], dtype=object)[chance.integers(0, 4, rows)],
+            pa.string(),
+        ),
         "truth": pa.array(chance.random(rows) < 0.4),
-        "maybe": pa.array(np.array([True, False, None], dtype=object)[chance.integers(0, 3, rows)], pa.bool_()),
-        "day": pa.array([datetime(2021, 1, 1) + timedelta(days=day) for day in days], pa.timestamp("us")),
-        "date": pa.array([None if d % 9 == 0 else date(2021, 1, 1) + timedelta(days=d) for d in days], pa.date32()),
-        "stamp": pa.array([datetime(2021, 1, 1) + timedelta(hours=int(n)) for n in whole], pa.timestamp("ms")),
+        "maybe": pa.array(
+            np.array([True, False, None], dtype=object)[chance.integers(0, 3, rows)], pa.bool_()
+        ),
+        "day": pa.array(
+            [datetime(2021, 1, 1) + timedelta(days=day) for day in days], pa.timestamp("us")
+        ),
+        "date": pa.array(
+            [None if d % 9 == 0 else date(2021, 1, 1) + timedelta(days=d) for d in days],
+            pa.date32(),
+        ),
+        "stamp": pa.array(
+            [datetime(2021, 1, 1) + timedelta(hours=int(n)) for n in whole], pa.timestamp("ms")
+        ),
         "clock": pa.array([time(int(n) % 24, 5 * int(n) % 60) for n in whole], pa.time64("us")),
-        "took": pa.array([timedelta(minutes=int(n)) for n in chance.integers(0, 500, rows)], pa.duration("us")),
-        "cents": pa.array([Decimal(int(n)) / 100 for n in chance.integers(0, 999, rows)], pa.decimal128(12, 2)),
+        "took": pa.array(
+            [timedelta(minutes=int(n)) for n in chance.integers(0, 500, rows)], pa.duration("us")
+        ),
+        "cents": pa.array(
+            [Decimal(int(n)) / 100 for n in chance.integers(0, 999, rows)], pa.decimal128(12, 2)
+        ),
     }
     return pa.table(columns)
 
@@ -87,12 +106,17 @@ def cells_of(column: pa.ChunkedArray) -> list:
 
 
 def texts(whole: pa.Table) -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series(cells_of(whole[name]), dtype=object) for name in whole.schema.names})
+    return pd.DataFrame(
+        {name: pd.Series(cells_of(whole[name]), dtype=object) for name in whole.schema.names}
+    )
 
 
 def contained(whole: pa.Table, name: str, folder) -> str | pd.DataFrame:
     """The table in a container: a path, or a frame in memory."""
-    path = folder / f"{name}.{ {'tabs': 'tsv'}.get(name, 'csv') if name in DIALECTS else name.partition(' ')[0] }"
+    path = (
+        folder
+        / f"{name}.{ {'tabs': 'tsv'}.get(name, 'csv') if name in DIALECTS else name.partition(' ')[0] }"
+    )
     if name in DIALECTS:
         texts(whole).to_csv(path, index=False, **DIALECTS[name])
     elif name == "parquet":
@@ -105,7 +129,11 @@ def contained(whole: pa.Table, name: str, folder) -> str | pd.DataFrame:
         nullable(whole).set_index(["whole", "holed"]).to_parquet(path)
     else:
         kinds = {"nullable frame": "numpy_nullable", "arrow frame": "pyarrow"}
-        return nullable(whole).convert_dtypes(dtype_backend=kinds[name]) if name in kinds else whole.to_pandas()
+        return (
+            nullable(whole).convert_dtypes(dtype_backend=kinds[name])
+            if name in kinds
+            else whole.to_pandas()
+        )
     return str(path)
 
 
@@ -154,26 +182,39 @@ def test_a_run_sees_the_same_events_in_every_container(containers, name):
         lossy = {"order"} if "plain frame" in (name, other) else set()  # beyond 2^53, in floats
         kept = [place for place, column in enumerate(format.names) if column not in lossy]
         assert torch.equal(events.codes[:, kept], known.codes[:, kept]), other
-        nats, mine = format.within(events)[:, kept], format.within(known)[:, kept]
-        assert torch.equal(nats, mine), (other, [format.names[kept[i]] for i in (nats != mine).any(0).nonzero()[:, 0]])
+        nats, mine = format.log_within(events)[:, kept], format.log_within(known)[:, kept]
+        assert torch.equal(nats, mine), (
+            other,
+            [format.names[kept[i]] for i in (nats != mine).any(0).nonzero()[:, 0]],
+        )
 
 
-@pytest.mark.parametrize("name", ["comma", "parquet", "plain frame", "nullable frame", "arrow frame"])
+@pytest.mark.parametrize(
+    "name", ["comma", "parquet", "plain frame", "nullable frame", "arrow frame"]
+)
 def test_a_hole_where_training_had_none_costs_the_same_in_every_container(name, tmp_path):
     """Its column's share, and the text of no letters; an empty text, which no CSV file has, costs otherwise."""
     names = ["whole", "price", "real", "word", "truth", "day", "clock", "took", "cents", "flag"]
     chance = np.random.default_rng(3)
     words = pa.array(np.array(["a", "bc", "d e"], dtype=object)[chance.integers(0, 3, ROWS)])
-    known = table().set_column(6, "word", words).append_column("flag", pa.array(chance.random(ROWS) < 0.4))
+    known = (
+        table()
+        .set_column(6, "word", words)
+        .append_column("flag", pa.array(chance.random(ROWS) < 0.4))
+    )
     known = known.select(names)
-    asked = pa.table({n: pa.concat_arrays([pa.nulls(1, known[n].type), known[n].chunk(0)[1:2]]) for n in names})
+    asked = pa.table(
+        {n: pa.concat_arrays([pa.nulls(1, known[n].type), known[n].chunk(0)[1:2]]) for n in names}
+    )
     format = load(contained(known, name, tmp_path)).format
     others = [column.kind.log_within(np.array([column.other]))[0] for column in format.modelled]
     (tmp_path / "asked").mkdir()
     for other in ("comma", "parquet", "plain frame", "nullable frame", "arrow frame"):
         rows = rows_of(contained(asked, other, tmp_path / "asked"))
         events = format.events(rows)
-        assert format.log_within(events)[0].tolist() == pytest.approx([n - np.log(257) for n in others]), other
+        assert format.log_within(events)[0].tolist() == pytest.approx(
+            [n - np.log(257) for n in others]
+        ), other
         assert events.codes[0].tolist() == format.schema.never_seen.tolist(), other
         back = format.rows(events)
         assert back.iloc[0].isna().all() and not back.iloc[1].isna().any()
@@ -198,7 +239,9 @@ def test_samples_have_the_types_words_and_shares_of_holes_of_the_file(containers
     assert set(drawn["took"].dt.total_seconds() % 60) == {0} and set(drawn["day"].dt.hour) == {0}
     train = dataset.format.rows(dataset.train)
     for name in ("holed", "word", "maybe", "date"):
-        holes = np.array([[series.isna().sum(), series.notna().sum()] for series in (train[name], drawn[name])])
+        holes = np.array(
+            [[series.isna().sum(), series.notna().sum()] for series in (train[name], drawn[name])]
+        )
         assert chi2_contingency(holes, correction=False).pvalue > 2e-9, name
 
 
@@ -213,14 +256,22 @@ def strange() -> dict[str, pa.Array]:
         "local": pa.array(zoned, pa.timestamp("us", "Europe/Berlin")),
         "utc": pa.array([None, *zoned[1:]], pa.timestamp("s", "UTC")),
         "offset": pa.array([None, *zoned[1:]], pa.timestamp("ns", "+05:30")),
-        "days": pa.array([None, *(datetime(2021, 1, 1) + timedelta(days=day) for day in days)][:60], pa.date64()),
-        "seconds": pa.array([None, *(time(day % 24, day % 60, 7) for day in days)][:60], pa.time32("s")),
-        "nanos": pa.array([None, *(3_600 * 10**9 * (day % 24) for day in days)][:60], pa.int64()).cast(pa.time64("ns")),
-        "spans": pa.array([None, *(timedelta(days=-day) for day in days)][:60], pa.duration("ms")),
-        "huge": pa.array([None, *(Decimal(10) ** 45 + day for day in days)][:60], pa.decimal256(50, 2)),
-        "tens": pa.array([None, *(Decimal(10 * day) for day in days)][:60], pa.decimal128(6, 0)).cast(
-            pa.decimal128(6, 1)
+        "days": pa.array(
+            [None, *(datetime(2021, 1, 1) + timedelta(days=day) for day in days)][:60], pa.date64()
         ),
+        "seconds": pa.array(
+            [None, *(time(day % 24, day % 60, 7) for day in days)][:60], pa.time32("s")
+        ),
+        "nanos": pa.array(
+            [None, *(3_600 * 10**9 * (day % 24) for day in days)][:60], pa.int64()
+        ).cast(pa.time64("ns")),
+        "spans": pa.array([None, *(timedelta(days=-day) for day in days)][:60], pa.duration("ms")),
+        "huge": pa.array(
+            [None, *(Decimal(10) ** 45 + day for day in days)][:60], pa.decimal256(50, 2)
+        ),
+        "tens": pa.array(
+            [None, *(Decimal(10 * day) for day in days)][:60], pa.decimal128(6, 0)
+        ).cast(pa.decimal128(6, 1)),
         "unsigned": pa.array([None, *(2**64 - 1 - day % 3 for day in days)][:60], pa.uint64()),
         "half": pa.array([None, *chance.integers(0, 9, 59).astype(np.float16)], pa.float16()),
         "small": pa.array([None, *(day % 5 for day in days)][:60], pa.int8()),
@@ -237,14 +288,23 @@ def test_a_strange_type_comes_back(name, tmp_path):
     whole = pa.table({name: strange()[name], "v": pa.array([1, 2, 3] * 20)})
     pa.feather.write_feather(whole, tmp_path / "t.arrow")
     format = load(tmp_path / "t.arrow").format
-    format.write(format.rows(format.events(format.read(tmp_path / "t.arrow"))), tmp_path / "again.arrow")
+    format.write(
+        format.rows(format.events(format.read(tmp_path / "t.arrow"))), tmp_path / "again.arrow"
+    )
     again = pa.feather.read_table(tmp_path / "again.arrow")
     if name in ("coded", "viewed"):  # which pandas holds as texts, and writes as such
-        whole, again = (table.set_column(0, name, table[name].cast(pa.string())) for table in (whole, again))
+        whole, again = (
+            table.set_column(0, name, table[name].cast(pa.string())) for table in (whole, again)
+        )
     assert again.equals(whole)
     codes = load(tmp_path / "t.arrow").train.codes[:1].expand(200, 2)
-    format.write(format.rows(format.draw(codes.contiguous(), np.random.default_rng(0))), tmp_path / "drawn.arrow")
-    assert pa.feather.read_table(tmp_path / "drawn.arrow").schema.types[1:] == whole.schema.types[1:]
+    format.write(
+        format.rows(format.draw(codes.contiguous(), np.random.default_rng(0))),
+        tmp_path / "drawn.arrow",
+    )
+    assert (
+        pa.feather.read_table(tmp_path / "drawn.arrow").schema.types[1:] == whole.schema.types[1:]
+    )
 
 
 @pytest.mark.parametrize(
@@ -269,7 +329,9 @@ def test_what_cannot_be_recorded_is_said_in_a_line_and_may_be_left_out(cells, tm
     if isinstance(rows, pa.Table):
         pq.write_table(rows, tmp_path / "t.parquet")
     source = str(tmp_path / "t.parquet") if isinstance(rows, pa.Table) else rows
-    with pytest.raises(UserError, match=r"column 'x' holds .* cells, which cannot be recorded; .*--drop") as caught:
+    with pytest.raises(
+        UserError, match=r"column 'x' holds .* cells, which cannot be recorded; .*--drop"
+    ) as caught:
         load(source)
     assert "\n" not in str(caught.value)
     assert load(source, drop=["x"]).format.names == ("v",)
@@ -305,7 +367,9 @@ def test_an_index_is_a_column_where_it_says_more_than_the_row(tmp_path):
 
 
 def test_an_index_named_like_a_column_is_said_in_a_line(tmp_path):
-    frame = pd.DataFrame({"v": [1, 2] * 9, "w": list("ab") * 9}, index=pd.Index(range(3, 21), name="v"))
+    frame = pd.DataFrame(
+        {"v": [1, 2] * 9, "w": list("ab") * 9}, index=pd.Index(range(3, 21), name="v")
+    )
     frame.to_parquet(tmp_path / "t.parquet")
     for source in (frame, str(tmp_path / "t.parquet")):
         with pytest.raises(UserError, match=r"named 'v'; rename one"):
@@ -319,7 +383,11 @@ def test_answers_keep_the_index_of_what_is_asked(tmp_path):
     run = fit_in_memory(MODELS["independent"], load(frame), settings_of(None, 0, None, None, "cpu"))
     asked = frame.iloc[5:9].assign(v=[np.nan, 1, 2, np.nan])
     filled = run.impute(asked)
-    assert filled.index.equals(asked.index) and filled.dtypes.equals(frame.dtypes) and not filled["v"].isna().any()
+    assert (
+        filled.index.equals(asked.index)
+        and filled.dtypes.equals(frame.dtypes)
+        and not filled["v"].isna().any()
+    )
     plain = frame.reset_index()
     assert run.score(frame)["nats"].tolist() == run.score(plain)["nats"].tolist()
     assert list(run.sample(3)) == ["city", "v", "w"]
@@ -328,9 +396,14 @@ def test_answers_keep_the_index_of_what_is_asked(tmp_path):
 def test_the_hour_that_comes_twice_comes_back(tmp_path):
     """Each day at 02:30 in Berlin, and once more when the clock is put back."""
     local = pd.DatetimeIndex(
-        [pd.Timestamp("2021-10-01 02:30", tz="Europe/Berlin") + pd.DateOffset(days=d) for d in range(60)]
+        [
+            pd.Timestamp("2021-10-01 02:30", tz="Europe/Berlin") + pd.DateOffset(days=d)
+            for d in range(60)
+        ]
     )
-    again = pd.DatetimeIndex([pd.Timestamp("2021-10-31 01:30", tz="UTC").tz_convert("Europe/Berlin")])
+    again = pd.DatetimeIndex(
+        [pd.Timestamp("2021-10-31 01:30", tz="UTC").tz_convert("Europe/Berlin")]
+    )
     frame = pd.DataFrame({"at": local.append(again), "v": range(61)}).astype({"v": str})
     format = load(frame, kinds={"v": "category"}).format
     assert_frame_equal(format.rows(format.events(frame)), frame)
@@ -342,12 +415,18 @@ def test_a_report_has_axes_of_times(containers):
     sheet = scales.sheet(dataset.format, dataset.train)
     rows = dataset.format.rows(dataset.train)
     assert np.array_equal(sheet.values["took"], rows["took"].dt.total_seconds())
-    assert np.array_equal(sheet.values["day"], rows["day"].to_numpy("datetime64[s]").astype(np.int64))
-    labels = {scale.name: scale.labels for scale in scales.scales(dataset.format, [sheet], sheet.codes)}
+    assert np.array_equal(
+        sheet.values["day"], rows["day"].to_numpy("datetime64[s]").astype(np.int64)
+    )
+    labels = {
+        scale.name: scale.labels for scale in scales.scales(dataset.format, [sheet], sheet.codes)
+    }
     assert all(len(label) == 5 and label[2] == ":" for label in labels["took"])
     assert labels["day"][0].startswith("2021-01")
     text = containers["comma"][1]
-    assert np.array_equal(scales.sheet(text.format, text.train).values["took"], sheet.values["took"])
+    assert np.array_equal(
+        scales.sheet(text.format, text.train).values["took"], sheet.values["took"]
+    )
 
 
 def command(*words: object) -> str:
@@ -388,12 +467,15 @@ def test_what_no_file_of_its_sort_holds_is_not_compressed(containers, monkeypatc
     monkeypatch.setattr(Storage, "restore", lambda own, texts: restore(own, texts).astype(str))
     file._compare = lambda rows, again: None
     with pytest.raises(
-        UserError, match="column 'whole' would come back as int64 in some rows and as large_string in others"
+        UserError,
+        match="column 'whole' would come back as int64 in some rows and as large_string in others",
     ):
         file.look(rows[50:], dataset.format.events(rows[50:]))
 
 
-@pytest.mark.parametrize("name", ["parquet", "arrow", "parquet of pandas", "parquet with an index", "windows"])
+@pytest.mark.parametrize(
+    "name", ["parquet", "arrow", "parquet of pandas", "parquet with an index", "windows"]
+)
 def test_a_file_read_in_pieces_is_the_same(containers, name, monkeypatch):
     source, whole = containers[name]
     for limit, value in (("LARGE", 0), ("SMALL", 0), ("PIECE", 70)):
@@ -416,7 +498,9 @@ def test_rows_go_to_any_file_and_are_the_same_events_there(containers, name, suf
     events = format.events(rows_of(source))
     format.write(format.rows(events), tmp_path / f"t.{suffix}")
     again = format.events(rows_of(str(tmp_path / f"t.{suffix}")))
-    assert torch.equal(again.codes, events.codes) and torch.equal(again.log_within, events.log_within)
+    assert torch.equal(again.codes, events.codes) and torch.equal(
+        again.log_within, events.log_within
+    )
 
 
 def test_times_with_offsets_and_spelled_otherwise_are_known_by_what_they_mean():
@@ -428,7 +512,10 @@ def test_times_with_offsets_and_spelled_otherwise_are_known_by_what_they_mean():
         (stamps, stamps.dt.tz_localize(None)),
         (stamps, stamps.dt.strftime("%d %b %Y")),
         (stamps.astype(str), stamps),
-        (pd.Series(pd.to_timedelta(range(-9, 11), "h")), pd.Series(pd.to_timedelta(range(-9, 11), "h")).astype(str)),
+        (
+            pd.Series(pd.to_timedelta(range(-9, 11), "h")),
+            pd.Series(pd.to_timedelta(range(-9, 11), "h")).astype(str),
+        ),
         (pd.Series([True, False] * 10), pd.Series(["yes", "no"] * 10)),
         (pd.Series(["T", "F"] * 10), pd.Series([True, False] * 10)),
         (pd.Series([1, 2] * 10, dtype="category"), pd.Series([1.0, 2.0] * 10)),
@@ -437,11 +524,16 @@ def test_times_with_offsets_and_spelled_otherwise_are_known_by_what_they_mean():
     ]
     for known, other in same:
         format = load(pd.DataFrame({"x": known, "v": ["a", "b"] * 10})).format
-        events, also = (format.events(pd.DataFrame({"x": series, "v": ["a", "b"] * 10})) for series in (known, other))
+        events, also = (
+            format.events(pd.DataFrame({"x": series, "v": ["a", "b"] * 10}))
+            for series in (known, other)
+        )
         if other.dtype == bool and known.dtype.kind == "i":  # truths are 0 and 1
             assert format.numbers(also)[:, 0].tolist() == [0, 1] * 10
         else:
-            assert torch.equal(events.codes, also.codes) and torch.equal(events.log_within, also.log_within), known
+            assert torch.equal(events.codes, also.codes) and torch.equal(
+                events.log_within, also.log_within
+            ), known
 
 
 @pytest.mark.parametrize(
@@ -449,14 +541,21 @@ def test_times_with_offsets_and_spelled_otherwise_are_known_by_what_they_mean():
     [
         pa.array([time(9 * n % 24, 59 - n % 60) for n in range(200)], pa.time64("us")),
         pa.array([Decimal(9999 - 37 * n) / 100 for n in range(200)], pa.decimal128(4, 2)),
-        pa.array([datetime(2262, 4, 10) - timedelta(days=n * n) for n in range(200)], pa.timestamp("ns")),
+        pa.array(
+            [datetime(2262, 4, 10) - timedelta(days=n * n) for n in range(200)], pa.timestamp("ns")
+        ),
         pa.array([n for n in range(56, 256)], pa.uint8()),
     ],
     ids=["time", "decimal", "ns", "uint8"],
 )
 def test_what_is_drawn_in_the_tails_fits_the_type(cells, tmp_path):
     pq.write_table(pa.table({"x": cells}), tmp_path / "t.parquet")
-    format = load(tmp_path / "t.parquet", kinds={} if pa.types.is_temporal(cells.type) else {"x": "number"}).format
+    format = load(
+        tmp_path / "t.parquet", kinds={} if pa.types.is_temporal(cells.type) else {"x": "number"}
+    ).format
     codes = torch.tensor([[0], [format.columns[0].kind.regular - 1]]).repeat(2000, 1)
     drawn = format.rows(format.draw(codes, np.random.default_rng(0)))
-    assert drawn.dtypes.equals(rows_of(str(tmp_path / "t.parquet")).dtypes) and not drawn["x"].isna().any()
+    assert (
+        drawn.dtypes.equals(rows_of(str(tmp_path / "t.parquet")).dtypes)
+        and not drawn["x"].isna().any()
+    )

@@ -39,7 +39,8 @@ def people(tmp_path_factory):
             "age": np.where(chance.random(n) < 0.1, "", chance.integers(18, 90, n).astype(str)),
             "income": [f"{v:.2f}" for v in chance.lognormal(10, 0.5, n)],
             "member": chance.random(n) < 0.4,
-            "day": pd.to_datetime("2024-01-01") + pd.to_timedelta(chance.integers(0, 300, n), unit="D"),
+            "day": pd.to_datetime("2024-01-01")
+            + pd.to_timedelta(chance.integers(0, 300, n), unit="D"),
             "land": "XY",
         }
     )
@@ -124,7 +125,9 @@ def test_given_rows_follow_the_conditional_distribution(which, request):
 
 
 def test_given_what_was_never_seen_names_what_was(run):
-    with pytest.raises(UserError, match=r"'Atlantis' was never seen in column 'city'; it holds .*Oslo"):
+    with pytest.raises(
+        UserError, match=r"'Atlantis' was never seen in column 'city'; it holds .*Oslo"
+    ):
         run.sample(2, given={"city": "Atlantis"})
     with pytest.raises(UserError, match="no value"):
         run.sample(2, given={"city": ""})
@@ -158,7 +161,9 @@ def test_nothing_is_drawn_or_scored_from_nothing(run, people):
 
 
 def test_given_an_unknown_column_names_the_known_ones(run):
-    with pytest.raises(UserError, match=r"no column 'cty' \(did you mean 'city'\?\); columns: .*zip"):
+    with pytest.raises(
+        UserError, match=r"no column 'cty' \(did you mean 'city'\?\); columns: .*zip"
+    ):
         run.sample(2, given={"cty": "Rome"})
 
 
@@ -171,7 +176,9 @@ def test_a_run_is_data(net):
     assert record["plan"]["steps"] == 60
     assert len(record["data"]["fingerprint"]) == 64
     assert {"plausibly", "torch", "python"} <= record["versions"].keys()
-    assert [json.loads(line)["step"] for line in (net.path / "log.jsonl").open()] == list(range(6, 61, 6))
+    assert [json.loads(line)["step"] for line in (net.path / "log.jsonl").open()] == list(
+        range(6, 61, 6)
+    )
 
 
 @pytest.mark.parametrize("which", ["run", "net"])
@@ -239,7 +246,9 @@ def test_hostile_records_are_refused_in_one_line_before_they_take_memory(net, tm
     assert peak_memory() - before < 2**29
 
 
-@pytest.mark.parametrize("fault", ["truncated", "foreign", "flipped", "missing", "other names", "nothing", "a file"])
+@pytest.mark.parametrize(
+    "fault", ["truncated", "foreign", "flipped", "missing", "other names", "nothing", "a file"]
+)
 def test_damaged_weights_are_refused(net, tmp_path, fault):
     folder = tmp_path / "run"
     shutil.copytree(net.path, folder)
@@ -335,8 +344,16 @@ def test_a_folder_in_use_is_not_overwritten(run, people):
 
 
 def test_divergence_leaves_the_last_good_weights(people, tmp_path):
-    with pytest.raises(UserError, match=r"not finite .*tensor '.*training rows \d+.*column '\w+'.*Try"):
-        plausibly.fit(str(people), "made", out=tmp_path / "run", set={"train.rate": 1e30, "train.clip": 1e30}, steps=50)
+    with pytest.raises(
+        UserError, match=r"not finite .*tensor '.*training rows \d+.*column '\w+'.*Try"
+    ):
+        plausibly.fit(
+            str(people),
+            "made",
+            out=tmp_path / "run",
+            set={"train.rate": 1e30, "train.clip": 1e30},
+            steps=50,
+        )
     again = plausibly.open(tmp_path / "run")
     assert again.record["status"] == "diverged"
     assert again.log_prob(str(people)).isfinite().all()
@@ -375,7 +392,9 @@ def ran(word, folder, number=0, step=-1, place=""):
     """A fit, begun or resumed in its own process, that sends itself a signal at a step, or when it next writes after it."""
     words = map(str, (word, folder, int(number), step, place))
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-c", FIT, *words], env=env, stderr=subprocess.PIPE, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", FIT, *words], env=env, stderr=subprocess.PIPE, text=True
+    )
 
 
 def lines(folder):
@@ -401,9 +420,15 @@ def whole(tmp_path_factory):
 
 def test_killed_in_a_step_and_while_writing_and_resumed_is_bit_identical(whole, tmp_path):
     broken = tmp_path / "broken"
-    for word, step, place in (("new", 67, "step"), ("resume", 131, "write"), ("resume", 320, "step")):
+    for word, step, place in (
+        ("new", 67, "step"),
+        ("resume", 131, "write"),
+        ("resume", 320, "step"),
+    ):
         assert ran(word, broken, signal.SIGKILL, step, place).returncode == -signal.SIGKILL
-        assert (broken / "checkpoint.safetensors").exists() and not (broken / "weights.safetensors").exists()
+        assert (broken / "checkpoint.safetensors").exists() and not (
+            broken / "weights.safetensors"
+        ).exists()
     assert ran("resume", broken).returncode == 0
     a, b = load_file(whole / "weights.safetensors"), load_file(broken / "weights.safetensors")
     assert a.keys() == b.keys()
@@ -457,9 +482,17 @@ def test_without_a_model_validation_decides(people, tmp_path):
     run = plausibly.fit(str(people), out=tmp_path / "run", steps=40)
     tried = run.record["tried"]
     answering = {name for name, kind in MODELS.items() if issubclass(kind, AnyOrderModel)}
-    assert {"independent", "markov", "chow_liu", "deepnade", "masked_transformer"} <= tried.keys() <= answering
+    assert (
+        {"independent", "markov", "chow_liu", "deepnade", "masked_transformer"}
+        <= tried.keys()
+        <= answering
+    )
     assert run.record["model"] == max(tried, key=tried.get)
-    assert {f.name for f in run.path.iterdir()} >= {"run.json", "report.html", "weights.safetensors"}
+    assert {f.name for f in run.path.iterdir()} >= {
+        "run.json",
+        "report.html",
+        "weights.safetensors",
+    }
     assert not any(f.is_dir() for f in run.path.iterdir())
 
 
@@ -467,7 +500,11 @@ def test_without_a_model_one_that_diverges_is_out(people, tmp_path):
     said = []
     listener = Listener(said.append)
     run = plausibly.fit(
-        str(people), out=tmp_path / "run", steps=40, set={"train.rate": 1e30, "train.clip": 1e30}, listener=listener
+        str(people),
+        out=tmp_path / "run",
+        steps=40,
+        set={"train.rate": 1e30, "train.clip": 1e30},
+        listener=listener,
     )
     assert run.record["model"] in ("independent", "markov", "chow_liu")
     assert any(line.startswith("deepnade is out") for line in said)
@@ -482,7 +519,8 @@ def test_compare_makes_one_board(tmp_path):
     assert frame.loc[1:, "sampled_per_second"].gt(0).all()
     assert "<table" in board._repr_html_()
     paired = (
-        plausibly.open(tmp_path / "c" / "chow_liu").test().nats - plausibly.open(tmp_path / "c" / "joint").test().nats
+        plausibly.open(tmp_path / "c" / "chow_liu").test().nats
+        - plausibly.open(tmp_path / "c" / "joint").test().nats
     )
     assert frame["to_best"][2] == pytest.approx(float(paired.mean()))
     assert frame["to_best_error"][2] == pytest.approx(float(paired.std()) / len(paired) ** 0.5)

@@ -20,15 +20,39 @@ from plausibly.data import load
 from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.numbers import Number, number_from_json
 from plausibly.evaluation.samples import coverage, distances, readers, two_samples
-from plausibly.evaluation.samples.features import ColumnFeatures, RandomConvolutions, find_extractor, indicators
+from plausibly.evaluation.samples.features import (
+    ColumnFeatures,
+    RandomConvolutions,
+    find_extractor,
+    indicators,
+)
 from plausibly.evaluation.samples.judges import Convolutions, JudgeEnsemble, Trees, judge
 from plausibly.evaluation.samples.readers import Classifier
-from plausibly.evaluation.samples.samples import ReferenceRows, board_rows, judge_auc, measure_samples, pick_rows
-from plausibly.evaluation.samples.two_samples import auc, discrepancy, permutation_test, two_sample_auc
+from plausibly.evaluation.samples.samples import (
+    ReferenceRows,
+    board_rows,
+    judge_auc,
+    measure_samples,
+    pick_rows,
+)
+from plausibly.evaluation.samples.two_samples import (
+    auc,
+    discrepancy,
+    permutation_test,
+    two_sample_auc,
+)
 from plausibly.runs.board import Board, Row
 from plausibly.runs.run import Run, write_record
 
-KEYS = ["two_sample_auc", "precision", "recall", "density", "coverage", "nearer_to_training", "copies"]
+KEYS = [
+    "two_sample_auc",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "nearer_to_training",
+    "copies",
+]
 KEYS += ["mmd", "kernel_distance"]
 
 
@@ -44,7 +68,9 @@ def test_auc_is_the_area_under_the_curve_ties_counted_half():
     for levels in (3, 1000):
         real, made = chance.integers(0, levels, 150), chance.integers(0, levels, 90) - levels // 5
         truth = np.repeat([1, 0], [150, 90])
-        assert auc(real, made)[0] == pytest.approx(roc_auc_score(truth, np.concatenate([real, made])), abs=1e-12)
+        assert auc(real, made)[0] == pytest.approx(
+            roc_auc_score(truth, np.concatenate([real, made])), abs=1e-12
+        )
 
 
 def test_the_error_of_auc_is_that_of_a_bootstrap():
@@ -52,14 +78,18 @@ def test_the_error_of_auc_is_that_of_a_bootstrap():
     for shift, levels in ((0.0, 1), (0.7, 1), (1.5, 1), (0.7, 0.02)):
         real, made = ((chance.normal(mean, 1, 300) / levels).round(1) for mean in (shift, 0))
         picks = [auc(chance.choice(real, 300), chance.choice(made, 300))[0] for _ in range(2000)]
-        assert auc(real, made)[1] == pytest.approx(np.std(picks), rel=0.12)  # the bootstrap's own error is 1.6 %
+        assert auc(real, made)[1] == pytest.approx(
+            np.std(picks), rel=0.12
+        )  # the bootstrap's own error is 1.6 %
 
 
 def mixed(n, seed=0, independent=False):
     """Rows whose columns depend on each other, each column with the same law in both cases, with holes."""
     chance = np.random.default_rng(seed)
     sort, size = chance.integers(0, 4, n), chance.normal(size=n).round(3)
-    frame = pd.DataFrame({"sort": np.array(list("abcd"))[sort], "size": size, "both": (size + sort).round(2)})
+    frame = pd.DataFrame(
+        {"sort": np.array(list("abcd"))[sort], "size": size, "both": (size + sort).round(2)}
+    )
     frame.loc[chance.random(n) < 0.1, "both"] = np.nan
     if independent:
         frame = frame.apply(lambda column: chance.permutation(column.to_numpy()))
@@ -95,7 +125,10 @@ def test_no_row_is_scored_by_a_judge_that_was_taught_with_it():
     cheat, heard = Cheat(), []
     assert two_sample_auc(cheat, 53, heard=lambda *done: heard.append(done)).value == 0.5
     assert heard == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
-    assert all(not rows & others and share == pytest.approx(0.5, abs=0.02) for rows, others, share in cheat.told)
+    assert all(
+        not rows & others and share == pytest.approx(0.5, abs=0.02)
+        for rows, others, share in cheat.told
+    )
     assert sorted(row for _, others, _ in cheat.told for row in others) == list(range(106))
 
 
@@ -151,9 +184,15 @@ def test_mmd_is_the_direct_double_sum():
 
 
 def test_p_values_are_uniform_where_both_are_of_one_law_and_small_where_not():
-    null = [discrepancy(normals(40, 2, 2 * s), normals(40, 2, 2 * s + 1), "x", s).p_value for s in range(100)]
+    null = [
+        discrepancy(normals(40, 2, 2 * s), normals(40, 2, 2 * s + 1), "x", s).p_value
+        for s in range(100)
+    ]
     assert kstest(null, "uniform").pvalue > 1e-4
-    shifted = [discrepancy(normals(40, 2, 2 * s), normals(40, 2, 2 * s + 1, 0.8), "x", s).p_value for s in range(20)]
+    shifted = [
+        discrepancy(normals(40, 2, 2 * s), normals(40, 2, 2 * s + 1, 0.8), "x", s).p_value
+        for s in range(20)
+    ]
     assert np.median(shifted) < 0.01
     bits = np.zeros((30, 1))
     assert discrepancy(bits, bits, "x").p_value == 1.0  # equal rows
@@ -190,7 +229,9 @@ def exact_moments(n, mean, cov, seed=0):
 def test_the_frechet_distance_is_that_of_two_normals():
     a, b = np.diag([1.0, 4.0, 9.0]), np.diag([4.0, 4.0, 1.0])
     x, y = exact_moments(50, np.zeros(3), a), exact_moments(80, np.array([1.0, 0.0, 2.0]), b, 1)
-    assert distances.frechet_distance(x, y) == pytest.approx(1 + 4 + (1 - 2) ** 2 + 0 + (3 - 1) ** 2, abs=1e-9)
+    assert distances.frechet_distance(x, y) == pytest.approx(
+        1 + 4 + (1 - 2) ** 2 + 0 + (3 - 1) ** 2, abs=1e-9
+    )
     turned = normals(3, 3, 5)
     c, d = turned @ a @ turned.T, np.eye(3) + turned.T @ b @ turned
     x, y = exact_moments(50, np.zeros(3), c), exact_moments(80, np.zeros(3), d, 1)
@@ -202,7 +243,9 @@ def test_the_frechet_distance_is_that_of_two_normals():
 def test_few_rows_have_no_frechet_distance():
     said = distances.frechet_number(normals(49, 5), normals(80, 5, 1), "columns")
     assert "needs 50 rows" in said and "5 features of columns" in said and "49" in said
-    enough = distances.frechet_number(normals(50, 5), normals(50, 5, 1), "columns", normals(50, 5, 2))
+    enough = distances.frechet_number(
+        normals(50, 5), normals(50, 5, 1), "columns", normals(50, 5, 2)
+    )
     assert 0 < enough.value < 2 and enough.reference is not None
 
 
@@ -213,10 +256,16 @@ def naive(real, made, k):
     """From the definitions, row by row."""
 
     def reach(rows, i):
-        return sorted(np.linalg.norm(rows[i] - other) for j, other in enumerate(rows) if j != i)[k - 1]
+        return sorted(np.linalg.norm(rows[i] - other) for j, other in enumerate(rows) if j != i)[
+            k - 1
+        ]
 
-    inside = np.array([[np.linalg.norm(r - m) <= reach(real, i) for m in made] for i, r in enumerate(real)])
-    ours = np.array([[np.linalg.norm(r - m) <= reach(made, j) for j, m in enumerate(made)] for r in real])
+    inside = np.array(
+        [[np.linalg.norm(r - m) <= reach(real, i) for m in made] for i, r in enumerate(real)]
+    )
+    ours = np.array(
+        [[np.linalg.norm(r - m) <= reach(made, j) for j, m in enumerate(made)] for r in real]
+    )
     return inside.any(0).mean(), ours.any(1).mean(), inside.sum(0).mean() / k, inside.any(1).mean()
 
 
@@ -230,8 +279,12 @@ def test_coverage_is_what_the_definitions_say_with_and_without_each_row(whole, m
     assert [found[name].value for name in names] == pytest.approx(naive(real, made, 3))
     for row in (0, 7, 24):
         others = naive(np.delete(real, row, 0), made, 3), naive(real, np.delete(made, row, 0), 3)
-        assert [found[name].without_real[row] for name in names] == pytest.approx(others[0], abs=1e-6)
-        assert [found[name].without_made[row] for name in names] == pytest.approx(others[1], abs=1e-6)
+        assert [found[name].without_real[row] for name in names] == pytest.approx(
+            others[0], abs=1e-6
+        )
+        assert [found[name].without_made[row] for name in names] == pytest.approx(
+            others[1], abs=1e-6
+        )
 
 
 def test_known_configurations():
@@ -240,7 +293,9 @@ def test_known_configurations():
     def numbers(made):
         return [number.value for number in coverage.coverage_numbers(real, made, "x").values()]
 
-    assert numbers(real) == pytest.approx([1, 1, 1.2, 1])  # each sample lies in its own ball besides
+    assert numbers(real) == pytest.approx(
+        [1, 1, 1.2, 1]
+    )  # each sample lies in its own ball besides
     assert numbers(real + 100) == [0, 0, 0, 0]
     one = np.concatenate([real[:100] * 0.01, real[100:] * 0.01 + 50])
     real = one.copy()
@@ -249,8 +304,13 @@ def test_known_configurations():
 
 
 def test_coverage_of_fresh_draws_is_what_is_expected():
-    values = [coverage.neighbour_numbers(normals(80, 2, 2 * s), normals(50, 2, 2 * s + 1)) for s in range(200)]
-    covered, density = (np.array([v[name].value for v in values]) for name in ("coverage", "density"))
+    values = [
+        coverage.neighbour_numbers(normals(80, 2, 2 * s), normals(50, 2, 2 * s + 1))
+        for s in range(200)
+    ]
+    covered, density = (
+        np.array([v[name].value for v in values]) for name in ("coverage", "density")
+    )
     assert coverage.mean_coverage(2, 1, 1) == 0.5  # of a row's two others either is the nearer
     assert coverage.mean_coverage(10**7, 10**7) == pytest.approx(1 - 2**-5, abs=1e-6)
     assert abs(covered.mean() - coverage.mean_coverage(80, 50)) < 6 * covered.std() / 200**0.5
@@ -313,14 +373,21 @@ def test_two_codes_are_one_distance_apart():
 def digits():
     """Digits as a dataset's format, with rows for every purpose: training, real, fresh."""
     dataset = load("digits")
-    rows = np.concatenate([dataset.format.rows(part) for part in (dataset.train, dataset.valid, dataset.test)])
+    rows = np.concatenate(
+        [dataset.format.rows(part) for part in (dataset.train, dataset.valid, dataset.test)]
+    )
     labels = np.concatenate(
-        [load("digits", labelled=True).__dict__[part].codes[:, 0] for part in ("train", "valid", "test")]
+        [
+            load("digits", labelled=True).__dict__[part].codes[:, 0]
+            for part in ("train", "valid", "test")
+        ]
     )
     order = np.random.default_rng(5).permutation(len(rows))
     parts = [order[:599], order[599:1198], order[1198:]]
     return SimpleNamespace(
-        format=dataset.format, rows=[rows[part] for part in parts], labels=[labels[part] for part in parts]
+        format=dataset.format,
+        rows=[rows[part] for part in parts],
+        labels=[labels[part] for part in parts],
     )
 
 
@@ -340,12 +407,18 @@ def fresh(digits):
 def test_fresh_rows_are_perfect_by_every_number(fresh):
     assert list(fresh.numbers) == KEYS
     assert abs(fresh["two_sample_auc"].value - 0.5) < 6 * fresh["two_sample_auc"].standard_error
-    assert fresh["precision"].reference < 1 and fresh["precision"].perfect == fresh["precision"].reference
+    assert (
+        fresh["precision"].reference < 1
+        and fresh["precision"].perfect == fresh["precision"].reference
+    )
     for name in ("precision", "recall", "coverage", "density"):
         assert fresh[name].value == pytest.approx(
             fresh[name].reference, abs=6 * 1.5 * fresh[name].standard_error + 0.01
         )
-    assert abs(fresh["nearer_to_training"].value - 0.5) < 6 * fresh["nearer_to_training"].standard_error
+    assert (
+        abs(fresh["nearer_to_training"].value - 0.5)
+        < 6 * fresh["nearer_to_training"].standard_error
+    )
     assert fresh["copies"].value < 0.01 and fresh["mmd"].p_value > 0.001
     assert abs(fresh["kernel_distance"].value) < 6 * fresh["kernel_distance"].standard_error
     assert "needs 640 rows" in fresh.missing["frechet_distance"]
@@ -357,9 +430,13 @@ def test_a_dropped_mode_is_seen(digits, fresh):
     for name in ("recall", "coverage"):
         assert found[name].value < found[name].reference - 0.15
     assert found["two_sample_auc"].interval[0] > fresh["two_sample_auc"].interval[1]
-    assert found["mmd"].p_value < 0.01 and found["mmd"].interval[0] > 0  # over rows as well as sorts
+    assert (
+        found["mmd"].p_value < 0.01 and found["mmd"].interval[0] > 0
+    )  # over rows as well as sorts
     assert found["kernel_distance"].interval[0] > 0
-    assert found["precision"].value > fresh["precision"].value - 0.05  # which does not ask for variety
+    assert (
+        found["precision"].value > fresh["precision"].value - 0.05
+    )  # which does not ask for variety
 
 
 def blurred(rows):
@@ -400,13 +477,20 @@ def strokes(n, upright, seed):
     chance = np.random.default_rng(seed)
     images = chance.integers(0, 2, (n, 8, 8), dtype=np.uint8)
     images[:, :, 1::2] = images[:, :, ::2]
-    images = np.stack([np.roll(image, place, 1) for image, place in zip(images, chance.integers(0, 2, n), strict=True)])
+    images = np.stack(
+        [
+            np.roll(image, place, 1)
+            for image, place in zip(images, chance.integers(0, 2, n), strict=True)
+        ]
+    )
     return images.transpose(0, 2, 1) if upright else images
 
 
 def test_convolutions_by_themselves_see_neighbourhoods():
     format = load("digits-binary").format
-    real, made, same = (format.events(strokes(200, *how)) for how in ((False, 0), (True, 1), (False, 2)))
+    real, made, same = (
+        format.events(strokes(200, *how)) for how in ((False, 0), (True, 1), (False, 2))
+    )
     fault, null = (two_sample_auc(Convolutions(format, real, other), 200) for other in (made, same))
     assert fault.value > 0.85 and abs(null.value - 0.5) < 6 * null.standard_error
 
@@ -435,12 +519,17 @@ def test_a_classifier_tells_labels_is_kept_and_has_a_checksum(digits, tmp_path, 
     assert first.measure_accuracy(fresh, others).accuracy > 0.85 and len(first.checksum) == 64
     features = first(fresh)
     dropped = features[others.numpy() != 3]
-    gap, share = first.more(features, dropped, features)["class_shares"], float((others == 3).double().mean())
+    gap, share = (
+        first.more(features, dropped, features)["class_shares"],
+        float((others == 3).double().mean()),
+    )
     assert abs(gap.value - share) < 0.03 and gap.reference == 0
-    told = [first._told(rows).numpy() == 3 for rows in (features, dropped)]
+    told = [first._predict_classes(rows).numpy() == 3 for rows in (features, dropped)]
     error = sum(hit.var(ddof=1) / len(hit) for hit in told) ** 0.5
     assert (
-        gap.standard_error == pytest.approx(error) and gap.value > 4 * error and gap.interval is None
+        gap.standard_error == pytest.approx(error)
+        and gap.value > 4 * error
+        and gap.interval is None
     )  # the largest of ten
     monkeypatch.setattr(Classifier, "learn", lambda self: pytest.fail("it is kept"))
     again = made().keep(tmp_path / "kept.safetensors")
@@ -478,7 +567,10 @@ class Session:
     def run(self, outputs, given):
         if self.rows != "n" and len(given["image"]) != self.rows:
             raise ValueError("other rows")
-        assert given["image"].shape[1:] == (3, 16, 16) and 0 <= given["image"].min() <= given["image"].max() <= 1.01
+        assert (
+            given["image"].shape[1:] == (3, 16, 16)
+            and 0 <= given["image"].min() <= given["image"].max() <= 1.01
+        )
         return [given["image"][:, :, ::8, ::8]]
 
 
@@ -495,7 +587,9 @@ def test_an_onnx_file_reads_images(digits, table, tmp_path, monkeypatch):
     found = readers.OnnxFile(digits.format, path)
     events = digits.format.events(digits.rows[0][:7])
     features = found(events)
-    assert features.shape == (7, 12) and found.checksum[:8] in found.name and len(found.checksum) == 64
+    assert (
+        features.shape == (7, 12) and found.checksum[:8] in found.name and len(found.checksum) == 64
+    )
     monkeypatch.setattr(Session, "rows", 3)
     assert np.array_equal(readers.OnnxFile(digits.format, path)(events), features)
     with pytest.raises(UserError, match="does not read these images: other rows"):
@@ -532,14 +626,25 @@ def test_the_board_has_the_auc_of_models_that_sample(board, cli):
     assert shown["autoencoder"] == "" and shown["joint"].startswith(f"{auc['joint']:.3f} ± 0.0")
     assert "0.5 is perfect" in board.caption() and "2,000 rows of each" in board.caption()
     assert board.frame().set_index("model")["two_sample_auc"]["joint"] == auc["joint"]
-    assert plausibly.open(board.path / "joint").summary()["samples"]["two_sample_auc"] == auc["joint"]
-    assert cli("report", board.path)[0] == 0 and "two-sample AUC" in (board.path / "report.html").read_text()
-    assert "two-sample AUC" not in Board([Row("x", "y", run=run_of(board, "autoencoder"))]).cells()[0]
+    assert (
+        plausibly.open(board.path / "joint").summary()["samples"]["two_sample_auc"] == auc["joint"]
+    )
+    assert (
+        cli("report", board.path)[0] == 0
+        and "two-sample AUC" in (board.path / "report.html").read_text()
+    )
+    assert (
+        "two-sample AUC" not in Board([Row("x", "y", run=run_of(board, "autoencoder"))]).cells()[0]
+    )
 
 
 def test_a_damaged_record_is_one_line(board, tmp_path):
     record = json.loads((board.path / "joint" / "run.json").read_text())
-    for damaged in ({"value": 1.0}, {**record["samples"], "rows": "many"}, {**record["samples"], "by": None}):
+    for damaged in (
+        {"value": 1.0},
+        {**record["samples"], "rows": "many"},
+        {**record["samples"], "by": None},
+    ):
         write_record(record | {"samples": damaged}, tmp_path)
         with pytest.raises(UserError, match="'samples' is no number"):
             Run.open(tmp_path)
@@ -548,13 +653,33 @@ def test_a_damaged_record_is_one_line(board, tmp_path):
 def test_evaluate_prints_the_numbers_with_direction_and_judge(board, cli):
     path = board.path / "independent"
     status, out, _ = cli("evaluate", path, "--samples", "--rows", 400)
-    assert status == 0 and out.count("is perfect") >= 9 and "400 samples beside 400 held-out rows" in out
-    for word in ("two-sample AUC", "boosted trees, 5 folds", "columns", "95 % interval", "Frechet", "p = 0.0"):
+    assert (
+        status == 0
+        and out.count("is perfect") >= 9
+        and "400 samples beside 400 held-out rows" in out
+    )
+    for word in (
+        "two-sample AUC",
+        "boosted trees, 5 folds",
+        "columns",
+        "95 % interval",
+        "Frechet",
+        "p = 0.0",
+    ):
         assert word in out
     found = json.loads(cli("evaluate", path, "--samples", "--rows", 400, "--json")[1])["samples"]
-    assert found["two_sample_auc"] > 0.7 and found["two_sample_auc"] == found["numbers"]["two_sample_auc"]["value"]
-    assert {"standard_error", "interval", "rows", "by", "better", "perfect"} <= found["numbers"]["coverage"].keys()
-    assert found["rows"] == 400 and found["extractor"]["name"] == "columns" and set(KEYS) <= found.keys()
+    assert (
+        found["two_sample_auc"] > 0.7
+        and found["two_sample_auc"] == found["numbers"]["two_sample_auc"]["value"]
+    )
+    assert {"standard_error", "interval", "rows", "by", "better", "perfect"} <= found["numbers"][
+        "coverage"
+    ].keys()
+    assert (
+        found["rows"] == 400
+        and found["extractor"]["name"] == "columns"
+        and set(KEYS) <= found.keys()
+    )
     again = plausibly.open(path).samples(rows=400, seed=0).to_json()
     assert again == found
     assert plausibly.open(path).samples(rows=400, seed=1).to_json() != found
@@ -569,7 +694,10 @@ def test_the_command_refuses_in_a_line(board, cli):
         (["independent", "--samples", "--extractor", "inception"], "there is no extractor"),
         (["independent", "--samples", "--extractor", "random-convolutions"], "for images"),
         (["independent", "--samples", "--extractor", "classifier"], "--label NAME"),
-        (["independent", "--samples", "--extractor", "classifier", "--label", "x"], "no column 'x'"),
+        (
+            ["independent", "--samples", "--extractor", "classifier", "--label", "x"],
+            "no column 'x'",
+        ),
         (["independent", "--samples", "--label", "0"], "--extractor classifier"),
         (["autoencoder", "--samples"], "it has no distribution"),
     ]:
@@ -581,11 +709,19 @@ def test_a_classifier_of_labels_beside_images_is_kept_with_the_run(tmp_path, mon
     monkeypatch.setattr(readers, "STEPS", 60)
     run = plausibly.fit("digits-binary", "independent", out=tmp_path / "run")
     found = run.samples(rows=100, extractor="classifier", label="label")
-    assert found.extractor["name"] == "classifier of label" and len(found.extractor["checksum"]) == 64
-    assert any(f"right about {found.extractor['accuracy']:.1%} of the test rows" in note for note in found.notes())
+    assert (
+        found.extractor["name"] == "classifier of label" and len(found.extractor["checksum"]) == 64
+    )
+    assert any(
+        f"right about {found.extractor['accuracy']:.1%} of the test rows" in note
+        for note in found.notes()
+    )
     assert 0 <= found["class_shares"].value <= 1 and found["class_shares"].reference < 0.2
     (kept,) = run.path.glob("classifier-*.safetensors")
-    assert found.to_json() == Run.open(run.path).samples(rows=100, extractor="classifier", label="label").to_json()
+    assert (
+        found.to_json()
+        == Run.open(run.path).samples(rows=100, extractor="classifier", label="label").to_json()
+    )
     assert kept.stat().st_size < 500_000
 
 
@@ -608,19 +744,29 @@ def test_a_model_without_a_likelihood_has_all_numbers(tmp_path):
     record = {"data": {"source": "<frame in memory>"}, "model": "implicit"}
     run = Run(tmp_path, record, Implicit(dataset.schema).eval(), dataset.format)
     found = run.samples(frame)
-    assert found.rows == 400 and abs(found["two_sample_auc"].value - 0.5) < 6 * found["two_sample_auc"].standard_error
+    assert (
+        found.rows == 400
+        and abs(found["two_sample_auc"].value - 0.5) < 6 * found["two_sample_auc"].standard_error
+    )
     assert "not at hand" in found.missing["copies"] and found["precision"].value > 0.9
     with pytest.raises(UserError, match="only in memory"):
         run.samples()
     with pytest.raises(Unsupported):
-        Run(tmp_path, record, plausibly.models.MODELS["autoencoder"].tiny(dataset.schema), dataset.format).samples(
-            frame
-        )
+        Run(
+            tmp_path,
+            record,
+            plausibly.models.MODELS["autoencoder"].tiny(dataset.schema),
+            dataset.format,
+        ).samples(frame)
 
 
 def test_the_board_takes_fewer_of_wide_and_of_slow_rows(table, digits):
-    assert board_rows(table.format, 5000, None) == 2000 and board_rows(table.format, 300, 1e6) == 300
-    assert board_rows(digits.format, 5000, 10.0) == 300 and board_rows(digits.format, 5000, 0.1) == 0
+    assert (
+        board_rows(table.format, 5000, None) == 2000 and board_rows(table.format, 300, 1e6) == 300
+    )
+    assert (
+        board_rows(digits.format, 5000, 10.0) == 300 and board_rows(digits.format, 5000, 0.1) == 0
+    )
     wide = SimpleNamespace(schema=SimpleNamespace(size=784))
     assert board_rows(wide, 5000, None) == 250_000 // 784
 

@@ -16,10 +16,9 @@ from safetensors.torch import load_file, save_file
 
 import plausibly
 from plausibly.errors import UserError
-from plausibly.fitting import compare, ensemble, results, settings
-from plausibly.fitting import fit as learning
+from plausibly.fitting import compare, ensemble, fit, results, settings
 from plausibly.fitting.resealing import seal
-from plausibly.jobs import files as bulk
+from plausibly.jobs import files
 from plausibly.report.page import course_of
 from plausibly.runs.record import read_record
 from plausibly.runs.run import Run
@@ -55,7 +54,14 @@ def zero_bytes(data, chance):
 def repeat_line(data, chance):
     lines = data.split(b"\n")
     place = chance.randrange(len(lines))
-    return b"\n".join([*lines[:place], lines[place], flip_digit(lines[place] or b"0", chance), *lines[place + 1 :]])
+    return b"\n".join(
+        [
+            *lines[:place],
+            lines[place],
+            flip_digit(lines[place] or b"0", chance),
+            *lines[place + 1 :],
+        ]
+    )
 
 
 MUTATIONS = {
@@ -90,18 +96,24 @@ def told(file, whole, mutated, numbers):
 def no_pages():
     """Runs get a page of one word, and boards no coded rows and no judges of samples."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "report_runs", lambda runs, data, path: (path / "report.html").write_text("page"))
+        patch.setattr(
+            results,
+            "report_runs",
+            lambda runs, data, path: (path / "report.html").write_text("page"),
+        )
         patch.setattr(results, "finish_board", lambda board, data, path: None)
         patch.setattr(results, "code_test_rows", lambda board, data, listener: None)
         patch.setattr(results, "judge_samples", lambda run, data: run)
-        patch.setattr(learning, "CHECKPOINT_SECONDS", 0.0)
+        patch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
         yield
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     chance, n = np.random.default_rng(0), 300
-    frame = pd.DataFrame({"city": chance.choice(["Rome", "Oslo"], n), "age": chance.integers(18, 30, n)})
+    frame = pd.DataFrame(
+        {"city": chance.choice(["Rome", "Oslo"], n), "age": chance.integers(18, 30, n)}
+    )
     path = tmp_path_factory.mktemp("rows") / "rows.csv"
     frame.assign(ok=chance.integers(0, 2, n)).to_csv(path, index=False)
     return str(path)
@@ -109,7 +121,9 @@ def rows(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(rows, tmp_path_factory):
-    return plausibly.fit(rows, "made", steps=15, set=SMALL, out=tmp_path_factory.mktemp("seals") / "run")
+    return plausibly.fit(
+        rows, "made", steps=15, set=SMALL, out=tmp_path_factory.mktemp("seals") / "run"
+    )
 
 
 class Stop(BaseException):
@@ -140,16 +154,32 @@ def said(path, rows):
     opened = plausibly.open(path)
     scores = opened.score(pd.read_csv(rows)[:3])
     held, drawn = opened.test(), opened.sample(5)
-    return scores.to_csv(), repr(scores.attrs), drawn.to_csv(), held and held.nats.tolist(), course_of(opened)
+    return (
+        scores.to_csv(),
+        repr(scores.attrs),
+        drawn.to_csv(),
+        held and held.nats.tolist(),
+        course_of(opened),
+    )
 
 
 def learned(path):
     record = plausibly.resume(path).record
     entries = map(json.loads, (path / "log.jsonl").read_text().splitlines())
-    return record["weights_sha256"], record["test"], [(each["step"], each["loss"]) for each in entries]
+    return (
+        record["weights_sha256"],
+        record["test"],
+        [(each["step"], each["loss"]) for each in entries],
+    )
 
 
-FINISHED = ["run.json", "weights.safetensors", "calibration.safetensors", "heldout.safetensors", "log.jsonl"]
+FINISHED = [
+    "run.json",
+    "weights.safetensors",
+    "calibration.safetensors",
+    "heldout.safetensors",
+    "log.jsonl",
+]
 
 
 @pytest.mark.parametrize("file", FINISHED)
@@ -198,11 +228,11 @@ def test_a_damaged_shard_is_done_anew(run, tmp_path, monkeypatch):
             raise Stop
 
     with pytest.raises(Stop):
-        bulk.sample_to(run, out, 80, heard=kill)
+        files.sample_to(run, out, 80, heard=kill)
     assert len(list(out.parent.glob(".x.csv.shards/*.arrow"))) == 3
 
     def drawn(folder):
-        bulk.sample_to(run, folder / "x.csv", 80)
+        files.sample_to(run, folder / "x.csv", 80)
         return (folder / "x.csv").read_bytes()
 
     assert told(".x.csv.shards/00000001.arrow", out.parent, tmp_path, drawn) == 0
@@ -219,10 +249,12 @@ def test_a_shard_that_is_damaged_while_others_are_done_is_named(run, tmp_path, m
         if done == 60:
             (tmp_path / ".x.csv.shards" / "00000001.arrow").write_bytes(b"")
 
-    with pytest.raises(UserError, match=r"00000001\.arrow is not what was written; the same command does it anew"):
-        bulk.sample_to(run, tmp_path / "x.csv", 60, heard=damage)
-    bulk.sample_to(run, tmp_path / "x.csv", 60)
-    bulk.sample_to(run, tmp_path / "y.csv", 60)
+    with pytest.raises(
+        UserError, match=r"00000001\.arrow is not what was written; the same command does it anew"
+    ):
+        files.sample_to(run, tmp_path / "x.csv", 60, heard=damage)
+    files.sample_to(run, tmp_path / "x.csv", 60)
+    files.sample_to(run, tmp_path / "y.csv", 60)
     assert (tmp_path / "x.csv").read_bytes() == (tmp_path / "y.csv").read_bytes()
 
 
@@ -237,8 +269,13 @@ def test_white_space_is_no_damage_and_an_edit_is_sealed(run, rows, cli, tmp_path
     assert status == 2 and err.count("\n") == 1 and "run.json is not what was written" in err
     assert f"plausibly seal {folder}" in err
     status, out, _ = cli("seal", folder, "--json")
-    states = {"run.json": "changed", "calibration.safetensors": "gone, and no part of the run any more"}
-    assert status == 0 and json.loads(out)["sealed"] == dict.fromkeys(FINISHED, "as it was") | states
+    states = {
+        "run.json": "changed",
+        "calibration.safetensors": "gone, and no part of the run any more",
+    }
+    assert (
+        status == 0 and json.loads(out)["sealed"] == dict.fromkeys(FINISHED, "as it was") | states
+    )
     assert read_record(folder)["notes"] == ["by hand"]
     assert "30 test rows" in cli("score", folder, rows)[1]
 
@@ -267,7 +304,10 @@ def test_nothing_is_sealed_that_cannot_be_read(run, tmp_path, file, content, tol
 def test_weights_are_not_sealed_that_are_no_model(run, tmp_path):
     folder = shutil.copytree(run.path, tmp_path / "run")
     tensors = load_file(folder / "weights.safetensors")
-    save_file({name: tensor * float("nan") for name, tensor in tensors.items()}, folder / "weights.safetensors")
+    save_file(
+        {name: tensor * float("nan") for name, tensor in tensors.items()},
+        folder / "weights.safetensors",
+    )
     with pytest.raises(UserError, match="not finite"):
         seal(folder)
 
@@ -290,15 +330,19 @@ def test_a_stopped_run_of_an_earlier_version_goes_on_once_it_is_sealed(half, tmp
     assert learned(folder) == learned(shutil.copytree(half, tmp_path / "other"))
 
 
-def test_what_a_stopped_run_was_tested_to_is_not_said_of_the_finished_one(rows, tmp_path, monkeypatch):
+def test_what_a_stopped_run_was_tested_to_is_not_said_of_the_finished_one(
+    rows, tmp_path, monkeypatch
+):
     @contextmanager
     def interrupting():
         asked = count()
         yield lambda: next(asked) >= 3
 
     with monkeypatch.context() as patch:
-        patch.setattr(learning, "interruptible", interrupting)
-        assert plausibly.compare(rows, ["made"], out=tmp_path / "board", steps=20, set=SMALL).interrupted
+        patch.setattr(fit, "interruptible", interrupting)
+        assert plausibly.compare(
+            rows, ["made"], out=tmp_path / "board", steps=20, set=SMALL
+        ).interrupted
     found = compare.resume_comparison(tmp_path / "board").to_json()[0]
     whole = plausibly.fit(rows, "made", out=tmp_path / "whole", steps=20, set=SMALL)
     assert found["test"] == whole.record["test"]
@@ -307,7 +351,10 @@ def test_what_a_stopped_run_was_tested_to_is_not_said_of_the_finished_one(rows, 
 def test_the_validation_of_an_ensemble_is_that_of_its_weights(rows, tmp_path, monkeypatch):
     monkeypatch.setattr(ensemble, "greedy_weights", lambda logs: torch.ones(logs.shape[1]))
     dropping = {"hidden": 8, "dropout": 0.5}
-    runs = [plausibly.fit(rows, "made", out=tmp_path / str(s), seed=s, steps=5, set=dropping) for s in (0, 1)]
+    runs = [
+        plausibly.fit(rows, "made", out=tmp_path / str(s), seed=s, steps=5, set=dropping)
+        for s in (0, 1)
+    ]
     for run in runs[1:]:
         run.record["data"] = runs[0].record["data"]
     first, second = (ensemble.mix(runs, out=tmp_path / name).record for name in ("a", "b"))

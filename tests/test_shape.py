@@ -31,7 +31,10 @@ def test_each_measure_counts_what_it_says(tmp_path):
         (tmp_path / name).write_text(text)
     rows, counted = measure(Package(tmp_path / "plum"), read_floors(tmp_path / "floors.py"))
     found = {name: value for name, value, _ in rows}
-    assert counted["circles among files"] == ["plum.ground plum.roof", "plum.rooms.one plum.rooms.two"]
+    assert counted["circles among files"] == [
+        "plum.ground plum.roof",
+        "plum.rooms.one plum.rooms.two",
+    ]
     assert counted["circles among rooms"] == ["ground roof"]
     assert counted["arrows back up"] == ["plum.ground -> plum.roof"]
     assert counted["top-level names with several meanings"] == ["look: roof, rooms.one"]

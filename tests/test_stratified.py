@@ -18,7 +18,10 @@ from plausibly.models.mixture import Mixture
 from plausibly.system.randomness import generator_for
 from plausibly.training.loop import fit_by_counting
 
-TABLE = Schema((4,), (Category(levels=2), Category(levels=3), Category(levels=3), Category(levels=2, open=True)))
+TABLE = Schema(
+    (4,),
+    (Category(levels=2), Category(levels=3), Category(levels=3), Category(levels=2, open=True)),
+)
 REALS = Schema((3,), (Real(), Category(levels=3), Real()))
 IMAGE = Schema((1, 2, 3), (Category(levels=2),) * 6)
 CASES = [
@@ -42,7 +45,9 @@ def drawn(schema, n, seed=0):
 def posterior(model, x):
     """p(label | the others) by Bayes' rule over the label's codes, (rows, codes)."""
     many = x.repeat(model.schema.codes[model.label], 1)
-    many[:, model.label] = torch.arange(model.schema.codes[model.label]).repeat_interleave(len(x)).float()
+    many[:, model.label] = (
+        torch.arange(model.schema.codes[model.label]).repeat_interleave(len(x)).float()
+    )
     return model.log_prob(many).view(-1, len(x)).softmax(0).T.detach()
 
 
@@ -94,7 +99,8 @@ def test_parts_may_be_mixtures():
     bits = torch.randint(2, (4000, 4), generator=torch.Generator().manual_seed(0)).float()
     x = torch.cat([bits, bits.sum(1, keepdim=True) % 2, (bits[:, :1] + bits[:, 1:2]) % 2], 1)
     tree, grown = (
-        stratify(part, binary(6), (5,), settings) for part, settings in ((ChowLiu, {}), (Mixture, {"components": 4}))
+        stratify(part, binary(6), (5,), settings)
+        for part, settings in ((ChowLiu, {}), (Mixture, {"components": 4}))
     )
     for model in (tree, grown):
         list(fit_by_counting(model, x[:2000], x[2000:3000]))
@@ -110,7 +116,9 @@ def test_naive_bayes_is_scikit_learns():
     model = stratify(Independent, schema, (2,))
     list(fit_by_counting(model, x, x))
     counts = torch.bincount(x[:, 2].long(), minlength=3) + 1 / 3
-    other = CategoricalNB(alpha=1 / 3, class_prior=(counts / counts.sum()).numpy()).fit(x[:, [0, 1, 3]], x[:, 2])
+    other = CategoricalNB(alpha=1 / 3, class_prior=(counts / counts.sum()).numpy()).fit(
+        x[:, [0, 1, 3]], x[:, 2]
+    )
     assert np.allclose(posterior(model, x), other.predict_proba(x[:, [0, 1, 3]]), atol=1e-5)
 
 
@@ -119,7 +127,9 @@ def test_normal_parts_are_quadratic_discriminant_analysis():
 
     random = np.random.default_rng(0)
     y = random.integers(3, size=1500)
-    rows = random.normal(size=(1500, 2)) @ np.array([[1, 0.5], [0, 1]]) + np.stack([y * 1.5, -(y**2.0)], 1)
+    rows = random.normal(size=(1500, 2)) @ np.array([[1, 0.5], [0, 1]]) + np.stack(
+        [y * 1.5, -(y**2.0)], 1
+    )
     rows *= 1 + y[:, None] * 0.3
     x = torch.from_numpy(np.stack([rows[:, 0], y, rows[:, 1]], 1)).float()
     model = stratify(Gaussian, REALS, (1,))
@@ -142,7 +152,9 @@ def test_a_class_without_rows_is_like_all(part):
     alone = part(schema.first(tuple(model.rest)))
     alone.learn(alone.statistics(x[:, model.rest]), [])
     last = list(model.each())[2]
-    assert torch.allclose(last.log_prob(x[:, model.rest]), alone.log_prob(x[:, model.rest]), atol=1e-4)
+    assert torch.allclose(
+        last.log_prob(x[:, model.rest]), alone.log_prob(x[:, model.rest]), atol=1e-4
+    )
 
 
 def test_evidence_on_the_label_weighs_the_parts():
@@ -157,7 +169,9 @@ def test_evidence_on_the_label_weighs_the_parts():
     p = posterior(model, x[:1])[0]
     p = (p * torch.tensor([1.0, 0.0, 1.0])) / (p[0] + p[2])
     assert (y != 1).all()
-    assert abs(float((y == 0).double().mean() - p[0])) < 6 * float((p[0] * (1 - p[0]) / 6000) ** 0.5)
+    assert abs(float((y == 0).double().mean() - p[0])) < 6 * float(
+        (p[0] * (1 - p[0]) / 6000) ** 0.5
+    )
     mass = model.log_marginal(x[:1], seen[:1], drawable) - model.log_marginal(x[:1], seen[:1])
     full = posterior(model, x[:1])[0]
     assert float(mass) == pytest.approx(float((full[0] + full[2]).log()), abs=1e-5)
@@ -178,5 +192,9 @@ def test_classes_that_share_their_rows_are_caught(monkeypatch):
     """The planted fault: every part's draws are the first part's."""
     model = shake_weights(stratify(Independent, TABLE, (1,)))
     sound = Stratified.outside
-    monkeypatch.setattr(Stratified, "outside", lambda self, inner, pick: sound(self, inner, pick * 0))
-    assert "samples_follow_density" in {result.name for result in run_checks(model) if not result.holds}
+    monkeypatch.setattr(
+        Stratified, "outside", lambda self, inner, pick: sound(self, inner, pick * 0)
+    )
+    assert "samples_follow_density" in {
+        result.name for result in run_checks(model) if not result.holds
+    }

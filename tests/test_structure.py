@@ -56,12 +56,20 @@ def part(module):
     return PACKAGE.room_of(module)
 
 
-KNOW_KINDS = {"heads", "inputs", "pairs", "straight_through"}  # what stands between events and plain numbers
+KNOW_KINDS = {
+    "heads",
+    "inputs",
+    "pairs",
+    "straight_through",
+}  # what stands between events and plain numbers
 
 
 def test_networks_know_no_kinds_and_models_no_files():
     for path in (ROOT / "networks").glob("*.py"):
-        assert path.stem in KNOW_KINDS or not {part(m) for m in imports(path)} & {"events", "data"}, path
+        assert path.stem in KNOW_KINDS or not {part(m) for m in imports(path)} & {
+            "events",
+            "data",
+        }, path
     for path in (ROOT / "models").glob("*.py"):
         assert not {part(m) for m in imports(path)} & {"data", "runs"}, path
         assert "plausibly.system.files" not in imports(path), path
@@ -76,7 +84,10 @@ def calls(path):
     """Every call in a file, by what is called as it is written, with its keyword arguments."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), {word.arg: ast.unparse(word.value) for word in node.keywords}
+            yield (
+                ast.unparse(node.func),
+                {word.arg: ast.unparse(word.value) for word in node.keywords},
+            )
 
 
 FORBIDDEN = re.compile(
@@ -96,7 +107,14 @@ def test_nothing_makes_code_or_a_program_of_data():
                 word, value = NEEDED[called]
                 assert given.get(word) == value, (path, called)
         for module in imported(path):
-            assert module.split(".")[0] not in ("pickle", "subprocess", "marshal", "shelve", "yaml", "urllib"), path
+            assert module.split(".")[0] not in (
+                "pickle",
+                "subprocess",
+                "marshal",
+                "shelve",
+                "yaml",
+                "urllib",
+            ), path
 
 
 def imported(path):

@@ -13,7 +13,14 @@ from plausibly.contract.checks import shake_weights
 from plausibly.data.events import Events
 from plausibly.errors import Unsupported
 from plausibly.evaluation.abilities import model_entries
-from plausibly.evaluation.likelihood.likelihood import AtLeast, AtMost, Estimate, Exact, difference, likelihood
+from plausibly.evaluation.likelihood.likelihood import (
+    AtLeast,
+    AtMost,
+    Estimate,
+    Exact,
+    difference,
+    likelihood,
+)
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
@@ -24,7 +31,10 @@ from plausibly.tasks.impute import impute
 from plausibly.tasks.sample import sample
 from plausibly.tasks.score import conditionals, marginal, score
 
-SMALL = Schema((4,), (Category(levels=2), Level(levels=3), Category(levels=2, missing=True), Category(levels=2)))
+SMALL = Schema(
+    (4,),
+    (Category(levels=2), Level(levels=3), Category(levels=2, missing=True), Category(levels=2)),
+)
 CPU = torch.device("cpu")
 
 
@@ -32,7 +42,9 @@ def made_up(name, schema=SMALL):
     return shake_weights(MODELS[name].tiny(schema)).eval()
 
 
-@pytest.mark.parametrize("name", [n for n in accepting(SMALL) if impute.word(MODELS[n]) != "approximate"])
+@pytest.mark.parametrize(
+    "name", [n for n in accepting(SMALL) if impute.word(MODELS[n]) != "approximate"]
+)
 @pytest.mark.parametrize("seen", list(product([False, True], repeat=4)))
 def test_filled_cells_follow_the_posterior(name, seen):
     """Draws against p(unobserved | observed, no hole drawn) by enumeration; particles get room for their bias."""
@@ -66,20 +78,26 @@ def test_behind_a_prefix_one_particle_is_exact():
 
 def test_what_a_later_cell_may_not_be_tells_of_earlier_ones():
     """Behind a prefix, with a later column that may not be filled with a hole: against enumeration."""
-    schema = Schema((3,), (Category(levels=2), Category(levels=2), Category(levels=1, missing=True)))
+    schema = Schema(
+        (3,), (Category(levels=2), Category(levels=2), Category(levels=1, missing=True))
+    )
     model = MODELS["markov"](schema)
     with torch.no_grad():
-        model.tables.put(1, torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
-        model.tables.put(
+        model.tables.set_table(1, torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
+        model.tables.set_table(
             2, torch.tensor([[0.05, 0.95], [0.9, 0.1]])
         )  # where the second is 0 the third is mostly a hole
     x, observed = torch.zeros(2000, 3), torch.tensor([[True, False, False]]).expand(2000, 3)
     for rule in (impute.rules[AutoregressiveModel][1], impute):
-        share = float(rule(model, x, observed, generator_for(CPU, 1), particles=200).codes[:, 1].mean())
+        share = float(
+            rule(model, x, observed, generator_for(CPU, 1), particles=200).codes[:, 1].mean()
+        )
         assert abs(share - 0.9 / 0.95) < 0.03
 
 
-@pytest.mark.parametrize("name", [name for name in accepting(SMALL) if marginal.word(MODELS[name]) == "exact"])
+@pytest.mark.parametrize(
+    "name", [name for name in accepting(SMALL) if marginal.word(MODELS[name]) == "exact"]
+)
 def test_marginals_of_every_subset(name):
     model, events = made_up(name), SMALL.all_events()
     with torch.no_grad():
@@ -87,7 +105,9 @@ def test_marginals_of_every_subset(name):
     x = events[::5]
     for seen in product([False, True], repeat=4):
         observed = torch.tensor(seen).expand(len(x), 4)
-        want = torch.stack([logs[((events == row) | ~torch.tensor(seen)).all(1)].logsumexp(0) for row in x])
+        want = torch.stack(
+            [logs[((events == row) | ~torch.tensor(seen)).all(1)].logsumexp(0) for row in x]
+        )
         assert torch.allclose(marginal(model, x, observed), want, atol=1e-5)
 
 
@@ -105,7 +125,8 @@ def test_samples_do_not_depend_on_how_many_are_drawn():
 
 def test_a_task_refuses_with_its_reason():
     with pytest.raises(
-        Unsupported, match="made does not answer marginal: summing variables out is exact only for tractable models"
+        Unsupported,
+        match="made does not answer marginal: summing variables out is exact only for tractable models",
     ):
         marginal(made_up("made"), SMALL.all_events(), torch.ones(1, 4))
 
@@ -148,7 +169,11 @@ def test_the_type_decides_what_a_number_is():
     model, events = made_up("independent"), SMALL.all_events()
     rows = Events(events.to(torch.uint8), torch.linspace(-1, 0, len(events), dtype=torch.float64))
     exact, bound = likelihood(model, rows), likelihood(HalfBound(model), rows)
-    assert (type(exact), type(bound), likelihood(OnlySamples(SMALL), rows)) == (Exact, AtLeast, None)
+    assert (type(exact), type(bound), likelihood(OnlySamples(SMALL), rows)) == (
+        Exact,
+        AtLeast,
+        None,
+    )
     want = model.log_prob(events).detach().double() + rows.log_within
     assert torch.allclose(exact.nats, want, atol=1e-6)
     assert exact.value == pytest.approx(float(want.mean()), abs=1e-6)
@@ -160,7 +185,12 @@ def test_the_type_decides_what_a_number_is():
 def test_differences_know_what_they_are():
     a = torch.tensor([-1.0, -2.0, -4.0], dtype=torch.float64)
     b = torch.tensor([-1.5, -2.0, -3.0], dtype=torch.float64)
-    cases = {(Exact, Exact): Exact, (AtLeast, Exact): AtLeast, (Exact, AtLeast): AtMost, (AtLeast, AtLeast): Estimate}
+    cases = {
+        (Exact, Exact): Exact,
+        (AtLeast, Exact): AtLeast,
+        (Exact, AtLeast): AtMost,
+        (AtLeast, AtLeast): Estimate,
+    }
     for (left, right), kind in cases.items():
         found = difference(left(a, 3), right(b, 3))
         assert type(found) is kind
@@ -168,7 +198,9 @@ def test_differences_know_what_they_are():
 
 
 def test_a_board_without_likelihoods_ranks_nobody():
-    board = Board([Row("gan", "implicit", 10), Row("joint", "explicit", refusal="joint: too large")], data="x")
+    board = Board(
+        [Row("gan", "implicit", 10), Row("joint", "explicit", refusal="joint: too large")], data="x"
+    )
     assert board.best is None
     assert board.frame()["model"].tolist() == ["gan", "joint"]
     assert board.to_json()[0]["test"] is None

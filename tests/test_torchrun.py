@@ -57,8 +57,14 @@ def gradients():
         for batch in BATCHES:
             one = training(model, arguments, batch)
             losses = [one.take_step()]
-            found |= {f"{name} {batch} {p}": v.grad for p, v in one.model.named_parameters() if v.grad is not None}
-            found[f"{name} {batch} losses"] = torch.tensor([*losses, one.take_step()], dtype=torch.float64)
+            found |= {
+                f"{name} {batch} {p}": v.grad
+                for p, v in one.model.named_parameters()
+                if v.grad is not None
+            }
+            found[f"{name} {batch} losses"] = torch.tensor(
+                [*losses, one.take_step()], dtype=torch.float64
+            )
     return found
 
 
@@ -71,7 +77,8 @@ def sums():
             found[f"{type(model).__name__} {rows}"] = processes.sum_over_ranks(own)
     one = training(*MODELS["made"], 64)
     return found | {
-        f"watch {rows}": torch.tensor(validation_loss(one.model, codes[:rows])).double() for rows in (2500, 700)
+        f"watch {rows}": torch.tensor(validation_loss(one.model, codes[:rows])).double()
+        for rows in (2500, 700)
     }
 
 
@@ -101,7 +108,10 @@ def check(folder):
     """The program of the processes that are compared with one process, and then fit a run."""
     with processes.process_group():
         found, decided = gradients() | sums(), decisions()
-    save_file({name: t.contiguous() for name, t in found.items()}, folder / f"{processes.rank()}.safetensors")
+    save_file(
+        {name: t.contiguous() for name, t in found.items()},
+        folder / f"{processes.rank()}.safetensors",
+    )
     decided["threads"] = [name.read_text() for name in Path("/proc/self/task").glob("*/comm")]
     (folder / f"{processes.rank()}.json").write_text(json.dumps(decided))
     plausibly.fit("toy-bits", "nade", out=folder / "whole", **FIT)
@@ -121,15 +131,26 @@ def break_off(folder):
 
     Training.take_step = killed
     heard = []
-    plausibly.fit("toy-bits", "nade", listener=plausibly.fitting.settings.Listener(heard.append), **FIT)
+    plausibly.fit(
+        "toy-bits", "nade", listener=plausibly.fitting.settings.Listener(heard.append), **FIT
+    )
     (folder / f"heard-{processes.rank()}.json").write_text(json.dumps(heard))
 
 
 def torchrun(*words):
     """torchrun with two processes on this machine's loopback, begun."""
-    path = os.pathsep.join([str(Path(plausibly.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join(
+        [str(Path(plausibly.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    )
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([*command, *map(str, words)], env=env, **pipes)
 
@@ -166,14 +187,23 @@ def test_counts_and_validation_are_identical_to_those_of_one_process(found):
 def test_all_processes_decide_the_same(together):
     one, other = (json.loads((together / f"{number}.json").read_text()) for number in (0, 1))
     assert one == other
-    assert (one["said"], one["ranks"], one["anywhere"], one["nowhere"]) == ({"rank": 0}, 2, True, False)
+    assert (one["said"], one["ranks"], one["anywhere"], one["nowhere"]) == (
+        {"rank": 0},
+        2,
+        True,
+        False,
+    )
     assert "training rows" in one["diverged"]
 
 
 def test_no_thread_of_the_group_is_left_to_end_within_the_interpreters_end(together):
     """One that then dropped the last tensor would abort the process, about once in fifteen runs on a busy machine."""
     for number in (0, 1):
-        assert not [name for name in json.loads((together / f"{number}.json").read_text())["threads"] if "gloo" in name]
+        assert not [
+            name
+            for name in json.loads((together / f"{number}.json").read_text())["threads"]
+            if "gloo" in name
+        ]
 
 
 def test_one_run_is_left(together):
@@ -192,7 +222,10 @@ def test_killed_processes_are_started_again_and_change_no_bit(together, tmp_path
     assert [folder.name for folder in (tmp_path / "runs").iterdir()] == ["nade-1"]
     assert "going on at step 45 of 60" in json.loads((tmp_path / "heard-0.json").read_text())
     assert json.loads((tmp_path / "heard-1.json").read_text()) == []
-    whole, broken = (load_file(f / "weights.safetensors") for f in (together / "whole", tmp_path / "runs" / "nade-1"))
+    whole, broken = (
+        load_file(f / "weights.safetensors")
+        for f in (together / "whole", tmp_path / "runs" / "nade-1")
+    )
     assert all(torch.equal(value, broken[name]) for name, value in whole.items())
     assert (tmp_path / "runs" / "nade-1" / "report.html").exists()
 
@@ -200,7 +233,18 @@ def test_killed_processes_are_started_again_and_change_no_bit(together, tmp_path
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_all_processes_and_leave_what_goes_on(tmp_path, number):
     folder = tmp_path / "run"
-    words = ("fit", "toy-bits", "--model", "nade", "--steps", 100_000, "--out", folder, "--set", "train.every=20")
+    words = (
+        "fit",
+        "toy-bits",
+        "--model",
+        "nade",
+        "--steps",
+        100_000,
+        "--out",
+        folder,
+        "--set",
+        "train.every=20",
+    )
     process = torchrun("-m", "plausibly.cli", *words)
     deadline = time.monotonic() + 600
     # the first line is of steps that all processes have taken, so all of them heed Ctrl-C by then
@@ -211,7 +255,9 @@ def test_signals_end_all_processes_and_leave_what_goes_on(tmp_path, number):
     process.send_signal(number)
     out, err = process.communicate(timeout=600)
     assert process.returncode != 0
-    assert not [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(folder).encode() in readable(p)]
+    assert not [
+        p for p in Path("/proc").glob("[0-9]*/cmdline") if str(folder).encode() in readable(p)
+    ]
     record = json.loads((folder / "run.json").read_text())
     assert record["status"] == ("interrupted" if number == signal.SIGINT else "running")
     assert (folder / "checkpoint.safetensors").exists()

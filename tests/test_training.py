@@ -71,7 +71,9 @@ def test_the_best_validated_weights_are_kept():
     training = fresh(Plan(steps=200, every=10, rate=5e-2))
     seen = [progress.validation for progress in training.run()]
     training.finish()
-    assert validation_loss(training.model, training.validation) == pytest.approx(min(seen), abs=1e-6)
+    assert validation_loss(training.model, training.validation) == pytest.approx(
+        min(seen), abs=1e-6
+    )
 
 
 def test_training_stops_when_validation_does_not_improve():
@@ -84,7 +86,9 @@ def test_training_stops_when_validation_does_not_improve():
 @pytest.mark.parametrize("cause", ["rate", "weights"])
 def test_a_loss_that_is_not_finite_stops_and_restores(cause):
     training = fresh(Plan(steps=200, every=1, clip=1e30, rate=1e30 if cause == "rate" else 1e-3))
-    with pytest.raises(Diverged, match=r"step .*tensor .*training rows .*variable .*Try a smaller rate") as caught:
+    with pytest.raises(
+        Diverged, match=r"step .*tensor .*training rows .*variable .*Try a smaller rate"
+    ) as caught:
         for progress in training.run():
             if cause == "weights" and progress.step == 5:
                 with torch.no_grad():
@@ -100,13 +104,21 @@ def test_a_budget_becomes_steps(monkeypatch):
     """By a clock that a step and a validation move by a tenth of a second each."""
     now, take_step = [0.0], Training.take_step
     monkeypatch.setattr("plausibly.training.estimates.clock", lambda: now[0])
-    monkeypatch.setattr(Training, "take_step", lambda self: (now.append(now.pop() + 0.1), take_step(self))[1])
-    monkeypatch.setattr("plausibly.training.loop.validation_loss", lambda *given: now.append(now.pop() + 0.1))
+    monkeypatch.setattr(
+        Training, "take_step", lambda self: (now.append(now.pop() + 0.1), take_step(self))[1]
+    )
+    monkeypatch.setattr(
+        "plausibly.training.loop.validation_loss", lambda *given: now.append(now.pop() + 0.1)
+    )
     training = fresh(PLAN)
     plans = [steps_within(budget, training.model, *toy(), PLAN) for budget in (1e-3, 5.0, 50.0)]
     each = 0.1 + 0.1 / PLAN.every
     assert [plan.steps for plan in plans] == [1, int(0.9 * 5.0 / each), int(0.9 * 50.0 / each)]
-    assert {plan.seed for plan in plans} == {PLAN.seed} and [plan.every for plan in plans] == [1, 5, 20]
+    assert {plan.seed for plan in plans} == {PLAN.seed} and [plan.every for plan in plans] == [
+        1,
+        5,
+        20,
+    ]
 
 
 def test_default_steps_have_limits():
@@ -138,7 +150,9 @@ def test_every_number_counts_for_a_generator_to_its_last_bit():
 
 def test_gradients_are_clipped_as_torch_does():
     for most in (0.1, 100.0):
-        ours, theirs = ([torch.zeros(3, 2).requires_grad_(), torch.zeros(4).requires_grad_()] for _ in range(2))
+        ours, theirs = (
+            [torch.zeros(3, 2).requires_grad_(), torch.zeros(4).requires_grad_()] for _ in range(2)
+        )
         for own in (ours, theirs):
             torch.cat([p.flatten() for p in own]).dot(torch.arange(10.0)).backward()
         norm = clip([*ours, torch.zeros(2).requires_grad_()], most)  # one that nothing depends on
@@ -165,6 +179,9 @@ def test_the_average_forgets_the_first_weights_early():
     for step in range(1, 31):
         training.take_step()
         follow = max(0.3, 9 / (10 + step))
-        kept = [a + follow * (p.detach().double() - a) for a, p in zip(kept, training.model.parameters(), strict=True)]
+        kept = [
+            a + follow * (p.detach().double() - a)
+            for a, p in zip(kept, training.model.parameters(), strict=True)
+        ]
     for a, b in zip(kept, training.averaged.parameters(), strict=True):
         assert torch.allclose(a, b.double(), atol=1e-6)

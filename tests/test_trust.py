@@ -23,8 +23,7 @@ import pytest
 
 import plausibly
 from plausibly.errors import UserError
-from plausibly.fitting import choose as choosing
-from plausibly.fitting import compare, folders, results
+from plausibly.fitting import choose, compare, folders, results
 from plausibly.fitting.fit import read_log
 from plausibly.runs.record import read_record
 from plausibly.runs.run import write_record
@@ -54,8 +53,15 @@ def test_a_record_names_only_models_that_come_with_plausibly(run, cli, tmp_path)
         status, out, err = cli(*words, evil, *["a"] * (words == ["query"]))
         assert status == 2 and not out and err.count("\n") == 1, (words, err)
     settings = {"train": {}, "budget": None}
-    several = {"model": "best", "status": "running", "candidates": [f"{trap}:Linear"], "settings": settings}
-    np.save(tmp_path / "rows.npy", np.random.default_rng(0).integers(0, 2, (100, 3), dtype=np.uint8))
+    several = {
+        "model": "best",
+        "status": "running",
+        "candidates": [f"{trap}:Linear"],
+        "settings": settings,
+    }
+    np.save(
+        tmp_path / "rows.npy", np.random.default_rng(0).integers(0, 2, (100, 3), dtype=np.uint8)
+    )
     filed = plausibly.fit(str(tmp_path / "rows.npy"), "independent", out=tmp_path / "filed")
     status, _, err = cli("fit", "--resume", copied(filed, tmp_path / "several", **several))
     assert status == 2 and "there is no model" in err, err
@@ -79,7 +85,11 @@ def test_a_file_that_is_replaced_keeps_its_permissions_and_a_link_its_place(tmp_
     assert target.read_text() == "old"
     with files.delivering(link) as draft:
         draft.write_text("new")
-    assert link.is_symlink() and target.read_text() == "new" and stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert (
+        link.is_symlink()
+        and target.read_text() == "new"
+        and stat.S_IMODE(target.stat().st_mode) == 0o600
+    )
     assert {*os.listdir(tmp_path)} == {"target.csv", "link.csv"}
 
 
@@ -110,7 +120,9 @@ with holding(Path(sys.argv[1])), replacing(Path(sys.argv[1])) as draft:
 @pytest.fixture
 def holder(tmp_path):
     """A process that is in the middle of writing x.csv."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "x.csv")], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "x.csv")], stdout=subprocess.PIPE
+    )
     assert process.stdout is not None and process.stdout.readline() == b"held\n"
     yield process
     process.kill()
@@ -118,7 +130,9 @@ def holder(tmp_path):
     process.stdout.close()
 
 
-def test_the_second_job_says_who_writes_there_and_goes_on_when_that_one_is_killed(run, cli, tmp_path, holder):
+def test_the_second_job_says_who_writes_there_and_goes_on_when_that_one_is_killed(
+    run, cli, tmp_path, holder
+):
     status, out, err = cli("sample", run.path, "-n", 3, "--out", tmp_path / "x.csv")
     assert status == 2 and not out and f"is being written by process {holder.pid} on" in err
     assert len([name for name in os.listdir(tmp_path) if files.is_draft(Path(name))]) == 1
@@ -139,7 +153,10 @@ def test_two_fits_have_two_folders(tmp_path, monkeypatch):
     with holding(tmp_path / "run"), pytest.raises(UserError, match="is being written by"):
         plausibly.fit(rows, "independent", out=tmp_path / "run")
     monkeypatch.chdir(tmp_path)
-    assert [plausibly.fit(rows, "independent").path.name for _ in range(2)] == ["independent-1", "independent-2"]
+    assert [plausibly.fit(rows, "independent").path.name for _ in range(2)] == [
+        "independent-1",
+        "independent-2",
+    ]
 
 
 def test_shards_are_not_kept_behind_a_link(run, cli, tmp_path):
@@ -154,9 +171,11 @@ def bits(tmp_path, monkeypatch):
     """A table of bits, for which two models are tried; pages are not drawn."""
     rows = np.random.default_rng(0).integers(0, 2, (120, 3))
     pd.DataFrame(rows, columns=[*"abc"]).to_csv(tmp_path / "bits.csv", index=False)
-    monkeypatch.setattr(choosing, "models_to_try", lambda *_: ["independent", "markov"])
-    monkeypatch.setattr(choosing, "default_models", lambda: ["independent", "markov"])
-    monkeypatch.setattr(results, "finish_board", lambda board, data, path: (path / "report.html").write_text("page"))
+    monkeypatch.setattr(choose, "models_to_try", lambda *_: ["independent", "markov"])
+    monkeypatch.setattr(choose, "default_models", lambda: ["independent", "markov"])
+    monkeypatch.setattr(
+        results, "finish_board", lambda board, data, path: (path / "report.html").write_text("page")
+    )
     return str(tmp_path / "bits.csv")
 
 
@@ -194,10 +213,17 @@ def finished(folder, work, resume, nothing):
 
 def test_the_best_of_several_is_found_after_a_kill_before_any_file_change(bits, tmp_path):
     whole = plausibly.fit(bits, out=tmp_path / "whole")
-    found = [*finished(tmp_path, lambda path: plausibly.fit(bits, out=path), plausibly.resume, is_finished)]
+    found = [
+        *finished(
+            tmp_path, lambda path: plausibly.fit(bits, out=path), plausibly.resume, is_finished
+        )
+    ]
     assert len(found) > 8
     for run in found:
-        assert run.record["tried"] == whole.record["tried"] and run.record["test"] == whole.record["test"]
+        assert (
+            run.record["tried"] == whole.record["tried"]
+            and run.record["test"] == whole.record["test"]
+        )
         assert not (run.path / "members").exists() and (run.path / "report.html").exists()
 
 
@@ -240,7 +266,9 @@ def test_links_in_a_ring_and_what_is_read_are_not_written_to(run, cli, tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["copy", "ring.csv", "rows.csv", "rows.npy"]
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "heldout.safetensors", "calibration.safetensors", "log.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["weights.safetensors", "heldout.safetensors", "calibration.safetensors", "log.jsonl"]
+)
 def test_a_pipe_in_a_run_is_not_waited_for(run, cli, tmp_path, name):
     own = copied(run, tmp_path / "copy")
     (own / name).unlink(missing_ok=True)
@@ -253,7 +281,12 @@ def test_a_pipe_and_a_device_are_no_data(run, cli, tmp_path):
     for name in ("x.csv", "x.npy", "x.pls", "x.parquet"):
         os.mkfifo(tmp_path / name)
     (tmp_path / "zero.csv").symlink_to("/dev/zero")
-    for words in (["data", "x.csv"], ["data", "zero.csv"], ["fit", "x.parquet"], ["score", run.path, "x.npy"]):
+    for words in (
+        ["data", "x.csv"],
+        ["data", "zero.csv"],
+        ["fit", "x.parquet"],
+        ["score", run.path, "x.npy"],
+    ):
         status, _, err = cli(*words)
         assert status == 2 and "is a pipe" in err, words
     assert "is a pipe" in cli("decompress", "x.pls", "y.npy")[2]
@@ -262,7 +295,10 @@ def test_a_pipe_and_a_device_are_no_data(run, cli, tmp_path):
 def test_a_job_that_ended_between_the_look_and_the_lock_keeps_its_folder(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text("{}")
-    with pytest.raises(UserError, match="already exists"), folders.fresh_folder(tmp_path / "run", anew=True):
+    with (
+        pytest.raises(UserError, match="already exists"),
+        folders.fresh_folder(tmp_path / "run", anew=True),
+    ):
         pass
     assert (tmp_path / "run" / "run.json").exists()
 
@@ -273,7 +309,10 @@ def test_types_in_a_table_and_names_in_an_archive_are_data(cli, tmp_path):
     for name in ("arrow.py_extension_type", "pandas.period", "pandas.interval", "evil"):
         metadata = {"ARROW:extension:name": name, "ARROW:extension:metadata": trap}
         field = pa.field("a", pa.int64(), metadata=metadata)
-        table = pa.table([pa.array(range(60)), pa.array([*"ab"] * 30)], pa.schema([field, pa.field("b", pa.string())]))
+        table = pa.table(
+            [pa.array(range(60)), pa.array([*"ab"] * 30)],
+            pa.schema([field, pa.field("b", pa.string())]),
+        )
         pa.parquet.write_table(table, tmp_path / "x.parquet")
         pa.feather.write_feather(table, str(tmp_path / "x.arrow"))
         for file in ("x.parquet", "x.arrow"):
@@ -298,7 +337,9 @@ def test_types_in_a_table_and_names_in_an_archive_are_data(cli, tmp_path):
     assert not mark.exists() and not (tmp_path.parent / "outside.npy").exists()
 
 
-def test_a_folder_is_refused_before_the_work_and_a_full_disk_says_what_is_kept(run, cli, tmp_path, monkeypatch):
+def test_a_folder_is_refused_before_the_work_and_a_full_disk_says_what_is_kept(
+    run, cli, tmp_path, monkeypatch
+):
     (tmp_path / "x.csv").mkdir()
     status, _, err = cli("sample", run.path, "-n", 3, "--out", tmp_path / "x.csv")
     assert status == 2 and "is a folder" in err and os.listdir(tmp_path) == ["x.csv"]
@@ -314,14 +355,20 @@ def test_a_folder_is_refused_before_the_work_and_a_full_disk_says_what_is_kept(r
 def test_weights_without_a_record_are_named_with_what_to_do(tmp_path):
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "weights.safetensors").touch()
-    with pytest.raises(UserError, match=rf"or remove {tmp_path / 'new'}, which holds weights without a record"):
+    with pytest.raises(
+        UserError, match=rf"or remove {tmp_path / 'new'}, which holds weights without a record"
+    ):
         folders.new_folder(tmp_path / "new", "ensemble")
 
 
 def test_a_run_that_was_killed_after_its_last_step_knows_its_steps(tmp_path, monkeypatch):
-    np.save(tmp_path / "rows.npy", np.random.default_rng(0).integers(0, 2, (100, 3), dtype=np.uint8))
+    np.save(
+        tmp_path / "rows.npy", np.random.default_rng(0).integers(0, 2, (100, 3), dtype=np.uint8)
+    )
     monkeypatch.setattr("plausibly.fitting.fit.CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(results, "finish_board", lambda board, data, path: None)  # pages are not drawn
+    monkeypatch.setattr(
+        results, "finish_board", lambda board, data, path: None
+    )  # pages are not drawn
 
     def work():
         plausibly.fit(str(tmp_path / "rows.npy"), "fvsbn", out=tmp_path / "run", steps=5)

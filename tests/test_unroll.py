@@ -31,11 +31,18 @@ def flops(work):
 
 
 def unrolled(model, n=8):
-    return drive(model.unroll(n), lambda i, outcome: outcome.sample(torch.Generator().manual_seed(i)))
+    return drive(
+        model.unroll(n), lambda i, outcome: outcome.sample(torch.Generator().manual_seed(i))
+    )
 
 
 @pytest.mark.parametrize(
-    "name", [n for n, kind in MODELS.items() if issubclass(kind, AutoregressiveModel) and not kind.accepts(binary(8))]
+    "name",
+    [
+        n
+        for n, kind in MODELS.items()
+        if issubclass(kind, AutoregressiveModel) and not kind.accepts(binary(8))
+    ],
 )
 def test_no_pass_over_all_variables_is_made_for_one(name, monkeypatch):
     """Networks of all orders make one for each variable, as they say: what is observed changes all of their answers."""
@@ -43,13 +50,19 @@ def test_no_pass_over_all_variables_is_made_for_one(name, monkeypatch):
     for function in ("predict", "predict_given"):
         sound = getattr(type(model), function, None)
         if sound is not None:
-            monkeypatch.setattr(type(model), function, lambda *given, sound=sound: (calls.append(1), sound(*given))[1])
+            monkeypatch.setattr(
+                type(model),
+                function,
+                lambda *given, sound=sound: (calls.append(1), sound(*given))[1],
+            )
     unrolled(model)
     model.sample(8, torch.Generator().manual_seed(0))
     assert len(calls) == (16 if issubclass(MODELS[name], OrderlessModel) else 0)
 
 
-@pytest.mark.parametrize(("name", "most"), [("nade", 2.2), ("markov", 2.2), ("fvsbn", 4.4), ("made", 4.4)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("nade", 2.2), ("markov", 2.2), ("fvsbn", 4.4), ("made", 4.4)]
+)
 def test_the_work_grows_as_that_of_one_pass(name, most):
     """Linearly with the variables; where each has weights to every other, with their square."""
     small, large = (flops(partial(unrolled, model_of(name, variables))) for variables in (64, 128))
@@ -61,5 +74,7 @@ def test_it_is_about_one_pass(name):
     model = model_of(name, 96)
     x = (torch.rand(8, 96, generator=torch.Generator().manual_seed(0)) < 0.5).float()
     once, all_variables = flops(lambda: model.log_prob(x)), flops(lambda: unrolled(model))
-    once = once or 2 * 8 * sum(p.numel() for p in model.parameters())  # a compiled operator is not counted
+    once = once or 2 * 8 * sum(
+        p.numel() for p in model.parameters()
+    )  # a compiled operator is not counted
     assert 0 < all_variables <= 1.1 * once

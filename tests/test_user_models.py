@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import plausibly
-from plausibly.cli import commands as cli
+from plausibly.cli import commands
 from plausibly.contract import own_models
 from plausibly.errors import BrokenPromises, UserError
 from plausibly.events.kinds import Category
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
-from plausibly.runs import user_models as foreign
+from plausibly.runs import user_models
 from plausibly.runs.run import Run, write_record
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "my_model.py"
@@ -30,7 +30,7 @@ def written(folder: Path, source: str = SOURCE, name: str = "my_model.py") -> st
 def command(capsys, monkeypatch, *words: str) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["plausibly", *words])
     with pytest.raises(SystemExit) as exit:
-        cli.main()
+        commands.main()
     return int(exit.value.code or 0), *capsys.readouterr()
 
 
@@ -53,8 +53,12 @@ def fitted(bits, tmp_path_factory) -> tuple[Run, str]:
 def test_the_example_trains_to_what_logistic_regression_reaches(bits, tmp_path):
     """Bits of a chain, p(x_i | x_{i-1}) = 0.9 where equal: within reach of a linear layer, and of no independent model."""
     generator = np.random.default_rng(1)
-    chain = np.logical_xor.accumulate(generator.random((2000, 6)) < [0.5, *[0.1] * 5], axis=1).astype(np.uint8)
-    run = plausibly.fit(chain, written(tmp_path), out=tmp_path / "run", steps=800, set={"train.rate": 0.05})
+    chain = np.logical_xor.accumulate(
+        generator.random((2000, 6)) < [0.5, *[0.1] * 5], axis=1
+    ).astype(np.uint8)
+    run = plausibly.fit(
+        chain, written(tmp_path), out=tmp_path / "run", steps=800, set={"train.rate": 0.05}
+    )
     entropy = -np.log(0.5) - 5 * (0.9 * np.log(0.9) + 0.1 * np.log(0.1))
     test = run.test()
     assert abs(-test.value - entropy) < 6 * test.standard_error + 0.05
@@ -64,11 +68,17 @@ def test_the_example_trains_to_what_logistic_regression_reaches(bits, tmp_path):
 def test_a_run_says_which_code_it_needs_and_opens_with_it_alone(fitted, bits):
     run, reference = fitted
     code = json.loads((run.path / "run.json").read_text())["code"]
-    assert code["name"] == "Linear" and code["file"] == reference.rpartition(":")[0] and len(code["sha256"]) == 64
+    assert (
+        code["name"] == "Linear"
+        and code["file"] == reference.rpartition(":")[0]
+        and len(code["sha256"]) == 64
+    )
     again = Run.open(run.path, model=reference)
     assert torch.equal(again.log_prob(bits), run.log_prob(bits))
     assert Run.open(run.path, model=type(run.model)).log_prob(bits).equal(run.log_prob(bits))
-    with pytest.raises(UserError, match=r"runs it only when you name it: add --model my_model.py:Linear"):
+    with pytest.raises(
+        UserError, match=r"runs it only when you name it: add --model my_model.py:Linear"
+    ):
         Run.open(run.path)
     for other, said in (("made", "not with made"), (MODELS["made"], "not with MADE")):
         with pytest.raises(UserError, match=said):
@@ -89,10 +99,17 @@ def test_no_code_runs_because_a_run_names_it(fitted, tmp_path, capsys, monkeypat
     write_record(record, copy)
     for words in (["check"], ["sample"], ["report"], ["evaluate"], ["fit", "--resume"]):
         status, stdout, stderr = command(capsys, monkeypatch, *words, str(copy))
-        assert status == 2 and not stdout and stderr.count("\n") == 1 and "--model trap.py:Linear" in stderr
+        assert (
+            status == 2
+            and not stdout
+            and stderr.count("\n") == 1
+            and "--model trap.py:Linear" in stderr
+        )
     status, _, stderr = command(capsys, monkeypatch, "check", str(copy), "--model", trap)
     assert status == 2 and "has changed since" in stderr
-    status, _, stderr = command(capsys, monkeypatch, "check", str(copy), "--model", str(tmp_path / "gone.py:Linear"))
+    status, _, stderr = command(
+        capsys, monkeypatch, "check", str(copy), "--model", str(tmp_path / "gone.py:Linear")
+    )
     assert status == 2 and "cannot read" in stderr
     assert not mark.exists()
 
@@ -101,9 +118,17 @@ def test_every_command_takes_the_model(fitted, bits, tmp_path, capsys, monkeypat
     run, reference = fitted
     rows = tmp_path / "rows.npy"
     np.save(rows, bits[:20])
-    for words in (["sample"], ["score", str(rows)], ["impute", str(rows)], ["evaluate", str(rows)], ["report"]):
+    for words in (
+        ["sample"],
+        ["score", str(rows)],
+        ["impute", str(rows)],
+        ["evaluate", str(rows)],
+        ["report"],
+    ):
         name, *rest = words
-        status, _, stderr = command(capsys, monkeypatch, name, str(run.path), *rest, "--model", reference)
+        status, _, stderr = command(
+            capsys, monkeypatch, name, str(run.path), *rest, "--model", reference
+        )
         assert status == 0, stderr
 
 
@@ -114,28 +139,51 @@ def test_a_built_in_run_needs_no_model(bits, tmp_path):
         Run.open(run.path, model=written(tmp_path))
 
 
-def test_compare_puts_it_beside_the_others_and_the_report_is_built_again(bits, tmp_path, capsys, monkeypatch):
+def test_compare_puts_it_beside_the_others_and_the_report_is_built_again(
+    bits, tmp_path, capsys, monkeypatch
+):
     reference, out = written(tmp_path), tmp_path / "board"
     board = plausibly.compare(bits, ["joint", reference], out=out, steps=50)
-    assert {row.model for row in board.rows} == {"joint", "Linear"} and (out / "Linear" / "run.json").exists()
+    assert {row.model for row in board.rows} == {"joint", "Linear"} and (
+        out / "Linear" / "run.json"
+    ).exists()
     assert command(capsys, monkeypatch, "report", str(out))[0] == 2
     assert command(capsys, monkeypatch, "report", str(out), "--model", reference)[0] == 0
 
 
 def test_a_class_in_memory_is_a_model_too(bits, tmp_path):
-    kind = foreign.read_model(written(tmp_path))
+    kind = user_models.read_model(written(tmp_path))
     run = plausibly.fit(bits, kind, out=tmp_path / "run", steps=20)
-    assert run.record["code"]["name"] == "Linear" and Run.open(run.path, model=kind).model.schema == run.model.schema
+    assert (
+        run.record["code"]["name"] == "Linear"
+        and Run.open(run.path, model=kind).model.schema == run.model.schema
+    )
 
 
 BREACHES = {
-    "an unmasked layer": ("self.head.owner))", "self.head.owner + 9))", "no_variable_sees_a_later_one"),
+    "an unmasked layer": (
+        "self.head.owner))",
+        "self.head.owner + 9))",
+        "no_variable_sees_a_later_one",
+    ),
     "a mask off by one": ("strict=True", "strict=False", "no_variable_sees_a_later_one"),
-    "an order that skips": ("tuple(range(schema.size))", "(0,) * schema.size", "order_is_a_permutation"),
+    "an order that skips": (
+        "tuple(range(schema.size))",
+        "(0,) * schema.size",
+        "order_is_a_permutation",
+    ),
     "outputs set wrongly": ("copy_(", "copy_(None, ", "learns: TypeError"),
     "no loss": ("objective = Likelihood()", "objective = None", "learns"),
-    "an argument not kept": ("def __init__(self, schema)", "def __init__(self, schema, width=3)", "arguments_rebuild"),
-    "a crash": ("super().__init__()", "super().__init__(); 1 / 0", "can_be_built: ZeroDivisionError"),
+    "an argument not kept": (
+        "def __init__(self, schema)",
+        "def __init__(self, schema, width=3)",
+        "arguments_rebuild",
+    ),
+    "a crash": (
+        "super().__init__()",
+        "super().__init__(); 1 / 0",
+        "can_be_built: ZeroDivisionError",
+    ),
 }
 
 
@@ -152,7 +200,9 @@ def test_a_broken_promise_stops_before_training(name, bits, tmp_path, capsys, mo
     lines = stderr.splitlines()
     assert status == 2 and not stdout and not (tmp_path / "run").exists()
     assert any(f"Linear breaks {said}" in line for line in lines), stderr
-    assert "is not trained" in lines[-1] and all(line.startswith("plausibly: Linear") for line in lines)
+    assert "is not trained" in lines[-1] and all(
+        line.startswith("plausibly: Linear") for line in lines
+    )
 
 
 def test_large_data_are_stood_in_for_by_small_schemas():
@@ -170,7 +220,10 @@ def test_large_data_are_stood_in_for_by_small_schemas():
     [
         ("class Other: pass\n", "no class 'Linear'; it has Other"),
         ("class Linear: pass\n", "is no model"),
-        ("from plausibly.capabilities import Model\nclass Linear(Model): pass\n", "must define objective, sample"),
+        (
+            "from plausibly.capabilities import Model\nclass Linear(Model): pass\n",
+            "must define objective, sample",
+        ),
         (SOURCE.replace("family, formula", "things, others"), "must say its family and formula"),
         ("import torch\nx = (\n", "line 2: SyntaxError"),
         ("import torch\n\n1 / 0\n", "line 3: ZeroDivisionError"),
@@ -179,7 +232,7 @@ def test_large_data_are_stood_in_for_by_small_schemas():
 )
 def test_what_is_no_model_is_refused_in_one_line(source, said, tmp_path):
     with pytest.raises(UserError, match=said) as caught:
-        foreign.read_model(written(tmp_path, source))
+        user_models.read_model(written(tmp_path, source))
     assert "\n" not in str(caught.value)
 
 
@@ -192,11 +245,11 @@ def test_names_that_say_no_class_or_two_alike(tmp_path, bits):
         plausibly.compare(bits, [written(tmp_path), other], out=tmp_path / "board")
     named = "from plausibly.models.made import MADE\nclass made(MADE): pass\n"
     with pytest.raises(UserError, match="is the name of a model of plausibly's"):
-        foreign.read_model(written(tmp_path, named, "alike.py").replace(":Linear", ":made"))
+        user_models.read_model(written(tmp_path, named, "alike.py").replace(":Linear", ":made"))
 
 
 def test_what_the_file_prints_stays_off_stdout(tmp_path, capsys):
-    foreign.read_model(written(tmp_path, "print('loading')\n" + SOURCE))
+    user_models.read_model(written(tmp_path, "print('loading')\n" + SOURCE))
     out, err = capsys.readouterr()
     assert not out and "loading" in err
 

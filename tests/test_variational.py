@@ -7,7 +7,11 @@ import pytest
 import torch
 from torch import distributions as known
 
-from plausibly.contract.checks import bounds_sum_to_at_most_one, samples_reach_the_bound, shake_weights
+from plausibly.contract.checks import (
+    bounds_sum_to_at_most_one,
+    samples_reach_the_bound,
+    shake_weights,
+)
 from plausibly.data import load
 from plausibly.data.events import Events
 from plausibly.evaluation.likelihood.elbo import elbo_parts
@@ -54,8 +58,12 @@ class Linear:
     def __init__(self, shift=0.0, factor=1.0, second=1.0):
         schema = Schema((3,), (Real(),) * 3)
         network = {"name": "mlp", "layers": 0, "dropout": 0.0}
-        model = VAE(schema, latents=2, network=network, components=1, objective="elbo").double().eval()
-        w = torch.tensor([[1.0, 0.5], [0.5, -1.0], [0.6, 0.0]], dtype=torch.float64) * torch.tensor([1.0, second])
+        model = (
+            VAE(schema, latents=2, network=network, components=1, objective="elbo").double().eval()
+        )
+        w = torch.tensor([[1.0, 0.5], [0.5, -1.0], [0.6, 0.0]], dtype=torch.float64) * torch.tensor(
+            [1.0, second]
+        )
         b, s = torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64), 0.7
         v = 1 / (1 + w.square().sum(0) / s**2)
         into, out = model.encoder.leave, model.decoder.leave
@@ -69,13 +77,20 @@ class Linear:
             into.bias[:2] = shift - v * (w.T @ b) / s**2
             into.bias[2:] = squashed(v.sqrt().log() + log(factor))
         self.model, self.w, self.b, self.s, self.v = model, w, b, s, v
-        self.marginal = known.MultivariateNormal(b, w @ w.T + s**2 * torch.eye(3, dtype=torch.float64))
+        self.marginal = known.MultivariateNormal(
+            b, w @ w.T + s**2 * torch.eye(3, dtype=torch.float64)
+        )
 
     def posterior(self, x):
-        return known.Normal(self.v * ((x - self.b) @ self.w) / self.s**2, self.v.sqrt().expand(len(x), -1))
+        return known.Normal(
+            self.v * ((x - self.b) @ self.w) / self.s**2, self.v.sqrt().expand(len(x), -1)
+        )
 
     def drawn(self, rows, seed=0):
-        z, e = (torch.randn(rows, n, generator=noise(seed + k), dtype=torch.float64) for k, n in enumerate((2, 3)))
+        z, e = (
+            torch.randn(rows, n, generator=noise(seed + k), dtype=torch.float64)
+            for k, n in enumerate((2, 3))
+        )
         return z @ self.w.T + self.b + self.s * e
 
 
@@ -87,15 +102,24 @@ def expected(model, x, nodes):
     found = []
     for row in x:
         q = model.posterior(row[None], len(points))
-        weights = importance_weights(model, row[None], q.centre + q.log_scale.exp() * points, q, len(points))
-        found.append([(part[0] * mass).sum() for part in (weights.log_weights, weights.reconstruction, weights.rate)])
+        weights = importance_weights(
+            model, row[None], q.centre + q.log_scale.exp() * points, q, len(points)
+        )
+        found.append(
+            [
+                (part[0] * mass).sum()
+                for part in (weights.log_weights, weights.reconstruction, weights.rate)
+            ]
+        )
     return torch.tensor(found, dtype=torch.float64).unbind(1)
 
 
 def grid(latents, reach=9.0, each=241):
     """Points and the log of the room that each takes up."""
     axis = torch.linspace(-reach, reach, each, dtype=torch.float64)
-    return torch.cartesian_prod(*[axis] * latents).view(-1, latents), latents * log(float(axis[1] - axis[0]))
+    return torch.cartesian_prod(*[axis] * latents).view(-1, latents), latents * log(
+        float(axis[1] - axis[0])
+    )
 
 
 @torch.no_grad()
@@ -109,7 +133,9 @@ def log_joint(model, x, z, room):
 def small(seed, latents=2, schema=None, mild=False, **arguments):
     """A random network; its prior stays within `grid`, and if `mild` the encoder does too."""
     arguments = {"network": {"name": "mlp", "hidden": 6, "layers": 1}, "components": 2, **arguments}
-    model = shake_weights(VAE(schema or binary(5), latents=latents, **arguments), seed).double().eval()
+    model = (
+        shake_weights(VAE(schema or binary(5), latents=latents, **arguments), seed).double().eval()
+    )
     for p in [*model.prior.parameters(), *(model.encoder.leave.parameters() if mild else [])]:
         p.mul_(0.3)
     return model
@@ -123,7 +149,9 @@ def test_one_draw_of_the_exact_posterior_is_log_p():
     truth = Linear()
     x = truth.drawn(50)
     logs = log_weights(truth.model, x, 3, noise())
-    assert torch.allclose(logs, truth.marginal.log_prob(x)[:, None].expand(-1, 3), atol=1e-9, rtol=0)
+    assert torch.allclose(
+        logs, truth.marginal.log_prob(x)[:, None].expand(-1, 3), atol=1e-9, rtol=0
+    )
 
 
 @pytest.mark.parametrize(("shift", "factor"), [(0.0, 1.0), (0.4, 1.0), (0.0, 0.5), (-0.3, 1.7)])
@@ -137,7 +165,9 @@ def test_the_gap_of_a_linear_model_is_the_known_divergence(shift, factor):
     gap = known.kl_divergence(given, posterior).sum(1)
     assert torch.allclose(elbo + gap, truth.marginal.log_prob(x), atol=1e-6, rtol=0)
     assert torch.allclose(
-        rate, known.kl_divergence(given, known.Normal(torch.zeros(2), torch.ones(2))).sum(1), atol=1e-6
+        rate,
+        known.kl_divergence(given, known.Normal(torch.zeros(2), torch.ones(2))).sum(1),
+        atol=1e-6,
     )
     assert (gap.min() > 0.05) == ((shift, factor) != (0.0, 1.0))
 
@@ -164,7 +194,9 @@ def test_no_bound_of_a_thousand_models_is_above_log_p():
         model = small(seed, 1, binary(3), prior=PRIORS[seed % 3])
         x = torch.randint(0, 2, (1, 3), generator=noise(seed)).double()
         exact = float(log_joint(model, x, z, room).logsumexp(1))
-        bounds = importance_weighted(model, x.expand(400, -1), (1, 2, 7)[seed // 3 % 3], noise(seed + 1))
+        bounds = importance_weighted(
+            model, x.expand(400, -1), (1, 2, 7)[seed // 3 % 3], noise(seed + 1)
+        )
         assert float(bounds.mean()) <= exact + 6 * float(bounds.std()) / 20 + 1e-9, seed
 
 
@@ -175,7 +207,9 @@ def test_weights_have_the_mean_of_p():
     for seed in range(20):
         model = small(seed, 1, binary(3), mild=True, prior=PRIORS[seed % 2])
         x = torch.randint(0, 2, (1, 3), generator=noise(seed)).double()
-        ratio = (log_weights(model, x, 20_000, noise(seed)) - log_joint(model, x, z, room).logsumexp(1)).exp()
+        ratio = (
+            log_weights(model, x, 20_000, noise(seed)) - log_joint(model, x, z, room).logsumexp(1)
+        ).exp()
         assert abs(float(ratio.mean()) - 1) <= 6 * float(ratio.std()) / 20_000**0.5, seed
 
 
@@ -186,9 +220,12 @@ def gradients(model, loss):
     """Gradient of the mean loss by parameters, flat: those of the encoder, and all others."""
     model.zero_grad()
     loss.mean().backward()
-    flat = {name: p.grad.flatten().clone() for name, p in model.named_parameters() if p.grad is not None}
+    flat = {
+        name: p.grad.flatten().clone() for name, p in model.named_parameters() if p.grad is not None
+    }
     return tuple(
-        torch.cat([g for name, g in flat.items() if name.startswith("encoder") == own]) for own in (True, False)
+        torch.cat([g for name, g in flat.items() if name.startswith("encoder") == own])
+        for own in (True, False)
     )
 
 
@@ -217,7 +254,9 @@ def test_the_importance_weighted_loss_is_minus_the_bound():
     assert torch.allclose(found, -importance_weighted(truth.model, x, 7, noise()), atol=1e-9)
 
 
-@pytest.mark.parametrize("objective", [RateDistortion(beta=1.0), WarmUp(), FreeBits(nats=0.0)], ids=lambda o: o.name)
+@pytest.mark.parametrize(
+    "objective", [RateDistortion(beta=1.0), WarmUp(), FreeBits(nats=0.0)], ids=lambda o: o.name
+)
 def test_objectives_that_come_down_to_the_elbo(objective):
     model = Linear(shift=0.8).model
     x = Linear().drawn(400)
@@ -230,14 +269,17 @@ def test_objectives_that_come_down_to_the_elbo(objective):
 
 
 @pytest.mark.parametrize(
-    ("share", "done", "beta"), [(0.2, 0.05, 0.25), (0.2, 0.0, 0.0), (0.8, 0.2, 0.25), (0.5, 0.9, 1.0)]
+    ("share", "done", "beta"),
+    [(0.2, 0.05, 0.25), (0.2, 0.0, 0.0), (0.8, 0.2, 0.25), (0.5, 0.9, 1.0)],
 )
 @torch.no_grad()
 def test_warming_up_takes_a_share_of_the_steps(share, done, beta):
     """After `done` of all steps the rate weighs as much as `done` is of the share."""
     model, x = Linear(shift=0.8).model, Linear().drawn(50)
     found = WarmUp(share=share).loss(model, x, noise(), done).total
-    assert torch.allclose(found, RateDistortion(beta=beta).loss(model, x, noise(), 1.0).total, atol=1e-9)
+    assert torch.allclose(
+        found, RateDistortion(beta=beta).loss(model, x, noise(), 1.0).total, atol=1e-9
+    )
 
 
 @torch.no_grad()
@@ -269,7 +311,10 @@ def prior(kind, seed=0):
     generator = noise(seed)
     with torch.no_grad():
         for p in part.parameters():
-            p.copy_((2.0 if kind == "vamp" else 0.2) * torch.randn(p.shape, generator=generator, dtype=p.dtype))
+            p.copy_(
+                (2.0 if kind == "vamp" else 0.2)
+                * torch.randn(p.shape, generator=generator, dtype=p.dtype)
+            )
     return part.over(encode)
 
 
@@ -283,11 +328,16 @@ def test_priors_integrate_to_one_and_are_sampled(kind):
     assert drawn.shape == (40_000, 2) and drawn.dtype == torch.float64
 
     def moments(z):
-        return torch.cat([z, z.square(), z.prod(1, keepdim=True), z.sin(), (z[:, :1] + 2 * z[:, 1:]).cos()], 1)
+        return torch.cat(
+            [z, z.square(), z.prod(1, keepdim=True), z.sin(), (z[:, :1] + 2 * z[:, 1:]).cos()], 1
+        )
 
     want, got = (mass[:, None] * moments(z)).sum(0), moments(drawn)
     assert ((got.mean(0) - want).abs() <= 6 * got.std(0) / 200 + 1e-3).all()
-    assert kind == "standard" or ((want - moments(torch.randn(40_000, 2, generator=noise())).mean(0)).abs() > 0.2).any()
+    assert (
+        kind == "standard"
+        or ((want - moments(torch.randn(40_000, 2, generator=noise())).mean(0)).abs() > 0.2).any()
+    )
 
 
 @torch.no_grad()
@@ -299,7 +349,9 @@ def test_vamp_is_the_mean_of_posteriors():
         known.Independent(known.Normal(centre, scale), 1).log_prob(z)
         for centre, scale in zip(parts.centre, parts.log_scale.exp(), strict=True)
     ]
-    assert torch.allclose(found.log_prob(z)[:, 0], torch.stack(loop).logsumexp(0) - log(5), atol=1e-9)
+    assert torch.allclose(
+        found.log_prob(z)[:, 0], torch.stack(loop).logsumexp(0) - log(5), atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("latents", [1, 2, 4])
@@ -320,7 +372,9 @@ def test_drawing_from_a_flow_inverts_scoring_it(latents):
     slopes = torch.stack([(made(e + step) - made(e - step)) / (2 * h) for step in steps], 2)
     want = (-0.5 * e.square() - 0.5 * log(2 * pi)).sum(1) - torch.linalg.slogdet(slopes)[1]
     assert torch.allclose(flow.log_prob(made(e))[:, 0], want, atol=1e-6)
-    assert not torch.allclose(slopes, torch.eye(latents, dtype=torch.float64).expand_as(slopes), atol=0.1)
+    assert not torch.allclose(
+        slopes, torch.eye(latents, dtype=torch.float64).expand_as(slopes), atol=0.1
+    )
 
 
 # the ELBO taken apart
@@ -357,9 +411,15 @@ def test_what_amortisation_costs_is_found():
     truth = Linear(shift=0.4, factor=0.6)
     x = truth.drawn(200)
     q = truth.model.posterior(x)
-    gap = known.kl_divergence(known.Normal(q.mean(), q.log_scale.exp()), truth.posterior(x)).sum(1).detach()
+    gap = (
+        known.kl_divergence(known.Normal(q.mean(), q.log_scale.exp()), truth.posterior(x))
+        .sum(1)
+        .detach()
+    )
     found = elbo_parts(single(truth), events(x.float()), noise())
-    assert found.gap.value == pytest.approx(float(gap.mean()), abs=6 * found.gap.standard_error + 0.01)
+    assert found.gap.value == pytest.approx(
+        float(gap.mean()), abs=6 * found.gap.standard_error + 0.01
+    )
     error = found.amortisation.standard_error
     assert found.amortisation.value == pytest.approx(float(gap.mean()), abs=6 * error + 0.02)
     bounds = [found.bounds[k].value for k in (1, 10, 100, 1000)]
@@ -369,12 +429,20 @@ def test_what_amortisation_costs_is_found():
 def test_information_and_the_aggregate_posterior():
     """Data of the model's own: q(z) is p(z), so that all of the rate is information, and half a log determinant."""
     truth = Linear()
-    found = elbo_parts(single(truth), events(truth.drawn(1000).float()), noise(), rows=1000, draws=(1, 10))
+    found = elbo_parts(
+        single(truth), events(truth.drawn(1000).float()), noise(), rows=1000, draws=(1, 10)
+    )
     known_nats = 0.5 * float((1 + truth.w.square().sum(0) / truth.s**2).log().sum())
-    assert known_nats - 0.25 < found.information.value <= known_nats + 6 * found.information.standard_error
+    assert (
+        known_nats - 0.25
+        < found.information.value
+        <= known_nats + 6 * found.information.standard_error
+    )
     assert -6 * found.marginal.standard_error <= found.marginal.value < 0.25
     assert found.marginal.value == pytest.approx(found.rate.value - found.information.value)
-    away = elbo_parts(single(Linear(shift=2.0)), events(truth.drawn(300).float()), noise(), draws=(1, 10))
+    away = elbo_parts(
+        single(Linear(shift=2.0)), events(truth.drawn(300).float()), noise(), draws=(1, 10)
+    )
     assert away.marginal.value > 2  # 2 latents moved by 2: KL 2 each
     assert found.information.value <= log(1000)
 
@@ -388,15 +456,23 @@ def test_a_latent_without_use_is_not_active():
 def test_parts_as_json_and_in_words():
     truth = Linear(shift=0.2)
     found = elbo_parts(
-        single(truth), Events(truth.drawn(30).float(), torch.full((30,), 2.0)), noise(), rows=20, draws=(1, 4)
+        single(truth),
+        Events(truth.drawn(30).float(), torch.full((30,), 2.0)),
+        noise(),
+        rows=20,
+        draws=(1, 4),
     )
     document = found.to_json()
     assert document["rows"] == 20 and [bound["draws"] for bound in document["bounds"]] == [1, 4]
     assert document["gap"]["sign"] == ">=" and document["marginal"]["sign"] == "<="
     names = [name for name, _, _ in found.parts()]
     assert names[:3] == ["ELBO", "reconstruction", "rate"] and "log p, 4 draws" in names
-    without = elbo_parts(single(truth), events(truth.drawn(30).float()), noise(), rows=20, draws=(1, 4))
-    assert found.elbo.value == pytest.approx(without.elbo.value + 2, abs=1e-6)  # values inside their codes count
+    without = elbo_parts(
+        single(truth), events(truth.drawn(30).float()), noise(), rows=20, draws=(1, 4)
+    )
+    assert found.elbo.value == pytest.approx(
+        without.elbo.value + 2, abs=1e-6
+    )  # values inside their codes count
 
 
 # contexts
@@ -411,11 +487,18 @@ def test_the_boards_bound_sums_a_lone_context_out(context):
     given = log_joint(model, x, z, room).logsumexp(1)
     want = given.view(3, 2, 2, 2)
     if len(context) == 1:
-        want = (want + log_context(model, x).view(want.shape)).logsumexp(0, keepdim=True).expand_as(want)
+        want = (
+            (want + log_context(model, x).view(want.shape))
+            .logsumexp(0, keepdim=True)
+            .expand_as(want)
+        )
     model.draws = 2000
     found = likelihood(model.float(), events(x.to(torch.uint8)))
     assert isinstance(found, AtLeast) and found.variables == 4 - len(context)
-    assert torch.allclose(found.nats, want.flatten(), atol=0.1) and found.value <= float(want.mean()) + 0.01
+    assert (
+        torch.allclose(found.nats, want.flatten(), atol=0.1)
+        and found.value <= float(want.mean()) + 0.01
+    )
     model.draws = 1
     assert likelihood(model, events(x.to(torch.uint8))).value < found.value - 0.005
 
@@ -466,7 +549,9 @@ def test_defaults_stay_finite_over_twenty_seeds(name):
     for seed in range(20):
         model = VAE(dataset.schema)
         prepare(model, dataset.train.codes, seed)
-        training = Training(model, dataset.train.codes[:400], dataset.valid.codes[:50], Plan(8, every=4, seed=seed))
+        training = Training(
+            model, dataset.train.codes[:400], dataset.valid.codes[:50], Plan(8, every=4, seed=seed)
+        )
         for progress in training.run():
             assert np.isfinite([progress.loss, progress.validation]).all()
         assert all(p.isfinite().all() for p in model.parameters())

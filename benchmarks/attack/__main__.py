@@ -32,7 +32,9 @@ def chosen(seed: int, share: float, only: str, number: int | None) -> list[Try]:
             numbers = range(attack.tries) if number is None else [number]
             kinds.setdefault(attack.kind, []).extend((seed, place, each) for each in numbers)
     order = Random(f"order {seed}")
-    return [each for tries in kinds.values() for each in order.sample(tries, ceil(share * len(tries)))]
+    return [
+        each for tries in kinds.values() for each in order.sample(tries, ceil(share * len(tries)))
+    ]
 
 
 def attempt(one: Try) -> tuple[Try, Verdict]:

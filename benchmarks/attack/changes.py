@@ -9,7 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate", "os.link", "os.symlink"}
+CHANGES = {
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "os.chmod",
+    "os.truncate",
+    "os.link",
+    "os.symlink",
+}
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
@@ -45,7 +54,9 @@ def dying_before(change: int) -> Callable[[], None]:
 
 def dying_at(name: str) -> Callable[[], None]:
     """Kills the process before a file of that name is changed."""
-    return on_change(lambda path: die() if Path(path).name == name and ".draft" not in path else None)
+    return on_change(
+        lambda path: die() if Path(path).name == name and ".draft" not in path else None
+    )
 
 
 def die() -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from plausibly.cli import commands as cli
+from plausibly.cli import commands
 from plausibly.system import files
 
 HANGS = 120  # seconds after which a command counts as hanging
@@ -37,7 +37,9 @@ class Ended:
             return "hang" if -self.status == signal.SIGALRM else signal.Signals(-self.status).name
         if "Traceback (most recent call last)" in self.err:
             return f"traceback: {self.last_line}"
-        if self.status in (0, 130) or (self.status == 2 and self.last_line.startswith("plausibly: ")):
+        if self.status in (0, 130) or (
+            self.status == 2 and self.last_line.startswith("plausibly: ")
+        ):
             return None
         return f"status {self.status}: {self.last_line or 'nothing said'}"
 
@@ -106,7 +108,7 @@ def start(
         files.sweep.cache_clear()  # as in a new process
         sys.argv = ["plausibly", *words, "--threads", "1"]
         prepare()
-        cli.main()
+        commands.main()
     except SystemExit as leaving:
         status = int(leaving.code or 0)
     except BaseException:

@@ -13,7 +13,16 @@ from random import Random
 
 from benchmarks.attack.changes import dying_before
 from benchmarks.attack.commands import Ended, ended, start
-from benchmarks.attack.stage import JOBS, Job, changes_of, copied, left_in, result_of, seconds_of, undisturbed
+from benchmarks.attack.stage import (
+    JOBS,
+    Job,
+    changes_of,
+    copied,
+    left_in,
+    result_of,
+    seconds_of,
+    undisturbed,
+)
 from benchmarks.attack.verdicts import HELD, Attack, Verdict
 
 ADVICE = 4  # lines of it that are followed
@@ -44,7 +53,11 @@ def interrupt(job: Job, random: Random, number: int) -> Verdict:
             told.append(f"{which.name} after {wait:.2f} s")
             if found.status not in (-which, 0) and (fault := found.fault):
                 return Verdict("traceback", f"{'; '.join(told)}: {fault}")
-            if which == signal.SIGINT and found.status == 130 and ".draft" in (left_in(folder) or ""):
+            if (
+                which == signal.SIGINT
+                and found.status == 130
+                and ".draft" in (left_in(folder) or "")
+            ):
                 return Verdict("left behind", f"{'; '.join(told)}: {left_in(folder)}")
             words = advised(found.err) or words
         return gone_on(job, folder, words).saying("; ".join(told))
@@ -84,7 +97,11 @@ def compared(job: Job, folder: Path, found: Ended, seed: int = 0) -> Verdict:
 
 def attacks() -> list[Attack]:
     crashing = [
-        Attack("crash point", name, POINTS, lambda r, n, job=job: crash(job, r, n)) for name, job in JOBS.items()
+        Attack("crash point", name, POINTS, lambda r, n, job=job: crash(job, r, n))
+        for name, job in JOBS.items()
     ]
-    killing = [Attack("kill", name, 12, lambda r, n, job=job: interrupt(job, r, n)) for name, job in JOBS.items()]
+    killing = [
+        Attack("kill", name, 12, lambda r, n, job=job: interrupt(job, r, n))
+        for name, job in JOBS.items()
+    ]
     return crashing + killing

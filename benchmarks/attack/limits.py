@@ -33,7 +33,10 @@ def with_files(size: int) -> Callable[[], None]:
 def limited(job: Job, prepare: Callable[[], None], told: str) -> Verdict:
     """A job under a limit: it is done, or nothing has happened, or what has happened is gone on with."""
     with copied() as folder:
-        out, existing = folder / job.result, not (folder / job.result).exists() and "." in job.result
+        out, existing = (
+            folder / job.result,
+            not (folder / job.result).exists() and "." in job.result,
+        )
         if existing:
             out.write_bytes(EARLIER)
         found = ended(job.line(), folder, prepare)
@@ -41,7 +44,9 @@ def limited(job: Job, prepare: Callable[[], None], told: str) -> Verdict:
             return Verdict.of_fault(found).saying(told)
         if found.status == 0:
             same = result_of(job, folder, found) == undisturbed(job)
-            return HELD if same else Verdict("silent change", f"{told}: done, but with another result")
+            return (
+                HELD if same else Verdict("silent change", f"{told}: done, but with another result")
+            )
         if existing and out.read_bytes() != EARLIER:
             return Verdict("mixed", f"{told}: the earlier file is not as it was; {found.last_line}")
         if (left := left_in(folder)) and "draft" in left:
@@ -66,18 +71,30 @@ def on_full_disk(job: Job, random: Random) -> Verdict:
         found = ended([word if word != job.result else "/dev/full" for word in job.line()], folder)
         if found.fault:
             return Verdict.of_fault(found)
-        return Verdict("silent change", "done, though nothing was written") if found.status == 0 else REFUSED
+        return (
+            Verdict("silent change", "done, though nothing was written")
+            if found.status == 0
+            else REFUSED
+        )
 
 
 def attacks() -> list[Attack]:
     return [
-        *(Attack("limit of memory", name, 15, lambda r, n, job=job: on_memory(job, r)) for name, job in JOBS.items()),
+        *(
+            Attack("limit of memory", name, 15, lambda r, n, job=job: on_memory(job, r))
+            for name, job in JOBS.items()
+        ),
         *(
             Attack("limit of files", name, 15, lambda r, n, job=job: on_files(job, r))
             for name, job in (FITS | FILES).items()
         ),
         *(
-            Attack("limit of files", f"/dev/full, {name}", 1, lambda r, n, job=FILES[name]: on_full_disk(job, r))
+            Attack(
+                "limit of files",
+                f"/dev/full, {name}",
+                1,
+                lambda r, n, job=FILES[name]: on_full_disk(job, r),
+            )
             for name in ("compress",)
         ),
     ]

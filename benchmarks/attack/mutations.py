@@ -25,7 +25,10 @@ ANSWERS = (
 RESUMED = Job("fit --resume stopped", "stopped")
 SAMPLED = Job("sample run -n 700 --out half.csv", "half.csv")
 BOARD = (Job("compare --resume board", "board"), Job("report board", "board"))
-UNPACKED = (Job("decompress embedded.pls rows.csv", "rows.csv"), Job("decompress people.pls rows.csv", "rows.csv"))
+UNPACKED = (
+    Job("decompress embedded.pls rows.csv", "rows.csv"),
+    Job("decompress people.pls rows.csv", "rows.csv"),
+)
 
 WRITTEN: dict[str, tuple[int, tuple[Job, ...]]] = {
     "run/run.json": (500, ANSWERS),
@@ -62,7 +65,9 @@ def mutated(data: bytes, random: Random) -> bytes:
     span, noise = data[start:end], random.randbytes(end - start)
     return random.choice(
         [
-            data[:start] + bytes(byte ^ 1 << random.randrange(8) for byte in span[:1]) + data[start + 1 :],
+            data[:start]
+            + bytes(byte ^ 1 << random.randrange(8) for byte in span[:1])
+            + data[start + 1 :],
             data[:start] + bytes(len(span)) + data[end:],
             data[:start] + noise + data[end:],
             data[:start] + data[end:],
@@ -87,18 +92,43 @@ def another_value(data: bytes, random: Random) -> bytes:
     places: list[tuple[Any, Any]] = []
 
     def walk(value: Any) -> None:
-        for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        for key in (
+            value
+            if isinstance(value, dict)
+            else range(len(value))
+            if isinstance(value, list)
+            else ()
+        ):
             places.append((value, key))
             walk(value[key])
 
     walk(document)
     holder, key = random.choice(places)
     old = holder[key]
-    others = [None, True, -1, 0, 3, 1e300, math.nan, math.inf, 10**30, "", "\x1b[31m", [], {}, [[]], [old], {"a": old}]
+    others = [
+        None,
+        True,
+        -1,
+        0,
+        3,
+        1e300,
+        math.nan,
+        math.inf,
+        10**30,
+        "",
+        "\x1b[31m",
+        [],
+        {},
+        [[]],
+        [old],
+        {"a": old},
+    ]
     if random.random() < 0.2:
         del holder[key]
     else:
-        holder[key] = random.choice([*others, *([old + 1] if isinstance(old, int | float) else [str(old) + "x"])])
+        holder[key] = random.choice(
+            [*others, *([old + 1] if isinstance(old, int | float) else [str(old) + "x"])]
+        )
     return json.dumps(document, indent=1).encode()
 
 
@@ -127,12 +157,17 @@ def on_written(name: str, jobs: tuple[Job, ...], random: Random) -> Verdict:
             return REFUSED
         if new == (KIT / name).read_bytes() or result_of(job, folder, found) == sound(job):
             return HELD
-        return Verdict("silent change", told_apart((KIT / name).read_bytes(), new)).saying(job.words)
+        return Verdict("silent change", told_apart((KIT / name).read_bytes(), new)).saying(
+            job.words
+        )
 
 
 def told_apart(old: bytes, new: bytes) -> str:
     """Where two contents begin to differ."""
-    start = next((place for place, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    start = next(
+        (place for place, (a, b) in enumerate(zip(old, new, strict=False)) if a != b),
+        min(len(old), len(new)),
+    )
     return f"at byte {start}: {old[max(0, start - 20) : start + 12]!r} became {new[max(0, start - 20) : start + 12]!r}"
 
 

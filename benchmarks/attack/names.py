@@ -62,7 +62,12 @@ def said_badly(found: Ended) -> str | None:
     """A character in what was printed that could command a terminal."""
     told = (found.out + found.err).replace("\r\n", "\n")
     bad = next(
-        (c for c in told if (ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160 or c in "\u202e\u2066"), None
+        (
+            c
+            for c in told
+            if (ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160 or c in "\u202e\u2066"
+        ),
+        None,
     )
     return f"prints {bad!r} in {told[max(0, told.index(bad) - 20) :][:50]!r}" if bad else None
 
@@ -73,8 +78,14 @@ def judged(found: Ended, folder: Path) -> Verdict:
         return Verdict.of_fault(found)
     if told := said_badly(found):
         return Verdict("silent change", told)
-    stray = [path.name for path in (*folder.parent.iterdir(), *folder.parent.parent.glob("up*")) if path.name != "kit"]
-    stray = [name for name in stray if not name.startswith("tmp")] + [path.name for path in folder.rglob("owned")]
+    stray = [
+        path.name
+        for path in (*folder.parent.iterdir(), *folder.parent.parent.glob("up*"))
+        if path.name != "kit"
+    ]
+    stray = [name for name in stray if not name.startswith("tmp")] + [
+        path.name for path in folder.rglob("owned")
+    ]
     if stray or (left := left_in(folder)):
         return Verdict("left behind", f"{stray or left}")
     return REFUSED if found.status else HELD
@@ -137,12 +148,19 @@ def in_paths(random: Random, number: int) -> Verdict:
             ["fit", "people.csv", "--model", name],
             ["sample", "run", "--given", f"{name}=1"],
         ):
-            verdicts.append(judged(ended_on_terminal(words, folder), folder).saying(f"{' '.join(words)!r}"))
+            verdicts.append(
+                judged(ended_on_terminal(words, folder), folder).saying(f"{' '.join(words)!r}")
+            )
     return worst(verdicts)
 
 
 def attacks() -> list[Attack]:
     return [
         Attack("hostile name", "of columns and levels", 2 * len(NAMES), in_columns),
-        Attack("hostile name", "of files and runs", len(NAMES), lambda random, number: in_paths(random, number)),
+        Attack(
+            "hostile name",
+            "of files and runs",
+            len(NAMES),
+            lambda random, number: in_paths(random, number),
+        ),
     ]

@@ -33,4 +33,7 @@ def at_once(job: Job, random: Random) -> Verdict:
 
 
 def attacks() -> list[Attack]:
-    return [Attack("two jobs at once", name, 15, lambda r, n, job=JOBS[name]: at_once(job, r)) for name in PAIRED]
+    return [
+        Attack("two jobs at once", name, 15, lambda r, n, job=JOBS[name]: at_once(job, r))
+        for name in PAIRED
+    ]

@@ -24,11 +24,8 @@ from PIL import Image
 
 from benchmarks.attack.changes import counting, dying_at
 from benchmarks.attack.commands import Ended, ended
-from plausibly.cli import commands as cli
-from plausibly.fitting import choose as choosing
-from plausibly.fitting import ensemble, results
-from plausibly.fitting import fit as learning
-from plausibly.fitting import portfolio as auto
+from plausibly.cli import commands
+from plausibly.fitting import choose, ensemble, fit, portfolio, results
 from plausibly.runs import run as runs
 from plausibly.system.files import is_draft, replacing
 
@@ -74,9 +71,9 @@ def hasten() -> None:
         with replacing(path / "report.html") as draft:
             draft.write_text("page")
 
-    learning.CHECKPOINT_SECONDS = 0.0
-    choosing.models_to_try = lambda *_: ["independent", "markov"]
-    auto.PORTFOLIO = (("independent", {}), ("nade", {"hidden": 4}))
+    fit.CHECKPOINT_SECONDS = 0.0
+    choose.models_to_try = lambda *_: ["independent", "markov"]
+    portfolio.PORTFOLIO = (("independent", {}), ("nade", {"hidden": 4}))
     ensemble.DEFAULT_ORDERS = 1
     runs.MAX_SHARD_ROWS = 250
     results.finish_board = finish_board
@@ -97,7 +94,18 @@ def prepare() -> None:
     ):
         do_here(words.split())
     ended(
-        ["fit", "bits.npy", "--model", "nade", "--set", "hidden=4", "--steps", "30", "--out", "stopped"],
+        [
+            "fit",
+            "bits.npy",
+            "--model",
+            "nade",
+            "--set",
+            "hidden=4",
+            "--steps",
+            "30",
+            "--out",
+            "stopped",
+        ],
         KIT,
         dying_at("weights.safetensors"),
     )
@@ -132,8 +140,13 @@ def do_here(words: list[str]) -> None:
     """A command in this process."""
     before, sys.argv = sys.argv, ["plausibly", *words, "--threads", "1"]
     quiet = io.StringIO()
-    with contextlib.chdir(KIT), redirect_stdout(quiet), redirect_stderr(quiet), contextlib.suppress(SystemExit):
-        cli.main()
+    with (
+        contextlib.chdir(KIT),
+        redirect_stdout(quiet),
+        redirect_stderr(quiet),
+        contextlib.suppress(SystemExit),
+    ):
+        commands.main()
     sys.argv = before
 
 
@@ -179,14 +192,19 @@ def result_of(job: Job, folder: Path, found: Ended) -> Any:
         path = folder / "rows.csv"
     if path.is_dir():
         whole = [file.parent.relative_to(path) for file in path.rglob("report.html")]
-        return sorted(map(str, whole)), {str(file.relative_to(path)): run_of(file) for file in path.rglob("run.json")}
+        return sorted(map(str, whole)), {
+            str(file.relative_to(path)): run_of(file) for file in path.rglob("run.json")
+        }
     return path.read_bytes() if path.exists() else None
 
 
 def run_of(file: Path) -> Any:
     """The numbers of a run, and the sum of its weights."""
     record, weights = json.loads(file.read_text()), file.with_name("weights.safetensors")
-    kept = {key: record.get(key) for key in ("status", "steps", "validation", "test", "tried", "arguments")}
+    kept = {
+        key: record.get(key)
+        for key in ("status", "steps", "validation", "test", "tried", "arguments")
+    }
     return kept, hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else None
 
 
@@ -206,6 +224,8 @@ def without_times(document: Any) -> Any:
 
 def left_in(folder: Path) -> str | None:
     """Something that no command should leave behind, in a copy of the kit."""
-    found = (path for path in folder.rglob("*") if is_draft(path) or path.suffix in (".lock", ".shards"))
+    found = (
+        path for path in folder.rglob("*") if is_draft(path) or path.suffix in (".lock", ".shards")
+    )
     own = (path.relative_to(folder) for path in found)
     return next((f"{path} is left" for path in own if not (KIT / path).exists()), None)

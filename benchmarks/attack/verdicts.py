@@ -23,7 +23,9 @@ class Verdict:
     @classmethod
     def of_fault(cls, found: Ended) -> Verdict:
         assert found.fault is not None
-        return cls("traceback" if found.fault.startswith(("traceback", "status")) else "died", found.fault)
+        return cls(
+            "traceback" if found.fault.startswith(("traceback", "status")) else "died", found.fault
+        )
 
     def saying(self, what: str) -> Verdict:
         """With what was done, before what came of it."""

@@ -36,4 +36,6 @@ def start(common: Common) -> None:
         if torch.zeros(1, device=common.device).is_meta:
             raise RuntimeError("no memory")
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"--device {common.device!r} is not to be had here; cpu always is") from error
+        raise UserError(
+            f"--device {common.device!r} is not to be had here; cpu always is"
+        ) from error

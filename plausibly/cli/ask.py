@@ -68,17 +68,21 @@ def score(
         instead, p(x_i | earlier) of each cell and the same as surprisal in bits.
     """
     common = common or Common()
-    from plausibly.jobs import files as bulk
+    from plausibly.jobs import files
     from plausibly.runs.run import Run
 
     if conditionals and (calibrate is not None or fdr is not None or each):
-        raise UserError("--conditionals tells of cells alone; leave out --calibrate, --fdr and --each, or it")
+        raise UserError(
+            "--conditionals tells of cells alone; leave out --calibrate, --fdr and --each, or it"
+        )
     opened = Run.open(run, common.device, model)
     out_path, work = None if out_ is None else Path(out_), shard_work(scheduler, common, model)
     if conditionals:
-        scored, frames = bulk.conditionals_to(opened, data, out_path, work, row_meter(common), guard_formulas)
+        scored, frames = files.conditionals_to(
+            opened, data, out_path, work, row_meter(common), guard_formulas
+        )
     else:
-        scored, frames = bulk.score_to(
+        scored, frames = files.score_to(
             opened, data, out_path, calibrate, fdr, each, work, row_meter(common), guard_formulas
         )
     records = None if out_ else [record for frame in frames for record in frame.to_dict("records")]
@@ -89,7 +93,8 @@ def score(
     def text() -> None:
         least = scored.few[0].iloc[:, :12]
         print_table(
-            list(least.columns), [[format_cell(value) for value in row] for row in least.to_numpy(dtype=object)]
+            list(least.columns),
+            [[format_cell(value) for value in row] for row in least.to_numpy(dtype=object)],
         )
         print_line(
             f"{scored.rows:,} rows"
@@ -142,7 +147,7 @@ def sample(
         draw rows without holes, as if holes told nothing of what they hide.
     """
     common = common or Common()
-    from plausibly.jobs import files as bulk
+    from plausibly.jobs import files
     from plausibly.runs.run import Run
 
     if n < 1:
@@ -150,10 +155,15 @@ def sample(
     opened = Run.open(run, common.device, model)
     known = parse_pairs(given, "--given COLUMN=VALUE", opened.format.names)
     if complete:
-        say(common, "rows are drawn given that no cell is a hole; that holes tell nothing of what they hide is assumed")
+        say(
+            common,
+            "rows are drawn given that no cell is a hole; that holes tell nothing of what they hide is assumed",
+        )
     if out_ is None:
         if scheduler is not None:
-            raise UserError("--scheduler needs --out FILE: what is done is kept beside it until all is")
+            raise UserError(
+                "--scheduler needs --out FILE: what is done is kept beside it until all is"
+            )
         rows, told = opened.sample_with_ess(n, common.seed, known, complete)
         deliver(
             opened,
@@ -165,12 +175,16 @@ def sample(
         )
         return
     heard, work = row_meter(common), shard_work(scheduler, common, model)
-    told = bulk.sample_to(opened, Path(out_), n, common.seed, known, complete, work, heard, guard_formulas)
+    told = files.sample_to(
+        opened, Path(out_), n, common.seed, known, complete, work, heard, guard_formulas
+    )
     document = {"rows": n} | report_draws(opened, known, complete, told, common) | {"out": out_}
     print_result(document, common, lambda: print_line(f"{n:,} rows in {out_}"))
 
 
-def report_draws(run: Any, given: dict[str, str], complete: bool, told: Any, common: Common) -> dict[str, Any]:
+def report_draws(
+    run: Any, given: dict[str, str], complete: bool, told: Any, common: Common
+) -> dict[str, Any]:
     """Says how good draws given something are, and is that as JSON; nothing of plain draws."""
     from plausibly.runs.run import TASKS
 
@@ -214,15 +228,20 @@ def query(
     known = parse_pairs(given, "--given COLUMN=VALUE", opened.format.names)
     found = opened.query(target, known, common.seed, particles)
     shared = None if about is None else opened.information(target, about, known) / math.log(2)
-    document = found.to_json() | ({} if about is None else {"about": about, "information_bits": shared})
+    document = found.to_json() | (
+        {} if about is None else {"about": about, "information_bits": shared}
+    )
 
     def text() -> None:
         rows = [
-            [format_cell(value) for value in row] for row in found.frame.head(MAX_ROWS_SHOWN).to_numpy(dtype=object)
+            [format_cell(value) for value in row]
+            for row in found.frame.head(MAX_ROWS_SHOWN).to_numpy(dtype=object)
         ]
         print_table(list(found.frame.columns), rows)
         more = (
-            f"; the first {MAX_ROWS_SHOWN} of {len(found.frame):,} shown" if len(found.frame) > MAX_ROWS_SHOWN else ""
+            f"; the first {MAX_ROWS_SHOWN} of {len(found.frame):,} shown"
+            if len(found.frame) > MAX_ROWS_SHOWN
+            else ""
         )
         kind = "differential entropy" if found.differential else "entropy"
         bits = "" if found.entropy_bits is None else f"; {kind} {found.entropy_bits:.4g} bits"
@@ -258,7 +277,7 @@ def impute(
         instead, fill all holes of a row with what is most probable together.
     """
     common = common or Common()
-    from plausibly.jobs import files as bulk
+    from plausibly.jobs import files
     from plausibly.runs.run import TASKS, Run
 
     opened = Run.open(run, common.device, model)
@@ -284,10 +303,17 @@ def impute(
     else:
         for draw in range(draws):
             path = path_of_draw(Path(out_), draw) if draws > 1 else Path(out_)
-            count, told = bulk.fill_to(
-                opened, data, path, common.seed + draw, heard=row_meter(common), guard=guard_formulas
+            count, told = files.fill_to(
+                opened,
+                data,
+                path,
+                common.seed + draw,
+                heard=row_meter(common),
+                guard=guard_formulas,
             )
-        document = {"rows": count, "filled": word} | (told.to_json() if told else {}) | {"out": str(path)}
+        document = (
+            {"rows": count, "filled": word} | (told.to_json() if told else {}) | {"out": str(path)}
+        )
         print_result(document, common, lambda: print_line(f"{count:,} rows in {path}"))
     many = f": {told.line()}" if told else ""
     say(common, f"filled cells are {FILLING_WORDS[word]}{many}")
@@ -305,8 +331,13 @@ def complete(run: Any, data: str, out_: str | None, common: Common, guard: bool)
     from plausibly.runs.run import TASKS
 
     events, word = run.complete_events(data), TASKS["complete"].word(type(run.model))
-    deliver(run, events, out_, common, {"rows": len(events), "completed": word}, guard=guard, data=data)
-    say(common, f"each row's holes hold what is most probable together{', the best found' * (word != 'exact')}")
+    deliver(
+        run, events, out_, common, {"rows": len(events), "completed": word}, guard=guard, data=data
+    )
+    say(
+        common,
+        f"each row's holes hold what is most probable together{', the best found' * (word != 'exact')}",
+    )
 
 
 def path_of_draw(path: Path, draw: int) -> Path:

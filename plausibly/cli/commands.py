@@ -60,7 +60,9 @@ def status_of(call: Callable[[], Any]) -> int:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        processes.tell("plausibly: the memory is not enough for this: fewer rows or a smaller model take less")
+        processes.tell(
+            "plausibly: the memory is not enough for this: fewer rows or a smaller model take less"
+        )
         return 2
     except KeyboardInterrupt as stopped:
         processes.tell(f"plausibly: {str(stopped) or 'stopped'}")
@@ -70,7 +72,8 @@ def status_of(call: Callable[[], Any]) -> int:
 def is_out_of_memory(error: Exception) -> bool:
     """Python, numpy and Arrow raise a MemoryError; torch says it in words."""
     return isinstance(error, MemoryError) or any(
-        words in str(error) for words in ("can't allocate memory", "out of memory", "can't start new thread")
+        words in str(error)
+        for words in ("can't allocate memory", "out of memory", "can't start new thread")
     )
 
 

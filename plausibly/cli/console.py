@@ -37,7 +37,8 @@ class Common:
 OwnModel = Annotated[
     str | None,
     Parameter(
-        name="--model", help="FILE.py:CLASS, where RUN was fitted with a model of your own; the same file as then."
+        name="--model",
+        help="FILE.py:CLASS, where RUN was fitted with a model of your own; the same file as then.",
     ),
 ]
 
@@ -81,7 +82,9 @@ def nan_to_null(document: Any) -> Any:
         return {key: nan_to_null(value) for key, value in document.items()}
     if isinstance(document, list | tuple):
         return [nan_to_null(value) for value in document]
-    if isinstance(document, float) and (document != document or document in (float("inf"), float("-inf"))):
+    if isinstance(document, float) and (
+        document != document or document in (float("inf"), float("-inf"))
+    ):
         return None
     return document
 
@@ -90,7 +93,9 @@ def has_refusal(row: list[str]) -> bool:
     return any(cell.startswith("refused") for cell in row)
 
 
-def print_table(headings: list[str], rows: list[list[str]], title: str = "", caption: str = "") -> None:
+def print_table(
+    headings: list[str], rows: list[list[str]], title: str = "", caption: str = ""
+) -> None:
     """A table on stdout, as wide as the terminal allows."""
     from rich.console import Console
     from rich.table import Table
@@ -109,7 +114,9 @@ def print_table(headings: list[str], rows: list[list[str]], title: str = "", cap
             for row in rows
             if not has_refusal(row)
         )
-        whole = 0 if number else min(24, max((len(row[0]) for row in rows), default=0))  # names are not folded
+        whole = (
+            0 if number else min(24, max((len(row[0]) for row in rows), default=0))
+        )  # names are not folded
         justify: Literal["left", "right"] = "right" if numbers and number else "left"
         shown.add_column(Text(visible(heading)), justify=justify, overflow="fold", min_width=whole)
     for row in rows:

@@ -37,13 +37,20 @@ def deliver(
 
     known = isinstance(rows, Events)
     if out_ is not None:
-        written = run.format.written(rows, Path(out_)) if known else rows
+        written = run.format.file_rows(rows, Path(out_)) if known else rows
         write(run.format.output(Path(out_), across), written, out_, guard, data)
-        print_result(document | {"out": out_}, common, lambda: print_line(f"{len(rows):,} rows in {out_}"))
+        print_result(
+            document | {"out": out_}, common, lambda: print_line(f"{len(rows):,} rows in {out_}")
+        )
         return
-    typed, shown = (run.format.rows(rows), run.format.written(rows, Path("rows.csv"))) if known else (rows, rows)
+    typed, shown = (
+        (run.format.rows(rows), run.format.file_rows(rows, Path("rows.csv")))
+        if known
+        else (rows, rows)
+    )
     frame, lines = (
-        each if isinstance(each, pd.DataFrame) else pd.DataFrame(each.reshape(len(each), -1)) for each in (typed, shown)
+        each if isinstance(each, pd.DataFrame) else pd.DataFrame(each.reshape(len(each), -1))
+        for each in (typed, shown)
     )
     records = json.loads(frame.to_json(orient="records", date_format="iso"))
 

@@ -8,7 +8,14 @@ from typing import Any
 
 from plausibly.cli.app import app
 from plausibly.cli.ask import interval_line
-from plausibly.cli.console import Common, OwnModel, make_listener, print_result, print_table, row_meter
+from plausibly.cli.console import (
+    Common,
+    OwnModel,
+    make_listener,
+    print_result,
+    print_table,
+    row_meter,
+)
 from plausibly.cli.options import AnnealingOptions, SamplingOptions, parse_literal
 from plausibly.errors import UserError
 from plausibly.printing import print_line
@@ -39,7 +46,11 @@ def evaluate(
     rows
         rows that --annealed (100 unless said otherwise) or --samples (2,000) look at.
     """
-    common, annealing, sampling = common or Common(), annealing or AnnealingOptions(), sampling or SamplingOptions()
+    common, annealing, sampling = (
+        common or Common(),
+        annealing or AnnealingOptions(),
+        sampling or SamplingOptions(),
+    )
     from plausibly.evaluation.intervals import with_error
     from plausibly.runs.run import Run
 
@@ -67,7 +78,9 @@ def evaluate(
         )
         print_line(interval_line(found))
         if apart is not None:
-            print_table(["part", "nats per row", ""], [list(part) for part in apart.parts()], apart.title())
+            print_table(
+                ["part", "nats per row", ""], [list(part) for part in apart.parts()], apart.title()
+            )
         if use is not None:
             print_line(f"codebook: {use}")
         if orders is not None:
@@ -81,7 +94,9 @@ def evaluate(
         "data": data or opened.record["data"]["source"],
     }
     more: dict[str, Any] = {"elbo": apart, "codebook": use, "orders": orders, "columns": columns}
-    print_result(document | {name: each.to_json() for name, each in more.items() if each}, common, text)
+    print_result(
+        document | {name: each.to_json() for name, each in more.items() if each}, common, text
+    )
 
 
 def check_combinations(
@@ -89,21 +104,34 @@ def check_combinations(
 ) -> None:
     """UserError where options do not go with each other."""
     if draws is not None and annealing.annealed:
-        raise UserError("--draws is not for --annealed, which has --chains and --distributions; leave one out")
+        raise UserError(
+            "--draws is not for --annealed, which has --chains and --distributions; leave one out"
+        )
     if annealing != AnnealingOptions() and not annealing.annealed:
         raise UserError("--chains, --distributions and --sigma go with --annealed")
     if sampling != SamplingOptions() and not sampling.samples:
         raise UserError("--extractor, --label and --target go with --samples")
     if sampling.samples and (annealing.annealed or draws is not None):
-        raise UserError("--samples is not for --annealed or --draws, which are about likelihoods; leave one out")
+        raise UserError(
+            "--samples is not for --annealed or --draws, which are about likelihoods; leave one out"
+        )
     if rows is not None and not (annealing.annealed or sampling.samples):
         raise UserError("--rows goes with --annealed or --samples")
 
 
-def print_samples(run: Any, data: str | None, chosen: SamplingOptions, rows: dict[str, int], common: Common) -> None:
+def print_samples(
+    run: Any, data: str | None, chosen: SamplingOptions, rows: dict[str, int], common: Common
+) -> None:
     """How close samples are to held-out rows."""
-    heard, drawing = row_meter(common, "folds of the judge"), row_meter(common, "draws as large as the training rows")
-    names: dict[str, Any] = {"extractor": chosen.extractor, "label": chosen.label, "target": chosen.target}
+    heard, drawing = (
+        row_meter(common, "folds of the judge"),
+        row_meter(common, "draws as large as the training rows"),
+    )
+    names: dict[str, Any] = {
+        "extractor": chosen.extractor,
+        "label": chosen.label,
+        "target": chosen.target,
+    }
     found = run.samples(data, seed=common.seed, heard=heard, drawing=drawing, **names, **rows)
 
     def text() -> None:
@@ -114,16 +142,23 @@ def print_samples(run: Any, data: str | None, chosen: SamplingOptions, rows: dic
             print_line(note)
 
     print_result(
-        run.summary() | {"samples": found.to_json(), "data": data or run.record["data"]["source"]}, common, text
+        run.summary() | {"samples": found.to_json(), "data": data or run.record["data"]["source"]},
+        common,
+        text,
     )
 
 
-def print_annealed(run: Any, data: str | None, chosen: AnnealingOptions, rows: int, common: Common) -> None:
+def print_annealed(
+    run: Any, data: str | None, chosen: AnnealingOptions, rows: int, common: Common
+) -> None:
     """Bounds by annealed importance sampling."""
     sigma = chosen.sigma if chosen.sigma is None else parse_literal(chosen.sigma)
     heard = row_meter(common, "transitions")
-    found = run.annealed(data, rows, chosen.chains, chosen.distributions, sigma, common.seed, heard)
-    document = run.summary() | {"annealed": found.to_json(), "data": data or run.record["data"]["source"]}
+    found = run.anneal(data, rows, chosen.chains, chosen.distributions, sigma, common.seed, heard)
+    document = run.summary() | {
+        "annealed": found.to_json(),
+        "data": data or run.record["data"]["source"],
+    }
 
     def text() -> None:
         for line in found.lines():
@@ -143,7 +178,14 @@ def check(run: str, /, *, model: OwnModel = None, common: Common | None = None) 
 
     def text() -> None:
         rows = [
-            [r.name, "holds" if r.holds else "BROKEN", f"{r.value:.3g}", f"{r.tolerance:.3g}", r.says] for r in results
+            [
+                r.name,
+                "holds" if r.holds else "BROKEN",
+                f"{r.value:.3g}",
+                f"{r.tolerance:.3g}",
+                r.says,
+            ]
+            for r in results
         ]
         print_table(["promise", "", "value", "tolerance", "what is measured"], rows)
         print_line("all hold" if holds else "NOT all hold: do not trust this run's numbers")

@@ -19,7 +19,13 @@ from plausibly.cli.console import (
     say,
     values_of,
 )
-from plausibly.cli.options import Conditioning, DataOptions, parse_literal, parse_pairs, parse_seconds
+from plausibly.cli.options import (
+    Conditioning,
+    DataOptions,
+    parse_literal,
+    parse_pairs,
+    parse_seconds,
+)
 from plausibly.errors import UserError
 from plausibly.printing import print_line
 
@@ -47,35 +53,58 @@ def data(
     from plausibly.data.loading import is_table, load
 
     if write_kinds is not None and not is_table(data):
-        raise UserError(f"--write-kinds {write_kinds}: {data} is no table, and has no columns to name")
+        raise UserError(
+            f"--write-kinds {write_kinds}: {data} is no table, and has no columns to name"
+        )
     dataset = load(data, seed=common.seed, **options.keywords())
     columns = dataset.format.describe()
     if write_kinds is not None:
         left_out = [
-            {"name": name, "kind": "drop", "guess": "as you said"} for name in dataset.format.fields()["dropped"]
+            {"name": name, "kind": "drop", "guess": "as you said"}
+            for name in dataset.format.fields()["dropped"]
         ]
         kind_files.write_kinds(columns + left_out, Path(data).name, Path(write_kinds))
-    document = {"data": dataset.name, "rows": dataset.rows, "variables": dataset.schema.size, "columns": columns}
+    document = {
+        "data": dataset.name,
+        "rows": dataset.rows,
+        "variables": dataset.schema.size,
+        "columns": columns,
+    }
 
     def text() -> None:
         headings = ["column", "kind", "codes", "holes", "values", "guessed from"]
-        title = f"{dataset.name}: {' + '.join(f'{count:,}' for count in dataset.rows.values())} rows "
+        title = (
+            f"{dataset.name}: {' + '.join(f'{count:,}' for count in dataset.rows.values())} rows "
+        )
         title += f"(train, validation, test, calibration), {dataset.schema.size:,} variables"
-        cells = [[format_value(column.get(key)) for key in ("name", "kind", "codes", "holes")] for column in columns]
+        cells = [
+            [format_value(column.get(key)) for key in ("name", "kind", "codes", "holes")]
+            for column in columns
+        ]
         print_table(
             headings,
-            [[*row, values_of(c), format_value(c.get("guess"))] for row, c in zip(cells, columns, strict=True)],
+            [
+                [*row, values_of(c), format_value(c.get("guess"))]
+                for row, c in zip(cells, columns, strict=True)
+            ],
             title,
         )
         here = "in the file, and give it with --kinds"
         kept = here if write_kinds else "with --kind COLUMN=KIND, or all with --write-kinds FILE"
-        print_line(f"Override a guess {kept}: boolean, category, integer, number, real, date, id, text, drop.")
+        print_line(
+            f"Override a guess {kept}: boolean, category, integer, number, real, date, id, text, drop."
+        )
         if dataset.schema.has_unforeseen:
             shares = [kind.unforeseen for kind in dataset.schema.kinds if kind.unforeseen]
             ends = dict.fromkeys(f"{100 * end:.2g}" for end in (min(shares), max(shares)))
-            said = f"A cell never seen costs its column's share of new values, {' to '.join(ends)} %"
+            said = (
+                f"A cell never seen costs its column's share of new values, {' to '.join(ends)} %"
+            )
             print_line(f"{said}, and says nothing of the others.")
-        for note in [*dataset.notes, *["rows written again give this file, byte for byte"] * bool(dataset.regular)]:
+        for note in [
+            *dataset.notes,
+            *["rows written again give this file, byte for byte"] * bool(dataset.regular),
+        ]:
             print_line(note)
 
     more = {
@@ -120,12 +149,17 @@ def models(
     entries = model_entries(schema)
 
     def text() -> None:
-        sizes = [[e["name"], e["family"], format_count(e["parameters"]), e["formula"]] for e in entries]
+        sizes = [
+            [e["name"], e["family"], format_count(e["parameters"]), e["formula"]] for e in entries
+        ]
         print_table(["model", "family", f"parameters, {what}", "formula (n bits)"], sizes)
         words = answers(entries)
         for start in range(0, len(entries), MODELS_PER_TABLE):
             some = slice(start, start + MODELS_PER_TABLE)
-            print_table(["task", *(e["name"] for e in entries[some])], [[row[0], *row[1:][some]] for row in words])
+            print_table(
+                ["task", *(e["name"] for e in entries[some])],
+                [[row[0], *row[1:][some]] for row in words],
+            )
         for number, reason in enumerate(reasons(entries), 1):
             print_line(f"({number}) {reason}")
         for entry in entries:
@@ -148,7 +182,9 @@ def fit(
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     budget: str | None = None,
     steps: int | None = None,
-    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None,
+    set_: Annotated[
+        list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")
+    ] = None,
     resume: str | None = None,
     conditioning: Conditioning | None = None,
     options: DataOptions | None = None,
@@ -173,23 +209,26 @@ def fit(
         go on with this run where it stopped; needs no DATA.
     """
     common, options = common or Common(), options or DataOptions()
-    from plausibly.fitting import api as fitting
+    from plausibly.fitting import api
 
     if resume is not None:
         if data is not None:
             raise UserError("--resume needs no DATA: the run knows its own")
-        run = fitting.resume(resume, common.device, make_listener(common), model)
+        run = api.resume(resume, common.device, make_listener(common), model)
     else:
         if data is None:
             raise UserError("DATA is missing; for example: plausibly fit digits-binary")
-        run = fitting.fit(
+        run = api.fit(
             data,
             model,
             out=out_,
             seed=common.seed,
             budget=parse_seconds(budget),
             steps=steps,
-            set={key: parse_literal(value) for key, value in parse_pairs(set_, "--set NAME=VALUE").items()},
+            set={
+                key: parse_literal(value)
+                for key, value in parse_pairs(set_, "--set NAME=VALUE").items()
+            },
             device=common.device,
             listener=make_listener(common),
             **(conditioning or Conditioning()).keywords(),
@@ -204,7 +243,10 @@ def fit(
 
     print_result(run.summary(), common, text)
     if run.record["status"] == "interrupted":
-        say(common, f"interrupted at step {run.record['steps']:,}; go on with: plausibly fit --resume {run.path}")
+        say(
+            common,
+            f"interrupted at step {run.record['steps']:,}; go on with: plausibly fit --resume {run.path}",
+        )
         sys.exit(130)
 
 
@@ -228,7 +270,9 @@ def compare(
     seeds: int = 1,
     budget: str | None = None,
     steps: int | None = None,
-    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None,
+    set_: Annotated[
+        list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")
+    ] = None,
     resume: str | None = None,
     conditioning: Conditioning | None = None,
     options: DataOptions | None = None,
@@ -256,11 +300,15 @@ def compare(
     common, options = common or Common(), options or DataOptions()
     from plausibly.fitting import compare as compare_module
 
-    named = [name.strip() for name in models.split(",") if name.strip()] if models is not None else None
+    named = (
+        [name.strip() for name in models.split(",") if name.strip()] if models is not None else None
+    )
     if resume is not None:
         if data is not None:
             raise UserError("--resume needs no DATA: the comparison knows its own")
-        board = compare_module.resume_comparison(resume, named or (), common.device, make_listener(common))
+        board = compare_module.resume_comparison(
+            resume, named or (), common.device, make_listener(common)
+        )
     else:
         if data is None:
             raise UserError("DATA is missing; for example: plausibly compare digits-binary")
@@ -272,7 +320,10 @@ def compare(
             seeds=seeds,
             budget=parse_seconds(budget),
             steps=steps,
-            set={key: parse_literal(value) for key, value in parse_pairs(set_, "--set NAME=VALUE").items()},
+            set={
+                key: parse_literal(value)
+                for key, value in parse_pairs(set_, "--set NAME=VALUE").items()
+            },
             device=common.device,
             listener=make_listener(common),
             **(conditioning or Conditioning()).keywords(),
@@ -284,7 +335,9 @@ def compare(
         print_line(f"report: {board.path / 'report.html'}")
 
     print_result(
-        {"data": board.data, "report": str(board.path / "report.html"), "board": board.to_json()}, common, text
+        {"data": board.data, "report": str(board.path / "report.html"), "board": board.to_json()},
+        common,
+        text,
     )
     if board.interrupted:
         say(common, f"stopped; go on with: plausibly compare --resume {board.path}")
@@ -293,7 +346,9 @@ def compare(
 
 @app.command
 def ensemble(
-    *runs: str, out_: Annotated[str | None, Parameter(name="--out")] = None, common: Common | None = None
+    *runs: str,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    common: Common | None = None,
 ) -> None:
     """Mix RUNS of the same data, with the weights that are best on validation rows, into a run of its own.
 
@@ -304,12 +359,12 @@ def ensemble(
     """
     common = common or Common()
     from plausibly.fitting import ensemble as ensemble_module
-    from plausibly.fitting import results as results_module
+    from plausibly.fitting import results
 
     run = ensemble_module.mix(runs, out=out_, device=common.device, listener=make_listener(common))
 
     def text() -> None:
-        print_board(results_module.board_of([run]))
+        print_board(results.board_of([run]))
         print_run(run)
 
     print_result(run.summary(), common, text)

@@ -17,7 +17,9 @@ from plausibly.errors import UserError
 class DataOptions:
     """How to read DATA."""
 
-    kind: Annotated[list[str], Parameter(name="--kind", consume_multiple=True, negative="")] | None = None
+    kind: (
+        Annotated[list[str], Parameter(name="--kind", consume_multiple=True, negative="")] | None
+    ) = None
     "COLUMN=KIND overrides what was guessed: boolean, category, integer, number, real, date, id, text, constant or drop."
     kinds: str | None = None
     'A file of such overrides, COLUMN = "KIND" a line (TOML); `plausibly data DATA --write-kinds FILE` makes one.'
@@ -34,12 +36,18 @@ class DataOptions:
 
     def keywords(self) -> dict[str, Any]:
         """Those that were given, as `plausibly.load` takes them."""
-        kinds = parse_pairs(self.kind, "--kind COLUMN=KIND", [word.rpartition("=")[0] for word in self.kind or []])
+        kinds = parse_pairs(
+            self.kind, "--kind COLUMN=KIND", [word.rpartition("=")[0] for word in self.kind or []]
+        )
         if self.kinds is not None:
             from plausibly.data.columns import kind_files
 
             kinds = kind_files.read_kinds(self.kinds) | kinds
-        every: dict[str, Any] = {"kinds": kinds, "drop": tuple(self.drop or ()), "split": self.split}
+        every: dict[str, Any] = {
+            "kinds": kinds,
+            "drop": tuple(self.drop or ()),
+            "split": self.split,
+        }
         every |= {"valid": self.valid, "test": self.test, "size": self.size}
         return {key: value for key, value in every.items() if value not in (None, (), {})}
 
@@ -129,5 +137,7 @@ def parse_rows(text: str) -> slice:
     """The rows that FIRST:END says."""
     first, colon, end = text.partition(":")
     if not (colon and first.isdecimal() and end.isdecimal()):
-        raise UserError(f"--rows {text}: give the first row and the one after the last, such as --rows 0:10")
+        raise UserError(
+            f"--rows {text}: give the first row and the one after the last, such as --rows 0:10"
+        )
     return slice(int(first), int(end))

@@ -8,7 +8,14 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from plausibly.cli.app import app
-from plausibly.cli.console import Common, GuardFormulas, OwnModel, format_cell, print_result, print_table
+from plausibly.cli.console import (
+    Common,
+    GuardFormulas,
+    OwnModel,
+    format_cell,
+    print_result,
+    print_table,
+)
 from plausibly.cli.deliver import deliver, write
 from plausibly.errors import UserError
 from plausibly.printing import print_line
@@ -42,16 +49,29 @@ def classify(
     from plausibly.runs.run import Run
 
     opened = Run.open(run, common.device, model)
-    found = opened.regress(data, target, common.seed) if opened.is_number(target) else opened.classify(data, target)
+    found = (
+        opened.regress(data, target, common.seed)
+        if opened.is_number(target)
+        else opened.classify(data, target)
+    )
     frame = found.frame()
     if out_ is not None:
         write(score_output(Path(out_)), frame, out_, guard_formulas, data)
-    document = found.to_json() | {"out": out_, "predictions": None if out_ else frame.to_dict("records")}
+    document = found.to_json() | {
+        "out": out_,
+        "predictions": None if out_ else frame.to_dict("records"),
+    }
 
     def text() -> None:
         some = frame.head(10)
-        print_table(list(some.columns), [[format_cell(value) for value in row] for row in some.to_numpy(dtype=object)])
-        print_line(f"{len(frame):,} rows" + (f" in {out_}" if out_ else "; the first 10 shown, --out FILE keeps all"))
+        print_table(
+            list(some.columns),
+            [[format_cell(value) for value in row] for row in some.to_numpy(dtype=object)],
+        )
+        print_line(
+            f"{len(frame):,} rows"
+            + (f" in {out_}" if out_ else "; the first 10 shown, --out FILE keeps all")
+        )
         print_line(found.line())
 
     print_result(document, common, text)
@@ -123,15 +143,25 @@ def reconstruct(
     events = opened.events(data)
     errors = opened.reconstruction(events)
     if out_ is not None:
-        write(opened.format.output(Path(out_)), opened.reconstruct(events), out_, guard_formulas, data)
+        write(
+            opened.format.output(Path(out_)), opened.reconstruct(events), out_, guard_formulas, data
+        )
 
     def text() -> None:
         for unit, error in errors.items():
             print_line(f"{format_error(unit, error)}, {error}")
-        print_line(f"{len(events):,} rows in {out_}" if out_ else "--out FILE keeps the rows that come back")
+        print_line(
+            f"{len(events):,} rows in {out_}"
+            if out_
+            else "--out FILE keeps the rows that come back"
+        )
 
     document = {"rows": len(events), "out": out_}
-    print_result(document | {"reconstruction": {unit: asdict(error) for unit, error in errors.items()}}, common, text)
+    print_result(
+        document | {"reconstruction": {unit: asdict(error) for unit, error in errors.items()}},
+        common,
+        text,
+    )
 
 
 @app.command

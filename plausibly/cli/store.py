@@ -42,18 +42,26 @@ def compress(
     found = compression.compress(opened, data, file, embed, verify, row_meter(common))
 
     def text() -> None:
-        print_line(f"{found.rows:,} rows of {data}, {found.original:,} bytes, in {file}: {found.file:,} bytes")
+        print_line(
+            f"{found.rows:,} rows of {data}, {found.original:,} bytes, in {file}: {found.file:,} bytes"
+        )
         bits, payload = found.model_bits, found.per_variable(8 * found.payload)
         sign = f"{found.sign} " * (found.sign != "=")
-        ideal = "" if bits is None else f"; the model's -log2 p is {sign}{found.per_variable(bits):.4f}"
+        ideal = (
+            "" if bits is None else f"; the model's -log2 p is {sign}{found.per_variable(bits):.4f}"
+        )
         print_line(f"{payload:.4f} bits a variable{ideal}{found.of}")
         for name, size in found.rivals.items():
-            print_line(f"{name:>5} {size:12,} bytes, {found.per_variable(8 * size):.4f} bits a variable")
+            print_line(
+                f"{name:>5} {size:12,} bytes, {found.per_variable(8 * size):.4f} bits a variable"
+            )
         for note in found.notes:
             print_line(f"values come back equal, but {note}")
         print_line("decoded again: the same rows" if verify else "not decoded again: --no-verify")
         print_line(
-            "the model is in it" if embed else f"to decompress it, keep {run} as it is; --embed puts the model into it"
+            "the model is in it"
+            if embed
+            else f"to decompress it, keep {run} as it is; --embed puts the model into it"
         )
         print_line(
             f"decoded by {compression.reader_versions()}, for certain on a processor like this: {compression.processor()}"
@@ -91,7 +99,9 @@ def decompress(
     opened = None if data is None else Run.open(run, common.device, model)
     file, data = (run, file) if data is None else (file, data)
     number = compression.decompress(file, data, opened, some, row_meter(common), guard_formulas)
-    print_result({"rows": number, "out": data}, common, lambda: print_line(f"{number:,} rows in {data}"))
+    print_result(
+        {"rows": number, "out": data}, common, lambda: print_line(f"{number:,} rows in {data}")
+    )
 
 
 @app.command

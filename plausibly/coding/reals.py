@@ -22,7 +22,10 @@ Event = Callable[[Numbers], NDArray[np.float32]]
 MAX_FLOAT32, MAX_MULTIPLE = float(np.finfo(np.float32).max), 1 << 53
 HALVINGS, MIN_SHARE = 32, 1e-12  # a smaller share of probability is halved evenly
 MIN_HALF = 1e-6  # the probability of either half, at least
-USUAL_SHARE, RARE_SHARE = 0.98, 0.01  # that a value is one of what most are, or of each of the two others
+USUAL_SHARE, RARE_SHARE = (
+    0.98,
+    0.01,
+)  # that a value is one of what most are, or of each of the two others
 
 
 def floats_to_places(x: NDArray[Any]) -> Places:
@@ -51,12 +54,17 @@ def code_float(
         middle = (low + high) >> 1
         share = np.clip(below(places_to_floats(middle, np.float32).astype(np.float64)), under, over)
         known = over - under > MIN_SHARE
-        first = np.where(known, (share - under) / np.where(known, over - under, 1), 0.5).clip(MIN_HALF, 1 - MIN_HALF)
+        first = np.where(known, (share - under) / np.where(known, over - under, 1), 0.5).clip(
+            MIN_HALF, 1 - MIN_HALF
+        )
         first = np.where(low == high, 1.0, first)
         with np.errstate(divide="ignore"):
             law = np.log(np.stack([first, 1 - first], 1))
         upper = coder.finite(law, None if own is None else own > middle).astype(bool)
-        low, under = np.where(upper, np.minimum(middle + 1, high), low), np.where(upper, share, under)
+        low, under = (
+            np.where(upper, np.minimum(middle + 1, high), low),
+            np.where(upper, share, under),
+        )
         high, over = np.where(upper, high, middle), np.where(upper, over, share)
     return places_to_floats(low, np.float32)
 
@@ -83,7 +91,10 @@ class Raster:
         while (low < high).any():
             middle = (low >> 1) + (high >> 1) + (low & high & 1)
             there = reached(self.at(middle))
-            low, high = np.where(there, low, np.minimum(middle + 1, high)), np.where(there, middle, high)
+            low, high = (
+                np.where(there, low, np.minimum(middle + 1, high)),
+                np.where(there, middle, high),
+            )
         return low
 
 
@@ -95,7 +106,9 @@ def rasters(step: float) -> list[Raster]:
 
     def multiple(where: Places) -> Numbers:
         parts = round(1 / step)  # 3 / 10 is the number that is written 0.3, and 3 * 0.1 is not
-        return np.asarray(where / parts if abs(parts * step - 1) < 1e-9 else where * step, np.float64)
+        return np.asarray(
+            where / parts if abs(parts * step - 1) < 1e-9 else where * step, np.float64
+        )
 
     found = [
         Raster(
@@ -103,13 +116,19 @@ def rasters(step: float) -> list[Raster]:
             lambda x: floats_to_places(x.clip(-MAX_FLOAT32, MAX_FLOAT32).astype(np.float32)),
             last_place(np.float32),
         ),
-        Raster(lambda where: places_to_floats(where, np.float64), floats_to_places, last_place(np.float64)),
+        Raster(
+            lambda where: places_to_floats(where, np.float64),
+            floats_to_places,
+            last_place(np.float64),
+        ),
     ]
     if step:
         found.insert(
             0,
             Raster(
-                multiple, lambda x: np.rint(x / step).clip(-MAX_MULTIPLE, MAX_MULTIPLE).astype(np.int64), MAX_MULTIPLE
+                multiple,
+                lambda x: np.rint(x / step).clip(-MAX_MULTIPLE, MAX_MULTIPLE).astype(np.int64),
+                MAX_MULTIPLE,
             ),
         )
     return found
@@ -126,7 +145,9 @@ def code_within(
     """Values that give these events; `event` never falls as they grow. `step` is 0 where there is none."""
     known = rasters(step)
     number = len(known)
-    ways = None if values is None else np.stack([raster.holds(values) for raster in known]).argmax(0)
+    ways = (
+        None if values is None else np.stack([raster.holds(values) for raster in known]).argmax(0)
+    )
     usual = None if ways is None else np.array([np.bincount(ways, minlength=number).argmax()])
     shares = np.full(number, RARE_SHARE)
     shares[coder.iid(np.full(number, 1 / number), 1, usual)] = USUAL_SHARE

@@ -31,7 +31,9 @@ class Stack:
         if len(written) % 4 or (written and not any(written[-4:])):
             raise Damaged("its stack is no whole number of words")
         stack = cls(words)
-        stack.coder = constriction.stream.stack.AnsCoder(np.frombuffer(written, "<u4").astype(np.uint32))
+        stack.coder = constriction.stream.stack.AnsCoder(
+            np.frombuffer(written, "<u4").astype(np.uint32)
+        )
         return stack
 
     @property
@@ -66,7 +68,9 @@ class Taker(Coder):
         super().__init__()
         self.stack = stack
 
-    def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
+    def _code(
+        self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any
+    ) -> NDArray[np.int32]:
         found: NDArray[np.int32] = self.stack.coder.decode(law, *parameters)
         return found
 
@@ -78,7 +82,9 @@ class Putter(Coder):
         super().__init__()
         self.stack, self._noted = stack, list[tuple[Any, ...]]()
 
-    def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
+    def _code(
+        self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any
+    ) -> NDArray[np.int32]:
         assert symbols is not None
         self._noted.append((symbols, law, *law_arrays(parameters)))
         return symbols

@@ -24,7 +24,9 @@ from plausibly.errors import UserError
 
 Symbols = NDArray[Any] | None
 FORMAT_VERSION = 2  # of what is written; 1, of plausibly 0.1, has nothing of how cells are spelled
-PROBABILITY_UNITS = 1 << 22  # what probabilities are multiples of; the coder leaves 2^-24 even to those of 0
+PROBABILITY_UNITS = (
+    1 << 22
+)  # what probabilities are multiples of; the coder leaves 2^-24 even to those of 0
 DIGIT_BITS = 16  # bits of a large number that are coded at once
 # of a geometric number: pieces of a mean, pieces at once, and how often before all its bits
 STEPS_PER_MEAN, MAX_QUOTIENT, MAX_TABLE_ROUNDS = 16, 256, 4
@@ -57,7 +59,9 @@ class Coder(ABC):
         self.checksum, self.most, self.form = 0, most, form
 
     @abstractmethod
-    def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
+    def _code(
+        self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any
+    ) -> NDArray[np.int32]:
         """One symbol for each row of the parameters, or as many as the last one says."""
 
     def _one(self, symbols: Symbols, law: Any, *parameters: Any) -> NDArray[np.int64]:
@@ -73,11 +77,15 @@ class Coder(ABC):
             return np.zeros(rows, np.int64)
         return self._one(symbols, TABLE_LAW, quantise(log_probs))
 
-    def iid(self, probabilities: NDArray[np.float64], rows: int, symbols: Symbols) -> NDArray[np.int64]:
+    def iid(
+        self, probabilities: NDArray[np.float64], rows: int, symbols: Symbols
+    ) -> NDArray[np.int64]:
         """Codes of which all rows have the same probabilities, (K,)."""
         if len(probabilities) == 1 or not rows:
             return np.zeros(rows, np.int64)
-        return self._one(symbols, LAWS.Categorical(quantise_shares(probabilities), perfect=False), rows)
+        return self._one(
+            symbols, LAWS.Categorical(quantise_shares(probabilities), perfect=False), rows
+        )
 
     def below(self, sizes: NDArray[np.int64], symbols: Symbols) -> NDArray[np.int64]:
         """Whole numbers from 0, all those below each row's size being equally likely, within a factor of 1 + 2^-15."""
@@ -100,21 +108,31 @@ class Coder(ABC):
     def geometric(self, mean: float, rows: int, symbols: Symbols) -> NDArray[np.int64]:
         """Whole numbers from 0 with p(k) = m^k / (1 + m)^(k + 1), those beyond all reason bit by bit."""
         piece = max(1, int(mean / STEPS_PER_MEAN))
-        one = -np.expm1(-piece * np.log1p(1 / mean))  # the probability that there is no further piece
+        one = -np.expm1(
+            -piece * np.log1p(1 / mean)
+        )  # the probability that there is no further piece
         table = one * (1 - one) ** np.arange(MAX_QUOTIENT, dtype=np.float64)
         table = np.append(table, (1 - one) ** MAX_QUOTIENT)
         found, going = np.zeros(rows, np.int64), np.arange(rows)
         for _ in range(MAX_TABLE_ROUNDS):
-            own = None if symbols is None else np.minimum((symbols[going] - found[going]) // piece, MAX_QUOTIENT)
+            own = (
+                None
+                if symbols is None
+                else np.minimum((symbols[going] - found[going]) // piece, MAX_QUOTIENT)
+            )
             more = self.iid(table, len(going), own)
             found[going] += more * piece
             ended, going = going[more < MAX_QUOTIENT], going[more == MAX_QUOTIENT]
             left = None if symbols is None else symbols[ended] - found[ended]
             found[ended] += self.below(np.full(len(ended), piece), left)
-        found[going] = self.below(np.full(len(going), np.int64(1) << 62), None if symbols is None else symbols[going])
+        found[going] = self.below(
+            np.full(len(going), np.int64(1) << 62), None if symbols is None else symbols[going]
+        )
         return found
 
-    def normal(self, centre: NDArray[np.float64], scale: NDArray[np.float64], symbols: Symbols) -> NDArray[np.int64]:
+    def normal(
+        self, centre: NDArray[np.float64], scale: NDArray[np.float64], symbols: Symbols
+    ) -> NDArray[np.int64]:
         """Numbers in units of `GRAIN`, CELLS^2 of them around 0, by the probability that a normal rounds to them.
 
         First which of `CELLS`, then where in it: at once, what the coder leaves to each of so many would be far away.
@@ -128,7 +146,11 @@ class Coder(ABC):
         return start - CELLS**2 // 2
 
     def _cells(
-        self, centre: NDArray[np.float64], scale: NDArray[np.float64], start: NDArray[np.int64], width: int
+        self,
+        centre: NDArray[np.float64],
+        scale: NDArray[np.float64],
+        start: NDArray[np.int64],
+        width: int,
     ) -> NDArray[np.float64]:
         """log p of `CELLS` cells of so many numbers each, (rows, CELLS), from `start` on."""
         from scipy.special import ndtr
@@ -139,7 +161,10 @@ class Coder(ABC):
             if width == 1
             else INFINITE_EDGES
         )
-        under, upto, over = (ndtr((at - centre[:, None]) / scale[:, None]) for at in (ends[:, :1], edges, ends[:, 1:]))
+        under, upto, over = (
+            ndtr((at - centre[:, None]) / scale[:, None])
+            for at in (ends[:, :1], edges, ends[:, 1:])
+        )
         shares = np.diff(np.concatenate([under, upto, over], 1))
         total = shares.sum(1, keepdims=True)
         with np.errstate(divide="ignore"):
@@ -158,7 +183,11 @@ class Coder(ABC):
 
     def block(self, data: bytes | None) -> bytes:
         """Bytes of any number, as they are."""
-        length = int(self.below(np.array([MAX_STREAM_BYTES]), None if data is None else np.array([len(data)]))[0])
+        length = int(
+            self.below(
+                np.array([MAX_STREAM_BYTES]), None if data is None else np.array([len(data)])
+            )[0]
+        )
         if length > self.most:
             raise Damaged("its bytes were changed")
         own = None if data is None else np.frombuffer(data, np.uint8)
@@ -179,7 +208,9 @@ class Writer(Coder):
         super().__init__()
         self._encoder = constriction.stream.queue.RangeEncoder()
 
-    def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
+    def _code(
+        self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any
+    ) -> NDArray[np.int32]:
         assert symbols is not None
         self._encoder.encode(symbols, law, *law_arrays(parameters))
         return symbols
@@ -196,9 +227,13 @@ class Reader(Coder):
         super().__init__(len(written), form)
         if len(written) % 4:
             raise Damaged("it is no whole number of words")
-        self._decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(written, "<u4").astype(np.uint32))
+        self._decoder = constriction.stream.queue.RangeDecoder(
+            np.frombuffer(written, "<u4").astype(np.uint32)
+        )
 
-    def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
+    def _code(
+        self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any
+    ) -> NDArray[np.int32]:
         try:
             found: NDArray[np.int32] = self._decoder.decode(law, *parameters)
         except (AssertionError, ValueError) as error:
@@ -213,7 +248,9 @@ class Probe(Coder):
         super().__init__()
         self.digest = hashlib.sha256()
 
-    def _code(self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any) -> NDArray[np.int32]:
+    def _code(
+        self, symbols: NDArray[np.int32] | None, law: Any, *parameters: Any
+    ) -> NDArray[np.int32]:
         assert symbols is not None
         for numbers in (*parameters, symbols):
             self.digest.update(np.asarray(numbers).tobytes())

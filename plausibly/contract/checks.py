@@ -49,9 +49,14 @@ from plausibly.tasks.compress import compress
 from plausibly.tasks.score import score
 
 SIX_SIGMA = 2e-9
-SPARE_BITS = 256  # bits that bytes may take besides, for their end and for what bits-back begins with
+SPARE_BITS = (
+    256  # bits that bytes may take besides, for their end and for what bits-back begins with
+)
 MAX_LISTED_EVENTS = 65_536
-MAX_BOUND_EVENTS, BOUND_ROUNDS = 1024, 16  # events of which bounds are added up, and how often each is drawn
+MAX_BOUND_EVENTS, BOUND_ROUNDS = (
+    1024,
+    16,
+)  # events of which bounds are added up, and how often each is drawn
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,9 @@ def run_checks(model: Trainable) -> Iterator[Result]:
             try:
                 yield check(model)
             except Exception as error:  # whatever a faulty model raises is a promise not kept
-                yield Result(check.__name__, False, float("nan"), 0.0, f"{type(error).__name__}: {error}")
+                yield Result(
+                    check.__name__, False, float("nan"), 0.0, f"{type(error).__name__}: {error}"
+                )
     finally:
         model.train(training)
 
@@ -137,7 +144,11 @@ def nodes_of(model: Model, variables: tuple[int, ...]) -> Nodes:
         outcome = first_outcome(model, i) if isinstance(model.schema.kinds[i], Real) else None
         columns.append([side[:, 0] for side in quadrature(model.schema.kinds[i], outcome, 1)])
     points = torch.cartesian_prod(*(points for points, _ in columns)).reshape(-1, len(variables))
-    weights = torch.cartesian_prod(*(weights.log() for _, weights in columns)).reshape(len(points), -1).sum(1)
+    weights = (
+        torch.cartesian_prod(*(weights.log() for _, weights in columns))
+        .reshape(len(points), -1)
+        .sum(1)
+    )
     return Nodes(variables, points, weights, model.schema.first(variables).event_codes(points))
 
 
@@ -175,7 +186,9 @@ def enumerate_events(model: DensityModel) -> tuple[Nodes, Tensor]:
         logs = [model.log_prob(x.to(device)).double().cpu() for x in events.split(1024)]
         return nodes, torch.cat(logs)
     if not isinstance(model, AutoregressiveModel):
-        return Nodes((), torch.zeros(1, 0), torch.zeros(1), torch.zeros(1, 0)), torch.zeros(1, dtype=torch.float64)
+        return Nodes((), torch.zeros(1, 0), torch.zeros(1), torch.zeros(1, 0)), torch.zeros(
+            1, dtype=torch.float64
+        )
     nodes = nodes_of(model, leading(model))
     chosen = list(nodes.variables)
     rows = torch.zeros(len(nodes.points), schema.size)
@@ -189,20 +202,31 @@ def enumerate_events(model: DensityModel) -> tuple[Nodes, Tensor]:
 
 def scope(model: Model, variables: tuple[int, ...]) -> str:
     many = len(variables)
-    return "over all events" if many == model.schema.size else f"over the first {many} variables in order"
+    return (
+        "over all events"
+        if many == model.schema.size
+        else f"over the first {many} variables in order"
+    )
 
 
 # whatever learns, and what can be drawn from
 
 
 def samples_are_events(model: Model) -> Result:
-    return near("samples_are_events", wrong_cells(model, draw_events(model, 64)), 0, "samples that are no codes")
+    return near(
+        "samples_are_events",
+        wrong_cells(model, draw_events(model, 64)),
+        0,
+        "samples that are no codes",
+    )
 
 
 def wrong_cells(model: Trainable, x: Tensor) -> float:
     """How many cells are no codes and no numbers; infinite where the form is not that of events."""
     codes = torch.tensor(model.schema.codes, device=x.device).view(model.schema.shape)
-    real = torch.tensor([isinstance(k, Real) for k in model.schema.kinds], device=x.device).view(model.schema.shape)
+    real = torch.tensor([isinstance(k, Real) for k in model.schema.kinds], device=x.device).view(
+        model.schema.shape
+    )
     wrong = (~real & ((x != x.round()) | (x < 0) | (x >= codes))) | ~x.isfinite()
     right_form = x.shape[1:] == model.schema.shape and len(x) > 0 and x.dtype == torch.float32
     return float(wrong.sum()) if right_form else float("inf")
@@ -210,15 +234,28 @@ def wrong_cells(model: Trainable, x: Tensor) -> float:
 
 def generator_decides_samples(model: Model) -> Result:
     before = torch.get_rng_state()
-    first, again, other = draw_events(model, 200, 1), draw_events(model, 200, 1), draw_events(model, 200, 2)
+    first, again, other = (
+        draw_events(model, 200, 1),
+        draw_events(model, 200, 1),
+        draw_events(model, 200, 2),
+    )
     untouched = torch.equal(before, torch.get_rng_state())
-    faults = int(not torch.equal(first, again)) + int(torch.equal(first, other)) + int(not untouched)
-    return near("generator_decides_samples", faults, 0, "equal seeds differ, other seeds agree, global generator used")
+    faults = (
+        int(not torch.equal(first, again)) + int(torch.equal(first, other)) + int(not untouched)
+    )
+    return near(
+        "generator_decides_samples",
+        faults,
+        0,
+        "equal seeds differ, other seeds agree, global generator used",
+    )
 
 
 def arguments_rebuild(model: Trainable) -> Result:
     arguments = json.loads(json.dumps(model.arguments))
-    twin = type(model)(Schema.from_json(json.loads(json.dumps(model.schema.to_json()))), **arguments)
+    twin = type(model)(
+        Schema.from_json(json.loads(json.dumps(model.schema.to_json()))), **arguments
+    )
     twin.restore({name: tensor.clone() for name, tensor in model.state_dict().items()})
     twin.to(device_of(model)).eval()
     x, different = events_for(model), 0.0
@@ -244,13 +281,21 @@ def each_task_has_one_rule(model: Trainable) -> Result:
     for task in load_tasks().values():
         found = task.candidates(type(model))
         clashes += sum(not issubclass(a, b) for a, b in zip(found, found[1:], strict=False))
-    return near("each_task_has_one_rule", clashes, 0, "tasks whose rule depends on the order of base classes")
+    return near(
+        "each_task_has_one_rule",
+        clashes,
+        0,
+        "tasks whose rule depends on the order of base classes",
+    )
 
 
 def remainders_sum_to_one(model: Trainable) -> Result:
     worst = max((excess(kind) for kind in set(model.schema.kinds)), default=0.0)
     return near(
-        "remainders_sum_to_one", worst, 1e-9, "p(values | their code) summed up beyond 1, or a density off its bin"
+        "remainders_sum_to_one",
+        worst,
+        1e-9,
+        "p(values | their code) summed up beyond 1, or a density off its bin",
     )
 
 
@@ -274,7 +319,9 @@ def scaling_error(kind: Real) -> float:
     events = np.linspace(-1, 1, 101)
     values = kind.draw(events, np.random.default_rng(0))
     back = np.abs(kind.standardise(values) - events).max()
-    return float(max(back, abs(np.exp(kind.log_within(values)).mean() * (values[-1] - values[0]) / 2 - 1)))
+    return float(
+        max(back, abs(np.exp(kind.log_within(values)).mean() * (values[-1] - values[0]) / 2 - 1))
+    )
 
 
 def gradients_reach_every_parameter(model: Trainable) -> Result:
@@ -290,11 +337,19 @@ def gradients_reach_every_parameter(model: Trainable) -> Result:
             model.zero_grad()
             with drawing(model, noise), torch.enable_grad():
                 training_loss(model, events_for(model, step), noise).backward()
-            reached |= {own for own, p in model.named_parameters() if p.grad is not None and (alone or p.grad.any())}
+            reached |= {
+                own
+                for own, p in model.named_parameters()
+                if p.grad is not None and (alone or p.grad.any())
+            }
     finally:
         model.zero_grad()
         model.eval()
-    missed = [own for own, p in model.named_parameters() if own not in reached and p.numel() and p.requires_grad]
+    missed = [
+        own
+        for own, p in model.named_parameters()
+        if own not in reached and p.numel() and p.requires_grad
+    ]
     return near(name, len(missed), 0, f"parameters without gradient: {missed or 'none'}")
 
 
@@ -326,7 +381,9 @@ def exp_bounds(model: BoundedModel) -> tuple[Tensor, Tensor] | None:
     for seed in range(BOUND_ROUNDS):
         noise = generator_for(device, seed, 17)
         x = events.view(-1, *model.schema.shape).to(device)
-        rounds.append(torch.cat([model.log_bound(part, noise).double().cpu() for part in x.split(256)]).exp())
+        rounds.append(
+            torch.cat([model.log_bound(part, noise).double().cpu() for part in x.split(256)]).exp()
+        )
     return torch.stack(rounds), events.flatten(1)
 
 
@@ -352,7 +409,9 @@ def losses_in_single_precision(model: Trainable) -> Result:
     return compare_precisions("losses_in_single_precision", model, events_for(model), losses)
 
 
-def compare_precisions(name: str, model: Trainable, x: Tensor, told: Callable[[Any, Tensor], Tensor]) -> Result:
+def compare_precisions(
+    name: str, model: Trainable, x: Tensor, told: Callable[[Any, Tensor], Tensor]
+) -> Result:
     """What is told of events by a model in float32 against the same in float64; nats beyond one count as a share."""
     try:
         found, exact = told(deepcopy(model), x), told(deepcopy(model).double(), x.double())
@@ -360,7 +419,9 @@ def compare_precisions(name: str, model: Trainable, x: Tensor, told: Callable[[A
         return near(name, 0.0, 1e-3, f"not computed in float64: {refused}")
     difference = (found - exact).abs() / exact.abs().clamp(min=1)
     worst = difference.max() if len(exact) else 0.0
-    return near(name, worst, 1e-3, "nats, or share of them, between a row in float32 and in float64")
+    return near(
+        name, worst, 1e-3, "nats, or share of them, between a row in float32 and in float64"
+    )
 
 
 @torch.no_grad()
@@ -372,7 +433,10 @@ def by_fixed_noise(model: BoundedModel, x: Tensor) -> Tensor:
 def losses(model: Trainable, x: Tensor) -> Tensor:
     """The losses of each event in all turns, one after the other, float64."""
     turns = model.objective.turns(model)
-    each = [turn.loss(x, generator_for(device_of(model), 0, 20), 0.5).total.detach().double() for turn in turns]
+    each = [
+        turn.loss(x, generator_for(device_of(model), 0, 20), 0.5).total.detach().double()
+        for turn in turns
+    ]
     return torch.cat([x.new_zeros(0, dtype=torch.float64), *each])
 
 
@@ -381,8 +445,12 @@ def rows_are_scored_alone(model: BoundedModel) -> Result:
     """What a row scores depends on the row, not on where it stands and on those beside it."""
     x = draw_events(model, 17)
     alone = torch.cat([score(model, event[None]) for event in x])
-    places = torch.cat([torch.arange(17), torch.zeros(48, dtype=torch.long), torch.arange(17).flip(0)])
-    difference = (score(model, x[places.to(x.device)]) - alone[places]).abs() / alone[places].abs().clamp(min=1)
+    places = torch.cat(
+        [torch.arange(17), torch.zeros(48, dtype=torch.long), torch.arange(17).flip(0)]
+    )
+    difference = (score(model, x[places.to(x.device)]) - alone[places]).abs() / alone[
+        places
+    ].abs().clamp(min=1)
     says = "nats, or share of them, between a row scored alone and among others"
     return near("rows_are_scored_alone", difference.max(), 1e-3, says)
 
@@ -395,14 +463,20 @@ def samples_reach_the_bound(model: BoundedModel) -> Result:
     p, error = found[0].mean(0), found[0].std(0) / len(found[0]) ** 0.5
     drawn = torch.cat([draw_events(model, 2000, seed) for seed in range(5)]).flatten(1).cpu()
     p, error = p / mass_foreseen(model.schema), error / mass_foreseen(model.schema)
-    p[model.schema.is_unseen(found[1]).any(1)], drawn = 0.0, drawn[~model.schema.is_unseen(drawn).any(1)]
+    p[model.schema.is_unseen(found[1]).any(1)], drawn = (
+        0.0,
+        drawn[~model.schema.is_unseen(drawn).any(1)],
+    )
     codes = list(model.schema.codes)
     counts = torch.bincount(place(drawn, codes), minlength=len(p)).double()[place(found[1], codes)]
     n = len(drawn)
     chance = (n * p * (1 - p).clamp(min=0) + (n * error).square() + 1).sqrt()
     worst = ((n * p - counts) / chance).max()
     return near(
-        "samples_reach_the_bound", worst.clamp(min=0), 6, "standard errors by which an event is too seldom drawn"
+        "samples_reach_the_bound",
+        worst.clamp(min=0),
+        6,
+        "standard errors by which an event is too seldom drawn",
     )
 
 
@@ -415,15 +489,18 @@ def log_probs_are_at_most_zero(model: DensityModel) -> Result:
 @torch.no_grad()
 def scoring_repeats(model: DensityModel) -> Result:
     x = draw_events(model, 64)
-    return near("scoring_repeats", (model.log_prob(x) - model.log_prob(x)).abs().max(), 0, "nats between two scorings")
+    return near(
+        "scoring_repeats",
+        (model.log_prob(x) - model.log_prob(x)).abs().max(),
+        0,
+        "nats between two scorings",
+    )
 
 
 @torch.no_grad()
 def bytes_decode(model: DensityModel) -> Result:
     """Events through a coder come back, and take about -log2 p: of a real number, the density times the gap to the next."""
-    says = (
-        f"bits that events take as bytes, beyond -log2 p and {SPARE_BITS}, as a share of -log2 p; they come back equal"
-    )
+    says = f"bits that events take as bytes, beyond -log2 p and {SPARE_BITS}, as a share of -log2 p; they come back equal"
     x = codable(model, 512)
     if compress.word(type(model)) is None or device_of(model).type != "cpu":
         return near("bytes_decode", 0.0, 0.01, "not coded")
@@ -464,7 +541,9 @@ def codable(model: Model, n: int) -> Tensor:
 
 def mass_foreseen(schema: Schema, variables: Sequence[int] | None = None) -> float:
     """The probability that no cell was never seen; of these variables, by default of all."""
-    shares = schema.chance_unforeseen if variables is None else schema.chance_unforeseen[list(variables)]
+    shares = (
+        schema.chance_unforeseen if variables is None else schema.chance_unforeseen[list(variables)]
+    )
     return float((1 - shares).prod())
 
 
@@ -473,7 +552,9 @@ def log_gaps(schema: Schema, x: Tensor) -> Tensor:
     real = [i for i, kind in enumerate(schema.kinds) if isinstance(kind, Real)]
     numbers = x.flatten(1)[:, real]
     numbers = numbers[numbers < UNFORESEEN]
-    return (torch.nextafter(numbers, torch.tensor(torch.inf)).double() - numbers.double()).log().sum()
+    return (
+        (torch.nextafter(numbers, torch.tensor(torch.inf)).double() - numbers.double()).log().sum()
+    )
 
 
 def sums_to_one(model: DensityModel) -> Result:
@@ -483,15 +564,24 @@ def sums_to_one(model: DensityModel) -> Result:
     if not variables and isinstance(model, FreeWeights):
         each = [sums_to_one(member) for member in model.each()]
         total = float(
-            free_log_weights(model.logits).detach().exp() @ torch.tensor([one.value for one in each]).double()
+            free_log_weights(model.logits).detach().exp()
+            @ torch.tensor([one.value for one in each]).double()
         )
         holds = all(one.holds for one in each) and abs(total - 1) <= 1e-5
         return Result(
-            "sums_to_one", holds, total, 1e-5, f"weighed total of its {len(each)} members, over first variables"
+            "sums_to_one",
+            holds,
+            total,
+            1e-5,
+            f"weighed total of its {len(each)} members, over first variables",
         )
     holds = bool(variables) and abs(total - 1) <= 1e-5 * max(len(variables), 10) / 10
     return Result(
-        "sums_to_one", holds, total, 1e-5 * max(len(variables), 10) / 10, f"total probability {scope(model, variables)}"
+        "sums_to_one",
+        holds,
+        total,
+        1e-5 * max(len(variables), 10) / 10,
+        f"total probability {scope(model, variables)}",
     )
 
 
@@ -502,24 +592,37 @@ def samples_follow_density(model: DensityModel) -> Result:
 
     nodes, logs = enumerate_events(model)
     variables, codes = nodes.variables, [model.schema.codes[i] for i in nodes.variables]
-    drawn = torch.cat([draw_events(model, 500, s) for s in range(16 if model.schema.size <= 64 else 4)]).cpu()
+    drawn = torch.cat(
+        [draw_events(model, 500, s) for s in range(16 if model.schema.size <= 64 else 4)]
+    ).cpu()
     drawn = drawn[~model.schema.is_unseen(drawn)[:, list(variables)].any(1)]
-    possible = ~model.schema.first(variables).is_unseen(nodes.points).any(1) if variables else torch.ones(1).bool()
+    possible = (
+        ~model.schema.first(variables).is_unseen(nodes.points).any(1)
+        if variables
+        else torch.ones(1).bool()
+    )
     logs = logs.masked_fill(~possible, -torch.inf) - log(mass_foreseen(model.schema, variables))
     n, cells = len(drawn), prod(codes)
-    expected = n * torch.zeros(cells, dtype=torch.float64).index_add_(0, place(nodes.cells, codes), logs.exp())
+    expected = n * torch.zeros(cells, dtype=torch.float64).index_add_(
+        0, place(nodes.cells, codes), logs.exp()
+    )
     places = place(model.schema.event_codes(drawn)[:, list(variables)], codes)
     seen = torch.bincount(places, minlength=cells).double()
     order = expected.argsort(descending=True)
     pool = (expected[order].cumsum(0) / 10).floor().long().clamp(max=2000)
     pooled = [
-        torch.zeros(int(pool.max()) + 1, dtype=torch.float64).index_add_(0, pool, c[order]) for c in (seen, expected)
+        torch.zeros(int(pool.max()) + 1, dtype=torch.float64).index_add_(0, pool, c[order])
+        for c in (seen, expected)
     ]
     full = pooled[1] > 0
     statistic = float(((pooled[0] - pooled[1])[full] ** 2 / pooled[1][full]).sum())
     p = float(chi2.sf(statistic, max(int(full.sum()) - 1, 1)))
     return Result(
-        "samples_follow_density", p > SIX_SIGMA, p, SIX_SIGMA, f"p-value of {n:,} samples {scope(model, variables)}"
+        "samples_follow_density",
+        p > SIX_SIGMA,
+        p,
+        SIX_SIGMA,
+        f"p-value of {n:,} samples {scope(model, variables)}",
     )
 
 
@@ -537,10 +640,17 @@ def reconstructions_are_events(model: Encoder) -> Result:
     """decode(encode(x)), of events and of latents that no event has."""
     x = events_for(model)
     z, given = model.encode(x), context_values(model, x)
-    far = 3 * torch.randn(z.shape, generator=generator_for(z.device, 17), device=z.device).to(z.dtype)
+    far = 3 * torch.randn(z.shape, generator=generator_for(z.device, 17), device=z.device).to(
+        z.dtype
+    )
     wrong = 0.0 if z.shape == (len(x), model.latents) and z.isfinite().all() else float("inf")
     wrong += sum(wrong_cells(model, model.decode(each, given)) for each in (z, far))
-    return near("reconstructions_are_events", wrong, 0, "decoded cells that are no codes, or latents of another form")
+    return near(
+        "reconstructions_are_events",
+        wrong,
+        0,
+        "decoded cells that are no codes, or latents of another form",
+    )
 
 
 @torch.no_grad()
@@ -570,7 +680,12 @@ def conditionals_sum_to_one(model: AutoregressiveModel) -> Result:
         totals = node_log_probs(outcome.one(i), kind, x).exp().sum(0)
         worst = max(worst, float((totals - 1).abs().max()))
     tolerance = 2e-4 if model.schema.continuous else 1e-5  # float32 nodes of a narrow density
-    return near("conditionals_sum_to_one", worst, tolerance, "largest deviation of a conditional's total from 1")
+    return near(
+        "conditionals_sum_to_one",
+        worst,
+        tolerance,
+        "largest deviation of a conditional's total from 1",
+    )
 
 
 def node_log_probs(outcome: Single, kind: Kind, x: Tensor) -> Tensor:
@@ -587,9 +702,18 @@ def log_probs_at(outcome: Single, points: Tensor, x: Tensor) -> Tensor:
 @torch.no_grad()
 def no_variable_sees_a_later_one(model: AutoregressiveModel) -> Result:
     """Two sets of rows that agree up to a place in the order must agree on every conditional up to the next."""
-    schema, shape, device, order = model.schema, model.schema.shape, device_of(model), list(model.order)
+    schema, shape, device, order = (
+        model.schema,
+        model.schema.shape,
+        device_of(model),
+        list(model.order),
+    )
     x, y = (random_events(model.schema, 16, seed).to(device) for seed in (1, 2))
-    ranks = range(len(order)) if len(order) <= 128 else torch.linspace(0, len(order) - 1, 64).long().tolist()
+    ranks = (
+        range(len(order))
+        if len(order) <= 128
+        else torch.linspace(0, len(order) - 1, 64).long().tolist()
+    )
     predicted, worst = model.predict(x.view(-1, *shape)), 0.0
     for rank in ranks:
         mixed = y.clone()
@@ -597,7 +721,12 @@ def no_variable_sees_a_later_one(model: AutoregressiveModel) -> Result:
         other = model.predict(mixed.view(-1, *shape))
         i = order[rank]
         worst = max(worst, change(predicted.one(i), other.one(i), schema.kinds[i], x))
-    return near("no_variable_sees_a_later_one", worst, 1e-4, "change of a conditional when only later variables change")
+    return near(
+        "no_variable_sees_a_later_one",
+        worst,
+        1e-4,
+        "change of a conditional when only later variables change",
+    )
 
 
 def change(one: Single, other: Single, kind: Kind, x: Tensor) -> float:
@@ -630,7 +759,12 @@ def unroll_agrees_with_predict(model: AutoregressiveModel) -> Result:
     returned = drive(model.unroll(len(x)), choose)
     if tuple(visited) != tuple(model.order) or not torch.equal(returned.flatten(1), x):
         worst = float("inf")
-    return near("unroll_agrees_with_predict", worst, 1e-3, "difference of a conditional between unroll and predict")
+    return near(
+        "unroll_agrees_with_predict",
+        worst,
+        1e-3,
+        "difference of a conditional between unroll and predict",
+    )
 
 
 # any question
@@ -642,10 +776,14 @@ def answers_sum_to_one(model: AnyOrderModel) -> Result:
     x, observed = some_observed(model, 64)
     outcome, worst = model.predict_given(x, observed), 0.0
     for i, kind in enumerate(model.schema.kinds):
-        totals = node_log_probs(outcome.one(i), kind, x).exp().sum(0)[~observed.flatten(1)[:, i].cpu()]
+        totals = (
+            node_log_probs(outcome.one(i), kind, x).exp().sum(0)[~observed.flatten(1)[:, i].cpu()]
+        )
         worst = max(worst, float((totals - 1).abs().max())) if len(totals) else worst
     tolerance = 2e-4 if model.schema.continuous else 1e-5  # float32 nodes of a narrow density
-    return near("answers_sum_to_one", worst, tolerance, "largest deviation of an answer's total from 1")
+    return near(
+        "answers_sum_to_one", worst, tolerance, "largest deviation of an answer's total from 1"
+    )
 
 
 @torch.no_grad()
@@ -659,7 +797,12 @@ def answers_see_observed_only(model: AnyOrderModel) -> Result:
         if len(free):
             one, two = outcome.one(i).rows(free), other.one(i).rows(free)
             worst = max(worst, change(one, two, kind, x[free]))
-    return near("answers_see_observed_only", worst, 1e-4, "change of an answer when only unobserved cells change")
+    return near(
+        "answers_see_observed_only",
+        worst,
+        1e-4,
+        "change of an answer when only unobserved cells change",
+    )
 
 
 @torch.no_grad()
@@ -673,7 +816,10 @@ def answers_follow_the_order(model: AnyOrderModel) -> Result:
         answer = model.predict_given(x, observed).one(i)
         worst = max(worst, change(answer, predicted.one(i), model.schema.kinds[i], x.flatten(1)))
     return near(
-        "answers_follow_the_order", worst, 1e-3, "difference of a conditional between predict_given and predict"
+        "answers_follow_the_order",
+        worst,
+        1e-3,
+        "difference of a conditional between predict_given and predict",
     )
 
 
@@ -704,7 +850,10 @@ def marginals_agree(model: TractableModel) -> Result:
 
 def marginal_by_listing(model: TractableModel, x: Tensor, observed: Tensor) -> Tensor:
     nodes, logs = enumerate_events(model)
-    rows = [logs[((nodes.points == row) | ~seen).all(1)].logsumexp(0) for row, seen in zip(x, observed, strict=True)]
+    rows = [
+        logs[((nodes.points == row) | ~seen).all(1)].logsumexp(0)
+        for row, seen in zip(x, observed, strict=True)
+    ]
     return torch.stack(rows)
 
 
@@ -718,8 +867,14 @@ def marginal_gap(model: TractableModel, x: Tensor, observed: Tensor, got: Tensor
     outcome = model.predict_given(x, observed).one(i)
     for point, weight in zip(*quadrature(model.schema.kinds[i], outcome, len(x)), strict=True):
         flat[:, i] = point
-        parts.append(model.log_marginal(flat.view(x.shape), more.view(x.shape)).double().cpu() + weight.log())
-    return (torch.stack(parts).logsumexp(0) - got)[free].abs().amax() if free.any() else torch.zeros(())
+        parts.append(
+            model.log_marginal(flat.view(x.shape), more.view(x.shape)).double().cpu() + weight.log()
+        )
+    return (
+        (torch.stack(parts).logsumexp(0) - got)[free].abs().amax()
+        if free.any()
+        else torch.zeros(())
+    )
 
 
 def conditionals_agree(model: TractableModel) -> Result:
@@ -736,7 +891,12 @@ def conditionals_agree(model: TractableModel) -> Result:
             want = (model.log_marginal(flat.view(x.shape), seen.view(x.shape)) - base).exp()
             got = outcome.one(i).log_prob(flat[:, i]).exp()
             worst = max(worst, float((got - want)[free].abs().max()) if free.any() else 0.0)
-    return near("conditionals_agree", worst, 1e-4, "probability between a conditional and the ratio of two marginals")
+    return near(
+        "conditionals_agree",
+        worst,
+        1e-4,
+        "probability between a conditional and the ratio of two marginals",
+    )
 
 
 def given_samples_follow(model: TractableModel) -> Result:
@@ -748,14 +908,21 @@ def given_samples_follow(model: TractableModel) -> Result:
     drawn = model.sample_given(many, seen, generator_for(device_of(model), 11)).flatten(1)
     kind, outcome = model.schema.kinds[0], model.predict_given(x, observed.view(x.shape)).one(0)
     cells = model.schema.first((0,)).event_codes(quadrature(kind, outcome, 1)[0])[:, 0]
-    p = torch.zeros(kind.codes, dtype=torch.float64).index_add_(0, cells, node_log_probs(outcome, kind, x)[:, 0].exp())
+    p = torch.zeros(kind.codes, dtype=torch.float64).index_add_(
+        0, cells, node_log_probs(outcome, kind, x)[:, 0].exp()
+    )
     counts = torch.bincount(model.schema.event_codes(drawn.cpu())[:, 0], minlength=len(p)).double()
     if kind.unforeseen:
         counts[kind.other_code], p[kind.other_code] = 0.0, 0.0
         p = p * counts.sum() / 4000 / (1 - kind.unforeseen)
     worst = ((counts - 4000 * p).abs() / (4000 * p * (1 - p) + 1).sqrt()).max()
     touched = (drawn[:, 1::2] != many.flatten(1)[:, 1::2]).any()
-    return near("given_samples_follow", float("inf") if touched else worst, 6, "standard errors between counts and p")
+    return near(
+        "given_samples_follow",
+        float("inf") if touched else worst,
+        6,
+        "standard errors between counts and p",
+    )
 
 
 @torch.no_grad()
@@ -765,13 +932,17 @@ def completions_are_highest(model: DecomposableModel) -> Result:
     observed &= ~model.schema.is_unseen(x).view(x.shape)
     search = Ascent(model, likeliest_inside(model.schema, holes=False).to(x.device))
     best = model.complete(x, observed, search.weights)
-    rivals = model.propose_completions(x, observed, search.weights, generator_for(device_of(model), 15))
+    rivals = model.propose_completions(
+        x, observed, search.weights, generator_for(device_of(model), 15)
+    )
     heights = [search.height(y, observed) for y in [*rivals, search.climb(best, observed)]]
     own = search.height(best, observed)
     climbed = float((torch.stack(heights) - own).max())
     touched = (best != x)[observed].any() or not own.isfinite().all()
     worst = float("inf") if touched else max(climbed, 0.0)
-    return near("completions_are_highest", worst, 1e-3, "nats that another completion is more probable")
+    return near(
+        "completions_are_highest", worst, 1e-3, "nats that another completion is more probable"
+    )
 
 
 @torch.no_grad()
@@ -789,12 +960,20 @@ def entropies_are_means(model: DecomposableModel) -> Result:
         nats = (model.log_marginal(drawn, seen, possible) - model.log_prob(drawn)).double()
         error = max(float(nats.std()), 1e-4) / n**0.5
         worst = max(worst, abs(float(nats.mean() - model.entropy_given(x, observed))) / error)
-    return near("entropies_are_means", worst, 6, "standard errors between an entropy and the mean of -log p over draws")
+    return near(
+        "entropies_are_means",
+        worst,
+        6,
+        "standard errors between an entropy and the mean of -log p over draws",
+    )
 
 
 def possible_codes(schema: Schema) -> Tensor:
     """All codes but those of cells never seen, bool (sum of codes,)."""
-    marks = [[code != kind.other_code or not kind.unforeseen for code in range(kind.codes)] for kind in schema.kinds]
+    marks = [
+        [code != kind.other_code or not kind.unforeseen for code in range(kind.codes)]
+        for kind in schema.kinds
+    ]
     return torch.tensor([mark for own in marks for mark in own])
 
 
@@ -808,7 +987,12 @@ CHECKS: dict[type, list[Check]] = {
     ],
     Model: [samples_are_events, generator_decides_samples],
     Encoder: [reconstructions_are_events, encoding_repeats],
-    BoundedModel: [bounds_sum_to_at_most_one, samples_reach_the_bound, single_precision_will_do, rows_are_scored_alone],
+    BoundedModel: [
+        bounds_sum_to_at_most_one,
+        samples_reach_the_bound,
+        single_precision_will_do,
+        rows_are_scored_alone,
+    ],
     Variational: [bytes_come_back],
     Quantiser: [bytes_come_back],
     DensityModel: [

@@ -9,7 +9,7 @@ from math import log
 import torch
 
 from plausibly.capabilities import Trainable
-from plausibly.contract import checks as contract
+from plausibly.contract import checks
 from plausibly.errors import BrokenPromises
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
@@ -26,7 +26,9 @@ def hold_to_contract(kind: type[Trainable], schema: Schema) -> None:
     if kind in MODELS.values():
         return
     if broken := find_broken(kind, schema):
-        raise BrokenPromises([*broken, f"{model_name(kind)} is not trained: its numbers would not hold"])
+        raise BrokenPromises(
+            [*broken, f"{model_name(kind)} is not trained: its numbers would not hold"]
+        )
 
 
 @lru_cache(64)  # an estimator is fitted many times
@@ -36,11 +38,13 @@ def find_broken(kind: type[Trainable], schema: Schema) -> tuple[str, ...]:
     for small in small_schemas(kind, schema):
         for result in check_instance(kind, small):
             if not result.holds:
-                broken.setdefault(result.name, f"{model_name(kind)} breaks {result.name}: {_measure_line(result)}")
+                broken.setdefault(
+                    result.name, f"{model_name(kind)} breaks {result.name}: {_measure_line(result)}"
+                )
     return tuple(broken.values())
 
 
-def _measure_line(result: contract.Result) -> str:
+def _measure_line(result: checks.Result) -> str:
     if result.value != result.value:  # it raised
         return result.says
     return f"{result.says}: {result.value:.3g}, tolerance {result.tolerance:.3g}"
@@ -56,7 +60,9 @@ def small_schemas(kind: type[Trainable], schema: Schema) -> list[Schema]:
         if image
         else schema.first(_few_variables(schema))
     )
-    table = Schema((3,), (Category(levels=3, open=True, missing=True), Category(levels=2), Level(levels=4)))
+    table = Schema(
+        (3,), (Category(levels=3, open=True, missing=True), Category(levels=2), Level(levels=4))
+    )
     pixels = Schema((1, 2, 3), (Level(levels=3),) * 6)
     accepted = [each for each in (few, binary(6), table, pixels) if kind.accepts(each) is None]
     return accepted or [schema]
@@ -67,27 +73,27 @@ def _few_variables(schema: Schema) -> tuple[int, ...]:
     return tuple(sorted(sorted(range(schema.size), key=lambda i: schema.codes[i])[:3]))
 
 
-def check_instance(kind: type[Trainable], schema: Schema) -> Iterator[contract.Result]:
+def check_instance(kind: type[Trainable], schema: Schema) -> Iterator[checks.Result]:
     """The contract's results on a tiny instance with shaken weights, and whether it learns."""
     try:
-        model = contract.shake_weights(kind.tiny(schema))
+        model = checks.shake_weights(kind.tiny(schema))
     except Exception as error:
         yield _failure("can_be_built", error)
         return
-    yield from contract.run_checks(model)
+    yield from checks.run_checks(model)
     try:
         yield learns(model)
     except Exception as error:
         yield _failure("learns", error)
 
 
-def _failure(name: str, error: Exception) -> contract.Result:
-    return contract.Result(name, False, float("nan"), 0.0, f"{type(error).__name__}: {error}")
+def _failure(name: str, error: Exception) -> checks.Result:
+    return checks.Result(name, False, float("nan"), 0.0, f"{type(error).__name__}: {error}")
 
 
-def learns(model: Trainable) -> contract.Result:
+def learns(model: Trainable) -> checks.Result:
     """Two steps, or all passes, on random events leave the tensors finite and can be validated."""
-    events = contract.random_events(model.schema, 64, 12).view(-1, *model.schema.shape)
+    events = checks.random_events(model.schema, 64, 12).view(-1, *model.schema.shape)
     prepare(model, events, 0)
     if model.objective.turns(model):
         training = Training(model, events, events[:16], Plan(2, every=1))
@@ -97,4 +103,6 @@ def learns(model: Trainable) -> contract.Result:
         seen = list(fit_by_counting(model, events, events[:16]))
     faults = sum(not bool(t.isfinite().all()) for t in model.state_dict().values()) + (not seen)
     faults += sum(not torch.tensor(progress.validation).isfinite() for progress in seen)
-    return contract.near("learns", faults, 0, "tensors and validations that are not finite after two steps, or none")
+    return checks.near(
+        "learns", faults, 0, "tensors and validations that are not finite after two steps, or none"
+    )

@@ -57,7 +57,9 @@ class Dataset:
     @property
     def rows(self) -> dict[str, int]:
         """Number of rows of each part."""
-        return {part: len(getattr(self, part)) for part in ("train", "valid", "test", "calibration")}
+        return {
+            part: len(getattr(self, part)) for part in ("train", "valid", "test", "calibration")
+        }
 
 
 @dataclass(frozen=True)

@@ -53,17 +53,26 @@ def join_events(parts: Sequence[Events]) -> Events:
         return first
     values = None if first.values is None else _join_values([part.values for part in parts])
     observed = (
-        None if first.observed is None else torch.cat([part.observed for part in parts if part.observed is not None])
+        None
+        if first.observed is None
+        else torch.cat([part.observed for part in parts if part.observed is not None])
     )
-    codes, nats = torch.cat([part.codes for part in parts]), torch.cat([part.log_within for part in parts])
+    codes, nats = (
+        torch.cat([part.codes for part in parts]),
+        torch.cat([part.log_within for part in parts]),
+    )
     groups = (
-        None if first.groups is None else np.concatenate([part.groups for part in parts if part.groups is not None])
+        None
+        if first.groups is None
+        else np.concatenate([part.groups for part in parts if part.groups is not None])
     )
     return Events(codes, nats, values, observed, groups)
 
 
 def _join_values(parts: Sequence[Any]) -> Any:
-    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else type(parts[0]).concat(parts)
+    return (
+        np.concatenate(parts) if isinstance(parts[0], np.ndarray) else type(parts[0]).concat(parts)
+    )
 
 
 def silent(done: int, rows: int) -> None:

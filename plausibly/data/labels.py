@@ -67,4 +67,8 @@ def label_from_json(document: Any) -> Any:
         return time if document["zone"] is None else time.tz_convert(document["zone"])
     if "period" in document:
         return pd.Period(document["period"], document["every"])
-    return pd.Timedelta(document["lasts"]) if "lasts" in document else datetime.date.fromisoformat(document["date"])
+    return (
+        pd.Timedelta(document["lasts"])
+        if "lasts" in document
+        else datetime.date.fromisoformat(document["date"])
+    )

@@ -33,8 +33,15 @@ from plausibly.data.formats import labelled as labels_of_rows
 from plausibly.data.formats.format import Format
 from plausibly.data.labels import label_text
 from plausibly.data.relations import relations
-from plausibly.data.sources import FrameSource, Source, StreamSource, open_large, split_events, thin_places
-from plausibly.data.toys import bits as toys
+from plausibly.data.sources import (
+    FrameSource,
+    Source,
+    StreamSource,
+    open_large,
+    split_events,
+    thin_places,
+)
+from plausibly.data.toys import bits
 from plausibly.errors import UserError, count_phrase, did_you_mean
 from plausibly.system.files import refuse_streams, suffix_of
 
@@ -65,10 +72,19 @@ def load(
     are read, of a file that is read a piece at a time. UserError says what would work.
     """
     source = str(source) if isinstance(source, Path) else as_table(source)
-    given = {name: as_table(part) for name, part in (("valid", valid), ("test", test)) if part is not None}
-    kinds, drop = {label_text(name): word for name, word in (kinds or {}).items()}, tuple(map(label_text, drop))
-    if isinstance(source, str) and source in toys.BUILT_IN:
-        _refuse_options(source, {"kinds": kinds, "drop": drop, "split": split, "size": size, **given})
+    given = {
+        name: as_table(part)
+        for name, part in (("valid", valid), ("test", test))
+        if part is not None
+    }
+    kinds, drop = (
+        {label_text(name): word for name, word in (kinds or {}).items()},
+        tuple(map(label_text, drop)),
+    )
+    if isinstance(source, str) and source in bits.BUILT_IN:
+        _refuse_options(
+            source, {"kinds": kinds, "drop": drop, "split": split, "size": size, **given}
+        )
         return _load_toy(source, labelled)
     if is_table(source):
         _refuse_options(source, {"size": size})
@@ -83,9 +99,9 @@ def load_rows(source: Any, format: Format) -> Any:
     if not isinstance(source, str | Path):
         return as_table(source)
     name, _, part = str(source).partition(":")
-    if name not in toys.BUILT_IN:
+    if name not in bits.BUILT_IN:
         _existing(str(source))
-    rows = _toy_rows(name, part) if name in toys.BUILT_IN else format.read(str(source))
+    rows = _toy_rows(name, part) if name in bits.BUILT_IN else format.read(str(source))
     labels = _labels(str(source)) if isinstance(format, labels_of_rows.LabelledFormat) else None
     return rows if labels is None else labels_of_rows.prepend_labels(labels, rows)
 
@@ -104,9 +120,19 @@ def as_table(source: Any) -> Any:
         return _native(source)
     if isinstance(source, pd.Series):
         return source.to_frame()
-    structured = isinstance(source, np.ndarray) and source.dtype.names and not isinstance(source, np.ma.MaskedArray)
-    records = isinstance(source, list | tuple) and len(source) and all(isinstance(row, Mapping) for row in source)
-    columns = isinstance(source, Mapping) and not hasattr(source, "toarray")  # as a sparse array of scipy's
+    structured = (
+        isinstance(source, np.ndarray)
+        and source.dtype.names
+        and not isinstance(source, np.ma.MaskedArray)
+    )
+    records = (
+        isinstance(source, list | tuple)
+        and len(source)
+        and all(isinstance(row, Mapping) for row in source)
+    )
+    columns = isinstance(source, Mapping) and not hasattr(
+        source, "toarray"
+    )  # as a sparse array of scipy's
     try:
         if hasattr(source, "columns") and hasattr(source, "__arrow_c_stream__"):
             import pyarrow as pa
@@ -120,8 +146,14 @@ def as_table(source: Any) -> Any:
 def _native(frame: Any) -> Any:
     for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
         if dtype == np.longdouble and dtype != np.float64:
-            raise UserError(f"column {name!r}: numbers of type {dtype} would be rounded; give it as float64")
-    other = [place for place, dtype in enumerate(frame.dtypes) if isinstance(dtype, np.dtype) and not dtype.isnative]
+            raise UserError(
+                f"column {name!r}: numbers of type {dtype} would be rounded; give it as float64"
+            )
+    other = [
+        place
+        for place, dtype in enumerate(frame.dtypes)
+        if isinstance(dtype, np.dtype) and not dtype.isnative
+    ]
     if not other:
         return frame
     columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
@@ -132,7 +164,11 @@ def _native(frame: Any) -> Any:
 
 def row_pieces(source: Any, format: Format, rows: int) -> Iterator[Any]:
     """The same rows, so many at a time; a table's file is never in memory as a whole."""
-    if isinstance(format, tables.TableFormat) and isinstance(source, str | Path) and is_table(str(source)):
+    if (
+        isinstance(format, tables.TableFormat)
+        and isinstance(source, str | Path)
+        and is_table(str(source))
+    ):
         return table_file(Path(source)).frames(rows)
     whole = load_rows(source, format)
     return (whole[start : start + rows] for start in range(0, len(whole), rows))
@@ -140,7 +176,7 @@ def row_pieces(source: Any, format: Format, rows: int) -> Iterator[Any]:
 
 def source_fingerprint(source: str) -> str:
     """SHA-256 of a file, or of a folder's images; the name of what is built in."""
-    if source.partition(":")[0] in toys.BUILT_IN:
+    if source.partition(":")[0] in bits.BUILT_IN:
         return source
     path = _existing(source)
     return reading.file_fingerprint(path, images.files_of(path)[0] if path.is_dir() else ())
@@ -156,29 +192,36 @@ def estimate_rows(source: str, format: Format) -> int:
 def _labels(source: str) -> np.ndarray | None:
     """The labels beside the rows of a source, or of its part; None where there are none."""
     name, _, part = source.partition(":")
-    if name in toys.BUILT_IN:
-        return toys.BUILT_IN[name]().parts(labels=True).get(part)
-    return array_files.read_labels(source).get(source.rpartition(":")[2] if array_files.is_part(source) else "all")
+    if name in bits.BUILT_IN:
+        return bits.BUILT_IN[name]().parts(labels=True).get(part)
+    return array_files.read_labels(source).get(
+        source.rpartition(":")[2] if array_files.is_part(source) else "all"
+    )
 
 
 def is_table(source: Any) -> bool:
     """Whether a source holds named columns. UserError where there is no such source."""
     if isinstance(source, str):
-        return source.partition(":")[0] not in toys.BUILT_IN and suffix_of(_existing(source)) in reading.TABLE_SUFFIXES
+        return (
+            source.partition(":")[0] not in bits.BUILT_IN
+            and suffix_of(_existing(source)) in reading.TABLE_SUFFIXES
+        )
     return hasattr(source, "columns") and hasattr(source, "dtypes")
 
 
 def _existing(source: str) -> Path:
     """The path of a source that can be read. UserError lists what would work."""
     path = Path(source.rpartition(":")[0] if array_files.is_part(source) else source)
-    known = ", ".join(toys.BUILT_IN)
+    known = ", ".join(bits.BUILT_IN)
     if not path.exists():
-        hint = did_you_mean(source, toys.BUILT_IN)
+        hint = did_you_mean(source, bits.BUILT_IN)
         raise UserError(f"there is no {source!r}{hint}; DATA is {SOURCES_HINT}{known}")
     refuse_streams(path)
     named = (*reading.TABLE_SUFFIXES, *ARRAY_SUFFIXES)
     if path.is_file() and suffix_of(path) not in named and "ubyte" not in path.name:
-        raise UserError(f"{path.name} is of no form that can be read; DATA is {SOURCES_HINT}{known}")
+        raise UserError(
+            f"{path.name} is of no form that can be read; DATA is {SOURCES_HINT}{known}"
+        )
     return path
 
 
@@ -190,7 +233,7 @@ def _refuse_options(source: Any, options: dict[str, Any]) -> None:
 
 
 def _load_toy(name: str, labelled: bool) -> Dataset:
-    toy = toys.BUILT_IN[name]()
+    toy = bits.BUILT_IN[name]()
     parts = toy.parts()
     format: Format = toy.format()
     if labelled:
@@ -201,21 +244,30 @@ def _load_toy(name: str, labelled: bool) -> Dataset:
 
 
 def _with_labels(
-    format: Format, parts: dict[str, np.ndarray], labels: dict[str, np.ndarray], train: Any = slice(None)
+    format: Format,
+    parts: dict[str, np.ndarray],
+    labels: dict[str, np.ndarray],
+    train: Any = slice(None),
 ) -> tuple[Format, dict[str, np.ndarray]]:
     """The format and rows with their labels before them; the labels are those of the `train` part's rows at these places."""
     if not isinstance(format, arrays.ArrayFormat):
-        raise UserError("labels can stand beside bits, small whole numbers and images; give other rows as a table")
+        raise UserError(
+            "labels can stand beside bits, small whole numbers and images; give other rows as a table"
+        )
     missing = [name for name in parts if name not in labels]
     if missing:
         raise UserError(
             f"there are no labels for the {missing[0]} rows; an npz file has them, whole numbers, as y_{missing[0]}"
         )
-    joined = {name: labels_of_rows.prepend_labels(labels[name], rows) for name, rows in parts.items()}
+    joined = {
+        name: labels_of_rows.prepend_labels(labels[name], rows) for name, rows in parts.items()
+    }
     known = tuple(sorted({int(label) for label in joined["train"][train, 0]}))
     if not 1 < len(known) <= labels_of_rows.MAX_LABELS:
         most = labels_of_rows.MAX_LABELS
-        raise UserError(f"training rows have {count_phrase(len(known), 'label')}; 2 to {most} can stand beside rows")
+        raise UserError(
+            f"training rows have {count_phrase(len(known), 'label')}; 2 to {most} can stand beside rows"
+        )
     return labels_of_rows.LabelledFormat(known, format), joined
 
 
@@ -226,11 +278,15 @@ def _beside(source: Any) -> dict[str, np.ndarray]:
 
 
 def _toy_rows(name: str, part: str) -> np.ndarray:
-    parts = toys.BUILT_IN[name]().parts()
+    parts = bits.BUILT_IN[name]().parts()
     if part and part not in parts:
-        raise UserError(f"there is no split {part!r}{did_you_mean(part, parts)}; {name} has {', '.join(parts)}")
+        raise UserError(
+            f"there is no split {part!r}{did_you_mean(part, parts)}; {name} has {', '.join(parts)}"
+        )
     if not part:
-        raise UserError(f"{name} has several splits; name one: {name}:train, {name}:valid or {name}:test")
+        raise UserError(
+            f"{name} has several splits; name one: {name}:train, {name}:valid or {name}:test"
+        )
     return parts[part]
 
 
@@ -248,7 +304,11 @@ def _table(
     table = _open_table(source)
     with naming(source):
         tables.check_options(table.names, table.rows, kinds, drop)
-        places = _split_by(table, split, seed, kinds)._asdict() if split else _places(table.rows, given, seed)
+        places = (
+            _split_by(table, split, seed, kinds)._asdict()
+            if split
+            else _places(table.rows, given, seed)
+        )
         shown = table.some(places["train"], seed)
         frame = table.frame(shown)
         format = tables.learn_table_format(frame, table.dialect, kinds, drop, len(places["train"]))
@@ -260,12 +320,20 @@ def _table(
     whole = table.rows_in_memory(frame)
     digest = _digest(source, whole, given)
     odd = None if table.dialect is None else irregularities(*table.start(), table.rows, format)
-    notes = table.notes() + _table_notes(format) + ([] if odd is None else spellings(whole, format) + odd)
+    notes = (
+        table.notes()
+        + _table_notes(format)
+        + ([] if odd is None else spellings(whole, format) + odd)
+    )
     dataset = _dataset(_name(source), _source(source), digest, format, events, notes)
     dataset.shown = events.get("shown", dataset.train)
-    dataset.regular = None if odd is None or format.dropped else not odd and reading.UTF16_NOTE not in notes
+    dataset.regular = (
+        None if odd is None or format.dropped else not odd and reading.UTF16_NOTE not in notes
+    )
     dataset.relations = relations(format, dataset.shown)
-    dataset.notes[:0] = [f"{relation}; --drop {relation.column} leaves it out" for relation in dataset.relations]
+    dataset.notes[:0] = [
+        f"{relation}; --drop {relation.column} leaves it out" for relation in dataset.relations
+    ]
     return dataset
 
 
@@ -303,7 +371,9 @@ def naming(source: Any) -> Iterator[None]:
     except UserError as error:
         if not isinstance(source, str | Path) or str(source) in str(error):
             raise
-        raise UserError(f"{source}{', ' if str(error).startswith('row ') else ': '}{error}") from error
+        raise UserError(
+            f"{source}{', ' if str(error).startswith('row ') else ': '}{error}"
+        ) from error
 
 
 def _events_of(source: Any, rows: Any, format: Format) -> Events:
@@ -314,7 +384,9 @@ def _events_of(source: Any, rows: Any, format: Format) -> Events:
 def _frame(source: Any) -> tuple[Any, Dialect | None]:
     if not isinstance(source, str | Path):
         if not is_table(source):
-            raise UserError(f"a table cannot be split with {type(source).__name__}; give a table with the same columns")
+            raise UserError(
+                f"a table cannot be split with {type(source).__name__}; give a table with the same columns"
+            )
         return index_to_columns(source), None
     return reading.read_table(_existing(str(source)))
 
@@ -326,7 +398,11 @@ def _places(rows: int, given: Collection[str], seed: int) -> dict[str, np.ndarra
     if len(given) > 1:
         return {"train": np.arange(rows)}
     stay = splits.split_rest(rows, seed)
-    return {"train": stay.train, "valid" if "test" in given else "test": stay.test, "calibration": stay.calibration}
+    return {
+        "train": stay.train,
+        "valid" if "test" in given else "test": stay.test,
+        "calibration": stay.calibration,
+    }
 
 
 def _split_by(table: Source, split: str, seed: int, kinds: dict[str, str]) -> splits.Split:
@@ -353,30 +429,43 @@ def _array(
     parts, notes, depth = _parts(source, size, labelled)
     for name in given:
         if name in parts:
-            raise UserError(f"the source has its own {name} rows; name its training rows alone: {source}:train")
+            raise UserError(
+                f"the source has its own {name} rows; name its training rows alone: {source}:train"
+            )
     rows = parts.pop("all" if "all" in parts else "train")
     if not len(rows):
         raise UserError(f"{_source(source)} has no rows")
     with naming(source):
         places = _places(len(rows), {*parts, *given}, seed)
         _refuse_nothing(rows[places["train"]], notes)
-        format: Format = arrays.learn_array_format(rows[places["train"]], kinds, drop, depth or images.DEEP_GRAY_BITS)
+        format: Format = arrays.learn_array_format(
+            rows[places["train"]], kinds, drop, depth or images.DEEP_GRAY_BITS
+        )
         notes += [] if depth else arrays.describe_array(format, rows)
         notes += _table_notes(format.table) if isinstance(format, arrays.NumericArrayFormat) else []
         if labelled:
-            format, parts = _with_labels(format, {"train": rows, **parts}, _beside(source), places["train"])
+            format, parts = _with_labels(
+                format, {"train": rows, **parts}, _beside(source), places["train"]
+            )
             rows = parts.pop("train")
         whole = format.events(rows)
     own = {name: f"{source}:{name}" if isinstance(source, str) else source for name in parts}
     held = {name: _events_of(own[name], part, format) for name, part in parts.items()}
-    held |= {name: _events_of(part, load_rows(part, format), format) for name, part in given.items()}
+    held |= {
+        name: _events_of(part, load_rows(part, format), format) for name, part in given.items()
+    }
     events = split_events(whole, places) | held
-    return _dataset(_name(source), _source(source), _digest(source, rows, given), format, events, notes)
+    return _dataset(
+        _name(source), _source(source), _digest(source, rows, given), format, events, notes
+    )
 
 
 def _refuse_nothing(rows: np.ndarray, notes: list[str]) -> None:
     if rows.size == 0 or rows.min() == rows.max():
-        seen, read = count_phrase(len(rows), "training row"), f" ({'; '.join(notes)})" if notes else ""
+        seen, read = (
+            count_phrase(len(rows), "training row"),
+            f" ({'; '.join(notes)})" if notes else "",
+        )
         raise UserError(f"nothing to model: every entry of the {seen} is the same{read}")
 
 
@@ -385,7 +474,7 @@ def _parts(source: Any, size: Any, labelled: bool) -> tuple[dict[str, np.ndarray
     if not isinstance(source, str):
         _refuse_options("an array", {"size": size})
         return {"all": array_files.as_array(source)}, [], 0
-    if source.partition(":")[0] in toys.BUILT_IN:
+    if source.partition(":")[0] in bits.BUILT_IN:
         return {"all": _toy_rows(*source.split(":", 1))}, [], 0
     if Path(source).is_dir():
         rows, notes, depth = images.read_folder(Path(source), images.check_image_size(size))
@@ -393,11 +482,19 @@ def _parts(source: Any, size: Any, labelled: bool) -> tuple[dict[str, np.ndarray
     _refuse_options(source, {"size": size})
     if array_files.is_part(source):
         return {"all": array_files.read_one(source)}, [], 0
-    return array_files.read_splits(Path(source)), array_files.omission_notes(Path(source), labelled), 0
+    return (
+        array_files.read_splits(Path(source)),
+        array_files.omission_notes(Path(source), labelled),
+        0,
+    )
 
 
 def _name(source: Any) -> str:
-    return Path(source).name.partition(".")[0] if isinstance(source, str) else type(source).__name__.lower()
+    return (
+        Path(source).name.partition(".")[0]
+        if isinstance(source, str)
+        else type(source).__name__.lower()
+    )
 
 
 def _source(source: Any) -> str:
@@ -415,7 +512,7 @@ def _digest(source: Any, rows: Any, given: dict[str, Any]) -> str:
 
 
 def _one_digest(source: Any, rows: Any) -> str:
-    if isinstance(source, str | Path) and str(source).partition(":")[0] not in toys.BUILT_IN:
+    if isinstance(source, str | Path) and str(source).partition(":")[0] not in bits.BUILT_IN:
         return source_fingerprint(str(source))
     if hasattr(rows, "columns"):
         return reading.frame_fingerprint(rows)
@@ -444,7 +541,16 @@ def _dataset(
 ) -> Dataset:
     notes, calibration = notes + _repeats(events), events.get("calibration", events["train"][:0])
     return Dataset(
-        name, source, digest, format, events["train"], events["valid"], events["test"], calibration, notes, truth
+        name,
+        source,
+        digest,
+        format,
+        events["train"],
+        events["valid"],
+        events["test"],
+        calibration,
+        notes,
+        truth,
     )
 
 
@@ -464,6 +570,8 @@ def _repeats(events: dict[str, Events]) -> list[str]:
 def comparable_rows(events: Events) -> np.ndarray:
     """Rows as plain numbers, (n, width): equal where the modelled values are."""
     if isinstance(events.values, tables.TableValues):
-        return np.stack([cells.values.view(np.int64) for cells in events.values.cells.values()], axis=1)
+        return np.stack(
+            [cells.values.view(np.int64) for cells in events.values.cells.values()], axis=1
+        )
     values = events.codes.numpy() if events.values is None else events.values
     return np.ascontiguousarray(values.reshape(len(events), -1))

@@ -28,13 +28,18 @@ def place_of(format: Format, name: Any) -> int:
 
 def question(format: Format, given: Mapping[Any, Any]) -> Events:
     """One row of which only the given cells are observed. UserError for a column or a value that is not known."""
-    given = {format.names[place_of(format, name)]: one_value(label_text(name), value) for name, value in given.items()}
+    given = {
+        format.names[place_of(format, name)]: one_value(label_text(name), value)
+        for name, value in given.items()
+    }
     events = format.parse_question(given)
     codes = format.schema.event_codes(events.codes)[0]
     for name, value in given.items():
         i = place_of(format, name)
         if int(codes[i]) == format.schema.kinds[i].other_code:
-            raise UserError(f"{value!r} was never seen in column {name!r}{column_hint(format, name, str(value))}")
+            raise UserError(
+                f"{value!r} was never seen in column {name!r}{column_hint(format, name, str(value))}"
+            )
     return events
 
 

@@ -32,9 +32,13 @@ def relations(format: TableFormat, events: Events) -> list[Relation]:
     some = events[np.linspace(0, len(events) - 1, min(len(events), MAX_ROWS)).astype(np.int64)]
     cells = [some.values.cells[name] for name in format.names]
     found = functions(format.names, np.stack([cell_indices(each) for each in cells], 1))
-    numeric = [place for place, column in enumerate(format.modelled) if _is_number(column)][:MAX_NUMERIC]
+    numeric = [place for place, column in enumerate(format.modelled) if _is_number(column)][
+        :MAX_NUMERIC
+    ]
     table = [_amounts(format.modelled[place], cells[place]) for place in numeric]
-    return found + (sums(tuple(format.names[place] for place in numeric), np.stack(table, 1)) if numeric else [])
+    return found + (
+        sums(tuple(format.names[place] for place in numeric), np.stack(table, 1)) if numeric else []
+    )
 
 
 def cell_indices(cells: ColumnValues) -> np.ndarray:
@@ -42,7 +46,9 @@ def cell_indices(cells: ColumnValues) -> np.ndarray:
     index = np.unique(cells.values, return_inverse=True)[1]
     if cells.texts is None:
         return np.asarray(index)
-    other = np.isin(cells.values, (OTHER, REAL_OTHER))  # of any other cell the text is but how it is spelled
+    other = np.isin(
+        cells.values, (OTHER, REAL_OTHER)
+    )  # of any other cell the text is but how it is spelled
     texts, own = np.unique(texts_at(cells.texts, other).astype(str), return_inverse=True)
     return np.asarray(index * len(texts) + own)
 
@@ -55,9 +61,17 @@ def functions(names: tuple[str, ...], index: np.ndarray) -> list[Relation]:
     same = np.array([np.sum(np.bincount(column) ** 2.0) / len(column) ** 2.0 for column in columns])
     found = []
     for column, size in enumerate(sizes):
-        chance = np.array([(len(index) - own) * log(same[column]) if size > 1 else 0.0 for own in sizes])
-        of = [a for a in range(len(names)) if a != column and given[a][column] and chance[a] < MAX_LOG_CHANCE]
-        if of := [a for a in of if a < column or not given[column][a]]:  # of columns that say the same the first stays
+        chance = np.array(
+            [(len(index) - own) * log(same[column]) if size > 1 else 0.0 for own in sizes]
+        )
+        of = [
+            a
+            for a in range(len(names))
+            if a != column and given[a][column] and chance[a] < MAX_LOG_CHANCE
+        ]
+        if of := [
+            a for a in of if a < column or not given[column][a]
+        ]:  # of columns that say the same the first stays
             best = min(of, key=lambda a: (sizes[a], a))
             found.append(Relation(names[column], (names[best],), bool(given[column][best])))
     return found
@@ -77,7 +91,11 @@ def _is_number(column: ModelledColumn) -> bool:
     """Whether it can be a term: numbers, and dates in days."""
     if isinstance(column, DateColumn):
         form = form_of(column.form)
-        return not form.clock and form.seconds > 0 and not column.step * form.seconds % (DAY_SECONDS * form.scale)
+        return (
+            not form.clock
+            and form.seconds > 0
+            and not column.step * form.seconds % (DAY_SECONDS * form.scale)
+        )
     return isinstance(column, NumberColumn)
 
 
@@ -91,14 +109,20 @@ def _amounts(column: ModelledColumn, cells: ColumnValues) -> np.ndarray:
 
 def sums(names: tuple[str, ...], table: np.ndarray) -> list[Relation]:
     """Which columns of numbers, (rows, columns) with NaN for holes, are the sum of two others wherever all three are."""
-    kept = [place for place in range(table.shape[1]) if not any(_equal(table, place, other) for other in range(place))]
+    kept = [
+        place
+        for place in range(table.shape[1])
+        if not any(_equal(table, place, other) for other in range(place))
+    ]
     rich = np.argsort(-((table != 0) & ~np.isnan(table)).sum(1), kind="stable")[:TRIAL_ROWS]
     few, found = table[rich], []
     for a, b in combinations(kept, 2):
         whole = few[:, a] + few[:, b]
         likely = np.flatnonzero(_close(whole[:, None], few, few[:, [a]], few[:, [b]]).all(0))
         found += [
-            Relation(names[c], (names[a], names[b])) for c in likely if c in kept and _is_sum(table, a, b, int(c))
+            Relation(names[c], (names[a], names[b]))
+            for c in likely
+            if c in kept and _is_sum(table, a, b, int(c))
         ]
     return found
 
@@ -106,7 +130,9 @@ def sums(names: tuple[str, ...], table: np.ndarray) -> list[Relation]:
 def adds_up(format: TableFormat, relation: Relation, events: Events) -> np.ndarray:
     """Whether a sum is one, bool, of the rows where no term is a hole."""
     places = [format.names.index(name) for name in (relation.column, *relation.of)]
-    whole, one, other = (_amounts(format.modelled[i], events.values.cells[format.names[i]]) for i in places)
+    whole, one, other = (
+        _amounts(format.modelled[i], events.values.cells[format.names[i]]) for i in places
+    )
     return _close(one + other, whole, one, other)[~np.isnan(one + other + whole)]
 
 
@@ -117,7 +143,9 @@ def _equal(table: np.ndarray, place: int, other: int) -> bool:
 def _close(whole: np.ndarray, column: np.ndarray, a: np.ndarray, b: np.ndarray) -> Any:
     """Where a sum is what it says, but for the rounding of float64; or something is a hole."""
     error = np.abs(whole - column)
-    return np.isnan(error) | (error <= 4 * np.finfo(np.float64).eps * (np.abs(a) + np.abs(b) + np.abs(column)))
+    return np.isnan(error) | (
+        error <= 4 * np.finfo(np.float64).eps * (np.abs(a) + np.abs(b) + np.abs(column))
+    )
 
 
 def _is_sum(table: np.ndarray, a: int, b: int, c: int) -> bool:
@@ -131,7 +159,9 @@ def _is_sum(table: np.ndarray, a: int, b: int, c: int) -> bool:
         or min(map(_value_range, (one, other, column))) == 0
     ):
         return False
-    values, index = np.unique(np.concatenate([(one + other).round(9), column.round(9)]), return_inverse=True)
+    values, index = np.unique(
+        np.concatenate([(one + other).round(9), column.round(9)]), return_inverse=True
+    )
     counts = [np.bincount(part, minlength=len(values)) / len(column) for part in np.split(index, 2)]
     return bool(len(column) * log(max(float(counts[0] @ counts[1]), 1e-300)) < MAX_LOG_CHANCE)
 

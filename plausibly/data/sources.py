@@ -24,7 +24,10 @@ from plausibly.system.files import suffix_of
 
 LARGE_CELLS = 5_000_000  # cells of a file that is read a piece at a time
 SMALL_BYTES = 200_000  # bytes of a file that is read as a whole, whatever it holds
-ROWS_PER_PIECE, SAMPLE_LINES = 65_536, 1_000  # rows; of a text file, those that show how it is written
+ROWS_PER_PIECE, SAMPLE_LINES = (
+    65_536,
+    1_000,
+)  # rows; of a text file, those that show how it is written
 FORMAT_ROWS = 200_000  # training rows of a large file from which its format is learned
 MAX_HELD_OUT_ROWS = 100_000  # rows of each held-out part of a large file that are looked at
 
@@ -54,7 +57,11 @@ class Source(ABC):
 
     @abstractmethod
     def events(
-        self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: RowProgress = silent
+        self,
+        format: Format,
+        places: Mapping[str, np.ndarray],
+        shown: np.ndarray,
+        heard: RowProgress = silent,
     ) -> dict[str, Events]:
         """Events of each part's rows, which rise; where those of training have no values, those of `shown` besides."""
 
@@ -68,7 +75,9 @@ class Source(ABC):
 
 
 class FrameSource(Source):
-    def __init__(self, source: Any, frame: Any, dialect: Dialect | None, said: Sequence[str] = ()) -> None:
+    def __init__(
+        self, source: Any, frame: Any, dialect: Dialect | None, said: Sequence[str] = ()
+    ) -> None:
         self.source, self.whole, self.dialect, self.said = source, frame, dialect, list(said)
         self.names, self.rows = names_of(frame), len(frame)
 
@@ -85,7 +94,11 @@ class FrameSource(Source):
         return self.whole
 
     def events(
-        self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: RowProgress = silent
+        self,
+        format: Format,
+        places: Mapping[str, np.ndarray],
+        shown: np.ndarray,
+        heard: RowProgress = silent,
     ) -> dict[str, Events]:
         whole = format.events(self.whole)
         return split_events(whole, places)
@@ -106,7 +119,9 @@ class StreamSource(Source):
     def series(self, name: str) -> Any:
         import pandas as pd
 
-        return pd.concat([frame[name] for frame in self.file.frames(ROWS_PER_PIECE)], ignore_index=True)
+        return pd.concat(
+            [frame[name] for frame in self.file.frames(ROWS_PER_PIECE)], ignore_index=True
+        )
 
     def some(self, places: np.ndarray, seed: int) -> np.ndarray:
         if len(places) <= FORMAT_ROWS:
@@ -126,9 +141,15 @@ class StreamSource(Source):
         return frame
 
     def events(
-        self, format: Format, places: Mapping[str, np.ndarray], shown: np.ndarray, heard: RowProgress = silent
+        self,
+        format: Format,
+        places: Mapping[str, np.ndarray],
+        shown: np.ndarray,
+        heard: RowProgress = silent,
     ) -> dict[str, Events]:
-        held = {part: thin_places(rows) for part, rows in places.items() if part != "train"} | {"shown": shown}
+        held = {part: thin_places(rows) for part, rows in places.items() if part != "train"} | {
+            "shown": shown
+        }
         kept: dict[str, list[Events]] = {part: [] for part in held}
         train, filled, first = blank_events(format, len(places["train"])), 0, 0
         for frame in self.file.frames(ROWS_PER_PIECE):
@@ -148,9 +169,7 @@ class StreamSource(Source):
         return suffix_of(self.file.path), self.file.head(), next(self.file.frames(SAMPLE_LINES))
 
     def notes(self) -> list[str]:
-        said = (
-            f"{self.rows:,} rows are read a piece at a time: columns are learned from {FORMAT_ROWS:,} training rows at "
-        )
+        said = f"{self.rows:,} rows are read a piece at a time: columns are learned from {FORMAT_ROWS:,} training rows at "
         return [
             *self.file.notes(),
             said + f"most, and of each held-out part {MAX_HELD_OUT_ROWS:,} at most are looked at",
@@ -159,7 +178,11 @@ class StreamSource(Source):
 
 def open_large(path: Path) -> TableFile | None:
     """The file, where it is read a piece at a time."""
-    if not path.is_file() or suffix_of(path) not in TABLE_SUFFIXES or path.stat().st_size < SMALL_BYTES:
+    if (
+        not path.is_file()
+        or suffix_of(path) not in TABLE_SUFFIXES
+        or path.stat().st_size < SMALL_BYTES
+    ):
         return None
     file = table_file(path)
     return file if file.cells > LARGE_CELLS and not file.categorical else None
@@ -167,7 +190,9 @@ def open_large(path: Path) -> TableFile | None:
 
 def split_events(whole: Events, places: Mapping[str, np.ndarray]) -> dict[str, Events]:
     """The events of each part; a part that is the whole is no copy."""
-    return {part: whole if len(rows) == len(whole) else whole[rows] for part, rows in places.items()}
+    return {
+        part: whole if len(rows) == len(whole) else whole[rows] for part, rows in places.items()
+    }
 
 
 def places_in(places: np.ndarray, first: int, rows: int) -> np.ndarray:
@@ -177,10 +202,14 @@ def places_in(places: np.ndarray, first: int, rows: int) -> np.ndarray:
 
 def thin_places(places: np.ndarray) -> np.ndarray:
     """Evenly some of the places where there are too many."""
-    return places[np.linspace(0, len(places) - 1, min(len(places), MAX_HELD_OUT_ROWS)).astype(np.int64)]
+    return places[
+        np.linspace(0, len(places) - 1, min(len(places), MAX_HELD_OUT_ROWS)).astype(np.int64)
+    ]
 
 
 def blank_events(format: Format, rows: int) -> Events:
     """Room for so many rows, without values."""
     none = pack_events(np.empty((0, format.schema.size)), format.schema)
-    return Events(none.new_empty(rows, *format.schema.shape), torch.empty(rows, dtype=torch.float64))
+    return Events(
+        none.new_empty(rows, *format.schema.shape), torch.empty(rows, dtype=torch.float64)
+    )

@@ -29,9 +29,13 @@ class Split(NamedTuple):
 def at_random(rows: int, seed: int) -> Split:
     """A permutation that the seed decides, cut. UserError below three rows."""
     if rows < 3:
-        raise UserError(f"{rows} row{'s' * (rows != 1)} cannot be split: training, validation and test need one each")
+        raise UserError(
+            f"{rows} row{'s' * (rows != 1)} cannot be split: training, validation and test need one each"
+        )
     held = max(1, rows // HELD_OUT_EVERY)
-    valid, test, calibration, train = _shuffle_parts(rows, seed, held, held, rows // CALIBRATION_EVERY)
+    valid, test, calibration, train = _shuffle_parts(
+        rows, seed, held, held, rows // CALIBRATION_EVERY
+    )
     return Split(train, valid, test, calibration)
 
 
@@ -39,7 +43,9 @@ def split_rest(rows: int, seed: int) -> Split:
     """As `at_random` for files that bring one of the held-out parts: the other one is `test`, and `valid` is empty."""
     if rows < 2:
         raise UserError("one row cannot be split: training and validation need one each")
-    test, calibration, train = _shuffle_parts(rows, seed, max(1, rows // HELD_OUT_EVERY), rows // CALIBRATION_EVERY)
+    test, calibration, train = _shuffle_parts(
+        rows, seed, max(1, rows // HELD_OUT_EVERY), rows // CALIBRATION_EVERY
+    )
     return Split(train, test[:0], test, calibration)
 
 
@@ -81,7 +87,11 @@ def by_group(groups: np.ndarray, seed: int) -> Split:
         raise UserError(f"a split by group needs at least 3 groups, not {len(distinct)}")
     order, sizes = np.random.default_rng(seed).permutation(len(distinct)), np.bincount(index)
     part, rows = np.zeros(len(distinct), dtype=np.int64), len(groups)
-    wanted = [rows / HELD_OUT_EVERY, rows / HELD_OUT_EVERY, rows // CALIBRATION_EVERY * (len(distinct) > 3)]
+    wanted = [
+        rows / HELD_OUT_EVERY,
+        rows / HELD_OUT_EVERY,
+        rows // CALIBRATION_EVERY * (len(distinct) > 3),
+    ]
     taken = [0, 0, 0]
     for place, group in enumerate(order):
         last = place == len(order) - 1 and place == np.count_nonzero(part)  # training has none yet
@@ -130,14 +140,22 @@ def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
     sight = count_texts(series, name, Storage("str", "text") if storage.kind == "text" else storage)
     told = word.partition(":")[0] == "date"
     if not told and ambiguous(sight):
-        raise UserError(f"column {name!r}: {AMBIGUOUS_REASON}, or give `--kind {name}=date` to read month/day")
-    column = guess(sight, word) if told else date(sight) or (None if numeric_code(sight) else number(sight))
+        raise UserError(
+            f"column {name!r}: {AMBIGUOUS_REASON}, or give `--kind {name}=date` to read month/day"
+        )
+    column = (
+        guess(sight, word)
+        if told
+        else date(sight) or (None if numeric_code(sight) else number(sight))
+    )
     if isinstance(column, ModelledColumn):
         cells = column.cells(series)
         odd = np.flatnonzero(cells.values == column.other)
         if len(odd) and cells.texts is not None:
             other = "number" if column.numeric else "time"
-            raise UserError(f"row {odd[0] + 1}, column {name!r}: {cells.texts[odd[0]]!r} is no {other} like the others")
+            raise UserError(
+                f"row {odd[0] + 1}, column {name!r}: {cells.texts[odd[0]]!r} is no {other} like the others"
+            )
         return np.unique(cells.values, return_inverse=True)[1]
     if getattr(series.dtype, "ordered", False):
         return np.asarray(series.cat.codes)
@@ -162,10 +180,14 @@ def _refuse_holes(series: Any, name: str) -> None:
     """UserError for the first row without a time, be it empty or a word such as NA."""
     from plausibly.data.columns.column import is_hole
 
-    hole = series.isna().to_numpy(dtype=bool) | np.array([is_hole(str(cell)) for cell in series], dtype=bool)
+    hole = series.isna().to_numpy(dtype=bool) | np.array(
+        [is_hole(str(cell)) for cell in series], dtype=bool
+    )
     if hole.any():
         row = int(np.flatnonzero(hole)[0])
-        raise UserError(f"row {row + 1}, column {name!r}: a hole; a split by time needs the time of every row")
+        raise UserError(
+            f"row {row + 1}, column {name!r}: a hole; a split by time needs the time of every row"
+        )
 
 
 def count_repeats(train: np.ndarray, held: np.ndarray) -> int:

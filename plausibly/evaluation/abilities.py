@@ -10,7 +10,16 @@ from plausibly.models import MODELS
 from plausibly.tasks import load_tasks
 
 METHODS = (
-    *("sample", "log_bound", "log_prob", "predict", "unroll", "predict_given", "log_marginal", "sample_given"),
+    *(
+        "sample",
+        "log_bound",
+        "log_prob",
+        "predict",
+        "unroll",
+        "predict_given",
+        "log_marginal",
+        "sample_given",
+    ),
     *("complete", "entropy_given", "decode", "encode"),
 )
 
@@ -47,7 +56,11 @@ def model_entries(schema: Schema) -> list[dict[str, Any]]:
 
 def reasons(entries: list[dict[str, Any]]) -> list[str]:
     """Why models do not do tasks, each reason once: what a `no (3)` in a table refers to."""
-    return list(dict.fromkeys(f"{task}: {why}" for entry in entries for task, why in entry["refuses"].items()))
+    return list(
+        dict.fromkeys(
+            f"{task}: {why}" for entry in entries for task, why in entry["refuses"].items()
+        )
+    )
 
 
 def answers(entries: list[dict[str, Any]]) -> list[list[str]]:
@@ -67,7 +80,11 @@ def markdown(schema: Schema) -> str:
     sizes = [[f"`{e['name']}`", e["formula"], f"{e['parameters']:,}"] for e in entries]
     first = ["| model | parameters, n bits | n = 8 |", "|---|---|---:|", *map(table_line, sizes)]
     heading = ["task", *(f"`{entry['name']}`" for entry in entries)]
-    second = [table_line(heading), "|---|" + "---|" * len(entries), *map(table_line, answers(entries))]
+    second = [
+        table_line(heading),
+        "|---|" + "---|" * len(entries),
+        *map(table_line, answers(entries)),
+    ]
     notes = [f"({number}) {reason}." for number, reason in enumerate(reasons(entries), 1)]
     return "\n".join([*first, "", *second, "", *notes])
 

@@ -60,7 +60,9 @@ class Moves:
 
     @property
     def skewness(self) -> float:
-        squares, cubes = (sum(float((each**power).sum()) for each in self._every) for power in (2, 3))
+        squares, cubes = (
+            sum(float((each**power).sum()) for each in self._every) for power in (2, 3)
+        )
         return cubes / squares**1.5
 
     @property
@@ -76,26 +78,37 @@ class Moves:
 
         return float(stdtrit(self.freedom, 0.975))
 
-    def interval(self, value: float, least: float = -np.inf, most: float = np.inf) -> Interval | None:
+    def interval(
+        self, value: float, least: float = -np.inf, most: float = np.inf
+    ) -> Interval | None:
         """Of 95 %; `least` and `most` are what the number can be."""
         if self.units < MIN_UNITS or not isfinite(self.error):
             return None
         if not self.error:
             return value, value
-        low, high = (value - self.error * unskew(z, self.skewness) for z in (self.point, -self.point))
+        low, high = (
+            value - self.error * unskew(z, self.skewness) for z in (self.point, -self.point)
+        )
         return float(max(low, least)), float(min(high, most))
 
     def even_interval(self, value: float) -> Interval | None:
         """Of 95 %, as far on either side: for numbers whose skewness is not that of single units' moves."""
         reach = self.error * self.point if self.error else 0.0
-        return (value - reach, value + reach) if self.units >= MIN_UNITS and isfinite(self.error) else None
+        return (
+            (value - reach, value + reach)
+            if self.units >= MIN_UNITS and isfinite(self.error)
+            else None
+        )
 
     def interval_of_share(self, value: float, rows: int) -> Interval | None:
         """Of 95 % at least, for the share of so many rows."""
         if self.units < MIN_UNITS or not isfinite(self.error):
             return None
         if not self.error or value in (0, 1):
-            (low, high), reach = binomial(value, self.units), self.point * self.error if self.error else 0.0
+            (low, high), reach = (
+                binomial(value, self.units),
+                self.point * self.error if self.error else 0.0,
+            )
             return max(0.0, min(low, value - reach)), min(1.0, max(high, value + reach))
         counted = value * (1 - value) / self.error**2 * (1.959964 / self.point) ** 2
         return binomial(value, max(1.0, min(counted, rows)))
@@ -163,12 +176,16 @@ class Mean:
 
 def with_error(value: float, error: float | None, form: str = ".4f") -> str:
     """A number with its standard error, where there is one."""
-    return f"{value:{form}}" + (f" ± {error:{form.lstrip('+')}}" if error is not None and isfinite(error) else "")
+    return f"{value:{form}}" + (
+        f" ± {error:{form.lstrip('+')}}" if error is not None and isfinite(error) else ""
+    )
 
 
 def rows_text(rows: int, groups: np.ndarray | None) -> str:
     """How many rows, and in how many groups: what a standard error is over."""
-    return f"{rows:,} rows" + (f" in {len(np.unique(groups)):,} groups" if groups is not None else "")
+    return f"{rows:,} rows" + (
+        f" in {len(np.unique(groups)):,} groups" if groups is not None else ""
+    )
 
 
 def finite_or_none(number: float | None) -> float | None:

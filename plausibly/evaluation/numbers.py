@@ -34,12 +34,16 @@ class Number:
     over: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        kept = {name: value for name, value in asdict(self).items() if name not in ("least", "most")}
+        kept = {
+            name: value for name, value in asdict(self).items() if name not in ("least", "most")
+        }
         return kept | {"interval": None if self.interval is None else list(self.interval)}
 
     def cells(self) -> list[str]:
         """Value, interval, reference, what is better and who says so, as people read them."""
-        low_high = "" if self.interval is None else f"{self.interval[0]:.4g} to {self.interval[1]:.4g}"
+        low_high = (
+            "" if self.interval is None else f"{self.interval[0]:.4g} to {self.interval[1]:.4g}"
+        )
         chance = "" if self.p_value is None else f", p = {self.p_value:.3g}"
         return [
             str(self),

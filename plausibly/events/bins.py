@@ -34,7 +34,9 @@ class Binning(nn.Module):
         slot[[i for i, _ in real]] = torch.arange(len(real), device="cpu")
         self.any = bool(real)
         self.register_buffer("slot", slot, persistent=False)
-        self.register_buffer("edges", pad_with_infinity([kind.edges for _, kind in real]), persistent=False)
+        self.register_buffer(
+            "edges", pad_with_infinity([kind.edges for _, kind in real]), persistent=False
+        )
         for name, rows in (
             ("count", [len(kind.edges) for _, kind in real]),
             ("tails", [kind.tails for _, kind in real]),
@@ -108,10 +110,14 @@ class Binning(nn.Module):
         low, high = (end[0].double() for end in self._ends(codes[None], slots))
         tails, top = self.tails[slots[0]].double(), self.count[slots[0]]
         inner = (x - low) / (high - low)
-        outer = torch.where(codes == 0, ((x - high) / tails[0]).exp(), -((low - x) / tails[1]).expm1())
+        outer = torch.where(
+            codes == 0, ((x - high) / tails[0]).exp(), -((low - x) / tails[1]).expm1()
+        )
         return torch.where((codes > 0) & (codes < top), inner, outer).clamp(0, 1)
 
-    def draw_inside(self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None = None) -> Tensor:
+    def draw_inside(
+        self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None = None
+    ) -> Tensor:
         """Events drawn inside codes, float32."""
         if codes.ndim == 1:
             return self.draw_inside(codes[:, None], generator, variables)[:, 0]
@@ -138,22 +144,35 @@ class Binning(nn.Module):
         else:
             share = torch.rand(low.shape, generator=generator, device=low.device)
             away = torch.empty_like(low).exponential_(generator=generator)
-        under = torch.nextafter(high, torch.full_like(high, -torch.inf))  # rounding must not leave the bin
+        under = torch.nextafter(
+            high, torch.full_like(high, -torch.inf)
+        )  # rounding must not leave the bin
         inner = torch.minimum(low + share * (high - low), under)
         below = torch.minimum(high - self.tails[slots, 0, None] * away, under)
-        event = torch.where(own == 0, below, torch.where(own == count, low + self.tails[slots, 1, None] * away, inner))
+        event = torch.where(
+            own == 0,
+            below,
+            torch.where(own == count, low + self.tails[slots, 1, None] * away, inner),
+        )
         event = event.masked_fill(own > count, UNFORESEEN)
         x[:, places] = event.masked_fill((own == last) & self.holes[slots, None], HOLE).T
         return x
 
     def peaks(self) -> Tensor:
         """log of the highest density inside each code, (sum of codes,), float64; 0 for codes that are no bin."""
-        return torch.cat([-sizes(kind).log() if isinstance(kind, Real) else even(kind) for kind in self.schema.kinds])
+        return torch.cat(
+            [
+                -sizes(kind).log() if isinstance(kind, Real) else even(kind)
+                for kind in self.schema.kinds
+            ]
+        )
 
     def entropies(self) -> Tensor:
         """The differential entropy inside each code in nats, (sum of codes,), float64; 0 for codes that are no bin."""
         parts = []
-        for kind, own in zip(self.schema.kinds, (-self.peaks()).split(list(self.schema.codes)), strict=True):
+        for kind, own in zip(
+            self.schema.kinds, (-self.peaks()).split(list(self.schema.codes)), strict=True
+        ):
             if isinstance(kind, Real):
                 own[0], own[kind.regular - 1] = (
                     own[0] + 1,
@@ -168,7 +187,10 @@ class Binning(nn.Module):
         assert isinstance(kind, Real)
         low, high = (
             [end + sign * tail * far for far in away]
-            for end, tail, sign in ((kind.edges[0], kind.tails[0], -1), (kind.edges[-1], kind.tails[1], 1))
+            for end, tail, sign in (
+                (kind.edges[0], kind.tails[0], -1),
+                (kind.edges[-1], kind.tails[1], 1),
+            )
         )
         return torch.tensor([*low, *kind.edges, *high], device=self.slot.device)
 

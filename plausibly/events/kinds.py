@@ -35,7 +35,9 @@ MISSING = np.iinfo(np.int64).min  # the value of a hole, in whole-number kinds
 OTHER = MISSING + 1  # the value of what the kind does not foresee
 REAL_MISSING, REAL_OTHER = np.nan, np.inf  # the same for real values
 UNFORESEEN, HOLE = 2.0**100, 2.0**101  # the same for the events of real values, exact in float32
-Span = tuple[np.ndarray, np.ndarray, np.ndarray]  # intervals, the first place in each, and how many places it has
+Span = tuple[
+    np.ndarray, np.ndarray, np.ndarray
+]  # intervals, the first place in each, and how many places it has
 MAX_SCALES = 1e6  # a real value farther from its location than so many scales is not foreseen
 
 
@@ -54,9 +56,13 @@ class Kind(ABC):
 
     def __post_init__(self) -> None:
         if not 1 <= self.codes <= MAX_CODES:
-            raise ValueError(f"a variable needs 1 to {MAX_CODES:,} codes, this one has {self.codes:,}")
+            raise ValueError(
+                f"a variable needs 1 to {MAX_CODES:,} codes, this one has {self.codes:,}"
+            )
         if not 0 <= self.unforeseen < 1 or (self.unforeseen and not self.open):
-            raise ValueError("what is not foreseen has a probability of at least 0 and below 1, and an open code")
+            raise ValueError(
+                "what is not foreseen has a probability of at least 0 and below 1, and an open code"
+            )
 
     @property
     @abstractmethod
@@ -111,7 +117,9 @@ class Kind(ABC):
 
     def _refuse(self, hole: np.ndarray, other: np.ndarray) -> None:
         if not self.open and (other.any() or (hole.any() and not self.missing)):
-            raise ValueError("a hole, where there was none before" if hole.any() else "a value not foreseen")
+            raise ValueError(
+                "a hole, where there was none before" if hole.any() else "a value not foreseen"
+            )
 
 
 class Likeliest(np.random.Generator):
@@ -170,7 +178,9 @@ class Discrete(Kind):
         if self.missing:
             found[codes == self.missing_code] = MISSING
         foreseen = codes < self.regular
-        found[foreseen] = self._through(coder, codes[foreseen], None if values is None else values[foreseen])
+        found[foreseen] = self._through(
+            coder, codes[foreseen], None if values is None else values[foreseen]
+        )
         return found
 
     @abstractmethod
@@ -183,7 +193,9 @@ class Discrete(Kind):
     def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray: ...
 
     @abstractmethod
-    def _through(self, coder: Coder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray: ...
+    def _through(
+        self, coder: Coder, codes: np.ndarray, values: np.ndarray | None
+    ) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -204,7 +216,9 @@ class Category(Discrete):
     def _code(self, values: np.ndarray) -> np.ndarray:
         outside = (values < 0) | (values >= self.levels + len(self.rare))
         if outside.any():
-            raise ValueError(f"{values[outside][0]} is not one of the levels 0 to {self.levels - 1}")
+            raise ValueError(
+                f"{values[outside][0]} is not one of the levels 0 to {self.levels - 1}"
+            )
         return np.asarray(np.minimum(values, self.levels))
 
     @cached_property
@@ -214,13 +228,17 @@ class Category(Discrete):
 
     def _log_within(self, values: np.ndarray) -> np.ndarray:
         nats, shared = np.zeros(values.shape), values >= self.levels
-        nats[shared] = np.log(self._rare_probabilities[values[shared] - self.levels]) if shared.any() else 0
+        nats[shared] = (
+            np.log(self._rare_probabilities[values[shared] - self.levels]) if shared.any() else 0
+        )
         return nats
 
     def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         values, shared = codes.copy(), codes == self.levels
         if shared.any():
-            picks = generator.choice(len(self.rare), size=int(shared.sum()), p=self._rare_probabilities)
+            picks = generator.choice(
+                len(self.rare), size=int(shared.sum()), p=self._rare_probabilities
+            )
             values[shared] = self.levels + picks
         return values
 
@@ -228,7 +246,9 @@ class Category(Discrete):
         found, shared = codes.copy(), codes == self.levels
         if shared.any():
             picks = None if values is None else values[shared] - self.levels
-            found[shared] = self.levels + coder.iid(self._rare_probabilities, int(shared.sum()), picks)
+            found[shared] = self.levels + coder.iid(
+                self._rare_probabilities, int(shared.sum()), picks
+            )
         return found
 
 
@@ -251,7 +271,9 @@ class Level(Discrete):
     def _code(self, values: np.ndarray) -> np.ndarray:
         outside = (values < 0) | (values >= self.levels * self.width)
         if outside.any():
-            raise ValueError(f"{values[outside][0]} is not within 0 to {self.levels * self.width - 1}")
+            raise ValueError(
+                f"{values[outside][0]} is not within 0 to {self.levels * self.width - 1}"
+            )
         return values // self.width
 
     def _log_within(self, values: np.ndarray) -> np.ndarray:
@@ -284,7 +306,9 @@ class Grid(Discrete):
 
     def __post_init__(self) -> None:
         _check_edges(self.edges, self.tails)
-        outside = self.atoms and not self.edges[0] <= self.atoms[0] <= self.atoms[-1] < self.edges[-1]
+        outside = (
+            self.atoms and not self.edges[0] <= self.atoms[0] <= self.atoms[-1] < self.edges[-1]
+        )
         if outside or list(self.atoms) != sorted(set(self.atoms)):
             raise ValueError("atoms are sorted, different, and lie between the outermost edges")
         if self.unseen and not (self.open and set(self.unseen) <= set(range(len(self.edges) + 1))):
@@ -309,7 +333,9 @@ class Grid(Discrete):
         room = np.concatenate([[True], np.diff(self._gaps) > 0, [True]])
         room[list(self.unseen)] = False
         edges = np.asarray(self.edges, dtype=np.float64)
-        centres = np.concatenate([[edges[0] - 0.75], (edges[:-1] + edges[1:]) / 2, [edges[-1] + 0.25]])
+        centres = np.concatenate(
+            [[edges[0] - 0.75], (edges[:-1] + edges[1:]) / 2, [edges[-1] + 0.25]]
+        )
         # the open intervals lie outside all atoms, as the constructor's caller sees to
         places = np.concatenate([centres[room], self._atoms.astype(np.float64)])
         ranks = np.empty(len(places), dtype=np.int64)
@@ -353,7 +379,10 @@ class Grid(Discrete):
         interval = np.searchsorted(self._gaps, place, side="right")
         widths = np.concatenate([[1], np.maximum(np.diff(self._gaps), 1), [1]])
         nats: np.ndarray = -np.log(widths[interval].astype(np.float64))
-        for end, distance in ((0, self._gaps[0] - 1 - place), (len(self._gaps), place - self._gaps[-1])):
+        for end, distance in (
+            (0, self._gaps[0] - 1 - place),
+            (len(self._gaps), place - self._gaps[-1]),
+        ):
             mean = self.tails[end > 0]
             outer = interval == end
             nats[outer] = -distance[outer] * np.log1p(1 / mean) - np.log1p(mean)
@@ -369,26 +398,41 @@ class Grid(Discrete):
 
     def _span(self, interval: np.ndarray) -> Span:
         low = np.concatenate([[0], self._gaps])[interval]
-        return interval, low, np.concatenate([[1], np.maximum(np.diff(self._gaps), 1), [1]])[interval]
+        return (
+            interval,
+            low,
+            np.concatenate([[1], np.maximum(np.diff(self._gaps), 1), [1]])[interval],
+        )
 
     def _values_at(self, codes: np.ndarray, interval: np.ndarray, place: np.ndarray) -> np.ndarray:
         """Values by their places on the line, or, of atoms, by their codes."""
         _, atoms = self._cells
-        values: np.ndarray = place + np.searchsorted(self._atoms - np.arange(len(self._atoms)), place, side="right")
-        values[interval < 0] = self._atoms[np.argsort(atoms)[np.searchsorted(np.sort(atoms), codes[interval < 0])]]
+        values: np.ndarray = place + np.searchsorted(
+            self._atoms - np.arange(len(self._atoms)), place, side="right"
+        )
+        values[interval < 0] = self._atoms[
+            np.argsort(atoms)[np.searchsorted(np.sort(atoms), codes[interval < 0])]
+        ]
         return values
 
     @property
     def _ends(self) -> tuple[tuple[int, float, np.ndarray, int], ...]:
         """The outermost intervals: each with its mean, its first place, and the way on from there."""
-        return (0, self.tails[0], self._gaps[0] - 1, -1), (len(self._gaps), self.tails[1], self._gaps[-1], 1)
+        return (0, self.tails[0], self._gaps[0] - 1, -1), (
+            len(self._gaps),
+            self.tails[1],
+            self._gaps[-1],
+            1,
+        )
 
     def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         interval, low, width = self._intervals(codes)
         place = low + generator.integers(0, width)
         for end, mean, first, way in self._ends:
             outer = interval == end
-            steps = np.minimum(generator.geometric(1 / (1 + mean), size=int(outer.sum())) - 1, 2**53)
+            steps = np.minimum(
+                generator.geometric(1 / (1 + mean), size=int(outer.sum())) - 1, 2**53
+            )
             place[outer] = first + way * steps
         return self._values_at(codes, interval, place)
 
@@ -398,7 +442,8 @@ class Grid(Discrete):
         if not self.unseen or not len(rows):
             return found
         which = coder.below(
-            np.full(len(rows), len(self.unseen) + 1), None if values is None else self._which(values[rows])
+            np.full(len(rows), len(self.unseen) + 1),
+            None if values is None else self._which(values[rows]),
         )
         rows, which = rows[which < len(self.unseen)], which[which < len(self.unseen)]
         span = self._span(np.array(self.unseen)[which])
@@ -415,7 +460,9 @@ class Grid(Discrete):
     def _through(self, coder: Coder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return self._code_places(coder, codes, self._intervals(codes), values)
 
-    def _code_places(self, coder: Coder, codes: np.ndarray, span: Span, values: np.ndarray | None) -> np.ndarray:
+    def _code_places(
+        self, coder: Coder, codes: np.ndarray, span: Span, values: np.ndarray | None
+    ) -> np.ndarray:
         interval, low, width = span
         known = None if values is None else self._locate(values)[2]
         place, inner = low.copy(), (interval > 0) & (interval < len(self._gaps))
@@ -483,13 +530,17 @@ class Real(Kind):
         return HOLE if self.missing else UNFORESEEN
 
     def event_codes(self, events: np.ndarray) -> np.ndarray:
-        codes = np.searchsorted(np.asarray(self.edges, np.float32), events.astype(np.float32), side="right")
+        codes = np.searchsorted(
+            np.asarray(self.edges, np.float32), events.astype(np.float32), side="right"
+        )
         codes[events >= UNFORESEEN] = self.regular
         codes[events >= HOLE] = self.codes - 1
         return codes
 
     def draw(self, events: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        values = self.location + self.scale * events.astype(np.float64).clip(-MAX_SCALES / 2, MAX_SCALES / 2)
+        values = self.location + self.scale * events.astype(np.float64).clip(
+            -MAX_SCALES / 2, MAX_SCALES / 2
+        )
         if self.usual is not None:
             near = max(0.005, 2 * self.floor) * self.scale
             values[np.abs(values - self.usual) <= near] = self.usual
@@ -531,13 +582,19 @@ class Real(Kind):
 
 def _check_edges(edges: tuple[float, ...], tails: tuple[float, float]) -> None:
     """ValueError unless the edges cut the line and both tails have a mean."""
-    if not edges or any(low >= high for low, high in pairwise(edges)) or not all(np.isfinite(edges)):
+    if (
+        not edges
+        or any(low >= high for low, high in pairwise(edges))
+        or not all(np.isfinite(edges))
+    ):
         raise ValueError("edges are finite numbers, at least one, each above the one before")
     if len(tails) != 2 or not all(0 < mean < np.inf for mean in tails):
         raise ValueError("tails are two means above 0")
 
 
-KINDS: dict[str, type[Kind]] = {kind.__name__.lower(): kind for kind in (Category, Level, Grid, Real)}
+KINDS: dict[str, type[Kind]] = {
+    kind.__name__.lower(): kind for kind in (Category, Level, Grid, Real)
+}
 
 
 def kind_to_json(kind: Kind) -> dict[str, Any]:
@@ -549,5 +606,7 @@ def kind_from_json(document: dict[str, Any]) -> Kind:
     name = document.get("kind")
     if name not in KINDS:
         raise ValueError(f"unknown kind {name!r}; known: {', '.join(KINDS)}")
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items() if k != "kind"}
+    fields: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in document.items() if k != "kind"
+    }
     return KINDS[name](**fields)

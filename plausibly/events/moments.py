@@ -98,7 +98,10 @@ class Intervals:
         self.kind, (intervals, atoms) = kind, kind._cells
         self.atom, self.value = np.zeros(kind.regular, dtype=bool), np.zeros(kind.regular)
         self.atom[atoms], self.value[atoms] = True, kind._atoms
-        self.codes, self.gaps = intervals[intervals >= 0], np.flatnonzero(intervals >= 0)  # code, place on the line
+        self.codes, self.gaps = (
+            intervals[intervals >= 0],
+            np.flatnonzero(intervals >= 0),
+        )  # code, place on the line
         self.widths = np.concatenate([[1], np.diff(kind._gaps), [1]])[self.gaps].astype(np.float64)
 
     def scatter(self, own: Array, low: float, high: float, atoms: Array | float = 0.0) -> Array:
@@ -122,7 +125,9 @@ def _(kind: Grid) -> Array:
     sums = np.concatenate([[0.0], np.cumsum(atoms)])[at]
     middles = (edges[1:] + edges[:-1] - 1) / 2 * np.diff(edges) - np.diff(sums)
     inner = np.concatenate([[0.0], middles, [0.0]])[cells.gaps] / cells.widths
-    return cells.scatter(inner, edges[0] - 1 - kind.tails[0], edges[-1] + kind.tails[1], cells.value)
+    return cells.scatter(
+        inner, edges[0] - 1 - kind.tails[0], edges[-1] + kind.tails[1], cells.value
+    )
 
 
 @below.register
@@ -160,7 +165,9 @@ def _(kind: Grid) -> Array:
 @means.register
 def _(kind: Real) -> Array:
     edges = np.asarray(kind.edges)
-    own = np.concatenate([[edges[0] - kind.tails[0]], (edges[1:] + edges[:-1]) / 2, [edges[-1] + kind.tails[1]]])
+    own = np.concatenate(
+        [[edges[0] - kind.tails[0]], (edges[1:] + edges[:-1]) / 2, [edges[-1] + kind.tails[1]]]
+    )
     return pad_codes(kind, kind.location + kind.scale * own)
 
 
@@ -175,7 +182,10 @@ def _(kind: Real, value: float) -> Array:
 
 @outer.register
 def _(kind: Real, low: Array, high: Array) -> tuple[Array, Array]:
-    least, most = kind.edges[0] + kind.tails[0] * np.log(low), kind.edges[-1] - kind.tails[1] * np.log(high)
+    least, most = (
+        kind.edges[0] + kind.tails[0] * np.log(low),
+        kind.edges[-1] - kind.tails[1] * np.log(high),
+    )
     return kind.location + kind.scale * least, kind.location + kind.scale * most
 
 
@@ -193,6 +203,12 @@ def likeliest_inside(schema: Schema, holes: bool) -> Tensor:
     probability and a number a density, and the two cannot be weighed against each other.
     """
     own = torch.from_numpy(np.concatenate([peaks(kind) for kind in schema.kinds]))
-    marks = zip(schema.kinds, *(schema.code_mask(h).split(list(schema.codes)) for h in (False, holes)), strict=True)
-    kept = torch.cat([regular if isinstance(kind, Real) else allowed for kind, regular, allowed in marks])
+    marks = zip(
+        schema.kinds,
+        *(schema.code_mask(h).split(list(schema.codes)) for h in (False, holes)),
+        strict=True,
+    )
+    kept = torch.cat(
+        [regular if isinstance(kind, Real) else allowed for kind, regular, allowed in marks]
+    )
     return own.masked_fill(~kept, -torch.inf)

@@ -28,8 +28,14 @@ class Schema:
     kinds: tuple[Kind, ...]
 
     def __post_init__(self) -> None:
-        if not self.shape or any(side < 1 for side in self.shape) or prod(self.shape) > MAX_VARIABLES:
-            raise ValueError(f"an event needs 1 to {MAX_VARIABLES:,} variables, not shape {self.shape}")
+        if (
+            not self.shape
+            or any(side < 1 for side in self.shape)
+            or prod(self.shape) > MAX_VARIABLES
+        ):
+            raise ValueError(
+                f"an event needs 1 to {MAX_VARIABLES:,} variables, not shape {self.shape}"
+            )
         if len(self.kinds) != prod(self.shape):
             raise ValueError(
                 f"shape {self.shape} has {prod(self.shape)} variables, but {len(self.kinds)} kinds are given"
@@ -55,7 +61,10 @@ class Schema:
         flat = events.flatten(1)
         if not self.continuous:
             return flat.long()
-        columns = [kind.event_codes(column.numpy()) for kind, column in zip(self.kinds, flat.T, strict=True)]
+        columns = [
+            kind.event_codes(column.numpy())
+            for kind, column in zip(self.kinds, flat.T, strict=True)
+        ]
         return torch.from_numpy(np.stack(columns, 1))
 
     @cached_property
@@ -66,7 +75,9 @@ class Schema:
     @cached_property
     def chance_unforeseen(self) -> Tensor:
         """The probability of a cell never seen, (variables,) float64; 0 where training rows had what is not foreseen."""
-        return torch.tensor([kind.unforeseen for kind in self.kinds], dtype=torch.float64, device="cpu")
+        return torch.tensor(
+            [kind.unforeseen for kind in self.kinds], dtype=torch.float64, device="cpu"
+        )
 
     @cached_property
     def never_seen(self) -> Tensor:
@@ -89,13 +100,16 @@ class Schema:
             raise ValueError("real numbers cannot be listed")
         if self.log_events > 20 * log(2) + 1e-9:
             raise ValueError(f"{self.size} variables have more than 2^20 events; too many to list")
-        columns = torch.cartesian_prod(*(torch.arange(codes, dtype=torch.float32) for codes in self.codes))
+        columns = torch.cartesian_prod(
+            *(torch.arange(codes, dtype=torch.float32) for codes in self.codes)
+        )
         return columns.reshape(-1, *self.shape)
 
     def code_mask(self, holes: bool) -> Tensor:
         """Which codes a filled cell may take, bool (sum of codes,): no open ones, and holes only if asked for."""
         marks = [
-            [code < k.regular or (holes and code == k.missing_code) for code in range(k.codes)] for k in self.kinds
+            [code < k.regular or (holes and code == k.missing_code) for code in range(k.codes)]
+            for k in self.kinds
         ]
         return torch.tensor([mark for variable in marks for mark in variable])
 
@@ -105,7 +119,10 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         runs = [(kind, len(list(equal))) for kind, equal in groupby(self.kinds)]
-        return {"shape": list(self.shape), "kinds": [{"count": n, **kind_to_json(kind)} for kind, n in runs]}
+        return {
+            "shape": list(self.shape),
+            "kinds": [{"count": n, **kind_to_json(kind)} for kind, n in runs],
+        }
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Schema:

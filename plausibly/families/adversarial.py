@@ -67,7 +67,9 @@ class Game(Objective):
     def generator_loss(self, real: Tensor, made: Tensor) -> Tensor:
         """What the generator minimises."""
 
-    def penalty(self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+    def penalty(
+        self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """What else the critic minimises, (batch,), by what it saw and said: real events, then made ones.
 
         numbers: (2 batch, width), of which gradients can be taken; logits: (2 batch,).
@@ -75,10 +77,17 @@ class Game(Objective):
         return logits.new_zeros(len(logits) // 2)
 
     def turns(self, model: AdversarialModel) -> list[Turn]:
-        critic = Turn("critic", model.critic, partial(self.criticise, model), self.repeats, momentum=0.0)
-        return [critic, Turn("generator", model.generator, partial(self.generate, model), momentum=0.0)]
+        critic = Turn(
+            "critic", model.critic, partial(self.criticise, model), self.repeats, momentum=0.0
+        )
+        return [
+            critic,
+            Turn("generator", model.generator, partial(self.generate, model), momentum=0.0),
+        ]
 
-    def criticise(self, model: AdversarialModel, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+    def criticise(
+        self, model: AdversarialModel, x: Tensor, generator: torch.Generator, done: float
+    ) -> Loss:
         with torch.no_grad():
             numbers = torch.cat([model.inputs(x), model.paint_beside(x, generator)[1]])
         logits = model.critic(numbers.requires_grad_())[:, 0]
@@ -86,16 +95,22 @@ class Game(Objective):
         penalty = self.penalty(model, numbers, logits, generator)
         return Loss(game + penalty, {"game": game, "penalty": penalty})
 
-    def generate(self, model: AdversarialModel, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+    def generate(
+        self, model: AdversarialModel, x: Tensor, generator: torch.Generator, done: float
+    ) -> Loss:
         _, made = model.paint_beside(x, generator)
         with torch.no_grad():
             real = model.critic(model.inputs(x))[:, 0]
         return Loss(self.generator_loss(real, model.critic(made)[:, 0]))
 
-    def validation_loss(self, model: AdversarialModel, x: Tensor, generator: torch.Generator) -> Tensor:
+    def validation_loss(
+        self, model: AdversarialModel, x: Tensor, generator: torch.Generator
+    ) -> Tensor:
         return energy_distance(model.inputs(x), model.inputs(model.sample(len(x), generator)))
 
-    def slack(self, model: AdversarialModel, x: Tensor, held_out: Tensor, generator: torch.Generator) -> float:
+    def slack(
+        self, model: AdversarialModel, x: Tensor, held_out: Tensor, generator: torch.Generator
+    ) -> float:
         """Twice the standard deviation of the distance of training to held-out events.
 
         It is found on random halves of both, which differ about as much as all of other rows would.
@@ -106,7 +121,8 @@ class Game(Objective):
         found = []
         for _ in range(HALVINGS):
             seen, fresh = (
-                every[torch.randperm(len(x), generator=generator, device=x.device)[:half]] for every in events
+                every[torch.randperm(len(x), generator=generator, device=x.device)[:half]]
+                for every in events
             )
             found.append(energy_distance(fresh, seen).mean())
         return 2 * float(torch.stack(found).std())
@@ -149,7 +165,9 @@ def energy_distance(real: Tensor, made: Tensor, power: float = 0.25) -> Tensor:
     2013). The smaller a, the more the distance tells of what is near: with a = 1 narrow modes count little.
     """
     real, made = real.double(), made.double()  # in which equal rows are apart by next to nothing
-    between, within, among = (torch.cdist(*pair).pow(power) for pair in ((real, made), (real, real), (made, made)))
+    between, within, among = (
+        torch.cdist(*pair).pow(power) for pair in ((real, made), (real, real), (made, made))
+    )
     n, m = len(real), len(made)
     return 2 * between.mean(1) - within.sum(1) / max(n - 1, 1) - among.sum() / max(m * (m - 1), 1)
 
@@ -200,11 +218,16 @@ class Wasserstein(Game):
     def generator_loss(self, real: Tensor, made: Tensor) -> Tensor:
         return -made
 
-    def penalty(self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+    def penalty(
+        self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator
+    ) -> Tensor:
         real, made = numbers.detach().chunk(2)
         share = by_row(torch.rand, (len(real), 1), generator, real.device)
         between = (real + share * (made - real)).requires_grad_()
-        return self.weight * ((slope_penalty(model.critic(between), between) + 1e-12).sqrt() - 1).square()
+        return (
+            self.weight
+            * ((slope_penalty(model.critic(between), between) + 1e-12).sqrt() - 1).square()
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +245,9 @@ class R1(Smoothed, NonSaturating):
 
     name = "r1"
 
-    def penalty(self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+    def penalty(
+        self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator
+    ) -> Tensor:
         of_real, _ = slope_penalty(logits.chunk(2)[0], numbers).chunk(2)
         return 0.5 * self.gamma * of_real
 
@@ -238,7 +263,9 @@ class Relativistic(Smoothed):
     def generator_loss(self, real: Tensor, made: Tensor) -> Tensor:
         return F.softplus(real - made)
 
-    def penalty(self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+    def penalty(
+        self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator
+    ) -> Tensor:
         of_real, of_made = slope_penalty(logits, numbers).chunk(2)
         return 0.5 * self.gamma * (of_real + of_made)
 

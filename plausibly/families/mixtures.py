@@ -57,7 +57,9 @@ class Members(BoundedModel):
         members: Any = self.members
         for k, member in enumerate(members):
             start = f"members.{k}."
-            member.restore({key.removeprefix(start): t for key, t in state.items() if key.startswith(start)})
+            member.restore(
+                {key.removeprefix(start): t for key, t in state.items() if key.startswith(start)}
+            )
         super().restore(state)
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -103,13 +105,17 @@ class TractableSum(WeightedSum, TractableModel):
         """The outcome of all variables from those of the members' variables and the members' weights in each row."""
         return join_variables(singles)
 
-    def _add_measure(self, logs: Tensor, measure: Callable[[TractableModel, Tensor], Tensor]) -> Tensor:
+    def _add_measure(
+        self, logs: Tensor, measure: Callable[[TractableModel, Tensor], Tensor]
+    ) -> Tensor:
         """`logs` plus what `measure` says of each member and the rows, (rows,), in which it has a weight."""
         columns = []
         for k, member in enumerate(self.each()):
             rows = (logs[:, k] > -torch.inf).nonzero()[:, 0]
             own = torch.full_like(logs[:, k], -torch.inf)
-            columns.append(own.index_put((rows,), measure(member, rows).double()) if len(rows) else own)
+            columns.append(
+                own.index_put((rows,), measure(member, rows).double()) if len(rows) else own
+            )
         return logs + torch.stack(columns, 1)
 
     def log_joint(self, x: Tensor) -> Tensor:
@@ -121,7 +127,9 @@ class TractableSum(WeightedSum, TractableModel):
         """log w_k p_k(evidence), (batch, members), float64."""
         inner, seen, allowed = self.inside(x), self.inside(observed), self.drawable_inside(drawable)
         logs = self.log_weights(x, observed, drawable)
-        return self._add_measure(logs, lambda member, rows: member.log_marginal(inner[rows], seen[rows], allowed))
+        return self._add_measure(
+            logs, lambda member, rows: member.log_marginal(inner[rows], seen[rows], allowed)
+        )
 
     @torch.no_grad()
     def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
@@ -133,7 +141,9 @@ class TractableSum(WeightedSum, TractableModel):
         inner, seen = self.inside(x), self.inside(observed)
         outcomes = [member.predict_given(inner, seen) for member in self.each()]
         variables = range(next(self.each()).schema.size)
-        return self.assemble([mix_outcomes([o.one(i) for o in outcomes], logs) for i in variables], logs)
+        return self.assemble(
+            [mix_outcomes([o.one(i) for o in outcomes], logs) for i in variables], logs
+        )
 
     def inner_order(self) -> tuple[int, ...]:
         """The order of the members' variables: theirs, where they agree."""
@@ -159,16 +169,25 @@ class TractableSum(WeightedSum, TractableModel):
         x = torch.zeros(n, *self.schema.shape, device=device_of(self))
         free = torch.zeros_like(x, dtype=torch.bool)
         pick = gumbel_max(self.log_weights(x, free, None), generator)
-        return self._fill_cells(x, free, pick, lambda member, rows: member.sample(len(rows), generator))
+        return self._fill_cells(
+            x, free, pick, lambda member, rows: member.sample(len(rows), generator)
+        )
 
     @torch.no_grad()
     def sample_given(
-        self, x: Tensor, observed: Tensor, generator: torch.Generator, drawable: Tensor | None = None
+        self,
+        x: Tensor,
+        observed: Tensor,
+        generator: torch.Generator,
+        drawable: Tensor | None = None,
     ) -> Tensor:
         pick = gumbel_max(self._log_evidence(x, observed, drawable), generator)
         inner, seen, allowed = self.inside(x), self.inside(observed), self.drawable_inside(drawable)
         return self._fill_cells(
-            x, observed, pick, lambda member, rows: member.sample_given(inner[rows], seen[rows], generator, allowed)
+            x,
+            observed,
+            pick,
+            lambda member, rows: member.sample_given(inner[rows], seen[rows], generator, allowed),
         )
 
     def propose_completions(
@@ -184,11 +203,17 @@ class TractableSum(WeightedSum, TractableModel):
         for k, member in enumerate(self.each()):
             if isinstance(member, DecomposableModel) and own is not None:
                 pick = torch.full((len(x),), k, device=x.device)
-                found.append(torch.where(observed, x, self.outside(member.complete(inner, seen, own), pick)))
+                found.append(
+                    torch.where(observed, x, self.outside(member.complete(inner, seen, own), pick))
+                )
         return found
 
     def _fill_cells(
-        self, x: Tensor, observed: Tensor, pick: Tensor, draw: Callable[[TractableModel, Tensor], Tensor]
+        self,
+        x: Tensor,
+        observed: Tensor,
+        pick: Tensor,
+        draw: Callable[[TractableModel, Tensor], Tensor],
     ) -> Tensor:
         """Events whose unobserved cells each row's picked member draws."""
         drawn = self.inside(x).clone()
@@ -221,7 +246,9 @@ def finish(unrolled: Unrolled, value: Tensor) -> Tensor:
     raise RuntimeError("an unrolled model goes on after its last variable")
 
 
-def chain_mixture(chains: Sequence[Sequence[Single]], x: Tensor, order: Sequence[int], running: Tensor) -> list[Single]:
+def chain_mixture(
+    chains: Sequence[Sequence[Single]], x: Tensor, order: Sequence[int], running: Tensor
+) -> list[Single]:
     """Each variable's mixture of the parts' conditionals, weighed by `running` and p_k(earlier)."""
     flat, outcomes = x.flatten(1), dict[int, Single]()
     for i in order:
@@ -245,15 +272,23 @@ def chain(member: AutoregressiveModel, x: Tensor, order: tuple[int, ...]) -> lis
         seen = (ranks < ranks[variables, None]).repeat_interleave(batch, 0)
         outcome = member.predict_given(many, seen.view(many.shape))
         each = torch.arange(len(many), device=x.device).split(batch)
-        singles += [outcome.one(i).rows(rows) for i, rows in zip(variables.tolist(), each, strict=True)]
+        singles += [
+            outcome.one(i).rows(rows) for i, rows in zip(variables.tolist(), each, strict=True)
+        ]
     return singles
 
 
-def chain_where(member: TractableModel, x: Tensor, order: tuple[int, ...], weighs: Tensor) -> list[Single]:
+def chain_where(
+    member: TractableModel, x: Tensor, order: tuple[int, ...], weighs: Tensor
+) -> list[Single]:
     """The same, of the rows in which a member has a weight; in others they are of some row."""
     if weighs.all():
         return chain(member, x, order)
-    rows = weighs.nonzero()[:, 0] if weighs.any() else torch.zeros(1, dtype=torch.long, device=x.device)
+    rows = (
+        weighs.nonzero()[:, 0]
+        if weighs.any()
+        else torch.zeros(1, dtype=torch.long, device=x.device)
+    )
     place = (weighs.cumsum(0) - 1).clamp(min=0)
     return [single.rows(place) for single in chain(member, x[rows], order)]
 
@@ -273,7 +308,9 @@ def unrolls_as_one(model: Any) -> bool:
     if not isinstance(model, AutoregressiveModel) or not isinstance(model, Members):
         return isinstance(model, AutoregressiveModel)
     members = list(model.each())
-    return len({member.order for member in members}) == 1 and all(unrolls_as_one(member) for member in members)
+    return len({member.order for member in members}) == 1 and all(
+        unrolls_as_one(member) for member in members
+    )
 
 
 def find_model_class(name: str, known: type[Any] = Model) -> type[Any]:
@@ -299,10 +336,15 @@ class FreeWeights(Members):
     formula = "those of its parts and K - 1"
     objective = MaximumLikelihood()
 
-    def __init__(self, schema: Schema, parts: Sequence[Sequence[Any]], weights: Sequence[float]) -> None:
+    def __init__(
+        self, schema: Schema, parts: Sequence[Sequence[Any]], weights: Sequence[float]
+    ) -> None:
         super().__init__()
         self.schema, self.parts, self.weights = schema, list(parts), list(weights)
-        self.members, self.logits = build_members(schema, parts), nn.Parameter(weight_logits(weights))
+        self.members, self.logits = (
+            build_members(schema, parts),
+            nn.Parameter(weight_logits(weights)),
+        )
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -340,13 +382,17 @@ class DensityMixture(DensitySum):
 class AutoregressiveMixture(DensitySum, AutoregressiveModel):
     """A mixture of autoregressive models of one order."""
 
-    def __init__(self, schema: Schema, parts: Sequence[Sequence[Any]], weights: Sequence[float]) -> None:
+    def __init__(
+        self, schema: Schema, parts: Sequence[Sequence[Any]], weights: Sequence[float]
+    ) -> None:
         super().__init__(schema, parts, weights)
         self.order = next(self.each()).order
 
     def predict(self, x: Tensor) -> Outcome:
         chains = [chain(member, x, self.order) for member in self.each()]
-        return join_variables(chain_mixture(chains, x, self.order, free_log_weights(self.logits).expand(len(x), -1)))
+        return join_variables(
+            chain_mixture(chains, x, self.order, free_log_weights(self.logits).expand(len(x), -1))
+        )
 
     def unroll(self, n: int) -> Unrolled:
         running = free_log_weights(self.logits).detach().expand(n, -1)
@@ -366,14 +412,20 @@ def mixture(components: Sequence[Any], weights: Sequence[float]) -> FreeWeights:
 
     It holds copies. ValueError where the parts do not fit together.
     """
-    if not components or len(components) != len(weights) or not all(weight > 0 for weight in weights):
+    if (
+        not components
+        or len(components) != len(weights)
+        or not all(weight > 0 for weight in weights)
+    ):
         raise ValueError("a mixture needs at least one component, and a positive weight for each")
     if any(component.schema != components[0].schema for component in components):
         raise ValueError("the components of a mixture are of one schema")
     parts = [[type(component).__name__, component.arguments] for component in components]
     made = form(components)(components[0].schema, parts, weights)
     states = [component.state_dict() for component in components]
-    inner = {f"members.{k}.{name}": t for k, state in enumerate(states) for name, t in state.items()}
+    inner = {
+        f"members.{k}.{name}": t for k, state in enumerate(states) for name, t in state.items()
+    }
     made.restore(inner | {"logits": made.logits.detach()})
     return made
 
@@ -382,8 +434,12 @@ def form(components: Sequence[object]) -> type[FreeWeights]:
     """The class of a mixture of such components."""
     if all(isinstance(component, TractableModel) for component in components):
         return TractableMixture
-    orders = {component.order for component in components if isinstance(component, AutoregressiveModel)}
-    if len(orders) == 1 and all(isinstance(component, AutoregressiveModel) for component in components):
+    orders = {
+        component.order for component in components if isinstance(component, AutoregressiveModel)
+    }
+    if len(orders) == 1 and all(
+        isinstance(component, AutoregressiveModel) for component in components
+    ):
         return AutoregressiveMixture
     if all(isinstance(component, DensityModel) for component in components):
         return DensityMixture

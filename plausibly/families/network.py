@@ -29,7 +29,11 @@ from plausibly.outcomes.outcomes import Outcome, Single, average_rows, join_vari
 from plausibly.system.arguments import check_range
 
 MAX_PARAMETERS = 100_000_000  # parameters
-MAX_FILLS, MAX_REAL_FILLS, NODES = 512, 64, 48  # values of cells never seen that are summed over; of one that is real
+MAX_FILLS, MAX_REAL_FILLS, NODES = (
+    512,
+    64,
+    48,
+)  # values of cells never seen that are summed over; of one that is real
 EVENTS_PER_BATCH = 1 << 14  # events
 
 
@@ -40,7 +44,9 @@ class NetworkModel(AutoregressiveModel):
     objective = MaximumLikelihood()
     ranks: Tensor
 
-    def __init__(self, schema: Schema, context: Sequence[int], components: int, shape: str, shuffle: int = 0) -> None:
+    def __init__(
+        self, schema: Schema, context: Sequence[int], components: int, shape: str, shuffle: int = 0
+    ) -> None:
         super().__init__()
         self.schema, self.context = schema, tuple(context)
         self.components, self.shape, self.shuffle = components, shape, shuffle
@@ -71,9 +77,13 @@ class NetworkModel(AutoregressiveModel):
             return outcome
         each = [outcome.one(i) for i in range(self.schema.size)]
         for index, variables in mark_patterns(lost[rows]):
-            for some in rows[index].split(max(1, EVENTS_PER_BATCH // self.fills(variables.tolist()))):
+            for some in rows[index].split(
+                max(1, EVENTS_PER_BATCH // self.fills(variables.tolist()))
+            ):
                 own = self.sum_out(x[some], variables)
-                each = [replace_rows(single, some, part) for single, part in zip(each, own, strict=True)]
+                each = [
+                    replace_rows(single, some, part) for single, part in zip(each, own, strict=True)
+                ]
         return join_variables(each)
 
     def unroll(self, n: int) -> Unrolled:
@@ -85,7 +95,11 @@ class NetworkModel(AutoregressiveModel):
         try:
             while True:
                 rows = self.cells_to_sum(x).any(1).nonzero()[:, 0]
-                own = outcome if not len(rows) else replace_rows(outcome, rows, self.predict(x[rows]).one(i))
+                own = (
+                    outcome
+                    if not len(rows)
+                    else replace_rows(outcome, rows, self.predict(x[rows]).one(i))
+                )
                 x[:, i] = yield i, own
                 i, outcome = steps.send(x[:, i])
         except StopIteration as done:
@@ -95,11 +109,16 @@ class NetworkModel(AutoregressiveModel):
     def fills(self, variables: Iterable[int]) -> int:
         """By how many values of the variables together they are summed out."""
         kinds = [self.schema.kinds[i] for i in variables]
-        return prod(NODES + kind.missing if isinstance(kind, Real) else kind.codes - 1 for kind in kinds)
+        return prod(
+            NODES + kind.missing if isinstance(kind, Real) else kind.codes - 1 for kind in kinds
+        )
 
     def cells_to_sum(self, x: Tensor) -> Tensor:
         """Which cells never seen are summed out, bool (batch, variables): in order, as many as have few values together."""
-        unseen, most = self.schema.is_unseen(x), MAX_REAL_FILLS if self.schema.continuous else MAX_FILLS
+        unseen, most = (
+            self.schema.is_unseen(x),
+            MAX_REAL_FILLS if self.schema.continuous else MAX_FILLS,
+        )
         if self.training or not unseen.any():
             return torch.zeros_like(unseen)
         chosen, values = torch.zeros_like(unseen), torch.ones(len(unseen), device=x.device)
@@ -147,11 +166,15 @@ def nodes(kind: Kind) -> tuple[Tensor, Tensor]:
         codes = [float(code) for code in range(kind.codes) if code != kind.other_code]
         return torch.tensor(codes, device="cpu"), torch.ones(len(codes), device="cpu")
     low, high = kind.edges[0] - 4 * kind.tails[0], kind.edges[-1] + 4 * kind.tails[1]
-    known = np.array([low, kind.edges[0] - kind.tails[0], *kind.edges, kind.edges[-1] + kind.tails[1], high])
+    known = np.array(
+        [low, kind.edges[0] - kind.tails[0], *kind.edges, kind.edges[-1] + kind.tails[1], high]
+    )
     ends = np.interp(np.linspace(0, len(known) - 1, NODES + 1), np.arange(len(known)), known)
     middles, widths = (ends[1:] + ends[:-1]) / 2, np.diff(ends)
     hole = [HOLE] * kind.missing
-    return torch.tensor([*middles, *hole], device="cpu"), torch.tensor([*widths, *(1.0 for _ in hole)], device="cpu")
+    return torch.tensor([*middles, *hole], device="cpu"), torch.tensor(
+        [*widths, *(1.0 for _ in hole)], device="cpu"
+    )
 
 
 def mark_patterns(marks: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
@@ -165,7 +188,9 @@ def other_variables(schema: Schema, context: tuple[int, ...]) -> tuple[int, ...]
     """The variables that are no context. ValueError where that is none, or the context names what is no variable."""
     known = range(schema.size)
     if len({*context}) < len(context) or not {*context} < {*known}:
-        raise ValueError(f"context = {list(context)}; it names some of the variables 0 to {schema.size - 1}, not all")
+        raise ValueError(
+            f"context = {list(context)}; it names some of the variables 0 to {schema.size - 1}, not all"
+        )
     return tuple(i for i in known if i not in context)
 
 
@@ -177,7 +202,9 @@ def shuffle_order(variables: Iterable[int], shuffle: int) -> tuple[int, ...]:
         return given
     return tuple(
         given[i]
-        for i in torch.randperm(len(given), generator=torch.Generator("cpu").manual_seed(shuffle), device="cpu")
+        for i in torch.randperm(
+            len(given), generator=torch.Generator("cpu").manual_seed(shuffle), device="cpu"
+        )
     )
 
 

@@ -29,7 +29,10 @@ from plausibly.system.randomness import by_row
 
 NUMBERS_PER_BATCH = 1 << 17  # parameters of outcomes held at a time
 ORDER_SHARE = 0.5  # share of events that tell of the schema's order alone
-RECALIBRATION_PASSES, MIN_ROWS = 400_000, 1_000  # passes to refine by, and rows that these must be enough for
+RECALIBRATION_PASSES, MIN_ROWS = (
+    400_000,
+    1_000,
+)  # passes to refine by, and rows that these must be enough for
 HOLE_FREE_SHARE = 0.5  # share of the others in which no hole is observed, as in questions
 
 
@@ -37,9 +40,15 @@ class Orderless(Objective):
     """The mean over all orders of -log p(x), and as much of that in the schema's, by one set for each event."""
 
     def turns(self, model: OrderlessModel) -> list[Turn]:
-        return [Turn("likelihood", model, lambda x, generator, done: Loss(orderless(model, x, generator)))]
+        return [
+            Turn(
+                "likelihood", model, lambda x, generator, done: Loss(orderless(model, x, generator))
+            )
+        ]
 
-    def validation_loss(self, model: OrderlessModel, x: Tensor, generator: torch.Generator) -> Tensor:
+    def validation_loss(
+        self, model: OrderlessModel, x: Tensor, generator: torch.Generator
+    ) -> Tensor:
         return orderless(model, x, generator)
 
 
@@ -57,9 +66,14 @@ class OrderlessModel(AnyOrderModel):
         self.order = tuple(range(schema.size))
         self.register_buffer("ranks", torch.arange(schema.size, device="cpu"), persistent=False)
         self.inputs, self.head = Inputs(schema), Head(schema, components, shape)
-        holes = [HOLE if isinstance(kind, Real) else kind.codes - 1 if kind.missing else -1 for kind in schema.kinds]
+        holes = [
+            HOLE if isinstance(kind, Real) else kind.codes - 1 if kind.missing else -1
+            for kind in schema.kinds
+        ]
         self.named = nn.Parameter(torch.zeros(self.head.width))
-        self.register_buffer("hole", torch.tensor(holes, dtype=torch.float32, device="cpu"), persistent=False)
+        self.register_buffer(
+            "hole", torch.tensor(holes, dtype=torch.float32, device="cpu"), persistent=False
+        )
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
@@ -104,7 +118,10 @@ class OrderlessModel(AnyOrderModel):
         return x
 
     def head_parameters(self, x: Tensor, observed: Tensor) -> Tensor:
-        numbers, observed = self.inputs(x), observed & ~self.schema.is_unseen(x)  # a cell never seen says nothing
+        numbers, observed = (
+            self.inputs(x),
+            observed & ~self.schema.is_unseen(x),
+        )  # a cell never seen says nothing
         flags = observed.to(numbers.dtype)
         own = self.named * self._next(observed)[:, self.head.owner]
         return self.outcomes(numbers * flags[:, self.inputs.owner], flags) + own
@@ -124,7 +141,9 @@ class OrderlessModel(AnyOrderModel):
         variables = self.schema.size
         earlier = torch.ones(variables, variables, dtype=torch.bool, device=x.device).tril(-1)
         each = self.head_parameters(x.repeat_interleave(variables, 0), earlier.repeat(len(x), 1))
-        return each.unflatten(0, (-1, variables))[:, self.head.owner, torch.arange(self.head.width, device=x.device)]
+        return each.unflatten(0, (-1, variables))[
+            :, self.head.owner, torch.arange(self.head.width, device=x.device)
+        ]
 
 
 def orderless(model: OrderlessModel, x: Tensor, generator: torch.Generator) -> Tensor:

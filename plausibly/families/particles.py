@@ -28,7 +28,11 @@ PARTICLES_PER_BATCH, CELLS_PER_BATCH = (
     1 << 14,
     1 << 20,
 )  # rows that are drawn in one go, particles counted, and their cells
-TREE_ROWS = 1000, 8000, 1 << 18  # rows that the tree is learned from: at least, at most, and their cells
+TREE_ROWS = (
+    1000,
+    8000,
+    1 << 18,
+)  # rows that the tree is learned from: at least, at most, and their cells
 MAX_PAIRS = 1 << 24  # counts of pairs at most; of more codes nothing is looked ahead at
 CANDIDATES = 32  # of a number
 MAX_LOOKS = 16  # at weights on the way
@@ -48,11 +52,19 @@ class Tree:
         self.binning = Binning(model.schema).to(device_of(model))
         least, most, cells = TREE_ROWS
         n = min(most, max(least, cells // self.schema.size))
-        codes = torch.cat([self._sample_codes(model, part, generator) for part in torch.arange(n).split(least)])
-        self.parents = self._parents(codes) if sum(self.schema.codes) ** 2 <= MAX_PAIRS else [-1] * self.schema.size
+        codes = torch.cat(
+            [self._sample_codes(model, part, generator) for part in torch.arange(n).split(least)]
+        )
+        self.parents = (
+            self._parents(codes)
+            if sum(self.schema.codes) ** 2 <= MAX_PAIRS
+            else [-1] * self.schema.size
+        )
         self.tables = [self._table(codes, i) for i in range(self.schema.size)]
 
-    def _sample_codes(self, model: AutoregressiveModel, part: Tensor, generator: torch.Generator) -> Tensor:
+    def _sample_codes(
+        self, model: AutoregressiveModel, part: Tensor, generator: torch.Generator
+    ) -> Tensor:
         return self.binning.codes(model.sample(len(part), generator).flatten(1))
 
     def _parents(self, codes: Tensor) -> list[int]:
@@ -73,7 +85,9 @@ class Tree:
         parent, own = self.parents[i], self.schema.codes[i]
         rows = self.schema.codes[parent] if parent >= 0 else 1
         cell = codes[:, i] + own * codes[:, parent] if parent >= 0 else codes[:, i]
-        return smooth_counts(torch.bincount(cell, minlength=rows * own).view(rows, own).double(), 1.0).log()
+        return smooth_counts(
+            torch.bincount(cell, minlength=rows * own).view(rows, own).double(), 1.0
+        ).log()
 
     def code(self, x: Tensor, i: int) -> Tensor:
         """Codes of one variable, (batch,)."""
@@ -93,7 +107,9 @@ class Ahead:
 
 def look_ahead(tree: Tree, x: Tensor, seen: Tensor, drawable: Sequence[Tensor]) -> Ahead:
     """For rows (rows, variables) of which the `seen` cells are known, and of all others that they are `drawable`."""
-    below: list[Tensor | None] = [evidence(tree, x, seen, drawable[i], i) for i in range(len(drawable))]
+    below: list[Tensor | None] = [
+        evidence(tree, x, seen, drawable[i], i) for i in range(len(drawable))
+    ]
     message: list[Tensor | None] = [None] * len(drawable)
     for i in reversed(tree.order):
         own, parent = below[i], tree.parents[i]
@@ -110,7 +126,9 @@ def evidence(tree: Tree, x: Tensor, seen: Tensor, drawable: Tensor, i: int) -> T
     """log weights of the codes of one variable, (rows, codes), float64; None where it may be anything in every row."""
     if drawable.all() and not seen[:, i].any():
         return None
-    free = torch.zeros(drawable.shape, dtype=torch.float64, device=x.device).masked_fill(~drawable, -torch.inf)
+    free = torch.zeros(drawable.shape, dtype=torch.float64, device=x.device).masked_fill(
+        ~drawable, -torch.inf
+    )
     only = torch.full((len(x), len(free)), -torch.inf, dtype=torch.float64, device=x.device)
     only.scatter_(1, tree.code(x[:, i].masked_fill(~seen[:, i], 0.0), i)[:, None], 0.0)
     return torch.where(seen[:, i, None], only, free)
@@ -173,7 +191,9 @@ class Particles:
                 i, outcome = unrolled.send(self.x[:, i])
         self._tell(torch.ones_like(self.uneven, dtype=torch.bool))
         size = (self.shape[1] / (1 + self.uneven)).clamp(min=1)
-        return Cloud(self.x.view(*self.shape, -1), self.weights.view(self.shape), self.log_evidence, size)
+        return Cloud(
+            self.x.view(*self.shape, -1), self.weights.view(self.shape), self.log_evidence, size
+        )
 
     def _looks(self, last: int) -> set[int]:
         """Places of known cells, not too many, after which weights are looked at."""
@@ -201,7 +221,9 @@ class Particles:
             return outcome.sample(self.generator), self.weights.new_zeros(len(self.x))
         if isinstance(outcome, Histogram):
             code, gained = self._sample_tilted(outcome.inner, logs, i)  # type: ignore[arg-type]
-            return outcome.binning.draw_inside(code.long(), self.generator, outcome.variables), gained
+            return outcome.binning.draw_inside(
+                code.long(), self.generator, outcome.variables
+            ), gained
         if isinstance(outcome, Categorical):
             both = outcome.log_probs.double() + logs
             return gumbel_max(both, self.generator).float(), both.logsumexp(1)
@@ -225,7 +247,9 @@ class Particles:
         self._tell(rows)
         kept = torch.arange(many, device=logs.device).expand(self.shape)
         index = torch.where(rows[:, None], systematic(logs, many, self.generator), kept)
-        self.x = self.x[(index + many * torch.arange(len(rows), device=logs.device)[:, None]).flatten()]
+        self.x = self.x[
+            (index + many * torch.arange(len(rows), device=logs.device)[:, None]).flatten()
+        ]
         self.weights = logs.masked_fill(rows[:, None], 0.0).flatten()
         return True
 
@@ -241,6 +265,8 @@ class Particles:
 def systematic(log_weights: Tensor, many: int, generator: torch.Generator) -> Tensor:
     """So many indices for each row of log weights, (rows, n) to (rows, many), each as often as its share within one."""
     reached = log_weights.softmax(1).cumsum(1)
-    start = torch.rand(len(reached), 1, generator=generator, dtype=reached.dtype, device=reached.device)
+    start = torch.rand(
+        len(reached), 1, generator=generator, dtype=reached.dtype, device=reached.device
+    )
     at = (start + torch.arange(many, device=reached.device)) / many * reached[:, -1:]
     return torch.searchsorted(reached, at, right=True).clamp(max=reached.shape[1] - 1)

@@ -119,10 +119,16 @@ class Blended:
 
         These cancel where a component is narrow: in float64 by less than z itself is rounded to in float32.
         """
-        centre, log_scale, wide = self.parts.centre.double(), self.parts.log_scale.double(), z.double()
+        centre, log_scale, wide = (
+            self.parts.centre.double(),
+            self.parts.log_scale.double(),
+            z.double(),
+        )
         weights = (-2 * log_scale).exp()
         constant = (0.5 * centre.square() * weights + log_scale + 0.5 * log(2 * pi)).sum(1)
-        return (wide @ (centre * weights).T - 0.5 * wide.square() @ weights.T - constant).to(z.dtype)
+        return (wide @ (centre * weights).T - 0.5 * wide.square() @ weights.T - constant).to(
+            z.dtype
+        )
 
 
 class Flow(PriorPart):
@@ -138,9 +144,13 @@ class Flow(PriorPart):
     def __init__(self, latents: int, width: int = 0, *, layers: int = 4, hidden: int = 128) -> None:
         super().__init__()
         if not (1 <= layers <= 64 and 1 <= hidden <= 10_000):
-            raise ValueError(f"prior.layers = {layers}, prior.hidden = {hidden}; 1 to 64 and 1 to 10,000")
+            raise ValueError(
+                f"prior.layers = {layers}, prior.hidden = {hidden}; 1 to 64 and 1 to 10,000"
+            )
         self.layers, self.hidden, self.base = layers, hidden, Standard(latents)
-        self.networks = nn.ModuleList(MaskedNetwork(latents, 2 * latents, hidden, 1, 0.0) for _ in range(layers))
+        self.networks = nn.ModuleList(
+            MaskedNetwork(latents, 2 * latents, hidden, 1, 0.0) for _ in range(layers)
+        )
         degrees = 1 + torch.arange(hidden, device="cpu") * max(latents - 1, 1) // hidden
         self.register_buffer("degrees", degrees, persistent=False)
 
@@ -178,7 +188,9 @@ class Flow(PriorPart):
             units = torch.arange(len(self.base.zero), device=self.degrees.device)
             growing = network.growing(n, units, self.degrees)
             for unit in range(len(units)):
-                shift, log_scale = (growing.parameters(unit, slice(at, at + 1)) for at in (unit, unit + len(units)))
+                shift, log_scale = (
+                    growing.parameters(unit, slice(at, at + 1)) for at in (unit, unit + len(units))
+                )
                 log_scale = soft(log_scale)
                 if noise is None:
                     yield Normal(shift, log_scale)

@@ -66,7 +66,9 @@ def all_effective(parts: Sequence[EffectiveSampleSize | None]) -> EffectiveSampl
     """Those of rows after rows; None where none of them was drawn by weight."""
     known = [part for part in parts if part is not None]
     return (
-        EffectiveSampleSize(torch.cat([part.rows for part in known]), max(part.draws for part in known))
+        EffectiveSampleSize(
+            torch.cat([part.rows for part in known]), max(part.draws for part in known)
+        )
         if known
         else None
     )
@@ -107,7 +109,9 @@ class Evidence:
     `drawable` is bool, (sum of codes,); None stands for all.
     """
 
-    def __init__(self, model: Variational, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> None:
+    def __init__(
+        self, model: Variational, x: Tensor, observed: Tensor, drawable: Tensor | None = None
+    ) -> None:
         self.model, self.observed = model, observed.flatten(1)
         self.x = x.flatten(1).float().masked_fill(~self.observed, 0.0)
         self.drawable, self.context, self.rest = drawable, list(model.context), rest_of(model)
@@ -162,7 +166,9 @@ class Evidence:
         if self.observed[:, self.context].all():
             return seen
         anything = self.x.new_zeros(len(self.x), self.model.latents)
-        return self.draw_unobserved(self.model.observation(anything, seen), generator)[:, self.context]
+        return self.draw_unobserved(self.model.observation(anything, seen), generator)[
+            :, self.context
+        ]
 
     def fill(self, z: Tensor, given: Tensor | None, generator: torch.Generator) -> Tensor:
         """Whole events, (rows, *shape), of the context `given` and else drawn from p(x_i | z)."""
@@ -173,7 +179,10 @@ class Evidence:
 
     def complete(self, generator: torch.Generator, rounds: int = ENCODING_ROUNDS) -> Tensor:
         """Whole events, (rows, *shape): from draws of the model, by encoding and decoding in turn."""
-        z, given = self.model.latent_prior().sample(len(self.x), generator), self.contexts(generator)
+        z, given = (
+            self.model.latent_prior().sample(len(self.x), generator),
+            self.contexts(generator),
+        )
         for _ in range(rounds):
             z = self.model.posterior(self.fill(z, given, generator)).sample(generator)
         return self.fill(z, given, generator)
@@ -183,7 +192,9 @@ class Evidence:
         prior, rows = self.model.latent_prior(), len(self.x)
         parts = min(MIXTURE_PARTS, many)
         each = ceil(many / parts)
-        alone = 1 if parts > 1 and self.telling.any() else parts  # of the parts, those that are p(z)
+        alone = (
+            1 if parts > 1 and self.telling.any() else parts
+        )  # of the parts, those that are p(z)
         z = prior.sample(rows * alone * each, generator).unflatten(0, (rows, alone * each))
         if alone == parts:
             return z, torch.zeros(rows, alone * each, dtype=torch.float64, device=z.device)
@@ -206,7 +217,9 @@ class Evidence:
         pieces = torch.arange(len(repeated.x), device=z.device).split(decodable(self.model))
         flat = z.flatten(0, 1)
         logs = [
-            repeated.rows(i).log_seen(self.model.observation(flat[i], None if given is None else given[i]))
+            repeated.rows(i).log_seen(
+                self.model.observation(flat[i], None if given is None else given[i])
+            )
             for i in pieces
         ]
         given = None if given is None else given.unflatten(0, z.shape[:2])
@@ -215,10 +228,14 @@ class Evidence:
 
 def decodable(model: Variational) -> int:
     """How many events may be decoded in one go."""
-    return max(1, NUMBERS_PER_BATCH // max(output_width(model.schema), MIXTURE_PARTS * model.latents))
+    return max(
+        1, NUMBERS_PER_BATCH // max(output_width(model.schema), MIXTURE_PARTS * model.latents)
+    )
 
 
-def pieces(model: Variational, codes: Tensor, observed: Tensor, many: int) -> Iterator[tuple[Tensor, Evidence]]:
+def pieces(
+    model: Variational, codes: Tensor, observed: Tensor, many: int
+) -> Iterator[tuple[Tensor, Evidence]]:
     """Some rows at a time, and what is known of them, on the model's device, for `many` draws of each.
 
     Of all rows of a piece the same is known, so that whatever is decided for the piece is decided for each of them.

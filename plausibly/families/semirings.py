@@ -45,7 +45,9 @@ def max_matmul(log_weights: Tensor, log_table: Tensor) -> Tensor:
     return add_logs(log_weights, log_table, torch.amax)
 
 
-def add_logs(log_weights: Tensor, log_table: Tensor, total: Callable[[Tensor, int], Tensor]) -> Tensor:
+def add_logs(
+    log_weights: Tensor, log_table: Tensor, total: Callable[[Tensor, int], Tensor]
+) -> Tensor:
     """log_weights[b, k] + log_table[c, k] added up over k, (batch, c), without a product of their exponentials."""
     parts = log_table.split(max(NUMBERS_PER_BATCH // max(log_weights.numel(), 1), 1))
     return torch.cat([total(log_weights[:, None] + part, 2) for part in parts], 1)

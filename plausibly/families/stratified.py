@@ -31,7 +31,11 @@ class Stratified(TractableSum):
     formula = "2 (parts of n - 1) + 1"
 
     def __init__(
-        self, schema: Schema, part: str, context: Sequence[int], settings: dict[str, Any] | None = None
+        self,
+        schema: Schema,
+        part: str,
+        context: Sequence[int],
+        settings: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.schema, self.part, self.objective = schema, part, Strata()
@@ -57,7 +61,9 @@ class Stratified(TractableSum):
     def log_labels(self) -> Tensor:
         """log p(y), (codes,), float64."""
         return insert_share(
-            free_log_weights(self.logits), self.unseen, self.schema.chance_unforeseen[self.label].to(self.logits.device)
+            free_log_weights(self.logits),
+            self.unseen,
+            self.schema.chance_unforeseen[self.label].to(self.logits.device),
         )
 
     @property
@@ -72,7 +78,11 @@ class Stratified(TractableSum):
         """log p(y), minus infinity for the labels that the evidence rules out."""
         logs, flat = self.log_labels().expand(len(x), -1), x.flatten(1)[:, self.label]
         codes = torch.arange(logs.shape[1], device=logs.device)
-        allowed = torch.ones_like(codes, dtype=torch.bool) if drawable is None else self._split(drawable)[self.label]
+        allowed = (
+            torch.ones_like(codes, dtype=torch.bool)
+            if drawable is None
+            else self._split(drawable)[self.label]
+        )
         seen = observed.flatten(1)[:, self.label, None]
         possible = torch.where(seen, flat[:, None] == codes, allowed.to(codes.device))
         return logs.masked_fill(~possible, -torch.inf)
@@ -84,7 +94,9 @@ class Stratified(TractableSum):
         return x.flatten(1)[:, self.rest]
 
     def drawable_inside(self, drawable: Tensor | None) -> Tensor | None:
-        return None if drawable is None else torch.cat([self._split(drawable)[i] for i in self.rest])
+        return (
+            None if drawable is None else torch.cat([self._split(drawable)[i] for i in self.rest])
+        )
 
     def outside(self, inner: Tensor, pick: Tensor) -> Tensor:
         x = torch.empty(len(inner), self.schema.size, device=inner.device)
@@ -161,9 +173,16 @@ class Round:
         *flat, rows = sums.split([*(shape.numel() for shape in self.shapes), len(self.parts)])
         self.model.set_labels(rows)
         own = [one.view(shape) for one, shape in zip(flat, self.shapes, strict=True)]
-        strata = list(zip(*(self.model.strata(x) for x in validation), strict=True)) or [()] * len(own)
-        for part, part_sums, count, parts in zip(self.parts, own, rows.tolist(), strata, strict=True):
-            part.update(part_sums if count else sum(own, start=torch.zeros_like(own[0])), [v for v in parts if len(v)])
+        strata = list(zip(*(self.model.strata(x) for x in validation), strict=True)) or [()] * len(
+            own
+        )
+        for part, part_sums, count, parts in zip(
+            self.parts, own, rows.tolist(), strata, strict=True
+        ):
+            part.update(
+                part_sums if count else sum(own, start=torch.zeros_like(own[0])),
+                [v for v in parts if len(v)],
+            )
 
 
 def unfit(model: type[TractableModel], schema: Schema, context: Sequence[int]) -> str | None:
@@ -178,7 +197,10 @@ def unfit(model: type[TractableModel], schema: Schema, context: Sequence[int]) -
 
 
 def stratify(
-    model: type[TractableModel], schema: Schema, context: Sequence[int], settings: dict[str, Any] | None = None
+    model: type[TractableModel],
+    schema: Schema,
+    context: Sequence[int],
+    settings: dict[str, Any] | None = None,
 ) -> Stratified:
     """p(y) p_y(x) with one `model` a label; `context` is the label's place. ValueError where that cannot be."""
     return Stratified(schema, model.__name__, context, settings)

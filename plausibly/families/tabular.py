@@ -23,10 +23,20 @@ from plausibly.events.schema import Schema
 from plausibly.families.semirings import MAX, SUM, Semiring, temper
 from plausibly.networks.heads import free_log_softmax
 from plausibly.objectives import Counting
-from plausibly.outcomes.outcomes import Categorical, Histogram, Outcome, Single, from_groups, gumbel_max, side_by_side
+from plausibly.outcomes.outcomes import (
+    Categorical,
+    Histogram,
+    Outcome,
+    Single,
+    from_groups,
+    gumbel_max,
+    side_by_side,
+)
 
 LOG_NEVER = -1e30  # log p of what cannot be: unlike minus infinity it has a derivative
-STRENGTHS = [10.0 ** (half / 2) for half in range(-2, 13)]  # pseudo-counts tried on the validation split
+STRENGTHS = [
+    10.0 ** (half / 2) for half in range(-2, 13)
+]  # pseudo-counts tried on the validation split
 
 
 class Tables(nn.Module):
@@ -37,11 +47,15 @@ class Tables(nn.Module):
     which codes have no probability.
     """
 
-    def __init__(self, configurations: Sequence[int], codes: Sequence[int], barred: Sequence[Tensor]) -> None:
+    def __init__(
+        self, configurations: Sequence[int], codes: Sequence[int], barred: Sequence[Tensor]
+    ) -> None:
         super().__init__()
         self.codes = list(codes)
         self.groups: list[tuple[int, list[int], list[int], int, int]] = []
-        self.rows: dict[int, tuple[int, int, int]] = {}  # variable -> group, first row and number of rows
+        self.rows: dict[
+            int, tuple[int, int, int]
+        ] = {}  # variable -> group, first row and number of rows
         free = 0
         for k in sorted(set(codes)):
             members = [i for i, c in enumerate(codes) if c == k]
@@ -58,10 +72,16 @@ class Tables(nn.Module):
 
     def log_probs(self) -> list[Tensor]:
         """The normalised tables, (rows, codes), of each group."""
-        whole = [free_log_softmax(self.logits[s : s + r * (k - 1)].view(r, k - 1)) for k, _, _, r, s in self.groups]
+        whole = [
+            free_log_softmax(self.logits[s : s + r * (k - 1)].view(r, k - 1))
+            for k, _, _, r, s in self.groups
+        ]
         marks = [getattr(self, f"barred_{g}") for g in range(len(whole))]
         pairs = zip(whole, marks, strict=True)
-        return [logs if no is None else logs.masked_fill(no, LOG_NEVER).log_softmax(1) for logs, no in pairs]
+        return [
+            logs if no is None else logs.masked_fill(no, LOG_NEVER).log_softmax(1)
+            for logs, no in pairs
+        ]
 
     def each(self) -> list[Tensor]:
         """log p(code | configuration) of each variable, (configurations, codes), float64."""
@@ -82,9 +102,13 @@ class Tables(nn.Module):
         parts = []
         for (k, members, starts, _, _), table in zip(self.groups, self.log_probs(), strict=True):
             index = torch.tensor(members, device=code.device)
-            cell = (configuration[:, index] + torch.tensor(starts, device=code.device)) * k + code[:, index]
+            cell = (configuration[:, index] + torch.tensor(starts, device=code.device)) * k + code[
+                :, index
+            ]
             parts.append(table.flatten()[cell])
-        variables = torch.tensor([i for _, members, *_ in self.groups for i in members], device=code.device)
+        variables = torch.tensor(
+            [i for _, members, *_ in self.groups for i in members], device=code.device
+        )
         return torch.cat(parts, 1)[:, variables.argsort()]
 
     def count(self, configuration: Tensor, code: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -95,7 +119,9 @@ class Tables(nn.Module):
         counts = []
         for k, members, starts, rows, _ in self.groups:
             index = torch.tensor(members, device=code.device)
-            cell = (configuration[:, index] + torch.tensor(starts, device=code.device)) * k + code[:, index]
+            cell = (configuration[:, index] + torch.tensor(starts, device=code.device)) * k + code[
+                :, index
+            ]
             each = None if weight is None else weight.double()[:, None].expand(cell.shape).flatten()
             counts.append(torch.bincount(cell.flatten(), each, minlength=rows * k))
         return torch.cat(counts).double()
@@ -163,7 +189,9 @@ class TabularModel(DecomposableModel):
         """
 
     @abstractmethod
-    def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
+    def decide(
+        self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         """Codes (batch, variables), int64, chosen one after the other.
 
         `choose` is given the log of what is left to add up for each code, (batch, codes), and returns indices, (batch,).
@@ -198,7 +226,11 @@ class TabularModel(DecomposableModel):
             return outcome
         each = [outcome.one(i) for i in range(self.schema.size)]
         return side_by_side(
-            [self.emit_one(one.log_probs, x, i) for i, one in enumerate(each) if isinstance(one, Categorical)]
+            [
+                self.emit_one(one.log_probs, x, i)
+                for i, one in enumerate(each)
+                if isinstance(one, Categorical)
+            ]
         )
 
     def emit_one(self, logs: Tensor, x: Tensor, i: int) -> Tensor:
@@ -216,7 +248,9 @@ class TabularModel(DecomposableModel):
 
     def each_log_prob(self, x: Tensor) -> Tensor:
         """log p of each table's variable, (batch, tables): the sum is log p(x)."""
-        codes, inside = self.binning.digitise(x.flatten(1)) if self.binning.any else (x.flatten(1).long(), 0.0)
+        codes, inside = (
+            self.binning.digitise(x.flatten(1)) if self.binning.any else (x.flatten(1).long(), 0.0)
+        )
         return self.tables.score(self.configurations(codes), codes) + inside
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -227,7 +261,9 @@ class TabularModel(DecomposableModel):
         rows = self.schema.is_unseen(x).any(1).nonzero()[:, 0]
         if not len(rows):
             return nats
-        return nats.index_put((rows,), self.log_seen(x[rows], torch.ones_like(x[rows], dtype=torch.bool)).to(nats))
+        return nats.index_put(
+            (rows,), self.log_seen(x[rows], torch.ones_like(x[rows], dtype=torch.bool)).to(nats)
+        )
 
     def unroll(self, n: int) -> Unrolled:
         tables = [table.float() for table in self.tables.each()]
@@ -235,7 +271,8 @@ class TabularModel(DecomposableModel):
         codes = x.long()
         for i in self.order:
             outcome = Categorical(
-                self.emit_one(tables[i][self.row(codes, i)], x, i), code_of_unseen(self.schema.kinds[i])
+                self.emit_one(tables[i][self.row(codes, i)], x, i),
+                code_of_unseen(self.schema.kinds[i]),
             )
             x[:, i] = yield i, self.alone(outcome, i)
             codes[:, i] = self.binning.digitise(x[:, i], (i,))[0]
@@ -287,7 +324,9 @@ class TabularModel(DecomposableModel):
         nats = self.each_log_prob(x).double()
         return nats.where(nats > LOG_NEVER / 2, 0.0).sum(0)
 
-    def strengths(self, fill: Callable[[list[float]], None], validation: Sequence[Tensor]) -> list[float]:
+    def strengths(
+        self, fill: Callable[[list[float]], None], validation: Sequence[Tensor]
+    ) -> list[float]:
         """The best pseudo-count of each table, by log p on the validation batches; `fill` smooths by the given ones."""
         if not validation:
             return [1.0] * len(self.tables.codes)
@@ -301,13 +340,19 @@ class TabularModel(DecomposableModel):
         """Log weights, (batch, sum of codes): 0 for an observed cell's code, and for the `drawable` ones of any other."""
         if drawable is None:
             drawable = torch.ones(sum(self.schema.codes), dtype=torch.bool)
-        return self.weigh_evidence(x, observed, torch.zeros(drawable.shape).masked_fill(~drawable.cpu(), -torch.inf))
+        return self.weigh_evidence(
+            x, observed, torch.zeros(drawable.shape).masked_fill(~drawable.cpu(), -torch.inf)
+        )
 
     def weigh_evidence(self, x: Tensor, observed: Tensor, free: Tensor) -> Tensor:
         """Evidence with the log weights `free`, (sum of codes,), for the codes of what is not observed."""
         flat, seen, columns = self.binning.codes(x.flatten(1)), observed.flatten(1), []
-        for i, open_ones in enumerate(free.to(flat.device, torch.float64).split(list(self.schema.codes))):
-            weights = torch.full((len(flat), len(open_ones)), -torch.inf, dtype=torch.float64, device=flat.device)
+        for i, open_ones in enumerate(
+            free.to(flat.device, torch.float64).split(list(self.schema.codes))
+        ):
+            weights = torch.full(
+                (len(flat), len(open_ones)), -torch.inf, dtype=torch.float64, device=flat.device
+            )
             weights.scatter_(1, flat[:, i, None], 0.0)
             columns.append(torch.where(seen[:, i, None], weights, open_ones))
         return torch.cat(columns, 1)
@@ -329,12 +374,20 @@ class TabularModel(DecomposableModel):
 
     def log_seen(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
         mass = self.log_mass(self.cell_evidence(self.evidence(x, observed, drawable)))
-        inside = self.binning.digitise(x.flatten(1))[1] if self.binning.any else torch.zeros_like(x.flatten(1))
+        inside = (
+            self.binning.digitise(x.flatten(1))[1]
+            if self.binning.any
+            else torch.zeros_like(x.flatten(1))
+        )
         return mass + (inside * observed.flatten(1)).sum(1)
 
     @torch.no_grad()
     def sample_given(
-        self, x: Tensor, observed: Tensor, generator: torch.Generator, drawable: Tensor | None = None
+        self,
+        x: Tensor,
+        observed: Tensor,
+        generator: torch.Generator,
+        drawable: Tensor | None = None,
     ) -> Tensor:
         codes = self.draw(self.cell_evidence(self.evidence(x, observed, drawable)), generator)
         return torch.where(observed, x, self.binning.draw_inside(codes, generator).reshape(x.shape))
@@ -342,7 +395,9 @@ class TabularModel(DecomposableModel):
     @torch.no_grad()
     def complete(self, x: Tensor, observed: Tensor, weights: Tensor) -> Tensor:
         free = weights + self.binning.peaks()
-        codes = self.decide(self.weigh_evidence(x, observed, free), MAX, lambda logs: logs.argmax(1))
+        codes = self.decide(
+            self.weigh_evidence(x, observed, free), MAX, lambda logs: logs.argmax(1)
+        )
         return torch.where(observed, x, self.binning.middle(codes).reshape(x.shape))
 
     @torch.no_grad()
@@ -350,7 +405,9 @@ class TabularModel(DecomposableModel):
         """log Z - d log Z(b) / db at b = 1, with Z(b) = sum of p(x)^b exp((1 - b) h(x)) over what fits, and h(x) the
         entropy inside the bins of x."""
         evidence, inside = self.evidence(x, observed), self.binning.entropies().to(x.device)
-        free = torch.repeat_interleave(~observed.flatten(1), torch.tensor(self.schema.codes, device=x.device), 1)
+        free = torch.repeat_interleave(
+            ~observed.flatten(1), torch.tensor(self.schema.codes, device=x.device), 1
+        )
         one = torch.ones((), dtype=torch.float64, device=x.device)
 
         def mass(power: Tensor) -> Tensor:
@@ -366,7 +423,10 @@ class TabularModel(DecomposableModel):
     def posteriors(self, x: Tensor, observed: Tensor) -> list[Tensor]:
         """log p(what an unobserved cell shows | observed) of each variable, (batch, codes), float64."""
         logs = self.marginals(self.cell_evidence(self.evidence(x, observed)))
-        return [emission_logs(own.log_softmax(1), kind) for own, kind in zip(logs, self.schema.kinds, strict=True)]
+        return [
+            emission_logs(own.log_softmax(1), kind)
+            for own, kind in zip(logs, self.schema.kinds, strict=True)
+        ]
 
 
 def code_of_unseen(kind: Kind) -> int | None:
@@ -405,15 +465,21 @@ def pairwise_information(pairs: Tensor, codes: tuple[int, ...]) -> Tensor:
     own = p.diagonal()
     terms = torch.where(p > 0, p * (p / (own[:, None] * own[None])).log(), 0.0)
     owner = torch.repeat_interleave(torch.arange(len(codes)), torch.tensor(codes)).to(p.device)
-    rows = torch.zeros(len(codes), len(own), dtype=p.dtype, device=p.device).index_add_(0, owner, terms)
-    return torch.zeros(len(codes), len(codes), dtype=p.dtype, device=p.device).index_add_(1, owner, rows)
+    rows = torch.zeros(len(codes), len(own), dtype=p.dtype, device=p.device).index_add_(
+        0, owner, terms
+    )
+    return torch.zeros(len(codes), len(codes), dtype=p.dtype, device=p.device).index_add_(
+        1, owner, rows
+    )
 
 
 def sample_codes(logs: Tensor, row: Tensor, generator: torch.Generator) -> Tensor:
     """A code for each `row` of a table of log p, (rows, codes): with u uniform the first with p(at most it) > u."""
     below = logs.exp().cumsum(1)
     # row r lies between r and r + 1 of one rising line
-    line = (below / below[:, -1:] + torch.arange(len(below), device=below.device)[:, None]).flatten()
+    line = (
+        below / below[:, -1:] + torch.arange(len(below), device=below.device)[:, None]
+    ).flatten()
     u = torch.rand(len(row), generator=generator, dtype=line.dtype, device=line.device)
     codes = torch.searchsorted(line, u + row, right=True) - row * logs.shape[1]
     return codes.clamp(0, logs.shape[1] - 1)
@@ -426,5 +492,8 @@ def nearest_centre(x: Tensor, centres: Tensor, schema: Schema) -> Tensor:
     """
     real = torch.tensor([isinstance(kind, Real) for kind in schema.kinds], device=x.device)
     flat, points = x.flatten(1).clamp(max=1e3), centres.flatten(1).clamp(max=1e3)
-    away = [torch.where(real, (flat - point).square(), (flat != point).float()).sum(1) for point in points]
+    away = [
+        torch.where(real, (flat - point).square(), (flat != point).float()).sum(1)
+        for point in points
+    ]
     return F.one_hot(torch.stack(away, 1).argmin(1), len(points)).double()

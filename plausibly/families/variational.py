@@ -41,7 +41,9 @@ EVENTS_PER_BATCH = 64  # whose bounds are taken at a time
 NUMBERS_PER_REAL = 24  # numbers of a real variable's mixture, about
 
 
-Posterior = Callable[[Tensor, int], Latents]  # q(z | x) of every event so many times, as `Variational.posterior`
+Posterior = Callable[
+    [Tensor, int], Latents
+]  # q(z | x) of every event so many times, as `Variational.posterior`
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,18 @@ def importance_weights(model: Variational, x: Tensor, z: Tensor, q: Latents, dra
     log_prior, log_posterior = of_prior.sum(1), of_posterior.sum(1)
     grouped = of_prior.shape == of_posterior.shape
     rates = of_posterior - of_prior if grouped else (log_posterior - log_prior)[:, None]
-    whole = (part.unflatten(0, (-1, draws)) for part in (reconstruction, log_prior, log_posterior, rates))
+    whole = (
+        part.unflatten(0, (-1, draws)) for part in (reconstruction, log_prior, log_posterior, rates)
+    )
     return Weights(*whole)
 
 
 def sample_weights(
-    model: Variational, x: Tensor, draws: int, generator: torch.Generator, posterior: Posterior | None = None
+    model: Variational,
+    x: Tensor,
+    draws: int,
+    generator: torch.Generator,
+    posterior: Posterior | None = None,
 ) -> Weights:
     """`draws` draws of q(z | x) for each event, weighed; q is the model's own unless another is given."""
     q = (posterior or model.posterior)(x, draws)
@@ -107,7 +115,11 @@ def sample_weights(
 
 
 def reconstruction_and_rate(
-    model: Variational, x: Tensor, draws: int, generator: torch.Generator, posterior: Posterior | None = None
+    model: Variational,
+    x: Tensor,
+    draws: int,
+    generator: torch.Generator,
+    posterior: Posterior | None = None,
 ) -> tuple[Tensor, Tensor]:
     """log p(x | z) and log q - log p of draws, (batch, draws) float64 both.
 
@@ -126,7 +138,9 @@ def log_weights(model: Variational, x: Tensor, draws: int, generator: torch.Gene
     return reconstruction - rate
 
 
-def importance_weighted(model: Variational, x: Tensor, draws: int, generator: torch.Generator) -> Tensor:
+def importance_weighted(
+    model: Variational, x: Tensor, draws: int, generator: torch.Generator
+) -> Tensor:
     """log 1/K sum_k w_k, (batch,) float64: in expectation at most log p(x)."""
     return log_weights(model, x, draws, generator).logsumexp(1) - log(draws)
 
@@ -141,7 +155,9 @@ class Bound(Objective):
     def turns(self, model: Variational) -> list[Turn]:
         return [Turn(self.name, model, partial(self.hiding, model))]
 
-    def hiding(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
+    def hiding(
+        self, model: Variational, x: Tensor, generator: torch.Generator, done: float
+    ) -> Loss:
         """The same of what is left of events when some cells are hidden."""
         x, lost = hide_cells(model, x, generator)
         loss = self.loss(model, x, generator, done)
@@ -263,7 +279,9 @@ class EncoderDecoder(Encoder):
     decoder: nn.Module
     placed: Tensor
 
-    def __init__(self, schema: Schema, latents: int, context: Sequence[int], components: int, shape: str) -> None:
+    def __init__(
+        self, schema: Schema, latents: int, context: Sequence[int], components: int, shape: str
+    ) -> None:
         super().__init__()
         check_range("latents", latents, 1, 100_000)
         self.schema, self.latents, self.context = schema, latents, tuple(context)
@@ -278,7 +296,9 @@ class EncoderDecoder(Encoder):
 
     def connect(self, network: Any, features: int) -> None:
         """Makes `encoder`, from the inputs to so many numbers, and `decoder`, from latents and context to parameters."""
-        self.network = build_part("network", NETWORKS, default_network(self.schema) if network is None else network)
+        self.network = build_part(
+            "network", NETWORKS, default_network(self.schema) if network is None else network
+        )
         self.encoder = self.network.encoder(self, features)
         self.decoder = self.network.decoder(self, len(self.placed))
 

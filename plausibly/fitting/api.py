@@ -11,8 +11,7 @@ from plausibly.capabilities import Trainable
 from plausibly.contract.own_models import hold_to_contract
 from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
-from plausibly.fitting import choose as choosing
-from plausibly.fitting import portfolio as auto
+from plausibly.fitting import choose, portfolio
 from plausibly.fitting.conditioning import load_conditioned
 from plausibly.fitting.fit import Fit, train_or_restore
 from plausibly.fitting.folders import AUTO, find_restarted, fresh_folder, hold_folder, new_folder
@@ -53,12 +52,14 @@ def fit(
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
     kind = None if model in (None, AUTO) else model_class(model)
-    dataset, origin, chosen = load_conditioned(data, seed, options, chosen, context, event, listener)
+    dataset, origin, chosen = load_conditioned(
+        data, seed, options, chosen, context, event, listener
+    )
     if kind is None:
         processes.refuse_parallel("fit without --model")
         if model is None and (isinstance(dataset.format, TableFormat) or context or event):
             with fresh_folder(new_folder(out, "best"), anew=True) as path:
-                return run_test(choosing.fit_best(path, dataset, origin, chosen, listener))
+                return run_test(choose.fit_best(path, dataset, origin, chosen, listener))
         with fresh_folder(new_folder(out, AUTO), anew=True) as path:
             return run_test(fit_auto(path, dataset, origin, chosen, listener))
     if kind.accepts(dataset.schema) is None:
@@ -92,11 +93,13 @@ def resume(
     with hold_folder(path):
         if (record["model"] == ENSEMBLE or "candidates" in record) and record["status"] != "done":
             processes.refuse_parallel("fit --resume of several models")
-            way = choosing if "candidates" in record else auto
-            return run_test(way.from_folder(path, record, device, listener or Listener()))
+            go_on = choose.resume_best if "candidates" in record else portfolio.resume_auto
+            return run_test(go_on(path, record, device, listener or Listener()))
         with processes.process_group():
             fit = Fit.from_folder(path, device, listener or Listener(), model)
-            if processes.run_on_first(lambda: is_finished(fit.record, path) and not processes.is_restart()):
+            if processes.run_on_first(
+                lambda: is_finished(fit.record, path) and not processes.is_restart()
+            ):
                 raise UserError(f"{path} is finished: nothing is left to do")
             train_or_restore(fit)
         return run_test(fit)

@@ -79,7 +79,9 @@ SUITES: dict[str, str | tuple[Entry, ...]] = {  # files of which each is a row, 
 def entries(suite: str, folder: Path, wanted: Sequence[str] | None) -> list[Entry]:
     """The rows of a suite's table. UserError for one that is not there."""
     if suite not in SUITES:
-        raise UserError(f"there is no benchmark {suite!r}{did_you_mean(suite, SUITES)}; there are {', '.join(SUITES)}")
+        raise UserError(
+            f"there is no benchmark {suite!r}{did_you_mean(suite, SUITES)}; there are {', '.join(SUITES)}"
+        )
     known = SUITES[suite]
     if isinstance(known, str):
         found = sorted(path.stem for path in folder.glob(f"{known}*.npz"))
@@ -88,13 +90,17 @@ def entries(suite: str, folder: Path, wanted: Sequence[str] | None) -> list[Entr
         rows = [entry for entry in known if (folder / f"{entry.file}.npz").is_file()]
     if not rows:
         pattern = f"{known}NAME.npz" if isinstance(known, str) else f"{known[0].file}.npz"
-        raise UserError(f"{folder} holds no {pattern}, with the arrays train, valid and test, which {suite} is about")
+        raise UserError(
+            f"{folder} holds no {pattern}, with the arrays train, valid and test, which {suite} is about"
+        )
     labels = [entry.label for entry in rows]
     if wanted is not None and not wanted:
         raise UserError(f"no set is named; there are {', '.join(labels)}")
     for name in wanted or ():
         if name not in labels:
-            raise UserError(f"{suite} has no {name!r} here{did_you_mean(name, labels)}; there are {', '.join(labels)}")
+            raise UserError(
+                f"{suite} has no {name!r} here{did_you_mean(name, labels)}; there are {', '.join(labels)}"
+            )
     return [entry for entry in rows if wanted is None or entry.label in wanted]
 
 
@@ -110,9 +116,13 @@ class Sealed:
     def unseal(self, fit: Fit) -> Fit:
         """The fit with the test rows. UserError where it has not learned to its end, or they were handed out before."""
         if fit.record.get("status") != "done" or fit.record.get("test") is not None:
-            raise UserError(f"{fit.path}: test rows are for a fit that is final and has not seen them")
+            raise UserError(
+                f"{fit.path}: test rows are for a fit that is final and has not seen them"
+            )
         if self._test is None:
-            raise UserError(f"{self.dataset.name}: its test rows have been handed out, and are so only once")
+            raise UserError(
+                f"{self.dataset.name}: its test rows have been handed out, and are so only once"
+            )
         fit.dataset, self._test = replace(self.dataset, test=self._test), None
         fit.record["rows"] = fit.dataset.rows
         return fit
@@ -177,23 +187,37 @@ def fit_entry(entry: Entry, folder: Path, path: Path, chosen: Settings, listener
     """The tested run of a row, which is fitted if it is not there yet."""
     started, sealed = time.monotonic(), Sealed(folder / f"{entry.file}.npz")
     known = read_record(path) if (path / "run.json").exists() else {}
-    if known and (known["data"]["fingerprint"], known["seed"]) != (sealed.origin["fingerprint"], chosen.seed):
+    if known and (known["data"]["fingerprint"], known["seed"]) != (
+        sealed.origin["fingerprint"],
+        chosen.seed,
+    ):
         raise UserError(f"{path} is of other data, or of seed {known['seed']}; give another --out")
     if known.get("test") is not None:
         return Run.open(path)
-    own = settings(entry.values, chosen.seed, chosen.budget, chosen.train.get("steps"), chosen.device)
-    jobs = tuple((entry.model, own.arguments | {"shuffle": order}) for order in range(entry.orders)) or None
+    own = settings(
+        entry.values, chosen.seed, chosen.budget, chosen.train.get("steps"), chosen.device
+    )
+    jobs = (
+        tuple((entry.model, own.arguments | {"shuffle": order}) for order in range(entry.orders))
+        or None
+    )
     mixed = entry.model == AUTO or jobs is not None
     if mixed and known.get("settings") not in (None, {"train": own.train, "budget": own.budget}):
-        raise UserError(f"{path} was begun with another --budget or --steps; give the same, or another --out")
+        raise UserError(
+            f"{path} was begun with another --budget or --steps; give the same, or another --out"
+        )
     with fresh_folder(path):
         if known and (not mixed or known["status"] == "done"):
-            fit = train_or_restore(Fit.from_folder(path, own.device, listener, dataset=sealed.dataset))
+            fit = train_or_restore(
+                Fit.from_folder(path, own.device, listener, dataset=sealed.dataset)
+            )
         elif mixed:
             plain = replace(own, arguments={})
             fit = fit_auto(path, sealed.dataset, sealed.origin, plain, listener, jobs)
         else:
-            fit = train_or_restore(Fit.new(path, MODELS[entry.model], sealed.dataset, sealed.origin, own, listener))
+            fit = train_or_restore(
+                Fit.new(path, MODELS[entry.model], sealed.dataset, sealed.origin, own, listener)
+            )
     if fit.record["status"] == "interrupted":
         raise KeyboardInterrupt("stopped; the same command goes on from there")
     fit.record["took"] = max(time.monotonic() - started, fit.record["seconds"])
@@ -219,13 +243,21 @@ def benchmark(
     """
     folder, path, listener = Path(data), Path(out or Path("runs") / suite), listener or Listener()
     rows = entries(suite, folder, sets)
-    others = [entry for entry in entries(suite, folder, None) if entry not in rows and is_tested(path / entry.label)]
+    others = [
+        entry
+        for entry in entries(suite, folder, None)
+        if entry not in rows and is_tested(path / entry.label)
+    ]
     lines = {entry.label: table_row(entry, Run.open(path / entry.label)) for entry in others}
     for entry in rows:
         listener.log(f"{suite}: {entry.label}")
         own_steps = steps or (None if budget else entry.steps)
-        chosen = settings(None, seed, budget or (None if own_steps else BUDGET_SECONDS[suite]), own_steps, device)
-        lines[entry.label] = table_row(entry, fit_entry(entry, folder, path / entry.label, chosen, listener))
+        chosen = settings(
+            None, seed, budget or (None if own_steps else BUDGET_SECONDS[suite]), own_steps, device
+        )
+        lines[entry.label] = table_row(
+            entry, fit_entry(entry, folder, path / entry.label, chosen, listener)
+        )
         write_tables(suite, [lines[name] for name in sorted(lines)], path)
         yield lines[entry.label]
 
@@ -249,7 +281,9 @@ HEADINGS = [
 
 def format_row(line: BenchmarkRow) -> list[str]:
     """A row as people read it."""
-    known = [f"{nats:.2f} ({method})" if nats is not None else "" for nats, method in best_numbers(line)]
+    known = [
+        f"{nats:.2f} ({method})" if nats is not None else "" for nats, method in best_numbers(line)
+    ]
     return [
         line.set,
         str(line.variables),
@@ -272,18 +306,30 @@ def best_numbers(line: BenchmarkRow) -> list[tuple[float | None, str]]:
 
 def sources_line(lines: Sequence[BenchmarkRow]) -> str:
     """Where the published numbers are from."""
-    told = {source for line in lines for source in (line.certain_source, line.best_source) if source}
+    told = {
+        source for line in lines for source in (line.certain_source, line.best_source) if source
+    }
     return f"Published numbers: {'; '.join(sorted(told)) or 'none'}."
 
 
 def write_tables(suite: str, lines: Sequence[BenchmarkRow], path: Path) -> None:
     """The table so far, as CSV and as Markdown."""
-    with replacing(path / "table.csv") as draft, draft.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path / "table.csv") as draft,
+        draft.open("w", newline="", encoding="utf-8") as file,
+    ):
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow([one.name for one in fields(BenchmarkRow)])
-        rows.writerows([["" if value is None else value for value in vars(line).values()] for line in lines])
+        rows.writerows(
+            [["" if value is None else value for value in vars(line).values()] for line in lines]
+        )
     with replacing(path / "table.md") as draft:
-        text = [f"# {suite}", "", "| " + " | ".join(HEADINGS) + " |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
+        text = [
+            f"# {suite}",
+            "",
+            "| " + " | ".join(HEADINGS) + " |",
+            "|---|" + "---:|" * (len(HEADINGS) - 1),
+        ]
         text += ["| " + " | ".join(map(_escape_cell, format_row(line))) + " |" for line in lines]
         draft.write_text("\n".join([*text, "", sources_line(lines), ""]), encoding="utf-8")
 

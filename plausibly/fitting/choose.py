@@ -16,7 +16,15 @@ from plausibly.data.dataset import Dataset
 from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
-from plausibly.fitting.fit import Fit, initial_record, learns_by_steps, promote, resume_or_new, sketch, train_or_restore
+from plausibly.fitting.fit import (
+    Fit,
+    initial_record,
+    learns_by_steps,
+    promote,
+    resume_or_new,
+    sketch,
+    train_or_restore,
+)
 from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.portfolio import MAX_COUNTING_SECONDS, counting_seconds
 from plausibly.fitting.settings import Listener, Settings
@@ -28,12 +36,17 @@ from plausibly.training.estimates import format_duration
 from plausibly.training.plan import Diverged
 
 
-def accepting_models(dataset: Dataset, chosen: Settings, tried: Sequence[str], listener: Listener) -> list[str]:
+def accepting_models(
+    dataset: Dataset, chosen: Settings, tried: Sequence[str], listener: Listener
+) -> list[str]:
     """Those of the models `tried` by default that accept the data: those that count first, then by size.
 
     One that would count for longer than twice the budget, or than ten minutes, is left out: it may stop well before.
     """
-    context, most = chosen.arguments.get("context", ()), 2 * chosen.budget if chosen.budget else MAX_COUNTING_SECONDS
+    context, most = (
+        chosen.arguments.get("context", ()),
+        2 * chosen.budget if chosen.budget else MAX_COUNTING_SECONDS,
+    )
     reasons = {name: refusal(model_class(name), dataset.schema, context) for name in tried}
     names = [name for name, reason in reasons.items() if reason is None]
     if not names:
@@ -41,14 +54,21 @@ def accepting_models(dataset: Dataset, chosen: Settings, tried: Sequence[str], l
     given = {"context": context} if context else {}
     sketches = {name: sketch(model_class(name), dataset, given) for name in names}
     for name in names if not context else ():
-        if not learns_by_steps(sketches[name]) and (time := counting_seconds((name, {}), dataset)) > most:
+        if (
+            not learns_by_steps(sketches[name])
+            and (time := counting_seconds((name, {}), dataset)) > most
+        ):
             listener.log(
                 f"{name} is left out: it would take about {format_duration(time)}; name it to fit it all the same"
             )
             del sketches[name]
     if not sketches:
-        raise UserError("each model would take longer than the budget: give a larger one, or name a model")
-    return sorted(sketches, key=lambda name: (learns_by_steps(sketches[name]), sketches[name].free_parameters))
+        raise UserError(
+            "each model would take longer than the budget: give a larger one, or name a model"
+        )
+    return sorted(
+        sketches, key=lambda name: (learns_by_steps(sketches[name]), sketches[name].free_parameters)
+    )
 
 
 def default_models() -> list[str]:
@@ -69,22 +89,40 @@ def slow_models_note(tried: Sequence[str]) -> str:
     return f" ({', '.join(slow)}: slow, fitted when named)" if slow else ""
 
 
-def share_budget(kinds: Sequence[type[Trainable]], dataset: Dataset, chosen: Settings, repeats: int = 1) -> Settings:
+def share_budget(
+    kinds: Sequence[type[Trainable]], dataset: Dataset, chosen: Settings, repeats: int = 1
+) -> Settings:
     """The settings of each of several fits: the budget is divided among those that take steps."""
     given = {key: value for key, value in chosen.arguments.items() if key == "context"}
     stepping = sum(learns_by_steps(sketch(kind, dataset, given)) for kind in kinds) * repeats
-    return replace(chosen, budget=chosen.budget / stepping if chosen.budget is not None and stepping else chosen.budget)
+    return replace(
+        chosen,
+        budget=chosen.budget / stepping
+        if chosen.budget is not None and stepping
+        else chosen.budget,
+    )
 
 
-def fit_best(path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener) -> Fit:
+def fit_best(
+    path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener
+) -> Fit:
     """The best on validation of all models that accept the data, at `path`: it has learned and is not yet tested."""
     names = accepting_models(dataset, chosen, models_to_try(dataset, chosen), listener)
     if other := next(iter(chosen.arguments.keys() - {"context"}), None):
         raise UserError(f"{other} is an argument of one model: name it with --model")
-    listener.log(f"no --model given: trying {', '.join(names)}; validation decides{slow_models_note(names)}")
+    listener.log(
+        f"no --model given: trying {', '.join(names)}; validation decides{slow_models_note(names)}"
+    )
     share = share_budget([model_class(name) for name in names], dataset, chosen)
-    asked = {"arguments": chosen.arguments, "settings": {"train": share.train, "budget": share.budget}}
-    record = initial_record(dataset, origin, chosen.seed) | {"model": BEST, "code": None, "plan": None} | asked
+    asked = {
+        "arguments": chosen.arguments,
+        "settings": {"train": share.train, "budget": share.budget},
+    }
+    record = (
+        initial_record(dataset, origin, chosen.seed)
+        | {"model": BEST, "code": None, "plan": None}
+        | asked
+    )
     write_record(record | {"candidates": names}, path)
     return choose_best(path, names, dataset, origin, share, listener)
 
@@ -94,16 +132,25 @@ def resume_best(path: Path, record: dict[str, Any], device: str, listener: Liste
     settings, context = record["settings"], record["arguments"].get("context")
     arguments = {"context": context} if context else {}
     chosen = Settings(arguments, settings["train"], record["seed"], settings["budget"], device)
-    return choose_best(path, record["candidates"], reload_data(record, path), record["data"], chosen, listener)
+    return choose_best(
+        path, record["candidates"], reload_data(record, path), record["data"], chosen, listener
+    )
 
 
 def choose_best(
-    path: Path, names: Sequence[str], dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener
+    path: Path,
+    names: Sequence[str],
+    dataset: Dataset,
+    origin: dict[str, Any],
+    chosen: Settings,
+    listener: Listener,
 ) -> Fit:
     """The best of the models of these names, which begin to learn, go on or have learned."""
     fits = list[Fit]()
     for name in names:
-        each = resume_or_new(path / MEMBERS / name, builtin_model(name), dataset, origin, chosen, listener)
+        each = resume_or_new(
+            path / MEMBERS / name, builtin_model(name), dataset, origin, chosen, listener
+        )
         try:
             fits.append(train_or_restore(each))
         except Diverged as error:
@@ -117,7 +164,9 @@ def choose_best(
     best, record = max(fits, key=lambda each: each.record["validation"]), read_record(path)
     told = f"{sign_of(best.model)} {best.record['validation']:.3f}"
     listener.log(f"best on validation: {best.record['model']}, {told} nats per row")
-    own: dict[str, Any] = {"tried": {each.record["model"]: each.record["validation"] for each in fits}}
+    own: dict[str, Any] = {
+        "tried": {each.record["model"]: each.record["validation"] for each in fits}
+    }
     if fits[-1].record["status"] == "interrupted":
         own |= {"status": "interrupted", **{key: record[key] for key in ("candidates", "settings")}}
     return promote(best, path, **own)

@@ -67,14 +67,18 @@ def compare(
     kinds = models_by_name(choose.default_models() if models is None else models)
     if not kinds or seeds < 1:
         raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
-    dataset, origin, chosen = load_conditioned(data, seed, options, chosen, context, event, listener)
+    dataset, origin, chosen = load_conditioned(
+        data, seed, options, chosen, context, event, listener
+    )
     context_places = chosen.arguments.get("context", ())
     reasons = {name: refusal(kind, dataset.schema, context_places) for name, kind in kinds.items()}
     refused = {name: reason for name, reason in reasons.items() if reason}
     fitting = [
         name
         for name in (
-            choose.accepting_models(dataset, chosen, choose.default_models(), listener) if models is None else kinds
+            choose.accepting_models(dataset, chosen, choose.default_models(), listener)
+            if models is None
+            else kinds
         )
         if name not in refused
     ]
@@ -85,7 +89,14 @@ def compare(
     share = choose.share_budget([kinds[name] for name in fitting], dataset, chosen, seeds)
     mixed = models is None and seeds == 1 and not context_places
     with fresh_folder(new_folder(out, "compare"), anew=True) as path:
-        asked = {"models": fitting, "refused": refused, "seed": seed, "seeds": seeds, "mixed": mixed, **asdict(share)}
+        asked = {
+            "models": fitting,
+            "refused": refused,
+            "seed": seed,
+            "seeds": seeds,
+            "mixed": mixed,
+            **asdict(share),
+        }
         write_sealed({"data": origin, "rows": dataset.rows} | asked, path / COMPARISON)
         return compare_models(path, kinds, asked, dataset, origin, share, listener)
 
@@ -103,11 +114,15 @@ def resume_comparison(
     processes.refuse_parallel("compare --resume")
     path = Path(path)
     asked, own = read_comparison(path), models_by_name(models)
-    kinds = {name: own.get(name) or builtin_model(name) for name in (*asked["models"], *asked["refused"])}
+    kinds = {
+        name: own.get(name) or builtin_model(name) for name in (*asked["models"], *asked["refused"])
+    }
     chosen = Settings(asked["arguments"], asked["train"], asked["seed"], asked["budget"], device)
     with hold_folder(path):
         dataset = reload_data(asked, path)
-        return compare_models(path, kinds, asked, dataset, asked["data"], chosen, listener or Listener())
+        return compare_models(
+            path, kinds, asked, dataset, asked["data"], chosen, listener or Listener()
+        )
 
 
 def read_comparison(path: Path) -> dict[str, Any]:
@@ -116,7 +131,9 @@ def read_comparison(path: Path) -> dict[str, Any]:
     try:
         asked = parse_document(path / COMPARISON)
     except OSError as error:
-        raise UserError(f"there is no comparison at {path}; it is a folder that `plausibly compare` wrote") from error
+        raise UserError(
+            f"there is no comparison at {path}; it is a folder that `plausibly compare` wrote"
+        ) from error
     check_document(asked, path / COMPARISON)
     check_comparison(asked, path)
     return asked
@@ -125,7 +142,11 @@ def read_comparison(path: Path) -> dict[str, Any]:
 def check_comparison(asked: Mapping[str, Any], path: Path) -> None:
     """Looks at the form of what a comparison was asked for. UserError where it is none."""
     sound = all(isinstance(asked.get(name), kind) for name, kind in REQUEST_TYPES.items())
-    sound = sound and isinstance(asked.get("budget", ""), int | float | None) and isinstance(asked.get("rows"), dict)
+    sound = (
+        sound
+        and isinstance(asked.get("budget", ""), int | float | None)
+        and isinstance(asked.get("rows"), dict)
+    )
     if not sound or data_fault(asked.get("data")):
         raise UserError(f"{path / COMPARISON} is damaged; compare anew")
 
@@ -151,7 +172,9 @@ def compare_models(
         board.interrupted = row.is_interrupted
     if asked["mixed"] and not board.interrupted:
         board.rows += ensemble_row(path, board, dataset, listener)
-    board.rows += [Row(name, kinds[name].family, refusal=reason) for name, reason in asked["refused"].items()]
+    board.rows += [
+        Row(name, kinds[name].family, refusal=reason) for name, reason in asked["refused"].items()
+    ]
     results.code_test_rows(board, dataset, listener)
     board.rows += results.truth_row(dataset)
     results.finish_board(board, dataset, path)
@@ -188,9 +211,17 @@ def fit_row(
 
 def ensemble_row(path: Path, board: Board, dataset: Dataset, listener: Listener) -> list[Row]:
     """The row of the mixture of all models on the board with an exact log p, where it is better than each."""
-    runs = [row.run for row in board.rows if row.run is not None and isinstance(row.run.model, DensityModel)]
+    runs = [
+        row.run
+        for row in board.rows
+        if row.run is not None and isinstance(row.run.model, DensityModel)
+    ]
     with fresh_folder(path / ENSEMBLE) as folder:
-        found = ensemble(folder, [(run.record, run.model) for run in runs], dataset, listener) if runs else None
+        found = (
+            ensemble(folder, [(run.record, run.model) for run in runs], dataset, listener)
+            if runs
+            else None
+        )
     if found is None:
         shutil.rmtree(path / ENSEMBLE)
         return []

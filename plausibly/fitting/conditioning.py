@@ -18,10 +18,20 @@ from plausibly.fitting.settings import Listener, Settings
 
 def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
     """Where the data came from, so that a run can find and recognise it again."""
-    kept = {key: value for key, value in options.items() if isinstance(value, str | int | dict | list | tuple)}
-    parts = {key: str(options.get(key)) for key in ("valid", "test") if isinstance(options.get(key), str | Path)}
+    kept = {
+        key: value
+        for key, value in options.items()
+        if isinstance(value, str | int | dict | list | tuple)
+    }
+    parts = {
+        key: str(options.get(key))
+        for key in ("valid", "test")
+        if isinstance(options.get(key), str | Path)
+    }
     named: dict[str, Any] = {
-        "kinds": {labels.label_text(name): word for name, word in (options.get("kinds") or {}).items()}
+        "kinds": {
+            labels.label_text(name): word for name, word in (options.get("kinds") or {}).items()
+        }
     }
     named["drop"] = [labels.label_text(name) for name in options.get("drop") or ()]
     return {
@@ -54,9 +64,14 @@ def load_conditioned(
     return dataset, origin, chosen
 
 
-def context_of(names: Sequence[str], context: Sequence[str], event: Sequence[str]) -> tuple[int, ...]:
+def context_of(
+    names: Sequence[str], context: Sequence[str], event: Sequence[str]
+) -> tuple[int, ...]:
     """The context's variables, from names; `rest` stands for all that are no event. UserError for what cannot be."""
-    context, event = [labels.label_text(name) for name in context], [labels.label_text(name) for name in event]
+    context, event = (
+        [labels.label_text(name) for name in context],
+        [labels.label_text(name) for name in event],
+    )
     for name in (*context, *event):
         if name != "rest":
             place_among(names, name)
@@ -65,7 +80,9 @@ def context_of(names: Sequence[str], context: Sequence[str], event: Sequence[str
     if both := set(chosen) & set(event):
         raise UserError(f"{both.pop()!r} is named as event and as context; it is one of the two")
     if event and set(chosen) != set(rest):
-        raise UserError("what is no event is context: give --event NAMES with --context rest, or --context NAMES alone")
+        raise UserError(
+            "what is no event is context: give --event NAMES with --context rest, or --context NAMES alone"
+        )
     if chosen and len(chosen) == len(names):
         raise UserError("all columns are context; at least one must be left to be modelled")
     return tuple(names.index(name) for name in chosen)

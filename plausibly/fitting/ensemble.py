@@ -41,10 +41,14 @@ def mix(
         raise UserError("an ensemble is of two runs at least")
     dataset = opened[0].dataset()
     with fresh_folder(new_folder(out, ENSEMBLE), anew=True) as path:
-        found = ensemble(path, [(run.record, run.model) for run in opened], dataset, listener or Listener())
+        found = ensemble(
+            path, [(run.record, run.model) for run in opened], dataset, listener or Listener()
+        )
         if found is None:
             best = max(opened, key=lambda run: run.record["validation"])
-            raise UserError(f"{best.path} alone is best on validation rows: no mixture of these runs is better")
+            raise UserError(
+                f"{best.path} alone is best on validation rows: no mixture of these runs is better"
+            )
         found.keep("done", found.record["steps"])
         return run_test(found)
 

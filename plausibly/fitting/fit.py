@@ -28,8 +28,7 @@ from plausibly.evaluation.answers.reconstruction import reconstruction
 from plausibly.evaluation.likelihood.likelihood import likelihood, plausibility
 from plausibly.fitting.settings import Listener, Settings, make_plan
 from plausibly.objectives import MaximumLikelihood
-from plausibly.runs import forms
-from plausibly.runs import user_models as foreign
+from plausibly.runs import forms, user_models
 from plausibly.runs.building import arguments_of, build, instantiate
 from plausibly.runs.record import read_record, write_tensors
 from plausibly.runs.run import (
@@ -45,14 +44,26 @@ from plausibly.runs.run import (
 from plausibly.system import processes
 from plausibly.system.files import open_within, replacing
 from plausibly.system.randomness import generator_for
-from plausibly.system.seals import BrokenSeal, digest_file, read_sealed_tensors, write_sealed_tensors
+from plausibly.system.seals import (
+    BrokenSeal,
+    digest_file,
+    read_sealed_tensors,
+    write_sealed_tensors,
+)
 from plausibly.system.versions import versions
 from plausibly.training.estimates import format_duration, memory_line, pass_seconds, step_seconds
 from plausibly.training.loop import Training, fit_by_counting, prepare, validation_loss
 from plausibly.training.plan import Diverged, Plan, Progress
 
 CHECKPOINT_SECONDS = 2.0
-RESULT_FIELDS = ("test", "reconstruction", "rows_scored_per_second", "rows_sampled_per_second", "samples", "coded")
+RESULT_FIELDS = (
+    "test",
+    "reconstruction",
+    "rows_scored_per_second",
+    "rows_sampled_per_second",
+    "samples",
+    "coded",
+)
 HOLDOUT_FILES = ("heldout.safetensors", "calibration.safetensors")
 
 
@@ -96,7 +107,12 @@ class Fit:
     """One model on its way to a run at `path`."""
 
     def __init__(
-        self, path: Path, record: dict[str, Any], model: Trainable, dataset: Dataset, listener: Listener
+        self,
+        path: Path,
+        record: dict[str, Any],
+        model: Trainable,
+        dataset: Dataset,
+        listener: Listener,
     ) -> None:
         self.path, self.record, self.model, self.dataset = path, record, model, dataset
         self.listener = listener if processes.rank() == 0 else Listener()
@@ -114,9 +130,11 @@ class Fit:
         model = build_untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
         record = initial_record(dataset, origin, chosen.seed) | {
             "model": models.model_name(kind),
-            "code": foreign.code_of(kind),
+            "code": user_models.code_of(kind),
             "arguments": arguments_of(model),
-            "plan": asdict(make_plan(chosen, model, dataset)) if model.objective.turns(model) else None,
+            "plan": asdict(make_plan(chosen, model, dataset))
+            if model.objective.turns(model)
+            else None,
         }
         if processes.launch() is not None:
             record |= {"launch": processes.launch(), "processes": processes.rank_count()}
@@ -146,7 +164,9 @@ class Fit:
         except UserError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(f"{path / 'run.json'} is damaged: {type(error).__name__}: {error}") from error
+            raise UserError(
+                f"{path / 'run.json'} is damaged: {type(error).__name__}: {error}"
+            ) from error
         return cls(path, record, model.to(device), dataset, listener)
 
     def learn(self) -> None:
@@ -173,13 +193,17 @@ class Fit:
     def _count(self) -> None:
         self.log = open_within(self._log_path, "w")
         with self.log:
-            for progress in fit_by_counting(self.model, self.dataset.train.codes, self.dataset.valid.codes):
+            for progress in fit_by_counting(
+                self.model, self.dataset.train.codes, self.dataset.valid.codes
+            ):
                 self._on_progress(progress)
 
     def _descend(self) -> str:
         plan = Plan(**self.record["plan"])
         names = self.dataset.format.names
-        training = Training(self.model, self.dataset.train.codes, self.dataset.valid.codes, plan, names)
+        training = Training(
+            self.model, self.dataset.train.codes, self.dataset.valid.codes, plan, names
+        )
         self._take_up(training)
         saved = time.monotonic()
         with interruptible() as asked, open_within(self._log_path, "a") as self.log:
@@ -198,7 +222,10 @@ class Fit:
             if training.best_validation == float("inf"):  # stopped before the first validation
                 training.best = training.averaged.state_dict()
         training.finish()
-        self.record |= {"steps": training.step, "seconds": training.seconds}  # also where none was left to take
+        self.record |= {
+            "steps": training.step,
+            "seconds": training.seconds,
+        }  # also where none was left to take
         return "interrupted" if interrupted else "done"
 
     def _on_progress(self, progress: Progress) -> None:
@@ -234,20 +261,28 @@ class Fit:
         if numbers.get("log", digest_lines(lines)) == digest_lines(lines):
             return
         if self._log_path.is_file():
-            raise BrokenSeal(f"{self._log_path} is not what was written; remove it, and the run goes on without it")
+            raise BrokenSeal(
+                f"{self._log_path} is not what was written; remove it, and the run goes on without it"
+            )
         self.listener.log(f"{self._log_path} is gone: the course of training begins anew in it")
 
     def _resume(self, training: Training) -> dict[str, Any]:
         """Takes up the checkpoint; the numbers in it."""
         file = self._checkpoint_path
         try:
-            tensors = load_file(file) if self.record.get("files_sha256") is None else read_sealed_tensors(file)
+            tensors = (
+                load_file(file)
+                if self.record.get("files_sha256") is None
+                else read_sealed_tensors(file)
+            )
             numbers: dict[str, Any] = json.loads(tensors.pop("numbers").numpy().tobytes())
             training.resume(tensors, numbers)
         except BrokenSeal as error:
             raise BrokenSeal(f"{error}; remove it, and the run starts from step 0") from error
         except UNSOUND_ERRORS as error:
-            raise UserError(f"{file} is not of this run; remove it, and the run starts from step 0") from error
+            raise UserError(
+                f"{file} is not of this run; remove it, and the run starts from step 0"
+            ) from error
         return numbers
 
     @property
@@ -297,9 +332,13 @@ class Fit:
         record_checksums(self.record, self.path, HOLDOUT_FILES if found is not None else ())
         self.record |= {
             "test": found.to_json() if found else None,
-            "reconstruction": {unit: asdict(e) for unit, e in reconstruction(self.model, format, test).items()},
+            "reconstruction": {
+                unit: asdict(e) for unit, e in reconstruction(self.model, format, test).items()
+            },
             "rows_scored_per_second": scored if found else None,
-            "rows_sampled_per_second": sampling_speed(self.model) if isinstance(self.model, Model) else None,
+            "rows_sampled_per_second": sampling_speed(self.model)
+            if isinstance(self.model, Model)
+            else None,
         }
         self._record()
         return Run(self.path, self.record, self.model, self.dataset.format)
@@ -351,7 +390,7 @@ def resume_or_new(
 ) -> Fit:
     """The fit that a folder is in the middle of or has behind it; a new one where there is none."""
     if (folder / "run.json").exists():
-        named = kind if foreign.code_of(kind) else None
+        named = kind if user_models.code_of(kind) else None
         return Fit.from_folder(folder, chosen.device, listener, named, dataset)
     folder.mkdir(parents=True, exist_ok=True)
     return Fit.new(folder, kind, dataset, origin, chosen, listener)
@@ -380,7 +419,12 @@ def fit_in_memory(kind: type[Trainable], dataset: Dataset, chosen: Settings) -> 
         training.finish()
     else:
         deque(fit_by_counting(model, train, valid), maxlen=0)
-    record = {"model": models.model_name(kind), "parameters": model.free_parameters, "test": None, "status": "done"}
+    record = {
+        "model": models.model_name(kind),
+        "parameters": model.free_parameters,
+        "test": None,
+        "status": "done",
+    }
     return Run(Path("<memory>"), record, model.eval(), dataset.format)
 
 
@@ -394,7 +438,9 @@ def learns_by_steps(model: Trainable) -> bool:
     return bool(model.objective.turns(model))
 
 
-def build_untrained(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any], seed: int) -> Trainable:
+def build_untrained(
+    kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any], seed: int
+) -> Trainable:
     """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
     model = build(kind, dataset.schema, arguments)
     prepare(model, dataset.train.codes, seed)
@@ -415,7 +461,10 @@ def announce(fit: Fit) -> None:
     """Before a long run: rows, parameters, steps or passes, and the time and memory that they may take."""
     plan, codes = fit.record["plan"], fit.dataset.train.codes
     if plan:
-        seconds = step_seconds(Training(fit.model, codes, fit.dataset.valid.codes, Plan(**plan))) * plan["steps"]
+        seconds = (
+            step_seconds(Training(fit.model, codes, fit.dataset.valid.codes, Plan(**plan)))
+            * plan["steps"]
+        )
         work = f"at most {plan['steps']:,} steps"
     else:
         passes, each = pass_seconds(fit.model, codes)

@@ -23,12 +23,18 @@ RESUME_COMMANDS = {"run.json": "fit", COMPARISON: "compare"}
 def new_folder(out: Path | str | None, name: str) -> Path:
     """`out`, which must not exist or be empty, or the next free `runs/NAME-1`, which is made."""
     if out is None:
-        return next(path for number in count(1) if make_folder(path := Path("runs") / f"{name}-{number}"))
+        return next(
+            path for number in count(1) if make_folder(path := Path("runs") / f"{name}-{number}")
+        )
     path = Path(out)
     if path.exists() and (path.is_file() or any(not is_draft(file) for file in path.iterdir())):
-        command = next((each for file, each in RESUME_COMMANDS.items() if (path / file).exists()), None)
+        command = next(
+            (each for file, each in RESUME_COMMANDS.items() if (path / file).exists()), None
+        )
         more = f", or `plausibly {command} --resume {path}` to go on there" if command else ""
-        if not command and (path / "weights.safetensors").exists():  # killed before its record was written
+        if (
+            not command and (path / "weights.safetensors").exists()
+        ):  # killed before its record was written
             more = f", or remove {path}, which holds weights without a record, and begin anew"
         raise UserError(f"{path} already exists; give another --out{more}")
     return path
@@ -62,7 +68,9 @@ def fresh_folder(path: Path, anew: bool = False) -> Iterator[Path]:
         try:
             yield path
         except BaseException:
-            begun = processes.is_parallel() and (path / "run.json").exists()  # torchrun may go on with it
+            begun = (
+                processes.is_parallel() and (path / "run.json").exists()
+            )  # torchrun may go on with it
             if not begun and processes.rank() == 0 and not any(path.rglob("*.safetensors")):
                 shutil.rmtree(path, ignore_errors=True)
             raise

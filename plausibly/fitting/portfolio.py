@@ -25,7 +25,13 @@ import torch
 from plausibly.data.dataset import Dataset
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
-from plausibly.fitting.ensemble import DEFAULT_ORDERS, MAX_ORDERS, ensemble, exact_log_probs, greedy_weights
+from plausibly.fitting.ensemble import (
+    DEFAULT_ORDERS,
+    MAX_ORDERS,
+    ensemble,
+    exact_log_probs,
+    greedy_weights,
+)
 from plausibly.fitting.fit import (
     Fit,
     build_untrained,
@@ -81,9 +87,20 @@ class Portfolio:
     """The fits so far, each with its job, at `path`."""
 
     def __init__(
-        self, path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener
+        self,
+        path: Path,
+        dataset: Dataset,
+        origin: dict[str, Any],
+        chosen: Settings,
+        listener: Listener,
     ) -> None:
-        self.path, self.dataset, self.origin, self.chosen, self.listener = path, dataset, origin, chosen, listener
+        self.path, self.dataset, self.origin, self.chosen, self.listener = (
+            path,
+            dataset,
+            origin,
+            chosen,
+            listener,
+        )
         self.fits: list[tuple[FitJob, Fit]] = []
 
     @property
@@ -97,19 +114,28 @@ class Portfolio:
                 self.fit_job(job, self.chosen.budget and self.chosen.budget / len(jobs))
             return
         first = accepting_jobs(self.dataset)
-        self.listener.log(f"fitting {', '.join(map(job_name, first))}, then the better half of them in other orders")
+        self.listener.log(
+            f"fitting {', '.join(map(job_name, first))}, then the better half of them in other orders"
+        )
         stepping = [job for job in first if self.steps(job)]
         for job in first:
             if job not in stepping and (self.folder(job).exists() or not self.is_too_long(job)):
                 self.fit_job(job, None)
-        each = None if self.chosen.budget is None else FIRST_SHARE * self.seconds_left / max(len(stepping), 1)
+        each = (
+            None
+            if self.chosen.budget is None
+            else FIRST_SHARE * self.seconds_left / max(len(stepping), 1)
+        )
         for job in stepping:
             self.fit_job(job, each)
         better = [] if self.is_interrupted else self.better_half()
         for shuffle in range(1, (DEFAULT_ORDERS if each is None else MAX_ORDERS) + 1):
             for (name, own), fit in better:
                 if each is None or fit.record["seconds"] <= self.seconds_left:
-                    self.fit_job((name, own | {"shuffle": shuffle}), None if each is None else fit.record["seconds"])
+                    self.fit_job(
+                        (name, own | {"shuffle": shuffle}),
+                        None if each is None else fit.record["seconds"],
+                    )
 
     def better_half(self) -> list[tuple[FitJob, Fit]]:
         """Of the fits that can take another order the better half: those with the largest weights in the mixture so far."""
@@ -119,7 +145,9 @@ class Portfolio:
         weights = greedy_weights(
             torch.stack([exact_log_probs(fit.model, self.dataset) for _, fit in self.fits], 1)
         ).tolist()
-        heaviest = sorted((k for k, can in enumerate(able) if can and weights[k] > 0), key=lambda k: -weights[k])
+        heaviest = sorted(
+            (k for k, can in enumerate(able) if can and weights[k] > 0), key=lambda k: -weights[k]
+        )
         return [self.fits[k] for k in heaviest[: -(-sum(able) // 2)]]
 
     def steps(self, job: FitJob) -> bool:
@@ -129,18 +157,26 @@ class Portfolio:
     @property
     def seconds_left(self) -> float:
         """Seconds of the budget."""
-        return (self.chosen.budget or inf) - sum(fit.record.get("seconds", 0.0) for _, fit in self.fits)
+        return (self.chosen.budget or inf) - sum(
+            fit.record.get("seconds", 0.0) for _, fit in self.fits
+        )
 
     def is_too_long(self, job: FitJob) -> bool:
         """Whether a first fit that counts would take more than its part of what is left of the budget."""
         seconds = counting_seconds(job, self.dataset)
         if seconds > min(COUNTING_SHARE * self.seconds_left, MAX_COUNTING_SECONDS):
-            self.listener.log(f"{job_name(job)} is left out: it would take about {format_duration(seconds)}")
+            self.listener.log(
+                f"{job_name(job)} is left out: it would take about {format_duration(seconds)}"
+            )
             return True
         return False
 
     def folder(self, job: FitJob) -> Path:
-        return self.path / MEMBERS / "-".join([job[0], *(f"{key}={value}" for key, value in job[1].items())])
+        return (
+            self.path
+            / MEMBERS
+            / "-".join([job[0], *(f"{key}={value}" for key, value in job[1].items())])
+        )
 
     def fit_job(self, job: FitJob, budget: float | None) -> None:
         """Fits one, for `budget` seconds if it takes steps, or takes up what there is of it."""
@@ -148,7 +184,9 @@ class Portfolio:
             return
         name, own = job
         settings = replace(self.chosen, arguments=own, budget=budget)
-        fit = resume_or_new(self.folder(job), MODELS[name], self.dataset, self.origin, settings, self.listener)
+        fit = resume_or_new(
+            self.folder(job), MODELS[name], self.dataset, self.origin, settings, self.listener
+        )
         try:
             train_or_restore(fit)
         except Diverged as error:
@@ -187,10 +225,14 @@ def fit_auto(
         "settings": {"train": chosen.train, "budget": chosen.budget},
     }
     if not (path / "run.json").exists():
-        write_record(initial_record(dataset, origin, chosen.seed) | {"arguments": {}, **mixed}, path)
+        write_record(
+            initial_record(dataset, origin, chosen.seed) | {"arguments": {}, **mixed}, path
+        )
     portfolio.run(jobs)
     if not portfolio.fits:
-        raise UserError("no model of the portfolio can be fitted to this data; name one with --model")
+        raise UserError(
+            "no model of the portfolio can be fitted to this data; name one with --model"
+        )
     members = [(fit.record, fit.model) for _, fit in portfolio.fits]
     found = ensemble(path, members, dataset, listener, 1 if portfolio.is_interrupted else 2)
     if found is None:

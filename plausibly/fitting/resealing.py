@@ -17,7 +17,14 @@ from plausibly.runs import forms
 from plausibly.runs.record import check_record, read_document
 from plausibly.runs.run import SEALED_FILES, Run, load_nats, record_checksums, write_record
 from plausibly.system.locks import holding
-from plausibly.system.seals import SEAL, check_document, digest_file, parse_document, seal_checkpoint, write_sealed
+from plausibly.system.seals import (
+    SEAL,
+    check_document,
+    digest_file,
+    parse_document,
+    seal_checkpoint,
+    write_sealed,
+)
 
 LOG_FILE = "log.jsonl"
 WEIGHTS_FILE = "weights.safetensors"
@@ -34,7 +41,9 @@ def seal(path: Path | str, model: str | type[Trainable] | None = None) -> dict[s
             return _seal_run(path, model)
         if (path / COMPARISON).is_file():
             return _seal_comparison(path)
-    raise UserError(f"there is no run and no comparison at {path}; `plausibly fit` and `plausibly compare` write them")
+    raise UserError(
+        f"there is no run and no comparison at {path}; `plausibly fit` and `plausibly compare` write them"
+    )
 
 
 def _seal_run(path: Path, model: str | type[Trainable] | None) -> dict[str, str]:
@@ -86,7 +95,9 @@ def _check_files(path: Path) -> None:
         try:
             load_file(path / WEIGHTS_FILE)
         except (SafetensorError, OSError) as error:
-            raise UserError(f"{path / WEIGHTS_FILE} is damaged; put a copy back, or fit anew") from error
+            raise UserError(
+                f"{path / WEIGHTS_FILE} is damaged; put a copy back, or fit anew"
+            ) from error
     if (path / LOG_FILE).is_file():
         _check_log(path / LOG_FILE)
 
@@ -97,7 +108,9 @@ def _check_log(log: Path) -> None:
         try:
             json.loads(line)["step"]
         except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise UserError(f"{log}, line {number} is none that was written; remove the line or the file") from error
+            raise UserError(
+                f"{log}, line {number} is none that was written; remove the line or the file"
+            ) from error
 
 
 def _seal_comparison(path: Path) -> dict[str, str]:

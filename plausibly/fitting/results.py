@@ -40,10 +40,14 @@ TRIAL_ROWS, MORE_TRIAL_ROWS = 8, 64  # rows
 def run_test(fit: Fit) -> Run:
     """The run of a fit that has learned, after its test, with its report."""
     if processes.rank() == 0 and fit.record["status"] != "interrupted":
-        shutil.rmtree(fit.path / MEMBERS, ignore_errors=True)  # it was the best of them, or is their mixture
+        shutil.rmtree(
+            fit.path / MEMBERS, ignore_errors=True
+        )  # it was the best of them, or is their mixture
     run = fit.test()
     if processes.rank() == 0:
-        if not isinstance(run.model, BoundedModel):  # no likelihood: test rows are held against samples
+        if not isinstance(
+            run.model, BoundedModel
+        ):  # no likelihood: test rows are held against samples
             judge_samples(run, fit.dataset)
         report_runs([run], fit.dataset, run.path)
     return run
@@ -66,13 +70,16 @@ def judge_samples(run: Run, dataset: Dataset) -> Run:
 def code_test_rows(board: Board, dataset: Dataset, listener: Listener) -> None:
     """Adds to the rows of models that compress, here and soon enough, what the first test rows take as bytes."""
     rows = min(ROWS_PER_BLOCK, max(1, MAX_CODED_NUMBERS // dataset.schema.size), len(dataset.test))
-    able = [row.run for row in board.rows if row.run and TASKS["compress"].word(type(row.run.model))]
+    able = [
+        row.run for row in board.rows if row.run and TASKS["compress"].word(type(row.run.model))
+    ]
     if not rows or not able or board.interrupted:
         return
     some, numbers = dataset.test[:rows], rows * dataset.schema.size
     try:
         others = {
-            name: 8 * size / numbers for name, size in rivals(dataset.format, again(dataset.format, some)).items()
+            name: 8 * size / numbers
+            for name, size in rivals(dataset.format, again(dataset.format, some)).items()
         }
         for run in able:
             if (size := coding_bytes(run, some, listener)) is not None:
@@ -82,7 +89,9 @@ def code_test_rows(board: Board, dataset: Dataset, listener: Listener) -> None:
         listener.log(f"no rows are coded for the board: {error}")
     except KeyboardInterrupt:
         board.interrupted = True
-    board.rows = [replace(row, coded=coding_record(row.run)) if row.run else row for row in board.rows]
+    board.rows = [
+        replace(row, coded=coding_record(row.run)) if row.run else row for row in board.rows
+    ]
 
 
 def coding_record(run: Run) -> Coded | None:
@@ -176,15 +185,23 @@ def report_again(path: Path, device: str, listener: Listener, model: str | None 
 
     `model` names users' own models as in `Run.open`, with commas between where runs have several.
     """
-    folders = [path] if (path / "run.json").exists() else sorted(f.parent for f in path.glob("*/run.json"))
+    folders = (
+        [path]
+        if (path / "run.json").exists()
+        else sorted(f.parent for f in path.glob("*/run.json"))
+    )
     if not folders:
         raise UserError(f"there is no run at {path}, nor are there runs in it")
     runs = []
     for folder in folders:
         if folder != path and "test" not in read_record(folder):
-            listener.log(f"left out: {folder} has not come to its test; `plausibly fit --resume {folder}` goes on")
+            listener.log(
+                f"left out: {folder} has not come to its test; `plausibly fit --resume {folder}` goes on"
+            )
             continue
-        runs.append(Run.open(folder, device, own_model_for(folder, model) if folder != path else model))
+        runs.append(
+            Run.open(folder, device, own_model_for(folder, model) if folder != path else model)
+        )
     if not runs:
         raise UserError(f"no run in {path} has come to its test")
     try:

@@ -16,7 +16,7 @@ from plausibly.training.plan import Plan, Progress, default_every, default_steps
 
 @dataclass
 class Listener:
-    """Who hears about the progress: `say` gets lines, `progress` each validation, `read` how many rows of how many are read.
+    """Who hears about the progress: `log` gets lines, `progress` each validation, `read` how many rows of how many are read.
 
     Silent unless told otherwise.
     """
@@ -38,11 +38,19 @@ class Settings:
 
 
 def settings(
-    values: Mapping[str, Any] | None, seed: int, budget: float | None, steps: int | None, device: str
+    values: Mapping[str, Any] | None,
+    seed: int,
+    budget: float | None,
+    steps: int | None,
+    device: str,
 ) -> Settings:
     """Sorts `hidden=256 train.rate=1e-3` into constructor arguments and the plan. UserError for an unknown one."""
     values = dict(values or {})
-    train = {key.removeprefix("train."): values.pop(key) for key in list(values) if key.startswith("train.")}
+    train = {
+        key.removeprefix("train."): values.pop(key)
+        for key in list(values)
+        if key.startswith("train.")
+    }
     known = [f.name for f in fields(Plan) if f.name != "seed"]
     known.append("epochs")
     for name, value in train.items():
@@ -83,7 +91,11 @@ def nest_arguments(values: dict[str, Any]) -> dict[str, Any]:
 def make_plan(chosen: Settings, model: Trainable, dataset: Dataset) -> Plan:
     """The plan of a gradient run: steps as asked for, or from the budget, or by default."""
     train = {**model.plan, **chosen.train}
-    batch, rounds, epochs = int(train.get("batch", 100)), int(train.pop("rounds", 100)), train.pop("epochs", None)
+    batch, rounds, epochs = (
+        int(train.get("batch", 100)),
+        int(train.pop("rounds", 100)),
+        train.pop("epochs", None),
+    )
     if epochs is not None:
         train["steps"] = max(1, round(epochs * -(-len(dataset.train) // max(batch, 1))))
     train.setdefault("steps", default_steps(len(dataset.train), batch, rounds))

@@ -55,7 +55,9 @@ class Cluster:
     threads: int = 1
     model: str | None = None
 
-    def __call__(self, run: Run, job: Job, todo: Iterator[Numbered]) -> Iterator[tuple[int, pa.Table]]:
+    def __call__(
+        self, run: Run, job: Job, todo: Iterator[Numbered]
+    ) -> Iterator[tuple[int, pa.Table]]:
         files = {name: (run.path / name).read_bytes() for name in RUN_FILES}
         parcel = Parcel(__version__, files, self.device, self.threads, self.model)
         with _connect(self.address) as client:
@@ -84,7 +86,9 @@ def _connect(address: str) -> Iterator[Client]:
     try:
         client = Client(address, timeout=MAX_WAIT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
-        raise UserError(f"there is no scheduler at {address}; `dask scheduler` starts one and says where") from error
+        raise UserError(
+            f"there is no scheduler at {address}; `dask scheduler` starts one and says where"
+        ) from error
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")
@@ -108,8 +112,12 @@ def _answers(
     numbers: dict[Any, int] = {}
     waiting = as_completed(loop=client.loop)
     while True:
-        while len(numbers) < SHARDS_AHEAD * max(1, sum(client.ncores().values())) and (following := next(todo, None)):
-            future = client.submit(_do_there, parcel, job, following[0], _pack_piece(following[1]), pure=False)
+        while len(numbers) < SHARDS_AHEAD * max(1, sum(client.ncores().values())) and (
+            following := next(todo, None)
+        ):
+            future = client.submit(
+                _do_there, parcel, job, following[0], _pack_piece(following[1]), pure=False
+            )
             numbers[future.key] = following[0]
             waiting.add(future)
         if not numbers:
@@ -128,7 +136,11 @@ def _pack_piece(piece: Any) -> Any:
     import pandas as pd
     import pyarrow as pa
 
-    return _bytes(pa.Table.from_pandas(piece, preserve_index=False)) if isinstance(piece, pd.DataFrame) else piece
+    return (
+        _bytes(pa.Table.from_pandas(piece, preserve_index=False))
+        if isinstance(piece, pd.DataFrame)
+        else piece
+    )
 
 
 def _bytes(table: pa.Table) -> bytes:
@@ -162,7 +174,9 @@ def _do_there(parcel: Parcel, job: Job, number: int, packed: Any) -> bytes:
 
 def _open_run(parcel: Parcel) -> Run:
     if parcel.version != __version__:
-        raise UserError(f"a worker has plausibly {__version__}, but this is {parcel.version}; install the same there")
+        raise UserError(
+            f"a worker has plausibly {__version__}, but this is {parcel.version}; install the same there"
+        )
     if parcel.name not in _runs:
         with tempfile.TemporaryDirectory() as folder:
             for name, data in parcel.files.items():

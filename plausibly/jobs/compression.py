@@ -55,7 +55,10 @@ from plausibly.system.threads import one_thread
 from plausibly.system.versions import __version__
 from plausibly.tasks.compress import rows_per_batch
 
-MARK, FIRST_VERSIONS = b"PLSB", {1: "0.1.0", 2: "0.2.0"}  # forms, and the first version that decodes each
+MARK, FIRST_VERSIONS = (
+    b"PLSB",
+    {1: "0.1.0", 2: "0.2.0"},
+)  # forms, and the first version that decodes each
 ROWS_PER_BLOCK, MAX_ROWS = 2_000, 1 << 48  # rows of a block, and of a file at most
 ENTRY, END = struct.Struct("<II"), struct.Struct("<II")
 MAX_HEADER_BYTES = 1 << 16
@@ -106,7 +109,9 @@ class Measure:
             "context": list(self.context),
             "bits_per_variable": self.per_variable(8 * self.payload),
             "model_bits_sign": self.sign,
-            "model_bits_per_variable": None if self.model_bits is None else self.per_variable(self.model_bits),
+            "model_bits_per_variable": None
+            if self.model_bits is None
+            else self.per_variable(self.model_bits),
             "decoded_by": reader_versions(),
             "processor": processor(),
             "original_bytes": self.original,
@@ -117,7 +122,12 @@ class Measure:
 
 
 def compress(
-    run: Run, data: Any, path: Path | str, embed: bool = False, verify: bool = True, heard: RowProgress = silent
+    run: Run,
+    data: Any,
+    path: Path | str,
+    embed: bool = False,
+    verify: bool = True,
+    heard: RowProgress = silent,
 ) -> Measure:
     """Writes the rows of `data` to a file, whole or not at all. UserError where they would not come back.
 
@@ -125,19 +135,32 @@ def compress(
     """
     TASKS["compress"].require(run.model)
     if device_of(run.model).type != "cpu":
-        raise UserError("compressing is for the CPU, where sums are the same every time: leave --device out")
+        raise UserError(
+            "compressing is for the CPU, where sums are the same every time: leave --device out"
+        )
     if embed and run.record.get("code"):
-        raise UserError("a file holds no code: leave --embed out, and keep the run and the model's file")
+        raise UserError(
+            "a file holds no code: leave --embed out, and keep the run and the model's file"
+        )
     if embed:
         with TemporaryDirectory() as folder:
-            return write_compressed(halve_weights(run, Path(folder)), pack_run(Path(folder)), data, path, verify, heard)
+            return write_compressed(
+                halve_weights(run, Path(folder)), pack_run(Path(folder)), data, path, verify, heard
+            )
     return write_compressed(run, b"", data, path, verify, heard)
 
 
-def write_compressed(run: Run, model: bytes, data: Any, path: Path | str, verify: bool, heard: RowProgress) -> Measure:
+def write_compressed(
+    run: Run, model: bytes, data: Any, path: Path | str, verify: bool, heard: RowProgress
+) -> Measure:
     """Writes rows, behind the run that decodes them or nothing."""
     data = data if isinstance(data, str | Path) else in_memory(data, run.format)
-    found, path, index, bits = Measure(variables=run.model.schema.size), Path(path), list[bytes](), 0.0
+    found, path, index, bits = (
+        Measure(variables=run.model.schema.size),
+        Path(path),
+        list[bytes](),
+        0.0,
+    )
     found.sign = "=" if isinstance(run.model, DensityModel) else "<="
     found.context = tuple(run.names[i] for i in run.model.context)
     expected = estimate_rows(str(data), run.format) if isinstance(data, str | Path) else len(data)
@@ -175,7 +198,12 @@ def write_compressed(run: Run, model: bytes, data: Any, path: Path | str, verify
         tail = b"".join(index) + (header := pack_header(run, found.rows, model))
         file.write(tail + END.pack(len(header), zlib.crc32(tail)))
         found.file, found.model_bits = file.tell(), None if run.model.schema.continuous else bits
-        found.verified, found.original, found.notes, found.rivals = verify, source.size, source.notes(), source.rivals()
+        found.verified, found.original, found.notes, found.rivals = (
+            verify,
+            source.size,
+            source.notes(),
+            source.rivals(),
+        )
     return found
 
 
@@ -224,7 +252,9 @@ def nats(model: Any, codes: Tensor) -> Tensor:
     noise = generator_for(torch.device("cpu"), 18)
     with torch.no_grad():
         parts = codes.float().split(rows_per_batch(model))
-        return torch.cat([log_weights(model, x, 1, noise)[:, 0] + log_context(model, x) for x in parts])
+        return torch.cat(
+            [log_weights(model, x, 1, noise)[:, 0] + log_context(model, x) for x in parts]
+        )
 
 
 def encode_block(run: Run, events: Events, before: int) -> bytes:
@@ -247,11 +277,21 @@ def payload(run: Run, events: Events) -> int:
     return len(block)
 
 
-def decode_block(run: Run, block: bytes, number: int, before: int, form: int = FORMAT_VERSION) -> Events:
+def decode_block(
+    run: Run, block: bytes, number: int, before: int, form: int = FORMAT_VERSION
+) -> Events:
     """The events of a block of so many rows. Damaged where it is none."""
     try:
         return code_block(run, Reader(block, form), None, number, before)
-    except (ValueError, IndexError, KeyError, OverflowError, TypeError, EOFError, lzma.LZMAError) as error:
+    except (
+        ValueError,
+        IndexError,
+        KeyError,
+        OverflowError,
+        TypeError,
+        EOFError,
+        lzma.LZMAError,
+    ) as error:
         raise Damaged("its bytes were changed") from error
 
 
@@ -265,7 +305,9 @@ def code_block(run: Run, coder: Coder, events: Events | None, number: int, befor
 
 def as_codes(x: Tensor, schema: Schema) -> Tensor:
     """Events in the type that formats keep them in."""
-    return x if schema.continuous else x.to(torch.uint8 if max(schema.codes) <= 256 else torch.int16)
+    return (
+        x if schema.continuous else x.to(torch.uint8 if max(schema.codes) <= 256 else torch.int16)
+    )
 
 
 def has_same_rows(found: Events, events: Events) -> bool:
@@ -278,9 +320,14 @@ def is_equal(found: Any, known: Any) -> bool:
     if isinstance(known, np.ndarray):
         return np.array_equal(found, known, equal_nan=known.dtype.kind == "f")
     if isinstance(known, dict):
-        return found.keys() == known.keys() and all(is_equal(found[name], known[name]) for name in known)
+        return found.keys() == known.keys() and all(
+            is_equal(found[name], known[name]) for name in known
+        )
     if hasattr(known, "__dataclass_fields__"):
-        return all(is_equal(getattr(found, name), getattr(known, name)) for name in known.__dataclass_fields__)
+        return all(
+            is_equal(getattr(found, name), getattr(known, name))
+            for name in known.__dataclass_fields__
+        )
     return bool(found == known)
 
 
@@ -296,10 +343,14 @@ def probe_hash(run: Run, rows: int) -> str:
     number = min(rows, ROWS_PER_BLOCK)
     picks, schema, coder = np.random.default_rng(0), run.model.schema, Probe()
     columns = [
-        picks.standard_normal(number) if isinstance(kind, Real) else picks.integers(0, kind.codes, number)
+        picks.standard_normal(number)
+        if isinstance(kind, Real)
+        else picks.integers(0, kind.codes, number)
         for kind in schema.kinds
     ]
-    events = torch.from_numpy(np.stack(columns, 1).astype(np.float32)).reshape(number, *schema.shape)
+    events = torch.from_numpy(np.stack(columns, 1).astype(np.float32)).reshape(
+        number, *schema.shape
+    )
     TASKS["compress"](run.model, coder, as_codes(events, schema), number)
     return coder.digest.hexdigest()[:16]
 
@@ -337,7 +388,9 @@ def halve_weights(run: Run, folder: Path) -> Run:
     state = {name: t.half() if fits_half(t) else t for name, t in run.model.state_dict().items()}
     write_tensors(state, folder / "weights.safetensors")
     digest = digest_file(folder / "weights.safetensors")
-    own = {"notes": [], "weights_sha256": digest, "files_sha256": {}} | dict.fromkeys(FIELDS_LEFT_OUT)
+    own = {"notes": [], "weights_sha256": digest, "files_sha256": {}} | dict.fromkeys(
+        FIELDS_LEFT_OUT
+    )
     write_record({name: run.record.get(name) for name in RECORD_FIELDS} | own, folder)
     return Run.open(folder)
 
@@ -349,7 +402,9 @@ def fits_half(t: Tensor) -> bool:
 
 def pack_run(folder: Path) -> bytes:
     record, weights = ((folder / name).read_bytes() for name in RUN_FILES)
-    return lzma.compress(len(record).to_bytes(4, "little") + record + weights, preset=9 | lzma.PRESET_EXTREME)
+    return lzma.compress(
+        len(record).to_bytes(4, "little") + record + weights, preset=9 | lzma.PRESET_EXTREME
+    )
 
 
 def unpack_run(packed: bytes, folder: Path) -> Run:
@@ -372,7 +427,9 @@ def pack_header(run: Run, number: int, model: bytes) -> bytes:
         "probe": probe_hash(run, number),
         "by": writer_versions(),
     }
-    document |= {"holds": [len(model), zlib.crc32(model)]} if model else {"run": str(run.path.resolve())}
+    document |= (
+        {"holds": [len(model), zlib.crc32(model)]} if model else {"run": str(run.path.resolve())}
+    )
     return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 9)
 
 
@@ -390,12 +447,16 @@ class CompressedFile:
         try:
             document = json.loads(zlib.decompress(header))
             self.rows, block, self.by = document["rows"], document["block"], dict(document["by"])
-            if not (0 < self.rows < MAX_ROWS and block > 0 and isinstance(document.get("run", ""), str)):
+            if not (
+                0 < self.rows < MAX_ROWS and block > 0 and isinstance(document.get("run", ""), str)
+            ):
                 raise ValueError("no number of rows")
             starts, (held, own_checksum) = range(0, self.rows, block), document.get("holds", (0, 0))
         except (ValueError, KeyError, TypeError, zlib.error) as error:
             raise self.damage_error("its header cannot be read") from error
-        index = self._bytes(size - END.size - length - ENTRY.size * len(starts), ENTRY.size * len(starts))
+        index = self._bytes(
+            size - END.size - length - ENTRY.size * len(starts), ENTRY.size * len(starts)
+        )
         if zlib.crc32(index + header) != checksum:
             raise self.damage_error("its header is not the one that was written")
         self.blocks, place = [], behind + held
@@ -436,15 +497,24 @@ class CompressedFile:
     def _check(self, document: dict[str, Any]) -> None:
         """UserError where this model, here, would decode something else."""
         if document["model"] != model_hash(self.run):
-            raise UserError(f"{self.path} was written with another model than {self.run.path}; give its run")
+            raise UserError(
+                f"{self.path} was written with another model than {self.run.path}; give its run"
+            )
         if document["probe"] != probe_hash(self.run, self.rows):
             raise self.elsewhere_error()
 
     def elsewhere_error(self) -> UserError:
         """What is to be said where probabilities are others than those that wrote the file."""
         here, by = writer_versions(), self.by | {"processor": self.by.get("processor", "unknown")}
-        other = [f"{name} {was} (here {here.get(name)})" for name, was in by.items() if here.get(name) != was]
-        why = ", ".join(other) or f"processor {by['processor']}, as here, which added in another order"
+        other = [
+            f"{name} {was} (here {here.get(name)})"
+            for name, was in by.items()
+            if here.get(name) != was
+        ]
+        why = (
+            ", ".join(other)
+            or f"processor {by['processor']}, as here, which added in another order"
+        )
         return UserError(
             f"{self.path} cannot be decoded here: the model gives other probabilities; it was written with {why}"
         )
@@ -458,7 +528,9 @@ class CompressedFile:
                 continue
             block = self._bytes(place, many)
             if zlib.crc32(block) != checksum:
-                raise self.damage_error(f"block {number} of {len(self.blocks)} is not the one that was written")
+                raise self.damage_error(
+                    f"block {number} of {len(self.blocks)} is not the one that was written"
+                )
             try:
                 found = decode_block(self.run, block, len(own), own.start, self.form)
             except Damaged as error:  # the bytes are those that were written

@@ -103,7 +103,11 @@ def _least_plausible(frames: list[pd.DataFrame]) -> pd.DataFrame:
     import pandas as pd
 
     frame = pd.concat(frames, ignore_index=True)
-    return frame.nsmallest(LEAST_PLAUSIBLE_ROWS, "nats") if "nats" in frame else frame.head(LEAST_PLAUSIBLE_ROWS)
+    return (
+        frame.nsmallest(LEAST_PLAUSIBLE_ROWS, "nats")
+        if "nats" in frame
+        else frame.head(LEAST_PLAUSIBLE_ROWS)
+    )
 
 
 def score_to(
@@ -128,11 +132,18 @@ def score_to(
 
 
 def conditionals_to(
-    run: Run, data: str, out: Path | None, work: Work = work_here, heard: RowProgress = silent, guard: bool = False
+    run: Run,
+    data: str,
+    out: Path | None,
+    work: Work = work_here,
+    heard: RowProgress = silent,
+    guard: bool = False,
 ) -> tuple[Scored, list[pd.DataFrame]]:
     """Writes what `Run.conditionals` tells of the rows of `data`; without `out` it is returned."""
     TASKS["conditionals"].require(run.model)
-    return _score_job(run, ConditionalsJob(data), None, out, work, heard, estimate_rows(data, run.format), guard)
+    return _score_job(
+        run, ConditionalsJob(data), None, out, work, heard, estimate_rows(data, run.format), guard
+    )
 
 
 def _score_job(

@@ -114,7 +114,10 @@ class FillJob(RowsJob):
         with self.rows_of(run, number):
             asked = run.format.questions(piece)
         filled, told = run.fill_shard(number, asked, self.seed)
-        output, rows = run.format.output(Path(self.out)), run.format.file_rows(filled, Path(self.out))
+        output, rows = (
+            run.format.output(Path(self.out)),
+            run.format.file_rows(filled, Path(self.out)),
+        )
         return _with_effective(output.piece(rows), told)
 
 
@@ -150,7 +153,9 @@ def _table(frame: Any) -> pa.Table:
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-EFFECTIVE_KEY = b"effective"  # where a table of filled rows says how many of its draws tell something
+EFFECTIVE_KEY = (
+    b"effective"  # where a table of filled rows says how many of its draws tell something
+)
 
 
 def _with_effective(table: pa.Table, told: EffectiveSampleSize | None) -> pa.Table:
@@ -169,7 +174,9 @@ def read_effective_size(pieces: Iterable[pa.Table]) -> EffectiveSampleSize | Non
         for piece in pieces
         if EFFECTIVE_KEY in (piece.schema.metadata or {})
     ]
-    return all_effective([EffectiveSampleSize(torch.tensor(each["rows"]), each["draws"]) for each in found])
+    return all_effective(
+        [EffectiveSampleSize(torch.tensor(each["rows"]), each["draws"]) for each in found]
+    )
 
 
 def work_here(run: Run, job: Job, todo: Iterator[Numbered]) -> Iterator[tuple[int, pa.Table]]:
@@ -228,11 +235,15 @@ class Shards:
         try:
             whole = pa.py_buffer(file.read_bytes())
         except OSError as error:
-            raise BrokenSeal(f"cannot read {file}: {error.strerror}; the same command does it anew") from error
+            raise BrokenSeal(
+                f"cannot read {file}: {error.strerror}; the same command does it anew"
+            ) from error
         end = max(0, whole.size - hashlib.sha256().digest_size)
         content, seal = whole.slice(0, end), whole.slice(end).to_pybytes()
         if seal != self._digest(number, content):
-            raise BrokenSeal(f"{file} is not what was written; the same command does it anew, and keeps the others")
+            raise BrokenSeal(
+                f"{file} is not what was written; the same command does it anew, and keeps the others"
+            )
         return content
 
     def store(self, number: int, table: pa.Table) -> None:
@@ -254,7 +265,8 @@ class Shards:
         import pyarrow as pa
 
         common = pa.unify_schemas(
-            [self.result_schemas[number] for number in range(self.count)], promote_options="permissive"
+            [self.result_schemas[number] for number in range(self.count)],
+            promote_options="permissive",
         )
         for number in range(self.count):
             yield pa.ipc.open_stream(self._content(number)).read_all().cast(common)
@@ -266,7 +278,10 @@ class Shards:
     def pieces_to_do(self, pieces: Iterable[ShardPiece]) -> Iterator[Numbered]:
         """The pieces of shards that are not done; `count` counts all."""
         for number, piece in enumerate(pieces):
-            self.count, self.rows = number + 1, self.rows + (piece if isinstance(piece, int) else len(piece))
+            self.count, self.rows = (
+                number + 1,
+                self.rows + (piece if isinstance(piece, int) else len(piece)),
+            )
             if number not in self.result_schemas:
                 yield number, piece
 
@@ -288,7 +303,12 @@ class Shards:
 
 @contextmanager
 def carry_out(
-    run: Run, job: Job, out: Path, work: Work = work_here, total: int = 0, heard: RowProgress = silent
+    run: Run,
+    job: Job,
+    out: Path,
+    work: Work = work_here,
+    total: int = 0,
+    heard: RowProgress = silent,
 ) -> Iterator[Shards]:
     """All shards of a job whose results go to `out`; within, they can be read, and afterwards they are gone.
 

@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 
 loops: Callable[[Any], Any] = numba.njit(nogil=True, cache=True, error_model="numpy")
 MIN_GAIN = 0.01  # of a split, in nats of all rows together, twice: less is none
-MIN_ROWS, WORDS_PER_BATCH = 16, 128  # fewer rows are followed down a tree one by one; so many eights of rows at once
+MIN_ROWS, WORDS_PER_BATCH = (
+    16,
+    128,
+)  # fewer rows are followed down a tree one by one; so many eights of rows at once
 MIN_IMPROVEMENT = 1e-6  # nats per held-out row: less is not better
 
 
@@ -28,7 +31,9 @@ class SortedRows(NamedTuple):
 
     bits: NDArray[np.uint8]
     many: NDArray[np.int64]  # how many are like each
-    agree: NDArray[np.int64]  # in how many bits, from the first on, each is like the one before it; -1 of the first row
+    agree: NDArray[
+        np.int64
+    ]  # in how many bits, from the first on, each is like the one before it; -1 of the first row
     first: NDArray[np.int64]  # where each row's begin in `places`, and the end
     places: NDArray[np.int32]  # the variables that are not what they are in most rows
 
@@ -37,7 +42,9 @@ def sort_rows(bits: NDArray[np.uint8]) -> SortedRows:
     """Rows in their order, from any, (variables, rows)."""
     bits = np.ascontiguousarray(bits[:, np.lexsort(bits[::-1])])
     apart = bits[:, 1:] != bits[:, :-1]
-    agree = np.concatenate([[-1], np.where(apart.any(0), apart.argmax(0), len(bits))])[: bits.shape[1]]
+    agree = np.concatenate([[-1], np.where(apart.any(0), apart.argmax(0), len(bits))])[
+        : bits.shape[1]
+    ]
     starts = np.flatnonzero(agree < len(bits))
     many = np.diff(starts, append=bits.shape[1])
     bits = np.ascontiguousarray(bits[:, starts])
@@ -118,7 +125,13 @@ def _leaves_of(eights, begin, end, tree, depth, codes):  # type: ignore[no-untyp
             elif j < 0:
                 code[:] = codes[2 * k, :number]
             else:
-                _either(eights[j, begin:end], codes[2 * k, :number], codes[2 * k + 1, :number], below, code)
+                _either(
+                    eights[j, begin:end],
+                    codes[2 * k, :number],
+                    codes[2 * k + 1, :number],
+                    below,
+                    code,
+                )
 
 
 @loops
@@ -240,7 +253,19 @@ def _fill(leaves, whole, node, slope, curve, rate, strength):  # type: ignore[no
 
 @loops
 def grow_trees(  # type: ignore[no-untyped-def]
-    rows, held_out, variable, depth, rounds, rate, strength, least, share, patience, noise, features, leaves
+    rows,
+    held_out,
+    variable,
+    depth,
+    rounds,
+    rate,
+    strength,
+    least,
+    share,
+    patience,
+    noise,
+    features,
+    leaves,
 ):
     """Boosts the logit of bit `variable` by trees of the bits before it. How many are best, and the logit before the first.
 

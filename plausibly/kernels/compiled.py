@@ -25,7 +25,11 @@ ROWS_PER_BLOCK, ROWS_PER_GROUP, VECTOR_UNITS = (
     16,
 )  # whose activations are at hand together; that share a load; units in a vector, at most
 loops: Callable[[Any], Any] = numba.njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, forceinline=True
+    nogil=True,
+    cache=True,
+    error_model="numpy",
+    fastmath={"reassoc", "contract", "nsz"},
+    forceinline=True,
 )
 
 
@@ -95,7 +99,18 @@ def _return(grads, out, learned, hidden, later, units):  # type: ignore[no-untyp
 
 @loops
 def _backward(  # type: ignore[no-untyped-def]
-    grad, numbers, weight, last, readout, keep, table, wanted, grad_numbers, grad_weight, grad_start, grad_readout
+    grad,
+    numbers,
+    weight,
+    last,
+    readout,
+    keep,
+    table,
+    wanted,
+    grad_numbers,
+    grad_weight,
+    grad_start,
+    grad_readout,
 ):
     batch, units = len(last), weight.shape[1]
     zero = last.dtype.type(0)
@@ -122,7 +137,14 @@ def _backward(  # type: ignore[no-untyped-def]
             for o in range(table[i, 2], table[i, 3]):
                 for b in range(first, end, ROWS_PER_GROUP):
                     own = slice(b, b + ROWS_PER_GROUP)
-                    _return(grad[own, o], readout[o], grad_readout[o], hidden[b - first :], grad_start[own], units)
+                    _return(
+                        grad[own, o],
+                        readout[o],
+                        grad_readout[o],
+                        hidden[b - first :],
+                        grad_start[own],
+                        units,
+                    )
         for b in range(first, end):
             for h in range(units):
                 grad_start[b, h] *= keep[b, h]
@@ -155,7 +177,12 @@ def _draw(numbers, weight, readout, offset, table, uniforms, limits, codes, last
                 codes[b, i] = code
                 for k in range(table[i, 0], table[i, 1]):
                     if numbers[code, k] != zero:
-                        added, own, seen, number = weight[k], last[b], hidden[b - first], numbers[code, k]
+                        added, own, seen, number = (
+                            weight[k],
+                            last[b],
+                            hidden[b - first],
+                            numbers[code, k],
+                        )
                         for h in range(units):
                             own[h] += number * added[h]
                             seen[h] = max(own[h], zero)
@@ -186,14 +213,27 @@ def _choose(logits, free, uniform):  # type: ignore[no-untyped-def]
 
 
 def cpu_forward(
-    numbers: Tensor, weight: Tensor, start: Tensor, readout: Tensor, offset: Tensor, keep: Tensor | None, table: Tensor
+    numbers: Tensor,
+    weight: Tensor,
+    start: Tensor,
+    readout: Tensor,
+    offset: Tensor,
+    keep: Tensor | None,
+    table: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """What `forward_loop` gives for relu; the last activation is that of the kept shares."""
-    begun, kept = _align(start), _align(start.new_ones(()).expand_as(start) if keep is None else keep)
+    begun, kept = (
+        _align(start),
+        _align(start.new_ones(()).expand_as(start) if keep is None else keep),
+    )
     parameters, last = offset.detach().repeat(len(begun), 1), torch.empty_like(begun)
-    n, w, s, r, c, k, t = map(_array, (_pad_rows(numbers), weight, begun, readout, offset, kept, table))
+    n, w, s, r, c, k, t = map(
+        _array, (_pad_rows(numbers), weight, begun, readout, offset, kept, table)
+    )
     p, a = map(_array, (parameters, last))
-    _share(len(n), lambda part, _: _forward(n[part], w, s[part], r, c, k[part], t, p[part], a[part]))
+    _share(
+        len(n), lambda part, _: _forward(n[part], w, s[part], r, c, k[part], t, p[part], a[part])
+    )
     return parameters[: len(start)], _trim(last, start)
 
 
@@ -209,10 +249,21 @@ def cpu_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What `backward_loop` gives for relu, of the last activation that `forward` gave."""
     begun, kept = _align(last), _align(last.new_ones(()).expand_as(last) if keep is None else keep)
-    numbers_grad, start_grad = numbers.new_zeros(len(begun), numbers.shape[1]), torch.zeros_like(begun)
-    sums = [(torch.zeros_like(weight), torch.zeros_like(readout)) for _ in range(_threads(len(begun)))]
-    g, n, w, a, r, k, t = map(_array, (_pad_rows(grad), _pad_rows(numbers), weight, begun, readout, kept, table))
-    gn, gs, own = _array(numbers_grad), _array(start_grad), [tuple(map(_array, parts)) for parts in sums]
+    numbers_grad, start_grad = (
+        numbers.new_zeros(len(begun), numbers.shape[1]),
+        torch.zeros_like(begun),
+    )
+    sums = [
+        (torch.zeros_like(weight), torch.zeros_like(readout)) for _ in range(_threads(len(begun)))
+    ]
+    g, n, w, a, r, k, t = map(
+        _array, (_pad_rows(grad), _pad_rows(numbers), weight, begun, readout, kept, table)
+    )
+    gn, gs, own = (
+        _array(numbers_grad),
+        _array(start_grad),
+        [tuple(map(_array, parts)) for parts in sums],
+    )
 
     def work(part: slice, thread: int) -> None:
         gw, gr = own[thread]
@@ -227,7 +278,13 @@ def cpu_backward(
 
 
 def cpu_draw(
-    numbers: Tensor, weight: Tensor, start: Tensor, readout: Tensor, offset: Tensor, table: Tensor, uniforms: Tensor
+    numbers: Tensor,
+    weight: Tensor,
+    start: Tensor,
+    readout: Tensor,
+    offset: Tensor,
+    table: Tensor,
+    uniforms: Tensor,
 ) -> Tensor:
     """What `draw_loop` gives for relu."""
     given = _pad_rows(uniforms)
@@ -241,7 +298,11 @@ def cpu_draw(
 
 def _pad_rows(table: Tensor) -> Tensor:
     """With rows of zeros up to whole groups."""
-    return F.pad(table, (0, 0, 0, -len(table) % ROWS_PER_GROUP)) if len(table) % ROWS_PER_GROUP else table
+    return (
+        F.pad(table, (0, 0, 0, -len(table) % ROWS_PER_GROUP))
+        if len(table) % ROWS_PER_GROUP
+        else table
+    )
 
 
 def _align(table: Tensor) -> Tensor:
@@ -250,7 +311,9 @@ def _align(table: Tensor) -> Tensor:
     Rows whose distance is a power of two would push each other out of the cache.
     """
     rows, units = table.shape
-    return F.pad(table.detach(), (0, (VECTOR_UNITS - units) % (2 * VECTOR_UNITS), 0, -rows % ROWS_PER_GROUP))
+    return F.pad(
+        table.detach(), (0, (VECTOR_UNITS - units) % (2 * VECTOR_UNITS), 0, -rows % ROWS_PER_GROUP)
+    )
 
 
 def _trim(table: Tensor, like: Tensor) -> Tensor:
@@ -270,5 +333,7 @@ def _threads(rows: int) -> int:
 def _share(rows: int, work: Callable[[slice, int], None]) -> None:
     """Splits rows among threads; each part is told which one it is."""
     threads = _threads(rows)
-    bounds = [rows * k // (threads * ROWS_PER_GROUP) * ROWS_PER_GROUP for k in range(threads)] + [rows]
+    bounds = [rows * k // (threads * ROWS_PER_GROUP) * ROWS_PER_GROUP for k in range(threads)] + [
+        rows
+    ]
     run_in_threads(range(threads), lambda k: work(slice(bounds[k], bounds[k + 1]), k))

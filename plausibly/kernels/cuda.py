@@ -87,12 +87,20 @@ def _backward(  # type: ignore[no-untyped-def]
         for o in range(tl.load(table + 4 * i + 2), tl.load(table + 4 * i + 3)):
             asked = tl.load(grad + row * outputs + o)
             tl.atomic_add(grad_readout + o * units + h, asked * tl.maximum(own, 0.0), mask=inside)
-            later += tl.where(own > 0, asked * tl.load(readout + o * units + h, mask=inside, other=0.0), 0.0)
+            later += tl.where(
+                own > 0, asked * tl.load(readout + o * units + h, mask=inside, other=0.0), 0.0
+            )
     tl.store(grad_start + row * units + h, kept * later, mask=inside)
 
 
 def cuda_forward(
-    numbers: Tensor, weight: Tensor, start: Tensor, readout: Tensor, offset: Tensor, keep: Tensor | None, table: Tensor
+    numbers: Tensor,
+    weight: Tensor,
+    start: Tensor,
+    readout: Tensor,
+    offset: Tensor,
+    keep: Tensor | None,
+    table: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """What `forward_loop` gives for relu; the last activation is that of the kept shares."""
     (rows, units), begun = start.shape, start.contiguous()
@@ -117,7 +125,10 @@ def cuda_backward(
     """What `backward_loop` gives for relu, of the last activation that `forward` gave."""
     rows, units = last.shape
     kept = torch.ones_like(last) if keep is None else keep
-    found = [torch.zeros(t.shape, dtype=t.dtype, device=t.device) for t in (numbers, weight, last, readout)]
+    found = [
+        torch.zeros(t.shape, dtype=t.dtype, device=t.device)
+        for t in (numbers, weight, last, readout)
+    ]
     given = [t.contiguous() for t in (grad, numbers, weight, last, readout, kept, table)]
     sizes = len(table), numbers.shape[1], len(readout), units
     _backward[(rows,)](*given, *found, *sizes, WANTED=wanted, BLOCK=triton.next_power_of_2(units))

@@ -11,10 +11,9 @@ with f = relu the loops of `compiled` do the same on a CPU, many times faster, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,7 +30,8 @@ def loop_table(added: Sequence[slice], read: Sequence[slice]) -> Tensor:
     """
     none = slice(0, 0)
     rows = [
-        [(n := added[i] if i < len(added) else none).start, n.stop, own.start, own.stop] for i, own in enumerate(read)
+        [(n := added[i] if i < len(added) else none).start, n.stop, own.start, own.stop]
+        for i, own in enumerate(read)
     ]
     return torch.tensor(rows, dtype=torch.long, device="cpu").reshape(-1, 4)
 
@@ -83,8 +83,12 @@ def backward_loop(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of the numbers, which are 0 where not `wanted`, the weight, the start and the readout."""
     activation, asked, columns = last.clone(), grad.T.contiguous(), numbers.T.contiguous()
-    later = torch.zeros_like(activation)  # gradient of the running activation, from all later variables
-    grad_columns, grad_weight, grad_readout = (torch.zeros_like(t) for t in (columns, weight, readout))
+    later = torch.zeros_like(
+        activation
+    )  # gradient of the running activation, from all later variables
+    grad_columns, grad_weight, grad_readout = (
+        torch.zeros_like(t) for t in (columns, weight, readout)
+    )
     for added, read in reversed(slices(table)):
         activation.addmm_(columns[added].T, weight[added], alpha=-1)
         torch.mm(columns[added], later, out=grad_weight[added])
@@ -132,24 +136,31 @@ def nade_draw(
     name: str,
 ) -> Tensor:
     """What `draw_loop` says, by the compiled loop where there is one."""
-    if start.device.type == "cpu" and (loops := fused_loops(start, name)):
-        codes: Tensor = loops.draw(numbers, weight, start, readout, offset, table, uniforms)
-        return codes
+    if (loops := fused_loops(start, name)) and loops.draw:
+        return loops.draw(numbers, weight, start, readout, offset, table, uniforms)
     return draw_loop(numbers, weight, start, readout, offset, table, uniforms, name)
 
 
-def fused_loops(start: Tensor, name: str) -> ModuleType | None:
+class Loops(NamedTuple):
+    """The loops of one processor, with the activation fused into them."""
+
+    forward: Callable[..., tuple[Tensor, Tensor]]
+    backward: Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]
+    draw: Callable[..., Tensor] | None = None
+
+
+def fused_loops(start: Tensor, name: str) -> Loops | None:
     """The fused loops for such activations, if there are any: imported, and compiled, at first use."""
     if name != "relu" or start.dtype not in (torch.float32, torch.float64):
         return None
     if start.device.type == "cpu":
         from plausibly.kernels import compiled
 
-        return compiled
+        return Loops(compiled.cpu_forward, compiled.cpu_backward, compiled.cpu_draw)
     if start.device.type == "cuda" and find_spec("triton"):
         from plausibly.kernels import cuda
 
-        return cuda
+        return Loops(cuda.cuda_forward, cuda.cuda_backward)
     return None
 
 
@@ -170,8 +181,7 @@ def recurrence(
     the share of each unit that is passed on. Outputs that are not read, as `table` says (`layout`), are the offset.
     """
     if loops := fused_loops(start, name):
-        parameters, last = loops.forward(numbers, weight, start, readout, offset, keep, table)
-        return parameters, last
+        return loops.forward(numbers, weight, start, readout, offset, keep, table)
     return forward_loop(numbers, weight, start, readout, offset, keep, table, name)
 
 
@@ -203,9 +213,7 @@ def recurrence_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The gradients of `backward_loop`."""
     if loops := fused_loops(last, name):
-        found: tuple[Tensor, Tensor, Tensor, Tensor]
-        found = loops.backward(grad, numbers, weight, last, readout, keep, table, wanted)
-        return found
+        return loops.backward(grad, numbers, weight, last, readout, keep, table, wanted)
     return backward_loop(grad, numbers, weight, last, readout, keep, table, name, wanted)
 
 
@@ -221,7 +229,12 @@ def _(
     name: str,
     wanted: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return torch.empty_like(numbers), torch.empty_like(weight), torch.empty_like(last), torch.empty_like(readout)
+    return (
+        torch.empty_like(numbers),
+        torch.empty_like(weight),
+        torch.empty_like(last),
+        torch.empty_like(readout),
+    )
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -232,7 +245,9 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 
 def _gradients(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
     wanted = ctx.needs_input_grad[0]
-    numbers, weight, start, readout = recurrence_backward(grad, *ctx.saved_tensors, ctx.name, wanted)
+    numbers, weight, start, readout = recurrence_backward(
+        grad, *ctx.saved_tensors, ctx.name, wanted
+    )
     return numbers if wanted else None, weight, start, readout, grad.sum(0), None, None, None
 
 

@@ -23,7 +23,13 @@ class Reconstruction(Objective):
     name = "reconstruction"
 
     def turns(self, model: Autoencoder) -> list[Turn]:
-        return [Turn(self.name, model, lambda x, generator, done: Loss(self.validation_loss(model, x, generator)))]
+        return [
+            Turn(
+                self.name,
+                model,
+                lambda x, generator, done: Loss(self.validation_loss(model, x, generator)),
+            )
+        ]
 
     def validation_loss(self, model: Autoencoder, x: Tensor, generator: torch.Generator) -> Tensor:
         return -log_likelihood(model, x, model.encode(x))

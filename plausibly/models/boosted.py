@@ -27,7 +27,10 @@ DATA_LOOKS, TRIAL_VARIABLES = (
     5,
     8,
 )  # looks at the data, each for as many variables, of which so many tell how long it takes
-MIN_CURVATURE, PATIENCE_ROUNDS = 0.01, 15  # curvature of a child; rounds without a better one on held-out rows
+MIN_CURVATURE, PATIENCE_ROUNDS = (
+    0.01,
+    15,
+)  # curvature of a child; rounds without a better one on held-out rows
 
 
 class Boosted(AutoregressiveModel):
@@ -69,8 +72,15 @@ class Boosted(AutoregressiveModel):
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
-        others = sum(isinstance(kind, Real) or kind.codes != 2 or kind.unforeseen > 0 for kind in schema.kinds)
-        return f"boosted: its trees know bits, and {others:,} of {schema.size:,} variables are none" if others else None
+        others = sum(
+            isinstance(kind, Real) or kind.codes != 2 or kind.unforeseen > 0
+            for kind in schema.kinds
+        )
+        return (
+            f"boosted: its trees know bits, and {others:,} of {schema.size:,} variables are none"
+            if others
+            else None
+        )
 
     @classmethod
     def count(cls, schema: Schema) -> int:
@@ -93,20 +103,32 @@ class Boosted(AutoregressiveModel):
 
     @property
     def free_parameters(self) -> int:
-        splits = int((self.features >= 0).sum()) if len(self.features) else 0  # none before it has learned
+        splits = (
+            int((self.features >= 0).sum()) if len(self.features) else 0
+        )  # none before it has learned
         return self.schema.size + 2 * splits + len(self.features)
 
     @torch.no_grad()
     def allocate(self, trees: Sequence[int]) -> None:
         """Makes room for so many trees of each bit, which all add nothing."""
         device, number = self.base.device, sum(trees)
-        self.register_buffer("features", torch.full((number, 2**self.depth - 1), -1, dtype=torch.int32, device=device))
+        self.register_buffer(
+            "features",
+            torch.full((number, 2**self.depth - 1), -1, dtype=torch.int32, device=device),
+        )
         self.register_buffer("first", torch.tensor([0, *np.cumsum(trees)], device=device))
-        self.leaves = nn.Parameter(torch.zeros(number, 2**self.depth, device=device), requires_grad=False)
+        self.leaves = nn.Parameter(
+            torch.zeros(number, 2**self.depth, device=device), requires_grad=False
+        )
 
     def restore(self, state: dict[str, Tensor]) -> None:
         trees, features = state["first"].diff().tolist(), state["features"].cpu()
-        if state["first"][0] != 0 or len(trees) != self.schema.size or min(trees) < 0 or sum(trees) != len(features):
+        if (
+            state["first"][0] != 0
+            or len(trees) != self.schema.size
+            or min(trees) < 0
+            or sum(trees) != len(features)
+        ):
             raise ValueError("boosted: the saved trees are not those of this many bits")
         self.allocate(trees)
         ranks = torch.arange(self.schema.size).repeat_interleave(torch.tensor(trees))
@@ -178,8 +200,14 @@ class Boosted(AutoregressiveModel):
 
         run_in_threads(ranks, boost)
         features, leaves = self.features.cpu(), self.leaves.cpu()
-        before = [(features[a:b], leaves[a:b]) for a, b in zip(self.first[:-1], self.first[1:], strict=True)]
-        each = [tuple(map(torch.from_numpy, found[k])) if k in found else own for k, own in enumerate(before)]
+        before = [
+            (features[a:b], leaves[a:b])
+            for a, b in zip(self.first[:-1], self.first[1:], strict=True)
+        ]
+        each = [
+            tuple(map(torch.from_numpy, found[k])) if k in found else own
+            for k, own in enumerate(before)
+        ]
         self.allocate([len(features) for features, _ in each])
         self.features.copy_(torch.cat([features for features, _ in each]))
         self.leaves.copy_(torch.cat([leaves for _, leaves in each]))
@@ -205,4 +233,6 @@ class Boosting(Objective):
             model.grow(some, codes, held_out)
             return len(some) / len(ranks)
 
-        return WholePass(f"bits {ranks[0] + 1} to {ranks[-1] + 1}", partial(model.grow, ranks), part)
+        return WholePass(
+            f"bits {ranks[0] + 1} to {ranks[-1] + 1}", partial(model.grow, ranks), part
+        )

@@ -71,7 +71,9 @@ class ChowLiu(TabularModel):
 
     def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
         cells = self._grow(sums)
-        flat = torch.cat([cells[i].flatten() for _, members, *_ in self.tables.groups for i in members])
+        flat = torch.cat(
+            [cells[i].flatten() for _, members, *_ in self.tables.groups for i in members]
+        )
         self.fill(flat, self.strengths(partial(self.fill, flat), list(validation)))
 
     def _grow(self, sums: Tensor) -> list[Tensor]:
@@ -80,7 +82,10 @@ class ChowLiu(TabularModel):
         ends = list(accumulate(self.schema.codes, initial=0))
         spans = [slice(start, end) for start, end in pairwise(ends)]
         own = sums.diag()
-        return [own[spans[i]][None] if p < 0 else sums[spans[p], spans[i]] for i, p in enumerate(self.parent_of)]
+        return [
+            own[spans[i]][None] if p < 0 else sums[spans[p], spans[i]]
+            for i, p in enumerate(self.parent_of)
+        ]
 
     def take(self, sums: Tensor) -> None:
         """The likeliest tree and tables for sums of which those of different variables are all positive."""
@@ -92,7 +97,12 @@ class ChowLiu(TabularModel):
         blocks = sums.diag().split(list(self.schema.codes))
         marginals = [smooth_counts(counts[None], 0.0)[0] for counts in blocks]
         all_pairs = torch.cat(marginals)[:, None] * torch.cat(marginals)
-        within = torch.block_diag(*(torch.ones(len(own), len(own), device=sums.device) for own in marginals)) > 0
+        within = (
+            torch.block_diag(
+                *(torch.ones(len(own), len(own), device=sums.device) for own in marginals)
+            )
+            > 0
+        )
         return torch.where(within, torch.cat(marginals).diag(), all_pairs)
 
     def _messages(self, evidence: Tensor, over: Semiring) -> list[Tensor]:
@@ -116,7 +126,9 @@ class ChowLiu(TabularModel):
             whole[i] = below[i] + SUM.product(elsewhere, tables[i].T)
         return whole
 
-    def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
+    def decide(
+        self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         below, tables = self._messages(evidence, over), self.scores(over)
         x = torch.zeros(len(evidence), self.schema.size, dtype=torch.long, device=evidence.device)
         for i in self.order:
@@ -134,5 +146,8 @@ def heaviest_tree(weights: Tensor) -> list[int]:
         i = int(best.masked_fill(~outside, -torch.inf).argmax())
         parents[i], outside[i] = int(nearest[i]), False
         closer = outside & (weights[i] > best)
-        best, nearest = torch.where(closer, weights[i], best), torch.where(closer.cpu(), torch.tensor(i), nearest)
+        best, nearest = (
+            torch.where(closer, weights[i], best),
+            torch.where(closer.cpu(), torch.tensor(i), nearest),
+        )
     return parents

@@ -20,7 +20,12 @@ from plausibly.system.arguments import check_range
 
 
 class DeepNADE(OrderlessModel):
-    plan: ClassVar = {"batch": 250, "rounds": 75, "rate": 4e-3, "weight_decay": 0.2}  # decisions/0016
+    plan: ClassVar = {
+        "batch": 250,
+        "rounds": 75,
+        "rate": 4e-3,
+        "weight_decay": 0.2,
+    }  # decisions/0016
     formula = "H (3 n + 1) + 2 n + B (2 H^2 + 2 H), H = 512, B = 2"
 
     def __init__(
@@ -37,7 +42,9 @@ class DeepNADE(OrderlessModel):
         check_range("deepnade: blocks", blocks, 1, 100)
         check_range("deepnade: dropout", dropout, 0, 0.99)
         self.hidden, self.blocks, self.dropout = hidden, blocks, dropout
-        self.network = Perceptron(self.inputs.width + schema.size, self.head.width, hidden, blocks, dropout)
+        self.network = Perceptron(
+            self.inputs.width + schema.size, self.head.width, hidden, blocks, dropout
+        )
 
     @classmethod
     def tiny(cls, schema: Schema) -> Self:

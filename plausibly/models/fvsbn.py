@@ -24,7 +24,13 @@ from plausibly.outcomes.outcomes import Outcome
 class FVSBN(NetworkModel):
     formula = "n (n + 1) / 2"
 
-    def __init__(self, schema: Schema, components: int = 8, shape: str = "normal", context: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        components: int = 8,
+        shape: str = "normal",
+        context: Sequence[int] = (),
+    ) -> None:
         super().__init__(schema, context, components, shape)
         self.linear = MaskedLinear(self.inputs.width, self.head.width, strict=True, gain=0.1)
 
@@ -54,7 +60,9 @@ class FVSBN(NetworkModel):
         for i in self.order:
             x[:, i] = yield i, self.head.one(parameters[:, self.head.slice(i)], i)
             if i != self.order[-1]:
-                parameters = parameters + self.inputs.one(x[:, i], i) @ weight[:, self.inputs.slice(i)].T
+                parameters = (
+                    parameters + self.inputs.one(x[:, i], i) @ weight[:, self.inputs.slice(i)].T
+                )
         return x.reshape(n, *self.schema.shape)
 
     def _sides(self) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,9 @@ from plausibly.system.arguments import check_range
 from plausibly.system.randomness import by_row
 
 WEIGHT_SCALE = 0.4  # of the size that first weights have elsewhere
-NETWORK_DEFAULTS = {MLP.name: {"hidden": 128, "layers": 2, "dropout": 0.0}}  # of networks, where none is asked for
+NETWORK_DEFAULTS = {
+    MLP.name: {"hidden": 128, "layers": 2, "dropout": 0.0}
+}  # of networks, where none is asked for
 
 
 class GAN(AdversarialModel):
@@ -52,8 +54,12 @@ class GAN(AdversarialModel):
         self.given, self.head = StraightThrough(schema, self.context), StraightThrough(schema, rest)
         self.inputs = StraightThrough(schema, (*self.context, *rest))
         name = default_network(schema)
-        self.network = build_part("network", NETWORKS, network or {"name": name, **NETWORK_DEFAULTS.get(name, {})})
-        self.generator = Shifted(self.network.decoder(self, self.head.parameters_width), self.head.gains())
+        self.network = build_part(
+            "network", NETWORKS, network or {"name": name, **NETWORK_DEFAULTS.get(name, {})}
+        )
+        self.generator = Shifted(
+            self.network.decoder(self, self.head.parameters_width), self.head.gains()
+        )
         self.critic = self.network.encoder(self, 1)
         if self.objective.spectral:
             normalise(self.critic)
@@ -84,11 +90,17 @@ class GAN(AdversarialModel):
         if self.margin:
             self.margins.copy_(self.margin.marginals(x[:, list(self.context)]))
 
-    def generate(self, z: Tensor, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    def generate(
+        self, z: Tensor, x: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
         """Events, (n, *shape), from latents, with the context that stands in x, and all their numbers, (n, width)."""
         given = self.given(x)
         events, numbers = self.head.sample(self.generator(torch.cat([z, given], 1)), generator)
-        whole = x.flatten(1).to(events.dtype).index_copy(1, torch.tensor(self.head.variables, device=x.device), events)
+        whole = (
+            x.flatten(1)
+            .to(events.dtype)
+            .index_copy(1, torch.tensor(self.head.variables, device=x.device), events)
+        )
         return whole.view(-1, *self.schema.shape), torch.cat([given, numbers], 1)
 
     def generate_like(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -106,7 +118,9 @@ class GAN(AdversarialModel):
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         x = self.margins.new_zeros(n, self.schema.size)
         if self.margin:
-            x[:, list(self.context)] = self.margin(self.margins.expand(n, -1)).sample(generator).to(x.dtype)
+            x[:, list(self.context)] = (
+                self.margin(self.margins.expand(n, -1)).sample(generator).to(x.dtype)
+            )
         return self.generate_like(x, generator)[0].float()
 
 

@@ -27,7 +27,9 @@ from plausibly.objectives import Counting
 from plausibly.outcomes.outcomes import MixtureDensity, Outcome, Product
 
 MAX_DIMENSIONS = 4_000  # variables: the covariance has 16 million entries
-MAX_OPEN_VARIABLES = 12  # variables that may be unforeseen, of which an entropy sums over all subsets
+MAX_OPEN_VARIABLES = (
+    12  # variables that may be unforeseen, of which an entropy sums over all subsets
+)
 
 
 class Gaussian(DecomposableModel):
@@ -55,7 +57,9 @@ class Gaussian(DecomposableModel):
         opened = torch.tensor([kind.open for kind in schema.kinds], device="cpu")
         self.register_buffer("open", opened, persistent=False)
         self.register_buffer("guarded", schema.chance_unforeseen > 0, persistent=False)
-        fixed = torch.stack([torch.log1p(-schema.chance_unforeseen), schema.chance_unforeseen.log()], 1)
+        fixed = torch.stack(
+            [torch.log1p(-schema.chance_unforeseen), schema.chance_unforeseen.log()], 1
+        )
         self.register_buffer("fixed", fixed, persistent=False)
 
     @classmethod
@@ -85,7 +89,9 @@ class Gaussian(DecomposableModel):
         """The lower Cholesky factor of the covariance, float64."""
         n = self.schema.size
         rows, columns = torch.tril_indices(n, n, -1, device=self.mean.device)
-        return self.log_diagonal.double().exp().diag().index_put((rows, columns), self.below.double())
+        return (
+            self.log_diagonal.double().exp().diag().index_put((rows, columns), self.below.double())
+        )
 
     def covariance(self) -> Tensor:
         factor = self.factor()
@@ -113,7 +119,9 @@ class Gaussian(DecomposableModel):
         return factor, torch.linalg.solve_triangular(factor, centred.T, upper=False).T
 
     def log_prob(self, x: Tensor) -> Tensor:
-        return self._log_density(x.flatten(1).double(), torch.ones_like(x.flatten(1), dtype=torch.bool)).float()
+        return self._log_density(
+            x.flatten(1).double(), torch.ones_like(x.flatten(1), dtype=torch.bool)
+        ).float()
 
     @torch.no_grad()
     def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
@@ -121,7 +129,9 @@ class Gaussian(DecomposableModel):
         total = self._log_density(rows, seen)
         if drawable is None:
             return total
-        return total + torch.where(~seen & self._numbers_only(drawable), self._log_special()[:, 0], 0.0).sum(1)
+        return total + torch.where(
+            ~seen & self._numbers_only(drawable), self._log_special()[:, 0], 0.0
+        ).sum(1)
 
     def _log_density(self, rows: Tensor, seen: Tensor) -> Tensor:
         """log p of the seen cells of float64 events, both (batch, variables)."""
@@ -136,7 +146,9 @@ class Gaussian(DecomposableModel):
     def _numbers_only(self, drawable: Tensor) -> Tensor:
         """The variables that may be unforeseen but may not be drawn so."""
         parts = drawable.split(list(self.schema.codes))
-        return self.open & torch.tensor([not bool(own[-1]) for own in parts], device=self.open.device)
+        return self.open & torch.tensor(
+            [not bool(own[-1]) for own in parts], device=self.open.device
+        )
 
     def predict(self, x: Tensor) -> Outcome:
         rows = x.flatten(1).double()
@@ -151,7 +163,9 @@ class Gaussian(DecomposableModel):
     def complete(self, x: Tensor, observed: Tensor, weights: Tensor) -> Tensor:
         """The conditional mean, where a normal density is highest."""
         outcome = self.predict_given(x, observed)
-        means = [one.means for one in map(outcome.one, self.order) if isinstance(one, MixtureDensity)]
+        means = [
+            one.means for one in map(outcome.one, self.order) if isinstance(one, MixtureDensity)
+        ]
         return torch.where(observed, x, torch.cat(means, 1).to(x.dtype).reshape(x.shape))
 
     @torch.no_grad()
@@ -161,19 +175,28 @@ class Gaussian(DecomposableModel):
         nats = torch.zeros(len(rows), dtype=torch.float64, device=x.device)
         for index, both in patterns(torch.cat([seen, seen & (rows < UNFORESEEN)], 1)):
             free = others(both[both < n], n)
-            nats = nats.index_put((index,), self._entropy_of(free, both[both >= n] - n).expand(len(index)))
+            nats = nats.index_put(
+                (index,), self._entropy_of(free, both[both >= n] - n).expand(len(index))
+            )
         return nats
 
     def _entropy_of(self, free: Tensor, known: Tensor) -> Tensor:
         """The entropy of the `free` variables given the known ones, whatever their values."""
-        covariance, logs, may = self.covariance(), self._log_special()[free], (self.open & ~self.guarded)[free]
+        covariance, logs, may = (
+            self.covariance(),
+            self._log_special()[free],
+            (self.open & ~self.guarded)[free],
+        )
         if (many := int(may.sum())) > MAX_OPEN_VARIABLES:
             raise Unsupported(
                 f"gaussian: {many} columns may hold what is no number; an entropy sums over {MAX_OPEN_VARIABLES}"
             )
         factor, _ = self._whiten(self.mean.double()[None], known)
         weights = torch.linalg.solve_triangular(factor, covariance[known], upper=False)[:, free]
-        left, total = covariance[free][:, free] - weights.T @ weights, torch.zeros((), dtype=torch.float64)
+        left, total = (
+            covariance[free][:, free] - weights.T @ weights,
+            torch.zeros((), dtype=torch.float64),
+        )
         for kept in product((True, False), repeat=many):
             number = torch.ones_like(may)
             number[may] = torch.tensor(kept, device=may.device, dtype=torch.bool)
@@ -190,7 +213,9 @@ class Gaussian(DecomposableModel):
             factor, z = self._whiten(rows[index], given)
             weights = torch.linalg.solve_triangular(factor, covariance[given], upper=False)
             if earlier:
-                weights = weights * (given[:, None] < torch.arange(len(covariance), device=given.device))
+                weights = weights * (
+                    given[:, None] < torch.arange(len(covariance), device=given.device)
+                )
             left = covariance.diagonal() - weights.square().sum(0)
             means = means.index_put((index,), self.mean.double() + z @ weights)
             variances = variances.index_put((index,), left.clamp(min=1e-12).expand(len(index), -1))
@@ -207,7 +232,9 @@ class Gaussian(DecomposableModel):
         ):
             own = chosen.nonzero()[:, 0]
             form = torch.zeros_like(means[:, own]), means[:, own], scales[:, own]
-            groups.append((own, MixtureDensity(*form, special[:, own] if opened else None, unseen=unseen)))
+            groups.append(
+                (own, MixtureDensity(*form, special[:, own] if opened else None, unseen=unseen))
+            )
         groups = [(own, outcome) for own, outcome in groups if len(own)]
         return groups[0][1] if len(groups) == 1 else Product(groups)
 
@@ -227,7 +254,9 @@ class Gaussian(DecomposableModel):
             own = special[i].expand(n, -1) if self.open[i] else None
             x[:, i] = yield (
                 i,
-                MixtureDensity(torch.zeros_like(form[0]), *form, own, unseen=1 if self.guarded[i] else None),
+                MixtureDensity(
+                    torch.zeros_like(form[0]), *form, own, unseen=1 if self.guarded[i] else None
+                ),
             )
             sound = sound & (x[:, i] < UNFORESEEN)
             z[:, i] = ((x[:, i] - mean) / scale).masked_fill(~sound, 0.0)
@@ -240,7 +269,11 @@ class Gaussian(DecomposableModel):
 
     @torch.no_grad()
     def sample_given(
-        self, x: Tensor, observed: Tensor, generator: torch.Generator, drawable: Tensor | None = None
+        self,
+        x: Tensor,
+        observed: Tensor,
+        generator: torch.Generator,
+        drawable: Tensor | None = None,
     ) -> Tensor:
         rows, seen, covariance = x.flatten(1).double(), observed.flatten(1), self.covariance()
         noise = torch.empty_like(rows).normal_(generator=generator)
@@ -253,8 +286,13 @@ class Gaussian(DecomposableModel):
             drawn[index[:, None], free] = (self.mean.double() + z @ weights)[:, free] + noise[
                 index[:, None], free
             ] @ matrix_root(left).T
-        odd = torch.rand(rows.shape, generator=generator, device=rows.device).double().log() < self._log_special()[:, 1]
-        odd = odd & ~(self.guarded if drawable is None else self.guarded | self._numbers_only(drawable))
+        odd = (
+            torch.rand(rows.shape, generator=generator, device=rows.device).double().log()
+            < self._log_special()[:, 1]
+        )
+        odd = odd & ~(
+            self.guarded if drawable is None else self.guarded | self._numbers_only(drawable)
+        )
         drawn = drawn.float().masked_fill(odd, UNFORESEEN)
         return torch.where(seen, x.flatten(1), drawn).reshape(x.shape)
 
@@ -332,7 +370,10 @@ class Gaussian(DecomposableModel):
 def patterns(known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """(rows, variables) for each set of known variables that occurs in bool (batch, variables)."""
     if known.all():
-        yield torch.arange(len(known), device=known.device), torch.arange(known.shape[1], device=known.device)
+        yield (
+            torch.arange(len(known), device=known.device),
+            torch.arange(known.shape[1], device=known.device),
+        )
         return
     sets, owner = torch.unique(known, dim=0, return_inverse=True)
     for k, own in enumerate(sets):

@@ -46,7 +46,9 @@ class HierarchicalVAE(LatentModel):
         context: Sequence[int] = (),
     ) -> None:
         if len(levels) < 2 or min(levels) < 1:
-            raise ValueError(f"levels = {list(levels)}; two or more, each of at least one latent, such as [8, 16]")
+            raise ValueError(
+                f"levels = {list(levels)}; two or more, each of at least one latent, such as [8, 16]"
+            )
         check_range("hierarchical_vae: width", width, 1, 100_000)
         super().__init__(schema, sum(levels), context, components, shape)
         self.levels, self.width = list(levels), width
@@ -117,7 +119,9 @@ class Ladder(Latents):
     def levels(self, z: list[Tensor]) -> Iterator[Normal]:
         yield self.seen[0]
         for level in range(1, len(self.seen)):
-            yield multiply_normals(self.seen[level], self.model.of_prior(level, torch.cat(z[:level], 1)))
+            yield multiply_normals(
+                self.seen[level], self.model.of_prior(level, torch.cat(z[:level], 1))
+            )
 
     def sample(self, generator: torch.Generator) -> Tensor:
         z: list[Tensor] = []
@@ -128,7 +132,10 @@ class Ladder(Latents):
     def log_prob(self, z: Tensor) -> Tensor:
         own = list(z.split(self.model.levels, 1))
         with without_gradients(self.model) if self.frozen else nullcontext():
-            return torch.cat([normal.log_prob(part) for normal, part in zip(self.levels(own), own, strict=True)], 1)
+            return torch.cat(
+                [normal.log_prob(part) for normal, part in zip(self.levels(own), own, strict=True)],
+                1,
+            )
 
     def mean(self) -> Tensor:
         """Each level's mean, given the means above it."""
@@ -143,6 +150,8 @@ class Ladder(Latents):
 
 def multiply_normals(one: Normal, other: Normal) -> Normal:
     """The normal proportional to the product of two; its `draws` are the first's."""
-    share = torch.sigmoid(2 * (other.log_scale - one.log_scale))  # that the first has of both precisions
+    share = torch.sigmoid(
+        2 * (other.log_scale - one.log_scale)
+    )  # that the first has of both precisions
     log_scale = -0.5 * torch.logaddexp(-2 * one.log_scale, -2 * other.log_scale)
     return Normal(other.centre + share * (one.centre - other.centre), log_scale, one.draws)

@@ -50,19 +50,30 @@ class Independent(TabularModel):
         """log p of every code of every variable, in the order of the statistics."""
         tables, kinds = self.tables.log_probs(), self.schema.kinds
         members = [members for _, members, *_ in self.tables.groups]
-        pairs = ((own[place], i) for own, group in zip(tables, members, strict=True) for place, i in enumerate(group))
+        pairs = (
+            (own[place], i)
+            for own, group in zip(tables, members, strict=True)
+            for place, i in enumerate(group)
+        )
         return torch.cat([emission_logs(logs, kinds[i]) for logs, i in pairs])
 
     def _with_evidence(self, evidence: Tensor, over: Semiring) -> list[Tensor]:
-        return [table + own for table, own in zip(self.scores(over), self.per_variable(evidence), strict=True)]
+        return [
+            table + own
+            for table, own in zip(self.scores(over), self.per_variable(evidence), strict=True)
+        ]
 
     def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
-        return torch.stack([over.total(weights, 1) for weights in self._with_evidence(evidence, over)]).sum(0)
+        return torch.stack(
+            [over.total(weights, 1) for weights in self._with_evidence(evidence, over)]
+        ).sum(0)
 
     def marginals(self, evidence: Tensor) -> list[Tensor]:
         own = self._with_evidence(evidence, SUM)
         totals = [weights.logsumexp(1, keepdim=True) for weights in own]
         return [weights + (sum(totals) - total) for weights, total in zip(own, totals, strict=True)]
 
-    def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
+    def decide(
+        self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         return torch.stack([choose(weights) for weights in self._with_evidence(evidence, over)], 1)

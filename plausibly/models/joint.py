@@ -14,7 +14,13 @@ from torch import Tensor
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel, code_of_unseen, sample_codes, smooth_counts
+from plausibly.families.tabular import (
+    Tables,
+    TabularModel,
+    code_of_unseen,
+    sample_codes,
+    smooth_counts,
+)
 from plausibly.outcomes.outcomes import Categorical, Outcome, side_by_side
 
 MAX_EVENTS = 1 << 20  # events
@@ -39,7 +45,11 @@ class Joint(TabularModel):
     def accepts(cls, schema: Schema) -> str | None:
         if schema.log_events < 21:
             events = prod(schema.codes)
-            return None if events <= MAX_EVENTS else f"joint: {events - 1:,} parameters, more than {MAX_EVENTS - 1:,}"
+            return (
+                None
+                if events <= MAX_EVENTS
+                else f"joint: {events - 1:,} parameters, more than {MAX_EVENTS - 1:,}"
+            )
         if set(schema.codes) == {2}:
             return f"joint: 2^{schema.size} - 1 parameters"
         return f"joint: about 10^{schema.log_events / 2.302585093:.0f} parameters"
@@ -67,7 +77,10 @@ class Joint(TabularModel):
 
     def _independent(self, sums: Tensor) -> Tensor:
         """The product of the smoothed marginals, over all events in lexical order."""
-        table, product = sums.view(self.schema.codes), torch.ones(1, dtype=sums.dtype, device=sums.device)
+        table, product = (
+            sums.view(self.schema.codes),
+            torch.ones(1, dtype=sums.dtype, device=sums.device),
+        )
         for i in range(self.schema.size):
             others = [j for j in range(self.schema.size) if j != i]
             marginal = smooth_counts(table.sum(others)[None] if others else table[None], 0.0)[0]
@@ -76,7 +89,9 @@ class Joint(TabularModel):
 
     def each_log_prob(self, x: Tensor) -> Tensor:
         codes, inside = (
-            self.binning.digitise(x.flatten(1)) if self.binning.any else (x.flatten(1).long(), torch.zeros(1))
+            self.binning.digitise(x.flatten(1))
+            if self.binning.any
+            else (x.flatten(1).long(), torch.zeros(1))
         )
         return (self.tables.log_probs()[0][0][self._index(codes)] + inside.sum(-1))[:, None]
 
@@ -92,7 +107,9 @@ class Joint(TabularModel):
         x = torch.zeros(n, self.schema.size, device=device_of(self))
         place = torch.zeros(n, dtype=torch.long, device=x.device)
         for i, table in enumerate(self._conditionals()):
-            outcome = Categorical(self.emit_one(table[place], x, i), code_of_unseen(self.schema.kinds[i]))
+            outcome = Categorical(
+                self.emit_one(table[place], x, i), code_of_unseen(self.schema.kinds[i])
+            )
             x[:, i] = yield i, self.alone(outcome, i)
             place = place * self.schema.codes[i] + self.binning.digitise(x[:, i], (i,))[0]
         return x.reshape(n, *self.schema.shape)
@@ -100,7 +117,10 @@ class Joint(TabularModel):
     def _conditionals(self) -> list[Tensor]:
         """log p(x_i | x_1 ... x_{i-1}) for every prefix, each (prefixes, codes)."""
         prefixes = self._prefixes()
-        return [prefixes[i + 1].view(-1, k) - prefixes[i][:, None] for i, k in enumerate(self.schema.codes)]
+        return [
+            prefixes[i + 1].view(-1, k) - prefixes[i][:, None]
+            for i, k in enumerate(self.schema.codes)
+        ]
 
     def _prefixes(self) -> list[Tensor]:
         """log p(x_1 ... x_i) of every prefix, for i = 0 to n."""
@@ -113,10 +133,15 @@ class Joint(TabularModel):
         return list(evidence.split(max(NUMBERS_PER_BATCH // prod(self.schema.codes), 1)))
 
     def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
-        return torch.cat([over.total(self._with_evidence(rows, over), 1) for rows in self._split(evidence)])
+        return torch.cat(
+            [over.total(self._with_evidence(rows, over), 1) for rows in self._split(evidence)]
+        )
 
     def marginals(self, evidence: Tensor) -> list[Tensor]:
-        parts = [sum_others(self._with_evidence(rows, SUM), self.schema.codes) for rows in self._split(evidence)]
+        parts = [
+            sum_others(self._with_evidence(rows, SUM), self.schema.codes)
+            for rows in self._split(evidence)
+        ]
         return [torch.cat(own) for own in zip(*parts, strict=True)]
 
     def _with_evidence(self, evidence: Tensor, over: Semiring) -> Tensor:
@@ -127,17 +152,25 @@ class Joint(TabularModel):
             total = (total[:, :, None] + weights[:, None]).flatten(1)
         return total + self.scores(over)[0]
 
-    def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
-        return self._at(torch.cat([choose(self._with_evidence(rows, over)) for rows in self._split(evidence)]))
+    def decide(
+        self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        return self._at(
+            torch.cat([choose(self._with_evidence(rows, over)) for rows in self._split(evidence)])
+        )
 
     def _at(self, places: Tensor) -> Tensor:
         """The events at these places in lexical order, (batch, variables)."""
         strides = list(accumulate((1, *self.schema.codes[:0:-1]), mul))[::-1]
-        return torch.stack([places // s % k for s, k in zip(strides, self.schema.codes, strict=True)], 1)
+        return torch.stack(
+            [places // s % k for s, k in zip(strides, self.schema.codes, strict=True)], 1
+        )
 
     def codes(self, n: int, generator: torch.Generator) -> Tensor:
         table = self.tables.each()[0]
-        return self._at(sample_codes(table, torch.zeros(n, dtype=torch.long, device=table.device), generator))
+        return self._at(
+            sample_codes(table, torch.zeros(n, dtype=torch.long, device=table.device), generator)
+        )
 
 
 def sum_others(logs: Tensor, codes: Sequence[int]) -> list[Tensor]:
@@ -149,4 +182,6 @@ def sum_others(logs: Tensor, codes: Sequence[int]) -> list[Tensor]:
         return [logs]
     half = len(codes) // 2
     table = logs.view(len(logs), prod(codes[:half]), -1)
-    return sum_others(table.logsumexp(2), codes[:half]) + sum_others(table.logsumexp(1), codes[half:])
+    return sum_others(table.logsumexp(2), codes[:half]) + sum_others(
+        table.logsumexp(1), codes[half:]
+    )

@@ -32,7 +32,13 @@ class Degrees(Noisy):
         super().__init__()
         even = 1 + torch.arange(hidden, device="cpu") * max(variables - 1, 1) // hidden
         shuffle = torch.Generator("cpu").manual_seed(0)
-        rows = [even, *(even[torch.randperm(hidden, generator=shuffle, device="cpu")] for _ in range(masks - 1))]
+        rows = [
+            even,
+            *(
+                even[torch.randperm(hidden, generator=shuffle, device="cpu")]
+                for _ in range(masks - 1)
+            ),
+        ]
         self.register_buffer("table", torch.stack(rows), persistent=False)
 
     def forward(self) -> Tensor:
@@ -85,13 +91,22 @@ class MADE(NetworkModel):
         return bias
 
     def outcomes(self, x: Tensor) -> Outcome:
-        numbers, before, after = self.inputs(x), self.ranks[self.inputs.owner], self.ranks[self.head.owner]
-        return average([self.head(self.network(numbers, before, degrees, after)) for degrees in self.degrees()])
+        numbers, before, after = (
+            self.inputs(x),
+            self.ranks[self.inputs.owner],
+            self.ranks[self.head.owner],
+        )
+        return average(
+            [self.head(self.network(numbers, before, degrees, after)) for degrees in self.degrees()]
+        )
 
     @torch.no_grad()
     def steps(self, n: int) -> Unrolled:
         x, ranks = torch.zeros(n, self.schema.size, device=device_of(self)), self.ranks.tolist()
-        growing = [self.network.growing(n, self.ranks[self.inputs.owner], degrees) for degrees in self.degrees()]
+        growing = [
+            self.network.growing(n, self.ranks[self.inputs.owner], degrees)
+            for degrees in self.degrees()
+        ]
         for rank, group in groupby(self.order, ranks.__getitem__):
             members = list(group)
             for i in members:

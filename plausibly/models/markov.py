@@ -29,11 +29,16 @@ class Markov(TabularModel):
     def __init__(self, schema: Schema, k: int = 1) -> None:
         super().__init__(schema)
         if not 1 <= k <= 16:
-            raise ValueError(f"markov: k = {k}; the number of earlier variables looked at is 1 to 16")
+            raise ValueError(
+                f"markov: k = {k}; the number of earlier variables looked at is 1 to 16"
+            )
         self.k = k
         self.order = tuple(range(schema.size))
         self.rows = rows_of(schema, k)
-        if sum(rows * codes for rows, codes in zip(self.rows, schema.codes, strict=True)) > MAX_CELLS:
+        if (
+            sum(rows * codes for rows, codes in zip(self.rows, schema.codes, strict=True))
+            > MAX_CELLS
+        ):
             raise ValueError(
                 f"markov: tables of order k = {k} need more than {MAX_CELLS:,} cells; a smaller k would do"
             )
@@ -41,7 +46,9 @@ class Markov(TabularModel):
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
-        cells = sum(rows * codes for rows, codes in zip(rows_of(schema, 1), schema.codes, strict=True))
+        cells = sum(
+            rows * codes for rows, codes in zip(rows_of(schema, 1), schema.codes, strict=True)
+        )
         return None if cells <= MAX_CELLS else f"markov: {cells:,} cells in its tables"
 
     def row(self, x: Tensor, i: int) -> Tensor:
@@ -55,7 +62,9 @@ class Markov(TabularModel):
         batches, tables = list(validation), self._marginals(sums)
         for order in range(1, self.k + 1):
 
-            def fill(strengths: Sequence[float], order: int = order, lower: Sequence[Tensor] = tables) -> None:
+            def fill(
+                strengths: Sequence[float], order: int = order, lower: Sequence[Tensor] = tables
+            ) -> None:
                 self._store(self._refine_tables(sums, lower, order, strengths))
 
             tables = self._refine_tables(sums, tables, order, self.strengths(fill, batches))
@@ -113,16 +122,25 @@ class Markov(TabularModel):
 
     def marginals(self, evidence: Tensor) -> list[Tensor]:
         weighted, _ = self._messages(evidence, SUM)
-        before, found = evidence.new_zeros(len(evidence), 1), []  # of the configurations of the k variables before
-        for i, (table, own) in enumerate(zip(self.scores(SUM), self.per_variable(evidence), strict=True)):
+        before, found = (
+            evidence.new_zeros(len(evidence), 1),
+            [],
+        )  # of the configurations of the k variables before
+        for i, (table, own) in enumerate(
+            zip(self.scores(SUM), self.per_variable(evidence), strict=True)
+        ):
             upto = before[:, :, None] + table
-            found.append((upto + weighted[i].repeat(1, self.rows[i] // weighted[i].shape[1], 1)).logsumexp(1))
+            found.append(
+                (upto + weighted[i].repeat(1, self.rows[i] // weighted[i].shape[1], 1)).logsumexp(1)
+            )
             before = (upto + own[:, None]).flatten(1)
             if i >= self.k:
                 before = before.view(len(before), self.schema.codes[i - self.k], -1).logsumexp(1)
         return found
 
-    def decide(self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]) -> Tensor:
+    def decide(
+        self, evidence: Tensor, over: Semiring, choose: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         weighted, _ = self._messages(evidence, over)
         x = torch.zeros(len(evidence), self.schema.size, dtype=torch.long, device=evidence.device)
         every = torch.arange(len(evidence), device=evidence.device)

@@ -40,11 +40,18 @@ class MaskedTransformer(OrderlessModel):
         super().__init__(schema, components, shape)
         check_transformer("masked_transformer", width, layers, heads, dropout)
         self.width, self.layers, self.heads, self.dropout = width, layers, heads, dropout
-        tokens, shown = [self.inputs.slice(i) for i in self.order], [self.head.slice(i) for i in self.order]
+        tokens, shown = (
+            [self.inputs.slice(i) for i in self.order],
+            [self.head.slice(i) for i in self.order],
+        )
         self.embedding = PerToken([part.stop - part.start for part in tokens], width, 0.5)
         self.unknown = nn.Parameter(torch.zeros(schema.size, width))
-        self.network = TransformerStack(schema.size, width, layers, heads, dropout, together=schema.size)
-        self.readout = PerToken([part.stop - part.start for part in shown], width, 0.1 * width**-0.5)
+        self.network = TransformerStack(
+            schema.size, width, layers, heads, dropout, together=schema.size
+        )
+        self.readout = PerToken(
+            [part.stop - part.start for part in shown], width, 0.1 * width**-0.5
+        )
         self.shift = nn.Parameter(torch.zeros(self.head.width))
         self.register_buffer("read", slice_places(tokens), persistent=False)
 

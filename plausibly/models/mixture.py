@@ -28,9 +28,15 @@ from plausibly.models.gaussian import Gaussian
 from plausibly.models.independent import Independent
 from plausibly.objectives import Objective, Pass
 
-PARTS: dict[str, type[TractableModel]] = {"independent": Independent, "chow_liu": ChowLiu, "gaussian": Gaussian}
+PARTS: dict[str, type[TractableModel]] = {
+    "independent": Independent,
+    "chow_liu": ChowLiu,
+    "gaussian": Gaussian,
+}
 MAX_STATISTICS = 1 << 24  # numbers summed up for all components together
-MAX_TREE_PAIRS = 1 << 20  # of trees, so many that each pass takes a moment: more are asked for with parts=chow_liu
+MAX_TREE_PAIRS = (
+    1 << 20
+)  # of trees, so many that each pass takes a moment: more are asked for with parts=chow_liu
 RESTARTS = 2
 
 
@@ -42,7 +48,9 @@ class Mixture(TractableSum):
 
     formula = "2Kn - 1, K <= 16"
 
-    def __init__(self, schema: Schema, parts: str | None = None, components: int = 16, iterations: int = 30) -> None:
+    def __init__(
+        self, schema: Schema, parts: str | None = None, components: int = 16, iterations: int = 30
+    ) -> None:
         super().__init__()
         if parts not in (*PARTS, None):
             raise ValueError(f"parts = {parts!r}; they are {', '.join(PARTS)}")
@@ -50,7 +58,12 @@ class Mixture(TractableSum):
             raise ValueError(f"components = {components}; 1 to 1,000 of them")
         if iterations < 2:
             raise ValueError(f"iterations = {iterations}; at least 2 passes after each split")
-        self.schema, self.parts, self.components, self.iterations = schema, parts, components, iterations
+        self.schema, self.parts, self.components, self.iterations = (
+            schema,
+            parts,
+            components,
+            iterations,
+        )
         self.objective = ExpectationMaximisation()
         self.part = PARTS[parts or default_parts(schema, components)]
         if reason := self.part.accepts(schema):
@@ -104,7 +117,9 @@ class Mixture(TractableSum):
         if self.part is not Independent:
             return super().log_joint(x)
         own = members[0].hot(x) @ torch.stack([member.flat() for member in members], 1)
-        inside = members[0].binning.cut(x.flatten(1))[1].sum(1)  # the density inside bins is everybody's
+        inside = (
+            members[0].binning.digitise(x.flatten(1))[1].sum(1)
+        )  # the density inside bins is everybody's
         return free_log_weights(self.logits) + own.double() + inside[:, None]
 
     # learning
@@ -229,4 +244,10 @@ def attempt(model: Mixture, name: str, sharing: Sharing) -> list[Pass]:
         model.refit_best(sums, list(validation))
 
     first = Pass(name, lambda x: model.statistics(x, sharing(x)), update)
-    return [first, *(Pass(name, model.statistics, update if i % 4 else tune) for i in range(1, model.iterations))]
+    return [
+        first,
+        *(
+            Pass(name, model.statistics, update if i % 4 else tune)
+            for i in range(1, model.iterations)
+        ),
+    ]

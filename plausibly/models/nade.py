@@ -43,14 +43,19 @@ class NADE(NetworkModel):
         check_range("nade: hidden", hidden, 1, 100_000)
         check_range("nade: dropout", dropout, 0, 0.99)
         if activation not in ACTIVATIONS:
-            raise ValueError(f"nade: no activation {activation!r}; there are {' and '.join(ACTIVATIONS)}")
+            raise ValueError(
+                f"nade: no activation {activation!r}; there are {' and '.join(ACTIVATIONS)}"
+            )
         self.hidden, self.activation, self.dropout = hidden, activation, dropout
         self.weight = nn.Parameter(torch.zeros(self.inputs.width, hidden))
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.readout = nn.Parameter(torch.zeros(self.head.width, hidden))
         self.shift = nn.Parameter(torch.zeros(self.head.width))
         self.thinned = Dropout(dropout)
-        added, read = [self.inputs.slice(i) for i in self.order[:-1]], [self.head.slice(i) for i in self.order]
+        added, read = (
+            [self.inputs.slice(i) for i in self.order[:-1]],
+            [self.head.slice(i) for i in self.order],
+        )
         self.register_buffer("table", loop_table(added, read), persistent=False)
 
     @classmethod
@@ -82,7 +87,9 @@ class NADE(NetworkModel):
             own = self.inputs.slice(c)
             start = start + numbers[:, own] @ self.weight[own]
         table = self.table[len(self.context) :]
-        parameters, _ = recurrence(numbers, self.weight, start, self.readout, self.shift, keep, table, self.activation)
+        parameters, _ = recurrence(
+            numbers, self.weight, start, self.readout, self.shift, keep, table, self.activation
+        )
         outcome: Outcome = self.head(parameters)
         return outcome
 
@@ -93,11 +100,15 @@ class NADE(NetworkModel):
             own = self.head.slice(i)
             parameters = self.shift[own].expand(n, -1)
             if i in self.rest:
-                parameters = parameters + ACTIVATIONS[self.activation](activation) @ self.readout[own].T
+                parameters = (
+                    parameters + ACTIVATIONS[self.activation](activation) @ self.readout[own].T
+                )
             x[:, i] = yield i, self.head.one(parameters, i)
             if i == self.order[-1]:
                 break
-            activation = activation + self.inputs.one(x[:, i], i) @ self.weight[self.inputs.slice(i)]
+            activation = (
+                activation + self.inputs.one(x[:, i], i) @ self.weight[self.inputs.slice(i)]
+            )
         return x.reshape(n, *self.schema.shape)
 
     @torch.no_grad()
@@ -107,12 +118,16 @@ class NADE(NetworkModel):
         most = torch.tensor([kind.codes - 1 for kind in self.schema.kinds], device=self.bias.device)
         codes = torch.arange(int(most.max()) + 1, device=self.bias.device)[:, None].minimum(most)
         numbers = self.inputs(codes.float()).to(self.bias.dtype)
-        uniforms = torch.rand(n, self.schema.size, generator=generator, device=self.bias.device, dtype=self.bias.dtype)
+        uniforms = torch.rand(
+            n, self.schema.size, generator=generator, device=self.bias.device, dtype=self.bias.dtype
+        )
         readout: Tensor = self.readout
         if self.context:  # which nothing is read for
             readout = readout.masked_fill(self.ranks[self.head.owner, None] == 0, 0.0)
         table, name = self.table, self.activation
-        drawn = nade_draw(numbers, self.weight, self.bias, readout, self.shift, table, uniforms, name)
+        drawn = nade_draw(
+            numbers, self.weight, self.bias, readout, self.shift, table, uniforms, name
+        )
         if self.order != tuple(range(self.schema.size)):
             drawn = drawn[:, torch.tensor(self.order, device=drawn.device).argsort()]
         return drawn.float().reshape(n, *self.schema.shape)

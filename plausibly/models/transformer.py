@@ -45,10 +45,17 @@ class Transformer(NetworkModel):
         check_transformer("transformer", width, layers, heads, dropout)
         self.width, self.layers, self.heads, self.dropout = width, layers, heads, dropout
         self.read = self.rest if self.context else self.rest[1:]  # nothing comes before the others
-        tokens, shown = [self.inputs.slice(i) for i in self.order[:-1]], [self.head.slice(i) for i in self.read]
+        tokens, shown = (
+            [self.inputs.slice(i) for i in self.order[:-1]],
+            [self.head.slice(i) for i in self.read],
+        )
         self.embedding = PerToken([part.stop - part.start for part in tokens], width, 0.5)
-        self.network = TransformerStack(len(tokens), width, layers, heads, dropout, together=len(self.context))
-        self.readout = PerToken([part.stop - part.start for part in shown], width, 0.1 * width**-0.5)
+        self.network = TransformerStack(
+            len(tokens), width, layers, heads, dropout, together=len(self.context)
+        )
+        self.readout = PerToken(
+            [part.stop - part.start for part in shown], width, 0.1 * width**-0.5
+        )
         self.shift = nn.Parameter(torch.zeros(self.head.width))
         self.register_buffer("arranged", slice_places(tokens), persistent=False)
         self.register_buffer("columns", slice_places(shown), persistent=False)
@@ -75,7 +82,9 @@ class Transformer(NetworkModel):
         numbers = self.inputs(x)[:, self.arranged].to(self.shift.dtype)
         hidden = self.network(self.embedding.to_tokens(numbers))
         added = self.readout.gather(hidden[:, hidden.shape[1] - len(self.read) :])
-        outcome: Outcome = self.head(self.shift.expand(len(x), -1).index_add(1, self.columns, added))
+        outcome: Outcome = self.head(
+            self.shift.expand(len(x), -1).index_add(1, self.columns, added)
+        )
         return outcome
 
     def steps(self, n: int) -> Unrolled:
@@ -88,10 +97,15 @@ class Transformer(NetworkModel):
                 parameters = parameters + hidden @ self.readout.of(place - silent).T
             x[:, i] = yield i, self.head.one(parameters, i)
             if silent - 1 <= place < self.schema.size - 1:
-                hidden = self.network.extend(self._tokens(x, range(caches[0].filled, place + 1)), caches)[:, -1]
+                hidden = self.network.extend(
+                    self._tokens(x, range(caches[0].filled, place + 1)), caches
+                )[:, -1]
         return x.reshape(n, *self.schema.shape)
 
     def _tokens(self, x: Tensor, which: Sequence[int]) -> Tensor:
         """The tokens at some places of the order, (batch, some, width), of flat events."""
-        parts = [self.inputs.one(x[:, i], i) @ self.embedding.of(t) for t, i in ((t, self.order[t]) for t in which)]
+        parts = [
+            self.inputs.one(x[:, i], i) @ self.embedding.of(t)
+            for t, i in ((t, self.order[t]) for t in which)
+        ]
         return torch.stack(parts, 1)

@@ -24,7 +24,11 @@ from plausibly.objectives import Loss, Objective, Turn, hide_cells
 from plausibly.system import processes
 from plausibly.system.arguments import check_range
 
-COMMITMENT, CODE_SPREAD, RARE_SHARE = 0.25, 0.05, 0.01  # the share of an even use below which a code is moved
+COMMITMENT, CODE_SPREAD, RARE_SHARE = (
+    0.25,
+    0.05,
+    0.01,
+)  # the share of an even use below which a code is moved
 
 
 class VQVAE(BoundedLatentModel, Quantiser):
@@ -100,9 +104,15 @@ class Quantised(Objective):
 
     def turns(self, model: VQVAE) -> list[Turn]:
         if processes.rank_count() > 1:
-            raise ValueError("vq_vae learns in one process: its codes are moved by what the whole batch uses")
+            raise ValueError(
+                "vq_vae learns in one process: its codes are moved by what the whole batch uses"
+            )
         return [
-            Turn("reconstruction", model, lambda x, generator, done: self.reconstruct(model, x, generator)),
+            Turn(
+                "reconstruction",
+                model,
+                lambda x, generator, done: self.reconstruct(model, x, generator),
+            ),
             Turn("prior", model.prior, lambda x, generator, done: self.explain(model, x)),
         ]
 
@@ -133,6 +143,8 @@ def revive(model: VQVAE, codes: Tensor, vectors: Tensor, generator: torch.Genera
     if len(dead):
         pool = vectors.flatten(0, 1)
         pick = torch.randint(len(pool), (len(dead),), generator=generator, device=pool.device)
-        noise = CODE_SPREAD * torch.randn(len(dead), model.width, generator=generator, device=pool.device)
+        noise = CODE_SPREAD * torch.randn(
+            len(dead), model.width, generator=generator, device=pool.device
+        )
         model.codebook[dead] = pool[pick] + noise
         model.used[dead] = 1 / model.codes

@@ -30,7 +30,10 @@ class ConvolutionBlock(nn.Module):
 
     def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
-        self.first, self.second = Convolution(channels, channels), Convolution(channels, channels, 1, gain=0.1)
+        self.first, self.second = (
+            Convolution(channels, channels),
+            Convolution(channels, channels, 1, gain=0.1),
+        )
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,11 +53,21 @@ class Contracting(nn.Module):
     """From an image's maps, (batch, inputs, *image), and further numbers, (batch, more), to flat `outputs`."""
 
     def __init__(
-        self, inputs: int, image: tuple[int, int], more: int, outputs: int, channels: int, layers: int, dropout: float
+        self,
+        inputs: int,
+        image: tuple[int, int],
+        more: int,
+        outputs: int,
+        channels: int,
+        layers: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.image, (height, width) = image, (quarter(image[0]), quarter(image[1]))
-        self.first, self.second = Convolution(4 * inputs, channels), Convolution(4 * channels, 2 * channels, 1)
+        self.first, self.second = (
+            Convolution(4 * inputs, channels),
+            Convolution(4 * channels, 2 * channels, 1),
+        )
         self.fine, self.coarse = (
             residual_blocks(channels, layers, dropout),
             residual_blocks(2 * channels, layers, dropout),
@@ -72,7 +85,13 @@ class Expanding(nn.Module):
     """From flat numbers, (batch, inputs), to an image's maps, (batch, outputs, *image)."""
 
     def __init__(
-        self, inputs: int, image: tuple[int, int], outputs: int, channels: int, layers: int, dropout: float
+        self,
+        inputs: int,
+        image: tuple[int, int],
+        outputs: int,
+        channels: int,
+        layers: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.image, self.form = image, (2 * channels, quarter(image[0]), quarter(image[1]))
@@ -81,7 +100,10 @@ class Expanding(nn.Module):
             residual_blocks(2 * channels, layers, dropout),
             residual_blocks(channels, layers, dropout),
         )
-        self.up, self.leave = Convolution(2 * channels, 4 * channels, 1), Convolution(channels, 4 * outputs, gain=0.1)
+        self.up, self.leave = (
+            Convolution(2 * channels, 4 * channels, 1),
+            Convolution(channels, 4 * outputs, gain=0.1),
+        )
 
     def forward(self, z: Tensor) -> Tensor:
         x = self.coarse(self.enter(z).view(len(z), *self.form))

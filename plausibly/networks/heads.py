@@ -14,7 +14,15 @@ from torch import Tensor, nn
 
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.events.schema import Schema
-from plausibly.outcomes.outcomes import SHAPES, Bernoulli, Categorical, MixtureDensity, Outcome, Product, Single
+from plausibly.outcomes.outcomes import (
+    SHAPES,
+    Bernoulli,
+    Categorical,
+    MixtureDensity,
+    Outcome,
+    Product,
+    Single,
+)
 
 
 def uniform(shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> Tensor:
@@ -38,7 +46,9 @@ class Head(nn.Module):
     def __init__(self, schema: Schema, components: int = 8, shape: str = "normal") -> None:
         super().__init__()
         if not 1 <= components <= 1000 or shape not in SHAPES:
-            raise ValueError(f"components = {components} and shape = {shape!r}; 1 to 1,000 of {' or '.join(SHAPES)}")
+            raise ValueError(
+                f"components = {components} and shape = {shape!r}; 1 to 1,000 of {' or '.join(SHAPES)}"
+            )
         self.schema, self.components, self.shape = schema, components, shape
         self.forms = [
             (specials(kind) if isinstance(kind, Real) else kind.codes - 1) - (kind.unforeseen > 0)
@@ -46,7 +56,9 @@ class Head(nn.Module):
         ]
         self.unseen = [place_of_unseen(kind) for kind in schema.kinds]
         self.real = [isinstance(kind, Real) for kind in schema.kinds]
-        widths = [n + (3 * components - 1) * real for n, real in zip(self.forms, self.real, strict=True)]
+        widths = [
+            n + (3 * components - 1) * real for n, real in zip(self.forms, self.real, strict=True)
+        ]
         self.starts = list(accumulate(widths, initial=0))
         self.width = self.starts[-1]
         owner = [i for i, width in enumerate(widths) for _ in range(width)]
@@ -61,7 +73,9 @@ class Head(nn.Module):
             slots = torch.tensor([[self.starts[i]] for i in members], device="cpu") + torch.arange(
                 widths[members[0]], device="cpu"
             )
-            self.register_buffer(f"members_{g}", torch.tensor(members, device="cpu"), persistent=False)
+            self.register_buffer(
+                f"members_{g}", torch.tensor(members, device="cpu"), persistent=False
+            )
             self.register_buffer(f"slots_{g}", slots, persistent=False)
 
     @property
@@ -78,7 +92,9 @@ class Head(nn.Module):
         for g in range(len(self.layouts)):
             members = getattr(self, f"members_{g}")
             own = parameters[:, getattr(self, f"slots_{g}")]
-            groups.append((members, self._outcome(g, own, self.floors[members], self.unforeseen[members])))
+            groups.append(
+                (members, self._outcome(g, own, self.floors[members], self.unforeseen[members]))
+            )
         return Product(groups)
 
     def _outcome(self, g: int, own: Tensor, floors: Tensor, shares: Tensor) -> Single:
@@ -91,9 +107,13 @@ class Head(nn.Module):
             return Categorical(insert_share(symmetric_log_softmax(own), never, shares), never)
         n = self.components
         special, weights, means, scales = own.split([form, n - 1, n, n], -1)
-        log_special = insert_share(symmetric_log_softmax(special), never, shares) if form or never else None
+        log_special = (
+            insert_share(symmetric_log_softmax(special), never, shares) if form or never else None
+        )
         scales = floors.unsqueeze(-1) + scales.clamp(max=7.0).exp()
-        return MixtureDensity(symmetric_log_softmax(weights), means, scales, log_special, self.shape, never)
+        return MixtureDensity(
+            symmetric_log_softmax(weights), means, scales, log_special, self.shape, never
+        )
 
     def one(self, parameters: Tensor, i: int) -> Single:
         """The outcome of variable `i` from its own parameters, (batch, its width)."""
@@ -145,7 +165,12 @@ class Head(nn.Module):
         share = torch.linspace(0, 1, 2 * n + 1)[1::2]
         means = numbers.double().quantile(share.double()).float()
         # each component is about as wide as the room that its share of the rows takes up
-        reach = numbers.double().quantile(torch.linspace(0, 1, n + 1, dtype=torch.float64)).float().diff()
+        reach = (
+            numbers.double()
+            .quantile(torch.linspace(0, 1, n + 1, dtype=torch.float64))
+            .float()
+            .diff()
+        )
         scales = (0.5 * reach).clamp(min=max(kind.floor, 0.05 / n)).log()
         return torch.cat([special, torch.zeros(n - 1), means, scales])
 

@@ -42,14 +42,18 @@ class Inputs(nn.Module):
         for g, members in enumerate(layouts.values()):
             kinds = [schema.kinds[i] for i in members]
             part = RealFeatures(kinds) if isinstance(kinds[0], Real) else CodeFeatures(kinds)
-            self.register_buffer(f"members_{g}", torch.tensor(members, device="cpu"), persistent=False)
+            self.register_buffer(
+                f"members_{g}", torch.tensor(members, device="cpu"), persistent=False
+            )
             self.groups |= {i: (g, place) for place, i in enumerate(members)}
             self.starts.append(len(owners))
             self.parts.append(part)
             self.widths.append(part.width)
             owners += [i for i in members for _ in range(part.width)]
         self.width = len(owners)
-        self.register_buffer("owner", torch.tensor(owners, dtype=torch.long, device="cpu"), persistent=False)
+        self.register_buffer(
+            "owner", torch.tensor(owners, dtype=torch.long, device="cpu"), persistent=False
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         flat, parts = x.flatten(1), [x.new_zeros(len(x), 0)]
@@ -73,7 +77,11 @@ class Inputs(nn.Module):
 
 def layout(kind: Kind) -> object:
     """Equal for kinds whose numbers have one form."""
-    return ("real", kind.open, kind.missing) if isinstance(kind, Real) else (kind.codes, kind.ordered, kind.regular)
+    return (
+        ("real", kind.open, kind.missing)
+        if isinstance(kind, Real)
+        else (kind.codes, kind.ordered, kind.regular)
+    )
 
 
 class CodeFeatures(nn.Module):
@@ -86,7 +94,11 @@ class CodeFeatures(nn.Module):
         table = features(kinds[0])
         self.register_buffer("table", table, persistent=False)
         embedded = EMBEDDING_WIDTH if table.shape[0] > MAX_ONE_HOT else 0
-        self.embedding = nn.Parameter(torch.zeros(len(kinds), table.shape[0], EMBEDDING_WIDTH)) if embedded else None
+        self.embedding = (
+            nn.Parameter(torch.zeros(len(kinds), table.shape[0], EMBEDDING_WIDTH))
+            if embedded
+            else None
+        )
         self.width = table.shape[1] + embedded
         self.bits = kinds[0].codes == 2  # each stands for itself
 
@@ -101,7 +113,11 @@ class CodeFeatures(nn.Module):
             return x.to(self.table.dtype).unsqueeze(-1)
         codes = x.long()
         numbers: Tensor = self.table[codes]
-        return numbers if self.embedding is None else torch.cat([numbers, self.embedding[places, codes]], -1)
+        return (
+            numbers
+            if self.embedding is None
+            else torch.cat([numbers, self.embedding[places, codes]], -1)
+        )
 
 
 class RealFeatures(nn.Module):
@@ -112,9 +128,13 @@ class RealFeatures(nn.Module):
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         super().__init__()
-        self.register_buffer("edges", pad_with_infinity([k.edges for k in kinds if isinstance(k, Real)]), False)
         self.register_buffer(
-            "count", torch.tensor([len(k.edges) for k in kinds if isinstance(k, Real)], device="cpu"), False
+            "edges", pad_with_infinity([k.edges for k in kinds if isinstance(k, Real)]), False
+        )
+        self.register_buffer(
+            "count",
+            torch.tensor([len(k.edges) for k in kinds if isinstance(k, Real)], device="cpu"),
+            False,
         )
         self.flags = [UNFORESEEN] * kinds[0].open + [HOLE] * kinds[0].missing
         self.width = 2 + len(self.flags)

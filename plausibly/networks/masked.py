@@ -13,7 +13,9 @@ from plausibly.networks.noise import Dropout
 class MaskedLinear(nn.Module):
     """A linear layer whose output j sees input i where `strict`: degree_i < degree_j, else degree_i <= degree_j."""
 
-    def __init__(self, inputs: int, outputs: int, strict: bool = False, gain: float = 1.0, bias: bool = True) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, strict: bool = False, gain: float = 1.0, bias: bool = True
+    ) -> None:
         super().__init__()
         self.strict, self.gain = strict, gain
         self.weight = nn.Parameter(torch.zeros(outputs, inputs))
@@ -21,7 +23,9 @@ class MaskedLinear(nn.Module):
 
     def initialise(self, generator: torch.Generator) -> None:
         with torch.no_grad():
-            self.weight.copy_(self.gain * uniform(tuple(self.weight.shape), self.weight.shape[1] // 2, generator))
+            self.weight.copy_(
+                self.gain * uniform(tuple(self.weight.shape), self.weight.shape[1] // 2, generator)
+            )
             if self.bias is not None:
                 self.bias.zero_()
 
@@ -33,7 +37,9 @@ class MaskedLinear(nn.Module):
         """Number of weights that some of the masks, (masks, degrees) on both sides, let through, and of biases."""
         biases = 0 if self.bias is None else len(self.bias)
         if len(befores) == 1:  # needs no mask written out
-            below = torch.searchsorted(befores[0].sort().values, afters[0].contiguous(), right=not self.strict)
+            below = torch.searchsorted(
+                befores[0].sort().values, afters[0].contiguous(), right=not self.strict
+            )
             return int(below.sum()) + biases
         masks = [self.mask(before, after) for before, after in zip(befores, afters, strict=True)]
         return int(torch.stack(masks).any(0).sum()) + biases
@@ -73,7 +79,11 @@ class MaskedNetwork(nn.Module):
     def count(self, inputs: Tensor, degrees: Tensor, outputs: Tensor) -> int:
         """Number of parameters that are not masked away for good; degrees are (masks, hidden)."""
         ins, outs = inputs.expand(len(degrees), -1), outputs.expand(len(degrees), -1)
-        between = self.enter.count(ins, degrees) + self.leave.count(degrees, outs) + self.past.count(ins, outs)
+        between = (
+            self.enter.count(ins, degrees)
+            + self.leave.count(degrees, outs)
+            + self.past.count(ins, outs)
+        )
         inner = [layer for layer in self.blocks.modules() if isinstance(layer, MaskedLinear)]
         return between + sum(layer.count(degrees, degrees) for layer in inner)
 
@@ -81,7 +91,9 @@ class MaskedNetwork(nn.Module):
         hidden = self.enter(x, inputs, degrees)
         for block in self.blocks:
             hidden = block(hidden, degrees)
-        return self.leave(self.dropout(F.relu(hidden)), degrees, outputs) + self.past(x, inputs, outputs)
+        return self.leave(self.dropout(F.relu(hidden)), degrees, outputs) + self.past(
+            x, inputs, outputs
+        )
 
     @torch.no_grad()
     def growing(self, n: int, inputs: Tensor, degrees: Tensor) -> Growing:
@@ -98,9 +110,16 @@ class Growing:
         self.enter = reorder_layer(network.enter, hidden, known)
         inner = [block for block in network.blocks if isinstance(block, MaskedBlock)]
         self.inner = [
-            (reorder_layer(block.first, hidden, hidden), reorder_layer(block.second, hidden, hidden)) for block in inner
+            (
+                reorder_layer(block.first, hidden, hidden),
+                reorder_layer(block.second, hidden, hidden),
+            )
+            for block in inner
         ]
-        self.leave, self.past = reorder_layer(network.leave, None, hidden), reorder_layer(network.past, None, known)
+        self.leave, self.past = (
+            reorder_layer(network.leave, None, hidden),
+            reorder_layer(network.past, None, known),
+        )
         self.numbers = network.enter.weight.new_zeros(n, len(inputs))
         widths = [len(degrees)] * (2 * len(inner) + 1)
         self.active = [self.numbers.new_zeros(n, width) for width in widths]  # behind each relu
@@ -112,7 +131,9 @@ class Growing:
         self._compute(rank + 1)
 
     def _among(self, sorted_ranks: Tensor, rank: int) -> tuple[int, int]:
-        first, last = torch.searchsorted(sorted_ranks, sorted_ranks.new_tensor([rank, rank + 1])).tolist()
+        first, last = torch.searchsorted(
+            sorted_ranks, sorted_ranks.new_tensor([rank, rank + 1])
+        ).tolist()
         return first, last
 
     def _compute(self, degree: int) -> None:
@@ -130,7 +151,9 @@ class Growing:
     def _apply_layer(self, layer: LayerWeights, rows: slice, x: Tensor, columns: int) -> Tensor:
         """Some outputs of a layer, of the first columns of x."""
         weight, bias = layer
-        return F.linear(x[:, :columns], weight[rows, :columns], None if bias is None else bias[rows])
+        return F.linear(
+            x[:, :columns], weight[rows, :columns], None if bias is None else bias[rows]
+        )
 
     def parameters(self, rank: int, own: slice) -> Tensor:
         """The outputs in a slice, whose rank is given, once all inputs of lower ranks are known."""
@@ -148,6 +171,8 @@ def reorder_layer(layer: MaskedLinear, outputs: Tensor | None, inputs: Tensor) -
     weight, bias = layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
     if not torch.equal(inputs, torch.arange(len(inputs), device=inputs.device)):
         weight = weight[:, inputs]
-    if outputs is not None and not torch.equal(outputs, torch.arange(len(outputs), device=outputs.device)):
+    if outputs is not None and not torch.equal(
+        outputs, torch.arange(len(outputs), device=outputs.device)
+    ):
         weight, bias = weight[outputs], None if bias is None else bias[outputs]
     return weight, bias

@@ -64,7 +64,9 @@ class MLP(Part):
         return Perceptron(model.inputs.width, outputs, self.hidden, self.layers, self.dropout)
 
     def decoder(self, model: Connected, outputs: int) -> nn.Module:
-        return Perceptron(model.latents + model.given.width, outputs, self.hidden, self.layers, self.dropout)
+        return Perceptron(
+            model.latents + model.given.width, outputs, self.hidden, self.layers, self.dropout
+        )
 
 
 class Convolutional(Part):
@@ -75,18 +77,32 @@ class Convolutional(Part):
 
     name = "convolutional"
 
-    def __init__(self, *, channels: int = 16, layers: int = 1, dropout: float = 0.0, image: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int = 16,
+        layers: int = 1,
+        dropout: float = 0.0,
+        image: Sequence[int] = (),
+    ) -> None:
         check_range("network.channels", channels, 1, 10_000)
         check_range("network.layers", layers, 0, 100)
         check_range("network.dropout", dropout, 0, 0.99)
-        self.channels, self.layers, self.dropout, self.image = channels, layers, dropout, list(image)
+        self.channels, self.layers, self.dropout, self.image = (
+            channels,
+            layers,
+            dropout,
+            list(image),
+        )
 
     def shape(self, model: Connected) -> tuple[int, int, int]:
         """ValueError where the variables that are no context are no image of one kind."""
         shape = tuple(self.image) or model.schema.shape
         rest = rest_of(model)
         if len(shape) != 3 or shape[0] * shape[1] * shape[2] != len(rest):
-            raise ValueError(f"network.image = {list(shape)}; {len(rest)} variables are modelled, as what image?")
+            raise ValueError(
+                f"network.image = {list(shape)}; {len(rest)} variables are modelled, as what image?"
+            )
         widths = {(s.stop - s.start) for s in map(model.head.slice, rest)}
         if len(widths) > 1 or len({(s.stop - s.start) for s in map(model.inputs.slice, rest)}) > 1:
             raise ValueError("network = convolutional: the pixels are not of one kind")
@@ -112,10 +128,14 @@ class ImageEncoder(nn.Module):
         places = torch.tensor([list(range(s.start, s.stop)) for s in slices], device="cpu")
         others = sorted({*range(model.inputs.width)} - {*places.flatten().tolist()})
         self.register_buffer("pixels", places.flatten(), persistent=False)
-        self.register_buffer("others", torch.tensor(others, dtype=torch.long, device="cpu"), persistent=False)
+        self.register_buffer(
+            "others", torch.tensor(others, dtype=torch.long, device="cpu"), persistent=False
+        )
         self.each = places.shape[1]
         sides, maps = (self.shape[1], self.shape[2]), self.shape[0] * self.each
-        self.network = Contracting(maps, sides, len(others), outputs, part.channels, part.layers, part.dropout)
+        self.network = Contracting(
+            maps, sides, len(others), outputs, part.channels, part.layers, part.dropout
+        )
 
     def forward(self, numbers: Tensor) -> Tensor:
         image = numbers[:, self.pixels].view(len(numbers), *self.shape, self.each)

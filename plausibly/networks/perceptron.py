@@ -25,7 +25,9 @@ class Linear(nn.Linear):
 @torch.no_grad()
 def begin(layer: nn.Linear | nn.Conv2d, gain: float, generator: torch.Generator) -> None:
     """Draws a layer's first weights, for as many inputs as each output sums up; biases start at 0."""
-    weight: Tensor = layer.get_parameter("parametrizations.weight.original" if is_parametrized(layer) else "weight")
+    weight: Tensor = layer.get_parameter(
+        "parametrizations.weight.original" if is_parametrized(layer) else "weight"
+    )
     weight.copy_(gain * uniform(tuple(weight.shape), weight[0].numel(), generator))
     assert layer.bias is not None
     layer.bias.zero_()
@@ -36,7 +38,11 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.first, self.second, self.dropout = Linear(width, width), Linear(width, width, 0.3), Dropout(dropout)
+        self.first, self.second, self.dropout = (
+            Linear(width, width),
+            Linear(width, width, 0.3),
+            Dropout(dropout),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(self.dropout(F.relu(self.first(F.relu(x)))))

@@ -27,7 +27,10 @@ from plausibly.system.randomness import by_row
 
 # beyond which real numbers, and logits, look alike to a critic: gradients pass, so that a generator comes back
 MAX_NUMBER, MAX_LOGIT = 10.0, 12.0
-LOGIT_GAIN, NUMBER_GAIN = 100.0, 10.0  # gains of a generator's outputs, which begins with small weights
+LOGIT_GAIN, NUMBER_GAIN = (
+    100.0,
+    10.0,
+)  # gains of a generator's outputs, which begins with small weights
 
 
 def straight(hard: Tensor, soft: Tensor) -> Tensor:
@@ -47,7 +50,9 @@ class VariableSampler:
         self.real, self.levels = isinstance(kind, Real), kind.regular
         self.coded = not self.real and (not kind.ordered or kind.regular < 3)
         marks = [UNFORESEEN] * kind.open + [HOLE] * kind.missing
-        self.specials = marks if self.real else [float(kind.regular + place) for place in range(len(marks))]
+        self.specials = (
+            marks if self.real else [float(kind.regular + place) for place in range(len(marks))]
+        )
         one_hot = kind.codes - (kind.codes == 2)
         self.width = one_hot if self.coded else 1 + len(marks)
         self.parameters = one_hot if self.coded else self.width + bool(marks)
@@ -56,24 +61,36 @@ class VariableSampler:
     def encode(self, x: Tensor) -> Tensor:
         """The numbers of events, (batch, variables, width) from (batch, variables)."""
         if self.coded:
-            return x.unsqueeze(-1) if self.width == 1 else F.one_hot(x.long(), self.width).to(x.dtype)
+            return (
+                x.unsqueeze(-1) if self.width == 1 else F.one_hot(x.long(), self.width).to(x.dtype)
+            )
         special = x >= (UNFORESEEN if self.real else self.levels)
         flags = [(x == mark).to(x.dtype) for mark in self.specials]
-        return torch.stack([self._scale(x.masked_fill(special, 0.0)).masked_fill(special, 0.0), *flags], -1)
+        return torch.stack(
+            [self._scale(x.masked_fill(special, 0.0)).masked_fill(special, 0.0), *flags], -1
+        )
 
     def _scale(self, x: Tensor) -> Tensor:
-        return straight(x.clamp(-MAX_NUMBER, MAX_NUMBER), x) if self.real else 2 * x / (self.levels - 1) - 1
+        return (
+            straight(x.clamp(-MAX_NUMBER, MAX_NUMBER), x)
+            if self.real
+            else 2 * x / (self.levels - 1) - 1
+        )
 
     def sample(self, parameters: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """Events, (batch, variables), and their numbers, from parameters and as many numbers in (0, 1)."""
-        parameters = torch.cat([parameters[..., : self.real], clamp_logits(parameters[..., self.real :])], -1)
+        parameters = torch.cat(
+            [parameters[..., : self.real], clamp_logits(parameters[..., self.real :])], -1
+        )
         if self.coded and self.width == 1:
             logits = parameters + uniform.logit()
             bit = straight((logits > 0).to(logits.dtype), logits.sigmoid())
             return bit[..., 0], bit
         if self.coded:
             one_hot = hardest(parameters + gumbel(uniform))
-            return one_hot @ torch.arange(self.width, device=one_hot.device).to(one_hot.dtype), one_hot
+            return one_hot @ torch.arange(self.width, device=one_hot.device).to(
+                one_hot.dtype
+            ), one_hot
         event = parameters[..., 0] if self.real else self._level(parameters[..., 0])
         seen = self._scale(event)
         if not self.specials:
@@ -96,7 +113,9 @@ class VariableSampler:
         mean = x[~special].double().mean().float().nan_to_num(0.0)
         place = mean if self.real else ((mean + 0.5) / self.levels).clamp(0.02, 0.98).logit()
         counts = torch.stack([(~special).sum(), *((x == mark).sum() for mark in self.specials)])
-        return torch.cat([place[None], free_log_softmax(free_logits(counts))] if self.specials else [place[None]])
+        return torch.cat(
+            [place[None], free_log_softmax(free_logits(counts))] if self.specials else [place[None]]
+        )
 
 
 def gumbel(uniform: Tensor) -> Tensor:
@@ -120,22 +139,35 @@ class StraightThrough(nn.Module):
         self.variables = list(variables)
         each = [VariableSampler(schema.kinds[i]) for i in self.variables]
         seen, told = (
-            ([0, *accumulate(widths)] for widths in zip(*((f.width, f.parameters) for f in each), strict=True))
+            (
+                [0, *accumulate(widths)]
+                for widths in zip(*((f.width, f.parameters) for f in each), strict=True)
+            )
             if each
             else ([0], [0])
         )
         self.slices = {i: slice(*seen[place : place + 2]) for place, i in enumerate(self.variables)}
         self.width, self.parameters_width = seen[-1], told[-1]
         self.forms = list({form.layout: form for form in each}.values())
-        members = [[place for place, one in enumerate(each) if one.layout == form.layout] for form in self.forms]
+        members = [
+            [place for place, one in enumerate(each) if one.layout == form.layout]
+            for form in self.forms
+        ]
         for g, places in enumerate(members):
             self._keep(f"members_{g}", places)
-            self._keep(f"told_{g}", [slot for place in places for slot in range(*told[place : place + 2])])
+            self._keep(
+                f"told_{g}", [slot for place in places for slot in range(*told[place : place + 2])]
+            )
         self._keep("event_order", inverse([place for places in members for place in places]))
-        self._keep("seen_order", inverse([s for places in members for p in places for s in range(*seen[p : p + 2])]))
+        self._keep(
+            "seen_order",
+            inverse([s for places in members for p in places for s in range(*seen[p : p + 2])]),
+        )
 
     def _keep(self, name: str, places: Sequence[int]) -> None:
-        self.register_buffer(name, torch.tensor(places, dtype=torch.long, device="cpu"), persistent=False)
+        self.register_buffer(
+            name, torch.tensor(places, dtype=torch.long, device="cpu"), persistent=False
+        )
 
     def slice(self, i: int) -> slice:
         """Where the numbers of variable `i` stand."""
@@ -144,10 +176,15 @@ class StraightThrough(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The numbers of events, (batch, width), from (batch, *shape) of the whole schema."""
         own = x.flatten(1)[:, self.variables]
-        parts = [form.encode(own[:, getattr(self, f"members_{g}")]).flatten(1) for g, form in enumerate(self.forms)]
+        parts = [
+            form.encode(own[:, getattr(self, f"members_{g}")]).flatten(1)
+            for g, form in enumerate(self.forms)
+        ]
         return torch.cat([own.new_zeros(len(own), 0), *parts], 1)[:, self.seen_order]
 
-    def sample(self, parameters: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    def sample(
+        self, parameters: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
         """Events, (batch, variables), and their numbers, (batch, width), from (batch, parameters_width).
 
         Without a generator, what is most probable of each variable.
@@ -164,14 +201,18 @@ class StraightThrough(nn.Module):
         return events, torch.cat([seen.flatten(1) for _, seen in drawn], 1)[:, self.seen_order]
 
     def _own(self, g: int, numbers: Tensor) -> Tensor:
-        return numbers[:, getattr(self, f"told_{g}")].unflatten(1, (len(getattr(self, f"members_{g}")), -1))
+        return numbers[:, getattr(self, f"told_{g}")].unflatten(
+            1, (len(getattr(self, f"members_{g}")), -1)
+        )
 
     def gains(self) -> Tensor:
         """What a network's outputs are multiplied by, so that from the start they matter beside the noise of a draw."""
         gains = torch.full((self.parameters_width,), LOGIT_GAIN, device="cpu")
         for g, form in enumerate(self.forms):
             if not form.coded:
-                gains[self._own(g, torch.arange(self.parameters_width, device="cpu")[None])[0, :, 0]] = NUMBER_GAIN
+                gains[
+                    self._own(g, torch.arange(self.parameters_width, device="cpu")[None])[0, :, 0]
+                ] = NUMBER_GAIN
         return gains
 
     def from_marginals(self, x: Tensor) -> Tensor:

@@ -32,7 +32,9 @@ class TokenLinear(nn.Module):
 
     def initialise(self, generator: torch.Generator) -> None:
         with torch.no_grad():
-            self.weight.copy_(self.gain * uniform(tuple(self.weight.shape), self.weight.shape[1], generator))
+            self.weight.copy_(
+                self.gain * uniform(tuple(self.weight.shape), self.weight.shape[1], generator)
+            )
             if self.bias is not None:
                 self.bias.zero_()
 
@@ -94,7 +96,9 @@ class PerToken(nn.Module):
         """From (batch, tokens, width) to (batch, numbers)."""
         parts = [vectors.flatten(1)[:, :0]]
         for tokens, slots in self._groups():
-            parts.append(torch.einsum("bnw,nsw->bns", vectors[:, tokens], self.weight[slots]).flatten(1))
+            parts.append(
+                torch.einsum("bnw,nsw->bns", vectors[:, tokens], self.weight[slots]).flatten(1)
+            )
         return torch.cat(parts, 1)[:, self.outward]
 
     def of(self, token: int) -> Tensor:
@@ -124,11 +128,16 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, gain: float) -> None:
         super().__init__()
         self.heads = heads
-        self.project, self.merge = TokenLinear(width, 3 * width, bias=False), TokenLinear(width, width, gain)
+        self.project, self.merge = (
+            TokenLinear(width, 3 * width, bias=False),
+            TokenLinear(width, width, gain),
+        )
 
     def forward(self, x: Tensor, mask: Tensor | None, cache: Cache | None) -> Tensor:
         """Tokens see those that the mask, (tokens, tokens), lets them, or those before; with a cache all that is there."""
-        query, key, value = self.project(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = (
+            self.project(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        )
         if cache is not None:
             key, value = cache.add(key, value)
         causal = mask is None and cache is None
@@ -158,12 +167,16 @@ class TransformerStack(nn.Module):
 
     mask: Tensor | None
 
-    def __init__(self, tokens: int, width: int, layers: int, heads: int, dropout: float, together: int) -> None:
+    def __init__(
+        self, tokens: int, width: int, layers: int, heads: int, dropout: float, together: int
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.places = nn.Parameter(torch.zeros(tokens, width))
         gain = (2 * layers) ** -0.5  # each of the 2 layers' sums adds its share of the variance
-        self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout, gain) for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(width, heads, dropout, gain) for _ in range(layers)
+        )
         self.dropout, self.norm = Dropout(dropout), nn.LayerNorm(width)
         sees = torch.ones(tokens, tokens, dtype=torch.bool, device="cpu").tril()
         sees[:together, :together] = True
@@ -185,7 +198,9 @@ class TransformerStack(nn.Module):
         """An empty cache for each block, for `n` rows."""
         tokens, width = self.places.shape
         room = (n, self.heads, tokens, width // self.heads)
-        return [Cache(self.places.new_zeros(room), self.places.new_zeros(room)) for _ in self.blocks]
+        return [
+            Cache(self.places.new_zeros(room), self.places.new_zeros(room)) for _ in self.blocks
+        ]
 
     def extend(self, x: Tensor, caches: Sequence[Cache]) -> Tensor:
         """The outputs of further tokens, (batch, new, width), which see each other and all that the caches hold."""

@@ -16,7 +16,14 @@ import torch
 from torch import Tensor
 
 from plausibly.events.kinds import UNFORESEEN
-from plausibly.outcomes.outcomes import Categorical, Index, Numeric, gumbel_max, insert_specials, specials_log_prob
+from plausibly.outcomes.outcomes import (
+    Categorical,
+    Index,
+    Numeric,
+    gumbel_max,
+    insert_specials,
+    specials_log_prob,
+)
 
 MAX_DOUBT = 1e-3  # of the probability, that lines and tangents may enclose in all
 MAX_ROUNDS, LINES_PER_ROUND = 24, 32  # of adding places, and lines that are split in a round
@@ -27,12 +34,22 @@ class Interpolated(Numeric):
     """`places` (batch, n), sorted, with log densities up to a constant; `log_special` as of `Density`."""
 
     def __init__(self, places: Tensor, logs: Tensor, log_special: Tensor | None = None) -> None:
-        self.places, self.logs, self.log_special = places, logs - log_integral(places, logs)[:, None], log_special
+        self.places, self.logs, self.log_special = (
+            places,
+            logs - log_integral(places, logs)[:, None],
+            log_special,
+        )
 
     @cached_property
     def _cumulative(self) -> Tensor:
         """F at each place."""
-        return torch.cat([self.logs.new_zeros(len(self.logs), 1), masses(self.places, self.logs).exp().cumsum(1)], 1)
+        return torch.cat(
+            [
+                self.logs.new_zeros(len(self.logs), 1),
+                masses(self.places, self.logs).exp().cumsum(1),
+            ],
+            1,
+        )
 
     def _line(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of the line that each x is on: its number, its first place, its log density there, and its slope."""
@@ -48,7 +65,9 @@ class Interpolated(Numeric):
         _, low, first, slope = self._line(inside)
         beyond = (own - inside).abs() * 30 / (self.places[:, -1] - self.places[:, 0])
         density = first + slope * (inside - low) - beyond
-        return density if self.log_special is None else specials_log_prob(self.log_special, x, density)
+        return (
+            density if self.log_special is None else specials_log_prob(self.log_special, x, density)
+        )
 
     def below(self, x: Tensor) -> Tensor:
         inside = x.double().clamp(self.places[:, 0], self.places[:, -1])
@@ -61,16 +80,22 @@ class Interpolated(Numeric):
         flat = rise.abs() < 1e-3
         safe = rise.masked_fill(flat, 1.0)
         centre = torch.where(flat, 0.5 + rise / 12, -1 / torch.expm1(-safe) - 1 / safe)
-        return ((self.places[:, :-1] + width * centre) * masses(self.places, self.logs).exp()).sum(1)
+        return ((self.places[:, :-1] + width * centre) * masses(self.places, self.logs).exp()).sum(
+            1
+        )
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        u = torch.rand(len(self.places), 1, generator=generator, dtype=torch.float64, device=self.places.device)
+        u = torch.rand(
+            len(self.places), 1, generator=generator, dtype=torch.float64, device=self.places.device
+        )
         index = torch.searchsorted(self._cumulative[:, 1:-1].contiguous(), u, right=True)
         low, high = (self.places.gather(1, i) for i in (index, index + 1))
         start, end = (self._cumulative.gather(1, i) for i in (index, index + 1))
         rise = (self.logs.gather(1, index + 1) - self.logs.gather(1, index)).clamp(-700, 700)
         share, flat = ((u - start) / (end - start).clamp(min=1e-300)).clamp(0, 1), rise.abs() < 1e-9
-        part = torch.where(flat, share, torch.log1p(share * torch.expm1(rise)) / rise.masked_fill(flat, 1.0))
+        part = torch.where(
+            flat, share, torch.log1p(share * torch.expm1(rise)) / rise.masked_fill(flat, 1.0)
+        )
         x = (low + part * (high - low))[:, 0].float()
         return (
             x
@@ -80,10 +105,16 @@ class Interpolated(Numeric):
 
     def mode(self) -> Tensor:
         x = self.places.gather(1, self.logs.argmax(1, keepdim=True))[:, 0].float()
-        return x if self.log_special is None else insert_specials(self.log_special, x, self.log_special.argmax(-1))
+        return (
+            x
+            if self.log_special is None
+            else insert_specials(self.log_special, x, self.log_special.argmax(-1))
+        )
 
     def number(self) -> Tensor:
-        return self.places.new_ones(()) if self.log_special is None else self.log_special[:, 0].exp()
+        return (
+            self.places.new_ones(()) if self.log_special is None else self.log_special[:, 0].exp()
+        )
 
     def cuts(self) -> Tensor:
         return self.places
@@ -106,7 +137,10 @@ class Interpolated(Numeric):
     def beside(self, others: Sequence[Interpolated]) -> Interpolated:
         every = [self, *others]
         most = max(one.places.shape[1] for one in every)
-        places, logs = (torch.cat([lengthen_rows(getattr(one, n), most) for one in every]) for n in ("places", "logs"))
+        places, logs = (
+            torch.cat([lengthen_rows(getattr(one, n), most) for one in every])
+            for n in ("places", "logs")
+        )
         special = [one.log_special for one in every if one.log_special is not None]
         return Interpolated(places, logs, torch.cat(special) if special else None)
 
@@ -140,7 +174,9 @@ def doubts(places: Tensor, logs: Tensor, gap: float) -> Tensor:
     bend = slopes.diff(dim=1).abs()
     before, after = (torch.cat(pair, 1) for pair in ((bend[:, :1], bend), (bend, bend[:, -1:])))
     height = width * before * after / (before + after).clamp(min=1e-300)
-    grown = torch.where(height > 30, height, torch.expm1(height.clamp(max=30)).clamp(min=1e-300).log())
+    grown = torch.where(
+        height > 30, height, torch.expm1(height.clamp(max=30)).clamp(min=1e-300).log()
+    )
     return (masses(places, logs) + grown).masked_fill(width < 4 * gap, -torch.inf)
 
 
@@ -159,7 +195,11 @@ LogDensity = Callable[
 
 
 def interpolate_density(
-    look: LogDensity, places: Tensor, gap: float, specials: Sequence[float] = (), log_weights: Tensor | None = None
+    look: LogDensity,
+    places: Tensor,
+    gap: float,
+    specials: Sequence[float] = (),
+    log_weights: Tensor | None = None,
 ) -> Interpolated:
     """The outcome of a number by sums over events besides: of p(number, event) as they are, or of p(number | event), weighed.
 
@@ -177,13 +217,19 @@ def interpolate_density(
         low, width = places.gather(1, worst), places.diff(dim=1).gather(1, worst)
         more = torch.cat([low + share * width for share in QUARTERS], 1).float().double()
         places, order = torch.cat([places, more], 1).sort(1)
-        logs = torch.cat([logs, look(more)], 1).gather(1, order[..., None].expand(-1, -1, logs.shape[2]))
+        logs = torch.cat([logs, look(more)], 1).gather(
+            1, order[..., None].expand(-1, -1, logs.shape[2])
+        )
     pooled, special = sum_events(places, logs, odd, log_weights)
     number = log_integral(places, pooled)[:, None]
-    return Interpolated(places, pooled, torch.cat([number, special], 1).log_softmax(1) if specials else None)
+    return Interpolated(
+        places, pooled, torch.cat([number, special], 1).log_softmax(1) if specials else None
+    )
 
 
-def sum_events(places: Tensor, logs: Tensor, odd: Tensor, log_weights: Tensor | None) -> tuple[Tensor, Tensor]:
+def sum_events(
+    places: Tensor, logs: Tensor, odd: Tensor, log_weights: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """log p over all events besides, at the places and at the specials."""
     if log_weights is not None:
         own = torch.cat([log_integral(places, logs)[:, None], odd], 1).logsumexp(1)

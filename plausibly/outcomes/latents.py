@@ -52,7 +52,9 @@ class Normal(Latents):
 
     def sample(self, generator: torch.Generator) -> Tensor:
         n, latents = self.centre.shape
-        noise = by_row(torch.randn, (n // self.draws, self.draws, latents), generator, self.centre.device)
+        noise = by_row(
+            torch.randn, (n // self.draws, self.draws, latents), generator, self.centre.device
+        )
         return self.centre + self.log_scale.exp() * noise.flatten(0, 1).to(self.centre.dtype)
 
     def log_prob(self, z: Tensor) -> Tensor:

@@ -118,7 +118,11 @@ class Categorical(Single):
 
 def without(logs: Tensor, place: int | None) -> Tensor:
     """Log weights, (..., K), with none at one place."""
-    return logs if place is None else logs.index_fill(-1, torch.tensor(place, device=logs.device), -torch.inf)
+    return (
+        logs
+        if place is None
+        else logs.index_fill(-1, torch.tensor(place, device=logs.device), -torch.inf)
+    )
 
 
 class Bernoulli(Categorical):
@@ -165,25 +169,38 @@ class MixtureDensity(Numeric):
 
     def _log_density(self, x: Tensor) -> Tensor:
         z = (x.unsqueeze(-1) - self.means) / self.scales
-        standard = -0.5 * z.square() - 0.5 * log(2 * pi) if self.shape == "normal" else -z - 2 * softplus(-z)
+        standard = (
+            -0.5 * z.square() - 0.5 * log(2 * pi)
+            if self.shape == "normal"
+            else -z - 2 * softplus(-z)
+        )
         return (self.log_weights + standard - self.scales.log()).logsumexp(-1)
 
     def log_prob(self, x: Tensor) -> Tensor:
         if self.log_special is None:
             return self._log_density(x)
-        return specials_log_prob(self.log_special, x, self._log_density(x.masked_fill(x >= UNFORESEEN, 0.0)))
+        return specials_log_prob(
+            self.log_special, x, self._log_density(x.masked_fill(x >= UNFORESEEN, 0.0))
+        )
 
     def sample(self, generator: torch.Generator) -> Tensor:
         pick = gumbel_max(self.log_weights, generator).unsqueeze(-1)
-        mean, scale = self.means.gather(-1, pick).squeeze(-1), self.scales.gather(-1, pick).squeeze(-1)
+        mean, scale = (
+            self.means.gather(-1, pick).squeeze(-1),
+            self.scales.gather(-1, pick).squeeze(-1),
+        )
         if self.shape == "normal":
             noise = random_like(mean, torch.Tensor.normal_, generator)
         else:
-            noise = random_like(mean, torch.Tensor.uniform_, generator).clamp(1e-7, 1 - 1e-7).logit()
+            noise = (
+                random_like(mean, torch.Tensor.uniform_, generator).clamp(1e-7, 1 - 1e-7).logit()
+            )
         x = mean + scale * noise
         if self.log_special is None:
             return x
-        return insert_specials(self.log_special, x, gumbel_max(without(self.log_special, self.unseen), generator))
+        return insert_specials(
+            self.log_special, x, gumbel_max(without(self.log_special, self.unseen), generator)
+        )
 
     def cuts(self) -> Tensor:
         away = self.means.new_tensor([sign * far for far in TAIL_SCALES for sign in (-1, 1)])
@@ -195,13 +212,17 @@ class MixtureDensity(Numeric):
         x = self.means.gather(-1, heights.argmax(-1, keepdim=True)).squeeze(-1)
         if self.log_special is None:
             return x
-        return insert_specials(self.log_special, x, without(self.log_special, self.unseen).argmax(-1))
+        return insert_specials(
+            self.log_special, x, without(self.log_special, self.unseen).argmax(-1)
+        )
 
     def mean(self) -> Tensor:
         return (self.log_weights.double().exp() * self.means.double()).sum(-1)
 
     def number(self) -> Tensor:
-        return self.means.new_ones(()) if self.log_special is None else self.log_special[..., 0].exp()
+        return (
+            self.means.new_ones(()) if self.log_special is None else self.log_special[..., 0].exp()
+        )
 
     def below(self, x: Tensor) -> Tensor:
         z = (x.double().unsqueeze(-1) - self.means.double()) / self.scales.double()
@@ -221,9 +242,12 @@ class MixtureDensity(Numeric):
     def beside(self, others: Sequence[Any]) -> MixtureDensity:
         every = (self, *others)
         weights, means, scales = (
-            torch.cat([getattr(one, n) for one in every]) for n in ("log_weights", "means", "scales")
+            torch.cat([getattr(one, n) for one in every])
+            for n in ("log_weights", "means", "scales")
         )
-        special = None if self.log_special is None else torch.cat([one.log_special for one in every])
+        special = (
+            None if self.log_special is None else torch.cat([one.log_special for one in every])
+        )
         return MixtureDensity(weights, means, scales, special, self.shape, self.unseen)
 
     def truncate(self, allowed: Tensor) -> tuple[MixtureDensity, Tensor]:
@@ -240,7 +264,9 @@ def specials_log_prob(log_special: Tensor, x: Tensor, density: Tensor) -> Tensor
     """log p of events of which a number has the log `density`: of specials what `log_special`, (..., 1 + specials), says."""
     last = log_special.shape[-1] - 1
     index = torch.where(x >= HOLE, last, 1).unsqueeze(-1)
-    return torch.where(x >= UNFORESEEN, log_special.gather(-1, index).squeeze(-1), log_special[..., 0] + density)
+    return torch.where(
+        x >= UNFORESEEN, log_special.gather(-1, index).squeeze(-1), log_special[..., 0] + density
+    )
 
 
 def insert_specials(log_special: Tensor, x: Tensor, which: Tensor) -> Tensor:
@@ -270,7 +296,9 @@ class Histogram(Numeric):
     `binning` turns events of the `variables` into codes and back, and knows the density inside a bin.
     """
 
-    def __init__(self, inner: Outcome, binning: AnyBinning, variables: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, inner: Outcome, binning: AnyBinning, variables: Sequence[int] | None = None
+    ) -> None:
         self.inner, self.binning, self.variables = inner, binning, variables
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -278,14 +306,18 @@ class Histogram(Numeric):
         return self.inner.log_prob(codes) + inside
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        return self.binning.draw_inside(self.inner.sample(generator).long(), generator, self.variables)
+        return self.binning.draw_inside(
+            self.inner.sample(generator).long(), generator, self.variables
+        )
 
     def mode(self) -> Tensor:
         return self.binning.middle(self.inner.mode().long(), self.variables)
 
     def one(self, i: int) -> Single:
         inner, variable = self.inner.one(i), i if self.variables is None else self.variables[i]
-        return Histogram(inner, self.binning, (variable,)) if self.binning.is_real(variable) else inner
+        return (
+            Histogram(inner, self.binning, (variable,)) if self.binning.is_real(variable) else inner
+        )
 
     def rows(self, index: Index) -> Histogram:
         assert isinstance(self.inner, Single)
@@ -293,7 +325,9 @@ class Histogram(Numeric):
 
     def beside(self, others: Sequence[Any]) -> Histogram:
         assert isinstance(self.inner, Single)
-        return Histogram(self.inner.beside([one.inner for one in others]), self.binning, self.variables)
+        return Histogram(
+            self.inner.beside([one.inner for one in others]), self.binning, self.variables
+        )
 
     def cuts(self) -> Tensor:
         assert self.variables is not None
@@ -334,7 +368,9 @@ class AnyBinning(Protocol):
     def digitise(self, x: Tensor, variables: Sequence[int] | None) -> tuple[Tensor, Tensor]:
         """Codes, int64, and the log density inside the code's bin, 0 where it is none."""
 
-    def draw_inside(self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None) -> Tensor:
+    def draw_inside(
+        self, codes: Tensor, generator: torch.Generator, variables: Sequence[int] | None
+    ) -> Tensor:
         """Events drawn inside codes."""
 
     def middle(self, codes: Tensor, variables: Sequence[int] | None) -> Tensor:
@@ -359,7 +395,9 @@ class MixtureOutcome(Numeric):
         self.parts, self.log_weights = parts, log_weights
 
     def log_prob(self, x: Tensor) -> Tensor:
-        return (self.log_weights + torch.stack([part.log_prob(x) for part in self.parts], -1)).logsumexp(-1)
+        return (
+            self.log_weights + torch.stack([part.log_prob(x) for part in self.parts], -1)
+        ).logsumexp(-1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
         drawn = torch.stack([part.sample(generator) for part in self.parts], -1)
@@ -368,7 +406,9 @@ class MixtureOutcome(Numeric):
     def mode(self) -> Tensor:
         """The most probable of the parts' modes."""
         modes = torch.stack([part.mode() for part in self.parts], -1)
-        best = torch.stack([self.log_prob(x) for x in modes.unbind(-1)], -1).argmax(-1, keepdim=True)
+        best = torch.stack([self.log_prob(x) for x in modes.unbind(-1)], -1).argmax(
+            -1, keepdim=True
+        )
         return modes.gather(-1, best).squeeze(-1)
 
     def one(self, i: int) -> Single:
@@ -386,7 +426,9 @@ class MixtureOutcome(Numeric):
 
     def _numbers(self) -> Tensor:
         """The probability that it is a part's number, (batch, parts), float64."""
-        shares = torch.stack([part.number().double().expand(len(self.log_weights)) for part in self.reals()], -1)
+        shares = torch.stack(
+            [part.number().double().expand(len(self.log_weights)) for part in self.reals()], -1
+        )
         return self.log_weights.double().exp() * shares
 
     def reals(self) -> list[Numeric]:
@@ -422,15 +464,25 @@ def mix_outcomes(parts: Sequence[Single], log_weights: Tensor) -> Single:
     first = parts[0]
     if all(isinstance(part, Categorical) for part in parts):
         logs = torch.stack([part.log_probs for part in parts if isinstance(part, Categorical)], -1)
-        return Categorical((logs + log_weights.unsqueeze(-2)).logsumexp(-1), getattr(first, "unseen", None))
+        return Categorical(
+            (logs + log_weights.unsqueeze(-2)).logsumexp(-1), getattr(first, "unseen", None)
+        )
     if isinstance(first, Histogram) and all(isinstance(part, Histogram) for part in parts):
-        inner = [part.inner for part in parts if isinstance(part, Histogram) and isinstance(part.inner, Single)]
+        inner = [
+            part.inner
+            for part in parts
+            if isinstance(part, Histogram) and isinstance(part.inner, Single)
+        ]
         return Histogram(mix_outcomes(inner, log_weights), first.binning, first.variables)
     densities = [
-        part for part in parts if isinstance(part, MixtureDensity) and part.shape == getattr(first, "shape", "")
+        part
+        for part in parts
+        if isinstance(part, MixtureDensity) and part.shape == getattr(first, "shape", "")
     ]
     return (
-        _mix_densities(densities, log_weights) if len(densities) == len(parts) else MixtureOutcome(parts, log_weights)
+        _mix_densities(densities, log_weights)
+        if len(densities) == len(parts)
+        else MixtureOutcome(parts, log_weights)
     )
 
 
@@ -522,7 +574,10 @@ def side_by_side(log_probs: Sequence[Tensor]) -> Outcome:
     for i, table in enumerate(log_probs):
         groups.setdefault(table.shape[-1], []).append(i)
     return from_groups(
-        [(torch.tensor(members), torch.stack([log_probs[i] for i in members], 1)) for members in groups.values()]
+        [
+            (torch.tensor(members), torch.stack([log_probs[i] for i in members], 1))
+            for members in groups.values()
+        ]
     )
 
 
@@ -541,14 +596,18 @@ def average(outcomes: Sequence[Outcome]) -> Outcome:
     if isinstance(first, Product):
         columns = [o.groups for o in outcomes if isinstance(o, Product)]
         return Product(
-            [(parts[0][0], average([outcome for _, outcome in parts])) for parts in zip(*columns, strict=True)]
+            [
+                (parts[0][0], average([outcome for _, outcome in parts]))
+                for parts in zip(*columns, strict=True)
+            ]
         )
     if isinstance(first, MixtureDensity):
         parts = [o for o in outcomes if isinstance(o, MixtureDensity)]
         even = torch.full((len(parts),), -log(len(parts)), device=parts[0].means.device)
         return _mix_densities(parts, even.expand(*parts[0].means.shape[:-1], -1))
     return Categorical(
-        _mean_log([o.log_probs for o in outcomes if isinstance(o, Categorical)]), getattr(first, "unseen", None)
+        _mean_log([o.log_probs for o in outcomes if isinstance(o, Categorical)]),
+        getattr(first, "unseen", None),
     )
 
 
@@ -556,12 +615,20 @@ def _mix_densities(parts: Sequence[MixtureDensity], log_weights: Tensor) -> Mixt
     """Components side by side: each part's weight is multiplied by its share of being a number at all."""
     special, shares = None, log_weights
     if parts[0].log_special is not None:
-        numbers = torch.stack([part.log_special for part in parts if part.log_special is not None], -1)
+        numbers = torch.stack(
+            [part.log_special for part in parts if part.log_special is not None], -1
+        )
         special = (numbers + log_weights.unsqueeze(-2)).logsumexp(-1)
         shares = log_weights + numbers[..., 0, :]
-    weights = torch.cat([part.log_weights + shares[..., k, None] for k, part in enumerate(parts)], -1)
-    means, scales = (torch.cat([getattr(part, name) for part in parts], -1) for name in ("means", "scales"))
-    return MixtureDensity(weights.log_softmax(-1), means, scales, special, parts[0].shape, parts[0].unseen)
+    weights = torch.cat(
+        [part.log_weights + shares[..., k, None] for k, part in enumerate(parts)], -1
+    )
+    means, scales = (
+        torch.cat([getattr(part, name) for part in parts], -1) for name in ("means", "scales")
+    )
+    return MixtureDensity(
+        weights.log_softmax(-1), means, scales, special, parts[0].shape, parts[0].unseen
+    )
 
 
 def _mean_log(logs: Sequence[Tensor]) -> Tensor:

@@ -29,5 +29,9 @@ def quadrature(kind: Kind, outcome: Single | None, batch: int) -> tuple[Tensor, 
     middle, half = (cuts[1:] + cuts[:-1]) / 2, cuts.diff(dim=0) / 2
     points = (middle[:, None] + half[:, None] * torch.from_numpy(NODES)[:, None]).flatten(0, 1)
     weights = (half[:, None] * torch.from_numpy(WEIGHTS)[:, None]).flatten(0, 1)
-    special = torch.tensor([UNFORESEEN] * kind.open + [HOLE] * kind.missing)[:, None].expand(-1, batch)
-    return torch.cat([points.float(), special]), torch.cat([weights, torch.ones(special.shape, dtype=torch.float64)])
+    special = torch.tensor([UNFORESEEN] * kind.open + [HOLE] * kind.missing)[:, None].expand(
+        -1, batch
+    )
+    return torch.cat([points.float(), special]), torch.cat(
+        [weights, torch.ones(special.shape, dtype=torch.float64)]
+    )

@@ -28,13 +28,19 @@ class Abilities:
     @property
     def rungs(self) -> list[str]:
         """All classes that any of the models has, the most general first."""
-        found = dict.fromkeys(rung for model in sorted(self.models, key=lambda m: len(m.rungs)) for rung in model.rungs)
+        found = dict.fromkeys(
+            rung
+            for model in sorted(self.models, key=lambda m: len(m.rungs))
+            for rung in model.rungs
+        )
         return list(found)
 
 
 def ladder(model: type) -> list[str]:
     """The capability classes of a model, the most general first."""
-    return [kind.__name__ for kind in reversed(model.__mro__) if kind.__module__ == Trainable.__module__]
+    return [
+        kind.__name__ for kind in reversed(model.__mro__) if kind.__module__ == Trainable.__module__
+    ]
 
 
 def abilities(shown: list[Subject]) -> Abilities:

@@ -23,7 +23,16 @@ from matplotlib.figure import Figure
 
 INK, FAINT, LINE = "#0a0b0c", "#7a7b7c", "#dadbdc"  # text; what stands back; grids
 CSS_VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", LINE: "var(--line)"}
-SERIES_COLOURS = ("#2f6fde", "#e0702a", "#2a9d63", "#a24bb0", "#c79a10", "#1c9bb0", "#d0405a", "#8a6f5a")
+SERIES_COLOURS = (
+    "#2f6fde",
+    "#e0702a",
+    "#2a9d63",
+    "#a24bb0",
+    "#c79a10",
+    "#1c9bb0",
+    "#d0405a",
+    "#8a6f5a",
+)
 STYLE: dict[Any, Any] = {
     "text.usetex": False,
     "svg.image_inline": True,
@@ -63,7 +72,9 @@ def svg(width: float, height: float, label: str, draw: Callable[[Figure], None])
     """What `draw` puts on a figure of that many inches, as an <svg> element that screen readers call `label`."""
     written = StringIO()
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # glyphs that the measuring font lacks: the browser has them
+        warnings.simplefilter(
+            "ignore"
+        )  # glyphs that the measuring font lacks: the browser has them
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
         FigureCanvasSVG(figure).print_svg(written)  # savefig draws twice
@@ -119,5 +130,7 @@ def shade_cells(shares: np.ndarray, colour: str, top: float) -> np.ndarray:
 
 def shorten(text: object, longest: int = 26) -> str:
     """One line of at most so many characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)[: 4 * longest]).split())
+    line = " ".join(
+        "".join(c if c.isprintable() else " " for c in str(text)[: 4 * longest]).split()
+    )
     return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -40,7 +40,12 @@ def board_plot(board: Board, shown: list[Subject]) -> Markup | None:
             assert row.test is not None
             error = row.test.standard_error if isfinite(row.test.standard_error) else 0.0
             colour = colours.get(id(row), FAINT)
-            look: dict[str, Any] = {"fmt": MARKERS[row.test.sign], "ms": 6, "lw": 1.6, "capsize": 3.5}
+            look: dict[str, Any] = {
+                "fmt": MARKERS[row.test.sign],
+                "ms": 6,
+                "lw": 1.6,
+                "capsize": 3.5,
+            }
             axes.errorbar(row.test.value, place, xerr=error, color=colour, **look)
             if not row.run:
                 axes.axvline(row.test.value, color=FAINT, lw=0.8, dashes=(4, 3), zorder=0)
@@ -57,12 +62,16 @@ def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
     """What test rows take as bytes, by each model and by others, least on top; None where none was measured."""
     names, colours = labels(board), {id(subject.row): subject.colour for subject in shown}
     bars = [
-        (row.coded.bits_per_variable, names[id(row)], colours.get(id(row), FAINT)) for row in board.rows if row.coded
+        (row.coded.bits_per_variable, names[id(row)], colours.get(id(row), FAINT))
+        for row in board.rows
+        if row.coded
     ]
     if not bars:
         return None
     assert board.first_coded is not None
-    bars = sorted(bars + [(bits, shorten(name), FAINT) for name, bits in board.first_coded.others.items()])
+    bars = sorted(
+        bars + [(bits, shorten(name), FAINT) for name, bits in board.first_coded.others.items()]
+    )
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -76,7 +85,12 @@ def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
         axes.set_xlabel(f"bits per variable{whole} that test rows took as bytes: less is better")
         quiet_frame(axes, "x")
 
-    return svg(PAGE_INCHES, 0.75 + 0.3 * len(bars), "bytes of test rows by model and by other compressors", draw)
+    return svg(
+        PAGE_INCHES,
+        0.75 + 0.3 * len(bars),
+        "bytes of test rows by model and by other compressors",
+        draw,
+    )
 
 
 @dataclass(frozen=True)
@@ -103,11 +117,17 @@ def _numbers(line: str) -> tuple[float, float, float, dict[str, float]] | None:
     try:
         entry = json.loads(line)
         step, loss, validation = (float(entry[key]) for key in ("step", "loss", "validation"))
-        norms = {f"gradient norm, {name}": float(norm) for name, norm in entry.get("norms", {}).items()}
+        norms = {
+            f"gradient norm, {name}": float(norm) for name, norm in entry.get("norms", {}).items()
+        }
         health = {name: float(value) for name, value in entry.get("health", {}).items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
-    return (step, loss, validation, health and health | norms) if all(map(isfinite, (step, loss, validation))) else None
+    return (
+        (step, loss, validation, health and health | norms)
+        if all(map(isfinite, (step, loss, validation)))
+        else None
+    )
 
 
 def training_plot(courses: Sequence[tuple[Subject, Course]], unit: str = "nats per row") -> Markup:
@@ -116,8 +136,17 @@ def training_plot(courses: Sequence[tuple[Subject, Course]], unit: str = "nats p
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         for subject, found in courses:
-            axes.plot(found.steps, found.losses, color=subject.colour, lw=0.9, dashes=(3, 2), alpha=0.7)
-            axes.plot(found.steps, found.validations, subject.dashes, color=subject.colour, lw=1.6, label=subject.label)
+            axes.plot(
+                found.steps, found.losses, color=subject.colour, lw=0.9, dashes=(3, 2), alpha=0.7
+            )
+            axes.plot(
+                found.steps,
+                found.validations,
+                subject.dashes,
+                color=subject.colour,
+                lw=1.6,
+                label=subject.label,
+            )
             best = int(np.argmin(found.validations))
             axes.plot(found.steps[best], found.validations[best], "o", color=subject.colour, ms=6)
         axes.set_xlabel("steps")
@@ -132,7 +161,9 @@ def training_plot(courses: Sequence[tuple[Subject, Course]], unit: str = "nats p
 
 def health_plot(courses: Sequence[tuple[Subject, Course]]) -> Markup:
     """What games tell of themselves, and the norms of their gradients, a panel each, against steps."""
-    names = list(dict.fromkeys(name for _, found in courses for each in found.health for name in each))
+    names = list(
+        dict.fromkeys(name for _, found in courses for each in found.health for name in each)
+    )
     down = -(-len(names) // 3)
 
     def draw(figure: Figure) -> None:
@@ -164,7 +195,9 @@ def mean_surprisal(shown: list[Subject], codes: object) -> list[tuple[Subject, n
     """Mean bits -log2 p(x_i | earlier) of each variable, for the models that factorise."""
     task = load_tasks()["conditionals"]
     able = [subject for subject in shown if task.word(type(subject.run.model))]
-    return [(subject, -task(subject.run.model, codes).mean(0).numpy() / np.log(2)) for subject in able]
+    return [
+        (subject, -task(subject.run.model, codes).mean(0).numpy() / np.log(2)) for subject in able
+    ]
 
 
 @dataclass(frozen=True)
@@ -184,9 +217,16 @@ def surprisal_maps(
     maps = [bits.reshape(schema.shape).sum(0) for _, bits in found]
     top = max(float(each.max()) for each in maps)
     mean = codes.reshape(len(codes), *schema.shape).mean((0, 1))
-    panels = [Panel("mean of the test rows", png((255 * mean / max(mean.max(), 1e-9)).round().astype(np.uint8)))]
+    panels = [
+        Panel(
+            "mean of the test rows",
+            png((255 * mean / max(mean.max(), 1e-9)).round().astype(np.uint8)),
+        )
+    ]
     for (subject, bits), each in zip(found, maps, strict=True):
-        panels.append(Panel(subject.label, png(heat_colours(each, 0, top)), f"{bits.sum():.2f} bits per row"))
+        panels.append(
+            Panel(subject.label, png(heat_colours(each, 0, top)), f"{bits.sum():.2f} bits per row")
+        )
     return panels, top
 
 
@@ -197,15 +237,23 @@ def colour_bar() -> str:
 def surprisal_bars(found: list[tuple[Subject, np.ndarray]], names: Sequence[str]) -> Markup:
     """Bars by variable for the first model, dots for the others; where there are many, the most surprising."""
     first, bits = found[0]
-    chosen = np.arange(len(bits)) if len(bits) <= MAX_BARS else np.sort(np.argsort(-bits, kind="stable")[:MAX_BARS])
+    chosen = (
+        np.arange(len(bits))
+        if len(bits) <= MAX_BARS
+        else np.sort(np.argsort(-bits, kind="stable")[:MAX_BARS])
+    )
     places = np.arange(len(chosen))
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        axes.barh(places, bits[chosen], height=0.66, color=first.colour, alpha=0.45, label=first.label)
+        axes.barh(
+            places, bits[chosen], height=0.66, color=first.colour, alpha=0.45, label=first.label
+        )
         for k, (subject, others) in enumerate(found[1:]):
             marker = "osD^v"[k % 5]
-            axes.plot(others[chosen], places, marker, color=subject.colour, ms=4, label=subject.label)
+            axes.plot(
+                others[chosen], places, marker, color=subject.colour, ms=4, label=subject.label
+            )
         axes.set_yticks(places, [shorten(names[i]) for i in chosen])
         axes.set_ylim(len(chosen) - 0.4, -0.6)
         axes.set_xlim(left=0)
@@ -214,9 +262,16 @@ def surprisal_bars(found: list[tuple[Subject, np.ndarray]], names: Sequence[str]
         if len(found) > 1:
             handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
             order = [subject.label for subject, _ in found]
-            figure.legend([handles[name] for name in order], order, loc="outside upper left", ncols=min(len(found), 7))
+            figure.legend(
+                [handles[name] for name in order],
+                order,
+                loc="outside upper left",
+                ncols=min(len(found), 7),
+            )
 
-    return svg(PAGE_INCHES, 1.0 + 0.2 * len(chosen), "mean surprisal of each variable in bits", draw)
+    return svg(
+        PAGE_INCHES, 1.0 + 0.2 * len(chosen), "mean surprisal of each variable in bits", draw
+    )
 
 
 def bounds_plot(found: list[tuple[Subject, ElboParts]]) -> Markup:
@@ -225,13 +280,24 @@ def bounds_plot(found: list[tuple[Subject, ElboParts]]) -> Markup:
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         for place, (subject, parts) in enumerate(found):
-            draws = np.array(list(parts.bounds)) * 1.04**place  # so that whiskers stand beside each other
+            draws = (
+                np.array(list(parts.bounds)) * 1.04**place
+            )  # so that whiskers stand beside each other
             values = [bound.value for bound in parts.bounds.values()]
             errors = [
-                bound.standard_error if isfinite(bound.standard_error) else 0.0 for bound in parts.bounds.values()
+                bound.standard_error if isfinite(bound.standard_error) else 0.0
+                for bound in parts.bounds.values()
             ]
-            look: dict[str, Any] = {"fmt": "o", "ls": subject.dashes, "ms": 5, "lw": 1.6, "capsize": 3.5}
-            axes.errorbar(draws, values, yerr=errors, color=subject.colour, label=subject.label, **look)
+            look: dict[str, Any] = {
+                "fmt": "o",
+                "ls": subject.dashes,
+                "ms": 5,
+                "lw": 1.6,
+                "capsize": 3.5,
+            }
+            axes.errorbar(
+                draws, values, yerr=errors, color=subject.colour, label=subject.label, **look
+            )
         axes.set_xscale("log")
         axes.set_xticks(list(found[0][1].bounds), [f"{draws:,}" for draws in found[0][1].bounds])
         axes.minorticks_off()

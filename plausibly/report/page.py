@@ -80,7 +80,9 @@ def page(board: Board, dataset: Dataset | None) -> str:
 @cache
 def template() -> Template:
     loader = PackageLoader("plausibly.report", "")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_show)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_show
+    )
     environment.trim_blocks = environment.lstrip_blocks = True
     return environment.get_template("page.html.j2")
 
@@ -107,7 +109,11 @@ def facts(shown: list[Subject], dataset: Dataset | None) -> list[tuple[str, str]
     rows = kept.get("rows") or {}
     if dataset is not None:
         rows = dataset.rows
-    found = [(f"{name} rows", f"{count:,}") for name, count in rows.items() if isinstance(count, int) and count]
+    found = [
+        (f"{name} rows", f"{count:,}")
+        for name, count in rows.items()
+        if isinstance(count, int) and count
+    ]
     format = format_of(shown, dataset)
     if format is not None:
         shape = format.schema.shape
@@ -134,12 +140,18 @@ def headline(board: Board) -> list[str]:
     """The board in words: who is best, by how much, and what that is worth."""
     best, names = board.best, labels(board)
     if best is None or best.test is None:
-        return ["No model on this board has a likelihood."] if any(row.run for row in board.rows) else []
+        return (
+            ["No model on this board has a likelihood."]
+            if any(row.run for row in board.rows)
+            else []
+        )
     least, most = ("at least ", "at most ") if best.test.sign == ">=" else ("", "")
     bits = f"{most}{best.test.bits_per_variable:.3f} bits per variable"
     first = f"{names[id(best)]} gives a test row a mean log p of {least}{best.test.value:.3f} nats ({bits})"
     mixed = [
-        f"{names[id(row)]} mixes {told}." for row in board.rows if row.run and (told := ingredients(row.run.record))
+        f"{names[id(row)]} mixes {told}."
+        for row in board.rows
+        if row.run and (told := ingredients(row.run.record))
     ]
     others = [(row, gap) for row in board.ranking() if row.run and (gap := board.to_best(row))]
     if not others:
@@ -148,7 +160,9 @@ def headline(board: Board) -> list[str]:
     hidden = [names[id(row)] for row, gap in others if gap.sign != "="]
     said = [f"{first}, the best of {len(others) + 1}."]
     if close:
-        said.append(f"Within two standard errors of it, and so not told apart by these rows: {', '.join(close)}.")
+        said.append(
+            f"Within two standard errors of it, and so not told apart by these rows: {', '.join(close)}."
+        )
     else:
         gap = others[0][1]
         by = LEADS[gap.sign] + with_error(-gap.value, gap.standard_error, ".3f")
@@ -203,7 +217,11 @@ def training_part(shown: list[Subject]) -> PagePart:
     found = [(subject, course_of(subject.run)) for subject in shown]
     courses = [(subject, each) for subject, each in found if each]
     counted = ", ".join(subject.label for subject, each in found if not each)
-    skipped = f"Without a curve, since they learn by counting or left no log: {counted}." if counted else ""
+    skipped = (
+        f"Without a curve, since they learn by counting or left no log: {counted}."
+        if counted
+        else ""
+    )
     if not courses:
         return PagePart(missing=skipped or NO_MODEL)
     comparable = [each for each in courses if isinstance(each[0].run.model, BoundedModel)]
@@ -256,11 +274,20 @@ def _noise_plots(subject: Subject, dataset: Dataset) -> list[tuple[str, Markup]]
     made = scales.draw_sheet(dataset.format, codes)
     train = dataset.schema.event_codes(dataset.shown.codes).numpy()
     chosen = samples.worst_marginals(scales.scales(dataset.format, (real, made), train), real, made)
-    return [(f"{subject.label} {samples.NO_SAMPLES}", samples.marginal_plot(chosen, real, made, subject))]
+    return [
+        (
+            f"{subject.label} {samples.NO_SAMPLES}",
+            samples.marginal_plot(chosen, real, made, subject),
+        )
+    ]
 
 
 def _images_lead(dataset: Dataset | None) -> str:
-    beside = "beside held-out rows" if dataset else "and without real ones, since this page was made without the data"
+    beside = (
+        "beside held-out rows"
+        if dataset
+        else "and without real ones, since this page was made without the data"
+    )
     return f"Draws as they came, none chosen, {beside}."
 
 
@@ -270,12 +297,16 @@ def _columns(subject: Subject, dataset: Dataset) -> PagePart:
     real = scales.sheet(dataset.format, events)
     model = subject.run.model
     assert isinstance(model, Model)
-    made = scales.draw_values(dataset.format, samples.draw_codes(model, samples.MAX_SAMPLES, subject.row.sampled))
+    made = scales.draw_values(
+        dataset.format, samples.draw_codes(model, samples.MAX_SAMPLES, subject.row.sampled)
+    )
     fake = scales.sheet(dataset.format, made)
     train = dataset.schema.event_codes(dataset.shown.codes).numpy()
     all_scales = scales.scales(dataset.format, (real, fake), train)
     chosen = samples.worst_marginals(all_scales, real, fake)
-    few = "" if word == "test rows" else f" (the {len(dataset.test):,} test rows are too few to draw)"
+    few = (
+        "" if word == "test rows" else f" (the {len(dataset.test):,} test rows are too few to draw)"
+    )
     leads = [
         f"Gray: {len(real):,} real {word}{few}. Colour: {len(fake):,} samples of {subject.label}. The number is the "
         "share of rows that would have to move for the two to agree, chance included; the outermost bins are open."
@@ -287,7 +318,9 @@ def _columns(subject: Subject, dataset: Dataset) -> PagePart:
     apart, matrix = tables.compare_pairs(dataset, events, made, subject)
     pairs = {"The pairs of columns that differ most, beyond chance": apart}
     telling = [
-        pair for pair in samples.dependent_pairs(train, all_scales) if pair[:2] not in [each[:2] for each in apart]
+        pair
+        for pair in samples.dependent_pairs(train, all_scales)
+        if pair[:2] not in [each[:2] for each in apart]
     ]
     pairs["The pairs of columns that tell most about each other"] = telling
     for title, found in pairs.items():
@@ -311,14 +344,20 @@ def surprisal_part(shown: list[Subject], dataset: Dataset | None) -> PagePart:
     unable = [subject.label for subject in shown if not any(subject is other for other, _ in found)]
     leads = [lead] + [f"Left out, for they do not factorise: {', '.join(unable)}."] * bool(unable)
     if bool((dataset.test.log_within != 0).any()):
-        leads.append("Counted is which code a value falls into; its place inside the code costs all models the same.")
+        leads.append(
+            "Counted is which code a value falls into; its place inside the code costs all models the same."
+        )
     if picture := dataset.format.picture():
         pixels, schema = picture
         found = [(subject, bits[pixels]) for subject, bits in found]
-        panels, top = figures.surprisal_maps(found, schema, codes.flatten(1)[:, pixels].double().numpy())
+        panels, top = figures.surprisal_maps(
+            found, schema, codes.flatten(1)[:, pixels].double().numpy()
+        )
         return PagePart(leads, panels, bar=(figures.colour_bar(), "0", f"{top:.2f} bits"))
     if dataset.schema.size > figures.MAX_BARS:
-        leads.append(f"Shown are the {figures.MAX_BARS} of {dataset.schema.size:,} variables with most bits.")
+        leads.append(
+            f"Shown are the {figures.MAX_BARS} of {dataset.schema.size:,} variables with most bits."
+        )
     return PagePart(leads, plots=[("", figures.surprisal_bars(found, dataset.format.names))])
 
 
@@ -339,7 +378,10 @@ def elbo_table(shown: list[Subject], dataset: Dataset | None) -> ElboTable | Non
     if not found:
         return None
     each = [parts.parts() for _, parts in found]
-    rows = [(name, meaning, [parts[k][1] for parts in each]) for k, (name, _, meaning) in enumerate(each[0])]
+    rows = [
+        (name, meaning, [parts[k][1] for parts in each])
+        for k, (name, _, meaning) in enumerate(each[0])
+    ]
     lead = (
         f"Over the first {found[0][1].rows:,} test rows, nats per row ± standard error. The ELBO misses log p by what q gets "
         "wrong; the part of that which an own q for each row would save is the amortisation gap, the rest is the form of q."
@@ -362,7 +404,11 @@ def codebooks(shown: list[Subject], dataset: Dataset | None) -> list[str]:
     if dataset is None:
         return []
     found = [(subject, subject.run.model) for subject in shown]
-    each = [(subject, codebook_use(model, dataset.test)) for subject, model in found if isinstance(model, Quantiser)]
+    each = [
+        (subject, codebook_use(model, dataset.test))
+        for subject, model in found
+        if isinstance(model, Quantiser)
+    ]
     return [f"{subject.label}: {told}." for subject, told in each]
 
 
@@ -380,7 +426,9 @@ def column_report(shown: list[Subject], dataset: Dataset | None) -> ColumnReport
     if format is None or len(format.schema.shape) != 1:
         return None
     entries = format.describe()
-    return ColumnReport([_entry(each) for each in entries[:MAX_COLUMNS]], max(len(entries) - MAX_COLUMNS, 0))
+    return ColumnReport(
+        [_entry(each) for each in entries[:MAX_COLUMNS]], max(len(entries) - MAX_COLUMNS, 0)
+    )
 
 
 def _entry(document: Document) -> dict[str, str]:
@@ -408,5 +456,7 @@ def _values(document: Document) -> str:
     if document.get("resolution"):
         said.append(f"in steps of {shorten(document['resolution'])}")
     if "value" in document:
-        said.append("nothing" if document["value"] is None else f"always {shorten(document['value'])}")
+        said.append(
+            "nothing" if document["value"] is None else f"always {shorten(document['value'])}"
+        )
     return ", ".join(said) + (", a density" if document.get("density") else "")

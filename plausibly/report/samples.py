@@ -57,18 +57,28 @@ def decode_noise(model: Decoder, n: int, dataset: Dataset | None, seed: int = 0)
     return decode_events(model, z, given).cpu()
 
 
-def image_grids(shown: list[Subject], dataset: Dataset | None, pixels: slice, schema: Schema) -> list[Panel]:
+def image_grids(
+    shown: list[Subject], dataset: Dataset | None, pixels: slice, schema: Schema
+) -> list[Panel]:
     """A grid of real test rows, where there are data, and one of each model's samples; `pixels` are the image's variables."""
     count = images_each(schema, len(shown) + 1)
     panels = []
     if dataset is not None:
-        panels.append(Panel("real test rows", mosaic(dataset.test.codes[:count].flatten(1)[:, pixels], schema)))
+        panels.append(
+            Panel(
+                "real test rows", mosaic(dataset.test.codes[:count].flatten(1)[:, pixels], schema)
+            )
+        )
     for place, subject in enumerate(shown):
         if isinstance(model := subject.run.model, Model):
             drawn = draw_codes(model, count, subject.row.sampled)
-            panels.append(Panel(subject.label, mosaic(drawn.flatten(1)[:, pixels], schema), best=place == 0))
+            panels.append(
+                Panel(subject.label, mosaic(drawn.flatten(1)[:, pixels], schema), best=place == 0)
+            )
         elif (made := noise_of(subject, count, dataset)) is not None:
-            panels.append(Panel(subject.label, mosaic(made.flatten(1)[:, pixels], schema), NO_SAMPLES))
+            panels.append(
+                Panel(subject.label, mosaic(made.flatten(1)[:, pixels], schema), NO_SAMPLES)
+            )
     return panels
 
 
@@ -89,7 +99,11 @@ def images_each(schema: Schema, grids: int) -> int:
 def mosaic(codes: Tensor, schema: Schema) -> str:
     """Images as one square PNG, apart from each other; other than 1 or 3 channels lie side by side."""
     top = max(max(schema.codes) - 1, 1)
-    images = (codes.reshape(len(codes), *schema.shape).double().numpy() * 255 / top).round().astype(np.uint8)
+    images = (
+        (codes.reshape(len(codes), *schema.shape).double().numpy() * 255 / top)
+        .round()
+        .astype(np.uint8)
+    )
     if schema.shape[0] not in (1, 3):
         images = np.concatenate(np.split(images, schema.shape[0], axis=1), axis=3)
     images = images.repeat(max(1, TILE_PIXELS // max(schema.shape[1:])), 2).repeat(
@@ -97,7 +111,10 @@ def mosaic(codes: Tensor, schema: Schema) -> str:
     )
     count, _, height, width = images.shape
     columns, gap = ceil(count**0.5), max(2, height // 6)
-    sheet = np.zeros((ceil(count / columns) * (height + gap) - gap, columns * (width + gap) - gap, 4), dtype=np.uint8)
+    sheet = np.zeros(
+        (ceil(count / columns) * (height + gap) - gap, columns * (width + gap) - gap, 4),
+        dtype=np.uint8,
+    )
     for place, image in enumerate(images):
         top, left = (place // columns) * (height + gap), (place % columns) * (width + gap)
         cell = sheet[top : top + height, left : left + width]
@@ -111,17 +128,27 @@ def real_events(dataset: Dataset) -> tuple[Events, str]:
         return dataset.test[: 10 * MAX_SAMPLES], "test rows"
     largest = max((dataset.train, dataset.valid, dataset.test), key=len)
     return (
-        (dataset.test, "test rows") if largest is dataset.test else (dataset.shown[: 10 * MAX_SAMPLES], "training rows")
+        (dataset.test, "test rows")
+        if largest is dataset.test
+        else (dataset.shown[: 10 * MAX_SAMPLES], "training rows")
     )
 
 
 def worst_marginals(scales: list[Scale], real: Sheet, fake: Sheet) -> list[tuple[Scale, float]]:
     """The columns to show with the distance of their marginals: all in order, or those farthest apart, worst first."""
-    apart = [(scale, float(abs(scale.shares(real) - scale.shares(fake)).sum() / 2)) for scale in scales]
-    return apart if len(apart) <= MAX_MARGINALS else sorted(apart, key=lambda pair: -pair[1])[:MAX_MARGINALS]
+    apart = [
+        (scale, float(abs(scale.shares(real) - scale.shares(fake)).sum() / 2)) for scale in scales
+    ]
+    return (
+        apart
+        if len(apart) <= MAX_MARGINALS
+        else sorted(apart, key=lambda pair: -pair[1])[:MAX_MARGINALS]
+    )
 
 
-def marginal_plot(chosen: list[tuple[Scale, float]], real: Sheet, fake: Sheet, subject: Subject) -> Markup:
+def marginal_plot(
+    chosen: list[tuple[Scale, float]], real: Sheet, fake: Sheet, subject: Subject
+) -> Markup:
     """For each column the share of rows in each bin: real filled, made up outlined or beside."""
     lines = ceil(len(chosen) / 4)
 
@@ -133,7 +160,9 @@ def marginal_plot(chosen: list[tuple[Scale, float]], real: Sheet, fake: Sheet, s
         for axes in grid[len(chosen) :]:
             axes.set_axis_off()
 
-    return svg(PAGE_INCHES, 1.55 * lines, "share of rows by value, real and made up, for each column", draw)
+    return svg(
+        PAGE_INCHES, 1.55 * lines, "share of rows by value, real and made up, for each column", draw
+    )
 
 
 def _marginal(axes: Axes, scale: Scale, real: np.ndarray, fake: np.ndarray, colour: str) -> None:
@@ -156,8 +185,12 @@ def _label(axes: Axes, scale: Scale, width: float) -> None:
     """Ticks of an axis that many inches wide: upright where they have room, else aslant."""
     labels = [shorten(label, 12 if len(scale.labels) < 7 else 10) for label in scale.labels]
     spans = zip(pairwise(scale.ticks), pairwise(labels), strict=True)
-    crowded = any((b - a) / scale.bins * width < 0.075 * (len(x) + len(y) + 1) / 2 for (a, b), (x, y) in spans)
-    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    crowded = any(
+        (b - a) / scale.bins * width < 0.075 * (len(x) + len(y) + 1) / 2 for (a, b), (x, y) in spans
+    )
+    turned: dict[str, Any] = (
+        {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    )
     axes.set_xticks(list(scale.ticks), labels, fontsize=6.5 if crowded else 8, **turned)
 
 
@@ -170,7 +203,11 @@ def dependent_pairs(train: np.ndarray, scales: list[Scale]) -> list[tuple[int, i
     binned = {scale.variable: _coarse(rows[:, scale.variable], scale.has_order) for scale in scales}
     lively = sorted(binned, key=lambda i: -_entropy(np.bincount(binned[i])))[:MAX_PAIR_COLUMNS]
     lively = sorted(i for i in lively if len(np.unique(binned[i])) > 1)
-    found = [(i, j, information_bits(binned[i], binned[j])) for k, i in enumerate(lively) for j in lively[k + 1 :]]
+    found = [
+        (i, j, information_bits(binned[i], binned[j]))
+        for k, i in enumerate(lively)
+        for j in lively[k + 1 :]
+    ]
     return sorted((pair for pair in found if pair[2] > 0), key=lambda pair: -pair[2])[:MAX_PAIRS]
 
 
@@ -191,13 +228,19 @@ def _entropy(counts: np.ndarray) -> float:
 def information_bits(a: np.ndarray, b: np.ndarray) -> float:
     """Mutual information in bits, less the (A - 1)(B - 1) / 2n nats expected of independent columns."""
     width = int(b.max()) + 1
-    shared = _entropy(np.bincount(a)) + _entropy(np.bincount(b)) - _entropy(np.bincount(a * width + b))
+    shared = (
+        _entropy(np.bincount(a)) + _entropy(np.bincount(b)) - _entropy(np.bincount(a * width + b))
+    )
     free = (len(np.unique(a)) - 1) * (len(np.unique(b)) - 1)
     return shared - free / (2 * len(a) * float(np.log(2)))
 
 
 def pair_plot(
-    pairs: list[tuple[int, int, float]], scales: list[Scale], real: Sheet, fake: Sheet, subject: Subject
+    pairs: list[tuple[int, int, float]],
+    scales: list[Scale],
+    real: Sheet,
+    fake: Sheet,
+    subject: Subject,
 ) -> Markup:
     """For each pair of columns, real rows beside samples: shares of rows as shades."""
     across = min(2, len(pairs))
@@ -209,7 +252,10 @@ def pair_plot(
         for (left, right), (i, j, _) in zip(grid, pairs, strict=False):
             tables = [_joint(scales[i], scales[j], each) for each in (real, fake)]
             top = max(float(table.max()) for table in tables)
-            for axes, table, colour in ((left, tables[0], "#7a7b7c"), (right, tables[1], subject.colour)):
+            for axes, table, colour in (
+                (left, tables[0], "#7a7b7c"),
+                (right, tables[1], subject.colour),
+            ):
                 _heat(axes, shade_cells(table, colour, top), scales[i], scales[j])
             left.set_ylabel(shorten(scales[i].name, 22))
             right.set_yticklabels([])

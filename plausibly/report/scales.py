@@ -45,7 +45,9 @@ class Scale:
     ticks: Sequence[float]
     labels: Sequence[str]
     code_bins: np.ndarray | None = None  # the bin of each code, or
-    edges: np.ndarray | None = None  # the edges of the values' bins; what is no number gets the bin after these
+    edges: np.ndarray | None = (
+        None  # the edges of the values' bins; what is no number gets the bin after these
+    )
 
     @property
     def has_order(self) -> bool:
@@ -59,7 +61,9 @@ class Scale:
         assert self.edges is not None
         values, inner = sheet.values[self.name], len(self.edges) - 1
         bins = np.clip(np.searchsorted(self.edges, values, side="right") - 1, 0, inner - 1)
-        return np.where(np.isnan(values), self.bins - 1, bins)  # without such a bin there is no such row
+        return np.where(
+            np.isnan(values), self.bins - 1, bins
+        )  # without such a bin there is no such row
 
     def shares(self, sheet: Sheet) -> np.ndarray:
         """The share of rows in each bin."""
@@ -72,7 +76,11 @@ def sheet(format: Format, events: Events) -> Sheet:
     rows = format.rows(events)
     if not hasattr(rows, "columns"):
         flat = np.asarray(rows).reshape(len(rows), -1).astype(np.float64)
-        values = {name: flat[:, int(name)] for name in format.names if name.isdecimal() and int(name) < flat.shape[1]}
+        values = {
+            name: flat[:, int(name)]
+            for name in format.names
+            if name.isdecimal() and int(name) < flat.shape[1]
+        }
         return Sheet(codes, values)
     words = {entry["name"]: entry["kind"] for entry in format.describe()}
     columns = {str(label): rows[label] for label in rows.columns}
@@ -112,7 +120,10 @@ def scales(format: Format, sheets: Sequence[Sheet], train: np.ndarray) -> list[S
     entries = {entry["name"]: entry for entry in format.describe()}
     found = []
     for i, (name, kind) in enumerate(zip(format.names, format.schema.kinds, strict=True)):
-        entry, codes = entries.get(name, {}), np.concatenate([train[:, i], *(sheet.codes[:, i] for sheet in sheets)])
+        entry, codes = (
+            entries.get(name, {}),
+            np.concatenate([train[:, i], *(sheet.codes[:, i] for sheet in sheets)]),
+        )
         values = sheets[0].values.get(name, np.empty(0))
         finite = values[~np.isnan(values)]
         if isinstance(kind, Category) or not len(finite):
@@ -122,7 +133,9 @@ def scales(format: Format, sheets: Sequence[Sheet], train: np.ndarray) -> list[S
     return found
 
 
-def _by_value(i: int, name: str, kind: Kind, form: str, finite: np.ndarray, codes: np.ndarray) -> Scale:
+def _by_value(
+    i: int, name: str, kind: Kind, form: str, finite: np.ndarray, codes: np.ndarray
+) -> Scale:
     """Bins of numbers, or of dates and times of a form, and one more where some codes stand for neither."""
     edges = date_edges(finite) if form else number_edges(finite)
     whole = not form and bool((edges % 1 == 0.5).all())
@@ -160,13 +173,20 @@ def number_edges(values: np.ndarray) -> np.ndarray:
     if (values % 1 == 0).all() and high - low < 1.5 * NUMBER_BINS and max(-low, high) < 2**50:
         return np.arange(low - 0.5, high + 1)
     positive = values[values > 0]
-    if low >= 0 and len(positive) > 20 and np.quantile(positive, 0.99) > 12 * max(np.median(positive), 1e-300):
+    if (
+        low >= 0
+        and len(positive) > 20
+        and np.quantile(positive, 0.99) > 12 * max(np.median(positive), 1e-300)
+    ):
         return _decades(positive, low)
     from matplotlib.ticker import MaxNLocator
 
     middle = np.quantile(values, [0.005, 0.995])
     edges = np.unique(
-        np.asarray(MaxNLocator(NUMBER_BINS, steps=[1, 2, 2.5, 5, 10]).tick_values(*middle), dtype=np.float64)
+        np.asarray(
+            MaxNLocator(NUMBER_BINS, steps=[1, 2, 2.5, 5, 10]).tick_values(*middle),
+            dtype=np.float64,
+        )
     )
     return edges if len(edges) > 1 else np.array([low, np.nextafter(high, np.inf)])
 

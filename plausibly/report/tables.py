@@ -20,7 +20,11 @@ from plausibly.report.figures import PAGE_INCHES
 from plausibly.report.subjects import Subject
 
 BINNING_ROWS = 10_000  # training rows that suggest bins
-MAX_TEST_ROWS, MAX_ROWS, MAX_COLUMNS = 2000, 8, 9  # test rows looked at; those shown, and columns of them
+MAX_TEST_ROWS, MAX_ROWS, MAX_COLUMNS = (
+    2000,
+    8,
+    9,
+)  # test rows looked at; those shown, and columns of them
 MAX_PAIRS, MAX_HEAT_COLUMNS, MAX_TEXT_COLUMNS = (
     4,
     30,
@@ -52,7 +56,9 @@ def pairs_apart(bins: PairBins, real: np.ndarray, made: np.ndarray) -> list[tupl
     return [pair for pair in found if pair[2] > 0]
 
 
-def dependences(bins: PairBins, names: Sequence[str], real: np.ndarray, made: np.ndarray, subject: Subject) -> Markup:
+def dependences(
+    bins: PairBins, names: Sequence[str], real: np.ndarray, made: np.ndarray, subject: Subject
+) -> Markup:
     """Cramer's V of every pair of columns: of real rows below the diagonal, of samples above it."""
     ours, theirs = bins.associations(made), bins.associations(real)
     strongest = -np.max(theirs - np.eye(len(theirs)), 1)
@@ -68,12 +74,21 @@ def dependences(bins: PairBins, names: Sequence[str], real: np.ndarray, made: np
         axes.set_yticks(places, labels, fontsize=7)
         axes.set_ylabel("real rows: below the diagonal")
         axes.set_title(
-            "Cramér's V: 0 for independent columns; the same on both sides of the diagonal is right", loc="left"
+            "Cramér's V: 0 for independent columns; the same on both sides of the diagonal is right",
+            loc="left",
         )
         axes.set_title("samples: above", loc="right")
         axes.tick_params(length=0)
         for i, j in np.argwhere(both >= 0.05) if len(chosen) <= MAX_TEXT_COLUMNS else ():
-            axes.text(j, i, f"{both[i, j]:.2f}".removeprefix("0"), ha="center", va="center", fontsize=6.5, color=INK)
+            axes.text(
+                j,
+                i,
+                f"{both[i, j]:.2f}".removeprefix("0"),
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color=INK,
+            )
 
     label = "dependence of each pair of columns, real rows and samples"
     return svg(PAGE_INCHES, 1.4 + min(0.28 * len(chosen), 6.0), label, draw)
@@ -104,17 +119,23 @@ def surprising_rows(shown: list[Subject], dataset: Dataset | None) -> Surprising
     events = dataset.test[:MAX_TEST_ROWS]
     for subject in shown:
         if found := by_column(subject.run.model, dataset.format, events):
-            return explain_bits(subject.label, found.names, -found.nats / float(np.log(2)), dataset.format, events)
+            return explain_bits(
+                subject.label, found.names, -found.nats / float(np.log(2)), dataset.format, events
+            )
     return None
 
 
-def explain_bits(label: str, names: Sequence[str], bits: Tensor, format: TableFormat, events: Events) -> Surprising:
+def explain_bits(
+    label: str, names: Sequence[str], bits: Tensor, format: TableFormat, events: Events
+) -> Surprising:
     """From the bits of every cell, (rows, columns): the columns that stand out most, others in one sum."""
     each, usual = bits.numpy(), bits.numpy().mean(0)
     rows = np.argsort(-each.sum(1), kind="stable")[:MAX_ROWS]
     excess = each[rows] - usual
     chosen = np.sort(
-        np.argsort(-excess.max(0), kind="stable")[: MAX_COLUMNS if len(names) > MAX_COLUMNS + 1 else len(names)]
+        np.argsort(-excess.max(0), kind="stable")[
+            : MAX_COLUMNS if len(names) > MAX_COLUMNS + 1 else len(names)
+        ]
     )
     rest = [i for i in range(len(names)) if i not in chosen]
     written, top = texts(format, events[rows.tolist()]), max(float(excess.max()), 1e-9)
@@ -122,7 +143,10 @@ def explain_bits(label: str, names: Sequence[str], bits: Tensor, format: TableFo
     headings += [(f"{len(rest):,} others", f"{usual[rest].sum():.1f}")] * bool(rest)
     lines = []
     for k, row in enumerate(rows):
-        cells = [Cell(written[names[i]][k], f"{each[row, i]:.1f}", max(excess[k, i], 0.0) / top) for i in chosen]
+        cells = [
+            Cell(written[names[i]][k], f"{each[row, i]:.1f}", max(excess[k, i], 0.0) / top)
+            for i in chosen
+        ]
         cells += [Cell("", f"{each[row, rest].sum():.1f}", 0.0)] * bool(rest)
         lines.append((f"{each[row].sum():.1f}", cells))
     lead = (
@@ -138,6 +162,9 @@ def texts(format: TableFormat, events: Events) -> dict[str, list[str]]:
     frame = format.rows(events)
     named = {str(label): frame[label] for label in frame.columns}
     return {
-        name: ["missing" if hole else shorten(value, 18) for value, hole in zip(column, column.isna(), strict=True)]
+        name: [
+            "missing" if hole else shorten(value, 18)
+            for value, hole in zip(column, column.isna(), strict=True)
+        ]
         for name, column in named.items()
     }

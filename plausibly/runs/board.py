@@ -24,9 +24,7 @@ BITS_CAPTION = (
     " actual bits: all bytes of {rows:,} test rows, decoded again and found equal, over their variables{which}. Counted are"
     " places inside codes, columns that are set aside, and what a coder begins with, but not the model.{others}"
 )
-RECONSTRUCTION_CAPTION = (
-    " reconstruction error: of test rows decoded from their latents; lower is better, but no likelihood."
-)
+RECONSTRUCTION_CAPTION = " reconstruction error: of test rows decoded from their latents; lower is better, but no likelihood."
 AUC_CAPTION = (
     " two-sample AUC: how well a classifier tells samples from test rows, ± standard error; 0.5 is perfect, lower is better,"
     " below 0.5 is no better ({rows} rows of each, {by})."
@@ -62,9 +60,13 @@ class Row:
     size: int | None = None  # bytes on disk
     run: Run | None = None
     refusal: str = ""
-    reconstruction: dict[str, Error] = field(default_factory=dict)  # by unit, where there is an encoder
+    reconstruction: dict[str, Error] = field(
+        default_factory=dict
+    )  # by unit, where there is an encoder
     samples: Number | None = None  # two-sample AUC, where it was measured
-    health: dict[str, float] = field(default_factory=dict)  # of a game, at the step whose weights were kept
+    health: dict[str, float] = field(
+        default_factory=dict
+    )  # of a game, at the step whose weights were kept
     coded: Coded | None = None  # where it was measured
 
     @property
@@ -102,7 +104,10 @@ class Board:
 
     def ranking(self) -> list[Row]:
         """Best first, those without a likelihood after them, those that refused last."""
-        return sorted(self.rows, key=lambda r: (bool(r.refusal), r.test is None, -r.test.value if r.test else 0))
+        return sorted(
+            self.rows,
+            key=lambda r: (bool(r.refusal), r.test is None, -r.test.value if r.test else 0),
+        )
 
     def to_best(self, row: Row) -> Likelihood | None:
         """This row's log p minus the best model's, paired by test row."""
@@ -161,8 +166,11 @@ class Board:
             "rows_scored_per_second": row.scored,
             "rows_sampled_per_second": row.sampled,
             "bytes": row.size,
-            "reconstruction": {unit: asdict(error) for unit, error in row.reconstruction.items()} or None,
-            "samples": {"two_sample_auc": row.samples.value, **row.samples.to_json()} if row.samples else None,
+            "reconstruction": {unit: asdict(error) for unit, error in row.reconstruction.items()}
+            or None,
+            "samples": {"two_sample_auc": row.samples.value, **row.samples.to_json()}
+            if row.samples
+            else None,
             "health": row.health or None,
             "coded": asdict(row.coded) if row.coded else None,
             "reason": row.reason or None,
@@ -172,7 +180,15 @@ class Board:
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Headings and rows as people read them, for the terminal and the page."""
-        headings = ["model", "family", "parameters", "test log-likelihood", "bits/variable", "to best", "fit"]
+        headings = [
+            "model",
+            "family",
+            "parameters",
+            "test log-likelihood",
+            "bits/variable",
+            "to best",
+            "fit",
+        ]
         headings += ["scored/s", "sampled/s", "on disk"]
         ranked = self.ranking()
         rows = [self._cells(row) for row in ranked]
@@ -197,7 +213,8 @@ class Board:
             f"{gap.sign if gap.sign != '=' else ''}{with_error(gap.value, gap.standard_error, '+.3f')}"
             if gap
             else self._place(row),
-            (f"{row.seconds:.1f} s" if row.seconds is not None else "") + (", stopped" if row.is_interrupted else ""),
+            (f"{row.seconds:.1f} s" if row.seconds is not None else "")
+            + (", stopped" if row.is_interrupted else ""),
             f"{row.scored:,.0f}" if row.scored else "",
             f"{row.sampled:,.0f}" if row.sampled else "",
             f"{row.size / 1000:,.0f} kB" if row.size else "",
@@ -225,15 +242,24 @@ class Board:
 
     def _further(self) -> str:
         """What the last columns are."""
-        reconstructed, playing = (any(getattr(row, name) for row in self.rows) for name in ("reconstruction", "health"))
-        return self._bytes() + self._judges() + RECONSTRUCTION_CAPTION * reconstructed + HEALTH_CAPTION * playing
+        reconstructed, playing = (
+            any(getattr(row, name) for row in self.rows) for name in ("reconstruction", "health")
+        )
+        return (
+            self._bytes()
+            + self._judges()
+            + RECONSTRUCTION_CAPTION * reconstructed
+            + HEALTH_CAPTION * playing
+        )
 
     def _bytes(self) -> str:
         if self.first_coded is None:
             return ""
         others = ", ".join(f"{name} {bits:.4f}" for name, bits in self.first_coded.others.items())
         return BITS_CAPTION.format(
-            rows=self.first_coded.rows, which=self._which(), others=others and f" Of the same rows: {others}."
+            rows=self.first_coded.rows,
+            which=self._which(),
+            others=others and f" Of the same rows: {others}.",
         )
 
     def _which(self) -> str:
@@ -256,7 +282,9 @@ class Board:
             return ""
         least, most = min(each.rows for each in judged), max(each.rows for each in judged)
         rows = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-        return AUC_CAPTION.format(rows=rows, by=", ".join(dict.fromkeys(each.by for each in judged)))
+        return AUC_CAPTION.format(
+            rows=rows, by=", ".join(dict.fromkeys(each.by for each in judged))
+        )
 
     def _condition(self) -> str:
         """What the numbers are about where the models have a context."""
@@ -265,15 +293,15 @@ class Board:
             return ""
         names = [run.names[i] for i in run.model.context]
         if is_conditional(run.model):
-            return (
-                f" All numbers are log p of the other columns given {', '.join(names[:3])}{' ...' * (len(names) > 3)}."
-            )
+            return f" All numbers are log p of the other columns given {', '.join(names[:3])}{' ...' * (len(names) > 3)}."
         return f" {names[0]} is summed out: log p(x) = log sum_y p(y) p(x | y) over its values y."
 
     def _repr_html_(self) -> str:
         headings, rows = self.cells()
         head = "".join(f"<th>{html.escape(h)}</th>" for h in headings)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows
+        )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(self.caption())}</p>"
 
 
@@ -292,7 +320,9 @@ def auc_of(number: Number | None) -> str:
     return "" if number is None else with_error(number.value, number.standard_error, ".3f")
 
 
-EXTRA_COLUMNS: dict[str, Callable[[Row], str]] = {  # columns that are there where any row has something to say
+EXTRA_COLUMNS: dict[
+    str, Callable[[Row], str]
+] = {  # columns that are there where any row has something to say
     "actual bits": lambda row: f"{row.coded.bits_per_variable:.4f}" if row.coded else "",
     "two-sample AUC": lambda row: auc_of(row.samples),
     "reconstruction error": lambda row: format_errors(row.reconstruction),

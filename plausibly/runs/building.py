@@ -39,7 +39,10 @@ def refusal(kind: type[Trainable], schema: Schema, context: Sequence[int] = ()) 
 
 def instantiate(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> Trainable:
     """The model, without a look at whether it can be."""
-    context, settings = arguments.get("context"), {k: v for k, v in arguments.items() if k != "context"}
+    context, settings = (
+        arguments.get("context"),
+        {k: v for k, v in arguments.items() if k != "context"},
+    )
     if not context:
         return kind(schema, **settings)
     if takes_context(kind):
@@ -57,11 +60,16 @@ def arguments_of(model: Trainable) -> dict[str, Any]:
 
 def build(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> Trainable:
     """A new model. UserError for an unknown argument or one out of range."""
-    name, known = model_name(kind), [parameter for parameter in signature(kind).parameters if parameter != "schema"]
+    name, known = (
+        model_name(kind),
+        [parameter for parameter in signature(kind).parameters if parameter != "schema"],
+    )
     for argument in arguments:
         if argument not in (*known, "context"):
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
-            raise UserError(f"{name} has no argument {argument!r}{did_you_mean(argument, known)}; {takes}")
+            raise UserError(
+                f"{name} has no argument {argument!r}{did_you_mean(argument, known)}; {takes}"
+            )
     context = arguments.get("context") or ()
     if not isinstance(context, list | tuple) or not all(type(place) is int for place in context):
         raise UserError(f"{name}: context = {context!r}; it is a list of places of variables")
@@ -77,11 +85,15 @@ def build(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> T
         raise UserError(f"{name} cannot be built: {error}") from error
 
 
-def check_size(kind: type[Trainable], schema: Schema, arguments: dict[str, Any], weights: Path) -> None:
+def check_size(
+    kind: type[Trainable], schema: Schema, arguments: dict[str, Any], weights: Path
+) -> None:
     """UserError where the file cannot hold this model's tensors, before anything is allocated for them."""
     with torch.device("meta"):
         expected = sum(t.numel() for t in instantiate(kind, schema, arguments).parameters())
     with safe_open(weights, "pt") as file:
         held = sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
     if expected > 16 * (held + 1024):
-        raise UserError(f"{weights} holds {held:,} numbers, but run.json asks for a model of {expected:,}")
+        raise UserError(
+            f"{weights} holds {held:,} numbers, but run.json asks for a model of {expected:,}"
+        )

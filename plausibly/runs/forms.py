@@ -14,7 +14,10 @@ from plausibly.system.versions import __version__
 
 RECORD_FORM = 4
 UNSEALED_FORM = 3  # without checksums of anything but the weights
-FIRST_VERSIONS = {3: "0.1.0", 4: "0.2.0"}  # forms that are opened, and the first version that wrote each
+FIRST_VERSIONS = {
+    3: "0.1.0",
+    4: "0.2.0",
+}  # forms that are opened, and the first version that wrote each
 
 
 def convert_record(record: dict[str, Any], where: object) -> dict[str, Any]:

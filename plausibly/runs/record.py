@@ -17,7 +17,10 @@ from plausibly.runs import forms
 from plausibly.system.files import refuse_streams, replacing
 from plausibly.system.seals import SEAL, check_document, parse_document
 
-ENSEMBLE, BEST = "ensemble", "best"  # what a run calls the mixture of several models, and one not yet chosen of several
+ENSEMBLE, BEST = (
+    "ensemble",
+    "best",
+)  # what a run calls the mixture of several models, and one not yet chosen of several
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -116,7 +119,9 @@ def record_fault(record: dict[str, Any]) -> str:
 
 def data_fault(data: Any) -> str:
     """What is wrong with where the data came from, or nothing."""
-    if not isinstance(data, dict) or not all(isinstance(data.get(n), str) for n in ("name", "source", "fingerprint")):
+    if not isinstance(data, dict) or not all(
+        isinstance(data.get(n), str) for n in ("name", "source", "fingerprint")
+    ):
         return "'data' names no source"
     options = data.get("options")
     if (
@@ -129,7 +134,11 @@ def data_fault(data: Any) -> str:
 
 
 def is_names(document: Any) -> bool:
-    return isinstance(document, list) and bool(document) and all(isinstance(name, str) for name in document)
+    return (
+        isinstance(document, list)
+        and bool(document)
+        and all(isinstance(name, str) for name in document)
+    )
 
 
 def is_settings(document: Any) -> bool:
@@ -183,7 +192,8 @@ def ingredients(record: dict[str, Any]) -> str:
         weights.setdefault(one["model"], []).append(one["weight"])
     heaviest = sorted(weights, key=lambda name: -sum(weights[name]))
     return ", ".join(
-        f"{len(weights[name])} {name} ".removeprefix("1 ") + f"{100 * sum(weights[name]):.0f} %" for name in heaviest
+        f"{len(weights[name])} {name} ".removeprefix("1 ") + f"{100 * sum(weights[name]):.0f} %"
+        for name in heaviest
     )
 
 

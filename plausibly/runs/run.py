@@ -25,8 +25,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from plausibly import models, tasks
-from plausibly.capabilities import AnyOrderModel, Model, Quantiser, TractableModel, Trainable, Variational, device_of
-from plausibly.contract import checks as contract
+from plausibly.capabilities import (
+    AnyOrderModel,
+    Model,
+    Quantiser,
+    TractableModel,
+    Trainable,
+    Variational,
+    device_of,
+)
+from plausibly.contract import checks
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events, RowProgress, join_events, silent
 from plausibly.data.formats.format import Format
@@ -76,7 +84,7 @@ from plausibly.events.kinds import Category, Likeliest
 from plausibly.families import mixtures
 from plausibly.families.proposals import EffectiveSampleSize, all_effective
 from plausibly.models import MODELS
-from plausibly.runs import user_models as foreign
+from plausibly.runs import user_models
 from plausibly.runs.building import build, check_size
 from plausibly.runs.record import BEST, ENSEMBLE, read_record
 from plausibly.system.randomness import generator_for
@@ -108,11 +116,15 @@ UNSOUND_ERRORS = (
 class Run:
     """A model with the format of its data. Rows in, rows out; nats inside, bits where it says so."""
 
-    def __init__(self, path: Path, record: dict[str, Any], model: Trainable, format: Format) -> None:
+    def __init__(
+        self, path: Path, record: dict[str, Any], model: Trainable, format: Format
+    ) -> None:
         self.path, self.record, self.model, self.format = path, record, model, format
 
     @classmethod
-    def open(cls, path: Path | str, device: str = "cpu", model: str | type[Trainable] | None = None) -> Run:
+    def open(
+        cls, path: Path | str, device: str = "cpu", model: str | type[Trainable] | None = None
+    ) -> Run:
         """Loads a run. UserError, in seconds and without much memory, for whatever is not a sound run.
 
         A run whose model is not plausibly's needs `model`, its `FILE.py:CLASS` or the class: a run never executes code.
@@ -122,7 +134,11 @@ class Run:
 
     @classmethod
     def of_record(
-        cls, path: Path, record: dict[str, Any], device: str = "cpu", model: str | type[Trainable] | None = None
+        cls,
+        path: Path,
+        record: dict[str, Any],
+        device: str = "cpu",
+        model: str | type[Trainable] | None = None,
     ) -> Run:
         """Loads the run at `path` as its record says it is."""
         kind = record_class(record, path, model)
@@ -132,13 +148,19 @@ class Run:
             check_size(kind, format.schema, record["arguments"], weights)
             fitted = build(kind, format.schema, record["arguments"])
             fitted.restore(load_file(weights))
-            broken = [name for name, tensor in fitted.state_dict().items() if not tensor.isfinite().all()]
+            broken = [
+                name for name, tensor in fitted.state_dict().items() if not tensor.isfinite().all()
+            ]
             if broken:
-                raise UserError(f"{weights} is no sound model: tensor {broken[0]!r} holds values that are not finite")
+                raise UserError(
+                    f"{weights} is no sound model: tensor {broken[0]!r} holds values that are not finite"
+                )
         except UserError:
             raise
         except FileNotFoundError as error:
-            raise UserError(f"{path} has no weights yet; go on with `plausibly fit --resume {path}`") from error
+            raise UserError(
+                f"{path} has no weights yet; go on with `plausibly fit --resume {path}`"
+            ) from error
         except UNSOUND_ERRORS as error:
             reason = "".join(str(error).splitlines()[:1])[:200]
             raise UserError(f"{path} is no sound run: {type(error).__name__}: {reason}") from error
@@ -159,8 +181,12 @@ class Run:
         if file is None:
             return None
         kinds: dict[str, type[Likelihood]] = {"=": Exact, ">=": AtLeast, "~": Estimate}
-        nats, groups = load_nats(file, f"`plausibly evaluate {self.path}` computes its numbers anew")
-        return kinds[self.record["test"]["sign"]](nats, self.model.schema.size - len(self.model.context), groups)
+        nats, groups = load_nats(
+            file, f"`plausibly evaluate {self.path}` computes its numbers anew"
+        )
+        return kinds[self.record["test"]["sign"]](
+            nats, self.model.schema.size - len(self.model.context), groups
+        )
 
     def find_file(self, name: str) -> Path | None:
         """The file of that name, where the record names it. UserError where it is not what was written."""
@@ -210,21 +236,27 @@ class Run:
             return self.events(data)
         return None if self.in_memory else self.dataset().test
 
-    def evaluate(self, data: Any = None, draws: int | None = None, heard: RowProgress = silent) -> Likelihood | None:
+    def evaluate(
+        self, data: Any = None, draws: int | None = None, heard: RowProgress = silent
+    ) -> Likelihood | None:
         """The held-out likelihood of `data`, by default of the test rows of the run's own data.
 
         `draws` for each row count for models with latent variables, whose bound is the tighter the more there are; `heard`
         is told how many rows are done, of how many.
         """
         if data is None and self.in_memory and draws is None:
-            return self.test()  # rows that were only in memory are gone; what they gave is on record
+            return (
+                self.test()
+            )  # rows that were only in memory are gone; what they gave is on record
         return likelihood(self._with_draws(draws), self._require_events(data), heard)
 
     def elbo(self, data: Any = None) -> ElboParts | None:
         """The parts of the ELBO over the first of the same rows; None without latent variables, or where rows are gone."""
         if not isinstance(self.model, Variational) or (data is None and self.in_memory):
             return None
-        return elbo_parts(self.model, self._require_events(data), generator_for(device_of(self.model), 22))
+        return elbo_parts(
+            self.model, self._require_events(data), generator_for(device_of(self.model), 22)
+        )
 
     def codebook(self, data: Any = None) -> CodebookUse | None:
         """How much of its codebook the same rows use; None without one, or where rows are gone."""
@@ -264,7 +296,9 @@ class Run:
         events, valid = pick_evenly(self._require_events(data), rows), None
         if isinstance(sigma, str):
             sigma, valid = None, self.dataset().valid
-        return anneal(self.model, self.format, events, noise, chains, distributions, sigma, valid, heard)
+        return anneal(
+            self.model, self.format, events, noise, chains, distributions, sigma, valid, heard
+        )
 
     def samples(
         self,
@@ -286,27 +320,39 @@ class Run:
         """
         TASKS["sample"].require(self.model)
         place = self._tree_target(target)
-        real, dataset = self._require_events(data, whole=True), self._dataset_or_none(needed=data is None)
+        real, dataset = (
+            self._require_events(data, whole=True),
+            self._dataset_or_none(needed=data is None),
+        )
         n = check_rows(rows, len(real))
         control = (dataset.valid, dataset.test) if dataset else ()
         train, relations = (dataset.shown, dataset.relations) if dataset else (None, ())
         compared = ReferenceRows(pick_rows(real, n, seed), train, control, real, relations)
         chosen = self.extractor(extractor, label, compared)
-        found = measure_samples(self.format, self.sample_events(n, seed), compared, chosen, seed, heard)
+        found = measure_samples(
+            self.format, self.sample_events(n, seed), compared, chosen, seed, heard
+        )
         if not isinstance(self.format, TableFormat):
             return found
-        draws = self._draws(n * MAX_DRAWS if compared.train is None else len(compared.train), n, seed, drawing)
+        draws = self._draws(
+            n * MAX_DRAWS if compared.train is None else len(compared.train), n, seed, drawing
+        )
         return measure_table(found, self.format, draws, compared, place, seed)
 
     def _tree_target(self, target: str | None) -> int | None:
         """The variable that trees predict. UserError where the target is none, or there is no table."""
         if target is not None and not isinstance(self.format, TableFormat):
-            raise UserError("a target is a column of a table, and this run's data are none; leave --target out")
+            raise UserError(
+                "a target is a column of a table, and this run's data are none; leave --target out"
+            )
         return target_of(self.format, target)
 
     def _draws(self, train: int, rows: int, seed: int, heard: RowProgress) -> list[Events]:
         """Several draws, each of as many samples as there are training rows, if that does not take too long."""
-        each, draws = rows_to_learn(train, rows, self.record.get("rows_sampled_per_second")), list[Events]()
+        each, draws = (
+            rows_to_learn(train, rows, self.record.get("rows_sampled_per_second")),
+            list[Events](),
+        )
         heard(0, DRAW_REPEATS)
         for repeat in range(1, DRAW_REPEATS + 1):
             draws.append(self.sample_events(each, seed + (repeat << 40)))
@@ -325,7 +371,9 @@ class Run:
         if name == "classifier":
             return self._classifier(label)
         if label is not None:
-            raise UserError("a label is for the extractor that learns to tell it: --extractor classifier")
+            raise UserError(
+                "a label is for the extractor that learns to tell it: --extractor classifier"
+            )
         if name is not None and name.endswith(ONNX):
             return OnnxFile(self.format, Path(name))
         return find_extractor(name)(self.format, rows.real if rows.train is None else rows.train)
@@ -365,7 +413,9 @@ class Run:
         """The rows to look at; their `log_within` leaves the context out, unless they are wanted whole."""
         events = self.test_events(data)
         if events is None:
-            raise UserError(f"{self.path} was fitted to rows that were only in memory: give rows to evaluate")
+            raise UserError(
+                f"{self.path} was fitted to rows that were only in memory: give rows to evaluate"
+            )
         return events if whole else self.format.without(events, self.model.context)
 
     def _with_draws(self, draws: int | None) -> Trainable:
@@ -373,14 +423,18 @@ class Run:
         if draws is None:
             return self.model
         if not isinstance(self.model, Variational):
-            raise UserError(f"draws count for models with latent variables; {self.record['model']} takes none")
+            raise UserError(
+                f"draws count for models with latent variables; {self.record['model']} takes none"
+            )
         if not 1 <= draws <= 1_000_000:
             raise UserError(f"{draws:,} draws; 1 to 1,000,000 can be taken")
         finer = copy(self.model)
         finer.draws = draws
         return finer
 
-    def sample(self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None, complete: bool = False) -> Any:
+    def sample(
+        self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None, complete: bool = False
+    ) -> Any:
         """`n` rows: a DataFrame for tables, else an array. `given` fixes columns to values, never by rejection.
 
         With `complete` no cell is a hole: rows are drawn given that. They are what rows with holes would be without them
@@ -395,12 +449,20 @@ class Run:
         """The same; and, of draws by weight, how many tell something."""
         if n < 1:
             raise UserError(f"{n} rows cannot be drawn; at least 1 can")
-        parts = [self.sample_shard(shard, rows, seed, given, complete) for shard, rows in enumerate(self.shards(n))]
+        parts = [
+            self.sample_shard(shard, rows, seed, given, complete)
+            for shard, rows in enumerate(self.shards(n))
+        ]
         drawn, told = zip(*parts, strict=True)
         return self.format.rows(join_events(drawn)), all_effective(told)
 
     def sample_shard(
-        self, shard: int, rows: int, seed: int, given: Mapping[str, Any] | None, complete: bool = False
+        self,
+        shard: int,
+        rows: int,
+        seed: int,
+        given: Mapping[str, Any] | None,
+        complete: bool = False,
     ) -> tuple[Events, EffectiveSampleSize | None]:
         """The first so many events of a shard of samples, given the values of some columns, and `complete` or not."""
         if not given and not complete:
@@ -410,18 +472,27 @@ class Run:
 
     def sample_events(self, n: int, seed: int = 0) -> Events:
         """`n` events with values, as `sample` draws them."""
-        return join_events([self.draw_shard(shard, rows, seed) for shard, rows in enumerate(self.shards(n))])
+        return join_events(
+            [self.draw_shard(shard, rows, seed) for shard, rows in enumerate(self.shards(n))]
+        )
 
     def draw_shard(self, shard: int, rows: int, seed: int = 0) -> Events:
         """The first so many events of a shard of samples: (seed, shard) decides them."""
-        codes, generator = self._sample_codes(rows, seed, shard), np.random.default_rng((seed, 1, shard))
+        codes, generator = (
+            self._sample_codes(rows, seed, shard),
+            np.random.default_rng((seed, 1, shard)),
+        )
         return self.format.draw(codes, generator, shard * self.shard_rows)
 
     @property
     def shard_rows(self) -> int:
         """Rows of a shard, but for the last: so many batches of samples, fewer of wide rows."""
         return EVENTS_PER_BATCH * max(
-            1, min(MAX_SHARD_ROWS // EVENTS_PER_BATCH, MAX_SHARD_CELLS // (EVENTS_PER_BATCH * self.model.schema.size))
+            1,
+            min(
+                MAX_SHARD_ROWS // EVENTS_PER_BATCH,
+                MAX_SHARD_CELLS // (EVENTS_PER_BATCH * self.model.schema.size),
+            ),
         )
 
     def shards(self, n: int) -> list[int]:
@@ -430,7 +501,10 @@ class Run:
 
     def _sample_codes(self, n: int, seed: int, shard: int) -> Tensor:
         """Codes of `n` events without open codes: the few drawn with one are drawn again."""
-        drawable, kept = self.model.schema.code_mask(holes=True), torch.empty(0, *self.model.schema.shape)
+        drawable, kept = (
+            self.model.schema.code_mask(holes=True),
+            torch.empty(0, *self.model.schema.shape),
+        )
         starts = torch.tensor([0, *self.model.schema.codes]).cumsum(0)[:-1]
         first = shard * self.shard_rows // EVENTS_PER_BATCH
         for attempt in range(50):
@@ -439,10 +513,16 @@ class Run:
             kept = torch.cat([kept, drawn[sound]])
             if len(kept) == n:
                 return kept
-        raise UserError(f"{self.path} draws hardly any row without values never seen; it is hardly trained")
+        raise UserError(
+            f"{self.path} draws hardly any row without values never seen; it is hardly trained"
+        )
 
     def query(
-        self, target: str, given: Mapping[str, Any] | None = None, seed: int = 0, particles: int = 1000
+        self,
+        target: str,
+        given: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        particles: int = 1000,
     ) -> Answer:
         """The distribution of column `target` given others, all else summed out; it says whether it is exact.
 
@@ -452,7 +532,9 @@ class Run:
         place, asked = free_variable(self.format, target, given), question(self.format, given)
         noise = generator_for(device_of(self.model), seed, 14)
         found = TASKS["query"](self.model, asked.codes, asked.observed, place, noise, particles)
-        return make_answer(self.format, place, {str(name): value for name, value in given.items()}, found)
+        return make_answer(
+            self.format, place, {str(name): value for name, value in given.items()}, found
+        )
 
     def entropy(self, given: Mapping[str, Any] | None = None) -> float:
         """H of all columns that are not given, together, in nats: -E log p(them | given). Differential where one is real."""
@@ -483,9 +565,13 @@ class Run:
             events = self.format.questions(load_rows(data, self.format))
         if not len(events):
             raise UserError("there are no rows to fill")
-        places = [slice(start, start + self.shard_rows) for start in range(0, len(events), self.shard_rows)]
+        places = [
+            slice(start, start + self.shard_rows)
+            for start in range(0, len(events), self.shard_rows)
+        ]
         filled, told = zip(
-            *(self.fill_shard(shard, events[own], seed) for shard, own in enumerate(places)), strict=True
+            *(self.fill_shard(shard, events[own], seed) for shard, own in enumerate(places)),
+            strict=True,
         )
         return join_events(filled), all_effective(told)
 
@@ -537,7 +623,9 @@ class Run:
         """
         first, last = self.events(a), self.events(b)
         if len(first) != len(last):
-            raise UserError(f"{len(first)} rows and {len(last)} make no pairs; give as many of both")
+            raise UserError(
+                f"{len(first)} rows and {len(last)} make no pairs; give as many of both"
+            )
         if steps < 2:
             raise UserError(f"{steps} steps; both ends count, so at least 2 are needed")
         codes = TASKS["interpolate"](self.model, first.codes, last.codes, steps).flatten(0, 1)
@@ -556,21 +644,30 @@ class Run:
     def calibration(self, rows: Any = None) -> Calibration | None:
         """What scores are ranked against: `rows` of the caller's, else the run's calibration rows, else its test rows."""
         if rows is not None:
-            named = "calibration rows given" if not isinstance(rows, str | Path) else f"rows of {rows}"
-            return Calibration(plausibility(self.model, self.format, self.events(rows)).numpy(), named)
+            named = (
+                "calibration rows given" if not isinstance(rows, str | Path) else f"rows of {rows}"
+            )
+            return Calibration(
+                plausibility(self.model, self.format, self.events(rows)).numpy(), named
+            )
         file = self.find_file("calibration.safetensors")
         if file is not None:
             return Calibration(
-                load_nats(file, "give `score` rows with --calibrate, or fit anew")[0].numpy(), "calibration rows"
+                load_nats(file, "give `score` rows with --calibrate, or fit anew")[0].numpy(),
+                "calibration rows",
             )
         if self.model.context:  # rows are ranked given it, and what the test keeps is not
             if self.in_memory:
                 return None
-            return Calibration(plausibility(self.model, self.format, self.dataset().test).numpy(), TEST_ROWS)
+            return Calibration(
+                plausibility(self.model, self.format, self.dataset().test).numpy(), TEST_ROWS
+            )
         held = self.test()
         return Calibration(held.nats.numpy(), TEST_ROWS) if held else None
 
-    def score(self, data: Any, calibrate: Any = None, fdr: float | None = None, each: bool = False) -> pd.DataFrame:
+    def score(
+        self, data: Any, calibrate: Any = None, fdr: float | None = None, each: bool = False
+    ) -> pd.DataFrame:
         """A row for each row, in these columns:
 
         sign, nats, bits_per_variable: log p of the row (given its context, where the model has one), and -log2 p by the
@@ -610,7 +707,10 @@ class Run:
         events = self.events(data)
         besides = self.format.besides(events)
         own = TASKS["conditionals"](self.model, events.codes) + self.format.log_within(events)
-        nats, names = torch.cat([own, *(each[:, None] for each in besides.values())], 1), (*self.names, *besides)
+        nats, names = (
+            torch.cat([own, *(each[:, None] for each in besides.values())], 1),
+            (*self.names, *besides),
+        )
         columns = {f"p({name})": np.exp(nats[:, i].numpy()) for i, name in enumerate(names)}
         return restore_index(pd.DataFrame(columns | bit_columns(nats, names, "bits({})")), data)
 
@@ -623,7 +723,9 @@ class Run:
         i = self._target(target)
         kind = self.model.schema.kinds[i]
         if not isinstance(kind, Category) or kind.rare:
-            raise UserError(f"{self.names[i]!r} has no labels, each with a code of its own; a column of few levels has")
+            raise UserError(
+                f"{self.names[i]!r} has no labels, each with a code of its own; a column of few levels has"
+            )
         with naming(data):
             rows = load_rows(data, self.format)
             events = self.format.questions(rows)
@@ -633,19 +735,27 @@ class Run:
         logs = found.log_probs[:, : kind.regular]
         truth = torch.where(observed[:, i], codes.flatten(1)[:, i].long(), -1)
         named = {c["name"]: c["levels"] for c in self.format.describe() if "levels" in c}
-        levels = named.get(self.names[i], range(kind.regular))  # an array's columns are described together
+        levels = named.get(
+            self.names[i], range(kind.regular)
+        )  # an array's columns are described together
         known = torch.where(truth < kind.regular, truth, -1)
         told = found.effective, TASKS["classify"].word(type(self.model)) or "", events.groups
-        return Classification(tuple(map(str, levels)), logs.softmax(1).numpy(), known.numpy(), *told)
+        return Classification(
+            tuple(map(str, levels)), logs.softmax(1).numpy(), known.numpy(), *told
+        )
 
-    def regress(self, data: Any, target: str | None = None, seed: int = 0, particles: int = 1000) -> Regression:
+    def regress(
+        self, data: Any, target: str | None = None, seed: int = 0, particles: int = 1000
+    ) -> Regression:
         """The distribution of the number in the `target` column given the rest of each row: mean and quantiles.
 
         The rows may hold the number or leave it out. `particles` count for estimates, `seed` for these and for the PIT.
         """
         i = self._target(target)
         if isinstance(self.model.schema.kinds[i], Category):
-            raise UserError(f"{self.names[i]!r} holds no number; `classify` tells how probable its levels are")
+            raise UserError(
+                f"{self.names[i]!r} holds no number; `classify` tells how probable its levels are"
+            )
         with naming(data):
             rows = load_rows(data, self.format)
             events = self.format.questions(rows)
@@ -662,15 +772,22 @@ class Run:
         return not isinstance(self.model.schema.kinds[self._target(target)], Category)
 
     def _target(self, name: str | None) -> int:
-        context, rest = self.model.context, [i for i in range(self.model.schema.size) if i not in self.model.context]
+        context, rest = (
+            self.model.context,
+            [i for i in range(self.model.schema.size) if i not in self.model.context],
+        )
         if name is not None:
             return place_of(self.format, name)
         for lone in (context, rest):
             if len(lone) == 1:
                 return lone[0]
-        raise UserError(f"which column holds the labels? --target NAME says so; columns: {', '.join(self.names[:20])}")
+        raise UserError(
+            f"which column holds the labels? --target NAME says so; columns: {', '.join(self.names[:20])}"
+        )
 
-    def _complete(self, events: Events, target: int, present: Collection[str]) -> tuple[Tensor, Tensor]:
+    def _complete(
+        self, events: Events, target: int, present: Collection[str]
+    ) -> tuple[Tensor, Tensor]:
         """Which cells are known, (rows, variables), and events in which a hole of a column that is there is evidence.
 
         It is the code of holes, or that of what is not foreseen. UserError where the model must know what is not.
@@ -686,16 +803,27 @@ class Run:
                 observed[:, i] = True
             elif not isinstance(self.model, AnyOrderModel | Variational):
                 row = int(unknown.nonzero()[0, 0]) + 1
-                raise UserError(f"row {row}, column {self.names[i]!r}: a hole, where there was none in training")
+                raise UserError(
+                    f"row {row}, column {self.names[i]!r}: a hole, where there was none in training"
+                )
         return observed, codes.view(events.codes.shape)
 
-    def check(self) -> list[contract.Result]:
+    def check(self) -> list[checks.Result]:
         """The contract's promises, checked on this fitted model."""
-        return list(contract.run_checks(self.model))
+        return list(checks.run_checks(self.model))
 
     def summary(self) -> dict[str, Any]:
         """What `--json` prints of a run."""
-        keys = ("model", "parameters", "seconds", "test", "samples", "reconstruction", "status", "steps")
+        keys = (
+            "model",
+            "parameters",
+            "seconds",
+            "test",
+            "samples",
+            "reconstruction",
+            "status",
+            "steps",
+        )
         return {"run": str(self.path), **{key: self.record.get(key) for key in keys}}
 
     def __repr__(self) -> str:
@@ -725,15 +853,26 @@ def load_nats(file: Path, mend: str) -> tuple[Tensor, np.ndarray | None]:
         nats, groups = kept["nats"], kept["groups"].numpy() if "groups" in kept else None
     except (SafetensorError, KeyError, OSError) as error:
         raise UserError(f"{file} is damaged; {mend}") from error
-    if nats.shape != (len(nats),) or nats.dtype != torch.float64 or (groups is not None and groups.shape != nats.shape):
+    if (
+        nats.shape != (len(nats),)
+        or nats.dtype != torch.float64
+        or (groups is not None and groups.shape != nats.shape)
+    ):
         raise UserError(f"{file} holds no number for each row; {mend}")
     return nats, groups
 
 
 def restore_index(frame: Any, data: Any) -> Any:
     """The frame with the index of the frame it answers, whose levels are no columns besides."""
-    if hasattr(frame, "set_axis") and hasattr(data, "iloc") and hasattr(data, "columns") and len(frame) == len(data):
-        levels = [name for name in data.index.names if name is not None and name not in data.columns]
+    if (
+        hasattr(frame, "set_axis")
+        and hasattr(data, "iloc")
+        and hasattr(data, "columns")
+        and len(frame) == len(data)
+    ):
+        levels = [
+            name for name in data.index.names if name is not None and name not in data.columns
+        ]
         return frame.drop(columns=levels, errors="ignore").set_axis(data.index, axis=0)
     return frame
 
@@ -766,7 +905,11 @@ def find_weights(record: dict[str, Any], path: Path) -> Path:
     weights = path / "weights.safetensors"
     if not weights.exists():
         raise FileNotFoundError(weights)
-    more = "put a copy back, or fit anew" if record["status"] == "done" else f"`plausibly fit --resume {path}` goes on"
+    more = (
+        "put a copy back, or fit anew"
+        if record["status"] == "done"
+        else f"`plausibly fit --resume {path}` goes on"
+    )
     check_file(weights, record["weights_sha256"], more)
     return weights
 
@@ -776,23 +919,33 @@ def reload_data(record: dict[str, Any], path: Path) -> Dataset:
     kept = record["data"]
     dataset = load(kept["source"], **kept["options"])
     if dataset.fingerprint != kept["fingerprint"]:
-        raise UserError(f"{kept['source']} has changed since {path} was fitted to it; fit anew, or restore the file")
+        raise UserError(
+            f"{kept['source']} has changed since {path} was fitted to it; fit anew, or restore the file"
+        )
     if dataset.rows != {"calibration": 0, **record["rows"]}:
-        raise UserError(f"{path} is of a plausibly that split data otherwise; fit anew, or name rows to look at")
+        raise UserError(
+            f"{path} is of a plausibly that split data otherwise; fit anew, or name rows to look at"
+        )
     return dataset
 
 
-def record_class(record: dict[str, Any], path: Path, model: str | type[Trainable] | None = None) -> type[Trainable]:
+def record_class(
+    record: dict[str, Any], path: Path, model: str | type[Trainable] | None = None
+) -> type[Trainable]:
     """The model class of a record; one that is not plausibly's only as the user names it."""
     if record.get("code") is not None:
-        return foreign.resolve(record["code"], path, model)
+        return user_models.resolve(record["code"], path, model)
     if model is not None and (not isinstance(model, str) or model != record["model"]):
-        raise UserError(f"{path} was fitted with {record['model']}, which comes with plausibly: leave --model out")
+        raise UserError(
+            f"{path} was fitted with {record['model']}, which comes with plausibly: leave --model out"
+        )
     if record["model"] == ENSEMBLE:
         try:
             return mixtures.find_model_class(str(record.get("form")), mixtures.FreeWeights)
         except ValueError as error:
-            raise UserError(f"{path} holds no ensemble yet; go on with `plausibly fit --resume {path}`") from error
+            raise UserError(
+                f"{path} holds no ensemble yet; go on with `plausibly fit --resume {path}`"
+            ) from error
     if record["model"] == BEST:
         raise UserError(f"{path} holds no model yet; go on with `plausibly fit --resume {path}`")
     return builtin_model(record["model"])
@@ -801,9 +954,9 @@ def record_class(record: dict[str, Any], path: Path, model: str | type[Trainable
 def model_class(name: object) -> type[Trainable]:
     """The model of that name, of that `FILE.py:CLASS`, or that class itself. UserError names the known ones."""
     if isinstance(name, type):
-        return foreign.require_model(name, name.__module__)
+        return user_models.require_model(name, name.__module__)
     if isinstance(name, str) and models.is_reference(name):
-        return foreign.read_model(name)
+        return user_models.read_model(name)
     return builtin_model(name)
 
 

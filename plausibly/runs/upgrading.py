@@ -27,12 +27,15 @@ class Upgraded(NamedTuple):
         if not self.is_changed:
             return f"{self.path} is of form {self.form} already; nothing was changed"
         wrote = f", of {self.writer}," * bool(self.writer)
-        return (
-            f"{self.path} was of form {self.form}{wrote} and is of form {forms.RECORD_FORM} now; scores stay the same"
-        )
+        return f"{self.path} was of form {self.form}{wrote} and is of form {forms.RECORD_FORM} now; scores stay the same"
 
     def to_json(self) -> dict[str, Any]:
-        return {"run": str(self.path), "from": self.form, "to": forms.RECORD_FORM, "changed": self.is_changed}
+        return {
+            "run": str(self.path),
+            "from": self.form,
+            "to": forms.RECORD_FORM,
+            "changed": self.is_changed,
+        }
 
 
 def upgrade(path: Path | str) -> Upgraded:

@@ -42,7 +42,9 @@ def read_model(reference: str, sha256: str | None = None) -> type[Trainable]:
         raise UserError(f"cannot read {file}: {error.strerror}; {REFERENCE_FORM}") from error
     found = hashlib.sha256(source).hexdigest()
     if sha256 is not None and found != sha256:
-        raise UserError(f"{file} has changed since the run was fitted; restore it as it was, or fit anew")
+        raise UserError(
+            f"{file} has changed since the run was fitted; restore it as it was, or fit anew"
+        )
     kind = _class_in(_execute(file, source, found), name, file)
     _CODES[kind] = Code(str(file.resolve()), name, found)
     return kind
@@ -53,14 +55,18 @@ def _execute(file: Path, source: bytes, sha256: str) -> ModuleType:
     title = f"plausibly_user_{sha256[:32]}"
     if title in sys.modules:
         return sys.modules[title]
-    module = sys.modules[title] = ModuleType(title)  # known while it runs: dataclasses look their module up
+    module = sys.modules[title] = ModuleType(
+        title
+    )  # known while it runs: dataclasses look their module up
     module.__file__ = str(file.resolve())
     try:
         with contextlib.redirect_stdout(sys.stderr):
             exec(compile(source, module.__file__, "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:
         del sys.modules[title]
-        raise UserError(f"{file}{_line(error, module.__file__)}: {type(error).__name__}: {error}") from error
+        raise UserError(
+            f"{file}{_line(error, module.__file__)}: {type(error).__name__}: {error}"
+        ) from error
     linecache.checkcache(module.__file__)
     return module
 
@@ -78,7 +84,11 @@ def _line(error: BaseException, file: str) -> str:
 
 def _class_in(module: ModuleType, name: str, file: Path) -> type[Trainable]:
     """The class of that name. UserError where it is no finished model."""
-    models = [k for k, v in vars(module).items() if isinstance(v, type) and v.__module__ == module.__name__]
+    models = [
+        k
+        for k, v in vars(module).items()
+        if isinstance(v, type) and v.__module__ == module.__name__
+    ]
     kind = vars(module).get(name)
     if not isinstance(kind, type):
         raise UserError(f"{file} has no class {name!r}; it has {', '.join(models) or 'none'}")
@@ -88,16 +98,24 @@ def _class_in(module: ModuleType, name: str, file: Path) -> type[Trainable]:
 def require_model(kind: type, where: str) -> type[Trainable]:
     """The class as a model. UserError where it is none, is not finished, or has the name of one of plausibly's."""
     if not issubclass(kind, Trainable):
-        raise UserError(f"{where}: {kind.__name__} is no model; it must extend a class of plausibly.capabilities")
+        raise UserError(
+            f"{where}: {kind.__name__} is no model; it must extend a class of plausibly.capabilities"
+        )
     undecided = {"objective"} - {*dir(kind), *signature(kind).parameters}
     if isabstract(kind) or undecided:
         lacking = ", ".join(sorted(undecided | getattr(kind, "__abstractmethods__", frozenset())))
         raise UserError(f"{where}: {kind.__name__} is not finished; it must define {lacking}")
-    absent = [word for word in ("family", "formula") if not isinstance(getattr(kind, word, None), str)]
+    absent = [
+        word for word in ("family", "formula") if not isinstance(getattr(kind, word, None), str)
+    ]
     if absent:
-        raise UserError(f"{where}: {kind.__name__} must say its {' and '.join(absent)}, a line of text each")
+        raise UserError(
+            f"{where}: {kind.__name__} must say its {' and '.join(absent)}, a line of text each"
+        )
     if kind.__name__ in MODELS and MODELS[kind.__name__] is not kind:
-        raise UserError(f"{where}: {kind.__name__} is the name of a model of plausibly's; take another")
+        raise UserError(
+            f"{where}: {kind.__name__} is the name of a model of plausibly's; take another"
+        )
     return kind
 
 
@@ -133,5 +151,7 @@ def resolve(kept: dict[str, Any], path: Path, model: str | type | None) -> type[
     if isinstance(model, str):
         return read_model(model, kept["sha256"])
     if kept["sha256"] not in (None, _code(model).sha256):
-        raise UserError(f"the file of {name} has changed since {path} was fitted; restore it as it was, or fit anew")
+        raise UserError(
+            f"the file of {name} has changed since {path} was fitted; restore it as it was, or fit anew"
+        )
     return require_model(model, name)

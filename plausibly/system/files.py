@@ -53,14 +53,18 @@ def replacing(path: Path) -> Iterator[Path]:
         with _draft_folder(path.parent) as folder:
             draft = folder / path.name
             draft.touch()
-            mode = before or draft.stat().st_mode  # some writers make files that only their owner can read
+            mode = (
+                before or draft.stat().st_mode
+            )  # some writers make files that only their owner can read
             yield draft
             draft.chmod(stat.S_IMODE(mode))
             with open(draft, "rb+") as written:
                 os.fsync(written.fileno())
             os.replace(draft, path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; nothing was changed there") from error
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; nothing was changed there"
+        ) from error
 
 
 @contextmanager
@@ -136,7 +140,9 @@ def _draft_folder(beside: Path) -> Iterator[Path]:
     while True:
         folder = Path(mkdtemp(prefix=".plausibly-", suffix=".draft", dir=beside))
         descriptor = os.open(folder, os.O_RDONLY)
-        if lock(descriptor) and is_there(descriptor, folder):  # else it was swept before it was locked
+        if lock(descriptor) and is_there(
+            descriptor, folder
+        ):  # else it was swept before it was locked
             break
         os.close(descriptor)
     try:

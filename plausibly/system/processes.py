@@ -28,7 +28,9 @@ meetings = count()  # numbers the times that `together` was entered
 def launch() -> str | None:
     """The name of torchrun's launch, which outlives its restarts; None for a process that torchrun did not start."""
     name = os.environ.get("TORCHELASTIC_RUN_ID")
-    return f"{name}-{os.getppid()}" if name == "none" else name  # what torchrun says without a rendezvous
+    return (
+        f"{name}-{os.getppid()}" if name == "none" else name
+    )  # what torchrun says without a rendezvous
 
 
 def is_restart() -> bool:
@@ -84,7 +86,9 @@ def process_group() -> Iterator[None]:
 def refuse_parallel(task: str) -> None:
     """UserError where several processes were started for a task that is one process's."""
     if is_parallel():
-        raise UserError(f"{task} is for one process; `torchrun -m plausibly.cli fit DATA --model NAME` is for several")
+        raise UserError(
+            f"{task} is for one process; `torchrun -m plausibly.cli fit DATA --model NAME` is for several"
+        )
 
 
 def tell(line: str) -> None:
@@ -115,7 +119,9 @@ def touch() -> Iterator[None]:
         yield
     except RuntimeError as error:  # gloo: connection closed by peer
         reason = str(error).splitlines()[0][:120]
-        raise UserError(f"process {rank()} has lost touch with the others, of which one has ended: {reason}") from error
+        raise UserError(
+            f"process {rank()} has lost touch with the others, of which one has ended: {reason}"
+        ) from error
 
 
 def sum_over_ranks(part: Tensor) -> Tensor:
@@ -190,6 +196,10 @@ def broadcast_json(document: Any) -> Any:
     length = torch.tensor(len(text))
     with touch():
         dist.broadcast(length, 0)
-        sent = torch.frombuffer(text, dtype=torch.uint8) if rank() == 0 else torch.empty(int(length), dtype=torch.uint8)
+        sent = (
+            torch.frombuffer(text, dtype=torch.uint8)
+            if rank() == 0
+            else torch.empty(int(length), dtype=torch.uint8)
+        )
         dist.broadcast(sent, 0)
     return json.loads(sent.numpy().tobytes())

@@ -60,7 +60,10 @@ class RowByRow(torch.Generator):
 
 
 def by_row(
-    draw: Callable[..., Tensor], shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device
+    draw: Callable[..., Tensor],
+    shape: tuple[int, ...],
+    generator: torch.Generator | None,
+    device: torch.device,
 ) -> Tensor:
     """`draw(shape, generator=, device=)`, such as torch.rand, of which the first dimension is the batch's rows.
 
@@ -69,7 +72,9 @@ def by_row(
     """
     if isinstance(generator, RowByRow) and generator.each:
         own = (shape[0] // len(generator.each), *shape[1:])
-        return torch.cat([draw(own, generator=one, device=one.device) for one in generator.each]).to(device)
+        return torch.cat(
+            [draw(own, generator=one, device=one.device) for one in generator.each]
+        ).to(device)
     before, after = (generator.before, generator.after) if isinstance(generator, Shared) else (0, 0)
     whole = draw((before + shape[0] + after, *shape[1:]), generator=generator, device=device)
     return whole[before : before + shape[0]]

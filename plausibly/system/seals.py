@@ -52,18 +52,24 @@ def write_sealed(document: Mapping[str, Any], path: Path) -> None:
     """Writes a document with its seal as the last key."""
     content = {key: value for key, value in document.items() if key != SEAL}
     with replacing(path) as draft:
-        draft.write_text(json.dumps(content | {SEAL: digest_document(content)}, indent=1), encoding="utf-8")
+        draft.write_text(
+            json.dumps(content | {SEAL: digest_document(content)}, indent=1), encoding="utf-8"
+        )
 
 
 def parse_document(path: Path) -> dict[str, Any]:
     """Reads a file that holds one JSON object. UserError for any other."""
     size = path.stat().st_size
     if size > LARGEST_DOCUMENT:
-        raise UserError(f"{path} has {size:,} bytes; no {path.name} has more than {LARGEST_DOCUMENT:,}")
+        raise UserError(
+            f"{path} has {size:,} bytes; no {path.name} has more than {LARGEST_DOCUMENT:,}"
+        )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise BrokenSeal(f"{path} is damaged: {type(error).__name__}; put a copy back, or begin anew") from error
+        raise BrokenSeal(
+            f"{path} is damaged: {type(error).__name__}; put a copy back, or begin anew"
+        ) from error
     if not isinstance(document, dict):
         raise BrokenSeal(f"{path} is damaged: it holds no object; put a copy back, or begin anew")
     return document
@@ -86,7 +92,9 @@ def check_file(path: Path, digest: Any, mend: str) -> None:
         wrong = "is not what was written: its checksum is not the one in run.json"
     else:
         return
-    raise BrokenSeal(f"{path} {wrong}; {mend}, or `plausibly seal {path.parent}` if you did that by hand")
+    raise BrokenSeal(
+        f"{path} {wrong}; {mend}, or `plausibly seal {path.parent}` if you did that by hand"
+    )
 
 
 def write_sealed_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -38,7 +38,9 @@ class LatentJoint:
     log_prior: Callable[[Tensor], Tensor]
     log_likelihood: Callable[[Tensor, Tensor], Tensor]  # of x and z
     draw: Callable[[int, torch.Generator], Tensor]  # so many latents of the prior
-    observe: Callable[[Tensor, Tensor, torch.Generator], Tensor]  # x with all but its context drawn from p(x | z)
+    observe: Callable[
+        [Tensor, Tensor, torch.Generator], Tensor
+    ]  # x with all but its context drawn from p(x | z)
     width: int
 
 
@@ -48,7 +50,9 @@ def joint_of(model: Latent, sigma: float | None = None) -> LatentJoint:
     if sigma is not None:
         return noisy_joint(model, sigma)
     if not isinstance(model, Variational):
-        raise UserError("its decoder has no noise of its own; --sigma 0.1, or validation, adds some to images")
+        raise UserError(
+            "its decoder has no noise of its own; --sigma 0.1, or validation, adds some to images"
+        )
     return own_joint(model)
 
 
@@ -58,7 +62,9 @@ def own_joint(model: Variational) -> LatentJoint:
         prior = model.latent_prior()
 
     def observe(x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
-        return with_context(model, x, model.observation(z, context_values(model, x)).sample(generator))
+        return with_context(
+            model, x, model.observation(z, context_values(model, x)).sample(generator)
+        )
 
     return LatentJoint(
         lambda z: prior.log_prob(z).sum(1),
@@ -79,7 +85,9 @@ def noisy_joint(decoder: Decoder, sigma: float, prior: Prior | None = None) -> L
     scale, places = white_level(decoder), rest_of(decoder)
     if prior is None:
         with torch.no_grad():
-            prior = decoder.latent_prior() if isinstance(decoder, Latent) else standard_prior(decoder)
+            prior = (
+                decoder.latent_prior() if isinstance(decoder, Latent) else standard_prior(decoder)
+            )
     constant = len(places) * (log(sigma) + 0.5 * log(2 * pi))
 
     def likelihood(x: Tensor, z: Tensor) -> Tensor:
@@ -94,13 +102,19 @@ def noisy_joint(decoder: Decoder, sigma: float, prior: Prior | None = None) -> L
 
     chosen = prior
     return LatentJoint(
-        lambda z: chosen.log_prob(z).sum(1), likelihood, prior.sample, observe, output_width(decoder.schema)
+        lambda z: chosen.log_prob(z).sum(1),
+        likelihood,
+        prior.sample,
+        observe,
+        output_width(decoder.schema),
     )
 
 
 def pixel_errors(decoder: Decoder, x: Tensor, z: Tensor) -> Tensor:
     """How far pixels are from the mean image, (n, pixels), on [0, 1]."""
-    return x.flatten(1)[:, rest_of(decoder)] / white_level(decoder) - mean_image(decoder, z, context_values(decoder, x))
+    return x.flatten(1)[:, rest_of(decoder)] / white_level(decoder) - mean_image(
+        decoder, z, context_values(decoder, x)
+    )
 
 
 def mean_image(decoder: Decoder, z: Tensor, given: Tensor | None = None) -> Tensor:
@@ -127,7 +141,9 @@ def white_level(model: Trainable) -> int:
     kinds = {model.schema.kinds[i] for i in rest_of(model)}
     (kind,) = kinds if len(kinds) == 1 else (None,)
     if not isinstance(kind, Level) or kind.codes != kind.levels or kind.levels < 2:
-        raise UserError("noise is added to pixels, levels of brightness, alike in all of an image; these data are none")
+        raise UserError(
+            "noise is added to pixels, levels of brightness, alike in all of an image; these data are none"
+        )
     return kind.levels - 1
 
 

@@ -45,19 +45,27 @@ classify: Task[Any] = Task("classify", "it has no exact log p(x) to compare labe
 @classify.rule(TractableModel, "exact")
 @classify.rule(AnyOrderModel, "approximate")
 @torch.no_grad()
-def classify_by_conditionals(model: AnyOrderModel, codes: Tensor, observed: Tensor, target: int) -> Labelled:
+def classify_by_conditionals(
+    model: AnyOrderModel, codes: Tensor, observed: Tensor, target: int
+) -> Labelled:
     """p(label | the observed others); what is not observed is summed out."""
     seen, parts = observed.clone(), []
     seen.flatten(1)[:, target] = False
     for x, known in zip(batches(codes, 512), seen.split(512), strict=True):
         x, known = x.to(device_of(model)), known.to(device_of(model))
-        parts.append(code_log_probs(model.predict_given(x, known).one(target), len(x), model.schema.codes[target], x))
+        parts.append(
+            code_log_probs(
+                model.predict_given(x, known).one(target), len(x), model.schema.codes[target], x
+            )
+        )
     return Labelled(torch.cat(parts).log_softmax(1))
 
 
 @classify.rule(DensityModel, "exact")
 @torch.no_grad()
-def classify_by_densities(model: DensityModel, codes: Tensor, observed: Tensor, target: int) -> Labelled:
+def classify_by_densities(
+    model: DensityModel, codes: Tensor, observed: Tensor, target: int
+) -> Labelled:
     """p(label | all others), which must all be known."""
     parts, labels = [], model.schema.codes[target]
     for x in batches(codes):
@@ -75,11 +83,15 @@ def classify_by_densities(model: DensityModel, codes: Tensor, observed: Tensor, 
 
 @classify.rule(Variational, "estimate")
 @torch.no_grad()
-def classify_by_latents(model: Variational, codes: Tensor, observed: Tensor, target: int) -> Labelled:
+def classify_by_latents(
+    model: Variational, codes: Tensor, observed: Tensor, target: int
+) -> Labelled:
     """p(label | the observed others); what is not observed is averaged out."""
     seen, labels, device = observed.clone(), model.schema.codes[target], device_of(model)
     seen.flatten(1)[:, target] = False
-    draws = DRAWS_PER_ROW * (labels if target in model.context else 1)  # there each label has draws of its own
+    draws = DRAWS_PER_ROW * (
+        labels if target in model.context else 1
+    )  # there each label has draws of its own
     found = query(model, codes, seen, target, generator_for(device, 18), draws)
     logs = code_log_probs(found.outcome, len(codes), labels, codes[:0].to(device))
     return Labelled(logs.log_softmax(1), found.effective)

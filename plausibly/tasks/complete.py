@@ -21,14 +21,18 @@ from plausibly.outcomes.outcomes import Categorical, Single
 from plausibly.system.randomness import generator_for
 from plausibly.tasks import Task
 
-complete: Task[Any] = Task("complete", "the most probable of all completions is found in tractable models only")
+complete: Task[Any] = Task(
+    "complete", "the most probable of all completions is found in tractable models only"
+)
 
 ROWS_PER_BATCH, MAX_SWEEPS = 512, 50
 
 
 @complete.rule(DecomposableModel, "exact")
 @torch.no_grad()
-def complete_exactly(model: DecomposableModel, codes: Tensor, observed: Tensor, holes: bool = False) -> Tensor:
+def complete_exactly(
+    model: DecomposableModel, codes: Tensor, observed: Tensor, holes: bool = False
+) -> Tensor:
     """Events (rows, *shape) in float32; the observed cells as they are. With `holes` a cell may be completed with one."""
     device, weights = device_of(model), likeliest_inside(model.schema, holes)
     parts = []
@@ -40,12 +44,16 @@ def complete_exactly(model: DecomposableModel, codes: Tensor, observed: Tensor, 
 
 @complete.rule(TractableModel, "approximate")
 @torch.no_grad()
-def complete_by_ascent(model: TractableModel, codes: Tensor, observed: Tensor, holes: bool = False) -> Tensor:
+def complete_by_ascent(
+    model: TractableModel, codes: Tensor, observed: Tensor, holes: bool = False
+) -> Tensor:
     """As above, the best that was found."""
     device, parts = device_of(model), []
     search = Ascent(model, likeliest_inside(model.schema, holes).to(device))
     told = observed & ~model.schema.is_unseen(codes.float()).view(observed.shape)
-    for x, seen in zip(codes.split(ROWS_PER_BATCH // 8), told.split(ROWS_PER_BATCH // 8), strict=True):
+    for x, seen in zip(
+        codes.split(ROWS_PER_BATCH // 8), told.split(ROWS_PER_BATCH // 8), strict=True
+    ):
         parts.append(search(x.to(device).float(), seen.to(device)).cpu())
     return torch.where(observed, codes.float(), torch.cat(parts))
 
@@ -61,8 +69,14 @@ class Ascent:
         """The best of all climbs, (batch, *shape)."""
         generator = generator_for(x.device, 13)
         suggested = self.model.propose_completions(x, observed, self.weights, generator)
-        ends = self.climb(torch.cat(suggested), observed.repeat(len(suggested), *[1] * (x.ndim - 1)))
-        best = self.height(ends, observed.repeat(len(suggested), *[1] * (x.ndim - 1))).view(-1, len(x)).argmax(0)
+        ends = self.climb(
+            torch.cat(suggested), observed.repeat(len(suggested), *[1] * (x.ndim - 1))
+        )
+        best = (
+            self.height(ends, observed.repeat(len(suggested), *[1] * (x.ndim - 1)))
+            .view(-1, len(x))
+            .argmax(0)
+        )
         return ends.unflatten(0, (-1, len(x)))[best, torch.arange(len(x), device=x.device)]
 
     def height(self, x: Tensor, observed: Tensor) -> Tensor:
@@ -89,7 +103,9 @@ class Ascent:
         moved = torch.where(observed, x, moved)
         higher = self.height(moved, observed)
         better = higher > height
-        return torch.where(better.view(-1, *[1] * (x.ndim - 1)), moved, x), torch.where(better, higher, height)
+        return torch.where(better.view(-1, *[1] * (x.ndim - 1)), moved, x), torch.where(
+            better, higher, height
+        )
 
 
 def mode(outcome: Single, weights: Tensor) -> Tensor:

@@ -26,7 +26,14 @@ from plausibly.families.mixtures import (
 from plausibly.families.variational import output_width
 from plausibly.networks.pairs import rest_of
 from plausibly.outcomes.latents import Normal, Prior
-from plausibly.outcomes.outcomes import Categorical, MixtureDensity, Numeric, Outcome, Product, Single
+from plausibly.outcomes.outcomes import (
+    Categorical,
+    MixtureDensity,
+    Numeric,
+    Outcome,
+    Product,
+    Single,
+)
 from plausibly.tasks import Task
 
 compress: Task[Any] = Task("compress", "it has no likelihood, and no bound on it")
@@ -44,13 +51,17 @@ FIRST_WORDS, WORDS_PER_LATENT = (
 
 @compress.rule(AutoregressiveModel, "yes")
 @torch.no_grad()
-def code_in_order(model: AutoregressiveModel, coder: Coder, codes: Tensor | None, rows: int) -> Tensor:
+def code_in_order(
+    model: AutoregressiveModel, coder: Coder, codes: Tensor | None, rows: int
+) -> Tensor:
     """Passes events, (rows, *shape), through a coder, one variable of all rows after the other; the events."""
     flat = None if codes is None else codes.flatten(1).numpy()
 
     def choose(i: int, outcome: Single) -> Tensor:
         own = None if flat is None else flat[:, i]
-        return torch.from_numpy(code_value(coder, outcome, model.schema.kinds[i], rows, own)).float()
+        return torch.from_numpy(
+            code_value(coder, outcome, model.schema.kinds[i], rows, own)
+        ).float()
 
     return drive(model.unroll(rows), choose)
 
@@ -61,8 +72,13 @@ def code_value(coder: Coder, outcome: Single, kind: Kind, rows: int, own: Symbol
         return coder.finite(outcome.log_probs.double().numpy(), own)
     assert isinstance(outcome, Numeric)
     specials = [UNFORESEEN] * kind.open + [HOLE] * kind.missing
-    masses = [outcome.number().double().log(), *(outcome.log_prob(torch.full((rows,), at)).double() for at in specials)]
-    places = None if own is None else np.searchsorted([0.0, *specials], own.clip(0), side="right") - 1
+    masses = [
+        outcome.number().double().log(),
+        *(outcome.log_prob(torch.full((rows,), at)).double() for at in specials),
+    ]
+    places = (
+        None if own is None else np.searchsorted([0.0, *specials], own.clip(0), side="right") - 1
+    )
     which = coder.finite(torch.stack([mass.expand(rows) for mass in masses], 1).numpy(), places)
     found = np.array([0.0, *specials], np.float32)[which]
     numbers = np.flatnonzero(which == 0)
@@ -72,7 +88,9 @@ def code_value(coder: Coder, outcome: Single, kind: Kind, rows: int, own: Symbol
     def below(x: np.ndarray) -> np.ndarray:
         return some.below(torch.from_numpy(x)).numpy()
 
-    found[numbers] = reals.code_float(coder, below, MAX_SCALES, len(numbers), None if own is None else own[numbers])
+    found[numbers] = reals.code_float(
+        coder, below, MAX_SCALES, len(numbers), None if own is None else own[numbers]
+    )
     return found
 
 
@@ -91,7 +109,12 @@ def code_by_components(model: WeightedSum, coder: Coder, codes: Tensor | None, r
     if unrolls_as_one(model):
         return code_in_order(cast(AutoregressiveModel, model), coder, codes, rows)
     return bits_back(
-        coder, codes, batch_sizes(rows), FIRST_WORDS, partial(pick_components, model), partial(code_picks, model)
+        coder,
+        codes,
+        batch_sizes(rows),
+        FIRST_WORDS,
+        partial(pick_components, model),
+        partial(code_picks, model),
     )
 
 
@@ -161,7 +184,9 @@ def pick_components(model: Any, coder: Coder, x: Tensor, picks: Picks | None) ->
     found = Picks(code_possible(coder, law, None if picks is None else picks.which), [])
     for k, member in enumerate(model.each()):
         found.below.append(
-            pick_components(member, coder, inner[found.rows(k)], None if picks is None else picks.below[k])
+            pick_components(
+                member, coder, inner[found.rows(k)], None if picks is None else picks.below[k]
+            )
         )
     return found
 
@@ -182,7 +207,9 @@ def code_picks(
 ) -> tuple[Tensor, Picks | None]:
     """The component of each row, then the rows of each component, through a coder; the rows, and the components."""
     if is_whole(model, rows):
-        return compress(model, coder, x, rows) if rows else torch.zeros(0, *model.schema.shape), None
+        return compress(model, coder, x, rows) if rows else torch.zeros(
+            0, *model.schema.shape
+        ), None
     events = torch.zeros(rows, *model.schema.shape)
     law = model.log_weights(events, torch.zeros_like(events, dtype=torch.bool), None)
     found = Picks(coder.finite(law.numpy(), None if picks is None else picks.which), [])
@@ -212,14 +239,20 @@ def code_by_latents(model: Variational, coder: Coder, codes: Tensor | None, rows
     def pass_latents(on: Coder, x: Tensor, own: Tensor | None) -> Tensor:
         behind, z = (None, None) if own is None else (own[:, :-width].flip(1), own[:, -width:])
         z = code_levels(on, model.posterior(x).levels, z)
-        return torch.cat([code_levels(on, partial(prior.behind, z), behind, z[:, :0]).flip(1), z], 1)
+        return torch.cat(
+            [code_levels(on, partial(prior.behind, z), behind, z[:, :0]).flip(1), z], 1
+        )
 
-    def pass_both(on: Coder, x: Tensor | None, some: int, own: Tensor | None) -> tuple[Tensor, Tensor]:
+    def pass_both(
+        on: Coder, x: Tensor | None, some: int, own: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         found = code_levels(on, partial(prior.levels, some), own)
         return code_events(model, on, found[:, -width:], x), found
 
     parts = latent_batch_sizes(rows, rows_per_batch(model))
-    return bits_back(coder, codes, parts, FIRST_WORDS + round(WORDS_PER_LATENT * width), pass_latents, pass_both)
+    return bits_back(
+        coder, codes, parts, FIRST_WORDS + round(WORDS_PER_LATENT * width), pass_latents, pass_both
+    )
 
 
 @compress.rule(Quantiser, "yes")
@@ -229,14 +262,19 @@ def code_by_codebook(model: Quantiser, coder: Coder, codes: Tensor | None, rows:
     found = []
     for some in torch.arange(rows).split(rows_per_batch(model)):
         own = None if codes is None else codes[some].float()
-        places = compress(model.prior, coder, None if own is None else model.quantise(own), len(some))
+        places = compress(
+            model.prior, coder, None if own is None else model.quantise(own), len(some)
+        )
         found.append(code_events(model, coder, model.latents_of(places), own))
     return torch.cat(found)
 
 
 def rows_per_batch(model: Variational | Quantiser) -> int:
     """How many rows are coded in one go."""
-    return max(1, min(MAX_BATCH_ROWS, MAX_NUMBERS // max(output_width(model.schema), CELLS * model.latents)))
+    return max(
+        1,
+        min(MAX_BATCH_ROWS, MAX_NUMBERS // max(output_width(model.schema), CELLS * model.latents)),
+    )
 
 
 def latent_batch_sizes(rows: int, most: int) -> list[int]:
@@ -249,7 +287,10 @@ def latent_batch_sizes(rows: int, most: int) -> list[int]:
 
 
 def code_levels(
-    coder: Coder, levels: Callable[[list[Tensor]], Iterator[Normal | Categorical]], own: Tensor | None, *first: Tensor
+    coder: Coder,
+    levels: Callable[[list[Tensor]], Iterator[Normal | Categorical]],
+    own: Tensor | None,
+    *first: Tensor,
 ) -> Tensor:
     """Numbers level by level through a coder, (rows, numbers), beside what is there `first`."""
     found, start = list[Tensor](), 0
@@ -263,16 +304,28 @@ def code_levels(
 def code_level(coder: Coder, law: Normal | Categorical, own: Tensor | None) -> Tensor:
     """The numbers of a level through a coder: normal ones on a grid."""
     if isinstance(law, Categorical):
-        picks = coder.finite(law.log_probs[:, 0].double().numpy(), None if own is None else own[:, 0].long().numpy())
+        picks = coder.finite(
+            law.log_probs[:, 0].double().numpy(), None if own is None else own[:, 0].long().numpy()
+        )
         return torch.from_numpy(picks).float()[:, None]
-    centre, scale = (number.double().flatten().numpy() for number in (law.centre, law.log_scale.exp()))
+    centre, scale = (
+        number.double().flatten().numpy() for number in (law.centre, law.log_scale.exp())
+    )
     known = None if own is None else (own / GRAIN).round().flatten().numpy()
-    return torch.from_numpy(coder.normal(centre, scale, known) * GRAIN).float().view(law.centre.shape)
+    return (
+        torch.from_numpy(coder.normal(centre, scale, known) * GRAIN).float().view(law.centre.shape)
+    )
 
 
-def code_events(model: Variational | Quantiser, coder: Coder, z: Tensor, own: Tensor | None) -> Tensor:
+def code_events(
+    model: Variational | Quantiser, coder: Coder, z: Tensor, own: Tensor | None
+) -> Tensor:
     """Events through a coder: the context, then each other variable given it and the latents."""
-    found, context, kinds = torch.zeros(len(z), model.schema.size), list(model.context), model.schema.kinds
+    found, context, kinds = (
+        torch.zeros(len(z), model.schema.size),
+        list(model.context),
+        model.schema.kinds,
+    )
     flat = None if own is None else own.flatten(1)
     if context:
         code_variables(coder, model.observation(z, found[:, context]), kinds, context, flat, found)
@@ -282,7 +335,12 @@ def code_events(model: Variational | Quantiser, coder: Coder, z: Tensor, own: Te
 
 
 def code_variables(
-    coder: Coder, outcome: Outcome, kinds: Sequence[Kind], which: list[int], own: Tensor | None, found: Tensor
+    coder: Coder,
+    outcome: Outcome,
+    kinds: Sequence[Kind],
+    which: list[int],
+    own: Tensor | None,
+    found: Tensor,
 ) -> None:
     """Some variables of events through a coder, those of one form together, into `found`."""
     for members, cells in group_alike(outcome, kinds, which, len(found)):
@@ -295,7 +353,9 @@ def group_alike(
     outcome: Outcome, kinds: Sequence[Kind], which: list[int], rows: int
 ) -> Iterator[tuple[list[int], Single]]:
     """Variables of one form, and the outcome of their cells, row by row."""
-    groups = outcome.groups if isinstance(outcome, Product) else [(torch.arange(len(kinds)), outcome)]
+    groups = (
+        outcome.groups if isinstance(outcome, Product) else [(torch.arange(len(kinds)), outcome)]
+    )
     for index, part in groups:
         forms: dict[tuple[bool, bool], list[int]] = {}
         for place, i in enumerate(index.tolist()):
@@ -304,7 +364,12 @@ def group_alike(
         for places in forms.values():
             members = [int(index[place]) for place in places]
             if isinstance(part, Categorical | MixtureDensity):
-                each = torch.arange(rows).repeat_interleave(len(places)), torch.tensor(places).repeat(rows)
+                each = (
+                    torch.arange(rows).repeat_interleave(len(places)),
+                    torch.tensor(places).repeat(rows),
+                )
                 yield members, part.rows(each)
             else:
-                yield from (([i], part.one(place)) for i, place in zip(members, places, strict=True))
+                yield from (
+                    ([i], part.one(place)) for i, place in zip(members, places, strict=True)
+                )

@@ -20,7 +20,9 @@ from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.tasks import Task
 
-full_conditionals: Task[Any] = Task("full_conditionals", "it has no exact log p(x) to compare values by")
+full_conditionals: Task[Any] = Task(
+    "full_conditionals", "it has no exact log p(x) to compare values by"
+)
 
 MAX_EVENTS_PER_CALL = 1 << 22  # events weighed in one call
 
@@ -36,7 +38,9 @@ def from_conditionals(model: AnyOrderModel, codes: Tensor) -> Tensor:
         for i in range(model.schema.size):
             observed = torch.ones_like(x, dtype=torch.bool)
             observed.flatten(1)[:, i] = False
-            columns.append(model.predict_given(x, observed).one(i).log_prob(x.flatten(1)[:, i]).double().cpu())
+            columns.append(
+                model.predict_given(x, observed).one(i).log_prob(x.flatten(1)[:, i]).double().cpu()
+            )
         parts.append(torch.stack(columns, 1))
     return torch.cat(parts)
 

@@ -13,7 +13,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, TractableModel, Variational, device_of, drive
+from plausibly.capabilities import (
+    AnyOrderModel,
+    AutoregressiveModel,
+    TractableModel,
+    Variational,
+    device_of,
+    drive,
+)
 from plausibly.families.particles import Particles, Tree, rows_at_once
 from plausibly.families.proposals import EffectiveSampleSize, Evidence, decodable, effective_size
 from plausibly.outcomes.outcomes import Single
@@ -21,7 +28,10 @@ from plausibly.tasks import Task
 
 impute: Task[Any] = Task("impute", "it has no conditional distributions")
 
-MORE, ENOUGH = 16, 32.0  # times as many particles for rows in which fewer than so many tell something
+MORE, ENOUGH = (
+    16,
+    32.0,
+)  # times as many particles for rows in which fewer than so many tell something
 
 
 class Filled(NamedTuple):
@@ -93,17 +103,23 @@ def impute_in_order(
     prefix = is_prefix(model, observed) & ~(~observed.flatten(1) & torch.tensor(barred)).any(1)
     first, rest = prefix.nonzero()[:, 0], (~prefix).nonzero()[:, 0]
     for part in first.split(rows_at_once(model.schema.size, 1)):
-        drawn = drive(model.unroll(len(part)), Following(codes[part].float(), observed[part], generator))
+        drawn = drive(
+            model.unroll(len(part)), Following(codes[part].float(), observed[part], generator)
+        )
         filled[part] = drawn.cpu()
     if not len(rest):
         return Filled(filled)
-    tree, sizes, many = Tree(model, generator), torch.zeros(len(codes), dtype=torch.float64), particles
+    tree, sizes, many = (
+        Tree(model, generator),
+        torch.zeros(len(codes), dtype=torch.float64),
+        particles,
+    )
     for many in (particles, MORE * particles):
         rows = rest[sizes[rest] < ENOUGH]
         for part in rows.split(rows_at_once(model.schema.size, many)):
-            cloud = Particles(model, tree, codes[part], observed[part], drawable, many, generator).draw_to(
-                model.schema.size - 1
-            )
+            cloud = Particles(
+                model, tree, codes[part], observed[part], drawable, many, generator
+            ).draw_to(model.schema.size - 1)
             filled[part] = cloud.resample(1, generator).view(len(part), *model.schema.shape).cpu()
             sizes[part] = cloud.effective.cpu()
         if not (sizes[rest] < ENOUGH).any():
@@ -133,12 +149,18 @@ def impute_by_latents(
     particles: int = 256,
 ) -> Filled:
     """One draw is enough, and exact, where nothing is known that tells of the latents."""
-    filled, device, drawable = codes.float().clone(), device_of(model), model.schema.code_mask(holes)
+    filled, device, drawable = (
+        codes.float().clone(),
+        device_of(model),
+        model.schema.code_mask(holes),
+    )
     telling = Evidence(model, codes, observed, drawable).telling
     unknown = (~observed.flatten(1)).any(1)
     sizes, many = list[Tensor](), 0
     for rows, wanted in ((unknown & ~telling, 1), (unknown & telling, particles)):
-        for part in rows.nonzero()[:, 0].split(max(1, decodable(model) // wanted)) if rows.any() else ():
+        for part in (
+            rows.nonzero()[:, 0].split(max(1, decodable(model) // wanted)) if rows.any() else ()
+        ):
             evidence = Evidence(model, codes[part].to(device), observed[part].to(device), drawable)
             draws = evidence.draws(wanted, generator)
             filled[part] = evidence.fill(*draws.one(generator), generator).cpu()

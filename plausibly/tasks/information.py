@@ -22,8 +22,12 @@ from plausibly.outcomes.outcomes import Categorical, Histogram, Single
 from plausibly.outcomes.quadrature import quadrature
 from plausibly.tasks import Task
 
-entropy: Task[Any] = Task("entropy", "the mean of log p(x) is exact only where log p(x) is a sum of tables or normals")
-information: Task[Any] = Task("information", "it needs p(b | a) for every value of a, exact only for tractable models")
+entropy: Task[Any] = Task(
+    "entropy", "the mean of log p(x) is exact only where log p(x) is a sum of tables or normals"
+)
+information: Task[Any] = Task(
+    "information", "it needs p(b | a) for every value of a, exact only for tractable models"
+)
 
 ROWS_PER_BATCH = 512
 
@@ -51,7 +55,9 @@ def entropy_within(outcome: Single, kind: Kind, like: Tensor) -> Tensor:
         return outcome.log_probs.double().exp() @ torch.from_numpy(entropies(kind)).to(like.device)
     numbers = torch.ones(len(like), dtype=torch.float64, device=like.device)
     for special in [UNFORESEEN] * kind.open + [HOLE] * kind.missing:
-        numbers = numbers - outcome.log_prob(torch.full_like(numbers, special).float()).double().exp()
+        numbers = (
+            numbers - outcome.log_prob(torch.full_like(numbers, special).float()).double().exp()
+        )
     return numbers * log(kind.scale)
 
 
@@ -64,13 +70,19 @@ def entropy_of(outcome: Single, kind: Kind, batch: int) -> Tensor:
         return terms.sum(-1).expand(batch)
     points, weights = quadrature(kind, outcome, batch)
     logs = torch.stack([outcome.log_prob(point).double().cpu() for point in points])
-    scale = torch.where(points >= UNFORESEEN, 0.0, log(kind.scale)) if isinstance(kind, Real) else torch.zeros(())
+    scale = (
+        torch.where(points >= UNFORESEEN, 0.0, log(kind.scale))
+        if isinstance(kind, Real)
+        else torch.zeros(())
+    )
     return (weights * logs.exp() * (scale - logs.clamp(min=-1e300))).sum(0)
 
 
 @information.rule(TractableModel, "exact")
 @torch.no_grad()
-def information_between(model: TractableModel, codes: Tensor, observed: Tensor, a: int, b: int) -> float:
+def information_between(
+    model: TractableModel, codes: Tensor, observed: Tensor, a: int, b: int
+) -> float:
     """I(a; b | observed) in nats, for one row, (1, *shape); `a` and `b` are unobserved variables.
 
     Real variables by quadrature.
@@ -79,10 +91,17 @@ def information_between(model: TractableModel, codes: Tensor, observed: Tensor, 
     x, seen = codes[:1].to(device).float(), observed[:1].to(device)
     outcome = model.predict_given(x, seen)
     points, weights = (side[:, 0] for side in quadrature(kinds[a], outcome.one(a), 1))
-    own = torch.stack([outcome.one(a).log_prob(point[None].to(device)) for point in points])[:, 0].double().cpu()
+    own = (
+        torch.stack([outcome.one(a).log_prob(point[None].to(device)) for point in points])[:, 0]
+        .double()
+        .cpu()
+    )
     shares = weights * own.exp()
     points, shares = points[shares > 1e-15], shares[shares > 1e-15]
-    many, known = x.repeat(len(points), *[1] * (x.ndim - 1)), seen.repeat(len(points), *[1] * (x.ndim - 1))
+    many, known = (
+        x.repeat(len(points), *[1] * (x.ndim - 1)),
+        seen.repeat(len(points), *[1] * (x.ndim - 1)),
+    )
     many.flatten(1)[:, a], known.flatten(1)[:, a] = points.to(device), True
     pairs = zip(many.split(ROWS_PER_BATCH), known.split(ROWS_PER_BATCH), strict=True)
     given = [entropy_of(model.predict_given(y, s).one(b), kinds[b], len(y)) for y, s in pairs]

@@ -27,9 +27,14 @@ interpolate: Task[Any] = Task("interpolate", "it has no encoder")
 def interpolate_events(model: Encoder, a: Tensor, b: Tensor, steps: int) -> Tensor:
     """Between each pair of events `a` and `b`, (pairs, *shape) both: (pairs, steps, *shape) in float32, on the CPU."""
     device, parts = device_of(model), []
-    ends = [(x.float().to(device), z.to(device)) for x, z in ((a, encode(model, a)), (b, encode(model, b)))]
+    ends = [
+        (x.float().to(device), z.to(device))
+        for x, z in ((a, encode(model, a)), (b, encode(model, b)))
+    ]
     (_, first), (_, last) = ends
     for t in torch.linspace(0, 1, steps).tolist():
         nearer = ends[t > 0.5][0]
-        parts.append(decode_events(model, torch.lerp(first, last, t), context_values(model, nearer)).cpu())
+        parts.append(
+            decode_events(model, torch.lerp(first, last, t), context_values(model, nearer)).cpu()
+        )
     return torch.stack(parts, 1)

@@ -25,13 +25,32 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AnyOrderModel, AutoregressiveModel, TractableModel, Variational, device_of
+from plausibly.capabilities import (
+    AnyOrderModel,
+    AutoregressiveModel,
+    TractableModel,
+    Variational,
+    device_of,
+)
 from plausibly.events.batches import batches
 from plausibly.events.kinds import HOLE, UNFORESEEN, Real
 from plausibly.families.particles import Cloud, Particles, Tree, rows_at_once
-from plausibly.families.proposals import Draws, EffectiveSampleSize, Evidence, decodable, effective_size, pieces
+from plausibly.families.proposals import (
+    Draws,
+    EffectiveSampleSize,
+    Evidence,
+    decodable,
+    effective_size,
+    pieces,
+)
 from plausibly.outcomes.interpolation import interpolate_density
-from plausibly.outcomes.outcomes import Categorical, MixtureDensity, Single, concat_outcomes, mix_outcomes
+from plausibly.outcomes.outcomes import (
+    Categorical,
+    MixtureDensity,
+    Single,
+    concat_outcomes,
+    mix_outcomes,
+)
 from plausibly.tasks import Task
 from plausibly.training.loop import generators_for
 
@@ -67,8 +86,13 @@ def query_exactly(
     particles: int = 1000,
 ) -> Found:
     """The outcome of the unobserved variable `target` in each row, (rows,), given the observed ones."""
-    device, parts = device_of(model), zip(codes.split(ROWS_PER_BATCH), observed.split(ROWS_PER_BATCH), strict=True)
-    each = [model.predict_given(x.to(device).float(), seen.to(device)).one(target) for x, seen in parts]
+    device, parts = (
+        device_of(model),
+        zip(codes.split(ROWS_PER_BATCH), observed.split(ROWS_PER_BATCH), strict=True),
+    )
+    each = [
+        model.predict_given(x.to(device).float(), seen.to(device)).one(target) for x, seen in parts
+    ]
     return Found(concat_outcomes(each), "exact")
 
 
@@ -101,12 +125,19 @@ def query_in_order(
     many = combinations(model, known)
     if many <= (MAX_REAL_GAP_VALUES if real else MAX_GAP_VALUES):
         asked = GapQuery(model, target, generator, many)
-        return Found(concat_outcomes([asked.sum_gaps(x, seen) for x, seen in asked.parts(codes, known)]), "exact")
+        return Found(
+            concat_outcomes([asked.sum_gaps(x, seen) for x, seen in asked.parts(codes, known)]),
+            "exact",
+        )
     asked = GapQuery(model, target, generator, particles)
     tree = Tree(model, generator)
-    outcomes, told = zip(*(asked.weigh_gaps(tree, x, seen) for x, seen in asked.parts(codes, known)), strict=True)
+    outcomes, told = zip(
+        *(asked.weigh_gaps(tree, x, seen) for x, seen in asked.parts(codes, known)), strict=True
+    )
     draws = particles * (1 if real else model.schema.codes[target])
-    return Found(concat_outcomes(outcomes), "estimate", EffectiveSampleSize(torch.cat(told).cpu(), draws))
+    return Found(
+        concat_outcomes(outcomes), "estimate", EffectiveSampleSize(torch.cat(told).cpu(), draws)
+    )
 
 
 def with_target(observed: Tensor, target: int) -> Tensor:
@@ -117,12 +148,16 @@ def with_target(observed: Tensor, target: int) -> Tensor:
 
 def last_known(model: AutoregressiveModel, known: Tensor) -> int:
     """The last place in the order at which any row has a known cell."""
-    return max(known.flatten(1).any(0).cpu()[list(model.order)].nonzero().flatten().tolist(), default=-1)
+    return max(
+        known.flatten(1).any(0).cpu()[list(model.order)].nonzero().flatten().tolist(), default=-1
+    )
 
 
 def gaps(model: AutoregressiveModel, known: Tensor) -> list[int]:
     """Variables before the last known one in the order that are not known in every row."""
-    return [i for i in model.order[: last_known(model, known) + 1] if not known.flatten(1)[:, i].all()]
+    return [
+        i for i in model.order[: last_known(model, known) + 1] if not known.flatten(1)[:, i].all()
+    ]
 
 
 def combinations(model: AutoregressiveModel, known: Tensor) -> int:
@@ -144,7 +179,10 @@ class GapQuery:
     def parts(self, codes: Tensor, known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Rows (rows, variables) and their known cells, the target's among them: not too many to be weighed in one go."""
         places = PLACES_PER_TARGET if isinstance(self.model.schema.kinds[self.target], Real) else 1
-        device, some = device_of(self.model), rows_at_once(self.model.schema.size, self.many * places)
+        device, some = (
+            device_of(self.model),
+            rows_at_once(self.model.schema.size, self.many * places),
+        )
         for x, seen in zip(codes.flatten(1).split(some), known.flatten(1).split(some), strict=True):
             yield x.float().to(device), seen.to(device)
 
@@ -153,11 +191,17 @@ class GapQuery:
         missing = gaps(self.model, known)
         several = x.repeat_interleave(self.many, 0)
         if missing:
-            values = torch.cartesian_prod(*(torch.arange(float(self.model.schema.codes[i])) for i in missing))
+            values = torch.cartesian_prod(
+                *(torch.arange(float(self.model.schema.codes[i])) for i in missing)
+            )
             several[:, missing] = values.view(self.many, -1).to(x.device).repeat(len(x), 1)
-        return self.target_outcome(several.unflatten(0, (-1, self.many)), last_known(self.model, known))
+        return self.target_outcome(
+            several.unflatten(0, (-1, self.many)), last_known(self.model, known)
+        )
 
-    def target_outcome(self, several: Tensor, last: int, log_weights: Tensor | None = None) -> Single:
+    def target_outcome(
+        self, several: Tensor, last: int, log_weights: Tensor | None = None
+    ) -> Single:
         """By log p of the variables up to a place in the order, of several events for each row, (rows, several, variables).
 
         Summed up, or averaged with `log_weights` once each is p(target | all others).
@@ -171,7 +215,9 @@ class GapQuery:
             cuts = own.cuts().double()
             edges = cuts.new_tensor(kind.edges).expand(len(cuts), -1)
             specials = [UNFORESEEN] * kind.open + [HOLE] * kind.missing
-            return interpolate_density(look, torch.cat([cuts, edges], 1), PLACE_GAP * kind.floor, specials, log_weights)
+            return interpolate_density(
+                look, torch.cat([cuts, edges], 1), PLACE_GAP * kind.floor, specials, log_weights
+            )
         codes = torch.arange(float(kind.codes), device=several.device).expand(len(several), -1)
         return Categorical(look(codes).logsumexp(2).log_softmax(1))
 
@@ -180,7 +226,10 @@ class GapQuery:
         asked = several[:, None].expand(-1, values.shape[1], -1, -1).clone()
         asked[..., self.target] = values[..., None].float()
         logs = [
-            self.model.predict(self._as_events(part)).log_prob(part)[:, list(variables)].double().sum(1)
+            self.model.predict(self._as_events(part))
+            .log_prob(part)[:, list(variables)]
+            .double()
+            .sum(1)
             for part in batches(asked.flatten(0, 2))
         ]
         return torch.cat(logs).view(asked.shape[:3])
@@ -205,14 +254,18 @@ class GapQuery:
 
     def _cloud(self, tree: Tree, x: Tensor, known: Tensor, last: int) -> Cloud:
         anything = torch.ones(sum(self.model.schema.codes), dtype=torch.bool)
-        return Particles(self.model, tree, x, known, anything, self.many, self.generator).draw_to(last)
+        return Particles(self.model, tree, x, known, anything, self.many, self.generator).draw_to(
+            last
+        )
 
     def _numbers(self, tree: Tree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
         last, observed = last_known(self.model, known), known.clone()
         observed[:, self.target] = False
         cloud, few = self._cloud(tree, x, observed, last), min(self.many, MAX_REAL_GAP_VALUES)
         picked = cloud.resample(few, self.generator)
-        return self.target_outcome(picked, last, torch.zeros(picked.shape[:2], dtype=torch.float64)), cloud.effective
+        return self.target_outcome(
+            picked, last, torch.zeros(picked.shape[:2], dtype=torch.float64)
+        ), cloud.effective
 
 
 def narrow_density(kind: Real, logs: Tensor, values: Tensor) -> MixtureDensity:
@@ -222,7 +275,9 @@ def narrow_density(kind: Real, logs: Tensor, values: Tensor) -> MixtureDensity:
     shares = [logs.masked_fill(~chosen, -torch.inf).logsumexp(1) for chosen in (
         number, *[values == UNFORESEEN] * kind.open, *[values == HOLE] * kind.missing)]  # fmt: skip
     special = torch.stack(shares, 1) if len(shares) > 1 else None
-    return MixtureDensity(weights, values.masked_fill(~number, 0.0), torch.full_like(values, kind.floor), special)
+    return MixtureDensity(
+        weights, values.masked_fill(~number, 0.0), torch.full_like(values, kind.floor), special
+    )
 
 
 @query.rule(Variational, "estimate")
@@ -238,7 +293,9 @@ def query_by_latents(
     """As above; each row with at least `particles` draws, by noise that the row and the generator decide."""
     answer = mean_over_draws
     if target in model.context:
-        answer = query_real_context if isinstance(model.schema.kinds[target], Real) else query_context
+        answer = (
+            query_real_context if isinstance(model.schema.kinds[target], Real) else query_context
+        )
     seed, rows, found = draw_seed(generator), list[Tensor](), list[WeightedOutcome]()
     for index, evidence in pieces(model, codes, observed, particles):
         rows.append(index)
@@ -260,35 +317,51 @@ WeightedOutcome = tuple[
 ]  # an outcome of the rows, and the log weights of the draws behind it, (rows, draws)
 
 
-def mean_over_draws(evidence: Evidence, target: int, many: int, generator: torch.Generator) -> WeightedOutcome:
+def mean_over_draws(
+    evidence: Evidence, target: int, many: int, generator: torch.Generator
+) -> WeightedOutcome:
     """The mean of p(target | z) over draws, by their weights."""
     draws = evidence.draws(many, generator)
     each, weights = outcome_of(evidence.model, draws, target), draws.log_weights
     places = torch.arange(weights.numel(), device=weights.device).view(weights.shape)
-    return mix_outcomes([each.rows(column) for column in places.unbind(1)], weights.log_softmax(1)), weights
+    return mix_outcomes(
+        [each.rows(column) for column in places.unbind(1)], weights.log_softmax(1)
+    ), weights
 
 
 def outcome_of(model: Variational, draws: Draws, target: int) -> Single:
     """p(target | z) for every draw, (rows * draws,)."""
     z, given = draws.flat()
     some = torch.arange(len(z), device=z.device).split(decodable(model))
-    return concat_outcomes([model.observation(z[i], None if given is None else given[i]).one(target) for i in some])
+    return concat_outcomes(
+        [model.observation(z[i], None if given is None else given[i]).one(target) for i in some]
+    )
 
 
-def query_context(evidence: Evidence, target: int, many: int, generator: torch.Generator) -> WeightedOutcome:
+def query_context(
+    evidence: Evidence, target: int, many: int, generator: torch.Generator
+) -> WeightedOutcome:
     """By log p(observed with target = k) for each code k, with the same noise."""
-    codes, weights, noise = evidence.model.schema.codes[target], list[Tensor](), generator.get_state()
+    codes, weights, noise = (
+        evidence.model.schema.codes[target],
+        list[Tensor](),
+        generator.get_state(),
+    )
     known = with_target(evidence.observed, target)
     for code in range(codes):
         generator.set_state(noise)
         x = evidence.x.clone()
         x[:, target] = code
-        weights.append(Evidence(evidence.model, x, known).draws(ceil(many / codes), generator).log_weights)
+        weights.append(
+            Evidence(evidence.model, x, known).draws(ceil(many / codes), generator).log_weights
+        )
     logs = torch.stack([each.logsumexp(1) for each in weights], 1)
     return Categorical(logs.log_softmax(1)), torch.cat(weights, 1)
 
 
-def query_real_context(evidence: Evidence, target: int, many: int, generator: torch.Generator) -> WeightedOutcome:
+def query_real_context(
+    evidence: Evidence, target: int, many: int, generator: torch.Generator
+) -> WeightedOutcome:
     """The target's own draws from p(context), by their weights."""
     draws, kind = evidence.draws(many, generator), evidence.model.schema.kinds[target]
     assert isinstance(kind, Real) and draws.given is not None

@@ -22,5 +22,8 @@ def sample_events(model: Model, n: int, seed: int, first: int = 0) -> Tensor:
     """Codes of `n` events, (n, *shape) float32: batches of fixed size from number `first` on, seeded by (seed, number)."""
     device = device_of(model)
     numbers = range(first, first + (n + EVENTS_PER_BATCH - 1) // EVENTS_PER_BATCH)
-    drawn = [model.sample(EVENTS_PER_BATCH, generator_for(device, seed, 5, number)).cpu() for number in numbers]
+    drawn = [
+        model.sample(EVENTS_PER_BATCH, generator_for(device, seed, 5, number)).cpu()
+        for number in numbers
+    ]
     return torch.cat(drawn)[:n] if drawn else torch.zeros(0, *model.schema.shape)

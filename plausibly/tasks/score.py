@@ -33,7 +33,9 @@ marginal: Task[Any] = Task("marginal", "summing variables out is exact only for 
 @torch.no_grad()
 def score_exactly(model: DensityModel, codes: Tensor) -> Tensor:
     """log p(x) in nats, (rows,) float64."""
-    return torch.cat([model.log_prob(x.to(device_of(model))).double().cpu() for x in batches(codes)])
+    return torch.cat(
+        [model.log_prob(x.to(device_of(model))).double().cpu() for x in batches(codes)]
+    )
 
 
 @score.rule(BoundedModel, "bound")
@@ -43,7 +45,9 @@ def score_bounded(model: BoundedModel, codes: Tensor) -> Tensor:
     return row_by_row(model.log_bound, model, codes)
 
 
-def row_by_row(log: Log, model: BoundedModel, codes: Tensor, done: Callable[[int], None] = lambda rows: None) -> Tensor:
+def row_by_row(
+    log: Log, model: BoundedModel, codes: Tensor, done: Callable[[int], None] = lambda rows: None
+) -> Tensor:
     """What `log` makes of events and noise, (rows,) float64, on the CPU; equal events have equal noise wherever they stand.
 
     `done` is told of how many rows it is known.
@@ -73,7 +77,9 @@ def score_observed(model: TractableModel, codes: Tensor, observed: Tensor) -> Te
     """log p(observed variables) in nats, (rows,) float64; `observed` is bool, (rows, *shape)."""
     parts = []
     for x, seen in zip(batches(codes, 512), observed.split(512), strict=True):
-        parts.append(model.log_marginal(x.to(device_of(model)), seen.to(device_of(model))).double().cpu())
+        parts.append(
+            model.log_marginal(x.to(device_of(model)), seen.to(device_of(model))).double().cpu()
+        )
     return torch.cat(parts)
 
 
@@ -83,5 +89,7 @@ def marginal_bound(model: Variational, codes: Tensor, observed: Tensor, draws: i
     """In expectation at most log p(observed variables) in nats, (rows,) float64, by so many weighted draws."""
     found = torch.zeros(len(codes), dtype=torch.float64)
     for index, evidence in pieces(model, codes, observed, draws):
-        found[index] = evidence.draws(draws, generators_for(evidence.row_keys, 17)).log_evidence.cpu()
+        found[index] = evidence.draws(
+            draws, generators_for(evidence.row_keys, 17)
+        ).log_evidence.cpu()
     return found

@@ -67,7 +67,11 @@ def peak_memory() -> int:
 def memory_line(device: torch.device) -> str:
     """What has been held so far, in memory and on a GPU; nothing where the system does not tell."""
     told = [f"{format_bytes(peak_memory())} of memory"] * (peak_memory() > 0)
-    told += [f"{format_bytes(torch.cuda.max_memory_allocated(device))} on {device}"] if device.type == "cuda" else []
+    told += (
+        [f"{format_bytes(torch.cuda.max_memory_allocated(device))} on {device}"]
+        if device.type == "cuda"
+        else []
+    )
     return f", {' and '.join(told)} (this process at its peak, trial included)" if told else ""
 
 
@@ -88,7 +92,9 @@ def clock() -> float:
     return processes.run_on_first(time.monotonic)
 
 
-def steps_within(budget: float, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan) -> Plan:
+def steps_within(
+    budget: float, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan
+) -> Plan:
     """The plan whose steps take about `budget` seconds, by timing a copy of the model once; validations included.
 
     Several processes go by the clock of the first.

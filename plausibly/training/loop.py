@@ -28,7 +28,10 @@ from plausibly.training.plan import Diverged, Plan, Progress
 MAX_VALIDATION_ROWS, MAX_HEALTH_ROWS = 10_000, 1000  # at most so many are looked at each time
 MAX_INITIAL_ROWS = 1_000_000  # rows, evenly spaced, that decide where outputs begin
 Answer = TypeVar("Answer")
-MAX_STALE_PASSES, MIN_IMPROVEMENT = 4, 2e-5  # counting passes without one that is better by such a share
+MAX_STALE_PASSES, MIN_IMPROVEMENT = (
+    4,
+    2e-5,
+)  # counting passes without one that is better by such a share
 
 
 def generators_for(x: Tensor, *numbers: int) -> RowByRow:
@@ -42,7 +45,9 @@ def generators_for(x: Tensor, *numbers: int) -> RowByRow:
 def event_keys(x: Tensor) -> list[int]:
     """A number of 64 bits for each event, which tells different ones apart."""
     rows = (x.flatten(1).float() + 0.0).cpu().numpy()  # of both zeros one
-    return [int.from_bytes(blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in rows]
+    return [
+        int.from_bytes(blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in rows
+    ]
 
 
 def prepare(model: Trainable, codes: Tensor, seed: int) -> None:
@@ -66,7 +71,12 @@ class Training:
     """
 
     def __init__(
-        self, model: Trainable, codes: Tensor, validation: Tensor, plan: Plan, names: Sequence[str] = ()
+        self,
+        model: Trainable,
+        codes: Tensor,
+        validation: Tensor,
+        plan: Plan,
+        names: Sequence[str] = (),
     ) -> None:
         self.model, self.codes, self.plan, self.names = model, codes, plan, names
         self.validation = validation[:MAX_VALIDATION_ROWS]
@@ -78,7 +88,9 @@ class Training:
         self._learned = [list(turn.learner.parameters()) for turn in self.turns]
         self._followed: list[Tensor] = list(model.parameters())
         self._following: list[Tensor] = list(self.averaged.parameters())
-        self._moving = [name for name, _ in model.named_buffers() if name in self.best]  # others are constant
+        self._moving = [
+            name for name, _ in model.named_buffers() if name in self.best
+        ]  # others are constant
         self.step, self.best_validation, self.waited, self.seconds = 0, float("inf"), 0, 0.0
         self.norms: dict[str, Tensor] = {}  # of the last gradients, by turn
         self.slack = self._ask_objective(self.objective.slack, 5)
@@ -87,13 +99,20 @@ class Training:
     def _optimiser(self, turn: Turn) -> torch.optim.AdamW:
         decayed = [p for p in turn.learner.parameters() if p.ndim > 1]
         others = [p for p in turn.learner.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": self.plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        groups = [
+            {"params": decayed, "weight_decay": self.plan.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
         rate, betas = self.plan.rate, (turn.momentum, 0.99)
-        return torch.optim.AdamW([g for g in groups if g["params"]], lr=rate, betas=betas, fused=True)
+        return torch.optim.AdamW(
+            [g for g in groups if g["params"]], lr=rate, betas=betas, fused=True
+        )
 
     @property
     def is_done(self) -> bool:
-        waited = self.waited >= self.plan.patience and self.waited * self.plan.every >= self.plan.still
+        waited = (
+            self.waited >= self.plan.patience and self.waited * self.plan.every >= self.plan.still
+        )
         return self.step >= self.plan.steps or waited
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
@@ -117,7 +136,11 @@ class Training:
         self.model.load_state_dict(self.best)
         self.model.eval()
         refined = self.is_done and self.model.recalibrate(self.codes)
-        if refined and not validation_loss(self.model, self.validation, self.plan.seed) <= self.best_validation:
+        if (
+            refined
+            and not validation_loss(self.model, self.validation, self.plan.seed)
+            <= self.best_validation
+        ):
             self.model.load_state_dict(self.best)
 
     def rows(self, step: int) -> Tensor:
@@ -153,7 +176,9 @@ class Training:
         self._average()
         return total
 
-    def _gradients(self, turn: Turn, x: Tensor, rows: Tensor, own: slice, noise: torch.Generator) -> float:
+    def _gradients(
+        self, turn: Turn, x: Tensor, rows: Tensor, own: slice, noise: torch.Generator
+    ) -> float:
         """Leaves the gradients of the mean loss over all of the batch's `rows`, of which `x` are `own`; that mean."""
         each = x.new_zeros(0)
         if len(x):
@@ -175,7 +200,9 @@ class Training:
         torch._foreach_lerp_(self._following, self._followed, follow)
         if self._moving:
             kept, current = (dict(model.named_buffers()) for model in (self.averaged, self.model))
-            torch._foreach_copy_([kept[name] for name in self._moving], [current[name] for name in self._moving])
+            torch._foreach_copy_(
+                [kept[name] for name in self._moving], [current[name] for name in self._moving]
+            )
 
     def _validate(self, loss: float) -> Progress:
         value = validation_loss(self.averaged, self.validation, self.plan.seed)
@@ -196,8 +223,13 @@ class Training:
         self, say: Callable[[Trainable, Tensor, Tensor, torch.Generator], Answer], *numbers: int
     ) -> Answer:
         """What the objective says of as many training as held-out events."""
-        device, rows = device_of(self.model), min(MAX_HEALTH_ROWS, len(self.codes), len(self.validation))
-        seen, held_out = (codes[:rows].to(device).float() for codes in (self.codes, self.validation))
+        device, rows = (
+            device_of(self.model),
+            min(MAX_HEALTH_ROWS, len(self.codes), len(self.validation)),
+        )
+        seen, held_out = (
+            codes[:rows].to(device).float() for codes in (self.codes, self.validation)
+        )
         self.model.eval()
         return say(self.model, seen, held_out, generator_for(device, self.plan.seed, *numbers))
 
@@ -214,13 +246,26 @@ class Training:
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         for i, optimiser in enumerate(self.optimisers):
             for j, moments in optimiser.state_dict()["state"].items():
-                tensors |= {f"optimiser.{i}.{j}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-        numbers = {"step": self.step, "best": self.best_validation, "waited": self.waited, "seconds": self.seconds}
+                tensors |= {
+                    f"optimiser.{i}.{j}.{name}": torch.as_tensor(value)
+                    for name, value in moments.items()
+                }
+        numbers = {
+            "step": self.step,
+            "best": self.best_validation,
+            "waited": self.waited,
+            "seconds": self.seconds,
+        }
         return {k: v.contiguous().clone() for k, v in tensors.items()}, numbers
 
     def resume(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Takes up what `state` gave."""
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "averaged": {}, "best": {}, "optimiser": {}}
+        parts: dict[str, dict[str, Tensor]] = {
+            "model": {},
+            "averaged": {},
+            "best": {},
+            "optimiser": {},
+        }
         for key, value in tensors.items():
             part, name = key.split(".", 1)
             parts[part][name] = value
@@ -239,13 +284,19 @@ class Training:
 
 
 @torch.no_grad()
-def validation_loss(model: Trainable, codes: Tensor, seed: int = 0, by: Objective | None = None) -> float:
+def validation_loss(
+    model: Trainable, codes: Tensor, seed: int = 0, by: Objective | None = None
+) -> float:
     """The mean over events of what the model's objective, or another, watches on validation, in nats; smaller is better."""
     device, objective, parts = device_of(model), by or model.objective, []
     for i, x in enumerate(batches(codes)):
         parts.append(torch.zeros((), dtype=torch.float64, device=device))
         if processes.is_mine(i):
-            parts[i] += objective.validation_loss(model, x.to(device), generator_for(device, seed, 3, i)).double().sum()
+            parts[i] += (
+                objective.validation_loss(model, x.to(device), generator_for(device, seed, 3, i))
+                .double()
+                .sum()
+            )
     return float(processes.sum_over_ranks(torch.stack(parts)).sum()) / len(codes)
 
 
@@ -268,7 +319,9 @@ def fit_by_counting(model: Trainable, codes: Tensor, validation: Tensor) -> Iter
                 continue
             _count_once(each, model, codes, validation)
             value = validation_loss(model, validation[:MAX_VALIDATION_ROWS])
-            waited, own = (0, value) if value < own - MIN_IMPROVEMENT * abs(value) else (waited + 1, own)
+            waited, own = (
+                (0, value) if value < own - MIN_IMPROVEMENT * abs(value) else (waited + 1, own)
+            )
             better = value < best or not kept
             if better:
                 best, kept = value, {name: t.clone() for name, t in model.state_dict().items()}
@@ -278,7 +331,9 @@ def fit_by_counting(model: Trainable, codes: Tensor, validation: Tensor) -> Iter
     model.restore(kept)
 
 
-def _count_once(each: Pass | WholePass, model: Trainable, codes: Tensor, validation: Tensor) -> None:
+def _count_once(
+    each: Pass | WholePass, model: Trainable, codes: Tensor, validation: Tensor
+) -> None:
     if isinstance(each, WholePass):
         each.learn(codes, validation[:MAX_VALIDATION_ROWS])
         return
@@ -305,12 +360,16 @@ def own_sums(each: Pass, codes: Tensor, device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def diagnose(model: Trainable, x: Tensor, rows: Tensor, total: Tensor, step: int, names: Sequence[str] = ()) -> str:
+def diagnose(
+    model: Trainable, x: Tensor, rows: Tensor, total: Tensor, step: int, names: Sequence[str] = ()
+) -> str:
     """One line on a loss that is not finite: which tensor, which rows, which column, and what to try."""
     largest = {name: float(p.abs().max()) for name, p in model.named_parameters() if p.numel()}
     broken = [name for name, size in largest.items() if not isfinite(size)]
     worst = broken[0] if broken else max(largest, key=lambda name: largest[name])
-    tensor = f"tensor {worst!r} holds " + ("non-finite values" if broken else f"values up to {largest[worst]:.3g}")
+    tensor = f"tensor {worst!r} holds " + (
+        "non-finite values" if broken else f"values up to {largest[worst]:.3g}"
+    )
     broken_rows = (~total.isfinite()).nonzero().flatten()
     if not len(broken_rows):  # each is finite and only their sum is not
         broken_rows = total.topk(min(5, len(total))).indices
@@ -318,7 +377,9 @@ def diagnose(model: Trainable, x: Tensor, rows: Tensor, total: Tensor, step: int
     where = f"training rows {', '.join(map(str, bad[:5]))}{' ...' if len(bad) > 5 else ''}"
     if isinstance(model, AutoregressiveModel):
         each = model.predict(x).log_prob(x.flatten(1))
-        columns = (~each.isfinite()).any(0).nonzero().flatten().tolist() or [int(each.sum(0).argmin())]
+        columns = (~each.isfinite()).any(0).nonzero().flatten().tolist() or [
+            int(each.sum(0).argmin())
+        ]
         where += f", column {names[columns[0]]!r}" if names else f", variable {columns[0]}"
     return (
         f"the loss is not finite at step {step}: {tensor}; {where}. The last good weights are kept. "

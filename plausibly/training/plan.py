@@ -25,15 +25,27 @@ class Plan:
     still: int = 1500  # steps without a better one, before stopping
 
     def __post_init__(self) -> None:
-        least = {"steps": 1, "batch": 1, "every": 1, "patience": 1, "still": 1, "warmup": 0, "weight_decay": 0}
+        least = {
+            "steps": 1,
+            "batch": 1,
+            "every": 1,
+            "patience": 1,
+            "still": 1,
+            "warmup": 0,
+            "weight_decay": 0,
+        }
         for name, value in least.items():
             if getattr(self, name) < value:
-                raise UserError(f"train.{name} = {getattr(self, name)}; it must be at least {value}")
+                raise UserError(
+                    f"train.{name} = {getattr(self, name)}; it must be at least {value}"
+                )
         for name in ("rate", "clip"):
             if not getattr(self, name) > 0:
                 raise UserError(f"train.{name} = {getattr(self, name)}; it must be more than 0")
         if not 0 <= self.average < 1:
-            raise UserError(f"train.average = {self.average}; it must be at least 0 and less than 1")
+            raise UserError(
+                f"train.average = {self.average}; it must be at least 0 and less than 1"
+            )
 
     def rate_at(self, step: int) -> float:
         """Linear warm-up, then half a cosine down to zero."""

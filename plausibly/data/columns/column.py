@@ -40,7 +40,9 @@ from plausibly.events.kinds import (
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
-TEXTS_NEW, TEXTS_GIVEN, TEXTS_ABSENT = range(3)  # how the texts of a column that is set aside are coded
+TEXTS_NEW, TEXTS_GIVEN, TEXTS_ABSENT = range(
+    3
+)  # how the texts of a column that is set aside are coded
 MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(:00(\.0+)?)?", re.ASCII)
 ZONED_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 WAY_PROBABILITIES = np.array([0.9, 0.05, 0.05])
@@ -48,7 +50,22 @@ SPELLING_PROBABILITIES = np.array(
     [0.999, 0.001]
 )  # that all cells of some rows are spelled as the column spells them, and that some are not
 EMPTY_TEXT = b"\xff"
-HOLE_WORDS = {"na", "n/a", "nan", "null", "none", "nil", "?", "-", ".", "#n/a", "<na>", "nat", "missing", r"\n"}
+HOLE_WORDS = {
+    "na",
+    "n/a",
+    "nan",
+    "null",
+    "none",
+    "nil",
+    "?",
+    "-",
+    ".",
+    "#n/a",
+    "<na>",
+    "nat",
+    "missing",
+    r"\n",
+}
 
 
 @dataclass
@@ -63,7 +80,9 @@ class ColumnValues:
 
     def __getitem__(self, index: Any) -> ColumnValues:
         texts = None if self.texts is None else self.texts[index]
-        return ColumnValues(self.values[index], texts if texts is not None and has_text(texts).any() else None)
+        return ColumnValues(
+            self.values[index], texts if texts is not None and has_text(texts).any() else None
+        )
 
 
 def join_cells(parts: Sequence[ColumnValues]) -> ColumnValues:
@@ -71,7 +90,10 @@ def join_cells(parts: Sequence[ColumnValues]) -> ColumnValues:
     values = np.concatenate([part.values for part in parts])
     if all(part.texts is None for part in parts):
         return ColumnValues(values)
-    blank = [np.full(len(part.values), None, dtype=object) if part.texts is None else part.texts for part in parts]
+    blank = [
+        np.full(len(part.values), None, dtype=object) if part.texts is None else part.texts
+        for part in parts
+    ]
     return ColumnValues(values, np.concatenate(blank))
 
 
@@ -94,7 +116,11 @@ def is_hole(text: str) -> bool:
 
 def code_texts(coder: Coder, texts: np.ndarray | None) -> np.ndarray:
     """Passes texts, some of which may be None, through a coder, compressed together by LZMA."""
-    kept = None if texts is None else lzma.compress(json.dumps(list(texts)).encode(), lzma.FORMAT_ALONE)
+    kept = (
+        None
+        if texts is None
+        else lzma.compress(json.dumps(list(texts)).encode(), lzma.FORMAT_ALONE)
+    )
     return np.array(json.loads(lzma.decompress(coder.block(kept))), dtype=object)
 
 
@@ -108,7 +134,13 @@ def meaning(text: str) -> Any:
         return datetime.fromisoformat(text).astimezone(UTC)
     plain = dates.without_days(text)
     lasts = in_ticks([plain], "ns")[0]
-    return ("ns", lasts) if lasts != plain else text.lower() if text.lower() in ("true", "false") else text
+    return (
+        ("ns", lasts)
+        if lasts != plain
+        else text.lower()
+        if text.lower() in ("true", "false")
+        else text
+    )
 
 
 def log_text(text: str) -> float:
@@ -182,7 +214,9 @@ class Column(ABC):
         for text in known:
             meant.setdefault(meaning(text), set()).add(text)
         alike = {text: meant.get(meaning(text), set()) for text in {*texts} - {*known}}
-        return [next(iter(alike[text])) if len(alike.get(text, ())) == 1 else text for text in texts]
+        return [
+            next(iter(alike[text])) if len(alike.get(text, ())) == 1 else text for text in texts
+        ]
 
     def value_texts(self) -> tuple[str, ...]:
         """The texts of its values, where these are listed."""
@@ -191,11 +225,15 @@ class Column(ABC):
     def _refuse_infinite(self, index: np.ndarray, texts: list[str]) -> None:
         if self.storage.kind != "float" and not self.numeric:
             return
-        endless = [place for place, text in enumerate(texts) if numbers.INFINITE_NUMBER.fullmatch(text)]
+        endless = [
+            place for place, text in enumerate(texts) if numbers.INFINITE_NUMBER.fullmatch(text)
+        ]
         rows = np.flatnonzero(np.isin(index, endless))
         if len(rows):
             where = f"row {int(rows[0]) + 1}, column {self.name!r}"
-            raise UserError(f"{where}: the number is infinite; leave the cell empty, or drop the row")
+            raise UserError(
+                f"{where}: the number is infinite; leave the cell empty, or drop the row"
+            )
 
     def to_json(self) -> dict[str, Any]:
         document = {key: value for key, value in asdict(self).items() if key != "kind"}
@@ -204,14 +242,20 @@ class Column(ABC):
 
     @staticmethod
     def from_json(document: dict[str, Any]) -> Column:
-        fields = with_tuples({key: value for key, value in document.items() if key not in ("column", "storage")})
+        fields = with_tuples(
+            {key: value for key, value in document.items() if key not in ("column", "storage")}
+        )
         if "kind" in fields:
             fields["kind"] = kind_from_json(fields["kind"])
-        return Column.classes[document["column"]](storage=Storage(**with_tuples(document["storage"])), **fields)
+        return Column.classes[document["column"]](
+            storage=Storage(**with_tuples(document["storage"])), **fields
+        )
 
 
 def with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    return {
+        key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -233,7 +277,9 @@ class AsideColumn(Column):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        pieces = tuple(piece if isinstance(piece, Piece) else Piece(**piece) for piece in self.pieces)
+        pieces = tuple(
+            piece if isinstance(piece, Piece) else Piece(**piece) for piece in self.pieces
+        )
         object.__setattr__(self, "pieces", pieces)
         self.id_generator.generate(0, np.random.default_rng(0))
 
@@ -242,18 +288,26 @@ class AsideColumn(Column):
 
     @property
     def id_generator(self) -> IdGenerator:
-        old = (Piece(letters=self.letters, lengths=(*[0] * (len(self.letters) - 1), 1)),) if self.letters else ()
+        old = (
+            (Piece(letters=self.letters, lengths=(*[0] * (len(self.letters) - 1), 1)),)
+            if self.letters
+            else ()
+        )
         return IdGenerator(self.first, self.pieces or old, self.end)
 
     def new_texts(self, rows: int, generator: np.random.Generator, before: int = 0) -> np.ndarray:
         """Texts for `rows` rows that were not recorded, and come after `before` others."""
-        blank = "" if self.storage.kind == "text" else None  # a hole keeps the type of any other column
+        blank = (
+            "" if self.storage.kind == "text" else None
+        )  # a hole keeps the type of any other column
         cells = np.full(rows, blank if self.role != "constant" else self.text, dtype=object)
         if self._makes_ids:
             cells[:] = self.id_generator.generate(rows, generator, before)
         return cells
 
-    def through(self, coder: Coder, rows: int, before: int, texts: np.ndarray | None, known: bool) -> np.ndarray | None:
+    def through(
+        self, coder: Coder, rows: int, before: int, texts: np.ndarray | None, known: bool
+    ) -> np.ndarray | None:
         """Passes the texts of rows, which come after `before` others, through a coder; None for a column that is absent.
 
         `known` says that they are given. Texts that are not as `drawn` ones are compressed together by LZMA.
@@ -261,7 +315,13 @@ class AsideColumn(Column):
         drawn = self.new_texts(rows, np.random.default_rng(0), before)
         way = None
         if known:
-            way = TEXTS_ABSENT if texts is None else TEXTS_NEW if list(texts) == list(drawn) else TEXTS_GIVEN
+            way = (
+                TEXTS_ABSENT
+                if texts is None
+                else TEXTS_NEW
+                if list(texts) == list(drawn)
+                else TEXTS_GIVEN
+            )
         found = int(coder.iid(WAY_PROBABILITIES, 1, None if way is None else np.array([way]))[0])
         if found == TEXTS_GIVEN:
             return code_texts(coder, texts)
@@ -279,7 +339,10 @@ class AsideColumn(Column):
     def _is_value(self, text: str | None) -> bool:
         if text is None or self.text is None:
             return text is self.text
-        return text == self.text or numbers.parse_number(text) == numbers.parse_number(self.text) is not None
+        return (
+            text == self.text
+            or numbers.parse_number(text) == numbers.parse_number(self.text) is not None
+        )
 
     def describe(self) -> str:
         """What it is, why, and what drawn rows have there."""
@@ -324,8 +387,12 @@ class ModelledColumn(Column):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.kind, self.takes):
-            raise ValueError(f"column {self.name!r}: a {self.word} column cannot be of kind {type(self.kind).__name__}")
-        if len(self.marks) != len(self.marked) or not all(isinstance(n, int) and n > 0 for n in self.marked):
+            raise ValueError(
+                f"column {self.name!r}: a {self.word} column cannot be of kind {type(self.kind).__name__}"
+            )
+        if len(self.marks) != len(self.marked) or not all(
+            isinstance(n, int) and n > 0 for n in self.marked
+        ):
             raise ValueError(f"column {self.name!r}: each mark of a hole needs a count")
 
     takes: ClassVar[type[Kind]] = Category
@@ -335,7 +402,9 @@ class ModelledColumn(Column):
         nats = self.kind.log_within(cells.values)
         if cells.texts is not None:
             rows = np.flatnonzero(has_text(cells.texts) & (cells.values == self.other))
-            nats[rows] += [log_bytes(bytes_of(self._text_or_none(text))) for text in cells.texts[rows]]
+            nats[rows] += [
+                log_bytes(bytes_of(self._text_or_none(text))) for text in cells.texts[rows]
+            ]
         return nats if observed is None else np.where(observed, nats, 0.0)
 
     def through(self, coder: Coder, events: np.ndarray, cells: ColumnValues | None) -> ColumnValues:
@@ -352,7 +421,11 @@ class ModelledColumn(Column):
         """Passes through a coder the texts of foreseen cells that are spelled otherwise, and puts them among `texts`."""
         if (
             coder.form > 1
-            and coder.iid(SPELLING_PROBABILITIES, 1, None if own is None else np.array([int(has_text(own).any())]))[0]
+            and coder.iid(
+                SPELLING_PROBABILITIES,
+                1,
+                None if own is None else np.array([int(has_text(own).any())]),
+            )[0]
         ):
             found = code_texts(coder, own)
             texts[has_text(found)] = found[has_text(found)]
@@ -370,7 +443,11 @@ class ModelledColumn(Column):
 
     def is_known(self, index: np.ndarray, texts: list[str]) -> np.ndarray:
         """Which cells are known, as `cells_of` gives them: no holes, and no words that stand for one."""
-        words = [place for place, text in enumerate(texts) if text in self.marks or (self.measures and is_hole(text))]
+        words = [
+            place
+            for place, text in enumerate(texts)
+            if text in self.marks or (self.measures and is_hole(text))
+        ]
         return (index >= 0) & ~np.isin(index, words)
 
     @property
@@ -431,7 +508,10 @@ class ModelledColumn(Column):
 
     def _read(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Values of distinct texts; and which of them are foreseen, but spelled otherwise than this column does."""
-        values, otherwise = self.parse(texts), np.array([text in self.marks for text in texts], dtype=bool)
+        values, otherwise = (
+            self.parse(texts),
+            np.array([text in self.marks for text in texts], dtype=bool),
+        )
         values[otherwise] = self._hole
         foreseen = np.flatnonzero((values != self.other) & ~otherwise)
         again = np.array(self.spell(values[foreseen]), dtype=object)
@@ -459,7 +539,11 @@ class ModelledColumn(Column):
 
     def problem(self, text: str | None) -> str:
         """Why a cell (None: a hole) cannot be recorded."""
-        return "a hole, where there was none in training" if text is None else f"{text!r} was not foreseen"
+        return (
+            "a hole, where there was none in training"
+            if text is None
+            else f"{text!r} was not foreseen"
+        )
 
     def texts(self, cells: ColumnValues) -> np.ndarray:
         """The texts of cells as they are spelled, None for holes that no further mark stands for."""

@@ -21,7 +21,10 @@ from plausibly.data.columns.storage import cell_text
 from plausibly.data.columns.types import BooleanColumn, DateColumn
 from plausibly.errors import UserError
 
-TRUE, FALSE = ("1", "1.0", "true", "yes", "t", "y", "on"), ("0", "0.0", "false", "no", "f", "n", "off")
+TRUE, FALSE = (
+    ("1", "1.0", "true", "yes", "t", "y", "on"),
+    ("0", "0.0", "false", "no", "f", "n", "off"),
+)
 NS_PER_SECOND, EPOCH_START = 10**9, datetime.datetime(1970, 1, 1)  # in ns
 
 
@@ -43,7 +46,13 @@ def cell(column: ModelledColumn, value: Any) -> Any:
     import pandas as pd
 
     readers = {"date": parse_moment, "duration": parse_duration}
-    kind = "date" if "datetime" in column.storage.inner else "duration" if "timedelta" in column.storage.inner else ""
+    kind = (
+        "date"
+        if "datetime" in column.storage.inner
+        else "duration"
+        if "timedelta" in column.storage.inner
+        else ""
+    )
     reader = readers.get(kind or column.storage.kind)
     found = None if reader is None else reader(value)
     if found is not None:
@@ -63,17 +72,25 @@ def _cast_cell(column: ModelledColumn, value: Any, found: Any) -> Any:
     try:
         if isinstance(found, pd.Timestamp):
             found = (
-                found.tz_localize(zone) if zone and found.tzinfo is None else found.tz_convert(zone) if zone else found
+                found.tz_localize(zone)
+                if zone and found.tzinfo is None
+                else found.tz_convert(zone)
+                if zone
+                else found
             )
             if not zone and found.tzinfo is not None:
-                raise UserError(f"{where}: the column's times have no time zone; leave {found.tzinfo} out")
+                raise UserError(
+                    f"{where}: the column's times have no time zone; leave {found.tzinfo} out"
+                )
         held = pd.Series([found]).astype(dtype)
     except UserError:
         raise
     except (ValueError, TypeError, ArithmeticError) as error:
         raise UserError(f"{where}: no cell of {column.name!r} holds it ({error})") from error
     if type(found)(held.iloc[0]) != found:
-        raise UserError(f"{where}: the column's times are no finer than {type(found)(held.iloc[0])}")
+        raise UserError(
+            f"{where}: the column's times are no finer than {type(found)(held.iloc[0])}"
+        )
     return held
 
 
@@ -159,7 +176,9 @@ def _local(at: Any, pattern: str) -> Any:
     if at.tzinfo is None or zone is None:
         return at
     name = zone[2].strip()
-    return at.tz_convert("UTC" if name in ("Z", "UTC", "GMT") else datetime.datetime.strptime(name, "%z").tzinfo)
+    return at.tz_convert(
+        "UTC" if name in ("Z", "UTC", "GMT") else datetime.datetime.strptime(name, "%z").tzinfo
+    )
 
 
 def _of_day(time: datetime.time) -> datetime.timedelta:

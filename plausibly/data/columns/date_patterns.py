@@ -27,8 +27,28 @@ MAX_TEXTS, CANDIDATE_TEXTS = 200, 5
 
 NUMERIC_FORMS = ("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d")
 MONTH_FORMS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y")
-QUARTER_FORMS = ("Q%q %Y", "%Y Q%q", "%YQ%q", "%Y-Q%q", "Q%q-%Y", "Q%q/%Y", "%Y/Q%q", "%qQ%Y", "%qQ%y", "Q%q %y")
-MONTH_NAME_FORMS = ("%d/%b/%Y", "%d/%b/%y", "%Y/%b/%d", "%b/%Y", "%d%b%Y", "%b%Y", "%b %d, %Y", "%b %d %Y")
+QUARTER_FORMS = (
+    "Q%q %Y",
+    "%Y Q%q",
+    "%YQ%q",
+    "%Y-Q%q",
+    "Q%q-%Y",
+    "Q%q/%Y",
+    "%Y/Q%q",
+    "%qQ%Y",
+    "%qQ%y",
+    "Q%q %y",
+)
+MONTH_NAME_FORMS = (
+    "%d/%b/%Y",
+    "%d/%b/%y",
+    "%Y/%b/%d",
+    "%b/%Y",
+    "%d%b%Y",
+    "%b%Y",
+    "%b %d, %Y",
+    "%b %d %Y",
+)
 
 
 @cache
@@ -37,10 +57,15 @@ def date_patterns() -> tuple[str, ...]:
     numbers = [form.replace("/", mark) for mark in "-/. " for form in NUMERIC_FORMS]
     months = ("%b", "%B", "%^b", "%^B")
     named = [
-        form.replace("/", mark).replace("%b", month) for month in months for mark in "- /" for form in MONTH_NAME_FORMS
+        form.replace("/", mark).replace("%b", month)
+        for month in months
+        for mark in "- /"
+        for form in MONTH_NAME_FORMS
     ]
     plain = [form.replace("%d", "%-d").replace("%m", "%-m") for form in numbers + named]
-    return tuple(dict.fromkeys([*numbers, *MONTH_FORMS, *QUARTER_FORMS, *named, *plain, *COMPACT_FORMS]))
+    return tuple(
+        dict.fromkeys([*numbers, *MONTH_FORMS, *QUARTER_FORMS, *named, *plain, *COMPACT_FORMS])
+    )
 
 
 def candidate_forms(text: str) -> list[str]:
@@ -71,8 +96,12 @@ def _times(found: re.Match[str]) -> list[str]:
     half = found["half"] or ""
     rest = ":%M" + ":%S" * bool(found["second"])
     rest += f".%{len(found['fraction']) - 1}f" if found["fraction"] else ""
-    rest += half.replace("AM", "%p").replace("PM", "%p").replace("am", "%P").replace("pm", "%P") + (found["zone"] or "")
-    return [(found["gap"] or "") + hour + rest for hour in (("%I", "%-I") if half else ("%H", "%-H"))]
+    rest += half.replace("AM", "%p").replace("PM", "%p").replace("am", "%P").replace("pm", "%P") + (
+        found["zone"] or ""
+    )
+    return [
+        (found["gap"] or "") + hour + rest for hour in (("%I", "%-I") if half else ("%H", "%-H"))
+    ]
 
 
 def forms(texts: list[str], counts: np.ndarray) -> list[str]:
@@ -88,7 +117,9 @@ def forms(texts: list[str], counts: np.ndarray) -> list[str]:
         return []
     orders = {form.replace("%-", "%"): form for form in reversed(tried) if weights[form] == most}
     found = list(orders.values())[::-1]
-    return [form for form in found if not form.startswith("%y")] or found  # hardly anyone writes 31 December 20-12-31
+    return [
+        form for form in found if not form.startswith("%y")
+    ] or found  # hardly anyone writes 31 December 20-12-31
 
 
 def even_places(size: int, most: int) -> list[int]:
@@ -108,7 +139,9 @@ def _read(texts: list[str], form: str) -> np.ndarray:
 def looks_dated(texts: list[str]) -> bool:
     """Whether nearly all texts are dates or times, each of some form."""
     some = [texts[place] for place in even_places(len(texts), MAX_TEXTS)]
-    return sum(bool(set(candidate_forms(text)) - {*COMPACT_FORMS}) for text in some) > 0.9 * len(some)
+    return sum(bool(set(candidate_forms(text)) - {*COMPACT_FORMS}) for text in some) > 0.9 * len(
+        some
+    )
 
 
 def zone_of(form: str) -> str | None:
@@ -122,9 +155,13 @@ def reformat_any(texts: list[str], form: str, stamped: Callable[[Any], list[str]
     import pandas as pd
 
     if any(ZONE.search(text) for text in texts):
-        times = pd.to_datetime(pd.Series(texts, dtype=object), utc=True, errors="coerce", format="ISO8601")
+        times = pd.to_datetime(
+            pd.Series(texts, dtype=object), utc=True, errors="coerce", format="ISO8601"
+        )
         known, texts = times.notna().to_numpy(), list(texts)
-        for place, text in zip(np.flatnonzero(known), stamped(pd.DatetimeIndex(times[known])), strict=True):
+        for place, text in zip(
+            np.flatnonzero(known), stamped(pd.DatetimeIndex(times[known])), strict=True
+        ):
             texts[place] = text
     found = forms(texts, np.ones(len(texts)))
     return reformat(texts, found[0], form) if len(found) == 1 else texts

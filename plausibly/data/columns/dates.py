@@ -65,8 +65,12 @@ class DateForm:
         self.clock = not self.letters & {"Y", "y"}
         self.endless = self.clock and "H" in self.letters
         self.days = DAYS_FORM.fullmatch(pattern) is not None
-        if "%" in "".join(self.literals) or not (self.days or _letters(self.directives) in ALLOWED_LETTERS):
-            raise ValueError(f"{pattern!r} is no form of dates and times, such as %d/%m/%Y or %Y-%m-%dT%H:%M:%SZ")
+        if "%" in "".join(self.literals) or not (
+            self.days or _letters(self.directives) in ALLOWED_LETTERS
+        ):
+            raise ValueError(
+                f"{pattern!r} is no form of dates and times, such as %d/%m/%Y or %Y-%m-%dT%H:%M:%SZ"
+            )
 
     @cached_property
     def reads(self) -> re.Pattern[str]:
@@ -77,7 +81,10 @@ class DateForm:
             f"({_reads(d, self.endless)}){re.escape(t)}"
             for d, t in zip(self.directives, self.literals[1:], strict=True)
         ]
-        return re.compile(("(-?)" if self.endless else "()") + re.escape(self.literals[0]) + "".join(groups), re.ASCII)
+        return re.compile(
+            ("(-?)" if self.endless else "()") + re.escape(self.literals[0]) + "".join(groups),
+            re.ASCII,
+        )
 
     @cached_property
     def prints(self) -> str:
@@ -87,12 +94,22 @@ class DateForm:
     @cached_property
     def scale(self) -> int:
         """Ticks of a second, at least 1."""
-        return next((10 ** int(directive[1]) for directive in self.directives if directive[-1] == "f"), 1)
+        return next(
+            (10 ** int(directive[1]) for directive in self.directives if directive[-1] == "f"), 1
+        )
 
     @cached_property
     def seconds(self) -> int:
         """Seconds of a tick, at least 1; 0 where it is a month."""
-        return 1 if "S" in self.letters else 60 if "M" in self.letters else 86_400 if "d" in self.letters else 0
+        return (
+            1
+            if "S" in self.letters
+            else 60
+            if "M" in self.letters
+            else 86_400
+            if "d" in self.letters
+            else 0
+        )
 
     def ticks_of(self, seconds: tuple[int, int]) -> tuple[int, int]:
         """The first and the last tick between two seconds."""
@@ -110,20 +127,32 @@ class DateForm:
         if self.endless:
             return -MAX_TICKS, MAX_TICKS
         first, last = (
-            (f"19{PIVOT_YEAR}-01-01", f"20{PIVOT_YEAR}-01-01") if "y" in self.letters else ("0001-01-01", "10000-01-01")
+            (f"19{PIVOT_YEAR}-01-01", f"20{PIVOT_YEAR}-01-01")
+            if "y" in self.letters
+            else ("0001-01-01", "10000-01-01")
         )
         unit: Any = "s" if self.seconds else "M"
         low, high = (
-            (0, 86_400) if self.clock else (int(np.datetime64(day, unit).astype(np.int64)) for day in (first, last))
+            (0, 86_400)
+            if self.clock
+            else (int(np.datetime64(day, unit).astype(np.int64)) for day in (first, last))
         )
         tick = self.seconds or self.months
-        return max(low * self.scale // tick, -MAX_TICKS), min((high * self.scale - 1) // tick, MAX_TICKS)
+        return max(low * self.scale // tick, -MAX_TICKS), min(
+            (high * self.scale - 1) // tick, MAX_TICKS
+        )
 
 
 def _letters(directives: list[str]) -> str:
     """The directives' letters, each way to say the same as one, in order."""
     letters = "".join(sorted(d[-1] for d in directives)).translate(str.maketrans("ybBP", "Ymmp"))
-    return "".join(sorted(letters.replace("I", "H").replace("p", "") if "I" in letters and "p" in letters else letters))
+    return "".join(
+        sorted(
+            letters.replace("I", "H").replace("p", "")
+            if "I" in letters and "p" in letters
+            else letters
+        )
+    )
 
 
 def _reads(directive: str, endless: bool) -> str:
@@ -131,13 +160,19 @@ def _reads(directive: str, endless: bool) -> str:
         return "|".join(DIRECTIVE_NAMES[directive])
     widths = {"Y": r"\d{4}", "q": "[1-4]", "f": rf"\d{{{directive[1]}}}"}
     short = r"0|[1-9]\d?" if "-" in directive else r"\d\d"
-    return widths.get(directive[-1], short + (r"|[1-9]\d{2,6}" if endless and directive[-1] == "H" else ""))
+    return widths.get(
+        directive[-1], short + (r"|[1-9]\d{2,6}" if endless and directive[-1] == "H" else "")
+    )
 
 
 def _prints(directive: str) -> str:
     if directive in DIRECTIVE_NAMES:
         return "%s"
-    return "%d" if "-" in directive else f"%0{ {'Y': '4', 'q': '1', 'f': directive[1]}.get(directive[-1], '2') }d"
+    return (
+        "%d"
+        if "-" in directive
+        else f"%0{ {'Y': '4', 'q': '1', 'f': directive[1]}.get(directive[-1], '2') }d"
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -163,7 +198,9 @@ def _in_hours(texts: list[str], form: DateForm) -> np.ndarray:
     digits = len(str(form.scale)) - 1
     plain = "%H:%M:%S" + f".%{digits}f" * bool(digits)
     fitted = map(without_days, texts)
-    return ticks([hours if hours != text else "" for hours, text in zip(fitted, texts, strict=True)], plain)
+    return ticks(
+        [hours if hours != text else "" for hours, text in zip(fitted, texts, strict=True)], plain
+    )
 
 
 def _check_ticks(values: np.ndarray, texts: list[str], pattern: str) -> np.ndarray:
@@ -181,7 +218,9 @@ def _count_ticks(form: DateForm, groups: list[tuple[str, ...]]) -> np.ndarray:
     months, sound = _months(part, len(groups)), _sound(part, form.endless)
     if not form.seconds:
         return np.where(sound, months // form.months, OTHER)
-    first, following = ((months + more).astype("datetime64[M]").astype("datetime64[D]") for more in (0, 1))
+    first, following = (
+        (months + more).astype("datetime64[M]").astype("datetime64[D]") for more in (0, 1)
+    )
     day = part.get("d", np.int64(1))
     sound &= day <= (following - first).astype(np.int64)
     seconds = (first.astype(np.int64) + day - 1) * 86_400 + _since_midnight(part)
@@ -198,7 +237,11 @@ def _whole(directive: str, texts: Any) -> np.ndarray:
 def _months(part: dict[str, np.ndarray], rows: int) -> np.ndarray:
     """Months since January 1970."""
     years = (
-        part["Y"] if "Y" in part else part["y"] + np.where(part["y"] < PIVOT_YEAR, 2000, 1900) if "y" in part else 1970
+        part["Y"]
+        if "Y" in part
+        else part["y"] + np.where(part["y"] < PIVOT_YEAR, 2000, 1900)
+        if "y" in part
+        else 1970
     )
     named = part.get("b", part.get("B"))
     quarter = part.get("q", np.ones(rows, dtype=np.int64)) - 1
@@ -216,7 +259,9 @@ def _since_midnight(part: dict[str, np.ndarray]) -> Any:
 def _sound(part: dict[str, np.ndarray], endless: bool) -> np.ndarray:
     """Where each part is what it can be; the day of the month aside."""
     limits = {
-        letter: ends for letter, ends in PART_LIMITS.items() if letter in part and not (endless and letter == "H")
+        letter: ends
+        for letter, ends in PART_LIMITS.items()
+        if letter in part and not (endless and letter == "H")
     }
     return np.logical_and.reduce(
         [(part[letter] >= low) & (part[letter] <= high) for letter, (low, high) in limits.items()]
@@ -231,7 +276,11 @@ def format_ticks(values: np.ndarray, pattern: str) -> list[str]:
     parts = _parts(form, np.abs(values) if form.endless else values.clip(*form.ends))
     columns = [_part_texts(directive, parts[directive[-1]]) for directive in form.directives]
     texts = [form.prints % row for row in zip(*columns, strict=True)]
-    return [f"-{t}" if v < 0 else t for t, v in zip(texts, values.tolist(), strict=True)] if form.endless else texts
+    return (
+        [f"-{t}" if v < 0 else t for t, v in zip(texts, values.tolist(), strict=True)]
+        if form.endless
+        else texts
+    )
 
 
 def _with_days(values: np.ndarray, form: DateForm) -> list[str]:
@@ -247,18 +296,40 @@ def _parts(form: DateForm, values: np.ndarray) -> dict[str, np.ndarray]:
     """What each directive prints, as whole numbers."""
     if not form.seconds:
         return _calendar((values * form.months).astype("datetime64[M]").astype("datetime64[D]"))
-    seconds, days = values // form.scale * form.seconds, values // form.scale * form.seconds // 86_400
+    seconds, days = (
+        values // form.scale * form.seconds,
+        values // form.scale * form.seconds // 86_400,
+    )
     hours = seconds // 3_600 - (0 if form.endless else days * 24)
     half = hours // 12
-    clock = {"H": hours, "I": (hours + 11) % 12 + 1, "M": seconds // 60 % 60, "S": seconds % 60, "p": half, "P": half}
-    return clock | {"f": values % form.scale} | ({} if form.clock else _calendar(days.astype("datetime64[D]")))
+    clock = {
+        "H": hours,
+        "I": (hours + 11) % 12 + 1,
+        "M": seconds // 60 % 60,
+        "S": seconds % 60,
+        "p": half,
+        "P": half,
+    }
+    return (
+        clock
+        | {"f": values % form.scale}
+        | ({} if form.clock else _calendar(days.astype("datetime64[D]")))
+    )
 
 
 def _calendar(days: np.ndarray) -> dict[str, np.ndarray]:
     months = days.astype("datetime64[M]")
     year, month = months.astype(np.int64) // 12 + 1970, months.astype(np.int64) % 12
     day = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
-    return {"Y": year, "y": year % 100, "q": month // 3 + 1, "m": month + 1, "b": month, "B": month, "d": day}
+    return {
+        "Y": year,
+        "y": year % 100,
+        "q": month // 3 + 1,
+        "m": month + 1,
+        "b": month,
+        "B": month,
+        "d": day,
+    }
 
 
 def _part_texts(directive: str, part: np.ndarray) -> list[Any]:
@@ -295,7 +366,8 @@ def without_days(text: str) -> str:
     )  # of which a fraction adds to what may be below 0
     fraction = (found[3] or "")[1:]
     return format_ticks(
-        np.array([whole * 10 ** len(fraction) + int(fraction or 0)]), plain_form(f"00:00:00{found[3] or ''}")
+        np.array([whole * 10 ** len(fraction) + int(fraction or 0)]),
+        plain_form(f"00:00:00{found[3] or ''}"),
     )[0]
 
 
@@ -304,7 +376,9 @@ def shortest_form(values: np.ndarray, pattern: str) -> str:
     form = form_of(pattern)
     if not form.clock and not (values % (86_400 // form.seconds * form.scale)).any():
         return "%Y-%m-%d"
-    plain = (d for d in (0, 3, 6) if form.scale >= 10**d and not (values % (form.scale // 10**d)).any())
+    plain = (
+        d for d in (0, 3, 6) if form.scale >= 10**d and not (values % (form.scale // 10**d)).any()
+    )
     digits = next(plain, 9)
     return pattern.partition(".")[0] + f".%{digits}f" * bool(digits)
 
@@ -313,8 +387,13 @@ def reformat(texts: list[str], pattern: str, other: str) -> list[str]:
     """Texts of one form in another; those that it cannot say as they are."""
     if pattern == other or not texts:
         return texts
-    moved = [_convert_tick(tick, form_of(pattern), form_of(other)) for tick in ticks(texts, pattern).tolist()]
-    again = iter(format_ticks(np.array([tick for tick in moved if tick is not None], dtype=np.int64), other))
+    moved = [
+        _convert_tick(tick, form_of(pattern), form_of(other))
+        for tick in ticks(texts, pattern).tolist()
+    ]
+    again = iter(
+        format_ticks(np.array([tick for tick in moved if tick is not None], dtype=np.int64), other)
+    )
     return [text if tick is None else next(again) for text, tick in zip(texts, moved, strict=True)]
 
 
@@ -329,7 +408,9 @@ def _convert_tick(tick: int, form: DateForm, other: DateForm) -> int | None:
     if not other.seconds:
         month = np.datetime64(time // day, "D").astype("datetime64[M]")
         return (
-            int(month.astype(np.int64)) if time == day * int(month.astype("datetime64[D]").astype(np.int64)) else None
+            int(month.astype(np.int64))
+            if time == day * int(month.astype("datetime64[D]").astype(np.int64))
+            else None
         )
     found, rest = divmod(time, other.seconds * 10**9 // other.scale)
     return found if not rest and other.ends[0] <= found <= other.ends[1] else None

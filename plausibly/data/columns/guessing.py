@@ -9,17 +9,41 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns import date_patterns as date_forms
-from plausibly.data.columns import dates, identifiers, numbers
+from plausibly.data.columns import date_patterns, dates, identifiers, numbers
 from plausibly.data.columns.column import AsideColumn, Column, is_hole
 from plausibly.data.columns.instants import common_form, ticks_in
 from plausibly.data.columns.storage import Storage, in_ticks, texts_of
-from plausibly.data.columns.types import BooleanColumn, CategoryColumn, DateColumn, GridColumn, RealColumn
+from plausibly.data.columns.types import (
+    BooleanColumn,
+    CategoryColumn,
+    DateColumn,
+    GridColumn,
+    RealColumn,
+)
 from plausibly.errors import UserError, count_phrase
 from plausibly.events.kinds import OTHER, Category
 
-KIND_WORDS = ("boolean", "category", "integer", "number", "real", "date", "id", "text", "constant", "drop")
-TRUTH_PAIRS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"}, {"no", "yes"}, {"f", "t"}, {"n", "y"}, {"off", "on"})
+KIND_WORDS = (
+    "boolean",
+    "category",
+    "integer",
+    "number",
+    "real",
+    "date",
+    "id",
+    "text",
+    "constant",
+    "drop",
+)
+TRUTH_PAIRS = (
+    {"0", "1"},
+    {"0.0", "1.0"},
+    {"false", "true"},
+    {"no", "yes"},
+    {"f", "t"},
+    {"n", "y"},
+    {"off", "on"},
+)
 ID_NAME = re.compile(
     r"(.*[_ .-])?(?i:id|rownames?|row|rownum|index|key|uuid|guid|no|nr|num|serial)|.*[a-z](Id|ID)|Unnamed: 0|"
 )
@@ -30,28 +54,26 @@ PADDED_NUMBER = re.compile(r"[+-]?\d+\.\d*[1-9]0+", re.ASCII)  # 1.10
 VERSION_NAME = re.compile(r"(?i)version|release|firmware|build|(^|_)v(er)?($|_)")
 COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+\s*", re.ASCII)
 THOUSANDS_NUMBER = re.compile(r"\s*[+-]?\d{1,3},\d{3}\s*", re.ASCII)
-TIME_NAME = re.compile(r"(?i)time|date|epoch|stamp|unix|_at$|_on$|\bts\b|_ts$|created|updated|modified")
+TIME_NAME = re.compile(
+    r"(?i)time|date|epoch|stamp|unix|_at$|_on$|\bts\b|_ts$|created|updated|modified"
+)
 MONTH_NAME = re.compile(r"(?i)month|period|monat|mois|mes$|yyyymm|year_?mon|(^|_)ym($|_)")
 COMPACT_MONTH = re.compile(r"(1[89]|2[01])\d\d(0[1-9]|1[0-2])", re.ASCII)
 MANY_MONTHS = 25  # in order and without a gap are months by no chance
 EPOCH_SECONDS = (946_684_800, 2_051_222_400)  # seconds to 2000 and to 2035
 KEY_REASON = "named like a key, each value once"
 AMBIGUOUS_REASON = "day and month are ambiguous; write 2020-12-05"
-FREE_TEXT_REASON = (
-    "free text, mostly different; columns made of it can be modelled, such as its length or whether it holds a word"
-)
+FREE_TEXT_REASON = "free text, mostly different; columns made of it can be modelled, such as its length or whether it holds a word"
 FREQUENT_LEVELS, FREQUENT_ROWS, FEW_LEVELS = 256, 5, 32
 DISTINCT_SHARE, MANY_ROWS, LONG_TEXT = 0.95, 20, 40
 MIN_SHARE = numbers.MIN_SHARE
 MONEY = "$€£¥"
 SPACES = " \u00a0\u202f\u2009'\u2019"  # that stand between thousands
-DRESSED_NUMBER = (
-    re.compile(  # possessive, lest long cells take time squared: 1,234.5  1.234,5  3,14  $ 12  12 €  7%  (1.50)
-        rf"\s*+[+\-\u2212(]?[{MONEY}]?\s*+[+\-\u2212]?(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d{{1,3}}(?:\.\d{{3}})+,\d+"
-        rf"|\d{{1,3}}(?:[{SPACES}]\d{{3}})+(?:[.,]\d+)?|\d*,\d+|\d++\.?\d*+|\.\d+)"
-        rf"\s*+[{MONEY}%]?\)?\s*+",
-        re.ASCII,
-    )
+DRESSED_NUMBER = re.compile(  # possessive, lest long cells take time squared: 1,234.5  1.234,5  3,14  $ 12  12 €  7%  (1.50)
+    rf"\s*+[+\-\u2212(]?[{MONEY}]?\s*+[+\-\u2212]?(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d{{1,3}}(?:\.\d{{3}})+,\d+"
+    rf"|\d{{1,3}}(?:[{SPACES}]\d{{3}})+(?:[.,]\d+)?|\d*,\d+|\d++\.?\d*+|\.\d+)"
+    rf"\s*+[{MONEY}%]?\)?\s*+",
+    re.ASCII,
 )
 
 
@@ -75,7 +97,13 @@ class ColumnSample:
         return len(self.texts) == self.rows and not self.holes
 
     def common(self, why: str) -> dict[str, Any]:
-        return {"name": self.name, "storage": self.storage, "holes": self.holes, "why": why, "hole": self.hole}
+        return {
+            "name": self.name,
+            "storage": self.storage,
+            "holes": self.holes,
+            "why": why,
+            "hole": self.hole,
+        }
 
 
 def count_texts(series: Any, name: str, storage: Storage) -> ColumnSample:
@@ -99,7 +127,9 @@ def guess(sight: ColumnSample, override: str | None = None) -> Column:
     for attempt in _attempts(sight.storage):
         if column := attempt(sight):
             return column
-    return category(sight, "by its type" if sight.storage.kind == "category" else remark(sight) or _words(sight))
+    return category(
+        sight, "by its type" if sight.storage.kind == "category" else remark(sight) or _words(sight)
+    )
 
 
 def _words(sight: ColumnSample) -> str:
@@ -116,7 +146,17 @@ def _attempts(storage: Storage) -> tuple[Callable[[ColumnSample], Column | None]
         return (constant, boolean)
     if storage.is_timed:
         return (constant, date)
-    return (constant, single_value, boolean, identifier, date, ambiguous, numeric_code, number, label)
+    return (
+        constant,
+        single_value,
+        boolean,
+        identifier,
+        date,
+        ambiguous,
+        numeric_code,
+        number,
+        label,
+    )
 
 
 def _apply_override(sight: ColumnSample, word: str) -> Column:
@@ -141,7 +181,9 @@ def _apply_override(sight: ColumnSample, word: str) -> Column:
     if column is None:
         shown = ", ".join(repr(text) for text in sight.texts[:3])
         count = count_phrase(len(sight.texts), "distinct value")
-        raise UserError(f"column {sight.name!r} cannot be {word}: it holds {count}, such as {shown}")
+        raise UserError(
+            f"column {sight.name!r} cannot be {word}: it holds {count}, such as {shown}"
+        )
     return column
 
 
@@ -177,14 +219,24 @@ def identifier(sight: ColumnSample) -> Column | None:
     if not sight.distinct or sight.storage.kind == "float" or sight.rows < 2:
         return None
     whole = [numbers.in_steps(numbers.parse_number(text), 0) is not None for text in sight.texts]
-    if not all(whole) or any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)) or not ID_NAME.fullmatch(sight.name):
+    if (
+        not all(whole)
+        or any(map(numbers.LEADING_ZERO.fullmatch, sight.texts))
+        or not ID_NAME.fullmatch(sight.name)
+    ):
         return None
     return _set_aside(sight, "id", KEY_REASON)
 
 
 def _set_aside(sight: ColumnSample, role: str, why: str) -> Column:
-    making = identifiers.learn_ids(sight.texts) if role == "id" and sight.texts else identifiers.IdGenerator()
-    return AsideColumn(**sight.common(why), role=role, first=making.first, pieces=making.pieces, end=making.end)
+    making = (
+        identifiers.learn_ids(sight.texts)
+        if role == "id" and sight.texts
+        else identifiers.IdGenerator()
+    )
+    return AsideColumn(
+        **sight.common(why), role=role, first=making.first, pieces=making.pieces, end=making.end
+    )
 
 
 def date(sight: ColumnSample) -> Column | None:
@@ -195,8 +247,12 @@ def date(sight: ColumnSample) -> Column | None:
         return _date_column(sight, "%Y%m", "months as %Y%m")
     forms = _forms(sight)
     if not forms and (form := _common_form(sight)):
-        return _date_column(sight, form, f"dates or times of several forms; read and drawn as {form}")
-    return _date_column(sight, forms[0], f"dates or times as {forms[0]}") if len(forms) == 1 else None
+        return _date_column(
+            sight, form, f"dates or times of several forms; read and drawn as {form}"
+        )
+    return (
+        _date_column(sight, forms[0], f"dates or times as {forms[0]}") if len(forms) == 1 else None
+    )
 
 
 def _compact_months(sight: ColumnSample) -> bool:
@@ -211,7 +267,9 @@ def _compact_months(sight: ColumnSample) -> bool:
 
 def _common_form(sight: ColumnSample) -> str | None:
     known, _ = _without_marks(sight)
-    return common_form(known.texts, known.counts) if date_forms.looks_dated(known.texts) else None
+    return (
+        common_form(known.texts, known.counts) if date_patterns.looks_dated(known.texts) else None
+    )
 
 
 def _date_by_type(sight: ColumnSample) -> Column | None:
@@ -220,15 +278,25 @@ def _date_by_type(sight: ColumnSample) -> Column | None:
     known = dates.ticks(sight.texts, long)
     if not (known != OTHER).any():
         return None
-    zone = f", local times of {storage.zone}" if storage.local else ", in UTC" if storage.zone is not None else ""
+    zone = (
+        f", local times of {storage.zone}"
+        if storage.local
+        else ", in UTC"
+        if storage.zone is not None
+        else ""
+    )
     return _date_in_form(
-        sight, dates.shortest_form(known[known != OTHER], long), f"{storage.kind}s by their type{zone}"
+        sight,
+        dates.shortest_form(known[known != OTHER], long),
+        f"{storage.kind}s by their type{zone}",
     )
 
 
 def _date_in_form(sight: ColumnSample, form: str, why: str) -> Column | None:
     """Typed times as dates of a form."""
-    return _date_column(replace(sight, texts=dates.reformat(sight.texts, _long_form(sight), form)), form, why)
+    return _date_column(
+        replace(sight, texts=dates.reformat(sight.texts, _long_form(sight), form)), form, why
+    )
 
 
 def _long_form(sight: ColumnSample) -> str:
@@ -237,7 +305,7 @@ def _long_form(sight: ColumnSample) -> str:
 
 def _forms(sight: ColumnSample) -> list[str]:
     known, _ = _without_marks(sight)
-    return date_forms.forms(known.texts, known.counts)
+    return date_patterns.forms(known.texts, known.counts)
 
 
 def any_date(sight: ColumnSample) -> Column | None:
@@ -264,7 +332,9 @@ def ambiguous(sight: ColumnSample) -> Column | None:
     """Dates whose day and month may be either."""
     forms = _forms(sight)
     return (
-        category(sight, f"{AMBIGUOUS_REASON}, or say --kind {sight.name}=date:{forms[0]}") if len(forms) > 1 else None
+        category(sight, f"{AMBIGUOUS_REASON}, or say --kind {sight.name}=date:{forms[0]}")
+        if len(forms) > 1
+        else None
     )
 
 
@@ -277,12 +347,23 @@ def _date_column(sight: ColumnSample, form: str, why: str) -> Column | None:
         return None
     unit, word = dates.tick_step(values, form)
     if np.abs(values // unit).max() >= numbers.MAX_STEPS:
-        return _set_aside(sight, "text", f"times to {word} have too many steps; round them to model them")
+        return _set_aside(
+            sight, "text", f"times to {word} have too many steps; round them to model them"
+        )
     every, start = numbers.lattice(values // unit, sight.counts[known])
     word, step, start = word if every == 1 else f"{every} {word}s", every * unit, start * unit
     kind = numbers.learn_grid((values - start) // step, sight.counts[known], sight.holes > 0)
     span = tuple(dates.format_ticks(np.array([values.min(), values.max()]), form))
-    return DateColumn(**sight.common(why), **marks, kind=kind, form=form, step=step, start=start, unit=word, span=span)
+    return DateColumn(
+        **sight.common(why),
+        **marks,
+        kind=kind,
+        form=form,
+        step=step,
+        start=start,
+        unit=word,
+        span=span,
+    )
 
 
 def number(sight: ColumnSample) -> Column | None:
@@ -290,15 +371,25 @@ def number(sight: ColumnSample) -> Column | None:
     sight, marks = _with_points(*_without_marks(sight))
     read = [numbers.parse_number(text) for text in sight.texts]
     weight = sight.counts[[found is not None for found in read]].sum()
-    endless = sight.counts[[numbers.INFINITE_NUMBER.fullmatch(text) is not None for text in sight.texts]].sum()
+    endless = sight.counts[
+        [numbers.INFINITE_NUMBER.fullmatch(text) is not None for text in sight.texts]
+    ].sum()
     if weight < MIN_SHARE * (sight.rows - endless) or not weight:
         return None
     if any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
         return None
     decimals = numbers.resolution(read, sight.counts)
-    if decimals and decimals > 7 and sight.storage.dtype.lower() in ("float32", "<f4", "float16", "<f2"):
+    if (
+        decimals
+        and decimals > 7
+        and sight.storage.dtype.lower() in ("float32", "<f4", "float16", "<f2")
+    ):
         decimals = None  # finer than such numbers are apart: not recorded at a resolution
-    return _real_column(sight, marks) if decimals is None else _grid_column(sight, marks, read, decimals)
+    return (
+        _real_column(sight, marks)
+        if decimals is None
+        else _grid_column(sight, marks, read, decimals)
+    )
 
 
 Marks = dict[str, Any]  # fields of a column: `marks` and `marked`, and of one of numbers `point`
@@ -311,8 +402,14 @@ def _without_marks(sight: ColumnSample) -> tuple[ColumnSample, Marks]:
         return sight, {}
     places.sort(key=lambda i: -sight.counts[i])
     further = places if sight.holes else places[1:]
-    marks = {"marks": tuple(sight.texts[i] for i in further), "marked": tuple(int(sight.counts[i]) for i in further)}
-    rest, holes = sorted({*range(len(sight.texts))} - {*places}), sight.holes + int(sight.counts[places].sum())
+    marks = {
+        "marks": tuple(sight.texts[i] for i in further),
+        "marked": tuple(int(sight.counts[i]) for i in further),
+    }
+    rest, holes = (
+        sorted({*range(len(sight.texts))} - {*places}),
+        sight.holes + int(sight.counts[places].sum()),
+    )
     hole = sight.hole if sight.holes else sight.texts[places[0]]
     return ColumnSample(
         sight.name, sight.storage, [sight.texts[i] for i in rest], sight.counts[rest], holes, hole
@@ -321,12 +418,20 @@ def _without_marks(sight: ColumnSample) -> tuple[ColumnSample, Marks]:
 
 def _with_points(sight: ColumnSample, marks: Marks) -> tuple[ColumnSample, Marks]:
     """The cells with decimal points, where they are written with decimal commas that cannot be separators of thousands."""
-    commas = np.array([COMMA_NUMBER.fullmatch(text) is not None for text in sight.texts], dtype=bool)
+    commas = np.array(
+        [COMMA_NUMBER.fullmatch(text) is not None for text in sight.texts], dtype=bool
+    )
     plain = np.array([DIGITS.fullmatch(text) is not None for text in sight.texts], dtype=bool)
-    thousands = all(THOUSANDS_NUMBER.fullmatch(text) for text, comma in zip(sight.texts, commas, strict=True) if comma)
+    thousands = all(
+        THOUSANDS_NUMBER.fullmatch(text)
+        for text, comma in zip(sight.texts, commas, strict=True)
+        if comma
+    )
     if sight.counts[commas | plain].sum() < MIN_SHARE * sight.rows or thousands:
         return sight, marks
-    return replace(sight, texts=[text.replace(",", ".") for text in sight.texts]), marks | {"point": ","}
+    return replace(sight, texts=[text.replace(",", ".") for text in sight.texts]), marks | {
+        "point": ","
+    }
 
 
 def _integer(sight: ColumnSample) -> Column | None:
@@ -334,7 +439,9 @@ def _integer(sight: ColumnSample) -> Column | None:
     return _grid_column(sight, marks, [numbers.parse_number(text) for text in sight.texts], 0)
 
 
-def _grid_column(sight: ColumnSample, marks: Marks, read: list[numbers.Written | None], decimals: int) -> Column | None:
+def _grid_column(
+    sight: ColumnSample, marks: Marks, read: list[numbers.ExactNumber | None], decimals: int
+) -> Column | None:
     steps = [numbers.in_steps(found, decimals) for found in read]
     fitting = np.array([step is not None for step in steps], dtype=bool)
     if not fitting.any():
@@ -346,16 +453,30 @@ def _grid_column(sight: ColumnSample, marks: Marks, read: list[numbers.Written |
     style = numbers.style_of(texts, sight.counts[fitting], values.tolist(), decimals)
     why = "whole numbers" if decimals == 0 else f"numbers with up to {decimals} decimals"
     why += _epoch(sight.name, values) if decimals == 0 else ""
-    span = tuple(numbers.format_number(int(end), decimals, "shortest") for end in (values.min(), values.max()))
+    span = tuple(
+        numbers.format_number(int(end), decimals, "shortest")
+        for end in (values.min(), values.max())
+    )
     scale: dict[str, Any] = {"decimals": decimals, "step": step, "start": start}
     return GridColumn(**sight.common(why), **marks, **scale, kind=kind, style=style, span=span)
 
 
 def _epoch(name: str, values: Any) -> str:
     """What whole numbers are that by name and size are times since 1970, or nothing."""
-    for unit, word in ((1, "seconds"), (10**3, "milliseconds"), (10**6, "microseconds"), (10**9, "nanoseconds")):
-        if TIME_NAME.search(name) and min(values) >= EPOCH_SECONDS[0] * unit and max(values) < EPOCH_SECONDS[1] * unit:
-            first, last = (str(np.datetime64(int(end // unit), "s"))[:10] for end in (min(values), max(values)))
+    for unit, word in (
+        (1, "seconds"),
+        (10**3, "milliseconds"),
+        (10**6, "microseconds"),
+        (10**9, "nanoseconds"),
+    ):
+        if (
+            TIME_NAME.search(name)
+            and min(values) >= EPOCH_SECONDS[0] * unit
+            and max(values) < EPOCH_SECONDS[1] * unit
+        ):
+            first, last = (
+                str(np.datetime64(int(end // unit), "s"))[:10] for end in (min(values), max(values))
+            )
             return f", {word} since 1970: {first} to {last}"
     return ""
 
@@ -363,14 +484,26 @@ def _epoch(name: str, values: Any) -> str:
 def _any_real(sight: ColumnSample) -> Column | None:
     """Numbers with a density, at whatever resolution they were recorded."""
     sight, marks = _with_points(*_without_marks(sight))
-    decimals = numbers.resolution([numbers.parse_number(text) for text in sight.texts], sight.counts)
+    decimals = numbers.resolution(
+        [numbers.parse_number(text) for text in sight.texts], sight.counts
+    )
     return _real_column(sight, marks, "as you said", 0.0 if decimals is None else 10.0**-decimals)
 
 
-def _real_column(sight: ColumnSample, marks: Marks, why: str = "real numbers", step: float = 0.0) -> Column | None:
-    shown = [(text, count) for text, count in zip(sight.texts, sight.counts, strict=True) if numbers.parse_number(text)]
+def _real_column(
+    sight: ColumnSample, marks: Marks, why: str = "real numbers", step: float = 0.0
+) -> Column | None:
+    shown = [
+        (text, count)
+        for text, count in zip(sight.texts, sight.counts, strict=True)
+        if numbers.parse_number(text)
+    ]
     style = numbers.style_of_reals([text for text, _ in shown])
-    if why == "real numbers" and sight.storage.kind != "float" and all(DIGITS.fullmatch(text) for text, _ in shown):
+    if (
+        why == "real numbers"
+        and sight.storage.kind != "float"
+        and all(DIGITS.fullmatch(text) for text, _ in shown)
+    ):
         if not (epoch := _epoch(sight.name, [int(text) for text, _ in shown])):
             return None  # whole numbers too large to be exact: labels, not amounts
         style, why = "whole", "whole numbers" + epoch
@@ -397,7 +530,10 @@ def _code_reason(sight: ColumnSample) -> str:
         return ""
 
     def share(form: re.Pattern[str]) -> float:
-        return float(sight.counts[[form.fullmatch(text) is not None for text in sight.texts]].sum() / sight.rows)
+        return float(
+            sight.counts[[form.fullmatch(text) is not None for text in sight.texts]].sum()
+            / sight.rows
+        )
 
     if share(PHONE) >= MIN_SHARE:
         return "whole numbers that all begin with +, as telephone numbers do: labels; --kind says otherwise"
@@ -433,7 +569,7 @@ def remark(sight: ColumnSample) -> str:
 
 def _several_forms(sight: ColumnSample) -> str:
     """Nearly all cells are dates or times, but not of one form."""
-    if not date_forms.looks_dated(sight.texts):
+    if not date_patterns.looks_dated(sight.texts):
         return ""
     return "dates or times of several forms; write all as 2020-12-05 to model them as dates"
 
@@ -449,7 +585,9 @@ def _sign_reason(sight: ColumnSample) -> str:
         return ""
     if sight.counts[alike & ~plain].sum() <= (1 - MIN_SHARE) * sight.rows:
         return ""
-    shown = "".join(text for text, dressed in zip(sight.texts, alike & ~plain, strict=True) if dressed)
+    shown = "".join(
+        text for text, dressed in zip(sight.texts, alike & ~plain, strict=True) if dressed
+    )
     sign = next(mark for mark in f",{MONEY}%(\u2212{SPACES[::-1]}" if mark in shown)
     return f"looks like numbers with {sign!r}; write them plainly to model them as numbers"
 
@@ -474,7 +612,9 @@ def category(sight: ColumnSample, why: str) -> Column:
     if own > FEW_LEVELS:
         own = max(1, min(FREQUENT_LEVELS, sum(count >= FREQUENT_ROWS for count in counts)))
     kind = Category(own, tuple(counts[own:]), open=True, missing=sight.holes > 0)
-    return CategoryColumn(**sight.common(why), kind=kind, levels=tuple(sight.texts[i] for i in order))
+    return CategoryColumn(
+        **sight.common(why), kind=kind, levels=tuple(sight.texts[i] for i in order)
+    )
 
 
 def reader_dtype(column: Column, sight: ColumnSample) -> str:
@@ -483,14 +623,23 @@ def reader_dtype(column: Column, sight: ColumnSample) -> str:
     if isinstance(column, RealColumn):
         return "float64" if column.style != "whole" else "Int64" if column.holes else "int64"
     if isinstance(column, GridColumn):
-        plain = all("." not in text and "e" not in text.lower() for text in texts if numbers.parse_number(text))
-        return ("Int64" if column.holes else "int64") if plain and not column.decimals else "float64"
+        plain = all(
+            "." not in text and "e" not in text.lower()
+            for text in texts
+            if numbers.parse_number(text)
+        )
+        return (
+            ("Int64" if column.holes else "int64") if plain and not column.decimals else "float64"
+        )
     lowered = {text.lower() for text in texts}
     if isinstance(column, BooleanColumn) and lowered == {"true", "false"}:
         exact = set(texts) == {"True", "False"}
         return ("boolean" if column.holes else "bool") if exact else "str"
     whole = [numbers.in_steps(numbers.parse_number(text), 0) for text in texts]
-    canonical = all(step is not None and step != OTHER and str(step) == t for step, t in zip(whole, texts, strict=True))
+    canonical = all(
+        step is not None and step != OTHER and str(step) == t
+        for step, t in zip(whole, texts, strict=True)
+    )
     if canonical and texts and not isinstance(column, CategoryColumn):
         return "Int64" if column.holes else "int64"
     return "str"

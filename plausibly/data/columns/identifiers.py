@@ -52,8 +52,14 @@ class Piece:
     def __post_init__(self) -> None:
         object.__setattr__(self, "letters", tuple(self.letters))
         object.__setattr__(self, "lengths", tuple(self.lengths))
-        if len(self.letters) > MAX_PLACES or len(self.lengths) != len(self.letters) or not all(self.letters):
-            raise ValueError("a piece of an identifier has letters at each place, and a count of texts of each length")
+        if (
+            len(self.letters) > MAX_PLACES
+            or len(self.lengths) != len(self.letters)
+            or not all(self.letters)
+        ):
+            raise ValueError(
+                "a piece of an identifier has letters at each place, and a count of texts of each length"
+            )
         if not self.letters and not 0 <= self.low <= self.high < 10**18:
             raise ValueError("a piece of an identifier is a number between two, or letters")
         if self.letters and (min(self.lengths) < 0 or not self.lengths[-1]):
@@ -62,15 +68,24 @@ class Piece:
     @property
     def log_ways(self) -> float:
         """log of how many there may be."""
-        return float(np.log(list(map(len, self.letters))).sum()) if self.letters else log(self.high - self.low + 1)
+        return (
+            float(np.log(list(map(len, self.letters))).sum())
+            if self.letters
+            else log(self.high - self.low + 1)
+        )
 
     def draw(self, rows: int, generator: np.random.Generator) -> list[str]:
         """One for each row, with what stands before it."""
         if not self.letters:
-            return [f"{self.before}{number}" for number in generator.integers(self.low, self.high, rows, endpoint=True)]
+            return [
+                f"{self.before}{number}"
+                for number in generator.integers(self.low, self.high, rows, endpoint=True)
+            ]
         shares = np.array(self.lengths) / sum(self.lengths)
         sizes = generator.choice(len(self.lengths), rows, p=shares) + 1
-        places = [np.array(list(own))[generator.integers(0, len(own), rows)] for own in self.letters]
+        places = [
+            np.array(list(own))[generator.integers(0, len(own), rows)] for own in self.letters
+        ]
         texts = np.stack(places, 1).view(f"<U{len(places)}")[:, 0].tolist() if rows else []
         return [self.before + text[:size] for text, size in zip(texts, sizes.tolist(), strict=True)]
 
@@ -127,7 +142,11 @@ def learn_ids(texts: list[str]) -> IdGenerator:
 def _in_pieces(parts: list[list[str]]) -> IdGenerator:
     """As the pieces of all, at odd places, are made, where there are the same marks between them and no piece is long."""
     marks = {tuple(own[::2]) for own in parts}
-    if len(marks) > 1 or len(parts[0]) < 2 or max(len(text) for own in parts for text in own) > MAX_PLACES:
+    if (
+        len(marks) > 1
+        or len(parts[0]) < 2
+        or max(len(text) for own in parts for text in own) > MAX_PLACES
+    ):
         return IdGenerator()
     columns, before = [*zip(*parts, strict=True)], parts[0][::2]
     pieces = tuple(_piece(mark, texts) for mark, texts in zip(before, columns[1::2], strict=False))
@@ -139,7 +158,9 @@ def _piece(before: str, texts: tuple[str, ...]) -> Piece:
     sizes = {len(text) for text in texts}
     if all(map(NUMBER.fullmatch, texts)) and len(sizes) > 1:
         return Piece(before, min(map(int, texts)), max(map(int, texts)))
-    letters = ["".join(sorted({text[k] for text in texts if len(text) > k})) for k in range(max(sizes))]
+    letters = [
+        "".join(sorted({text[k] for text in texts if len(text) > k})) for k in range(max(sizes))
+    ]
     return Piece(before, letters=tuple(letters), lengths=_lengths(texts))
 
 

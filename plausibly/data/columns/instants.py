@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns.date_patterns import COMPACT_FORMS, candidate_forms, even_places, zone_of
+from plausibly.data.columns.date_patterns import (
+    COMPACT_FORMS,
+    candidate_forms,
+    even_places,
+    zone_of,
+)
 from plausibly.data.columns.dates import form_of, ticks
 from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.events.kinds import OTHER
@@ -40,7 +45,9 @@ def _beside(text: str, pattern: str) -> str | None:
     """
     own, dated = form_of(pattern), (_date_of(pattern), ISO)
     for form in candidate_forms(text):
-        alike = form_of(form).clock == own.clock and (zone_of(form) is None) == (zone_of(pattern) is None)
+        alike = form_of(form).clock == own.clock and (zone_of(form) is None) == (
+            zone_of(pattern) is None
+        )
         if alike and form_of(form).seconds and (own.clock or _date_of(form) in dated):
             return form
     return None
@@ -78,12 +85,20 @@ def common_form(texts: list[str], counts: np.ndarray) -> str | None:
     """
     some = [texts[place] for place in even_places(len(texts), MAX_TEXTS)]
     tried = {
-        form for text in some for form in candidate_forms(text) if form_of(form).seconds and form not in COMPACT_FORMS
+        form
+        for text in some
+        for form in candidate_forms(text)
+        if form_of(form).seconds and form not in COMPACT_FORMS
     }
 
     def coarseness(form: str) -> tuple[Any, ...]:
         own = form_of(form)
-        return own.seconds / own.scale, -counts[ticks(texts, form) != OTHER].sum(), "%-" in form, form
+        return (
+            own.seconds / own.scale,
+            -counts[ticks(texts, form) != OTHER].sum(),
+            "%-" in form,
+            form,
+        )
 
     for form in sorted(tried, key=coarseness)[:MAX_FORMS]:
         if _tells(texts, counts, form):

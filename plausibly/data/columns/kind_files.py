@@ -29,11 +29,15 @@ def read_kinds(path: Path | str) -> dict[str, str]:
         hint = f"`plausibly data DATA --write-kinds {path}` makes it"
         raise UserError(f"cannot read {path}: {error.strerror or error}; {hint}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f'{path}: {error}; its lines are of the form COLUMN = "kind", each column once') from error
+        raise UserError(
+            f'{path}: {error}; its lines are of the form COLUMN = "kind", each column once'
+        ) from error
     for name, word in found.items():
         if not isinstance(word, str) or not is_word(word):
             hint = did_you_mean(str(word), KIND_WORDS)
-            raise UserError(f"{path}: column {name!r} cannot be {word!r}{hint}; the words are {', '.join(KIND_WORDS)}")
+            raise UserError(
+                f"{path}: column {name!r} cannot be {word!r}{hint}; the words are {', '.join(KIND_WORDS)}"
+            )
     return found
 
 
@@ -50,7 +54,11 @@ def write_kinds(columns: list[Document], name: str, path: Path) -> None:
 
 def _line(column: Document) -> str:
     name, word = str(column["name"]), column["kind"]
-    key = name if BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
+    key = (
+        name
+        if BARE_KEY.fullmatch(name)
+        else json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
+    )
     word = f"date:{column['form']}" if word == "date" else word
     said = "".join(letter if letter.isprintable() else " " for letter in column["guess"])
     return f"{key} = {json.dumps(word)}  # {said}\n"

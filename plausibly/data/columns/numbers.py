@@ -22,7 +22,10 @@ MAX_REAL = 1e300  # of a real number: differences must not overflow
 MAX_ATOMS, MAX_BINS, ROWS_PER_BIN = 256, 128, 20
 MIN_SHARE = 0.99
 FEW_VALUES, MANY_ROWS = 64, 300
-USUAL_DECIMALS, MAX_DECIMALS = 6, 15  # that are looked for: in any column, and where its numbers are exact enough
+USUAL_DECIMALS, MAX_DECIMALS = (
+    6,
+    15,
+)  # that are looked for: in any column, and where its numbers are exact enough
 
 ExactNumber = tuple[int, int]  # digits and decimals: digits / 10^decimals
 
@@ -33,7 +36,10 @@ def parse_number(text: str) -> ExactNumber | None:
     if found is None or not (found[2] or found[3]):
         return None
     fraction = (found[3] or "").rstrip("0")
-    digits, decimals = int(found[1] + (found[2] + fraction or "0")), len(fraction) - int(found[4] or 0)
+    digits, decimals = (
+        int(found[1] + (found[2] + fraction or "0")),
+        len(fraction) - int(found[4] or 0),
+    )
     if found[4] is None:
         return digits, decimals
     while decimals > 0 and digits % 10 == 0:
@@ -73,7 +79,11 @@ def style_of(texts: list[str], counts: np.ndarray, units: list[int], decimals: i
 
 def _is_printed_so(texts: list[str], units: list[int], decimals: int, style: str) -> np.ndarray:
     return np.array(
-        [format_number(unit, decimals, style) == text for text, unit in zip(texts, units, strict=True)], dtype=bool
+        [
+            format_number(unit, decimals, style) == text
+            for text, unit in zip(texts, units, strict=True)
+        ],
+        dtype=bool,
     )
 
 
@@ -96,7 +106,9 @@ def resolution(numbers: list[ExactNumber | None], counts: np.ndarray) -> int | N
     for decimals in sorted(set(held.tolist()), reverse=True):
         if weights[held <= decimals].sum() < MIN_SHARE * weights.sum():
             return None
-        fits = np.array([decimals <= 30 and in_steps(number, decimals) is not None for number in numbers])
+        fits = np.array(
+            [decimals <= 30 and in_steps(number, decimals) is not None for number in numbers]
+        )
         if counts[fits].sum() >= MIN_SHARE * weights.sum():
             return int(decimals)
     return None
@@ -141,13 +153,19 @@ def learn_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
     edges = _quantile_edges(rest, atoms)
     low, high = edges[0] - 1 - rest[rest < edges[0]], rest[rest >= edges[-1]] - edges[-1]
     tails = _tail(low, far), _tail(high, far)
-    return Grid(tuple(atoms.tolist()), tuple(int(edge) for edge in edges), tails, open=True, missing=missing)
+    return Grid(
+        tuple(atoms.tolist()), tuple(int(edge) for edge in edges), tails, open=True, missing=missing
+    )
 
 
 def _quantile_edges(rest: np.ndarray, atoms: np.ndarray) -> np.ndarray:
     """Cuts `rest` into equally full intervals; the outer edges enclose all atoms."""
     bins = int(np.clip(len(rest) // ROWS_PER_BIN, 2, MAX_BINS))
-    edges = np.unique(np.quantile(rest, np.arange(1, bins) / bins, method="lower")) if len(rest) else atoms[:1]
+    edges = (
+        np.unique(np.quantile(rest, np.arange(1, bins) / bins, method="lower"))
+        if len(rest)
+        else atoms[:1]
+    )
     if len(atoms):
         ends = [min(atoms[0], edges[0]), max(atoms[-1] + 1, edges[-1])]
         edges = np.unique(np.concatenate([edges, ends, _far_from(atoms, rest)]))
@@ -179,16 +197,22 @@ def learn_real(values: np.ndarray, missing: bool, closed: bool = False, step: fl
     location = float((middle / len(middle)).sum())
     farthest = float(np.abs(values - location).max()) or 1.0
     apart = (_middle(varying(values)) - location) / farthest
-    scale = farthest * max(float(np.sqrt((apart * apart).mean())), 1e-5)  # so that none is out of reach
+    scale = farthest * max(
+        float(np.sqrt((apart * apart).mean())), 1e-5
+    )  # so that none is out of reach
     events = ((values - location) / scale).astype(np.float32)
     bins = int(np.clip(len(values) // ROWS_PER_BIN, 2, MAX_BINS))
     edges = np.unique(np.quantile(events, np.arange(1, bins) / bins, method="lower"))
     if (usual := usual_of(values)) is not None:
-        edges = _with_spike(edges, (usual - location) / scale, Real(location, scale, step=step).floor)
+        edges = _with_spike(
+            edges, (usual - location) / scale, Real(location, scale, step=step).floor
+        )
     far = float(events.max() - events.min()) / 10 or 1.0
     below, above = edges[0] - events[events < edges[0]], events[events >= edges[-1]] - edges[-1]
     tails = _tail(below, far, far * 1e-5), _tail(above, far, far * 1e-5)
-    return Real(location, scale, tuple(edges.tolist()), tails, step, usual, open=not closed, missing=missing)
+    return Real(
+        location, scale, tuple(edges.tolist()), tails, step, usual, open=not closed, missing=missing
+    )
 
 
 def _with_spike(edges: np.ndarray, usual: float, floor: float) -> np.ndarray:

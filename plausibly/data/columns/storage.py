@@ -30,7 +30,9 @@ OBJECT_PARSERS: dict[str, Callable[[str], Any]] = {
     "time": time.fromisoformat,
     "decimal": Decimal,
 }
-OBJECT_TIMES = {f"{word}{size}": word for word in ("datetime", "timedelta") for size in ("", "64")}  # as objects
+OBJECT_TIMES = {
+    f"{word}{size}": word for word in ("datetime", "timedelta") for size in ("", "64")
+}  # as objects
 TIME_KINDS = ("date", "time", "duration")  # kinds of cells that have a form of dates and times
 TEXT_DTYPES = compile(r"(large_)?string(_view)?|dictionary<values=(large_)?string(_view)?, .*|null")
 DTYPE_MAXIMA = {"float16": 65_504, "halffloat": 65_504}  # the largest number
@@ -40,7 +42,9 @@ CLOCK_CHANGES: dict[str, Any] = {
     "nonexistent": "shift_forward",
 }  # of an hour that comes twice the first
 DURATION_TEXT = compile(r"(-?)(\d+):(\d\d):(\d\d(?:\.\d{1,9})?)", ASCII)
-INSTANT = compile(r"(.*\d)Z", ASCII)  # a local time that comes twice, when the clock is put back, in UTC
+INSTANT = compile(
+    r"(.*\d)Z", ASCII
+)  # a local time that comes twice, when the clock is put back, in UTC
 
 
 @dataclass(frozen=True)
@@ -68,15 +72,28 @@ class Storage:
     @cached_property
     def zone(self) -> Any:
         """The time zone of the type, or None."""
-        return _zone(_dtype(self.dtype)) if self.kind == "date" and not self.dtype.startswith("object") else None
+        return (
+            _zone(_dtype(self.dtype))
+            if self.kind == "date" and not self.dtype.startswith("object")
+            else None
+        )
 
     def arrow(self, decimals: int) -> Any:
         """Arrow's type for the cells of a column of objects; None for any other, which says so itself."""
         import pyarrow as pa
 
         family, _, inner = self.dtype.partition(":")
-        types = {"string": pa.string(), "integer": pa.int64(), "floating": pa.float64(), "boolean": pa.bool_()}
-        types |= {"date": pa.date32(), "time": pa.time64("us"), "decimal": pa.decimal128(38, decimals)}
+        types = {
+            "string": pa.string(),
+            "integer": pa.int64(),
+            "floating": pa.float64(),
+            "boolean": pa.bool_(),
+        }
+        types |= {
+            "date": pa.date32(),
+            "time": pa.time64("us"),
+            "decimal": pa.decimal128(38, decimals),
+        }
         return types.get(inner) if family == "object" else None
 
     @property
@@ -84,7 +101,11 @@ class Storage:
         """The first and the last second that a cell can hold, where that is less than any form says."""
         if self.kind == "time":
             return 0, 86_399
-        return (-MAX_NS_SECONDS, MAX_NS_SECONDS) if self.is_timed and search(r"\bns\b", self.dtype) else None
+        return (
+            (-MAX_NS_SECONDS, MAX_NS_SECONDS)
+            if self.is_timed and search(r"\bns\b", self.dtype)
+            else None
+        )
 
     def limits(self, decimals: int) -> tuple[int, int] | None:
         """The least and the largest number of 10^-decimals that a cell can hold; None where the type sets none."""
@@ -123,8 +144,15 @@ class Storage:
 
     def file_texts(self, texts: np.ndarray) -> np.ndarray:
         """Texts for a file, in which a drawn value that was not foreseen is a hole where cells are no texts."""
-        textual = self.dtype.startswith(("str", "nullable-string", "object:string", "arrow:")) and self.kind == "text"
-        return texts if textual else np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object)
+        textual = (
+            self.dtype.startswith(("str", "nullable-string", "object:string", "arrow:"))
+            and self.kind == "text"
+        )
+        return (
+            texts
+            if textual
+            else np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object)
+        )
 
     def restore(self, texts: Any) -> Any:
         """A Series of this dtype from texts, None where there is a hole; plain text where a text does not fit."""
@@ -135,7 +163,9 @@ class Storage:
             return self._cast(index, distinct)
         except (ValueError, TypeError, OverflowError, KeyError, ArithmeticError):
             if OTHER_TEXT in distinct:
-                return self.restore(np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object))
+                return self.restore(
+                    np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object)
+                )
             return pd.Series(list(texts), dtype=None if len(texts) else "object")
 
     def _cast(self, index: np.ndarray, distinct: np.ndarray) -> Any:
@@ -145,13 +175,17 @@ class Storage:
         if self.kind == "category":
             places = np.array([self.categories.index(text) for text in distinct] + [-1])
             inner = _array(self.inner, list(self.categories), False)
-            return pd.Series(pd.Categorical.from_codes(places[index], categories=inner, ordered=self.ordered))
+            return pd.Series(
+                pd.Categorical.from_codes(places[index], categories=inner, ordered=self.ordered)
+            )
         if self.dtype.startswith("object"):
             cast = OBJECT_PARSERS[self.dtype.partition(":")[2]]
             cells = np.array([*map(cast, distinct), None if self.none else np.nan], dtype=object)
             return pd.Series(cells[index], dtype="object")
         extended = list(distinct) + ([None] if holes else [])
-        return pd.Series(_array(self.dtype, extended, holes, self.local).take(index % max(len(extended), 1)))
+        return pd.Series(
+            _array(self.dtype, extended, holes, self.local).take(index % max(len(extended), 1))
+        )
 
 
 def _array(dtype: str, texts: list[str | None], holes: bool, local: bool = False) -> Any:
@@ -161,14 +195,20 @@ def _array(dtype: str, texts: list[str | None], holes: bool, local: bool = False
 
     target = _dtype(dtype)
     if isinstance(target, np.dtype) and target.kind in "iub" and holes:
-        target = _dtype("boolean") if target.kind == "b" else _dtype(target.name.replace("i", "I").replace("u", "U"))
+        target = (
+            _dtype("boolean")
+            if target.kind == "b"
+            else _dtype(target.name.replace("i", "I").replace("u", "U"))
+        )
     kind = getattr(target, "kind", "O")
     if isinstance(target, pd.ArrowDtype) and pa.types.is_time(target.pyarrow_dtype):
         return _clocks(target, texts)
     if isinstance(target, pd.ArrowDtype) and pa.types.is_decimal(target.pyarrow_dtype):
         return pd.array([None if text is None else Decimal(text) for text in texts], dtype=target)
     if kind == "b":
-        cells: list[Any] = [None if text is None else OBJECT_PARSERS["boolean"](text) for text in texts]
+        cells: list[Any] = [
+            None if text is None else OBJECT_PARSERS["boolean"](text) for text in texts
+        ]
     elif kind in "iu":
         cells = [None if text is None else _whole(text) for text in texts]
     elif kind == "f":
@@ -196,15 +236,27 @@ def _times(target: Any, texts: list[str | None], local: bool) -> Any:
         return pd.Series(_times(_plain(target.pyarrow_dtype), texts, local)).astype(target).array
     unit: Any = np.datetime_data(target)[0] if isinstance(target, np.dtype) else target.unit
     if target.kind == "m":
-        ticks = [np.timedelta64("NaT") if t is None else np.timedelta64(_duration_ticks(t, unit), unit) for t in texts]
+        ticks = [
+            np.timedelta64("NaT") if t is None else np.timedelta64(_duration_ticks(t, unit), unit)
+            for t in texts
+        ]
         return pd.array(np.array(ticks, dtype=f"timedelta64[{unit}]"))
     if isinstance(target, np.dtype):
         return _moments(texts, unit).array
     twice = [text is not None and INSTANT.fullmatch(text) is not None for text in texts]
-    utc = _moments([text[:-1] if text and late else None for text, late in zip(texts, twice, strict=True)], unit)
+    utc = _moments(
+        [text[:-1] if text and late else None for text, late in zip(texts, twice, strict=True)],
+        unit,
+    )
     wall = _moments([None if late else text for text, late in zip(texts, twice, strict=True)], unit)
-    there = wall.tz_localize(target.tz, **CLOCK_CHANGES) if local else wall.tz_localize("UTC").tz_convert(target.tz)
-    return there.where(~np.array(twice, dtype=bool), utc.tz_localize("UTC").tz_convert(target.tz)).array
+    there = (
+        wall.tz_localize(target.tz, **CLOCK_CHANGES)
+        if local
+        else wall.tz_localize("UTC").tz_convert(target.tz)
+    )
+    return there.where(
+        ~np.array(twice, dtype=bool), utc.tz_localize("UTC").tz_convert(target.tz)
+    ).array
 
 
 def _moments(texts: list[str | None], unit: Any) -> Any:
@@ -212,7 +264,10 @@ def _moments(texts: list[str | None], unit: Any) -> Any:
     import pandas as pd
 
     plain = ["NaT" if text is None else text for text in texts]
-    times, seconds = np.array(plain, dtype=f"datetime64[{unit}]"), np.array(plain, dtype="datetime64[D]")
+    times, seconds = (
+        np.array(plain, dtype=f"datetime64[{unit}]"),
+        np.array(plain, dtype="datetime64[D]"),
+    )
     if (times.astype("datetime64[D]") != seconds)[~np.isnat(seconds)].any():
         raise OverflowError("a time is too far for its unit")
     return pd.DatetimeIndex(times)
@@ -232,7 +287,10 @@ def _duration_ticks(text: str, unit: str) -> int:
 def in_ticks(texts: list[str], dtype: str) -> list[str]:
     """Durations as whole numbers of ticks of a type, which names its unit; others as they are."""
     unit = (search(r"\b(s|ms|us|ns)\b", dtype) or ["ns"])[0]
-    return [str(_duration_ticks(text, unit)) if DURATION_TEXT.fullmatch(text) else text for text in texts]
+    return [
+        str(_duration_ticks(text, unit)) if DURATION_TEXT.fullmatch(text) else text
+        for text in texts
+    ]
 
 
 def _clocks(target: Any, texts: list[str | None]) -> Any:
@@ -256,7 +314,9 @@ def _plain(arrow: Any) -> Any:
     unit, zone = getattr(arrow, "unit", "s"), getattr(arrow, "tz", None)  # dates have no unit
     if zone is not None:
         return pd.DatetimeTZDtype(unit, zone)
-    return np.dtype(f"{'timedelta64' if str(arrow).startswith('duration') else 'datetime64'}[{unit}]")
+    return np.dtype(
+        f"{'timedelta64' if str(arrow).startswith('duration') else 'datetime64'}[{unit}]"
+    )
 
 
 def _arrow(name: str) -> Any:
@@ -295,12 +355,22 @@ def storage_of(series: Any, name: str) -> Storage:
     if isinstance(dtype, pd.CategoricalDtype):
         inner = pd.Series(dtype.categories)
         texts = tuple(texts_of(inner, name)[1])
-        return Storage("category", "category", True, False, texts, storage_of(inner, name).dtype, bool(dtype.ordered))
+        return Storage(
+            "category",
+            "category",
+            True,
+            False,
+            texts,
+            storage_of(inner, name).dtype,
+            bool(dtype.ordered),
+        )
     if isinstance(dtype, pd.StringDtype):
         family = "nullable-string" if dtype.na_value is pd.NA else "str"
         return Storage(f"{family}:{dtype.storage}", "text", True)
     if isinstance(dtype, pd.ArrowDtype):
-        found = Storage(f"arrow:{dtype.pyarrow_dtype}", *_word(dtype.kind, str(dtype.pyarrow_dtype), name))
+        found = Storage(
+            f"arrow:{dtype.pyarrow_dtype}", *_word(dtype.kind, str(dtype.pyarrow_dtype), name)
+        )
         return replace(found, local=_local_is_plainer(series)) if found.zone is not None else found
     if dtype == np.dtype(object):
         return _object_storage(series, name)
@@ -315,18 +385,31 @@ def storage_kind(series: Any, name: str) -> str:
     series = unbox(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         return storage_kind(pd.Series(series.dtype.categories), name)
-    return _object_storage(series, name).kind if series.dtype == np.dtype(object) else storage_of(series[:0], name).kind
+    return (
+        _object_storage(series, name).kind
+        if series.dtype == np.dtype(object)
+        else storage_of(series[:0], name).kind
+    )
 
 
 def _word(kind: str, dtype: str, name: str) -> tuple[str, bool]:
-    words = {"b": "bool", "i": "integer", "u": "integer", "f": "float", "M": "date", "m": "duration"}
+    words = {
+        "b": "bool",
+        "i": "integer",
+        "u": "integer",
+        "f": "float",
+        "M": "date",
+        "m": "duration",
+    }
     if kind in words and not dtype.startswith("Sparse"):
         return words[kind], False
     if dtype.startswith(("decimal", "time")):
         return dtype[: 7 if dtype.startswith("decimal") else 4], False
     if TEXT_DTYPES.fullmatch(dtype):
         return "text", True
-    raise UserError(f"column {name!r} holds {dtype} cells, which cannot be recorded; {LEAVE_OUT_HINT}")
+    raise UserError(
+        f"column {name!r} holds {dtype} cells, which cannot be recorded; {LEAVE_OUT_HINT}"
+    )
 
 
 def _object_type(series: Any, name: str) -> str:
@@ -336,9 +419,15 @@ def _object_type(series: Any, name: str) -> str:
     found = pd.api.types.infer_dtype(series, skipna=True)
     found = "string" if found == "empty" else found
     if found not in OBJECT_PARSERS:
-        mend = f"give all of them one type, or {LEAVE_OUT_HINT}" if found.startswith("mixed") else LEAVE_OUT_HINT
         mend = (
-            f"pandas.to_{OBJECT_TIMES[found]} gives them theirs, or {LEAVE_OUT_HINT}" if found in OBJECT_TIMES else mend
+            f"give all of them one type, or {LEAVE_OUT_HINT}"
+            if found.startswith("mixed")
+            else LEAVE_OUT_HINT
+        )
+        mend = (
+            f"pandas.to_{OBJECT_TIMES[found]} gives them theirs, or {LEAVE_OUT_HINT}"
+            if found in OBJECT_TIMES
+            else mend
         )
         raise UserError(f"column {name!r} holds {found} cells, which cannot be recorded; {mend}")
     return found
@@ -365,7 +454,9 @@ def unbox(series: Any) -> Any:
         return series
 
 
-def texts_of(series: Any, name: str, stamped: Callable[[Any], list[str]] | None = None) -> tuple[np.ndarray, list[str]]:
+def texts_of(
+    series: Any, name: str, stamped: Callable[[Any], list[str]] | None = None
+) -> tuple[np.ndarray, list[str]]:
     """For each row the index of its text, -1 for a hole, and the distinct texts.
 
     `stamped` writes times; without it they are written in UTC.
@@ -375,15 +466,23 @@ def texts_of(series: Any, name: str, stamped: Callable[[Any], list[str]] | None 
 
     series = unbox(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
-        index, texts = np.asarray(series.cat.codes, dtype=np.int64), texts_of(pd.Series(series.cat.categories), name)[1]
+        index, texts = (
+            np.asarray(series.cat.codes, dtype=np.int64),
+            texts_of(pd.Series(series.cat.categories), name)[1],
+        )
         return index, texts
     if series.dtype == np.dtype(object):
         _object_type(series, name)  # refuses what has none
     index, distinct = pd.factorize(series)
     kind, arrow = getattr(series.dtype, "kind", "O"), getattr(series.dtype, "pyarrow_dtype", None)
-    if kind == "f":  # factorize and iteration widen small floats, whose shortest texts are then long
+    if (
+        kind == "f"
+    ):  # factorize and iteration widen small floats, whose shortest texts are then long
         return index, [
-            cell_text(cell) for cell in np.asarray(distinct, dtype=getattr(series.dtype, "numpy_dtype", series.dtype))
+            cell_text(cell)
+            for cell in np.asarray(
+                distinct, dtype=getattr(series.dtype, "numpy_dtype", series.dtype)
+            )
         ]
     if kind == "M":
         return index, (stamped or _in_utc)(_times_of(distinct))
@@ -392,7 +491,10 @@ def texts_of(series: Any, name: str, stamped: Callable[[Any], list[str]] | None 
         return index, _spans(spans.asi8, spans.unit)
     if arrow is not None and pa.types.is_time(arrow):
         whole = pa.int32() if pa.types.is_time32(arrow) else pa.int64()
-        return index, _spans(pa.array(distinct).cast(whole).to_numpy(zero_copy_only=False).astype(np.int64), arrow.unit)
+        return index, _spans(
+            pa.array(distinct).cast(whole).to_numpy(zero_copy_only=False).astype(np.int64),
+            arrow.unit,
+        )
     return index, [cell_text(cell) for cell in distinct]
 
 
@@ -401,7 +503,9 @@ def _times_of(distinct: Any) -> Any:
     import pandas as pd
 
     times, zone = pd.DatetimeIndex(distinct), _zone(distinct.dtype)
-    return times if zone is None or times.tz is not None else times.tz_localize("UTC").tz_convert(zone)
+    return (
+        times if zone is None or times.tz is not None else times.tz_localize("UTC").tz_convert(zone)
+    )
 
 
 def _in_utc(times: Any) -> list[str]:
@@ -427,7 +531,9 @@ def _local(times: Any) -> list[str]:
     wall = times.tz_localize(None)
     again = wall.tz_localize(times.tz, **CLOCK_CHANGES)
     late, utc = np.asarray(again != times), _in_utc(times)
-    return [f"{z}Z" if twice else text for text, z, twice in zip(_stamps(wall), utc, late, strict=True)]
+    return [
+        f"{z}Z" if twice else text for text, z, twice in zip(_stamps(wall), utc, late, strict=True)
+    ]
 
 
 def _local_is_plainer(series: Any) -> bool:

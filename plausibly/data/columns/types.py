@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns import date_patterns as date_forms
-from plausibly.data.columns import dates, numbers
+from plausibly.data.columns import date_patterns, dates, numbers
 from plausibly.data.columns.column import ColumnValues, ModelledColumn
 from plausibly.data.columns.dates import plain_form
 from plausibly.data.columns.instants import ticks_in
@@ -17,7 +16,10 @@ from plausibly.data.columns.storage import TIME_KINDS, in_ticks
 from plausibly.events.kinds import MAX_SCALES, MISSING, OTHER, REAL_OTHER, Category, Grid, Real
 
 FAR_SCALES = 1000.0  # scales
-FALSE_WORDS, TRUE_WORDS = ({"0", "0.0", "false", "no", "f", "n", "off"}, {"1", "1.0", "true", "yes", "t", "y", "on"})
+FALSE_WORDS, TRUE_WORDS = (
+    {"0", "0.0", "false", "no", "f", "n", "off"},
+    {"1", "1.0", "true", "yes", "t", "y", "on"},
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,10 @@ class BooleanColumn(ModelledColumn):
         if [truth_of(text) for text in self.spellings] != [False, True]:
             return super().adopt_texts(texts, kind)
         truths = [truth_of(text) for text in texts]
-        return [text if truth is None else self.spellings[truth] for text, truth in zip(texts, truths, strict=True)]
+        return [
+            text if truth is None else self.spellings[truth]
+            for text, truth in zip(texts, truths, strict=True)
+        ]
 
     def value_texts(self) -> tuple[str, ...]:
         return self.spellings
@@ -116,7 +121,9 @@ class NumberColumn(ModelledColumn):
         return in_ticks(texts, self.storage.dtype) if counted else super().own_texts(texts, kind)
 
     def adopt_texts(self, texts: list[str], kind: str) -> list[str]:
-        return self.canonical([str(int(text == "True")) for text in texts] if kind == "bool" else texts)
+        return self.canonical(
+            [str(int(text == "True")) for text in texts] if kind == "bool" else texts
+        )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -137,7 +144,9 @@ class NumberColumn(ModelledColumn):
         texts = super().plain(cells)
         if self.point == "." or self.storage.exact:
             return texts
-        return np.array([text if text is None else text.replace(",", ".", 1) for text in texts], dtype=object)
+        return np.array(
+            [text if text is None else text.replace(",", ".", 1) for text in texts], dtype=object
+        )
 
 
 @dataclass(frozen=True)
@@ -152,29 +161,43 @@ class GridColumn(NumberColumn):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.decimals <= 30 or not (self.style in ("shortest", "dotted") or self.style[6:].isdecimal()):
+        if not 0 <= self.decimals <= 30 or not (
+            self.style in ("shortest", "dotted") or self.style[6:].isdecimal()
+        ):
             raise ValueError(f"column {self.name!r}: no such resolution or style")
         if not 0 <= self.start < self.step <= 2 * numbers.MAX_STEPS:
-            raise ValueError(f"column {self.name!r}: a step is at least 1, and numbers start within it")
+            raise ValueError(
+                f"column {self.name!r}: a step is at least 1, and numbers start within it"
+            )
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        units = [numbers.in_steps(numbers.parse_number(text), self.decimals) for text in self.to_points(texts)]
+        units = [
+            numbers.in_steps(numbers.parse_number(text), self.decimals)
+            for text in self.to_points(texts)
+        ]
         found = [
-            OTHER if unit is None or (unit - self.start) % self.step else (unit - self.start) // self.step
+            OTHER
+            if unit is None or (unit - self.start) % self.step
+            else (unit - self.start) // self.step
             for unit in units
         ]
         return np.array(found, dtype=np.int64)
 
     def spell(self, values: np.ndarray) -> list[str]:
         units = [value * self.step + self.start for value in values.tolist()]
-        return self.from_points([numbers.format_number(unit, self.decimals, self.style) for unit in units])
+        return self.from_points(
+            [numbers.format_number(unit, self.decimals, self.style) for unit in units]
+        )
 
     def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
         """Cells drawn inside the codes; for a number that the column's type cannot hold the nearest that it can."""
         cells, bounds = super().draw(codes, generator), self.storage.limits(self.decimals)
         if bounds is not None:
             foreseen = codes < self.kind.regular
-            low, high = -((self.start - bounds[0]) // self.step), (bounds[1] - self.start) // self.step
+            low, high = (
+                -((self.start - bounds[0]) // self.step),
+                (bounds[1] - self.start) // self.step,
+            )
             cells.values[foreseen] = cells.values[foreseen].clip(low, high)
         return cells
 
@@ -188,7 +211,12 @@ class GridColumn(NumberColumn):
         assert isinstance(self.kind, Grid)
         step = numbers.format_number(self.step, self.decimals, "shortest")
         word = "number" if self.decimals else "integer"
-        return {"kind": word, "resolution": step, "range": list(self.span), "atoms": len(self.kind.atoms)}
+        return {
+            "kind": word,
+            "resolution": step,
+            "range": list(self.span),
+            "atoms": len(self.kind.atoms),
+        }
 
 
 @dataclass(frozen=True)
@@ -199,7 +227,10 @@ class RealColumn(NumberColumn):
     takes = Real
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        read = [float(text) if numbers.parse_number(text) else REAL_OTHER for text in self.to_points(texts)]
+        read = [
+            float(text) if numbers.parse_number(text) else REAL_OTHER
+            for text in self.to_points(texts)
+        ]
         values = np.array(read, dtype=np.float64)
         return self._near(values)
 
@@ -220,7 +251,9 @@ class RealColumn(NumberColumn):
         """Cells drawn inside the codes, with as many digits as the column prints."""
         cells = super().draw(codes, generator)
         foreseen = np.isfinite(cells.values) & self._is_scientific
-        cells.values[foreseen] = [float(text) for text in self.to_points(self.spell(cells.values[foreseen]))]
+        cells.values[foreseen] = [
+            float(text) for text in self.to_points(self.spell(cells.values[foreseen]))
+        ]
         return cells
 
     def problem(self, text: str | None) -> str:
@@ -236,9 +269,13 @@ class RealColumn(NumberColumn):
         if self.style == "whole":
             return [str(int(value)) for value in values.tolist()]
         if self._is_scientific:
-            return self.from_points([f"{value:.{self.style[2:]}{self.style[0]}}" for value in values.tolist()])
+            return self.from_points(
+                [f"{value:.{self.style[2:]}{self.style[0]}}" for value in values.tolist()]
+            )
         texts = [repr(value) for value in values.tolist()]
-        return self.from_points(texts if self.style == "dotted" else [text.removesuffix(".0") for text in texts])
+        return self.from_points(
+            texts if self.style == "dotted" else [text.removesuffix(".0") for text in texts]
+        )
 
     def display(self, value: float) -> float:
         return float(value)
@@ -265,12 +302,16 @@ class DateColumn(ModelledColumn):
         super().__post_init__()
         dates.form_of(self.form)
         if not 0 <= self.start < self.step:
-            raise ValueError(f"column {self.name!r}: a step is at least one tick, and times start within it")
+            raise ValueError(
+                f"column {self.name!r}: a step is at least one tick, and times start within it"
+            )
 
     def parse(self, texts: list[str]) -> np.ndarray:
         ticks = ticks_in(texts, self.form)
         steps, rest = np.divmod(ticks - np.where(ticks == OTHER, 0, self.start), self.step)
-        return np.where((ticks == OTHER) | (rest > 0) | (np.abs(steps) >= numbers.MAX_STEPS), OTHER, steps)
+        return np.where(
+            (ticks == OTHER) | (rest > 0) | (np.abs(steps) >= numbers.MAX_STEPS), OTHER, steps
+        )
 
     def spell(self, values: np.ndarray) -> list[str]:
         first, last = dates.form_of(self.form).ends
@@ -278,18 +319,24 @@ class DateColumn(ModelledColumn):
         return dates.format_ticks(steps * self.step + self.start, self.form)
 
     def _time_texts(self, times: Any) -> list[str]:
-        return self.storage.time_texts(times, date_forms.zone_of(self.form))
+        return self.storage.time_texts(times, date_patterns.zone_of(self.form))
 
     def own_texts(self, texts: list[str], kind: str) -> list[str]:
         """Times that a type holds, or that such a column is asked for, in the column's form where it says them whole."""
         if kind in TIME_KINDS:
             return dates.reformat(
-                texts, plain_form(next((text for text in texts if text[-1:].isdigit()), "")), self.form
+                texts,
+                plain_form(next((text for text in texts if text[-1:].isdigit()), "")),
+                self.form,
             )
         if not self.storage.is_timed:
             return texts
-        texts = [dates.without_days(text) for text in texts] if self.storage.kind == "duration" else texts
-        return date_forms.reformat_any(texts, self.form, self.storage.time_texts)
+        texts = (
+            [dates.without_days(text) for text in texts]
+            if self.storage.kind == "duration"
+            else texts
+        )
+        return date_patterns.reformat_any(texts, self.form, self.storage.time_texts)
 
     def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
         """Cells drawn inside the codes; for a time that the column's type cannot hold the nearest that it can."""
@@ -297,7 +344,10 @@ class DateColumn(ModelledColumn):
         if ends is not None:
             ticks = dates.form_of(self.form).ticks_of(ends)
             foreseen = codes < self.kind.regular
-            low, high = -((self.start - ticks[0]) // self.step), (ticks[1] - self.start) // self.step
+            low, high = (
+                -((self.start - ticks[0]) // self.step),
+                (ticks[1] - self.start) // self.step,
+            )
             cells.values[foreseen] = cells.values[foreseen].clip(low, high)
         return cells
 
@@ -311,4 +361,9 @@ class DateColumn(ModelledColumn):
 
     def details(self) -> dict[str, Any]:
         assert isinstance(self.kind, Grid)
-        return {"resolution": self.unit, "range": list(self.span), "atoms": len(self.kind.atoms), "form": self.form}
+        return {
+            "resolution": self.unit,
+            "range": list(self.span),
+            "atoms": len(self.kind.atoms),
+            "form": self.form,
+        }

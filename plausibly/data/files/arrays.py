@@ -22,9 +22,14 @@ from plausibly.system.files import delivering, suffix_of, writer_for
 SPLITS = dict(
     train="train", training="train", valid="valid", val="valid", validation="valid", dev="valid", test="test", testing="test"
 )  # fmt: skip
-ROW_NAMES, LABEL_NAMES = ("x", "data", "images", "features", "inputs"), ("y", "labels", "label", "targets", "target")
+ROW_NAMES, LABEL_NAMES = (
+    ("x", "data", "images", "features", "inputs"),
+    ("y", "labels", "label", "targets", "target"),
+)
 NAME_PATTERN = re.compile(
-    "(?P<role>{0})?_?(?P<split>{1})?_?(?P<after>{0})?".format("|".join(ROW_NAMES + LABEL_NAMES), "|".join(SPLITS))
+    "(?P<role>{0})?_?(?P<split>{1})?_?(?P<after>{0})?".format(
+        "|".join(ROW_NAMES + LABEL_NAMES), "|".join(SPLITS)
+    )
 )
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 MAX_EXACT_INTEGER = 2**53  # whole numbers up to here are floats
@@ -43,7 +48,9 @@ def as_array(rows: Any) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise UserError(f"an array of {array.dtype} cannot be modelled; {TABLE_ADVICE}")
     if array.dtype.itemsize > 8:
-        raise UserError(f"numbers of type {array.dtype} would be rounded; give rows.astype('float64')")
+        raise UserError(
+            f"numbers of type {array.dtype} would be rounded; give rows.astype('float64')"
+        )
     return array
 
 
@@ -54,14 +61,24 @@ def _array(rows: Any) -> np.ndarray:
             rows = rows.detach().cpu().resolve_conj()
             rows = (rows.float() if rows.dtype is torch.bfloat16 else rows).numpy()
         if hasattr(rows, "toarray"):
-            raise UserError(f"a sparse {type(rows).__name__} cannot be modelled; give rows.toarray()")
-        masked = isinstance(rows, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in rows)
-        return np.ma.asarray(rows) if masked or isinstance(rows, np.ma.MaskedArray) else np.asarray(rows)
+            raise UserError(
+                f"a sparse {type(rows).__name__} cannot be modelled; give rows.toarray()"
+            )
+        masked = isinstance(rows, list | tuple) and any(
+            isinstance(row, np.ma.MaskedArray) for row in rows
+        )
+        return (
+            np.ma.asarray(rows)
+            if masked or isinstance(rows, np.ma.MaskedArray)
+            else np.asarray(rows)
+        )
     except (ValueError, TypeError, RuntimeError) as error:
         if isinstance(error, UserError):
             raise
         reason = str(error).splitlines()[0]
-        raise UserError(f"no array can be made of this {type(rows).__name__} ({reason}); {TABLE_ADVICE}") from error
+        raise UserError(
+            f"no array can be made of this {type(rows).__name__} ({reason}); {TABLE_ADVICE}"
+        ) from error
 
 
 def _plain(cells: np.ndarray) -> np.ndarray:
@@ -70,13 +87,19 @@ def _plain(cells: np.ndarray) -> np.ndarray:
 
     hidden = np.ma.getmaskarray(cells) | pd.isna(np.asarray(cells))
     known = np.asarray(cells)[~hidden]
-    odd = [cell for cell in known.flat if not isinstance(cell, int | float | np.bool_ | np.integer | np.floating)]
+    odd = [
+        cell
+        for cell in known.flat
+        if not isinstance(cell, int | float | np.bool_ | np.integer | np.floating)
+    ]
     if odd or not known.size:
         held = type(odd[0]).__name__ if odd else "no"
         raise UserError(f"an array of objects with {held} cells cannot be modelled; {TABLE_ADVICE}")
     numbers = np.array(known.tolist())
     if numbers.dtype.kind == "O" or not (numbers.astype(object) == known).all():
-        raise UserError("an array of objects holds whole numbers too large for one type; give a DataFrame")
+        raise UserError(
+            "an array of objects holds whole numbers too large for one type; give a DataFrame"
+        )
     whole = np.zeros(cells.shape, numbers.dtype)
     whole[~hidden] = numbers
     return np.ma.MaskedArray(whole, hidden)
@@ -86,11 +109,16 @@ def _with_holes(array: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     """The array with NaN where it is hidden. UserError where floats cannot hold the others."""
     if not hidden.any() or array.dtype.kind not in "biuf":
         return array
-    if array.dtype.kind in "iu" and (np.abs(array[~hidden].astype(np.float64)) > MAX_EXACT_INTEGER).any():
+    if (
+        array.dtype.kind in "iu"
+        and (np.abs(array[~hidden].astype(np.float64)) > MAX_EXACT_INTEGER).any()
+    ):
         raise UserError(
             f"masked {array.dtype} numbers beyond 2^53 would be rounded; give a DataFrame with Int64 columns"
         )
-    return np.where(hidden, np.nan, array).astype(array.dtype if array.dtype.kind == "f" else np.float64)
+    return np.where(hidden, np.nan, array).astype(
+        array.dtype if array.dtype.kind == "f" else np.float64
+    )
 
 
 def read_splits(path: Path) -> dict[str, np.ndarray]:
@@ -103,9 +131,13 @@ def read_splits(path: Path) -> dict[str, np.ndarray]:
         return splits
     if not arrays:
         others = ", ".join(_raw_npz(path))
-        raise UserError(f"{path} holds no arrays of rows{others and f', but {others}; name one: {path}:NAME'}")
+        raise UserError(
+            f"{path} holds no arrays of rows{others and f', but {others}; name one: {path}:NAME'}"
+        )
     if len(arrays) != 1:
-        raise UserError(f"{path} holds the arrays {', '.join(arrays)}; name one: {path}:{next(iter(arrays))}")
+        raise UserError(
+            f"{path} holds the arrays {', '.join(arrays)}; name one: {path}:{next(iter(arrays))}"
+        )
     return {"all": next(iter(arrays.values()))}
 
 
@@ -123,9 +155,13 @@ def omission_notes(path: Path, labelled: bool) -> list[str]:
     labels = [key for key in raw if _role(key)[0] == "labels"]
     taken = [key for key in arrays if _role(key)[1]] if _by_split(arrays) else list(arrays)
     others = [key for key in raw if key not in (*taken, *labels) and not _is_shape(key, raw)]
-    notes = [f"the labels {', '.join(labels)} beside the rows are not modelled; --context label does"]
+    notes = [
+        f"the labels {', '.join(labels)} beside the rows are not modelled; --context label does"
+    ]
     notes = notes * bool(labels and not labelled)
-    return notes + [f"left out of the file: {', '.join(others)}; {path}:NAME takes one alone"] * bool(others)
+    return notes + [
+        f"left out of the file: {', '.join(others)}; {path}:NAME takes one alone"
+    ] * bool(others)
 
 
 def read_labels(source: str) -> dict[str, np.ndarray]:
@@ -139,7 +175,9 @@ def read_labels(source: str) -> dict[str, np.ndarray]:
 
 def _is_whole(array: np.ndarray) -> bool:
     """Whether all entries are whole numbers."""
-    return array.dtype.kind in "biu" or (array.dtype.kind == "f" and bool((array == np.floor(array)).all()))
+    return array.dtype.kind in "biu" or (
+        array.dtype.kind == "f" and bool((array == np.floor(array)).all())
+    )
 
 
 def _role(key: str) -> tuple[str, str]:
@@ -160,14 +198,19 @@ def read_one(source: str) -> np.ndarray:
     if not part:
         splits = read_splits(Path(path))
         if len(splits) > 1:
-            raise UserError(f"{path} has several splits; name one: " + ", ".join(f"{path}:{name}" for name in splits))
+            raise UserError(
+                f"{path} has several splits; name one: "
+                + ", ".join(f"{path}:{name}" for name in splits)
+            )
         return next(iter(splits.values()))
     if suffix_of(path) != "npz":
         raise UserError(f"{path} has no parts, so {part!r} names none; only npz files do")
     raw, arrays = _raw_npz(Path(path)), _read_npz(Path(path))
     named = {_role(key)[1] or key: array for key, array in arrays.items()} | arrays
     if part not in named and part not in raw:
-        raise UserError(f"{path} has no array {part!r}{did_you_mean(part, named)}; it has {', '.join(arrays)}")
+        raise UserError(
+            f"{path} has no array {part!r}{did_you_mean(part, named)}; it has {', '.join(arrays)}"
+        )
     return named[part] if part in named else as_array(raw[part])
 
 
@@ -178,14 +221,18 @@ def read_matrix(path: Path) -> np.ndarray:
         try:
             frame[name] = frame[name].astype("float64")
         except (ValueError, TypeError) as error:
-            raise UserError(f"{path}, column {name!r}: not all cells are numbers ({error})") from error
+            raise UserError(
+                f"{path}, column {name!r}: not all cells are numbers ({error})"
+            ) from error
     return np.asarray(frame.to_numpy())
 
 
 def is_part(source: str) -> bool:
     """Whether a source names a part of a file, such as `digits.npz:test`."""
     path, mark, part = source.rpartition(":")
-    return bool(mark and part and "/" not in part and not Path(source).exists() and Path(path).is_file())
+    return bool(
+        mark and part and "/" not in part and not Path(source).exists() and Path(path).is_file()
+    )
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -193,7 +240,11 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     raw = _raw_npz(path)
     kept = [key for key in raw if _role(key)[0] == "rows" and not _is_shape(key, raw)]
     found = {key: _unpack_bits(raw[key], raw.get(f"{key}_shape"), f"{path}:{key}") for key in kept}
-    return {key: as_array(array) for key, array in found.items() if array.ndim and array.dtype.kind in "biuf"}
+    return {
+        key: as_array(array)
+        for key, array in found.items()
+        if array.ndim and array.dtype.kind in "biuf"
+    }
 
 
 def _is_shape(key: str, raw: dict[str, np.ndarray]) -> bool:
@@ -205,7 +256,9 @@ def _raw_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(contents(path)), allow_pickle=False) as file:
             found = {key: file[key] for key in file.files}
-            return {key: array for key, array in found.items() if isinstance(array, np.ndarray)}  # others are bytes
+            return {
+                key: array for key, array in found.items() if isinstance(array, np.ndarray)
+            }  # others are bytes
     except Exception as error:  # zipfile, zlib, struct and numpy each raise their own
         raise UserError(f"{path} is not a whole npz file of plain arrays: {error}") from error
 
@@ -243,11 +296,15 @@ def _read_idx(data: bytes, path: Path) -> np.ndarray:
         raise UserError(f"{path} is not an idx file")
     dtype = np.dtype(IDX_TYPES[kind])
     if len(data) - start != int(np.prod(shape, dtype=object)) * dtype.itemsize:
-        raise UserError(f"{path} is cut short: {len(data) - start} bytes do not hold an array of shape {shape}")
+        raise UserError(
+            f"{path} is cut short: {len(data) - start} bytes do not hold an array of shape {shape}"
+        )
     return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def write_rows(rows: Any, path: Path, further: Mapping[str, Callable[..., None]] = MappingProxyType({})) -> None:
+def write_rows(
+    rows: Any, path: Path, further: Mapping[str, Callable[..., None]] = MappingProxyType({})
+) -> None:
     """Writes an array to a file whose suffix says how, whole or not at all; `further` ways besides those for all arrays."""
     writer = writer_for(path, array_writers() | dict(further))
     with delivering(path) as draft:

@@ -21,13 +21,24 @@ def frame_of(table: Any) -> Any:
     """The table, without an index. Whole numbers and truths take types that hold holes too, unless pandas wrote others."""
     import pandas as pd
 
-    labels, own, without = labels_of(table.schema), _own_types(table.schema), _without_holes(table.schema)
+    labels, own, without = (
+        labels_of(table.schema),
+        _own_types(table.schema),
+        _without_holes(table.schema),
+    )
     plain = [place for place in range(table.num_columns) if place not in own]
     frame = table.select(plain).to_pandas() if plain else pd.DataFrame(index=range(len(table)))
     for place, (label, column) in enumerate(zip(labels, table.columns, strict=True)):
         if place in own:
-            frame.insert(place, label, pd.Series(pd.arrays.ArrowExtensionArray(column)), allow_duplicates=True)
-        elif _widens(column.type) and (column.null_count or table.schema.names[place] not in without):
+            frame.insert(
+                place,
+                label,
+                pd.Series(pd.arrays.ArrowExtensionArray(column)),
+                allow_duplicates=True,
+            )
+        elif _widens(column.type) and (
+            column.null_count or table.schema.names[place] not in without
+        ):
             cells = pd.Series(_nullable(column.type).__from_arrow__(column))
             frame.isetitem(place, cells.astype(_nullable(column.type)))
     return frame
@@ -41,7 +52,9 @@ def labels_of(schema: Any) -> list[Any]:
 def _without_holes(schema: Any) -> set[str]:
     """The columns that pandas wrote from whole numbers or truths of numpy's, which hold no holes."""
     columns = _document(schema).get("columns", [])
-    return {each.get("field_name") for each in columns if HOLELESS_TYPE.fullmatch(each["numpy_type"])}
+    return {
+        each.get("field_name") for each in columns if HOLELESS_TYPE.fullmatch(each["numpy_type"])
+    }
 
 
 def _own_types(schema: Any) -> set[int]:
@@ -49,14 +62,20 @@ def _own_types(schema: Any) -> set[int]:
     import pyarrow as pa
 
     empty = schema.empty_table().to_pandas()
-    numbered = empty.set_axis([str(place) for place in range(empty.shape[1])], axis=1)  # a name may come twice
+    numbered = empty.set_axis(
+        [str(place) for place in range(empty.shape[1])], axis=1
+    )  # a name may come twice
     again = pa.Table.from_pandas(numbered, preserve_index=False).schema
     differs = {
-        place for place, (kind, other) in enumerate(zip(schema.types, again.types, strict=True)) if kind != other
+        place
+        for place, (kind, other) in enumerate(zip(schema.types, again.types, strict=True))
+        if kind != other
     }
     plain = (pa.types.is_dictionary, pa.types.is_string_view)  # which Arrow itself hardly works on
     nothing = {place for place, kind in enumerate(schema.types) if pa.types.is_null(kind)}
-    return nothing | {place for place in differs if not any(is_plain(schema.types[place]) for is_plain in plain)}
+    return nothing | {
+        place for place in differs if not any(is_plain(schema.types[place]) for is_plain in plain)
+    }
 
 
 def _widens(kind: Any) -> bool:
@@ -70,7 +89,9 @@ def _nullable(kind: Any) -> Any:
     import pandas as pd
 
     name = str(kind)
-    return pd.api.types.pandas_dtype("boolean" if name == "bool" else name.replace("i", "I").replace("u", "U"))
+    return pd.api.types.pandas_dtype(
+        "boolean" if name == "bool" else name.replace("i", "I").replace("u", "U")
+    )
 
 
 def index_levels(schema: Any) -> dict[str, dict[str, Any]]:
@@ -86,7 +107,9 @@ def index_levels(schema: Any) -> dict[str, dict[str, Any]]:
 def index_notes(schema: Any) -> list[str]:
     """What is said of an index, which comes back as columns or not at all."""
     found = [level for level in _levels(schema) if "field" in level]
-    return [INDEX_NOTE] * (len(found) == 1 and not index_levels(schema)) + as_columns(list(index_levels(schema)))
+    return [INDEX_NOTE] * (len(found) == 1 and not index_levels(schema)) + as_columns(
+        list(index_levels(schema))
+    )
 
 
 def as_columns(names: list[str]) -> list[str]:
@@ -116,7 +139,9 @@ def _document(schema: Any) -> dict[str, Any]:
 def _is_row_number(schema: Any, level: dict[str, Any]) -> bool:
     import pyarrow as pa
 
-    return level["name"] is None and ("range" in level or pa.types.is_integer(schema.field(level["field"]).type))
+    return level["name"] is None and (
+        "range" in level or pa.types.is_integer(schema.field(level["field"]).type)
+    )
 
 
 def with_index(table: Any, first: int = 0) -> Any:
@@ -128,21 +153,27 @@ def with_index(table: Any, first: int = 0) -> Any:
         return table
     columns = [_level(table, level, first) for level in levels.values()]
     fields = {level.get("field") for level in every}
-    kept = table.select([place for place, name in enumerate(table.schema.names) if name not in fields])
+    kept = table.select(
+        [place for place, name in enumerate(table.schema.names) if name not in fields]
+    )
     document = _document(table.schema) | {"index_columns": []}
-    document["columns"] = [_level_metadata(level, name, document) for name, level in levels.items()] + [
-        each for each in document["columns"] if each.get("field_name") not in fields
-    ]
+    document["columns"] = [
+        _level_metadata(level, name, document) for name, level in levels.items()
+    ] + [each for each in document["columns"] if each.get("field_name") not in fields]
     if levels:
         document["column_indexes"] = []  # their names are texts, which other labels need not be
     whole = pa.table([*columns, *kept.columns], names=[*levels, *kept.schema.names])
-    return whole.replace_schema_metadata({**table.schema.metadata, METADATA: json.dumps(document).encode()})
+    return whole.replace_schema_metadata(
+        {**table.schema.metadata, METADATA: json.dumps(document).encode()}
+    )
 
 
 def _level_metadata(level: dict[str, Any], name: str, document: dict[str, Any]) -> dict[str, Any]:
     """What pandas would write of a level as a column of that name."""
     counted = {"pandas_type": "int64", "numpy_type": "int64", "metadata": None}
-    own = (each for each in document["columns"] if each.get("field_name") == level.get("field", ...))
+    own = (
+        each for each in document["columns"] if each.get("field_name") == level.get("field", ...)
+    )
     return {**next(own, counted), "name": name, "field_name": name}
 
 
@@ -152,7 +183,9 @@ def _level(table: Any, level: dict[str, Any], first: int) -> Any:
     if "field" in level:
         return table[level["field"]]
     start, step = level["range"]
-    return pa.array(range(start + first * step, start + (first + len(table)) * step, step), pa.int64())
+    return pa.array(
+        range(start + first * step, start + (first + len(table)) * step, step), pa.int64()
+    )
 
 
 def index_to_columns(frame: Any, known: Collection[str] | None = None) -> Any:
@@ -165,7 +198,11 @@ def index_to_columns(frame: Any, known: Collection[str] | None = None) -> Any:
     index, whole = frame.index, frame.reset_index(drop=True)
     names, columns = level_names(index), {*map(str, frame.columns)}
     for place in reversed(range(len(names))):
-        if names[place] not in known or names[place] in columns if known is not None else is_row_number(index):
+        if (
+            names[place] not in known or names[place] in columns
+            if known is not None
+            else is_row_number(index)
+        ):
             continue
         if names[place] in columns:
             raise UserError(f"the index and a column are both named {names[place]!r}; rename one")
@@ -182,5 +219,9 @@ def is_row_number(index: Any) -> bool:
 
 def level_names(index: Any) -> list[str]:
     """The names that columns made of an index have."""
-    plain = ["index"] if index.nlevels == 1 else [f"level_{place}" for place in range(index.nlevels)]
-    return [other if name is None else str(name) for name, other in zip(index.names, plain, strict=True)]
+    plain = (
+        ["index"] if index.nlevels == 1 else [f"level_{place}" for place in range(index.nlevels)]
+    )
+    return [
+        other if name is None else str(name) for name, other in zip(index.names, plain, strict=True)
+    ]

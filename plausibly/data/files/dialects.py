@@ -16,7 +16,9 @@ BOM = b"\xef\xbb\xbf"
 SNIFF_BYTES, MAX_BARE_WORDS = 1 << 18, 3  # bytes; texts without quotes among those with
 NEEDS_QUOTES = re.compile(r"[\"\r\n]")
 SEPARATORS = (",", ";", "\t", "|")
-SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)  # the line that Excel takes a separator from
+SEPARATOR_LINE = re.compile(
+    rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE
+)  # the line that Excel takes a separator from
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,14 @@ class Dialect:
     gap: str = ""
 
     def __post_init__(self) -> None:
-        if self.delimiter not in SEPARATORS or self.newline not in ("\n", "\r\n") or self.gap not in ("", " "):
-            raise ValueError("cells are separated by comma, semicolon, tab or bar, lines by \\n or \\r\\n")
+        if (
+            self.delimiter not in SEPARATORS
+            or self.newline not in ("\n", "\r\n")
+            or self.gap not in ("", " ")
+        ):
+            raise ValueError(
+                "cells are separated by comma, semicolon, tab or bar, lines by \\n or \\r\\n"
+            )
 
     def first_line(self, names: Sequence[str]) -> bytes:
         """The header line, after the byte order mark and the line `sep=` where there are such."""
@@ -51,7 +59,10 @@ class Dialect:
 
     def lines(self, names: Sequence[str], columns: Iterable[np.ndarray]) -> bytes:
         """The lines of rows, from the texts of each column; None is a hole."""
-        cells = [self._column(name, texts, len(names) == 1) for name, texts in zip(names, columns, strict=True)]
+        cells = [
+            self._column(name, texts, len(names) == 1)
+            for name, texts in zip(names, columns, strict=True)
+        ]
         rows = map((self.delimiter + self.gap).join, zip(*cells, strict=True))
         return "".join([row + self.newline for row in rows]).encode("utf-8", "surrogatepass")
 
@@ -65,7 +76,12 @@ class Dialect:
     def _format_cell(self, text: str, own: bool, alone: bool) -> str:
         """A cell; one that is alone in its line is never nothing at all."""
         quotes = self.holes or alone if not text else own and text not in self.bare
-        if quotes or self.delimiter in text or NEEDS_QUOTES.search(text) or (self.gap and text.startswith(" ")):
+        if (
+            quotes
+            or self.delimiter in text
+            or NEEDS_QUOTES.search(text)
+            or (self.gap and text.startswith(" "))
+        ):
             return '"' + text.replace('"', '""') + '"'
         return text
 
@@ -82,9 +98,13 @@ def sniff_dialect(data: bytes, tabs: bool = False) -> tuple[Dialect, int]:
     newline = "\r\n" if line.endswith(b"\r") else "\n"
     text = _whole_lines(body).decode("utf-8", "replace")
     fits = {mark: _fit(_rows(text, mark)) for mark in SEPARATORS}
-    found = said[1].decode() if said else "\t" if tabs else max(SEPARATORS, key=lambda mark: fits[mark])
+    found = (
+        said[1].decode() if said else "\t" if tabs else max(SEPARATORS, key=lambda mark: fits[mark])
+    )
     gap = " " * _has_spaces(_rows(text, found, quotes=False))
-    return Dialect(found, newline, mark=start > 0, said=said is not None, gap=gap), len(data) - len(body)
+    return Dialect(found, newline, mark=start > 0, said=said is not None, gap=gap), len(data) - len(
+        body
+    )
 
 
 def _whole_lines(data: bytes) -> bytes:
@@ -105,7 +125,9 @@ def _rows(text: str, delimiter: str, quotes: bool = True) -> list[list[str]]:
 def _fit(rows: list[list[str]]) -> tuple[float, int]:
     """The share of rows that have as many cells as the header, 0 where that is one; and how many that is."""
     cells = len(rows[0]) if rows else 0
-    return (sum(len(row) == cells for row in rows[1:]) / max(len(rows) - 1, 1) if cells > 1 else 0.0), cells
+    return (
+        sum(len(row) == cells for row in rows[1:]) / max(len(rows) - 1, 1) if cells > 1 else 0.0
+    ), cells
 
 
 def _has_spaces(rows: list[list[str]]) -> bool:
@@ -130,7 +152,10 @@ def learn_dialect(data: bytes, plain: Dialect) -> Dialect:
     rows = rows if len(data) <= SNIFF_BYTES else rows[:-1]
     if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
         return plain
-    names, cells = [_text(cell) for cell in rows[0]], [{*column} for column in zip(*rows[1:], strict=True)]
+    names, cells = (
+        [_text(cell) for cell in rows[0]],
+        [{*column} for column in zip(*rows[1:], strict=True)],
+    )
     quoted = {name: own for name, own in zip(names, cells, strict=True) if _in_quotes(own, plain)}
     bare = {cell for own in quoted.values() for cell in own if cell and cell[0] != '"'}
     every = set[str]().union(*cells)
@@ -165,11 +190,20 @@ def _text(cell: str) -> str:
 
 def _needless(cell: str, plain: Dialect) -> bool:
     """Whether a cell is in quotes that it does not need."""
-    return len(cell) > 2 and cell[0] == '"' and not NEEDS_QUOTES.search(cell[1:-1]) and plain.delimiter not in cell
+    return (
+        len(cell) > 2
+        and cell[0] == '"'
+        and not NEEDS_QUOTES.search(cell[1:-1])
+        and plain.delimiter not in cell
+    )
 
 
 def _in_quotes(cells: set[str], plain: Dialect) -> bool:
     """Whether all cells of a column are in quotes, but for a few words, and not because they need them."""
     bare = {cell for cell in cells if cell and cell[0] != '"'}
     again = {_text(cell) for cell in cells - bare}
-    return any(_needless(cell, plain) for cell in cells) and len(bare) <= MAX_BARE_WORDS and not bare & again
+    return (
+        any(_needless(cell, plain) for cell in cells)
+        and len(bare) <= MAX_BARE_WORDS
+        and not bare & again
+    )

@@ -18,8 +18,28 @@ import numpy as np
 from plausibly.errors import UserError, count_phrase
 from plausibly.events.schema import MAX_VARIABLES
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no other is started, whatever a file is called
+SUFFIXES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".bmp",
+    ".gif",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+)
+PILLOW_FORMATS = (
+    "PNG",
+    "JPEG",
+    "BMP",
+    "GIF",
+    "WEBP",
+    "TIFF",
+    "PPM",
+)  # no other is started, whatever a file is called
 MAX_DEFAULT_SIDE, MAX_SIDE, MAX_BYTES = 32, 4096, 2**31
 DEEP_GRAY_BITS = 16  # bits of deep gray, where no image told how many are in use
 ORIENTATION_TAG = 0x0112  # of EXIF; 1 is upright
@@ -39,7 +59,11 @@ def files_of(folder: Path) -> tuple[list[Path], list[Path]]:
     UserError where there are no images.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    images = [path for path in files if path.suffix.lower() in SUFFIXES and not _is_hidden(path.relative_to(folder))]
+    images = [
+        path
+        for path in files
+        if path.suffix.lower() in SUFFIXES and not _is_hidden(path.relative_to(folder))
+    ]
     if not images:
         raise UserError(f"{folder} holds no images ({', '.join(SUFFIXES)})")
     return images, [path for path in files if path not in set(images)]
@@ -75,7 +99,10 @@ def _refuse_large(images: int, channels: int, size: tuple[int, int]) -> None:
 
 
 def read_folder(
-    folder: Path, size: tuple[int, int] | None = None, colour: bool | None = None, depth: int | None = None
+    folder: Path,
+    size: tuple[int, int] | None = None,
+    colour: bool | None = None,
+    depth: int | None = None,
 ) -> Folder:
     """All images of a folder.
 
@@ -88,13 +115,19 @@ def read_folder(
     target = size or _shrink(sizes.most_common(1)[0][0])
     coloured = any(not look.gray for look in looks) if colour is None else colour
     deepest = max(look.top for look in looks)
-    reader = ImageReader(target, coloured, depth or (max(8, deepest.bit_length()) if deepest else DEEP_GRAY_BITS))
+    reader = ImageReader(
+        target, coloured, depth or (max(8, deepest.bit_length()) if deepest else DEEP_GRAY_BITS)
+    )
     _refuse_large(len(files), 3 if coloured else 1, target)
     rows = np.empty((len(files), *target, *((3,) if coloured else ())), dtype=np.uint8)
     for place, path in enumerate(files):
         rows[place] = reader.read(path)
-    notes = _notes(sizes, target, coloured) + reader.notes(len(files), sum(look.gray for look in looks))
-    return Folder(rows, notes + _places(folder, files) + _omission_notes(folder, others), reader.depth)
+    notes = _notes(sizes, target, coloured) + reader.notes(
+        len(files), sum(look.gray for look in looks)
+    )
+    return Folder(
+        rows, notes + _places(folder, files) + _omission_notes(folder, others), reader.depth
+    )
 
 
 class ImageHeader(NamedTuple):
@@ -119,7 +152,9 @@ def _open_image(path: Path) -> Iterator[Any]:
     except UserError:
         raise
     except Exception as error:  # Pillow's readers each raise their own
-        raise UserError(f"{path} is no whole image ({_reason(error)}); remove it or replace it") from error
+        raise UserError(
+            f"{path} is no whole image ({_reason(error)}); remove it or replace it"
+        ) from error
 
 
 def _reason(error: Exception) -> str:
@@ -132,7 +167,9 @@ def _reason(error: Exception) -> str:
 def _read_header(path: Path) -> ImageHeader:
     with _open_image(path) as image:
         if image.mode == "F":
-            raise UserError(f"{path} holds floating-point pixels, of no known range; save it with 8 or 16 bits a pixel")
+            raise UserError(
+                f"{path} holds floating-point pixels, of no known range; save it with 8 or 16 bits a pixel"
+            )
         gray, top = _is_gray(image), int(np.asarray(image).max()) if _is_deep(image) else 0
         upright = _upright(image)
         return ImageHeader((upright.height, upright.width), gray, top)
@@ -185,7 +222,11 @@ class ImageReader:
 
     def _count(self, image: Any) -> None:
         deep = ";16" in str(image.tile) and not _is_deep(image)
-        found = {"turned": _is_turned(image), "frames": getattr(image, "n_frames", 1) > 1, "halved": deep}
+        found = {
+            "turned": _is_turned(image),
+            "frames": getattr(image, "n_frames", 1) > 1,
+            "halved": deep,
+        }
         self.done.update(word for word in found if found[word])
         self.done.update([image.mode] if image.mode == "CMYK" or _is_deep(image) else [])
 
@@ -195,8 +236,13 @@ class ImageReader:
 
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() >> self.depth:
-            held, uses = f"{values.min()} to {values.max()}", f"the others use {self.depth} bits a pixel"
-            raise UserError(f"{path} holds values from {held}, but {uses}: 0 to {(1 << self.depth) - 1}")
+            held, uses = (
+                f"{values.min()} to {values.max()}",
+                f"the others use {self.depth} bits a pixel",
+            )
+            raise UserError(
+                f"{path} holds values from {held}, but {uses}: 0 to {(1 << self.depth) - 1}"
+            )
         clear = values == image.info.get("transparency", -1)
         self.done.update(["transparent"] if clear.any() else [])
         return Image.fromarray(np.where(clear, 255, values >> self.depth - 8).astype(np.uint8))
@@ -216,7 +262,11 @@ class ImageReader:
     def notes(self, images: int, gray: int) -> list[str]:
         """What was done to so many images, of which some were gray."""
         deep = sum(count for mode, count in self.done.items() if mode.startswith("I"))
-        kept = f"the upper 8 of the {self.depth} bits in use are kept" if self.depth > 8 else "they use no more than 8"
+        kept = (
+            f"the upper 8 of the {self.depth} bits in use are kept"
+            if self.depth > 8
+            else "they use no more than 8"
+        )
         found = [
             (gray if self.coloured and gray < images else 0, "gray, and read as colour"),
             (0 if self.coloured else images - gray, "of colours, and read as gray"),
@@ -228,24 +278,34 @@ class ImageReader:
             (self.done["CMYK"], "CMYK, and read as RGB"),
         ]
         whole = count_phrase(images, "image")
-        return [f"{count} of {whole} {'is' if count == 1 else 'are'} {what}" for count, what in found if count]
+        return [
+            f"{count} of {whole} {'is' if count == 1 else 'are'} {what}"
+            for count, what in found
+            if count
+        ]
 
 
 def _resize(image: Any, size: tuple[int, int]) -> np.ndarray:
     from PIL import Image
 
     wanted = (size[1], size[0])
-    return np.asarray(image if image.size == wanted else image.resize(wanted, Image.Resampling.LANCZOS))
+    return np.asarray(
+        image if image.size == wanted else image.resize(wanted, Image.Resampling.LANCZOS)
+    )
 
 
 def _places(folder: Path, images: list[Path]) -> list[str]:
     """That folders below the folder are no labels."""
     places = {path.parent for path in images}
-    return [f"images of {len(places)} folders are taken together; a folder's name is no label"] * (len(places) > 1)
+    return [f"images of {len(places)} folders are taken together; a folder's name is no label"] * (
+        len(places) > 1
+    )
 
 
 def _omission_notes(folder: Path, others: list[Path]) -> list[str]:
-    shown = ", ".join(str(path.relative_to(folder)) for path in others[:3]) + ", ..." * (len(others) > 3)
+    shown = ", ".join(str(path.relative_to(folder)) for path in others[:3]) + ", ..." * (
+        len(others) > 3
+    )
     one = len(others) == 1
     said = f"{count_phrase(len(others), 'other file')} {'is' if one else 'are'} left out: {shown}"
     return [said] if others else []
@@ -278,7 +338,9 @@ def write_grid(images: np.ndarray, path: Path, across: int | None = None) -> Non
     count, channels, height, width = images.shape
     columns = across or ceil(sqrt(count))
     lines = ceil(count / columns)
-    sheet = np.full((lines * (height + 1) + 1, columns * (width + 1) + 1, channels), 128, dtype=np.uint8)
+    sheet = np.full(
+        (lines * (height + 1) + 1, columns * (width + 1) + 1, channels), 128, dtype=np.uint8
+    )
     for place, image in enumerate(images):
         top, left = (place // columns) * (height + 1) + 1, (place % columns) * (width + 1) + 1
         sheet[top : top + height, left : left + width] = np.moveaxis(image, 0, 2)

@@ -38,7 +38,11 @@ def in_memory(data: Any, format: Format) -> Any:
 
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
     levels, columns = {*level_names(frame.index)}, {column.name for column in format.columns}
-    return index_to_columns(frame, columns) if levels <= columns - {*map(str, frame.columns)} else frame
+    return (
+        index_to_columns(frame, columns)
+        if levels <= columns - {*map(str, frame.columns)}
+        else frame
+    )
 
 
 class Original:
@@ -87,7 +91,9 @@ class Original:
         self._schema = self._schema or schema
         for name, kind, other in zip(schema.names, schema.types, self._schema.types, strict=True):
             if kind != other:
-                raise UserError(f"column {name!r} would come back as {other} in some rows and as {kind} in others")
+                raise UserError(
+                    f"column {name!r} would come back as {other} in some rows and as {kind} in others"
+                )
 
     def _compare(self, rows: Any, again: Any) -> None:
         if isinstance(rows, np.ndarray):
@@ -96,19 +102,27 @@ class Original:
         import pandas as pd
 
         if not isinstance(rows.index, pd.RangeIndex) or rows.index.name is not None:
-            raise UserError("rows have an index, which would not come back; make a column of it: frame.reset_index()")
+            raise UserError(
+                "rows have an index, which would not come back; make a column of it: frame.reset_index()"
+            )
         if list(rows.columns) != list(again.columns):
             self._notes["columns come back in the order in which the run knows them"] = None
         for name in (name for name in again.columns if name in rows.columns):
             here, there = rows[name].reset_index(drop=True), again[name]
             if here.dtype != there.dtype:
-                self._notes[f"column {name!r} comes back as {there.dtype}, not as {here.dtype}"] = None
+                self._notes[f"column {name!r} comes back as {there.dtype}, not as {here.dtype}"] = (
+                    None
+                )
             if not here.equals(there):
                 left, right = here.astype(object), there.astype(object)
-                differs = np.flatnonzero(~((left == right) | (left.isna() & right.isna())).to_numpy(dtype=bool))
+                differs = np.flatnonzero(
+                    ~((left == right) | (left.isna() & right.isna())).to_numpy(dtype=bool)
+                )
                 if len(differs):
                     row = int(differs[0])
-                    raise UserError(f"row {row + 1}, column {name!r}: {left[row]!r} would come back as {right[row]!r}")
+                    raise UserError(
+                        f"row {row + 1}, column {name!r}: {left[row]!r} would come back as {right[row]!r}"
+                    )
 
     def _compare_arrays(self, rows: np.ndarray, again: np.ndarray) -> None:
         if rows.dtype != again.dtype:
@@ -117,7 +131,9 @@ class Original:
         if not same.all():
             place = tuple(np.argwhere(~same)[0])
             found = f"{rows[place]!r} would come back as {again[place]!r}"
-            raise UserError(f"row {int(place[0]) + 1}: {found}: the run's numbers are {again.dtype}")
+            raise UserError(
+                f"row {int(place[0]) + 1}: {found}: the run's numbers are {again.dtype}"
+            )
         if rows.dtype.kind == "f" and (np.signbit(rows) & (rows == 0)).any():
             self._notes["-0.0 comes back as 0.0"] = None
 
@@ -131,7 +147,11 @@ class Original:
             return {}
         if self._kept:
             return rivals(self.format, concat_rows(self._kept))
-        return sizes_by_codec(contents(self.path)) if self.path and self.size <= MAX_RIVAL_BYTES else {}
+        return (
+            sizes_by_codec(contents(self.path))
+            if self.path and self.size <= MAX_RIVAL_BYTES
+            else {}
+        )
 
 
 def _file_notes(path: Path | None, format: Format) -> list[str]:
@@ -144,7 +164,9 @@ def again(format: Format, events: Events) -> Any:
     try:
         return format.rows(events)
     except (ValueError, OverflowError) as error:
-        raise UserError("these rows hold what the run's type of numbers cannot; fit a run with such rows") from error
+        raise UserError(
+            "these rows hold what the run's type of numbers cannot; fit a run with such rows"
+        ) from error
 
 
 def concat_rows(parts: list[Any]) -> Any:
@@ -161,7 +183,9 @@ def rivals(format: Format, rows: Any) -> dict[str, int]:
     if isinstance(format, TableFormat):
         return sizes_by_codec(b"".join(format.text_lines("csv", rows)))
     bits = set(format.schema.kinds) == {Category()}
-    return sizes_by_codec((np.packbits(rows.astype(bool)) if bits else rows).tobytes()) | pictures(format, rows)
+    return sizes_by_codec((np.packbits(rows.astype(bool)) if bits else rows).tobytes()) | pictures(
+        format, rows
+    )
 
 
 def sizes_by_codec(raw: bytes) -> dict[str, int]:
@@ -185,7 +209,9 @@ def pictures(format: Format, rows: np.ndarray) -> dict[str, int]:
     from PIL import Image
 
     bits = set(picture[1].kinds) == {Category()}
-    numbers = format.numbers(format.events(rows))[:, picture[0]].astype(np.uint8) * (255 if bits else 1)
+    numbers = format.numbers(format.events(rows))[:, picture[0]].astype(np.uint8) * (
+        255 if bits else 1
+    )
     channels, height, width = picture[1].shape
     across = ceil(sqrt(len(rows)))
     sheet = np.zeros((across**2, height, width, channels), np.uint8)
@@ -215,7 +241,12 @@ class TextOriginal(Original):
         with open(source, "rb") as start:
             packed = start.read(2) == b"\x1f\x8b"
         self._file: IO[bytes] = gzip.open(source) if packed else open(source, "rb")  # type: ignore[assignment]  # noqa: SIM115
-        self._suffix, self._table, self._lines, self._same = suffix_of(source), format, 0, not self._notes
+        self._suffix, self._table, self._lines, self._same = (
+            suffix_of(source),
+            format,
+            0,
+            not self._notes,
+        )
 
     def close(self) -> None:
         self._file.close()
@@ -233,7 +264,9 @@ class TextOriginal(Original):
         expected = lines if self._lines else header + lines
         data = self._file.read(len(expected))
         if data != expected:
-            self._notes[f"not byte for byte: {first_difference(data, expected, self._lines)}"] = None
+            self._notes[f"not byte for byte: {first_difference(data, expected, self._lines)}"] = (
+                None
+            )
             self._same = False
         self._lines += expected.count(b"\n")
 
@@ -245,6 +278,10 @@ class TextOriginal(Original):
 
 def original(source: Any, format: Format) -> Original:
     """The file or the rows that `source` is."""
-    if isinstance(format, TableFormat) and isinstance(source, str | Path) and suffix_of(source) in TEXT_SUFFIXES:
+    if (
+        isinstance(format, TableFormat)
+        and isinstance(source, str | Path)
+        and suffix_of(source) in TEXT_SUFFIXES
+    ):
         return TextOriginal(source, format)
     return Original(source, format)

@@ -50,7 +50,10 @@ class TextOutput(Output):
     """
 
     def __init__(
-        self, print_rows: Callable[[Any], tuple[bytes, bytes]], delimiter: str, guard: Callable[[Any], Any] = memoryview
+        self,
+        print_rows: Callable[[Any], tuple[bytes, bytes]],
+        delimiter: str,
+        guard: Callable[[Any], Any] = memoryview,
     ) -> None:
         self.print_rows, self.delimiter, self.guard = print_rows, delimiter, guard
 
@@ -92,7 +95,9 @@ class ColumnarOutput(Output):
     `types` are Arrow's of columns of objects, which show theirs in some rows only.
     """
 
-    def __init__(self, suffix: str, holed: Sequence[str] = (), types: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, suffix: str, holed: Sequence[str] = (), types: Mapping[str, Any] | None = None
+    ) -> None:
         self.suffix, self.holed, self.types = suffix, set(holed), types or {}
 
     def piece(self, rows: Any) -> pa.Table:
@@ -118,7 +123,9 @@ class ColumnarOutput(Output):
 
         if self.suffix == "parquet":
             return pyarrow.parquet.ParquetWriter(draft, schema)
-        return pa.ipc.new_file(str(draft), schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+        return pa.ipc.new_file(
+            str(draft), schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
+        )
 
 
 def _as(column: Any, kind: Any) -> Any:
@@ -182,5 +189,7 @@ class ArrayOutput(Output):
 
     def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
         parts = [piece.to_pylist()[0] for piece in pieces]
-        arrays = [np.frombuffer(part["rows"], part["type"]).reshape(part["shape"]) for part in parts]
+        arrays = [
+            np.frombuffer(part["rows"], part["type"]).reshape(part["shape"]) for part in parts
+        ]
         self.write(np.concatenate(arrays), path)

@@ -18,7 +18,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from plausibly.data.files.arrow_tables import frame_of, index_notes, labels_of, with_index
-from plausibly.data.files.dialects import SNIFF_BYTES, Dialect, learn_dialect, sniff_dialect, without_gaps
+from plausibly.data.files.dialects import (
+    SNIFF_BYTES,
+    Dialect,
+    learn_dialect,
+    sniff_dialect,
+    without_gaps,
+)
 from plausibly.data.files.tables import (
     TEXT_SUFFIXES,
     UTF16_NOTE,
@@ -106,13 +112,21 @@ class TableFile(ABC):
             raise self.file_error(error) from error
 
     def file_error(self, error: Exception) -> UserError:
-        return UserError(f"{self.path} is not a whole {suffix_of(self.path)} file: {str(error).splitlines()[0]}")
+        return UserError(
+            f"{self.path} is not a whole {suffix_of(self.path)} file: {str(error).splitlines()[0]}"
+        )
 
 
 def table_file(path: Path) -> TableFile:
     """The file of that path, by its suffix."""
     suffix = suffix_of(path)
-    return TextFile(path) if suffix in TEXT_SUFFIXES else ParquetFile(path) if suffix == "parquet" else ArrowFile(path)
+    return (
+        TextFile(path)
+        if suffix in TEXT_SUFFIXES
+        else ParquetFile(path)
+        if suffix == "parquet"
+        else ArrowFile(path)
+    )
 
 
 @contextmanager
@@ -205,7 +219,10 @@ class TextFile(TableFile):
     def marks(self) -> tuple[int, int]:
         """How many ends of lines there are, and how many quotes."""
         with self.explain_errors(), self._open() as file:
-            found = [(block.count(b"\n"), block.count(b'"')) for block in iter(lambda: file.read(BLOCK_BYTES), b"")]
+            found = [
+                (block.count(b"\n"), block.count(b'"'))
+                for block in iter(lambda: file.read(BLOCK_BYTES), b"")
+            ]
         return sum(lines for lines, _ in found), sum(quotes for _, quotes in found)
 
     @property
@@ -236,7 +253,9 @@ class TextFile(TableFile):
             ),
             "parse_options": parse_options(self.dialect, len(self.names)),
             "convert_options": pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False, include_columns=columns
+                column_types=dict.fromkeys(places, pa.string()),
+                strings_can_be_null=False,
+                include_columns=columns,
             ),
         }
         with self._open() as file, pyarrow.csv.open_csv(file, **options) as reader:

@@ -18,7 +18,9 @@ MAX_ROWS_CHECKED = 200_000  # looked at for how lines are written
 CHARACTERS_SHOWN = 40  # characters of a line
 
 
-def irregularities(suffix: str, start: bytes, first: Any, rows: int, format: TableFormat) -> list[str]:
+def irregularities(
+    suffix: str, start: bytes, first: Any, rows: int, format: TableFormat
+) -> list[str]:
     """A note on what of a text file's bytes does not come back; none where all do, but for columns that are dropped.
 
     `start` has the lines of the `first` rows, and more where these are not all `rows`.
@@ -29,13 +31,17 @@ def irregularities(suffix: str, start: bytes, first: Any, rows: int, format: Tab
 
 def spellings(frame: Any, format: TableFormat) -> list[str]:
     """Notes on the columns of a text file whose cells are not all spelled as those of drawn rows."""
-    return [note for column in format.modelled if (note := _spelling_note(column, frame[column.name]))]
+    return [
+        note for column in format.modelled if (note := _spelling_note(column, frame[column.name]))
+    ]
 
 
 def _line(data: bytes, some: Any, rows: int, dialect: Dialect) -> str:
     """The first line of which the same texts would be written otherwise, or nothing."""
     names = list(some)
-    written = dialect.first_line(names) + dialect.lines(names, [some[name].to_numpy(dtype=object) for name in names])
+    written = dialect.first_line(names) + dialect.lines(
+        names, [some[name].to_numpy(dtype=object) for name in names]
+    )
     if data == written or (len(some) < rows and data.startswith(written)):
         return ""
     return first_difference(data, written)
@@ -52,7 +58,9 @@ def first_difference(data: bytes, written: bytes, before: int = 0) -> str:
 def _common(one: bytes, other: bytes) -> bytes:
     """What both begin with."""
     size = min(len(one), len(other))
-    differs = np.flatnonzero(np.frombuffer(one, np.uint8, size) != np.frombuffer(other, np.uint8, size))
+    differs = np.flatnonzero(
+        np.frombuffer(one, np.uint8, size) != np.frombuffer(other, np.uint8, size)
+    )
     return one[: int(differs[0]) if len(differs) else size]
 
 
@@ -68,7 +76,10 @@ def _difference(here: bytes, there: bytes, place: int) -> str:
     if here.rstrip(b"\r\n") == there.rstrip(b"\r\n"):
         return "ends otherwise than the first" if here.endswith(b"\n") else "does not end"
     start = max(0, place - CHARACTERS_SHOWN // 2)
-    shown = [text[start : start + CHARACTERS_SHOWN].decode("utf-8", "replace").rstrip("\r\n") for text in (here, there)]
+    shown = [
+        text[start : start + CHARACTERS_SHOWN].decode("utf-8", "replace").rstrip("\r\n")
+        for text in (here, there)
+    ]
     return f"has {shown[0]!r} where {shown[1]!r} will be written"
 
 

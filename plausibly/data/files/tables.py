@@ -32,7 +32,11 @@ def contents(path: Path) -> bytes:
     """The bytes of a file, unpacked where it is gzipped. UserError where it cannot be read."""
     try:
         packed = path.read_bytes()
-        return gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" or path.suffix.lower() == ".gz" else packed
+        return (
+            gzip.decompress(packed)
+            if packed[:2] == b"\x1f\x8b" or path.suffix.lower() == ".gz"
+            else packed
+        )
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is not a whole gzip file ({error}); fetch it again") from error
     except OSError as error:
@@ -58,7 +62,9 @@ def _sha256(path: Path) -> Any:
 def read_table(path: Path) -> tuple[Any, Dialect | None]:
     """A table and, of a text file, its dialect."""
     if path.is_dir() or suffix_of(path) not in TABLE_SUFFIXES:
-        raise UserError(f"{path} is no table (.{', .'.join(TABLE_SUFFIXES)}), but a table is what is needed here")
+        raise UserError(
+            f"{path} is no table (.{', .'.join(TABLE_SUFFIXES)}), but a table is what is needed here"
+        )
     data = contents(path)
     if suffix_of(path) in TEXT_SUFFIXES:
         return read_text(as_utf8(data, path), path)
@@ -89,7 +95,9 @@ def as_utf8(data: bytes, path: Path) -> bytes:
     try:
         return data.decode("utf-16").encode()
     except UnicodeError as error:
-        raise UserError(f"{path} begins as UTF-16 does, but is not: {error}; write it as UTF-8") from error
+        raise UserError(
+            f"{path} begins as UTF-16 does, but is not: {error}; write it as UTF-8"
+        ) from error
 
 
 def refuse_encoding(data: bytes, path: Path) -> None:
@@ -104,12 +112,16 @@ def refuse_encoding(data: bytes, path: Path) -> None:
         line = data.count(b"\n", 0, error.start) + 1
         guess = "WINDOWS-1252" if re.search(rb"[\x80-\x9f]", data) else "ISO-8859-1"
         where = f"line {line}, byte {error.start}"
-        raise UserError(f"{path} is not UTF-8: {where}; if it is {guess}, {ICONV_ADVICE.format(guess)}") from error
+        raise UserError(
+            f"{path} is not UTF-8: {where}; if it is {guess}, {ICONV_ADVICE.format(guess)}"
+        ) from error
 
 
 def header_of(file: IO[bytes], dialect: Dialect, path: Path) -> list[str]:
     """The names of the columns. UserError where two are the same."""
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="", errors="surrogateescape")  # reads on past the header
+    text = io.TextIOWrapper(
+        file, encoding="utf-8", newline="", errors="surrogateescape"
+    )  # reads on past the header
     header = next(csv.reader(text, delimiter=dialect.delimiter), [])
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise UserError(f"{path} has more than one column named {repeated[0]!r}; rename one")
@@ -132,7 +144,9 @@ def _parse_text(data: bytes, header: list[str], dialect: Dialect, path: Path) ->
     if data.count(b'"') % 2:
         refuse_ragged(io.BytesIO(data), header, dialect, path)
     places = [str(place) for place in range(len(header))]
-    options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False)
+    options = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False
+    )
     try:
         table = pyarrow.csv.read_csv(
             io.BytesIO(data),
@@ -177,10 +191,16 @@ def _read_columnar(data: bytes, path: Path) -> Any:
     import pyarrow.parquet
 
     try:
-        reader = pyarrow.parquet.read_table if suffix_of(path) == "parquet" else pyarrow.feather.read_table
+        reader = (
+            pyarrow.parquet.read_table
+            if suffix_of(path) == "parquet"
+            else pyarrow.feather.read_table
+        )
         return frame_of(with_index(reader(io.BytesIO(data))))
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"{path} is not a whole {suffix_of(path)} file: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"{path} is not a whole {suffix_of(path)} file: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def write_text(header: list[str], columns: list[np.ndarray], dialect: Dialect, path: Path) -> None:
@@ -193,6 +213,8 @@ def frame_fingerprint(frame: Any) -> str:
     """SHA-256 of a frame's names, types and cells."""
     import pandas as pd
 
-    digest = hashlib.sha256(repr([(str(name), str(dtype)) for name, dtype in frame.dtypes.items()]).encode())
+    digest = hashlib.sha256(
+        repr([(str(name), str(dtype)) for name, dtype in frame.dtypes.items()]).encode()
+    )
     digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return digest.hexdigest()

@@ -17,8 +17,7 @@ from plausibly.data.columns.types import BooleanColumn, RealColumn
 from plausibly.data.events import Document, Events, pack_events
 from plausibly.data.files import images
 from plausibly.data.files.arrays import as_array, read_one, write_rows
-from plausibly.data.formats import real_arrays as reals
-from plausibly.data.formats import tables
+from plausibly.data.formats import real_arrays, tables
 from plausibly.data.formats.format import Format
 from plausibly.errors import UserError, as_number, count_phrase
 from plausibly.events.kinds import Category, Kind, Level
@@ -41,12 +40,16 @@ class ArrayFormat(Format):
 
     word = "array"
 
-    def __init__(self, schema: Schema, layout: str, dtype: str, depth: int = images.DEEP_GRAY_BITS) -> None:
+    def __init__(
+        self, schema: Schema, layout: str, dtype: str, depth: int = images.DEEP_GRAY_BITS
+    ) -> None:
         if not 8 <= depth <= 32:
             raise ValueError(f"no gray of {depth} bits is read")
         if layout not in LAYOUTS or len(schema.shape) != (1 if layout in ("single", "flat") else 3):
             raise ValueError(f"shape {schema.shape} does not fit the layout {layout!r}")
-        if np.dtype(dtype).kind not in "biuf" or any(not isinstance(kind, Category | Level) for kind in schema.kinds):
+        if np.dtype(dtype).kind not in "biuf" or any(
+            not isinstance(kind, Category | Level) for kind in schema.kinds
+        ):
             raise ValueError("arrays hold numbers of the kinds Category and Level")
         self.schema, self.layout, self.dtype, self.depth = schema, layout, dtype, depth
         self.names = _names(schema.shape)
@@ -54,8 +57,12 @@ class ArrayFormat(Format):
 
     def events(self, rows: Any) -> Events:
         flat = self._flat(rows)
-        codes, nats = self._encode(flat, np.ones(flat.shape, dtype=bool) if flat.dtype.kind == "f" else None)
-        return Events(pack_events(codes, self.schema), torch.from_numpy(nats), self._raw_values(flat))
+        codes, nats = self._encode(
+            flat, np.ones(flat.shape, dtype=bool) if flat.dtype.kind == "f" else None
+        )
+        return Events(
+            pack_events(codes, self.schema), torch.from_numpy(nats), self._raw_values(flat)
+        )
 
     def questions(self, rows: Any) -> Events:
         flat = self._flat(rows)
@@ -84,7 +91,9 @@ class ArrayFormat(Format):
         if events.values is not None:
             seen = True if events.observed is None else events.observed.numpy().reshape(nats.shape)
             for lookup in self._lookups:
-                nats[:, lookup.places] = lookup.within[events.values[:, lookup.places].astype(np.int64)]
+                nats[:, lookup.places] = lookup.within[
+                    events.values[:, lookup.places].astype(np.int64)
+                ]
             nats = np.where(seen, nats, 0.0)
         return torch.from_numpy(nats)
 
@@ -93,7 +102,9 @@ class ArrayFormat(Format):
         array = as_array(rows)
         shape = self.row_shape
         if array.shape[1:] != shape:
-            raise UserError(f"rows of shape {array.shape[1:]}, but the model knows rows of shape {shape}")
+            raise UserError(
+                f"rows of shape {array.shape[1:]}, but the model knows rows of shape {shape}"
+            )
         if self.layout == "hwc":
             array = np.moveaxis(array, 3, 1)
         return array.reshape(len(array), self.schema.size)
@@ -102,7 +113,13 @@ class ArrayFormat(Format):
     def row_shape(self) -> tuple[int, ...]:
         """Shape of one row as the array had it."""
         shape = self.schema.shape
-        return {"single": (), "flat": shape, "hw": shape[1:], "chw": shape, "hwc": (*shape[1:], shape[0])}[self.layout]
+        return {
+            "single": (),
+            "flat": shape,
+            "hw": shape[1:],
+            "chw": shape,
+            "hwc": (*shape[1:], shape[0]),
+        }[self.layout]
 
     def _encode(self, flat: np.ndarray, seen: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         codes, nats = np.zeros(flat.shape, dtype=np.int16), np.zeros(len(flat))
@@ -128,10 +145,18 @@ class ArrayFormat(Format):
             name = self.names[int(np.arange(self.schema.size)[lookup.places][place])]
             top, value = len(lookup.codes) - 1, part[row, place]
             if value != value:
-                raise UserError(f"row {row + 1}, {name}: a hole (nan or masked), where there was none in training")
-            whole = self.layout == "flat" and bool(np.isfinite(value)) and bool(value == np.floor(value))
+                raise UserError(
+                    f"row {row + 1}, {name}: a hole (nan or masked), where there was none in training"
+                )
+            whole = (
+                self.layout == "flat"
+                and bool(np.isfinite(value))
+                and bool(value == np.floor(value))
+            )
             other = "; --kind '*=integer' models any whole numbers" * whole
-            raise UserError(f"row {row + 1}, {name}: {value} is not a whole number from 0 to {top}{other}")
+            raise UserError(
+                f"row {row + 1}, {name}: {value} is not a whole number from 0 to {top}{other}"
+            )
 
     def numbers(self, events: Events) -> np.ndarray:
         values = events.codes.numpy() if events.values is None else events.values
@@ -139,7 +164,11 @@ class ArrayFormat(Format):
 
     def _raw_values(self, flat: np.ndarray) -> np.ndarray | None:
         """The values, where codes alone do not tell them."""
-        return flat.astype(self.dtype) if any(lookup.within.any() for lookup in self._lookups) else None
+        return (
+            flat.astype(self.dtype)
+            if any(lookup.within.any() for lookup in self._lookups)
+            else None
+        )
 
     def rows(self, events: Events) -> np.ndarray:
         values = events.codes.numpy() if events.values is None else events.values
@@ -154,23 +183,37 @@ class ArrayFormat(Format):
         for lookup in self._lookups:
             flat[:, lookup.places] = lookup.kind.draw(numbers[:, lookup.places], generator)
         narrow, nats = self._encode(flat, None)
-        return Events(pack_events(narrow, self.schema), torch.from_numpy(nats), self._raw_values(flat))
+        return Events(
+            pack_events(narrow, self.schema), torch.from_numpy(nats), self._raw_values(flat)
+        )
 
-    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
+    def through(
+        self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0
+    ) -> Events:
         numbers = codes.numpy().astype(np.int64).reshape(len(codes), -1)
-        flat, known = np.empty(numbers.shape, dtype=self.dtype), None if events is None else events.values
+        flat, known = (
+            np.empty(numbers.shape, dtype=self.dtype),
+            None if events is None else events.values,
+        )
         for lookup in self._lookups:
-            own, part = numbers[:, lookup.places], None if known is None else known[:, lookup.places].astype(np.int64)
+            own, part = (
+                numbers[:, lookup.places],
+                None if known is None else known[:, lookup.places].astype(np.int64),
+            )
             found = own
             if lookup.within.any():
-                found = lookup.kind.through(coder, own.ravel(), None if part is None else part.ravel()).reshape(
-                    own.shape
-                )
+                found = lookup.kind.through(
+                    coder, own.ravel(), None if part is None else part.ravel()
+                ).reshape(own.shape)
             flat[:, lookup.places] = found
         narrow, nats = self._encode(flat, None)
-        return Events(pack_events(narrow, self.schema), torch.from_numpy(nats), self._raw_values(flat))
+        return Events(
+            pack_events(narrow, self.schema), torch.from_numpy(nats), self._raw_values(flat)
+        )
 
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+    def fill(
+        self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0
+    ) -> Events:
         if events.observed is None:
             return events
         drawn = self.rows(self.draw(codes, generator))
@@ -179,7 +222,9 @@ class ArrayFormat(Format):
 
     def _unflat(self, flat: np.ndarray) -> np.ndarray:
         array = flat.reshape(len(flat), *self.schema.shape)
-        return (np.moveaxis(array, 1, 3) if self.layout == "hwc" else array).reshape(len(flat), *self.row_shape)
+        return (np.moveaxis(array, 1, 3) if self.layout == "hwc" else array).reshape(
+            len(flat), *self.row_shape
+        )
 
     def read(self, source: Any) -> Any:
         if not isinstance(source, str | Path):
@@ -208,11 +253,19 @@ class ArrayFormat(Format):
         return [_describe_lookup(lookup, self) for lookup in self._lookups]
 
     def fields(self) -> Document:
-        return {"schema": self.schema.to_json(), "layout": self.layout, "dtype": self.dtype, "depth": self.depth}
+        return {
+            "schema": self.schema.to_json(),
+            "layout": self.layout,
+            "dtype": self.dtype,
+            "depth": self.depth,
+        }
 
     @classmethod
     def from_fields(cls, fields: Document) -> ArrayFormat:
-        schema, depth = Schema.from_json(fields["schema"]), fields.get("depth", images.DEEP_GRAY_BITS)
+        schema, depth = (
+            Schema.from_json(fields["schema"]),
+            fields.get("depth", images.DEEP_GRAY_BITS),
+        )
         return cls(schema, fields["layout"], fields["dtype"], depth)
 
 
@@ -223,7 +276,9 @@ class _Lookup:
         self.kind, self.places = kind, places
         width = kind.width if isinstance(kind, Level) else 1
         rare = len(kind.rare) if isinstance(kind, Category) else 0
-        values = np.arange((kind.levels if isinstance(kind, Category | Level) else 0) * width + rare)
+        values = np.arange(
+            (kind.levels if isinstance(kind, Category | Level) else 0) * width + rare
+        )
         self.codes, self.within = kind.code(values).astype(np.int16), kind.log_within(values)
 
 
@@ -243,7 +298,12 @@ def _names(shape: tuple[int, ...]) -> tuple[str, ...]:
     channels, height, width = shape
     other = tuple(f"channel {channel}" for channel in range(channels))
     words = {1: ("pixel",), 3: COLOURS}.get(channels, other)
-    return tuple(f"{word} {row},{column}" for word in words for row in range(height) for column in range(width))
+    return tuple(
+        f"{word} {row},{column}"
+        for word in words
+        for row in range(height)
+        for column in range(width)
+    )
 
 
 def _describe_lookup(lookup: _Lookup, format: ArrayFormat) -> Document:
@@ -252,7 +312,9 @@ def _describe_lookup(lookup: _Lookup, format: ArrayFormat) -> Document:
     word = "boolean" if lookup.kind == Category(2) else type(lookup.kind).__name__.lower()
     name = first if len(places) == 1 else f"{len(places)} variables, {first} to {last}"
     step = lookup.kind.width if isinstance(lookup.kind, Level) else 1
-    guess = "only 0 and 1" if word == "boolean" else f"whole numbers from 0 to {len(lookup.codes) - 1}"
+    guess = (
+        "only 0 and 1" if word == "boolean" else f"whole numbers from 0 to {len(lookup.codes) - 1}"
+    )
     return {
         "name": name, "kind": word, "codes": lookup.kind.codes, "holes": 0, "resolution": str(step),
         "range": ["0", str(len(lookup.codes) - 1)], "guess": guess, "override": "give an array of another type",
@@ -286,7 +348,9 @@ class NumericArrayFormat(Format):
         return self.table.questions(self._frame(rows))
 
     def parse_question(self, given: Mapping[str, Any]) -> Events:
-        return self.table.parse_question({name: as_number(value, name) for name, value in given.items()})
+        return self.table.parse_question(
+            {name: as_number(value, name) for name, value in given.items()}
+        )
 
     def format_values(self, place: int, values: np.ndarray) -> list[str]:
         return self.table.format_values(place, values)
@@ -307,7 +371,9 @@ class NumericArrayFormat(Format):
         frame = self.table.rows(events)
         holed = np.dtype(self.dtype).kind != "f" and frame.isna().to_numpy().any()
         try:
-            array: np.ndarray = frame.to_numpy(dtype="float64" if holed else self.dtype, na_value=np.nan)
+            array: np.ndarray = frame.to_numpy(
+                dtype="float64" if holed else self.dtype, na_value=np.nan
+            )
         except (ValueError, OverflowError):  # some cells are beyond the type of training's
             array = frame.to_numpy(dtype=object, na_value=np.nan).astype(np.float64)
         return array
@@ -315,10 +381,14 @@ class NumericArrayFormat(Format):
     def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         return self.table.draw(codes, generator, before)
 
-    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
+    def through(
+        self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0
+    ) -> Events:
         return self.table.through(coder, codes, events, before)
 
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+    def fill(
+        self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0
+    ) -> Events:
         return self.table.fill(events, codes, generator, before)
 
     def read(self, source: Any) -> Any:
@@ -339,8 +409,11 @@ class NumericArrayFormat(Format):
 
 
 def learn_array_format(
-    rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...], depth: int = images.DEEP_GRAY_BITS
-) -> ArrayFormat | NumericArrayFormat | reals.RealArrayFormat:
+    rows: np.ndarray,
+    kinds: dict[str, str],
+    drop: tuple[str, ...],
+    depth: int = images.DEEP_GRAY_BITS,
+) -> ArrayFormat | NumericArrayFormat | real_arrays.RealArrayFormat:
     """The format of an array, from its training rows; `depth` is of deep gray in the files of images."""
     plain = not kinds and not drop and _small_whole(rows)
     if plain and rows.ndim <= 4:
@@ -351,7 +424,9 @@ def learn_array_format(
             raise UserError(
                 f"rows of shape {rows.shape[1:]} have more than {MAX_VARIABLES:,} entries; give smaller ones"
             )
-        return ArrayFormat(Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str, depth)
+        return ArrayFormat(
+            Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str, depth
+        )
     if rows.ndim != 2:
         raise UserError(_no_matrix(rows))
     every = {str(i): kinds["*"] for i in range(rows.shape[1])} if "*" in kinds else {}
@@ -362,7 +437,7 @@ def learn_array_format(
         and rows.dtype.kind == "f"
         and [words.get(str(i)) for i in range(rows.shape[1])] == ["real"] * rows.shape[1]
     ):
-        return reals.learn_real_format(rows)
+        return real_arrays.learn_real_format(rows)
     return NumericArrayFormat(_numeric_table(rows, words, drop), rows.dtype.str)
 
 
@@ -371,7 +446,7 @@ def _fractions(rows: np.ndarray, kinds: dict[str, str]) -> dict[str, str]:
     if rows.dtype.kind != "f":
         return {}
     free = [i for i in range(rows.shape[1]) if str(i) not in kinds]
-    return {str(i): "real" for i in free if reals.is_fractional(rows[:, i])}
+    return {str(i): "real" for i in free if real_arrays.is_fractional(rows[:, i])}
 
 
 def _no_matrix(rows: np.ndarray) -> str:
@@ -386,7 +461,7 @@ def _no_matrix(rows: np.ndarray) -> str:
 
 def describe_array(format: Format, rows: np.ndarray) -> list[str]:
     """How rows of three sides are read, which is guessed, and how many of all real numbers are holes."""
-    holes = int(np.isnan(rows).sum()) if isinstance(format, reals.RealArrayFormat) else 0
+    holes = int(np.isnan(rows).sum()) if isinstance(format, real_arrays.RealArrayFormat) else 0
     found = [f"{holes:,} of {rows.size:,} entries are holes (nan or masked)"] * bool(holes)
     sides = {"chw": "channels, height and width", "hwc": "height, width and channels"}.get(
         getattr(format, "layout", "")
@@ -396,7 +471,9 @@ def describe_array(format: Format, rows: np.ndarray) -> list[str]:
     return found
 
 
-def _numeric_table(rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]) -> tables.TableFormat:
+def _numeric_table(
+    rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]
+) -> tables.TableFormat:
     if drop or "drop" in kinds.values():
         raise UserError("columns of an array cannot be dropped; give the array without them")
     frame = _to_frame(rows)
@@ -435,7 +512,10 @@ def _layout(shape: tuple[int, ...]) -> str:
         return ("single", "flat", "hw")[len(shape) - 1]
     few = (1, 2, 3, 4)
     return (
-        "hwc" if shape[3] in few and (shape[1] not in few or (shape[3] in (1, 3) and shape[1] not in (1, 3))) else "chw"
+        "hwc"
+        if shape[3] in few
+        and (shape[1] not in few or (shape[3] in (1, 3) and shape[1] not in (1, 3)))
+        else "chw"
     )
 
 

@@ -67,7 +67,10 @@ class Format(ABC):
         """Events whose `log_within` leaves these variables out."""
         if not variables:
             return events
-        return replace(events, log_within=events.log_within - self.log_within(events)[:, list(variables)].sum(1))
+        return replace(
+            events,
+            log_within=events.log_within - self.log_within(events)[:, list(variables)].sum(1),
+        )
 
     def picture(self) -> tuple[slice, Schema] | None:
         """Which variables make up an image, and its schema; None where rows are no images."""
@@ -105,11 +108,15 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+    def fill(
+        self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0
+    ) -> Events:
         """Questions answered: unobserved cells take values drawn inside `codes`, observed cells stay as they are."""
 
     @abstractmethod
-    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
+    def through(
+        self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0
+    ) -> Events:
         """Passes through a coder what the codes of rows leave open of their `events`; the events.
 
         They come after `before` others.
@@ -148,8 +155,20 @@ class Format(ABC):
         """The format that wrote `document`. UserError where it is malformed."""
         try:
             kind = Format.known[document["format"]]
-            return kind.from_fields({key: value for key, value in document.items() if key != "format"})
+            return kind.from_fields(
+                {key: value for key, value in document.items() if key != "format"}
+            )
         except UserError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, MemoryError) as error:
-            raise UserError(f"this does not describe a data format: {type(error).__name__}: {error}") from error
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            IndexError,
+            OverflowError,
+            MemoryError,
+        ) as error:
+            raise UserError(
+                f"this does not describe a data format: {type(error).__name__}: {error}"
+            ) from error

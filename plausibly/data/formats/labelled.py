@@ -43,7 +43,9 @@ class LabelledFormat(Format):
 
     def events(self, rows: Any) -> Events:
         array = self._matrix(rows)
-        return self._join(self._places(array[:, 0]), self.inner.events(self._images(array)), array, None)
+        return self._join(
+            self._places(array[:, 0]), self.inner.events(self._images(array)), array, None
+        )
 
     def _places(self, labels: np.ndarray) -> np.ndarray:
         """Which of the known labels each is. UserError for another."""
@@ -51,7 +53,9 @@ class LabelledFormat(Format):
         unknown = np.asarray(self.labels)[places] != labels
         if unknown.any():
             row = int(np.flatnonzero(unknown)[0])
-            raise UserError(f"row {row + 1}, label: {labels[row]} is none of {', '.join(map(str, self.labels))}")
+            raise UserError(
+                f"row {row + 1}, label: {labels[row]} is none of {', '.join(map(str, self.labels))}"
+            )
         return places
 
     def questions(self, rows: Any) -> Events:
@@ -63,19 +67,27 @@ class LabelledFormat(Format):
         return self._question(self.inner.questions(rows), None)
 
     def parse_question(self, given: Mapping[str, Any]) -> Events:
-        inner = self.inner.parse_question({name: value for name, value in given.items() if name != LABEL})
+        inner = self.inner.parse_question(
+            {name: value for name, value in given.items() if name != LABEL}
+        )
         return self._question(inner, as_number(given[LABEL], LABEL) if LABEL in given else None)
 
     def _question(self, inner: Events, label: float | None) -> Events:
         """A question to the inner format with one label for all rows, or none."""
         assert inner.observed is not None
         labels = np.full(len(inner), self.labels[0] if label is None else label)
-        seen = torch.cat([torch.full((len(inner), 1), label is not None), inner.observed.flatten(1)], 1)
+        seen = torch.cat(
+            [torch.full((len(inner), 1), label is not None), inner.observed.flatten(1)], 1
+        )
         rows = _beside(labels, inner.values.reshape(len(inner), -1), self.labels)
         return self._join(self._places(labels), inner, rows, seen)
 
     def format_values(self, place: int, values: np.ndarray) -> list[str]:
-        return [str(self.labels[v]) for v in values] if place == 0 else self.inner.format_values(place - 1, values)
+        return (
+            [str(self.labels[v]) for v in values]
+            if place == 0
+            else self.inner.format_values(place - 1, values)
+        )
 
     def display(self, place: int, value: float) -> float | str:
         return str(self.labels[int(value)]) if place == 0 else self.inner.display(place - 1, value)
@@ -87,13 +99,17 @@ class LabelledFormat(Format):
         array = as_array(rows)
         if array.ndim != 2 or array.shape[1] != self.schema.size:
             shape = self.inner.row_shape
-            raise UserError(f"rows of shape {array.shape[1:]}, but the model knows a label and rows of shape {shape}")
+            raise UserError(
+                f"rows of shape {array.shape[1:]}, but the model knows a label and rows of shape {shape}"
+            )
         return array
 
     def _images(self, array: np.ndarray) -> np.ndarray:
         return array[:, 1:].reshape(len(array), *self.inner.row_shape)
 
-    def _join(self, places: np.ndarray, inner: Events, rows: np.ndarray, observed: Tensor | None) -> Events:
+    def _join(
+        self, places: np.ndarray, inner: Events, rows: np.ndarray, observed: Tensor | None
+    ) -> Events:
         codes = np.concatenate([places[:, None], inner.codes.flatten(1).numpy()], 1)
         return Events(pack_events(codes, self.schema), inner.log_within, rows, observed)
 
@@ -110,17 +126,29 @@ class LabelledFormat(Format):
         return array
 
     def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
-        inner = self.inner.draw(codes[:, 1:].reshape(len(codes), *self.inner.schema.shape), generator)
+        inner = self.inner.draw(
+            codes[:, 1:].reshape(len(codes), *self.inner.schema.shape), generator
+        )
         labels = np.asarray(self.labels)[codes[:, 0].long().numpy()]
-        return self.events(_beside(labels, self.inner.rows(inner).reshape(len(codes), -1), self.labels))
+        return self.events(
+            _beside(labels, self.inner.rows(inner).reshape(len(codes), -1), self.labels)
+        )
 
-    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
+    def through(
+        self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0
+    ) -> Events:
         own = None if events is None else self.inner.events(self._images(events.values))
-        inner = self.inner.through(coder, codes[:, 1:].reshape(len(codes), *self.inner.schema.shape), own)
+        inner = self.inner.through(
+            coder, codes[:, 1:].reshape(len(codes), *self.inner.schema.shape), own
+        )
         labels = np.asarray(self.labels)[codes[:, 0].long().numpy()]
-        return self.events(_beside(labels, self.inner.rows(inner).reshape(len(codes), -1), self.labels))
+        return self.events(
+            _beside(labels, self.inner.rows(inner).reshape(len(codes), -1), self.labels)
+        )
 
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+    def fill(
+        self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0
+    ) -> Events:
         if events.observed is None:
             return events
         drawn = self.draw(codes, generator).values
@@ -157,7 +185,11 @@ def prepend_labels(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
     labels = as_array(labels).ravel()
     if len(labels) != len(rows):
         raise UserError(f"{len(labels)} labels for {len(rows)} rows")
-    return _beside(labels, rows.reshape(len(rows), -1), (int(labels.min()), int(labels.max())) if len(labels) else ())
+    return _beside(
+        labels,
+        rows.reshape(len(rows), -1),
+        (int(labels.min()), int(labels.max())) if len(labels) else (),
+    )
 
 
 def _beside(labels: np.ndarray, flat: np.ndarray, ends: Iterable[int]) -> np.ndarray:

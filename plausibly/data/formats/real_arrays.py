@@ -75,7 +75,9 @@ class RealArrayFormat(Format):
     def _refuse(self, array: np.ndarray, seen: np.ndarray | None) -> None:
         """UserError for the first entry that no kind has room for."""
         for place, kind in enumerate(self.kinds):
-            strange = kind.strange(array[:, place].astype(np.float64)) & (True if seen is None else seen[:, place])
+            strange = kind.strange(array[:, place].astype(np.float64)) & (
+                True if seen is None else seen[:, place]
+            )
             if strange.any():
                 row = int(np.flatnonzero(strange)[0])
                 value = array[row, place]
@@ -83,9 +85,15 @@ class RealArrayFormat(Format):
 
     def log_within(self, events: Events) -> Tensor:
         nats = np.stack(
-            [k.log_within(v.astype(np.float64)) for k, v in zip(self.kinds, events.values.T, strict=True)], 1
+            [
+                k.log_within(v.astype(np.float64))
+                for k, v in zip(self.kinds, events.values.T, strict=True)
+            ],
+            1,
         )
-        return torch.from_numpy(nats if events.observed is None else np.where(events.observed.numpy(), nats, 0.0))
+        return torch.from_numpy(
+            nats if events.observed is None else np.where(events.observed.numpy(), nats, 0.0)
+        )
 
     def numbers(self, events: Events) -> np.ndarray:
         return np.asarray(events.values, dtype=np.float64)
@@ -96,17 +104,23 @@ class RealArrayFormat(Format):
 
     def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         numbers = codes.numpy().reshape(len(codes), -1)
-        columns = [kind.draw(own, generator) for kind, own in zip(self.kinds, numbers.T, strict=True)]
+        columns = [
+            kind.draw(own, generator) for kind, own in zip(self.kinds, numbers.T, strict=True)
+        ]
         return self._events(np.stack(columns, 1).astype(self.dtype), None)
 
-    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
+    def through(
+        self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0
+    ) -> Events:
         numbers = codes.numpy().reshape(len(codes), -1)
         own = [None] * len(self.kinds) if events is None else [*events.values.astype(np.float64).T]
         pairs = zip(self.kinds, numbers.T, own, strict=True)
         columns = [kind.through(coder, events, values) for kind, events, values in pairs]
         return self._events(np.stack(columns, 1).astype(self.dtype), None)
 
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+    def fill(
+        self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0
+    ) -> Events:
         if events.observed is None:
             return events
         drawn = self.draw(codes, generator).values
@@ -119,7 +133,9 @@ class RealArrayFormat(Format):
         write_rows(rows, Path(path))
 
     def describe(self) -> list[Document]:
-        return [_describe_real(name, kind) for name, kind in zip(self.names, self.kinds, strict=True)]
+        return [
+            _describe_real(name, kind) for name, kind in zip(self.names, self.kinds, strict=True)
+        ]
 
     def fields(self) -> Document:
         return {"schema": self.schema.to_json(), "dtype": self.dtype}
@@ -132,7 +148,11 @@ class RealArrayFormat(Format):
 def _strangeness(value: float) -> str:
     if np.isnan(value):
         return "a hole, where there was none in training"
-    return f"{value} is a million standard deviations away" if np.isfinite(value) else "the number is infinite"
+    return (
+        f"{value} is a million standard deviations away"
+        if np.isfinite(value)
+        else "the number is infinite"
+    )
 
 
 def _describe_real(name: str, kind: Real) -> Document:
@@ -158,6 +178,11 @@ def learn_real_format(rows: np.ndarray) -> RealArrayFormat:
     for column in rows.T:
         known = column[np.isfinite(column)].astype(np.float64)
         kinds.append(
-            learn_real(known, bool(np.isnan(column).any()), closed=True, step=decimal_step(column[np.isfinite(column)]))
+            learn_real(
+                known,
+                bool(np.isnan(column).any()),
+                closed=True,
+                step=decimal_step(column[np.isfinite(column)]),
+            )
         )
     return RealArrayFormat(tuple(kinds), rows.dtype.str)

@@ -26,7 +26,7 @@ from plausibly.data.columns.conditions import cell
 from plausibly.data.columns.identifiers import is_smooth
 from plausibly.data.columns.storage import Storage, storage_of, texts_of
 from plausibly.data.events import Document, Events, pack_events
-from plausibly.data.files import tables as reading
+from plausibly.data.files import tables
 from plausibly.data.files.arrow_tables import index_to_columns
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.outputs import ColumnarOutput, Output, TextOutput
@@ -53,13 +53,17 @@ class TableValues:
 
     def __getitem__(self, index: Any) -> TableValues:
         cells = {name: column[index] for name, column in self.cells.items()}
-        return TableValues(cells, {name: texts[index] for name, texts in self.aside.items()}, self.recorded)
+        return TableValues(
+            cells, {name: texts[index] for name, texts in self.aside.items()}, self.recorded
+        )
 
     @staticmethod
     def concat(parts: Sequence[TableValues]) -> TableValues:
         """Cells of rows one after the other."""
         cells = {name: join_cells([part.cells[name] for part in parts]) for name in parts[0].cells}
-        aside = {name: np.concatenate([part.aside[name] for part in parts]) for name in parts[0].aside}
+        aside = {
+            name: np.concatenate([part.aside[name] for part in parts]) for name in parts[0].aside
+        }
         return TableValues(cells, aside, parts[0].recorded)
 
 
@@ -78,7 +82,9 @@ class TableFormat(Format):
         self.columns = tuple(columns)
         self.labels = tuple(labels) or tuple(column.name for column in self.columns)
         self.dialect, self.dropped = dialect, tuple(dropped)
-        self.modelled = tuple(column for column in self.columns if isinstance(column, ModelledColumn))
+        self.modelled = tuple(
+            column for column in self.columns if isinstance(column, ModelledColumn)
+        )
         self.aside = tuple(column for column in self.columns if isinstance(column, AsideColumn))
         if not self.modelled:
             found = _list_roles(self.aside) or "there are no columns"
@@ -89,17 +95,29 @@ class TableFormat(Format):
     def events(self, rows: Any) -> Events:
         return self._events(self._frame(rows, self.names), {}, None)
 
-    def _events(self, frame: Any, absent: dict[str, ColumnValues], observed: np.ndarray | None) -> Events:
-        cells = {c.name: absent[c.name] if c.name in absent else c.cells(frame[c.name]) for c in self.modelled}
+    def _events(
+        self, frame: Any, absent: dict[str, ColumnValues], observed: np.ndarray | None
+    ) -> Events:
+        cells = {
+            c.name: absent[c.name] if c.name in absent else c.cells(frame[c.name])
+            for c in self.modelled
+        }
         aside = {c.name: c.texts(frame[c.name]) for c in self.aside if c.name in frame}
         return self._assemble(TableValues(cells, aside), len(frame), observed)
 
-    def _assemble(self, values: TableValues, rows: int, observed: np.ndarray | None = None) -> Events:
+    def _assemble(
+        self, values: TableValues, rows: int, observed: np.ndarray | None = None
+    ) -> Events:
         codes, nats = np.empty((rows, len(self.modelled))), np.zeros(rows)
         for place, column in enumerate(self.modelled):
-            cells, seen = values.cells[column.name], None if observed is None else observed[:, place]
+            cells, seen = (
+                values.cells[column.name],
+                None if observed is None else observed[:, place],
+            )
             codes[:, place] = (
-                column.kind.standardise(cells.values) if seen is None else _partial_events(column, cells, seen)
+                column.kind.standardise(cells.values)
+                if seen is None
+                else _partial_events(column, cells, seen)
             )
             nats += column.log_within(cells, seen)
         if observed is None:
@@ -109,11 +127,15 @@ class TableFormat(Format):
 
     def _constants(self, values: TableValues) -> dict[str, np.ndarray]:
         """log p of the cells of each constant column that is there."""
-        there = [column for column in self.aside if column.unforeseen and column.name in values.aside]
+        there = [
+            column for column in self.aside if column.unforeseen and column.name in values.aside
+        ]
         return {column.name: column.log_within(values.aside[column.name]) for column in there}
 
     def besides(self, events: Events) -> dict[str, Tensor]:
-        return {name: torch.from_numpy(nats) for name, nats in self._constants(events.values).items()}
+        return {
+            name: torch.from_numpy(nats) for name, nats in self._constants(events.values).items()
+        }
 
     def present(self, rows: Any) -> Collection[str]:
         return set(self._frame(rows, ()).columns)
@@ -141,7 +163,9 @@ class TableFormat(Format):
         return torch.from_numpy(nats)
 
     def numbers(self, events: Events) -> np.ndarray:
-        return np.stack([column.numbers(events.values.cells[column.name]) for column in self.modelled], 1)
+        return np.stack(
+            [column.numbers(events.values.cells[column.name]) for column in self.modelled], 1
+        )
 
     def in_units(self, place: int, values: np.ndarray) -> np.ndarray:
         return self.modelled[place].in_units(values)
@@ -151,15 +175,19 @@ class TableFormat(Format):
         import pandas as pd
 
         known = {column.name for column in self.columns}
-        frame = index_to_columns(rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows), known)
+        frame = index_to_columns(
+            rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows), known
+        )
         frame = frame.set_axis(names_of(frame), axis=1)
         missing = [name for name in needed if name not in frame]
         extra = [name for name in frame if name not in known and name not in self.dropped]
         if missing or extra:
-            said = [f"lacks {_list_names(missing)}"] * bool(missing) + [f"has {_list_names(extra)} besides"] * bool(
-                extra
+            said = [f"lacks {_list_names(missing)}"] * bool(missing) + [
+                f"has {_list_names(extra)} besides"
+            ] * bool(extra)
+            raise UserError(
+                f"the columns differ from those in training: this table {' and '.join(said)}"
             )
-            raise UserError(f"the columns differ from those in training: this table {' and '.join(said)}")
         return frame
 
     def questions(self, rows: Any) -> Events:
@@ -179,7 +207,9 @@ class TableFormat(Format):
 
         columns = {column.name: column for column in self.modelled}
         events = self.questions(
-            pd.DataFrame({name: cell(columns[name], value) for name, value in given.items()}, index=[0])
+            pd.DataFrame(
+                {name: cell(columns[name], value) for name, value in given.items()}, index=[0]
+            )
         )
         events.values.recorded = False
         return events
@@ -194,15 +224,19 @@ class TableFormat(Format):
         import pandas as pd
 
         texts = self._texts(events, lambda column, cells: column.plain(cells))
-        return pd.DataFrame({self.labels[place]: self.columns[place].storage.restore(own) for place, own in texts})
+        return pd.DataFrame(
+            {self.labels[place]: self.columns[place].storage.restore(own) for place, own in texts}
+        )
 
     def file_rows(self, events: Events, path: Path) -> Any:
-        if suffix_of(path) not in reading.TEXT_SUFFIXES:
+        if suffix_of(path) not in tables.TEXT_SUFFIXES:
             return self.rows(events)
         import pandas as pd
 
         texts = self._texts(events, lambda column, cells: column.texts(cells))
-        cells = {self.labels[place]: self.columns[place].storage.file_texts(own) for place, own in texts}
+        cells = {
+            self.labels[place]: self.columns[place].storage.file_texts(own) for place, own in texts
+        }
         return pd.DataFrame(cells, dtype=object)
 
     def _texts(
@@ -218,14 +252,25 @@ class TableFormat(Format):
 
     def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
         numbers = codes.numpy().reshape(len(codes), -1)
-        cells = {c.name: c.draw(numbers[:, place], generator) for place, c in enumerate(self.modelled)}
-        aside = {column.name: column.new_texts(len(codes), generator, before) for column in self.aside}
+        cells = {
+            c.name: c.draw(numbers[:, place], generator) for place, c in enumerate(self.modelled)
+        }
+        aside = {
+            column.name: column.new_texts(len(codes), generator, before) for column in self.aside
+        }
         return self._assemble(TableValues(cells, aside), len(codes))
 
-    def through(self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0) -> Events:
-        numbers, values = codes.numpy().reshape(len(codes), -1), None if events is None else events.values
+    def through(
+        self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0
+    ) -> Events:
+        numbers, values = (
+            codes.numpy().reshape(len(codes), -1),
+            None if events is None else events.values,
+        )
         cells = {
-            column.name: column.through(coder, numbers[:, place], None if values is None else values.cells[column.name])
+            column.name: column.through(
+                coder, numbers[:, place], None if values is None else values.cells[column.name]
+            )
             for place, column in enumerate(self.modelled)
         }
         aside = {
@@ -237,7 +282,9 @@ class TableFormat(Format):
         present = {name: texts for name, texts in aside.items() if texts is not None}
         return self._assemble(TableValues(cells, present), len(codes))
 
-    def fill(self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
+    def fill(
+        self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0
+    ) -> Events:
         if events.observed is None:
             return events
         known, drawn = events.values, self.draw(codes, generator, before).values
@@ -246,10 +293,12 @@ class TableFormat(Format):
             column.name: _merge(known.cells[column.name], drawn.cells[column.name], seen[:, place])
             for place, column in enumerate(self.modelled)
         }
-        return self._assemble(TableValues(cells, known.aside if known.recorded else drawn.aside), len(events))
+        return self._assemble(
+            TableValues(cells, known.aside if known.recorded else drawn.aside), len(events)
+        )
 
     def read(self, source: Any) -> Any:
-        return reading.read_table(Path(source))[0] if isinstance(source, str | Path) else source
+        return tables.read_table(Path(source))[0] if isinstance(source, str | Path) else source
 
     def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
         output = self.output(Path(path))
@@ -258,7 +307,9 @@ class TableFormat(Format):
     def output(self, path: Path, across: int | None = None) -> Output:
         holed = [column.name for column in self.modelled if column.kind.missing]
         types = {
-            c.name: found for c in self.columns if (found := c.storage.arrow(getattr(c, "decimals", 9))) is not None
+            c.name: found
+            for c in self.columns
+            if (found := c.storage.arrow(getattr(c, "decimals", 9))) is not None
         }
         kinds: dict[str, Output] = {
             name: ColumnarOutput(name, holed, types) for name in ("parquet", "arrow", "feather")
@@ -286,8 +337,16 @@ class TableFormat(Format):
 
     def fields(self) -> Document:
         dialect = None if self.dialect is None else asdict(self.dialect)
-        columns, kept = [column.to_json() for column in self.columns], [label_to_json(label) for label in self.labels]
-        return {"columns": columns, "labels": kept, "dialect": dialect, "dropped": list(self.dropped)}
+        columns, kept = (
+            [column.to_json() for column in self.columns],
+            [label_to_json(label) for label in self.labels],
+        )
+        return {
+            "columns": columns,
+            "labels": kept,
+            "dialect": dialect,
+            "dropped": list(self.dropped),
+        }
 
     @classmethod
     def from_fields(cls, fields: Document) -> TableFormat:
@@ -310,24 +369,35 @@ def learn_table_format(
     labels = [label for label in frame.columns if label_text(label) not in dropped]
     columns = [
         _learn_column(
-            guessing.count_texts(frame[label], label_text(label), storage(frame[label], label_text(label), dialect)),
+            guessing.count_texts(
+                frame[label], label_text(label), storage(frame[label], label_text(label), dialect)
+            ),
             kinds.get(label_text(label), kinds.get("*")),
             rows,
         )
         for label in labels
     ]
-    columns = [_reconsider_key(column, columns, frame, label) for column, label in zip(columns, labels, strict=True)]
+    columns = [
+        _reconsider_key(column, columns, frame, label)
+        for column, label in zip(columns, labels, strict=True)
+    ]
     if rows:
-        columns = [_narrow(column, frame[label]) for column, label in zip(columns, labels, strict=True)]
+        columns = [
+            _narrow(column, frame[label]) for column, label in zip(columns, labels, strict=True)
+        ]
     if columns and all(isinstance(column, AsideColumn) for column in columns):
         found = _list_roles(columns)
         seen = count_phrase(len(frame), "training row")
-        raise UserError(f"nothing to model in {seen}: {found}; `--kind NAME=category` would model one all the same")
+        raise UserError(
+            f"nothing to model in {seen}: {found}; `--kind NAME=category` would model one all the same"
+        )
     return TableFormat(columns, labels, dialect, dropped)
 
 
 def _list_roles(columns: Iterable[Column]) -> str:
-    found = [f"{column.name!r} is {column.role}" for column in columns if isinstance(column, AsideColumn)]
+    found = [
+        f"{column.name!r} is {column.role}" for column in columns if isinstance(column, AsideColumn)
+    ]
     return ", ".join(found[:5])
 
 
@@ -351,7 +421,9 @@ def _reserve_unseen(column: ModelledColumn, codes: np.ndarray) -> ModelledColumn
         return column
     once = 0
     if isinstance(kind, Category):
-        once = int((np.bincount(codes, minlength=kind.codes)[: kind.levels] == 1).sum()) + kind.rare.count(1)
+        once = int(
+            (np.bincount(codes, minlength=kind.codes)[: kind.levels] == 1).sum()
+        ) + kind.rare.count(1)
     elif isinstance(kind, Grid) and kind.unseen:
         once = int((np.bincount(codes) == 1).sum())
     return replace(column, kind=replace(kind, unforeseen=share_of_new(once, len(codes))))
@@ -371,13 +443,18 @@ def _reconsider_key(column: Column, columns: Sequence[Column], frame: Any, label
     others = [c for c in columns if isinstance(c, ModelledColumn) and c.measures]
     numbers = [c.numbers(c.cells(frame[named[c.name]]))[order] for c in others]
     steps = [np.diff(each) for each in numbers]
-    if any((step > 0).all() or (step < 0).all() for step in steps) or not any(map(is_smooth, numbers)):
+    if any((step > 0).all() or (step < 0).all() for step in steps) or not any(
+        map(is_smooth, numbers)
+    ):
         return column
     why = "whole numbers, of which others are a smooth function"
-    return replace(guessing.guess(guessing.count_texts(frame[label], column.name, column.storage), "integer"), why=why)
+    return replace(
+        guessing.guess(guessing.count_texts(frame[label], column.name, column.storage), "integer"),
+        why=why,
+    )
 
 
-def _learn_column(sight: guessing.Sight, word: str | None, rows: int) -> Column:
+def _learn_column(sight: guessing.ColumnSample, word: str | None, rows: int) -> Column:
     column = guessing.guess(sight, word)
     if isinstance(column, AsideColumn) and column.role == "constant" and rows:
         return change_column(column, unforeseen=share_of_new(0, rows))
@@ -401,7 +478,9 @@ def check_options(names: list[str], rows: int, kinds: dict[str, str], drop: Iter
     for name, word in kinds.items():
         if not guessing.is_word(word):
             hint = did_you_mean(word, guessing.KIND_WORDS)
-            raise UserError(f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.KIND_WORDS)}")
+            raise UserError(
+                f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.KIND_WORDS)}"
+            )
 
 
 def _list_names(names: list[str]) -> str:
@@ -419,7 +498,9 @@ def _merge(known: ColumnValues, drawn: ColumnValues, seen: np.ndarray) -> Column
     texts = None
     if known.texts is not None or drawn.texts is not None:
         blank = np.full(len(seen), None, dtype=object)
-        texts = np.where(seen, *(blank if side.texts is None else side.texts for side in (known, drawn)))
+        texts = np.where(
+            seen, *(blank if side.texts is None else side.texts for side in (known, drawn))
+        )
     return ColumnValues(np.where(seen, known.values, drawn.values), texts)
 
 
@@ -430,12 +511,23 @@ def column_texts(column: Column | None, series: Any, name: str) -> np.ndarray:
     index, texts = texts_of(series, name)
     hole = "" if column is None else column.hole
     spelled = column is None or pd.api.types.infer_dtype(series, skipna=True) == "string"
-    cells = np.array([*(texts if spelled or column is None else column.canonical(texts)), hole], dtype=object)
+    cells = np.array(
+        [*(texts if spelled or column is None else column.canonical(texts)), hole], dtype=object
+    )
     return np.asarray(cells[index])
 
 
 def _describe_column(column: Column) -> Document:
     codes = column.kind.codes if isinstance(column, ModelledColumn) else None
-    found = {"name": column.name, "kind": column.word, "codes": codes, "holes": column.holes} | column.details()
-    others = [word for word in guessing.KIND_WORDS if word not in (found["kind"], "boolean", "text", "constant")]
+    found = {
+        "name": column.name,
+        "kind": column.word,
+        "codes": codes,
+        "holes": column.holes,
+    } | column.details()
+    others = [
+        word
+        for word in guessing.KIND_WORDS
+        if word not in (found["kind"], "boolean", "text", "constant")
+    ]
     return found | {"guess": column.why, "override": f"--kind {column.name}={'|'.join(others)}"}

@@ -64,7 +64,9 @@ class JointTruth:
     log_probs: np.ndarray
 
     def log_prob(self, codes: Tensor) -> Tensor:
-        index = np.ravel_multi_index(tuple(codes.reshape(len(codes), -1).long().numpy().T), self.codes)
+        index = np.ravel_multi_index(
+            tuple(codes.reshape(len(codes), -1).long().numpy().T), self.codes
+        )
         return torch.from_numpy(self.log_probs[index])
 
     @cached_property
@@ -107,7 +109,9 @@ class IsingTruth:
     @cached_property
     def _within(self) -> Any:
         columns = self._columns
-        return self.coupling * (columns[:, :-1] * columns[:, 1:]).sum(axis=1) + self.field * columns.sum(axis=1)
+        return self.coupling * (columns[:, :-1] * columns[:, 1:]).sum(
+            axis=1
+        ) + self.field * columns.sum(axis=1)
 
     @cached_property
     def _between(self) -> Any:
@@ -127,7 +131,9 @@ class IsingTruth:
 
     def log_prob(self, codes: Tensor) -> Tensor:
         spins = 2.0 * codes.reshape(-1, self.height, self.width).double() - 1
-        pairs = (spins[:, 1:] * spins[:, :-1]).sum((1, 2)) + (spins[:, :, 1:] * spins[:, :, :-1]).sum((1, 2))
+        pairs = (spins[:, 1:] * spins[:, :-1]).sum((1, 2)) + (
+            spins[:, :, 1:] * spins[:, :, :-1]
+        ).sum((1, 2))
         return self.coupling * pairs + self.field * spins.sum((1, 2)) - self.log_normaliser
 
     @cached_property
@@ -171,7 +177,10 @@ class BarsTruth:
         return np.concatenate([stripes, stripes.transpose(0, 2, 1)]).reshape(-1, self.side**2)
 
     def log_prob(self, codes: Tensor) -> Tensor:
-        bits, patterns = codes.reshape(len(codes), -1).double(), torch.from_numpy(self.patterns).double()
+        bits, patterns = (
+            codes.reshape(len(codes), -1).double(),
+            torch.from_numpy(self.patterns).double(),
+        )
         flips = bits @ (1 - patterns).T + (1 - bits) @ patterns.T
         scores = flips * log(self.noise) + (self.side**2 - flips) * log(1 - self.noise)
         return torch.logsumexp(scores, 1) - log(len(patterns))
@@ -187,7 +196,9 @@ class BarsTruth:
         return flipped.reshape(rows, self.side, self.side).astype(np.uint8)
 
 
-def _draw_toy(truth: JointTruth | IsingTruth | BarsTruth, schema: Schema, layout: str, rows: tuple[int, ...]) -> Toy:
+def _draw_toy(
+    truth: JointTruth | IsingTruth | BarsTruth, schema: Schema, layout: str, rows: tuple[int, ...]
+) -> Toy:
     sample = truth.sample(sum(rows), np.random.default_rng(SEED))
     train, valid, test = np.split(sample, np.cumsum(rows)[:-1])
     return Toy(train, valid, test, schema, layout, truth)
@@ -202,7 +213,9 @@ def toy_mixed(rows: tuple[int, ...] = SPLIT_ROWS) -> Toy:
     """Ten variables of two or three values, some ordered, from a random joint."""
     kinds: tuple[Kind, ...] = (Category(2), Category(3), Level(3), Category(2), Level(3)) * 2
     schema = Schema((10,), kinds)
-    return _draw_toy(random_joint(schema.codes, np.random.default_rng(SEED + 1)), schema, "flat", rows)
+    return _draw_toy(
+        random_joint(schema.codes, np.random.default_rng(SEED + 1)), schema, "flat", rows
+    )
 
 
 def toy_ising(rows: tuple[int, ...] = SPLIT_ROWS) -> Toy:
@@ -236,7 +249,9 @@ def _digits(rows: np.ndarray, names: np.ndarray, kind: Kind) -> Toy:
     held = len(rows) // 10
     valid, test, train = np.split(order, [held, 2 * held])
     labels = (names[train], names[valid], names[test])
-    return Toy(rows[train], rows[valid], rows[test], Schema((1, 8, 8), (kind,) * 64), "hw", labels=labels)
+    return Toy(
+        rows[train], rows[valid], rows[test], Schema((1, 8, 8), (kind,) * 64), "hw", labels=labels
+    )
 
 
 def _scans() -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from plausibly.data.dataset import Truth
-from plausibly.data.formats import real_arrays as reals
+from plausibly.data.formats import real_arrays
 from plausibly.data.formats.format import Format
 from plausibly.errors import UserError
 from plausibly.events.kinds import Real
@@ -36,8 +36,8 @@ class RealToy(NamedTuple):
     test: np.ndarray
     plane: Plane
 
-    def format(self) -> reals.RealArrayFormat:
-        return reals.learn_real_format(self.train)
+    def format(self) -> real_arrays.RealArrayFormat:
+        return real_arrays.learn_real_format(self.train)
 
     def parts(self, labels: bool = False) -> dict[str, np.ndarray]:
         if labels:
@@ -45,7 +45,7 @@ class RealToy(NamedTuple):
         return dict(zip(("train", "valid", "test"), self[:3], strict=True))
 
     def truth_for(self, format: Format) -> Truth:
-        assert isinstance(format, reals.RealArrayFormat)
+        assert isinstance(format, real_arrays.RealArrayFormat)
         return PlaneTruth(self.plane, format.kinds)
 
 
@@ -62,9 +62,12 @@ class PlaneTruth:
         return self.plane.entropy
 
     def log_prob(self, codes: Tensor) -> Tensor:
-        locations, scales = (np.array([getattr(kind, name) for kind in self.kinds]) for name in ("location", "scale"))
+        locations, scales = (
+            np.array([getattr(kind, name) for kind in self.kinds]) for name in ("location", "scale")
+        )
         return torch.from_numpy(
-            self.plane.log_density(locations + scales * codes.double().numpy()) + np.log(scales).sum()
+            self.plane.log_density(locations + scales * codes.double().numpy())
+            + np.log(scales).sum()
         )
 
 
@@ -110,7 +113,9 @@ class Modes:
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         squares = ((points[:, None] - self.centres) ** 2).sum(2) / self.width**2
-        found: np.ndarray = np.logaddexp.reduce(-0.5 * squares, 1) - log(self.modes) - log(2 * pi * self.width**2)
+        found: np.ndarray = (
+            np.logaddexp.reduce(-0.5 * squares, 1) - log(self.modes) - log(2 * pi * self.width**2)
+        )
         return found
 
     @property
@@ -144,5 +149,7 @@ class Checkerboard:
 
 
 def draw_plane(plane: Plane, rows: tuple[int, ...], seed: int) -> RealToy:
-    train, valid, test = np.split(plane.sample(sum(rows), np.random.default_rng(seed)), np.cumsum(rows)[:-1])
+    train, valid, test = np.split(
+        plane.sample(sum(rows), np.random.default_rng(seed)), np.cumsum(rows)[:-1]
+    )
     return RealToy(train, valid, test, plane)

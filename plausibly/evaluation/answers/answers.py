@@ -60,7 +60,10 @@ class Answer:
         if self.levels:
             rows = [*self.levels, *self._specials()]
             return pd.DataFrame(rows, columns=[self.target, "probability"])
-        rows = [("mean", self.mean), *((f"{100 * q:g} %", value) for q, value in self.quantiles.items())]
+        rows = [
+            ("mean", self.mean),
+            *((f"{100 * q:g} %", value) for q, value in self.quantiles.items()),
+        ]
         rows += [(f"p({name[1:-1]})", p) for name, p in self._specials()]
         return pd.DataFrame(rows, columns=[self.target, "value"])
 
@@ -69,10 +72,15 @@ class Answer:
         return [(name, p) for name, p in found if p]
 
     def to_json(self) -> dict[str, Any]:
-        numbers = {"mean": self.mean, "quantiles": {f"{q:g}": value for q, value in self.quantiles.items()}}
+        numbers = {
+            "mean": self.mean,
+            "quantiles": {f"{q:g}": value for q, value in self.quantiles.items()},
+        }
         levels = {"levels": [{"value": value, "probability": p} for value, p in self.levels]}
         keys = ("target", "word", "hole", "unforeseen", "entropy_bits", "differential")
-        found = {key: getattr(self, key) for key in keys} | {"given": {k: str(v) for k, v in self.given.items()}}
+        found = {key: getattr(self, key) for key in keys} | {
+            "given": {k: str(v) for k, v in self.given.items()}
+        }
         found |= self.effective.to_json() if self.effective else {}
         return found | (levels if self.levels else numbers)
 
@@ -100,7 +108,14 @@ def make_answer(format: Format, place: int, given: Mapping[str, Any], found: Fou
     )
     if found.effective is not None and found.effective.few:
         return Answer(
-            format.names[place], given, found.word, None, None, None, isinstance(kind, Real), effective=found.effective
+            format.names[place],
+            given,
+            found.word,
+            None,
+            None,
+            None,
+            isinstance(kind, Real),
+            effective=found.effective,
         )
     known: dict[str, Any] = {
         "entropy_bits": float(entropy_of(outcome, kind, 1)) / log(2) if found.dense else None,
@@ -134,21 +149,30 @@ def code_probability(p: np.ndarray, code: int | None) -> float:
 def specials_of(outcome: Single, kind: Kind) -> tuple[float, float]:
     """The probabilities of a hole and of a value not foreseen."""
     marks = ((HOLE, kind.missing), (UNFORESEEN, kind.open))
-    hole, other = (float(outcome.log_prob(torch.tensor([m])).exp()) if has else 0.0 for m, has in marks)
+    hole, other = (
+        float(outcome.log_prob(torch.tensor([m])).exp()) if has else 0.0 for m, has in marks
+    )
     return hole, other
 
 
-def level_shares(format: Format, place: int, kind: Category, p: np.ndarray) -> list[tuple[str, float]]:
+def level_shares(
+    format: Format, place: int, kind: Category, p: np.ndarray
+) -> list[tuple[str, float]]:
     """Every level with its probability, the most probable first."""
     values = np.arange(kind.levels + len(kind.rare))
     shares = p[np.minimum(values, kind.levels)] * np.exp(kind.log_within(values))
     order = np.argsort(-shares, kind="stable")
-    return [(text, float(share)) for text, share in zip(format.format_values(place, order), shares[order], strict=True)]
+    return [
+        (text, float(share))
+        for text, share in zip(format.format_values(place, order), shares[order], strict=True)
+    ]
 
 
 def number_summary(format: Format, place: int, outcome: Single, kind: Kind) -> dict[str, Any]:
     """Mean and quantiles of a number, as its column shows them."""
     found = curve(kind, outcome)
     places = found.quantiles(np.array(QUANTILE_LEVELS))[:, 0].tolist()
-    shown = {q: format.display(place, value) for q, value in zip(QUANTILE_LEVELS, places, strict=True)}
+    shown = {
+        q: format.display(place, value) for q, value in zip(QUANTILE_LEVELS, places, strict=True)
+    }
     return {"mean": format.display(place, found.mean().item()), "quantiles": shown}

@@ -56,7 +56,10 @@ class Classification:
         return None if self.groups is None else self.groups[self.is_known]
 
     def _right(self) -> Mean:
-        return Mean(np.asarray(self.prediction == self.truth)[self.is_known].astype(np.float64), self._groups)
+        return Mean(
+            np.asarray(self.prediction == self.truth)[self.is_known].astype(np.float64),
+            self._groups,
+        )
 
     def _losses(self) -> Mean:
         """-log p(true label) in nats of the known rows."""
@@ -68,7 +71,10 @@ class Classification:
         sure, right = self.probabilities.max(1)[self.is_known], self._right().each
         order = np.argsort(sure, kind="stable")
         parts = [part for part in np.array_split(order, CALIBRATION_BINS) if len(part)]
-        return [{"rows": len(p), "said": float(sure[p].mean()), "right": float(right[p].mean())} for p in parts]
+        return [
+            {"rows": len(p), "said": float(sure[p].mean()), "right": float(right[p].mean())}
+            for p in parts
+        ]
 
     def calibration_error(self) -> float:
         """Mean over rows of |said - right| by bin (Naeini et al. 2015): 0 is perfect, chance alone gives a little more."""
@@ -80,7 +86,12 @@ class Classification:
 
         Intervals are of 95 %, over rows, or groups of them; that of the accuracy holds more.
         """
-        told = {"labels": list(self.labels), "word": self.word, "sign": self.sign, "rows": self.rows}
+        told = {
+            "labels": list(self.labels),
+            "word": self.word,
+            "sign": self.sign,
+            "rows": self.rows,
+        }
         if not self.rows:
             none = dict.fromkeys(("accuracy", "log_loss", "calibration_error"))
             return told | none | {"calibration": [], **self._draws()}
@@ -108,14 +119,18 @@ class Classification:
 
         truth = [self.labels[place] if place >= 0 else None for place in self.truth]
         columns = {"predicted": [self.labels[place] for place in self.prediction], "label": truth}
-        return pd.DataFrame(columns | {f"p({name})": self.probabilities[:, k] for k, name in enumerate(self.labels)})
+        return pd.DataFrame(
+            columns | {f"p({name})": self.probabilities[:, k] for k, name in enumerate(self.labels)}
+        )
 
     def line(self) -> str:
         """The same in words."""
         if not self.rows:
             return f"no row has a known label, so nothing is measured{self._estimate_note()}"
         found = self.to_json()
-        accuracy, loss = (with_error(found[k], found[f"{k}_error"]) for k in ("accuracy", "log_loss"))
+        accuracy, loss = (
+            with_error(found[k], found[f"{k}_error"]) for k in ("accuracy", "log_loss")
+        )
         return (
             f"{rows_text(self.rows, self._groups)} with a known label: accuracy {accuracy} (higher is better), "
             f"log loss {'~ ' * (self.sign == '~')}{loss} nats = {found['log_loss'] / log(2):.4f} bits, "

@@ -68,7 +68,9 @@ class CodeCurve(Curve):
     def _outside(self, levels: np.ndarray, found: np.ndarray) -> np.ndarray:
         """What was found, (levels, rows), but for those in the outermost codes, by the law inside these."""
         ends = self.shares[:, 0], self.shares[:, -1]
-        low, high = (np.where(there, end, 0.0) for there, end in zip(open_ends(self.kind), ends, strict=True))
+        low, high = (
+            np.where(there, end, 0.0) for there, end in zip(open_ends(self.kind), ends, strict=True)
+        )
         under, over = levels[:, None] < low, 1 - levels[:, None] < high
         least, most = outer(
             self.kind,

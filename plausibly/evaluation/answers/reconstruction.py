@@ -47,16 +47,25 @@ def reconstruction(model: Trainable, format: Format, events: Events) -> dict[str
     if reconstruct.word(type(model)) is None:
         return {}
     at_once = max(1, CELLS_PER_BATCH // format.schema.size)
-    parts = [row_errors(model, format, events[start : start + at_once]) for start in range(0, len(events), at_once)]
+    parts = [
+        row_errors(model, format, events[start : start + at_once])
+        for start in range(0, len(events), at_once)
+    ]
     joined = {unit: np.concatenate([part[unit] for part in parts]) for unit in parts[0]}
-    return {unit: mean_error(each, events.groups) for unit, each in joined.items() if not np.isnan(each).all()}
+    return {
+        unit: mean_error(each, events.groups)
+        for unit, each in joined.items()
+        if not np.isnan(each).all()
+    }
 
 
 def row_errors(model: Trainable, format: Format, events: Events) -> dict[str, np.ndarray]:
     """The mean error of each row by unit, (rows,); NaN where a row has no such cell."""
     made = format.draw(reconstruct(model, events.codes), Likeliest())
     rest = [i for i in range(format.schema.size) if i not in model.context]
-    wrong = (format.schema.event_codes(events.codes) != format.schema.event_codes(made.codes)).numpy()[:, rest]
+    wrong = (
+        format.schema.event_codes(events.codes) != format.schema.event_codes(made.codes)
+    ).numpy()[:, rest]
     apart = np.abs(format.numbers(events) - format.numbers(made))[:, rest]
     every = units(format)
     own = np.array([every[i] for i in rest])
@@ -70,7 +79,9 @@ def row_errors(model: Trainable, format: Format, events: Events) -> dict[str, np
 
 def units(format: Format) -> list[str]:
     """What the error of each variable is measured in."""
-    dated = {each["name"]: each["resolution"] for each in format.describe() if each["kind"] == "date"}
+    dated = {
+        each["name"]: each["resolution"] for each in format.describe() if each["kind"] == "date"
+    }
     found = []
     for name, kind in zip(format.names, format.schema.kinds, strict=True):
         if isinstance(kind, Category) or kind.regular < 3:
@@ -93,7 +104,9 @@ def mean_error(each: np.ndarray, groups: np.ndarray | None = None) -> Error:
     there = ~np.isnan(each)
     own = None if groups is None else groups[there]
     found, number = intervals.Mean(each[there], own), None if own is None else len(np.unique(own))
-    return Error(found.value, intervals.finite_or_none(found.error), int(there.sum()), found.interval, number)
+    return Error(
+        found.value, intervals.finite_or_none(found.error), int(there.sum()), found.interval, number
+    )
 
 
 def format_errors(errors: Mapping[str, Error], most: int = 3) -> str:

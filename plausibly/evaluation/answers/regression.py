@@ -62,14 +62,22 @@ class Regression:
 
     def to_json(self) -> dict[str, Any]:
         """Errors and log loss: lower is better. Null without known numbers."""
-        names = ("mean_absolute_error", "root_mean_squared_error", "log_loss", "interval_90", "pit_p_value")
+        names = (
+            "mean_absolute_error",
+            "root_mean_squared_error",
+            "log_loss",
+            "interval_90",
+            "pit_p_value",
+        )
         if not self.rows:
             return {"rows": 0, "word": self.word, **self._draws()} | dict.fromkeys(names)
         truth, nats = self.truth[self.is_known], self.nats[self.is_known]
         median, (low, high) = self.median[self.is_known], self.interval[self.is_known].T
         found: dict[str, Any] = {
             "mean_absolute_error": float(np.abs(median - truth).mean()),
-            "root_mean_squared_error": float(((self.mean[self.is_known] - truth) ** 2).mean() ** 0.5),
+            "root_mean_squared_error": float(
+                ((self.mean[self.is_known] - truth) ** 2).mean() ** 0.5
+            ),
             "log_loss": float(nats.mean()),
             "log_loss_error": finite_or_none(self._loss.error),
             "log_loss_interval": self._loss.interval,
@@ -78,7 +86,13 @@ class Regression:
         }
         if np.isnan(nats).any():  # no density is known, but values with their weights
             found |= dict.fromkeys(("log_loss", "log_loss_error", "log_loss_interval"))
-        return {"rows": self.rows, "word": self.word, "unit": "nats per row", **found, **self._draws()}
+        return {
+            "rows": self.rows,
+            "word": self.word,
+            "unit": "nats per row",
+            **found,
+            **self._draws(),
+        }
 
     def _draws(self) -> dict[str, Any]:
         return self.effective.to_json() if self.effective else {}
@@ -102,7 +116,9 @@ class Regression:
         import pandas as pd
 
         ends = dict(zip((f"{INTERVAL_SHARE:.0%} from", "to"), self.interval.T, strict=True))
-        return pd.DataFrame({"mean": self.mean, "median": self.median, **ends, self.column: self.truth})
+        return pd.DataFrame(
+            {"mean": self.mean, "median": self.median, **ends, self.column: self.truth}
+        )
 
     def line(self) -> str:
         """The same in words."""
@@ -125,10 +141,20 @@ class Regression:
         return f"; an estimate: {self.effective.line()}" if self.effective else ""
 
 
-def regression(format: Format, events: Events, place: int, answer: Found, generator: np.random.Generator) -> Regression:
+def regression(
+    format: Format, events: Events, place: int, answer: Found, generator: np.random.Generator
+) -> Regression:
     """What an answer about variable `place` in each event says; events observe it where it is known."""
-    kind, outcome, numbers = format.schema.kinds[place], answer.outcome, format.numbers(events)[:, place]
-    seen = np.ones(len(events), dtype=bool) if events.observed is None else events.observed.flatten(1)[:, place].numpy()
+    kind, outcome, numbers = (
+        format.schema.kinds[place],
+        answer.outcome,
+        format.numbers(events)[:, place],
+    )
+    seen = (
+        np.ones(len(events), dtype=bool)
+        if events.observed is None
+        else events.observed.flatten(1)[:, place].numpy()
+    )
     truth, found = np.where(seen, numbers, np.nan), curve(kind, outcome)
     inside, x = format.log_within(events)[:, place], events.codes.flatten(1)[:, place].float()
     nats = -(without_hole(kind, outcome).log_prob(x).double().cpu() + inside).numpy()
@@ -137,7 +163,8 @@ def regression(format: Format, events: Events, place: int, answer: Found, genera
     pit = pit_values(kind, found.below, (truth - start) / (end - start), generator)
     ends = shortest_interval(kind, found)
     mean, median, low, high = (
-        format.in_units(place, each) for each in (found.mean(), found.quantiles(np.array([0.5]))[0], *ends)
+        format.in_units(place, each)
+        for each in (found.mean(), found.quantiles(np.array([0.5]))[0], *ends)
     )
     held = np.stack([low, high], 1)
     told = answer.effective, events.groups
@@ -146,7 +173,9 @@ def regression(format: Format, events: Events, place: int, answer: Found, genera
 
 def without_hole(kind: Kind, outcome: Single) -> Single:
     """The outcome given that it is no hole."""
-    return outcome.truncate(torch.tensor([code != kind.missing_code for code in range(kind.codes)]))[0]
+    return outcome.truncate(
+        torch.tensor([code != kind.missing_code for code in range(kind.codes)])
+    )[0]
 
 
 def shortest_interval(kind: Kind, found: Curve) -> tuple[np.ndarray, np.ndarray]:
@@ -162,14 +191,21 @@ def shortest_interval(kind: Kind, found: Curve) -> tuple[np.ndarray, np.ndarray]
     before, first, last, end = (found.below(at) for at in (low - 1, low, high - 1, high))
     without_low, without_high = end - first >= INTERVAL_SHARE, last - before >= INTERVAL_SHARE
     heavier = first - before >= end - last
-    return low + (without_low & (heavier | ~without_high)), high - (without_high & ~(heavier & without_low))
+    return low + (without_low & (heavier | ~without_high)), high - (
+        without_high & ~(heavier & without_low)
+    )
 
 
 def pit_values(
-    kind: Kind, below: Callable[[np.ndarray], np.ndarray], values: np.ndarray, generator: np.random.Generator
+    kind: Kind,
+    below: Callable[[np.ndarray], np.ndarray],
+    values: np.ndarray,
+    generator: np.random.Generator,
 ) -> np.ndarray:
     """The randomised PIT of values in the kind's unit; NaN where there is none."""
     at = np.nan_to_num(values) if isinstance(kind, Real) else np.round(np.nan_to_num(values))
     upper = below(at)
     lower = upper if isinstance(kind, Real) else below(at - 1)
-    return np.where(np.isnan(values), np.nan, lower + generator.random(len(values)) * (upper - lower))
+    return np.where(
+        np.isnan(values), np.nan, lower + generator.random(len(values)) * (upper - lower)
+    )

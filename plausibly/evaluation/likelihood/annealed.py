@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
 LEAPFROG_STEPS = 10  # of a transition
 STEP_JITTER = 0.2  # a transition's steps are longer or shorter by at most this share, so that no orbit closes on itself
-TARGET_ACCEPTANCE, ADAPTATION_GAIN = 0.65, 0.2  # what steps are adapted to, and how fast their logarithm moves
+TARGET_ACCEPTANCE, ADAPTATION_GAIN = (
+    0.65,
+    0.2,
+)  # what steps are adapted to, and how fast their logarithm moves
 ADAPTATION_CHAINS = 4  # chains of each row that steps are adapted on
 SIMULATED_ROWS = 25  # rows drawn from the model, at most
 MIN_SIGMA, MAX_SIGMA = 0.005, 1.0  # sigmas among which the best is sought
@@ -80,7 +83,12 @@ def point_at(joint: LatentJoint, x: Tensor, z: Tensor) -> Point:
 
 
 def transition(
-    joint: LatentJoint, x: Tensor, here: Point, power: float, step: Tensor, generator: torch.Generator
+    joint: LatentJoint,
+    x: Tensor,
+    here: Point,
+    power: float,
+    step: Tensor,
+    generator: torch.Generator,
 ) -> tuple[Point, Tensor]:
     """A Hamiltonian transition of every chain that keeps p_t, with steps (n,); and the probability to accept it, (n,)."""
     n, device = len(here.z), here.z.device
@@ -93,7 +101,9 @@ def transition(
         there = point_at(joint, x, there.z + step * momentum)
         momentum = momentum + 0.5 * step * there.slope(power)
     kinetic = 0.5 * (momentum.square().sum(1) - start.square().sum(1))
-    chance = (there.log(power) - here.log(power) - kinetic).nan_to_num(nan=-torch.inf).exp().clamp(max=1)
+    chance = (
+        (there.log(power) - here.log(power) - kinetic).nan_to_num(nan=-torch.inf).exp().clamp(max=1)
+    )
     accepted = torch.rand(n, generator=generator, device=device) < chance
     return here.select(there, accepted), chance
 
@@ -117,7 +127,9 @@ class ChainRunner:
     chains: int
     distributions: int
     generator: torch.Generator
-    worked: Callable[[int], None] = lambda steps: None  # is told of so many transitions of one chain
+    worked: Callable[[int], None] = lambda steps: (
+        None
+    )  # is told of so many transitions of one chain
 
     def __post_init__(self) -> None:
         self.powers, self.accepted = schedule(self.distributions), list[Tensor]()
@@ -207,8 +219,16 @@ class Annealed:
 
     def to_json(self) -> dict[str, Any]:
         simulated = {name: getattr(self, name).to_json() for name in ("lower", "upper", "gap")}
-        kept = {name: getattr(self, name) for name in ("sigma", "chains", "distributions", "acceptance")}
-        return {**self.test.to_json(), "model": self.what, "simulated": simulated, **kept, "given": list(self.given)}
+        kept = {
+            name: getattr(self, name) for name in ("sigma", "chains", "distributions", "acceptance")
+        }
+        return {
+            **self.test.to_json(),
+            "model": self.what,
+            "simulated": simulated,
+            **kept,
+            "given": list(self.given),
+        }
 
     @property
     def what(self) -> str:
@@ -216,10 +236,18 @@ class Annealed:
         return "the model" if self.sigma is None else f"decoder + N(0, {self.sigma:g}^2)"
 
     def lines(self) -> list[str]:
-        given = f" given {', '.join(self.given[:3])}{' ...' * (len(self.given) > 3)}" if self.given else ""
+        given = (
+            f" given {', '.join(self.given[:3])}{' ...' * (len(self.given) > 3)}"
+            if self.given
+            else ""
+        )
         test, gap = self.test, self.gap
         unit = "log p" if self.sigma is None else "log density of pixels on [0, 1]"
-        bits = f"; {test.bits_per_variable:.4f} bits per variable (lower is better)" if self.sigma is None else ""
+        bits = (
+            f"; {test.bits_per_variable:.4f} bits per variable (lower is better)"
+            if self.sigma is None
+            else ""
+        )
         return [
             f"{self.what}: {format_bound(test)}, {test.over} ({unit}{given}: higher is better){bits}",
             f"annealed importance sampling, a lower bound in expectation: {self.chains:,} chains a row, "
@@ -272,7 +300,11 @@ def anneal(
     told how much of the work is done, of how much. UserError where noise is asked for and the data are no pixels.
     """
     annealed.require(model)
-    for name, number in (("chains", chains), ("distributions", distributions), ("rows", len(events))):
+    for name, number in (
+        ("chains", chains),
+        ("distributions", distributions),
+        ("rows", len(events)),
+    ):
         if number < 1:
             raise UserError(f"{number} {name}; at least 1 is needed")
     if (sigma is not None or validation is not None) and format.picture() is None:
@@ -289,7 +321,9 @@ def anneal(
         sigma = best_sigma(model, tuning.codes.float().to(device), generator, tally)
     annealing = ChainRunner(annealed(model, sigma), chains, distributions, generator, tally)
     test = annealing.lower(events.codes.float().to(device))
-    lower, upper = simulate_bounds(annealing, few.codes.float().to(device), format, model.context, sigma)
+    lower, upper = simulate_bounds(
+        annealing, few.codes.float().to(device), format, model.context, sigma
+    )
     rest = model.schema.size - len(model.context)
     return Annealed(
         AtLeast(test if sigma else test + events.log_within, rest, events.groups),
@@ -313,26 +347,36 @@ def simulate_bounds(
     lower, upper = annealing.both(drawn, z)
     if sigma is not None:
         return lower, upper
-    inside = np.random.default_rng(generator.initial_seed())  # the torch generator draws codes alone
+    inside = np.random.default_rng(
+        generator.initial_seed()
+    )  # the torch generator draws codes alone
     within = format.without(format.draw(drawn.cpu(), inside), context).log_within
     return lower + within, upper + within
 
 
-def best_sigma(decoder: Decoder, x: Tensor, generator: torch.Generator, worked: Callable[[int], None]) -> float:
+def best_sigma(
+    decoder: Decoder, x: Tensor, generator: torch.Generator, worked: Callable[[int], None]
+) -> float:
     """The sigma, to three digits, at which events are most probable, by expectation maximisation along chains.
 
     Chains start at the prior and keep p(z | x) at the last sigma, whose square then becomes their mean squared distance.
     """
     rows, chains, rounds, moves = len(x), *TUNING[1:]
     many = x.repeat_interleave(chains, 0)
-    z, log_step, logs = noisy_joint(decoder, 1.0).draw(len(many), generator), x.new_zeros(rows), list[float]()
+    z, log_step, logs = (
+        noisy_joint(decoder, 1.0).draw(len(many), generator),
+        x.new_zeros(rows),
+        list[float](),
+    )
     for _ in range(rounds):
         width = float(pixel_errors(decoder, many, z).double().square().mean().sqrt())
         logs.append(log(min(max(width, MIN_SIGMA), MAX_SIGMA)))
         joint = noisy_joint(decoder, exp(logs[-1]))
         here = point_at(joint, many, z)
         for _ in range(moves):
-            here, chance = transition(joint, many, here, 1.0, log_step.exp().repeat_interleave(chains), generator)
+            here, chance = transition(
+                joint, many, here, 1.0, log_step.exp().repeat_interleave(chains), generator
+            )
             log_step = adapt_steps(log_step, chance)
             worked(len(many))
         z = here.z

@@ -48,7 +48,9 @@ class Calibration:
 
     def p_values(self, nats: np.ndarray) -> np.ndarray:
         """(1 + calibration rows at most as likely) / (n + 1), (rows,)."""
-        return (1 + np.searchsorted(self._ascending, nats + _slack(nats), side="right")) / (self.rows + 1)
+        return (1 + np.searchsorted(self._ascending, nats + _slack(nats), side="right")) / (
+            self.rows + 1
+        )
 
     def more_likely(self, nats: np.ndarray) -> np.ndarray:
         """Whether each row is more likely than 99.9 % of the calibration rows, bool.
@@ -86,7 +88,11 @@ class Calibration:
         if least <= 1:
             return []
         start = f"no p-value is below 1/{self.rows + 1:,} ({self.rows:,} {self.source}): at a false discovery rate of"
-        can = "no row can be" if least > rows else f"either none or at least {least:,} of {rows:,} rows are"
+        can = (
+            "no row can be"
+            if least > rows
+            else f"either none or at least {least:,} of {rows:,} rows are"
+        )
         return [f"{start} {level:g} {can} marked"]
 
 

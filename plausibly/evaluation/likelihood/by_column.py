@@ -62,9 +62,15 @@ class ByColumn:
     def table(self) -> tuple[list[str], list[list[str]]]:
         """All columns in order; of many, those with most bits."""
         found = self.to_json()
-        chosen = sorted(sorted(range(len(found)), key=lambda i: found[i]["nats"])[:MAX_SHOWN_COLUMNS])
+        chosen = sorted(
+            sorted(range(len(found)), key=lambda i: found[i]["nats"])[:MAX_SHOWN_COLUMNS]
+        )
         rows = [
-            [found[i]["name"], with_error(found[i]["nats"], found[i]["standard_error"]), f"{found[i]['bits']:.3f}"]
+            [
+                found[i]["name"],
+                with_error(found[i]["nats"], found[i]["standard_error"]),
+                f"{found[i]['bits']:.3f}",
+            ]
             for i in chosen
         ]
         return ["column", "nats per row", "bits"], rows
@@ -90,8 +96,13 @@ def by_column(model: Trainable, format: Format, events: Events) -> ByColumn | No
     summed = model.context and not is_conditional(model)
     nats = context_summed(model, events.codes) if summed else conditionals(model, events.codes)
     besides = format.besides(events)
-    along = [(nats + format.log_within(events))[:, order], *(own[:, None] for own in besides.values())]
-    return ByColumn((*(format.names[i] for i in order), *besides), torch.cat(along, 1), events.groups)
+    along = [
+        (nats + format.log_within(events))[:, order],
+        *(own[:, None] for own in besides.values()),
+    ]
+    return ByColumn(
+        (*(format.names[i] for i in order), *besides), torch.cat(along, 1), events.groups
+    )
 
 
 def context_summed(model: AutoregressiveModel, codes: Tensor) -> Tensor:
@@ -101,7 +112,9 @@ def context_summed(model: AutoregressiveModel, codes: Tensor) -> Tensor:
     for code in range(model.schema.codes[label]):
         codes.flatten(1)[:, label] = code
         reached.append(conditionals(model, codes)[:, order].cumsum(1))
-    begun = torch.stack(reached).logsumexp(0)  # the context comes first, and its probabilities sum to one
+    begun = torch.stack(reached).logsumexp(
+        0
+    )  # the context comes first, and its probabilities sum to one
     found = torch.empty_like(begun)
     found[:, order] = begun.diff(dim=1, prepend=torch.zeros(len(begun), 1, dtype=begun.dtype))
     return found

@@ -37,7 +37,9 @@ class CodebookUse:
 @torch.no_grad()
 def codebook_use(model: Quantiser, events: Events) -> CodebookUse:
     """Of the codes that stand for events."""
-    codes = torch.cat([model.quantise(x.to(device_of(model))).flatten() for x in batches(events.codes)])
+    codes = torch.cat(
+        [model.quantise(x.to(device_of(model))).flatten() for x in batches(events.codes)]
+    )
     counts = torch.bincount(codes, minlength=model.codes)
     entropy = torch.special.entr(counts / counts.sum()).sum()
     return CodebookUse(int((counts > 0).sum()), model.codes, float(entropy.exp()), len(events))

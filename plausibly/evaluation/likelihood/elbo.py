@@ -35,7 +35,9 @@ TUNED_ROWS, TUNING_STEPS, TUNING_RATE = (
     200,
     0.05,
 )  # rows whose own q is sought, by so many steps of Adam, at this rate falling to 0
-ACTIVE_VARIANCE = 0.01  # variance over rows of E_q z above which a latent is in use (Burda et al. 2016)
+ACTIVE_VARIANCE = (
+    0.01  # variance over rows of E_q z above which a latent is in use (Burda et al. 2016)
+)
 ROWS_AT_ONCE = 64
 
 
@@ -108,7 +110,11 @@ class ElboParts:
                 str(self.information),
                 f"what z tells of x; this estimate cannot exceed {log(self.rows):.2f}",
             ),
-            ("KL(q(z) || p(z))", str(self.marginal), "rate - I_q(x; z), q(z) the mean of these rows' q(z | x)"),
+            (
+                "KL(q(z) || p(z))",
+                str(self.marginal),
+                "rate - I_q(x; z), q(z) the mean of these rows' q(z | x)",
+            ),
             (
                 "active latents",
                 f"{self.active:,} of {self.latents:,}",
@@ -157,13 +163,19 @@ def elbo_parts(
 
 
 @torch.no_grad()
-def draw_terms(model: Variational, x: Tensor, draws: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_terms(
+    model: Variational, x: Tensor, draws: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """log p(x | z) and log q(z | x) - log p(z) of draws, (rows, draws) float64 both, on the CPU."""
     parts = [reconstruction_and_rate(model, few, draws, generator) for few in x.split(ROWS_AT_ONCE)]
-    return torch.cat([part[0] for part in parts]).cpu(), torch.cat([part[1] for part in parts]).cpu()
+    return torch.cat([part[0] for part in parts]).cpu(), torch.cat(
+        [part[1] for part in parts]
+    ).cpu()
 
 
-def amortisation_gap(model: Variational, x: Tensor, generator: torch.Generator, draws: int = 100) -> Tensor | None:
+def amortisation_gap(
+    model: Variational, x: Tensor, generator: torch.Generator, draws: int = 100
+) -> Tensor | None:
     """ELBO of each row's own normal less that of the encoder's, with the same noise, (rows,); None where q is no normal."""
     with torch.no_grad():
         q = model.posterior(x)
@@ -173,19 +185,25 @@ def amortisation_gap(model: Variational, x: Tensor, generator: torch.Generator, 
     with torch.no_grad():
         for each in (tuned, q):
             noise = generator.clone_state()
-            reconstruction, rate = reconstruction_and_rate(model, x, draws, noise, FixedPosterior(each))
+            reconstruction, rate = reconstruction_and_rate(
+                model, x, draws, noise, FixedPosterior(each)
+            )
             elbos.append((reconstruction - rate).mean(1).cpu())
     return elbos[0] - elbos[1]
 
 
-def tune_posterior(model: Variational, x: Tensor, q: Normal, generator: torch.Generator, draws: int = 8) -> Normal:
+def tune_posterior(
+    model: Variational, x: Tensor, q: Normal, generator: torch.Generator, draws: int = 8
+) -> Normal:
     """The normal of each row that has the highest ELBO, sought by Adam from `q` on."""
     centre, log_scale = (numbers.clone().requires_grad_() for numbers in (q.centre, q.log_scale))
     optimiser = torch.optim.Adam([centre, log_scale], lr=TUNING_RATE)
     falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, TUNING_STEPS)
     for _ in range(TUNING_STEPS):
         optimiser.zero_grad()
-        weights = sample_weights(model, x, draws, generator, FixedPosterior(Normal(centre, log_scale)))
+        weights = sample_weights(
+            model, x, draws, generator, FixedPosterior(Normal(centre, log_scale))
+        )
         (-weights.log_weights).mean(1).sum().backward()
         optimiser.step()
         falling.step()
@@ -199,12 +217,16 @@ class FixedPosterior:
     q: Normal
 
     def __call__(self, x: Tensor, draws: int) -> Latents:
-        centre, log_scale = (numbers.repeat_interleave(draws, 0) for numbers in (self.q.centre, self.q.log_scale))
+        centre, log_scale = (
+            numbers.repeat_interleave(draws, 0) for numbers in (self.q.centre, self.q.log_scale)
+        )
         return Normal(centre, log_scale, draws)
 
 
 @torch.no_grad()
-def informations(model: Variational, x: Tensor, generator: torch.Generator, draws: int = 8) -> Tensor:
+def informations(
+    model: Variational, x: Tensor, generator: torch.Generator, draws: int = 8
+) -> Tensor:
     """log q(z | x) - log q(z), the mean over draws z of q(z | x), (rows,) float64.
 
     q(z) is the mean over these rows, the own one included: so the mean is at most the log of their number, and in
@@ -215,5 +237,7 @@ def informations(model: Variational, x: Tensor, generator: torch.Generator, draw
     own = q.log_prob(z).sum(1).double()
     total = torch.full_like(own, -torch.inf)
     for k in range(rows):  # the density of each draw by the posterior of the row k places behind
-        total = torch.logaddexp(total, q.log_prob(z.roll(k * draws, 0)).sum(1).double().roll(-k * draws, 0))
+        total = torch.logaddexp(
+            total, q.log_prob(z.roll(k * draws, 0)).sum(1).double().roll(-k * draws, 0)
+        )
     return (own - total + log(rows)).unflatten(0, (rows, draws)).mean(1)

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from plausibly.data.events import Events, RowProgress
     from plausibly.data.formats.format import Format
 
-SIGNS = {"exact": "=", "bound": ">=", "estimate": "~", "approximate": "~"}  # of how good a task's answer is
+SIGNS = {
+    "exact": "=",
+    "bound": ">=",
+    "estimate": "~",
+    "approximate": "~",
+}  # of how good a task's answer is
 
 
 @dataclass(frozen=True)
@@ -124,13 +129,18 @@ def _(model: BoundedModel, events: Events, heard: RowProgress = silent) -> Likel
         return kind(row_nats(model.log_bound, model, events, heard), rest, events.groups)
     if is_conditional(model):
         return kind(conditional_nats(model, events, heard), rest, events.groups)
-    return kind(row_nats(partial(sum_out_context, model), model, events, heard), rest, events.groups)
+    return kind(
+        row_nats(partial(sum_out_context, model), model, events, heard), rest, events.groups
+    )
 
 
 @torch.no_grad()
 def row_nats(log: Log, model: BoundedModel, events: Events, heard: RowProgress = silent) -> Tensor:
     """`log` of codes by the model plus log p(values | codes) by the schema, (rows,) float64, on the CPU."""
-    return row_by_row(log, model, events.codes, lambda done: heard(done, len(events))) + events.log_within
+    return (
+        row_by_row(log, model, events.codes, lambda done: heard(done, len(events)))
+        + events.log_within
+    )
 
 
 def sum_out_context(model: BoundedModel, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -145,7 +155,9 @@ def sum_out_context(model: BoundedModel, x: Tensor, generator: torch.Generator) 
 
 def is_conditional(model: Trainable) -> bool:
     """Whether numbers are given the context: it is not one variable whose codes could be summed over."""
-    return len(model.context) > 1 or any(isinstance(model.schema.kinds[i], Real) for i in model.context)
+    return len(model.context) > 1 or any(
+        isinstance(model.schema.kinds[i], Real) for i in model.context
+    )
 
 
 def conditional_nats(model: BoundedModel, events: Events, heard: RowProgress = silent) -> Tensor:

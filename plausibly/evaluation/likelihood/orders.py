@@ -51,9 +51,13 @@ def disagreement(model: AnyOrderModel, events: Events, seed: int = 0) -> Disagre
     drawn = [torch.randperm(model.schema.size, generator=noise).tolist() for _ in range(ORDERS - 1)]
     few = events[:ORDER_ROWS]
     inside = few.log_within
-    logs = torch.stack([log_prob_in(model, few.codes, order) + inside for order in (model.order, *drawn)])
+    logs = torch.stack(
+        [log_prob_in(model, few.codes, order) + inside for order in (model.order, *drawn)]
+    )
     means = logs.mean(1)
-    return Disagreement(float(logs.std(0).mean()), float(means.min()), float(means.max()), ORDERS, len(few))
+    return Disagreement(
+        float(logs.std(0).mean()), float(means.min()), float(means.max()), ORDERS, len(few)
+    )
 
 
 @torch.no_grad()
@@ -62,9 +66,14 @@ def log_prob_in(model: AnyOrderModel, codes: Tensor, order: Sequence[int]) -> Te
     parts = []
     for x in batches(codes, 512):
         x = x.to(device_of(model))
-        observed, total = torch.zeros_like(x, dtype=torch.bool), torch.zeros(len(x), dtype=torch.float64)
+        observed, total = (
+            torch.zeros_like(x, dtype=torch.bool),
+            torch.zeros(len(x), dtype=torch.float64),
+        )
         for i in order:
-            total += model.predict_given(x, observed).one(i).log_prob(x.flatten(1)[:, i]).double().cpu()
+            total += (
+                model.predict_given(x, observed).one(i).log_prob(x.flatten(1)[:, i]).double().cpu()
+            )
             observed.flatten(1)[:, i] = True
         parts.append(total)
     return torch.cat(parts)

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 ScoreColumns = dict[str, object]
 
 
-def score_rows(model: Trainable, format: Format, events: Events, each: bool, rest: bool) -> pd.DataFrame:
+def score_rows(
+    model: Trainable, format: Format, events: Events, each: bool, rest: bool
+) -> pd.DataFrame:
     """What `Run.score` tells of rows that needs no others; `rest` asks for -log2 p(value | all others).
 
     `sign` is of the nats: = where they are log p, >= where they are a lower bound, so that the bits are an upper one.
@@ -33,7 +35,11 @@ def score_rows(model: Trainable, format: Format, events: Events, each: bool, res
 
     own = [i for i in range(model.schema.size) if i not in model.context]
     nats = plausibility(model, format, events).numpy()
-    columns: ScoreColumns = {"sign": sign_of(model), "nats": nats, "bits_per_variable": -nats / np.log(2) / len(own)}
+    columns: ScoreColumns = {
+        "sign": sign_of(model),
+        "nats": nats,
+        "bits_per_variable": -nats / np.log(2) / len(own),
+    }
     if conditionals.word(type(model)):
         besides = format.besides(events)
         along = (conditionals(model, events.codes) + format.log_within(events))[:, own]
@@ -44,7 +50,9 @@ def score_rows(model: Trainable, format: Format, events: Events, each: bool, res
     if rest:
         nats_rest = full_conditionals(model, events.codes) + format.log_within(events)
         known = [i for i in range(model.schema.size) if not nats_rest[:, i].isnan().all()]
-        columns |= bit_columns(nats_rest[:, known], [format.names[i] for i in known], "bits({} | rest)")
+        columns |= bit_columns(
+            nats_rest[:, known], [format.names[i] for i in known], "bits({} | rest)"
+        )
     return pd.DataFrame(columns)
 
 
@@ -53,7 +61,9 @@ def unaffordable(model: Trainable, rows: int) -> str | None:
     if not isinstance(model, DensityModel):
         return full_conditionals.refusal
     most = affordable(model)
-    return f"this model answers it for {most:,} rows at a time, not {rows:,}" if rows > most else None
+    return (
+        f"this model answers it for {most:,} rows at a time, not {rows:,}" if rows > most else None
+    )
 
 
 class Ranking:
@@ -63,10 +73,17 @@ class Ranking:
     """
 
     def __init__(
-        self, calibration: Calibration | None, fdr: float | None, each: bool, refused: str | None, word: str | None
+        self,
+        calibration: Calibration | None,
+        fdr: float | None,
+        each: bool,
+        refused: str | None,
+        word: str | None,
     ) -> None:
         if calibration is None and fdr is not None:
-            raise UserError("a false discovery rate needs calibration rows, and this run has none; give some")
+            raise UserError(
+                "a false discovery rate needs calibration rows, and this run has none; give some"
+            )
         self.calibration, self.fdr = calibration, None if fdr is None else check_level(fdr)
         self.each, self.refused, self.word = each, refused, word
         self.threshold, self.anomalies, self.likely, self.sign = -1.0, 0, list[np.ndarray](), "="
@@ -95,7 +112,11 @@ class Ranking:
 
     def describe(self) -> dict[str, Any]:
         """What p-values are against, notes and warnings."""
-        against = {"rows": self.calibration.rows, "from": self.calibration.source} if self.calibration else None
+        against = (
+            {"rows": self.calibration.rows, "from": self.calibration.source}
+            if self.calibration
+            else None
+        )
         return {
             "sign": self.sign,
             "calibration": against,
@@ -137,4 +158,6 @@ def top_variables(nats: Tensor, names: Sequence[str], most: int = 3) -> list[str
     found = -nats / float(np.log(2))
     top = found.topk(min(most, found.shape[1]), 1)
     rows = zip(top.indices.tolist(), top.values.tolist(), strict=True)
-    return ["; ".join(f"{names[i]} {b:.1f} bits" for i, b in zip(*row, strict=True)) for row in rows]
+    return [
+        "; ".join(f"{names[i]} {b:.1f} bits" for i, b in zip(*row, strict=True)) for row in rows
+    ]

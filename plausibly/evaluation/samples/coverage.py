@@ -62,12 +62,22 @@ class Balls:
 
 def balls(rows: np.ndarray, k: int = NEIGHBOURS) -> Balls:
     """Of rows, more than k + 1: a ball reaches to the k-th nearest other row."""
-    radius, wider, nearest = np.empty(len(rows)), np.empty(len(rows)), np.empty((len(rows), k), dtype=np.int64)
+    radius, wider, nearest = (
+        np.empty(len(rows)),
+        np.empty(len(rows)),
+        np.empty((len(rows), k), dtype=np.int64),
+    )
     for some, apart in distance_blocks(rows, rows):
-        apart[np.arange(len(apart)), np.arange(some.start, some.stop)] = -1.0  # itself comes first, whatever equals it
+        apart[
+            np.arange(len(apart)), np.arange(some.start, some.stop)
+        ] = -1.0  # itself comes first, whatever equals it
         order = np.argpartition(apart, (k, k + 1), axis=1)[:, : k + 2]
-        radius[some], wider[some] = (np.take_along_axis(apart, order, 1)[:, place] for place in (k, k + 1))
-        nearest[some] = np.array([line[line != own][:k] for own, line in enumerate(order, some.start)])
+        radius[some], wider[some] = (
+            np.take_along_axis(apart, order, 1)[:, place] for place in (k, k + 1)
+        )
+        nearest[some] = np.array(
+            [line[line != own][:k] for own, line in enumerate(order, some.start)]
+        )
     return Balls(radius, wider, nearest)
 
 
@@ -83,27 +93,49 @@ class LeaveOneOut:
     without_made: np.ndarray
     most: float = 1.0
 
-    def number(self, by: str, perfect: float, reference: float | None, groups: np.ndarray | None) -> Number:
+    def number(
+        self, by: str, perfect: float, reference: float | None, groups: np.ndarray | None
+    ) -> Number:
         """With its standard error; where there is a reference, that is perfect: equal rows raise all four."""
-        whose, perfect = (f"{perfect:.3g}", perfect) if reference is None else ("real rows'", reference)
+        whose, perfect = (
+            (f"{perfect:.3g}", perfect) if reference is None else ("real rows'", reference)
+        )
         moved = Moves((jackknife(self.without_real, groups), jackknife(self.without_made)))
         rows, limits = len(self.without_made), (0.0, self.most)
-        interval = moved.interval_of_share(self.value, rows) if self.most == 1 else moved.interval(self.value, *limits)
+        interval = (
+            moved.interval_of_share(self.value, rows)
+            if self.most == 1
+            else moved.interval(self.value, *limits)
+        )
         told: dict[str, Any] = {"reference": reference, "interval": interval, "over": BOTH_SORTS}
         return Number(
-            self.value, moved.error, rows, by, f"higher is better; {whose} is perfect", perfect, *limits, **told
+            self.value,
+            moved.error,
+            rows,
+            by,
+            f"higher is better; {whose} is perfect",
+            perfect,
+            *limits,
+            **told,
         )
 
 
-def neighbour_numbers(real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS) -> dict[str, LeaveOneOut]:
+def neighbour_numbers(
+    real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS
+) -> dict[str, LeaveOneOut]:
     """The four numbers of features (n, d) and (m, d), both more than k + 1."""
     ours, theirs = balls(real, k), balls(made, k)
     apart = np.concatenate([few for _, few in distance_blocks(real, made)])
-    (inside, total, held), (within, _, found) = count_balls(apart, ours), count_balls(apart.T, theirs)
+    (inside, total, held), (within, _, found) = (
+        count_balls(apart, ours),
+        count_balls(apart.T, theirs),
+    )
     return {
         "precision": LeaveOneOut(float((inside > 0).mean()), held, leave_one_out(inside > 0)),
         "recall": LeaveOneOut(float((within > 0).mean()), leave_one_out(within > 0), found),
-        "density": LeaveOneOut(float(inside.mean() / k), total / k, leave_one_out(inside / k), np.inf),
+        "density": LeaveOneOut(
+            float(inside.mean() / k), total / k, leave_one_out(inside / k), np.inf
+        ),
         "coverage": ball_coverage(apart, ours),
     }
 
@@ -160,10 +192,15 @@ def coverage_numbers(
 
     Standard errors are a jackknife's over both sorts of rows, whose balls are drawn anew: rather large (Efron & Stein 1981).
     """
-    found, plain = neighbour_numbers(real, made, k), None if training is None else neighbour_numbers(real, training, k)
+    found, plain = (
+        neighbour_numbers(real, made, k),
+        None if training is None else neighbour_numbers(real, training, k),
+    )
     perfect = {"density": 1.0, "coverage": mean_coverage(len(real), len(made), k)}
     return {
-        name: each.number(by, perfect.get(name, 1.0), None if plain is None else plain[name].value, groups)
+        name: each.number(
+            by, perfect.get(name, 1.0), None if plain is None else plain[name].value, groups
+        )
         for name, each in found.items()
     }
 
@@ -183,14 +220,19 @@ def nearer_to_training(made: np.ndarray, train: np.ndarray, control: np.ndarray,
     The standard error is that among shuffled labels of the training and control rows: sqrt(sum of c^2) / (2 samples),
     with c the samples that a row is the nearest of. A few rows that are near to all make it large.
     """
-    (at_train, to_train), (at_control, to_control) = nearest_rows(made, train), nearest_rows(made, control)
+    (at_train, to_train), (at_control, to_control) = (
+        nearest_rows(made, train),
+        nearest_rows(made, control),
+    )
     close, tied = to_train < to_control, to_train == to_control
     winners = np.where(close, at_train, len(train) + at_control)[~tied]
     counts = np.bincount(winners, minlength=1)
     error = float(np.sqrt((counts**2.0).sum()) / (2 * len(made)))
     share = float((close + 0.5 * tied).mean())
     reach = 1.959964 * error
-    interval = (max(share - reach, 0.0), min(share + reach, 1.0)) if len(made) >= MIN_UNITS else None
+    interval = (
+        (max(share - reach, 0.0), min(share + reach, 1.0)) if len(made) >= MIN_UNITS else None
+    )
     better = "0.5 is perfect; above: copies"
     told: dict[str, Any] = {"interval": interval, "over": "samples and control rows"}
     return Number(share, error, len(made), by, better, 0.5, 0.0, 1.0, **told)
@@ -199,11 +241,20 @@ def nearer_to_training(made: np.ndarray, train: np.ndarray, control: np.ndarray,
 def copy_share(made: np.ndarray, held_out: np.ndarray, train: np.ndarray) -> Number:
     """Share of samples that equal a training row, with that of held-out rows as the reference; (n, width) of one type."""
     known = {row.tobytes() for row in train}
-    ours, theirs = (np.array([row.tobytes() in known for row in rows], dtype=np.float64) for rows in (made, held_out))
+    ours, theirs = (
+        np.array([row.tobytes() in known for row in rows], dtype=np.float64)
+        for rows in (made, held_out)
+    )
     found, reference = Mean(ours), float(theirs.mean())
     better = "lower is better; real rows' is perfect"
-    told: dict[str, Any] = {"reference": reference, "interval": found.interval_of_share, "over": "samples"}
-    return Number(found.value, found.error, len(made), "equal values", better, reference, 0.0, 1.0, **told)
+    told: dict[str, Any] = {
+        "reference": reference,
+        "interval": found.interval_of_share,
+        "over": "samples",
+    }
+    return Number(
+        found.value, found.error, len(made), "equal values", better, reference, 0.0, 1.0, **told
+    )
 
 
 def closest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -211,10 +262,14 @@ def closest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     from sklearn.metrics import pairwise_distances_argmin
 
     with single_core():
-        return np.asarray(np.linalg.norm(rows - others[pairwise_distances_argmin(rows, others)], axis=1))
+        return np.asarray(
+            np.linalg.norm(rows - others[pairwise_distances_argmin(rows, others)], axis=1)
+        )
 
 
-def closest_records(made: np.ndarray, held_out: np.ndarray, train: np.ndarray, by: str) -> dict[str, Number]:
+def closest_records(
+    made: np.ndarray, held_out: np.ndarray, train: np.ndarray, by: str
+) -> dict[str, Number]:
     """How far samples are from the nearest training row, the median, and how many are nearer than 5 % of held-out rows are.
 
     Of what is at just that distance the share counts by which held-out rows come to 5 %. Standard errors are a bootstrap's
@@ -226,7 +281,17 @@ def closest_records(made: np.ndarray, held_out: np.ndarray, train: np.ndarray, b
     error, reference = float(np.median(ours[picks], 1).std(ddof=1)), float(np.median(theirs))
     better = "real rows' is perfect; below: near copies"
     told: dict[str, Any] = {"interval": median_interval(ours), "over": "samples"}
-    typical = Number(float(np.median(ours)), error, len(ours), by, better, reference, 0.0, reference=reference, **told)
+    typical = Number(
+        float(np.median(ours)),
+        error,
+        len(ours),
+        by,
+        better,
+        reference,
+        0.0,
+        reference=reference,
+        **told,
+    )
     limit = np.quantile(theirs, NEAR_SHARE, method="inverted_cdf")
     at = (NEAR_SHARE - (theirs < limit).mean()) / (theirs == limit).mean()
     near, usual = ((each < limit) + at * (each == limit) for each in (ours, theirs))
@@ -235,7 +300,18 @@ def closest_records(made: np.ndarray, held_out: np.ndarray, train: np.ndarray, b
         f"{NEAR_SHARE} is perfect; above: near copies",
         {"interval": near_interval(ours, theirs), "over": BOTH_SORTS},
     )
-    share = Number(float(near.mean()), error, len(near), by, better, NEAR_SHARE, 0.0, 1.0, reference=NEAR_SHARE, **told)
+    share = Number(
+        float(near.mean()),
+        error,
+        len(near),
+        by,
+        better,
+        NEAR_SHARE,
+        0.0,
+        1.0,
+        reference=NEAR_SHARE,
+        **told,
+    )
     return {"closest_record": typical, "near_records": share}
 
 

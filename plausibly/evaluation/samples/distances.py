@@ -35,7 +35,9 @@ def frechet_distance(real: np.ndarray, made: np.ndarray) -> float:
     """Between normals with the means and covariances of features (n, d) and (m, d)."""
     apart = real.mean(0) - made.mean(0)
     of_real, of_made = (np.atleast_2d(np.cov(rows, rowvar=False)) for rows in (real, made))
-    return float(apart @ apart + np.trace(of_real) + np.trace(of_made) - 2 * root_trace(of_real, of_made))
+    return float(
+        apart @ apart + np.trace(of_real) + np.trace(of_made) - 2 * root_trace(of_real, of_made)
+    )
 
 
 def root_trace(a: np.ndarray, b: np.ndarray) -> float:
@@ -46,18 +48,31 @@ def root_trace(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def kernel_number(
-    real: np.ndarray, made: np.ndarray, by: str, training: np.ndarray | None = None, groups: np.ndarray | None = None
+    real: np.ndarray,
+    made: np.ndarray,
+    by: str,
+    training: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> Number:
     """The kernel distance with its standard error; `training` rows' features are the reference; `groups` of real rows."""
     reference = None if training is None else kernel_distance(real, training)
     both, n = np.concatenate([real, made]), len(real)
     kernel = polynomial(both, both)
-    value, moved = mmd(kernel[:n, :n], kernel[n:, n:], kernel[:n, n:]), kernel_moves(kernel, n, groups)
-    told: dict[str, Any] = {"reference": reference, "interval": moved.even_interval(value), "over": BOTH_SORTS}
+    value, moved = (
+        mmd(kernel[:n, :n], kernel[n:, n:], kernel[:n, n:]),
+        kernel_moves(kernel, n, groups),
+    )
+    told: dict[str, Any] = {
+        "reference": reference,
+        "interval": moved.even_interval(value),
+        "over": BOTH_SORTS,
+    }
     return Number(value, moved.error, len(made), by, "lower is better; 0 is perfect", 0.0, **told)
 
 
-def frechet_number(real: np.ndarray, made: np.ndarray, by: str, training: np.ndarray | None = None) -> Number | str:
+def frechet_number(
+    real: np.ndarray, made: np.ndarray, by: str, training: np.ndarray | None = None
+) -> Number | str:
     """The Frechet distance, or why there is none."""
     rows, needed = min(len(real), len(made)), MIN_ROWS_PER_FEATURE * real.shape[1]
     if rows < needed:
@@ -65,5 +80,16 @@ def frechet_number(real: np.ndarray, made: np.ndarray, by: str, training: np.nda
         return f"needs {needed:,} rows of each sort, {MIN_ROWS_PER_FEATURE} for each of {features}; here are {rows:,}"
     enough = training is not None and len(training) >= needed
     reference = frechet_distance(real, training) if training is not None and enough else None
-    better = "lower is better; real rows' is perfect" if enough else "lower is better; biased upwards"
-    return Number(frechet_distance(real, made), None, len(made), by, better, 0.0, least=0.0, reference=reference)
+    better = (
+        "lower is better; real rows' is perfect" if enough else "lower is better; biased upwards"
+    )
+    return Number(
+        frechet_distance(real, made),
+        None,
+        len(made),
+        by,
+        better,
+        0.0,
+        least=0.0,
+        reference=reference,
+    )

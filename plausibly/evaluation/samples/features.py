@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     from plausibly.data.events import Events
     from plausibly.data.formats.format import Format
 
-MAX_DEVIATIONS = 10.0  # standard deviations: a number farther out counts as that far, so that one row is not all
-MAX_INDICATORS, DIRECTIONS = 64, 32  # a category of more codes has a random direction, in so many numbers, for each
+MAX_DEVIATIONS = (
+    10.0  # standard deviations: a number farther out counts as that far, so that one row is not all
+)
+MAX_INDICATORS, DIRECTIONS = (
+    64,
+    32,
+)  # a category of more codes has a random direction, in so many numbers, for each
 MIN_IMAGE_SIDE = 8  # pixels: images with a shorter side are read as rows
 FILTERS, ROWS_AT_ONCE = (16, 16), 500
 
@@ -48,7 +53,11 @@ class Extractor(ABC):
         return {"name": self.name, "checksum": self.checksum}
 
     def more(
-        self, real: np.ndarray, made: np.ndarray, training: np.ndarray | None, groups: np.ndarray | None = None
+        self,
+        real: np.ndarray,
+        made: np.ndarray,
+        training: np.ndarray | None,
+        groups: np.ndarray | None = None,
     ) -> dict[str, Number]:
         """What this extractor alone can say, from features, (n, features) each; `groups` are of the real rows."""
         return {}
@@ -63,7 +72,9 @@ class ColumnFeatures(Extractor):
 
     name = "columns"
 
-    def __init__(self, format: Format, events: Events, variables: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, format: Format, events: Events, variables: Sequence[int] | None = None
+    ) -> None:
         self.format = format
         self.variables = range(format.schema.size) if variables is None else variables
         kinds, numbers = format.schema.kinds, nan_if_infinite(format.numbers(events))
@@ -78,7 +89,9 @@ class ColumnFeatures(Extractor):
             nan_if_infinite(self.format.numbers(events)),
         )
         every = self.format.schema.kinds
-        return np.concatenate([self._variable(every[i], i, codes[:, i], numbers[:, i]) for i in self.variables], 1)
+        return np.concatenate(
+            [self._variable(every[i], i, codes[:, i], numbers[:, i]) for i in self.variables], 1
+        )
 
     def _variable(self, kind: Kind, i: int, codes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         if isinstance(kind, Category):
@@ -155,7 +168,9 @@ class RandomConvolutions(Extractor):
         self.places, self.schema = found
         chance, sides = torch.Generator().manual_seed(2_002_09797), (self.schema.shape[0], *FILTERS)
         shapes = [(after, before, 3, 3) for before, after in zip(sides, FILTERS, strict=False)]
-        self.filters = [torch.randn(shape, generator=chance) * sqrt(2 / (9 * shape[1])) for shape in shapes]
+        self.filters = [
+            torch.randn(shape, generator=chance) * sqrt(2 / (9 * shape[1])) for shape in shapes
+        ]
         raw = self._raw(events)
         self.means = raw.mean(0)
         self.spread = float(np.sqrt(((raw - self.means) ** 2).mean())) or 1.0
@@ -166,7 +181,9 @@ class RandomConvolutions(Extractor):
     @torch.no_grad()
     def _raw(self, events: Events) -> np.ndarray:
         images = image_pixels(events, self.places, self.schema)
-        return np.concatenate([self._maps(few).double().numpy() for few in images.split(ROWS_AT_ONCE)])
+        return np.concatenate(
+            [self._maps(few).double().numpy() for few in images.split(ROWS_AT_ONCE)]
+        )
 
     def _maps(self, x: Tensor) -> Tensor:
         first, second = self.filters
@@ -174,7 +191,9 @@ class RandomConvolutions(Extractor):
         return F.adaptive_avg_pool2d(F.relu(F.conv2d(x, second, padding=1)), 2).flatten(1)
 
 
-EXTRACTORS: dict[str, Callable[..., Extractor]] = {kind.name: kind for kind in (ColumnFeatures, RandomConvolutions)}
+EXTRACTORS: dict[str, Callable[..., Extractor]] = {
+    kind.name: kind for kind in (ColumnFeatures, RandomConvolutions)
+}
 
 
 def find_extractor(name: str | None) -> Callable[[Format, Events], Extractor]:
@@ -182,9 +201,15 @@ def find_extractor(name: str | None) -> Callable[[Format, Events], Extractor]:
     if name is None:
         return default_extractor
     if name not in EXTRACTORS:
-        raise UserError(f"there is no extractor {name!r}; there are {', '.join(EXTRACTORS)}, classifier and FILE.onnx")
+        raise UserError(
+            f"there is no extractor {name!r}; there are {', '.join(EXTRACTORS)}, classifier and FILE.onnx"
+        )
     return EXTRACTORS[name]
 
 
 def default_extractor(format: Format, events: Events) -> Extractor:
-    return ColumnFeatures(format, events) if find_image(format) is None else RandomConvolutions(format, events)
+    return (
+        ColumnFeatures(format, events)
+        if find_image(format) is None
+        else RandomConvolutions(format, events)
+    )

@@ -40,7 +40,9 @@ class Judge(ABC):
     name: str
 
     @abstractmethod
-    def scores(self, rows: np.ndarray, real: np.ndarray, others: np.ndarray, seed: int) -> np.ndarray:
+    def scores(
+        self, rows: np.ndarray, real: np.ndarray, others: np.ndarray, seed: int
+    ) -> np.ndarray:
         """How much each of the `others` looks real, (others,), after `rows` were seen, of which `real` are; both indices."""
 
 
@@ -54,7 +56,9 @@ class Trees(Judge):
         self.table = np.concatenate(parts)
         self.categories = categorical(format)
 
-    def scores(self, rows: np.ndarray, real: np.ndarray, others: np.ndarray, seed: int) -> np.ndarray:
+    def scores(
+        self, rows: np.ndarray, real: np.ndarray, others: np.ndarray, seed: int
+    ) -> np.ndarray:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         trees = HistGradientBoostingClassifier(**boosting(len(rows), self.categories, seed))
@@ -65,7 +69,9 @@ class Trees(Judge):
 
 def categorical(format: Format) -> list[bool]:
     """Which variables trees take as categories."""
-    return [isinstance(kind, Category) and kind.codes <= MAX_CATEGORIES for kind in format.schema.kinds]
+    return [
+        isinstance(kind, Category) and kind.codes <= MAX_CATEGORIES for kind in format.schema.kinds
+    ]
 
 
 def boosting(rows: int, categories: list[bool], seed: int) -> dict[str, Any]:
@@ -88,7 +94,9 @@ def tree_table(format: Format, events: Events) -> np.ndarray:
     codes = format.schema.event_codes(events.codes).numpy()
     for i, kind in enumerate(format.schema.kinds):
         if isinstance(kind, Category):
-            table[:, i] = np.where(codes[:, i] == (kind.missing_code if kind.missing else -1), np.nan, codes[:, i])
+            table[:, i] = np.where(
+                codes[:, i] == (kind.missing_code if kind.missing else -1), np.nan, codes[:, i]
+            )
     return table
 
 
@@ -112,10 +120,16 @@ class InputEncoder:
     def __init__(self, format: Format, events: Events, left_out: tuple[int, ...] = ()) -> None:
         self.picture = find_image(format)
         hidden = {*left_out, *(self.picture[0] if self.picture else ())}
-        self.columns = ColumnFeatures(format, events, [i for i in range(format.schema.size) if i not in hidden])
+        self.columns = ColumnFeatures(
+            format, events, [i for i in range(format.schema.size) if i not in hidden]
+        )
 
     def __call__(self, events: Events) -> JudgeInputs:
-        maps = torch.empty(len(events), 0) if self.picture is None else image_pixels(events, *self.picture)
+        maps = (
+            torch.empty(len(events), 0)
+            if self.picture is None
+            else image_pixels(events, *self.picture)
+        )
         return JudgeInputs(maps, torch.from_numpy(self.columns(events)).float())
 
 
@@ -127,14 +141,18 @@ class Network(nn.Module):
         more, shape = like.more.shape[1], tuple(like.maps.shape[1:])
         self.convolves = len(shape) == 3
         if self.convolves:
-            self.read: nn.Module = Contracting(shape[0], (shape[1], shape[2]), more, features, channels, 1, 0.2)
+            self.read: nn.Module = Contracting(
+                shape[0], (shape[1], shape[2]), more, features, channels, 1, 0.2
+            )
         else:
             self.read = Perceptron(more, features, 128, 2, 0.1)
         self.dropout, self.leave = Dropout(0.2), Linear(features, classes)
 
     def features(self, inputs: JudgeInputs) -> Tensor:
         """(n, features), none below 0."""
-        return F.relu(self.read(inputs.maps, inputs.more) if self.convolves else self.read(inputs.more))
+        return F.relu(
+            self.read(inputs.maps, inputs.more) if self.convolves else self.read(inputs.more)
+        )
 
     def forward(self, inputs: JudgeInputs) -> Tensor:
         return self.leave(self.dropout(self.features(inputs)))
@@ -146,7 +164,9 @@ class Network(nn.Module):
                 draw(generator)
 
 
-def train_network(network: Network, inputs: JudgeInputs, classes: Tensor, seed: int, steps: int = STEPS) -> Network:
+def train_network(
+    network: Network, inputs: JudgeInputs, classes: Tensor, seed: int, steps: int = STEPS
+) -> Network:
     """The network after so many steps of AdamW on the cross-entropy, at a rate that falls to 0; the seed decides all."""
     network.initialise(generator_for(CPU, seed, 30))
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
@@ -180,14 +200,20 @@ class Convolutions(Judge):
     def __init__(self, format: Format, real: Events, made: Events) -> None:
         look = InputEncoder(format, real)
         parts = [look(real), look(made)]
-        self.inputs = JudgeInputs(torch.cat([part.maps for part in parts]), torch.cat([part.more for part in parts]))
+        self.inputs = JudgeInputs(
+            torch.cat([part.maps for part in parts]), torch.cat([part.more for part in parts])
+        )
 
-    def scores(self, rows: np.ndarray, real: np.ndarray, others: np.ndarray, seed: int) -> np.ndarray:
+    def scores(
+        self, rows: np.ndarray, real: np.ndarray, others: np.ndarray, seed: int
+    ) -> np.ndarray:
         own, asked = self.inputs[torch.from_numpy(rows)], self.inputs[torch.from_numpy(others)]
         with one_thread():
             network = train_network(Network(own, 64, 2), own, torch.from_numpy(real).long(), seed)
             with torch.no_grad():
-                logits = torch.cat([network(asked[slice(i, i + 500)]) for i in range(0, len(asked), 500)]).double()
+                logits = torch.cat(
+                    [network(asked[slice(i, i + 500)]) for i in range(0, len(asked), 500)]
+                ).double()
         return (logits[:, 1] - logits[:, 0]).numpy()
 
 
@@ -197,11 +223,17 @@ class JudgeEnsemble(Judge):
     def __init__(self, *judges: Judge) -> None:
         self.judges, self.name = judges, " and ".join(judge.name for judge in judges)
 
-    def scores(self, rows: np.ndarray, real: np.ndarray, others: np.ndarray, seed: int) -> np.ndarray:
+    def scores(
+        self, rows: np.ndarray, real: np.ndarray, others: np.ndarray, seed: int
+    ) -> np.ndarray:
         return np.sum([judge.scores(rows, real, others, seed) for judge in self.judges], axis=0)
 
 
 def judge(format: Format, real: Events, made: Events) -> Judge:
     """The judge for such rows, who has both sorts at hand, the real ones first."""
     trees = Trees(format, real, made)
-    return trees if find_image(format) is None else JudgeEnsemble(Convolutions(format, real, made), trees)
+    return (
+        trees
+        if find_image(format) is None
+        else JudgeEnsemble(Convolutions(format, real, made), trees)
+    )

@@ -23,7 +23,13 @@ from plausibly.evaluation.intervals import Moves, moves
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples.coverage import BOTH_SORTS
 from plausibly.evaluation.samples.features import ROWS_AT_ONCE, Extractor, find_image, image_pixels
-from plausibly.evaluation.samples.judges import BATCH, InputEncoder, JudgeInputs, Network, train_network
+from plausibly.evaluation.samples.judges import (
+    BATCH,
+    InputEncoder,
+    JudgeInputs,
+    Network,
+    train_network,
+)
 from plausibly.events.kinds import Category
 from plausibly.system.seals import BrokenSeal, read_sealed_tensors, write_sealed_tensors
 from plausibly.system.threads import one_thread
@@ -43,13 +49,17 @@ class Classifier(Extractor):
     `labels` are (rows,) codes of the events that it learns from; `label` is the variable that is kept from it, if it is one.
     """
 
-    def __init__(self, format: Format, events: Events, labels: Tensor, label: int | None, name: str) -> None:
+    def __init__(
+        self, format: Format, events: Events, labels: Tensor, label: int | None, name: str
+    ) -> None:
         self.name = f"classifier of {name}"
         self.look = InputEncoder(format, events, () if label is None else (label,))
         self.classes, codes = torch.unique(labels, return_inverse=True)
         self.inputs, self.codes = self.look(events), codes
         if len(self.classes) < 2:
-            raise UserError(f"{name}: all training rows have the same label, so that there is nothing to tell")
+            raise UserError(
+                f"{name}: all training rows have the same label, so that there is nothing to tell"
+            )
         self.network = Network(self.inputs[:1], FEATURES, len(self.classes), CHANNELS)
         self.scale = 1.0
         self.accuracy: float | None = None  # where it is known
@@ -57,7 +67,13 @@ class Classifier(Extractor):
     def learn(self) -> Classifier:
         """Takes the steps, the same whoever takes them."""
         with one_thread():
-            train_network(self.network, self.inputs, self.codes, 0, max(STEPS, ROUNDS * len(self.codes) // BATCH))
+            train_network(
+                self.network,
+                self.inputs,
+                self.codes,
+                0,
+                max(STEPS, ROUNDS * len(self.codes) // BATCH),
+            )
         return self._set_scale()
 
     def _set_scale(self) -> Classifier:
@@ -88,32 +104,53 @@ class Classifier(Extractor):
         found = list[Tensor]()
         with one_thread():
             for start in range(0, len(inputs), ROWS_AT_ONCE):
-                found.append(self.network.features(inputs[slice(start, start + ROWS_AT_ONCE)]).double())
+                found.append(
+                    self.network.features(inputs[slice(start, start + ROWS_AT_ONCE)]).double()
+                )
         return torch.cat(found).numpy()
 
     @torch.no_grad()
     def measure_accuracy(self, events: Events, labels: Tensor) -> Classifier:
         """Knows from now on the share of these labels that it tells."""
         with one_thread():
-            self.accuracy = float((self.classes[self._predict_classes(self(events))] == labels).double().mean())
+            self.accuracy = float(
+                (self.classes[self._predict_classes(self(events))] == labels).double().mean()
+            )
         return self
 
     def to_json(self) -> dict[str, Any]:
         return super().to_json() | {"accuracy": self.accuracy}
 
     def more(
-        self, real: np.ndarray, made: np.ndarray, training: np.ndarray | None, groups: np.ndarray | None = None
+        self,
+        real: np.ndarray,
+        made: np.ndarray,
+        training: np.ndarray | None,
+        groups: np.ndarray | None = None,
     ) -> dict[str, Number]:
         """How far the share of one class is, at most, from that among real rows; the error is of the share of that class."""
         told = [
-            self._predict_classes(rows).numpy() for rows in (real, made) + (() if training is None else (training,))
+            self._predict_classes(rows).numpy()
+            for rows in (real, made) + (() if training is None else (training,))
         ]
         shares = [np.bincount(each, minlength=len(self.classes)) / len(each) for each in told]
         gaps = [np.abs(share - shares[0]) for share in shares[1:]]
         worst = int(gaps[0].argmax())
         error = Moves((moves(told[0] == worst, groups), moves(told[1] == worst))).error
-        better, reference = "lower is better; real rows' is perfect", float(gaps[-1].max()) if len(gaps) > 1 else None
-        found = float(gaps[0].max()), error, len(made), self.name, better, reference or 0.0, 0.0, 1.0
+        better, reference = (
+            "lower is better; real rows' is perfect",
+            float(gaps[-1].max()) if len(gaps) > 1 else None,
+        )
+        found = (
+            float(gaps[0].max()),
+            error,
+            len(made),
+            self.name,
+            better,
+            reference or 0.0,
+            0.0,
+            1.0,
+        )
         return {"class_shares": Number(*found, reference=reference, over=BOTH_SORTS)}
 
     @torch.no_grad()
@@ -134,7 +171,9 @@ def label_place(format: Format, name: str) -> int:
     """The variable that holds labels. UserError where it has no labels."""
     place = place_of(format, name)
     if not isinstance(format.schema.kinds[place], Category):
-        raise UserError(f"{name!r} has no labels: a classifier learns to tell a column of few levels")
+        raise UserError(
+            f"{name!r} has no labels: a classifier learns to tell a column of few levels"
+        )
     return place
 
 
@@ -144,14 +183,18 @@ class OnnxFile(Extractor):
     def __init__(self, format: Format, path: Path) -> None:
         found = find_image(format)
         if found is None:
-            raise UserError(f"{path.name} reads images, and these rows are none: leave --extractor out")
+            raise UserError(
+                f"{path.name} reads images, and these rows are none: leave --extractor out"
+            )
         self.places, self.schema = found
         self.session = open_session(path)
         self.checksum = hashlib.sha256(path.read_bytes()).hexdigest()
         self.name = f"{path.name} {self.checksum[:8]}"
         (self.input, *more) = self.session.get_inputs()
         if more or len(self.input.shape) != 4:
-            raise UserError(f"{path}: a network with one input of (rows, channels, height, width) is needed")
+            raise UserError(
+                f"{path}: a network with one input of (rows, channels, height, width) is needed"
+            )
 
     def __call__(self, events: Events) -> np.ndarray:
         images = image_pixels(events, self.places, self.schema)
@@ -167,7 +210,9 @@ class OnnxFile(Extractor):
         try:
             (out, *_) = self.session.run(None, fed)
         except Exception as error:
-            raise UserError(f"{self.name} does not read these images: {str(error).splitlines()[0][:150]}") from error
+            raise UserError(
+                f"{self.name} does not read these images: {str(error).splitlines()[0][:150]}"
+            ) from error
         return np.asarray(out, dtype=np.float64).reshape(len(taken), -1)[: len(images)]
 
 
@@ -186,7 +231,9 @@ def open_session(path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen of its own, with no common one
-        raise UserError(f"{path} is no network that onnxruntime can run: {str(error).splitlines()[0][:150]}") from error
+        raise UserError(
+            f"{path} is no network that onnxruntime can run: {str(error).splitlines()[0][:150]}"
+        ) from error
 
 
 def fit_images(images: Tensor, shape: list[Any]) -> Tensor:
@@ -194,9 +241,14 @@ def fit_images(images: Tensor, shape: list[Any]) -> Tensor:
     channels, *sides = shape[1:]
     if channels == 3 and images.shape[1] == 1:
         images = images.expand(-1, 3, -1, -1)
-    size = tuple(side if isinstance(side, int) else own for side, own in zip(sides, images.shape[2:], strict=True))
+    size = tuple(
+        side if isinstance(side, int) else own
+        for side, own in zip(sides, images.shape[2:], strict=True)
+    )
     if isinstance(channels, int) and channels != images.shape[1]:
-        raise UserError(f"the network takes {channels} channels, and these images have {images.shape[1]}")
+        raise UserError(
+            f"the network takes {channels} channels, and these images have {images.shape[1]}"
+        )
     if size == tuple(images.shape[2:]):
         return images.contiguous()
     return F.interpolate(images, size, mode="bilinear", antialias=True).contiguous()

@@ -34,7 +34,11 @@ class RelationShare:
     def cells(self) -> list[str]:
         """As people read them."""
         shares = ["" if share is None else f"{share:.4f}" for share in (self.samples, self.real)]
-        return [self.relation.column, f"{self.relation.how} of {' and '.join(self.relation.of)}", *shares]
+        return [
+            self.relation.column,
+            f"{self.relation.how} of {' and '.join(self.relation.of)}",
+            *shares,
+        ]
 
 
 def relation_shares(
@@ -48,10 +52,15 @@ def relation_shares(
     found = []
     for relation in relations:
         if relation.how == "sum":
-            shares = [_share(np.concatenate([adds_up(format, relation, part) for part in sort])) for sort in sorts]
+            shares = [
+                _share(np.concatenate([adds_up(format, relation, part) for part in sort]))
+                for sort in sorts
+            ]
         else:
             places = [format.names.index(name) for name in (relation.column, *relation.of)]
-            shares = [_share(function_holds(train[:, places], rows[:, places])) for rows in (made, real)]
+            shares = [
+                _share(function_holds(train[:, places], rows[:, places])) for rows in (made, real)
+            ]
         found.append(RelationShare(relation, *shares))
     return found
 

@@ -20,12 +20,23 @@ from plausibly.data.loading import comparable_rows
 from plausibly.errors import UserError
 from plausibly.evaluation.intervals import TOO_FEW
 from plausibly.evaluation.numbers import Number
-from plausibly.evaluation.samples.coverage import closest_records, copy_share, coverage_numbers, nearer_to_training
+from plausibly.evaluation.samples.coverage import (
+    closest_records,
+    copy_share,
+    coverage_numbers,
+    nearer_to_training,
+)
 from plausibly.evaluation.samples.distances import frechet_number, kernel_number
 from plausibly.evaluation.samples.features import ColumnFeatures, Extractor
 from plausibly.evaluation.samples.judges import judge
 from plausibly.evaluation.samples.relations import RelationShare, relation_shares
-from plausibly.evaluation.samples.tables import Distances, Table, cell_values, factorise_cells, table_distances
+from plausibly.evaluation.samples.tables import (
+    Distances,
+    Table,
+    cell_values,
+    factorise_cells,
+    table_distances,
+)
 from plausibly.evaluation.samples.two_samples import discrepancy, two_sample_auc
 from plausibly.evaluation.samples.usefulness import MAX_LEVELS, Contest, usefulness
 
@@ -110,20 +121,32 @@ class Samples:
         values = {name: number.value for name, number in self.numbers.items()}
         apart = self.distances.to_json() if self.distances else {}
         more |= {"relations": [each.to_json() for each in self.relations]} if self.relations else {}
-        return values | more | apart | {"numbers": {name: number.to_json() for name, number in self.numbers.items()}}
+        return (
+            values
+            | more
+            | apart
+            | {"numbers": {name: number.to_json() for name, number in self.numbers.items()}}
+        )
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         headings = ["number", "value", "95 % interval", "real rows", "what is better", "by"]
-        return headings, [[NUMBER_NAMES[name], *number.cells()] for name, number in self.numbers.items()]
+        return headings, [
+            [NUMBER_NAMES[name], *number.cells()] for name, number in self.numbers.items()
+        ]
 
     def tables(self) -> list[Table]:
         """Headings, rows and title of the numbers' table, and of those that follow it."""
-        found = [(*self.table(), self.title()), *(self.distances.tables() if self.distances else [])]
+        found = [
+            (*self.table(), self.title()),
+            *(self.distances.tables() if self.distances else []),
+        ]
         headings, title = (
             ["column", "is a", "samples", "real rows"],
             "share of rows in which it is; of training rows all",
         )
-        return found + [(headings, [each.cells() for each in self.relations], title)] * bool(self.relations)
+        return found + [(headings, [each.cells() for each in self.relations], title)] * bool(
+            self.relations
+        )
 
     def title(self) -> str:
         grouped = "" if self.groups is None else f" in {self.groups:,} groups"
@@ -137,8 +160,16 @@ class Samples:
         over: dict[str, list[str]] = {}
         for name, number in self.numbers.items():
             over.setdefault(number.over, []).append(NUMBER_NAMES[name])
-        said += [f"± and interval are over {what}: {', '.join(names)}" for what, names in over.items() if what]
-        said.append(CONSERVATIVE_NOTE if any(number.interval for number in self.numbers.values()) else TOO_FEW)
+        said += [
+            f"± and interval are over {what}: {', '.join(names)}"
+            for what, names in over.items()
+            if what
+        ]
+        said.append(
+            CONSERVATIVE_NOTE
+            if any(number.interval for number in self.numbers.values())
+            else TOO_FEW
+        )
         if (right := self.extractor.get("accuracy")) is not None:
             said.append(f"the {self.extractor['name']} is right about {right:.1%} of the test rows")
         return said
@@ -158,7 +189,12 @@ def check_rows(rows: int, at_hand: int) -> int:
 
 
 def measure_samples(
-    format: Format, made: Events, rows: ReferenceRows, extractor: Extractor, seed: int = 0, heard: RowProgress = silent
+    format: Format,
+    made: Events,
+    rows: ReferenceRows,
+    extractor: Extractor,
+    seed: int = 0,
+    heard: RowProgress = silent,
 ) -> Samples:
     """All numbers of as many samples as there are real rows; of the judge's folds, which take longest, `heard` is told."""
     number = None if rows.real.groups is None else len(np.unique(rows.real.groups))
@@ -172,8 +208,12 @@ def measure_samples(
     measure_copies(found, format, made, rows)
     plain = ColumnFeatures(format, rows.real if rows.train is None else rows.train)
     found.numbers["mmd"] = discrepancy(plain(rows.real), plain(made), plain.name, seed, groups)
-    found.numbers["kernel_distance"] = kernel_number(real, features, extractor.name, training, groups)
-    store_number(found, "frechet_distance", frechet_number(real, features, extractor.name, training))
+    found.numbers["kernel_distance"] = kernel_number(
+        real, features, extractor.name, training, groups
+    )
+    store_number(
+        found, "frechet_distance", frechet_number(real, features, extractor.name, training)
+    )
     return found
 
 
@@ -196,13 +236,21 @@ def measure_copies(found: Samples, format: Format, made: Events, rows: Reference
     control = np.concatenate([plain(part) for part in rows.control])
     picked = np.random.default_rng((found.seed, 43)).permutation(held_out)[:each]
     train = plain(pick_rows(rows.train, each, found.seed, 2))
-    found.numbers["nearer_to_training"] = nearer_to_training(plain(made), train, control[picked], plain.name)
-    found.numbers["copies"] = copy_share(comparable_rows(made), comparable_rows(rows.real), comparable_rows(rows.train))
+    found.numbers["nearer_to_training"] = nearer_to_training(
+        plain(made), train, control[picked], plain.name
+    )
+    found.numbers["copies"] = copy_share(
+        comparable_rows(made), comparable_rows(rows.real), comparable_rows(rows.train)
+    )
 
 
-def judge_auc(format: Format, made: Events, real: Events, seed: int = 0, heard: RowProgress = silent) -> Number:
+def judge_auc(
+    format: Format, made: Events, real: Events, seed: int = 0, heard: RowProgress = silent
+) -> Number:
     """The two-sample AUC alone, of as many samples as real rows."""
-    return two_sample_auc(judge(format, real, made), len(real), seed, heard=heard, groups=real.groups)
+    return two_sample_auc(
+        judge(format, real, made), len(real), seed, heard=heard, groups=real.groups
+    )
 
 
 def board_rows(format: Format, held_out: int, speed: float | None, patience: float = 30.0) -> int:
@@ -225,11 +273,20 @@ def rows_to_learn(train: int, rows: int, speed: float | None) -> int:
 
 
 def measure_table(
-    found: Samples, format: TableFormat, draws: Sequence[Events], rows: ReferenceRows, target: int | None, seed: int = 0
+    found: Samples,
+    format: TableFormat,
+    draws: Sequence[Events],
+    rows: ReferenceRows,
+    target: int | None,
+    seed: int = 0,
 ) -> Samples:
     """The same with what is told of tables alone, by several draws of as many samples as are learned from."""
     each = min([found.rows, *map(len, draws), len(rows.real if rows.train is None else rows.train)])
-    again = () if rows.train is None else (pick_rows(rows.train, len(rows.train), seed, 3, k) for k in range(MAX_DRAWS))
+    again = (
+        ()
+        if rows.train is None
+        else (pick_rows(rows.train, len(rows.train), seed, 3, k) for k in range(MAX_DRAWS))
+    )
     apart = table_distances(
         format.names,
         format.schema.kinds,
@@ -245,12 +302,19 @@ def measure_table(
         return replace(found, distances=apart)
     ours, theirs, known = factorise_cells(format, draws, [rows.held_out], [rows.train])
     found.numbers["copies"] = copy_share(ours, theirs, known)
-    plain, train = ColumnFeatures(format, rows.train), pick_rows(rows.train, MAX_TAUGHT_ROWS, seed, 4)
+    plain, train = (
+        ColumnFeatures(format, rows.train),
+        pick_rows(rows.train, MAX_TAUGHT_ROWS, seed, 4),
+    )
     by = f"{plain.name}, {len(train):,} training rows"
-    found.numbers.update(closest_records(plain(draws[0][: found.rows]), plain(rows.real), plain(train), by))
+    found.numbers.update(
+        closest_records(plain(draws[0][: found.rows]), plain(rows.real), plain(train), by)
+    )
     for name, number in learn_from_draws(format, draws, rows, target, seed).items():
         store_number(found, name, number)
-    followed = relation_shares(format, rows.relations, (draws, [rows.held_out]), (ours, theirs, known))
+    followed = relation_shares(
+        format, rows.relations, (draws, [rows.held_out]), (ours, theirs, known)
+    )
     return replace(found, distances=apart, relations=followed)
 
 

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from plausibly.events.kinds import Kind
 
 HOLE, UNFORESEEN = np.inf, np.finfo(np.float64).max  # as values, beyond all others
-MAX_LEVEL_BINS, NUMBER_BINS = 15, 8  # levels that have a bin of their own in pairs, at most; bins of the other numbers
+MAX_LEVEL_BINS, NUMBER_BINS = (
+    15,
+    8,
+)  # levels that have a bin of their own in pairs, at most; bins of the other numbers
 MAX_COLUMNS = 100  # that pairs are made of; of more, the first
 MAX_SHOWN, MAX_SHOWN_PAIRS = 30, 10
 Table = tuple[list[str], list[list[str]], str]  # headings, rows, title
@@ -42,7 +45,9 @@ def cell_values(format: Format, events: Events) -> np.ndarray:
     found, codes = np.array(format.numbers(events)), format.schema.event_codes(events.codes).numpy()
     for i, kind in enumerate(format.schema.kinds):
         unknown = np.isnan(found[:, i])
-        found[unknown, i] = np.where(codes[unknown, i] == (kind.missing_code if kind.missing else -1), HOLE, UNFORESEEN)
+        found[unknown, i] = np.where(
+            codes[unknown, i] == (kind.missing_code if kind.missing else -1), HOLE, UNFORESEEN
+        )
     return found
 
 
@@ -52,7 +57,10 @@ def factorise_cells(format: TableFormat, *sorts: Sequence[Events]) -> list[np.nd
 
     frames = [format.rows(events) for sort in sorts for events in sort]
     chosen = [place for place, label in enumerate(frames[0]) if str(label) in format.names]
-    cells = [np.concatenate([frame.iloc[:, i].to_numpy(dtype=object) for frame in frames]) for i in chosen]
+    cells = [
+        np.concatenate([frame.iloc[:, i].to_numpy(dtype=object) for frame in frames])
+        for i in chosen
+    ]
     codes = np.stack([pd.factorize(column)[0] for column in cells], 1)
     return np.split(codes, np.cumsum([sum(map(len, sort)) for sort in sorts])[:-1])
 
@@ -78,9 +86,12 @@ def total_variation(a: np.ndarray, b: np.ndarray) -> MarginalDistance:
     """Half the sum of the differences of the shares of each value."""
     place = np.unique(np.concatenate([a, b]), return_inverse=True)[1]
     first, second = (
-        np.bincount(side, minlength=place.max() + 1) / len(side) for side in (place[: len(a)], place[len(a) :])
+        np.bincount(side, minlength=place.max() + 1) / len(side)
+        for side in (place[: len(a)], place[len(a) :])
     )
-    return MarginalDistance(float(abs(first - second).sum() / 2), np.sign(first - second)[place[: len(a)]] / 2)
+    return MarginalDistance(
+        float(abs(first - second).sum() / 2), np.sign(first - second)[place[: len(a)]] / 2
+    )
 
 
 @dataclass(frozen=True)
@@ -104,12 +115,16 @@ def bins_of(kind: Kind, column: np.ndarray) -> Bins:
     """As rows' values suggest: a bin for each frequent level, or number, for holes, and equal shares of the other numbers."""
     distinct, counts = np.unique(column, return_counts=True)
     if isinstance(kind, Category):
-        return Bins(np.sort(distinct[np.argsort(-counts, kind="stable")[:MAX_LEVEL_BINS]]), np.empty(0))
+        return Bins(
+            np.sort(distinct[np.argsort(-counts, kind="stable")[:MAX_LEVEL_BINS]]), np.empty(0)
+        )
     frequent = distinct[(counts >= len(column) / NUMBER_BINS) & (distinct < UNFORESEEN)]
     own = np.append(frequent, [UNFORESEEN, HOLE])
     rest = column[~np.isin(column, own)]
     shares = np.linspace(0, 1, NUMBER_BINS + 1)[1:-1]
-    return Bins(own, np.unique(np.quantile(rest, shares, method="higher")) if len(rest) else np.empty(0))
+    return Bins(
+        own, np.unique(np.quantile(rest, shares, method="higher")) if len(rest) else np.empty(0)
+    )
 
 
 @dataclass(frozen=True)
@@ -128,9 +143,13 @@ class PairBins:
         from scipy.sparse import csr_array
 
         columns, starts = len(self.bins), self.starts
-        places = np.stack([each.places(rows[:, i]) + starts[i] for i, each in enumerate(self.bins)], 1)
+        places = np.stack(
+            [each.places(rows[:, i]) + starts[i] for i, each in enumerate(self.bins)], 1
+        )
         ends = np.arange(len(rows) + 1) * columns
-        marks = csr_array((np.ones(places.size), places.ravel(), ends), shape=(len(rows), starts[-1]))
+        marks = csr_array(
+            (np.ones(places.size), places.ravel(), ends), shape=(len(rows), starts[-1])
+        )
         return np.asarray((marks.T @ marks).todense())
 
     def differences(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -145,7 +164,8 @@ class PairBins:
         """How rows pull at the TV of each pair of columns, (n,) but for a constant, the mean over draws of the other sort."""
         table = np.mean([np.sign(self.differences(a, b)) for b in draws], 0) / 2
         places = [
-            each.places(a[:, i]) + start for i, (each, start) in enumerate(zip(self.bins, self.starts, strict=False))
+            each.places(a[:, i]) + start
+            for i, (each, start) in enumerate(zip(self.bins, self.starts, strict=False))
         ]
         return (table[one, other] for one, other in combinations(places, 2))
 
@@ -154,7 +174,9 @@ class PairBins:
         counts, starts, columns = self.counts(rows), self.starts, len(self.bins)
         found = np.eye(columns)
         for i, j in combinations(range(columns), 2):
-            found[i, j] = found[j, i] = cramers_v(counts[starts[i] : starts[i + 1], starts[j] : starts[j + 1]])
+            found[i, j] = found[j, i] = cramers_v(
+                counts[starts[i] : starts[i + 1], starts[j] : starts[j + 1]]
+            )
         return found
 
 
@@ -211,13 +233,25 @@ class Distance:
 
     def to_json(self) -> dict[str, Any]:
         found = {"name": self.names[0]} if len(self.names) == 1 else {"names": list(self.names)}
-        numbers = {"value": self.value, "standard_error": finite_or_none(self.moved.error), "real_rows": self.real}
+        numbers = {
+            "value": self.value,
+            "standard_error": finite_or_none(self.moved.error),
+            "real_rows": self.real,
+        }
         return found | {"distance": self.by} | numbers | {"ratio": self.ratio}
 
     def cells(self) -> list[str]:
         """As people read them."""
-        numbers = [with_error(self.value, self.moved.error), "" if self.real is None else f"{self.real:.4f}"]
-        return [" × ".join(self.names), self.by, *numbers, "" if self.ratio is None else f"{self.ratio:.2f}"]
+        numbers = [
+            with_error(self.value, self.moved.error),
+            "" if self.real is None else f"{self.real:.4f}",
+        ]
+        return [
+            " × ".join(self.names),
+            self.by,
+            *numbers,
+            "" if self.ratio is None else f"{self.ratio:.2f}",
+        ]
 
 
 @dataclass(frozen=True)
@@ -233,7 +267,11 @@ class Distances:
         found = dict[str, Number]()
         for name, each in (("column", self.columns), ("pair", self.pairs)):
             found |= {f"{name}_distance": self._mean(each)} if each else {}
-            found |= {f"largest_{name}_ratio": self._largest(each)} if each and each[0].ratio is not None else {}
+            found |= (
+                {f"largest_{name}_ratio": self._largest(each)}
+                if each and each[0].ratio is not None
+                else {}
+            )
         return found
 
     def _mean(self, found: list[Distance]) -> Number:
@@ -241,36 +279,56 @@ class Distances:
         real = [each.real for each in found if each.real is not None]
         reference = float(np.mean(real)) if real else None
         by = f"{' and '.join(dict.fromkeys(each.by for each in found))}, mean of {len(found):,}"
-        better = "lower is better; " + ("real rows' is perfect" if real else "chance alone is not 0")
+        better = "lower is better; " + (
+            "real rows' is perfect" if real else "chance alone is not 0"
+        )
         moved, value = (
             Moves((np.mean([each.moved.samples[0] for each in found], 0),), moves(draws)),
             float(draws.mean()),
         )
-        told: dict[str, Any] = {"reference": reference, "over": "held-out rows and draws of samples"}
+        told: dict[str, Any] = {
+            "reference": reference,
+            "over": "held-out rows and draws of samples",
+        }
         told["interval"] = moved.interval(value, 0.0, 1.0)
-        return Number(value, finite_or_none(moved.error), self.rows, by, better, reference or 0.0, 0.0, 1.0, **told)
+        return Number(
+            value,
+            finite_or_none(moved.error),
+            self.rows,
+            by,
+            better,
+            reference or 0.0,
+            0.0,
+            1.0,
+            **told,
+        )
 
     def _largest(self, found: list[Distance]) -> Number:
         worst = max(found, key=lambda each: each.ratio or 0.0)
         better = "lower is better; 1 is perfect, by chance above"
-        return Number(worst.ratio or 0.0, None, self.rows, " × ".join(worst.names), better, 1.0, 0.0)
+        return Number(
+            worst.ratio or 0.0, None, self.rows, " × ".join(worst.names), better, 1.0, 0.0
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Every column, and the pairs that are farthest from what real rows are."""
         pairs = worst(self.pairs, MAX_SHOWN)
-        return {"columns": [each.to_json() for each in self.columns], "pairs": [each.to_json() for each in pairs]}
+        return {
+            "columns": [each.to_json() for each in self.columns],
+            "pairs": [each.to_json() for each in pairs],
+        }
 
     def tables(self) -> list[Table]:
         """Of the columns' and of the pairs' table."""
         headings, draws = ["distance", "samples", "real rows", "ratio"], len(self.columns[0].draws)
-        title = (
-            f"{self.rows:,} held-out rows and as many samples, mean of {draws} draws; lower is better, ratio 1 perfect"
-        )
+        title = f"{self.rows:,} held-out rows and as many samples, mean of {draws} draws; lower is better, ratio 1 perfect"
         columns = self.columns if len(self.columns) <= MAX_SHOWN else worst(self.columns, MAX_SHOWN)
         pairs = worst(self.pairs, MAX_SHOWN_PAIRS)
         found = [(["column", *headings], [each.cells() for each in columns], title)]
         further = f"pairs of columns, {len(pairs)} of {len(self.pairs):,}: first those that exceed real rows most"
-        return found + [(["pair", *headings], [each.cells() for each in pairs], further)] * bool(pairs)
+        return found + [(["pair", *headings], [each.cells() for each in pairs], further)] * bool(
+            pairs
+        )
 
 
 def worst(found: list[Distance], most: int) -> list[Distance]:
@@ -293,13 +351,25 @@ def table_distances(
     bins = pair_bins(kinds, np.concatenate(train or [real]))
     columns, pairs = list[Distance](), list[Distance]()
     for i, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-        by, apart = ("TV", total_variation) if isinstance(kind, Category) else ("KS", kolmogorov_smirnov)
-        each, others = ([apart(real[:, i], rows[:, i]) for rows in draws] for draws in (made, train))
+        by, apart = (
+            ("TV", total_variation) if isinstance(kind, Category) else ("KS", kolmogorov_smirnov)
+        )
+        each, others = (
+            [apart(real[:, i], rows[:, i]) for rows in draws] for draws in (made, train)
+        )
         own, theirs = (np.array([found.value for found in draws]) for draws in (each, others))
         moved = Moves((moves(np.mean([found.pull for found in each], 0), groups),), moves(own))
         columns.append(Distance((name,), by, own, theirs if train else None, moved))
-    ours, theirs = (np.array([bins.distances(real, rows) for rows in draws]) for draws in (made, train))
-    for (i, j), pull in zip(combinations(range(len(bins.bins)), 2), bins.pulls(real, made), strict=True):
+    ours, theirs = (
+        np.array([bins.distances(real, rows) for rows in draws]) for draws in (made, train)
+    )
+    for (i, j), pull in zip(
+        combinations(range(len(bins.bins)), 2), bins.pulls(real, made), strict=True
+    ):
         own, moved = ours[:, i, j], Moves((moves(pull, groups),), moves(ours[:, i, j]))
-        pairs.append(Distance((names[i], names[j]), "TV in bins", own, theirs[:, i, j] if train else None, moved))
+        pairs.append(
+            Distance(
+                (names[i], names[j]), "TV in bins", own, theirs[:, i, j] if train else None, moved
+            )
+        )
     return Distances(len(real), columns, pairs)

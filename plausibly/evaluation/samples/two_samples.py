@@ -25,14 +25,18 @@ from plausibly.evaluation.samples.coverage import BOTH_SORTS
 from plausibly.evaluation.samples.judges import Judge
 
 FOLDS = 5
-MAX_TEST_ROWS = 1000  # rows of each sort that a permutation test takes, at most: it holds a matrix of all pairs
+MAX_TEST_ROWS = (
+    1000  # rows of each sort that a permutation test takes, at most: it holds a matrix of all pairs
+)
 PERMUTATIONS = 200
 
 
 def auc(real: np.ndarray, made: np.ndarray) -> tuple[float, float]:
     """The area under the ROC curve of scores (n,) and (m,), and its standard error over rows (DeLong et al. 1988)."""
     ours, theirs = placements(real, made)
-    return float(ours.mean()), float(np.sqrt(ours.var(ddof=1) / len(ours) + theirs.var(ddof=1) / len(theirs)))
+    return float(ours.mean()), float(
+        np.sqrt(ours.var(ddof=1) / len(ours) + theirs.var(ddof=1) / len(theirs))
+    )
 
 
 def placements(real: np.ndarray, made: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +74,11 @@ def two_sample_auc(
     widened = sqrt(1 + folds / (folds - 1))
     moved = Moves((widened * moves(ours, groups), widened * moves(theirs)))
     value, better = float(ours.mean()), "lower is better; 0.5 is perfect, and so is less"
-    told: dict[str, Any] = {"interval": moved.interval_of_share(value, rows), "over": BOTH_SORTS, "folds": folds}
+    told: dict[str, Any] = {
+        "interval": moved.interval_of_share(value, rows),
+        "over": BOTH_SORTS,
+        "folds": folds,
+    }
     return Number(value, moved.error, rows, judge.name, better, 0.5, 0.0, 1.0, **told)
 
 
@@ -91,7 +99,9 @@ def kernel_moves(kernel: np.ndarray, n: int, groups: np.ndarray | None = None) -
     means = kernel.mean(0)
     squares = (kernel - means - means[:, None] + means.mean()) ** 2
     pairs = 1 / (n * (n - 1)) + 1 / (m * (m - 1)) + 2 / (n * m)
-    paired = sqrt(2 * pairs * float(squares.sum() - np.trace(squares)) / (len(kernel) * (len(kernel) - 1)))
+    paired = sqrt(
+        2 * pairs * float(squares.sum() - np.trace(squares)) / (len(kernel) * (len(kernel) - 1))
+    )
     return Moves((moves(2 * own_x, groups), moves(2 * own_y)), paired=paired)
 
 
@@ -101,7 +111,11 @@ def gaussian(rows: np.ndarray) -> np.ndarray:
 
     squares = cdist(rows, rows, "sqeuclidean")
     apart = squares[squares > 0]
-    return np.asarray(np.exp(-squares / (2 * np.median(apart)))) if len(apart) else np.ones_like(squares)
+    return (
+        np.asarray(np.exp(-squares / (2 * np.median(apart))))
+        if len(apart)
+        else np.ones_like(squares)
+    )
 
 
 @dataclass(frozen=True)
@@ -118,7 +132,9 @@ class PermutationTest:
         return float((1 + (self.shuffled >= self.value - slack).sum()) / (1 + len(self.shuffled)))
 
 
-def permutation_test(kernel: np.ndarray, n: int, seed: int, permutations: int = PERMUTATIONS) -> PermutationTest:
+def permutation_test(
+    kernel: np.ndarray, n: int, seed: int, permutations: int = PERMUTATIONS
+) -> PermutationTest:
     """The test of a kernel matrix of all rows, the first n of one sort."""
     total, generator = len(kernel), np.random.default_rng((seed, 41))
     first = np.zeros((total, permutations + 1))
@@ -133,10 +149,23 @@ def permutation_test(kernel: np.ndarray, n: int, seed: int, permutations: int = 
     return PermutationTest(float(found[0]), found[1:])
 
 
-def discrepancy(real: np.ndarray, made: np.ndarray, by: str, seed: int = 0, groups: np.ndarray | None = None) -> Number:
+def discrepancy(
+    real: np.ndarray, made: np.ndarray, by: str, seed: int = 0, groups: np.ndarray | None = None
+) -> Number:
     """MMD^2 of features (n, d) each with a Gaussian kernel; `groups` are of the real rows."""
     real, made = real[:MAX_TEST_ROWS], made[:MAX_TEST_ROWS]
-    kernel, n, better = gaussian(np.concatenate([real, made])), len(real), "lower is better; 0 is perfect"
-    test, moved = permutation_test(kernel, n, seed), kernel_moves(kernel, n, None if groups is None else groups[:n])
-    told: dict[str, Any] = {"interval": moved.even_interval(test.value), "over": BOTH_SORTS, "p_value": test.p_value}
+    kernel, n, better = (
+        gaussian(np.concatenate([real, made])),
+        len(real),
+        "lower is better; 0 is perfect",
+    )
+    test, moved = (
+        permutation_test(kernel, n, seed),
+        kernel_moves(kernel, n, None if groups is None else groups[:n]),
+    )
+    told: dict[str, Any] = {
+        "interval": moved.even_interval(test.value),
+        "over": BOTH_SORTS,
+        "p_value": test.p_value,
+    }
     return Number(test.value, moved.error, len(made), f"Gaussian kernel, {by}", better, 0.0, **told)

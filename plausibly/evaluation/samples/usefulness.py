@@ -61,14 +61,20 @@ def target_of(format: Format, name: str | None = None) -> int | None:
 def one_against_rest(truth: np.ndarray, scores: np.ndarray) -> Skill:
     """The AUC of scores (rows, levels), the mean over the levels that some of the rows have, not all of them."""
     found = [level_skill(truth == level, scores[:, int(level)]) for level in np.unique(truth)]
-    return Skill(float(np.mean([each.value for each in found])), np.mean([each.influence for each in found], 0))
+    return Skill(
+        float(np.mean([each.value for each in found])),
+        np.mean([each.influence for each in found], 0),
+    )
 
 
 def level_skill(own: np.ndarray, scores: np.ndarray) -> Skill:
     """The AUC of scores (rows,), by which the rows that are the level's `own` should come first."""
     influence, (ours, theirs) = np.empty(len(own)), placements(scores[own], scores[~own])
     value = float(ours.mean())
-    influence[own], influence[~own] = (ours - value) / own.mean(), (theirs - value) / (1 - own.mean())
+    influence[own], influence[~own] = (
+        (ours - value) / own.mean(),
+        (theirs - value) / (1 - own.mean()),
+    )
     return Skill(value, influence)
 
 
@@ -129,14 +135,18 @@ class Contest:
 
         categories = categorical(self.format)
         del categories[self.target]
-        kind = HistGradientBoostingRegressor if self.levels is None else HistGradientBoostingClassifier
+        kind = (
+            HistGradientBoostingRegressor if self.levels is None else HistGradientBoostingClassifier
+        )
         return kind(**boosting(rows, categories, seed))
 
     def __str__(self) -> str:
         return f"boosted trees, {'R^2' if self.levels is None else 'AUC'} of {self.format.names[self.target]}"
 
 
-def usefulness(contest: Contest, train: Events, made: Sequence[Events], seed: int = 0) -> dict[str, Number] | str:
+def usefulness(
+    contest: Contest, train: Events, made: Sequence[Events], seed: int = 0
+) -> dict[str, Number] | str:
     """The skill learned from samples, the mean over draws of them, and what it lacks; or why there is none.
 
     Standard errors and intervals are over held-out rows, paired for the difference, and over the draws.
@@ -144,22 +154,39 @@ def usefulness(contest: Contest, train: Events, made: Sequence[Events], seed: in
     real, ours = contest.skill(train, seed), [contest.skill(events, seed) for events in made]
     found = [each for each in ours if each is not None]
     if real is None or len(found) < len(ours):
-        return (
-            f"needs {MIN_TARGET_ROWS} rows that tell {contest.format.names[contest.target]}, not all of them the same"
-        )
-    value, influence = float(np.mean([each.value for each in found])), np.mean([each.influence for each in found], 0)
+        return f"needs {MIN_TARGET_ROWS} rows that tell {contest.format.names[contest.target]}, not all of them the same"
+    value, influence = (
+        float(np.mean([each.value for each in found])),
+        np.mean([each.influence for each in found], 0),
+    )
     draws = moves(np.array([each.value for each in found]))
 
-    def number(value: float, influence: np.ndarray, better: str, perfect: float, **more: Any) -> Number:
+    def number(
+        value: float, influence: np.ndarray, better: str, perfect: float, **more: Any
+    ) -> Number:
         moved, rows = Moves((moves(influence, contest.groups),), draws), len(influence)
         share = more.get("least") == 0
         interval = (
-            moved.interval_of_share(value, rows) if share else moved.interval(value, most=more.get("most", np.inf))
+            moved.interval_of_share(value, rows)
+            if share
+            else moved.interval(value, most=more.get("most", np.inf))
         )
         more |= {"interval": interval, "over": "held-out rows and draws of samples"}
-        return Number(value, moved.error, rows, f"{contest}, {len(train):,} rows", better, perfect, **more)
+        return Number(
+            value, moved.error, rows, f"{contest}, {len(train):,} rows", better, perfect, **more
+        )
 
-    direction, least = "higher is better; real rows' is perfect", -np.inf if contest.levels is None else 0.0
-    gap = number(real.value - value, real.influence - influence, "0 is perfect; above: samples teach less", 0.0)
-    skill = number(value, influence, direction, real.value, least=least, most=1.0, reference=real.value)
+    direction, least = (
+        "higher is better; real rows' is perfect",
+        -np.inf if contest.levels is None else 0.0,
+    )
+    gap = number(
+        real.value - value,
+        real.influence - influence,
+        "0 is perfect; above: samples teach less",
+        0.0,
+    )
+    skill = number(
+        value, influence, direction, real.value, least=least, most=1.0, reference=real.value
+    )
     return {"trained_on_samples": skill, "training_gap": gap}
