@@ -367,13 +367,7 @@ def test_the_command_prints_bounds_with_their_model(cli, monkeypatch):
         found["sigma"],
         found["chains"],
         found["distributions"],
-    ) == (
-        ">=",
-        6,
-        None,
-        2,
-        8,
-    )
+    ) == (">=", 6, None, 2, 8)
     bounds = found["simulated"]
     assert (bounds["lower"]["sign"], bounds["upper"]["sign"], bounds["gap"]["sign"]) == (
         ">=",

@@ -109,12 +109,7 @@ def test_models_counts_what_it_says(cli):
     }
     assert {
         name: found[name]["parameters"] for name in ("joint", "independent", "markov", "chow_liu")
-    } == {
-        "joint": 255,
-        "independent": 8,
-        "markov": 15,
-        "chow_liu": 15,
-    }
+    } == {"joint": 255, "independent": 8, "markov": 15, "chow_liu": 15}
     assert found["nade"]["tasks"]["impute"] == "estimate"
     assert "marginal" in found["nade"]["refuses"]
     assert "log_marginal" in found["joint"]["capabilities"]

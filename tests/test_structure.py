@@ -135,9 +135,5 @@ def test_all_text_goes_through_one_function():
 def test_no_global_generator():
     for path in ROOT.rglob("*.py"):
         text = path.read_text()
-        for word in (
-            "manual_seed_all",
-            "torch.manual_seed",
-            "np.random.seed",
-        ):
+        for word in ("manual_seed_all", "torch.manual_seed", "np.random.seed"):
             assert word not in text, (path, word)

@@ -273,11 +273,7 @@ def test_moments_are_the_same_however_they_are_written() -> None:
     )
     assert ticks_in(
         ["2021-03-28T00:00", "2021-03-28 00:01", "28.03.2021"], "%Y-%m-%d"
-    ).tolist() == [
-        18_714,
-        OTHER,
-        OTHER,
-    ]
+    ).tolist() == [18_714, OTHER, OTHER]
     far = ticks_in(["9999-12-31", "0001-01-01"], "%Y-%m-%d %H:%M:%S")
     assert far.tolist() == [253_402_214_400, -62_135_596_800]
 

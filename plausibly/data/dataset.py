@@ -82,9 +82,4 @@ class Relation:
         return f"column {self.column!r} is a function of {self.of[0]!r}"
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "column": self.column,
-            "of": list(self.of),
-            "how": self.how,
-            "back": self.back,
-        }
+        return {"column": self.column, "of": list(self.of), "how": self.how, "back": self.back}

@@ -358,11 +358,7 @@ class TableFormat(Format):
 
 
 def learn_table_format(
-    frame: Any,
-    dialect: Dialect | None,
-    kinds: dict[str, str],
-    drop: Iterable[str],
-    rows: int = 0,
+    frame: Any, dialect: Dialect | None, kinds: dict[str, str], drop: Iterable[str], rows: int = 0
 ) -> TableFormat:
     """The format of a table, from its training rows, or from some of so many `rows`; 0 stands for those of an array."""
     dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
