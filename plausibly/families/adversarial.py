@@ -48,7 +48,7 @@ class AdversarialModel(Latent):
     inputs: StraightThrough
 
     @abstractmethod
-    def paint_beside(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def generate_like(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """As many events as there are in x, with their context, and their numbers, through which gradients flow."""
 
 
@@ -89,7 +89,7 @@ class Game(Objective):
         self, model: AdversarialModel, x: Tensor, generator: torch.Generator, done: float
     ) -> Loss:
         with torch.no_grad():
-            numbers = torch.cat([model.inputs(x), model.paint_beside(x, generator)[1]])
+            numbers = torch.cat([model.inputs(x), model.generate_like(x, generator)[1]])
         logits = model.critic(numbers.requires_grad_())[:, 0]
         game = self.critic_loss(*logits.chunk(2))
         penalty = self.penalty(model, numbers, logits, generator)
@@ -98,7 +98,7 @@ class Game(Objective):
     def generate(
         self, model: AdversarialModel, x: Tensor, generator: torch.Generator, done: float
     ) -> Loss:
-        _, made = model.paint_beside(x, generator)
+        _, made = model.generate_like(x, generator)
         with torch.no_grad():
             real = model.critic(model.inputs(x))[:, 0]
         return Loss(self.generator_loss(real, model.critic(made)[:, 0]))
