@@ -94,7 +94,7 @@ FORBIDDEN = re.compile(
     r"eval|exec|__import__|os\.(system|popen|exec\w*|spawn\w*|fork)|(\w+\.)?(Popen|check_output|check_call)"
     r"|(subprocess|pickle|cPickle|dill|joblib|marshal|shelve|yaml|runpy|torch\.hub)\.\w+|torch\.load|pd\.read_\w+|np\.fromfile"
 )
-NEEDED = {"np.load": ("allow_pickle", "False"), "Image.open": ("formats", "READERS")}
+NEEDED = {"np.load": ("allow_pickle", "False"), "Image.open": ("formats", "PILLOW_FORMATS")}
 USERS_WORD = {"runs/user_models.py": "exec"}  # a file that the user named for this very use
 
 
