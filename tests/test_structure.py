@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import plausibly
-from benchmarks.shape import Package, find_arrows_up, find_circles
+from benchmarks.shape import Package, find_arrows_up, find_circles, find_meanings, is_participle
 
 ROOT = Path(plausibly.__file__).parent
 
@@ -44,8 +44,25 @@ def test_nothing_imports_in_a_circle():
     assert not find_circles(PACKAGE.files)
 
 
+MAX_ROOMS = 25
+
+
 def test_every_room_has_its_place():
     assert PACKAGE.rooms.keys() - {"__init__"} == set(RANK)
+    assert len(RANK) <= MAX_ROOMS
+
+
+def test_each_name_has_one_meaning():
+    """At the top level of files, but for the command line, whose functions are named as the tasks are."""
+    assert not find_meanings(PACKAGE)
+
+
+MAX_PARTICIPLES = 0.03
+
+
+def test_functions_begin_with_a_verb():
+    participles = [each.name for each in PACKAGE.functions if is_participle(each.name)]
+    assert len(participles) <= MAX_PARTICIPLES * len(PACKAGE.functions), participles
 
 
 def imports(path):
