@@ -344,4 +344,7 @@ def carry_out(
 
 def shards_kept_note(shards: Shards) -> str:
     """What is left of a job that was cut short."""
-    return f"shards that are done are kept in {shards.folder} ({len(shards.result_schemas):,}): the same command goes on from there"
+    return (
+        f"shards that are done are kept in {shards.folder} ({len(shards.result_schemas):,}): "
+        "the same command goes on from there"
+    )

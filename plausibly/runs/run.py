@@ -964,6 +964,7 @@ def builtin_model(name: object) -> type[Trainable]:
     """The model of plausibly's with that name: all that a record can name. UserError names the known ones."""
     if not isinstance(name, str) or name not in MODELS:
         raise UserError(
-            f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; models: {', '.join(MODELS)}; {models.REFERENCE_FORM}"
+            f"there is no model {name!r}{did_you_mean(str(name), MODELS)}; "
+            f"models: {', '.join(MODELS)}; {models.REFERENCE_FORM}"
         )
     return MODELS[name]

@@ -63,7 +63,10 @@ MANY_MONTHS = 25  # in order and without a gap are months by no chance
 EPOCH_SECONDS = (946_684_800, 2_051_222_400)  # seconds to 2000 and to 2035
 KEY_REASON = "named like a key, each value once"
 AMBIGUOUS_REASON = "day and month are ambiguous; write 2020-12-05"
-FREE_TEXT_REASON = "free text, mostly different; columns made of it can be modelled, such as its length or whether it holds a word"
+FREE_TEXT_REASON = (
+    "free text, mostly different; columns made of it can be modelled, such as its length "
+    "or whether it holds a word"
+)
 FREQUENT_LEVELS, FREQUENT_ROWS, FEW_LEVELS = 256, 5, 32
 DISTINCT_SHARE, MANY_ROWS, LONG_TEXT = 0.95, 20, 40
 MIN_SHARE = numbers.MIN_SHARE

@@ -252,8 +252,9 @@ class Annealed:
             f"{self.what}: {format_bound(test)}, {test.over} ({unit}{given}: higher is better){bits}",
             f"annealed importance sampling, a lower bound in expectation: {self.chains:,} chains a row, "
             f"{self.distributions:,} distributions, acceptance {self.acceptance:.2f}",
-            f"of {gap.rows:,} rows drawn from it log p is {format_bound(self.lower)} and {format_bound(self.upper)}: a gap of "
-            f"at most {with_error(gap.value, gap.standard_error)} in expectation; more distributions or chains make it smaller",
+            f"of {gap.rows:,} rows drawn from it log p is {format_bound(self.lower)} and {format_bound(self.upper)}: "
+            f"a gap of at most {with_error(gap.value, gap.standard_error)} in expectation; "
+            "more distributions or chains make it smaller",
         ]
 
 
