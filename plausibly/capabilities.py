@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from plausibly.choices import Part
 from plausibly.events.schema import Schema
 from plausibly.outcomes.latents import Latents, Prior
-from plausibly.outcomes.outcomes import Outcome, Single
+from plausibly.outcomes.outcome import Outcome, Single
 
 if TYPE_CHECKING:
     from plausibly.objectives import Objective

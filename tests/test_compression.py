@@ -30,8 +30,8 @@ from plausibly.fitting.results import report_again
 from plausibly.fitting.settings import Listener
 from plausibly.jobs import compression
 from plausibly.models import MODELS
+from plausibly.outcomes.categorical import Bernoulli
 from plausibly.outcomes.latents import Normal, normal_of
-from plausibly.outcomes.outcomes import Bernoulli
 from plausibly.runs.run import Run, write_record
 from plausibly.tasks.compress import compress as through
 from plausibly.tasks.compress import pick_components

@@ -24,7 +24,8 @@ from plausibly.models.nade import NADE
 from plausibly.models.transformer import Transformer
 from plausibly.models.vae import VAE
 from plausibly.networks import heads, inputs, masked, noise, transformer
-from plausibly.outcomes import latents, outcomes
+from plausibly.outcomes import latents
+from plausibly.outcomes.categorical import Categorical
 
 BITS = binary(6)
 MIXED = Schema(
@@ -188,13 +189,13 @@ def test_dropout_left_on_while_scoring(monkeypatch):
 
 
 def test_one_level_never_sampled(monkeypatch):
-    sound = outcomes.Categorical.sample
+    sound = Categorical.sample
 
     def sample(self, generator):
         drawn = sound(self, generator)
         return torch.where(drawn == 2, 0, drawn)
 
-    monkeypatch.setattr(outcomes.Categorical, "sample", sample)
+    monkeypatch.setattr(Categorical, "sample", sample)
     assert "samples_follow_density" in broken(FVSBN.tiny(MIXED))
 
 
@@ -212,7 +213,7 @@ def test_a_buffer_not_saved():
                 table + torch.tensor([0.0, 1.0]) * self.offset[0]
                 for table in self.tables.log_probs()
             ]
-            return outcomes.Categorical(tilted[0].log_softmax(-1).expand(len(x), -1, -1))
+            return Categorical(tilted[0].log_softmax(-1).expand(len(x), -1, -1))
 
         def log_prob(self, x):
             return self.predict(x).log_prob(x.flatten(1)).sum(1)
@@ -238,7 +239,7 @@ def test_the_global_generator_used(monkeypatch):
             .float()
         )
 
-    monkeypatch.setattr(outcomes.Categorical, "sample", sample)
+    monkeypatch.setattr(Categorical, "sample", sample)
     assert "generator_decides_samples" in broken(FVSBN.tiny(BITS))
 
 

@@ -29,15 +29,12 @@ from plausibly.models.markov import Markov
 from plausibly.models.mixture import Mixture, SplitHeaviest
 from plausibly.models.nade import NADE
 from plausibly.objectives import MaximumLikelihood, Objective, Pass
-from plausibly.outcomes.outcomes import (
-    Categorical,
-    Histogram,
-    MixtureDensity,
-    MixtureOutcome,
-    concat_outcomes,
-    mix_outcomes,
-)
+from plausibly.outcomes.categorical import Categorical
+from plausibly.outcomes.densities import MixtureDensity
+from plausibly.outcomes.histogram import Histogram
+from plausibly.outcomes.mixtures import MixtureOutcome, mix_outcomes
 from plausibly.outcomes.quadrature import quadrature
+from plausibly.outcomes.rows import concat_outcomes
 from plausibly.system.randomness import by_row, generator_for
 from plausibly.tasks.query import query
 from plausibly.training.loop import fit_by_counting, validation_loss

@@ -24,8 +24,11 @@ from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
 from plausibly.models.vae import VAE
 from plausibly.networks.heads import Head
+from plausibly.outcomes.categorical import Categorical
+from plausibly.outcomes.densities import MixtureDensity
+from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.latents import Normal
-from plausibly.outcomes.outcomes import Categorical, Histogram, MixtureDensity, MixtureOutcome
+from plausibly.outcomes.mixtures import MixtureOutcome
 
 WIDTHS = [-12.0, -7.0, -6.0, -5.0, -2.0, 0.0, 2.0]  # log scales; an encoder's are within -7 and 2
 PRIORS = [

@@ -458,7 +458,7 @@ def test_quantiles_against_all_values():
 
 
 def test_the_entropy_of_a_normal():
-    from plausibly.outcomes.outcomes import MixtureDensity
+    from plausibly.outcomes.densities import MixtureDensity
 
     kind = Real(1.0, 2.0)
     one = MixtureDensity(torch.zeros(1, 1), torch.tensor([[0.2]]), torch.tensor([[0.7]]))

@@ -23,13 +23,11 @@ from plausibly.fitting.fit import fit_in_memory
 from plausibly.fitting.settings import settings
 from plausibly.models import MODELS
 from plausibly.networks.heads import Head
-from plausibly.outcomes.outcomes import (
-    Categorical,
-    Histogram,
-    MixtureDensity,
-    MixtureOutcome,
-    average,
-)
+from plausibly.outcomes.categorical import Categorical
+from plausibly.outcomes.densities import MixtureDensity
+from plausibly.outcomes.histogram import Histogram
+from plausibly.outcomes.mixtures import MixtureOutcome
+from plausibly.outcomes.product import average
 
 CPU = torch.device("cpu")
 

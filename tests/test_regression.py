@@ -24,7 +24,9 @@ from plausibly.events.kinds import Grid, Level, Real
 from plausibly.events.moments import below
 from plausibly.events.schema import Schema
 from plausibly.fitting.api import fit
-from plausibly.outcomes.outcomes import Categorical, Histogram, MixtureDensity
+from plausibly.outcomes.categorical import Categorical
+from plausibly.outcomes.densities import MixtureDensity
+from plausibly.outcomes.histogram import Histogram
 from plausibly.tasks.query import Found
 
 KINDS = [

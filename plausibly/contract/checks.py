@@ -40,7 +40,7 @@ from plausibly.events.moments import likeliest_inside
 from plausibly.events.schema import Schema
 from plausibly.families.mixtures import FreeWeights, free_log_weights
 from plausibly.families.variational import context_values
-from plausibly.outcomes.outcomes import Single
+from plausibly.outcomes.outcome import Single
 from plausibly.outcomes.quadrature import quadrature
 from plausibly.system.randomness import drawing, generator_for
 from plausibly.tasks import load_tasks

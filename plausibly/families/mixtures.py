@@ -28,7 +28,10 @@ from plausibly.capabilities import (
 )
 from plausibly.events.schema import Schema
 from plausibly.objectives import MaximumLikelihood
-from plausibly.outcomes.outcomes import Outcome, Single, gumbel_max, join_variables, mix_outcomes
+from plausibly.outcomes.categorical import gumbel_max
+from plausibly.outcomes.mixtures import mix_outcomes
+from plausibly.outcomes.outcome import Outcome, Single
+from plausibly.outcomes.product import join_variables
 
 NUMBERS_PER_BATCH = 1 << 22  # numbers of evidence held at a time
 

@@ -25,7 +25,9 @@ from plausibly.events.schema import Schema
 from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
 from plausibly.objectives import MaximumLikelihood
-from plausibly.outcomes.outcomes import Outcome, Single, average_rows, join_variables, replace_rows
+from plausibly.outcomes.outcome import Outcome, Single
+from plausibly.outcomes.product import join_variables
+from plausibly.outcomes.rows import average_rows, replace_rows
 from plausibly.system.arguments import check_range
 
 MAX_PARAMETERS = 100_000_000  # parameters

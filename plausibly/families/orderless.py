@@ -24,7 +24,7 @@ from plausibly.families.network import too_large
 from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
 from plausibly.objectives import Loss, Objective, Turn
-from plausibly.outcomes.outcomes import Outcome
+from plausibly.outcomes.outcome import Outcome
 from plausibly.system.randomness import by_row
 
 NUMBERS_PER_BATCH = 1 << 17  # parameters of outcomes held at a time

@@ -22,7 +22,9 @@ from plausibly.events.bins import Binning
 from plausibly.families.proposals import effective_size
 from plausibly.families.semirings import SUM
 from plausibly.families.tabular import pairwise_information, smooth_counts
-from plausibly.outcomes.outcomes import Categorical, Histogram, Single, gumbel_max
+from plausibly.outcomes.categorical import Categorical, gumbel_max
+from plausibly.outcomes.histogram import Histogram
+from plausibly.outcomes.outcome import Single
 
 PARTICLES_PER_BATCH, CELLS_PER_BATCH = (
     1 << 14,

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from plausibly.choices import Part
 from plausibly.coding.streams import GRAIN
 from plausibly.networks.masked import MaskedNetwork
+from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.latents import Encode, Normal, Prior, log_normal
-from plausibly.outcomes.outcomes import Categorical
 from plausibly.system.randomness import by_row
 
 

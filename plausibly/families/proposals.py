@@ -29,7 +29,8 @@ from torch import Tensor
 from plausibly.capabilities import Variational, device_of
 from plausibly.families.variational import NUMBERS_PER_BATCH, output_width
 from plausibly.networks.pairs import rest_of
-from plausibly.outcomes.outcomes import Outcome, gumbel_max
+from plausibly.outcomes.categorical import gumbel_max
+from plausibly.outcomes.outcome import Outcome
 
 MIXTURE_PARTS = 16  # of the mixture: p(z) and the completions
 ENCODING_ROUNDS = 5  # of encoding and decoding

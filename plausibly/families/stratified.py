@@ -19,7 +19,9 @@ from plausibly.events.schema import Schema
 from plausibly.families.mixtures import TractableSum, find_model_class, free_log_weights
 from plausibly.networks.heads import free_logits, insert_share, place_of_unseen
 from plausibly.objectives import Objective, Pass
-from plausibly.outcomes.outcomes import Categorical, Outcome, Single, join_variables
+from plausibly.outcomes.categorical import Categorical
+from plausibly.outcomes.outcome import Outcome, Single
+from plausibly.outcomes.product import join_variables
 
 
 class Stratified(TractableSum):

@@ -23,15 +23,10 @@ from plausibly.events.schema import Schema
 from plausibly.families.semirings import MAX, SUM, Semiring, temper
 from plausibly.networks.heads import free_log_softmax
 from plausibly.objectives import Counting
-from plausibly.outcomes.outcomes import (
-    Categorical,
-    Histogram,
-    Outcome,
-    Single,
-    from_groups,
-    gumbel_max,
-    side_by_side,
-)
+from plausibly.outcomes.categorical import Categorical, gumbel_max
+from plausibly.outcomes.histogram import Histogram
+from plausibly.outcomes.outcome import Outcome, Single
+from plausibly.outcomes.product import from_groups, side_by_side
 
 LOG_NEVER = -1e30  # log p of what cannot be: unlike minus infinity it has a derivative
 STRENGTHS = [

@@ -33,7 +33,7 @@ from plausibly.networks.inputs import Inputs
 from plausibly.networks.pairs import MLP, NETWORKS, Convolutional, default_network, rest_of
 from plausibly.objectives import Loss, Objective, Turn, hide_cells
 from plausibly.outcomes.latents import Latents
-from plausibly.outcomes.outcomes import Outcome
+from plausibly.outcomes.outcome import Outcome
 from plausibly.system.arguments import check_range
 
 NUMBERS_PER_BATCH = 1 << 22  # that are decoded at a time

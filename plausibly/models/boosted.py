@@ -19,7 +19,8 @@ from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.families.network import shuffle_order
 from plausibly.objectives import Objective, WholePass
-from plausibly.outcomes.outcomes import Bernoulli, Outcome
+from plausibly.outcomes.categorical import Bernoulli
+from plausibly.outcomes.outcome import Outcome
 from plausibly.system.arguments import check_range
 from plausibly.system.threads import run_in_threads
 

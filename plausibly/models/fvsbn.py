@@ -18,7 +18,7 @@ from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
 from plausibly.families.network import NetworkModel
 from plausibly.networks.masked import MaskedLinear
-from plausibly.outcomes.outcomes import Outcome
+from plausibly.outcomes.outcome import Outcome
 
 
 class FVSBN(NetworkModel):

@@ -24,7 +24,9 @@ from plausibly.events.kinds import UNFORESEEN, Real
 from plausibly.events.schema import Schema
 from plausibly.families.tabular import STRENGTHS
 from plausibly.objectives import Counting
-from plausibly.outcomes.outcomes import MixtureDensity, Outcome, Product
+from plausibly.outcomes.densities import MixtureDensity
+from plausibly.outcomes.outcome import Outcome
+from plausibly.outcomes.product import Product
 
 MAX_DIMENSIONS = 4_000  # variables: the covariance has 16 million entries
 MAX_OPEN_VARIABLES = (

@@ -22,8 +22,8 @@ from plausibly.events.schema import Schema
 from plausibly.families.priors import PRIORS
 from plausibly.families.variational import OBJECTIVES, LatentModel
 from plausibly.networks.perceptron import Perceptron
+from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.latents import Latents, Normal, Prior, normal_of, without_gradients
-from plausibly.outcomes.outcomes import Categorical
 from plausibly.system.arguments import check_range
 
 

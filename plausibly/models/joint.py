@@ -21,7 +21,9 @@ from plausibly.families.tabular import (
     sample_codes,
     smooth_counts,
 )
-from plausibly.outcomes.outcomes import Categorical, Outcome, side_by_side
+from plausibly.outcomes.categorical import Categorical
+from plausibly.outcomes.outcome import Outcome
+from plausibly.outcomes.product import side_by_side
 
 MAX_EVENTS = 1 << 20  # events
 NUMBERS_PER_BATCH = 1 << 22  # numbers held at a time while evidence is weighed

@@ -18,7 +18,8 @@ from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
 from plausibly.families.network import NetworkModel
 from plausibly.networks.masked import MaskedNetwork
-from plausibly.outcomes.outcomes import Outcome, Single, average
+from plausibly.outcomes.outcome import Outcome, Single
+from plausibly.outcomes.product import average
 from plausibly.system.arguments import check_range
 from plausibly.system.randomness import Noisy
 

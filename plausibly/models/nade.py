@@ -20,7 +20,7 @@ from plausibly.families.network import NetworkModel
 from plausibly.kernels.nade import ACTIVATIONS, loop_table, nade_draw, recurrence
 from plausibly.networks.heads import uniform
 from plausibly.networks.noise import Dropout
-from plausibly.outcomes.outcomes import Outcome
+from plausibly.outcomes.outcome import Outcome
 from plausibly.system.arguments import check_range
 
 

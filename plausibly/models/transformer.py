@@ -19,7 +19,7 @@ from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
 from plausibly.families.network import NetworkModel, check_transformer
 from plausibly.networks.transformer import PerToken, TransformerStack, slice_places
-from plausibly.outcomes.outcomes import Outcome
+from plausibly.outcomes.outcome import Outcome
 
 MAX_TOKENS = 1024
 

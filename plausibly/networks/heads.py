@@ -14,15 +14,10 @@ from torch import Tensor, nn
 
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.events.schema import Schema
-from plausibly.outcomes.outcomes import (
-    SHAPES,
-    Bernoulli,
-    Categorical,
-    MixtureDensity,
-    Outcome,
-    Product,
-    Single,
-)
+from plausibly.outcomes.categorical import Bernoulli, Categorical
+from plausibly.outcomes.densities import SHAPES, MixtureDensity
+from plausibly.outcomes.outcome import Outcome, Single
+from plausibly.outcomes.product import Product
 
 
 def uniform(shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> Tensor:

@@ -16,14 +16,9 @@ import torch
 from torch import Tensor
 
 from plausibly.events.kinds import UNFORESEEN
-from plausibly.outcomes.outcomes import (
-    Categorical,
-    Index,
-    Numeric,
-    gumbel_max,
-    insert_specials,
-    specials_log_prob,
-)
+from plausibly.outcomes.categorical import Categorical, gumbel_max
+from plausibly.outcomes.densities import insert_specials, specials_log_prob
+from plausibly.outcomes.outcome import Index, Numeric
 
 MAX_DOUBT = 1e-3  # of the probability, that lines and tangents may enclose in all
 MAX_ROUNDS, LINES_PER_ROUND = 24, 32  # of adding places, and lines that are split in a round

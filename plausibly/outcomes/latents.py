@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from plausibly.outcomes.outcomes import Categorical
+from plausibly.outcomes.categorical import Categorical
 from plausibly.system.randomness import by_row
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
-from plausibly.outcomes.outcomes import Numeric, Single
+from plausibly.outcomes.outcome import Numeric, Single
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
 

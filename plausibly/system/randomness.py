@@ -80,6 +80,15 @@ def by_row(
     return whole[before : before + shape[0]]
 
 
+def random_like(numbers: Tensor, fill: Callable[..., Tensor], generator: torch.Generator) -> Tensor:
+    """Numbers of the same form, which `fill(them, generator=)` draws row by row."""
+
+    def draw(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+        return fill(torch.empty(shape, dtype=numbers.dtype, device=device), generator=generator)
+
+    return by_row(draw, tuple(numbers.shape), generator, numbers.device)
+
+
 class Noisy(nn.Module):
     """A layer that draws from `generator` while training; it is None outside `drawing`."""
 

@@ -21,8 +21,10 @@ from plausibly.events.kinds import Level
 from plausibly.families.priors import Standard
 from plausibly.families.variational import context_values, log_likelihood, output_width
 from plausibly.networks.pairs import rest_of
+from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.latents import Prior
-from plausibly.outcomes.outcomes import Categorical, Outcome, Product
+from plausibly.outcomes.outcome import Outcome
+from plausibly.outcomes.product import Product
 from plausibly.tasks import Task
 
 annealed: Task[Any] = Task("annealed", "it has no decoder with a prior p(z) to anneal")

@@ -24,7 +24,7 @@ from plausibly.capabilities import (
 )
 from plausibly.events.batches import batches
 from plausibly.families.proposals import EffectiveSampleSize
-from plausibly.outcomes.outcomes import Single
+from plausibly.outcomes.outcome import Single
 from plausibly.system.randomness import generator_for
 from plausibly.tasks import Task
 from plausibly.tasks.query import query

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from plausibly.capabilities import DecomposableModel, TractableModel, device_of
 from plausibly.events.moments import likeliest_inside
-from plausibly.outcomes.outcomes import Categorical, Single
+from plausibly.outcomes.categorical import Categorical
+from plausibly.outcomes.outcome import Single
 from plausibly.system.randomness import generator_for
 from plausibly.tasks import Task
 

@@ -25,15 +25,11 @@ from plausibly.families.mixtures import (
 )
 from plausibly.families.variational import output_width
 from plausibly.networks.pairs import rest_of
+from plausibly.outcomes.categorical import Categorical
+from plausibly.outcomes.densities import MixtureDensity
 from plausibly.outcomes.latents import Normal, Prior
-from plausibly.outcomes.outcomes import (
-    Categorical,
-    MixtureDensity,
-    Numeric,
-    Outcome,
-    Product,
-    Single,
-)
+from plausibly.outcomes.outcome import Numeric, Outcome, Single
+from plausibly.outcomes.product import Product
 from plausibly.tasks import Task
 
 compress: Task[Any] = Task("compress", "it has no likelihood, and no bound on it")

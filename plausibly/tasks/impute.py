@@ -23,7 +23,7 @@ from plausibly.capabilities import (
 )
 from plausibly.families.particles import Particles, Tree, rows_at_once
 from plausibly.families.proposals import EffectiveSampleSize, Evidence, decodable, effective_size
-from plausibly.outcomes.outcomes import Single
+from plausibly.outcomes.outcome import Single
 from plausibly.tasks import Task
 
 impute: Task[Any] = Task("impute", "it has no conditional distributions")

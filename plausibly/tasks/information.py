@@ -18,7 +18,9 @@ from torch import Tensor
 from plausibly.capabilities import DecomposableModel, TractableModel, device_of
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.events.moments import entropies
-from plausibly.outcomes.outcomes import Categorical, Histogram, Single
+from plausibly.outcomes.categorical import Categorical
+from plausibly.outcomes.histogram import Histogram
+from plausibly.outcomes.outcome import Single
 from plausibly.outcomes.quadrature import quadrature
 from plausibly.tasks import Task
 

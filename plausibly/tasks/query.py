@@ -43,14 +43,12 @@ from plausibly.families.proposals import (
     effective_size,
     pieces,
 )
+from plausibly.outcomes.categorical import Categorical
+from plausibly.outcomes.densities import MixtureDensity
 from plausibly.outcomes.interpolation import interpolate_density
-from plausibly.outcomes.outcomes import (
-    Categorical,
-    MixtureDensity,
-    Single,
-    concat_outcomes,
-    mix_outcomes,
-)
+from plausibly.outcomes.mixtures import mix_outcomes
+from plausibly.outcomes.outcome import Single
+from plausibly.outcomes.rows import concat_outcomes
 from plausibly.tasks import Task
 from plausibly.training.loop import generators_for
 

@@ -17,7 +17,9 @@ from plausibly.data.formats.format import Format
 from plausibly.evaluation.answers.curves import curve
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Kind, Real
 from plausibly.families.proposals import EffectiveSampleSize
-from plausibly.outcomes.outcomes import Categorical, Histogram, Numeric, Single
+from plausibly.outcomes.categorical import Categorical
+from plausibly.outcomes.histogram import Histogram
+from plausibly.outcomes.outcome import Numeric, Single
 from plausibly.tasks.information import entropy_of
 from plausibly.tasks.query import Found
 

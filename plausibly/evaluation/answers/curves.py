@@ -13,7 +13,9 @@ import torch
 
 from plausibly.events.kinds import Grid, Kind, Level, Real
 from plausibly.events.moments import below, means, outer
-from plausibly.outcomes.outcomes import Categorical, Histogram, Numeric, Single
+from plausibly.outcomes.categorical import Categorical
+from plausibly.outcomes.histogram import Histogram
+from plausibly.outcomes.outcome import Numeric, Single
 
 BISECTION_STEPS = 60
 

@@ -21,7 +21,7 @@ from plausibly.evaluation.answers.curves import Curve, curve
 from plausibly.evaluation.intervals import Mean, finite_or_none, rows_text, with_error
 from plausibly.events.kinds import Kind, Real
 from plausibly.families.proposals import EffectiveSampleSize
-from plausibly.outcomes.outcomes import Single
+from plausibly.outcomes.outcome import Single
 from plausibly.tasks.query import Found
 
 if TYPE_CHECKING:
