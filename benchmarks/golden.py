@@ -6,7 +6,7 @@ python -m benchmarks.golden --compare BEFORE              (freezes anew first, a
 
 Eight sources are made from a seed, each model is fitted to each for 30 steps by the command line, on one thread, and
 asked. The file holds an entry a line: short values as they are, else a SHA-256, of weights, scores, samples, filled rows,
-answers, compressed bytes, `run.json`, help texts and messages. Times, speeds, versions and paths are left out. Only the
+answers, compressed bytes, `run.json`, help texts and messages. Times, speeds, versions, paths and the seal over them are left out. Only the
 command that pyproject.toml names, and `plausibly.__all__`, are used: files may move inside the package, and this stays.
 Two files are of use side by side only where processor and torch are the same, which they name.
 """
@@ -55,7 +55,7 @@ SHORT, DEEP = (
     64,
     3,
 )  # characters of a value that is kept as it is; levels of a document with entries of their own
-LEFT_OUT = {"started", "seconds", "versions", "by", "bytes", "size", "threads"} | {
+LEFT_OUT = {"started", "seconds", "versions", "by", "bytes", "size", "threads", "seal"} | {
     f"{what}_per_second" for what in ("rows_scored", "rows_sampled", "scored", "sampled")
 }
 Entries = dict[str, Any]
