@@ -173,6 +173,8 @@ def energy_distance(real: Tensor, made: Tensor, power: float = 0.25) -> Tensor:
 
 
 class NonSaturating(Game):
+    """The generator raises log D of its events (Goodfellow et al. 2014, arXiv:1406.2661)."""
+
     name = "non-saturating"
 
     def critic_loss(self, real: Tensor, made: Tensor) -> Tensor:
@@ -183,6 +185,8 @@ class NonSaturating(Game):
 
 
 class Minimax(NonSaturating):
+    """The generator raises the critic's own loss (Goodfellow et al. 2014, arXiv:1406.2661)."""
+
     name = "minimax"
 
     def generator_loss(self, real: Tensor, made: Tensor) -> Tensor:
@@ -190,6 +194,8 @@ class Minimax(NonSaturating):
 
 
 class Hinge(Game):
+    """The critic wants margins of 1 on both sides (Miyato et al. 2018, arXiv:1802.05957)."""
+
     name = "hinge"
     spectral = True
 
@@ -202,7 +208,14 @@ class Hinge(Game):
 
 @dataclass(frozen=True, kw_only=True)
 class Wasserstein(Game):
-    """The penalty is taken between real and made events, at places drawn evenly."""
+    """The critic's slope is held at 1 (Gulrajani et al. 2017, arXiv:1704.00028).
+
+    The penalty is taken between real and made events, at places drawn evenly.
+
+    Args:
+        repeats: turns of the critic for each turn of the generator, 1 to 100 (default 3).
+        weight: factor of the penalty, 0 to 1,000,000 (default 10).
+    """
 
     name: ClassVar[str] = "wasserstein"
     repeats: int = 3
@@ -232,7 +245,11 @@ class Wasserstein(Game):
 
 @dataclass(frozen=True, kw_only=True)
 class Smoothed(Game):
-    """Half the squared slope of the critic, times gamma, is its penalty."""
+    """A game in which half the squared slope of the critic, times gamma, is its penalty.
+
+    Args:
+        gamma: twice the factor of the squared slope in the penalty, 0 to 1,000,000 (default 0.1).
+    """
 
     gamma: float = 0.1
 
@@ -241,7 +258,11 @@ class Smoothed(Game):
 
 
 class R1(Smoothed, NonSaturating):
-    """The penalty is taken at real events."""
+    """Non-saturating, with the penalty at real events (Mescheder et al. 2018, arXiv:1801.04406).
+
+    Args:
+        gamma: twice the factor of the squared slope in the penalty, 0 to 1,000,000 (default 0.1).
+    """
 
     name = "r1"
 
@@ -253,7 +274,13 @@ class R1(Smoothed, NonSaturating):
 
 
 class Relativistic(Smoothed):
-    """Each made event is held against a real one, with penalties at both (R3GAN)."""
+    """The critic holds each made event against a real one (Huang et al. 2024, arXiv:2501.05441).
+
+    The penalty is taken at both; this is the game of R3GAN.
+
+    Args:
+        gamma: twice the factor of the squared slope in the penalty, 0 to 1,000,000 (default 0.1).
+    """
 
     name = "relativistic"
 

@@ -34,7 +34,7 @@ class PriorPart(nn.Module, Part, ABC):
 
 
 class Standard(PriorPart):
-    """N(0, 1)."""
+    """The standard normal, N(0, 1)."""
 
     name = "standard"
     zero: Tensor
@@ -61,9 +61,12 @@ class Standard(PriorPart):
 
 
 class Vamp(PriorPart):
-    """The mean of the encoder's posteriors at learned pseudo-inputs u_k (Tomczak & Welling 2018, arXiv:1705.07120).
+    """The mean of q(z | u_k) at pseudo-inputs u_k (Tomczak & Welling 2018, arXiv:1705.07120).
 
     p(z) = 1/K sum_k q(z | u_k)
+
+    Args:
+        components: pseudo-inputs K, 1 to 10,000 (default 100).
     """
 
     name = "vamp"
@@ -132,10 +135,15 @@ class Blended:
 
 
 class Flow(PriorPart):
-    """A masked autoregressive flow (Papamakarios et al. 2017, arXiv:1705.07057): e_i = (z_i - m_i) / s_i ~ N(0, 1).
+    """A masked autoregressive flow (Papamakarios et al. 2017, arXiv:1705.07057).
 
-    log p(z) = log N(e) - sum_i log s_i, m_i and s_i being functions of the units before i; layers turn their order round.
-    Scoring takes one pass of each layer, drawing one for each unit.
+    e_i = (z_i - m_i) / s_i ~ N(0, 1), so that log p(z) = log N(e) - sum_i log s_i, m_i and s_i
+    being functions of the units before i; layers turn their order round. Scoring takes one pass of
+    each layer, drawing one for each unit.
+
+    Args:
+        layers: networks one after the other, 1 to 64 (default 4).
+        hidden: units of each hidden layer, 1 to 10,000 (default 128).
     """
 
     name = "flow"

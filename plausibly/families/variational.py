@@ -178,7 +178,7 @@ def beta_elbo(model: Variational, x: Tensor, generator: torch.Generator, beta: f
 
 
 class ELBO(Bound):
-    """Minimises distortion + rate = -ELBO."""
+    """Minimises distortion + rate = -ELBO (Kingma & Welling 2014, arXiv:1312.6114)."""
 
     name = "elbo"
 
@@ -188,7 +188,13 @@ class ELBO(Bound):
 
 @dataclass(frozen=True, kw_only=True)
 class RateDistortion(Bound):
-    """distortion + beta rate (Higgins et al. 2017; Alemi et al. 2018, arXiv:1711.00464). A bound only where beta = 1."""
+    """Minimises distortion + beta rate (Higgins et al. 2017; Alemi et al. 2018, arXiv:1711.00464).
+
+    This is a bound only where beta = 1.
+
+    Args:
+        beta: nats of distortion that a nat of rate counts, 0 to 1,000,000 (default 4).
+    """
 
     name: ClassVar[str] = "rate-distortion"
     beta: float = 4.0
@@ -202,7 +208,11 @@ class RateDistortion(Bound):
 
 @dataclass(frozen=True, kw_only=True)
 class WarmUp(Bound):
-    """distortion + beta rate, beta rising from 0 to 1 over a `share` of all steps (Bowman et al. 2016, arXiv:1511.06349)."""
+    """Minimises distortion + beta rate with a rising beta (Bowman et al. 2016, arXiv:1511.06349).
+
+    Args:
+        share: share of all steps in which beta rises from 0 to 1, 0.000001 to 1 (default 0.2).
+    """
 
     name: ClassVar[str] = "warm-up"
     share: float = 0.2
@@ -216,10 +226,14 @@ class WarmUp(Bound):
 
 @dataclass(frozen=True, kw_only=True)
 class FreeBits(Bound):
-    """distortion + sum over groups of max(nats, rate of the group) (Kingma et al. 2016, arXiv:1606.04934).
+    """Minimises distortion + sum over groups of max(nats, rate) (Kingma et al. 2016,
+    arXiv:1606.04934).
 
-    The rate of a group is its mean over a batch (of several processes each takes the mean over its own rows), so nothing is
-    gained by pressing it below `nats`. Validation watches the ELBO.
+    The rate of a group is its mean over a batch (of several processes each takes the mean over its
+    own rows), so nothing is gained by pressing it below `nats`. Validation watches the ELBO.
+
+    Args:
+        nats: nats of rate that cost nothing more, for each group, 0 to 1,000,000 (default 0.1).
     """
 
     name: ClassVar[str] = "free-bits"
@@ -240,10 +254,14 @@ class FreeBits(Bound):
 
 @dataclass(frozen=True, kw_only=True)
 class ImportanceWeighted(Bound):
-    """-log 1/K sum_k w_k, with the doubly reparameterised gradient for q (Tucker et al. 2019, arXiv:1810.04152).
+    """Minimises -log 1/K sum_k w_k (Burda et al. 2016, arXiv:1509.00519).
 
-    With v_k = w_k / sum w: sum_k v_k^2 dlog w_k/dz dz/dphi for the parameters phi of q, which has the expectation of the
-    plain gradient and a smaller variance; sum_k v_k dlog w_k for all others.
+    The gradient for q is doubly reparameterised (Tucker et al. 2019, arXiv:1810.04152). With v_k =
+    w_k / sum w: sum_k v_k^2 dlog w_k/dz dz/dphi for the parameters phi of q, which has the
+    expectation of the plain gradient and a smaller variance; sum_k v_k dlog w_k for all others.
+
+    Args:
+        draws: draws K of the latents for each event, 1 to 10,000 (default 10).
     """
 
     name: ClassVar[str] = "importance-weighted"

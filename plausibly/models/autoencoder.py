@@ -36,7 +36,24 @@ class Reconstruction(Objective):
 
 
 class Autoencoder(EncoderDecoder):
-    """`network` is a name, or {"name": ..., argument: value}; by default as in a VAE."""
+    """An encoder to few numbers and a decoder back, without a p(x) (Hinton & Salakhutdinov 2006).
+
+    Args:
+        latents: numbers that stand for an event, 1 to 100,000 (default 16).
+        network: encoder and decoder, mlp or convolutional (default convolutional for images of one
+            kind of at least 16 pixels a side, else mlp).
+        components: normals or logistics that mix the density of a real variable, 1 to 1,000
+            (default 8).
+        shape: the form of these, normal or logistic (default normal).
+        context: places from 0 of the variables that the others are modelled given, some but not all
+            (default none).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = Autoencoder(binary(4), latents=2, network={"name": "mlp", "hidden": 8})
+    >>> z = model.encode(model.schema.all_events())
+    >>> z.shape, model.decode(z).shape
+    (torch.Size([16, 2]), torch.Size([16, 4]))
+    """
 
     family = "autoencoder"
     formula = "about H (2 n + 4 H + 2 L), H = 256, L = 16"

@@ -35,9 +35,23 @@ MIN_CURVATURE, PATIENCE_ROUNDS = (
 
 
 class Boosted(AutoregressiveModel):
-    """`rounds` of trees of `depth` at most for each bit, each tree from a `share` of the rows and taken by a `rate`.
+    """A sum of boosted trees for the log-odds of each bit (Chen & Guestrin 2016, arXiv:1603.02754).
 
-    `strength` is what is added to the curvature of a leaf. `shuffle` above 0 is the seed of another order.
+    Args:
+        depth: questions from the root of a tree to a leaf, 1 to 12 (default 4).
+        rounds: largest number of trees of each bit, 1 to 10,000 (default 1,000).
+        rate: share of each tree that is added, 0.0001 to 1 (default 0.05).
+        strength: curvature in nats added to that of a leaf, which keeps its value small, 0.000001
+            to 1,000,000 (default 1).
+        share: share of the rows that each tree is grown from, 0.01 to 1 (default 0.7).
+        shuffle: seed of another order of the variables, 1 to 2,147,483,648, or 0 for their own
+            order (default 0).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = Boosted(binary(2), depth=2)
+    >>> model.initialise_from(torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 0.0]]))
+    >>> model.base.exp()  # the odds of a 1 before the first tree, half a row added on both sides
+    tensor([7.0000, 0.6000])
     """
 
     family = "explicit"

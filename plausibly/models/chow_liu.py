@@ -20,6 +20,17 @@ MAX_PAIR_COUNTS = 1 << 26  # pair counts held while learning
 
 
 class ChowLiu(TabularModel):
+    """The best tree of pairwise tables, each variable given one other (Chow & Liu 1968).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = ChowLiu(binary(3))  # before it learns, a chain of even tables
+    >>> model.log_prob(model.schema.all_events()).exp().sum()
+    tensor(1., grad_fn=<SumBackward0>)
+    >>> model.learn(model.statistics(torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 1.0]])), [])
+    >>> model.parent_of
+    (-1, 0, 0)
+    """
+
     formula = "2n - 1"
     parents: Tensor
 

@@ -20,6 +20,24 @@ from plausibly.system.arguments import check_range
 
 
 class DeepNADE(OrderlessModel):
+    """A deep network that answers any conditional (Uria et al. 2014, arXiv:1310.1757).
+
+    Args:
+        hidden: units of each hidden layer, 1 to 100,000 (default 512).
+        blocks: residual blocks, two layers each, 1 to 100 (default 2).
+        dropout: share of hidden units left out at random in a training step, 0 to 0.99 (default 0).
+        components: normals or logistics that mix the density of a real variable, 1 to 1,000
+            (default 8).
+        shape: the form of these, normal or logistic (default normal).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = DeepNADE(binary(4), hidden=8)
+    >>> model.initialise(torch.Generator().manual_seed(0))
+    >>> log_p = model.eval().log_prob(model.schema.all_events())
+    >>> round(log_p.exp().sum().item(), 4)
+    1.0
+    """
+
     plan: ClassVar = {
         "batch": 250,
         "rounds": 75,

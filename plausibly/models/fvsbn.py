@@ -22,6 +22,25 @@ from plausibly.outcomes.outcome import Outcome
 
 
 class FVSBN(NetworkModel):
+    """A logistic regression of each variable on all earlier ones (Neal 1992; Frey et al. 1996).
+
+    Args:
+        components: normals or logistics that mix the density of a real variable, 1 to 1,000
+            (default 8).
+        shape: the form of these, normal or logistic (default normal).
+        context: places from 0 of the variables that the others are modelled given, some but not all
+            (default none).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = FVSBN(binary(4))
+    >>> model.free_parameters
+    10
+    >>> model.initialise(torch.Generator().manual_seed(0))
+    >>> log_p = model.eval().log_prob(model.schema.all_events())
+    >>> round(log_p.exp().sum().item(), 4)
+    1.0
+    """
+
     formula = "n (n + 1) / 2"
 
     def __init__(

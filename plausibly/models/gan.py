@@ -31,7 +31,23 @@ NETWORK_DEFAULTS = {
 
 
 class GAN(AdversarialModel):
-    """`objective` and `network` are names, or {"name": ..., argument: value}; `network` serves both sides."""
+    """A generator that learns against a critic (Goodfellow et al. 2014, arXiv:1406.2661).
+
+    Args:
+        latents: numbers that an event is generated from, 1 to 100,000 (default 16).
+        objective: the game of the two, relativistic, non-saturating, minimax, hinge, wasserstein or
+            r1 (default relativistic).
+        network: generator and critic, mlp or convolutional (default convolutional for images of one
+            kind of at least 16 pixels a side, else mlp of 128 units in 2 blocks without dropout).
+        context: places from 0 of the variables that the others are modelled given, some but not all
+            (default none).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = GAN(binary(4), latents=2, network={"name": "mlp", "hidden": 8})
+    >>> x = model.sample(100, torch.Generator().manual_seed(0))
+    >>> x.shape, bool(((x == 0) | (x == 1)).all())
+    (torch.Size([100, 4]), True)
+    """
 
     formula = "about H (2 n + 8 H + L), H = 128, L = 16"
     generator: Shifted

@@ -35,6 +35,16 @@ MAX_OPEN_VARIABLES = (
 
 
 class Gaussian(DecomposableModel):
+    """One normal distribution with a full covariance over real variables (Anderson 1958).
+
+    >>> model = Gaussian(Schema((2,), (Real(), Real())))  # the standard normal before it learns
+    >>> round(model.log_prob(torch.zeros(1, 2)).item(), 4)  # -log 2 pi
+    -1.8379
+    >>> seen = torch.tensor([[True, False]])
+    >>> round(model.log_marginal(torch.zeros(1, 2), seen).item(), 4)
+    -0.9189
+    """
+
     family = "explicit"
     formula = "n(n + 3) / 2"
     objective = Counting()

@@ -28,7 +28,30 @@ from plausibly.system.arguments import check_range
 
 
 class HierarchicalVAE(LatentModel):
-    """`levels` are the latents of each, from the top; `prior` is the top's. All else is as in a VAE."""
+    """A VAE with a ladder of latents (Sonderby et al. 2016, arXiv:1602.02282).
+
+    Args:
+        levels: latents of each level from the top, two levels or more of at least 1, 100,000 in all
+            at most (default 8 and 16).
+        width: units of the layer from one level to the next, 1 to 100,000 (default 128).
+        objective: the loss of training, elbo, rate-distortion, warm-up, free-bits or
+            importance-weighted (default warm-up).
+        prior: the distribution of the top level, standard, vamp or flow (default standard).
+        network: encoder and decoder, mlp or convolutional (default convolutional for images of one
+            kind of at least 16 pixels a side, else mlp).
+        components: normals or logistics that mix the density of a real variable, 1 to 1,000
+            (default 8).
+        shape: the form of these, normal or logistic (default normal).
+        context: places from 0 of the variables that the others are modelled given, some but not all
+            (default none).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = HierarchicalVAE(binary(4), levels=(1, 2), network={"name": "mlp", "hidden": 8})
+    >>> model.encode(model.schema.all_events()).shape
+    torch.Size([16, 3])
+    >>> model.sample(5, torch.Generator().manual_seed(0)).shape
+    torch.Size([5, 4])
+    """
 
     formula = "about H (2 n + 4 H + 3 L) and those of the levels, H = 256, L = 24"
     by_default = False

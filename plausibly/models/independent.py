@@ -13,6 +13,16 @@ from plausibly.families.tabular import Tables, TabularModel, emission_logs, smoo
 
 
 class Independent(TabularModel):
+    """Every variable on its own: the product of the marginals, smoothed (Perks 1947).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = Independent(binary(2))
+    >>> half = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 1.0]])
+    >>> model.learn(model.statistics(half), [])
+    >>> round(model.log_prob(torch.tensor([[0.0, 1.0]])).exp().item(), 4)
+    0.25
+    """
+
     formula = "n"
 
     def __init__(self, schema: Schema) -> None:

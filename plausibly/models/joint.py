@@ -30,7 +30,16 @@ NUMBERS_PER_BATCH = 1 << 22  # numbers held at a time while evidence is weighed
 
 
 class Joint(TabularModel):
-    """Smoothed towards the independent model: (N_x + s p_independent(x)) / (N + s), s chosen on validation."""
+    """A probability for every event, smoothed towards independence (Jelinek & Mercer 1980).
+
+    That is (N_x + s p_independent(x)) / (N + s), with s chosen on validation.
+
+    >>> from plausibly.events.schema import binary
+    >>> model = Joint(binary(3))  # even before it learns
+    >>> p = model.log_prob(model.schema.all_events()).exp()
+    >>> round(p[0].item(), 4), round(p.sum().item(), 4)
+    (0.125, 1.0)
+    """
 
     formula = "2^n - 1"
 

@@ -52,6 +52,31 @@ class Degrees(Noisy):
 
 
 class MADE(NetworkModel):
+    """A masked network: each variable sees earlier ones (Germain et al. 2015, arXiv:1502.03509).
+
+    Args:
+        hidden: units of each hidden layer, 1 to 100,000 (default 256).
+        blocks: residual blocks, two layers each, 0 to 100 (default 1).
+        dropout: share of hidden units left out at random in a training step, 0 to 0.99 (default
+            0.3).
+        masks: masks of the hidden layers, of which a step draws one and scoring averages all, 1 to
+            64 (default 1).
+        components: normals or logistics that mix the density of a real variable, 1 to 1,000
+            (default 8).
+        shape: the form of these, normal or logistic (default normal).
+        context: places from 0 of the variables that the others are modelled given, some but not all
+            (default none).
+        shuffle: seed of another order of the variables, 1 to 2,147,483,648, or 0 for their own
+            order (default 0).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = MADE(binary(4), hidden=8)
+    >>> model.initialise(torch.Generator().manual_seed(0))
+    >>> log_p = model.eval().log_prob(model.schema.all_events())
+    >>> round(log_p.exp().sum().item(), 4)
+    1.0
+    """
+
     formula = "n (n - 1) / 2 + n (H + 1) + H + about B H (H + 2), H = 256, B = 1"
 
     def __init__(

@@ -24,6 +24,18 @@ MAX_CELLS = 1 << 24  # cells of all tables together
 
 
 class Markov(TabularModel):
+    """A table of each variable given the few just before it (Jelinek & Mercer 1980).
+
+    Args:
+        k: variables before it that each depends on, 1 to 16 (default 1).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = Markov(binary(4), k=2)  # even before it learns
+    >>> p = model.log_prob(model.schema.all_events()).exp()
+    >>> round(p[0].item(), 4), round(p.sum().item(), 4)
+    (0.0625, 1.0)
+    """
+
     formula = "2n - 1"
 
     def __init__(self, schema: Schema, k: int = 1) -> None:

@@ -22,6 +22,26 @@ MAX_TOKENS = 256
 
 
 class MaskedTransformer(OrderlessModel):
+    """A transformer that answers any conditional (Devlin et al. 2019, arXiv:1810.04805).
+
+    Args:
+        width: numbers that stand for a token, a multiple of heads, 1 to 10,000 (default 64).
+        layers: layers of attention, 1 to 100 (default 3).
+        heads: heads of attention, 1 to width (default 4).
+        dropout: share of the numbers left out at random in a training step, 0 to 0.99 (default
+            0.1).
+        components: normals or logistics that mix the density of a real variable, 1 to 1,000
+            (default 8).
+        shape: the form of these, normal or logistic (default normal).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = MaskedTransformer(binary(4), width=8, heads=2)
+    >>> model.initialise(torch.Generator().manual_seed(0))
+    >>> log_p = model.eval().log_prob(model.schema.all_events())
+    >>> round(log_p.exp().sum().item(), 4)
+    1.0
+    """
+
     formula = "4 n W + 2 n + 2 W + L (12 W^2 + 10 W), W = 64, L = 3"
     plan: ClassVar = {"rounds": 12}
     by_default = False

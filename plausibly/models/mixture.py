@@ -41,9 +41,22 @@ RESTARTS = 2
 
 
 class Mixture(TractableSum):
-    """`parts` is what the components are, by default what the data suggest; `components` their largest number.
+    """A mixture of simple models, learned by expectation maximisation (Dempster et al. 1977).
 
-    There are at most `iterations` passes after each split, fewer where they bring nothing.
+    Args:
+        parts: the model of each component, independent, chow_liu or gaussian (default gaussian for
+            real variables, else chow_liu, or independent where its tables would be large).
+        components: largest number of components, 1 to 1,000 (default 16).
+        iterations: largest number of passes after each split, 2 or more (default 30).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = Mixture(binary(2), components=2)
+    >>> half = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 1.0]])
+    >>> for each in model.objective.passes(model):
+    ...     each.update(each.sums(half), [half])
+    >>> seen = torch.tensor([[True, False]] * 4)
+    >>> model.log_marginal(half, seen).exp()
+    tensor([0.5000, 0.5000, 0.5000, 0.5000], dtype=torch.float64)
     """
 
     formula = "2Kn - 1, K <= 16"

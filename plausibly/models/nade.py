@@ -25,6 +25,29 @@ from plausibly.system.arguments import check_range
 
 
 class NADE(NetworkModel):
+    """A network that adds each variable to one hidden layer, in order (Larochelle & Murray 2011).
+
+    Args:
+        hidden: units of the hidden layer, 1 to 100,000 (default 256).
+        activation: function of a hidden unit, relu or sigmoid (default relu).
+        dropout: share of hidden units left out at random in a training step, 0 to 0.99 (default
+            0.2).
+        components: normals or logistics that mix the density of a real variable, 1 to 1,000
+            (default 8).
+        shape: the form of these, normal or logistic (default normal).
+        context: places from 0 of the variables that the others are modelled given, some but not all
+            (default none).
+        shuffle: seed of another order of the variables, 1 to 2,147,483,648, or 0 for their own
+            order (default 0).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = NADE(binary(4), hidden=8, activation="sigmoid")
+    >>> model.initialise(torch.Generator().manual_seed(0))
+    >>> log_p = model.eval().log_prob(model.schema.all_events())
+    >>> round(log_p.exp().sum().item(), 4)
+    1.0
+    """
+
     formula = "(n - 1) H + H + n (H + 1), H = 256"
     table: Tensor
 

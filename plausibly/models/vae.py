@@ -19,8 +19,28 @@ from plausibly.outcomes.latents import Latents, Normal, Prior, normal_of
 
 
 class VAE(LatentModel):
-    """`objective`, `prior` and `network` are names, or {"name": ..., argument: value}; `network` is by default an mlp,
-    convolutional for images of 16 pixels or more a side."""
+    """A variational autoencoder with one level of latents (Kingma & Welling 2014, arXiv:1312.6114).
+
+    Args:
+        latents: numbers that stand for an event, 1 to 100,000 (default 16).
+        objective: the loss of training, elbo, rate-distortion, warm-up, free-bits or
+            importance-weighted (default warm-up).
+        prior: the distribution of the latents, standard, vamp or flow (default standard).
+        network: encoder and decoder, mlp or convolutional (default convolutional for images of one
+            kind of at least 16 pixels a side, else mlp).
+        components: normals or logistics that mix the density of a real variable, 1 to 1,000
+            (default 8).
+        shape: the form of these, normal or logistic (default normal).
+        context: places from 0 of the variables that the others are modelled given, some but not all
+            (default none).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = VAE(binary(4), latents=2, prior={"name": "vamp", "components": 5})
+    >>> model.encode(model.schema.all_events()).shape
+    torch.Size([16, 2])
+    >>> model.arguments["prior"]
+    {'name': 'vamp', 'components': 5}
+    """
 
     formula = "about H (2 n + 4 H + 3 L), H = 256, L = 16"
 

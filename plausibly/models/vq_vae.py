@@ -32,7 +32,27 @@ COMMITMENT, CODE_SPREAD, RARE_SHARE = (
 
 
 class VQVAE(BoundedLatentModel, Quantiser):
-    """`places` codes out of `codes` for each event, each a vector of `width` numbers."""
+    """An autoencoder to codes of a codebook (van den Oord et al. 2017, arXiv:1711.00937).
+
+    Args:
+        places: codes that stand for an event, 1 to 10,000 (default 4).
+        codes: codes to choose each from, 2 to 1,024 (default 16).
+        width: numbers of a code's vector, 1 to 10,000, and 100,000 at most of all places (default
+            8).
+        network: encoder and decoder, mlp or convolutional (default convolutional for images of one
+            kind of at least 16 pixels a side, else mlp).
+        components: normals or logistics that mix the density of a real variable, 1 to 1,000
+            (default 8).
+        shape: the form of these, normal or logistic (default normal).
+        context: places from 0 of the variables that the others are modelled given, some but not all
+            (default none).
+
+    >>> from plausibly.events.schema import binary
+    >>> model = VQVAE(binary(4), places=2, codes=4, network={"name": "mlp", "hidden": 8})
+    >>> codes = model.quantise(model.schema.all_events())
+    >>> codes.shape, bool((codes < 4).all())
+    (torch.Size([16, 2]), True)
+    """
 
     formula = "about H (2 n + 4 H + 2 P W) + K W and those of a MADE over P codes, H = 256, P = 4, W = 8, K = 16"
     by_default = False

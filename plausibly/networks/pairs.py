@@ -50,7 +50,14 @@ class Connected(Conditioned, Protocol):
 
 
 class MLP(Part):
-    """Residual perceptrons on both sides."""
+    """Residual perceptrons on both sides.
+
+    Args:
+        hidden: units of each hidden layer, 1 to 100,000 (default 256).
+        layers: residual blocks, two layers each, 0 to 100, none being linear (default 1).
+        dropout: share of hidden units left out at random in a training step, 0 to 0.99 (default
+            0.1).
+    """
 
     name = "mlp"
 
@@ -72,7 +79,13 @@ class MLP(Part):
 class Convolutional(Part):
     """Residual convolutions on both sides, for events (channels, height, width) of one kind.
 
-    Where events are flat, as those of images with a label are, `image` is the shape of the variables that are no context.
+    Args:
+        channels: channels of the maps at half the image's size, with twice as many at a quarter, 1
+            to 10,000 (default 16).
+        layers: residual blocks at each of these sizes, 0 to 100 (default 1).
+        dropout: share of hidden units left out at random in a training step, 0 to 0.99 (default 0).
+        image: channels, height and width of the variables that are no context, where events are
+            flat as those of images with a label are (default the shape of events).
     """
 
     name = "convolutional"
