@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from plausibly.data import Format, load, load_rows
-from plausibly.data.columns.column import log_text
+from plausibly.data.columns.unforeseen import log_text
 from plausibly.data.formats.tables import TableFormat, learn_table_format
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Grid, Real

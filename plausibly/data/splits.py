@@ -123,7 +123,6 @@ def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
 
     With the word `date`, dates whose day and month are ambiguous are read as month/day; with `date:FORM`, as FORM says.
     """
-    from plausibly.data.columns.column import ModelledColumn
     from plausibly.data.columns.guessing import (
         AMBIGUOUS_REASON,
         ambiguous,
@@ -133,6 +132,7 @@ def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
         number,
         numeric_code,
     )
+    from plausibly.data.columns.modelled import ModelledColumn
     from plausibly.data.columns.storage import Storage, storage_of
 
     _refuse_holes(series, name)
@@ -178,7 +178,7 @@ def _rank_texts(texts: list[str], name: str) -> np.ndarray:
 
 def _refuse_holes(series: Any, name: str) -> None:
     """UserError for the first row without a time, be it empty or a word such as NA."""
-    from plausibly.data.columns.column import is_hole
+    from plausibly.data.columns.cells import is_hole
 
     hole = series.isna().to_numpy(dtype=bool) | np.array(
         [is_hole(str(cell)) for cell in series], dtype=bool

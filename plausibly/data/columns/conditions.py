@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from plausibly.data.columns import dates
-from plausibly.data.columns.column import ModelledColumn
 from plausibly.data.columns.date_patterns import ZONE
+from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import cell_text
 from plausibly.data.columns.types import BooleanColumn, DateColumn
 from plausibly.errors import UserError

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.columns import date_patterns, dates, identifiers, numbers
-from plausibly.data.columns.column import AsideColumn, Column, is_hole
+from plausibly.data.columns.aside import AsideColumn
+from plausibly.data.columns.cells import is_hole
+from plausibly.data.columns.column import Column
 from plausibly.data.columns.instants import common_form, ticks_in
 from plausibly.data.columns.storage import Storage, in_ticks, texts_of
 from plausibly.data.columns.types import (

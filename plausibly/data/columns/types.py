@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.columns import date_patterns, dates, numbers
-from plausibly.data.columns.column import ColumnValues, ModelledColumn
+from plausibly.data.columns.cells import ColumnValues
 from plausibly.data.columns.dates import plain_form
 from plausibly.data.columns.instants import ticks_in
+from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import TIME_KINDS, in_ticks
 from plausibly.events.kinds import MAX_SCALES, MISSING, OTHER, REAL_OTHER, Category, Grid, Real
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns.column import ModelledColumn, has_text
+from plausibly.data.columns.cells import has_text
+from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.formats.tables import TableFormat
 

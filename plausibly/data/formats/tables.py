@@ -13,17 +13,12 @@ import torch
 from torch import Tensor
 
 from plausibly.data.columns import guessing
-from plausibly.data.columns.column import (
-    AsideColumn,
-    Column,
-    ColumnValues,
-    ModelledColumn,
-    change_column,
-    join_cells,
-    with_tuples,
-)
+from plausibly.data.columns.aside import AsideColumn
+from plausibly.data.columns.cells import ColumnValues, join_cells
+from plausibly.data.columns.column import Column, change_column, with_tuples
 from plausibly.data.columns.conditions import cell
 from plausibly.data.columns.identifiers import is_smooth
+from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import Storage, storage_of, texts_of
 from plausibly.data.events import Document, Events, pack_events
 from plausibly.data.files import tables

@@ -1,0 +1,138 @@
+"""Columns that are no variables: constants, identifiers and free texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from plausibly.data.columns import numbers
+from plausibly.data.columns.column import Column
+from plausibly.data.columns.identifiers import IdGenerator, Piece
+from plausibly.data.columns.unforeseen import code_texts, encode_text, log_bytes
+
+if TYPE_CHECKING:
+    from plausibly.coding.streams import Coder
+
+
+TEXTS_NEW, TEXTS_GIVEN, TEXTS_ABSENT = range(
+    3
+)  # how the texts of a column that is set aside are coded
+WAY_PROBABILITIES = np.array([0.9, 0.05, 0.05])
+
+
+@dataclass(frozen=True)
+class AsideColumn(Column):
+    """A column that is no variable: kept on a round trip, made anew for drawn rows.
+
+    `role` is constant (`text` is its one value, None a hole), id (made by `first`, `pieces`, `end`) or text (left empty).
+    Of a constant, `unforeseen` is the probability of anything else.
+    """
+
+    role: str = "constant"
+    text: str | None = None
+    first: str = ""
+    pieces: tuple[Piece, ...] = ()
+    end: str = ""
+    letters: tuple[str, ...] = ()  # at each place of an identifier, of runs of version 0.1.0
+    unforeseen: float = 0.0
+    word = "aside"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        pieces = tuple(
+            piece if isinstance(piece, Piece) else Piece(**piece) for piece in self.pieces
+        )
+        object.__setattr__(self, "pieces", pieces)
+        self.id_generator.generate(0, np.random.default_rng(0))
+
+    def value_texts(self) -> tuple[str, ...]:
+        return () if self.text is None else (self.text,)
+
+    @property
+    def id_generator(self) -> IdGenerator:
+        old = (
+            (Piece(letters=self.letters, lengths=(*[0] * (len(self.letters) - 1), 1)),)
+            if self.letters
+            else ()
+        )
+        return IdGenerator(self.first, self.pieces or old, self.end)
+
+    def new_texts(self, rows: int, generator: np.random.Generator, before: int = 0) -> np.ndarray:
+        """Texts for `rows` rows that were not recorded, and come after `before` others."""
+        blank = (
+            "" if self.storage.kind == "text" else None
+        )  # a hole keeps the type of any other column
+        cells = np.full(rows, blank if self.role != "constant" else self.text, dtype=object)
+        if self._makes_ids:
+            cells[:] = self.id_generator.generate(rows, generator, before)
+        return cells
+
+    def through(
+        self, coder: Coder, rows: int, before: int, texts: np.ndarray | None, known: bool
+    ) -> np.ndarray | None:
+        """Passes the texts of rows, which come after `before` others, through a coder; None for a column that is absent.
+
+        `known` says that they are given. Texts that are not as `drawn` ones are compressed together by LZMA.
+        """
+        drawn = self.new_texts(rows, np.random.default_rng(0), before)
+        way = None
+        if known:
+            way = (
+                TEXTS_ABSENT
+                if texts is None
+                else TEXTS_NEW
+                if list(texts) == list(drawn)
+                else TEXTS_GIVEN
+            )
+        found = int(coder.iid(WAY_PROBABILITIES, 1, None if way is None else np.array([way]))[0])
+        if found == TEXTS_GIVEN:
+            return code_texts(coder, texts)
+        return None if found == TEXTS_ABSENT else drawn
+
+    def log_within(self, texts: np.ndarray) -> np.ndarray:
+        """log p of cells in nats: of the one value of a constant, or of anything else; 0 of identifiers and free texts."""
+        if not self.unforeseen:
+            return np.zeros(len(texts))
+        own = np.array([self._is_value(text) for text in texts], dtype=bool)
+        nats = np.full(len(texts), np.log1p(-self.unforeseen))
+        nats[~own] = [log(self.unforeseen) + log_bytes(encode_text(text)) for text in texts[~own]]
+        return nats
+
+    def _is_value(self, text: str | None) -> bool:
+        if text is None or self.text is None:
+            return text is self.text
+        return (
+            text == self.text
+            or numbers.parse_number(text) == numbers.parse_number(self.text) is not None
+        )
+
+    def describe(self) -> str:
+        """What it is, why, and what drawn rows have there."""
+        drawn = (
+            f"; drawn rows have {self.id_generator.example()}"
+            if self._makes_ids
+            else "; empty in drawn rows" * (self.role != "constant")
+        )
+        return f"{self.role} ({self.why}){drawn}"
+
+    @property
+    def _makes_ids(self) -> bool:
+        """Whether drawn rows get identifiers; those of types that no new text fits stay empty."""
+        return self.role == "id" and self.storage.kind in ("text", "integer", "float", "decimal")
+
+    def texts(self, series: Any) -> np.ndarray:
+        index, texts = self.cells_of(series)
+        return np.asarray(np.array([*texts, None], dtype=object)[index])
+
+    def details(self) -> dict[str, Any]:
+        said = (
+            {"value": self.text}
+            if self.role == "constant"
+            else {"drawn": self.id_generator.example()}
+            if self._makes_ids
+            else {}
+        )
+        return {"kind": self.role, "codes": None} | said

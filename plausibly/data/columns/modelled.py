@@ -1,0 +1,239 @@
+"""Columns that are variables of the event: distinct texts <-> values of a kind."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from plausibly.data.columns.cells import ColumnValues, has_text, is_hole, texts_at
+from plausibly.data.columns.column import Column
+from plausibly.data.columns.storage import OTHER_TEXT
+from plausibly.data.columns.unforeseen import EMPTY_TEXT, code_texts, encode_text, log_bytes
+from plausibly.errors import UserError
+from plausibly.events.kinds import MISSING, OTHER, REAL_MISSING, REAL_OTHER, Category, Kind, Real
+
+if TYPE_CHECKING:
+    from plausibly.coding.streams import Coder
+
+SPELLING_PROBABILITIES = np.array(
+    [0.999, 0.001]
+)  # that all cells of some rows are spelled as the column spells them, and that some are not
+
+
+@dataclass(frozen=True)
+class ModelledColumn(Column):
+    """A column that is a variable of the event.
+
+    Beside the hole, further `marks` such as NA stand for one, `marked` times each in training.
+    """
+
+    kind: Kind = Category()  # noqa: RUF009 (frozen)
+    marks: tuple[str, ...] = ()
+    marked: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.kind, self.takes):
+            raise ValueError(
+                f"column {self.name!r}: a {self.word} column cannot be of kind {type(self.kind).__name__}"
+            )
+        if len(self.marks) != len(self.marked) or not all(
+            isinstance(n, int) and n > 0 for n in self.marked
+        ):
+            raise ValueError(f"column {self.name!r}: each mark of a hole needs a count")
+
+    takes: ClassVar[type[Kind]] = Category
+
+    def log_within(self, cells: ColumnValues, observed: np.ndarray | None = None) -> np.ndarray:
+        """log p(cell | code) in nats; 0 where it is not observed."""
+        nats = self.kind.log_within(cells.values)
+        if cells.texts is not None:
+            rows = np.flatnonzero(has_text(cells.texts) & (cells.values == self.other))
+            nats[rows] += [
+                log_bytes(encode_text(self._text_or_none(text))) for text in cells.texts[rows]
+            ]
+        return nats if observed is None else np.where(observed, nats, 0.0)
+
+    def through(self, coder: Coder, events: np.ndarray, cells: ColumnValues | None) -> ColumnValues:
+        """Passes through a coder what the events leave open of some cells, and how they are spelled; the cells."""
+        values = self.kind.through(coder, events, None if cells is None else cells.values)
+        other, texts = values == self.other, np.full(len(values), None, dtype=object)
+        given = None if cells is None else texts.copy() if cells.texts is None else cells.texts
+        for row in np.flatnonzero(other):
+            texts[row] = self.other_through(coder, None if given is None else given[row])
+        self._code_spellings(coder, texts, None if given is None else texts_at(given, ~other))
+        return ColumnValues(values, texts if has_text(texts).any() else None)
+
+    def _code_spellings(self, coder: Coder, texts: np.ndarray, own: np.ndarray | None) -> None:
+        """Passes through a coder the texts of foreseen cells that are spelled otherwise, and puts them among `texts`."""
+        if (
+            coder.form > 1
+            and coder.iid(
+                SPELLING_PROBABILITIES,
+                1,
+                None if own is None else np.array([int(has_text(own).any())]),
+            )[0]
+        ):
+            found = code_texts(coder, own)
+            texts[has_text(found)] = found[has_text(found)]
+
+    def other_through(self, coder: Coder, text: str | None) -> str:
+        """Passes through a coder a text that is not foreseen."""
+        found: bytes = coder.text(None if text is None else encode_text(self._text_or_none(text)))
+        if not found:
+            return self.hole_text
+        return "" if found == EMPTY_TEXT else found.decode("utf-8", "surrogatepass")
+
+    def _text_or_none(self, text: str) -> str | None:
+        """A kept text, None where it stands for a hole."""
+        return None if text == self.hole_text else text
+
+    def is_known(self, index: np.ndarray, texts: list[str]) -> np.ndarray:
+        """Which cells are known, as `cells_of` gives them: no holes, and no words that stand for one."""
+        words = [
+            place
+            for place, text in enumerate(texts)
+            if text in self.marks or (self.measures and is_hole(text))
+        ]
+        return (index >= 0) & ~np.isin(index, words)
+
+    @property
+    def measures(self) -> bool:
+        """Whether its cells are amounts, dates or times, which can be spelled in more than one way."""
+        return not isinstance(self.kind, Category)
+
+    def canonical(self, texts: list[str]) -> list[str]:
+        values, _ = self._read(texts)
+        foreseen = np.flatnonzero((values != self.other) & ~self._holes(values))
+        found = np.array(texts, dtype=object)
+        found[foreseen] = self.spell(values[foreseen])
+        return list(found)
+
+    def _holes(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray(np.isnan(values) if isinstance(self.kind, Real) else values == MISSING)
+
+    @property
+    def other(self) -> float | int:
+        """The value of what is not foreseen."""
+        return REAL_OTHER if isinstance(self.kind, Real) else OTHER
+
+    @abstractmethod
+    def parse(self, texts: list[str]) -> np.ndarray:
+        """Values of distinct texts; OTHER where one is not foreseen."""
+
+    @abstractmethod
+    def spell(self, values: np.ndarray) -> list[str]:
+        """Texts of foreseen values."""
+
+    def cells(self, series: Any) -> ColumnValues:
+        """The cells of a column. UserError names the row of one that cannot be recorded."""
+        return self._cells(*self.cells_of(series), asked=False)
+
+    def parse_question(self, series: Any) -> tuple[ColumnValues, np.ndarray]:
+        """The cells of a question, in which any may be a hole, and which of them are known."""
+        index, texts = self.cells_of(series)
+        return self._cells(index, texts, asked=True), self.is_known(index, texts)
+
+    def _cells(self, index: np.ndarray, texts: list[str], asked: bool) -> ColumnValues:
+        (values, otherwise), other = self._read(texts), self.other
+        cells = ColumnValues(np.append(values, self._hole if self.kind.missing else other)[index])
+        unforeseen = (cells.values == other) & ((index >= 0) | (not asked))
+        if unforeseen.any():
+            self._refuse(texts, index, unforeseen)
+        kept = unforeseen | np.append(otherwise, False)[index]
+        if kept.any():
+            cells.texts = texts_at(np.array([*texts, self.hole_text], dtype=object)[index], kept)
+        return cells
+
+    def values_of(self, texts: list[str]) -> np.ndarray:
+        """Values of distinct texts as cells hold them, where a type is exact letter by letter; OTHER for all else."""
+        return self._read(texts)[0]
+
+    @property
+    def _hole(self) -> float | int:
+        return REAL_MISSING if isinstance(self.kind, Real) else MISSING
+
+    def _read(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Values of distinct texts; and which of them are foreseen, but spelled otherwise than this column does."""
+        values, otherwise = (
+            self.parse(texts),
+            np.array([text in self.marks for text in texts], dtype=bool),
+        )
+        values[otherwise] = self._hole
+        foreseen = np.flatnonzero((values != self.other) & ~otherwise)
+        again = np.array(self.spell(values[foreseen]), dtype=object)
+        differs = foreseen[again != np.array(texts, dtype=object)[foreseen]]
+        if self.storage.exact and not self.measures:
+            values[differs] = self.other
+        else:
+            otherwise[differs] = True
+        return values, otherwise
+
+    @property
+    def hole_text(self) -> str:
+        """The text that stands for a hole where training had none: one that no cell of this column can hold.
+
+        Where the empty text is a cell like any other, that is half of a character.
+        """
+        return "\ud800" if self.storage.exact else ""
+
+    def _refuse(self, texts: list[str], index: np.ndarray, unforeseen: np.ndarray) -> None:
+        """UserError for the first of these cells where the kind leaves no room for them."""
+        if not self.kind.open:
+            row = int(np.flatnonzero(unforeseen)[0])
+            problem = self.problem(texts[index[row]] if index[row] >= 0 else None)
+            raise UserError(f"row {row + 1}, column {self.name!r}: {problem}")
+
+    def problem(self, text: str | None) -> str:
+        """Why a cell (None: a hole) cannot be recorded."""
+        return (
+            "a hole, where there was none in training"
+            if text is None
+            else f"{text!r} was not foreseen"
+        )
+
+    def texts(self, cells: ColumnValues) -> np.ndarray:
+        """The texts of cells as they are spelled, None for holes that no further mark stands for."""
+        distinct, inverse = np.unique(cells.values, return_inverse=True)
+        foreseen = ~self._holes(distinct) & (distinct != self.other)
+        texts = np.full(len(distinct), None, dtype=object)
+        texts[foreseen] = self.spell(distinct[foreseen])
+        found = texts[inverse]
+        if cells.texts is not None:
+            kept = has_text(cells.texts)
+            found[kept] = [self._text_or_none(text) for text in cells.texts[kept]]
+        return found
+
+    def plain(self, cells: ColumnValues) -> np.ndarray:
+        """The texts of cells as a column in memory takes them: None for all holes."""
+        if cells.texts is None or self.storage.exact:
+            return self.texts(cells)
+        truths = self.storage.dtype in ("bool", "boolean")
+        kept = cells.values == self.other if truths else ~self._holes(cells.values)
+        return self.texts(ColumnValues(cells.values, texts_at(cells.texts, kept)))
+
+    def numbers(self, cells: ColumnValues) -> np.ndarray:
+        """The values as numbers in the column's own units, float64; NaN for a hole and for what is not foreseen."""
+        none = self._holes(cells.values) | (cells.values == self.other)
+        return self.in_units(np.where(none, np.nan, cells.values.astype(np.float64)))
+
+    def in_units(self, values: np.ndarray) -> np.ndarray:
+        """Values of the kind, or numbers between, in the column's own units."""
+        return values
+
+    def display(self, value: float) -> float | str:
+        """A number among the column's values, or between two, as one reads it: the nearest value's text."""
+        return self.spell(np.round(np.array([value])).astype(np.int64))[0]
+
+    def draw(self, events: np.ndarray, generator: np.random.Generator) -> ColumnValues:
+        """Cells drawn inside the events' codes; holes are spelled as often in each way as in training."""
+        values = self.kind.draw(events, generator)
+        texts = np.array([None, OTHER_TEXT], dtype=object)[(values == self.other).astype(np.int64)]
+        if self.marks and (holes := np.flatnonzero(self._holes(values))).size:
+            ways = np.array([max(self.holes - sum(self.marked), 1), *self.marked], dtype=np.float64)
+            picks = generator.choice(len(ways), size=len(holes), p=ways / ways.sum())
+            texts[holes] = np.array([None, *self.marks], dtype=object)[picks]
+        return ColumnValues(values, texts if has_text(texts).any() else None)
