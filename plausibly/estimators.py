@@ -25,7 +25,8 @@ from plausibly.contract.own_models import hold_to_contract
 from plausibly.data.dataset import Dataset
 from plausibly.data.files.arrays import as_array
 from plausibly.data.formats.format import Format
-from plausibly.data.loading import as_table, load
+from plausibly.data.frames import as_table
+from plausibly.data.loading import load
 from plausibly.errors import UserError
 from plausibly.fitting.fit import fit_in_memory
 from plausibly.fitting.settings import Settings, settings

@@ -17,7 +17,7 @@ from plausibly.capabilities import Variational
 from plausibly.coding import reals, stack
 from plausibly.coding.streams import CELLS, GRAIN, Damaged, Reader, Writer
 from plausibly.contract.checks import log_gaps, shake_weights
-from plausibly.data.loading import load_rows
+from plausibly.data.rows import load_rows
 from plausibly.errors import Unsupported, UserError
 from plausibly.events.kinds import Category, Level, Real
 from plausibly.events.schema import Schema, binary

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plausibly.data import load, load_rows
+from plausibly.data.columns.date_forms import form_of
 from plausibly.data.columns.date_patterns import date_patterns, forms
-from plausibly.data.columns.dates import form_of, format_ticks, ticks
+from plausibly.data.columns.dates import format_ticks, ticks
 from plausibly.events.kinds import OTHER
 
 EPOCH = datetime(1970, 1, 1)

@@ -22,7 +22,8 @@ from plausibly.data import sources
 from plausibly.data.columns.storage import Storage
 from plausibly.data.files.originals import original
 from plausibly.data.files.tables import read_table
-from plausibly.data.loading import load, load_rows, row_pieces
+from plausibly.data.loading import load
+from plausibly.data.rows import load_rows, row_pieces
 from plausibly.errors import UserError
 from plausibly.fitting.fit import fit_in_memory
 from plausibly.fitting.settings import settings as settings_of

@@ -50,7 +50,8 @@ def data(
     """
     common, options = common or Common(), options or DataOptions()
     from plausibly.data.columns import kind_files
-    from plausibly.data.loading import is_table, load
+    from plausibly.data.loading import load
+    from plausibly.data.origins import is_table
 
     if write_kinds is not None and not is_table(data):
         raise UserError(

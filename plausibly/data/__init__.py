@@ -3,6 +3,7 @@
 from plausibly.data.dataset import Dataset, Truth
 from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
-from plausibly.data.loading import load, load_rows
+from plausibly.data.loading import load
+from plausibly.data.rows import load_rows
 
 __all__ = ["Dataset", "Events", "Format", "Truth", "load", "load_rows"]

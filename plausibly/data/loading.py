@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,9 @@ from plausibly.data.files import tables as reading
 from plausibly.data.files.arrow_tables import (
     INDEX_NOTE,
     as_columns,
-    frame_of,
     index_to_columns,
     is_row_number,
     level_names,
-    with_index,
 )
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.pieces import table_file
@@ -31,8 +28,19 @@ from plausibly.data.files.regularity import irregularities, spellings
 from plausibly.data.formats import arrays, tables
 from plausibly.data.formats import labelled as labels_of_rows
 from plausibly.data.formats.format import Format
+from plausibly.data.frames import as_table
 from plausibly.data.labels import label_text
+from plausibly.data.origins import (
+    existing_path,
+    is_table,
+    naming,
+    source_digest,
+    source_name,
+    source_text,
+)
 from plausibly.data.relations import relations
+from plausibly.data.repeats import describe_repeats
+from plausibly.data.rows import load_rows, read_toy_part
 from plausibly.data.sources import (
     FrameSource,
     Source,
@@ -43,10 +51,7 @@ from plausibly.data.sources import (
 )
 from plausibly.data.toys import bits
 from plausibly.errors import UserError, count_phrase, did_you_mean
-from plausibly.system.files import refuse_streams, suffix_of
-
-ARRAY_SUFFIXES = ("npz", "npy", "idx", "ubyte")
-SOURCES_HINT = "a .csv, .tsv, .parquet, .arrow, .npy, .npz or idx file (.gz too), a folder of images, or one of "
+from plausibly.system.files import suffix_of
 
 
 def load(
@@ -92,137 +97,6 @@ def load(
     if split:
         raise UserError(f"`--split {split}` needs a table with named columns")
     return _array(source, given, seed, kinds, drop, size, labelled)
-
-
-def load_rows(source: Any, format: Format) -> Any:
-    """Rows of a source, as `format` takes them: for commands that come after training."""
-    if not isinstance(source, str | Path):
-        return as_table(source)
-    name, _, part = str(source).partition(":")
-    if name not in bits.BUILT_IN:
-        _existing(str(source))
-    rows = _toy_rows(name, part) if name in bits.BUILT_IN else format.read(str(source))
-    labels = _labels(str(source)) if isinstance(format, labels_of_rows.LabelledFormat) else None
-    return rows if labels is None else labels_of_rows.prepend_labels(labels, rows)
-
-
-def as_table(source: Any) -> Any:
-    """Rows in memory that have named columns as a DataFrame in the machine's order of bytes; whatever else as it is.
-
-    That is a Series, a dictionary of columns, a list of dictionaries, an array of structures, and a table of Arrow, Polars
-    and all other libraries that hand over Arrow's columns.
-    """
-    import pandas as pd
-
-    if isinstance(source, str | Path):
-        return source
-    if isinstance(source, pd.DataFrame):
-        return _native(source)
-    if isinstance(source, pd.Series):
-        return source.to_frame()
-    structured = (
-        isinstance(source, np.ndarray)
-        and source.dtype.names
-        and not isinstance(source, np.ma.MaskedArray)
-    )
-    records = (
-        isinstance(source, list | tuple)
-        and len(source)
-        and all(isinstance(row, Mapping) for row in source)
-    )
-    columns = isinstance(source, Mapping) and not hasattr(
-        source, "toarray"
-    )  # as a sparse array of scipy's
-    try:
-        if hasattr(source, "columns") and hasattr(source, "__arrow_c_stream__"):
-            import pyarrow as pa
-
-            return frame_of(with_index(pa.table(source)))
-        return _native(pd.DataFrame(source)) if structured or records or columns else source
-    except (ValueError, TypeError) as error:
-        raise UserError(f"no table can be made of this {type(source).__name__}: {error}") from error
-
-
-def _native(frame: Any) -> Any:
-    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
-        if dtype == np.longdouble and dtype != np.float64:
-            raise UserError(
-                f"column {name!r}: numbers of type {dtype} would be rounded; give it as float64"
-            )
-    other = [
-        place
-        for place, dtype in enumerate(frame.dtypes)
-        if isinstance(dtype, np.dtype) and not dtype.isnative
-    ]
-    if not other:
-        return frame
-    columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
-    for place in other:
-        columns[place] = columns[place].astype(columns[place].dtype.newbyteorder("="))
-    return type(frame)(dict(enumerate(columns)), index=frame.index).set_axis(frame.columns, axis=1)
-
-
-def row_pieces(source: Any, format: Format, rows: int) -> Iterator[Any]:
-    """The same rows, so many at a time; a table's file is never in memory as a whole."""
-    if (
-        isinstance(format, tables.TableFormat)
-        and isinstance(source, str | Path)
-        and is_table(str(source))
-    ):
-        return table_file(Path(source)).frames(rows)
-    whole = load_rows(source, format)
-    return (whole[start : start + rows] for start in range(0, len(whole), rows))
-
-
-def source_fingerprint(source: str) -> str:
-    """SHA-256 of a file, or of a folder's images; the name of what is built in."""
-    if source.partition(":")[0] in bits.BUILT_IN:
-        return source
-    path = _existing(source)
-    return reading.file_fingerprint(path, images.files_of(path)[0] if path.is_dir() else ())
-
-
-def estimate_rows(source: str, format: Format) -> int:
-    """About how many rows a source holds; 0 where only reading all of it would tell."""
-    if isinstance(format, tables.TableFormat) and is_table(source):
-        return table_file(Path(source)).about
-    return 0
-
-
-def _labels(source: str) -> np.ndarray | None:
-    """The labels beside the rows of a source, or of its part; None where there are none."""
-    name, _, part = source.partition(":")
-    if name in bits.BUILT_IN:
-        return bits.BUILT_IN[name]().parts(labels=True).get(part)
-    return array_files.read_labels(source).get(
-        source.rpartition(":")[2] if array_files.is_part(source) else "all"
-    )
-
-
-def is_table(source: Any) -> bool:
-    """Whether a source holds named columns. UserError where there is no such source."""
-    if isinstance(source, str):
-        return (
-            source.partition(":")[0] not in bits.BUILT_IN
-            and suffix_of(_existing(source)) in reading.TABLE_SUFFIXES
-        )
-    return hasattr(source, "columns") and hasattr(source, "dtypes")
-
-
-def _existing(source: str) -> Path:
-    """The path of a source that can be read. UserError lists what would work."""
-    path = Path(source.rpartition(":")[0] if array_files.is_part(source) else source)
-    known = ", ".join(bits.BUILT_IN)
-    if not path.exists():
-        hint = did_you_mean(source, bits.BUILT_IN)
-        raise UserError(f"there is no {source!r}{hint}; DATA is {SOURCES_HINT}{known}")
-    refuse_streams(path)
-    named = (*reading.TABLE_SUFFIXES, *ARRAY_SUFFIXES)
-    if path.is_file() and suffix_of(path) not in named and "ubyte" not in path.name:
-        raise UserError(
-            f"{path.name} is of no form that can be read; DATA is {SOURCES_HINT}{known}"
-        )
-    return path
 
 
 def _refuse_options(source: Any, options: dict[str, Any]) -> None:
@@ -277,19 +151,6 @@ def _beside(source: Any) -> dict[str, np.ndarray]:
     return {"train" if name == "all" else name: labels for name, labels in found.items()}
 
 
-def _toy_rows(name: str, part: str) -> np.ndarray:
-    parts = bits.BUILT_IN[name]().parts()
-    if part and part not in parts:
-        raise UserError(
-            f"there is no split {part!r}{did_you_mean(part, parts)}; {name} has {', '.join(parts)}"
-        )
-    if not part:
-        raise UserError(
-            f"{name} has several splits; name one: {name}:train, {name}:valid or {name}:test"
-        )
-    return parts[part]
-
-
 def _table(
     source: Any,
     given: dict[str, Any],
@@ -318,14 +179,14 @@ def _table(
             note_groups(events, splits.groups_of(table.series(name)), places, shown)
     events |= {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
     whole = table.rows_in_memory(frame)
-    digest = _digest(source, whole, given)
+    digest = source_digest(source, whole, given)
     odd = None if table.dialect is None else irregularities(*table.start(), table.rows, format)
     notes = (
         table.notes()
         + _table_notes(format)
         + ([] if odd is None else spellings(whole, format) + odd)
     )
-    dataset = _dataset(_name(source), _source(source), digest, format, events, notes)
+    dataset = _dataset(source_name(source), source_text(source), digest, format, events, notes)
     dataset.shown = events.get("shown", dataset.train)
     dataset.regular = (
         None if odd is None or format.dropped else not odd and reading.UTF16_NOTE not in notes
@@ -348,7 +209,7 @@ def note_groups(
 
 def _open_table(source: Any) -> Source:
     """The table that a source holds: one that is large, in a file, is read a piece at a time."""
-    if isinstance(source, str | Path) and (file := open_large(_existing(str(source)))):
+    if isinstance(source, str | Path) and (file := open_large(existing_path(str(source)))):
         return StreamSource(file)
     return FrameSource(source, *_frame(source), _reading_notes(source))
 
@@ -363,19 +224,6 @@ def _reading_notes(source: Any) -> list[str]:
     return [] if packed else table_file(Path(source)).notes()
 
 
-@contextmanager
-def naming(source: Any) -> Iterator[None]:
-    """Puts the file's name before what is wrong with its rows, unless it is there."""
-    try:
-        yield
-    except UserError as error:
-        if not isinstance(source, str | Path) or str(source) in str(error):
-            raise
-        raise UserError(
-            f"{source}{', ' if str(error).startswith('row ') else ': '}{error}"
-        ) from error
-
-
 def _events_of(source: Any, rows: Any, format: Format) -> Events:
     with naming(source):
         return format.events(rows)
@@ -388,7 +236,7 @@ def _frame(source: Any) -> tuple[Any, Dialect | None]:
                 f"a table cannot be split with {type(source).__name__}; give a table with the same columns"
             )
         return index_to_columns(source), None
-    return reading.read_table(_existing(str(source)))
+    return reading.read_table(existing_path(str(source)))
 
 
 def _places(rows: int, given: Collection[str], seed: int) -> dict[str, np.ndarray]:
@@ -434,7 +282,7 @@ def _array(
             )
     rows = parts.pop("all" if "all" in parts else "train")
     if not len(rows):
-        raise UserError(f"{_source(source)} has no rows")
+        raise UserError(f"{source_text(source)} has no rows")
     with naming(source):
         places = _places(len(rows), {*parts, *given}, seed)
         _refuse_nothing(rows[places["train"]], notes)
@@ -456,7 +304,12 @@ def _array(
     }
     events = split_events(whole, places) | held
     return _dataset(
-        _name(source), _source(source), _digest(source, rows, given), format, events, notes
+        source_name(source),
+        source_text(source),
+        source_digest(source, rows, given),
+        format,
+        events,
+        notes,
     )
 
 
@@ -475,7 +328,7 @@ def _parts(source: Any, size: Any, labelled: bool) -> tuple[dict[str, np.ndarray
         _refuse_options("an array", {"size": size})
         return {"all": array_files.as_array(source)}, [], 0
     if source.partition(":")[0] in bits.BUILT_IN:
-        return {"all": _toy_rows(*source.split(":", 1))}, [], 0
+        return {"all": read_toy_part(*source.split(":", 1))}, [], 0
     if Path(source).is_dir():
         rows, notes, depth = images.read_folder(Path(source), images.check_image_size(size))
         return {"all": rows}, notes, depth
@@ -487,37 +340,6 @@ def _parts(source: Any, size: Any, labelled: bool) -> tuple[dict[str, np.ndarray
         array_files.omission_notes(Path(source), labelled),
         0,
     )
-
-
-def _name(source: Any) -> str:
-    return (
-        Path(source).name.partition(".")[0]
-        if isinstance(source, str)
-        else type(source).__name__.lower()
-    )
-
-
-def _source(source: Any) -> str:
-    return source if isinstance(source, str) else f"<{type(source).__name__} in memory>"
-
-
-def _digest(source: Any, rows: Any, given: dict[str, Any]) -> str:
-    """SHA-256 of the source's contents, and of the files that came with it."""
-    named = (
-        source_fingerprint(str(part)) if isinstance(part, str | Path) else _one_digest(part, part)
-        for part in given.values()
-    )
-    parts = [_one_digest(source, rows), *named]
-    return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
-
-
-def _one_digest(source: Any, rows: Any) -> str:
-    if isinstance(source, str | Path) and str(source).partition(":")[0] not in bits.BUILT_IN:
-        return source_fingerprint(str(source))
-    if hasattr(rows, "columns"):
-        return reading.frame_fingerprint(rows)
-    array = array_files.as_array(rows)
-    return hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes()).hexdigest()
 
 
 def _table_notes(format: tables.TableFormat) -> list[str]:
@@ -539,7 +361,10 @@ def _dataset(
     notes: list[str],
     truth: Truth | None = None,
 ) -> Dataset:
-    notes, calibration = notes + _repeats(events), events.get("calibration", events["train"][:0])
+    notes, calibration = (
+        notes + describe_repeats(events),
+        events.get("calibration", events["train"][:0]),
+    )
     return Dataset(
         name,
         source,
@@ -552,26 +377,3 @@ def _dataset(
         notes,
         truth,
     )
-
-
-def _repeats(events: dict[str, Events]) -> list[str]:
-    """How many held-out rows also occur in training; nothing where too many rows train for their values to be kept."""
-    if "shown" in events:
-        return []
-    train = comparable_rows(events["train"])
-    notes = []
-    for name in ("valid", "test"):
-        if count := splits.count_repeats(train, comparable_rows(events[name])):
-            rows = count_phrase(len(events[name]), f"{name} row")
-            notes.append(f"{count} of {rows} also occur{'s' * (count == 1)} in train")
-    return notes
-
-
-def comparable_rows(events: Events) -> np.ndarray:
-    """Rows as plain numbers, (n, width): equal where the modelled values are."""
-    if isinstance(events.values, tables.TableValues):
-        return np.stack(
-            [cells.values.view(np.int64) for cells in events.values.cells.values()], axis=1
-        )
-    values = events.codes.numpy() if events.values is None else events.values
-    return np.ascontiguousarray(values.reshape(len(events), -1))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.columns.cells import ColumnValues, texts_at
-from plausibly.data.columns.dates import form_of
+from plausibly.data.columns.date_forms import form_of
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.types import DateColumn, NumberColumn
 from plausibly.data.dataset import Relation

@@ -123,30 +123,26 @@ def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
 
     With the word `date`, dates whose day and month are ambiguous are read as month/day; with `date:FORM`, as FORM says.
     """
-    from plausibly.data.columns.guessing import (
-        AMBIGUOUS_REASON,
-        ambiguous,
-        count_texts,
-        date,
-        guess,
-        number,
-        numeric_code,
-    )
+    from plausibly.data.columns.column_sample import count_texts
+    from plausibly.data.columns.date_guesses import AMBIGUOUS_REASON, guess_ambiguous, guess_date
+    from plausibly.data.columns.guessing import guess
     from plausibly.data.columns.modelled import ModelledColumn
+    from plausibly.data.columns.number_guesses import guess_number
     from plausibly.data.columns.storage import Storage, storage_of
+    from plausibly.data.columns.text_guesses import guess_code
 
     _refuse_holes(series, name)
     storage = storage_of(series, name)
     sight = count_texts(series, name, Storage("str", "text") if storage.kind == "text" else storage)
     told = word.partition(":")[0] == "date"
-    if not told and ambiguous(sight):
+    if not told and guess_ambiguous(sight):
         raise UserError(
             f"column {name!r}: {AMBIGUOUS_REASON}, or give `--kind {name}=date` to read month/day"
         )
     column = (
         guess(sight, word)
         if told
-        else date(sight) or (None if numeric_code(sight) else number(sight))
+        else guess_date(sight) or (None if guess_code(sight) else guess_number(sight))
     )
     if isinstance(column, ModelledColumn):
         cells = column.cells(series)

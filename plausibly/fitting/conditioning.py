@@ -10,7 +10,8 @@ from typing import Any
 from plausibly.data import labels
 from plausibly.data.dataset import Dataset
 from plausibly.data.formats.labelled import LABEL
-from plausibly.data.loading import is_table, load
+from plausibly.data.loading import load
+from plausibly.data.origins import is_table
 from plausibly.data.questions import place_among
 from plausibly.errors import UserError
 from plausibly.fitting.settings import Listener, Settings

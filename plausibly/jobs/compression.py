@@ -40,7 +40,8 @@ from plausibly.coding.streams import FORMAT_VERSION, Coder, Damaged, Probe, Read
 from plausibly.data.events import Events, RowProgress, join_events, silent
 from plausibly.data.files.originals import in_memory, original
 from plausibly.data.files.pieces import counting_from
-from plausibly.data.loading import estimate_rows, naming, row_pieces
+from plausibly.data.origins import naming
+from plausibly.data.rows import estimate_rows, row_pieces
 from plausibly.errors import UserError
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema

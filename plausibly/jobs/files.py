@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from plausibly.data.events import RowProgress, silent
 from plausibly.data.files.outputs import score_output
-from plausibly.data.loading import estimate_rows
+from plausibly.data.rows import estimate_rows
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.scores import Ranking, unaffordable
 from plausibly.families.proposals import EffectiveSampleSize

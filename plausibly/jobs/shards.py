@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from plausibly.data.events import RowProgress, silent
 from plausibly.data.files.pieces import counting_from
-from plausibly.data.loading import naming, row_pieces, source_fingerprint
+from plausibly.data.origins import naming, source_fingerprint
+from plausibly.data.rows import row_pieces
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.scores import score_rows
 from plausibly.families.proposals import EffectiveSampleSize, all_effective

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from plausibly.data.columns import dates
+from plausibly.data.columns.date_forms import form_of
 from plausibly.data.columns.types import DateColumn
 from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
@@ -140,7 +141,7 @@ def _by_value(
     edges = date_edges(finite) if form else number_edges(finite)
     whole = not form and bool((edges % 1 == 0.5).all())
     spelled = (
-        (_clocks(edges) if dates.form_of(form).clock else _days(edges))
+        (_clocks(edges) if form_of(form).clock else _days(edges))
         if form
         else [f"{edge + 0.5 * whole:,.6g}" for edge in edges]
     )

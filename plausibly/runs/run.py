@@ -41,8 +41,10 @@ from plausibly.data.formats.format import Format
 from plausibly.data.formats.labelled import LABEL
 from plausibly.data.formats.tables import TableFormat
 from plausibly.data.labels import label_text
-from plausibly.data.loading import load, load_rows, naming
+from plausibly.data.loading import load
+from plausibly.data.origins import naming
 from plausibly.data.questions import free_variable, place_of, question
+from plausibly.data.rows import load_rows
 from plausibly.data.splits import group_column, groups_of
 from plausibly.errors import UserError, did_you_mean
 from plausibly.evaluation.answers.answers import Answer, make_answer

@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from plausibly.data.columns import dates, numbers
-from plausibly.data.columns.storage import Storage, in_ticks, storage_kind, texts_of
+from plausibly.data.columns.cell_arrays import in_ticks
+from plausibly.data.columns.cell_texts import texts_of
+from plausibly.data.columns.storage import Storage, storage_kind
 from plausibly.errors import UserError
 from plausibly.events.kinds import kind_from_json, kind_to_json
 

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from plausibly.data.columns import dates
+from plausibly.data.columns.cell_texts import cell_text
+from plausibly.data.columns.date_forms import form_of
 from plausibly.data.columns.date_patterns import ZONE
 from plausibly.data.columns.modelled import ModelledColumn
-from plausibly.data.columns.storage import cell_text
 from plausibly.data.columns.types import BooleanColumn, DateColumn
 from plausibly.errors import UserError
 
@@ -145,7 +146,7 @@ def _spellings(column: ModelledColumn, value: Any) -> Iterator[str]:
 
 def _in_form(column: DateColumn, value: Any, at: Any) -> str | None:
     """The text of a date, a time or a duration in the form of the column; None where that cannot write it."""
-    form = dates.form_of(column.form)
+    form = form_of(column.form)
     if form.clock:
         lasts = parse_duration(value)
         return None if lasts is None else _in_ticks(column, lasts.value)
@@ -153,7 +154,7 @@ def _in_form(column: DateColumn, value: Any, at: Any) -> str | None:
         at = parse_moment(f"{value}-01")
     if at is None:
         return None
-    at = _local(at, column.form)
+    at = _in_own_zone(at, column.form)
     if form.seconds:
         since = at.to_pydatetime(warn=False).replace(tzinfo=None, microsecond=0) - EPOCH_START
         rest = at.microsecond * 1000 + at.nanosecond
@@ -165,12 +166,12 @@ def _in_form(column: DateColumn, value: Any, at: Any) -> str | None:
 
 def _in_ticks(column: DateColumn, since: int) -> str | None:
     """The text of so many ns since 1970, or midnight."""
-    form = dates.form_of(column.form)
+    form = form_of(column.form)
     ticks, rest = divmod(since, form.seconds * NS_PER_SECOND // form.scale)
     return None if rest else dates.format_ticks(np.array([ticks]), column.form)[0]
 
 
-def _local(at: Any, pattern: str) -> Any:
+def _in_own_zone(at: Any, pattern: str) -> Any:
     """A time in the zone that the form has at its end, such as Z or +02:00."""
     zone = ZONE.search(dates.format_ticks(np.array([0]), pattern)[0])
     if at.tzinfo is None or zone is None:

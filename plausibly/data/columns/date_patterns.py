@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns.dates import DAYS_TEXT, form_of, reformat, ticks
+from plausibly.data.columns.date_forms import DAYS_TEXT, form_of
+from plausibly.data.columns.dates import reformat, ticks
 from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.events.kinds import OTHER
 

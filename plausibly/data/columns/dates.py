@@ -1,36 +1,22 @@
-"""Dates and times as they are written: texts <-> whole ticks since 1970, or since midnight, by a form.
-
-A form is a pattern as strftime has them: %Y %y %m %b %B %d, %H %I %M %S %p, and %1f to %9f for so many digits of a fraction
-of a second; %q is a quarter of a year; %-m %-d %-H %-I without a zero before, %^b %^B in capitals, %P for am and pm in small
-letters; `%D days %H:%M:%S` is a duration as pandas writes it. All else stands for
-itself, such as T, Z and +02:00. Hours and minutes without a date are a clock, which may go past 24:00 and below 0.
-"""
+"""Dates and times as they are written: texts <-> whole ticks since 1970, or since midnight, by a form."""
 
 from __future__ import annotations
 
-import re
-from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
+from plausibly.data.columns.date_forms import (
+    DAYS_TEXT,
+    DIRECTIVE_NAMES,
+    MAX_TICKS,
+    PIVOT_YEAR,
+    DateForm,
+    form_of,
+    plain_form,
+)
 from plausibly.events.kinds import OTHER
 
-MONTH_NAMES = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-        "November", "December")  # fmt: skip
-DIRECTIVE_NAMES = {
-    "%b": tuple(name[:3] for name in MONTH_NAMES),
-    "%B": MONTH_NAMES,
-    "%^b": tuple(name[:3].upper() for name in MONTH_NAMES),
-    "%^B": tuple(name.upper() for name in MONTH_NAMES),
-    "%p": ("AM", "PM"),
-    "%P": ("am", "pm"),
-}
-DIRECTIVE = re.compile(r"%[-^]?[YymqbBdHIMSpPD]|%[1-9]f")
-TIMES = ("HM", "HMS", "HMSf")
-ALLOWED_LETTERS = {
-    "".join(sorted(said)) for said in ("Ym", "Yq", "Ymd", *TIMES, *(f"Ymd{time}" for time in TIMES))
-}  # by a form
 UNITS = (
     (86_400 * 10**9, "day"),
     (3_600 * 10**9, "hour"),
@@ -38,7 +24,6 @@ UNITS = (
     (10**9, "second"),
     *((10**digits, f"{10.0 ** (digits - 9):g} s") for digits in range(8, -1, -1)),
 )
-PIVOT_YEAR = 69  # a year of two digits from here on is of the twentieth century, as POSIX has it
 PART_LIMITS = {
     "Y": (1, 9999),
     "y": (0, 99),
@@ -50,135 +35,6 @@ PART_LIMITS = {
     "M": (0, 59),
     "S": (0, 59),
 }
-MAX_TICKS = 9 * 10**18
-DAYS_TEXT = re.compile(r"(-?\d{1,6}) days? \+?(\d\d:\d\d:\d\d)(\.\d{1,9})?", re.ASCII)
-DAYS_FORM = re.compile(r"%D days %H:%M:%S(\.%[1-9]f)?", re.ASCII)
-
-
-class DateForm:
-    """A pattern, taken apart. ValueError where it is none."""
-
-    def __init__(self, pattern: str) -> None:
-        self.directives = DIRECTIVE.findall(pattern)
-        self.literals = DIRECTIVE.split(pattern)
-        self.letters = {directive[-1] for directive in self.directives}
-        self.clock = not self.letters & {"Y", "y"}
-        self.endless = self.clock and "H" in self.letters
-        self.days = DAYS_FORM.fullmatch(pattern) is not None
-        if "%" in "".join(self.literals) or not (
-            self.days or _letters(self.directives) in ALLOWED_LETTERS
-        ):
-            raise ValueError(
-                f"{pattern!r} is no form of dates and times, such as %d/%m/%Y or %Y-%m-%dT%H:%M:%SZ"
-            )
-
-    @cached_property
-    def reads(self) -> re.Pattern[str]:
-        """A sign, which only a clock has, and a group for each directive."""
-        if self.days:
-            return DAYS_TEXT
-        groups = [
-            f"({_reads(d, self.endless)}){re.escape(t)}"
-            for d, t in zip(self.directives, self.literals[1:], strict=True)
-        ]
-        return re.compile(
-            ("(-?)" if self.endless else "()") + re.escape(self.literals[0]) + "".join(groups),
-            re.ASCII,
-        )
-
-    @cached_property
-    def prints(self) -> str:
-        parts = [_prints(d) + t for d, t in zip(self.directives, self.literals[1:], strict=True)]
-        return self.literals[0] + "".join(parts)
-
-    @cached_property
-    def scale(self) -> int:
-        """Ticks of a second, at least 1."""
-        return next(
-            (10 ** int(directive[1]) for directive in self.directives if directive[-1] == "f"), 1
-        )
-
-    @cached_property
-    def seconds(self) -> int:
-        """Seconds of a tick, at least 1; 0 where it is a month."""
-        return (
-            1
-            if "S" in self.letters
-            else 60
-            if "M" in self.letters
-            else 86_400
-            if "d" in self.letters
-            else 0
-        )
-
-    def ticks_of(self, seconds: tuple[int, int]) -> tuple[int, int]:
-        """The first and the last tick between two seconds."""
-        tick = self.seconds or 31 * 86_400
-        return -(-seconds[0] // tick) * self.scale, seconds[1] // tick * self.scale
-
-    @cached_property
-    def months(self) -> int:
-        """Months of a tick where it is some."""
-        return 3 if "q" in self.letters else 1
-
-    @cached_property
-    def ends(self) -> tuple[int, int]:
-        """The first and the last tick that can be written."""
-        if self.endless:
-            return -MAX_TICKS, MAX_TICKS
-        first, last = (
-            (f"19{PIVOT_YEAR}-01-01", f"20{PIVOT_YEAR}-01-01")
-            if "y" in self.letters
-            else ("0001-01-01", "10000-01-01")
-        )
-        unit: Any = "s" if self.seconds else "M"
-        low, high = (
-            (0, 86_400)
-            if self.clock
-            else (int(np.datetime64(day, unit).astype(np.int64)) for day in (first, last))
-        )
-        tick = self.seconds or self.months
-        return max(low * self.scale // tick, -MAX_TICKS), min(
-            (high * self.scale - 1) // tick, MAX_TICKS
-        )
-
-
-def _letters(directives: list[str]) -> str:
-    """The directives' letters, each way to say the same as one, in order."""
-    letters = "".join(sorted(d[-1] for d in directives)).translate(str.maketrans("ybBP", "Ymmp"))
-    return "".join(
-        sorted(
-            letters.replace("I", "H").replace("p", "")
-            if "I" in letters and "p" in letters
-            else letters
-        )
-    )
-
-
-def _reads(directive: str, endless: bool) -> str:
-    if directive in DIRECTIVE_NAMES:
-        return "|".join(DIRECTIVE_NAMES[directive])
-    widths = {"Y": r"\d{4}", "q": "[1-4]", "f": rf"\d{{{directive[1]}}}"}
-    short = r"0|[1-9]\d?" if "-" in directive else r"\d\d"
-    return widths.get(
-        directive[-1], short + (r"|[1-9]\d{2,6}" if endless and directive[-1] == "H" else "")
-    )
-
-
-def _prints(directive: str) -> str:
-    if directive in DIRECTIVE_NAMES:
-        return "%s"
-    return (
-        "%d"
-        if "-" in directive
-        else f"%0{ {'Y': '4', 'q': '1', 'f': directive[1]}.get(directive[-1], '2') }d"
-    )
-
-
-@lru_cache(maxsize=1024)
-def form_of(pattern: str) -> DateForm:
-    """The form of a pattern. ValueError where it is none."""
-    return DateForm(pattern)
 
 
 def ticks(texts: list[str], pattern: str) -> np.ndarray:
@@ -347,14 +203,6 @@ def tick_step(values: np.ndarray, pattern: str) -> tuple[int, str]:
     return next((size, word) for size, word in sizes if not (values % size).any())
 
 
-def plain_form(text: str) -> str:
-    """The form of a date or time in ISO's order, such as 2020-12-05T10:00:00.000 or 10:00:00, by how long it is."""
-    day, _, time = text.rpartition("T") if ":" in text else (text, "", "")
-    fraction = time.partition(".")[2]
-    clock = "%H:%M:%S" * bool(time) + f".%{len(fraction)}f" * bool(fraction)
-    return "T".join(filter(None, ("%Y-%m-%d" * bool(day), clock)))
-
-
 def without_days(text: str) -> str:
     """A duration such as 1 days 02:30:00, as pandas writes it, in hours: 26:30:00; any other text as it is."""
     found = DAYS_TEXT.fullmatch(text)
@@ -369,18 +217,6 @@ def without_days(text: str) -> str:
         np.array([whole * 10 ** len(fraction) + int(fraction or 0)]),
         plain_form(f"00:00:00{found[3] or ''}"),
     )[0]
-
-
-def shortest_form(values: np.ndarray, pattern: str) -> str:
-    """The shortest form in ISO's order that says all ticks of a longer one."""
-    form = form_of(pattern)
-    if not form.clock and not (values % (86_400 // form.seconds * form.scale)).any():
-        return "%Y-%m-%d"
-    plain = (
-        d for d in (0, 3, 6) if form.scale >= 10**d and not (values % (form.scale // 10**d)).any()
-    )
-    digits = next(plain, 9)
-    return pattern.partition(".")[0] + f".%{digits}f" * bool(digits)
 
 
 def reformat(texts: list[str], pattern: str, other: str) -> list[str]:

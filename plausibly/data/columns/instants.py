@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from plausibly.data.columns.date_forms import form_of
 from plausibly.data.columns.date_patterns import (
     COMPACT_FORMS,
     candidate_forms,
     even_places,
     zone_of,
 )
-from plausibly.data.columns.dates import form_of, ticks
+from plausibly.data.columns.dates import ticks
 from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.events.kinds import OTHER
 

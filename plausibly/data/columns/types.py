@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.columns import date_patterns, dates, numbers
+from plausibly.data.columns.cell_arrays import in_ticks
 from plausibly.data.columns.cells import ColumnValues
-from plausibly.data.columns.dates import plain_form
+from plausibly.data.columns.date_forms import form_of, plain_form
 from plausibly.data.columns.instants import ticks_in
 from plausibly.data.columns.modelled import ModelledColumn
-from plausibly.data.columns.storage import TIME_KINDS, in_ticks
+from plausibly.data.columns.storage import TIME_KINDS
 from plausibly.events.kinds import MAX_SCALES, MISSING, OTHER, REAL_OTHER, Category, Grid, Real
 
 FAR_SCALES = 1000.0  # scales
@@ -32,8 +33,10 @@ class BooleanColumn(ModelledColumn):
 
     def parse(self, texts: list[str]) -> np.ndarray:
         values = {text: value for value, text in enumerate(self.spellings)}
-        plain = {_plain(text): value for text, value in values.items()}
-        return np.array([values.get(t, plain.get(_plain(t), OTHER)) for t in texts], dtype=np.int64)
+        plain = {_plain_truth(text): value for text, value in values.items()}
+        return np.array(
+            [values.get(t, plain.get(_plain_truth(t), OTHER)) for t in texts], dtype=np.int64
+        )
 
     def spell(self, values: np.ndarray) -> list[str]:
         return [self.spellings[value] for value in values]
@@ -68,7 +71,7 @@ def truth_of(text: str) -> bool | None:
     return found[1] if any(found) else None
 
 
-def _plain(text: str) -> str:
+def _plain_truth(text: str) -> str:
     """A whole number's text without the `.0` that a detour through floats adds, and truths in lower case."""
     return text.removesuffix(".0").lower()
 
@@ -301,7 +304,7 @@ class DateColumn(ModelledColumn):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        dates.form_of(self.form)
+        form_of(self.form)
         if not 0 <= self.start < self.step:
             raise ValueError(
                 f"column {self.name!r}: a step is at least one tick, and times start within it"
@@ -315,7 +318,7 @@ class DateColumn(ModelledColumn):
         )
 
     def spell(self, values: np.ndarray) -> list[str]:
-        first, last = dates.form_of(self.form).ends
+        first, last = form_of(self.form).ends
         steps = values.clip(-((self.start - first) // self.step), (last - self.start) // self.step)
         return dates.format_ticks(steps * self.step + self.start, self.form)
 
@@ -343,7 +346,7 @@ class DateColumn(ModelledColumn):
         """Cells drawn inside the codes; for a time that the column's type cannot hold the nearest that it can."""
         cells, ends = super().draw(codes, generator), self.storage.ends
         if ends is not None:
-            ticks = dates.form_of(self.form).ticks_of(ends)
+            ticks = form_of(self.form).ticks_of(ends)
             foreseen = codes < self.kind.regular
             low, high = (
                 -((self.start - ticks[0]) // self.step),
@@ -354,7 +357,7 @@ class DateColumn(ModelledColumn):
 
     def seconds(self, cells: ColumnValues) -> np.ndarray:
         """Seconds since 1970, or midnight, float64; NaN for a hole and for what is not foreseen."""
-        form, known = dates.form_of(self.form), (cells.values != MISSING) & (cells.values != OTHER)
+        form, known = form_of(self.form), (cells.values != MISSING) & (cells.values != OTHER)
         ticks = np.where(known, cells.values, 0) * self.step + self.start
         if not form.seconds:
             ticks = ticks.astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)

@@ -14,12 +14,15 @@ from torch import Tensor
 
 from plausibly.data.columns import guessing
 from plausibly.data.columns.aside import AsideColumn
+from plausibly.data.columns.cell_texts import texts_of
 from plausibly.data.columns.cells import ColumnValues, join_cells
 from plausibly.data.columns.column import Column, change_column, with_tuples
+from plausibly.data.columns.column_sample import ColumnSample, count_texts
 from plausibly.data.columns.conditions import cell
 from plausibly.data.columns.identifiers import is_smooth
 from plausibly.data.columns.modelled import ModelledColumn
-from plausibly.data.columns.storage import Storage, storage_of, texts_of
+from plausibly.data.columns.storage import Storage, storage_of
+from plausibly.data.columns.text_guesses import KEY_REASON
 from plausibly.data.events import Document, Events, pack_events
 from plausibly.data.files import tables
 from plausibly.data.files.arrow_tables import index_to_columns
@@ -360,7 +363,7 @@ def learn_table_format(
     labels = [label for label in frame.columns if label_text(label) not in dropped]
     columns = [
         _learn_column(
-            guessing.count_texts(
+            count_texts(
                 frame[label], label_text(label), storage(frame[label], label_text(label), dialect)
             ),
             kinds.get(label_text(label), kinds.get("*")),
@@ -427,7 +430,7 @@ def share_of_new(once: int, rows: int) -> float:
 
 def _reconsider_key(column: Column, columns: Sequence[Column], frame: Any, label: Any) -> Column:
     """The column; where it is a key that others follow from, and are not there in its order, its numbers instead."""
-    if not isinstance(column, AsideColumn) or column.why != guessing.KEY_REASON:
+    if not isinstance(column, AsideColumn) or column.why != KEY_REASON:
         return column
     order = np.argsort(np.array([int(text) for text in column.texts(frame[label])], dtype=np.int64))
     named = dict(zip(names_of(frame), frame.columns, strict=True))
@@ -440,12 +443,11 @@ def _reconsider_key(column: Column, columns: Sequence[Column], frame: Any, label
         return column
     why = "whole numbers, of which others are a smooth function"
     return replace(
-        guessing.guess(guessing.count_texts(frame[label], column.name, column.storage), "integer"),
-        why=why,
+        guessing.guess(count_texts(frame[label], column.name, column.storage), "integer"), why=why
     )
 
 
-def _learn_column(sight: guessing.ColumnSample, word: str | None, rows: int) -> Column:
+def _learn_column(sight: ColumnSample, word: str | None, rows: int) -> Column:
     column = guessing.guess(sight, word)
     if isinstance(column, AsideColumn) and column.role == "constant" and rows:
         return change_column(column, unforeseen=share_of_new(0, rows))

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from plausibly.data.events import RowProgress, silent
-from plausibly.data.loading import comparable_rows
+from plausibly.data.repeats import comparable_rows
 from plausibly.errors import UserError
 from plausibly.evaluation.intervals import TOO_FEW
 from plausibly.evaluation.numbers import Number

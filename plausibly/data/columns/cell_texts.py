@@ -1,0 +1,146 @@
+"""Typed cells -> texts.
+
+Everything behind this module sees a column as a list of distinct texts and, for each row, which of them it holds; so
+parsing runs once per distinct text whatever the column's type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import time
+from typing import Any
+
+import numpy as np
+
+from plausibly.data.columns import dates
+from plausibly.data.columns.dtypes import CLOCK_CHANGES, OBJECT_PARSERS, dtype_zone
+from plausibly.errors import UserError
+
+LEAVE_OUT_HINT = "convert them to text or numbers, or leave the column out (--drop)"
+OBJECT_TIMES = {
+    f"{word}{size}": word for word in ("datetime", "timedelta") for size in ("", "64")
+}  # as objects
+
+
+def object_type(series: Any, name: str) -> str:
+    """What the cells of a column of objects are. UserError where they are of no one type."""
+    import pandas as pd
+
+    found = pd.api.types.infer_dtype(series, skipna=True)
+    found = "string" if found == "empty" else found
+    if found not in OBJECT_PARSERS:
+        mend = (
+            f"give all of them one type, or {LEAVE_OUT_HINT}"
+            if found.startswith("mixed")
+            else LEAVE_OUT_HINT
+        )
+        mend = (
+            f"pandas.to_{OBJECT_TIMES[found]} gives them theirs, or {LEAVE_OUT_HINT}"
+            if found in OBJECT_TIMES
+            else mend
+        )
+        raise UserError(f"column {name!r} holds {found} cells, which cannot be recorded; {mend}")
+    return found
+
+
+def unbox(series: Any) -> Any:
+    """The column; where its cells are times or durations as objects, in the type that is made for them."""
+    import pandas as pd
+
+    if series.dtype != np.dtype(object):
+        return series
+    found = pd.api.types.infer_dtype(series, skipna=True)
+    try:
+        return getattr(pd, f"to_{OBJECT_TIMES[found]}")(series) if found in OBJECT_TIMES else series
+    except (ValueError, TypeError, OverflowError):
+        return series
+
+
+def texts_of(
+    series: Any, name: str, stamped: Callable[[Any], list[str]] | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """For each row the index of its text, -1 for a hole, and the distinct texts.
+
+    `stamped` writes times; without it they are written in UTC.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    series = unbox(series)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        index, texts = (
+            np.asarray(series.cat.codes, dtype=np.int64),
+            texts_of(pd.Series(series.cat.categories), name)[1],
+        )
+        return index, texts
+    if series.dtype == np.dtype(object):
+        object_type(series, name)  # refuses what has none
+    index, distinct = pd.factorize(series)
+    kind, arrow = getattr(series.dtype, "kind", "O"), getattr(series.dtype, "pyarrow_dtype", None)
+    if (
+        kind == "f"
+    ):  # factorize and iteration widen small floats, whose shortest texts are then long
+        return index, [
+            cell_text(cell)
+            for cell in np.asarray(
+                distinct, dtype=getattr(series.dtype, "numpy_dtype", series.dtype)
+            )
+        ]
+    if kind == "M":
+        return index, (stamped or in_utc)(times_of(distinct))
+    if kind == "m":
+        spans = pd.TimedeltaIndex(distinct)
+        return index, _spans(spans.asi8, spans.unit)
+    if arrow is not None and pa.types.is_time(arrow):
+        whole = pa.int32() if pa.types.is_time32(arrow) else pa.int64()
+        return index, _spans(
+            pa.array(distinct).cast(whole).to_numpy(zero_copy_only=False).astype(np.int64),
+            arrow.unit,
+        )
+    return index, [cell_text(cell) for cell in distinct]
+
+
+def times_of(distinct: Any) -> Any:
+    """A DatetimeIndex; pandas takes Arrow's times for such without a zone."""
+    import pandas as pd
+
+    times, zone = pd.DatetimeIndex(distinct), dtype_zone(distinct.dtype)
+    return (
+        times if zone is None or times.tz is not None else times.tz_localize("UTC").tz_convert(zone)
+    )
+
+
+def in_utc(times: Any) -> list[str]:
+    return stamps(times if times.tz is None else times.tz_convert("UTC").tz_localize(None))
+
+
+def stamps(naive: Any) -> list[str]:
+    return [str(text) for text in np.datetime_as_string(naive.to_numpy(), unit=naive.unit)]
+
+
+def _spans(ticks: np.ndarray, unit: str) -> list[str]:
+    digits = 3 * ("s", "ms", "us", "ns").index(unit)
+    return dates.format_ticks(ticks, "%H:%M:%S" + f".%{digits}f" * bool(digits))
+
+
+def local_stamps(times: Any) -> list[str]:
+    """Local times; the second of two that are alike, when the clock is put back, is written in UTC, with a Z."""
+    wall = times.tz_localize(None)
+    again = wall.tz_localize(times.tz, **CLOCK_CHANGES)
+    late, utc = np.asarray(again != times), in_utc(times)
+    return [
+        f"{z}Z" if twice else text for text, z, twice in zip(stamps(wall), utc, late, strict=True)
+    ]
+
+
+def cell_text(cell: Any) -> str:
+    """The shortest text that reads back equal."""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool | np.bool_):
+        return str(bool(cell))
+    if isinstance(cell, time):
+        return cell.isoformat("microseconds")
+    if isinstance(cell, float | np.floating):
+        cell = cell + type(cell)(0)  # -0.0 equals 0.0
+    return str(cell)

@@ -1,0 +1,149 @@
+"""Columns of dates, times and durations, guessed from their texts or their type."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from plausibly.data.columns import date_patterns, dates, numbers
+from plausibly.data.columns.column import Column
+from plausibly.data.columns.column_sample import ColumnSample, without_marks
+from plausibly.data.columns.date_forms import form_of, plain_form, shortest_form
+from plausibly.data.columns.instants import common_form, ticks_in
+from plausibly.data.columns.numbers import MIN_SHARE
+from plausibly.data.columns.text_guesses import make_category, set_aside
+from plausibly.data.columns.types import DateColumn
+from plausibly.errors import UserError
+from plausibly.events.kinds import OTHER
+
+MONTH_NAME = re.compile(r"(?i)month|period|monat|mois|mes$|yyyymm|year_?mon|(^|_)ym($|_)")
+COMPACT_MONTH = re.compile(r"(1[89]|2[01])\d\d(0[1-9]|1[0-2])", re.ASCII)
+MANY_MONTHS = 25  # in order and without a gap are months by no chance
+AMBIGUOUS_REASON = "day and month are ambiguous; write 2020-12-05"
+
+
+def guess_date(sight: ColumnSample) -> Column | None:
+    """Nearly all cells are dates or times of one form; words such as NULL may stand for holes."""
+    if sight.storage.is_timed:
+        return _date_by_type(sight)
+    if _compact_months(sight):
+        return _date_column(sight, "%Y%m", "months as %Y%m")
+    forms = _forms(sight)
+    if not forms and (form := _common_form(sight)):
+        return _date_column(
+            sight, form, f"dates or times of several forms; read and drawn as {form}"
+        )
+    return (
+        _date_column(sight, forms[0], f"dates or times as {forms[0]}") if len(forms) == 1 else None
+    )
+
+
+def _compact_months(sight: ColumnSample) -> bool:
+    """Whether all cells are months such as 202012, by the column's name or because none between the first and last lacks."""
+    known, _ = without_marks(sight)
+    if not known.texts or not all(map(COMPACT_MONTH.fullmatch, known.texts)):
+        return False
+    months = dates.ticks(known.texts, "%Y%m")
+    span = int(months.max() - months.min()) + 1
+    return bool(MONTH_NAME.search(sight.name)) or (span >= MANY_MONTHS and len(known.texts) == span)
+
+
+def _common_form(sight: ColumnSample) -> str | None:
+    known, _ = without_marks(sight)
+    return (
+        common_form(known.texts, known.counts) if date_patterns.looks_dated(known.texts) else None
+    )
+
+
+def _date_by_type(sight: ColumnSample) -> Column | None:
+    """What a type says is a date, a time or a duration, in the shortest form that says its cells whole."""
+    storage, long = sight.storage, _long_form(sight)
+    known = dates.ticks(sight.texts, long)
+    if not (known != OTHER).any():
+        return None
+    zone = (
+        f", local times of {storage.zone}"
+        if storage.local
+        else ", in UTC"
+        if storage.zone is not None
+        else ""
+    )
+    return _date_in_form(
+        sight, shortest_form(known[known != OTHER], long), f"{storage.kind}s by their type{zone}"
+    )
+
+
+def _date_in_form(sight: ColumnSample, form: str, why: str) -> Column | None:
+    """Typed times as dates of a form."""
+    return _date_column(
+        replace(sight, texts=dates.reformat(sight.texts, _long_form(sight), form)), form, why
+    )
+
+
+def _long_form(sight: ColumnSample) -> str:
+    return plain_form(next((text for text in sight.texts if text[-1:].isdigit()), ""))
+
+
+def _forms(sight: ColumnSample) -> list[str]:
+    known, _ = without_marks(sight)
+    return date_patterns.forms(known.texts, known.counts)
+
+
+def guess_any_date(sight: ColumnSample) -> Column | None:
+    """As `date`; where day and month cannot be told apart, the month comes first."""
+    if sight.storage.is_timed:
+        return guess_date(sight)
+    forms = _forms(sight)
+    if len(forms) < 2:
+        return guess_date(sight)
+    form = next(form for form in forms if form[1:].lstrip("-").startswith("m"))
+    return _date_column(sight, form, f"day and month are ambiguous; read as {form}")
+
+
+def guess_date_as(sight: ColumnSample, form: str) -> Column | None:
+    """Dates of the form that the user names."""
+    try:
+        form_of(form)
+    except ValueError as error:
+        raise UserError(f"column {sight.name!r}: {error}") from error
+    return (_date_in_form if sight.storage.is_timed else _date_column)(sight, form, "as you said")
+
+
+def guess_ambiguous(sight: ColumnSample) -> Column | None:
+    """Dates whose day and month may be either."""
+    forms = _forms(sight)
+    return (
+        make_category(sight, f"{AMBIGUOUS_REASON}, or say --kind {sight.name}=date:{forms[0]}")
+        if len(forms) > 1
+        else None
+    )
+
+
+def _date_column(sight: ColumnSample, form: str, why: str) -> Column | None:
+    sight, marks = without_marks(sight)
+    ticks = ticks_in(sight.texts, form)
+    known = ticks != OTHER
+    values = ticks[known]
+    if not len(values) or sight.counts[known].sum() < MIN_SHARE * sight.rows:
+        return None
+    unit, word = dates.tick_step(values, form)
+    if np.abs(values // unit).max() >= numbers.MAX_STEPS:
+        return set_aside(
+            sight, "text", f"times to {word} have too many steps; round them to model them"
+        )
+    every, start = numbers.lattice(values // unit, sight.counts[known])
+    word, step, start = word if every == 1 else f"{every} {word}s", every * unit, start * unit
+    kind = numbers.learn_grid((values - start) // step, sight.counts[known], sight.holes > 0)
+    span = tuple(dates.format_ticks(np.array([values.min(), values.max()]), form))
+    return DateColumn(
+        **sight.common(why),
+        **marks,
+        kind=kind,
+        form=form,
+        step=step,
+        start=start,
+        unit=word,
+        span=span,
+    )

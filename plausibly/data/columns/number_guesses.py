@@ -1,0 +1,135 @@
+"""Columns of numbers, guessed from their texts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from plausibly.data.columns import numbers
+from plausibly.data.columns.column import Column
+from plausibly.data.columns.column_sample import (
+    DIGITS,
+    ColumnSample,
+    Marks,
+    with_points,
+    without_marks,
+)
+from plausibly.data.columns.numbers import MIN_SHARE
+from plausibly.data.columns.types import GridColumn, RealColumn
+
+TIME_NAME = re.compile(
+    r"(?i)time|date|epoch|stamp|unix|_at$|_on$|\bts\b|_ts$|created|updated|modified"
+)
+EPOCH_SECONDS = (946_684_800, 2_051_222_400)  # seconds to 2000 and to 2035
+
+
+def guess_number(sight: ColumnSample) -> Column | None:
+    """Nearly all cells are numbers; words such as NA may stand for holes."""
+    sight, marks = with_points(*without_marks(sight))
+    read = [numbers.parse_number(text) for text in sight.texts]
+    weight = sight.counts[[found is not None for found in read]].sum()
+    endless = sight.counts[
+        [numbers.INFINITE_NUMBER.fullmatch(text) is not None for text in sight.texts]
+    ].sum()
+    if weight < MIN_SHARE * (sight.rows - endless) or not weight:
+        return None
+    if any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
+        return None
+    decimals = numbers.resolution(read, sight.counts)
+    if (
+        decimals
+        and decimals > 7
+        and sight.storage.dtype.lower() in ("float32", "<f4", "float16", "<f2")
+    ):
+        decimals = None  # finer than such numbers are apart: not recorded at a resolution
+    return (
+        _real_column(sight, marks)
+        if decimals is None
+        else _grid_column(sight, marks, read, decimals)
+    )
+
+
+def guess_integer(sight: ColumnSample) -> Column | None:
+    sight, marks = without_marks(sight)
+    return _grid_column(sight, marks, [numbers.parse_number(text) for text in sight.texts], 0)
+
+
+def _grid_column(
+    sight: ColumnSample, marks: Marks, read: list[numbers.ExactNumber | None], decimals: int
+) -> Column | None:
+    steps = [numbers.in_steps(found, decimals) for found in read]
+    fitting = np.array([step is not None for step in steps], dtype=bool)
+    if not fitting.any():
+        return None
+    values = np.array([step for step in steps if step is not None], dtype=np.int64)
+    step, start = numbers.lattice(values, sight.counts[fitting])
+    kind = numbers.learn_grid((values - start) // step, sight.counts[fitting], sight.holes > 0)
+    texts = [text.strip() for text, fits in zip(sight.texts, fitting, strict=True) if fits]
+    style = numbers.style_of(texts, sight.counts[fitting], values.tolist(), decimals)
+    why = "whole numbers" if decimals == 0 else f"numbers with up to {decimals} decimals"
+    why += _epoch(sight.name, values) if decimals == 0 else ""
+    span = tuple(
+        numbers.format_number(int(end), decimals, "shortest")
+        for end in (values.min(), values.max())
+    )
+    scale: dict[str, Any] = {"decimals": decimals, "step": step, "start": start}
+    return GridColumn(**sight.common(why), **marks, **scale, kind=kind, style=style, span=span)
+
+
+def _epoch(name: str, values: Any) -> str:
+    """What whole numbers are that by name and size are times since 1970, or nothing."""
+    for unit, word in (
+        (1, "seconds"),
+        (10**3, "milliseconds"),
+        (10**6, "microseconds"),
+        (10**9, "nanoseconds"),
+    ):
+        if (
+            TIME_NAME.search(name)
+            and min(values) >= EPOCH_SECONDS[0] * unit
+            and max(values) < EPOCH_SECONDS[1] * unit
+        ):
+            first, last = (
+                str(np.datetime64(int(end // unit), "s"))[:10] for end in (min(values), max(values))
+            )
+            return f", {word} since 1970: {first} to {last}"
+    return ""
+
+
+def guess_real(sight: ColumnSample) -> Column | None:
+    """Numbers with a density, at whatever resolution they were recorded."""
+    sight, marks = with_points(*without_marks(sight))
+    decimals = numbers.resolution(
+        [numbers.parse_number(text) for text in sight.texts], sight.counts
+    )
+    return _real_column(sight, marks, "as you said", 0.0 if decimals is None else 10.0**-decimals)
+
+
+def _real_column(
+    sight: ColumnSample, marks: Marks, why: str = "real numbers", step: float = 0.0
+) -> Column | None:
+    shown = [
+        (text, count)
+        for text, count in zip(sight.texts, sight.counts, strict=True)
+        if numbers.parse_number(text)
+    ]
+    style = numbers.style_of_reals([text for text, _ in shown])
+    if (
+        why == "real numbers"
+        and sight.storage.kind != "float"
+        and all(DIGITS.fullmatch(text) for text, _ in shown)
+    ):
+        if not (epoch := _epoch(sight.name, [int(text) for text, _ in shown])):
+            return None  # whole numbers too large to be exact: labels, not amounts
+        style, why = "whole", "whole numbers" + epoch
+    values = np.repeat(np.array([float(text) for text, _ in shown]), [count for _, count in shown])
+    if np.abs(values).max() > numbers.MAX_REAL or values.max() == values.min():
+        return None
+    kind, span = (
+        numbers.learn_real(values, sight.holes > 0, step=numbers.decimal_step(values)),
+        (repr(float(values.min())), repr(float(values.max()))),
+    )
+    why += "" if kind.usual is None else f", mostly {kind.usual:g}"
+    return RealColumn(**sight.common(why), **marks, kind=kind, style=style, span=span)

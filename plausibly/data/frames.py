@@ -1,0 +1,70 @@
+"""Rows in memory that have named columns -> a DataFrame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plausibly.data.files.arrow_tables import frame_of, with_index
+from plausibly.errors import UserError
+
+
+def as_table(source: Any) -> Any:
+    """Rows in memory that have named columns as a DataFrame in the machine's order of bytes; whatever else as it is.
+
+    That is a Series, a dictionary of columns, a list of dictionaries, an array of structures, and a table of Arrow, Polars
+    and all other libraries that hand over Arrow's columns.
+    """
+    import pandas as pd
+
+    if isinstance(source, str | Path):
+        return source
+    if isinstance(source, pd.DataFrame):
+        return _with_native_bytes(source)
+    if isinstance(source, pd.Series):
+        return source.to_frame()
+    structured = (
+        isinstance(source, np.ndarray)
+        and source.dtype.names
+        and not isinstance(source, np.ma.MaskedArray)
+    )
+    records = (
+        isinstance(source, list | tuple)
+        and len(source)
+        and all(isinstance(row, Mapping) for row in source)
+    )
+    columns = isinstance(source, Mapping) and not hasattr(
+        source, "toarray"
+    )  # as a sparse array of scipy's
+    try:
+        if hasattr(source, "columns") and hasattr(source, "__arrow_c_stream__"):
+            import pyarrow as pa
+
+            return frame_of(with_index(pa.table(source)))
+        return (
+            _with_native_bytes(pd.DataFrame(source)) if structured or records or columns else source
+        )
+    except (ValueError, TypeError) as error:
+        raise UserError(f"no table can be made of this {type(source).__name__}: {error}") from error
+
+
+def _with_native_bytes(frame: Any) -> Any:
+    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if dtype == np.longdouble and dtype != np.float64:
+            raise UserError(
+                f"column {name!r}: numbers of type {dtype} would be rounded; give it as float64"
+            )
+    other = [
+        place
+        for place, dtype in enumerate(frame.dtypes)
+        if isinstance(dtype, np.dtype) and not dtype.isnative
+    ]
+    if not other:
+        return frame
+    columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
+    for place in other:
+        columns[place] = columns[place].astype(columns[place].dtype.newbyteorder("="))
+    return type(frame)(dict(enumerate(columns)), index=frame.index).set_axis(frame.columns, axis=1)
