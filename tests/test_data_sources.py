@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
 def both(monkeypatch, source, **options):
     """The data of a file as a whole, and a piece at a time."""
     whole = load(source, **options)
-    for name, value in (("LARGE", 0), ("SMALL", 0), ("PIECE", 700)):
+    for name, value in (("LARGE_CELLS", 0), ("SMALL_BYTES", 0), ("ROWS_PER_PIECE", 700)):
         monkeypatch.setattr(sources, name, value)
     return whole, load(source, **options)
 
