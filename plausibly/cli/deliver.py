@@ -64,4 +64,4 @@ def deliver(
 def write(output: Output, rows: Any, out_: str, guard: bool, data: str | None = None) -> None:
     """Writes rows to a file, whole or not at all; it is not the `data` that they were made of."""
     refuse_same(out_, data)
-    (output.guarding() if guard else output).join([output.piece(rows)], Path(out_))
+    output.write([output.piece(rows)], Path(out_), guard)

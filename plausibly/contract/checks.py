@@ -42,7 +42,7 @@ from plausibly.families.mixtures import FreeWeights, free_log_weights
 from plausibly.families.variational import context_values
 from plausibly.outcomes.outcome import Single
 from plausibly.outcomes.quadrature import quadrature
-from plausibly.system.randomness import drawing, generator_for
+from plausibly.system.randomness import Stream, drawing, generator_for
 from plausibly.tasks import load_tasks
 from plausibly.tasks.complete import Ascent
 from plausibly.tasks.compress import compress
@@ -102,7 +102,7 @@ def checks_for(model: Trainable) -> Iterator[Check]:
 
 def shake_weights(model: Kept, seed: int = 0) -> Kept:
     """The model with its parameters moved: weights that start at zero would hide a leak."""
-    generator = generator_for(torch.device("cpu"), seed, 6)
+    generator = generator_for(torch.device("cpu"), seed, Stream.CHECKED_WEIGHTS)
     model.initialise(generator)
     with torch.no_grad():
         for p in model.parameters():
@@ -120,7 +120,7 @@ def draw_events(model: Model, n: int, seed: int = 0) -> Tensor:
     """`n` events, or an eighth of them where each has many variables."""
     n = n if model.schema.size <= 256 else n // 8
     with torch.no_grad():
-        return model.sample(n, generator_for(device_of(model), seed, 7))
+        return model.sample(n, generator_for(device_of(model), seed, Stream.CHECKED_SAMPLES))
 
 
 @dataclass(frozen=True)
@@ -333,7 +333,7 @@ def gradients_reach_every_parameter(model: Trainable) -> Result:
     model.train()
     try:
         for step in range(8):
-            noise = generator_for(device_of(model), step, 8)
+            noise = generator_for(device_of(model), step, Stream.CHECKED_GRADIENTS)
             model.zero_grad()
             with drawing(model, noise), torch.enable_grad():
                 training_loss(model, events_for(model, step), noise).backward()
@@ -379,7 +379,7 @@ def exp_bounds(model: BoundedModel) -> tuple[Tensor, Tensor] | None:
     device, events = device_of(model), model.schema.all_events()
     rounds = []
     for seed in range(BOUND_ROUNDS):
-        noise = generator_for(device, seed, 17)
+        noise = generator_for(device, seed, Stream.CHECKED_BOUNDS)
         x = events.view(-1, *model.schema.shape).to(device)
         rounds.append(
             torch.cat([model.log_bound(part, noise).double().cpu() for part in x.split(256)]).exp()
@@ -427,14 +427,18 @@ def compare_precisions(
 @torch.no_grad()
 def by_fixed_noise(model: BoundedModel, x: Tensor) -> Tensor:
     """The bound of each event, float64."""
-    return model.log_bound(x, generator_for(device_of(model), 0, 19)).double()
+    return model.log_bound(
+        x, generator_for(device_of(model), 0, Stream.CHECKED_BOUND_PRECISION)
+    ).double()
 
 
 def losses(model: Trainable, x: Tensor) -> Tensor:
     """The losses of each event in all turns, one after the other, float64."""
     turns = model.objective.turns(model)
     each = [
-        turn.loss(x, generator_for(device_of(model), 0, 20), 0.5).total.detach().double()
+        turn.loss(x, generator_for(device_of(model), 0, Stream.CHECKED_LOSS_PRECISION), 0.5)
+        .total.detach()
+        .double()
         for turn in turns
     ]
     return torch.cat([x.new_zeros(0, dtype=torch.float64), *each])
@@ -533,9 +537,10 @@ def codable(model: Model, n: int) -> Tensor:
     x = draw_events(model, n).cpu()
     known = torch.tensor([HOLE if kind.missing else UNFORESEEN for kind in model.schema.kinds])
     flat, schema = torch.minimum(x.flatten(1), known), model.schema
-    lost = (torch.rand(flat.shape, generator=generator_for(torch.device("cpu"), 18)) < 0.05) & (
-        schema.chance_unforeseen > 0
-    )
+    lost = (
+        torch.rand(flat.shape, generator=generator_for(torch.device("cpu"), Stream.CHECKED_CODING))
+        < 0.05
+    ) & (schema.chance_unforeseen > 0)
     return torch.where(lost, schema.never_seen, flat).view(x.shape)
 
 
@@ -640,9 +645,9 @@ def reconstructions_are_events(model: Encoder) -> Result:
     """decode(encode(x)), of events and of latents that no event has."""
     x = events_for(model)
     z, given = model.encode(x), context_values(model, x)
-    far = 3 * torch.randn(z.shape, generator=generator_for(z.device, 17), device=z.device).to(
-        z.dtype
-    )
+    far = 3 * torch.randn(
+        z.shape, generator=generator_for(z.device, Stream.CHECKED_LATENTS), device=z.device
+    ).to(z.dtype)
     wrong = 0.0 if z.shape == (len(x), model.latents) and z.isfinite().all() else float("inf")
     wrong += sum(wrong_cells(model, model.decode(each, given)) for each in (z, far))
     return near(
@@ -740,9 +745,13 @@ def change(one: Single, other: Single, kind: Kind, x: Tensor) -> float:
 
 def random_events(schema: Schema, n: int, seed: int) -> Tensor:
     """Flat events with every code equally likely, (n, variables); real ones inside their bin."""
-    uniform = torch.rand(n, schema.size, generator=generator_for(torch.device("cpu"), seed, 9))
+    uniform = torch.rand(
+        n, schema.size, generator=generator_for(torch.device("cpu"), seed, Stream.CHECKED_CODES)
+    )
     codes = (uniform * torch.tensor(schema.codes)).floor().long()
-    return Binning(schema).draw_inside(codes, generator_for(torch.device("cpu"), seed, 14))
+    return Binning(schema).draw_inside(
+        codes, generator_for(torch.device("cpu"), seed, Stream.CHECKED_NUMBERS)
+    )
 
 
 @torch.no_grad()
@@ -827,7 +836,10 @@ def some_observed(model: AnyOrderModel, n: int) -> tuple[Tensor, Tensor]:
     """Random events and a random subset of observed variables for each."""
     x = random_events(model.schema, n, 4)
     rate = torch.linspace(0, 1, n)[:, None]
-    observed = torch.rand(x.shape, generator=generator_for(torch.device("cpu"), 10)) < rate
+    observed = (
+        torch.rand(x.shape, generator=generator_for(torch.device("cpu"), Stream.CHECKED_HOLES))
+        < rate
+    )
     shape, device = (n, *model.schema.shape), device_of(model)
     return x.view(shape).to(device), observed.view(shape).to(device)
 
@@ -905,7 +917,9 @@ def given_samples_follow(model: TractableModel) -> Result:
     observed = torch.zeros_like(x, dtype=torch.bool).flatten(1)
     observed[:, 1::2] = True
     many, seen = x.expand(4000, *x.shape[1:]), observed.view(x.shape).expand(4000, *x.shape[1:])
-    drawn = model.sample_given(many, seen, generator_for(device_of(model), 11)).flatten(1)
+    drawn = model.sample_given(
+        many, seen, generator_for(device_of(model), Stream.CHECKED_ANSWERS)
+    ).flatten(1)
     kind, outcome = model.schema.kinds[0], model.predict_given(x, observed.view(x.shape)).one(0)
     cells = model.schema.first((0,)).event_codes(quadrature(kind, outcome, 1)[0])[:, 0]
     p = torch.zeros(kind.codes, dtype=torch.float64).index_add_(
@@ -933,7 +947,7 @@ def completions_are_highest(model: DecomposableModel) -> Result:
     search = Ascent(model, likeliest_inside(model.schema, holes=False).to(x.device))
     best = model.complete(x, observed, search.weights)
     rivals = model.propose_completions(
-        x, observed, search.weights, generator_for(device_of(model), 15)
+        x, observed, search.weights, generator_for(device_of(model), Stream.CHECKED_COMPLETIONS)
     )
     heights = [search.height(y, observed) for y in [*rivals, search.climb(best, observed)]]
     own = search.height(best, observed)
@@ -956,7 +970,9 @@ def entropies_are_means(model: DecomposableModel) -> Result:
         observed.flatten(1)[:, first::2] = bool(first)
         observed &= ~model.schema.is_unseen(x).view(x.shape)
         many, seen = x.expand(n, *x.shape[1:]), observed.expand(n, *x.shape[1:])
-        drawn = model.sample_given(many, seen, generator_for(device_of(model), 16), possible)
+        drawn = model.sample_given(
+            many, seen, generator_for(device_of(model), Stream.CHECKED_ENTROPIES), possible
+        )
         nats = (model.log_marginal(drawn, seen, possible) - model.log_prob(drawn)).double()
         error = max(float(nats.std()), 1e-4) / n**0.5
         worst = max(worst, abs(float(nats.mean() - model.entropy_given(x, observed))) / error)

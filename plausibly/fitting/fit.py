@@ -43,7 +43,7 @@ from plausibly.runs.run import (
 )
 from plausibly.system import processes
 from plausibly.system.files import open_within, replacing
-from plausibly.system.randomness import generator_for
+from plausibly.system.randomness import Stream, generator_for
 from plausibly.system.seals import (
     BrokenSeal,
     digest_file,
@@ -450,7 +450,7 @@ def build_untrained(
 def sampling_speed(model: Model) -> float:
     """Rows sampled a second, in one batch: 250 rows, or 16 where a row has many variables."""
     n = 250 if model.schema.size <= 128 else 16
-    generator = generator_for(device_of(model), 13)
+    generator = generator_for(device_of(model), Stream.SAMPLING_SPEED)
     started = time.monotonic()
     with torch.no_grad():
         model.sample(n, generator)

@@ -50,7 +50,7 @@ from plausibly.runs.record import FIELD_TYPES, write_tensors
 from plausibly.runs.run import TASKS, Run, write_record
 from plausibly.system.files import delivering, refuse_same, refuse_streams
 from plausibly.system.locks import holding
-from plausibly.system.randomness import generator_for
+from plausibly.system.randomness import Stream, generator_for
 from plausibly.system.seals import digest_file
 from plausibly.system.threads import one_thread
 from plausibly.system.versions import __version__
@@ -232,7 +232,7 @@ def decompress(
             )
         pieces = (file.run.format.file_rows(events, out) for events in file.events(wanted, heard))
         try:
-            (output.guarding() if guard else output).join(map(output.piece, pieces), out)
+            output.write(map(output.piece, pieces), out, guard)
         except pa.ArrowInvalid as error:
             raise UserError(
                 f"{out}: a column holds numbers in some rows and texts in others; .csv holds both"
@@ -250,7 +250,7 @@ def nats(model: Any, codes: Tensor) -> Tensor:
     """log p of each row, or the ELBO by one draw, which is what bits-back comes to, (rows,) float64."""
     if not isinstance(model, Variational):
         return TASKS["score"](model, codes)
-    noise = generator_for(torch.device("cpu"), 18)
+    noise = generator_for(torch.device("cpu"), Stream.COMPRESSED_BITS)
     with torch.no_grad():
         parts = codes.float().split(rows_per_batch(model))
         return torch.cat(

@@ -58,7 +58,7 @@ def sample_to(
     TASKS["impute" if given or complete else "sample"].require(run.model)
     output, job = run.format.output(out), SampleJob(str(out), n, seed, dict(given or {}), complete)
     with carry_out(run, job, out, work, n, heard) as shards:
-        (output.guarding() if guard else output).join(shards, out)
+        output.write(shards, out, guard)
         return read_effective_size(shards)
 
 
@@ -76,7 +76,7 @@ def fill_to(
     refuse_same(out, data)
     output, rows = run.format.output(out), estimate_rows(data, run.format)
     with carry_out(run, FillJob(data, str(out), seed), out, work, rows, heard) as shards:
-        (output.guarding() if guard else output).join(shards, out)
+        output.write(shards, out, guard)
         return shards.rows, read_effective_size(shards)
 
 
@@ -165,7 +165,7 @@ def _score_job(
         frames = map(scored.look, _rank_tables(tables, ranking))
         kept = [] if out is not None else list(frames)
         if output is not None and out is not None:
-            (output.guarding() if guard else output).join(map(output.piece, frames), out)
+            output.write(map(output.piece, frames), out, guard)
     scored.told = {} if ranking is None else ranking.describe()
     return scored, kept
 

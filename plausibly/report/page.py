@@ -27,7 +27,7 @@ from plausibly.runs.board import Board, Row
 from plausibly.runs.record import ingredients
 from plausibly.runs.run import Run
 from plausibly.system.files import replacing
-from plausibly.system.randomness import generator_for
+from plausibly.system.randomness import Stream, generator_for
 from plausibly.system.versions import __version__
 
 NO_DATA = "This page was made without the data, so this part is left out."
@@ -396,7 +396,7 @@ def _elbo_of(subject: Subject, dataset: Dataset) -> ElboParts | None:
         return None
     events = subject.run.format.without(dataset.test, model.context)
     rows = max(MIN_ELBO_ROWS, min(MAX_ELBO_ROWS, MAX_ELBO_NUMBERS // sum(model.schema.codes)))
-    return elbo_parts(model, events, generator_for(device_of(model), 22), rows)
+    return elbo_parts(model, events, generator_for(device_of(model), Stream.ELBO_PARTS), rows)
 
 
 def codebooks(shown: list[Subject], dataset: Dataset | None) -> list[str]:

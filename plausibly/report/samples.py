@@ -21,7 +21,7 @@ from plausibly.report.drawing import FAINT, png, quiet_frame, shade_cells, short
 from plausibly.report.figures import PAGE_INCHES, Panel
 from plausibly.report.scales import Scale, Sheet
 from plausibly.report.subjects import Subject
-from plausibly.system.randomness import generator_for
+from plausibly.system.randomness import Stream, generator_for
 from plausibly.tasks.reconstruct import decode_events
 
 MAX_IMAGES, PICTURE_BYTES, TILE_PIXELS = (
@@ -41,7 +41,7 @@ NO_SAMPLES = "decoded from N(0, I): not samples of a distribution"
 def draw_codes(model: Model, n: int, speed: float | None = None, seed: int = 0) -> Tensor:
     """Codes of `n` samples, on the CPU; of fewer where the model is known to be slow, by its samples a second."""
     n = min(n, max(16, int(MAX_SECONDS * speed))) if speed else n
-    return model.sample(n, generator_for(device_of(model), seed, 21)).cpu()
+    return model.sample(n, generator_for(device_of(model), seed, Stream.REPORT_SAMPLES)).cpu()
 
 
 @torch.no_grad()
@@ -53,7 +53,12 @@ def decode_noise(model: Decoder, n: int, dataset: Dataset | None, seed: int = 0)
     if model.context and dataset is not None:
         test = dataset.test.codes.flatten(1)[:, list(model.context)].float()
         given = test[torch.arange(n) % len(test)].to(device)
-    z = torch.randn(n, model.latents, generator=generator_for(device, seed, 21), device=device)
+    z = torch.randn(
+        n,
+        model.latents,
+        generator=generator_for(device, seed, Stream.REPORT_SAMPLES),
+        device=device,
+    )
     return decode_events(model, z, given).cpu()
 
 

@@ -89,7 +89,7 @@ from plausibly.models import MODELS
 from plausibly.runs import user_models
 from plausibly.runs.building import build, check_size
 from plausibly.runs.record import BEST, ENSEMBLE, read_record
-from plausibly.system.randomness import generator_for
+from plausibly.system.randomness import Stream, generator_for
 from plausibly.system.seals import check_file, digest_file, write_sealed
 from plausibly.tasks.sample import EVENTS_PER_BATCH
 
@@ -257,7 +257,9 @@ class Run:
         if not isinstance(self.model, Variational) or (data is None and self.in_memory):
             return None
         return elbo_parts(
-            self.model, self._require_events(data), generator_for(device_of(self.model), 22)
+            self.model,
+            self._require_events(data),
+            generator_for(device_of(self.model), Stream.ELBO_PARTS),
         )
 
     def codebook(self, data: Any = None) -> CodebookUse | None:
@@ -294,7 +296,7 @@ class Run:
             raise UserError(f"sigma {sigma!r}; it is a number above 0, or validation")
         if rows < 1:
             raise UserError(f"{rows} rows; at least 1 is needed")
-        noise = generator_for(device_of(self.model), seed, 23)
+        noise = generator_for(device_of(self.model), seed, Stream.ANNEALED_CHAINS)
         events, valid = pick_evenly(self._require_events(data), rows), None
         if isinstance(sigma, str):
             sigma, valid = None, self.dataset().valid
@@ -532,7 +534,7 @@ class Run:
         """
         given = given or {}
         place, asked = free_variable(self.format, target, given), question(self.format, given)
-        noise = generator_for(device_of(self.model), seed, 14)
+        noise = generator_for(device_of(self.model), seed, Stream.QUERIES)
         found = TASKS["query"](self.model, asked.codes, asked.observed, place, noise, particles)
         return make_answer(
             self.format, place, {str(name): value for name, value in given.items()}, found
@@ -581,7 +583,7 @@ class Run:
         self, shard: int, asked: Events, seed: int, holes: bool = False
     ) -> tuple[Events, EffectiveSampleSize | None]:
         """A shard of questions answered by draws that (seed, shard) decides; with `holes` a drawn cell may be one."""
-        noise = generator_for(device_of(self.model), seed, 12, shard=shard)
+        noise = generator_for(device_of(self.model), seed, Stream.FILLED_HOLES, shard=shard)
         codes, told = TASKS["impute"](self.model, asked.codes, asked.observed, noise, holes)
         generator = np.random.default_rng((seed, 2, shard))
         return self.format.fill(asked, codes, generator, shard * self.shard_rows), told
@@ -765,7 +767,7 @@ class Run:
         observed, codes = self._complete(events, i, self.format.present(rows))
         unknown = observed.clone()
         unknown[:, i] = False
-        noise = generator_for(device_of(self.model), seed, 24)
+        noise = generator_for(device_of(self.model), seed, Stream.REGRESSIONS)
         found = TASKS["query"](self.model, codes, unknown.view(codes.shape), i, noise, particles)
         return regression(self.format, events, i, found, np.random.default_rng((seed, 3)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from functools import cached_property
 from typing import Self
 
@@ -14,6 +15,50 @@ HASH_FACTORS = (
     0x9E3779B1,
     0x85EBCA6B,
 )  # odd: multiples differ in their low 32 bits, which are all that a CPU's generator takes
+
+
+class Stream(IntEnum):
+    """The purpose that a generator draws for.
+
+    Some share a number, since another number would change results that were published.
+    """
+
+    INITIAL_WEIGHTS = 0
+    SHUFFLED_ROWS = 1
+    TRAINING_NOISE = 2
+    VALIDATION_NOISE = 3
+    BOUND_NOISE = 4
+    HEALTH = 4
+    SAMPLES = 5
+    SLACK = 5
+    CHECKED_WEIGHTS = 6
+    CHECKED_SAMPLES = 7
+    CHECKED_GRADIENTS = 8
+    CHECKED_CODES = 9
+    CHECKED_HOLES = 10
+    CHECKED_ANSWERS = 11
+    FILLED_HOLES = 12
+    COMPLETIONS = 13
+    SAMPLING_SPEED = 13
+    QUERIES = 14
+    CHECKED_NUMBERS = 14
+    CHECKED_COMPLETIONS = 15
+    CHECKED_ENTROPIES = 16
+    MARGINAL_BOUNDS = 17
+    CHECKED_BOUNDS = 17
+    CHECKED_LATENTS = 17
+    CLASSIFICATIONS = 18
+    COMPRESSED_BITS = 18
+    CHECKED_CODING = 18
+    CHECKED_BOUND_PRECISION = 19
+    CHECKED_LOSS_PRECISION = 20
+    REPORT_SAMPLES = 21
+    ELBO_PARTS = 22
+    ORDERS = 23
+    ANNEALED_CHAINS = 23
+    REGRESSIONS = 24
+    JUDGE_WEIGHTS = 30
+    JUDGE_BATCHES = 31
 
 
 def generator_for(device: torch.device, *numbers: int, shard: int = 0) -> torch.Generator:

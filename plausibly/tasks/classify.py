@@ -25,7 +25,7 @@ from plausibly.capabilities import (
 from plausibly.events.batches import batches
 from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.outcomes.outcome import Single
-from plausibly.system.randomness import generator_for
+from plausibly.system.randomness import Stream, generator_for
 from plausibly.tasks import Task
 from plausibly.tasks.query import query
 
@@ -92,7 +92,7 @@ def classify_by_latents(
     draws = DRAWS_PER_ROW * (
         labels if target in model.context else 1
     )  # there each label has draws of its own
-    found = query(model, codes, seen, target, generator_for(device, 18), draws)
+    found = query(model, codes, seen, target, generator_for(device, Stream.CLASSIFICATIONS), draws)
     logs = code_log_probs(found.outcome, len(codes), labels, codes[:0].to(device))
     return Labelled(logs.log_softmax(1), found.effective)
 

@@ -19,7 +19,7 @@ from plausibly.capabilities import DecomposableModel, TractableModel, device_of
 from plausibly.events.moments import likeliest_inside
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.outcome import Single
-from plausibly.system.randomness import generator_for
+from plausibly.system.randomness import Stream, generator_for
 from plausibly.tasks import Task
 
 complete: Task[Any] = Task(
@@ -68,7 +68,7 @@ class Ascent:
 
     def __call__(self, x: Tensor, observed: Tensor) -> Tensor:
         """The best of all climbs, (batch, *shape)."""
-        generator = generator_for(x.device, 13)
+        generator = generator_for(x.device, Stream.COMPLETIONS)
         suggested = self.model.propose_completions(x, observed, self.weights, generator)
         ends = self.climb(
             torch.cat(suggested), observed.repeat(len(suggested), *[1] * (x.ndim - 1))

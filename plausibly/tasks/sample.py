@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Model, device_of
-from plausibly.system.randomness import generator_for
+from plausibly.system.randomness import Stream, generator_for
 from plausibly.tasks import Task
 
 sample: Task[Any] = Task("sample", "it has no distribution")
@@ -23,7 +23,7 @@ def sample_events(model: Model, n: int, seed: int, first: int = 0) -> Tensor:
     device = device_of(model)
     numbers = range(first, first + (n + EVENTS_PER_BATCH - 1) // EVENTS_PER_BATCH)
     drawn = [
-        model.sample(EVENTS_PER_BATCH, generator_for(device, seed, 5, number)).cpu()
+        model.sample(EVENTS_PER_BATCH, generator_for(device, seed, Stream.SAMPLES, number)).cpu()
         for number in numbers
     ]
     return torch.cat(drawn)[:n] if drawn else torch.zeros(0, *model.schema.shape)

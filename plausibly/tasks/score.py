@@ -19,6 +19,7 @@ from plausibly.capabilities import (
 from plausibly.events.batches import batches
 from plausibly.families.proposals import pieces
 from plausibly.families.variational import EVENTS_PER_BATCH
+from plausibly.system.randomness import Stream
 from plausibly.tasks import Task
 from plausibly.training.loop import generators_for
 
@@ -55,7 +56,7 @@ def row_by_row(
     parts = list[Tensor]()
     for x in batches(codes, None if isinstance(model, DensityModel) else EVENTS_PER_BATCH):
         x = x.to(device_of(model))
-        parts.append(log(x, generators_for(x, 4)).double().cpu())
+        parts.append(log(x, generators_for(x, Stream.BOUND_NOISE)).double().cpu())
         done(sum(map(len, parts)))
     return torch.cat(parts)
 
@@ -90,6 +91,6 @@ def marginal_bound(model: Variational, codes: Tensor, observed: Tensor, draws: i
     found = torch.zeros(len(codes), dtype=torch.float64)
     for index, evidence in pieces(model, codes, observed, draws):
         found[index] = evidence.draws(
-            draws, generators_for(evidence.row_keys, 17)
+            draws, generators_for(evidence.row_keys, Stream.MARGINAL_BOUNDS)
         ).log_evidence.cpu()
     return found

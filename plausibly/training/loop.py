@@ -22,7 +22,7 @@ from plausibly.capabilities import AutoregressiveModel, Trainable, device_of
 from plausibly.events.batches import batches
 from plausibly.objectives import Objective, Pass, Turn, WholePass
 from plausibly.system import processes
-from plausibly.system.randomness import RowByRow, drawing, generator_for, sharing
+from plausibly.system.randomness import RowByRow, Stream, drawing, generator_for, sharing
 from plausibly.training.plan import Diverged, Plan, Progress
 
 MAX_VALIDATION_ROWS, MAX_HEALTH_ROWS = 10_000, 1000  # at most so many are looked at each time
@@ -52,7 +52,7 @@ def event_keys(x: Tensor) -> list[int]:
 
 def prepare(model: Trainable, codes: Tensor, seed: int) -> None:
     """The state before the first step: weights from the seed, outputs at the marginals of events, (rows, *shape)."""
-    model.initialise(generator_for(torch.device("cpu"), seed, 0))
+    model.initialise(generator_for(torch.device("cpu"), seed, Stream.INITIAL_WEIGHTS))
     model.initialise_from(codes[:: -(-len(codes) // MAX_INITIAL_ROWS)].flatten(1))
 
 
@@ -93,7 +93,7 @@ class Training:
         ]  # others are constant
         self.step, self.best_validation, self.waited, self.seconds = 0, float("inf"), 0, 0.0
         self.norms: dict[str, Tensor] = {}  # of the last gradients, by turn
-        self.slack = self._ask_objective(self.objective.slack, 5)
+        self.slack = self._ask_objective(self.objective.slack, Stream.SLACK)
         self._permutation: tuple[int, Tensor] | None = None
 
     def _optimiser(self, turn: Turn) -> torch.optim.AdamW:
@@ -148,7 +148,7 @@ class Training:
         per_round = ceil(len(self.codes) / self.plan.batch)
         turn, place = divmod(step, per_round)
         if self._permutation is None or self._permutation[0] != turn:
-            shuffle = generator_for(torch.device("cpu"), self.plan.seed, 1, turn)
+            shuffle = generator_for(torch.device("cpu"), self.plan.seed, Stream.SHUFFLED_ROWS, turn)
             self._permutation = turn, torch.randperm(len(self.codes), generator=shuffle)
         return self._permutation[1][place * self.plan.batch : (place + 1) * self.plan.batch]
 
@@ -165,7 +165,9 @@ class Training:
         ):
             for repeat in range(turn.repeats):
                 optimiser.zero_grad()
-                noise = generator_for(device, self.plan.seed, 2, self.step, index, repeat)
+                noise = generator_for(
+                    device, self.plan.seed, Stream.TRAINING_NOISE, self.step, index, repeat
+                )
                 value = self._gradients(turn, x, rows, own, sharing(noise, own, len(rows)))
                 self.norms[turn.name] = clip(learned, self.plan.clip)
                 for group in optimiser.param_groups:
@@ -215,7 +217,11 @@ class Training:
             self.waited += 1
         rate = self.plan.rate_at(self.step - 1)
         norms = {name: float(norm) for name, norm in self.norms.items()}
-        told = self.objective.unit, norms, self._ask_objective(self.objective.health, 4, self.step)
+        told = (
+            self.objective.unit,
+            norms,
+            self._ask_objective(self.objective.health, Stream.HEALTH, self.step),
+        )
         return Progress(self.step, self.plan.steps, loss, value, rate, self.seconds, better, *told)
 
     @torch.no_grad()
@@ -293,7 +299,9 @@ def validation_loss(
         parts.append(torch.zeros((), dtype=torch.float64, device=device))
         if processes.is_mine(i):
             parts[i] += (
-                objective.validation_loss(model, x.to(device), generator_for(device, seed, 3, i))
+                objective.validation_loss(
+                    model, x.to(device), generator_for(device, seed, Stream.VALIDATION_NOISE, i)
+                )
                 .double()
                 .sum()
             )

@@ -39,8 +39,12 @@ class Output(ABC):
         """Writes all pieces, which agree in their columns, to one file: whole or not at all."""
 
     def guarding(self) -> Output:
-        """The same for spreadsheets, where these could take texts for formulas; see `data.spreadsheets`."""
+        """The same for spreadsheets, which could take texts for formulas; see `files.spreadsheets`."""
         return self
+
+    def write(self, pieces: Iterable[pa.Table], path: Path, guard: bool) -> None:
+        """Joins the pieces; with `guard` no spreadsheet takes a text of theirs for a formula."""
+        (self.guarding() if guard else self).join(pieces, path)
 
 
 class TextOutput(Output):
@@ -176,10 +180,10 @@ def _lines(frame: pd.DataFrame, mark: str) -> tuple[bytes, bytes]:
 
 
 class ArrayOutput(Output):
-    """Arrays, which `write` writes when all are there."""
+    """Arrays, which `save` writes when all are there."""
 
-    def __init__(self, write: Callable[[np.ndarray, Path], None]) -> None:
-        self.write = write
+    def __init__(self, save: Callable[[np.ndarray, Path], None]) -> None:
+        self.save = save
 
     def piece(self, rows: np.ndarray) -> pa.Table:
         import pyarrow as pa
@@ -192,4 +196,4 @@ class ArrayOutput(Output):
         arrays = [
             np.frombuffer(part["rows"], part["type"]).reshape(part["shape"]) for part in parts
         ]
-        self.write(np.concatenate(arrays), path)
+        self.save(np.concatenate(arrays), path)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from plausibly.capabilities import AnyOrderModel, device_of
 from plausibly.events.batches import batches
-from plausibly.system.randomness import generator_for
+from plausibly.system.randomness import Stream, generator_for
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events
@@ -47,7 +47,7 @@ class Disagreement:
 
 def disagreement(model: AnyOrderModel, events: Events, seed: int = 0) -> Disagreement:
     """Over the first rows, in the model's own order and others that the seed draws."""
-    noise = generator_for(torch.device("cpu"), seed, 23)
+    noise = generator_for(torch.device("cpu"), seed, Stream.ORDERS)
     drawn = [torch.randperm(model.schema.size, generator=noise).tolist() for _ in range(ORDERS - 1)]
     few = events[:ORDER_ROWS]
     inside = few.log_within

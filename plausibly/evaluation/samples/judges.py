@@ -22,7 +22,7 @@ from plausibly.events.kinds import Category
 from plausibly.networks.convolution import Contracting
 from plausibly.networks.noise import Dropout
 from plausibly.networks.perceptron import Linear, Perceptron
-from plausibly.system.randomness import drawing, generator_for
+from plausibly.system.randomness import Stream, drawing, generator_for
 from plausibly.system.threads import one_thread
 
 if TYPE_CHECKING:
@@ -168,10 +168,10 @@ def train_network(
     network: Network, inputs: JudgeInputs, classes: Tensor, seed: int, steps: int = STEPS
 ) -> Network:
     """The network after so many steps of AdamW on the cross-entropy, at a rate that falls to 0; the seed decides all."""
-    network.initialise(generator_for(CPU, seed, 30))
+    network.initialise(generator_for(CPU, seed, Stream.JUDGE_WEIGHTS))
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
     falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, steps)
-    generator = generator_for(CPU, seed, 31)
+    generator = generator_for(CPU, seed, Stream.JUDGE_BATCHES)
     network.train()
     with drawing(network, generator), torch.enable_grad():
         for rows in shuffle_batches(len(inputs), steps, generator):
