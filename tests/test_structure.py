@@ -19,6 +19,7 @@ LAYERS = [
     ["networks", "kernels"],
     ["objectives"],
     ["capabilities"],
+    ["author"],
     ["families"],
     ["models"],
     ["training", "tasks", "data"],
