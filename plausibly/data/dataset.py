@@ -64,7 +64,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Relation:
-    """What `column` is made of: one other, with `back` where that is also a function of it; or the sum of two."""
+    """The columns that `column` is made of: one other, with `back` where that is also a function of it; or the sum of two."""
 
     column: str
     of: tuple[str, ...]

@@ -57,10 +57,8 @@ def join_events(parts: Sequence[Events]) -> Events:
         if first.observed is None
         else torch.cat([part.observed for part in parts if part.observed is not None])
     )
-    codes, nats = (
-        torch.cat([part.codes for part in parts]),
-        torch.cat([part.log_within for part in parts]),
-    )
+    codes = torch.cat([part.codes for part in parts])
+    nats = torch.cat([part.log_within for part in parts])
     groups = (
         None
         if first.groups is None

@@ -82,10 +82,8 @@ def load(
         for name, part in (("valid", valid), ("test", test))
         if part is not None
     }
-    kinds, drop = (
-        {label_text(name): word for name, word in (kinds or {}).items()},
-        tuple(map(label_text, drop)),
-    )
+    kinds = {label_text(name): word for name, word in (kinds or {}).items()}
+    drop = tuple(map(label_text, drop))
     if isinstance(source, str) and source in bits.BUILT_IN:
         _refuse_options(
             source, {"kinds": kinds, "drop": drop, "split": split, "size": size, **given}
@@ -215,11 +213,11 @@ def _open_table(source: Any) -> Source:
 
 
 def _reading_notes(source: Any) -> list[str]:
-    """What is said of an index, or of how a text file is read."""
+    """Notes on an index, or on how a text file is read."""
     if not isinstance(source, str | Path):
         if not is_row_number(source.index):
             return as_columns(level_names(source.index))
-        return [INDEX_NOTE] * (list(source.index) != list(range(len(source))))
+        return [] if list(source.index) == list(range(len(source))) else [INDEX_NOTE]
     packed = suffix_of(source) not in reading.TEXT_SUFFIXES and str(source).endswith(".gz")
     return [] if packed else table_file(Path(source)).notes()
 
@@ -315,10 +313,8 @@ def _array(
 
 def _refuse_nothing(rows: np.ndarray, notes: list[str]) -> None:
     if rows.size == 0 or rows.min() == rows.max():
-        seen, read = (
-            count_phrase(len(rows), "training row"),
-            f" ({'; '.join(notes)})" if notes else "",
-        )
+        seen = count_phrase(len(rows), "training row")
+        read = f" ({'; '.join(notes)})" if notes else ""
         raise UserError(f"nothing to model: every entry of the {seen} is the same{read}")
 
 
@@ -361,10 +357,8 @@ def _dataset(
     notes: list[str],
     truth: Truth | None = None,
 ) -> Dataset:
-    notes, calibration = (
-        notes + describe_repeats(events),
-        events.get("calibration", events["train"][:0]),
-    )
+    notes = notes + describe_repeats(events)
+    calibration = events.get("calibration", events["train"][:0])
     return Dataset(
         name,
         source,

@@ -28,7 +28,7 @@ def source_fingerprint(source: str) -> str:
 
 
 def is_table(source: Any) -> bool:
-    """Whether a source holds named columns. UserError where there is no such source."""
+    """True of a source that holds named columns. UserError where there is no such source."""
     if isinstance(source, str):
         return (
             source.partition(":")[0] not in bits.BUILT_IN

@@ -16,7 +16,7 @@ def place_among(names: Sequence[str], name: Any) -> int:
     """Where the name, or the label that it is made of, stands among those of the variables. UserError lists these."""
     name = label_text(name)
     if name not in names:
-        known = f"columns: {', '.join(names[:20])}{', ...' * (len(names) > 20)}"
+        known = f"columns: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
         raise UserError(f"there is no column {name!r}{did_you_mean(name, names)}; {known}")
     return names.index(name)
 
@@ -52,7 +52,7 @@ def free_variable(format: Format, name: Any, given: Iterable[Any]) -> int:
 
 
 def column_hint(format: Format, name: str, value: str) -> str:
-    """What a column holds, for a message."""
+    """The contents of a column, for a message."""
     column = next((c for c in format.describe() if c.get("name") == name), {})
     levels = [str(level) for level in column.get("levels") or []]
     if levels:

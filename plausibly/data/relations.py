@@ -22,9 +22,12 @@ from plausibly.data.events import Events
 from plausibly.data.formats.tables import TableFormat
 from plausibly.events.kinds import MISSING, OTHER, REAL_OTHER
 
-MAX_ROWS, FIRST_ROWS = 100_000, 1_000  # looked at, of training rows; that most pairs fail on
-MAX_NUMERIC, TRIAL_ROWS = 200, 16  # columns that may be sums; rows that most sums fail on
-MAX_LOG_CHANCE, MIN_TERM_ROWS = log(1e-9), 5  # rows in which each term of a sum is not 0
+MAX_ROWS = 100_000  # training rows that are looked at
+FIRST_ROWS = 1_000  # rows that most pairs fail on
+MAX_NUMERIC = 200  # columns that may be sums
+TRIAL_ROWS = 16  # rows that most sums fail on
+MAX_LOG_CHANCE = log(1e-9)  # nats
+MIN_TERM_ROWS = 5  # rows in which each term of a sum is not 0
 DAY_SECONDS = 86_400
 
 
@@ -57,7 +60,8 @@ def cell_indices(cells: ColumnValues) -> np.ndarray:
 def functions(names: tuple[str, ...], index: np.ndarray) -> list[Relation]:
     """Which columns of whole numbers, (rows, columns), each follow from one other: of several the one with fewest values."""
     columns = [np.unique(column, return_inverse=True)[1] for column in index.T]
-    index, sizes = np.stack(columns, 1), [int(column.max()) + 1 for column in columns]
+    index = np.stack(columns, 1)
+    sizes = [int(column.max()) + 1 for column in columns]
     given = [_functions_of(index, place, size) for place, size in enumerate(sizes)]
     same = np.array([np.sum(np.bincount(column) ** 2.0) / len(column) ** 2.0 for column in columns])
     found = []
@@ -80,7 +84,8 @@ def functions(names: tuple[str, ...], index: np.ndarray) -> list[Relation]:
 
 def _functions_of(index: np.ndarray, place: int, size: int) -> np.ndarray:
     """Which columns are functions of the one at `place`, bool (columns,)."""
-    own, first = index[:, place], np.empty(size, dtype=np.int64)
+    own = index[:, place]
+    first = np.empty(size, dtype=np.int64)
     first[own[::-1]] = np.arange(len(own))[::-1]  # the earliest row of each value stays
     likely = np.flatnonzero((index[:FIRST_ROWS] == index[first[own[:FIRST_ROWS]]]).all(0))
     holds = np.zeros(index.shape[1], dtype=bool)
@@ -89,7 +94,7 @@ def _functions_of(index: np.ndarray, place: int, size: int) -> np.ndarray:
 
 
 def _is_number(column: ModelledColumn) -> bool:
-    """Whether it can be a term: numbers, and dates in days."""
+    """True of what can be a term: numbers, and dates in days."""
     if isinstance(column, DateColumn):
         form = form_of(column.form)
         return (
@@ -103,7 +108,8 @@ def _is_number(column: ModelledColumn) -> bool:
 def _amounts(column: ModelledColumn, cells: ColumnValues) -> np.ndarray:
     if not isinstance(column, DateColumn):
         return column.numbers(cells)
-    known, form = (cells.values != MISSING) & (cells.values != OTHER), form_of(column.form)
+    known = (cells.values != MISSING) & (cells.values != OTHER)
+    form = form_of(column.form)
     ticks = np.where(known, cells.values, 0) * column.step + column.start
     return np.where(known, ticks // (DAY_SECONDS * form.scale // form.seconds), np.nan)
 
@@ -116,7 +122,8 @@ def sums(names: tuple[str, ...], table: np.ndarray) -> list[Relation]:
         if not any(_equal(table, place, other) for other in range(place))
     ]
     rich = np.argsort(-((table != 0) & ~np.isnan(table)).sum(1), kind="stable")[:TRIAL_ROWS]
-    few, found = table[rich], []
+    few = table[rich]
+    found = []
     for a, b in combinations(kept, 2):
         whole = few[:, a] + few[:, b]
         likely = np.flatnonzero(_close(whole[:, None], few, few[:, [a]], few[:, [b]]).all(0))
@@ -129,7 +136,7 @@ def sums(names: tuple[str, ...], table: np.ndarray) -> list[Relation]:
 
 
 def adds_up(format: TableFormat, relation: Relation, events: Events) -> np.ndarray:
-    """Whether a sum is one, bool, of the rows where no term is a hole."""
+    """True where a sum is one, bool, of the rows where no term is a hole."""
     places = [format.names.index(name) for name in (relation.column, *relation.of)]
     whole, one, other = (
         _amounts(format.modelled[i], events.values.cells[format.names[i]]) for i in places
@@ -154,7 +161,9 @@ def _is_sum(table: np.ndarray, a: int, b: int, c: int) -> bool:
     if len({a, b, c}) < 3 or not _close(one + other, column, one, other).all():
         return False
     full = ~np.isnan(one + other + column)
-    one, other, column = one[full], other[full], column[full]
+    one = one[full]
+    other = other[full]
+    column = column[full]
     if (
         min((one != 0).sum(), (other != 0).sum(), (column != 0).sum()) < MIN_TERM_ROWS
         or min(map(_value_range, (one, other, column))) == 0

@@ -11,7 +11,7 @@ from plausibly.errors import count_phrase
 
 
 def describe_repeats(events: dict[str, Events]) -> list[str]:
-    """How many held-out rows also occur in training; nothing where too many rows train for their values to be kept."""
+    """Notes on held-out rows that also occur in training; none where too many rows train for their values to be kept."""
     if "shown" in events:
         return []
     train = comparable_rows(events["train"])
@@ -19,7 +19,7 @@ def describe_repeats(events: dict[str, Events]) -> list[str]:
     for name in ("valid", "test"):
         if count := splits.count_repeats(train, comparable_rows(events[name])):
             rows = count_phrase(len(events[name]), f"{name} row")
-            notes.append(f"{count} of {rows} also occur{'s' * (count == 1)} in train")
+            notes.append(f"{count} of {rows} also occur{'s' if count == 1 else ''} in train")
     return notes
 
 

@@ -24,10 +24,8 @@ from plausibly.system.files import suffix_of
 
 LARGE_CELLS = 5_000_000  # cells of a file that is read a piece at a time
 SMALL_BYTES = 200_000  # bytes of a file that is read as a whole, whatever it holds
-ROWS_PER_PIECE, SAMPLE_LINES = (
-    65_536,
-    1_000,
-)  # rows; of a text file, those that show how it is written
+ROWS_PER_PIECE = 65_536
+SAMPLE_LINES = 1_000  # of a text file, those that show how it is written
 FORMAT_ROWS = 200_000  # training rows of a large file from which its format is learned
 MAX_HELD_OUT_ROWS = 100_000  # rows of each held-out part of a large file that are looked at
 
@@ -70,7 +68,7 @@ class Source(ABC):
         """The suffix and first bytes of a text file, and a frame of the rows that they hold."""
 
     def notes(self) -> list[str]:
-        """What is worth knowing of how it is read."""
+        """Notes worth knowing on how it is read."""
         return []
 
 
@@ -78,8 +76,12 @@ class FrameSource(Source):
     def __init__(
         self, source: Any, frame: Any, dialect: Dialect | None, said: Sequence[str] = ()
     ) -> None:
-        self.source, self.whole, self.dialect, self.said = source, frame, dialect, list(said)
-        self.names, self.rows = names_of(frame), len(frame)
+        self.source = source
+        self.whole = frame
+        self.dialect = dialect
+        self.said = list(said)
+        self.names = names_of(frame)
+        self.rows = len(frame)
 
     def series(self, name: str) -> Any:
         return self.whole[self.whole.columns[self.names.index(name)]]
@@ -113,7 +115,9 @@ class FrameSource(Source):
 
 class StreamSource(Source):
     def __init__(self, file: TableFile) -> None:
-        self.file, self.names, self.rows = file, file.names, file.rows
+        self.file = file
+        self.names = file.names
+        self.rows = file.rows
         self.dialect = file.as_written() if isinstance(file, TextFile) else None
 
     def series(self, name: str) -> Any:
@@ -131,7 +135,8 @@ class StreamSource(Source):
     def frame(self, places: np.ndarray) -> Any:
         import pyarrow as pa
 
-        found, first = [], 0
+        found = []
+        first = 0
         for table in self.file.tables(ROWS_PER_PIECE):
             found.append(table.take(places_in(places, first, len(table))))
             first += len(table)
@@ -151,7 +156,9 @@ class StreamSource(Source):
             "shown": shown
         }
         kept: dict[str, list[Events]] = {part: [] for part in held}
-        train, filled, first = blank_events(format, len(places["train"])), 0, 0
+        train = blank_events(format, len(places["train"]))
+        filled = 0
+        first = 0
         for frame in self.file.frames(ROWS_PER_PIECE):
             heard(first, self.rows)
             with counting_from(first):
@@ -161,7 +168,8 @@ class StreamSource(Source):
             own = places_in(places["train"], first, len(frame))
             train.codes[filled : filled + len(own)] = events.codes[own]
             train.log_within[filled : filled + len(own)] = events.log_within[own]
-            filled, first = filled + len(own), first + len(frame)
+            filled += len(own)
+            first += len(frame)
         return {"train": train} | {part: join_events(pieces) for part, pieces in kept.items()}
 
     def start(self) -> tuple[str, bytes, Any]:

@@ -30,7 +30,7 @@ def at_random(rows: int, seed: int) -> Split:
     """A permutation that the seed decides, cut. UserError below three rows."""
     if rows < 3:
         raise UserError(
-            f"{rows} row{'s' * (rows != 1)} cannot be split: training, validation and test need one each"
+            f"{rows} row{'' if rows == 1 else 's'} cannot be split: training, validation and test need one each"
         )
     held = max(1, rows // HELD_OUT_EVERY)
     valid, test, calibration, train = _shuffle_parts(
@@ -61,11 +61,13 @@ def by_time(ranks: np.ndarray) -> Split:
     Equal times stay together.
     """
     order = np.argsort(ranks, kind="stable")
-    times, rows = ranks[order], len(ranks)
+    times = ranks[order]
+    rows = len(ranks)
     starts = np.flatnonzero(np.diff(times, prepend=times[0] - 1))  # where a new time begins
     if len(starts) < 3:
         raise UserError(f"a split by time needs at least 3 different times, not {len(starts)}")
-    held, spared = max(1, rows // HELD_OUT_EVERY), rows // CALIBRATION_EVERY
+    held = max(1, rows // HELD_OUT_EVERY)
+    spared = rows // CALIBRATION_EVERY
     sizes = [held, spared, held] if spared and len(starts) > 3 else [held, held]
     ends = [rows]
     for left, size in zip(range(len(sizes), 0, -1), sizes, strict=True):
@@ -85,8 +87,10 @@ def by_group(groups: np.ndarray, seed: int) -> Split:
     distinct, index = np.unique(groups, return_inverse=True)
     if len(distinct) < 3:
         raise UserError(f"a split by group needs at least 3 groups, not {len(distinct)}")
-    order, sizes = np.random.default_rng(seed).permutation(len(distinct)), np.bincount(index)
-    part, rows = np.zeros(len(distinct), dtype=np.int64), len(groups)
+    order = np.random.default_rng(seed).permutation(len(distinct))
+    sizes = np.bincount(index)
+    part = np.zeros(len(distinct), dtype=np.int64)
+    rows = len(groups)
     wanted = [
         rows / HELD_OUT_EVERY,
         rows / HELD_OUT_EVERY,
@@ -187,6 +191,6 @@ def _refuse_holes(series: Any, name: str) -> None:
 
 
 def count_repeats(train: np.ndarray, held: np.ndarray) -> int:
-    """How many held-out rows, (n, width) of any plain type, also occur in training."""
+    """The number of held-out rows, (n, width) of any plain type, that also occur in training."""
     known = {row.tobytes() for row in train}
     return sum(row.tobytes() in known for row in held)

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
 
-TEXTS_NEW, TEXTS_GIVEN, TEXTS_ABSENT = range(
-    3
-)  # how the texts of a column that is set aside are coded
-WAY_PROBABILITIES = np.array([0.9, 0.05, 0.05])
+TEXTS_NEW = 0  # ways to code the texts of a column that is set aside
+TEXTS_GIVEN = 1
+TEXTS_ABSENT = 2
+WAY_PROBABILITIES = np.array([0.9, 0.05, 0.05])  # of these ways
 
 
 @dataclass(frozen=True)
@@ -110,17 +110,16 @@ class AsideColumn(Column):
         )
 
     def describe(self) -> str:
-        """What it is, why, and what drawn rows have there."""
-        drawn = (
-            f"; drawn rows have {self.id_generator.example()}"
-            if self._makes_ids
-            else "; empty in drawn rows" * (self.role != "constant")
-        )
+        """A line for people: the role, the reason, and the content in drawn rows."""
+        if self._makes_ids:
+            drawn = f"; drawn rows have {self.id_generator.example()}"
+        else:
+            drawn = "" if self.role == "constant" else "; empty in drawn rows"
         return f"{self.role} ({self.why}){drawn}"
 
     @property
     def _makes_ids(self) -> bool:
-        """Whether drawn rows get identifiers; those of types that no new text fits stay empty."""
+        """True where drawn rows get identifiers; those of types that no new text fits stay empty."""
         return self.role == "id" and self.storage.kind in ("text", "integer", "float", "decimal")
 
     def texts(self, series: Any) -> np.ndarray:

@@ -94,10 +94,8 @@ def _moments(texts: list[str | None], unit: Any) -> Any:
     import pandas as pd
 
     plain = ["NaT" if text is None else text for text in texts]
-    times, seconds = (
-        np.array(plain, dtype=f"datetime64[{unit}]"),
-        np.array(plain, dtype="datetime64[D]"),
-    )
+    times = np.array(plain, dtype=f"datetime64[{unit}]")
+    seconds = np.array(plain, dtype="datetime64[D]")
     if (times.astype("datetime64[D]") != seconds)[~np.isnat(seconds)].any():
         raise OverflowError("a time is too far for its unit")
     return pd.DatetimeIndex(times)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.columns import dates
+from plausibly.data.columns.date_forms import fraction_form
 from plausibly.data.columns.dtypes import CLOCK_CHANGES, OBJECT_PARSERS, dtype_zone
 from plausibly.errors import UserError
 
@@ -23,7 +24,7 @@ OBJECT_TIMES = {
 
 
 def object_type(series: Any, name: str) -> str:
-    """What the cells of a column of objects are. UserError where they are of no one type."""
+    """The type of the cells of a column of objects. UserError where they are of no one type."""
     import pandas as pd
 
     found = pd.api.types.infer_dtype(series, skipna=True)
@@ -68,15 +69,13 @@ def texts_of(
 
     series = unbox(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
-        index, texts = (
-            np.asarray(series.cat.codes, dtype=np.int64),
-            texts_of(pd.Series(series.cat.categories), name)[1],
-        )
-        return index, texts
+        texts = texts_of(pd.Series(series.cat.categories), name)[1]
+        return np.asarray(series.cat.codes, dtype=np.int64), texts
     if series.dtype == np.dtype(object):
         object_type(series, name)  # refuses what has none
     index, distinct = pd.factorize(series)
-    kind, arrow = getattr(series.dtype, "kind", "O"), getattr(series.dtype, "pyarrow_dtype", None)
+    kind = getattr(series.dtype, "kind", "O")
+    arrow = getattr(series.dtype, "pyarrow_dtype", None)
     if (
         kind == "f"
     ):  # factorize and iteration widen small floats, whose shortest texts are then long
@@ -104,10 +103,11 @@ def times_of(distinct: Any) -> Any:
     """A DatetimeIndex; pandas takes Arrow's times for such without a zone."""
     import pandas as pd
 
-    times, zone = pd.DatetimeIndex(distinct), dtype_zone(distinct.dtype)
-    return (
-        times if zone is None or times.tz is not None else times.tz_localize("UTC").tz_convert(zone)
-    )
+    times = pd.DatetimeIndex(distinct)
+    zone = dtype_zone(distinct.dtype)
+    if zone is None or times.tz is not None:
+        return times
+    return times.tz_localize("UTC").tz_convert(zone)
 
 
 def in_utc(times: Any) -> list[str]:
@@ -120,14 +120,15 @@ def stamps(naive: Any) -> list[str]:
 
 def _spans(ticks: np.ndarray, unit: str) -> list[str]:
     digits = 3 * ("s", "ms", "us", "ns").index(unit)
-    return dates.format_ticks(ticks, "%H:%M:%S" + f".%{digits}f" * bool(digits))
+    return dates.format_ticks(ticks, "%H:%M:%S" + fraction_form(digits))
 
 
 def local_stamps(times: Any) -> list[str]:
     """Local times; the second of two that are alike, when the clock is put back, is written in UTC, with a Z."""
     wall = times.tz_localize(None)
     again = wall.tz_localize(times.tz, **CLOCK_CHANGES)
-    late, utc = np.asarray(again != times), in_utc(times)
+    late = np.asarray(again != times)
+    utc = in_utc(times)
     return [
         f"{z}Z" if twice else text for text, z, twice in zip(stamps(wall), utc, late, strict=True)
     ]

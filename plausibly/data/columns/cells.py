@@ -68,5 +68,5 @@ def texts_at(texts: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def is_hole(text: str) -> bool:
-    """Whether it is a word that stands for a hole among numbers and dates."""
+    """True of a word that stands for a hole among numbers and dates."""
     return text.strip().lower() in HOLE_WORDS

@@ -22,7 +22,7 @@ ZONED_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\
 
 
 def read_meaning(text: str) -> Any:
-    """What a text says however its type writes it: a number, a day, a time, a duration, a truth, or else itself."""
+    """The number, day, time, duration or truth that a text says in any spelling, or else the text."""
     if found := numbers.parse_number(text):
         return found
     if day := MIDNIGHT.fullmatch(text):
@@ -31,13 +31,9 @@ def read_meaning(text: str) -> Any:
         return datetime.fromisoformat(text).astimezone(UTC)
     plain = dates.without_days(text)
     lasts = in_ticks([plain], "ns")[0]
-    return (
-        ("ns", lasts)
-        if lasts != plain
-        else text.lower()
-        if text.lower() in ("true", "false")
-        else text
-    )
+    if lasts != plain:
+        return ("ns", lasts)
+    return text.lower() if text.lower() in ("true", "false") else text
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,7 @@ class Column(ABC):
 
     @abstractmethod
     def details(self) -> dict[str, Any]:
-        """What the column report says besides name, kind and holes."""
+        """All that the column report says besides name, kind and holes."""
 
     def canonical(self, texts: list[str]) -> list[str]:
         """The texts as this column prints them in a text file."""

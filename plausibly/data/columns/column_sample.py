@@ -71,10 +71,8 @@ def without_marks(sight: ColumnSample) -> tuple[ColumnSample, Marks]:
         "marks": tuple(sight.texts[i] for i in further),
         "marked": tuple(int(sight.counts[i]) for i in further),
     }
-    rest, holes = (
-        sorted({*range(len(sight.texts))} - {*places}),
-        sight.holes + int(sight.counts[places].sum()),
-    )
+    rest = sorted({*range(len(sight.texts))} - {*places})
+    holes = sight.holes + int(sight.counts[places].sum())
     hole = sight.hole if sight.holes else sight.texts[places[0]]
     return ColumnSample(
         sight.name, sight.storage, [sight.texts[i] for i in rest], sight.counts[rest], holes, hole

@@ -22,11 +22,10 @@ from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.types import BooleanColumn, DateColumn
 from plausibly.errors import UserError
 
-TRUE, FALSE = (
-    ("1", "1.0", "true", "yes", "t", "y", "on"),
-    ("0", "0.0", "false", "no", "f", "n", "off"),
-)
-NS_PER_SECOND, EPOCH_START = 10**9, datetime.datetime(1970, 1, 1)  # in ns
+TRUE = ("1", "1.0", "true", "yes", "t", "y", "on")
+FALSE = ("0", "0.0", "false", "no", "f", "n", "off")
+NS_PER_SECOND = 10**9
+EPOCH_START = datetime.datetime(1970, 1, 1)
 
 
 def one_value(name: str, value: Any) -> Any:
@@ -131,7 +130,7 @@ def parse_duration(value: Any) -> Any:
 
 
 def _spellings(column: ModelledColumn, value: Any) -> Iterator[str]:
-    """How a column may write a value, as it is written first."""
+    """The spellings that a column may have for a value, as it is written first."""
     yield cell_text(value)
     at = parse_moment(value)
     if isinstance(column, BooleanColumn) and (word := cell_text(value).lower()) in TRUE + FALSE:

@@ -155,6 +155,11 @@ def _prints(directive: str) -> str:
     )
 
 
+def fraction_form(digits: int) -> str:
+    """The form of a fraction of a second with so many digits; of none, nothing."""
+    return f".%{digits}f" if digits else ""
+
+
 @lru_cache(maxsize=1024)
 def form_of(pattern: str) -> DateForm:
     """The form of a pattern. ValueError where it is none."""
@@ -164,9 +169,10 @@ def form_of(pattern: str) -> DateForm:
 def plain_form(text: str) -> str:
     """The form of a date or time in ISO's order, such as 2020-12-05T10:00:00.000 or 10:00:00, by how long it is."""
     day, _, time = text.rpartition("T") if ":" in text else (text, "", "")
-    fraction = time.partition(".")[2]
-    clock = "%H:%M:%S" * bool(time) + f".%{len(fraction)}f" * bool(fraction)
-    return "T".join(filter(None, ("%Y-%m-%d" * bool(day), clock)))
+    date = "%Y-%m-%d" if day else ""
+    clock = "%H:%M:%S" if time else ""
+    clock += fraction_form(len(time.partition(".")[2]))
+    return "T".join(filter(None, (date, clock)))
 
 
 def shortest_form(values: np.ndarray, pattern: str) -> str:
@@ -178,4 +184,4 @@ def shortest_form(values: np.ndarray, pattern: str) -> str:
         d for d in (0, 3, 6) if form.scale >= 10**d and not (values % (form.scale // 10**d)).any()
     )
     digits = next(plain, 9)
-    return pattern.partition(".")[0] + f".%{digits}f" * bool(digits)
+    return pattern.partition(".")[0] + fraction_form(digits)

@@ -41,7 +41,7 @@ def guess_date(sight: ColumnSample) -> Column | None:
 
 
 def _compact_months(sight: ColumnSample) -> bool:
-    """Whether all cells are months such as 202012, by the column's name or because none between the first and last lacks."""
+    """True where all cells are months such as 202012, by name or because none lacks between the first and last."""
     known, _ = without_marks(sight)
     if not known.texts or not all(map(COMPACT_MONTH.fullmatch, known.texts)):
         return False
@@ -58,8 +58,9 @@ def _common_form(sight: ColumnSample) -> str | None:
 
 
 def _date_by_type(sight: ColumnSample) -> Column | None:
-    """What a type says is a date, a time or a duration, in the shortest form that says its cells whole."""
-    storage, long = sight.storage, _long_form(sight)
+    """A date, time or duration by its type, in the shortest form that says its cells whole."""
+    storage = sight.storage
+    long = _long_form(sight)
     known = dates.ticks(sight.texts, long)
     if not (known != OTHER).any():
         return None
@@ -134,7 +135,9 @@ def _date_column(sight: ColumnSample, form: str, why: str) -> Column | None:
             sight, "text", f"times to {word} have too many steps; round them to model them"
         )
     every, start = numbers.lattice(values // unit, sight.counts[known])
-    word, step, start = word if every == 1 else f"{every} {word}s", every * unit, start * unit
+    word = word if every == 1 else f"{every} {word}s"
+    step = every * unit
+    start *= unit
     kind = numbers.learn_grid((values - start) // step, sight.counts[known], sight.holes > 0)
     span = tuple(dates.format_ticks(np.array([values.min(), values.max()]), form))
     return DateColumn(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.data.columns.date_forms import DAYS_TEXT, form_of
+from plausibly.data.columns.date_forms import DAYS_TEXT, form_of, fraction_form
 from plausibly.data.columns.dates import reformat, ticks
 from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.events.kinds import OTHER
@@ -23,9 +23,8 @@ ZONE = re.compile(r"(?<=:\d\d)(\.\d+)?(Z| ?UTC| ?GMT| ?[+-]\d\d:?\d\d)$", re.ASC
 DATE_LIKE = re.compile(r"[-\d:./, +A-Za-z]{4,40}", re.ASCII)
 COMPACT_FORMS = ("%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ")
 MIN_COMPACT_DATES = 12  # so many different numbers of eight digits are not all dates by chance
-MAX_TEXTS, CANDIDATE_TEXTS = 200, 5
-
-
+MAX_TEXTS = 200  # texts that forms are tried on
+CANDIDATE_TEXTS = 5  # texts whose forms are tried
 NUMERIC_FORMS = ("%Y/%m/%d", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d")
 MONTH_FORMS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y")
 QUARTER_FORMS = (
@@ -74,7 +73,7 @@ def candidate_forms(text: str) -> list[str]:
     if not DATE_LIKE.fullmatch(text) or not any(map(str.isdigit, text)):
         return []
     if lasts := DAYS_TEXT.fullmatch(text):
-        return ["%D days %H:%M:%S" + f".%{len(lasts[3] or '.') - 1}f" * bool(lasts[3])]
+        return ["%D days %H:%M:%S" + fraction_form(len(lasts[3] or ".") - 1)]
     found = next((match for match in TIME.finditer(text) if match.end() == len(text)), None)
     if not found:
         return _dates(text)
@@ -95,8 +94,8 @@ def _fits(form: str, text: str) -> bool:
 
 def _times(found: re.Match[str]) -> list[str]:
     half = found["half"] or ""
-    rest = ":%M" + ":%S" * bool(found["second"])
-    rest += f".%{len(found['fraction']) - 1}f" if found["fraction"] else ""
+    rest = ":%M:%S" if found["second"] else ":%M"
+    rest += fraction_form(len(found["fraction"] or ".") - 1)
     rest += half.replace("AM", "%p").replace("PM", "%p").replace("am", "%P").replace("pm", "%P") + (
         found["zone"] or ""
     )
@@ -138,7 +137,7 @@ def _read(texts: list[str], form: str) -> np.ndarray:
 
 
 def looks_dated(texts: list[str]) -> bool:
-    """Whether nearly all texts are dates or times, each of some form."""
+    """True where nearly all texts are dates or times, each of some form."""
     some = [texts[place] for place in even_places(len(texts), MAX_TEXTS)]
     return sum(bool(set(candidate_forms(text)) - {*COMPACT_FORMS}) for text in some) > 0.9 * len(
         some
@@ -159,7 +158,8 @@ def reformat_any(texts: list[str], form: str, stamped: Callable[[Any], list[str]
         times = pd.to_datetime(
             pd.Series(texts, dtype=object), utc=True, errors="coerce", format="ISO8601"
         )
-        known, texts = times.notna().to_numpy(), list(texts)
+        known = times.notna().to_numpy()
+        texts = list(texts)
         for place, text in zip(
             np.flatnonzero(known), stamped(pd.DatetimeIndex(times[known])), strict=True
         ):

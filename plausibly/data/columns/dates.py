@@ -13,6 +13,7 @@ from plausibly.data.columns.date_forms import (
     PIVOT_YEAR,
     DateForm,
     form_of,
+    fraction_form,
     plain_form,
 )
 from plausibly.events.kinds import OTHER
@@ -39,7 +40,8 @@ PART_LIMITS = {
 
 def ticks(texts: list[str], pattern: str) -> np.ndarray:
     """Each text as whole ticks of the form, int64; OTHER where it is not exactly of this form."""
-    form, values = form_of(pattern), np.full(len(texts), OTHER)
+    form = form_of(pattern)
+    values = np.full(len(texts), OTHER)
     if form.days:
         return _check_ticks(_in_hours(texts, form), texts, pattern)
     found = [form.reads.fullmatch(text) for text in texts]
@@ -52,7 +54,7 @@ def ticks(texts: list[str], pattern: str) -> np.ndarray:
 def _in_hours(texts: list[str], form: DateForm) -> np.ndarray:
     """Ticks of durations with days."""
     digits = len(str(form.scale)) - 1
-    plain = "%H:%M:%S" + f".%{digits}f" * bool(digits)
+    plain = "%H:%M:%S" + fraction_form(digits)
     fitted = map(without_days, texts)
     return ticks(
         [hours if hours != text else "" for hours, text in zip(fitted, texts, strict=True)], plain
@@ -71,7 +73,8 @@ def _count_ticks(form: DateForm, groups: list[tuple[str, ...]]) -> np.ndarray:
     """Ticks of what the directives read; OTHER where it is no date or time."""
     signs, *columns = zip(*groups, strict=True)
     part = {d[-1]: _whole(d, texts) for d, texts in zip(form.directives, columns, strict=True)}
-    months, sound = _months(part, len(groups)), _sound(part, form.endless)
+    months = _months(part, len(groups))
+    sound = _sound(part, form.endless)
     if not form.seconds:
         return np.where(sound, months // form.months, OTHER)
     first, following = (
@@ -126,7 +129,8 @@ def _sound(part: dict[str, np.ndarray], endless: bool) -> np.ndarray:
 
 def format_ticks(values: np.ndarray, pattern: str) -> list[str]:
     """Texts of ticks; what the form cannot write is moved to the first or last that it can."""
-    form, values = form_of(pattern), np.asarray(values, dtype=np.int64)
+    form = form_of(pattern)
+    values = np.asarray(values, dtype=np.int64)
     if form.days:
         return _with_days(values, form)
     parts = _parts(form, np.abs(values) if form.endless else values.clip(*form.ends))
@@ -143,19 +147,17 @@ def _with_days(values: np.ndarray, form: DateForm) -> list[str]:
     """Durations as pandas writes them, such as -1 days +23:59:00."""
     days, rest = np.divmod(values, 86_400 * form.scale)
     digits = len(str(form.scale)) - 1
-    plain = "%H:%M:%S" + f".%{digits}f" * bool(digits)
+    plain = "%H:%M:%S" + fraction_form(digits)
     pairs = zip(days.tolist(), format_ticks(rest, plain), strict=True)
-    return [f"{day} days {'+' * (day < 0)}{clock}" for day, clock in pairs]
+    return [f"{day} days {'+' if day < 0 else ''}{clock}" for day, clock in pairs]
 
 
 def _parts(form: DateForm, values: np.ndarray) -> dict[str, np.ndarray]:
-    """What each directive prints, as whole numbers."""
+    """The whole number that each directive prints."""
     if not form.seconds:
         return _calendar((values * form.months).astype("datetime64[M]").astype("datetime64[D]"))
-    seconds, days = (
-        values // form.scale * form.seconds,
-        values // form.scale * form.seconds // 86_400,
-    )
+    seconds = values // form.scale * form.seconds
+    days = seconds // 86_400
     hours = seconds // 3_600 - (0 if form.endless else days * 24)
     half = hours // 12
     clock = {
@@ -175,7 +177,8 @@ def _parts(form: DateForm, values: np.ndarray) -> dict[str, np.ndarray]:
 
 def _calendar(days: np.ndarray) -> dict[str, np.ndarray]:
     months = days.astype("datetime64[M]")
-    year, month = months.astype(np.int64) // 12 + 1970, months.astype(np.int64) % 12
+    year = months.astype(np.int64) // 12 + 1970
+    month = months.astype(np.int64) % 12
     day = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
     return {
         "Y": year,

@@ -1,4 +1,4 @@
-"""What type a column is, from its training rows: guessed once, said in the column report, overridden by name."""
+"""The type of a column, guessed once from its training rows; the column report says it, a name overrides it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ TRUTH_PAIRS = (
 
 
 def is_word(word: str) -> bool:
-    """Whether a user can say that a column is this."""
+    """True of a word by which a user can say what a column is."""
     return word in KIND_WORDS or word.startswith("date:")
 
 

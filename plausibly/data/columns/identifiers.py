@@ -16,16 +16,15 @@ import numpy as np
 LAST_NUMBER = re.compile(r"(.*\D|)(\d+)(\D*)", re.ASCII | re.DOTALL)
 PIECES = re.compile(r"([A-Za-z0-9]+)", re.ASCII)
 NUMBER = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
-MIN_ROWS, MAX_ROUGHNESS = 20, 0.02  # von Neumann's ratio, which is 1 for numbers in no order
-MAX_PLACES, IDS_PER_ROW, MAX_ROUNDS = (
-    64,
-    100,
-    9,
-)  # places of an identifier; possible ones for each in training; rounds of drawing
+MIN_ROWS = 20  # rows; in fewer, numbers are smooth by chance
+MAX_ROUGHNESS = 0.02  # von Neumann's ratio, which is 1 for numbers in no order
+MAX_PLACES = 64  # places of an identifier
+IDS_PER_ROW = 100  # possible ones for each in training
+MAX_ROUNDS = 9  # rounds of drawing
 
 
 def is_smooth(numbers: np.ndarray) -> bool:
-    """Whether a column, in the order of its keys, is a smooth function of them: each number near those beside it.
+    """True of a column that, in the order of its keys, is a smooth function of them: each number near those beside it.
 
     One that only rises, or only falls, comes in their order, as dates do, and is none; nor is one in few rows.
     """
@@ -92,7 +91,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class IdGenerator:
-    """How identifiers are made: `first` and those after it; or of `pieces`, before an `end`."""
+    """A maker of identifiers: `first` and those after it; or of `pieces`, before an `end`."""
 
     first: str = ""
     pieces: tuple[Piece, ...] = ()
@@ -125,11 +124,11 @@ class IdGenerator:
     def example(self) -> str:
         """An example, or two short ones."""
         first, second = self.generate(2, np.random.default_rng(0))
-        return ", ".join([first, *[second] * (len(first) <= 20), "..."])
+        return ", ".join([first, second, "..."] if len(first) <= 20 else [first, "..."])
 
 
 def learn_ids(texts: list[str]) -> IdGenerator:
-    """How to make more identifiers like these."""
+    """The maker of more identifiers like these."""
     found = [LAST_NUMBER.fullmatch(text) for text in texts]
     around = {(match[1], match[3]) if match else None for match in found}
     if len(around) == 1 and None not in around:
@@ -148,7 +147,8 @@ def _in_pieces(parts: list[list[str]]) -> IdGenerator:
         or max(len(text) for own in parts for text in own) > MAX_PLACES
     ):
         return IdGenerator()
-    columns, before = [*zip(*parts, strict=True)], parts[0][::2]
+    columns = [*zip(*parts, strict=True)]
+    before = parts[0][::2]
     pieces = tuple(_piece(mark, texts) for mark, texts in zip(before, columns[1::2], strict=False))
     enough = sum(piece.log_ways for piece in pieces) > log(IDS_PER_ROW * len(parts))
     return IdGenerator(pieces=pieces, end=before[-1]) if enough else IdGenerator()
@@ -170,7 +170,8 @@ def _lengths(texts: tuple[str, ...]) -> tuple[int, ...]:
 
 def _first(digits: list[str]) -> str:
     """The number to begin with: 0 or 1, with zeros before it as training has them, or the least of numbers of one length."""
-    least, widths = min(map(int, digits)), {*map(len, digits)}
+    least = min(map(int, digits))
+    widths = {*map(len, digits)}
     padded = any(text[0] == "0" and text != "0" for text in digits)
     if padded and len(widths) > 1:
         return ""

@@ -21,7 +21,8 @@ from plausibly.events.kinds import OTHER
 
 ISO = "%Y-%m-%d"
 CLOCK = re.compile(r"(T|, | )?%-?[HI]")  # where the time of a form begins
-MAX_TEXTS, MAX_FORMS = 60, 8
+MAX_TEXTS = 60  # texts
+MAX_FORMS = 8  # forms of a column
 
 
 def ticks_in(texts: list[str], pattern: str) -> np.ndarray:
@@ -29,7 +30,8 @@ def ticks_in(texts: list[str], pattern: str) -> np.ndarray:
     found = ticks(texts, pattern)
     left = np.flatnonzero(found == OTHER)
     while len(left) and form_of(pattern).seconds:
-        form, rest = _beside(texts[left[0]], pattern), left[1:]
+        form = _beside(texts[left[0]], pattern)
+        rest = left[1:]
         if form is not None:
             moved = _convert_ticks(ticks([texts[place] for place in left], form), form, pattern)
             found[left] = moved
@@ -44,7 +46,8 @@ def _beside(text: str, pattern: str) -> str | None:
 
     With or without zeros before numbers.
     """
-    own, dated = form_of(pattern), (_date_of(pattern), ISO)
+    own = form_of(pattern)
+    dated = (_date_of(pattern), ISO)
     for form in candidate_forms(text):
         alike = form_of(form).clock == own.clock and (zone_of(form) is None) == (
             zone_of(pattern) is None
@@ -61,11 +64,14 @@ def _date_of(form: str) -> str:
 
 def _convert_ticks(values: np.ndarray, form: str, pattern: str) -> np.ndarray:
     """Ticks of a form in those of a pattern; OTHER where these are no whole number."""
-    here, there = form_of(form), form_of(pattern)
+    here = form_of(form)
+    there = form_of(pattern)
     later = _offset(pattern) - _offset(form)
-    whole, known = values.astype(object), values != OTHER
+    whole = values.astype(object)
+    known = values != OTHER
     shifted = (whole * here.seconds + later * here.scale) * there.scale
-    found, rest = shifted // (here.scale * there.seconds), shifted % (here.scale * there.seconds)
+    found = shifted // (here.scale * there.seconds)
+    rest = shifted % (here.scale * there.seconds)
     fits = known & (rest == 0) & (abs(found) < 2**62)
     return np.array(np.where(fits, found, OTHER), dtype=np.int64)
 

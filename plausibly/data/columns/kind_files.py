@@ -53,7 +53,8 @@ def write_kinds(columns: list[Document], name: str, path: Path) -> None:
 
 
 def _line(column: Document) -> str:
-    name, word = str(column["name"]), column["kind"]
+    name = str(column["name"])
+    word = column["kind"]
     key = (
         name
         if BARE_KEY.fullmatch(name)

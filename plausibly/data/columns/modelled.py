@@ -18,9 +18,8 @@ from plausibly.events.kinds import MISSING, OTHER, REAL_MISSING, REAL_OTHER, Cat
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
-SPELLING_PROBABILITIES = np.array(
-    [0.999, 0.001]
-)  # that all cells of some rows are spelled as the column spells them, and that some are not
+# that all cells of some rows are spelled as the column spells them, and that some are not
+SPELLING_PROBABILITIES = np.array([0.999, 0.001])
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,8 @@ class ModelledColumn(Column):
     def through(self, coder: Coder, events: np.ndarray, cells: ColumnValues | None) -> ColumnValues:
         """Passes through a coder what the events leave open of some cells, and how they are spelled; the cells."""
         values = self.kind.through(coder, events, None if cells is None else cells.values)
-        other, texts = values == self.other, np.full(len(values), None, dtype=object)
+        other = values == self.other
+        texts = np.full(len(values), None, dtype=object)
         given = None if cells is None else texts.copy() if cells.texts is None else cells.texts
         for row in np.flatnonzero(other):
             texts[row] = self.other_through(coder, None if given is None else given[row])
@@ -102,7 +102,7 @@ class ModelledColumn(Column):
 
     @property
     def measures(self) -> bool:
-        """Whether its cells are amounts, dates or times, which can be spelled in more than one way."""
+        """True of amounts, dates and times, which can be spelled in more than one way."""
         return not isinstance(self.kind, Category)
 
     def canonical(self, texts: list[str]) -> list[str]:
@@ -138,7 +138,8 @@ class ModelledColumn(Column):
         return self._cells(index, texts, asked=True), self.is_known(index, texts)
 
     def _cells(self, index: np.ndarray, texts: list[str], asked: bool) -> ColumnValues:
-        (values, otherwise), other = self._read(texts), self.other
+        values, otherwise = self._read(texts)
+        other = self.other
         cells = ColumnValues(np.append(values, self._hole if self.kind.missing else other)[index])
         unforeseen = (cells.values == other) & ((index >= 0) | (not asked))
         if unforeseen.any():
@@ -158,10 +159,8 @@ class ModelledColumn(Column):
 
     def _read(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Values of distinct texts; and which of them are foreseen, but spelled otherwise than this column does."""
-        values, otherwise = (
-            self.parse(texts),
-            np.array([text in self.marks for text in texts], dtype=bool),
-        )
+        values = self.parse(texts)
+        otherwise = np.array([text in self.marks for text in texts], dtype=bool)
         values[otherwise] = self._hole
         foreseen = np.flatnonzero((values != self.other) & ~otherwise)
         again = np.array(self.spell(values[foreseen]), dtype=object)

@@ -79,7 +79,7 @@ def _grid_column(
 
 
 def _epoch(name: str, values: Any) -> str:
-    """What whole numbers are that by name and size are times since 1970, or nothing."""
+    """A remark on whole numbers that by name and size are times since 1970, or nothing."""
     for unit, word in (
         (1, "seconds"),
         (10**3, "milliseconds"),
@@ -123,13 +123,12 @@ def _real_column(
     ):
         if not (epoch := _epoch(sight.name, [int(text) for text, _ in shown])):
             return None  # whole numbers too large to be exact: labels, not amounts
-        style, why = "whole", "whole numbers" + epoch
+        style = "whole"
+        why = "whole numbers" + epoch
     values = np.repeat(np.array([float(text) for text, _ in shown]), [count for _, count in shown])
     if np.abs(values).max() > numbers.MAX_REAL or values.max() == values.min():
         return None
-    kind, span = (
-        numbers.learn_real(values, sight.holes > 0, step=numbers.decimal_step(values)),
-        (repr(float(values.min())), repr(float(values.max()))),
-    )
+    kind = numbers.learn_real(values, sight.holes > 0, step=numbers.decimal_step(values))
+    span = (repr(float(values.min())), repr(float(values.max())))
     why += "" if kind.usual is None else f", mostly {kind.usual:g}"
     return RealColumn(**sight.common(why), **marks, kind=kind, style=style, span=span)

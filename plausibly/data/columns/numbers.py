@@ -19,13 +19,14 @@ INFINITE_NUMBER = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
 LEADING_ZERO = re.compile(r"-?0\d+")
 MAX_STEPS = 2**53
 MAX_REAL = 1e300  # of a real number: differences must not overflow
-MAX_ATOMS, MAX_BINS, ROWS_PER_BIN = 256, 128, 20
+MAX_ATOMS = 256
+MAX_BINS = 128
+ROWS_PER_BIN = 20
 MIN_SHARE = 0.99
-FEW_VALUES, MANY_ROWS = 64, 300
-USUAL_DECIMALS, MAX_DECIMALS = (
-    6,
-    15,
-)  # that are looked for: in any column, and where its numbers are exact enough
+FEW_VALUES = 64
+MANY_ROWS = 300
+USUAL_DECIMALS = 6  # that are looked for in any column
+MAX_DECIMALS = 15  # that are looked for where its numbers are exact enough
 
 ExactNumber = tuple[int, int]  # digits and decimals: digits / 10^decimals
 
@@ -36,10 +37,8 @@ def parse_number(text: str) -> ExactNumber | None:
     if found is None or not (found[2] or found[3]):
         return None
     fraction = (found[3] or "").rstrip("0")
-    digits, decimals = (
-        int(found[1] + (found[2] + fraction or "0")),
-        len(fraction) - int(found[4] or 0),
-    )
+    digits = int(found[1] + (found[2] + fraction or "0"))
+    decimals = len(fraction) - int(found[4] or 0)
     if found[4] is None:
         return digits, decimals
     while decimals > 0 and digits % 10 == 0:
@@ -67,7 +66,7 @@ def format_number(steps: int, decimals: int, style: str) -> str:
 
 
 def style_of(texts: list[str], counts: np.ndarray, units: list[int], decimals: int) -> str:
-    """How a column's numbers are printed: as most of its texts are, which are so many units of 10^-decimals."""
+    """The style of a column's numbers: as most of its texts are printed, which are so many units of 10^-decimals."""
     places = Counter[int]()
     for text, count in zip(texts, counts.tolist(), strict=True):
         places[len(text.partition(".")[2])] += count
@@ -88,7 +87,7 @@ def _is_printed_so(texts: list[str], units: list[int], decimals: int, style: str
 
 
 def style_of_reals(texts: list[str]) -> str:
-    """How real numbers are printed: `dotted`, `shortest`, or with K decimals and an exponent (`e:K`, `E:K`) as all are."""
+    """The style of real numbers: `dotted`, `shortest`, or with K decimals and an exponent (`e:K`, `E:K`) as all are."""
     found = [SCIENTIFIC_NUMBER.fullmatch(text) for text in texts]
     alike = {(match[2], len(match[1])) if match else None for match in found}
     if len(alike) == 1 and (only := alike.pop()):
@@ -100,7 +99,8 @@ def resolution(numbers: list[ExactNumber | None], counts: np.ndarray) -> int | N
     """Decimals of the grid that nearly all numbers lie on, the finest that 2^53 steps can span, or None."""
     places = np.array([-1 if number is None else number[1] for number in numbers])
     counts = of_others(numbers, counts)
-    held, weights = places[places >= 0], counts[places >= 0]
+    held = places[places >= 0]
+    weights = counts[places >= 0]
     if not len(held):
         return None
     for decimals in sorted(set(held.tolist()), reverse=True):
@@ -141,7 +141,8 @@ def learn_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
     """The grid of whole numbers `values`, seen `counts` times each."""
     values, index = np.unique(values, return_inverse=True)  # 1 and 1.0 are different texts
     counts = np.bincount(index, weights=counts).astype(np.int64)
-    rows, span = int(counts.sum()), int(values[-1] - values[0])
+    rows = int(counts.sum())
+    span = int(values[-1] - values[0])
     far = span / 10 + 1
     if len(values) <= 32 or (len(values) <= MAX_ATOMS and rows >= 5 * len(values)):
         ends = (int(values[0]), int(values[-1]) + 1)
@@ -149,9 +150,11 @@ def learn_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
         atoms = values[(counts > 1) | (len(values) <= 32)]
         return Grid(tuple(atoms.tolist()), ends, (far, far), open=True, missing=missing)
     heavy = counts >= max(5.0, 0.005 * rows)
-    atoms, rest = values[heavy], np.repeat(values[~heavy], counts[~heavy])
+    atoms = values[heavy]
+    rest = np.repeat(values[~heavy], counts[~heavy])
     edges = _quantile_edges(rest, atoms)
-    low, high = edges[0] - 1 - rest[rest < edges[0]], rest[rest >= edges[-1]] - edges[-1]
+    low = edges[0] - 1 - rest[rest < edges[0]]
+    high = rest[rest >= edges[-1]] - edges[-1]
     tails = _tail(low, far), _tail(high, far)
     return Grid(
         tuple(atoms.tolist()), tuple(int(edge) for edge in edges), tails, open=True, missing=missing
@@ -176,9 +179,11 @@ def _far_from(atoms: np.ndarray, rest: np.ndarray) -> list[int]:
     """The ends of the others where an atom such as -999 or 9999-12-31 lies far beyond: between them there is nothing."""
     if not len(rest):
         return []
-    low, high = int(rest.min()), int(rest.max()) + 1
+    low = int(rest.min())
+    high = int(rest.max()) + 1
     far = (high - low) / 10
-    return [low] * bool(low - atoms[0] > far) + [high] * bool(atoms[-1] - high > far)
+    ends = [low] if low - atoms[0] > far else []
+    return [*ends, high] if atoms[-1] - high > far else ends
 
 
 def _tail(excess: np.ndarray, far: float, least: float = 0.1) -> float:
@@ -208,7 +213,8 @@ def learn_real(values: np.ndarray, missing: bool, closed: bool = False, step: fl
             edges, (usual - location) / scale, Real(location, scale, step=step).floor
         )
     far = float(events.max() - events.min()) / 10 or 1.0
-    below, above = edges[0] - events[events < edges[0]], events[events >= edges[-1]] - edges[-1]
+    below = edges[0] - events[events < edges[0]]
+    above = events[events >= edges[-1]] - edges[-1]
     tails = _tail(below, far, far * 1e-5), _tail(above, far, far * 1e-5)
     return Real(
         location, scale, tuple(edges.tolist()), tails, step, usual, open=not closed, missing=missing
@@ -227,7 +233,8 @@ def decimal_step(values: np.ndarray) -> float:
     One value that most of them are says nothing of it, but it is a multiple too.
     """
     others = varying(values)
-    most, exact = float(np.abs(others).max(initial=0.0)), 0.01 / np.finfo(values.dtype).eps
+    most = float(np.abs(others).max(initial=0.0))
+    exact = 0.01 / np.finfo(values.dtype).eps
     for decimals in range(MAX_DECIMALS + 1):
         if decimals > USUAL_DECIMALS and most * 10.0**decimals > exact:
             break

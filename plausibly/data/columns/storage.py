@@ -1,4 +1,4 @@
-"""How a table's column was stored before it was read, so that it can be stored so again."""
+"""The storage of a table's column before it was read, so that it can be stored so again."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from plausibly.data.columns.cell_texts import (
     times_of,
     unbox,
 )
+from plausibly.data.columns.date_forms import fraction_form
 from plausibly.data.columns.dtypes import CLOCK_CHANGES, OBJECT_PARSERS, dtype_named, dtype_zone
 from plausibly.errors import UserError
 
@@ -34,7 +35,7 @@ MAX_NS_SECONDS = 9_223_372_036  # seconds that 64 bits of nanoseconds reach
 
 @dataclass(frozen=True)
 class Storage:
-    """How a column was stored: a dtype's name and, for categorical ones, the categories.
+    """The storage of a column: a dtype's name and, for categorical ones, the categories.
 
     `kind` is text, bool, integer, float, decimal, date, time, duration or category; a text-like column in memory is
     `exact`: it has to come back letter by letter. Times in a zone are `local` or else in UTC.
@@ -51,7 +52,7 @@ class Storage:
 
     @property
     def is_timed(self) -> bool:
-        """Whether the type says that cells are dates, times or durations."""
+        """True where the type says that cells are dates, times or durations."""
         return self.kind in TIME_KINDS
 
     @cached_property
@@ -176,7 +177,7 @@ class Storage:
 
 
 def storage_of(series: Any, name: str) -> Storage:
-    """How a column in memory is stored. UserError for what cannot be recorded."""
+    """The storage of a column in memory. UserError for what cannot be recorded."""
     import pandas as pd
 
     dtype = series.dtype
@@ -249,7 +250,7 @@ def _object_storage(series: Any, name: str) -> Storage:
 
 
 def _local_is_plainer(series: Any) -> bool:
-    """Whether times in their zone lie on a coarser lattice, such as whole days, than they do in UTC."""
+    """True where times in their zone lie on a coarser lattice, such as whole days, than they do in UTC."""
     import pandas as pd
 
     times = times_of(pd.factorize(series)[1])
@@ -260,5 +261,5 @@ def _local_is_plainer(series: Any) -> bool:
 def _coarseness(ticks: np.ndarray, unit: str) -> tuple[int, int]:
     """The largest unit of time that divides all ticks, and the largest step between them."""
     digits = 3 * ("s", "ms", "us", "ns").index(unit)
-    size = dates.tick_step(ticks, "%Y-%m-%dT%H:%M:%S" + f".%{digits}f" * bool(digits))[0]
+    size = dates.tick_step(ticks, "%Y-%m-%dT%H:%M:%S" + fraction_form(digits))[0]
     return size, int(np.gcd.reduce(ticks - ticks[0]))

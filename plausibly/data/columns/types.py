@@ -18,10 +18,8 @@ from plausibly.data.columns.storage import TIME_KINDS
 from plausibly.events.kinds import MAX_SCALES, MISSING, OTHER, REAL_OTHER, Category, Grid, Real
 
 FAR_SCALES = 1000.0  # scales
-FALSE_WORDS, TRUE_WORDS = (
-    {"0", "0.0", "false", "no", "f", "n", "off"},
-    {"1", "1.0", "true", "yes", "t", "y", "on"},
-)
+FALSE_WORDS = {"0", "0.0", "false", "no", "f", "n", "off"}
+TRUE_WORDS = {"1", "1.0", "true", "yes", "t", "y", "on"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class BooleanColumn(ModelledColumn):
 
 
 def truth_of(text: str) -> bool | None:
-    """What a word or a digit says where it stands for a truth."""
+    """The truth that a word or a digit says where it stands for one."""
     found = [text.lower() in words for words in (FALSE_WORDS, TRUE_WORDS)]
     return found[1] if any(found) else None
 
@@ -195,13 +193,12 @@ class GridColumn(NumberColumn):
 
     def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
         """Cells drawn inside the codes; for a number that the column's type cannot hold the nearest that it can."""
-        cells, bounds = super().draw(codes, generator), self.storage.limits(self.decimals)
+        cells = super().draw(codes, generator)
+        bounds = self.storage.limits(self.decimals)
         if bounds is not None:
             foreseen = codes < self.kind.regular
-            low, high = (
-                -((self.start - bounds[0]) // self.step),
-                (bounds[1] - self.start) // self.step,
-            )
+            low = -((self.start - bounds[0]) // self.step)
+            high = (bounds[1] - self.start) // self.step
             cells.values[foreseen] = cells.values[foreseen].clip(low, high)
         return cells
 
@@ -248,7 +245,7 @@ class RealColumn(NumberColumn):
 
     @property
     def _is_scientific(self) -> bool:
-        """Whether numbers are printed with so many digits and an exponent."""
+        """True where numbers are printed with so many digits and an exponent."""
         return self.style[:2] in ("e:", "E:")
 
     def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
@@ -344,20 +341,20 @@ class DateColumn(ModelledColumn):
 
     def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
         """Cells drawn inside the codes; for a time that the column's type cannot hold the nearest that it can."""
-        cells, ends = super().draw(codes, generator), self.storage.ends
+        cells = super().draw(codes, generator)
+        ends = self.storage.ends
         if ends is not None:
             ticks = form_of(self.form).ticks_of(ends)
             foreseen = codes < self.kind.regular
-            low, high = (
-                -((self.start - ticks[0]) // self.step),
-                (ticks[1] - self.start) // self.step,
-            )
+            low = -((self.start - ticks[0]) // self.step)
+            high = (ticks[1] - self.start) // self.step
             cells.values[foreseen] = cells.values[foreseen].clip(low, high)
         return cells
 
     def seconds(self, cells: ColumnValues) -> np.ndarray:
         """Seconds since 1970, or midnight, float64; NaN for a hole and for what is not foreseen."""
-        form, known = form_of(self.form), (cells.values != MISSING) & (cells.values != OTHER)
+        form = form_of(self.form)
+        known = (cells.values != MISSING) & (cells.values != OTHER)
         ticks = np.where(known, cells.values, 0) * self.step + self.start
         if not form.seconds:
             ticks = ticks.astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)

@@ -144,9 +144,10 @@ class IsingTruth:
 
     @cached_property
     def entropy(self) -> float:
-        """By the chain rule over columns."""
+        """The chain rule over columns."""
         log_first = self._within + self._futures[0] - self.log_normaliser
-        marginal, total = np.exp(log_first), float(-(np.exp(log_first) * log_first).sum())
+        marginal = np.exp(log_first)
+        total = float(-(np.exp(log_first) * log_first).sum())
         for step in self._steps:
             total -= float((marginal[:, None] * np.exp(step) * step).sum())
             marginal = marginal @ np.exp(step)
@@ -177,10 +178,8 @@ class BarsTruth:
         return np.concatenate([stripes, stripes.transpose(0, 2, 1)]).reshape(-1, self.side**2)
 
     def log_prob(self, codes: Tensor) -> Tensor:
-        bits, patterns = (
-            codes.reshape(len(codes), -1).double(),
-            torch.from_numpy(self.patterns).double(),
-        )
+        bits = codes.reshape(len(codes), -1).double()
+        patterns = torch.from_numpy(self.patterns).double()
         flips = bits @ (1 - patterns).T + (1 - bits) @ patterns.T
         scores = flips * log(self.noise) + (self.side**2 - flips) * log(1 - self.noise)
         return torch.logsumexp(scores, 1) - log(len(patterns))

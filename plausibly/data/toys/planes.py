@@ -58,7 +58,7 @@ class PlaneTruth:
 
     @property
     def entropy(self) -> float:
-        """Of the points, not of the events: what log p of rows is held against."""
+        """The entropy of the points, not of the events: log p of rows is held against it."""
         return self.plane.entropy
 
     def log_prob(self, codes: Tensor) -> Tensor:
