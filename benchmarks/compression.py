@@ -9,8 +9,9 @@ import argparse
 import time
 from statistics import median
 
-from plausibly.jobs import compression
+from plausibly.jobs.blocks import ROWS_PER_BLOCK, decode_block, encode_block
 from plausibly.runs.run import Run
+from plausibly.system.threads import one_thread
 
 
 def main() -> None:
@@ -21,21 +22,18 @@ def main() -> None:
     asked = parser.parse_args()
     run = Run.open(asked.run)
     events = run.events(asked.data)[: asked.rows]
-    starts = range(0, len(events), compression.ROWS_PER_BLOCK)
-    parts = [events[start : start + compression.ROWS_PER_BLOCK] for start in starts]
+    starts = range(0, len(events), ROWS_PER_BLOCK)
+    parts = [events[start : start + ROWS_PER_BLOCK] for start in starts]
     times: dict[str, list[float]] = {"encoded": [], "decoded": []}
-    with compression.one_thread():
-        compression.encode_block(run, parts[0], 0)  # compiles what is compiled
+    with one_thread():
+        encode_block(run, parts[0], 0)  # compiles what is compiled
         for _ in range(3):
             began = time.perf_counter()
-            blocks = [
-                compression.encode_block(run, part, start)
-                for part, start in zip(parts, starts, strict=True)
-            ]
+            coded = [encode_block(run, *each) for each in zip(parts, starts, strict=True)]
             times["encoded"].append(time.perf_counter() - began)
             began = time.perf_counter()
-            for block, part, start in zip(blocks, parts, starts, strict=True):
-                compression.decode_block(run, block, len(part), start)
+            for block, part, start in zip(coded, parts, starts, strict=True):
+                decode_block(run, block, len(part), start)
             times["decoded"].append(time.perf_counter() - began)
     for name, seconds in times.items():
         print(

@@ -20,7 +20,7 @@ from sklearn.mixture import GaussianMixture
 from plausibly.data import load
 from plausibly.data.dataset import Dataset
 from plausibly.evaluation.likelihood.likelihood import likelihood
-from plausibly.fitting.fit import fit_in_memory
+from plausibly.fitting.in_memory import fit_in_memory
 from plausibly.fitting.settings import settings
 from plausibly.models import MODELS
 

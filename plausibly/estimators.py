@@ -28,7 +28,7 @@ from plausibly.data.formats.format import Format
 from plausibly.data.frames import as_table
 from plausibly.data.loading import load
 from plausibly.errors import UserError
-from plausibly.fitting.fit import fit_in_memory
+from plausibly.fitting.in_memory import fit_in_memory
 from plausibly.fitting.settings import Settings, settings
 from plausibly.models import model_name
 from plausibly.runs.run import TASKS, Run, model_class, warn_of_bounds

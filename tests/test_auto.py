@@ -8,7 +8,8 @@ from oracles import SMALL
 
 import plausibly
 from plausibly.capabilities import DensityModel
-from plausibly.contract.checks import run_checks, shake_weights, sums_to_one
+from plausibly.contract.checks import run_checks, shake_weights
+from plausibly.contract.density import sums_to_one
 from plausibly.errors import Unsupported, UserError
 from plausibly.events.schema import binary
 from plausibly.families.mixtures import mixture

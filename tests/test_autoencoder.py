@@ -21,7 +21,7 @@ from plausibly.evaluation.answers.reconstruction import (
 )
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema
-from plausibly.fitting.fit import fit_in_memory
+from plausibly.fitting.in_memory import fit_in_memory
 from plausibly.fitting.settings import settings
 from plausibly.models.autoencoder import Autoencoder
 from plausibly.models.vae import VAE

@@ -13,7 +13,8 @@ from plausibly.errors import UserError
 from plausibly.fitting import portfolio
 from plausibly.fitting.benchmark import Sealed, benchmark, entries, read_published
 from plausibly.fitting.ensemble import em_weights, greedy_weights
-from plausibly.fitting.fit import Fit, train_or_restore
+from plausibly.fitting.fit import Fit
+from plausibly.fitting.going_on import train_or_restore
 from plausibly.fitting.settings import Listener, settings
 from plausibly.models import MODELS
 

@@ -16,7 +16,8 @@ import plausibly
 from plausibly.capabilities import Variational
 from plausibly.coding import reals, stack
 from plausibly.coding.streams import CELLS, GRAIN, Damaged, Reader, Writer
-from plausibly.contract.checks import log_gaps, shake_weights
+from plausibly.contract.checks import shake_weights
+from plausibly.contract.coding import log_gaps
 from plausibly.data.rows import load_rows
 from plausibly.errors import Unsupported, UserError
 from plausibly.events.kinds import Category, Level, Real
@@ -28,11 +29,12 @@ from plausibly.families.variational import ELBO
 from plausibly.fitting import results
 from plausibly.fitting.results import report_again
 from plausibly.fitting.settings import Listener
-from plausibly.jobs import compression
+from plausibly.jobs import blocks, compressed, compression, provenance
 from plausibly.models import MODELS
 from plausibly.outcomes.categorical import Bernoulli
 from plausibly.outcomes.latents import Normal, normal_of
 from plausibly.runs.run import Run, write_record
+from plausibly.system.threads import one_thread
 from plausibly.tasks.compress import compress as through
 from plausibly.tasks.compress import pick_components
 
@@ -362,7 +364,7 @@ def test_what_stands_behind_latents_takes_the_bits_of_the_bound(name, settings):
     through(model, writer, x, len(x))
     assert torch.equal(through(model, Reader(writer.payload), None, len(x)), x)
     gap = float(log_gaps(schema, x))
-    bits = -(float(compression.nats(model, x).sum()) + gap) / np.log(2)
+    bits = -(float(blocks.nats(model, x).sum()) + gap) / np.log(2)
     assert 0.99 * bits < 8 * len(writer.payload) < 1.01 * bits + 32 * 12
 
 
@@ -548,7 +550,7 @@ def test_a_sound_block_that_does_not_decode_is_not_called_damaged(
     def other(*arguments):
         raise Damaged("other symbols")
 
-    monkeypatch.setattr(compression, "decode_block", other)
+    monkeypatch.setattr(compressed, "decode_block", other)
     with pytest.raises(UserError, match="other probabilities"):
         plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.csv", run)
 
@@ -566,15 +568,15 @@ def test_other_probabilities_are_noticed_before_decoding(run, people, tmp_path, 
         UserError, match=r"other probabilities; it was written with processor .*, as here"
     ):
         plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.csv", moved)
-    real = compression.writer_versions
-    monkeypatch.setattr(compression, "writer_versions", lambda: real() | {"torch": "1.0"})
+    real = provenance.writer_versions
+    monkeypatch.setattr(compressed, "writer_versions", lambda: real() | {"torch": "1.0"})
     with pytest.raises(UserError, match=r"torch \S+ \(here 1\.0\)"):
         plausibly.decompress(tmp_path / "x.pls", tmp_path / "x.csv", moved)
     assert not (tmp_path / "x.csv").exists()
 
 
 def test_a_wrong_decoding_is_not_called_success(run, people, tmp_path, monkeypatch):
-    real = compression.decode_block
+    real = blocks.decode_block
 
     def wrong(*arguments):
         events = real(*arguments)
@@ -716,14 +718,14 @@ def test_a_table_in_memory_has_others_beside_it(run, people, tmp_path):
 def test_damaged_blocks_are_seen_without_their_checksums(run, people, tmp_path):
     """Even where a changed block decodes, the checksum of what was coded tells."""
     events = run.events(people / "people.csv")[:200]
-    with compression.one_thread():
-        sound, chance = compression.encode_block(run, events, 0), np.random.default_rng(0)
-        assert compression.has_same_rows(compression.decode_block(run, sound, 200, 0), events)
+    with one_thread():
+        sound, chance = blocks.encode_block(run, events, 0), np.random.default_rng(0)
+        assert blocks.has_same_rows(blocks.decode_block(run, sound, 200, 0), events)
         for _ in range(40):
             data = bytearray(sound)
             data[int(chance.integers(0, len(data)))] ^= 1 << int(chance.integers(0, 8))
             with pytest.raises(Damaged):
-                compression.decode_block(run, bytes(data), 200, 0)
+                blocks.decode_block(run, bytes(data), 200, 0)
 
 
 def test_the_commands(run, people, cli, tmp_path):

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from plausibly.capabilities import BoundedModel
-from plausibly.contract import checks
-from plausibly.contract.checks import checks_for, draw_events, shake_weights
+from plausibly.contract import enumeration
+from plausibly.contract.checks import checks_for, shake_weights
+from plausibly.contract.draws import draw_events
 from plausibly.events.kinds import Category, Grid, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
@@ -85,7 +86,7 @@ CASES = [
 @pytest.mark.parametrize(("model", "schema"), CASES)
 def test_contract(model, schema, monkeypatch):
     monkeypatch.setattr(
-        checks, "MAX_LISTED_EVENTS", 1 << 12
+        enumeration, "MAX_LISTED_EVENTS", 1 << 12
     )  # of 21 bits the first 12 are added up, not 16 as by `check`
     instance = shake_weights(model.tiny(schema)).eval()
     broken = [result for check in checks_for(instance) if not (result := check(instance)).holds]

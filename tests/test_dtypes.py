@@ -10,7 +10,7 @@ import pytest
 
 import plausibly
 from plausibly.data.columns.storage import Storage
-from plausibly.fitting.fit import fit_in_memory
+from plausibly.fitting.in_memory import fit_in_memory
 from plausibly.fitting.settings import settings
 from plausibly.models import MODELS
 

@@ -14,7 +14,7 @@ from plausibly.data import load
 from plausibly.errors import Unsupported, UserError
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
-from plausibly.fitting.fit import fit_in_memory
+from plausibly.fitting.in_memory import fit_in_memory
 from plausibly.fitting.settings import settings
 from plausibly.models import MODELS
 from plausibly.runs.run import Run

@@ -5,13 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from plausibly.capabilities import AutoregressiveModel
-from plausibly.contract.checks import (
-    losses_in_single_precision,
-    rows_are_scored_alone,
-    run_checks,
-    shake_weights,
-    single_precision_will_do,
-)
+from plausibly.contract.bounds import rows_are_scored_alone
+from plausibly.contract.checks import run_checks, shake_weights
+from plausibly.contract.precision import losses_in_single_precision, single_precision_will_do
 from plausibly.events.kinds import Category, Grid, Level
 from plausibly.events.schema import Schema, binary
 from plausibly.families import priors

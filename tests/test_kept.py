@@ -17,7 +17,8 @@ from plausibly.data.rows import load_rows
 from plausibly.errors import Unsupported, UserError
 from plausibly.fitting.results import report_again
 from plausibly.fitting.settings import Listener
-from plausibly.jobs.compression import processor, rows
+from plausibly.jobs.compression import rows
+from plausibly.jobs.provenance import processor
 from plausibly.runs import forms
 from plausibly.runs.run import TASKS
 

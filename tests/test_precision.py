@@ -7,7 +7,8 @@ from math import log, log1p
 import pytest
 import torch
 
-from plausibly.contract.checks import shake_weights, single_precision_will_do
+from plausibly.contract.checks import shake_weights
+from plausibly.contract.precision import single_precision_will_do
 from plausibly.events.bins import Binning
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Level, Real
 from plausibly.events.schema import Schema, binary

@@ -19,7 +19,7 @@ from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.events.bins import Binning
 from plausibly.events.kinds import HOLE, MAX_SCALES, UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema
-from plausibly.fitting.fit import fit_in_memory
+from plausibly.fitting.in_memory import fit_in_memory
 from plausibly.fitting.settings import settings
 from plausibly.models import MODELS
 from plausibly.networks.heads import Head

@@ -25,7 +25,7 @@ from plausibly.data.files.tables import read_table
 from plausibly.data.loading import load
 from plausibly.data.rows import load_rows, row_pieces
 from plausibly.errors import UserError
-from plausibly.fitting.fit import fit_in_memory
+from plausibly.fitting.in_memory import fit_in_memory
 from plausibly.fitting.settings import settings as settings_of
 from plausibly.models import MODELS
 from plausibly.report import scales

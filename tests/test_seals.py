@@ -19,7 +19,7 @@ from plausibly.errors import UserError
 from plausibly.fitting import compare, ensemble, fit, results, settings
 from plausibly.fitting.resealing import seal
 from plausibly.jobs import files
-from plausibly.report.page import course_of
+from plausibly.report.training import course_of
 from plausibly.runs.record import read_record
 from plausibly.runs.run import Run
 from plausibly.runs.upgrading import upgrade

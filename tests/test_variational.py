@@ -7,11 +7,8 @@ import pytest
 import torch
 from torch import distributions as known
 
-from plausibly.contract.checks import (
-    bounds_sum_to_at_most_one,
-    samples_reach_the_bound,
-    shake_weights,
-)
+from plausibly.contract.bounds import bounds_sum_to_at_most_one, samples_reach_the_bound
+from plausibly.contract.checks import shake_weights
 from plausibly.data import load
 from plausibly.data.events import Events
 from plausibly.evaluation.likelihood.elbo import elbo_parts

@@ -35,7 +35,7 @@ def compress(
         decode what was written before calling it done.
     """
     common = common or Common()
-    from plausibly.jobs import compression
+    from plausibly.jobs import compression, provenance
     from plausibly.runs.run import Run
 
     opened = Run.open(run, common.device, model)
@@ -64,7 +64,7 @@ def compress(
             else f"to decompress it, keep {run} as it is; --embed puts the model into it"
         )
         print_line(
-            f"decoded by {compression.reader_versions()}, for certain on a processor like this: {compression.processor()}"
+            f"decoded by {provenance.reader_versions()}, for certain on a processor like this: {provenance.processor()}"
         )
 
     print_result(found.to_json() | {"file": file}, common, text)

@@ -1,1 +1,1 @@
-"""What every model promises, measured."""
+"""The promises of every model, measured."""

@@ -9,7 +9,9 @@ from math import log
 import torch
 
 from plausibly.capabilities import Trainable
-from plausibly.contract import checks
+from plausibly.contract.checks import run_checks, shake_weights
+from plausibly.contract.draws import random_events
+from plausibly.contract.result import Result, near
 from plausibly.errors import BrokenPromises
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
@@ -44,7 +46,7 @@ def find_broken(kind: type[Trainable], schema: Schema) -> tuple[str, ...]:
     return tuple(broken.values())
 
 
-def _measure_line(result: checks.Result) -> str:
+def _measure_line(result: Result) -> str:
     if result.value != result.value:  # it raised
         return result.says
     return f"{result.says}: {result.value:.3g}, tolerance {result.tolerance:.3g}"
@@ -73,27 +75,27 @@ def _few_variables(schema: Schema) -> tuple[int, ...]:
     return tuple(sorted(sorted(range(schema.size), key=lambda i: schema.codes[i])[:3]))
 
 
-def check_instance(kind: type[Trainable], schema: Schema) -> Iterator[checks.Result]:
+def check_instance(kind: type[Trainable], schema: Schema) -> Iterator[Result]:
     """The contract's results on a tiny instance with shaken weights, and whether it learns."""
     try:
-        model = checks.shake_weights(kind.tiny(schema))
+        model = shake_weights(kind.tiny(schema))
     except Exception as error:
         yield _failure("can_be_built", error)
         return
-    yield from checks.run_checks(model)
+    yield from run_checks(model)
     try:
         yield learns(model)
     except Exception as error:
         yield _failure("learns", error)
 
 
-def _failure(name: str, error: Exception) -> checks.Result:
-    return checks.Result(name, False, float("nan"), 0.0, f"{type(error).__name__}: {error}")
+def _failure(name: str, error: Exception) -> Result:
+    return Result(name, False, float("nan"), 0.0, f"{type(error).__name__}: {error}")
 
 
-def learns(model: Trainable) -> checks.Result:
+def learns(model: Trainable) -> Result:
     """Two steps, or all passes, on random events leave the tensors finite and can be validated."""
-    events = checks.random_events(model.schema, 64, 12).view(-1, *model.schema.shape)
+    events = random_events(model.schema, 64, 12).view(-1, *model.schema.shape)
     prepare(model, events, 0)
     if model.objective.turns(model):
         training = Training(model, events, events[:16], Plan(2, every=1))
@@ -103,6 +105,6 @@ def learns(model: Trainable) -> checks.Result:
         seen = list(fit_by_counting(model, events, events[:16]))
     faults = sum(not bool(t.isfinite().all()) for t in model.state_dict().values()) + (not seen)
     faults += sum(not torch.tensor(progress.validation).isfinite() for progress in seen)
-    return checks.near(
+    return near(
         "learns", faults, 0, "tensors and validations that are not finite after two steps, or none"
     )

@@ -1,4 +1,4 @@
-"""What every model can do and why it cannot do the rest, made from types, rules and reasons."""
+"""The abilities of every model, and the reasons for what it cannot do, made from types, rules and reasons."""
 
 from __future__ import annotations
 

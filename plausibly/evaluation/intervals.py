@@ -1,4 +1,4 @@
-"""How sure a number is: its standard error and 95 % interval, from how far single rows, or groups of rows, move it.
+"""The uncertainty of a number: its standard error and 95 % interval, from how far single rows, or groups of rows, move it.
 
 A sample's units are its rows, or groups of rows that came together. Unit u moves the number by m_u: what its rows influence
 it by, in sum, over the number of rows; all m_u of a sample add up to 0. Over independent samples of U units each,
@@ -27,7 +27,7 @@ Interval = tuple[float, float]
 
 
 def moves(influence: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
-    """How far each row, or each of the groups (rows,) of rows, moves the mean of what rows influence, (units,)."""
+    """The move of the mean of what rows influence by each row, or each of the groups (rows,) of rows, (units,)."""
     with np.errstate(invalid="ignore"):  # of a row at minus infinity there is no standard error
         each = (influence - influence.mean()) / len(influence)
     return each if groups is None else np.bincount(np.unique(groups, return_inverse=True)[1], each)
@@ -35,7 +35,7 @@ def moves(influence: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray
 
 @dataclass(frozen=True)
 class Moves:
-    """How far the units of each of several independent samples move a number; `draws` are units too, few as they may be.
+    """The moves of a number by the units of each of several independent samples; `draws` are units too, few as they may be.
 
     `paired` is the standard deviation of what no unit alone moves, but pairs of them do.
     """
@@ -46,11 +46,11 @@ class Moves:
 
     @property
     def _every(self) -> list[np.ndarray]:
-        return [*self.samples, *[self.draws] * (len(self.draws) > 1)]
+        return [*self.samples, self.draws] if len(self.draws) > 1 else [*self.samples]
 
     @property
     def units(self) -> int:
-        """Of the smallest sample."""
+        """The number of units of the smallest sample."""
         return min(map(len, self.samples))
 
     @property
@@ -81,7 +81,7 @@ class Moves:
     def interval(
         self, value: float, least: float = -np.inf, most: float = np.inf
     ) -> Interval | None:
-        """Of 95 %; `least` and `most` are what the number can be."""
+        """The interval of 95 %; `least` and `most` are what the number can be."""
         if self.units < MIN_UNITS or not isfinite(self.error):
             return None
         if not self.error:
@@ -92,7 +92,7 @@ class Moves:
         return float(max(low, least)), float(min(high, most))
 
     def even_interval(self, value: float) -> Interval | None:
-        """Of 95 %, as far on either side: for numbers whose skewness is not that of single units' moves."""
+        """The interval of 95 %, as far on either side: for numbers whose skewness is not that of single units' moves."""
         reach = self.error * self.point if self.error else 0.0
         return (
             (value - reach, value + reach)
@@ -101,7 +101,7 @@ class Moves:
         )
 
     def interval_of_share(self, value: float, rows: int) -> Interval | None:
-        """Of 95 % at least, for the share of so many rows."""
+        """An interval of at least 95 % for the share of so many rows."""
         if self.units < MIN_UNITS or not isfinite(self.error):
             return None
         if not self.error or value in (0, 1):
@@ -115,7 +115,7 @@ class Moves:
 
 
 def variance(each: np.ndarray) -> float:
-    """Of the number, by the moves of a sample's units."""
+    """The variance of the number, by the moves of a sample's units."""
     return float((each**2).sum() * len(each) / (len(each) - 1))
 
 
@@ -182,7 +182,7 @@ def with_error(value: float, error: float | None, form: str = ".4f") -> str:
 
 
 def rows_text(rows: int, groups: np.ndarray | None) -> str:
-    """How many rows, and in how many groups: what a standard error is over."""
+    """The rows and groups that a standard error is over, in words."""
     return f"{rows:,} rows" + (
         f" in {len(np.unique(groups)):,} groups" if groups is not None else ""
     )

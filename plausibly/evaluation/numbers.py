@@ -62,6 +62,6 @@ class Number:
 
 
 def number_from_json(document: Mapping[str, Any]) -> Number:
-    """What `to_json` wrote. TypeError where it did not."""
+    """The number that `to_json` wrote. TypeError where it did not."""
     known = {field.name for field in fields(Number)}
     return Number(**{name: value for name, value in document.items() if name in known})

@@ -13,8 +13,9 @@ from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.fitting import choose, portfolio
 from plausibly.fitting.conditioning import load_conditioned
-from plausibly.fitting.fit import Fit, train_or_restore
+from plausibly.fitting.fit import Fit
 from plausibly.fitting.folders import AUTO, find_restarted, fresh_folder, hold_folder, new_folder
+from plausibly.fitting.going_on import train_or_restore
 from plausibly.fitting.portfolio import fit_auto
 from plausibly.fitting.results import run_test
 from plausibly.fitting.settings import Listener, settings
@@ -106,7 +107,7 @@ def resume(
 
 
 def is_finished(record: Mapping[str, Any], path: Path) -> bool:
-    """Whether a run was learned and tested, has its page, and has still all files that it names."""
+    """A run is finished if it was learned and tested, has its page, and still has all files that it names."""
     files = ("report.html", *(record.get("files_sha256") or {}))
     tested = record["status"] == "done" and "test" in record
     return tested and all((path / name).exists() for name in files)

@@ -21,8 +21,9 @@ from plausibly.data.loading import load
 from plausibly.errors import UserError, did_you_mean
 from plausibly.evaluation.intervals import with_error
 from plausibly.fitting.conditioning import origin_of
-from plausibly.fitting.fit import Fit, train_or_restore
+from plausibly.fitting.fit import Fit
 from plausibly.fitting.folders import AUTO, fresh_folder
+from plausibly.fitting.going_on import train_or_restore
 from plausibly.fitting.portfolio import fit_auto
 from plausibly.fitting.results import run_test
 from plausibly.fitting.settings import Listener, Settings, settings
@@ -130,7 +131,7 @@ class Sealed:
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """What the table says of a row: nats per test row, and the best published ones, certain or only recalled."""
+    """A row of the table: nats per test row, and the best published ones, certain or only recalled."""
 
     set: str
     variables: int

@@ -16,18 +16,12 @@ from plausibly.data.dataset import Dataset
 from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
-from plausibly.fitting.fit import (
-    Fit,
-    initial_record,
-    learns_by_steps,
-    promote,
-    resume_or_new,
-    sketch,
-    train_or_restore,
-)
+from plausibly.fitting.fit import Fit, promote
 from plausibly.fitting.folders import MEMBERS
+from plausibly.fitting.going_on import resume_or_new, train_or_restore
 from plausibly.fitting.portfolio import MAX_COUNTING_SECONDS, counting_seconds
 from plausibly.fitting.settings import Listener, Settings
+from plausibly.fitting.untrained import initial_record, learns_by_steps, sketch
 from plausibly.models import MODELS
 from plausibly.runs.building import refusal
 from plausibly.runs.record import BEST, read_record
@@ -84,7 +78,7 @@ def models_to_try(dataset: Dataset, chosen: Settings) -> list[str]:
 
 
 def slow_models_note(tried: Sequence[str]) -> str:
-    """What is left out by default, for a message."""
+    """The models that are left out by default, for a message."""
     slow = [name for name, kind in MODELS.items() if not kind.by_default and name not in tried]
     return f" ({', '.join(slow)}: slow, fitted when named)" if slow else ""
 

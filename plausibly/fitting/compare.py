@@ -16,8 +16,8 @@ from plausibly.errors import UserError
 from plausibly.fitting import choose, results
 from plausibly.fitting.conditioning import load_conditioned
 from plausibly.fitting.ensemble import ensemble
-from plausibly.fitting.fit import resume_or_new, train_or_restore
 from plausibly.fitting.folders import COMPARISON, fresh_folder, hold_folder, new_folder
+from plausibly.fitting.going_on import resume_or_new, train_or_restore
 from plausibly.fitting.settings import Listener, Settings, settings
 from plausibly.models import MODELS, model_name
 from plausibly.runs.board import Board, Row
@@ -126,7 +126,7 @@ def resume_comparison(
 
 
 def read_comparison(path: Path) -> dict[str, Any]:
-    """What a comparison was asked for. UserError where the folder holds none that can be gone on with."""
+    """Reads what a comparison was asked for. UserError where the folder holds none that can be gone on with."""
     refuse_streams(path / COMPARISON)
     try:
         asked = parse_document(path / COMPARISON)

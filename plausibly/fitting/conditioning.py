@@ -1,4 +1,4 @@
-"""What is modelled given what, and where the data came from."""
+"""The context that models are given, and the origin of the data."""
 
 from __future__ import annotations
 

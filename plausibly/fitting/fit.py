@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-import signal
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +20,17 @@ from plausibly.data.dataset import Dataset
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.reconstruction import reconstruction
 from plausibly.evaluation.likelihood.likelihood import likelihood, plausibility
+from plausibly.fitting.interrupts import interruptible
+from plausibly.fitting.progress_log import digest_lines, read_log
 from plausibly.fitting.settings import Listener, Settings, make_plan
+from plausibly.fitting.untrained import build_untrained, initial_record
 from plausibly.objectives import MaximumLikelihood
-from plausibly.runs import forms, user_models
-from plausibly.runs.building import arguments_of, build, instantiate
+from plausibly.runs import user_models
+from plausibly.runs.building import arguments_of
 from plausibly.runs.record import read_record, write_tensors
 from plausibly.runs.run import (
     UNSOUND_ERRORS,
     Run,
-    check_run_file,
-    find_weights,
     record_checksums,
     record_class,
     reload_data,
@@ -50,12 +45,12 @@ from plausibly.system.seals import (
     read_sealed_tensors,
     write_sealed_tensors,
 )
-from plausibly.system.versions import versions
-from plausibly.training.estimates import format_duration, memory_line, pass_seconds, step_seconds
-from plausibly.training.loop import Training, fit_by_counting, prepare, validation_loss
+from plausibly.training.loop import Training, fit_by_counting, validation_loss
 from plausibly.training.plan import Diverged, Plan, Progress
 
 CHECKPOINT_SECONDS = 2.0
+
+
 RESULT_FIELDS = (
     "test",
     "reconstruction",
@@ -64,43 +59,9 @@ RESULT_FIELDS = (
     "samples",
     "coded",
 )
+
+
 HOLDOUT_FILES = ("heldout.safetensors", "calibration.safetensors")
-
-
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks once for a stop at the next step instead of raising; a second one raises."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def ask(number: int, frame: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def initial_record(dataset: Dataset, origin: dict[str, Any], seed: int) -> dict[str, Any]:
-    """What the record of any run says when it begins."""
-    return {
-        "plausibly_run": forms.RECORD_FORM,
-        "status": "running",
-        "files_sha256": {},
-        "seed": seed,
-        "data": origin,
-        "notes": dataset.notes,
-        "rows": dataset.rows,
-        "versions": versions(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "format": dataset.format.to_json(),
-    }
 
 
 class Fit:
@@ -350,50 +311,14 @@ class Fit:
             write_tensors({"nats": nats}, self.path / "calibration.safetensors")
 
 
-def read_log(log: Path, step: int) -> list[str]:
-    """The sound lines of a log up to a step: those of a full disk or of a killed process may be torn."""
-    if not log.is_file():
-        return []
-    lines = []
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        with suppress(ValueError, KeyError, TypeError):
-            lines += [line] * (json.loads(line)["step"] <= step)
-    return lines
-
-
-def digest_lines(lines: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def train_or_restore(fit: Fit) -> Fit:
-    """A run that has begun, after its training: what is left of it."""
-    weights = fit.path / "weights.safetensors"
-    if fit.record.get("status") == "done" and weights.exists():
-        fit.model.restore(load_file(find_weights(fit.record, fit.path)))
-        for name in fit.record.get("files_sha256") or {}:
-            if (fit.path / name).exists():
-                check_run_file(fit.record, fit.path, name)
-        fit.model.eval()
-    else:
-        announce(fit)
-        fit.learn()
-    return fit
-
-
-def resume_or_new(
-    folder: Path,
-    kind: type[Trainable],
-    dataset: Dataset,
-    origin: dict[str, Any],
-    chosen: Settings,
-    listener: Listener,
-) -> Fit:
-    """The fit that a folder is in the middle of or has behind it; a new one where there is none."""
-    if (folder / "run.json").exists():
-        named = kind if user_models.code_of(kind) else None
-        return Fit.from_folder(folder, chosen.device, listener, named, dataset)
-    folder.mkdir(parents=True, exist_ok=True)
-    return Fit.new(folder, kind, dataset, origin, chosen, listener)
+def sampling_speed(model: Model) -> float:
+    """Rows sampled a second, in one batch: 250 rows, or 16 where a row has many variables."""
+    n = 250 if model.schema.size <= 128 else 16
+    generator = generator_for(device_of(model), Stream.SAMPLING_SPEED)
+    started = time.monotonic()
+    with torch.no_grad():
+        model.sample(n, generator)
+    return n / max(time.monotonic() - started, 1e-9)
 
 
 def promote(fit: Fit, path: Path, **more: Any) -> Fit:
@@ -406,69 +331,3 @@ def promote(fit: Fit, path: Path, **more: Any) -> Fit:
     fit.record |= more
     fit._record()
     return fit
-
-
-def fit_in_memory(kind: type[Trainable], dataset: Dataset, chosen: Settings) -> Run:
-    """Trains to the end without a folder: nothing is written, tested, or can be taken up again."""
-    model = build_untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
-    train, valid = dataset.train.codes, dataset.valid.codes
-    if model.objective.turns(model):
-        plan = make_plan(chosen, model, dataset)
-        training = Training(model, train, valid, plan, dataset.format.names)
-        deque(training.run(), maxlen=0)
-        training.finish()
-    else:
-        deque(fit_by_counting(model, train, valid), maxlen=0)
-    record = {
-        "model": models.model_name(kind),
-        "parameters": model.free_parameters,
-        "test": None,
-        "status": "done",
-    }
-    return Run(Path("<memory>"), record, model.eval(), dataset.format)
-
-
-def sketch(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any]) -> Trainable:
-    """The model, without memory for its parameters."""
-    with torch.device("meta"):
-        return instantiate(kind, dataset.schema, arguments)
-
-
-def learns_by_steps(model: Trainable) -> bool:
-    return bool(model.objective.turns(model))
-
-
-def build_untrained(
-    kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any], seed: int
-) -> Trainable:
-    """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
-    model = build(kind, dataset.schema, arguments)
-    prepare(model, dataset.train.codes, seed)
-    return model
-
-
-def sampling_speed(model: Model) -> float:
-    """Rows sampled a second, in one batch: 250 rows, or 16 where a row has many variables."""
-    n = 250 if model.schema.size <= 128 else 16
-    generator = generator_for(device_of(model), Stream.SAMPLING_SPEED)
-    started = time.monotonic()
-    with torch.no_grad():
-        model.sample(n, generator)
-    return n / max(time.monotonic() - started, 1e-9)
-
-
-def announce(fit: Fit) -> None:
-    """Before a long run: rows, parameters, steps or passes, and the time and memory that they may take."""
-    plan, codes = fit.record["plan"], fit.dataset.train.codes
-    if plan:
-        seconds = (
-            step_seconds(Training(fit.model, codes, fit.dataset.valid.codes, Plan(**plan)))
-            * plan["steps"]
-        )
-        work = f"at most {plan['steps']:,} steps"
-    else:
-        passes, each = pass_seconds(fit.model, codes)
-        seconds, work = passes * each, f"by counting, at most {passes:,} round{'s' * (passes != 1)}"
-    sizes = f"{len(codes):,} rows, {fit.model.free_parameters:,} parameters"
-    took = f"about {format_duration(seconds)}{memory_line(device_of(fit.model))}"
-    fit.listener.log(f"{fit.record['model']}: {sizes}, {work}, {took}")

@@ -32,18 +32,11 @@ from plausibly.fitting.ensemble import (
     exact_log_probs,
     greedy_weights,
 )
-from plausibly.fitting.fit import (
-    Fit,
-    build_untrained,
-    initial_record,
-    learns_by_steps,
-    promote,
-    resume_or_new,
-    sketch,
-    train_or_restore,
-)
+from plausibly.fitting.fit import Fit, promote
 from plausibly.fitting.folders import MEMBERS
+from plausibly.fitting.going_on import resume_or_new, train_or_restore
 from plausibly.fitting.settings import Listener, Settings
+from plausibly.fitting.untrained import build_untrained, initial_record, learns_by_steps, sketch
 from plausibly.models import MODELS
 from plausibly.runs.building import refusal
 from plausibly.runs.record import ENSEMBLE
@@ -77,7 +70,7 @@ def accepting_jobs(dataset: Dataset) -> list[FitJob]:
 
 
 def counting_seconds(job: FitJob, dataset: Dataset) -> float:
-    """How long a fit takes that counts."""
+    """The seconds of a fit that counts."""
     name, own = job
     passes, each = pass_seconds(build_untrained(MODELS[name], dataset, own, 0), dataset.train.codes)
     return passes * each
@@ -138,7 +131,7 @@ class Portfolio:
                     )
 
     def better_half(self) -> list[tuple[FitJob, Fit]]:
-        """Of the fits that can take another order the better half: those with the largest weights in the mixture so far."""
+        """The better half of the fits that can take another order: those with the largest weights in the mixture so far."""
         able = ["shuffle" in signature(MODELS[name]).parameters for (name, _), _ in self.fits]
         if not any(able):
             return []
@@ -151,7 +144,7 @@ class Portfolio:
         return [self.fits[k] for k in heaviest[: -(-sum(able) // 2)]]
 
     def steps(self, job: FitJob) -> bool:
-        """Whether it learns by steps."""
+        """A job of the kind that learns by steps."""
         return learns_by_steps(sketch(MODELS[job[0]], self.dataset, job[1]))
 
     @property
@@ -162,7 +155,7 @@ class Portfolio:
         )
 
     def is_too_long(self, job: FitJob) -> bool:
-        """Whether a first fit that counts would take more than its part of what is left of the budget."""
+        """A first fit that counts is too long if it would take more than its part of what is left of the budget."""
         seconds = counting_seconds(job, self.dataset)
         if seconds > min(COUNTING_SHARE * self.seconds_left, MAX_COUNTING_SECONDS):
             self.listener.log(

@@ -76,7 +76,7 @@ def compare_digests(earlier: str | None, now: str | None) -> str:
 
 
 def _state(document: dict[str, Any], file: Path) -> str:
-    """Whether a document fits the seal that it holds."""
+    """The state of a document beside the seal that it holds."""
     if SEAL not in document:
         return "new"
     try:

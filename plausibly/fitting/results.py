@@ -1,4 +1,4 @@
-"""What a fitted model is measured by for the board, and its report."""
+"""The measures of a fitted model for the board, and its report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from plausibly.evaluation.samples.samples import board_rows, judge_auc, pick_row
 from plausibly.fitting.fit import Fit
 from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.settings import Listener
-from plausibly.jobs.compression import ROWS_PER_BLOCK, payload
+from plausibly.jobs.blocks import ROWS_PER_BLOCK, payload
 from plausibly.runs.board import Board, Coded, Row
 from plausibly.runs.record import read_record
 from plausibly.runs.run import TASKS, Run, write_record
@@ -95,12 +95,12 @@ def code_test_rows(board: Board, dataset: Dataset, listener: Listener) -> None:
 
 
 def coding_record(run: Run) -> Coded | None:
-    """What is on record."""
+    """The result of coding that is on record."""
     return Coded(**run.record["coded"]) if run.record.get("coded") else None
 
 
 def coding_bytes(run: Run, events: Events, listener: Listener) -> int | None:
-    """How many bytes events take; None, which is said with the reason, where they are not coded."""
+    """The number of bytes that events take; None, which is said with the reason, where they are not coded."""
     name = run.record["model"]
     if device_of(run.model).type != "cpu":
         listener.log(f"{name}: no actual bits, since compressing is for the CPU")
@@ -120,7 +120,7 @@ def coding_bytes(run: Run, events: Events, listener: Listener) -> int | None:
 
 
 def coding_seconds(run: Run, events: Events) -> float:
-    """How long coding may take, from how long a few rows take, and a few more."""
+    """The seconds that coding may take, from those of a few rows, and of a few more."""
     times = [TRIAL_ROWS / run.record["rows_sampled_per_second"]]
     for few in (TRIAL_ROWS, MORE_TRIAL_ROWS):
         if times[-1] > MAX_CODING_SECONDS:

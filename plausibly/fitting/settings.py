@@ -1,4 +1,4 @@
-"""What a fit is asked for."""
+"""Settings of a fit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user asked of a fit."""
+    """The user's wishes about a fit."""
 
     arguments: dict[str, Any]
     train: dict[str, Any]

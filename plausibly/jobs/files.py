@@ -82,7 +82,7 @@ def fill_to(
 
 @dataclass
 class Scored:
-    """What is told of all scored rows together: their number, how many are marked as what, and the least plausible."""
+    """A summary of all scored rows together: their number, how many are marked as what, and the least plausible."""
 
     rows: int = 0
     marked: dict[str, int] = field(default_factory=dict)

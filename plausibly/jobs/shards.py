@@ -42,14 +42,14 @@ class LostTouch(UserError):
 
 
 class Job(ABC):
-    """What is done to each shard. Its fields are plain, since it may travel."""
+    """The work on each shard. Its fields are plain, since it may travel."""
 
     word: ClassVar[str]
     verb: ClassVar[str] = "look at"
 
     @abstractmethod
     def pieces(self, run: Run) -> Iterable[ShardPiece]:
-        """What each shard is made of."""
+        """The pieces that shards are made of."""
 
     @abstractmethod
     def shard(self, run: Run, number: int, piece: ShardPiece) -> pa.Table:
@@ -167,7 +167,7 @@ def _with_effective(table: pa.Table, told: EffectiveSampleSize | None) -> pa.Tab
 
 
 def read_effective_size(pieces: Iterable[pa.Table]) -> EffectiveSampleSize | None:
-    """How many draws tell something, of all filled rows; None where none was drawn by weight."""
+    """The number of draws that tell something, of all filled rows; None where none was drawn by weight."""
     import torch
 
     found = [
@@ -344,7 +344,7 @@ def carry_out(
 
 
 def shards_kept_note(shards: Shards) -> str:
-    """What is left of a job that was cut short."""
+    """A line about the rest of a job that was cut short."""
     return (
         f"shards that are done are kept in {shards.folder} ({len(shards.result_schemas):,}): "
         "the same command goes on from there"

@@ -1,4 +1,4 @@
-"""What each model can answer and what it refuses, read off the tasks and the ladder of capabilities."""
+"""The questions that each model answers and refuses, read off the tasks and the ladder of capabilities."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ STYLE: dict[Any, Any] = {
 
 
 def svg(width: float, height: float, label: str, draw: Callable[[Figure], None]) -> Markup:
-    """What `draw` puts on a figure of that many inches, as an <svg> element that screen readers call `label`."""
+    """The marks that `draw` puts on a figure of that many inches, as an <svg> element that screen readers call `label`."""
     written = StringIO()
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.simplefilter(

@@ -59,7 +59,7 @@ def board_plot(board: Board, shown: list[Subject]) -> Markup | None:
 
 
 def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
-    """What test rows take as bytes, by each model and by others, least on top; None where none was measured."""
+    """The size of test rows as bytes, by each model and by others, least on top; None where none was measured."""
     names, colours = labels(board), {id(subject.row): subject.colour for subject in shown}
     bars = [
         (row.coded.bits_per_variable, names[id(row)], colours.get(id(row), FAINT))
@@ -81,7 +81,7 @@ def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
         axes.set_yticks(range(len(bars)), labelled)
         axes.set_ylim(len(bars) - 0.5, -0.5)
         axes.margins(x=0.08)
-        whole = ", the context's included" * (board.conditional is not None)
+        whole = ", the context's included" if board.conditional is not None else ""
         axes.set_xlabel(f"bits per variable{whole} that test rows took as bytes: less is better")
         quiet_frame(axes, "x")
 
@@ -104,7 +104,7 @@ class Course:
 
 
 def read_course(path: Path) -> Course | None:
-    """What log.jsonl says; None where there are fewer than two sound lines."""
+    """The course that log.jsonl tells; None where there are fewer than two sound lines."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -160,7 +160,7 @@ def training_plot(courses: Sequence[tuple[Subject, Course]], unit: str = "nats p
 
 
 def health_plot(courses: Sequence[tuple[Subject, Course]]) -> Markup:
-    """What games tell of themselves, and the norms of their gradients, a panel each, against steps."""
+    """Health that games report, and the norms of their gradients, a panel each, against steps."""
     names = list(
         dict.fromkeys(name for _, found in courses for each in found.health for name in each)
     )

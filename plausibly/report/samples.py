@@ -88,7 +88,7 @@ def image_grids(
 
 
 def noise_of(subject: Subject, n: int, dataset: Dataset | None) -> Tensor | None:
-    """What a subject without a distribution decodes from N(0, I), where it decodes anything."""
+    """Rows that a subject without a distribution decodes from N(0, I), where it decodes anything."""
     model = subject.run.model
     return decode_noise(model, n, dataset) if isinstance(model, Decoder) else None
 

@@ -164,7 +164,9 @@ def _by_level(i: int, name: str, kind: Kind, levels: list[str] | None, codes: np
         kept = np.sort(np.argsort(-counts, kind="stable")[: MAX_LEVELS - 1])
     bins = np.full(kind.codes, len(kept))
     bins[kept] = np.arange(len(kept))
-    some = [names[k] for k in kept] + ["others"] * bool(counts.sum() - counts[kept].sum())
+    some = [names[k] for k in kept]
+    if counts.sum() - counts[kept].sum():
+        some.append("others")
     return Scale(i, name, len(some), list(range(len(some))), some, code_bins=bins)
 
 

@@ -1,4 +1,4 @@
-"""What of tables is shown beyond their columns: pairs that samples get wrong, dependences, rows that surprise, explained."""
+"""Parts of the page on tables beyond columns: pairs that samples get wrong, dependences, rows that surprise, explained."""
 
 from __future__ import annotations
 
@@ -140,14 +140,16 @@ def explain_bits(
     rest = [i for i in range(len(names)) if i not in chosen]
     written, top = texts(format, events[rows.tolist()]), max(float(excess.max()), 1e-9)
     headings = [(shorten(names[i], 20), f"{usual[i]:.1f}") for i in chosen]
-    headings += [(f"{len(rest):,} others", f"{usual[rest].sum():.1f}")] * bool(rest)
+    if rest:
+        headings.append((f"{len(rest):,} others", f"{usual[rest].sum():.1f}"))
     lines = []
     for k, row in enumerate(rows):
         cells = [
             Cell(written[names[i]][k], f"{each[row, i]:.1f}", max(excess[k, i], 0.0) / top)
             for i in chosen
         ]
-        cells += [Cell("", f"{each[row, rest].sum():.1f}", 0.0)] * bool(rest)
+        if rest:
+            cells.append(Cell("", f"{each[row, rest].sum():.1f}", 0.0))
         lines.append((f"{each[row].sum():.1f}", cells))
     lead = (
         f"By {label} the least plausible of {len(events):,} test rows, whose mean is {usual.sum():.1f} bits, with the bits "

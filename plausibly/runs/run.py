@@ -34,7 +34,8 @@ from plausibly.capabilities import (
     Variational,
     device_of,
 )
-from plausibly.contract import checks
+from plausibly.contract.checks import run_checks
+from plausibly.contract.result import Result
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events, RowProgress, join_events, silent
 from plausibly.data.formats.format import Format
@@ -812,9 +813,9 @@ class Run:
                 )
         return observed, codes.view(events.codes.shape)
 
-    def check(self) -> list[checks.Result]:
+    def check(self) -> list[Result]:
         """The contract's promises, checked on this fitted model."""
-        return list(checks.run_checks(self.model))
+        return list(run_checks(self.model))
 
     def summary(self) -> dict[str, Any]:
         """What `--json` prints of a run."""

@@ -1,1 +1,1 @@
-"""How good answers are."""
+"""The quality of answers."""

@@ -1,4 +1,4 @@
-"""What a query found, in the words of the data: levels with probabilities, or mean and quantiles.
+"""Answers to a query, in the words of the data: levels with probabilities, or mean and quantiles.
 
 All from the probabilities of codes, or a density, and what values do inside a code (`interiors`); nothing is drawn.
 """
@@ -88,19 +88,19 @@ class Answer:
 
     @property
     def note(self) -> str:
-        """How good the answer is."""
+        """The quality of the answer, in words."""
         return self.word + (f", {self.effective.line()}" if self.effective else "")
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value}" for name, value in self.given.items())
-        return f"<p({self.target}{' | ' * bool(given)}{given}), {self.note}>\n{self.frame.to_string(index=False)}"
+        return f"<p({self.target}{f' | {given}' if given else ''}), {self.note}>\n{self.frame.to_string(index=False)}"
 
     def _repr_html_(self) -> str:
         return self.frame.to_html(index=False)
 
 
 def make_answer(format: Format, place: int, given: Mapping[str, Any], found: Found) -> Answer:
-    """What a query of one row found about the variable `place`."""
+    """The answer to a query of one row about the variable `place`."""
     outcome, kind = found.outcome, format.schema.kinds[place]
     p = probabilities(outcome) if is_of_codes(outcome) else None
     special = (
@@ -132,12 +132,12 @@ def make_answer(format: Format, place: int, given: Mapping[str, Any], found: Fou
 
 
 def is_of_codes(outcome: Single) -> bool:
-    """Whether it is known by the probabilities of codes."""
+    """It is known by the probabilities of codes."""
     return isinstance(outcome, Histogram) or not isinstance(outcome, Numeric)
 
 
 def probabilities(outcome: Single) -> np.ndarray:
-    """Of the codes of one row's variable, float64."""
+    """The probabilities of the codes of one row's variable, float64."""
     inner = outcome.inner if isinstance(outcome, Histogram) else outcome
     assert isinstance(inner, Categorical)
     logs: np.ndarray = inner.log_probs.double().reshape(-1).cpu().numpy()

@@ -1,4 +1,4 @@
-"""How good probabilities of labels are: accuracy, log loss, calibration, each over rows whose label is known."""
+"""The quality of probabilities of labels: accuracy, log loss, calibration, each over rows whose label is known."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Classification:
 
     @property
     def sign(self) -> str:
-        """Of each probability, and of the log loss: exact (=) or an estimate (~)."""
+        """The sign of each probability, and of the log loss: exact (=) or an estimate (~)."""
         return SIGNS[self.word]
 
     @property
@@ -133,9 +133,9 @@ class Classification:
         )
         return (
             f"{rows_text(self.rows, self._groups)} with a known label: accuracy {accuracy} (higher is better), "
-            f"log loss {'~ ' * (self.sign == '~')}{loss} nats = {found['log_loss'] / log(2):.4f} bits, "
+            f"log loss {'~ ' if self.sign == '~' else ''}{loss} nats = {found['log_loss'] / log(2):.4f} bits, "
             f"calibration error {found['calibration_error']:.4f} (lower is better)"
-            + f"; p(label) is {self.word}: ~" * (self.sign == "~")
+            + (f"; p(label) is {self.word}: ~" if self.sign == "~" else "")
             + self._estimate_note()
         )
 

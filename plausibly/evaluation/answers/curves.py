@@ -36,7 +36,7 @@ class Curve(ABC):
 
 
 def curve(kind: Kind, outcome: Single) -> Curve:
-    """Of a variable of that kind, which is no category."""
+    """The curve of a variable of that kind, which is no category."""
     if isinstance(outcome, Numeric) and not isinstance(outcome, Histogram):
         assert isinstance(kind, Real)
         return NumberCurve(kind, outcome)
@@ -68,7 +68,7 @@ class CodeCurve(Curve):
         return np.asarray(np.ceil(found - 1e-9) if self.step else found)
 
     def _outside(self, levels: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """What was found, (levels, rows), but for those in the outermost codes, by the law inside these."""
+        """The values found, (levels, rows), but those in the outermost codes by the law inside these."""
         ends = self.shares[:, 0], self.shares[:, -1]
         low, high = (
             np.where(there, end, 0.0) for there, end in zip(open_ends(self.kind), ends, strict=True)
@@ -109,7 +109,7 @@ def curve_knots(kind: Kind) -> np.ndarray:
 
 
 def open_ends(kind: Kind) -> tuple[bool, bool]:
-    """Whether the lowest and the highest code are of all numbers below and above."""
+    """The lowest and the highest code are of all numbers below and above."""
     unseen = kind.unseen if isinstance(kind, Grid) else ()
     return 0 not in unseen, not isinstance(kind, Grid) or len(kind.edges) not in unseen
 

@@ -1,4 +1,4 @@
-"""How far events decoded from their latents are from those that were encoded, in the units of their variables.
+"""The distance of events decoded from their latents from those that were encoded, in the units of their variables.
 
 A cell is either named, a category or (on either side) a hole or what was not foreseen, and then right or wrong; or it is a
 number, and then so far off. It says nothing of how probable rows are: copying perfectly takes no distribution.
@@ -78,7 +78,7 @@ def row_errors(model: Trainable, format: Format, events: Events) -> dict[str, np
 
 
 def units(format: Format) -> list[str]:
-    """What the error of each variable is measured in."""
+    """The unit in which the error of each variable is measured."""
     dated = {
         each["name"]: each["resolution"] for each in format.describe() if each["kind"] == "date"
     }
@@ -124,5 +124,5 @@ def format_error(unit: str, error: Error) -> str:
 
 
 def errors_from_json(document: Mapping[str, Any] | None) -> dict[str, Error]:
-    """What run.json keeps of them."""
+    """The errors as run.json keeps them."""
     return {unit: Error(**each) for unit, each in (document or {}).items()}

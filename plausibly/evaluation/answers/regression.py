@@ -1,4 +1,4 @@
-"""How good the distributions are that a model gives a number in each row, over the rows in which it is known.
+"""The quality of the distributions that a model gives a number in each row, over the rows in which it is known.
 
 log loss          mean of -log p(the value | it is no hole), nats; of a real column the log of a density per unit
 randomised PIT    F(x-) + u (F(x) - F(x-)), u uniform: uniform where every p is right (Czado et al. 2009,
@@ -37,8 +37,8 @@ LOWER_SHARES = np.array([0.05, 0.04, 0.06, 0.03, 0.07, 0.02, 0.08, 0.01, 0.09, 0
 
 @dataclass(frozen=True)
 class Regression:
-    """Of each row, (rows,) float64 in the column's unit: mean, median, 90 % interval, the number itself, NaN where not known,
-    and for the known ones -log p in nats and the PIT."""
+    """Numbers of each row, (rows,) float64 in the column's unit: mean, median, 90 % interval, the number itself, NaN where
+    not known, and for the known ones -log p in nats and the PIT."""
 
     column: str
     word: str
@@ -144,7 +144,7 @@ class Regression:
 def regression(
     format: Format, events: Events, place: int, answer: Found, generator: np.random.Generator
 ) -> Regression:
-    """What an answer about variable `place` in each event says; events observe it where it is known."""
+    """The answers about variable `place` in each event; events observe it where it is known."""
     kind, outcome, numbers = (
         format.schema.kinds[place],
         answer.outcome,

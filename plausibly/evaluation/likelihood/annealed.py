@@ -121,7 +121,7 @@ def schedule(distributions: int) -> list[float]:
 
 @dataclass
 class ChainRunner:
-    """How chains are run: so many for each row, through so many increments of b. `accepted` collects probabilities."""
+    """Runs chains: so many for each row, through so many increments of b. `accepted` collects probabilities."""
 
     joint: LatentJoint
     chains: int
@@ -237,7 +237,7 @@ class Annealed:
 
     def lines(self) -> list[str]:
         given = (
-            f" given {', '.join(self.given[:3])}{' ...' * (len(self.given) > 3)}"
+            f" given {', '.join(self.given[:3])}{' ...' if len(self.given) > 3 else ''}"
             if self.given
             else ""
         )

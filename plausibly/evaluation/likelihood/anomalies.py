@@ -38,7 +38,7 @@ class Calibration:
 
     @property
     def note(self) -> str:
-        """What p-values are against."""
+        """The rows that p-values are against, in words."""
         why = "; this run has no calibration rows of its own" if self.source == TEST_ROWS else ""
         return f"p-values are against {self.rows:,} {self.source}{why}"
 
@@ -53,7 +53,7 @@ class Calibration:
         )
 
     def more_likely(self, nats: np.ndarray) -> np.ndarray:
-        """Whether each row is more likely than 99.9 % of the calibration rows, bool.
+        """Each row that is more likely than 99.9 % of the calibration rows, bool.
 
         A fresh row is so with a probability below 0.1 %; below 1,000 calibration rows none is.
         """

@@ -76,11 +76,9 @@ class ByColumn:
         return ["column", "nats per row", "bits"], rows
 
     def title(self) -> str:
-        some = (
-            f"the {MAX_SHOWN_COLUMNS} of {len(self.names):,} columns with most bits"
-            * (len(self.names) > MAX_SHOWN_COLUMNS)
-            or "column by column"
-        )
+        some = "column by column"
+        if len(self.names) > MAX_SHOWN_COLUMNS:
+            some = f"the {MAX_SHOWN_COLUMNS} of {len(self.names):,} columns with most bits"
         return (
             f"{some}, each given those before it in the model's order; nats: higher is better, bits: lower; ± standard error "
             f"over {rows_text(len(self.nats), self.groups)}"
@@ -89,7 +87,7 @@ class ByColumn:
 
 @torch.no_grad()
 def by_column(model: Trainable, format: Format, events: Events) -> ByColumn | None:
-    """Of the columns that are no context; None where the model does not factorise log p(x)."""
+    """The bits of the columns that are no context; None where the model does not factorise log p(x)."""
     if not isinstance(model, AutoregressiveModel):
         return None
     order = [i for i in model.order if i not in model.context]

@@ -1,4 +1,4 @@
-"""How much of a learned codebook is used: the codes that occur, and the perplexity of their use, exp of its entropy.
+"""The use of a learned codebook: the codes that occur, and the perplexity of their use, exp of its entropy.
 
 A perplexity of all codes means that each is used equally often; of 1, that one code stands for every event
 (van den Oord et al. 2017, arXiv:1711.00937).
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CodebookUse:
-    """Of `codes` codes, how many stand for anything in `rows` rows, and the perplexity of their use."""
+    """The number of `codes` codes that stand for anything in `rows` rows, and the perplexity of their use."""
 
     used: int
     codes: int
@@ -36,7 +36,7 @@ class CodebookUse:
 
 @torch.no_grad()
 def codebook_use(model: Quantiser, events: Events) -> CodebookUse:
-    """Of the codes that stand for events."""
+    """The use of the codes that stand for events."""
     codes = torch.cat(
         [model.quantise(x.to(device_of(model))).flatten() for x in batches(events.codes)]
     )

@@ -64,7 +64,7 @@ class MeanNats:
 
 @dataclass(frozen=True)
 class ElboParts:
-    """Of `rows` rows, nats per row."""
+    """The parts of the ELBO of `rows` rows, nats per row."""
 
     rows: int
     reconstruction: MeanNats
@@ -95,7 +95,11 @@ class ElboParts:
             else "q is no normal"
         )
         bounds = [
-            (f"log p, {draws:,} draw{'s' * (draws > 1)}", str(bound), "importance-weighted bound")
+            (
+                f"log p, {draws:,} draw{'s' if draws > 1 else ''}",
+                str(bound),
+                "importance-weighted bound",
+            )
             for draws, bound in self.bounds.items()
         ]
         return [

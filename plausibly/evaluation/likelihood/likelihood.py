@@ -64,12 +64,12 @@ class Likelihood:
 
     @property
     def interval(self) -> Interval | None:
-        """Of 95 %, over the same; None of too few. Of bounds it is of their mean, not of what they bound."""
+        """The interval of 95 %, over the same; None of too few. For bounds it is of their mean, not of what they bound."""
         return self._mean.interval
 
     @property
     def over(self) -> str:
-        """What the standard error is over: `2,000 rows in 31 groups`."""
+        """The units that the standard error is over: `2,000 rows in 31 groups`."""
         return rows_text(self.rows, self.groups)
 
     @property
@@ -111,7 +111,7 @@ class Estimate(Likelihood):
 
 
 def sign_of(model: object) -> str:
-    """What numbers that a model gives are of log p: equal to it, or a lower bound."""
+    """The relation of a model's numbers to log p: equal to it, or a lower bound."""
     return Exact.sign if isinstance(model, DensityModel) else AtLeast.sign
 
 
@@ -154,7 +154,7 @@ def sum_out_context(model: BoundedModel, x: Tensor, generator: torch.Generator) 
 
 
 def is_conditional(model: Trainable) -> bool:
-    """Whether numbers are given the context: it is not one variable whose codes could be summed over."""
+    """Numbers are given the context where it is not one variable whose codes could be summed over."""
     return len(model.context) > 1 or any(
         isinstance(model.schema.kinds[i], Real) for i in model.context
     )
@@ -169,7 +169,7 @@ def conditional_nats(model: BoundedModel, events: Events, heard: RowProgress = s
 
 
 def plausibility(model: Trainable, format: Format, events: Events) -> Tensor:
-    """What rows are ranked by: log p(x), or log p(rest | context), of values, (rows,) float64."""
+    """The number that rows are ranked by: log p(x), or log p(rest | context), of values, (rows,) float64."""
     if model.context and isinstance(model, BoundedModel):
         return conditional_nats(model, format.without(events, model.context))
     nats: Tensor = score(model, events.codes)

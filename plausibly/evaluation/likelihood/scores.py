@@ -27,7 +27,7 @@ ScoreColumns = dict[str, object]
 def score_rows(
     model: Trainable, format: Format, events: Events, each: bool, rest: bool
 ) -> pd.DataFrame:
-    """What `Run.score` tells of rows that needs no others; `rest` asks for -log2 p(value | all others).
+    """The columns of `Run.score` that need no other rows; `rest` asks for -log2 p(value | all others).
 
     `sign` is of the nats: = where they are log p, >= where they are a lower bound, so that the bits are an upper one.
     """
@@ -111,7 +111,7 @@ class Ranking:
         return piece
 
     def describe(self) -> dict[str, Any]:
-        """What p-values are against, notes and warnings."""
+        """The rows that p-values are against, notes and warnings."""
         against = (
             {"rows": self.calibration.rows, "from": self.calibration.source}
             if self.calibration
@@ -134,7 +134,7 @@ class Ranking:
         if self.each and self.refused is None:
             yield (
                 "bits(NAME) are given earlier variables and add up to the row's bits; "
-                f"bits(NAME | rest) are given all others{', approximately,' * (self.word != 'exact')} and do not"
+                f"bits(NAME | rest) are given all others{', approximately,' if self.word != 'exact' else ''} and do not"
             )
 
     def _warnings(self) -> Iterator[str]:

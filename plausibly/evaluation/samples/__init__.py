@@ -1,1 +1,1 @@
-"""How close samples are to rows."""
+"""The closeness of samples to rows."""

@@ -61,7 +61,7 @@ class Balls:
 
 
 def balls(rows: np.ndarray, k: int = NEIGHBOURS) -> Balls:
-    """Of rows, more than k + 1: a ball reaches to the k-th nearest other row."""
+    """The balls of rows, more than k + 1: a ball reaches to the k-th nearest other row."""
     radius, wider, nearest = (
         np.empty(len(rows)),
         np.empty(len(rows)),
@@ -270,7 +270,7 @@ def closest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
 def closest_records(
     made: np.ndarray, held_out: np.ndarray, train: np.ndarray, by: str
 ) -> dict[str, Number]:
-    """How far samples are from the nearest training row, the median, and how many are nearer than 5 % of held-out rows are.
+    """The median distance of samples to the nearest training row, and the share nearer than 5 % of held-out rows are.
 
     Of what is at just that distance the share counts by which held-out rows come to 5 %. Standard errors are a bootstrap's
     over samples, and over rows of both sorts. Intervals are of ranks: that of the median, and of the share at the ranks
@@ -325,7 +325,7 @@ def quantile_ranks(rows: int, share: float, level: float) -> tuple[int, int]:
 
 
 def median_interval(each: np.ndarray) -> Interval | None:
-    """Of 95 % or more for the median that numbers were drawn about."""
+    """An interval of 95 % or more for the median that numbers were drawn about."""
     if len(each) < MIN_UNITS:
         return None
     low, high = quantile_ranks(len(each), 0.5, 0.95)
@@ -334,7 +334,7 @@ def median_interval(each: np.ndarray) -> Interval | None:
 
 
 def near_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval | None:
-    """Of 95 % or more for the share of ours below the 5 % quantile of theirs: 97.5 % for that, and as much for shares."""
+    """An interval of 95 % or more for the share of ours below the 5 % quantile of theirs: 97.5 % for each of the two."""
     if min(len(ours), len(theirs)) < MIN_UNITS:
         return None
     low, high = quantile_ranks(len(theirs), NEAR_SHARE, 0.975)

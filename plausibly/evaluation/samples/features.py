@@ -59,7 +59,7 @@ class Extractor(ABC):
         training: np.ndarray | None,
         groups: np.ndarray | None = None,
     ) -> dict[str, Number]:
-        """What this extractor alone can say, from features, (n, features) each; `groups` are of the real rows."""
+        """Numbers that this extractor alone can give, from features, (n, features) each; `groups` are of the real rows."""
         return {}
 
 

@@ -43,7 +43,9 @@ class Judge(ABC):
     def scores(
         self, rows: np.ndarray, real: np.ndarray, others: np.ndarray, seed: int
     ) -> np.ndarray:
-        """How much each of the `others` looks real, (others,), after `rows` were seen, of which `real` are; both indices."""
+        """The degree to which each of the `others` looks real, (others,), after `rows` were seen, of which `real` are.
+
+        Rows are given by their indices."""
 
 
 class Trees(Judge):
@@ -75,21 +77,21 @@ def categorical(format: Format) -> list[bool]:
 
 
 def boosting(rows: int, categories: list[bool], seed: int) -> dict[str, Any]:
-    """How trees learn from so many rows: scikit-learn's defaults, with smaller leaves where rows are few."""
+    """Settings of trees that learn from so many rows: scikit-learn's defaults, with smaller leaves where rows are few."""
     leaf = min(20, max(1, rows // 20))
     chosen = {"categorical_features": categories, "random_state": seed}
     return {"early_stopping": False, "min_samples_leaf": leaf, **chosen}
 
 
 def single_core() -> Any:
-    """What trees do is the same to the bit then, and no slower where cores are shared."""
+    """Trees do the same to the bit then, and no slower where cores are shared."""
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1, "openmp")
 
 
 def tree_table(format: Format, events: Events) -> np.ndarray:
-    """What trees see, (n, variables) float64: codes of categories, numbers of all else, NaN for what is none."""
+    """The input of trees, (n, variables) float64: codes of categories, numbers of all else, NaN for what is none."""
     table = np.array(format.numbers(events))
     codes = format.schema.event_codes(events.codes).numpy()
     for i, kind in enumerate(format.schema.kinds):
@@ -102,7 +104,7 @@ def tree_table(format: Format, events: Events) -> np.ndarray:
 
 @dataclass(frozen=True)
 class JudgeInputs:
-    """What a network sees of rows: maps, (n, *image), empty where there are none, and further numbers, (n, more)."""
+    """The input of a network: maps, (n, *image), empty where there are none, and further numbers, (n, more)."""
 
     maps: Tensor
     more: Tensor

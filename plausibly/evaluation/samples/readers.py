@@ -44,7 +44,7 @@ ONNX = ".onnx"
 
 
 class Classifier(Extractor):
-    """What a network sees in rows that learned to tell their label: features of meaning, as far as the labels have any.
+    """The features of a network that learned to tell the label of rows: features of meaning, as far as the labels have any.
 
     `labels` are (rows,) codes of the events that it learns from; `label` is the variable that is kept from it, if it is one.
     """
@@ -128,7 +128,7 @@ class Classifier(Extractor):
         training: np.ndarray | None,
         groups: np.ndarray | None = None,
     ) -> dict[str, Number]:
-        """How far the share of one class is, at most, from that among real rows; the error is of the share of that class."""
+        """The largest difference of a class's share from that among real rows; the error is of the share of that class."""
         told = [
             self._predict_classes(rows).numpy()
             for rows in (real, made) + (() if training is None else (training,))
@@ -202,7 +202,7 @@ class OnnxFile(Extractor):
         return np.concatenate([self._read(few, rows) for few in images.split(rows)])
 
     def _read(self, images: Tensor, rows: int) -> np.ndarray:
-        """What the network says of images, at most `rows`, (images, features); one that takes just so many gets them."""
+        """The output of the network for images, at most `rows`, (images, features); one that takes just so many gets them."""
         taken = images
         if isinstance(self.input.shape[0], int):
             taken = torch.cat([images, images[:1].expand(rows - len(images), -1, -1, -1)])

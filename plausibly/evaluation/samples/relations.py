@@ -47,7 +47,7 @@ def relation_shares(
     sorts: Sequence[Sequence[Events]],
     written: Sequence[np.ndarray],
 ) -> list[RelationShare]:
-    """Of samples and held-out rows: `sorts` as events, `written` as the numbers of their cells, training rows' last."""
+    """Shares among samples and held-out rows: `sorts` as events, `written` as numbers of cells, training rows' last."""
     made, real, train = written
     found = []
     for relation in relations:
@@ -66,7 +66,7 @@ def relation_shares(
 
 
 def function_holds(train: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Whether a column of whole numbers is what training rows with the same other one have, both (n, 2); of known ones."""
+    """A column of whole numbers is what training rows with the same other one have, both (n, 2); of known ones."""
     expected = np.full(int(max(train[:, 1].max(), rows[:, 1].max())) + 1, -1)
     expected[train[:, 1]] = train[:, 0]
     asked = expected[rows[:, 1]]

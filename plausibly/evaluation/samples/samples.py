@@ -1,4 +1,4 @@
-"""How close samples are to held-out rows: for every model that samples, with a likelihood or without.
+"""The closeness of samples to held-out rows: for every model that samples, with a likelihood or without.
 
 No number here says all: a judge sees what it can see, precision does not ask for variety, recall not for quality, and
 a copy of the training rows is perfect by all of them but those that look for copies. Each tells its judge or extractor,
@@ -140,13 +140,11 @@ class Samples:
             (*self.table(), self.title()),
             *(self.distances.tables() if self.distances else []),
         ]
-        headings, title = (
-            ["column", "is a", "samples", "real rows"],
-            "share of rows in which it is; of training rows all",
-        )
-        return found + [(headings, [each.cells() for each in self.relations], title)] * bool(
-            self.relations
-        )
+        if not self.relations:
+            return found
+        headings = ["column", "is a", "samples", "real rows"]
+        title = "share of rows in which it is; of training rows all"
+        return [*found, (headings, [each.cells() for each in self.relations], title)]
 
     def title(self) -> str:
         grouped = "" if self.groups is None else f" in {self.groups:,} groups"
@@ -182,7 +180,7 @@ def pick_rows(events: Events, rows: int, *seeds: int) -> Events:
 
 
 def check_rows(rows: int, at_hand: int) -> int:
-    """How many rows are taken. UserError where these are too few to tell anything."""
+    """The number of rows that are taken. UserError where these are too few to tell anything."""
     if rows < MIN_ROWS or at_hand < MIN_ROWS:
         raise UserError(f"{min(rows, at_hand)} rows; samples are held against at least {MIN_ROWS}")
     return min(rows, at_hand)
@@ -226,7 +224,7 @@ def store_number(found: Samples, name: str, number: Number | str) -> None:
 
 
 def measure_copies(found: Samples, format: Format, made: Events, rows: ReferenceRows) -> None:
-    """Whether samples are nearer to training rows than to others, and how many are copies."""
+    """Measures the share of samples nearer to training rows than to others, and the share of copies."""
     if rows.train is None or not rows.control:
         why = "needs the training rows, which are not at hand"
         found.missing.update(nearer_to_training=why, copies=why)
@@ -254,7 +252,7 @@ def judge_auc(
 
 
 def board_rows(format: Format, held_out: int, speed: float | None, patience: float = 30.0) -> int:
-    """How many rows the board's judge looks at: fewer of wide rows, and of models that take long to draw them.
+    """The number of rows that the board's judge looks at: fewer of wide rows, and of models that take long to draw them.
 
     `speed` in rows a second. 0 where they are too few to tell anything.
     """
@@ -264,7 +262,7 @@ def board_rows(format: Format, held_out: int, speed: float | None, patience: flo
 
 
 def rows_to_learn(train: int, rows: int, speed: float | None) -> int:
-    """How many samples of a table are as many as its training rows: fewer of very many, and of models that take long to draw.
+    """The number of samples that trees learn from: as many as training rows; fewer of very many, and where drawing is slow.
 
     `speed` in rows a second.
     """
@@ -321,7 +319,7 @@ def measure_table(
 def learn_from_draws(
     format: TableFormat, draws: Sequence[Events], rows: ReferenceRows, target: int | None, seed: int
 ) -> Mapping[str, Number | str]:
-    """What trees learn from draws of samples, beside what they learn from as many training rows."""
+    """Compares what trees learn from draws of samples with what they learn from as many training rows."""
     if target is None:
         return {"trained_on_samples": f"needs a column of numbers, or of 2 to {MAX_LEVELS} levels"}
     assert rows.train is not None and rows.held_out is not None

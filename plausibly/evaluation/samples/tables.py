@@ -1,4 +1,4 @@
-"""How far samples of a table are from real rows, column by column and pair by pair.
+"""The distance of samples of a table from real rows, column by column and pair by pair.
 
     KS  =  max_v |F(v) - G(v)|            numbers and dates; a hole lies beyond all of them      (Kolmogorov, Smirnov)
     TV  =  1/2 sum_v |p(v) - q(v)|        categories; a hole is a level                          (total variation)
@@ -139,7 +139,7 @@ class PairBins:
         return np.cumsum([0, *(each.count for each in self.bins)])
 
     def counts(self, rows: np.ndarray) -> np.ndarray:
-        """How many of the rows, (n, columns or more), fall into both of two bins, (bins, bins) of all columns."""
+        """The number of the rows, (n, columns or more), that fall into both of two bins, (bins, bins) of all columns."""
         from scipy.sparse import csr_array
 
         columns, starts = len(self.bins), self.starts
@@ -153,7 +153,7 @@ class PairBins:
         return np.asarray((marks.T @ marks).todense())
 
     def differences(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Of the shares of rows of both sorts that fall into both of two bins, (bins, bins)."""
+        """Differences of the shares of rows of both sorts that fall into both of two bins, (bins, bins)."""
         return self.counts(a) / len(a) - self.counts(b) / len(b)
 
     def distances(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -161,7 +161,7 @@ class PairBins:
         return block_sums(abs(self.differences(a, b)), self.starts) / 2
 
     def pulls(self, a: np.ndarray, draws: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        """How rows pull at the TV of each pair of columns, (n,) but for a constant, the mean over draws of the other sort."""
+        """The pulls of rows at the TV of each pair of columns, (n,) but for a constant: means over the other sort's draws."""
         table = np.mean([np.sign(self.differences(a, b)) for b in draws], 0) / 2
         places = [
             each.places(a[:, i]) + start
@@ -181,7 +181,7 @@ class PairBins:
 
 
 def cramers_v(counts: np.ndarray) -> float:
-    """Of a table of counts, less the bias of few rows (Bergsma 2013, J. Korean Stat. Soc. 42); 0 for a constant column."""
+    """Cramér's V of a table of counts, less the bias of few rows (Bergsma 2013, J. Korean Stat. Soc. 42); 0 if constant."""
     counts = counts[counts.sum(1) > 0][:, counts.sum(0) > 0]
     n, (rows, columns) = counts.sum(), counts.shape
     if min(rows, columns) < 2:
@@ -199,13 +199,13 @@ def block_sums(table: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def pair_bins(kinds: Sequence[Kind], rows: np.ndarray) -> PairBins:
-    """Of the first columns, as the rows' values suggest, (n, columns)."""
+    """Bins of the first columns, as the rows' values suggest, (n, columns)."""
     return PairBins([bins_of(kind, rows[:, i]) for i, kind in enumerate(kinds[:MAX_COLUMNS])])
 
 
 @dataclass(frozen=True)
 class Distance:
-    """Of one column, or of a pair of them: between held-out rows and each draw of samples, and of training rows, if any.
+    """The distance of a column, or of a pair, between held-out rows and each draw of samples, and of training rows, if any.
 
     `moved`: how far held-out rows, and draws, move the mean over draws of samples.
     """
@@ -226,7 +226,7 @@ class Distance:
 
     @property
     def ratio(self) -> float | None:
-        """By the distance of as many real rows: 1 is perfect."""
+        """The ratio to the distance of as many real rows: 1 is perfect."""
         if self.real is None:
             return None
         return self.value / self.real if self.real else np.inf if self.value else 1.0
@@ -256,7 +256,7 @@ class Distance:
 
 @dataclass(frozen=True)
 class Distances:
-    """Of all columns, and of all pairs of them, between `rows` held-out rows and draws of as many samples."""
+    """The distances of all columns, and of all pairs of them, between `rows` held-out rows and draws of as many samples."""
 
     rows: int
     columns: list[Distance]
@@ -319,16 +319,17 @@ class Distances:
         }
 
     def tables(self) -> list[Table]:
-        """Of the columns' and of the pairs' table."""
-        headings, draws = ["distance", "samples", "real rows", "ratio"], len(self.columns[0].draws)
+        """The columns' and the pairs' table."""
+        headings = ["distance", "samples", "real rows", "ratio"]
+        draws = len(self.columns[0].draws)
         title = f"{self.rows:,} held-out rows and as many samples, mean of {draws} draws; lower is better, ratio 1 perfect"
         columns = self.columns if len(self.columns) <= MAX_SHOWN else worst(self.columns, MAX_SHOWN)
         pairs = worst(self.pairs, MAX_SHOWN_PAIRS)
         found = [(["column", *headings], [each.cells() for each in columns], title)]
+        if not pairs:
+            return found
         further = f"pairs of columns, {len(pairs)} of {len(self.pairs):,}: first those that exceed real rows most"
-        return found + [(["pair", *headings], [each.cells() for each in pairs], further)] * bool(
-            pairs
-        )
+        return [*found, (["pair", *headings], [each.cells() for each in pairs], further)]
 
 
 def worst(found: list[Distance], most: int) -> list[Distance]:

@@ -90,8 +90,8 @@ def mmd(within_x: np.ndarray, within_y: np.ndarray, between: np.ndarray) -> floa
 
 
 def kernel_moves(kernel: np.ndarray, n: int, groups: np.ndarray | None = None) -> Moves:
-    """How far rows move MMD^2, a U-statistic, by the kernel matrix of all rows, the first n of one sort: twice what a row is
-    nearer to its own sort by. Pairs alone move it between sorts of one law (Gretton et al. 2012, section 6)."""
+    """The moves by rows of MMD^2, a U-statistic, by the kernel matrix of all rows, the first n of one sort: twice what a row
+    is nearer to its own sort by. Pairs alone move it between sorts of one law (Gretton et al. 2012, section 6)."""
     m = len(kernel) - n
     off = kernel - np.diag(np.diag(kernel))
     ours, theirs = off[:, :n].sum(1), off[:, n:].sum(1)
@@ -127,7 +127,7 @@ class PermutationTest:
 
     @property
     def p_value(self) -> float:
-        """How often shuffled sorts look as different, the true ones counted too: uniform where both are of one law."""
+        """The share of shuffled sorts that look as different, the true ones too: uniform where both are of one law."""
         slack = 1e-12 * max(abs(self.value), 1e-12)
         return float((1 + (self.shuffled >= self.value - slack).sum()) / (1 + len(self.shuffled)))
 

@@ -33,7 +33,7 @@ MIN_TARGET_ROWS = 20  # whose target is known
 
 @dataclass(frozen=True)
 class Skill:
-    """How well the target was predicted; `influence` of each held-out row on it, (rows,), with a mean of 0."""
+    """The skill with which the target was predicted; `influence` of each held-out row on it, (rows,), with a mean of 0."""
 
     value: float
     influence: np.ndarray
@@ -95,12 +95,12 @@ class Contest:
 
     @property
     def levels(self) -> int | None:
-        """How many the target has; None of a number."""
+        """The number of levels that the target has; None of a number."""
         kind = self.format.schema.kinds[self.target]
         return kind.regular if isinstance(kind, Category) else None
 
     def tree_inputs(self, events: Events) -> tuple[np.ndarray, np.ndarray]:
-        """What trees see of the other columns, (rows, others), and the target, (rows,), of rows where it is no hole."""
+        """The input of trees from the other columns, (rows, others), and the target, (rows,), of rows where it is no hole."""
         kind, codes = (
             self.format.schema.kinds[self.target],
             self.format.schema.event_codes(events.codes)[:, self.target],
@@ -110,14 +110,14 @@ class Contest:
 
     @property
     def groups(self) -> np.ndarray | None:
-        """Of the held-out rows whose target is known."""
+        """The groups of the held-out rows whose target is known."""
         if self.real.groups is None:
             return None
         codes = self.format.schema.event_codes(self.real.codes)[:, self.target].numpy()
         return self.real.groups[codes < self.format.schema.kinds[self.target].regular]
 
     def skill(self, events: Events, seed: int = 0) -> Skill | None:
-        """Of trees that learned from these rows; None where too few of them, or of the held-out rows, tell anything."""
+        """The skill of trees that learned from these rows; None where too few of them, or of held-out rows, tell anything."""
         (table, truth), (rows, target) = self.tree_inputs(events), self.tree_inputs(self.real)
         if min(len(truth), len(target)) < MIN_TARGET_ROWS or len(np.unique(target)) < 2:
             return None

@@ -1,0 +1,50 @@
+"""A model before its first step, and the record of a run that begins."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from plausibly.capabilities import Trainable
+from plausibly.data.dataset import Dataset
+from plausibly.runs import forms
+from plausibly.runs.building import build, instantiate
+from plausibly.system.versions import versions
+from plausibly.training.loop import prepare
+
+
+def initial_record(dataset: Dataset, origin: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The record of any run when it begins."""
+    return {
+        "plausibly_run": forms.RECORD_FORM,
+        "status": "running",
+        "files_sha256": {},
+        "seed": seed,
+        "data": origin,
+        "notes": dataset.notes,
+        "rows": dataset.rows,
+        "versions": versions(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "format": dataset.format.to_json(),
+    }
+
+
+def sketch(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any]) -> Trainable:
+    """The model, without memory for its parameters."""
+    with torch.device("meta"):
+        return instantiate(kind, dataset.schema, arguments)
+
+
+def learns_by_steps(model: Trainable) -> bool:
+    return bool(model.objective.turns(model))
+
+
+def build_untrained(
+    kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any], seed: int
+) -> Trainable:
+    """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
+    model = build(kind, dataset.schema, arguments)
+    prepare(model, dataset.train.codes, seed)
+    return model

@@ -1,0 +1,107 @@
+"""The parts of the page about where bits go: by variable, by part of the ELBO, by codebook."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plausibly.capabilities import Quantiser, Variational, device_of
+from plausibly.data.dataset import Dataset
+from plausibly.evaluation.likelihood.codebook import codebook_use
+from plausibly.evaluation.likelihood.elbo import ElboParts, elbo_parts
+from plausibly.report import figures
+from plausibly.report.parts import MAX_TEST_ROWS, NO_DATA, NO_MODEL, PagePart
+from plausibly.report.subjects import Subject
+from plausibly.system.randomness import Stream, generator_for
+
+MIN_ELBO_ROWS = 20  # whose ELBO is taken apart; more where a row takes few numbers
+
+
+MAX_ELBO_ROWS = 200
+
+
+MAX_ELBO_NUMBERS = 1 << 17
+
+
+def surprisal_part(shown: list[Subject], dataset: Dataset | None) -> PagePart:
+    """Where the bits go: by pixel for each model, or by column."""
+    if dataset is None or not shown:
+        return PagePart(missing=NO_MODEL if not shown else NO_DATA)
+    codes = dataset.test.codes[:MAX_TEST_ROWS]
+    found = figures.mean_surprisal(shown, codes)
+    if not found:
+        return PagePart(missing="None of these models factorises log p(x) over the variables.")
+    lead = (
+        f"Mean of −log2 p(x_i | earlier variables) over {len(codes):,} test rows: the bits that each variable costs "
+        "once those before it in the model's order are known. Another order shares the same sum out differently."
+    )
+    unable = [subject.label for subject in shown if not any(subject is other for other, _ in found)]
+    leads = [lead]
+    if unable:
+        leads.append(f"Left out, for they do not factorise: {', '.join(unable)}.")
+    if bool((dataset.test.log_within != 0).any()):
+        leads.append(
+            "Counted is which code a value falls into; its place inside the code costs all models the same."
+        )
+    if picture := dataset.format.picture():
+        pixels, schema = picture
+        found = [(subject, bits[pixels]) for subject, bits in found]
+        panels, top = figures.surprisal_maps(
+            found, schema, codes.flatten(1)[:, pixels].double().numpy()
+        )
+        return PagePart(leads, panels, bar=(figures.colour_bar(), "0", f"{top:.2f} bits"))
+    if dataset.schema.size > figures.MAX_BARS:
+        leads.append(
+            f"Shown are the {figures.MAX_BARS} of {dataset.schema.size:,} variables with most bits."
+        )
+    return PagePart(leads, plots=[("", figures.surprisal_bars(found, dataset.format.names))])
+
+
+@dataclass(frozen=True)
+class ElboTable:
+    """The parts of each ELBO: a row for each part, its name, its meaning, and the number of each model."""
+
+    models: list[str]
+    rows: list[tuple[str, str, list[str]]]
+    part: PagePart
+
+
+def elbo_table(shown: list[Subject], dataset: Dataset | None) -> ElboTable | None:
+    """The ELBO of every model with latent variables, taken apart; None where there is none, or no data."""
+    if dataset is None:
+        return None
+    found = [(subject, parts) for subject in shown if (parts := _elbo_of(subject, dataset))]
+    if not found:
+        return None
+    each = [parts.parts() for _, parts in found]
+    rows = [
+        (name, meaning, [parts[k][1] for parts in each])
+        for k, (name, _, meaning) in enumerate(each[0])
+    ]
+    lead = (
+        f"Over the first {found[0][1].rows:,} test rows, nats per row ± standard error. The ELBO misses log p by what q gets "
+        "wrong; the part of that which an own q for each row would save is the amortisation gap, the rest is the form of q."
+    )
+    plots = [("Bounds by draws of the latents", figures.bounds_plot(found))]
+    return ElboTable([subject.label for subject, _ in found], rows, PagePart([lead], plots=plots))
+
+
+def _elbo_of(subject: Subject, dataset: Dataset) -> ElboParts | None:
+    model = subject.run.model
+    if not isinstance(model, Variational):
+        return None
+    events = subject.run.format.without(dataset.test, model.context)
+    rows = max(MIN_ELBO_ROWS, min(MAX_ELBO_ROWS, MAX_ELBO_NUMBERS // sum(model.schema.codes)))
+    return elbo_parts(model, events, generator_for(device_of(model), Stream.ELBO_PARTS), rows)
+
+
+def codebooks(shown: list[Subject], dataset: Dataset | None) -> list[str]:
+    """The use of each learned codebook by test rows."""
+    if dataset is None:
+        return []
+    found = [(subject, subject.run.model) for subject in shown]
+    each = [
+        (subject, codebook_use(model, dataset.test))
+        for subject, model in found
+        if isinstance(model, Quantiser)
+    ]
+    return [f"{subject.label}: {told}." for subject, told in each]

@@ -1,0 +1,117 @@
+"""The beginning of the page: facts, notes, the board in words and as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plausibly.data.dataset import Dataset
+from plausibly.evaluation.intervals import with_error
+from plausibly.report.drawing import shorten
+from plausibly.report.parts import format_of
+from plausibly.report.subjects import Subject, labels
+from plausibly.runs.board import Board, Row
+from plausibly.runs.record import ingredients
+
+LEADS = {"=": "", "<=": "at least ", ">=": "at most ", "~": "about "}  # of its gap to the best
+
+
+MAX_NOTES = 40
+
+
+def facts(shown: list[Subject], dataset: Dataset | None) -> list[tuple[str, str]]:
+    """Rows and variables, as far as they are known."""
+    kept = shown[0].run.record if shown else {}
+    rows = kept.get("rows") or {}
+    if dataset is not None:
+        rows = dataset.rows
+    found = [
+        (f"{name} rows", f"{count:,}")
+        for name, count in rows.items()
+        if isinstance(count, int) and count
+    ]
+    format = format_of(shown, dataset)
+    if format is not None:
+        shape = format.schema.shape
+        sides = f" ({' × '.join(map(str, shape))})" if len(shape) == 3 else ""
+        found.append(("variables", f"{format.schema.size:,}{sides}"))
+    source = dataset.source if dataset else (kept.get("data") or {}).get("source")
+    fingerprint = dataset.fingerprint if dataset else (kept.get("data") or {}).get("fingerprint")
+    found += [("source", shorten(source, 60))] if source else []
+    return found + ([("SHA-256", f"{str(fingerprint)[:12]}…")] if fingerprint else [])
+
+
+def notes(shown: list[Subject], dataset: Dataset | None) -> list[str]:
+    """The notes from loading the data."""
+    found = dataset.notes if dataset else (shown[0].run.record.get("notes") or []) if shown else []
+    cut = [shorten(note, 300) for note in found[:MAX_NOTES]]
+    return cut + ([f"and {len(found) - MAX_NOTES} more notes"] if len(found) > MAX_NOTES else [])
+
+
+def headline(board: Board) -> list[str]:
+    """The board in words: who is best, by how much, and what that is worth."""
+    best, names = board.best, labels(board)
+    if best is None or best.test is None:
+        return (
+            ["No model on this board has a likelihood."]
+            if any(row.run for row in board.rows)
+            else []
+        )
+    least, most = ("at least ", "at most ") if best.test.sign == ">=" else ("", "")
+    bits = f"{most}{best.test.bits_per_variable:.3f} bits per variable"
+    first = f"{names[id(best)]} gives a test row a mean log p of {least}{best.test.value:.3f} nats ({bits})"
+    mixed = [
+        f"{names[id(row)]} mixes {told}."
+        for row in board.rows
+        if row.run and (told := ingredients(row.run.record))
+    ]
+    others = [(row, gap) for row in board.ranking() if row.run and (gap := board.to_best(row))]
+    if not others:
+        return [f"{first}.", *mixed]
+    close = [names[id(row)] for row, gap in others if gap.value > -2 * gap.standard_error]
+    hidden = [names[id(row)] for row, gap in others if gap.sign != "="]
+    said = [f"{first}, the best of {len(others) + 1}."]
+    if close:
+        said.append(
+            f"Within two standard errors of it, and so not told apart by these rows: {', '.join(close)}."
+        )
+    else:
+        gap = others[0][1]
+        by = LEADS[gap.sign] + with_error(-gap.value, gap.standard_error, ".3f")
+        said.append(f"It leads {names[id(others[0][0])]} by {by} nats per row.")
+    if hidden:
+        said.append(f"Not compared as equals, since a bound is involved: {', '.join(hidden)}.")
+    return said + mixed
+
+
+@dataclass(frozen=True)
+class BoardLine:
+    """A row of the board's table; one that refused has its reason instead of numbers."""
+
+    cells: list[str]
+    refusal: str = ""
+    best: bool = False
+    truth: bool = False
+
+
+@dataclass(frozen=True)
+class BoardTable:
+    headings: list[str]
+    lines: list[BoardLine]
+    caption: str
+
+    @property
+    def truth(self) -> bool:
+        return any(line.truth for line in self.lines)
+
+
+def board_table(board: Board) -> BoardTable:
+    headings, cells = board.cells()
+    lines = [_line(board, row, texts) for row, texts in zip(board.ranking(), cells, strict=True)]
+    return BoardTable(headings, lines, board.caption())
+
+
+def _line(board: Board, row: Row, texts: list[str]) -> BoardLine:
+    first = [labels(board)[id(row)], *texts[1:]]
+    if row.refusal:
+        return BoardLine(first[:2], refusal=shorten(row.refusal, 400))
+    return BoardLine(first, best=row is board.best, truth=row.run is None)

@@ -1,0 +1,91 @@
+"""The part of the page that shows samples beside real rows."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from plausibly.capabilities import Model
+from plausibly.data.dataset import Dataset
+from plausibly.report import samples, scales, tables
+from plausibly.report.parts import NO_DATA, NO_DISTRIBUTION, NO_MODEL, PagePart, format_of
+from plausibly.report.subjects import Subject
+
+
+def samples_part(shown: list[Subject], dataset: Dataset | None) -> PagePart:
+    """Images of every model, or the columns of the best one, beside real rows."""
+    format = format_of(shown, dataset)
+    if format is None or not shown:
+        return PagePart(missing=NO_MODEL)
+    if picture := format.picture():
+        return PagePart([_images_lead(dataset)], samples.image_grids(shown, dataset, *picture))
+    if dataset is None:
+        return PagePart(missing=NO_DATA)
+    drawing = [subject for subject in shown if isinstance(subject.run.model, Model)]
+    part = _columns(drawing[0], dataset) if drawing else PagePart(missing=NO_DISTRIBUTION)
+    apart = [subject for subject in shown if not isinstance(subject.run.model, Model)]
+    part.plots += [plot for subject in apart for plot in _noise_plots(subject, dataset)]
+    return part
+
+
+def _noise_plots(subject: Subject, dataset: Dataset) -> list[tuple[str, Markup]]:
+    """Column by column, what a model without a distribution decodes from N(0, I)."""
+    codes = samples.noise_of(subject, samples.MAX_SAMPLES, dataset)
+    if codes is None:
+        return []
+    real = scales.sheet(dataset.format, samples.real_events(dataset)[0])
+    made = scales.draw_sheet(dataset.format, codes)
+    train = dataset.schema.event_codes(dataset.shown.codes).numpy()
+    chosen = samples.worst_marginals(scales.scales(dataset.format, (real, made), train), real, made)
+    return [
+        (
+            f"{subject.label} {samples.NO_SAMPLES}",
+            samples.marginal_plot(chosen, real, made, subject),
+        )
+    ]
+
+
+def _images_lead(dataset: Dataset | None) -> str:
+    beside = (
+        "beside held-out rows"
+        if dataset
+        else "and without real ones, since this page was made without the data"
+    )
+    return f"Draws as they came, none chosen, {beside}."
+
+
+def _columns(subject: Subject, dataset: Dataset) -> PagePart:
+    """Marginals, and the pairs that depend on each other most."""
+    events, word = samples.real_events(dataset)
+    real = scales.sheet(dataset.format, events)
+    model = subject.run.model
+    assert isinstance(model, Model)
+    made = scales.draw_values(
+        dataset.format, samples.draw_codes(model, samples.MAX_SAMPLES, subject.row.sampled)
+    )
+    fake = scales.sheet(dataset.format, made)
+    train = dataset.schema.event_codes(dataset.shown.codes).numpy()
+    all_scales = scales.scales(dataset.format, (real, fake), train)
+    chosen = samples.worst_marginals(all_scales, real, fake)
+    few = (
+        "" if word == "test rows" else f" (the {len(dataset.test):,} test rows are too few to draw)"
+    )
+    leads = [
+        f"Gray: {len(real):,} real {word}{few}. Colour: {len(fake):,} samples of {subject.label}. The number is the "
+        "share of rows that would have to move for the two to agree, chance included; the outermost bins are open."
+    ]
+    if len(chosen) < len(all_scales):
+        some = f"{len(chosen)} of {len(all_scales):,} columns"
+        leads.append(f"Shown are the {some} where the two differ most, worst first.")
+    plots = [("Column by column", samples.marginal_plot(chosen, real, fake, subject))]
+    apart, matrix = tables.compare_pairs(dataset, events, made, subject)
+    pairs = {"The pairs of columns that differ most, beyond chance": apart}
+    telling = [
+        pair
+        for pair in samples.dependent_pairs(train, all_scales)
+        if pair[:2] not in [each[:2] for each in apart]
+    ]
+    pairs["The pairs of columns that tell most about each other"] = telling
+    for title, found in pairs.items():
+        if found:
+            plots.append((title, samples.pair_plot(found, all_scales, real, fake, subject)))
+    return PagePart(leads, plots=plots + matrix)

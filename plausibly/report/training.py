@@ -1,0 +1,52 @@
+"""The part of the page about training."""
+
+from __future__ import annotations
+
+from plausibly.capabilities import BoundedModel
+from plausibly.report import figures
+from plausibly.report.parts import NO_MODEL, PagePart
+from plausibly.report.subjects import Subject
+from plausibly.runs.run import Run
+
+
+def course_of(run: Run) -> figures.Course | None:
+    """The course of a run's training; None where it left no log, or that was removed."""
+    log = run.path / "log.jsonl"
+    return figures.read_course(log) if log.is_file() and run.find_file(log.name) else None
+
+
+def training_part(shown: list[Subject]) -> PagePart:
+    """The course of every training by steps; who learned by counting is named."""
+    found = [(subject, course_of(subject.run)) for subject in shown]
+    courses = [(subject, each) for subject, each in found if each]
+    counted = ", ".join(subject.label for subject, each in found if not each)
+    skipped = (
+        f"Without a curve, since they learn by counting or left no log: {counted}."
+        if counted
+        else ""
+    )
+    if not courses:
+        return PagePart(missing=skipped or NO_MODEL)
+    comparable = [each for each in courses if isinstance(each[0].run.model, BoundedModel)]
+    others = [each for each in courses if not isinstance(each[0].run.model, BoundedModel)]
+    lead = (
+        "Solid: loss on validation rows, −log p of their codes (for a model with a bound: of the bound). Dashed: the "
+        "same on training rows. The dot marks the step whose weights were kept; a gap that grows to its right is "
+        "overfitting."
+    )
+    plots = [("", figures.training_plot(comparable))] if comparable else []
+    if others:
+        plots.append(
+            (
+                "Losses of their own kind, to be compared with no other",
+                figures.training_plot(others, "a loss of its own kind"),
+            )
+        )
+    if games := [each for each in courses if any(each[1].health)]:
+        plots.append(
+            (
+                "Health of the game: 0.5 is a critic that cannot tell, coverage about 0.97 is perfect",
+                figures.health_plot(games),
+            )
+        )
+    return PagePart([lead, skipped] if skipped else [lead], plots=plots)
