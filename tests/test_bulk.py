@@ -188,7 +188,7 @@ import resource, sys
 from pathlib import Path
 from plausibly.jobs import files
 from plausibly.runs.run import Run
-bulk.sample_to(Run.open(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+files.sample_to(Run.open(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

@@ -342,7 +342,7 @@ def test_it_does_not_matter_where_rows_lie_in_memory(variables):
 def test_a_prior_without_levels_is_refused():
     model = Linear(binary(4))
     model.latent_prior = lambda: object()
-    with pytest.raises(Unsupported, match=r"plausibly\.latents\.Prior"):
+    with pytest.raises(Unsupported, match=r"plausibly\.outcomes.latents\.Prior"):
         through(model, Writer(), torch.zeros(3, 4), 3)
 
 

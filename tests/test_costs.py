@@ -64,12 +64,12 @@ SAID = """
 import sys, torch, numpy as np, pandas as pd
 torch.set_num_threads(1)
 from plausibly.training import estimates
-from plausibly.fitting import api as fitting
+from plausibly.fitting import api
 from plausibly.fitting.settings import Listener
 chance = np.random.default_rng(0)
 frame = pd.DataFrame({f"c{n}": chance.integers(0, 5, 30_000) for n in range(20)})
-fitting.tested = lambda done: print(costs.peak_memory())
-fitting.fit(frame, "made", steps=20, out=sys.argv[1], set={"hidden": 512}, listener=Listener(print))
+api.run_test = lambda done: print(estimates.peak_memory())
+api.fit(frame, "made", steps=20, out=sys.argv[1], set={"hidden": 512}, listener=Listener(print))
 """
 
 

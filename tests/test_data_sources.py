@@ -140,7 +140,7 @@ def test_a_hundredth_of_ten_million_rows_takes_little_memory(tmp_path):
     make(path, 100_000)
     _, base = measured(STEPS["import"])
     piecemeal = (
-        "from plausibly.data import sources; sources.LARGE, sources.LEARNED_FROM = 0, 20_000; "
+        "from plausibly.data import sources; sources.LARGE_CELLS, sources.FORMAT_ROWS = 0, 20_000; "
     )
     words |= {"path": str(path), "out": str(tmp_path), "rows": 100_000}
     peaks = [

@@ -193,7 +193,7 @@ def test_refusals_say_what_to_do():
 
 
 @pytest.mark.parametrize(
-    ("name", "check"), [("_cells", "conditionals_agree"), ("_known", "marginals_agree")]
+    ("name", "check"), [("_cells", "conditionals_agree"), ("_whiten", "marginals_agree")]
 )
 def test_planted_faults_are_caught(monkeypatch, name, check):
     """Open cells left out of log p; a Cholesky factor cut out instead of that of the covariance cut out."""
@@ -205,7 +205,7 @@ def test_planted_faults_are_caught(monkeypatch, name, check):
 
     faults = {
         "_cells": lambda self, x, observed: torch.zeros(len(x), dtype=torch.float64),
-        "_known": known,
+        "_whiten": known,
     }
     monkeypatch.setattr(Gaussian, name, faults[name])
     broken = {

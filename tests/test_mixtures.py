@@ -33,6 +33,7 @@ from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.densities import MixtureDensity
 from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.mixtures import MixtureOutcome, mix_outcomes
+from plausibly.outcomes.product import join_variables
 from plausibly.outcomes.quadrature import quadrature
 from plausibly.outcomes.rows import concat_outcomes
 from plausibly.system.randomness import by_row, generator_for
@@ -425,7 +426,7 @@ def test_blends_side_by_side_and_joined_are_each_rows_own():
     outcome, x = unlike(), torch.tensor([0.3, -2.0, 4.0])
     each = [outcome.rows(torch.tensor([row])) for row in range(3)]
     assert torch.allclose(concat_outcomes(each).log_prob(x), outcome.log_prob(x))
-    assert torch.allclose(mixtures.lined_up([outcome]).one(0).log_prob(x), outcome.log_prob(x))
+    assert torch.allclose(join_variables([outcome]).one(0).log_prob(x), outcome.log_prob(x))
     drawn = outcome.rows(torch.zeros(40_000, dtype=torch.long)).sample(
         generator_for(torch.device("cpu"), 0)
     )
