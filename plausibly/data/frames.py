@@ -26,29 +26,24 @@ def as_table(source: Any) -> Any:
         return _with_native_bytes(source)
     if isinstance(source, pd.Series):
         return source.to_frame()
-    structured = (
-        isinstance(source, np.ndarray)
-        and source.dtype.names
-        and not isinstance(source, np.ma.MaskedArray)
-    )
-    records = (
-        isinstance(source, list | tuple)
-        and len(source)
-        and all(isinstance(row, Mapping) for row in source)
-    )
-    columns = isinstance(source, Mapping) and not hasattr(
-        source, "toarray"
-    )  # as a sparse array of scipy's
     try:
         if hasattr(source, "columns") and hasattr(source, "__arrow_c_stream__"):
             import pyarrow as pa
 
             return frame_of(with_index(pa.table(source)))
-        return (
-            _with_native_bytes(pd.DataFrame(source)) if structured or records or columns else source
-        )
+        return _with_native_bytes(pd.DataFrame(source)) if _has_named_columns(source) else source
     except (ValueError, TypeError) as error:
         raise UserError(f"no table can be made of this {type(source).__name__}: {error}") from error
+
+
+def _has_named_columns(source: Any) -> bool:
+    """True of structures, dictionaries of columns and lists of dictionaries."""
+    if isinstance(source, np.ndarray):
+        return bool(source.dtype.names) and not isinstance(source, np.ma.MaskedArray)
+    if isinstance(source, list | tuple):
+        return len(source) > 0 and all(isinstance(row, Mapping) for row in source)
+    # a sparse array of scipy's is a mapping of places
+    return isinstance(source, Mapping) and not hasattr(source, "toarray")
 
 
 def _with_native_bytes(frame: Any) -> Any:

@@ -186,14 +186,18 @@ def _table(
     )
     dataset = _dataset(source_name(source), source_text(source), digest, format, events, notes)
     dataset.shown = events.get("shown", dataset.train)
-    dataset.regular = (
-        None if odd is None or format.dropped else not odd and reading.UTF16_NOTE not in notes
-    )
+    if odd is not None and not format.dropped:
+        dataset.regular = not odd and reading.UTF16_NOTE not in notes
+    _note_relations(dataset, format)
+    return dataset
+
+
+def _note_relations(dataset: Dataset, format: tables.TableFormat) -> None:
+    """Keeps which columns follow from others, and says so before all else."""
     dataset.relations = relations(format, dataset.shown)
     dataset.notes[:0] = [
         f"{relation}; --drop {relation.column} leaves it out" for relation in dataset.relations
     ]
-    return dataset
 
 
 def note_groups(
@@ -273,11 +277,7 @@ def _array(
     labelled: bool,
 ) -> Dataset:
     parts, notes, depth = _parts(source, size, labelled)
-    for name in given:
-        if name in parts:
-            raise UserError(
-                f"the source has its own {name} rows; name its training rows alone: {source}:train"
-            )
+    _refuse_twice(source, parts, given)
     rows = parts.pop("all" if "all" in parts else "train")
     if not len(rows):
         raise UserError(f"{source_text(source)} has no rows")
@@ -295,12 +295,7 @@ def _array(
             )
             rows = parts.pop("train")
         whole = format.events(rows)
-    own = {name: f"{source}:{name}" if isinstance(source, str) else source for name in parts}
-    held = {name: _events_of(own[name], part, format) for name, part in parts.items()}
-    held |= {
-        name: _events_of(part, load_rows(part, format), format) for name, part in given.items()
-    }
-    events = split_events(whole, places) | held
+    events = split_events(whole, places) | _held_out(source, parts, given, format)
     return _dataset(
         source_name(source),
         source_text(source),
@@ -309,6 +304,25 @@ def _array(
         events,
         notes,
     )
+
+
+def _refuse_twice(source: Any, parts: Collection[str], given: Collection[str]) -> None:
+    for name in given:
+        if name in parts:
+            raise UserError(
+                f"the source has its own {name} rows; name its training rows alone: {source}:train"
+            )
+
+
+def _held_out(
+    source: Any, parts: dict[str, np.ndarray], given: dict[str, Any], format: Format
+) -> dict[str, Events]:
+    """The events of a source's own held-out parts, and of those that came with it."""
+    own = {name: f"{source}:{name}" if isinstance(source, str) else source for name in parts}
+    held = {name: _events_of(own[name], part, format) for name, part in parts.items()}
+    return held | {
+        name: _events_of(part, load_rows(part, format), format) for name, part in given.items()
+    }
 
 
 def _refuse_nothing(rows: np.ndarray, notes: list[str]) -> None:

@@ -143,24 +143,27 @@ def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
         raise UserError(
             f"column {name!r}: {AMBIGUOUS_REASON}, or give `--kind {name}=date` to read month/day"
         )
-    column = (
-        guess(sight, word)
-        if told
-        else guess_date(sight) or (None if guess_code(sight) else guess_number(sight))
-    )
+    if told:
+        column: Any = guess(sight, word)
+    else:
+        column = guess_date(sight) or (None if guess_code(sight) else guess_number(sight))
     if isinstance(column, ModelledColumn):
-        cells = column.cells(series)
-        odd = np.flatnonzero(cells.values == column.other)
-        if len(odd) and cells.texts is not None:
-            other = "number" if column.numeric else "time"
-            raise UserError(
-                f"row {odd[0] + 1}, column {name!r}: {cells.texts[odd[0]]!r} is no {other} like the others"
-            )
-        return np.unique(cells.values, return_inverse=True)[1]
+        return _rank_cells(column, series)
     if getattr(series.dtype, "ordered", False):
         return np.asarray(series.cat.codes)
     texts, index = np.unique(series.astype(str).to_numpy(dtype=object), return_inverse=True)
     return _rank_texts(texts.tolist(), name)[index]
+
+
+def _rank_cells(column: Any, series: Any) -> np.ndarray:
+    """The ranks of a column's values. UserError for a cell that is unlike the others."""
+    cells = column.cells(series)
+    odd = np.flatnonzero(cells.values == column.other)
+    if len(odd) and cells.texts is not None:
+        where = f"row {odd[0] + 1}, column {column.name!r}"
+        other = "number" if column.numeric else "time"
+        raise UserError(f"{where}: {cells.texts[odd[0]]!r} is no {other} like the others")
+    return np.unique(cells.values, return_inverse=True)[1]
 
 
 def _rank_texts(texts: list[str], name: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from re import ASCII, compile, search
 from typing import Any
@@ -11,9 +12,8 @@ import numpy as np
 from plausibly.data.columns.dtypes import CLOCK_CHANGES, OBJECT_PARSERS, dtype_named, plain_dtype
 
 DURATION_TEXT = compile(r"(-?)(\d+):(\d\d):(\d\d(?:\.\d{1,9})?)", ASCII)
-INSTANT = compile(
-    r"(.*\d)Z", ASCII
-)  # a local time that comes twice, when the clock is put back, in UTC
+# a local time that comes twice, when the clock is put back, in UTC
+INSTANT = compile(r"(.*\d)Z", ASCII)
 
 
 def array_of_texts(dtype: str, texts: list[str | None], holes: bool, local: bool = False) -> Any:
@@ -23,31 +23,27 @@ def array_of_texts(dtype: str, texts: list[str | None], holes: bool, local: bool
 
     target = dtype_named(dtype)
     if isinstance(target, np.dtype) and target.kind in "iub" and holes:
-        target = (
-            dtype_named("boolean")
-            if target.kind == "b"
-            else dtype_named(target.name.replace("i", "I").replace("u", "U"))
-        )
-    kind = getattr(target, "kind", "O")
+        target = _nullable(target)
     if isinstance(target, pd.ArrowDtype) and pa.types.is_time(target.pyarrow_dtype):
         return _clocks(target, texts)
     if isinstance(target, pd.ArrowDtype) and pa.types.is_decimal(target.pyarrow_dtype):
         return pd.array([None if text is None else Decimal(text) for text in texts], dtype=target)
-    if kind == "b":
-        cells: list[Any] = [
-            None if text is None else OBJECT_PARSERS["boolean"](text) for text in texts
-        ]
-    elif kind in "iu":
-        cells = [None if text is None else _whole(text) for text in texts]
-    elif kind == "f":
-        cells = [None if text is None else float(text) for text in texts]
-    elif kind in "mM":
+    kind = getattr(target, "kind", "O")
+    if kind in "mM":
         return _times(target, texts, local)
-    else:
-        cells = list(texts)
+    cells: Any = list(texts)
+    if read := CELL_READERS.get(kind):
+        cells = [None if text is None else read(text) for text in texts]
     if isinstance(target, np.dtype):
-        return pd.array(np.array(cells, dtype=target), dtype=target)
+        cells = np.array(cells, dtype=target)
     return pd.array(cells, dtype=target)
+
+
+def _nullable(target: Any) -> Any:
+    """The nullable type of whole numbers or truths."""
+    if target.kind == "b":
+        return dtype_named("boolean")
+    return dtype_named(target.name.replace("i", "I").replace("u", "U"))
 
 
 def _whole(text: str) -> int:
@@ -55,6 +51,14 @@ def _whole(text: str) -> int:
     if value != int(value):
         raise ValueError(f"{text} is not a whole number")
     return int(value)
+
+
+CELL_READERS: dict[str, Callable[[str], Any]] = {
+    "b": OBJECT_PARSERS["boolean"],
+    "i": _whole,
+    "u": _whole,
+    "f": float,
+}
 
 
 def _times(target: Any, texts: list[str | None], local: bool) -> Any:
@@ -73,6 +77,11 @@ def _times(target: Any, texts: list[str | None], local: bool) -> Any:
         return pd.array(np.array(ticks, dtype=f"timedelta64[{unit}]"))
     if isinstance(target, np.dtype):
         return _moments(texts, unit).array
+    return _zoned_times(target, unit, texts, local)
+
+
+def _zoned_times(target: Any, unit: Any, texts: list[str | None], local: bool) -> Any:
+    """Times in a zone, each of which is written local or in UTC, those with a Z always in UTC."""
     twice = [text is not None and INSTANT.fullmatch(text) is not None for text in texts]
     utc = _moments(
         [text[:-1] if text and late else None for text, late in zip(texts, twice, strict=True)],

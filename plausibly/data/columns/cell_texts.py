@@ -65,7 +65,6 @@ def texts_of(
     `stamped` writes times; without it they are written in UTC.
     """
     import pandas as pd
-    import pyarrow as pa
 
     series = unbox(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
@@ -74,29 +73,36 @@ def texts_of(
     if series.dtype == np.dtype(object):
         object_type(series, name)  # refuses what has none
     index, distinct = pd.factorize(series)
-    kind = getattr(series.dtype, "kind", "O")
-    arrow = getattr(series.dtype, "pyarrow_dtype", None)
-    if (
-        kind == "f"
-    ):  # factorize and iteration widen small floats, whose shortest texts are then long
-        return index, [
-            cell_text(cell)
-            for cell in np.asarray(
-                distinct, dtype=getattr(series.dtype, "numpy_dtype", series.dtype)
-            )
-        ]
-    if kind == "M":
-        return index, (stamped or in_utc)(times_of(distinct))
-    if kind == "m":
+    return index, _distinct_texts(series.dtype, distinct, stamped or in_utc)
+
+
+def _distinct_texts(dtype: Any, distinct: Any, stamped: Callable[[Any], list[str]]) -> list[str]:
+    """The texts of distinct cells of a type."""
+    import pandas as pd
+    import pyarrow as pa
+
+    kind = getattr(dtype, "kind", "O")
+    arrow = getattr(dtype, "pyarrow_dtype", None)
+    if kind == "f":
+        # factorize and iteration widen small floats, whose shortest texts are then long
+        distinct = np.asarray(distinct, dtype=getattr(dtype, "numpy_dtype", dtype))
+    elif kind == "M":
+        return stamped(times_of(distinct))
+    elif kind == "m":
         spans = pd.TimedeltaIndex(distinct)
-        return index, _spans(spans.asi8, spans.unit)
-    if arrow is not None and pa.types.is_time(arrow):
-        whole = pa.int32() if pa.types.is_time32(arrow) else pa.int64()
-        return index, _spans(
-            pa.array(distinct).cast(whole).to_numpy(zero_copy_only=False).astype(np.int64),
-            arrow.unit,
-        )
-    return index, [cell_text(cell) for cell in distinct]
+        return _spans(spans.asi8, spans.unit)
+    elif arrow is not None and pa.types.is_time(arrow):
+        return _clock_texts(distinct, arrow)
+    return [cell_text(cell) for cell in distinct]
+
+
+def _clock_texts(distinct: Any, arrow: Any) -> list[str]:
+    """Texts of times of day of one of Arrow's types."""
+    import pyarrow as pa
+
+    whole = pa.int32() if pa.types.is_time32(arrow) else pa.int64()
+    ticks = pa.array(distinct).cast(whole).to_numpy(zero_copy_only=False)
+    return _spans(ticks.astype(np.int64), arrow.unit)
 
 
 def times_of(distinct: Any) -> Any:

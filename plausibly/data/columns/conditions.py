@@ -71,17 +71,7 @@ def _cast_cell(column: ModelledColumn, value: Any, found: Any) -> Any:
     where = f"{column.name}={value}"
     try:
         if isinstance(found, pd.Timestamp):
-            found = (
-                found.tz_localize(zone)
-                if zone and found.tzinfo is None
-                else found.tz_convert(zone)
-                if zone
-                else found
-            )
-            if not zone and found.tzinfo is not None:
-                raise UserError(
-                    f"{where}: the column's times have no time zone; leave {found.tzinfo} out"
-                )
+            found = _in_zone(found, zone, where)
         held = pd.Series([found]).astype(dtype)
     except UserError:
         raise
@@ -92,6 +82,15 @@ def _cast_cell(column: ModelledColumn, value: Any, found: Any) -> Any:
             f"{where}: the column's times are no finer than {type(found)(held.iloc[0])}"
         )
     return held
+
+
+def _in_zone(found: Any, zone: Any, where: str) -> Any:
+    """The time in the zone of a column. UserError where that has none."""
+    if zone:
+        return found.tz_localize(zone) if found.tzinfo is None else found.tz_convert(zone)
+    if found.tzinfo is not None:
+        raise UserError(f"{where}: the column's times have no time zone; leave {found.tzinfo} out")
+    return found
 
 
 def parse_moment(value: Any) -> Any:

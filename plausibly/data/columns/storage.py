@@ -182,17 +182,7 @@ def storage_of(series: Any, name: str) -> Storage:
 
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        inner = pd.Series(dtype.categories)
-        texts = tuple(texts_of(inner, name)[1])
-        return Storage(
-            "category",
-            "category",
-            True,
-            False,
-            texts,
-            storage_of(inner, name).dtype,
-            bool(dtype.ordered),
-        )
+        return _category_storage(dtype, name)
     if isinstance(dtype, pd.StringDtype):
         family = "nullable-string" if dtype.na_value is pd.NA else "str"
         return Storage(f"{family}:{dtype.storage}", "text", True)
@@ -205,6 +195,21 @@ def storage_of(series: Any, name: str) -> Storage:
         return _object_storage(series, name)
     found = Storage(str(dtype), *_word(getattr(dtype, "kind", "O"), str(dtype), name))
     return replace(found, local=_local_is_plainer(series)) if found.zone is not None else found
+
+
+def _category_storage(dtype: Any, name: str) -> Storage:
+    import pandas as pd
+
+    inner = pd.Series(dtype.categories)
+    texts = tuple(texts_of(inner, name)[1])
+    return Storage(
+        "category",
+        "category",
+        exact=True,
+        categories=texts,
+        inner=storage_of(inner, name).dtype,
+        ordered=bool(dtype.ordered),
+    )
 
 
 def storage_kind(series: Any, name: str) -> str:
