@@ -9,6 +9,7 @@ from typing import Any
 
 from plausibly.capabilities import Trainable
 from plausibly.contract.own_models import hold_to_contract
+from plausibly.data.dataset import Dataset
 from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.fitting import choose, portfolio
@@ -18,7 +19,7 @@ from plausibly.fitting.folders import AUTO, find_restarted, fresh_folder, hold_f
 from plausibly.fitting.going_on import train_or_restore
 from plausibly.fitting.portfolio import fit_auto
 from plausibly.fitting.results import run_test
-from plausibly.fitting.settings import Listener, settings
+from plausibly.fitting.settings import DataRequest, Listener, Settings, settings
 from plausibly.models import MODELS, model_name
 from plausibly.runs.record import ENSEMBLE, read_record
 from plausibly.runs.run import Run, model_class
@@ -52,17 +53,41 @@ def fit(
     """
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
+    wanted = DataRequest(data, seed, context, event, options)
+    return fit_wanted(wanted, model, out, chosen, listener)
+
+
+def fit_wanted(
+    wanted: DataRequest,
+    model: str | type[Trainable] | None,
+    out: Path | str | None,
+    chosen: Settings,
+    listener: Listener,
+) -> Run:
+    """Fits one model, the best of several, or the portfolio, with everything that was asked for in two values."""
     kind = None if model in (None, AUTO) else model_class(model)
-    dataset, origin, chosen = load_conditioned(
-        data, seed, options, chosen, context, event, listener
-    )
-    if kind is None:
-        processes.refuse_parallel("fit without --model")
-        if model is None and (isinstance(dataset.format, TableFormat) or context or event):
-            with fresh_folder(new_folder(out, "best"), anew=True) as path:
-                return run_test(choose.fit_best(path, dataset, origin, chosen, listener))
-        with fresh_folder(new_folder(out, AUTO), anew=True) as path:
-            return run_test(fit_auto(path, dataset, origin, chosen, listener))
+    dataset, origin, chosen = load_conditioned(wanted, chosen, listener)
+    if kind is not None:
+        return fit_kind(kind, dataset, origin, out, chosen, listener)
+    processes.refuse_parallel("fit without --model")
+    if model is None and (
+        isinstance(dataset.format, TableFormat) or wanted.context or wanted.event
+    ):
+        with fresh_folder(new_folder(out, "best"), anew=True) as path:
+            return run_test(choose.fit_best(path, dataset, origin, chosen, listener))
+    with fresh_folder(new_folder(out, AUTO), anew=True) as path:
+        return run_test(fit_auto(path, dataset, origin, chosen, listener))
+
+
+def fit_kind(
+    kind: type[Trainable],
+    dataset: Dataset,
+    origin: dict[str, Any],
+    out: Path | str | None,
+    chosen: Settings,
+    listener: Listener,
+) -> Run:
+    """Fits one model, or goes on with it where torchrun has started its processes again."""
     if kind.accepts(dataset.schema) is None:
         hold_to_contract(kind, dataset.schema)
     with ExitStack() as until_tested:
@@ -71,7 +96,7 @@ def fit(
             if begun is not None:
                 until_tested.enter_context(hold_folder(Path(begun)))
                 own = None if kind in MODELS.values() else kind
-                fit = train_or_restore(Fit.from_folder(Path(begun), device, listener, own))
+                fit = train_or_restore(Fit.from_folder(Path(begun), chosen.device, listener, own))
             else:
                 path = Path(processes.run_on_first(lambda: str(new_folder(out, model_name(kind)))))
                 until_tested.enter_context(fresh_folder(path, anew=True))

@@ -18,7 +18,7 @@ from plausibly.fitting.conditioning import load_conditioned
 from plausibly.fitting.ensemble import ensemble
 from plausibly.fitting.folders import COMPARISON, fresh_folder, hold_folder, new_folder
 from plausibly.fitting.going_on import resume_or_new, train_or_restore
-from plausibly.fitting.settings import Listener, Settings, settings
+from plausibly.fitting.settings import DataRequest, Listener, Settings, settings
 from plausibly.models import MODELS, model_name
 from plausibly.runs.board import Board, Row
 from plausibly.runs.building import refusal
@@ -64,41 +64,59 @@ def compare(
     processes.refuse_parallel("compare")
     listener = listener or Listener()
     chosen = settings(set, seed, budget, steps, device)
+    wanted = DataRequest(data, seed, context, event, options)
+    return compare_wanted(wanted, models, seeds, out, chosen, listener)
+
+
+def compare_wanted(
+    wanted: DataRequest,
+    models: Sequence[str | type[Trainable]] | None,
+    seeds: int,
+    out: Path | str | None,
+    chosen: Settings,
+    listener: Listener,
+) -> Board:
+    """The comparison, with everything that was asked for about data and fits in two values."""
     kinds = models_by_name(choose.default_models() if models is None else models)
     if not kinds or seeds < 1:
         raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
-    dataset, origin, chosen = load_conditioned(
-        data, seed, options, chosen, context, event, listener
-    )
-    context_places = chosen.arguments.get("context", ())
-    reasons = {name: refusal(kind, dataset.schema, context_places) for name, kind in kinds.items()}
+    dataset, origin, chosen = load_conditioned(wanted, chosen, listener)
+    context = chosen.arguments.get("context", ())
+    reasons = {name: refusal(kind, dataset.schema, context) for name, kind in kinds.items()}
     refused = {name: reason for name, reason in reasons.items() if reason}
-    fitting = [
-        name
-        for name in (
-            choose.accepting_models(dataset, chosen, choose.default_models(), listener)
-            if models is None
-            else kinds
-        )
-        if name not in refused
-    ]
-    for name in fitting:
-        hold_to_contract(kinds[name], dataset.schema)
-    if models is None:
-        listener.log(f"comparing {', '.join(fitting)}{choose.slow_models_note(fitting)}")
+    fitting = names_to_fit(kinds, models is None, dataset, chosen, listener, refused)
     share = choose.share_budget([kinds[name] for name in fitting], dataset, chosen, seeds)
-    mixed = models is None and seeds == 1 and not context_places
+    asked = {
+        "models": fitting,
+        "refused": refused,
+        "seed": chosen.seed,
+        "seeds": seeds,
+        "mixed": models is None and seeds == 1 and not context,
+        **asdict(share),
+    }
     with fresh_folder(new_folder(out, "compare"), anew=True) as path:
-        asked = {
-            "models": fitting,
-            "refused": refused,
-            "seed": seed,
-            "seeds": seeds,
-            "mixed": mixed,
-            **asdict(share),
-        }
         write_sealed({"data": origin, "rows": dataset.rows} | asked, path / COMPARISON)
         return compare_models(path, kinds, asked, dataset, origin, share, listener)
+
+
+def names_to_fit(
+    kinds: Mapping[str, type[Trainable]],
+    by_default: bool,
+    dataset: Dataset,
+    chosen: Settings,
+    listener: Listener,
+    refused: Mapping[str, str],
+) -> list[str]:
+    """The models that are fitted, each held to the contract first; those by default are announced."""
+    names: Sequence[str] = list(kinds)
+    if by_default:
+        names = choose.accepting_models(dataset, chosen, choose.default_models(), listener)
+    fitting = [name for name in names if name not in refused]
+    for name in fitting:
+        hold_to_contract(kinds[name], dataset.schema)
+    if by_default:
+        listener.log(f"comparing {', '.join(fitting)}{choose.slow_models_note(fitting)}")
+    return fitting
 
 
 def resume_comparison(

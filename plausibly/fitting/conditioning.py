@@ -14,7 +14,7 @@ from plausibly.data.loading import load
 from plausibly.data.origins import is_table
 from plausibly.data.questions import place_among
 from plausibly.errors import UserError
-from plausibly.fitting.settings import Listener, Settings
+from plausibly.fitting.settings import DataRequest, Listener, Settings
 
 
 def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
@@ -46,20 +46,15 @@ def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_conditioned(
-    data: Any,
-    seed: int,
-    options: dict[str, Any],
-    chosen: Settings,
-    context: Sequence[str],
-    event: Sequence[str],
-    listener: Listener,
+    wanted: DataRequest, chosen: Settings, listener: Listener
 ) -> tuple[Dataset, dict[str, Any], Settings]:
     """The data, their origin, and the settings with the context's variables, where one is named."""
-    if LABEL in (*context, *event) and not is_table(data):
-        options = options | {"labelled": True}
-    dataset = load(data, seed=seed, heard=listener.read, **options)
-    origin = origin_of(dataset, {"seed": seed, **options})
-    first = context_of(dataset.format.names, context, event)
+    reading = wanted.reading
+    if LABEL in (*wanted.context, *wanted.event) and not is_table(wanted.source):
+        reading = reading | {"labelled": True}
+    dataset = load(wanted.source, seed=wanted.seed, heard=listener.read, **reading)
+    origin = origin_of(dataset, {"seed": wanted.seed, **reading})
+    first = context_of(dataset.format.names, wanted.context, wanted.event)
     if first:
         chosen = replace(chosen, arguments=chosen.arguments | {"context": list(first)})
     return dataset, origin, chosen

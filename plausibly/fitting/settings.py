@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -35,6 +35,20 @@ class Settings:
     seed: int = 0
     budget: float | None = None
     device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """The user's wishes about data: `source` and `reading` are for `plausibly.load`, the rest names columns.
+
+    `context` names columns that the others are modelled given, `event` those that are modelled given all others.
+    """
+
+    source: Any
+    seed: int
+    context: Sequence[str]
+    event: Sequence[str]
+    reading: dict[str, Any]
 
 
 def settings(

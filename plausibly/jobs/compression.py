@@ -20,14 +20,14 @@ from contextlib import closing
 from math import log
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 
 from plausibly.capabilities import DensityModel, device_of
 from plausibly.coding.streams import FORMAT_VERSION
 from plausibly.data.events import RowProgress, join_events, silent
-from plausibly.data.files.originals import in_memory, original
+from plausibly.data.files.originals import Original, in_memory, original
 from plausibly.data.files.pieces import counting_from
 from plausibly.data.origins import naming
 from plausibly.data.rows import estimate_rows, row_pieces
@@ -79,12 +79,8 @@ def write_compressed(
 ) -> Measure:
     """Writes rows, behind the run that decodes them or nothing."""
     data = data if isinstance(data, str | Path) else in_memory(data, run.format)
-    found, path, index, bits = (
-        Measure(variables=run.model.schema.size),
-        Path(path),
-        list[bytes](),
-        0.0,
-    )
+    path = Path(path)
+    found = Measure(variables=run.model.schema.size)
     found.sign = "=" if isinstance(run.model, DensityModel) else "<="
     found.context = tuple(run.names[i] for i in run.model.context)
     expected = estimate_rows(str(data), run.format) if isinstance(data, str | Path) else len(data)
@@ -101,34 +97,54 @@ def write_compressed(
         naming(data),
     ):
         file.write(file_head(FORMAT_VERSION) + model)
+        index = list[bytes]()
         for rows in row_pieces(data, run.format, ROWS_PER_BLOCK):
-            with counting_from(found.rows):
-                events = run.format.events(rows)
-            block = encode_block(run, events, found.rows)
-            back = decode_block(run, block, len(events), found.rows) if verify else events
-            if not has_same_rows(back, events):
-                raise UserError(
-                    f"block {len(index) + 1} does not decode to the rows it was made of; nothing was written"
-                )
-            with counting_from(found.rows):
-                source.look(rows, back)
-            index.append(ENTRY.pack(len(block), zlib.crc32(block)))
-            file.write(block)
-            found.rows, found.payload = found.rows + len(events), found.payload + len(block)
-            bits -= float((nats(run.model, events.codes) + events.log_within).sum()) / log(2)
+            index.append(write_block(run, rows, file, found, source, verify, len(index) + 1))
             heard(found.rows, expected)
         if not found.rows:
             raise UserError("there are no rows to compress")
-        tail = b"".join(index) + (header := pack_header(run, found.rows, model))
-        file.write(tail + END.pack(len(header), zlib.crc32(tail)))
-        found.file, found.model_bits = file.tell(), None if run.model.schema.continuous else bits
-        found.verified, found.original, found.notes, found.rivals = (
-            verify,
-            source.size,
-            source.notes(),
-            source.rivals(),
-        )
+        write_end(run, file, index, found.rows, model)
+        found.file = file.tell()
+        found.verified = verify
+        found.original = source.size
+        found.notes = source.notes()
+        found.rivals = source.rivals()
+    if run.model.schema.continuous:
+        found.model_bits = None
     return found
+
+
+def write_block(
+    run: Run,
+    rows: Any,
+    file: IO[bytes],
+    found: Measure,
+    source: Original,
+    verify: bool,
+    number: int,
+) -> bytes:
+    """Writes some rows as the block of that number and adds them to what was found; its entry of the index."""
+    with counting_from(found.rows):
+        events = run.format.events(rows)
+    block = encode_block(run, events, found.rows)
+    back = decode_block(run, block, len(events), found.rows) if verify else events
+    if not has_same_rows(back, events):
+        raise UserError(
+            f"block {number} does not decode to the rows it was made of; nothing was written"
+        )
+    with counting_from(found.rows):
+        source.look(rows, back)
+    file.write(block)
+    told = float((nats(run.model, events.codes) + events.log_within).sum())
+    found.add_block(len(events), len(block), -(told / log(2)))
+    return ENTRY.pack(len(block), zlib.crc32(block))
+
+
+def write_end(run: Run, file: IO[bytes], index: list[bytes], rows: int, model: bytes) -> None:
+    """Writes the index, the header and their checksum."""
+    header = pack_header(run, rows, model)
+    tail = b"".join(index) + header
+    file.write(tail + END.pack(len(header), zlib.crc32(tail)))
 
 
 def decompress(

@@ -28,6 +28,12 @@ class Measure:
     notes: list[str] = field(default_factory=list)
     rivals: dict[str, int] = field(default_factory=dict)
 
+    def add_block(self, rows: int, payload: int, bits: float) -> None:
+        """Adds what one block holds."""
+        self.rows += rows
+        self.payload += payload
+        self.model_bits = (self.model_bits or 0.0) + bits
+
     def per_variable(self, bits: float) -> float:
         return bits / (self.rows * self.variables)
 
