@@ -14,10 +14,9 @@ from plausibly.contract.result import Result, near
 from plausibly.system.randomness import Stream, generator_for
 from plausibly.tasks.score import score
 
-MAX_BOUND_EVENTS, BOUND_ROUNDS = (
-    1024,
-    16,
-)  # events of which bounds are added up, and how often each is drawn
+# events of which bounds are added up, and how often each is drawn
+MAX_BOUND_EVENTS = 1024
+BOUND_ROUNDS = 16
 
 
 @torch.no_grad()

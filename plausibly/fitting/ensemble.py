@@ -67,7 +67,10 @@ def mixing_refusal(run: Run, first: Run) -> str | None:
     return "its data were only in memory" if run.in_memory else None
 
 
-DEFAULT_ORDERS, MAX_ORDERS, GREEDY_STEPS, EM_ROUNDS = 3, 12, 100, 20
+DEFAULT_ORDERS = 3
+MAX_ORDERS = 12
+GREEDY_STEPS = 100
+EM_ROUNDS = 20
 
 
 MAX_WEIGHT_ROWS = 20_000  # rows that decide about weights, at most

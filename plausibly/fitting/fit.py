@@ -75,7 +75,10 @@ class Fit:
         dataset: Dataset,
         listener: Listener,
     ) -> None:
-        self.path, self.record, self.model, self.dataset = path, record, model, dataset
+        self.path = path
+        self.record = record
+        self.model = model
+        self.dataset = dataset
         self.listener = listener if processes.rank() == 0 else Listener()
 
     @classmethod

@@ -92,4 +92,5 @@ def find_restarted(out: Path | str | None, name: str) -> str | None:
     return None
 
 
-AUTO, MEMBERS = "auto", "members"
+AUTO = "auto"
+MEMBERS = "members"

@@ -17,7 +17,8 @@ from plausibly.training.loop import Training, fit_by_counting
 def fit_in_memory(kind: type[Trainable], dataset: Dataset, chosen: Settings) -> Run:
     """Trains to the end without a folder: nothing is written, tested, or can be taken up again."""
     model = build_untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
-    train, valid = dataset.train.codes, dataset.valid.codes
+    train = dataset.train.codes
+    valid = dataset.valid.codes
     if model.objective.turns(model):
         plan = make_plan(chosen, model, dataset)
         training = Training(model, train, valid, plan, dataset.format.names)

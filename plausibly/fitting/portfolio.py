@@ -57,10 +57,9 @@ PORTFOLIO: tuple[FitJob, ...] = (
     ("made", {}),
     ("made", {"hidden": 512, "blocks": 2, "dropout": 0.5}),
 )
-COUNTING_SHARE, FIRST_SHARE = (
-    0.25,
-    0.4,
-)  # of what is left of the budget: for one that counts, and for all first ones that take steps
+# shares of what is left of the budget: of one that counts, and of all first ones that take steps
+COUNTING_SHARE = 0.25
+FIRST_SHARE = 0.4
 MAX_COUNTING_SECONDS = 600.0  # seconds of one that counts, where nobody named it
 
 
@@ -87,13 +86,11 @@ class Portfolio:
         chosen: Settings,
         listener: Listener,
     ) -> None:
-        self.path, self.dataset, self.origin, self.chosen, self.listener = (
-            path,
-            dataset,
-            origin,
-            chosen,
-            listener,
-        )
+        self.path = path
+        self.dataset = dataset
+        self.origin = origin
+        self.chosen = chosen
+        self.listener = listener
         self.fits: list[tuple[FitJob, Fit]] = []
 
     @property

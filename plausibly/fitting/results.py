@@ -34,7 +34,8 @@ MAX_CODING_SECONDS = 60.0  # which coding may take, as one guesses from how fast
 MAX_CODED_NUMBERS = 1 << 21  # of all rows that are coded for the board
 
 
-TRIAL_ROWS, MORE_TRIAL_ROWS = 8, 64  # rows
+TRIAL_ROWS = 8
+MORE_TRIAL_ROWS = 64
 
 
 def run_test(fit: Fit) -> Run:

@@ -65,8 +65,20 @@ def settings(
         for key in list(values)
         if key.startswith("train.")
     }
-    known = [f.name for f in fields(Plan) if f.name != "seed"]
-    known.append("epochs")
+    check_train_settings(train)
+    arguments = nest_arguments(values)
+    if budget is not None and not budget > 0:
+        raise UserError(f"a budget of {budget} s is none; 60 is")
+    if steps is not None:
+        train["steps"] = steps
+    if budget is not None and ("steps" in train or "epochs" in train):
+        raise UserError("give either a budget or a number of steps, not both")
+    return Settings(arguments, train, seed, budget, device)
+
+
+def check_train_settings(train: Mapping[str, Any]) -> None:
+    """Looks at the names and the values of settings of the plan. UserError for one that cannot be."""
+    known = [*(f.name for f in fields(Plan) if f.name != "seed"), "epochs"]
     for name, value in train.items():
         if name not in known:
             hint = did_you_mean(name, known).replace("'", "'train.", 1)
@@ -75,20 +87,17 @@ def settings(
             )
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UserError(f"train.{name} = {value!r}; it is a number")
-    types = {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
+    types = plan_types()
     for name, value in train.items():
         if types.get(name) is int and value != int(value):
             raise UserError(f"train.{name} = {value}; it is a whole number")
     if train.get("epochs", 1) <= 0 or train.get("batch", 1) < 1:
         raise UserError("train.epochs must be more than 0 and train.batch at least 1")
-    values = nest_arguments(values)
-    if budget is not None and not budget > 0:
-        raise UserError(f"a budget of {budget} s is none; 60 is")
-    if steps is not None:
-        train["steps"] = steps
-    if budget is not None and ("steps" in train or "epochs" in train):
-        raise UserError("give either a budget or a number of steps, not both")
-    return Settings(values, train, seed, budget, device)
+
+
+def plan_types() -> dict[str, type]:
+    """The type of each setting of the plan."""
+    return {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
 
 
 def nest_arguments(values: dict[str, Any]) -> dict[str, Any]:
@@ -105,16 +114,14 @@ def nest_arguments(values: dict[str, Any]) -> dict[str, Any]:
 def make_plan(chosen: Settings, model: Trainable, dataset: Dataset) -> Plan:
     """The plan of a gradient run: steps as asked for, or from the budget, or by default."""
     train = {**model.plan, **chosen.train}
-    batch, rounds, epochs = (
-        int(train.get("batch", 100)),
-        int(train.pop("rounds", 100)),
-        train.pop("epochs", None),
-    )
+    batch = int(train.get("batch", 100))
+    rounds = int(train.pop("rounds", 100))
+    epochs = train.pop("epochs", None)
     if epochs is not None:
         train["steps"] = max(1, round(epochs * -(-len(dataset.train) // max(batch, 1))))
     train.setdefault("steps", default_steps(len(dataset.train), batch, rounds))
     train.setdefault("every", default_every(len(dataset.train), batch))
-    types = {f.name: type(getattr(Plan(1), f.name)) for f in fields(Plan)}
+    types = plan_types()
     plan = Plan(seed=chosen.seed, **{name: types[name](value) for name, value in train.items()})
     if chosen.budget is not None:
         return steps_within(chosen.budget, model, dataset.train.codes, dataset.valid.codes, plan)

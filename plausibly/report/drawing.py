@@ -21,7 +21,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-INK, FAINT, LINE = "#0a0b0c", "#7a7b7c", "#dadbdc"  # text; what stands back; grids
+# text; what stands back; grids
+INK = "#0a0b0c"
+FAINT = "#7a7b7c"
+LINE = "#dadbdc"
 CSS_VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", LINE: "var(--line)"}
 SERIES_COLOURS = (
     "#2f6fde",

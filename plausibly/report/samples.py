@@ -24,14 +24,18 @@ from plausibly.report.subjects import Subject
 from plausibly.system.randomness import Stream, generator_for
 from plausibly.tasks.reconstruct import decode_events
 
-MAX_IMAGES, PICTURE_BYTES, TILE_PIXELS = (
-    64,
-    1_000_000,
-    32,
-)  # images a grid, numbers of all grids, pixels an image at least
-MAX_SAMPLES, MIN_REAL_ROWS, MAX_SECONDS = 1000, 200, 60
-MAX_MARGINALS, MAX_PAIRS = 24, 6
-MAX_PAIR_COLUMNS, MAX_PAIR_ROWS, COARSE_BINS = 80, 5000, 8
+# images a grid, numbers of all grids, pixels an image at least
+MAX_IMAGES = 64
+PICTURE_BYTES = 1_000_000
+TILE_PIXELS = 32
+MAX_SAMPLES = 1000
+MIN_REAL_ROWS = 200
+MAX_SECONDS = 60
+MAX_MARGINALS = 24
+MAX_PAIRS = 6
+MAX_PAIR_COLUMNS = 80
+MAX_PAIR_ROWS = 5000
+COARSE_BINS = 8
 
 
 NO_SAMPLES = "decoded from N(0, I): not samples of a distribution"

@@ -22,7 +22,8 @@ from plausibly.data.formats.tables import TableFormat
 from plausibly.events.kinds import Category, Kind
 from plausibly.report.drawing import shorten
 
-MAX_LEVELS, NUMBER_BINS = 12, 20
+MAX_LEVELS = 12
+NUMBER_BINS = 20
 
 
 @dataclass(frozen=True)

@@ -20,16 +20,14 @@ from plausibly.report.figures import PAGE_INCHES
 from plausibly.report.subjects import Subject
 
 BINNING_ROWS = 10_000  # training rows that suggest bins
-MAX_TEST_ROWS, MAX_ROWS, MAX_COLUMNS = (
-    2000,
-    8,
-    9,
-)  # test rows looked at; those shown, and columns of them
-MAX_PAIRS, MAX_HEAT_COLUMNS, MAX_TEXT_COLUMNS = (
-    4,
-    30,
-    15,
-)  # pairs; columns whose dependences are shown, and of which also as numbers
+# test rows looked at; those shown, and columns of them
+MAX_TEST_ROWS = 2000
+MAX_ROWS = 8
+MAX_COLUMNS = 9
+# pairs; columns whose dependences are shown, and of which also as numbers
+MAX_PAIRS = 4
+MAX_HEAT_COLUMNS = 30
+MAX_TEXT_COLUMNS = 15
 
 
 def compare_pairs(

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from plausibly.data.events import Events
     from plausibly.data.formats.format import Format
 
-WRONG_SHARE, LEVELS_UNIT = "share of cells wrong", "levels"
+WRONG_SHARE = "share of cells wrong"
+LEVELS_UNIT = "levels"
 CELLS_PER_BATCH = 1 << 22  # looked at in one go
 
 

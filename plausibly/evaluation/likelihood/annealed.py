@@ -40,13 +40,14 @@ if TYPE_CHECKING:
 
 LEAPFROG_STEPS = 10  # of a transition
 STEP_JITTER = 0.2  # a transition's steps are longer or shorter by at most this share, so that no orbit closes on itself
-TARGET_ACCEPTANCE, ADAPTATION_GAIN = (
-    0.65,
-    0.2,
-)  # what steps are adapted to, and how fast their logarithm moves
+# what steps are adapted to, and how fast their logarithm moves
+TARGET_ACCEPTANCE = 0.65
+ADAPTATION_GAIN = 0.2
 ADAPTATION_CHAINS = 4  # chains of each row that steps are adapted on
 SIMULATED_ROWS = 25  # rows drawn from the model, at most
-MIN_SIGMA, MAX_SIGMA = 0.005, 1.0  # sigmas among which the best is sought
+# sigmas among which the best is sought
+MIN_SIGMA = 0.005
+MAX_SIGMA = 1.0
 TUNING = 50, 4, 30, 10  # with so many rows, chains of each, rounds, and transitions in a round
 
 

@@ -30,11 +30,10 @@ if TYPE_CHECKING:
 
 ELBO_ROWS = 500
 BOUND_DRAWS = (1, 10, 100, 1000)
-TUNED_ROWS, TUNING_STEPS, TUNING_RATE = (
-    64,
-    200,
-    0.05,
-)  # rows whose own q is sought, by so many steps of Adam, at this rate falling to 0
+# rows whose own q is sought, by so many steps of Adam, at this rate falling to 0
+TUNED_ROWS = 64
+TUNING_STEPS = 200
+TUNING_RATE = 0.05
 ACTIVE_VARIANCE = (
     0.01  # variance over rows of E_q z above which a latent is in use (Burda et al. 2016)
 )

@@ -22,7 +22,8 @@ from plausibly.system.randomness import Stream, generator_for
 if TYPE_CHECKING:
     from plausibly.data.events import Events
 
-ORDERS, ORDER_ROWS = 8, 500
+ORDERS = 8
+ORDER_ROWS = 500
 
 
 @dataclass(frozen=True)

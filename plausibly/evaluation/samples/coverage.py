@@ -26,7 +26,8 @@ from plausibly.evaluation.samples.judges import single_core
 
 NEIGHBOURS = 5
 BOTH_SORTS = "held-out rows and samples"  # what errors are over
-NEAR_SHARE, BOOTSTRAPS = 0.05, 200
+NEAR_SHARE = 0.05
+BOOTSTRAPS = 200
 PAIRS_AT_ONCE = 1 << 22
 
 

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 MAX_DEVIATIONS = (
     10.0  # standard deviations: a number farther out counts as that far, so that one row is not all
 )
-MAX_INDICATORS, DIRECTIONS = (
-    64,
-    32,
-)  # a category of more codes has a random direction, in so many numbers, for each
+# a category of more codes has a random direction, in so many numbers, for each
+MAX_INDICATORS = 64
+DIRECTIONS = 32
 MIN_IMAGE_SIDE = 8  # pixels: images with a shorter side are read as rows
-FILTERS, ROWS_AT_ONCE = (16, 16), 500
+FILTERS = (16, 16)
+ROWS_AT_ONCE = 500
 
 
 class Extractor(ABC):

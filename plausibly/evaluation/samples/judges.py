@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from plausibly.data.formats.format import Format
 
 MAX_CATEGORIES = 255  # codes that boosted trees take as a category, at most
-STEPS, BATCH, RATE, DECAY = 150, 128, 4e-3, 1e-2
+STEPS = 150
+BATCH = 128
+RATE = 4e-3
+DECAY = 1e-2
 CPU = torch.device("cpu")
 
 

@@ -38,8 +38,11 @@ if TYPE_CHECKING:
     from plausibly.data.events import Events
     from plausibly.data.formats.format import Format
 
-FEATURES, CHANNELS = 32, 16
-STEPS, ROUNDS = 500, 8  # at least so many steps, and rounds through the rows
+FEATURES = 32
+CHANNELS = 16
+# at least so many steps, and rounds through the rows
+STEPS = 500
+ROUNDS = 8
 ONNX = ".onnx"
 
 

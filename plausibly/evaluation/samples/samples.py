@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from plausibly.data.formats.format import Format
     from plausibly.data.formats.tables import TableFormat
 
-SAMPLE_ROWS, MIN_ROWS = 2000, 20
+SAMPLE_ROWS = 2000
+MIN_ROWS = 20
 CONSERVATIVE_NOTE = (
     "intervals hold what the number is on average in 95 % of repeats or more; those of shares, precision, recall, density, "
     "coverage, AUC and distances near their least are conservative: they hold it in more than 98 %"
@@ -54,11 +55,10 @@ CONSERVATIVE_NOTE = (
 MAX_CELLS = 250_000  # numbers of the rows of one sort that the board's judge looks at, so that it takes seconds
 MAX_COMPARED_ROWS = 5000  # training and control rows of each that samples are near to, at most
 MAX_DRAWS = 10  # of samples and of training rows, over which distances of a table's columns are averaged, at most
-MAX_TAUGHT_ROWS, DRAW_REPEATS, MAX_DRAW_SECONDS = (
-    50_000,
-    3,
-    100,
-)  # rows that trees learn from, at most; how often; seconds that drawing them takes
+# rows that trees learn from, at most; how often; seconds that drawing them takes
+MAX_TAUGHT_ROWS = 50_000
+DRAW_REPEATS = 3
+MAX_DRAW_SECONDS = 100
 NUMBER_NAMES = {
     "two_sample_auc": "two-sample AUC",
     "precision": "precision",

@@ -30,13 +30,15 @@ if TYPE_CHECKING:
     from plausibly.data.formats.tables import TableFormat
     from plausibly.events.kinds import Kind
 
-HOLE, UNFORESEEN = np.inf, np.finfo(np.float64).max  # as values, beyond all others
-MAX_LEVEL_BINS, NUMBER_BINS = (
-    15,
-    8,
-)  # levels that have a bin of their own in pairs, at most; bins of the other numbers
+# as values, beyond all others
+HOLE = np.inf
+UNFORESEEN = np.finfo(np.float64).max
+# levels that have a bin of their own in pairs, at most; bins of the other numbers
+MAX_LEVEL_BINS = 15
+NUMBER_BINS = 8
 MAX_COLUMNS = 100  # that pairs are made of; of more, the first
-MAX_SHOWN, MAX_SHOWN_PAIRS = 30, 10
+MAX_SHOWN = 30
+MAX_SHOWN_PAIRS = 10
 Table = tuple[list[str], list[list[str]], str]  # headings, rows, title
 
 
