@@ -51,20 +51,16 @@ def join_events(parts: Sequence[Events]) -> Events:
     first = parts[0]
     if len(parts) == 1:
         return first
-    values = None if first.values is None else _join_values([part.values for part in parts])
-    observed = (
-        None
-        if first.observed is None
-        else torch.cat([part.observed for part in parts if part.observed is not None])
+    joined = Events(
+        torch.cat([part.codes for part in parts]), torch.cat([part.log_within for part in parts])
     )
-    codes = torch.cat([part.codes for part in parts])
-    nats = torch.cat([part.log_within for part in parts])
-    groups = (
-        None
-        if first.groups is None
-        else np.concatenate([part.groups for part in parts if part.groups is not None])
-    )
-    return Events(codes, nats, values, observed, groups)
+    if first.values is not None:
+        joined.values = _join_values([part.values for part in parts])
+    if first.observed is not None:
+        joined.observed = torch.cat([part.observed for part in parts if part.observed is not None])
+    if first.groups is not None:
+        joined.groups = np.concatenate([part.groups for part in parts if part.groups is not None])
+    return joined
 
 
 def _join_values(parts: Sequence[Any]) -> Any:

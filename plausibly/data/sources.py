@@ -26,6 +26,7 @@ LARGE_CELLS = 5_000_000  # cells of a file that is read a piece at a time
 SMALL_BYTES = 200_000  # bytes of a file that is read as a whole, whatever it holds
 ROWS_PER_PIECE = 65_536
 SAMPLE_LINES = 1_000  # of a text file, those that show how it is written
+TEACHING_STREAM = 1  # of random numbers, beside the seed: which rows teach the format
 FORMAT_ROWS = 200_000  # training rows of a large file from which its format is learned
 MAX_HELD_OUT_ROWS = 100_000  # rows of each held-out part of a large file that are looked at
 
@@ -130,7 +131,11 @@ class StreamSource(Source):
     def some(self, places: np.ndarray, seed: int) -> np.ndarray:
         if len(places) <= FORMAT_ROWS:
             return places
-        return np.sort(np.random.default_rng((seed, 1)).choice(places, FORMAT_ROWS, replace=False))
+        return np.sort(
+            np.random.default_rng((seed, TEACHING_STREAM)).choice(
+                places, FORMAT_ROWS, replace=False
+            )
+        )
 
     def frame(self, places: np.ndarray) -> Any:
         import pyarrow as pa

@@ -22,6 +22,8 @@ from plausibly.data.columns.types import GridColumn, RealColumn
 TIME_NAME = re.compile(
     r"(?i)time|date|epoch|stamp|unix|_at$|_on$|\bts\b|_ts$|created|updated|modified"
 )
+SMALL_FLOATS = ("float32", "<f4", "float16", "<f2")
+MAX_SMALL_DECIMALS = 7  # finer than such numbers are apart: not recorded at a resolution
 EPOCH_SECONDS = (946_684_800, 2_051_222_400)  # seconds to 2000 and to 2035
 
 
@@ -38,17 +40,10 @@ def guess_number(sight: ColumnSample) -> Column | None:
     if any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
         return None
     decimals = numbers.resolution(read, sight.counts)
-    if (
-        decimals
-        and decimals > 7
-        and sight.storage.dtype.lower() in ("float32", "<f4", "float16", "<f2")
-    ):
-        decimals = None  # finer than such numbers are apart: not recorded at a resolution
-    return (
-        _real_column(sight, marks)
-        if decimals is None
-        else _grid_column(sight, marks, read, decimals)
-    )
+    is_small = sight.storage.dtype.lower() in SMALL_FLOATS
+    if decimals is None or (is_small and decimals > MAX_SMALL_DECIMALS):
+        return _real_column(sight, marks)
+    return _grid_column(sight, marks, read, decimals)
 
 
 def guess_integer(sight: ColumnSample) -> Column | None:

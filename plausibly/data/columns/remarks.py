@@ -36,23 +36,23 @@ def explain_codes(sight: ColumnSample) -> str:
     if sight.storage.kind != "text" or not sight.rows:
         return ""
 
-    def share(form: re.Pattern[str]) -> float:
-        return float(
-            sight.counts[[form.fullmatch(text) is not None for text in sight.texts]].sum()
-            / sight.rows
-        )
-
-    if share(PHONE) >= MIN_SHARE:
+    if _share_of(sight, PHONE) >= MIN_SHARE:
         return "whole numbers that all begin with +, as telephone numbers do: labels; --kind says otherwise"
-    if share(HASH) > 1 - MIN_SHARE:
+    if _share_of(sight, HASH) > 1 - MIN_SHARE:
         shown = next(text for text in sight.texts if HASH.fullmatch(text))
         return f"written as no amounts are, such as {shown}: labels; --kind says otherwise"
     places = {len(text.partition(".")[2]) for text in sight.texts}
     few = len(sight.texts) <= FEW_LEVELS or VERSION_NAME.search(sight.name)
-    if share(PADDED_NUMBER) > 1 - MIN_SHARE and len(places) > 1 and few:
+    if _share_of(sight, PADDED_NUMBER) > 1 - MIN_SHARE and len(places) > 1 and few:
         shown = next(text for text in sight.texts if PADDED_NUMBER.fullmatch(text))
         return f"written as versions are, such as {shown} beside others of fewer digits: labels; --kind says otherwise"
     return ""
+
+
+def _share_of(sight: ColumnSample, form: re.Pattern[str]) -> float:
+    """The share of rows whose text is of a form."""
+    fits = [form.fullmatch(text) is not None for text in sight.texts]
+    return float(sight.counts[fits].sum() / sight.rows)
 
 
 def explain_texts(sight: ColumnSample) -> str:
