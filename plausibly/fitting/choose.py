@@ -37,25 +37,15 @@ def accepting_models(
 
     One that would count for longer than twice the budget, or than ten minutes, is left out: it may stop well before.
     """
-    context, most = (
-        chosen.arguments.get("context", ()),
-        2 * chosen.budget if chosen.budget else MAX_COUNTING_SECONDS,
-    )
+    context = chosen.arguments.get("context", ())
     reasons = {name: refusal(model_class(name), dataset.schema, context) for name in tried}
     names = [name for name, reason in reasons.items() if reason is None]
     if not names:
         raise UserError(f"no model accepts this data: {'; '.join(map(str, reasons.values()))}")
     given = {"context": context} if context else {}
     sketches = {name: sketch(model_class(name), dataset, given) for name in names}
-    for name in names if not context else ():
-        if (
-            not learns_by_steps(sketches[name])
-            and (time := counting_seconds((name, {}), dataset)) > most
-        ):
-            listener.log(
-                f"{name} is left out: it would take about {format_duration(time)}; name it to fit it all the same"
-            )
-            del sketches[name]
+    if not context:
+        leave_out_slow(sketches, dataset, chosen.budget, listener)
     if not sketches:
         raise UserError(
             "each model would take longer than the budget: give a larger one, or name a model"
@@ -63,6 +53,21 @@ def accepting_models(
     return sorted(
         sketches, key=lambda name: (learns_by_steps(sketches[name]), sketches[name].free_parameters)
     )
+
+
+def leave_out_slow(
+    sketches: dict[str, Trainable], dataset: Dataset, budget: float | None, listener: Listener
+) -> None:
+    """Removes the models that would count for longer than twice the budget, or than ten minutes, and says so."""
+    most = 2 * budget if budget else MAX_COUNTING_SECONDS
+    for name in list(sketches):
+        if learns_by_steps(sketches[name]):
+            continue
+        if (seconds := counting_seconds((name, {}), dataset)) > most:
+            listener.log(
+                f"{name} is left out: it would take about {format_duration(seconds)}; name it to fit it all the same"
+            )
+            del sketches[name]
 
 
 def default_models() -> list[str]:
