@@ -22,10 +22,10 @@ from plausibly.data.rows import load_rows
 from plausibly.errors import Unsupported, UserError
 from plausibly.events.kinds import Category, Level, Real
 from plausibly.events.schema import Schema, binary
+from plausibly.families.bounds import ELBO
 from plausibly.families.mixtures import mixture
 from plausibly.families.priors import Blended, Flow, Standard
 from plausibly.families.stratified import stratify
-from plausibly.families.variational import ELBO
 from plausibly.fitting import results
 from plausibly.fitting.results import report_again
 from plausibly.fitting.settings import Listener

@@ -10,8 +10,8 @@ import pytest
 
 from plausibly.choices import arguments
 from plausibly.families.adversarial import GAMES
+from plausibly.families.bounds import OBJECTIVES
 from plausibly.families.priors import PRIORS
-from plausibly.families.variational import OBJECTIVES
 from plausibly.models import MODELS
 from plausibly.networks.pairs import NETWORKS
 

@@ -9,7 +9,8 @@ from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.events.batches import batches
 from plausibly.events.kinds import UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema, binary
-from plausibly.models.gaussian import Gaussian, floor_covariance
+from plausibly.families.normals import floor_covariance
+from plausibly.models.gaussian import Gaussian
 from plausibly.system.randomness import generator_for
 from plausibly.training.loop import fit_by_counting
 

@@ -17,7 +17,8 @@ from plausibly.data.toys import bits
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.events.kinds import Category
 from plausibly.events.schema import Schema, binary
-from plausibly.families.tabular import pairwise_information, smooth_counts
+from plausibly.families.tables import smooth_counts
+from plausibly.families.tabular import pairwise_information
 from plausibly.models import MODELS
 from plausibly.models.chow_liu import ChowLiu, heaviest_tree
 from plausibly.models.joint import Joint

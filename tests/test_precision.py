@@ -12,11 +12,11 @@ from plausibly.contract.precision import single_precision_will_do
 from plausibly.events.bins import Binning
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Level, Real
 from plausibly.events.schema import Schema, binary
+from plausibly.families.bounds import OBJECTIVES
 from plausibly.families.mixtures import mixture
 from plausibly.families.priors import Blended, Flow, Standard
 from plausibly.families.semirings import log_matmul
 from plausibly.families.stratified import stratify
-from plausibly.families.variational import OBJECTIVES
 from plausibly.kernels.nade import forward_loop, loop_table, recurrence
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.models.hierarchical_vae import HierarchicalVAE, multiply_normals

@@ -15,13 +15,9 @@ from plausibly.evaluation.likelihood.elbo import elbo_parts
 from plausibly.evaluation.likelihood.likelihood import AtLeast, likelihood
 from plausibly.events.kinds import Category, Real
 from plausibly.events.schema import Schema, binary
+from plausibly.families.bounds import ELBO, FreeBits, ImportanceWeighted, RateDistortion, WarmUp
 from plausibly.families.priors import Flow, Standard, Vamp
 from plausibly.families.variational import (
-    ELBO,
-    FreeBits,
-    ImportanceWeighted,
-    RateDistortion,
-    WarmUp,
     importance_weighted,
     importance_weights,
     log_context,

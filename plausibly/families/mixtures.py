@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +27,12 @@ from plausibly.capabilities import (
     device_of,
 )
 from plausibly.events.schema import Schema
+from plausibly.families.chains import chain, chain_mixture, chain_where, in_step, stepwise
 from plausibly.objectives import MaximumLikelihood
 from plausibly.outcomes.categorical import gumbel_max
 from plausibly.outcomes.mixtures import mix_outcomes
 from plausibly.outcomes.outcome import Outcome, Single
 from plausibly.outcomes.product import join_variables
-
-NUMBERS_PER_BATCH = 1 << 22  # numbers of evidence held at a time
 
 
 def weight_logits(weights: Sequence[float]) -> Tensor:
@@ -225,85 +224,6 @@ class TractableSum(WeightedSum, TractableModel):
             if len(rows):
                 drawn[rows] = draw(member, rows)
         return torch.where(observed, x, self.outside(drawn, pick))
-
-
-def in_step(unrolled: Sequence[Unrolled], order: Sequence[int], running: Tensor) -> Unrolled:
-    """Unrolls the mixture of models that are unrolled in one order, from their log weights `running`, (n, models)."""
-    steps = [next(one)[1] for one in unrolled]
-    for rank, i in enumerate(order):
-        value = yield i, mix_outcomes(steps, running.log_softmax(1))
-        running = running + torch.stack([step.log_prob(value) for step in steps], 1)
-        if rank < len(order) - 1:
-            steps = [one.send(value)[1] for one in unrolled]
-    for one in unrolled:
-        x = finish(one, value)
-    return x
-
-
-def finish(unrolled: Unrolled, value: Tensor) -> Tensor:
-    """The events that an unrolled model returns after its last value."""
-    try:
-        unrolled.send(value)
-    except StopIteration as done:
-        return cast(Tensor, done.value)
-    raise RuntimeError("an unrolled model goes on after its last variable")
-
-
-def chain_mixture(
-    chains: Sequence[Sequence[Single]], x: Tensor, order: Sequence[int], running: Tensor
-) -> list[Single]:
-    """Each variable's mixture of the parts' conditionals, weighed by `running` and p_k(earlier)."""
-    flat, outcomes = x.flatten(1), dict[int, Single]()
-    for i in order:
-        steps = [steps[i] for steps in chains]
-        outcomes[i] = mix_outcomes(steps, running.log_softmax(1))
-        running = running + torch.stack([step.log_prob(flat[:, i]) for step in steps], 1)
-    return [outcomes[i] for i in range(len(order))]
-
-
-def chain(member: AutoregressiveModel, x: Tensor, order: tuple[int, ...]) -> list[Single]:
-    """p(x_i | earlier in `order`) of each variable, which may be another order than the member's own."""
-    if member.order == order or not isinstance(member, TractableModel):
-        outcome = member.predict(x)
-        return [outcome.one(i) for i in range(len(order))]
-    n, batch, singles = len(order), len(x), list[Single]()
-    ranks = torch.tensor(order, device=x.device).argsort()
-    for variables in torch.arange(n, device=x.device).split(
-        max(1, NUMBERS_PER_BATCH // max(batch * sum(member.schema.codes), 1))
-    ):
-        many = x.repeat(len(variables), *[1] * (x.ndim - 1))
-        seen = (ranks < ranks[variables, None]).repeat_interleave(batch, 0)
-        outcome = member.predict_given(many, seen.view(many.shape))
-        each = torch.arange(len(many), device=x.device).split(batch)
-        singles += [
-            outcome.one(i).rows(rows) for i, rows in zip(variables.tolist(), each, strict=True)
-        ]
-    return singles
-
-
-def chain_where(
-    member: TractableModel, x: Tensor, order: tuple[int, ...], weighs: Tensor
-) -> list[Single]:
-    """The same, of the rows in which a member has a weight; in others they are of some row."""
-    if weighs.all():
-        return chain(member, x, order)
-    rows = (
-        weighs.nonzero()[:, 0]
-        if weighs.any()
-        else torch.zeros(1, dtype=torch.long, device=x.device)
-    )
-    place = (weighs.cumsum(0) - 1).clamp(min=0)
-    return [single.rows(place) for single in chain(member, x[rows], order)]
-
-
-def stepwise(member: TractableModel, order: tuple[int, ...], n: int) -> Unrolled:
-    """Unrolls a member in another order than its own."""
-    x = torch.zeros(n, *member.schema.shape, device=device_of(member))
-    seen = torch.zeros_like(x, dtype=torch.bool)
-    for i in order:
-        x.flatten(1)[:, i] = yield i, member.predict_given(x, seen).one(i)
-        seen.flatten(1)[:, i] = True
-    return x
 
 
 def unrolls_as_one(model: Any) -> bool:

@@ -21,7 +21,8 @@ from plausibly.capabilities import AutoregressiveModel, Unrolled, device_of
 from plausibly.events.bins import Binning
 from plausibly.families.proposals import effective_size
 from plausibly.families.semirings import SUM
-from plausibly.families.tabular import pairwise_information, smooth_counts
+from plausibly.families.tables import smooth_counts
+from plausibly.families.tabular import pairwise_information
 from plausibly.outcomes.categorical import Categorical, gumbel_max
 from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.outcome import Single

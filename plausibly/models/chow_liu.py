@@ -14,7 +14,8 @@ from torch import Tensor
 
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel, pairwise_information, smooth_counts
+from plausibly.families.tables import Tables, smooth_counts
+from plausibly.families.tabular import TabularModel, pairwise_information
 
 MAX_PAIR_COUNTS = 1 << 26  # pair counts held while learning
 

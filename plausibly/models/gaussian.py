@@ -10,7 +10,7 @@ likeliest such covariance has its small eigenvalues raised.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import product
 from math import e, log, pi
 
@@ -22,6 +22,7 @@ from plausibly.capabilities import DecomposableModel, Unrolled
 from plausibly.errors import Unsupported
 from plausibly.events.kinds import UNFORESEEN, Real
 from plausibly.events.schema import Schema
+from plausibly.families.normals import floor_covariance, matrix_root, others, patterns
 from plausibly.families.tabular import STRENGTHS
 from plausibly.objectives import Counting
 from plausibly.outcomes.densities import MixtureDensity
@@ -164,12 +165,14 @@ class Gaussian(DecomposableModel):
 
     def predict(self, x: Tensor) -> Outcome:
         rows = x.flatten(1).double()
-        return self._conditional(rows, rows < UNFORESEEN, earlier=True)
+        earlier = rows.new_ones(rows.shape[1], rows.shape[1]).triu(1)
+        return self._conditional(rows, rows < UNFORESEEN, earlier)
 
     @torch.no_grad()
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
         rows = x.flatten(1).double()
-        return self._conditional(rows, observed.flatten(1) & (rows < UNFORESEEN), earlier=False)
+        every = rows.new_ones(rows.shape[1], rows.shape[1])
+        return self._conditional(rows, observed.flatten(1) & (rows < UNFORESEEN), every)
 
     @torch.no_grad()
     def complete(self, x: Tensor, observed: Tensor, weights: Tensor) -> Tensor:
@@ -217,17 +220,17 @@ class Gaussian(DecomposableModel):
             total = total + log_p.exp() * (0.5 * torch.logdet(own).cpu() - log_p)
         return total.to(covariance.device)
 
-    def _conditional(self, rows: Tensor, known: Tensor, earlier: bool) -> Outcome:
-        """The outcome of each variable given the known ones, or the earlier ones among these."""
+    def _conditional(self, rows: Tensor, known: Tensor, tells: Tensor) -> Outcome:
+        """The outcome of each variable given those known ones that tell of it.
+
+        `tells` (variables, variables) is 1 where the first variable may tell of the second, else 0.
+        """
         means, variances = torch.zeros_like(rows), torch.ones_like(rows)
         covariance = self.covariance()
         for index, given in patterns(known):
             factor, z = self._whiten(rows[index], given)
             weights = torch.linalg.solve_triangular(factor, covariance[given], upper=False)
-            if earlier:
-                weights = weights * (
-                    given[:, None] < torch.arange(len(covariance), device=given.device)
-                )
+            weights = weights * tells[given]
             left = covariance.diagonal() - weights.square().sum(0)
             means = means.index_put((index,), self.mean.double() + z @ weights)
             variances = variances.index_put((index,), left.clamp(min=1e-12).expand(len(index), -1))
@@ -377,38 +380,3 @@ class Gaussian(DecomposableModel):
         for _ in range(4):
             axis = F.normalize(covariance @ axis, dim=0)
         return lambda x: ((x.flatten(1).double() - mean).clamp(-1e6, 1e6) @ axis > 0).double()
-
-
-def patterns(known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """(rows, variables) for each set of known variables that occurs in bool (batch, variables)."""
-    if known.all():
-        yield (
-            torch.arange(len(known), device=known.device),
-            torch.arange(known.shape[1], device=known.device),
-        )
-        return
-    sets, owner = torch.unique(known, dim=0, return_inverse=True)
-    for k, own in enumerate(sets):
-        yield (owner == k).nonzero()[:, 0], own.nonzero()[:, 0]
-
-
-def others(known: Tensor, n: int) -> Tensor:
-    """The variables 0 to n - 1 that are not among the known ones."""
-    free = torch.ones(n, dtype=torch.bool, device=known.device)
-    free[known] = False
-    return free.nonzero()[:, 0]
-
-
-def matrix_root(covariance: Tensor) -> Tensor:
-    """A matrix R with R R^T the covariance, whose eigenvalues may be 0."""
-    values, vectors = torch.linalg.eigh(covariance)
-    return vectors * values.clamp(min=0).sqrt()
-
-
-def floor_covariance(covariance: Tensor, floors: Tensor) -> Tensor:
-    """The likeliest covariance C with C - diag(floors^2) positive: in units of the floors no eigenvalue is below 1."""
-    values, vectors = torch.linalg.eigh(covariance / floors[:, None] / floors)
-    if values[0] >= 1:
-        return covariance
-    raised = (vectors * values.clamp(min=1)) @ vectors.T
-    return raised * floors[:, None] * floors

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from plausibly.choices import build_part
 from plausibly.events.schema import Schema
+from plausibly.families.bounds import OBJECTIVES
 from plausibly.families.priors import PRIORS
-from plausibly.families.variational import OBJECTIVES, LatentModel
+from plausibly.families.variational import LatentModel
 from plausibly.networks.perceptron import Perceptron
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.latents import Latents, Normal, Prior, normal_of, without_gradients

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel, emission_logs, smooth_counts
+from plausibly.families.tables import Tables, smooth_counts
+from plausibly.families.tabular import TabularModel, emission_logs
 
 
 class Independent(TabularModel):

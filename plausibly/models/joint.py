@@ -14,13 +14,8 @@ from torch import Tensor
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import (
-    Tables,
-    TabularModel,
-    code_of_unseen,
-    sample_codes,
-    smooth_counts,
-)
+from plausibly.families.tables import Tables, smooth_counts
+from plausibly.families.tabular import TabularModel, code_of_unseen, sample_codes
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.outcome import Outcome
 from plausibly.outcomes.product import side_by_side

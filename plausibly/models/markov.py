@@ -18,7 +18,8 @@ from torch import Tensor
 
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tabular import Tables, TabularModel, smooth_counts
+from plausibly.families.tables import Tables, smooth_counts
+from plausibly.families.tabular import TabularModel
 
 MAX_CELLS = 1 << 24  # cells of all tables together
 

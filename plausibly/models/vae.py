@@ -13,8 +13,9 @@ from torch import Tensor
 
 from plausibly.choices import build_part
 from plausibly.events.schema import Schema
+from plausibly.families.bounds import OBJECTIVES
 from plausibly.families.priors import PRIORS
-from plausibly.families.variational import OBJECTIVES, LatentModel
+from plausibly.families.variational import LatentModel
 from plausibly.outcomes.latents import Latents, Normal, Prior, normal_of
 
 
