@@ -30,8 +30,9 @@ from benchmarks.tables import encoded
 from plausibly.evaluation.answers.curves import curve
 from plausibly.evaluation.answers.regression import without_hole
 from plausibly.fitting.settings import Listener
-from plausibly.runs.run import TASKS, Run
+from plausibly.runs.run import Run
 from plausibly.system.randomness import generator_for
+from plausibly.tasks.query import query
 
 BINS, FEW = 10, 5
 
@@ -77,7 +78,7 @@ def told(run: Run, rows: pd.DataFrame, name: str) -> Any:
     """The outcome of a column given the rest of each row, and that it is no hole."""
     events, place = run.format.questions(rows), run.names.index(name)
     noise = generator_for(torch.device("cpu"), 0, 24)
-    found = TASKS["query"](run.model, events.codes, events.observed, place, noise, 1000).outcome
+    found = query(run.model, events.codes, events.observed, place, noise, 1000).outcome
     return without_hole(run.model.schema.kinds[place], found)
 
 

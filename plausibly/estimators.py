@@ -31,7 +31,9 @@ from plausibly.errors import UserError
 from plausibly.fitting.in_memory import fit_in_memory
 from plausibly.fitting.settings import Settings, settings
 from plausibly.models import model_name
-from plausibly.runs.run import TASKS, Run, model_class, warn_of_bounds
+from plausibly.runs.fitted import Fitted, warn_of_bounds
+from plausibly.runs.model_classes import model_class
+from plausibly.tasks.score import score
 
 
 class _Learner(BaseEstimator):  # type: ignore[misc]
@@ -163,15 +165,14 @@ class PerClass:
     """log p(x, y) = log p(y) + log p(x | y) from a model a class; all share a format."""
 
     log_prior: np.ndarray
-    runs: tuple[Run, ...]
+    runs: tuple[Fitted, ...]
 
     def log_joint(self, rows: Any) -> np.ndarray:
         """(rows, classes) in nats; of bounds a bound, which a warning says once."""
         warn_of_bounds(self.runs[0].model)
         events = self.runs[0].events(rows)
         columns = [
-            np.asarray(TASKS["score"](run.model, events.codes) + events.log_within)
-            for run in self.runs
+            np.asarray(score(run.model, events.codes) + events.log_within) for run in self.runs
         ]
         return np.stack(columns, axis=1) + self.log_prior
 

@@ -27,8 +27,7 @@ from plausibly.families.adversarial import (
 from plausibly.models.gan import GAN
 from plausibly.networks.straight_through import StraightThrough
 from plausibly.runs.board import health_text
-from plausibly.runs.record import read_record
-from plausibly.runs.run import write_record
+from plausibly.runs.record import read_record, write_record
 from plausibly.system.randomness import generator_for
 from plausibly.training.loop import Training, prepare
 from plausibly.training.plan import Plan

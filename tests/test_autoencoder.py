@@ -26,7 +26,8 @@ from plausibly.fitting.settings import settings
 from plausibly.models.autoencoder import Autoencoder
 from plausibly.models.vae import VAE
 from plausibly.report import samples
-from plausibly.runs.run import Run, write_record
+from plausibly.runs.record import write_record
+from plausibly.runs.run import Run
 
 SMALL = {"network": "mlp", "network.hidden": 32}
 

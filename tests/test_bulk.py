@@ -14,7 +14,7 @@ from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.jobs import files
 from plausibly.jobs.shards import Shards, work_here
-from plausibly.runs import run as runs
+from plausibly.runs import sharded
 
 N = 1250
 
@@ -36,7 +36,7 @@ def run(folder):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(runs, "MAX_SHARD_ROWS", 500)
+    monkeypatch.setattr(sharded, "MAX_SHARD_ROWS", 500)
 
 
 def left(folder):
@@ -227,7 +227,7 @@ def test_equal_rows_score_equally_wherever_they_stand(model, tmp_path, monkeypat
         {"a": chance.normal(size=200).round(2), "c": chance.choice(["x", "y"], 200)}
     )
     run = plausibly.fit(rows, model, steps=30, out=tmp_path / "run")
-    monkeypatch.setattr(runs, "MAX_SHARD_ROWS", 70)
+    monkeypatch.setattr(sharded, "MAX_SHARD_ROWS", 70)
     places = np.concatenate([chance.permutation(200), np.full(90, 7)])
     mixed = rows.iloc[places].reset_index(drop=True)
     nats, many = run.score(rows)["nats"].to_numpy(), run.score(mixed)["nats"].to_numpy()

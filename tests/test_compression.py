@@ -33,7 +33,8 @@ from plausibly.jobs import blocks, compressed, compression, provenance
 from plausibly.models import MODELS
 from plausibly.outcomes.categorical import Bernoulli
 from plausibly.outcomes.latents import Normal, normal_of
-from plausibly.runs.run import Run, write_record
+from plausibly.runs.record import write_record
+from plausibly.runs.run import Run
 from plausibly.system.threads import one_thread
 from plausibly.tasks.compress import compress as through
 from plausibly.tasks.compress import pick_components

@@ -29,7 +29,7 @@ from plausibly.events.schema import binary
 from plausibly.fitting.ensemble import greedy_weights
 from plausibly.models import MODELS
 from plausibly.outcomes.latents import Normal
-from plausibly.runs.run import BoundWarning
+from plausibly.runs.fitted import BoundWarning
 
 CHANCE = {
     "normal": (lambda chance, size: chance.normal(size=size), 0.0),

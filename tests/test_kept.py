@@ -20,7 +20,7 @@ from plausibly.fitting.settings import Listener
 from plausibly.jobs.compression import rows
 from plausibly.jobs.provenance import processor
 from plausibly.runs import forms
-from plausibly.runs.run import TASKS
+from plausibly.tasks import load_tasks
 
 KEPT = Path(__file__).parent / "kept"
 VERSIONS = sorted(KEPT.iterdir())
@@ -120,7 +120,7 @@ def test_everything_that_is_kept_is_looked_at(folder):
     }
 
 
-@pytest.mark.filterwarnings("ignore::plausibly.runs.run.BoundWarning")
+@pytest.mark.filterwarnings("ignore::plausibly.runs.fitted.BoundWarning")
 @each_run
 def test_a_kept_run_opens_and_scores_as_it_did(folder, name):
     run, said = plausibly.open(folder / name), expected(folder, name)
@@ -132,7 +132,7 @@ def test_a_kept_run_opens_and_scores_as_it_did(folder, name):
     assert np.abs(nats_of(folder, name) - said["nats"]).max() < (1e-5 if exact else 0.5)
 
 
-@pytest.mark.filterwarnings("ignore::plausibly.runs.run.BoundWarning")
+@pytest.mark.filterwarnings("ignore::plausibly.runs.fitted.BoundWarning")
 @each_run
 def test_an_upgraded_run_scores_to_the_bit_as_before(folder, name, copy, cli):
     here, scored = copy(folder), expected(folder, name)["nats"]
@@ -183,7 +183,7 @@ def test_a_file_is_decoded_by_its_run_when_that_is_upgraded(copy, cli):
     assert (here / "new.csv").read_bytes() == (here / "people.csv").read_bytes()
 
 
-@pytest.mark.filterwarnings("ignore::plausibly.runs.run.BoundWarning")
+@pytest.mark.filterwarnings("ignore::plausibly.runs.fitted.BoundWarning")
 @each_run
 def test_a_kept_run_answers_whatever_its_model_can(folder, name, copy):
     run, said = plausibly.open(copy(folder) / name), expected(folder, name)
@@ -202,7 +202,7 @@ def test_a_kept_run_answers_whatever_its_model_can(folder, name, copy):
         else {"classify": lambda: run.classify(some, target)}
     )
     for task, ask in asked.items():
-        if TASKS[task].word(type(run.model)):
+        if load_tasks()[task].word(type(run.model)):
             assert ask() is not None
         else:
             with pytest.raises(Unsupported):

@@ -20,7 +20,7 @@ from plausibly.capabilities import AnyOrderModel
 from plausibly.errors import UserError
 from plausibly.fitting.settings import Listener
 from plausibly.models import MODELS
-from plausibly.runs.run import write_record
+from plausibly.runs.record import write_record
 from plausibly.training.estimates import peak_memory
 
 FAST = {"steps": 60}

@@ -42,7 +42,8 @@ from plausibly.evaluation.samples.two_samples import (
     two_sample_auc,
 )
 from plausibly.runs.board import Board, Row
-from plausibly.runs.run import Run, write_record
+from plausibly.runs.record import write_record
+from plausibly.runs.run import Run
 
 KEYS = [
     "two_sample_auc",

@@ -25,8 +25,7 @@ import plausibly
 from plausibly.errors import UserError
 from plausibly.fitting import choose, compare, folders, results
 from plausibly.fitting.progress_log import read_log
-from plausibly.runs.record import read_record
-from plausibly.runs.run import write_record
+from plausibly.runs.record import read_record, write_record
 from plausibly.system import files
 from plausibly.system.locks import holding
 

@@ -16,7 +16,8 @@ from plausibly.events.kinds import Category
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
 from plausibly.runs import user_models
-from plausibly.runs.run import Run, write_record
+from plausibly.runs.record import write_record
+from plausibly.runs.run import Run
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "my_model.py"
 SOURCE = EXAMPLE.read_text()

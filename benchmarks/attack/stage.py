@@ -26,7 +26,7 @@ from benchmarks.attack.changes import counting, dying_at
 from benchmarks.attack.commands import Ended, ended
 from plausibly.cli import commands
 from plausibly.fitting import choose, ensemble, fit, portfolio, results
-from plausibly.runs import run as runs
+from plausibly.runs import sharded
 from plausibly.system.files import is_draft, replacing
 
 TIMES = {"seconds", "started", "rows_scored_per_second", "rows_sampled_per_second"}
@@ -75,7 +75,7 @@ def hasten() -> None:
     choose.models_to_try = lambda *_: ["independent", "markov"]
     portfolio.PORTFOLIO = (("independent", {}), ("nade", {"hidden": 4}))
     ensemble.DEFAULT_ORDERS = 1
-    runs.MAX_SHARD_ROWS = 250
+    sharded.MAX_SHARD_ROWS = 250
     results.finish_board = finish_board
     results.judge_samples = lambda run, dataset: run  # nobody trains judges of samples
 

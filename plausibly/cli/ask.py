@@ -186,11 +186,11 @@ def report_draws(
     run: Any, given: dict[str, str], complete: bool, told: Any, common: Common
 ) -> dict[str, Any]:
     """Says how good draws given something are, and is that as JSON; nothing of plain draws."""
-    from plausibly.runs.run import TASKS
+    from plausibly.tasks.impute import impute as impute_task
 
     if not given and not complete:
         return {}
-    word = TASKS["impute"].word(type(run.model)) or ""
+    word = impute_task.word(type(run.model)) or ""
     if word != "exact":
         say(common, f"drawn cells are {FILLING_WORDS[word]}{f': {told.line()}' if told else ''}")
     return {"drawn": word} | (told.to_json() if told else {})
@@ -278,7 +278,8 @@ def impute(
     """
     common = common or Common()
     from plausibly.jobs import files
-    from plausibly.runs.run import TASKS, Run
+    from plausibly.runs.run import Run
+    from plausibly.tasks.impute import impute as impute_task
 
     opened = Run.open(run, common.device, model)
     if most_probable:
@@ -286,8 +287,8 @@ def impute(
             raise UserError("--most-probable fills in one way only; leave --draws out")
         complete(opened, data, out_, common, guard_formulas)
         return
-    TASKS["impute"].require(opened.model)
-    word = TASKS["impute"].word(type(opened.model)) or ""
+    impute_task.require(opened.model)
+    word = impute_task.word(type(opened.model)) or ""
     if draws < 1 or (draws > 1 and out_ is None):
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
     if out_ is None:
@@ -328,9 +329,9 @@ FILLING_WORDS = {
 
 def complete(run: Any, data: str, out_: str | None, common: Common, guard: bool) -> None:
     """The most probable completion of each row."""
-    from plausibly.runs.run import TASKS
+    from plausibly.tasks.complete import complete as complete_task
 
-    events, word = run.complete_events(data), TASKS["complete"].word(type(run.model))
+    events, word = run.complete_events(data), complete_task.word(type(run.model))
     deliver(
         run, events, out_, common, {"rows": len(events), "completed": word}, guard=guard, data=data
     )

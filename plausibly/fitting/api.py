@@ -21,8 +21,9 @@ from plausibly.fitting.portfolio import fit_auto
 from plausibly.fitting.results import run_test
 from plausibly.fitting.settings import DataRequest, Listener, Settings, settings
 from plausibly.models import MODELS, model_name
+from plausibly.runs.model_classes import model_class
 from plausibly.runs.record import ENSEMBLE, read_record
-from plausibly.runs.run import Run, model_class
+from plausibly.runs.run import Run
 from plausibly.system import processes
 
 

@@ -24,8 +24,9 @@ from plausibly.fitting.settings import Listener, Settings
 from plausibly.fitting.untrained import initial_record, learns_by_steps, sketch
 from plausibly.models import MODELS
 from plausibly.runs.building import refusal
-from plausibly.runs.record import BEST, read_record
-from plausibly.runs.run import builtin_model, model_class, reload_data, write_record
+from plausibly.runs.model_classes import builtin_model, model_class
+from plausibly.runs.record import BEST, read_record, write_record
+from plausibly.runs.run import reload_data
 from plausibly.training.estimates import format_duration
 from plausibly.training.plan import Diverged
 

@@ -22,8 +22,9 @@ from plausibly.fitting.settings import DataRequest, Listener, Settings, settings
 from plausibly.models import MODELS, model_name
 from plausibly.runs.board import Board, Row
 from plausibly.runs.building import refusal
+from plausibly.runs.model_classes import builtin_model, model_class
 from plausibly.runs.record import ENSEMBLE, data_fault
-from plausibly.runs.run import Run, builtin_model, model_class, reload_data
+from plausibly.runs.run import Run, reload_data
 from plausibly.system import processes
 from plausibly.system.files import refuse_streams
 from plausibly.system.seals import check_document, parse_document, write_sealed

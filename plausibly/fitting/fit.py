@@ -27,15 +27,10 @@ from plausibly.fitting.untrained import build_untrained, initial_record
 from plausibly.objectives import MaximumLikelihood
 from plausibly.runs import user_models
 from plausibly.runs.building import arguments_of
-from plausibly.runs.record import read_record, write_tensors
-from plausibly.runs.run import (
-    UNSOUND_ERRORS,
-    Run,
-    record_checksums,
-    record_class,
-    reload_data,
-    write_record,
-)
+from plausibly.runs.model_classes import record_class
+from plausibly.runs.record import read_record, write_record, write_tensors
+from plausibly.runs.run import UNSOUND_ERRORS, Run, reload_data
+from plausibly.runs.sealed_files import record_checksums
 from plausibly.system import processes
 from plausibly.system.files import open_within, replacing
 from plausibly.system.randomness import Stream, generator_for

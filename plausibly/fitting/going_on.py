@@ -12,7 +12,7 @@ from plausibly.data.dataset import Dataset
 from plausibly.fitting.fit import Fit
 from plausibly.fitting.settings import Listener, Settings
 from plausibly.runs import user_models
-from plausibly.runs.run import check_run_file, find_weights
+from plausibly.runs.sealed_files import check_run_file, find_weights
 from plausibly.training.estimates import format_duration, memory_line, pass_seconds, step_seconds
 from plausibly.training.loop import Training
 from plausibly.training.plan import Plan

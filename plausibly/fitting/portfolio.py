@@ -39,8 +39,8 @@ from plausibly.fitting.settings import Listener, Settings
 from plausibly.fitting.untrained import build_untrained, initial_record, learns_by_steps, sketch
 from plausibly.models import MODELS
 from plausibly.runs.building import refusal
-from plausibly.runs.record import ENSEMBLE
-from plausibly.runs.run import reload_data, write_record
+from plausibly.runs.record import ENSEMBLE, write_record
+from plausibly.runs.run import reload_data
 from plausibly.training.estimates import format_duration, pass_seconds
 from plausibly.training.plan import Diverged
 

@@ -14,8 +14,9 @@ from plausibly.errors import UserError
 from plausibly.fitting.compare import check_comparison
 from plausibly.fitting.folders import COMPARISON
 from plausibly.runs import forms
-from plausibly.runs.record import check_record, read_document
-from plausibly.runs.run import SEALED_FILES, Run, load_nats, record_checksums, write_record
+from plausibly.runs.record import check_record, read_document, write_record
+from plausibly.runs.run import Run
+from plausibly.runs.sealed_files import SEALED_FILES, load_nats, record_checksums
 from plausibly.system.locks import holding
 from plausibly.system.seals import (
     SEAL,

@@ -23,9 +23,10 @@ from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.settings import Listener
 from plausibly.jobs.blocks import ROWS_PER_BLOCK, payload
 from plausibly.runs.board import Board, Coded, Row
-from plausibly.runs.record import read_record
-from plausibly.runs.run import TASKS, Run, write_record
+from plausibly.runs.record import read_record, write_record
+from plausibly.runs.run import Run
 from plausibly.system import processes
+from plausibly.tasks.compress import compress
 from plausibly.training.estimates import format_duration
 
 MAX_CODING_SECONDS = 60.0  # which coding may take, as one guesses from how fast rows are sampled
@@ -71,9 +72,7 @@ def judge_samples(run: Run, dataset: Dataset) -> Run:
 def code_test_rows(board: Board, dataset: Dataset, listener: Listener) -> None:
     """Adds to the rows of models that compress, here and soon enough, what the first test rows take as bytes."""
     rows = min(ROWS_PER_BLOCK, max(1, MAX_CODED_NUMBERS // dataset.schema.size), len(dataset.test))
-    able = [
-        row.run for row in board.rows if row.run and TASKS["compress"].word(type(row.run.model))
-    ]
+    able = [row.run for row in board.rows if row.run and compress.word(type(row.run.model))]
     if not rows or not able or board.interrupted:
         return
     some, numbers = dataset.test[:rows], rows * dataset.schema.size

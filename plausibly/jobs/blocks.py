@@ -15,10 +15,12 @@ from plausibly.data.events import Events
 from plausibly.errors import UserError
 from plausibly.events.schema import Schema
 from plausibly.families.variational import log_context, log_weights
-from plausibly.runs.run import TASKS, Run
+from plausibly.runs.run import Run
 from plausibly.system.randomness import Stream, generator_for
 from plausibly.system.threads import one_thread
+from plausibly.tasks.compress import compress as code_events
 from plausibly.tasks.compress import rows_per_batch
+from plausibly.tasks.score import score
 
 ROWS_PER_BLOCK = 2_000
 
@@ -26,7 +28,7 @@ ROWS_PER_BLOCK = 2_000
 def nats(model: Any, codes: Tensor) -> Tensor:
     """log p of each row, or the ELBO by one draw, which is what bits-back comes to, (rows,) float64."""
     if not isinstance(model, Variational):
-        return TASKS["score"](model, codes)
+        return score(model, codes)
     noise = generator_for(torch.device("cpu"), Stream.COMPRESSED_BITS)
     with torch.no_grad():
         parts = codes.float().split(rows_per_batch(model))
@@ -75,7 +77,7 @@ def decode_block(
 
 def code_block(run: Run, coder: Coder, events: Events | None, number: int, before: int) -> Events:
     """Everything about some rows through a coder."""
-    codes = TASKS["compress"](run.model, coder, None if events is None else events.codes, number)
+    codes = code_events(run.model, coder, None if events is None else events.codes, number)
     found = run.format.through(coder, as_codes(codes, run.model.schema), events, before)
     coder.code_checksum()
     return found

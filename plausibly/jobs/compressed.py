@@ -25,10 +25,11 @@ from plausibly.jobs.provenance import (
     probe_hash,
     writer_versions,
 )
-from plausibly.runs.run import TASKS, Run
+from plausibly.runs.run import Run
 from plausibly.system.files import refuse_streams
 from plausibly.system.threads import one_thread
 from plausibly.system.versions import __version__
+from plausibly.tasks.compress import compress as code_events
 
 MAX_ROWS = 1 << 48  # of a file
 
@@ -81,7 +82,7 @@ class CompressedFile:
         if zlib.crc32(model) != own_checksum:
             raise self.damage_error("the run in it is not the one that was written")
         self.run = unpack_run(model, folder) if held else run or Run.open(document["run"])
-        TASKS["compress"].require(self.run.model)
+        code_events.require(self.run.model)
         self._check(document)
 
     def _form(self, start: bytes) -> int:

@@ -37,10 +37,11 @@ from plausibly.jobs.compressed import END, ENTRY, open_compressed
 from plausibly.jobs.measure import Measure
 from plausibly.jobs.packing import halve_weights, pack_run
 from plausibly.jobs.provenance import file_head, model_hash, probe_hash, writer_versions
-from plausibly.runs.run import TASKS, Run
+from plausibly.runs.run import Run
 from plausibly.system.files import delivering, refuse_same
 from plausibly.system.locks import holding
 from plausibly.system.threads import one_thread
+from plausibly.tasks.compress import compress as code_events
 
 RUN_SUFFIXES = (".json", ".jsonl", ".safetensors", ".html")
 
@@ -57,7 +58,7 @@ def compress(
 
     With `embed` the file holds the model too, its weights in half precision.
     """
-    TASKS["compress"].require(run.model)
+    code_events.require(run.model)
     if device_of(run.model).type != "cpu":
         raise UserError(
             "compressing is for the CPU, where sums are the same every time: leave --device out"

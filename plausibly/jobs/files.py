@@ -30,8 +30,12 @@ from plausibly.jobs.shards import (
     read_effective_size,
     work_here,
 )
-from plausibly.runs.run import TASKS, Run
+from plausibly.runs.run import Run
 from plausibly.system.files import refuse_same
+from plausibly.tasks.full_conditionals import full_conditionals
+from plausibly.tasks.impute import impute
+from plausibly.tasks.sample import sample
+from plausibly.tasks.score import conditionals, score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +59,7 @@ def sample_to(
 
     `guard` is for spreadsheets, here and below: see `data.spreadsheets`.
     """
-    TASKS["impute" if given or complete else "sample"].require(run.model)
+    (impute if given or complete else sample).require(run.model)
     output, job = run.format.output(out), SampleJob(str(out), n, seed, dict(given or {}), complete)
     with carry_out(run, job, out, work, n, heard) as shards:
         output.write(shards, out, guard)
@@ -72,7 +76,7 @@ def fill_to(
     guard: bool = False,
 ) -> tuple[int, EffectiveSampleSize | None]:
     """Writes the rows of `data` as `Run.impute` fills them; how many they are, and how many weighted draws tell something."""
-    TASKS["impute"].require(run.model)
+    impute.require(run.model)
     refuse_same(out, data)
     output, rows = run.format.output(out), estimate_rows(data, run.format)
     with carry_out(run, FillJob(data, str(out), seed), out, work, rows, heard) as shards:
@@ -122,10 +126,10 @@ def score_to(
     guard: bool = False,
 ) -> tuple[Scored, list[pd.DataFrame]]:
     """Writes the scores of `data` as `Run.score` gives them; without `out` they are returned."""
-    TASKS["score"].require(run.model)
+    score.require(run.model)
     rows = estimate_rows(data, run.format)
     refused = unaffordable(run.model, min(run.shard_rows, rows or run.shard_rows)) if each else None
-    word = TASKS["full_conditionals"].word(type(run.model))
+    word = full_conditionals.word(type(run.model))
     ranking = Ranking(run.calibration(calibrate), fdr, each, refused, word)
     job = ScoreJob(data, each, each and refused is None)
     return _score_job(run, job, ranking, out, work, heard, rows, guard)
@@ -140,7 +144,7 @@ def conditionals_to(
     guard: bool = False,
 ) -> tuple[Scored, list[pd.DataFrame]]:
     """Writes what `Run.conditionals` tells of the rows of `data`; without `out` it is returned."""
-    TASKS["conditionals"].require(run.model)
+    conditionals.require(run.model)
     return _score_job(
         run, ConditionalsJob(data), None, out, work, heard, estimate_rows(data, run.format), guard
     )

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from plausibly.coding.streams import Damaged
-from plausibly.runs.record import FIELD_TYPES, write_tensors
-from plausibly.runs.run import Run, write_record
+from plausibly.runs.record import FIELD_TYPES, write_record, write_tensors
+from plausibly.runs.run import Run
 from plausibly.system.seals import digest_file
 
 MAX_RUN_BYTES = 1 << 32  # bytes

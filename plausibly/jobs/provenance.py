@@ -14,8 +14,9 @@ import torch
 from plausibly.coding.streams import FORMAT_VERSION, Probe
 from plausibly.events.kinds import Real
 from plausibly.jobs.blocks import ROWS_PER_BLOCK, as_codes
-from plausibly.runs.run import TASKS, Run
+from plausibly.runs.run import Run
 from plausibly.system.versions import __version__
+from plausibly.tasks.compress import compress as code_events
 
 MARK = b"PLSB"
 
@@ -46,7 +47,7 @@ def probe_hash(run: Run, rows: int) -> str:
     events = torch.from_numpy(np.stack(columns, 1).astype(np.float32)).reshape(
         number, *schema.shape
     )
-    TASKS["compress"](run.model, coder, as_codes(events, schema), number)
+    code_events(run.model, coder, as_codes(events, schema), number)
     return coder.digest.hexdigest()[:16]
 
 

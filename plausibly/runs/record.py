@@ -15,7 +15,7 @@ from plausibly.evaluation import numbers
 from plausibly.evaluation.answers.reconstruction import Error
 from plausibly.runs import forms
 from plausibly.system.files import refuse_streams, replacing
-from plausibly.system.seals import SEAL, check_document, parse_document
+from plausibly.system.seals import SEAL, check_document, parse_document, write_sealed
 
 ENSEMBLE, BEST = (
     "ensemble",
@@ -195,6 +195,11 @@ def ingredients(record: dict[str, Any]) -> str:
         f"{len(weights[name])} {name} ".removeprefix("1 ") + f"{100 * sum(weights[name]):.0f} %"
         for name in heaviest
     )
+
+
+def write_record(record: dict[str, Any], path: Path) -> None:
+    """Writes a run's record, with its seal."""
+    write_sealed(record, path / "run.json")
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:

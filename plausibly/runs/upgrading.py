@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plausibly.runs import forms
-from plausibly.runs.record import read_document, read_record
-from plausibly.runs.run import SEALED_FILES, record_checksums, write_record
+from plausibly.runs.record import read_document, read_record, write_record
+from plausibly.runs.sealed_files import SEALED_FILES, record_checksums
 from plausibly.system.locks import holding
 from plausibly.system.seals import seal_checkpoint
 

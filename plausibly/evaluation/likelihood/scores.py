@@ -22,17 +22,55 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ScoreColumns = dict[str, object]
+PLACE_OF_RANKS = 3  # the first column that calibration rows give, among those of a score
+
+
+def score_events(
+    model: Trainable,
+    format: Format,
+    events: Events,
+    calibration: Calibration | None,
+    fdr: float | None,
+    each: bool,
+    rows_together: int,
+) -> tuple[ScoreColumns, dict[str, Any]]:
+    """The columns that `Fitted.score` tells of events, so many of which are looked at together; notes and warnings."""
+    refused = unaffordable(model, min(rows_together, len(events)))
+    word = full_conditionals.word(type(model))
+    ranking = Ranking(calibration, fdr, each, refused, word)
+    starts = range(0, len(events), rows_together)
+    own = [events[start : start + rows_together] for start in starts]
+    rest = each and refused is None
+    pieces = [score_columns(model, format, part, each, rest) for part in own]
+    ranking.find_threshold(np.asarray(piece["nats"]) for piece in pieces)
+    ranked = [ranking.rank_columns(piece) for piece in pieces]
+    return (ranked[0] if len(ranked) == 1 else join_columns(ranked)), ranking.describe()
+
+
+def join_columns(pieces: Sequence[ScoreColumns]) -> ScoreColumns:
+    """Columns one below the other; where a piece has none of that name, its cells are holes."""
+    import pandas as pd
+
+    frame = pd.concat(map(pd.DataFrame, pieces), ignore_index=True)
+    return {str(name): frame[name].array for name in frame}
 
 
 def score_rows(
     model: Trainable, format: Format, events: Events, each: bool, rest: bool
 ) -> pd.DataFrame:
-    """The columns of `Run.score` that need no other rows; `rest` asks for -log2 p(value | all others).
+    """The columns of `score_columns` as a frame."""
+    import pandas as pd
+
+    return pd.DataFrame(score_columns(model, format, events, each, rest))
+
+
+def score_columns(
+    model: Trainable, format: Format, events: Events, each: bool, rest: bool
+) -> ScoreColumns:
+    """The columns of a score that need no other rows; `rest` asks for -log2 p(value | all others).
 
     `sign` is of the nats: = where they are log p, >= where they are a lower bound, so that the bits are an upper one.
     """
-    import pandas as pd
-
     own = [i for i in range(model.schema.size) if i not in model.context]
     nats = plausibility(model, format, events).numpy()
     columns: ScoreColumns = {
@@ -53,7 +91,19 @@ def score_rows(
         columns |= bit_columns(
             nats_rest[:, known], [format.names[i] for i in known], "bits({} | rest)"
         )
-    return pd.DataFrame(columns)
+    return columns
+
+
+def conditional_columns(model: Trainable, format: Format, events: Events) -> ScoreColumns:
+    """`p(NAME)` of each variable's value given earlier ones, and `bits(NAME)`, the same as surprisal, each (rows,)."""
+    besides = format.besides(events)
+    own = conditionals(model, events.codes) + format.log_within(events)
+    nats = torch.cat([own, *(each[:, None] for each in besides.values())], 1)
+    names = (*format.names, *besides)
+    columns: ScoreColumns = {
+        f"p({name})": np.exp(nats[:, i].numpy()) for i, name in enumerate(names)
+    }
+    return columns | bit_columns(nats, names, "bits({})")
 
 
 def unaffordable(model: Trainable, rows: int) -> str | None:
@@ -95,20 +145,30 @@ class Ranking:
             self.threshold = discovery_level(np.concatenate(p_values), self.fdr)
 
     def add_ranks(self, piece: pd.DataFrame) -> pd.DataFrame:
-        """The piece with what calibration rows tell of it."""
-        self.sign = piece["sign"].iloc[0]
+        """The frame with what calibration rows tell of it."""
+        ranks = self._ranks(piece["nats"].to_numpy(), piece["sign"].iloc[0])
+        for place, (name, values) in enumerate(ranks.items(), PLACE_OF_RANKS):
+            piece.insert(place, name, values)
+        return piece
+
+    def rank_columns(self, columns: ScoreColumns) -> ScoreColumns:
+        """The columns with what calibration rows tell of them."""
+        ranks = self._ranks(np.asarray(columns["nats"]), str(columns["sign"]))
+        items = [*columns.items()]
+        return dict([*items[:PLACE_OF_RANKS], *ranks.items(), *items[PLACE_OF_RANKS:]])
+
+    def _ranks(self, nats: np.ndarray, sign: str) -> ScoreColumns:
+        """The columns that calibration rows give, each (rows,); counts what is marked."""
+        self.sign = sign
         if self.calibration is None:
-            return piece
-        nats = piece["nats"].to_numpy()
+            return {}
         p_values, likely = self.calibration.p_values(nats), self.calibration.more_likely(nats)
         self.likely.append(likely)
         columns: ScoreColumns = {"p_value": p_values, "more_likely": likely}
         if self.fdr is not None:
             columns["anomaly"] = p_values <= self.threshold
             self.anomalies += int((p_values <= self.threshold).sum())
-        for place, (name, values) in enumerate(columns.items(), 3):
-            piece.insert(place, name, values)
-        return piece
+        return columns
 
     def describe(self) -> dict[str, Any]:
         """The rows that p-values are against, notes and warnings."""

@@ -1,0 +1,277 @@
+"""A fitted model that answers in rows, without a disk."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from plausibly.capabilities import Trainable, device_of
+from plausibly.data.events import Events, join_events
+from plausibly.data.origins import naming
+from plausibly.data.questions import free_variable, question
+from plausibly.data.rows import load_rows
+from plausibly.errors import UserError
+from plausibly.evaluation.answers.answers import Answer, make_answer
+from plausibly.evaluation.answers.classification import Classification
+from plausibly.evaluation.answers.prediction import (
+    classify_rows,
+    find_label_target,
+    find_number_target,
+    find_target,
+    regress_rows,
+)
+from plausibly.evaluation.answers.regression import Regression
+from plausibly.evaluation.likelihood.anomalies import Calibration
+from plausibly.evaluation.likelihood.likelihood import plausibility, sign_of
+from plausibly.evaluation.likelihood.scores import ScoreColumns, conditional_columns, score_events
+from plausibly.events.kinds import Category, Likeliest
+from plausibly.families.proposals import EffectiveSampleSize, all_effective
+from plausibly.runs.judged import Judged
+from plausibly.system.randomness import Stream, generator_for
+from plausibly.tasks.encode import encode
+from plausibly.tasks.information import entropy, information
+from plausibly.tasks.interpolate import interpolate
+from plausibly.tasks.query import query
+from plausibly.tasks.reconstruct import reconstruct
+from plausibly.tasks.score import score
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Fitted(Judged):
+    """A fitted model with the format of its data, without a disk. Rows in, rows out; nats inside, bits where it says so.
+
+    Rows are a file, a DataFrame, other rows with named columns, or an array, (rows, *row shape), as the training rows
+    were; answers come in the same form. Errors that the caller can mend are UserError, a ValueError; what the model
+    cannot answer is Unsupported, one of these.
+    """
+
+    def sample(
+        self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None, complete: bool = False
+    ) -> Any:
+        """`n` rows: a DataFrame for tables, else an array. `given` fixes columns to values, never by rejection.
+
+        With `complete` no cell is a hole: rows are drawn given that. They are what rows with holes would be without them
+        only where holes tell nothing of what they hide (missing at random), which data cannot show.
+        Nobody knows what a value never seen would be: rows are drawn given that none occurs.
+        """
+        return self.sample_with_ess(n, seed, given, complete)[0]
+
+    def sample_with_ess(
+        self, n: int, seed: int = 0, given: Mapping[str, Any] | None = None, complete: bool = False
+    ) -> tuple[Any, EffectiveSampleSize | None]:
+        """The same; and, of draws by weight, how many tell something."""
+        if n < 1:
+            raise UserError(f"{n} rows cannot be drawn; at least 1 can")
+        parts = [
+            self.sample_shard(shard, rows, seed, given, complete)
+            for shard, rows in enumerate(self.shards(n))
+        ]
+        drawn, told = zip(*parts, strict=True)
+        return self.format.rows(join_events(drawn)), all_effective(told)
+
+    def query(
+        self,
+        target: str,
+        given: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        particles: int = 1000,
+    ) -> Answer:
+        """The distribution of column `target` given others, all else summed out; it says whether it is exact.
+
+        `particles` counts for estimates only.
+        """
+        given = given or {}
+        place, asked = free_variable(self.format, target, given), question(self.format, given)
+        noise = generator_for(device_of(self.model), seed, Stream.QUERIES)
+        found = query(self.model, asked.codes, asked.observed, place, noise, particles)
+        return make_answer(
+            self.format, place, {str(name): value for name, value in given.items()}, found
+        )
+
+    def entropy(self, given: Mapping[str, Any] | None = None) -> float:
+        """H of all columns that are not given, together, in nats: -E log p(them | given). Differential where one is real."""
+        asked = question(self.format, given or {})
+        return float(entropy(self.model, asked.codes, asked.observed))
+
+    def information(self, a: str, b: str, given: Mapping[str, Any] | None = None) -> float:
+        """The mutual information of two columns in nats, given others."""
+        given = given or {}
+        places = [free_variable(self.format, name, given) for name in (a, b)]
+        if places[0] == places[1]:
+            raise UserError(f"{a!r} tells all about itself; name two columns")
+        asked = question(self.format, given)
+        return float(information(self.model, asked.codes, asked.observed, *places))
+
+    def impute(self, data: Any, seed: int = 0) -> Any:
+        """The rows with every hole filled by a draw from p(unobserved | observed); observed cells stay as they are."""
+        return self.fill(data, seed)[0]
+
+    def fill(self, data: Any, seed: int = 0) -> tuple[Any, EffectiveSampleSize | None]:
+        """The same; and, of draws by weight, how many tell something."""
+        filled, told = self.fill_events(data, seed)
+        return restore_index(self.format.rows(filled), data), told
+
+    def complete(self, data: Any, holes: bool = False) -> Any:
+        """The rows with all holes of a row filled by what is most probable together; observed cells stay as they are.
+
+        A filled cell is never a value never seen, and a hole only with `holes`, of columns that are not real.
+        """
+        return restore_index(self.format.rows(self.complete_events(data, holes)), data)
+
+    def encode(self, data: Any) -> np.ndarray:
+        """The latents that stand for each row, (rows, latents) float32: their mean where there are several."""
+        latents: Tensor = encode(self.model, self.events(data).codes)
+        return latents.numpy()
+
+    def reconstruct(self, data: Any) -> Any:
+        """Each row from its latents alone: decoded, the most probable value of each cell."""
+        codes = reconstruct(self.model, self.events(data).codes)
+        return restore_index(self.format.rows(self.format.draw(codes, Likeliest())), data)
+
+    def interpolate(self, a: Any, b: Any, steps: int = 8) -> Any:
+        """`steps` rows from a row `a` to a row `b`, decoded along the straight line between their latents.
+
+        The ends are the reconstructions of `a` and `b`. Several rows are taken in pairs: the steps of one pair after the
+        other's.
+        """
+        first, last = self.events(a), self.events(b)
+        if len(first) != len(last):
+            raise UserError(
+                f"{len(first)} rows and {len(last)} make no pairs; give as many of both"
+            )
+        if steps < 2:
+            raise UserError(f"{steps} steps; both ends count, so at least 2 are needed")
+        codes = interpolate(self.model, first.codes, last.codes, steps).flatten(0, 1)
+        return self.format.rows(self.format.draw(codes, Likeliest()))
+
+    def log_prob(self, data: Any) -> Tensor:
+        """log p of each row in nats, (rows,) float64: a density where a column is real.
+
+        Where `sign` is >= each number is a lower bound on log p, which a warning says once.
+        """
+        events = self.events(data)
+        warn_of_bounds(self.model)
+        nats: Tensor = score(self.model, events.codes)
+        return nats + events.log_within
+
+    def calibration(self, rows: Any = None) -> Calibration | None:
+        """What scores are ranked against: `rows` of the caller's; None without."""
+        if rows is None:
+            return None
+        named = "calibration rows given" if not isinstance(rows, str | Path) else f"rows of {rows}"
+        return Calibration(plausibility(self.model, self.format, self.events(rows)).numpy(), named)
+
+    def score(
+        self, data: Any, calibrate: Any = None, fdr: float | None = None, each: bool = False
+    ) -> pd.DataFrame:
+        """A row for each row, in these columns:
+
+        sign, nats, bits_per_variable: log p of the row (given its context, where the model has one), and -log2 p by the
+        number of variables; where the sign is >= the nats are a lower bound on log p, and the bits an upper one.
+        p_value: (1 + calibration rows at most as likely) / (n + 1), small where a row is implausible; the calibration
+        rows are `calibrate`, else the run's own, else its test rows. more_likely: than 99.9 % of them (never below 1,000).
+        anomaly: with `fdr`, whether the row is marked at that false discovery rate among all rows (Benjamini-Hochberg).
+        surprising: the variables with most surprisal -log2 p(x_i | earlier).
+        With `each` all of these, `bits(NAME)`, which add up to the row's bits, and `bits(NAME | rest)`, surprisal given
+        all other variables, which do not. All are of values, not only of their codes.
+
+        `attrs` of the frame says the sign, which and how many the calibration rows are, and holds notes and warnings.
+        """
+        import pandas as pd
+
+        columns, told = self.score_columns(data, calibrate, fdr, each)
+        found = pd.DataFrame(columns)
+        found.attrs = told
+        return restore_index(found, data)
+
+    def score_columns(
+        self, data: Any, calibrate: Any = None, fdr: float | None = None, each: bool = False
+    ) -> tuple[ScoreColumns, dict[str, Any]]:
+        """The columns of `score` by name, each (rows,) but for the sign, which is one, and the `attrs`: no frame is built."""
+        events = self.events(data)
+        calibration = self.calibration(calibrate)
+        return score_events(
+            self.model, self.format, events, calibration, fdr, each, self.shard_rows
+        )
+
+    def conditionals(self, data: Any) -> pd.DataFrame:
+        """p(x_i | earlier) of each cell's value, and the same as surprisal in bits: columns `p(NAME)` and `bits(NAME)`.
+
+        The bits of a row add up to those of its score; p is a density where a column is real.
+        Only for models that factorise log p(x); the order is that of `run.model.order`.
+        """
+        import pandas as pd
+
+        columns = conditional_columns(self.model, self.format, self.events(data))
+        return restore_index(pd.DataFrame(columns), data)
+
+    def classify(self, data: Any, target: str | None = None) -> Classification:
+        """p(label | the rest of the row) for the labels of the `target` column, by Bayes' rule from the joint.
+
+        `target` is by default the run's lone context, or the lone variable that it models. The rows may hold the label
+        or leave it out. What a cell holds that was never seen is no label.
+        """
+        i = find_label_target(self.model, self.format, target)
+        return classify_rows(self.model, self.format, *self._questions(data), i)
+
+    def regress(
+        self, data: Any, target: str | None = None, seed: int = 0, particles: int = 1000
+    ) -> Regression:
+        """The distribution of the number in the `target` column given the rest of each row: mean and quantiles.
+
+        The rows may hold the number or leave it out. `particles` count for estimates, `seed` for these and for the PIT.
+        """
+        i = find_number_target(self.model, self.format, target)
+        asked = self._questions(data)
+        return regress_rows(self.model, self.format, *asked, i, seed, particles)
+
+    def is_number(self, target: str | None = None) -> bool:
+        """Whether the column that `classify` or `regress` would tell holds numbers."""
+        i = find_target(self.model, self.format, target)
+        return not isinstance(self.model.schema.kinds[i], Category)
+
+    def _questions(self, data: Any) -> tuple[Events, Collection[str]]:
+        """Rows whose holes are unobserved, and the names of the columns that they have."""
+        with naming(data):
+            rows = load_rows(data, self.format)
+            events = self.format.questions(rows)
+        events.groups = self._groups(rows)
+        return events, self.format.present(rows)
+
+    def __repr__(self) -> str:
+        return f"<Fitted {self.model_title}, {self.model.free_parameters:,} parameters>"
+
+
+def warn_of_bounds(model: Trainable) -> None:
+    """Warns, once, where the numbers of a model are lower bounds."""
+    if sign_of(model) == ">=":
+        warnings.warn(f"{type(model).__name__} {BOUNDS_WARNING}", BoundWarning, stacklevel=2)
+
+
+class BoundWarning(UserWarning):
+    """Numbers that look like log p are bounds on it, or made of such."""
+
+
+BOUNDS_WARNING = "has no exact log p: each number is a lower bound (>=), and differences of rows are estimates (~)"
+
+
+def restore_index(frame: Any, data: Any) -> Any:
+    """The frame with the index of the frame it answers, whose levels are no columns besides."""
+    if (
+        hasattr(frame, "set_axis")
+        and hasattr(data, "iloc")
+        and hasattr(data, "columns")
+        and len(frame) == len(data)
+    ):
+        levels = [
+            name for name in data.index.names if name is not None and name not in data.columns
+        ]
+        return frame.drop(columns=levels, errors="ignore").set_axis(data.index, axis=0)
+    return frame

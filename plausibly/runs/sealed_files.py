@@ -1,0 +1,71 @@
+"""The files of a run beside its record, held to the checksums on record."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from plausibly.errors import UserError
+from plausibly.system.seals import check_file, digest_file
+
+SEALED_FILES = (
+    "heldout.safetensors",
+    "calibration.safetensors",
+    "log.jsonl",
+)  # beside the weights, where there are any
+
+
+def record_checksums(record: dict[str, Any], path: Path, names: Collection[str]) -> None:
+    """Puts the checksums of files that were just written on record, beside those of others that are still there."""
+    earlier = record.get("files_sha256") or {}
+    found = {
+        name: digest_file(path / name) if name in names else earlier[name]
+        for name in {**earlier, **dict.fromkeys(names)}
+        if (path / name).is_file()
+    }
+    record["files_sha256"] = found
+
+
+def check_run_file(record: dict[str, Any], path: Path, name: str) -> None:
+    """Holds a file beside the weights to its checksum on record. BrokenSeal where it is gone or another."""
+    removed = "remove it and " if (path / name).exists() else ""
+    again = f"put a copy back, or {removed}`plausibly fit --resume {path}` makes it anew"
+    check_file(path / name, record["files_sha256"][name], again)
+
+
+def find_weights(record: dict[str, Any], path: Path) -> Path:
+    """The file of a run's weights. BrokenSeal where they are not those on record, FileNotFoundError where there are none."""
+    weights = path / "weights.safetensors"
+    if not weights.exists():
+        raise FileNotFoundError(weights)
+    more = (
+        "put a copy back, or fit anew"
+        if record["status"] == "done"
+        else f"`plausibly fit --resume {path}` goes on"
+    )
+    check_file(weights, record["weights_sha256"], more)
+    return weights
+
+
+def load_nats(file: Path, mend: str) -> tuple[Tensor, np.ndarray | None]:
+    """The log p of rows that a run keeps, (rows,) float64, and their groups. UserError, with what would mend it, where it
+    is damaged."""
+    try:
+        kept = load_file(file)
+        nats, groups = kept["nats"], kept["groups"].numpy() if "groups" in kept else None
+    except (SafetensorError, KeyError, OSError) as error:
+        raise UserError(f"{file} is damaged; {mend}") from error
+    if (
+        nats.shape != (len(nats),)
+        or nats.dtype != torch.float64
+        or (groups is not None and groups.shape != nats.shape)
+    ):
+        raise UserError(f"{file} holds no number for each row; {mend}")
+    return nats, groups
