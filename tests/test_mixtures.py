@@ -290,7 +290,7 @@ def test_weights_that_do_not_run_are_caught(monkeypatch):
 
     def run(chains, x, order, running):
         return [
-            mixtures.blended([steps[i] for steps in chains], running.log_softmax(1))
+            mix_outcomes([steps[i] for steps in chains], running.log_softmax(1))
             for i in range(len(order))
         ]
 
