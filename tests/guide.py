@@ -19,7 +19,8 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
-from plausibly.cli.commands import app, exit_status, run_command
+from plausibly.cli.app import app
+from plausibly.cli.commands import exit_status, run_command
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted((DOCS / "guide").glob("*.md"))

@@ -25,7 +25,8 @@ from plausibly.evaluation.likelihood.annealed import (
     schedule,
     transition,
 )
-from plausibly.events.kinds import Category, Grid, Level
+from plausibly.events.grid import Grid
+from plausibly.events.kinds import Category, Level
 from plausibly.events.moments import entropies
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS

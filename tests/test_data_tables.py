@@ -15,11 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from plausibly.data import Format, load, load_rows
 from plausibly.data.columns.unforeseen import log_text
+from plausibly.data.formats.format import Format
 from plausibly.data.formats.tables import TableFormat, learn_table_format
+from plausibly.data.loading import load
+from plausibly.data.rows import load_rows
 from plausibly.errors import UserError
-from plausibly.events.kinds import Category, Grid, Real
+from plausibly.events.grid import Grid
+from plausibly.events.kinds import Category, Real
 
 few = settings(max_examples=80, deadline=None)
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from plausibly.data import Format, load, load_rows
+from plausibly.data.formats.format import Format
+from plausibly.data.loading import load
+from plausibly.data.rows import load_rows
 from plausibly.data.toys import bits as toys
 from plausibly.events.schema import Schema, binary
 

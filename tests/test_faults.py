@@ -8,7 +8,8 @@ from plausibly.capabilities import AutoregressiveModel
 from plausibly.contract.bounds import rows_are_scored_alone
 from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.contract.precision import losses_in_single_precision, single_precision_will_do
-from plausibly.events.kinds import Category, Grid, Level
+from plausibly.events.grid import Grid
+from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
 from plausibly.families import priors
 from plausibly.models import nade

@@ -12,7 +12,7 @@ import torch
 from scipy.stats import binom
 
 import plausibly
-from plausibly.cli.commands import app
+from plausibly.cli.app import app
 from plausibly.data.events import Events
 from plausibly.estimators import DensityClassifier, DensityEstimator
 from plausibly.evaluation.answers.classification import Classification
@@ -24,7 +24,7 @@ from plausibly.evaluation.samples import coverage, tables
 from plausibly.evaluation.samples.distances import kernel_number
 from plausibly.evaluation.samples.two_samples import discrepancy
 from plausibly.evaluation.samples.usefulness import Contest, Skill, usefulness
-from plausibly.events.kinds import Grid
+from plausibly.events.grid import Grid
 from plausibly.events.schema import binary
 from plausibly.fitting.ensemble import greedy_weights
 from plausibly.models import MODELS

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plausibly.events.grid import Grid
+from plausibly.events.kind_documents import kind_from_json, kind_to_json
 from plausibly.events.kinds import (
     HOLE,
     MISSING,
@@ -14,12 +16,9 @@ from plausibly.events.kinds import (
     REAL_OTHER,
     UNFORESEEN,
     Category,
-    Grid,
     Kind,
     Level,
     Real,
-    kind_from_json,
-    kind_to_json,
 )
 
 few = settings(max_examples=60, deadline=None)

@@ -23,7 +23,8 @@ from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.answers.answers import QUANTILE_LEVELS
 from plausibly.evaluation.answers.curves import CodeCurve
 from plausibly.events.bins import Binning
-from plausibly.events.kinds import Category, Grid, Level, Likeliest, Real
+from plausibly.events.grid import Grid
+from plausibly.events.kinds import Category, Level, Real
 from plausibly.events.moments import below, entropies, likeliest_inside, means, peaks
 from plausibly.events.schema import Schema, binary
 from plausibly.families import tabular
@@ -32,7 +33,7 @@ from plausibly.families.semirings import SUM, Semiring, log_matmul, max_matmul
 from plausibly.fitting.api import fit
 from plausibly.models import MODELS
 from plausibly.models.markov import Markov
-from plausibly.system.randomness import generator_for
+from plausibly.system.randomness import Likeliest, generator_for
 from plausibly.tasks.complete import complete, complete_by_ascent
 from plausibly.tasks.information import entropy, entropy_of, information
 from plausibly.tasks.query import GapQuery, query, with_target

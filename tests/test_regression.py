@@ -9,7 +9,7 @@ import torch
 from oracles import quantile, within_codes
 from scipy import integrate, stats
 
-from plausibly.cli.commands import app
+from plausibly.cli.app import app
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.curves import CodeCurve, curve
 from plausibly.evaluation.answers.regression import (
@@ -20,7 +20,8 @@ from plausibly.evaluation.answers.regression import (
     shortest_interval,
 )
 from plausibly.events.bins import Binning
-from plausibly.events.kinds import Grid, Level, Real
+from plausibly.events.grid import Grid
+from plausibly.events.kinds import Level, Real
 from plausibly.events.moments import below
 from plausibly.events.schema import Schema
 from plausibly.fitting.api import fit

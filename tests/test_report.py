@@ -14,14 +14,16 @@ import pandas as pd
 import pytest
 import torch
 
-from plausibly.data import Dataset, load
+from plausibly.data.dataset import Dataset
 from plausibly.data.formats.tables import TableFormat
+from plausibly.data.loading import load
 from plausibly.evaluation.likelihood.likelihood import AtLeast, Exact, likelihood
 from plausibly.evaluation.samples.tables import pair_bins
-from plausibly.events.kinds import Grid
+from plausibly.events.grid import Grid
 from plausibly.models import MODELS
-from plausibly.report import figures, samples, scales, tables, write_report
+from plausibly.report import figures, samples, scales, tables
 from plausibly.report.abilities import ladder
+from plausibly.report.page import write_report
 from plausibly.runs.board import Board, Row
 from plausibly.runs.run import Run
 from plausibly.training.loop import Training, fit_by_counting

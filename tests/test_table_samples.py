@@ -14,8 +14,8 @@ from sklearn.metrics import r2_score, roc_auc_score
 
 import plausibly
 from plausibly.contract.checks import shake_weights
-from plausibly.data import load
 from plausibly.data.events import Events
+from plausibly.data.loading import load
 from plausibly.errors import UserError
 from plausibly.evaluation import intervals
 from plausibly.evaluation.intervals import Moves, moves
@@ -38,7 +38,8 @@ from plausibly.evaluation.samples.usefulness import (
     target_of,
     usefulness,
 )
-from plausibly.events.kinds import Category, Grid
+from plausibly.events.grid import Grid
+from plausibly.events.kinds import Category
 from plausibly.models import MODELS
 from plausibly.runs.building import build
 from plausibly.runs.run import Run

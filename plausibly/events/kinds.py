@@ -18,10 +18,10 @@ Values are numpy arrays: int64 for `Category`, `Level` and `Grid`, float64 for `
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,14 +30,22 @@ from plausibly.coding import reals
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
+
 MAX_CODES = 1024
+
+
 MISSING = np.iinfo(np.int64).min  # the value of a hole, in whole-number kinds
+
+
 OTHER = MISSING + 1  # the value of what the kind does not foresee
+
+
 REAL_MISSING, REAL_OTHER = np.nan, np.inf  # the same for real values
+
+
 UNFORESEEN, HOLE = 2.0**100, 2.0**101  # the same for the events of real values, exact in float32
-Span = tuple[
-    np.ndarray, np.ndarray, np.ndarray
-]  # intervals, the first place in each, and how many places it has
+
+
 MAX_SCALES = 1e6  # a real value farther from its location than so many scales is not foreseen
 
 
@@ -120,26 +128,6 @@ class Kind(ABC):
             raise ValueError(
                 "a hole, where there was none before" if hole.any() else "a value not foreseen"
             )
-
-
-class Likeliest(np.random.Generator):
-    """Chance that always takes the most probable, and the middle where all are equally so.
-
-    A kind's `draw` with it gives the most probable value of each code.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(np.random.PCG64(0))
-
-    def choice(self, a: int, size: int, p: np.ndarray) -> np.ndarray:  # type: ignore[override]
-        return np.full(size, np.argmax(p))
-
-    def integers(self, low: Any, high: Any, size: Any = None) -> np.ndarray:  # type: ignore[override]
-        middle = low + (np.asarray(high) - low) // 2
-        return np.asarray(middle if size is None else np.broadcast_to(middle, size))
-
-    def geometric(self, p: float, size: int) -> np.ndarray:  # type: ignore[override]
-        return np.ones(size, dtype=np.int64)
 
 
 class Discrete(Kind):
@@ -288,193 +276,6 @@ class Level(Discrete):
 
 
 @dataclass(frozen=True)
-class Grid(Discrete):
-    """A number recorded at a resolution, as a whole number of steps (any int64 within +-2^53).
-
-    Each of `atoms` (sorted) has a code of its own. The other whole numbers fall into the intervals that
-    `edges` (sorted) cut the line into: uniform within an inner interval, and in the two outermost, which
-    are open, geometric away from the edge with the means `tails` (in steps). The intervals `unseen`, by their places on
-    the line, hold no training row: their numbers have the open code, in which each of them, and all else, is as likely.
-    """
-
-    atoms: tuple[int, ...] = ()
-    edges: tuple[int, ...] = (0,)
-    tails: tuple[float, float] = (1.0, 1.0)
-    unseen: tuple[int, ...] = ()
-
-    ordered = True
-
-    def __post_init__(self) -> None:
-        _check_edges(self.edges, self.tails)
-        outside = (
-            self.atoms and not self.edges[0] <= self.atoms[0] <= self.atoms[-1] < self.edges[-1]
-        )
-        if outside or list(self.atoms) != sorted(set(self.atoms)):
-            raise ValueError("atoms are sorted, different, and lie between the outermost edges")
-        if self.unseen and not (self.open and set(self.unseen) <= set(range(len(self.edges) + 1))):
-            raise ValueError(
-                "intervals that hold no training row are some of those between the edges, and need an open code"
-            )
-        super().__post_init__()
-
-    @cached_property
-    def _atoms(self) -> np.ndarray:
-        return np.asarray(self.atoms, dtype=np.int64)
-
-    @cached_property
-    def _gaps(self) -> np.ndarray:
-        """The edges among those whole numbers that are no atoms, counted without the atoms."""
-        edges = np.asarray(self.edges, dtype=np.int64)
-        return edges - np.searchsorted(self._atoms, edges)
-
-    @cached_property
-    def _cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """Code of each interval (-1 where it has no room), and code of each atom: by place on the line."""
-        room = np.concatenate([[True], np.diff(self._gaps) > 0, [True]])
-        room[list(self.unseen)] = False
-        edges = np.asarray(self.edges, dtype=np.float64)
-        centres = np.concatenate(
-            [[edges[0] - 0.75], (edges[:-1] + edges[1:]) / 2, [edges[-1] + 0.25]]
-        )
-        # the open intervals lie outside all atoms, as the constructor's caller sees to
-        places = np.concatenate([centres[room], self._atoms.astype(np.float64)])
-        ranks = np.empty(len(places), dtype=np.int64)
-        ranks[np.argsort(places, kind="stable")] = np.arange(len(places))
-        intervals = np.full(len(room), -1, dtype=np.int64)
-        intervals[room] = ranks[: room.sum()]
-        return intervals, ranks[room.sum() :]
-
-    @property
-    def regular(self) -> int:
-        return len(self.atoms) + 2 + int((np.diff(self._gaps) > 0).sum()) - len(self.unseen)
-
-    def without_rows(self, codes: np.ndarray) -> tuple[int, ...]:
-        """The intervals, by their places on the line, that none of the codes is of."""
-        intervals, _ = self._cells
-        return tuple(np.flatnonzero((intervals >= 0) & ~np.isin(intervals, codes)).tolist())
-
-    def log_within(self, values: np.ndarray) -> np.ndarray:
-        nats = super().log_within(values)
-        return nats - np.log(len(self.unseen) + 1) * (self.standardise(values) == self.other_code)
-
-    def _locate(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Whether each value is an atom; its index among atoms; its place among the others."""
-        index = np.searchsorted(self._atoms, values)
-        if len(self._atoms):
-            is_atom = self._atoms[np.minimum(index, len(self._atoms) - 1)] == values
-        else:
-            is_atom = np.zeros(values.shape, dtype=bool)
-        return is_atom, index, values - index
-
-    def _code(self, values: np.ndarray) -> np.ndarray:
-        is_atom, index, place = self._locate(values)
-        intervals, atoms = self._cells
-        codes = intervals[np.searchsorted(self._gaps, place, side="right")]
-        codes[codes < 0] = self.regular
-        codes[is_atom] = atoms[index[is_atom]]
-        return codes
-
-    def _log_within(self, values: np.ndarray) -> np.ndarray:
-        is_atom, _, place = self._locate(values)
-        interval = np.searchsorted(self._gaps, place, side="right")
-        widths = np.concatenate([[1], np.maximum(np.diff(self._gaps), 1), [1]])
-        nats: np.ndarray = -np.log(widths[interval].astype(np.float64))
-        for end, distance in (
-            (0, self._gaps[0] - 1 - place),
-            (len(self._gaps), place - self._gaps[-1]),
-        ):
-            mean = self.tails[end > 0]
-            outer = interval == end
-            nats[outer] = -distance[outer] * np.log1p(1 / mean) - np.log1p(mean)
-        nats[is_atom] = 0.0
-        return nats
-
-    def _intervals(self, codes: np.ndarray) -> Span:
-        """Each code's interval, -1 for an atom's; the first place in it; and how many places it has, 1 in the outermost."""
-        intervals, _ = self._cells
-        place_of = np.full(self.regular, -1, dtype=np.int64)
-        place_of[intervals[intervals >= 0]] = np.flatnonzero(intervals >= 0)
-        return self._span(place_of[codes])
-
-    def _span(self, interval: np.ndarray) -> Span:
-        low = np.concatenate([[0], self._gaps])[interval]
-        return (
-            interval,
-            low,
-            np.concatenate([[1], np.maximum(np.diff(self._gaps), 1), [1]])[interval],
-        )
-
-    def _values_at(self, codes: np.ndarray, interval: np.ndarray, place: np.ndarray) -> np.ndarray:
-        """Values by their places on the line, or, of atoms, by their codes."""
-        _, atoms = self._cells
-        values: np.ndarray = place + np.searchsorted(
-            self._atoms - np.arange(len(self._atoms)), place, side="right"
-        )
-        values[interval < 0] = self._atoms[
-            np.argsort(atoms)[np.searchsorted(np.sort(atoms), codes[interval < 0])]
-        ]
-        return values
-
-    @property
-    def _ends(self) -> tuple[tuple[int, float, np.ndarray, int], ...]:
-        """The outermost intervals: each with its mean, its first place, and the way on from there."""
-        return (0, self.tails[0], self._gaps[0] - 1, -1), (
-            len(self._gaps),
-            self.tails[1],
-            self._gaps[-1],
-            1,
-        )
-
-    def _draw(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        interval, low, width = self._intervals(codes)
-        place = low + generator.integers(0, width)
-        for end, mean, first, way in self._ends:
-            outer = interval == end
-            steps = np.minimum(
-                generator.geometric(1 / (1 + mean), size=int(outer.sum())) - 1, 2**53
-            )
-            place[outer] = first + way * steps
-        return self._values_at(codes, interval, place)
-
-    def through(self, coder: Coder, events: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-        found = super().through(coder, events, values)
-        rows = np.flatnonzero(events == self.regular)
-        if not self.unseen or not len(rows):
-            return found
-        which = coder.below(
-            np.full(len(rows), len(self.unseen) + 1),
-            None if values is None else self._which(values[rows]),
-        )
-        rows, which = rows[which < len(self.unseen)], which[which < len(self.unseen)]
-        span = self._span(np.array(self.unseen)[which])
-        found[rows] = self._code_places(coder, rows, span, None if values is None else values[rows])
-        return found
-
-    def _which(self, values: np.ndarray) -> np.ndarray:
-        """Which of the unseen intervals each value lies in; their number for what is in none."""
-        foreseen, which = values > OTHER, np.full(len(values), len(self.unseen))
-        interval = np.searchsorted(self._gaps, self._locate(values[foreseen])[2], side="right")
-        which[foreseen] = np.searchsorted(self.unseen, interval)
-        return which
-
-    def _through(self, coder: Coder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-        return self._code_places(coder, codes, self._intervals(codes), values)
-
-    def _code_places(
-        self, coder: Coder, codes: np.ndarray, span: Span, values: np.ndarray | None
-    ) -> np.ndarray:
-        interval, low, width = span
-        known = None if values is None else self._locate(values)[2]
-        place, inner = low.copy(), (interval > 0) & (interval < len(self._gaps))
-        place[inner] += coder.below(width[inner], None if known is None else (known - low)[inner])
-        for end, mean, first, way in self._ends:
-            outer = interval == end
-            steps = None if known is None else way * (known[outer] - first)
-            place[outer] = first + way * coder.geometric(mean, int(outer.sum()), steps)
-        return self._values_at(codes, interval, place)
-
-
-@dataclass(frozen=True)
 class Real(Kind):
     """A continuous number; its event is (value - location) / scale. Its log p is the log of a density per unit.
 
@@ -493,7 +294,7 @@ class Real(Kind):
     ordered = True
 
     def __post_init__(self) -> None:
-        _check_edges(self.edges, self.tails)
+        check_edges(self.edges, self.tails)
         if not (np.isfinite(self.location) and 0 < self.scale < np.inf and 0 <= self.step < np.inf):
             raise ValueError("a real number has a finite location, a scale above 0 and a step")
         if self.usual is not None and not np.isfinite(self.usual):
@@ -580,7 +381,7 @@ class Real(Kind):
         return hole, ~hole & ~(np.abs(self._z_scores(values)) <= MAX_SCALES)
 
 
-def _check_edges(edges: tuple[float, ...], tails: tuple[float, float]) -> None:
+def check_edges(edges: tuple[float, ...], tails: tuple[float, float]) -> None:
     """ValueError unless the edges cut the line and both tails have a mean."""
     if (
         not edges
@@ -590,23 +391,3 @@ def _check_edges(edges: tuple[float, ...], tails: tuple[float, float]) -> None:
         raise ValueError("edges are finite numbers, at least one, each above the one before")
     if len(tails) != 2 or not all(0 < mean < np.inf for mean in tails):
         raise ValueError("tails are two means above 0")
-
-
-KINDS: dict[str, type[Kind]] = {
-    kind.__name__.lower(): kind for kind in (Category, Level, Grid, Real)
-}
-
-
-def kind_to_json(kind: Kind) -> dict[str, Any]:
-    return {"kind": type(kind).__name__.lower(), **asdict(kind)}
-
-
-def kind_from_json(document: dict[str, Any]) -> Kind:
-    """Raises ValueError for an unknown kind, TypeError for unknown fields."""
-    name = document.get("kind")
-    if name not in KINDS:
-        raise ValueError(f"unknown kind {name!r}; known: {', '.join(KINDS)}")
-    fields: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in document.items() if k != "kind"
-    }
-    return KINDS[name](**fields)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from plausibly.events.bins import sizes
-from plausibly.events.kinds import Category, Grid, Kind, Level, Real
+from plausibly.events.grid import Grid
+from plausibly.events.kinds import Category, Kind, Level, Real
 from plausibly.events.schema import Schema
 
 Array = np.ndarray

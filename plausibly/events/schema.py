@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.events.kinds import Category, Kind, Real, kind_from_json, kind_to_json
+from plausibly.events.kind_documents import kind_from_json, kind_to_json
+from plausibly.events.kinds import Category, Kind, Real
 
 MAX_VARIABLES = 1_000_000
 

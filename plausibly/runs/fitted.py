@@ -29,10 +29,10 @@ from plausibly.evaluation.answers.regression import Regression
 from plausibly.evaluation.likelihood.anomalies import Calibration
 from plausibly.evaluation.likelihood.likelihood import plausibility, sign_of
 from plausibly.evaluation.likelihood.scores import ScoreColumns, conditional_columns, score_events
-from plausibly.events.kinds import Category, Likeliest
+from plausibly.events.kinds import Category
 from plausibly.families.proposals import EffectiveSampleSize, all_effective
 from plausibly.runs.judged import Judged
-from plausibly.system.randomness import Stream, generator_for
+from plausibly.system.randomness import Likeliest, Stream, generator_for
 from plausibly.tasks.encode import encode
 from plausibly.tasks.information import entropy, information
 from plausibly.tasks.interpolate import interpolate

@@ -17,10 +17,9 @@ from plausibly.data.questions import question
 from plausibly.data.rows import load_rows
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
-from plausibly.events.kinds import Likeliest
 from plausibly.families.proposals import EffectiveSampleSize, all_effective
 from plausibly.models import model_name
-from plausibly.system.randomness import Stream, generator_for
+from plausibly.system.randomness import Likeliest, Stream, generator_for
 from plausibly.tasks.complete import complete
 from plausibly.tasks.impute import impute
 from plausibly.tasks.sample import EVENTS_PER_BATCH, sample

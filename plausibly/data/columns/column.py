@@ -15,7 +15,7 @@ from plausibly.data.columns.cell_arrays import in_ticks
 from plausibly.data.columns.cell_texts import texts_of
 from plausibly.data.columns.storage import Storage, storage_kind
 from plausibly.errors import UserError
-from plausibly.events.kinds import kind_from_json, kind_to_json
+from plausibly.events.kind_documents import kind_from_json, kind_to_json
 
 MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(:00(\.0+)?)?", re.ASCII)
 ZONED_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)

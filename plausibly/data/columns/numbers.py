@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from plausibly.events.kinds import Grid, Real
+from plausibly.events.grid import Grid
+from plausibly.events.kinds import Real
 
 NUMBER = re.compile(r"\s*+([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?\s*", re.ASCII)
 SCIENTIFIC_NUMBER = re.compile(r"-?\d\.(\d+)([eE])[+-]\d\d+", re.ASCII)

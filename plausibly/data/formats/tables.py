@@ -31,7 +31,8 @@ from plausibly.data.files.outputs import ColumnarOutput, Output, TextOutput
 from plausibly.data.formats.format import Format
 from plausibly.data.labels import label_from_json, label_text, label_to_json, names_of
 from plausibly.errors import UserError, count_phrase, did_you_mean
-from plausibly.events.kinds import Category, Grid
+from plausibly.events.grid import Grid
+from plausibly.events.kinds import Category
 from plausibly.events.schema import Schema
 from plausibly.system.files import suffix_of, writer_for
 

@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 import torch
 
-from plausibly.events.kinds import Grid, Kind, Level, Real
+from plausibly.events.grid import Grid
+from plausibly.events.kinds import Kind, Level, Real
 from plausibly.events.moments import below, means, outer
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.histogram import Histogram

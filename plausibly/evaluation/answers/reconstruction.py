@@ -14,7 +14,8 @@ import numpy as np
 
 from plausibly.capabilities import Trainable
 from plausibly.evaluation import intervals
-from plausibly.events.kinds import Category, Level, Likeliest
+from plausibly.events.kinds import Category, Level
+from plausibly.system.randomness import Likeliest
 from plausibly.tasks.reconstruct import reconstruct
 
 if TYPE_CHECKING:
