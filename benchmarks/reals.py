@@ -17,7 +17,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from plausibly.data.loading import load
+from plausibly.data import load
 from plausibly.data.dataset import Dataset
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.fitting.in_memory import fit_in_memory

@@ -1,10 +1,6 @@
 """A model of your own: p(x_i | earlier ones) by one linear layer. plausibly fit DATA --model my_model.py:Linear"""
 
-from plausibly.capabilities import AutoregressiveModel
-from plausibly.networks.heads import Head
-from plausibly.networks.inputs import Inputs
-from plausibly.networks.masked import MaskedLinear
-from plausibly.objectives import MaximumLikelihood
+from plausibly.author import AutoregressiveModel, Head, Inputs, MaskedLinear, MaximumLikelihood
 
 
 class Linear(AutoregressiveModel):

@@ -8,8 +8,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from plausibly.cli.app import app
-from plausibly.cli.commands import exit_status, run_command
+from plausibly.cli.commands import app, exit_status, run_command
 
 torch.set_num_threads(1)
 settings.load_profile(

@@ -19,8 +19,7 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
-from plausibly.cli.app import app
-from plausibly.cli.commands import exit_status, run_command
+from plausibly.cli.commands import app, exit_status, run_command
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted((DOCS / "guide").glob("*.md"))

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from test_contract import SCHEMAS
 
 from plausibly import compare, fit
-from plausibly.data.loading import load
+from plausibly.data import load
 from plausibly.data.toys.planes import Modes
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Level

@@ -10,7 +10,7 @@ import torch
 import plausibly
 from plausibly.capabilities import Encoder, Model
 from plausibly.contract.checks import run_checks, shake_weights
-from plausibly.data.loading import load
+from plausibly.data import load
 from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.answers.reconstruction import (
     LEVELS_UNIT,

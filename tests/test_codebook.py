@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import plausibly
-from plausibly.data.loading import load
+from plausibly.data import load
 from plausibly.evaluation.likelihood.codebook import codebook_use
 from plausibly.events.schema import binary
 from plausibly.families.variational import log_likelihood

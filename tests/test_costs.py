@@ -85,7 +85,7 @@ def test_the_memory_that_was_said_is_what_training_takes(tmp_path: Path) -> None
 
 def test_trials_leave_no_trace() -> None:
     """Neither weights nor chance change: the run is a function of its seed and steps."""
-    from plausibly.data.loading import load
+    from plausibly.data import load
 
     dataset = load(table())
     model = MODELS["mixture"](dataset.schema)

@@ -15,11 +15,8 @@ from hypothesis.extra import numpy as extra
 from PIL import Image
 
 import plausibly
-from plausibly.data import splits
-from plausibly.data.formats.format import Format
-from plausibly.data.loading import load
+from plausibly.data import Format, load, load_rows, splits
 from plausibly.data.questions import question
-from plausibly.data.rows import load_rows
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Level, Real
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 import torch
 
+from plausibly.data import load
 from plausibly.data.dataset import Dataset
-from plausibly.data.loading import load
 from plausibly.data.questions import question
 from plausibly.errors import UserError
 

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plausibly.data import load, load_rows
 from plausibly.data.columns.date_forms import form_of
 from plausibly.data.columns.date_patterns import date_patterns, forms
 from plausibly.data.columns.dates import format_ticks, ticks
-from plausibly.data.loading import load
-from plausibly.data.rows import load_rows
 from plausibly.events.kinds import OTHER
 
 EPOCH = datetime(1970, 1, 1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plausibly.data.loading import load
+from plausibly.data import load
 from plausibly.data.relations import MAX_LOG_CHANCE, functions, sums
 
 TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"

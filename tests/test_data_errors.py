@@ -8,10 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from plausibly.data import Format, load, load_rows
 from plausibly.data.files.pieces import table_file
-from plausibly.data.formats.format import Format
-from plausibly.data.loading import load
-from plausibly.data.rows import load_rows
 from plausibly.errors import UserError
 
 GOOD = "a,b\n" + "1,x\n2,y\n3,z\n" * 9

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from plausibly.data import Format, load
 from plausibly.data.columns.identifiers import IdGenerator, Piece, learn_ids
-from plausibly.data.formats.format import Format
-from plausibly.data.loading import load
 
 chance = np.random.default_rng(0)
 SPARSE = chance.permutation(99_000)[:500]

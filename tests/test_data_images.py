@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from plausibly.data import load, load_rows
 from plausibly.data.dataset import Dataset
 from plausibly.data.formats.format import Format
-from plausibly.data.loading import load
-from plausibly.data.rows import load_rows
 from plausibly.errors import UserError
 
 MANY, MORE = 12, {"save_all": True, "append_images": [Image.new("L", (8, 8))]}

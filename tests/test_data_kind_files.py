@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plausibly.data import load
 from plausibly.data.columns import kind_files
 from plausibly.data.columns.column import Column
-from plausibly.data.loading import load
 from plausibly.errors import UserError
 
 TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 import plausibly
-from plausibly.data.formats.format import Format
-from plausibly.data.loading import load
+from plausibly.data import Format, load
 from plausibly.data.questions import question
 from plausibly.errors import UserError
 

@@ -10,9 +10,7 @@ import pytest
 import torch
 
 import plausibly
-from plausibly.data.formats.format import Format
-from plausibly.data.loading import load
-from plausibly.data.rows import load_rows
+from plausibly.data import Format, load, load_rows
 from plausibly.errors import UserError
 from plausibly.estimators import DensityClassifier, DensityEstimator
 

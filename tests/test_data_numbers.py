@@ -10,11 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from plausibly.data import Format, load, load_rows
 from plausibly.data.columns.numbers import lattice
 from plausibly.data.columns.unforeseen import log_text
-from plausibly.data.formats.format import Format
-from plausibly.data.loading import load
-from plausibly.data.rows import load_rows
 
 ROWS = 1_000
 chance = np.random.default_rng(0)

@@ -12,10 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plausibly.data.dataset import Dataset
-from plausibly.data.formats.format import Format
-from plausibly.data.loading import load
-from plausibly.data.rows import load_rows
+from plausibly.data import Dataset, Format, load, load_rows
 from plausibly.errors import UserError
 
 TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"

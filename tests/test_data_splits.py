@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plausibly.data import splits
-from plausibly.data.dataset import Dataset
-from plausibly.data.loading import load
+from plausibly.data import Dataset, load, splits
 from plausibly.errors import UserError
 
 PARTS = ("train", "valid", "test", "calibration")

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from plausibly.data.formats.format import Format
-from plausibly.data.loading import load
-from plausibly.data.rows import load_rows
+from plausibly.data import Format, load, load_rows
 from plausibly.data.toys import bits as toys
 from plausibly.events.schema import Schema, binary
 

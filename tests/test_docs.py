@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from plausibly.cli.app import app
+from plausibly.cli.commands import app
 from plausibly.evaluation.abilities import markdown
 from plausibly.events.schema import binary
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from plausibly.contract.checks import shake_weights
-from plausibly.data.loading import load
+from plausibly.data import load
 from plausibly.errors import Unsupported, UserError
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary

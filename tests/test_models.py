@@ -11,8 +11,8 @@ import torch.nn.functional as functional
 from oracles import accepting, random_table, real, tensors
 
 from plausibly.contract.checks import shake_weights
+from plausibly.data import load
 from plausibly.data.formats.arrays import ArrayFormat
-from plausibly.data.loading import load
 from plausibly.data.toys import bits
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.events.kinds import Category

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import plausibly
-from plausibly.cli.app import app
+from plausibly.cli.commands import app
 from plausibly.fitting.benchmark import BenchmarkRow
 
 ROOT = Path(__file__).parents[1]

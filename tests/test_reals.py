@@ -12,8 +12,8 @@ from torch.nn.functional import softplus
 import plausibly
 from plausibly.capabilities import BoundedModel
 from plausibly.contract.checks import shake_weights
+from plausibly.data import load
 from plausibly.data.columns.numbers import decimal_step, learn_real
-from plausibly.data.loading import load
 from plausibly.data.toys.planes import Checkerboard, Ring
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.events.bins import Binning

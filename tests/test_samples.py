@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 import plausibly
 from plausibly.capabilities import Model
-from plausibly.data.loading import load
+from plausibly.data import load
 from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.numbers import Number, number_from_json
 from plausibly.evaluation.samples import coverage, distances, readers, two_samples

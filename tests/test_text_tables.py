@@ -9,12 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
+from plausibly.data import Dataset, load, load_rows
 from plausibly.data.columns.instants import ticks_in
 from plausibly.data.columns.numbers import parse_number
-from plausibly.data.dataset import Dataset
 from plausibly.data.files.pieces import table_file
-from plausibly.data.loading import load
-from plausibly.data.rows import load_rows
 from plausibly.errors import UserError
 from plausibly.events.kinds import OTHER
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import plausibly
 import plausibly.fitting.fit
-from plausibly.data.loading import load
+from plausibly.data import load
 from plausibly.errors import UserError
 from plausibly.events.schema import binary
 from plausibly.models.chow_liu import ChowLiu

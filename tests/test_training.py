@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from plausibly.data.loading import load
+from plausibly.data import load
 from plausibly.events.schema import binary
 from plausibly.models.fvsbn import FVSBN
 from plausibly.models.made import MADE

@@ -9,8 +9,8 @@ from torch import distributions as known
 
 from plausibly.contract.bounds import bounds_sum_to_at_most_one, samples_reach_the_bound
 from plausibly.contract.checks import shake_weights
+from plausibly.data import load
 from plausibly.data.events import Events
-from plausibly.data.loading import load
 from plausibly.evaluation.likelihood.elbo import elbo_parts
 from plausibly.evaluation.likelihood.likelihood import AtLeast, likelihood
 from plausibly.events.kinds import Category, Real

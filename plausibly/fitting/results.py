@@ -174,7 +174,7 @@ def board_of(runs: Sequence[Run]) -> Board:
 
 def finish_board(board: Board, dataset: Dataset | None, path: Path) -> None:
     """Writes the board of a comparison, and the report."""
-    from plausibly.report.page import write_report
+    from plausibly.report import write_report
 
     board.path = path
     write_report(path / "report.html", board, dataset)
