@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import plausibly
-from plausibly.cli.console import RowMeter
+from plausibly.cli.progress import RowMeter
 from plausibly.evaluation.likelihood.annealed import Annealed
 from plausibly.runs.run import Run
 from plausibly.system.randomness import generator_for

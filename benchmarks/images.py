@@ -8,7 +8,8 @@ there already, at OUT, is only measured.
 from __future__ import annotations
 
 from benchmarks.recipe import asked, fitted
-from plausibly.cli.console import RowMeter, print_table
+from plausibly.cli.console import print_table
+from plausibly.cli.progress import RowMeter
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import plausibly
 from plausibly.capabilities import Variational
-from plausibly.cli.console import RowMeter
+from plausibly.cli.progress import RowMeter
 from plausibly.evaluation.likelihood.likelihood import Likelihood, difference
 from plausibly.runs.run import Run
 

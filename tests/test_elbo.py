@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import plausibly
-from plausibly.cli.console import RowMeter
+from plausibly.cli.progress import RowMeter
 from plausibly.errors import UserError
 
 SMALL = {"latents": 2, "network": "mlp", "network.hidden": 8}

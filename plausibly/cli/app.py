@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from plausibly.cli.console import Common
+from plausibly.cli.options import Common
 from plausibly.errors import UserError
 from plausibly.system import processes
 from plausibly.system.versions import __version__
@@ -21,7 +21,7 @@ app = App(
 
 
 def start(common: Common) -> None:
-    """Threads and device, before the first tensor."""
+    """Sets threads and device, before the first tensor."""
     import os
 
     import torch

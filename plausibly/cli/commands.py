@@ -12,14 +12,14 @@ from typing import Any
 
 from cyclopts import CycloptsError
 
-from plausibly.cli import ask, judge, learn, represent, store
+from plausibly.cli import ask, draw, judge, learn, look, represent, store
 from plausibly.cli.app import app, start
-from plausibly.cli.console import Common
+from plausibly.cli.options import Common
 from plausibly.errors import BrokenPromises, Unsupported, UserError
 from plausibly.printing import clean_errors
 from plausibly.system import processes
 
-ROOMS = (ask, judge, learn, represent, store)  # commands register as they are imported
+ROOMS = (ask, draw, judge, learn, look, represent, store)  # commands register as they are imported
 
 
 def exit_status(call: Callable[[], Any]) -> int:

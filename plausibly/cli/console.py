@@ -1,79 +1,98 @@
-"""What commands print: one JSON document or tables on stdout; lines and progress on stderr."""
+"""Results on stdout, as one JSON document or as tables and lines; remarks on stderr."""
 
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from cyclopts import Parameter
-
-from plausibly.printing import print_data, print_error, print_progress, visible
+from plausibly.cli.options import Common
+from plausibly.printing import print_data, print_error, print_line, visible
 from plausibly.system import processes
 
 if TYPE_CHECKING:
-    from plausibly.fitting.settings import Listener
+    import pandas as pd
+
+    from plausibly.runs.board import Board
+
+TERMINAL_COLUMNS = 180  # width of a table that goes to a file or a pipe
+HEADING_COLUMNS = 24  # width within which names in the first column are not folded
 
 
-@Parameter(name="*")
 @dataclass(frozen=True)
-class Common:
-    """What every command takes."""
+class Table:
+    """A table for people: a heading for each column, and rows of cells."""
 
-    json: Annotated[bool, Parameter(negative="")] = False
-    "Print one JSON document, and nothing else, on stdout."
-    seed: int = 0
-    "Decides every draw: splits, first weights, batches, samples."
-    device: str = "cpu"
-    "Where to compute: cpu or cuda."
-    threads: int | None = None
-    "CPU threads; 1 unless there are more than two cores, and a repeated run is bit-identical with 1."
-    quiet: Annotated[bool, Parameter(negative="")] = False
-    "No progress and no remarks on stderr."
+    headings: list[str]
+    rows: list[list[str]]
+    title: str = ""
+    caption: str = ""
 
 
-OwnModel = Annotated[
-    str | None,
-    Parameter(
-        name="--model",
-        help="FILE.py:CLASS, where RUN was fitted with a model of your own; the same file as then.",
-    ),
-]
+@dataclass(frozen=True)
+class RawText:
+    """Rows of data, which are printed byte for byte."""
 
-Scheduler = Annotated[
-    str | None,
-    Parameter(
-        name="--scheduler",
-        help="tcp://HOST:PORT of a dask scheduler, whose workers do the work; after a stop the same command goes on.",
-    ),
-]
+    text: str
 
-GuardFormulas = Annotated[
-    bool,
-    Parameter(
-        name="--guard-formulas",
-        negative="",
-        help="For spreadsheets: in CSV and TSV, texts that begin with = + - @ or a tab get a leading apostrophe. "
-        "Such a file read again is not the same rows.",
-    ),
-]
+
+Block = str | Table | RawText  # a line, a table, or rows of data
+
+
+class Printable(Protocol):
+    """The answer of a command, which says itself how it is printed."""
+
+    def to_json(self) -> Any:
+        """The document for scripts."""
+
+    def blocks(self) -> Iterator[Block]:
+        """Tables and lines for people, from top to bottom."""
+
+
+@dataclass(frozen=True)
+class WrittenRows:
+    """The result of a command that writes rows to a file."""
+
+    rows: int
+    file: str
+    document: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return self.document
+
+    def blocks(self) -> Iterator[Block]:
+        yield f"{self.rows:,} rows in {self.file}"
 
 
 def say(common: Common, line: str) -> None:
+    """Prints a remark on stderr, unless nobody wants any."""
     if not common.quiet and processes.rank() == 0:
         print_error(line)
 
 
-def print_result(document: Any, common: Common, text: Callable[[], None]) -> None:
-    """The result: as JSON, or as `text` prints it."""
+def print_result(result: Printable, common: Common) -> None:
+    """Prints a result as JSON, or else block by block; of several processes the first does."""
     if processes.rank() != 0:
         return
     if common.json:
-        print_data(json.dumps(nan_to_null(document), indent=1).replace("\x7f", "\\u007f") + "\n")
+        text = json.dumps(nan_to_null(result.to_json()), indent=1)
+        print_data(text.replace("\x7f", "\\u007f") + "\n")
+        return
+    for block in result.blocks():
+        print_block(block)
+
+
+def print_block(block: Block) -> None:
+    """Prints a line, a table or rows on stdout."""
+    if isinstance(block, Table):
+        print_table(block.headings, block.rows, block.title, block.caption)
+    elif isinstance(block, RawText):
+        print_data(block.text)
     else:
-        text()
+        print_line(block)
 
 
 def nan_to_null(document: Any) -> Any:
@@ -82,26 +101,20 @@ def nan_to_null(document: Any) -> Any:
         return {key: nan_to_null(value) for key, value in document.items()}
     if isinstance(document, list | tuple):
         return [nan_to_null(value) for value in document]
-    if isinstance(document, float) and (
-        document != document or document in (float("inf"), float("-inf"))
-    ):
+    if isinstance(document, float) and not math.isfinite(document):
         return None
     return document
-
-
-def has_refusal(row: list[str]) -> bool:
-    return any(cell.startswith("refused") for cell in row)
 
 
 def print_table(
     headings: list[str], rows: list[list[str]], title: str = "", caption: str = ""
 ) -> None:
-    """A table on stdout, as wide as the terminal allows."""
+    """Prints a table on stdout, as wide as the terminal allows."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as RichTable
     from rich.text import Text
 
-    shown = Table(
+    shown = RichTable(
         title=Text(visible(title)) if title else None,
         caption=Text(visible(caption)) if caption else None,
         box=None,
@@ -109,110 +122,54 @@ def print_table(
         caption_justify="left",
     )
     for number, heading in enumerate(headings):
-        numbers = all(
-            row[number][:1] in "0123456789+-=<>~" or row[number].startswith(("best", "no "))
-            for row in rows
-            if not has_refusal(row)
+        longest = max((len(row[0]) for row in rows), default=0)
+        justify: Literal["left", "right"] = (
+            "right" if number and holds_numbers(rows, number) else "left"
         )
-        whole = (
-            0 if number else min(24, max((len(row[0]) for row in rows), default=0))
-        )  # names are not folded
-        justify: Literal["left", "right"] = "right" if numbers and number else "left"
-        shown.add_column(Text(visible(heading)), justify=justify, overflow="fold", min_width=whole)
+        shown.add_column(
+            Text(visible(heading)),
+            justify=justify,
+            overflow="fold",
+            min_width=0 if number else min(HEADING_COLUMNS, longest),
+        )
     for row in rows:
         shown.add_row(*(Text(visible(cell)) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else 180, highlight=False, markup=False)
-    console.print(shown)
+    width = None if sys.stdout.isatty() else TERMINAL_COLUMNS
+    Console(width=width, highlight=False, markup=False).print(shown)
 
 
-def make_listener(common: Common) -> Listener:
-    """Lines and progress on stderr: a moving bar with the time left on a terminal, else a line now and then."""
-    from plausibly.fitting.settings import Listener
-
-    if common.quiet:
-        return Listener()
-    return Listener(lambda line: say(common, line), Meter(), row_meter(common, "rows read"))
-
-
-class Meter:
-    """Prints training progress: the current line is rewritten on a terminal, otherwise a new one every 10 s."""
-
-    def __init__(self) -> None:
-        self.printed, self.began = 0.0, (0, 0.0)
-
-    def __call__(self, name: str, progress: Any) -> None:
-        import time
-
-        live, last = sys.stderr.isatty(), progress.step >= progress.steps
-        if not live and not last and time.monotonic() - self.printed < 10:
-            return
-        self.printed = time.monotonic()
-        left = progress.seconds / max(progress.step, 1) * (progress.steps - progress.step)
-        line = f"  {name} {progress.step:,}/{progress.steps:,}  {progress_line(progress)}"
-        line += f"  {progress.seconds:.0f} s, at most {left:.0f} s left"
-        print_progress(line, last, 110)
+def holds_numbers(rows: list[list[str]], column: int) -> bool:
+    """Whether a column has numbers in all rows but those of models that refuse."""
+    return all(
+        row[column][:1] in "0123456789+-=<>~" or row[column].startswith(("best", "no "))
+        for row in rows
+        if not has_refusal(row)
+    )
 
 
-def progress_line(progress: Any) -> str:
-    """How far training has come: nats, higher is better, or else the validation's own unit, where lower is better."""
-    if progress.unit == "nats per row":
-        return f"train {-progress.loss:.3f}  validation {-progress.validation:.3f} nats per row"
-    health = [f"{name} {value:.2f}" for name, value in progress.health.items()]
-    return "  ".join([f"{progress.unit} {progress.validation:.4f}", *health])
+def has_refusal(row: list[str]) -> bool:
+    return any(cell.startswith("refused") for cell in row)
 
 
-def row_meter(common: Common, unit: str = "rows") -> Callable[[int, int], None]:
-    """How many rows are done, on stderr, where that takes long; or how much of what the unit says."""
-    return (lambda done, rows: None) if common.quiet else RowMeter(unit)
+def frame_table(frame: pd.DataFrame) -> Table:
+    """A data frame as a table."""
+    rows = frame.to_numpy(dtype=object)
+    return Table(list(frame.columns), [[format_cell(value) for value in row] for row in rows])
 
 
-class RowMeter:
-    """Prints rows done and the time left: every second on a terminal, on one line, otherwise every 10 s."""
-
-    def __init__(self, unit: str) -> None:
-        import time
-
-        self.unit = unit
-        self.clock, self.began = time.monotonic, time.monotonic()
-        self.printed = self.began
-
-    def __call__(self, done: int, rows: int) -> None:
-        now, live = self.clock(), sys.stderr.isatty()
-        if not done:  # what comes before the first is no measure of the rest
-            self.began = self.printed = now
-            return
-        closing = live and done >= rows and self.printed > self.began
-        if now - self.printed < (1 if live else 10) and not closing:
-            return
-        self.printed = now
-        line = f"  {done:,} of {rows:,} {self.unit}  {(now - self.began) / done * (rows - done):.0f} s left"
-        print_progress(line, closing, 60)
-
-
-def values_of(column: dict[str, Any]) -> str:
-    """What a column's values are, in a few words."""
-    if column.get("levels"):
-        levels = [str(level) for level in column["levels"]]
-        more = f", ... ({len(levels):,} levels)" if len(levels) > 5 else ""
-        return ", ".join(level[:20] for level in levels[:5]) + more
-    if column.get("range"):
-        step = f" by {column['resolution']}" if column.get("resolution") else ""
-        return f"{column['range'][0]} to {column['range'][1]}{step}"
-    if column.get("drawn"):
-        return f"{column['drawn']} in drawn rows"
-    return str(column.get("value") or "")
-
-
-def format_value(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def print_board(board: Any) -> None:
+def board_table(board: Board) -> Table:
+    """A board as a table."""
     headings, rows = board.cells()
-    print_table(headings, rows, caption=board.caption())
+    return Table(headings, rows, caption=board.caption())
 
 
 def format_cell(value: Any) -> str:
+    """Formats a value of a row: four digits of a number."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def format_value(value: Any) -> str:
+    """Formats a value of a report: nothing for none, thousands with commas."""
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plausibly.cli.console import Common, print_result
-from plausibly.printing import print_data, print_line
+from plausibly.cli.console import Block, RawText, WrittenRows, print_result
+from plausibly.cli.options import Common
 from plausibly.system.files import refuse_same
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from plausibly.data.files.outputs import Output
+    from plausibly.runs.run import Run
 
 MAX_ROWS_SHOWN = 30  # rows of an answer on the terminal
 
 
 def deliver(
-    run: Any,
+    run: Run,
     rows: Any,
     out_: str | None,
     common: Common,
@@ -28,37 +33,46 @@ def deliver(
 ) -> None:
     """Writes rows, or events as a file holds them, or prints them; in a grid of images `across` of them to a line.
 
-    `guard` is for spreadsheets: see `data.spreadsheets`.
+    `guard` is for spreadsheets: see `data.files.spreadsheets`.
     """
-    import pandas as pd
-
     from plausibly.data.events import Events
-    from plausibly.data.files.spreadsheets import escape_formulas as guarded_cells
 
     known = isinstance(rows, Events)
-    if out_ is not None:
-        written = run.format.file_rows(rows, Path(out_)) if known else rows
-        write(run.format.output(Path(out_), across), written, out_, guard, data)
-        print_result(
-            document | {"out": out_}, common, lambda: print_line(f"{len(rows):,} rows in {out_}")
-        )
+    if out_ is None:
+        typed = run.format.rows(rows) if known else rows
+        spelled = run.format.file_rows(rows, Path("rows.csv")) if known else rows
+        print_result(ShownRows(make_frame(typed), make_frame(spelled), document, guard), common)
         return
-    typed, shown = (
-        (run.format.rows(rows), run.format.file_rows(rows, Path("rows.csv")))
-        if known
-        else (rows, rows)
-    )
-    frame, lines = (
-        each if isinstance(each, pd.DataFrame) else pd.DataFrame(each.reshape(len(each), -1))
-        for each in (typed, shown)
-    )
-    records = json.loads(frame.to_json(orient="records", date_format="iso"))
+    written = run.format.file_rows(rows, Path(out_)) if known else rows
+    write(run.format.output(Path(out_), across), written, out_, guard, data)
+    print_result(WrittenRows(len(rows), out_, document | {"out": out_}), common)
 
-    def text() -> None:
-        rows = lines.to_csv(index=False)
-        print_data(guarded_cells(rows, ",") if guard else rows)
 
-    print_result(document | {"values": records}, common, text)
+def make_frame(rows: Any) -> pd.DataFrame:
+    """The rows as a data frame, those of an array with a column for each entry."""
+    import pandas as pd
+
+    return rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows.reshape(len(rows), -1))
+
+
+@dataclass(frozen=True)
+class ShownRows:
+    """The rows of an answer: typed for JSON, spelled as their file spells them for people."""
+
+    typed: pd.DataFrame
+    spelled: pd.DataFrame
+    document: dict[str, Any]
+    guard: bool
+
+    def to_json(self) -> dict[str, Any]:
+        records = self.typed.to_json(orient="records", date_format="iso")
+        return self.document | {"values": json.loads(records)}
+
+    def blocks(self) -> Iterator[Block]:
+        from plausibly.data.files.spreadsheets import escape_formulas
+
+        text = self.spelled.to_csv(index=False)
+        yield RawText(escape_formulas(text, ",") if self.guard else text)
 
 
 def write(output: Output, rows: Any, out_: str, guard: bool, data: str | None = None) -> None:

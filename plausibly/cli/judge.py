@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plausibly.cli.app import app
-from plausibly.cli.ask import interval_line
-from plausibly.cli.console import (
-    Common,
-    OwnModel,
-    make_listener,
-    print_result,
-    print_table,
-    row_meter,
-)
-from plausibly.cli.options import AnnealingOptions, SamplingOptions, parse_literal
+from plausibly.cli.console import Block, Table, print_result
+from plausibly.cli.options import AnnealingOptions, Common, OwnModel, SamplingOptions, parse_literal
+from plausibly.cli.progress import make_listener, row_meter
 from plausibly.errors import UserError
-from plausibly.printing import print_line
+
+if TYPE_CHECKING:
+    from plausibly.contract.checks import Result
+    from plausibly.evaluation.likelihood.annealed import Annealed
+    from plausibly.evaluation.likelihood.by_column import ByColumn
+    from plausibly.evaluation.likelihood.codebook import CodebookUse
+    from plausibly.evaluation.likelihood.elbo import ElboParts
+    from plausibly.evaluation.likelihood.likelihood import Likelihood
+    from plausibly.evaluation.likelihood.orders import Disagreement
+    from plausibly.evaluation.samples.samples import Samples
+    from plausibly.runs.run import Run
 
 
 @app.command
@@ -46,57 +51,94 @@ def evaluate(
     rows
         rows that --annealed (100 unless said otherwise) or --samples (2,000) look at.
     """
-    common, annealing, sampling = (
-        common or Common(),
-        annealing or AnnealingOptions(),
-        sampling or SamplingOptions(),
-    )
-    from plausibly.evaluation.intervals import with_error
+    common = common or Common()
+    annealing = annealing or AnnealingOptions()
+    sampling = sampling or SamplingOptions()
     from plausibly.runs.run import Run
 
     check_combinations(draws, rows, annealing, sampling)
     opened = Run.open(run, common.device, model)
     if annealing.annealed:
         print_annealed(opened, data, annealing, 100 if rows is None else rows, common)
-        return
-    if sampling.samples:
+    elif sampling.samples:
         print_samples(opened, data, sampling, {} if rows is None else {"rows": rows}, common)
-        return
-    events = opened.test_events(data)  # read once for all
-    found = opened.evaluate(events, draws, row_meter(common))
-    apart, use, orders = opened.elbo(events), opened.codebook(events), opened.disagreement(events)
-    columns = opened.by_column(events)
+    else:
+        print_result(evaluate_run(opened, data, draws, common), common)
 
-    def text() -> None:
-        if found is None:
-            hint = "; --samples tells how close its samples are" * opened.can_sample
-            print_line(f"{opened.record['model']} has no likelihood{hint}")
-            return
-        print_line(
-            f"{found.sign} {with_error(found.value, found.standard_error)} nats per row, {found.over} "
-            f"(log p: higher is better); {found.bits_per_variable:.4f} bits per variable (lower is better)"
-        )
-        print_line(interval_line(found))
-        if apart is not None:
-            print_table(
-                ["part", "nats per row", ""], [list(part) for part in apart.parts()], apart.title()
-            )
-        if use is not None:
-            print_line(f"codebook: {use}")
-        if orders is not None:
-            print_line(f"orders: {orders}")
-        if columns is not None:
-            print_line(columns.title())
-            print_table(*columns.table())
 
-    document = opened.summary() | {
-        "test": found.to_json() if found else None,
-        "data": data or opened.record["data"]["source"],
-    }
-    more: dict[str, Any] = {"elbo": apart, "codebook": use, "orders": orders, "columns": columns}
-    print_result(
-        document | {name: each.to_json() for name, each in more.items() if each}, common, text
+def evaluate_run(run: Run, data: str | None, draws: int | None, common: Common) -> Evaluation:
+    """Evaluates a run on rows that are read once for all."""
+    events = run.test_events(data)
+    return Evaluation(
+        run,
+        data,
+        run.evaluate(events, draws, row_meter(common)),
+        run.elbo(events),
+        run.codebook(events),
+        run.disagreement(events),
+        run.by_column(events),
     )
+
+
+def name_data(run: Run, data: str | None) -> str:
+    """The data that a run is judged on, by default its own."""
+    return data or run.record["data"]["source"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The held-out log-likelihood of a run, and what else its type has to say of it."""
+
+    run: Run
+    data: str | None
+    likelihood: Likelihood | None
+    elbo: ElboParts | None
+    codebook: CodebookUse | None
+    orders: Disagreement | None
+    columns: ByColumn | None
+
+    def to_json(self) -> dict[str, Any]:
+        document = self.run.summary()
+        document["test"] = self.likelihood.to_json() if self.likelihood else None
+        document["data"] = name_data(self.run, self.data)
+        for name in ("elbo", "codebook", "orders", "columns"):
+            if part := getattr(self, name):
+                document[name] = part.to_json()
+        return document
+
+    def blocks(self) -> Iterator[Block]:
+        if self.likelihood is None:
+            hint = "; --samples tells how close its samples are" if self.run.can_sample else ""
+            yield f"{self.run.record['model']} has no likelihood{hint}"
+            return
+        yield from likelihood_lines(self.likelihood)
+        if self.elbo is not None:
+            parts = [list(part) for part in self.elbo.parts()]
+            yield Table(["part", "nats per row", ""], parts, self.elbo.title())
+        if self.codebook is not None:
+            yield f"codebook: {self.codebook}"
+        if self.orders is not None:
+            yield f"orders: {self.orders}"
+        if self.columns is not None:
+            yield self.columns.title()
+            yield Table(*self.columns.table())
+
+
+def likelihood_lines(found: Likelihood) -> Iterator[str]:
+    """The mean log p with its error, its 95 % interval and what that is over, or why there is none."""
+    from plausibly.evaluation.intervals import TOO_FEW, with_error
+
+    yield (
+        f"{found.sign} {with_error(found.value, found.standard_error)} nats per row, "
+        f"{found.over} (log p: higher is better); "
+        f"{found.bits_per_variable:.4f} bits per variable (lower is better)"
+    )
+    if found.interval is None:
+        yield TOO_FEW
+        return
+    whose = "" if found.sign == "=" else " of the bound, not of log p"
+    ends = f"{found.interval[0]:.4f} to {found.interval[1]:.4f}"
+    yield f"95 %{whose}: {ends}, over {found.over} as these, the model as it is"
 
 
 def check_combinations(
@@ -120,51 +162,65 @@ def check_combinations(
 
 
 def print_samples(
-    run: Any, data: str | None, chosen: SamplingOptions, rows: dict[str, int], common: Common
+    run: Run, data: str | None, chosen: SamplingOptions, rows: dict[str, int], common: Common
 ) -> None:
-    """How close samples are to held-out rows."""
-    heard, drawing = (
-        row_meter(common, "folds of the judge"),
-        row_meter(common, "draws as large as the training rows"),
+    """Prints how close samples are to held-out rows."""
+    found = run.samples(
+        data,
+        seed=common.seed,
+        extractor=chosen.extractor,
+        label=chosen.label,
+        target=chosen.target,
+        heard=row_meter(common, "folds of the judge"),
+        drawing=row_meter(common, "draws as large as the training rows"),
+        **rows,
     )
-    names: dict[str, Any] = {
-        "extractor": chosen.extractor,
-        "label": chosen.label,
-        "target": chosen.target,
-    }
-    found = run.samples(data, seed=common.seed, heard=heard, drawing=drawing, **names, **rows)
+    print_result(SampleJudgement(run, data, found), common)
 
-    def text() -> None:
-        for headings, rows, title in found.tables():
-            print_line(title)
-            print_table(headings, rows)
-        for note in found.notes():
-            print_line(note)
 
-    print_result(
-        run.summary() | {"samples": found.to_json(), "data": data or run.record["data"]["source"]},
-        common,
-        text,
-    )
+@dataclass(frozen=True)
+class SampleJudgement:
+    """Samples beside held-out rows."""
+
+    run: Run
+    data: str | None
+    found: Samples
+
+    def to_json(self) -> dict[str, Any]:
+        judged = {"samples": self.found.to_json(), "data": name_data(self.run, self.data)}
+        return self.run.summary() | judged
+
+    def blocks(self) -> Iterator[Block]:
+        for headings, rows, title in self.found.tables():
+            yield title
+            yield Table(headings, rows)
+        yield from self.found.notes()
 
 
 def print_annealed(
-    run: Any, data: str | None, chosen: AnnealingOptions, rows: int, common: Common
+    run: Run, data: str | None, chosen: AnnealingOptions, rows: int, common: Common
 ) -> None:
-    """Bounds by annealed importance sampling."""
+    """Prints bounds by annealed importance sampling."""
     sigma = chosen.sigma if chosen.sigma is None else parse_literal(chosen.sigma)
     heard = row_meter(common, "transitions")
     found = run.anneal(data, rows, chosen.chains, chosen.distributions, sigma, common.seed, heard)
-    document = run.summary() | {
-        "annealed": found.to_json(),
-        "data": data or run.record["data"]["source"],
-    }
+    print_result(AnnealedBounds(run, data, found), common)
 
-    def text() -> None:
-        for line in found.lines():
-            print_line(line)
 
-    print_result(document, common, text)
+@dataclass(frozen=True)
+class AnnealedBounds:
+    """Bounds on log p from both sides."""
+
+    run: Run
+    data: str | None
+    found: Annealed
+
+    def to_json(self) -> dict[str, Any]:
+        judged = {"annealed": self.found.to_json(), "data": name_data(self.run, self.data)}
+        return self.run.summary() | judged
+
+    def blocks(self) -> Iterator[Block]:
+        yield from self.found.lines()
 
 
 @app.command
@@ -173,26 +229,38 @@ def check(run: str, /, *, model: OwnModel = None, common: Common | None = None) 
     common = common or Common()
     from plausibly.runs.run import Run
 
-    results = Run.open(run, common.device, model).check()
-    holds = all(result.holds for result in results)
+    found = CheckedPromises(Run.open(run, common.device, model).check())
+    print_result(found, common)
+    if not found.hold:
+        sys.exit(1)
 
-    def text() -> None:
+
+@dataclass(frozen=True)
+class CheckedPromises:
+    """The promises of a model, and how far each is kept."""
+
+    results: list[Result]
+
+    @property
+    def hold(self) -> bool:
+        return all(result.holds for result in self.results)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"checks": [result.to_json() for result in self.results], "holds": self.hold}
+
+    def blocks(self) -> Iterator[Block]:
         rows = [
             [
-                r.name,
-                "holds" if r.holds else "BROKEN",
-                f"{r.value:.3g}",
-                f"{r.tolerance:.3g}",
-                r.says,
+                result.name,
+                "holds" if result.holds else "BROKEN",
+                f"{result.value:.3g}",
+                f"{result.tolerance:.3g}",
+                result.says,
             ]
-            for r in results
+            for result in self.results
         ]
-        print_table(["promise", "", "value", "tolerance", "what is measured"], rows)
-        print_line("all hold" if holds else "NOT all hold: do not trust this run's numbers")
-
-    print_result({"checks": [result.to_json() for result in results], "holds": holds}, common, text)
-    if not holds:
-        sys.exit(1)
+        yield Table(["promise", "", "value", "tolerance", "what is measured"], rows)
+        yield "all hold" if self.hold else "NOT all hold: do not trust this run's numbers"
 
 
 @app.command
@@ -202,4 +270,17 @@ def report(run: str, /, *, model: OwnModel = None, common: Common | None = None)
     from plausibly.fitting.results import report_again
 
     path = report_again(Path(run), common.device, make_listener(common), model)
-    print_result({"report": str(path)}, common, lambda: print_line(path))
+    print_result(BuiltReport(str(path)), common)
+
+
+@dataclass(frozen=True)
+class BuiltReport:
+    """The page that was built."""
+
+    path: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"report": self.path}
+
+    def blocks(self) -> Iterator[Block]:
+        yield self.path

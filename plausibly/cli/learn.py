@@ -1,177 +1,72 @@
-"""Commands that learn: data, models, fit, compare, ensemble, benchmark."""
+"""Commands that learn: fit, compare, ensemble, benchmark."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from plausibly.cli.app import app
-from plausibly.cli.console import (
-    Common,
-    format_value,
-    make_listener,
-    print_board,
-    print_result,
-    print_table,
-    say,
-    values_of,
-)
+from plausibly.cli.console import Block, Table, board_table, print_result, say
 from plausibly.cli.options import (
+    Common,
     Conditioning,
     DataOptions,
+    keep_given,
     parse_literal,
     parse_pairs,
     parse_seconds,
 )
+from plausibly.cli.progress import make_listener
 from plausibly.errors import UserError
-from plausibly.printing import print_line
 
-MODELS_PER_TABLE = 7  # models in one table
-
-
-@app.command
-def data(
-    data: str,
-    /,
-    *,
-    write_kinds: str | None = None,
-    options: DataOptions | None = None,
-    common: Common | None = None,
-) -> None:
-    """Show the column report of DATA: kinds, levels, holes, what was guessed and how to override it.
-
-    Parameters
-    ----------
-    write_kinds
-        a file to keep what was guessed in, to be edited and given to any command with --kinds.
-    """
-    common, options = common or Common(), options or DataOptions()
-    from plausibly.data.columns import kind_files
-    from plausibly.data.loading import load
-    from plausibly.data.origins import is_table
-
-    if write_kinds is not None and not is_table(data):
-        raise UserError(
-            f"--write-kinds {write_kinds}: {data} is no table, and has no columns to name"
-        )
-    dataset = load(data, seed=common.seed, **options.keywords())
-    columns = dataset.format.describe()
-    if write_kinds is not None:
-        left_out = [
-            {"name": name, "kind": "drop", "guess": "as you said"}
-            for name in dataset.format.fields()["dropped"]
-        ]
-        kind_files.write_kinds(columns + left_out, Path(data).name, Path(write_kinds))
-    document = {
-        "data": dataset.name,
-        "rows": dataset.rows,
-        "variables": dataset.schema.size,
-        "columns": columns,
-    }
-
-    def text() -> None:
-        headings = ["column", "kind", "codes", "holes", "values", "guessed from"]
-        title = (
-            f"{dataset.name}: {' + '.join(f'{count:,}' for count in dataset.rows.values())} rows "
-        )
-        title += f"(train, validation, test, calibration), {dataset.schema.size:,} variables"
-        cells = [
-            [format_value(column.get(key)) for key in ("name", "kind", "codes", "holes")]
-            for column in columns
-        ]
-        print_table(
-            headings,
-            [
-                [*row, values_of(c), format_value(c.get("guess"))]
-                for row, c in zip(cells, columns, strict=True)
-            ],
-            title,
-        )
-        here = "in the file, and give it with --kinds"
-        kept = here if write_kinds else "with --kind COLUMN=KIND, or all with --write-kinds FILE"
-        print_line(
-            f"Override a guess {kept}: boolean, category, integer, number, real, date, id, text, drop."
-        )
-        if dataset.schema.has_unforeseen:
-            shares = [kind.unforeseen for kind in dataset.schema.kinds if kind.unforeseen]
-            ends = dict.fromkeys(f"{100 * end:.2g}" for end in (min(shares), max(shares)))
-            said = (
-                f"A cell never seen costs its column's share of new values, {' to '.join(ends)} %"
-            )
-            print_line(f"{said}, and says nothing of the others.")
-        for note in [
-            *dataset.notes,
-            *["rows written again give this file, byte for byte"] * bool(dataset.regular),
-        ]:
-            print_line(note)
-
-    more = {
-        "relations": [each.to_json() for each in dataset.relations],
-        "byte_for_byte": dataset.regular,
-        "notes": dataset.notes,
-    }
-    print_result(document | more, common, text)
+if TYPE_CHECKING:
+    from plausibly.fitting.benchmark import BenchmarkRow
+    from plausibly.runs.board import Board
+    from plausibly.runs.run import Run
 
 
-@app.command
-def models(
-    *,
-    data: str | None = None,
-    variables: int | None = None,
-    options: DataOptions | None = None,
-    common: Common | None = None,
-) -> None:
-    """List every model: what it can do, and its number of free parameters.
+@dataclass(frozen=True)
+class FitOptions:
+    """A request for fits as people write it; `keywords` are those of the functions in Python."""
 
-    Parameters
-    ----------
-    data
-        count them for this data.
-    variables
-        count them for so many binary variables (8 unless said otherwise).
-    """
-    common, options = common or Common(), options or DataOptions()
-    from plausibly.evaluation.abilities import answers, model_entries, reasons
-    from plausibly.events.schema import binary
+    common: Common
+    out: str | None
+    budget: str | None
+    steps: int | None
+    settings: list[str] | None = None
+    conditioning: Conditioning | None = None
+    data: DataOptions | None = None
 
-    if data is not None and variables is not None:
-        raise UserError("give either --data or --variables, not both")
-    if variables is not None and not 1 <= variables <= 100_000:
-        raise UserError(f"--variables {variables}; 1 to 100,000 can be counted")
-    if data is not None:
-        from plausibly.data.loading import load
-
-        schema, what = load(data, seed=common.seed, **options.keywords()).schema, data
-    else:
-        schema, what = binary(variables or 8), f"n = {variables or 8} binary variables"
-    entries = model_entries(schema)
-
-    def text() -> None:
-        sizes = [
-            [e["name"], e["family"], format_count(e["parameters"]), e["formula"]] for e in entries
-        ]
-        print_table(["model", "family", f"parameters, {what}", "formula (n bits)"], sizes)
-        words = answers(entries)
-        for start in range(0, len(entries), MODELS_PER_TABLE):
-            some = slice(start, start + MODELS_PER_TABLE)
-            print_table(
-                ["task", *(e["name"] for e in entries[some])],
-                [[row[0], *row[1:][some]] for row in words],
-            )
-        for number, reason in enumerate(reasons(entries), 1):
-            print_line(f"({number}) {reason}")
-        for entry in entries:
-            if entry["accepts"]:
-                print_line(f"{entry['accepts']}: refused for this data")
-
-    print_result({"models": entries}, common, text)
+    def keywords(self) -> dict[str, Any]:
+        """Those that were given. UserError for a text that cannot be read."""
+        given: dict[str, Any] = {
+            "out": self.out,
+            "budget": parse_seconds(self.budget),
+            "steps": self.steps,
+            "set": parse_settings(self.settings),
+            "seed": self.common.seed,
+            "device": self.common.device,
+            "listener": make_listener(self.common),
+        }
+        given |= (self.conditioning or Conditioning()).keywords()
+        return keep_given(given | (self.data or DataOptions()).keywords())
 
 
-def format_count(count: int) -> str:
-    return f"{count:,}" if count < 10**15 else f"{count:.3g}"
+def parse_settings(words: list[str] | None) -> dict[str, Any]:
+    """The settings that `--set NAME=VALUE ...` gives."""
+    pairs = parse_pairs(words, "--set NAME=VALUE")
+    return {name: parse_literal(text) for name, text in pairs.items()}
+
+
+def parse_names(text: str | None) -> list[str] | None:
+    """The names with commas between; None where nobody names any."""
+    if text is None:
+        return None
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 @app.command
@@ -209,7 +104,7 @@ def fit(
     resume
         go on with this run where it stopped; needs no DATA.
     """
-    common, options = common or Common(), options or DataOptions()
+    common = common or Common()
     from plausibly.fitting import api
 
     if resume is not None:
@@ -219,46 +114,33 @@ def fit(
     else:
         if data is None:
             raise UserError("DATA is missing; for example: plausibly fit digits-binary")
-        run = api.fit(
-            data,
-            model,
-            out=out_,
-            seed=common.seed,
-            budget=parse_seconds(budget),
-            steps=steps,
-            set={
-                key: parse_literal(value)
-                for key, value in parse_pairs(set_, "--set NAME=VALUE").items()
-            },
-            device=common.device,
-            listener=make_listener(common),
-            **(conditioning or Conditioning()).keywords(),
-            **options.keywords(),
-        )
-
-    def text() -> None:
-        from plausibly.fitting.results import board_of
-
-        print_board(board_of([run]))
-        print_run(run)
-
-    print_result(run.summary(), common, text)
+        asked = FitOptions(common, out_, budget, steps, set_, conditioning, options)
+        run = api.fit(data, model, **asked.keywords())
+    print_result(FittedRun(run), common)
     if run.record["status"] == "interrupted":
-        say(
-            common,
-            f"interrupted at step {run.record['steps']:,}; go on with: plausibly fit --resume {run.path}",
-        )
+        again = f"plausibly fit --resume {run.path}"
+        say(common, f"interrupted at step {run.record['steps']:,}; go on with: {again}")
         sys.exit(130)
 
 
-def print_run(run: Any) -> None:
-    """What a run is mixed of, if it is, and where it is."""
-    from plausibly.runs.record import ingredients
+@dataclass(frozen=True)
+class FittedRun:
+    """A run as its row of the board, what it is mixed of if it is, and where it is."""
 
-    if mixed := ingredients(run.record):
-        print_line(f"mixed:  {mixed}")
-    print_line(f"run:    {run.path}")
-    print_line(f"report: {run.path / 'report.html'}")
+    run: Run
+
+    def to_json(self) -> dict[str, Any]:
+        return self.run.summary()
+
+    def blocks(self) -> Iterator[Block]:
+        from plausibly.fitting.results import board_of
+        from plausibly.runs.record import ingredients
+
+        yield board_table(board_of([self.run]))
+        if mixed := ingredients(self.run.record):
+            yield f"mixed:  {mixed}"
+        yield f"run:    {self.run.path}"
+        yield f"report: {self.run.path / 'report.html'}"
 
 
 @app.command
@@ -298,12 +180,10 @@ def compare(
     resume
         go on with this comparison where it stopped; needs no DATA, and --models only for models of your own.
     """
-    common, options = common or Common(), options or DataOptions()
+    common = common or Common()
     from plausibly.fitting import compare as compare_module
 
-    named = (
-        [name.strip() for name in models.split(",") if name.strip()] if models is not None else None
-    )
+    named = parse_names(models)
     if resume is not None:
         if data is not None:
             raise UserError("--resume needs no DATA: the comparison knows its own")
@@ -313,36 +193,30 @@ def compare(
     else:
         if data is None:
             raise UserError("DATA is missing; for example: plausibly compare digits-binary")
-        board = compare_module.compare(
-            data,
-            named,
-            out=out_,
-            seed=common.seed,
-            seeds=seeds,
-            budget=parse_seconds(budget),
-            steps=steps,
-            set={
-                key: parse_literal(value)
-                for key, value in parse_pairs(set_, "--set NAME=VALUE").items()
-            },
-            device=common.device,
-            listener=make_listener(common),
-            **(conditioning or Conditioning()).keywords(),
-            **options.keywords(),
-        )
-
-    def text() -> None:
-        print_board(board)
-        print_line(f"report: {board.path / 'report.html'}")
-
-    print_result(
-        {"data": board.data, "report": str(board.path / "report.html"), "board": board.to_json()},
-        common,
-        text,
-    )
+        asked = FitOptions(common, out_, budget, steps, set_, conditioning, options)
+        board = compare_module.compare(data, named, seeds=seeds, **asked.keywords())
+    print_result(Comparison(board), common)
     if board.interrupted:
         say(common, f"stopped; go on with: plausibly compare --resume {board.path}")
         sys.exit(130)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A board and its report."""
+
+    board: Board
+
+    @property
+    def report(self) -> str:
+        return str(self.board.path / "report.html")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"data": self.board.data, "report": self.report, "board": self.board.to_json()}
+
+    def blocks(self) -> Iterator[Block]:
+        yield board_table(self.board)
+        yield f"report: {self.report}"
 
 
 @app.command
@@ -360,15 +234,9 @@ def ensemble(
     """
     common = common or Common()
     from plausibly.fitting import ensemble as ensemble_module
-    from plausibly.fitting import results
 
     run = ensemble_module.mix(runs, out=out_, device=common.device, listener=make_listener(common))
-
-    def text() -> None:
-        print_board(results.board_of([run]))
-        print_run(run)
-
-    print_result(run.summary(), common, text)
+    print_result(FittedRun(run), common)
 
 
 @app.command
@@ -401,27 +269,25 @@ def benchmark(
         training steps of each fit, instead of a budget: the same seed gives the same table.
     """
     common = common or Common()
-    from plausibly.fitting.benchmark import HEADINGS, format_row, sources_line
-    from plausibly.fitting.benchmark import benchmark as rows
+    from plausibly.fitting import benchmark as benchmark_module
 
-    names = [name.strip() for name in sets.split(",") if name.strip()] if sets is not None else None
-    lines = list(
-        rows(
-            suite,
-            data,
-            sets=names,
-            out=out_,
-            budget=parse_seconds(budget),
-            steps=steps,
-            seed=common.seed,
-            device=common.device,
-            listener=make_listener(common),
-        )
-    )
-    found = {"suite": suite, "sets": [vars(line) for line in lines]}
+    asked = FitOptions(common, out_, budget, steps)
+    rows = benchmark_module.benchmark(suite, data, sets=parse_names(sets), **asked.keywords())
+    print_result(SuiteTable(suite, list(rows)), common)
 
-    def text() -> None:
-        print_table(HEADINGS, [format_row(line) for line in lines])
-        print_line(sources_line(lines))
 
-    print_result(found, common, text)
+@dataclass(frozen=True)
+class SuiteTable:
+    """The table of a suite: results beside published ones."""
+
+    suite: str
+    rows: list[BenchmarkRow]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"suite": self.suite, "sets": [vars(row) for row in self.rows]}
+
+    def blocks(self) -> Iterator[Block]:
+        from plausibly.fitting.benchmark import HEADINGS, format_row, sources_line
+
+        yield Table(HEADINGS, [format_row(row) for row in self.rows])
+        yield sources_line(self.rows)

@@ -14,8 +14,65 @@ from plausibly.errors import UserError
 
 @Parameter(name="*")
 @dataclass(frozen=True)
+class Common:
+    """Options of every command."""
+
+    json: Annotated[bool, Parameter(negative="")] = False
+    "Print one JSON document, and nothing else, on stdout."
+    seed: int = 0
+    "Decides every draw: splits, first weights, batches, samples."
+    device: str = "cpu"
+    "Where to compute: cpu or cuda."
+    threads: int | None = None
+    "CPU threads; 1 unless there are more than two cores, and a repeated run is bit-identical with 1."
+    quiet: Annotated[bool, Parameter(negative="")] = False
+    "No progress and no remarks on stderr."
+
+
+OwnModel = Annotated[
+    str | None,
+    Parameter(
+        name="--model",
+        help="FILE.py:CLASS, where RUN was fitted with a model of your own; the same file as then.",
+    ),
+]
+
+Scheduler = Annotated[
+    str | None,
+    Parameter(
+        name="--scheduler",
+        help="tcp://HOST:PORT of a dask scheduler, whose workers do the work; after a stop the same command goes on.",
+    ),
+]
+
+GuardFormulas = Annotated[
+    bool,
+    Parameter(
+        name="--guard-formulas",
+        negative="",
+        help="For spreadsheets: in CSV and TSV, texts that begin with = + - @ or a tab get a leading apostrophe. "
+        "Such a file read again is not the same rows.",
+    ),
+]
+
+
+def shard_work(scheduler: str | None, common: Common, model: str | None) -> Any:
+    """Does the shards of a job in this process, or on the cluster of that scheduler."""
+    from plausibly.jobs.shards import work_here
+
+    if scheduler is None:
+        return work_here
+    import torch
+
+    from plausibly.jobs.cluster import Cluster
+
+    return Cluster(scheduler, common.device, torch.get_num_threads(), model)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
 class DataOptions:
-    """How to read DATA."""
+    """Options that say how DATA is read."""
 
     kind: (
         Annotated[list[str], Parameter(name="--kind", consume_multiple=True, negative="")] | None
@@ -36,20 +93,27 @@ class DataOptions:
 
     def keywords(self) -> dict[str, Any]:
         """Those that were given, as `plausibly.load` takes them."""
-        kinds = parse_pairs(
-            self.kind, "--kind COLUMN=KIND", [word.rpartition("=")[0] for word in self.kind or []]
-        )
+        names = [word.rpartition("=")[0] for word in self.kind or []]
+        kinds = parse_pairs(self.kind, "--kind COLUMN=KIND", names)
         if self.kinds is not None:
             from plausibly.data.columns import kind_files
 
             kinds = kind_files.read_kinds(self.kinds) | kinds
-        every: dict[str, Any] = {
-            "kinds": kinds,
-            "drop": tuple(self.drop or ()),
-            "split": self.split,
-        }
-        every |= {"valid": self.valid, "test": self.test, "size": self.size}
-        return {key: value for key, value in every.items() if value not in (None, (), {})}
+        return keep_given(
+            {
+                "kinds": kinds,
+                "drop": tuple(self.drop or ()),
+                "split": self.split,
+                "valid": self.valid,
+                "test": self.test,
+                "size": self.size,
+            }
+        )
+
+
+def keep_given(options: dict[str, Any]) -> dict[str, Any]:
+    """Leaves out options that nobody gave."""
+    return {key: value for key, value in options.items() if value not in (None, (), {})}
 
 
 def parse_pairs(words: list[str] | None, usage: str, names: Sequence[str] = ()) -> dict[str, str]:
@@ -92,7 +156,7 @@ def parse_seconds(text: str | None) -> float | None:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Conditioning:
-    """What is modelled given what."""
+    """Options that say which columns are modelled given which."""
 
     context: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
     "Columns that the others are modelled given, such as a label: p(others | label), p(label) kept from training."
@@ -100,7 +164,8 @@ class Conditioning:
     "Columns that are modelled given all others (--context rest): a classifier is --event label --context rest."
 
     def keywords(self) -> dict[str, Any]:
-        return {"context": tuple(self.context or ()), "event": tuple(self.event or ())}
+        """Those that were given, as `plausibly.fit` takes them."""
+        return keep_given({"context": tuple(self.context or ()), "event": tuple(self.event or ())})
 
 
 @Parameter(name="*")
@@ -121,7 +186,7 @@ class AnnealingOptions:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How close samples are to held-out rows instead, of models that sample."""
+    """Samples beside held-out rows instead, of models that sample: how close they are."""
 
     samples: Annotated[bool, Parameter(negative="")] = False
     "Whether a classifier can tell them, whether they cover the rows, whether they are copies, and distances."
@@ -134,7 +199,7 @@ class SamplingOptions:
 
 
 def parse_rows(text: str) -> slice:
-    """The rows that FIRST:END says."""
+    """The rows from FIRST up to END, as FIRST:END says."""
     first, colon, end = text.partition(":")
     if not (colon and first.isdecimal() and end.isdecimal()):
         raise UserError(

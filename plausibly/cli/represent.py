@@ -1,25 +1,30 @@
-"""Commands that tell of each row: classify, encode, reconstruct, interpolate."""
+"""Commands that turn each row into something else: classify, encode, reconstruct, interpolate."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from plausibly.cli.app import app
-from plausibly.cli.console import (
-    Common,
-    GuardFormulas,
-    OwnModel,
-    format_cell,
-    print_result,
-    print_table,
-)
+from plausibly.cli.console import Block, format_cell, frame_table, print_result
 from plausibly.cli.deliver import deliver, write
+from plausibly.cli.options import Common, GuardFormulas, OwnModel
 from plausibly.errors import UserError
-from plausibly.printing import print_line
 from plausibly.system.files import refuse_same
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from plausibly.evaluation.answers.classification import Classification
+    from plausibly.evaluation.answers.reconstruction import Error
+    from plausibly.evaluation.answers.regression import Regression
+
+PREDICTIONS_SHOWN = 10  # rows
 
 
 @app.command
@@ -57,24 +62,28 @@ def classify(
     frame = found.frame()
     if out_ is not None:
         write(score_output(Path(out_)), frame, out_, guard_formulas, data)
-    document = found.to_json() | {
-        "out": out_,
-        "predictions": None if out_ else frame.to_dict("records"),
-    }
+    print_result(Predictions(found, frame, out_), common)
 
-    def text() -> None:
-        some = frame.head(10)
-        print_table(
-            list(some.columns),
-            [[format_cell(value) for value in row] for row in some.to_numpy(dtype=object)],
-        )
-        print_line(
-            f"{len(frame):,} rows"
-            + (f" in {out_}" if out_ else "; the first 10 shown, --out FILE keeps all")
-        )
-        print_line(found.line())
 
-    print_result(document, common, text)
+@dataclass(frozen=True)
+class Predictions:
+    """The prediction of each row, or where they are, and how good they are where that is known."""
+
+    found: Classification | Regression
+    frame: pd.DataFrame
+    out: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return self.found.to_json() | {
+            "out": self.out,
+            "predictions": None if self.out else self.frame.to_dict("records"),
+        }
+
+    def blocks(self) -> Iterator[Block]:
+        yield frame_table(self.frame.head(PREDICTIONS_SHOWN))
+        shown = f"; the first {PREDICTIONS_SHOWN} shown, --out FILE keeps all"
+        yield f"{len(self.frame):,} rows" + (f" in {self.out}" if self.out else shown)
+        yield self.found.line()
 
 
 @app.command
@@ -99,20 +108,34 @@ def encode(
     from plausibly.runs.run import Run
 
     latents = Run.open(run, common.device, model).encode(data)
-    document = {"rows": len(latents), "latents": latents.shape[1], "out": out_}
     if out_ is not None:
         refuse_same(out_, data)
         write_rows(latents, Path(out_))
-    document |= {"values": None if out_ else latents.tolist()}
+    print_result(EncodedRows(latents, out_), common)
 
-    def text() -> None:
-        if out_ is not None:
-            print_line(f"{latents.shape[1]:,} latents of {len(latents):,} rows in {out_}")
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """The latents of each row, or where they are."""
+
+    latents: np.ndarray
+    out: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rows": len(self.latents),
+            "latents": self.latents.shape[1],
+            "out": self.out,
+            "values": None if self.out else self.latents.tolist(),
+        }
+
+    def blocks(self) -> Iterator[Block]:
+        rows, columns = self.latents.shape
+        if self.out is not None:
+            yield f"{columns:,} latents of {rows:,} rows in {self.out}"
             return
-        for row in [range(latents.shape[1]), *latents.tolist()]:
-            print_line(",".join(format_cell(value) for value in row))
-
-    print_result(document, common, text)
+        for row in [range(columns), *self.latents.tolist()]:
+            yield ",".join(format_cell(value) for value in row)
 
 
 @app.command
@@ -134,34 +157,38 @@ def reconstruct(
         file for the rows that come back: .csv, .parquet, .npz or .png (a grid of images).
     """
     common = common or Common()
-    from dataclasses import asdict
-
-    from plausibly.evaluation.answers.reconstruction import format_error
     from plausibly.runs.run import Run
 
     opened = Run.open(run, common.device, model)
     events = opened.events(data)
     errors = opened.reconstruction(events)
     if out_ is not None:
-        write(
-            opened.format.output(Path(out_)), opened.reconstruct(events), out_, guard_formulas, data
-        )
+        output = opened.format.output(Path(out_))
+        write(output, opened.reconstruct(events), out_, guard_formulas, data)
+    print_result(ReconstructedRows(len(events), errors, out_), common)
 
-    def text() -> None:
-        for unit, error in errors.items():
-            print_line(f"{format_error(unit, error)}, {error}")
-        print_line(
-            f"{len(events):,} rows in {out_}"
-            if out_
-            else "--out FILE keeps the rows that come back"
-        )
 
-    document = {"rows": len(events), "out": out_}
-    print_result(
-        document | {"reconstruction": {unit: asdict(error) for unit, error in errors.items()}},
-        common,
-        text,
-    )
+@dataclass(frozen=True)
+class ReconstructedRows:
+    """The distance of rows from what comes back, by unit, and where that is."""
+
+    rows: int
+    errors: dict[str, Error]
+    out: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        errors = {unit: asdict(error) for unit, error in self.errors.items()}
+        return {"rows": self.rows, "out": self.out, "reconstruction": errors}
+
+    def blocks(self) -> Iterator[Block]:
+        from plausibly.evaluation.answers.reconstruction import format_error
+
+        for unit, error in self.errors.items():
+            yield f"{format_error(unit, error)}, {error}"
+        if self.out:
+            yield f"{self.rows:,} rows in {self.out}"
+        else:
+            yield "--out FILE keeps the rows that come back"
 
 
 @app.command
@@ -198,12 +225,5 @@ def interpolate(
     if outside := [row for row in rows if not 0 <= row < len(events)]:
         raise UserError(f"--rows {outside[0]}: {data} has the rows 0 to {len(events) - 1:,}")
     found = opened.interpolate(events[rows[::2]], events[rows[1::2]], steps)
-    deliver(
-        opened,
-        found,
-        out_,
-        common,
-        {"rows": len(found), "pairs": len(rows) // 2, "steps": steps},
-        steps,
-        guard_formulas,
-    )
+    document = {"rows": len(found), "pairs": len(rows) // 2, "steps": steps}
+    deliver(opened, found, out_, common, document, steps, guard_formulas)

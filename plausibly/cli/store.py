@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from plausibly.cli.app import app
-from plausibly.cli.console import Common, GuardFormulas, OwnModel, print_result, row_meter
-from plausibly.cli.options import parse_rows
+from plausibly.cli.console import Block, WrittenRows, print_result
+from plausibly.cli.options import Common, GuardFormulas, OwnModel, parse_rows
+from plausibly.cli.progress import row_meter
 from plausibly.errors import UserError
-from plausibly.printing import print_line
+
+if TYPE_CHECKING:
+    from plausibly.jobs.compression import Measure
+    from plausibly.runs.upgrading import Upgraded
 
 
 @app.command
@@ -35,39 +41,57 @@ def compress(
         decode what was written before calling it done.
     """
     common = common or Common()
-    from plausibly.jobs import compression, provenance
+    from plausibly.jobs import compression
     from plausibly.runs.run import Run
 
     opened = Run.open(run, common.device, model)
     found = compression.compress(opened, data, file, embed, verify, row_meter(common))
+    print_result(CompressedRows(found, run, data, file, embed, verify), common)
 
-    def text() -> None:
-        print_line(
-            f"{found.rows:,} rows of {data}, {found.original:,} bytes, in {file}: {found.file:,} bytes"
+
+@dataclass(frozen=True)
+class CompressedRows:
+    """The file of compressed rows, beside other programs and beside what the model promises."""
+
+    found: Measure
+    run: str
+    data: str
+    file: str
+    embed: bool
+    verify: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return self.found.to_json() | {"file": self.file}
+
+    def blocks(self) -> Iterator[Block]:
+        from plausibly.jobs.provenance import processor, reader_versions
+
+        found = self.found
+        yield (
+            f"{found.rows:,} rows of {self.data}, {found.original:,} bytes, "
+            f"in {self.file}: {found.file:,} bytes"
         )
-        bits, payload = found.model_bits, found.per_variable(8 * found.payload)
-        sign = f"{found.sign} " * (found.sign != "=")
-        ideal = (
-            "" if bits is None else f"; the model's -log2 p is {sign}{found.per_variable(bits):.4f}"
-        )
-        print_line(f"{payload:.4f} bits a variable{ideal}{found.of}")
+        yield self.bits_line()
         for name, size in found.rivals.items():
-            print_line(
-                f"{name:>5} {size:12,} bytes, {found.per_variable(8 * size):.4f} bits a variable"
-            )
+            bits = found.per_variable(8 * size)
+            yield f"{name:>5} {size:12,} bytes, {bits:.4f} bits a variable"
         for note in found.notes:
-            print_line(f"values come back equal, but {note}")
-        print_line("decoded again: the same rows" if verify else "not decoded again: --no-verify")
-        print_line(
-            "the model is in it"
-            if embed
-            else f"to decompress it, keep {run} as it is; --embed puts the model into it"
-        )
-        print_line(
-            f"decoded by {provenance.reader_versions()}, for certain on a processor like this: {provenance.processor()}"
-        )
+            yield f"values come back equal, but {note}"
+        yield "decoded again: the same rows" if self.verify else "not decoded again: --no-verify"
+        if self.embed:
+            yield "the model is in it"
+        else:
+            yield f"to decompress it, keep {self.run} as it is; --embed puts the model into it"
+        here = f"for certain on a processor like this: {processor()}"
+        yield f"decoded by {reader_versions()}, {here}"
 
-    print_result(found.to_json() | {"file": file}, common, text)
+    def bits_line(self) -> str:
+        found = self.found
+        line = f"{found.per_variable(8 * found.payload):.4f} bits a variable"
+        if found.model_bits is not None:
+            sign = "" if found.sign == "=" else f"{found.sign} "
+            line += f"; the model's -log2 p is {sign}{found.per_variable(found.model_bits):.4f}"
+        return line + found.of
 
 
 @app.command
@@ -99,24 +123,31 @@ def decompress(
     opened = None if data is None else Run.open(run, common.device, model)
     file, data = (run, file) if data is None else (file, data)
     number = compression.decompress(file, data, opened, some, row_meter(common), guard_formulas)
-    print_result(
-        {"rows": number, "out": data}, common, lambda: print_line(f"{number:,} rows in {data}")
-    )
+    print_result(WrittenRows(number, data, {"rows": number, "out": data}), common)
 
 
 @app.command
 def seal(run: str, /, *, model: OwnModel = None, common: Common | None = None) -> None:
     """Renew the checksums of RUN, or of a folder that `compare` made, after an edit by hand; they tell damage, not malice."""
     common = common or Common()
-    from plausibly.fitting.resealing import seal
+    from plausibly.fitting import resealing
 
-    found = seal(run, model)
+    print_result(SealedFiles(run, resealing.seal(run, model)), common)
 
-    def text() -> None:
-        for file, how in found.items():
-            print_line(f"{file}: {how}")
 
-    print_result({"run": run, "sealed": found}, common, text)
+@dataclass(frozen=True)
+class SealedFiles:
+    """The files with a checksum, and whether it is a new one."""
+
+    run: str
+    sealed: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run": self.run, "sealed": self.sealed}
+
+    def blocks(self) -> Iterator[Block]:
+        for file, state in self.sealed.items():
+            yield f"{file}: {state}"
 
 
 @app.command
@@ -130,10 +161,18 @@ def upgrade(*runs: str, common: Common | None = None) -> None:
 
     if not runs:
         raise UserError("RUN is missing; for example: plausibly upgrade runs/best-1")
-    found = [upgrading.upgrade(run) for run in runs]
+    print_result(UpgradedRuns([upgrading.upgrade(run) for run in runs]), common)
 
-    def text() -> None:
-        for each in found:
-            print_line(each.line())
 
-    print_result({"runs": [each.to_json() for each in found]}, common, text)
+@dataclass(frozen=True)
+class UpgradedRuns:
+    """Runs that are, or were already, of this version."""
+
+    runs: list[Upgraded]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"runs": [run.to_json() for run in self.runs]}
+
+    def blocks(self) -> Iterator[Block]:
+        for run in self.runs:
+            yield run.line()

@@ -1,0 +1,187 @@
+"""Commands that draw: sample, impute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from plausibly.cli.app import app
+from plausibly.cli.console import WrittenRows, print_result, say
+from plausibly.cli.deliver import deliver
+from plausibly.cli.options import (
+    Common,
+    GuardFormulas,
+    OwnModel,
+    Scheduler,
+    parse_pairs,
+    shard_work,
+)
+from plausibly.cli.progress import row_meter
+from plausibly.errors import UserError
+
+if TYPE_CHECKING:
+    from plausibly.runs.run import Run
+
+FILLING_WORDS = {
+    "exact": "exact draws",
+    "approximate": "drawn one after the other, each given the others: approximate",
+    "estimate": "draws by weight, an estimate",
+}
+
+
+@app.command
+def sample(
+    run: str,
+    /,
+    *,
+    n: Annotated[int, Parameter(name=["-n", "--n"])] = 10,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    given: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    complete: Annotated[bool, Parameter(negative="")] = False,
+    guard_formulas: GuardFormulas = False,
+    scheduler: Scheduler = None,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Draw rows from RUN.
+
+    Parameters
+    ----------
+    n
+        number of rows.
+    out_
+        .csv, .parquet, .npz or .png (a grid of images); without it the rows are printed.
+    given
+        COLUMN=VALUE fixes columns, never by rejection; an array's columns are called 0, 1, ...
+    complete
+        draw rows without holes, as if holes told nothing of what they hide.
+    """
+    common = common or Common()
+    from plausibly.jobs import files
+    from plausibly.runs.run import Run
+
+    if n < 1:
+        raise UserError(f"-n {n}; at least one row can be drawn")
+    opened = Run.open(run, common.device, model)
+    known = parse_pairs(given, "--given COLUMN=VALUE", opened.format.names)
+    if complete:
+        say(
+            common,
+            "rows are drawn given that no cell is a hole; "
+            "that holes tell nothing of what they hide is assumed",
+        )
+    if out_ is None:
+        if scheduler is not None:
+            raise UserError(
+                "--scheduler needs --out FILE: what is done is kept beside it until all is"
+            )
+        rows, ess = opened.sample_with_ess(n, common.seed, known, complete)
+        document = {"rows": n} | report_draws(opened, known, complete, ess, common)
+        deliver(opened, rows, out_, common, document, guard=guard_formulas)
+        return
+    work = shard_work(scheduler, common, model)
+    ess = files.sample_to(
+        opened, Path(out_), n, common.seed, known, complete, work, row_meter(common), guard_formulas
+    )
+    document = {"rows": n} | report_draws(opened, known, complete, ess, common) | {"out": out_}
+    print_result(WrittenRows(n, out_, document), common)
+
+
+def report_draws(
+    run: Run, given: dict[str, str], complete: bool, ess: Any, common: Common
+) -> dict[str, Any]:
+    """Says how good draws given something are, and is that as JSON; nothing of plain draws."""
+    from plausibly.tasks.impute import impute as impute_task
+
+    if not given and not complete:
+        return {}
+    word = impute_task.word(type(run.model)) or ""
+    if word != "exact":
+        say(common, f"drawn cells are {describe_filling(word, ess)}")
+    return {"drawn": word} | (ess.to_json() if ess else {})
+
+
+def describe_filling(word: str, ess: Any) -> str:
+    """Says how good drawn cells are, and how many weighted draws tell something."""
+    return f"{FILLING_WORDS[word]}: {ess.line()}" if ess else FILLING_WORDS[word]
+
+
+@app.command
+def impute(
+    run: str,
+    data: str,
+    /,
+    *,
+    out_: Annotated[str | None, Parameter(name="--out")] = None,
+    draws: int = 1,
+    most_probable: Annotated[bool, Parameter(negative="")] = False,
+    guard_formulas: GuardFormulas = False,
+    model: OwnModel = None,
+    common: Common | None = None,
+) -> None:
+    """Fill every hole of DATA with a draw from p(hole | the rest of the row); observed cells come back as they are.
+
+    Parameters
+    ----------
+    out_
+        file for the filled rows; with several draws, out-1.csv, out-2.csv, ...
+    draws
+        number of independent fillings.
+    most_probable
+        instead, fill all holes of a row with what is most probable together.
+    """
+    common = common or Common()
+    from plausibly.runs.run import Run
+    from plausibly.tasks.impute import impute as impute_task
+
+    opened = Run.open(run, common.device, model)
+    if most_probable:
+        if draws != 1:
+            raise UserError("--most-probable fills in one way only; leave --draws out")
+        complete_rows(opened, data, out_, common, guard_formulas)
+        return
+    impute_task.require(opened.model)
+    word = impute_task.word(type(opened.model)) or ""
+    if draws < 1 or (draws > 1 and out_ is None):
+        raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
+    if out_ is None:
+        events, ess = opened.fill_events(data, common.seed)
+        document = {"rows": len(events), "filled": word} | (ess.to_json() if ess else {})
+        deliver(opened, events, None, common, document, guard=guard_formulas)
+    else:
+        ess = fill_files(opened, data, Path(out_), draws, word, common, guard_formulas)
+    say(common, f"filled cells are {describe_filling(word, ess)}")
+
+
+def fill_files(
+    run: Run, data: str, out: Path, draws: int, word: str, common: Common, guard: bool
+) -> Any:
+    """Fills rows into files, a file for each draw; gives the effective number of weighted draws."""
+    from plausibly.jobs import files
+
+    for draw in range(draws):
+        path = path_of_draw(out, draw) if draws > 1 else out
+        seed = common.seed + draw
+        meter = row_meter(common)
+        rows, ess = files.fill_to(run, data, path, seed, heard=meter, guard=guard)
+    document = {"rows": rows, "filled": word} | (ess.to_json() if ess else {})
+    print_result(WrittenRows(rows, str(path), document | {"out": str(path)}), common)
+    return ess
+
+
+def path_of_draw(path: Path, draw: int) -> Path:
+    return path.with_name(f"{path.stem}-{draw + 1}{path.suffix}")
+
+
+def complete_rows(run: Run, data: str, out_: str | None, common: Common, guard: bool) -> None:
+    """Fills the holes of each row with what is most probable together."""
+    from plausibly.tasks.complete import complete as complete_task
+
+    events = run.complete_events(data)
+    word = complete_task.word(type(run.model))
+    document = {"rows": len(events), "completed": word}
+    deliver(run, events, out_, common, document, guard=guard, data=data)
+    quality = "" if word == "exact" else ", the best found"
+    say(common, f"each row's holes hold what is most probable together{quality}")

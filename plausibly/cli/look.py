@@ -1,0 +1,206 @@
+"""Commands that look before anything is learned: data, models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plausibly.cli.app import app
+from plausibly.cli.console import Block, Table, format_value, print_result
+from plausibly.cli.options import Common, DataOptions
+from plausibly.errors import UserError
+
+if TYPE_CHECKING:
+    from plausibly.data.dataset import Dataset
+
+MODELS_PER_TABLE = 7  # models in one table
+LEVELS_SHOWN = 5  # levels of a column
+
+
+@app.command
+def data(
+    data: str,
+    /,
+    *,
+    write_kinds: str | None = None,
+    options: DataOptions | None = None,
+    common: Common | None = None,
+) -> None:
+    """Show the column report of DATA: kinds, levels, holes, what was guessed and how to override it.
+
+    Parameters
+    ----------
+    write_kinds
+        a file to keep what was guessed in, to be edited and given to any command with --kinds.
+    """
+    common, options = common or Common(), options or DataOptions()
+    from plausibly.data.columns import kind_files
+    from plausibly.data.loading import load
+    from plausibly.data.origins import is_table
+
+    if write_kinds is not None and not is_table(data):
+        raise UserError(
+            f"--write-kinds {write_kinds}: {data} is no table, and has no columns to name"
+        )
+    dataset = load(data, seed=common.seed, **options.keywords())
+    columns = dataset.format.describe()
+    if write_kinds is not None:
+        left_out = [
+            {"name": name, "kind": "drop", "guess": "as you said"}
+            for name in dataset.format.fields()["dropped"]
+        ]
+        kind_files.write_kinds(columns + left_out, Path(data).name, Path(write_kinds))
+    print_result(ColumnReport(dataset, columns, write_kinds is not None), common)
+
+
+@dataclass(frozen=True)
+class ColumnReport:
+    """The columns of a data set; `kept` where a file has them too."""
+
+    dataset: Dataset
+    columns: list[dict[str, Any]]
+    kept: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "data": self.dataset.name,
+            "rows": self.dataset.rows,
+            "variables": self.dataset.schema.size,
+            "columns": self.columns,
+            "relations": [each.to_json() for each in self.dataset.relations],
+            "byte_for_byte": self.dataset.regular,
+            "notes": self.dataset.notes,
+        }
+
+    def blocks(self) -> Iterator[Block]:
+        yield self.table()
+        here = "in the file, and give it with --kinds"
+        kept = here if self.kept else "with --kind COLUMN=KIND, or all with --write-kinds FILE"
+        yield (
+            f"Override a guess {kept}: "
+            "boolean, category, integer, number, real, date, id, text, drop."
+        )
+        if self.dataset.schema.has_unforeseen:
+            yield self.price_of_new_values()
+        yield from self.dataset.notes
+        if self.dataset.regular:
+            yield "rows written again give this file, byte for byte"
+
+    def table(self) -> Table:
+        rows = [
+            [
+                *(format_value(column.get(key)) for key in ("name", "kind", "codes", "holes")),
+                summarise_values(column),
+                format_value(column.get("guess")),
+            ]
+            for column in self.columns
+        ]
+        counts = " + ".join(f"{count:,}" for count in self.dataset.rows.values())
+        title = (
+            f"{self.dataset.name}: {counts} rows (train, validation, test, calibration), "
+            f"{self.dataset.schema.size:,} variables"
+        )
+        return Table(["column", "kind", "codes", "holes", "values", "guessed from"], rows, title)
+
+    def price_of_new_values(self) -> str:
+        shares = [kind.unforeseen for kind in self.dataset.schema.kinds if kind.unforeseen]
+        ends = dict.fromkeys(f"{100 * end:.2g}" for end in (min(shares), max(shares)))
+        return (
+            f"A cell never seen costs its column's share of new values, {' to '.join(ends)} %, "
+            "and says nothing of the others."
+        )
+
+
+def summarise_values(column: dict[str, Any]) -> str:
+    """Says in a few words which values a column has."""
+    if column.get("levels"):
+        levels = [str(level) for level in column["levels"]]
+        more = f", ... ({len(levels):,} levels)" if len(levels) > LEVELS_SHOWN else ""
+        return ", ".join(level[:20] for level in levels[:LEVELS_SHOWN]) + more
+    if column.get("range"):
+        step = f" by {column['resolution']}" if column.get("resolution") else ""
+        return f"{column['range'][0]} to {column['range'][1]}{step}"
+    if column.get("drawn"):
+        return f"{column['drawn']} in drawn rows"
+    return str(column.get("value") or "")
+
+
+@app.command
+def models(
+    *,
+    data: str | None = None,
+    variables: int | None = None,
+    options: DataOptions | None = None,
+    common: Common | None = None,
+) -> None:
+    """List every model: what it can do, and its number of free parameters.
+
+    Parameters
+    ----------
+    data
+        count them for this data.
+    variables
+        count them for so many binary variables (8 unless said otherwise).
+    """
+    common, options = common or Common(), options or DataOptions()
+    from plausibly.evaluation.abilities import model_entries
+    from plausibly.events.schema import binary
+
+    if data is not None and variables is not None:
+        raise UserError("give either --data or --variables, not both")
+    if variables is not None and not 1 <= variables <= 100_000:
+        raise UserError(f"--variables {variables}; 1 to 100,000 can be counted")
+    if data is not None:
+        from plausibly.data.loading import load
+
+        schema = load(data, seed=common.seed, **options.keywords()).schema
+    else:
+        schema = binary(variables or 8)
+    counted = data or f"n = {variables or 8} binary variables"
+    print_result(ModelList(model_entries(schema), counted), common)
+
+
+@dataclass(frozen=True)
+class ModelList:
+    """Every model; `counted` says what its parameters are counted for."""
+
+    entries: list[dict[str, Any]]
+    counted: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"models": self.entries}
+
+    def blocks(self) -> Iterator[Block]:
+        from plausibly.evaluation.abilities import reasons
+
+        yield self.sizes()
+        yield from self.tasks()
+        for number, reason in enumerate(reasons(self.entries), 1):
+            yield f"({number}) {reason}"
+        for entry in self.entries:
+            if entry["accepts"]:
+                yield f"{entry['accepts']}: refused for this data"
+
+    def sizes(self) -> Table:
+        rows = [
+            [entry["name"], entry["family"], format_count(entry["parameters"]), entry["formula"]]
+            for entry in self.entries
+        ]
+        return Table(["model", "family", f"parameters, {self.counted}", "formula (n bits)"], rows)
+
+    def tasks(self) -> Iterator[Table]:
+        """A few models at a time, so that a table fits on a screen."""
+        from plausibly.evaluation.abilities import answers
+
+        words = answers(self.entries)
+        for start in range(0, len(self.entries), MODELS_PER_TABLE):
+            some = slice(start, start + MODELS_PER_TABLE)
+            names = [entry["name"] for entry in self.entries[some]]
+            yield Table(["task", *names], [[row[0], *row[1:][some]] for row in words])
+
+
+def format_count(count: int) -> str:
+    """A whole number as people read it, in powers of ten where it is large."""
+    return f"{count:,}" if count < 10**15 else f"{count:.3g}"
