@@ -15,7 +15,7 @@ from plausibly.cli.progress import make_listener, row_meter
 from plausibly.errors import UserError
 
 if TYPE_CHECKING:
-    from plausibly.contract.checks import Result
+    from plausibly.contract.result import Result
     from plausibly.evaluation.likelihood.annealed import Annealed
     from plausibly.evaluation.likelihood.by_column import ByColumn
     from plausibly.evaluation.likelihood.codebook import CodebookUse

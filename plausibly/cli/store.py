@@ -15,7 +15,7 @@ from plausibly.cli.progress import row_meter
 from plausibly.errors import UserError
 
 if TYPE_CHECKING:
-    from plausibly.jobs.compression import Measure
+    from plausibly.jobs.measure import Measure
     from plausibly.runs.upgrading import Upgraded
 
 
