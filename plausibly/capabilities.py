@@ -22,7 +22,7 @@ rung, and where it has something faster, `unroll` and `sample_given`. All number
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -45,6 +45,7 @@ class Trainable(nn.Module, ABC):
 
     family: ClassVar[str]
     formula: ClassVar[str]  # the number of free parameters for n binary variables
+    choices: ClassVar[Mapping[str, Sequence[type[Part]]]] = {}  # what an argument chooses among
     plan: ClassVar[
         Mapping[str, float]
     ] = {}  # what training by steps does otherwise than by default, and `rounds`

@@ -6,9 +6,10 @@ Python, or the part itself. Its own arguments are those that its constructor tak
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from inspect import Parameter, signature
-from typing import Any, ClassVar, TypeVar
+from inspect import Parameter, cleandoc, signature
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 Kind = TypeVar("Kind", bound="Part")
 
@@ -54,3 +55,58 @@ def build_part(what: str, kinds: Sequence[type[Kind]], spec: Any, *first: Any) -
                 f"{what} {found.name} has no argument {name!r}; it takes {', '.join(known) or 'none'}"
             )
     return found(*first, **given)
+
+
+class Argument(NamedTuple):
+    """An argument of a constructor as its class describes it."""
+
+    name: str
+    default: Any
+    description: str
+
+
+def list_arguments(kind: type) -> list[Argument]:
+    """The arguments that a person chooses: of a model all but the schema, of a part those by keyword only."""
+    described = describe_arguments(kind)
+    chosen = [
+        each
+        for name, each in signature(kind).parameters.items()
+        if name != "schema"
+        and (each.kind is Parameter.KEYWORD_ONLY or not issubclass(kind, Part))
+        and each.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    ]
+    return [
+        Argument(
+            each.name,
+            None if each.default is Parameter.empty else each.default,
+            described.get(each.name, ""),
+        )
+        for each in chosen
+    ]
+
+
+def describe_arguments(kind: type) -> dict[str, str]:
+    """Each argument in `Args:` of the class docstring, `name: description`, those of base classes too."""
+    found: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        found |= parse_arguments(vars(each).get("__doc__") or "")
+    return found
+
+
+def parse_arguments(docstring: str) -> dict[str, str]:
+    """The entries below the line `Args:`; what is indented deeper than an entry goes on with it."""
+    lines = iter(cleandoc(docstring).split("\n"))
+    found: dict[str, str] = {}
+    if "Args:" not in map(str.strip, lines):  # goes on behind it
+        return found
+    name = ""
+    for line in lines:
+        if line and not line.startswith(" "):
+            break
+        entry = re.fullmatch(r" {1,4}(\w+): (.*)", line)
+        if entry:
+            name = entry[1]
+            found[name] = entry[2].strip()
+        elif name and line.strip():
+            found[name] += f" {line.strip()}"
+    return found

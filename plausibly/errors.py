@@ -1,4 +1,4 @@
-"""What a person, not we, can mend. Messages may hold names from data, which are shown so that they steer no terminal."""
+"""Errors that a person can mend. Messages may hold names from data, which are shown so that they steer no terminal."""
 
 import math
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from plausibly.printing import visible_lines
 
 
 class UserError(ValueError):
-    """What is wrong, where, and what would have worked, in one line. The command line exits with 2."""
+    """An error that says in one line where it is and what would have worked. The command line exits with 2."""
 
     def __str__(self) -> str:
         return visible_lines(super().__str__())
@@ -32,7 +32,7 @@ class Unsupported(TypeError):
 
 def count_phrase(number: int, thing: str) -> str:
     """`1 row`, `2 rows`."""
-    return f"{number:,} {thing}{'s' * (number != 1)}"
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def as_number(value: Any, name: str) -> float:

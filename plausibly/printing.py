@@ -74,7 +74,7 @@ class CleanStream:
 
 @contextmanager
 def clean_errors() -> Iterator[None]:
-    """Within, stderr is `Cleaned`: for tracebacks, warnings and what other libraries say."""
+    """Makes stderr a `CleanStream` within: for tracebacks, warnings and what other libraries say."""
     before = sys.stderr
     sys.stderr = cast(TextIO, CleanStream(before))
     try:

@@ -139,7 +139,7 @@ def print_table(
 
 
 def holds_numbers(rows: list[list[str]], column: int) -> bool:
-    """Whether a column has numbers in all rows but those of models that refuse."""
+    """True where a column has numbers in all rows but those of models that refuse."""
     return all(
         row[column][:1] in "0123456789+-=<>~" or row[column].startswith(("best", "no "))
         for row in rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,29 +130,37 @@ def summarise_values(column: dict[str, Any]) -> str:
 
 @app.command
 def models(
+    name: str | None = None,
+    /,
     *,
     data: str | None = None,
     variables: int | None = None,
     options: DataOptions | None = None,
     common: Common | None = None,
 ) -> None:
-    """List every model: what it can do, and its number of free parameters.
+    """List every model: what it can do, and its number of free parameters; of NAME its arguments, for --set.
 
     Parameters
     ----------
+    name
+        a model, or FILE.py:CLASS of your own: its arguments, and the parts that they choose among.
     data
         count them for this data.
     variables
         count them for so many binary variables (8 unless said otherwise).
     """
     common, options = common or Common(), options or DataOptions()
-    from plausibly.evaluation.abilities import model_entries
+    from plausibly.evaluation.abilities import describe_model, model_entries
     from plausibly.events.schema import binary
 
     if data is not None and variables is not None:
         raise UserError("give either --data or --variables, not both")
     if variables is not None and not 1 <= variables <= 100_000:
         raise UserError(f"--variables {variables}; 1 to 100,000 can be counted")
+    if name is not None:
+        from plausibly.runs.run import model_class
+
+        kind = model_class(name)
     if data is not None:
         from plausibly.data.loading import load
 
@@ -159,7 +168,10 @@ def models(
     else:
         schema = binary(variables or 8)
     counted = data or f"n = {variables or 8} binary variables"
-    print_result(ModelList(model_entries(schema), counted), common)
+    if name is None:
+        print_result(ModelList(model_entries(schema), counted), common)
+    else:
+        print_result(ModelArguments(describe_model(kind, schema), counted), common)
 
 
 @dataclass(frozen=True)
@@ -199,6 +211,49 @@ class ModelList:
             some = slice(start, start + MODELS_PER_TABLE)
             names = [entry["name"] for entry in self.entries[some]]
             yield Table(["task", *names], [[row[0], *row[1:][some]] for row in words])
+
+
+@dataclass(frozen=True)
+class ModelArguments:
+    """A model's arguments, and the parts that some of them choose among, with their own."""
+
+    entry: dict[str, Any]
+    counted: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"model": self.entry}
+
+    def blocks(self) -> Iterator[Block]:
+        entry = self.entry
+        yield f"{entry['name']}: {entry['about']}"
+        size = f"{format_count(entry['parameters'])} for {self.counted}"
+        yield f"family: {entry['family']}; parameters: {size}; of n bits: {entry['formula']}"
+        if entry["accepts"]:
+            yield f"{entry['accepts']}: refused for this data"
+        if not entry["arguments"]:
+            yield "It takes no arguments."
+            return
+        rows = [argument_row("", argument) for argument in entry["arguments"]]
+        yield Table(["--set", "default", "meaning"], rows)
+        for argument in entry["arguments"]:
+            if argument["parts"]:
+                yield parts_table(argument)
+
+
+def parts_table(argument: dict[str, Any]) -> Table:
+    """The parts that an argument chooses among, each with its own arguments."""
+    rows = []
+    for part in argument["parts"]:
+        rows.append([f"{argument['name']}={part['name']}", "", part["about"]])
+        rows += [argument_row(f"{argument['name']}.", own) for own in part["arguments"]]
+    return Table(["--set", "default", "meaning"], rows)
+
+
+def argument_row(prefix: str, argument: dict[str, Any]) -> list[str]:
+    """The name of an argument as `--set` takes it, its default and its description."""
+    default = argument["default"]
+    text = default if isinstance(default, str) else json.dumps(default)
+    return [prefix + argument["name"], "" if default is None else text, argument["description"]]
 
 
 def format_count(count: int) -> str:

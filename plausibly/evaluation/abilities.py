@@ -1,12 +1,14 @@
-"""The abilities of every model, and the reasons for what it cannot do, made from types, rules and reasons."""
+"""The abilities and arguments of every model, and the reasons for what it cannot do: from types, rules and docstrings."""
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import Any
 
 from plausibly.capabilities import Trainable
+from plausibly.choices import Argument, Part, list_arguments
 from plausibly.events.schema import Schema
-from plausibly.models import MODELS
+from plausibly.models import MODELS, model_name
 from plausibly.tasks import load_tasks
 
 METHODS = (
@@ -35,23 +37,55 @@ def capabilities(model: type[Trainable]) -> list[str]:
 
 def model_entries(schema: Schema) -> list[dict[str, Any]]:
     """For each model: its size for such data, its capabilities, each task's word, and the reasons of refusals."""
+    return [model_entry(name, model, schema) for name, model in MODELS.items()]
+
+
+def model_entry(name: str, model: type[Trainable], schema: Schema) -> dict[str, Any]:
+    """A model's size for such data, its capabilities, each task's word, and the reasons of refusals."""
     tasks = load_tasks()
-    entries = []
-    for name, model in MODELS.items():
-        words = {task: word for task in tasks if (word := tasks[task].word(model))}
-        entries.append(
-            {
-                "name": name,
-                "family": model.family,
-                "formula": model.formula,
-                "parameters": model.count(schema),
-                "accepts": model.accepts(schema),
-                "capabilities": capabilities(model),
-                "tasks": words,
-                "refuses": {task: tasks[task].refusal for task in tasks if task not in words},
-            }
-        )
-    return entries
+    words = {task: word for task in tasks if (word := tasks[task].word(model))}
+    return {
+        "name": name,
+        "family": model.family,
+        "formula": model.formula,
+        "parameters": model.count(schema),
+        "accepts": model.accepts(schema),
+        "capabilities": capabilities(model),
+        "tasks": words,
+        "refuses": {task: tasks[task].refusal for task in tasks if task not in words},
+    }
+
+
+def describe_model(model: type[Trainable], schema: Schema) -> dict[str, Any]:
+    """The entry of a model, with its arguments, and the parts that they choose among."""
+    entry = model_entry(model_name(model), model, schema)
+    arguments = [
+        entry_of_argument(argument)
+        | {"parts": [describe_part(part) for part in model.choices.get(argument.name, ())]}
+        for argument in list_arguments(model)
+    ]
+    return entry | {"about": first_paragraph(model), "arguments": arguments}
+
+
+def describe_part(part: type[Part]) -> dict[str, Any]:
+    """The name of a part, its job and its own arguments."""
+    arguments = [entry_of_argument(argument) for argument in list_arguments(part)]
+    return {"name": part.name, "about": first_paragraph(part), "arguments": arguments}
+
+
+def entry_of_argument(argument: Argument) -> dict[str, Any]:
+    """An argument as JSON can hold it."""
+    default = argument.default
+    if isinstance(default, tuple):
+        default = list(default)
+    elif not isinstance(default, str | int | float | bool | list | dict | None):
+        default = str(default)
+    return {"name": argument.name, "default": default, "description": argument.description}
+
+
+def first_paragraph(kind: type) -> str:
+    """The first paragraph of a class's docstring, as one line."""
+    return " ".join(cleandoc(kind.__doc__ or "").split("\n\n")[0].split())
 
 
 def reasons(entries: list[dict[str, Any]]) -> list[str]:

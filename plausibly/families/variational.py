@@ -149,6 +149,7 @@ class EncoderDecoder(Encoder):
     A subclass makes its networks by `connect`.
     """
 
+    choices: ClassVar = {"network": NETWORKS}
     network: MLP | Convolutional
     encoder: nn.Module
     decoder: nn.Module

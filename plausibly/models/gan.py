@@ -7,7 +7,7 @@ play is the `objective`. Variables of all kinds are painted straight through (ne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,7 @@ class GAN(AdversarialModel):
     """
 
     formula = "about H (2 n + 8 H + L), H = 128, L = 16"
+    choices: ClassVar = {"objective": GAMES, "network": NETWORKS}
     generator: Shifted
     margins: Tensor
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import accumulate
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from plausibly.events.schema import Schema
 from plausibly.families.bounds import OBJECTIVES
 from plausibly.families.priors import PRIORS
 from plausibly.families.variational import LatentModel
+from plausibly.networks.pairs import NETWORKS
 from plausibly.networks.perceptron import Perceptron
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.latents import Latents, Normal, Prior, normal_of, without_gradients
@@ -55,6 +56,7 @@ class HierarchicalVAE(LatentModel):
     """
 
     formula = "about H (2 n + 4 H + 3 L) and those of the levels, H = 256, L = 24"
+    choices: ClassVar = {"objective": OBJECTIVES, "prior": PRIORS, "network": NETWORKS}
     by_default = False
 
     def __init__(

@@ -7,7 +7,7 @@ what couples them is that z is not known. Decoder and encoder are networks, an `
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from plausibly.events.schema import Schema
 from plausibly.families.bounds import OBJECTIVES
 from plausibly.families.priors import PRIORS
 from plausibly.families.variational import LatentModel
+from plausibly.networks.pairs import NETWORKS
 from plausibly.outcomes.latents import Latents, Normal, Prior, normal_of
 
 
@@ -44,6 +45,7 @@ class VAE(LatentModel):
     """
 
     formula = "about H (2 n + 4 H + 3 L), H = 256, L = 16"
+    choices: ClassVar = {"objective": OBJECTIVES, "prior": PRIORS, "network": NETWORKS}
 
     def __init__(
         self,

@@ -1,0 +1,5 @@
+"""`python -m plausibly`."""
+
+from plausibly.cli.commands import main
+
+main()
