@@ -138,12 +138,14 @@ def models(
     options: DataOptions | None = None,
     common: Common | None = None,
 ) -> None:
-    """List every model: what it can do, and its number of free parameters; of NAME its arguments, for --set.
+    """List every model: what it can do, and its number of free parameters.
+
+    Of NAME also its arguments, as --set takes them, and the parts that they choose among.
 
     Parameters
     ----------
     name
-        a model, or FILE.py:CLASS of your own: its arguments, and the parts that they choose among.
+        a model of the list, or FILE.py:CLASS of your own.
     data
         count them for this data.
     variables
