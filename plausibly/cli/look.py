@@ -160,7 +160,7 @@ def models(
     if variables is not None and not 1 <= variables <= 100_000:
         raise UserError(f"--variables {variables}; 1 to 100,000 can be counted")
     if name is not None:
-        from plausibly.runs.run import model_class
+        from plausibly.runs.model_classes import model_class
 
         kind = model_class(name)
     if data is not None:
