@@ -9,7 +9,9 @@ from plausibly.evaluation.abilities import describe_model
 from plausibly.events.schema import binary
 from plausibly.models import MODELS
 
-PARTS = {part for kind in MODELS.values() for parts in kind.choices.values() for part in parts}
+PARTS = dict.fromkeys(
+    part for kind in MODELS.values() for parts in kind.choices.values() for part in parts
+)
 
 
 def test_entries_go_on_over_lines_that_are_indented_deeper():
