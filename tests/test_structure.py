@@ -30,7 +30,6 @@ LAYERS = [
     ["fitting"],
     ["estimators"],
     ["cli"],
-    ["__main__"],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 PACKAGE = Package(ROOT)

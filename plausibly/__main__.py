@@ -1,5 +1,0 @@
-"""`python -m plausibly`."""
-
-from plausibly.cli.commands import main
-
-main()
