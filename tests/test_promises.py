@@ -16,14 +16,14 @@ from plausibly.fitting.benchmark import BenchmarkRow
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "promises.md").read_text()
 BY_DATA = {  # whose keys are names of columns, units, tasks, programs, quantiles, measures
-    "values[]", "predictions[]", "given", "quantiles", "rivals", "reconstruction", "models[].tasks", "models[].refuses",
+    "values[]", "predictions[]", "given", "quantiles", "rivals", "reconstruction", "models[].tasks", "models[].refuses", "model.tasks", "model.refuses",
     "board[].reconstruction", "board[].health", "board[].coded.others", "samples.numbers", "samples.missing", "sealed",
 }  # fmt: skip
 
 # each command, and further words of it whose documents are other ones; what they read is made by the first three
 CALLS = {
     "data": ["data people.csv"],
-    "models": ["models --variables 3"],
+    "models": ["models --variables 3", "models vae"],
     "fit": ["fit people.csv --model chow_liu --out tree"],
     "compare": ["compare people.csv --models independent,chow_liu --out both"],
     "evaluate": [

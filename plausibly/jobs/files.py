@@ -97,7 +97,7 @@ class Scored:
         """The frame, which is the next of all, with its rows numbered from 1 through all frames."""
         frame.insert(0, "row", range(self.rows + 1, self.rows + len(frame) + 1))
         self.rows += len(frame)
-        for name in {"more_likely", "anomaly"} & {*frame}:
+        for name in filter(frame.__contains__, ("anomaly", "more_likely")):
             self.marked[name] = self.marked.get(name, 0) + int(frame[name].sum())
         self.few = [_least_plausible([*self.few, frame])]
         return frame
