@@ -108,7 +108,7 @@ def test_a_budget_becomes_steps(monkeypatch):
         Training, "take_step", lambda self: (now.append(now.pop() + 0.1), take_step(self))[1]
     )
     monkeypatch.setattr(
-        "plausibly.training.loop.validation_loss", lambda *given: now.append(now.pop() + 0.1)
+        "plausibly.training.estimates.validation_loss", lambda *given: now.append(now.pop() + 0.1)
     )
     training = fresh(PLAN)
     plans = [steps_within(budget, training.model, *toy(), PLAN) for budget in (1e-3, 5.0, 50.0)]

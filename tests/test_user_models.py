@@ -174,7 +174,7 @@ BREACHES = {
         "order_is_a_permutation",
     ),
     "outputs set wrongly": ("copy_(", "copy_(None, ", "learns: TypeError"),
-    "no loss": ("objective = Likelihood()", "objective = None", "learns"),
+    "no loss": ("objective = MaximumLikelihood()", "objective = None", "learns"),
     "an argument not kept": (
         "def __init__(self, schema)",
         "def __init__(self, schema, width=3)",
