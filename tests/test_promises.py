@@ -16,7 +16,8 @@ from plausibly.fitting.benchmark import BenchmarkRow
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "promises.md").read_text()
 BY_DATA = {  # whose keys are names of columns, units, tasks, programs, quantiles, measures
-    "values[]", "predictions[]", "given", "quantiles", "rivals", "reconstruction", "models[].tasks", "models[].refuses", "model.tasks", "model.refuses",
+    "values[]", "predictions[]", "given", "quantiles", "rivals", "reconstruction", "models[].tasks", "models[].refuses",
+    "model.tasks", "model.refuses",
     "board[].reconstruction", "board[].health", "board[].coded.others", "samples.numbers", "samples.missing", "sealed",
 }  # fmt: skip
 
