@@ -45,7 +45,7 @@ matrices = st.one_of(
 
 
 def format_of(rows: np.ndarray) -> Format:
-    from plausibly.data.formats.arrays import learn_array_format
+    from plausibly.data.formats.array_learning import learn_array_format
 
     return Format.from_json(learn_array_format(rows, {}, ()).to_json())
 

@@ -17,7 +17,8 @@ from pandas.testing import assert_frame_equal
 
 from plausibly.data.columns.unforeseen import log_text
 from plausibly.data.formats.format import Format
-from plausibly.data.formats.tables import TableFormat, learn_table_format
+from plausibly.data.formats.table_learning import learn_table_format
+from plausibly.data.formats.tables import TableFormat
 from plausibly.data.loading import load
 from plausibly.data.rows import load_rows
 from plausibly.errors import UserError

@@ -25,7 +25,7 @@ from plausibly.data.files.arrow_tables import (
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.pieces import table_file
 from plausibly.data.files.regularity import irregularities, spellings
-from plausibly.data.formats import arrays, tables
+from plausibly.data.formats import array_learning, arrays, numeric_arrays, table_learning, tables
 from plausibly.data.formats import labelled as labels_of_rows
 from plausibly.data.formats.format import Format
 from plausibly.data.frames import as_table
@@ -162,7 +162,7 @@ def _table(
         raise UserError("give either `--split` or files for validation and test, not both")
     table = _open_table(source)
     with naming(source):
-        tables.check_options(table.names, table.rows, kinds, drop)
+        table_learning.check_options(table.names, table.rows, kinds, drop)
         places = (
             _split_by(table, split, seed, kinds)._asdict()
             if split
@@ -170,7 +170,9 @@ def _table(
         )
         shown = table.some(places["train"], seed)
         frame = table.frame(shown)
-        format = tables.learn_table_format(frame, table.dialect, kinds, drop, len(places["train"]))
+        format = table_learning.learn_table_format(
+            frame, table.dialect, kinds, drop, len(places["train"])
+        )
         events = table.events(format, places, shown, heard)
         format = format.reserve_unseen(events["train"].codes)
         if split and (name := splits.group_column(split)):
@@ -284,11 +286,15 @@ def _array(
     with naming(source):
         places = _places(len(rows), {*parts, *given}, seed)
         _refuse_nothing(rows[places["train"]], notes)
-        format: Format = arrays.learn_array_format(
+        format: Format = array_learning.learn_array_format(
             rows[places["train"]], kinds, drop, depth or images.DEEP_GRAY_BITS
         )
-        notes += [] if depth else arrays.describe_array(format, rows)
-        notes += _table_notes(format.table) if isinstance(format, arrays.NumericArrayFormat) else []
+        notes += [] if depth else array_learning.describe_array(format, rows)
+        notes += (
+            _table_notes(format.table)
+            if isinstance(format, numeric_arrays.NumericArrayFormat)
+            else []
+        )
         if labelled:
             format, parts = _with_labels(
                 format, {"train": rows, **parts}, _beside(source), places["train"]

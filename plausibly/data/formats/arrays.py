@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,16 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.data.columns.column import Column, change_column
-from plausibly.data.columns.types import BooleanColumn, RealColumn
 from plausibly.data.events import Document, Events, pack_events
 from plausibly.data.files import images
 from plausibly.data.files.arrays import as_array, read_one, write_rows
-from plausibly.data.formats import real_arrays, tables
 from plausibly.data.formats.format import Format
-from plausibly.errors import UserError, as_number, count_phrase
+from plausibly.errors import UserError, as_number
 from plausibly.events.kinds import Category, Kind, Level
-from plausibly.events.schema import MAX_VARIABLES, Schema
+from plausibly.events.schema import Schema
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
@@ -319,220 +315,3 @@ def _describe_lookup(lookup: _Lookup, format: ArrayFormat) -> Document:
         "name": name, "kind": word, "codes": lookup.kind.codes, "holes": 0, "resolution": str(step),
         "range": ["0", str(len(lookup.codes) - 1)], "guess": guess, "override": "give an array of another type",
     }  # fmt: skip
-
-
-class NumericArrayFormat(Format):
-    """A matrix of any numbers: a table whose columns are called 0, 1, ..."""
-
-    word = "numeric-array"
-
-    def __init__(self, table: tables.TableFormat, dtype: str) -> None:
-        if np.dtype(dtype).kind not in "biuf":
-            raise ValueError(f"no array of numbers is of type {dtype}")
-        self.table, self.dtype = table, dtype
-        self.schema, self.names = table.schema, table.names
-
-    def _frame(self, rows: Any) -> Any:
-        array = as_array(rows)
-        width = len(self.table.columns)
-        if array.ndim != 2 or array.shape[1] != width:
-            raise UserError(
-                f"rows of shape {array.shape[1:]}, but the model knows rows of {count_phrase(width, 'number')}"
-            )
-        return _to_frame(array)
-
-    def events(self, rows: Any) -> Events:
-        return self.table.events(self._frame(rows))
-
-    def questions(self, rows: Any) -> Events:
-        return self.table.questions(self._frame(rows))
-
-    def parse_question(self, given: Mapping[str, Any]) -> Events:
-        return self.table.parse_question(
-            {name: as_number(value, name) for name, value in given.items()}
-        )
-
-    def format_values(self, place: int, values: np.ndarray) -> list[str]:
-        return self.table.format_values(place, values)
-
-    def display(self, place: int, value: float) -> float | str:
-        return self.table.display(place, value)
-
-    def log_within(self, events: Events) -> Tensor:
-        return self.table.log_within(events)
-
-    def numbers(self, events: Events) -> np.ndarray:
-        return self.table.numbers(events)
-
-    def in_units(self, place: int, values: np.ndarray) -> np.ndarray:
-        return self.table.in_units(place, values)
-
-    def rows(self, events: Events) -> np.ndarray:
-        frame = self.table.rows(events)
-        holed = np.dtype(self.dtype).kind != "f" and frame.isna().to_numpy().any()
-        try:
-            array: np.ndarray = frame.to_numpy(
-                dtype="float64" if holed else self.dtype, na_value=np.nan
-            )
-        except (ValueError, OverflowError):  # some cells are beyond the type of training's
-            array = frame.to_numpy(dtype=object, na_value=np.nan).astype(np.float64)
-        return array
-
-    def draw(self, codes: Tensor, generator: np.random.Generator, before: int = 0) -> Events:
-        return self.table.draw(codes, generator, before)
-
-    def through(
-        self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0
-    ) -> Events:
-        return self.table.through(coder, codes, events, before)
-
-    def fill(
-        self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0
-    ) -> Events:
-        return self.table.fill(events, codes, generator, before)
-
-    def read(self, source: Any) -> Any:
-        return read_one(str(source)) if isinstance(source, str | Path) else source
-
-    def write(self, rows: Any, path: Path | str, across: int | None = None) -> None:
-        write_rows(rows, Path(path))
-
-    def describe(self) -> list[Document]:
-        return self.table.describe()
-
-    def fields(self) -> Document:
-        return {"table": self.table.fields(), "dtype": self.dtype}
-
-    @classmethod
-    def from_fields(cls, fields: Document) -> NumericArrayFormat:
-        return cls(tables.TableFormat.from_fields(fields["table"]), fields["dtype"])
-
-
-def learn_array_format(
-    rows: np.ndarray,
-    kinds: dict[str, str],
-    drop: tuple[str, ...],
-    depth: int = images.DEEP_GRAY_BITS,
-) -> ArrayFormat | NumericArrayFormat | real_arrays.RealArrayFormat:
-    """The format of an array, from its training rows; `depth` is of deep gray in the files of images."""
-    plain = not kinds and not drop and _small_whole(rows)
-    if plain and rows.ndim <= 4:
-        layout = _layout(rows.shape)
-        shape = _event_shape(rows.shape, layout)
-        kind = _kind(rows, shape)
-        if np.prod(shape) > MAX_VARIABLES:
-            raise UserError(
-                f"rows of shape {rows.shape[1:]} have more than {MAX_VARIABLES:,} entries; give smaller ones"
-            )
-        return ArrayFormat(
-            Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str, depth
-        )
-    if rows.ndim != 2:
-        raise UserError(_no_matrix(rows))
-    every = {str(i): kinds["*"] for i in range(rows.shape[1])} if "*" in kinds else {}
-    kinds = every | {name: word for name, word in kinds.items() if name != "*"}
-    words = kinds | _fractions(rows, kinds)
-    if (
-        not drop
-        and rows.dtype.kind == "f"
-        and [words.get(str(i)) for i in range(rows.shape[1])] == ["real"] * rows.shape[1]
-    ):
-        return real_arrays.learn_real_format(rows)
-    return NumericArrayFormat(_numeric_table(rows, words, drop), rows.dtype.str)
-
-
-def _fractions(rows: np.ndarray, kinds: dict[str, str]) -> dict[str, str]:
-    """Columns of floats that are not all whole are real, unless said otherwise."""
-    if rows.dtype.kind != "f":
-        return {}
-    free = [i for i in range(rows.shape[1]) if str(i) not in kinds]
-    return {str(i): "real" for i in free if real_arrays.is_fractional(rows[:, i])}
-
-
-def _no_matrix(rows: np.ndarray) -> str:
-    """Why rows of other shapes than a matrix's cannot be modelled, and what would be."""
-    what = f"rows of shape {rows.shape[1:]} and type {rows.dtype} are neither a matrix nor whole numbers from 0 to 255"
-    if rows.ndim > 1 and rows.dtype.kind == "f" and np.isnan(rows).any():
-        return f"{what}: some are holes (nan or masked), which only a matrix may have"
-    if rows.ndim in (3, 4) and rows.dtype.kind == "f" and _small_whole(rows * 255):
-        return f"{what}; these look like pixels / 255: give `(x * 255).round().astype('uint8')`"
-    return f"{what}; rows.reshape(len(rows), -1) makes a matrix of them"
-
-
-def describe_array(format: Format, rows: np.ndarray) -> list[str]:
-    """How rows of three sides are read, which is guessed, and how many of all real numbers are holes."""
-    holes = int(np.isnan(rows).sum()) if isinstance(format, real_arrays.RealArrayFormat) else 0
-    found = [f"{holes:,} of {rows.size:,} entries are holes (nan or masked)"] * bool(holes)
-    sides = {"chw": "channels, height and width", "hwc": "height, width and channels"}.get(
-        getattr(format, "layout", "")
-    )
-    if isinstance(format, ArrayFormat) and sides:
-        found.append(f"rows of shape {format.row_shape} are read as {sides}")
-    return found
-
-
-def _numeric_table(
-    rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]
-) -> tables.TableFormat:
-    if drop or "drop" in kinds.values():
-        raise UserError("columns of an array cannot be dropped; give the array without them")
-    frame = _to_frame(rows)
-    tables.check_options(list(frame), len(frame), kinds, drop)
-    table = tables.learn_table_format(frame, None, kinds, drop)
-    return tables.TableFormat(map(_fix_kind, table.columns), table.labels)
-
-
-def _to_frame(rows: np.ndarray) -> Any:
-    """A matrix as a table, in the machine's order of bytes, which pandas needs."""
-    import pandas as pd
-
-    names = [str(place) for place in range(rows.shape[1])]
-    return pd.DataFrame(rows.astype(rows.dtype.newbyteorder("="), copy=False), columns=names)
-
-
-def _fix_kind(column: Column) -> Column:
-    """Bits of an array are bits for ever, and its real numbers are numbers."""
-    if isinstance(column, RealColumn):
-        return change_column(column, kind=replace(column.kind, open=False))
-    if isinstance(column, BooleanColumn):
-        return change_column(column, kind=Category(2, missing=column.kind.missing))
-    return column
-
-
-def _small_whole(rows: np.ndarray) -> bool:
-    if rows.dtype.kind == "b":
-        return True
-    if not rows.size or not rows.min() >= 0 or not rows.max() < MAX_LEVELS:
-        return False
-    return rows.dtype.kind != "f" or bool((rows == np.floor(rows)).all())
-
-
-def _layout(shape: tuple[int, ...]) -> str:
-    if len(shape) < 4:
-        return ("single", "flat", "hw")[len(shape) - 1]
-    few = (1, 2, 3, 4)
-    return (
-        "hwc"
-        if shape[3] in few
-        and (shape[1] not in few or (shape[3] in (1, 3) and shape[1] not in (1, 3)))
-        else "chw"
-    )
-
-
-def _event_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
-    if layout == "hwc":
-        return shape[3], shape[1], shape[2]
-    return {"single": (1,), "flat": shape[1:], "hw": (1, *shape[1:]), "chw": shape[1:]}[layout]
-
-
-def _kind(rows: np.ndarray, shape: tuple[int, ...]) -> Kind:
-    """Bits, or levels: all 256 of what looks like pixels, in steps so that an event has not too many codes."""
-    top = int(rows.max())
-    if top <= 1:
-        return Category(2)
-    if len(shape) == 1 or top < MIN_PIXEL_TOP:
-        return Level(top + 1)
-    width = 1
-    while int(np.prod(shape)) * (MAX_LEVELS // width) > MAX_TOTAL_CODES and width < MAX_LEVELS // 2:
-        width *= 2
-    return Level(MAX_LEVELS // width, width)

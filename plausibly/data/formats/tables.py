@@ -12,27 +12,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.data.columns import guessing
 from plausibly.data.columns.aside import AsideColumn
-from plausibly.data.columns.cell_texts import texts_of
 from plausibly.data.columns.cells import ColumnValues, join_cells
-from plausibly.data.columns.column import Column, change_column, with_tuples
-from plausibly.data.columns.column_sample import ColumnSample, count_texts
+from plausibly.data.columns.column import Column, with_tuples
 from plausibly.data.columns.conditions import cell
-from plausibly.data.columns.identifiers import is_smooth
 from plausibly.data.columns.modelled import ModelledColumn
-from plausibly.data.columns.storage import Storage, storage_of
-from plausibly.data.columns.text_guesses import KEY_REASON
 from plausibly.data.events import Document, Events, pack_events
 from plausibly.data.files import tables
 from plausibly.data.files.arrow_tables import index_to_columns
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.outputs import ColumnarOutput, Output, TextOutput
 from plausibly.data.formats.format import Format
-from plausibly.data.labels import label_from_json, label_text, label_to_json, names_of
-from plausibly.errors import UserError, count_phrase, did_you_mean
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import Category
+from plausibly.data.formats.table_columns import (
+    column_texts,
+    describe_column,
+    list_names,
+    list_roles,
+    merge_cells,
+    partial_codes,
+    reserve_share,
+)
+from plausibly.data.labels import label_from_json, label_to_json, names_of
+from plausibly.errors import UserError
 from plausibly.events.schema import Schema
 from plausibly.system.files import suffix_of, writer_for
 
@@ -86,7 +87,7 @@ class TableFormat(Format):
         )
         self.aside = tuple(column for column in self.columns if isinstance(column, AsideColumn))
         if not self.modelled:
-            found = _list_roles(self.aside) or "there are no columns"
+            found = list_roles(self.aside) or "there are no columns"
             raise UserError(f"nothing to model: {found}")
         self.names = tuple(column.name for column in self.modelled)
         self.schema = Schema((len(self.modelled),), tuple(column.kind for column in self.modelled))
@@ -116,7 +117,7 @@ class TableFormat(Format):
             codes[:, place] = (
                 column.kind.standardise(cells.values)
                 if seen is None
-                else _partial_events(column, cells, seen)
+                else partial_codes(column, cells, seen)
             )
             nats += column.log_within(cells, seen)
         if observed is None:
@@ -148,7 +149,7 @@ class TableFormat(Format):
         columns = [
             column
             if not isinstance(column, ModelledColumn)
-            else _reserve_unseen(column, codes[:, self.names.index(column.name)])
+            else reserve_share(column, codes[:, self.names.index(column.name)])
             for column in self.columns
         ]
         return TableFormat(columns, self.labels, self.dialect, self.dropped)
@@ -181,8 +182,8 @@ class TableFormat(Format):
         missing = [name for name in needed if name not in frame]
         extra = [name for name in frame if name not in known and name not in self.dropped]
         if missing or extra:
-            said = [f"lacks {_list_names(missing)}"] * bool(missing) + [
-                f"has {_list_names(extra)} besides"
+            said = [f"lacks {list_names(missing)}"] * bool(missing) + [
+                f"has {list_names(extra)} besides"
             ] * bool(extra)
             raise UserError(
                 f"the columns differ from those in training: this table {' and '.join(said)}"
@@ -289,7 +290,9 @@ class TableFormat(Format):
         known, drawn = events.values, self.draw(codes, generator, before).values
         seen = events.observed.numpy()
         cells = {
-            column.name: _merge(known.cells[column.name], drawn.cells[column.name], seen[:, place])
+            column.name: merge_cells(
+                known.cells[column.name], drawn.cells[column.name], seen[:, place]
+            )
             for place, column in enumerate(self.modelled)
         }
         return self._assemble(
@@ -332,7 +335,7 @@ class TableFormat(Format):
         return replace(dialect, delimiter="\t" if suffix == "tsv" else delimiter)
 
     def describe(self) -> list[Document]:
-        return [_describe_column(column) for column in self.columns]
+        return [describe_column(column) for column in self.columns]
 
     def fields(self) -> Document:
         dialect = None if self.dialect is None else asdict(self.dialect)
@@ -354,174 +357,3 @@ class TableFormat(Format):
         columns = [Column.from_json(document) for document in fields["columns"]]
         dialect = None if fields["dialect"] is None else Dialect(**with_tuples(fields["dialect"]))
         return cls(columns, map(label_from_json, fields["labels"]), dialect, fields["dropped"])
-
-
-def learn_table_format(
-    frame: Any, dialect: Dialect | None, kinds: dict[str, str], drop: Iterable[str], rows: int = 0
-) -> TableFormat:
-    """The format of a table, from its training rows, or from some of so many `rows`; 0 stands for those of an array."""
-    dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
-    labels = [label for label in frame.columns if label_text(label) not in dropped]
-    columns = [
-        _learn_column(
-            count_texts(
-                frame[label], label_text(label), storage(frame[label], label_text(label), dialect)
-            ),
-            kinds.get(label_text(label), kinds.get("*")),
-            rows,
-        )
-        for label in labels
-    ]
-    columns = [
-        _reconsider_key(column, columns, frame, label)
-        for column, label in zip(columns, labels, strict=True)
-    ]
-    if rows:
-        columns = [
-            _narrow(column, frame[label]) for column, label in zip(columns, labels, strict=True)
-        ]
-    if columns and all(isinstance(column, AsideColumn) for column in columns):
-        found = _list_roles(columns)
-        seen = count_phrase(len(frame), "training row")
-        raise UserError(
-            f"nothing to model in {seen}: {found}; `--kind NAME=category` would model one all the same"
-        )
-    return TableFormat(columns, labels, dialect, dropped)
-
-
-def _list_roles(columns: Iterable[Column]) -> str:
-    found = [
-        f"{column.name!r} is {column.role}" for column in columns if isinstance(column, AsideColumn)
-    ]
-    return ", ".join(found[:5])
-
-
-def storage(series: Any, name: str, dialect: Dialect | None) -> Storage:
-    return storage_of(series, name) if dialect is None else Storage("str", "text")
-
-
-def _narrow(column: Column, series: Any) -> Column:
-    """The column; where all its numbers are foreseen, those between which none lies have the open code."""
-    if not isinstance(column, ModelledColumn) or not isinstance(column.kind, Grid):
-        return column
-    codes = column.kind.code(column.cells(series).values)
-    if (codes == column.kind.other_code).any():
-        return column
-    return replace(column, kind=replace(column.kind, unseen=column.kind.without_rows(codes)))
-
-
-def _reserve_unseen(column: ModelledColumn, codes: np.ndarray) -> ModelledColumn:
-    kind = column.kind
-    if not kind.open or (codes == kind.other_code).any():
-        return column
-    once = 0
-    if isinstance(kind, Category):
-        once = int(
-            (np.bincount(codes, minlength=kind.codes)[: kind.levels] == 1).sum()
-        ) + kind.rare.count(1)
-    elif isinstance(kind, Grid) and kind.unseen:
-        once = int((np.bincount(codes) == 1).sum())
-    return replace(column, kind=replace(kind, unforeseen=share_of_new(once, len(codes))))
-
-
-def share_of_new(once: int, rows: int) -> float:
-    """The smoothed share of cells that show what no row showed, where so many values were seen once (Good & Turing)."""
-    return (once + 0.5) / (rows + 1)
-
-
-def _reconsider_key(column: Column, columns: Sequence[Column], frame: Any, label: Any) -> Column:
-    """The column; where it is a key that others follow from, and are not there in its order, its numbers instead."""
-    if not isinstance(column, AsideColumn) or column.why != KEY_REASON:
-        return column
-    order = np.argsort(np.array([int(text) for text in column.texts(frame[label])], dtype=np.int64))
-    named = dict(zip(names_of(frame), frame.columns, strict=True))
-    others = [c for c in columns if isinstance(c, ModelledColumn) and c.measures]
-    numbers = [c.numbers(c.cells(frame[named[c.name]]))[order] for c in others]
-    steps = [np.diff(each) for each in numbers]
-    if any((step > 0).all() or (step < 0).all() for step in steps) or not any(
-        map(is_smooth, numbers)
-    ):
-        return column
-    why = "whole numbers, of which others are a smooth function"
-    return replace(
-        guessing.guess(count_texts(frame[label], column.name, column.storage), "integer"), why=why
-    )
-
-
-def _learn_column(sight: ColumnSample, word: str | None, rows: int) -> Column:
-    column = guessing.guess(sight, word)
-    if isinstance(column, AsideColumn) and column.role == "constant" and rows:
-        return change_column(column, unforeseen=share_of_new(0, rows))
-    if sight.storage == Storage("str", "text"):
-        return change_column(column, storage=Storage(guessing.reader_dtype(column, sight), "text"))
-    return column
-
-
-def check_options(names: list[str], rows: int, kinds: dict[str, str], drop: Iterable[str]) -> None:
-    """UserError for a table, an override or a column to drop that cannot be."""
-    if not rows:
-        raise UserError("the table has no rows")
-    if len(set(names)) < len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"the table has more than one column named {repeated!r}; rename one")
-    for name in (*kinds, *drop):
-        if name != "*" and name not in names:
-            raise UserError(
-                f"there is no column {name!r}{did_you_mean(name, names)}; the columns are {_list_names(names)}"
-            )
-    for name, word in kinds.items():
-        if not guessing.is_word(word):
-            hint = did_you_mean(word, guessing.KIND_WORDS)
-            raise UserError(
-                f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.KIND_WORDS)}"
-            )
-
-
-def _list_names(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:8])
-    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
-
-
-def _partial_events(column: ModelledColumn, cells: ColumnValues, seen: np.ndarray) -> np.ndarray:
-    codes = np.zeros(len(seen))
-    codes[seen] = column.kind.standardise(cells.values[seen])
-    return codes
-
-
-def _merge(known: ColumnValues, drawn: ColumnValues, seen: np.ndarray) -> ColumnValues:
-    texts = None
-    if known.texts is not None or drawn.texts is not None:
-        blank = np.full(len(seen), None, dtype=object)
-        texts = np.where(
-            seen, *(blank if side.texts is None else side.texts for side in (known, drawn))
-        )
-    return ColumnValues(np.where(seen, known.values, drawn.values), texts)
-
-
-def column_texts(column: Column | None, series: Any, name: str) -> np.ndarray:
-    """A column's cells as texts for a file: those that are texts as they are, all others as the column spells them."""
-    import pandas as pd
-
-    index, texts = texts_of(series, name)
-    hole = "" if column is None else column.hole
-    spelled = column is None or pd.api.types.infer_dtype(series, skipna=True) == "string"
-    cells = np.array(
-        [*(texts if spelled or column is None else column.canonical(texts)), hole], dtype=object
-    )
-    return np.asarray(cells[index])
-
-
-def _describe_column(column: Column) -> Document:
-    codes = column.kind.codes if isinstance(column, ModelledColumn) else None
-    found = {
-        "name": column.name,
-        "kind": column.word,
-        "codes": codes,
-        "holes": column.holes,
-    } | column.details()
-    others = [
-        word
-        for word in guessing.KIND_WORDS
-        if word not in (found["kind"], "boolean", "text", "constant")
-    ]
-    return found | {"guess": column.why, "override": f"--kind {column.name}={'|'.join(others)}"}

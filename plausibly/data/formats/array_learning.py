@@ -1,0 +1,140 @@
+"""The format of an array, learned from training rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from plausibly.data.columns.column import Column, change_column
+from plausibly.data.columns.types import BooleanColumn, RealColumn
+from plausibly.data.files import images
+from plausibly.data.formats import real_arrays, table_learning, tables
+from plausibly.data.formats.arrays import MAX_LEVELS, MAX_TOTAL_CODES, MIN_PIXEL_TOP, ArrayFormat
+from plausibly.data.formats.format import Format
+from plausibly.data.formats.numeric_arrays import NumericArrayFormat, to_frame
+from plausibly.errors import UserError
+from plausibly.events.kinds import Category, Kind, Level
+from plausibly.events.schema import MAX_VARIABLES, Schema
+
+
+def learn_array_format(
+    rows: np.ndarray,
+    kinds: dict[str, str],
+    drop: tuple[str, ...],
+    depth: int = images.DEEP_GRAY_BITS,
+) -> ArrayFormat | NumericArrayFormat | real_arrays.RealArrayFormat:
+    """The format of an array, from its training rows; `depth` is of deep gray in the files of images."""
+    plain = not kinds and not drop and _small_whole(rows)
+    if plain and rows.ndim <= 4:
+        layout = _layout(rows.shape)
+        shape = _event_shape(rows.shape, layout)
+        kind = _kind(rows, shape)
+        if np.prod(shape) > MAX_VARIABLES:
+            raise UserError(
+                f"rows of shape {rows.shape[1:]} have more than {MAX_VARIABLES:,} entries; give smaller ones"
+            )
+        return ArrayFormat(
+            Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str, depth
+        )
+    if rows.ndim != 2:
+        raise UserError(_no_matrix(rows))
+    every = {str(i): kinds["*"] for i in range(rows.shape[1])} if "*" in kinds else {}
+    kinds = every | {name: word for name, word in kinds.items() if name != "*"}
+    words = kinds | _fractions(rows, kinds)
+    if (
+        not drop
+        and rows.dtype.kind == "f"
+        and [words.get(str(i)) for i in range(rows.shape[1])] == ["real"] * rows.shape[1]
+    ):
+        return real_arrays.learn_real_format(rows)
+    return NumericArrayFormat(numeric_table(rows, words, drop), rows.dtype.str)
+
+
+def _fractions(rows: np.ndarray, kinds: dict[str, str]) -> dict[str, str]:
+    """Columns of floats that are not all whole are real, unless said otherwise."""
+    if rows.dtype.kind != "f":
+        return {}
+    free = [i for i in range(rows.shape[1]) if str(i) not in kinds]
+    return {str(i): "real" for i in free if real_arrays.is_fractional(rows[:, i])}
+
+
+def _no_matrix(rows: np.ndarray) -> str:
+    """Why rows of other shapes than a matrix's cannot be modelled, and what would be."""
+    what = f"rows of shape {rows.shape[1:]} and type {rows.dtype} are neither a matrix nor whole numbers from 0 to 255"
+    if rows.ndim > 1 and rows.dtype.kind == "f" and np.isnan(rows).any():
+        return f"{what}: some are holes (nan or masked), which only a matrix may have"
+    if rows.ndim in (3, 4) and rows.dtype.kind == "f" and _small_whole(rows * 255):
+        return f"{what}; these look like pixels / 255: give `(x * 255).round().astype('uint8')`"
+    return f"{what}; rows.reshape(len(rows), -1) makes a matrix of them"
+
+
+def describe_array(format: Format, rows: np.ndarray) -> list[str]:
+    """How rows of three sides are read, which is guessed, and how many of all real numbers are holes."""
+    holes = int(np.isnan(rows).sum()) if isinstance(format, real_arrays.RealArrayFormat) else 0
+    found = [f"{holes:,} of {rows.size:,} entries are holes (nan or masked)"] * bool(holes)
+    sides = {"chw": "channels, height and width", "hwc": "height, width and channels"}.get(
+        getattr(format, "layout", "")
+    )
+    if isinstance(format, ArrayFormat) and sides:
+        found.append(f"rows of shape {format.row_shape} are read as {sides}")
+    return found
+
+
+def numeric_table(
+    rows: np.ndarray, kinds: dict[str, str], drop: tuple[str, ...]
+) -> tables.TableFormat:
+    if drop or "drop" in kinds.values():
+        raise UserError("columns of an array cannot be dropped; give the array without them")
+    frame = to_frame(rows)
+    table_learning.check_options(list(frame), len(frame), kinds, drop)
+    table = table_learning.learn_table_format(frame, None, kinds, drop)
+    return tables.TableFormat(map(_fix_kind, table.columns), table.labels)
+
+
+def _fix_kind(column: Column) -> Column:
+    """Bits of an array are bits for ever, and its real numbers are numbers."""
+    if isinstance(column, RealColumn):
+        return change_column(column, kind=replace(column.kind, open=False))
+    if isinstance(column, BooleanColumn):
+        return change_column(column, kind=Category(2, missing=column.kind.missing))
+    return column
+
+
+def _small_whole(rows: np.ndarray) -> bool:
+    if rows.dtype.kind == "b":
+        return True
+    if not rows.size or not rows.min() >= 0 or not rows.max() < MAX_LEVELS:
+        return False
+    return rows.dtype.kind != "f" or bool((rows == np.floor(rows)).all())
+
+
+def _layout(shape: tuple[int, ...]) -> str:
+    if len(shape) < 4:
+        return ("single", "flat", "hw")[len(shape) - 1]
+    few = (1, 2, 3, 4)
+    return (
+        "hwc"
+        if shape[3] in few
+        and (shape[1] not in few or (shape[3] in (1, 3) and shape[1] not in (1, 3)))
+        else "chw"
+    )
+
+
+def _event_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
+    if layout == "hwc":
+        return shape[3], shape[1], shape[2]
+    return {"single": (1,), "flat": shape[1:], "hw": (1, *shape[1:]), "chw": shape[1:]}[layout]
+
+
+def _kind(rows: np.ndarray, shape: tuple[int, ...]) -> Kind:
+    """Bits, or levels: all 256 of what looks like pixels, in steps so that an event has not too many codes."""
+    top = int(rows.max())
+    if top <= 1:
+        return Category(2)
+    if len(shape) == 1 or top < MIN_PIXEL_TOP:
+        return Level(top + 1)
+    width = 1
+    while int(np.prod(shape)) * (MAX_LEVELS // width) > MAX_TOTAL_CODES and width < MAX_LEVELS // 2:
+        width *= 2
+    return Level(MAX_LEVELS // width, width)

@@ -1,0 +1,115 @@
+"""The format of a table, learned from training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from plausibly.data.columns import guessing
+from plausibly.data.columns.aside import AsideColumn
+from plausibly.data.columns.column import Column, change_column
+from plausibly.data.columns.column_sample import ColumnSample, count_texts
+from plausibly.data.columns.identifiers import is_smooth
+from plausibly.data.columns.modelled import ModelledColumn
+from plausibly.data.columns.storage import Storage
+from plausibly.data.columns.text_guesses import KEY_REASON
+from plausibly.data.files.dialects import Dialect
+from plausibly.data.formats.table_columns import list_names, list_roles, share_of_new, storage
+from plausibly.data.formats.tables import TableFormat
+from plausibly.data.labels import label_text, names_of
+from plausibly.errors import UserError, count_phrase, did_you_mean
+from plausibly.events.grid import Grid
+
+
+def learn_table_format(
+    frame: Any, dialect: Dialect | None, kinds: dict[str, str], drop: Iterable[str], rows: int = 0
+) -> TableFormat:
+    """The format of a table, from its training rows, or from some of so many `rows`; 0 stands for those of an array."""
+    dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
+    labels = [label for label in frame.columns if label_text(label) not in dropped]
+    columns = [
+        _learn_column(
+            count_texts(
+                frame[label], label_text(label), storage(frame[label], label_text(label), dialect)
+            ),
+            kinds.get(label_text(label), kinds.get("*")),
+            rows,
+        )
+        for label in labels
+    ]
+    columns = [
+        _reconsider_key(column, columns, frame, label)
+        for column, label in zip(columns, labels, strict=True)
+    ]
+    if rows:
+        columns = [
+            _narrow(column, frame[label]) for column, label in zip(columns, labels, strict=True)
+        ]
+    if columns and all(isinstance(column, AsideColumn) for column in columns):
+        found = list_roles(columns)
+        seen = count_phrase(len(frame), "training row")
+        raise UserError(
+            f"nothing to model in {seen}: {found}; `--kind NAME=category` would model one all the same"
+        )
+    return TableFormat(columns, labels, dialect, dropped)
+
+
+def _narrow(column: Column, series: Any) -> Column:
+    """The column; where all its numbers are foreseen, those between which none lies have the open code."""
+    if not isinstance(column, ModelledColumn) or not isinstance(column.kind, Grid):
+        return column
+    codes = column.kind.code(column.cells(series).values)
+    if (codes == column.kind.other_code).any():
+        return column
+    return replace(column, kind=replace(column.kind, unseen=column.kind.without_rows(codes)))
+
+
+def _reconsider_key(column: Column, columns: Sequence[Column], frame: Any, label: Any) -> Column:
+    """The column; where it is a key that others follow from, and are not there in its order, its numbers instead."""
+    if not isinstance(column, AsideColumn) or column.why != KEY_REASON:
+        return column
+    order = np.argsort(np.array([int(text) for text in column.texts(frame[label])], dtype=np.int64))
+    named = dict(zip(names_of(frame), frame.columns, strict=True))
+    others = [c for c in columns if isinstance(c, ModelledColumn) and c.measures]
+    numbers = [c.numbers(c.cells(frame[named[c.name]]))[order] for c in others]
+    steps = [np.diff(each) for each in numbers]
+    if any((step > 0).all() or (step < 0).all() for step in steps) or not any(
+        map(is_smooth, numbers)
+    ):
+        return column
+    why = "whole numbers, of which others are a smooth function"
+    return replace(
+        guessing.guess(count_texts(frame[label], column.name, column.storage), "integer"), why=why
+    )
+
+
+def _learn_column(sight: ColumnSample, word: str | None, rows: int) -> Column:
+    column = guessing.guess(sight, word)
+    if isinstance(column, AsideColumn) and column.role == "constant" and rows:
+        return change_column(column, unforeseen=share_of_new(0, rows))
+    if sight.storage == Storage("str", "text"):
+        return change_column(column, storage=Storage(guessing.reader_dtype(column, sight), "text"))
+    return column
+
+
+def check_options(names: list[str], rows: int, kinds: dict[str, str], drop: Iterable[str]) -> None:
+    """UserError for a table, an override or a column to drop that cannot be."""
+    if not rows:
+        raise UserError("the table has no rows")
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"the table has more than one column named {repeated!r}; rename one")
+    for name in (*kinds, *drop):
+        if name != "*" and name not in names:
+            raise UserError(
+                f"there is no column {name!r}{did_you_mean(name, names)}; the columns are {list_names(names)}"
+            )
+    for name, word in kinds.items():
+        if not guessing.is_word(word):
+            hint = did_you_mean(word, guessing.KIND_WORDS)
+            raise UserError(
+                f"column {name!r} cannot be {word!r}{hint}; the words are {', '.join(guessing.KIND_WORDS)}"
+            )
