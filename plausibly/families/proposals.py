@@ -54,8 +54,9 @@ class EffectiveSampleSize:
         return int((self.rows < MIN_DRAWS).sum())
 
     def line(self) -> str:
-        least = "at least " * (len(self.rows) > 1)
-        where = f" in {self.few:,} of {len(self.rows):,} rows" * (len(self.rows) > 1)
+        several = len(self.rows) > 1
+        least = "at least " if several else ""
+        where = f" in {self.few:,} of {len(self.rows):,} rows" if several else ""
         few = f", too few to mean anything{where} (below {MIN_DRAWS:g})" if self.few else ""
         return f"{least}{self.least:,.1f} effective of {self.draws:,} weighted draws{few}"
 

@@ -124,7 +124,7 @@ def reconstruction_and_rate(
     So many draws at a time that memory stays small, whatever the number of events: that decides what they are.
     """
     at_once = max(1, NUMBERS_PER_BATCH // (EVENTS_PER_BATCH * output_width(model.schema)))
-    sizes = [at_once] * (draws // at_once) + [draws % at_once] * (draws % at_once > 0)
+    sizes = [min(at_once, draws - start) for start in range(0, draws, at_once)]
     parts = [sample_weights(model, x, size, generator, posterior) for size in sizes]
     reconstruction = torch.cat([part.reconstruction.double() for part in parts], 1)
     return reconstruction, torch.cat([part.rate.double() for part in parts], 1)

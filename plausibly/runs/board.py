@@ -268,7 +268,7 @@ class Board:
         if run is None:
             return ""
         every, context = run.model.schema.size, len(run.model.context)
-        names = f"{', '.join(run.names[i] for i in run.model.context[:3])}{' ...' * (context > 3)}"
+        names = list_context(run)
         return f" (all {every:,}, {names} included, while bits/variable is of the {every - context:,} others)"
 
     @property
@@ -291,10 +291,9 @@ class Board:
         run = self.conditional
         if run is None:
             return ""
-        names = [run.names[i] for i in run.model.context]
         if is_conditional(run.model):
-            return f" All numbers are log p of the other columns given {', '.join(names[:3])}{' ...' * (len(names) > 3)}."
-        return f" {names[0]} is summed out: log p(x) = log sum_y p(y) p(x | y) over its values y."
+            return f" All numbers are log p of the other columns given {list_context(run)}."
+        return f" {run.names[run.model.context[0]]} is summed out: log p(x) = log sum_y p(y) p(x | y) over its values y."
 
     def _repr_html_(self) -> str:
         headings, rows = self.cells()
@@ -328,3 +327,9 @@ EXTRA_COLUMNS: dict[
     "reconstruction error": lambda row: format_errors(row.reconstruction),
     "health": lambda row: health_text(row.health),
 }
+
+
+def list_context(run: Run) -> str:
+    """The first names of what a model is conditioned on."""
+    names = ", ".join(run.names[i] for i in run.model.context[:3])
+    return f"{names} ..." if len(run.model.context) > 3 else names

@@ -26,7 +26,7 @@ class Upgraded(NamedTuple):
     def line(self) -> str:
         if not self.is_changed:
             return f"{self.path} is of form {self.form} already; nothing was changed"
-        wrote = f", of {self.writer}," * bool(self.writer)
+        wrote = f", of {self.writer}," if self.writer else ""
         return f"{self.path} was of form {self.form}{wrote} and is of form {forms.RECORD_FORM} now; scores stay the same"
 
     def to_json(self) -> dict[str, Any]:

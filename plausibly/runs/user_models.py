@@ -77,7 +77,8 @@ def _line(error: BaseException, file: str) -> str:
         return f", line {error.lineno}"
     numbers, step = [], error.__traceback__
     while step is not None:
-        numbers += [step.tb_lineno] * (step.tb_frame.f_code.co_filename == file)
+        if step.tb_frame.f_code.co_filename == file:
+            numbers.append(step.tb_lineno)
         step = step.tb_next
     return f", line {numbers[-1]}" if numbers else ""
 

@@ -66,12 +66,9 @@ def peak_memory() -> int:
 
 def memory_line(device: torch.device) -> str:
     """What has been held so far, in memory and on a GPU; nothing where the system does not tell."""
-    told = [f"{format_bytes(peak_memory())} of memory"] * (peak_memory() > 0)
-    told += (
-        [f"{format_bytes(torch.cuda.max_memory_allocated(device))} on {device}"]
-        if device.type == "cuda"
-        else []
-    )
+    told = [f"{format_bytes(peak_memory())} of memory"] if peak_memory() else []
+    if device.type == "cuda":
+        told.append(f"{format_bytes(torch.cuda.max_memory_allocated(device))} on {device}")
     return f", {' and '.join(told)} (this process at its peak, trial included)" if told else ""
 
 

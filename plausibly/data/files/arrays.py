@@ -155,13 +155,13 @@ def omission_notes(path: Path, labelled: bool) -> list[str]:
     labels = [key for key in raw if _role(key)[0] == "labels"]
     taken = [key for key in arrays if _role(key)[1]] if _by_split(arrays) else list(arrays)
     others = [key for key in raw if key not in (*taken, *labels) and not _is_shape(key, raw)]
-    notes = [
-        f"the labels {', '.join(labels)} beside the rows are not modelled; --context label does"
-    ]
-    notes = notes * bool(labels and not labelled)
-    return notes + [
-        f"left out of the file: {', '.join(others)}; {path}:NAME takes one alone"
-    ] * bool(others)
+    notes = []
+    if labels and not labelled:
+        names = ", ".join(labels)
+        notes.append(f"the labels {names} beside the rows are not modelled; --context label does")
+    if others:
+        notes.append(f"left out of the file: {', '.join(others)}; {path}:NAME takes one alone")
+    return notes
 
 
 def read_labels(source: str) -> dict[str, np.ndarray]:

@@ -91,7 +91,7 @@ def _refuse_large(images: int, channels: int, size: tuple[int, int]) -> None:
     if channels * size[0] * size[1] <= limit:
         return
     shown = size[0] if size[0] == size[1] else f"{size[0]} x {size[1]}"
-    what = f"{images:,} {'colour' if channels == 3 else 'gray'} image{'s' * (images != 1)}"
+    what = count_phrase(images, "colour image" if channels == 3 else "gray image")
     side = isqrt(limit // channels)
     does = f"--size {side} would do" if side else "take fewer images"
     most = f"{MAX_BYTES >> 30} GiB in all and {MAX_VARIABLES:,} entries each"
@@ -297,18 +297,18 @@ def _resize(image: Any, size: tuple[int, int]) -> np.ndarray:
 def _places(folder: Path, images: list[Path]) -> list[str]:
     """That folders below the folder are no labels."""
     places = {path.parent for path in images}
-    return [f"images of {len(places)} folders are taken together; a folder's name is no label"] * (
-        len(places) > 1
-    )
+    if len(places) < 2:
+        return []
+    return [f"images of {len(places)} folders are taken together; a folder's name is no label"]
 
 
 def _omission_notes(folder: Path, others: list[Path]) -> list[str]:
-    shown = ", ".join(str(path.relative_to(folder)) for path in others[:3]) + ", ..." * (
-        len(others) > 3
-    )
-    one = len(others) == 1
-    said = f"{count_phrase(len(others), 'other file')} {'is' if one else 'are'} left out: {shown}"
-    return [said] if others else []
+    if not others:
+        return []
+    first = [str(path.relative_to(folder)) for path in others[:3]]
+    shown = ", ".join(first if len(others) <= 3 else [*first, "..."])
+    verb = "is" if len(others) == 1 else "are"
+    return [f"{count_phrase(len(others), 'other file')} {verb} left out: {shown}"]
 
 
 def _notes(sizes: Counter[tuple[int, int]], target: tuple[int, int], coloured: bool) -> list[str]:

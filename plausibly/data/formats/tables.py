@@ -182,9 +182,8 @@ class TableFormat(Format):
         missing = [name for name in needed if name not in frame]
         extra = [name for name in frame if name not in known and name not in self.dropped]
         if missing or extra:
-            said = [f"lacks {list_names(missing)}"] * bool(missing) + [
-                f"has {list_names(extra)} besides"
-            ] * bool(extra)
+            said = [f"lacks {list_names(missing)}"] if missing else []
+            said += [f"has {list_names(extra)} besides"] if extra else []
             raise UserError(
                 f"the columns differ from those in training: this table {' and '.join(said)}"
             )
