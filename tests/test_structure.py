@@ -5,7 +5,15 @@ import re
 from pathlib import Path
 
 import plausibly
-from benchmarks.shape import Package, find_arrows_up, find_circles, find_meanings, is_participle
+from benchmarks.shape import (
+    OPENINGS,
+    Package,
+    find_arrows_up,
+    find_circles,
+    find_meanings,
+    is_participle,
+    is_text_times_truth,
+)
 
 ROOT = Path(plausibly.__file__).parent
 
@@ -80,6 +88,21 @@ KNOW_KINDS = {
     "pairs",
     "straight_through",
 }  # what stands between events and plain numbers
+
+
+def test_files_are_short():
+    assert not [module for module, text in PACKAGE.texts.items() if text.count("\n") > 400]
+
+
+def test_texts_are_chosen_by_a_condition():
+    """Not by a product with a truth, such as `"s" * (n != 1)`."""
+    assert not [ast.unparse(node) for node in PACKAGE.nodes if is_text_times_truth(node)]
+
+
+def test_docstrings_begin_with_a_noun_or_a_verb():
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docs = [ast.get_docstring(node) for node in PACKAGE.nodes if isinstance(node, kinds)]
+    assert not [doc for doc in docs if doc and doc.split()[0] in OPENINGS]
 
 
 def test_networks_know_no_kinds_and_models_no_files():
