@@ -1,4 +1,4 @@
-"""What a model can do, as types. Read this file first.
+"""The abilities of models, as types. Read this file first.
 
     Trainable                      schema, arguments, objective, accepts
     └ Model                        sample

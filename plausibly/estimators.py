@@ -148,7 +148,7 @@ class DensityEstimator(DensityMixin, _Learner):  # type: ignore[misc]
 
     @property
     def sign_(self) -> str:
-        """What scores are of log p(x): = or >=."""
+        """The relation of log p(x) to scores: = or >=."""
         check_is_fitted(self)
         return self.run_.sign
 
@@ -240,13 +240,13 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
 
     @property
     def sign_(self) -> str:
-        """What scores are of log p(x): = or >=."""
+        """The relation of log p(x) to scores: = or >=."""
         check_is_fitted(self)
         return self.joint_.runs[0].sign
 
     @property
     def proba_sign_(self) -> str:
-        """What probabilities are of p(y | x): = or ~, an estimate from bounds."""
+        """The relation of p(y | x) to probabilities: = or ~, an estimate from bounds."""
         return "=" if self.sign_ == "=" else "~"
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Any, np.ndarray]:
@@ -284,7 +284,7 @@ def rows_of_class(dataset: Dataset, train: np.ndarray, valid: np.ndarray) -> Dat
 
 
 def is_recordable(format: Format, rows: Any) -> bool:
-    """Whether the format has room for all of these rows."""
+    """True where the format has room for all of these rows."""
     try:
         format.events(rows)
     except UserError:
@@ -308,7 +308,7 @@ def rows_in(X: Any) -> Any:
 
 
 def has_holes(X: np.ndarray) -> bool:
-    """Whether objects are missing in an array, which scikit-learn knows by the name of NaN alone."""
+    """True where objects are missing in an array, which scikit-learn knows by the name of NaN alone."""
     import pandas as pd
 
     return X.dtype.kind == "O" and bool(pd.isna(X).any())

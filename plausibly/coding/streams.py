@@ -263,7 +263,7 @@ def law_arrays(parameters: Sequence[Any]) -> list[NDArray[Any]]:
 
 
 def _bit_lengths(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many bits each number has."""
+    """The number of bits of each number."""
     found = np.zeros(len(numbers), np.int64)
     left = numbers.copy()
     while left.any():

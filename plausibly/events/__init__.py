@@ -1,1 +1,1 @@
-"""What a row is to a model: kinds, schema, bins, moments."""
+"""Rows as models see them: kinds, schema, bins, moments."""

@@ -94,7 +94,7 @@ class Binning(nn.Module):
         return edges.gather(1, (codes - 1).clamp(min=0)), edges.gather(1, torch.minimum(codes, top))
 
     def bins(self, i: int) -> int:
-        """How many bins a real variable has."""
+        """The number of bins of a real variable."""
         return int(self.count[self.slot[i]]) + 1
 
     def means(self, i: int) -> Tensor:

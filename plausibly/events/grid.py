@@ -88,7 +88,7 @@ class Grid(Discrete):
         return nats - np.log(len(self.unseen) + 1) * (self.standardise(values) == self.other_code)
 
     def _locate(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Whether each value is an atom; its index among atoms; its place among the others."""
+        """Three arrays: which values are atoms; each one's index among atoms; its place among the others."""
         index = np.searchsorted(self._atoms, values)
         if len(self._atoms):
             is_atom = self._atoms[np.minimum(index, len(self._atoms) - 1)] == values

@@ -51,7 +51,7 @@ MAX_SCALES = 1e6  # a real value farther from its location than so many scales i
 
 @dataclass(frozen=True)
 class Kind(ABC):
-    """What one variable can be. `codes` counts the open and the missing code too.
+    """A kind of variable: its possible values and their codes. `codes` counts the open and the missing code too.
 
     `unforeseen` is the probability of the open code where no training row has it; with 0 models learn of it as of others.
     """
@@ -101,7 +101,7 @@ class Kind(ABC):
 
     @abstractmethod
     def standardise(self, values: np.ndarray) -> np.ndarray:
-        """What models see of `values`, one number each. Raises ValueError for a value that the kind has no room for."""
+        """The numbers that models see of `values`, one each. Raises ValueError for a value that the kind has no room for."""
 
     @abstractmethod
     def event_codes(self, events: np.ndarray) -> np.ndarray:

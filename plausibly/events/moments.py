@@ -1,4 +1,4 @@
-"""What values do inside a code: their mean, how many lie below a place, their entropy, the most probable one.
+"""Facts of the values inside a code: their mean, how many lie below a place, their entropy, the most probable one.
 
 A model knows codes; these facts of the kind turn its probabilities of codes into exact statements about values. All are
 arrays over the codes, and 0 for codes that stand for no value. A real variable's are those of its bins, in its own unit.

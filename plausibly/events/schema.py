@@ -1,4 +1,4 @@
-"""What one event is: its shape, and the kind of each of its variables."""
+"""The form of one event: its shape, and the kind of each of its variables."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Schema:
 
     @cached_property
     def continuous(self) -> bool:
-        """Whether a variable is real, so that events cannot be listed and log p is a density's."""
+        """True where a variable is real, so that events cannot be listed and log p is a density's."""
         return any(isinstance(kind, Real) for kind in self.kinds)
 
     def event_codes(self, events: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class Schema:
 
     @cached_property
     def has_unforeseen(self) -> bool:
-        """Whether a variable may be never seen."""
+        """True where a variable may be never seen."""
         return any(kind.unforeseen for kind in self.kinds)
 
     def is_unseen(self, x: Tensor) -> Tensor:

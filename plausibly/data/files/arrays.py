@@ -148,7 +148,7 @@ def _by_split(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def omission_notes(path: Path, labelled: bool) -> list[str]:
-    """What a file of splits, or of one array, holds besides; of labels only where they are not modelled."""
+    """Notes on all else that a file of splits, or of one array, holds; on labels only if they are not modelled."""
     if suffix_of(path) != "npz":
         return []
     raw, arrays = _raw_npz(path), _read_npz(path)
@@ -174,14 +174,14 @@ def read_labels(source: str) -> dict[str, np.ndarray]:
 
 
 def _is_whole(array: np.ndarray) -> bool:
-    """Whether all entries are whole numbers."""
+    """True where all entries are whole numbers."""
     return array.dtype.kind in "biu" or (
         array.dtype.kind == "f" and bool((array == np.floor(array)).all())
     )
 
 
 def _role(key: str) -> tuple[str, str]:
-    """What an array of an npz file is by its name, rows or labels, and of which split; empty where the name tells none."""
+    """The role of an npz file's array by its name, rows or labels, and its split; empty where the name tells none."""
     named = NAME_PATTERN.fullmatch(key.lower())
     if not named or (named["role"] and named["after"]):
         return "rows", ""
@@ -228,7 +228,7 @@ def read_matrix(path: Path) -> np.ndarray:
 
 
 def is_part(source: str) -> bool:
-    """Whether a source names a part of a file, such as `digits.npz:test`."""
+    """True where a source names a part of a file, such as `digits.npz:test`."""
     path, mark, part = source.rpartition(":")
     return bool(
         mark and part and "/" not in part and not Path(source).exists() and Path(path).is_file()
@@ -248,7 +248,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _is_shape(key: str, raw: dict[str, np.ndarray]) -> bool:
-    """Whether it tells the shape of packed bits beside it."""
+    """True where an array tells the shape of packed bits beside it."""
     return key.endswith("_shape") and key.removesuffix("_shape") in raw
 
 
@@ -312,7 +312,7 @@ def write_rows(
 
 
 def array_writers() -> dict[str, Callable[..., None]]:
-    """How arrays are written, by suffix."""
+    """The functions that write arrays, by suffix."""
     return {"npz": _write_npz, "npy": _write_npy, "csv": _write_csv, "tsv": _write_csv}
 
 

@@ -79,7 +79,7 @@ def _own_types(schema: Any) -> set[int]:
 
 
 def _widens(kind: Any) -> bool:
-    """Whether cells are whole numbers or truths, which most types of pandas hold without holes."""
+    """True where cells are whole numbers or truths, which most types of pandas hold without holes."""
     import pyarrow as pa
 
     return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))
@@ -105,7 +105,7 @@ def index_levels(schema: Any) -> dict[str, dict[str, Any]]:
 
 
 def index_notes(schema: Any) -> list[str]:
-    """What is said of an index, which comes back as columns or not at all."""
+    """Notes on an index, which comes back as columns or not at all."""
     found = [level for level in _levels(schema) if "field" in level]
     return [INDEX_NOTE] * (len(found) == 1 and not index_levels(schema)) + as_columns(
         list(index_levels(schema))
@@ -113,12 +113,12 @@ def index_notes(schema: Any) -> list[str]:
 
 
 def as_columns(names: list[str]) -> list[str]:
-    """What is said of an index that is read as these columns."""
+    """A note on an index that is read as these columns."""
     return [f"the index is read as column {', '.join(map(repr, names))}"] if names else []
 
 
 def _levels(schema: Any) -> list[dict[str, Any]]:
-    """What pandas wrote of an index."""
+    """The levels of an index, by what pandas wrote of it."""
     found = _document(schema)
     names = {each.get("field_name"): each["name"] for each in found.get("columns", [])}
     levels = []
@@ -131,7 +131,7 @@ def _levels(schema: Any) -> list[dict[str, Any]]:
 
 
 def _document(schema: Any) -> dict[str, Any]:
-    """What pandas wrote beside a table."""
+    """The document that pandas wrote beside a table."""
     found: dict[str, Any] = json.loads((schema.metadata or {}).get(METADATA, b"{}"))
     return found
 
@@ -169,7 +169,7 @@ def with_index(table: Any, first: int = 0) -> Any:
 
 
 def _level_metadata(level: dict[str, Any], name: str, document: dict[str, Any]) -> dict[str, Any]:
-    """What pandas would write of a level as a column of that name."""
+    """The metadata that pandas would write of a level as a column of that name."""
     counted = {"pandas_type": "int64", "numpy_type": "int64", "metadata": None}
     own = (
         each for each in document["columns"] if each.get("field_name") == level.get("field", ...)
@@ -211,7 +211,7 @@ def index_to_columns(frame: Any, known: Collection[str] | None = None) -> Any:
 
 
 def is_row_number(index: Any) -> bool:
-    """Whether an index is whole numbers without a name, which only number the rows."""
+    """True where an index is whole numbers without a name, which only number the rows."""
     import pandas as pd
 
     return list(index.names) == [None] and bool(pd.api.types.is_integer_dtype(index.dtype))

@@ -1,4 +1,4 @@
-"""How a text file writes its cells: what separates them, and which are in quotes, learned from its first lines."""
+"""Dialects of text files: what separates cells, and which are in quotes, learned from a file's first lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SEPARATOR_LINE = re.compile(
 
 @dataclass(frozen=True)
 class Dialect:
-    """What separates cells and lines, and what is in quotes without need.
+    """The marks that separate cells and lines, and what is in quotes without need.
 
     quoted: the columns whose cells are, but for the texts `bare`, such as NA. header, holes: whether the names of the columns
     are, and empty cells. mark: whether a byte order mark begins the file. said: whether a line `sep=;` does. gap: what
@@ -131,7 +131,7 @@ def _fit(rows: list[list[str]]) -> tuple[float, int]:
 
 
 def _has_spaces(rows: list[list[str]]) -> bool:
-    """Whether a space stands before each cell that is not the first of its line, or before a quote."""
+    """True where a space stands before each cell that is not the first of its line, or before a quote."""
     later = [cell for row in rows for cell in row[1:] if cell]
     return bool(later) and (
         all(cell.startswith(" ") for cell in later) or any(re.match(r' +"', cell) for cell in later)
@@ -189,7 +189,7 @@ def _text(cell: str) -> str:
 
 
 def _needless(cell: str, plain: Dialect) -> bool:
-    """Whether a cell is in quotes that it does not need."""
+    """True where a cell is in quotes that it does not need."""
     return (
         len(cell) > 2
         and cell[0] == '"'
@@ -199,7 +199,7 @@ def _needless(cell: str, plain: Dialect) -> bool:
 
 
 def _in_quotes(cells: set[str], plain: Dialect) -> bool:
-    """Whether all cells of a column are in quotes, but for a few words, and not because they need them."""
+    """True where all cells of a column are in quotes, but for a few words, and not because they need them."""
     bare = {cell for cell in cells if cell and cell[0] != '"'}
     again = {_text(cell) for cell in cells - bare}
     return (

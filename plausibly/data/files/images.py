@@ -158,7 +158,7 @@ def _open_image(path: Path) -> Iterator[Any]:
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong, without the names of objects in memory."""
+    """The reason of an error, without the names of objects in memory."""
     from PIL import UnidentifiedImageError
 
     return "of no form that is read" if isinstance(error, UnidentifiedImageError) else str(error)
@@ -183,7 +183,7 @@ def _is_gray(image: Any) -> bool:
 
 
 def _is_deep(image: Any) -> bool:
-    """Whether it is gray of more than 8 bits."""
+    """True where an image is gray of more than 8 bits."""
     return str(image.mode).startswith("I")
 
 
@@ -260,7 +260,7 @@ class ImageReader:
         return Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole)
 
     def notes(self, images: int, gray: int) -> list[str]:
-        """What was done to so many images, of which some were gray."""
+        """Notes on what was done to so many images, of which some were gray."""
         deep = sum(count for mode, count in self.done.items() if mode.startswith("I"))
         kept = (
             f"the upper 8 of the {self.depth} bits in use are kept"

@@ -1,4 +1,4 @@
-"""What rows came from, beside what they will be written as: how large it is, and what of it will not come back.
+"""The original of rows, beside what they will be written as: how large it is, and what of it will not come back.
 
 And how small others make it: gzip, xz and zstd of its bytes (bits as bits), PNG and WebP of its images, all at their best.
 """
@@ -138,7 +138,7 @@ class Original:
             self._notes["-0.0 comes back as 0.0"] = None
 
     def notes(self) -> list[str]:
-        """What will be different, though all values are equal."""
+        """Notes on what will be different, though all values are equal."""
         return list(self._notes)
 
     def rivals(self) -> dict[str, int]:
@@ -155,7 +155,7 @@ class Original:
 
 
 def _file_notes(path: Path | None, format: Format) -> list[str]:
-    """What of a table's file is no part of the table."""
+    """Notes on what of a table's file is no part of the table."""
     return table_file(path).notes() if path and isinstance(format, TableFormat) else []
 
 

@@ -75,11 +75,11 @@ class TableFile(ABC):
 
     @property
     def categorical(self) -> bool:
-        """Whether a column names its categories, which may differ from piece to piece."""
+        """True where a column names its categories, which may differ from piece to piece."""
         return False
 
     def notes(self) -> list[str]:
-        """What of the file is no part of the table."""
+        """Notes on what of the file is no part of the table."""
         return []
 
     @abstractmethod
@@ -217,7 +217,7 @@ class TextFile(TableFile):
 
     @cached_property
     def marks(self) -> tuple[int, int]:
-        """How many ends of lines there are, and how many quotes."""
+        """The number of ends of lines, and that of quotes."""
         with self.explain_errors(), self._open() as file:
             found = [
                 (block.count(b"\n"), block.count(b'"'))

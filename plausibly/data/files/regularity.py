@@ -1,4 +1,4 @@
-"""Whether rows that are read and written again give the same file, byte for byte; and where not, why.
+"""Tells whether rows that are read and written again give the same file, byte for byte; and where not, why.
 
 Every cell is the same in any case. A file may quote a cell in one line and not in another; and where it writes 1.50 beside
 1.5, drawn rows have one of both.
@@ -57,7 +57,7 @@ def first_difference(data: bytes, written: bytes, before: int = 0) -> str:
 
 
 def _common(one: bytes, other: bytes) -> bytes:
-    """What both begin with."""
+    """The bytes that both begin with."""
     size = min(len(one), len(other))
     differs = np.flatnonzero(
         np.frombuffer(one, np.uint8, size) != np.frombuffer(other, np.uint8, size)
@@ -71,7 +71,7 @@ def _until_newline(text: bytes, start: int) -> bytes:
 
 
 def _difference(here: bytes, there: bytes, place: int) -> str:
-    """How a line is written, and how it would be."""
+    """A phrase that says how a line is written, and how it would be."""
     if not here.strip():
         return "is blank"
     if here.rstrip(b"\r\n") == there.rstrip(b"\r\n"):
@@ -85,7 +85,7 @@ def _difference(here: bytes, there: bytes, place: int) -> str:
 
 
 def _spelling_note(column: ModelledColumn, series: Any) -> str:
-    """How many different texts of a column are spelled otherwise than in drawn rows, with one of them; or nothing."""
+    """A note that counts a column's different texts spelled otherwise than in drawn rows, with one of them; or nothing."""
     import pandas as pd
 
     texts = pd.Series(pd.unique(series.dropna()), dtype="str")

@@ -84,7 +84,7 @@ def read_text(data: bytes, path: Path) -> tuple[Any, Dialect]:
 
 
 def is_utf16(data: bytes) -> bool:
-    """Whether the mark of UTF-16 begins a file."""
+    """True where the mark of UTF-16 begins a file."""
     return data[:2] in (b"\xff\xfe", b"\xfe\xff") and data[:4] != UTF32
 
 
@@ -129,7 +129,7 @@ def header_of(file: IO[bytes], dialect: Dialect, path: Path) -> list[str]:
 
 
 def parse_options(dialect: Dialect, columns: int) -> Any:
-    """How Arrow tells cells and lines."""
+    """The options by which Arrow tells cells and lines."""
     import pyarrow.csv
 
     return pyarrow.csv.ParseOptions(

@@ -70,7 +70,7 @@ def _no_matrix(rows: np.ndarray) -> str:
 
 
 def describe_array(format: Format, rows: np.ndarray) -> list[str]:
-    """How rows of three sides are read, which is guessed, and how many of all real numbers are holes."""
+    """Notes on how rows of three sides are read, which is guessed, and how many of all real numbers are holes."""
     holes = int(np.isnan(rows).sum()) if isinstance(format, real_arrays.RealArrayFormat) else 0
     found = [f"{holes:,} of {rows.size:,} entries are holes (nan or masked)"] if holes else []
     sides = {"chw": "channels, height and width", "hwc": "height, width and channels"}.get(

@@ -1,4 +1,4 @@
-"""What every source of data offers to the rest of the package: events out of rows, and the same rows again.
+"""The interface of every source of data to the rest of the package: events out of rows, and the same rows again.
 
 An event is a row as models see it: one code a variable, or a real number standardised. What it leaves out, `log_within`
 weighs and `values` keeps, so that `rows(events(rows))` gives equal values, dtypes and order.
@@ -94,7 +94,7 @@ class Format(ABC):
 
     @abstractmethod
     def format_values(self, place: int, values: np.ndarray) -> list[str]:
-        """How a category's values are written."""
+        """The texts of a category's values, as they are written."""
 
     @abstractmethod
     def display(self, place: int, value: float) -> float | str:
@@ -131,7 +131,7 @@ class Format(ABC):
         """Writes rows to a file whose suffix says how; whole or not at all. Of images, `across` go to a line of a grid."""
 
     def output(self, path: Path, across: int | None = None) -> Output:
-        """How rows are written to such a file a piece at a time. UserError lists the suffixes that can be written."""
+        """An output that writes rows to such a file a piece at a time. UserError lists the suffixes that can be written."""
         return ArrayOutput(partial(self.write, across=across))
 
     @abstractmethod

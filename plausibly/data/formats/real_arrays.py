@@ -165,7 +165,7 @@ def _describe_real(name: str, kind: Real) -> Document:
 
 
 def is_fractional(column: np.ndarray) -> bool:
-    """Whether a column of floats holds real numbers: some are not whole, not all are one, and none is beyond measure."""
+    """True where a column of floats holds real numbers: some are not whole, not all are one, and none is beyond measure."""
     known = column[np.isfinite(column)]
     if not len(known) or float(np.abs(known).max()) > MAX_REAL:
         return False

@@ -328,7 +328,7 @@ class TableFormat(Format):
         return dialect.first_line(names), dialect.lines(names, texts)
 
     def dialect_for(self, suffix: str) -> Dialect:
-        """How such a file is written: as training's was, but tabs go to .tsv and to no other."""
+        """The dialect of such a file: training's, but tabs go to .tsv and to no other."""
         dialect = self.dialect or Dialect()
         delimiter = "," if dialect.delimiter == "\t" else dialect.delimiter
         return replace(dialect, delimiter="\t" if suffix == "tsv" else delimiter)

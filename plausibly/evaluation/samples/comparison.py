@@ -75,7 +75,7 @@ def compare_samples(
     heard: RowProgress,
     drawing: RowProgress,
 ) -> Samples:
-    """How close samples that `draw` gives are to as many real rows.
+    """Measures how close samples that `draw` gives are to as many real rows.
 
     place: of the variable that trees learn to predict. speed: in rows drawn a second, None where it is not known. `heard`
     is told of the judge's folds, `drawing` of the draws that tables take besides.
