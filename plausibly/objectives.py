@@ -1,4 +1,4 @@
-"""What training does: an objective is a list of turns (gradient steps) or of passes (counting)."""
+"""The work of training: an objective lists turns (gradient steps) or passes (counting)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROW_SHARE, CELL_SHARE = (
 
 @dataclass(frozen=True)
 class Loss:
-    """What one turn minimises, per event, (batch,), with the parts worth logging; nats."""
+    """The loss that one turn minimises, per event, (batch,), with the parts worth logging; nats."""
 
     total: Tensor
     parts: dict[str, Tensor] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class WholePass:
 
 
 class Objective(Part):
-    """How a model learns. It has turns or passes, not both; a pass may be a look."""
+    """The way in which a model learns. It has turns or passes, not both; a pass may be a look."""
 
     unit: ClassVar[str] = "nats per row"  # of what validation compares
 
@@ -74,18 +74,19 @@ class Objective(Part):
         return []
 
     def validation_loss(self, model: Any, x: Tensor, generator: torch.Generator) -> Tensor:
-        """What validation compares, per event, (batch,); smaller is better."""
+        """The loss that validation compares, per event, (batch,); smaller is better."""
         watched: Tensor = -model.log_given(x, generator)
         return watched
 
     def slack(self, model: Any, x: Tensor, held_out: Tensor, generator: torch.Generator) -> float:
-        """By how much two means of what is watched can differ by chance: of such ties the latest weights are kept."""
+        """The most by which two means of what is watched can differ by chance: of such ties the
+        latest weights are kept."""
         return 0.0
 
     def health(
         self, model: Any, x: Tensor, held_out: Tensor, generator: torch.Generator
     ) -> dict[str, float]:
-        """What else tells how training is going, by name, from training and held-out events."""
+        """More numbers that tell how training goes, by name, from training and held-out events."""
         return {}
 
 

@@ -1,4 +1,5 @@
-"""The basis of adversarial models: a generator x = G(z), learned against a critic D that tells made events from real ones.
+"""The base of adversarial models: a generator x = G(z), learned against a critic D that tells made
+events from real ones.
 
 With r = D(x) and f = D(G(z)), in logits, and s(a) = log(1 + e^a), each game is what the critic and the generator minimise:
 
@@ -61,7 +62,7 @@ class Game(Objective):
 
     @abstractmethod
     def critic_loss(self, real: Tensor, made: Tensor) -> Tensor:
-        """The loss that the critic minimises, by its logits, (batch,)."""
+        """The loss that the critic minimises, from its logits, (batch,)."""
 
     @abstractmethod
     def generator_loss(self, real: Tensor, made: Tensor) -> Tensor:
@@ -70,7 +71,7 @@ class Game(Objective):
     def penalty(
         self, model: AdversarialModel, numbers: Tensor, logits: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """A further loss that the critic minimises, (batch,), by what it saw and said: real events, then made ones.
+        """The rest of the critic's loss, (batch,), by what it saw and said: real events, then made.
 
         numbers: (2 batch, width), of which gradients can be taken; logits: (2 batch,).
         """

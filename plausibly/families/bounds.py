@@ -22,7 +22,7 @@ class Bound(Objective):
 
     @abstractmethod
     def loss(self, model: Variational, x: Tensor, generator: torch.Generator, done: float) -> Loss:
-        """What a step minimises after the share `done` of all steps."""
+        """The loss that a step minimises after the share `done` of all steps."""
 
     def turns(self, model: Variational) -> list[Turn]:
         return [Turn(self.name, model, partial(self.hiding, model))]

@@ -227,7 +227,7 @@ class TractableSum(WeightedSum, TractableModel):
 
 
 def unrolls_as_one(model: Any) -> bool:
-    """Whether a model is autoregressive and its parts, and theirs, are unrolled in one order."""
+    """True where a model is autoregressive and its parts, and theirs, are unrolled in one order."""
     if not isinstance(model, AutoregressiveModel) or not isinstance(model, Members):
         return isinstance(model, AutoregressiveModel)
     members = list(model.each())

@@ -1,4 +1,5 @@
-"""What autoregressive networks share: inputs in, an outcome for each variable out, in one order that a context begins.
+"""The base of autoregressive networks: inputs in, an outcome for each variable out, in one order
+that a context begins.
 
     p(x) = prod_{c in context} p(x_c)  prod_{i after} p(x_i | context, earlier)
 
@@ -109,7 +110,7 @@ class NetworkModel(AutoregressiveModel):
             return events
 
     def fills(self, variables: Iterable[int]) -> int:
-        """By how many values of the variables together they are summed out."""
+        """The number of values of the variables together by which they are summed out."""
         kinds = [self.schema.kinds[i] for i in variables]
         return prod(
             NODES + kind.missing if isinstance(kind, Real) else kind.codes - 1 for kind in kinds

@@ -93,7 +93,7 @@ class OrderlessModel(AnyOrderModel):
 
     @torch.no_grad()
     def recalibrate(self, x: Tensor) -> bool:
-        """What is added in the order alone, once more: so that samples have each column's shares."""
+        """Refits what is added in the order alone, so that samples have each column's shares."""
         rows = min(len(x), RECALIBRATION_PASSES // self.schema.size)
         if rows < MIN_ROWS:
             return False

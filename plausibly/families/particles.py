@@ -42,7 +42,7 @@ MAX_LOOKS = 16  # at weights on the way
 
 
 def rows_at_once(variables: int, particles: int) -> int:
-    """How many rows with so many particles each are drawn in one go."""
+    """The number of rows, with so many particles each, that are drawn in one go."""
     return max(1, min(PARTICLES_PER_BATCH, CELLS_PER_BATCH // variables) // particles)
 
 
@@ -99,7 +99,8 @@ class Tree:
 
 @dataclass
 class Ahead:
-    """What is known later: `below`, log a_i with what is known of x_i itself, (rows, codes), and what it tells the parent.
+    """The evidence from later variables: `below`, log a_i with what is known of x_i itself, (rows,
+    codes), and what it tells the parent.
 
     None where nothing is known.
     """

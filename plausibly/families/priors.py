@@ -208,7 +208,8 @@ class Flow(PriorPart):
             noise = torch.cat(found[-len(units) :], 1).flip(1)
 
     def behind(self, z: Tensor, found: list[Tensor]) -> Iterator[Normal]:
-        """What each inner layer makes of the one before, as blurred as `levels` is the other way: no volume is lost."""
+        """The law that each inner layer makes of the one before, as blurred as `levels` is the
+        other way: no volume is lost."""
         for network in self.networks[:-1]:
             shift, log_scale = self._shift_and_log_scale(network, z)
             yield Normal((z - shift) * (-log_scale).exp(), blur(log_scale) - log_scale)

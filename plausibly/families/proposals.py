@@ -39,7 +39,7 @@ MIN_DRAWS = 8.0  # effective draws: a share of one half has an error of .18
 
 @dataclass(frozen=True)
 class EffectiveSampleSize:
-    """How many draws of equal weight would tell as much, (rows,): from 1 to `draws` (Kong 1992)."""
+    """The number of draws of equal weight that would tell as much, (rows,): 1 to `draws` (Kong 1992)."""
 
     rows: Tensor
     draws: int
@@ -129,12 +129,12 @@ class Evidence:
 
     @property
     def row_keys(self) -> Tensor:
-        """What tells rows apart, (rows, 2 x variables)."""
+        """The numbers that tell rows apart, (rows, 2 x variables)."""
         return torch.cat([self.x, self.observed.float()], 1)
 
     @property
     def telling(self) -> Tensor:
-        """Whether what is known of a row tells anything of z, (rows,)."""
+        """True where what is known of a row tells anything of z, (rows,)."""
         barred = list(self.code_masks)
         return self.observed[:, self.rest].any(1) | (~self.observed[:, barred]).any(1)
 
@@ -229,7 +229,7 @@ class Evidence:
 
 
 def decodable(model: Variational) -> int:
-    """How many events may be decoded in one go."""
+    """The number of events that may be decoded in one go."""
     return max(
         1, NUMBERS_PER_BATCH // max(output_width(model.schema), MIXTURE_PARTS * model.latents)
     )

@@ -1,4 +1,4 @@
-"""How a recursion over tables adds up: by sums of probabilities, or by their maxima.
+"""Ways in which a recursion over tables adds up: by sums of probabilities, or by their maxima.
 
     log_mass over SUM    log sum_x p(x) prod_i w_i(x_i)        marginals, conditionals, draws
     log_mass over MAX    log max_x p(x) prod_i w_i(x_i)        the most probable completion (Viterbi 1967)

@@ -128,7 +128,7 @@ class Stratified(TractableSum):
         self.logits.data.copy_(free_logits(counts))
 
     def strata(self, x: Tensor) -> list[Tensor]:
-        """What the parts see of the events of each class."""
+        """The events of each class, as the parts see them."""
         inner, labels = self.inside(x), x.flatten(1)[:, self.label]
         return [inner[labels == code] for code in self.codes]
 

@@ -87,7 +87,7 @@ class Tables(nn.Module):
         return torch.cat(parts, 1)[:, variables.argsort()]
 
     def count(self, configuration: Tensor, code: Tensor, weight: Tensor | None = None) -> Tensor:
-        """How often each cell occurs, flat, groups one after the other, rows by codes within; float64.
+        """The count of each cell, flat, groups one after the other, rows by codes within; float64.
 
         With `weight`, (batch,), an event counts as so many.
         """

@@ -96,7 +96,8 @@ class TabularModel(DecomposableModel):
         return self.to_events(self.emit(self.tables(self.configurations(codes)), x))
 
     def emit(self, outcome: Outcome, x: Tensor) -> Outcome:
-        """What cells show given what earlier ones show, from what they are given what earlier ones are."""
+        """The outcome of what cells show given what earlier ones show, from that of what they are
+        given what earlier ones are."""
         if not self.schema.has_unforeseen:
             return outcome
         each = [outcome.one(i) for i in range(self.schema.size)]
@@ -155,7 +156,7 @@ class TabularModel(DecomposableModel):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """By the law of `unroll`, in one go."""
+        """Draws by the law of `unroll`, in one go."""
         codes = self.codes(n, generator)
         return self.binning.draw_inside(codes, generator).reshape(n, *self.schema.shape)
 
@@ -172,7 +173,8 @@ class TabularModel(DecomposableModel):
         return Histogram(codes, self.binning, (i,)) if self.binning.is_real(i) else codes
 
     def statistics(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
-        """What learning needs of a batch, to be summed over batches; each event counts as its `weight`, (batch,)."""
+        """The counts that learning needs of a batch, to be summed over batches; each event counts
+        as its `weight`, (batch,)."""
         codes = self.binning.codes(x.flatten(1))
         return self.tables.count(self.configurations(codes), codes, weight)
 

@@ -1,4 +1,5 @@
-"""What latent-variable models share: p(x) = integral of p(z) p(x | z) dz, and bounds on it from q(z | x).
+"""The base of latent-variable models: p(x) = integral of p(z) p(x | z) dz, and bounds on it from
+q(z | x).
 
 With w = p(x, z) / q(z | x), z drawn from q, and K draws for each event:
 
@@ -46,7 +47,7 @@ Posterior = Callable[
 
 @dataclass(frozen=True)
 class Weights:
-    """Of draws z of q(z | x): log p(x | z), log p(z) and log q(z | x), each (batch, draws)."""
+    """Logs for draws z of q(z | x): log p(x | z), log p(z), log q(z | x), each (batch, draws)."""
 
     reconstruction: Tensor
     log_prior: Tensor
@@ -192,7 +193,7 @@ class EncoderDecoder(Encoder):
         return self.head(self.offset + parameters)
 
     def _numbers(self, given: Tensor | None, z: Tensor) -> Tensor:
-        """What a network is told of the context, (n, width)."""
+        """The numbers that a network is told of the context, (n, width)."""
         if given is None:
             return z.new_zeros(len(z), 0)
         x = given.new_zeros(len(given), self.schema.size)
@@ -208,7 +209,8 @@ class EncoderDecoder(Encoder):
 
 
 class BoundedLatentModel(EncoderDecoder, BoundedModel):
-    """What draws latents first, then events; log p(x) is bounded by `log_given`, and p(context) by itself."""
+    """A model that draws latents first, then events; log p(x) is bounded by `log_given`, and
+    p(context) by itself."""
 
     family = "latent variable"
 

@@ -167,7 +167,7 @@ def _loss(logits, counts):  # type: ignore[no-untyped-def]
 
 @loops
 def _some(number, share, noise):  # type: ignore[no-untyped-def]
-    """How many of a number of rows are taken, each by chance."""
+    """The number of rows taken out of so many, each by chance."""
     if share == 1:
         return number
     if number <= 1:
@@ -241,7 +241,7 @@ def _descend(rows, heads, tree, width, place, node, many):  # type: ignore[no-un
 
 @loops
 def _fill(leaves, whole, node, slope, curve, rate, strength):  # type: ignore[no-untyped-def]
-    """What each leaf adds, from the sums of its groups."""
+    """Fills in the number that each leaf adds, from the sums of its groups."""
     whole[:] = 0.0
     for g in range(len(node)):
         if node[g] >= 0:

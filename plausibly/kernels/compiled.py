@@ -35,7 +35,7 @@ loops: Callable[[Any], Any] = numba.njit(
 
 @loops
 def _sums(out, hidden, units):  # type: ignore[no-untyped-def]
-    """What one readout makes of four rows' hidden units."""
+    """The sums that one readout makes of four rows' hidden units."""
     zero = out.dtype.type(0)
     one, two, three, four = hidden[0], hidden[1], hidden[2], hidden[3]
     s, t, u, v = zero, zero, zero, zero
@@ -50,7 +50,7 @@ def _sums(out, hidden, units):  # type: ignore[no-untyped-def]
 
 @loops
 def _add(number, added, kept, own, hidden, units):  # type: ignore[no-untyped-def]
-    """What a number adds to a row's activation, and so to its hidden units."""
+    """Adds a number's part to a row's activation, and so to its hidden units."""
     zero = own.dtype.type(0)
     for h in range(units):
         own[h] += kept[h] * (number * added[h])
@@ -83,7 +83,7 @@ def _forward(numbers, weight, start, readout, offset, keep, table, parameters, l
 
 @loops
 def _return(grads, out, learned, hidden, later, units):  # type: ignore[no-untyped-def]
-    """What four rows' gradients of one parameter give its readout and the activations."""
+    """Adds what four rows' gradients of one parameter give its readout and the activations."""
     zero = out.dtype.type(0)
     s, t, u, v = grads[0], grads[1], grads[2], grads[3]
     one, two, three, four = hidden[0], hidden[1], hidden[2], hidden[3]
@@ -221,7 +221,7 @@ def cpu_forward(
     keep: Tensor | None,
     table: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """What `forward_loop` gives for relu; the last activation is that of the kept shares."""
+    """The results of `forward_loop` for relu; the last activation is that of the kept shares."""
     begun, kept = (
         _align(start),
         _align(start.new_ones(()).expand_as(start) if keep is None else keep),
@@ -247,7 +247,7 @@ def cpu_backward(
     table: Tensor,
     wanted: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What `backward_loop` gives for relu, of the last activation that `forward` gave."""
+    """The results of `backward_loop` for relu, of the last activation that `forward` gave."""
     begun, kept = _align(last), _align(last.new_ones(()).expand_as(last) if keep is None else keep)
     numbers_grad, start_grad = (
         numbers.new_zeros(len(begun), numbers.shape[1]),
@@ -286,7 +286,7 @@ def cpu_draw(
     table: Tensor,
     uniforms: Tensor,
 ) -> Tensor:
-    """What `draw_loop` gives for relu."""
+    """The codes that `draw_loop` gives for relu."""
     given = _pad_rows(uniforms)
     codes, last = torch.zeros_like(given), _align(start.expand(len(given), -1))
     limits = torch.log((1 - given) / given)  # a bit is 1 from this logit on

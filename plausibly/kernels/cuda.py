@@ -102,7 +102,7 @@ def cuda_forward(
     keep: Tensor | None,
     table: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """What `forward_loop` gives for relu; the last activation is that of the kept shares."""
+    """The results of `forward_loop` for relu; the last activation is that of the kept shares."""
     (rows, units), begun = start.shape, start.contiguous()
     kept = torch.ones_like(begun) if keep is None else keep.contiguous()
     parameters, last = offset.repeat(rows, 1), torch.empty_like(begun)
@@ -122,7 +122,7 @@ def cuda_backward(
     table: Tensor,
     wanted: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What `backward_loop` gives for relu, of the last activation that `forward` gave."""
+    """The results of `backward_loop` for relu, of the last activation that `forward` gave."""
     rows, units = last.shape
     kept = torch.ones_like(last) if keep is None else keep
     found = [

@@ -135,7 +135,7 @@ def nade_draw(
     uniforms: Tensor,
     name: str,
 ) -> Tensor:
-    """What `draw_loop` says, by the compiled loop where there is one."""
+    """The codes of `draw_loop`, by the compiled loop where there is one."""
     if (loops := fused_loops(start, name)) and loops.draw:
         return loops.draw(numbers, weight, start, readout, offset, table, uniforms)
     return draw_loop(numbers, weight, start, readout, offset, table, uniforms, name)

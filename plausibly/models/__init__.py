@@ -34,7 +34,7 @@ REFERENCE_FORM = "a model of your own is named FILE.py:CLASS, such as my_model.p
 
 
 def is_reference(name: object) -> bool:
-    """Whether a model's name names a file."""
+    """True where a model's name names a file."""
     return isinstance(name, str) and (name.endswith(".py") or ".py:" in name)
 
 

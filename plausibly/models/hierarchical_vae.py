@@ -97,7 +97,7 @@ class HierarchicalVAE(LatentModel):
         return Ladder(self, self.level_posteriors(self.inputs(x), draws))
 
     def level_posteriors(self, numbers: Tensor, draws: int = 1) -> list[Normal]:
-        """What x tells of each level, (n, its latents)."""
+        """The normal that x tells of each level, (n, its latents)."""
         features = self.encoder(numbers).split([2 * units for units in self.levels], 1)
         return [normal_of(own, draws) for own in features]
 

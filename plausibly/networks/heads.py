@@ -75,7 +75,7 @@ class Head(nn.Module):
 
     @property
     def continuous(self) -> bool:
-        """Whether some outcome is that of a real number."""
+        """True where some outcome is that of a real number."""
         return any(self.real)
 
     def forward(self, parameters: Tensor) -> Outcome:
@@ -127,7 +127,8 @@ class Head(nn.Module):
 
     @torch.enable_grad()
     def shift(self, parameters: Tensor, x: Tensor) -> Tensor:
-        """What, added to the parameters of events, (rows, width), makes these most probable: (width,), by L-BFGS.
+        """The shift, (width,), of the parameters of events, (rows, width), that makes these most
+        probable, by L-BFGS.
 
         Then, over these events, the mean probability of each code is its share.
         """

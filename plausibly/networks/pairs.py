@@ -24,7 +24,7 @@ class Slices(Protocol):
 
 
 class Conditioned(Protocol):
-    """What models variables, given others."""
+    """A model of variables, given others."""
 
     schema: Schema
     context: tuple[int, ...]
@@ -36,8 +36,9 @@ def rest_of(model: Conditioned) -> list[int]:
 
 
 class Connected(Conditioned, Protocol):
-    """What networks between events and latents are made for: `inputs` is what an encoder sees, `given` what a decoder is
-    told of the context, `head` has slices alike for variables that are decoded alike."""
+    """A model with networks between events and latents: `inputs` is what an encoder sees, `given`
+    what a decoder is told of the context, `head` has slices alike for variables that are decoded
+    alike."""
 
     latents: int
 

@@ -44,7 +44,7 @@ def clamp_logits(logits: Tensor) -> Tensor:
 
 
 class VariableSampler:
-    """How variables of one layout are drawn, from `parameters` numbers each, and seen, as `width` numbers each."""
+    """Draws variables of one layout from `parameters` numbers each, seen as `width` numbers each."""
 
     def __init__(self, kind: Kind) -> None:
         self.real, self.levels = isinstance(kind, Real), kind.regular
@@ -206,7 +206,7 @@ class StraightThrough(nn.Module):
         )
 
     def gains(self) -> Tensor:
-        """What a network's outputs are multiplied by, so that from the start they matter beside the noise of a draw."""
+        """Factors that let a network's outputs matter from the start beside the noise of a draw."""
         gains = torch.full((self.parameters_width,), LOGIT_GAIN, device="cpu")
         for g, form in enumerate(self.forms):
             if not form.coded:

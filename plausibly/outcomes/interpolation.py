@@ -47,7 +47,7 @@ class Interpolated(Numeric):
         )
 
     def _line(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of the line that each x is on: its number, its first place, its log density there, and its slope."""
+        """The line of each x: its number, its first place, its log density there, and its slope."""
         index = torch.searchsorted(self.places[:, 1:-1].contiguous(), x[:, None], right=True)
         low, high = (self.places.gather(1, i)[:, 0] for i in (index, index + 1))
         first, last = (self.logs.gather(1, i)[:, 0] for i in (index, index + 1))

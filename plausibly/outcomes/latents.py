@@ -103,7 +103,8 @@ Encode = Callable[[Tensor], Normal]
 
 @contextmanager
 def without_gradients(module: nn.Module) -> Iterator[None]:
-    """What is computed meanwhile carries gradients to its inputs, but none to the module's parameters."""
+    """Lets what is computed meanwhile carry gradients to its inputs, but none to the module's
+    parameters."""
     learning = [p for p in module.parameters() if p.requires_grad]
     for p in learning:
         p.requires_grad_(False)

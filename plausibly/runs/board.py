@@ -78,7 +78,7 @@ class Row:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether training was stopped by Ctrl-C."""
+        """True where training was stopped by Ctrl-C."""
         return self.run is not None and self.run.record.get("status") == "interrupted"
 
 
@@ -229,7 +229,7 @@ class Board:
         return "best" if row is self.best else ""
 
     def caption(self) -> str:
-        """What the numbers are."""
+        """The text that says what the numbers are."""
         tested = next((row.test for row in self.rows if row.test), None)
         if tested is None:
             return f"{self.data}: no likelihoods.{self._further()}"
@@ -241,7 +241,7 @@ class Board:
         )
 
     def _further(self) -> str:
-        """What the last columns are."""
+        """The text that says what the last columns are."""
         reconstructed, playing = (
             any(getattr(row, name) for row in self.rows) for name in ("reconstruction", "health")
         )
@@ -287,7 +287,7 @@ class Board:
         )
 
     def _condition(self) -> str:
-        """What the numbers are about where the models have a context."""
+        """The text that says what the numbers are about where the models have a context."""
         run = self.conditional
         if run is None:
             return ""
@@ -310,7 +310,7 @@ def health_text(health: dict[str, float]) -> str:
 
 
 def groups_note(test: Likelihood) -> str:
-    """How many groups errors count, where rows came in groups."""
+    """A note of how many groups errors count, where rows came in groups; else nothing."""
     return "" if test.groups is None else f" ({test.over}: errors count groups)"
 
 

@@ -162,7 +162,7 @@ class Fitted(Judged):
         return nats + events.log_within
 
     def calibration(self, rows: Any = None) -> Calibration | None:
-        """What scores are ranked against: `rows` of the caller's; None without."""
+        """The rows that scores are ranked against: `rows` of the caller's; None without."""
         if rows is None:
             return None
         named = "calibration rows given" if not isinstance(rows, str | Path) else f"rows of {rows}"
@@ -233,7 +233,7 @@ class Fitted(Judged):
         return regress_rows(self.model, self.format, *asked, i, seed, particles)
 
     def is_number(self, target: str | None = None) -> bool:
-        """Whether the column that `classify` or `regress` would tell holds numbers."""
+        """True where the column that `classify` or `regress` would tell holds numbers."""
         i = find_target(self.model, self.format, target)
         return not isinstance(self.model.schema.kinds[i], Category)
 
