@@ -162,7 +162,7 @@ class Fitted(Judged):
         return nats + events.log_within
 
     def calibration(self, rows: Any = None) -> Calibration | None:
-        """The rows that scores are ranked against: `rows` of the caller's; None without."""
+        """The rows to rank scores against: `rows` of the caller's; None without."""
         if rows is None:
             return None
         named = "calibration rows given" if not isinstance(rows, str | Path) else f"rows of {rows}"

@@ -37,7 +37,7 @@ class Judged(Sharded):
 
     @property
     def in_memory(self) -> bool:
-        """Whether the data that the model was fitted to were no file, and so are gone."""
+        """True where the data that the model was fitted to were no file, and so are gone."""
         return True
 
     def dataset(self) -> Dataset:
@@ -78,13 +78,13 @@ class Judged(Sharded):
         )
 
     def codebook(self, data: Any = None) -> CodebookUse | None:
-        """How much of its codebook the same rows use; None without one, or where rows are gone."""
+        """The use that the same rows make of the model's codebook; None without one, or where rows are gone."""
         if not isinstance(self.model, Quantiser) or (data is None and self.in_memory):
             return None
         return codebook_use(self.model, self._require_events(data))
 
     def disagreement(self, data: Any = None) -> Disagreement | None:
-        """By how much orders differ about the first of the same rows; None of models of one order or of one joint."""
+        """The nats by which orders differ about the first of the same rows; None of models of one order or of one joint."""
         if not isinstance(self.model, AnyOrderModel) or isinstance(self.model, TractableModel):
             return None
         if data is None and self.in_memory:
@@ -127,7 +127,7 @@ class Judged(Sharded):
         return by_column(self.model, self.format, self._require_events(data))
 
     def reconstruction(self, data: Any) -> dict[str, Error]:
-        """How far reconstructed rows are off, by unit: a share of wrong cells, or a mean absolute difference."""
+        """The error of reconstructed rows, by unit: a share of wrong cells, or a mean absolute difference."""
         reconstruct.require(self.model)
         return reconstruction(self.model, self.format, self.events(data))
 

@@ -85,7 +85,7 @@ DATA_OPTIONS = {"seed", "kinds", "drop", "split", "valid", "test", "size", "labe
 
 
 def record_fault(record: dict[str, Any]) -> str:
-    """What is wrong with a record's form, or nothing."""
+    """The fault in a record's form, in words; empty where there is none."""
     for name, types in FIELD_TYPES.items():
         if not isinstance(record.get(name), types) or isinstance(record.get(name), bool):
             return f"{name!r} is {str(record.get(name))[:40]!r}"
@@ -118,7 +118,7 @@ def record_fault(record: dict[str, Any]) -> str:
 
 
 def data_fault(data: Any) -> str:
-    """What is wrong with where the data came from, or nothing."""
+    """The fault in where the data came from, in words; empty where there is none."""
     if not isinstance(data, dict) or not all(
         isinstance(data.get(n), str) for n in ("name", "source", "fingerprint")
     ):
@@ -142,7 +142,7 @@ def is_names(document: Any) -> bool:
 
 
 def is_settings(document: Any) -> bool:
-    """Whether this is what a record keeps of how several models are fitted."""
+    """True where this is what a record keeps of how several models are fitted."""
     return (
         isinstance(document, dict)
         and document.keys() == {"train", "budget"}
@@ -152,7 +152,7 @@ def is_settings(document: Any) -> bool:
 
 
 def is_coded(document: dict[str, Any] | None) -> bool:
-    """Whether it is what `evaluation.board.Coded` is made of."""
+    """True where this is what `runs.board.Coded` is made of, or nothing."""
     if document is None:
         return True
     numbers = [document.get("rows"), document.get("bits_per_variable")]
@@ -165,7 +165,7 @@ def is_coded(document: dict[str, Any] | None) -> bool:
 
 
 def is_number(document: dict[str, Any] | None) -> bool:
-    """Whether this is what a record keeps of the two-sample AUC, or nothing."""
+    """True where this is what a record keeps of the two-sample AUC, or nothing."""
     if document is None:
         return True
     try:
@@ -177,7 +177,7 @@ def is_number(document: dict[str, Any] | None) -> bool:
 
 
 def is_error(document: Any) -> bool:
-    """Whether this is what a record keeps of one unit's reconstruction error."""
+    """True where this is what a record keeps of one unit's reconstruction error."""
     known, needed = {f.name for f in fields(Error)}, {"value", "standard_error", "rows"}
     if not isinstance(document, dict) or not needed <= document.keys() <= known:
         return False
@@ -186,7 +186,7 @@ def is_error(document: Any) -> bool:
 
 
 def ingredients(record: dict[str, Any]) -> str:
-    """What an ensemble is mixed of, the heaviest first: `3 boosted 75 %, nade 25 %`; nothing of other runs."""
+    """The models that an ensemble mixes, the heaviest first: `3 boosted 75 %, nade 25 %`; empty of other runs."""
     weights: dict[str, list[float]] = {}
     for one in record.get("members", ()):
         weights.setdefault(one["model"], []).append(one["weight"])

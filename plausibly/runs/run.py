@@ -128,7 +128,7 @@ class Run(Fitted):
 
     @property
     def in_memory(self) -> bool:
-        """Whether the data that the run was fitted to were no file, and so are gone."""
+        """True where the data that the run was fitted to were no file, and so are gone."""
         return str(self.record["data"]["source"]).startswith("<")
 
     def test(self) -> Likelihood | None:
@@ -175,7 +175,7 @@ class Run(Fitted):
         heard: RowProgress = silent,
         drawing: RowProgress = silent,
     ) -> Samples:
-        """How close so many samples are to as many held-out rows: those of `data`, by default the run's own test rows.
+        """The closeness of so many samples to as many held-out rows: those of `data`, by default the run's own test rows.
 
         `extractor` names what distances and kernels are taken of: columns, random-convolutions (the default for images),
         classifier, which learns to tell the `label` column of the run's data, or a FILE.onnx. Of a table, `target` names the
@@ -229,7 +229,7 @@ class Run(Fitted):
             return None
 
     def calibration(self, rows: Any = None) -> Calibration | None:
-        """What scores are ranked against: `rows` of the caller's, else the run's calibration rows, else its test rows."""
+        """The rows to rank scores against: `rows` of the caller's, else the run's calibration rows, else its test rows."""
         if rows is not None:
             return super().calibration(rows)
         file = self.find_file("calibration.safetensors")
@@ -248,7 +248,7 @@ class Run(Fitted):
         return Calibration(held.nats.numpy(), TEST_ROWS) if held else None
 
     def summary(self) -> dict[str, Any]:
-        """What `--json` prints of a run."""
+        """The fields of a run that `--json` prints."""
         keys = (
             "model",
             "parameters",

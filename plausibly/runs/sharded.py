@@ -52,12 +52,12 @@ class Sharded:
 
     @property
     def sign(self) -> str:
-        """What `log_prob` and the nats of `score` are of log p: = or >=, a lower bound."""
+        """The relation of log p to `log_prob` and the nats of `score`: = or >=, a lower bound."""
         return sign_of(self.model)
 
     @property
     def can_sample(self) -> bool:
-        """Whether it samples."""
+        """True where the model samples."""
         return isinstance(self.model, Model)
 
     def events(self, data: Any) -> Events:

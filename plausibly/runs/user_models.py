@@ -121,7 +121,7 @@ def require_model(kind: type, where: str) -> type[Trainable]:
 
 
 def code_of(kind: type) -> dict[str, Any] | None:
-    """What run.json keeps of where the class came from; None for plausibly's own models."""
+    """The record in run.json of where the class came from; None for plausibly's own models."""
     return None if kind in MODELS.values() else asdict(_code(kind))
 
 

@@ -33,7 +33,7 @@ def lock(descriptor: int) -> bool:
 
 
 def is_there(descriptor: int, path: Path) -> bool:
-    """Whether `path` still leads to the open file or folder."""
+    """True where `path` still leads to the open file or folder."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except FileNotFoundError:
@@ -103,7 +103,7 @@ def refuse_streams(path: Path) -> None:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether it takes bytes as they come: a device, a pipe, a socket."""
+    """True where the path takes bytes as they come: a device, a pipe, a socket."""
     try:
         mode = path.stat().st_mode
     except (OSError, RuntimeError):  # a link that leads round in a ring, among others
@@ -153,7 +153,7 @@ def _draft_folder(beside: Path) -> Iterator[Path]:
 
 
 def is_draft(path: Path) -> bool:
-    """Whether the name is that of a draft."""
+    """True where the name is that of a draft."""
     return re.fullmatch(r"\.plausibly-\w+\.draft", path.name) is not None
 
 

@@ -34,12 +34,12 @@ def launch() -> str | None:
 
 
 def is_restart() -> bool:
-    """Whether torchrun has started this launch's processes before."""
+    """True where torchrun has started this launch's processes before."""
     return launch() is not None and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
 
 
 def is_parallel() -> bool:
-    """Whether torchrun started more processes than this one."""
+    """True where torchrun started more processes than this one."""
     return launch() is not None and int(os.environ["WORLD_SIZE"]) > 1
 
 
@@ -49,12 +49,12 @@ def rank() -> int:
 
 
 def neighbours() -> int:
-    """How many of torchrun's processes share this machine's cores."""
+    """The number of torchrun's processes that share this machine's cores."""
     return int(os.environ["LOCAL_WORLD_SIZE"]) if launch() is not None else 1
 
 
 def rank_count() -> int:
-    """How many processes are working together now: 1 outside of `together`."""
+    """The number of processes that work together now: 1 outside of `process_group`."""
     if not is_parallel():
         return 1
     from torch.distributed import get_world_size, is_initialized
@@ -108,7 +108,7 @@ def share(rows: int) -> slice:
 
 
 def is_mine(number: int) -> bool:
-    """Whether the piece of work with this number is this process's."""
+    """True where the piece of work with this number is this process's."""
     return rank_count() == 1 or number % rank_count() == rank()
 
 
@@ -161,7 +161,7 @@ def add_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def any_rank(flag: bool) -> bool:
-    """Whether it is so in any of the processes."""
+    """True where `flag` is true in any of the processes."""
     if rank_count() == 1:
         return flag
     import torch
@@ -170,7 +170,7 @@ def any_rank(flag: bool) -> bool:
 
 
 def run_on_first(call: Callable[[], T]) -> T:
-    """What process 0 makes of `call`, which JSON can hold, in all of them; its UserError too."""
+    """Gives all processes what process 0 makes of `call`, which JSON can hold; its UserError too."""
     if rank_count() == 1:
         return call()
     said = broadcast_json(capture_call(call) if rank() == 0 else None)

@@ -14,7 +14,7 @@ Task = TypeVar("Task")
 
 
 def _openmp() -> Any:
-    """How the OpenMP that torch has brought starts a loop, if it is one of GNU's kind: f(body, data, threads, flags)."""
+    """The function by which torch's OpenMP starts a loop, if that is of GNU's kind: f(body, data, threads, flags)."""
     try:
         return ctypes.CDLL(None).GOMP_parallel
     except (AttributeError, OSError, TypeError):
@@ -53,7 +53,7 @@ def run_in_threads(tasks: Sequence[Task], work: Callable[[Task], None]) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """What comes out then is the same to the bit, whatever the threads are otherwise."""
+    """Takes one thread within, so that results are the same to the bit, whatever the threads are otherwise."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

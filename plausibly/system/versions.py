@@ -8,7 +8,7 @@ __version__ = "0.2.0.dev0"
 
 
 def versions() -> dict[str, str]:
-    """By name, with the number of threads at work."""
+    """The versions of what computes, by name, with the number of threads at work."""
     import numpy  # here, so that `plausibly --help` does not wait for torch
     import torch
 

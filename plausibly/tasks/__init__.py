@@ -35,7 +35,7 @@ class Task(Generic[Rule]):
         return [capability for capability in model.__mro__ if capability in self.rules]
 
     def word(self, model: type) -> str | None:
-        """How good the answer is, or None where the task refuses."""
+        """The word for how good the answer is, or None where the task refuses."""
         found = self.candidates(model)
         return self.rules[found[0]][0] if found else None
 

@@ -1,4 +1,6 @@
-"""What annealed importance sampling takes of a model: p(z), p(x | z), and draws of both (evaluation/annealed.py does it).
+"""The parts of a model that annealed importance sampling takes: p(z), p(x | z), and draws of both.
+
+evaluation/likelihood/annealed.py does the sampling.
 
 The observation model is the model's own, or noise about the decoder's mean image, N(mean(z), sigma^2), as Wu et al. (2016),
 arXiv:1611.04273, give to decoders that have none. That is another model than the one that was fitted.
@@ -113,7 +115,7 @@ def noisy_joint(decoder: Decoder, sigma: float, prior: Prior | None = None) -> L
 
 
 def pixel_errors(decoder: Decoder, x: Tensor, z: Tensor) -> Tensor:
-    """How far pixels are from the mean image, (n, pixels), on [0, 1]."""
+    """Pixels less the mean image, (n, pixels), both on [0, 1]."""
     return x.flatten(1)[:, rest_of(decoder)] / white_level(decoder) - mean_image(
         decoder, z, context_values(decoder, x)
     )

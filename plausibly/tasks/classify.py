@@ -1,4 +1,4 @@
-"""How probable each label of a row is: p(y | x), by Bayes' rule from the joint p(x, y).
+"""The probability of each label of a row: p(y | x), by Bayes' rule from the joint p(x, y).
 
     p(y | x) = p(x, y) / sum_y' p(x, y')
 

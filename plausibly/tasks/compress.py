@@ -168,7 +168,7 @@ class Picks(NamedTuple):
 
 
 def is_whole(model: Any, rows: int) -> bool:
-    """Whether no component is picked for these rows."""
+    """True where no component is picked for these rows."""
     return not rows or unrolls_as_one(model) or not isinstance(model, WeightedSum)
 
 
@@ -266,7 +266,7 @@ def code_by_codebook(model: Quantiser, coder: Coder, codes: Tensor | None, rows:
 
 
 def rows_per_batch(model: Variational | Quantiser) -> int:
-    """How many rows are coded in one go."""
+    """The number of rows that are coded in one go."""
     return max(
         1,
         min(MAX_BATCH_ROWS, MAX_NUMBERS // max(output_width(model.schema), CELLS * model.latents)),

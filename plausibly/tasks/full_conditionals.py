@@ -1,4 +1,4 @@
-"""How unexpected each variable is given all others: the full conditionals p(x_i | rest).
+"""The surprise of each variable given all others: the full conditionals p(x_i | rest).
 
     p(x_i | rest) = p(x) / sum over the codes k of variable i of p(x with x_i = k)
 

@@ -171,6 +171,6 @@ def impute_by_latents(
 
 
 def is_prefix(model: AutoregressiveModel, observed: Tensor) -> Tensor:
-    """Whether the observed variables of each row come before all others in the model's order, (rows,)."""
+    """True where the observed variables of a row come before all others in the model's order, (rows,)."""
     seen = observed.flatten(1)[:, list(model.order)]
     return ~(seen[:, 1:] & ~seen[:, :-1]).any(1)

@@ -1,4 +1,4 @@
-"""How uncertain a model is, and what one variable tells about another. All in nats, exact, never by sampling.
+"""The uncertainty of a model, and what one variable tells about another. All in nats, exact, never by sampling.
 
     H(unobserved | observed)   = -E log p(unobserved | observed)
     I(a; b | observed)         = H(b | observed) - sum over a of p(a | observed) H(b | a, observed)

@@ -159,7 +159,10 @@ def gaps(model: AutoregressiveModel, known: Tensor) -> list[int]:
 
 
 def combinations(model: AutoregressiveModel, known: Tensor) -> int:
-    """How many values all gaps have together; more than can be weighed where one is real or a gap in some rows only."""
+    """The number of values that all gaps have together.
+
+    It is more than can be weighed where one is real or a gap in some rows only.
+    """
     missing, schema = gaps(model, known), model.schema
     odd = any(isinstance(schema.kinds[i], Real) or known.flatten(1)[:, i].any() for i in missing)
     return MAX_GAP_VALUES + 1 if odd else prod(schema.codes[i] for i in missing)
@@ -167,7 +170,7 @@ def combinations(model: AutoregressiveModel, known: Tensor) -> int:
 
 @dataclass(frozen=True)
 class GapQuery:
-    """What one asks of a model: variable `target`, with `many` values of the gaps for each row."""
+    """A question to a model: variable `target`, with `many` values of the gaps for each row."""
 
     model: AutoregressiveModel
     target: int
@@ -185,7 +188,7 @@ class GapQuery:
             yield x.float().to(device), seen.to(device)
 
     def sum_gaps(self, x: Tensor, known: Tensor) -> Single:
-        """With every value of the gaps, of which there are `many`."""
+        """The target's outcome, summed over every value of the gaps, of which there are `many`."""
         missing = gaps(self.model, known)
         several = x.repeat_interleave(self.many, 0)
         if missing:
@@ -200,9 +203,10 @@ class GapQuery:
     def target_outcome(
         self, several: Tensor, last: int, log_weights: Tensor | None = None
     ) -> Single:
-        """By log p of the variables up to a place in the order, of several events for each row, (rows, several, variables).
+        """The target's outcome by log p of the variables up to a place in the order.
 
-        Summed up, or averaged with `log_weights` once each is p(target | all others).
+        There are several events for each row, (rows, several, variables): they are summed up, or averaged with
+        `log_weights` once each is p(target | all others).
         """
         kind = self.model.schema.kinds[self.target]
         look = partial(self.log_joint_at, several, self.model.order[: last + 1])
@@ -236,7 +240,7 @@ class GapQuery:
         return flat.view(-1, *self.model.schema.shape)
 
     def weigh_gaps(self, tree: Tree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
-        """By particles for the gaps; and how many of them tell something, (rows,)."""
+        """The target's outcome by particles for the gaps; and how many of them tell something, (rows,)."""
         if isinstance(self.model.schema.kinds[self.target], Real):
             return self._numbers(tree, x, known)
         logs, sizes, noise = [], [], self.generator.get_state()
@@ -339,7 +343,7 @@ def outcome_of(model: Variational, draws: Draws, target: int) -> Single:
 def query_context(
     evidence: Evidence, target: int, many: int, generator: torch.Generator
 ) -> WeightedOutcome:
-    """By log p(observed with target = k) for each code k, with the same noise."""
+    """The target's outcome by log p(observed with target = k) for each code k, with the same noise."""
     codes, weights, noise = (
         evidence.model.schema.codes[target],
         list[Tensor](),

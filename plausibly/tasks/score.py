@@ -1,4 +1,4 @@
-"""How plausible each event is, as a whole and variable by variable."""
+"""The plausibility of each event, as a whole and variable by variable."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def score_bounded(model: BoundedModel, codes: Tensor) -> Tensor:
 def row_by_row(
     log: Log, model: BoundedModel, codes: Tensor, done: Callable[[int], None] = lambda rows: None
 ) -> Tensor:
-    """What `log` makes of events and noise, (rows,) float64, on the CPU; equal events have equal noise wherever they stand.
+    """The results of `log` for events and noise, (rows,) float64, on the CPU.
 
-    `done` is told of how many rows it is known.
+    Equal events have equal noise wherever they stand. `done` is told of how many rows it is known.
     """
     parts = list[Tensor]()
     for x in batches(codes, None if isinstance(model, DensityModel) else EVENTS_PER_BATCH):

@@ -1,4 +1,4 @@
-"""What a fit will take, before it begins: time and memory, measured on a few trial steps or a part of a counting pass.
+"""The time and memory that a fit will take, before it begins: measured on a few trial steps or a part of a counting pass.
 
 Memory is the most that the process has held so far, trial included: data, weights, moments and activations are there by then.
 """
@@ -23,7 +23,7 @@ from plausibly.training.plan import Diverged, Plan
 
 
 def step_seconds(training: Training) -> float:
-    """How long a step takes, tried on a copy."""
+    """The seconds that a step takes, tried on a copy."""
     trial = Training(deepcopy(training.model), training.codes, training.validation, training.plan)
     started = time.monotonic()
     for taken in range(1, 5):
@@ -38,7 +38,7 @@ def step_seconds(training: Training) -> float:
 
 @torch.no_grad()
 def pass_seconds(model: Trainable, codes: Tensor) -> tuple[int, float]:
-    """How many counting passes there are at most, and how long one takes, tried on a copy with one batch."""
+    """The number of counting passes at most, and the seconds that one takes, tried on a copy with one batch."""
     trial, rows = deepcopy(model).eval(), counting_rows(codes)
     trial.expand()
     passes = trial.objective.passes(trial)
@@ -65,7 +65,7 @@ def peak_memory() -> int:
 
 
 def memory_line(device: torch.device) -> str:
-    """What has been held so far, in memory and on a GPU; nothing where the system does not tell."""
+    """The memory held at most so far, and that on a GPU, in words; empty where the system does not tell."""
     told = [f"{format_bytes(peak_memory())} of memory"] if peak_memory() else []
     if device.type == "cuda":
         told.append(f"{format_bytes(torch.cuda.max_memory_allocated(device))} on {device}")

@@ -228,7 +228,7 @@ class Training:
     def _ask_objective(
         self, say: Callable[[Trainable, Tensor, Tensor, torch.Generator], Answer], *numbers: int
     ) -> Answer:
-        """What the objective says of as many training as held-out events."""
+        """The objective's answer about as many training as held-out events."""
         device, rows = (
             device_of(self.model),
             min(MAX_HEALTH_ROWS, len(self.codes), len(self.validation)),

@@ -10,7 +10,7 @@ from plausibly.errors import UserError
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how fast. Saved with the run, which it decides together with the seed."""
+    """The length and the pace of training. Saved with the run, which it decides together with the seed."""
 
     steps: int
     seed: int = 0
@@ -55,7 +55,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Progress:
-    """What the loop reports after each validation or pass, smaller is better; losses in nats per event."""
+    """A report of the loop after each validation or pass, smaller is better; losses in nats per event."""
 
     step: int
     steps: int
