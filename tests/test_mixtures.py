@@ -15,8 +15,8 @@ from plausibly.events.schema import Schema, binary
 from plausibly.families import mixtures
 from plausibly.families.mixtures import (
     AutoregressiveMixture,
-    BoundedMixture,
     DensityMixture,
+    MixtureOfBounds,
     TractableMixture,
     mixture,
 )
@@ -235,7 +235,7 @@ FORMS = [
     ([Gaussian, Gaussian], REALS, TractableMixture),
     ([NADE.tiny, MADE.tiny], CATEGORIES, AutoregressiveMixture),
     ([NADE.tiny, Markov], REALS, AutoregressiveMixture),
-    ([Half, Independent], BITS, BoundedMixture),
+    ([Half, Independent], BITS, MixtureOfBounds),
 ]
 
 
@@ -246,7 +246,7 @@ def test_a_mixture_is_what_its_parts_allow(components, schema, kind):
     assert type(model) is kind
     assert not [result for result in run_checks(model) if not result.holds]
     x = parts[0].sample(50, generator_for(torch.device("cpu"), 0))
-    if kind is BoundedMixture:
+    if kind is MixtureOfBounds:
         exact = mixture([parts[0].inner, parts[1]], [0.5, 1.0]).log_prob(x)
         assert (model.log_bound(x, generator_for(torch.device("cpu"), 1)) <= exact + 1e-6).all()
         return

@@ -24,7 +24,7 @@ def source_fingerprint(source: str) -> str:
     if source.partition(":")[0] in bits.BUILT_IN:
         return source
     path = existing_path(source)
-    return reading.file_fingerprint(path, images.files_of(path)[0] if path.is_dir() else ())
+    return reading.file_fingerprint(path, images.find_images(path)[0] if path.is_dir() else ())
 
 
 def is_table(source: Any) -> bool:

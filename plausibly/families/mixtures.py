@@ -322,7 +322,7 @@ class AutoregressiveMixture(DensitySum, AutoregressiveModel):
         return in_step([member.unroll(n) for member in self.each()], self.order, running)
 
 
-class BoundedMixture(FreeWeights):
+class MixtureOfBounds(FreeWeights):
     """A mixture of models that bound log p(x) from below; its own bound is the mixture of theirs."""
 
     def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -367,5 +367,5 @@ def form(components: Sequence[object]) -> type[FreeWeights]:
     if all(isinstance(component, DensityModel) for component in components):
         return DensityMixture
     if all(isinstance(component, BoundedModel) for component in components):
-        return BoundedMixture
+        return MixtureOfBounds
     raise ValueError("a component has no likelihood")

@@ -41,7 +41,7 @@ from plausibly.system.seals import (
     write_sealed_tensors,
 )
 from plausibly.training.loop import Training, fit_by_counting, validation_loss
-from plausibly.training.plan import Diverged, Plan, Progress
+from plausibly.training.plan import Diverged, Plan, TrainingProgress
 
 CHECKPOINT_SECONDS = 2.0
 
@@ -187,7 +187,7 @@ class Fit:
         }  # also where none was left to take
         return "interrupted" if interrupted else "done"
 
-    def _on_progress(self, progress: Progress) -> None:
+    def _on_progress(self, progress: TrainingProgress) -> None:
         self.log.write(json.dumps(asdict(progress)) + "\n")
         self.log.flush()
         self.record |= {"steps": progress.step, "seconds": progress.seconds}

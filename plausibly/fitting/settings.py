@@ -11,7 +11,7 @@ from plausibly.data.dataset import Dataset
 from plausibly.data.events import RowProgress, silent
 from plausibly.errors import UserError, did_you_mean
 from plausibly.training.estimates import steps_within
-from plausibly.training.plan import Plan, Progress, default_every, default_steps
+from plausibly.training.plan import Plan, TrainingProgress, default_every, default_steps
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Listener:
     """
 
     log: Callable[[str], None] = lambda line: None
-    progress: Callable[[str, Progress], None] = lambda name, progress: None
+    progress: Callable[[str, TrainingProgress], None] = lambda name, progress: None
     read: RowProgress = silent
 
 

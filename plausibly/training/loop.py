@@ -23,7 +23,7 @@ from plausibly.events.batches import batches
 from plausibly.objectives import Objective, Pass, Turn, WholePass
 from plausibly.system import processes
 from plausibly.system.randomness import RowByRow, Stream, drawing, generator_for, sharing
-from plausibly.training.plan import Diverged, Plan, Progress
+from plausibly.training.plan import Diverged, Plan, TrainingProgress
 
 MAX_VALIDATION_ROWS, MAX_HEALTH_ROWS = 10_000, 1000  # at most so many are looked at each time
 MAX_INITIAL_ROWS = 1_000_000  # rows, evenly spaced, that decide where outputs begin
@@ -115,7 +115,7 @@ class Training:
         )
         return self.step >= self.plan.steps or waited
 
-    def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+    def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[TrainingProgress]:
         """Trains to the end of the plan, or until validation stops improving, pausing after each validation.
 
         Where `stop` says so after a step it pauses there; going on later makes no difference.
@@ -206,7 +206,7 @@ class Training:
                 [kept[name] for name in self._moving], [current[name] for name in self._moving]
             )
 
-    def _validate(self, loss: float) -> Progress:
+    def _validate(self, loss: float) -> TrainingProgress:
         value = validation_loss(self.averaged, self.validation, self.plan.seed)
         better = value < self.best_validation + self.slack
         self.best_validation = min(self.best_validation, value)
@@ -222,7 +222,9 @@ class Training:
             norms,
             self._ask_objective(self.objective.health, Stream.HEALTH, self.step),
         )
-        return Progress(self.step, self.plan.steps, loss, value, rate, self.seconds, better, *told)
+        return TrainingProgress(
+            self.step, self.plan.steps, loss, value, rate, self.seconds, better, *told
+        )
 
     @torch.no_grad()
     def _ask_objective(
@@ -308,7 +310,9 @@ def validation_loss(
     return float(processes.sum_over_ranks(torch.stack(parts)).sum()) / len(codes)
 
 
-def fit_by_counting(model: Trainable, codes: Tensor, validation: Tensor) -> Iterator[Progress]:
+def fit_by_counting(
+    model: Trainable, codes: Tensor, validation: Tensor
+) -> Iterator[TrainingProgress]:
     """Makes the model's counting passes and looks: sums over all batches, then an update. Keeps the best validated state.
 
     Passes of one name are an attempt: it begins from the best state so far, and ends where `STALE` passes in a row were no
@@ -335,7 +339,7 @@ def fit_by_counting(model: Trainable, codes: Tensor, validation: Tensor) -> Iter
                 best, kept = value, {name: t.clone() for name, t in model.state_dict().items()}
             seconds = time.monotonic() - started
             loss = validation_loss(model, codes[:2000])
-            yield Progress(number, len(passes), loss, value, 0.0, seconds, better)
+            yield TrainingProgress(number, len(passes), loss, value, 0.0, seconds, better)
     model.restore(kept)
 
 

@@ -54,7 +54,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """A report of the loop after each validation or pass, smaller is better; losses in nats per event."""
 
     step: int

@@ -53,7 +53,7 @@ class Folder(NamedTuple):
     depth: int
 
 
-def files_of(folder: Path) -> tuple[list[Path], list[Path]]:
+def find_images(folder: Path) -> tuple[list[Path], list[Path]]:
     """The images in a folder and those below it, and all other files, in order; what is hidden is no image.
 
     UserError where there are no images.
@@ -109,7 +109,7 @@ def read_folder(
     `size` is (height, width); without it the most common size, at most 32 on the longest side. `depth` is how many bits
     deep gray uses; without it as many as the largest value needs.
     """
-    files, others = files_of(folder)
+    files, others = find_images(folder)
     looks = [_read_header(path) for path in files]
     sizes = Counter(look.size for look in looks)
     target = size or _shrink(sizes.most_common(1)[0][0])
