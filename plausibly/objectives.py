@@ -13,10 +13,9 @@ from plausibly.choices import Part
 from plausibly.networks.heads import Head
 from plausibly.system.randomness import by_row
 
-ROW_SHARE, CELL_SHARE = (
-    0.2,
-    0.2,
-)  # share of rows with hidden cells while a network learns, and of the cells of such rows
+# share of rows with hidden cells while a network learns, and of the cells of such rows
+ROW_SHARE = 0.2
+CELL_SHARE = 0.2
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,9 @@ Event = Callable[[Numbers], NDArray[np.float32]]
 MAX_FLOAT32, MAX_MULTIPLE = float(np.finfo(np.float32).max), 1 << 53
 HALVINGS, MIN_SHARE = 32, 1e-12  # a smaller share of probability is halved evenly
 MIN_HALF = 1e-6  # the probability of either half, at least
-USUAL_SHARE, RARE_SHARE = (
-    0.98,
-    0.01,
-)  # that a value is one of what most are, or of each of the two others
+# that a value is one of what most are, or of each of the two others
+USUAL_SHARE = 0.98
+RARE_SHARE = 0.01
 
 
 def floats_to_places(x: NDArray[Any]) -> Places:

@@ -32,11 +32,10 @@ from plausibly.outcomes.rows import average_rows, replace_rows
 from plausibly.system.arguments import check_range
 
 MAX_PARAMETERS = 100_000_000  # parameters
-MAX_FILLS, MAX_REAL_FILLS, NODES = (
-    512,
-    64,
-    48,
-)  # values of cells never seen that are summed over; of one that is real
+# values of cells never seen that are summed over; of one that is real
+MAX_FILLS = 512
+MAX_REAL_FILLS = 64
+NODES = 48
 EVENTS_PER_BATCH = 1 << 14  # events
 
 

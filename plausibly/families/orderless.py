@@ -29,10 +29,9 @@ from plausibly.system.randomness import by_row
 
 NUMBERS_PER_BATCH = 1 << 17  # parameters of outcomes held at a time
 ORDER_SHARE = 0.5  # share of events that tell of the schema's order alone
-RECALIBRATION_PASSES, MIN_ROWS = (
-    400_000,
-    1_000,
-)  # passes to refine by, and rows that these must be enough for
+# passes to refine by, and rows that these must be enough for
+RECALIBRATION_PASSES = 400_000
+MIN_ROWS = 1_000
 HOLE_FREE_SHARE = 0.5  # share of the others in which no hole is observed, as in questions
 
 

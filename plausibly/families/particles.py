@@ -27,10 +27,9 @@ from plausibly.outcomes.categorical import Categorical, gumbel_max
 from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.outcome import Single
 
-PARTICLES_PER_BATCH, CELLS_PER_BATCH = (
-    1 << 14,
-    1 << 20,
-)  # rows that are drawn in one go, particles counted, and their cells
+# rows that are drawn in one go, particles counted, and their cells
+PARTICLES_PER_BATCH = 1 << 14
+CELLS_PER_BATCH = 1 << 20
 TREE_ROWS = (
     1000,
     8000,

@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 
 loops: Callable[[Any], Any] = numba.njit(nogil=True, cache=True, error_model="numpy")
 MIN_GAIN = 0.01  # of a split, in nats of all rows together, twice: less is none
-MIN_ROWS, WORDS_PER_BATCH = (
-    16,
-    128,
-)  # fewer rows are followed down a tree one by one; so many eights of rows at once
+# fewer rows are followed down a tree one by one; so many eights of rows at once
+MIN_ROWS = 16
+WORDS_PER_BATCH = 128
 MIN_IMPROVEMENT = 1e-6  # nats per held-out row: less is not better
 
 

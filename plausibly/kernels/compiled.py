@@ -19,11 +19,10 @@ from torch import Tensor
 
 from plausibly.system.threads import run_in_threads
 
-ROWS_PER_BLOCK, ROWS_PER_GROUP, VECTOR_UNITS = (
-    8,
-    4,
-    16,
-)  # whose activations are at hand together; that share a load; units in a vector, at most
+# whose activations are at hand together; that share a load; units in a vector, at most
+ROWS_PER_BLOCK = 8
+ROWS_PER_GROUP = 4
+VECTOR_UNITS = 16
 loops: Callable[[Any], Any] = numba.njit(
     nogil=True,
     cache=True,

@@ -24,14 +24,12 @@ from plausibly.outcomes.outcome import Outcome
 from plausibly.system.arguments import check_range
 from plausibly.system.threads import run_in_threads
 
-DATA_LOOKS, TRIAL_VARIABLES = (
-    5,
-    8,
-)  # looks at the data, each for as many variables, of which so many tell how long it takes
-MIN_CURVATURE, PATIENCE_ROUNDS = (
-    0.01,
-    15,
-)  # curvature of a child; rounds without a better one on held-out rows
+# looks at the data, each for as many variables, of which so many tell how long it takes
+DATA_LOOKS = 5
+TRIAL_VARIABLES = 8
+# curvature of a child; rounds without a better one on held-out rows
+MIN_CURVATURE = 0.01
+PATIENCE_ROUNDS = 15
 
 
 class Boosted(AutoregressiveModel):

@@ -24,11 +24,10 @@ from plausibly.objectives import Loss, Objective, Turn, hide_cells
 from plausibly.system import processes
 from plausibly.system.arguments import check_range
 
-COMMITMENT, CODE_SPREAD, RARE_SHARE = (
-    0.25,
-    0.05,
-    0.01,
-)  # the share of an even use below which a code is moved
+# the share of an even use below which a code is moved
+COMMITMENT = 0.25
+CODE_SPREAD = 0.05
+RARE_SHARE = 0.01
 
 
 class VQVAE(BoundedLatentModel, Quantiser):

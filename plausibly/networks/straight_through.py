@@ -27,10 +27,9 @@ from plausibly.system.randomness import by_row
 
 # beyond which real numbers, and logits, look alike to a critic: gradients pass, so that a generator comes back
 MAX_NUMBER, MAX_LOGIT = 10.0, 12.0
-LOGIT_GAIN, NUMBER_GAIN = (
-    100.0,
-    10.0,
-)  # gains of a generator's outputs, which begins with small weights
+# gains of a generator's outputs, which begins with small weights
+LOGIT_GAIN = 100.0
+NUMBER_GAIN = 10.0
 
 
 def straight(hard: Tensor, soft: Tensor) -> Tensor:

@@ -17,10 +17,9 @@ from plausibly.runs import forms
 from plausibly.system.files import refuse_streams, replacing
 from plausibly.system.seals import SEAL, check_document, parse_document, write_sealed
 
-ENSEMBLE, BEST = (
-    "ensemble",
-    "best",
-)  # what a run calls the mixture of several models, and one not yet chosen of several
+# what a run calls the mixture of several models, and one not yet chosen of several
+ENSEMBLE = "ensemble"
+BEST = "best"
 
 
 def read_record(path: Path) -> dict[str, Any]:

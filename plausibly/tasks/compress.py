@@ -33,16 +33,14 @@ from plausibly.outcomes.product import Product
 from plausibly.tasks import Task
 
 compress: Task[Any] = Task("compress", "it has no likelihood, and no bound on it")
-MIN_BATCH_ROWS, MAX_BATCH_ROWS = (
-    8,
-    256,
-)  # rows of a mixture whose components are known before their values: at the end, and at most
+# rows of a mixture whose components are known before their values: at the end, and at most
+MIN_BATCH_ROWS = 8
+MAX_BATCH_ROWS = 256
 MAX_NUMBERS = 1 << 24  # at once, that latents are decoded to or that their laws are made of
 STACK_ROWS_PER_ROW = 16  # of the rows on the stack, those whose latents are taken together
-FIRST_WORDS, WORDS_PER_LATENT = (
-    2,
-    0.5,
-)  # words of chance for the first rows' components, and for each latent of the first row
+# words of chance for the first rows' components, and for each latent of the first row
+FIRST_WORDS = 2
+WORDS_PER_LATENT = 0.5
 
 
 @compress.rule(AutoregressiveModel, "yes")

@@ -28,10 +28,9 @@ from plausibly.tasks import Task
 
 impute: Task[Any] = Task("impute", "it has no conditional distributions")
 
-MORE, ENOUGH = (
-    16,
-    32.0,
-)  # times as many particles for rows in which fewer than so many tell something
+# times as many particles for rows in which fewer than so many tell something
+MORE = 16
+ENOUGH = 32.0
 
 
 class Filled(NamedTuple):

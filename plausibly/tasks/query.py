@@ -55,10 +55,9 @@ from plausibly.training.loop import generators_for
 query: Task[Any] = Task("query", "it has no conditional distributions")
 
 
-MAX_GAP_VALUES, MAX_REAL_GAP_VALUES = (
-    1 << 12,
-    1 << 6,
-)  # values of the gaps that are weighed one by one, and where the target is real
+# values of the gaps that are weighed one by one, and where the target is real
+MAX_GAP_VALUES = 1 << 12
+MAX_REAL_GAP_VALUES = 1 << 6
 PLACES_PER_TARGET = 1 << 9  # of a real target, about, that are looked at
 PLACE_GAP = 0.02  # of a real target's least width, by which places stand apart
 ROWS_PER_BATCH = 512  # rows

@@ -28,10 +28,9 @@ from plausibly.training.plan import Diverged, Plan, TrainingProgress
 MAX_VALIDATION_ROWS, MAX_HEALTH_ROWS = 10_000, 1000  # at most so many are looked at each time
 MAX_INITIAL_ROWS = 1_000_000  # rows, evenly spaced, that decide where outputs begin
 Answer = TypeVar("Answer")
-MAX_STALE_PASSES, MIN_IMPROVEMENT = (
-    4,
-    2e-5,
-)  # counting passes without one that is better by such a share
+# counting passes without one that is better by such a share
+MAX_STALE_PASSES = 4
+MIN_IMPROVEMENT = 2e-5
 
 
 def generators_for(x: Tensor, *numbers: int) -> RowByRow:
