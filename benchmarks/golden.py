@@ -4,10 +4,11 @@ python -m benchmarks.golden --out FILE [--sources NAMES] [--models NAMES] [--wor
 python -m benchmarks.golden --compare BEFORE AFTER
 python -m benchmarks.golden --compare BEFORE              (freezes anew first, and compares with that)
 
-Eight sources are made from a seed, each model is fitted to each for 30 steps by the command line, on one thread, and
-asked. The file holds an entry a line: short values as they are, else a SHA-256, of weights, scores, samples, filled rows,
-answers, compressed bytes, `run.json`, help texts and messages. Times, speeds, versions, paths and the seal over them are left out. Only the
-command that pyproject.toml names, and `plausibly.__all__`, are used: files may move inside the package, and this stays.
+Eight sources are made from a seed, each model is fitted to each for 30 steps by the command line, on one thread, and asked.
+The file holds an entry a line: short values as they are, else a SHA-256, of weights, scores, samples, filled rows, answers,
+compressed bytes, `run.json`, help texts and messages. Times, speeds, versions, paths and the seal over them are left out.
+Only the command that pyproject.toml names, and `plausibly.__all__`, are used: files may move inside the package, and this
+stays.
 Two files are of use side by side only where processor and torch are the same, which they name.
 """
 

@@ -4,7 +4,7 @@ python -m benchmarks.shape [PATH ...] [--floors FILE] [--list]
 
 PATH is a package's folder (default: this one's), such as that of an installed package; folders of tests and of code that
 is vendored are left out. `--floors` names a Python file with `LAYERS`, lists of rooms from the ground up (default:
-tests/test_structure.py beside the package). `--list` prints what was counted.
+tests/unit/test_structure.py beside the package). `--list` prints what was counted.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ NO_CODE = (
 TEXT = (ast.JoinedStr, ast.List)
 OPENINGS = ("What", "How", "Whether", "Of", "By")
 # participles that do not end in -ed, and verbs and nouns that do
-IRREGULAR = set(
-    "apart begun bent bound bought broken brought built cast chosen cut done drawn fallen felt found given gone grown heard "
-    "held hidden kept known laid lent lost made meant met paid proven put risen said seen sent shown shut sold sought spelt "
-    "spent spread stood taken taught thought thrown told torn understood unheard unseen untold unknown woven written".split()
-)
-VERBS = set(
-    "bed breed embed exceed feed heed indeed need proceed red seed shed shred speed succeed weed".split()
+IRREGULAR = """
+    apart begun bent bound bought broken brought built cast chosen cut done drawn fallen felt found given gone grown heard
+    held hidden kept known laid lent lost made meant met paid proven put risen said seen sent shown shut sold sought spelt
+    spent spread stood taken taught thought thrown told torn understood unheard unseen untold unknown woven written
+"""
+VERBS = (
+    "bed breed embed exceed feed heed indeed need proceed red seed shed shred speed succeed weed"
 )
 
 Graph = dict[str, set[str]]
@@ -178,7 +178,9 @@ def find_meanings(package: Package) -> list[str]:
 def is_participle(name: str) -> bool:
     """Whether the first word of a name is one."""
     word = name.strip("_").split("_")[0]
-    return word not in VERBS and (word in IRREGULAR or (word.endswith("ed") and len(word) > 4))
+    return word not in VERBS.split() and (
+        word in IRREGULAR.split() or (word.endswith("ed") and len(word) > 4)
+    )
 
 
 def body_lines(function: Any) -> int:
@@ -399,7 +401,7 @@ def main() -> None:
     given = parser.parse_args()
     packages = [Package(path) for path in given.paths]
     floors = [
-        read_floors(given.floors or each.folder.parent / "tests" / "test_structure.py")
+        read_floors(given.floors or each.folder.parent / "tests" / "unit" / "test_structure.py")
         for each in packages
     ]
     found, counted = zip(*map(measure, packages, floors), strict=True)

@@ -19,7 +19,7 @@ from plausibly.runs import user_models
 from plausibly.runs.record import write_record
 from plausibly.runs.run import Run
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "my_model.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "my_model.py"
 SOURCE = EXAMPLE.read_text()
 
 

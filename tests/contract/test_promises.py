@@ -13,7 +13,7 @@ import plausibly
 from plausibly.cli.commands import app
 from plausibly.fitting.benchmark import BenchmarkRow
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "promises.md").read_text()
 BY_DATA = {  # whose keys are names of columns, units, tasks, programs, quantiles, measures
     "values[]", "predictions[]", "given", "quantiles", "rivals", "reconstruction", "models[].tasks", "models[].refuses",

@@ -24,7 +24,7 @@ from plausibly.runs.record import read_record
 from plausibly.runs.run import Run
 from plausibly.runs.upgrading import upgrade
 
-KEPT = Path(__file__).parent / "kept" / "0.1.0"
+KEPT = Path(__file__).parents[1] / "kept" / "0.1.0"
 SMALL = {"hidden": 8, "train.every": 5, "train.batch": 50}
 
 

@@ -20,7 +20,7 @@ from plausibly.data.questions import question
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Level, Real
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 few = settings(max_examples=60, deadline=None)
 shapes = st.one_of(
     st.just((9,)),

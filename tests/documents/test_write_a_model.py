@@ -6,7 +6,7 @@ from pathlib import Path
 from plausibly import author, capabilities
 from plausibly.capabilities import Trainable
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "write-a-model.md").read_text()
 EXAMPLE = (ROOT / "examples" / "my_model.py").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.S | re.M)

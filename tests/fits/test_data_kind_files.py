@@ -15,7 +15,7 @@ from plausibly.data.columns import kind_files
 from plausibly.data.columns.column import Column
 from plausibly.errors import UserError
 
-TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
+TABLES = Path(__file__).parents[3] / "shared" / "data" / "tables"
 
 
 def mixed() -> pd.DataFrame:

@@ -22,7 +22,7 @@ from plausibly.jobs.provenance import processor
 from plausibly.runs import forms
 from plausibly.tasks import load_tasks
 
-KEPT = Path(__file__).parent / "kept"
+KEPT = Path(__file__).parents[1] / "kept"
 VERSIONS = sorted(KEPT.iterdir())
 RUNS = [
     (folder, name)

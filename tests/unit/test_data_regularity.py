@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from plausibly.data import Dataset, Format, load, load_rows
 from plausibly.errors import UserError
 
-TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
+TABLES = Path(__file__).parents[3] / "shared" / "data" / "tables"
 LINES = [f"{n % 7},{'abc'[n % 3]},{n / 4:.2f},2020-01-{1 + n % 28:02d}" for n in range(60)]
 PLAIN = "n,c,x,d\n" + "".join(f"{line}\n" for line in LINES)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from plausibly.data import load
 from plausibly.data.relations import MAX_LOG_CHANCE, functions, sums
 
-TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
+TABLES = Path(__file__).parents[3] / "shared" / "data" / "tables"
 ROWS = 800
 
 

@@ -10,7 +10,7 @@ from plausibly.cli.commands import app
 from plausibly.evaluation.abilities import markdown
 from plausibly.events.schema import binary
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 

@@ -19,7 +19,7 @@ from plausibly import DensityClassifier, DensityEstimator
 from plausibly.errors import Unsupported, UserError
 from plausibly.estimators import holdout_mask, seed_of
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "my_model.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "my_model.py"
 EVERY = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, 8).T.astype(np.uint8)
 
 
