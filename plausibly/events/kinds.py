@@ -30,7 +30,6 @@ from plausibly.coding import reals
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
-
 MAX_CODES = 1024
 
 
@@ -362,23 +361,29 @@ class Real(Kind):
         found[~special] = reals.code_within(coder, self._narrow, self.step, narrow, own)
         return found
 
-    def strange(self, values: np.ndarray) -> np.ndarray:
-        """Which values the kind has no room for, bool."""
-        hole, other = self._special(values)
-        none = np.zeros_like(hole)
-        return (none if self.open else other) | (none if self.open or self.missing else hole)
-
     def _z_scores(self, values: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray((values - self.location) / self.scale, dtype=np.float64)
+        return z_scores(values, self.location, self.scale)
 
     def _narrow(self, values: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
             return self._z_scores(values).astype(np.float32)
 
     def _special(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        hole = np.isnan(values)
-        return hole, ~hole & ~(np.abs(self._z_scores(values)) <= MAX_SCALES)
+        return find_special(values, self._z_scores(values))
+
+
+def z_scores(
+    values: np.ndarray, location: float | np.ndarray, scale: float | np.ndarray
+) -> np.ndarray:
+    """(value - location) / scale, float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray((values - location) / scale, dtype=np.float64)
+
+
+def find_special(values: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which real values are holes, and which are not foreseen as their z-scores are too large."""
+    hole = np.isnan(values)
+    return hole, ~hole & ~(np.abs(scores) <= MAX_SCALES)
 
 
 def check_edges(edges: tuple[float, ...], tails: tuple[float, float]) -> None:

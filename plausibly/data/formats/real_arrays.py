@@ -16,6 +16,7 @@ from plausibly.data.files.arrays import as_array, read_one, write_rows
 from plausibly.data.formats.format import Format
 from plausibly.errors import UserError, as_number, count_phrase
 from plausibly.events.kinds import Real
+from plausibly.events.real_matrix import RealMatrix, add_up
 from plausibly.events.schema import Schema
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class RealArrayFormat(Format):
         self.kinds, self.dtype = kinds, dtype
         self.schema = Schema((len(kinds),), kinds)
         self.names = tuple(str(place) for place in range(len(kinds)))
+        self._reals = RealMatrix(kinds)
 
     def events(self, rows: Any) -> Events:
         return self._events(self._matrix(rows), None)
@@ -62,38 +64,25 @@ class RealArrayFormat(Format):
         return array.astype(self.dtype)
 
     def _events(self, array: np.ndarray, seen: np.ndarray | None) -> Events:
-        self._refuse(array, seen)
-        events, nats = np.zeros(array.shape, dtype=np.float32), np.zeros(len(array))
-        for place, kind in enumerate(self.kinds):
-            own = slice(None) if seen is None else seen[:, place]
-            values = array[own, place].astype(np.float64)
-            events[own, place] = kind.standardise(values)
-            nats[own] += kind.log_within(values)
+        events, nats = np.empty(array.shape, dtype=np.float32), np.empty(len(array))
+        strange = np.empty(array.shape, dtype=bool)
+        for own in self._reals.blocks(len(array)):
+            shown = True if seen is None else seen[own]
+            found = self._reals.measure(array[own])
+            strange[own] = found.strange & shown
+            events[own] = np.where(shown, found.events, 0.0)
+            nats[own] = add_up(np.where(shown, found.log_within, 0.0))
+        if strange.any():
+            raise UserError(_describe_strange(array, strange))
         observed = None if seen is None else torch.from_numpy(seen)
         return Events(pack_events(events, self.schema), torch.from_numpy(nats), array, observed)
 
-    def _refuse(self, array: np.ndarray, seen: np.ndarray | None) -> None:
-        """UserError for the first entry that no kind has room for."""
-        for place, kind in enumerate(self.kinds):
-            strange = kind.strange(array[:, place].astype(np.float64)) & (
-                True if seen is None else seen[:, place]
-            )
-            if strange.any():
-                row = int(np.flatnonzero(strange)[0])
-                value = array[row, place]
-                raise UserError(f"row {row + 1}, column '{place}': {_strangeness(value)}")
-
     def log_within(self, events: Events) -> Tensor:
-        nats = np.stack(
-            [
-                k.log_within(v.astype(np.float64))
-                for k, v in zip(self.kinds, events.values.T, strict=True)
-            ],
-            1,
-        )
-        return torch.from_numpy(
-            nats if events.observed is None else np.where(events.observed.numpy(), nats, 0.0)
-        )
+        nats = np.empty(events.values.shape)
+        for own in self._reals.blocks(len(events)):
+            nats[own] = self._reals.measure(events.values[own]).log_within
+        shown = True if events.observed is None else events.observed.numpy()
+        return torch.from_numpy(np.where(shown, nats, 0.0))
 
     def numbers(self, events: Events) -> np.ndarray:
         return np.asarray(events.values, dtype=np.float64)
@@ -143,6 +132,13 @@ class RealArrayFormat(Format):
     @classmethod
     def from_fields(cls, fields: Document) -> RealArrayFormat:
         return cls(Schema.from_json(fields["schema"]).kinds, fields["dtype"])  # type: ignore[arg-type]
+
+
+def _describe_strange(array: np.ndarray, strange: np.ndarray) -> str:
+    """Says what is wrong with the first strange entry of the first column that has one."""
+    place = int(strange.any(axis=0).argmax())
+    row = int(strange[:, place].argmax())
+    return f"row {row + 1}, column '{place}': {_strangeness(array[row, place])}"
 
 
 def _strangeness(value: float) -> str:
