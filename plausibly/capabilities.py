@@ -27,6 +27,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
+from jaxtyping import Bool, Float, Float64, Int, Num
 from torch import Tensor, nn
 
 from plausibly.choices import Part
@@ -37,7 +38,7 @@ from plausibly.outcomes.outcome import Outcome, Single
 if TYPE_CHECKING:
     from plausibly.objectives import Objective
 
-Unrolled = Generator[tuple[int, Single], Tensor, Tensor]
+Unrolled = Generator[tuple[int, Single], Float[Tensor, "n"], Float[Tensor, "n *shape"]]
 
 
 class Trainable(nn.Module, ABC):
@@ -97,13 +98,13 @@ class Trainable(nn.Module, ABC):
             if part is not self and draw is not None:
                 draw(generator)
 
-    def initialise_from(self, x: Tensor) -> None:
+    def initialise_from(self, x: Num[Tensor, "rows variables"]) -> None:
         """Where the outputs have biases: starts them at the marginals of training events, (rows, variables)."""
 
     def expand(self) -> None:
         """Becomes as large as learning can make it: how long that takes is tried on a copy."""
 
-    def recalibrate(self, x: Tensor) -> bool:
+    def recalibrate(self, x: Num[Tensor, "rows *shape"]) -> bool:
         """After the last step: takes up what all training events, (rows, *shape), tell at once. Whether anything changed."""
         return False
 
@@ -116,29 +117,35 @@ class Model(Trainable):
     """A distribution over events of which one can draw."""
 
     @abstractmethod
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n *shape"]:
         """`n` events, (n, *shape), decided by the generator."""
 
 
 class BoundedModel(Model):
     @abstractmethod
-    def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def log_bound(
+        self, x: Float[Tensor, "batch *shape"], generator: torch.Generator
+    ) -> Float[Tensor, "batch"]:
         """A lower bound on log p(x), (batch,). May be stochastic: then the expectation of its exponential is at most p(x).
 
         Noise is drawn by `plausibly.system.randomness.by_row`, so that a row's depends on the row and not on its place.
         """
 
-    def log_given(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def log_given(
+        self, x: Float[Tensor, "batch *shape"], generator: torch.Generator
+    ) -> Float[Tensor, "batch"]:
         """The same of the variables that are no context, given these: what learning raises, (batch,)."""
         return self.log_bound(x, generator)
 
 
 class DensityModel(BoundedModel):
     @abstractmethod
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch"]:
         """log p(x), (batch,)."""
 
-    def log_bound(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def log_bound(
+        self, x: Float[Tensor, "batch *shape"], generator: torch.Generator
+    ) -> Float[Tensor, "batch"]:
         return self.log_prob(x)
 
 
@@ -148,10 +155,10 @@ class AutoregressiveModel(DensityModel):
     order: tuple[int, ...]
 
     @abstractmethod
-    def predict(self, x: Tensor) -> Outcome:
+    def predict(self, x: Float[Tensor, "batch *shape"]) -> Outcome:
         """The outcome of every variable x_i given those earlier in `order`."""
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch"]:
         return self.predict(x).log_prob(x.flatten(1)).sum(1)
 
     def unroll(self, n: int) -> Unrolled:
@@ -166,13 +173,15 @@ class AutoregressiveModel(DensityModel):
         return x
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n *shape"]:
         return drive(self.unroll(n), lambda i, outcome: outcome.sample(generator))
 
 
 class AnyOrderModel(AutoregressiveModel):
     @abstractmethod
-    def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
+    def predict_given(
+        self, x: Float[Tensor, "batch *shape"], observed: Bool[Tensor, "batch *shape"]
+    ) -> Outcome:
         """The outcome of every unobserved variable given the observed ones; `observed` is bool, like `x`."""
 
 
@@ -180,25 +189,34 @@ class TractableModel(AnyOrderModel):
     """Knows every marginal of one joint distribution, and hence every conditional."""
 
     @abstractmethod
-    def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
+    def log_marginal(
+        self,
+        x: Float[Tensor, "batch *shape"],
+        observed: Bool[Tensor, "batch *shape"],
+        drawable: Bool[Tensor, "all_codes"] | None = None,
+    ) -> Float[Tensor, "batch"]:
         """log p(the observed variables, and each other has a `drawable` code), these summed out, (batch,)."""
 
     @abstractmethod
     def sample_given(
         self,
-        x: Tensor,
-        observed: Tensor,
+        x: Float[Tensor, "batch *shape"],
+        observed: Bool[Tensor, "batch *shape"],
         generator: torch.Generator,
-        drawable: Tensor | None = None,
-    ) -> Tensor:
+        drawable: Bool[Tensor, "all_codes"] | None = None,
+    ) -> Float[Tensor, "batch *shape"]:
         """Events drawn from p(unobserved | observed), given too that each drawn cell has a `drawable` code.
 
         `drawable` is bool, (sum of codes,), variable by variable; None stands for all.
         """
 
     def propose_completions(
-        self, x: Tensor, observed: Tensor, weights: Tensor, generator: torch.Generator
-    ) -> list[Tensor]:
+        self,
+        x: Float[Tensor, "batch *shape"],
+        observed: Bool[Tensor, "batch *shape"],
+        weights: Float[Tensor, "all_codes"],
+        generator: torch.Generator,
+    ) -> list[Float[Tensor, "batch *shape"]]:
         """Probable completions, among which the search for the best one begins; `weights` are those of `complete`."""
         return [self.sample_given(x, observed, generator, weights > -torch.inf) for _ in range(8)]
 
@@ -210,7 +228,12 @@ class DecomposableModel(TractableModel):
     """
 
     @abstractmethod
-    def complete(self, x: Tensor, observed: Tensor, weights: Tensor) -> Tensor:
+    def complete(
+        self,
+        x: Float[Tensor, "batch *shape"],
+        observed: Bool[Tensor, "batch *shape"],
+        weights: Float[Tensor, "all_codes"],
+    ) -> Float[Tensor, "batch *shape"]:
         """The most probable values of all unobserved variables together, given the observed ones: the events, like `x`.
 
         That is where log p(x) plus the weights of the chosen codes is largest; `weights` are (sum of codes,), -inf for
@@ -218,7 +241,9 @@ class DecomposableModel(TractableModel):
         """
 
     @abstractmethod
-    def entropy_given(self, x: Tensor, observed: Tensor) -> Tensor:
+    def entropy_given(
+        self, x: Float[Tensor, "batch *shape"], observed: Bool[Tensor, "batch *shape"]
+    ) -> Float64[Tensor, "batch"]:
         """-E log p(unobserved | observed) in nats, (batch,) float64; differential where an unobserved variable is real."""
 
 
@@ -228,7 +253,9 @@ class Decoder(Trainable):
     latents: int
 
     @abstractmethod
-    def decode(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+    def decode(
+        self, z: Float[Tensor, "batch latents"], given: Float[Tensor, "batch given"] | None = None
+    ) -> Float[Tensor, "batch *shape"]:
         """The most probable value of each variable, (batch, *shape), for latents (batch, latents).
 
         `given` holds the values of the context, (batch, its variables); None where there is no context.
@@ -245,7 +272,7 @@ class Latent(Decoder, Model):
 
 class Encoder(Decoder):
     @abstractmethod
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch latents"]:
         """The latents that stand for events: their mean where there are several, (batch, latents)."""
 
 
@@ -256,15 +283,17 @@ class Quantiser(Encoder, BoundedModel):
     prior: AutoregressiveModel  # of the codes
 
     @abstractmethod
-    def quantise(self, x: Tensor) -> Tensor:
+    def quantise(self, x: Float[Tensor, "batch *shape"]) -> Int[Tensor, "batch places"]:
         """The codes of events, (batch, places), each below `codes`."""
 
     @abstractmethod
-    def latents_of(self, codes: Tensor) -> Tensor:
+    def latents_of(self, codes: Num[Tensor, "batch places"]) -> Float[Tensor, "batch latents"]:
         """The vectors of codes, (batch, latents)."""
 
     @abstractmethod
-    def observation(self, z: Tensor, given: Tensor | None = None) -> Outcome:
+    def observation(
+        self, z: Float[Tensor, "batch latents"], given: Float[Tensor, "batch given"] | None = None
+    ) -> Outcome:
         """As of `Variational`."""
 
 
@@ -274,25 +303,31 @@ class Variational(Encoder, Latent, BoundedModel):
     draws: int = 100  # of q(z | x) for each event, by which `log_bound` scores it
 
     @abstractmethod
-    def posterior(self, x: Tensor, draws: int = 1) -> Latents:
+    def posterior(self, x: Float[Tensor, "batch *shape"], draws: int = 1) -> Latents:
         """q(z | x) for every event `draws` times in a row: of (batch * draws) latents."""
 
     @abstractmethod
-    def observation(self, z: Tensor, given: Tensor | None = None) -> Outcome:
+    def observation(
+        self, z: Float[Tensor, "batch latents"], given: Float[Tensor, "batch given"] | None = None
+    ) -> Outcome:
         """p(x_i | z) of every variable, those of the context included; `given` as for `decode`."""
 
     def high_precision(self) -> Self:
         """The model as its draws are weighed: one whose prior and posterior round less, if there is any."""
         return self
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch latents"]:
         return self.posterior(x).mean()
 
-    def decode(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+    def decode(
+        self, z: Float[Tensor, "batch latents"], given: Float[Tensor, "batch given"] | None = None
+    ) -> Float[Tensor, "batch *shape"]:
         return self.observation(z, given).mode().view(-1, *self.schema.shape)
 
 
-def drive(unrolled: Unrolled, choose: Callable[[int, Single], Tensor]) -> Tensor:
+def drive(
+    unrolled: Unrolled, choose: Callable[[int, Single], Float[Tensor, "n"]]
+) -> Float[Tensor, "n *shape"]:
     """Runs an unrolled model, choosing each variable from its conditional; returns the events."""
     try:
         i, outcome = next(unrolled)

@@ -10,6 +10,7 @@ from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
@@ -34,9 +35,9 @@ class Head(nn.Module):
     variable of each parameter.
     """
 
-    owner: Tensor
-    floors: Tensor
-    unforeseen: Tensor
+    owner: Int[Tensor, "width"]
+    floors: Float[Tensor, "variables"]
+    unforeseen: Float[Tensor, "variables"]
 
     def __init__(self, schema: Schema, components: int = 8, shape: str = "normal") -> None:
         super().__init__()
@@ -78,7 +79,7 @@ class Head(nn.Module):
         """True where some outcome is that of a real number."""
         return any(self.real)
 
-    def forward(self, parameters: Tensor) -> Outcome:
+    def forward(self, parameters: Float[Tensor, "batch width"]) -> Outcome:
         if len(self.layouts) == 1:
             width = self.width // len(self.forms)
             own = parameters.unflatten(1, (len(self.forms), width))
@@ -110,7 +111,7 @@ class Head(nn.Module):
             symmetric_log_softmax(weights), means, scales, log_special, self.shape, never
         )
 
-    def one(self, parameters: Tensor, i: int) -> Single:
+    def one(self, parameters: Float[Tensor, "batch own"], i: int) -> Single:
         """The outcome of variable `i` from its own parameters, (batch, its width)."""
         layout = self.layouts.index((self.real[i], self.forms[i], self.unseen[i]))
         return self._outcome(layout, parameters, self.floors[i], self.unforeseen[i])
@@ -119,14 +120,16 @@ class Head(nn.Module):
         """Where the parameters of variable `i` stand."""
         return slice(self.starts[i], self.starts[i + 1])
 
-    def marginals(self, x: Tensor) -> Tensor:
+    def marginals(self, x: Num[Tensor, "rows variables"]) -> Float[Tensor, "width"]:
         """Parameters, (width,), at which each outcome is the smoothed marginal of events (rows, variables)."""
         kinds = self.schema.kinds
         parts = [self._marginal(x[:, i], kind) for i, kind in enumerate(kinds)]
         return torch.cat(parts)
 
     @torch.enable_grad()
-    def shift(self, parameters: Tensor, x: Tensor) -> Tensor:
+    def shift(
+        self, parameters: Float[Tensor, "rows width"], x: Float[Tensor, "rows variables"]
+    ) -> Float[Tensor, "width"]:
         """The shift, (width,), of the parameters of events, (rows, width), that makes these most
         probable, by L-BFGS.
 

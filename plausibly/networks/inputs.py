@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
 from plausibly.events.bins import pad_with_infinity
@@ -27,7 +28,7 @@ class Inputs(nn.Module):
     `owner` (width,) names the variable of each number.
     """
 
-    owner: Tensor
+    owner: Int[Tensor, "width"]
 
     def __init__(self, schema: Schema, variables: Sequence[int] | None = None) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ class Inputs(nn.Module):
             "owner", torch.tensor(owners, dtype=torch.long, device="cpu"), persistent=False
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Num[Tensor, "batch *shape"]) -> Float[Tensor, "batch width"]:
         flat, parts = x.flatten(1), [x.new_zeros(len(x), 0)]
         for g, part in enumerate(self.parts):
             members = getattr(self, f"members_{g}")
@@ -63,7 +64,7 @@ class Inputs(nn.Module):
             parts.append(part(flat[:, members], places).flatten(1))
         return torch.cat(parts, 1)
 
-    def one(self, x: Tensor, i: int) -> Tensor:
+    def one(self, x: Num[Tensor, "batch"], i: int) -> Float[Tensor, "batch own"]:
         """The numbers of variable `i`, (batch, its width), from its events, (batch,)."""
         g, place = self.groups[i]
         return self.parts[g](x[:, None], torch.tensor([place], device=x.device))[:, 0]

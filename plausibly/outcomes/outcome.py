@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int, Num
 from torch import Tensor
 
-Index = Tensor | tuple[Tensor, Tensor]
+Index = (
+    Int[Tensor, "rows"] | Bool[Tensor, "batch"] | tuple[Int[Tensor, "cells"], Int[Tensor, "cells"]]
+)
 
 
 class Outcome(ABC):
@@ -23,15 +26,15 @@ class Outcome(ABC):
     """
 
     @abstractmethod
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Num[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         """Nats of each variable, in the shape of `x`."""
 
     @abstractmethod
-    def sample(self, generator: torch.Generator) -> Tensor:
+    def sample(self, generator: torch.Generator) -> Float32[Tensor, "*batch"]:
         """One draw of each variable, float32."""
 
     @abstractmethod
-    def mode(self) -> Tensor:
+    def mode(self) -> Float32[Tensor, "*batch"]:
         """The most probable number of each variable, float32."""
 
     @abstractmethod
@@ -43,7 +46,7 @@ class Single(Outcome):
     """An outcome whose form is that of one variable."""
 
     @abstractmethod
-    def truncate(self, allowed: Tensor) -> tuple[Single, Tensor]:
+    def truncate(self, allowed: Bool[Tensor, "codes"]) -> tuple[Single, Float[Tensor, "*batch"]]:
         """The distribution given that the code is `allowed`, bool (codes,), and the log p of that.
 
         The code of a real number is its bin, of which no part may be barred, then come the unforeseen and the hole.
@@ -62,17 +65,17 @@ class Numeric(Single):
     """An outcome of a real variable."""
 
     @abstractmethod
-    def number(self) -> Tensor:
+    def number(self) -> Float[Tensor, "*#batch"]:
         """The probability of being a number at all, (...)."""
 
     @abstractmethod
-    def mean(self) -> Tensor:
+    def mean(self) -> Float64[Tensor, "*batch"]:
         """The mean of the number, given that it is one, float64."""
 
     @abstractmethod
-    def below(self, x: Tensor) -> Tensor:
+    def below(self, x: Float[Tensor, "*batch"]) -> Float64[Tensor, "*batch"]:
         """The probability of a number at most `x`, given that it is one, float64."""
 
     @abstractmethod
-    def cuts(self) -> Tensor:
+    def cuts(self) -> Float[Tensor, "*#batch places"]:
         """Places, (..., n), between which the density is smooth and beyond which hardly any is left."""
