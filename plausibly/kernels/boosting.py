@@ -10,14 +10,14 @@ are one to its trees: what is sparse has few of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-loops: Callable[[Any], Any] = numba.njit(nogil=True, cache=True, error_model="numpy")
+from plausibly.kernels.loops import compile_loops
+
+loops = compile_loops()
 MIN_GAIN = 0.01  # of a split, in nats of all rows together, twice: less is none
 # fewer rows are followed down a tree one by one; so many eights of rows at once
 MIN_ROWS = 16

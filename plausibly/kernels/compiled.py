@@ -9,27 +9,20 @@ it: keep * relu(a) = relu(keep * a). Sums run in an order that the compiler choo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import numba
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from plausibly.kernels.loops import compile_loops
 from plausibly.system.threads import run_in_threads
 
 # whose activations are at hand together; that share a load; units in a vector, at most
 ROWS_PER_BLOCK = 8
 ROWS_PER_GROUP = 4
 VECTOR_UNITS = 16
-loops: Callable[[Any], Any] = numba.njit(
-    nogil=True,
-    cache=True,
-    error_model="numpy",
-    fastmath={"reassoc", "contract", "nsz"},
-    forceinline=True,
-)
+loops = compile_loops(fastmath={"reassoc", "contract", "nsz"}, forceinline=True)
 
 
 @loops
