@@ -1,9 +1,9 @@
-# The whole developer's interface: make demo, make test, make test-isa, make bench, make lint, make docs,
-# make figures, make guide, make clean.
+# The whole developer's interface: make demo, make test, make test-isa, make coverage, make oldest, make packages, make bench,
+# make lint, make docs, make figures, make guide, make clean.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-isa bench lint docs figures guide clean
+.PHONY: demo test test-isa coverage oldest packages bench lint docs figures guide clean
 
 demo: .venv/.package
 	$(BIN)/plausibly compare digits-binary --budget 30s
@@ -22,6 +22,27 @@ PLAIN := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUC
 test-isa:
 	$(AVX2) $(MAKE) test
 	$(PLAIN) $(MAKE) test
+
+# which lines the tests run, and which branches: a table
+coverage: .venv/.tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term
+
+# the oldest versions that pyproject.toml allows, in an environment of their own
+oldest:
+	$(PYTHON) -m venv --clear build/oldest
+	build/oldest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	build/oldest/bin/uv pip install --quiet --python build/oldest/bin/python --resolution lowest-direct -e '.[test]'
+	OMP_NUM_THREADS=1 build/oldest/bin/python -m pytest -n 2 tests/unit tests/contract
+
+# the wheel and the source archive, each installed where nothing else is, run the demo's main command
+packages: .venv/.tests
+	rm -rf dist build/packages
+	$(BIN)/python -m build
+	for each in dist/*; do \
+	  $(PYTHON) -m venv --clear build/packages && \
+	  build/packages/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $$each && \
+	  (cd build/packages && bin/plausibly compare digits-binary --budget 30s --out $$(basename $$each)) || exit 1; \
+	done
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks.speed
