@@ -1,9 +1,9 @@
-# The whole developer's interface: make demo, make test, make test-isa, make coverage, make oldest, make packages, make bench,
-# make lint, make docs, make figures, make guide, make clean.
+# The whole developer's interface: make demo, make test, make test-isa, make coverage, make mutants SEED=1,
+# make oldest, make packages, make bench, make lint, make docs, make figures, make guide, make clean.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-isa coverage oldest packages bench lint docs figures guide clean
+.PHONY: demo test test-isa coverage mutants oldest packages bench lint docs figures guide clean
 
 demo: .venv/.package
 	$(BIN)/plausibly compare digits-binary --budget 30s
@@ -26,6 +26,10 @@ test-isa:
 # which lines the tests run, and which branches: a table
 coverage: .venv/.tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term
+
+# small faults, drawn by a seed, which the tests should find; those that live are printed
+mutants: .venv/.tests
+	$(BIN)/python -m benchmarks.mutants --seed $(SEED)
 
 # the oldest versions that pyproject.toml allows, in an environment of their own
 oldest:
