@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import product
-from math import e, log, pi
+from math import e, pi
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,14 @@ from plausibly.capabilities import DecomposableModel, Unrolled
 from plausibly.errors import Unsupported
 from plausibly.events.kinds import UNFORESEEN, Real
 from plausibly.events.schema import Schema
-from plausibly.families.normals import floor_covariance, matrix_root, others, patterns
+from plausibly.families.normals import (
+    JointNormal,
+    NormalGiven,
+    NormalSums,
+    floor_covariance,
+    others,
+    patterns,
+)
 from plausibly.families.tabular import STRENGTHS
 from plausibly.objectives import Counting
 from plausibly.outcomes.densities import MixtureDensity
@@ -106,9 +113,11 @@ class Gaussian(DecomposableModel):
             self.log_diagonal.double().exp().diag().index_put((rows, columns), self.below.double())
         )
 
+    def normal(self) -> JointNormal:
+        return JointNormal(self.mean.double(), self.factor())
+
     def covariance(self) -> Tensor:
-        factor = self.factor()
-        return factor @ factor.T
+        return self.normal().covariance
 
     def _log_special(self) -> Tensor:
         """log p of being a number and of not being foreseen, (variables, 2), float64; log of 1 and 0 where not open."""
@@ -121,15 +130,6 @@ class Gaussian(DecomposableModel):
         logs, odd = self._log_special(), x >= UNFORESEEN
         each = torch.where(odd, logs[:, 1], logs[:, 0])
         return torch.where(observed, each, 0.0).sum(1)
-
-    def _whiten(self, rows: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """The factor L of the covariance of the `known` variables, (k,), and L^-1 (x - m), (batch, k), of events."""
-        factor, n = self.factor(), len(self.mean)
-        if len(known) < n:
-            part = factor[known]
-            factor = torch.linalg.cholesky(part @ part.T)
-        centred = rows[:, known] - self.mean.double()[known]
-        return factor, torch.linalg.solve_triangular(factor, centred.T, upper=False).T
 
     def log_prob(self, x: Tensor) -> Tensor:
         return self._log_density(
@@ -148,12 +148,11 @@ class Gaussian(DecomposableModel):
 
     def _log_density(self, rows: Tensor, seen: Tensor) -> Tensor:
         """log p of the seen cells of float64 events, both (batch, variables)."""
-        total = self._cells(rows, seen)
+        normal, total = self.normal(), self._cells(rows, seen)
         numbers = torch.zeros_like(total)
         for index, known in patterns(seen & (rows < UNFORESEEN)):
-            factor, z = self._whiten(rows[index], known)
-            scale = factor.diagonal().log().sum() + 0.5 * len(known) * log(2 * pi)
-            numbers = numbers.index_put((index,), -0.5 * z.square().sum(1) - scale)
+            density = NormalGiven(normal, known, rows[index]).log_density()
+            numbers = numbers.index_put((index,), density)
         return total + numbers
 
     def _numbers_only(self, drawable: Tensor) -> Tensor:
@@ -197,60 +196,45 @@ class Gaussian(DecomposableModel):
 
     def _entropy_of(self, free: Tensor, known: Tensor) -> Tensor:
         """The entropy of the `free` variables given the known ones, whatever their values."""
-        covariance, logs, may = (
-            self.covariance(),
-            self._log_special()[free],
-            (self.open & ~self.guarded)[free],
-        )
+        logs, may = self._log_special()[free], (self.open & ~self.guarded)[free]
         if (many := int(may.sum())) > MAX_OPEN_VARIABLES:
             raise Unsupported(
                 f"gaussian: {many} columns may hold what is no number; an entropy sums over {MAX_OPEN_VARIABLES}"
             )
-        factor, _ = self._whiten(self.mean.double()[None], known)
-        weights = torch.linalg.solve_triangular(factor, covariance[known], upper=False)[:, free]
-        left, total = (
-            covariance[free][:, free] - weights.T @ weights,
-            torch.zeros((), dtype=torch.float64),
-        )
+        normal = self.normal()
+        left = NormalGiven(normal, known, normal.mean[None]).covariance_of(free)
+        total = torch.zeros((), dtype=torch.float64)
         for kept in product((True, False), repeat=many):
             number = torch.ones_like(may)
             number[may] = torch.tensor(kept, device=may.device, dtype=torch.bool)
             log_p = torch.where(number, logs[:, 0], logs[:, 1])[may].sum().cpu()
             own = left[number][:, number] * (2 * pi * e)
             total = total + log_p.exp() * (0.5 * torch.logdet(own).cpu() - log_p)
-        return total.to(covariance.device)
+        return total.to(left.device)
 
     def _conditional(self, rows: Tensor, known: Tensor, tells: Tensor) -> Outcome:
-        """The outcome of each variable given those known ones that tell of it.
-
-        `tells` (variables, variables) is 1 where the first variable may tell of the second, else 0.
-        """
-        means, variances = torch.zeros_like(rows), torch.ones_like(rows)
-        covariance = self.covariance()
+        """The outcome of each variable given those known ones that tell of it, as `NormalGiven.predict` has it."""
+        normal, means, variances = self.normal(), torch.zeros_like(rows), torch.ones_like(rows)
         for index, given in patterns(known):
-            factor, z = self._whiten(rows[index], given)
-            weights = torch.linalg.solve_triangular(factor, covariance[given], upper=False)
-            weights = weights * tells[given]
-            left = covariance.diagonal() - weights.square().sum(0)
-            means = means.index_put((index,), self.mean.double() + z @ weights)
+            mean, left = NormalGiven(normal, given, rows[index]).predict(tells)
+            means = means.index_put((index,), mean)
             variances = variances.index_put((index,), left.clamp(min=1e-12).expand(len(index), -1))
         return self._outcome(means, variances.sqrt())
 
     def _outcome(self, means: Tensor, scales: Tensor) -> Outcome:
         """Normals side by side; those of open kinds know their special code."""
-        means, scales, groups = means.float().unsqueeze(-1), scales.float().unsqueeze(-1), []
         special = self._log_special().float().expand(len(means), -1, -1)
-        for chosen, opened, unseen in (
+        forms = (
             (~self.open, False, None),
             (self.open & ~self.guarded, True, None),
             (self.guarded, True, 1),
-        ):
+        )
+        groups = []
+        for chosen, opened, unseen in forms:
             own = chosen.nonzero()[:, 0]
-            form = torch.zeros_like(means[:, own]), means[:, own], scales[:, own]
-            groups.append(
-                (own, MixtureDensity(*form, special[:, own] if opened else None, unseen=unseen))
-            )
-        groups = [(own, outcome) for own, outcome in groups if len(own)]
+            if len(own):
+                told = special[:, own] if opened else None
+                groups.append((own, normal_outcome(means[:, own], scales[:, own], told, unseen)))
         return groups[0][1] if len(groups) == 1 else Product(groups)
 
     def unroll(self, n: int) -> Unrolled:
@@ -265,14 +249,8 @@ class Gaussian(DecomposableModel):
                 assert isinstance(odd, MixtureDensity)
                 mean = mean.masked_scatter(~sound, odd.means.detach().double())
                 scale = scale.masked_scatter(~sound, odd.scales.detach().double())
-            form = mean.float()[:, None], scale.float()[:, None]
             own = special[i].expand(n, -1) if self.open[i] else None
-            x[:, i] = yield (
-                i,
-                MixtureDensity(
-                    torch.zeros_like(form[0]), *form, own, unseen=1 if self.guarded[i] else None
-                ),
-            )
+            x[:, i] = yield i, normal_outcome(mean, scale, own, 1 if self.guarded[i] else None)
             sound = sound & (x[:, i] < UNFORESEEN)
             z[:, i] = ((x[:, i] - mean) / scale).masked_fill(~sound, 0.0)
         return x.reshape(n, *self.schema.shape)
@@ -290,47 +268,33 @@ class Gaussian(DecomposableModel):
         generator: torch.Generator,
         drawable: Tensor | None = None,
     ) -> Tensor:
-        rows, seen, covariance = x.flatten(1).double(), observed.flatten(1), self.covariance()
+        rows, seen = x.flatten(1).double(), observed.flatten(1)
         noise = torch.empty_like(rows).normal_(generator=generator)
-        drawn = torch.zeros_like(rows)
+        normal, drawn = self.normal(), torch.zeros_like(rows)
         for index, known in patterns(seen & (rows < UNFORESEEN)):
-            factor, z = self._whiten(rows[index], known)
-            weights = torch.linalg.solve_triangular(factor, covariance[known], upper=False)
-            free = others(known, len(covariance))
-            left = (covariance - weights.T @ weights)[free[:, None], free]
-            drawn[index[:, None], free] = (self.mean.double() + z @ weights)[:, free] + noise[
-                index[:, None], free
-            ] @ matrix_root(left).T
-        odd = (
-            torch.rand(rows.shape, generator=generator, device=rows.device).double().log()
-            < self._log_special()[:, 1]
-        )
-        odd = odd & ~(
-            self.guarded if drawable is None else self.guarded | self._numbers_only(drawable)
-        )
+            free = others(known, rows.shape[1])
+            own = index[:, None], free
+            drawn[own] = NormalGiven(normal, known, rows[index]).draw(free, noise[own])
+        odd = self._draw_special(rows, drawable, generator)
         drawn = drawn.float().masked_fill(odd, UNFORESEEN)
         return torch.where(seen, x.flatten(1), drawn).reshape(x.shape)
+
+    def _draw_special(
+        self, rows: Tensor, drawable: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """Which cells are drawn not to be foreseen, bool like the rows."""
+        uniform = torch.rand(rows.shape, generator=generator, device=rows.device).double()
+        odd = uniform.log() < self._log_special()[:, 1]
+        never = self.guarded if drawable is None else self.guarded | self._numbers_only(drawable)
+        return odd & ~never
 
     # learning
 
     def statistics(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Sums over events, flat float64: rows, how many cells are no number, and of whole rows their number, x, x x^T."""
+        """The flat sums of `NormalSums` over events."""
         rows = x.flatten(1).double()
         weight = torch.ones_like(rows[:, 0]) if weight is None else weight.double()
-        odd = rows >= UNFORESEEN
-        whole = weight * ~odd.any(1)
-        rows = rows.masked_fill(odd, 0.0)
-        weighted = rows * whole[:, None]
-        ends = weight.sum()[None], (weight[:, None] * odd).sum(0), whole.sum()[None]
-        return torch.cat([*ends, weighted.sum(0), (weighted.T @ rows).flatten()])
-
-    def _moments(self, sums: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Number of whole rows, their mean and their covariance, from the sums."""
-        n = self.schema.size
-        _, _, whole, first, second = sums.split([1, n, 1, n, n * n])
-        whole = whole[0].clamp(min=1e-300)
-        mean = first / whole
-        return whole, mean, second.view(n, n) / whole - mean[:, None] * mean
+        return NormalSums.add_up(rows, rows >= UNFORESEEN, weight)
 
     @torch.no_grad()
     def learn(self, sums: Tensor, validation: Iterable[Tensor]) -> None:
@@ -343,33 +307,28 @@ class Gaussian(DecomposableModel):
 
     def fill(self, sums: Tensor, strength: float) -> None:
         """The covariance is (N S + s D) / (N + s), D the variances with one row of the standard normal added."""
-        rows, mean, covariance = self._moments(sums)
-        diagonal = ((rows * covariance.diagonal() + 1) / (rows + 1)).diag()
-        self._store(mean, (rows * covariance + strength * diagonal) / (rows + strength), sums)
+        of = NormalSums.split(sums, self.schema.size)
+        shrunk = of.whole * of.covariance + strength * of.variances.diag()
+        self._store(of, shrunk / (of.whole + strength))
 
     def take(self, sums: Tensor) -> None:
         """The likeliest parameters that the floors allow."""
-        _, mean, covariance = self._moments(sums)
-        self._store(mean, covariance, sums)
+        of = NormalSums.split(sums, self.schema.size)
+        self._store(of, of.covariance)
 
     def prior(self, sums: Tensor) -> Tensor:
         """The sums of one row whose variables are on their own."""
-        n = self.schema.size
-        rows, mean, covariance = self._moments(sums)
-        diagonal = (rows * covariance.diagonal() + 1) / (rows + 1)
-        odd = (sums[1 : n + 1] + 0.5 * self.open) / (sums[0] + 1)
-        one = torch.ones_like(sums[:1])
-        return torch.cat([one, odd, one, mean, (diagonal.diag() + mean[:, None] * mean).flatten()])
+        return NormalSums.split(sums, self.schema.size).prior(0.5 * self.open)
 
     @torch.no_grad()
-    def _store(self, mean: Tensor, covariance: Tensor, sums: Tensor) -> None:
+    def _store(self, sums: NormalSums, covariance: Tensor) -> None:
         n = self.schema.size
         factor = torch.linalg.cholesky(floor_covariance(covariance, self.floors.double()))
-        self.mean.copy_(mean)
+        self.mean.copy_(sums.mean)
         self.log_diagonal.copy_(factor.diagonal().log())
         rows, columns = torch.tril_indices(n, n, -1, device=factor.device)
         self.below.copy_(factor[rows, columns])
-        odd = ((sums[1 : n + 1] + 0.5) / (sums[0] + 1))[self.open & ~self.guarded]
+        odd = ((sums.odd + 0.5) / (sums.rows + 1))[self.open & ~self.guarded]
         self.unforeseen.copy_(odd.logit())
 
     @torch.no_grad()
@@ -380,3 +339,11 @@ class Gaussian(DecomposableModel):
         for _ in range(4):
             axis = F.normalize(covariance @ axis, dim=0)
         return lambda x: ((x.flatten(1).double() - mean).clamp(-1e6, 1e6) @ axis > 0).double()
+
+
+def normal_outcome(
+    means: Tensor, scales: Tensor, special: Tensor | None, unseen: int | None
+) -> MixtureDensity:
+    """Outcomes of one normal component each, by means and scales, (...), and what is said of their special codes."""
+    means, scales = means.float().unsqueeze(-1), scales.float().unsqueeze(-1)
+    return MixtureDensity(torch.zeros_like(means), means, scales, special, unseen=unseen)

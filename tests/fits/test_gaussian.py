@@ -9,7 +9,7 @@ from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.events.batches import batches
 from plausibly.events.kinds import UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema, binary
-from plausibly.families.normals import floor_covariance
+from plausibly.families.normals import JointNormal, floor_covariance
 from plausibly.models.gaussian import Gaussian
 from plausibly.system.randomness import generator_for
 from plausibly.training.loop import fit_by_counting
@@ -194,21 +194,16 @@ def test_refusals_say_what_to_do():
 
 
 @pytest.mark.parametrize(
-    ("name", "check"), [("_cells", "conditionals_agree"), ("_whiten", "marginals_agree")]
+    ("owner", "name", "check"),
+    [(Gaussian, "_cells", "conditionals_agree"), (JointNormal, "factor_of", "marginals_agree")],
 )
-def test_planted_faults_are_caught(monkeypatch, name, check):
+def test_planted_faults_are_caught(monkeypatch, owner, name, check):
     """Open cells left out of log p; a Cholesky factor cut out instead of that of the covariance cut out."""
-    sound = Gaussian._whiten
-
-    def known(self, rows, known):
-        factor = self.factor()[known][:, known]
-        return factor, sound(self, rows, known)[1]
-
     faults = {
         "_cells": lambda self, x, observed: torch.zeros(len(x), dtype=torch.float64),
-        "_whiten": known,
+        "factor_of": lambda self, known: self.factor[known][:, known],
     }
-    monkeypatch.setattr(Gaussian, name, faults[name])
+    monkeypatch.setattr(owner, name, faults[name])
     broken = {
         result.name for result in run_checks(shake_weights(Gaussian(OPEN))) if not result.holds
     }

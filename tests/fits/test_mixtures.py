@@ -20,6 +20,7 @@ from plausibly.families.mixtures import (
     TractableMixture,
     mixture,
 )
+from plausibly.families.normals import NormalSums
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.models.gaussian import Gaussian
 from plausibly.models.independent import Independent
@@ -66,11 +67,11 @@ def begun(model, x):
 def expected_log_prob(model, member):
     """E[log p_k] under independent variables with the model's prior marginals, by enumeration or in closed form."""
     if isinstance(member, Gaussian):
-        _, mean, covariance = member._moments(model.prior)
+        sums = NormalSums.split(model.prior, model.schema.size)
         inverse = torch.linalg.inv(member.covariance())
-        away = mean - member.mean.double()
+        away = sums.mean - member.mean.double()
         return -0.5 * (
-            (inverse * covariance).sum()
+            (inverse * sums.covariance).sum()
             + away @ inverse @ away
             + torch.logdet(2 * torch.pi * member.covariance())
         )
