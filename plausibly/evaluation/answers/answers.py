@@ -6,7 +6,7 @@ All from the probabilities of codes, or a density, and what values do inside a c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +43,10 @@ class Answer:
     target: str
     given: Mapping[str, Any]
     word: str
-    hole: float | None
-    unforeseen: float | None
-    entropy_bits: float | None
     differential: bool
+    hole: float | None = None
+    unforeseen: float | None = None
+    entropy_bits: float | None = None
     levels: list[tuple[str, float]] = field(default_factory=list)
     mean: float | str | None = None
     quantiles: dict[float, float | str] = field(default_factory=dict)
@@ -102,33 +102,15 @@ class Answer:
 def make_answer(format: Format, place: int, given: Mapping[str, Any], found: Found) -> Answer:
     """The answer to a query of one row about the variable `place`."""
     outcome, kind = found.outcome, format.schema.kinds[place]
-    p = probabilities(outcome) if is_of_codes(outcome) else None
-    special = (
-        specials_of(outcome, kind)
-        if p is None
-        else (code_probability(p, kind.missing_code), code_probability(p, kind.other_code))
+    blank = Answer(
+        format.names[place], given, found.word, isinstance(kind, Real), effective=found.effective
     )
     if found.effective is not None and found.effective.few:
-        return Answer(
-            format.names[place],
-            given,
-            found.word,
-            None,
-            None,
-            None,
-            isinstance(kind, Real),
-            effective=found.effective,
-        )
-    known: dict[str, Any] = {
-        "entropy_bits": float(entropy_of(outcome, kind, 1)) / log(2) if found.dense else None,
-        "differential": isinstance(kind, Real),
-        "effective": found.effective,
-    }
-    if isinstance(kind, Category) and p is not None:
-        known["levels"] = level_shares(format, place, kind, p)
-    else:
-        known |= number_summary(format, place, outcome, kind)
-    return Answer(format.names[place], given, found.word, *special, **known)
+        return blank
+    hole, unforeseen = special_probabilities(outcome, kind)
+    bits = float(entropy_of(outcome, kind, 1)) / log(2) if found.dense else None
+    values = summarise_values(format, place, outcome, kind)
+    return replace(blank, hole=hole, unforeseen=unforeseen, entropy_bits=bits, **values)
 
 
 def is_of_codes(outcome: Single) -> bool:
@@ -148,13 +130,23 @@ def code_probability(p: np.ndarray, code: int | None) -> float:
     return 0.0 if code is None else float(p[code])
 
 
-def specials_of(outcome: Single, kind: Kind) -> tuple[float, float]:
+def special_probabilities(outcome: Single, kind: Kind) -> tuple[float, float]:
     """The probabilities of a hole and of a value not foreseen."""
+    if is_of_codes(outcome):
+        p = probabilities(outcome)
+        return code_probability(p, kind.missing_code), code_probability(p, kind.other_code)
     marks = ((HOLE, kind.missing), (UNFORESEEN, kind.open))
     hole, other = (
         float(outcome.log_prob(torch.tensor([m])).exp()) if has else 0.0 for m, has in marks
     )
     return hole, other
+
+
+def summarise_values(format: Format, place: int, outcome: Single, kind: Kind) -> dict[str, Any]:
+    """The levels of a category with their probabilities, or the mean and quantiles of a number."""
+    if isinstance(kind, Category) and is_of_codes(outcome):
+        return {"levels": level_shares(format, place, kind, probabilities(outcome))}
+    return number_summary(format, place, outcome, kind)
 
 
 def level_shares(

@@ -86,17 +86,16 @@ class Classification:
 
         Intervals are of 95 %, over rows, or groups of them; that of the accuracy holds more.
         """
-        told = {
-            "labels": list(self.labels),
-            "word": self.word,
-            "sign": self.sign,
-            "rows": self.rows,
-        }
-        if not self.rows:
-            none = dict.fromkeys(("accuracy", "log_loss", "calibration_error"))
-            return told | none | {"calibration": [], **self._draws()}
+        about = {"labels": [*self.labels], "word": self.word, "sign": self.sign, "rows": self.rows}
+        if self.rows:
+            return about | self._measures() | self._draws()
+        none = dict.fromkeys(("accuracy", "log_loss", "calibration_error"))
+        return about | none | {"calibration": [], **self._draws()}
+
+    def _measures(self) -> dict[str, Any]:
+        """The numbers over rows whose label is known, of which there are some."""
         right, losses = self._right(), self._losses()
-        return told | {
+        return {
             "groups": None if self._groups is None else len(np.unique(self._groups)),
             "accuracy": right.value,
             "accuracy_error": finite_or_none(right.error),
@@ -107,7 +106,6 @@ class Classification:
             "unit": "nats per row",
             "calibration_error": self.calibration_error(),
             "calibration": self.calibration(),
-            **self._draws(),
         }
 
     def _draws(self) -> dict[str, Any]:

@@ -63,20 +63,21 @@ def classify_rows(
     assert isinstance(kind, Category)
     observed, codes = take_holes_as_evidence(model, format, events, i, present)
     found = classify(model, codes, observed, i)
-    logs = found.log_probs[:, : kind.regular]
     truth = torch.where(observed[:, i], codes.flatten(1)[:, i].long(), -1)
-    known = torch.where(truth < kind.regular, truth, -1)
-    named = {c["name"]: c["levels"] for c in format.describe() if "levels" in c}
-    # an array's columns are described together
-    levels = named.get(format.names[i], range(kind.regular))
     return Classification(
-        tuple(map(str, levels)),
-        logs.softmax(1).numpy(),
-        known.numpy(),
+        name_labels(format, i, kind),
+        found.log_probs[:, : kind.regular].softmax(1).numpy(),
+        torch.where(truth < kind.regular, truth, -1).numpy(),
         found.effective,
         classify.word(type(model)) or "",
         events.groups,
     )
+
+
+def name_labels(format: Format, i: int, kind: Category) -> tuple[str, ...]:
+    """The levels of variable `i` as the data spell them, or their codes: an array's columns are described together."""
+    named = {c["name"]: c["levels"] for c in format.describe() if "levels" in c}
+    return tuple(map(str, named.get(format.names[i], range(kind.regular))))
 
 
 def regress_rows(

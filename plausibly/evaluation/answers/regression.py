@@ -34,6 +34,14 @@ INTERVAL_SHARE = 0.9  # of values, by the interval
 # shares below intervals; of equally short ones the first is taken
 LOWER_SHARES = np.array([0.05, 0.04, 0.06, 0.03, 0.07, 0.02, 0.08, 0.01, 0.09, 0.002, 0.098])
 
+MEASURES = (
+    "mean_absolute_error",
+    "root_mean_squared_error",
+    "log_loss",
+    "interval_90",
+    "pit_p_value",
+)
+
 
 @dataclass(frozen=True)
 class Regression:
@@ -62,37 +70,41 @@ class Regression:
 
     def to_json(self) -> dict[str, Any]:
         """Errors and log loss: lower is better. Null without known numbers."""
-        names = (
-            "mean_absolute_error",
-            "root_mean_squared_error",
-            "log_loss",
-            "interval_90",
-            "pit_p_value",
-        )
+        about = {"rows": self.rows, "word": self.word}
         if not self.rows:
-            return {"rows": 0, "word": self.word, **self._draws()} | dict.fromkeys(names)
-        truth, nats = self.truth[self.is_known], self.nats[self.is_known]
-        median, (low, high) = self.median[self.is_known], self.interval[self.is_known].T
-        found: dict[str, Any] = {
-            "mean_absolute_error": float(np.abs(median - truth).mean()),
-            "root_mean_squared_error": float(
-                ((self.mean[self.is_known] - truth) ** 2).mean() ** 0.5
-            ),
-            "log_loss": float(nats.mean()),
-            "log_loss_error": finite_or_none(self._loss.error),
-            "log_loss_interval": self._loss.interval,
-            "interval_90": float(((low <= truth) & (truth <= high)).mean()),
-            "pit_p_value": self.uniform(),
-        }
-        if np.isnan(nats).any():  # no density is known, but values with their weights
-            found |= dict.fromkeys(("log_loss", "log_loss_error", "log_loss_interval"))
+            return about | self._draws() | dict.fromkeys(MEASURES)
+        return (
+            about
+            | {"unit": "nats per row"}
+            | self._errors()
+            | self._log_loss()
+            | {"interval_90": self._share_inside(), "pit_p_value": self.uniform()}
+            | self._draws()
+        )
+
+    def _errors(self) -> dict[str, float]:
+        known = self.is_known
+        truth, mean, median = self.truth[known], self.mean[known], self.median[known]
         return {
-            "rows": self.rows,
-            "word": self.word,
-            "unit": "nats per row",
-            **found,
-            **self._draws(),
+            "mean_absolute_error": float(np.abs(median - truth).mean()),
+            "root_mean_squared_error": float(((mean - truth) ** 2).mean() ** 0.5),
         }
+
+    def _log_loss(self) -> dict[str, Any]:
+        """Nulls where no density is known, but values with their weights."""
+        nats = self.nats[self.is_known]
+        known = not np.isnan(nats).any()
+        return {
+            "log_loss": float(nats.mean()) if known else None,
+            "log_loss_error": finite_or_none(self._loss.error) if known else None,
+            "log_loss_interval": self._loss.interval if known else None,
+        }
+
+    def _share_inside(self) -> float:
+        """The share of known numbers that their intervals hold."""
+        truth = self.truth[self.is_known]
+        low, high = self.interval[self.is_known].T
+        return float(((low <= truth) & (truth <= high)).mean())
 
     def _draws(self) -> dict[str, Any]:
         return self.effective.to_json() if self.effective else {}
@@ -145,30 +157,39 @@ def regression(
     format: Format, events: Events, place: int, answer: Found, generator: np.random.Generator
 ) -> Regression:
     """The answers about variable `place` in each event; events observe it where it is known."""
-    kind, outcome, numbers = (
-        format.schema.kinds[place],
-        answer.outcome,
-        format.numbers(events)[:, place],
-    )
-    seen = (
-        np.ones(len(events), dtype=bool)
-        if events.observed is None
-        else events.observed.flatten(1)[:, place].numpy()
-    )
-    truth, found = np.where(seen, numbers, np.nan), curve(kind, outcome)
-    inside, x = format.log_within(events)[:, place], events.codes.flatten(1)[:, place].float()
-    nats = -(without_hole(kind, outcome).log_prob(x).double().cpu() + inside).numpy()
-    nats = nats if answer.dense else np.full_like(nats, np.nan)
+    kind = format.schema.kinds[place]
+    found = curve(kind, answer.outcome)
+    truth = known_numbers(format, events, place)
     start, end = format.in_units(place, np.array([0.0, 1.0]))
-    pit = pit_values(kind, found.below, (truth - start) / (end - start), generator)
-    ends = shortest_interval(kind, found)
-    mean, median, low, high = (
-        format.in_units(place, each)
-        for each in (found.mean(), found.quantiles(np.array([0.5]))[0], *ends)
+    low, high = (format.in_units(place, each) for each in shortest_interval(kind, found))
+    return Regression(
+        format.names[place],
+        answer.word,
+        mean=format.in_units(place, found.mean()),
+        median=format.in_units(place, found.quantiles(np.array([0.5]))[0]),
+        interval=np.stack([low, high], 1),
+        truth=truth,
+        nats=log_losses(format, events, place, answer),
+        pit=pit_values(kind, found.below, (truth - start) / (end - start), generator),
+        effective=answer.effective,
+        groups=events.groups,
     )
-    held = np.stack([low, high], 1)
-    told = answer.effective, events.groups
-    return Regression(format.names[place], answer.word, mean, median, held, truth, nats, pit, *told)
+
+
+def known_numbers(format: Format, events: Events, place: int) -> np.ndarray:
+    """The number of variable `place` in each event, NaN where it is unobserved."""
+    numbers = format.numbers(events)[:, place]
+    if events.observed is None:
+        return numbers
+    return np.where(events.observed.flatten(1)[:, place].numpy(), numbers, np.nan)
+
+
+def log_losses(format: Format, events: Events, place: int, answer: Found) -> np.ndarray:
+    """-log p of the number in each event, nats; NaN where the answer has no density."""
+    x = events.codes.flatten(1)[:, place].float()
+    nats = without_hole(format.schema.kinds[place], answer.outcome).log_prob(x).double().cpu()
+    found = -(nats + format.log_within(events)[:, place]).numpy()
+    return found if answer.dense else np.full_like(found, np.nan)
 
 
 def without_hole(kind: Kind, outcome: Single) -> Single:

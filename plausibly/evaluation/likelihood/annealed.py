@@ -114,6 +114,20 @@ def adapt_steps(log_step: Tensor, chance: Tensor) -> Tensor:
     return log_step + ADAPTATION_GAIN * (chance.view(len(log_step), -1).mean(1) - TARGET_ACCEPTANCE)
 
 
+def move_and_adapt(
+    joint: LatentJoint,
+    x: Tensor,
+    here: Point,
+    power: float,
+    log_step: Tensor,
+    generator: torch.Generator,
+) -> tuple[Point, Tensor]:
+    """Chains after a transition, as many for each row; and the rows' log steps, (rows,), adapted to it."""
+    step = log_step.exp().repeat_interleave(len(x) // len(log_step))
+    here, chance = transition(joint, x, here, power, step, generator)
+    return here, adapt_steps(log_step, chance)
+
+
 def schedule(distributions: int) -> list[float]:
     """b_0 to b_T on a sigmoid's way from -4 to 4 (Wu et al. 2016): finest at both ends."""
     raw = torch.linspace(-4, 4, distributions + 1, dtype=torch.float64).sigmoid()
@@ -128,9 +142,8 @@ class ChainRunner:
     chains: int
     distributions: int
     generator: torch.Generator
-    worked: Callable[[int], None] = lambda steps: (
-        None
-    )  # is told of so many transitions of one chain
+    # is told of so many transitions of one chain
+    worked: Callable[[int], None] = lambda steps: None
 
     def __post_init__(self) -> None:
         self.powers, self.accepted = schedule(self.distributions), list[Tensor]()
@@ -165,9 +178,7 @@ class ChainRunner:
         log_step = torch.full((len(x),), log(0.5), device=x.device)
         kept = log_step.new_empty(self.distributions - 1, len(x))
         for t, power in enumerate(self.powers[1:-1]):
-            step = log_step.exp().repeat_interleave(ADAPTATION_CHAINS)
-            here, chance = transition(self.joint, many, here, power, step, self.generator)
-            log_step = adapt_steps(log_step, chance)
+            here, log_step = move_and_adapt(self.joint, many, here, power, log_step, self.generator)
             kept[t] = log_step.exp()
             self.worked(len(many))
         return kept
@@ -219,15 +230,14 @@ class Annealed:
         return AtMost(self.upper.nats - self.lower.nats, self.upper.variables)
 
     def to_json(self) -> dict[str, Any]:
-        simulated = {name: getattr(self, name).to_json() for name in ("lower", "upper", "gap")}
-        kept = {
-            name: getattr(self, name) for name in ("sigma", "chains", "distributions", "acceptance")
-        }
+        kept = ("sigma", "chains", "distributions", "acceptance")
         return {
             **self.test.to_json(),
             "model": self.what,
-            "simulated": simulated,
-            **kept,
+            "simulated": {
+                each: getattr(self, each).to_json() for each in ("lower", "upper", "gap")
+            },
+            **{name: getattr(self, name) for name in kept},
             "given": list(self.given),
         }
 
@@ -236,21 +246,20 @@ class Annealed:
         """The model that the numbers are of."""
         return "the model" if self.sigma is None else f"decoder + N(0, {self.sigma:g}^2)"
 
+    @property
+    def _given_note(self) -> str:
+        more = " ..." if len(self.given) > 3 else ""
+        return f" given {', '.join(self.given[:3])}{more}" if self.given else ""
+
     def lines(self) -> list[str]:
-        given = (
-            f" given {', '.join(self.given[:3])}{' ...' if len(self.given) > 3 else ''}"
-            if self.given
-            else ""
-        )
         test, gap = self.test, self.gap
-        unit = "log p" if self.sigma is None else "log density of pixels on [0, 1]"
-        bits = (
-            f"; {test.bits_per_variable:.4f} bits per variable (lower is better)"
-            if self.sigma is None
-            else ""
-        )
+        unit, bits = "log density of pixels on [0, 1]", ""
+        if self.sigma is None:
+            unit = "log p"
+            bits = f"; {test.bits_per_variable:.4f} bits per variable (lower is better)"
         return [
-            f"{self.what}: {format_bound(test)}, {test.over} ({unit}{given}: higher is better){bits}",
+            f"{self.what}: {format_bound(test)}, {test.over} "
+            f"({unit}{self._given_note}: higher is better){bits}",
             f"annealed importance sampling, a lower bound in expectation: {self.chains:,} chains a row, "
             f"{self.distributions:,} distributions, acceptance {self.acceptance:.2f}",
             f"of {gap.rows:,} rows drawn from it log p is {format_bound(self.lower)} and {format_bound(self.upper)}: "
@@ -279,11 +288,6 @@ class Tally:
         self.heard(self.done, self.total)
 
 
-def count_transitions(rows: int, chains: int, distributions: int, passes: int = 1) -> int:
-    """Transitions of one chain that so many passes over rows take, with the preliminary one."""
-    return rows * (ADAPTATION_CHAINS + passes * chains) * (distributions - 1)
-
-
 @torch.no_grad()
 def anneal(
     model: Trainable,
@@ -302,37 +306,47 @@ def anneal(
     told how much of the work is done, of how much. UserError where noise is asked for and the data are no pixels.
     """
     annealed.require(model)
-    for name, number in (
-        ("chains", chains),
-        ("distributions", distributions),
-        ("rows", len(events)),
-    ):
-        if number < 1:
-            raise UserError(f"{number} {name}; at least 1 is needed")
+    check_counts(chains=chains, distributions=distributions, rows=len(events))
     if (sigma is not None or validation is not None) and format.picture() is None:
         raise UserError("noise is added to pixels, and these data are no images: leave sigma out")
-    few = events[:SIMULATED_ROWS]
-    total = count_transitions(len(events), chains, distributions) + count_transitions(
-        len(few), chains, distributions, 2
-    )
     tuning = None if validation is None else pick_evenly(validation, TUNING[0])
-    tally = Tally(total + (len(tuning) * prod(TUNING[1:]) if tuning else 0), heard)
-    device = device_of(model)
+    tuned = 0 if tuning is None else len(tuning)
+    tally = Tally(count_work(len(events), chains, distributions, tuned), heard)
     if tuning is not None:
         assert isinstance(model, Decoder)
-        sigma = best_sigma(model, tuning.codes.float().to(device), generator, tally)
+        sigma = best_sigma(model, tuning.codes.float().to(device_of(model)), generator, tally)
     annealing = ChainRunner(annealed(model, sigma), chains, distributions, generator, tally)
-    test = annealing.lower(events.codes.float().to(device))
-    lower, upper = simulate_bounds(
-        annealing, few.codes.float().to(device), format, model.context, sigma
-    )
+    return measure_bounds(annealing, model, format, events, sigma)
+
+
+def check_counts(**counts: int) -> None:
+    """UserError where one of them is below 1."""
+    for name, number in counts.items():
+        if number < 1:
+            raise UserError(f"{number} {name}; at least 1 is needed")
+
+
+def count_work(rows: int, chains: int, distributions: int, tuned: int) -> int:
+    """Transitions of one chain for bounds of so many rows, and for a sigma sought on so many others."""
+    simulated = min(rows, SIMULATED_ROWS)  # for two bounds
+    run = rows * (ADAPTATION_CHAINS + chains) + simulated * (ADAPTATION_CHAINS + 2 * chains)
+    return run * (distributions - 1) + tuned * prod(TUNING[1:])
+
+
+def measure_bounds(
+    annealing: ChainRunner, model: Trainable, format: Format, events: Events, sigma: float | None
+) -> Annealed:
+    """The bound for events, then both bounds for rows drawn in the contexts of the first of them."""
+    x = events.codes.float().to(device_of(model))
+    test = annealing.lower(x)
+    lower, upper = simulate_bounds(annealing, x[:SIMULATED_ROWS], format, model.context, sigma)
     rest = model.schema.size - len(model.context)
     return Annealed(
         AtLeast(test if sigma else test + events.log_within, rest, events.groups),
         AtLeast(lower, rest),
         AtMost(upper, rest),
-        chains,
-        distributions,
+        annealing.chains,
+        annealing.distributions,
         annealing.acceptance,
         sigma,
         tuple(format.names[i] for i in model.context),
@@ -349,9 +363,8 @@ def simulate_bounds(
     lower, upper = annealing.both(drawn, z)
     if sigma is not None:
         return lower, upper
-    inside = np.random.default_rng(
-        generator.initial_seed()
-    )  # the torch generator draws codes alone
+    # the torch generator draws codes alone
+    inside = np.random.default_rng(generator.initial_seed())
     within = format.without(format.draw(drawn.cpu(), inside), context).log_within
     return lower + within, upper + within
 
@@ -363,23 +376,18 @@ def best_sigma(
 
     Chains start at the prior and keep p(z | x) at the last sigma, whose square then becomes their mean squared distance.
     """
-    rows, chains, rounds, moves = len(x), *TUNING[1:]
+    chains, rounds, moves = TUNING[1:]
     many = x.repeat_interleave(chains, 0)
-    z, log_step, logs = (
-        noisy_joint(decoder, 1.0).draw(len(many), generator),
-        x.new_zeros(rows),
-        list[float](),
-    )
+    z = noisy_joint(decoder, 1.0).draw(len(many), generator)
+    log_step = x.new_zeros(len(x))
+    logs = list[float]()
     for _ in range(rounds):
         width = float(pixel_errors(decoder, many, z).double().square().mean().sqrt())
         logs.append(log(min(max(width, MIN_SIGMA), MAX_SIGMA)))
         joint = noisy_joint(decoder, exp(logs[-1]))
         here = point_at(joint, many, z)
         for _ in range(moves):
-            here, chance = transition(
-                joint, many, here, 1.0, log_step.exp().repeat_interleave(chains), generator
-            )
-            log_step = adapt_steps(log_step, chance)
+            here, log_step = move_and_adapt(joint, many, here, 1.0, log_step, generator)
             worked(len(many))
         z = here.z
     return float(f"{exp(fmean(logs[rounds // 2 :])):.3g}")

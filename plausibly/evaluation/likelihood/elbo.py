@@ -86,43 +86,36 @@ class ElboParts:
 
     def parts(self) -> list[tuple[str, str, str]]:
         """Name, number and meaning of each part, in the order in which they are read."""
-        many = f"{max(self.bounds):,} draws"
-        tuned = str(self.amortisation) if self.amortisation else "unknown"
-        how = (
-            f"what an own q for each row saves, as far as sought, over {self.tuned:,} rows"
-            if self.amortisation
-            else "q is no normal"
-        )
-        bounds = [
-            (
-                f"log p, {draws:,} draw{'s' if draws > 1 else ''}",
-                str(bound),
-                "importance-weighted bound",
-            )
-            for draws, bound in self.bounds.items()
-        ]
+        by = f"KL(q(z | x) || p(z | x)), by the bound of {max(self.bounds):,} draws"
         return [
             ("ELBO", str(self.elbo), "reconstruction - rate"),
             ("reconstruction", str(self.reconstruction), "E log p(x | z), z from q(z | x)"),
             ("rate", str(self.rate), "KL(q(z | x) || p(z))"),
-            *bounds,
-            ("log p - ELBO", str(self.gap), f"KL(q(z | x) || p(z | x)), by the bound of {many}"),
-            ("amortisation gap", tuned, how),
-            (
-                "I_q(x; z)",
-                str(self.information),
-                f"what z tells of x; this estimate cannot exceed {log(self.rows):.2f}",
-            ),
-            (
-                "KL(q(z) || p(z))",
-                str(self.marginal),
-                "rate - I_q(x; z), q(z) the mean of these rows' q(z | x)",
-            ),
-            (
-                "active latents",
-                f"{self.active:,} of {self.latents:,}",
-                f"variance over rows of E z above {ACTIVE_VARIANCE}",
-            ),
+            *self._bound_parts(),
+            ("log p - ELBO", str(self.gap), by),
+            self._amortisation_part(),
+            *self._latent_parts(),
+        ]
+
+    def _bound_parts(self) -> list[tuple[str, str, str]]:
+        names = [f"log p, {draws:,} draw{'s' if draws > 1 else ''}" for draws in self.bounds]
+        bounds = map(str, self.bounds.values())
+        return [(*named, "importance-weighted bound") for named in zip(names, bounds, strict=True)]
+
+    def _amortisation_part(self) -> tuple[str, str, str]:
+        if self.amortisation is None:
+            return "amortisation gap", "unknown", "q is no normal"
+        how = f"what an own q for each row saves, as far as sought, over {self.tuned:,} rows"
+        return "amortisation gap", str(self.amortisation), how
+
+    def _latent_parts(self) -> list[tuple[str, str, str]]:
+        most = f"what z tells of x; this estimate cannot exceed {log(self.rows):.2f}"
+        rest = "rate - I_q(x; z), q(z) the mean of these rows' q(z | x)"
+        active = f"{self.active:,} of {self.latents:,}"
+        return [
+            ("I_q(x; z)", str(self.information), most),
+            ("KL(q(z) || p(z))", str(self.marginal), rest),
+            ("active latents", active, f"variance over rows of E z above {ACTIVE_VARIANCE}"),
         ]
 
     def title(self) -> str:

@@ -79,27 +79,32 @@ def score_columns(
         "bits_per_variable": -nats / np.log(2) / len(own),
     }
     if conditionals.word(type(model)):
-        besides = format.besides(events)
-        along = (conditionals(model, events.codes) + format.log_within(events))[:, own]
-        along = torch.cat([along, *(nats[:, None] for nats in besides.values())], 1)
-        names = [*(format.names[i] for i in own), *besides]
+        names, along = conditionals_by_column(model, format, events, own)
         columns["surprising"] = top_variables(along, names)
         columns |= bit_columns(along, names, "bits({})") if each else {}
-    if rest:
-        nats_rest = full_conditionals(model, events.codes) + format.log_within(events)
-        known = [i for i in range(model.schema.size) if not nats_rest[:, i].isnan().all()]
-        columns |= bit_columns(
-            nats_rest[:, known], [format.names[i] for i in known], "bits({} | rest)"
-        )
-    return columns
+    return columns | (rest_columns(model, format, events) if rest else {})
+
+
+def conditionals_by_column(
+    model: Trainable, format: Format, events: Events, variables: Sequence[int]
+) -> tuple[list[str], Tensor]:
+    """Names, and log p of the value given earlier ones, (rows, names): of variables, then of what is told besides."""
+    besides = format.besides(events)
+    own = (conditionals(model, events.codes) + format.log_within(events))[:, variables]
+    names = [*(format.names[i] for i in variables), *besides]
+    return names, torch.cat([own, *(nats[:, None] for nats in besides.values())], 1)
+
+
+def rest_columns(model: Trainable, format: Format, events: Events) -> ScoreColumns:
+    """-log2 p(value | all others) of each variable for which it is known."""
+    nats = full_conditionals(model, events.codes) + format.log_within(events)
+    known = [i for i in range(model.schema.size) if not nats[:, i].isnan().all()]
+    return bit_columns(nats[:, known], [format.names[i] for i in known], "bits({} | rest)")
 
 
 def conditional_columns(model: Trainable, format: Format, events: Events) -> ScoreColumns:
     """`p(NAME)` of each variable's value given earlier ones, and `bits(NAME)`, the same as surprisal, each (rows,)."""
-    besides = format.besides(events)
-    own = conditionals(model, events.codes) + format.log_within(events)
-    nats = torch.cat([own, *(each[:, None] for each in besides.values())], 1)
-    names = (*format.names, *besides)
+    names, nats = conditionals_by_column(model, format, events, range(model.schema.size))
     columns: ScoreColumns = {
         f"p({name})": np.exp(nats[:, i].numpy()) for i, name in enumerate(names)
     }

@@ -25,7 +25,9 @@ from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples.judges import single_core
 
 NEIGHBOURS = 5
-BOTH_SORTS = "held-out rows and samples"  # what errors are over
+# what errors are over
+BOTH_SORTS = "held-out rows and samples"
+HELD_OUT_AND_DRAWS = "held-out rows and draws of samples"
 NEAR_SHARE = 0.05
 BOOTSTRAPS = 200
 PAIRS_AT_ONCE = 1 << 22
@@ -63,22 +65,15 @@ class Balls:
 
 def balls(rows: np.ndarray, k: int = NEIGHBOURS) -> Balls:
     """The balls of rows, more than k + 1: a ball reaches to the k-th nearest other row."""
-    radius, wider, nearest = (
-        np.empty(len(rows)),
-        np.empty(len(rows)),
-        np.empty((len(rows), k), dtype=np.int64),
-    )
+    radius, wider = np.empty((2, len(rows)))
+    nearest = np.empty((len(rows), k), dtype=np.int64)
     for some, apart in distance_blocks(rows, rows):
-        apart[
-            np.arange(len(apart)), np.arange(some.start, some.stop)
-        ] = -1.0  # itself comes first, whatever equals it
+        # itself comes first, whatever equals it
+        apart[np.arange(len(apart)), np.arange(some.start, some.stop)] = -1.0
         order = np.argpartition(apart, (k, k + 1), axis=1)[:, : k + 2]
-        radius[some], wider[some] = (
-            np.take_along_axis(apart, order, 1)[:, place] for place in (k, k + 1)
-        )
-        nearest[some] = np.array(
-            [line[line != own][:k] for own, line in enumerate(order, some.start)]
-        )
+        radius[some], wider[some] = np.take_along_axis(apart, order, 1)[:, k : k + 2].T
+        others = [line[line != own][:k] for own, line in enumerate(order, some.start)]
+        nearest[some] = np.array(others)
     return Balls(radius, wider, nearest)
 
 
@@ -98,27 +93,26 @@ class LeaveOneOut:
         self, by: str, perfect: float, reference: float | None, groups: np.ndarray | None
     ) -> Number:
         """With its standard error; where there is a reference, that is perfect: equal rows raise all four."""
-        whose, perfect = (
-            (f"{perfect:.3g}", perfect) if reference is None else ("real rows'", reference)
-        )
+        whose = f"{perfect:.3g}" if reference is None else "real rows'"
         moved = Moves((jackknife(self.without_real, groups), jackknife(self.without_made)))
-        rows, limits = len(self.without_made), (0.0, self.most)
-        interval = (
-            moved.interval_of_share(self.value, rows)
-            if self.most == 1
-            else moved.interval(self.value, *limits)
-        )
-        told: dict[str, Any] = {"reference": reference, "interval": interval, "over": BOTH_SORTS}
         return Number(
             self.value,
             moved.error,
-            rows,
+            len(self.without_made),
             by,
             f"higher is better; {whose} is perfect",
-            perfect,
-            *limits,
-            **told,
+            perfect if reference is None else reference,
+            least=0.0,
+            most=self.most,
+            reference=reference,
+            interval=self._interval(moved),
+            over=BOTH_SORTS,
         )
+
+    def _interval(self, moved: Moves) -> Interval | None:
+        if self.most == 1:
+            return moved.interval_of_share(self.value, len(self.without_made))
+        return moved.interval(self.value, 0.0, self.most)
 
 
 def neighbour_numbers(
@@ -127,10 +121,8 @@ def neighbour_numbers(
     """The four numbers of features (n, d) and (m, d), both more than k + 1."""
     ours, theirs = balls(real, k), balls(made, k)
     apart = np.concatenate([few for _, few in distance_blocks(real, made)])
-    (inside, total, held), (within, _, found) = (
-        count_balls(apart, ours),
-        count_balls(apart.T, theirs),
-    )
+    inside, total, held = count_balls(apart, ours)
+    within, _, found = count_balls(apart.T, theirs)
     return {
         "precision": LeaveOneOut(float((inside > 0).mean()), held, leave_one_out(inside > 0)),
         "recall": LeaveOneOut(float((within > 0).mean()), leave_one_out(within > 0), found),
@@ -193,10 +185,8 @@ def coverage_numbers(
 
     Standard errors are a jackknife's over both sorts of rows, whose balls are drawn anew: rather large (Efron & Stein 1981).
     """
-    found, plain = (
-        neighbour_numbers(real, made, k),
-        None if training is None else neighbour_numbers(real, training, k),
-    )
+    found = neighbour_numbers(real, made, k)
+    plain = None if training is None else neighbour_numbers(real, training, k)
     perfect = {"density": 1.0, "coverage": mean_coverage(len(real), len(made), k)}
     return {
         name: each.number(
@@ -221,22 +211,23 @@ def nearer_to_training(made: np.ndarray, train: np.ndarray, control: np.ndarray,
     The standard error is that among shuffled labels of the training and control rows: sqrt(sum of c^2) / (2 samples),
     with c the samples that a row is the nearest of. A few rows that are near to all make it large.
     """
-    (at_train, to_train), (at_control, to_control) = (
-        nearest_rows(made, train),
-        nearest_rows(made, control),
-    )
+    at_train, to_train = nearest_rows(made, train)
+    at_control, to_control = nearest_rows(made, control)
     close, tied = to_train < to_control, to_train == to_control
     winners = np.where(close, at_train, len(train) + at_control)[~tied]
     counts = np.bincount(winners, minlength=1)
     error = float(np.sqrt((counts**2.0).sum()) / (2 * len(made)))
     share = float((close + 0.5 * tied).mean())
-    reach = 1.959964 * error
-    interval = (
-        (max(share - reach, 0.0), min(share + reach, 1.0)) if len(made) >= MIN_UNITS else None
-    )
-    better = "0.5 is perfect; above: copies"
+    interval = normal_interval(share, error) if len(made) >= MIN_UNITS else None
     told: dict[str, Any] = {"interval": interval, "over": "samples and control rows"}
+    better = "0.5 is perfect; above: copies"
     return Number(share, error, len(made), by, better, 0.5, 0.0, 1.0, **told)
+
+
+def normal_interval(share: float, error: float) -> Interval:
+    """An interval of 95 % for a share, by the normal law."""
+    reach = 1.959964 * error
+    return max(share - reach, 0.0), min(share + reach, 1.0)
 
 
 def copy_share(made: np.ndarray, held_out: np.ndarray, train: np.ndarray) -> Number:
@@ -278,42 +269,41 @@ def closest_records(
     between which the 5 % quantile of held-out rows lies; they hold 95 % or more, whatever the distances are.
     """
     ours, theirs = closest(made, train), closest(held_out, train)
+    return {
+        "closest_record": typical_distance(ours, theirs, by),
+        "near_records": near_share(ours, theirs, by),
+    }
+
+
+def typical_distance(ours: np.ndarray, theirs: np.ndarray, by: str) -> Number:
+    """The median of our distances, with that of theirs as the reference."""
     picks = np.random.default_rng(46).integers(0, len(ours), (BOOTSTRAPS, len(ours)))
-    error, reference = float(np.median(ours[picks], 1).std(ddof=1)), float(np.median(theirs))
-    better = "real rows' is perfect; below: near copies"
-    told: dict[str, Any] = {"interval": median_interval(ours), "over": "samples"}
-    typical = Number(
+    reference = float(np.median(theirs))
+    return Number(
         float(np.median(ours)),
-        error,
+        float(np.median(ours[picks], 1).std(ddof=1)),
         len(ours),
         by,
-        better,
+        "real rows' is perfect; below: near copies",
         reference,
-        0.0,
+        least=0.0,
         reference=reference,
-        **told,
+        interval=median_interval(ours),
+        over="samples",
     )
+
+
+def near_share(ours: np.ndarray, theirs: np.ndarray, by: str) -> Number:
+    """The share of our distances below the 5 % quantile of theirs."""
     limit = np.quantile(theirs, NEAR_SHARE, method="inverted_cdf")
     at = (NEAR_SHARE - (theirs < limit).mean()) / (theirs == limit).mean()
     near, usual = ((each < limit) + at * (each == limit) for each in (ours, theirs))
     error = float(np.sqrt(near.var(ddof=1) / len(near) + usual.var(ddof=1) / len(usual)))
-    better, told = (
-        f"{NEAR_SHARE} is perfect; above: near copies",
-        {"interval": near_interval(ours, theirs), "over": BOTH_SORTS},
-    )
-    share = Number(
-        float(near.mean()),
-        error,
-        len(near),
-        by,
-        better,
-        NEAR_SHARE,
-        0.0,
-        1.0,
-        reference=NEAR_SHARE,
-        **told,
-    )
-    return {"closest_record": typical, "near_records": share}
+    told: dict[str, Any] = {"interval": near_interval(ours, theirs), "over": BOTH_SORTS}
+    told["reference"] = NEAR_SHARE
+    better = f"{NEAR_SHARE} is perfect; above: near copies"
+    value = float(near.mean())
+    return Number(value, error, len(near), by, better, NEAR_SHARE, 0.0, 1.0, **told)
 
 
 def quantile_ranks(rows: int, share: float, level: float) -> tuple[int, int]:

@@ -58,10 +58,8 @@ def kernel_number(
     reference = None if training is None else kernel_distance(real, training)
     both, n = np.concatenate([real, made]), len(real)
     kernel = polynomial(both, both)
-    value, moved = (
-        mmd(kernel[:n, :n], kernel[n:, n:], kernel[:n, n:]),
-        kernel_moves(kernel, n, groups),
-    )
+    value = mmd(kernel[:n, :n], kernel[n:, n:], kernel[:n, n:])
+    moved = kernel_moves(kernel, n, groups)
     told: dict[str, Any] = {
         "reference": reference,
         "interval": moved.even_interval(value),
@@ -80,16 +78,6 @@ def frechet_number(
         return f"needs {needed:,} rows of each sort, {MIN_ROWS_PER_FEATURE} for each of {features}; here are {rows:,}"
     enough = training is not None and len(training) >= needed
     reference = frechet_distance(real, training) if training is not None and enough else None
-    better = (
-        "lower is better; real rows' is perfect" if enough else "lower is better; biased upwards"
-    )
-    return Number(
-        frechet_distance(real, made),
-        None,
-        len(made),
-        by,
-        better,
-        0.0,
-        least=0.0,
-        reference=reference,
-    )
+    better = "lower is better; " + ("real rows' is perfect" if enough else "biased upwards")
+    value = frechet_distance(real, made)
+    return Number(value, None, len(made), by, better, 0.0, least=0.0, reference=reference)

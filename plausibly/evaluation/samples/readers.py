@@ -132,29 +132,17 @@ class Classifier(Extractor):
         groups: np.ndarray | None = None,
     ) -> dict[str, Number]:
         """The largest difference of a class's share from that among real rows; the error is of the share of that class."""
-        told = [
-            self._predict_classes(rows).numpy()
-            for rows in (real, made) + (() if training is None else (training,))
-        ]
+        sorts = [real, made] if training is None else [real, made, training]
+        told = [self._predict_classes(rows).numpy() for rows in sorts]
         shares = [np.bincount(each, minlength=len(self.classes)) / len(each) for each in told]
         gaps = [np.abs(share - shares[0]) for share in shares[1:]]
         worst = int(gaps[0].argmax())
         error = Moves((moves(told[0] == worst, groups), moves(told[1] == worst))).error
-        better, reference = (
-            "lower is better; real rows' is perfect",
-            float(gaps[-1].max()) if len(gaps) > 1 else None,
-        )
-        found = (
-            float(gaps[0].max()),
-            error,
-            len(made),
-            self.name,
-            better,
-            reference or 0.0,
-            0.0,
-            1.0,
-        )
-        return {"class_shares": Number(*found, reference=reference, over=BOTH_SORTS)}
+        reference = None if training is None else float(gaps[-1].max())
+        better = "lower is better; real rows' is perfect"
+        found = float(gaps[0].max()), error, len(made), self.name, better, reference or 0.0
+        number = Number(*found, 0.0, 1.0, reference=reference, over=BOTH_SORTS)
+        return {"class_shares": number}
 
     @torch.no_grad()
     def _predict_classes(self, features: np.ndarray) -> Tensor:
@@ -219,14 +207,20 @@ class OnnxFile(Extractor):
         return np.asarray(out, dtype=np.float64).reshape(len(taken), -1)[: len(images)]
 
 
-def open_session(path: Path) -> Any:
-    """A network that runs. UserError where the file, or what runs it, is not there."""
+def import_onnxruntime(needing: str) -> Any:
+    """The package. UserError, which names what needs it, where it is not installed."""
     try:
         import onnxruntime
     except ImportError as error:
         raise UserError(
-            f"{path.name} needs onnxruntime, which is not installed: pip install 'plausibly[onnx]'"
+            f"{needing} needs onnxruntime, which is not installed: pip install 'plausibly[onnx]'"
         ) from error
+    return onnxruntime
+
+
+def open_session(path: Path) -> Any:
+    """A network that runs. UserError where the file, or what runs it, is not there."""
+    onnxruntime = import_onnxruntime(path.name)
     if not path.is_file():
         raise UserError(f"there is no extractor {str(path)!r}")
     options = onnxruntime.SessionOptions()

@@ -111,22 +111,17 @@ class Samples:
 
     def to_json(self) -> dict[str, Any]:
         """Each value under its key; all about it under `numbers`."""
-        more: dict[str, Any] = {
+        return {
+            **{name: number.value for name, number in self.numbers.items()},
             "rows": self.rows,
             "groups": self.groups,
             "seed": self.seed,
             "extractor": dict(self.extractor),
             "missing": self.missing,
+            **({"relations": [e.to_json() for e in self.relations]} if self.relations else {}),
+            **(self.distances.to_json() if self.distances else {}),
+            "numbers": {name: number.to_json() for name, number in self.numbers.items()},
         }
-        values = {name: number.value for name, number in self.numbers.items()}
-        apart = self.distances.to_json() if self.distances else {}
-        more |= {"relations": [each.to_json() for each in self.relations]} if self.relations else {}
-        return (
-            values
-            | more
-            | apart
-            | {"numbers": {name: number.to_json() for name, number in self.numbers.items()}}
-        )
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         headings = ["number", "value", "95 % interval", "real rows", "what is better", "by"]
@@ -155,22 +150,19 @@ class Samples:
 
     def notes(self) -> list[str]:
         said = [f"{NUMBER_NAMES[name]}: {reason}" for name, reason in self.missing.items()]
-        over: dict[str, list[str]] = {}
-        for name, number in self.numbers.items():
-            over.setdefault(number.over, []).append(NUMBER_NAMES[name])
-        said += [
-            f"± and interval are over {what}: {', '.join(names)}"
-            for what, names in over.items()
-            if what
-        ]
-        said.append(
-            CONSERVATIVE_NOTE
-            if any(number.interval for number in self.numbers.values())
-            else TOO_FEW
-        )
+        said += self._error_notes()
+        has_interval = any(number.interval for number in self.numbers.values())
+        said.append(CONSERVATIVE_NOTE if has_interval else TOO_FEW)
         if (right := self.extractor.get("accuracy")) is not None:
             said.append(f"the {self.extractor['name']} is right about {right:.1%} of the test rows")
         return said
+
+    def _error_notes(self) -> list[str]:
+        over: dict[str, list[str]] = {}
+        for name, number in self.numbers.items():
+            over.setdefault(number.over, []).append(NUMBER_NAMES[name])
+        named = ((what, ", ".join(names)) for what, names in over.items() if what)
+        return [f"± and interval are over {what}: {names}" for what, names in named]
 
 
 def pick_rows(events: Events, rows: int, *seeds: int) -> Events:
@@ -195,23 +187,19 @@ def measure_samples(
     heard: RowProgress = silent,
 ) -> Samples:
     """All numbers of as many samples as there are real rows; of the judge's folds, which take longest, `heard` is told."""
-    number = None if rows.real.groups is None else len(np.unique(rows.real.groups))
+    groups, by = rows.real.groups, extractor.name
+    number = None if groups is None else len(np.unique(groups))
     found = Samples(len(made), seed, extractor.to_json(), groups=number)
     found.numbers["two_sample_auc"] = judge_auc(format, made, rows.real, seed, heard)
     real, features = extractor(rows.real), extractor(made)
     training = None if rows.train is None else extractor(pick_rows(rows.train, len(made), seed, 1))
-    groups = rows.real.groups
-    found.numbers.update(coverage_numbers(real, features, extractor.name, training, groups=groups))
+    found.numbers.update(coverage_numbers(real, features, by, training, groups=groups))
     found.numbers.update(extractor.more(real, features, training, groups))
     measure_copies(found, format, made, rows)
     plain = ColumnFeatures(format, rows.real if rows.train is None else rows.train)
     found.numbers["mmd"] = discrepancy(plain(rows.real), plain(made), plain.name, seed, groups)
-    found.numbers["kernel_distance"] = kernel_number(
-        real, features, extractor.name, training, groups
-    )
-    store_number(
-        found, "frechet_distance", frechet_number(real, features, extractor.name, training)
-    )
+    found.numbers["kernel_distance"] = kernel_number(real, features, by, training, groups)
+    store_number(found, "frechet_distance", frechet_number(real, features, by, training))
     return found
 
 
@@ -279,20 +267,7 @@ def measure_table(
     seed: int = 0,
 ) -> Samples:
     """The same with what is told of tables alone, by several draws of as many samples as are learned from."""
-    each = min([found.rows, *map(len, draws), len(rows.real if rows.train is None else rows.train)])
-    again = (
-        ()
-        if rows.train is None
-        else (pick_rows(rows.train, len(rows.train), seed, 3, k) for k in range(MAX_DRAWS))
-    )
-    apart = table_distances(
-        format.names,
-        format.schema.kinds,
-        cell_values(format, rows.real[:each]),
-        [cell_values(format, part) for part in portions(draws, each)],
-        [cell_values(format, part) for part in portions(again, each)],
-        rows.real[:each].groups,
-    )
+    apart = compare_columns(format, draws, rows, found.rows, seed)
     found.numbers.update(apart.numbers())
     if rows.train is None or rows.held_out is None:
         reason = "needs the training rows, which are not at hand"
@@ -300,20 +275,48 @@ def measure_table(
         return replace(found, distances=apart)
     ours, theirs, known = factorise_cells(format, draws, [rows.held_out], [rows.train])
     found.numbers["copies"] = copy_share(ours, theirs, known)
+    found.numbers.update(compare_records(format, draws[0][: found.rows], rows, seed))
+    for name, number in learn_from_draws(format, draws, rows, target, seed).items():
+        store_number(found, name, number)
+    sorts = draws, [rows.held_out]
+    followed = relation_shares(format, rows.relations, sorts, (ours, theirs, known))
+    return replace(found, distances=apart, relations=followed)
+
+
+def compare_columns(
+    format: TableFormat, draws: Sequence[Events], rows: ReferenceRows, most: int, seed: int
+) -> Distances:
+    """The distances of columns, between `most` held-out rows or as few as there are of a sort, and draws of as many."""
+    train = rows.train
+    each = min([most, *map(len, draws), len(rows.real if train is None else train)])
+    again = () if train is None else shuffles(train, seed)
+    real = rows.real[:each]
+    return table_distances(
+        format.names,
+        format.schema.kinds,
+        cell_values(format, real),
+        [cell_values(format, part) for part in portions(draws, each)],
+        [cell_values(format, part) for part in portions(again, each)],
+        real.groups,
+    )
+
+
+def shuffles(rows: Events, seed: int) -> Iterator[Events]:
+    """All rows in one random order after another."""
+    return (pick_rows(rows, len(rows), seed, 3, k) for k in range(MAX_DRAWS))
+
+
+def compare_records(
+    format: TableFormat, made: Events, rows: ReferenceRows, seed: int
+) -> Mapping[str, Number]:
+    """The numbers of what is nearest among training rows."""
+    assert rows.train is not None
     plain, train = (
         ColumnFeatures(format, rows.train),
         pick_rows(rows.train, MAX_TAUGHT_ROWS, seed, 4),
     )
     by = f"{plain.name}, {len(train):,} training rows"
-    found.numbers.update(
-        closest_records(plain(draws[0][: found.rows]), plain(rows.real), plain(train), by)
-    )
-    for name, number in learn_from_draws(format, draws, rows, target, seed).items():
-        store_number(found, name, number)
-    followed = relation_shares(
-        format, rows.relations, (draws, [rows.held_out]), (ours, theirs, known)
-    )
-    return replace(found, distances=apart, relations=followed)
+    return closest_records(plain(made), plain(rows.real), plain(train), by)
 
 
 def learn_from_draws(

@@ -22,6 +22,7 @@ import numpy as np
 
 from plausibly.evaluation.intervals import Moves, finite_or_none, moves, with_error
 from plausibly.evaluation.numbers import Number
+from plausibly.evaluation.samples.coverage import HELD_OUT_AND_DRAWS
 from plausibly.events.kinds import Category
 
 if TYPE_CHECKING:
@@ -269,41 +270,23 @@ class Distances:
         found = dict[str, Number]()
         for name, each in (("column", self.columns), ("pair", self.pairs)):
             found |= {f"{name}_distance": self._mean(each)} if each else {}
-            found |= (
-                {f"largest_{name}_ratio": self._largest(each)}
-                if each and each[0].ratio is not None
-                else {}
-            )
+            is_held = bool(each) and each[0].ratio is not None  # against real rows
+            found |= {f"largest_{name}_ratio": self._largest(each)} if is_held else {}
         return found
 
     def _mean(self, found: list[Distance]) -> Number:
         draws = np.mean([each.draws for each in found], 0)
+        moved = Moves((np.mean([each.moved.samples[0] for each in found], 0),), moves(draws))
         real = [each.real for each in found if each.real is not None]
-        reference = float(np.mean(real)) if real else None
+        reference, value = float(np.mean(real)) if real else None, float(draws.mean())
         by = f"{' and '.join(dict.fromkeys(each.by for each in found))}, mean of {len(found):,}"
         better = "lower is better; " + (
             "real rows' is perfect" if real else "chance alone is not 0"
         )
-        moved, value = (
-            Moves((np.mean([each.moved.samples[0] for each in found], 0),), moves(draws)),
-            float(draws.mean()),
-        )
-        told: dict[str, Any] = {
-            "reference": reference,
-            "over": "held-out rows and draws of samples",
-        }
-        told["interval"] = moved.interval(value, 0.0, 1.0)
-        return Number(
-            value,
-            finite_or_none(moved.error),
-            self.rows,
-            by,
-            better,
-            reference or 0.0,
-            0.0,
-            1.0,
-            **told,
-        )
+        told: dict[str, Any] = {"reference": reference, "interval": moved.interval(value, 0.0, 1.0)}
+        told["over"] = HELD_OUT_AND_DRAWS
+        error = finite_or_none(moved.error)
+        return Number(value, error, self.rows, by, better, reference or 0.0, 0.0, 1.0, **told)
 
     def _largest(self, found: list[Distance]) -> Number:
         worst = max(found, key=lambda each: each.ratio or 0.0)
@@ -351,28 +334,50 @@ def table_distances(
 
     `groups` are of the held-out rows.
     """
+    columns = [
+        column_distance(
+            name, kind, real[:, i], [d[:, i] for d in made], [d[:, i] for d in train], groups
+        )
+        for i, (name, kind) in enumerate(zip(names, kinds, strict=True))
+    ]
     bins = pair_bins(kinds, np.concatenate(train or [real]))
-    columns, pairs = list[Distance](), list[Distance]()
-    for i, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-        by, apart = (
-            ("TV", total_variation) if isinstance(kind, Category) else ("KS", kolmogorov_smirnov)
-        )
-        each, others = (
-            [apart(real[:, i], rows[:, i]) for rows in draws] for draws in (made, train)
-        )
-        own, theirs = (np.array([found.value for found in draws]) for draws in (each, others))
-        moved = Moves((moves(np.mean([found.pull for found in each], 0), groups),), moves(own))
-        columns.append(Distance((name,), by, own, theirs if train else None, moved))
-    ours, theirs = (
-        np.array([bins.distances(real, rows) for rows in draws]) for draws in (made, train)
+    return Distances(len(real), columns, pair_distances(names, bins, real, made, train, groups))
+
+
+def column_distance(
+    name: str,
+    kind: Kind,
+    real: np.ndarray,
+    made: Sequence[np.ndarray],
+    train: Sequence[np.ndarray],
+    groups: np.ndarray | None,
+) -> Distance:
+    """The distance of one column, of whose values these are, (n,)."""
+    by, apart = (
+        ("TV", total_variation) if isinstance(kind, Category) else ("KS", kolmogorov_smirnov)
     )
-    for (i, j), pull in zip(
-        combinations(range(len(bins.bins)), 2), bins.pulls(real, made), strict=True
-    ):
-        own, moved = ours[:, i, j], Moves((moves(pull, groups),), moves(ours[:, i, j]))
-        pairs.append(
-            Distance(
-                (names[i], names[j]), "TV in bins", own, theirs[:, i, j] if train else None, moved
-            )
-        )
-    return Distances(len(real), columns, pairs)
+    found = [apart(real, values) for values in made]
+    own = np.array([each.value for each in found])
+    theirs = np.array([apart(real, values).value for values in train]) if train else None
+    moved = Moves((moves(np.mean([each.pull for each in found], 0), groups),), moves(own))
+    return Distance((name,), by, own, theirs, moved)
+
+
+def pair_distances(
+    names: Sequence[str],
+    bins: PairBins,
+    real: np.ndarray,
+    made: Sequence[np.ndarray],
+    train: Sequence[np.ndarray],
+    groups: np.ndarray | None,
+) -> list[Distance]:
+    """The distances of all pairs of columns that have bins, of whose values these are, (n, columns)."""
+    ours = np.array([bins.distances(real, rows) for rows in made])
+    theirs = np.array([bins.distances(real, rows) for rows in train])
+    found = []
+    pairs = combinations(range(len(bins.bins)), 2)
+    for (i, j), pull in zip(pairs, bins.pulls(real, made), strict=True):
+        own, other = ours[:, i, j], theirs[:, i, j] if train else None
+        moved = Moves((moves(pull, groups),), moves(own))
+        found.append(Distance((names[i], names[j]), "TV in bins", own, other, moved))
+    return found

@@ -63,13 +63,7 @@ def two_sample_auc(
     All folds' judges were taught on much the same rows, and others would score otherwise: the error over rows is too small.
     It is widened by sqrt(1 + folds * scored / taught), 1.5 for five folds (Nadeau & Bengio 2003).
     """
-    generator = np.random.default_rng((seed, 40))
-    fold = np.concatenate([generator.permutation(np.arange(rows) % folds) for _ in range(2)])
-    is_real, scores = np.arange(2 * rows) < rows, np.empty(2 * rows)
-    for part in range(folds):
-        own, others = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
-        scores[others] = judge.scores(own, is_real[own], others, seed)
-        heard(part + 1, folds)
+    scores = score_by_folds(judge, rows, seed, folds, heard)
     ours, theirs = placements(scores[:rows], scores[rows:])
     widened = sqrt(1 + folds / (folds - 1))
     moved = Moves((widened * moves(ours, groups), widened * moves(theirs)))
@@ -80,6 +74,20 @@ def two_sample_auc(
         "folds": folds,
     }
     return Number(value, moved.error, rows, judge.name, better, 0.5, 0.0, 1.0, **told)
+
+
+def score_by_folds(
+    judge: Judge, rows: int, seed: int, folds: int, heard: Callable[[int, int], None]
+) -> np.ndarray:
+    """The score of each row, real ones first, by the judge that was taught with the other folds."""
+    generator = np.random.default_rng((seed, 40))
+    fold = np.concatenate([generator.permutation(np.arange(rows) % folds) for _ in range(2)])
+    is_real, scores = np.arange(2 * rows) < rows, np.empty(2 * rows)
+    for part in range(folds):
+        own, others = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
+        scores[others] = judge.scores(own, is_real[own], others, seed)
+        heard(part + 1, folds)
+    return scores
 
 
 def mmd(within_x: np.ndarray, within_y: np.ndarray, between: np.ndarray) -> float:
@@ -154,15 +162,11 @@ def discrepancy(
 ) -> Number:
     """MMD^2 of features (n, d) each with a Gaussian kernel; `groups` are of the real rows."""
     real, made = real[:MAX_TEST_ROWS], made[:MAX_TEST_ROWS]
-    kernel, n, better = (
-        gaussian(np.concatenate([real, made])),
-        len(real),
-        "lower is better; 0 is perfect",
-    )
-    test, moved = (
-        permutation_test(kernel, n, seed),
-        kernel_moves(kernel, n, None if groups is None else groups[:n]),
-    )
+    n = len(real)
+    kernel = gaussian(np.concatenate([real, made]))
+    test = permutation_test(kernel, n, seed)
+    moved = kernel_moves(kernel, n, None if groups is None else groups[:n])
+    better = "lower is better; 0 is perfect"
     told: dict[str, Any] = {
         "interval": moved.even_interval(test.value),
         "over": BOTH_SORTS,

@@ -19,6 +19,7 @@ from plausibly.data.questions import place_of
 from plausibly.errors import UserError
 from plausibly.evaluation.intervals import Moves, moves
 from plausibly.evaluation.numbers import Number
+from plausibly.evaluation.samples.coverage import HELD_OUT_AND_DRAWS
 from plausibly.evaluation.samples.judges import boosting, categorical, single_core, tree_table
 from plausibly.evaluation.samples.two_samples import placements
 from plausibly.events.kinds import Category, Kind
@@ -60,10 +61,8 @@ def target_of(format: Format, name: str | None = None) -> int | None:
 
 def one_against_rest(truth: np.ndarray, scores: np.ndarray) -> Skill:
     """The AUC of scores (rows, levels), the mean over the levels that some of the rows have, not all of them."""
-    found = [level_skill(truth == level, scores[:, int(level)]) for level in np.unique(truth)]
-    return Skill(
-        float(np.mean([each.value for each in found])),
-        np.mean([each.influence for each in found], 0),
+    return mean_skill(
+        [level_skill(truth == level, scores[:, int(level)]) for level in np.unique(truth)]
     )
 
 
@@ -71,10 +70,8 @@ def level_skill(own: np.ndarray, scores: np.ndarray) -> Skill:
     """The AUC of scores (rows,), by which the rows that are the level's `own` should come first."""
     influence, (ours, theirs) = np.empty(len(own)), placements(scores[own], scores[~own])
     value = float(ours.mean())
-    influence[own], influence[~own] = (
-        (ours - value) / own.mean(),
-        (theirs - value) / (1 - own.mean()),
-    )
+    influence[own] = (ours - value) / own.mean()
+    influence[~own] = (theirs - value) / (1 - own.mean())
     return Skill(value, influence)
 
 
@@ -101,10 +98,8 @@ class Contest:
 
     def tree_inputs(self, events: Events) -> tuple[np.ndarray, np.ndarray]:
         """The input of trees from the other columns, (rows, others), and the target, (rows,), of rows where it is no hole."""
-        kind, codes = (
-            self.format.schema.kinds[self.target],
-            self.format.schema.event_codes(events.codes)[:, self.target],
-        )
+        kind = self.format.schema.kinds[self.target]
+        codes = self.format.schema.event_codes(events.codes)[:, self.target]
         table, seen = tree_table(self.format, events), codes.numpy() < kind.regular
         return np.delete(table, self.target, 1)[seen], table[seen, self.target]
 
@@ -155,38 +150,42 @@ def usefulness(
     found = [each for each in ours if each is not None]
     if real is None or len(found) < len(ours):
         return f"needs {MIN_TARGET_ROWS} rows that tell {contest.format.names[contest.target]}, not all of them the same"
-    value, influence = (
-        float(np.mean([each.value for each in found])),
-        np.mean([each.influence for each in found], 0),
-    )
-    draws = moves(np.array([each.value for each in found]))
+    skill, draws = mean_skill(found), moves(np.array([each.value for each in found]))
+    gap = Skill(real.value - skill.value, real.influence - skill.influence)
+    by = f"{contest}, {len(train):,} rows"
+    return {
+        "trained_on_samples": skill_number(contest, skill, draws, by, real.value),
+        "training_gap": gap_number(contest, gap, draws, by),
+    }
 
-    def number(
-        value: float, influence: np.ndarray, better: str, perfect: float, **more: Any
-    ) -> Number:
-        moved, rows = Moves((moves(influence, contest.groups),), draws), len(influence)
-        share = more.get("least") == 0
-        interval = (
-            moved.interval_of_share(value, rows)
-            if share
-            else moved.interval(value, most=more.get("most", np.inf))
-        )
-        more |= {"interval": interval, "over": "held-out rows and draws of samples"}
-        return Number(
-            value, moved.error, rows, f"{contest}, {len(train):,} rows", better, perfect, **more
-        )
 
-    direction, least = (
-        "higher is better; real rows' is perfect",
-        -np.inf if contest.levels is None else 0.0,
+def mean_skill(skills: Sequence[Skill]) -> Skill:
+    return Skill(
+        float(np.mean([each.value for each in skills])),
+        np.mean([each.influence for each in skills], 0),
     )
-    gap = number(
-        real.value - value,
-        real.influence - influence,
-        "0 is perfect; above: samples teach less",
-        0.0,
+
+
+def skill_number(
+    contest: Contest, skill: Skill, draws: np.ndarray, by: str, reference: float
+) -> Number:
+    """A skill with its error; real rows' is the reference, and perfect."""
+    moved, rows = Moves((moves(skill.influence, contest.groups),), draws), len(skill.influence)
+    is_share = contest.levels is not None
+    interval = (
+        moved.interval_of_share(skill.value, rows)
+        if is_share
+        else moved.interval(skill.value, most=1.0)
     )
-    skill = number(
-        value, influence, direction, real.value, least=least, most=1.0, reference=real.value
-    )
-    return {"trained_on_samples": skill, "training_gap": gap}
+    told: dict[str, Any] = {"reference": reference, "interval": interval}
+    told |= {"over": HELD_OUT_AND_DRAWS, "least": 0.0 if is_share else -np.inf, "most": 1.0}
+    better = "higher is better; real rows' is perfect"
+    return Number(skill.value, moved.error, rows, by, better, reference, **told)
+
+
+def gap_number(contest: Contest, gap: Skill, draws: np.ndarray, by: str) -> Number:
+    """The skill that samples lack, with its error."""
+    moved = Moves((moves(gap.influence, contest.groups),), draws)
+    told: dict[str, Any] = {"interval": moved.interval(gap.value), "over": HELD_OUT_AND_DRAWS}
+    better = "0 is perfect; above: samples teach less"
+    return Number(gap.value, moved.error, len(gap.influence), by, better, 0.0, **told)
