@@ -62,13 +62,11 @@ def joint_of(model: Latent, sigma: float | None = None) -> LatentJoint:
 
 def own_joint(model: Variational) -> LatentJoint:
     """The joint of a model that has an observation model."""
-    with torch.no_grad():
-        prior = model.latent_prior()
+    prior = prior_of(model)
 
     def observe(x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
-        return with_context(
-            model, x, model.observation(z, context_values(model, x)).sample(generator)
-        )
+        outcome = model.observation(z, context_values(model, x))
+        return with_context(model, x, outcome.sample(generator))
 
     return LatentJoint(
         lambda z: prior.log_prob(z).sum(1),
@@ -86,32 +84,40 @@ def noisy_joint(decoder: Decoder, sigma: float, prior: Prior | None = None) -> L
     """
     if not 0 < sigma < float("inf"):
         raise UserError(f"sigma = {sigma:g}; noise has a standard deviation above 0, such as 0.1")
-    scale, places = white_level(decoder), rest_of(decoder)
-    if prior is None:
-        with torch.no_grad():
-            prior = (
-                decoder.latent_prior() if isinstance(decoder, Latent) else standard_prior(decoder)
-            )
-    constant = len(places) * (log(sigma) + 0.5 * log(2 * pi))
-
-    def likelihood(x: Tensor, z: Tensor) -> Tensor:
-        return -0.5 * (pixel_errors(decoder, x, z).double() / sigma).square().sum(1) - constant
-
-    def observe(x: Tensor, z: Tensor, generator: torch.Generator) -> Tensor:
-        image = mean_image(decoder, z, context_values(decoder, x))
-        noise = torch.randn(image.shape, generator=generator, device=image.device)
-        drawn = x.flatten(1).float().clone()
-        drawn[:, places] = (image + sigma * noise) * scale
-        return drawn.view(x.shape)
-
-    chosen = prior
+    white_level(decoder)  # refuses what is no pixel
+    chosen = prior_of(decoder) if prior is None else prior
     return LatentJoint(
         lambda z: chosen.log_prob(z).sum(1),
-        likelihood,
-        prior.sample,
-        observe,
+        partial(noisy_likelihood, decoder, sigma),
+        chosen.sample,
+        partial(draw_noisy, decoder, sigma),
         output_width(decoder.schema),
     )
+
+
+def prior_of(decoder: Decoder) -> Prior:
+    """The model's own prior, or else N(0, 1)."""
+    if not isinstance(decoder, Latent):
+        return standard_prior(decoder)
+    with torch.no_grad():
+        return decoder.latent_prior()
+
+
+def noisy_likelihood(decoder: Decoder, sigma: float, x: Tensor, z: Tensor) -> Tensor:
+    """log p(x | z) of the mean image plus N(0, sigma^2), (n,)."""
+    constant = len(rest_of(decoder)) * (log(sigma) + 0.5 * log(2 * pi))
+    return -0.5 * (pixel_errors(decoder, x, z).double() / sigma).square().sum(1) - constant
+
+
+def draw_noisy(
+    decoder: Decoder, sigma: float, x: Tensor, z: Tensor, generator: torch.Generator
+) -> Tensor:
+    """The mean image plus N(0, sigma^2), with the context of x."""
+    image = mean_image(decoder, z, context_values(decoder, x))
+    noise = torch.randn(image.shape, generator=generator, device=image.device)
+    drawn = x.flatten(1).float().clone()
+    drawn[:, rest_of(decoder)] = (image + sigma * noise) * white_level(decoder)
+    return drawn.view(x.shape)
 
 
 def pixel_errors(decoder: Decoder, x: Tensor, z: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -41,6 +41,9 @@ STACK_ROWS_PER_ROW = 16  # of the rows on the stack, those whose latents are tak
 # words of chance for the first rows' components, and for each latent of the first row
 FIRST_WORDS = 2
 WORDS_PER_LATENT = 0.5
+# what passes through a coder: the hidden of events by its law given them; both, in the order in which they are drawn
+GivenEvents = Callable[[Coder, Tensor, Any], Any]
+WithEvents = Callable[[Coder, Tensor | None, int, Any], tuple[Tensor, Any]]
 
 
 @compress.rule(AutoregressiveModel, "yes")
@@ -66,6 +69,19 @@ def code_value(coder: Coder, outcome: Single, kind: Kind, rows: int, own: Symbol
         return coder.finite(outcome.log_probs.double().numpy(), own)
     assert isinstance(outcome, Numeric)
     specials = [UNFORESEEN] * kind.open + [HOLE] * kind.missing
+    which = code_sorts(coder, outcome, specials, rows, own)
+    found = np.array([0.0, *specials], np.float32)[which]
+    numbers = np.flatnonzero(which == 0)
+    some = outcome.rows(torch.from_numpy(numbers)) if specials else outcome
+    known = None if own is None else own[numbers]
+    found[numbers] = code_numbers(coder, cast(Numeric, some), len(numbers), known)
+    return found
+
+
+def code_sorts(
+    coder: Coder, outcome: Numeric, specials: list[float], rows: int, own: Symbols
+) -> np.ndarray:
+    """0 where an event is a number, else the place of the special that it is, from 1, through a coder."""
     masses = [
         outcome.number().double().log(),
         *(outcome.log_prob(torch.full((rows,), at)).double() for at in specials),
@@ -73,19 +89,16 @@ def code_value(coder: Coder, outcome: Single, kind: Kind, rows: int, own: Symbol
     places = (
         None if own is None else np.searchsorted([0.0, *specials], own.clip(0), side="right") - 1
     )
-    which = coder.finite(torch.stack([mass.expand(rows) for mass in masses], 1).numpy(), places)
-    found = np.array([0.0, *specials], np.float32)[which]
-    numbers = np.flatnonzero(which == 0)
-    some = outcome.rows(torch.from_numpy(numbers)) if len(specials) else outcome
-    assert isinstance(some, Numeric)
+    return coder.finite(torch.stack([mass.expand(rows) for mass in masses], 1).numpy(), places)
+
+
+def code_numbers(coder: Coder, outcome: Numeric, rows: int, own: Symbols) -> np.ndarray:
+    """Real events, none of them special, through a coder."""
 
     def below(x: np.ndarray) -> np.ndarray:
-        return some.below(torch.from_numpy(x)).numpy()
+        return outcome.below(torch.from_numpy(x)).numpy()
 
-    found[numbers] = reals.code_float(
-        coder, below, MAX_SCALES, len(numbers), None if own is None else own[numbers]
-    )
-    return found
+    return reals.code_float(coder, below, MAX_SCALES, rows, own)
 
 
 @compress.rule(TractableSum, "yes")
@@ -117,24 +130,31 @@ def bits_back(
     codes: Tensor | None,
     parts: Sequence[int],
     words: int,
-    given: Callable[[Coder, Tensor, Any], Any],
-    drawn: Callable[[Coder, Tensor | None, int, Any], tuple[Tensor, Any]],
+    given: GivenEvents,
+    drawn: WithEvents,
 ) -> Tensor:
     """Events, so many in each part, by what is hidden, on a stack that begins with so many words of chance.
 
     `given` passes what is hidden through a coder by its law given the events; `drawn` passes both, as the model draws them.
     """
-    if codes is not None:
-        stack = Stack(words)
-        for turn, own in enumerate(reversed(codes.float().split(list(parts)))):
-            stack.stir(turn)
-            own = own.clone()  # sums may differ in the last bit where rows lie elsewhere in memory
-            hidden, putter = given(Taker(stack), own, None), Putter(stack)
-            drawn(putter, own, len(own), hidden)
-            putter.put()
-        coder.block(stack.payload)
-        return codes
-    stack, found = Stack.of(coder.block(None), words), list[Tensor]()
+    if codes is None:
+        return read_bits_back(Stack.of(coder.block(None), words), parts, given, drawn)
+    stack = Stack(words)
+    for turn, own in enumerate(reversed(codes.float().split(list(parts)))):
+        stack.stir(turn)
+        own = own.clone()  # sums may differ in the last bit where rows lie elsewhere in memory
+        hidden, putter = given(Taker(stack), own, None), Putter(stack)
+        drawn(putter, own, len(own), hidden)
+        putter.put()
+    coder.block(stack.payload)
+    return codes
+
+
+def read_bits_back(
+    stack: Stack, parts: Sequence[int], given: GivenEvents, drawn: WithEvents
+) -> Tensor:
+    """The events that `bits_back` put on the stack."""
+    found = list[Tensor]()
     for turn, some in reversed(list(enumerate(reversed(parts)))):
         x, hidden = drawn(Taker(stack), None, some, None)
         found.append(x)
@@ -224,29 +244,38 @@ def code_by_latents(model: Variational, coder: Coder, codes: Tensor | None, rows
     What the prior draws behind the latents is taken too, given them; p(z) and p(x | z) are coded in the order in which they
     are drawn. The stack begins with 16 bits for each latent of one row.
     """
-    prior, width = model.latent_prior(), model.latents
+    prior = model.latent_prior()
     if not isinstance(prior, Prior):
         raise Unsupported(
             "the model's prior tells no levels that it is drawn by: plausibly.outcomes.latents.Prior says how"
         )
-
-    def pass_latents(on: Coder, x: Tensor, own: Tensor | None) -> Tensor:
-        behind, z = (None, None) if own is None else (own[:, :-width].flip(1), own[:, -width:])
-        z = code_levels(on, model.posterior(x).levels, z)
-        return torch.cat(
-            [code_levels(on, partial(prior.behind, z), behind, z[:, :0]).flip(1), z], 1
-        )
-
-    def pass_both(
-        on: Coder, x: Tensor | None, some: int, own: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        found = code_levels(on, partial(prior.levels, some), own)
-        return code_events(model, on, found[:, -width:], x), found
-
-    parts = latent_batch_sizes(rows, rows_per_batch(model))
     return bits_back(
-        coder, codes, parts, FIRST_WORDS + round(WORDS_PER_LATENT * width), pass_latents, pass_both
+        coder,
+        codes,
+        latent_batch_sizes(rows, rows_per_batch(model)),
+        FIRST_WORDS + round(WORDS_PER_LATENT * model.latents),
+        partial(code_posterior, model, prior),
+        partial(code_jointly, model, prior),
     )
+
+
+def code_posterior(
+    model: Variational, prior: Prior, coder: Coder, x: Tensor, own: Tensor | None
+) -> Tensor:
+    """The draws behind the latents of events, and the latents, through a coder, by their laws given the events."""
+    width = model.latents
+    behind, z = (None, None) if own is None else (own[:, :-width].flip(1), own[:, -width:])
+    z = code_levels(coder, model.posterior(x).levels, z)
+    first = code_levels(coder, partial(prior.behind, z), behind, z[:, :0])
+    return torch.cat([first.flip(1), z], 1)
+
+
+def code_jointly(
+    model: Variational, prior: Prior, coder: Coder, x: Tensor | None, rows: int, own: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Events, and all that the prior draws for them, through a coder, as the model draws them."""
+    found = code_levels(coder, partial(prior.levels, rows), own)
+    return code_events(model, coder, found[:, -model.latents :], x), found
 
 
 @compress.rule(Quantiser, "yes")
@@ -315,11 +344,8 @@ def code_events(
     model: Variational | Quantiser, coder: Coder, z: Tensor, own: Tensor | None
 ) -> Tensor:
     """Events through a coder: the context, then each other variable given it and the latents."""
-    found, context, kinds = (
-        torch.zeros(len(z), model.schema.size),
-        list(model.context),
-        model.schema.kinds,
-    )
+    context, kinds = list(model.context), model.schema.kinds
+    found = torch.zeros(len(z), model.schema.size)
     flat = None if own is None else own.flatten(1)
     if context:
         code_variables(coder, model.observation(z, found[:, context]), kinds, context, flat, found)
@@ -351,19 +377,22 @@ def group_alike(
         outcome.groups if isinstance(outcome, Product) else [(torch.arange(len(kinds)), outcome)]
     )
     for index, part in groups:
-        forms: dict[tuple[bool, bool], list[int]] = {}
-        for place, i in enumerate(index.tolist()):
-            if i in which:
-                forms.setdefault((kinds[i].open, kinds[i].missing), []).append(place)
-        for places in forms.values():
+        for places in places_by_form(index.tolist(), kinds, which):
             members = [int(index[place]) for place in places]
             if isinstance(part, Categorical | MixtureDensity):
-                each = (
-                    torch.arange(rows).repeat_interleave(len(places)),
-                    torch.tensor(places).repeat(rows),
-                )
-                yield members, part.rows(each)
+                row = torch.arange(rows).repeat_interleave(len(places))
+                yield members, part.rows((row, torch.tensor(places).repeat(rows)))
             else:
-                yield from (
-                    ([i], part.one(place)) for i, place in zip(members, places, strict=True)
-                )
+                pairs = zip(members, places, strict=True)
+                yield from (([i], part.one(place)) for i, place in pairs)
+
+
+def places_by_form(
+    variables: list[int], kinds: Sequence[Kind], which: list[int]
+) -> Iterable[list[int]]:
+    """Places of those among variables, together where alike in what they can be besides numbers or levels."""
+    forms: dict[tuple[bool, bool], list[int]] = {}
+    for place, i in enumerate(variables):
+        if i in which:
+            forms.setdefault((kinds[i].open, kinds[i].missing), []).append(place)
+    return forms.values()

@@ -8,6 +8,7 @@ draws of these. What a filled cell may be is an argument: by default no hole and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -102,28 +103,37 @@ def impute_in_order(
     prefix = is_prefix(model, observed) & ~(~observed.flatten(1) & torch.tensor(barred)).any(1)
     first, rest = prefix.nonzero()[:, 0], (~prefix).nonzero()[:, 0]
     for part in first.split(rows_at_once(model.schema.size, 1)):
-        drawn = drive(
-            model.unroll(len(part)), Following(codes[part].float(), observed[part], generator)
-        )
-        filled[part] = drawn.cpu()
+        following = Following(codes[part].float(), observed[part], generator)
+        filled[part] = drive(model.unroll(len(part)), following).cpu()
     if not len(rest):
         return Filled(filled)
-    tree, sizes, many = (
-        Tree(model, generator),
-        torch.zeros(len(codes), dtype=torch.float64),
-        particles,
-    )
+    found = fill_by_particles(model, codes[rest], observed[rest], generator, drawable, particles)
+    filled[rest] = found.codes
+    return Filled(filled, found.effective)
+
+
+def fill_by_particles(
+    model: AutoregressiveModel,
+    codes: Tensor,
+    observed: Tensor,
+    generator: torch.Generator,
+    drawable: Tensor,
+    particles: int,
+) -> Filled:
+    """Rows filled by one of their particles, anew by one of more where too few tell something."""
+    filled, sizes = codes.float().clone(), torch.zeros(len(codes), dtype=torch.float64)
+    tree, many = Tree(model, generator), particles
     for many in (particles, MORE * particles):
-        rows = rest[sizes[rest] < ENOUGH]
-        for part in rows.split(rows_at_once(model.schema.size, many)):
+        few = (sizes < ENOUGH).nonzero()[:, 0]
+        for part in few.split(rows_at_once(model.schema.size, many)):
             cloud = Particles(
                 model, tree, codes[part], observed[part], drawable, many, generator
             ).draw_to(model.schema.size - 1)
             filled[part] = cloud.resample(1, generator).view(len(part), *model.schema.shape).cpu()
             sizes[part] = cloud.effective.cpu()
-        if not (sizes[rest] < ENOUGH).any():
+        if not (sizes < ENOUGH).any():
             break
-    return Filled(filled, EffectiveSampleSize(sizes[rest], many))
+    return Filled(filled, EffectiveSampleSize(sizes, many))
 
 
 class Following:
@@ -148,18 +158,13 @@ def impute_by_latents(
     particles: int = 256,
 ) -> Filled:
     """One draw is enough, and exact, where nothing is known that tells of the latents."""
-    filled, device, drawable = (
-        codes.float().clone(),
-        device_of(model),
-        model.schema.code_mask(holes),
-    )
+    filled, device = codes.float().clone(), device_of(model)
+    drawable = model.schema.code_mask(holes)
     telling = Evidence(model, codes, observed, drawable).telling
     unknown = (~observed.flatten(1)).any(1)
     sizes, many = list[Tensor](), 0
     for rows, wanted in ((unknown & ~telling, 1), (unknown & telling, particles)):
-        for part in (
-            rows.nonzero()[:, 0].split(max(1, decodable(model) // wanted)) if rows.any() else ()
-        ):
+        for part in split_true(rows, max(1, decodable(model) // wanted)):
             evidence = Evidence(model, codes[part].to(device), observed[part].to(device), drawable)
             draws = evidence.draws(wanted, generator)
             filled[part] = evidence.fill(*draws.one(generator), generator).cpu()
@@ -167,6 +172,11 @@ def impute_by_latents(
                 sizes.append(effective_size(draws.log_weights).cpu())
                 many = draws.log_weights.shape[1]
     return Filled(filled, EffectiveSampleSize(torch.cat(sizes), many) if sizes else None)
+
+
+def split_true(rows: Tensor, most: int) -> Sequence[Tensor]:
+    """The places at which there is a truth, at most so many together; nothing where there is none."""
+    return rows.nonzero()[:, 0].split(most) if rows.any() else ()
 
 
 def is_prefix(model: AutoregressiveModel, observed: Tensor) -> Tensor:

@@ -93,19 +93,21 @@ def information_between(
     x, seen = codes[:1].to(device).float(), observed[:1].to(device)
     outcome = model.predict_given(x, seen)
     points, weights = (side[:, 0] for side in quadrature(kinds[a], outcome.one(a), 1))
-    own = (
-        torch.stack([outcome.one(a).log_prob(point[None].to(device)) for point in points])[:, 0]
-        .double()
-        .cpu()
-    )
-    shares = weights * own.exp()
-    points, shares = points[shares > 1e-15], shares[shares > 1e-15]
-    many, known = (
-        x.repeat(len(points), *[1] * (x.ndim - 1)),
-        seen.repeat(len(points), *[1] * (x.ndim - 1)),
-    )
-    many.flatten(1)[:, a], known.flatten(1)[:, a] = points.to(device), True
-    pairs = zip(many.split(ROWS_PER_BATCH), known.split(ROWS_PER_BATCH), strict=True)
-    given = [entropy_of(model.predict_given(y, s).one(b), kinds[b], len(y)) for y, s in pairs]
-    total = float(entropy_of(outcome.one(b), kinds[b], 1)) - float(shares @ torch.cat(given))
+    logs = [outcome.one(a).log_prob(point[None].to(device)) for point in points]
+    shares = weights * torch.stack(logs)[:, 0].double().cpu().exp()
+    told = shares > 1e-15
+    given = entropy_after(model, x, seen, a, points[told].to(device), b)
+    total = float(entropy_of(outcome.one(b), kinds[b], 1)) - float(shares[told] @ given)
     return max(total, 0.0)  # rounding
+
+
+def entropy_after(
+    model: TractableModel, x: Tensor, seen: Tensor, a: int, values: Tensor, b: int
+) -> Tensor:
+    """H(b | a, observed) of one row at each value of `a`, (values,) float64."""
+    many, known = (side.repeat(len(values), *[1] * (x.ndim - 1)) for side in (x, seen))
+    many.flatten(1)[:, a] = values
+    known.flatten(1)[:, a] = True
+    pairs = zip(many.split(ROWS_PER_BATCH), known.split(ROWS_PER_BATCH), strict=True)
+    kind = model.schema.kinds[b]
+    return torch.cat([entropy_of(model.predict_given(y, s).one(b), kind, len(y)) for y, s in pairs])

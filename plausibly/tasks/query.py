@@ -83,14 +83,10 @@ def query_exactly(
     particles: int = 1000,
 ) -> Found:
     """The outcome of the unobserved variable `target` in each row, (rows,), given the observed ones."""
-    device, parts = (
-        device_of(model),
-        zip(codes.split(ROWS_PER_BATCH), observed.split(ROWS_PER_BATCH), strict=True),
-    )
-    each = [
-        model.predict_given(x.to(device).float(), seen.to(device)).one(target) for x, seen in parts
-    ]
-    return Found(concat_outcomes(each), "exact")
+    device = device_of(model)
+    parts = zip(codes.split(ROWS_PER_BATCH), observed.split(ROWS_PER_BATCH), strict=True)
+    given = (model.predict_given(x.to(device).float(), seen.to(device)) for x, seen in parts)
+    return Found(concat_outcomes([outcome.one(target) for outcome in given]), "exact")
 
 
 @query.rule(AnyOrderModel, "approximate")
@@ -122,19 +118,14 @@ def query_in_order(
     many = combinations(model, known)
     if many <= (MAX_REAL_GAP_VALUES if real else MAX_GAP_VALUES):
         asked = GapQuery(model, target, generator, many)
-        return Found(
-            concat_outcomes([asked.sum_gaps(x, seen) for x, seen in asked.parts(codes, known)]),
-            "exact",
-        )
-    asked = GapQuery(model, target, generator, particles)
-    tree = Tree(model, generator)
-    outcomes, told = zip(
-        *(asked.weigh_gaps(tree, x, seen) for x, seen in asked.parts(codes, known)), strict=True
-    )
+        exact = [asked.sum_gaps(x, seen) for x, seen in asked.parts(codes, known)]
+        return Found(concat_outcomes(exact), "exact")
+    asked, tree = GapQuery(model, target, generator, particles), Tree(model, generator)
+    weighed = [asked.weigh_gaps(tree, x, seen) for x, seen in asked.parts(codes, known)]
+    outcomes, told = zip(*weighed, strict=True)
     draws = particles * (1 if real else model.schema.codes[target])
-    return Found(
-        concat_outcomes(outcomes), "estimate", EffectiveSampleSize(torch.cat(told).cpu(), draws)
-    )
+    effective = EffectiveSampleSize(torch.cat(told).cpu(), draws)
+    return Found(concat_outcomes(outcomes), "estimate", effective)
 
 
 def with_target(observed: Tensor, target: int) -> Tensor:
@@ -179,10 +170,8 @@ class GapQuery:
     def parts(self, codes: Tensor, known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Rows (rows, variables) and their known cells, the target's among them: not too many to be weighed in one go."""
         places = PLACES_PER_TARGET if isinstance(self.model.schema.kinds[self.target], Real) else 1
-        device, some = (
-            device_of(self.model),
-            rows_at_once(self.model.schema.size, self.many * places),
-        )
+        device = device_of(self.model)
+        some = rows_at_once(self.model.schema.size, self.many * places)
         for x, seen in zip(codes.flatten(1).split(some), known.flatten(1).split(some), strict=True):
             yield x.float().to(device), seen.to(device)
 
@@ -343,11 +332,8 @@ def query_context(
     evidence: Evidence, target: int, many: int, generator: torch.Generator
 ) -> WeightedOutcome:
     """The target's outcome by log p(observed with target = k) for each code k, with the same noise."""
-    codes, weights, noise = (
-        evidence.model.schema.codes[target],
-        list[Tensor](),
-        generator.get_state(),
-    )
+    codes = evidence.model.schema.codes[target]
+    weights, noise = list[Tensor](), generator.get_state()
     known = with_target(evidence.observed, target)
     for code in range(codes):
         generator.set_state(noise)
