@@ -14,11 +14,7 @@ from plausibly.report.subjects import Subject
 from plausibly.system.randomness import Stream, generator_for
 
 MIN_ELBO_ROWS = 20  # whose ELBO is taken apart; more where a row takes few numbers
-
-
 MAX_ELBO_ROWS = 200
-
-
 MAX_ELBO_NUMBERS = 1 << 17
 
 
@@ -30,30 +26,34 @@ def surprisal_part(shown: list[Subject], dataset: Dataset | None) -> PagePart:
     found = figures.mean_surprisal(shown, codes)
     if not found:
         return PagePart(missing="None of these models factorises log p(x) over the variables.")
-    lead = (
-        f"Mean of −log2 p(x_i | earlier variables) over {len(codes):,} test rows: the bits that each variable costs "
+    unable = [each.label for each in shown if all(each is not other for other, _ in found)]
+    leads = surprisal_leads(dataset, len(codes), unable)
+    if picture := dataset.format.picture():
+        pixels, schema = picture
+        found = [(subject, bits[pixels]) for subject, bits in found]
+        images = codes.flatten(1)[:, pixels].double().numpy()
+        panels, top = figures.surprisal_maps(found, schema, images)
+        return PagePart(leads, panels, bar=(figures.colour_bar(), "0", f"{top:.2f} bits"))
+    return PagePart(leads, plots=[("", figures.surprisal_bars(found, dataset.format.names))])
+
+
+def surprisal_leads(dataset: Dataset, rows: int, unable: list[str]) -> list[str]:
+    """The sentences before the pictures of surprisal."""
+    leads = [
+        f"Mean of −log2 p(x_i | earlier variables) over {rows:,} test rows: the bits that each variable costs "
         "once those before it in the model's order are known. Another order shares the same sum out differently."
-    )
-    unable = [subject.label for subject in shown if not any(subject is other for other, _ in found)]
-    leads = [lead]
+    ]
     if unable:
         leads.append(f"Left out, for they do not factorise: {', '.join(unable)}.")
     if bool((dataset.test.log_within != 0).any()):
         leads.append(
             "Counted is which code a value falls into; its place inside the code costs all models the same."
         )
-    if picture := dataset.format.picture():
-        pixels, schema = picture
-        found = [(subject, bits[pixels]) for subject, bits in found]
-        panels, top = figures.surprisal_maps(
-            found, schema, codes.flatten(1)[:, pixels].double().numpy()
-        )
-        return PagePart(leads, panels, bar=(figures.colour_bar(), "0", f"{top:.2f} bits"))
-    if dataset.schema.size > figures.MAX_BARS:
+    if dataset.format.picture() is None and dataset.schema.size > figures.MAX_BARS:
         leads.append(
             f"Shown are the {figures.MAX_BARS} of {dataset.schema.size:,} variables with most bits."
         )
-    return PagePart(leads, plots=[("", figures.surprisal_bars(found, dataset.format.names))])
+    return leads
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,8 @@ def elbo_table(shown: list[Subject], dataset: Dataset | None) -> ElboTable | Non
     if not found:
         return None
     each = [parts.parts() for _, parts in found]
-    rows = [
-        (name, meaning, [parts[k][1] for parts in each])
-        for k, (name, _, meaning) in enumerate(each[0])
-    ]
+    lines = zip(*each, strict=True)
+    rows = [(line[0][0], line[0][2], [number for _, number, _ in line]) for line in lines]
     lead = (
         f"Over the first {found[0][1].rows:,} test rows, nats per row ± standard error. The ELBO misses log p by what q gets "
         "wrong; the part of that which an own q for each row would save is the amortisation gap, the rest is the form of q."

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -18,11 +20,12 @@ from plausibly.evaluation.likelihood.elbo import ElboParts
 from plausibly.events.schema import Schema
 from plausibly.report.drawing import FAINT, heat_colours, png, quiet_frame, shorten, svg
 from plausibly.report.subjects import Subject, labels
-from plausibly.runs.board import Board
+from plausibly.runs.board import Board, Row
 from plausibly.tasks import load_tasks
 
 PAGE_INCHES = 9.6  # inches of the page
 MAX_BARS = 40
+WHISKERS: dict[str, Any] = {"lw": 1.6, "capsize": 3.5}
 MARKERS = {"=": "o", ">=": ">", "<=": "<", "~": "D"}
 
 
@@ -31,36 +34,45 @@ def board_plot(board: Board, shown: list[Subject]) -> Markup | None:
     rows = [row for row in board.ranking() if row.test]
     if not rows:
         return None
-    names = labels(board)
-    colours = {id(subject.row): subject.colour for subject in shown}
+    names, colours = labels(board), colours_of(shown)
+    lines = [(row, names[id(row)], colours.get(id(row), FAINT)) for row in rows]
+    label = "log-likelihood of test rows by model"
+    return svg(PAGE_INCHES, 0.75 + 0.3 * len(rows), label, partial(draw_board, lines))
 
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        for place, row in enumerate(rows):
-            assert row.test is not None
-            error = row.test.standard_error if isfinite(row.test.standard_error) else 0.0
-            colour = colours.get(id(row), FAINT)
-            look: dict[str, Any] = {
-                "fmt": MARKERS[row.test.sign],
-                "ms": 6,
-                "lw": 1.6,
-                "capsize": 3.5,
-            }
-            axes.errorbar(row.test.value, place, xerr=error, color=colour, **look)
-            if not row.run:
-                axes.axvline(row.test.value, color=FAINT, lw=0.8, dashes=(4, 3), zorder=0)
-        axes.set_yticks(range(len(rows)), [names[id(row)] for row in rows])
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.margins(x=0.06)
-        axes.set_xlabel("log p of a test row, nats: further right is better")
-        quiet_frame(axes, "x")
 
-    return svg(PAGE_INCHES, 0.75 + 0.3 * len(rows), "log-likelihood of test rows by model", draw)
+def colours_of(shown: list[Subject]) -> dict[int, str]:
+    """The colour of each subject, by the id of its row."""
+    return {id(subject.row): subject.colour for subject in shown}
+
+
+def draw_board(lines: Sequence[tuple[Row, str, str]], figure: Figure) -> None:
+    """Draws rows with their names and colours, the first on top."""
+    axes = figure.subplots()
+    for place, (row, _, colour) in enumerate(lines):
+        mark_row(axes, place, row, colour)
+    axes.set_yticks(range(len(lines)), [name for _, name, _ in lines])
+    axes.set_ylim(len(lines) - 0.5, -0.5)
+    axes.margins(x=0.06)
+    axes.set_xlabel("log p of a test row, nats: further right is better")
+    quiet_frame(axes, "x")
+
+
+def mark_row(axes: Axes, place: int, row: Row, colour: str) -> None:
+    """Draws one row's test; the truth, which is no run, has a line through all others."""
+    assert row.test is not None
+    error, marker = finite_or_zero(row.test.standard_error), MARKERS[row.test.sign]
+    axes.errorbar(row.test.value, place, xerr=error, color=colour, fmt=marker, ms=6, **WHISKERS)
+    if not row.run:
+        axes.axvline(row.test.value, color=FAINT, lw=0.8, dashes=(4, 3), zorder=0)
+
+
+def finite_or_zero(error: float) -> float:
+    return error if isfinite(error) else 0.0
 
 
 def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
     """The size of test rows as bytes, by each model and by others, least on top; None where none was measured."""
-    names, colours = labels(board), {id(subject.row): subject.colour for subject in shown}
+    names, colours = labels(board), colours_of(shown)
     bars = [
         (row.coded.bits_per_variable, names[id(row)], colours.get(id(row), FAINT))
         for row in board.rows
@@ -69,28 +81,24 @@ def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
     if not bars:
         return None
     assert board.first_coded is not None
-    bars = sorted(
-        bars + [(bits, shorten(name), FAINT) for name, bits in board.first_coded.others.items()]
-    )
+    bars += [(bits, shorten(name), FAINT) for name, bits in board.first_coded.others.items()]
+    whole = ", the context's included" if board.conditional is not None else ""
+    draw = partial(draw_bytes, sorted(bars), whole)
+    label = "bytes of test rows by model and by other compressors"
+    return svg(PAGE_INCHES, 0.75 + 0.3 * len(bars), label, draw)
 
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        lengths, labelled, shades = zip(*bars, strict=True)
-        drawn = axes.barh(range(len(bars)), lengths, color=shades, height=0.62)
-        axes.bar_label(drawn, [f"{bits:.4f}" for bits in lengths], padding=3, fontsize=8)
-        axes.set_yticks(range(len(bars)), labelled)
-        axes.set_ylim(len(bars) - 0.5, -0.5)
-        axes.margins(x=0.08)
-        whole = ", the context's included" if board.conditional is not None else ""
-        axes.set_xlabel(f"bits per variable{whole} that test rows took as bytes: less is better")
-        quiet_frame(axes, "x")
 
-    return svg(
-        PAGE_INCHES,
-        0.75 + 0.3 * len(bars),
-        "bytes of test rows by model and by other compressors",
-        draw,
-    )
+def draw_bytes(bars: Sequence[tuple[float, str, str]], whole: str, figure: Figure) -> None:
+    """Draws bits with their names and colours, the first on top; `whole` says more of the bits."""
+    axes = figure.subplots()
+    lengths, labelled, shades = zip(*bars, strict=True)
+    drawn = axes.barh(range(len(bars)), lengths, color=shades, height=0.62)
+    axes.bar_label(drawn, [f"{bits:.4f}" for bits in lengths], padding=3, fontsize=8)
+    axes.set_yticks(range(len(bars)), labelled)
+    axes.set_ylim(len(bars) - 0.5, -0.5)
+    axes.margins(x=0.08)
+    axes.set_xlabel(f"bits per variable{whole} that test rows took as bytes: less is better")
+    quiet_frame(axes, "x")
 
 
 @dataclass(frozen=True)
@@ -132,31 +140,34 @@ def _numbers(line: str) -> tuple[float, float, float, dict[str, float]] | None:
 
 def training_plot(courses: Sequence[tuple[Subject, Course]], unit: str = "nats per row") -> Markup:
     """Validation (lines) and training loss (dashed) against steps; the best step is marked."""
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        for subject, found in courses:
-            axes.plot(
-                found.steps, found.losses, color=subject.colour, lw=0.9, dashes=(3, 2), alpha=0.7
-            )
-            axes.plot(
-                found.steps,
-                found.validations,
-                subject.dashes,
-                color=subject.colour,
-                lw=1.6,
-                label=subject.label,
-            )
-            best = int(np.argmin(found.validations))
-            axes.plot(found.steps[best], found.validations[best], "o", color=subject.colour, ms=6)
-        axes.set_xlabel("steps")
-        axes.set_ylabel(f"{unit}: lower is better")
-        axes.set_ylim(*_window([found for _, found in courses]))
-        figure.legend(loc="outside upper left", ncols=min(len(courses), 7))
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-        quiet_frame(axes)
-
+    draw = partial(draw_training, courses, unit)
     return svg(PAGE_INCHES, 3.3, "loss on training and validation rows by step", draw)
+
+
+def draw_training(courses: Sequence[tuple[Subject, Course]], unit: str, figure: Figure) -> None:
+    axes = figure.subplots()
+    for subject, found in courses:
+        draw_course(axes, subject, found)
+    axes.set_xlabel("steps")
+    axes.set_ylabel(f"{unit}: lower is better")
+    axes.set_ylim(*_window([found for _, found in courses]))
+    put_legend(figure, len(courses))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    quiet_frame(axes)
+
+
+def draw_course(axes: Axes, subject: Subject, found: Course) -> None:
+    """Draws one course in the colour of its subject."""
+    steps, validations, colour = found.steps, found.validations, subject.colour
+    best = int(np.argmin(validations))
+    axes.plot(steps, found.losses, color=colour, lw=0.9, dashes=(3, 2), alpha=0.7)
+    axes.plot(steps, validations, subject.dashes, color=colour, lw=1.6, label=subject.label)
+    axes.plot(steps[best], validations[best], "o", color=colour, ms=6)
+
+
+def put_legend(figure: Figure, names: int, *entries: Any) -> None:
+    """Puts a legend of so many names above a figure: of all that is labelled, or of the handles and names given."""
+    figure.legend(*entries, loc="outside upper left", ncols=min(names, 7))
 
 
 def health_plot(courses: Sequence[tuple[Subject, Course]]) -> Markup:
@@ -171,15 +182,20 @@ def health_plot(courses: Sequence[tuple[Subject, Course]]) -> Markup:
         for axes in panels[len(names) :]:
             axes.set_visible(False)
         for axes, name in zip(panels, names, strict=False):
-            axes.set_title(shorten(name, 40), loc="left")
-            for subject, found in courses:
-                values = [health.get(name, np.nan) for health in found.health]
-                axes.plot(found.steps, values, subject.dashes, color=subject.colour, lw=1.4)
-            axes.xaxis.set_major_locator(MaxNLocator(4))
-            axes.xaxis.set_major_formatter("{x:,.0f}")
-            quiet_frame(axes)
+            draw_health(axes, name, courses)
 
     return svg(PAGE_INCHES, 1.9 * down, "health of games by step", draw)
+
+
+def draw_health(axes: Axes, name: str, courses: Sequence[tuple[Subject, Course]]) -> None:
+    """Draws one number of the health of games."""
+    axes.set_title(shorten(name, 40), loc="left")
+    for subject, found in courses:
+        values = [health.get(name, np.nan) for health in found.health]
+        axes.plot(found.steps, values, subject.dashes, color=subject.colour, lw=1.4)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    quiet_frame(axes)
 
 
 def _window(courses: list[Course]) -> tuple[float, float]:
@@ -217,16 +233,11 @@ def surprisal_maps(
     maps = [bits.reshape(schema.shape).sum(0) for _, bits in found]
     top = max(float(each.max()) for each in maps)
     mean = codes.reshape(len(codes), *schema.shape).mean((0, 1))
-    panels = [
-        Panel(
-            "mean of the test rows",
-            png((255 * mean / max(mean.max(), 1e-9)).round().astype(np.uint8)),
-        )
-    ]
+    grey = (255 * mean / max(mean.max(), 1e-9)).round().astype(np.uint8)
+    panels = [Panel("mean of the test rows", png(grey))]
     for (subject, bits), each in zip(found, maps, strict=True):
-        panels.append(
-            Panel(subject.label, png(heat_colours(each, 0, top)), f"{bits.sum():.2f} bits per row")
-        )
+        heat = png(heat_colours(each, 0, top))
+        panels.append(Panel(subject.label, heat, f"{bits.sum():.2f} bits per row"))
     return panels, top
 
 
@@ -236,75 +247,57 @@ def colour_bar() -> str:
 
 def surprisal_bars(found: list[tuple[Subject, np.ndarray]], names: Sequence[str]) -> Markup:
     """Bars by variable for the first model, dots for the others; where there are many, the most surprising."""
-    first, bits = found[0]
-    chosen = (
-        np.arange(len(bits))
-        if len(bits) <= MAX_BARS
-        else np.sort(np.argsort(-bits, kind="stable")[:MAX_BARS])
-    )
-    places = np.arange(len(chosen))
+    chosen = np.sort(np.argsort(-found[0][1], kind="stable")[:MAX_BARS])
+    some = [(subject, bits[chosen]) for subject, bits in found]
+    draw = partial(draw_surprisal, some, [shorten(names[i]) for i in chosen])
+    label = "mean surprisal of each variable in bits"
+    return svg(PAGE_INCHES, 1.0 + 0.2 * len(chosen), label, draw)
 
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        axes.barh(
-            places, bits[chosen], height=0.66, color=first.colour, alpha=0.45, label=first.label
-        )
-        for k, (subject, others) in enumerate(found[1:]):
-            marker = "osD^v"[k % 5]
-            axes.plot(
-                others[chosen], places, marker, color=subject.colour, ms=4, label=subject.label
-            )
-        axes.set_yticks(places, [shorten(names[i]) for i in chosen])
-        axes.set_ylim(len(chosen) - 0.4, -0.6)
-        axes.set_xlim(left=0)
-        axes.set_xlabel("bits: shorter is better known beforehand")
-        quiet_frame(axes, "x")
-        if len(found) > 1:
-            handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-            order = [subject.label for subject, _ in found]
-            figure.legend(
-                [handles[name] for name in order],
-                order,
-                loc="outside upper left",
-                ncols=min(len(found), 7),
-            )
 
-    return svg(
-        PAGE_INCHES, 1.0 + 0.2 * len(chosen), "mean surprisal of each variable in bits", draw
-    )
+def draw_surprisal(
+    found: list[tuple[Subject, np.ndarray]], names: list[str], figure: Figure
+) -> None:
+    """Draws the bits of the named variables."""
+    (first, bits), *others = found
+    axes, places = figure.subplots(), np.arange(len(names))
+    axes.barh(places, bits, height=0.66, color=first.colour, alpha=0.45, label=first.label)
+    for k, (subject, dots) in enumerate(others):
+        axes.plot(dots, places, "osD^v"[k % 5], color=subject.colour, ms=4, label=subject.label)
+    axes.set_yticks(places, names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("bits: shorter is better known beforehand")
+    quiet_frame(axes, "x")
+    if others:
+        handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        order = [subject.label for subject, _ in found]
+        put_legend(figure, len(found), [handles[name] for name in order], order)
 
 
 def bounds_plot(found: list[tuple[Subject, ElboParts]]) -> Markup:
     """The importance-weighted bounds by draws, a line a model, with standard errors."""
+    label = "lower bounds on log p by draws of the latents"
+    return svg(PAGE_INCHES, 2.8, label, partial(draw_bounds, found))
 
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        for place, (subject, parts) in enumerate(found):
-            draws = (
-                np.array(list(parts.bounds)) * 1.04**place
-            )  # so that whiskers stand beside each other
-            values = [bound.value for bound in parts.bounds.values()]
-            errors = [
-                bound.standard_error if isfinite(bound.standard_error) else 0.0
-                for bound in parts.bounds.values()
-            ]
-            look: dict[str, Any] = {
-                "fmt": "o",
-                "ls": subject.dashes,
-                "ms": 5,
-                "lw": 1.6,
-                "capsize": 3.5,
-            }
-            axes.errorbar(
-                draws, values, yerr=errors, color=subject.colour, label=subject.label, **look
-            )
-        axes.set_xscale("log")
-        axes.set_xticks(list(found[0][1].bounds), [f"{draws:,}" for draws in found[0][1].bounds])
-        axes.minorticks_off()
-        axes.set_xlabel("draws: 1 is the ELBO")
-        axes.set_ylabel("log p at least, nats per row")
-        quiet_frame(axes)
-        if len(found) > 1:
-            figure.legend(loc="outside upper left", ncols=min(len(found), 7))
 
-    return svg(PAGE_INCHES, 2.8, "lower bounds on log p by draws of the latents", draw)
+def draw_bounds(found: list[tuple[Subject, ElboParts]], figure: Figure) -> None:
+    axes = figure.subplots()
+    for place, (subject, parts) in enumerate(found):
+        draw_bound(axes, place, subject, parts)
+    axes.set_xscale("log")
+    axes.set_xticks(list(found[0][1].bounds), [f"{draws:,}" for draws in found[0][1].bounds])
+    axes.minorticks_off()
+    axes.set_xlabel("draws: 1 is the ELBO")
+    axes.set_ylabel("log p at least, nats per row")
+    quiet_frame(axes)
+    if len(found) > 1:
+        put_legend(figure, len(found))
+
+
+def draw_bound(axes: Axes, place: int, subject: Subject, parts: ElboParts) -> None:
+    """Draws the line of one model, the further right the greater `place`, so that whiskers stand beside each other."""
+    draws = np.array(list(parts.bounds)) * 1.04**place
+    values = [bound.value for bound in parts.bounds.values()]
+    errors = [finite_or_zero(bound.standard_error) for bound in parts.bounds.values()]
+    look: dict[str, Any] = {"color": subject.colour, "label": subject.label, "ls": subject.dashes}
+    axes.errorbar(draws, values, yerr=errors, fmt="o", ms=5, **look, **WHISKERS)

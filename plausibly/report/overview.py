@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from plausibly.data.dataset import Dataset
 from plausibly.evaluation.intervals import with_error
+from plausibly.evaluation.likelihood.likelihood import Likelihood
 from plausibly.report.drawing import shorten
 from plausibly.report.parts import format_of
 from plausibly.report.subjects import Subject, labels
@@ -13,8 +15,6 @@ from plausibly.runs.board import Board, Row
 from plausibly.runs.record import ingredients
 
 LEADS = {"=": "", "<=": "at least ", ">=": "at most ", "~": "about "}  # of its gap to the best
-
-
 MAX_NOTES = 40
 
 
@@ -51,36 +51,38 @@ def headline(board: Board) -> list[str]:
     """The board in words: who is best, by how much, and what that is worth."""
     best, names = board.best, labels(board)
     if best is None or best.test is None:
-        return (
-            ["No model on this board has a likelihood."]
-            if any(row.run for row in board.rows)
-            else []
-        )
-    least, most = ("at least ", "at most ") if best.test.sign == ">=" else ("", "")
-    bits = f"{most}{best.test.bits_per_variable:.3f} bits per variable"
-    first = f"{names[id(best)]} gives a test row a mean log p of {least}{best.test.value:.3f} nats ({bits})"
+        fitted = any(row.run for row in board.rows)
+        return ["No model on this board has a likelihood."] if fitted else []
+    first = f"{names[id(best)]} gives a test row a mean log p of {format_test(best.test)}"
     mixed = [
         f"{names[id(row)]} mixes {told}."
         for row in board.rows
         if row.run and (told := ingredients(row.run.record))
     ]
-    others = [(row, gap) for row in board.ranking() if row.run and (gap := board.to_best(row))]
+    gaps = [(row, gap) for row in board.ranking() if row.run and (gap := board.to_best(row))]
+    others = [(names[id(row)], gap) for row, gap in gaps]
     if not others:
         return [f"{first}.", *mixed]
-    close = [names[id(row)] for row, gap in others if gap.value > -2 * gap.standard_error]
-    hidden = [names[id(row)] for row, gap in others if gap.sign != "="]
-    said = [f"{first}, the best of {len(others) + 1}."]
+    return [f"{first}, the best of {len(others) + 1}.", *describe_gaps(others), *mixed]
+
+
+def format_test(test: Likelihood) -> str:
+    least, most = ("at least ", "at most ") if test.sign == ">=" else ("", "")
+    return f"{least}{test.value:.3f} nats ({most}{test.bits_per_variable:.3f} bits per variable)"
+
+
+def describe_gaps(others: list[tuple[str, Likelihood]]) -> Iterator[str]:
+    """The lead of the best model over others, of which there are some."""
+    close = [name for name, gap in others if gap.value > -2 * gap.standard_error]
+    hidden = [name for name, gap in others if gap.sign != "="]
     if close:
-        said.append(
-            f"Within two standard errors of it, and so not told apart by these rows: {', '.join(close)}."
-        )
+        yield f"Within two standard errors of it, and so not told apart by these rows: {', '.join(close)}."
     else:
-        gap = others[0][1]
+        name, gap = others[0]
         by = LEADS[gap.sign] + with_error(-gap.value, gap.standard_error, ".3f")
-        said.append(f"It leads {names[id(others[0][0])]} by {by} nats per row.")
+        yield f"It leads {name} by {by} nats per row."
     if hidden:
-        said.append(f"Not compared as equals, since a bound is involved: {', '.join(hidden)}.")
-    return said + mixed
+        yield f"Not compared as equals, since a bound is involved: {', '.join(hidden)}."
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from markupsafe import Markup
 
 from plausibly.capabilities import Model
 from plausibly.data.dataset import Dataset
+from plausibly.data.events import Events
 from plausibly.report import samples, scales, tables
 from plausibly.report.parts import NO_DATA, NO_DISTRIBUTION, NO_MODEL, PagePart, format_of
 from plausibly.report.subjects import Subject
+
+Pair = tuple[int, int, float]  # two columns, and how remarkable they are together
 
 
 def samples_part(shown: list[Subject], dataset: Dataset | None) -> PagePart:
@@ -56,36 +61,48 @@ def _images_lead(dataset: Dataset | None) -> str:
 def _columns(subject: Subject, dataset: Dataset) -> PagePart:
     """Marginals, and the pairs that depend on each other most."""
     events, word = samples.real_events(dataset)
-    real = scales.sheet(dataset.format, events)
-    model = subject.run.model
-    assert isinstance(model, Model)
-    made = scales.draw_values(
-        dataset.format, samples.draw_codes(model, samples.MAX_SAMPLES, subject.row.sampled)
-    )
-    fake = scales.sheet(dataset.format, made)
+    made = draw_rows(subject, dataset)
+    real, fake = scales.sheet(dataset.format, events), scales.sheet(dataset.format, made)
     train = dataset.schema.event_codes(dataset.shown.codes).numpy()
     all_scales = scales.scales(dataset.format, (real, fake), train)
     chosen = samples.worst_marginals(all_scales, real, fake)
-    few = (
-        "" if word == "test rows" else f" (the {len(dataset.test):,} test rows are too few to draw)"
-    )
-    leads = [
-        f"Gray: {len(real):,} real {word}{few}. Colour: {len(fake):,} samples of {subject.label}. The number is the "
-        "share of rows that would have to move for the two to agree, chance included; the outermost bins are open."
-    ]
-    if len(chosen) < len(all_scales):
-        some = f"{len(chosen)} of {len(all_scales):,} columns"
-        leads.append(f"Shown are the {some} where the two differ most, worst first.")
     plots = [("Column by column", samples.marginal_plot(chosen, real, fake, subject))]
     apart, matrix = tables.compare_pairs(dataset, events, made, subject)
-    pairs = {"The pairs of columns that differ most, beyond chance": apart}
-    telling = [
-        pair
-        for pair in samples.dependent_pairs(train, all_scales)
-        if pair[:2] not in [each[:2] for each in apart]
-    ]
-    pairs["The pairs of columns that tell most about each other"] = telling
-    for title, found in pairs.items():
-        if found:
-            plots.append((title, samples.pair_plot(found, all_scales, real, fake, subject)))
+    for title, pairs in telling_pairs(apart, samples.dependent_pairs(train, all_scales)).items():
+        plots.append((title, samples.pair_plot(pairs, all_scales, real, fake, subject)))
+    few = f" (the {len(dataset.test):,} test rows are too few to draw)"
+    beside = f"{len(real):,} real {word}{'' if word == 'test rows' else few}"
+    drawn = f"{len(fake):,} samples of {subject.label}"
+    leads = list(columns_leads(beside, drawn, len(chosen), len(all_scales)))
     return PagePart(leads, plots=plots + matrix)
+
+
+def draw_rows(subject: Subject, dataset: Dataset) -> Events:
+    """Samples of a model that has a distribution."""
+    model = subject.run.model
+    assert isinstance(model, Model)
+    codes = samples.draw_codes(model, samples.MAX_SAMPLES, subject.row.sampled)
+    return scales.draw_values(dataset.format, codes)
+
+
+def columns_leads(beside: str, drawn: str, chosen: int, columns: int) -> Iterator[str]:
+    """The sentences before the marginals of some of the columns."""
+    yield (
+        f"Gray: {beside}. Colour: {drawn}. The number is the "
+        "share of rows that would have to move for the two to agree, chance included; the outermost bins are open."
+    )
+    if chosen < columns:
+        some = f"{chosen} of {columns:,} columns"
+        yield f"Shown are the {some} where the two differ most, worst first."
+
+
+def telling_pairs(apart: list[Pair], dependent: list[Pair]) -> dict[str, list[Pair]]:
+    """Pairs of columns under what is remarkable about them, none of them twice."""
+    known = [pair[:2] for pair in apart]
+    found = {
+        "The pairs of columns that differ most, beyond chance": apart,
+        "The pairs of columns that tell most about each other": [
+            pair for pair in dependent if pair[:2] not in known
+        ],
+    }
+    return {title: pairs for title, pairs in found.items() if pairs}

@@ -36,8 +36,6 @@ MAX_PAIRS = 6
 MAX_PAIR_COLUMNS = 80
 MAX_PAIR_ROWS = 5000
 COARSE_BINS = 8
-
-
 NO_SAMPLES = "decoded from N(0, I): not samples of a distribution"
 
 
@@ -71,23 +69,19 @@ def image_grids(
 ) -> list[Panel]:
     """A grid of real test rows, where there are data, and one of each model's samples; `pixels` are the image's variables."""
     count = images_each(schema, len(shown) + 1)
+
+    def tile(codes: Tensor) -> str:
+        return mosaic(codes.flatten(1)[:, pixels], schema)
+
     panels = []
     if dataset is not None:
-        panels.append(
-            Panel(
-                "real test rows", mosaic(dataset.test.codes[:count].flatten(1)[:, pixels], schema)
-            )
-        )
+        panels.append(Panel("real test rows", tile(dataset.test.codes[:count])))
     for place, subject in enumerate(shown):
         if isinstance(model := subject.run.model, Model):
             drawn = draw_codes(model, count, subject.row.sampled)
-            panels.append(
-                Panel(subject.label, mosaic(drawn.flatten(1)[:, pixels], schema), best=place == 0)
-            )
+            panels.append(Panel(subject.label, tile(drawn), best=place == 0))
         elif (made := noise_of(subject, count, dataset)) is not None:
-            panels.append(
-                Panel(subject.label, mosaic(made.flatten(1)[:, pixels], schema), NO_SAMPLES)
-            )
+            panels.append(Panel(subject.label, tile(made), NO_SAMPLES))
     return panels
 
 
@@ -107,28 +101,29 @@ def images_each(schema: Schema, grids: int) -> int:
 
 def mosaic(codes: Tensor, schema: Schema) -> str:
     """Images as one square PNG, apart from each other; other than 1 or 3 channels lie side by side."""
-    top = max(max(schema.codes) - 1, 1)
-    images = (
-        (codes.reshape(len(codes), *schema.shape).double().numpy() * 255 / top)
-        .round()
-        .astype(np.uint8)
-    )
-    if schema.shape[0] not in (1, 3):
-        images = np.concatenate(np.split(images, schema.shape[0], axis=1), axis=3)
-    images = images.repeat(max(1, TILE_PIXELS // max(schema.shape[1:])), 2).repeat(
-        max(1, TILE_PIXELS // max(schema.shape[1:])), 3
-    )
+    images = enlarge(codes, schema)
     count, _, height, width = images.shape
     columns, gap = ceil(count**0.5), max(2, height // 6)
-    sheet = np.zeros(
-        (ceil(count / columns) * (height + gap) - gap, columns * (width + gap) - gap, 4),
-        dtype=np.uint8,
-    )
+    lines = ceil(count / columns)
+    size = lines * (height + gap) - gap, columns * (width + gap) - gap, 4
+    sheet = np.zeros(size, dtype=np.uint8)
     for place, image in enumerate(images):
         top, left = (place // columns) * (height + gap), (place % columns) * (width + gap)
         cell = sheet[top : top + height, left : left + width]
-        cell[..., :3], cell[..., 3] = np.moveaxis(image, 0, 2), 255
+        cell[..., :3] = np.moveaxis(image, 0, 2)
+        cell[..., 3] = 255
     return png(sheet)
+
+
+def enlarge(codes: Tensor, schema: Schema) -> np.ndarray:
+    """Images as uint8, (n, 1 or 3 channels, height, width), large enough to be seen."""
+    white = max(max(schema.codes) - 1, 1)
+    levels = codes.reshape(len(codes), *schema.shape).double().numpy() * 255 / white
+    images = levels.round().astype(np.uint8)
+    if schema.shape[0] not in (1, 3):
+        images = np.concatenate(np.split(images, schema.shape[0], axis=1), axis=3)
+    times = max(1, TILE_PIXELS // max(schema.shape[1:]))
+    return images.repeat(times, 2).repeat(times, 3)
 
 
 def real_events(dataset: Dataset) -> tuple[Events, str]:
@@ -261,16 +256,11 @@ def pair_plot(
         for (left, right), (i, j, _) in zip(grid, pairs, strict=False):
             tables = [_joint(scales[i], scales[j], each) for each in (real, fake)]
             top = max(float(table.max()) for table in tables)
-            for axes, table, colour in (
-                (left, tables[0], "#7a7b7c"),
-                (right, tables[1], subject.colour),
-            ):
-                _heat(axes, shade_cells(table, colour, top), scales[i], scales[j])
+            cells = shade_cells(tables[0], FAINT, top), shade_cells(tables[1], subject.colour, top)
+            _heat(left, "real", cells[0], scales[i], scales[j])
+            _heat(right, "sampled", cells[1], scales[i], scales[j])
             left.set_ylabel(shorten(scales[i].name, 22))
             right.set_yticklabels([])
-            for axes, title in ((left, "real"), (right, "sampled")):
-                axes.set_title(title, loc="left")
-                axes.set_xlabel(shorten(scales[j].name, 22))
         for axes in grid[len(pairs) :].flat:
             axes.set_axis_off()
 
@@ -284,7 +274,9 @@ def _joint(first: Scale, second: Scale, sheet: Sheet) -> np.ndarray:
     return counts.reshape(first.bins, second.bins) / max(len(sheet), 1)
 
 
-def _heat(axes: Axes, cells: np.ndarray, first: Scale, second: Scale) -> None:
+def _heat(axes: Axes, title: str, cells: np.ndarray, first: Scale, second: Scale) -> None:
+    axes.set_title(title, loc="left")
+    axes.set_xlabel(shorten(second.name, 22))
     axes.imshow(cells, aspect="auto", origin="lower", interpolation="none")
     _label(axes, second, 1.7)
     axes.set_yticks(list(first.ticks), [shorten(label, 12) for label in first.labels], fontsize=6.5)

@@ -177,22 +177,21 @@ def number_edges(values: np.ndarray) -> np.ndarray:
     if (values % 1 == 0).all() and high - low < 1.5 * NUMBER_BINS and max(-low, high) < 2**50:
         return np.arange(low - 0.5, high + 1)
     positive = values[values > 0]
-    if (
-        low >= 0
-        and len(positive) > 20
-        and np.quantile(positive, 0.99) > 12 * max(np.median(positive), 1e-300)
-    ):
+    if low >= 0 and _spans_decades(positive):
         return _decades(positive, low)
     from matplotlib.ticker import MaxNLocator
 
-    middle = np.quantile(values, [0.005, 0.995])
-    edges = np.unique(
-        np.asarray(
-            MaxNLocator(NUMBER_BINS, steps=[1, 2, 2.5, 5, 10]).tick_values(*middle),
-            dtype=np.float64,
-        )
-    )
+    locator = MaxNLocator(NUMBER_BINS, steps=[1, 2, 2.5, 5, 10])
+    ticks = locator.tick_values(*np.quantile(values, [0.005, 0.995]))
+    edges = np.unique(np.asarray(ticks, dtype=np.float64))
     return edges if len(edges) > 1 else np.array([low, np.nextafter(high, np.inf)])
+
+
+def _spans_decades(positive: np.ndarray) -> bool:
+    """True where the largest are many times what is usual."""
+    if len(positive) <= 20:
+        return False
+    return bool(np.quantile(positive, 0.99) > 12 * max(np.median(positive), 1e-300))
 
 
 def _decades(positive: np.ndarray, low: float) -> np.ndarray:

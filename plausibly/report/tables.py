@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -28,6 +30,9 @@ MAX_COLUMNS = 9
 MAX_PAIRS = 4
 MAX_HEAT_COLUMNS = 30
 MAX_TEXT_COLUMNS = 15
+DEPENDENCE_TITLE = (
+    "Cramér's V: 0 for independent columns; the same on both sides of the diagonal is right"
+)
 
 
 def compare_pairs(
@@ -62,34 +67,25 @@ def dependences(
     strongest = -np.max(theirs - np.eye(len(theirs)), 1)
     chosen = np.sort(np.argsort(strongest, kind="stable")[:MAX_HEAT_COLUMNS])
     both = (np.tril(theirs, -1) + np.triu(ours, 1))[np.ix_(chosen, chosen)]
-    places, labels = np.arange(len(chosen)), [shorten(names[i], 18) for i in chosen]
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        axes.imshow(shade_cells(both**2, subject.colour, 1.0), interpolation="none", aspect="auto")
-        axes.plot(places[[0, -1]] + [-0.5, 0.5], places[[0, -1]] + [-0.5, 0.5], color=FAINT, lw=0.8)
-        axes.set_xticks(places, labels, rotation=45, ha="right", rotation_mode="anchor", fontsize=7)
-        axes.set_yticks(places, labels, fontsize=7)
-        axes.set_ylabel("real rows: below the diagonal")
-        axes.set_title(
-            "Cramér's V: 0 for independent columns; the same on both sides of the diagonal is right",
-            loc="left",
-        )
-        axes.set_title("samples: above", loc="right")
-        axes.tick_params(length=0)
-        for i, j in np.argwhere(both >= 0.05) if len(chosen) <= MAX_TEXT_COLUMNS else ():
-            axes.text(
-                j,
-                i,
-                f"{both[i, j]:.2f}".removeprefix("0"),
-                ha="center",
-                va="center",
-                fontsize=6.5,
-                color=INK,
-            )
-
+    draw = partial(draw_dependences, both, [shorten(names[i], 18) for i in chosen], subject.colour)
     label = "dependence of each pair of columns, real rows and samples"
     return svg(PAGE_INCHES, 1.4 + min(0.28 * len(chosen), 6.0), label, draw)
+
+
+def draw_dependences(both: np.ndarray, names: list[str], colour: str, figure: Figure) -> None:
+    """Draws numbers from 0 to 1, (columns, columns), as shades, and where there are few columns as texts."""
+    axes, places = figure.subplots(), np.arange(len(names))
+    axes.imshow(shade_cells(both**2, colour, 1.0), interpolation="none", aspect="auto")
+    axes.plot(places[[0, -1]] + [-0.5, 0.5], places[[0, -1]] + [-0.5, 0.5], color=FAINT, lw=0.8)
+    axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor", fontsize=7)
+    axes.set_yticks(places, names, fontsize=7)
+    axes.set_ylabel("real rows: below the diagonal")
+    axes.set_title(DEPENDENCE_TITLE, loc="left")
+    axes.set_title("samples: above", loc="right")
+    axes.tick_params(length=0)
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6.5, "color": INK}
+    for i, j in np.argwhere(both >= 0.05) if len(names) <= MAX_TEXT_COLUMNS else ():
+        axes.text(j, i, f"{both[i, j]:.2f}".removeprefix("0"), **look)
 
 
 @dataclass(frozen=True)
@@ -130,31 +126,38 @@ def explain_bits(
     each, usual = bits.numpy(), bits.numpy().mean(0)
     rows = np.argsort(-each.sum(1), kind="stable")[:MAX_ROWS]
     excess = each[rows] - usual
-    chosen = np.sort(
-        np.argsort(-excess.max(0), kind="stable")[
-            : MAX_COLUMNS if len(names) > MAX_COLUMNS + 1 else len(names)
-        ]
-    )
+    shown = MAX_COLUMNS if len(names) > MAX_COLUMNS + 1 else len(names)
+    chosen = np.sort(np.argsort(-excess.max(0), kind="stable")[:shown])
     rest = [i for i in range(len(names)) if i not in chosen]
-    written, top = texts(format, events[rows.tolist()]), max(float(excess.max()), 1e-9)
     headings = [(shorten(names[i], 20), f"{usual[i]:.1f}") for i in chosen]
     if rest:
         headings.append((f"{len(rest):,} others", f"{usual[rest].sum():.1f}"))
-    lines = []
-    for k, row in enumerate(rows):
-        cells = [
-            Cell(written[names[i]][k], f"{each[row, i]:.1f}", max(excess[k, i], 0.0) / top)
-            for i in chosen
-        ]
-        if rest:
-            cells.append(Cell("", f"{each[row, rest].sum():.1f}", 0.0))
-        lines.append((f"{each[row].sum():.1f}", cells))
+    written = texts(format, events[rows.tolist()])
+    cells = explain_cells([written[names[i]] for i in chosen], each[rows], excess, chosen, rest)
+    lines = [(f"{each[row].sum():.1f}", line) for row, line in zip(rows, cells, strict=True)]
     lead = (
         f"By {label} the least plausible of {len(events):,} test rows, whose mean is {usual.sum():.1f} bits, with the bits "
         "of each cell once those before it in the model's order are known. Shaded is what has more bits than is usual in its "
         "column: that stands below the column's name."
     )
     return Surprising(lead, headings, lines)
+
+
+def explain_cells(
+    written: list[list[str]],
+    bits: np.ndarray,
+    excess: np.ndarray,
+    chosen: np.ndarray,
+    rest: list[int],
+) -> Iterator[list[Cell]]:
+    """For each row the cells of the chosen columns, whose texts are `written`, and the sum of the rest."""
+    top = max(float(excess.max()), 1e-9)
+    for k, row in enumerate(bits):
+        cells = [
+            Cell(column[k], f"{row[i]:.1f}", max(excess[k, i], 0.0) / top)
+            for i, column in zip(chosen, written, strict=True)
+        ]
+        yield cells + ([Cell("", f"{row[rest].sum():.1f}", 0.0)] if rest else [])
 
 
 def texts(format: TableFormat, events: Events) -> dict[str, list[str]]:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+from markupsafe import Markup
+
 from plausibly.capabilities import BoundedModel
 from plausibly.report import figures
 from plausibly.report.parts import NO_MODEL, PagePart
 from plausibly.report.subjects import Subject
 from plausibly.runs.run import Run
+
+COURSE_LEAD = (
+    "Solid: loss on validation rows, −log p of their codes (for a model with a bound: of the bound). Dashed: the "
+    "same on training rows. The dot marks the step whose weights were kept; a gap that grows to its right is "
+    "overfitting."
+)
+OTHER_LOSSES = "Losses of their own kind, to be compared with no other"
+GAME_HEALTH = "Health of the game: 0.5 is a critic that cannot tell, coverage about 0.97 is perfect"
 
 
 def course_of(run: Run) -> figures.Course | None:
@@ -20,33 +32,20 @@ def training_part(shown: list[Subject]) -> PagePart:
     found = [(subject, course_of(subject.run)) for subject in shown]
     courses = [(subject, each) for subject, each in found if each]
     counted = ", ".join(subject.label for subject, each in found if not each)
-    skipped = (
-        f"Without a curve, since they learn by counting or left no log: {counted}."
-        if counted
-        else ""
-    )
+    skipped = f"Without a curve, since they learn by counting or left no log: {counted}."
+    leads = [skipped] if counted else []
     if not courses:
-        return PagePart(missing=skipped or NO_MODEL)
+        return PagePart(missing="".join(leads) or NO_MODEL)
+    return PagePart([COURSE_LEAD, *leads], plots=list(course_plots(courses)))
+
+
+def course_plots(courses: Sequence[tuple[Subject, figures.Course]]) -> Iterator[tuple[str, Markup]]:
+    """Losses that can be compared, losses that cannot, and the health of games, where there are any."""
     comparable = [each for each in courses if isinstance(each[0].run.model, BoundedModel)]
     others = [each for each in courses if not isinstance(each[0].run.model, BoundedModel)]
-    lead = (
-        "Solid: loss on validation rows, −log p of their codes (for a model with a bound: of the bound). Dashed: the "
-        "same on training rows. The dot marks the step whose weights were kept; a gap that grows to its right is "
-        "overfitting."
-    )
-    plots = [("", figures.training_plot(comparable))] if comparable else []
+    if comparable:
+        yield "", figures.training_plot(comparable)
     if others:
-        plots.append(
-            (
-                "Losses of their own kind, to be compared with no other",
-                figures.training_plot(others, "a loss of its own kind"),
-            )
-        )
+        yield OTHER_LOSSES, figures.training_plot(others, "a loss of its own kind")
     if games := [each for each in courses if any(each[1].health)]:
-        plots.append(
-            (
-                "Health of the game: 0.5 is a critic that cannot tell, coverage about 0.97 is perfect",
-                figures.health_plot(games),
-            )
-        )
-    return PagePart([lead, skipped] if skipped else [lead], plots=plots)
+        yield GAME_HEALTH, figures.health_plot(games)
