@@ -62,7 +62,7 @@ def chain(member: AutoregressiveModel, x: Tensor, order: tuple[int, ...]) -> lis
         many = x.repeat(len(variables), *[1] * (x.ndim - 1))
         seen = (ranks < ranks[variables, None]).repeat_interleave(batch, 0)
         outcome = member.predict_given(many, seen.view(many.shape))
-        each = torch.arange(len(many), device=x.device).split(batch)
+        each = torch.arange(len(many), device=x.device).view(len(variables), batch)
         singles += [
             outcome.one(i).rows(rows) for i, rows in zip(variables.tolist(), each, strict=True)
         ]

@@ -110,10 +110,10 @@ class OrderlessModel(AnyOrderModel):
 
     def unroll(self, n: int) -> Unrolled:
         x = torch.zeros(n, *self.schema.shape, device=device_of(self))
-        observed = torch.zeros(n, self.schema.size, dtype=torch.bool, device=x.device)
+        observed = torch.zeros_like(x, dtype=torch.bool)
         for i in self.order:
             x.flatten(1)[:, i] = yield i, self.predict_given(x, observed).one(i)
-            observed[:, i] = True
+            observed.flatten(1)[:, i] = True
         return x
 
     def head_parameters(self, x: Tensor, observed: Tensor) -> Tensor:

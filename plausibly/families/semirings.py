@@ -35,7 +35,7 @@ def log_matmul(log_weights: Tensor, log_table: Tensor) -> Tensor:
     """log sum_k exp(log_weights[b, k] + log_table[c, k]), (batch, c), as one matrix product unless it gets too small."""
     top = log_weights.amax(1, keepdim=True).clamp(min=-1e300)
     sums = (log_weights - top).exp() @ log_table.exp().T
-    if sums.amin() < MIN_SUM:
+    if len(sums) and sums.amin() < MIN_SUM:
         return add_logs(log_weights, log_table, torch.logsumexp)
     return sums.log() + top
 

@@ -187,7 +187,7 @@ def sum_others(logs: Tensor, codes: Sequence[int]) -> list[Tensor]:
     if len(codes) == 1:
         return [logs]
     half = len(codes) // 2
-    table = logs.view(len(logs), prod(codes[:half]), -1)
+    table = logs.view(len(logs), prod(codes[:half]), prod(codes[half:]))
     return sum_others(table.logsumexp(2), codes[:half]) + sum_others(
         table.logsumexp(1), codes[half:]
     )

@@ -119,7 +119,7 @@ class Markov(TabularModel):
             codes = self.schema.codes[i]
             # `later` is over the configurations of (up to) the k variables up to i; rows that differ only in one
             # more variable before those share it
-            ahead = later.reshape(len(evidence), -1, codes) + own[i][:, None]
+            ahead = later.unflatten(1, (-1, codes)) + own[i][:, None]
             if ahead.shape[1] == 1:
                 message = over.product(ahead[:, 0], tables[i])
             else:
@@ -148,7 +148,7 @@ class Markov(TabularModel):
             )
             before = (upto + own[:, None]).flatten(1)
             if i >= self.k:
-                before = before.view(len(before), self.schema.codes[i - self.k], -1).logsumexp(1)
+                before = before.unflatten(1, (self.schema.codes[i - self.k], -1)).logsumexp(1)
         return found
 
     def decide(

@@ -26,7 +26,7 @@ QUARTERS = (0.25, 0.5, 0.75)
 
 
 class Interpolated(Numeric):
-    """`places` (batch, n), sorted, with log densities up to a constant; `log_special` as of `Density`."""
+    """`places` (batch, n), sorted, with log densities up to a constant; `log_special` as of `MixtureDensity`."""
 
     def __init__(self, places: Tensor, logs: Tensor, log_special: Tensor | None = None) -> None:
         self.places, self.logs, self.log_special = (
@@ -154,7 +154,7 @@ def expm1_share(d: Tensor) -> Tensor:
 def masses(places: Tensor, logs: Tensor) -> Tensor:
     """log of the integral of each line's exponential: (batch, n - 1, ...) from places (batch, n) and logs (batch, n, ...)."""
     low, high = logs[:, :-1], logs[:, 1:]
-    width = places.diff(dim=1).log().view(len(places), -1, *[1] * (logs.ndim - 2))
+    width = places.diff(dim=1).log()[(..., *[None] * (logs.ndim - 2))]
     return width + torch.maximum(low, high) + expm1_share(-(high - low).abs()).log()
 
 
