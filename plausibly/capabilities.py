@@ -17,6 +17,10 @@
 
 Each rung inherits what the rungs above it can do. A model is a final class: it implements the abstract methods of its
 rung, and where it has something faster, `unroll` and `sample_given`. All numbers are nats.
+
+In the shapes of tensors a name is one size throughout a call. `*shape` is that of an event, `schema.shape`; `variables` are
+so many numbers; `all_codes` are the codes of all variables, one after the other; `given` are the variables of the context.
+An outcome is of (batch, variables), what `unroll` yields of (n,).
 """
 
 from __future__ import annotations
@@ -99,13 +103,16 @@ class Trainable(nn.Module, ABC):
                 draw(generator)
 
     def initialise_from(self, x: Num[Tensor, "rows variables"]) -> None:
-        """Where the outputs have biases: starts them at the marginals of training events, (rows, variables)."""
+        """Where the outputs have biases: starts them at the marginals of training events.
+
+        These are whole numbers of any type where no variable is real; elsewhere an event is float32.
+        """
 
     def expand(self) -> None:
         """Becomes as large as learning can make it: how long that takes is tried on a copy."""
 
     def recalibrate(self, x: Num[Tensor, "rows *shape"]) -> bool:
-        """After the last step: takes up what all training events, (rows, *shape), tell at once. Whether anything changed."""
+        """After the last step: takes up what all training events, of any type, tell at once. Whether anything changed."""
         return False
 
     def restore(self, state: dict[str, Tensor]) -> None:

@@ -328,7 +328,7 @@ def emission_logs(logs: Tensor, kind: Kind) -> Tensor:
 
 
 def code_evidence(evidence: Tensor, kind: Kind) -> Tensor:
-    """Log weights of what a cell is, from those of what it shows, (..., codes): the transpose of `shown`."""
+    """Log weights of what a cell is, from those of what it shows, (..., codes): the transpose of `emission_logs`."""
     place = code_of_unseen(kind)
     if place is None:
         return evidence

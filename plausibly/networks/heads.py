@@ -29,10 +29,10 @@ def uniform(shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> 
 class Head(nn.Module):
     """From flat parameters, (batch, width), to the outcome of all variables, (batch, variables).
 
-    A variable with K codes owns K - 1 numbers that `balanced` makes its probabilities of. A real one owns a number for each
-    special code, then `components` - 1 for weights, `components` means and as many log scales of a mixture of `shape`
-    "normal" or "logistic". A code never seen owns none: its probability is that of the kind. `owner` (width,) names the
-    variable of each parameter.
+    A variable with K codes owns K - 1 numbers, of which `symmetric_log_softmax` makes its probabilities. A real one owns a
+    number for each special code, then `components` - 1 for weights, `components` means and as many log scales of a mixture
+    of `shape` "normal" or "logistic". A code never seen owns none: its probability is that of the kind. `owner` (width,)
+    names the variable of each parameter.
     """
 
     owner: Int[Tensor, "width"]
@@ -217,7 +217,7 @@ def symmetric_log_softmax(free: Tensor) -> Tensor:
 
 
 def symmetric_logits(free: Tensor) -> Tensor:
-    """The numbers, (..., K - 1), of which `balanced` makes what `normalised` makes of these free logits."""
+    """The numbers, (..., K - 1), from which `symmetric_log_softmax` gives what `free_log_softmax` gives from these."""
     if free.shape[-1] < 2:
         return free
     logits = F.pad(free, (1, 0))

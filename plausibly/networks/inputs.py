@@ -21,7 +21,7 @@ EMBEDDING_WIDTH = 16
 
 
 class Inputs(nn.Module):
-    """From events, (batch, *shape), to flat numbers, (batch, width), each owned by one of the `variables` (default: all).
+    """From events, flat ones too, to flat numbers, (batch, width), each owned by one of the `variables` (default: all).
 
     A bit is one number; up to 64 codes are one-hot, more a learned embedding; ordered kinds add their rank. A real number
     gives itself, within +-5, and its rank among the training rows, and a flag for each special code.

@@ -66,7 +66,7 @@ class Numeric(Single):
 
     @abstractmethod
     def number(self) -> Float[Tensor, "*#batch"]:
-        """The probability of being a number at all, (...)."""
+        """The probability of being a number at all, of each or one for all."""
 
     @abstractmethod
     def mean(self) -> Float64[Tensor, "*batch"]:
@@ -78,4 +78,4 @@ class Numeric(Single):
 
     @abstractmethod
     def cuts(self) -> Float[Tensor, "*#batch places"]:
-        """Places, (..., n), between which the density is smooth and beyond which hardly any is left."""
+        """Places, of each or the same for all, between which the density is smooth and beyond which hardly any is left."""
