@@ -49,7 +49,7 @@ def main() -> None:
                 accuracy,
                 loss,
                 f"{found['calibration_error']:.3f}",
-                f"{run.record['seconds']:.0f} s",
+                f"{run.record.seconds:.0f} s",
             ]
             print("| " + " | ".join(cells) + " |", flush=True)
 

@@ -80,7 +80,7 @@ def figures(
             source, model, set=settings, seed=seed, steps=steps, out=out / f"{seed}"
         )
         found.append(trial.figures(run))
-        seconds.append(run.record["seconds"])
+        seconds.append(run.record.seconds)
     spread = {
         name: stdev([each[name] for each in found]) if seeds > 1 else float("nan")
         for name in found[0]

@@ -23,7 +23,7 @@ def main() -> None:
     headings, rows = found.table()
     print_table(headings, rows, found.title())
     print(*found.notes(), sep="\n")
-    print(f"{given.recipe.stem}: {run.record.get('steps')} steps in {run.record['seconds']:.0f} s")
+    print(f"{given.recipe.stem}: {run.record.steps} steps in {run.record.seconds:.0f} s")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def main() -> None:
     median, most = np.median(taken), np.quantile(taken, 0.99)
     speed = f"{len(taken)} questions, {len(taken) / sum(taken):.0f} a second"
     print(
-        f"{run.record['model']}: {speed}; median {1e3 * median:.1f} ms, 99 % within {1e3 * most:.1f} ms"
+        f"{run.record.model}: {speed}; median {1e3 * median:.1f} ms, 99 % within {1e3 * most:.1f} ms"
     )
 
 

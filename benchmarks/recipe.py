@@ -60,7 +60,7 @@ def main() -> None:
         f"{given.recipe.stem}: NLL {sign} {-own.value:.3f} ± {own.standard_error:.3f} nats, {drawn}",
         end="",
     )
-    print(f"{own.rows:,} test rows, {run.record['steps']:,} steps in {run.record['seconds']:.0f} s")
+    print(f"{own.rows:,} test rows, {run.record.steps:,} steps in {run.record.seconds:.0f} s")
     if given.critic_loss:
         gap = difference(own, bound(Run.open(given.critic_loss), given.draws))
         print(

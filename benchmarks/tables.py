@@ -165,12 +165,8 @@ def row(name: str, model: str | None, folder: Path, seed: int, settings: dict[st
             f"dep_delay holds in {delayed(made[0]):.4f} of samples, {delayed(real):.4f} of rows"
         ]
     found = run.record
-    nats = f"{found['test']['sign']} {found['test']['value']:.3f}"
-    return (
-        "| "
-        + " | ".join([name, found["model"], nats, *figures, f"{found['seconds']:.0f} s"])
-        + " |"
-    )
+    nats = f"{found.test.sign} {found.test.value:.3f}" if found.test else ""
+    return "| " + " | ".join([name, found.model, nats, *figures, f"{found.seconds:.0f} s"]) + " |"
 
 
 def main() -> None:

@@ -82,7 +82,7 @@ def evaluate_run(run: Run, data: str | None, draws: int | None, common: Common) 
 
 def name_data(run: Run, data: str | None) -> str:
     """The data that a run is judged on, by default its own."""
-    return data or run.record["data"]["source"]
+    return data or run.record.data.source
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Evaluation:
     def blocks(self) -> Iterator[Block]:
         if self.likelihood is None:
             hint = "; --samples tells how close its samples are" if self.run.can_sample else ""
-            yield f"{self.run.record['model']} has no likelihood{hint}"
+            yield f"{self.run.record.model} has no likelihood{hint}"
             return
         yield from likelihood_lines(self.likelihood)
         if self.elbo is not None:

@@ -117,9 +117,9 @@ def fit(
         asked = FitOptions(common, out_, budget, steps, set_, conditioning, options)
         run = api.fit(data, model, **asked.keywords())
     print_result(FittedRun(run), common)
-    if run.record["status"] == "interrupted":
+    if run.record.status == "interrupted":
         again = f"plausibly fit --resume {run.path}"
-        say(common, f"interrupted at step {run.record['steps']:,}; go on with: {again}")
+        say(common, f"interrupted at step {run.record.steps:,}; go on with: {again}")
         sys.exit(130)
 
 

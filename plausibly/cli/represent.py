@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -177,7 +177,7 @@ class ReconstructedRows:
     out: str | None
 
     def to_json(self) -> dict[str, Any]:
-        errors = {unit: asdict(error) for unit, error in self.errors.items()}
+        errors = {unit: error.to_json() for unit, error in self.errors.items()}
         return {"rows": self.rows, "out": self.out, "reconstruction": errors}
 
     def blocks(self) -> Iterator[Block]:

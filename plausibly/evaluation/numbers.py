@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
@@ -59,9 +58,3 @@ class Number:
     @property
     def _sure(self) -> bool:
         return self.standard_error is not None and isfinite(self.standard_error)
-
-
-def number_from_json(document: Mapping[str, Any]) -> Number:
-    """The number that `to_json` wrote. TypeError where it did not."""
-    known = {field.name for field in fields(Number)}
-    return Number(**{name: value for name, value in document.items() if name in known})

@@ -22,7 +22,7 @@ from plausibly.fitting.results import run_test
 from plausibly.fitting.settings import DataRequest, Listener, Settings, settings
 from plausibly.models import MODELS, model_name
 from plausibly.runs.model_classes import model_class
-from plausibly.runs.record import ENSEMBLE, read_record
+from plausibly.runs.record import ENSEMBLE, Origin, Record, read_record
 from plausibly.runs.run import Run
 from plausibly.system import processes
 
@@ -83,7 +83,7 @@ def fit_wanted(
 def fit_kind(
     kind: type[Trainable],
     dataset: Dataset,
-    origin: dict[str, Any],
+    origin: Origin,
     out: Path | str | None,
     chosen: Settings,
     listener: Listener,
@@ -118,9 +118,9 @@ def resume(
     path = Path(path)
     record = read_record(path)
     with hold_folder(path):
-        if (record["model"] == ENSEMBLE or "candidates" in record) and record["status"] != "done":
+        if (record.model == ENSEMBLE or record.candidates) and record.status != "done":
             processes.refuse_parallel("fit --resume of several models")
-            go_on = choose.resume_best if "candidates" in record else portfolio.resume_auto
+            go_on = choose.resume_best if record.candidates else portfolio.resume_auto
             return run_test(go_on(path, record, device, listener or Listener()))
         with processes.process_group():
             fit = Fit.from_folder(path, device, listener or Listener(), model)
@@ -132,8 +132,8 @@ def resume(
         return run_test(fit)
 
 
-def is_finished(record: Mapping[str, Any], path: Path) -> bool:
+def is_finished(record: Record, path: Path) -> bool:
     """A run is finished if it was learned and tested, has its page, and still has all files that it names."""
-    files = ("report.html", *(record.get("files_sha256") or {}))
-    tested = record["status"] == "done" and "test" in record
+    files = ("report.html", *(record.files_sha256 or {}))
+    tested = record.status == "done" and record.is_tested
     return tested and all((path / name).exists() for name in files)

@@ -29,7 +29,7 @@ from plausibly.fitting.results import run_test
 from plausibly.fitting.settings import Listener, Settings, settings
 from plausibly.models import MODELS
 from plausibly.printing import visible
-from plausibly.runs.record import ingredients, read_record
+from plausibly.runs.record import SearchSettings, ingredients, read_record
 from plausibly.runs.run import Run
 from plausibly.system.files import replacing
 
@@ -116,7 +116,7 @@ class Sealed:
 
     def unseal(self, fit: Fit) -> Fit:
         """The fit with the test rows. UserError where it has not learned to its end, or they were handed out before."""
-        if fit.record.get("status") != "done" or fit.record.get("test") is not None:
+        if fit.record.status != "done" or fit.record.test is not None:
             raise UserError(
                 f"{fit.path}: test rows are for a fit that is final and has not seen them"
             )
@@ -125,7 +125,7 @@ class Sealed:
                 f"{self.dataset.name}: its test rows have been handed out, and are so only once"
             )
         fit.dataset, self._test = replace(self.dataset, test=self._test), None
-        fit.record["rows"] = fit.dataset.rows
+        fit.record = fit.record.replace(rows=fit.dataset.rows)
         return fit
 
 
@@ -167,17 +167,18 @@ def best_published(rows: Sequence[dict[str, str]]) -> tuple[float | None, str, s
 
 def table_row(entry: Entry, run: Run) -> BenchmarkRow:
     record, known = run.record, read_published(entry.file)
-    test = record["test"]
+    test = record.test
+    assert test is not None
     return BenchmarkRow(
         entry.label,
         run.model.schema.size,
-        test["rows"],
-        test["sign"],
-        test["value"],
-        test["standard_error"],
-        ingredients(record) or record["model"],
-        record["parameters"],
-        record.get("took", record["seconds"]),
+        test.rows,
+        test.sign,
+        test.value,
+        test.standard_error,
+        ingredients(record) or record.model,
+        record.parameters,
+        record.seconds if record.took is None else record.took,
         *best_published([row for row in known if row["certain"] == "yes"]),
         *best_published(known),
         str(run.path),
@@ -187,13 +188,10 @@ def table_row(entry: Entry, run: Run) -> BenchmarkRow:
 def fit_entry(entry: Entry, folder: Path, path: Path, chosen: Settings, listener: Listener) -> Run:
     """The tested run of a row, which is fitted if it is not there yet."""
     started, sealed = time.monotonic(), Sealed(folder / f"{entry.file}.npz")
-    known = read_record(path) if (path / "run.json").exists() else {}
-    if known and (known["data"]["fingerprint"], known["seed"]) != (
-        sealed.origin["fingerprint"],
-        chosen.seed,
-    ):
-        raise UserError(f"{path} is of other data, or of seed {known['seed']}; give another --out")
-    if known.get("test") is not None:
+    known = read_record(path) if (path / "run.json").exists() else None
+    if known and (known.data.fingerprint, known.seed) != (sealed.origin.fingerprint, chosen.seed):
+        raise UserError(f"{path} is of other data, or of seed {known.seed}; give another --out")
+    if known and known.test is not None:
         return Run.open(path)
     own = settings(
         entry.values, chosen.seed, chosen.budget, chosen.train.get("steps"), chosen.device
@@ -203,12 +201,13 @@ def fit_entry(entry: Entry, folder: Path, path: Path, chosen: Settings, listener
         or None
     )
     mixed = entry.model == AUTO or jobs is not None
-    if mixed and known.get("settings") not in (None, {"train": own.train, "budget": own.budget}):
+    asked = SearchSettings(own.train, own.budget)
+    if mixed and known and known.settings and known.settings != asked:
         raise UserError(
             f"{path} was begun with another --budget or --steps; give the same, or another --out"
         )
     with fresh_folder(path):
-        if known and (not mixed or known["status"] == "done"):
+        if known and (not mixed or known.status == "done"):
             fit = train_or_restore(
                 Fit.from_folder(path, own.device, listener, dataset=sealed.dataset)
             )
@@ -219,9 +218,10 @@ def fit_entry(entry: Entry, folder: Path, path: Path, chosen: Settings, listener
             fit = train_or_restore(
                 Fit.new(path, MODELS[entry.model], sealed.dataset, sealed.origin, own, listener)
             )
-    if fit.record["status"] == "interrupted":
+    if fit.record.status == "interrupted":
         raise KeyboardInterrupt("stopped; the same command goes on from there")
-    fit.record["took"] = max(time.monotonic() - started, fit.record["seconds"])
+    took = max(time.monotonic() - started, fit.record.seconds)
+    fit.record = fit.record.replace(took=took)
     return run_test(sealed.unseal(fit))
 
 
@@ -264,7 +264,7 @@ def benchmark(
 
 
 def is_tested(path: Path) -> bool:
-    return (path / "run.json").exists() and read_record(path).get("test") is not None
+    return (path / "run.json").exists() and read_record(path).test is not None
 
 
 HEADINGS = [

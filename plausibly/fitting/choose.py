@@ -20,12 +20,12 @@ from plausibly.fitting.fit import Fit, promote
 from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.going_on import resume_or_new, train_or_restore
 from plausibly.fitting.portfolio import MAX_COUNTING_SECONDS, counting_seconds
-from plausibly.fitting.settings import Listener, Settings
+from plausibly.fitting.settings import Listener, Settings, settings_on_record
 from plausibly.fitting.untrained import initial_record, learns_by_steps, sketch
 from plausibly.models import MODELS
 from plausibly.runs.building import refusal
 from plausibly.runs.model_classes import builtin_model, model_class
-from plausibly.runs.record import BEST, read_record, write_record
+from plausibly.runs.record import BEST, Origin, Record, SearchSettings, read_record, write_record
 from plausibly.runs.run import reload_data
 from plausibly.training.estimates import format_duration
 from plausibly.training.plan import Diverged
@@ -104,7 +104,7 @@ def share_budget(
 
 
 def fit_best(
-    path: Path, dataset: Dataset, origin: dict[str, Any], chosen: Settings, listener: Listener
+    path: Path, dataset: Dataset, origin: Origin, chosen: Settings, listener: Listener
 ) -> Fit:
     """The best on validation of all models that accept the data, at `path`: it has learned and is not yet tested."""
     names = accepting_models(dataset, chosen, models_to_try(dataset, chosen), listener)
@@ -114,34 +114,34 @@ def fit_best(
         f"no --model given: trying {', '.join(names)}; validation decides{slow_models_note(names)}"
     )
     share = share_budget([model_class(name) for name in names], dataset, chosen)
-    asked = {
-        "arguments": chosen.arguments,
-        "settings": {"train": share.train, "budget": share.budget},
-    }
-    record = (
-        initial_record(dataset, origin, chosen.seed)
-        | {"model": BEST, "code": None, "plan": None}
-        | asked
+    record = initial_record(
+        dataset,
+        origin,
+        chosen.seed,
+        model=BEST,
+        code=None,
+        plan=None,
+        arguments=chosen.arguments,
+        settings=SearchSettings(share.train, share.budget).to_json(),
+        candidates=names,
     )
-    write_record(record | {"candidates": names}, path)
+    write_record(record.document, path)
     return choose_best(path, names, dataset, origin, share, listener)
 
 
-def resume_best(path: Path, record: dict[str, Any], device: str, listener: Listener) -> Fit:
+def resume_best(path: Path, record: Record, device: str, listener: Listener) -> Fit:
     """Goes on with a choice that was stopped."""
-    settings, context = record["settings"], record["arguments"].get("context")
-    arguments = {"context": context} if context else {}
-    chosen = Settings(arguments, settings["train"], record["seed"], settings["budget"], device)
-    return choose_best(
-        path, record["candidates"], reload_data(record, path), record["data"], chosen, listener
-    )
+    context = record.arguments.get("context")
+    chosen = settings_on_record(record, path, {"context": context} if context else {}, device)
+    dataset = reload_data(record.data, record.rows, path)
+    return choose_best(path, record.candidates, dataset, record.data, chosen, listener)
 
 
 def choose_best(
     path: Path,
     names: Sequence[str],
     dataset: Dataset,
-    origin: dict[str, Any],
+    origin: Origin,
     chosen: Settings,
     listener: Listener,
 ) -> Fit:
@@ -157,16 +157,19 @@ def choose_best(
             listener.log(f"{name} is out: {error}")
             shutil.rmtree(each.path)
             continue
-        if each.record["status"] == "interrupted":
+        if each.record.status == "interrupted":
             break
     if not fits:
         raise UserError("no model can be fitted to this data: each diverged")
-    best, record = max(fits, key=lambda each: each.record["validation"]), read_record(path)
-    told = f"{sign_of(best.model)} {best.record['validation']:.3f}"
-    listener.log(f"best on validation: {best.record['model']}, {told} nats per row")
-    own: dict[str, Any] = {
-        "tried": {each.record["model"]: each.record["validation"] for each in fits}
-    }
-    if fits[-1].record["status"] == "interrupted":
-        own |= {"status": "interrupted", **{key: record[key] for key in ("candidates", "settings")}}
+    best = max(fits, key=lambda each: each.record.validation)
+    told = f"{sign_of(best.model)} {best.record.validation:.3f}"
+    listener.log(f"best on validation: {best.record.model}, {told} nats per row")
+    own: dict[str, Any] = {"tried": {each.record.model: each.record.validation for each in fits}}
+    if fits[-1].record.status == "interrupted":
+        asked = read_record(path)
+        own |= {
+            "status": "interrupted",
+            "candidates": asked.candidates,
+            "settings": asked.document["settings"],
+        }
     return promote(best, path, **own)

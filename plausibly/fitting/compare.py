@@ -9,6 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from plausibly.capabilities import DensityModel, Trainable
 from plausibly.contract.own_models import hold_to_contract
 from plausibly.data.dataset import Dataset
@@ -23,7 +25,7 @@ from plausibly.models import MODELS, model_name
 from plausibly.runs.board import Board, Row
 from plausibly.runs.building import refusal
 from plausibly.runs.model_classes import builtin_model, model_class
-from plausibly.runs.record import ENSEMBLE, data_fault
+from plausibly.runs.record import ENSEMBLE, Origin, is_origin
 from plausibly.runs.run import Run, reload_data
 from plausibly.system import processes
 from plausibly.system.files import refuse_streams
@@ -96,7 +98,7 @@ def compare_wanted(
         **asdict(share),
     }
     with fresh_folder(new_folder(out, "compare"), anew=True) as path:
-        write_sealed({"data": origin, "rows": dataset.rows} | asked, path / COMPARISON)
+        write_sealed({"data": origin.to_json(), "rows": dataset.rows} | asked, path / COMPARISON)
         return compare_models(path, kinds, asked, dataset, origin, share, listener)
 
 
@@ -138,10 +140,9 @@ def resume_comparison(
     }
     chosen = Settings(asked["arguments"], asked["train"], asked["seed"], asked["budget"], device)
     with hold_folder(path):
-        dataset = reload_data(asked, path)
-        return compare_models(
-            path, kinds, asked, dataset, asked["data"], chosen, listener or Listener()
-        )
+        origin = msgspec.convert(asked["data"], Origin)
+        dataset = reload_data(origin, asked["rows"], path)
+        return compare_models(path, kinds, asked, dataset, origin, chosen, listener or Listener())
 
 
 def read_comparison(path: Path) -> dict[str, Any]:
@@ -166,7 +167,7 @@ def check_comparison(asked: Mapping[str, Any], path: Path) -> None:
         and isinstance(asked.get("budget", ""), int | float | None)
         and isinstance(asked.get("rows"), dict)
     )
-    if not sound or data_fault(asked.get("data")):
+    if not sound or not is_origin(asked.get("data")):
         raise UserError(f"{path / COMPARISON} is damaged; compare anew")
 
 
@@ -175,7 +176,7 @@ def compare_models(
     kinds: Mapping[str, type[Trainable]],
     asked: Mapping[str, Any],
     dataset: Dataset,
-    origin: dict[str, Any],
+    origin: Origin,
     chosen: Settings,
     listener: Listener,
 ) -> Board:
@@ -213,7 +214,7 @@ def fit_row(
     folder: Path,
     kind: type[Trainable],
     dataset: Dataset,
-    origin: dict[str, Any],
+    origin: Origin,
     chosen: Settings,
     listener: Listener,
 ) -> Row:
@@ -221,7 +222,7 @@ def fit_row(
     try:
         with fresh_folder(folder):
             each = train_or_restore(resume_or_new(folder, kind, dataset, origin, chosen, listener))
-            if "test" in each.record:
+            if each.record.is_tested:
                 return results.row_of(Run(folder, each.record, each.model, dataset.format))
             return results.row_of(results.judge_samples(each.test(), dataset))
     except Diverged as error:
@@ -244,5 +245,5 @@ def ensemble_row(path: Path, board: Board, dataset: Dataset, listener: Listener)
     if found is None:
         shutil.rmtree(path / ENSEMBLE)
         return []
-    found.keep("done", found.record["steps"])
+    found.keep("done", found.record.steps)
     return [results.row_of(results.judge_samples(found.test(), dataset))]

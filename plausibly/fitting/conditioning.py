@@ -15,9 +15,10 @@ from plausibly.data.origins import is_table
 from plausibly.data.questions import place_among
 from plausibly.errors import UserError
 from plausibly.fitting.settings import DataRequest, Listener, Settings
+from plausibly.runs.record import Origin, ReadingOptions
 
 
-def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
+def origin_of(dataset: Dataset, options: dict[str, Any]) -> Origin:
     """Where the data came from, so that a run can find and recognise it again."""
     kept = {
         key: value
@@ -35,19 +36,18 @@ def origin_of(dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
         }
     }
     named["drop"] = [labels.label_text(name) for name in options.get("drop") or ()]
-    return {
-        "name": dataset.name,
-        "source": absolute_source(dataset.source),
-        "fingerprint": dataset.fingerprint,
-        "options": {key: value for key, value in kept.items() if key not in ("valid", "test")}
+    reading = (
+        {key: value for key, value in kept.items() if key not in ("valid", "test")}
         | {key: found for key, found in named.items() if found}
-        | {key: absolute_source(path) for key, path in parts.items()},
-    }
+        | {key: absolute_source(path) for key, path in parts.items()}
+    )
+    source = absolute_source(dataset.source)
+    return Origin(dataset.name, source, dataset.fingerprint, ReadingOptions(**reading))
 
 
 def load_conditioned(
     wanted: DataRequest, chosen: Settings, listener: Listener
-) -> tuple[Dataset, dict[str, Any], Settings]:
+) -> tuple[Dataset, Origin, Settings]:
     """The data, their origin, and the settings with the context's variables, where one is named."""
     reading = wanted.reading
     if LABEL in (*wanted.context, *wanted.event) and not is_table(wanted.source):

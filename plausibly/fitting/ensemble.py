@@ -18,7 +18,7 @@ from plausibly.fitting.fit import Fit
 from plausibly.fitting.folders import fresh_folder, new_folder
 from plausibly.fitting.results import run_test
 from plausibly.fitting.settings import Listener
-from plausibly.runs.record import ENSEMBLE
+from plausibly.runs.record import ENSEMBLE, Record, SearchSettings, make_record
 from plausibly.runs.run import Run
 
 
@@ -45,24 +45,24 @@ def mix(
             path, [(run.record, run.model) for run in opened], dataset, listener or Listener()
         )
         if found is None:
-            best = max(opened, key=lambda run: run.record["validation"])
+            best = max(opened, key=lambda run: run.record.validation)
             raise UserError(
                 f"{best.path} alone is best on validation rows: no mixture of these runs is better"
             )
-        found.keep("done", found.record["steps"])
+        found.keep("done", found.record.steps)
         return run_test(found)
 
 
 def mixing_refusal(run: Run, first: Run) -> str | None:
     """Why a run cannot be mixed with the first one."""
     if not isinstance(run.model, DensityModel):
-        return f"{run.record['model']} has no exact log p, which an ensemble needs"
-    if run.record.get("code") is not None:
+        return f"{run.record.model} has no exact log p, which an ensemble needs"
+    if run.record.code is not None:
         return "an ensemble is of models that come with plausibly"
     if run.model.context:
         return "it has a context, which an ensemble does not know"
-    data, others = (own.record["data"] for own in (run, first))
-    if any(data[key] != others[key] for key in ("fingerprint", "options")):
+    data, others = (own.record.data for own in (run, first))
+    if (data.fingerprint, data.options) != (others.fingerprint, others.options):
         return f"it was fitted to other data than {first.path}, or to rows that were split or read otherwise"
     return "its data were only in memory" if run.in_memory else None
 
@@ -131,29 +131,33 @@ def exact_log_probs(model: Any, dataset: Dataset) -> Tensor:
 
 def ensemble(
     path: Path,
-    members: Sequence[tuple[dict[str, Any], Any]],
+    members: Sequence[tuple[Record, Any]],
     dataset: Dataset,
     listener: Listener,
     least: int = 2,
+    settings: SearchSettings | None = None,
 ) -> Fit | None:
     """The mixture of fitted models with an exact log p, given with their records, that is best on validation rows, at `path`.
 
-    It is not written yet. None where it would be of fewer than `least`.
+    It is not written yet. None where it would be of fewer than `least`. `settings` go on record, where the members were
+    fitted for it.
     """
     weights = em_weights(torch.stack([exact_log_probs(model, dataset) for _, model in members], 1))
     kept = [k for k in range(len(members)) if weights[k] > 0]
     if len(kept) < least:
         return None
     model = mixture([members[k][1] for k in kept], weights[kept].tolist())
-    records = [members[k][0] | {"weight": float(weights[k])} for k in kept]
-    record = {key: members[0][0][key] for key in COMMON_FIELDS} | {
+    first = members[0][0]
+    documents = [members[k][0].document | {"weight": float(weights[k])} for k in kept]
+    begun = {name: first.document[name] for name in COMMON_FIELDS} | {
         "model": ENSEMBLE,
         "form": type(model).__name__,
         "code": None,
         "arguments": model.arguments,
         "plan": None,
-        "members": [{key: one.get(key) for key in MEMBER_FIELDS} for one in records],
-        "seconds": sum(one.get("seconds") or 0.0 for one, _ in members),
-        "steps": sum(one.get("steps") or 0 for one, _ in members),
+        "members": [{key: one.get(key) for key in MEMBER_FIELDS} for one in documents],
+        "seconds": sum(one.seconds for one, _ in members),
+        "steps": sum(one.steps for one, _ in members),
     }
-    return Fit(path, record, model, dataset, listener)
+    asked = {"settings": settings.to_json()} if settings else {}
+    return Fit(path, make_record(begun | asked | {"status": "running"}), model, dataset, listener)

@@ -28,7 +28,7 @@ from plausibly.objectives import MaximumLikelihood
 from plausibly.runs import user_models
 from plausibly.runs.building import arguments_of
 from plausibly.runs.model_classes import record_class
-from plausibly.runs.record import read_record, write_record, write_tensors
+from plausibly.runs.record import Origin, Record, read_record, write_record, write_tensors
 from plausibly.runs.run import UNSOUND_ERRORS, Run, reload_data
 from plausibly.runs.sealed_files import record_checksums
 from plausibly.system import processes
@@ -63,12 +63,7 @@ class Fit:
     """One model on its way to a run at `path`."""
 
     def __init__(
-        self,
-        path: Path,
-        record: dict[str, Any],
-        model: Trainable,
-        dataset: Dataset,
-        listener: Listener,
+        self, path: Path, record: Record, model: Trainable, dataset: Dataset, listener: Listener
     ) -> None:
         self.path = path
         self.record = record
@@ -82,21 +77,24 @@ class Fit:
         path: Path,
         kind: type[Trainable],
         dataset: Dataset,
-        origin: dict[str, Any],
+        origin: Origin,
         chosen: Settings,
         listener: Listener,
     ) -> Fit:
         model = build_untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
-        record = initial_record(dataset, origin, chosen.seed) | {
-            "model": models.model_name(kind),
-            "code": user_models.code_of(kind),
-            "arguments": arguments_of(model),
-            "plan": asdict(make_plan(chosen, model, dataset))
+        record = initial_record(
+            dataset,
+            origin,
+            chosen.seed,
+            model=models.model_name(kind),
+            code=user_models.code_of(kind),
+            arguments=arguments_of(model),
+            plan=asdict(make_plan(chosen, model, dataset))
             if model.objective.turns(model)
             else None,
-        }
-        if processes.launch() is not None:
-            record |= {"launch": processes.launch(), "processes": processes.rank_count()}
+        )
+        if (launch := processes.launch()) is not None:
+            record = record.replace(launch=launch, processes=processes.rank_count())
         fit = cls(path, record, model, dataset, listener)
         fit._record()
         return fit
@@ -117,9 +115,9 @@ class Fit:
         record = read_record(path)
         kind = record_class(record, path, named)
         try:
-            dataset = dataset or reload_data(record, path)
-            model = build_untrained(kind, dataset, record["arguments"], record["seed"])
-            Plan(**(record["plan"] or {"steps": 1}))
+            dataset = dataset or reload_data(record.data, record.rows, path)
+            model = build_untrained(kind, dataset, record.arguments, record.seed)
+            Plan(**(record.plan or {"steps": 1}))
         except UserError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -133,20 +131,23 @@ class Fit:
         status = "done"
         self._unrecord("log.jsonl")
         try:
-            if self.record["plan"]:
-                status = self._descend()
+            if plan := self.record.plan:
+                status = self._descend(Plan(**plan))
             else:
                 self._count()
         except Diverged:
-            self.keep("diverged", self.record.get("steps", 0))
+            self.keep("diverged", self.record.steps)
             raise
-        self.keep(status, self.record.get("steps", 0))
+        self.keep(status, self.record.steps)
         if status == "done" and processes.rank() == 0:
             self._checkpoint_path.unlink(missing_ok=True)
 
     def _unrecord(self, name: str) -> None:
         """Takes a file that is about to change off the record."""
-        if (self.record.get("files_sha256") or {}).pop(name, None):
+        digests = self.record.files_sha256 or {}
+        if name in digests:
+            rest = {other: digest for other, digest in digests.items() if other != name}
+            self.record = self.record.replace(files_sha256=rest)
             self._record()
 
     def _count(self) -> None:
@@ -157,8 +158,7 @@ class Fit:
             ):
                 self._on_progress(progress)
 
-    def _descend(self) -> str:
-        plan = Plan(**self.record["plan"])
+    def _descend(self, plan: Plan) -> str:
         names = self.dataset.format.names
         training = Training(
             self.model, self.dataset.train.codes, self.dataset.valid.codes, plan, names
@@ -181,19 +181,16 @@ class Fit:
             if training.best_validation == float("inf"):  # stopped before the first validation
                 training.best = training.averaged.state_dict()
         training.finish()
-        self.record |= {
-            "steps": training.step,
-            "seconds": training.seconds,
-        }  # also where none was left to take
+        # also where no step was left to take
+        self.record = self.record.replace(steps=training.step, seconds=training.seconds)
         return "interrupted" if interrupted else "done"
 
     def _on_progress(self, progress: TrainingProgress) -> None:
         self.log.write(json.dumps(asdict(progress)) + "\n")
         self.log.flush()
-        self.record |= {"steps": progress.step, "seconds": progress.seconds}
-        if progress.best and progress.health:
-            self.record["health"] = progress.health
-        self.listener.progress(self.record["model"], progress)
+        health = {"health": progress.health} if progress.best and progress.health else {}
+        self.record = self.record.replace(steps=progress.step, seconds=progress.seconds, **health)
+        self.listener.progress(self.record.model, progress)
 
     def _checkpoint(self, training: Training) -> None:
         if processes.rank() != 0:
@@ -230,9 +227,7 @@ class Fit:
         file = self._checkpoint_path
         try:
             tensors = (
-                load_file(file)
-                if self.record.get("files_sha256") is None
-                else read_sealed_tensors(file)
+                load_file(file) if self.record.files_sha256 is None else read_sealed_tensors(file)
             )
             numbers: dict[str, Any] = json.loads(tensors.pop("numbers").numpy().tobytes())
             training.resume(tensors, numbers)
@@ -259,21 +254,22 @@ class Fit:
             MaximumLikelihood() if isinstance(self.model, DensityModel) else None
         )  # exact, whatever was watched on the way
         validation = -validation_loss(self.model, self.dataset.valid.codes, by=by)
-        self.record = {key: value for key, value in self.record.items() if key not in RESULT_FIELDS}
-        self.record |= {"status": status, "steps": steps, "parameters": self.model.free_parameters}
+        parameters = self.model.free_parameters
+        record = self.record.drop(*RESULT_FIELDS)
+        record = record.replace(status=status, steps=steps, parameters=parameters)
         if processes.rank() == 0:
             for name in (*HOLDOUT_FILES, "report.html"):  # of the weights that there were
                 (self.path / name).unlink(missing_ok=True)
             weights = self.path / "weights.safetensors"
             write_tensors(self.model.state_dict(), weights)
-            self.record["weights_sha256"] = digest_file(weights)
-            record_checksums(self.record, self.path, ["log.jsonl"])
-        self.record["validation"] = validation
+            record = record.replace(weights_sha256=digest_file(weights))
+            record = record_checksums(record, self.path, ["log.jsonl"])
+        self.record = record.replace(validation=validation)
         self._record()
 
     def _record(self) -> None:
         if processes.rank() == 0:
-            write_record(self.record, self.path)
+            write_record(self.record.document, self.path)
 
     def test(self) -> Run:
         """Looks at the test rows, once, and times scoring and sampling; of several processes the first does."""
@@ -288,17 +284,16 @@ class Fit:
             groups = {} if found.groups is None else {"groups": torch.from_numpy(found.groups)}
             write_tensors({"nats": found.nats} | groups, self.path / "heldout.safetensors")
             self._calibrate()
-        record_checksums(self.record, self.path, HOLDOUT_FILES if found is not None else ())
-        self.record |= {
-            "test": found.to_json() if found else None,
-            "reconstruction": {
-                unit: asdict(e) for unit, e in reconstruction(self.model, format, test).items()
-            },
-            "rows_scored_per_second": scored if found else None,
-            "rows_sampled_per_second": sampling_speed(self.model)
+        errors = reconstruction(self.model, format, test)
+        written = HOLDOUT_FILES if found is not None else ()
+        self.record = record_checksums(self.record, self.path, written).replace(
+            test=found.to_json() if found else None,
+            reconstruction={unit: error.to_json() for unit, error in errors.items()},
+            rows_scored_per_second=scored if found else None,
+            rows_sampled_per_second=sampling_speed(self.model)
             if isinstance(self.model, Model)
             else None,
-        }
+        )
         self._record()
         return Run(self.path, self.record, self.model, self.dataset.format)
 
@@ -326,6 +321,6 @@ def promote(fit: Fit, path: Path, **more: Any) -> Fit:
             with replacing(path / file.name) as draft:
                 shutil.copyfile(file, draft)
     fit.path = path
-    fit.record |= more
+    fit.record = fit.record.replace(**more)
     fit._record()
     return fit

@@ -87,7 +87,7 @@ def find_restarted(out: Path | str | None, name: str) -> str | None:
         return None
     for folder in [Path(out)] if out is not None else sorted(Path("runs").glob(f"{name}-*")):
         with suppress(UserError):  # what is no run is not this one
-            if read_record(folder).get("launch") == processes.launch():
+            if read_record(folder).launch == processes.launch():
                 return str(folder)
     return None
 

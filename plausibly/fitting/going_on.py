@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import load_file
 
@@ -12,6 +11,7 @@ from plausibly.data.dataset import Dataset
 from plausibly.fitting.fit import Fit
 from plausibly.fitting.settings import Listener, Settings
 from plausibly.runs import user_models
+from plausibly.runs.record import Origin
 from plausibly.runs.sealed_files import check_run_file, find_weights
 from plausibly.training.estimates import format_duration, memory_line, pass_seconds, step_seconds
 from plausibly.training.loop import Training
@@ -21,9 +21,9 @@ from plausibly.training.plan import Plan
 def train_or_restore(fit: Fit) -> Fit:
     """A run that has begun, after its training: what is left of it."""
     weights = fit.path / "weights.safetensors"
-    if fit.record.get("status") == "done" and weights.exists():
+    if fit.record.status == "done" and weights.exists():
         fit.model.restore(load_file(find_weights(fit.record, fit.path)))
-        for name in fit.record.get("files_sha256") or {}:
+        for name in fit.record.files_sha256 or {}:
             if (fit.path / name).exists():
                 check_run_file(fit.record, fit.path, name)
         fit.model.eval()
@@ -37,7 +37,7 @@ def resume_or_new(
     folder: Path,
     kind: type[Trainable],
     dataset: Dataset,
-    origin: dict[str, Any],
+    origin: Origin,
     chosen: Settings,
     listener: Listener,
 ) -> Fit:
@@ -51,17 +51,16 @@ def resume_or_new(
 
 def announce(fit: Fit) -> None:
     """Before a long run: rows, parameters, steps or passes, and the time and memory that they may take."""
-    plan, codes = fit.record["plan"], fit.dataset.train.codes
-    if plan:
-        seconds = (
-            step_seconds(Training(fit.model, codes, fit.dataset.valid.codes, Plan(**plan)))
-            * plan["steps"]
-        )
-        work = f"at most {plan['steps']:,} steps"
+    codes = fit.dataset.train.codes
+    if fit.record.plan:
+        plan = Plan(**fit.record.plan)
+        training = Training(fit.model, codes, fit.dataset.valid.codes, plan)
+        seconds = step_seconds(training) * plan.steps
+        work = f"at most {plan.steps:,} steps"
     else:
         passes, each = pass_seconds(fit.model, codes)
         seconds = passes * each
         work = f"by counting, at most {passes:,} round{'' if passes == 1 else 's'}"
     sizes = f"{len(codes):,} rows, {fit.model.free_parameters:,} parameters"
     took = f"about {format_duration(seconds)}{memory_line(device_of(fit.model))}"
-    fit.listener.log(f"{fit.record['model']}: {sizes}, {work}, {took}")
+    fit.listener.log(f"{fit.record.model}: {sizes}, {work}, {took}")

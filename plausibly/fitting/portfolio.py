@@ -35,11 +35,11 @@ from plausibly.fitting.ensemble import (
 from plausibly.fitting.fit import Fit, promote
 from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.going_on import resume_or_new, train_or_restore
-from plausibly.fitting.settings import Listener, Settings
+from plausibly.fitting.settings import Listener, Settings, settings_on_record
 from plausibly.fitting.untrained import build_untrained, initial_record, learns_by_steps, sketch
 from plausibly.models import MODELS
 from plausibly.runs.building import refusal
-from plausibly.runs.record import ENSEMBLE, write_record
+from plausibly.runs.record import ENSEMBLE, Origin, Record, SearchSettings, write_record
 from plausibly.runs.run import reload_data
 from plausibly.training.estimates import format_duration, pass_seconds
 from plausibly.training.plan import Diverged
@@ -79,12 +79,7 @@ class Portfolio:
     """The fits so far, each with its job, at `path`."""
 
     def __init__(
-        self,
-        path: Path,
-        dataset: Dataset,
-        origin: dict[str, Any],
-        chosen: Settings,
-        listener: Listener,
+        self, path: Path, dataset: Dataset, origin: Origin, chosen: Settings, listener: Listener
     ) -> None:
         self.path = path
         self.dataset = dataset
@@ -95,7 +90,7 @@ class Portfolio:
 
     @property
     def is_interrupted(self) -> bool:
-        return any(fit.record["status"] == "interrupted" for _, fit in self.fits)
+        return any(fit.record.status == "interrupted" for _, fit in self.fits)
 
     def run(self, jobs: Sequence[FitJob] | None) -> None:
         """Everything but the mixture: `jobs`, if there are any, else the portfolio."""
@@ -121,10 +116,10 @@ class Portfolio:
         better = [] if self.is_interrupted else self.better_half()
         for shuffle in range(1, (DEFAULT_ORDERS if each is None else MAX_ORDERS) + 1):
             for (name, own), fit in better:
-                if each is None or fit.record["seconds"] <= self.seconds_left:
+                if each is None or fit.record.seconds <= self.seconds_left:
                     self.fit_job(
                         (name, own | {"shuffle": shuffle}),
-                        None if each is None else fit.record["seconds"],
+                        None if each is None else fit.record.seconds,
                     )
 
     def better_half(self) -> list[tuple[FitJob, Fit]]:
@@ -147,9 +142,7 @@ class Portfolio:
     @property
     def seconds_left(self) -> float:
         """Seconds of the budget."""
-        return (self.chosen.budget or inf) - sum(
-            fit.record.get("seconds", 0.0) for _, fit in self.fits
-        )
+        return (self.chosen.budget or inf) - sum(fit.record.seconds for _, fit in self.fits)
 
     def is_too_long(self, job: FitJob) -> bool:
         """A first fit that counts is too long if it would take more than its part of what is left of the budget."""
@@ -184,7 +177,7 @@ class Portfolio:
             shutil.rmtree(fit.path)
             return
         self.listener.log(
-            f"{job_name(job)}: validation {sign_of(fit.model)} {fit.record['validation']:.3f} nats per row"
+            f"{job_name(job)}: validation {sign_of(fit.model)} {fit.record.validation:.3f} nats per row"
         )
         self.fits.append((job, fit))
 
@@ -197,7 +190,7 @@ def job_name(job: FitJob) -> str:
 def fit_auto(
     path: Path,
     dataset: Dataset,
-    origin: dict[str, Any],
+    origin: Origin,
     chosen: Settings,
     listener: Listener,
     jobs: Sequence[FitJob] | None = None,
@@ -208,34 +201,36 @@ def fit_auto(
     if other := next(iter(chosen.arguments), None):
         raise UserError(f"{other} is an argument of one model: name it with --model")
     portfolio = Portfolio(path, dataset, origin, chosen, listener)
-    mixed = {
-        "model": ENSEMBLE,
-        "code": None,
-        "plan": None,
-        "settings": {"train": chosen.train, "budget": chosen.budget},
-    }
+    search = SearchSettings(chosen.train, chosen.budget)
     if not (path / "run.json").exists():
-        write_record(
-            initial_record(dataset, origin, chosen.seed) | {"arguments": {}, **mixed}, path
+        begun = initial_record(
+            dataset,
+            origin,
+            chosen.seed,
+            arguments={},
+            model=ENSEMBLE,
+            code=None,
+            plan=None,
+            settings=search.to_json(),
         )
+        write_record(begun.document, path)
     portfolio.run(jobs)
     if not portfolio.fits:
         raise UserError(
             "no model of the portfolio can be fitted to this data; name one with --model"
         )
     members = [(fit.record, fit.model) for _, fit in portfolio.fits]
-    found = ensemble(path, members, dataset, listener, 1 if portfolio.is_interrupted else 2)
+    found = ensemble(path, members, dataset, listener, 1 if portfolio.is_interrupted else 2, search)
     if found is None:
-        (_, best) = max(portfolio.fits, key=lambda pair: pair[1].record["validation"])
+        (_, best) = max(portfolio.fits, key=lambda pair: pair[1].record.validation)
         found = promote(best, path)
     else:
-        found.record |= mixed
-        found.keep("interrupted" if portfolio.is_interrupted else "done", found.record["steps"])
+        found.keep("interrupted" if portfolio.is_interrupted else "done", found.record.steps)
     return found
 
 
-def resume_auto(path: Path, record: dict[str, Any], device: str, listener: Listener) -> Fit:
+def resume_auto(path: Path, record: Record, device: str, listener: Listener) -> Fit:
     """Goes on with a portfolio that was stopped."""
-    settings = record["settings"]
-    chosen = Settings({}, settings["train"], record["seed"], settings["budget"], device)
-    return fit_auto(path, reload_data(record, path), record["data"], chosen, listener)
+    chosen = settings_on_record(record, path, {}, device)
+    dataset = reload_data(record.data, record.rows, path)
+    return fit_auto(path, dataset, record.data, chosen, listener)

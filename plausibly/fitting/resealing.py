@@ -14,7 +14,7 @@ from plausibly.errors import UserError
 from plausibly.fitting.compare import check_comparison
 from plausibly.fitting.folders import COMPARISON
 from plausibly.runs import forms
-from plausibly.runs.record import check_record, read_document, write_record
+from plausibly.runs.record import Record, decode_record, read_document, write_record
 from plausibly.runs.run import Run
 from plausibly.runs.sealed_files import SEALED_FILES, load_nats, record_checksums
 from plausibly.system.locks import holding
@@ -50,24 +50,24 @@ def seal(path: Path | str, model: str | type[Trainable] | None = None) -> dict[s
 def _seal_run(path: Path, model: str | type[Trainable] | None) -> dict[str, str]:
     file = path / "run.json"
     before = read_document(path)
-    record = forms.convert_record(before, file)
-    check_record(record, file)
-    record_checksums(record, path, SEALED_FILES)
+    earlier = decode_record(forms.convert_document(before, file), file)
+    record = record_checksums(earlier, path, SEALED_FILES)
     _check_files(path)
     seal_checkpoint(path)
     if (path / WEIGHTS_FILE).is_file():
-        record["weights_sha256"] = digest_file(path / WEIGHTS_FILE)
+        record = record.replace(weights_sha256=digest_file(path / WEIGHTS_FILE))
         Run.of_record(path, record, model=model)
-    write_record(record, path)
-    earlier, now = digests(before), digests(record)
-    said = {name: compare_digests(earlier.get(name), now.get(name)) for name in {**now, **earlier}}
+    write_record(record.document, path)
+    then = digests(earlier)
+    now = digests(record)
+    said = {name: compare_digests(then.get(name), now.get(name)) for name in {**now, **then}}
     return {"run.json": _state(before, file)} | said
 
 
-def digests(record: dict[str, Any]) -> dict[str, str]:
+def digests(record: Record) -> dict[str, str]:
     """The checksums of a run's files that are on record."""
-    weights = record.get("weights_sha256")
-    return ({WEIGHTS_FILE: weights} if weights else {}) | (record.get("files_sha256") or {})
+    weights = record.weights_sha256
+    return ({WEIGHTS_FILE: weights} if weights else {}) | (record.files_sha256 or {})
 
 
 def compare_digests(earlier: str | None, now: str | None) -> str:

@@ -6,7 +6,8 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 from plausibly.capabilities import BoundedModel, Model, device_of
@@ -14,16 +15,14 @@ from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events
 from plausibly.data.files.originals import again, rivals
 from plausibly.errors import UserError
-from plausibly.evaluation import numbers
-from plausibly.evaluation.answers.reconstruction import errors_from_json
 from plausibly.evaluation.likelihood.likelihood import Exact
 from plausibly.evaluation.samples.samples import board_rows, judge_auc, pick_rows
 from plausibly.fitting.fit import Fit
 from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.settings import Listener
 from plausibly.jobs.blocks import ROWS_PER_BLOCK, payload
-from plausibly.runs.board import Board, Coded, Row
-from plausibly.runs.record import read_record, write_record
+from plausibly.runs.board import Board, Row
+from plausibly.runs.record import Coded, read_record, write_record
 from plausibly.runs.run import Run
 from plausibly.system import processes
 from plausibly.tasks.compress import compress
@@ -41,7 +40,7 @@ MORE_TRIAL_ROWS = 64
 
 def run_test(fit: Fit) -> Run:
     """The run of a fit that has learned, after its test, with its report."""
-    if processes.rank() == 0 and fit.record["status"] != "interrupted":
+    if processes.rank() == 0 and fit.record.status != "interrupted":
         shutil.rmtree(
             fit.path / MEMBERS, ignore_errors=True
         )  # it was the best of them, or is their mixture
@@ -57,15 +56,16 @@ def run_test(fit: Fit) -> Run:
 
 def judge_samples(run: Run, dataset: Dataset) -> Run:
     """The run with its two-sample AUC on record, where its model samples, was not stopped, and there are rows enough."""
-    rows = board_rows(dataset.format, len(dataset.test), run.record["rows_sampled_per_second"])
-    if not isinstance(run.model, Model) or run.record["status"] == "interrupted" or not rows:
+    rows = board_rows(dataset.format, len(dataset.test), run.record.rows_sampled_per_second)
+    if not isinstance(run.model, Model) or run.record.status == "interrupted" or not rows:
         return run
-    seed = run.record["seed"]
+    seed = run.record.seed
     real = pick_rows(dataset.test, rows, seed)
     with suppress(UserError):  # of a model that draws hardly any row that could be
         found = judge_auc(dataset.format, run.sample_events(rows, seed), real, seed)
-        run.record["samples"] = {"two_sample_auc": found.value, **found.to_json()}
-        write_record(run.record, run.path)
+        said = {"two_sample_auc": found.value, **found.to_json()}
+        run.record = run.record.replace(samples=said)
+        write_record(run.record.document, run.path)
     return run
 
 
@@ -83,29 +83,25 @@ def code_test_rows(board: Board, dataset: Dataset, listener: Listener) -> None:
         }
         for run in able:
             if (size := coding_bytes(run, some, listener)) is not None:
-                run.record["coded"] = asdict(Coded(rows, 8 * size / numbers, others))
-                write_record(run.record, run.path)
+                coded = Coded(rows, 8 * size / numbers, others)
+                run.record = run.record.replace(coded=coded.to_json())
+                write_record(run.record.document, run.path)
     except UserError as error:
         listener.log(f"no rows are coded for the board: {error}")
     except KeyboardInterrupt:
         board.interrupted = True
     board.rows = [
-        replace(row, coded=coding_record(row.run)) if row.run else row for row in board.rows
+        replace(row, coded=row.run.record.coded) if row.run else row for row in board.rows
     ]
-
-
-def coding_record(run: Run) -> Coded | None:
-    """The result of coding that is on record."""
-    return Coded(**run.record["coded"]) if run.record.get("coded") else None
 
 
 def coding_bytes(run: Run, events: Events, listener: Listener) -> int | None:
     """The number of bytes that events take; None, which is said with the reason, where they are not coded."""
-    name = run.record["model"]
+    name = run.record.model
     if device_of(run.model).type != "cpu":
         listener.log(f"{name}: no actual bits, since compressing is for the CPU")
         return None
-    own = Exception if run.record.get("code") else UserError  # what a user's own model may raise
+    own = Exception if run.record.code else UserError  # what a user's own model may raise
     try:
         seconds = coding_seconds(run, events)
         if seconds > MAX_CODING_SECONDS:
@@ -121,7 +117,7 @@ def coding_bytes(run: Run, events: Events, listener: Listener) -> int | None:
 
 def coding_seconds(run: Run, events: Events) -> float:
     """The seconds that coding may take, from those of a few rows, and of a few more."""
-    times = [TRIAL_ROWS / run.record["rows_sampled_per_second"]]
+    times = [TRIAL_ROWS / (run.record.rows_sampled_per_second or inf)]
     for few in (TRIAL_ROWS, MORE_TRIAL_ROWS):
         if times[-1] > MAX_CODING_SECONDS:
             return times[-1]
@@ -136,19 +132,19 @@ def row_of(run: Run) -> Row:
     """The board's row of a finished run."""
     record = run.record
     return Row(
-        model=record["model"],
+        model=record.model,
         family=run.model.family,
-        parameters=record["parameters"],
+        parameters=record.parameters,
         test=run.test(),
-        seconds=record.get("seconds"),
-        scored=record.get("rows_scored_per_second"),
-        sampled=record.get("rows_sampled_per_second"),
+        seconds=record.seconds,
+        scored=record.rows_scored_per_second,
+        sampled=record.rows_sampled_per_second,
         size=sum(file.stat().st_size for file in run.path.iterdir() if file.suffix != ".html"),
         run=run,
-        reconstruction=errors_from_json(record.get("reconstruction")),
-        samples=numbers.number_from_json(record["samples"]) if record.get("samples") else None,
-        health=record.get("health") or {},
-        coded=coding_record(run),
+        reconstruction=record.reconstruction,
+        samples=record.samples,
+        health=record.health,
+        coded=record.coded,
     )
 
 
@@ -169,7 +165,7 @@ def report_runs(runs: Sequence[Run], dataset: Dataset | None, path: Path) -> Boa
 
 
 def board_of(runs: Sequence[Run]) -> Board:
-    return Board([row_of(run) for run in runs], data=runs[0].record["data"]["name"])
+    return Board([row_of(run) for run in runs], data=runs[0].record.data.name)
 
 
 def finish_board(board: Board, dataset: Dataset | None, path: Path) -> None:
@@ -194,7 +190,7 @@ def report_again(path: Path, device: str, listener: Listener, model: str | None 
         raise UserError(f"there is no run at {path}, nor are there runs in it")
     runs = []
     for folder in folders:
-        if folder != path and "test" not in read_record(folder):
+        if folder != path and not read_record(folder).is_tested:
             listener.log(
                 f"left out: {folder} has not come to its test; `plausibly fit --resume {folder}` goes on"
             )
@@ -215,6 +211,6 @@ def report_again(path: Path, device: str, listener: Listener, model: str | None 
 
 def own_model_for(folder: Path, model: str | None) -> str | None:
     """Which of several named models, with commas between, is that of a run; None for a run of plausibly's own."""
-    code = read_record(folder).get("code") or {}
+    code = read_record(folder).code
     named = (model or "").split(",")
-    return next((each for each in named if each.rpartition(":")[2] == code.get("name")), None)
+    return next((each for each in named if code and each.rpartition(":")[2] == code.name), None)

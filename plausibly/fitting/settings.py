@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from plausibly.capabilities import Trainable
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import RowProgress, silent
 from plausibly.errors import UserError, did_you_mean
+from plausibly.runs.record import Record
 from plausibly.training.estimates import steps_within
 from plausibly.training.plan import Plan, TrainingProgress, default_every, default_steps
 
@@ -74,6 +76,16 @@ def settings(
     if budget is not None and ("steps" in train or "epochs" in train):
         raise UserError("give either a budget or a number of steps, not both")
     return Settings(arguments, train, seed, budget, device)
+
+
+def settings_on_record(
+    record: Record, path: Path, arguments: dict[str, Any], device: str
+) -> Settings:
+    """The settings with which several models go on. UserError where the record keeps none."""
+    if not record.settings:
+        raise UserError(f"{path / 'run.json'} is damaged: 'settings' are none")
+    kept = record.settings
+    return Settings(arguments, kept.train, record.seed, kept.budget, device)
 
 
 def check_train_settings(train: Mapping[str, Any]) -> None:

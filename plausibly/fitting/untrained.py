@@ -11,24 +11,26 @@ from plausibly.capabilities import Trainable
 from plausibly.data.dataset import Dataset
 from plausibly.runs import forms
 from plausibly.runs.building import build, instantiate
+from plausibly.runs.record import Origin, Record, make_record
 from plausibly.system.versions import versions
 from plausibly.training.loop import prepare
 
 
-def initial_record(dataset: Dataset, origin: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The record of any run when it begins."""
-    return {
+def initial_record(dataset: Dataset, origin: Origin, seed: int, **own: Any) -> Record:
+    """The record of any run when it begins, with what it says of its `own` model last."""
+    begun = {
         "plausibly_run": forms.RECORD_FORM,
         "status": "running",
         "files_sha256": {},
         "seed": seed,
-        "data": origin,
+        "data": origin.to_json(),
         "notes": dataset.notes,
         "rows": dataset.rows,
         "versions": versions(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "format": dataset.format.to_json(),
     }
+    return make_record(begun | own)
 
 
 def sketch(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any]) -> Trainable:

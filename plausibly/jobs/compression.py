@@ -63,7 +63,7 @@ def compress(
         raise UserError(
             "compressing is for the CPU, where sums are the same every time: leave --device out"
         )
-    if embed and run.record.get("code"):
+    if embed and run.record.code:
         raise UserError(
             "a file holds no code: leave --embed out, and keep the run and the model's file"
         )

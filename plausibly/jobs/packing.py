@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from plausibly.coding.streams import Damaged
-from plausibly.runs.record import FIELD_TYPES, write_record, write_tensors
+from plausibly.runs.record import write_record, write_tensors
 from plausibly.runs.run import Run
 from plausibly.system.seals import digest_file
 
@@ -22,7 +22,34 @@ RUN_FILES = ("run.json", "weights.safetensors")
 FIELDS_LEFT_OUT = ("test", "samples", "coded", "health", "reconstruction")
 
 
-RECORD_FIELDS = ("plausibly_run", "form", *FIELD_TYPES)  # of a run's record
+# of a run's record, in their order in a file
+RECORD_FIELDS = (
+    "plausibly_run",
+    "form",
+    "model",
+    "arguments",
+    "format",
+    "data",
+    "seed",
+    "status",
+    "plan",
+    "rows",
+    "notes",
+    "parameters",
+    "steps",
+    "seconds",
+    "validation",
+    "rows_scored_per_second",
+    "rows_sampled_per_second",
+    "test",
+    "reconstruction",
+    "samples",
+    "coded",
+    "health",
+    "weights_sha256",
+    "files_sha256",
+    "code",
+)
 
 
 def halve_weights(run: Run, folder: Path) -> Run:
@@ -33,7 +60,7 @@ def halve_weights(run: Run, folder: Path) -> Run:
     own = {"notes": [], "weights_sha256": digest, "files_sha256": {}} | dict.fromkeys(
         FIELDS_LEFT_OUT
     )
-    write_record({name: run.record.get(name) for name in RECORD_FIELDS} | own, folder)
+    write_record({name: run.record.document.get(name) for name in RECORD_FIELDS} | own, folder)
     return Run.open(folder)
 
 

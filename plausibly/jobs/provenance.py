@@ -30,7 +30,7 @@ CODING_PACKAGES = ("torch", "numpy", "constriction")
 def model_hash(run: Run) -> str:
     """A hash that tells the model and the format of its rows from others."""
     record = run.record
-    parts = [record["model"], record["arguments"], record["format"], record["weights_sha256"]]
+    parts = [record.model, record.arguments, record.format, record.weights_sha256]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

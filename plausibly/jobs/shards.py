@@ -57,8 +57,8 @@ class Job(ABC):
 
     def plan(self, run: Run) -> dict[str, Any]:
         """All that decides the results, as JSON."""
-        format = hashlib.sha256(json.dumps(run.record["format"]).encode()).hexdigest()
-        model = [run.record["model"], run.record["weights_sha256"], format]
+        format = hashlib.sha256(json.dumps(run.record.format).encode()).hexdigest()
+        model = [run.record.model, run.record.weights_sha256, format]
         return {"job": self.word, **asdict(self), "run": model, "rows": run.shard_rows}  # type: ignore[call-overload]
 
 

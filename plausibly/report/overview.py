@@ -20,29 +20,24 @@ MAX_NOTES = 40
 
 def facts(shown: list[Subject], dataset: Dataset | None) -> list[tuple[str, str]]:
     """Rows and variables, as far as they are known."""
-    kept = shown[0].run.record if shown else {}
-    rows = kept.get("rows") or {}
-    if dataset is not None:
-        rows = dataset.rows
-    found = [
-        (f"{name} rows", f"{count:,}")
-        for name, count in rows.items()
-        if isinstance(count, int) and count
-    ]
+    kept = shown[0].run.record if shown else None
+    rows = dataset.rows if dataset else kept.rows if kept else {}
+    found = [(f"{name} rows", f"{count:,}") for name, count in rows.items() if count]
     format = format_of(shown, dataset)
     if format is not None:
         shape = format.schema.shape
         sides = f" ({' × '.join(map(str, shape))})" if len(shape) == 3 else ""
         found.append(("variables", f"{format.schema.size:,}{sides}"))
-    source = dataset.source if dataset else (kept.get("data") or {}).get("source")
-    fingerprint = dataset.fingerprint if dataset else (kept.get("data") or {}).get("fingerprint")
+    origin = dataset or (kept.data if kept else None)
+    source = origin.source if origin else ""
+    fingerprint = origin.fingerprint if origin else ""
     found += [("source", shorten(source, 60))] if source else []
     return found + ([("SHA-256", f"{str(fingerprint)[:12]}…")] if fingerprint else [])
 
 
 def notes(shown: list[Subject], dataset: Dataset | None) -> list[str]:
     """The notes from loading the data."""
-    found = dataset.notes if dataset else (shown[0].run.record.get("notes") or []) if shown else []
+    found = dataset.notes if dataset else shown[0].run.record.notes if shown else []
     cut = [shorten(note, 300) for note in found[:MAX_NOTES]]
     return cut + ([f"and {len(found) - MAX_NOTES} more notes"] if len(found) > MAX_NOTES else [])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import log, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from plausibly.evaluation.answers.reconstruction import Error, format_errors
 from plausibly.evaluation.intervals import with_error
 from plausibly.evaluation.likelihood.likelihood import Likelihood, difference, is_conditional
 from plausibly.evaluation.numbers import Number
+from plausibly.runs.record import Coded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,15 +36,6 @@ HEALTH_CAPTION = (
     " real rows with a generated one nearby, about 0.97 is perfect. Which step that is was chosen by the energy distance to"
     " these rows, looked at often; of fresh rows is the two-sample AUC."
 )
-
-
-@dataclass(frozen=True)
-class Coded:
-    """Bits per variable of so many test rows as bytes, and of the same rows by gzip and its like."""
-
-    rows: int
-    bits_per_variable: float
-    others: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -79,7 +71,7 @@ class Row:
     @property
     def is_interrupted(self) -> bool:
         """True where training was stopped by Ctrl-C."""
-        return self.run is not None and self.run.record.get("status") == "interrupted"
+        return self.run is not None and self.run.record.status == "interrupted"
 
 
 @dataclass
@@ -166,13 +158,13 @@ class Board:
             "rows_scored_per_second": row.scored,
             "rows_sampled_per_second": row.sampled,
             "bytes": row.size,
-            "reconstruction": {unit: asdict(error) for unit, error in row.reconstruction.items()}
+            "reconstruction": {unit: error.to_json() for unit, error in row.reconstruction.items()}
             or None,
             "samples": {"two_sample_auc": row.samples.value, **row.samples.to_json()}
             if row.samples
             else None,
             "health": row.health or None,
-            "coded": asdict(row.coded) if row.coded else None,
+            "coded": row.coded.to_json() if row.coded else None,
             "reason": row.reason or None,
             "interrupted": row.is_interrupted,
             "refusal": row.refusal or None,

@@ -20,24 +20,24 @@ FIRST_VERSIONS = {
 }  # forms that are opened, and the first version that wrote each
 
 
-def convert_record(record: dict[str, Any], where: object) -> dict[str, Any]:
-    """A record in the present form. UserError where its form is none of those that are opened."""
-    form = record["plausibly_run"]
+def convert_document(document: dict[str, Any], where: object) -> dict[str, Any]:
+    """The document of run.json in the present form. UserError where its form is none of those that are opened."""
+    form = document["plausibly_run"]
     if not isinstance(form, int) or form not in FIRST_VERSIONS:
-        raise UserError(f"{where} is of form {repr(form)[:20]}; {_advice(record, form)}")
-    return {**record, "plausibly_run": RECORD_FORM}
+        raise UserError(f"{where} is of form {repr(form)[:20]}; {_advice(document, form)}")
+    return {**document, "plausibly_run": RECORD_FORM}
 
 
-def _advice(record: dict[str, Any], form: object) -> str:
+def _advice(document: dict[str, Any], form: object) -> str:
     """Which version opens a record of another form."""
     opened = f"plausibly {__version__} opens forms {min(FIRST_VERSIONS)} to {RECORD_FORM}"
     if not isinstance(form, int) or form <= RECORD_FORM:
         return f"{opened}: fit anew"
-    return f"{opened}: install {writer(record) or 'a later one'}, which wrote it"
+    return f"{opened}: install {writer(document) or 'a later one'}, which wrote it"
 
 
-def writer(record: dict[str, Any]) -> str:
+def writer(document: dict[str, Any]) -> str:
     """The version that wrote a record, `plausibly 0.1.0`; nothing where it does not say."""
-    versions = record.get("versions")
+    versions = document.get("versions")
     said = str(versions.get("plausibly")) if isinstance(versions, dict) else ""
     return f"plausibly {said}" if re.fullmatch(r"\d[\w.+]{0,30}", said) else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from plausibly import models
 from plausibly.capabilities import Trainable
@@ -11,29 +10,29 @@ from plausibly.errors import UserError, did_you_mean
 from plausibly.families import mixtures
 from plausibly.models import MODELS
 from plausibly.runs import user_models
-from plausibly.runs.record import BEST, ENSEMBLE
+from plausibly.runs.record import BEST, ENSEMBLE, Record
 
 
 def record_class(
-    record: dict[str, Any], path: Path, model: str | type[Trainable] | None = None
+    record: Record, path: Path, model: str | type[Trainable] | None = None
 ) -> type[Trainable]:
     """The model class of a record; one that is not plausibly's only as the user names it."""
-    if record.get("code") is not None:
-        return user_models.resolve(record["code"], path, model)
-    if model is not None and (not isinstance(model, str) or model != record["model"]):
+    if record.code is not None:
+        return user_models.resolve(record.code, path, model)
+    if model is not None and (not isinstance(model, str) or model != record.model):
         raise UserError(
-            f"{path} was fitted with {record['model']}, which comes with plausibly: leave --model out"
+            f"{path} was fitted with {record.model}, which comes with plausibly: leave --model out"
         )
-    if record["model"] == ENSEMBLE:
+    if record.model == ENSEMBLE:
         try:
-            return mixtures.find_model_class(str(record.get("form")), mixtures.FreeWeights)
+            return mixtures.find_model_class(record.form, mixtures.FreeWeights)
         except ValueError as error:
             raise UserError(
                 f"{path} holds no ensemble yet; go on with `plausibly fit --resume {path}`"
             ) from error
-    if record["model"] == BEST:
+    if record.model == BEST:
         raise UserError(f"{path} holds no model yet; go on with `plausibly fit --resume {path}`")
-    return builtin_model(record["model"])
+    return builtin_model(record.model)
 
 
 def model_class(name: object) -> type[Trainable]:

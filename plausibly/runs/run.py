@@ -48,7 +48,7 @@ from plausibly.evaluation.samples.samples import SAMPLE_ROWS, ReferenceRows, Sam
 from plausibly.runs.building import build, check_size
 from plausibly.runs.fitted import Fitted
 from plausibly.runs.model_classes import record_class
-from plausibly.runs.record import read_record
+from plausibly.runs.record import Origin, Record, read_record
 from plausibly.runs.sealed_files import check_run_file, find_weights, load_nats
 from plausibly.tasks.sample import sample
 
@@ -67,11 +67,10 @@ UNSOUND_ERRORS = (
 class Run(Fitted):
     """A fitted model in a folder, with its record and the data that it was fitted to."""
 
-    def __init__(
-        self, path: Path, record: dict[str, Any], model: Trainable, format: Format
-    ) -> None:
+    def __init__(self, path: Path, record: Record, model: Trainable, format: Format) -> None:
         super().__init__(model, format)
-        self.path, self.record = path, record
+        self.path = path
+        self.record = record
 
     @property
     def title(self) -> str:
@@ -79,7 +78,7 @@ class Run(Fitted):
 
     @property
     def model_title(self) -> str:
-        return str(self.record["model"])
+        return self.record.model
 
     @classmethod
     def open(
@@ -96,17 +95,17 @@ class Run(Fitted):
     def of_record(
         cls,
         path: Path,
-        record: dict[str, Any],
+        record: Record,
         device: str = "cpu",
         model: str | type[Trainable] | None = None,
     ) -> Run:
         """Loads the run at `path` as its record says it is."""
         kind = record_class(record, path, model)
         try:
-            format = Format.from_json(record["format"])
+            format = Format.from_json(record.format)
             weights = find_weights(record, path)
-            check_size(kind, format.schema, record["arguments"], weights)
-            fitted = build(kind, format.schema, record["arguments"])
+            check_size(kind, format.schema, record.arguments, weights)
+            fitted = build(kind, format.schema, record.arguments)
             fitted.restore(load_file(weights))
             broken = [
                 name for name, tensor in fitted.state_dict().items() if not tensor.isfinite().all()
@@ -129,24 +128,23 @@ class Run(Fitted):
     @property
     def in_memory(self) -> bool:
         """True where the data that the run was fitted to were no file, and so are gone."""
-        return str(self.record["data"]["source"]).startswith("<")
+        return self.record.data.source.startswith("<")
 
     def test(self) -> Likelihood | None:
         """The held-out result that is on record, as one number for each test row."""
-        file = self.find_file("heldout.safetensors") if self.record.get("test") else None
-        if file is None:
+        held = self.record.test
+        file = self.find_file("heldout.safetensors") if held else None
+        if held is None or file is None:
             return None
         kinds: dict[str, type[Likelihood]] = {"=": Exact, ">=": AtLeast, "~": Estimate}
         nats, groups = load_nats(
             file, f"`plausibly evaluate {self.path}` computes its numbers anew"
         )
-        return kinds[self.record["test"]["sign"]](
-            nats, self.model.schema.size - len(self.model.context), groups
-        )
+        return kinds[held.sign](nats, self.model.schema.size - len(self.model.context), groups)
 
     def find_file(self, name: str) -> Path | None:
         """The file of that name, where the record names it. UserError where it is not what was written."""
-        file, digests = self.path / name, self.record.get("files_sha256")
+        file, digests = self.path / name, self.record.files_sha256
         if digests is None:  # a run without checksums, or one that was never written
             return file if file.exists() else None
         if name not in digests:
@@ -156,11 +154,11 @@ class Run(Fitted):
 
     def dataset(self) -> Dataset:
         """The data that the run was fitted to. UserError where the file has changed since."""
-        return reload_data(self.record, self.path)
+        return reload_data(self.record.data, self.record.rows, self.path)
 
     def _groups(self, rows: Any) -> np.ndarray | None:
         """Which of the rows came together, where the run's data were split by a column that they have too."""
-        name = group_column(self.record.get("data", {}).get("options", {}).get("split"))
+        name = group_column(self.record.data.options.split or None)
         labels = [label for label in getattr(rows, "columns", ()) if label_text(label) == name]
         return groups_of(rows[labels[0]]) if labels else None
 
@@ -188,7 +186,7 @@ class Run(Fitted):
         dataset = self._dataset_or_none(needed=data is None)
         compared = reference_rows(real, check_rows(rows, len(real)), seed, dataset)
         chosen = self.extractor(extractor, label, compared)
-        speed = self.record.get("rows_sampled_per_second")
+        speed = self.record.rows_sampled_per_second
         return compare_samples(
             self.format, self.sample_events, compared, chosen, seed, place, speed, heard, drawing
         )
@@ -212,8 +210,8 @@ class Run(Fitted):
             place = label_place(self.format, label)
             labels = [self.format.schema.event_codes(part.codes)[:, place] for part in parts]
         else:  # beside the rows of their source, as arrays have them
-            kept = self.record["data"]
-            beside = load(kept["source"], **kept["options"] | {"labelled": True})
+            kept = self.record.data
+            beside = load(kept.source, **kept.options.given() | {"labelled": True})
             labels = [part.codes[:, 0].long() for part in (beside.train, beside.test)]
         file = f"classifier-{hashlib.sha256(label.encode()).hexdigest()[:8]}.safetensors"
         learned = Classifier(self.format, parts[0], labels[0], place, label).keep(self.path / file)
@@ -259,23 +257,24 @@ class Run(Fitted):
             "status",
             "steps",
         )
-        return {"run": str(self.path), **{key: self.record.get(key) for key in keys}}
+        return {"run": str(self.path), **{key: self.record.document.get(key) for key in keys}}
 
     def __repr__(self) -> str:
-        test = self.record.get("test")
-        number = f", {test['sign']} {test['value']:.4f} {test['unit']}" if test else ""
-        return f"<Run {self.path}: {self.record['model']}, {self.record['parameters']:,} parameters{number}>"
-
-
-def reload_data(record: dict[str, Any], path: Path) -> Dataset:
-    """The data that a record names, split as then. UserError where they are gone or have changed since."""
-    kept = record["data"]
-    dataset = load(kept["source"], **kept["options"])
-    if dataset.fingerprint != kept["fingerprint"]:
-        raise UserError(
-            f"{kept['source']} has changed since {path} was fitted to it; fit anew, or restore the file"
+        test = self.record.test
+        number = f", {test.sign} {test.value:.4f} {test.unit}" if test else ""
+        return (
+            f"<Run {self.path}: {self.record.model}, {self.record.parameters:,} parameters{number}>"
         )
-    if dataset.rows != {"calibration": 0, **record["rows"]}:
+
+
+def reload_data(origin: Origin, rows: dict[str, int], path: Path) -> Dataset:
+    """The data that a run or a comparison was made of, split as then. UserError where they are gone or have changed since."""
+    dataset = load(origin.source, **origin.options.given())
+    if dataset.fingerprint != origin.fingerprint:
+        raise UserError(
+            f"{origin.source} has changed since {path} was fitted to it; fit anew, or restore the file"
+        )
+    if dataset.rows != {"calibration": 0, **rows}:
         raise UserError(
             f"{path} is of a plausibly that split data otherwise; fit anew, or name rows to look at"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from plausibly.errors import UserError
+from plausibly.runs.record import Record
 from plausibly.system.seals import check_file, digest_file
 
 SEALED_FILES = (
@@ -22,35 +22,35 @@ SEALED_FILES = (
 )  # beside the weights, where there are any
 
 
-def record_checksums(record: dict[str, Any], path: Path, names: Collection[str]) -> None:
-    """Puts the checksums of files that were just written on record, beside those of others that are still there."""
-    earlier = record.get("files_sha256") or {}
+def record_checksums(record: Record, path: Path, names: Collection[str]) -> Record:
+    """The record with checksums of files that were just written, beside those of others that are still there."""
+    earlier = record.files_sha256 or {}
     found = {
         name: digest_file(path / name) if name in names else earlier[name]
         for name in {**earlier, **dict.fromkeys(names)}
         if (path / name).is_file()
     }
-    record["files_sha256"] = found
+    return record.replace(files_sha256=found)
 
 
-def check_run_file(record: dict[str, Any], path: Path, name: str) -> None:
+def check_run_file(record: Record, path: Path, name: str) -> None:
     """Holds a file beside the weights to its checksum on record. BrokenSeal where it is gone or another."""
     removed = "remove it and " if (path / name).exists() else ""
     again = f"put a copy back, or {removed}`plausibly fit --resume {path}` makes it anew"
-    check_file(path / name, record["files_sha256"][name], again)
+    check_file(path / name, (record.files_sha256 or {}).get(name), again)
 
 
-def find_weights(record: dict[str, Any], path: Path) -> Path:
+def find_weights(record: Record, path: Path) -> Path:
     """The file of a run's weights. BrokenSeal where they are not those on record, FileNotFoundError where there are none."""
     weights = path / "weights.safetensors"
     if not weights.exists():
         raise FileNotFoundError(weights)
     more = (
         "put a copy back, or fit anew"
-        if record["status"] == "done"
+        if record.status == "done"
         else f"`plausibly fit --resume {path}` goes on"
     )
-    check_file(weights, record["weights_sha256"], more)
+    check_file(weights, record.weights_sha256, more)
     return weights
 
 

@@ -51,6 +51,5 @@ def upgrade(path: Path | str) -> Upgraded:
         found = Upgraded(path, before["plausibly_run"], forms.writer(before))
         if found.is_changed:
             seal_checkpoint(path)
-            record_checksums(record, path, SEALED_FILES)
-            write_record(record, path)
+            write_record(record_checksums(record, path, SEALED_FILES).document, path)
     return found

@@ -14,7 +14,9 @@ from dataclasses import asdict, dataclass
 from inspect import getsourcefile, isabstract, signature
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from plausibly.capabilities import Trainable
 from plausibly.errors import UserError
@@ -26,7 +28,7 @@ class Code:
     """Where a class that is not plausibly's was found. `sha256` is None where no file holds it."""
 
     file: str
-    name: str
+    name: Annotated[str, Meta(pattern=r"\A[^\W\d]\w*\Z")]  # an identifier
     sha256: str | None
 
 
@@ -136,9 +138,9 @@ def _code(kind: type) -> Code:
     return Code(str(file), kind.__name__, hashlib.sha256(source).hexdigest())
 
 
-def resolve(kept: dict[str, Any], path: Path, model: str | type | None) -> type[Trainable]:
+def resolve(kept: Code, path: Path, model: str | type | None) -> type[Trainable]:
     """The class that a run was fitted with, from what the user names. UserError where that is nothing or another."""
-    title = f"{Path(kept['file']).name}:{kept['name']}"
+    title = f"{Path(kept.file).name}:{kept.name}"
     if model is None:
         raise UserError(
             f"{path} needs code that is not plausibly's, and runs it only when you name it: add --model {title} "
@@ -147,11 +149,11 @@ def resolve(kept: dict[str, Any], path: Path, model: str | type | None) -> type[
     if isinstance(model, str) and not is_reference(model):
         raise UserError(f"{path} was fitted with {title}, not with {model}; {REFERENCE_FORM}")
     name = parse_reference(model)[1] if isinstance(model, str) else model.__name__
-    if name != kept["name"]:
+    if name != kept.name:
         raise UserError(f"{path} was fitted with {title}, not with {name}")
     if isinstance(model, str):
-        return read_model(model, kept["sha256"])
-    if kept["sha256"] not in (None, _code(model).sha256):
+        return read_model(model, kept.sha256)
+    if kept.sha256 not in (None, _code(model).sha256):
         raise UserError(
             f"the file of {name} has changed since {path} was fitted; restore it as it was, or fit anew"
         )

@@ -229,7 +229,7 @@ def test_p_values_of_fresh_rows_of_a_run(run, people):
 
 def test_old_runs_rank_against_the_test_rows_and_say_so(run, people, tmp_path):
     other = plausibly.open(run.path)
-    other.path, other.record = tmp_path, other.record | {"files_sha256": None}
+    other.path, other.record = tmp_path, other.record.replace(files_sha256=None)
     (tmp_path / "heldout.safetensors").write_bytes((run.path / "heldout.safetensors").read_bytes())
     frame = other.score(str(people / "fresh.csv"))
     assert frame.attrs["calibration"] == {"rows": 800, "from": "test rows"}
@@ -241,7 +241,7 @@ def test_old_runs_rank_against_the_test_rows_and_say_so(run, people, tmp_path):
 
 
 def test_data_split_otherwise_are_not_taken_for_the_run_s(run):
-    record = run.record | {"rows": {"train": 6400, "valid": 800, "test": 800}}
+    record = run.record.replace(rows={"train": 6400, "valid": 800, "test": 800})
     other = plausibly.open(run.path)
     other.record = record
     with pytest.raises(UserError, match="split data otherwise"):

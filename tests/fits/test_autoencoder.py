@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.answers.reconstruction import (
     LEVELS_UNIT,
     WRONG_SHARE,
-    errors_from_json,
+    Error,
     mean_error,
     reconstruction,
 )
@@ -85,6 +86,7 @@ def test_it_survives_compare_and_open(board, people):
     )
     assert set(row.reconstruction) == {
         WRONG_SHARE,
+        Error,
         "units of age",
         "units of height",
         "units of pay",
@@ -100,7 +102,8 @@ def test_it_survives_compare_and_open(board, people):
     )
     record = json.loads((row.run.path / "run.json").read_text())
     assert (
-        record["test"] is None and errors_from_json(record["reconstruction"]) == row.reconstruction
+        record["test"] is None
+        and msgspec.convert(record["reconstruction"], dict[str, Error]) == row.reconstruction
     )
     opened = Run.open(row.run.path)
     assert np.array_equal(opened.encode(people), row.run.encode(people))

@@ -20,6 +20,8 @@ from plausibly.data.loading import load
 from plausibly.evaluation.likelihood.likelihood import AtLeast, Exact, likelihood
 from plausibly.evaluation.samples.tables import pair_bins
 from plausibly.events.grid import Grid
+from plausibly.fitting.conditioning import origin_of
+from plausibly.fitting.untrained import initial_record
 from plausibly.models import MODELS
 from plausibly.report import figures, samples, scales, tables
 from plausibly.report.abilities import ladder
@@ -42,8 +44,9 @@ def fitted(name: str, dataset: Dataset, folder: Path) -> Row:
     ]
     (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / name / "log.jsonl").write_text("\n".join(log))
-    record: dict[str, Any] = {"model": name, "notes": dataset.notes, "rows": dataset.rows}
-    run = Run(folder / name, record, model.eval(), dataset.format)  # type: ignore[arg-type]
+    origin = origin_of(dataset, {"seed": 0})
+    record = initial_record(dataset, origin, 0, model=name, arguments={}, files_sha256=None)
+    run = Run(folder / name, record, model.eval(), dataset.format)
     return Row(
         name,
         model.family,

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,7 +19,7 @@ import plausibly
 from plausibly.capabilities import Model
 from plausibly.data import load
 from plausibly.errors import Unsupported, UserError
-from plausibly.evaluation.numbers import Number, number_from_json
+from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples import coverage, distances, readers, two_samples
 from plausibly.evaluation.samples.features import (
     ColumnFeatures,
@@ -41,6 +42,8 @@ from plausibly.evaluation.samples.two_samples import (
     permutation_test,
     two_sample_auc,
 )
+from plausibly.fitting.conditioning import origin_of
+from plausibly.fitting.untrained import initial_record
 from plausibly.runs.board import Board, Row
 from plausibly.runs.record import write_record
 from plausibly.runs.run import Run
@@ -162,7 +165,7 @@ def test_numbers_are_kept_with_their_interval_and_what_it_is_over():
     assert number.to_json()["interval"] == [0.0, 0.036] and number.to_json()["over"] == "samples"
     assert number.cells()[:2] == ["0 ± 0", "0 to 0.036"]
     assert Number(0.9, None, 10, "x", "y", 1.0).cells()[:2] == ["0.9", ""]
-    assert number_from_json({**number.to_json(), "more": 1}).value == 0.0
+    assert msgspec.convert({**number.to_json(), "more": 1}, Number).value == 0.0
 
 
 # --- MMD and distances in features
@@ -742,7 +745,8 @@ class Implicit(Model):
 def test_a_model_without_a_likelihood_has_all_numbers(tmp_path):
     frame = pd.DataFrame(np.random.default_rng(0).integers(0, 2, (400, 6)), columns=list("abcdef"))
     dataset = load(frame)
-    record = {"data": {"source": "<frame in memory>"}, "model": "implicit"}
+    origin = origin_of(dataset, {"seed": 0})
+    record = initial_record(dataset, origin, 0, model="implicit", arguments={})
     run = Run(tmp_path, record, Implicit(dataset.schema).eval(), dataset.format)
     found = run.samples(frame)
     assert (

@@ -356,6 +356,6 @@ def test_the_validation_of_an_ensemble_is_that_of_its_weights(rows, tmp_path, mo
         for s in (0, 1)
     ]
     for run in runs[1:]:
-        run.record["data"] = runs[0].record["data"]
+        run.record = run.record.replace(data=runs[0].record["data"])
     first, second = (ensemble.mix(runs, out=tmp_path / name).record for name in ("a", "b"))
     assert first["validation"] == second["validation"]

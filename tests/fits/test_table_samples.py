@@ -638,7 +638,7 @@ def test_the_command_refuses_a_target_in_a_line(run, cli, tmp_path):
 def test_without_the_training_rows_distances_stand_alone(run):
     gone = Run(
         run.path,
-        run.record | {"data": run.record["data"] | {"source": "<frame in memory>"}},
+        run.record.replace(data=run.record["data"] | {"source": "<frame in memory>"}),
         run.model,
         run.format,
     )

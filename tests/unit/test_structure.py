@@ -12,6 +12,7 @@ from benchmarks.shape import (
     find_circles,
     find_meanings,
     is_participle,
+    is_record_read,
     is_text_times_truth,
 )
 
@@ -97,6 +98,11 @@ def test_files_are_short():
 def test_texts_are_chosen_by_a_condition():
     """Not by a product with a truth, such as `"s" * (n != 1)`."""
     assert not [ast.unparse(node) for node in PACKAGE.nodes if is_text_times_truth(node)]
+
+
+def test_a_record_is_read_by_its_fields():
+    """Not as a dictionary, whose names and types nothing checks."""
+    assert not [ast.unparse(node) for node in PACKAGE.nodes if is_record_read(node)]
 
 
 def test_docstrings_begin_with_a_noun_or_a_verb():

@@ -7,10 +7,10 @@ number, and then so far off. It says nothing of how probable rows are: copying p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct, structs
 
 from plausibly.capabilities import Trainable
 from plausibly.evaluation import intervals
@@ -27,8 +27,7 @@ LEVELS_UNIT = "levels"
 CELLS_PER_BATCH = 1 << 22  # looked at in one go
 
 
-@dataclass(frozen=True)
-class Error:
+class Error(Struct, frozen=True, forbid_unknown_fields=True):
     """The mean error of rows: of each row, the mean over its cells of one unit. Smaller is better."""
 
     value: float
@@ -36,6 +35,9 @@ class Error:
     rows: int
     interval: intervals.Interval | None = None  # of 95 %, over the same
     groups: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return structs.asdict(self)
 
     def __str__(self) -> str:
         return f"{self.rows:,} rows" + (f" in {self.groups:,} groups" if self.groups else "")
@@ -123,8 +125,3 @@ def format_error(unit: str, error: Error) -> str:
         spread = None if error.standard_error is None else 100 * error.standard_error
         return f"{intervals.with_error(100 * error.value, spread, '.2f')}% of cells wrong"
     return f"{intervals.with_error(error.value, error.standard_error, '.3g')} {unit}"
-
-
-def errors_from_json(document: Mapping[str, Any] | None) -> dict[str, Error]:
-    """The errors as run.json keeps them."""
-    return {unit: Error(**each) for unit, each in (document or {}).items()}

@@ -87,7 +87,7 @@ class Likelihood:
             "unit": "nats per row",
             "sign": self.sign,
             "standard_error": finite_or_none(self.standard_error),
-            "interval": self.interval,
+            "interval": None if self.interval is None else list(self.interval),
             "rows": self.rows,
             "groups": self.group_count,
             "bits_per_variable": self.bits_per_variable,
