@@ -39,22 +39,29 @@ def build_part(what: str, kinds: Sequence[type[Kind]], spec: Any, *first: Any) -
     """The part that `spec` asks for, made with the arguments `first` besides its own. ValueError where there is none."""
     if isinstance(spec, tuple(kinds)):
         return spec  # type: ignore[return-value]
-    wanted = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
-    names = ", ".join(kind.name for kind in kinds)
-    if "name" not in wanted:
-        raise ValueError(
-            f"{what}.{next(iter(wanted), '')} needs {what}=NAME beside it; names: {names}"
-        )
-    found = next((kind for kind in kinds if kind.name == wanted["name"]), None)
-    if found is None:
-        raise ValueError(f"{what} = {wanted['name']!r}; it is one of {names}")
-    given = {name: value for name, value in wanted.items() if name != "name"}
+    given = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
+    found = _find_kind(what, kinds, given)
+    del given["name"]
+    known = arguments(found)
     for name in given:
-        if name not in (known := arguments(found)):
+        if name not in known:
             raise ValueError(
                 f"{what} {found.name} has no argument {name!r}; it takes {', '.join(known) or 'none'}"
             )
     return found(*first, **given)
+
+
+def _find_kind(what: str, kinds: Sequence[type[Kind]], given: dict[str, Any]) -> type[Kind]:
+    """The kind of the name that is given. ValueError where there is none."""
+    names = ", ".join(kind.name for kind in kinds)
+    if "name" not in given:
+        raise ValueError(
+            f"{what}.{next(iter(given), '')} needs {what}=NAME beside it; names: {names}"
+        )
+    for kind in kinds:
+        if kind.name == given["name"]:
+            return kind
+    raise ValueError(f"{what} = {given['name']!r}; it is one of {names}")
 
 
 class Argument(NamedTuple):
@@ -68,21 +75,23 @@ class Argument(NamedTuple):
 def list_arguments(kind: type) -> list[Argument]:
     """The arguments that a person chooses: of a model all but the schema, of a part those by keyword only."""
     described = describe_arguments(kind)
-    chosen = [
-        each
-        for name, each in signature(kind).parameters.items()
-        if name != "schema"
-        and (each.kind is Parameter.KEYWORD_ONLY or not issubclass(kind, Part))
-        and each.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-    ]
     return [
         Argument(
             each.name,
             None if each.default is Parameter.empty else each.default,
             described.get(each.name, ""),
         )
-        for each in chosen
+        for each in signature(kind).parameters.values()
+        if _is_chosen(kind, each)
     ]
+
+
+def _is_chosen(kind: type, argument: Parameter) -> bool:
+    return (
+        argument.name != "schema"
+        and (argument.kind is Parameter.KEYWORD_ONLY or not issubclass(kind, Part))
+        and argument.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    )
 
 
 def describe_arguments(kind: type) -> dict[str, str]:

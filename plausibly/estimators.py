@@ -200,10 +200,7 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
     def fit(self, X: Any, y: Any) -> Self:
         """Learns from rows, (rows, columns), and their labels, (rows,). UserError, a ValueError, for what can be mended."""
         rows = self._training_rows(X)
-        if np.ma.is_masked(y):
-            raise UserError("some labels are masked; leave those rows out")
-        _, y = check_X_y(np.zeros((len(rows), 1)), y, estimator=self)
-        check_classification_targets(y)
+        y = self._check_labels(y, len(rows))
         self.classes_, labels = np.unique(y, return_inverse=True)
         chosen = self._settings()
         held = holdout_mask(labels, self.validation_fraction, chosen.seed)
@@ -217,6 +214,13 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
         ]
         self.joint_ = PerClass(np.log(np.bincount(labels[~held]) / (~held).sum()), tuple(runs))
         return self
+
+    def _check_labels(self, y: Any, rows: int) -> Any:
+        if np.ma.is_masked(y):
+            raise UserError("some labels are masked; leave those rows out")
+        _, y = check_X_y(np.zeros((rows, 1)), y, estimator=self)
+        check_classification_targets(y)
+        return y
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """log p(y | x), (rows, classes), in the order of `classes_`; estimates from bounds where `proba_sign_` is ~."""

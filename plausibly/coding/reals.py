@@ -45,27 +45,31 @@ def code_float(
 ) -> NDArray[np.float32]:
     """A float32 within +-reach for each row; `below` gives the probability of at most x, (rows,)."""
     own = None if events is None else floats_to_places(np.asarray(events, np.float32))
-    low, high = (
-        np.full(rows, end) for end in floats_to_places(np.array([-reach, reach], np.float32))
-    )  # what is left, ends included
+    ends = floats_to_places(np.array([-reach, reach], np.float32))
+    low, high = (np.full(rows, end) for end in ends)  # what is left, ends included
     under, over = np.zeros(rows), np.ones(rows)
     for _ in range(HALVINGS):
         middle = (low + high) >> 1
         share = np.clip(below(places_to_floats(middle, np.float32).astype(np.float64)), under, over)
-        known = over - under > MIN_SHARE
-        first = np.where(known, (share - under) / np.where(known, over - under, 1), 0.5).clip(
-            MIN_HALF, 1 - MIN_HALF
-        )
-        first = np.where(low == high, 1.0, first)
-        with np.errstate(divide="ignore"):
-            law = np.log(np.stack([first, 1 - first], 1))
+        law = _halving_law(share - under, over - under, low == high)
         upper = coder.finite(law, None if own is None else own > middle).astype(bool)
-        low, under = (
-            np.where(upper, np.minimum(middle + 1, high), low),
-            np.where(upper, share, under),
-        )
-        high, over = np.where(upper, high, middle), np.where(upper, over, share)
+        low = np.where(upper, np.minimum(middle + 1, high), low)
+        under = np.where(upper, share, under)
+        high = np.where(upper, high, middle)
+        over = np.where(upper, over, share)
     return places_to_floats(low, np.float32)
+
+
+def _halving_law(part: Numbers, whole: Numbers, single: NDArray[np.bool_]) -> Numbers:
+    """log p of the lower and the upper half, (rows, 2), by the part of the whole probability that the lower half has.
+
+    Where a single pattern is left, it is in the lower half.
+    """
+    known = whole > MIN_SHARE
+    shares = np.where(known, part / np.where(known, whole, 1), 0.5)
+    first = np.where(single, 1.0, shares.clip(MIN_HALF, 1 - MIN_HALF))
+    with np.errstate(divide="ignore"):
+        return np.log(np.stack([first, 1 - first], 1))
 
 
 @dataclass(frozen=True)
@@ -97,45 +101,34 @@ class Raster:
         return low
 
 
-def rasters(step: float) -> list[Raster]:
-    """Multiples of a step, if there is one, float32 numbers, and all."""
-
-    def narrow(where: Places) -> Numbers:
-        return places_to_floats(where, np.float32).astype(np.float64)
-
-    def multiple(where: Places) -> Numbers:
-        parts = round(1 / step)  # 3 / 10 is the number that is written 0.3, and 3 * 0.1 is not
-        return np.asarray(
-            where / parts if abs(parts * step - 1) < 1e-9 else where * step, np.float64
-        )
-
-    found = [
-        Raster(
-            narrow,
-            lambda x: floats_to_places(x.clip(-MAX_FLOAT32, MAX_FLOAT32).astype(np.float32)),
-            last_place(np.float32),
-        ),
-        Raster(
-            lambda where: places_to_floats(where, np.float64),
-            floats_to_places,
-            last_place(np.float64),
-        ),
-    ]
-    if step:
-        found.insert(
-            0,
-            Raster(
-                multiple,
-                lambda x: np.rint(x / step).clip(-MAX_MULTIPLE, MAX_MULTIPLE).astype(np.int64),
-                MAX_MULTIPLE,
-            ),
-        )
-    return found
-
-
 def last_place(dtype: type[np.floating[Any]]) -> int:
     """The place of the largest number of a type."""
     return int(floats_to_places(np.array([np.finfo(dtype).max], dtype))[0])
+
+
+FLOATS32 = Raster(
+    lambda where: places_to_floats(where, np.float32).astype(np.float64),
+    lambda x: floats_to_places(x.clip(-MAX_FLOAT32, MAX_FLOAT32).astype(np.float32)),
+    last_place(np.float32),
+)
+FLOATS64 = Raster(
+    lambda where: places_to_floats(where, np.float64), floats_to_places, last_place(np.float64)
+)
+
+
+def _multiples(step: float) -> Raster:
+    parts = round(1 / step)  # 3 / 10 is the number that is written 0.3, and 3 * 0.1 is not
+    divides = abs(parts * step - 1) < 1e-9
+    return Raster(
+        lambda where: np.asarray(where / parts if divides else where * step, np.float64),
+        lambda x: np.rint(x / step).clip(-MAX_MULTIPLE, MAX_MULTIPLE).astype(np.int64),
+        MAX_MULTIPLE,
+    )
+
+
+def rasters(step: float) -> list[Raster]:
+    """Multiples of a step, if there is one, float32 numbers, and all."""
+    return [*([_multiples(step)] if step else []), FLOATS32, FLOATS64]
 
 
 def code_within(
@@ -143,21 +136,27 @@ def code_within(
 ) -> Numbers:
     """Values that give these events; `event` never falls as they grow. `step` is 0 where there is none."""
     known = rasters(step)
-    number = len(known)
-    ways = (
-        None if values is None else np.stack([raster.holds(values) for raster in known]).argmax(0)
-    )
-    usual = None if ways is None else np.array([np.bincount(ways, minlength=number).argmax()])
-    shares = np.full(number, RARE_SHARE)
-    shares[coder.iid(np.full(number, 1 / number), 1, usual)] = USUAL_SHARE
-    found, ways = np.empty(len(events)), coder.iid(shares / shares.sum(), len(events), ways)
+    ways = _code_ways(coder, known, len(events), values)
+    found = np.empty(len(events))
     for way, raster in enumerate(known):
         rows = ways == way
-        if rows.any():
-            own = events[rows]
-            first, size = raster.giving(event, own)
-            if (size < 1).any():
-                raise Damaged("a number that cannot be")
-            place = None if values is None else raster.place(values[rows]) - first
-            found[rows] = raster.at(first + coder.below(size, place))
+        if not rows.any():
+            continue
+        first, size = raster.giving(event, events[rows])
+        if (size < 1).any():
+            raise Damaged("a number that cannot be")
+        place = None if values is None else raster.place(values[rows]) - first
+        found[rows] = raster.at(first + coder.below(size, place))
     return found
+
+
+def _code_ways(coder: Coder, known: list[Raster], rows: int, values: Numbers | None) -> Places:
+    """Which of the rasters each value is taken from: the first that holds it; which is most often so is coded before."""
+    number = len(known)
+    ways = usual = None
+    if values is not None:
+        ways = np.stack([raster.holds(values) for raster in known]).argmax(0)
+        usual = np.array([np.bincount(ways, minlength=number).argmax()])
+    shares = np.full(number, RARE_SHARE)
+    shares[coder.iid(np.full(number, 1 / number), 1, usual)] = USUAL_SHARE
+    return coder.iid(shares / shares.sum(), rows, ways)

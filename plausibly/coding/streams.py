@@ -34,7 +34,6 @@ MAX_STREAM_BYTES = 1 << 40
 END_OF_TEXT = 256  # the symbol behind the last byte of a text
 LAWS = constriction.stream.model  # compiled modules have to be reached by attribute
 GRAIN, CELLS = 2.0**-7, 64
-INFINITE_EDGES = np.array([[-np.inf, np.inf]])
 TABLE_LAW, EVEN_LAW = LAWS.Categorical(perfect=False), LAWS.Uniform()
 
 
@@ -50,6 +49,18 @@ def quantise(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 def quantise_shares(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """The nearest multiples of 1 / WHOLE."""
     return np.rint(probabilities * PROBABILITY_UNITS) / PROBABILITY_UNITS
+
+
+def _piece_chances(piece: int, mean: float) -> NDArray[np.float64]:
+    """The probabilities of 0, 1, ... pieces in a geometric number of this mean, the last one of all that are more."""
+    one = -np.expm1(-piece * np.log1p(1 / mean))  # that there is no further piece
+    table = one * (1 - one) ** np.arange(MAX_QUOTIENT, dtype=np.float64)
+    return np.append(table, (1 - one) ** MAX_QUOTIENT)
+
+
+def _subtract(symbols: Symbols, found: NDArray[np.int64], rows: NDArray[np.int64]) -> Symbols:
+    """The rest of the symbols of some rows, behind what is found; None for a reader."""
+    return None if symbols is None else symbols[rows] - found[rows]
 
 
 class Coder(ABC):
@@ -108,22 +119,15 @@ class Coder(ABC):
     def geometric(self, mean: float, rows: int, symbols: Symbols) -> NDArray[np.int64]:
         """Whole numbers from 0 with p(k) = m^k / (1 + m)^(k + 1), those beyond all reason bit by bit."""
         piece = max(1, int(mean / STEPS_PER_MEAN))
-        one = -np.expm1(
-            -piece * np.log1p(1 / mean)
-        )  # the probability that there is no further piece
-        table = one * (1 - one) ** np.arange(MAX_QUOTIENT, dtype=np.float64)
-        table = np.append(table, (1 - one) ** MAX_QUOTIENT)
+        table = _piece_chances(piece, mean)
         found, going = np.zeros(rows, np.int64), np.arange(rows)
         for _ in range(MAX_TABLE_ROUNDS):
-            own = (
-                None
-                if symbols is None
-                else np.minimum((symbols[going] - found[going]) // piece, MAX_QUOTIENT)
-            )
+            left = _subtract(symbols, found, going)
+            own = None if left is None else np.minimum(left // piece, MAX_QUOTIENT)
             more = self.iid(table, len(going), own)
             found[going] += more * piece
             ended, going = going[more < MAX_QUOTIENT], going[more == MAX_QUOTIENT]
-            left = None if symbols is None else symbols[ended] - found[ended]
+            left = _subtract(symbols, found, ended)
             found[ended] += self.below(np.full(len(ended), piece), left)
         found[going] = self.below(
             np.full(len(going), np.int64(1) << 62), None if symbols is None else symbols[going]
@@ -155,17 +159,10 @@ class Coder(ABC):
         """log p of `CELLS` cells of so many numbers each, (rows, CELLS), from `start` on."""
         from scipy.special import ndtr
 
-        edges = (start[:, None] + np.arange(1, CELLS) * width - CELLS**2 // 2 - 0.5) * GRAIN
-        ends = (
-            ((start[:, None] + np.array([0, CELLS * width]) - CELLS**2 // 2 - 0.5) * GRAIN)
-            if width == 1
-            else INFINITE_EDGES
-        )
-        under, upto, over = (
-            ndtr((at - centre[:, None]) / scale[:, None])
-            for at in (ends[:, :1], edges, ends[:, 1:])
-        )
-        shares = np.diff(np.concatenate([under, upto, over], 1))
+        edges = (start[:, None] + np.arange(CELLS + 1) * width - CELLS**2 // 2 - 0.5) * GRAIN
+        if width > 1:
+            edges[:, [0, -1]] = -np.inf, np.inf
+        shares = np.diff(ndtr((edges - centre[:, None]) / scale[:, None]))
         total = shares.sum(1, keepdims=True)
         with np.errstate(divide="ignore"):
             return np.log(np.where(total > 0, shares / np.where(total > 0, total, 1), 1 / CELLS))

@@ -8,6 +8,7 @@ uniform in an inner bin, exponential in the two outermost. Discrete variables pa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,21 +30,20 @@ class Binning(nn.Module):
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         self.schema = schema
-        real = [(i, kind) for i, kind in enumerate(schema.kinds) if isinstance(kind, Real)]
+        places = [i for i, kind in enumerate(schema.kinds) if isinstance(kind, Real)]
+        real = [kind for kind in schema.kinds if isinstance(kind, Real)]
         slot = torch.full((schema.size,), -1, device="cpu")
-        slot[[i for i, _ in real]] = torch.arange(len(real), device="cpu")
+        slot[places] = torch.arange(len(real), device="cpu")
         self.any = bool(real)
-        self.register_buffer("slot", slot, persistent=False)
-        self.register_buffer(
-            "edges", pad_with_infinity([kind.edges for _, kind in real]), persistent=False
-        )
-        for name, rows in (
-            ("count", [len(kind.edges) for _, kind in real]),
-            ("tails", [kind.tails for _, kind in real]),
-            ("last", [kind.codes - 1 for _, kind in real]),
-            ("holes", [kind.missing for _, kind in real]),
-        ):
-            self.register_buffer(name, torch.tensor(rows, device="cpu"), persistent=False)
+        self._keep("slot", slot)
+        self._keep("edges", pad_with_infinity([kind.edges for kind in real]))
+        self._keep("count", [len(kind.edges) for kind in real])
+        self._keep("tails", [kind.tails for kind in real])
+        self._keep("last", [kind.codes - 1 for kind in real])
+        self._keep("holes", [kind.missing for kind in real])
+
+    def _keep(self, name: str, numbers: Any) -> None:
+        self.register_buffer(name, torch.as_tensor(numbers, device="cpu"), persistent=False)
 
     def is_real(self, i: int) -> bool:
         return isinstance(self.schema.kinds[i], Real)
@@ -69,16 +69,19 @@ class Binning(nn.Module):
         places, slots = self._slots(variables)
         if not len(places):
             return x.long(), torch.zeros_like(x)
-        own = x[:, places].T.contiguous()
-        codes = torch.searchsorted(self.edges[slots], own, right=True)
-        codes = torch.minimum(codes, self.count[slots, None])
-        inside = self._inside(own, codes, slots)
-        codes = torch.where(own >= UNFORESEEN, self.count[slots, None] + 1, codes)
-        codes = torch.where(own >= HOLE, self.last[slots, None], codes)
+        codes, inside = self._digitise(x[:, places].T.contiguous(), slots)
         whole = x.masked_fill(x >= UNFORESEEN, 0.0).long()
         nats = torch.zeros(x.shape, dtype=inside.dtype, device=x.device)
         whole[:, places], nats[:, places] = codes.T, inside.T
         return whole, nats
+
+    def _digitise(self, own: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """As `digitise`, of real variables alone, (variables, batch)."""
+        codes = torch.searchsorted(self.edges[slots], own, right=True)
+        codes = torch.minimum(codes, self.count[slots, None])
+        inside = self._inside(own, codes, slots)
+        codes = torch.where(own >= UNFORESEEN, self.count[slots, None] + 1, codes)
+        return torch.where(own >= HOLE, self.last[slots, None], codes), inside
 
     def _inside(self, own: Tensor, codes: Tensor, slots: Tensor) -> Tensor:
         low, high = self._ends(codes, slots)
@@ -137,26 +140,29 @@ class Binning(nn.Module):
         if not len(places):
             return x
         own = codes[:, places].T
-        count, last = self.count[slots, None], self.last[slots, None]
-        low, high = self._ends(torch.minimum(own, count), slots)
+        event = self._number_within(own, slots, generator)
+        event = event.masked_fill(own > self.count[slots, None], UNFORESEEN)
+        holes = (own == self.last[slots, None]) & self.holes[slots, None]
+        x[:, places] = event.masked_fill(holes, HOLE).T
+        return x
+
+    def _number_within(
+        self, codes: Tensor, slots: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        """A number within each bin, (variables, batch): drawn if there is a generator, else the middle or the one edge."""
+        count = self.count[slots, None]
+        low, high = self._ends(torch.minimum(codes, count), slots)
         if generator is None:
             share, away = torch.full_like(low, 0.5), torch.zeros_like(low)
         else:
             share = torch.rand(low.shape, generator=generator, device=low.device)
             away = torch.empty_like(low).exponential_(generator=generator)
-        under = torch.nextafter(
-            high, torch.full_like(high, -torch.inf)
-        )  # rounding must not leave the bin
+        # rounding must not leave the bin
+        under = torch.nextafter(high, torch.full_like(high, -torch.inf))
         inner = torch.minimum(low + share * (high - low), under)
         below = torch.minimum(high - self.tails[slots, 0, None] * away, under)
-        event = torch.where(
-            own == 0,
-            below,
-            torch.where(own == count, low + self.tails[slots, 1, None] * away, inner),
-        )
-        event = event.masked_fill(own > count, UNFORESEEN)
-        x[:, places] = event.masked_fill((own == last) & self.holes[slots, None], HOLE).T
-        return x
+        above = low + self.tails[slots, 1, None] * away
+        return torch.where(codes == 0, below, torch.where(codes == count, above, inner))
 
     def peaks(self) -> Tensor:
         """log of the highest density inside each code, (sum of codes,), float64; 0 for codes that are no bin."""

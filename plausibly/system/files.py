@@ -53,18 +53,22 @@ def replacing(path: Path) -> Iterator[Path]:
         with _draft_folder(path.parent) as folder:
             draft = folder / path.name
             draft.touch()
-            mode = (
-                before or draft.stat().st_mode
-            )  # some writers make files that only their owner can read
+            # some writers make files that only their owner can read
+            mode = before or draft.stat().st_mode
             yield draft
-            draft.chmod(stat.S_IMODE(mode))
-            with open(draft, "rb+") as written:
-                os.fsync(written.fileno())
-            os.replace(draft, path)
+            _put_in_place(draft, path, mode)
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}; nothing was changed there"
         ) from error
+
+
+def _put_in_place(draft: Path, path: Path, mode: int) -> None:
+    """Makes a draft that is on the disk the file at a path."""
+    draft.chmod(stat.S_IMODE(mode))
+    with open(draft, "rb+") as written:
+        os.fsync(written.fileno())
+    os.replace(draft, path)
 
 
 @contextmanager

@@ -42,21 +42,20 @@ def _take_lock(file: Path, path: Path) -> int:
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         if not lock(descriptor):
-            holder = (
-                os.read(descriptor, MAX_HOLDER_BYTES).decode("utf-8", "replace").strip()
-                or "another process"
-            )
+            holder = os.read(descriptor, MAX_HOLDER_BYTES).decode("utf-8", "replace").strip()
             os.close(descriptor)
             raise UserError(
-                f"{path} is being written by {holder}; wait until it ends, or give another --out"
+                f"{path} is being written by {holder or 'another process'}; wait until it ends, or give another --out"
             )
         if is_there(descriptor, file):  # else whoever held it has just taken it away
-            break
+            _sign_lock(descriptor)
+            return descriptor
         os.close(descriptor)
+
+
+def _sign_lock(descriptor: int) -> None:
+    """Writes who holds the lock, and since when."""
     began = datetime.now().astimezone().isoformat(timespec="seconds")
+    holder = f"process {os.getpid()} on {platform.node()} since {began}\n"
     os.ftruncate(descriptor, 0)
-    os.write(
-        descriptor,
-        f"process {os.getpid()} on {platform.node()} since {began}\n".encode()[:MAX_HOLDER_BYTES],
-    )
-    return descriptor
+    os.write(descriptor, holder.encode()[:MAX_HOLDER_BYTES])

@@ -69,6 +69,16 @@ def process_group() -> Iterator[None]:
         yield
         return
     import torch.distributed as dist
+
+    _join_processes()
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def _join_processes() -> None:
+    import torch.distributed as dist
     import torch.distributed.nn  # noqa: F401 - imported within, its default arguments would keep the group for ever
     from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
@@ -77,10 +87,6 @@ def process_group() -> Iterator[None]:
     # torchrun's store may remember the addresses of processes that are gone, so each meeting has a place of its own
     place = f"plausibly/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{next(meetings)}"
     dist.init_process_group("gloo", store=PrefixStore(place, store), rank=number, world_size=size)
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
 
 
 def refuse_parallel(task: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Thread
@@ -26,7 +27,7 @@ OPENMP = _openmp()
 
 def run_in_threads(tasks: Sequence[Task], work: Callable[[Task], None]) -> None:
     """Does every task; each of at most as many threads as torch uses takes the next one. What one raises is raised."""
-    threads, left = min(torch.get_num_threads(), len(tasks)), iter(tasks)
+    left = iter(tasks)
     failed = list[BaseException]()
 
     def run(_: object = None) -> None:
@@ -35,20 +36,24 @@ def run_in_threads(tasks: Sequence[Task], work: Callable[[Task], None]) -> None:
                 work(task)
         except BaseException as error:  # which a call from C would only print
             failed.append(error)
-            for _ in left:  # nobody goes on
-                pass
+            deque(left, 0)  # nobody goes on
 
-    if threads > 1 and OPENMP:
-        OPENMP(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(run), None, threads, 0)
-    else:
-        others = [Thread(target=run) for _ in range(threads - 1)]
-        for other in others:
-            other.start()
-        run()
-        for other in others:
-            other.join()
+    _call_in_threads(run, min(torch.get_num_threads(), len(tasks)))
     if failed:
         raise failed[0]
+
+
+def _call_in_threads(run: Callable[..., None], threads: int) -> None:
+    """Calls a function in this thread and in others besides."""
+    if threads > 1 and OPENMP:
+        OPENMP(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(run), None, threads, 0)
+        return
+    others = [Thread(target=run) for _ in range(threads - 1)]
+    for other in others:
+        other.start()
+    run()
+    for other in others:
+        other.join()
 
 
 @contextmanager
