@@ -54,19 +54,24 @@ def chain(member: AutoregressiveModel, x: Tensor, order: tuple[int, ...]) -> lis
     if member.order == order or not isinstance(member, TractableModel):
         outcome = member.predict(x)
         return [outcome.one(i) for i in range(len(order))]
-    n, batch, singles = len(order), len(x), list[Single]()
     ranks = torch.tensor(order, device=x.device).argsort()
-    for variables in torch.arange(n, device=x.device).split(
-        max(1, NUMBERS_PER_BATCH // max(batch * sum(member.schema.codes), 1))
-    ):
-        many = x.repeat(len(variables), *[1] * (x.ndim - 1))
-        seen = (ranks < ranks[variables, None]).repeat_interleave(batch, 0)
-        outcome = member.predict_given(many, seen.view(many.shape))
-        each = torch.arange(len(many), device=x.device).view(len(variables), batch)
-        singles += [
-            outcome.one(i).rows(rows) for i, rows in zip(variables.tolist(), each, strict=True)
-        ]
-    return singles
+    many = max(1, NUMBERS_PER_BATCH // max(len(x) * sum(member.schema.codes), 1))
+    return [
+        single
+        for variables in torch.arange(len(order), device=x.device).split(many)
+        for single in _predict_each(member, x, variables, ranks)
+    ]
+
+
+def _predict_each(
+    member: TractableModel, x: Tensor, variables: Tensor, ranks: Tensor
+) -> list[Single]:
+    """p(x_i | those of lower rank) of each of the variables."""
+    many = x.repeat(len(variables), *[1] * (x.ndim - 1))
+    seen = (ranks < ranks[variables, None]).repeat_interleave(len(x), 0)
+    outcome = member.predict_given(many, seen.view(many.shape))
+    each = torch.arange(len(many), device=x.device).view(len(variables), len(x))
+    return [outcome.one(i).rows(rows) for i, rows in zip(variables.tolist(), each, strict=True)]
 
 
 def chain_where(

@@ -335,11 +335,8 @@ def mixture(components: Sequence[Any], weights: Sequence[float]) -> FreeWeights:
 
     It holds copies. ValueError where the parts do not fit together.
     """
-    if (
-        not components
-        or len(components) != len(weights)
-        or not all(weight > 0 for weight in weights)
-    ):
+    positive = all(weight > 0 for weight in weights)
+    if not components or len(components) != len(weights) or not positive:
         raise ValueError("a mixture needs at least one component, and a positive weight for each")
     if any(component.schema != components[0].schema for component in components):
         raise ValueError("the components of a mixture are of one schema")

@@ -97,12 +97,9 @@ class NetworkModel(AutoregressiveModel):
         try:
             while True:
                 rows = self.cells_to_sum(x).any(1).nonzero()[:, 0]
-                own = (
-                    outcome
-                    if not len(rows)
-                    else replace_rows(outcome, rows, self.predict(x[rows]).one(i))
-                )
-                x[:, i] = yield i, own
+                if len(rows):
+                    outcome = replace_rows(outcome, rows, self.predict(x[rows]).one(i))
+                x[:, i] = yield i, outcome
                 i, outcome = steps.send(x[:, i])
         except StopIteration as done:
             events: Tensor = done.value
@@ -213,11 +210,9 @@ def shuffle_order(variables: Iterable[int], shuffle: int) -> tuple[int, ...]:
 def too_large(kind: type[Trainable], schema: Schema) -> str | None:
     """Why a model of so many parameters is refused, or None."""
     parameters = kind.count(schema)
-    return (
-        f"{kind.__name__.lower()}: {parameters:,} parameters, more than {MAX_PARAMETERS:,}"
-        if parameters > MAX_PARAMETERS
-        else None
-    )
+    if parameters > MAX_PARAMETERS:
+        return f"{kind.__name__.lower()}: {parameters:,} parameters, more than {MAX_PARAMETERS:,}"
+    return None
 
 
 def check_transformer(name: str, width: int, layers: int, heads: int, dropout: float) -> None:

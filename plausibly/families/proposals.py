@@ -67,13 +67,11 @@ class EffectiveSampleSize:
 def all_effective(parts: Sequence[EffectiveSampleSize | None]) -> EffectiveSampleSize | None:
     """Those of rows after rows; None where none of them was drawn by weight."""
     known = [part for part in parts if part is not None]
-    return (
-        EffectiveSampleSize(
+    if known:
+        return EffectiveSampleSize(
             torch.cat([part.rows for part in known]), max(part.draws for part in known)
         )
-        if known
-        else None
-    )
+    return None
 
 
 def effective_size(log_weights: Tensor) -> Tensor:
@@ -194,21 +192,26 @@ class Evidence:
         prior, rows = self.model.latent_prior(), len(self.x)
         parts = min(MIXTURE_PARTS, many)
         each = ceil(many / parts)
-        alone = (
-            1 if parts > 1 and self.telling.any() else parts
-        )  # of the parts, those that are p(z)
+        # of the parts, those that are p(z)
+        alone = 1 if parts > 1 and self.telling.any() else parts
         z = prior.sample(rows * alone * each, generator).unflatten(0, (rows, alone * each))
         if alone == parts:
             return z, torch.zeros(rows, alone * each, dtype=torch.float64, device=z.device)
         whole = self.times(parts - 1).complete(generator)
         theirs = self.model.posterior(whole, each).sample(generator)
         z = torch.cat([z, theirs.unflatten(0, (rows, (parts - 1) * each))], 1)
+        return z, self._log_ratio(z, whole, parts)
+
+    def _log_ratio(self, z: Tensor, whole: Tensor, parts: int) -> Tensor:
+        """log p(z) - log q(z), where q mixes p(z) with the posteriors of whole events, `parts` - 1 of each row."""
+        rows, draws = z.shape[:2]
         every = z.repeat_interleave(parts - 1, 0).flatten(0, 1)
-        of_parts = self.model.posterior(whole, z.shape[1]).log_prob(every).double().sum(1)
-        of_parts = of_parts.view(rows, parts - 1, z.shape[1])
-        of_prior = prior.log_prob(z.flatten(0, 1)).double().sum(1).view(rows, 1, z.shape[1])
+        of_parts = self.model.posterior(whole, draws).log_prob(every).double().sum(1)
+        of_parts = of_parts.view(rows, parts - 1, draws)
+        of_prior = self.model.latent_prior().log_prob(z.flatten(0, 1)).double().sum(1)
+        of_prior = of_prior.view(rows, 1, draws)
         mixed = torch.cat([of_prior, of_parts], 1).logsumexp(1) - log(parts)
-        return z, of_prior[:, 0] - mixed
+        return of_prior[:, 0] - mixed
 
     @torch.no_grad()
     def draws(self, many: int, generator: torch.Generator) -> Draws:

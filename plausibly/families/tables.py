@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -28,19 +29,21 @@ class Tables(nn.Module):
         super().__init__()
         self.codes = list(codes)
         self.groups: list[tuple[int, list[int], list[int], int, int]] = []
-        self.rows: dict[
-            int, tuple[int, int, int]
-        ] = {}  # variable -> group, first row and number of rows
+        # variable -> group, first row and number of rows
+        self.rows: dict[int, tuple[int, int, int]] = {}
         free = 0
         for k in sorted(set(codes)):
             members = [i for i, c in enumerate(codes) if c == k]
-            starts = [0]
-            for i in members:
-                self.rows[i] = len(self.groups), starts[-1], configurations[i]
-                starts.append(starts[-1] + configurations[i])
+            starts = list(accumulate([configurations[i] for i in members], initial=0))
+            for i, start in zip(members, starts, strict=False):
+                self.rows[i] = len(self.groups), start, configurations[i]
             self.groups.append((k, members, starts[:-1], starts[-1], free))
             free += starts[-1] * (k - 1)
         self.logits = nn.Parameter(torch.zeros(free))
+        self._bar(configurations, barred)
+
+    def _bar(self, configurations: Sequence[int], barred: Sequence[Tensor]) -> None:
+        """Keeps which codes each row of a group never has, (rows, codes), where there are any."""
         for g, (_, members, *_) in enumerate(self.groups):
             marks = torch.cat([barred[i].expand(configurations[i], -1) for i in members])
             self.register_buffer(f"barred_{g}", marks if marks.any() else None, persistent=False)

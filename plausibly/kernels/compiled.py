@@ -290,11 +290,9 @@ def cpu_draw(
 
 def _pad_rows(table: Tensor) -> Tensor:
     """With rows of zeros up to whole groups."""
-    return (
-        F.pad(table, (0, 0, 0, -len(table) % ROWS_PER_GROUP))
-        if len(table) % ROWS_PER_GROUP
-        else table
-    )
+    if len(table) % ROWS_PER_GROUP:
+        return F.pad(table, (0, 0, 0, -len(table) % ROWS_PER_GROUP))
+    return table
 
 
 def _align(table: Tensor) -> Tensor:

@@ -46,33 +46,31 @@ class Head(nn.Module):
                 f"components = {components} and shape = {shape!r}; 1 to 1,000 of {' or '.join(SHAPES)}"
             )
         self.schema, self.components, self.shape = schema, components, shape
-        self.forms = [
-            (specials(kind) if isinstance(kind, Real) else kind.codes - 1) - (kind.unforeseen > 0)
-            for kind in schema.kinds
-        ]
+        self.forms = [free_numbers(kind) for kind in schema.kinds]
         self.unseen = [place_of_unseen(kind) for kind in schema.kinds]
         self.real = [isinstance(kind, Real) for kind in schema.kinds]
-        widths = [
-            n + (3 * components - 1) * real for n, real in zip(self.forms, self.real, strict=True)
-        ]
+        self._place_parameters()
+        floors = [kind.floor if isinstance(kind, Real) else 0.0 for kind in schema.kinds]
+        self._keep("floors", torch.tensor(floors, device="cpu"))
+        self._keep("unforeseen", schema.chance_unforeseen.float())
+
+    def _place_parameters(self) -> None:
+        """Gives each variable its own parameters, one behind the other; those of one layout have buffers together."""
+        each = list(zip(self.real, self.forms, self.unseen, strict=True))
+        widths = [form + (3 * self.components - 1) * real for real, form, _ in each]
         self.starts = list(accumulate(widths, initial=0))
         self.width = self.starts[-1]
         owner = [i for i, width in enumerate(widths) for _ in range(width)]
-        self.register_buffer("owner", torch.tensor(owner, device="cpu"), persistent=False)
-        floors = [kind.floor if isinstance(kind, Real) else 0.0 for kind in schema.kinds]
-        self.register_buffer("floors", torch.tensor(floors, device="cpu"), persistent=False)
-        self.register_buffer("unforeseen", schema.chance_unforeseen.float(), persistent=False)
-        each = list(zip(self.real, self.forms, self.unseen, strict=True))
+        self._keep("owner", torch.tensor(owner, device="cpu"))
         self.layouts = sorted(set(each))
         for g, layout in enumerate(self.layouts):
             members = [i for i, form in enumerate(each) if form == layout]
-            slots = torch.tensor([[self.starts[i]] for i in members], device="cpu") + torch.arange(
-                widths[members[0]], device="cpu"
-            )
-            self.register_buffer(
-                f"members_{g}", torch.tensor(members, device="cpu"), persistent=False
-            )
-            self.register_buffer(f"slots_{g}", slots, persistent=False)
+            starts = torch.tensor([[self.starts[i]] for i in members], device="cpu")
+            self._keep(f"members_{g}", torch.tensor(members, device="cpu"))
+            self._keep(f"slots_{g}", starts + torch.arange(widths[members[0]], device="cpu"))
+
+    def _keep(self, name: str, numbers: Tensor) -> None:
+        self.register_buffer(name, numbers, persistent=False)
 
     @property
     def continuous(self) -> bool:
@@ -151,27 +149,31 @@ class Head(nn.Module):
         return found.detach()
 
     def _marginal(self, x: Tensor, kind: Kind) -> Tensor:
-        if not isinstance(kind, Real):
-            counts = torch.bincount(x.long(), minlength=kind.codes)
-            learned = torch.arange(kind.codes) != place_of_unseen(kind)
-            return symmetric_logits(free_logits(counts[learned.to(counts.device)]))
-        numbers = x[x < UNFORESEEN].float()
+        if isinstance(kind, Real):
+            return self._real_marginal(x, kind)
+        counts = torch.bincount(x.long(), minlength=kind.codes)
+        learned = torch.arange(kind.codes) != place_of_unseen(kind)
+        return symmetric_logits(free_logits(counts[learned.to(counts.device)]))
+
+    def _real_marginal(self, x: Tensor, kind: Real) -> Tensor:
+        numbers, n = x[x < UNFORESEEN].float(), self.components
         marks = [UNFORESEEN] * (kind.open and not kind.unforeseen) + [HOLE] * kind.missing
         counts = torch.tensor([len(numbers), *(int((x == mark).sum()) for mark in marks)])
-        special, n = symmetric_logits(free_logits(counts)), self.components
+        special = symmetric_logits(free_logits(counts))
         if not len(numbers):
             numbers = torch.zeros(1)
         share = torch.linspace(0, 1, 2 * n + 1)[1::2]
         means = numbers.double().quantile(share.double()).float()
         # each component is about as wide as the room that its share of the rows takes up
-        reach = (
-            numbers.double()
-            .quantile(torch.linspace(0, 1, n + 1, dtype=torch.float64))
-            .float()
-            .diff()
-        )
+        ends = torch.linspace(0, 1, n + 1, dtype=torch.float64)
+        reach = numbers.double().quantile(ends).float().diff()
         scales = (0.5 * reach).clamp(min=max(kind.floor, 0.05 / n)).log()
         return torch.cat([special, torch.zeros(n - 1), means, scales])
+
+
+def free_numbers(kind: Kind) -> int:
+    """The number of free logits: of codes but one, or of a real number's specials; a code never seen has none."""
+    return (specials(kind) if isinstance(kind, Real) else kind.codes - 1) - (kind.unforeseen > 0)
 
 
 def place_of_unseen(kind: Kind) -> int:

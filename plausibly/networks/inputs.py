@@ -36,25 +36,26 @@ class Inputs(nn.Module):
         self.starts: list[int] = []
         self.widths: list[int] = []
         self.parts = nn.ModuleList()
-        layouts: dict[object, list[int]] = {}
-        for i in range(schema.size) if variables is None else variables:
-            layouts.setdefault(layout(schema.kinds[i]), []).append(i)
         owners: list[int] = []
-        for g, members in enumerate(layouts.values()):
-            kinds = [schema.kinds[i] for i in members]
-            part = RealFeatures(kinds) if isinstance(kinds[0], Real) else CodeFeatures(kinds)
-            self.register_buffer(
-                f"members_{g}", torch.tensor(members, device="cpu"), persistent=False
-            )
-            self.groups |= {i: (g, place) for place, i in enumerate(members)}
+        for members in group_by_layout(
+            schema, range(schema.size) if variables is None else variables
+        ):
             self.starts.append(len(owners))
-            self.parts.append(part)
-            self.widths.append(part.width)
-            owners += [i for i in members for _ in range(part.width)]
+            self._add([schema.kinds[i] for i in members], members)
+            owners += [i for i in members for _ in range(self.widths[-1])]
         self.width = len(owners)
-        self.register_buffer(
-            "owner", torch.tensor(owners, dtype=torch.long, device="cpu"), persistent=False
-        )
+        owner = torch.tensor(owners, dtype=torch.long, device="cpu")
+        self.register_buffer("owner", owner, persistent=False)
+
+    def _add(self, kinds: Sequence[Kind], members: Sequence[int]) -> None:
+        """A group of variables of one layout."""
+        g = len(self.parts)
+        part = RealFeatures(kinds) if isinstance(kinds[0], Real) else CodeFeatures(kinds)
+        places = torch.tensor(members, device="cpu")
+        self.register_buffer(f"members_{g}", places, persistent=False)
+        self.groups |= {i: (g, place) for place, i in enumerate(members)}
+        self.parts.append(part)
+        self.widths.append(part.width)
 
     def forward(self, x: Num[Tensor, "batch *shape"]) -> Float[Tensor, "batch width"]:
         flat, parts = x.flatten(1), [x.new_zeros(len(x), 0)]
@@ -78,11 +79,17 @@ class Inputs(nn.Module):
 
 def layout(kind: Kind) -> object:
     """Equal for kinds whose numbers have one form."""
-    return (
-        ("real", kind.open, kind.missing)
-        if isinstance(kind, Real)
-        else (kind.codes, kind.ordered, kind.regular)
-    )
+    if isinstance(kind, Real):
+        return ("real", kind.open, kind.missing)
+    return (kind.codes, kind.ordered, kind.regular)
+
+
+def group_by_layout(schema: Schema, variables: Sequence[int]) -> list[list[int]]:
+    """The variables, those together whose numbers have one form."""
+    found: dict[object, list[int]] = {}
+    for i in variables:
+        found.setdefault(layout(schema.kinds[i]), []).append(i)
+    return list(found.values())
 
 
 class CodeFeatures(nn.Module):
@@ -114,11 +121,9 @@ class CodeFeatures(nn.Module):
             return x.to(self.table.dtype).unsqueeze(-1)
         codes = x.long()
         numbers: Tensor = self.table[codes]
-        return (
-            numbers
-            if self.embedding is None
-            else torch.cat([numbers, self.embedding[places, codes]], -1)
-        )
+        if self.embedding is None:
+            return numbers
+        return torch.cat([numbers, self.embedding[places, codes]], -1)
 
 
 class RealFeatures(nn.Module):
@@ -143,21 +148,19 @@ class RealFeatures(nn.Module):
     def forward(self, x: Tensor, places: Tensor) -> Tensor:
         special = x >= UNFORESEEN
         number = x.masked_fill(special, 0.0).clamp(-5.0, 5.0).to(self.edges.dtype)
-        edges, count = self.edges[places], self.count[places]
-        above = torch.searchsorted(edges, number.T.contiguous(), right=True).clamp(
-            max=(count[:, None]).expand(-1, len(x))
-        )
-        low = edges.gather(1, (above - 1).clamp(min=0))
-        high = edges.gather(1, torch.minimum(above, count[:, None] - 1))
-        inside = ((number.T - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
-        rank = (
-            2
-            * ((above - 1).clamp(min=0) + inside.where(above < count[:, None], 0.0))
-            / (count[:, None] - 1).clamp(min=1)
-            - 1
-        )
+        rank = self._rank(number.T.contiguous(), places)
         flags = [(x == flag).float() for flag in self.flags]
         return torch.stack([number, rank.T.masked_fill(special, 0.0), *flags], -1)
+
+    def _rank(self, number: Tensor, places: Tensor) -> Tensor:
+        """The share of edges below numbers, (variables, batch), in [-1, 1]; between two edges by a straight line."""
+        edges, count = self.edges[places], self.count[places, None]
+        above = torch.searchsorted(edges, number, right=True).clamp(max=count.expand_as(number))
+        low = edges.gather(1, (above - 1).clamp(min=0))
+        high = edges.gather(1, torch.minimum(above, count - 1))
+        inside = ((number - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
+        share = (above - 1).clamp(min=0) + inside.where(above < count, 0.0)
+        return 2 * share / (count - 1).clamp(min=1) - 1
 
 
 def features(kind: Kind) -> Tensor:

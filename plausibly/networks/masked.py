@@ -108,20 +108,15 @@ class Growing:
         hidden, known = degrees.argsort(stable=True), inputs.argsort(stable=True)
         self.degrees, self.ranks = degrees[hidden], inputs[known]
         self.enter = reorder_layer(network.enter, hidden, known)
-        inner = [block for block in network.blocks if isinstance(block, MaskedBlock)]
         self.inner = [
-            (
-                reorder_layer(block.first, hidden, hidden),
-                reorder_layer(block.second, hidden, hidden),
-            )
-            for block in inner
+            tuple(reorder_layer(each, hidden, hidden) for each in (block.first, block.second))
+            for block in network.blocks
+            if isinstance(block, MaskedBlock)
         ]
-        self.leave, self.past = (
-            reorder_layer(network.leave, None, hidden),
-            reorder_layer(network.past, None, known),
-        )
+        self.leave = reorder_layer(network.leave, None, hidden)
+        self.past = reorder_layer(network.past, None, known)
         self.numbers = network.enter.weight.new_zeros(n, len(inputs))
-        widths = [len(degrees)] * (2 * len(inner) + 1)
+        widths = [len(degrees)] * (2 * len(self.inner) + 1)
         self.active = [self.numbers.new_zeros(n, width) for width in widths]  # behind each relu
 
     def know(self, rank: int, numbers: Tensor) -> None:

@@ -70,26 +70,26 @@ class VariableSampler:
         )
 
     def _scale(self, x: Tensor) -> Tensor:
-        return (
-            straight(x.clamp(-MAX_NUMBER, MAX_NUMBER), x)
-            if self.real
-            else 2 * x / (self.levels - 1) - 1
-        )
+        if self.real:
+            return straight(x.clamp(-MAX_NUMBER, MAX_NUMBER), x)
+        return 2 * x / (self.levels - 1) - 1
 
     def sample(self, parameters: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """Events, (batch, variables), and their numbers, from parameters and as many numbers in (0, 1)."""
-        parameters = torch.cat(
-            [parameters[..., : self.real], clamp_logits(parameters[..., self.real :])], -1
-        )
-        if self.coded and self.width == 1:
-            logits = parameters + uniform.logit()
-            bit = straight((logits > 0).to(logits.dtype), logits.sigmoid())
+        logits = clamp_logits(parameters[..., self.real :])
+        if not self.coded:
+            return self._sample_number(
+                torch.cat([parameters[..., : self.real], logits], -1), uniform
+            )
+        if self.width == 1:
+            noisy = logits + uniform.logit()
+            bit = straight((noisy > 0).to(noisy.dtype), noisy.sigmoid())
             return bit[..., 0], bit
-        if self.coded:
-            one_hot = hardest(parameters + gumbel(uniform))
-            return one_hot @ torch.arange(self.width, device=one_hot.device).to(
-                one_hot.dtype
-            ), one_hot
+        one_hot = hardest(logits + gumbel(uniform))
+        codes = torch.arange(self.width, device=one_hot.device).to(one_hot.dtype)
+        return one_hot @ codes, one_hot
+
+    def _sample_number(self, parameters: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         event = parameters[..., 0] if self.real else self._level(parameters[..., 0])
         seen = self._scale(event)
         if not self.specials:
@@ -127,6 +127,11 @@ def hardest(logits: Tensor) -> Tensor:
     return straight(F.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft.dtype), soft)
 
 
+def _ranges(widths: Sequence[int]) -> list[range]:
+    """Ranges of these lengths, one behind the other."""
+    return [range(end - width, end) for width, end in zip(widths, accumulate(widths), strict=True)]
+
+
 class StraightThrough(nn.Module):
     """Some `variables` of a schema, in that order: `width` numbers that are seen, `parameters_width` that are told."""
 
@@ -137,31 +142,24 @@ class StraightThrough(nn.Module):
         super().__init__()
         self.variables = list(variables)
         each = [VariableSampler(schema.kinds[i]) for i in self.variables]
-        seen, told = (
-            (
-                [0, *accumulate(widths)]
-                for widths in zip(*((f.width, f.parameters) for f in each), strict=True)
-            )
-            if each
-            else ([0], [0])
-        )
-        self.slices = {i: slice(*seen[place : place + 2]) for place, i in enumerate(self.variables)}
-        self.width, self.parameters_width = seen[-1], told[-1]
+        self.width = sum(form.width for form in each)
+        self.parameters_width = sum(form.parameters for form in each)
         self.forms = list({form.layout: form for form in each}.values())
-        members = [
-            [place for place, one in enumerate(each) if one.layout == form.layout]
-            for form in self.forms
-        ]
-        for g, places in enumerate(members):
+        seen = _ranges([form.width for form in each])
+        self.slices = {i: slice(r.start, r.stop) for i, r in zip(self.variables, seen, strict=True)}
+        self._keep_places(each, seen)
+
+    def _keep_places(self, each: Sequence[VariableSampler], seen: Sequence[range]) -> None:
+        """Keeps which variables each form has, and where they and their numbers stand."""
+        told = _ranges([form.parameters for form in each])
+        grouped: list[int] = []
+        for g, form in enumerate(self.forms):
+            places = [place for place, one in enumerate(each) if one.layout == form.layout]
             self._keep(f"members_{g}", places)
-            self._keep(
-                f"told_{g}", [slot for place in places for slot in range(*told[place : place + 2])]
-            )
-        self._keep("event_order", inverse([place for places in members for place in places]))
-        self._keep(
-            "seen_order",
-            inverse([s for places in members for p in places for s in range(*seen[p : p + 2])]),
-        )
+            self._keep(f"told_{g}", [slot for place in places for slot in told[place]])
+            grouped += places
+        self._keep("event_order", inverse(grouped))
+        self._keep("seen_order", inverse([slot for place in grouped for slot in seen[place]]))
 
     def _keep(self, name: str, places: Sequence[int]) -> None:
         self.register_buffer(

@@ -52,6 +52,10 @@ def slice_places(parts: Sequence[slice]) -> Tensor:
     return cpu_index([number for part in parts for number in range(part.start, part.stop)])
 
 
+def slice_lengths(parts: Sequence[slice]) -> list[int]:
+    return [part.stop - part.start for part in parts]
+
+
 class PerToken(nn.Module):
     """A linear map of its own for each token, between its vector and its numbers, of which token t has `lengths[t]`.
 

@@ -48,11 +48,9 @@ class Categorical(Single):
 
 def without(logs: Tensor, place: int | None) -> Tensor:
     """Log weights, (..., K), with none at one place."""
-    return (
-        logs
-        if place is None
-        else logs.index_fill(-1, torch.tensor(place, device=logs.device), -torch.inf)
-    )
+    if place is None:
+        return logs
+    return logs.index_fill(-1, torch.tensor(place, device=logs.device), -torch.inf)
 
 
 class Bernoulli(Categorical):

@@ -55,22 +55,20 @@ class MixtureDensity(Numeric):
 
     def sample(self, generator: torch.Generator) -> Tensor:
         pick = gumbel_max(self.log_weights, generator).unsqueeze(-1)
-        mean, scale = (
-            self.means.gather(-1, pick).squeeze(-1),
-            self.scales.gather(-1, pick).squeeze(-1),
-        )
-        if self.shape == "normal":
-            noise = random_like(mean, torch.Tensor.normal_, generator)
-        else:
-            noise = (
-                random_like(mean, torch.Tensor.uniform_, generator).clamp(1e-7, 1 - 1e-7).logit()
-            )
-        x = mean + scale * noise
+        mean = self.means.gather(-1, pick).squeeze(-1)
+        scale = self.scales.gather(-1, pick).squeeze(-1)
+        x = mean + scale * self._noise(mean, generator)
         if self.log_special is None:
             return x
-        return insert_specials(
-            self.log_special, x, gumbel_max(without(self.log_special, self.unseen), generator)
-        )
+        special = gumbel_max(without(self.log_special, self.unseen), generator)
+        return insert_specials(self.log_special, x, special)
+
+    def _noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
+        """Draws of a component with mean 0 and scale 1."""
+        if self.shape == "normal":
+            return random_like(like, torch.Tensor.normal_, generator)
+        shares = random_like(like, torch.Tensor.uniform_, generator)
+        return shares.clamp(1e-7, 1 - 1e-7).logit()
 
     def cuts(self) -> Tensor:
         away = self.means.new_tensor([sign * far for far in TAIL_SCALES for sign in (-1, 1)])

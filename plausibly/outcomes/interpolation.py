@@ -83,28 +83,27 @@ class Interpolated(Numeric):
         u = torch.rand(
             len(self.places), 1, generator=generator, dtype=torch.float64, device=self.places.device
         )
+        x = self._invert(u)[:, 0].float()
+        if self.log_special is None:
+            return x
+        return insert_specials(self.log_special, x, gumbel_max(self.log_special, generator))
+
+    def _invert(self, u: Tensor) -> Tensor:
+        """The numbers at which F is `u`, (batch, 1)."""
         index = torch.searchsorted(self._cumulative[:, 1:-1].contiguous(), u, right=True)
         low, high = (self.places.gather(1, i) for i in (index, index + 1))
         start, end = (self._cumulative.gather(1, i) for i in (index, index + 1))
         rise = (self.logs.gather(1, index + 1) - self.logs.gather(1, index)).clamp(-700, 700)
-        share, flat = ((u - start) / (end - start).clamp(min=1e-300)).clamp(0, 1), rise.abs() < 1e-9
-        part = torch.where(
-            flat, share, torch.log1p(share * torch.expm1(rise)) / rise.masked_fill(flat, 1.0)
-        )
-        x = (low + part * (high - low))[:, 0].float()
-        return (
-            x
-            if self.log_special is None
-            else insert_specials(self.log_special, x, gumbel_max(self.log_special, generator))
-        )
+        share = ((u - start) / (end - start).clamp(min=1e-300)).clamp(0, 1)
+        flat = rise.abs() < 1e-9
+        bent = torch.log1p(share * torch.expm1(rise)) / rise.masked_fill(flat, 1.0)
+        return low + torch.where(flat, share, bent) * (high - low)
 
     def mode(self) -> Tensor:
         x = self.places.gather(1, self.logs.argmax(1, keepdim=True))[:, 0].float()
-        return (
-            x
-            if self.log_special is None
-            else insert_specials(self.log_special, x, self.log_special.argmax(-1))
-        )
+        if self.log_special is None:
+            return x
+        return insert_specials(self.log_special, x, self.log_special.argmax(-1))
 
     def number(self) -> Tensor:
         return (
@@ -208,18 +207,23 @@ def interpolate_density(
         doubt = doubts(places, pooled, gap)
         if bool((doubt.logsumexp(1) - log_integral(places, pooled) < log(MAX_DOUBT)).all()):
             break
-        worst = doubt.topk(min(LINES_PER_ROUND, doubt.shape[1]), 1).indices
-        low, width = places.gather(1, worst), places.diff(dim=1).gather(1, worst)
-        more = torch.cat([low + share * width for share in QUARTERS], 1).float().double()
-        places, order = torch.cat([places, more], 1).sort(1)
-        logs = torch.cat([logs, look(more)], 1).gather(
-            1, order[..., None].expand(-1, -1, logs.shape[2])
-        )
+        places, logs = _add_places(look, places, logs, doubt)
     pooled, special = sum_events(places, logs, odd, log_weights)
     number = log_integral(places, pooled)[:, None]
-    return Interpolated(
-        places, pooled, torch.cat([number, special], 1).log_softmax(1) if specials else None
-    )
+    log_special = torch.cat([number, special], 1).log_softmax(1) if specials else None
+    return Interpolated(places, pooled, log_special)
+
+
+def _add_places(
+    look: LogDensity, places: Tensor, logs: Tensor, doubt: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Further places on the lines that are most in doubt, sorted among the others, with their log densities."""
+    worst = doubt.topk(min(LINES_PER_ROUND, doubt.shape[1]), 1).indices
+    low, width = places.gather(1, worst), places.diff(dim=1).gather(1, worst)
+    more = torch.cat([low + share * width for share in QUARTERS], 1).float().double()
+    places, order = torch.cat([places, more], 1).sort(1)
+    logs = torch.cat([logs, look(more)], 1)
+    return places, logs.gather(1, order[..., None].expand(-1, -1, logs.shape[2]))
 
 
 def sum_events(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,8 @@ from plausibly.outcomes.categorical import Categorical, gumbel_max
 from plausibly.outcomes.densities import MixtureDensity
 from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.outcome import Index, Numeric, Single
+
+Form = TypeVar("Form", bound=Single)
 
 
 class MixtureOutcome(Numeric):
@@ -87,29 +89,24 @@ def mix_outcomes(parts: Sequence[Single], log_weights: Tensor) -> Single:
 
     `log_weights` are normalised, (..., parts), batched like each part.
     """
-    first = parts[0]
-    if all(isinstance(part, Categorical) for part in parts):
-        logs = torch.stack([part.log_probs for part in parts if isinstance(part, Categorical)], -1)
-        return Categorical(
-            (logs + log_weights.unsqueeze(-2)).logsumexp(-1), getattr(first, "unseen", None)
-        )
-    if isinstance(first, Histogram) and all(isinstance(part, Histogram) for part in parts):
-        inner = [
-            part.inner
-            for part in parts
-            if isinstance(part, Histogram) and isinstance(part.inner, Single)
-        ]
+    if tables := _all_of(Categorical, parts):
+        logs = torch.stack([part.log_probs for part in tables], -1)
+        mixed = (logs + log_weights.unsqueeze(-2)).logsumexp(-1)
+        return Categorical(mixed, tables[0].unseen)
+    if histograms := _all_of(Histogram, parts):
+        inner = [part.inner for part in histograms if isinstance(part.inner, Single)]
+        first = histograms[0]
         return Histogram(mix_outcomes(inner, log_weights), first.binning, first.variables)
-    densities = [
-        part
-        for part in parts
-        if isinstance(part, MixtureDensity) and part.shape == getattr(first, "shape", "")
-    ]
-    return (
-        mix_densities(densities, log_weights)
-        if len(densities) == len(parts)
-        else MixtureOutcome(parts, log_weights)
-    )
+    densities = _all_of(MixtureDensity, parts)
+    if len({part.shape for part in densities}) == 1:
+        return mix_densities(densities, log_weights)
+    return MixtureOutcome(parts, log_weights)
+
+
+def _all_of(kind: type[Form], parts: Sequence[Single]) -> list[Form]:
+    """The parts where all of them are of a kind, and else none."""
+    found = [part for part in parts if isinstance(part, kind)]
+    return found if len(found) == len(parts) else []
 
 
 def mix_densities(parts: Sequence[MixtureDensity], log_weights: Tensor) -> MixtureDensity:
@@ -124,9 +121,8 @@ def mix_densities(parts: Sequence[MixtureDensity], log_weights: Tensor) -> Mixtu
     weights = torch.cat(
         [part.log_weights + shares[..., k, None] for k, part in enumerate(parts)], -1
     )
-    means, scales = (
-        torch.cat([getattr(part, name) for part in parts], -1) for name in ("means", "scales")
-    )
+    means = torch.cat([part.means for part in parts], -1)
+    scales = torch.cat([part.scales for part in parts], -1)
     return MixtureDensity(
         weights.log_softmax(-1), means, scales, special, parts[0].shape, parts[0].unseen
     )

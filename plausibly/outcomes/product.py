@@ -91,21 +91,16 @@ def average(outcomes: Sequence[Outcome]) -> Outcome:
     if len(outcomes) == 1:
         return first
     if isinstance(first, Product):
-        columns = [o.groups for o in outcomes if isinstance(o, Product)]
+        columns = zip(*(o.groups for o in outcomes if isinstance(o, Product)), strict=True)
         return Product(
-            [
-                (parts[0][0], average([outcome for _, outcome in parts]))
-                for parts in zip(*columns, strict=True)
-            ]
+            [(each[0][0], average([outcome for _, outcome in each])) for each in columns]
         )
     if isinstance(first, MixtureDensity):
         parts = [o for o in outcomes if isinstance(o, MixtureDensity)]
         even = torch.full((len(parts),), -log(len(parts)), device=parts[0].means.device)
         return mix_densities(parts, even.expand(*parts[0].means.shape[:-1], -1))
-    return Categorical(
-        _mean_log([o.log_probs for o in outcomes if isinstance(o, Categorical)]),
-        getattr(first, "unseen", None),
-    )
+    logs = _mean_log([o.log_probs for o in outcomes if isinstance(o, Categorical)])
+    return Categorical(logs, getattr(first, "unseen", None))
 
 
 def _mean_log(logs: Sequence[Tensor]) -> Tensor:
