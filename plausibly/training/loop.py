@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import groupby
 from math import ceil, isfinite
@@ -18,11 +19,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, Trainable, device_of
+from plausibly.capabilities import Trainable, device_of
 from plausibly.events.batches import batches
 from plausibly.objectives import Objective, Pass, Turn, WholePass
 from plausibly.system import processes
 from plausibly.system.randomness import RowByRow, Stream, drawing, generator_for, sharing
+from plausibly.training.diagnosis import diagnose
 from plausibly.training.plan import Diverged, Plan, TrainingProgress
 
 MAX_VALIDATION_ROWS, MAX_HEALTH_ROWS = 10_000, 1000  # at most so many are looked at each time
@@ -156,26 +158,28 @@ class Training:
         if not self.model.training:
             self.model.train()
         rows = self.rows(self.step)
-        device, own = device_of(self.model), processes.share(len(rows))
-        x = self.codes[rows[own]].to(device).float()
+        own = processes.share(len(rows))
+        x = self.codes[rows[own]].to(device_of(self.model)).float()
         total = 0.0
-        for index, (turn, optimiser, learned) in enumerate(
-            zip(self.turns, self.optimisers, self._learned, strict=True)
-        ):
-            for repeat in range(turn.repeats):
-                optimiser.zero_grad()
-                noise = generator_for(
-                    device, self.plan.seed, Stream.TRAINING_NOISE, self.step, index, repeat
-                )
-                value = self._gradients(turn, x, rows, own, sharing(noise, own, len(rows)))
-                self.norms[turn.name] = clip(learned, self.plan.clip)
-                for group in optimiser.param_groups:
-                    group["lr"] = self.plan.rate_at(self.step)
-                optimiser.step()
-            total += value
+        for index in range(len(self.turns)):
+            total += self._take_turn(index, x, rows, own)
         self.step += 1
         self._average()
         return total
+
+    def _take_turn(self, index: int, x: Tensor, rows: Tensor, own: slice) -> float:
+        """The steps of one turn; returns its last loss."""
+        turn, optimiser = self.turns[index], self.optimisers[index]
+        place = self.plan.seed, Stream.TRAINING_NOISE, self.step, index
+        for repeat in range(turn.repeats):
+            optimiser.zero_grad()
+            noise = generator_for(x.device, *place, repeat)
+            value = self._gradients(turn, x, rows, own, sharing(noise, own, len(rows)))
+            self.norms[turn.name] = clip(self._learned[index], self.plan.clip)
+            for group in optimiser.param_groups:
+                group["lr"] = self.plan.rate_at(self.step)
+            optimiser.step()
+        return value
 
     def _gradients(
         self, turn: Turn, x: Tensor, rows: Tensor, own: slice, noise: torch.Generator
@@ -209,18 +213,13 @@ class Training:
         value = validation_loss(self.averaged, self.validation, self.plan.seed)
         better = value < self.best_validation + self.slack
         self.best_validation = min(self.best_validation, value)
+        self.waited = 0 if better else self.waited + 1
         if better:
-            self.waited = 0
             self.best = {name: t.clone() for name, t in self.averaged.state_dict().items()}
-        else:
-            self.waited += 1
         rate = self.plan.rate_at(self.step - 1)
         norms = {name: float(norm) for name, norm in self.norms.items()}
-        told = (
-            self.objective.unit,
-            norms,
-            self._ask_objective(self.objective.health, Stream.HEALTH, self.step),
-        )
+        health = self._ask_objective(self.objective.health, Stream.HEALTH, self.step)
+        told = (self.objective.unit, norms, health)
         return TrainingProgress(
             self.step, self.plan.steps, loss, value, rate, self.seconds, better, *told
         )
@@ -248,15 +247,13 @@ class Training:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that going on needs: tensors, and numbers for JSON."""
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
-        tensors |= {f"best.{k}": v for k, v in self.best.items()}
-        for i, optimiser in enumerate(self.optimisers):
-            for j, moments in optimiser.state_dict()["state"].items():
-                tensors |= {
-                    f"optimiser.{i}.{j}.{name}": torch.as_tensor(value)
-                    for name, value in moments.items()
-                }
+        parts = {
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "best": self.best,
+            "optimiser": self._moments(),
+        }
+        tensors = {f"{part}.{name}": t for part, own in parts.items() for name, t in own.items()}
         numbers = {
             "step": self.step,
             "best": self.best_validation,
@@ -265,13 +262,22 @@ class Training:
         }
         return {k: v.contiguous().clone() for k, v in tensors.items()}, numbers
 
+    def _moments(self) -> dict[str, Tensor]:
+        """The state of the optimisers, by optimiser, parameter and name."""
+        return {
+            f"{i}.{j}.{name}": torch.as_tensor(value)
+            for i, optimiser in enumerate(self.optimisers)
+            for j, moments in optimiser.state_dict()["state"].items()
+            for name, value in moments.items()
+        }
+
     def resume(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Takes up what `state` gave."""
         parts: dict[str, dict[str, Tensor]] = {
-            "model": {},
-            "averaged": {},
             "best": {},
             "optimiser": {},
+            "model": {},
+            "averaged": {},
         }
         for key, value in tensors.items():
             part, name = key.split(".", 1)
@@ -279,15 +285,18 @@ class Training:
         self.model.load_state_dict(parts["model"])
         self.averaged.load_state_dict(parts["averaged"])
         self.best = parts["best"]
-        for i, optimiser in enumerate(self.optimisers):
-            moments: dict[int, dict[str, Tensor]] = {}
-            for key, value in parts["optimiser"].items():
-                owner, j, name = key.split(".")
-                if int(owner) == i:
-                    moments.setdefault(int(j), {})[name] = value
-            optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        self._resume_moments(parts["optimiser"])
         self.step, self.waited = int(numbers["step"]), int(numbers["waited"])
         self.best_validation, self.seconds = float(numbers["best"]), float(numbers["seconds"])
+
+    def _resume_moments(self, tensors: dict[str, Tensor]) -> None:
+        """Takes up what `_moments` gave."""
+        moments: list[dict[int, dict[str, Tensor]]] = [{} for _ in self.optimisers]
+        for key, value in tensors.items():
+            i, j, name = key.split(".")
+            moments[int(i)].setdefault(int(j), {})[name] = value
+        for optimiser, own in zip(self.optimisers, moments, strict=True):
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": own})
 
 
 @torch.no_grad()
@@ -309,6 +318,26 @@ def validation_loss(
     return float(processes.sum_over_ranks(torch.stack(parts)).sum()) / len(codes)
 
 
+@dataclass
+class BestState:
+    """The state of a model at its best validation so far; none at first."""
+
+    value: float = float("inf")
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+    def offer(self, model: Trainable, value: float) -> bool:
+        """Keeps the model's state, and returns True, if there was none or none so good."""
+        better = value < self.value or not self.state
+        if better:
+            self.value = value
+            self.state = {name: t.clone() for name, t in model.state_dict().items()}
+        return better
+
+    def restore(self, model: Trainable) -> None:
+        if self.state:
+            model.restore(self.state)
+
+
 def fit_by_counting(
     model: Trainable, codes: Tensor, validation: Tensor
 ) -> Iterator[TrainingProgress]:
@@ -319,27 +348,21 @@ def fit_by_counting(
     """
     passes, started = model.objective.passes(model), time.monotonic()
     model.eval()
-    best, kept, number = float("inf"), dict[str, Tensor](), 0
-    for _, attempt in groupby(passes, lambda one: one.name):
-        if kept:
-            model.restore(kept)
+    best = BestState()
+    for _, attempt in groupby(enumerate(passes, 1), lambda one: one[1].name):
+        best.restore(model)
         waited, own = 0, float("inf")
-        for each in attempt:
-            number += 1
+        for number, each in attempt:
             if waited == MAX_STALE_PASSES:
                 continue
             _count_once(each, model, codes, validation)
             value = validation_loss(model, validation[:MAX_VALIDATION_ROWS])
-            waited, own = (
-                (0, value) if value < own - MIN_IMPROVEMENT * abs(value) else (waited + 1, own)
-            )
-            better = value < best or not kept
-            if better:
-                best, kept = value, {name: t.clone() for name, t in model.state_dict().items()}
-            seconds = time.monotonic() - started
+            improved = value < own - MIN_IMPROVEMENT * abs(value)
+            waited, own = (0, value) if improved else (waited + 1, own)
+            better, seconds = best.offer(model, value), time.monotonic() - started
             loss = validation_loss(model, codes[:2000])
             yield TrainingProgress(number, len(passes), loss, value, 0.0, seconds, better)
-    model.restore(kept)
+    best.restore(model)
 
 
 def _count_once(
@@ -368,31 +391,3 @@ def own_sums(each: Pass, codes: Tensor, device: torch.device) -> Tensor:
     if sums is None:  # the form of the sums is known only from some
         return torch.zeros_like(each.sums(next(batches(codes)).to(device)))
     return sums
-
-
-@torch.no_grad()
-def diagnose(
-    model: Trainable, x: Tensor, rows: Tensor, total: Tensor, step: int, names: Sequence[str] = ()
-) -> str:
-    """One line on a loss that is not finite: which tensor, which rows, which column, and what to try."""
-    largest = {name: float(p.abs().max()) for name, p in model.named_parameters() if p.numel()}
-    broken = [name for name, size in largest.items() if not isfinite(size)]
-    worst = broken[0] if broken else max(largest, key=lambda name: largest[name])
-    tensor = f"tensor {worst!r} holds " + (
-        "non-finite values" if broken else f"values up to {largest[worst]:.3g}"
-    )
-    broken_rows = (~total.isfinite()).nonzero().flatten()
-    if not len(broken_rows):  # each is finite and only their sum is not
-        broken_rows = total.topk(min(5, len(total))).indices
-    bad = rows[broken_rows.cpu()].tolist()
-    where = f"training rows {', '.join(map(str, bad[:5]))}{' ...' if len(bad) > 5 else ''}"
-    if isinstance(model, AutoregressiveModel):
-        each = model.predict(x).log_prob(x.flatten(1))
-        columns = (~each.isfinite()).any(0).nonzero().flatten().tolist() or [
-            int(each.sum(0).argmin())
-        ]
-        where += f", column {names[columns[0]]!r}" if names else f", variable {columns[0]}"
-    return (
-        f"the loss is not finite at step {step}: {tensor}; {where}. The last good weights are kept. "
-        "Try a smaller rate (--set train.rate=0.0005) or clip (--set train.clip=1)"
-    )

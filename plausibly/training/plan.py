@@ -7,6 +7,17 @@ from math import ceil, cos, pi
 
 from plausibly.errors import UserError
 
+# the least that settings of a plan can be
+LEAST = {
+    "steps": 1,
+    "batch": 1,
+    "every": 1,
+    "patience": 1,
+    "still": 1,
+    "warmup": 0,
+    "weight_decay": 0,
+}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -25,19 +36,10 @@ class Plan:
     still: int = 1500  # steps without a better one, before stopping
 
     def __post_init__(self) -> None:
-        least = {
-            "steps": 1,
-            "batch": 1,
-            "every": 1,
-            "patience": 1,
-            "still": 1,
-            "warmup": 0,
-            "weight_decay": 0,
-        }
-        for name, value in least.items():
-            if getattr(self, name) < value:
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
                 raise UserError(
-                    f"train.{name} = {getattr(self, name)}; it must be at least {value}"
+                    f"train.{name} = {getattr(self, name)}; it must be at least {least}"
                 )
         for name in ("rate", "clip"):
             if not getattr(self, name) > 0:
