@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from plausibly.outcomes.categorical import Bernoulli
 from plausibly.outcomes.outcome import Outcome
 from plausibly.system.arguments import check_range
 from plausibly.system.threads import run_in_threads
+
+if TYPE_CHECKING:
+    from plausibly.kernels.boosting import SortedRows
 
 # looks at the data, each for as many variables, of which so many tell how long it takes
 DATA_LOOKS = 5
@@ -89,11 +93,9 @@ class Boosted(AutoregressiveModel):
             isinstance(kind, Real) or kind.codes != 2 or kind.unforeseen > 0
             for kind in schema.kinds
         )
-        return (
-            f"boosted: its trees know bits, and {others:,} of {schema.size:,} variables are none"
-            if others
-            else None
-        )
+        if others:
+            return f"boosted: its trees know bits, and {others:,} of {schema.size:,} variables are none"
+        return None
 
     @classmethod
     def count(cls, schema: Schema) -> int:
@@ -188,42 +190,33 @@ class Boosted(AutoregressiveModel):
         from plausibly.kernels import boosting
 
         rows, asked = (boosting.sort_rows(event_bits(x, self.order)) for x in (codes, held_out))
-        found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        starts = self.first[1:-1].cpu()
+        features = list(self.features.cpu().tensor_split(starts))
+        leaves = list(self.leaves.cpu().tensor_split(starts))
 
         def boost(rank: int) -> None:
-            features = np.full((self.rounds, 2**self.depth - 1), -1, np.int32)
-            leaves = np.zeros((self.rounds, 2**self.depth))
-            trees, begin = boosting.grow_trees(
-                *(
-                    rows,
-                    asked,
-                    rank,
-                    self.depth,
-                    self.rounds,
-                    self.rate,
-                    self.strength,
-                    MIN_CURVATURE,
-                    self.share,
-                    PATIENCE_ROUNDS,
-                ),
-                *(np.random.default_rng([self.shuffle, rank]), features, leaves),
-            )
-            self.base[rank] = begin
-            found[rank] = features[:trees].copy(), leaves[:trees].copy()
+            features[rank], leaves[rank] = map(torch.from_numpy, self._boost(rank, rows, asked))
 
         run_in_threads(ranks, boost)
-        features, leaves = self.features.cpu(), self.leaves.cpu()
-        before = [
-            (features[a:b], leaves[a:b])
-            for a, b in zip(self.first[:-1], self.first[1:], strict=True)
-        ]
-        each = [
-            tuple(map(torch.from_numpy, found[k])) if k in found else own
-            for k, own in enumerate(before)
-        ]
-        self.allocate([len(features) for features, _ in each])
-        self.features.copy_(torch.cat([features for features, _ in each]))
-        self.leaves.copy_(torch.cat([leaves for _, leaves in each]))
+        self.allocate([len(each) for each in features])
+        self.features.copy_(torch.cat(features))
+        self.leaves.copy_(torch.cat(leaves))
+
+    def _boost(
+        self, rank: int, rows: SortedRows, held_out: SortedRows
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Features and leaves of the best number of trees of a bit, whose base it sets."""
+        from plausibly.kernels import boosting
+
+        features = np.full((self.rounds, 2**self.depth - 1), -1, np.int32)
+        leaves = np.zeros((self.rounds, 2**self.depth))
+        plan = self.depth, self.rounds, self.rate, self.strength
+        limits = MIN_CURVATURE, self.share, PATIENCE_ROUNDS
+        noise = np.random.default_rng([self.shuffle, rank])
+        trees, self.base[rank] = boosting.grow_trees(
+            rows, held_out, rank, *plan, *limits, noise, features, leaves
+        )
+        return features[:trees].copy(), leaves[:trees].copy()
 
 
 def event_bits(x: Tensor, order: Sequence[int]) -> np.ndarray:

@@ -43,10 +43,10 @@ class ChowLiu(TabularModel):
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
         pairs = sum(schema.codes) ** 2
+        if pairs <= MAX_PAIR_COUNTS:
+            return None
         return (
-            None
-            if pairs <= MAX_PAIR_COUNTS
-            else f"chow_liu: {pairs:,} counts of pairs to find the tree, more than {MAX_PAIR_COUNTS:,}"
+            f"chow_liu: {pairs:,} counts of pairs to find the tree, more than {MAX_PAIR_COUNTS:,}"
         )
 
     def _plant(self, parents: list[int]) -> None:

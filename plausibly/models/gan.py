@@ -30,6 +30,11 @@ NETWORK_DEFAULTS = {
 }  # of networks, where none is asked for
 
 
+def _default_spec(schema: Schema) -> dict[str, Any]:
+    name = default_network(schema)
+    return {"name": name, **NETWORK_DEFAULTS.get(name, {})}
+
+
 class GAN(AdversarialModel):
     """A generator that learns against a critic (Goodfellow et al. 2014, arXiv:1406.2661).
 
@@ -70,13 +75,9 @@ class GAN(AdversarialModel):
         rest = other_variables(schema, self.context)
         self.given, self.head = StraightThrough(schema, self.context), StraightThrough(schema, rest)
         self.inputs = StraightThrough(schema, (*self.context, *rest))
-        name = default_network(schema)
-        self.network = build_part(
-            "network", NETWORKS, network or {"name": name, **NETWORK_DEFAULTS.get(name, {})}
-        )
-        self.generator = Shifted(
-            self.network.decoder(self, self.head.parameters_width), self.head.gains()
-        )
+        self.network = build_part("network", NETWORKS, network or _default_spec(schema))
+        decoder = self.network.decoder(self, self.head.parameters_width)
+        self.generator = Shifted(decoder, self.head.gains())
         self.critic = self.network.encoder(self, 1)
         if self.objective.spectral:
             normalise(self.critic)

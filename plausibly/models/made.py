@@ -17,7 +17,7 @@ from torch import Tensor
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
 from plausibly.families.network import NetworkModel
-from plausibly.networks.masked import MaskedNetwork
+from plausibly.networks.masked import Growing, MaskedNetwork
 from plausibly.outcomes.outcome import Outcome, Single
 from plausibly.outcomes.product import average
 from plausibly.system.arguments import check_range
@@ -136,13 +136,16 @@ class MADE(NetworkModel):
         for rank, group in groupby(self.order, ranks.__getitem__):
             members = list(group)
             for i in members:
-                own = [network.parameters(rank, self.head.slice(i)) for network in growing]
-                outcome = average([self.head.one(parameters, i) for parameters in own])
-                assert isinstance(outcome, Single)
-                x[:, i] = yield i, outcome
+                x[:, i] = yield i, self._average_over_masks(growing, rank, i)
             if members[-1] != self.order[-1]:
                 seen = sorted(members, key=lambda i: self.inputs.slice(i).start)
                 numbers = torch.cat([self.inputs.one(x[:, i], i) for i in seen], 1)
                 for network in growing:
                     network.know(rank, numbers)
         return x.reshape(n, *self.schema.shape)
+
+    def _average_over_masks(self, growing: Sequence[Growing], rank: int, i: int) -> Single:
+        own = [network.parameters(rank, self.head.slice(i)) for network in growing]
+        outcome = average([self.head.one(parameters, i) for parameters in own])
+        assert isinstance(outcome, Single)
+        return outcome

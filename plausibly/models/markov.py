@@ -48,10 +48,8 @@ class Markov(TabularModel):
         self.k = k
         self.order = tuple(range(schema.size))
         self.rows = rows_of(schema, k)
-        if (
-            sum(rows * codes for rows, codes in zip(self.rows, schema.codes, strict=True))
-            > MAX_CELLS
-        ):
+        cells = sum(rows * codes for rows, codes in zip(self.rows, schema.codes, strict=True))
+        if cells > MAX_CELLS:
             raise ValueError(
                 f"markov: tables of order k = {k} need more than {MAX_CELLS:,} cells; a smaller k would do"
             )
@@ -116,36 +114,35 @@ class Markov(TabularModel):
         later = torch.zeros_like(own[-1])
         weighted, messages = [], []
         for i in reversed(range(self.schema.size)):
-            codes = self.schema.codes[i]
             # `later` is over the configurations of (up to) the k variables up to i; rows that differ only in one
             # more variable before those share it
-            ahead = later.unflatten(1, (-1, codes)) + own[i][:, None]
+            ahead = later.unflatten(1, (-1, self.schema.codes[i])) + own[i][:, None]
             if ahead.shape[1] == 1:
-                message = over.product(ahead[:, 0], tables[i])
+                later = over.product(ahead[:, 0], tables[i])
             else:
-                repeated = ahead.repeat(1, self.rows[i] // ahead.shape[1], 1)
-                message = over.total(tables[i] + repeated, 2)
+                later = over.total(tables[i] + self._repeat(ahead, i), 2)
             weighted.append(ahead)
-            messages.append(message)
-            later = message
+            messages.append(later)
         return weighted[::-1], messages[::-1]
+
+    def _repeat(self, ahead: Tensor, i: int) -> Tensor:
+        """The table of `_messages` for each configuration of the k variables before i."""
+        return ahead.repeat(1, self.rows[i] // ahead.shape[1], 1)
 
     def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
         return self._messages(evidence, over)[1][0][:, 0]
 
     def marginals(self, evidence: Tensor) -> list[Tensor]:
         weighted, _ = self._messages(evidence, SUM)
-        before, found = (
-            evidence.new_zeros(len(evidence), 1),
-            [],
+        found = []
+        before = evidence.new_zeros(
+            len(evidence), 1
         )  # of the configurations of the k variables before
         for i, (table, own) in enumerate(
             zip(self.scores(SUM), self.per_variable(evidence), strict=True)
         ):
             upto = before[:, :, None] + table
-            found.append(
-                (upto + weighted[i].repeat(1, self.rows[i] // weighted[i].shape[1], 1)).logsumexp(1)
-            )
+            found.append((upto + self._repeat(weighted[i], i)).logsumexp(1))
             before = (upto + own[:, None]).flatten(1)
             if i >= self.k:
                 before = before.unflatten(1, (self.schema.codes[i - self.k], -1)).logsumexp(1)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from plausibly.events.schema import Schema
 from plausibly.families.network import check_transformer
 from plausibly.families.orderless import OrderlessModel
-from plausibly.networks.transformer import PerToken, TransformerStack, slice_places
+from plausibly.networks.transformer import PerToken, TransformerStack, slice_lengths, slice_places
 
 MAX_TOKENS = 256
 
@@ -60,18 +60,14 @@ class MaskedTransformer(OrderlessModel):
         super().__init__(schema, components, shape)
         check_transformer("masked_transformer", width, layers, heads, dropout)
         self.width, self.layers, self.heads, self.dropout = width, layers, heads, dropout
-        tokens, shown = (
-            [self.inputs.slice(i) for i in self.order],
-            [self.head.slice(i) for i in self.order],
-        )
-        self.embedding = PerToken([part.stop - part.start for part in tokens], width, 0.5)
+        tokens = [self.inputs.slice(i) for i in self.order]
+        shown = [self.head.slice(i) for i in self.order]
+        self.embedding = PerToken(slice_lengths(tokens), width, 0.5)
         self.unknown = nn.Parameter(torch.zeros(schema.size, width))
         self.network = TransformerStack(
             schema.size, width, layers, heads, dropout, together=schema.size
         )
-        self.readout = PerToken(
-            [part.stop - part.start for part in shown], width, 0.1 * width**-0.5
-        )
+        self.readout = PerToken(slice_lengths(shown), width, 0.1 * width**-0.5)
         self.shift = nn.Parameter(torch.zeros(self.head.width))
         self.register_buffer("read", slice_places(tokens), persistent=False)
 

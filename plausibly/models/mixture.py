@@ -71,12 +71,8 @@ class Mixture(TractableSum):
             raise ValueError(f"components = {components}; 1 to 1,000 of them")
         if iterations < 2:
             raise ValueError(f"iterations = {iterations}; at least 2 passes after each split")
-        self.schema, self.parts, self.components, self.iterations = (
-            schema,
-            parts,
-            components,
-            iterations,
-        )
+        self.schema, self.parts = schema, parts
+        self.components, self.iterations = components, iterations
         self.objective = ExpectationMaximisation()
         self.part = PARTS[parts or default_parts(schema, components)]
         if reason := self.part.accepts(schema):
@@ -87,11 +83,9 @@ class Mixture(TractableSum):
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
         size = sum(schema.codes)
-        return (
-            None
-            if 16 * size <= MAX_STATISTICS
-            else f"mixture: {16 * size:,} numbers in its tables, more than {MAX_STATISTICS:,}"
-        )
+        if 16 * size <= MAX_STATISTICS:
+            return None
+        return f"mixture: {16 * size:,} numbers in its tables, more than {MAX_STATISTICS:,}"
 
     @classmethod
     def count(cls, schema: Schema) -> int:

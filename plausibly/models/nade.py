@@ -75,10 +75,8 @@ class NADE(NetworkModel):
         self.readout = nn.Parameter(torch.zeros(self.head.width, hidden))
         self.shift = nn.Parameter(torch.zeros(self.head.width))
         self.thinned = Dropout(dropout)
-        added, read = (
-            [self.inputs.slice(i) for i in self.order[:-1]],
-            [self.head.slice(i) for i in self.order],
-        )
+        added = [self.inputs.slice(i) for i in self.order[:-1]]
+        read = [self.head.slice(i) for i in self.order]
         self.register_buffer("table", loop_table(added, read), persistent=False)
 
     @classmethod
@@ -119,28 +117,23 @@ class NADE(NetworkModel):
     def steps(self, n: int) -> Unrolled:
         x = torch.zeros(n, self.schema.size, device=device_of(self))
         activation = self.bias.expand(n, -1)
+        activate = ACTIVATIONS[self.activation]
         for i in self.order:
             own = self.head.slice(i)
             parameters = self.shift[own].expand(n, -1)
             if i in self.rest:
-                parameters = (
-                    parameters + ACTIVATIONS[self.activation](activation) @ self.readout[own].T
-                )
+                parameters = parameters + activate(activation) @ self.readout[own].T
             x[:, i] = yield i, self.head.one(parameters, i)
             if i == self.order[-1]:
                 break
-            activation = (
-                activation + self.inputs.one(x[:, i], i) @ self.weight[self.inputs.slice(i)]
-            )
+            numbers = self.inputs.one(x[:, i], i)
+            activation = activation + numbers @ self.weight[self.inputs.slice(i)]
         return x.reshape(n, *self.schema.shape)
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         if self.head.continuous or self.schema.has_unforeseen:
             return super().sample(n, generator)
-        most = torch.tensor([kind.codes - 1 for kind in self.schema.kinds], device=self.bias.device)
-        codes = torch.arange(int(most.max()) + 1, device=self.bias.device)[:, None].minimum(most)
-        numbers = self.inputs(codes.float()).to(self.bias.dtype)
         uniforms = torch.rand(
             n, self.schema.size, generator=generator, device=self.bias.device, dtype=self.bias.dtype
         )
@@ -149,8 +142,14 @@ class NADE(NetworkModel):
             readout = readout.masked_fill(self.ranks[self.head.owner, None] == 0, 0.0)
         table, name = self.table, self.activation
         drawn = nade_draw(
-            numbers, self.weight, self.bias, readout, self.shift, table, uniforms, name
+            self._code_numbers(), self.weight, self.bias, readout, self.shift, table, uniforms, name
         )
         if self.order != tuple(range(self.schema.size)):
             drawn = drawn[:, torch.tensor(self.order, device=drawn.device).argsort()]
         return drawn.float().reshape(n, *self.schema.shape)
+
+    def _code_numbers(self) -> Tensor:
+        """The numbers of each code, (codes, width); of a variable with fewer codes those of its last again."""
+        most = torch.tensor([kind.codes - 1 for kind in self.schema.kinds], device=self.bias.device)
+        codes = torch.arange(int(most.max()) + 1, device=self.bias.device)[:, None].minimum(most)
+        return self.inputs(codes.float()).to(self.bias.dtype)

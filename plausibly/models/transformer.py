@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
 from plausibly.families.network import NetworkModel, check_transformer
-from plausibly.networks.transformer import PerToken, TransformerStack, slice_places
+from plausibly.networks.transformer import PerToken, TransformerStack, slice_lengths, slice_places
 from plausibly.outcomes.outcome import Outcome
 
 MAX_TOKENS = 1024
@@ -67,17 +67,13 @@ class Transformer(NetworkModel):
         check_transformer("transformer", width, layers, heads, dropout)
         self.width, self.layers, self.heads, self.dropout = width, layers, heads, dropout
         self.read = self.rest if self.context else self.rest[1:]  # nothing comes before the others
-        tokens, shown = (
-            [self.inputs.slice(i) for i in self.order[:-1]],
-            [self.head.slice(i) for i in self.read],
-        )
-        self.embedding = PerToken([part.stop - part.start for part in tokens], width, 0.5)
+        tokens = [self.inputs.slice(i) for i in self.order[:-1]]
+        shown = [self.head.slice(i) for i in self.read]
+        self.embedding = PerToken(slice_lengths(tokens), width, 0.5)
         self.network = TransformerStack(
             len(tokens), width, layers, heads, dropout, together=len(self.context)
         )
-        self.readout = PerToken(
-            [part.stop - part.start for part in shown], width, 0.1 * width**-0.5
-        )
+        self.readout = PerToken(slice_lengths(shown), width, 0.1 * width**-0.5)
         self.shift = nn.Parameter(torch.zeros(self.head.width))
         self.register_buffer("arranged", slice_places(tokens), persistent=False)
         self.register_buffer("columns", slice_places(shown), persistent=False)
