@@ -77,30 +77,43 @@ class Cluster:
 @contextmanager
 def _connect(address: str) -> Iterator[Client]:
     """A client of the cluster. UserError where there is none; LostTouch where it is gone."""
+    client = _open_client(address)
     try:
-        from distributed import Client, KilledWorker
-        from distributed.client import FutureCancelledError
-        from distributed.comm.core import CommClosedError
+        with _explain_loss(address), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sending large graph")
+            yield client
+    finally:
+        client.close(timeout=2)
+
+
+def _open_client(address: str) -> Client:
+    try:
+        from distributed import Client
     except ImportError as error:
         raise UserError("--scheduler needs dask: pip install 'plausibly[scale]'") from error
     try:
-        client = Client(address, timeout=MAX_WAIT_SECONDS, set_as_default=False)
+        return Client(address, timeout=MAX_WAIT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise UserError(
             f"there is no scheduler at {address}; `dask scheduler` starts one and says where"
         ) from error
+
+
+@contextmanager
+def _explain_loss(address: str) -> Iterator[None]:
+    """Within, errors by which the cluster is gone become LostTouch."""
+    from distributed import KilledWorker
+    from distributed.client import FutureCancelledError
+    from distributed.comm.core import CommClosedError
+
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sending large graph")
-            yield client
+        yield
     except KilledWorker as error:
         raise LostTouch(
             f"a shard has ended several workers, out of memory perhaps: {str(error).splitlines()[0]}"
         ) from error
     except (CommClosedError, FutureCancelledError, TimeoutError) as error:
         raise LostTouch(f"the scheduler at {address} is gone") from error
-    finally:
-        client.close(timeout=2)
 
 
 def _answers(
@@ -112,19 +125,20 @@ def _answers(
     numbers: dict[Any, int] = {}
     waiting = as_completed(loop=client.loop)
     while True:
-        while len(numbers) < SHARDS_AHEAD * max(1, sum(client.ncores().values())) and (
-            following := next(todo, None)
-        ):
-            future = client.submit(
-                _do_there, parcel, job, following[0], _pack_piece(following[1]), pure=False
-            )
-            numbers[future.key] = following[0]
+        while len(numbers) < _shards_ahead(client) and (following := next(todo, None)):
+            number, piece = following
+            future = client.submit(_do_there, parcel, job, number, _pack_piece(piece), pure=False)
+            numbers[future.key] = number
             waiting.add(future)
         if not numbers:
             return
         answered = next(waiting)
         yield numbers.pop(answered.key), _table(answered.result())
         answered.release()
+
+
+def _shards_ahead(client: Client) -> int:
+    return SHARDS_AHEAD * max(1, sum(client.ncores().values()))
 
 
 def _identity(parcel: Parcel) -> Parcel:
@@ -136,11 +150,9 @@ def _pack_piece(piece: Any) -> Any:
     import pandas as pd
     import pyarrow as pa
 
-    return (
-        _bytes(pa.Table.from_pandas(piece, preserve_index=False))
-        if isinstance(piece, pd.DataFrame)
-        else piece
-    )
+    if isinstance(piece, pd.DataFrame):
+        return _bytes(pa.Table.from_pandas(piece, preserve_index=False))
+    return piece
 
 
 def _bytes(table: pa.Table) -> bytes:

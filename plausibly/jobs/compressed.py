@@ -52,11 +52,28 @@ class CompressedFile:
     def __init__(self, path: Path, run: Run | None, file: IO[bytes], folder: Path) -> None:
         self.path, self.file = path, file
         self.form = self._form(self._bytes(0, MAX_HEAD_BYTES))
-        size, behind = file.seek(0, 2), len(file_head(self.form))
-        length, checksum = END.unpack(self._bytes(size - END.size, END.size))
+        end = file.seek(0, 2) - END.size
+        header, checksum = self._read_header(end)
+        document, starts = self._parse_header(header)
+        entries = ENTRY.size * len(starts)
+        behind = end - len(header) - entries  # behind the blocks
+        index = self._bytes(behind, entries)
+        if zlib.crc32(index + header) != checksum:
+            raise self.damage_error("its header is not the one that was written")
+        self._place_blocks(index, starts, document, behind)
+        self.run = self._find_run(document, run, folder)
+        code_events.require(self.run.model)
+        self._check(document)
+
+    def _read_header(self, end: int) -> tuple[bytes, int]:
+        """The header, and the checksum of index and header, by what stands at the end."""
+        length, checksum = END.unpack(self._bytes(end, END.size))
         if length > MAX_HEADER_BYTES:
             raise self.damage_error("its end is not one that was written")
-        header = self._bytes(size - END.size - length, length)
+        return self._bytes(end - length, length), checksum
+
+    def _parse_header(self, header: bytes) -> tuple[dict[str, Any], range]:
+        """The header as a document, and the first rows of the blocks."""
         try:
             document = json.loads(zlib.decompress(header))
             self.rows, block, self.by = document["rows"], document["block"], dict(document["by"])
@@ -64,26 +81,31 @@ class CompressedFile:
                 0 < self.rows < MAX_ROWS and block > 0 and isinstance(document.get("run", ""), str)
             ):
                 raise ValueError("no number of rows")
-            starts, (held, own_checksum) = range(0, self.rows, block), document.get("holds", (0, 0))
+            _, _ = document.setdefault("holds", (0, 0))
+            return document, range(0, self.rows, block)
         except (ValueError, KeyError, TypeError, zlib.error) as error:
             raise self.damage_error("its header cannot be read") from error
-        index = self._bytes(
-            size - END.size - length - ENTRY.size * len(starts), ENTRY.size * len(starts)
-        )
-        if zlib.crc32(index + header) != checksum:
-            raise self.damage_error("its header is not the one that was written")
-        self.blocks, place = [], behind + held
+
+    def _place_blocks(
+        self, index: bytes, starts: range, document: dict[str, Any], behind: int
+    ) -> None:
+        """Learns of each block its rows, its place, its length and its checksum."""
+        place = len(file_head(self.form)) + document["holds"][0]
+        self.blocks = []
         for start, (many, own) in zip(starts, ENTRY.iter_unpack(index), strict=True):
-            self.blocks.append((range(start, min(start + block, self.rows)), place, many, own))
+            rows = range(start, min(start + starts.step, self.rows))
+            self.blocks.append((rows, place, many, own))
             place += many
-        if place != size - END.size - length - len(index):
+        if place != behind:
             raise self.damage_error("some of its bytes are missing, or some were added")
-        model = self._bytes(behind, held)
-        if zlib.crc32(model) != own_checksum:
+
+    def _find_run(self, document: dict[str, Any], run: Run | None, folder: Path) -> Run:
+        """The run in the file, or else the one that is given, or the one that wrote it."""
+        held, checksum = document["holds"]
+        model = self._bytes(len(file_head(self.form)), held)
+        if zlib.crc32(model) != checksum:
             raise self.damage_error("the run in it is not the one that was written")
-        self.run = unpack_run(model, folder) if held else run or Run.open(document["run"])
-        code_events.require(self.run.model)
-        self._check(document)
+        return unpack_run(model, folder) if held else run or Run.open(document["run"])
 
     def _form(self, start: bytes) -> int:
         """The form that the first bytes say. UserError names the version that decodes another."""
@@ -135,22 +157,26 @@ class CompressedFile:
     def events(self, wanted: range, heard: RowProgress) -> Iterator[Events]:
         """The events of some rows, block by block."""
         done = 0
-        for number, (own, place, many, checksum) in enumerate(self.blocks, 1):
+        for number, (own, *_) in enumerate(self.blocks):
             first, last = max(own.start, wanted.start), min(own.stop, wanted.stop)
-            if first >= last:
-                continue
-            block = self._bytes(place, many)
-            if zlib.crc32(block) != checksum:
-                raise self.damage_error(
-                    f"block {number} of {len(self.blocks)} is not the one that was written"
-                )
-            try:
-                found = decode_block(self.run, block, len(own), own.start, self.form)
-            except Damaged as error:  # the bytes are those that were written
-                raise self.elsewhere_error() from error
-            done += last - first
-            heard(done, len(wanted))
-            yield found[first - own.start : last - own.start]
+            if first < last:
+                found = self._decode(number)
+                done += last - first
+                heard(done, len(wanted))
+                yield found[first - own.start : last - own.start]
+
+    def _decode(self, number: int) -> Events:
+        """The events of a block, by its number from 0."""
+        own, place, many, checksum = self.blocks[number]
+        block = self._bytes(place, many)
+        if zlib.crc32(block) != checksum:
+            raise self.damage_error(
+                f"block {number + 1} of {len(self.blocks)} is not the one that was written"
+            )
+        try:
+            return decode_block(self.run, block, len(own), own.start, self.form)
+        except Damaged as error:  # the bytes are those that were written
+            raise self.elsewhere_error() from error
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from math import log
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -81,14 +82,40 @@ def write_compressed(
     """Writes rows, behind the run that decodes them or nothing."""
     data = data if isinstance(data, str | Path) else in_memory(data, run.format)
     path = Path(path)
-    found = Measure(variables=run.model.schema.size)
-    found.sign = "=" if isinstance(run.model, DensityModel) else "<="
-    found.context = tuple(run.names[i] for i in run.model.context)
     expected = estimate_rows(str(data), run.format) if isinstance(data, str | Path) else len(data)
+    _refuse_path(path, data)
+    found, source = _begin_measure(run, verify), original(data, run.format)
+    with _writing(path, data, source) as file:
+        file.write(file_head(FORMAT_VERSION) + model)
+        pieces = row_pieces(data, run.format, ROWS_PER_BLOCK)
+        index = _write_blocks(run, pieces, file, found, source, lambda rows: heard(rows, expected))
+        write_end(run, file, index, found.rows, model)
+        found.file, found.original = file.tell(), source.size
+        found.notes, found.rivals = source.notes(), source.rivals()
+    if run.model.schema.continuous:
+        found.model_bits = None
+    return found
+
+
+def _refuse_path(path: Path, data: Any) -> None:
+    """UserError where what is written would take the place of the rows, or of a file of a run."""
     refuse_same(path, data)
     if path.exists() and path.suffix in RUN_SUFFIXES and (path.parent / "run.json").exists():
         raise UserError(f"{path} is a file of a run; give the compressed file another name")
-    source = original(data, run.format)
+
+
+def _begin_measure(run: Run, verify: bool) -> Measure:
+    return Measure(
+        variables=run.model.schema.size,
+        sign="=" if isinstance(run.model, DensityModel) else "<=",
+        context=tuple(run.names[i] for i in run.model.context),
+        verified=verify,
+    )
+
+
+@contextmanager
+def _writing(path: Path, data: Any, source: Original) -> Iterator[IO[bytes]]:
+    """The file at a path, which is there once it is whole; within, all is done on one thread."""
     with (
         one_thread(),
         closing(source),
@@ -97,38 +124,35 @@ def write_compressed(
         open(draft, "wb") as file,
         naming(data),
     ):
-        file.write(file_head(FORMAT_VERSION) + model)
-        index = list[bytes]()
-        for rows in row_pieces(data, run.format, ROWS_PER_BLOCK):
-            index.append(write_block(run, rows, file, found, source, verify, len(index) + 1))
-            heard(found.rows, expected)
-        if not found.rows:
-            raise UserError("there are no rows to compress")
-        write_end(run, file, index, found.rows, model)
-        found.file = file.tell()
-        found.verified = verify
-        found.original = source.size
-        found.notes = source.notes()
-        found.rivals = source.rivals()
-    if run.model.schema.continuous:
-        found.model_bits = None
-    return found
+        yield file
 
 
-def write_block(
+def _write_blocks(
     run: Run,
-    rows: Any,
+    pieces: Iterable[Any],
     file: IO[bytes],
     found: Measure,
     source: Original,
-    verify: bool,
-    number: int,
+    heard: Callable[[int], None],
+) -> list[bytes]:
+    """Writes all rows; the index of the blocks."""
+    index = list[bytes]()
+    for rows in pieces:
+        index.append(write_block(run, rows, file, found, source, len(index) + 1))
+        heard(found.rows)
+    if not found.rows:
+        raise UserError("there are no rows to compress")
+    return index
+
+
+def write_block(
+    run: Run, rows: Any, file: IO[bytes], found: Measure, source: Original, number: int
 ) -> bytes:
     """Writes some rows as the block of that number and adds them to what was found; its entry of the index."""
     with counting_from(found.rows):
         events = run.format.events(rows)
     block = encode_block(run, events, found.rows)
-    back = decode_block(run, block, len(events), found.rows) if verify else events
+    back = decode_block(run, block, len(events), found.rows) if found.verified else events
     if not has_same_rows(back, events):
         raise UserError(
             f"block {number} does not decode to the rows it was made of; nothing was written"
@@ -165,11 +189,7 @@ def decompress(
     refuse_same(out, path)
     with open_compressed(Path(path), run) as file, holding(out):
         output = file.run.format.output(out)
-        wanted = range(file.rows)[some or slice(None)]
-        if not len(wanted) or wanted.step != 1:
-            raise UserError(
-                f"{path} holds rows 0 to {file.rows}; give some of these, such as --rows 0:{min(10, file.rows)}"
-            )
+        wanted = _pick_rows(path, file.rows, some)
         pieces = (file.run.format.file_rows(events, out) for events in file.events(wanted, heard))
         try:
             output.write(map(output.piece, pieces), out, guard)
@@ -178,6 +198,16 @@ def decompress(
                 f"{out}: a column holds numbers in some rows and texts in others; .csv holds both"
             ) from error
     return len(wanted)
+
+
+def _pick_rows(path: Path | str, rows: int, some: slice | None) -> range:
+    """Some of a file's rows, or all. UserError where these are none, or not one after the other."""
+    wanted = range(rows)[some or slice(None)]
+    if not len(wanted) or wanted.step != 1:
+        raise UserError(
+            f"{path} holds rows 0 to {rows}; give some of these, such as --rows 0:{min(10, rows)}"
+        )
+    return wanted
 
 
 def rows(path: Path | str, run: Run | None = None) -> Any:

@@ -107,11 +107,9 @@ def _least_plausible(frames: list[pd.DataFrame]) -> pd.DataFrame:
     import pandas as pd
 
     frame = pd.concat(frames, ignore_index=True)
-    return (
-        frame.nsmallest(LEAST_PLAUSIBLE_ROWS, "nats")
-        if "nats" in frame
-        else frame.head(LEAST_PLAUSIBLE_ROWS)
-    )
+    if "nats" in frame:
+        return frame.nsmallest(LEAST_PLAUSIBLE_ROWS, "nats")
+    return frame.head(LEAST_PLAUSIBLE_ROWS)
 
 
 def score_to(

@@ -185,6 +185,17 @@ def work_here(run: Run, job: Job, todo: Iterator[Numbered]) -> Iterator[tuple[in
     return ((number, job.shard(run, number, piece)) for number, piece in todo)
 
 
+def _read_buffer(file: Path) -> pa.Buffer:
+    import pyarrow as pa
+
+    try:
+        return pa.py_buffer(file.read_bytes())
+    except OSError as error:
+        raise BrokenSeal(
+            f"cannot read {file}: {error.strerror}; the same command does it anew"
+        ) from error
+
+
 class Shards:
     """The shards of a job that are done, in a folder beside its output. How many they and
     their rows are is known when all pieces were seen."""
@@ -230,15 +241,8 @@ class Shards:
 
     def _content(self, number: int) -> pa.Buffer:
         """A shard's stream of Arrow, without the digest behind it. BrokenSeal where it is not what was put there."""
-        import pyarrow as pa
-
         file = self._file(number)
-        try:
-            whole = pa.py_buffer(file.read_bytes())
-        except OSError as error:
-            raise BrokenSeal(
-                f"cannot read {file}: {error.strerror}; the same command does it anew"
-            ) from error
+        whole = _read_buffer(file)
         end = max(0, whole.size - hashlib.sha256().digest_size)
         content, seal = whole.slice(0, end), whole.slice(end).to_pybytes()
         if seal != self._digest(number, content):
@@ -303,6 +307,24 @@ class Shards:
 
 
 @contextmanager
+def _explain_what_is_kept(shards: Shards) -> Iterator[None]:
+    """Within, whatever ends a job says which shards are kept; nothing is where the first one failed."""
+    try:
+        yield
+    except LostTouch as lost:
+        raise LostTouch(f"{lost}; {shards_kept_note(shards)}") from lost
+    except UserError as error:  # no room, perhaps, or rows that are refused
+        if shards.result_schemas:
+            raise UserError(f"{error}; {shards_kept_note(shards)}") from error
+        shards.clear()
+        raise
+    except KeyboardInterrupt:
+        if not shards.result_schemas:
+            raise
+        raise KeyboardInterrupt(f"stopped; {shards_kept_note(shards)}") from None
+
+
+@contextmanager
 def carry_out(
     run: Run,
     job: Job,
@@ -323,23 +345,12 @@ def carry_out(
         def notify() -> None:
             heard(min(len(shards.result_schemas) * run.shard_rows, total), total)
 
-        try:
+        with _explain_what_is_kept(shards):
             notify()
             shards.fill(work(run, job, shards.pieces_to_do(job.pieces(run))), notify)
             if not shards.count:
                 raise UserError(f"there are no rows to {job.verb}")
             yield shards
-        except LostTouch as lost:
-            raise LostTouch(f"{lost}; {shards_kept_note(shards)}") from lost
-        except UserError as error:  # no room, perhaps, or rows that are refused
-            if shards.result_schemas:
-                raise UserError(f"{error}; {shards_kept_note(shards)}") from error
-            shards.clear()
-            raise
-        except KeyboardInterrupt:
-            if not shards.result_schemas:
-                raise
-            raise KeyboardInterrupt(f"stopped; {shards_kept_note(shards)}") from None
         shards.clear()
 
 
