@@ -21,22 +21,26 @@ def array_of_texts(dtype: str, texts: list[str | None], holes: bool, local: bool
     import pandas as pd
     import pyarrow as pa
 
-    target = dtype_named(dtype)
-    if isinstance(target, np.dtype) and target.kind in "iub" and holes:
-        target = _nullable(target)
-    if isinstance(target, pd.ArrowDtype) and pa.types.is_time(target.pyarrow_dtype):
+    target = _target_type(dtype, holes)
+    arrow = getattr(target, "pyarrow_dtype", None)
+    if arrow is not None and pa.types.is_time(arrow):
         return _clocks(target, texts)
-    if isinstance(target, pd.ArrowDtype) and pa.types.is_decimal(target.pyarrow_dtype):
-        return pd.array([None if text is None else Decimal(text) for text in texts], dtype=target)
     kind = getattr(target, "kind", "O")
     if kind in "mM":
         return _times(target, texts, local)
-    cells: Any = list(texts)
-    if read := CELL_READERS.get(kind):
-        cells = [None if text is None else read(text) for text in texts]
+    is_decimal = arrow is not None and pa.types.is_decimal(arrow)
+    read = Decimal if is_decimal else CELL_READERS.get(kind, str)
+    cells: Any = [None if text is None else read(text) for text in texts]
     if isinstance(target, np.dtype):
         cells = np.array(cells, dtype=target)
     return pd.array(cells, dtype=target)
+
+
+def _target_type(dtype: str, holes: bool) -> Any:
+    """The type of that name, or the nullable one of whole numbers and truths with holes."""
+    target = dtype_named(dtype)
+    holeless = isinstance(target, np.dtype) and target.kind in "iub"
+    return _nullable(target) if holeless and holes else target
 
 
 def _nullable(target: Any) -> Any:
@@ -65,19 +69,22 @@ def _times(target: Any, texts: list[str | None], local: bool) -> Any:
     import pandas as pd
 
     if isinstance(target, pd.ArrowDtype):
-        return (
-            pd.Series(_times(plain_dtype(target.pyarrow_dtype), texts, local)).astype(target).array
-        )
+        plain = _times(plain_dtype(target.pyarrow_dtype), texts, local)
+        return pd.Series(plain).astype(target).array
     unit: Any = np.datetime_data(target)[0] if isinstance(target, np.dtype) else target.unit
     if target.kind == "m":
-        ticks = [
-            np.timedelta64("NaT") if t is None else np.timedelta64(_duration_ticks(t, unit), unit)
-            for t in texts
-        ]
-        return pd.array(np.array(ticks, dtype=f"timedelta64[{unit}]"))
+        return _durations(texts, unit)
     if isinstance(target, np.dtype):
         return _moments(texts, unit).array
     return _zoned_times(target, unit, texts, local)
+
+
+def _durations(texts: list[str | None], unit: Any) -> Any:
+    import pandas as pd
+
+    hole = np.timedelta64("NaT")
+    ticks = [hole if t is None else np.timedelta64(_duration_ticks(t, unit), unit) for t in texts]
+    return pd.array(np.array(ticks, dtype=f"timedelta64[{unit}]"))
 
 
 def _zoned_times(target: Any, unit: Any, texts: list[str | None], local: bool) -> Any:

@@ -29,19 +29,14 @@ def object_type(series: Any, name: str) -> str:
 
     found = pd.api.types.infer_dtype(series, skipna=True)
     found = "string" if found == "empty" else found
-    if found not in OBJECT_PARSERS:
-        mend = (
-            f"give all of them one type, or {LEAVE_OUT_HINT}"
-            if found.startswith("mixed")
-            else LEAVE_OUT_HINT
-        )
-        mend = (
-            f"pandas.to_{OBJECT_TIMES[found]} gives them theirs, or {LEAVE_OUT_HINT}"
-            if found in OBJECT_TIMES
-            else mend
-        )
-        raise UserError(f"column {name!r} holds {found} cells, which cannot be recorded; {mend}")
-    return found
+    if found in OBJECT_PARSERS:
+        return found
+    mend = LEAVE_OUT_HINT
+    if found in OBJECT_TIMES:
+        mend = f"pandas.to_{OBJECT_TIMES[found]} gives them theirs, or {mend}"
+    elif found.startswith("mixed"):
+        mend = f"give all of them one type, or {mend}"
+    raise UserError(f"column {name!r} holds {found} cells, which cannot be recorded; {mend}")
 
 
 def unbox(series: Any) -> Any:

@@ -45,21 +45,21 @@ def cell(column: ModelledColumn, value: Any) -> Any:
     """A Series of one cell that holds the value, in the column's type where that has dates or durations."""
     import pandas as pd
 
-    readers = {"date": parse_moment, "duration": parse_duration}
-    kind = (
-        "date"
-        if "datetime" in column.storage.inner
-        else "duration"
-        if "timedelta" in column.storage.inner
-        else ""
-    )
-    reader = readers.get(kind or column.storage.kind)
-    found = None if reader is None else reader(value)
+    found = _parse_time(column, value)
     if found is not None:
         return _cast_cell(column, value, found)
     texts = list(_spellings(column, value))
     known = np.flatnonzero(column.values_of(texts) != column.other)
     return pd.Series([texts[known[0] if len(known) else 0]], dtype=object)
+
+
+def _parse_time(column: ModelledColumn, value: Any) -> Any:
+    """The date or the duration that a value is, in a column whose type, or that of its categories, has such; else None."""
+    inner = column.storage.inner
+    kind = "date" if "datetime" in inner else "duration" if "timedelta" in inner else ""
+    readers = {"date": parse_moment, "duration": parse_duration}
+    reader = readers.get(kind or column.storage.kind)
+    return None if reader is None else reader(value)
 
 
 def _cast_cell(column: ModelledColumn, value: Any, found: Any) -> Any:
@@ -153,11 +153,17 @@ def _in_form(column: DateColumn, value: Any, at: Any) -> str | None:
     if at is None:
         return None
     at = _in_own_zone(at, column.form)
-    if form.seconds:
-        since = at.to_pydatetime(warn=False).replace(tzinfo=None, microsecond=0) - EPOCH_START
-        rest = at.microsecond * 1000 + at.nanosecond
-        return _in_ticks(column, (since.days * 86_400 + since.seconds) * NS_PER_SECOND + rest)
-    ticks, rest = divmod((at.year - 1970) * 12 + at.month - 1, form.months)
+    return _in_seconds(column, at) if form.seconds else _in_months(column, at)
+
+
+def _in_seconds(column: DateColumn, at: Any) -> str | None:
+    since = at.to_pydatetime(warn=False).replace(tzinfo=None, microsecond=0) - EPOCH_START
+    rest = at.microsecond * 1000 + at.nanosecond
+    return _in_ticks(column, (since.days * 86_400 + since.seconds) * NS_PER_SECOND + rest)
+
+
+def _in_months(column: DateColumn, at: Any) -> str | None:
+    ticks, rest = divmod((at.year - 1970) * 12 + at.month - 1, form_of(column.form).months)
     whole = at.day == 1 and at == at.normalize() and not rest
     return dates.format_ticks(np.array([ticks]), column.form)[0] if whole else None
 

@@ -106,21 +106,22 @@ class DateForm:
         """The first and the last tick that can be written."""
         if self.endless:
             return -MAX_TICKS, MAX_TICKS
-        first, last = (
-            (f"19{PIVOT_YEAR}-01-01", f"20{PIVOT_YEAR}-01-01")
-            if "y" in self.letters
-            else ("0001-01-01", "10000-01-01")
-        )
-        unit: Any = "s" if self.seconds else "M"
-        low, high = (
-            (0, 86_400)
-            if self.clock
-            else (int(np.datetime64(day, unit).astype(np.int64)) for day in (first, last))
-        )
+        first, behind = self._span
         tick = self.seconds or self.months
-        return max(low * self.scale // tick, -MAX_TICKS), min(
-            (high * self.scale - 1) // tick, MAX_TICKS
-        )
+        last = (behind * self.scale - 1) // tick
+        return max(first * self.scale // tick, -MAX_TICKS), min(last, MAX_TICKS)
+
+    @property
+    def _span(self) -> tuple[int, int]:
+        """The first second or month that can be written, and the one behind the last."""
+        if self.clock:
+            return 0, 86_400
+        days = ("0001-01-01", "10000-01-01")
+        if "y" in self.letters:
+            days = (f"19{PIVOT_YEAR}-01-01", f"20{PIVOT_YEAR}-01-01")
+        unit: Any = "s" if self.seconds else "M"
+        first, behind = (int(np.datetime64(day, unit).astype(np.int64)) for day in days)
+        return first, behind
 
 
 def _letters(directives: list[str]) -> str:
@@ -148,11 +149,9 @@ def _reads(directive: str, endless: bool) -> str:
 def _prints(directive: str) -> str:
     if directive in DIRECTIVE_NAMES:
         return "%s"
-    return (
-        "%d"
-        if "-" in directive
-        else f"%0{ {'Y': '4', 'q': '1', 'f': directive[1]}.get(directive[-1], '2') }d"
-    )
+    if "-" in directive:
+        return "%d"
+    return f"%0{ {'Y': '4', 'q': '1', 'f': directive[1]}.get(directive[-1], '2') }d"
 
 
 def fraction_form(digits: int) -> str:

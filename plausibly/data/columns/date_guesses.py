@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -115,38 +116,37 @@ def guess_date_as(sight: ColumnSample, form: str) -> Column | None:
 def guess_ambiguous(sight: ColumnSample) -> Column | None:
     """Dates whose day and month may be either."""
     forms = _forms(sight)
-    return (
-        make_category(sight, f"{AMBIGUOUS_REASON}, or say --kind {sight.name}=date:{forms[0]}")
-        if len(forms) > 1
-        else None
-    )
+    if len(forms) > 1:
+        return make_category(
+            sight, f"{AMBIGUOUS_REASON}, or say --kind {sight.name}=date:{forms[0]}"
+        )
+    return None
 
 
 def _date_column(sight: ColumnSample, form: str, why: str) -> Column | None:
     sight, marks = without_marks(sight)
     ticks = ticks_in(sight.texts, form)
     known = ticks != OTHER
-    values = ticks[known]
-    if not len(values) or sight.counts[known].sum() < MIN_SHARE * sight.rows:
+    values, counts = ticks[known], sight.counts[known]
+    if not len(values) or counts.sum() < MIN_SHARE * sight.rows:
         return None
     unit, word = dates.tick_step(values, form)
     if np.abs(values // unit).max() >= numbers.MAX_STEPS:
         return set_aside(
             sight, "text", f"times to {word} have too many steps; round them to model them"
         )
-    every, start = numbers.lattice(values // unit, sight.counts[known])
-    word = word if every == 1 else f"{every} {word}s"
+    lattice = _learn_lattice(values, counts, unit, word, sight.holes > 0)
+    span = tuple(dates.format_ticks(np.array([values.min(), values.max()]), form))
+    return DateColumn(**sight.common(why), **marks, **lattice, form=form, span=span)
+
+
+def _learn_lattice(
+    values: np.ndarray, counts: np.ndarray, unit: int, word: str, missing: bool
+) -> dict[str, Any]:
+    """Start and step of ticks that are whole units, the name of the step, and the kind of the number of steps."""
+    every, start = numbers.lattice(values // unit, counts)
     step = every * unit
     start *= unit
-    kind = numbers.learn_grid((values - start) // step, sight.counts[known], sight.holes > 0)
-    span = tuple(dates.format_ticks(np.array([values.min(), values.max()]), form))
-    return DateColumn(
-        **sight.common(why),
-        **marks,
-        kind=kind,
-        form=form,
-        step=step,
-        start=start,
-        unit=word,
-        span=span,
-    )
+    kind = numbers.learn_grid((values - start) // step, counts, missing)
+    name = word if every == 1 else f"{every} {word}s"
+    return {"kind": kind, "step": step, "start": start, "unit": name}

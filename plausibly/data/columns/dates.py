@@ -136,11 +136,9 @@ def format_ticks(values: np.ndarray, pattern: str) -> list[str]:
     parts = _parts(form, np.abs(values) if form.endless else values.clip(*form.ends))
     columns = [_part_texts(directive, parts[directive[-1]]) for directive in form.directives]
     texts = [form.prints % row for row in zip(*columns, strict=True)]
-    return (
-        [f"-{t}" if v < 0 else t for t, v in zip(texts, values.tolist(), strict=True)]
-        if form.endless
-        else texts
-    )
+    if form.endless:
+        return [f"-{t}" if v < 0 else t for t, v in zip(texts, values.tolist(), strict=True)]
+    return texts
 
 
 def _with_days(values: np.ndarray, form: DateForm) -> list[str]:
@@ -158,9 +156,16 @@ def _parts(form: DateForm, values: np.ndarray) -> dict[str, np.ndarray]:
         return _calendar((values * form.months).astype("datetime64[M]").astype("datetime64[D]"))
     seconds = values // form.scale * form.seconds
     days = seconds // 86_400
-    hours = seconds // 3_600 - (0 if form.endless else days * 24)
+    parts = _clock(seconds if form.endless else seconds - days * 86_400)
+    parts["f"] = values % form.scale
+    return parts if form.clock else parts | _calendar(days.astype("datetime64[D]"))
+
+
+def _clock(seconds: np.ndarray) -> dict[str, np.ndarray]:
+    """Parts of seconds since midnight, or of a duration."""
+    hours = seconds // 3_600
     half = hours // 12
-    clock = {
+    return {
         "H": hours,
         "I": (hours + 11) % 12 + 1,
         "M": seconds // 60 % 60,
@@ -168,11 +173,6 @@ def _parts(form: DateForm, values: np.ndarray) -> dict[str, np.ndarray]:
         "p": half,
         "P": half,
     }
-    return (
-        clock
-        | {"f": values % form.scale}
-        | ({} if form.clock else _calendar(days.astype("datetime64[D]")))
-    )
 
 
 def _calendar(days: np.ndarray) -> dict[str, np.ndarray]:

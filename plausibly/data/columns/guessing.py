@@ -107,19 +107,9 @@ def _apply_override(sight: ColumnSample, word: str) -> Column:
     if word == "category":
         return make_category(sight, "as you said")
     word, _, form = word.partition(":")
-    if word in ("integer", "number", "real") and sight.storage.kind == "duration":
-        sight = replace(sight, texts=in_ticks(sight.texts, sight.storage.dtype))
-    if word in ("integer", "number", "real") and (reason := explain_signs(sight)):
-        raise UserError(f"column {sight.name!r} cannot be {word}: it {reason}")
-    makers = {
-        "boolean": _guess_any_boolean,
-        "date": guess_any_date,
-        "constant": guess_constant,
-        "integer": guess_integer,
-        "number": guess_number,
-        "real": guess_real,
-    }
-    column = guess_date_as(sight, form) if form else makers[word](sight)
+    if word in ("integer", "number", "real"):
+        sight = _count_durations(sight, word)
+    column = guess_date_as(sight, form) if form else OVERRIDES[word](sight)
     if column is None:
         shown = ", ".join(repr(text) for text in sight.texts[:3])
         count = count_phrase(len(sight.texts), "distinct value")
@@ -127,6 +117,15 @@ def _apply_override(sight: ColumnSample, word: str) -> Column:
             f"column {sight.name!r} cannot be {word}: it holds {count}, such as {shown}"
         )
     return column
+
+
+def _count_durations(sight: ColumnSample, word: str) -> ColumnSample:
+    """The cells that shall be numbers, durations among them as ticks. UserError where texts have signs of other things."""
+    if sight.storage.kind == "duration":
+        sight = replace(sight, texts=in_ticks(sight.texts, sight.storage.dtype))
+    if reason := explain_signs(sight):
+        raise UserError(f"column {sight.name!r} cannot be {word}: it {reason}")
+    return sight
 
 
 def guess_constant(sight: ColumnSample) -> Column | None:
@@ -156,29 +155,44 @@ def _guess_any_boolean(sight: ColumnSample) -> Column | None:
     return BooleanColumn(**sight.common(why), kind=kind, spellings=spellings)
 
 
+OVERRIDES = {
+    "boolean": _guess_any_boolean,
+    "date": guess_any_date,
+    "constant": guess_constant,
+    "integer": guess_integer,
+    "number": guess_number,
+    "real": guess_real,
+}
+
+
 def reader_dtype(column: Column, sight: ColumnSample) -> str:
     """The dtype that a reader of text files would give the column."""
     texts = sight.texts
+    whole = "Int64" if column.holes else "int64"
     if isinstance(column, RealColumn):
-        return "float64" if column.style != "whole" else "Int64" if column.holes else "int64"
+        return whole if column.style == "whole" else "float64"
     if isinstance(column, GridColumn):
-        plain = all(
-            "." not in text and "e" not in text.lower()
-            for text in texts
-            if numbers.parse_number(text)
-        )
-        return (
-            ("Int64" if column.holes else "int64") if plain and not column.decimals else "float64"
-        )
-    lowered = {text.lower() for text in texts}
-    if isinstance(column, BooleanColumn) and lowered == {"true", "false"}:
-        exact = set(texts) == {"True", "False"}
-        return ("boolean" if column.holes else "bool") if exact else "str"
-    whole = [numbers.in_steps(numbers.parse_number(text), 0) for text in texts]
-    canonical = all(
-        step is not None and step != OTHER and str(step) == t
-        for step, t in zip(whole, texts, strict=True)
-    )
-    if canonical and texts and not isinstance(column, CategoryColumn):
-        return "Int64" if column.holes else "int64"
+        return whole if not column.decimals and _have_no_points(texts) else "float64"
+    if isinstance(column, BooleanColumn) and {text.lower() for text in texts} == {"true", "false"}:
+        if set(texts) != {"True", "False"}:
+            return "str"
+        return "boolean" if column.holes else "bool"
+    if texts and _are_whole(texts) and not isinstance(column, CategoryColumn):
+        return whole
     return "str"
+
+
+def _have_no_points(texts: list[str]) -> bool:
+    """True where no number among texts is written with a point or an exponent."""
+    return all(
+        "." not in text and "e" not in text.lower() for text in texts if numbers.parse_number(text)
+    )
+
+
+def _are_whole(texts: list[str]) -> bool:
+    """True where all texts are whole numbers as Python writes them."""
+    steps = [numbers.in_steps(numbers.parse_number(text), 0) for text in texts]
+    return all(
+        step is not None and step != OTHER and str(step) == text
+        for step, text in zip(steps, texts, strict=True)
+    )

@@ -67,11 +67,9 @@ class Piece:
     @property
     def log_ways(self) -> float:
         """log of how many there may be."""
-        return (
-            float(np.log(list(map(len, self.letters))).sum())
-            if self.letters
-            else log(self.high - self.low + 1)
-        )
+        if self.letters:
+            return float(np.log(list(map(len, self.letters))).sum())
+        return log(self.high - self.low + 1)
 
     def draw(self, rows: int, generator: np.random.Generator) -> list[str]:
         """One for each row, with what stands before it."""

@@ -97,21 +97,19 @@ def common_form(texts: list[str], counts: np.ndarray) -> str | None:
         for form in candidate_forms(text)
         if form_of(form).seconds and form not in COMPACT_FORMS
     }
-
-    def coarseness(form: str) -> tuple[Any, ...]:
-        own = form_of(form)
-        return (
-            own.seconds / own.scale,
-            -counts[ticks(texts, form) != OTHER].sum(),
-            "%-" in form,
-            form,
-        )
-
-    for form in sorted(tried, key=coarseness)[:MAX_FORMS]:
+    finest = sorted(tried, key=lambda form: _coarseness(form, texts, counts))
+    for form in finest[:MAX_FORMS]:
         if _tells(texts, counts, form):
             swapped = form.translate(str.maketrans("dm", "md"))
             return None if swapped in tried and _tells(texts, counts, swapped) else form
     return None
+
+
+def _coarseness(form: str, texts: list[str], counts: np.ndarray) -> tuple[Any, ...]:
+    """The seconds of a tick, then the fewest cells that are not of the form."""
+    own = form_of(form)
+    known = ticks(texts, form) != OTHER
+    return own.seconds / own.scale, -counts[known].sum(), "%-" in form, form
 
 
 def _tells(texts: list[str], counts: np.ndarray, form: str) -> bool:

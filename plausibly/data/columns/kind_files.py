@@ -23,15 +23,7 @@ HEAD_TEXT = """\
 
 def read_kinds(path: Path | str) -> dict[str, str]:
     """The kinds in such a file, by column. UserError names the line, or the column, that is wrong."""
-    try:
-        found: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        hint = f"`plausibly data DATA --write-kinds {path}` makes it"
-        raise UserError(f"cannot read {path}: {error.strerror or error}; {hint}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f'{path}: {error}; its lines are of the form COLUMN = "kind", each column once'
-        ) from error
+    found = _parse_file(path)
     for name, word in found.items():
         if not isinstance(word, str) or not is_word(word):
             hint = did_you_mean(str(word), KIND_WORDS)
@@ -39,6 +31,18 @@ def read_kinds(path: Path | str) -> dict[str, str]:
                 f"{path}: column {name!r} cannot be {word!r}{hint}; the words are {', '.join(KIND_WORDS)}"
             )
     return found
+
+
+def _parse_file(path: Path | str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        hint = f"`plausibly data DATA --write-kinds {path}` makes it"
+        raise UserError(f"cannot read {path}: {error.strerror or error}; {hint}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f'{path}: {error}; its lines are of the form COLUMN = "kind", each column once'
+        ) from error
 
 
 def write_kinds(columns: list[Document], name: str, path: Path) -> None:

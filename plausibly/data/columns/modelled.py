@@ -188,11 +188,9 @@ class ModelledColumn(Column):
 
     def problem(self, text: str | None) -> str:
         """Why a cell (None: a hole) cannot be recorded."""
-        return (
-            "a hole, where there was none in training"
-            if text is None
-            else f"{text!r} was not foreseen"
-        )
+        if text is None:
+            return "a hole, where there was none in training"
+        return f"{text!r} was not foreseen"
 
     def texts(self, cells: ColumnValues) -> np.ndarray:
         """The texts of cells as they are spelled, None for holes that no further mark stands for."""

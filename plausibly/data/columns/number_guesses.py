@@ -24,6 +24,12 @@ TIME_NAME = re.compile(
 )
 SMALL_FLOATS = ("float32", "<f4", "float16", "<f2")
 MAX_SMALL_DECIMALS = 7  # finer than such numbers are apart: not recorded at a resolution
+EPOCH_UNITS = (
+    (1, "seconds"),
+    (10**3, "milliseconds"),
+    (10**6, "microseconds"),
+    (10**9, "nanoseconds"),
+)
 EPOCH_SECONDS = (946_684_800, 2_051_222_400)  # seconds to 2000 and to 2035
 
 
@@ -65,31 +71,21 @@ def _grid_column(
     style = numbers.style_of(texts, sight.counts[fitting], values.tolist(), decimals)
     why = "whole numbers" if decimals == 0 else f"numbers with up to {decimals} decimals"
     why += _epoch(sight.name, values) if decimals == 0 else ""
-    span = tuple(
-        numbers.format_number(int(end), decimals, "shortest")
-        for end in (values.min(), values.max())
-    )
+    ends = (int(values.min()), int(values.max()))
+    span = tuple(numbers.format_number(end, decimals, "shortest") for end in ends)
     scale: dict[str, Any] = {"decimals": decimals, "step": step, "start": start}
     return GridColumn(**sight.common(why), **marks, **scale, kind=kind, style=style, span=span)
 
 
 def _epoch(name: str, values: Any) -> str:
     """A remark on whole numbers that by name and size are times since 1970, or nothing."""
-    for unit, word in (
-        (1, "seconds"),
-        (10**3, "milliseconds"),
-        (10**6, "microseconds"),
-        (10**9, "nanoseconds"),
-    ):
-        if (
-            TIME_NAME.search(name)
-            and min(values) >= EPOCH_SECONDS[0] * unit
-            and max(values) < EPOCH_SECONDS[1] * unit
-        ):
-            first, last = (
-                str(np.datetime64(int(end // unit), "s"))[:10] for end in (min(values), max(values))
-            )
-            return f", {word} since 1970: {first} to {last}"
+    if not TIME_NAME.search(name):
+        return ""
+    first, last = int(min(values)), int(max(values))
+    for unit, word in EPOCH_UNITS:
+        if first >= EPOCH_SECONDS[0] * unit and last < EPOCH_SECONDS[1] * unit:
+            days = [str(np.datetime64(end // unit, "s"))[:10] for end in (first, last)]
+            return f", {word} since 1970: {days[0]} to {days[1]}"
     return ""
 
 

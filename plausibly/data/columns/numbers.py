@@ -142,24 +142,27 @@ def learn_grid(values: np.ndarray, counts: np.ndarray, missing: bool) -> Grid:
     """The grid of whole numbers `values`, seen `counts` times each."""
     values, index = np.unique(values, return_inverse=True)  # 1 and 1.0 are different texts
     counts = np.bincount(index, weights=counts).astype(np.int64)
-    rows = int(counts.sum())
     span = int(values[-1] - values[0])
     far = span / 10 + 1
-    if len(values) <= 32 or (len(values) <= MAX_ATOMS and rows >= 5 * len(values)):
-        ends = (int(values[0]), int(values[-1]) + 1)
-        # values seen once teach the code of the gaps how often a new value turns up (Good & Turing)
-        atoms = values[(counts > 1) | (len(values) <= 32)]
-        return Grid(tuple(atoms.tolist()), ends, (far, far), open=True, missing=missing)
-    heavy = counts >= max(5.0, 0.005 * rows)
+    if len(values) > 32 and (len(values) > MAX_ATOMS or counts.sum() < 5 * len(values)):
+        return _learn_wide_grid(values, counts, far, missing)
+    ends = (int(values[0]), int(values[-1]) + 1)
+    # values seen once teach the code of the gaps how often a new value turns up (Good & Turing)
+    atoms = values[(counts > 1) | (len(values) <= 32)]
+    return Grid(tuple(atoms.tolist()), ends, (far, far), open=True, missing=missing)
+
+
+def _learn_wide_grid(values: np.ndarray, counts: np.ndarray, far: float, missing: bool) -> Grid:
+    """The grid of many values, of which those that are seen often are atoms."""
+    heavy = counts >= max(5.0, 0.005 * int(counts.sum()))
     atoms = values[heavy]
     rest = np.repeat(values[~heavy], counts[~heavy])
     edges = _quantile_edges(rest, atoms)
     low = edges[0] - 1 - rest[rest < edges[0]]
     high = rest[rest >= edges[-1]] - edges[-1]
     tails = _tail(low, far), _tail(high, far)
-    return Grid(
-        tuple(atoms.tolist()), tuple(int(edge) for edge in edges), tails, open=True, missing=missing
-    )
+    ends = tuple(int(edge) for edge in edges)
+    return Grid(tuple(atoms.tolist()), ends, tails, open=True, missing=missing)
 
 
 def _quantile_edges(rest: np.ndarray, atoms: np.ndarray) -> np.ndarray:
@@ -203,23 +206,30 @@ def learn_real(values: np.ndarray, missing: bool, closed: bool = False, step: fl
     location = float((middle / len(middle)).sum())
     farthest = float(np.abs(values - location).max()) or 1.0
     apart = (_middle(varying(values)) - location) / farthest
-    scale = farthest * max(
-        float(np.sqrt((apart * apart).mean())), 1e-5
-    )  # so that none is out of reach
+    # so that none is out of reach
+    scale = farthest * max(float(np.sqrt((apart * apart).mean())), 1e-5)
     events = ((values - location) / scale).astype(np.float32)
-    bins = int(np.clip(len(values) // ROWS_PER_BIN, 2, MAX_BINS))
-    edges = np.unique(np.quantile(events, np.arange(1, bins) / bins, method="lower"))
-    if (usual := usual_of(values)) is not None:
-        edges = _with_spike(
-            edges, (usual - location) / scale, Real(location, scale, step=step).floor
-        )
+    edges = _real_edges(events)
+    usual = usual_of(values)
+    if usual is not None:
+        floor = Real(location, scale, step=step).floor
+        edges = _with_spike(edges, (usual - location) / scale, floor)
+    shape = location, scale, tuple(edges.tolist()), _real_tails(events, edges)
+    return Real(*shape, step, usual, open=not closed, missing=missing)
+
+
+def _real_edges(events: np.ndarray) -> np.ndarray:
+    """Edges between which there are about equally many events."""
+    bins = int(np.clip(len(events) // ROWS_PER_BIN, 2, MAX_BINS))
+    return np.unique(np.quantile(events, np.arange(1, bins) / bins, method="lower"))
+
+
+def _real_tails(events: np.ndarray, edges: np.ndarray) -> tuple[float, float]:
+    """The mean distances of events beyond the outermost edges."""
     far = float(events.max() - events.min()) / 10 or 1.0
     below = edges[0] - events[events < edges[0]]
     above = events[events >= edges[-1]] - edges[-1]
-    tails = _tail(below, far, far * 1e-5), _tail(above, far, far * 1e-5)
-    return Real(
-        location, scale, tuple(edges.tolist()), tails, step, usual, open=not closed, missing=missing
-    )
+    return _tail(below, far, far * 1e-5), _tail(above, far, far * 1e-5)
 
 
 def _with_spike(edges: np.ndarray, usual: float, floor: float) -> np.ndarray:

@@ -29,6 +29,14 @@ from plausibly.errors import UserError
 OTHER_TEXT = "<other>"  # how a drawn value that the column did not foresee is shown
 TIME_KINDS = ("date", "time", "duration")  # kinds of cells that have a form of dates and times
 TEXT_DTYPES = compile(r"(large_)?string(_view)?|dictionary<values=(large_)?string(_view)?, .*|null")
+DTYPE_WORDS = {
+    "b": "bool",
+    "i": "integer",
+    "u": "integer",
+    "f": "float",
+    "M": "date",
+    "m": "duration",
+}
 DTYPE_MAXIMA = {"float16": 65_504, "halffloat": 65_504}  # the largest number
 MAX_NS_SECONDS = 9_223_372_036  # seconds that 64 bits of nanoseconds reach
 
@@ -58,11 +66,9 @@ class Storage:
     @cached_property
     def zone(self) -> Any:
         """The time zone of the type, or None."""
-        return (
-            dtype_zone(dtype_named(self.dtype))
-            if self.kind == "date" and not self.dtype.startswith("object")
-            else None
-        )
+        if self.kind == "date" and not self.dtype.startswith("object"):
+            return dtype_zone(dtype_named(self.dtype))
+        return None
 
     def arrow(self, decimals: int) -> Any:
         """Arrow's type for the cells of a column of objects; None for any other, which says so itself."""
@@ -87,11 +93,9 @@ class Storage:
         """The first and the last second that a cell can hold, where that is less than any form says."""
         if self.kind == "time":
             return 0, 86_399
-        return (
-            (-MAX_NS_SECONDS, MAX_NS_SECONDS)
-            if self.is_timed and search(r"\bns\b", self.dtype)
-            else None
-        )
+        if self.is_timed and search(r"\bns\b", self.dtype):
+            return (-MAX_NS_SECONDS, MAX_NS_SECONDS)
+        return None
 
     def limits(self, decimals: int) -> tuple[int, int] | None:
         """The least and the largest number of 10^-decimals that a cell can hold; None where the type sets none."""
@@ -134,11 +138,9 @@ class Storage:
             self.dtype.startswith(("str", "nullable-string", "object:string", "arrow:"))
             and self.kind == "text"
         )
-        return (
-            texts
-            if textual
-            else np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object)
-        )
+        if textual:
+            return texts
+        return np.array([None if text == OTHER_TEXT else text for text in texts], dtype=object)
 
     def restore(self, texts: Any) -> Any:
         """A Series of this dtype from texts, None where there is a hole; plain text where a text does not fit."""
@@ -157,23 +159,24 @@ class Storage:
     def _cast(self, index: np.ndarray, distinct: np.ndarray) -> Any:
         import pandas as pd
 
-        holes = bool((index < 0).any())
         if self.kind == "category":
-            places = np.array([self.categories.index(text) for text in distinct] + [-1])
-            inner = array_of_texts(self.inner, list(self.categories), False)
-            return pd.Series(
-                pd.Categorical.from_codes(places[index], categories=inner, ordered=self.ordered)
-            )
+            return self._cast_categories(index, distinct)
         if self.dtype.startswith("object"):
             cast = OBJECT_PARSERS[self.dtype.partition(":")[2]]
             cells = np.array([*map(cast, distinct), None if self.none else np.nan], dtype=object)
             return pd.Series(cells[index], dtype="object")
+        holes = bool((index < 0).any())
         extended = list(distinct) + ([None] if holes else [])
-        return pd.Series(
-            array_of_texts(self.dtype, extended, holes, self.local).take(
-                index % max(len(extended), 1)
-            )
-        )
+        found = array_of_texts(self.dtype, extended, holes, self.local)
+        return pd.Series(found.take(index % max(len(extended), 1)))
+
+    def _cast_categories(self, index: np.ndarray, distinct: np.ndarray) -> Any:
+        import pandas as pd
+
+        places = np.array([self.categories.index(text) for text in distinct] + [-1])
+        inner = array_of_texts(self.inner, list(self.categories), False)
+        codes = pd.Categorical.from_codes(places[index], categories=inner, ordered=self.ordered)
+        return pd.Series(codes)
 
 
 def storage_of(series: Any, name: str) -> Storage:
@@ -186,14 +189,16 @@ def storage_of(series: Any, name: str) -> Storage:
     if isinstance(dtype, pd.StringDtype):
         family = "nullable-string" if dtype.na_value is pd.NA else "str"
         return Storage(f"{family}:{dtype.storage}", "text", True)
-    if isinstance(dtype, pd.ArrowDtype):
-        found = Storage(
-            f"arrow:{dtype.pyarrow_dtype}", *_word(dtype.kind, str(dtype.pyarrow_dtype), name)
-        )
-        return replace(found, local=_local_is_plainer(series)) if found.zone is not None else found
     if dtype == np.dtype(object):
         return _object_storage(series, name)
-    found = Storage(str(dtype), *_word(getattr(dtype, "kind", "O"), str(dtype), name))
+    return _plain_storage(series, name)
+
+
+def _plain_storage(series: Any, name: str) -> Storage:
+    arrow = getattr(series.dtype, "pyarrow_dtype", None)
+    dtype = str(series.dtype if arrow is None else arrow)
+    word = _word(getattr(series.dtype, "kind", "O"), dtype, name)
+    found = Storage(dtype if arrow is None else f"arrow:{dtype}", *word)
     return replace(found, local=_local_is_plainer(series)) if found.zone is not None else found
 
 
@@ -219,24 +224,14 @@ def storage_kind(series: Any, name: str) -> str:
     series = unbox(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         return storage_kind(pd.Series(series.dtype.categories), name)
-    return (
-        _object_storage(series, name).kind
-        if series.dtype == np.dtype(object)
-        else storage_of(series[:0], name).kind
-    )
+    if series.dtype == np.dtype(object):
+        return _object_storage(series, name).kind
+    return storage_of(series[:0], name).kind
 
 
 def _word(kind: str, dtype: str, name: str) -> tuple[str, bool]:
-    words = {
-        "b": "bool",
-        "i": "integer",
-        "u": "integer",
-        "f": "float",
-        "M": "date",
-        "m": "duration",
-    }
-    if kind in words and not dtype.startswith("Sparse"):
-        return words[kind], False
+    if kind in DTYPE_WORDS and not dtype.startswith("Sparse"):
+        return DTYPE_WORDS[kind], False
     if dtype.startswith(("decimal", "time")):
         return dtype[: 7 if dtype.startswith("decimal") else 4], False
     if TEXT_DTYPES.fullmatch(dtype):

@@ -54,11 +54,9 @@ def set_aside(sight: ColumnSample, role: str, why: str) -> Column:
 
 def guess_code(sight: ColumnSample) -> Column | None:
     """Labels that look like numbers."""
-    return (
-        guess_label(sight) or make_category(sight, explain_texts(sight))
-        if explain_codes(sight)
-        else None
-    )
+    if explain_codes(sight):
+        return guess_label(sight) or make_category(sight, explain_texts(sight))
+    return None
 
 
 def guess_label(sight: ColumnSample) -> Column | None:

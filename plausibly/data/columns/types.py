@@ -261,11 +261,9 @@ class RealColumn(NumberColumn):
     def problem(self, text: str | None) -> str:
         if text is None:
             return super().problem(text)
-        return (
-            f"{text} is not within a million scales of the training rows"
-            if numbers.parse_number(text)
-            else f"{text!r} is no number"
-        )
+        if numbers.parse_number(text):
+            return f"{text} is not within a million scales of the training rows"
+        return f"{text!r} is no number"
 
     def spell(self, values: np.ndarray) -> list[str]:
         if self.style == "whole":
