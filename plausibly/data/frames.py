@@ -28,12 +28,16 @@ def as_table(source: Any) -> Any:
         return source.to_frame()
     try:
         if hasattr(source, "columns") and hasattr(source, "__arrow_c_stream__"):
-            import pyarrow as pa
-
-            return frame_of(with_index(pa.table(source)))
+            return _from_arrow(source)
         return _with_native_bytes(pd.DataFrame(source)) if _has_named_columns(source) else source
     except (ValueError, TypeError) as error:
         raise UserError(f"no table can be made of this {type(source).__name__}: {error}") from error
+
+
+def _from_arrow(source: Any) -> Any:
+    import pyarrow as pa
+
+    return frame_of(with_index(pa.table(source)))
 
 
 def _has_named_columns(source: Any) -> bool:
@@ -52,14 +56,14 @@ def _with_native_bytes(frame: Any) -> Any:
             raise UserError(
                 f"column {name!r}: numbers of type {dtype} would be rounded; give it as float64"
             )
-    other = [
-        place
-        for place, dtype in enumerate(frame.dtypes)
-        if isinstance(dtype, np.dtype) and not dtype.isnative
-    ]
-    if not other:
+    if all(map(_is_native, frame.dtypes)):
         return frame
     columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
-    for place in other:
-        columns[place] = columns[place].astype(columns[place].dtype.newbyteorder("="))
+    for place, dtype in enumerate(frame.dtypes):
+        if not _is_native(dtype):
+            columns[place] = columns[place].astype(dtype.newbyteorder("="))
     return type(frame)(dict(enumerate(columns)), index=frame.index).set_axis(frame.columns, axis=1)
+
+
+def _is_native(dtype: Any) -> bool:
+    return not isinstance(dtype, np.dtype) or dtype.isnative

@@ -38,15 +38,8 @@ def label_to_json(label: Any) -> Any:
         label = label.item() if label.dtype.kind not in "mM" else pd.Series([label])[0]
     if isinstance(label, tuple):
         return [label_to_json(part) for part in label]
-    if isinstance(label, pd.Period):
-        return {"period": str(label), "every": label.freqstr}
-    if isinstance(label, datetime.datetime):
-        time = pd.Timestamp(label)
-        return {"time": time.isoformat(), "zone": None if time.tzinfo is None else str(time.tzinfo)}
-    if isinstance(label, datetime.timedelta):
-        return {"lasts": pd.Timedelta(label).isoformat()}
-    if isinstance(label, datetime.date):
-        return {"date": label.isoformat()}
+    if isinstance(label, pd.Period | datetime.date | datetime.timedelta):
+        return _time_to_json(label)
     if label is not None and not isinstance(label, str | int | float):
         raise UserError(
             f"the column label {label!r} is of type {type(label).__name__}, which cannot be kept; {MEND_HINT}"
@@ -54,21 +47,34 @@ def label_to_json(label: Any) -> Any:
     return label
 
 
-def label_from_json(document: Any) -> Any:
-    """The label again."""
+def _time_to_json(label: Any) -> dict[str, Any]:
     import pandas as pd
 
+    if isinstance(label, pd.Period):
+        return {"period": str(label), "every": label.freqstr}
+    if isinstance(label, datetime.timedelta):
+        return {"lasts": pd.Timedelta(label).isoformat()}
+    if not isinstance(label, datetime.datetime):
+        return {"date": label.isoformat()}
+    time = pd.Timestamp(label)
+    return {"time": time.isoformat(), "zone": None if time.tzinfo is None else str(time.tzinfo)}
+
+
+def label_from_json(document: Any) -> Any:
+    """The label again."""
     if isinstance(document, list):
         return tuple(label_from_json(part) for part in document)
-    if not isinstance(document, dict):
-        return document
+    return _time_from_json(document) if isinstance(document, dict) else document
+
+
+def _time_from_json(document: dict[str, Any]) -> Any:
+    import pandas as pd
+
     if "time" in document:
         time = pd.Timestamp(document["time"])
         return time if document["zone"] is None else time.tz_convert(document["zone"])
     if "period" in document:
         return pd.Period(document["period"], document["every"])
-    return (
-        pd.Timedelta(document["lasts"])
-        if "lasts" in document
-        else datetime.date.fromisoformat(document["date"])
-    )
+    if "lasts" in document:
+        return pd.Timedelta(document["lasts"])
+    return datetime.date.fromisoformat(document["date"])

@@ -11,6 +11,7 @@ import numpy as np
 
 from plausibly.data import splits
 from plausibly.data.dataset import Dataset, Truth
+from plausibly.data.dividing import divide, divide_randomly
 from plausibly.data.events import Events, RowProgress, silent
 from plausibly.data.files import arrays as array_files
 from plausibly.data.files import images
@@ -50,7 +51,7 @@ from plausibly.data.sources import (
     thin_places,
 )
 from plausibly.data.toys import bits
-from plausibly.errors import UserError, count_phrase, did_you_mean
+from plausibly.errors import UserError, count_phrase
 from plausibly.system.files import suffix_of
 
 
@@ -77,17 +78,13 @@ def load(
     are read, of a file that is read a piece at a time. UserError says what would work.
     """
     source = str(source) if isinstance(source, Path) else as_table(source)
-    given = {
-        name: as_table(part)
-        for name, part in (("valid", valid), ("test", test))
-        if part is not None
-    }
+    given = {"valid": as_table(valid), "test": as_table(test)}
+    given = {name: part for name, part in given.items() if part is not None}
     kinds = {label_text(name): word for name, word in (kinds or {}).items()}
     drop = tuple(map(label_text, drop))
     if isinstance(source, str) and source in bits.BUILT_IN:
-        _refuse_options(
-            source, {"kinds": kinds, "drop": drop, "split": split, "size": size, **given}
-        )
+        options = {"kinds": kinds, "drop": drop, "split": split, "size": size, **given}
+        _refuse_options(source, options)
         return _load_toy(source, labelled)
     if is_table(source):
         _refuse_options(source, {"size": size})
@@ -126,14 +123,7 @@ def _with_labels(
         raise UserError(
             "labels can stand beside bits, small whole numbers and images; give other rows as a table"
         )
-    missing = [name for name in parts if name not in labels]
-    if missing:
-        raise UserError(
-            f"there are no labels for the {missing[0]} rows; an npz file has them, whole numbers, as y_{missing[0]}"
-        )
-    joined = {
-        name: labels_of_rows.prepend_labels(labels[name], rows) for name, rows in parts.items()
-    }
+    joined = _prepend_labels(parts, labels)
     known = tuple(sorted({int(label) for label in joined["train"][train, 0]}))
     if not 1 < len(known) <= labels_of_rows.MAX_LABELS:
         most = labels_of_rows.MAX_LABELS
@@ -141,6 +131,18 @@ def _with_labels(
             f"training rows have {count_phrase(len(known), 'label')}; 2 to {most} can stand beside rows"
         )
     return labels_of_rows.LabelledFormat(known, format), joined
+
+
+def _prepend_labels(
+    parts: dict[str, np.ndarray], labels: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Each part's rows with their labels before them. UserError for a part without labels."""
+    for name in parts:
+        if name not in labels:
+            raise UserError(
+                f"there are no labels for the {name} rows; an npz file has them, whole numbers, as y_{name}"
+            )
+    return {name: labels_of_rows.prepend_labels(labels[name], rows) for name, rows in parts.items()}
 
 
 def _beside(source: Any) -> dict[str, np.ndarray]:
@@ -163,29 +165,33 @@ def _table(
     table = _open_table(source)
     with naming(source):
         table_learning.check_options(table.names, table.rows, kinds, drop)
-        places = (
-            _split_by(table, split, seed, kinds)._asdict()
-            if split
-            else _places(table.rows, given, seed)
-        )
+        places = divide(table, given, split, seed, kinds)
         shown = table.some(places["train"], seed)
         frame = table.frame(shown)
-        format = table_learning.learn_table_format(
-            frame, table.dialect, kinds, drop, len(places["train"])
-        )
+        many = len(places["train"])
+        format = table_learning.learn_table_format(frame, table.dialect, kinds, drop, many)
         events = table.events(format, places, shown, heard)
         format = format.reserve_unseen(events["train"].codes)
         if split and (name := splits.group_column(split)):
             note_groups(events, splits.groups_of(table.series(name)), places, shown)
+    return _describe_table(source, given, table, format, events, frame)
+
+
+def _describe_table(
+    source: Any,
+    given: dict[str, Any],
+    table: Source,
+    format: tables.TableFormat,
+    events: dict[str, Events],
+    frame: Any,
+) -> Dataset:
+    """The dataset of a table, with its parts that were given and all that is worth knowing of it."""
     events |= {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
     whole = table.rows_in_memory(frame)
     digest = source_digest(source, whole, given)
     odd = None if table.dialect is None else irregularities(*table.start(), table.rows, format)
-    notes = (
-        table.notes()
-        + _table_notes(format)
-        + ([] if odd is None else spellings(whole, format) + odd)
-    )
+    notes = table.notes() + _table_notes(format)
+    notes += [] if odd is None else spellings(whole, format) + odd
     dataset = _dataset(source_name(source), source_text(source), digest, format, events, notes)
     dataset.shown = events.get("shown", dataset.train)
     if odd is not None and not format.dropped:
@@ -243,32 +249,6 @@ def _frame(source: Any) -> tuple[Any, Dialect | None]:
     return reading.read_table(existing_path(str(source)))
 
 
-def _places(rows: int, given: Collection[str], seed: int) -> dict[str, np.ndarray]:
-    """The places of the rows of each part that did not come on its own."""
-    if not given:
-        return splits.at_random(rows, seed)._asdict()
-    if len(given) > 1:
-        return {"train": np.arange(rows)}
-    stay = splits.split_rest(rows, seed)
-    return {
-        "train": stay.train,
-        "valid" if "test" in given else "test": stay.test,
-        "calibration": stay.calibration,
-    }
-
-
-def _split_by(table: Source, split: str, seed: int, kinds: dict[str, str]) -> splits.Split:
-    word, _, name = split.partition("=")
-    if word not in ("time", "group"):
-        raise UserError(f"a split is `time=COLUMN` or `group=COLUMN`, not {split!r}")
-    if name not in table.names:
-        raise UserError(f"there is no column {name!r} to split by{did_you_mean(name, table.names)}")
-    series = table.series(name)
-    if word == "time":
-        return splits.by_time(splits.ranks_of(series, name, kinds.get(name, "")))
-    return splits.by_group(splits.groups_of(series), seed)
-
-
 def _array(
     source: Any,
     given: dict[str, Any],
@@ -278,38 +258,41 @@ def _array(
     size: Any,
     labelled: bool,
 ) -> Dataset:
+    rows, parts, notes, depth = _first_parts(source, given, size, labelled)
+    with naming(source):
+        places = divide_randomly(len(rows), {*parts, *given}, seed)
+        train = rows[places["train"]]
+        _refuse_nothing(train, notes)
+        most = depth or images.DEEP_GRAY_BITS
+        format: Format = array_learning.learn_array_format(train, kinds, drop, most)
+        notes += _array_notes(format, rows, depth)
+        if labelled:
+            labels, parts = _beside(source), {"train": rows, **parts}
+            format, parts = _with_labels(format, parts, labels, places["train"])
+            rows = parts.pop("train")
+        whole = format.events(rows)
+    events = split_events(whole, places) | _held_out(source, parts, given, format)
+    digest = source_digest(source, rows, given)
+    return _dataset(source_name(source), source_text(source), digest, format, events, notes)
+
+
+def _first_parts(
+    source: Any, given: dict[str, Any], size: Any, labelled: bool
+) -> tuple[np.ndarray, dict[str, np.ndarray], list[str], int]:
+    """The rows of a source, or of its training part, and the others, with notes and depth as of `_parts`."""
     parts, notes, depth = _parts(source, size, labelled)
     _refuse_twice(source, parts, given)
     rows = parts.pop("all" if "all" in parts else "train")
     if not len(rows):
         raise UserError(f"{source_text(source)} has no rows")
-    with naming(source):
-        places = _places(len(rows), {*parts, *given}, seed)
-        _refuse_nothing(rows[places["train"]], notes)
-        format: Format = array_learning.learn_array_format(
-            rows[places["train"]], kinds, drop, depth or images.DEEP_GRAY_BITS
-        )
-        notes += [] if depth else array_learning.describe_array(format, rows)
-        notes += (
-            _table_notes(format.table)
-            if isinstance(format, numeric_arrays.NumericArrayFormat)
-            else []
-        )
-        if labelled:
-            format, parts = _with_labels(
-                format, {"train": rows, **parts}, _beside(source), places["train"]
-            )
-            rows = parts.pop("train")
-        whole = format.events(rows)
-    events = split_events(whole, places) | _held_out(source, parts, given, format)
-    return _dataset(
-        source_name(source),
-        source_text(source),
-        source_digest(source, rows, given),
-        format,
-        events,
-        notes,
-    )
+    return rows, parts, notes, depth
+
+
+def _array_notes(format: Format, rows: np.ndarray, depth: int) -> list[str]:
+    notes = [] if depth else array_learning.describe_array(format, rows)
+    if isinstance(format, numeric_arrays.NumericArrayFormat):
+        notes += _table_notes(format.table)
+    return notes
 
 
 def _refuse_twice(source: Any, parts: Collection[str], given: Collection[str]) -> None:
@@ -345,17 +328,14 @@ def _parts(source: Any, size: Any, labelled: bool) -> tuple[dict[str, np.ndarray
         return {"all": array_files.as_array(source)}, [], 0
     if source.partition(":")[0] in bits.BUILT_IN:
         return {"all": read_toy_part(*source.split(":", 1))}, [], 0
-    if Path(source).is_dir():
-        rows, notes, depth = images.read_folder(Path(source), images.check_image_size(size))
+    path = Path(source)
+    if path.is_dir():
+        rows, notes, depth = images.read_folder(path, images.check_image_size(size))
         return {"all": rows}, notes, depth
     _refuse_options(source, {"size": size})
     if array_files.is_part(source):
         return {"all": array_files.read_one(source)}, [], 0
-    return (
-        array_files.read_splits(Path(source)),
-        array_files.omission_notes(Path(source), labelled),
-        0,
-    )
+    return array_files.read_splits(path), array_files.omission_notes(path, labelled), 0
 
 
 def _table_notes(format: tables.TableFormat) -> list[str]:

@@ -67,11 +67,9 @@ def naming(source: Any) -> Iterator[None]:
 
 
 def source_name(source: Any) -> str:
-    return (
-        Path(source).name.partition(".")[0]
-        if isinstance(source, str)
-        else type(source).__name__.lower()
-    )
+    if isinstance(source, str):
+        return Path(source).name.partition(".")[0]
+    return type(source).__name__.lower()
 
 
 def source_text(source: Any) -> str:

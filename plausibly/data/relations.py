@@ -63,23 +63,25 @@ def functions(names: tuple[str, ...], index: np.ndarray) -> list[Relation]:
     index = np.stack(columns, 1)
     sizes = [int(column.max()) + 1 for column in columns]
     given = [_functions_of(index, place, size) for place, size in enumerate(sizes)]
-    same = np.array([np.sum(np.bincount(column) ** 2.0) / len(column) ** 2.0 for column in columns])
     found = []
-    for column, size in enumerate(sizes):
-        chance = np.array(
-            [(len(index) - own) * log(same[column]) if size > 1 else 0.0 for own in sizes]
-        )
-        of = [
-            a
-            for a in range(len(names))
-            if a != column and given[a][column] and chance[a] < MAX_LOG_CHANCE
-        ]
-        if of := [
-            a for a in of if a < column or not given[column][a]
-        ]:  # of columns that say the same the first stays
+    for place, column in enumerate(columns):
+        chances = _log_chances(column, sizes)
+        of = [a for a in range(len(names)) if given[a][place] and chances[a] < MAX_LOG_CHANCE]
+        # of columns that say the same the first stays
+        of = [a for a in of if a < place or not given[place][a]]
+        if of:
             best = min(of, key=lambda a: (sizes[a], a))
-            found.append(Relation(names[column], (names[best],), bool(given[column][best])))
+            found.append(Relation(names[place], (names[best],), bool(given[place][best])))
     return found
+
+
+def _log_chances(column: np.ndarray, sizes: list[int]) -> list[float]:
+    """log of the chance that a column follows, though independent, from one with so many values, for each."""
+    counts = np.bincount(column)
+    if len(counts) < 2:
+        return [0.0] * len(sizes)
+    same = float(np.sum(counts**2.0) / len(column) ** 2.0)
+    return [(len(column) - size) * log(same) for size in sizes]
 
 
 def _functions_of(index: np.ndarray, place: int, size: int) -> np.ndarray:
@@ -123,15 +125,19 @@ def sums(names: tuple[str, ...], table: np.ndarray) -> list[Relation]:
     ]
     rich = np.argsort(-((table != 0) & ~np.isnan(table)).sum(1), kind="stable")[:TRIAL_ROWS]
     few = table[rich]
-    found = []
-    for a, b in combinations(kept, 2):
-        whole = few[:, a] + few[:, b]
-        likely = np.flatnonzero(_close(whole[:, None], few, few[:, [a]], few[:, [b]]).all(0))
-        found += [
-            Relation(names[c], (names[a], names[b]))
-            for c in likely
-            if c in kept and _is_sum(table, a, b, int(c))
-        ]
+    return [
+        Relation(names[c], (names[a], names[b]))
+        for a, b in combinations(kept, 2)
+        for c in _likely_sums(few, a, b)
+        if c in kept and _is_sum(table, a, b, c)
+    ]
+
+
+def _likely_sums(few: np.ndarray, a: int, b: int) -> list[int]:
+    """The columns that are the sum of two in a few rows."""
+    whole = few[:, a] + few[:, b]
+    close = _close(whole[:, None], few, few[:, [a]], few[:, [b]])
+    found: list[int] = np.flatnonzero(close.all(0)).tolist()
     return found
 
 
@@ -161,19 +167,17 @@ def _is_sum(table: np.ndarray, a: int, b: int, c: int) -> bool:
     if len({a, b, c}) < 3 or not _close(one + other, column, one, other).all():
         return False
     full = ~np.isnan(one + other + column)
-    one = one[full]
-    other = other[full]
-    column = column[full]
+    terms = [each[full] for each in (one, other, column)]
     if (
-        min((one != 0).sum(), (other != 0).sum(), (column != 0).sum()) < MIN_TERM_ROWS
-        or min(map(_value_range, (one, other, column))) == 0
+        min((each != 0).sum() for each in terms) < MIN_TERM_ROWS
+        or min(map(_value_range, terms)) == 0
     ):
         return False
-    values, index = np.unique(
-        np.concatenate([(one + other).round(9), column.round(9)]), return_inverse=True
-    )
-    counts = [np.bincount(part, minlength=len(values)) / len(column) for part in np.split(index, 2)]
-    return bool(len(column) * log(max(float(counts[0] @ counts[1]), 1e-300)) < MAX_LOG_CHANCE)
+    wholes = np.concatenate([(terms[0] + terms[1]).round(9), terms[2].round(9)])
+    values, index = np.unique(wholes, return_inverse=True)
+    rows = len(terms[2])
+    counts = [np.bincount(part, minlength=len(values)) / rows for part in np.split(index, 2)]
+    return bool(rows * log(max(float(counts[0] @ counts[1]), 1e-300)) < MAX_LOG_CHANCE)
 
 
 def _value_range(values: np.ndarray) -> float:

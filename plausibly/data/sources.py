@@ -7,7 +7,7 @@ format was learned from, and the held-out ones, keep their values too.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,25 +157,29 @@ class StreamSource(Source):
         shown: np.ndarray,
         heard: RowProgress = silent,
     ) -> dict[str, Events]:
-        held = {part: thin_places(rows) for part, rows in places.items() if part != "train"} | {
-            "shown": shown
-        }
+        held = {part: thin_places(rows) for part, rows in places.items() if part != "train"}
+        held["shown"] = shown
         kept: dict[str, list[Events]] = {part: [] for part in held}
         train = blank_events(format, len(places["train"]))
         filled = 0
+        for first, events in self._pieces(format, heard):
+            for part, rows in held.items():
+                kept[part].append(events[places_in(rows, first, len(events))])
+            own = places_in(places["train"], first, len(events))
+            train.codes[filled : filled + len(own)] = events.codes[own]
+            train.log_within[filled : filled + len(own)] = events.log_within[own]
+            filled += len(own)
+        return {"train": train} | {part: join_events(pieces) for part, pieces in kept.items()}
+
+    def _pieces(self, format: Format, heard: RowProgress) -> Iterator[tuple[int, Events]]:
+        """The events of each piece, and the number of rows before it."""
         first = 0
         for frame in self.file.frames(ROWS_PER_PIECE):
             heard(first, self.rows)
             with counting_from(first):
                 events = format.events(frame)
-            for part, rows in held.items():
-                kept[part].append(events[places_in(rows, first, len(frame))])
-            own = places_in(places["train"], first, len(frame))
-            train.codes[filled : filled + len(own)] = events.codes[own]
-            train.log_within[filled : filled + len(own)] = events.log_within[own]
-            filled += len(own)
+            yield first, events
             first += len(frame)
-        return {"train": train} | {part: join_events(pieces) for part, pieces in kept.items()}
 
     def start(self) -> tuple[str, bytes, Any]:
         assert isinstance(self.file, TextFile)

@@ -11,6 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from plausibly.data.columns.cells import is_hole
+from plausibly.data.columns.column_sample import count_texts
+from plausibly.data.columns.date_guesses import AMBIGUOUS_REASON, guess_ambiguous, guess_date
+from plausibly.data.columns.guessing import guess
+from plausibly.data.columns.modelled import ModelledColumn
+from plausibly.data.columns.number_guesses import guess_number
+from plausibly.data.columns.storage import Storage, storage_of
+from plausibly.data.columns.text_guesses import guess_code
 from plausibly.errors import UserError
 
 HELD_OUT_EVERY = 10  # one row in so many is for validation, and one for the test
@@ -73,8 +81,7 @@ def by_time(ranks: np.ndarray) -> Split:
     for left, size in zip(range(len(sizes), 0, -1), sizes, strict=True):
         possible = starts[left:]
         ends.append(_nearest(possible[possible < ends[-1]], ends[-1] - size))
-    parts = [np.sort(part) for part in np.split(order, ends[:0:-1])]
-    train, valid, *calibration, test = parts
+    train, valid, *calibration, test = map(np.sort, np.split(order, ends[:0:-1]))
     return Split(train, valid, test, calibration[0] if calibration else order[:0])
 
 
@@ -88,14 +95,15 @@ def by_group(groups: np.ndarray, seed: int) -> Split:
     if len(distinct) < 3:
         raise UserError(f"a split by group needs at least 3 groups, not {len(distinct)}")
     order = np.random.default_rng(seed).permutation(len(distinct))
-    sizes = np.bincount(index)
-    part = np.zeros(len(distinct), dtype=np.int64)
-    rows = len(groups)
-    wanted = [
-        rows / HELD_OUT_EVERY,
-        rows / HELD_OUT_EVERY,
-        rows // CALIBRATION_EVERY * (len(distinct) > 3),
-    ]
+    held = len(groups) / HELD_OUT_EVERY
+    spared = len(groups) // CALIBRATION_EVERY if len(distinct) > 3 else 0
+    where = _deal(order, np.bincount(index), [held, held, spared])[index]
+    return Split(*(np.flatnonzero(where == side) for side in range(4)))
+
+
+def _deal(order: np.ndarray, sizes: np.ndarray, wanted: list[float]) -> np.ndarray:
+    """The part of each group, 0 for training: in this order to the first part that has no group, then that lacks rows."""
+    part = np.zeros(len(order), dtype=np.int64)
     taken = [0, 0, 0]
     for place, group in enumerate(order):
         last = place == len(order) - 1 and place == np.count_nonzero(part)  # training has none yet
@@ -105,8 +113,7 @@ def by_group(groups: np.ndarray, seed: int) -> Split:
             side = (first or lacking)[0]
             part[group] = side + 1
             taken[side] += sizes[group]
-    where = part[index]
-    return Split(*(np.flatnonzero(where == side) for side in range(4)))
+    return part
 
 
 def group_column(split: str | None) -> str | None:
@@ -127,32 +134,27 @@ def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
 
     With the word `date`, dates whose day and month are ambiguous are read as month/day; with `date:FORM`, as FORM says.
     """
-    from plausibly.data.columns.column_sample import count_texts
-    from plausibly.data.columns.date_guesses import AMBIGUOUS_REASON, guess_ambiguous, guess_date
-    from plausibly.data.columns.guessing import guess
-    from plausibly.data.columns.modelled import ModelledColumn
-    from plausibly.data.columns.number_guesses import guess_number
-    from plausibly.data.columns.storage import Storage, storage_of
-    from plausibly.data.columns.text_guesses import guess_code
-
     _refuse_holes(series, name)
-    storage = storage_of(series, name)
-    sight = count_texts(series, name, Storage("str", "text") if storage.kind == "text" else storage)
-    told = word.partition(":")[0] == "date"
-    if not told and guess_ambiguous(sight):
-        raise UserError(
-            f"column {name!r}: {AMBIGUOUS_REASON}, or give `--kind {name}=date` to read month/day"
-        )
-    if told:
-        column: Any = guess(sight, word)
-    else:
-        column = guess_date(sight) or (None if guess_code(sight) else guess_number(sight))
+    column = _time_column(series, name, word)
     if isinstance(column, ModelledColumn):
         return _rank_cells(column, series)
     if getattr(series.dtype, "ordered", False):
         return np.asarray(series.cat.codes)
     texts, index = np.unique(series.astype(str).to_numpy(dtype=object), return_inverse=True)
     return _rank_texts(texts.tolist(), name)[index]
+
+
+def _time_column(series: Any, name: str, word: str) -> Any:
+    """The column of dates or numbers that a series is, if any. UserError where day and month are ambiguous."""
+    storage = storage_of(series, name)
+    sight = count_texts(series, name, Storage("str", "text") if storage.kind == "text" else storage)
+    if word.partition(":")[0] == "date":
+        return guess(sight, word)
+    if guess_ambiguous(sight):
+        raise UserError(
+            f"column {name!r}: {AMBIGUOUS_REASON}, or give `--kind {name}=date` to read month/day"
+        )
+    return guess_date(sight) or (None if guess_code(sight) else guess_number(sight))
 
 
 def _rank_cells(column: Any, series: Any) -> np.ndarray:
@@ -181,8 +183,6 @@ def _rank_texts(texts: list[str], name: str) -> np.ndarray:
 
 def _refuse_holes(series: Any, name: str) -> None:
     """UserError for the first row without a time, be it empty or a word such as NA."""
-    from plausibly.data.columns.cells import is_hole
-
     hole = series.isna().to_numpy(dtype=bool) | np.array(
         [is_hole(str(cell)) for cell in series], dtype=bool
     )

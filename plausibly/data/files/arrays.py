@@ -56,29 +56,24 @@ def as_array(rows: Any) -> np.ndarray:
 
 def _array(rows: Any) -> np.ndarray:
     """Rows as an array of whatever type, masked where they are."""
+    if hasattr(rows, "toarray"):
+        raise UserError(f"a sparse {type(rows).__name__} cannot be modelled; give rows.toarray()")
     try:
-        if isinstance(rows, Tensor):
-            rows = rows.detach().cpu().resolve_conj()
-            rows = (rows.float() if rows.dtype is torch.bfloat16 else rows).numpy()
-        if hasattr(rows, "toarray"):
-            raise UserError(
-                f"a sparse {type(rows).__name__} cannot be modelled; give rows.toarray()"
-            )
-        masked = isinstance(rows, list | tuple) and any(
-            isinstance(row, np.ma.MaskedArray) for row in rows
-        )
-        return (
-            np.ma.asarray(rows)
-            if masked or isinstance(rows, np.ma.MaskedArray)
-            else np.asarray(rows)
-        )
+        return _unwrap(rows)
     except (ValueError, TypeError, RuntimeError) as error:
-        if isinstance(error, UserError):
-            raise
         reason = str(error).splitlines()[0]
         raise UserError(
             f"no array can be made of this {type(rows).__name__} ({reason}); {TABLE_ADVICE}"
         ) from error
+
+
+def _unwrap(rows: Any) -> np.ndarray:
+    if isinstance(rows, Tensor):
+        rows = rows.detach().cpu().resolve_conj()
+        return np.asarray((rows.float() if rows.dtype is torch.bfloat16 else rows).numpy())
+    parts = rows if isinstance(rows, list | tuple) else [rows]
+    masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
+    return np.ma.asarray(rows) if masked else np.asarray(rows)
 
 
 def _plain(cells: np.ndarray) -> np.ndarray:
@@ -86,12 +81,16 @@ def _plain(cells: np.ndarray) -> np.ndarray:
     import pandas as pd
 
     hidden = np.ma.getmaskarray(cells) | pd.isna(np.asarray(cells))
-    known = np.asarray(cells)[~hidden]
-    odd = [
-        cell
-        for cell in known.flat
-        if not isinstance(cell, int | float | np.bool_ | np.integer | np.floating)
-    ]
+    numbers = _numbers_of(np.asarray(cells)[~hidden])
+    whole = np.zeros(cells.shape, numbers.dtype)
+    whole[~hidden] = numbers
+    return np.ma.MaskedArray(whole, hidden)
+
+
+def _numbers_of(known: np.ndarray) -> np.ndarray:
+    """Objects as numbers of one type. UserError where one is no number, or is too large for it."""
+    types = int | float | np.bool_ | np.integer | np.floating
+    odd = [cell for cell in known.flat if not isinstance(cell, types)]
     if odd or not known.size:
         held = type(odd[0]).__name__ if odd else "no"
         raise UserError(f"an array of objects with {held} cells cannot be modelled; {TABLE_ADVICE}")
@@ -100,9 +99,7 @@ def _plain(cells: np.ndarray) -> np.ndarray:
         raise UserError(
             "an array of objects holds whole numbers too large for one type; give a DataFrame"
         )
-    whole = np.zeros(cells.shape, numbers.dtype)
-    whole[~hidden] = numbers
-    return np.ma.MaskedArray(whole, hidden)
+    return numbers
 
 
 def _with_holes(array: np.ndarray, hidden: np.ndarray) -> np.ndarray:
@@ -126,19 +123,21 @@ def read_splits(path: Path) -> dict[str, np.ndarray]:
     if suffix_of(path) != "npz":
         return {"all": _read_single(path)}
     arrays = _read_npz(path)
-    splits = _by_split(arrays)
-    if len(splits) > 1:
-        return splits
-    if not arrays:
-        others = ", ".join(_raw_npz(path))
-        raise UserError(
-            f"{path} holds no arrays of rows{others and f', but {others}; name one: {path}:NAME'}"
-        )
-    if len(arrays) != 1:
+    return _by_split(arrays) or {"all": _pick_only(arrays, path)}
+
+
+def _pick_only(arrays: dict[str, np.ndarray], path: Path) -> np.ndarray:
+    """The one array of rows. UserError where a file holds none, or several."""
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    if arrays:
         raise UserError(
             f"{path} holds the arrays {', '.join(arrays)}; name one: {path}:{next(iter(arrays))}"
         )
-    return {"all": next(iter(arrays.values()))}
+    others = ", ".join(_raw_npz(path))
+    raise UserError(
+        f"{path} holds no arrays of rows{others and f', but {others}; name one: {path}:NAME'}"
+    )
 
 
 def _by_split(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -192,17 +191,9 @@ def _role(key: str) -> tuple[str, str]:
 
 def read_one(source: str) -> np.ndarray:
     """One array of a file; `file.npz:NAME` names which. Of a table of numbers, a matrix."""
-    path, _, part = source.rpartition(":") if is_part(source) else (source, "", "")
-    if not part and suffix_of(path) in TABLE_SUFFIXES:
-        return read_matrix(Path(path))
-    if not part:
-        splits = read_splits(Path(path))
-        if len(splits) > 1:
-            raise UserError(
-                f"{path} has several splits; name one: "
-                + ", ".join(f"{path}:{name}" for name in splits)
-            )
-        return next(iter(splits.values()))
+    if not is_part(source):
+        return _read_whole(source)
+    path, _, part = source.rpartition(":")
     if suffix_of(path) != "npz":
         raise UserError(f"{path} has no parts, so {part!r} names none; only npz files do")
     raw, arrays = _raw_npz(Path(path)), _read_npz(Path(path))
@@ -212,6 +203,17 @@ def read_one(source: str) -> np.ndarray:
             f"{path} has no array {part!r}{did_you_mean(part, named)}; it has {', '.join(arrays)}"
         )
     return named[part] if part in named else as_array(raw[part])
+
+
+def _read_whole(path: str) -> np.ndarray:
+    """The only array of a file. UserError where it has several splits."""
+    if suffix_of(path) in TABLE_SUFFIXES:
+        return read_matrix(Path(path))
+    splits = read_splits(Path(path))
+    if len(splits) > 1:
+        names = ", ".join(f"{path}:{name}" for name in splits)
+        raise UserError(f"{path} has several splits; name one: {names}")
+    return next(iter(splits.values()))
 
 
 def read_matrix(path: Path) -> np.ndarray:

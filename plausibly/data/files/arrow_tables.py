@@ -21,24 +21,15 @@ def frame_of(table: Any) -> Any:
     """The table, without an index. Whole numbers and truths take types that hold holes too, unless pandas wrote others."""
     import pandas as pd
 
-    labels, own, without = (
-        labels_of(table.schema),
-        _own_types(table.schema),
-        _without_holes(table.schema),
-    )
+    schema = table.schema
+    own, without = _own_types(schema), _without_holes(schema)
     plain = [place for place in range(table.num_columns) if place not in own]
     frame = table.select(plain).to_pandas() if plain else pd.DataFrame(index=range(len(table)))
-    for place, (label, column) in enumerate(zip(labels, table.columns, strict=True)):
+    for place, (label, column) in enumerate(zip(labels_of(schema), table.columns, strict=True)):
         if place in own:
-            frame.insert(
-                place,
-                label,
-                pd.Series(pd.arrays.ArrowExtensionArray(column)),
-                allow_duplicates=True,
-            )
-        elif _widens(column.type) and (
-            column.null_count or table.schema.names[place] not in without
-        ):
+            cells = pd.Series(pd.arrays.ArrowExtensionArray(column))
+            frame.insert(place, label, cells, allow_duplicates=True)
+        elif _widens(column.type) and (column.null_count or schema.names[place] not in without):
             cells = pd.Series(_nullable(column.type).__from_arrow__(column))
             frame.isetitem(place, cells.astype(_nullable(column.type)))
     return frame
@@ -62,19 +53,14 @@ def _own_types(schema: Any) -> set[int]:
     import pyarrow as pa
 
     empty = schema.empty_table().to_pandas()
-    numbered = empty.set_axis(
-        [str(place) for place in range(empty.shape[1])], axis=1
-    )  # a name may come twice
-    again = pa.Table.from_pandas(numbered, preserve_index=False).schema
-    differs = {
+    names = [str(place) for place in range(empty.shape[1])]  # a name may come twice
+    again = pa.Table.from_pandas(empty.set_axis(names, axis=1), preserve_index=False).schema
+    plain = (pa.types.is_dictionary, pa.types.is_string_view)  # which Arrow itself hardly works on
+    return {
         place
         for place, (kind, other) in enumerate(zip(schema.types, again.types, strict=True))
-        if kind != other
-    }
-    plain = (pa.types.is_dictionary, pa.types.is_string_view)  # which Arrow itself hardly works on
-    nothing = {place for place, kind in enumerate(schema.types) if pa.types.is_null(kind)}
-    return nothing | {
-        place for place in differs if not any(is_plain(schema.types[place]) for is_plain in plain)
+        if pa.types.is_null(kind)
+        or (kind != other and not any(is_plain(kind) for is_plain in plain))
     }
 
 
@@ -156,16 +142,22 @@ def with_index(table: Any, first: int = 0) -> Any:
     kept = table.select(
         [place for place, name in enumerate(table.schema.names) if name not in fields]
     )
-    document = _document(table.schema) | {"index_columns": []}
-    document["columns"] = [
-        _level_metadata(level, name, document) for name, level in levels.items()
-    ] + [each for each in document["columns"] if each.get("field_name") not in fields]
+    whole = pa.table([*columns, *kept.columns], names=[*levels, *kept.schema.names])
+    document = json.dumps(_without_index(table.schema, levels, fields)).encode()
+    return whole.replace_schema_metadata({**table.schema.metadata, METADATA: document})
+
+
+def _without_index(
+    schema: Any, levels: dict[str, dict[str, Any]], fields: set[str | None]
+) -> dict[str, Any]:
+    """The document that pandas wrote, of the same table with its index as columns."""
+    document = _document(schema) | {"index_columns": []}
+    others = [each for each in document["columns"] if each.get("field_name") not in fields]
+    new = [_level_metadata(level, name, document) for name, level in levels.items()]
+    document["columns"] = new + others
     if levels:
         document["column_indexes"] = []  # their names are texts, which other labels need not be
-    whole = pa.table([*columns, *kept.columns], names=[*levels, *kept.schema.names])
-    return whole.replace_schema_metadata(
-        {**table.schema.metadata, METADATA: json.dumps(document).encode()}
-    )
+    return document
 
 
 def _level_metadata(level: dict[str, Any], name: str, document: dict[str, Any]) -> dict[str, Any]:

@@ -152,19 +152,16 @@ def learn_dialect(data: bytes, plain: Dialect) -> Dialect:
     rows = rows if len(data) <= SNIFF_BYTES else rows[:-1]
     if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
         return plain
-    names, cells = (
-        [_text(cell) for cell in rows[0]],
-        [{*column} for column in zip(*rows[1:], strict=True)],
-    )
-    quoted = {name: own for name, own in zip(names, cells, strict=True) if _in_quotes(own, plain)}
-    bare = {cell for own in quoted.values() for cell in own if cell and cell[0] != '"'}
+    cells = [{*column} for column in zip(*rows[1:], strict=True)]
+    quoted = [place for place, own in enumerate(cells) if _in_quotes(own, plain)]
+    bare = {cell for place in quoted for cell in cells[place] if cell and cell[0] != '"'}
     every = set[str]().union(*cells)
     return replace(
         plain,
-        quoted=tuple(quoted),
+        quoted=tuple(dict.fromkeys(_text(rows[0][place]) for place in quoted)),
         bare=tuple(sorted(bare)),
         header=any(_needless(cell, plain) for cell in rows[0]),
-        holes='""' in every and "" not in every and len(names) > 1,
+        holes='""' in every and "" not in every and len(cells) > 1,
     )
 
 

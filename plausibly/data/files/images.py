@@ -114,20 +114,20 @@ def read_folder(
     sizes = Counter(look.size for look in looks)
     target = size or _shrink(sizes.most_common(1)[0][0])
     coloured = any(not look.gray for look in looks) if colour is None else colour
-    deepest = max(look.top for look in looks)
-    reader = ImageReader(
-        target, coloured, depth or (max(8, deepest.bit_length()) if deepest else DEEP_GRAY_BITS)
-    )
+    reader = ImageReader(target, coloured, depth or _gray_bits(max(look.top for look in looks)))
     _refuse_large(len(files), 3 if coloured else 1, target)
     rows = np.empty((len(files), *target, *((3,) if coloured else ())), dtype=np.uint8)
     for place, path in enumerate(files):
         rows[place] = reader.read(path)
-    notes = _notes(sizes, target, coloured) + reader.notes(
-        len(files), sum(look.gray for look in looks)
-    )
-    return Folder(
-        rows, notes + _places(folder, files) + _omission_notes(folder, others), reader.depth
-    )
+    notes = _notes(sizes, target, coloured)
+    notes += reader.notes(len(files), sum(look.gray for look in looks))
+    notes += _places(folder, files) + _omission_notes(folder, others)
+    return Folder(rows, notes, reader.depth)
+
+
+def _gray_bits(top: int) -> int:
+    """The bits of deep gray whose largest value this is, 0 where there is none."""
+    return max(8, top.bit_length()) if top else DEEP_GRAY_BITS
 
 
 class ImageHeader(NamedTuple):
@@ -261,13 +261,18 @@ class ImageReader:
 
     def notes(self, images: int, gray: int) -> list[str]:
         """Notes on what was done to so many images, of which some were gray."""
+        whole = count_phrase(images, "image")
+        return [
+            f"{count} of {whole} {'is' if count == 1 else 'are'} {what}"
+            for count, what in self._counts(images, gray)
+            if count
+        ]
+
+    def _counts(self, images: int, gray: int) -> list[tuple[int, str]]:
         deep = sum(count for mode, count in self.done.items() if mode.startswith("I"))
-        kept = (
-            f"the upper 8 of the {self.depth} bits in use are kept"
-            if self.depth > 8
-            else "they use no more than 8"
-        )
-        found = [
+        upper = f"the upper 8 of the {self.depth} bits in use are kept"
+        kept = upper if self.depth > 8 else "they use no more than 8"
+        return [
             (gray if self.coloured and gray < images else 0, "gray, and read as colour"),
             (0 if self.coloured else images - gray, "of colours, and read as gray"),
             (self.done["turned"], "turned upright, as EXIF says"),
@@ -276,12 +281,6 @@ class ImageReader:
             (deep, f"gray of more than 8 bits: {kept}"),
             (self.done["halved"], "of 16 bits a colour: the upper 8 are kept"),
             (self.done["CMYK"], "CMYK, and read as RGB"),
-        ]
-        whole = count_phrase(images, "image")
-        return [
-            f"{count} of {whole} {'is' if count == 1 else 'are'} {what}"
-            for count, what in found
-            if count
         ]
 
 

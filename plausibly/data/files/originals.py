@@ -38,11 +38,9 @@ def in_memory(data: Any, format: Format) -> Any:
 
     frame = data if isinstance(data, pd.DataFrame) else pd.DataFrame(data)
     levels, columns = {*level_names(frame.index)}, {column.name for column in format.columns}
-    return (
-        index_to_columns(frame, columns)
-        if levels <= columns - {*map(str, frame.columns)}
-        else frame
-    )
+    if levels <= columns - {*map(str, frame.columns)}:
+        return index_to_columns(frame, columns)
+    return frame
 
 
 class Original:
@@ -62,12 +60,7 @@ class Original:
 
     def look(self, rows: Any, events: Events) -> None:
         """The next rows, and their events. UserError where these would give other rows."""
-        dropped = getattr(self.format, "dropped", ())
-        for name in map(str, getattr(rows, "columns", ())):
-            if name in dropped:
-                raise UserError(
-                    f"the run leaves out column {name!r}, which would not come back; fit one with all columns"
-                )
+        self._refuse_dropped(rows)
         back = self._again(events)
         self._compare(rows, back)
         self._write(back)
@@ -79,6 +72,14 @@ class Original:
             self._kept_bytes += own
             if self._kept_bytes <= MAX_RIVAL_BYTES:
                 self._kept.append(rows)
+
+    def _refuse_dropped(self, rows: Any) -> None:
+        dropped = getattr(self.format, "dropped", ())
+        for name in map(str, getattr(rows, "columns", ())):
+            if name in dropped:
+                raise UserError(
+                    f"the run leaves out column {name!r}, which would not come back; fit one with all columns"
+                )
 
     def _again(self, events: Events) -> Any:
         return again(self.format, events)
@@ -107,22 +108,23 @@ class Original:
             )
         if list(rows.columns) != list(again.columns):
             self._notes["columns come back in the order in which the run knows them"] = None
-        for name in (name for name in again.columns if name in rows.columns):
-            here, there = rows[name].reset_index(drop=True), again[name]
-            if here.dtype != there.dtype:
-                self._notes[f"column {name!r} comes back as {there.dtype}, not as {here.dtype}"] = (
-                    None
-                )
-            if not here.equals(there):
-                left, right = here.astype(object), there.astype(object)
-                differs = np.flatnonzero(
-                    ~((left == right) | (left.isna() & right.isna())).to_numpy(dtype=bool)
-                )
-                if len(differs):
-                    row = int(differs[0])
-                    raise UserError(
-                        f"row {row + 1}, column {name!r}: {left[row]!r} would come back as {right[row]!r}"
-                    )
+        for name in again.columns:
+            if name in rows.columns:
+                self._compare_columns(name, rows[name].reset_index(drop=True), again[name])
+
+    def _compare_columns(self, name: str, here: Any, there: Any) -> None:
+        if here.dtype != there.dtype:
+            self._notes[f"column {name!r} comes back as {there.dtype}, not as {here.dtype}"] = None
+        if here.equals(there):
+            return
+        left, right = here.astype(object), there.astype(object)
+        same = (left == right) | (left.isna() & right.isna())
+        differs = np.flatnonzero(~same.to_numpy(dtype=bool))
+        if len(differs):
+            row = int(differs[0])
+            raise UserError(
+                f"row {row + 1}, column {name!r}: {left[row]!r} would come back as {right[row]!r}"
+            )
 
     def _compare_arrays(self, rows: np.ndarray, again: np.ndarray) -> None:
         if rows.dtype != again.dtype:
@@ -147,11 +149,9 @@ class Original:
             return {}
         if self._kept:
             return rivals(self.format, concat_rows(self._kept))
-        return (
-            sizes_by_codec(contents(self.path))
-            if self.path and self.size <= MAX_RIVAL_BYTES
-            else {}
-        )
+        if self.path and self.size <= MAX_RIVAL_BYTES:
+            return sizes_by_codec(contents(self.path))
+        return {}
 
 
 def _file_notes(path: Path | None, format: Format) -> list[str]:
@@ -208,28 +208,34 @@ def pictures(format: Format, rows: np.ndarray) -> dict[str, int]:
         return {}
     from PIL import Image
 
-    bits = set(picture[1].kinds) == {Category()}
-    numbers = format.numbers(format.events(rows))[:, picture[0]].astype(np.uint8) * (
-        255 if bits else 1
-    )
-    channels, height, width = picture[1].shape
-    across = ceil(sqrt(len(rows)))
+    places, schema = picture
+    bits = set(schema.kinds) == {Category()}
+    numbers = format.numbers(format.events(rows))[:, places].astype(np.uint8) * (255 if bits else 1)
+    sheet = _make_sheet(numbers.reshape(len(rows), *schema.shape))
+    image = Image.fromarray(sheet[:, :, 0] if schema.shape[0] == 1 else sheet)
+    return _measure_picture(image.convert("1") if bits else image)
+
+
+def _make_sheet(images: np.ndarray) -> np.ndarray:
+    """All images, (n, channels, height, width), side by side in a square, (height, width, channels)."""
+    channels, height, width = images.shape[1:]
+    across = ceil(sqrt(len(images)))
     sheet = np.zeros((across**2, height, width, channels), np.uint8)
-    sheet[: len(rows)] = np.moveaxis(numbers.reshape(len(rows), channels, height, width), 1, 3)
+    sheet[: len(images)] = np.moveaxis(images, 1, 3)
     placed = sheet.reshape(across, across, height, width, channels).swapaxes(1, 2)
-    placed = placed.reshape(across * height, across * width, channels)
-    image = Image.fromarray(placed[:, :, 0] if channels == 1 else placed)
-    image = image.convert("1") if bits else image
+    return placed.reshape(across * height, across * width, channels)
+
+
+def _measure_picture(image: Any) -> dict[str, int]:
+    """Bytes of a picture in each format that can hold it."""
+    files: dict[str, dict[str, Any]] = {"png": {"optimize": True}}
+    if max(image.size) <= MAX_WEBP_SIDE:
+        files["webp"] = {"lossless": True, "quality": 100, "method": 6}
     found: dict[str, int] = {}
-    files: dict[str, dict[str, Any]] = {
-        "png": {"optimize": True},
-        "webp": {"lossless": True, "quality": 100, "method": 6},
-    }
     for name, options in files.items():
-        if name == "png" or max(image.size) <= MAX_WEBP_SIDE:
-            file = io.BytesIO()
-            image.save(file, format=name, **options)
-            found[name] = file.tell()
+        file = io.BytesIO()
+        image.save(file, format=name, **options)
+        found[name] = file.tell()
     return found
 
 

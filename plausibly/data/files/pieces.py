@@ -32,10 +32,10 @@ from plausibly.data.files.tables import (
     contents,
     header_of,
     is_utf16,
-    parse_options,
     refuse_encoding,
     refuse_ragged,
     text_frame,
+    text_options,
 )
 from plausibly.data.labels import label_text
 from plausibly.errors import UserError
@@ -242,22 +242,10 @@ class TextFile(TableFile):
         yield from self._parse(columns)
 
     def _parse(self, columns: list[str] | None) -> Iterator[Any]:
-        import pyarrow as pa
         import pyarrow.csv
 
-        places = [str(place) for place in range(len(self.names))]
         assert self.dialect is not None
-        options = {
-            "read_options": pyarrow.csv.ReadOptions(
-                column_names=places, skip_rows_after_names=1, block_size=BLOCK_BYTES
-            ),
-            "parse_options": parse_options(self.dialect, len(self.names)),
-            "convert_options": pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(places, pa.string()),
-                strings_can_be_null=False,
-                include_columns=columns,
-            ),
-        }
+        options = text_options(self.dialect, len(self.names), columns, BLOCK_BYTES)
         with self._open() as file, pyarrow.csv.open_csv(file, **options) as reader:
             yield from (batch for batch in reader if batch.num_rows)
 

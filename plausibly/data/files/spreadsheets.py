@@ -21,8 +21,6 @@ def escape_formulas(lines: str, delimiter: str) -> str:
 def _escape_cell(cell: str) -> str:
     quote = '"' if cell[0] == '"' else ""
     text = cell[1:-1] if quote else cell
-    return (
-        f"{quote}'{cell[len(quote) :]}"
-        if text[:1] in FORMULA_STARTS and not NUMBER.fullmatch(text)
-        else cell
-    )
+    if text[:1] in FORMULA_STARTS and not NUMBER.fullmatch(text):
+        return f"{quote}'{cell[len(quote) :]}"
+    return cell

@@ -137,23 +137,36 @@ def parse_options(dialect: Dialect, columns: int) -> Any:
     )
 
 
+def text_options(
+    dialect: Dialect,
+    columns: int,
+    included: list[str] | None = None,
+    block_bytes: int | None = None,
+) -> dict[str, Any]:
+    """The options by which Arrow reads cells as texts, of columns that are named by their places."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    places = [str(place) for place in range(columns)]
+    read = pyarrow.csv.ReadOptions(
+        column_names=places, skip_rows_after_names=1, block_size=block_bytes
+    )
+    types = dict.fromkeys(places, pa.string())
+    convert = pyarrow.csv.ConvertOptions(
+        column_types=types, strings_can_be_null=False, include_columns=included
+    )
+    parse = parse_options(dialect, columns)
+    return {"read_options": read, "parse_options": parse, "convert_options": convert}
+
+
 def _parse_text(data: bytes, header: list[str], dialect: Dialect, path: Path) -> Any:
     import pyarrow as pa
     import pyarrow.csv
 
     if data.count(b'"') % 2:
         refuse_ragged(io.BytesIO(data), header, dialect, path)
-    places = [str(place) for place in range(len(header))]
-    options = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False
-    )
     try:
-        table = pyarrow.csv.read_csv(
-            io.BytesIO(data),
-            read_options=pyarrow.csv.ReadOptions(column_names=places, skip_rows_after_names=1),
-            parse_options=parse_options(dialect, len(header)),
-            convert_options=options,
-        )
+        table = pyarrow.csv.read_csv(io.BytesIO(data), **text_options(dialect, len(header)))
     except pa.ArrowInvalid as error:
         refuse_ragged(io.BytesIO(data), header, dialect, path)
         raise UserError(f"{path} cannot be read: {error}") from error
