@@ -20,19 +20,14 @@ class Part:
     @property
     def spec(self) -> dict[str, Any]:
         """Name and arguments, as JSON can hold them."""
-        return {
-            "name": self.name,
-            **{argument: getattr(self, argument) for argument in arguments(type(self))},
-        }
+        own = {argument: getattr(self, argument) for argument in arguments(type(self))}
+        return {"name": self.name, **own}
 
 
 def arguments(kind: type[Part]) -> list[str]:
     """The names of the arguments that choose something."""
-    return [
-        name
-        for name, each in signature(kind).parameters.items()
-        if each.kind is Parameter.KEYWORD_ONLY
-    ]
+    given = signature(kind).parameters.items()
+    return [name for name, each in given if each.kind is Parameter.KEYWORD_ONLY]
 
 
 def build_part(what: str, kinds: Sequence[type[Kind]], spec: Any, *first: Any) -> Kind:

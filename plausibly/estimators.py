@@ -155,9 +155,8 @@ class DensityEstimator(DensityMixin, _Learner):  # type: ignore[misc]
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """`n_samples` rows in the form and with the dtypes of those learned from; `random_state` is by default its own."""
         check_is_fitted(self)
-        return self.run_.sample(
-            n_samples, seed_of(self.random_state if random_state is None else random_state)
-        )
+        seed = seed_of(self.random_state if random_state is None else random_state)
+        return self.run_.sample(n_samples, seed)
 
 
 @dataclass(frozen=True)

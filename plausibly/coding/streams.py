@@ -193,8 +193,7 @@ class Coder(ABC):
     def code_checksum(self) -> None:
         """The end: what was coded, and the checksum of it. Damaged where a reader finds another one."""
         said = self.checksum
-        found = self.below(np.array([1 << 32]), np.array([said]))
-        if int(found[0]) != said:
+        if int(self.below(np.array([1 << 32]), np.array([said]))[0]) != said:
             raise Damaged("its contents are not those that were written")
 
 

@@ -157,9 +157,8 @@ def _equal(table: np.ndarray, place: int, other: int) -> bool:
 def _close(whole: np.ndarray, column: np.ndarray, a: np.ndarray, b: np.ndarray) -> Any:
     """Where a sum is what it says, but for the rounding of float64; or something is a hole."""
     error = np.abs(whole - column)
-    return np.isnan(error) | (
-        error <= 4 * np.finfo(np.float64).eps * (np.abs(a) + np.abs(b) + np.abs(column))
-    )
+    rounding = 4 * np.finfo(np.float64).eps * (np.abs(a) + np.abs(b) + np.abs(column))
+    return np.isnan(error) | (error <= rounding)
 
 
 def _is_sum(table: np.ndarray, a: int, b: int, c: int) -> bool:

@@ -131,11 +131,8 @@ class StreamSource(Source):
     def some(self, places: np.ndarray, seed: int) -> np.ndarray:
         if len(places) <= FORMAT_ROWS:
             return places
-        return np.sort(
-            np.random.default_rng((seed, TEACHING_STREAM)).choice(
-                places, FORMAT_ROWS, replace=False
-            )
-        )
+        chance = np.random.default_rng((seed, TEACHING_STREAM))
+        return np.sort(chance.choice(places, FORMAT_ROWS, replace=False))
 
     def frame(self, places: np.ndarray) -> Any:
         import pyarrow as pa
@@ -227,6 +224,5 @@ def thin_places(places: np.ndarray) -> np.ndarray:
 def blank_events(format: Format, rows: int) -> Events:
     """Room for so many rows, without values."""
     none = pack_events(np.empty((0, format.schema.size)), format.schema)
-    return Events(
-        none.new_empty(rows, *format.schema.shape), torch.empty(rows, dtype=torch.float64)
-    )
+    codes = none.new_empty(rows, *format.schema.shape)
+    return Events(codes, torch.empty(rows, dtype=torch.float64))

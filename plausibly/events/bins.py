@@ -166,12 +166,9 @@ class Binning(nn.Module):
 
     def peaks(self) -> Tensor:
         """log of the highest density inside each code, (sum of codes,), float64; 0 for codes that are no bin."""
-        return torch.cat(
-            [
-                -sizes(kind).log() if isinstance(kind, Real) else even(kind)
-                for kind in self.schema.kinds
-            ]
-        )
+        kinds = self.schema.kinds
+        peaks = [-sizes(k).log() if isinstance(k, Real) else even(k) for k in kinds]
+        return torch.cat(peaks)
 
     def entropies(self) -> Tensor:
         """The differential entropy inside each code in nats, (sum of codes,), float64; 0 for codes that are no bin."""

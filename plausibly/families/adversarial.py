@@ -238,10 +238,8 @@ class Wasserstein(Game):
         real, made = numbers.detach().chunk(2)
         share = by_row(torch.rand, (len(real), 1), generator, real.device)
         between = (real + share * (made - real)).requires_grad_()
-        return (
-            self.weight
-            * ((slope_penalty(model.critic(between), between) + 1e-12).sqrt() - 1).square()
-        )
+        slope = (slope_penalty(model.critic(between), between) + 1e-12).sqrt()
+        return self.weight * (slope - 1).square()
 
 
 @dataclass(frozen=True, kw_only=True)

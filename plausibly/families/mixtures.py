@@ -313,9 +313,8 @@ class AutoregressiveMixture(DensitySum, AutoregressiveModel):
 
     def predict(self, x: Tensor) -> Outcome:
         chains = [chain(member, x, self.order) for member in self.each()]
-        return join_variables(
-            chain_mixture(chains, x, self.order, free_log_weights(self.logits).expand(len(x), -1))
-        )
+        weights = free_log_weights(self.logits).expand(len(x), -1)
+        return join_variables(chain_mixture(chains, x, self.order, weights))
 
     def unroll(self, n: int) -> Unrolled:
         running = free_log_weights(self.logits).detach().expand(n, -1)

@@ -108,9 +108,8 @@ class NetworkModel(AutoregressiveModel):
     def fills(self, variables: Iterable[int]) -> int:
         """The number of values of the variables together by which they are summed out."""
         kinds = [self.schema.kinds[i] for i in variables]
-        return prod(
-            NODES + kind.missing if isinstance(kind, Real) else kind.codes - 1 for kind in kinds
-        )
+        each = (NODES + k.missing if isinstance(k, Real) else k.codes - 1 for k in kinds)
+        return prod(each)
 
     def cells_to_sum(self, x: Tensor) -> Tensor:
         """Which cells never seen are summed out, bool (batch, variables): in order, as many as have few values together."""

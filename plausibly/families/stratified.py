@@ -62,11 +62,8 @@ class Stratified(TractableSum):
 
     def log_labels(self) -> Tensor:
         """log p(y), (codes,), float64."""
-        return insert_share(
-            free_log_weights(self.logits),
-            self.unseen,
-            self.schema.chance_unforeseen[self.label].to(self.logits.device),
-        )
+        share = self.schema.chance_unforeseen[self.label].to(self.logits.device)
+        return insert_share(free_log_weights(self.logits), self.unseen, share)
 
     @property
     def order(self) -> tuple[int, ...]:  # type: ignore[override]

@@ -124,9 +124,8 @@ class TabularModel(DecomposableModel):
 
     def each_log_prob(self, x: Tensor) -> Tensor:
         """log p of each table's variable, (batch, tables): the sum is log p(x)."""
-        codes, inside = (
-            self.binning.digitise(x.flatten(1)) if self.binning.any else (x.flatten(1).long(), 0.0)
-        )
+        flat = x.flatten(1)
+        codes, inside = self.binning.digitise(flat) if self.binning.any else (flat.long(), 0.0)
         return self.tables.score(self.configurations(codes), codes) + inside
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -300,10 +299,8 @@ class TabularModel(DecomposableModel):
     def posteriors(self, x: Tensor, observed: Tensor) -> list[Tensor]:
         """log p(what an unobserved cell shows | observed) of each variable, (batch, codes), float64."""
         logs = self.marginals(self.cell_evidence(self.evidence(x, observed)))
-        return [
-            emission_logs(own.log_softmax(1), kind)
-            for own, kind in zip(logs, self.schema.kinds, strict=True)
-        ]
+        pairs = zip(logs, self.schema.kinds, strict=True)
+        return [emission_logs(own.log_softmax(1), kind) for own, kind in pairs]
 
 
 def code_of_unseen(kind: Kind) -> int | None:

@@ -143,9 +143,8 @@ def conditionals_to(
 ) -> tuple[Scored, list[pd.DataFrame]]:
     """Writes what `Run.conditionals` tells of the rows of `data`; without `out` it is returned."""
     conditionals.require(run.model)
-    return _score_job(
-        run, ConditionalsJob(data), None, out, work, heard, estimate_rows(data, run.format), guard
-    )
+    total = estimate_rows(data, run.format)
+    return _score_job(run, ConditionalsJob(data), None, out, work, heard, total, guard)
 
 
 def _score_job(

@@ -71,9 +71,8 @@ def fits_half(t: Tensor) -> bool:
 
 def pack_run(folder: Path) -> bytes:
     record, weights = ((folder / name).read_bytes() for name in RUN_FILES)
-    return lzma.compress(
-        len(record).to_bytes(4, "little") + record + weights, preset=9 | lzma.PRESET_EXTREME
-    )
+    packed = len(record).to_bytes(4, "little") + record + weights
+    return lzma.compress(packed, preset=9 | lzma.PRESET_EXTREME)
 
 
 def unpack_run(packed: bytes, folder: Path) -> Run:

@@ -301,9 +301,8 @@ def _align(table: Tensor) -> Tensor:
     Rows whose distance is a power of two would push each other out of the cache.
     """
     rows, units = table.shape
-    return F.pad(
-        table.detach(), (0, (VECTOR_UNITS - units) % (2 * VECTOR_UNITS), 0, -rows % ROWS_PER_GROUP)
-    )
+    more = (VECTOR_UNITS - units) % (2 * VECTOR_UNITS)
+    return F.pad(table.detach(), (0, more, 0, -rows % ROWS_PER_GROUP))
 
 
 def _trim(table: Tensor, like: Tensor) -> Tensor:

@@ -118,9 +118,8 @@ class Boosted(AutoregressiveModel):
 
     @property
     def free_parameters(self) -> int:
-        splits = (
-            int((self.features >= 0).sum()) if len(self.features) else 0
-        )  # none before it has learned
+        # there are none before it has learned
+        splits = int((self.features >= 0).sum()) if len(self.features) else 0
         return self.schema.size + 2 * splits + len(self.features)
 
     @torch.no_grad()

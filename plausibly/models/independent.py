@@ -69,10 +69,8 @@ class Independent(TabularModel):
         return torch.cat([emission_logs(logs, kinds[i]) for logs, i in pairs])
 
     def _with_evidence(self, evidence: Tensor, over: Semiring) -> list[Tensor]:
-        return [
-            table + own
-            for table, own in zip(self.scores(over), self.per_variable(evidence), strict=True)
-        ]
+        pairs = zip(self.scores(over), self.per_variable(evidence), strict=True)
+        return [table + own for table, own in pairs]
 
     def log_mass(self, evidence: Tensor, over: Semiring = SUM) -> Tensor:
         return torch.stack(

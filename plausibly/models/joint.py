@@ -123,10 +123,8 @@ class Joint(TabularModel):
     def _conditionals(self) -> list[Tensor]:
         """log p(x_i | x_1 ... x_{i-1}) for every prefix, each (prefixes, codes)."""
         prefixes = self._prefixes()
-        return [
-            prefixes[i + 1].view(-1, k) - prefixes[i][:, None]
-            for i, k in enumerate(self.schema.codes)
-        ]
+        each = zip(prefixes[:-1], prefixes[1:], self.schema.codes, strict=True)
+        return [own.view(-1, k) - before[:, None] for before, own, k in each]
 
     def _prefixes(self) -> list[Tensor]:
         """log p(x_1 ... x_i) of every prefix, for i = 0 to n."""
@@ -168,15 +166,13 @@ class Joint(TabularModel):
     def _at(self, places: Tensor) -> Tensor:
         """The events at these places in lexical order, (batch, variables)."""
         strides = list(accumulate((1, *self.schema.codes[:0:-1]), mul))[::-1]
-        return torch.stack(
-            [places // s % k for s, k in zip(strides, self.schema.codes, strict=True)], 1
-        )
+        pairs = zip(strides, self.schema.codes, strict=True)
+        return torch.stack([places // s % k for s, k in pairs], 1)
 
     def codes(self, n: int, generator: torch.Generator) -> Tensor:
         table = self.tables.each()[0]
-        return self._at(
-            sample_codes(table, torch.zeros(n, dtype=torch.long, device=table.device), generator)
-        )
+        rows = torch.zeros(n, dtype=torch.long, device=table.device)
+        return self._at(sample_codes(table, rows, generator))
 
 
 def sum_others(logs: Tensor, codes: Sequence[int]) -> list[Tensor]:

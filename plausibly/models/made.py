@@ -107,9 +107,8 @@ class MADE(NetworkModel):
     @property
     def free_parameters(self) -> int:
         embedded = sum(p.numel() for p in self.inputs.parameters())
-        return embedded + self.network.count(
-            self.ranks[self.inputs.owner], self.degrees.table, self.ranks[self.head.owner]
-        )
+        inputs, outputs = (self.ranks[part.owner] for part in (self.inputs, self.head))
+        return embedded + self.network.count(inputs, self.degrees.table, outputs)
 
     def offset(self) -> Tensor:
         bias = self.network.leave.bias

@@ -57,9 +57,8 @@ class Markov(TabularModel):
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
-        cells = sum(
-            rows * codes for rows, codes in zip(rows_of(schema, 1), schema.codes, strict=True)
-        )
+        pairs = zip(rows_of(schema, 1), schema.codes, strict=True)
+        cells = sum(rows * codes for rows, codes in pairs)
         return None if cells <= MAX_CELLS else f"markov: {cells:,} cells in its tables"
 
     def row(self, x: Tensor, i: int) -> Tensor:

@@ -126,9 +126,8 @@ class Growing:
         self._compute(rank + 1)
 
     def _among(self, sorted_ranks: Tensor, rank: int) -> tuple[int, int]:
-        first, last = torch.searchsorted(
-            sorted_ranks, sorted_ranks.new_tensor([rank, rank + 1])
-        ).tolist()
+        ends = sorted_ranks.new_tensor([rank, rank + 1])
+        first, last = torch.searchsorted(sorted_ranks, ends).tolist()
         return first, last
 
     def _compute(self, degree: int) -> None:
@@ -146,16 +145,14 @@ class Growing:
     def _apply_layer(self, layer: LayerWeights, rows: slice, x: Tensor, columns: int) -> Tensor:
         """Some outputs of a layer, of the first columns of x."""
         weight, bias = layer
-        return F.linear(
-            x[:, :columns], weight[rows, :columns], None if bias is None else bias[rows]
-        )
+        own = None if bias is None else bias[rows]
+        return F.linear(x[:, :columns], weight[rows, :columns], own)
 
     def parameters(self, rank: int, own: slice) -> Tensor:
         """The outputs in a slice, whose rank is given, once all inputs of lower ranks are known."""
         seen, units = self._among(self.ranks, rank)[0], self._among(self.degrees, rank)[1]
-        return self._apply_layer(self.leave, own, self.active[-1], units) + self._apply_layer(
-            self.past, own, self.numbers, seen
-        )
+        left = self._apply_layer(self.leave, own, self.active[-1], units)
+        return left + self._apply_layer(self.past, own, self.numbers, seen)
 
 
 LayerWeights = tuple[Tensor, Tensor | None]

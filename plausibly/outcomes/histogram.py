@@ -38,9 +38,8 @@ class Histogram(Numeric):
 
     def one(self, i: int) -> Single:
         inner, variable = self.inner.one(i), i if self.variables is None else self.variables[i]
-        return (
-            Histogram(inner, self.binning, (variable,)) if self.binning.is_real(variable) else inner
-        )
+        real = self.binning.is_real(variable)
+        return Histogram(inner, self.binning, (variable,)) if real else inner
 
     def rows(self, index: Index) -> Histogram:
         assert isinstance(self.inner, Single)
@@ -48,9 +47,8 @@ class Histogram(Numeric):
 
     def beside(self, others: Sequence[Any]) -> Histogram:
         assert isinstance(self.inner, Single)
-        return Histogram(
-            self.inner.beside([one.inner for one in others]), self.binning, self.variables
-        )
+        inner = self.inner.beside([one.inner for one in others])
+        return Histogram(inner, self.binning, self.variables)
 
     def cuts(self) -> Tensor:
         assert self.variables is not None

@@ -38,13 +38,8 @@ class Interpolated(Numeric):
     @cached_property
     def _cumulative(self) -> Tensor:
         """F at each place."""
-        return torch.cat(
-            [
-                self.logs.new_zeros(len(self.logs), 1),
-                masses(self.places, self.logs).exp().cumsum(1),
-            ],
-            1,
-        )
+        grown = masses(self.places, self.logs).exp().cumsum(1)
+        return torch.cat([self.logs.new_zeros(len(self.logs), 1), grown], 1)
 
     def _line(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The line of each x: its number, its first place, its log density there, and its slope."""

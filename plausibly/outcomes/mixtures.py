@@ -54,10 +54,9 @@ class MixtureOutcome(Numeric):
 
     def _numbers(self) -> Tensor:
         """The probability that it is a part's number, (batch, parts), float64."""
-        shares = torch.stack(
-            [part.number().double().expand(len(self.log_weights)) for part in self.reals()], -1
-        )
-        return self.log_weights.double().exp() * shares
+        rows = len(self.log_weights)
+        shares = [part.number().double().expand(rows) for part in self.reals()]
+        return self.log_weights.double().exp() * torch.stack(shares, -1)
 
     def reals(self) -> list[Numeric]:
         return [part for part in self.parts if isinstance(part, Numeric)]

@@ -28,9 +28,8 @@ meetings = count()  # numbers the times that `together` was entered
 def launch() -> str | None:
     """The name of torchrun's launch, which outlives its restarts; None for a process that torchrun did not start."""
     name = os.environ.get("TORCHELASTIC_RUN_ID")
-    return (
-        f"{name}-{os.getppid()}" if name == "none" else name
-    )  # what torchrun says without a rendezvous
+    # torchrun says none without a rendezvous
+    return f"{name}-{os.getppid()}" if name == "none" else name
 
 
 def is_restart() -> bool:

@@ -46,9 +46,8 @@ def generators_for(x: Tensor, *numbers: int) -> RowByRow:
 def event_keys(x: Tensor) -> list[int]:
     """A number of 64 bits for each event, which tells different ones apart."""
     rows = (x.flatten(1).float() + 0.0).cpu().numpy()  # of both zeros one
-    return [
-        int.from_bytes(blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in rows
-    ]
+    digests = [blake2b(row.tobytes(), digest_size=8).digest() for row in rows]
+    return [int.from_bytes(digest, "little") for digest in digests]
 
 
 def prepare(model: Trainable, codes: Tensor, seed: int) -> None:
@@ -111,9 +110,8 @@ class Training:
 
     @property
     def is_done(self) -> bool:
-        waited = (
-            self.waited >= self.plan.patience and self.waited * self.plan.every >= self.plan.still
-        )
+        steps = self.waited * self.plan.every
+        waited = self.waited >= self.plan.patience and steps >= self.plan.still
         return self.step >= self.plan.steps or waited
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[TrainingProgress]:

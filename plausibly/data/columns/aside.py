@@ -104,10 +104,8 @@ class AsideColumn(Column):
     def _is_value(self, text: str | None) -> bool:
         if text is None or self.text is None:
             return text is self.text
-        return (
-            text == self.text
-            or numbers.parse_number(text) == numbers.parse_number(self.text) is not None
-        )
+        number = numbers.parse_number(self.text)
+        return text == self.text or numbers.parse_number(text) == number is not None
 
     def describe(self) -> str:
         """A line for people: the role, the reason, and the content in drawn rows."""

@@ -38,9 +38,8 @@ class ColumnValues:
 
     def __getitem__(self, index: Any) -> ColumnValues:
         texts = None if self.texts is None else self.texts[index]
-        return ColumnValues(
-            self.values[index], texts if texts is not None and has_text(texts).any() else None
-        )
+        known = texts is not None and has_text(texts).any()
+        return ColumnValues(self.values[index], texts if known else None)
 
 
 def join_cells(parts: Sequence[ColumnValues]) -> ColumnValues:

@@ -53,9 +53,8 @@ def _compact_months(sight: ColumnSample) -> bool:
 
 def _common_form(sight: ColumnSample) -> str | None:
     known, _ = without_marks(sight)
-    return (
-        common_form(known.texts, known.counts) if date_patterns.looks_dated(known.texts) else None
-    )
+    dated = date_patterns.looks_dated(known.texts)
+    return common_form(known.texts, known.counts) if dated else None
 
 
 def _date_by_type(sight: ColumnSample) -> Column | None:

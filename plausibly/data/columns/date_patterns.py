@@ -139,9 +139,8 @@ def _read(texts: list[str], form: str) -> np.ndarray:
 def looks_dated(texts: list[str]) -> bool:
     """True where nearly all texts are dates or times, each of some form."""
     some = [texts[place] for place in even_places(len(texts), MAX_TEXTS)]
-    return sum(bool(set(candidate_forms(text)) - {*COMPACT_FORMS}) for text in some) > 0.9 * len(
-        some
-    )
+    dated = sum(bool(set(candidate_forms(text)) - {*COMPACT_FORMS}) for text in some)
+    return dated > 0.9 * len(some)
 
 
 def zone_of(form: str) -> str | None:

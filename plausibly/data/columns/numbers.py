@@ -78,13 +78,8 @@ def style_of(texts: list[str], counts: np.ndarray, units: list[int], decimals: i
 
 
 def _is_printed_so(texts: list[str], units: list[int], decimals: int, style: str) -> np.ndarray:
-    return np.array(
-        [
-            format_number(unit, decimals, style) == text
-            for text, unit in zip(texts, units, strict=True)
-        ],
-        dtype=bool,
-    )
+    pairs = zip(texts, units, strict=True)
+    return np.array([format_number(unit, decimals, style) == t for t, unit in pairs], dtype=bool)
 
 
 def style_of_reals(texts: list[str]) -> str:

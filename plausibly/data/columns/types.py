@@ -44,11 +44,8 @@ class BooleanColumn(ModelledColumn):
         """Truths of another type by their meaning, such as False for 0."""
         if [truth_of(text) for text in self.spellings] != [False, True]:
             return super().adopt_texts(texts, kind)
-        truths = [truth_of(text) for text in texts]
-        return [
-            text if truth is None else self.spellings[truth]
-            for text, truth in zip(texts, truths, strict=True)
-        ]
+        pairs = [(text, truth_of(text)) for text in texts]
+        return [text if truth is None else self.spellings[truth] for text, truth in pairs]
 
     def value_texts(self) -> tuple[str, ...]:
         return self.spellings
@@ -188,9 +185,8 @@ class GridColumn(NumberColumn):
 
     def spell(self, values: np.ndarray) -> list[str]:
         units = [value * self.step + self.start for value in values.tolist()]
-        return self.from_points(
-            [numbers.format_number(unit, self.decimals, self.style) for unit in units]
-        )
+        texts = [numbers.format_number(unit, self.decimals, self.style) for unit in units]
+        return self.from_points(texts)
 
     def draw(self, codes: np.ndarray, generator: np.random.Generator) -> ColumnValues:
         """Cells drawn inside the codes; for a number that the column's type cannot hold the nearest that it can."""

@@ -232,9 +232,8 @@ def read_matrix(path: Path) -> np.ndarray:
 def is_part(source: str) -> bool:
     """True where a source names a part of a file, such as `digits.npz:test`."""
     path, mark, part = source.rpartition(":")
-    return bool(
-        mark and part and "/" not in part and not Path(source).exists() and Path(path).is_file()
-    )
+    named = bool(mark and part) and "/" not in part
+    return named and not Path(source).exists() and Path(path).is_file()
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

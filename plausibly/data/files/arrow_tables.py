@@ -43,9 +43,8 @@ def labels_of(schema: Any) -> list[Any]:
 def _without_holes(schema: Any) -> set[str]:
     """The columns that pandas wrote from whole numbers or truths of numpy's, which hold no holes."""
     columns = _document(schema).get("columns", [])
-    return {
-        each.get("field_name") for each in columns if HOLELESS_TYPE.fullmatch(each["numpy_type"])
-    }
+    found = [each for each in columns if HOLELESS_TYPE.fullmatch(each["numpy_type"])]
+    return {each.get("field_name") for each in found}
 
 
 def _own_types(schema: Any) -> set[int]:
@@ -93,9 +92,8 @@ def index_levels(schema: Any) -> dict[str, dict[str, Any]]:
 def index_notes(schema: Any) -> list[str]:
     """Notes on an index, which comes back as columns or not at all."""
     found = [level for level in _levels(schema) if "field" in level]
-    return [INDEX_NOTE] * (len(found) == 1 and not index_levels(schema)) + as_columns(
-        list(index_levels(schema))
-    )
+    names = list(index_levels(schema))
+    return [INDEX_NOTE] if len(found) == 1 and not names else as_columns(names)
 
 
 def as_columns(names: list[str]) -> list[str]:

@@ -125,17 +125,15 @@ def _rows(text: str, delimiter: str, quotes: bool = True) -> list[list[str]]:
 def _fit(rows: list[list[str]]) -> tuple[float, int]:
     """The share of rows that have as many cells as the header, 0 where that is one; and how many that is."""
     cells = len(rows[0]) if rows else 0
-    return (
-        sum(len(row) == cells for row in rows[1:]) / max(len(rows) - 1, 1) if cells > 1 else 0.0
-    ), cells
+    fitting = sum(len(row) == cells for row in rows[1:]) if cells > 1 else 0
+    return fitting / max(len(rows) - 1, 1), cells
 
 
 def _has_spaces(rows: list[list[str]]) -> bool:
     """True where a space stands before each cell that is not the first of its line, or before a quote."""
     later = [cell for row in rows for cell in row[1:] if cell]
-    return bool(later) and (
-        all(cell.startswith(" ") for cell in later) or any(re.match(r' +"', cell) for cell in later)
-    )
+    spaced = len(later) > 0 and all(cell.startswith(" ") for cell in later)
+    return spaced or any(re.match(r' +"', cell) for cell in later)
 
 
 def without_gaps(data: bytes, dialect: Dialect) -> bytes:

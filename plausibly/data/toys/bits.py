@@ -64,10 +64,8 @@ class JointTruth:
     log_probs: np.ndarray
 
     def log_prob(self, codes: Tensor) -> Tensor:
-        index = np.ravel_multi_index(
-            tuple(codes.reshape(len(codes), -1).long().numpy().T), self.codes
-        )
-        return torch.from_numpy(self.log_probs[index])
+        columns = tuple(codes.reshape(len(codes), -1).long().numpy().T)
+        return torch.from_numpy(self.log_probs[np.ravel_multi_index(columns, self.codes)])
 
     @cached_property
     def entropy(self) -> float:
@@ -109,9 +107,8 @@ class IsingTruth:
     @cached_property
     def _within(self) -> Any:
         columns = self._columns
-        return self.coupling * (columns[:, :-1] * columns[:, 1:]).sum(
-            axis=1
-        ) + self.field * columns.sum(axis=1)
+        coupled = (columns[:, :-1] * columns[:, 1:]).sum(axis=1)
+        return self.coupling * coupled + self.field * columns.sum(axis=1)
 
     @cached_property
     def _between(self) -> Any:

@@ -65,10 +65,8 @@ class PlaneTruth:
         locations, scales = (
             np.array([getattr(kind, name) for kind in self.kinds]) for name in ("location", "scale")
         )
-        return torch.from_numpy(
-            self.plane.log_density(locations + scales * codes.double().numpy())
-            + np.log(scales).sum()
-        )
+        points = locations + scales * codes.double().numpy()
+        return torch.from_numpy(self.plane.log_density(points) + np.log(scales).sum())
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,5 @@ class Checkerboard:
 
 
 def draw_plane(plane: Plane, rows: tuple[int, ...], seed: int) -> RealToy:
-    train, valid, test = np.split(
-        plane.sample(sum(rows), np.random.default_rng(seed)), np.cumsum(rows)[:-1]
-    )
-    return RealToy(train, valid, test, plane)
+    points = plane.sample(sum(rows), np.random.default_rng(seed))
+    return RealToy(*np.split(points, np.cumsum(rows)[:-1]), plane)
