@@ -165,8 +165,22 @@ class AutoregressiveModel(DensityModel):
     def predict(self, x: Float[Tensor, "batch *shape"]) -> Outcome:
         """The outcome of every variable x_i given those earlier in `order`."""
 
+    def log_conditionals(
+        self, x: Float[Tensor, "batch *shape"]
+    ) -> Float[Tensor, "batch variables"]:
+        """log p(x_i | earlier) of every variable."""
+        return self.predict(x).log_prob(x.flatten(1))
+
     def log_prob(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch"]:
-        return self.predict(x).log_prob(x.flatten(1)).sum(1)
+        return self.log_conditionals(x).sum(1)
+
+    def log_prob_by_variable(
+        self, x: Float[Tensor, "batch *shape"]
+    ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch variables"]]:
+        """`log_prob` and `log_conditionals`, in one pass where the former adds up the latter."""
+        each = self.log_conditionals(x)
+        adds_up = type(self).log_prob is AutoregressiveModel.log_prob
+        return each.sum(1) if adds_up else self.log_prob(x), each
 
     def unroll(self, n: int) -> Unrolled:
         """Yields (i, p(x_i | earlier)) in `order`, is sent x_i, (n,), and returns the events.

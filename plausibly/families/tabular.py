@@ -128,6 +128,20 @@ class TabularModel(DecomposableModel):
         codes, inside = self.binning.digitise(flat) if self.binning.any else (flat.long(), 0.0)
         return self.tables.score(self.configurations(codes), codes) + inside
 
+    @property
+    def _is_plain(self) -> bool:
+        """True where each variable has a table of its own, and what a cell shows is what it is."""
+        return len(self.tables.codes) == self.schema.size and not self.schema.has_unforeseen
+
+    def log_conditionals(self, x: Tensor) -> Tensor:
+        return self.each_log_prob(x) if self._is_plain else super().log_conditionals(x)
+
+    def log_prob_by_variable(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if not self._is_plain:
+            return super().log_prob_by_variable(x)
+        each = self.each_log_prob(x)
+        return each.sum(1), each
+
     def log_prob(self, x: Tensor) -> Tensor:
         nats = self.each_log_prob(x).sum(1)
         if not self.schema.has_unforeseen:

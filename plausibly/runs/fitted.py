@@ -184,10 +184,8 @@ class Fitted(Judged):
 
         `attrs` of the frame says the sign, which and how many the calibration rows are, and holds notes and warnings.
         """
-        import pandas as pd
-
         columns, told = self.score_columns(data, calibrate, fdr, each)
-        found = pd.DataFrame(columns)
+        found = frame_scores(columns)
         found.attrs = told
         return restore_index(found, data)
 
@@ -247,6 +245,15 @@ class Fitted(Judged):
 
     def __repr__(self) -> str:
         return f"<Fitted {self.model_title}, {self.model.free_parameters:,} parameters>"
+
+
+def frame_scores(columns: ScoreColumns) -> pd.DataFrame:
+    """The columns of a score as a frame: the same as pandas makes of them, which takes longest to repeat a lone sign."""
+    import pandas as pd
+
+    rows, sign = len(np.asarray(columns["nats"])), columns["sign"]
+    signs = [sign] * rows if isinstance(sign, str) else sign
+    return pd.DataFrame(columns | {"sign": signs}, index=pd.RangeIndex(rows))
 
 
 def warn_of_bounds(model: Trainable) -> None:

@@ -65,11 +65,20 @@ def row_by_row(
 @torch.no_grad()
 def score_variables(model: AutoregressiveModel, codes: Tensor) -> Tensor:
     """log p(x_i | earlier) in nats, (rows, variables) float64; a row sums to its log p(x)."""
-    parts = []
+    return torch.cat(
+        [model.log_conditionals(x.to(device_of(model))).double().cpu() for x in batches(codes)]
+    )
+
+
+@torch.no_grad()
+def score_by_variable(model: AutoregressiveModel, codes: Tensor) -> tuple[Tensor, Tensor]:
+    """`score` and `conditionals` from one pass where one gives both."""
+    nats, each = [], []
     for x in batches(codes):
-        x = x.to(device_of(model))
-        parts.append(model.predict(x).log_prob(x.flatten(1)).double().cpu())
-    return torch.cat(parts)
+        whole, parts = model.log_prob_by_variable(x.to(device_of(model)))
+        nats.append(whole.double().cpu())
+        each.append(parts.double().cpu())
+    return torch.cat(nats), torch.cat(each)
 
 
 @marginal.rule(TractableModel, "exact")

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import BoundedModel, DensityModel, Trainable
+from plausibly.capabilities import AutoregressiveModel, BoundedModel, DensityModel, Trainable
 from plausibly.data.events import silent
 from plausibly.evaluation.intervals import Interval, Mean, finite_or_none, rows_text
 from plausibly.events.kinds import Real
-from plausibly.tasks.score import Log, conditionals, row_by_row, score
+from plausibly.tasks.score import Log, conditionals, row_by_row, score, score_by_variable
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events, RowProgress
@@ -164,8 +164,12 @@ def conditional_nats(model: BoundedModel, events: Events, heard: RowProgress = s
     """log p(rest | context) plus log p(values | codes), (rows,) float64: what is left of log p(x) without its context."""
     if not isinstance(model, DensityModel):
         return row_nats(model.log_given, model, events, heard)
-    rest = [i for i in range(model.schema.size) if i not in model.context]
-    return conditionals(model, events.codes)[:, rest].sum(1) + events.log_within
+    return add_up_rest(model, conditionals(model, events.codes)) + events.log_within
+
+
+def add_up_rest(model: Trainable, each: Tensor) -> Tensor:
+    """The sum of what the variables that are no context have, (rows,), of (rows, variables)."""
+    return each[:, [i for i in range(model.schema.size) if i not in model.context]].sum(1)
 
 
 def plausibility(model: Trainable, format: Format, events: Events) -> Tensor:
@@ -174,6 +178,23 @@ def plausibility(model: Trainable, format: Format, events: Events) -> Tensor:
         return conditional_nats(model, format.without(events, model.context))
     nats: Tensor = score(model, events.codes)
     return nats + events.log_within
+
+
+def plausibility_by_variable(
+    model: Trainable, format: Format, events: Events
+) -> tuple[Tensor, Tensor | None]:
+    """The same, and log p(x_i | earlier) of codes, (rows, variables), from one pass of the model where one gives both.
+
+    None in its place where the model does not factorise log p(x).
+    """
+    if not isinstance(model, AutoregressiveModel):
+        return plausibility(model, format, events), None
+    if model.context:
+        each: Tensor = conditionals(model, events.codes)
+        within = format.without(events, model.context).log_within
+        return add_up_rest(model, each) + within, each
+    nats, each = score_by_variable(model, events.codes)
+    return nats + events.log_within, each
 
 
 def difference(a: Likelihood, b: Likelihood) -> Likelihood:

@@ -14,7 +14,7 @@ from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.anomalies import Calibration, check_level, discovery_level
-from plausibly.evaluation.likelihood.likelihood import plausibility, sign_of
+from plausibly.evaluation.likelihood.likelihood import plausibility_by_variable, sign_of
 from plausibly.tasks.full_conditionals import affordable, full_conditionals
 from plausibly.tasks.score import conditionals
 
@@ -72,25 +72,29 @@ def score_columns(
     `sign` is of the nats: = where they are log p, >= where they are a lower bound, so that the bits are an upper one.
     """
     own = [i for i in range(model.schema.size) if i not in model.context]
-    nats = plausibility(model, format, events).numpy()
+    log_p, along = plausibility_by_variable(model, format, events)
+    nats = log_p.numpy()
     columns: ScoreColumns = {
         "sign": sign_of(model),
         "nats": nats,
         "bits_per_variable": -nats / np.log(2) / len(own),
     }
-    if conditionals.word(type(model)):
-        names, along = conditionals_by_column(model, format, events, own)
-        columns["surprising"] = top_variables(along, names)
-        columns |= bit_columns(along, names, "bits({})") if each else {}
+    if along is not None:
+        names, told = add_besides(format, events, along, own)
+        columns["surprising"] = top_variables(told, names)
+        columns |= bit_columns(told, names, "bits({})") if each else {}
     return columns | (rest_columns(model, format, events) if rest else {})
 
 
-def conditionals_by_column(
-    model: Trainable, format: Format, events: Events, variables: Sequence[int]
+def add_besides(
+    format: Format, events: Events, along: Tensor, variables: Sequence[int]
 ) -> tuple[list[str], Tensor]:
-    """Names, and log p of the value given earlier ones, (rows, names): of variables, then of what is told besides."""
+    """Names, and log p of the value given earlier ones, (rows, names): of variables, then of what is told besides.
+
+    `along` has log p of the codes of all variables.
+    """
     besides = format.besides(events)
-    own = (conditionals(model, events.codes) + format.log_within(events))[:, variables]
+    own = (along + format.log_within(events))[:, variables]
     names = [*(format.names[i] for i in variables), *besides]
     return names, torch.cat([own, *(nats[:, None] for nats in besides.values())], 1)
 
@@ -104,7 +108,8 @@ def rest_columns(model: Trainable, format: Format, events: Events) -> ScoreColum
 
 def conditional_columns(model: Trainable, format: Format, events: Events) -> ScoreColumns:
     """`p(NAME)` of each variable's value given earlier ones, and `bits(NAME)`, the same as surprisal, each (rows,)."""
-    names, nats = conditionals_by_column(model, format, events, range(model.schema.size))
+    along = conditionals(model, events.codes)
+    names, nats = add_besides(format, events, along, range(model.schema.size))
     columns: ScoreColumns = {
         f"p({name})": np.exp(nats[:, i].numpy()) for i, name in enumerate(names)
     }
