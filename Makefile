@@ -1,16 +1,36 @@
-# The whole developer's interface: make demo, make test, make test-isa, make coverage, make mutants SEED=1,
-# make oldest, make packages, make bench, make lint, make docs, make figures, make guide, make clean.
+# The whole developer's interface. Tests: make check (lint, types, what trains nothing: two minutes), make test (all but the
+# long ones: ten minutes), make long REAL_SETS=FOLDER (by hand). Else: make demo, make coverage, make packages, make bench,
+# make docs, make figures, make guide, make clean; and the parts of the above: make lint, make test-isa, make oldest,
+# make attack, make mutants, make real REAL_SETS=FOLDER, make recipes REAL_SETS=FOLDER.
 PYTHON ?= python3
 BIN := .venv/bin
+SEED ?= $(shell date +%Y%m%d)
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test test-isa coverage mutants oldest packages bench lint docs figures guide clean
+.PHONY: demo check test long test-isa attack real recipes coverage mutants oldest packages bench lint docs figures guide clean
 
 demo: .venv/.package
 	$(BIN)/plausibly compare digits-binary --budget 30s
 	$(BIN)/plausibly compare toy-bits --budget 12s
 
+check: lint
+	$(PYTEST) tests/unit
+
 test: .venv/.tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	$(PYTEST)
+
+# hours; its table with date and commit belongs in benchmarks/log.md; REAL_SETS=FOLDER has the real data sets
+long: test-isa oldest attack mutants real recipes
+
+attack: .venv/.tests
+	$(BIN)/python -m benchmarks.attack
+
+real: .venv/.tests
+	@test -d "$(REAL_SETS)" || { echo "make long REAL_SETS=FOLDER, where mnist.npz, debd_nltcs.npz and others are"; exit 1; }
+	REAL_SETS=$(REAL_SETS) $(PYTEST) -m real
+
+recipes: real
+	for recipe in recipes/*.toml; do $(BIN)/python -m benchmarks.recipe $$recipe --data $(REAL_SETS) || exit 1; done
 
 # the same by the instructions of other processors: none newer than AVX2, and the plainest (docs/decisions/0028)
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 OPENBLAS_CORETYPE=Haswell \
@@ -25,7 +45,7 @@ test-isa:
 
 # which lines the tests run, and which branches: a table
 coverage: .venv/.tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 # small faults, drawn by a seed, which the tests should find; those that live are printed
 mutants: .venv/.tests
@@ -52,8 +72,8 @@ bench: .venv/.bench
 	$(BIN)/python -m benchmarks.speed
 
 lint: .venv/.tests
-	$(BIN)/ruff check plausibly tests docs/*.py
-	$(BIN)/ruff format --check plausibly tests docs/*.py
+	$(BIN)/ruff check plausibly tests benchmarks docs/*.py
+	$(BIN)/ruff format --check plausibly tests benchmarks docs/*.py
 	$(BIN)/mypy
 
 docs: .venv/.docs

@@ -7,13 +7,29 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 from hypothesis import settings
+from oracles import REAL_SETS
 
 from plausibly.cli.commands import app, exit_status, run_command
 
+pytest_plugins = ["allowance", "pytester"]
 torch.set_num_threads(1)
 settings.load_profile(
     "ci"
 )  # derandomised, without deadlines; other examples: --hypothesis-profile=default
+
+# the tests of a file share what it fits, so they go to one worker together; the last tiers fill up what is left
+GROUPED = ("processes", "documents", "fits")
+TIERS = (*GROUPED, "contract", "unit")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: TIERS.index(item.path.parent.name))
+    for item in items:
+        if item.path.parent.name in GROUPED:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        if item.get_closest_marker("real") and not REAL_SETS.is_dir():
+            item.add_marker(pytest.mark.skip("REAL_SETS names no folder of real data sets"))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from oracles import SHARED, SMALL
+from oracles import REAL_SETS, SMALL
 
 import plausibly
 from plausibly.errors import UserError
@@ -173,10 +173,10 @@ def test_json_of_the_command(small, sets, tmp_path, capsys, monkeypatch):
     )
 
 
-@pytest.mark.skipif(not (SHARED / "debd_nltcs.npz").exists(), reason="debd_nltcs.npz is not here")
+@pytest.mark.real
 def test_nltcs_in_few_steps(tmp_path):
     """Near the best published number, -5.99, which longer training reaches; its standard error is 0.05."""
-    (line,) = benchmark("debd", SHARED, sets=["nltcs"], out=tmp_path / "out", steps=300)
+    (line,) = benchmark("debd", REAL_SETS, sets=["nltcs"], out=tmp_path / "out", steps=300)
     assert line.rows == 3236 and -6.05 < line.nats < -5.9
 
 

@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import REAL_SETS
 
 from plausibly.data import load
 from plausibly.data.columns import kind_files
 from plausibly.data.columns.column import Column
 from plausibly.errors import UserError
 
-TABLES = Path(__file__).parents[3] / "shared" / "data" / "tables"
+TABLES = REAL_SETS / "tables"
 
 
 def mixed() -> pd.DataFrame:
@@ -58,7 +59,7 @@ def test_what_was_guessed_is_learned_again(cli) -> None:
     assert columns_of(Path("t.csv"), kinds=kinds) == columns_of(Path("t.csv"))
 
 
-@pytest.mark.skipif(not TABLES.is_dir(), reason=f"no real tables in {TABLES.name}")
+@pytest.mark.real
 @pytest.mark.parametrize("name", ["adult_test", "titanic", "penguins", "r_lending_club"])
 def test_real_tables(name: str, tmp_path: Path) -> None:
     source = TABLES / f"{name}.csv.gz"

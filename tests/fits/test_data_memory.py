@@ -133,3 +133,20 @@ def test_columns_of_the_other_order_of_bytes(dtype: str) -> None:
     assert again["a"].tolist() == COUNTS.tolist() and again["a"].dtype == np.dtype(
         dtype
     ).newbyteorder("=")
+
+
+def test_a_run_learns_no_masked_number_and_fills_what_is_masked(tmp_path):
+    reals, hidden = (
+        np.random.default_rng(0).normal(size=(600, 2)),
+        np.random.default_rng(2).random((600, 2)) < 0.2,
+    )
+    rows = np.where(hidden, -9999, reals)
+    masked = np.ma.MaskedArray(rows, hidden)
+    run = plausibly.fit(masked, "chow_liu", out=tmp_path / "run")
+    drawn = run.sample(2000)
+    shown = drawn[~np.isnan(drawn)]
+    assert abs(shown.mean()) < 0.3 and abs(shown.std() - 1) < 0.3
+    assert abs(np.isnan(drawn).mean() - 0.2) < 0.06
+    filled = run.impute(masked)
+    assert (filled[~hidden] == rows[~hidden]).all() and np.abs(filled).max() < 9
+    assert torch.equal(run.log_prob(masked), run.log_prob(np.where(hidden, np.nan, rows)))

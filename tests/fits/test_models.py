@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
-from oracles import accepting, random_table, real, tensors
+from oracles import REAL_SETS, accepting, random_table, tensors
 
 from plausibly.contract.checks import shake_weights
 from plausibly.data import load
@@ -41,6 +41,7 @@ def learned(name, train, valid, schema, steps=2500, **arguments):
     return model
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("data", "model", "known", "tolerance"),
     [
@@ -54,18 +55,19 @@ def learned(name, train, valid, schema, steps=2500, **arguments):
     ],
 )
 def test_known_values(data, model, known, tolerance):
-    dataset = load(str(real(f"debd_{data}.npz")))
+    dataset = load(str(REAL_SETS / f"debd_{data}.npz"))
     train, valid, test = tensors(dataset)
     assert -validation_loss(learned(model, train, valid, dataset.schema), test) == pytest.approx(
         known, abs=tolerance
     )
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("model", "at_least"), [("joint", -6.26), ("nade", -6.02), ("made", -6.02)]
 )
 def test_known_values_to_reach(model, at_least):
-    dataset = load(str(real("debd_nltcs.npz")))
+    dataset = load(str(REAL_SETS / "debd_nltcs.npz"))
     train, valid, test = tensors(dataset)
     assert -validation_loss(learned(model, train, valid, dataset.schema), test) >= at_least
 

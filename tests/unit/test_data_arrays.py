@@ -12,15 +12,14 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as extra
+from oracles import REAL_SETS
 from PIL import Image
 
-import plausibly
 from plausibly.data import Format, load, load_rows, splits
 from plausibly.data.questions import question
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Level, Real
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 few = settings(max_examples=60, deadline=None)
 shapes = st.one_of(
     st.just((9,)),
@@ -274,7 +273,7 @@ def test_a_grid_of_images(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="no real data beside the repository")
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("name", "shape", "rows"),
     [
@@ -284,7 +283,7 @@ def test_a_grid_of_images(tmp_path: Path) -> None:
     ],
 )
 def test_real_arrays(name: str, shape: tuple, rows: tuple) -> None:
-    data = load(str(SHARED / f"{name}.npz"))
+    data = load(str(REAL_SETS / f"{name}.npz"))
     assert (
         data.schema.shape == shape and tuple(map(len, (data.train, data.valid, data.test))) == rows
     )
@@ -365,19 +364,6 @@ def test_what_is_masked_or_missing_is_a_hole(name: str) -> None:
     asked = data.format.questions(make(rows))
     assert torch.equal(asked.observed, torch.from_numpy(~hidden(rows)))
     assert any("holes" in note for note in data.notes)
-
-
-def test_a_run_learns_no_masked_number_and_fills_what_is_masked(tmp_path: Path) -> None:
-    rows = np.where(hidden(reals()), -9999, reals())
-    masked = np.ma.MaskedArray(rows, hidden(rows))
-    run = plausibly.fit(masked, "chow_liu", out=tmp_path / "run")
-    drawn = run.sample(2000)
-    shown = drawn[~np.isnan(drawn)]
-    assert abs(shown.mean()) < 0.3 and abs(shown.std() - 1) < 0.3
-    assert abs(np.isnan(drawn).mean() - 0.2) < 0.06
-    filled = run.impute(masked)
-    assert (filled[~hidden(rows)] == rows[~hidden(rows)]).all() and np.abs(filled).max() < 9
-    assert torch.equal(run.log_prob(masked), run.log_prob(np.where(hidden(rows), np.nan, rows)))
 
 
 def test_masked_entries_that_cannot_be_holes() -> None:

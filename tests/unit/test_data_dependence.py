@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import REAL_SETS
 
 from plausibly.data import load
 from plausibly.data.relations import MAX_LOG_CHANCE, functions, sums
 
-TABLES = Path(__file__).parents[3] / "shared" / "data" / "tables"
+TABLES = REAL_SETS / "tables"
 ROWS = 800
 
 
@@ -167,7 +168,7 @@ def test_the_command_lists_them(cli, tmp_path: Path) -> None:
     assert {"column": "gross", "of": ["net", "tax"], "how": "sum", "back": False} in found
 
 
-@pytest.mark.skipif(not TABLES.is_dir(), reason=f"no real tables in {TABLES.name}")
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import REAL_SETS
 
 from plausibly.data import Dataset, Format, load, load_rows
 from plausibly.errors import UserError
 
-TABLES = Path(__file__).parents[3] / "shared" / "data" / "tables"
+TABLES = REAL_SETS / "tables"
 LINES = [f"{n % 7},{'abc'[n % 3]},{n / 4:.2f},2020-01-{1 + n % 28:02d}" for n in range(60)]
 PLAIN = "n,c,x,d\n" + "".join(f"{line}\n" for line in LINES)
 
@@ -188,7 +189,7 @@ def test_a_file_is_regular_exactly_where_the_report_says_so(
     assert data.regular is same, data.notes
 
 
-@pytest.mark.skipif(not TABLES.is_dir(), reason=f"no real tables in {TABLES.name}")
+@pytest.mark.real
 @pytest.mark.parametrize("path", sorted(TABLES.glob("*.csv.gz")), ids=lambda path: path.name)
 def test_real_tables_come_back_byte_for_byte(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / path.name
