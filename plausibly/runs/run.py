@@ -50,6 +50,7 @@ from plausibly.runs.fitted import Fitted
 from plausibly.runs.model_classes import record_class
 from plausibly.runs.record import Origin, Record, read_record
 from plausibly.runs.sealed_files import check_run_file, find_weights, load_nats
+from plausibly.system.files import stat_file
 from plausibly.tasks.sample import sample
 
 UNSOUND_ERRORS = (
@@ -71,6 +72,7 @@ class Run(Fitted):
         super().__init__(model, format)
         self.path = path
         self.record = record
+        self._ranked: tuple[object, Calibration | None] | None = None
 
     @property
     def title(self) -> str:
@@ -230,18 +232,24 @@ class Run(Fitted):
         """The rows to rank scores against: `rows` of the caller's, else the run's calibration rows, else its test rows."""
         if rows is not None:
             return super().calibration(rows)
+        names = ("calibration.safetensors", "heldout.safetensors")
+        state = (self.record, [stat_file(self.path / name) for name in names])
+        if self._ranked is None or self._ranked[0] != state:
+            self._ranked = (state, self._read_calibration())
+        found = self._ranked[1]
+        if found is not None or not self.model.context or self.in_memory:
+            return found
+        nats = plausibility(self.model, self.format, self.dataset().test)
+        return Calibration(nats.numpy(), TEST_ROWS)
+
+    def _read_calibration(self) -> Calibration | None:
+        """The calibration rows, else the test rows, of the run's files, held to their checksums."""
         file = self.find_file("calibration.safetensors")
         if file is not None:
-            return Calibration(
-                load_nats(file, "give `score` rows with --calibrate, or fit anew")[0].numpy(),
-                "calibration rows",
-            )
+            nats, _ = load_nats(file, "give `score` rows with --calibrate, or fit anew")
+            return Calibration(nats.numpy(), "calibration rows")
         if self.model.context:  # rows are ranked given it, and what the test keeps is not
-            if self.in_memory:
-                return None
-            return Calibration(
-                plausibility(self.model, self.format, self.dataset().test).numpy(), TEST_ROWS
-            )
+            return None
         held = self.test()
         return Calibration(held.nats.numpy(), TEST_ROWS) if held else None
 

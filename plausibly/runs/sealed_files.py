@@ -58,7 +58,8 @@ def load_nats(file: Path, mend: str) -> tuple[Tensor, np.ndarray | None]:
     """The log p of rows that a run keeps, (rows,) float64, and their groups. UserError, with what would mend it, where it
     is damaged."""
     try:
-        kept = load_file(file)
+        # a tensor of a file changes with it, a copy does not
+        kept = {name: tensor.clone() for name, tensor in load_file(file).items()}
         nats, groups = kept["nats"], kept["groups"].numpy() if "groups" in kept else None
     except (SafetensorError, KeyError, OSError) as error:
         raise UserError(f"{file} is damaged; {mend}") from error

@@ -194,6 +194,15 @@ def open_within(path: Path, mode: str) -> IO[str]:
 T = TypeVar("T")
 
 
+def stat_file(path: Path) -> tuple[int, ...] | None:
+    """Size, times and inode of a file: whoever writes to it, or puts another in its place, changes one. None without it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
 def suffix_of(path: Path | str) -> str:
     """The suffix without the dot, in lower case, the one before `.gz` where there is one."""
     name = Path(path).name.lower().removesuffix(".gz")

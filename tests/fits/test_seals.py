@@ -1,6 +1,7 @@
 """Damage is seen: whatever is changed in a file of ours, the numbers are the same or one line says which file it is."""
 
 import json
+import os
 import random
 import re
 import shutil
@@ -23,6 +24,7 @@ from plausibly.report.training import course_of
 from plausibly.runs.record import read_record
 from plausibly.runs.run import Run
 from plausibly.runs.upgrading import upgrade
+from plausibly.system import seals
 
 KEPT = Path(__file__).parents[1] / "kept" / "0.1.0"
 SMALL = {"hidden": 8, "train.every": 5, "train.batch": 50}
@@ -256,6 +258,30 @@ def test_a_shard_that_is_damaged_while_others_are_done_is_named(run, tmp_path, m
     files.sample_to(run, tmp_path / "x.csv", 60)
     files.sample_to(run, tmp_path / "y.csv", 60)
     assert (tmp_path / "x.csv").read_bytes() == (tmp_path / "y.csv").read_bytes()
+
+
+def test_calibration_rows_are_read_again_only_where_their_file_is_another(
+    run, tmp_path, monkeypatch
+):
+    folder, read, sound = shutil.copytree(run.path, tmp_path / "run"), [], seals.digest_file
+    opened, file = plausibly.open(folder), folder / "calibration.safetensors"
+    monkeypatch.setattr(seals, "digest_file", lambda path: (read.append(path.name), sound(path))[1])
+    first = opened.calibration()
+    assert opened.calibration() is first and read == [file.name]
+    content, times = file.read_bytes(), file.stat()
+    for damaged in (content[:-1] + bytes([content[-1] ^ 1]), content[:-1]):
+        file.write_bytes(damaged)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))  # as if nothing had been written
+        with pytest.raises(UserError, match=r"calibration.safetensors is not what was written"):
+            opened.calibration()
+    file.unlink()
+    with pytest.raises(UserError, match=r"calibration.safetensors is gone"):
+        opened.calibration()
+    file.write_bytes(content)
+    assert (opened.calibration().nats == first.nats).all()
+    opened.record = opened.record.replace(files_sha256={"heldout.safetensors": "0" * 64})
+    with pytest.raises(UserError, match=r"heldout.safetensors is not what was written"):
+        opened.calibration()
 
 
 def test_white_space_is_no_damage_and_an_edit_is_sealed(run, rows, cli, tmp_path):
