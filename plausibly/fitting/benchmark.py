@@ -17,27 +17,23 @@ from typing import Any
 
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events
-from plausibly.data.loading import load
 from plausibly.errors import UserError, did_you_mean
 from plausibly.evaluation.intervals import with_error
-from plausibly.fitting.conditioning import origin_of
+from plausibly.fitting.conditioning import load_request
 from plausibly.fitting.fit import Fit
 from plausibly.fitting.folders import AUTO, fresh_folder
 from plausibly.fitting.going_on import train_or_restore
 from plausibly.fitting.portfolio import fit_auto
 from plausibly.fitting.results import run_test
-from plausibly.fitting.settings import Listener, Settings, settings
+from plausibly.fitting.settings import DataRequest, Listener, Settings, settings
 from plausibly.models import MODELS
 from plausibly.printing import visible
-from plausibly.runs.record import SearchSettings, ingredients, read_record
+from plausibly.runs.record import Record, SearchSettings, ingredients, read_record
 from plausibly.runs.run import Run
 from plausibly.system.files import replacing
 
-BUDGET_SECONDS = {
-    "debd": 600.0,
-    "larochelle": 600.0,
-    "binary-mnist": 900.0,
-}  # seconds of training for each row of the table
+# seconds of training for each row of the table
+BUDGET_SECONDS = {"debd": 600.0, "larochelle": 600.0, "binary-mnist": 900.0}
 
 
 @dataclass(frozen=True)
@@ -54,6 +50,10 @@ class Entry:
     values: Mapping[str, Any] = field(default_factory=dict)
     steps: int | None = None
     orders: int = 0
+
+    @property
+    def is_mixed(self) -> bool:
+        return self.model == AUTO or self.orders > 0
 
 
 MNIST_FILE = "bmnist_larochelle"
@@ -83,17 +83,7 @@ def entries(suite: str, folder: Path, wanted: Sequence[str] | None) -> list[Entr
         raise UserError(
             f"there is no benchmark {suite!r}{did_you_mean(suite, SUITES)}; there are {', '.join(SUITES)}"
         )
-    known = SUITES[suite]
-    if isinstance(known, str):
-        found = sorted(path.stem for path in folder.glob(f"{known}*.npz"))
-        rows = [Entry(name.removeprefix(known), name) for name in found]
-    else:
-        rows = [entry for entry in known if (folder / f"{entry.file}.npz").is_file()]
-    if not rows:
-        pattern = f"{known}NAME.npz" if isinstance(known, str) else f"{known[0].file}.npz"
-        raise UserError(
-            f"{folder} holds no {pattern}, with the arrays train, valid and test, which {suite} is about"
-        )
+    rows = entries_there(suite, folder)
     labels = [entry.label for entry in rows]
     if wanted is not None and not wanted:
         raise UserError(f"no set is named; there are {', '.join(labels)}")
@@ -105,12 +95,27 @@ def entries(suite: str, folder: Path, wanted: Sequence[str] | None) -> list[Entr
     return [entry for entry in rows if wanted is None or entry.label in wanted]
 
 
+def entries_there(suite: str, folder: Path) -> list[Entry]:
+    """The rows whose files are in the folder. UserError where there is none."""
+    known = SUITES[suite]
+    if isinstance(known, str):
+        found = sorted(path.stem for path in folder.glob(f"{known}*.npz"))
+        rows, pattern = [Entry(name.removeprefix(known), name) for name in found], f"{known}NAME"
+    else:
+        rows = [entry for entry in known if (folder / f"{entry.file}.npz").is_file()]
+        pattern = known[0].file
+    if not rows:
+        raise UserError(
+            f"{folder} holds no {pattern}.npz, with the arrays train, valid and test, which {suite} is about"
+        )
+    return rows
+
+
 class Sealed:
     """A set whose test rows come out once, when a fit is final."""
 
     def __init__(self, source: Path) -> None:
-        whole = load(str(source))
-        self.origin = origin_of(whole, {"seed": 0})
+        whole, self.origin = load_request(DataRequest(str(source)), Listener())
         self._test: Events | None = whole.test
         self.dataset: Dataset = replace(whole, test=whole.valid[:0])
 
@@ -188,41 +193,55 @@ def table_row(entry: Entry, run: Run) -> BenchmarkRow:
 def fit_entry(entry: Entry, folder: Path, path: Path, chosen: Settings, listener: Listener) -> Run:
     """The tested run of a row, which is fitted if it is not there yet."""
     started, sealed = time.monotonic(), Sealed(folder / f"{entry.file}.npz")
-    known = read_record(path) if (path / "run.json").exists() else None
-    if known and (known.data.fingerprint, known.seed) != (sealed.origin.fingerprint, chosen.seed):
-        raise UserError(f"{path} is of other data, or of seed {known.seed}; give another --out")
+    known = read_begun(path, sealed.origin.fingerprint, chosen.seed)
     if known and known.test is not None:
         return Run.open(path)
-    own = settings(
-        entry.values, chosen.seed, chosen.budget, chosen.train.get("steps"), chosen.device
-    )
-    jobs = (
-        tuple((entry.model, own.arguments | {"shuffle": order}) for order in range(entry.orders))
-        or None
-    )
-    mixed = entry.model == AUTO or jobs is not None
-    asked = SearchSettings(own.train, own.budget)
-    if mixed and known and known.settings and known.settings != asked:
-        raise UserError(
-            f"{path} was begun with another --budget or --steps; give the same, or another --out"
-        )
+    steps = chosen.train.get("steps")
+    own = settings(entry.values, chosen.seed, chosen.budget, steps, chosen.device)
+    if known and entry.is_mixed:
+        check_settings(path, known, own)
     with fresh_folder(path):
-        if known and (not mixed or known.status == "done"):
-            fit = train_or_restore(
-                Fit.from_folder(path, own.device, listener, dataset=sealed.dataset)
-            )
-        elif mixed:
-            plain = replace(own, arguments={})
-            fit = fit_auto(path, sealed.dataset, sealed.origin, plain, listener, jobs)
-        else:
-            fit = train_or_restore(
-                Fit.new(path, MODELS[entry.model], sealed.dataset, sealed.origin, own, listener)
-            )
+        fit = learn_entry(entry, path, known, sealed, own, listener)
     if fit.record.status == "interrupted":
         raise KeyboardInterrupt("stopped; the same command goes on from there")
     took = max(time.monotonic() - started, fit.record.seconds)
     fit.record = fit.record.replace(took=took)
     return run_test(sealed.unseal(fit))
+
+
+def read_begun(path: Path, fingerprint: str | None, seed: int) -> Record | None:
+    """The record of a row that has begun. UserError where it is of other data, or of another seed."""
+    known = read_record(path) if (path / "run.json").exists() else None
+    if known and (known.data.fingerprint, known.seed) != (fingerprint, seed):
+        raise UserError(f"{path} is of other data, or of seed {known.seed}; give another --out")
+    return known
+
+
+def check_settings(path: Path, known: Record, own: Settings) -> None:
+    """UserError where a mixture was begun with other settings."""
+    if known.settings and known.settings != SearchSettings(own.train, own.budget):
+        raise UserError(
+            f"{path} was begun with another --budget or --steps; give the same, or another --out"
+        )
+
+
+def learn_entry(
+    entry: Entry,
+    path: Path,
+    known: Record | None,
+    sealed: Sealed,
+    own: Settings,
+    listener: Listener,
+) -> Fit:
+    """A row's fit that has learned, anew or going on from what is `known` of it."""
+    dataset, origin = sealed.dataset, sealed.origin
+    if known and (not entry.is_mixed or known.status == "done"):
+        return train_or_restore(Fit.from_folder(path, own.device, listener, dataset=dataset))
+    if not entry.is_mixed:
+        return train_or_restore(Fit.new(path, MODELS[entry.model], dataset, origin, own, listener))
+    jobs = [(entry.model, own.arguments | {"shuffle": order}) for order in range(entry.orders)]
+    plain = replace(own, arguments={})
+    return fit_auto(path, dataset, origin, plain, listener, jobs or None)
 
 
 def benchmark(
@@ -244,21 +263,16 @@ def benchmark(
     """
     folder, path, listener = Path(data), Path(out or Path("runs") / suite), listener or Listener()
     rows = entries(suite, folder, sets)
-    others = [
-        entry
-        for entry in entries(suite, folder, None)
-        if entry not in rows and is_tested(path / entry.label)
-    ]
-    lines = {entry.label: table_row(entry, Run.open(path / entry.label)) for entry in others}
+    others = [each for each in entries(suite, folder, None) if each not in rows]
+    tested = [each for each in others if is_tested(path / each.label)]
+    lines = {each.label: table_row(each, Run.open(path / each.label)) for each in tested}
     for entry in rows:
         listener.log(f"{suite}: {entry.label}")
         own_steps = steps or (None if budget else entry.steps)
-        chosen = settings(
-            None, seed, budget or (None if own_steps else BUDGET_SECONDS[suite]), own_steps, device
-        )
-        lines[entry.label] = table_row(
-            entry, fit_entry(entry, folder, path / entry.label, chosen, listener)
-        )
+        own_budget = budget or (None if own_steps else BUDGET_SECONDS[suite])
+        chosen = settings(None, seed, own_budget, own_steps, device)
+        run = fit_entry(entry, folder, path / entry.label, chosen, listener)
+        lines[entry.label] = table_row(entry, run)
         write_tables(suite, [lines[name] for name in sorted(lines)], path)
         yield lines[entry.label]
 
@@ -315,24 +329,25 @@ def sources_line(lines: Sequence[BenchmarkRow]) -> str:
 
 def write_tables(suite: str, lines: Sequence[BenchmarkRow], path: Path) -> None:
     """The table so far, as CSV and as Markdown."""
-    with (
-        replacing(path / "table.csv") as draft,
-        draft.open("w", newline="", encoding="utf-8") as file,
-    ):
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow([one.name for one in fields(BenchmarkRow)])
-        rows.writerows(
-            [["" if value is None else value for value in vars(line).values()] for line in lines]
-        )
+    with replacing(path / "table.csv") as draft:
+        draft.write_text(table_csv(lines), encoding="utf-8", newline="")
     with replacing(path / "table.md") as draft:
-        text = [
-            f"# {suite}",
-            "",
-            "| " + " | ".join(HEADINGS) + " |",
-            "|---|" + "---:|" * (len(HEADINGS) - 1),
-        ]
-        text += ["| " + " | ".join(map(_escape_cell, format_row(line))) + " |" for line in lines]
-        draft.write_text("\n".join([*text, "", sources_line(lines), ""]), encoding="utf-8")
+        draft.write_text(table_markdown(suite, lines), encoding="utf-8")
+
+
+def table_csv(lines: Sequence[BenchmarkRow]) -> str:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow([one.name for one in fields(BenchmarkRow)])
+    rows.writerows(["" if v is None else v for v in vars(line).values()] for line in lines)
+    return text.getvalue()
+
+
+def table_markdown(suite: str, lines: Sequence[BenchmarkRow]) -> str:
+    rows = [HEADINGS, *(map(_escape_cell, format_row(line)) for line in lines)]
+    first, *rest = ("| " + " | ".join(row) + " |" for row in rows)
+    rule = "|---|" + "---:|" * (len(HEADINGS) - 1)
+    return "\n".join([f"# {suite}", "", first, rule, *rest, "", sources_line(lines), ""])
 
 
 def _escape_cell(cell: str) -> str:

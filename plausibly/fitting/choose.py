@@ -51,9 +51,12 @@ def accepting_models(
         raise UserError(
             "each model would take longer than the budget: give a larger one, or name a model"
         )
-    return sorted(
-        sketches, key=lambda name: (learns_by_steps(sketches[name]), sketches[name].free_parameters)
-    )
+    return sorted(sketches, key=lambda name: cost_order(sketches[name]))
+
+
+def cost_order(model: Trainable) -> tuple[bool, int]:
+    """The place of a model among others: those that count first, then by size."""
+    return learns_by_steps(model), model.free_parameters
 
 
 def leave_out_slow(
@@ -95,12 +98,9 @@ def share_budget(
     """The settings of each of several fits: the budget is divided among those that take steps."""
     given = {key: value for key, value in chosen.arguments.items() if key == "context"}
     stepping = sum(learns_by_steps(sketch(kind, dataset, given)) for kind in kinds) * repeats
-    return replace(
-        chosen,
-        budget=chosen.budget / stepping
-        if chosen.budget is not None and stepping
-        else chosen.budget,
-    )
+    if chosen.budget is None or not stepping:
+        return chosen
+    return replace(chosen, budget=chosen.budget / stepping)
 
 
 def fit_best(
@@ -146,19 +146,7 @@ def choose_best(
     listener: Listener,
 ) -> Fit:
     """The best of the models of these names, which begin to learn, go on or have learned."""
-    fits = list[Fit]()
-    for name in names:
-        each = resume_or_new(
-            path / MEMBERS / name, builtin_model(name), dataset, origin, chosen, listener
-        )
-        try:
-            fits.append(train_or_restore(each))
-        except Diverged as error:
-            listener.log(f"{name} is out: {error}")
-            shutil.rmtree(each.path)
-            continue
-        if each.record.status == "interrupted":
-            break
+    fits = fit_each(path, names, dataset, origin, chosen, listener)
     if not fits:
         raise UserError("no model can be fitted to this data: each diverged")
     best = max(fits, key=lambda each: each.record.validation)
@@ -173,3 +161,27 @@ def choose_best(
             "settings": asked.document["settings"],
         }
     return promote(best, path, **own)
+
+
+def fit_each(
+    path: Path,
+    names: Sequence[str],
+    dataset: Dataset,
+    origin: Origin,
+    chosen: Settings,
+    listener: Listener,
+) -> list[Fit]:
+    """The models of these names that do not diverge, up to one that was interrupted."""
+    fits = list[Fit]()
+    for name in names:
+        folder = path / MEMBERS / name
+        each = resume_or_new(folder, builtin_model(name), dataset, origin, chosen, listener)
+        try:
+            fits.append(train_or_restore(each))
+        except Diverged as error:
+            listener.log(f"{name} is out: {error}")
+            shutil.rmtree(each.path)
+            continue
+        if each.record.status == "interrupted":
+            break
+    return fits

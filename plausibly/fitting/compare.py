@@ -85,8 +85,7 @@ def compare_wanted(
         raise UserError(f"at least one model and one seed are needed; models: {', '.join(MODELS)}")
     dataset, origin, chosen = load_conditioned(wanted, chosen, listener)
     context = chosen.arguments.get("context", ())
-    reasons = {name: refusal(kind, dataset.schema, context) for name, kind in kinds.items()}
-    refused = {name: reason for name, reason in reasons.items() if reason}
+    refused = reasons_to_refuse(kinds, dataset, context)
     fitting = names_to_fit(kinds, models is None, dataset, chosen, listener, refused)
     share = choose.share_budget([kinds[name] for name in fitting], dataset, chosen, seeds)
     asked = {
@@ -100,6 +99,14 @@ def compare_wanted(
     with fresh_folder(new_folder(out, "compare"), anew=True) as path:
         write_sealed({"data": origin.to_json(), "rows": dataset.rows} | asked, path / COMPARISON)
         return compare_models(path, kinds, asked, dataset, origin, share, listener)
+
+
+def reasons_to_refuse(
+    kinds: Mapping[str, type[Trainable]], dataset: Dataset, context: Sequence[int]
+) -> dict[str, str]:
+    """The reason of each model that does not accept the data."""
+    reasons = {name: refusal(kind, dataset.schema, context) for name, kind in kinds.items()}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def names_to_fit(
@@ -231,17 +238,10 @@ def fit_row(
 
 def ensemble_row(path: Path, board: Board, dataset: Dataset, listener: Listener) -> list[Row]:
     """The row of the mixture of all models on the board with an exact log p, where it is better than each."""
-    runs = [
-        row.run
-        for row in board.rows
-        if row.run is not None and isinstance(row.run.model, DensityModel)
-    ]
+    runs = [row.run for row in board.rows if row.run and isinstance(row.run.model, DensityModel)]
+    members = [(run.record, run.model) for run in runs]
     with fresh_folder(path / ENSEMBLE) as folder:
-        found = (
-            ensemble(folder, [(run.record, run.model) for run in runs], dataset, listener)
-            if runs
-            else None
-        )
+        found = ensemble(folder, members, dataset, listener) if members else None
     if found is None:
         shutil.rmtree(path / ENSEMBLE)
         return []

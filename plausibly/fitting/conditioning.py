@@ -20,40 +20,45 @@ from plausibly.runs.record import Origin, ReadingOptions
 
 def origin_of(dataset: Dataset, options: dict[str, Any]) -> Origin:
     """Where the data came from, so that a run can find and recognise it again."""
-    kept = {
-        key: value
-        for key, value in options.items()
-        if isinstance(value, str | int | dict | list | tuple)
-    }
-    parts = {
-        key: str(options.get(key))
-        for key in ("valid", "test")
-        if isinstance(options.get(key), str | Path)
-    }
-    named: dict[str, Any] = {
-        "kinds": {
-            labels.label_text(name): word for name, word in (options.get("kinds") or {}).items()
-        }
-    }
-    named["drop"] = [labels.label_text(name) for name in options.get("drop") or ()]
-    reading = (
-        {key: value for key, value in kept.items() if key not in ("valid", "test")}
-        | {key: found for key, found in named.items() if found}
-        | {key: absolute_source(path) for key, path in parts.items()}
-    )
+    reading = plain_options(options) | named_columns(options) | parts_elsewhere(options)
     source = absolute_source(dataset.source)
     return Origin(dataset.name, source, dataset.fingerprint, ReadingOptions(**reading))
+
+
+def plain_options(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that JSON can hold as they are."""
+    kept = {key: value for key, value in options.items() if key not in ("valid", "test")}
+    return {k: v for k, v in kept.items() if isinstance(v, str | int | dict | list | tuple)}
+
+
+def named_columns(options: dict[str, Any]) -> dict[str, Any]:
+    """The options about columns, each named by a text."""
+    kinds, drop = options.get("kinds") or {}, options.get("drop") or ()
+    found: dict[str, Any] = {"kinds": {labels.label_text(k): word for k, word in kinds.items()}}
+    found["drop"] = [labels.label_text(name) for name in drop]
+    return {key: value for key, value in found.items() if value}
+
+
+def parts_elsewhere(options: dict[str, Any]) -> dict[str, Any]:
+    """The files that validation and test rows are from, where they have their own."""
+    paths = {key: options.get(key) for key in ("valid", "test")}
+    return {k: absolute_source(str(p)) for k, p in paths.items() if isinstance(p, str | Path)}
+
+
+def load_request(wanted: DataRequest, listener: Listener) -> tuple[Dataset, Origin]:
+    """The data, and their origin."""
+    reading = wanted.reading
+    if LABEL in (*wanted.context, *wanted.event) and not is_table(wanted.source):
+        reading = reading | {"labelled": True}
+    dataset = load(wanted.source, seed=wanted.seed, heard=listener.read, **reading)
+    return dataset, origin_of(dataset, {"seed": wanted.seed, **reading})
 
 
 def load_conditioned(
     wanted: DataRequest, chosen: Settings, listener: Listener
 ) -> tuple[Dataset, Origin, Settings]:
     """The data, their origin, and the settings with the context's variables, where one is named."""
-    reading = wanted.reading
-    if LABEL in (*wanted.context, *wanted.event) and not is_table(wanted.source):
-        reading = reading | {"labelled": True}
-    dataset = load(wanted.source, seed=wanted.seed, heard=listener.read, **reading)
-    origin = origin_of(dataset, {"seed": wanted.seed, **reading})
+    dataset, origin = load_request(wanted, listener)
     first = context_of(dataset.format.names, wanted.context, wanted.event)
     if first:
         chosen = replace(chosen, arguments=chosen.arguments | {"context": list(first)})
@@ -64,24 +69,26 @@ def context_of(
     names: Sequence[str], context: Sequence[str], event: Sequence[str]
 ) -> tuple[int, ...]:
     """The context's variables, from names; `rest` stands for all that are no event. UserError for what cannot be."""
-    context, event = (
-        [labels.label_text(name) for name in context],
-        [labels.label_text(name) for name in event],
-    )
+    context, event = ([labels.label_text(name) for name in some] for some in (context, event))
     for name in (*context, *event):
         if name != "rest":
             place_among(names, name)
     rest = [name for name in names if name not in event]
     chosen = rest if "rest" in context or (event and not context) else list(context)
+    check_context(names, chosen, event)
+    return tuple(names.index(name) for name in chosen)
+
+
+def check_context(names: Sequence[str], chosen: list[str], event: Sequence[str]) -> None:
+    """UserError where the names that were chosen cannot be the context of the event, or of what is left."""
     if both := set(chosen) & set(event):
         raise UserError(f"{both.pop()!r} is named as event and as context; it is one of the two")
-    if event and set(chosen) != set(rest):
+    if event and set(chosen) != set(names) - set(event):
         raise UserError(
             "what is no event is context: give --event NAMES with --context rest, or --context NAMES alone"
         )
     if chosen and len(chosen) == len(names):
         raise UserError("all columns are context; at least one must be left to be modelled")
-    return tuple(names.index(name) for name in chosen)
 
 
 def absolute_source(source: Any) -> Any:

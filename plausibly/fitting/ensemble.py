@@ -39,11 +39,9 @@ def mix(
             raise UserError(f"{run.path}: {unfit}")
     if len(opened) < 2:
         raise UserError("an ensemble is of two runs at least")
-    dataset = opened[0].dataset()
+    dataset, members = opened[0].dataset(), [(run.record, run.model) for run in opened]
     with fresh_folder(new_folder(out, ENSEMBLE), anew=True) as path:
-        found = ensemble(
-            path, [(run.record, run.model) for run in opened], dataset, listener or Listener()
-        )
+        found = ensemble(path, members, dataset, listener or Listener())
         if found is None:
             best = max(opened, key=lambda run: run.record.validation)
             raise UserError(
@@ -71,23 +69,9 @@ DEFAULT_ORDERS = 3
 MAX_ORDERS = 12
 GREEDY_STEPS = 100
 EM_ROUNDS = 20
-
-
 MAX_WEIGHT_ROWS = 20_000  # rows that decide about weights, at most
-
-
-COMMON_FIELDS = (
-    "plausibly_run",
-    "seed",
-    "data",
-    "notes",
-    "rows",
-    "versions",
-    "started",
-    "format",
-)  # of all members' records
-
-
+# of all members' records, and of each
+COMMON_FIELDS = ("plausibly_run", "seed", "data", "notes", "rows", "versions", "started", "format")
 MEMBER_FIELDS = ("model", "arguments", "weight", "validation", "parameters", "steps", "seconds")
 
 

@@ -19,7 +19,7 @@ from plausibly.capabilities import DensityModel, Model, Trainable, device_of
 from plausibly.data.dataset import Dataset
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.reconstruction import reconstruction
-from plausibly.evaluation.likelihood.likelihood import likelihood, plausibility
+from plausibly.evaluation.likelihood.likelihood import Likelihood, likelihood, plausibility
 from plausibly.fitting.interrupts import interruptible
 from plausibly.fitting.progress_log import digest_lines, read_log
 from plausibly.fitting.settings import Listener, Settings, make_plan
@@ -159,11 +159,21 @@ class Fit:
                 self._on_progress(progress)
 
     def _descend(self, plan: Plan) -> str:
-        names = self.dataset.format.names
-        training = Training(
-            self.model, self.dataset.train.codes, self.dataset.valid.codes, plan, names
-        )
+        train, valid = self.dataset.train.codes, self.dataset.valid.codes
+        training = Training(self.model, train, valid, plan, self.dataset.format.names)
         self._take_up(training)
+        interrupted = self._take_steps(training)
+        if interrupted:
+            self._checkpoint(training)
+            if training.best_validation == float("inf"):  # stopped before the first validation
+                training.best = training.averaged.state_dict()
+        training.finish()
+        # also where none was left to take
+        self.record = self.record.replace(steps=training.step, seconds=training.seconds)
+        return "interrupted" if interrupted else "done"
+
+    def _take_steps(self, training: Training) -> bool:
+        """Trains, with a checkpoint now and then; true where it was stopped before the end."""
         saved = time.monotonic()
         with interruptible() as asked, open_within(self._log_path, "a") as self.log:
 
@@ -175,15 +185,7 @@ class Fit:
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     self._checkpoint(training)
                     saved = time.monotonic()
-            interrupted = stop() and not training.is_done
-        if interrupted:
-            self._checkpoint(training)
-            if training.best_validation == float("inf"):  # stopped before the first validation
-                training.best = training.averaged.state_dict()
-        training.finish()
-        # also where no step was left to take
-        self.record = self.record.replace(steps=training.step, seconds=training.seconds)
-        return "interrupted" if interrupted else "done"
+            return stop() and not training.is_done
 
     def _on_progress(self, progress: TrainingProgress) -> None:
         self.log.write(json.dumps(asdict(progress)) + "\n")
@@ -225,10 +227,9 @@ class Fit:
     def _resume(self, training: Training) -> dict[str, Any]:
         """Takes up the checkpoint; the numbers in it."""
         file = self._checkpoint_path
+        is_sealed = self.record.files_sha256 is not None
         try:
-            tensors = (
-                load_file(file) if self.record.files_sha256 is None else read_sealed_tensors(file)
-            )
+            tensors = read_sealed_tensors(file) if is_sealed else load_file(file)
             numbers: dict[str, Any] = json.loads(tensors.pop("numbers").numpy().tobytes())
             training.resume(tensors, numbers)
         except BrokenSeal as error:
@@ -250,22 +251,25 @@ class Fit:
     def keep(self, status: str, steps: int) -> None:
         """Writes the weights, and the record without test results yet; those of earlier weights go."""
         self.model.eval()
-        by = (
-            MaximumLikelihood() if isinstance(self.model, DensityModel) else None
-        )  # exact, whatever was watched on the way
+        # exact, whatever was watched on the way
+        by = MaximumLikelihood() if isinstance(self.model, DensityModel) else None
         validation = -validation_loss(self.model, self.dataset.valid.codes, by=by)
         parameters = self.model.free_parameters
         record = self.record.drop(*RESULT_FIELDS)
         record = record.replace(status=status, steps=steps, parameters=parameters)
         if processes.rank() == 0:
-            for name in (*HOLDOUT_FILES, "report.html"):  # of the weights that there were
-                (self.path / name).unlink(missing_ok=True)
-            weights = self.path / "weights.safetensors"
-            write_tensors(self.model.state_dict(), weights)
-            record = record.replace(weights_sha256=digest_file(weights))
-            record = record_checksums(record, self.path, ["log.jsonl"])
+            record = self._write_weights(record)
         self.record = record.replace(validation=validation)
         self._record()
+
+    def _write_weights(self, record: Record) -> Record:
+        """Writes the weights, and removes what is of the weights that there were; the record with their checksums."""
+        for name in (*HOLDOUT_FILES, "report.html"):
+            (self.path / name).unlink(missing_ok=True)
+        weights = self.path / "weights.safetensors"
+        write_tensors(self.model.state_dict(), weights)
+        record = record.replace(weights_sha256=digest_file(weights))
+        return record_checksums(record, self.path, ["log.jsonl"])
 
     def _record(self) -> None:
         if processes.rank() == 0:
@@ -281,21 +285,23 @@ class Fit:
         found = likelihood(self.model, format.without(test, self.model.context))
         scored = len(test) / max(time.monotonic() - started, 1e-9)
         if found is not None:
-            groups = {} if found.groups is None else {"groups": torch.from_numpy(found.groups)}
-            write_tensors({"nats": found.nats} | groups, self.path / "heldout.safetensors")
-            self._calibrate()
+            self._keep_held_out(found)
         errors = reconstruction(self.model, format, test)
         written = HOLDOUT_FILES if found is not None else ()
         self.record = record_checksums(self.record, self.path, written).replace(
             test=found.to_json() if found else None,
             reconstruction={unit: error.to_json() for unit, error in errors.items()},
             rows_scored_per_second=scored if found else None,
-            rows_sampled_per_second=sampling_speed(self.model)
-            if isinstance(self.model, Model)
-            else None,
+            rows_sampled_per_second=sampling_speed(self.model),
         )
         self._record()
-        return Run(self.path, self.record, self.model, self.dataset.format)
+        return Run(self.path, self.record, self.model, format)
+
+    def _keep_held_out(self, found: Likelihood) -> None:
+        """Keeps log p of the test rows and of the calibration rows."""
+        groups = {} if found.groups is None else {"groups": torch.from_numpy(found.groups)}
+        write_tensors({"nats": found.nats} | groups, self.path / "heldout.safetensors")
+        self._calibrate()
 
     def _calibrate(self) -> None:
         """Keeps log p of the calibration rows, where there are any: scores get their p-values from it."""
@@ -304,8 +310,10 @@ class Fit:
             write_tensors({"nats": nats}, self.path / "calibration.safetensors")
 
 
-def sampling_speed(model: Model) -> float:
-    """Rows sampled a second, in one batch: 250 rows, or 16 where a row has many variables."""
+def sampling_speed(model: Trainable) -> float | None:
+    """Rows sampled a second, in one batch: 250 rows, or 16 where a row has many variables; None where it has no samples."""
+    if not isinstance(model, Model):
+        return None
     n = 250 if model.schema.size <= 128 else 16
     generator = generator_for(device_of(model), Stream.SAMPLING_SPEED)
     started = time.monotonic()

@@ -15,8 +15,8 @@ from plausibly.system.files import is_draft
 from plausibly.system.locks import holding
 
 COMPARISON = "compare.json"  # what a comparison was asked for, beside its runs
-
-
+AUTO = "auto"
+MEMBERS = "members"
 RESUME_COMMANDS = {"run.json": "fit", COMPARISON: "compare"}
 
 
@@ -28,16 +28,18 @@ def new_folder(out: Path | str | None, name: str) -> Path:
         )
     path = Path(out)
     if path.exists() and (path.is_file() or any(not is_draft(file) for file in path.iterdir())):
-        command = next(
-            (each for file, each in RESUME_COMMANDS.items() if (path / file).exists()), None
-        )
-        more = f", or `plausibly {command} --resume {path}` to go on there" if command else ""
-        if (
-            not command and (path / "weights.safetensors").exists()
-        ):  # killed before its record was written
-            more = f", or remove {path}, which holds weights without a record, and begin anew"
-        raise UserError(f"{path} already exists; give another --out{more}")
+        raise UserError(f"{path} already exists; give another --out{way_on(path)}")
     return path
+
+
+def way_on(path: Path) -> str:
+    """What else can be done about a folder that is taken: to go on there, or to begin anew."""
+    for file, command in RESUME_COMMANDS.items():
+        if (path / file).exists():
+            return f", or `plausibly {command} --resume {path}` to go on there"
+    if (path / "weights.safetensors").exists():  # killed before its record was written
+        return f", or remove {path}, which holds weights without a record, and begin anew"
+    return ""
 
 
 def make_folder(path: Path) -> bool:
@@ -68,9 +70,8 @@ def fresh_folder(path: Path, anew: bool = False) -> Iterator[Path]:
         try:
             yield path
         except BaseException:
-            begun = (
-                processes.is_parallel() and (path / "run.json").exists()
-            )  # torchrun may go on with it
+            # torchrun may go on with one that has begun
+            begun = processes.is_parallel() and (path / "run.json").exists()
             if not begun and processes.rank() == 0 and not any(path.rglob("*.safetensors")):
                 shutil.rmtree(path, ignore_errors=True)
             raise
@@ -90,7 +91,3 @@ def find_restarted(out: Path | str | None, name: str) -> str | None:
             if read_record(folder).launch == processes.launch():
                 return str(folder)
     return None
-
-
-AUTO = "auto"
-MEMBERS = "members"

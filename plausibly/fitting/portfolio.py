@@ -102,25 +102,28 @@ class Portfolio:
         self.listener.log(
             f"fitting {', '.join(map(job_name, first))}, then the better half of them in other orders"
         )
-        stepping = [job for job in first if self.steps(job)]
-        for job in first:
+        self.fit_first(first)
+        if not self.is_interrupted:
+            self.fit_in_other_orders(self.better_half())
+
+    def fit_first(self, jobs: Sequence[FitJob]) -> None:
+        """Fits each in the variables' own order, those that count before those that take steps."""
+        stepping = [job for job in jobs if self.steps(job)]
+        for job in jobs:
             if job not in stepping and (self.folder(job).exists() or not self.is_too_long(job)):
                 self.fit_job(job, None)
-        each = (
-            None
-            if self.chosen.budget is None
-            else FIRST_SHARE * self.seconds_left / max(len(stepping), 1)
-        )
+        share = FIRST_SHARE * self.seconds_left / max(len(stepping), 1)
         for job in stepping:
-            self.fit_job(job, each)
-        better = [] if self.is_interrupted else self.better_half()
-        for shuffle in range(1, (DEFAULT_ORDERS if each is None else MAX_ORDERS) + 1):
+            self.fit_job(job, None if self.chosen.budget is None else share)
+
+    def fit_in_other_orders(self, better: Sequence[tuple[FitJob, Fit]]) -> None:
+        """Fits jobs anew in one order after the other, each for as long as the first time, while the budget lasts."""
+        is_limited = self.chosen.budget is not None
+        for shuffle in range(1, (MAX_ORDERS if is_limited else DEFAULT_ORDERS) + 1):
             for (name, own), fit in better:
-                if each is None or fit.record.seconds <= self.seconds_left:
-                    self.fit_job(
-                        (name, own | {"shuffle": shuffle}),
-                        None if each is None else fit.record.seconds,
-                    )
+                seconds = fit.record.seconds if is_limited else None
+                if seconds is None or seconds <= self.seconds_left:
+                    self.fit_job((name, own | {"shuffle": shuffle}), seconds)
 
     def better_half(self) -> list[tuple[FitJob, Fit]]:
         """The better half of the fits that can take another order: those with the largest weights in the mixture so far."""
@@ -165,10 +168,9 @@ class Portfolio:
         """Fits one, for `budget` seconds if it takes steps, or takes up what there is of it."""
         if self.is_interrupted:
             return
-        name, own = job
-        settings = replace(self.chosen, arguments=own, budget=budget)
+        kind, settings = MODELS[job[0]], replace(self.chosen, arguments=job[1], budget=budget)
         fit = resume_or_new(
-            self.folder(job), MODELS[name], self.dataset, self.origin, settings, self.listener
+            self.folder(job), kind, self.dataset, self.origin, settings, self.listener
         )
         try:
             train_or_restore(fit)
@@ -176,10 +178,20 @@ class Portfolio:
             self.listener.log(f"{job_name(job)} is out: {error}")
             shutil.rmtree(fit.path)
             return
-        self.listener.log(
-            f"{job_name(job)}: validation {sign_of(fit.model)} {fit.record.validation:.3f} nats per row"
-        )
+        found = f"{sign_of(fit.model)} {fit.record.validation:.3f} nats per row"
+        self.listener.log(f"{job_name(job)}: validation {found}")
         self.fits.append((job, fit))
+
+    def mix(self, search: SearchSettings) -> Fit:
+        """The mixture of the fits; the best one where no mixture is better."""
+        members = [(fit.record, fit.model) for _, fit in self.fits]
+        least = 1 if self.is_interrupted else 2
+        found = ensemble(self.path, members, self.dataset, self.listener, least, search)
+        if found is None:
+            best = max((fit for _, fit in self.fits), key=lambda fit: fit.record.validation)
+            return promote(best, self.path)
+        found.keep("interrupted" if self.is_interrupted else "done", found.record.steps)
+        return found
 
 
 def job_name(job: FitJob) -> str:
@@ -196,10 +208,7 @@ def fit_auto(
     jobs: Sequence[FitJob] | None = None,
 ) -> Fit:
     """The whole way, to a fit that has learned and is not yet tested; of `jobs` alone, where there are any."""
-    if chosen.arguments.get("context"):
-        raise UserError("auto takes no context: leave --model out, or name a model that takes one")
-    if other := next(iter(chosen.arguments), None):
-        raise UserError(f"{other} is an argument of one model: name it with --model")
+    check_no_arguments(chosen)
     portfolio = Portfolio(path, dataset, origin, chosen, listener)
     search = SearchSettings(chosen.train, chosen.budget)
     if not (path / "run.json").exists():
@@ -219,14 +228,15 @@ def fit_auto(
         raise UserError(
             "no model of the portfolio can be fitted to this data; name one with --model"
         )
-    members = [(fit.record, fit.model) for _, fit in portfolio.fits]
-    found = ensemble(path, members, dataset, listener, 1 if portfolio.is_interrupted else 2, search)
-    if found is None:
-        (_, best) = max(portfolio.fits, key=lambda pair: pair[1].record.validation)
-        found = promote(best, path)
-    else:
-        found.keep("interrupted" if portfolio.is_interrupted else "done", found.record.steps)
-    return found
+    return portfolio.mix(search)
+
+
+def check_no_arguments(chosen: Settings) -> None:
+    """UserError where something is asked for that only one model can do."""
+    if chosen.arguments.get("context"):
+        raise UserError("auto takes no context: leave --model out, or name a model that takes one")
+    if other := next(iter(chosen.arguments), None):
+        raise UserError(f"{other} is an argument of one model: name it with --model")
 
 
 def resume_auto(path: Path, record: Record, device: str, listener: Listener) -> Fit:

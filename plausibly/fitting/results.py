@@ -75,17 +75,8 @@ def code_test_rows(board: Board, dataset: Dataset, listener: Listener) -> None:
     able = [row.run for row in board.rows if row.run and compress.word(type(row.run.model))]
     if not rows or not able or board.interrupted:
         return
-    some, numbers = dataset.test[:rows], rows * dataset.schema.size
     try:
-        others = {
-            name: 8 * size / numbers
-            for name, size in rivals(dataset.format, again(dataset.format, some)).items()
-        }
-        for run in able:
-            if (size := coding_bytes(run, some, listener)) is not None:
-                coded = Coded(rows, 8 * size / numbers, others)
-                run.record = run.record.replace(coded=coded.to_json())
-                write_record(run.record.document, run.path)
+        record_coding(able, dataset, dataset.test[:rows], listener)
     except UserError as error:
         listener.log(f"no rows are coded for the board: {error}")
     except KeyboardInterrupt:
@@ -95,24 +86,42 @@ def code_test_rows(board: Board, dataset: Dataset, listener: Listener) -> None:
     ]
 
 
+def record_coding(
+    runs: Sequence[Run], dataset: Dataset, events: Events, listener: Listener
+) -> None:
+    """Writes what events take as bytes, coded by each run and by other programs, into the records of runs."""
+    numbers = len(events) * dataset.schema.size
+    sizes = rivals(dataset.format, again(dataset.format, events))
+    others = {name: 8 * size / numbers for name, size in sizes.items()}
+    for run in runs:
+        if (size := coding_bytes(run, events, listener)) is not None:
+            coded = Coded(len(events), 8 * size / numbers, others)
+            run.record = run.record.replace(coded=coded.to_json())
+            write_record(run.record.document, run.path)
+
+
 def coding_bytes(run: Run, events: Events, listener: Listener) -> int | None:
     """The number of bytes that events take; None, which is said with the reason, where they are not coded."""
     name = run.record.model
-    if device_of(run.model).type != "cpu":
-        listener.log(f"{name}: no actual bits, since compressing is for the CPU")
-        return None
     own = Exception if run.record.code else UserError  # what a user's own model may raise
     try:
-        seconds = coding_seconds(run, events)
-        if seconds > MAX_CODING_SECONDS:
-            listener.log(
-                f"{name}: no actual bits, since {len(events):,} rows would take about {format_duration(seconds)}"
-            )
+        if reason := coding_refusal(run, events):
+            listener.log(f"{name}: no actual bits, since {reason}")
             return None
         return payload(run, events)
     except own as error:
         listener.log(f"{name}: no actual bits: {error}")
         return None
+
+
+def coding_refusal(run: Run, events: Events) -> str | None:
+    """Why events are not coded, where it is foreseen."""
+    if device_of(run.model).type != "cpu":
+        return "compressing is for the CPU"
+    seconds = coding_seconds(run, events)
+    if seconds > MAX_CODING_SECONDS:
+        return f"{len(events):,} rows would take about {format_duration(seconds)}"
+    return None
 
 
 def coding_seconds(run: Run, events: Events) -> float:
@@ -181,25 +190,8 @@ def report_again(path: Path, device: str, listener: Listener, model: str | None 
 
     `model` names users' own models as in `Run.open`, with commas between where runs have several.
     """
-    folders = (
-        [path]
-        if (path / "run.json").exists()
-        else sorted(f.parent for f in path.glob("*/run.json"))
-    )
-    if not folders:
-        raise UserError(f"there is no run at {path}, nor are there runs in it")
-    runs = []
-    for folder in folders:
-        if folder != path and not read_record(folder).is_tested:
-            listener.log(
-                f"left out: {folder} has not come to its test; `plausibly fit --resume {folder}` goes on"
-            )
-            continue
-        runs.append(
-            Run.open(folder, device, own_model_for(folder, model) if folder != path else model)
-        )
-    if not runs:
-        raise UserError(f"no run in {path} has come to its test")
+    is_run = (path / "run.json").exists()
+    runs = [Run.open(path, device, model)] if is_run else open_tested(path, device, listener, model)
     try:
         dataset = runs[0].dataset()
     except UserError as error:
@@ -207,6 +199,22 @@ def report_again(path: Path, device: str, listener: Listener, model: str | None 
         dataset = None
     report_runs(runs, dataset, path)
     return path / "report.html"
+
+
+def open_tested(path: Path, device: str, listener: Listener, model: str | None) -> list[Run]:
+    """The runs in a folder that have come to their test, of which there is one at least."""
+    folders = sorted(file.parent for file in path.glob("*/run.json"))
+    if not folders:
+        raise UserError(f"there is no run at {path}, nor are there runs in it")
+    tested = [folder for folder in folders if read_record(folder).is_tested]
+    for folder in folders:
+        if folder not in tested:
+            listener.log(
+                f"left out: {folder} has not come to its test; `plausibly fit --resume {folder}` goes on"
+            )
+    if not tested:
+        raise UserError(f"no run in {path} has come to its test")
+    return [Run.open(folder, device, own_model_for(folder, model)) for folder in tested]
 
 
 def own_model_for(folder: Path, model: str | None) -> str | None:

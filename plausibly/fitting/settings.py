@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,10 @@ class DataRequest:
     """
 
     source: Any
-    seed: int
-    context: Sequence[str]
-    event: Sequence[str]
-    reading: dict[str, Any]
+    seed: int = 0
+    context: Sequence[str] = ()
+    event: Sequence[str] = ()
+    reading: dict[str, Any] = field(default_factory=dict)
 
 
 def settings(
