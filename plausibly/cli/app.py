@@ -20,17 +20,22 @@ app = App(
 )
 
 
+def check_numbers(common: Common) -> None:
+    """UserError for a number of threads or a seed that cannot be."""
+    if common.threads is not None and common.threads < 1:
+        raise UserError(f"--threads {common.threads}; at least 1 is needed")
+    if not 0 <= common.seed < 1 << 62:
+        raise UserError(f"--seed {common.seed}; a seed is a whole number from 0 on")
+
+
 def start(common: Common) -> None:
     """Sets threads and device, before the first tensor."""
     import os
 
     import torch
 
+    check_numbers(common)
     cores = os.cpu_count() or 1
-    if common.threads is not None and common.threads < 1:
-        raise UserError(f"--threads {common.threads}; at least 1 is needed")
-    if not 0 <= common.seed < 1 << 62:
-        raise UserError(f"--seed {common.seed}; a seed is a whole number from 0 on")
     torch.set_num_threads(common.threads or max(1, cores // 2 // processes.neighbours()))
     try:
         if torch.zeros(1, device=common.device).is_meta:

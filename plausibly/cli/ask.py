@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,16 +74,12 @@ def score(
             "--conditionals tells of cells alone; leave out --calibrate, --fdr and --each, or it"
         )
     opened = Run.open(run, common.device, model)
-    out_path = None if out_ is None else Path(out_)
-    work = shard_work(scheduler, common, model)
+    out = None if out_ is None else Path(out_)
+    work, meter = shard_work(scheduler, common, model), row_meter(common)
+    write: Any = partial(files.score_to, calibrate=calibrate, fdr=fdr, each=each)
     if conditionals:
-        scored, frames = files.conditionals_to(
-            opened, data, out_path, work, row_meter(common), guard_formulas
-        )
-    else:
-        scored, frames = files.score_to(
-            opened, data, out_path, calibrate, fdr, each, work, row_meter(common), guard_formulas
-        )
+        write = files.conditionals_to
+    scored, frames = write(opened, data, out, work=work, heard=meter, guard=guard_formulas)
     for warning in scored.told.get("warnings", []):
         say(common, f"warning: {warning}")
     print_result(ScoredRows(scored, list(frames), out_), common)

@@ -35,45 +35,44 @@ def exit_status(call: Callable[[], Any]) -> int:
 def status_of(call: Callable[[], Any]) -> int:
     try:
         call()
-        return 0
-    except BrokenPromises as error:
-        for line in error.lines:
-            processes.tell(f"plausibly: {' '.join(line.split())}")
-        return 2
-    except (UserError, Unsupported) as error:
-        processes.tell(f"plausibly: {' '.join(str(error).split())}")
-        return 2
-    except CycloptsError as error:
-        processes.tell(f"plausibly: {' '.join(str(error).split())} (plausibly --help)")
-        return 2
     except BrokenPipeError:
         sys.stderr.close()
-        return 0
-    except OSError as error:
-        processes.tell(f"plausibly: {error.filename or 'a file'}: {error.strerror or error}")
-        return 2
-    except ValueError as error:
-        if "embedded null" not in str(error):
-            raise
-        processes.tell("plausibly: the name of a file holds a NUL character, which none can have")
-        return 2
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        processes.tell(
-            "plausibly: the memory is not enough for this: fewer rows or a smaller model take less"
-        )
-        return 2
     except KeyboardInterrupt as stopped:
         processes.tell(f"plausibly: {str(stopped) or 'stopped'}")
         return 130
+    except Exception as error:
+        lines = explain_error(error)
+        if lines is None:
+            raise
+        for line in lines:
+            processes.tell(f"plausibly: {line}")
+        return 2
+    return 0
+
+
+def explain_error(error: Exception) -> list[str] | None:
+    """What the user can mend, in lines; None of a bug."""
+    if isinstance(error, BrokenPromises):
+        return [" ".join(line.split()) for line in error.lines]
+    text = " ".join(str(error).split())
+    if isinstance(error, UserError | Unsupported):
+        return [text]
+    if isinstance(error, CycloptsError):
+        return [f"{text} (plausibly --help)"]
+    if isinstance(error, OSError):
+        return [f"{error.filename or 'a file'}: {error.strerror or error}"]
+    if isinstance(error, ValueError) and "embedded null" in text:
+        return ["the name of a file holds a NUL character, which none can have"]
+    if is_out_of_memory(error):
+        return ["the memory is not enough for this: fewer rows or a smaller model take less"]
+    return None
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Python, numpy and Arrow raise a MemoryError; torch says it in words."""
-    return isinstance(error, MemoryError) or any(
-        words in str(error)
-        for words in ("can't allocate memory", "out of memory", "can't start new thread")
+    said = ("can't allocate memory", "out of memory", "can't start new thread")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in said)
     )
 
 

@@ -121,21 +121,17 @@ def print_table(
         header_style="bold",
         caption_justify="left",
     )
+    longest = max((len(row[0]) for row in rows), default=0)
     for number, heading in enumerate(headings):
-        longest = max((len(row[0]) for row in rows), default=0)
-        justify: Literal["left", "right"] = (
-            "right" if number and holds_numbers(rows, number) else "left"
-        )
-        shown.add_column(
-            Text(visible(heading)),
-            justify=justify,
-            overflow="fold",
-            min_width=0 if number else min(HEADING_COLUMNS, longest),
-        )
+        width = 0 if number else min(HEADING_COLUMNS, longest)
+        side: Literal["left", "right"] = "left"
+        if number and holds_numbers(rows, number):
+            side = "right"
+        shown.add_column(Text(visible(heading)), justify=side, overflow="fold", min_width=width)
     for row in rows:
         shown.add_row(*(Text(visible(cell)) for cell in row))
-    width = None if sys.stdout.isatty() else TERMINAL_COLUMNS
-    Console(width=width, highlight=False, markup=False).print(shown)
+    columns = None if sys.stdout.isatty() else TERMINAL_COLUMNS
+    Console(width=columns, highlight=False, markup=False).print(shown)
 
 
 def holds_numbers(rows: list[list[str]], column: int) -> bool:

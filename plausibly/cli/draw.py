@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,10 @@ from plausibly.errors import UserError
 if TYPE_CHECKING:
     from plausibly.runs.run import Run
 
+COMPLETE_NOTE = (
+    "rows are drawn given that no cell is a hole; "
+    "that holes tell nothing of what they hide is assumed"
+)
 FILLING_WORDS = {
     "exact": "exact draws",
     "approximate": "drawn one after the other, each given the others: approximate",
@@ -59,7 +64,6 @@ def sample(
         draw rows without holes, as if holes told nothing of what they hide.
     """
     common = common or Common()
-    from plausibly.jobs import files
     from plausibly.runs.run import Run
 
     if n < 1:
@@ -67,40 +71,47 @@ def sample(
     opened = Run.open(run, common.device, model)
     known = parse_pairs(given, "--given COLUMN=VALUE", opened.format.names)
     if complete:
-        say(
-            common,
-            "rows are drawn given that no cell is a hole; "
-            "that holes tell nothing of what they hide is assumed",
-        )
-    if out_ is None:
-        if scheduler is not None:
-            raise UserError(
-                "--scheduler needs --out FILE: what is done is kept beside it until all is"
-            )
-        rows, ess = opened.sample_with_ess(n, common.seed, known, complete)
-        document = {"rows": n} | report_draws(opened, known, complete, ess, common)
-        deliver(opened, rows, out_, common, document, guard=guard_formulas)
+        say(common, COMPLETE_NOTE)
+    asked = DrawRequest(opened, n, known, complete)
+    if out_ is not None:
+        draw_to_file(asked, out_, shard_work(scheduler, common, model), common, guard_formulas)
         return
-    work = shard_work(scheduler, common, model)
-    ess = files.sample_to(
-        opened, Path(out_), n, common.seed, known, complete, work, row_meter(common), guard_formulas
-    )
-    document = {"rows": n} | report_draws(opened, known, complete, ess, common) | {"out": out_}
-    print_result(WrittenRows(n, out_, document), common)
+    if scheduler is not None:
+        raise UserError("--scheduler needs --out FILE: what is done is kept beside it until all is")
+    rows, ess = opened.sample_with_ess(n, common.seed, known, complete)
+    deliver(opened, rows, None, common, asked.report(ess, common), guard=guard_formulas)
 
 
-def report_draws(
-    run: Run, given: dict[str, str], complete: bool, ess: Any, common: Common
-) -> dict[str, Any]:
-    """Says how good draws given something are, and is that as JSON; nothing of plain draws."""
-    from plausibly.tasks.impute import impute as impute_task
+@dataclass(frozen=True)
+class DrawRequest:
+    """The rows that are asked for: so many, given some columns, and without holes where they are to be complete."""
 
-    if not given and not complete:
-        return {}
-    word = impute_task.word(type(run.model)) or ""
-    if word != "exact":
-        say(common, f"drawn cells are {describe_filling(word, ess)}")
-    return {"drawn": word} | (ess.to_json() if ess else {})
+    run: Run
+    n: int
+    given: dict[str, str]
+    complete: bool
+
+    def report(self, ess: Any, common: Common) -> dict[str, Any]:
+        """Says how good draws given something are, and is that as JSON; nothing but the number of plain draws."""
+        from plausibly.tasks.impute import impute as impute_task
+
+        if not self.given and not self.complete:
+            return {"rows": self.n}
+        word = impute_task.word(type(self.run.model)) or ""
+        if word != "exact":
+            say(common, f"drawn cells are {describe_filling(word, ess)}")
+        return {"rows": self.n, "drawn": word} | (ess.to_json() if ess else {})
+
+
+def draw_to_file(asked: DrawRequest, out_: str, work: Any, common: Common, guard: bool) -> None:
+    """Draws rows into a file, shard by shard."""
+    from plausibly.jobs import files
+
+    out, meter = Path(out_), row_meter(common)
+    wanted = asked.n, common.seed, asked.given, asked.complete
+    ess = files.sample_to(asked.run, out, *wanted, work=work, heard=meter, guard=guard)
+    document = asked.report(ess, common) | {"out": out_}
+    print_result(WrittenRows(asked.n, out_, document), common)
 
 
 def describe_filling(word: str, ess: Any) -> str:
@@ -137,9 +148,9 @@ def impute(
     from plausibly.tasks.impute import impute as impute_task
 
     opened = Run.open(run, common.device, model)
+    if most_probable and draws != 1:
+        raise UserError("--most-probable fills in one way only; leave --draws out")
     if most_probable:
-        if draws != 1:
-            raise UserError("--most-probable fills in one way only; leave --draws out")
         complete_rows(opened, data, out_, common, guard_formulas)
         return
     impute_task.require(opened.model)
@@ -147,12 +158,18 @@ def impute(
     if draws < 1 or (draws > 1 and out_ is None):
         raise UserError(f"--draws {draws} needs --out FILE and at least one draw")
     if out_ is None:
-        events, ess = opened.fill_events(data, common.seed)
-        document = {"rows": len(events), "filled": word} | (ess.to_json() if ess else {})
-        deliver(opened, events, None, common, document, guard=guard_formulas)
+        ess = fill_and_print(opened, data, word, common, guard_formulas)
     else:
         ess = fill_files(opened, data, Path(out_), draws, word, common, guard_formulas)
     say(common, f"filled cells are {describe_filling(word, ess)}")
+
+
+def fill_and_print(run: Run, data: str, word: str, common: Common, guard: bool) -> Any:
+    """Fills rows and prints them; gives the effective number of weighted draws."""
+    events, ess = run.fill_events(data, common.seed)
+    document = {"rows": len(events), "filled": word} | (ess.to_json() if ess else {})
+    deliver(run, events, None, common, document, guard=guard)
+    return ess
 
 
 def fill_files(

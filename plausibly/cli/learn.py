@@ -69,6 +69,19 @@ def parse_names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def require_data(data: str | None, command: str) -> str:
+    """The name of the data. UserError where nobody gave any."""
+    if data is None:
+        raise UserError(f"DATA is missing; for example: plausibly {command} digits-binary")
+    return data
+
+
+def refuse_data(data: str | None, what: str) -> None:
+    """UserError where data are given to what goes on with its own."""
+    if data is not None:
+        raise UserError(f"--resume needs no DATA: the {what} knows its own")
+
+
 @app.command
 def fit(
     data: str | None = None,
@@ -107,15 +120,12 @@ def fit(
     common = common or Common()
     from plausibly.fitting import api
 
-    if resume is not None:
-        if data is not None:
-            raise UserError("--resume needs no DATA: the run knows its own")
-        run = api.resume(resume, common.device, make_listener(common), model)
-    else:
-        if data is None:
-            raise UserError("DATA is missing; for example: plausibly fit digits-binary")
+    if resume is None:
         asked = FitOptions(common, out_, budget, steps, set_, conditioning, options)
-        run = api.fit(data, model, **asked.keywords())
+        run = api.fit(require_data(data, "fit"), model, **asked.keywords())
+    else:
+        refuse_data(data, "run")
+        run = api.resume(resume, common.device, make_listener(common), model)
     print_result(FittedRun(run), common)
     if run.record.status == "interrupted":
         again = f"plausibly fit --resume {run.path}"
@@ -184,17 +194,14 @@ def compare(
     from plausibly.fitting import compare as compare_module
 
     named = parse_names(models)
-    if resume is not None:
-        if data is not None:
-            raise UserError("--resume needs no DATA: the comparison knows its own")
-        board = compare_module.resume_comparison(
-            resume, named or (), common.device, make_listener(common)
-        )
-    else:
-        if data is None:
-            raise UserError("DATA is missing; for example: plausibly compare digits-binary")
+    if resume is None:
         asked = FitOptions(common, out_, budget, steps, set_, conditioning, options)
+        data = require_data(data, "compare")
         board = compare_module.compare(data, named, seeds=seeds, **asked.keywords())
+    else:
+        refuse_data(data, "comparison")
+        listener = make_listener(common)
+        board = compare_module.resume_comparison(resume, named or (), common.device, listener)
     print_result(Comparison(board), common)
     if board.interrupted:
         say(common, f"stopped; go on with: plausibly compare --resume {board.path}")

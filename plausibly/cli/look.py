@@ -15,6 +15,7 @@ from plausibly.errors import UserError
 
 if TYPE_CHECKING:
     from plausibly.data.dataset import Dataset
+    from plausibly.events.schema import Schema
 
 MODELS_PER_TABLE = 7  # models in one table
 LEVELS_SHOWN = 5  # levels of a column
@@ -48,12 +49,14 @@ def data(
     dataset = load(data, seed=common.seed, **options.keywords())
     columns = dataset.format.describe()
     if write_kinds is not None:
-        left_out = [
-            {"name": name, "kind": "drop", "guess": "as you said"}
-            for name in dataset.format.fields()["dropped"]
-        ]
-        kind_files.write_kinds(columns + left_out, Path(data).name, Path(write_kinds))
+        dropped = describe_dropped(dataset.format.fields()["dropped"])
+        kind_files.write_kinds(columns + dropped, Path(data).name, Path(write_kinds))
     print_result(ColumnReport(dataset, columns, write_kinds is not None), common)
+
+
+def describe_dropped(names: list[str]) -> list[dict[str, Any]]:
+    """The columns that were left out, as a file of kinds has them."""
+    return [{"name": name, "kind": "drop", "guess": "as you said"} for name in names]
 
 
 @dataclass(frozen=True)
@@ -154,26 +157,26 @@ def models(
     common, options = common or Common(), options or DataOptions()
     from plausibly.evaluation.abilities import describe_model, model_entries
     from plausibly.events.schema import binary
+    from plausibly.runs.model_classes import model_class
 
     if data is not None and variables is not None:
         raise UserError("give either --data or --variables, not both")
     if variables is not None and not 1 <= variables <= 100_000:
         raise UserError(f"--variables {variables}; 1 to 100,000 can be counted")
-    if name is not None:
-        from plausibly.runs.model_classes import model_class
-
-        kind = model_class(name)
-    if data is not None:
-        from plausibly.data.loading import load
-
-        schema = load(data, seed=common.seed, **options.keywords()).schema
-    else:
-        schema = binary(variables or 8)
+    kind = None if name is None else model_class(name)
+    schema = binary(variables or 8) if data is None else schema_of(data, options, common.seed)
     counted = data or f"n = {variables or 8} binary variables"
-    if name is None:
+    if kind is None:
         print_result(ModelList(model_entries(schema), counted), common)
     else:
         print_result(ModelArguments(describe_model(kind, schema), counted), common)
+
+
+def schema_of(data: str, options: DataOptions, seed: int) -> Schema:
+    """The schema of data that are read."""
+    from plausibly.data.loading import load
+
+    return load(data, seed=seed, **options.keywords()).schema
 
 
 @dataclass(frozen=True)

@@ -93,22 +93,18 @@ class DataOptions:
 
     def keywords(self) -> dict[str, Any]:
         """Those that were given, as `plausibly.load` takes them."""
-        names = [word.rpartition("=")[0] for word in self.kind or []]
-        kinds = parse_pairs(self.kind, "--kind COLUMN=KIND", names)
-        if self.kinds is not None:
-            from plausibly.data.columns import kind_files
+        given = {name: getattr(self, name) for name in ("split", "valid", "test", "size")}
+        return keep_given({"kinds": self._kinds(), "drop": tuple(self.drop or ()), **given})
 
-            kinds = kind_files.read_kinds(self.kinds) | kinds
-        return keep_given(
-            {
-                "kinds": kinds,
-                "drop": tuple(self.drop or ()),
-                "split": self.split,
-                "valid": self.valid,
-                "test": self.test,
-                "size": self.size,
-            }
-        )
+    def _kinds(self) -> dict[str, str]:
+        """The kind of each column that is told one: by the file, or else, which counts for more, by a word."""
+        names = [word.rpartition("=")[0] for word in self.kind or []]
+        told = parse_pairs(self.kind, "--kind COLUMN=KIND", names)
+        if self.kinds is None:
+            return told
+        from plausibly.data.columns import kind_files
+
+        return kind_files.read_kinds(self.kinds) | told
 
 
 def keep_given(options: dict[str, Any]) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def make_answer(format: Format, place: int, given: Mapping[str, Any], found: Fou
         return blank
     hole, unforeseen = special_probabilities(outcome, kind)
     bits = float(entropy_of(outcome, kind, 1)) / log(2) if found.dense else None
-    values = summarise_values(format, place, outcome, kind)
+    values = summarise_outcome(format, place, outcome, kind)
     return replace(blank, hole=hole, unforeseen=unforeseen, entropy_bits=bits, **values)
 
 
@@ -142,7 +142,7 @@ def special_probabilities(outcome: Single, kind: Kind) -> tuple[float, float]:
     return hole, other
 
 
-def summarise_values(format: Format, place: int, outcome: Single, kind: Kind) -> dict[str, Any]:
+def summarise_outcome(format: Format, place: int, outcome: Single, kind: Kind) -> dict[str, Any]:
     """The levels of a category with their probabilities, or the mean and quantiles of a number."""
     if isinstance(kind, Category) and is_of_codes(outcome):
         return {"levels": level_shares(format, place, kind, probabilities(outcome))}
