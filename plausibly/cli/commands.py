@@ -19,6 +19,7 @@ from plausibly.errors import BrokenPromises, Unsupported, UserError
 from plausibly.printing import clean_errors
 from plausibly.system import processes
 
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "can't start new thread")
 ROOMS = (ask, draw, judge, learn, look, represent, store)  # commands register as they are imported
 
 
@@ -70,10 +71,9 @@ def explain_error(error: Exception) -> list[str] | None:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Python, numpy and Arrow raise a MemoryError; torch says it in words."""
-    said = ("can't allocate memory", "out of memory", "can't start new thread")
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in said)
-    )
+    if isinstance(error, RuntimeError):
+        return any(words in str(error) for words in OUT_OF_MEMORY)
+    return isinstance(error, MemoryError)
 
 
 def run_command(command: Callable[..., Any], bound: Any) -> Any:

@@ -74,10 +74,8 @@ class Predictions:
     out: str | None
 
     def to_json(self) -> dict[str, Any]:
-        return self.found.to_json() | {
-            "out": self.out,
-            "predictions": None if self.out else self.frame.to_dict("records"),
-        }
+        predictions = None if self.out else self.frame.to_dict("records")
+        return self.found.to_json() | {"out": self.out, "predictions": predictions}
 
     def blocks(self) -> Iterator[Block]:
         yield frame_table(self.frame.head(PREDICTIONS_SHOWN))

@@ -90,11 +90,8 @@ def first_paragraph(kind: type) -> str:
 
 def reasons(entries: list[dict[str, Any]]) -> list[str]:
     """Why models do not do tasks, each reason once: what a `no (3)` in a table refers to."""
-    return list(
-        dict.fromkeys(
-            f"{task}: {why}" for entry in entries for task, why in entry["refuses"].items()
-        )
-    )
+    refused = (pair for entry in entries for pair in entry["refuses"].items())
+    return list(dict.fromkeys(f"{task}: {why}" for task, why in refused))
 
 
 def answers(entries: list[dict[str, Any]]) -> list[list[str]]:

@@ -60,9 +60,8 @@ class Moves:
 
     @property
     def skewness(self) -> float:
-        squares, cubes = (
-            sum(float((each**power).sum()) for each in self._every) for power in (2, 3)
-        )
+        squares = sum(float((each**2).sum()) for each in self._every)
+        cubes = sum(float((each**3).sum()) for each in self._every)
         return cubes / squares**1.5
 
     @property

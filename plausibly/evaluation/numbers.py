@@ -33,9 +33,7 @@ class Number:
     over: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        kept = {
-            name: value for name, value in asdict(self).items() if name not in ("least", "most")
-        }
+        kept = {key: value for key, value in asdict(self).items() if key not in ("least", "most")}
         return kept | {"interval": None if self.interval is None else list(self.interval)}
 
     def cells(self) -> list[str]:

@@ -313,18 +313,14 @@ def format_row(line: BenchmarkRow) -> list[str]:
 
 def best_numbers(line: BenchmarkRow) -> list[tuple[float | None, str]]:
     """The best certain number, and the best one where that is only recalled."""
-    return [
-        (line.certain, line.certain_method),
-        (line.best, line.best_method) if line.best != line.certain else (None, ""),
-    ]
+    recalled = (line.best, line.best_method) if line.best != line.certain else (None, "")
+    return [(line.certain, line.certain_method), recalled]
 
 
 def sources_line(lines: Sequence[BenchmarkRow]) -> str:
     """Where the published numbers are from."""
-    told = {
-        source for line in lines for source in (line.certain_source, line.best_source) if source
-    }
-    return f"Published numbers: {'; '.join(sorted(told)) or 'none'}."
+    named = {source for line in lines for source in (line.certain_source, line.best_source)}
+    return f"Published numbers: {'; '.join(sorted(named - {''})) or 'none'}."
 
 
 def write_tables(suite: str, lines: Sequence[BenchmarkRow], path: Path) -> None:

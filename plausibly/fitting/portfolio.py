@@ -158,11 +158,8 @@ class Portfolio:
         return False
 
     def folder(self, job: FitJob) -> Path:
-        return (
-            self.path
-            / MEMBERS
-            / "-".join([job[0], *(f"{key}={value}" for key, value in job[1].items())])
-        )
+        name, own = job
+        return self.path / MEMBERS / "-".join([name, *(f"{k}={v}" for k, v in own.items())])
 
     def fit_job(self, job: FitJob, budget: float | None) -> None:
         """Fits one, for `budget` seconds if it takes steps, or takes up what there is of it."""

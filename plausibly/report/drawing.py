@@ -133,7 +133,6 @@ def shade_cells(shares: np.ndarray, colour: str, top: float) -> np.ndarray:
 
 def shorten(text: object, longest: int = 26) -> str:
     """One line of at most so many characters."""
-    line = " ".join(
-        "".join(c if c.isprintable() else " " for c in str(text)[: 4 * longest]).split()
-    )
+    shown = "".join(c if c.isprintable() else " " for c in str(text)[: 4 * longest])
+    line = " ".join(shown.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -210,10 +210,8 @@ def _window(courses: list[Course]) -> tuple[float, float]:
 def mean_surprisal(shown: list[Subject], codes: object) -> list[tuple[Subject, np.ndarray]]:
     """Mean bits -log2 p(x_i | earlier) of each variable, for the models that factorise."""
     task = load_tasks()["conditionals"]
-    able = [subject for subject in shown if task.word(type(subject.run.model))]
-    return [
-        (subject, -task(subject.run.model, codes).mean(0).numpy() / np.log(2)) for subject in able
-    ]
+    able = [(each, each.run.model) for each in shown if task.word(type(each.run.model))]
+    return [(each, -task(model, codes).mean(0).numpy() / np.log(2)) for each, model in able]
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,8 @@ def code_in_order(
 
     def choose(i: int, outcome: Single) -> Tensor:
         own = None if flat is None else flat[:, i]
-        return torch.from_numpy(
-            code_value(coder, outcome, model.schema.kinds[i], rows, own)
-        ).float()
+        found = code_value(coder, outcome, model.schema.kinds[i], rows, own)
+        return torch.from_numpy(found).float()
 
     return drive(model.unroll(rows), choose)
 
@@ -294,10 +293,8 @@ def code_by_codebook(model: Quantiser, coder: Coder, codes: Tensor | None, rows:
 
 def rows_per_batch(model: Variational | Quantiser) -> int:
     """The number of rows that are coded in one go."""
-    return max(
-        1,
-        min(MAX_BATCH_ROWS, MAX_NUMBERS // max(output_width(model.schema), CELLS * model.latents)),
-    )
+    width = max(output_width(model.schema), CELLS * model.latents)
+    return max(1, min(MAX_BATCH_ROWS, MAX_NUMBERS // width))
 
 
 def latent_batch_sizes(rows: int, most: int) -> list[int]:

@@ -244,9 +244,8 @@ class GapQuery:
 
     def _cloud(self, tree: Tree, x: Tensor, known: Tensor, last: int) -> Cloud:
         anything = torch.ones(sum(self.model.schema.codes), dtype=torch.bool)
-        return Particles(self.model, tree, x, known, anything, self.many, self.generator).draw_to(
-            last
-        )
+        cloud = Particles(self.model, tree, x, known, anything, self.many, self.generator)
+        return cloud.draw_to(last)
 
     def _numbers(self, tree: Tree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
         last, observed = last_known(self.model, known), known.clone()

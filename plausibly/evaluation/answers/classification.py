@@ -56,10 +56,8 @@ class Classification:
         return None if self.groups is None else self.groups[self.is_known]
 
     def _right(self) -> Mean:
-        return Mean(
-            np.asarray(self.prediction == self.truth)[self.is_known].astype(np.float64),
-            self._groups,
-        )
+        right = np.asarray(self.prediction == self.truth)[self.is_known]
+        return Mean(right.astype(np.float64), self._groups)
 
     def _losses(self) -> Mean:
         """-log p(true label) in nats of the known rows."""

@@ -164,9 +164,8 @@ def draw_terms(
 ) -> tuple[Tensor, Tensor]:
     """log p(x | z) and log q(z | x) - log p(z) of draws, (rows, draws) float64 both, on the CPU."""
     parts = [reconstruction_and_rate(model, few, draws, generator) for few in x.split(ROWS_AT_ONCE)]
-    return torch.cat([part[0] for part in parts]).cpu(), torch.cat(
-        [part[1] for part in parts]
-    ).cpu()
+    reconstruction, rate = (torch.cat(few).cpu() for few in zip(*parts, strict=True))
+    return reconstruction, rate
 
 
 def amortisation_gap(
@@ -213,10 +212,8 @@ class FixedPosterior:
     q: Normal
 
     def __call__(self, x: Tensor, draws: int) -> Latents:
-        centre, log_scale = (
-            numbers.repeat_interleave(draws, 0) for numbers in (self.q.centre, self.q.log_scale)
-        )
-        return Normal(centre, log_scale, draws)
+        centre = self.q.centre.repeat_interleave(draws, 0)
+        return Normal(centre, self.q.log_scale.repeat_interleave(draws, 0), draws)
 
 
 @torch.no_grad()

@@ -137,10 +137,8 @@ def _(model: BoundedModel, events: Events, heard: RowProgress = silent) -> Likel
 @torch.no_grad()
 def row_nats(log: Log, model: BoundedModel, events: Events, heard: RowProgress = silent) -> Tensor:
     """`log` of codes by the model plus log p(values | codes) by the schema, (rows,) float64, on the CPU."""
-    return (
-        row_by_row(log, model, events.codes, lambda done: heard(done, len(events)))
-        + events.log_within
-    )
+    nats = row_by_row(log, model, events.codes, lambda done: heard(done, len(events)))
+    return nats + events.log_within
 
 
 def sum_out_context(model: BoundedModel, x: Tensor, generator: torch.Generator) -> Tensor:

@@ -269,10 +269,8 @@ def closest_records(
     between which the 5 % quantile of held-out rows lies; they hold 95 % or more, whatever the distances are.
     """
     ours, theirs = closest(made, train), closest(held_out, train)
-    return {
-        "closest_record": typical_distance(ours, theirs, by),
-        "near_records": near_share(ours, theirs, by),
-    }
+    typical, near = typical_distance(ours, theirs, by), near_share(ours, theirs, by)
+    return {"closest_record": typical, "near_records": near}
 
 
 def typical_distance(ours: np.ndarray, theirs: np.ndarray, by: str) -> Number:

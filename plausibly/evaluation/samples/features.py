@@ -181,9 +181,8 @@ class RandomConvolutions(Extractor):
     @torch.no_grad()
     def _raw(self, events: Events) -> np.ndarray:
         images = image_pixels(events, self.places, self.schema)
-        return np.concatenate(
-            [self._maps(few).double().numpy() for few in images.split(ROWS_AT_ONCE)]
-        )
+        found = [self._maps(few).double().numpy() for few in images.split(ROWS_AT_ONCE)]
+        return np.concatenate(found)
 
     def _maps(self, x: Tensor) -> Tensor:
         first, second = self.filters

@@ -125,9 +125,8 @@ class InputEncoder:
     def __init__(self, format: Format, events: Events, left_out: tuple[int, ...] = ()) -> None:
         self.picture = find_image(format)
         hidden = {*left_out, *(self.picture[0] if self.picture else ())}
-        self.columns = ColumnFeatures(
-            format, events, [i for i in range(format.schema.size) if i not in hidden]
-        )
+        seen = [i for i in range(format.schema.size) if i not in hidden]
+        self.columns = ColumnFeatures(format, events, seen)
 
     def __call__(self, events: Events) -> JudgeInputs:
         maps = (
@@ -204,10 +203,9 @@ class Convolutions(Judge):
 
     def __init__(self, format: Format, real: Events, made: Events) -> None:
         look = InputEncoder(format, real)
-        parts = [look(real), look(made)]
-        self.inputs = JudgeInputs(
-            torch.cat([part.maps for part in parts]), torch.cat([part.more for part in parts])
-        )
+        ours, theirs = look(real), look(made)
+        maps, more = torch.cat([ours.maps, theirs.maps]), torch.cat([ours.more, theirs.more])
+        self.inputs = JudgeInputs(maps, more)
 
     def scores(
         self, rows: np.ndarray, real: np.ndarray, others: np.ndarray, seed: int

@@ -116,9 +116,8 @@ class Classifier(Extractor):
     def measure_accuracy(self, events: Events, labels: Tensor) -> Classifier:
         """Knows from now on the share of these labels that it tells."""
         with one_thread():
-            self.accuracy = float(
-                (self.classes[self._predict_classes(self(events))] == labels).double().mean()
-            )
+            told = self.classes[self._predict_classes(self(events))]
+        self.accuracy = float((told == labels).double().mean())
         return self
 
     def to_json(self) -> dict[str, Any]:

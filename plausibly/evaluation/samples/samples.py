@@ -125,9 +125,8 @@ class Samples:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         headings = ["number", "value", "95 % interval", "real rows", "what is better", "by"]
-        return headings, [
-            [NUMBER_NAMES[name], *number.cells()] for name, number in self.numbers.items()
-        ]
+        rows = [[NUMBER_NAMES[name], *number.cells()] for name, number in self.numbers.items()]
+        return headings, rows
 
     def tables(self) -> list[Table]:
         """Headings, rows and title of the numbers' table, and of those that follow it."""
@@ -143,10 +142,10 @@ class Samples:
 
     def title(self) -> str:
         grouped = "" if self.groups is None else f" in {self.groups:,} groups"
-        return (
-            f"{self.rows:,} samples beside {self.rows:,} held-out rows{grouped}, ± standard error; real rows: in "
-            "the samples' stead"
+        said = (
+            f"{self.rows:,} samples beside {self.rows:,} held-out rows{grouped}, ± standard error"
         )
+        return f"{said}; real rows: in the samples' stead"
 
     def notes(self) -> list[str]:
         said = [f"{NUMBER_NAMES[name]}: {reason}" for name, reason in self.missing.items()]

@@ -290,18 +290,14 @@ class Distances:
 
     def _largest(self, found: list[Distance]) -> Number:
         worst = max(found, key=lambda each: each.ratio or 0.0)
-        better = "lower is better; 1 is perfect, by chance above"
-        return Number(
-            worst.ratio or 0.0, None, self.rows, " × ".join(worst.names), better, 1.0, 0.0
-        )
+        better, by = "lower is better; 1 is perfect, by chance above", " × ".join(worst.names)
+        return Number(worst.ratio or 0.0, None, self.rows, by, better, 1.0, 0.0)
 
     def to_json(self) -> dict[str, Any]:
         """Every column, and the pairs that are farthest from what real rows are."""
-        pairs = worst(self.pairs, MAX_SHOWN)
-        return {
-            "columns": [each.to_json() for each in self.columns],
-            "pairs": [each.to_json() for each in pairs],
-        }
+        columns = [each.to_json() for each in self.columns]
+        pairs = [each.to_json() for each in worst(self.pairs, MAX_SHOWN)]
+        return {"columns": columns, "pairs": pairs}
 
     def tables(self) -> list[Table]:
         """The columns' and the pairs' table."""

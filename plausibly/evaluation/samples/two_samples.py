@@ -34,9 +34,8 @@ PERMUTATIONS = 200
 def auc(real: np.ndarray, made: np.ndarray) -> tuple[float, float]:
     """The area under the ROC curve of scores (n,) and (m,), and its standard error over rows (DeLong et al. 1988)."""
     ours, theirs = placements(real, made)
-    return float(ours.mean()), float(
-        np.sqrt(ours.var(ddof=1) / len(ours) + theirs.var(ddof=1) / len(theirs))
-    )
+    variance = ours.var(ddof=1) / len(ours) + theirs.var(ddof=1) / len(theirs)
+    return float(ours.mean()), float(np.sqrt(variance))
 
 
 def placements(real: np.ndarray, made: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

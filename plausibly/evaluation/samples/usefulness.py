@@ -160,10 +160,8 @@ def usefulness(
 
 
 def mean_skill(skills: Sequence[Skill]) -> Skill:
-    return Skill(
-        float(np.mean([each.value for each in skills])),
-        np.mean([each.influence for each in skills], 0),
-    )
+    value = float(np.mean([each.value for each in skills]))
+    return Skill(value, np.mean([each.influence for each in skills], 0))
 
 
 def skill_number(
