@@ -26,10 +26,9 @@ from plausibly.data.dataset import Dataset
 from plausibly.data.files.arrays import as_array
 from plausibly.data.formats.format import Format
 from plausibly.data.frames import as_table
-from plausibly.data.loading import load
 from plausibly.errors import UserError
 from plausibly.fitting.in_memory import fit_in_memory
-from plausibly.fitting.settings import Settings, settings
+from plausibly.fitting.settings import DataRequest, Settings, settings
 from plausibly.models import model_name
 from plausibly.runs.fitted import Fitted, warn_of_bounds
 from plausibly.runs.model_classes import model_class
@@ -100,7 +99,8 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
         A held row that the format has no room for is left out. There are no test rows: the one given is not looked at.
         """
         train = rows_at(rows, np.flatnonzero(~held))
-        whole = load(train, valid=train[:1], test=train[:1], kinds=dict(self.kinds or {}))
+        parts = {"valid": train[:1], "test": train[:1], "kinds": dict(self.kinds or {})}
+        whole = DataRequest(train, reading=parts).load()
         places = np.flatnonzero(held)
         if not is_recordable(whole.format, rows_at(rows, places)):
             places = np.array(

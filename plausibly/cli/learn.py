@@ -15,7 +15,6 @@ from plausibly.cli.options import (
     Common,
     Conditioning,
     DataOptions,
-    keep_given,
     parse_literal,
     parse_pairs,
     parse_seconds,
@@ -25,35 +24,34 @@ from plausibly.errors import UserError
 
 if TYPE_CHECKING:
     from plausibly.fitting.benchmark import BenchmarkRow
+    from plausibly.fitting.settings import DataRequest, Settings
     from plausibly.runs.board import Board
     from plausibly.runs.run import Run
 
 
 @dataclass(frozen=True)
 class FitOptions:
-    """A request for fits as people write it; `keywords` are those of the functions in Python."""
+    """A request for fits as people write it, in two values. UserError for a text that cannot be read."""
 
     common: Common
-    out: str | None
     budget: str | None
     steps: int | None
-    settings: list[str] | None = None
-    conditioning: Conditioning | None = None
-    data: DataOptions | None = None
+    settings: list[str] | None
+    conditioning: Conditioning | None
+    data: DataOptions | None
 
-    def keywords(self) -> dict[str, Any]:
-        """Those that were given. UserError for a text that cannot be read."""
-        given: dict[str, Any] = {
-            "out": self.out,
-            "budget": parse_seconds(self.budget),
-            "steps": self.steps,
-            "set": parse_settings(self.settings),
-            "seed": self.common.seed,
-            "device": self.common.device,
-            "listener": make_listener(self.common),
-        }
-        given |= (self.conditioning or Conditioning()).keywords()
-        return keep_given(given | (self.data or DataOptions()).keywords())
+    def wanted(self, source: str) -> DataRequest:
+        from plausibly.fitting.settings import DataRequest
+
+        named = self.conditioning or Conditioning()
+        reading = (self.data or DataOptions()).keywords()
+        return DataRequest(source, self.common.seed, named.context, named.event, reading)
+
+    def chosen(self) -> Settings:
+        from plausibly.fitting.settings import settings
+
+        budget, values = parse_seconds(self.budget), parse_settings(self.settings)
+        return settings(values, self.common.seed, budget, self.steps, self.common.device)
 
 
 def parse_settings(words: list[str] | None) -> dict[str, Any]:
@@ -120,12 +118,14 @@ def fit(
     common = common or Common()
     from plausibly.fitting import api
 
+    listener = make_listener(common)
     if resume is None:
-        asked = FitOptions(common, out_, budget, steps, set_, conditioning, options)
-        run = api.fit(require_data(data, "fit"), model, **asked.keywords())
+        asked = FitOptions(common, budget, steps, set_, conditioning, options)
+        wanted = asked.wanted(require_data(data, "fit"))
+        run = api.fit_wanted(wanted, model, out_, asked.chosen(), listener)
     else:
         refuse_data(data, "run")
-        run = api.resume(resume, common.device, make_listener(common), model)
+        run = api.resume(resume, common.device, listener, model)
     print_result(FittedRun(run), common)
     if run.record.status == "interrupted":
         again = f"plausibly fit --resume {run.path}"
@@ -194,13 +194,13 @@ def compare(
     from plausibly.fitting import compare as compare_module
 
     named = parse_names(models)
+    listener = make_listener(common)
     if resume is None:
-        asked = FitOptions(common, out_, budget, steps, set_, conditioning, options)
-        data = require_data(data, "compare")
-        board = compare_module.compare(data, named, seeds=seeds, **asked.keywords())
+        asked = FitOptions(common, budget, steps, set_, conditioning, options)
+        wanted = asked.wanted(require_data(data, "compare"))
+        board = compare_module.compare_wanted(wanted, named, seeds, out_, asked.chosen(), listener)
     else:
         refuse_data(data, "comparison")
-        listener = make_listener(common)
         board = compare_module.resume_comparison(resume, named or (), common.device, listener)
     print_result(Comparison(board), common)
     if board.interrupted:
@@ -278,8 +278,17 @@ def benchmark(
     common = common or Common()
     from plausibly.fitting import benchmark as benchmark_module
 
-    asked = FitOptions(common, out_, budget, steps)
-    rows = benchmark_module.benchmark(suite, data, sets=parse_names(sets), **asked.keywords())
+    rows = benchmark_module.benchmark(
+        suite,
+        data,
+        sets=parse_names(sets),
+        out=out_,
+        budget=parse_seconds(budget),
+        steps=steps,
+        seed=common.seed,
+        device=common.device,
+        listener=make_listener(common),
+    )
     print_result(SuiteTable(suite, list(rows)), common)
 
 

@@ -154,14 +154,10 @@ def parse_seconds(text: str | None) -> float | None:
 class Conditioning:
     """Options that say which columns are modelled given which."""
 
-    context: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
+    context: Annotated[Sequence[str], Parameter(consume_multiple=True, negative="")] = ()
     "Columns that the others are modelled given, such as a label: p(others | label), p(label) kept from training."
-    event: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
+    event: Annotated[Sequence[str], Parameter(consume_multiple=True, negative="")] = ()
     "Columns that are modelled given all others (--context rest): a classifier is --event label --context rest."
-
-    def keywords(self) -> dict[str, Any]:
-        """Those that were given, as `plausibly.fit` takes them."""
-        return keep_given({"context": tuple(self.context or ()), "event": tuple(self.event or ())})
 
 
 @Parameter(name="*")

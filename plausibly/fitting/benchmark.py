@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from plausibly.data.dataset import Dataset
-from plausibly.data.events import Events
+from plausibly.data.events import Events, silent
 from plausibly.errors import UserError, did_you_mean
 from plausibly.evaluation.intervals import with_error
 from plausibly.fitting.conditioning import load_request
@@ -115,7 +115,7 @@ class Sealed:
     """A set whose test rows come out once, when a fit is final."""
 
     def __init__(self, source: Path) -> None:
-        whole, self.origin = load_request(DataRequest(str(source)), Listener())
+        whole, self.origin = load_request(DataRequest(str(source)), silent)
         self._test: Events | None = whole.test
         self.dataset: Dataset = replace(whole, test=whole.valid[:0])
 
@@ -190,14 +190,19 @@ def table_row(entry: Entry, run: Run) -> BenchmarkRow:
     )
 
 
-def fit_entry(entry: Entry, folder: Path, path: Path, chosen: Settings, listener: Listener) -> Run:
+def settings_for(entry: Entry, suite: str, asked: Settings) -> Settings:
+    """What is asked for, with the row's own arguments; where it is neither a budget nor steps, those of the row or suite."""
+    steps = asked.train.get("steps") or (None if asked.budget else entry.steps)
+    budget = asked.budget or (None if steps else BUDGET_SECONDS[suite])
+    return settings(entry.values, asked.seed, budget, steps, asked.device)
+
+
+def fit_entry(entry: Entry, folder: Path, path: Path, own: Settings, listener: Listener) -> Run:
     """The tested run of a row, which is fitted if it is not there yet."""
     started, sealed = time.monotonic(), Sealed(folder / f"{entry.file}.npz")
-    known = read_begun(path, sealed.origin.fingerprint, chosen.seed)
+    known = read_begun(path, sealed.origin.fingerprint, own.seed)
     if known and known.test is not None:
         return Run.open(path)
-    steps = chosen.train.get("steps")
-    own = settings(entry.values, chosen.seed, chosen.budget, steps, chosen.device)
     if known and entry.is_mixed:
         check_settings(path, known, own)
     with fresh_folder(path):
@@ -262,16 +267,15 @@ def benchmark(
     or `steps` of each fit.
     """
     folder, path, listener = Path(data), Path(out or Path("runs") / suite), listener or Listener()
+    asked = settings(None, seed, budget or None, steps or None, device)
     rows = entries(suite, folder, sets)
     others = [each for each in entries(suite, folder, None) if each not in rows]
     tested = [each for each in others if is_tested(path / each.label)]
     lines = {each.label: table_row(each, Run.open(path / each.label)) for each in tested}
     for entry in rows:
         listener.log(f"{suite}: {entry.label}")
-        own_steps = steps or (None if budget else entry.steps)
-        own_budget = budget or (None if own_steps else BUDGET_SECONDS[suite])
-        chosen = settings(None, seed, own_budget, own_steps, device)
-        run = fit_entry(entry, folder, path / entry.label, chosen, listener)
+        own = settings_for(entry, suite, asked)
+        run = fit_entry(entry, folder, path / entry.label, own, listener)
         lines[entry.label] = table_row(entry, run)
         write_tables(suite, [lines[name] for name in sorted(lines)], path)
         yield lines[entry.label]

@@ -9,8 +9,8 @@ from typing import Any
 
 from plausibly.data import labels
 from plausibly.data.dataset import Dataset
+from plausibly.data.events import RowProgress
 from plausibly.data.formats.labelled import LABEL
-from plausibly.data.loading import load
 from plausibly.data.origins import is_table
 from plausibly.data.questions import place_among
 from plausibly.errors import UserError
@@ -45,20 +45,19 @@ def parts_elsewhere(options: dict[str, Any]) -> dict[str, Any]:
     return {k: absolute_source(str(p)) for k, p in paths.items() if isinstance(p, str | Path)}
 
 
-def load_request(wanted: DataRequest, listener: Listener) -> tuple[Dataset, Origin]:
+def load_request(wanted: DataRequest, heard: RowProgress) -> tuple[Dataset, Origin]:
     """The data, and their origin."""
-    reading = wanted.reading
     if LABEL in (*wanted.context, *wanted.event) and not is_table(wanted.source):
-        reading = reading | {"labelled": True}
-    dataset = load(wanted.source, seed=wanted.seed, heard=listener.read, **reading)
-    return dataset, origin_of(dataset, {"seed": wanted.seed, **reading})
+        wanted = replace(wanted, reading=wanted.reading | {"labelled": True})
+    dataset = wanted.load(heard)
+    return dataset, origin_of(dataset, {"seed": wanted.seed, **wanted.reading})
 
 
 def load_conditioned(
     wanted: DataRequest, chosen: Settings, listener: Listener
 ) -> tuple[Dataset, Origin, Settings]:
     """The data, their origin, and the settings with the context's variables, where one is named."""
-    dataset, origin = load_request(wanted, listener)
+    dataset, origin = load_request(wanted, listener.read)
     first = context_of(dataset.format.names, wanted.context, wanted.event)
     if first:
         chosen = replace(chosen, arguments=chosen.arguments | {"context": list(first)})

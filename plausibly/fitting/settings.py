@@ -10,6 +10,7 @@ from typing import Any
 from plausibly.capabilities import Trainable
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import RowProgress, silent
+from plausibly.data.loading import load
 from plausibly.errors import UserError, did_you_mean
 from plausibly.runs.record import Record
 from plausibly.training.estimates import steps_within
@@ -51,6 +52,10 @@ class DataRequest:
     context: Sequence[str] = ()
     event: Sequence[str] = ()
     reading: dict[str, Any] = field(default_factory=dict)
+
+    def load(self, heard: RowProgress = silent) -> Dataset:
+        """The data, as they are asked for."""
+        return load(self.source, seed=self.seed, heard=heard, **self.reading)
 
 
 def settings(
