@@ -52,7 +52,7 @@ def status_of(call: Callable[[], Any]) -> int:
 
 
 def explain_error(error: Exception) -> list[str] | None:
-    """What the user can mend, in lines; None of a bug."""
+    """The lines about an error that the user can mend; None of a bug."""
     if isinstance(error, BrokenPromises):
         return [" ".join(line.split()) for line in error.lines]
     text = " ".join(str(error).split())

@@ -191,7 +191,7 @@ def table_row(entry: Entry, run: Run) -> BenchmarkRow:
 
 
 def settings_for(entry: Entry, suite: str, asked: Settings) -> Settings:
-    """What is asked for, with the row's own arguments; where it is neither a budget nor steps, those of the row or suite."""
+    """The settings asked for, with the row's own arguments, and its steps or the suite's budget where nobody gave any."""
     steps = asked.train.get("steps") or (None if asked.budget else entry.steps)
     budget = asked.budget or (None if steps else BUDGET_SECONDS[suite])
     return settings(entry.values, asked.seed, budget, steps, asked.device)

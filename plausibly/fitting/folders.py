@@ -33,7 +33,7 @@ def new_folder(out: Path | str | None, name: str) -> Path:
 
 
 def way_on(path: Path) -> str:
-    """What else can be done about a folder that is taken: to go on there, or to begin anew."""
+    """The words for what else can be done about a folder that is taken: to go on there, or to begin anew."""
     for file, command in RESUME_COMMANDS.items():
         if (path / file).exists():
             return f", or `plausibly {command} --resume {path}` to go on there"
