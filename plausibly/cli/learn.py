@@ -44,8 +44,9 @@ class FitOptions:
         from plausibly.fitting.settings import DataRequest
 
         named = self.conditioning or Conditioning()
+        context, event = tuple(named.context or ()), tuple(named.event or ())
         reading = (self.data or DataOptions()).keywords()
-        return DataRequest(source, self.common.seed, named.context, named.event, reading)
+        return DataRequest(source, self.common.seed, context, event, reading)
 
     def chosen(self) -> Settings:
         from plausibly.fitting.settings import settings

@@ -154,9 +154,9 @@ def parse_seconds(text: str | None) -> float | None:
 class Conditioning:
     """Options that say which columns are modelled given which."""
 
-    context: Annotated[Sequence[str], Parameter(consume_multiple=True, negative="")] = ()
+    context: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
     "Columns that the others are modelled given, such as a label: p(others | label), p(label) kept from training."
-    event: Annotated[Sequence[str], Parameter(consume_multiple=True, negative="")] = ()
+    event: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None
     "Columns that are modelled given all others (--context rest): a classifier is --event label --context rest."
 
 
