@@ -12,7 +12,7 @@ import numpy as np
 
 from plausibly.data.loading import load
 from plausibly.fitting.in_memory import fit_in_memory
-from plausibly.fitting.settings import settings
+from plausibly.fitting.settings import make_settings
 from plausibly.models import MODELS
 from plausibly.tasks.score import score
 
@@ -31,7 +31,7 @@ def median_milliseconds(call: Callable[[], object]) -> float:
 
 def main(model: str = "chow_liu") -> None:
     rows = np.random.default_rng(0).normal(size=(ROWS, COLUMNS)).cumsum(1)
-    fitted = fit_in_memory(MODELS[model], load(rows), settings({}, 0, None, 30, "cpu"))
+    fitted = fit_in_memory(MODELS[model], load(rows), make_settings({}, 0, None, 30, "cpu"))
     row = rows[:1]
     codes = fitted.events(row).codes
     whole = median_milliseconds(lambda: fitted.score(row))

@@ -20,13 +20,13 @@ import numpy as np
 import torch
 
 import plausibly
-from plausibly.data.toys.planes import Modes
+from plausibly.data.toys.planes import NormalsOnCircle
 from plausibly.families.adversarial import GAMES
 from plausibly.runs.run import Run
 
 
 def on_ring(run: Run) -> dict[str, float]:
-    modes = Modes()
+    modes = NormalsOnCircle()
     apart = np.linalg.norm(np.asarray(run.sample(10_000, seed=1))[:, None] - modes.centres, axis=2)
     near = apart.min(1) < 4 * modes.width
     least = np.bincount(apart.argmin(1)[near], minlength=modes.modes).min()

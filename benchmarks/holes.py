@@ -27,7 +27,7 @@ from sklearn.impute import IterativeImputer
 import plausibly
 from benchmarks.large import numbers
 from benchmarks.tables import encoded
-from plausibly.evaluation.answers.curves import curve
+from plausibly.evaluation.answers.curves import outcome_cdf
 from plausibly.evaluation.answers.regression import without_hole
 from plausibly.fitting.settings import Listener
 from plausibly.runs.run import Run
@@ -85,7 +85,7 @@ def told(run: Run, rows: pd.DataFrame, name: str) -> Any:
 def shares(run: Run, rows: pd.DataFrame, name: str, edges: np.ndarray) -> np.ndarray:
     """The probability of each bin of a number, (rows, bins)."""
     place = run.names.index(name)
-    found = curve(run.model.schema.kinds[place], told(run, rows, name))
+    found = outcome_cdf(run.model.schema.kinds[place], told(run, rows, name))
     start, end = run.format.in_units(place, np.array([0.0, 1.0]))
     at = [found.below(np.full(len(rows), (edge - start) / (end - start))) for edge in edges]
     return np.diff(np.stack([np.zeros(len(rows)), *at, np.ones(len(rows))], 1), axis=1)

@@ -22,7 +22,7 @@ import plausibly
 from plausibly.data.events import Events
 from plausibly.evaluation.intervals import MIN_UNITS, Interval, Mean
 from plausibly.evaluation.likelihood.by_column import by_column
-from plausibly.evaluation.likelihood.likelihood import difference, likelihood
+from plausibly.evaluation.likelihood.likelihood import likelihood, likelihood_difference
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples import tables
 from plausibly.evaluation.samples.coverage import (
@@ -34,8 +34,8 @@ from plausibly.evaluation.samples.coverage import (
 from plausibly.evaluation.samples.distances import kernel_number
 from plausibly.evaluation.samples.features import ColumnFeatures
 from plausibly.evaluation.samples.samples import judge_auc, pick_rows, portions
-from plausibly.evaluation.samples.two_samples import discrepancy
-from plausibly.evaluation.samples.usefulness import Contest, usefulness
+from plausibly.evaluation.samples.two_samples import mmd_number
+from plausibly.evaluation.samples.usefulness import PredictionContest, usefulness
 
 POOL, LEARNED, TOGETHER = 40_000, 400, 4  # rows: of a law, learned from, of a group
 Found = dict[str, tuple[float, float | None, Interval | None]]
@@ -120,7 +120,10 @@ def means(setting: Setting, repeats: int) -> Iterator[Found]:
     of, other = (likelihood(run.model, setting.pool) for run in (setting.run, setting.other))
     assert of is not None and other is not None
     columns = by_column(setting.run.model, setting.data.format, setting.pool)
-    each = {"log p": of.nats.numpy(), "log p, difference": difference(of, other).nats.numpy()}
+    each = {
+        "log p": of.nats.numpy(),
+        "log p, difference": likelihood_difference(of, other).nats.numpy(),
+    }
     each |= (
         {f"log p of {name}": columns.nats[:, i].numpy() for i, name in enumerate(columns.names)}
         if columns
@@ -170,7 +173,7 @@ def features(setting: Setting, repeats: int) -> Iterator[Found]:
         )
         x, y = real[ours], made[theirs]
         found = coverage_numbers(x, y, "")
-        found |= {"mmd": discrepancy(x, y, ""), "kernel_distance": kernel_number(x, y, "")}
+        found |= {"mmd": mmd_number(x, y, ""), "kernel_distance": kernel_number(x, y, "")}
         found["nearer_to_training"] = nearer_to_training(
             y, train[: setting.rows], real[control], ""
         )
@@ -194,7 +197,7 @@ def trees(setting: Setting, repeats: int) -> Iterator[Found]:
     """Numbers for which judges or trees are taught."""
     for seed, (real, made, _, _) in enumerate(setting.draws(repeats)):
         found = {"two_sample_auc": judge_auc(setting.data.format, made, real)}
-        contest = Contest(setting.data.format, setting.data.schema.size - 1, real)
+        contest = PredictionContest(setting.data.format, setting.data.schema.size - 1, real)
         draws = [pick_rows(setting.made, LEARNED // 2, seed, k) for k in range(3)]
         skill = usefulness(contest, setting.data.train[: LEARNED // 2], draws)
         yield told(found | (skill if isinstance(skill, dict) else {}))

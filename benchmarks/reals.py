@@ -21,7 +21,7 @@ from plausibly.data import load
 from plausibly.data.dataset import Dataset
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.fitting.in_memory import fit_in_memory
-from plausibly.fitting.settings import settings
+from plausibly.fitting.settings import make_settings
 from plausibly.models import MODELS
 
 COMPONENTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30)
@@ -69,7 +69,9 @@ def main() -> None:
         rows = continuous(given.data / f"uci_{name}.npz")
         for seed in range(given.splits):
             dataset = load(rows, seed=seed, kinds={"*": "real"})
-            run = fit_in_memory(MODELS["nade"], dataset, settings(None, seed, None, None, "cpu"))
+            run = fit_in_memory(
+                MODELS["nade"], dataset, make_settings(None, seed, None, None, "cpu")
+            )
             found = likelihood(run.model, dataset.test)
             assert found is not None
             components, other = best_mixture(dataset, seed)

@@ -14,7 +14,7 @@ from pathlib import Path
 import plausibly
 from plausibly.capabilities import Variational
 from plausibly.cli.progress import RowMeter
-from plausibly.evaluation.likelihood.likelihood import Likelihood, difference
+from plausibly.evaluation.likelihood.likelihood import Likelihood, likelihood_difference
 from plausibly.runs.run import Run
 
 
@@ -62,7 +62,7 @@ def main() -> None:
     )
     print(f"{own.rows:,} test rows, {run.record.steps:,} steps in {run.record.seconds:.0f} s")
     if given.critic_loss:
-        gap = difference(own, bound(Run.open(given.critic_loss), given.draws))
+        gap = likelihood_difference(own, bound(Run.open(given.critic_loss), given.draws))
         print(
             f"bound above that of {given.critic_loss.name}: {gap.value:+.3f} ± {gap.standard_error:.3f}, paired"
         )

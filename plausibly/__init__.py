@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from plausibly.estimators import DensityClassifier, DensityEstimator
     from plausibly.fitting.api import fit, resume
     from plausibly.fitting.compare import compare
-    from plausibly.fitting.ensemble import mix as ensemble
+    from plausibly.fitting.ensemble import mix_runs as ensemble
     from plausibly.jobs.compression import compress, decompress
     from plausibly.runs.run import Run
 
@@ -50,7 +50,7 @@ def __getattr__(name: str) -> Any:
     if name == "open":
         return import_module("plausibly.runs.run").Run.open
     if name == "ensemble":
-        return import_module("plausibly.fitting.ensemble").mix
+        return import_module("plausibly.fitting.ensemble").mix_runs
     if name in _PLACES:
         return getattr(import_module(f"plausibly.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'plausibly' has no attribute {name!r}")

@@ -195,7 +195,7 @@ class AutoregressiveModel(DensityModel):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n *shape"]:
-        return drive(self.unroll(n), lambda i, outcome: outcome.sample(generator))
+        return drive_unrolled(self.unroll(n), lambda i, outcome: outcome.sample(generator))
 
 
 class AnyOrderModel(AutoregressiveModel):
@@ -346,7 +346,7 @@ class Variational(Encoder, Latent, BoundedModel):
         return self.observation(z, given).mode().view(-1, *self.schema.shape)
 
 
-def drive(
+def drive_unrolled(
     unrolled: Unrolled, choose: Callable[[int, Single], Float[Tensor, "n"]]
 ) -> Float[Tensor, "n *shape"]:
     """Runs an unrolled model, choosing each variable from its conditional; returns the events."""

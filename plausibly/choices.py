@@ -20,11 +20,11 @@ class Part:
     @property
     def spec(self) -> dict[str, Any]:
         """Name and arguments, as JSON can hold them."""
-        own = {argument: getattr(self, argument) for argument in arguments(type(self))}
+        own = {argument: getattr(self, argument) for argument in list_part_arguments(type(self))}
         return {"name": self.name, **own}
 
 
-def arguments(kind: type[Part]) -> list[str]:
+def list_part_arguments(kind: type[Part]) -> list[str]:
     """The names of the arguments that choose something."""
     given = signature(kind).parameters.items()
     return [name for name, each in given if each.kind is Parameter.KEYWORD_ONLY]
@@ -37,7 +37,7 @@ def build_part(what: str, kinds: Sequence[type[Kind]], spec: Any, *first: Any) -
     given = dict(spec) if isinstance(spec, Mapping) else {"name": spec}
     found = _find_kind(what, kinds, given)
     del given["name"]
-    known = arguments(found)
+    known = list_part_arguments(found)
     for name in given:
         if name not in known:
             raise ValueError(

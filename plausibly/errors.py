@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
-from plausibly.printing import visible_lines
+from plausibly.printing import escape_lines
 
 
 class UserError(ValueError):
     """An error that says in one line where it is and what would have worked. The command line exits with 2."""
 
     def __str__(self) -> str:
-        return visible_lines(super().__str__())
+        return escape_lines(super().__str__())
 
 
 class BrokenPromises(UserError):
@@ -27,7 +27,7 @@ class Unsupported(TypeError):
     """A task asked of a model whose type cannot do it; the message says why."""
 
     def __str__(self) -> str:
-        return visible_lines(super().__str__())
+        return escape_lines(super().__str__())
 
 
 def count_phrase(number: int, thing: str) -> str:

@@ -28,7 +28,7 @@ from plausibly.data.formats.format import Format
 from plausibly.data.frames import as_table
 from plausibly.errors import UserError
 from plausibly.fitting.in_memory import fit_in_memory
-from plausibly.fitting.settings import DataRequest, Settings, settings
+from plausibly.fitting.settings import DataRequest, Settings, make_settings
 from plausibly.models import model_name
 from plausibly.runs.fitted import Fitted, warn_of_bounds
 from plausibly.runs.model_classes import model_class
@@ -66,7 +66,7 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
 
     def _training_rows(self, X: Any) -> Any:
         """Rows to learn from, a frame or an array; remembers how they came. ValueError in scikit-learn's words."""
-        X = rows_in(X)
+        X = estimator_rows(X)
         self._columns = list(X.columns) if is_frame(X) else None
         if self._columns is None:
             return validate_data(self, X, ensure_all_finite="allow-nan", ensure_min_samples=2)
@@ -78,7 +78,7 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
     def _rows(self, X: Any) -> Any:
         """Rows to look at, in the form of those learned from."""
         check_is_fitted(self)
-        X = rows_in(X)
+        X = estimator_rows(X)
         if is_frame(X) and self._columns is not None:
             return validate_data(self, X, reset=False, skip_check_array=True)
         rows = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
@@ -89,8 +89,12 @@ class _Learner(BaseEstimator):  # type: ignore[misc]
             raise UserError(
                 f"validation_fraction = {self.validation_fraction}; it lies between 0 and 1"
             )
-        return settings(
-            self.settings, seed_of(self.random_state), self.budget, self.steps, self.device
+        return make_settings(
+            self.settings,
+            seed_of_random_state(self.random_state),
+            self.budget,
+            self.steps,
+            self.device,
         )
 
     def _dataset(self, rows: Any, held: np.ndarray) -> tuple[Dataset, np.ndarray]:
@@ -155,7 +159,7 @@ class DensityEstimator(DensityMixin, _Learner):  # type: ignore[misc]
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """`n_samples` rows in the form and with the dtypes of those learned from; `random_state` is by default its own."""
         check_is_fitted(self)
-        seed = seed_of(self.random_state if random_state is None else random_state)
+        seed = seed_of_random_state(self.random_state if random_state is None else random_state)
         return self.run_.sample(n_samples, seed)
 
 
@@ -255,12 +259,12 @@ class DensityClassifier(ClassifierMixin, _Learner):  # type: ignore[misc]
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Any, np.ndarray]:
         """Rows and their labels, drawn from p(x, y)."""
         check_is_fitted(self)
-        seed = seed_of(self.random_state if random_state is None else random_state)
+        seed = seed_of_random_state(self.random_state if random_state is None else random_state)
         rows, labels = self.joint_.sample(n_samples, seed)
         return rows, self.classes_[labels]
 
 
-def seed_of(random_state: Any) -> int:
+def seed_of_random_state(random_state: Any) -> int:
     """A seed from what scikit-learn calls a random state: None, a number or a generator, which it moves on."""
     return int(check_random_state(random_state).randint(2**31 - 1))
 
@@ -295,7 +299,7 @@ def is_recordable(format: Format, rows: Any) -> bool:
     return True
 
 
-def rows_in(X: Any) -> Any:
+def estimator_rows(X: Any) -> Any:
     """Rows as a frame or an array, in which what is masked is NaN. UserError, in scikit-learn's words, for a Series."""
     import pandas as pd
 

@@ -25,7 +25,7 @@ def visible(text: object) -> str:
     )
 
 
-def visible_lines(text: str) -> str:
+def escape_lines(text: str) -> str:
     """The same of a text of several lines."""
     return "\n".join(map(visible, text.split("\n")))
 
@@ -42,7 +42,7 @@ def print_error(text: object) -> None:
 
 def print_data(text: str) -> None:
     """Prints rows or JSON byte for byte; on a terminal so that nothing in them steers it."""
-    sys.stdout.write(visible_lines(text) if sys.stdout.isatty() else text)
+    sys.stdout.write(escape_lines(text) if sys.stdout.isatty() else text)
 
 
 def print_progress(text: str, last: bool, width: int) -> None:
@@ -62,11 +62,11 @@ class CleanStream:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        self.stream.write(visible_lines(text))
+        self.stream.write(escape_lines(text))
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
-        self.stream.writelines(map(visible_lines, lines))
+        self.stream.writelines(map(escape_lines, lines))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)

@@ -8,7 +8,7 @@ import torch
 
 from plausibly.capabilities import DensityModel
 from plausibly.events.kinds import Level, Real
-from plausibly.events.moments import below, means
+from plausibly.events.moments import code_means, probability_below
 from plausibly.models import MODELS
 
 # a folder, for `make long`; where it is not named, tests that are marked `real` are skipped
@@ -68,8 +68,8 @@ def within_codes(kind, p, levels):
         low, high = float(np.floor(low)) - 1, float(np.ceil(high))
 
     def share(value):
-        return float(p @ below(kind, value)[: kind.regular])
+        return float(p @ probability_below(kind, value)[: kind.regular])
 
-    return float(p @ means(kind)[: kind.regular]), [
+    return float(p @ code_means(kind)[: kind.regular]), [
         quantile(share, q, low, high, step) for q in levels
     ]

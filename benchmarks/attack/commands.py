@@ -105,7 +105,7 @@ def start(
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.alarm(HANGS)
         os.chdir(folder)
-        files.sweep.cache_clear()  # as in a new process
+        files.sweep_drafts.cache_clear()  # as in a new process
         sys.argv = ["plausibly", *words, "--threads", "1"]
         prepare()
         commands.main()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from plausibly.cli.options import Common
+from plausibly.cli.options import CommonOptions
 from plausibly.errors import UserError
 from plausibly.system import processes
 from plausibly.system.versions import __version__
@@ -20,7 +20,7 @@ app = App(
 )
 
 
-def check_numbers(common: Common) -> None:
+def check_numbers(common: CommonOptions) -> None:
     """UserError for a number of threads or a seed that cannot be."""
     if common.threads is not None and common.threads < 1:
         raise UserError(f"--threads {common.threads}; at least 1 is needed")
@@ -28,7 +28,7 @@ def check_numbers(common: Common) -> None:
         raise UserError(f"--seed {common.seed}; a seed is a whole number from 0 on")
 
 
-def start(common: Common) -> None:
+def start(common: CommonOptions) -> None:
     """Sets threads and device, before the first tensor."""
     import os
 
@@ -36,7 +36,7 @@ def start(common: Common) -> None:
 
     check_numbers(common)
     cores = os.cpu_count() or 1
-    torch.set_num_threads(common.threads or max(1, cores // 2 // processes.neighbours()))
+    torch.set_num_threads(common.threads or max(1, cores // 2 // processes.local_process_count()))
     try:
         if torch.zeros(1, device=common.device).is_meta:
             raise RuntimeError("no memory")

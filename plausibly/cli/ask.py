@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from plausibly.cli.app import app
-from plausibly.cli.console import Block, frame_table, print_result, say
+from plausibly.cli.console import Block, frame_table, print_remark, print_result
 from plausibly.cli.deliver import MAX_ROWS_SHOWN
 from plausibly.cli.options import (
-    Common,
+    CommonOptions,
     GuardFormulas,
     OwnModel,
     Scheduler,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from plausibly.evaluation.answers.answers import Answer
-    from plausibly.jobs.files import Scored
+    from plausibly.jobs.files import ScoreSummary
 
 MAX_COLUMNS_SHOWN = 12  # columns of scores on the terminal
 
@@ -48,7 +48,7 @@ def score(
     guard_formulas: GuardFormulas = False,
     scheduler: Scheduler = None,
     model: OwnModel = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Tell how plausible each row of DATA is: nats, bits per variable, p-value, what surprises most.
 
@@ -65,7 +65,7 @@ def score(
     conditionals
         instead, p(x_i | earlier) of each cell and the same as surprisal in bits.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.jobs import files
     from plausibly.runs.run import Run
 
@@ -81,15 +81,15 @@ def score(
         write = files.conditionals_to
     scored, frames = write(opened, data, out, work=work, heard=meter, guard=guard_formulas)
     for warning in scored.told.get("warnings", []):
-        say(common, f"warning: {warning}")
-    print_result(ScoredRows(scored, list(frames), out_), common)
+        print_remark(common, f"warning: {warning}")
+    print_result(ScorePrintout(scored, list(frames), out_), common)
 
 
 @dataclass(frozen=True)
-class ScoredRows:
+class ScorePrintout:
     """The scores of all rows, or where they are, and the least plausible of them."""
 
-    scored: Scored
+    scored: ScoreSummary
     frames: list[pd.DataFrame]
     out: str | None
 
@@ -124,7 +124,7 @@ def query(
     about: str | None = None,
     particles: int = 1000,
     model: OwnModel = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Tell the distribution of column TARGET given others: probabilities of its levels, or mean and quantiles.
 
@@ -137,7 +137,7 @@ def query(
     particles
         draws behind an estimate; exact answers need none.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.runs.run import Run
 
     if particles < 1:
@@ -146,11 +146,11 @@ def query(
     known = parse_pairs(given, "--given COLUMN=VALUE", opened.format.names)
     found = opened.query(target, known, common.seed, particles)
     shared = None if about is None else opened.information(target, about, known) / math.log(2)
-    print_result(QueryAnswer(found, target, about, shared), common)
+    print_result(QueryPrintout(found, target, about, shared), common)
 
 
 @dataclass(frozen=True)
-class QueryAnswer:
+class QueryPrintout:
     """The distribution of a column; of a further one the bits that both tell about each other."""
 
     found: Answer

@@ -14,7 +14,7 @@ from cyclopts import CycloptsError
 
 from plausibly.cli import ask, draw, judge, learn, look, represent, store
 from plausibly.cli.app import app, start
-from plausibly.cli.options import Common
+from plausibly.cli.options import CommonOptions
 from plausibly.errors import BrokenPromises, Unsupported, UserError
 from plausibly.printing import clean_errors
 from plausibly.system import processes
@@ -39,14 +39,14 @@ def status_of(call: Callable[[], Any]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
     except KeyboardInterrupt as stopped:
-        processes.tell(f"plausibly: {str(stopped) or 'stopped'}")
+        processes.tell_error(f"plausibly: {str(stopped) or 'stopped'}")
         return 130
     except Exception as error:
         lines = explain_error(error)
         if lines is None:
             raise
         for line in lines:
-            processes.tell(f"plausibly: {line}")
+            processes.tell_error(f"plausibly: {line}")
         return 2
     return 0
 
@@ -77,7 +77,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def run_command(command: Callable[..., Any], bound: Any) -> Any:
-    common = bound.arguments.get("common") or Common()
+    common = bound.arguments.get("common") or CommonOptions()
     if command is not learn.fit:
         processes.refuse_parallel(command.__name__)
     start(common)

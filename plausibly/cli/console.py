@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from plausibly.cli.options import Common
+from plausibly.cli.options import CommonOptions
 from plausibly.printing import print_data, print_error, print_line, visible
 from plausibly.system import processes
 
@@ -23,7 +23,7 @@ HEADING_COLUMNS = 24  # width within which names in the first column are not fol
 
 
 @dataclass(frozen=True)
-class Table:
+class ConsoleTable:
     """A table for people: a heading for each column, and rows of cells."""
 
     headings: list[str]
@@ -39,10 +39,10 @@ class RawText:
     text: str
 
 
-Block = str | Table | RawText  # a line, a table, or rows of data
+Block = str | ConsoleTable | RawText  # a line, a table, or rows of data
 
 
-class Printable(Protocol):
+class Printout(Protocol):
     """The answer of a command, which says itself how it is printed."""
 
     def to_json(self) -> Any:
@@ -53,7 +53,7 @@ class Printable(Protocol):
 
 
 @dataclass(frozen=True)
-class WrittenRows:
+class WrittenRowsPrintout:
     """The result of a command that writes rows to a file."""
 
     rows: int
@@ -67,13 +67,13 @@ class WrittenRows:
         yield f"{self.rows:,} rows in {self.file}"
 
 
-def say(common: Common, line: str) -> None:
+def print_remark(common: CommonOptions, line: str) -> None:
     """Prints a remark on stderr, unless nobody wants any."""
     if not common.quiet and processes.rank() == 0:
         print_error(line)
 
 
-def print_result(result: Printable, common: Common) -> None:
+def print_result(result: Printout, common: CommonOptions) -> None:
     """Prints a result as JSON, or else block by block; of several processes the first does."""
     if processes.rank() != 0:
         return
@@ -87,7 +87,7 @@ def print_result(result: Printable, common: Common) -> None:
 
 def print_block(block: Block) -> None:
     """Prints a line, a table or rows on stdout."""
-    if isinstance(block, Table):
+    if isinstance(block, ConsoleTable):
         print_table(block.headings, block.rows, block.title, block.caption)
     elif isinstance(block, RawText):
         print_data(block.text)
@@ -147,16 +147,18 @@ def has_refusal(row: list[str]) -> bool:
     return any(cell.startswith("refused") for cell in row)
 
 
-def frame_table(frame: pd.DataFrame) -> Table:
+def frame_table(frame: pd.DataFrame) -> ConsoleTable:
     """A data frame as a table."""
     rows = frame.to_numpy(dtype=object)
-    return Table(list(frame.columns), [[format_cell(value) for value in row] for row in rows])
+    return ConsoleTable(
+        list(frame.columns), [[format_cell(value) for value in row] for row in rows]
+    )
 
 
-def board_table(board: Board) -> Table:
+def board_table(board: Board) -> ConsoleTable:
     """A board as a table."""
     headings, rows = board.cells()
-    return Table(headings, rows, caption=board.caption())
+    return ConsoleTable(headings, rows, caption=board.caption())
 
 
 def format_cell(value: Any) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plausibly.cli.console import Block, RawText, WrittenRows, print_result
-from plausibly.cli.options import Common
+from plausibly.cli.console import Block, RawText, WrittenRowsPrintout, print_result
+from plausibly.cli.options import CommonOptions
 from plausibly.system.files import refuse_same
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def deliver(
     run: Run,
     rows: Any,
     out_: str | None,
-    common: Common,
+    common: CommonOptions,
     document: dict[str, Any],
     across: int | None = None,
     guard: bool = False,
@@ -41,14 +41,14 @@ def deliver(
     if out_ is None:
         typed = run.format.rows(rows) if known else rows
         spelled = run.format.file_rows(rows, Path("rows.csv")) if known else rows
-        print_result(ShownRows(make_frame(typed), make_frame(spelled), document, guard), common)
+        print_result(RowsPrintout(frame_rows(typed), frame_rows(spelled), document, guard), common)
         return
     written = run.format.file_rows(rows, Path(out_)) if known else rows
-    write(run.format.output(Path(out_), across), written, out_, guard, data)
-    print_result(WrittenRows(len(rows), out_, document | {"out": out_}), common)
+    deliver_to_file(run.format.output(Path(out_), across), written, out_, guard, data)
+    print_result(WrittenRowsPrintout(len(rows), out_, document | {"out": out_}), common)
 
 
-def make_frame(rows: Any) -> pd.DataFrame:
+def frame_rows(rows: Any) -> pd.DataFrame:
     """The rows as a data frame, those of an array with a column for each entry."""
     import pandas as pd
 
@@ -56,7 +56,7 @@ def make_frame(rows: Any) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class ShownRows:
+class RowsPrintout:
     """The rows of an answer: typed for JSON, spelled as their file spells them for people."""
 
     typed: pd.DataFrame
@@ -75,7 +75,9 @@ class ShownRows:
         yield RawText(escape_formulas(text, ",") if self.guard else text)
 
 
-def write(output: Output, rows: Any, out_: str, guard: bool, data: str | None = None) -> None:
+def deliver_to_file(
+    output: Output, rows: Any, out_: str, guard: bool, data: str | None = None
+) -> None:
     """Writes rows to a file, whole or not at all; it is not the `data` that they were made of."""
     refuse_same(out_, data)
     output.write([output.piece(rows)], Path(out_), guard)

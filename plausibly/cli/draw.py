@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from plausibly.cli.app import app
-from plausibly.cli.console import WrittenRows, print_result, say
+from plausibly.cli.console import WrittenRowsPrintout, print_remark, print_result
 from plausibly.cli.deliver import deliver
 from plausibly.cli.options import (
-    Common,
+    CommonOptions,
     GuardFormulas,
     OwnModel,
     Scheduler,
@@ -48,7 +48,7 @@ def sample(
     guard_formulas: GuardFormulas = False,
     scheduler: Scheduler = None,
     model: OwnModel = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Draw rows from RUN.
 
@@ -63,7 +63,7 @@ def sample(
     complete
         draw rows without holes, as if holes told nothing of what they hide.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.runs.run import Run
 
     if n < 1:
@@ -71,7 +71,7 @@ def sample(
     opened = Run.open(run, common.device, model)
     known = parse_pairs(given, "--given COLUMN=VALUE", opened.format.names)
     if complete:
-        say(common, COMPLETE_NOTE)
+        print_remark(common, COMPLETE_NOTE)
     asked = DrawRequest(opened, n, known, complete)
     if out_ is not None:
         draw_to_file(asked, out_, shard_work(scheduler, common, model), common, guard_formulas)
@@ -91,7 +91,7 @@ class DrawRequest:
     given: dict[str, str]
     complete: bool
 
-    def report(self, ess: Any, common: Common) -> dict[str, Any]:
+    def report(self, ess: Any, common: CommonOptions) -> dict[str, Any]:
         """Says how good draws given something are, and is that as JSON; nothing but the number of plain draws."""
         from plausibly.tasks.impute import impute as impute_task
 
@@ -99,11 +99,13 @@ class DrawRequest:
             return {"rows": self.n}
         word = impute_task.word(type(self.run.model)) or ""
         if word != "exact":
-            say(common, f"drawn cells are {describe_filling(word, ess)}")
+            print_remark(common, f"drawn cells are {describe_filling(word, ess)}")
         return {"rows": self.n, "drawn": word} | (ess.to_json() if ess else {})
 
 
-def draw_to_file(asked: DrawRequest, out_: str, work: Any, common: Common, guard: bool) -> None:
+def draw_to_file(
+    asked: DrawRequest, out_: str, work: Any, common: CommonOptions, guard: bool
+) -> None:
     """Draws rows into a file, shard by shard."""
     from plausibly.jobs import files
 
@@ -111,7 +113,7 @@ def draw_to_file(asked: DrawRequest, out_: str, work: Any, common: Common, guard
     wanted = asked.n, common.seed, asked.given, asked.complete
     ess = files.sample_to(asked.run, out, *wanted, work=work, heard=meter, guard=guard)
     document = asked.report(ess, common) | {"out": out_}
-    print_result(WrittenRows(asked.n, out_, document), common)
+    print_result(WrittenRowsPrintout(asked.n, out_, document), common)
 
 
 def describe_filling(word: str, ess: Any) -> str:
@@ -130,7 +132,7 @@ def impute(
     most_probable: Annotated[bool, Parameter(negative="")] = False,
     guard_formulas: GuardFormulas = False,
     model: OwnModel = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Fill every hole of DATA with a draw from p(hole | the rest of the row); observed cells come back as they are.
 
@@ -143,7 +145,7 @@ def impute(
     most_probable
         instead, fill all holes of a row with what is most probable together.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.runs.run import Run
     from plausibly.tasks.impute import impute as impute_task
 
@@ -161,10 +163,10 @@ def impute(
         ess = fill_and_print(opened, data, word, common, guard_formulas)
     else:
         ess = fill_files(opened, data, Path(out_), draws, word, common, guard_formulas)
-    say(common, f"filled cells are {describe_filling(word, ess)}")
+    print_remark(common, f"filled cells are {describe_filling(word, ess)}")
 
 
-def fill_and_print(run: Run, data: str, word: str, common: Common, guard: bool) -> Any:
+def fill_and_print(run: Run, data: str, word: str, common: CommonOptions, guard: bool) -> Any:
     """Fills rows and prints them; gives the effective number of weighted draws."""
     events, ess = run.fill_events(data, common.seed)
     document = {"rows": len(events), "filled": word} | (ess.to_json() if ess else {})
@@ -173,7 +175,7 @@ def fill_and_print(run: Run, data: str, word: str, common: Common, guard: bool) 
 
 
 def fill_files(
-    run: Run, data: str, out: Path, draws: int, word: str, common: Common, guard: bool
+    run: Run, data: str, out: Path, draws: int, word: str, common: CommonOptions, guard: bool
 ) -> Any:
     """Fills rows into files, a file for each draw; gives the effective number of weighted draws."""
     from plausibly.jobs import files
@@ -184,7 +186,7 @@ def fill_files(
         meter = row_meter(common)
         rows, ess = files.fill_to(run, data, path, seed, heard=meter, guard=guard)
     document = {"rows": rows, "filled": word} | (ess.to_json() if ess else {})
-    print_result(WrittenRows(rows, str(path), document | {"out": str(path)}), common)
+    print_result(WrittenRowsPrintout(rows, str(path), document | {"out": str(path)}), common)
     return ess
 
 
@@ -192,7 +194,9 @@ def path_of_draw(path: Path, draw: int) -> Path:
     return path.with_name(f"{path.stem}-{draw + 1}{path.suffix}")
 
 
-def complete_rows(run: Run, data: str, out_: str | None, common: Common, guard: bool) -> None:
+def complete_rows(
+    run: Run, data: str, out_: str | None, common: CommonOptions, guard: bool
+) -> None:
     """Fills the holes of each row with what is most probable together."""
     from plausibly.tasks.complete import complete as complete_task
 
@@ -201,4 +205,4 @@ def complete_rows(run: Run, data: str, out_: str | None, common: Common, guard: 
     document = {"rows": len(events), "completed": word}
     deliver(run, events, out_, common, document, guard=guard, data=data)
     quality = "" if word == "exact" else ", the best found"
-    say(common, f"each row's holes hold what is most probable together{quality}")
+    print_remark(common, f"each row's holes hold what is most probable together{quality}")

@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plausibly.cli.app import app
-from plausibly.cli.console import Block, Table, print_result
-from plausibly.cli.options import AnnealingOptions, Common, OwnModel, SamplingOptions, parse_literal
+from plausibly.cli.console import Block, ConsoleTable, print_result
+from plausibly.cli.options import (
+    AnnealingOptions,
+    CommonOptions,
+    OwnModel,
+    SamplingOptions,
+    parse_literal,
+)
 from plausibly.cli.progress import make_listener, row_meter
 from plausibly.errors import UserError
 
@@ -37,7 +43,7 @@ def evaluate(
     annealing: AnnealingOptions | None = None,
     sampling: SamplingOptions | None = None,
     model: OwnModel = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Print the held-out log-likelihood of RUN, on DATA or on the test rows of its own data.
 
@@ -51,7 +57,7 @@ def evaluate(
     rows
         rows that --annealed (100 unless said otherwise) or --samples (2,000) look at.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     annealing = annealing or AnnealingOptions()
     sampling = sampling or SamplingOptions()
     from plausibly.runs.run import Run
@@ -66,10 +72,12 @@ def evaluate(
         print_result(evaluate_run(opened, data, draws, common), common)
 
 
-def evaluate_run(run: Run, data: str | None, draws: int | None, common: Common) -> Evaluation:
+def evaluate_run(
+    run: Run, data: str | None, draws: int | None, common: CommonOptions
+) -> EvaluationPrintout:
     """Evaluates a run on rows that are read once for all."""
     events = run.test_events(data)
-    return Evaluation(
+    return EvaluationPrintout(
         run,
         data,
         run.evaluate(events, draws, row_meter(common)),
@@ -86,7 +94,7 @@ def name_data(run: Run, data: str | None) -> str:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationPrintout:
     """The held-out log-likelihood of a run, and what else its type has to say of it."""
 
     run: Run
@@ -114,14 +122,14 @@ class Evaluation:
         yield from likelihood_lines(self.likelihood)
         if self.elbo is not None:
             parts = [list(part) for part in self.elbo.parts()]
-            yield Table(["part", "nats per row", ""], parts, self.elbo.title())
+            yield ConsoleTable(["part", "nats per row", ""], parts, self.elbo.title())
         if self.codebook is not None:
             yield f"codebook: {self.codebook}"
         if self.orders is not None:
             yield f"orders: {self.orders}"
         if self.columns is not None:
             yield self.columns.title()
-            yield Table(*self.columns.table())
+            yield ConsoleTable(*self.columns.table())
 
 
 def likelihood_lines(found: Likelihood) -> Iterator[str]:
@@ -162,7 +170,7 @@ def check_combinations(
 
 
 def print_samples(
-    run: Run, data: str | None, chosen: SamplingOptions, rows: dict[str, int], common: Common
+    run: Run, data: str | None, chosen: SamplingOptions, rows: dict[str, int], common: CommonOptions
 ) -> None:
     """Prints how close samples are to held-out rows."""
     found = run.samples(
@@ -175,11 +183,11 @@ def print_samples(
         drawing=row_meter(common, "draws as large as the training rows"),
         **rows,
     )
-    print_result(SampleJudgement(run, data, found), common)
+    print_result(SamplesPrintout(run, data, found), common)
 
 
 @dataclass(frozen=True)
-class SampleJudgement:
+class SamplesPrintout:
     """Samples beside held-out rows."""
 
     run: Run
@@ -193,22 +201,22 @@ class SampleJudgement:
     def blocks(self) -> Iterator[Block]:
         for headings, rows, title in self.found.tables():
             yield title
-            yield Table(headings, rows)
+            yield ConsoleTable(headings, rows)
         yield from self.found.notes()
 
 
 def print_annealed(
-    run: Run, data: str | None, chosen: AnnealingOptions, rows: int, common: Common
+    run: Run, data: str | None, chosen: AnnealingOptions, rows: int, common: CommonOptions
 ) -> None:
     """Prints bounds by annealed importance sampling."""
     sigma = chosen.sigma if chosen.sigma is None else parse_literal(chosen.sigma)
     heard = row_meter(common, "transitions")
     found = run.anneal(data, rows, chosen.chains, chosen.distributions, sigma, common.seed, heard)
-    print_result(AnnealedBounds(run, data, found), common)
+    print_result(AnnealingPrintout(run, data, found), common)
 
 
 @dataclass(frozen=True)
-class AnnealedBounds:
+class AnnealingPrintout:
     """Bounds on log p from both sides."""
 
     run: Run
@@ -224,19 +232,19 @@ class AnnealedBounds:
 
 
 @app.command
-def check(run: str, /, *, model: OwnModel = None, common: Common | None = None) -> None:
+def check(run: str, /, *, model: OwnModel = None, common: CommonOptions | None = None) -> None:
     """Check on RUN what its model promises: sums to one, samples follow the density, no variable sees a later one, ..."""
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.runs.run import Run
 
-    found = CheckedPromises(Run.open(run, common.device, model).check())
+    found = PromisesPrintout(Run.open(run, common.device, model).check())
     print_result(found, common)
     if not found.hold:
         sys.exit(1)
 
 
 @dataclass(frozen=True)
-class CheckedPromises:
+class PromisesPrintout:
     """The promises of a model, and how far each is kept."""
 
     results: list[Result]
@@ -259,22 +267,22 @@ class CheckedPromises:
             ]
             for result in self.results
         ]
-        yield Table(["promise", "", "value", "tolerance", "what is measured"], rows)
+        yield ConsoleTable(["promise", "", "value", "tolerance", "what is measured"], rows)
         yield "all hold" if self.hold else "NOT all hold: do not trust this run's numbers"
 
 
 @app.command
-def report(run: str, /, *, model: OwnModel = None, common: Common | None = None) -> None:
+def report(run: str, /, *, model: OwnModel = None, common: CommonOptions | None = None) -> None:
     """Build the one-file HTML report of RUN, or of a folder that `compare` made, again."""
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.fitting.results import report_again
 
     path = report_again(Path(run), common.device, make_listener(common), model)
-    print_result(BuiltReport(str(path)), common)
+    print_result(ReportPrintout(str(path)), common)
 
 
 @dataclass(frozen=True)
-class BuiltReport:
+class ReportPrintout:
     """The page that was built."""
 
     path: str

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from plausibly.cli.app import app
-from plausibly.cli.console import Block, Table, board_table, print_result, say
+from plausibly.cli.console import Block, ConsoleTable, board_table, print_remark, print_result
 from plausibly.cli.options import (
-    Common,
-    Conditioning,
+    CommonOptions,
+    ConditioningOptions,
     DataOptions,
     parse_literal,
     parse_pairs,
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
 class FitOptions:
     """A request for fits as people write it, in two values. UserError for a text that cannot be read."""
 
-    common: Common
+    common: CommonOptions
     budget: str | None
     steps: int | None
     settings: list[str] | None
-    conditioning: Conditioning | None
+    conditioning: ConditioningOptions | None
     data: DataOptions | None
 
     def wanted(self, source: str) -> DataRequest:
         from plausibly.fitting.settings import DataRequest
 
-        named = self.conditioning or Conditioning()
+        named = self.conditioning or ConditioningOptions()
         context, event = tuple(named.context or ()), tuple(named.event or ())
         reading = (self.data or DataOptions()).keywords()
         return DataRequest(source, self.common.seed, context, event, reading)
 
     def chosen(self) -> Settings:
-        from plausibly.fitting.settings import settings
+        from plausibly.fitting.settings import make_settings
 
         budget, values = parse_seconds(self.budget), parse_settings(self.settings)
-        return settings(values, self.common.seed, budget, self.steps, self.common.device)
+        return make_settings(values, self.common.seed, budget, self.steps, self.common.device)
 
 
 def parse_settings(words: list[str] | None) -> dict[str, Any]:
@@ -94,9 +94,9 @@ def fit(
         list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")
     ] = None,
     resume: str | None = None,
-    conditioning: Conditioning | None = None,
+    conditioning: ConditioningOptions | None = None,
     options: DataOptions | None = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Fit a model to DATA, test it once on held-out rows, and keep it as a run with its report.
 
@@ -116,7 +116,7 @@ def fit(
     resume
         go on with this run where it stopped; needs no DATA.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.fitting import api
 
     listener = make_listener(common)
@@ -127,15 +127,15 @@ def fit(
     else:
         refuse_data(data, "run")
         run = api.resume(resume, common.device, listener, model)
-    print_result(FittedRun(run), common)
+    print_result(FitPrintout(run), common)
     if run.record.status == "interrupted":
         again = f"plausibly fit --resume {run.path}"
-        say(common, f"interrupted at step {run.record.steps:,}; go on with: {again}")
+        print_remark(common, f"interrupted at step {run.record.steps:,}; go on with: {again}")
         sys.exit(130)
 
 
 @dataclass(frozen=True)
-class FittedRun:
+class FitPrintout:
     """A run as its row of the board, what it is mixed of if it is, and where it is."""
 
     run: Run
@@ -168,9 +168,9 @@ def compare(
         list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")
     ] = None,
     resume: str | None = None,
-    conditioning: Conditioning | None = None,
+    conditioning: ConditioningOptions | None = None,
     options: DataOptions | None = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Fit several models to DATA and test them on the same held-out rows: one board, one report.
 
@@ -191,7 +191,7 @@ def compare(
     resume
         go on with this comparison where it stopped; needs no DATA, and --models only for models of your own.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.fitting import compare as compare_module
 
     named = parse_names(models)
@@ -203,14 +203,14 @@ def compare(
     else:
         refuse_data(data, "comparison")
         board = compare_module.resume_comparison(resume, named or (), common.device, listener)
-    print_result(Comparison(board), common)
+    print_result(ComparisonPrintout(board), common)
     if board.interrupted:
-        say(common, f"stopped; go on with: plausibly compare --resume {board.path}")
+        print_remark(common, f"stopped; go on with: plausibly compare --resume {board.path}")
         sys.exit(130)
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparisonPrintout:
     """A board and its report."""
 
     board: Board
@@ -231,7 +231,7 @@ class Comparison:
 def ensemble(
     *runs: str,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Mix RUNS of the same data, with the weights that are best on validation rows, into a run of its own.
 
@@ -240,11 +240,13 @@ def ensemble(
     out_
         folder of the run (default runs/ensemble-1).
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.fitting import ensemble as ensemble_module
 
-    run = ensemble_module.mix(runs, out=out_, device=common.device, listener=make_listener(common))
-    print_result(FittedRun(run), common)
+    run = ensemble_module.mix_runs(
+        runs, out=out_, device=common.device, listener=make_listener(common)
+    )
+    print_result(FitPrintout(run), common)
 
 
 @app.command
@@ -257,7 +259,7 @@ def benchmark(
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     budget: str | None = None,
     steps: int | None = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Fit the standard sets of SUITE (debd, larochelle, binary-mnist) and put the results beside published ones.
 
@@ -276,7 +278,7 @@ def benchmark(
     steps
         training steps of each fit, instead of a budget: the same seed gives the same table.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.fitting import benchmark as benchmark_module
 
     rows = benchmark_module.benchmark(
@@ -290,11 +292,11 @@ def benchmark(
         device=common.device,
         listener=make_listener(common),
     )
-    print_result(SuiteTable(suite, list(rows)), common)
+    print_result(BenchmarkPrintout(suite, list(rows)), common)
 
 
 @dataclass(frozen=True)
-class SuiteTable:
+class BenchmarkPrintout:
     """The table of a suite: results beside published ones."""
 
     suite: str
@@ -306,5 +308,5 @@ class SuiteTable:
     def blocks(self) -> Iterator[Block]:
         from plausibly.fitting.benchmark import HEADINGS, format_row, sources_line
 
-        yield Table(HEADINGS, [format_row(row) for row in self.rows])
+        yield ConsoleTable(HEADINGS, [format_row(row) for row in self.rows])
         yield sources_line(self.rows)

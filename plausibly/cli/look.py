@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plausibly.cli.app import app
-from plausibly.cli.console import Block, Table, format_value, print_result
-from plausibly.cli.options import Common, DataOptions
+from plausibly.cli.console import Block, ConsoleTable, format_value, print_result
+from plausibly.cli.options import CommonOptions, DataOptions
 from plausibly.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def data(
     *,
     write_kinds: str | None = None,
     options: DataOptions | None = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Show the column report of DATA: kinds, levels, holes, what was guessed and how to override it.
 
@@ -37,7 +37,7 @@ def data(
     write_kinds
         a file to keep what was guessed in, to be edited and given to any command with --kinds.
     """
-    common, options = common or Common(), options or DataOptions()
+    common, options = common or CommonOptions(), options or DataOptions()
     from plausibly.data.columns import kind_files
     from plausibly.data.loading import load
     from plausibly.data.origins import is_table
@@ -51,7 +51,7 @@ def data(
     if write_kinds is not None:
         dropped = describe_dropped(dataset.format.fields()["dropped"])
         kind_files.write_kinds(columns + dropped, Path(data).name, Path(write_kinds))
-    print_result(ColumnReport(dataset, columns, write_kinds is not None), common)
+    print_result(ColumnsPrintout(dataset, columns, write_kinds is not None), common)
 
 
 def describe_dropped(names: list[str]) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def describe_dropped(names: list[str]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class ColumnReport:
+class ColumnsPrintout:
     """The columns of a data set; `kept` where a file has them too."""
 
     dataset: Dataset
@@ -92,7 +92,7 @@ class ColumnReport:
         if self.dataset.regular:
             yield "rows written again give this file, byte for byte"
 
-    def table(self) -> Table:
+    def table(self) -> ConsoleTable:
         rows = [
             [
                 *(format_value(column.get(key)) for key in ("name", "kind", "codes", "holes")),
@@ -106,7 +106,9 @@ class ColumnReport:
             f"{self.dataset.name}: {counts} rows (train, validation, test, calibration), "
             f"{self.dataset.schema.size:,} variables"
         )
-        return Table(["column", "kind", "codes", "holes", "values", "guessed from"], rows, title)
+        return ConsoleTable(
+            ["column", "kind", "codes", "holes", "values", "guessed from"], rows, title
+        )
 
     def price_of_new_values(self) -> str:
         shares = [kind.unforeseen for kind in self.dataset.schema.kinds if kind.unforeseen]
@@ -139,7 +141,7 @@ def models(
     data: str | None = None,
     variables: int | None = None,
     options: DataOptions | None = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """List every model: what it can do, and its number of free parameters.
 
@@ -154,7 +156,7 @@ def models(
     variables
         count them for so many binary variables (8 unless said otherwise).
     """
-    common, options = common or Common(), options or DataOptions()
+    common, options = common or CommonOptions(), options or DataOptions()
     from plausibly.evaluation.abilities import describe_model, model_entries
     from plausibly.events.schema import binary
     from plausibly.runs.model_classes import model_class
@@ -167,9 +169,9 @@ def models(
     schema = binary(variables or 8) if data is None else schema_of(data, options, common.seed)
     counted = data or f"n = {variables or 8} binary variables"
     if kind is None:
-        print_result(ModelList(model_entries(schema), counted), common)
+        print_result(ModelsPrintout(model_entries(schema), counted), common)
     else:
-        print_result(ModelArguments(describe_model(kind, schema), counted), common)
+        print_result(ModelPrintout(describe_model(kind, schema), counted), common)
 
 
 def schema_of(data: str, options: DataOptions, seed: int) -> Schema:
@@ -180,7 +182,7 @@ def schema_of(data: str, options: DataOptions, seed: int) -> Schema:
 
 
 @dataclass(frozen=True)
-class ModelList:
+class ModelsPrintout:
     """Every model; `counted` says what its parameters are counted for."""
 
     entries: list[dict[str, Any]]
@@ -190,36 +192,38 @@ class ModelList:
         return {"models": self.entries}
 
     def blocks(self) -> Iterator[Block]:
-        from plausibly.evaluation.abilities import reasons
+        from plausibly.evaluation.abilities import refusal_reasons
 
         yield self.sizes()
         yield from self.tasks()
-        for number, reason in enumerate(reasons(self.entries), 1):
+        for number, reason in enumerate(refusal_reasons(self.entries), 1):
             yield f"({number}) {reason}"
         for entry in self.entries:
             if entry["accepts"]:
                 yield f"{entry['accepts']}: refused for this data"
 
-    def sizes(self) -> Table:
+    def sizes(self) -> ConsoleTable:
         rows = [
             [entry["name"], entry["family"], format_count(entry["parameters"]), entry["formula"]]
             for entry in self.entries
         ]
-        return Table(["model", "family", f"parameters, {self.counted}", "formula (n bits)"], rows)
+        return ConsoleTable(
+            ["model", "family", f"parameters, {self.counted}", "formula (n bits)"], rows
+        )
 
-    def tasks(self) -> Iterator[Table]:
+    def tasks(self) -> Iterator[ConsoleTable]:
         """A few models at a time, so that a table fits on a screen."""
-        from plausibly.evaluation.abilities import answers
+        from plausibly.evaluation.abilities import task_answers
 
-        words = answers(self.entries)
+        words = task_answers(self.entries)
         for start in range(0, len(self.entries), MODELS_PER_TABLE):
             some = slice(start, start + MODELS_PER_TABLE)
             names = [entry["name"] for entry in self.entries[some]]
-            yield Table(["task", *names], [[row[0], *row[1:][some]] for row in words])
+            yield ConsoleTable(["task", *names], [[row[0], *row[1:][some]] for row in words])
 
 
 @dataclass(frozen=True)
-class ModelArguments:
+class ModelPrintout:
     """A model's arguments, and the parts that some of them choose among, with their own."""
 
     entry: dict[str, Any]
@@ -239,19 +243,19 @@ class ModelArguments:
             yield "It takes no arguments."
             return
         rows = [argument_row("", argument) for argument in entry["arguments"]]
-        yield Table(["--set", "default", "meaning"], rows)
+        yield ConsoleTable(["--set", "default", "meaning"], rows)
         for argument in entry["arguments"]:
             if argument["parts"]:
                 yield parts_table(argument)
 
 
-def parts_table(argument: dict[str, Any]) -> Table:
+def parts_table(argument: dict[str, Any]) -> ConsoleTable:
     """The parts that an argument chooses among, each with its own arguments."""
     rows = []
     for part in argument["parts"]:
         rows.append([f"{argument['name']}={part['name']}", "", part["about"]])
         rows += [argument_row(f"{argument['name']}.", own) for own in part["arguments"]]
-    return Table(["--set", "default", "meaning"], rows)
+    return ConsoleTable(["--set", "default", "meaning"], rows)
 
 
 def argument_row(prefix: str, argument: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from plausibly.errors import UserError
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Common:
+class CommonOptions:
     """Options of every command."""
 
     json: Annotated[bool, Parameter(negative="")] = False
@@ -56,7 +56,7 @@ GuardFormulas = Annotated[
 ]
 
 
-def shard_work(scheduler: str | None, common: Common, model: str | None) -> Any:
+def shard_work(scheduler: str | None, common: CommonOptions, model: str | None) -> Any:
     """Does the shards of a job in this process, or on the cluster of that scheduler."""
     from plausibly.jobs.shards import work_here
 
@@ -94,7 +94,9 @@ class DataOptions:
     def keywords(self) -> dict[str, Any]:
         """Those that were given, as `plausibly.load` takes them."""
         given = {name: getattr(self, name) for name in ("split", "valid", "test", "size")}
-        return keep_given({"kinds": self._kinds(), "drop": tuple(self.drop or ()), **given})
+        return select_given_options(
+            {"kinds": self._kinds(), "drop": tuple(self.drop or ()), **given}
+        )
 
     def _kinds(self) -> dict[str, str]:
         """The kind of each column that is told one: by the file, or else, which counts for more, by a word."""
@@ -107,7 +109,7 @@ class DataOptions:
         return kind_files.read_kinds(self.kinds) | told
 
 
-def keep_given(options: dict[str, Any]) -> dict[str, Any]:
+def select_given_options(options: dict[str, Any]) -> dict[str, Any]:
     """Leaves out options that nobody gave."""
     return {key: value for key, value in options.items() if value not in (None, (), {})}
 
@@ -151,7 +153,7 @@ def parse_seconds(text: str | None) -> float | None:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Conditioning:
+class ConditioningOptions:
     """Options that say which columns are modelled given which."""
 
     context: Annotated[list[str], Parameter(consume_multiple=True, negative="")] | None = None

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from plausibly.cli.console import say
-from plausibly.cli.options import Common
+from plausibly.cli.console import print_remark
+from plausibly.cli.options import CommonOptions
 from plausibly.printing import print_progress
 
 if TYPE_CHECKING:
@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 10  # in a file or a pipe, where lines are not rewritten
 
 
-def make_listener(common: Common) -> Listener:
+def make_listener(common: CommonOptions) -> Listener:
     """Sends lines and progress to stderr: a moving line with the time left on a terminal, else one now and then."""
     from plausibly.fitting.settings import Listener
 
     if common.quiet:
         return Listener()
-    return Listener(lambda line: say(common, line), Meter(), row_meter(common, "rows read"))
+    return Listener(
+        lambda line: print_remark(common, line), ProgressMeter(), row_meter(common, "rows read")
+    )
 
 
-class Meter:
+class ProgressMeter:
     """Prints training progress: the current line is rewritten on a terminal, otherwise a new one every 10 s."""
 
     def __init__(self) -> None:
@@ -53,7 +55,7 @@ def progress_line(progress: Any) -> str:
     return "  ".join([f"{progress.unit} {progress.validation:.4f}", *health])
 
 
-def row_meter(common: Common, unit: str = "rows") -> Callable[[int, int], None]:
+def row_meter(common: CommonOptions, unit: str = "rows") -> Callable[[int, int], None]:
     """Counts rows, or other units, on stderr where that takes long; a quiet command gets one that is silent."""
     return (lambda done, rows: None) if common.quiet else RowMeter(unit)
 

@@ -11,8 +11,8 @@ from cyclopts import Parameter
 
 from plausibly.cli.app import app
 from plausibly.cli.console import Block, format_cell, frame_table, print_result
-from plausibly.cli.deliver import deliver, write
-from plausibly.cli.options import Common, GuardFormulas, OwnModel
+from plausibly.cli.deliver import deliver, deliver_to_file
+from plausibly.cli.options import CommonOptions, GuardFormulas, OwnModel
 from plausibly.errors import UserError
 from plausibly.system.files import refuse_same
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from plausibly.evaluation.answers.classification import Classification
-    from plausibly.evaluation.answers.reconstruction import Error
+    from plausibly.evaluation.answers.reconstruction import ReconstructionError
     from plausibly.evaluation.answers.regression import Regression
 
 PREDICTIONS_SHOWN = 10  # rows
@@ -37,7 +37,7 @@ def classify(
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     guard_formulas: GuardFormulas = False,
     model: OwnModel = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Tell p(label | the rest) for each row of DATA, of a number its median and interval; and how good that is where known.
 
@@ -49,7 +49,7 @@ def classify(
         a .csv or .parquet file with a column p(LABEL) for each label, or with mean, median and interval; without it the
         first rows are printed.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.data.files.outputs import score_output
     from plausibly.runs.run import Run
 
@@ -61,12 +61,12 @@ def classify(
     )
     frame = found.frame()
     if out_ is not None:
-        write(score_output(Path(out_)), frame, out_, guard_formulas, data)
-    print_result(Predictions(found, frame, out_), common)
+        deliver_to_file(score_output(Path(out_)), frame, out_, guard_formulas, data)
+    print_result(PredictionsPrintout(found, frame, out_), common)
 
 
 @dataclass(frozen=True)
-class Predictions:
+class PredictionsPrintout:
     """The prediction of each row, or where they are, and how good they are where that is known."""
 
     found: Classification | Regression
@@ -92,7 +92,7 @@ def encode(
     *,
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     model: OwnModel = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Turn each row of DATA into the latents that stand for it, so many numbers.
 
@@ -101,7 +101,7 @@ def encode(
     out_
         a .csv, .tsv, .npy or .npz file, a line for each row; without it the latents are printed.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.data.files.arrays import write_rows
     from plausibly.runs.run import Run
 
@@ -109,11 +109,11 @@ def encode(
     if out_ is not None:
         refuse_same(out_, data)
         write_rows(latents, Path(out_))
-    print_result(EncodedRows(latents, out_), common)
+    print_result(LatentsPrintout(latents, out_), common)
 
 
 @dataclass(frozen=True)
-class EncodedRows:
+class LatentsPrintout:
     """The latents of each row, or where they are."""
 
     latents: np.ndarray
@@ -145,7 +145,7 @@ def reconstruct(
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     guard_formulas: GuardFormulas = False,
     model: OwnModel = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Encode each row of DATA and decode it again, and tell how far the rows are from what comes back.
 
@@ -154,7 +154,7 @@ def reconstruct(
     out_
         file for the rows that come back: .csv, .parquet, .npz or .png (a grid of images).
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.runs.run import Run
 
     opened = Run.open(run, common.device, model)
@@ -162,16 +162,16 @@ def reconstruct(
     errors = opened.reconstruction(events)
     if out_ is not None:
         output = opened.format.output(Path(out_))
-        write(output, opened.reconstruct(events), out_, guard_formulas, data)
-    print_result(ReconstructedRows(len(events), errors, out_), common)
+        deliver_to_file(output, opened.reconstruct(events), out_, guard_formulas, data)
+    print_result(ReconstructionPrintout(len(events), errors, out_), common)
 
 
 @dataclass(frozen=True)
-class ReconstructedRows:
+class ReconstructionPrintout:
     """The distance of rows from what comes back, by unit, and where that is."""
 
     rows: int
-    errors: dict[str, Error]
+    errors: dict[str, ReconstructionError]
     out: str | None
 
     def to_json(self) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def interpolate(
     out_: Annotated[str | None, Parameter(name="--out")] = None,
     guard_formulas: GuardFormulas = False,
     model: OwnModel = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Decode rows along the straight line between the latents of two rows of DATA; the ends are their reconstructions.
 
@@ -213,7 +213,7 @@ def interpolate(
     out_
         .csv, .parquet, .npz or .png (a line of images for each pair); without it the rows are printed.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.runs.run import Run
 
     opened = Run.open(run, common.device, model)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from plausibly.cli.app import app
-from plausibly.cli.console import Block, WrittenRows, print_result
-from plausibly.cli.options import Common, GuardFormulas, OwnModel, parse_rows
+from plausibly.cli.console import Block, WrittenRowsPrintout, print_result
+from plausibly.cli.options import CommonOptions, GuardFormulas, OwnModel, parse_rows
 from plausibly.cli.progress import row_meter
 from plausibly.errors import UserError
 
@@ -29,7 +29,7 @@ def compress(
     embed: Annotated[bool, Parameter(negative="")] = False,
     verify: bool = True,
     model: OwnModel = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Write the rows of DATA to FILE in as few bits as RUN finds them plausible, without loss.
 
@@ -40,17 +40,17 @@ def compress(
     verify
         decode what was written before calling it done.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.jobs import compression
     from plausibly.runs.run import Run
 
     opened = Run.open(run, common.device, model)
     found = compression.compress(opened, data, file, embed, verify, row_meter(common))
-    print_result(CompressedRows(found, run, data, file, embed, verify), common)
+    print_result(CompressionPrintout(found, run, data, file, embed, verify), common)
 
 
 @dataclass(frozen=True)
-class CompressedRows:
+class CompressionPrintout:
     """The file of compressed rows, beside other programs and beside what the model promises."""
 
     found: Measure
@@ -64,7 +64,7 @@ class CompressedRows:
         return self.found.to_json() | {"file": self.file}
 
     def blocks(self) -> Iterator[Block]:
-        from plausibly.jobs.provenance import processor, reader_versions
+        from plausibly.jobs.provenance import processor_name, reader_versions
 
         found = self.found
         yield (
@@ -82,7 +82,7 @@ class CompressedRows:
             yield "the model is in it"
         else:
             yield f"to decompress it, keep {self.run} as it is; --embed puts the model into it"
-        here = f"for certain on a processor like this: {processor()}"
+        here = f"for certain on a processor like this: {processor_name()}"
         yield f"decoded by {reader_versions()}, {here}"
 
     def bits_line(self) -> str:
@@ -104,7 +104,7 @@ def decompress(
     rows: str | None = None,
     guard_formulas: GuardFormulas = False,
     model: OwnModel = None,
-    common: Common | None = None,
+    common: CommonOptions | None = None,
 ) -> None:
     """Write the rows that RUN compressed to FILE to DATA: .csv, .parquet, .npz, whatever can hold them.
 
@@ -115,7 +115,7 @@ def decompress(
     rows
         only some, counted from 0: FIRST:END.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.jobs import compression
     from plausibly.runs.run import Run
 
@@ -123,20 +123,20 @@ def decompress(
     opened = None if data is None else Run.open(run, common.device, model)
     file, data = (run, file) if data is None else (file, data)
     number = compression.decompress(file, data, opened, some, row_meter(common), guard_formulas)
-    print_result(WrittenRows(number, data, {"rows": number, "out": data}), common)
+    print_result(WrittenRowsPrintout(number, data, {"rows": number, "out": data}), common)
 
 
 @app.command
-def seal(run: str, /, *, model: OwnModel = None, common: Common | None = None) -> None:
+def seal(run: str, /, *, model: OwnModel = None, common: CommonOptions | None = None) -> None:
     """Renew the checksums of RUN, or of a folder that `compare` made, after an edit by hand; they tell damage, not malice."""
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.fitting import resealing
 
-    print_result(SealedFiles(run, resealing.seal(run, model)), common)
+    print_result(SealPrintout(run, resealing.seal(run, model)), common)
 
 
 @dataclass(frozen=True)
-class SealedFiles:
+class SealPrintout:
     """The files with a checksum, and whether it is a new one."""
 
     run: str
@@ -151,21 +151,21 @@ class SealedFiles:
 
 
 @app.command
-def upgrade(*runs: str, common: Common | None = None) -> None:
+def upgrade(*runs: str, common: CommonOptions | None = None) -> None:
     """Rewrite RUNS of earlier versions as this one writes them: their scores stay the same, and all commands open both.
 
     A run of a later version is left as it is, and that version named.
     """
-    common = common or Common()
+    common = common or CommonOptions()
     from plausibly.runs import upgrading
 
     if not runs:
         raise UserError("RUN is missing; for example: plausibly upgrade runs/best-1")
-    print_result(UpgradedRuns([upgrading.upgrade(run) for run in runs]), common)
+    print_result(UpgradePrintout([upgrading.upgrade(run) for run in runs]), common)
 
 
 @dataclass(frozen=True)
-class UpgradedRuns:
+class UpgradePrintout:
     """Runs that are, or were already, of this version."""
 
     runs: list[Upgraded]

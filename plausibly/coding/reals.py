@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plausibly.coding.streams import Coder, Damaged, Symbols
+from plausibly.coding.streams import Coder, DamagedStream, Symbols
 
 Numbers = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -73,7 +73,7 @@ def _halving_law(part: Numbers, whole: Numbers, single: NDArray[np.bool_]) -> Nu
 
 
 @dataclass(frozen=True)
-class Raster:
+class FloatRaster:
     """Numbers that values are often taken from, each with a place; places are whole numbers up to +-`end`."""
 
     at: Callable[[Places], Numbers]
@@ -101,41 +101,43 @@ class Raster:
         return low
 
 
-def last_place(dtype: type[np.floating[Any]]) -> int:
+def last_float_place(dtype: type[np.floating[Any]]) -> int:
     """The place of the largest number of a type."""
     return int(floats_to_places(np.array([np.finfo(dtype).max], dtype))[0])
 
 
-FLOATS32 = Raster(
+FLOATS32 = FloatRaster(
     lambda where: places_to_floats(where, np.float32).astype(np.float64),
     lambda x: floats_to_places(x.clip(-MAX_FLOAT32, MAX_FLOAT32).astype(np.float32)),
-    last_place(np.float32),
+    last_float_place(np.float32),
 )
-FLOATS64 = Raster(
-    lambda where: places_to_floats(where, np.float64), floats_to_places, last_place(np.float64)
+FLOATS64 = FloatRaster(
+    lambda where: places_to_floats(where, np.float64),
+    floats_to_places,
+    last_float_place(np.float64),
 )
 
 
-def _multiples(step: float) -> Raster:
+def _multiples(step: float) -> FloatRaster:
     parts = round(1 / step)  # 3 / 10 is the number that is written 0.3, and 3 * 0.1 is not
     divides = abs(parts * step - 1) < 1e-9
-    return Raster(
+    return FloatRaster(
         lambda where: np.asarray(where / parts if divides else where * step, np.float64),
         lambda x: np.rint(x / step).clip(-MAX_MULTIPLE, MAX_MULTIPLE).astype(np.int64),
         MAX_MULTIPLE,
     )
 
 
-def rasters(step: float) -> list[Raster]:
+def float_rasters(step: float) -> list[FloatRaster]:
     """Multiples of a step, if there is one, float32 numbers, and all."""
     return [*([_multiples(step)] if step else []), FLOATS32, FLOATS64]
 
 
-def code_within(
+def code_reals_within(
     coder: Coder, event: Event, step: float, events: NDArray[np.float32], values: Numbers | None
 ) -> Numbers:
     """Values that give these events; `event` never falls as they grow. `step` is 0 where there is none."""
-    known = rasters(step)
+    known = float_rasters(step)
     ways = _code_ways(coder, known, len(events), values)
     found = np.empty(len(events))
     for way, raster in enumerate(known):
@@ -144,13 +146,13 @@ def code_within(
             continue
         first, size = raster.giving(event, events[rows])
         if (size < 1).any():
-            raise Damaged("a number that cannot be")
+            raise DamagedStream("a number that cannot be")
         place = None if values is None else raster.place(values[rows]) - first
         found[rows] = raster.at(first + coder.below(size, place))
     return found
 
 
-def _code_ways(coder: Coder, known: list[Raster], rows: int, values: Numbers | None) -> Places:
+def _code_ways(coder: Coder, known: list[FloatRaster], rows: int, values: Numbers | None) -> Places:
     """Which of the rasters each value is taken from: the first that holds it; which is most often so is coded before."""
     number = len(known)
     ways = usual = None

@@ -11,7 +11,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from plausibly.coding.streams import Coder, Damaged, law_arrays
+from plausibly.coding.streams import Coder, DamagedStream, law_arrays
 
 
 class Stack:
@@ -22,14 +22,14 @@ class Stack:
     """
 
     def __init__(self, words: int) -> None:
-        self._first = random_words(0, words) | np.uint32(1)
+        self._first = fill_stack_words(0, words) | np.uint32(1)
         self.coder = constriction.stream.stack.AnsCoder(self._first)
 
     @classmethod
     def of(cls, written: bytes, words: int) -> Self:
         """The stack that was written, which began with so many words. Damaged where these are no such bytes."""
         if len(written) % 4 or (written and not any(written[-4:])):
-            raise Damaged("its stack is no whole number of words")
+            raise DamagedStream("its stack is no whole number of words")
         stack = cls(words)
         stack.coder = constriction.stream.stack.AnsCoder(
             np.frombuffer(written, "<u4").astype(np.uint32)
@@ -47,21 +47,21 @@ class Stack:
         improbable, and leave such bits in turn.
         """
         words = self.coder.get_compressed()
-        words[:-1] ^= random_words(turn + 1, len(words))[:-1]  # the last one must not become 0
+        words[:-1] ^= fill_stack_words(turn + 1, len(words))[:-1]  # the last one must not become 0
         self.coder = constriction.stream.stack.AnsCoder(words)
 
     def check_empty(self) -> None:
         """Damaged unless all that is left is what the stack began with."""
         if not np.array_equal(self.coder.get_compressed(), self._first):
-            raise Damaged("its stack does not end where it began")
+            raise DamagedStream("its stack does not end where it began")
 
 
-def random_words(key: int, words: int) -> NDArray[np.uint32]:
+def fill_stack_words(key: int, words: int) -> NDArray[np.uint32]:
     """So many words, the same wherever and whenever they are asked for."""
     return np.random.PCG64(key).random_raw(words).astype(np.uint32)
 
 
-class Taker(Coder):
+class StackReader(Coder):
     """Takes symbols from a stack."""
 
     def __init__(self, stack: Stack) -> None:
@@ -75,7 +75,7 @@ class Taker(Coder):
         return found
 
 
-class Putter(Coder):
+class StackWriter(Coder):
     """Notes symbols, and puts them on a stack, so that they are taken in the order in which they were noted."""
 
     def __init__(self, stack: Stack) -> None:

@@ -1,7 +1,7 @@
 """Symbols into bytes, and out of them, by one description.
 
-Every method of a `Coder` is told the law of one symbol in each row, and gives the symbols: the `Writer` those that it is
-given, which it writes, the `Reader` those that it finds, whatever it is given. What is coded is described once, as a
+Every method of a `Coder` is told the law of one symbol in each row, and gives the symbols: the `SymbolWriter` those that it
+is given, which it writes, the `SymbolReader` those that it finds, whatever it is given. What is coded is described once, as a
 function of a coder and the symbols, which are None for a reader; a law may depend on what came before.
 
 Both are range coders of constriction (Bamler 2022, arXiv:2201.01741): first in, first out. Probabilities become whole
@@ -37,11 +37,11 @@ GRAIN, CELLS = 2.0**-7, 64
 TABLE_LAW, EVEN_LAW = LAWS.Categorical(perfect=False), LAWS.Uniform()
 
 
-class Damaged(UserError):
+class DamagedStream(UserError):
     """Bytes that no writer wrote."""
 
 
-def quantise(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def quantise_probabilities(log_probs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Probabilities as multiples of 1 / WHOLE, (..., K) float64, from log p in nats."""
     return quantise_shares(np.exp(np.asarray(log_probs, np.float64)))
 
@@ -86,7 +86,7 @@ class Coder(ABC):
         rows, codes = log_probs.shape
         if codes == 1 or not rows:
             return np.zeros(rows, np.int64)
-        return self._one(symbols, TABLE_LAW, quantise(log_probs))
+        return self._one(symbols, TABLE_LAW, quantise_probabilities(log_probs))
 
     def iid(
         self, probabilities: NDArray[np.float64], rows: int, symbols: Symbols
@@ -186,7 +186,7 @@ class Coder(ABC):
             )[0]
         )
         if length > self.most:
-            raise Damaged("its bytes were changed")
+            raise DamagedStream("its bytes were changed")
         own = None if data is None else np.frombuffer(data, np.uint8)
         return self._even(np.full(length, 256), own).astype(np.uint8).tobytes() if length else b""
 
@@ -194,10 +194,10 @@ class Coder(ABC):
         """The end: what was coded, and the checksum of it. Damaged where a reader finds another one."""
         said = self.checksum
         if int(self.below(np.array([1 << 32]), np.array([said]))[0]) != said:
-            raise Damaged("its contents are not those that were written")
+            raise DamagedStream("its contents are not those that were written")
 
 
-class Writer(Coder):
+class SymbolWriter(Coder):
     """Writes symbols; `written` are the bytes so far."""
 
     def __init__(self) -> None:
@@ -216,13 +216,13 @@ class Writer(Coder):
         return self._encoder.get_compressed().astype("<u4").tobytes()
 
 
-class Reader(Coder):
-    """Reads what a `Writer` wrote. Damaged where it cannot be."""
+class SymbolReader(Coder):
+    """Reads what a `SymbolWriter` wrote. Damaged where it cannot be."""
 
     def __init__(self, written: bytes, form: int = FORMAT_VERSION) -> None:
         super().__init__(len(written), form)
         if len(written) % 4:
-            raise Damaged("it is no whole number of words")
+            raise DamagedStream("it is no whole number of words")
         self._decoder = constriction.stream.queue.RangeDecoder(
             np.frombuffer(written, "<u4").astype(np.uint32)
         )
@@ -233,11 +233,11 @@ class Reader(Coder):
         try:
             found: NDArray[np.int32] = self._decoder.decode(law, *parameters)
         except (AssertionError, ValueError) as error:
-            raise Damaged("its bytes were changed") from error
+            raise DamagedStream("its bytes were changed") from error
         return found
 
 
-class Probe(Coder):
+class CodingProbe(Coder):
     """Writes nothing; `digest` is a hash of symbols and of the numbers that make up their laws."""
 
     def __init__(self) -> None:

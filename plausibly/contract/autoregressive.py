@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, device_of, drive
+from plausibly.capabilities import AutoregressiveModel, device_of, drive_unrolled
 from plausibly.contract.draws import draw_events, random_events
 from plausibly.contract.enumeration import change, node_log_probs
 from plausibly.contract.result import Result, near
@@ -74,7 +74,7 @@ def unroll_agrees_with_predict(model: AutoregressiveModel) -> Result:
         worst = max(worst, change(outcome, predicted.one(i), model.schema.kinds[i], x))
         return x[:, i]
 
-    returned = drive(model.unroll(len(x)), choose)
+    returned = drive_unrolled(model.unroll(len(x)), choose)
     if tuple(visited) != tuple(model.order) or not torch.equal(returned.flatten(1), x):
         worst = float("inf")
     return near(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import BoundedModel, DensityModel, Model, device_of
-from plausibly.coding.streams import Reader, Writer
+from plausibly.coding.streams import SymbolReader, SymbolWriter
 from plausibly.contract.draws import draw_events
 from plausibly.contract.result import Result, near
 from plausibly.errors import Unsupported
@@ -29,11 +29,11 @@ def bytes_decode(model: DensityModel) -> Result:
     x = codable(model, 512)
     if compress.word(type(model)) is None or device_of(model).type != "cpu":
         return near("bytes_decode", 0.0, 0.01, "not coded")
-    writer = Writer()
+    writer = SymbolWriter()
     compress(model, writer, x, len(x))
     ideal = float(-(model.log_prob(x).double().sum() + log_gaps(model.schema, x)) / log(2))
     excess = (8 * len(writer.payload) - SPARE_BITS - ideal) / max(ideal, 1000.0)
-    same = torch.equal(compress(model, Reader(writer.payload), None, len(x)), x)
+    same = torch.equal(compress(model, SymbolReader(writer.payload), None, len(x)), x)
     return near("bytes_decode", excess if same else float("inf"), 0.01, says)
 
 
@@ -42,12 +42,12 @@ def bytes_come_back(model: BoundedModel) -> Result:
     """Events through a coder come back, by what is hidden."""
     if device_of(model).type != "cpu":
         return near("bytes_come_back", 0.0, 0.0, "not coded")
-    x, writer = codable(model, 100), Writer()
+    x, writer = codable(model, 100), SymbolWriter()
     try:
         compress(model, writer, x, len(x))
     except Unsupported as refused:
         return near("bytes_come_back", 0.0, 0.0, f"not coded: {refused}")
-    back = compress(model, Reader(writer.payload), None, len(x))
+    back = compress(model, SymbolReader(writer.payload), None, len(x))
     lost = float((back != x).flatten(1).any(1).float().mean())
     return near("bytes_come_back", lost, 0.0, "share of events that do not come back from bytes")
 

@@ -11,7 +11,7 @@ from plausibly.contract.result import Result, near
 from plausibly.events.moments import likeliest_inside
 from plausibly.events.schema import Schema
 from plausibly.system.randomness import Stream, generator_for
-from plausibly.tasks.complete import Ascent
+from plausibly.tasks.complete import CompletionAscent
 
 
 @torch.no_grad()
@@ -19,7 +19,7 @@ def completions_are_highest(model: DecomposableModel) -> Result:
     """The most probable completion against draws given the same, and against every value of one more cell."""
     x, observed = some_observed(model, 12)
     observed &= ~model.schema.is_unseen(x).view(x.shape)
-    search = Ascent(model, likeliest_inside(model.schema, holes=False).to(x.device))
+    search = CompletionAscent(model, likeliest_inside(model.schema, holes=False).to(x.device))
     best = model.complete(x, observed, search.weights)
     rivals = model.propose_completions(
         x, observed, search.weights, generator_for(device_of(model), Stream.CHECKED_COMPLETIONS)

@@ -13,7 +13,7 @@ from plausibly.contract.draws import draw_events, events_for
 from plausibly.contract.result import Result, near
 from plausibly.events.kinds import Kind, Real
 from plausibly.events.schema import Schema
-from plausibly.system.randomness import Stream, drawing, generator_for
+from plausibly.system.randomness import Stream, generator_for, lend_noise
 from plausibly.tasks import load_tasks
 
 
@@ -96,7 +96,7 @@ def gradients_reach_every_parameter(model: Trainable) -> Result:
         for step in range(8):
             noise = generator_for(device_of(model), step, Stream.CHECKED_GRADIENTS)
             model.zero_grad()
-            with drawing(model, noise), torch.enable_grad():
+            with lend_noise(model, noise), torch.enable_grad():
                 training_loss(model, events_for(model, step), noise).backward()
             reached |= {
                 own

@@ -38,7 +38,7 @@ def find_broken(kind: type[Trainable], schema: Schema) -> tuple[str, ...]:
     """A line for each promise that does not hold, the first time that it does not."""
     broken: dict[str, str] = {}
     for small in small_schemas(kind, schema):
-        for result in check_instance(kind, small):
+        for result in check_tiny_model(kind, small):
             if not result.holds:
                 broken.setdefault(
                     result.name, f"{model_name(kind)} breaks {result.name}: {_measure_line(result)}"
@@ -75,7 +75,7 @@ def _few_variables(schema: Schema) -> tuple[int, ...]:
     return tuple(sorted(sorted(range(schema.size), key=lambda i: schema.codes[i])[:3]))
 
 
-def check_instance(kind: type[Trainable], schema: Schema) -> Iterator[Result]:
+def check_tiny_model(kind: type[Trainable], schema: Schema) -> Iterator[Result]:
     """The contract's results on a tiny instance with shaken weights, and whether it learns."""
     try:
         model = shake_weights(kind.tiny(schema))
@@ -84,7 +84,7 @@ def check_instance(kind: type[Trainable], schema: Schema) -> Iterator[Result]:
         return
     yield from run_checks(model)
     try:
-        yield learns(model)
+        yield can_learn(model)
     except Exception as error:
         yield _failure("learns", error)
 
@@ -93,7 +93,7 @@ def _failure(name: str, error: Exception) -> Result:
     return Result(name, False, float("nan"), 0.0, f"{type(error).__name__}: {error}")
 
 
-def learns(model: Trainable) -> Result:
+def can_learn(model: Trainable) -> Result:
     """Two steps, or all passes, on random events leave the tensors finite and can be validated."""
     events = random_events(model.schema, 64, 12).view(-1, *model.schema.shape)
     prepare(model, events, 0)

@@ -12,7 +12,7 @@ from plausibly.data.formats.format import Format
 from plausibly.events.schema import Schema
 
 
-class Truth(Protocol):
+class TrueDistribution(Protocol):
     """The distribution that a toy was drawn from."""
 
     @property
@@ -42,7 +42,7 @@ class Dataset:
     test: Events
     calibration: Events
     notes: list[str] = field(default_factory=list)
-    truth: Truth | None = None
+    truth: TrueDistribution | None = None
     regular: bool | None = None
     relations: list[Relation] = field(default_factory=list)
     shown: Events = field(init=False)

@@ -24,7 +24,7 @@ def divide(
 def divide_randomly(rows: int, given: Collection[str], seed: int) -> dict[str, np.ndarray]:
     """The places of the rows of each part that did not come on its own."""
     if not given:
-        return splits.at_random(rows, seed)._asdict()
+        return splits.split_at_random(rows, seed)._asdict()
     if len(given) > 1:
         return {"train": np.arange(rows)}
     stay = splits.split_rest(rows, seed)
@@ -43,5 +43,5 @@ def _split_by(table: Source, split: str, seed: int, kinds: dict[str, str]) -> sp
         raise UserError(f"there is no column {name!r} to split by{did_you_mean(name, table.names)}")
     series = table.series(name)
     if word == "time":
-        return splits.by_time(splits.ranks_of(series, name, kinds.get(name, "")))
-    return splits.by_group(splits.groups_of(series), seed)
+        return splits.split_by_time(splits.time_ranks(series, name, kinds.get(name, "")))
+    return splits.split_by_group(splits.group_numbers(series), seed)

@@ -69,7 +69,7 @@ def _join_values(parts: Sequence[Any]) -> Any:
     )
 
 
-def silent(done: int, rows: int) -> None:
+def ignore_progress(done: int, rows: int) -> None:
     """Nobody asks how far it is."""
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from plausibly.data import splits
-from plausibly.data.dataset import Dataset, Truth
+from plausibly.data.dataset import Dataset, TrueDistribution
 from plausibly.data.dividing import divide, divide_randomly
-from plausibly.data.events import Events, RowProgress, silent
+from plausibly.data.events import Events, RowProgress, ignore_progress
 from plausibly.data.files import arrays as array_files
 from plausibly.data.files import images
 from plausibly.data.files import tables as reading
@@ -25,7 +25,7 @@ from plausibly.data.files.arrow_tables import (
 )
 from plausibly.data.files.dialects import Dialect
 from plausibly.data.files.pieces import table_file
-from plausibly.data.files.regularity import irregularities, spellings
+from plausibly.data.files.regularity import describe_irregularities, describe_spellings
 from plausibly.data.formats import array_learning, arrays, numeric_arrays, table_learning, tables
 from plausibly.data.formats import labelled as labels_of_rows
 from plausibly.data.formats.format import Format
@@ -34,12 +34,12 @@ from plausibly.data.labels import label_text
 from plausibly.data.origins import (
     existing_path,
     is_table,
-    naming,
+    naming_source,
     source_digest,
     source_name,
     source_text,
 )
-from plausibly.data.relations import relations
+from plausibly.data.relations import find_relations
 from plausibly.data.repeats import describe_repeats
 from plausibly.data.rows import load_rows, read_toy_part
 from plausibly.data.sources import (
@@ -66,7 +66,7 @@ def load(
     test: Any = None,
     size: int | tuple[int, int] | None = None,
     labelled: bool = False,
-    heard: RowProgress = silent,
+    heard: RowProgress = ignore_progress,
 ) -> Dataset:
     """Data as a dataset of events with training, validation, test and calibration rows.
 
@@ -163,7 +163,7 @@ def _table(
     if given and split:
         raise UserError("give either `--split` or files for validation and test, not both")
     table = _open_table(source)
-    with naming(source):
+    with naming_source(source):
         table_learning.check_options(table.names, table.rows, kinds, drop)
         places = divide(table, given, split, seed, kinds)
         shown = table.some(places["train"], seed)
@@ -173,7 +173,7 @@ def _table(
         events = table.events(format, places, shown, heard)
         format = format.reserve_unseen(events["train"].codes)
         if split and (name := splits.group_column(split)):
-            note_groups(events, splits.groups_of(table.series(name)), places, shown)
+            note_groups(events, splits.group_numbers(table.series(name)), places, shown)
     return _describe_table(source, given, table, format, events, frame)
 
 
@@ -189,9 +189,13 @@ def _describe_table(
     events |= {name: _events_of(part, _frame(part)[0], format) for name, part in given.items()}
     whole = table.rows_in_memory(frame)
     digest = source_digest(source, whole, given)
-    odd = None if table.dialect is None else irregularities(*table.start(), table.rows, format)
+    odd = (
+        None
+        if table.dialect is None
+        else describe_irregularities(*table.start(), table.rows, format)
+    )
     notes = table.notes() + _table_notes(format)
-    notes += [] if odd is None else spellings(whole, format) + odd
+    notes += [] if odd is None else describe_spellings(whole, format) + odd
     dataset = _dataset(source_name(source), source_text(source), digest, format, events, notes)
     dataset.shown = events.get("shown", dataset.train)
     if odd is not None and not format.dropped:
@@ -202,7 +206,7 @@ def _describe_table(
 
 def _note_relations(dataset: Dataset, format: tables.TableFormat) -> None:
     """Keeps which columns follow from others, and says so before all else."""
-    dataset.relations = relations(format, dataset.shown)
+    dataset.relations = find_relations(format, dataset.shown)
     dataset.notes[:0] = [
         f"{relation}; --drop {relation.column} leaves it out" for relation in dataset.relations
     ]
@@ -235,7 +239,7 @@ def _reading_notes(source: Any) -> list[str]:
 
 
 def _events_of(source: Any, rows: Any, format: Format) -> Events:
-    with naming(source):
+    with naming_source(source):
         return format.events(rows)
 
 
@@ -259,7 +263,7 @@ def _array(
     labelled: bool,
 ) -> Dataset:
     rows, parts, notes, depth = _first_parts(source, given, size, labelled)
-    with naming(source):
+    with naming_source(source):
         places = divide_randomly(len(rows), {*parts, *given}, seed)
         train = rows[places["train"]]
         _refuse_nothing(train, notes)
@@ -355,7 +359,7 @@ def _dataset(
     format: Format,
     events: dict[str, Events],
     notes: list[str],
-    truth: Truth | None = None,
+    truth: TrueDistribution | None = None,
 ) -> Dataset:
     notes = notes + describe_repeats(events)
     calibration = events.get("calibration", events["train"][:0])

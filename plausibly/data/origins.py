@@ -54,7 +54,7 @@ def existing_path(source: str) -> Path:
 
 
 @contextmanager
-def naming(source: Any) -> Iterator[None]:
+def naming_source(source: Any) -> Iterator[None]:
     """Puts the file's name before what is wrong with its rows, unless it is there."""
     try:
         yield

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from plausibly.data.columns.conditions import one_value
+from plausibly.data.columns.conditions import single_condition
 from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
 from plausibly.data.labels import label_text
 from plausibly.errors import UserError, did_you_mean
 
 
-def place_among(names: Sequence[str], name: Any) -> int:
+def place_of_name(names: Sequence[str], name: Any) -> int:
     """Where the name, or the label that it is made of, stands among those of the variables. UserError lists these."""
     name = label_text(name)
     if name not in names:
@@ -21,21 +21,21 @@ def place_among(names: Sequence[str], name: Any) -> int:
     return names.index(name)
 
 
-def place_of(format: Format, name: Any) -> int:
+def variable_named(format: Format, name: Any) -> int:
     """The variable of that name. UserError names those that there are."""
-    return place_among(format.names, name)
+    return place_of_name(format.names, name)
 
 
 def question(format: Format, given: Mapping[Any, Any]) -> Events:
     """One row of which only the given cells are observed. UserError for a column or a value that is not known."""
     given = {
-        format.names[place_of(format, name)]: one_value(label_text(name), value)
+        format.names[variable_named(format, name)]: single_condition(label_text(name), value)
         for name, value in given.items()
     }
     events = format.parse_question(given)
     codes = format.schema.event_codes(events.codes)[0]
     for name, value in given.items():
-        i = place_of(format, name)
+        i = variable_named(format, name)
         if int(codes[i]) == format.schema.kinds[i].other_code:
             raise UserError(
                 f"{value!r} was never seen in column {name!r}{column_hint(format, name, str(value))}"
@@ -45,7 +45,7 @@ def question(format: Format, given: Mapping[Any, Any]) -> Events:
 
 def free_variable(format: Format, name: Any, given: Iterable[Any]) -> int:
     """The variable of that name, of which one asks. UserError where it is given."""
-    place = place_of(format, name)
+    place = variable_named(format, name)
     if label_text(name) in map(label_text, given):
         raise UserError(f"{label_text(name)!r} is given; ask for a column that is not")
     return place

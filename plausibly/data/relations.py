@@ -31,17 +31,19 @@ MIN_TERM_ROWS = 5  # rows in which each term of a sum is not 0
 DAY_SECONDS = 86_400
 
 
-def relations(format: TableFormat, events: Events) -> list[Relation]:
+def find_relations(format: TableFormat, events: Events) -> list[Relation]:
     """Functions and sums among the modelled columns of training rows."""
     some = events[np.linspace(0, len(events) - 1, min(len(events), MAX_ROWS)).astype(np.int64)]
     cells = [some.values.cells[name] for name in format.names]
-    found = functions(format.names, np.stack([cell_indices(each) for each in cells], 1))
+    found = find_functions(format.names, np.stack([cell_indices(each) for each in cells], 1))
     numeric = [place for place, column in enumerate(format.modelled) if _is_number(column)][
         :MAX_NUMERIC
     ]
     table = [_amounts(format.modelled[place], cells[place]) for place in numeric]
     return found + (
-        sums(tuple(format.names[place] for place in numeric), np.stack(table, 1)) if numeric else []
+        find_sums(tuple(format.names[place] for place in numeric), np.stack(table, 1))
+        if numeric
+        else []
     )
 
 
@@ -57,7 +59,7 @@ def cell_indices(cells: ColumnValues) -> np.ndarray:
     return np.asarray(index * len(texts) + own)
 
 
-def functions(names: tuple[str, ...], index: np.ndarray) -> list[Relation]:
+def find_functions(names: tuple[str, ...], index: np.ndarray) -> list[Relation]:
     """Which columns of whole numbers, (rows, columns), each follow from one other: of several the one with fewest values."""
     columns = [np.unique(column, return_inverse=True)[1] for column in index.T]
     index = np.stack(columns, 1)
@@ -116,7 +118,7 @@ def _amounts(column: ModelledColumn, cells: ColumnValues) -> np.ndarray:
     return np.where(known, ticks // (DAY_SECONDS * form.scale // form.seconds), np.nan)
 
 
-def sums(names: tuple[str, ...], table: np.ndarray) -> list[Relation]:
+def find_sums(names: tuple[str, ...], table: np.ndarray) -> list[Relation]:
     """Which columns of numbers, (rows, columns) with NaN for holes, are the sum of two others wherever all three are."""
     kept = [
         place
@@ -141,7 +143,7 @@ def _likely_sums(few: np.ndarray, a: int, b: int) -> list[int]:
     return found
 
 
-def adds_up(format: TableFormat, relation: Relation, events: Events) -> np.ndarray:
+def sum_holds(format: TableFormat, relation: Relation, events: Events) -> np.ndarray:
     """True where a sum is one, bool, of the rows where no term is a hole."""
     places = [format.names.index(name) for name in (relation.column, *relation.of)]
     whole, one, other = (

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from plausibly.data.events import Events, RowProgress, join_events, pack_events, silent
+from plausibly.data.events import Events, RowProgress, ignore_progress, join_events, pack_events
 from plausibly.data.files.dialects import Dialect
-from plausibly.data.files.pieces import TableFile, TextFile, counting_from, table_file
-from plausibly.data.files.tables import TABLE_SUFFIXES, as_utf8, contents
+from plausibly.data.files.pieces import TableFile, TextFile, counting_rows_from, table_file
+from plausibly.data.files.tables import TABLE_SUFFIXES, as_utf8, read_contents
 from plausibly.data.formats.format import Format
 from plausibly.data.labels import names_of
 from plausibly.system.files import suffix_of
@@ -60,7 +60,7 @@ class Source(ABC):
         format: Format,
         places: Mapping[str, np.ndarray],
         shown: np.ndarray,
-        heard: RowProgress = silent,
+        heard: RowProgress = ignore_progress,
     ) -> dict[str, Events]:
         """Events of each part's rows, which rise; where those of training have no values, those of `shown` besides."""
 
@@ -101,14 +101,14 @@ class FrameSource(Source):
         format: Format,
         places: Mapping[str, np.ndarray],
         shown: np.ndarray,
-        heard: RowProgress = silent,
+        heard: RowProgress = ignore_progress,
     ) -> dict[str, Events]:
         whole = format.events(self.whole)
         return split_events(whole, places)
 
     def start(self) -> tuple[str, bytes, Any]:
         path = Path(self.source)
-        return suffix_of(path), as_utf8(contents(path), path), self.whole
+        return suffix_of(path), as_utf8(read_contents(path), path), self.whole
 
     def notes(self) -> list[str]:
         return self.said
@@ -152,7 +152,7 @@ class StreamSource(Source):
         format: Format,
         places: Mapping[str, np.ndarray],
         shown: np.ndarray,
-        heard: RowProgress = silent,
+        heard: RowProgress = ignore_progress,
     ) -> dict[str, Events]:
         held = {part: thin_places(rows) for part, rows in places.items() if part != "train"}
         held["shown"] = shown
@@ -173,7 +173,7 @@ class StreamSource(Source):
         first = 0
         for frame in self.file.frames(ROWS_PER_PIECE):
             heard(first, self.rows)
-            with counting_from(first):
+            with counting_rows_from(first):
                 events = format.events(frame)
             yield first, events
             first += len(frame)

@@ -14,7 +14,7 @@ import numpy as np
 from plausibly.data.columns.cells import is_hole
 from plausibly.data.columns.column_sample import count_texts
 from plausibly.data.columns.date_guesses import AMBIGUOUS_REASON, guess_ambiguous, guess_date
-from plausibly.data.columns.guessing import guess
+from plausibly.data.columns.guessing import guess_column
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.number_guesses import guess_number
 from plausibly.data.columns.storage import Storage, storage_of
@@ -34,7 +34,7 @@ class Split(NamedTuple):
     calibration: np.ndarray
 
 
-def at_random(rows: int, seed: int) -> Split:
+def split_at_random(rows: int, seed: int) -> Split:
     """A permutation that the seed decides, cut. UserError below three rows."""
     if rows < 3:
         raise UserError(
@@ -63,7 +63,7 @@ def _shuffle_parts(rows: int, seed: int, *sizes: int) -> list[np.ndarray]:
     return [np.sort(part) for part in np.split(order, np.cumsum(sizes))]
 
 
-def by_time(ranks: np.ndarray) -> Split:
+def split_by_time(ranks: np.ndarray) -> Split:
     """The last tenth for the test, before it the rows for calibration, before them those for validation.
 
     Equal times stay together.
@@ -89,7 +89,7 @@ def _nearest(starts: np.ndarray, place: int) -> int:
     return int(starts[np.argmin(np.abs(starts - place))])
 
 
-def by_group(groups: np.ndarray, seed: int) -> Split:
+def split_by_group(groups: np.ndarray, seed: int) -> Split:
     """Whole groups, in an order that the seed decides, until each held-out part has its share of the rows."""
     distinct, index = np.unique(groups, return_inverse=True)
     if len(distinct) < 3:
@@ -122,14 +122,14 @@ def group_column(split: str | None) -> str | None:
     return name if word == "group" else None
 
 
-def groups_of(series: Any) -> np.ndarray:
+def group_numbers(series: Any) -> np.ndarray:
     """A whole number for each group of a column, in the order of their texts; the holes are a group, -1."""
     import pandas as pd
 
     return np.asarray(pd.factorize(series.astype(str).where(series.notna(), None), sort=True)[0])
 
 
-def ranks_of(series: Any, name: str, word: str = "") -> np.ndarray:
+def time_ranks(series: Any, name: str, word: str = "") -> np.ndarray:
     """Whole numbers in the order of a column's times: dates, numbers, else texts with one. UserError for a hole.
 
     With the word `date`, dates whose day and month are ambiguous are read as month/day; with `date:FORM`, as FORM says.
@@ -149,7 +149,7 @@ def _time_column(series: Any, name: str, word: str) -> Any:
     storage = storage_of(series, name)
     sight = count_texts(series, name, Storage("str", "text") if storage.kind == "text" else storage)
     if word.partition(":")[0] == "date":
-        return guess(sight, word)
+        return guess_column(sight, word)
     if guess_ambiguous(sight):
         raise UserError(
             f"column {name!r}: {AMBIGUOUS_REASON}, or give `--kind {name}=date` to read month/day"

@@ -30,7 +30,7 @@ def task_names() -> list[str]:
     return list(load_tasks())
 
 
-def capabilities(model: type[Trainable]) -> list[str]:
+def capability_methods(model: type[Trainable]) -> list[str]:
     """The methods of the ladder that the model has."""
     return [name for name in METHODS if hasattr(model, name)]
 
@@ -50,7 +50,7 @@ def model_entry(name: str, model: type[Trainable], schema: Schema) -> dict[str, 
         "formula": model.formula,
         "parameters": model.count(schema),
         "accepts": model.accepts(schema),
-        "capabilities": capabilities(model),
+        "capabilities": capability_methods(model),
         "tasks": words,
         "refuses": {task: tasks[task].refusal for task in tasks if task not in words},
     }
@@ -88,15 +88,15 @@ def first_paragraph(kind: type) -> str:
     return " ".join(cleandoc(kind.__doc__ or "").split("\n\n")[0].split())
 
 
-def reasons(entries: list[dict[str, Any]]) -> list[str]:
+def refusal_reasons(entries: list[dict[str, Any]]) -> list[str]:
     """Why models do not do tasks, each reason once: what a `no (3)` in a table refers to."""
     refused = (pair for entry in entries for pair in entry["refuses"].items())
     return list(dict.fromkeys(f"{task}: {why}" for task, why in refused))
 
 
-def answers(entries: list[dict[str, Any]]) -> list[list[str]]:
+def task_answers(entries: list[dict[str, Any]]) -> list[list[str]]:
     """A row for each task: its name, and the word of each model or the number of its reason."""
-    known = reasons(entries)
+    known = refusal_reasons(entries)
 
     def word(entry: dict[str, Any], task: str) -> str:
         why = entry["refuses"].get(task)
@@ -105,7 +105,7 @@ def answers(entries: list[dict[str, Any]]) -> list[list[str]]:
     return [[task, *(word(entry, task) for entry in entries)] for task in task_names()]
 
 
-def markdown(schema: Schema) -> str:
+def models_markdown(schema: Schema) -> str:
     """The tables of sizes, capabilities and refusals, as the README shows them."""
     entries = model_entries(schema)
     sizes = [[f"`{e['name']}`", e["formula"], f"{e['parameters']:,}"] for e in entries]
@@ -114,9 +114,9 @@ def markdown(schema: Schema) -> str:
     second = [
         table_line(heading),
         "|---|" + "---|" * len(entries),
-        *map(table_line, answers(entries)),
+        *map(table_line, task_answers(entries)),
     ]
-    notes = [f"({number}) {reason}." for number, reason in enumerate(reasons(entries), 1)]
+    notes = [f"({number}) {reason}." for number, reason in enumerate(refusal_reasons(entries), 1)]
     return "\n".join([*first, "", *second, "", *notes])
 
 

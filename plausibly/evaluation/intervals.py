@@ -26,7 +26,7 @@ TOO_FEW = f"no 95 % interval of fewer than {MIN_UNITS} rows or groups: of skewed
 Interval = tuple[float, float]
 
 
-def moves(influence: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+def influence_by_unit(influence: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     """The move of the mean of what rows influence by each row, or each of the groups (rows,) of rows, (units,)."""
     with np.errstate(invalid="ignore"):  # of a row at minus infinity there is no standard error
         each = (influence - influence.mean()) / len(influence)
@@ -34,7 +34,7 @@ def moves(influence: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray
 
 
 @dataclass(frozen=True)
-class Moves:
+class UnitInfluences:
     """The moves of a number by the units of each of several independent samples; `draws` are units too, few as they may be.
 
     `paired` is the standard deviation of what no unit alone moves, but pairs of them do.
@@ -56,7 +56,11 @@ class Moves:
     @property
     def error(self) -> float:
         """The standard error; NaN of a single unit."""
-        return sqrt(sum(map(variance, self._every)) + self.paired**2) if self.units > 1 else nan
+        return (
+            sqrt(sum(map(influence_variance, self._every)) + self.paired**2)
+            if self.units > 1
+            else nan
+        )
 
     @property
     def skewness(self) -> float:
@@ -67,7 +71,7 @@ class Moves:
     @property
     def freedom(self) -> float:
         """Degrees of freedom of the standard error."""
-        parts = [(variance(each), freedom(each)) for each in self._every]
+        parts = [(influence_variance(each), degrees_of_freedom(each)) for each in self._every]
         return float(sum(own for own, _ in parts) ** 2 / sum(own**2 / free for own, free in parts))
 
     @property
@@ -86,7 +90,7 @@ class Moves:
         if not self.error:
             return value, value
         low, high = (
-            value - self.error * unskew(z, self.skewness) for z in (self.point, -self.point)
+            value - self.error * unskew_t(z, self.skewness) for z in (self.point, -self.point)
         )
         return float(max(low, least)), float(min(high, most))
 
@@ -105,32 +109,32 @@ class Moves:
             return None
         if not self.error or value in (0, 1):
             (low, high), reach = (
-                binomial(value, self.units),
+                binomial_interval(value, self.units),
                 self.point * self.error if self.error else 0.0,
             )
             return max(0.0, min(low, value - reach)), min(1.0, max(high, value + reach))
         counted = value * (1 - value) / self.error**2 * (1.959964 / self.point) ** 2
-        return binomial(value, max(1.0, min(counted, rows)))
+        return binomial_interval(value, max(1.0, min(counted, rows)))
 
 
-def variance(each: np.ndarray) -> float:
+def influence_variance(each: np.ndarray) -> float:
     """The variance of the number, by the moves of a sample's units."""
     return float((each**2).sum() * len(each) / (len(each) - 1))
 
 
-def freedom(each: np.ndarray) -> float:
+def degrees_of_freedom(each: np.ndarray) -> float:
     """Degrees of freedom of a sample's variance: the fewer units count, the fewer."""
     squares, fourths = float((each**2).sum()), float((each**4).sum())
     kurtosis = len(each) * fourths / squares**2 if squares else 1.0
     return min(2 * len(each) / max(kurtosis - 1, 1e-9), len(each) - 1)
 
 
-def unskew(z: float, g: float) -> float:
+def unskew_t(z: float, g: float) -> float:
     """The t of which t + g t^2 / 3 + g^2 t^3 / 27 + g / 6 is z."""
     return 3 * (float(np.cbrt(1 + g * (z - g / 6))) - 1) / g if abs(g) > 1e-6 else z
 
 
-def binomial(share: float, rows: float, level: float = 0.95) -> Interval:
+def binomial_interval(share: float, rows: float, level: float = 0.95) -> Interval:
     """Clopper and Pearson's interval (1934) for a share of independent rows, their number whole or not."""
     from scipy.special import betaincinv
 
@@ -157,8 +161,8 @@ class Mean:
         return float(self.each.mean())
 
     @property
-    def moves(self) -> Moves:
-        return Moves((moves(self.each, self.groups),))
+    def moves(self) -> UnitInfluences:
+        return UnitInfluences((influence_by_unit(self.each, self.groups),))
 
     @property
     def error(self) -> float:

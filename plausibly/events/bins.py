@@ -167,7 +167,7 @@ class Binning(nn.Module):
     def peaks(self) -> Tensor:
         """log of the highest density inside each code, (sum of codes,), float64; 0 for codes that are no bin."""
         kinds = self.schema.kinds
-        peaks = [-sizes(k).log() if isinstance(k, Real) else even(k) for k in kinds]
+        peaks = [-bin_sizes(k).log() if isinstance(k, Real) else zero_per_code(k) for k in kinds]
         return torch.cat(peaks)
 
     def entropies(self) -> Tensor:
@@ -198,14 +198,14 @@ class Binning(nn.Module):
         return torch.tensor([*low, *kind.edges, *high], device=self.slot.device)
 
 
-def sizes(kind: Real) -> Tensor:
+def bin_sizes(kind: Real) -> Tensor:
     """The width of each inner bin and the mean of the outermost ones, (codes,), float64; 1 for the other codes."""
     edges = torch.tensor(kind.edges, dtype=torch.float64, device="cpu")
     low, high = edges.new_tensor(kind.tails).split(1)
     return torch.cat([low, edges.diff(), high, edges.new_ones(kind.codes - kind.regular)])
 
 
-def even(kind: Kind) -> Tensor:
+def zero_per_code(kind: Kind) -> Tensor:
     """A zero for each code."""
     return torch.zeros(kind.codes, dtype=torch.float64, device="cpu")
 

@@ -358,7 +358,7 @@ class Real(Kind):
         found[events >= HOLE] = REAL_MISSING
         own = None if values is None else values[~special]
         narrow = events[~special].astype(np.float32)
-        found[~special] = reals.code_within(coder, self._narrow, self.step, narrow, own)
+        found[~special] = reals.code_reals_within(coder, self._narrow, self.step, narrow, own)
         return found
 
     def _z_scores(self, values: np.ndarray) -> np.ndarray:

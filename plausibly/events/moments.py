@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.events.bins import sizes
+from plausibly.events.bins import bin_sizes
 from plausibly.events.grid import Grid
 from plausibly.events.kinds import Category, Kind, Level, Real
 from plausibly.events.schema import Schema
@@ -21,19 +21,19 @@ Array = np.ndarray
 
 
 @singledispatch
-def means(kind: Kind) -> Array:
+def code_means(kind: Kind) -> Array:
     """The mean of the values in each code."""
     raise TypeError(f"values of kind {type(kind).__name__} have no mean")
 
 
 @singledispatch
-def below(kind: Kind, value: float) -> Array:
+def probability_below(kind: Kind, value: float) -> Array:
     """The probability in each code of a value at most `value`."""
     raise TypeError(f"values of kind {type(kind).__name__} have no order")
 
 
 @singledispatch
-def outer(kind: Kind, low: Array, high: Array) -> tuple[Array, Array]:
+def outer_quantiles(kind: Kind, low: Array, high: Array) -> tuple[Array, Array]:
     """Values of which so much of the lowest code is at most they, and so much of the highest above them: shares in (0, 1].
 
     Of whole numbers the smallest that is as far up.
@@ -42,13 +42,13 @@ def outer(kind: Kind, low: Array, high: Array) -> tuple[Array, Array]:
 
 
 @singledispatch
-def entropies(kind: Kind) -> Array:
+def code_entropies(kind: Kind) -> Array:
     """The entropy in nats of the value in each code; of a real one the differential entropy."""
     return np.zeros(kind.codes)
 
 
 @singledispatch
-def peaks(kind: Kind) -> Array:
+def log_peaks(kind: Kind) -> Array:
     """log p(its most probable value | code)."""
     return np.zeros(kind.codes)
 
@@ -58,41 +58,41 @@ def pad_codes(kind: Kind, own: Array) -> Array:
     return np.concatenate([own, np.zeros(kind.codes - len(own))])
 
 
-@entropies.register
+@code_entropies.register
 def _(kind: Category) -> Array:
     shares = np.asarray(kind.rare, dtype=np.float64) / max(sum(kind.rare), 1)
     own = [-(shares * np.log(shares)).sum()] if kind.rare else []
     return pad_codes(kind, np.array([0.0] * kind.levels + own))
 
 
-@peaks.register
+@log_peaks.register
 def _(kind: Category) -> Array:
     own = [np.log(max(kind.rare) / sum(kind.rare))] if kind.rare else []
     return pad_codes(kind, np.array([0.0] * kind.levels + own))
 
 
-@means.register
+@code_means.register
 def _(kind: Level) -> Array:
     return pad_codes(kind, np.arange(kind.levels) * kind.width + (kind.width - 1) / 2)
 
 
-@below.register
+@probability_below.register
 def _(kind: Level, value: float) -> Array:
     start = np.arange(kind.levels) * kind.width
     return pad_codes(kind, ((np.floor(value) + 1 - start) / kind.width).clip(0, 1))
 
 
-@entropies.register
+@code_entropies.register
 def _(kind: Level) -> Array:
     return pad_codes(kind, np.full(kind.levels, np.log(kind.width)))
 
 
-@peaks.register
+@log_peaks.register
 def _(kind: Level) -> Array:
     return pad_codes(kind, np.full(kind.levels, -np.log(kind.width)))
 
 
-class Intervals:
+class GridIntervals:
     """A grid's codes: `atom` marks those of one value each, `value`; the others are intervals between edges."""
 
     def __init__(self, kind: Grid) -> None:
@@ -114,14 +114,14 @@ class Intervals:
 
 
 @lru_cache(256)
-def intervals(kind: Grid) -> Intervals:
-    return Intervals(kind)
+def grid_intervals(kind: Grid) -> GridIntervals:
+    return GridIntervals(kind)
 
 
-@means.register
+@code_means.register
 def _(kind: Grid) -> Array:
     """An interval's mean is that of all its whole numbers but the atoms."""
-    cells, atoms = intervals(kind), kind._atoms.astype(np.float64)
+    cells, atoms = grid_intervals(kind), kind._atoms.astype(np.float64)
     edges, at = np.asarray(kind.edges, dtype=np.float64), np.searchsorted(kind._atoms, kind.edges)
     sums = np.concatenate([[0.0], np.cumsum(atoms)])[at]
     middles = (edges[1:] + edges[:-1] - 1) / 2 * np.diff(edges) - np.diff(sums)
@@ -131,9 +131,9 @@ def _(kind: Grid) -> Array:
     )
 
 
-@below.register
+@probability_below.register
 def _(kind: Grid, value: float) -> Array:
-    cells, value = intervals(kind), np.floor(value)
+    cells, value = grid_intervals(kind), np.floor(value)
     place = value - np.searchsorted(kind._atoms, value, side="right")
     starts = np.concatenate([[0], kind._gaps])[cells.gaps]
     inner = ((place + 1 - starts) / cells.widths).clip(0, 1)
@@ -143,27 +143,27 @@ def _(kind: Grid, value: float) -> Array:
     return cells.scatter(inner, under, over, (cells.value <= value).astype(np.float64))
 
 
-@outer.register
+@outer_quantiles.register
 def _(kind: Grid, low: Array, high: Array) -> tuple[Array, Array]:
     down, up = (np.log1p(1 / mean) for mean in kind.tails)
     least, most = kind.edges[0] - 1 + np.log(low) / down, kind.edges[-1] - 1 - np.log(high) / up
     return np.ceil(least - 1e-9), np.ceil(most - 1e-9)
 
 
-@entropies.register
+@code_entropies.register
 def _(kind: Grid) -> Array:
     low, high = (np.log1p(mean) + mean * np.log1p(1 / mean) for mean in kind.tails)
-    cells = intervals(kind)
+    cells = grid_intervals(kind)
     return cells.scatter(np.log(cells.widths), low, high)
 
 
-@peaks.register
+@log_peaks.register
 def _(kind: Grid) -> Array:
-    cells = intervals(kind)
+    cells = grid_intervals(kind)
     return cells.scatter(-np.log(cells.widths), -np.log1p(kind.tails[0]), -np.log1p(kind.tails[1]))
 
 
-@means.register
+@code_means.register
 def _(kind: Real) -> Array:
     edges = np.asarray(kind.edges)
     own = np.concatenate(
@@ -172,7 +172,7 @@ def _(kind: Real) -> Array:
     return pad_codes(kind, kind.location + kind.scale * own)
 
 
-@below.register
+@probability_below.register
 def _(kind: Real, value: float) -> Array:
     edges, event = np.asarray(kind.edges), (value - kind.location) / kind.scale
     inner = ((event - edges[:-1]) / np.diff(edges)).clip(0, 1)
@@ -181,7 +181,7 @@ def _(kind: Real, value: float) -> Array:
     return pad_codes(kind, np.concatenate([[under], inner, [over]]))
 
 
-@outer.register
+@outer_quantiles.register
 def _(kind: Real, low: Array, high: Array) -> tuple[Array, Array]:
     least, most = (
         kind.edges[0] + kind.tails[0] * np.log(low),
@@ -190,9 +190,9 @@ def _(kind: Real, low: Array, high: Array) -> tuple[Array, Array]:
     return kind.location + kind.scale * least, kind.location + kind.scale * most
 
 
-@entropies.register
+@code_entropies.register
 def _(kind: Real) -> Array:
-    own = sizes(kind).log().numpy()[: kind.regular] + np.log(kind.scale)
+    own = bin_sizes(kind).log().numpy()[: kind.regular] + np.log(kind.scale)
     own[[0, -1]] += 1  # an exponential's is 1 + log mean
     return pad_codes(kind, own)
 
@@ -203,7 +203,7 @@ def likeliest_inside(schema: Schema, holes: bool) -> Tensor:
     Open codes it may never take, holes only where asked for; those of real variables never, since a hole has a
     probability and a number a density, and the two cannot be weighed against each other.
     """
-    own = torch.from_numpy(np.concatenate([peaks(kind) for kind in schema.kinds]))
+    own = torch.from_numpy(np.concatenate([log_peaks(kind) for kind in schema.kinds]))
     marks = zip(
         schema.kinds,
         *(schema.code_mask(h).split(list(schema.codes)) for h in (False, holes)),

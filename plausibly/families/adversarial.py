@@ -243,7 +243,7 @@ class Wasserstein(Game):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Smoothed(Game):
+class SlopePenalised(Game):
     """A game in which half the squared slope of the critic, times gamma, is its penalty.
 
     Args:
@@ -256,7 +256,7 @@ class Smoothed(Game):
         check_range("objective.gamma", self.gamma, 0, 1e6)
 
 
-class R1(Smoothed, NonSaturating):
+class R1(SlopePenalised, NonSaturating):
     """Non-saturating, with the penalty at real events (Mescheder et al. 2018, arXiv:1801.04406).
 
     Args:
@@ -272,7 +272,7 @@ class R1(Smoothed, NonSaturating):
         return 0.5 * self.gamma * of_real
 
 
-class Relativistic(Smoothed):
+class Relativistic(SlopePenalised):
     """The critic holds each made event against a real one (Huang et al. 2024, arXiv:2501.05441).
 
     The penalty is taken at both; this is the game of R3GAN.
@@ -299,7 +299,7 @@ class Relativistic(Smoothed):
 GAMES: tuple[type[Game], ...] = (Relativistic, NonSaturating, Minimax, Hinge, Wasserstein, R1)
 
 
-class Spectral(nn.Module):
+class SpectralNorm(nn.Module):
     """Divides a weight by its largest singular value, by one power iteration a step (Miyato et al. 2018)."""
 
     u: Tensor

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Variational
-from plausibly.families.variational import Weights, importance_weights, sample_weights
+from plausibly.families.variational import ImportanceTerms, importance_weights, sample_weights
 from plausibly.objectives import Loss, Objective, Turn, hide_cells
 from plausibly.system.arguments import check_range
 
@@ -39,14 +39,14 @@ class Bound(Objective):
         return self.loss(model, x, generator, 1.0).total
 
 
-def parts(weights: Weights) -> dict[str, Tensor]:
+def rate_and_distortion(weights: ImportanceTerms) -> dict[str, Tensor]:
     return {"distortion": -weights.reconstruction.mean(1), "rate": weights.rate.mean(1)}
 
 
 def beta_elbo(model: Variational, x: Tensor, generator: torch.Generator, beta: float) -> Loss:
     """distortion + beta rate, by one draw."""
     weights = sample_weights(model, x, 1, generator)
-    return Loss((beta * weights.rate - weights.reconstruction)[:, 0], parts(weights))
+    return Loss((beta * weights.rate - weights.reconstruction)[:, 0], rate_and_distortion(weights))
 
 
 class ELBO(Bound):
@@ -118,7 +118,7 @@ class FreeBits(Bound):
         weights = sample_weights(model, x, 1, generator)
         rates = weights.rates[:, 0]
         counted = torch.where(rates.detach().mean(0) > self.nats, rates, self.nats).sum(1)
-        return Loss(counted - weights.reconstruction[:, 0], parts(weights))
+        return Loss(counted - weights.reconstruction[:, 0], rate_and_distortion(weights))
 
     def validation_loss(self, model: Variational, x: Tensor, generator: torch.Generator) -> Tensor:
         return ELBO().validation_loss(model, x, generator)
@@ -152,7 +152,7 @@ class ImportanceWeighted(Bound):
             z.register_hook(lambda gradient: gradient * share.flatten()[:, None])
         surrogate = (share * logs).sum(1)
         value = logs.detach().logsumexp(1) - log(self.draws)
-        return Loss(surrogate.detach() - surrogate - value, parts(weights))
+        return Loss(surrogate.detach() - surrogate - value, rate_and_distortion(weights))
 
 
 OBJECTIVES: tuple[type[Bound], ...] = (ELBO, RateDistortion, WarmUp, FreeBits, ImportanceWeighted)

@@ -15,7 +15,7 @@ from plausibly.outcomes.outcome import Single
 NUMBERS_PER_BATCH = 1 << 22  # numbers of evidence held at a time
 
 
-def in_step(unrolled: Sequence[Unrolled], order: Sequence[int], running: Tensor) -> Unrolled:
+def unroll_in_step(unrolled: Sequence[Unrolled], order: Sequence[int], running: Tensor) -> Unrolled:
     """Unrolls the mixture of models that are unrolled in one order, from their log weights `running`, (n, models)."""
     steps = [next(one)[1] for one in unrolled]
     for rank, i in enumerate(order):
@@ -24,11 +24,11 @@ def in_step(unrolled: Sequence[Unrolled], order: Sequence[int], running: Tensor)
         if rank < len(order) - 1:
             steps = [one.send(value)[1] for one in unrolled]
     for one in unrolled:
-        x = finish(one, value)
+        x = finish_unrolled(one, value)
     return x
 
 
-def finish(unrolled: Unrolled, value: Tensor) -> Tensor:
+def finish_unrolled(unrolled: Unrolled, value: Tensor) -> Tensor:
     """The events that an unrolled model returns after its last value."""
     try:
         unrolled.send(value)
@@ -49,7 +49,9 @@ def chain_mixture(
     return [outcomes[i] for i in range(len(order))]
 
 
-def chain(member: AutoregressiveModel, x: Tensor, order: tuple[int, ...]) -> list[Single]:
+def chain_conditionals(
+    member: AutoregressiveModel, x: Tensor, order: tuple[int, ...]
+) -> list[Single]:
     """p(x_i | earlier in `order`) of each variable, which may be another order than the member's own."""
     if member.order == order or not isinstance(member, TractableModel):
         outcome = member.predict(x)
@@ -79,17 +81,17 @@ def chain_where(
 ) -> list[Single]:
     """The same, of the rows in which a member has a weight; in others they are of some row."""
     if weighs.all():
-        return chain(member, x, order)
+        return chain_conditionals(member, x, order)
     rows = (
         weighs.nonzero()[:, 0]
         if weighs.any()
         else torch.zeros(1, dtype=torch.long, device=x.device)
     )
     place = (weighs.cumsum(0) - 1).clamp(min=0)
-    return [single.rows(place) for single in chain(member, x[rows], order)]
+    return [single.rows(place) for single in chain_conditionals(member, x[rows], order)]
 
 
-def stepwise(member: TractableModel, order: tuple[int, ...], n: int) -> Unrolled:
+def unroll_in_order(member: TractableModel, order: tuple[int, ...], n: int) -> Unrolled:
     """Unrolls a member in another order than its own."""
     x = torch.zeros(n, *member.schema.shape, device=device_of(member))
     seen = torch.zeros_like(x, dtype=torch.bool)

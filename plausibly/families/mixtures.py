@@ -27,7 +27,13 @@ from plausibly.capabilities import (
     device_of,
 )
 from plausibly.events.schema import Schema
-from plausibly.families.chains import chain, chain_mixture, chain_where, in_step, stepwise
+from plausibly.families.chains import (
+    chain_conditionals,
+    chain_mixture,
+    chain_where,
+    unroll_in_order,
+    unroll_in_step,
+)
 from plausibly.objectives import MaximumLikelihood
 from plausibly.outcomes.categorical import gumbel_max
 from plausibly.outcomes.mixtures import mix_outcomes
@@ -163,8 +169,10 @@ class TractableSum(WeightedSum, TractableModel):
     def unroll_inside(self, n: int, running: Tensor) -> Unrolled:
         """Unrolls the members' variables, from the members' log weights `running`, (n, members)."""
         order = self.inner_order()
-        unrolled = [m.unroll(n) if m.order == order else stepwise(m, order, n) for m in self.each()]
-        return in_step(unrolled, order, running)
+        unrolled = [
+            m.unroll(n) if m.order == order else unroll_in_order(m, order, n) for m in self.each()
+        ]
+        return unroll_in_step(unrolled, order, running)
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -312,13 +320,13 @@ class AutoregressiveMixture(DensitySum, AutoregressiveModel):
         self.order = next(self.each()).order
 
     def predict(self, x: Tensor) -> Outcome:
-        chains = [chain(member, x, self.order) for member in self.each()]
+        chains = [chain_conditionals(member, x, self.order) for member in self.each()]
         weights = free_log_weights(self.logits).expand(len(x), -1)
         return join_variables(chain_mixture(chains, x, self.order, weights))
 
     def unroll(self, n: int) -> Unrolled:
         running = free_log_weights(self.logits).detach().expand(n, -1)
-        return in_step([member.unroll(n) for member in self.each()], self.order, running)
+        return unroll_in_step([member.unroll(n) for member in self.each()], self.order, running)
 
 
 class MixtureOfBounds(FreeWeights):
@@ -340,7 +348,7 @@ def mixture(components: Sequence[Any], weights: Sequence[float]) -> FreeWeights:
     if any(component.schema != components[0].schema for component in components):
         raise ValueError("the components of a mixture are of one schema")
     parts = [[type(component).__name__, component.arguments] for component in components]
-    made = form(components)(components[0].schema, parts, weights)
+    made = mixture_class(components)(components[0].schema, parts, weights)
     states = [component.state_dict() for component in components]
     inner = {
         f"members.{k}.{name}": t for k, state in enumerate(states) for name, t in state.items()
@@ -349,7 +357,7 @@ def mixture(components: Sequence[Any], weights: Sequence[float]) -> FreeWeights:
     return made
 
 
-def form(components: Sequence[object]) -> type[FreeWeights]:
+def mixture_class(components: Sequence[object]) -> type[FreeWeights]:
     """The class of a mixture of such components."""
     if all(isinstance(component, TractableModel) for component in components):
         return TractableMixture

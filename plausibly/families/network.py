@@ -128,7 +128,7 @@ class NetworkModel(AutoregressiveModel):
 
     def sum_out(self, x: Tensor, variables: Tensor) -> list[Single]:
         """The outcome of every variable given earlier ones but for these, which were never seen in any of the rows."""
-        each = [nodes(self.schema.kinds[i]) for i in variables.tolist()]
+        each = [marginalisation_nodes(self.schema.kinds[i]) for i in variables.tolist()]
         many, widths = (
             torch.cartesian_prod(*(side.to(x) for side in sides)).view(-1, len(each))
             for sides in zip(*each, strict=True)
@@ -157,7 +157,7 @@ class NetworkModel(AutoregressiveModel):
         """The parameters of all outcomes where the network adds nothing, (head width,), which learning moves."""
 
 
-def nodes(kind: Kind) -> tuple[Tensor, Tensor]:
+def marginalisation_nodes(kind: Kind) -> tuple[Tensor, Tensor]:
     """Events by which a cell never seen is summed out, and the weight of each: all codes that were seen, or of a real one
     the middles of intervals that hold about as many training rows, and their widths."""
     if not isinstance(kind, Real):

@@ -114,7 +114,7 @@ class NormalSums:
         return torch.cat([one, odd, one, self.mean, second.flatten()])
 
 
-def patterns(known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def missingness_patterns(known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """(rows, variables) for each set of known variables that occurs in bool (batch, variables)."""
     if known.all():
         yield (
@@ -127,7 +127,7 @@ def patterns(known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         yield (owner == k).nonzero()[:, 0], own.nonzero()[:, 0]
 
 
-def others(known: Tensor, n: int) -> Tensor:
+def missing_variables(known: Tensor, n: int) -> Tensor:
     """The variables 0 to n - 1 that are not among the known ones."""
     free = torch.ones(n, dtype=torch.bool, device=known.device)
     free[known] = False

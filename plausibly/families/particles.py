@@ -40,12 +40,12 @@ CANDIDATES = 32  # of a number
 MAX_LOOKS = 16  # at weights on the way
 
 
-def rows_at_once(variables: int, particles: int) -> int:
+def rows_per_batch_of(variables: int, particles: int) -> int:
     """The number of rows, with so many particles each, that are drawn in one go."""
     return max(1, min(PARTICLES_PER_BATCH, CELLS_PER_BATCH // variables) // particles)
 
 
-class Tree:
+class LookaheadTree:
     """Each variable's parent, an earlier one or -1, and log p(code | the parent's code), learned from draws."""
 
     @torch.no_grad()
@@ -97,7 +97,7 @@ class Tree:
 
 
 @dataclass
-class Ahead:
+class LookaheadMessages:
     """The evidence from later variables: `below`, log a_i with what is known of x_i itself, (rows,
     codes), and what it tells the parent.
 
@@ -108,10 +108,12 @@ class Ahead:
     message: list[Tensor | None]
 
 
-def look_ahead(tree: Tree, x: Tensor, seen: Tensor, drawable: Sequence[Tensor]) -> Ahead:
+def look_ahead(
+    tree: LookaheadTree, x: Tensor, seen: Tensor, drawable: Sequence[Tensor]
+) -> LookaheadMessages:
     """For rows (rows, variables) of which the `seen` cells are known, and of all others that they are `drawable`."""
     below: list[Tensor | None] = [
-        evidence(tree, x, seen, drawable[i], i) for i in range(len(drawable))
+        lookahead_evidence(tree, x, seen, drawable[i], i) for i in range(len(drawable))
     ]
     message: list[Tensor | None] = [None] * len(drawable)
     for i in reversed(tree.order):
@@ -122,10 +124,12 @@ def look_ahead(tree: Tree, x: Tensor, seen: Tensor, drawable: Sequence[Tensor]) 
         if parent >= 0:
             known = below[parent]
             below[parent] = sent if known is None else known + sent
-    return Ahead(below, message)
+    return LookaheadMessages(below, message)
 
 
-def evidence(tree: Tree, x: Tensor, seen: Tensor, drawable: Tensor, i: int) -> Tensor | None:
+def lookahead_evidence(
+    tree: LookaheadTree, x: Tensor, seen: Tensor, drawable: Tensor, i: int
+) -> Tensor | None:
     """log weights of the codes of one variable, (rows, codes), float64; None where it may be anything in every row."""
     if drawable.all() and not seen[:, i].any():
         return None
@@ -138,7 +142,7 @@ def evidence(tree: Tree, x: Tensor, seen: Tensor, drawable: Tensor, i: int) -> T
 
 
 @dataclass(frozen=True)
-class Cloud:
+class ParticleCloud:
     """Weighted events, (rows, particles, variables), log weights (rows, particles) float64, and what all have told.
 
     `log_evidence` (rows,) estimates log p(known); `effective` (rows,) is how many draws would tell as much of it.
@@ -151,7 +155,7 @@ class Cloud:
 
     def resample(self, many: int, generator: torch.Generator) -> Tensor:
         """So many of each row's events, (rows, many, variables), drawn by weight."""
-        index = systematic(self.log_weights, many, generator)
+        index = resample_systematically(self.log_weights, many, generator)
         return self.x.gather(1, index[..., None].expand(-1, -1, self.x.shape[2]))
 
 
@@ -161,7 +165,7 @@ class Particles:
     def __init__(
         self,
         model: AutoregressiveModel,
-        tree: Tree,
+        tree: LookaheadTree,
         x: Tensor,
         observed: Tensor,
         drawable: Tensor,
@@ -180,7 +184,7 @@ class Particles:
         self.uneven = self.weights.new_zeros(len(x))
 
     @torch.no_grad()
-    def draw_to(self, last: int) -> Cloud:
+    def draw_to(self, last: int) -> ParticleCloud:
         """Up to a place in the order; variables after it are 0."""
         looks, unrolled = self._looks(last), self.model.unroll(len(self.x))
         i, outcome = next(unrolled)
@@ -194,7 +198,7 @@ class Particles:
                 i, outcome = unrolled.send(self.x[:, i])
         self._tell(torch.ones_like(self.uneven, dtype=torch.bool))
         size = (self.shape[1] / (1 + self.uneven)).clamp(min=1)
-        return Cloud(
+        return ParticleCloud(
             self.x.view(*self.shape, -1), self.weights.view(self.shape), self.log_evidence, size
         )
 
@@ -249,7 +253,9 @@ class Particles:
             return False
         self._tell(rows)
         kept = torch.arange(many, device=logs.device).expand(self.shape)
-        index = torch.where(rows[:, None], systematic(logs, many, self.generator), kept)
+        index = torch.where(
+            rows[:, None], resample_systematically(logs, many, self.generator), kept
+        )
         self.x = self.x[
             (index + many * torch.arange(len(rows), device=logs.device)[:, None]).flatten()
         ]
@@ -265,7 +271,7 @@ class Particles:
         return unrolled, i, outcome
 
 
-def systematic(log_weights: Tensor, many: int, generator: torch.Generator) -> Tensor:
+def resample_systematically(log_weights: Tensor, many: int, generator: torch.Generator) -> Tensor:
     """So many indices for each row of log weights, (rows, n) to (rows, many), each as often as its share within one."""
     reached = log_weights.softmax(1).cumsum(1)
     start = torch.rand(

@@ -33,7 +33,7 @@ class PriorPart(nn.Module, Part, ABC):
         """Starts from the numbers of training events, (rows, width)."""
 
 
-class Standard(PriorPart):
+class StandardPrior(PriorPart):
     """The standard normal, N(0, 1)."""
 
     name = "standard"
@@ -60,7 +60,7 @@ class Standard(PriorPart):
         yield from ()
 
 
-class Vamp(PriorPart):
+class VampPrior(PriorPart):
     """The mean of q(z | u_k) at pseudo-inputs u_k (Tomczak & Welling 2018, arXiv:1705.07120).
 
     p(z) = 1/K sum_k q(z | u_k)
@@ -89,10 +89,10 @@ class Vamp(PriorPart):
         self.inputs.copy_(0.5 * numbers[rows] + 0.5 * numbers.float().mean(0))
 
     def over(self, encode: Encode) -> Prior:
-        return Blended(encode(self.inputs))
+        return BlendedNormals(encode(self.inputs))
 
 
-class Blended:
+class BlendedNormals:
     """Every row of a normal with equal weight: a mixture."""
 
     def __init__(self, parts: Normal) -> None:
@@ -134,7 +134,7 @@ class Blended:
         )
 
 
-class Flow(PriorPart):
+class FlowPrior(PriorPart):
     """A masked autoregressive flow (Papamakarios et al. 2017, arXiv:1705.07057).
 
     e_i = (z_i - m_i) / s_i ~ N(0, 1), so that log p(z) = log N(e) - sum_i log s_i, m_i and s_i
@@ -155,7 +155,7 @@ class Flow(PriorPart):
             raise ValueError(
                 f"prior.layers = {layers}, prior.hidden = {hidden}; 1 to 64 and 1 to 10,000"
             )
-        self.layers, self.hidden, self.base = layers, hidden, Standard(latents)
+        self.layers, self.hidden, self.base = layers, hidden, StandardPrior(latents)
         self.networks = nn.ModuleList(
             MaskedNetwork(latents, 2 * latents, hidden, 1, 0.0) for _ in range(layers)
         )
@@ -168,7 +168,7 @@ class Flow(PriorPart):
     def _shift_and_log_scale(self, network: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:
         units = torch.arange(z.shape[1], device=z.device)
         shift, log_scale = network(z, units, self.degrees, units.repeat(2)).chunk(2, 1)
-        return shift, soft(log_scale)
+        return shift, soft_clamp(log_scale)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         z = self.base.sample(n, generator)
@@ -189,7 +189,7 @@ class Flow(PriorPart):
         return (self.base.log_prob(z).sum(1) + total)[:, None]
 
     def levels(self, n: int, found: list[Tensor]) -> Iterator[Normal]:
-        """Unit by unit of each layer, from the last: of the inner ones within a `blur` (Ho et al. 2019, arXiv:1905.08500)."""
+        """Unit by unit of each layer, from the last: inner ones within a `log_blur` (Ho et al. 2019, arXiv:1905.08500)."""
         noise = None
         for network in reversed(self.networks):
             assert isinstance(network, MaskedNetwork)
@@ -199,11 +199,13 @@ class Flow(PriorPart):
                 shift, log_scale = (
                     growing.parameters(unit, slice(at, at + 1)) for at in (unit, unit + len(units))
                 )
-                log_scale = soft(log_scale)
+                log_scale = soft_clamp(log_scale)
                 if noise is None:
                     yield Normal(shift, log_scale)
                 else:
-                    yield Normal(noise[:, unit, None] * log_scale.exp() + shift, blur(log_scale))
+                    yield Normal(
+                        noise[:, unit, None] * log_scale.exp() + shift, log_blur(log_scale)
+                    )
                 growing.know(unit, found[-1])
             noise = torch.cat(found[-len(units) :], 1).flip(1)
 
@@ -212,18 +214,18 @@ class Flow(PriorPart):
         other way: no volume is lost."""
         for network in self.networks[:-1]:
             shift, log_scale = self._shift_and_log_scale(network, z)
-            yield Normal((z - shift) * (-log_scale).exp(), blur(log_scale) - log_scale)
+            yield Normal((z - shift) * (-log_scale).exp(), log_blur(log_scale) - log_scale)
             z = found[-1].flip(1)
 
 
-def soft(log_scale: Tensor) -> Tensor:
+def soft_clamp(log_scale: Tensor) -> Tensor:
     """Within +-2."""
     return 2 * torch.tanh(log_scale / 2)
 
 
-def blur(log_scale: Tensor) -> Tensor:
+def log_blur(log_scale: Tensor) -> Tensor:
     """log of how wide a number is drawn so that it is no narrower than coding's grain, neither before nor after scaling."""
     return log_scale.clamp(min=0) + log(GRAIN)
 
 
-PRIORS = (Standard, Vamp, Flow)
+PRIORS = (StandardPrior, VampPrior, FlowPrior)

@@ -64,7 +64,7 @@ class EffectiveSampleSize:
         return {"effective": self.least, "draws": self.draws, "rows_with_too_few": self.few}
 
 
-def all_effective(parts: Sequence[EffectiveSampleSize | None]) -> EffectiveSampleSize | None:
+def join_effective_sizes(parts: Sequence[EffectiveSampleSize | None]) -> EffectiveSampleSize | None:
     """Those of rows after rows; None where none of them was drawn by weight."""
     known = [part for part in parts if part is not None]
     if known:
@@ -80,7 +80,7 @@ def effective_size(log_weights: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Draws:
+class WeightedLatents:
     """Latents of each row, (rows, draws, latents), the context with them, and log weights, (rows, draws) float64."""
 
     z: Tensor
@@ -214,12 +214,14 @@ class Evidence:
         return of_prior[:, 0] - mixed
 
     @torch.no_grad()
-    def draws(self, many: int, generator: torch.Generator) -> Draws:
+    def draws(self, many: int, generator: torch.Generator) -> WeightedLatents:
         """At least `many` weighted draws for each row."""
         z, log_ratio = self.propose(many, generator)
         repeated = self.times(z.shape[1])
         given = repeated.contexts(generator)
-        pieces = torch.arange(len(repeated.x), device=z.device).split(decodable(self.model))
+        pieces = torch.arange(len(repeated.x), device=z.device).split(
+            events_per_decoding(self.model)
+        )
         flat = z.flatten(0, 1)
         logs = [
             repeated.rows(i).log_seen(
@@ -228,24 +230,28 @@ class Evidence:
             for i in pieces
         ]
         given = None if given is None else given.unflatten(0, z.shape[:2])
-        return Draws(z, given, log_ratio + torch.cat(logs).view(z.shape[:2]))
+        return WeightedLatents(z, given, log_ratio + torch.cat(logs).view(z.shape[:2]))
 
 
-def decodable(model: Variational) -> int:
+def events_per_decoding(model: Variational) -> int:
     """The number of events that may be decoded in one go."""
     return max(
         1, NUMBERS_PER_BATCH // max(output_width(model.schema), MIXTURE_PARTS * model.latents)
     )
 
 
-def pieces(
+def evidence_pieces(
     model: Variational, codes: Tensor, observed: Tensor, many: int
 ) -> Iterator[tuple[Tensor, Evidence]]:
     """Some rows at a time, and what is known of them, on the model's device, for `many` draws of each.
 
     Of all rows of a piece the same is known, so that whatever is decided for the piece is decided for each of them.
     """
-    rows, device, model = max(1, decodable(model) // many), device_of(model), model.high_precision()
+    rows, device, model = (
+        max(1, events_per_decoding(model) // many),
+        device_of(model),
+        model.high_precision(),
+    )
     _, pattern, sizes = observed.flatten(1).unique(dim=0, return_inverse=True, return_counts=True)
     for alike in pattern.argsort(stable=True).split(sizes.tolist() or [0]):
         for index in alike.split(rows):

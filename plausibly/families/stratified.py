@@ -42,7 +42,7 @@ class Stratified(TractableSum):
         super().__init__()
         self.schema, self.part, self.objective = schema, part, Strata()
         self.context, self.settings = tuple(context), dict(settings or {})
-        if reason := unfit(find_model_class(part), schema, self.context):
+        if reason := stratification_refusal(find_model_class(part), schema, self.context):
             raise ValueError(reason)
         (self.label,) = self.context
         self.rest = [i for i in range(schema.size) if i != self.label]
@@ -57,7 +57,7 @@ class Stratified(TractableSum):
         """The part of every label: of one never seen, all parts together."""
         parts = list(self.members)
         if self.unseen is not None:
-            parts.insert(self.unseen, Pooled(self.members, self.logits))
+            parts.insert(self.unseen, PooledStrata(self.members, self.logits))
         yield from parts
 
     def log_labels(self) -> Tensor:
@@ -130,7 +130,7 @@ class Stratified(TractableSum):
         return [inner[labels == code] for code in self.codes]
 
 
-class Pooled(TractableSum):
+class PooledStrata(TractableSum):
     """The parts of all labels, weighed by these: what is said of a label never seen."""
 
     def __init__(self, members: nn.ModuleList, logits: nn.Parameter) -> None:
@@ -151,10 +151,10 @@ class Strata(Objective):
     def passes(self, model: Stratified) -> list[Pass]:
         members: Any = model.members
         together = zip(*(member.objective.passes(member) for member in members), strict=True)
-        return [Round(model, parts).whole for parts in together]
+        return [StrataPass(model, parts).whole for parts in together]
 
 
-class Round:
+class StrataPass:
     """One pass of every part: sums are those of the parts one after the other, then the counts of the labels."""
 
     def __init__(self, model: Stratified, parts: Sequence[Pass]) -> None:
@@ -184,7 +184,9 @@ class Round:
             )
 
 
-def unfit(model: type[TractableModel], schema: Schema, context: Sequence[int]) -> str | None:
+def stratification_refusal(
+    model: type[TractableModel], schema: Schema, context: Sequence[int]
+) -> str | None:
     """Why the model cannot have these variables as its context, or None."""
     if len(context) != 1 or not 0 <= context[0] < schema.size:
         return f"{len(context)} variables are the context; counting models take one label"

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from plausibly.networks.heads import free_log_softmax
 from plausibly.outcomes.outcome import Outcome
-from plausibly.outcomes.product import from_groups
+from plausibly.outcomes.product import product_of_groups
 
 LOG_NEVER = -1e30  # log p of what cannot be: unlike minus infinity it has a derivative
 
 
-class Tables(nn.Module):
+class ConditionalTables(nn.Module):
     """A table p(code | configuration) for each of several variables, as free logits, and the counts behind them.
 
     `configurations` and `codes` give the rows and columns of each variable's table. Tables with equal numbers of codes
@@ -73,7 +73,7 @@ class Tables(nn.Module):
             index = torch.tensor(members, device=configuration.device)
             row = configuration[:, index] + torch.tensor(starts, device=configuration.device)
             parts.append((index, table[row]))
-        return from_groups(parts)
+        return product_of_groups(parts)
 
     def score(self, configuration: Tensor, code: Tensor) -> Tensor:
         """log p of each variable's code in its configuration, (batch, variables)."""

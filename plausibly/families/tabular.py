@@ -21,12 +21,12 @@ from plausibly.events.bins import Binning
 from plausibly.events.kinds import Kind, Real
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import MAX, SUM, Semiring, temper
-from plausibly.families.tables import LOG_NEVER, Tables, smooth_counts
+from plausibly.families.tables import LOG_NEVER, ConditionalTables, smooth_counts
 from plausibly.objectives import Counting
 from plausibly.outcomes.categorical import Categorical, gumbel_max
 from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.outcome import Outcome, Single
-from plausibly.outcomes.product import side_by_side
+from plausibly.outcomes.product import product_of_variables
 
 STRENGTHS = [
     10.0 ** (half / 2) for half in range(-2, 13)
@@ -38,7 +38,7 @@ class TabularModel(DecomposableModel):
 
     family = "explicit"
     objective = Counting()
-    tables: Tables
+    tables: ConditionalTables
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class TabularModel(DecomposableModel):
         if not self.schema.has_unforeseen:
             return outcome
         each = [outcome.one(i) for i in range(self.schema.size)]
-        return side_by_side(
+        return product_of_variables(
             [
                 self.emit_one(one.log_probs, x, i)
                 for i, one in enumerate(each)
@@ -308,7 +308,7 @@ class TabularModel(DecomposableModel):
 
     @torch.no_grad()
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
-        return self.to_events(side_by_side(self.posteriors(x, observed)))
+        return self.to_events(product_of_variables(self.posteriors(x, observed)))
 
     def posteriors(self, x: Tensor, observed: Tensor) -> list[Tensor]:
         """log p(what an unobserved cell shows | observed) of each variable, (batch, codes), float64."""

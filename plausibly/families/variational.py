@@ -46,7 +46,7 @@ Posterior = Callable[
 
 
 @dataclass(frozen=True)
-class Weights:
+class ImportanceTerms:
     """Logs for draws z of q(z | x): log p(x | z), log p(z), log q(z | x), each (batch, draws)."""
 
     reconstruction: Tensor
@@ -88,7 +88,9 @@ def log_context(model: Variational | EncoderDecoder, x: Tensor) -> Tensor:
     return outcome.log_prob(x.flatten(1))[:, list(model.context)].sum(1)
 
 
-def importance_weights(model: Variational, x: Tensor, z: Tensor, q: Latents, draws: int) -> Weights:
+def importance_weights(
+    model: Variational, x: Tensor, z: Tensor, q: Latents, draws: int
+) -> ImportanceTerms:
     """The parts of log w for draws z of q, (batch * draws, latents)."""
     reconstruction = log_likelihood(model, x.repeat_interleave(draws, 0), z)
     of_prior, of_posterior = model.latent_prior().log_prob(z), q.log_prob(z)
@@ -98,7 +100,7 @@ def importance_weights(model: Variational, x: Tensor, z: Tensor, q: Latents, dra
     whole = (
         part.unflatten(0, (-1, draws)) for part in (reconstruction, log_prior, log_posterior, rates)
     )
-    return Weights(*whole)
+    return ImportanceTerms(*whole)
 
 
 def sample_weights(
@@ -107,7 +109,7 @@ def sample_weights(
     draws: int,
     generator: torch.Generator,
     posterior: Posterior | None = None,
-) -> Weights:
+) -> ImportanceTerms:
     """`draws` draws of q(z | x) for each event, weighed; q is the model's own unless another is given."""
     q = (posterior or model.posterior)(x, draws)
     return importance_weights(model, x, q.sample(generator), q, draws)

@@ -19,7 +19,7 @@ from plausibly.fitting.folders import AUTO, find_restarted, fresh_folder, hold_f
 from plausibly.fitting.going_on import train_or_restore
 from plausibly.fitting.portfolio import fit_auto
 from plausibly.fitting.results import run_test
-from plausibly.fitting.settings import DataRequest, Listener, Settings, settings
+from plausibly.fitting.settings import DataRequest, Listener, Settings, make_settings
 from plausibly.models import MODELS, model_name
 from plausibly.runs.model_classes import model_class
 from plausibly.runs.record import ENSEMBLE, Origin, Record, read_record
@@ -53,7 +53,7 @@ def fit(
     UserError for what the user can mend; `Diverged` where a loss is not finite (a run with the last good weights is left).
     """
     listener = listener or Listener()
-    chosen = settings(set, seed, budget, steps, device)
+    chosen = make_settings(set, seed, budget, steps, device)
     wanted = DataRequest(data, seed, context, event, options)
     return fit_wanted(wanted, model, out, chosen, listener)
 

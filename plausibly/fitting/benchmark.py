@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from plausibly.data.dataset import Dataset
-from plausibly.data.events import Events, silent
+from plausibly.data.events import Events, ignore_progress
 from plausibly.errors import UserError, did_you_mean
 from plausibly.evaluation.intervals import with_error
 from plausibly.fitting.conditioning import load_request
@@ -25,7 +25,7 @@ from plausibly.fitting.folders import AUTO, fresh_folder
 from plausibly.fitting.going_on import train_or_restore
 from plausibly.fitting.portfolio import fit_auto
 from plausibly.fitting.results import run_test
-from plausibly.fitting.settings import DataRequest, Listener, Settings, settings
+from plausibly.fitting.settings import DataRequest, Listener, Settings, make_settings
 from plausibly.models import MODELS
 from plausibly.printing import visible
 from plausibly.runs.record import Record, SearchSettings, ingredients, read_record
@@ -37,7 +37,7 @@ BUDGET_SECONDS = {"debd": 600.0, "larochelle": 600.0, "binary-mnist": 900.0}
 
 
 @dataclass(frozen=True)
-class Entry:
+class SuiteEntry:
     """A row of a suite's table: a file, without its suffix, and what is fitted to it.
 
     That is the portfolio, or, with `orders`, the mixture of a model in so many. Where there are `steps` it is fitted for
@@ -65,19 +65,19 @@ VAE_VALUES = {
     "network": {"name": "convolutional", "channels": 16, "image": [1, 28, 28]},
     "train.every": 1000,
 }
-SUITES: dict[str, str | tuple[Entry, ...]] = {  # files of which each is a row, or the rows
+SUITES: dict[str, str | tuple[SuiteEntry, ...]] = {  # files of which each is a row, or the rows
     "debd": "debd_",
     "larochelle": "laro_",
     "binary-mnist": (
-        Entry("nade", MNIST_FILE, "nade", NADE_VALUES, 14_000),
-        Entry("made", MNIST_FILE, "made", {"hidden": 1000, "dropout": 0.35}, 6_000),
-        Entry("ensemble", MNIST_FILE, "nade", NADE_VALUES, 14_000, orders=5),
-        Entry("vae", MNIST_FILE, "vae", VAE_VALUES, 8_000),
+        SuiteEntry("nade", MNIST_FILE, "nade", NADE_VALUES, 14_000),
+        SuiteEntry("made", MNIST_FILE, "made", {"hidden": 1000, "dropout": 0.35}, 6_000),
+        SuiteEntry("ensemble", MNIST_FILE, "nade", NADE_VALUES, 14_000, orders=5),
+        SuiteEntry("vae", MNIST_FILE, "vae", VAE_VALUES, 8_000),
     ),
 }
 
 
-def entries(suite: str, folder: Path, wanted: Sequence[str] | None) -> list[Entry]:
+def suite_entries(suite: str, folder: Path, wanted: Sequence[str] | None) -> list[SuiteEntry]:
     """The rows of a suite's table. UserError for one that is not there."""
     if suite not in SUITES:
         raise UserError(
@@ -95,12 +95,15 @@ def entries(suite: str, folder: Path, wanted: Sequence[str] | None) -> list[Entr
     return [entry for entry in rows if wanted is None or entry.label in wanted]
 
 
-def entries_there(suite: str, folder: Path) -> list[Entry]:
+def entries_there(suite: str, folder: Path) -> list[SuiteEntry]:
     """The rows whose files are in the folder. UserError where there is none."""
     known = SUITES[suite]
     if isinstance(known, str):
         found = sorted(path.stem for path in folder.glob(f"{known}*.npz"))
-        rows, pattern = [Entry(name.removeprefix(known), name) for name in found], f"{known}NAME"
+        rows, pattern = (
+            [SuiteEntry(name.removeprefix(known), name) for name in found],
+            f"{known}NAME",
+        )
     else:
         rows = [entry for entry in known if (folder / f"{entry.file}.npz").is_file()]
         pattern = known[0].file
@@ -111,11 +114,11 @@ def entries_there(suite: str, folder: Path) -> list[Entry]:
     return rows
 
 
-class Sealed:
+class SealedTestSet:
     """A set whose test rows come out once, when a fit is final."""
 
     def __init__(self, source: Path) -> None:
-        whole, self.origin = load_request(DataRequest(str(source)), silent)
+        whole, self.origin = load_request(DataRequest(str(source)), ignore_progress)
         self._test: Events | None = whole.test
         self.dataset: Dataset = replace(whole, test=whole.valid[:0])
 
@@ -170,7 +173,7 @@ def best_published(rows: Sequence[dict[str, str]]) -> tuple[float | None, str, s
     return float(row["nats"]), row["method"], row["source"]
 
 
-def table_row(entry: Entry, run: Run) -> BenchmarkRow:
+def table_row(entry: SuiteEntry, run: Run) -> BenchmarkRow:
     record, known = run.record, read_published(entry.file)
     test = record.test
     assert test is not None
@@ -190,16 +193,18 @@ def table_row(entry: Entry, run: Run) -> BenchmarkRow:
     )
 
 
-def settings_for(entry: Entry, suite: str, asked: Settings) -> Settings:
+def settings_for(entry: SuiteEntry, suite: str, asked: Settings) -> Settings:
     """The settings asked for, with the row's own arguments, and its steps or the suite's budget where nobody gave any."""
     steps = asked.train.get("steps") or (None if asked.budget else entry.steps)
     budget = asked.budget or (None if steps else BUDGET_SECONDS[suite])
-    return settings(entry.values, asked.seed, budget, steps, asked.device)
+    return make_settings(entry.values, asked.seed, budget, steps, asked.device)
 
 
-def fit_entry(entry: Entry, folder: Path, path: Path, own: Settings, listener: Listener) -> Run:
+def fit_entry(
+    entry: SuiteEntry, folder: Path, path: Path, own: Settings, listener: Listener
+) -> Run:
     """The tested run of a row, which is fitted if it is not there yet."""
-    started, sealed = time.monotonic(), Sealed(folder / f"{entry.file}.npz")
+    started, sealed = time.monotonic(), SealedTestSet(folder / f"{entry.file}.npz")
     known = read_begun(path, sealed.origin.fingerprint, own.seed)
     if known and known.test is not None:
         return Run.open(path)
@@ -231,10 +236,10 @@ def check_settings(path: Path, known: Record, own: Settings) -> None:
 
 
 def learn_entry(
-    entry: Entry,
+    entry: SuiteEntry,
     path: Path,
     known: Record | None,
-    sealed: Sealed,
+    sealed: SealedTestSet,
     own: Settings,
     listener: Listener,
 ) -> Fit:
@@ -267,9 +272,9 @@ def benchmark(
     or `steps` of each fit.
     """
     folder, path, listener = Path(data), Path(out or Path("runs") / suite), listener or Listener()
-    asked = settings(None, seed, budget or None, steps or None, device)
-    rows = entries(suite, folder, sets)
-    others = [each for each in entries(suite, folder, None) if each not in rows]
+    asked = make_settings(None, seed, budget or None, steps or None, device)
+    rows = suite_entries(suite, folder, sets)
+    others = [each for each in suite_entries(suite, folder, None) if each not in rows]
     tested = [each for each in others if is_tested(path / each.label)]
     lines = {each.label: table_row(each, Run.open(path / each.label)) for each in tested}
     for entry in rows:

@@ -16,14 +16,14 @@ from plausibly.data.dataset import Dataset
 from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
-from plausibly.fitting.fit import Fit, promote
+from plausibly.fitting.fit import Fit, promote_fit
 from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.going_on import resume_or_new, train_or_restore
 from plausibly.fitting.portfolio import MAX_COUNTING_SECONDS, counting_seconds
 from plausibly.fitting.settings import Listener, Settings, settings_on_record
-from plausibly.fitting.untrained import initial_record, learns_by_steps, sketch
+from plausibly.fitting.untrained import initial_record, learns_by_steps, sketch_model
 from plausibly.models import MODELS
-from plausibly.runs.building import refusal
+from plausibly.runs.building import building_refusal
 from plausibly.runs.model_classes import builtin_model, model_class
 from plausibly.runs.record import BEST, Origin, Record, SearchSettings, read_record, write_record
 from plausibly.runs.run import reload_data
@@ -39,12 +39,12 @@ def accepting_models(
     One that would count for longer than twice the budget, or than ten minutes, is left out: it may stop well before.
     """
     context = chosen.arguments.get("context", ())
-    reasons = {name: refusal(model_class(name), dataset.schema, context) for name in tried}
+    reasons = {name: building_refusal(model_class(name), dataset.schema, context) for name in tried}
     names = [name for name, reason in reasons.items() if reason is None]
     if not names:
         raise UserError(f"no model accepts this data: {'; '.join(map(str, reasons.values()))}")
     given = {"context": context} if context else {}
-    sketches = {name: sketch(model_class(name), dataset, given) for name in names}
+    sketches = {name: sketch_model(model_class(name), dataset, given) for name in names}
     if not context:
         leave_out_slow(sketches, dataset, chosen.budget, listener)
     if not sketches:
@@ -97,7 +97,7 @@ def share_budget(
 ) -> Settings:
     """The settings of each of several fits: the budget is divided among those that take steps."""
     given = {key: value for key, value in chosen.arguments.items() if key == "context"}
-    stepping = sum(learns_by_steps(sketch(kind, dataset, given)) for kind in kinds) * repeats
+    stepping = sum(learns_by_steps(sketch_model(kind, dataset, given)) for kind in kinds) * repeats
     if chosen.budget is None or not stepping:
         return chosen
     return replace(chosen, budget=chosen.budget / stepping)
@@ -160,7 +160,7 @@ def choose_best(
             "candidates": asked.candidates,
             "settings": asked.document["settings"],
         }
-    return promote(best, path, **own)
+    return promote_fit(best, path, **own)
 
 
 def fit_each(

@@ -20,10 +20,10 @@ from plausibly.fitting.conditioning import load_conditioned
 from plausibly.fitting.ensemble import ensemble
 from plausibly.fitting.folders import COMPARISON, fresh_folder, hold_folder, new_folder
 from plausibly.fitting.going_on import resume_or_new, train_or_restore
-from plausibly.fitting.settings import DataRequest, Listener, Settings, settings
+from plausibly.fitting.settings import DataRequest, Listener, Settings, make_settings
 from plausibly.models import MODELS, model_name
-from plausibly.runs.board import Board, Row
-from plausibly.runs.building import refusal
+from plausibly.runs.board import Board, BoardRow
+from plausibly.runs.building import building_refusal
 from plausibly.runs.model_classes import builtin_model, model_class
 from plausibly.runs.record import ENSEMBLE, Origin, is_origin
 from plausibly.runs.run import Run, reload_data
@@ -66,7 +66,7 @@ def compare(
     """
     processes.refuse_parallel("compare")
     listener = listener or Listener()
-    chosen = settings(set, seed, budget, steps, device)
+    chosen = make_settings(set, seed, budget, steps, device)
     wanted = DataRequest(data, seed, context, event, options)
     return compare_wanted(wanted, models, seeds, out, chosen, listener)
 
@@ -105,7 +105,9 @@ def reasons_to_refuse(
     kinds: Mapping[str, type[Trainable]], dataset: Dataset, context: Sequence[int]
 ) -> dict[str, str]:
     """The reason of each model that does not accept the data."""
-    reasons = {name: refusal(kind, dataset.schema, context) for name, kind in kinds.items()}
+    reasons = {
+        name: building_refusal(kind, dataset.schema, context) for name, kind in kinds.items()
+    }
     return {name: reason for name, reason in reasons.items() if reason}
 
 
@@ -191,7 +193,7 @@ def compare_models(
     board, seeds = Board(data=dataset.name), range(asked["seed"], asked["seed"] + asked["seeds"])
     for name, number in product(asked["models"], seeds):
         if board.interrupted:
-            board.rows.append(Row(name, kinds[name].family, refusal="stopped before its turn"))
+            board.rows.append(BoardRow(name, kinds[name].family, refusal="stopped before its turn"))
             continue
         folder = path / (name if len(seeds) == 1 else f"{name}-{number}")
         row = fit_row(folder, kinds[name], dataset, origin, replace(chosen, seed=number), listener)
@@ -200,7 +202,8 @@ def compare_models(
     if asked["mixed"] and not board.interrupted:
         board.rows += ensemble_row(path, board, dataset, listener)
     board.rows += [
-        Row(name, kinds[name].family, refusal=reason) for name, reason in asked["refused"].items()
+        BoardRow(name, kinds[name].family, refusal=reason)
+        for name, reason in asked["refused"].items()
     ]
     results.code_test_rows(board, dataset, listener)
     board.rows += results.truth_row(dataset)
@@ -224,7 +227,7 @@ def fit_row(
     origin: Origin,
     chosen: Settings,
     listener: Listener,
-) -> Row:
+) -> BoardRow:
     """One model's row. A diverging one keeps its row with the reason."""
     try:
         with fresh_folder(folder):
@@ -233,10 +236,10 @@ def fit_row(
                 return results.row_of(Run(folder, each.record, each.model, dataset.format))
             return results.row_of(results.judge_samples(each.test(), dataset))
     except Diverged as error:
-        return Row(model_name(kind), kind.family, refusal=str(error))
+        return BoardRow(model_name(kind), kind.family, refusal=str(error))
 
 
-def ensemble_row(path: Path, board: Board, dataset: Dataset, listener: Listener) -> list[Row]:
+def ensemble_row(path: Path, board: Board, dataset: Dataset, listener: Listener) -> list[BoardRow]:
     """The row of the mixture of all models on the board with an exact log p, where it is better than each."""
     runs = [row.run for row in board.rows if row.run and isinstance(row.run.model, DensityModel)]
     members = [(run.record, run.model) for run in runs]

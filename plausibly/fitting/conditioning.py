@@ -12,13 +12,13 @@ from plausibly.data.dataset import Dataset
 from plausibly.data.events import RowProgress
 from plausibly.data.formats.labelled import LABEL
 from plausibly.data.origins import is_table
-from plausibly.data.questions import place_among
+from plausibly.data.questions import place_of_name
 from plausibly.errors import UserError
 from plausibly.fitting.settings import DataRequest, Listener, Settings
 from plausibly.runs.record import Origin, ReadingOptions
 
 
-def origin_of(dataset: Dataset, options: dict[str, Any]) -> Origin:
+def data_origin(dataset: Dataset, options: dict[str, Any]) -> Origin:
     """Where the data came from, so that a run can find and recognise it again."""
     reading = plain_options(options) | named_columns(options) | parts_elsewhere(options)
     source = absolute_source(dataset.source)
@@ -50,7 +50,7 @@ def load_request(wanted: DataRequest, heard: RowProgress) -> tuple[Dataset, Orig
     if LABEL in (*wanted.context, *wanted.event) and not is_table(wanted.source):
         wanted = replace(wanted, reading=wanted.reading | {"labelled": True})
     dataset = wanted.load(heard)
-    return dataset, origin_of(dataset, {"seed": wanted.seed, **wanted.reading})
+    return dataset, data_origin(dataset, {"seed": wanted.seed, **wanted.reading})
 
 
 def load_conditioned(
@@ -71,7 +71,7 @@ def context_of(
     context, event = ([labels.label_text(name) for name in some] for some in (context, event))
     for name in (*context, *event):
         if name != "rest":
-            place_among(names, name)
+            place_of_name(names, name)
     rest = [name for name in names if name not in event]
     chosen = rest if "rest" in context or (event and not context) else list(context)
     check_context(names, chosen, event)

@@ -12,7 +12,7 @@ from torch import Tensor
 from plausibly.capabilities import DensityModel
 from plausibly.data.dataset import Dataset
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood.likelihood import Exact, likelihood
+from plausibly.evaluation.likelihood.likelihood import ExactLikelihood, likelihood
 from plausibly.families.mixtures import mixture
 from plausibly.fitting.fit import Fit
 from plausibly.fitting.folders import fresh_folder, new_folder
@@ -22,7 +22,7 @@ from plausibly.runs.record import ENSEMBLE, Record, SearchSettings, make_record
 from plausibly.runs.run import Run
 
 
-def mix(
+def mix_runs(
     runs: Sequence[Run | Path | str],
     *,
     out: Path | str | None = None,
@@ -109,7 +109,7 @@ def em_weights(logs: Tensor) -> Tensor:
 def exact_log_probs(model: Any, dataset: Dataset) -> Tensor:
     """log p of validation rows, (rows,), float64, of the first where there are very many."""
     found = likelihood(model, dataset.valid[:MAX_WEIGHT_ROWS])
-    assert isinstance(found, Exact)
+    assert isinstance(found, ExactLikelihood)
     return found.nats
 
 

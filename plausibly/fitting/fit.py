@@ -18,7 +18,7 @@ from plausibly import models
 from plausibly.capabilities import DensityModel, Model, Trainable, device_of
 from plausibly.data.dataset import Dataset
 from plausibly.errors import UserError
-from plausibly.evaluation.answers.reconstruction import reconstruction
+from plausibly.evaluation.answers.reconstruction import reconstruction_errors
 from plausibly.evaluation.likelihood.likelihood import Likelihood, likelihood, plausibility
 from plausibly.fitting.interrupts import interruptible
 from plausibly.fitting.progress_log import digest_lines, read_log
@@ -93,7 +93,7 @@ class Fit:
             if model.objective.turns(model)
             else None,
         )
-        if (launch := processes.launch()) is not None:
+        if (launch := processes.torchrun_launch()) is not None:
             record = record.replace(launch=launch, processes=processes.rank_count())
         fit = cls(path, record, model, dataset, listener)
         fit._record()
@@ -286,7 +286,7 @@ class Fit:
         scored = len(test) / max(time.monotonic() - started, 1e-9)
         if found is not None:
             self._keep_held_out(found)
-        errors = reconstruction(self.model, format, test)
+        errors = reconstruction_errors(self.model, format, test)
         written = HOLDOUT_FILES if found is not None else ()
         self.record = record_checksums(self.record, self.path, written).replace(
             test=found.to_json() if found else None,
@@ -322,7 +322,7 @@ def sampling_speed(model: Trainable) -> float | None:
     return n / max(time.monotonic() - started, 1e-9)
 
 
-def promote(fit: Fit, path: Path, **more: Any) -> Fit:
+def promote_fit(fit: Fit, path: Path, **more: Any) -> Fit:
     """The fit at `path`, where its files are put one after the other, the record with what it says `more` last."""
     for file in fit.path.iterdir():
         if file.is_file() and file.name not in ("run.json", fit._checkpoint_path.name):

@@ -12,7 +12,7 @@ from plausibly.errors import UserError
 from plausibly.runs.record import read_record
 from plausibly.system import processes
 from plausibly.system.files import is_draft
-from plausibly.system.locks import holding
+from plausibly.system.locks import holding_lock
 
 COMPARISON = "compare.json"  # what a comparison was asked for, beside its runs
 AUTO = "auto"
@@ -79,7 +79,7 @@ def fresh_folder(path: Path, anew: bool = False) -> Iterator[Path]:
 
 def hold_folder(path: Path) -> AbstractContextManager[None]:
     """Keeps other jobs from a folder; of torchrun's processes the first does."""
-    return holding(path) if processes.rank() == 0 else nullcontext()
+    return holding_lock(path) if processes.rank() == 0 else nullcontext()
 
 
 def find_restarted(out: Path | str | None, name: str) -> str | None:
@@ -88,6 +88,6 @@ def find_restarted(out: Path | str | None, name: str) -> str | None:
         return None
     for folder in [Path(out)] if out is not None else sorted(Path("runs").glob(f"{name}-*")):
         with suppress(UserError):  # what is no run is not this one
-            if read_record(folder).launch == processes.launch():
+            if read_record(folder).launch == processes.torchrun_launch():
                 return str(folder)
     return None

@@ -28,7 +28,7 @@ def train_or_restore(fit: Fit) -> Fit:
                 check_run_file(fit.record, fit.path, name)
         fit.model.eval()
     else:
-        announce(fit)
+        announce_fit(fit)
         fit.learn()
     return fit
 
@@ -49,7 +49,7 @@ def resume_or_new(
     return Fit.new(folder, kind, dataset, origin, chosen, listener)
 
 
-def announce(fit: Fit) -> None:
+def announce_fit(fit: Fit) -> None:
     """Before a long run: rows, parameters, steps or passes, and the time and memory that they may take."""
     codes = fit.dataset.train.codes
     if fit.record.plan:

@@ -32,13 +32,18 @@ from plausibly.fitting.ensemble import (
     exact_log_probs,
     greedy_weights,
 )
-from plausibly.fitting.fit import Fit, promote
+from plausibly.fitting.fit import Fit, promote_fit
 from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.going_on import resume_or_new, train_or_restore
 from plausibly.fitting.settings import Listener, Settings, settings_on_record
-from plausibly.fitting.untrained import build_untrained, initial_record, learns_by_steps, sketch
+from plausibly.fitting.untrained import (
+    build_untrained,
+    initial_record,
+    learns_by_steps,
+    sketch_model,
+)
 from plausibly.models import MODELS
-from plausibly.runs.building import refusal
+from plausibly.runs.building import building_refusal
 from plausibly.runs.record import ENSEMBLE, Origin, Record, SearchSettings, write_record
 from plausibly.runs.run import reload_data
 from plausibly.training.estimates import format_duration, pass_seconds
@@ -65,7 +70,11 @@ MAX_COUNTING_SECONDS = 600.0  # seconds of one that counts, where nobody named i
 
 def accepting_jobs(dataset: Dataset) -> list[FitJob]:
     """The portfolio's settings that the data allow."""
-    return [(name, own) for name, own in PORTFOLIO if refusal(MODELS[name], dataset.schema) is None]
+    return [
+        (name, own)
+        for name, own in PORTFOLIO
+        if building_refusal(MODELS[name], dataset.schema) is None
+    ]
 
 
 def counting_seconds(job: FitJob, dataset: Dataset) -> float:
@@ -140,7 +149,7 @@ class Portfolio:
 
     def steps(self, job: FitJob) -> bool:
         """A job of the kind that learns by steps."""
-        return learns_by_steps(sketch(MODELS[job[0]], self.dataset, job[1]))
+        return learns_by_steps(sketch_model(MODELS[job[0]], self.dataset, job[1]))
 
     @property
     def seconds_left(self) -> float:
@@ -186,7 +195,7 @@ class Portfolio:
         found = ensemble(self.path, members, self.dataset, self.listener, least, search)
         if found is None:
             best = max((fit for _, fit in self.fits), key=lambda fit: fit.record.validation)
-            return promote(best, self.path)
+            return promote_fit(best, self.path)
         found.keep("interrupted" if self.is_interrupted else "done", found.record.steps)
         return found
 

@@ -17,7 +17,7 @@ from plausibly.runs import forms
 from plausibly.runs.record import Record, decode_record, read_document, write_record
 from plausibly.runs.run import Run
 from plausibly.runs.sealed_files import SEALED_FILES, load_nats, record_checksums
-from plausibly.system.locks import holding
+from plausibly.system.locks import holding_lock
 from plausibly.system.seals import (
     SEAL,
     check_document,
@@ -37,7 +37,7 @@ def seal(path: Path | str, model: str | type[Trainable] | None = None) -> dict[s
     `model` names a user's own, as in `Run.open`. UserError, and nothing is changed, where a file cannot be read.
     """
     path = Path(path)
-    with holding(path):
+    with holding_lock(path):
         if (path / "run.json").is_file():
             return _seal_run(path, model)
         if (path / COMPARISON).is_file():
@@ -58,13 +58,13 @@ def _seal_run(path: Path, model: str | type[Trainable] | None) -> dict[str, str]
         record = record.replace(weights_sha256=digest_file(path / WEIGHTS_FILE))
         Run.of_record(path, record, model=model)
     write_record(record.document, path)
-    then = digests(earlier)
-    now = digests(record)
+    then = digests_on_record(earlier)
+    now = digests_on_record(record)
     said = {name: compare_digests(then.get(name), now.get(name)) for name in {**now, **then}}
     return {"run.json": _state(before, file)} | said
 
 
-def digests(record: Record) -> dict[str, str]:
+def digests_on_record(record: Record) -> dict[str, str]:
     """The checksums of a run's files that are on record."""
     weights = record.weights_sha256
     return ({WEIGHTS_FILE: weights} if weights else {}) | (record.files_sha256 or {})

@@ -13,15 +13,15 @@ from pathlib import Path
 from plausibly.capabilities import BoundedModel, Model, device_of
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events
-from plausibly.data.files.originals import again, rivals
+from plausibly.data.files.originals import rival_sizes, rows_from_events
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood.likelihood import Exact
+from plausibly.evaluation.likelihood.likelihood import ExactLikelihood
 from plausibly.evaluation.samples.samples import board_rows, judge_auc, pick_rows
 from plausibly.fitting.fit import Fit
 from plausibly.fitting.folders import MEMBERS
 from plausibly.fitting.settings import Listener
-from plausibly.jobs.blocks import ROWS_PER_BLOCK, payload
-from plausibly.runs.board import Board, Row
+from plausibly.jobs.blocks import ROWS_PER_BLOCK, payload_bytes
+from plausibly.runs.board import Board, BoardRow
 from plausibly.runs.record import Coded, read_record, write_record
 from plausibly.runs.run import Run
 from plausibly.system import processes
@@ -91,7 +91,7 @@ def record_coding(
 ) -> None:
     """Writes what events take as bytes, coded by each run and by other programs, into the records of runs."""
     numbers = len(events) * dataset.schema.size
-    sizes = rivals(dataset.format, again(dataset.format, events))
+    sizes = rival_sizes(dataset.format, rows_from_events(dataset.format, events))
     others = {name: 8 * size / numbers for name, size in sizes.items()}
     for run in runs:
         if (size := coding_bytes(run, events, listener)) is not None:
@@ -108,7 +108,7 @@ def coding_bytes(run: Run, events: Events, listener: Listener) -> int | None:
         if reason := coding_refusal(run, events):
             listener.log(f"{name}: no actual bits, since {reason}")
             return None
-        return payload(run, events)
+        return payload_bytes(run, events)
     except own as error:
         listener.log(f"{name}: no actual bits: {error}")
         return None
@@ -131,16 +131,16 @@ def coding_seconds(run: Run, events: Events) -> float:
         if times[-1] > MAX_CODING_SECONDS:
             return times[-1]
         began = time.monotonic()
-        payload(run, events[:few])
+        payload_bytes(run, events[:few])
         times.append(time.monotonic() - began)
     each = max(0.0, times[-1] - times[-2]) / (MORE_TRIAL_ROWS - TRIAL_ROWS)
     return times[-1] + each * max(0, len(events) - MORE_TRIAL_ROWS)
 
 
-def row_of(run: Run) -> Row:
+def row_of(run: Run) -> BoardRow:
     """The board's row of a finished run."""
     record = run.record
-    return Row(
+    return BoardRow(
         model=record.model,
         family=run.model.family,
         parameters=record.parameters,
@@ -157,12 +157,12 @@ def row_of(run: Run) -> Row:
     )
 
 
-def truth_row(dataset: Dataset) -> list[Row]:
+def truth_row(dataset: Dataset) -> list[BoardRow]:
     """For a toy, the distribution that it was drawn from, on the same test rows."""
     if dataset.truth is None:
         return []
     nats = dataset.truth.log_prob(dataset.test.codes.float()).double() + dataset.test.log_within
-    return [Row("truth", "known", test=Exact(nats, dataset.schema.size))]
+    return [BoardRow("truth", "known", test=ExactLikelihood(nats, dataset.schema.size))]
 
 
 def report_runs(runs: Sequence[Run], dataset: Dataset | None, path: Path) -> Board:

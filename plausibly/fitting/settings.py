@@ -9,7 +9,7 @@ from typing import Any
 
 from plausibly.capabilities import Trainable
 from plausibly.data.dataset import Dataset
-from plausibly.data.events import RowProgress, silent
+from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.data.loading import load
 from plausibly.errors import UserError, did_you_mean
 from plausibly.runs.record import Record
@@ -26,7 +26,7 @@ class Listener:
 
     log: Callable[[str], None] = lambda line: None
     progress: Callable[[str, TrainingProgress], None] = lambda name, progress: None
-    read: RowProgress = silent
+    read: RowProgress = ignore_progress
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class DataRequest:
     event: Sequence[str] = ()
     reading: dict[str, Any] = field(default_factory=dict)
 
-    def load(self, heard: RowProgress = silent) -> Dataset:
+    def load(self, heard: RowProgress = ignore_progress) -> Dataset:
         """The data, as they are asked for."""
         return load(self.source, seed=self.seed, heard=heard, **self.reading)
 
 
-def settings(
+def make_settings(
     values: Mapping[str, Any] | None,
     seed: int,
     budget: float | None,

@@ -33,7 +33,7 @@ def initial_record(dataset: Dataset, origin: Origin, seed: int, **own: Any) -> R
     return make_record(begun | own)
 
 
-def sketch(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any]) -> Trainable:
+def sketch_model(kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any]) -> Trainable:
     """The model, without memory for its parameters."""
     with torch.device("meta"):
         return instantiate(kind, dataset.schema, arguments)

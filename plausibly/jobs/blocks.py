@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Variational
-from plausibly.coding.streams import FORMAT_VERSION, Coder, Damaged, Reader, Writer
+from plausibly.coding.streams import (
+    FORMAT_VERSION,
+    Coder,
+    DamagedStream,
+    SymbolReader,
+    SymbolWriter,
+)
 from plausibly.data.events import Events
 from plausibly.errors import UserError
 from plausibly.events.schema import Schema
@@ -25,7 +31,7 @@ from plausibly.tasks.score import score
 ROWS_PER_BLOCK = 2_000
 
 
-def nats(model: Any, codes: Tensor) -> Tensor:
+def block_nats(model: Any, codes: Tensor) -> Tensor:
     """log p of each row, or the ELBO by one draw, which is what bits-back comes to, (rows,) float64."""
     if not isinstance(model, Variational):
         return score(model, codes)
@@ -39,18 +45,18 @@ def nats(model: Any, codes: Tensor) -> Tensor:
 
 def encode_block(run: Run, events: Events, before: int) -> bytes:
     """A block."""
-    writer = Writer()
+    writer = SymbolWriter()
     code_block(run, writer, events, len(events), before)
     return writer.payload
 
 
-def payload(run: Run, events: Events) -> int:
+def payload_bytes(run: Run, events: Events) -> int:
     """The number of bytes that events take as one block. UserError unless they come back."""
     with one_thread():
         block = encode_block(run, events, 0)
         try:
             back = has_same_rows(decode_block(run, block, len(events), 0), events)
-        except Damaged:
+        except DamagedStream:
             back = False
     if not back:
         raise UserError("rows do not come back from the bytes that were made of them")
@@ -62,7 +68,7 @@ def decode_block(
 ) -> Events:
     """The events of a block of so many rows. Damaged where it is none."""
     try:
-        return code_block(run, Reader(block, form), None, number, before)
+        return code_block(run, SymbolReader(block, form), None, number, before)
     except (
         ValueError,
         IndexError,
@@ -72,7 +78,7 @@ def decode_block(
         EOFError,
         lzma.LZMAError,
     ) as error:
-        raise Damaged("its bytes were changed") from error
+        raise DamagedStream("its bytes were changed") from error
 
 
 def code_block(run: Run, coder: Coder, events: Events | None, number: int, before: int) -> Events:

@@ -18,7 +18,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from plausibly.errors import UserError
-from plausibly.jobs.shards import Job, LostTouch, Numbered
+from plausibly.jobs.shards import LostWorkers, Numbered, ShardJob
 from plausibly.runs.run import Run
 from plausibly.system.versions import __version__
 
@@ -32,7 +32,7 @@ SHARDS_AHEAD = 2  # shards for each thread of the cluster that are sent before t
 
 
 @dataclass(frozen=True)
-class Parcel:
+class RunParcel:
     """A run on its way to a worker."""
 
     version: str
@@ -56,10 +56,10 @@ class Cluster:
     model: str | None = None
 
     def __call__(
-        self, run: Run, job: Job, todo: Iterator[Numbered]
+        self, run: Run, job: ShardJob, todo: Iterator[Numbered]
     ) -> Iterator[tuple[int, pa.Table]]:
         files = {name: (run.path / name).read_bytes() for name in RUN_FILES}
-        parcel = Parcel(__version__, files, self.device, self.threads, self.model)
+        parcel = RunParcel(__version__, files, self.device, self.threads, self.model)
         with _connect(self.address) as client:
             # a task, not scattered data: a worker that ends would take that with it
             parcel_there = client.submit(_identity, parcel, pure=False)
@@ -71,7 +71,7 @@ class Cluster:
             client.wait_for_workers(1, timeout=MAX_WAIT_SECONDS)
         except TimeoutError as error:
             lacking = f"no worker has joined {self.address} in {MAX_WAIT_SECONDS} s"
-            raise LostTouch(f"{lacking}; `dask worker {self.address}` starts one") from error
+            raise LostWorkers(f"{lacking}; `dask worker {self.address}` starts one") from error
 
 
 @contextmanager
@@ -109,15 +109,15 @@ def _explain_loss(address: str) -> Iterator[None]:
     try:
         yield
     except KilledWorker as error:
-        raise LostTouch(
+        raise LostWorkers(
             f"a shard has ended several workers, out of memory perhaps: {str(error).splitlines()[0]}"
         ) from error
     except (CommClosedError, FutureCancelledError, TimeoutError) as error:
-        raise LostTouch(f"the scheduler at {address} is gone") from error
+        raise LostWorkers(f"the scheduler at {address} is gone") from error
 
 
 def _answers(
-    client: Client, parcel: Future[Parcel], job: Job, todo: Iterator[Numbered]
+    client: Client, parcel: Future[RunParcel], job: ShardJob, todo: Iterator[Numbered]
 ) -> Iterator[tuple[int, pa.Table]]:
     """Results as they come; only so many shards are on their way that no worker waits."""
     from distributed import as_completed
@@ -141,7 +141,7 @@ def _shards_ahead(client: Client) -> int:
     return SHARDS_AHEAD * max(1, sum(client.ncores().values()))
 
 
-def _identity(parcel: Parcel) -> Parcel:
+def _identity(parcel: RunParcel) -> RunParcel:
     return parcel
 
 
@@ -174,7 +174,7 @@ _runs: dict[str, Run] = {}  # that this worker has opened
 _one_at_a_time = Lock()
 
 
-def _do_there(parcel: Parcel, job: Job, number: int, packed: Any) -> bytes:
+def _do_there(parcel: RunParcel, job: ShardJob, number: int, packed: Any) -> bytes:
     """A shard's result, on a worker."""
     import torch
 
@@ -184,7 +184,7 @@ def _do_there(parcel: Parcel, job: Job, number: int, packed: Any) -> bytes:
         return _bytes(job.shard(_open_run(parcel), number, piece))
 
 
-def _open_run(parcel: Parcel) -> Run:
+def _open_run(parcel: RunParcel) -> Run:
     if parcel.version != __version__:
         raise UserError(
             f"a worker has plausibly {__version__}, but this is {parcel.version}; install the same there"

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
-from plausibly.coding.streams import Damaged
+from plausibly.coding.streams import DamagedStream
 from plausibly.data.events import Events, RowProgress
 from plausibly.errors import UserError
 from plausibly.jobs.blocks import decode_block
@@ -120,8 +120,8 @@ class CompressedFile:
             f"{self.path} is decoded by plausibly {said.decode()} and later; this is {__version__}: install that one"
         )
 
-    def damage_error(self, why: str) -> Damaged:
-        return Damaged(f"{self.path} is damaged: {why}; nothing was written")
+    def damage_error(self, why: str) -> DamagedStream:
+        return DamagedStream(f"{self.path} is damaged: {why}; nothing was written")
 
     def _bytes(self, start: int, number: int) -> bytes:
         if start < 0:
@@ -175,7 +175,7 @@ class CompressedFile:
             )
         try:
             return decode_block(self.run, block, len(own), own.start, self.form)
-        except Damaged as error:  # the bytes are those that were written
+        except DamagedStream as error:  # the bytes are those that were written
             raise self.elsewhere_error() from error
 
 

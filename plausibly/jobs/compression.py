@@ -27,20 +27,26 @@ import pyarrow as pa
 
 from plausibly.capabilities import DensityModel, device_of
 from plausibly.coding.streams import FORMAT_VERSION
-from plausibly.data.events import RowProgress, join_events, silent
-from plausibly.data.files.originals import Original, in_memory, original
-from plausibly.data.files.pieces import counting_from
-from plausibly.data.origins import naming
+from plausibly.data.events import RowProgress, ignore_progress, join_events
+from plausibly.data.files.originals import RoundTrip, open_original, rows_in_memory
+from plausibly.data.files.pieces import counting_rows_from
+from plausibly.data.origins import naming_source
 from plausibly.data.rows import estimate_rows, row_pieces
 from plausibly.errors import UserError
-from plausibly.jobs.blocks import ROWS_PER_BLOCK, decode_block, encode_block, has_same_rows, nats
+from plausibly.jobs.blocks import (
+    ROWS_PER_BLOCK,
+    block_nats,
+    decode_block,
+    encode_block,
+    has_same_rows,
+)
 from plausibly.jobs.compressed import END, ENTRY, open_compressed
 from plausibly.jobs.measure import Measure
 from plausibly.jobs.packing import halve_weights, pack_run
 from plausibly.jobs.provenance import file_head, model_hash, probe_hash, writer_versions
 from plausibly.runs.run import Run
-from plausibly.system.files import delivering, refuse_same
-from plausibly.system.locks import holding
+from plausibly.system.files import delivering_file, refuse_same
+from plausibly.system.locks import holding_lock
 from plausibly.system.threads import one_thread
 from plausibly.tasks.compress import compress as code_events
 
@@ -53,7 +59,7 @@ def compress(
     path: Path | str,
     embed: bool = False,
     verify: bool = True,
-    heard: RowProgress = silent,
+    heard: RowProgress = ignore_progress,
 ) -> Measure:
     """Writes the rows of `data` to a file, whole or not at all. UserError where they would not come back.
 
@@ -80,11 +86,11 @@ def write_compressed(
     run: Run, model: bytes, data: Any, path: Path | str, verify: bool, heard: RowProgress
 ) -> Measure:
     """Writes rows, behind the run that decodes them or nothing."""
-    data = data if isinstance(data, str | Path) else in_memory(data, run.format)
+    data = data if isinstance(data, str | Path) else rows_in_memory(data, run.format)
     path = Path(path)
     expected = estimate_rows(str(data), run.format) if isinstance(data, str | Path) else len(data)
     _refuse_path(path, data)
-    found, source = _begin_measure(run, verify), original(data, run.format)
+    found, source = _begin_measure(run, verify), open_original(data, run.format)
     with _writing(path, data, source) as file:
         file.write(file_head(FORMAT_VERSION) + model)
         pieces = row_pieces(data, run.format, ROWS_PER_BLOCK)
@@ -114,15 +120,15 @@ def _begin_measure(run: Run, verify: bool) -> Measure:
 
 
 @contextmanager
-def _writing(path: Path, data: Any, source: Original) -> Iterator[IO[bytes]]:
+def _writing(path: Path, data: Any, source: RoundTrip) -> Iterator[IO[bytes]]:
     """The file at a path, which is there once it is whole; within, all is done on one thread."""
     with (
         one_thread(),
         closing(source),
-        holding(path),
-        delivering(path) as draft,
+        holding_lock(path),
+        delivering_file(path) as draft,
         open(draft, "wb") as file,
-        naming(data),
+        naming_source(data),
     ):
         yield file
 
@@ -132,7 +138,7 @@ def _write_blocks(
     pieces: Iterable[Any],
     file: IO[bytes],
     found: Measure,
-    source: Original,
+    source: RoundTrip,
     heard: Callable[[int], None],
 ) -> list[bytes]:
     """Writes all rows; the index of the blocks."""
@@ -146,10 +152,10 @@ def _write_blocks(
 
 
 def write_block(
-    run: Run, rows: Any, file: IO[bytes], found: Measure, source: Original, number: int
+    run: Run, rows: Any, file: IO[bytes], found: Measure, source: RoundTrip, number: int
 ) -> bytes:
     """Writes some rows as the block of that number and adds them to what was found; its entry of the index."""
-    with counting_from(found.rows):
+    with counting_rows_from(found.rows):
         events = run.format.events(rows)
     block = encode_block(run, events, found.rows)
     back = decode_block(run, block, len(events), found.rows) if found.verified else events
@@ -157,10 +163,10 @@ def write_block(
         raise UserError(
             f"block {number} does not decode to the rows it was made of; nothing was written"
         )
-    with counting_from(found.rows):
+    with counting_rows_from(found.rows):
         source.look(rows, back)
     file.write(block)
-    told = float((nats(run.model, events.codes) + events.log_within).sum())
+    told = float((block_nats(run.model, events.codes) + events.log_within).sum())
     found.add_block(len(events), len(block), -(told / log(2)))
     return ENTRY.pack(len(block), zlib.crc32(block))
 
@@ -177,7 +183,7 @@ def decompress(
     out: Path | str,
     run: Run | None = None,
     some: slice | None = None,
-    heard: RowProgress = silent,
+    heard: RowProgress = ignore_progress,
     guard: bool = False,
 ) -> int:
     """Writes the rows of a compressed file, or `some` of them, to a file whose suffix says how; how many they are.
@@ -187,7 +193,7 @@ def decompress(
     """
     out = Path(out)
     refuse_same(out, path)
-    with open_compressed(Path(path), run) as file, holding(out):
+    with open_compressed(Path(path), run) as file, holding_lock(out):
         output = file.run.format.output(out)
         wanted = _pick_rows(path, file.rows, some)
         pieces = (file.run.format.file_rows(events, out) for events in file.events(wanted, heard))
@@ -210,10 +216,12 @@ def _pick_rows(path: Path | str, rows: int, some: slice | None) -> range:
     return wanted
 
 
-def rows(path: Path | str, run: Run | None = None) -> Any:
+def read_compressed_rows(path: Path | str, run: Run | None = None) -> Any:
     """All rows of a compressed file, in memory; `run` as for `decompress`."""
     with open_compressed(Path(path), run) as file:
-        return file.run.format.rows(join_events(list(file.events(range(file.rows), silent))))
+        return file.run.format.rows(
+            join_events(list(file.events(range(file.rows), ignore_progress)))
+        )
 
 
 def pack_header(run: Run, number: int, model: bytes) -> bytes:

@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plausibly.data.events import RowProgress, silent
+from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.data.files.outputs import score_output
 from plausibly.data.rows import estimate_rows
 from plausibly.errors import UserError
-from plausibly.evaluation.likelihood.scores import Ranking, unaffordable
+from plausibly.evaluation.likelihood.scores import ScoreRanking, full_conditionals_refusal
 from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.jobs.shards import (
     ConditionalsJob,
     FillJob,
-    Job,
     RowsJob,
     SampleJob,
     ScoreJob,
+    ShardJob,
     Shards,
     Work,
     carry_out,
@@ -52,7 +52,7 @@ def sample_to(
     given: Mapping[str, Any] | None = None,
     complete: bool = False,
     work: Work = work_here,
-    heard: RowProgress = silent,
+    heard: RowProgress = ignore_progress,
     guard: bool = False,
 ) -> EffectiveSampleSize | None:
     """Writes `n` rows as `Run.sample` draws them; how many weighted draws tell something.
@@ -72,7 +72,7 @@ def fill_to(
     out: Path,
     seed: int = 0,
     work: Work = work_here,
-    heard: RowProgress = silent,
+    heard: RowProgress = ignore_progress,
     guard: bool = False,
 ) -> tuple[int, EffectiveSampleSize | None]:
     """Writes the rows of `data` as `Run.impute` fills them; how many they are, and how many weighted draws tell something."""
@@ -85,7 +85,7 @@ def fill_to(
 
 
 @dataclass
-class Scored:
+class ScoreSummary:
     """A summary of all scored rows together: their number, how many are marked as what, and the least plausible."""
 
     rows: int = 0
@@ -120,15 +120,19 @@ def score_to(
     fdr: float | None = None,
     each: bool = False,
     work: Work = work_here,
-    heard: RowProgress = silent,
+    heard: RowProgress = ignore_progress,
     guard: bool = False,
-) -> tuple[Scored, list[pd.DataFrame]]:
+) -> tuple[ScoreSummary, list[pd.DataFrame]]:
     """Writes the scores of `data` as `Run.score` gives them; without `out` they are returned."""
     score.require(run.model)
     rows = estimate_rows(data, run.format)
-    refused = unaffordable(run.model, min(run.shard_rows, rows or run.shard_rows)) if each else None
+    refused = (
+        full_conditionals_refusal(run.model, min(run.shard_rows, rows or run.shard_rows))
+        if each
+        else None
+    )
     word = full_conditionals.word(type(run.model))
-    ranking = Ranking(run.calibration(calibrate), fdr, each, refused, word)
+    ranking = ScoreRanking(run.calibration(calibrate), fdr, each, refused, word)
     job = ScoreJob(data, each, each and refused is None)
     return _score_job(run, job, ranking, out, work, heard, rows, guard)
 
@@ -138,9 +142,9 @@ def conditionals_to(
     data: str,
     out: Path | None,
     work: Work = work_here,
-    heard: RowProgress = silent,
+    heard: RowProgress = ignore_progress,
     guard: bool = False,
-) -> tuple[Scored, list[pd.DataFrame]]:
+) -> tuple[ScoreSummary, list[pd.DataFrame]]:
     """Writes what `Run.conditionals` tells of the rows of `data`; without `out` it is returned."""
     conditionals.require(run.model)
     total = estimate_rows(data, run.format)
@@ -150,14 +154,14 @@ def conditionals_to(
 def _score_job(
     run: Run,
     job: RowsJob,
-    ranking: Ranking | None,
+    ranking: ScoreRanking | None,
     out: Path | None,
     work: Work,
     heard: RowProgress,
     rows: int,
     guard: bool,
-) -> tuple[Scored, list[pd.DataFrame]]:
-    output, scored = None if out is None else score_output(out), Scored()
+) -> tuple[ScoreSummary, list[pd.DataFrame]]:
+    output, scored = None if out is None else score_output(out), ScoreSummary()
     if out is not None:
         refuse_same(out, job.data)
     with _results(run, job, out, work, rows, heard) as tables:
@@ -173,7 +177,7 @@ def _score_job(
 
 @contextmanager
 def _results(
-    run: Run, job: Job, out: Path | None, work: Work, rows: int, heard: RowProgress
+    run: Run, job: ShardJob, out: Path | None, work: Work, rows: int, heard: RowProgress
 ) -> Iterator[Shards | list[pa.Table]]:
     """The results of all shards; without a file they are in memory alone."""
     if out is not None:
@@ -188,7 +192,9 @@ def _results(
     yield tables
 
 
-def _rank_tables(tables: Iterable[pa.Table], ranking: Ranking | None) -> Iterator[pd.DataFrame]:
+def _rank_tables(
+    tables: Iterable[pa.Table], ranking: ScoreRanking | None
+) -> Iterator[pd.DataFrame]:
     for table in tables:
         frame = table.to_pandas()
         yield frame if ranking is None else ranking.add_ranks(frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from plausibly.jobs.provenance import processor, reader_versions
+from plausibly.jobs.provenance import processor_name, reader_versions
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Measure:
             if self.model_bits is None
             else self.per_variable(self.model_bits),
             "decoded_by": reader_versions(),
-            "processor": processor(),
+            "processor": processor_name(),
             "original_bytes": self.original,
             "verified": self.verified,
             "rivals": self.rivals,

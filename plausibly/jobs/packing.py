@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from plausibly.coding.streams import Damaged
+from plausibly.coding.streams import DamagedStream
 from plausibly.runs.record import write_record, write_tensors
 from plausibly.runs.run import Run
 from plausibly.system.seals import digest_file
@@ -80,7 +80,7 @@ def unpack_run(packed: bytes, folder: Path) -> Run:
     try:
         whole = lzma.LZMADecompressor().decompress(packed, MAX_RUN_BYTES)
     except lzma.LZMAError as error:
-        raise Damaged("the run in it cannot be unpacked") from error
+        raise DamagedStream("the run in it cannot be unpacked") from error
     end = 4 + int.from_bytes(whole[:4], "little")
     for name, part in zip(RUN_FILES, (whole[4:end], whole[end:]), strict=True):
         (folder / name).write_bytes(part)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from plausibly.coding.streams import FORMAT_VERSION, Probe
+from plausibly.coding.streams import FORMAT_VERSION, CodingProbe
 from plausibly.events.kinds import Real
 from plausibly.jobs.blocks import ROWS_PER_BLOCK, as_codes
 from plausibly.runs.run import Run
@@ -37,7 +37,7 @@ def model_hash(run: Run) -> str:
 def probe_hash(run: Run, rows: int) -> str:
     """A hash of the whole numbers that probabilities become on fixed events, as many as a block of so many rows has."""
     number = min(rows, ROWS_PER_BLOCK)
-    picks, schema, coder = np.random.default_rng(0), run.model.schema, Probe()
+    picks, schema, coder = np.random.default_rng(0), run.model.schema, CodingProbe()
     columns = [
         picks.standard_normal(number)
         if isinstance(kind, Real)
@@ -54,10 +54,10 @@ def probe_hash(run: Run, rows: int) -> str:
 def writer_versions() -> dict[str, str]:
     """The versions and the processor that probabilities depend on."""
     versions = {"plausibly": __version__} | {name: version(name) for name in CODING_PACKAGES}
-    return versions | {"machine": platform.machine(), "processor": processor()}
+    return versions | {"machine": platform.machine(), "processor": processor_name()}
 
 
-def processor() -> str:
+def processor_name() -> str:
     """The processor's name, and the instructions that torch uses of it: `AMD EPYC 7763 64-Core Processor (AVX2)`."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

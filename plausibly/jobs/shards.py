@@ -17,16 +17,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from plausibly.data.events import RowProgress, silent
-from plausibly.data.files.pieces import counting_from
-from plausibly.data.origins import naming, source_fingerprint
+from plausibly.data.events import RowProgress, ignore_progress
+from plausibly.data.files.pieces import counting_rows_from
+from plausibly.data.origins import naming_source, source_fingerprint
 from plausibly.data.rows import row_pieces
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.scores import score_rows
-from plausibly.families.proposals import EffectiveSampleSize, all_effective
+from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
 from plausibly.runs.run import Run
 from plausibly.system.files import refuse_streams, replacing
-from plausibly.system.locks import holding
+from plausibly.system.locks import holding_lock
 from plausibly.system.seals import BrokenSeal, check_document, parse_document, write_sealed
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 ShardPiece = Any  # what a shard is made of: rows, or how many of them
 Numbered = tuple[int, ShardPiece]
-Work = Callable[[Run, "Job", Iterator[Numbered]], Iterator[tuple[int, "pa.Table"]]]
+Work = Callable[[Run, "ShardJob", Iterator[Numbered]], Iterator[tuple[int, "pa.Table"]]]
 
 
-class LostTouch(UserError):
+class LostWorkers(UserError):
     """The work has stopped for a reason that has nothing to do with it: what is done is kept."""
 
 
-class Job(ABC):
+class ShardJob(ABC):
     """The work on each shard. Its fields are plain, since it may travel."""
 
     word: ClassVar[str]
@@ -63,7 +63,7 @@ class Job(ABC):
 
 
 @dataclass(frozen=True)
-class SampleJob(Job):
+class SampleJob(ShardJob):
     """Draws `n` rows for the file `out`."""
 
     out: str
@@ -83,13 +83,13 @@ class SampleJob(Job):
 
 
 @dataclass(frozen=True)
-class RowsJob(Job):
+class RowsJob(ShardJob):
     """Work on the rows of `data`."""
 
     data: str
 
     def pieces(self, run: Run) -> Iterable[Any]:
-        with naming(self.data):
+        with naming_source(self.data):
             yield from row_pieces(self.data, run.format, run.shard_rows)
 
     def plan(self, run: Run) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class RowsJob(Job):
     @contextmanager
     def rows_of(self, run: Run, number: int) -> Iterator[None]:
         """Says of a wrong row where it is in `data`."""
-        with naming(self.data), counting_from(number * run.shard_rows):
+        with naming_source(self.data), counting_rows_from(number * run.shard_rows):
             yield
 
 
@@ -175,12 +175,12 @@ def read_effective_size(pieces: Iterable[pa.Table]) -> EffectiveSampleSize | Non
         for piece in pieces
         if EFFECTIVE_KEY in (piece.schema.metadata or {})
     ]
-    return all_effective(
+    return join_effective_sizes(
         [EffectiveSampleSize(torch.tensor(each["rows"]), each["draws"]) for each in found]
     )
 
 
-def work_here(run: Run, job: Job, todo: Iterator[Numbered]) -> Iterator[tuple[int, pa.Table]]:
+def work_here(run: Run, job: ShardJob, todo: Iterator[Numbered]) -> Iterator[tuple[int, pa.Table]]:
     """The work done in this process, shard after shard."""
     return ((number, job.shard(run, number, piece)) for number, piece in todo)
 
@@ -297,7 +297,7 @@ class Shards:
                 number, table = next(results)
             except StopIteration:
                 return
-            except LostTouch:
+            except LostWorkers:
                 raise
             except UserError:
                 self.clear()
@@ -311,8 +311,8 @@ def _explain_what_is_kept(shards: Shards) -> Iterator[None]:
     """Within, whatever ends a job says which shards are kept; nothing is where the first one failed."""
     try:
         yield
-    except LostTouch as lost:
-        raise LostTouch(f"{lost}; {shards_kept_note(shards)}") from lost
+    except LostWorkers as lost:
+        raise LostWorkers(f"{lost}; {shards_kept_note(shards)}") from lost
     except UserError as error:  # no room, perhaps, or rows that are refused
         if shards.result_schemas:
             raise UserError(f"{error}; {shards_kept_note(shards)}") from error
@@ -327,11 +327,11 @@ def _explain_what_is_kept(shards: Shards) -> Iterator[None]:
 @contextmanager
 def carry_out(
     run: Run,
-    job: Job,
+    job: ShardJob,
     out: Path,
     work: Work = work_here,
     total: int = 0,
-    heard: RowProgress = silent,
+    heard: RowProgress = ignore_progress,
 ) -> Iterator[Shards]:
     """All shards of a job whose results go to `out`; within, they can be read, and afterwards they are gone.
 
@@ -339,7 +339,7 @@ def carry_out(
     """
     if out.is_dir():
         raise UserError(f"{out} is a folder, and a file is to be written; give another name")
-    with holding(out):
+    with holding_lock(out):
         shards = Shards(out, job.plan(run))
 
         def notify() -> None:

@@ -97,7 +97,7 @@ def leaf_of(bits, r, tree, depth):  # type: ignore[no-untyped-def]
     return k
 
 
-def words(bits: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def pack_bits(bits: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Rows by eights, a byte each, (variables, rows / 8), from (variables, rows); there may be rows of zeros at the end."""
     return np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
 

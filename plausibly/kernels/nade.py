@@ -36,7 +36,7 @@ def loop_table(added: Sequence[slice], read: Sequence[slice]) -> Tensor:
     return torch.tensor(rows, dtype=torch.long, device="cpu").reshape(-1, 4)
 
 
-def through(name: str, grad: Tensor, activated: Tensor) -> Tensor:
+def activation_gradient(name: str, grad: Tensor, activated: Tensor) -> Tensor:
     """The gradient before the activation from that behind it, given the activation's value."""
     if name == "relu":
         return torch.ops.aten.threshold_backward(grad, activated, 0)
@@ -98,7 +98,7 @@ def backward_loop(
         out = asked[read].T @ readout[read]
         kept = activated if keep is None else activated * keep
         torch.mm(asked[read], kept, out=grad_readout[read])
-        later += through(name, out if keep is None else out * keep, activated)
+        later += activation_gradient(name, out if keep is None else out * keep, activated)
     return grad_columns.T.contiguous(), grad_weight, later, grad_readout
 
 

@@ -17,7 +17,7 @@ from plausibly.families.variational import EncoderDecoder, log_likelihood
 from plausibly.objectives import Loss, Objective, Turn
 
 
-class Reconstruction(Objective):
+class ReconstructionObjective(Objective):
     """Raises sum_i log p(x_i | z(x)), nats per event: cross-entropy of codes, a density of real numbers."""
 
     name = "reconstruction"
@@ -57,7 +57,7 @@ class Autoencoder(EncoderDecoder):
 
     family = "autoencoder"
     formula = "about H (2 n + 4 H + 2 L), H = 256, L = 16"
-    objective = Reconstruction()
+    objective = ReconstructionObjective()
 
     def __init__(
         self,

@@ -162,7 +162,7 @@ class Boosted(AutoregressiveModel):
         from plausibly.kernels import boosting
 
         order = list(self.order)
-        eights = boosting.words(event_bits(x, order))
+        eights = boosting.pack_bits(event_bits(x, order))
         logits = self.base.detach().double().cpu().repeat(len(x), 1).T.contiguous().numpy()
         run_in_threads(range(len(order)), lambda rank: self._add_trees(eights, rank, logits[rank]))
         found = torch.empty_like(torch.from_numpy(logits)).T

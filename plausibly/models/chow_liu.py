@@ -14,7 +14,7 @@ from torch import Tensor
 
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tables import Tables, smooth_counts
+from plausibly.families.tables import ConditionalTables, smooth_counts
 from plausibly.families.tabular import TabularModel, pairwise_information
 
 MAX_PAIR_COUNTS = 1 << 26  # pair counts held while learning
@@ -61,7 +61,9 @@ class ChowLiu(TabularModel):
             raise ValueError("chow_liu: the saved parents are no tree")
         self.order, self.parent_of = tuple(order), tuple(parents)
         codes = self.schema.codes
-        self.tables = Tables([codes[p] if p >= 0 else 1 for p in parents], codes, self.barred)
+        self.tables = ConditionalTables(
+            [codes[p] if p >= 0 else 1 for p in parents], codes, self.barred
+        )
         self.parents.copy_(torch.tensor(parents, device="cpu"))
         if self.parents.is_cuda:
             self.tables.to(self.parents.device)

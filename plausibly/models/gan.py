@@ -15,9 +15,9 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from plausibly.choices import build_part
 from plausibly.events.schema import Schema
-from plausibly.families.adversarial import GAMES, AdversarialModel, Spectral
+from plausibly.families.adversarial import GAMES, AdversarialModel, SpectralNorm
 from plausibly.families.network import other_variables, too_large
-from plausibly.families.priors import Standard
+from plausibly.families.priors import StandardPrior
 from plausibly.networks.heads import Head
 from plausibly.networks.pairs import MLP, NETWORKS, default_network
 from plausibly.networks.straight_through import StraightThrough
@@ -56,7 +56,7 @@ class GAN(AdversarialModel):
 
     formula = "about H (2 n + 8 H + L), H = 128, L = 16"
     choices: ClassVar = {"objective": GAMES, "network": NETWORKS}
-    generator: Shifted
+    generator: ShiftedNetwork
     margins: Tensor
 
     def __init__(
@@ -70,21 +70,21 @@ class GAN(AdversarialModel):
         super().__init__()
         check_range("latents", latents, 1, 100_000)
         self.schema, self.latents, self.context = schema, latents, tuple(context)
-        self.prior = Standard(latents)
+        self.prior = StandardPrior(latents)
         self.objective = build_part("objective", GAMES, objective)
         rest = other_variables(schema, self.context)
         self.given, self.head = StraightThrough(schema, self.context), StraightThrough(schema, rest)
         self.inputs = StraightThrough(schema, (*self.context, *rest))
         self.network = build_part("network", NETWORKS, network or _default_spec(schema))
         decoder = self.network.decoder(self, self.head.parameters_width)
-        self.generator = Shifted(decoder, self.head.gains())
+        self.generator = ShiftedNetwork(decoder, self.head.gains())
         self.critic = self.network.encoder(self, 1)
         if self.objective.spectral:
-            normalise(self.critic)
+            normalise_critic(self.critic)
         self.margin = Head(schema.first(self.context)) if self.context else None
         self.register_buffer("margins", torch.zeros(self.margin.width if self.margin else 0))
 
-    def latent_prior(self) -> Standard:
+    def latent_prior(self) -> StandardPrior:
         return self.prior
 
     @classmethod
@@ -142,7 +142,7 @@ class GAN(AdversarialModel):
         return self.generate_like(x, generator)[0].float()
 
 
-class Shifted(nn.Module):
+class ShiftedNetwork(nn.Module):
     """A network's outputs times `gains`, (outputs,), plus what is learned."""
 
     gains: Tensor
@@ -157,8 +157,8 @@ class Shifted(nn.Module):
         return shifted
 
 
-def normalise(critic: nn.Module) -> None:
+def normalise_critic(critic: nn.Module) -> None:
     """Holds every layer of the critic to a largest singular value of 1."""
     for layer in list(critic.modules()):
         if isinstance(layer, nn.Linear | nn.Conv2d):
-            register_parametrization(layer, "weight", Spectral(len(layer.weight)))
+            register_parametrization(layer, "weight", SpectralNorm(len(layer.weight)))

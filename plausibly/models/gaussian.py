@@ -27,8 +27,8 @@ from plausibly.families.normals import (
     NormalGiven,
     NormalSums,
     floor_covariance,
-    others,
-    patterns,
+    missing_variables,
+    missingness_patterns,
 )
 from plausibly.families.tabular import STRENGTHS
 from plausibly.objectives import Counting
@@ -150,7 +150,7 @@ class Gaussian(DecomposableModel):
         """log p of the seen cells of float64 events, both (batch, variables)."""
         normal, total = self.normal(), self._cells(rows, seen)
         numbers = torch.zeros_like(total)
-        for index, known in patterns(seen & (rows < UNFORESEEN)):
+        for index, known in missingness_patterns(seen & (rows < UNFORESEEN)):
             density = NormalGiven(normal, known, rows[index]).log_density()
             numbers = numbers.index_put((index,), density)
         return total + numbers
@@ -187,8 +187,8 @@ class Gaussian(DecomposableModel):
         """That of being foreseen or not, and the mean over which are of 0.5 log det(2 pi e S_given); of what was seen."""
         rows, seen, n = x.flatten(1), observed.flatten(1), self.schema.size
         nats = torch.zeros(len(rows), dtype=torch.float64, device=x.device)
-        for index, both in patterns(torch.cat([seen, seen & (rows < UNFORESEEN)], 1)):
-            free = others(both[both < n], n)
+        for index, both in missingness_patterns(torch.cat([seen, seen & (rows < UNFORESEEN)], 1)):
+            free = missing_variables(both[both < n], n)
             nats = nats.index_put(
                 (index,), self._entropy_of(free, both[both >= n] - n).expand(len(index))
             )
@@ -215,7 +215,7 @@ class Gaussian(DecomposableModel):
     def _conditional(self, rows: Tensor, known: Tensor, tells: Tensor) -> Outcome:
         """The outcome of each variable given those known ones that tell of it, as `NormalGiven.predict` has it."""
         normal, means, variances = self.normal(), torch.zeros_like(rows), torch.ones_like(rows)
-        for index, given in patterns(known):
+        for index, given in missingness_patterns(known):
             mean, left = NormalGiven(normal, given, rows[index]).predict(tells)
             means = means.index_put((index,), mean)
             variances = variances.index_put((index,), left.clamp(min=1e-12).expand(len(index), -1))
@@ -271,8 +271,8 @@ class Gaussian(DecomposableModel):
         rows, seen = x.flatten(1).double(), observed.flatten(1)
         noise = torch.empty_like(rows).normal_(generator=generator)
         normal, drawn = self.normal(), torch.zeros_like(rows)
-        for index, known in patterns(seen & (rows < UNFORESEEN)):
-            free = others(known, rows.shape[1])
+        for index, known in missingness_patterns(seen & (rows < UNFORESEEN)):
+            free = missing_variables(known, rows.shape[1])
             own = index[:, None], free
             drawn[own] = NormalGiven(normal, known, rows[index]).draw(free, noise[own])
         odd = self._draw_special(rows, drawable, generator)

@@ -91,10 +91,12 @@ class HierarchicalVAE(LatentModel):
         return cls(schema, levels=(1, 2), width=8, network={"name": "mlp", "hidden": 16})
 
     def latent_prior(self) -> Prior:
-        return Descent(self, self.prior.over(lambda numbers: self.level_posteriors(numbers)[0]))
+        return TopDownPrior(
+            self, self.prior.over(lambda numbers: self.level_posteriors(numbers)[0])
+        )
 
     def posterior(self, x: Tensor, draws: int = 1) -> Latents:
-        return Ladder(self, self.level_posteriors(self.inputs(x), draws))
+        return LadderPosterior(self, self.level_posteriors(self.inputs(x), draws))
 
     def level_posteriors(self, numbers: Tensor, draws: int = 1) -> list[Normal]:
         """The normal that x tells of each level, (n, its latents)."""
@@ -106,7 +108,7 @@ class HierarchicalVAE(LatentModel):
         return normal_of(self.expected[level - 1](above), 1)
 
 
-class Descent:
+class TopDownPrior:
     """The prior of all levels, drawn from the top down."""
 
     def __init__(self, model: HierarchicalVAE, top: Prior) -> None:
@@ -136,7 +138,7 @@ class Descent:
         yield from self.top.behind(z[:, : self.model.levels[0]], found)
 
 
-class Ladder(Latents):
+class LadderPosterior(Latents):
     """The posterior of all levels, from what x tells of each."""
 
     def __init__(self, model: HierarchicalVAE, seen: list[Normal], frozen: bool = False) -> None:
@@ -170,8 +172,10 @@ class Ladder(Latents):
             z.append(normal.mean())
         return torch.cat(z, 1)
 
-    def without_gradient(self) -> Ladder:
-        return Ladder(self.model, [normal.without_gradient() for normal in self.seen], frozen=True)
+    def without_gradient(self) -> LadderPosterior:
+        return LadderPosterior(
+            self.model, [normal.without_gradient() for normal in self.seen], frozen=True
+        )
 
 
 def multiply_normals(one: Normal, other: Normal) -> Normal:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tables import Tables, smooth_counts
+from plausibly.families.tables import ConditionalTables, smooth_counts
 from plausibly.families.tabular import TabularModel, emission_logs
 
 
@@ -29,7 +29,7 @@ class Independent(TabularModel):
     def __init__(self, schema: Schema) -> None:
         super().__init__(schema)
         self.order = tuple(range(schema.size))
-        self.tables = Tables([1] * schema.size, schema.codes, self.barred)
+        self.tables = ConditionalTables([1] * schema.size, schema.codes, self.barred)
 
     def row(self, x: Tensor, i: int) -> Tensor:
         return torch.zeros_like(x[:, i])

@@ -14,11 +14,11 @@ from torch import Tensor
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tables import Tables, smooth_counts
+from plausibly.families.tables import ConditionalTables, smooth_counts
 from plausibly.families.tabular import TabularModel, code_of_unseen, sample_codes
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.outcome import Outcome
-from plausibly.outcomes.product import side_by_side
+from plausibly.outcomes.product import product_of_variables
 
 MAX_EVENTS = 1 << 20  # events
 NUMBERS_PER_BATCH = 1 << 22  # numbers held at a time while evidence is weighed
@@ -45,7 +45,7 @@ class Joint(TabularModel):
         self.order = tuple(range(schema.size))
         none = torch.zeros(1, dtype=torch.bool, device="cpu")
         marks = reduce(lambda events, own: (events[:, None] | own).flatten(), self.barred, none)
-        self.tables = Tables([1], [prod(schema.codes)], [marks])
+        self.tables = ConditionalTables([1], [prod(schema.codes)], [marks])
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
@@ -107,7 +107,7 @@ class Joint(TabularModel):
         for i, table in enumerate(self._conditionals()):
             conditionals.append(table[place])
             place = place * self.schema.codes[i] + codes[:, i]
-        return self.to_events(self.emit(side_by_side(conditionals), x))
+        return self.to_events(self.emit(product_of_variables(conditionals), x))
 
     def unroll(self, n: int) -> Unrolled:
         x = torch.zeros(n, self.schema.size, device=device_of(self))

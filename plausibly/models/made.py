@@ -17,14 +17,14 @@ from torch import Tensor
 from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
 from plausibly.families.network import NetworkModel
-from plausibly.networks.masked import Growing, MaskedNetwork
+from plausibly.networks.masked import IncrementalMaskedNetwork, MaskedNetwork
 from plausibly.outcomes.outcome import Outcome, Single
-from plausibly.outcomes.product import average
+from plausibly.outcomes.product import average_outcomes
 from plausibly.system.arguments import check_range
-from plausibly.system.randomness import Noisy
+from plausibly.system.randomness import NoisyLayer
 
 
-class Degrees(Noisy):
+class MaskDegrees(NoisyLayer):
     """For each of several masks, which rank every hidden unit may see up to; one of them at random while training."""
 
     table: Tensor
@@ -97,7 +97,7 @@ class MADE(NetworkModel):
         check_range("made: masks", masks, 1, 64)
         check_range("made: dropout", dropout, 0, 0.99)
         self.hidden, self.blocks, self.dropout, self.masks = hidden, blocks, dropout, masks
-        self.degrees = Degrees(masks, hidden, len(self.rest) + bool(self.context))
+        self.degrees = MaskDegrees(masks, hidden, len(self.rest) + bool(self.context))
         self.network = MaskedNetwork(self.inputs.width, self.head.width, hidden, blocks, dropout)
 
     @classmethod
@@ -121,7 +121,7 @@ class MADE(NetworkModel):
             self.ranks[self.inputs.owner],
             self.ranks[self.head.owner],
         )
-        return average(
+        return average_outcomes(
             [self.head(self.network(numbers, before, degrees, after)) for degrees in self.degrees()]
         )
 
@@ -143,8 +143,10 @@ class MADE(NetworkModel):
                     network.know(rank, numbers)
         return x.reshape(n, *self.schema.shape)
 
-    def _average_over_masks(self, growing: Sequence[Growing], rank: int, i: int) -> Single:
+    def _average_over_masks(
+        self, growing: Sequence[IncrementalMaskedNetwork], rank: int, i: int
+    ) -> Single:
         own = [network.parameters(rank, self.head.slice(i)) for network in growing]
-        outcome = average([self.head.one(parameters, i) for parameters in own])
+        outcome = average_outcomes([self.head.one(parameters, i) for parameters in own])
         assert isinstance(outcome, Single)
         return outcome

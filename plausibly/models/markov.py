@@ -18,7 +18,7 @@ from torch import Tensor
 
 from plausibly.events.schema import Schema
 from plausibly.families.semirings import SUM, Semiring
-from plausibly.families.tables import Tables, smooth_counts
+from plausibly.families.tables import ConditionalTables, smooth_counts
 from plausibly.families.tabular import TabularModel
 
 MAX_CELLS = 1 << 24  # cells of all tables together
@@ -47,17 +47,17 @@ class Markov(TabularModel):
             )
         self.k = k
         self.order = tuple(range(schema.size))
-        self.rows = rows_of(schema, k)
+        self.rows = context_counts(schema, k)
         cells = sum(rows * codes for rows, codes in zip(self.rows, schema.codes, strict=True))
         if cells > MAX_CELLS:
             raise ValueError(
                 f"markov: tables of order k = {k} need more than {MAX_CELLS:,} cells; a smaller k would do"
             )
-        self.tables = Tables(self.rows, schema.codes, self.barred)
+        self.tables = ConditionalTables(self.rows, schema.codes, self.barred)
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
-        pairs = zip(rows_of(schema, 1), schema.codes, strict=True)
+        pairs = zip(context_counts(schema, 1), schema.codes, strict=True)
         cells = sum(rows * codes for rows, codes in pairs)
         return None if cells <= MAX_CELLS else f"markov: {cells:,} cells in its tables"
 
@@ -96,7 +96,7 @@ class Markov(TabularModel):
         self, sums: Tensor, tables: Sequence[Tensor], order: int, strengths: Sequence[float]
     ) -> list[Tensor]:
         """The tables of `order` from those of the order below, each (configurations, codes)."""
-        counts, rows = dict(self.tables.split(sums)), rows_of(self.schema, order)
+        counts, rows = dict(self.tables.split(sums)), context_counts(self.schema, order)
         return [refine_table(counts[i], tables[i], rows[i], strengths[i]) for i in self.order]
 
     def _store(self, tables: Sequence[Tensor]) -> None:
@@ -159,7 +159,7 @@ class Markov(TabularModel):
         return x
 
 
-def rows_of(schema: Schema, k: int) -> list[int]:
+def context_counts(schema: Schema, k: int) -> list[int]:
     """Number of configurations of the k variables before each."""
     return [prod(schema.codes[max(i - k, 0) : i]) for i in range(schema.size)]
 

@@ -181,7 +181,7 @@ def default_parts(schema: Schema, components: int) -> str:
     return "chow_liu" if components * sum(schema.codes) ** 2 <= MAX_TREE_PAIRS else "independent"
 
 
-class Sharing(Protocol):
+class Responsibilities(Protocol):
     """Says which share of each event goes to which component, (batch, components)."""
 
     def __call__(self, x: Tensor) -> Tensor: ...
@@ -212,7 +212,7 @@ class SplitHeaviest:
         return torch.cat([shares, *[share[:, None] for share in new]], 1)
 
 
-class Seeds:
+class NearestSeeds:
     """Each event to the nearest of as many events, drawn from the mixture, as it has components."""
 
     def __init__(self, model: Mixture, seed: int) -> None:
@@ -235,13 +235,13 @@ class ExpectationMaximisation(Objective):
         passes = [Pass("one component", everything, lambda sums, validation: model.begin(sums))]
         splits = ceil(log(model.components) / log(1.5)) + 1 if model.components > 1 else 0
         for number in range(splits):
-            passes += attempt(model, f"split {number}", SplitHeaviest(model, number))
+            passes += em_attempt(model, f"split {number}", SplitHeaviest(model, number))
         for number in range(RESTARTS if splits else 0):
-            passes += attempt(model, f"restart {number}", Seeds(model, number))
+            passes += em_attempt(model, f"restart {number}", NearestSeeds(model, number))
         return passes
 
 
-def attempt(model: Mixture, name: str, sharing: Sharing) -> list[Pass]:
+def em_attempt(model: Mixture, name: str, sharing: Responsibilities) -> list[Pass]:
     """A first pass that shares the events out anew, then expectation maximisation; every fourth pass looks for s."""
 
     def update(sums: Tensor, validation: Any) -> None:

@@ -18,7 +18,7 @@ from plausibly.capabilities import Unrolled, device_of
 from plausibly.events.schema import Schema
 from plausibly.families.network import NetworkModel
 from plausibly.kernels.nade import ACTIVATIONS, loop_table, nade_draw, recurrence
-from plausibly.networks.heads import uniform
+from plausibly.networks.heads import initial_uniform
 from plausibly.networks.noise import Dropout
 from plausibly.outcomes.outcome import Outcome
 from plausibly.system.arguments import check_range
@@ -91,8 +91,12 @@ class NADE(NetworkModel):
     def initialise(self, generator: torch.Generator) -> None:
         super().initialise(generator)
         with torch.no_grad():
-            self.weight.copy_(uniform(tuple(self.weight.shape), self.schema.size, generator))
-            self.readout.copy_(0.1 * uniform(tuple(self.readout.shape), self.hidden, generator))
+            self.weight.copy_(
+                initial_uniform(tuple(self.weight.shape), self.schema.size, generator)
+            )
+            self.readout.copy_(
+                0.1 * initial_uniform(tuple(self.readout.shape), self.hidden, generator)
+            )
             self.bias.zero_()
             self.shift.zero_()
 

@@ -72,7 +72,12 @@ class VQVAE(BoundedLatentModel, Quantiser):
         check_range("vq_vae: codes", codes, 2, 1024)
         check_range("vq_vae: width", width, 1, 10_000)
         super().__init__(schema, places * width, context, components, shape)
-        self.places, self.codes, self.width, self.objective = places, codes, width, Quantised()
+        self.places, self.codes, self.width, self.objective = (
+            places,
+            codes,
+            width,
+            CodebookObjective(),
+        )
         self.connect(network, self.latents)
         self.codebook = nn.Parameter(torch.zeros(codes, width))
         self.prior = MADE(Schema((places,), (Category(levels=codes),) * places))
@@ -118,7 +123,7 @@ class VQVAE(BoundedLatentModel, Quantiser):
         return self.latents_of(self.prior.sample(n, generator))
 
 
-class Quantised(Objective):
+class CodebookObjective(Objective):
     """Two turns: reconstruction with a codebook that follows the encoder and an encoder bound to it, then the prior."""
 
     def turns(self, model: VQVAE) -> list[Turn]:
@@ -139,7 +144,7 @@ class Quantised(Objective):
         x, lost = hide_cells(model, x, generator)
         vectors = model.vectors(x)
         codes = model.nearest(vectors)
-        revive(model, codes, vectors.detach(), generator)
+        revive_codes(model, codes, vectors.detach(), generator)
         z = model.codebook[codes]
         through = vectors + (z - vectors).detach()
         distortion = lost - log_likelihood(model, x, through.flatten(1))
@@ -154,7 +159,7 @@ class Quantised(Objective):
 
 
 @torch.no_grad()
-def revive(model: VQVAE, codes: Tensor, vectors: Tensor, generator: torch.Generator) -> None:
+def revive_codes(model: VQVAE, codes: Tensor, vectors: Tensor, generator: torch.Generator) -> None:
     """Follows how often each code is used, and moves those that hardly are to vectors of the batch, for the next step."""
     shares = torch.bincount(codes.flatten(), minlength=model.codes) / codes.numel()
     model.used.lerp_(shares.to(model.used), 0.02)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plausibly.networks.noise import Dropout
-from plausibly.networks.perceptron import Linear, begin
+from plausibly.networks.perceptron import Linear, initialise_linear
 
 
 class Convolution(nn.Conv2d):
@@ -22,7 +22,7 @@ class Convolution(nn.Conv2d):
         self.gain = gain
 
     def initialise(self, generator: torch.Generator) -> None:
-        begin(self, self.gain, generator)
+        initialise_linear(self, self.gain, generator)
 
 
 class ConvolutionBlock(nn.Module):
@@ -49,7 +49,7 @@ def residual_blocks(channels: int, layers: int, dropout: float) -> nn.Sequential
     return nn.Sequential(*(ConvolutionBlock(channels, dropout) for _ in range(layers)))
 
 
-class Contracting(nn.Module):
+class ContractingNetwork(nn.Module):
     """From an image's maps, (batch, inputs, *image), and further numbers, (batch, more), to flat `outputs`."""
 
     def __init__(
@@ -81,7 +81,7 @@ class Contracting(nn.Module):
         return self.leave(torch.cat([F.silu(x).flatten(1), more], 1))
 
 
-class Expanding(nn.Module):
+class ExpandingNetwork(nn.Module):
     """From flat numbers, (batch, inputs), to an image's maps, (batch, outputs, *image)."""
 
     def __init__(

@@ -21,7 +21,7 @@ from plausibly.outcomes.outcome import Outcome, Single
 from plausibly.outcomes.product import Product
 
 
-def uniform(shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> Tensor:
+def initial_uniform(shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> Tensor:
     """Weights for `inputs` numbers summed up, in the manner of He et al. (2015)."""
     return (torch.rand(shape, generator=generator) * 2 - 1) * (3 / max(inputs, 1)) ** 0.5
 
@@ -173,7 +173,9 @@ class Head(nn.Module):
 
 def free_numbers(kind: Kind) -> int:
     """The number of free logits: of codes but one, or of a real number's specials; a code never seen has none."""
-    return (specials(kind) if isinstance(kind, Real) else kind.codes - 1) - (kind.unforeseen > 0)
+    return (count_specials(kind) if isinstance(kind, Real) else kind.codes - 1) - (
+        kind.unforeseen > 0
+    )
 
 
 def place_of_unseen(kind: Kind) -> int:
@@ -190,7 +192,7 @@ def insert_share(logs: Tensor, place: int | None, share: Tensor) -> Tensor:
     return torch.cat([rest[..., :place], own, rest[..., place:]], -1)
 
 
-def specials(kind: Kind) -> int:
+def count_specials(kind: Kind) -> int:
     """Number of codes that stand for no foreseen value."""
     return kind.codes - kind.regular
 

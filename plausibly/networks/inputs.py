@@ -77,7 +77,7 @@ class Inputs(nn.Module):
         return slice(start, start + self.widths[g])
 
 
-def layout(kind: Kind) -> object:
+def feature_layout(kind: Kind) -> object:
     """Equal for kinds whose numbers have one form."""
     if isinstance(kind, Real):
         return ("real", kind.open, kind.missing)
@@ -88,7 +88,7 @@ def group_by_layout(schema: Schema, variables: Sequence[int]) -> list[list[int]]
     """The variables, those together whose numbers have one form."""
     found: dict[object, list[int]] = {}
     for i in variables:
-        found.setdefault(layout(schema.kinds[i]), []).append(i)
+        found.setdefault(feature_layout(schema.kinds[i]), []).append(i)
     return list(found.values())
 
 
@@ -99,7 +99,7 @@ class CodeFeatures(nn.Module):
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         super().__init__()
-        table = features(kinds[0])
+        table = features_of_codes(kinds[0])
         self.register_buffer("table", table, persistent=False)
         embedded = EMBEDDING_WIDTH if table.shape[0] > MAX_ONE_HOT else 0
         self.embedding = (
@@ -163,7 +163,7 @@ class RealFeatures(nn.Module):
         return 2 * share / (count - 1).clamp(min=1) - 1
 
 
-def features(kind: Kind) -> Tensor:
+def features_of_codes(kind: Kind) -> Tensor:
     """The fixed numbers that stand for each code, (codes, width)."""
     codes = torch.arange(kind.codes, device="cpu")
     if kind.codes == 2:

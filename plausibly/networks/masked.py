@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plausibly.networks.heads import uniform
+from plausibly.networks.heads import initial_uniform
 from plausibly.networks.noise import Dropout
 
 
@@ -24,7 +24,8 @@ class MaskedLinear(nn.Module):
     def initialise(self, generator: torch.Generator) -> None:
         with torch.no_grad():
             self.weight.copy_(
-                self.gain * uniform(tuple(self.weight.shape), self.weight.shape[1] // 2, generator)
+                self.gain
+                * initial_uniform(tuple(self.weight.shape), self.weight.shape[1] // 2, generator)
             )
             if self.bias is not None:
                 self.bias.zero_()
@@ -96,12 +97,12 @@ class MaskedNetwork(nn.Module):
         )
 
     @torch.no_grad()
-    def growing(self, n: int, inputs: Tensor, degrees: Tensor) -> Growing:
+    def growing(self, n: int, inputs: Tensor, degrees: Tensor) -> IncrementalMaskedNetwork:
         """The same for `n` rows whose inputs come to be known rank by rank; ranks and degrees as in `forward`."""
-        return Growing(self, n, inputs, degrees)
+        return IncrementalMaskedNetwork(self, n, inputs, degrees)
 
 
-class Growing:
+class IncrementalMaskedNetwork:
     """Computes each hidden unit once, when the last input that it sees is known: all outputs cost about one pass."""
 
     def __init__(self, network: MaskedNetwork, n: int, inputs: Tensor, degrees: Tensor) -> None:

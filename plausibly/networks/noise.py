@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from plausibly.system.randomness import Noisy, by_row
+from plausibly.system.randomness import NoisyLayer, by_row
 
 
-class Dropout(Noisy):
+class Dropout(NoisyLayer):
     """Zeroes a share of the numbers and scales the rest up, while training (Srivastava et al. 2014)."""
 
     def __init__(self, rate: float) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from plausibly.choices import Part
 from plausibly.events.schema import Schema
-from plausibly.networks.convolution import Contracting, Expanding
+from plausibly.networks.convolution import ContractingNetwork, ExpandingNetwork
 from plausibly.networks.perceptron import Perceptron
 from plausibly.system.arguments import check_range
 
@@ -23,19 +23,19 @@ class Slices(Protocol):
     def slice(self, i: int) -> slice: ...
 
 
-class Conditioned(Protocol):
+class ConditionedModel(Protocol):
     """A model of variables, given others."""
 
     schema: Schema
     context: tuple[int, ...]
 
 
-def rest_of(model: Conditioned) -> list[int]:
+def rest_of(model: ConditionedModel) -> list[int]:
     """The variables that are no context."""
     return [i for i in range(model.schema.size) if i not in model.context]
 
 
-class Connected(Conditioned, Protocol):
+class NetworkPair(ConditionedModel, Protocol):
     """A model with networks between events and latents: `inputs` is what an encoder sees, `given`
     what a decoder is told of the context, `head` has slices alike for variables that are decoded
     alike."""
@@ -68,10 +68,10 @@ class MLP(Part):
         check_range("network.dropout", dropout, 0, 0.99)
         self.hidden, self.layers, self.dropout = hidden, layers, dropout
 
-    def encoder(self, model: Connected, outputs: int) -> nn.Module:
+    def encoder(self, model: NetworkPair, outputs: int) -> nn.Module:
         return Perceptron(model.inputs.width, outputs, self.hidden, self.layers, self.dropout)
 
-    def decoder(self, model: Connected, outputs: int) -> nn.Module:
+    def decoder(self, model: NetworkPair, outputs: int) -> nn.Module:
         return Perceptron(
             model.latents + model.given.width, outputs, self.hidden, self.layers, self.dropout
         )
@@ -109,7 +109,7 @@ class Convolutional(Part):
             list(image),
         )
 
-    def shape(self, model: Connected) -> tuple[int, int, int]:
+    def shape(self, model: NetworkPair) -> tuple[int, int, int]:
         """ValueError where the variables that are no context are no image of one kind."""
         shape = tuple(self.image) or model.schema.shape
         rest = rest_of(model)
@@ -122,10 +122,10 @@ class Convolutional(Part):
             raise ValueError("network = convolutional: the pixels are not of one kind")
         return shape[0], shape[1], shape[2]
 
-    def encoder(self, model: Connected, outputs: int) -> nn.Module:
+    def encoder(self, model: NetworkPair, outputs: int) -> nn.Module:
         return ImageEncoder(self, model, outputs)
 
-    def decoder(self, model: Connected, outputs: int) -> nn.Module:
+    def decoder(self, model: NetworkPair, outputs: int) -> nn.Module:
         return ImageDecoder(self, model, outputs)
 
 
@@ -135,7 +135,7 @@ class ImageEncoder(nn.Module):
     pixels: Tensor
     others: Tensor
 
-    def __init__(self, part: Convolutional, model: Connected, outputs: int) -> None:
+    def __init__(self, part: Convolutional, model: NetworkPair, outputs: int) -> None:
         super().__init__()
         self.shape, rest = part.shape(model), rest_of(model)
         slices = [model.inputs.slice(i) for i in rest]
@@ -147,7 +147,7 @@ class ImageEncoder(nn.Module):
         )
         self.each = places.shape[1]
         sides, maps = (self.shape[1], self.shape[2]), self.shape[0] * self.each
-        self.network = Contracting(
+        self.network = ContractingNetwork(
             maps, sides, len(others), outputs, part.channels, part.layers, part.dropout
         )
 
@@ -159,13 +159,15 @@ class ImageEncoder(nn.Module):
 class ImageDecoder(nn.Module):
     """From latents and the context's numbers to the parameters of the pixels, pixel by pixel, (batch, outputs)."""
 
-    def __init__(self, part: Convolutional, model: Connected, outputs: int) -> None:
+    def __init__(self, part: Convolutional, model: NetworkPair, outputs: int) -> None:
         super().__init__()
         self.shape = part.shape(model)
         self.each = outputs // (self.shape[0] * self.shape[1] * self.shape[2])
         sides, inputs = (self.shape[1], self.shape[2]), model.latents + model.given.width
         maps = self.shape[0] * self.each
-        self.network = Expanding(inputs, sides, maps, part.channels, part.layers, part.dropout)
+        self.network = ExpandingNetwork(
+            inputs, sides, maps, part.channels, part.layers, part.dropout
+        )
 
     def forward(self, z: Tensor) -> Tensor:
         maps = self.network(z).unflatten(1, (self.shape[0], self.each))

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from plausibly.networks.heads import uniform
+from plausibly.networks.heads import initial_uniform
 from plausibly.networks.noise import Dropout
 
 
@@ -19,16 +19,18 @@ class Linear(nn.Linear):
         self.gain = gain
 
     def initialise(self, generator: torch.Generator) -> None:
-        begin(self, self.gain, generator)
+        initialise_linear(self, self.gain, generator)
 
 
 @torch.no_grad()
-def begin(layer: nn.Linear | nn.Conv2d, gain: float, generator: torch.Generator) -> None:
+def initialise_linear(
+    layer: nn.Linear | nn.Conv2d, gain: float, generator: torch.Generator
+) -> None:
     """Draws a layer's first weights, for as many inputs as each output sums up; biases start at 0."""
     weight: Tensor = layer.get_parameter(
         "parametrizations.weight.original" if is_parametrized(layer) else "weight"
     )
-    weight.copy_(gain * uniform(tuple(weight.shape), weight[0].numel(), generator))
+    weight.copy_(gain * initial_uniform(tuple(weight.shape), weight[0].numel(), generator))
     assert layer.bias is not None
     layer.bias.zero_()
 

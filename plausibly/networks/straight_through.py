@@ -32,14 +32,14 @@ LOGIT_GAIN = 100.0
 NUMBER_GAIN = 10.0
 
 
-def straight(hard: Tensor, soft: Tensor) -> Tensor:
+def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     """`hard`, with the gradient of `soft`."""
     return soft + (hard - soft).detach()
 
 
 def clamp_logits(logits: Tensor) -> Tensor:
     """No farther from 0 than where a softmax has a gradient left; beyond, what passes is the gradient there."""
-    return straight(logits.clamp(-MAX_LOGIT, MAX_LOGIT), logits)
+    return straight_through(logits.clamp(-MAX_LOGIT, MAX_LOGIT), logits)
 
 
 class VariableSampler:
@@ -71,7 +71,7 @@ class VariableSampler:
 
     def _scale(self, x: Tensor) -> Tensor:
         if self.real:
-            return straight(x.clamp(-MAX_NUMBER, MAX_NUMBER), x)
+            return straight_through(x.clamp(-MAX_NUMBER, MAX_NUMBER), x)
         return 2 * x / (self.levels - 1) - 1
 
     def sample(self, parameters: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,9 +83,9 @@ class VariableSampler:
             )
         if self.width == 1:
             noisy = logits + uniform.logit()
-            bit = straight((noisy > 0).to(noisy.dtype), noisy.sigmoid())
+            bit = straight_through((noisy > 0).to(noisy.dtype), noisy.sigmoid())
             return bit[..., 0], bit
-        one_hot = hardest(logits + gumbel(uniform))
+        one_hot = straight_through_argmax(logits + gumbel_noise(uniform))
         codes = torch.arange(self.width, device=one_hot.device).to(one_hot.dtype)
         return one_hot @ codes, one_hot
 
@@ -94,14 +94,14 @@ class VariableSampler:
         seen = self._scale(event)
         if not self.specials:
             return event, seen.unsqueeze(-1)
-        flags = hardest(parameters[..., 1:] + gumbel(uniform[..., 1:]))
+        flags = straight_through_argmax(parameters[..., 1:] + gumbel_noise(uniform[..., 1:]))
         marks = torch.tensor(self.specials, device=event.device, dtype=event.dtype)
         event = torch.where(flags[..., 0] > 0.5, event, flags[..., 1:].detach() @ marks)
         return event, torch.cat([(seen * flags[..., 0]).unsqueeze(-1), flags[..., 1:]], -1)
 
     def _level(self, number: Tensor) -> Tensor:
         place = (self.levels - 1) * number.sigmoid()
-        return straight(place.round(), place)
+        return straight_through(place.round(), place)
 
     def from_marginals(self, x: Tensor) -> Tensor:
         """Parameters, (parameters,), at which draws have about the marginal of events, (rows,), or its mean."""
@@ -117,14 +117,14 @@ class VariableSampler:
         )
 
 
-def gumbel(uniform: Tensor) -> Tensor:
+def gumbel_noise(uniform: Tensor) -> Tensor:
     return -(-uniform.log()).log()
 
 
-def hardest(logits: Tensor) -> Tensor:
+def straight_through_argmax(logits: Tensor) -> Tensor:
     """The one-hot argmax over the last dimension, with the gradient of softmax."""
     soft = logits.softmax(-1)
-    return straight(F.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft.dtype), soft)
+    return straight_through(F.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft.dtype), soft)
 
 
 def _ranges(widths: Sequence[int]) -> list[range]:
@@ -158,8 +158,10 @@ class StraightThrough(nn.Module):
             self._keep(f"members_{g}", places)
             self._keep(f"told_{g}", [slot for place in places for slot in told[place]])
             grouped += places
-        self._keep("event_order", inverse(grouped))
-        self._keep("seen_order", inverse([slot for place in grouped for slot in seen[place]]))
+        self._keep("event_order", inverse_permutation(grouped))
+        self._keep(
+            "seen_order", inverse_permutation([slot for place in grouped for slot in seen[place]])
+        )
 
     def _keep(self, name: str, places: Sequence[int]) -> None:
         self.register_buffer(
@@ -222,6 +224,6 @@ class StraightThrough(nn.Module):
         return whole
 
 
-def inverse(places: Sequence[int]) -> list[int]:
+def inverse_permutation(places: Sequence[int]) -> list[int]:
     """Where each of 0, 1, ... stands among the places."""
     return sorted(range(len(places)), key=places.__getitem__)

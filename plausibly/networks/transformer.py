@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plausibly.networks.heads import uniform
+from plausibly.networks.heads import initial_uniform
 from plausibly.networks.noise import Dropout
 
 
@@ -33,7 +33,8 @@ class TokenLinear(nn.Module):
     def initialise(self, generator: torch.Generator) -> None:
         with torch.no_grad():
             self.weight.copy_(
-                self.gain * uniform(tuple(self.weight.shape), self.weight.shape[1], generator)
+                self.gain
+                * initial_uniform(tuple(self.weight.shape), self.weight.shape[1], generator)
             )
             if self.bias is not None:
                 self.bias.zero_()
@@ -111,7 +112,7 @@ class PerToken(nn.Module):
 
 
 @dataclass
-class Cache:
+class AttentionCache:
     """Keys and values of the tokens so far, the first `filled` of (batch, heads, tokens, size)."""
 
     keys: Tensor
@@ -137,7 +138,7 @@ class Attention(nn.Module):
             TokenLinear(width, width, gain),
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None, cache: Cache | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, cache: AttentionCache | None) -> Tensor:
         """Tokens see those that the mask, (tokens, tokens), lets them, or those before; with a cache all that is there."""
         query, key, value = (
             self.project(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -160,7 +161,9 @@ class TransformerBlock(nn.Module):
         self.enter, self.leave = TokenLinear(width, 4 * width), TokenLinear(4 * width, width, gain)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, cache: AttentionCache | None = None
+    ) -> Tensor:
         x = x + self.dropout(self.attention(self.before(x), mask, cache))
         added: Tensor = self.dropout(self.leave(F.gelu(self.enter(self.between(x)))))
         return x + added
@@ -198,15 +201,16 @@ class TransformerStack(nn.Module):
         normed: Tensor = self.norm(x)
         return normed
 
-    def caches(self, n: int) -> list[Cache]:
+    def caches(self, n: int) -> list[AttentionCache]:
         """An empty cache for each block, for `n` rows."""
         tokens, width = self.places.shape
         room = (n, self.heads, tokens, width // self.heads)
         return [
-            Cache(self.places.new_zeros(room), self.places.new_zeros(room)) for _ in self.blocks
+            AttentionCache(self.places.new_zeros(room), self.places.new_zeros(room))
+            for _ in self.blocks
         ]
 
-    def extend(self, x: Tensor, caches: Sequence[Cache]) -> Tensor:
+    def extend(self, x: Tensor, caches: Sequence[AttentionCache]) -> Tensor:
         """The outputs of further tokens, (batch, new, width), which see each other and all that the caches hold."""
         first = caches[0].filled
         x = self.dropout(x + self.places[first : first + x.shape[1]])

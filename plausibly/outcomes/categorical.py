@@ -26,10 +26,10 @@ class Categorical(Single):
         return self.log_probs.gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        return gumbel_max(without(self.log_probs, self.unseen), generator).float()
+        return gumbel_max(drop_code(self.log_probs, self.unseen), generator).float()
 
     def mode(self) -> Tensor:
-        return without(self.log_probs, self.unseen).argmax(-1).float()
+        return drop_code(self.log_probs, self.unseen).argmax(-1).float()
 
     def one(self, i: int) -> Categorical:
         return Categorical(self.log_probs[:, i], self.unseen)
@@ -46,7 +46,7 @@ class Categorical(Single):
         return Categorical(masked - mass.unsqueeze(-1), self.unseen), mass
 
 
-def without(logs: Tensor, place: int | None) -> Tensor:
+def drop_code(logs: Tensor, place: int | None) -> Tensor:
     """Log weights, (..., K), with none at one place."""
     if place is None:
         return logs

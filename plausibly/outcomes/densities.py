@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from plausibly.events.kinds import HOLE, UNFORESEEN
-from plausibly.outcomes.categorical import Categorical, gumbel_max, without
+from plausibly.outcomes.categorical import Categorical, drop_code, gumbel_max
 from plausibly.outcomes.outcome import Index, Numeric
 from plausibly.system.randomness import random_like
 
@@ -60,7 +60,7 @@ class MixtureDensity(Numeric):
         x = mean + scale * self._noise(mean, generator)
         if self.log_special is None:
             return x
-        special = gumbel_max(without(self.log_special, self.unseen), generator)
+        special = gumbel_max(drop_code(self.log_special, self.unseen), generator)
         return insert_specials(self.log_special, x, special)
 
     def _noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
@@ -81,7 +81,7 @@ class MixtureDensity(Numeric):
         if self.log_special is None:
             return x
         return insert_specials(
-            self.log_special, x, without(self.log_special, self.unseen).argmax(-1)
+            self.log_special, x, drop_code(self.log_special, self.unseen).argmax(-1)
         )
 
     def mean(self) -> Tensor:

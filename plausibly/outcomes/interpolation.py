@@ -25,7 +25,7 @@ MAX_ROUNDS, LINES_PER_ROUND = 24, 32  # of adding places, and lines that are spl
 QUARTERS = (0.25, 0.5, 0.75)
 
 
-class Interpolated(Numeric):
+class InterpolatedDensity(Numeric):
     """`places` (batch, n), sorted, with log densities up to a constant; `log_special` as of `MixtureDensity`."""
 
     def __init__(self, places: Tensor, logs: Tensor, log_special: Tensor | None = None) -> None:
@@ -38,7 +38,7 @@ class Interpolated(Numeric):
     @cached_property
     def _cumulative(self) -> Tensor:
         """F at each place."""
-        grown = masses(self.places, self.logs).exp().cumsum(1)
+        grown = line_masses(self.places, self.logs).exp().cumsum(1)
         return torch.cat([self.logs.new_zeros(len(self.logs), 1), grown], 1)
 
     def _line(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -70,9 +70,9 @@ class Interpolated(Numeric):
         flat = rise.abs() < 1e-3
         safe = rise.masked_fill(flat, 1.0)
         centre = torch.where(flat, 0.5 + rise / 12, -1 / torch.expm1(-safe) - 1 / safe)
-        return ((self.places[:, :-1] + width * centre) * masses(self.places, self.logs).exp()).sum(
-            1
-        )
+        return (
+            (self.places[:, :-1] + width * centre) * line_masses(self.places, self.logs).exp()
+        ).sum(1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
         u = torch.rand(
@@ -108,22 +108,22 @@ class Interpolated(Numeric):
     def cuts(self) -> Tensor:
         return self.places
 
-    def one(self, i: int) -> Interpolated:
+    def one(self, i: int) -> InterpolatedDensity:
         return self
 
-    def rows(self, index: Index) -> Interpolated:
+    def rows(self, index: Index) -> InterpolatedDensity:
         special = None if self.log_special is None else self.log_special[index]
-        return Interpolated(self.places[index], self.logs[index], special)
+        return InterpolatedDensity(self.places[index], self.logs[index], special)
 
-    def truncate(self, allowed: Tensor) -> tuple[Interpolated, Tensor]:
+    def truncate(self, allowed: Tensor) -> tuple[InterpolatedDensity, Tensor]:
         if self.log_special is None:
             return self, torch.zeros_like(self.logs[:, 0])
         specials = self.log_special.shape[-1] - 1
         kept = torch.cat([allowed.new_ones(1), allowed[len(allowed) - specials :]])
         special, mass = Categorical(self.log_special).truncate(kept)
-        return Interpolated(self.places, self.logs, special.log_probs), mass
+        return InterpolatedDensity(self.places, self.logs, special.log_probs), mass
 
-    def beside(self, others: Sequence[Interpolated]) -> Interpolated:
+    def beside(self, others: Sequence[InterpolatedDensity]) -> InterpolatedDensity:
         every = [self, *others]
         most = max(one.places.shape[1] for one in every)
         places, logs = (
@@ -131,7 +131,7 @@ class Interpolated(Numeric):
             for n in ("places", "logs")
         )
         special = [one.log_special for one in every if one.log_special is not None]
-        return Interpolated(places, logs, torch.cat(special) if special else None)
+        return InterpolatedDensity(places, logs, torch.cat(special) if special else None)
 
 
 def lengthen_rows(rows: Tensor, most: int) -> Tensor:
@@ -145,7 +145,7 @@ def expm1_share(d: Tensor) -> Tensor:
     return torch.where(flat, 1.0, torch.expm1(d.clamp(max=700)) / d.masked_fill(flat, 1.0))
 
 
-def masses(places: Tensor, logs: Tensor) -> Tensor:
+def line_masses(places: Tensor, logs: Tensor) -> Tensor:
     """log of the integral of each line's exponential: (batch, n - 1, ...) from places (batch, n) and logs (batch, n, ...)."""
     low, high = logs[:, :-1], logs[:, 1:]
     width = places.diff(dim=1).log()[(..., *[None] * (logs.ndim - 2))]
@@ -153,10 +153,10 @@ def masses(places: Tensor, logs: Tensor) -> Tensor:
 
 
 def log_integral(places: Tensor, logs: Tensor) -> Tensor:
-    return masses(places, logs).logsumexp(1)
+    return line_masses(places, logs).logsumexp(1)
 
 
-def doubts(places: Tensor, logs: Tensor, gap: float) -> Tensor:
+def line_doubts(places: Tensor, logs: Tensor, gap: float) -> Tensor:
     """log of what a line and the tangents beside it enclose, (batch, n - 1); none where a line is too short to split."""
     width = places.diff(dim=1)
     slopes = logs.diff(dim=1) / width
@@ -166,10 +166,10 @@ def doubts(places: Tensor, logs: Tensor, gap: float) -> Tensor:
     grown = torch.where(
         height > 30, height, torch.expm1(height.clamp(max=30)).clamp(min=1e-300).log()
     )
-    return (masses(places, logs) + grown).masked_fill(width < 4 * gap, -torch.inf)
+    return (line_masses(places, logs) + grown).masked_fill(width < 4 * gap, -torch.inf)
 
 
-def separate(places: Tensor, gap: float) -> Tensor:
+def separate_places(places: Tensor, gap: float) -> Tensor:
     """Places (batch, n) sorted, moved up where needed so that each is at least a gap above the one before; float32's."""
     columns = [places.sort(1).values[:, 0]]
     for column in places.sort(1).values.unbind(1)[1:]:
@@ -189,24 +189,24 @@ def interpolate_density(
     gap: float,
     specials: Sequence[float] = (),
     log_weights: Tensor | None = None,
-) -> Interpolated:
+) -> InterpolatedDensity:
     """The outcome of a number by sums over events besides: of p(number, event) as they are, or of p(number | event), weighed.
 
     `places` (rows, n) are where to begin, float64; none will be nearer to another than `gap`. `log_weights` (rows, events).
     """
-    places = separate(places, gap)
+    places = separate_places(places, gap)
     logs = look(places)
     odd = look(places.new_tensor(specials).expand(len(places), -1)) if specials else logs[:, :0]
     for _ in range(MAX_ROUNDS):
         pooled, _ = sum_events(places, logs, odd, log_weights)
-        doubt = doubts(places, pooled, gap)
+        doubt = line_doubts(places, pooled, gap)
         if bool((doubt.logsumexp(1) - log_integral(places, pooled) < log(MAX_DOUBT)).all()):
             break
         places, logs = _add_places(look, places, logs, doubt)
     pooled, special = sum_events(places, logs, odd, log_weights)
     number = log_integral(places, pooled)[:, None]
     log_special = torch.cat([number, special], 1).log_softmax(1) if specials else None
-    return Interpolated(places, pooled, log_special)
+    return InterpolatedDensity(places, pooled, log_special)
 
 
 def _add_places(

@@ -65,12 +65,12 @@ class Product(Outcome):
         raise IndexError(f"no variable {i}")
 
 
-def side_by_side(log_probs: Sequence[Tensor]) -> Outcome:
+def product_of_variables(log_probs: Sequence[Tensor]) -> Outcome:
     """The outcome of variables given one by one, each by its normalised (batch, codes)."""
     groups: dict[int, list[int]] = {}
     for i, table in enumerate(log_probs):
         groups.setdefault(table.shape[-1], []).append(i)
-    return from_groups(
+    return product_of_groups(
         [
             (torch.tensor(members), torch.stack([log_probs[i] for i in members], 1))
             for members in groups.values()
@@ -78,14 +78,14 @@ def side_by_side(log_probs: Sequence[Tensor]) -> Outcome:
     )
 
 
-def from_groups(groups: Sequence[tuple[Tensor, Tensor]]) -> Outcome:
+def product_of_groups(groups: Sequence[tuple[Tensor, Tensor]]) -> Outcome:
     """The outcome of groups of variables, (n,), with their normalised log probabilities, (batch, n, codes)."""
     if len(groups) == 1:
         return Categorical(groups[0][1])
     return Product([(index, Categorical(log_probs)) for index, log_probs in groups])
 
 
-def average(outcomes: Sequence[Outcome]) -> Outcome:
+def average_outcomes(outcomes: Sequence[Outcome]) -> Outcome:
     """The mixture, variable by variable and with equal weights, of outcomes of one layout."""
     first = outcomes[0]
     if len(outcomes) == 1:
@@ -93,7 +93,7 @@ def average(outcomes: Sequence[Outcome]) -> Outcome:
     if isinstance(first, Product):
         columns = zip(*(o.groups for o in outcomes if isinstance(o, Product)), strict=True)
         return Product(
-            [(each[0][0], average([outcome for _, outcome in each])) for each in columns]
+            [(each[0][0], average_outcomes([outcome for _, outcome in each])) for each in columns]
         )
     if isinstance(first, MixtureDensity):
         parts = [o for o in outcomes if isinstance(o, MixtureDensity)]

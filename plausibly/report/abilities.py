@@ -10,7 +10,7 @@ from plausibly.tasks import load_tasks
 
 
 @dataclass(frozen=True)
-class Ability:
+class AbilityRow:
     """One model: its rungs on the ladder, the formula of its parameters, and an answer for each task."""
 
     model: str
@@ -20,9 +20,9 @@ class Ability:
 
 
 @dataclass(frozen=True)
-class Abilities:
+class AbilitySection:
     tasks: list[str]
-    models: list[Ability]
+    models: list[AbilityRow]
     refusals: list[str]
 
     @property
@@ -36,14 +36,14 @@ class Abilities:
         return list(found)
 
 
-def ladder(model: type) -> list[str]:
+def capability_ladder(model: type) -> list[str]:
     """The capability classes of a model, the most general first."""
     return [
         kind.__name__ for kind in reversed(model.__mro__) if kind.__module__ == Trainable.__module__
     ]
 
 
-def abilities(shown: list[Subject]) -> Abilities:
+def ability_section(shown: list[Subject]) -> AbilitySection:
     """A row for each class of model, in the board's order; equal refusals are said once."""
     models = {subject.row.model: type(subject.run.model) for subject in shown}
     tasks, refusals = load_tasks(), list[str]()
@@ -56,5 +56,5 @@ def abilities(shown: list[Subject]) -> Abilities:
             if word is None and reason not in refusals:
                 refusals.append(reason)
             answers.append(word or f"no {refusals.index(reason) + 1}")
-        rows.append(Ability(name, ladder(model), model.formula, answers))
-    return Abilities(list(tasks), rows, refusals)
+        rows.append(AbilityRow(name, capability_ladder(model), model.formula, answers))
+    return AbilitySection(list(tasks), rows, refusals)

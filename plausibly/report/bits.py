@@ -9,7 +9,7 @@ from plausibly.data.dataset import Dataset
 from plausibly.evaluation.likelihood.codebook import codebook_use
 from plausibly.evaluation.likelihood.elbo import ElboParts, elbo_parts
 from plausibly.report import figures
-from plausibly.report.parts import MAX_TEST_ROWS, NO_DATA, NO_MODEL, PagePart
+from plausibly.report.parts import MAX_TEST_ROWS, NO_DATA, NO_MODEL, PageSection
 from plausibly.report.subjects import Subject
 from plausibly.system.randomness import Stream, generator_for
 
@@ -18,14 +18,14 @@ MAX_ELBO_ROWS = 200
 MAX_ELBO_NUMBERS = 1 << 17
 
 
-def surprisal_part(shown: list[Subject], dataset: Dataset | None) -> PagePart:
+def surprisal_section(shown: list[Subject], dataset: Dataset | None) -> PageSection:
     """Where the bits go: by pixel for each model, or by column."""
     if dataset is None or not shown:
-        return PagePart(missing=NO_MODEL if not shown else NO_DATA)
+        return PageSection(missing=NO_MODEL if not shown else NO_DATA)
     codes = dataset.test.codes[:MAX_TEST_ROWS]
     found = figures.mean_surprisal(shown, codes)
     if not found:
-        return PagePart(missing="None of these models factorises log p(x) over the variables.")
+        return PageSection(missing="None of these models factorises log p(x) over the variables.")
     unable = [each.label for each in shown if all(each is not other for other, _ in found)]
     leads = surprisal_leads(dataset, len(codes), unable)
     if picture := dataset.format.picture():
@@ -33,8 +33,8 @@ def surprisal_part(shown: list[Subject], dataset: Dataset | None) -> PagePart:
         found = [(subject, bits[pixels]) for subject, bits in found]
         images = codes.flatten(1)[:, pixels].double().numpy()
         panels, top = figures.surprisal_maps(found, schema, images)
-        return PagePart(leads, panels, bar=(figures.colour_bar(), "0", f"{top:.2f} bits"))
-    return PagePart(leads, plots=[("", figures.surprisal_bars(found, dataset.format.names))])
+        return PageSection(leads, panels, bar=(figures.colour_bar(), "0", f"{top:.2f} bits"))
+    return PageSection(leads, plots=[("", figures.surprisal_bars(found, dataset.format.names))])
 
 
 def surprisal_leads(dataset: Dataset, rows: int, unable: list[str]) -> list[str]:
@@ -57,15 +57,15 @@ def surprisal_leads(dataset: Dataset, rows: int, unable: list[str]) -> list[str]
 
 
 @dataclass(frozen=True)
-class ElboTable:
+class ElboSection:
     """The parts of each ELBO: a row for each part, its name, its meaning, and the number of each model."""
 
     models: list[str]
     rows: list[tuple[str, str, list[str]]]
-    part: PagePart
+    part: PageSection
 
 
-def elbo_table(shown: list[Subject], dataset: Dataset | None) -> ElboTable | None:
+def elbo_section(shown: list[Subject], dataset: Dataset | None) -> ElboSection | None:
     """The ELBO of every model with latent variables, taken apart; None where there is none, or no data."""
     if dataset is None:
         return None
@@ -80,7 +80,9 @@ def elbo_table(shown: list[Subject], dataset: Dataset | None) -> ElboTable | Non
         "wrong; the part of that which an own q for each row would save is the amortisation gap, the rest is the form of q."
     )
     plots = [("Bounds by draws of the latents", figures.bounds_plot(found))]
-    return ElboTable([subject.label for subject, _ in found], rows, PagePart([lead], plots=plots))
+    return ElboSection(
+        [subject.label for subject, _ in found], rows, PageSection([lead], plots=plots)
+    )
 
 
 def _elbo_of(subject: Subject, dataset: Dataset) -> ElboParts | None:
@@ -92,7 +94,7 @@ def _elbo_of(subject: Subject, dataset: Dataset) -> ElboParts | None:
     return elbo_parts(model, events, generator_for(device_of(model), Stream.ELBO_PARTS), rows)
 
 
-def codebooks(shown: list[Subject], dataset: Dataset | None) -> list[str]:
+def codebook_section(shown: list[Subject], dataset: Dataset | None) -> list[str]:
     """The use of each learned codebook by test rows."""
     if dataset is None:
         return []

@@ -14,20 +14,20 @@ MAX_COLUMNS = 500
 
 
 @dataclass(frozen=True)
-class ColumnReport:
+class ColumnSection:
     """The column report, and how many columns it leaves out."""
 
     entries: list[dict[str, str]]
     more: int
 
 
-def column_report(shown: list[Subject], dataset: Dataset | None) -> ColumnReport | None:
+def column_section(shown: list[Subject], dataset: Dataset | None) -> ColumnSection | None:
     """The guesses about each column; None where there are no columns."""
     format = format_of(shown, dataset)
     if format is None or len(format.schema.shape) != 1:
         return None
     entries = format.describe()
-    return ColumnReport(
+    return ColumnSection(
         [_entry(each) for each in entries[:MAX_COLUMNS]], max(len(entries) - MAX_COLUMNS, 0)
     )
 

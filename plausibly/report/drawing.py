@@ -81,10 +81,10 @@ def svg(width: float, height: float, label: str, draw: Callable[[Figure], None])
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
         FigureCanvasSVG(figure).print_svg(written)  # savefig draws twice
-    return inline(written.getvalue(), label)
+    return inline_svg(written.getvalue(), label)
 
 
-def inline(document: str, label: str) -> Markup:
+def inline_svg(document: str, label: str) -> Markup:
     """A matplotlib SVG file as an element: no namespaces, no metadata, ids of its own."""
     box = re.search(r'viewBox="([\d. -]+)"', document)
     assert box is not None
@@ -100,7 +100,7 @@ def inline(document: str, label: str) -> Markup:
     return Markup(f'<svg viewBox="{box[1]}" role="img" aria-label="{escape(label)}">{body}')
 
 
-def quiet_frame(axes: Axes, grid: str = "y") -> None:
+def style_axes(axes: Axes, grid: str = "y") -> None:
     """A quiet frame: a faint grid along one direction, no ticks."""
     axes.grid(True, axis=grid)  # type: ignore[arg-type]
     axes.tick_params(length=0)

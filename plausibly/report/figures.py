@@ -18,9 +18,9 @@ from matplotlib.ticker import MaxNLocator
 
 from plausibly.evaluation.likelihood.elbo import ElboParts
 from plausibly.events.schema import Schema
-from plausibly.report.drawing import FAINT, heat_colours, png, quiet_frame, shorten, svg
-from plausibly.report.subjects import Subject, labels
-from plausibly.runs.board import Board, Row
+from plausibly.report.drawing import FAINT, heat_colours, png, shorten, style_axes, svg
+from plausibly.report.subjects import Subject, subject_labels
+from plausibly.runs.board import Board, BoardRow
 from plausibly.tasks import load_tasks
 
 PAGE_INCHES = 9.6  # inches of the page
@@ -34,7 +34,7 @@ def board_plot(board: Board, shown: list[Subject]) -> Markup | None:
     rows = [row for row in board.ranking() if row.test]
     if not rows:
         return None
-    names, colours = labels(board), colours_of(shown)
+    names, colours = subject_labels(board), colours_of(shown)
     lines = [(row, names[id(row)], colours.get(id(row), FAINT)) for row in rows]
     label = "log-likelihood of test rows by model"
     return svg(PAGE_INCHES, 0.75 + 0.3 * len(rows), label, partial(draw_board, lines))
@@ -45,7 +45,7 @@ def colours_of(shown: list[Subject]) -> dict[int, str]:
     return {id(subject.row): subject.colour for subject in shown}
 
 
-def draw_board(lines: Sequence[tuple[Row, str, str]], figure: Figure) -> None:
+def draw_board(lines: Sequence[tuple[BoardRow, str, str]], figure: Figure) -> None:
     """Draws rows with their names and colours, the first on top."""
     axes = figure.subplots()
     for place, (row, _, colour) in enumerate(lines):
@@ -54,10 +54,10 @@ def draw_board(lines: Sequence[tuple[Row, str, str]], figure: Figure) -> None:
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.margins(x=0.06)
     axes.set_xlabel("log p of a test row, nats: further right is better")
-    quiet_frame(axes, "x")
+    style_axes(axes, "x")
 
 
-def mark_row(axes: Axes, place: int, row: Row, colour: str) -> None:
+def mark_row(axes: Axes, place: int, row: BoardRow, colour: str) -> None:
     """Draws one row's test; the truth, which is no run, has a line through all others."""
     assert row.test is not None
     error, marker = finite_or_zero(row.test.standard_error), MARKERS[row.test.sign]
@@ -72,7 +72,7 @@ def finite_or_zero(error: float) -> float:
 
 def bytes_plot(board: Board, shown: list[Subject]) -> Markup | None:
     """The size of test rows as bytes, by each model and by others, least on top; None where none was measured."""
-    names, colours = labels(board), colours_of(shown)
+    names, colours = subject_labels(board), colours_of(shown)
     bars = [
         (row.coded.bits_per_variable, names[id(row)], colours.get(id(row), FAINT))
         for row in board.rows
@@ -98,11 +98,11 @@ def draw_bytes(bars: Sequence[tuple[float, str, str]], whole: str, figure: Figur
     axes.set_ylim(len(bars) - 0.5, -0.5)
     axes.margins(x=0.08)
     axes.set_xlabel(f"bits per variable{whole} that test rows took as bytes: less is better")
-    quiet_frame(axes, "x")
+    style_axes(axes, "x")
 
 
 @dataclass(frozen=True)
-class Course:
+class PlottedTraining:
     """One training: what was logged at each validation, smaller is better."""
 
     steps: list[float]
@@ -111,14 +111,14 @@ class Course:
     health: list[dict[str, float]]
 
 
-def read_course(path: Path) -> Course | None:
+def read_plotted_training(path: Path) -> PlottedTraining | None:
     """The course that log.jsonl tells; None where there are fewer than two sound lines."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     found = [numbers for line in lines if (numbers := _numbers(line))]
-    return Course(*map(list, zip(*found, strict=True))) if len(found) > 1 else None
+    return PlottedTraining(*map(list, zip(*found, strict=True))) if len(found) > 1 else None
 
 
 def _numbers(line: str) -> tuple[float, float, float, dict[str, float]] | None:
@@ -138,13 +138,17 @@ def _numbers(line: str) -> tuple[float, float, float, dict[str, float]] | None:
     )
 
 
-def training_plot(courses: Sequence[tuple[Subject, Course]], unit: str = "nats per row") -> Markup:
+def training_plot(
+    courses: Sequence[tuple[Subject, PlottedTraining]], unit: str = "nats per row"
+) -> Markup:
     """Validation (lines) and training loss (dashed) against steps; the best step is marked."""
     draw = partial(draw_training, courses, unit)
     return svg(PAGE_INCHES, 3.3, "loss on training and validation rows by step", draw)
 
 
-def draw_training(courses: Sequence[tuple[Subject, Course]], unit: str, figure: Figure) -> None:
+def draw_training(
+    courses: Sequence[tuple[Subject, PlottedTraining]], unit: str, figure: Figure
+) -> None:
     axes = figure.subplots()
     for subject, found in courses:
         draw_course(axes, subject, found)
@@ -153,10 +157,10 @@ def draw_training(courses: Sequence[tuple[Subject, Course]], unit: str, figure: 
     axes.set_ylim(*_window([found for _, found in courses]))
     put_legend(figure, len(courses))
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    quiet_frame(axes)
+    style_axes(axes)
 
 
-def draw_course(axes: Axes, subject: Subject, found: Course) -> None:
+def draw_course(axes: Axes, subject: Subject, found: PlottedTraining) -> None:
     """Draws one course in the colour of its subject."""
     steps, validations, colour = found.steps, found.validations, subject.colour
     best = int(np.argmin(validations))
@@ -170,7 +174,7 @@ def put_legend(figure: Figure, names: int, *entries: Any) -> None:
     figure.legend(*entries, loc="outside upper left", ncols=min(names, 7))
 
 
-def health_plot(courses: Sequence[tuple[Subject, Course]]) -> Markup:
+def health_plot(courses: Sequence[tuple[Subject, PlottedTraining]]) -> Markup:
     """Health that games report, and the norms of their gradients, a panel each, against steps."""
     names = list(
         dict.fromkeys(name for _, found in courses for each in found.health for name in each)
@@ -187,7 +191,7 @@ def health_plot(courses: Sequence[tuple[Subject, Course]]) -> Markup:
     return svg(PAGE_INCHES, 1.9 * down, "health of games by step", draw)
 
 
-def draw_health(axes: Axes, name: str, courses: Sequence[tuple[Subject, Course]]) -> None:
+def draw_health(axes: Axes, name: str, courses: Sequence[tuple[Subject, PlottedTraining]]) -> None:
     """Draws one number of the health of games."""
     axes.set_title(shorten(name, 40), loc="left")
     for subject, found in courses:
@@ -195,10 +199,10 @@ def draw_health(axes: Axes, name: str, courses: Sequence[tuple[Subject, Course]]
         axes.plot(found.steps, values, subject.dashes, color=subject.colour, lw=1.4)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    quiet_frame(axes)
+    style_axes(axes)
 
 
-def _window(courses: list[Course]) -> tuple[float, float]:
+def _window(courses: list[PlottedTraining]) -> tuple[float, float]:
     """From the lowest value to what each run had reached after a tenth of its way."""
     low = min(min(found.validations + found.losses) for found in courses)
     high = max(max(found.validations[len(found.validations) // 10 :]) for found in courses)
@@ -215,7 +219,7 @@ def mean_surprisal(shown: list[Subject], codes: object) -> list[tuple[Subject, n
 
 
 @dataclass(frozen=True)
-class Panel:
+class PicturePanel:
     """A picture made of pixels, with what is written below it."""
 
     title: str
@@ -226,16 +230,16 @@ class Panel:
 
 def surprisal_maps(
     found: list[tuple[Subject, np.ndarray]], schema: Schema, codes: np.ndarray
-) -> tuple[list[Panel], float]:
+) -> tuple[list[PicturePanel], float]:
     """A heat map in the image's shape for each model, after the mean test row; and the bits of the brightest colour."""
     maps = [bits.reshape(schema.shape).sum(0) for _, bits in found]
     top = max(float(each.max()) for each in maps)
     mean = codes.reshape(len(codes), *schema.shape).mean((0, 1))
     grey = (255 * mean / max(mean.max(), 1e-9)).round().astype(np.uint8)
-    panels = [Panel("mean of the test rows", png(grey))]
+    panels = [PicturePanel("mean of the test rows", png(grey))]
     for (subject, bits), each in zip(found, maps, strict=True):
         heat = png(heat_colours(each, 0, top))
-        panels.append(Panel(subject.label, heat, f"{bits.sum():.2f} bits per row"))
+        panels.append(PicturePanel(subject.label, heat, f"{bits.sum():.2f} bits per row"))
     return panels, top
 
 
@@ -265,7 +269,7 @@ def draw_surprisal(
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(left=0)
     axes.set_xlabel("bits: shorter is better known beforehand")
-    quiet_frame(axes, "x")
+    style_axes(axes, "x")
     if others:
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         order = [subject.label for subject, _ in found]
@@ -287,7 +291,7 @@ def draw_bounds(found: list[tuple[Subject, ElboParts]], figure: Figure) -> None:
     axes.minorticks_off()
     axes.set_xlabel("draws: 1 is the ELBO")
     axes.set_ylabel("log p at least, nats per row")
-    quiet_frame(axes)
+    style_axes(axes)
     if len(found) > 1:
         put_legend(figure, len(found))
 

@@ -10,15 +10,15 @@ from plausibly.evaluation.intervals import with_error
 from plausibly.evaluation.likelihood.likelihood import Likelihood
 from plausibly.report.drawing import shorten
 from plausibly.report.parts import format_of
-from plausibly.report.subjects import Subject, labels
-from plausibly.runs.board import Board, Row
+from plausibly.report.subjects import Subject, subject_labels
+from plausibly.runs.board import Board, BoardRow
 from plausibly.runs.record import ingredients
 
 LEADS = {"=": "", "<=": "at least ", ">=": "at most ", "~": "about "}  # of its gap to the best
 MAX_NOTES = 40
 
 
-def facts(shown: list[Subject], dataset: Dataset | None) -> list[tuple[str, str]]:
+def page_facts(shown: list[Subject], dataset: Dataset | None) -> list[tuple[str, str]]:
     """Rows and variables, as far as they are known."""
     kept = shown[0].run.record if shown else None
     rows = dataset.rows if dataset else kept.rows if kept else {}
@@ -35,16 +35,16 @@ def facts(shown: list[Subject], dataset: Dataset | None) -> list[tuple[str, str]
     return found + ([("SHA-256", f"{str(fingerprint)[:12]}…")] if fingerprint else [])
 
 
-def notes(shown: list[Subject], dataset: Dataset | None) -> list[str]:
+def page_notes(shown: list[Subject], dataset: Dataset | None) -> list[str]:
     """The notes from loading the data."""
     found = dataset.notes if dataset else shown[0].run.record.notes if shown else []
     cut = [shorten(note, 300) for note in found[:MAX_NOTES]]
     return cut + ([f"and {len(found) - MAX_NOTES} more notes"] if len(found) > MAX_NOTES else [])
 
 
-def headline(board: Board) -> list[str]:
+def page_headline(board: Board) -> list[str]:
     """The board in words: who is best, by how much, and what that is worth."""
-    best, names = board.best, labels(board)
+    best, names = board.best, subject_labels(board)
     if best is None or best.test is None:
         fitted = any(row.run for row in board.rows)
         return ["No model on this board has a likelihood."] if fitted else []
@@ -107,8 +107,8 @@ def board_table(board: Board) -> BoardTable:
     return BoardTable(headings, lines, board.caption())
 
 
-def _line(board: Board, row: Row, texts: list[str]) -> BoardLine:
-    first = [labels(board)[id(row)], *texts[1:]]
+def _line(board: Board, row: BoardRow, texts: list[str]) -> BoardLine:
+    first = [subject_labels(board)[id(row)], *texts[1:]]
     if row.refusal:
         return BoardLine(first[:2], refusal=shorten(row.refusal, 400))
     return BoardLine(first, best=row is board.best, truth=row.run is None)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from plausibly.data.dataset import Dataset
 from plausibly.data.formats.format import Format
-from plausibly.report.figures import Panel
+from plausibly.report.figures import PicturePanel
 from plausibly.report.subjects import Subject
 
 NO_DATA = "This page was made without the data, so this part is left out."
@@ -24,11 +24,11 @@ MAX_TEST_ROWS = 2000
 
 
 @dataclass
-class PagePart:
+class PageSection:
     """A part of the page: sentences before its pictures, the pictures, a sentence where there are none."""
 
     leads: list[str] = field(default_factory=list)
-    panels: list[Panel] = field(default_factory=list)
+    panels: list[PicturePanel] = field(default_factory=list)
     plots: list[tuple[str, Markup]] = field(default_factory=list)
     missing: str = ""
     bar: tuple[str, str, str] | None = None  # a colour bar, and what stands at its ends

@@ -10,23 +10,23 @@ from plausibly.capabilities import Model
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events
 from plausibly.report import samples, scales, tables
-from plausibly.report.parts import NO_DATA, NO_DISTRIBUTION, NO_MODEL, PagePart, format_of
+from plausibly.report.parts import NO_DATA, NO_DISTRIBUTION, NO_MODEL, PageSection, format_of
 from plausibly.report.subjects import Subject
 
 Pair = tuple[int, int, float]  # two columns, and how remarkable they are together
 
 
-def samples_part(shown: list[Subject], dataset: Dataset | None) -> PagePart:
+def samples_section(shown: list[Subject], dataset: Dataset | None) -> PageSection:
     """Images of every model, or the columns of the best one, beside real rows."""
     format = format_of(shown, dataset)
     if format is None or not shown:
-        return PagePart(missing=NO_MODEL)
+        return PageSection(missing=NO_MODEL)
     if picture := format.picture():
-        return PagePart([_images_lead(dataset)], samples.image_grids(shown, dataset, *picture))
+        return PageSection([_images_lead(dataset)], samples.image_grids(shown, dataset, *picture))
     if dataset is None:
-        return PagePart(missing=NO_DATA)
+        return PageSection(missing=NO_DATA)
     drawing = [subject for subject in shown if isinstance(subject.run.model, Model)]
-    part = _columns(drawing[0], dataset) if drawing else PagePart(missing=NO_DISTRIBUTION)
+    part = _columns(drawing[0], dataset) if drawing else PageSection(missing=NO_DISTRIBUTION)
     apart = [subject for subject in shown if not isinstance(subject.run.model, Model)]
     part.plots += [plot for subject in apart for plot in _noise_plots(subject, dataset)]
     return part
@@ -34,10 +34,10 @@ def samples_part(shown: list[Subject], dataset: Dataset | None) -> PagePart:
 
 def _noise_plots(subject: Subject, dataset: Dataset) -> list[tuple[str, Markup]]:
     """Column by column, what a model without a distribution decodes from N(0, I)."""
-    codes = samples.noise_of(subject, samples.MAX_SAMPLES, dataset)
+    codes = samples.decoded_noise_of(subject, samples.MAX_SAMPLES, dataset)
     if codes is None:
         return []
-    real = scales.sheet(dataset.format, samples.real_events(dataset)[0])
+    real = scales.make_plotted_rows(dataset.format, samples.real_events(dataset)[0])
     made = scales.draw_sheet(dataset.format, codes)
     train = dataset.schema.event_codes(dataset.shown.codes).numpy()
     chosen = samples.worst_marginals(scales.scales(dataset.format, (real, made), train), real, made)
@@ -58,11 +58,14 @@ def _images_lead(dataset: Dataset | None) -> str:
     return f"Draws as they came, none chosen, {beside}."
 
 
-def _columns(subject: Subject, dataset: Dataset) -> PagePart:
+def _columns(subject: Subject, dataset: Dataset) -> PageSection:
     """Marginals, and the pairs that depend on each other most."""
     events, word = samples.real_events(dataset)
     made = draw_rows(subject, dataset)
-    real, fake = scales.sheet(dataset.format, events), scales.sheet(dataset.format, made)
+    real, fake = (
+        scales.make_plotted_rows(dataset.format, events),
+        scales.make_plotted_rows(dataset.format, made),
+    )
     train = dataset.schema.event_codes(dataset.shown.codes).numpy()
     all_scales = scales.scales(dataset.format, (real, fake), train)
     chosen = samples.worst_marginals(all_scales, real, fake)
@@ -74,7 +77,7 @@ def _columns(subject: Subject, dataset: Dataset) -> PagePart:
     beside = f"{len(real):,} real {word}{'' if word == 'test rows' else few}"
     drawn = f"{len(fake):,} samples of {subject.label}"
     leads = list(columns_leads(beside, drawn, len(chosen), len(all_scales)))
-    return PagePart(leads, plots=plots + matrix)
+    return PageSection(leads, plots=plots + matrix)
 
 
 def draw_rows(subject: Subject, dataset: Dataset) -> Events:

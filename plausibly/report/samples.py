@@ -17,9 +17,9 @@ from plausibly.capabilities import Decoder, Model, device_of
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events
 from plausibly.events.schema import Schema
-from plausibly.report.drawing import FAINT, png, quiet_frame, shade_cells, shorten, svg
-from plausibly.report.figures import PAGE_INCHES, Panel
-from plausibly.report.scales import Scale, Sheet
+from plausibly.report.drawing import FAINT, png, shade_cells, shorten, style_axes, svg
+from plausibly.report.figures import PAGE_INCHES, PicturePanel
+from plausibly.report.scales import PlottedRows, Scale
 from plausibly.report.subjects import Subject
 from plausibly.system.randomness import Stream, generator_for
 from plausibly.tasks.reconstruct import decode_events
@@ -66,32 +66,32 @@ def decode_noise(model: Decoder, n: int, dataset: Dataset | None, seed: int = 0)
 
 def image_grids(
     shown: list[Subject], dataset: Dataset | None, pixels: slice, schema: Schema
-) -> list[Panel]:
+) -> list[PicturePanel]:
     """A grid of real test rows, where there are data, and one of each model's samples; `pixels` are the image's variables."""
-    count = images_each(schema, len(shown) + 1)
+    count = images_per_grid(schema, len(shown) + 1)
 
     def tile(codes: Tensor) -> str:
-        return mosaic(codes.flatten(1)[:, pixels], schema)
+        return image_mosaic(codes.flatten(1)[:, pixels], schema)
 
     panels = []
     if dataset is not None:
-        panels.append(Panel("real test rows", tile(dataset.test.codes[:count])))
+        panels.append(PicturePanel("real test rows", tile(dataset.test.codes[:count])))
     for place, subject in enumerate(shown):
         if isinstance(model := subject.run.model, Model):
             drawn = draw_codes(model, count, subject.row.sampled)
-            panels.append(Panel(subject.label, tile(drawn), best=place == 0))
-        elif (made := noise_of(subject, count, dataset)) is not None:
-            panels.append(Panel(subject.label, tile(made), NO_SAMPLES))
+            panels.append(PicturePanel(subject.label, tile(drawn), best=place == 0))
+        elif (made := decoded_noise_of(subject, count, dataset)) is not None:
+            panels.append(PicturePanel(subject.label, tile(made), NO_SAMPLES))
     return panels
 
 
-def noise_of(subject: Subject, n: int, dataset: Dataset | None) -> Tensor | None:
+def decoded_noise_of(subject: Subject, n: int, dataset: Dataset | None) -> Tensor | None:
     """Rows that a subject without a distribution decodes from N(0, I), where it decodes anything."""
     model = subject.run.model
     return decode_noise(model, n, dataset) if isinstance(model, Decoder) else None
 
 
-def images_each(schema: Schema, grids: int) -> int:
+def images_per_grid(schema: Schema, grids: int) -> int:
     """At most 64, fewer where images are large, so that the page stays light."""
     for side in range(isqrt(MAX_IMAGES), 1, -1):
         if side * side * schema.size * grids <= PICTURE_BYTES:
@@ -99,7 +99,7 @@ def images_each(schema: Schema, grids: int) -> int:
     return 1
 
 
-def mosaic(codes: Tensor, schema: Schema) -> str:
+def image_mosaic(codes: Tensor, schema: Schema) -> str:
     """Images as one square PNG, apart from each other; other than 1 or 3 channels lie side by side."""
     images = enlarge(codes, schema)
     count, _, height, width = images.shape
@@ -138,7 +138,9 @@ def real_events(dataset: Dataset) -> tuple[Events, str]:
     )
 
 
-def worst_marginals(scales: list[Scale], real: Sheet, fake: Sheet) -> list[tuple[Scale, float]]:
+def worst_marginals(
+    scales: list[Scale], real: PlottedRows, fake: PlottedRows
+) -> list[tuple[Scale, float]]:
     """The columns to show with the distance of their marginals: all in order, or those farthest apart, worst first."""
     apart = [
         (scale, float(abs(scale.shares(real) - scale.shares(fake)).sum() / 2)) for scale in scales
@@ -151,7 +153,7 @@ def worst_marginals(scales: list[Scale], real: Sheet, fake: Sheet) -> list[tuple
 
 
 def marginal_plot(
-    chosen: list[tuple[Scale, float]], real: Sheet, fake: Sheet, subject: Subject
+    chosen: list[tuple[Scale, float]], real: PlottedRows, fake: PlottedRows, subject: Subject
 ) -> Markup:
     """For each column the share of rows in each bin: real filled, made up outlined or beside."""
     lines = ceil(len(chosen) / 4)
@@ -182,7 +184,7 @@ def _marginal(axes: Axes, scale: Scale, real: np.ndarray, fake: np.ndarray, colo
     axes.set_xlim(-0.6, scale.bins - 0.4)
     axes.set_yticks([])
     _label(axes, scale, 2.1)
-    quiet_frame(axes, "y")
+    style_axes(axes, "y")
 
 
 def _label(axes: Axes, scale: Scale, width: float) -> None:
@@ -242,8 +244,8 @@ def information_bits(a: np.ndarray, b: np.ndarray) -> float:
 def pair_plot(
     pairs: list[tuple[int, int, float]],
     scales: list[Scale],
-    real: Sheet,
-    fake: Sheet,
+    real: PlottedRows,
+    fake: PlottedRows,
     subject: Subject,
 ) -> Markup:
     """For each pair of columns, real rows beside samples: shares of rows as shades."""
@@ -267,7 +269,7 @@ def pair_plot(
     return svg(PAGE_INCHES, 2.3 * lines, "two columns at a time, real rows beside samples", draw)
 
 
-def _joint(first: Scale, second: Scale, sheet: Sheet) -> np.ndarray:
+def _joint(first: Scale, second: Scale, sheet: PlottedRows) -> np.ndarray:
     """Shares of rows, (bins of the first, bins of the second)."""
     place = first.places(sheet) * second.bins + second.places(sheet)
     counts = np.bincount(place, minlength=first.bins * second.bins)

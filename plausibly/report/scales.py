@@ -27,7 +27,7 @@ NUMBER_BINS = 20
 
 
 @dataclass(frozen=True)
-class Sheet:
+class PlottedRows:
     """Rows twice: as codes (n, variables), and as values by column, NaN where there is none or no number."""
 
     codes: np.ndarray
@@ -55,7 +55,7 @@ class Scale:
     def has_order(self) -> bool:
         return self.edges is not None
 
-    def places(self, sheet: Sheet) -> np.ndarray:
+    def places(self, sheet: PlottedRows) -> np.ndarray:
         """The bin of each row."""
         codes = sheet.codes[:, self.variable]
         if self.code_bins is not None:
@@ -67,12 +67,12 @@ class Scale:
             np.isnan(values), self.bins - 1, bins
         )  # without such a bin there is no such row
 
-    def shares(self, sheet: Sheet) -> np.ndarray:
+    def shares(self, sheet: PlottedRows) -> np.ndarray:
         """The share of rows in each bin."""
         return np.bincount(self.places(sheet), minlength=self.bins) / max(len(sheet), 1)
 
 
-def sheet(format: Format, events: Events) -> Sheet:
+def make_plotted_rows(format: Format, events: Events) -> PlottedRows:
     """Events in both forms."""
     codes = format.schema.event_codes(events.codes).numpy()
     rows = format.rows(events)
@@ -83,11 +83,11 @@ def sheet(format: Format, events: Events) -> Sheet:
             for name in format.names
             if name.isdecimal() and int(name) < flat.shape[1]
         }
-        return Sheet(codes, values)
+        return PlottedRows(codes, values)
     words = {entry["name"]: entry["kind"] for entry in format.describe()}
     columns = {str(label): rows[label] for label in rows.columns}
     numbers = {name: _numbers(columns[name], words[name]) for name in format.names}
-    return Sheet(codes, numbers | _seconds(format, events))
+    return PlottedRows(codes, numbers | _seconds(format, events))
 
 
 def draw_values(format: Format, codes: Tensor, seed: int = 0) -> Events:
@@ -95,9 +95,9 @@ def draw_values(format: Format, codes: Tensor, seed: int = 0) -> Events:
     return format.draw(codes, np.random.default_rng((seed, 1)))
 
 
-def draw_sheet(format: Format, codes: Tensor, seed: int = 0) -> Sheet:
+def draw_sheet(format: Format, codes: Tensor, seed: int = 0) -> PlottedRows:
     """The same in both forms."""
-    return sheet(format, draw_values(format, codes, seed))
+    return make_plotted_rows(format, draw_values(format, codes, seed))
 
 
 def _seconds(format: Format, events: Events) -> dict[str, np.ndarray]:
@@ -117,7 +117,7 @@ def _numbers(series: Any, word: str) -> np.ndarray:
     return np.where(np.isfinite(found), found, np.nan)
 
 
-def scales(format: Format, sheets: Sequence[Sheet], train: np.ndarray) -> list[Scale]:
+def scales(format: Format, sheets: Sequence[PlottedRows], train: np.ndarray) -> list[Scale]:
     """A scale for each variable, wide enough for all the sheets; `train` are training codes, (n, variables)."""
     entries = {entry["name"]: entry for entry in format.describe()}
     found = []

@@ -5,27 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from plausibly.report.drawing import SERIES_COLOURS, shorten
-from plausibly.runs.board import Board, Row
+from plausibly.runs.board import Board, BoardRow
 from plausibly.runs.run import Run
 
 
 @dataclass(frozen=True)
 class Subject:
-    row: Row
+    row: BoardRow
     run: Run
     label: str
     colour: str
     dashes: str
 
 
-def labels(board: Board) -> dict[int, str]:
+def subject_labels(board: Board) -> dict[int, str]:
     """A label for each row, by its identity: the model's name, or its run's where models repeat."""
     return {id(row): shorten(board.label(row)) for row in board.rows}
 
 
 def subjects(board: Board) -> list[Subject]:
     """Fitted models, best first."""
-    names, fitted = labels(board), [row for row in board.ranking() if row.run]
+    names, fitted = subject_labels(board), [row for row in board.ranking() if row.run]
     return [
         Subject(
             row,

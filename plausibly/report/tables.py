@@ -89,7 +89,7 @@ def draw_dependences(both: np.ndarray, names: list[str], colour: str, figure: Fi
 
 
 @dataclass(frozen=True)
-class Cell:
+class SurprisingCell:
     """A value, its bits, and how strongly it stands out, 0 to 1."""
 
     text: str
@@ -98,15 +98,15 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Surprising:
+class SurprisingSection:
     """The least probable of some rows: headings with usual bits; for each row its bits and cells."""
 
     lead: str
     headings: list[tuple[str, str]]
-    rows: list[tuple[str, list[Cell]]]
+    rows: list[tuple[str, list[SurprisingCell]]]
 
 
-def surprising_rows(shown: list[Subject], dataset: Dataset | None) -> Surprising | None:
+def surprising_section(shown: list[Subject], dataset: Dataset | None) -> SurprisingSection | None:
     """The most surprising test rows by the best model that factorises; None where there is none, or no table."""
     if dataset is None or not isinstance(dataset.format, TableFormat):
         return None
@@ -121,7 +121,7 @@ def surprising_rows(shown: list[Subject], dataset: Dataset | None) -> Surprising
 
 def explain_bits(
     label: str, names: Sequence[str], bits: Tensor, format: TableFormat, events: Events
-) -> Surprising:
+) -> SurprisingSection:
     """From the bits of every cell, (rows, columns): the columns that stand out most, others in one sum."""
     each, usual = bits.numpy(), bits.numpy().mean(0)
     rows = np.argsort(-each.sum(1), kind="stable")[:MAX_ROWS]
@@ -132,7 +132,7 @@ def explain_bits(
     headings = [(shorten(names[i], 20), f"{usual[i]:.1f}") for i in chosen]
     if rest:
         headings.append((f"{len(rest):,} others", f"{usual[rest].sum():.1f}"))
-    written = texts(format, events[rows.tolist()])
+    written = read_cell_texts(format, events[rows.tolist()])
     cells = explain_cells([written[names[i]] for i in chosen], each[rows], excess, chosen, rest)
     lines = [(f"{each[row].sum():.1f}", line) for row, line in zip(rows, cells, strict=True)]
     lead = (
@@ -140,7 +140,7 @@ def explain_bits(
         "of each cell once those before it in the model's order are known. Shaded is what has more bits than is usual in its "
         "column: that stands below the column's name."
     )
-    return Surprising(lead, headings, lines)
+    return SurprisingSection(lead, headings, lines)
 
 
 def explain_cells(
@@ -149,18 +149,18 @@ def explain_cells(
     excess: np.ndarray,
     chosen: np.ndarray,
     rest: list[int],
-) -> Iterator[list[Cell]]:
+) -> Iterator[list[SurprisingCell]]:
     """For each row the cells of the chosen columns, whose texts are `written`, and the sum of the rest."""
     top = max(float(excess.max()), 1e-9)
     for k, row in enumerate(bits):
         cells = [
-            Cell(column[k], f"{row[i]:.1f}", max(excess[k, i], 0.0) / top)
+            SurprisingCell(column[k], f"{row[i]:.1f}", max(excess[k, i], 0.0) / top)
             for i, column in zip(chosen, written, strict=True)
         ]
-        yield cells + ([Cell("", f"{row[rest].sum():.1f}", 0.0)] if rest else [])
+        yield cells + ([SurprisingCell("", f"{row[rest].sum():.1f}", 0.0)] if rest else [])
 
 
-def texts(format: TableFormat, events: Events) -> dict[str, list[str]]:
+def read_cell_texts(format: TableFormat, events: Events) -> dict[str, list[str]]:
     """The cells of each column as one reads them."""
     frame = format.rows(events)
     named = {str(label): frame[label] for label in frame.columns}

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from plausibly.capabilities import BoundedModel
 from plausibly.report import figures
-from plausibly.report.parts import NO_MODEL, PagePart
+from plausibly.report.parts import NO_MODEL, PageSection
 from plausibly.report.subjects import Subject
 from plausibly.runs.run import Run
 
@@ -21,25 +21,27 @@ OTHER_LOSSES = "Losses of their own kind, to be compared with no other"
 GAME_HEALTH = "Health of the game: 0.5 is a critic that cannot tell, coverage about 0.97 is perfect"
 
 
-def course_of(run: Run) -> figures.Course | None:
+def training_to_plot(run: Run) -> figures.PlottedTraining | None:
     """The course of a run's training; None where it left no log, or that was removed."""
     log = run.path / "log.jsonl"
-    return figures.read_course(log) if log.is_file() and run.find_file(log.name) else None
+    return figures.read_plotted_training(log) if log.is_file() and run.find_file(log.name) else None
 
 
-def training_part(shown: list[Subject]) -> PagePart:
+def training_section(shown: list[Subject]) -> PageSection:
     """The course of every training by steps; who learned by counting is named."""
-    found = [(subject, course_of(subject.run)) for subject in shown]
+    found = [(subject, training_to_plot(subject.run)) for subject in shown]
     courses = [(subject, each) for subject, each in found if each]
     counted = ", ".join(subject.label for subject, each in found if not each)
     skipped = f"Without a curve, since they learn by counting or left no log: {counted}."
     leads = [skipped] if counted else []
     if not courses:
-        return PagePart(missing="".join(leads) or NO_MODEL)
-    return PagePart([COURSE_LEAD, *leads], plots=list(course_plots(courses)))
+        return PageSection(missing="".join(leads) or NO_MODEL)
+    return PageSection([COURSE_LEAD, *leads], plots=list(course_plots(courses)))
 
 
-def course_plots(courses: Sequence[tuple[Subject, figures.Course]]) -> Iterator[tuple[str, Markup]]:
+def course_plots(
+    courses: Sequence[tuple[Subject, figures.PlottedTraining]],
+) -> Iterator[tuple[str, Markup]]:
     """Losses that can be compared, losses that cannot, and the health of games, where there are any."""
     comparable = [each for each in courses if isinstance(each[0].run.model, BoundedModel)]
     others = [each for each in courses if not isinstance(each[0].run.model, BoundedModel)]

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plausibly.capabilities import Model
-from plausibly.evaluation.answers.reconstruction import Error, format_errors
+from plausibly.evaluation.answers.reconstruction import ReconstructionError, format_errors
 from plausibly.evaluation.intervals import with_error
-from plausibly.evaluation.likelihood.likelihood import Likelihood, difference, is_conditional
+from plausibly.evaluation.likelihood.likelihood import (
+    Likelihood,
+    is_conditional,
+    likelihood_difference,
+)
 from plausibly.evaluation.numbers import Number
 from plausibly.runs.record import Coded
 
@@ -39,7 +43,7 @@ HEALTH_CAPTION = (
 
 
 @dataclass(frozen=True)
-class Row:
+class BoardRow:
     """A fitted model, or one that refused (`refusal`), or the truth of a toy."""
 
     model: str
@@ -52,7 +56,7 @@ class Row:
     size: int | None = None  # bytes on disk
     run: Run | None = None
     refusal: str = ""
-    reconstruction: dict[str, Error] = field(
+    reconstruction: dict[str, ReconstructionError] = field(
         default_factory=dict
     )  # by unit, where there is an encoder
     samples: Number | None = None  # two-sample AUC, where it was measured
@@ -78,13 +82,13 @@ class Row:
 class Board:
     """Rows in the order in which they were fitted; `ranked` puts the best first."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[BoardRow] = field(default_factory=list)
     data: str = ""
     path: Path = Path()  # where the report is
     interrupted: bool = False  # whether Ctrl-C ended the comparison
 
     @property
-    def best(self) -> Row | None:
+    def best(self) -> BoardRow | None:
         """The highest log-likelihood, the truth of a toy apart. Only exact values and lower bounds are ranked."""
         ranked = [row for row in self.rows if row.run and row.test and row.test.sign in ("=", ">=")]
         return max(ranked, key=lambda row: row.test.value if row.test else nan, default=None)
@@ -94,19 +98,19 @@ class Board:
         """One of what was coded: all are of the same rows."""
         return next((row.coded for row in self.rows if row.coded), None)
 
-    def ranking(self) -> list[Row]:
+    def ranking(self) -> list[BoardRow]:
         """Best first, those without a likelihood after them, those that refused last."""
         return sorted(
             self.rows,
             key=lambda r: (bool(r.refusal), r.test is None, -r.test.value if r.test else 0),
         )
 
-    def to_best(self, row: Row) -> Likelihood | None:
+    def to_best(self, row: BoardRow) -> Likelihood | None:
         """This row's log p minus the best model's, paired by test row."""
         best = self.best
         if best is None or best.test is None or row.test is None or row is best:
             return None
-        return difference(row.test, best.test)
+        return likelihood_difference(row.test, best.test)
 
     def frame(self) -> pd.DataFrame:
         """The board as a DataFrame: nats per test row (higher is better), bits per variable (lower is better)."""
@@ -114,7 +118,7 @@ class Board:
 
         return pd.DataFrame([self._entry(row) for row in self.ranking()])
 
-    def _entry(self, row: Row) -> dict[str, Any]:
+    def _entry(self, row: BoardRow) -> dict[str, Any]:
         gap = self.to_best(row)
         return {
             "model": row.model,
@@ -138,14 +142,14 @@ class Board:
             "reconstruction": format_errors(row.reconstruction),
             "two_sample_auc": row.samples.value if row.samples else nan,
             "two_sample_auc_error": row.samples.standard_error if row.samples else nan,
-            "health": health_text(row.health),
+            "health": format_health(row.health),
             "refusal": row.refusal or row.reason,
         }
 
     def to_json(self) -> list[dict[str, Any]]:
         return [self._json(row) for row in self.ranking()]
 
-    def _json(self, row: Row) -> dict[str, Any]:
+    def _json(self, row: BoardRow) -> dict[str, Any]:
         gap = self.to_best(row)
         return {
             "model": row.model,
@@ -190,7 +194,7 @@ class Board:
                 rows = [[*row, cell] for row, cell in zip(rows, said, strict=True)]
         return headings, rows
 
-    def _cells(self, row: Row) -> list[str]:
+    def _cells(self, row: BoardRow) -> list[str]:
         if row.refusal:
             return [row.model, row.family, "", f"refused: {row.refusal}", *[""] * 6]
         gap = self.to_best(row)
@@ -212,12 +216,12 @@ class Board:
             f"{row.size / 1000:,.0f} kB" if row.size else "",
         ]
 
-    def label(self, row: Row) -> str:
+    def label(self, row: BoardRow) -> str:
         """The model's name, or its folder's where a model was fitted several times."""
         twins = [other for other in self.rows if other.model == row.model]
         return row.run.path.name if len(twins) > 1 and row.run else row.model
 
-    def _place(self, row: Row) -> str:
+    def _place(self, row: BoardRow) -> str:
         return "best" if row is self.best else ""
 
     def caption(self) -> str:
@@ -296,7 +300,7 @@ class Board:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(self.caption())}</p>"
 
 
-def health_text(health: dict[str, float]) -> str:
+def format_health(health: dict[str, float]) -> str:
     """As it stands on the board."""
     return ", ".join(f"{name} {value:.2f}" for name, value in health.items())
 
@@ -306,18 +310,18 @@ def groups_note(test: Likelihood) -> str:
     return "" if test.groups is None else f" ({test.over}: errors count groups)"
 
 
-def auc_of(number: Number | None) -> str:
+def format_auc(number: Number | None) -> str:
     """As it stands on the board."""
     return "" if number is None else with_error(number.value, number.standard_error, ".3f")
 
 
 EXTRA_COLUMNS: dict[
-    str, Callable[[Row], str]
+    str, Callable[[BoardRow], str]
 ] = {  # columns that are there where any row has something to say
     "actual bits": lambda row: f"{row.coded.bits_per_variable:.4f}" if row.coded else "",
-    "two-sample AUC": lambda row: auc_of(row.samples),
+    "two-sample AUC": lambda row: format_auc(row.samples),
     "reconstruction error": lambda row: format_errors(row.reconstruction),
-    "health": lambda row: health_text(row.health),
+    "health": lambda row: format_health(row.health),
 }
 
 

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from plausibly.capabilities import TractableModel, Trainable
 from plausibly.errors import UserError, did_you_mean
 from plausibly.events.schema import Schema
-from plausibly.families.stratified import Stratified, stratify, unfit
+from plausibly.families.stratified import Stratified, stratification_refusal, stratify
 from plausibly.models import model_name
 
 MAX_PARAMETERS = 2_000_000_000  # parameters
@@ -27,13 +27,15 @@ def takes_context(kind: type[Trainable]) -> bool:
     return "context" in signature(kind).parameters
 
 
-def refusal(kind: type[Trainable], schema: Schema, context: Sequence[int] = ()) -> str | None:
+def building_refusal(
+    kind: type[Trainable], schema: Schema, context: Sequence[int] = ()
+) -> str | None:
     """Why the model cannot be built for such data, given such a context, or None."""
     if not context or takes_context(kind):
         return kind.accepts(schema)
     if not issubclass(kind, TractableModel):
         return f"{model_name(kind)}: it takes no context"
-    reason = unfit(kind, schema, context)
+    reason = stratification_refusal(kind, schema, context)
     return None if reason is None else reason if ": " in reason else f"{model_name(kind)}: {reason}"
 
 
@@ -73,7 +75,7 @@ def build(kind: type[Trainable], schema: Schema, arguments: dict[str, Any]) -> T
     context = arguments.get("context") or ()
     if not isinstance(context, list | tuple) or not all(type(place) is int for place in context):
         raise UserError(f"{name}: context = {context!r}; it is a list of places of variables")
-    if reason := refusal(kind, schema, context):
+    if reason := building_refusal(kind, schema, context):
         raise UserError(f"{reason}: not for this data; `plausibly models` lists those that fit")
     try:
         with torch.device("meta"):

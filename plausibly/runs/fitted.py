@@ -12,7 +12,7 @@ from torch import Tensor
 
 from plausibly.capabilities import Trainable, device_of
 from plausibly.data.events import Events, join_events
-from plausibly.data.origins import naming
+from plausibly.data.origins import naming_source
 from plausibly.data.questions import free_variable, question
 from plausibly.data.rows import load_rows
 from plausibly.errors import UserError
@@ -30,9 +30,9 @@ from plausibly.evaluation.likelihood.anomalies import Calibration
 from plausibly.evaluation.likelihood.likelihood import plausibility, sign_of
 from plausibly.evaluation.likelihood.scores import ScoreColumns, conditional_columns, score_events
 from plausibly.events.kinds import Category
-from plausibly.families.proposals import EffectiveSampleSize, all_effective
+from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
 from plausibly.runs.judged import Judged
-from plausibly.system.randomness import Likeliest, Stream, generator_for
+from plausibly.system.randomness import LikeliestGenerator, Stream, generator_for
 from plausibly.tasks.encode import encode
 from plausibly.tasks.information import entropy, information
 from plausibly.tasks.interpolate import interpolate
@@ -74,7 +74,7 @@ class Fitted(Judged):
             for shard, rows in enumerate(self.shards(n))
         ]
         drawn, told = zip(*parts, strict=True)
-        return self.format.rows(join_events(drawn)), all_effective(told)
+        return self.format.rows(join_events(drawn)), join_effective_sizes(told)
 
     def query(
         self,
@@ -133,7 +133,7 @@ class Fitted(Judged):
     def reconstruct(self, data: Any) -> Any:
         """Each row from its latents alone: decoded, the most probable value of each cell."""
         codes = reconstruct(self.model, self.events(data).codes)
-        return restore_index(self.format.rows(self.format.draw(codes, Likeliest())), data)
+        return restore_index(self.format.rows(self.format.draw(codes, LikeliestGenerator())), data)
 
     def interpolate(self, a: Any, b: Any, steps: int = 8) -> Any:
         """`steps` rows from a row `a` to a row `b`, decoded along the straight line between their latents.
@@ -149,7 +149,7 @@ class Fitted(Judged):
         if steps < 2:
             raise UserError(f"{steps} steps; both ends count, so at least 2 are needed")
         codes = interpolate(self.model, first.codes, last.codes, steps).flatten(0, 1)
-        return self.format.rows(self.format.draw(codes, Likeliest()))
+        return self.format.rows(self.format.draw(codes, LikeliestGenerator()))
 
     def log_prob(self, data: Any) -> Tensor:
         """log p of each row in nats, (rows,) float64: a density where a column is real.
@@ -237,7 +237,7 @@ class Fitted(Judged):
 
     def _questions(self, data: Any) -> tuple[Events, Collection[str]]:
         """Rows whose holes are unobserved, and the names of the columns that they have."""
-        with naming(data):
+        with naming_source(data):
             rows = load_rows(data, self.format)
             events = self.format.questions(rows)
         events.groups = self._groups(rows)

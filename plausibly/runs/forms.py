@@ -33,10 +33,10 @@ def _advice(document: dict[str, Any], form: object) -> str:
     opened = f"plausibly {__version__} opens forms {min(FIRST_VERSIONS)} to {RECORD_FORM}"
     if not isinstance(form, int) or form <= RECORD_FORM:
         return f"{opened}: fit anew"
-    return f"{opened}: install {writer(document) or 'a later one'}, which wrote it"
+    return f"{opened}: install {record_writer(document) or 'a later one'}, which wrote it"
 
 
-def writer(document: dict[str, Any]) -> str:
+def record_writer(document: dict[str, Any]) -> str:
     """The version that wrote a record, `plausibly 0.1.0`; nothing where it does not say."""
     versions = document.get("versions")
     said = str(versions.get("plausibly")) if isinstance(versions, dict) else ""

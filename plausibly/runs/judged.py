@@ -16,10 +16,10 @@ from plausibly.capabilities import (
 from plausibly.contract.checks import run_checks
 from plausibly.contract.result import Result
 from plausibly.data.dataset import Dataset
-from plausibly.data.events import Events, RowProgress, silent
+from plausibly.data.events import Events, RowProgress, ignore_progress
 from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
-from plausibly.evaluation.answers.reconstruction import Error, reconstruction
+from plausibly.evaluation.answers.reconstruction import ReconstructionError, reconstruction_errors
 from plausibly.evaluation.likelihood.annealed import Annealed, anneal, pick_evenly
 from plausibly.evaluation.likelihood.by_column import ByColumn, by_column
 from plausibly.evaluation.likelihood.codebook import CodebookUse, codebook_use
@@ -55,7 +55,7 @@ class Judged(Sharded):
         return None if self.in_memory else self.dataset().test
 
     def evaluate(
-        self, data: Any = None, draws: int | None = None, heard: RowProgress = silent
+        self, data: Any = None, draws: int | None = None, heard: RowProgress = ignore_progress
     ) -> Likelihood | None:
         """The held-out likelihood of `data`, by default of the test rows of the run's own data.
 
@@ -99,7 +99,7 @@ class Judged(Sharded):
         distributions: int = 1000,
         sigma: float | str | None = None,
         seed: int = 0,
-        heard: RowProgress = silent,
+        heard: RowProgress = ignore_progress,
     ) -> Annealed:
         """Bounds on log p of so many of the same rows by annealed importance sampling, and how far they can be off.
 
@@ -126,10 +126,10 @@ class Judged(Sharded):
             return None
         return by_column(self.model, self.format, self._require_events(data))
 
-    def reconstruction(self, data: Any) -> dict[str, Error]:
+    def reconstruction(self, data: Any) -> dict[str, ReconstructionError]:
         """The error of reconstructed rows, by unit: a share of wrong cells, or a mean absolute difference."""
         reconstruct.require(self.model)
-        return reconstruction(self.model, self.format, self.events(data))
+        return reconstruction_errors(self.model, self.format, self.events(data))
 
     def check(self) -> list[Result]:
         """The contract's promises, checked on this fitted model."""

@@ -18,7 +18,7 @@ def record_class(
 ) -> type[Trainable]:
     """The model class of a record; one that is not plausibly's only as the user names it."""
     if record.code is not None:
-        return user_models.resolve(record.code, path, model)
+        return user_models.resolve_model_class(record.code, path, model)
     if model is not None and (not isinstance(model, str) or model != record.model):
         raise UserError(
             f"{path} was fitted with {record.model}, which comes with plausibly: leave --model out"

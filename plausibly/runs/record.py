@@ -19,10 +19,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from plausibly.errors import UserError
-from plausibly.evaluation.answers.reconstruction import Error
+from plausibly.evaluation.answers.reconstruction import ReconstructionError
 from plausibly.evaluation.numbers import Number
 from plausibly.runs import forms
-from plausibly.runs.user_models import Code
+from plausibly.runs.user_models import ModelCode
 from plausibly.system.files import refuse_streams, replacing
 from plausibly.system.seals import SEAL, check_document, parse_document, write_sealed
 
@@ -131,13 +131,13 @@ class Record(Struct, frozen=True, kw_only=True):
     rows_scored_per_second: float | None = None
     rows_sampled_per_second: float | None = None
     test: HeldOut | None = None
-    reconstruction: dict[str, Error] = {}  # by unit
+    reconstruction: dict[str, ReconstructionError] = {}  # by unit
     samples: Number | None = None  # the two-sample AUC
     coded: Coded | None = None
     health: dict[str, float] = {}  # of a game, at the step whose weights were kept
     weights_sha256: str = ""
     files_sha256: dict[str, str] | None = None  # None of runs without checksums
-    code: Code | None = None  # of a model that is not plausibly's
+    code: ModelCode | None = None  # of a model that is not plausibly's
     form: str = ""  # the class of an ensemble
     members: list[Member] = []
     candidates: Annotated[list[str], Meta(min_length=1)] = []  # among which one is chosen

@@ -21,19 +21,19 @@ from safetensors.torch import load_file
 
 from plausibly.capabilities import Trainable
 from plausibly.data.dataset import Dataset
-from plausibly.data.events import RowProgress, silent
+from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.labelled import LABEL
 from plausibly.data.labels import label_text
 from plausibly.data.loading import load
-from plausibly.data.splits import group_column, groups_of
+from plausibly.data.splits import group_column, group_numbers
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.anomalies import TEST_ROWS, Calibration
 from plausibly.evaluation.likelihood.likelihood import (
-    AtLeast,
-    Estimate,
-    Exact,
+    ExactLikelihood,
     Likelihood,
+    LikelihoodEstimate,
+    LikelihoodLowerBound,
     plausibility,
 )
 from plausibly.evaluation.samples.comparison import (
@@ -43,7 +43,7 @@ from plausibly.evaluation.samples.comparison import (
     tree_target,
 )
 from plausibly.evaluation.samples.features import Extractor
-from plausibly.evaluation.samples.readers import Classifier, label_place
+from plausibly.evaluation.samples.readers import ClassifierFeatures, label_place
 from plausibly.evaluation.samples.samples import SAMPLE_ROWS, ReferenceRows, Samples, check_rows
 from plausibly.runs.building import build, check_size
 from plausibly.runs.fitted import Fitted
@@ -138,7 +138,11 @@ class Run(Fitted):
         file = self.find_file("heldout.safetensors") if held else None
         if held is None or file is None:
             return None
-        kinds: dict[str, type[Likelihood]] = {"=": Exact, ">=": AtLeast, "~": Estimate}
+        kinds: dict[str, type[Likelihood]] = {
+            "=": ExactLikelihood,
+            ">=": LikelihoodLowerBound,
+            "~": LikelihoodEstimate,
+        }
         nats, groups = load_nats(
             file, f"`plausibly evaluate {self.path}` computes its numbers anew"
         )
@@ -162,7 +166,7 @@ class Run(Fitted):
         """Which of the rows came together, where the run's data were split by a column that they have too."""
         name = group_column(self.record.data.options.split or None)
         labels = [label for label in getattr(rows, "columns", ()) if label_text(label) == name]
-        return groups_of(rows[labels[0]]) if labels else None
+        return group_numbers(rows[labels[0]]) if labels else None
 
     def samples(
         self,
@@ -172,8 +176,8 @@ class Run(Fitted):
         extractor: str | None = None,
         label: str | None = None,
         target: str | None = None,
-        heard: RowProgress = silent,
-        drawing: RowProgress = silent,
+        heard: RowProgress = ignore_progress,
+        drawing: RowProgress = ignore_progress,
     ) -> Samples:
         """The closeness of so many samples to as many held-out rows: those of `data`, by default the run's own test rows.
 
@@ -197,7 +201,7 @@ class Run(Fitted):
         """The extractor of that name, which learns from the training rows, or else from the real ones."""
         return choose_extractor(self.format, name, label, rows, lambda: self._classifier(label))
 
-    def _classifier(self, label: str | None) -> Classifier:
+    def _classifier(self, label: str | None) -> ClassifierFeatures:
         """Learned from the training rows and their labels, or kept from an earlier time, in the run's folder."""
         if label is None:
             raise UserError(
@@ -216,7 +220,9 @@ class Run(Fitted):
             beside = load(kept.source, **kept.options.given() | {"labelled": True})
             labels = [part.codes[:, 0].long() for part in (beside.train, beside.test)]
         file = f"classifier-{hashlib.sha256(label.encode()).hexdigest()[:8]}.safetensors"
-        learned = Classifier(self.format, parts[0], labels[0], place, label).keep(self.path / file)
+        learned = ClassifierFeatures(self.format, parts[0], labels[0], place, label).keep(
+            self.path / file
+        )
         return learned.measure_accuracy(parts[1], labels[1])
 
     def _dataset_or_none(self, needed: bool) -> Dataset | None:

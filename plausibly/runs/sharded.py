@@ -12,14 +12,14 @@ from torch import Tensor
 from plausibly.capabilities import Model, Trainable, device_of
 from plausibly.data.events import Events, join_events
 from plausibly.data.formats.format import Format
-from plausibly.data.origins import naming
+from plausibly.data.origins import naming_source
 from plausibly.data.questions import question
 from plausibly.data.rows import load_rows
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.likelihood import sign_of
-from plausibly.families.proposals import EffectiveSampleSize, all_effective
+from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
 from plausibly.models import model_name
-from plausibly.system.randomness import Likeliest, Stream, generator_for
+from plausibly.system.randomness import LikeliestGenerator, Stream, generator_for
 from plausibly.tasks.complete import complete
 from plausibly.tasks.impute import impute
 from plausibly.tasks.sample import EVENTS_PER_BATCH, sample
@@ -64,7 +64,7 @@ class Sharded:
         """Events of rows, a file or a built-in's split, in this run's format; events as they are."""
         if isinstance(data, Events):
             return data
-        with naming(data):
+        with naming_source(data):
             rows = load_rows(data, self.format)
             events = self.format.events(rows)
         if not len(events):
@@ -78,7 +78,7 @@ class Sharded:
 
     def _require_questions(self, data: Any) -> Events:
         """Events of rows whose holes are unobserved. UserError where there are no rows."""
-        with naming(data):
+        with naming_source(data):
             events = self.format.questions(load_rows(data, self.format))
         if not len(events):
             raise UserError("there are no rows to fill")
@@ -156,7 +156,7 @@ class Sharded:
             *(self.fill_shard(shard, events[own], seed) for shard, own in enumerate(places)),
             strict=True,
         )
-        return join_events(filled), all_effective(told)
+        return join_events(filled), join_effective_sizes(told)
 
     def fill_shard(
         self, shard: int, asked: Events, seed: int, holes: bool = False
@@ -171,4 +171,4 @@ class Sharded:
         """The same as events, in which the cells of a text file are spelled as they are."""
         events = self._require_questions(data)
         codes = complete(self.model, events.codes, events.observed, holes)
-        return self.format.fill(events, codes, Likeliest())
+        return self.format.fill(events, codes, LikeliestGenerator())

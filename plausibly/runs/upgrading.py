@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from plausibly.runs import forms
 from plausibly.runs.record import read_document, read_record, write_record
 from plausibly.runs.sealed_files import SEALED_FILES, record_checksums
-from plausibly.system.locks import holding
+from plausibly.system.locks import holding_lock
 from plausibly.system.seals import seal_checkpoint
 
 
@@ -46,9 +46,9 @@ def upgrade(path: Path | str) -> Upgraded:
     """
     path = Path(path)
     read_record(path)
-    with holding(path):
+    with holding_lock(path):
         before, record = read_document(path), read_record(path)
-        found = Upgraded(path, before["plausibly_run"], forms.writer(before))
+        found = Upgraded(path, before["plausibly_run"], forms.record_writer(before))
         if found.is_changed:
             seal_checkpoint(path)
             write_record(record_checksums(record, path, SEALED_FILES).document, path)

@@ -24,7 +24,7 @@ from plausibly.models import MODELS, REFERENCE_FORM, is_reference, parse_referen
 
 
 @dataclass(frozen=True)
-class Code:
+class ModelCode:
     """Where a class that is not plausibly's was found. `sha256` is None where no file holds it."""
 
     file: str
@@ -32,7 +32,7 @@ class Code:
     sha256: str | None
 
 
-_CODES: dict[type, Code] = {}
+_CODES: dict[type, ModelCode] = {}
 
 
 def read_model(reference: str, sha256: str | None = None) -> type[Trainable]:
@@ -48,7 +48,7 @@ def read_model(reference: str, sha256: str | None = None) -> type[Trainable]:
             f"{file} has changed since the run was fitted; restore it as it was, or fit anew"
         )
     kind = _class_in(_execute(file, source, found), name, file)
-    _CODES[kind] = Code(str(file.resolve()), name, found)
+    _CODES[kind] = ModelCode(str(file.resolve()), name, found)
     return kind
 
 
@@ -127,18 +127,18 @@ def code_of(kind: type) -> dict[str, Any] | None:
     return None if kind in MODELS.values() else asdict(_code(kind))
 
 
-def _code(kind: type) -> Code:
+def _code(kind: type) -> ModelCode:
     if kind in _CODES:
         return _CODES[kind]
     try:
         file = getsourcefile(kind)
         source = Path(file or "").read_bytes()
     except (TypeError, OSError):  # typed into a notebook
-        return Code(kind.__module__, kind.__name__, None)
-    return Code(str(file), kind.__name__, hashlib.sha256(source).hexdigest())
+        return ModelCode(kind.__module__, kind.__name__, None)
+    return ModelCode(str(file), kind.__name__, hashlib.sha256(source).hexdigest())
 
 
-def resolve(kept: Code, path: Path, model: str | type | None) -> type[Trainable]:
+def resolve_model_class(kept: ModelCode, path: Path, model: str | type | None) -> type[Trainable]:
     """The class that a run was fitted with, from what the user names. UserError where that is nothing or another."""
     title = f"{Path(kept.file).name}:{kept.name}"
     if model is None:

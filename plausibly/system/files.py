@@ -72,7 +72,7 @@ def _put_in_place(draft: Path, path: Path, mode: int) -> None:
 
 
 @contextmanager
-def delivering(path: Path) -> Iterator[Path]:
+def delivering_file(path: Path) -> Iterator[Path]:
     """`replacing` for a destination that the user named: a link leads to what is replaced, a device or a pipe is streamed
     into."""
     if is_stream(path):
@@ -140,7 +140,7 @@ def _mode(path: Path) -> int:
 @contextmanager
 def _draft_folder(beside: Path) -> Iterator[Path]:
     """A folder for a draft, of this process alone; those of processes that are gone are swept away."""
-    sweep(beside.absolute())
+    sweep_drafts(beside.absolute())
     while True:
         folder = Path(mkdtemp(prefix=".plausibly-", suffix=".draft", dir=beside))
         descriptor = os.open(folder, os.O_RDONLY)
@@ -162,7 +162,7 @@ def is_draft(path: Path) -> bool:
 
 
 @lru_cache(1024)  # once a process
-def sweep(folder: Path) -> None:
+def sweep_drafts(folder: Path) -> None:
     """Removes the drafts in a folder whose processes were killed."""
     if fcntl is None:  # nobody could tell
         return

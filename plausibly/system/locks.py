@@ -19,7 +19,7 @@ MAX_HOLDER_BYTES = 200  # bytes of who holds a lock
 
 
 @contextmanager
-def holding(path: Path) -> Iterator[None]:
+def holding_lock(path: Path) -> Iterator[None]:
     """Keeps other processes from working on `path`, a file or a folder. UserError, which says who does, where one does."""
     if is_stream(path):
         yield

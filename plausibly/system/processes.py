@@ -25,7 +25,7 @@ T = TypeVar("T")
 meetings = count()  # numbers the times that `together` was entered
 
 
-def launch() -> str | None:
+def torchrun_launch() -> str | None:
     """The name of torchrun's launch, which outlives its restarts; None for a process that torchrun did not start."""
     name = os.environ.get("TORCHELASTIC_RUN_ID")
     # torchrun says none without a rendezvous
@@ -34,22 +34,24 @@ def launch() -> str | None:
 
 def is_restart() -> bool:
     """True where torchrun has started this launch's processes before."""
-    return launch() is not None and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+    return (
+        torchrun_launch() is not None and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+    )
 
 
 def is_parallel() -> bool:
     """True where torchrun started more processes than this one."""
-    return launch() is not None and int(os.environ["WORLD_SIZE"]) > 1
+    return torchrun_launch() is not None and int(os.environ["WORLD_SIZE"]) > 1
 
 
 def rank() -> int:
     """This process's number, from 0."""
-    return int(os.environ["RANK"]) if launch() is not None else 0
+    return int(os.environ["RANK"]) if torchrun_launch() is not None else 0
 
 
-def neighbours() -> int:
+def local_process_count() -> int:
     """The number of torchrun's processes that share this machine's cores."""
-    return int(os.environ["LOCAL_WORLD_SIZE"]) if launch() is not None else 1
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if torchrun_launch() is not None else 1
 
 
 def rank_count() -> int:
@@ -96,7 +98,7 @@ def refuse_parallel(task: str) -> None:
         )
 
 
-def tell(line: str) -> None:
+def tell_error(line: str) -> None:
     """An error's line on stderr; that of another process than 0 goes into torchrun's summary of what failed."""
     if rank() == 0:
         print_error(line)
@@ -106,7 +108,7 @@ def tell(line: str) -> None:
             json.dump({"message": {"message": line, "extraInfo": details}}, summary)
 
 
-def share(rows: int) -> slice:
+def rows_of_rank(rows: int) -> slice:
     """This process's of so many rows; shares differ by one row at most, and may have none."""
     own, size = (rank(), rank_count()) if rank_count() > 1 else (0, 1)
     return slice(rows * own // size, rows * (own + 1) // size)
@@ -118,7 +120,7 @@ def is_mine(number: int) -> bool:
 
 
 @contextmanager
-def touch() -> Iterator[None]:
+def detecting_lost_process() -> Iterator[None]:
     """Turns the loss of another process into a line."""
     try:
         yield
@@ -136,7 +138,7 @@ def sum_over_ranks(part: Tensor) -> Tensor:
     import torch.distributed as dist
 
     summed = part.detach().cpu().clone()
-    with touch():
+    with detecting_lost_process():
         dist.all_reduce(summed)
     return summed.to(part.device)
 
@@ -199,7 +201,7 @@ def broadcast_json(document: Any) -> Any:
 
     text = bytearray(json.dumps(document).encode())
     length = torch.tensor(len(text))
-    with touch():
+    with detecting_lost_process():
         dist.broadcast(length, 0)
         sent = (
             torch.frombuffer(text, dtype=torch.uint8)

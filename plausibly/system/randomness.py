@@ -75,19 +75,19 @@ def sharing(generator: torch.Generator, own: slice, rows: int) -> torch.Generato
     """The generator of a batch of `rows` rows for one who has those in `own`."""
     if (own.start, own.stop) == (0, rows):
         return generator
-    shared = Shared(generator.device)
+    shared = SharedGenerator(generator.device)
     shared.set_state(generator.get_state())
     shared.before, shared.after = own.start, rows - own.stop
     return shared
 
 
-class Shared(torch.Generator):
+class SharedGenerator(torch.Generator):
     """A batch's generator in the hands of a process that has some of the batch's rows."""
 
     before = after = 0  # the batch's rows in front of its own, and behind
 
 
-class RowByRow(torch.Generator):
+class RowGenerators(torch.Generator):
     """A batch's generator that has another for each of the batch's rows, `made` when they are first asked for."""
 
     made: Callable[[], list[torch.Generator]]
@@ -113,15 +113,17 @@ def by_row(
 ) -> Tensor:
     """`draw(shape, generator=, device=)`, such as torch.rand, of which the first dimension is the batch's rows.
 
-    With a `Shared` generator it is drawn for all rows of the batch, and those that are one's own are returned; with a
-    `RowByRow` one each of its rows draws the same number of rows.
+    With a `SharedGenerator` it is drawn for all rows of the batch, and those that are one's own are returned; with
+    `RowGenerators` each of its rows draws the same number of rows.
     """
-    if isinstance(generator, RowByRow) and generator.each:
+    if isinstance(generator, RowGenerators) and generator.each:
         own = (shape[0] // len(generator.each), *shape[1:])
         return torch.cat(
             [draw(own, generator=one, device=one.device) for one in generator.each]
         ).to(device)
-    before, after = (generator.before, generator.after) if isinstance(generator, Shared) else (0, 0)
+    before, after = (
+        (generator.before, generator.after) if isinstance(generator, SharedGenerator) else (0, 0)
+    )
     whole = draw((before + shape[0] + after, *shape[1:]), generator=generator, device=device)
     return whole[before : before + shape[0]]
 
@@ -135,7 +137,7 @@ def random_like(numbers: Tensor, fill: Callable[..., Tensor], generator: torch.G
     return by_row(draw, tuple(numbers.shape), generator, numbers.device)
 
 
-class Likeliest(np.random.Generator):
+class LikeliestGenerator(np.random.Generator):
     """Chance that always takes the most probable, and the middle where all are equally so.
 
     A kind's `draw` with it gives the most probable value of each code.
@@ -155,16 +157,16 @@ class Likeliest(np.random.Generator):
         return np.ones(size, dtype=np.int64)
 
 
-class Noisy(nn.Module):
-    """A layer that draws from `generator` while training; it is None outside `drawing`."""
+class NoisyLayer(nn.Module):
+    """A layer that draws from `generator` while training; it is None outside `lend_noise`."""
 
     generator: torch.Generator | None = None
 
 
 @contextmanager
-def drawing(module: nn.Module, generator: torch.Generator) -> Iterator[None]:
+def lend_noise(module: nn.Module, generator: torch.Generator) -> Iterator[None]:
     """Lends the generator to every noisy layer within."""
-    noisy = [part for part in module.modules() if isinstance(part, Noisy)]
+    noisy = [part for part in module.modules() if isinstance(part, NoisyLayer)]
     for part in noisy:
         part.generator = generator
     try:

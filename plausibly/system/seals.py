@@ -20,7 +20,7 @@ from plausibly.errors import UserError
 from plausibly.system.files import replacing
 
 SEAL = "seal"
-LARGEST_DOCUMENT = 64 << 20  # bytes
+MAX_DOCUMENT_BYTES = 64 << 20  # bytes
 
 
 class BrokenSeal(UserError):
@@ -60,9 +60,9 @@ def write_sealed(document: Mapping[str, Any], path: Path) -> None:
 def parse_document(path: Path) -> dict[str, Any]:
     """Reads a file that holds one JSON object. UserError for any other."""
     size = path.stat().st_size
-    if size > LARGEST_DOCUMENT:
+    if size > MAX_DOCUMENT_BYTES:
         raise UserError(
-            f"{path} has {size:,} bytes; no {path.name} has more than {LARGEST_DOCUMENT:,}"
+            f"{path} has {size:,} bytes; no {path.name} has more than {MAX_DOCUMENT_BYTES:,}"
         )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

@@ -20,7 +20,7 @@ from torch import Tensor
 from plausibly.capabilities import Decoder, Latent, Trainable, Variational, device_of
 from plausibly.errors import UserError
 from plausibly.events.kinds import Level
-from plausibly.families.priors import Standard
+from plausibly.families.priors import StandardPrior
 from plausibly.families.variational import context_values, log_likelihood, output_width
 from plausibly.networks.pairs import rest_of
 from plausibly.outcomes.categorical import Categorical
@@ -164,6 +164,6 @@ def with_context(model: Trainable, x: Tensor, drawn: Tensor) -> Tensor:
     return drawn.view(x.shape)
 
 
-def standard_prior(decoder: Decoder) -> Standard:
+def standard_prior(decoder: Decoder) -> StandardPrior:
     """N(0, 1) where the decoder is."""
-    return Standard(decoder.latents).to(device_of(decoder))
+    return StandardPrior(decoder.latents).to(device_of(decoder))

@@ -32,7 +32,7 @@ from plausibly.tasks.query import query
 DRAWS_PER_ROW = 128  # of latents, for each row
 
 
-class Labelled(NamedTuple):
+class LabelLogProbs(NamedTuple):
     """log p of each label, (rows, codes of the target) float64; and, of draws by weight, how many tell something."""
 
     log_probs: Tensor
@@ -47,7 +47,7 @@ classify: Task[Any] = Task("classify", "it has no exact log p(x) to compare labe
 @torch.no_grad()
 def classify_by_conditionals(
     model: AnyOrderModel, codes: Tensor, observed: Tensor, target: int
-) -> Labelled:
+) -> LabelLogProbs:
     """p(label | the observed others); what is not observed is summed out."""
     seen, parts = observed.clone(), []
     seen.flatten(1)[:, target] = False
@@ -58,14 +58,14 @@ def classify_by_conditionals(
                 model.predict_given(x, known).one(target), len(x), model.schema.codes[target], x
             )
         )
-    return Labelled(torch.cat(parts).log_softmax(1))
+    return LabelLogProbs(torch.cat(parts).log_softmax(1))
 
 
 @classify.rule(DensityModel, "exact")
 @torch.no_grad()
 def classify_by_densities(
     model: DensityModel, codes: Tensor, observed: Tensor, target: int
-) -> Labelled:
+) -> LabelLogProbs:
     """p(label | all others), which must all be known."""
     parts, labels = [], model.schema.codes[target]
     for x in batches(codes):
@@ -78,14 +78,14 @@ def classify_by_densities(
             x.flatten(1)[:, target] = code
             columns.append(model.log_prob(x).double().cpu())
         parts.append(torch.stack(columns, 1))
-    return Labelled(torch.cat(parts).log_softmax(1))
+    return LabelLogProbs(torch.cat(parts).log_softmax(1))
 
 
 @classify.rule(Variational, "estimate")
 @torch.no_grad()
 def classify_by_latents(
     model: Variational, codes: Tensor, observed: Tensor, target: int
-) -> Labelled:
+) -> LabelLogProbs:
     """p(label | the observed others); what is not observed is averaged out."""
     seen, labels, device = observed.clone(), model.schema.codes[target], device_of(model)
     seen.flatten(1)[:, target] = False
@@ -94,7 +94,7 @@ def classify_by_latents(
     )  # there each label has draws of its own
     found = query(model, codes, seen, target, generator_for(device, Stream.CLASSIFICATIONS), draws)
     logs = code_log_probs(found.outcome, len(codes), labels, codes[:0].to(device))
-    return Labelled(logs.log_softmax(1), found.effective)
+    return LabelLogProbs(logs.log_softmax(1), found.effective)
 
 
 def code_log_probs(outcome: Single, rows: int, labels: int, x: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ def complete_by_ascent(
 ) -> Tensor:
     """As above, the best that was found."""
     device, parts = device_of(model), []
-    search = Ascent(model, likeliest_inside(model.schema, holes).to(device))
+    search = CompletionAscent(model, likeliest_inside(model.schema, holes).to(device))
     told = observed & ~model.schema.is_unseen(codes.float()).view(observed.shape)
     for x, seen in zip(
         codes.split(ROWS_PER_BATCH // 8), told.split(ROWS_PER_BATCH // 8), strict=True
@@ -59,7 +59,7 @@ def complete_by_ascent(
     return torch.where(observed, codes.float(), torch.cat(parts))
 
 
-class Ascent:
+class CompletionAscent:
     """Climbs log p(x) plus the weights of what is chosen."""
 
     def __init__(self, model: TractableModel, weights: Tensor) -> None:
@@ -100,7 +100,9 @@ class Ascent:
         rest, moved = torch.ones_like(observed), x.clone()
         rest.flatten(1)[:, i] = False
         own = self.weights[self.starts[i] : self.starts[i] + self.model.schema.codes[i]]
-        moved.flatten(1)[:, i] = mode(self.model.predict_given(x, rest).one(i), own).to(x.dtype)
+        moved.flatten(1)[:, i] = most_probable(self.model.predict_given(x, rest).one(i), own).to(
+            x.dtype
+        )
         moved = torch.where(observed, x, moved)
         higher = self.height(moved, observed)
         better = higher > height
@@ -109,7 +111,7 @@ class Ascent:
         )
 
 
-def mode(outcome: Single, weights: Tensor) -> Tensor:
+def most_probable(outcome: Single, weights: Tensor) -> Tensor:
     """The most probable number of a variable whose codes have log weights besides."""
     if isinstance(outcome, Categorical):
         return (outcome.log_probs + weights).argmax(-1).float()

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, Quantiser, Variational, drive
+from plausibly.capabilities import AutoregressiveModel, Quantiser, Variational, drive_unrolled
 from plausibly.coding import reals
-from plausibly.coding.stack import Putter, Stack, Taker
+from plausibly.coding.stack import Stack, StackReader, StackWriter
 from plausibly.coding.streams import CELLS, GRAIN, Coder, Symbols
 from plausibly.errors import Unsupported
 from plausibly.events.kinds import HOLE, MAX_SCALES, UNFORESEEN, Kind
@@ -59,7 +59,7 @@ def code_in_order(
         found = code_value(coder, outcome, model.schema.kinds[i], rows, own)
         return torch.from_numpy(found).float()
 
-    return drive(model.unroll(rows), choose)
+    return drive_unrolled(model.unroll(rows), choose)
 
 
 def code_value(coder: Coder, outcome: Single, kind: Kind, rows: int, own: Symbols) -> np.ndarray:
@@ -142,7 +142,7 @@ def bits_back(
     for turn, own in enumerate(reversed(codes.float().split(list(parts)))):
         stack.stir(turn)
         own = own.clone()  # sums may differ in the last bit where rows lie elsewhere in memory
-        hidden, putter = given(Taker(stack), own, None), Putter(stack)
+        hidden, putter = given(StackReader(stack), own, None), StackWriter(stack)
         drawn(putter, own, len(own), hidden)
         putter.put()
     coder.block(stack.payload)
@@ -155,9 +155,9 @@ def read_bits_back(
     """The events that `bits_back` put on the stack."""
     found = list[Tensor]()
     for turn, some in reversed(list(enumerate(reversed(parts)))):
-        x, hidden = drawn(Taker(stack), None, some, None)
+        x, hidden = drawn(StackReader(stack), None, some, None)
         found.append(x)
-        putter = Putter(stack)
+        putter = StackWriter(stack)
         given(putter, x, hidden)
         putter.put()
         stack.stir(turn)
@@ -174,7 +174,7 @@ def batch_sizes(rows: int) -> list[int]:
     return parts[::-1]
 
 
-class Picks(NamedTuple):
+class ComponentPicks(NamedTuple):
     """The component of each row, and the picks within each component, of those rows."""
 
     which: np.ndarray
@@ -189,12 +189,14 @@ def is_whole(model: Any, rows: int) -> bool:
     return not rows or unrolls_as_one(model) or not isinstance(model, WeightedSum)
 
 
-def pick_components(model: Any, coder: Coder, x: Tensor, picks: Picks | None) -> Picks | None:
+def pick_components(
+    model: Any, coder: Coder, x: Tensor, picks: ComponentPicks | None
+) -> ComponentPicks | None:
     """Picks by p(component | row) through a coder; None where there is none."""
     if is_whole(model, len(x)):
         return None
     law, inner = model.log_joint(x).log_softmax(1).numpy(), model.inside(x)
-    found = Picks(code_possible(coder, law, None if picks is None else picks.which), [])
+    found = ComponentPicks(code_possible(coder, law, None if picks is None else picks.which), [])
     for k, member in enumerate(model.each()):
         found.below.append(
             pick_components(
@@ -216,8 +218,8 @@ def code_possible(coder: Coder, law: np.ndarray, own: Symbols) -> np.ndarray:
 
 
 def code_picks(
-    model: Any, coder: Coder, x: Tensor | None, rows: int, picks: Picks | None
-) -> tuple[Tensor, Picks | None]:
+    model: Any, coder: Coder, x: Tensor | None, rows: int, picks: ComponentPicks | None
+) -> tuple[Tensor, ComponentPicks | None]:
     """The component of each row, then the rows of each component, through a coder; the rows, and the components."""
     if is_whole(model, rows):
         return compress(model, coder, x, rows) if rows else torch.zeros(
@@ -225,7 +227,7 @@ def code_picks(
         ), None
     events = torch.zeros(rows, *model.schema.shape)
     law = model.log_weights(events, torch.zeros_like(events, dtype=torch.bool), None)
-    found = Picks(coder.finite(law.numpy(), None if picks is None else picks.which), [])
+    found = ComponentPicks(coder.finite(law.numpy(), None if picks is None else picks.which), [])
     inner, own = model.inside(events).clone(), None if x is None else model.inside(x)
     for k, member in enumerate(model.each()):
         of = found.rows(k)

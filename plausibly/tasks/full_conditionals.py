@@ -50,7 +50,7 @@ def from_conditionals(model: AnyOrderModel, codes: Tensor) -> Tensor:
 def from_densities(model: DensityModel, codes: Tensor) -> Tensor:
     """log p(x_i | rest) in nats, (rows, variables) float64; NaN for a variable that has no codes to sum over."""
     found = torch.full((len(codes), model.schema.size), torch.nan, dtype=torch.float64)
-    listed, start = summable(model.schema), 0
+    listed, start = finite_variables(model.schema), 0
     for x in batches(codes):
         x = x.to(device_of(model))
         own = model.log_prob(x).double()
@@ -70,13 +70,15 @@ def log_total(model: DensityModel, x: Tensor, i: int) -> Tensor:
     return total
 
 
-def summable(schema: Schema) -> list[int]:
+def finite_variables(schema: Schema) -> list[int]:
     """Variables with finitely many values."""
     return [i for i, kind in enumerate(schema.kinds) if not isinstance(kind, Real)]
 
 
-def affordable(model: DensityModel) -> int:
+def rows_per_call(model: DensityModel) -> int:
     """The most rows that are answered in one call."""
     if isinstance(model, AnyOrderModel):
         return MAX_EVENTS_PER_CALL // model.schema.size
-    return MAX_EVENTS_PER_CALL // (1 + sum(model.schema.codes[i] for i in summable(model.schema)))
+    return MAX_EVENTS_PER_CALL // (
+        1 + sum(model.schema.codes[i] for i in finite_variables(model.schema))
+    )

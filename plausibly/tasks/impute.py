@@ -20,10 +20,15 @@ from plausibly.capabilities import (
     TractableModel,
     Variational,
     device_of,
-    drive,
+    drive_unrolled,
 )
-from plausibly.families.particles import Particles, Tree, rows_at_once
-from plausibly.families.proposals import EffectiveSampleSize, Evidence, decodable, effective_size
+from plausibly.families.particles import LookaheadTree, Particles, rows_per_batch_of
+from plausibly.families.proposals import (
+    EffectiveSampleSize,
+    Evidence,
+    effective_size,
+    events_per_decoding,
+)
 from plausibly.outcomes.outcome import Single
 from plausibly.tasks import Task
 
@@ -34,7 +39,7 @@ MORE = 16
 ENOUGH = 32.0
 
 
-class Filled(NamedTuple):
+class ImputedEvents(NamedTuple):
     """Codes (rows, *shape) in float32, the observed ones as they were; and, of draws by weight, how many tell something."""
 
     codes: Tensor
@@ -50,13 +55,13 @@ def impute_exactly(
     generator: torch.Generator,
     holes: bool = False,
     particles: int = 64,
-) -> Filled:
+) -> ImputedEvents:
     """With `holes` a drawn cell may be one."""
     device, parts, drawable = device_of(model), [], model.schema.code_mask(holes)
     for x, seen in zip(codes.split(512), observed.split(512), strict=True):
         drawn = model.sample_given(x.to(device).float(), seen.to(device), generator, drawable)
         parts.append(drawn.cpu())
-    return Filled(torch.cat(parts))
+    return ImputedEvents(torch.cat(parts))
 
 
 @impute.rule(AnyOrderModel, "approximate")
@@ -68,7 +73,7 @@ def impute_one_by_one(
     generator: torch.Generator,
     holes: bool = False,
     particles: int = 64,
-) -> Filled:
+) -> ImputedEvents:
     """In the model's order, each unobserved cell given the observed ones and those that are drawn by then."""
     filled, device = codes.float().clone(), device_of(model)
     drawable = model.schema.code_mask(holes).to(device).split(list(model.schema.codes))
@@ -81,7 +86,7 @@ def impute_one_by_one(
                 x.flatten(1)[rows, i] = outcome.sample(generator)
                 seen.flatten(1)[rows, i] = True
         filled[part] = x.cpu()
-    return Filled(filled)
+    return ImputedEvents(filled)
 
 
 @impute.rule(AutoregressiveModel, "estimate")
@@ -93,7 +98,7 @@ def impute_in_order(
     generator: torch.Generator,
     holes: bool = False,
     particles: int = 64,
-) -> Filled:
+) -> ImputedEvents:
     """One particle is enough behind a prefix, unless codes are barred: what a later cell may not be tells of earlier ones.
 
     Rows in which too few particles tell something are filled anew with more.
@@ -102,14 +107,14 @@ def impute_in_order(
     barred = [not part.all() for part in drawable.split(list(model.schema.codes))]
     prefix = is_prefix(model, observed) & ~(~observed.flatten(1) & torch.tensor(barred)).any(1)
     first, rest = prefix.nonzero()[:, 0], (~prefix).nonzero()[:, 0]
-    for part in first.split(rows_at_once(model.schema.size, 1)):
-        following = Following(codes[part].float(), observed[part], generator)
-        filled[part] = drive(model.unroll(len(part)), following).cpu()
+    for part in first.split(rows_per_batch_of(model.schema.size, 1)):
+        following = ImputingChooser(codes[part].float(), observed[part], generator)
+        filled[part] = drive_unrolled(model.unroll(len(part)), following).cpu()
     if not len(rest):
-        return Filled(filled)
+        return ImputedEvents(filled)
     found = fill_by_particles(model, codes[rest], observed[rest], generator, drawable, particles)
     filled[rest] = found.codes
-    return Filled(filled, found.effective)
+    return ImputedEvents(filled, found.effective)
 
 
 def fill_by_particles(
@@ -119,13 +124,13 @@ def fill_by_particles(
     generator: torch.Generator,
     drawable: Tensor,
     particles: int,
-) -> Filled:
+) -> ImputedEvents:
     """Rows filled by one of their particles, anew by one of more where too few tell something."""
     filled, sizes = codes.float().clone(), torch.zeros(len(codes), dtype=torch.float64)
-    tree, many = Tree(model, generator), particles
+    tree, many = LookaheadTree(model, generator), particles
     for many in (particles, MORE * particles):
         few = (sizes < ENOUGH).nonzero()[:, 0]
-        for part in few.split(rows_at_once(model.schema.size, many)):
+        for part in few.split(rows_per_batch_of(model.schema.size, many)):
             cloud = Particles(
                 model, tree, codes[part], observed[part], drawable, many, generator
             ).draw_to(model.schema.size - 1)
@@ -133,10 +138,10 @@ def fill_by_particles(
             sizes[part] = cloud.effective.cpu()
         if not (sizes < ENOUGH).any():
             break
-    return Filled(filled, EffectiveSampleSize(sizes, many))
+    return ImputedEvents(filled, EffectiveSampleSize(sizes, many))
 
 
-class Following:
+class ImputingChooser:
     """Takes what is known of events, (rows, *shape), and draws the rest, each given those before it."""
 
     def __init__(self, x: Tensor, observed: Tensor, generator: torch.Generator) -> None:
@@ -156,7 +161,7 @@ def impute_by_latents(
     generator: torch.Generator,
     holes: bool = False,
     particles: int = 256,
-) -> Filled:
+) -> ImputedEvents:
     """One draw is enough, and exact, where nothing is known that tells of the latents."""
     filled, device = codes.float().clone(), device_of(model)
     drawable = model.schema.code_mask(holes)
@@ -164,14 +169,14 @@ def impute_by_latents(
     unknown = (~observed.flatten(1)).any(1)
     sizes, many = list[Tensor](), 0
     for rows, wanted in ((unknown & ~telling, 1), (unknown & telling, particles)):
-        for part in split_true(rows, max(1, decodable(model) // wanted)):
+        for part in split_true(rows, max(1, events_per_decoding(model) // wanted)):
             evidence = Evidence(model, codes[part].to(device), observed[part].to(device), drawable)
             draws = evidence.draws(wanted, generator)
             filled[part] = evidence.fill(*draws.one(generator), generator).cpu()
             if telling[part[0]]:
                 sizes.append(effective_size(draws.log_weights).cpu())
                 many = draws.log_weights.shape[1]
-    return Filled(filled, EffectiveSampleSize(torch.cat(sizes), many) if sizes else None)
+    return ImputedEvents(filled, EffectiveSampleSize(torch.cat(sizes), many) if sizes else None)
 
 
 def split_true(rows: Tensor, most: int) -> Sequence[Tensor]:

@@ -34,14 +34,14 @@ from plausibly.capabilities import (
 )
 from plausibly.events.batches import batches
 from plausibly.events.kinds import HOLE, UNFORESEEN, Real
-from plausibly.families.particles import Cloud, Particles, Tree, rows_at_once
+from plausibly.families.particles import LookaheadTree, ParticleCloud, Particles, rows_per_batch_of
 from plausibly.families.proposals import (
-    Draws,
     EffectiveSampleSize,
     Evidence,
-    decodable,
+    WeightedLatents,
     effective_size,
-    pieces,
+    events_per_decoding,
+    evidence_pieces,
 )
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.densities import MixtureDensity
@@ -63,7 +63,7 @@ PLACE_GAP = 0.02  # of a real target's least width, by which places stand apart
 ROWS_PER_BATCH = 512  # rows
 
 
-class Found(NamedTuple):
+class QueryOutcome(NamedTuple):
     """An outcome of the batch, and how good it is, in a task's words; of draws by weight, how many tell something."""
 
     outcome: Single
@@ -81,12 +81,12 @@ def query_exactly(
     target: int,
     generator: torch.Generator,
     particles: int = 1000,
-) -> Found:
+) -> QueryOutcome:
     """The outcome of the unobserved variable `target` in each row, (rows,), given the observed ones."""
     device = device_of(model)
     parts = zip(codes.split(ROWS_PER_BATCH), observed.split(ROWS_PER_BATCH), strict=True)
     given = (model.predict_given(x.to(device).float(), seen.to(device)) for x, seen in parts)
-    return Found(concat_outcomes([outcome.one(target) for outcome in given]), "exact")
+    return QueryOutcome(concat_outcomes([outcome.one(target) for outcome in given]), "exact")
 
 
 @query.rule(AnyOrderModel, "approximate")
@@ -98,7 +98,7 @@ def query_at_once(
     target: int,
     generator: torch.Generator,
     particles: int = 1000,
-) -> Found:
+) -> QueryOutcome:
     """As above, by what the model says of the target given the observed ones, whose other questions need not agree."""
     return query_exactly(model, codes, observed, target, generator)._replace(word="approximate")
 
@@ -112,20 +112,20 @@ def query_in_order(
     target: int,
     generator: torch.Generator,
     particles: int = 1000,
-) -> Found:
+) -> QueryOutcome:
     """As above; each row with `particles` particles where it needs any."""
     known, real = with_target(observed, target), isinstance(model.schema.kinds[target], Real)
-    many = combinations(model, known)
+    many = gap_combinations(model, known)
     if many <= (MAX_REAL_GAP_VALUES if real else MAX_GAP_VALUES):
         asked = GapQuery(model, target, generator, many)
         exact = [asked.sum_gaps(x, seen) for x, seen in asked.parts(codes, known)]
-        return Found(concat_outcomes(exact), "exact")
-    asked, tree = GapQuery(model, target, generator, particles), Tree(model, generator)
+        return QueryOutcome(concat_outcomes(exact), "exact")
+    asked, tree = GapQuery(model, target, generator, particles), LookaheadTree(model, generator)
     weighed = [asked.weigh_gaps(tree, x, seen) for x, seen in asked.parts(codes, known)]
     outcomes, told = zip(*weighed, strict=True)
     draws = particles * (1 if real else model.schema.codes[target])
     effective = EffectiveSampleSize(torch.cat(told).cpu(), draws)
-    return Found(concat_outcomes(outcomes), "estimate", effective)
+    return QueryOutcome(concat_outcomes(outcomes), "estimate", effective)
 
 
 def with_target(observed: Tensor, target: int) -> Tensor:
@@ -141,19 +141,19 @@ def last_known(model: AutoregressiveModel, known: Tensor) -> int:
     )
 
 
-def gaps(model: AutoregressiveModel, known: Tensor) -> list[int]:
+def gap_variables(model: AutoregressiveModel, known: Tensor) -> list[int]:
     """Variables before the last known one in the order that are not known in every row."""
     return [
         i for i in model.order[: last_known(model, known) + 1] if not known.flatten(1)[:, i].all()
     ]
 
 
-def combinations(model: AutoregressiveModel, known: Tensor) -> int:
+def gap_combinations(model: AutoregressiveModel, known: Tensor) -> int:
     """The number of values that all gaps have together.
 
     It is more than can be weighed where one is real or a gap in some rows only.
     """
-    missing, schema = gaps(model, known), model.schema
+    missing, schema = gap_variables(model, known), model.schema
     odd = any(isinstance(schema.kinds[i], Real) or known.flatten(1)[:, i].any() for i in missing)
     return MAX_GAP_VALUES + 1 if odd else prod(schema.codes[i] for i in missing)
 
@@ -171,13 +171,13 @@ class GapQuery:
         """Rows (rows, variables) and their known cells, the target's among them: not too many to be weighed in one go."""
         places = PLACES_PER_TARGET if isinstance(self.model.schema.kinds[self.target], Real) else 1
         device = device_of(self.model)
-        some = rows_at_once(self.model.schema.size, self.many * places)
+        some = rows_per_batch_of(self.model.schema.size, self.many * places)
         for x, seen in zip(codes.flatten(1).split(some), known.flatten(1).split(some), strict=True):
             yield x.float().to(device), seen.to(device)
 
     def sum_gaps(self, x: Tensor, known: Tensor) -> Single:
         """The target's outcome, summed over every value of the gaps, of which there are `many`."""
-        missing = gaps(self.model, known)
+        missing = gap_variables(self.model, known)
         several = x.repeat_interleave(self.many, 0)
         if missing:
             values = torch.cartesian_prod(
@@ -227,7 +227,7 @@ class GapQuery:
     def _as_events(self, flat: Tensor) -> Tensor:
         return flat.view(-1, *self.model.schema.shape)
 
-    def weigh_gaps(self, tree: Tree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
+    def weigh_gaps(self, tree: LookaheadTree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
         """The target's outcome by particles for the gaps; and how many of them tell something, (rows,)."""
         if isinstance(self.model.schema.kinds[self.target], Real):
             return self._numbers(tree, x, known)
@@ -242,12 +242,12 @@ class GapQuery:
         p = torch.stack(logs, 1).log_softmax(1)
         return Categorical(p), 1 / (p.exp().square() / torch.stack(sizes, 1)).sum(1)
 
-    def _cloud(self, tree: Tree, x: Tensor, known: Tensor, last: int) -> Cloud:
+    def _cloud(self, tree: LookaheadTree, x: Tensor, known: Tensor, last: int) -> ParticleCloud:
         anything = torch.ones(sum(self.model.schema.codes), dtype=torch.bool)
         cloud = Particles(self.model, tree, x, known, anything, self.many, self.generator)
         return cloud.draw_to(last)
 
-    def _numbers(self, tree: Tree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
+    def _numbers(self, tree: LookaheadTree, x: Tensor, known: Tensor) -> tuple[Single, Tensor]:
         last, observed = last_known(self.model, known), known.clone()
         observed[:, self.target] = False
         cloud, few = self._cloud(tree, x, observed, last), min(self.many, MAX_REAL_GAP_VALUES)
@@ -278,7 +278,7 @@ def query_by_latents(
     target: int,
     generator: torch.Generator,
     particles: int = 1000,
-) -> Found:
+) -> QueryOutcome:
     """As above; each row with at least `particles` draws, by noise that the row and the generator decide."""
     answer = mean_over_draws
     if target in model.context:
@@ -286,14 +286,14 @@ def query_by_latents(
             query_real_context if isinstance(model.schema.kinds[target], Real) else query_context
         )
     seed, rows, found = draw_seed(generator), list[Tensor](), list[WeightedOutcome]()
-    for index, evidence in pieces(model, codes, observed, particles):
+    for index, evidence in evidence_pieces(model, codes, observed, particles):
         rows.append(index)
         found.append(answer(evidence, target, particles, generators_for(evidence.row_keys, seed)))
     places = torch.cat(rows).argsort()
     log_weights = torch.cat([weights for _, weights in found])[places]
     told = EffectiveSampleSize(effective_size(log_weights).cpu(), log_weights.shape[1])
     outcome = concat_outcomes([each for each, _ in found]).rows(places)
-    return Found(outcome, "estimate", told, answer is not query_real_context)
+    return QueryOutcome(outcome, "estimate", told, answer is not query_real_context)
 
 
 def draw_seed(generator: torch.Generator) -> int:
@@ -318,10 +318,10 @@ def mean_over_draws(
     ), weights
 
 
-def outcome_of(model: Variational, draws: Draws, target: int) -> Single:
+def outcome_of(model: Variational, draws: WeightedLatents, target: int) -> Single:
     """p(target | z) for every draw, (rows * draws,)."""
     z, given = draws.flat()
-    some = torch.arange(len(z), device=z.device).split(decodable(model))
+    some = torch.arange(len(z), device=z.device).split(events_per_decoding(model))
     return concat_outcomes(
         [model.observation(z[i], None if given is None else given[i]).one(target) for i in some]
     )

@@ -17,7 +17,7 @@ from plausibly.capabilities import (
     device_of,
 )
 from plausibly.events.batches import batches
-from plausibly.families.proposals import pieces
+from plausibly.families.proposals import evidence_pieces
 from plausibly.families.variational import EVENTS_PER_BATCH
 from plausibly.system.randomness import Stream
 from plausibly.tasks import Task
@@ -43,10 +43,10 @@ def score_exactly(model: DensityModel, codes: Tensor) -> Tensor:
 @torch.no_grad()
 def score_bounded(model: BoundedModel, codes: Tensor) -> Tensor:
     """A lower bound on log p(x) in nats, (rows,) float64."""
-    return row_by_row(model.log_bound, model, codes)
+    return score_row_by_row(model.log_bound, model, codes)
 
 
-def row_by_row(
+def score_row_by_row(
     log: Log, model: BoundedModel, codes: Tensor, done: Callable[[int], None] = lambda rows: None
 ) -> Tensor:
     """The results of `log` for events and noise, (rows,) float64, on the CPU.
@@ -98,7 +98,7 @@ def score_observed(model: TractableModel, codes: Tensor, observed: Tensor) -> Te
 def marginal_bound(model: Variational, codes: Tensor, observed: Tensor, draws: int = 128) -> Tensor:
     """In expectation at most log p(observed variables) in nats, (rows,) float64, by so many weighted draws."""
     found = torch.zeros(len(codes), dtype=torch.float64)
-    for index, evidence in pieces(model, codes, observed, draws):
+    for index, evidence in evidence_pieces(model, codes, observed, draws):
         found[index] = evidence.draws(
             draws, generators_for(evidence.row_keys, Stream.MARGINAL_BOUNDS)
         ).log_evidence.cpu()

@@ -84,7 +84,7 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def clock() -> float:
+def read_shared_clock() -> float:
     """Seconds by the first process's clock."""
     return processes.run_on_first(time.monotonic)
 
@@ -99,13 +99,13 @@ def steps_within(
     trial = Training(deepcopy(model), codes, validation, plan)
     for _ in range(3):
         trial.take_step()
-    started, timed = clock(), 0
-    while timed < 5 or (clock() - started < min(0.05 * budget, 2.0) and timed < 500):
+    started, timed = read_shared_clock(), 0
+    while timed < 5 or (read_shared_clock() - started < min(0.05 * budget, 2.0) and timed < 500):
         trial.take_step()
         timed += 1
-    step = (clock() - started) / timed
-    started = clock()
+    step = (read_shared_clock() - started) / timed
+    started = read_shared_clock()
     validation_loss(trial.averaged, trial.validation)
-    each = step + (clock() - started) / plan.every
+    each = step + (read_shared_clock() - started) / plan.every
     steps = max(1, int(0.9 * budget / each))
     return replace(plan, steps=steps, every=max(1, min(plan.every, ceil(steps / 10))))

@@ -23,7 +23,7 @@ from plausibly.capabilities import Trainable, device_of
 from plausibly.events.batches import batches
 from plausibly.objectives import Objective, Pass, Turn, WholePass
 from plausibly.system import processes
-from plausibly.system.randomness import RowByRow, Stream, drawing, generator_for, sharing
+from plausibly.system.randomness import RowGenerators, Stream, generator_for, lend_noise, sharing
 from plausibly.training.diagnosis import diagnose
 from plausibly.training.plan import Diverged, Plan, TrainingProgress
 
@@ -35,9 +35,9 @@ MAX_STALE_PASSES = 4
 MIN_IMPROVEMENT = 2e-5
 
 
-def generators_for(x: Tensor, *numbers: int) -> RowByRow:
+def generators_for(x: Tensor, *numbers: int) -> RowGenerators:
     """A generator of events: what each draws depends on the numbers and the event, not on its place or those beside it."""
-    cpu, found = torch.device("cpu"), RowByRow(x.device)
+    cpu, found = torch.device("cpu"), RowGenerators(x.device)
     found.manual_seed(generator_for(cpu, *numbers).initial_seed())
     found.made = lambda: [generator_for(cpu, *numbers, key) for key in event_keys(x)]
     return found
@@ -156,7 +156,7 @@ class Training:
         if not self.model.training:
             self.model.train()
         rows = self.rows(self.step)
-        own = processes.share(len(rows))
+        own = processes.rows_of_rank(len(rows))
         x = self.codes[rows[own]].to(device_of(self.model)).float()
         total = 0.0
         for index in range(len(self.turns)):
@@ -185,7 +185,7 @@ class Training:
         """Leaves the gradients of the mean loss over all of the batch's `rows`, of which `x` are `own`; that mean."""
         each = x.new_zeros(0)
         if len(x):
-            with drawing(self.model, noise):
+            with lend_noise(self.model, noise):
                 each = turn.loss(x, noise, self.step / self.plan.steps).total
         every = processes.gather_rows(each.detach(), own, len(rows))
         value = every.mean().item()

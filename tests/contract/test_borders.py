@@ -22,7 +22,7 @@ from plausibly.capabilities import (
     Quantiser,
     TractableModel,
     Variational,
-    drive,
+    drive_unrolled,
 )
 from plausibly.contract.checks import shake_weights
 from plausibly.contract.draws import random_events
@@ -35,7 +35,7 @@ from plausibly.families.mixtures import (
     MixtureOfBounds,
     TractableMixture,
 )
-from plausibly.families.stratified import stratify, unfit
+from plausibly.families.stratified import stratification_refusal, stratify
 from plausibly.models import MODELS
 from plausibly.models.independent import Independent
 from plausibly.networks.heads import Head
@@ -115,7 +115,7 @@ def walk(model, n):
     if isinstance(model, AutoregressiveModel):
         ask(model.predict(x), flat, schema)
         for unrolled in (model.unroll(n), AutoregressiveModel.unroll(model, n)):
-            drive(unrolled, lambda i, outcome: outcome.sample(noise()))
+            drive_unrolled(unrolled, lambda i, outcome: outcome.sample(noise()))
     if isinstance(model, AnyOrderModel):
         ask(model.predict_given(x, observed), flat, schema)
     if isinstance(model, TractableModel):
@@ -191,7 +191,8 @@ MAKERS = {
         if "context" in signature(kind).parameters
     },
     "a model a label": lambda schema: (
-        not unfit(Independent, schema, (0,)) and stratify(Independent, schema, (0,))
+        not stratification_refusal(Independent, schema, (0,))
+        and stratify(Independent, schema, (0,))
     ),
     "tractable mixture": mix(TractableMixture, "independent", "chow_liu"),
     "mixture of two forms": mix(TractableMixture, "independent", "gaussian"),

@@ -71,14 +71,14 @@ def test_off_by_one_attention(monkeypatch):
 
 
 def test_stale_keys_and_values(monkeypatch):
-    sound = transformer.Cache.add
+    sound = transformer.AttentionCache.add
 
     def add(self, keys, values):
         return sound(
             self, keys if self.filled < 2 else self.keys[:, :, :1], values
         )  # later keys are the first
 
-    monkeypatch.setattr(transformer.Cache, "add", add)
+    monkeypatch.setattr(transformer.AttentionCache, "add", add)
     assert {"unroll_agrees_with_predict", "samples_follow_density"} <= broken(
         Transformer.tiny(BITS)
     )
@@ -160,7 +160,7 @@ def test_a_mixture_by_products_that_cancel(monkeypatch):
         constant = (0.5 * centre.square() * weights + log_scale + 0.919).sum(1)
         return z @ (centre * weights).T - 0.5 * z.square() @ weights.T - constant
 
-    monkeypatch.setattr(priors.Blended, "_each", each)
+    monkeypatch.setattr(priors.BlendedNormals, "_each", each)
     model = shake_weights(
         VAE(BITS, latents=2, prior="vamp", network={"name": "mlp", "hidden": 8})
     ).eval()

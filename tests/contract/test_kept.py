@@ -17,8 +17,8 @@ from plausibly.data.rows import load_rows
 from plausibly.errors import Unsupported, UserError
 from plausibly.fitting.results import report_again
 from plausibly.fitting.settings import Listener
-from plausibly.jobs.compression import rows
-from plausibly.jobs.provenance import processor
+from plausibly.jobs.compression import read_compressed_rows
+from plausibly.jobs.provenance import processor_name
 from plausibly.runs import forms
 from plausibly.tasks import load_tasks
 
@@ -86,7 +86,9 @@ def decoded(folder, name):
     """Whether a kept file gives its rows; a UserError names the processor."""
     said = json.loads((folder / "files.json").read_text())[name]
     try:
-        found = rows(folder / name, said["run"] and plausibly.open(folder / said["run"]))
+        found = read_compressed_rows(
+            folder / name, said["run"] and plausibly.open(folder / said["run"])
+        )
     except UserError as refused:
         assert (
             "cannot be decoded here" in str(refused)
@@ -223,7 +225,9 @@ def tell(folder):
         own = rows_of(KEPT / "0.1.0", expected(KEPT / "0.1.0", path.stem)["rows"])
         own = pd.read_csv(own) if isinstance(own, str) else own
         try:
-            files[path.stem] = pd.DataFrame(rows(path, run)).equals(pd.DataFrame(own))
+            files[path.stem] = pd.DataFrame(read_compressed_rows(path, run)).equals(
+                pd.DataFrame(own)
+            )
         except UserError as refused:
             files[path.stem] = str(refused)
     print(json.dumps({"nats": found, "files": files, "kept": [decoded(*each) for each in FILES]}))
@@ -251,7 +255,7 @@ def test_another_processor_gives_the_same_scores_and_the_same_rows_or_a_refusal(
         assert np.abs(np.array(told["nats"][name]) - expected(folder, name)["nats"]).max() < 1e-5
     for name, said in told["files"].items():
         refused = isinstance(said, str) and "cannot be decoded here" in said
-        assert said is True or (refused and f"processor {processor()}" in said), (name, said)
+        assert said is True or (refused and f"processor {processor_name()}" in said), (name, said)
     assert told["files"].keys() == set(FLOATS)
 
 
@@ -270,7 +274,7 @@ def test_another_processor_gives_the_same_scores_and_the_same_rows_or_a_refusal(
 def test_the_first_bytes_of_a_file_name_the_version_that_decodes_it(start, said, tmp_path):
     (tmp_path / "x.pls").write_bytes(start)
     with pytest.raises(UserError) as refused:
-        rows(tmp_path / "x.pls", None)
+        read_compressed_rows(tmp_path / "x.pls", None)
     assert said in str(refused.value)
 
 
@@ -278,7 +282,7 @@ def test_compressing_says_which_versions_decode_the_file(cli, tmp_path):
     run, data = KEPT / "0.1.0" / "people-independent", KEPT / "0.1.0" / "people.csv"
     said = cli("compress", run, data, "x.pls")[1]
     assert (
-        f"decoded by plausibly 0.2.0 and later, for certain on a processor like this: {processor()}"
+        f"decoded by plausibly 0.2.0 and later, for certain on a processor like this: {processor_name()}"
         in said
     )
     assert (tmp_path / "x.pls").read_bytes().startswith(b"PLSB\x02\x050.2.0")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from plausibly.cli.commands import app
-from plausibly.evaluation.abilities import markdown
+from plausibly.evaluation.abilities import models_markdown
 from plausibly.events.schema import binary
 
 ROOT = Path(__file__).parents[2]
@@ -15,9 +15,9 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_the_capability_table_is_generated():
-    """To renew it, print plausibly.evaluation.abilities.markdown(binary(8))."""
+    """To renew it, print plausibly.evaluation.abilities.models_markdown(binary(8))."""
     shown = (ROOT / "docs" / "models.md").read_text().split("<!-- capabilities -->")[1]
-    assert shown.strip() == markdown(binary(8)).strip()
+    assert shown.strip() == models_markdown(binary(8)).strip()
 
 
 def test_every_command_in_the_readme_exists():

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import pytest
 
-from plausibly.choices import arguments
+from plausibly.choices import list_part_arguments
 from plausibly.families.adversarial import GAMES
 from plausibly.families.bounds import OBJECTIVES
 from plausibly.families.priors import PRIORS
@@ -38,7 +38,7 @@ def test_each_argument_of_a_model_is_described(name):
 
 @pytest.mark.parametrize("kind", PARTS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_each_argument_of_a_part_is_described(kind):
-    check(kind, taken(kind, arguments(kind)))
+    check(kind, taken(kind, list_part_arguments(kind)))
 
 
 def check(kind, defaults):

@@ -11,14 +11,14 @@ from test_contract import SCHEMAS
 
 from plausibly import compare, fit
 from plausibly.data import load
-from plausibly.data.toys.planes import Modes
+from plausibly.data.toys.planes import NormalsOnCircle
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
 from plausibly.families.adversarial import (
     GAMES,
     NonSaturating,
-    Spectral,
+    SpectralNorm,
     coverage,
     energy_distance,
     pairwise_auc,
@@ -26,7 +26,7 @@ from plausibly.families.adversarial import (
 )
 from plausibly.models.gan import GAN
 from plausibly.networks.straight_through import StraightThrough
-from plausibly.runs.board import health_text
+from plausibly.runs.board import format_health
 from plausibly.runs.record import read_record, write_record
 from plausibly.system.randomness import generator_for
 from plausibly.training.loop import Training, prepare
@@ -198,7 +198,7 @@ def test_coverage_counts_real_events_with_a_made_one_nearby():
 
 
 def test_spectral_normalisation_holds_the_largest_singular_value_at_one():
-    part, weight = Spectral(6), normals(6, 1, width=9)
+    part, weight = SpectralNorm(6), normals(6, 1, width=9)
     part.double()
     part.initialise(generator_for(CPU, 1))
     for _ in range(200):
@@ -321,7 +321,7 @@ def test_health_is_kept_shown_on_the_board_and_drawn(tmp_path):
     assert of["gan"] == [entry for entry in logged if entry["best"]][-1]["health"]
     headings, rows = board.cells()
     told = {row[0]: row[headings.index("health")] for row in rows}
-    assert told == {"truth": "", "independent": "", "gan": health_text(of["gan"])}
+    assert told == {"truth": "", "independent": "", "gan": format_health(of["gan"])}
     page = (tmp_path / "report.html").read_text()
     assert 0 <= board.to_json()[-1]["samples"]["two_sample_auc"] <= 1
     assert "Health of the game" in page and "gradient norm, critic" in page
@@ -329,7 +329,7 @@ def test_health_is_kept_shown_on_the_board_and_drawn(tmp_path):
 
 def test_no_mode_of_a_ring_is_left_out():
     """Eight narrow normals, by a third of the steps that the default takes (`benchmarks.games` has all, and more seeds)."""
-    seed, dataset, modes = 0, load("toy-modes"), Modes()
+    seed, dataset, modes = 0, load("toy-modes"), NormalsOnCircle()
     model = GAN(dataset.schema)
     prepare(model, dataset.train.codes, seed)
     training = Training(model, dataset.train.codes, dataset.valid.codes, Plan(1500, seed=seed))

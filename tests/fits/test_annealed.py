@@ -19,15 +19,15 @@ from plausibly.evaluation.likelihood.annealed import (
     TARGET_ACCEPTANCE,
     ChainRunner,
     anneal,
+    annealing_schedule,
     best_sigma,
+    hmc_point_at,
+    hmc_transition,
     pick_evenly,
-    point_at,
-    schedule,
-    transition,
 )
 from plausibly.events.grid import Grid
 from plausibly.events.kinds import Category, Level
-from plausibly.events.moments import entropies
+from plausibly.events.moments import code_entropies
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
 from plausibly.system.randomness import generator_for
@@ -121,10 +121,10 @@ def test_transitions_keep_their_distribution(power):
     covariance = torch.linalg.inv(torch.eye(2) + power * LOADINGS.T @ LOADINGS / SIGMA**2)
     mean = (power * row @ LOADINGS @ covariance / SIGMA**2)[0]
     joint, x, chances = linear(), row.expand(n, 4), []
-    here = point_at(joint, x, torch.zeros(n, 2))
+    here = hmc_point_at(joint, x, torch.zeros(n, 2))
     widest = 1.75 * float(torch.linalg.eigvalsh(covariance)[0]) ** 0.5
     for _ in range(40):
-        here, chance = transition(joint, x, here, power, torch.full((n,), widest), generator)
+        here, chance = hmc_transition(joint, x, here, power, torch.full((n,), widest), generator)
         chances.append(float(chance.mean()))
     assert 0.3 < sum(chances) / len(chances) < 0.9
     z = (here.z - mean) @ torch.linalg.inv(torch.linalg.cholesky(covariance)).T
@@ -135,7 +135,7 @@ def test_transitions_keep_their_distribution(power):
 
 def test_slopes_are_those_of_a_closed_form():
     x, z = simulated(50, 7)
-    here = point_at(linear(), x, z)
+    here = hmc_point_at(linear(), x, z)
     mean, covariance = posterior(x)
     assert torch.allclose(here.slope(1.0), -(z - mean) @ torch.linalg.inv(covariance), atol=1e-4)
     assert torch.allclose(here.slope(0.0), -z)
@@ -149,7 +149,7 @@ def log_posterior(z, mean, covariance):
 
 
 def test_the_schedule_rises_from_0_to_1_and_is_finest_at_its_ends():
-    powers = torch.tensor(schedule(100))
+    powers = torch.tensor(annealing_schedule(100))
     steps = powers.diff()
     assert powers[0] == 0 and powers[-1] == 1 and len(powers) == 101
     assert bool((steps > 0).all()) and float(steps[0]) < 0.1 * float(steps[50])
@@ -165,8 +165,8 @@ def test_a_collapsed_trajectory_is_rejected():
         4,
     )
     x = torch.zeros(200, 4)
-    here = point_at(broken, x, torch.ones(200, 2))
-    there, _ = transition(broken, x, here, 1.0, torch.full((200,), 0.8), generator_for(CPU, 8))
+    here = hmc_point_at(broken, x, torch.ones(200, 2))
+    there, _ = hmc_transition(broken, x, here, 1.0, torch.full((200,), 0.8), generator_for(CPU, 8))
     assert bool(there.log_likelihood.isfinite().all())
 
 
@@ -286,7 +286,7 @@ def test_values_of_simulated_rows_are_drawn_inside_their_codes(monkeypatch):
     annealing = ChainRunner(other, 1, 2, generator_for(CPU, 31))
     lower, upper = evaluation.simulate_bounds(annealing, torch.zeros(3000, 2), format, (), None)
     assert all(isinstance(kind, Grid) for kind in format.schema.kinds)
-    inside = [torch.from_numpy(entropies(kind)) for kind in format.schema.kinds]
+    inside = [torch.from_numpy(code_entropies(kind)) for kind in format.schema.kinds]
     apart = lower + sum(own[drawn[0][:, i].long()] for i, own in enumerate(inside))
     foreseen = format.schema.code_mask(holes=True)[
         format.schema.event_codes(drawn[0]) + starts(format.schema)

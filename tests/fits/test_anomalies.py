@@ -20,7 +20,7 @@ from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema
 from plausibly.models import MODELS
 from plausibly.tasks import full_conditionals as task
-from plausibly.tasks.full_conditionals import affordable, full_conditionals
+from plausibly.tasks.full_conditionals import full_conditionals, rows_per_call
 from plausibly.tasks.score import conditionals
 
 SMALL = Schema(
@@ -314,7 +314,7 @@ def test_bits_of_each_variable(run, people):
 
 
 def test_what_would_take_too_long_is_left_out(run, people, monkeypatch):
-    assert affordable(run.model) > 100_000
+    assert rows_per_call(run.model) > 100_000
     monkeypatch.setattr(task, "MAX_EVENTS_PER_CALL", 60)
     found = run.score(str(people / "fresh.csv"), each=True)
     assert "bits(sick)" in found and "bits(sick | rest)" not in found
@@ -322,9 +322,11 @@ def test_what_would_take_too_long_is_left_out(run, people, monkeypatch):
 
 
 def test_without_an_exact_density_the_rest_is_refused():
-    refused = scores.unaffordable(SimpleNamespace(), 1)
+    refused = scores.full_conditionals_refusal(SimpleNamespace(), 1)
     assert "no exact log p(x)" in refused
-    assert refused in scores.Ranking(None, None, True, refused, "exact").describe()["warnings"][0]
+    assert (
+        refused in scores.ScoreRanking(None, None, True, refused, "exact").describe()["warnings"][0]
+    )
 
 
 def test_the_command_line_says_all_of_it(bits, tmp_path, capsys, monkeypatch):

@@ -16,14 +16,14 @@ from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.answers.reconstruction import (
     LEVELS_UNIT,
     WRONG_SHARE,
-    Error,
+    ReconstructionError,
     mean_error,
-    reconstruction,
+    reconstruction_errors,
 )
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema
 from plausibly.fitting.in_memory import fit_in_memory
-from plausibly.fitting.settings import settings
+from plausibly.fitting.settings import make_settings
 from plausibly.models.autoencoder import Autoencoder
 from plausibly.models.vae import VAE
 from plausibly.report import samples
@@ -34,7 +34,7 @@ SMALL = {"network": "mlp", "network.hidden": 32}
 
 
 def in_memory(kind, rows, steps=300, **arguments):
-    return fit_in_memory(kind, load(rows), settings(SMALL | arguments, 0, None, steps, "cpu"))
+    return fit_in_memory(kind, load(rows), make_settings(SMALL | arguments, 0, None, steps, "cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_it_is_an_encoder_and_no_model():
 
 def test_digits_come_back_far_better_than_the_most_frequent_pixels():
     digits = load("digits-binary")
-    run = fit_in_memory(Autoencoder, digits, settings({}, 0, None, 400, "cpu"))
+    run = fit_in_memory(Autoencoder, digits, make_settings({}, 0, None, 400, "cpu"))
     error = run.reconstruction(digits.test)[WRONG_SHARE]
     train, test = (part.codes.flatten(1).float() for part in (digits.train, digits.test))
     guess = (test != train.mean(0).round()).float().mean()
@@ -86,7 +86,7 @@ def test_it_survives_compare_and_open(board, people):
     )
     assert set(row.reconstruction) == {
         WRONG_SHARE,
-        Error,
+        ReconstructionError,
         "units of age",
         "units of height",
         "units of pay",
@@ -103,7 +103,8 @@ def test_it_survives_compare_and_open(board, people):
     record = json.loads((row.run.path / "run.json").read_text())
     assert (
         record["test"] is None
-        and msgspec.convert(record["reconstruction"], dict[str, Error]) == row.reconstruction
+        and msgspec.convert(record["reconstruction"], dict[str, ReconstructionError])
+        == row.reconstruction
     )
     opened = Run.open(row.run.path)
     assert np.array_equal(opened.encode(people), row.run.encode(people))
@@ -189,7 +190,7 @@ def test_errors_are_what_they_say():
     from plausibly.data.formats.arrays import ArrayFormat
 
     format = ArrayFormat(schema, "flat", "|u1")
-    found = reconstruction(Constant.tiny(schema), format, format.events(data))
+    found = reconstruction_errors(Constant.tiny(schema), format, format.events(data))
     assert found[WRONG_SHARE].value == pytest.approx((1 / 3 + 2 / 3 + 2 / 3) / 3)
     assert found[LEVELS_UNIT].value == pytest.approx((6 + 1 + 1) / 3)
     assert found[LEVELS_UNIT].standard_error == pytest.approx(np.std([6, 1, 1], ddof=1) / 3**0.5)

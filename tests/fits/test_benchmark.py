@@ -11,11 +11,11 @@ from oracles import REAL_SETS, SMALL
 import plausibly
 from plausibly.errors import UserError
 from plausibly.fitting import portfolio
-from plausibly.fitting.benchmark import Sealed, benchmark, entries, read_published
+from plausibly.fitting.benchmark import SealedTestSet, benchmark, read_published, suite_entries
 from plausibly.fitting.ensemble import em_weights, greedy_weights
 from plausibly.fitting.fit import Fit
 from plausibly.fitting.going_on import train_or_restore
-from plausibly.fitting.settings import Listener, settings
+from plausibly.fitting.settings import Listener, make_settings
 from plausibly.models import MODELS
 
 
@@ -38,12 +38,12 @@ def sets(tmp_path):
 
 def sealed_fit(sealed, path):
     path.mkdir()
-    chosen = settings(None, 0, None, 20, "cpu")
+    chosen = make_settings(None, 0, None, 20, "cpu")
     return Fit.new(path, MODELS["fvsbn"], sealed.dataset, sealed.origin, chosen, Listener())
 
 
 def test_test_rows_come_out_once_and_last(sets, tmp_path):
-    sealed = Sealed(sets / "debd_nltcs.npz")
+    sealed = SealedTestSet(sets / "debd_nltcs.npz")
     assert len(sealed.dataset.test) == 0
     fit, other = sealed_fit(sealed, tmp_path / "a"), sealed_fit(sealed, tmp_path / "b")
     with pytest.raises(UserError, match="final"):  # too early
@@ -54,7 +54,7 @@ def test_test_rows_come_out_once_and_last(sets, tmp_path):
         sealed.unseal(other)
     fit.test()
     with pytest.raises(UserError, match="final"):  # of one that is closed
-        Sealed(sets / "debd_nltcs.npz").unseal(fit)
+        SealedTestSet(sets / "debd_nltcs.npz").unseal(fit)
 
 
 def test_the_table_says_what_the_runs_say(small, sets, tmp_path):
@@ -120,11 +120,11 @@ def test_a_stopped_portfolio_goes_on(small, sets, tmp_path, monkeypatch):
 
 def test_what_is_not_there_is_named(sets, tmp_path):
     with pytest.raises(UserError, match="debd"):
-        entries("dedb", sets, None)
+        suite_entries("dedb", sets, None)
     with pytest.raises(UserError, match="nltcs"):
-        entries("debd", sets, ["nltc"])
+        suite_entries("debd", sets, ["nltc"])
     with pytest.raises(UserError, match=r"laro_NAME\.npz"):
-        entries("larochelle", sets, None)
+        suite_entries("larochelle", sets, None)
 
 
 def test_published_numbers_have_sources():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from plausibly.capabilities import drive
+from plausibly.capabilities import drive_unrolled
 from plausibly.contract.checks import shake_weights
 from plausibly.events.schema import binary
 from plausibly.kernels.boosting import (
@@ -13,8 +13,8 @@ from plausibly.kernels.boosting import (
     add_trees,
     grow_trees,
     leaf_of,
+    pack_bits,
     sort_rows,
-    words,
 )
 from plausibly.models import MODELS
 from plausibly.training.loop import fit_by_counting, prepare
@@ -88,7 +88,7 @@ def test_trees_are_those_of_a_plain_search(depth):
         assert [leaf_of(across, r, features[t], depth) for r in range(300)] == place.tolist()
         logits += leaves[t][place]
     found = np.full(300, begin)
-    add_trees(words(across), features, leaves, depth, 0, 5, found)
+    add_trees(pack_bits(across), features, leaves, depth, 0, 5, found)
     assert np.allclose(found, logits)
 
 
@@ -164,7 +164,7 @@ def test_threads_and_orders(monkeypatch):
     x = torch.from_numpy(held_out).float()
     assert torch.equal(again.log_prob(x), model.log_prob(x))
     logits = []
-    drive(
+    drive_unrolled(
         again.unroll(len(x)),
         lambda i, outcome: (logits.append(outcome.log_prob(x[:, i])), x[:, i])[1],
     )

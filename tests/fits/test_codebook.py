@@ -13,7 +13,7 @@ from plausibly.evaluation.likelihood.codebook import codebook_use
 from plausibly.events.schema import binary
 from plausibly.families.variational import log_likelihood
 from plausibly.models import vq_vae
-from plausibly.models.vq_vae import CODE_SPREAD, RARE_SHARE, VQVAE, revive
+from plausibly.models.vq_vae import CODE_SPREAD, RARE_SHARE, VQVAE, revive_codes
 from plausibly.system.randomness import generator_for
 from plausibly.training.loop import Training
 from plausibly.training.plan import Plan
@@ -87,9 +87,9 @@ def test_a_code_is_moved_to_a_vector_of_the_batch_once_it_is_rare():
     before, generator = model.codebook.clone(), torch.Generator().manual_seed(2)
     patience = int(log(RARE_SHARE) / log(1 - 0.02))
     for _ in range(patience):
-        revive(model, torch.zeros(50, 2, dtype=torch.long), vectors, generator)
+        revive_codes(model, torch.zeros(50, 2, dtype=torch.long), vectors, generator)
     assert torch.equal(model.codebook, before)
-    revive(model, torch.zeros(50, 2, dtype=torch.long), vectors, generator)
+    revive_codes(model, torch.zeros(50, 2, dtype=torch.long), vectors, generator)
     assert torch.equal(model.codebook[0], before[0])
     distance = torch.cdist(model.codebook[1:].detach(), vectors.flatten(0, 1)).amin(1)
     assert float(distance.max()) < 6 * CODE_SPREAD
@@ -98,7 +98,7 @@ def test_a_code_is_moved_to_a_vector_of_the_batch_once_it_is_rare():
 def test_a_collapsed_codebook_comes_to_use(monkeypatch):
     alive, valid = trained(collapsed(), 600)
     assert codebook_use(alive, valid).used == 4 and codebook_use(alive, valid).perplexity > 3
-    monkeypatch.setattr(vq_vae, "revive", lambda *_: None)
+    monkeypatch.setattr(vq_vae, "revive_codes", lambda *_: None)
     dead, valid = trained(collapsed(), 600)
     assert codebook_use(dead, valid).used == 1 and codebook_use(
         dead, valid

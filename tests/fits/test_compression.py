@@ -15,7 +15,7 @@ from scipy.special import ndtr
 import plausibly
 from plausibly.capabilities import Variational
 from plausibly.coding import reals, stack
-from plausibly.coding.streams import CELLS, GRAIN, Damaged, Reader, Writer
+from plausibly.coding.streams import CELLS, GRAIN, DamagedStream, SymbolReader, SymbolWriter
 from plausibly.contract.checks import shake_weights
 from plausibly.contract.coding import log_gaps
 from plausibly.data.rows import load_rows
@@ -24,7 +24,7 @@ from plausibly.events.kinds import Category, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.bounds import ELBO
 from plausibly.families.mixtures import mixture
-from plausibly.families.priors import Blended, Flow, Standard
+from plausibly.families.priors import BlendedNormals, FlowPrior, StandardPrior
 from plausibly.families.stratified import stratify
 from plausibly.fitting import results
 from plausibly.fitting.results import report_again
@@ -76,10 +76,10 @@ def symbols():
 
 
 def test_a_reader_finds_what_a_writer_wrote(symbols):
-    writer = Writer()
+    writer = SymbolWriter()
     walked(writer, symbols)
     writer.code_checksum()
-    reader = Reader(writer.payload)
+    reader = SymbolReader(writer.payload)
     found = walked(reader, {"sizes": symbols["sizes"], "logs": symbols["logs"]})
     reader.code_checksum()
     names = ["numbers", "short", "long", "codes", "bits"]
@@ -90,7 +90,7 @@ def test_a_reader_finds_what_a_writer_wrote(symbols):
 @pytest.mark.parametrize("mean", [0.3, 5.0, 1234.5, 1e9])
 def test_geometric_numbers_take_their_bits(mean):
     numbers = np.random.default_rng(0).geometric(1 / (1 + mean), 20_000) - 1
-    writer = Writer()
+    writer = SymbolWriter()
     writer.geometric(mean, len(numbers), numbers)
     ideal = (-numbers * np.log2(mean / (1 + mean)) + np.log2(1 + mean)).sum()
     assert ideal - 32 < 8 * len(writer.payload) < 1.004 * ideal
@@ -101,15 +101,15 @@ def test_normal_numbers_take_their_bits_and_none_is_far_away():
     chance = np.random.default_rng(0)
     centre, scale = chance.normal(size=200_000), np.exp(chance.normal(-1, 1, 200_000)).clip(0.02, 3)
     numbers = np.rint(chance.normal(centre, scale) / GRAIN).astype(np.int64)
-    writer = Writer()
+    writer = SymbolWriter()
     writer.normal(centre, scale, numbers)
-    assert (Reader(writer.payload).normal(centre, scale, None) == numbers).all()
+    assert (SymbolReader(writer.payload).normal(centre, scale, None) == numbers).all()
     upper, lower = (
         ndtr(((numbers + 0.5) * GRAIN - centre) / scale),
         ndtr(((numbers - 0.5) * GRAIN - centre) / scale),
     )
     assert 8 * len(writer.payload) < -1.001 * np.log2(upper - lower).sum()
-    drawn = stack.Taker(stack.Stack(200_000)).normal(centre, scale, None) * GRAIN - centre
+    drawn = stack.StackReader(stack.Stack(200_000)).normal(centre, scale, None) * GRAIN - centre
     assert (
         np.abs(drawn) > 6 * scale + CELLS * GRAIN
     ).sum() <= 8  # of which chance has 1; with one table of all it has 48
@@ -120,7 +120,7 @@ def test_even_numbers_take_their_bits():
     sizes = np.append(
         np.random.default_rng(0).integers(2, 10**12, 5000), [2**16 + 1, 2**32 + 1, 99_999] * 300
     )
-    writer = Writer()
+    writer = SymbolWriter()
     writer.below(sizes, sizes // 3)
     assert 8 * len(writer.payload) < 1.001 * np.log2(sizes).sum() + 64
 
@@ -129,29 +129,31 @@ def test_a_stack_gives_back_what_it_took():
     """Picks taken and put back leave it as it was, even where it runs out of bits."""
     logs = np.log(np.random.default_rng(0).dirichlet(np.ones(5), 200))
     pile = stack.Stack(2)
-    picks = stack.Taker(pile).finite(logs, None)
+    picks = stack.StackReader(pile).finite(logs, None)
     assert pile.payload != stack.Stack(2).payload
-    putter = stack.Putter(pile)
+    putter = stack.StackWriter(pile)
     putter.finite(logs, picks)
     putter.put()
     pile.check_empty()
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedStream):
         stack.Stack.of(b"\1\0\0\0", 2).check_empty()
 
 
 def test_what_is_improbable_makes_nothing_else_so():
     """Symbols of no probability leave bits that are no chance; stirred, they are as good as others."""
     pile, law = stack.Stack(4), np.log(np.array([[1 - 1e-9, 1e-9]] * 50))
-    putter = stack.Putter(pile)
+    putter = stack.StackWriter(pile)
     putter.finite(law, np.ones(50))
     putter.put()
     before = pile.payload
-    assert np.abs(stack.Taker(pile).normal(np.zeros(20), np.ones(20), None) * GRAIN).max() > 10
+    assert (
+        np.abs(stack.StackReader(pile).normal(np.zeros(20), np.ones(20), None) * GRAIN).max() > 10
+    )
     pile = stack.Stack.of(before, 4)
     pile.stir(3)
-    drawn = stack.Taker(pile).normal(np.zeros(20), np.ones(20), None)
+    drawn = stack.StackReader(pile).normal(np.zeros(20), np.ones(20), None)
     assert np.abs(drawn * GRAIN).max() < 4
-    putter = stack.Putter(pile)
+    putter = stack.StackWriter(pile)
     putter.normal(np.zeros(20), np.ones(20), drawn)
     putter.put()
     pile.stir(3)
@@ -174,10 +176,11 @@ def test_values_are_found_among_those_that_give_an_event(step):
         with np.errstate(over="ignore"):
             return ((x - 3.7) / 11.3).astype(np.float32)
 
-    writer = Writer()
-    reals.code_within(writer, event, step, event(values), values)
+    writer = SymbolWriter()
+    reals.code_reals_within(writer, event, step, event(values), values)
     assert (
-        reals.code_within(Reader(writer.payload), event, step, event(values), None) == values
+        reals.code_reals_within(SymbolReader(writer.payload), event, step, event(values), None)
+        == values
     ).all()
     if step:  # most are the only multiple that gives their event
         assert 8 * len(writer.payload) < 500 * 0.2 + 42 * 45
@@ -226,9 +229,9 @@ def test_a_mixture_over_orders_takes_the_bits_of_the_mixture(make, monkeypatch):
     x = model.sample(4000, generator)
     bits = -float(model.log_prob(x).detach().double().sum()) / np.log(2)
     monkeypatch.setattr(MODELS["chow_liu"], "predict_given", None)
-    writer = Writer()
+    writer = SymbolWriter()
     through(model, writer, x, len(x))
-    assert torch.equal(through(model, Reader(writer.payload), None, len(x)), x)
+    assert torch.equal(through(model, SymbolReader(writer.payload), None, len(x)), x)
     assert bits < 8 * len(writer.payload) < 1.005 * bits + 64
 
 
@@ -239,7 +242,7 @@ def test_no_label_is_picked_but_the_right_one(label, bits):
     model, pile = tree_of_each_label(torch.Generator().manual_seed(0)), stack.Stack(2)
     pile.coder = constriction.stream.stack.AnsCoder(np.array([9, bits, 777], np.uint32))
     x = torch.zeros(1, 13).index_fill(1, torch.tensor([4]), label)
-    assert pick_components(model, stack.Taker(pile), x, None).which.tolist() == [label]
+    assert pick_components(model, stack.StackReader(pile), x, None).which.tolist() == [label]
 
 
 def test_latent_variables_take_the_bits_of_the_bound(tmp_path):
@@ -271,7 +274,7 @@ HIDDEN = [
 def test_a_flow_counts_the_volume_that_its_layers_change():
     """What a layer's numbers are drawn within, over what they are taken within, is the layer's scale."""
     generator = torch.Generator().manual_seed(0)
-    prior = Flow(3, layers=2, hidden=8)
+    prior = FlowPrior(3, layers=2, hidden=8)
     with torch.no_grad():
         for p in prior.parameters():
             p.copy_(torch.randn(p.shape, generator=generator))
@@ -294,7 +297,7 @@ def test_a_mixture_of_posteriors_tells_which_by_bayes():
     generator = torch.Generator().manual_seed(0)
     centre, log_scale = torch.randn(2, 6, 3, generator=generator).unbind(0)
     z = torch.randn(20, 3, generator=generator)
-    (pick,) = Blended(Normal(centre, log_scale)).behind(z, [])
+    (pick,) = BlendedNormals(Normal(centre, log_scale)).behind(z, [])
     normals = torch.distributions.Normal(centre, log_scale.exp())
     assert torch.allclose(
         pick.log_probs[:, 0], normals.log_prob(z[:, None]).sum(2).log_softmax(1), atol=1e-4
@@ -308,7 +311,7 @@ class Linear(Variational):
 
     def __init__(self, schema):
         super().__init__()
-        self.schema, self.latents, self.prior = schema, 2, Standard(2)
+        self.schema, self.latents, self.prior = schema, 2, StandardPrior(2)
         self.encoder, self.decoder = (
             torch.nn.Linear(schema.size, 4),
             torch.nn.Linear(2, schema.size),
@@ -335,16 +338,16 @@ def test_it_does_not_matter_where_rows_lie_in_memory(variables):
     torch.manual_seed(0)
     model = Linear(binary(variables))
     x = model.sample(700, torch.Generator().manual_seed(0)).detach()
-    writer = Writer()
+    writer = SymbolWriter()
     through(model, writer, x, len(x))
-    assert torch.equal(through(model, Reader(writer.payload), None, len(x)), x)
+    assert torch.equal(through(model, SymbolReader(writer.payload), None, len(x)), x)
 
 
 def test_a_prior_without_levels_is_refused():
     model = Linear(binary(4))
     model.latent_prior = lambda: object()
     with pytest.raises(Unsupported, match=r"plausibly\.outcomes.latents\.Prior"):
-        through(model, Writer(), torch.zeros(3, 4), 3)
+        through(model, SymbolWriter(), torch.zeros(3, 4), 3)
 
 
 @pytest.mark.parametrize(("name", "settings"), HIDDEN)
@@ -361,11 +364,11 @@ def test_what_stands_behind_latents_takes_the_bits_of_the_bound(name, settings):
         for p in model.parameters():
             p += 0.05 * torch.randn(p.shape, generator=generator)
     x = model.eval().sample(2000, generator)
-    writer = Writer()
+    writer = SymbolWriter()
     through(model, writer, x, len(x))
-    assert torch.equal(through(model, Reader(writer.payload), None, len(x)), x)
+    assert torch.equal(through(model, SymbolReader(writer.payload), None, len(x)), x)
     gap = float(log_gaps(schema, x))
-    bits = -(float(blocks.nats(model, x).sum()) + gap) / np.log(2)
+    bits = -(float(blocks.block_nats(model, x).sum()) + gap) / np.log(2)
     assert 0.99 * bits < 8 * len(writer.payload) < 1.01 * bits + 32 * 12
 
 
@@ -423,7 +426,7 @@ def test_the_payload_is_what_the_model_says(tmp_path):
     assert found.model_bits < 8 * found.payload < 1.01 * found.model_bits
     assert found.payload > 4000 and found.rivals.keys() == {"gzip", "xz", "zstd", "png", "webp"}
     assert found.payload < min(found.rivals.values())
-    again = compression.rows(tmp_path / "digits.pls", run)
+    again = compression.read_compressed_rows(tmp_path / "digits.pls", run)
     assert again.dtype == rows.dtype and (again == rows).all()
 
 
@@ -436,12 +439,12 @@ def test_a_file_can_hold_its_model(model, smaller, tmp_path):
     found = plausibly.compress(run, rows, tmp_path / "x.pls", embed=True)
     assert found.verified and found.file > found.payload + 1000
     (tmp_path / "run").rename(tmp_path / "moved")
-    assert (compression.rows(tmp_path / "x.pls") == rows).all()
+    assert (compression.read_compressed_rows(tmp_path / "x.pls") == rows).all()
     data = bytearray((tmp_path / "x.pls").read_bytes())
     data[100] ^= 1
     (tmp_path / "x.pls").write_bytes(data)
     with pytest.raises(UserError, match="the run in it"):
-        compression.rows(tmp_path / "x.pls")
+        compression.read_compressed_rows(tmp_path / "x.pls")
 
 
 def test_a_run_is_found_where_it_was(run, people, tmp_path):
@@ -539,7 +542,7 @@ def test_labels_beside_rows_come_back(tmp_path):
     run = plausibly.fit("digits-binary", "nade", out=tmp_path / "run", steps=30, labelled=True)
     rows = load_rows("digits-binary:test", run.format)
     assert not plausibly.compress(run, rows, tmp_path / "x.pls").notes
-    again = compression.rows(tmp_path / "x.pls", run)
+    again = compression.read_compressed_rows(tmp_path / "x.pls", run)
     assert again.dtype == rows.dtype and (again == rows).all()
 
 
@@ -549,7 +552,7 @@ def test_a_sound_block_that_does_not_decode_is_not_called_damaged(
     plausibly.compress(run, people / "people.csv", tmp_path / "x.pls")
 
     def other(*arguments):
-        raise Damaged("other symbols")
+        raise DamagedStream("other symbols")
 
     monkeypatch.setattr(compressed, "decode_block", other)
     with pytest.raises(UserError, match="other probabilities"):
@@ -651,7 +654,7 @@ def test_damage_is_never_decoded(sound, damage):
     file.write_bytes(data)
     if data != whole:
         with pytest.raises(UserError) as told:
-            compression.rows(file, run)
+            compression.read_compressed_rows(file, run)
         assert "\n" not in str(told.value)
 
 
@@ -694,7 +697,7 @@ def test_models_without_actual_bits_say_why(tmp_path, capsys):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             results,
-            "again",
+            "rows_from_events",
             lambda format, events: bad("rows come back in another type of numbers"),
         )
         board = plausibly.compare(
@@ -725,7 +728,7 @@ def test_damaged_blocks_are_seen_without_their_checksums(run, people, tmp_path):
         for _ in range(40):
             data = bytearray(sound)
             data[int(chance.integers(0, len(data)))] ^= 1 << int(chance.integers(0, 8))
-            with pytest.raises(Damaged):
+            with pytest.raises(DamagedStream):
                 blocks.decode_block(run, bytes(data), 200, 0)
 
 

@@ -11,7 +11,7 @@ from plausibly.data import sources
 from plausibly.data.loading import load
 from plausibly.errors import UserError
 from plausibly.report.samples import MAX_SAMPLES, real_events
-from plausibly.report.scales import sheet
+from plausibly.report.scales import make_plotted_rows
 
 ROWS = 3000
 
@@ -161,6 +161,6 @@ def test_few_test_rows_of_their_own_are_drawn_with_training_rows_that_have_value
     pd.read_parquet(folder / "orders.parquet")[:9].to_parquet(tmp_path / "test.parquet")
     dataset = load(folder / "orders.parquet", test=tmp_path / "test.parquet")
     events, word = real_events(dataset)
-    assert word == "training rows" and len(sheet(dataset.format, events)) == min(
+    assert word == "training rows" and len(make_plotted_rows(dataset.format, events)) == min(
         len(dataset.train), 10 * MAX_SAMPLES
     )

@@ -59,11 +59,11 @@ def as_it_is(rows: pd.DataFrame, folder: Path, name: str = "x") -> pd.DataFrame:
 
 def split_of(way: str) -> splits.Split:
     if way == "time":
-        return splits.by_time(frame()["day"].to_numpy())
+        return splits.split_by_time(frame()["day"].to_numpy())
     return (
-        splits.by_group(splits.groups_of(frame()["group"]), 0)
+        splits.split_by_group(splits.group_numbers(frame()["group"]), 0)
         if way == "group"
-        else splits.at_random(ROWS, 0)
+        else splits.split_at_random(ROWS, 0)
     )
 
 

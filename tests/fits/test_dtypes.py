@@ -11,7 +11,7 @@ import pytest
 import plausibly
 from plausibly.data.columns.storage import Storage
 from plausibly.fitting.in_memory import fit_in_memory
-from plausibly.fitting.settings import settings
+from plausibly.fitting.settings import make_settings
 from plausibly.models import MODELS
 
 ROWS = 100
@@ -104,7 +104,7 @@ COLUMNS = columns()
 
 def fitted(frame: pd.DataFrame) -> plausibly.Run:
     dataset = plausibly.load(frame)
-    return fit_in_memory(MODELS["independent"], dataset, settings(None, 0, None, None, "cpu"))
+    return fit_in_memory(MODELS["independent"], dataset, make_settings(None, 0, None, None, "cpu"))
 
 
 def beside_words(cells: pd.Series) -> pd.DataFrame:

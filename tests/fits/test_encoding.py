@@ -15,7 +15,7 @@ from plausibly.errors import Unsupported, UserError
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
 from plausibly.fitting.in_memory import fit_in_memory
-from plausibly.fitting.settings import settings
+from plausibly.fitting.settings import make_settings
 from plausibly.models import MODELS
 from plausibly.runs.run import Run
 from plausibly.tasks.encode import encode
@@ -76,7 +76,9 @@ def reals():
     rows = np.random.default_rng(0).normal(size=(300, 1)) * np.array([1.0, 100.0]) + np.array(
         [0.0, 5.0]
     )
-    return rows, fit_in_memory(MODELS["autoencoder"], load(rows), settings({}, 0, None, 400, "cpu"))
+    return rows, fit_in_memory(
+        MODELS["autoencoder"], load(rows), make_settings({}, 0, None, 400, "cpu")
+    )
 
 
 def test_rows_come_back_in_their_own_form_and_units(reals):

@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from plausibly import DensityClassifier, DensityEstimator
 from plausibly.errors import Unsupported, UserError
-from plausibly.estimators import holdout_mask, seed_of
+from plausibly.estimators import holdout_mask, seed_of_random_state
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "my_model.py"
 EVERY = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, 8).T.astype(np.uint8)
@@ -245,7 +245,7 @@ def test_validation_rows_teach_the_format_nothing(kind):
     """Levels, edges, location and scale are those of training rows, and so is p(y)."""
     generator = np.random.default_rng(9)
     x, y = generator.normal(size=(60, 2)).round(2), generator.integers(0, 2, 60)
-    held = holdout_mask(np.zeros(60, dtype=int), 0.1, seed_of(0))
+    held = holdout_mask(np.zeros(60, dtype=int), 0.1, seed_of_random_state(0))
     moved = np.where(held[:, None], 1000 * x + 7, x)
     one, two = (
         DensityEstimator(random_state=0).fit(kind(rows)).run_.format.to_json()
@@ -258,7 +258,7 @@ def test_validation_rows_teach_the_format_nothing(kind):
         .run_.format.to_json()
     )
     assert one != other
-    held = holdout_mask(y, 0.1, seed_of(0))
+    held = holdout_mask(y, 0.1, seed_of_random_state(0))
     moved = np.where(held[:, None], 1000 * x + 7, x)
     one, two = (DensityClassifier(random_state=0).fit(kind(rows), y).joint_ for rows in (x, moved))
     assert one.runs[0].format.to_json() == two.runs[0].format.to_json()
@@ -268,7 +268,7 @@ def test_validation_rows_teach_the_format_nothing(kind):
 def test_held_out_rows_that_no_room_is_left_for_are_not_looked_at():
     """Of a closed kind, as arrays of small whole numbers are."""
     x = np.random.default_rng(10).integers(0, 3, (80, 2)).astype(np.uint8)
-    held = holdout_mask(np.zeros(80, dtype=int), 0.1, seed_of(0))
+    held = holdout_mask(np.zeros(80, dtype=int), 0.1, seed_of_random_state(0))
     whole = DensityEstimator(random_state=0).fit(x).run_
     x[np.flatnonzero(held)[:3], 1] = 9
     left = DensityEstimator(random_state=0).fit(x).run_

@@ -7,7 +7,7 @@ import pytest
 from plausibly.data.loading import load
 from plausibly.errors import UserError
 from plausibly.fitting.in_memory import fit_in_memory
-from plausibly.fitting.settings import settings
+from plausibly.fitting.settings import make_settings
 from plausibly.models import MODELS
 from plausibly.runs.fitted import Fitted
 from plausibly.runs.run import Run
@@ -16,7 +16,7 @@ ROWS = np.random.default_rng(0).normal(size=(200, 4)).cumsum(1)
 
 
 def fit(rows, name="chow_liu", **arguments):
-    return fit_in_memory(MODELS[name], load(rows), settings(arguments, 0, None, 5, "cpu"))
+    return fit_in_memory(MODELS[name], load(rows), make_settings(arguments, 0, None, 5, "cpu"))
 
 
 @pytest.fixture(scope="module")

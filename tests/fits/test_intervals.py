@@ -16,14 +16,27 @@ from plausibly.cli.app import app
 from plausibly.data.events import Events
 from plausibly.estimators import DensityClassifier, DensityEstimator
 from plausibly.evaluation.answers.classification import Classification
-from plausibly.evaluation.intervals import MIN_UNITS, TOO_FEW, Mean, Moves, binomial, moves
+from plausibly.evaluation.intervals import (
+    MIN_UNITS,
+    TOO_FEW,
+    Mean,
+    UnitInfluences,
+    binomial_interval,
+    influence_by_unit,
+)
 from plausibly.evaluation.likelihood import elbo
 from plausibly.evaluation.likelihood.by_column import ByColumn
-from plausibly.evaluation.likelihood.likelihood import AtLeast, AtMost, Estimate, Exact, difference
+from plausibly.evaluation.likelihood.likelihood import (
+    ExactLikelihood,
+    LikelihoodEstimate,
+    LikelihoodLowerBound,
+    LikelihoodUpperBound,
+    likelihood_difference,
+)
 from plausibly.evaluation.samples import coverage, tables
 from plausibly.evaluation.samples.distances import kernel_number
-from plausibly.evaluation.samples.two_samples import discrepancy
-from plausibly.evaluation.samples.usefulness import Contest, Skill, usefulness
+from plausibly.evaluation.samples.two_samples import mmd_number
+from plausibly.evaluation.samples.usefulness import PredictionContest, PredictionSkill, usefulness
 from plausibly.events.grid import Grid
 from plausibly.events.schema import binary
 from plausibly.fitting.ensemble import greedy_weights
@@ -85,7 +98,8 @@ def test_intervals_of_shares_hold_them_whatever_they_are():
         inside = [low <= share <= high for low, high in each]
         assert binom.pmf(np.flatnonzero(inside), MIN_UNITS, share).sum() >= 0.95 - 1e-9
     assert (
-        each[0] == pytest.approx(binomial(0.0, MIN_UNITS)) and each[0][0] == 0 < each[0][1] < 0.08
+        each[0] == pytest.approx(binomial_interval(0.0, MIN_UNITS))
+        and each[0][0] == 0 < each[0][1] < 0.08
     )
 
 
@@ -102,9 +116,13 @@ def test_few_rows_have_no_interval_and_a_single_one_no_error():
 
 def test_draws_count_beside_rows():
     rows, draws = np.random.default_rng(3).normal(size=200), np.array([1.0, 2.0, 6.0])
-    both = Moves((moves(rows),), moves(draws))
+    both = UnitInfluences((influence_by_unit(rows),), influence_by_unit(draws))
     assert both.error**2 == pytest.approx(rows.var(ddof=1) / 200 + draws.var(ddof=1) / 3)
-    assert both.freedom < 2.1 and Moves((moves(rows),), moves(draws[:1])).error == Mean(rows).error
+    assert (
+        both.freedom < 2.1
+        and UnitInfluences((influence_by_unit(rows),), influence_by_unit(draws[:1])).error
+        == Mean(rows).error
+    )
 
 
 def placed(chance, n):
@@ -112,7 +130,7 @@ def placed(chance, n):
     found = coverage.coverage_numbers(real, made, "x") | coverage.closest_records(
         made, real, train, "x"
     )
-    found |= {"mmd": discrepancy(real, made, "x"), "kernel": kernel_number(real, made, "x")}
+    found |= {"mmd": mmd_number(real, made, "x"), "kernel": kernel_number(real, made, "x")}
     found["nearer"] = coverage.nearer_to_training(made, train[:n], real, "x")
     draws = chance.normal(0.3, 0.8, (3, n, 2))
     return found | tables.table_distances(["a", "b"], [Grid(), Grid()], real, draws, []).numbers()
@@ -160,15 +178,15 @@ def test_the_error_of_usefulness_is_over_rows_and_draws(monkeypatch):
 
     def skill(self, events, seed=0):
         luck = 0.0 if not events else chance.normal(0, 0.05)
-        return Skill(float(0.7 + luck + each.mean()), each - each.mean())
+        return PredictionSkill(float(0.7 + luck + each.mean()), each - each.mean())
 
-    monkeypatch.setattr(Contest, "skill", skill)
-    monkeypatch.setattr(Contest, "levels", 2)
-    monkeypatch.setattr(Contest, "groups", None)
-    monkeypatch.setattr(Contest, "__str__", lambda self: "trees")
+    monkeypatch.setattr(PredictionContest, "skill", skill)
+    monkeypatch.setattr(PredictionContest, "levels", 2)
+    monkeypatch.setattr(PredictionContest, "groups", None)
+    monkeypatch.setattr(PredictionContest, "__str__", lambda self: "trees")
     for _ in range(300):
         each = chance.normal(0, 0.4, rows)
-        found.append(usefulness(Contest(None, 0, None), [], ["draw"] * 3))
+        found.append(usefulness(PredictionContest(None, 0, None), [], ["draw"] * 3))
     for name in ("trained_on_samples", "training_gap"):
         values, errors = np.array([(one[name].value, one[name].standard_error) for one in found]).T
         assert np.mean(errors**2) ** 0.5 == pytest.approx(values.std(), rel=6 / 600**0.5)
@@ -248,7 +266,7 @@ def test_a_split_by_groups_counts_them_in_every_error(grouped, capsys):
         run.test().standard_error == pytest.approx(error)
         and error > 1.5 * nats.std() / len(nats) ** 0.5
     )
-    assert difference(run.test(), Exact(run.test().nats, 2)).groups is not None
+    assert likelihood_difference(run.test(), ExactLikelihood(run.test().nats, 2)).groups is not None
     assert run.evaluate(folder / "more.csv").group_count == 150
     told = run.classify(folder / "more.csv", "tall"), run.regress(folder / "more.csv", "size")
     assert all("900 rows in 150 groups" in each.line() for each in told)
@@ -353,8 +371,16 @@ def test_estimators_tell_what_their_numbers_are():
 
 def test_differences_have_the_sign_of_what_they_are_of():
     nats = torch.arange(3.0)
-    signs = {kind.sign: kind(nats, 2) for kind in (Exact, AtLeast, AtMost, Estimate)}
-    found = {(a, b): difference(signs[a], signs[b]).sign for a in signs for b in signs}
+    signs = {
+        kind.sign: kind(nats, 2)
+        for kind in (
+            ExactLikelihood,
+            LikelihoodLowerBound,
+            LikelihoodUpperBound,
+            LikelihoodEstimate,
+        )
+    }
+    found = {(a, b): likelihood_difference(signs[a], signs[b]).sign for a in signs for b in signs}
     known = {
         ("=", "="): "=",
         (">=", "="): ">=",

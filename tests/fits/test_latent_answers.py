@@ -14,7 +14,7 @@ from plausibly.contract.checks import shake_weights
 from plausibly.errors import Unsupported
 from plausibly.events.kinds import Category, Level, Real
 from plausibly.events.schema import Schema, binary
-from plausibly.families.proposals import Draws, Evidence, effective_size
+from plausibly.families.proposals import Evidence, WeightedLatents, effective_size
 from plausibly.models.vae import VAE
 from plausibly.system.randomness import generator_for
 from plausibly.tasks.classify import DRAWS_PER_ROW, classify
@@ -182,7 +182,7 @@ def test_no_weight_is_above_the_prior_parts_bound():
 def test_effective_draws_by_hand():
     weights = torch.tensor([[1.0, 1.0, 1.0, 1.0], [3.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
     assert effective_size(weights.log()).tolist() == pytest.approx([4, 1.6, 1])
-    draws = Draws(torch.zeros(3, 4, 1), None, weights.log())
+    draws = WeightedLatents(torch.zeros(3, 4, 1), None, weights.log())
     assert draws.log_evidence.exp().tolist() == pytest.approx([1, 1, 0.25])
 
 

@@ -7,7 +7,7 @@ from oracles import random_table
 
 from plausibly.capabilities import BoundedModel, TractableModel
 from plausibly.contract.checks import run_checks, shake_weights
-from plausibly.evaluation.answers.curves import curve
+from plausibly.evaluation.answers.curves import outcome_cdf
 from plausibly.events.batches import batches
 from plausibly.events.bins import Binning
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Real
@@ -260,7 +260,7 @@ def test_a_mixture_is_what_its_parts_allow(components, schema, kind):
 def test_models_of_different_orders_are_a_density():
     nade, made = NADE.tiny(CATEGORIES), MADE.tiny(CATEGORIES)
     nade.order = (2, 1, 0)
-    assert mixtures.form([nade, made]) is DensityMixture
+    assert mixtures.mixture_class([nade, made]) is DensityMixture
     with pytest.raises(ValueError, match="one schema"):
         mixture([NADE.tiny(BITS), made], [1.0, 1.0])
     with pytest.raises(ValueError, match="positive"):
@@ -397,7 +397,9 @@ def test_a_blend_is_what_quadrature_makes_of_its_density():
 
 def curve_mean(histogram):
     """The mean of a histogram as its kind's codes tell it, in events."""
-    return (torch.from_numpy(curve(NUMBER, histogram).mean()) - NUMBER.location) / NUMBER.scale
+    return (
+        torch.from_numpy(outcome_cdf(NUMBER, histogram).mean()) - NUMBER.location
+    ) / NUMBER.scale
 
 
 def mass_below(outcome, x, row):
@@ -459,7 +461,7 @@ def test_what_a_mixture_of_unlike_parts_says_of_a_number(components):
     grid = torch.linspace(-40, 40, 160_001)
     with torch.no_grad():
         p = model.log_prob(torch.stack([torch.full_like(grid, 0.4), grid], 1)).double().softmax(0)
-    told, values = curve(schema.kinds[1], found.outcome), 5 + 2 * grid.double()
+    told, values = outcome_cdf(schema.kinds[1], found.outcome), 5 + 2 * grid.double()
     assert np.allclose(told.mean(), float(p @ values), atol=1e-3) and len(told.mean()) == 600
     levels = np.array([0.002, 0.05, 0.5, 0.95, 0.998])
     want = values[torch.searchsorted(p.cumsum(0), torch.from_numpy(levels))]

@@ -21,7 +21,7 @@ from plausibly.events.grid import Grid
 from plausibly.events.kinds import OTHER, Category, Real
 from plausibly.events.schema import Schema
 from plausibly.families.stratified import stratify
-from plausibly.jobs.compression import rows
+from plausibly.jobs.compression import read_compressed_rows
 from plausibly.models import MODELS
 from plausibly.models.chow_liu import ChowLiu
 from plausibly.tasks import load_tasks
@@ -389,7 +389,7 @@ def test_rows_with_cells_never_seen_are_compressed(tmp_path):
     ):
         run = plausibly.fit(frame, model, out=tmp_path / model, **options)
         assert plausibly.compress(run, moved, tmp_path / "x.pls").verified
-        pd.testing.assert_frame_equal(rows(tmp_path / "x.pls", run), moved)
+        pd.testing.assert_frame_equal(read_compressed_rows(tmp_path / "x.pls", run), moved)
 
 
 def test_an_old_run_is_as_it_was(tmp_path):

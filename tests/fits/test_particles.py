@@ -10,10 +10,10 @@ import torch
 from scipy import stats
 
 from plausibly.contract.checks import shake_weights
-from plausibly.evaluation.answers.curves import curve
+from plausibly.evaluation.answers.curves import outcome_cdf
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema, binary
-from plausibly.families.particles import Particles, Tree, systematic
+from plausibly.families.particles import LookaheadTree, Particles, resample_systematically
 from plausibly.families.proposals import MIN_DRAWS, EffectiveSampleSize
 from plausibly.fitting.api import fit
 from plausibly.models import MODELS
@@ -71,7 +71,7 @@ def test_what_later_cells_tell_is_looked_ahead_at(k):
 def test_weights_are_unbiased_however_even(name, blind):
     """E of the estimate of p(known) is p(known), by enumeration: with few particles, drawn anew, and with a wrong tree."""
     model, rows = strong(MODELS[name].tiny(SMALL), 1.5), 4000
-    tree, events = Tree(model, generator_for(CPU, 0)), SMALL.all_events()
+    tree, events = LookaheadTree(model, generator_for(CPU, 0)), SMALL.all_events()
     if blind:
         tree.tables = [table.roll(1, 1) for table in tree.tables]
     x, seen = (
@@ -105,7 +105,7 @@ def test_weights_are_unbiased_however_even(name, blind):
 def test_rows_with_uneven_weights_are_drawn_anew_by_these():
     log_weights = torch.tensor([[0.5, 0.25, 0.125, 0.125], [0.0, 1.0, 0.0, 0.0]]).double().log()
     drawn = torch.stack(
-        [systematic(log_weights, 8, generator_for(CPU, seed)) for seed in range(20)]
+        [resample_systematically(log_weights, 8, generator_for(CPU, seed)) for seed in range(20)]
     )
     counts = torch.stack([(drawn == k).sum(2) for k in range(4)], 2)
     assert (counts == torch.tensor([[4, 2, 1, 1], [0, 8, 0, 0]])).all()
@@ -141,7 +141,7 @@ def test_numbers_are_filled_by_what_later_ones_tell():
     exact = query(model, x, seen, 0, generator_for(CPU, 0))
     assert exact.word == "exact"
     for q in (0.1, 0.5, 0.9):
-        place = curve(Real(), exact.outcome).quantiles(np.array([q]))[0, 0]
+        place = outcome_cdf(Real(), exact.outcome).quantiles(np.array([q]))[0, 0]
         assert (
             abs(float((drawn <= place).double().mean()) - q) < 6 * (q * (1 - q) / n) ** 0.5 + 0.01
         )
@@ -173,7 +173,7 @@ def test_narrow_laws_are_found_far_from_where_one_begins():
             x = torch.tensor([law.ppf(q)])
             assert float(one.below(x)) == pytest.approx(q, abs=1e-3)
             assert float(one.log_prob(x)) == pytest.approx(law.logpdf(law.ppf(q)), abs=2e-3)
-            assert curve(Real(), one).quantiles(np.array([q]))[0, 0] == pytest.approx(
+            assert outcome_cdf(Real(), one).quantiles(np.array([q]))[0, 0] == pytest.approx(
                 law.ppf(q), abs=5e-3 * law.std()
             )
     drawn = found.rows(torch.ones(2000, dtype=torch.long)).sample(generator_for(CPU, 0)).numpy()

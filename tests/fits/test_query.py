@@ -21,19 +21,25 @@ from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.data.loading import load
 from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.answers.answers import QUANTILE_LEVELS
-from plausibly.evaluation.answers.curves import CodeCurve
+from plausibly.evaluation.answers.curves import CodeCDF
 from plausibly.events.bins import Binning
 from plausibly.events.grid import Grid
 from plausibly.events.kinds import Category, Level, Real
-from plausibly.events.moments import below, entropies, likeliest_inside, means, peaks
+from plausibly.events.moments import (
+    code_entropies,
+    code_means,
+    likeliest_inside,
+    log_peaks,
+    probability_below,
+)
 from plausibly.events.schema import Schema, binary
 from plausibly.families import tabular
-from plausibly.families.particles import Tree
+from plausibly.families.particles import LookaheadTree
 from plausibly.families.semirings import SUM, Semiring, log_matmul, max_matmul
 from plausibly.fitting.api import fit
 from plausibly.models import MODELS
 from plausibly.models.markov import Markov
-from plausibly.system.randomness import Likeliest, generator_for
+from plausibly.system.randomness import LikeliestGenerator, generator_for
 from plausibly.tasks.complete import complete, complete_by_ascent
 from plausibly.tasks.information import entropy, entropy_of, information
 from plausibly.tasks.query import GapQuery, query, with_target
@@ -83,9 +89,9 @@ class Enumeration:
         self.events = binning.middle(self.codes)
         starts = torch.tensor([0, *self.schema.codes]).cumsum(0)[:-1]
         self.peaks = binning.peaks()[self.codes + starts]
-        self.inside = torch.from_numpy(np.concatenate([entropies(k) for k in self.schema.kinds]))[
-            self.codes + starts
-        ]
+        self.inside = torch.from_numpy(
+            np.concatenate([code_entropies(k) for k in self.schema.kinds])
+        )[self.codes + starts]
         self.weights = likeliest_inside(self.schema, holes=False)[self.codes + starts]
         with torch.no_grad():
             self.density = model.log_prob(self.events).double()
@@ -273,7 +279,7 @@ def test_information_agrees_with_enumeration(name, schema):
 @pytest.mark.parametrize("name", FIXED)
 def test_a_fixed_order_is_exact_where_it_says_so(name):
     model = made_up(name)
-    truth, tree = Enumeration(model), Tree(model, generator_for(CPU, 1))
+    truth, tree = Enumeration(model), LookaheadTree(model, generator_for(CPU, 1))
     for row, seen in questions(CODES):
         x, observed = truth.events[row][None], torch.tensor(seen)[None]
         for i in (~seen).nonzero()[0].tolist():
@@ -394,21 +400,25 @@ def test_what_values_do_inside_codes(kind):
     for code in range(kind.regular):
         own, p, log_p = values[codes == code], np.exp(logs[codes == code]), logs[codes == code]
         assert p.sum() == pytest.approx(1)
-        assert means(kind)[code] == pytest.approx(p @ own)
-        assert entropies(kind)[code] == pytest.approx(-(p @ log_p))
-        assert peaks(kind)[code] == pytest.approx(log_p.max())
+        assert code_means(kind)[code] == pytest.approx(p @ own)
+        assert code_entropies(kind)[code] == pytest.approx(-(p @ log_p))
+        assert log_peaks(kind)[code] == pytest.approx(log_p.max())
         for value in (-30, -6, -5, 0, 1, 2, 3, 4, 6, 7, 8, 9, 12, 40):
-            assert below(kind, value)[code] == pytest.approx(p[own <= value].sum(), abs=1e-12)
-    likeliest = kind.draw(np.arange(kind.regular), Likeliest())
-    assert kind.log_within(likeliest) == pytest.approx(peaks(kind)[: kind.regular])
+            assert probability_below(kind, value)[code] == pytest.approx(
+                p[own <= value].sum(), abs=1e-12
+            )
+    likeliest = kind.draw(np.arange(kind.regular), LikeliestGenerator())
+    assert kind.log_within(likeliest) == pytest.approx(log_peaks(kind)[: kind.regular])
     assert (kind.code(likeliest) == np.arange(kind.regular)).all()
 
 
 def test_rare_levels_inside_their_code():
     kind = Category(2, rare=(3, 1), missing=True)
-    assert entropies(kind) == pytest.approx([0, 0, -0.75 * np.log(0.75) - 0.25 * np.log(0.25), 0])
-    assert peaks(kind) == pytest.approx([0, 0, np.log(0.75), 0])
-    assert kind.draw(np.array([2]), Likeliest()).tolist() == [2]
+    assert code_entropies(kind) == pytest.approx(
+        [0, 0, -0.75 * np.log(0.75) - 0.25 * np.log(0.25), 0]
+    )
+    assert log_peaks(kind) == pytest.approx([0, 0, np.log(0.75), 0])
+    assert kind.draw(np.array([2]), LikeliestGenerator()).tolist() == [2]
 
 
 def test_real_numbers_inside_their_bins():
@@ -434,15 +444,15 @@ def test_real_numbers_inside_their_bins():
         nats = integrate.quad(
             lambda v: -density(v) * np.log(max(density(v), 1e-300)), a, b, limit=200, **kinks
         )[0]
-        assert means(kind)[code] == pytest.approx(mean, abs=1e-5)
-        assert entropies(kind)[code] == pytest.approx(nats, abs=1e-5)
-        middle = float(means(kind)[code])
-        assert below(kind, middle)[code] == pytest.approx(
+        assert code_means(kind)[code] == pytest.approx(mean, abs=1e-5)
+        assert code_entropies(kind)[code] == pytest.approx(nats, abs=1e-5)
+        middle = float(code_means(kind)[code])
+        assert probability_below(kind, middle)[code] == pytest.approx(
             integrate.quad(density, a, middle, limit=200)[0], abs=1e-5
         )
         highest = max(density(a + 1e-6), density(b - 1e-6))
         assert binning.peaks()[code] == pytest.approx(np.log(highest * 0.5), abs=1e-4)
-    assert binning.entropies()[:4] + np.log(0.5) == pytest.approx(entropies(kind)[:4])
+    assert binning.entropies()[:4] + np.log(0.5) == pytest.approx(code_entropies(kind)[:4])
 
 
 def test_quantiles_against_all_values():
@@ -451,7 +461,7 @@ def test_quantiles_against_all_values():
     values = np.arange(-400, 500)
     weights = p[kind.code(values)] * np.exp(kind.log_within(values))
     want = [float(values[np.searchsorted(weights.cumsum(), q - 1e-12)]) for q in QUANTILE_LEVELS]
-    found = CodeCurve(kind, p[None])
+    found = CodeCDF(kind, p[None])
     mean, places = within_codes(kind, p, QUANTILE_LEVELS)
     assert mean == pytest.approx(weights @ values) and found.mean()[0] == pytest.approx(mean)
     assert places == want and found.quantiles(np.array(QUANTILE_LEVELS))[:, 0].tolist() == want

@@ -20,14 +20,14 @@ from plausibly.events.bins import Binning
 from plausibly.events.kinds import HOLE, MAX_SCALES, UNFORESEEN, Category, Real
 from plausibly.events.schema import Schema
 from plausibly.fitting.in_memory import fit_in_memory
-from plausibly.fitting.settings import settings
+from plausibly.fitting.settings import make_settings
 from plausibly.models import MODELS
 from plausibly.networks.heads import Head
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.densities import MixtureDensity
 from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.mixtures import MixtureOutcome
-from plausibly.outcomes.product import average
+from plausibly.outcomes.product import average_outcomes
 
 CPU = torch.device("cpu")
 
@@ -102,7 +102,7 @@ def test_the_mean_of_outcomes_is_the_mean_of_their_densities():
     )
     x = torch.tensor([-1.0, 0.3, 1.1, HOLE])
     want = (one.log_prob(x).exp() + other.log_prob(x).exp()) / 2
-    assert torch.allclose(average([one, other]).log_prob(x).exp(), want, atol=1e-6)
+    assert torch.allclose(average_outcomes([one, other]).log_prob(x).exp(), want, atol=1e-6)
 
 
 def test_bins_and_their_densities_are_one_density():
@@ -159,7 +159,7 @@ def test_scale_and_shift_change_log_p_by_the_log_volume(name, skewed):
     scale, shift = np.array([4.0, 0.25, 1024.0]), np.array([-3.0, 0.0, 16.0])
     found = []
     for rows in (skewed, skewed * scale + shift):
-        run = fit_in_memory(MODELS[name], load(rows), settings(None, 0, None, 60, "cpu"))
+        run = fit_in_memory(MODELS[name], load(rows), make_settings(None, 0, None, 60, "cpu"))
         found.append(run.log_prob(rows).numpy())
     assert np.allclose(found[0] - found[1], np.log(scale).sum(), atol=2e-3)
 
@@ -181,7 +181,7 @@ def test_nobody_beats_the_ring(name):
     """Minus the entropy is a ceiling; a network comes close to it."""
     data = load("toy-ring")
     steps = 800 if name in ("made", "nade") else 250
-    run = fit_in_memory(MODELS[name], data, settings(None, 0, None, steps, "cpu"))
+    run = fit_in_memory(MODELS[name], data, make_settings(None, 0, None, steps, "cpu"))
     found = likelihood(run.model, data.test)
     truth = (data.truth.log_prob(data.test.codes) + data.test.log_within).numpy()
     gap = truth - found.nats.numpy()
@@ -220,7 +220,7 @@ def test_columns_of_a_table_can_be_real(tmp_path):
 def test_holes_in_real_columns_are_drawn_at_their_rate():
     rows = np.random.default_rng(0).normal(size=(2000, 2))
     rows[np.random.default_rng(1).random(2000) < 0.3, 0] = np.nan
-    run = fit_in_memory(MODELS["nade"], load(rows), settings(None, 0, None, 300, "cpu"))
+    run = fit_in_memory(MODELS["nade"], load(rows), make_settings(None, 0, None, 300, "cpu"))
     drawn = run.sample(4000)
     assert abs(np.isnan(drawn[:, 0]).mean() - np.isnan(rows[:, 0]).mean()) < 0.05
     filled = run.impute(rows[:200])
@@ -288,9 +288,9 @@ def test_steps_and_scales_come_from_the_values_that_vary(column, step, tmp_path)
 def test_samples_of_a_column_that_hardly_varies_hardly_vary(name):
     column = spiked(0.009, 1e-4)
     rows = np.column_stack([column, np.random.default_rng(1).normal(size=len(column))])
-    drawn = fit_in_memory(MODELS[name], load(rows), settings(None, 0, None, 100, "cpu")).sample(
-        4000
-    )[:, 0]
+    drawn = fit_in_memory(
+        MODELS[name], load(rows), make_settings(None, 0, None, 100, "cpu")
+    ).sample(4000)[:, 0]
     assert drawn.std() < 1e-3 and abs(drawn.mean() - 3.25) < 1e-4
 
 
@@ -320,7 +320,9 @@ def test_what_most_rows_have_is_drawn_exactly(rare: float) -> None:
     ):
         dataset = load(source)
         assert dataset.format.schema.kinds[0].usual == 0.0
-        run = fit_in_memory(MODELS["independent"], dataset, settings(None, 0, None, None, "cpu"))
+        run = fit_in_memory(
+            MODELS["independent"], dataset, make_settings(None, 0, None, None, "cpu")
+        )
         drawn = np.asarray(run.sample(4000))[:, 0].astype(float)
         share = (x == 0).mean()
         assert (

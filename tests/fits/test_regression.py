@@ -11,24 +11,24 @@ from scipy import integrate, stats
 
 from plausibly.cli.app import app
 from plausibly.errors import UserError
-from plausibly.evaluation.answers.curves import CodeCurve, curve
+from plausibly.evaluation.answers.curves import CodeCDF, outcome_cdf
 from plausibly.evaluation.answers.regression import (
     INTERVAL_SHARE,
     LOWER_SHARES,
+    evaluate_regression,
     pit_values,
-    regression,
     shortest_interval,
 )
 from plausibly.events.bins import Binning
 from plausibly.events.grid import Grid
 from plausibly.events.kinds import Level, Real
-from plausibly.events.moments import below
+from plausibly.events.moments import probability_below
 from plausibly.events.schema import Schema
 from plausibly.fitting.api import fit
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.densities import MixtureDensity
 from plausibly.outcomes.histogram import Histogram
-from plausibly.tasks.query import Found
+from plausibly.tasks.query import QueryOutcome
 
 KINDS = [
     Level(5),
@@ -48,7 +48,7 @@ def test_many_rows_are_told_as_one(kind):
     """Against sums and halving, a row at a time; the levels reach into the tails."""
     p, found, levels = (
         shares(kind),
-        CodeCurve(kind, shares(kind)),
+        CodeCDF(kind, shares(kind)),
         np.array([0.001, 0.05, 0.25, 0.5, 0.75, 0.95, 0.999]),
     )
     means, quantiles = zip(*(within_codes(kind, row, levels) for row in p), strict=True)
@@ -60,9 +60,12 @@ def test_many_rows_are_told_as_one(kind):
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_below_is_the_sum_over_codes(kind):
-    p, found = shares(kind), CodeCurve(kind, shares(kind))
+    p, found = shares(kind), CodeCDF(kind, shares(kind))
     values = np.random.default_rng(1).integers(-3, 12, len(p)).astype(float)
-    want = [row @ below(kind, value)[: kind.regular] for row, value in zip(p, values, strict=True)]
+    want = [
+        row @ probability_below(kind, value)[: kind.regular]
+        for row, value in zip(p, values, strict=True)
+    ]
     assert np.allclose(found.below(values), want)
 
 
@@ -73,7 +76,7 @@ def test_below_is_the_sum_over_codes(kind):
 def test_quantiles_in_the_tails_are_their_laws(kind, q):
     """One edge, two open codes: in closed form; to the step where the kind has one. Queries and rows tell the same."""
     low, high = 0.3, 0.7
-    found = CodeCurve(kind, np.array([[low, high]])).quantiles(np.array([q]))[0, 0]
+    found = CodeCDF(kind, np.array([[low, high]])).quantiles(np.array([q]))[0, 0]
     if isinstance(kind, Real):
         want = 2 + 3 * (500 * np.log(q / low) if q < low else -1000 * np.log((1 - q) / high))
         assert found == pytest.approx(want, rel=1e-9)
@@ -107,7 +110,7 @@ def test_how_much_of_a_bin_lies_below_a_number():
 def test_the_pit_of_whole_numbers_is_spread_over_their_step():
     """Of one number, that a row is with probability .5, values from F below it to F at it, evenly: SciPy's own test."""
     kind, n = Level(3), 4000
-    found = curve(kind, Categorical(torch.tensor([[0.3, 0.5, 0.2]]).log().expand(n, 3)))
+    found = outcome_cdf(kind, Categorical(torch.tensor([[0.3, 0.5, 0.2]]).log().expand(n, 3)))
     pit = pit_values(kind, found.below, np.ones(n), np.random.default_rng(0))
     assert stats.kstest(pit, stats.uniform(0.3, 0.5).cdf).pvalue > 1e-6
     told = pit_values(Real(), lambda values: np.full(n, 0.4), np.ones(n), np.random.default_rng(0))
@@ -117,7 +120,9 @@ def test_the_pit_of_whole_numbers_is_spread_over_their_step():
 def test_densities_against_scipy():
     kind = Real(2.0, 3.0)
     means, scales = torch.tensor([[0.0, 1.0], [-1.0, 2.0]]), torch.tensor([[1.0, 0.5], [0.2, 1.5]])
-    found = curve(kind, MixtureDensity(torch.tensor([[0.3, 0.7], [0.5, 0.5]]).log(), means, scales))
+    found = outcome_cdf(
+        kind, MixtureDensity(torch.tensor([[0.3, 0.7], [0.5, 0.5]]).log(), means, scales)
+    )
     for row, weights in enumerate(((0.3, 0.7), (0.5, 0.5))):
         normals = [
             stats.norm(2 + 3 * float(m), 3 * float(s))
@@ -167,7 +172,7 @@ def test_an_interval_of_whole_numbers_holds_no_needless_end(values):
     """It is that between two quantiles, or without one of its ends, no wider than the central one, and holds 90 %."""
     p = np.random.default_rng(2).dirichlet(np.ones(values), 300)
     kind, rows = Level(levels=values), np.arange(300)
-    found = CodeCurve(kind, p)
+    found = CodeCDF(kind, p)
     low, high = (end.astype(int) for end in shortest_interval(kind, found))
     reached = np.concatenate([np.zeros((300, 1)), p.cumsum(1)], 1)
     held = reached[rows, high + 1] - reached[rows, low]
@@ -207,8 +212,12 @@ def test_wrong_distributions_are_told(numbers):
     )  # the inner half alone
     shy = (0.5 * sound.exp() + 0.5 / kind.codes).log()
     for wrong in (sure, shy, sound.roll(6, 1)):
-        found = regression(
-            run.format, events, i, Found(Categorical(wrong), "exact"), np.random.default_rng(0)
+        found = evaluate_regression(
+            run.format,
+            events,
+            i,
+            QueryOutcome(Categorical(wrong), "exact"),
+            np.random.default_rng(0),
         ).to_json()
         assert found["pit_p_value"] < 1e-9
 

@@ -17,16 +17,20 @@ import torch
 from plausibly.data.dataset import Dataset
 from plausibly.data.formats.tables import TableFormat
 from plausibly.data.loading import load
-from plausibly.evaluation.likelihood.likelihood import AtLeast, Exact, likelihood
+from plausibly.evaluation.likelihood.likelihood import (
+    ExactLikelihood,
+    LikelihoodLowerBound,
+    likelihood,
+)
 from plausibly.evaluation.samples.tables import pair_bins
 from plausibly.events.grid import Grid
-from plausibly.fitting.conditioning import origin_of
+from plausibly.fitting.conditioning import data_origin
 from plausibly.fitting.untrained import initial_record
 from plausibly.models import MODELS
 from plausibly.report import figures, samples, scales, tables
-from plausibly.report.abilities import ladder
+from plausibly.report.abilities import capability_ladder
 from plausibly.report.page import write_report
-from plausibly.runs.board import Board, Row
+from plausibly.runs.board import Board, BoardRow
 from plausibly.runs.run import Run
 from plausibly.training.loop import Training, fit_by_counting
 from plausibly.training.plan import Plan
@@ -35,7 +39,7 @@ SECTIONS = ["board", "training", "samples", "surprisal", "abilities", "reading"]
 HOSTILE = '<script>alert("1")</script>&$x^{$\'"'
 
 
-def fitted(name: str, dataset: Dataset, folder: Path) -> Row:
+def fitted(name: str, dataset: Dataset, folder: Path) -> BoardRow:
     """A counting model's run, in memory but for its folder."""
     model = MODELS[name](dataset.schema)
     log = [
@@ -44,10 +48,10 @@ def fitted(name: str, dataset: Dataset, folder: Path) -> Row:
     ]
     (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / name / "log.jsonl").write_text("\n".join(log))
-    origin = origin_of(dataset, {"seed": 0})
+    origin = data_origin(dataset, {"seed": 0})
     record = initial_record(dataset, origin, 0, model=name, arguments={}, files_sha256=None)
     run = Run(folder / name, record, model.eval(), dataset.format)
-    return Row(
+    return BoardRow(
         name,
         model.family,
         model.free_parameters,
@@ -155,13 +159,13 @@ def test_a_toy_with_its_truth_and_a_refusal(toy: Dataset, tmp_path: Path) -> Non
     board = board_of(toy, tmp_path, "independent", "chow_liu")
     assert toy.truth is not None
     board.rows.append(
-        Row(
+        BoardRow(
             "truth",
             "known",
-            test=Exact(toy.truth.log_prob(toy.test.codes.float()), toy.schema.size),
+            test=ExactLikelihood(toy.truth.log_prob(toy.test.codes.float()), toy.schema.size),
         )
     )
-    board.rows.append(Row("joint", "explicit", refusal="<b>too large</b>"))
+    board.rows.append(BoardRow("joint", "explicit", refusal="<b>too large</b>"))
     text, reader = written(board, toy, tmp_path)
     assert (
         text.count('<tr class="best">') == 1
@@ -229,7 +233,7 @@ def test_without_data(people: Dataset, toy: Dataset, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("known", [True, False])
 def test_everything_refused(toy: Dataset, tmp_path: Path, known: bool) -> None:
-    board = Board([Row("joint", "explicit", refusal="too large")], data="toy-bits")
+    board = Board([BoardRow("joint", "explicit", refusal="too large")], data="toy-bits")
     _, reader = written(board, toy if known else None, tmp_path)
     assert "No model was fitted" in reader.text and "refused: too large" in reader.text
 
@@ -243,8 +247,10 @@ def test_repeated_models_are_told_apart_and_bounds_are_marked(toy: Dataset, tmp_
         assert row.run is not None
         row.run.path = tmp_path / name
     assert second.test is not None
-    bounded = AtLeast(second.test.nats, toy.schema.size)
-    board = Board([first, Row("markov", "explicit", test=bounded, run=second.run)], data="toy-bits")
+    bounded = LikelihoodLowerBound(second.test.nats, toy.schema.size)
+    board = Board(
+        [first, BoardRow("markov", "explicit", test=bounded, run=second.run)], data="toy-bits"
+    )
     _, reader = written(board, toy, tmp_path)
     assert (
         "markov-0" in reader.text
@@ -271,7 +277,7 @@ def test_a_column_that_never_varies_in_the_held_out_rows(tmp_path: Path) -> None
 
 def test_a_course_takes_only_sound_lines(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    assert figures.read_course(path) is None
+    assert figures.read_plotted_training(path) is None
     lines = [
         '{"step": 1, "loss": 2, "validation": 3}',
         "{",
@@ -279,9 +285,11 @@ def test_a_course_takes_only_sound_lines(tmp_path: Path) -> None:
         '{"step": 2, "loss": NaN, "validation": 3}',
     ]
     path.write_text("\n".join(lines))
-    assert figures.read_course(path) is None
+    assert figures.read_plotted_training(path) is None
     path.write_text("\n".join([*lines, '{"step": 3, "loss": 1.5, "validation": 2.5}']))
-    assert figures.read_course(path) == figures.Course([1, 3], [2, 1.5], [3, 2.5], [{}, {}])
+    assert figures.read_plotted_training(path) == figures.PlottedTraining(
+        [1, 3], [2, 1.5], [3, 2.5], [{}, {}]
+    )
 
 
 def test_edges_hold_all_numbers() -> None:
@@ -310,7 +318,10 @@ def test_what_tables_are_shown_beyond_their_columns(people: Dataset, tmp_path: P
 
 def test_cells_are_written_as_rows_write_them(people: Dataset) -> None:
     assert isinstance(people.format, TableFormat)
-    found, rows = tables.texts(people.format, people.test), people.format.rows(people.test)
+    found, rows = (
+        tables.read_cell_texts(people.format, people.test),
+        people.format.rows(people.test),
+    )
     assert [cell == "missing" for cell in found["age"]] == rows["age"].isna().tolist() and rows[
         "age"
     ].isna().any()
@@ -325,7 +336,7 @@ def test_the_most_surprising_rows_are_explained_by_bits_that_add_up(
     row = fitted("chow_liu", people, tmp_path)
     assert row.run is not None and row.test is not None
     subject = SimpleNamespace(run=row.run, label="chow_liu")
-    found = tables.surprising_rows([subject], people)  # type: ignore[list-item]
+    found = tables.surprising_section([subject], people)  # type: ignore[list-item]
     assert found is not None
     bits = np.sort(-row.test.nats.numpy() / np.log(2))[::-1]
     assert [float(each) for each, _ in found.rows] == pytest.approx(
@@ -340,8 +351,8 @@ def test_the_most_surprising_rows_are_explained_by_bits_that_add_up(
     assert f"whose mean is {bits.mean():.1f} bits" in found.lead
     assert {name for name, _ in found.headings} >= {"age", "town"}
     assert (
-        tables.surprising_rows([], people) is None
-        and tables.surprising_rows([subject], None) is None
+        tables.surprising_section([], people) is None
+        and tables.surprising_section([subject], None) is None
     )  # type: ignore[list-item]
 
 
@@ -371,6 +382,6 @@ def test_surprisal_sums_to_the_score(toy: Dataset, tmp_path: Path) -> None:
 
 def test_the_ladder_is_read_off_the_classes() -> None:
     assert (
-        ladder(MODELS["markov"])[:2] == ["Trainable", "Model"]
-        and ladder(MODELS["markov"])[-1] == "DecomposableModel"
+        capability_ladder(MODELS["markov"])[:2] == ["Trainable", "Model"]
+        and capability_ladder(MODELS["markov"])[-1] == "DecomposableModel"
     )

@@ -20,13 +20,13 @@ from scipy.stats import chi2_contingency
 import plausibly
 from plausibly.data import sources
 from plausibly.data.columns.storage import Storage
-from plausibly.data.files.originals import original
+from plausibly.data.files.originals import open_original
 from plausibly.data.files.tables import read_table
 from plausibly.data.loading import load
 from plausibly.data.rows import load_rows, row_pieces
 from plausibly.errors import UserError
 from plausibly.fitting.in_memory import fit_in_memory
-from plausibly.fitting.settings import settings as settings_of
+from plausibly.fitting.settings import make_settings as settings_of
 from plausibly.models import MODELS
 from plausibly.report import scales
 
@@ -413,7 +413,7 @@ def test_the_hour_that_comes_twice_comes_back(tmp_path):
 
 def test_a_report_has_axes_of_times(containers):
     _, dataset = containers["parquet"]
-    sheet = scales.sheet(dataset.format, dataset.train)
+    sheet = scales.make_plotted_rows(dataset.format, dataset.train)
     rows = dataset.format.rows(dataset.train)
     assert np.array_equal(sheet.values["took"], rows["took"].dt.total_seconds())
     assert np.array_equal(
@@ -426,7 +426,7 @@ def test_a_report_has_axes_of_times(containers):
     assert labels["day"][0].startswith("2021-01")
     text = containers["comma"][1]
     assert np.array_equal(
-        scales.sheet(text.format, text.train).values["took"], sheet.values["took"]
+        scales.make_plotted_rows(text.format, text.train).values["took"], sheet.values["took"]
     )
 
 
@@ -462,7 +462,7 @@ def test_what_no_file_of_its_sort_holds_is_not_compressed(containers, monkeypatc
     """A block whose rows a Parquet file would hold as another type than those before them."""
     source, dataset = containers["parquet"]
     rows = rows_of(source)
-    file = original(source, dataset.format)
+    file = open_original(source, dataset.format)
     file.look(rows[:50], dataset.format.events(rows[:50]))
     restore = Storage.restore
     monkeypatch.setattr(Storage, "restore", lambda own, texts: restore(own, texts).astype(str))

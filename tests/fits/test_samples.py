@@ -27,8 +27,13 @@ from plausibly.evaluation.samples.features import (
     find_extractor,
     indicators,
 )
-from plausibly.evaluation.samples.judges import Convolutions, JudgeEnsemble, Trees, judge
-from plausibly.evaluation.samples.readers import Classifier
+from plausibly.evaluation.samples.judges import (
+    ConvolutionJudge,
+    JudgeEnsemble,
+    TreeJudge,
+    make_judge,
+)
+from plausibly.evaluation.samples.readers import ClassifierFeatures
 from plausibly.evaluation.samples.samples import (
     ReferenceRows,
     board_rows,
@@ -37,14 +42,14 @@ from plausibly.evaluation.samples.samples import (
     pick_rows,
 )
 from plausibly.evaluation.samples.two_samples import (
-    auc,
-    discrepancy,
+    mmd_number,
     permutation_test,
+    roc_auc,
     two_sample_auc,
 )
-from plausibly.fitting.conditioning import origin_of
+from plausibly.fitting.conditioning import data_origin
 from plausibly.fitting.untrained import initial_record
-from plausibly.runs.board import Board, Row
+from plausibly.runs.board import Board, BoardRow
 from plausibly.runs.record import write_record
 from plausibly.runs.run import Run
 
@@ -72,7 +77,7 @@ def test_auc_is_the_area_under_the_curve_ties_counted_half():
     for levels in (3, 1000):
         real, made = chance.integers(0, levels, 150), chance.integers(0, levels, 90) - levels // 5
         truth = np.repeat([1, 0], [150, 90])
-        assert auc(real, made)[0] == pytest.approx(
+        assert roc_auc(real, made)[0] == pytest.approx(
             roc_auc_score(truth, np.concatenate([real, made])), abs=1e-12
         )
 
@@ -81,8 +86,10 @@ def test_the_error_of_auc_is_that_of_a_bootstrap():
     chance = np.random.default_rng(1)
     for shift, levels in ((0.0, 1), (0.7, 1), (1.5, 1), (0.7, 0.02)):
         real, made = ((chance.normal(mean, 1, 300) / levels).round(1) for mean in (shift, 0))
-        picks = [auc(chance.choice(real, 300), chance.choice(made, 300))[0] for _ in range(2000)]
-        assert auc(real, made)[1] == pytest.approx(
+        picks = [
+            roc_auc(chance.choice(real, 300), chance.choice(made, 300))[0] for _ in range(2000)
+        ]
+        assert roc_auc(real, made)[1] == pytest.approx(
             np.std(picks), rel=0.12
         )  # the bootstrap's own error is 1.6 %
 
@@ -107,7 +114,7 @@ def table():
 
 def test_trees_see_no_difference_where_there_is_none_and_see_dependence(table):
     real, same, apart = (table.format.events(mixed(500, *how)) for how in ((1,), (2,), (3, True)))
-    assert isinstance(judge(table.format, real, same), Trees)
+    assert isinstance(make_judge(table.format, real, same), TreeJudge)
     null, found = judge_auc(table.format, same, real), judge_auc(table.format, apart, real)
     assert abs(null.value - 0.5) < 6 * null.standard_error and null.standard_error < 0.03
     assert found.value > 0.8 and found.interval[0] > 0.5 and (found.rows, found.folds) == (500, 5)
@@ -116,7 +123,7 @@ def test_trees_see_no_difference_where_there_is_none_and_see_dependence(table):
 
 
 def test_no_row_is_scored_by_a_judge_that_was_taught_with_it():
-    class Cheat(Trees):
+    class Cheat(TreeJudge):
         """Knows the rows that it was taught with, and nothing of others."""
 
         def __init__(self):
@@ -136,7 +143,7 @@ def test_no_row_is_scored_by_a_judge_that_was_taught_with_it():
     assert sorted(row for _, others, _ in cheat.told for row in others) == list(range(106))
 
 
-class Neighbours(Trees):
+class Neighbours(TreeJudge):
     """Scores by nearness to the real and to the made rows that it was taught with."""
 
     def __init__(self, rows):
@@ -174,7 +181,7 @@ def test_numbers_are_kept_with_their_interval_and_what_it_is_over():
 def test_mmd_is_the_direct_double_sum():
     x, y = normals(12, 3, 0), normals(9, 3, 1, 0.5)
     every = np.concatenate([x, y])
-    k = two_samples.gaussian(every)
+    k = two_samples.gaussian_kernel(every)
     scale = np.median([np.linalg.norm(a - b) for i, a in enumerate(every) for b in every[:i]])
     assert k[3, 15] == pytest.approx(np.exp(-np.sum((every[3] - every[15]) ** 2) / (2 * scale**2)))
     within_x = np.mean([k[i, j] for i in range(12) for j in range(12) if i != j])
@@ -189,17 +196,17 @@ def test_mmd_is_the_direct_double_sum():
 
 def test_p_values_are_uniform_where_both_are_of_one_law_and_small_where_not():
     null = [
-        discrepancy(normals(40, 2, 2 * s), normals(40, 2, 2 * s + 1), "x", s).p_value
+        mmd_number(normals(40, 2, 2 * s), normals(40, 2, 2 * s + 1), "x", s).p_value
         for s in range(100)
     ]
     assert kstest(null, "uniform").pvalue > 1e-4
     shifted = [
-        discrepancy(normals(40, 2, 2 * s), normals(40, 2, 2 * s + 1, 0.8), "x", s).p_value
+        mmd_number(normals(40, 2, 2 * s), normals(40, 2, 2 * s + 1, 0.8), "x", s).p_value
         for s in range(20)
     ]
     assert np.median(shifted) < 0.01
     bits = np.zeros((30, 1))
-    assert discrepancy(bits, bits, "x").p_value == 1.0  # equal rows
+    assert mmd_number(bits, bits, "x").p_value == 1.0  # equal rows
 
 
 def test_the_kernel_distance_is_the_direct_double_sum():
@@ -275,7 +282,7 @@ def naive(real, made, k):
 
 @pytest.mark.parametrize("whole", [False, True], ids=["reals", "ties"])
 def test_coverage_is_what_the_definitions_say_with_and_without_each_row(whole, monkeypatch):
-    monkeypatch.setattr(coverage, "PAIRS_AT_ONCE", 100)
+    monkeypatch.setattr(coverage, "PAIRS_PER_BATCH", 100)
     real, made = normals(30, 2, 0), normals(25, 2, 1, 0.5)
     if whole:
         real, made = real.round(), made.round()
@@ -470,7 +477,7 @@ def test_the_judge_of_images_sees_a_label_beside_them():
     real, made = dataset.train[:300], dataset.train[300:600]
     wrong = dataset.format.rows(made).copy()
     wrong[:, 0] = np.random.default_rng(0).permutation(wrong[:, 0])
-    assert isinstance(judge(dataset.format, real, made), JudgeEnsemble)
+    assert isinstance(make_judge(dataset.format, real, made), JudgeEnsemble)
     fault = judge_auc(dataset.format, dataset.format.events(wrong), real)
     null = judge_auc(dataset.format, made, real)
     assert fault.value > null.value + 0.1 and abs(null.value - 0.5) < 6 * null.standard_error
@@ -495,7 +502,9 @@ def test_convolutions_by_themselves_see_neighbourhoods():
     real, made, same = (
         format.events(strokes(200, *how)) for how in ((False, 0), (True, 1), (False, 2))
     )
-    fault, null = (two_sample_auc(Convolutions(format, real, other), 200) for other in (made, same))
+    fault, null = (
+        two_sample_auc(ConvolutionJudge(format, real, other), 200) for other in (made, same)
+    )
     assert fault.value > 0.85 and abs(null.value - 0.5) < 6 * null.standard_error
 
 
@@ -517,7 +526,7 @@ def test_a_classifier_tells_labels_is_kept_and_has_a_checksum(digits, tmp_path, 
     labels, others = (torch.from_numpy(digits.labels[i]).long() for i in (0, 2))
 
     def made():
-        return Classifier(digits.format, train, labels, None, "digit")
+        return ClassifierFeatures(digits.format, train, labels, None, "digit")
 
     first = made().keep(tmp_path / "kept.safetensors")
     assert first.measure_accuracy(fresh, others).accuracy > 0.85 and len(first.checksum) == 64
@@ -535,7 +544,7 @@ def test_a_classifier_tells_labels_is_kept_and_has_a_checksum(digits, tmp_path, 
         and gap.value > 4 * error
         and gap.interval is None
     )  # the largest of ten
-    monkeypatch.setattr(Classifier, "learn", lambda self: pytest.fail("it is kept"))
+    monkeypatch.setattr(ClassifierFeatures, "learn", lambda self: pytest.fail("it is kept"))
     again = made().keep(tmp_path / "kept.safetensors")
     assert again.checksum == first.checksum and np.array_equal(again(fresh), features)
     monkeypatch.undo()
@@ -548,7 +557,7 @@ def test_a_classifier_does_not_see_its_label(table, monkeypatch):
     monkeypatch.setattr(readers, "STEPS", 50)
     place = readers.label_place(table.format, "sort")
     labels = table.schema.event_codes(table.train.codes)[:, place]
-    found = Classifier(table.format, table.train, labels, place, "sort").learn()
+    found = ClassifierFeatures(table.format, table.train, labels, place, "sort").learn()
     frame = table.format.rows(table.test)
     other = frame.assign(sort=frame["sort"].map(dict(zip("abcd", "bcda", strict=True))))
     assert np.array_equal(found(table.test), found(table.format.events(other)))
@@ -638,7 +647,8 @@ def test_the_board_has_the_auc_of_models_that_sample(board, cli):
         and "two-sample AUC" in (board.path / "report.html").read_text()
     )
     assert (
-        "two-sample AUC" not in Board([Row("x", "y", run=run_of(board, "autoencoder"))]).cells()[0]
+        "two-sample AUC"
+        not in Board([BoardRow("x", "y", run=run_of(board, "autoencoder"))]).cells()[0]
     )
 
 
@@ -745,7 +755,7 @@ class Implicit(Model):
 def test_a_model_without_a_likelihood_has_all_numbers(tmp_path):
     frame = pd.DataFrame(np.random.default_rng(0).integers(0, 2, (400, 6)), columns=list("abcdef"))
     dataset = load(frame)
-    origin = origin_of(dataset, {"seed": 0})
+    origin = data_origin(dataset, {"seed": 0})
     record = initial_record(dataset, origin, 0, model="implicit", arguments={})
     run = Run(tmp_path, record, Implicit(dataset.schema).eval(), dataset.format)
     found = run.samples(frame)

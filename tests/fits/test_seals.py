@@ -20,7 +20,7 @@ from plausibly.errors import UserError
 from plausibly.fitting import compare, ensemble, fit, results, settings
 from plausibly.fitting.resealing import seal
 from plausibly.jobs import files
-from plausibly.report.training import course_of
+from plausibly.report.training import training_to_plot
 from plausibly.runs.record import read_record
 from plausibly.runs.run import Run
 from plausibly.runs.upgrading import upgrade
@@ -161,7 +161,7 @@ def said(path, rows):
         repr(scores.attrs),
         drawn.to_csv(),
         held and held.nats.tolist(),
-        course_of(opened),
+        training_to_plot(opened),
     )
 
 
@@ -383,5 +383,5 @@ def test_the_validation_of_an_ensemble_is_that_of_its_weights(rows, tmp_path, mo
     ]
     for run in runs[1:]:
         run.record = run.record.replace(data=runs[0].record["data"])
-    first, second = (ensemble.mix(runs, out=tmp_path / name).record for name in ("a", "b"))
+    first, second = (ensemble.mix_runs(runs, out=tmp_path / name).record for name in ("a", "b"))
     assert first["validation"] == second["validation"]

@@ -18,7 +18,7 @@ from plausibly.data.events import Events
 from plausibly.data.loading import load
 from plausibly.errors import UserError
 from plausibly.evaluation import intervals
-from plausibly.evaluation.intervals import Moves, moves
+from plausibly.evaluation.intervals import UnitInfluences, influence_by_unit
 from plausibly.evaluation.likelihood.by_column import by_column
 from plausibly.evaluation.likelihood.likelihood import likelihood
 from plausibly.evaluation.samples import coverage, relations, tables
@@ -30,11 +30,11 @@ from plausibly.evaluation.samples.samples import (
     portions,
     rows_to_learn,
 )
-from plausibly.evaluation.samples.two_samples import auc
+from plausibly.evaluation.samples.two_samples import roc_auc
 from plausibly.evaluation.samples.usefulness import (
-    Contest,
-    determination,
+    PredictionContest,
     one_against_rest,
+    r_squared,
     target_of,
     usefulness,
 )
@@ -215,7 +215,7 @@ def test_a_ratio_is_by_the_distance_of_as_many_real_rows_and_the_largest_of_seve
     fresh,
 ):
     def ratio(draws, real):
-        return tables.Distance(("x",), "KS", draws, real, Moves((np.zeros(9),))).ratio
+        return tables.Distance(("x",), "KS", draws, real, UnitInfluences((np.zeros(9),))).ratio
 
     assert ratio(np.full(3, 0.6), np.full(3, 0.2)) == pytest.approx(3)
     assert ratio(np.zeros(3), np.zeros(3)) == 1 and ratio(np.ones(1), np.zeros(1)) == np.inf
@@ -245,7 +245,7 @@ def test_rows_pull_at_distances_as_leaving_them_out_does():
         (pair, lambda rows: bins.distances(rows, made)[0, 1]),
     ):
         without = np.array([apart(np.delete(real, i, 0)) for i in range(400)])
-        assert moves(pull) == pytest.approx(intervals.jackknife(without), abs=1e-5)
+        assert influence_by_unit(pull) == pytest.approx(intervals.jackknife(without), abs=1e-5)
 
 
 def test_independent_columns_leave_columns_as_near_and_put_pairs_far(data, fresh):
@@ -256,9 +256,9 @@ def test_independent_columns_leave_columns_as_near_and_put_pairs_far(data, fresh
     assert (
         shuffled["pair_distance"].interval[0] > fresh["pair_distance"].interval[1]
     )  # over held-out rows as well
-    assert tables.worst(shuffled.distances.pairs, 3)[0].ratio > 2
+    assert tables.worst_distances(shuffled.distances.pairs, 3)[0].ratio > 2
     assert "pay × rich" in {
-        " × ".join(each.names) for each in tables.worst(shuffled.distances.pairs, 3)
+        " × ".join(each.names) for each in tables.worst_distances(shuffled.distances.pairs, 3)
     }
     assert shuffled["training_gap"].interval[0] > 0.3
     assert (
@@ -274,7 +274,7 @@ def test_a_shifted_column_is_named(data, fresh):
     ]
     found = measured(data, made)
     assert found["largest_column_ratio"].by == "age" and found["largest_column_ratio"].value > 2
-    assert tables.worst(found.distances.columns, 1)[0].names == ("age",)
+    assert tables.worst_distances(found.distances.columns, 1)[0].names == ("age",)
 
 
 def test_draws_are_portions_of_the_sets():
@@ -375,13 +375,15 @@ def test_the_closest_is_that_of_all_pairs():
             chance.normal(size=(40, 3)).round(decimals),
             chance.normal(size=(60, 3)).round(decimals),
         )
-        assert np.allclose(coverage.closest(a, b), cdist(a, b).min(1), atol=1e-12)
+        assert np.allclose(coverage.closest_distances(a, b), cdist(a, b).min(1), atol=1e-12)
 
 
 @pytest.fixture
 def plainly(monkeypatch):
     """Distances by scipy, which is faster for few rows."""
-    monkeypatch.setattr(coverage, "closest", lambda rows, others: cdist(rows, others).min(1))
+    monkeypatch.setattr(
+        coverage, "closest_distances", lambda rows, others: cdist(rows, others).min(1)
+    )
 
 
 @pytest.mark.parametrize("decimals", [1, 9])
@@ -433,7 +435,7 @@ def test_auc_of_levels_is_sklearns_and_the_error_that_of_a_bootstrap():
     binary = one_against_rest(two.astype(float), np.stack([1 - scores[:, 0], scores[:, 0]], 1))
     assert binary.value == pytest.approx(roc_auc_score(two, scores[:, 0]), abs=1e-12)
     assert binary.influence.std() / 20 == pytest.approx(
-        auc(scores[two, 0], scores[~two, 0])[1], rel=0.01
+        roc_auc(scores[two, 0], scores[~two, 0])[1], rel=0.01
     )
 
 
@@ -441,11 +443,11 @@ def test_the_determination_is_sklearns_and_the_error_that_of_a_bootstrap():
     chance = np.random.default_rng(5)
     truth = chance.normal(size=400)
     guess = truth + chance.normal(size=400)
-    found = determination(truth, guess)
+    found = r_squared(truth, guess)
     assert found.value == pytest.approx(r2_score(truth, guess), abs=1e-12)
     assert found.influence.mean() == pytest.approx(0, abs=1e-12)
     picks = (chance.integers(0, 400, 400) for _ in range(500))
-    again = [determination(truth[rows], guess[rows]).value for rows in picks]
+    again = [r_squared(truth[rows], guess[rows]).value for rows in picks]
     assert found.influence.std() / 20 == pytest.approx(np.std(again), rel=0.2)
 
 
@@ -460,7 +462,7 @@ def test_fresh_rows_teach_as_much_as_training_rows(data, fresh):
         skill.by == f"boosted trees, AUC of rich, {len(data.train):,} rows"
         and skill.rows == len(data.test)
     )
-    numbers = Contest(data.format, 2, data.test)
+    numbers = PredictionContest(data.format, 2, data.test)
     found = usefulness(numbers, data.train, [data.format.events(people(900, 1))])
     assert (
         found["trained_on_samples"].by.startswith("boosted trees, R^2 of pay")
@@ -473,10 +475,10 @@ def test_fresh_rows_teach_as_much_as_training_rows(data, fresh):
 
 
 def test_no_tree_sees_its_target(data):
-    contest = Contest(data.format, 4, data.test)
+    contest = PredictionContest(data.format, 4, data.test)
     table, truth = contest.tree_inputs(data.train)
     assert table.shape == (len(data.train), 4) and set(truth) == {0, 1}
-    strangers = Contest(data.format, 3, data.test).skill(data.train)
+    strangers = PredictionContest(data.format, 3, data.test).skill(data.train)
     assert strangers.value < 0.05
 
 
@@ -502,12 +504,12 @@ def test_the_target_is_the_last_category_of_few_levels_or_is_named(data):
 
 
 def test_few_or_equal_targets_teach_nothing(data):
-    contest = Contest(data.format, 4, data.test)
+    contest = PredictionContest(data.format, 4, data.test)
     one = data.train[np.flatnonzero(data.format.rows(data.train)["rich"] == "yes")]
     assert contest.skill(one).value == 0.5
     assert "needs 20 rows" in usefulness(contest, data.train[:19], [data.train])
     assert "needs 20 rows" in usefulness(
-        Contest(data.format, 4, one[:30]), data.train, [data.train]
+        PredictionContest(data.format, 4, one[:30]), data.train, [data.train]
     )
 
 

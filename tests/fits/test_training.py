@@ -103,7 +103,7 @@ def test_a_loss_that_is_not_finite_stops_and_restores(cause):
 def test_a_budget_becomes_steps(monkeypatch):
     """By a clock that a step and a validation move by a tenth of a second each."""
     now, take_step = [0.0], Training.take_step
-    monkeypatch.setattr("plausibly.training.estimates.clock", lambda: now[0])
+    monkeypatch.setattr("plausibly.training.estimates.read_shared_clock", lambda: now[0])
     monkeypatch.setattr(
         Training, "take_step", lambda self: (now.append(now.pop() + 0.1), take_step(self))[1]
     )

@@ -12,11 +12,11 @@ from plausibly.contract.checks import shake_weights
 from plausibly.data import load
 from plausibly.data.events import Events
 from plausibly.evaluation.likelihood.elbo import elbo_parts
-from plausibly.evaluation.likelihood.likelihood import AtLeast, likelihood
+from plausibly.evaluation.likelihood.likelihood import LikelihoodLowerBound, likelihood
 from plausibly.events.kinds import Category, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.bounds import ELBO, FreeBits, ImportanceWeighted, RateDistortion, WarmUp
-from plausibly.families.priors import Flow, Standard, Vamp
+from plausibly.families.priors import FlowPrior, StandardPrior, VampPrior
 from plausibly.families.variational import (
     importance_weighted,
     importance_weights,
@@ -299,8 +299,10 @@ def encode(numbers):
 
 def prior(kind, seed=0):
     if kind == "standard":
-        return Standard(2).double().over(encode)
-    part = (Vamp(2, 2, components=5) if kind == "vamp" else Flow(2, layers=3, hidden=8)).double()
+        return StandardPrior(2).double().over(encode)
+    part = (
+        VampPrior(2, 2, components=5) if kind == "vamp" else FlowPrior(2, layers=3, hidden=8)
+    ).double()
     generator = noise(seed)
     with torch.no_grad():
         for p in part.parameters():
@@ -351,7 +353,7 @@ def test_vamp_is_the_mean_of_posteriors():
 @torch.no_grad()
 def test_drawing_from_a_flow_inverts_scoring_it(latents):
     """log p(z) = log N(e) - log |det dz/de| where e is the noise that z is made of; the derivative by differences."""
-    flow = Flow(latents, layers=3, hidden=8).double()
+    flow = FlowPrior(latents, layers=3, hidden=8).double()
     weights = noise(4)
     for p in flow.parameters():
         p.copy_(0.3 * torch.randn(p.shape, generator=weights, dtype=p.dtype))
@@ -487,7 +489,7 @@ def test_the_boards_bound_sums_a_lone_context_out(context):
         )
     model.draws = 2000
     found = likelihood(model.float(), events(x.to(torch.uint8)))
-    assert isinstance(found, AtLeast) and found.variables == 4 - len(context)
+    assert isinstance(found, LikelihoodLowerBound) and found.variables == 4 - len(context)
     assert (
         torch.allclose(found.nats, want.flatten(), atol=0.1)
         and found.value <= float(want.mean()) + 0.01

@@ -16,7 +16,7 @@ from benchmarks.large import chunk
 from plausibly.errors import UserError
 from plausibly.jobs import files
 from plausibly.jobs.cluster import Cluster
-from plausibly.jobs.shards import LostTouch
+from plausibly.jobs.shards import LostWorkers
 
 distributed = pytest.importorskip("distributed", reason="the extra `scale` is not installed")
 
@@ -140,7 +140,7 @@ def test_without_its_scheduler_a_command_stops_and_goes_on_here(run, tmp_path):
     )
     only = worker(place, tmp_path / "only")
     try:
-        with pytest.raises(LostTouch, match="the same command goes on"):
+        with pytest.raises(LostWorkers, match="the same command goes on"):
             out = tmp_path / "x.csv"
             files.sample_to(
                 run,

@@ -25,7 +25,7 @@ from plausibly.models.joint import Joint
 from plausibly.models.made import MADE
 from plausibly.models.nade import NADE
 from plausibly.system import processes
-from plausibly.system.randomness import Shared, by_row, generator_for, sharing
+from plausibly.system.randomness import SharedGenerator, by_row, generator_for, sharing
 from plausibly.training.estimates import steps_within
 from plausibly.training.loop import Training, own_sums, validation_loss
 from plausibly.training.plan import Diverged, Plan
@@ -277,14 +277,18 @@ def readable(path):
 def test_one_process_does_not_join_any_group():
     with processes.process_group():
         assert not torch.distributed.is_initialized()
-        assert (processes.rank(), processes.rank_count(), processes.share(7)) == (0, 1, slice(0, 7))
-        assert processes.launch() is None
+        assert (processes.rank(), processes.rank_count(), processes.rows_of_rank(7)) == (
+            0,
+            1,
+            slice(0, 7),
+        )
+        assert processes.torchrun_launch() is None
 
 
 @pytest.mark.parametrize("own", [slice(0, 3), slice(3, 8), slice(8, 8)])
 def test_a_row_is_given_the_same_whoever_draws(own):
     whole, shared = generator_for(CPU, 1), sharing(generator_for(CPU, 1), own, 8)
-    assert isinstance(shared, Shared)
+    assert isinstance(shared, SharedGenerator)
     for draw in (torch.rand, torch.randn):
         every = by_row(draw, (8, 4), whole, CPU)
         assert torch.equal(every[own], by_row(draw, (own.stop - own.start, 4), shared, CPU))

@@ -27,7 +27,7 @@ from plausibly.fitting import choose, compare, folders, results
 from plausibly.fitting.progress_log import read_log
 from plausibly.runs.record import read_record, write_record
 from plausibly.system import files
-from plausibly.system.locks import holding
+from plausibly.system.locks import holding_lock
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_file_that_is_replaced_keeps_its_permissions_and_a_link_its_place(tmp_
     with pytest.raises(UserError, match="is a link"), files.replacing(link) as draft:
         draft.write_text("new")
     assert target.read_text() == "old"
-    with files.delivering(link) as draft:
+    with files.delivering_file(link) as draft:
         draft.write_text("new")
     assert (
         link.is_symlink()
@@ -137,19 +137,19 @@ def test_the_second_job_says_who_writes_there_and_goes_on_when_that_one_is_kille
     assert len([name for name in os.listdir(tmp_path) if files.is_draft(Path(name))]) == 1
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    files.sweep.cache_clear()  # as in a new process
+    files.sweep_drafts.cache_clear()  # as in a new process
     assert cli("sample", run.path, "-n", 3, "--out", tmp_path / "x.csv")[0] == 0
     assert os.listdir(tmp_path) == ["x.csv"]
 
 
 def test_a_draft_of_a_living_process_is_not_swept(tmp_path, holder):
-    files.sweep(tmp_path)
+    files.sweep_drafts(tmp_path)
     assert len([name for name in os.listdir(tmp_path) if files.is_draft(Path(name))]) == 1
 
 
 def test_two_fits_have_two_folders(tmp_path, monkeypatch):
     rows = np.random.default_rng(0).integers(0, 2, (60, 3), dtype=np.uint8)
-    with holding(tmp_path / "run"), pytest.raises(UserError, match="is being written by"):
+    with holding_lock(tmp_path / "run"), pytest.raises(UserError, match="is being written by"):
         plausibly.fit(rows, "independent", out=tmp_path / "run")
     monkeypatch.chdir(tmp_path)
     assert [plausibly.fit(rows, "independent").path.name for _ in range(2)] == [

@@ -496,7 +496,7 @@ def test_tensors_of_every_type() -> None:
 
 
 def _train(rows: int) -> np.ndarray:
-    return splits.at_random(rows, 0).train
+    return splits.split_at_random(rows, 0).train
 
 
 @pytest.mark.parametrize(

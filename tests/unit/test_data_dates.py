@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from plausibly.data import load, load_rows
 from plausibly.data.columns.date_forms import form_of
-from plausibly.data.columns.date_patterns import date_patterns, forms
+from plausibly.data.columns.date_patterns import date_patterns, find_date_forms
 from plausibly.data.columns.dates import format_ticks, ticks
 from plausibly.events.kinds import OTHER
 
@@ -80,13 +80,13 @@ def test_the_form_of_a_column_is_recognised(pattern: str) -> None:
         {written(moment, pattern.replace("%^b", "%b").replace("%6f", "%f")) for moment in moments}
     )
     texts = [text.upper() for text in texts] if "^" in pattern else texts
-    assert forms(texts, np.ones(len(texts))) == [pattern]
+    assert find_date_forms(texts, np.ones(len(texts))) == [pattern]
 
 
 def test_a_few_texts_of_another_form_do_not_matter() -> None:
     texts = [f"{1 + n % 28:02d}.{1 + n % 12:02d}.{1990 + n % 30}" for n in range(400)]
-    assert forms([*texts, "unknown", "1.2.2000"], np.ones(402)) == ["%d.%m.%Y"]
-    assert forms([*texts, *["unknown"] * 30], np.ones(430)) == []
+    assert find_date_forms([*texts, "unknown", "1.2.2000"], np.ones(402)) == ["%d.%m.%Y"]
+    assert find_date_forms([*texts, *["unknown"] * 30], np.ones(430)) == []
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ def test_a_few_texts_of_another_form_do_not_matter() -> None:
     ],
 )
 def test_numbers_are_no_dates(texts: list[str]) -> None:
-    assert forms(texts, np.ones(len(texts))) == []
+    assert find_date_forms(texts, np.ones(len(texts))) == []
 
 
 def test_eight_digits_are_a_date_only_where_there_are_enough() -> None:
     days = [f"202001{day:02d}" for day in range(1, 31)]
-    assert forms(days, np.ones(30)) == ["%Y%m%d"]
-    assert forms(days[:5], np.ones(5)) == []
+    assert find_date_forms(days, np.ones(30)) == ["%Y%m%d"]
+    assert find_date_forms(days[:5], np.ones(5)) == []
 
 
 @few

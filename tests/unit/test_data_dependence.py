@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oracles import REAL_SETS
 
 from plausibly.data import load
-from plausibly.data.relations import MAX_LOG_CHANCE, functions, sums
+from plausibly.data.relations import MAX_LOG_CHANCE, find_functions, find_sums
 
 TABLES = REAL_SETS / "tables"
 ROWS = 800
@@ -131,7 +131,7 @@ def test_functions_are_those_that_groups_show(seed: int, size: int, rows: int) -
         1,
     )
     pairs, names = brute(index), tuple("abcde")
-    found = functions(names, index)
+    found = find_functions(names, index)
     assert all((names.index(one.of[0]), names.index(one.column)) in pairs for one in found)
     assert all(
         one.back == ((names.index(one.column), names.index(one.of[0])) in pairs or one.back)
@@ -147,7 +147,7 @@ def test_sums_are_exact_to_the_last_cent() -> None:
     table = np.stack(
         [a / 100, b / 100, (a + b) / 100, (a + b + 1) / 100, chance.integers(0, 9, ROWS)], 1
     )
-    assert [str(found) for found in sums(tuple("abcde"), table)] == [
+    assert [str(found) for found in find_sums(tuple("abcde"), table)] == [
         "column 'c' is 'a' + 'b' in every row"
     ]
 
@@ -156,8 +156,8 @@ def test_a_sum_in_few_rows_is_chance() -> None:
     a, b = np.array([1, 1, 1, 1, 1, 0]), np.array([0, 1, 1, 1, 1, 1])
     rows = np.stack([a, b, a + b], 1).astype(float)
     assert (
-        sums(("a", "b", "c"), rows) == []
-        and len(sums(("a", "b", "c"), np.tile(rows, (20, 1)))) == 1
+        find_sums(("a", "b", "c"), rows) == []
+        and len(find_sums(("a", "b", "c"), np.tile(rows, (20, 1)))) == 1
     )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from plausibly.data import Format, load
-from plausibly.data.columns.identifiers import IdGenerator, Piece, learn_ids
+from plausibly.data.columns.identifiers import IdGenerator, IdPiece, learn_ids
 
 chance = np.random.default_rng(0)
 SPARSE = chance.permutation(99_000)[:500]
@@ -84,7 +84,7 @@ def test_identifiers_of_unequal_length_are_drawn_in_pieces(name: str) -> None:
 
 
 def test_few_letters_repeat_where_there_are_no_more() -> None:
-    made = IdGenerator(pieces=(Piece(letters=("ab", "01"), lengths=(0, 1)),)).generate(
+    made = IdGenerator(pieces=(IdPiece(letters=("ab", "01"), lengths=(0, 1)),)).generate(
         9, np.random.default_rng(0)
     )
     assert {*made} == {"a0", "a1", "b0", "b1"} and len(made) == 9

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from plausibly.data import Format, load, load_rows
-from plausibly.data.columns.numbers import lattice
+from plausibly.data.columns.numbers import number_lattice
 from plausibly.data.columns.unforeseen import log_text
 
 ROWS = 1_000
@@ -78,9 +78,9 @@ def test_a_coarser_resolution_is_worth_its_logarithm() -> None:
 @given(st.integers(1, 10**6), st.integers(-(10**9), 10**9), st.integers(0, 99))
 def test_the_lattice_is_the_greatest_common_divisor(step: int, start: int, seed: int) -> None:
     values = np.unique(np.random.default_rng(seed).integers(0, 10**6, 400)) * step + start
-    found, first = lattice(values, np.ones(len(values)))
+    found, first = number_lattice(values, np.ones(len(values)))
     assert found % step == 0 and not ((values - first) % found).any() and 0 <= first < found
-    assert lattice(values[:60], np.full(60, 100)) == (1, 0)  # too few show it
+    assert number_lattice(values[:60], np.full(60, 100)) == (1, 0)  # too few show it
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,11 @@ def complete(split: splits.Split, rows: int) -> bool:
 @given(st.integers(3, 500), st.integers(0, 9))
 @few
 def test_at_random(rows: int, seed: int) -> None:
-    split = splits.at_random(rows, seed)
+    split = splits.split_at_random(rows, seed)
     assert complete(split, rows) and len(split.test) == len(split.valid) == max(1, rows // 10)
     assert len(split.calibration) == rows // 20
     assert all(
-        np.array_equal(a, b) for a, b in zip(split, splits.at_random(rows, seed), strict=True)
+        np.array_equal(a, b) for a, b in zip(split, splits.split_at_random(rows, seed), strict=True)
     )
 
 
@@ -41,9 +41,9 @@ def test_by_time(times: list[int]) -> None:
     ranks = np.array(times)
     if len(set(times)) < 3:
         with pytest.raises(UserError, match="3 different times"):
-            splits.by_time(ranks)
+            splits.split_by_time(ranks)
         return
-    split = splits.by_time(ranks)
+    split = splits.split_by_time(ranks)
     assert complete(split, len(times))
     assert bool(len(split.calibration)) == (len(times) >= 20 and len(set(times)) > 3)
     in_time = [
@@ -60,9 +60,9 @@ def test_by_time(times: list[int]) -> None:
 def test_by_group(groups: list[int], seed: int) -> None:
     if len(set(groups)) < 3:
         with pytest.raises(UserError, match="3 groups"):
-            splits.by_group(np.array(groups), seed)
+            splits.split_by_group(np.array(groups), seed)
         return
-    split = splits.by_group(np.array(groups), seed)
+    split = splits.split_by_group(np.array(groups), seed)
     assert complete(split, len(groups))
     assert bool(len(split.calibration)) == (len(groups) >= 20 and len(set(groups)) > 3)
     parts = [set(np.array(groups)[part].tolist()) for part in split]
@@ -70,10 +70,10 @@ def test_by_group(groups: list[int], seed: int) -> None:
 
 
 def test_sizes_of_the_parts() -> None:
-    split = splits.by_time(np.arange(1_000))
+    split = splits.split_by_time(np.arange(1_000))
     assert [len(part) for part in split] == [750, 100, 100, 50] and split.test.min() == 900
     assert split.calibration.tolist() == list(range(850, 900))
-    grouped = splits.by_group(np.arange(1_000) // 5, 0)
+    grouped = splits.split_by_group(np.arange(1_000) // 5, 0)
     assert [len(part) for part in grouped] == [750, 100, 100, 50]
 
 
@@ -201,7 +201,7 @@ def test_calibration_rows_are_in_no_other_part(rows: int, seed: int, how: str) -
 
 def test_the_test_rows_are_those_that_a_tenth_always_was() -> None:
     """The calibration rows come out of training: validation and test keep the rows that the seed gave them."""
-    order, split = np.random.default_rng(5).permutation(200), splits.at_random(200, 5)
+    order, split = np.random.default_rng(5).permutation(200), splits.split_at_random(200, 5)
     assert split.valid.tolist() == sorted(order[:20]) and split.test.tolist() == sorted(
         order[20:40]
     )

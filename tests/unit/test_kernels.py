@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plausibly.capabilities import drive
+from plausibly.capabilities import drive_unrolled
 from plausibly.contract.checks import shake_weights
 from plausibly.events.kinds import Category
 from plausibly.events.schema import Schema
@@ -113,7 +113,7 @@ def test_a_sample_is_drawn_as_it_is_unrolled(context):
         )
 
     assert torch.equal(
-        model.sample(40, torch.Generator().manual_seed(3)), drive(model.unroll(40), choose)
+        model.sample(40, torch.Generator().manual_seed(3)), drive_unrolled(model.unroll(40), choose)
     )
 
 

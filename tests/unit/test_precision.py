@@ -14,7 +14,7 @@ from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.bounds import OBJECTIVES
 from plausibly.families.mixtures import mixture
-from plausibly.families.priors import Blended, Flow, Standard
+from plausibly.families.priors import BlendedNormals, FlowPrior, StandardPrior
 from plausibly.families.semirings import log_matmul
 from plausibly.families.stratified import stratify
 from plausibly.kernels.nade import forward_loop, loop_table, recurrence
@@ -74,7 +74,7 @@ def test_a_mixture_of_narrow_normals_cancels_nothing(width, spread):
     near = parts.centre[::5].repeat(20, 1) + parts.log_scale[::5].exp().repeat(20, 1) * normals(
         240, 16, seed=2
     )
-    z, found = torch.cat([near, 3 * normals(200, 16, seed=3)]), Blended(parts)
+    z, found = torch.cat([near, 3 * normals(200, 16, seed=3)]), BlendedNormals(parts)
     each = directly(parts, z)
     assert apart(found.log_prob(z)[:, 0], each.logsumexp(1) - log(60)) < 1e-3
     (law,) = found.behind(z, [])
@@ -110,13 +110,16 @@ def test_two_normals_become_their_product(widths):
     "size", [0.0, 1.0, 5.0]
 )  # of a flow's weights: its log scales then lie at -2 and 2
 def test_flows_and_the_standard_normal_at_their_ends(size):
-    flow, z = Flow(8, layers=4, hidden=16), 3 * normals(200, 8)
+    flow, z = FlowPrior(8, layers=4, hidden=16), 3 * normals(200, 8)
     with torch.no_grad():
         for k, p in enumerate(flow.parameters()):
             p.copy_(size * normals(*p.shape, seed=k) / max(p.shape[-1], 1) ** 0.5)
         assert apart(flow.log_prob(z), deepcopy(flow).double().log_prob(z.double())) < 1e-4
         assert (
-            apart(Standard(8).log_prob(1e3 * z), Standard(8).double().log_prob(1e3 * z.double()))
+            apart(
+                StandardPrior(8).log_prob(1e3 * z),
+                StandardPrior(8).double().log_prob(1e3 * z.double()),
+            )
             < 1e-6
         )
 

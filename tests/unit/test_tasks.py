@@ -14,17 +14,17 @@ from plausibly.data.events import Events
 from plausibly.errors import Unsupported
 from plausibly.evaluation.abilities import model_entries
 from plausibly.evaluation.likelihood.likelihood import (
-    AtLeast,
-    AtMost,
-    Estimate,
-    Exact,
-    difference,
+    ExactLikelihood,
+    LikelihoodEstimate,
+    LikelihoodLowerBound,
+    LikelihoodUpperBound,
     likelihood,
+    likelihood_difference,
 )
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
-from plausibly.runs.board import Board, Row
+from plausibly.runs.board import Board, BoardRow
 from plausibly.system.randomness import generator_for
 from plausibly.tasks import load_tasks
 from plausibly.tasks.impute import impute
@@ -170,8 +170,8 @@ def test_the_type_decides_what_a_number_is():
     rows = Events(events.to(torch.uint8), torch.linspace(-1, 0, len(events), dtype=torch.float64))
     exact, bound = likelihood(model, rows), likelihood(HalfBound(model), rows)
     assert (type(exact), type(bound), likelihood(OnlySamples(SMALL), rows)) == (
-        Exact,
-        AtLeast,
+        ExactLikelihood,
+        LikelihoodLowerBound,
         None,
     )
     want = model.log_prob(events).detach().double() + rows.log_within
@@ -186,25 +186,29 @@ def test_differences_know_what_they_are():
     a = torch.tensor([-1.0, -2.0, -4.0], dtype=torch.float64)
     b = torch.tensor([-1.5, -2.0, -3.0], dtype=torch.float64)
     cases = {
-        (Exact, Exact): Exact,
-        (AtLeast, Exact): AtLeast,
-        (Exact, AtLeast): AtMost,
-        (AtLeast, AtLeast): Estimate,
+        (ExactLikelihood, ExactLikelihood): ExactLikelihood,
+        (LikelihoodLowerBound, ExactLikelihood): LikelihoodLowerBound,
+        (ExactLikelihood, LikelihoodLowerBound): LikelihoodUpperBound,
+        (LikelihoodLowerBound, LikelihoodLowerBound): LikelihoodEstimate,
     }
     for (left, right), kind in cases.items():
-        found = difference(left(a, 3), right(b, 3))
+        found = likelihood_difference(left(a, 3), right(b, 3))
         assert type(found) is kind
         assert found.value == pytest.approx(float((a - b).mean()))
 
 
 def test_a_board_without_likelihoods_ranks_nobody():
     board = Board(
-        [Row("gan", "implicit", 10), Row("joint", "explicit", refusal="joint: too large")], data="x"
+        [
+            BoardRow("gan", "implicit", 10),
+            BoardRow("joint", "explicit", refusal="joint: too large"),
+        ],
+        data="x",
     )
     assert board.best is None
     assert board.frame()["model"].tolist() == ["gan", "joint"]
     assert board.to_json()[0]["test"] is None
-    assert "<script>" not in Board([Row("<script>", "x", 1)])._repr_html_()
+    assert "<script>" not in Board([BoardRow("<script>", "x", 1)])._repr_html_()
 
 
 def test_each_capability_adds_to_the_one_above():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from plausibly.data import Dataset, load, load_rows
-from plausibly.data.columns.instants import ticks_in
+from plausibly.data.columns.instants import date_ticks_in
 from plausibly.data.columns.numbers import parse_number
 from plausibly.data.files.pieces import table_file
 from plausibly.errors import UserError
@@ -265,16 +265,16 @@ def test_moments_are_the_same_however_they_are_written() -> None:
         "2021-03-28T00:30:00.000+00:00",
         "2021-03-28",
     ]
-    assert ticks_in(texts, "%Y-%m-%dT%H:%M:%SZ")[:3].tolist() == [1_616_891_400] * 3
+    assert date_ticks_in(texts, "%Y-%m-%dT%H:%M:%SZ")[:3].tolist() == [1_616_891_400] * 3
     assert (
-        ticks_in(texts, "%Y-%m-%dT%H:%M:%SZ")[3]
-        == ticks_in(["2021-02-30T00:00"], "%Y-%m-%d")[0]
+        date_ticks_in(texts, "%Y-%m-%dT%H:%M:%SZ")[3]
+        == date_ticks_in(["2021-02-30T00:00"], "%Y-%m-%d")[0]
         == OTHER
     )
-    assert ticks_in(
+    assert date_ticks_in(
         ["2021-03-28T00:00", "2021-03-28 00:01", "28.03.2021"], "%Y-%m-%d"
     ).tolist() == [18_714, OTHER, OTHER]
-    far = ticks_in(["9999-12-31", "0001-01-01"], "%Y-%m-%d %H:%M:%S")
+    far = date_ticks_in(["9999-12-31", "0001-01-01"], "%Y-%m-%d %H:%M:%S")
     assert far.tolist() == [253_402_214_400, -62_135_596_800]
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from plausibly.capabilities import AutoregressiveModel, drive
+from plausibly.capabilities import AutoregressiveModel, drive_unrolled
 from plausibly.contract.checks import shake_weights
 from plausibly.events.schema import binary
 from plausibly.families.orderless import OrderlessModel
@@ -31,7 +31,7 @@ def flops(work):
 
 
 def unrolled(model, n=8):
-    return drive(
+    return drive_unrolled(
         model.unroll(n), lambda i, outcome: outcome.sample(torch.Generator().manual_seed(i))
     )
 

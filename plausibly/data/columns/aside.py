@@ -10,7 +10,7 @@ import numpy as np
 
 from plausibly.data.columns import numbers
 from plausibly.data.columns.column import Column
-from plausibly.data.columns.identifiers import IdGenerator, Piece
+from plausibly.data.columns.identifiers import IdGenerator, IdPiece
 from plausibly.data.columns.unforeseen import code_texts, encode_text, log_bytes
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class AsideColumn(Column):
     role: str = "constant"
     text: str | None = None
     first: str = ""
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[IdPiece, ...] = ()
     end: str = ""
     letters: tuple[str, ...] = ()  # at each place of an identifier, of runs of version 0.1.0
     unforeseen: float = 0.0
@@ -43,7 +43,7 @@ class AsideColumn(Column):
     def __post_init__(self) -> None:
         super().__post_init__()
         pieces = tuple(
-            piece if isinstance(piece, Piece) else Piece(**piece) for piece in self.pieces
+            piece if isinstance(piece, IdPiece) else IdPiece(**piece) for piece in self.pieces
         )
         object.__setattr__(self, "pieces", pieces)
         self.id_generator.generate(0, np.random.default_rng(0))
@@ -54,7 +54,7 @@ class AsideColumn(Column):
     @property
     def id_generator(self) -> IdGenerator:
         old = (
-            (Piece(letters=self.letters, lengths=(*[0] * (len(self.letters) - 1), 1)),)
+            (IdPiece(letters=self.letters, lengths=(*[0] * (len(self.letters) - 1), 1)),)
             if self.letters
             else ()
         )

@@ -39,7 +39,7 @@ def object_type(series: Any, name: str) -> str:
     raise UserError(f"column {name!r} holds {found} cells, which cannot be recorded; {mend}")
 
 
-def unbox(series: Any) -> Any:
+def unbox_objects(series: Any) -> Any:
     """The column; where its cells are times or durations as objects, in the type that is made for them."""
     import pandas as pd
 
@@ -61,7 +61,7 @@ def texts_of(
     """
     import pandas as pd
 
-    series = unbox(series)
+    series = unbox_objects(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         texts = texts_of(pd.Series(series.cat.categories), name)[1]
         return np.asarray(series.cat.codes, dtype=np.int64), texts

@@ -120,17 +120,17 @@ class Column(ABC):
 
     @staticmethod
     def from_json(document: dict[str, Any]) -> Column:
-        fields = with_tuples(
+        fields = lists_to_tuples(
             {key: value for key, value in document.items() if key not in ("column", "storage")}
         )
         if "kind" in fields:
             fields["kind"] = kind_from_json(fields["kind"])
         return Column.classes[document["column"]](
-            storage=Storage(**with_tuples(document["storage"])), **fields
+            storage=Storage(**lists_to_tuples(document["storage"])), **fields
         )
 
 
-def with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+def lists_to_tuples(fields: dict[str, Any]) -> dict[str, Any]:
     return {
         key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
     }

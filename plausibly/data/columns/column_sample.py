@@ -60,7 +60,7 @@ def count_texts(series: Any, name: str, storage: Storage) -> ColumnSample:
 Marks = dict[str, Any]  # fields of a column: `marks` and `marked`, and of one of numbers `point`
 
 
-def without_marks(sight: ColumnSample) -> tuple[ColumnSample, Marks]:
+def without_hole_marks(sight: ColumnSample) -> tuple[ColumnSample, Marks]:
     """The cells but for words such as NA, which are holes: the most frequent is the hole, unless empty cells are."""
     places = [i for i, text in enumerate(sight.texts) if is_hole(text)]
     if not places or sight.storage.exact or len(places) == len(sight.texts):
@@ -79,7 +79,7 @@ def without_marks(sight: ColumnSample) -> tuple[ColumnSample, Marks]:
     ), marks
 
 
-def with_points(sight: ColumnSample, marks: Marks) -> tuple[ColumnSample, Marks]:
+def with_decimal_points(sight: ColumnSample, marks: Marks) -> tuple[ColumnSample, Marks]:
     """The cells with decimal points, where they are written with decimal commas that cannot be separators of thousands."""
     commas = np.array(
         [COMMA_NUMBER.fullmatch(text) is not None for text in sight.texts], dtype=bool

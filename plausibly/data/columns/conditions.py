@@ -28,7 +28,7 @@ NS_PER_SECOND = 10**9
 EPOCH_START = datetime.datetime(1970, 1, 1)
 
 
-def one_value(name: str, value: Any) -> Any:
+def single_condition(name: str, value: Any) -> Any:
     """The value that a condition names, out of its array where it is in one. UserError where it is none, or several."""
     import pandas as pd
 
@@ -41,7 +41,7 @@ def one_value(name: str, value: Any) -> Any:
     return value
 
 
-def cell(column: ModelledColumn, value: Any) -> Any:
+def condition_cell(column: ModelledColumn, value: Any) -> Any:
     """A Series of one cell that holds the value, in the column's type where that has dates or durations."""
     import pandas as pd
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from plausibly.data.columns import date_patterns, dates, numbers
 from plausibly.data.columns.column import Column
-from plausibly.data.columns.column_sample import ColumnSample, without_marks
+from plausibly.data.columns.column_sample import ColumnSample, without_hole_marks
 from plausibly.data.columns.date_forms import form_of, plain_form, shortest_form
-from plausibly.data.columns.instants import common_form, ticks_in
+from plausibly.data.columns.instants import common_form, date_ticks_in
 from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.data.columns.text_guesses import make_category, set_aside
 from plausibly.data.columns.types import DateColumn
@@ -43,7 +43,7 @@ def guess_date(sight: ColumnSample) -> Column | None:
 
 def _compact_months(sight: ColumnSample) -> bool:
     """True where all cells are months such as 202012, by name or because none lacks between the first and last."""
-    known, _ = without_marks(sight)
+    known, _ = without_hole_marks(sight)
     if not known.texts or not all(map(COMPACT_MONTH.fullmatch, known.texts)):
         return False
     months = dates.ticks(known.texts, "%Y%m")
@@ -52,7 +52,7 @@ def _compact_months(sight: ColumnSample) -> bool:
 
 
 def _common_form(sight: ColumnSample) -> str | None:
-    known, _ = without_marks(sight)
+    known, _ = without_hole_marks(sight)
     dated = date_patterns.looks_dated(known.texts)
     return common_form(known.texts, known.counts) if dated else None
 
@@ -79,7 +79,7 @@ def _date_by_type(sight: ColumnSample) -> Column | None:
 def _date_in_form(sight: ColumnSample, form: str, why: str) -> Column | None:
     """Typed times as dates of a form."""
     return _date_column(
-        replace(sight, texts=dates.reformat(sight.texts, _long_form(sight), form)), form, why
+        replace(sight, texts=dates.reformat_dates(sight.texts, _long_form(sight), form)), form, why
     )
 
 
@@ -88,8 +88,8 @@ def _long_form(sight: ColumnSample) -> str:
 
 
 def _forms(sight: ColumnSample) -> list[str]:
-    known, _ = without_marks(sight)
-    return date_patterns.forms(known.texts, known.counts)
+    known, _ = without_hole_marks(sight)
+    return date_patterns.find_date_forms(known.texts, known.counts)
 
 
 def guess_any_date(sight: ColumnSample) -> Column | None:
@@ -123,8 +123,8 @@ def guess_ambiguous(sight: ColumnSample) -> Column | None:
 
 
 def _date_column(sight: ColumnSample, form: str, why: str) -> Column | None:
-    sight, marks = without_marks(sight)
-    ticks = ticks_in(sight.texts, form)
+    sight, marks = without_hole_marks(sight)
+    ticks = date_ticks_in(sight.texts, form)
     known = ticks != OTHER
     values, counts = ticks[known], sight.counts[known]
     if not len(values) or counts.sum() < MIN_SHARE * sight.rows:
@@ -143,7 +143,7 @@ def _learn_lattice(
     values: np.ndarray, counts: np.ndarray, unit: int, word: str, missing: bool
 ) -> dict[str, Any]:
     """Start and step of ticks that are whole units, the name of the step, and the kind of the number of steps."""
-    every, start = numbers.lattice(values // unit, counts)
+    every, start = numbers.number_lattice(values // unit, counts)
     step = every * unit
     start *= unit
     kind = numbers.learn_grid((values - start) // step, counts, missing)

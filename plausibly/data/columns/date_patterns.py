@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from plausibly.data.columns.date_forms import DAYS_TEXT, form_of, fraction_form
-from plausibly.data.columns.dates import reformat, ticks
+from plausibly.data.columns.dates import reformat_dates, ticks
 from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.events.kinds import OTHER
 
@@ -104,7 +104,7 @@ def _times(found: re.Match[str]) -> list[str]:
     ]
 
 
-def forms(texts: list[str], counts: np.ndarray) -> list[str]:
+def find_date_forms(texts: list[str], counts: np.ndarray) -> list[str]:
     """The forms that nearly all texts, `counts` times each, are written in; several where day and month may be either."""
     some = [texts[place] for place in even_places(len(texts), CANDIDATE_TEXTS)]
     tried = list(dict.fromkeys(form for text in some for form in candidate_forms(text)))
@@ -163,5 +163,5 @@ def reformat_any(texts: list[str], form: str, stamped: Callable[[Any], list[str]
             np.flatnonzero(known), stamped(pd.DatetimeIndex(times[known])), strict=True
         ):
             texts[place] = text
-    found = forms(texts, np.ones(len(texts)))
-    return reformat(texts, found[0], form) if len(found) == 1 else texts
+    found = find_date_forms(texts, np.ones(len(texts)))
+    return reformat_dates(texts, found[0], form) if len(found) == 1 else texts

@@ -222,7 +222,7 @@ def without_days(text: str) -> str:
     )[0]
 
 
-def reformat(texts: list[str], pattern: str, other: str) -> list[str]:
+def reformat_dates(texts: list[str], pattern: str, other: str) -> list[str]:
     """Texts of one form in another; those that it cannot say as they are."""
     if pattern == other or not texts:
         return texts

@@ -59,7 +59,7 @@ def is_word(word: str) -> bool:
     return word in KIND_WORDS or word.startswith("date:")
 
 
-def guess(sight: ColumnSample, override: str | None = None) -> Column:
+def guess_column(sight: ColumnSample, override: str | None = None) -> Column:
     """The column's type. With an override it is that type; UserError where no cell fits."""
     if override is not None:
         return _apply_override(sight, override)
@@ -191,7 +191,7 @@ def _have_no_points(texts: list[str]) -> bool:
 
 def _are_whole(texts: list[str]) -> bool:
     """True where all texts are whole numbers as Python writes them."""
-    steps = [numbers.in_steps(numbers.parse_number(text), 0) for text in texts]
+    steps = [numbers.number_in_steps(numbers.parse_number(text), 0) for text in texts]
     return all(
         step is not None and step != OTHER and str(step) == text
         for step, text in zip(steps, texts, strict=True)

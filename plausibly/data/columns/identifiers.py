@@ -36,7 +36,7 @@ def is_smooth(numbers: np.ndarray) -> bool:
 
 
 @dataclass(frozen=True)
-class Piece:
+class IdPiece:
     """A part of identifiers: a number from `low` to `high`, or a text with one of the `letters` at each place.
 
     Of the texts of training, `lengths[k]` had k + 1 places. `before` is what stands before it, such as a dot.
@@ -92,7 +92,7 @@ class IdGenerator:
     """A maker of identifiers: `first` and those after it; or of `pieces`, before an `end`."""
 
     first: str = ""
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[IdPiece, ...] = ()
     end: str = ""
 
     def __post_init__(self) -> None:
@@ -152,14 +152,14 @@ def _in_pieces(parts: list[list[str]]) -> IdGenerator:
     return IdGenerator(pieces=pieces, end=before[-1]) if enough else IdGenerator()
 
 
-def _piece(before: str, texts: tuple[str, ...]) -> Piece:
+def _piece(before: str, texts: tuple[str, ...]) -> IdPiece:
     sizes = {len(text) for text in texts}
     if all(map(NUMBER.fullmatch, texts)) and len(sizes) > 1:
-        return Piece(before, min(map(int, texts)), max(map(int, texts)))
+        return IdPiece(before, min(map(int, texts)), max(map(int, texts)))
     letters = [
         "".join(sorted({text[k] for text in texts if len(text) > k})) for k in range(max(sizes))
     ]
-    return Piece(before, letters=tuple(letters), lengths=_lengths(texts))
+    return IdPiece(before, letters=tuple(letters), lengths=_lengths(texts))
 
 
 def _lengths(texts: tuple[str, ...]) -> tuple[int, ...]:

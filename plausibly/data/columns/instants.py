@@ -25,7 +25,7 @@ MAX_TEXTS = 60  # texts
 MAX_FORMS = 8  # forms of a column
 
 
-def ticks_in(texts: list[str], pattern: str) -> np.ndarray:
+def date_ticks_in(texts: list[str], pattern: str) -> np.ndarray:
     """As `dates.ticks`; and what a form of the same dates, or ISO's, says in whole ticks of this one is read too."""
     found = ticks(texts, pattern)
     left = np.flatnonzero(found == OTHER)
@@ -113,4 +113,4 @@ def _coarseness(form: str, texts: list[str], counts: np.ndarray) -> tuple[Any, .
 
 
 def _tells(texts: list[str], counts: np.ndarray, form: str) -> bool:
-    return bool(counts[ticks_in(texts, form) != OTHER].sum() >= MIN_SHARE * counts.sum())
+    return bool(counts[date_ticks_in(texts, form) != OTHER].sum() >= MIN_SHARE * counts.sum())

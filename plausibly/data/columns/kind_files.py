@@ -12,7 +12,7 @@ from plausibly.data.columns.guessing import KIND_WORDS, is_word
 from plausibly.data.events import Document
 from plausibly.errors import UserError, did_you_mean
 from plausibly.printing import visible
-from plausibly.system.files import delivering
+from plausibly.system.files import delivering_file
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 HEAD_TEXT = """\
@@ -52,7 +52,7 @@ def write_kinds(columns: list[Document], name: str, path: Path) -> None:
     text = HEAD_TEXT.format(name=visible(name), words=", ".join(KIND_WORDS)) + "".join(
         _line(column) for column in columns
     )
-    with delivering(path) as draft:
+    with delivering_file(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
 

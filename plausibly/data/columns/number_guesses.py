@@ -13,8 +13,8 @@ from plausibly.data.columns.column_sample import (
     DIGITS,
     ColumnSample,
     Marks,
-    with_points,
-    without_marks,
+    with_decimal_points,
+    without_hole_marks,
 )
 from plausibly.data.columns.numbers import MIN_SHARE
 from plausibly.data.columns.types import GridColumn, RealColumn
@@ -35,7 +35,7 @@ EPOCH_SECONDS = (946_684_800, 2_051_222_400)  # seconds to 2000 and to 2035
 
 def guess_number(sight: ColumnSample) -> Column | None:
     """Nearly all cells are numbers; words such as NA may stand for holes."""
-    sight, marks = with_points(*without_marks(sight))
+    sight, marks = with_decimal_points(*without_hole_marks(sight))
     read = [numbers.parse_number(text) for text in sight.texts]
     weight = sight.counts[[found is not None for found in read]].sum()
     endless = sight.counts[
@@ -45,7 +45,7 @@ def guess_number(sight: ColumnSample) -> Column | None:
         return None
     if any(map(numbers.LEADING_ZERO.fullmatch, sight.texts)):
         return None
-    decimals = numbers.resolution(read, sight.counts)
+    decimals = numbers.decimal_resolution(read, sight.counts)
     is_small = sight.storage.dtype.lower() in SMALL_FLOATS
     if decimals is None or (is_small and decimals > MAX_SMALL_DECIMALS):
         return _real_column(sight, marks)
@@ -53,22 +53,22 @@ def guess_number(sight: ColumnSample) -> Column | None:
 
 
 def guess_integer(sight: ColumnSample) -> Column | None:
-    sight, marks = without_marks(sight)
+    sight, marks = without_hole_marks(sight)
     return _grid_column(sight, marks, [numbers.parse_number(text) for text in sight.texts], 0)
 
 
 def _grid_column(
     sight: ColumnSample, marks: Marks, read: list[numbers.ExactNumber | None], decimals: int
 ) -> Column | None:
-    steps = [numbers.in_steps(found, decimals) for found in read]
+    steps = [numbers.number_in_steps(found, decimals) for found in read]
     fitting = np.array([step is not None for step in steps], dtype=bool)
     if not fitting.any():
         return None
     values = np.array([step for step in steps if step is not None], dtype=np.int64)
-    step, start = numbers.lattice(values, sight.counts[fitting])
+    step, start = numbers.number_lattice(values, sight.counts[fitting])
     kind = numbers.learn_grid((values - start) // step, sight.counts[fitting], sight.holes > 0)
     texts = [text.strip() for text, fits in zip(sight.texts, fitting, strict=True) if fits]
-    style = numbers.style_of(texts, sight.counts[fitting], values.tolist(), decimals)
+    style = numbers.number_style(texts, sight.counts[fitting], values.tolist(), decimals)
     why = "whole numbers" if decimals == 0 else f"numbers with up to {decimals} decimals"
     why += _epoch(sight.name, values) if decimals == 0 else ""
     ends = (int(values.min()), int(values.max()))
@@ -91,8 +91,8 @@ def _epoch(name: str, values: Any) -> str:
 
 def guess_real(sight: ColumnSample) -> Column | None:
     """Numbers with a density, at whatever resolution they were recorded."""
-    sight, marks = with_points(*without_marks(sight))
-    decimals = numbers.resolution(
+    sight, marks = with_decimal_points(*without_hole_marks(sight))
+    decimals = numbers.decimal_resolution(
         [numbers.parse_number(text) for text in sight.texts], sight.counts
     )
     return _real_column(sight, marks, "as you said", 0.0 if decimals is None else 10.0**-decimals)

@@ -47,7 +47,7 @@ def parse_number(text: str) -> ExactNumber | None:
     return (digits, decimals) if decimals >= 0 else (digits * 10**-decimals, 0)
 
 
-def in_steps(number: ExactNumber | None, decimals: int) -> int | None:
+def number_in_steps(number: ExactNumber | None, decimals: int) -> int | None:
     """The number in steps of 10^-decimals; None where it is no multiple or too large."""
     if number is None or number[1] > decimals:
         return None
@@ -66,7 +66,7 @@ def format_number(steps: int, decimals: int, style: str) -> str:
     return f"{'-' if steps < 0 else ''}{whole}{'.' if digits else ''}{digits}"
 
 
-def style_of(texts: list[str], counts: np.ndarray, units: list[int], decimals: int) -> str:
+def number_style(texts: list[str], counts: np.ndarray, units: list[int], decimals: int) -> str:
     """The style of a column's numbers: as most of its texts are printed, which are so many units of 10^-decimals."""
     places = Counter[int]()
     for text, count in zip(texts, counts.tolist(), strict=True):
@@ -91,10 +91,10 @@ def style_of_reals(texts: list[str]) -> str:
     return "dotted" if all("." in text or "e" in text.lower() for text in texts) else "shortest"
 
 
-def resolution(numbers: list[ExactNumber | None], counts: np.ndarray) -> int | None:
+def decimal_resolution(numbers: list[ExactNumber | None], counts: np.ndarray) -> int | None:
     """Decimals of the grid that nearly all numbers lie on, the finest that 2^53 steps can span, or None."""
     places = np.array([-1 if number is None else number[1] for number in numbers])
-    counts = of_others(numbers, counts)
+    counts = drop_dominant(numbers, counts)
     held = places[places >= 0]
     weights = counts[places >= 0]
     if not len(held):
@@ -103,14 +103,14 @@ def resolution(numbers: list[ExactNumber | None], counts: np.ndarray) -> int | N
         if weights[held <= decimals].sum() < MIN_SHARE * weights.sum():
             return None
         fits = np.array(
-            [decimals <= 30 and in_steps(number, decimals) is not None for number in numbers]
+            [decimals <= 30 and number_in_steps(number, decimals) is not None for number in numbers]
         )
         if counts[fits].sum() >= MIN_SHARE * weights.sum():
             return int(decimals)
     return None
 
 
-def of_others(numbers: Sequence[ExactNumber | None], counts: np.ndarray) -> np.ndarray:
+def drop_dominant(numbers: Sequence[ExactNumber | None], counts: np.ndarray) -> np.ndarray:
     """The counts without those of one number that most of all are, unless all are, as `varying`."""
     totals = Counter[ExactNumber]()
     for number, count in zip(numbers, counts.tolist(), strict=True):
@@ -122,7 +122,7 @@ def of_others(numbers: Sequence[ExactNumber | None], counts: np.ndarray) -> np.n
     return np.where([number == usual for number in numbers], 0, counts)
 
 
-def lattice(values: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
+def number_lattice(values: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
     """The `step` and `start` with all whole numbers `values` among start, start + step, ...; 1 and 0 where few show it.
 
     What lies off a lattice is an open code's text, some 40 nats; what lies on it is log(step) nats more probable.
@@ -200,12 +200,12 @@ def learn_real(values: np.ndarray, missing: bool, closed: bool = False, step: fl
     middle = _middle(values)
     location = float((middle / len(middle)).sum())
     farthest = float(np.abs(values - location).max()) or 1.0
-    apart = (_middle(varying(values)) - location) / farthest
+    apart = (_middle(varying_numbers(values)) - location) / farthest
     # so that none is out of reach
     scale = farthest * max(float(np.sqrt((apart * apart).mean())), 1e-5)
     events = ((values - location) / scale).astype(np.float32)
     edges = _real_edges(events)
-    usual = usual_of(values)
+    usual = usual_number(values)
     if usual is not None:
         floor = Real(location, scale, step=step).floor
         edges = _with_spike(edges, (usual - location) / scale, floor)
@@ -238,7 +238,7 @@ def decimal_step(values: np.ndarray) -> float:
 
     One value that most of them are says nothing of it, but it is a multiple too.
     """
-    others = varying(values)
+    others = varying_numbers(values)
     most = float(np.abs(others).max(initial=0.0))
     exact = 0.01 / np.finfo(values.dtype).eps
     for decimals in range(MAX_DECIMALS + 1):
@@ -263,13 +263,13 @@ def _middle(values: np.ndarray) -> np.ndarray:
     return values.clip(low, high) if high > low else values
 
 
-def usual_of(values: np.ndarray) -> float | None:
+def usual_number(values: np.ndarray) -> float | None:
     """The number that most of the values are, or None."""
     usual = np.quantile(values, 0.5, method="lower")
     return float(usual) if 2 * int((values == usual).sum()) > len(values) else None
 
 
-def varying(values: np.ndarray) -> np.ndarray:
+def varying_numbers(values: np.ndarray) -> np.ndarray:
     """The values without one that most of them are, unless all are."""
-    others = values[values != usual_of(values)]
+    others = values[values != usual_number(values)]
     return others if len(others) else values

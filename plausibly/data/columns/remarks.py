@@ -11,8 +11,8 @@ from plausibly.data.columns.column_sample import (
     DIGITS,
     FEW_LEVELS,
     ColumnSample,
-    with_points,
-    without_marks,
+    with_decimal_points,
+    without_hole_marks,
 )
 from plausibly.data.columns.numbers import MIN_SHARE
 
@@ -32,7 +32,7 @@ DRESSED_NUMBER = re.compile(  # possessive, lest long cells take time squared: 1
 
 def explain_codes(sight: ColumnSample) -> str:
     """Why numbers are written as no amounts are, or nothing."""
-    sight, _ = without_marks(sight)
+    sight, _ = without_hole_marks(sight)
     if sight.storage.kind != "text" or not sight.rows:
         return ""
 
@@ -74,10 +74,10 @@ def _explain_forms(sight: ColumnSample) -> str:
 
 def explain_signs(sight: ColumnSample) -> str:
     """Nearly all cells are numbers, many with thousands separators, decimal commas or currency signs."""
-    sight, _ = without_marks(sight)
+    sight, _ = without_hole_marks(sight)
     plain = np.array([numbers.parse_number(text) is not None for text in sight.texts])
     alike = np.array([bool(DRESSED_NUMBER.fullmatch(text)) for text in sight.texts])
-    if "point" in with_points(sight, {})[1]:
+    if "point" in with_decimal_points(sight, {})[1]:
         return ""
     if not sight.rows or sight.counts[plain | alike].sum() < MIN_SHARE * sight.rows:
         return ""
@@ -94,7 +94,7 @@ def _explain_large(sight: ColumnSample) -> str:
     """Nearly all cells are whole numbers, many of them beyond 2^53."""
     read = [numbers.parse_number(text) for text in sight.texts]
     whole = np.array([DIGITS.fullmatch(text) is not None for text in sight.texts])
-    fitting = np.array([numbers.in_steps(found, 0) is not None for found in read])
+    fitting = np.array([numbers.number_in_steps(found, 0) is not None for found in read])
     if not sight.rows or sight.counts[whole].sum() < MIN_SHARE * sight.rows:
         return ""
     large = sight.counts[whole & ~fitting].sum() > (1 - MIN_SHARE) * sight.rows

@@ -20,7 +20,7 @@ from plausibly.data.columns.cell_texts import (
     stamps,
     texts_of,
     times_of,
-    unbox,
+    unbox_objects,
 )
 from plausibly.data.columns.date_forms import fraction_form
 from plausibly.data.columns.dtypes import CLOCK_CHANGES, OBJECT_PARSERS, dtype_named, dtype_zone
@@ -221,7 +221,7 @@ def storage_kind(series: Any, name: str) -> str:
     """The kind that a column is stored as; of a categorical one that of its categories."""
     import pandas as pd
 
-    series = unbox(series)
+    series = unbox_objects(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         return storage_kind(pd.Series(series.dtype.categories), name)
     if series.dtype == np.dtype(object):

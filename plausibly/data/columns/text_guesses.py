@@ -31,7 +31,9 @@ def guess_identifier(sight: ColumnSample) -> Column | None:
     """Keys: whole numbers, all distinct, of a column that is named so."""
     if not sight.distinct or sight.storage.kind == "float" or sight.rows < 2:
         return None
-    whole = [numbers.in_steps(numbers.parse_number(text), 0) is not None for text in sight.texts]
+    whole = [
+        numbers.number_in_steps(numbers.parse_number(text), 0) is not None for text in sight.texts
+    ]
     if (
         not all(whole)
         or any(map(numbers.LEADING_ZERO.fullmatch, sight.texts))

@@ -12,7 +12,7 @@ from plausibly.data.columns import date_patterns, dates, numbers
 from plausibly.data.columns.cell_arrays import in_ticks
 from plausibly.data.columns.cells import ColumnValues
 from plausibly.data.columns.date_forms import form_of, plain_form
-from plausibly.data.columns.instants import ticks_in
+from plausibly.data.columns.instants import date_ticks_in
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import TIME_KINDS
 from plausibly.events.grid import Grid
@@ -172,7 +172,7 @@ class GridColumn(NumberColumn):
 
     def parse(self, texts: list[str]) -> np.ndarray:
         units = [
-            numbers.in_steps(numbers.parse_number(text), self.decimals)
+            numbers.number_in_steps(numbers.parse_number(text), self.decimals)
             for text in self.to_points(texts)
         ]
         found = [
@@ -303,7 +303,7 @@ class DateColumn(ModelledColumn):
             )
 
     def parse(self, texts: list[str]) -> np.ndarray:
-        ticks = ticks_in(texts, self.form)
+        ticks = date_ticks_in(texts, self.form)
         steps, rest = np.divmod(ticks - np.where(ticks == OTHER, 0, self.start), self.step)
         return np.where(
             (ticks == OTHER) | (rest > 0) | (np.abs(steps) >= numbers.MAX_STEPS), OTHER, steps
@@ -320,7 +320,7 @@ class DateColumn(ModelledColumn):
     def own_texts(self, texts: list[str], kind: str) -> list[str]:
         """Times that a type holds, or that such a column is asked for, in the column's form where it says them whole."""
         if kind in TIME_KINDS:
-            return dates.reformat(
+            return dates.reformat_dates(
                 texts,
                 plain_form(next((text for text in texts if text[-1:].isdigit()), "")),
                 self.form,

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from plausibly.data.files.dialects import Dialect
-from plausibly.data.files.tables import TABLE_SUFFIXES, contents, read_table, write_text
+from plausibly.data.files.tables import TABLE_SUFFIXES, read_contents, read_table, write_text
 from plausibly.errors import UserError, did_you_mean
-from plausibly.system.files import delivering, suffix_of, writer_for
+from plausibly.system.files import delivering_file, suffix_of, writer_for
 
 SPLITS = dict(
     train="train", training="train", valid="valid", val="valid", validation="valid", dev="valid", test="test", testing="test"
@@ -255,7 +255,7 @@ def _is_shape(key: str, raw: dict[str, np.ndarray]) -> bool:
 
 def _raw_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(io.BytesIO(contents(path)), allow_pickle=False) as file:
+        with np.load(io.BytesIO(read_contents(path)), allow_pickle=False) as file:
             found = {key: file[key] for key in file.files}
             return {
                 key: array for key, array in found.items() if isinstance(array, np.ndarray)
@@ -275,7 +275,7 @@ def _unpack_bits(array: np.ndarray, shape: np.ndarray | None, where: str) -> np.
 
 
 def _read_single(path: Path) -> np.ndarray:
-    data = contents(path)
+    data = read_contents(path)
     if data[:2] == b"\0\0":
         return _read_idx(data, path)
     try:
@@ -308,7 +308,7 @@ def write_rows(
 ) -> None:
     """Writes an array to a file whose suffix says how, whole or not at all; `further` ways besides those for all arrays."""
     writer = writer_for(path, array_writers() | dict(further))
-    with delivering(path) as draft:
+    with delivering_file(path) as draft:
         writer(np.asarray(rows), draft)
 
 

@@ -19,7 +19,7 @@ from plausibly.data.files.arrays import as_array
 from plausibly.data.files.arrow_tables import index_to_columns, level_names
 from plausibly.data.files.pieces import table_file
 from plausibly.data.files.regularity import first_difference
-from plausibly.data.files.tables import TEXT_SUFFIXES, contents
+from plausibly.data.files.tables import TEXT_SUFFIXES, read_contents
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.tables import TableFormat
 from plausibly.errors import UserError
@@ -30,7 +30,7 @@ MAX_RIVAL_BYTES = 32 << 20  # bytes that others are tried on
 MAX_WEBP_SIDE = 16_383  # pixels of a WebP's side
 
 
-def in_memory(data: Any, format: Format) -> Any:
+def rows_in_memory(data: Any, format: Format) -> Any:
     """Rows that are no file, as a frame for a table and as an array for all else. UserError for what is neither."""
     if not isinstance(format, TableFormat):
         return as_array(data)
@@ -43,7 +43,7 @@ def in_memory(data: Any, format: Format) -> Any:
     return frame
 
 
-class Original:
+class RoundTrip:
     """Rows in memory or in a file; `size` is in bytes, of a file as it lies there."""
 
     def __init__(self, source: Any, format: Format) -> None:
@@ -82,7 +82,7 @@ class Original:
                 )
 
     def _again(self, events: Events) -> Any:
-        return again(self.format, events)
+        return rows_from_events(self.format, events)
 
     def _write(self, back: Any) -> None:
         """Rows as a file of this sort will hold them. UserError where all of them go to none."""
@@ -148,9 +148,9 @@ class Original:
         if self._kept_bytes > MAX_RIVAL_BYTES:
             return {}
         if self._kept:
-            return rivals(self.format, concat_rows(self._kept))
+            return rival_sizes(self.format, concat_rows(self._kept))
         if self.path and self.size <= MAX_RIVAL_BYTES:
-            return sizes_by_codec(contents(self.path))
+            return sizes_by_codec(read_contents(self.path))
         return {}
 
 
@@ -159,7 +159,7 @@ def _file_notes(path: Path | None, format: Format) -> list[str]:
     return table_file(path).notes() if path and isinstance(format, TableFormat) else []
 
 
-def again(format: Format, events: Events) -> Any:
+def rows_from_events(format: Format, events: Events) -> Any:
     """The rows of events. UserError where there are none."""
     try:
         return format.rows(events)
@@ -178,14 +178,14 @@ def concat_rows(parts: list[Any]) -> Any:
     return pd.concat(parts, ignore_index=True)
 
 
-def rivals(format: Format, rows: Any) -> dict[str, int]:
+def rival_sizes(format: Format, rows: Any) -> dict[str, int]:
     """Bytes that others make of rows: of a table as CSV, of arrays as numbers, bits as bits, of images as pictures too."""
     if isinstance(format, TableFormat):
         return sizes_by_codec(b"".join(format.text_lines("csv", rows)))
     bits = set(format.schema.kinds) == {Category()}
-    return sizes_by_codec((np.packbits(rows.astype(bool)) if bits else rows).tobytes()) | pictures(
-        format, rows
-    )
+    return sizes_by_codec(
+        (np.packbits(rows.astype(bool)) if bits else rows).tobytes()
+    ) | picture_bytes(format, rows)
 
 
 def sizes_by_codec(raw: bytes) -> dict[str, int]:
@@ -201,7 +201,7 @@ def sizes_by_codec(raw: bytes) -> dict[str, int]:
     }
 
 
-def pictures(format: Format, rows: np.ndarray) -> dict[str, int]:
+def picture_bytes(format: Format, rows: np.ndarray) -> dict[str, int]:
     """Bytes of all images in one picture, if they are any and there is nothing beside them."""
     picture = format.picture()
     if picture is None or picture[1].shape[0] not in (1, 3) or picture[1].size < format.schema.size:
@@ -239,7 +239,7 @@ def _measure_picture(image: Any) -> dict[str, int]:
     return found
 
 
-class TextOriginal(Original):
+class TextOriginal(RoundTrip):
     """A text file, compared byte for byte."""
 
     def __init__(self, source: str | Path, format: TableFormat) -> None:
@@ -282,7 +282,7 @@ class TextOriginal(Original):
         return super().notes()
 
 
-def original(source: Any, format: Format) -> Original:
+def open_original(source: Any, format: Format) -> RoundTrip:
     """The file or the rows that `source` is."""
     if (
         isinstance(format, TableFormat)
@@ -290,4 +290,4 @@ def original(source: Any, format: Format) -> Original:
         and suffix_of(source) in TEXT_SUFFIXES
     ):
         return TextOriginal(source, format)
-    return Original(source, format)
+    return RoundTrip(source, format)

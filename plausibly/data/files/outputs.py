@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from plausibly.data.files.spreadsheets import escape_formulas
-from plausibly.system.files import delivering, writer_for
+from plausibly.system.files import delivering_file, writer_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,7 @@ class TextOutput(Output):
         return pa.table({"header": [header], "lines": pa.array([lines], pa.large_binary())})
 
     def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
-        with delivering(path) as draft, _text_file(draft) as file:
+        with delivering_file(path) as draft, _text_file(draft) as file:
             for place, piece in enumerate(pieces):
                 if not place:
                     file.write(self.guard(piece["header"][0].as_buffer()))
@@ -117,7 +117,7 @@ class ColumnarOutput(Output):
     def join(self, pieces: Iterable[pa.Table], path: Path) -> None:
         groups = _regroup(pieces, ROWS_PER_GROUP)
         first = next(groups)
-        with delivering(path) as draft, self._writer(draft, first.schema) as writer:
+        with delivering_file(path) as draft, self._writer(draft, first.schema) as writer:
             for table in chain([first], groups):
                 writer.write_table(table)
 

@@ -29,9 +29,9 @@ from plausibly.data.files.tables import (
     TEXT_SUFFIXES,
     UTF16_NOTE,
     as_utf8,
-    contents,
-    header_of,
+    column_header,
     is_utf16,
+    read_contents,
     refuse_encoding,
     refuse_ragged,
     text_frame,
@@ -130,7 +130,7 @@ def table_file(path: Path) -> TableFile:
 
 
 @contextmanager
-def counting_from(first: int) -> Iterator[None]:
+def counting_rows_from(first: int) -> Iterator[None]:
     """Counts rows, where one of a piece is wrong, from the start of the file."""
     try:
         yield
@@ -170,7 +170,7 @@ class TextFile(TableFile):
         if not start[self._start :].strip():
             raise UserError(f"{path} is empty; it needs a header line and rows below it")
         with self._open() as file:
-            self._names = header_of(file, self.dialect, path)
+            self._names = column_header(file, self.dialect, path)
 
     @property
     def names(self) -> list[str]:
@@ -259,7 +259,7 @@ class TextFile(TableFile):
         assert self.dialect is not None
         with self._open() as file:
             refuse_ragged(file, self.names, self.dialect, self.path)
-        refuse_encoding(as_utf8(contents(self.path), self.path), self.path)
+        refuse_encoding(as_utf8(read_contents(self.path), self.path), self.path)
         return UserError(f"{self.path} cannot be read: {error}")
 
 

@@ -19,7 +19,7 @@ MAX_ROWS_CHECKED = 200_000  # looked at for how lines are written
 CHARACTERS_SHOWN = 40  # characters of a line
 
 
-def irregularities(
+def describe_irregularities(
     suffix: str, start: bytes, first: Any, rows: int, format: TableFormat
 ) -> list[str]:
     """A note on what of a text file's bytes does not come back; none where all do, but for columns that are dropped.
@@ -30,7 +30,7 @@ def irregularities(
     return [f"not byte for byte: {note}"] if note else []
 
 
-def spellings(frame: Any, format: TableFormat) -> list[str]:
+def describe_spellings(frame: Any, format: TableFormat) -> list[str]:
     """Notes on the columns of a text file whose cells are not all spelled as those of drawn rows."""
     return [
         note for column in format.modelled if (note := _spelling_note(column, frame[column.name]))

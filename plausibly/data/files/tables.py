@@ -28,7 +28,7 @@ UTF16_NOTE = "not byte for byte: the file is in UTF-16, and what is written is i
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, "parquet", "arrow", "feather")
 
 
-def contents(path: Path) -> bytes:
+def read_contents(path: Path) -> bytes:
     """The bytes of a file, unpacked where it is gzipped. UserError where it cannot be read."""
     try:
         packed = path.read_bytes()
@@ -65,7 +65,7 @@ def read_table(path: Path) -> tuple[Any, Dialect | None]:
         raise UserError(
             f"{path} is no table (.{', .'.join(TABLE_SUFFIXES)}), but a table is what is needed here"
         )
-    data = contents(path)
+    data = read_contents(path)
     if suffix_of(path) in TEXT_SUFFIXES:
         return read_text(as_utf8(data, path), path)
     return _read_columnar(data, path), None
@@ -79,7 +79,7 @@ def read_text(data: bytes, path: Path) -> tuple[Any, Dialect]:
     if not data.strip():
         raise UserError(f"{path} is empty; it needs a header line and rows below it")
     dialect = dialects.learn_dialect(data, plain)
-    header = header_of(io.BytesIO(data), dialect, path)
+    header = column_header(io.BytesIO(data), dialect, path)
     return _parse_text(data, header, dialect, path), dialect
 
 
@@ -117,7 +117,7 @@ def refuse_encoding(data: bytes, path: Path) -> None:
         ) from error
 
 
-def header_of(file: IO[bytes], dialect: Dialect, path: Path) -> list[str]:
+def column_header(file: IO[bytes], dialect: Dialect, path: Path) -> list[str]:
     """The names of the columns. UserError where two are the same."""
     text = io.TextIOWrapper(
         file, encoding="utf-8", newline="", errors="surrogateescape"

@@ -82,12 +82,13 @@ def _reconsider_key(column: Column, columns: Sequence[Column], frame: Any, label
         return column
     why = "whole numbers, of which others are a smooth function"
     return replace(
-        guessing.guess(count_texts(frame[label], column.name, column.storage), "integer"), why=why
+        guessing.guess_column(count_texts(frame[label], column.name, column.storage), "integer"),
+        why=why,
     )
 
 
 def _learn_column(sight: ColumnSample, word: str | None, rows: int) -> Column:
-    column = guessing.guess(sight, word)
+    column = guessing.guess_column(sight, word)
     if isinstance(column, AsideColumn) and column.role == "constant" and rows:
         return change_column(column, unforeseen=share_of_new(0, rows))
     if sight.storage == Storage("str", "text"):

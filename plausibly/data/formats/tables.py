@@ -14,8 +14,8 @@ from torch import Tensor
 
 from plausibly.data.columns.aside import AsideColumn
 from plausibly.data.columns.cells import ColumnValues, join_cells
-from plausibly.data.columns.column import Column, with_tuples
-from plausibly.data.columns.conditions import cell
+from plausibly.data.columns.column import Column, lists_to_tuples
+from plausibly.data.columns.conditions import condition_cell
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.events import Document, Events, pack_events
 from plausibly.data.files import tables
@@ -207,7 +207,8 @@ class TableFormat(Format):
         columns = {column.name: column for column in self.modelled}
         events = self.questions(
             pd.DataFrame(
-                {name: cell(columns[name], value) for name, value in given.items()}, index=[0]
+                {name: condition_cell(columns[name], value) for name, value in given.items()},
+                index=[0],
             )
         )
         events.values.recorded = False
@@ -354,5 +355,7 @@ class TableFormat(Format):
         if len(fields["columns"]) > MAX_COLUMNS or len(fields["labels"]) != len(fields["columns"]):
             raise ValueError("too many columns, or labels that do not fit them")
         columns = [Column.from_json(document) for document in fields["columns"]]
-        dialect = None if fields["dialect"] is None else Dialect(**with_tuples(fields["dialect"]))
+        dialect = (
+            None if fields["dialect"] is None else Dialect(**lists_to_tuples(fields["dialect"]))
+        )
         return cls(columns, map(label_from_json, fields["labels"]), dialect, fields["dropped"])

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.data.dataset import Truth
+from plausibly.data.dataset import TrueDistribution
 from plausibly.data.formats.arrays import ArrayFormat
 from plausibly.data.formats.format import Format
-from plausibly.data.toys.planes import Checkerboard, Modes, RealToy, Ring, draw_plane
+from plausibly.data.toys.planes import Checkerboard, NormalsOnCircle, RealToy, Ring, draw_plane
 from plausibly.errors import UserError
 from plausibly.events.kinds import Category, Kind, Level
 from plausibly.events.schema import Schema, binary
@@ -33,13 +33,13 @@ class Toy(NamedTuple):
     test: np.ndarray
     schema: Schema
     layout: str
-    truth: Truth | None = None
+    truth: TrueDistribution | None = None
     labels: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # of the rows of each split
 
     def format(self) -> ArrayFormat:
         return ArrayFormat(self.schema, self.layout, self.train.dtype.str)
 
-    def truth_for(self, format: Format) -> Truth | None:
+    def truth_for(self, format: Format) -> TrueDistribution | None:
         return self.truth
 
     def parts(self, labels: bool = False) -> dict[str, np.ndarray]:
@@ -231,7 +231,7 @@ def toy_ring() -> RealToy:
 
 def toy_modes() -> RealToy:
     """Eight narrow normals on a circle in the plane."""
-    return draw_plane(Modes(), SPLIT_ROWS, SEED)
+    return draw_plane(NormalsOnCircle(), SPLIT_ROWS, SEED)
 
 
 def toy_checkerboard() -> RealToy:

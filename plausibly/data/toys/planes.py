@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.data.dataset import Truth
+from plausibly.data.dataset import TrueDistribution
 from plausibly.data.formats import real_arrays
 from plausibly.data.formats.format import Format
 from plausibly.errors import UserError
@@ -44,7 +44,7 @@ class RealToy(NamedTuple):
             raise UserError("this built-in has no labels; digits and digits-binary have")
         return dict(zip(("train", "valid", "test"), self[:3], strict=True))
 
-    def truth_for(self, format: Format) -> Truth:
+    def truth_for(self, format: Format) -> TrueDistribution:
         assert isinstance(format, real_arrays.RealArrayFormat)
         return PlaneTruth(self.plane, format.kinds)
 
@@ -96,7 +96,7 @@ class Ring:
 
 
 @dataclass(frozen=True)
-class Modes:
+class NormalsOnCircle:
     """Normals of one width, evenly spaced on a circle, each equally likely."""
 
     modes: int = 8

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 
 from plausibly.data.formats.format import Format
-from plausibly.evaluation.answers.curves import curve
+from plausibly.evaluation.answers.curves import outcome_cdf
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Kind, Real
 from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.outcome import Numeric, Single
 from plausibly.tasks.information import entropy_of
-from plausibly.tasks.query import Found
+from plausibly.tasks.query import QueryOutcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +99,9 @@ class Answer:
         return self.frame.to_html(index=False)
 
 
-def make_answer(format: Format, place: int, given: Mapping[str, Any], found: Found) -> Answer:
+def make_answer(
+    format: Format, place: int, given: Mapping[str, Any], found: QueryOutcome
+) -> Answer:
     """The answer to a query of one row about the variable `place`."""
     outcome, kind = found.outcome, format.schema.kinds[place]
     blank = Answer(
@@ -164,7 +166,7 @@ def level_shares(
 
 def number_summary(format: Format, place: int, outcome: Single, kind: Kind) -> dict[str, Any]:
     """Mean and quantiles of a number, as its column shows them."""
-    found = curve(kind, outcome)
+    found = outcome_cdf(kind, outcome)
     places = found.quantiles(np.array(QUANTILE_LEVELS))[:, 0].tolist()
     shown = {
         q: format.display(place, value) for q, value in zip(QUANTILE_LEVELS, places, strict=True)

@@ -13,7 +13,7 @@ import torch
 
 from plausibly.events.grid import Grid
 from plausibly.events.kinds import Kind, Level, Real
-from plausibly.events.moments import below, means, outer
+from plausibly.events.moments import code_means, outer_quantiles, probability_below
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.outcome import Numeric, Single
@@ -21,7 +21,7 @@ from plausibly.outcomes.outcome import Numeric, Single
 BISECTION_STEPS = 60
 
 
-class Curve(ABC):
+class CDF(ABC):
     """F of a number in each row; arrays (rows,) float64."""
 
     @abstractmethod
@@ -36,18 +36,18 @@ class Curve(ABC):
         """The smallest numbers, in whole steps where the kind has them, that are at least so far up, (levels, rows)."""
 
 
-def curve(kind: Kind, outcome: Single) -> Curve:
+def outcome_cdf(kind: Kind, outcome: Single) -> CDF:
     """The curve of a variable of that kind, which is no category."""
     if isinstance(outcome, Numeric) and not isinstance(outcome, Histogram):
         assert isinstance(kind, Real)
-        return NumberCurve(kind, outcome)
+        return NumberCDF(kind, outcome)
     inner = outcome.inner if isinstance(outcome, Histogram) else outcome
     assert isinstance(inner, Categorical)
     shares = inner.log_probs.double().exp().cpu().numpy()[:, : kind.regular]
-    return CodeCurve(kind, shares / shares.sum(1, keepdims=True))
+    return CodeCDF(kind, shares / shares.sum(1, keepdims=True))
 
 
-class CodeCurve(Curve):
+class CodeCDF(CDF):
     """`shares` (rows, regular codes) of each row add up to 1."""
 
     def __init__(self, kind: Kind, shares: np.ndarray) -> None:
@@ -55,14 +55,14 @@ class CodeCurve(Curve):
         self.step = 0.0 if isinstance(kind, Real) else 1.0
 
     def mean(self) -> np.ndarray:
-        return np.asarray(self.shares @ means(self.kind)[: self.kind.regular])
+        return np.asarray(self.shares @ code_means(self.kind)[: self.kind.regular])
 
     def below(self, values: np.ndarray) -> np.ndarray:
         different, which = np.unique(values, return_inverse=True)
         return np.asarray((self.shares * self._inside(different)[which]).sum(1))
 
     def quantiles(self, levels: np.ndarray) -> np.ndarray:
-        at = curve_knots(self.kind)
+        at = cdf_knots(self.kind)
         reached = self.shares @ self._inside(at).T
         found = np.stack([self._at(at, reached, q) for q in levels])
         found = found if isinstance(self.kind, Level) else self._outside(levels, found)
@@ -72,10 +72,11 @@ class CodeCurve(Curve):
         """The values found, (levels, rows), but those in the outermost codes by the law inside these."""
         ends = self.shares[:, 0], self.shares[:, -1]
         low, high = (
-            np.where(there, end, 0.0) for there, end in zip(open_ends(self.kind), ends, strict=True)
+            np.where(there, end, 0.0)
+            for there, end in zip(open_end_codes(self.kind), ends, strict=True)
         )
         under, over = levels[:, None] < low, 1 - levels[:, None] < high
-        least, most = outer(
+        least, most = outer_quantiles(
             self.kind,
             np.where(under, levels[:, None] / np.where(low > 0, low, 1), 1.0),
             np.where(over, (1 - levels[:, None]) / np.where(high > 0, high, 1), 1.0),
@@ -93,10 +94,12 @@ class CodeCurve(Curve):
 
     def _inside(self, values: np.ndarray) -> np.ndarray:
         """p(at most each value | code), (values, codes)."""
-        return np.stack([below(self.kind, float(value))[: self.kind.regular] for value in values])
+        return np.stack(
+            [probability_below(self.kind, float(value))[: self.kind.regular] for value in values]
+        )
 
 
-def curve_knots(kind: Kind) -> np.ndarray:
+def cdf_knots(kind: Kind) -> np.ndarray:
     """Numbers between which F of the kind's codes, but for the outermost of open ones, is a straight line; sorted."""
     if isinstance(kind, Level):
         starts = np.arange(kind.levels + 1) * kind.width
@@ -109,13 +112,13 @@ def curve_knots(kind: Kind) -> np.ndarray:
     return np.unique(np.concatenate([edges, edges - 1, atoms, atoms - 1]))
 
 
-def open_ends(kind: Kind) -> tuple[bool, bool]:
+def open_end_codes(kind: Kind) -> tuple[bool, bool]:
     """The lowest and the highest code are of all numbers below and above."""
     unseen = kind.unseen if isinstance(kind, Grid) else ()
     return 0 not in unseen, not isinstance(kind, Grid) or len(kind.edges) not in unseen
 
 
-class NumberCurve(Curve):
+class NumberCDF(CDF):
     def __init__(self, kind: Real, outcome: Numeric) -> None:
         self.kind, self.outcome, self.ends = kind, outcome, outcome.cuts().double().aminmax(dim=-1)
 

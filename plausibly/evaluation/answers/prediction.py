@@ -11,10 +11,10 @@ from torch import Tensor
 from plausibly.capabilities import AnyOrderModel, Trainable, Variational, device_of
 from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
-from plausibly.data.questions import place_of
+from plausibly.data.questions import variable_named
 from plausibly.errors import UserError
 from plausibly.evaluation.answers.classification import Classification
-from plausibly.evaluation.answers.regression import Regression, regression
+from plausibly.evaluation.answers.regression import Regression, evaluate_regression
 from plausibly.events.kinds import Category
 from plausibly.system.randomness import Stream, generator_for
 from plausibly.tasks.classify import classify
@@ -24,7 +24,7 @@ from plausibly.tasks.query import query
 def find_target(model: Trainable, format: Format, name: str | None) -> int:
     """The variable of that name, else the lone context, or the lone variable that is modelled. UserError for any other."""
     if name is not None:
-        return place_of(format, name)
+        return variable_named(format, name)
     rest = [i for i in range(model.schema.size) if i not in model.context]
     for lone in (model.context, rest):
         if len(lone) == 1:
@@ -95,7 +95,7 @@ def regress_rows(
     unknown[:, i] = False
     noise = generator_for(device_of(model), seed, Stream.REGRESSIONS)
     found = query(model, codes, unknown.view(codes.shape), i, noise, particles)
-    return regression(format, events, i, found, np.random.default_rng((seed, 3)))
+    return evaluate_regression(format, events, i, found, np.random.default_rng((seed, 3)))
 
 
 def take_holes_as_evidence(

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from plausibly.capabilities import Trainable
 from plausibly.evaluation import intervals
 from plausibly.events.kinds import Category, Level
-from plausibly.system.randomness import Likeliest
+from plausibly.system.randomness import LikeliestGenerator
 from plausibly.tasks.reconstruct import reconstruct
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LEVELS_UNIT = "levels"
 CELLS_PER_BATCH = 1 << 22  # looked at in one go
 
 
-class Error(Struct, frozen=True, forbid_unknown_fields=True):
+class ReconstructionError(Struct, frozen=True, forbid_unknown_fields=True):
     """The mean error of rows: of each row, the mean over its cells of one unit. Smaller is better."""
 
     value: float
@@ -43,7 +43,9 @@ class Error(Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.rows:,} rows" + (f" in {self.groups:,} groups" if self.groups else "")
 
 
-def reconstruction(model: Trainable, format: Format, events: Events) -> dict[str, Error]:
+def reconstruction_errors(
+    model: Trainable, format: Format, events: Events
+) -> dict[str, ReconstructionError]:
     """The error by unit: share of named cells that are wrong; of numbers the mean absolute difference. Empty without encoder.
 
     Levels count together, every other number by itself in its column's own units. A context is given, and left out.
@@ -65,13 +67,13 @@ def reconstruction(model: Trainable, format: Format, events: Events) -> dict[str
 
 def row_errors(model: Trainable, format: Format, events: Events) -> dict[str, np.ndarray]:
     """The mean error of each row by unit, (rows,); NaN where a row has no such cell."""
-    made = format.draw(reconstruct(model, events.codes), Likeliest())
+    made = format.draw(reconstruct(model, events.codes), LikeliestGenerator())
     rest = [i for i in range(format.schema.size) if i not in model.context]
     wrong = (
         format.schema.event_codes(events.codes) != format.schema.event_codes(made.codes)
     ).numpy()[:, rest]
     apart = np.abs(format.numbers(events) - format.numbers(made))[:, rest]
-    every = units(format)
+    every = error_units(format)
     own = np.array([every[i] for i in rest])
     measured = (own != WRONG_SHARE) & ~np.isnan(apart)
     found = {WRONG_SHARE: row_means(wrong, ~measured)}
@@ -81,7 +83,7 @@ def row_errors(model: Trainable, format: Format, events: Events) -> dict[str, np
     return found
 
 
-def units(format: Format) -> list[str]:
+def error_units(format: Format) -> list[str]:
     """The unit in which the error of each variable is measured."""
     dated = {
         each["name"]: each["resolution"] for each in format.describe() if each["kind"] == "date"
@@ -103,23 +105,23 @@ def row_means(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def mean_error(each: np.ndarray, groups: np.ndarray | None = None) -> Error:
+def mean_error(each: np.ndarray, groups: np.ndarray | None = None) -> ReconstructionError:
     """The mean over the rows that have one."""
     there = ~np.isnan(each)
     own = None if groups is None else groups[there]
     found, number = intervals.Mean(each[there], own), None if own is None else len(np.unique(own))
-    return Error(
+    return ReconstructionError(
         found.value, intervals.finite_or_none(found.error), int(there.sum()), found.interval, number
     )
 
 
-def format_errors(errors: Mapping[str, Error], most: int = 3) -> str:
+def format_errors(errors: Mapping[str, ReconstructionError], most: int = 3) -> str:
     """The errors in one line, `most` of them."""
     said = [format_error(unit, error) for unit, error in list(errors.items())[:most]]
     return ", ".join(said) + (f" and {len(errors) - most:,} more" if len(errors) > most else "")
 
 
-def format_error(unit: str, error: Error) -> str:
+def format_error(unit: str, error: ReconstructionError) -> str:
     """One of them with its standard error: `3.10 ± 0.20% of cells wrong`, `2.41 ± 0.1 levels`."""
     if unit == WRONG_SHARE:
         spread = None if error.standard_error is None else 100 * error.standard_error

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from plausibly.evaluation.answers.curves import Curve, curve
+from plausibly.evaluation.answers.curves import CDF, outcome_cdf
 from plausibly.evaluation.intervals import Mean, finite_or_none, rows_text, with_error
 from plausibly.events.kinds import Kind, Real
 from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.outcomes.outcome import Single
-from plausibly.tasks.query import Found
+from plausibly.tasks.query import QueryOutcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,12 +153,12 @@ class Regression:
         return f"; an estimate: {self.effective.line()}" if self.effective else ""
 
 
-def regression(
-    format: Format, events: Events, place: int, answer: Found, generator: np.random.Generator
+def evaluate_regression(
+    format: Format, events: Events, place: int, answer: QueryOutcome, generator: np.random.Generator
 ) -> Regression:
     """The answers about variable `place` in each event; events observe it where it is known."""
     kind = format.schema.kinds[place]
-    found = curve(kind, answer.outcome)
+    found = outcome_cdf(kind, answer.outcome)
     truth = known_numbers(format, events, place)
     start, end = format.in_units(place, np.array([0.0, 1.0]))
     low, high = (format.in_units(place, each) for each in shortest_interval(kind, found))
@@ -184,7 +184,7 @@ def known_numbers(format: Format, events: Events, place: int) -> np.ndarray:
     return np.where(events.observed.flatten(1)[:, place].numpy(), numbers, np.nan)
 
 
-def log_losses(format: Format, events: Events, place: int, answer: Found) -> np.ndarray:
+def log_losses(format: Format, events: Events, place: int, answer: QueryOutcome) -> np.ndarray:
     """-log p of the number in each event, nats; NaN where the answer has no density."""
     x = events.codes.flatten(1)[:, place].float()
     nats = without_hole(format.schema.kinds[place], answer.outcome).log_prob(x).double().cpu()
@@ -199,7 +199,7 @@ def without_hole(kind: Kind, outcome: Single) -> Single:
     )[0]
 
 
-def shortest_interval(kind: Kind, found: Curve) -> tuple[np.ndarray, np.ndarray]:
+def shortest_interval(kind: Kind, found: CDF) -> tuple[np.ndarray, np.ndarray]:
     """The ends of the interval in each row, (rows,), in the kind's unit: of a few with different shares below the shortest.
 
     Of whole numbers without one of its ends where that is needless.

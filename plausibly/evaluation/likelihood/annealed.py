@@ -27,10 +27,10 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import Decoder, Trainable, device_of
-from plausibly.data.events import RowProgress, silent
+from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.errors import UserError
 from plausibly.evaluation.intervals import with_error
-from plausibly.evaluation.likelihood.likelihood import AtLeast, AtMost
+from plausibly.evaluation.likelihood.likelihood import LikelihoodLowerBound, LikelihoodUpperBound
 from plausibly.families.variational import NUMBERS_PER_BATCH
 from plausibly.tasks.annealed import LatentJoint, annealed, noisy_joint, pixel_errors
 
@@ -52,7 +52,7 @@ TUNING = 50, 4, 30, 10  # with so many rows, chains of each, rounds, and transit
 
 
 @dataclass(frozen=True)
-class Point:
+class HMCPoint:
     """Where chains are: z (n, latents), both logs (n,), and their gradients."""
 
     z: Tensor
@@ -68,29 +68,29 @@ class Point:
     def slope(self, power: float) -> Tensor:
         return self.of_prior + power * self.of_likelihood
 
-    def select(self, there: Point, which: Tensor) -> Point:
+    def select(self, there: HMCPoint, which: Tensor) -> HMCPoint:
         """`there` for those chains, bool (n,), else here."""
         pairs = [(getattr(self, name), getattr(there, name)) for name in self.__dataclass_fields__]
-        return Point(*(torch.where(which.view(-1, *[1] * (a.ndim - 1)), b, a) for a, b in pairs))
+        return HMCPoint(*(torch.where(which.view(-1, *[1] * (a.ndim - 1)), b, a) for a, b in pairs))
 
 
-def point_at(joint: LatentJoint, x: Tensor, z: Tensor) -> Point:
+def hmc_point_at(joint: LatentJoint, x: Tensor, z: Tensor) -> HMCPoint:
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         prior, likelihood = joint.log_prior(z), joint.log_likelihood(x, z)
         (of_prior,) = torch.autograd.grad(prior.sum(), z)
         (of_likelihood,) = torch.autograd.grad(likelihood.sum(), z)
-    return Point(z.detach(), prior.detach(), likelihood.detach(), of_prior, of_likelihood)
+    return HMCPoint(z.detach(), prior.detach(), likelihood.detach(), of_prior, of_likelihood)
 
 
-def transition(
+def hmc_transition(
     joint: LatentJoint,
     x: Tensor,
-    here: Point,
+    here: HMCPoint,
     power: float,
     step: Tensor,
     generator: torch.Generator,
-) -> tuple[Point, Tensor]:
+) -> tuple[HMCPoint, Tensor]:
     """A Hamiltonian transition of every chain that keeps p_t, with steps (n,); and the probability to accept it, (n,)."""
     n, device = len(here.z), here.z.device
     shake = 1 - STEP_JITTER + 2 * STEP_JITTER * torch.rand(n, generator=generator, device=device)
@@ -99,7 +99,7 @@ def transition(
     there, momentum = here, start
     for _ in range(LEAPFROG_STEPS):
         momentum = momentum + 0.5 * step * there.slope(power)
-        there = point_at(joint, x, there.z + step * momentum)
+        there = hmc_point_at(joint, x, there.z + step * momentum)
         momentum = momentum + 0.5 * step * there.slope(power)
     kinetic = 0.5 * (momentum.square().sum(1) - start.square().sum(1))
     chance = (
@@ -117,18 +117,18 @@ def adapt_steps(log_step: Tensor, chance: Tensor) -> Tensor:
 def move_and_adapt(
     joint: LatentJoint,
     x: Tensor,
-    here: Point,
+    here: HMCPoint,
     power: float,
     log_step: Tensor,
     generator: torch.Generator,
-) -> tuple[Point, Tensor]:
+) -> tuple[HMCPoint, Tensor]:
     """Chains after a transition, as many for each row; and the rows' log steps, (rows,), adapted to it."""
     step = log_step.exp().repeat_interleave(len(x) // len(log_step))
-    here, chance = transition(joint, x, here, power, step, generator)
+    here, chance = hmc_transition(joint, x, here, power, step, generator)
     return here, adapt_steps(log_step, chance)
 
 
-def schedule(distributions: int) -> list[float]:
+def annealing_schedule(distributions: int) -> list[float]:
     """b_0 to b_T on a sigmoid's way from -4 to 4 (Wu et al. 2016): finest at both ends."""
     raw = torch.linspace(-4, 4, distributions + 1, dtype=torch.float64).sigmoid()
     return list(((raw - raw[0]) / (raw[-1] - raw[0])).tolist())
@@ -146,7 +146,7 @@ class ChainRunner:
     worked: Callable[[int], None] = lambda steps: None
 
     def __post_init__(self) -> None:
-        self.powers, self.accepted = schedule(self.distributions), list[Tensor]()
+        self.powers, self.accepted = annealing_schedule(self.distributions), list[Tensor]()
 
     @property
     def acceptance(self) -> float:
@@ -174,7 +174,7 @@ class ChainRunner:
     def steps(self, x: Tensor) -> Tensor:
         """Step sizes for b_1 to b_(T-1), (T - 1, rows), from a preliminary run."""
         many = x.repeat_interleave(ADAPTATION_CHAINS, 0)
-        here = point_at(self.joint, many, self.joint.draw(len(many), self.generator))
+        here = hmc_point_at(self.joint, many, self.joint.draw(len(many), self.generator))
         log_step = torch.full((len(x),), log(0.5), device=x.device)
         kept = log_step.new_empty(self.distributions - 1, len(x))
         for t, power in enumerate(self.powers[1:-1]):
@@ -197,11 +197,11 @@ class ChainRunner:
     def _weights(self, x: Tensor, z: Tensor, powers: list[float], steps: Tensor) -> Tensor:
         """log w of chains from z on, or log 1/w where the powers fall, (rows * chains,) float64."""
         many = x.repeat_interleave(self.chains, 0)
-        here = point_at(self.joint, many, z)
+        here = hmc_point_at(self.joint, many, z)
         logs = (powers[1] - powers[0]) * here.log_likelihood.double()
         for power, after, step in zip(powers[1:-1], powers[2:], steps, strict=True):
             step = step.repeat_interleave(self.chains)
-            here, chance = transition(self.joint, many, here, power, step, self.generator)
+            here, chance = hmc_transition(self.joint, many, here, power, step, self.generator)
             logs = logs + (after - power) * here.log_likelihood.double()
             self.accepted.append(chance.mean().double())
             self.worked(len(many))
@@ -215,9 +215,9 @@ class Annealed:
     With `sigma` all is about decoder + N(0, sigma^2), a density of pixels on [0, 1], which is not the model that was fitted.
     """
 
-    test: AtLeast
-    lower: AtLeast
-    upper: AtMost
+    test: LikelihoodLowerBound
+    lower: LikelihoodLowerBound
+    upper: LikelihoodUpperBound
     chains: int
     distributions: int
     acceptance: float
@@ -225,9 +225,9 @@ class Annealed:
     given: tuple[str, ...] = ()  # columns that are context
 
     @property
-    def gap(self) -> AtMost:
+    def gap(self) -> LikelihoodUpperBound:
         """Upper less lower bound, by which the lower one misses log p(x) at most, in expectation."""
-        return AtMost(self.upper.nats - self.lower.nats, self.upper.variables)
+        return LikelihoodUpperBound(self.upper.nats - self.lower.nats, self.upper.variables)
 
     def to_json(self) -> dict[str, Any]:
         kept = ("sigma", "chains", "distributions", "acceptance")
@@ -268,12 +268,12 @@ class Annealed:
         ]
 
 
-def format_bound(bound: AtLeast | AtMost) -> str:
+def format_bound(bound: LikelihoodLowerBound | LikelihoodUpperBound) -> str:
     return f"{bound.sign} {with_error(bound.value, bound.standard_error)} nats per row"
 
 
 @dataclass
-class Tally:
+class TransitionTally:
     """Counts transitions of one chain, of so many in all, and tells of them."""
 
     total: int
@@ -298,7 +298,7 @@ def anneal(
     distributions: int = 1000,
     sigma: float | None = None,
     validation: Events | None = None,
-    heard: RowProgress = silent,
+    heard: RowProgress = ignore_progress,
 ) -> Annealed:
     """Bounds on log p of events, whose `log_within` is of what is no context, by the model's own observation model.
 
@@ -311,7 +311,7 @@ def anneal(
         raise UserError("noise is added to pixels, and these data are no images: leave sigma out")
     tuning = None if validation is None else pick_evenly(validation, TUNING[0])
     tuned = 0 if tuning is None else len(tuning)
-    tally = Tally(count_work(len(events), chains, distributions, tuned), heard)
+    tally = TransitionTally(count_work(len(events), chains, distributions, tuned), heard)
     if tuning is not None:
         assert isinstance(model, Decoder)
         sigma = best_sigma(model, tuning.codes.float().to(device_of(model)), generator, tally)
@@ -342,9 +342,9 @@ def measure_bounds(
     lower, upper = simulate_bounds(annealing, x[:SIMULATED_ROWS], format, model.context, sigma)
     rest = model.schema.size - len(model.context)
     return Annealed(
-        AtLeast(test if sigma else test + events.log_within, rest, events.groups),
-        AtLeast(lower, rest),
-        AtMost(upper, rest),
+        LikelihoodLowerBound(test if sigma else test + events.log_within, rest, events.groups),
+        LikelihoodLowerBound(lower, rest),
+        LikelihoodUpperBound(upper, rest),
         annealing.chains,
         annealing.distributions,
         annealing.acceptance,
@@ -385,7 +385,7 @@ def best_sigma(
         width = float(pixel_errors(decoder, many, z).double().square().mean().sqrt())
         logs.append(log(min(max(width, MIN_SIGMA), MAX_SIGMA)))
         joint = noisy_joint(decoder, exp(logs[-1]))
-        here = point_at(joint, many, z)
+        here = hmc_point_at(joint, many, z)
         for _ in range(moves):
             here, log_step = move_and_adapt(joint, many, here, 1.0, log_step, generator)
             worked(len(many))

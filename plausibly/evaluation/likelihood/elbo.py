@@ -37,7 +37,7 @@ TUNING_RATE = 0.05
 ACTIVE_VARIANCE = (
     0.01  # variance over rows of E_q z above which a latent is in use (Burda et al. 2016)
 )
-ROWS_AT_ONCE = 64
+ROWS_PER_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def elbo_parts(
     with without_gradients(model):
         reconstruction, rate = draw_terms(model, x, max(draws), generator)
         gain, tuned = amortisation_gap(model, x[:TUNED_ROWS], generator), min(TUNED_ROWS, len(x))
-        shared, means = informations(model, x, generator).cpu(), model.encode(x)
+        shared, means = latent_informations(model, x, generator).cpu(), model.encode(x)
     reconstruction = reconstruction + events.log_within[:, None]
     logs, mean_rate = reconstruction - rate, rate.mean(1)
     bounds = {k: (logs.unflatten(1, (-1, k)).logsumexp(2) - log(k)).mean(1) for k in draws}
@@ -163,7 +163,9 @@ def draw_terms(
     model: Variational, x: Tensor, draws: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """log p(x | z) and log q(z | x) - log p(z) of draws, (rows, draws) float64 both, on the CPU."""
-    parts = [reconstruction_and_rate(model, few, draws, generator) for few in x.split(ROWS_AT_ONCE)]
+    parts = [
+        reconstruction_and_rate(model, few, draws, generator) for few in x.split(ROWS_PER_BATCH)
+    ]
     reconstruction, rate = (torch.cat(few).cpu() for few in zip(*parts, strict=True))
     return reconstruction, rate
 
@@ -217,7 +219,7 @@ class FixedPosterior:
 
 
 @torch.no_grad()
-def informations(
+def latent_informations(
     model: Variational, x: Tensor, generator: torch.Generator, draws: int = 8
 ) -> Tensor:
     """log q(z | x) - log q(z), the mean over draws z of q(z | x), (rows,) float64.

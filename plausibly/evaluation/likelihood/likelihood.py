@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import AutoregressiveModel, BoundedModel, DensityModel, Trainable
-from plausibly.data.events import silent
+from plausibly.data.events import ignore_progress
 from plausibly.evaluation.intervals import Interval, Mean, finite_or_none, rows_text
 from plausibly.events.kinds import Real
-from plausibly.tasks.score import Log, conditionals, row_by_row, score, score_by_variable
+from plausibly.tasks.score import Log, conditionals, score, score_by_variable, score_row_by_row
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events, RowProgress
@@ -94,36 +94,38 @@ class Likelihood:
         }
 
 
-class Exact(Likelihood):
+class ExactLikelihood(Likelihood):
     sign = "="
 
 
-class AtLeast(Likelihood):
+class LikelihoodLowerBound(Likelihood):
     sign = ">="
 
 
-class AtMost(Likelihood):
+class LikelihoodUpperBound(Likelihood):
     sign = "<="
 
 
-class Estimate(Likelihood):
+class LikelihoodEstimate(Likelihood):
     sign = "~"
 
 
 def sign_of(model: object) -> str:
     """The relation of a model's numbers to log p: equal to it, or a lower bound."""
-    return Exact.sign if isinstance(model, DensityModel) else AtLeast.sign
+    return ExactLikelihood.sign if isinstance(model, DensityModel) else LikelihoodLowerBound.sign
 
 
 @singledispatch
-def likelihood(model: object, events: Events, heard: RowProgress = silent) -> Likelihood | None:
+def likelihood(
+    model: object, events: Events, heard: RowProgress = ignore_progress
+) -> Likelihood | None:
     """The log p of held-out rows, or None where the model has none. `heard` is told how many rows are done, of how many."""
     return None
 
 
 @likelihood.register(BoundedModel)
-def _(model: BoundedModel, events: Events, heard: RowProgress = silent) -> Likelihood:
-    kind = Exact if isinstance(model, DensityModel) else AtLeast
+def _(model: BoundedModel, events: Events, heard: RowProgress = ignore_progress) -> Likelihood:
+    kind = ExactLikelihood if isinstance(model, DensityModel) else LikelihoodLowerBound
     rest = model.schema.size - len(model.context)
     if not model.context:
         return kind(row_nats(model.log_bound, model, events, heard), rest, events.groups)
@@ -135,9 +137,11 @@ def _(model: BoundedModel, events: Events, heard: RowProgress = silent) -> Likel
 
 
 @torch.no_grad()
-def row_nats(log: Log, model: BoundedModel, events: Events, heard: RowProgress = silent) -> Tensor:
+def row_nats(
+    log: Log, model: BoundedModel, events: Events, heard: RowProgress = ignore_progress
+) -> Tensor:
     """`log` of codes by the model plus log p(values | codes) by the schema, (rows,) float64, on the CPU."""
-    nats = row_by_row(log, model, events.codes, lambda done: heard(done, len(events)))
+    nats = score_row_by_row(log, model, events.codes, lambda done: heard(done, len(events)))
     return nats + events.log_within
 
 
@@ -158,7 +162,9 @@ def is_conditional(model: Trainable) -> bool:
     )
 
 
-def conditional_nats(model: BoundedModel, events: Events, heard: RowProgress = silent) -> Tensor:
+def conditional_nats(
+    model: BoundedModel, events: Events, heard: RowProgress = ignore_progress
+) -> Tensor:
     """log p(rest | context) plus log p(values | codes), (rows,) float64: what is left of log p(x) without its context."""
     if not isinstance(model, DensityModel):
         return row_nats(model.log_given, model, events, heard)
@@ -195,10 +201,10 @@ def plausibility_by_variable(
     return nats + events.log_within, each
 
 
-def difference(a: Likelihood, b: Likelihood) -> Likelihood:
+def likelihood_difference(a: Likelihood, b: Likelihood) -> Likelihood:
     """a - b row by row, a bound where one of the two is: exact minus a lower bound is at most what it says."""
-    signs: dict[tuple[str, str], type[Likelihood]] = {("=", "="): Exact}
-    signs |= dict.fromkeys([(">=", "="), ("=", "<="), (">=", "<=")], AtLeast)
-    signs |= dict.fromkeys([("<=", "="), ("=", ">="), ("<=", ">=")], AtMost)
+    signs: dict[tuple[str, str], type[Likelihood]] = {("=", "="): ExactLikelihood}
+    signs |= dict.fromkeys([(">=", "="), ("=", "<="), (">=", "<=")], LikelihoodLowerBound)
+    signs |= dict.fromkeys([("<=", "="), ("=", ">="), ("<=", ">=")], LikelihoodUpperBound)
     groups = b.groups if a.groups is None else a.groups
-    return signs.get((a.sign, b.sign), Estimate)(a.nats - b.nats, a.variables, groups)
+    return signs.get((a.sign, b.sign), LikelihoodEstimate)(a.nats - b.nats, a.variables, groups)

@@ -15,7 +15,7 @@ from plausibly.data.formats.format import Format
 from plausibly.errors import UserError
 from plausibly.evaluation.likelihood.anomalies import Calibration, check_level, discovery_level
 from plausibly.evaluation.likelihood.likelihood import plausibility_by_variable, sign_of
-from plausibly.tasks.full_conditionals import affordable, full_conditionals
+from plausibly.tasks.full_conditionals import full_conditionals, rows_per_call
 from plausibly.tasks.score import conditionals
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def score_events(
     rows_together: int,
 ) -> tuple[ScoreColumns, dict[str, Any]]:
     """The columns that `Fitted.score` tells of events, so many of which are looked at together; notes and warnings."""
-    refused = unaffordable(model, min(rows_together, len(events)))
+    refused = full_conditionals_refusal(model, min(rows_together, len(events)))
     word = full_conditionals.word(type(model))
-    ranking = Ranking(calibration, fdr, each, refused, word)
+    ranking = ScoreRanking(calibration, fdr, each, refused, word)
     starts = range(0, len(events), rows_together)
     own = [events[start : start + rows_together] for start in starts]
     rest = each and refused is None
@@ -116,17 +116,17 @@ def conditional_columns(model: Trainable, format: Format, events: Events) -> Sco
     return columns | bit_columns(nats, names, "bits({})")
 
 
-def unaffordable(model: Trainable, rows: int) -> str | None:
+def full_conditionals_refusal(model: Trainable, rows: int) -> str | None:
     """Why -log2 p(value | all others) cannot be told of so many rows together; None where it can."""
     if not isinstance(model, DensityModel):
         return full_conditionals.refusal
-    most = affordable(model)
+    most = rows_per_call(model)
     return (
         f"this model answers it for {most:,} rows at a time, not {rows:,}" if rows > most else None
     )
 
 
-class Ranking:
+class ScoreRanking:
     """Puts p-values beside scores, piece after piece, and adds up what is told of all rows together.
 
     `refused` says why the bits given all others are left out, where they were asked for (`each`), `word` how good they are.

@@ -20,7 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.evaluation.intervals import MIN_UNITS, Interval, Mean, Moves, binomial, jackknife
+from plausibly.evaluation.intervals import (
+    MIN_UNITS,
+    Interval,
+    Mean,
+    UnitInfluences,
+    binomial_interval,
+    jackknife,
+)
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples.judges import single_core
 
@@ -30,7 +37,7 @@ BOTH_SORTS = "held-out rows and samples"
 HELD_OUT_AND_DRAWS = "held-out rows and draws of samples"
 NEAR_SHARE = 0.05
 BOOTSTRAPS = 200
-PAIRS_AT_ONCE = 1 << 22
+PAIRS_PER_BATCH = 1 << 22
 
 
 def distance_blocks(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
@@ -40,14 +47,14 @@ def distance_blocks(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.nd
     """
     from scipy.spatial.distance import cdist
 
-    at_once = max(1, PAIRS_AT_ONCE // max(len(b), 1))
+    at_once = max(1, PAIRS_PER_BATCH // max(len(b), 1))
     for start in range(0, len(a), at_once):
         some = slice(start, min(start + at_once, len(a)))
         yield some, cdist(a[some], b)
 
 
 @dataclass(frozen=True)
-class Balls:
+class NeighbourBalls:
     """About each row: its radius, what that is without one of those nearest, (n,) both, and which these are, (n, k)."""
 
     radius: np.ndarray
@@ -63,7 +70,7 @@ class Balls:
         return csr_array((np.ones(n * k), self.nearest.ravel(), np.arange(n + 1) * k), shape=(n, n))
 
 
-def balls(rows: np.ndarray, k: int = NEIGHBOURS) -> Balls:
+def neighbour_balls(rows: np.ndarray, k: int = NEIGHBOURS) -> NeighbourBalls:
     """The balls of rows, more than k + 1: a ball reaches to the k-th nearest other row."""
     radius, wider = np.empty((2, len(rows)))
     nearest = np.empty((len(rows), k), dtype=np.int64)
@@ -74,7 +81,7 @@ def balls(rows: np.ndarray, k: int = NEIGHBOURS) -> Balls:
         radius[some], wider[some] = np.take_along_axis(apart, order, 1)[:, k : k + 2].T
         others = [line[line != own][:k] for own, line in enumerate(order, some.start)]
         nearest[some] = np.array(others)
-    return Balls(radius, wider, nearest)
+    return NeighbourBalls(radius, wider, nearest)
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,7 @@ class LeaveOneOut:
     ) -> Number:
         """With its standard error; where there is a reference, that is perfect: equal rows raise all four."""
         whose = f"{perfect:.3g}" if reference is None else "real rows'"
-        moved = Moves((jackknife(self.without_real, groups), jackknife(self.without_made)))
+        moved = UnitInfluences((jackknife(self.without_real, groups), jackknife(self.without_made)))
         return Number(
             self.value,
             moved.error,
@@ -109,7 +116,7 @@ class LeaveOneOut:
             over=BOTH_SORTS,
         )
 
-    def _interval(self, moved: Moves) -> Interval | None:
+    def _interval(self, moved: UnitInfluences) -> Interval | None:
         if self.most == 1:
             return moved.interval_of_share(self.value, len(self.without_made))
         return moved.interval(self.value, 0.0, self.most)
@@ -119,7 +126,7 @@ def neighbour_numbers(
     real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS
 ) -> dict[str, LeaveOneOut]:
     """The four numbers of features (n, d) and (m, d), both more than k + 1."""
-    ours, theirs = balls(real, k), balls(made, k)
+    ours, theirs = neighbour_balls(real, k), neighbour_balls(made, k)
     apart = np.concatenate([few for _, few in distance_blocks(real, made)])
     inside, total, held = count_balls(apart, ours)
     within, _, found = count_balls(apart.T, theirs)
@@ -133,7 +140,9 @@ def neighbour_numbers(
     }
 
 
-def count_balls(apart: np.ndarray, own: Balls) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def count_balls(
+    apart: np.ndarray, own: NeighbourBalls
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """In how many balls each point is, (points,); and its mean, and the share of points in any, without each ball's row.
 
     `apart` holds the distances of the balls' rows to points, (balls, points); without a row others' balls grow.
@@ -154,7 +163,7 @@ def leave_one_out(each: np.ndarray) -> np.ndarray:
     return np.asarray((each.sum() - each) / (len(each) - 1))
 
 
-def ball_coverage(apart: np.ndarray, own: Balls) -> LeaveOneOut:
+def ball_coverage(apart: np.ndarray, own: NeighbourBalls) -> LeaveOneOut:
     """The share of real rows whose ball holds a sample, from their distances, (real, samples)."""
     within = apart <= own.radius[:, None]
     count = within.sum(1)
@@ -249,7 +258,7 @@ def copy_share(made: np.ndarray, held_out: np.ndarray, train: np.ndarray) -> Num
     )
 
 
-def closest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+def closest_distances(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Distance of each row to the nearest of the others, (n,): of many, faster than `nearest`."""
     from sklearn.metrics import pairwise_distances_argmin
 
@@ -268,7 +277,7 @@ def closest_records(
     over samples, and over rows of both sorts. Intervals are of ranks: that of the median, and of the share at the ranks
     between which the 5 % quantile of held-out rows lies; they hold 95 % or more, whatever the distances are.
     """
-    ours, theirs = closest(made, train), closest(held_out, train)
+    ours, theirs = closest_distances(made, train), closest_distances(held_out, train)
     typical, near = typical_distance(ours, theirs, by), near_share(ours, theirs, by)
     return {"closest_record": typical, "near_records": near}
 
@@ -329,4 +338,6 @@ def near_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval | None:
     low, high = quantile_ranks(len(theirs), NEAR_SHARE, 0.975)
     ordered = np.concatenate([[-np.inf], np.sort(theirs), [np.inf]])
     fewest, most = (ours < ordered[low]).mean(), (ours <= ordered[high]).mean()
-    return binomial(float(fewest), len(ours), 0.975)[0], binomial(float(most), len(ours), 0.975)[1]
+    return binomial_interval(float(fewest), len(ours), 0.975)[0], binomial_interval(
+        float(most), len(ours), 0.975
+    )[1]

@@ -15,20 +15,22 @@ import numpy as np
 
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples.coverage import BOTH_SORTS
-from plausibly.evaluation.samples.two_samples import kernel_moves, mmd
+from plausibly.evaluation.samples.two_samples import kernel_influences, mmd
 
 # that the Frechet distance needs of each sort: its bias is about features / rows of the total variance
 MIN_ROWS_PER_FEATURE = 10
 
 
-def polynomial(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def polynomial_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(x . y / d + 1)^3 of all pairs of (n, d) and (m, d), (n, m)."""
     return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
 
 
 def kernel_distance(real: np.ndarray, made: np.ndarray) -> float:
     """The unbiased estimate, which may be below 0, of features (n, d) and (m, d)."""
-    return mmd(polynomial(real, real), polynomial(made, made), polynomial(real, made))
+    return mmd(
+        polynomial_kernel(real, real), polynomial_kernel(made, made), polynomial_kernel(real, made)
+    )
 
 
 def frechet_distance(real: np.ndarray, made: np.ndarray) -> float:
@@ -57,9 +59,9 @@ def kernel_number(
     """The kernel distance with its standard error; `training` rows' features are the reference; `groups` of real rows."""
     reference = None if training is None else kernel_distance(real, training)
     both, n = np.concatenate([real, made]), len(real)
-    kernel = polynomial(both, both)
+    kernel = polynomial_kernel(both, both)
     value = mmd(kernel[:n, :n], kernel[n:, n:], kernel[:n, n:])
-    moved = kernel_moves(kernel, n, groups)
+    moved = kernel_influences(kernel, n, groups)
     told: dict[str, Any] = {
         "reference": reference,
         "interval": moved.even_interval(value),

@@ -36,7 +36,7 @@ MAX_INDICATORS = 64
 DIRECTIONS = 32
 MIN_IMAGE_SIDE = 8  # pixels: images with a shorter side are read as rows
 FILTERS = (16, 16)
-ROWS_AT_ONCE = 500
+ROWS_PER_BATCH = 500
 
 
 class Extractor(ABC):
@@ -181,7 +181,7 @@ class RandomConvolutions(Extractor):
     @torch.no_grad()
     def _raw(self, events: Events) -> np.ndarray:
         images = image_pixels(events, self.places, self.schema)
-        found = [self._maps(few).double().numpy() for few in images.split(ROWS_AT_ONCE)]
+        found = [self._maps(few).double().numpy() for few in images.split(ROWS_PER_BATCH)]
         return np.concatenate(found)
 
     def _maps(self, x: Tensor) -> Tensor:

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from plausibly.evaluation.samples.features import ColumnFeatures, find_image, image_pixels
 from plausibly.events.kinds import Category
-from plausibly.networks.convolution import Contracting
+from plausibly.networks.convolution import ContractingNetwork
 from plausibly.networks.noise import Dropout
 from plausibly.networks.perceptron import Linear, Perceptron
-from plausibly.system.randomness import Stream, drawing, generator_for
+from plausibly.system.randomness import Stream, generator_for, lend_noise
 from plausibly.system.threads import one_thread
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Judge(ABC):
         Rows are given by their indices."""
 
 
-class Trees(Judge):
+class TreeJudge(Judge):
     """Histogram gradient boosting on the values of columns; categories as such, holes as holes."""
 
     name = "boosted trees"
@@ -66,7 +66,7 @@ class Trees(Judge):
     ) -> np.ndarray:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
-        trees = HistGradientBoostingClassifier(**boosting(len(rows), self.categories, seed))
+        trees = HistGradientBoostingClassifier(**boosting_options(len(rows), self.categories, seed))
         with single_core():
             trees.fit(self.table[rows], real)
             return np.asarray(trees.decision_function(self.table[others]))
@@ -79,7 +79,7 @@ def categorical(format: Format) -> list[bool]:
     ]
 
 
-def boosting(rows: int, categories: list[bool], seed: int) -> dict[str, Any]:
+def boosting_options(rows: int, categories: list[bool], seed: int) -> dict[str, Any]:
     """Settings of trees that learn from so many rows: scikit-learn's defaults, with smaller leaves where rows are few."""
     leaf = min(20, max(1, rows // 20))
     chosen = {"categorical_features": categories, "random_state": seed}
@@ -137,7 +137,7 @@ class InputEncoder:
         return JudgeInputs(maps, torch.from_numpy(self.columns(events)).float())
 
 
-class Network(nn.Module):
+class JudgeNetwork(nn.Module):
     """From inputs to `features` numbers, and from these to `classes` logits."""
 
     def __init__(self, like: JudgeInputs, features: int, classes: int, channels: int = 8) -> None:
@@ -145,7 +145,7 @@ class Network(nn.Module):
         more, shape = like.more.shape[1], tuple(like.maps.shape[1:])
         self.convolves = len(shape) == 3
         if self.convolves:
-            self.read: nn.Module = Contracting(
+            self.read: nn.Module = ContractingNetwork(
                 shape[0], (shape[1], shape[2]), more, features, channels, 1, 0.2
             )
         else:
@@ -169,15 +169,15 @@ class Network(nn.Module):
 
 
 def train_network(
-    network: Network, inputs: JudgeInputs, classes: Tensor, seed: int, steps: int = STEPS
-) -> Network:
+    network: JudgeNetwork, inputs: JudgeInputs, classes: Tensor, seed: int, steps: int = STEPS
+) -> JudgeNetwork:
     """The network after so many steps of AdamW on the cross-entropy, at a rate that falls to 0; the seed decides all."""
     network.initialise(generator_for(CPU, seed, Stream.JUDGE_WEIGHTS))
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
     falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, steps)
     generator = generator_for(CPU, seed, Stream.JUDGE_BATCHES)
     network.train()
-    with drawing(network, generator), torch.enable_grad():
+    with lend_noise(network, generator), torch.enable_grad():
         for rows in shuffle_batches(len(inputs), steps, generator):
             optimiser.zero_grad()
             F.cross_entropy(network(inputs[rows]), classes[rows]).backward()
@@ -196,7 +196,7 @@ def shuffle_batches(rows: int, steps: int, generator: torch.Generator) -> Iterat
         order = order[batch:]
 
 
-class Convolutions(Judge):
+class ConvolutionJudge(Judge):
     """A small residual network over images, and over what a row holds besides its pixels."""
 
     name = "convolutions"
@@ -212,7 +212,9 @@ class Convolutions(Judge):
     ) -> np.ndarray:
         own, asked = self.inputs[torch.from_numpy(rows)], self.inputs[torch.from_numpy(others)]
         with one_thread():
-            network = train_network(Network(own, 64, 2), own, torch.from_numpy(real).long(), seed)
+            network = train_network(
+                JudgeNetwork(own, 64, 2), own, torch.from_numpy(real).long(), seed
+            )
             with torch.no_grad():
                 logits = torch.cat(
                     [network(asked[slice(i, i + 500)]) for i in range(0, len(asked), 500)]
@@ -232,11 +234,11 @@ class JudgeEnsemble(Judge):
         return np.sum([judge.scores(rows, real, others, seed) for judge in self.judges], axis=0)
 
 
-def judge(format: Format, real: Events, made: Events) -> Judge:
+def make_judge(format: Format, real: Events, made: Events) -> Judge:
     """The judge for such rows, who has both sorts at hand, the real ones first."""
-    trees = Trees(format, real, made)
+    trees = TreeJudge(format, real, made)
     return (
         trees
         if find_image(format) is None
-        else JudgeEnsemble(Convolutions(format, real, made), trees)
+        else JudgeEnsemble(ConvolutionJudge(format, real, made), trees)
     )

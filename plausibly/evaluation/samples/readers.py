@@ -17,17 +17,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plausibly.data.questions import place_of
+from plausibly.data.questions import variable_named
 from plausibly.errors import UserError
-from plausibly.evaluation.intervals import Moves, moves
+from plausibly.evaluation.intervals import UnitInfluences, influence_by_unit
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples.coverage import BOTH_SORTS
-from plausibly.evaluation.samples.features import ROWS_AT_ONCE, Extractor, find_image, image_pixels
+from plausibly.evaluation.samples.features import (
+    ROWS_PER_BATCH,
+    Extractor,
+    find_image,
+    image_pixels,
+)
 from plausibly.evaluation.samples.judges import (
     BATCH,
     InputEncoder,
     JudgeInputs,
-    Network,
+    JudgeNetwork,
     train_network,
 )
 from plausibly.events.kinds import Category
@@ -46,7 +51,7 @@ ROUNDS = 8
 ONNX = ".onnx"
 
 
-class Classifier(Extractor):
+class ClassifierFeatures(Extractor):
     """The features of a network that learned to tell the label of rows: features of meaning, as far as the labels have any.
 
     `labels` are (rows,) codes of the events that it learns from; `label` is the variable that is kept from it, if it is one.
@@ -63,11 +68,11 @@ class Classifier(Extractor):
             raise UserError(
                 f"{name}: all training rows have the same label, so that there is nothing to tell"
             )
-        self.network = Network(self.inputs[:1], FEATURES, len(self.classes), CHANNELS)
+        self.network = JudgeNetwork(self.inputs[:1], FEATURES, len(self.classes), CHANNELS)
         self.scale = 1.0
         self.accuracy: float | None = None  # where it is known
 
-    def learn(self) -> Classifier:
+    def learn(self) -> ClassifierFeatures:
         """Takes the steps, the same whoever takes them."""
         with one_thread():
             train_network(
@@ -79,12 +84,12 @@ class Classifier(Extractor):
             )
         return self._set_scale()
 
-    def _set_scale(self) -> Classifier:
+    def _set_scale(self) -> ClassifierFeatures:
         """With features of mean square 1 over the rows that it learned from, all divided by one number."""
         self.scale = float(np.sqrt((self._features(self.inputs) ** 2).mean())) or 1.0
         return self
 
-    def keep(self, path: Path) -> Classifier:
+    def keep(self, path: Path) -> ClassifierFeatures:
         """Weights from the file, or else learned and put there; learned anew where the file is not theirs."""
         try:
             self.network.load_state_dict(read_sealed_tensors(path))
@@ -106,14 +111,14 @@ class Classifier(Extractor):
     def _features(self, inputs: JudgeInputs) -> np.ndarray:
         found = list[Tensor]()
         with one_thread():
-            for start in range(0, len(inputs), ROWS_AT_ONCE):
+            for start in range(0, len(inputs), ROWS_PER_BATCH):
                 found.append(
-                    self.network.features(inputs[slice(start, start + ROWS_AT_ONCE)]).double()
+                    self.network.features(inputs[slice(start, start + ROWS_PER_BATCH)]).double()
                 )
         return torch.cat(found).numpy()
 
     @torch.no_grad()
-    def measure_accuracy(self, events: Events, labels: Tensor) -> Classifier:
+    def measure_accuracy(self, events: Events, labels: Tensor) -> ClassifierFeatures:
         """Knows from now on the share of these labels that it tells."""
         with one_thread():
             told = self.classes[self._predict_classes(self(events))]
@@ -136,7 +141,9 @@ class Classifier(Extractor):
         shares = [np.bincount(each, minlength=len(self.classes)) / len(each) for each in told]
         gaps = [np.abs(share - shares[0]) for share in shares[1:]]
         worst = int(gaps[0].argmax())
-        error = Moves((moves(told[0] == worst, groups), moves(told[1] == worst))).error
+        error = UnitInfluences(
+            (influence_by_unit(told[0] == worst, groups), influence_by_unit(told[1] == worst))
+        ).error
         reference = None if training is None else float(gaps[-1].max())
         better = "lower is better; real rows' is perfect"
         found = float(gaps[0].max()), error, len(made), self.name, better, reference or 0.0
@@ -159,7 +166,7 @@ def weights_sum(network: nn.Module) -> str:
 
 def label_place(format: Format, name: str) -> int:
     """The variable that holds labels. UserError where it has no labels."""
-    place = place_of(format, name)
+    place = variable_named(format, name)
     if not isinstance(format.schema.kinds[place], Category):
         raise UserError(
             f"{name!r} has no labels: a classifier learns to tell a column of few levels"
@@ -188,7 +195,7 @@ class OnnxFile(Extractor):
 
     def __call__(self, events: Events) -> np.ndarray:
         images = image_pixels(events, self.places, self.schema)
-        rows = self.input.shape[0] if isinstance(self.input.shape[0], int) else ROWS_AT_ONCE
+        rows = self.input.shape[0] if isinstance(self.input.shape[0], int) else ROWS_PER_BATCH
         return np.concatenate([self._read(few, rows) for few in images.split(rows)])
 
     def _read(self, images: Tensor, rows: int) -> np.ndarray:
@@ -196,7 +203,7 @@ class OnnxFile(Extractor):
         taken = images
         if isinstance(self.input.shape[0], int):
             taken = torch.cat([images, images[:1].expand(rows - len(images), -1, -1, -1)])
-        fed = {self.input.name: fit_images(taken, self.input.shape).numpy()}
+        fed = {self.input.name: resize_images(taken, self.input.shape).numpy()}
         try:
             (out, *_) = self.session.run(None, fed)
         except Exception as error:
@@ -232,7 +239,7 @@ def open_session(path: Path) -> Any:
         ) from error
 
 
-def fit_images(images: Tensor, shape: list[Any]) -> Tensor:
+def resize_images(images: Tensor, shape: list[Any]) -> Tensor:
     """Images, (n, channels, height, width), as a network of that input shape takes them: grey thrice, sides stretched."""
     channels, *sides = shape[1:]
     if channels == 3 and images.shape[1] == 1:

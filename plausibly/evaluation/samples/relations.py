@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plausibly.data.dataset import Relation
-from plausibly.data.relations import adds_up
+from plausibly.data.relations import sum_holds
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events
@@ -53,7 +53,7 @@ def relation_shares(
     for relation in relations:
         if relation.how == "sum":
             shares = [
-                _share(np.concatenate([adds_up(format, relation, part) for part in sort]))
+                _share(np.concatenate([sum_holds(format, relation, part) for part in sort]))
                 for sort in sorts
             ]
         else:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from plausibly.data.events import RowProgress, silent
+from plausibly.data.events import RowProgress, ignore_progress
 from plausibly.data.repeats import comparable_rows
 from plausibly.errors import UserError
 from plausibly.evaluation.intervals import TOO_FEW
@@ -28,7 +28,7 @@ from plausibly.evaluation.samples.coverage import (
 )
 from plausibly.evaluation.samples.distances import frechet_number, kernel_number
 from plausibly.evaluation.samples.features import ColumnFeatures, Extractor
-from plausibly.evaluation.samples.judges import judge
+from plausibly.evaluation.samples.judges import make_judge
 from plausibly.evaluation.samples.relations import RelationShare, relation_shares
 from plausibly.evaluation.samples.tables import (
     Distances,
@@ -37,8 +37,8 @@ from plausibly.evaluation.samples.tables import (
     factorise_cells,
     table_distances,
 )
-from plausibly.evaluation.samples.two_samples import discrepancy, two_sample_auc
-from plausibly.evaluation.samples.usefulness import MAX_LEVELS, Contest, usefulness
+from plausibly.evaluation.samples.two_samples import mmd_number, two_sample_auc
+from plausibly.evaluation.samples.usefulness import MAX_LEVELS, PredictionContest, usefulness
 
 if TYPE_CHECKING:
     from plausibly.data.dataset import Relation
@@ -183,7 +183,7 @@ def measure_samples(
     rows: ReferenceRows,
     extractor: Extractor,
     seed: int = 0,
-    heard: RowProgress = silent,
+    heard: RowProgress = ignore_progress,
 ) -> Samples:
     """All numbers of as many samples as there are real rows; of the judge's folds, which take longest, `heard` is told."""
     groups, by = rows.real.groups, extractor.name
@@ -196,7 +196,7 @@ def measure_samples(
     found.numbers.update(extractor.more(real, features, training, groups))
     measure_copies(found, format, made, rows)
     plain = ColumnFeatures(format, rows.real if rows.train is None else rows.train)
-    found.numbers["mmd"] = discrepancy(plain(rows.real), plain(made), plain.name, seed, groups)
+    found.numbers["mmd"] = mmd_number(plain(rows.real), plain(made), plain.name, seed, groups)
     found.numbers["kernel_distance"] = kernel_number(real, features, by, training, groups)
     store_number(found, "frechet_distance", frechet_number(real, features, by, training))
     return found
@@ -230,11 +230,11 @@ def measure_copies(found: Samples, format: Format, made: Events, rows: Reference
 
 
 def judge_auc(
-    format: Format, made: Events, real: Events, seed: int = 0, heard: RowProgress = silent
+    format: Format, made: Events, real: Events, seed: int = 0, heard: RowProgress = ignore_progress
 ) -> Number:
     """The two-sample AUC alone, of as many samples as real rows."""
     return two_sample_auc(
-        judge(format, real, made), len(real), seed, heard=heard, groups=real.groups
+        make_judge(format, real, made), len(real), seed, heard=heard, groups=real.groups
     )
 
 
@@ -325,7 +325,7 @@ def learn_from_draws(
     if target is None:
         return {"trained_on_samples": f"needs a column of numbers, or of 2 to {MAX_LEVELS} levels"}
     assert rows.train is not None and rows.held_out is not None
-    contest = Contest(format, target, pick_rows(rows.held_out, MAX_TAUGHT_ROWS, seed, 5))
+    contest = PredictionContest(format, target, pick_rows(rows.held_out, MAX_TAUGHT_ROWS, seed, 5))
     found = usefulness(contest, pick_rows(rows.train, len(draws[0]), seed, 6), draws, seed)
     return {"trained_on_samples": found} if isinstance(found, str) else found
 

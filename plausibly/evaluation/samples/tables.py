@@ -20,7 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plausibly.evaluation.intervals import Moves, finite_or_none, moves, with_error
+from plausibly.evaluation.intervals import (
+    UnitInfluences,
+    finite_or_none,
+    influence_by_unit,
+    with_error,
+)
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples.coverage import HELD_OUT_AND_DRAWS
 from plausibly.events.kinds import Category
@@ -217,7 +222,7 @@ class Distance:
     by: str
     draws: np.ndarray
     real_draws: np.ndarray | None
-    moved: Moves
+    moved: UnitInfluences
 
     @property
     def value(self) -> float:
@@ -276,7 +281,9 @@ class Distances:
 
     def _mean(self, found: list[Distance]) -> Number:
         draws = np.mean([each.draws for each in found], 0)
-        moved = Moves((np.mean([each.moved.samples[0] for each in found], 0),), moves(draws))
+        moved = UnitInfluences(
+            (np.mean([each.moved.samples[0] for each in found], 0),), influence_by_unit(draws)
+        )
         real = [each.real for each in found if each.real is not None]
         reference, value = float(np.mean(real)) if real else None, float(draws.mean())
         by = f"{' and '.join(dict.fromkeys(each.by for each in found))}, mean of {len(found):,}"
@@ -296,7 +303,7 @@ class Distances:
     def to_json(self) -> dict[str, Any]:
         """Every column, and the pairs that are farthest from what real rows are."""
         columns = [each.to_json() for each in self.columns]
-        pairs = [each.to_json() for each in worst(self.pairs, MAX_SHOWN)]
+        pairs = [each.to_json() for each in worst_distances(self.pairs, MAX_SHOWN)]
         return {"columns": columns, "pairs": pairs}
 
     def tables(self) -> list[Table]:
@@ -304,8 +311,12 @@ class Distances:
         headings = ["distance", "samples", "real rows", "ratio"]
         draws = len(self.columns[0].draws)
         title = f"{self.rows:,} held-out rows and as many samples, mean of {draws} draws; lower is better, ratio 1 perfect"
-        columns = self.columns if len(self.columns) <= MAX_SHOWN else worst(self.columns, MAX_SHOWN)
-        pairs = worst(self.pairs, MAX_SHOWN_PAIRS)
+        columns = (
+            self.columns
+            if len(self.columns) <= MAX_SHOWN
+            else worst_distances(self.columns, MAX_SHOWN)
+        )
+        pairs = worst_distances(self.pairs, MAX_SHOWN_PAIRS)
         found = [(["column", *headings], [each.cells() for each in columns], title)]
         if not pairs:
             return found
@@ -313,7 +324,7 @@ class Distances:
         return [*found, (["pair", *headings], [each.cells() for each in pairs], further)]
 
 
-def worst(found: list[Distance], most: int) -> list[Distance]:
+def worst_distances(found: list[Distance], most: int) -> list[Distance]:
     """Those that exceed the distance of real rows by most, in that order."""
     return sorted(found, key=lambda each: (each.real or 0.0) - each.value)[:most]
 
@@ -355,7 +366,10 @@ def column_distance(
     found = [apart(real, values) for values in made]
     own = np.array([each.value for each in found])
     theirs = np.array([apart(real, values).value for values in train]) if train else None
-    moved = Moves((moves(np.mean([each.pull for each in found], 0), groups),), moves(own))
+    moved = UnitInfluences(
+        (influence_by_unit(np.mean([each.pull for each in found], 0), groups),),
+        influence_by_unit(own),
+    )
     return Distance((name,), by, own, theirs, moved)
 
 
@@ -374,6 +388,6 @@ def pair_distances(
     pairs = combinations(range(len(bins.bins)), 2)
     for (i, j), pull in zip(pairs, bins.pulls(real, made), strict=True):
         own, other = ours[:, i, j], theirs[:, i, j] if train else None
-        moved = Moves((moves(pull, groups),), moves(own))
+        moved = UnitInfluences((influence_by_unit(pull, groups),), influence_by_unit(own))
         found.append(Distance((names[i], names[j]), "TV in bins", own, other, moved))
     return found

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from plausibly.evaluation.intervals import Moves, moves
+from plausibly.evaluation.intervals import UnitInfluences, influence_by_unit
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples.coverage import BOTH_SORTS
 from plausibly.evaluation.samples.judges import Judge
@@ -31,7 +31,7 @@ MAX_TEST_ROWS = (
 PERMUTATIONS = 200
 
 
-def auc(real: np.ndarray, made: np.ndarray) -> tuple[float, float]:
+def roc_auc(real: np.ndarray, made: np.ndarray) -> tuple[float, float]:
     """The area under the ROC curve of scores (n,) and (m,), and its standard error over rows (DeLong et al. 1988)."""
     ours, theirs = placements(real, made)
     variance = ours.var(ddof=1) / len(ours) + theirs.var(ddof=1) / len(theirs)
@@ -65,7 +65,9 @@ def two_sample_auc(
     scores = score_by_folds(judge, rows, seed, folds, heard)
     ours, theirs = placements(scores[:rows], scores[rows:])
     widened = sqrt(1 + folds / (folds - 1))
-    moved = Moves((widened * moves(ours, groups), widened * moves(theirs)))
+    moved = UnitInfluences(
+        (widened * influence_by_unit(ours, groups), widened * influence_by_unit(theirs))
+    )
     value, better = float(ours.mean()), "lower is better; 0.5 is perfect, and so is less"
     told: dict[str, Any] = {
         "interval": moved.interval_of_share(value, rows),
@@ -96,7 +98,9 @@ def mmd(within_x: np.ndarray, within_y: np.ndarray, between: np.ndarray) -> floa
     return float(own_x / (n * (n - 1)) + own_y / (m * (m - 1)) - 2 * between.mean())
 
 
-def kernel_moves(kernel: np.ndarray, n: int, groups: np.ndarray | None = None) -> Moves:
+def kernel_influences(
+    kernel: np.ndarray, n: int, groups: np.ndarray | None = None
+) -> UnitInfluences:
     """The moves by rows of MMD^2, a U-statistic, by the kernel matrix of all rows, the first n of one sort: twice what a row
     is nearer to its own sort by. Pairs alone move it between sorts of one law (Gretton et al. 2012, section 6)."""
     m = len(kernel) - n
@@ -109,10 +113,12 @@ def kernel_moves(kernel: np.ndarray, n: int, groups: np.ndarray | None = None) -
     paired = sqrt(
         2 * pairs * float(squares.sum() - np.trace(squares)) / (len(kernel) * (len(kernel) - 1))
     )
-    return Moves((moves(2 * own_x, groups), moves(2 * own_y)), paired=paired)
+    return UnitInfluences(
+        (influence_by_unit(2 * own_x, groups), influence_by_unit(2 * own_y)), paired=paired
+    )
 
 
-def gaussian(rows: np.ndarray) -> np.ndarray:
+def gaussian_kernel(rows: np.ndarray) -> np.ndarray:
     """exp(-|x - y|^2 / (2 s^2)) of all pairs, (n, n); s is the median distance of different rows."""
     from scipy.spatial.distance import cdist
 
@@ -156,15 +162,15 @@ def permutation_test(
     return PermutationTest(float(found[0]), found[1:])
 
 
-def discrepancy(
+def mmd_number(
     real: np.ndarray, made: np.ndarray, by: str, seed: int = 0, groups: np.ndarray | None = None
 ) -> Number:
     """MMD^2 of features (n, d) each with a Gaussian kernel; `groups` are of the real rows."""
     real, made = real[:MAX_TEST_ROWS], made[:MAX_TEST_ROWS]
     n = len(real)
-    kernel = gaussian(np.concatenate([real, made]))
+    kernel = gaussian_kernel(np.concatenate([real, made]))
     test = permutation_test(kernel, n, seed)
-    moved = kernel_moves(kernel, n, None if groups is None else groups[:n])
+    moved = kernel_influences(kernel, n, None if groups is None else groups[:n])
     better = "lower is better; 0 is perfect"
     told: dict[str, Any] = {
         "interval": moved.even_interval(test.value),

@@ -15,12 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plausibly.data.questions import place_of
+from plausibly.data.questions import variable_named
 from plausibly.errors import UserError
-from plausibly.evaluation.intervals import Moves, moves
+from plausibly.evaluation.intervals import UnitInfluences, influence_by_unit
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples.coverage import HELD_OUT_AND_DRAWS
-from plausibly.evaluation.samples.judges import boosting, categorical, single_core, tree_table
+from plausibly.evaluation.samples.judges import (
+    boosting_options,
+    categorical,
+    single_core,
+    tree_table,
+)
 from plausibly.evaluation.samples.two_samples import placements
 from plausibly.events.kinds import Category, Kind
 
@@ -33,7 +38,7 @@ MIN_TARGET_ROWS = 20  # whose target is known
 
 
 @dataclass(frozen=True)
-class Skill:
+class PredictionSkill:
     """The skill with which the target was predicted; `influence` of each held-out row on it, (rows,), with a mean of 0."""
 
     value: float
@@ -51,7 +56,7 @@ def target_of(format: Format, name: str | None = None) -> int | None:
     fitting = [i for i, kind in enumerate(kinds) if predictable(kind)]
     if name is None:
         return max(fitting, key=lambda i: (isinstance(kinds[i], Category), i), default=None)
-    place = place_of(format, name)
+    place = variable_named(format, name)
     if place not in fitting:
         some = ", ".join(format.names[i] for i in fitting[:20]) or "no column of this table"
         levels = f"{kinds[place].regular:,} levels; a target has 2 to {MAX_LEVELS}, or is a number"
@@ -59,31 +64,31 @@ def target_of(format: Format, name: str | None = None) -> int | None:
     return place
 
 
-def one_against_rest(truth: np.ndarray, scores: np.ndarray) -> Skill:
+def one_against_rest(truth: np.ndarray, scores: np.ndarray) -> PredictionSkill:
     """The AUC of scores (rows, levels), the mean over the levels that some of the rows have, not all of them."""
     return mean_skill(
         [level_skill(truth == level, scores[:, int(level)]) for level in np.unique(truth)]
     )
 
 
-def level_skill(own: np.ndarray, scores: np.ndarray) -> Skill:
+def level_skill(own: np.ndarray, scores: np.ndarray) -> PredictionSkill:
     """The AUC of scores (rows,), by which the rows that are the level's `own` should come first."""
     influence, (ours, theirs) = np.empty(len(own)), placements(scores[own], scores[~own])
     value = float(ours.mean())
     influence[own] = (ours - value) / own.mean()
     influence[~own] = (theirs - value) / (1 - own.mean())
-    return Skill(value, influence)
+    return PredictionSkill(value, influence)
 
 
-def determination(truth: np.ndarray, predicted: np.ndarray) -> Skill:
+def r_squared(truth: np.ndarray, predicted: np.ndarray) -> PredictionSkill:
     """R^2 of predictions, (rows,)."""
     errors, spread = (truth - predicted) ** 2, (truth - truth.mean()) ** 2
     lost = errors.mean() / spread.mean()
-    return Skill(float(1 - lost), (lost * spread - errors) / spread.mean())
+    return PredictionSkill(float(1 - lost), (lost * spread - errors) / spread.mean())
 
 
 @dataclass(frozen=True)
-class Contest:
+class PredictionContest:
     """Held-out rows of a table whose target is to be predicted."""
 
     format: Format
@@ -111,7 +116,7 @@ class Contest:
         codes = self.format.schema.event_codes(self.real.codes)[:, self.target].numpy()
         return self.real.groups[codes < self.format.schema.kinds[self.target].regular]
 
-    def skill(self, events: Events, seed: int = 0) -> Skill | None:
+    def skill(self, events: Events, seed: int = 0) -> PredictionSkill | None:
         """The skill of trees that learned from these rows; None where too few of them, or of held-out rows, tell anything."""
         (table, truth), (rows, target) = self.tree_inputs(events), self.tree_inputs(self.real)
         if min(len(truth), len(target)) < MIN_TARGET_ROWS or len(np.unique(target)) < 2:
@@ -119,7 +124,7 @@ class Contest:
         trees = self._learner(len(truth), seed)
         with single_core():
             if self.levels is None:
-                return determination(target, trees.fit(table, truth).predict(rows))
+                return r_squared(target, trees.fit(table, truth).predict(rows))
             scores = np.zeros((len(rows), self.levels))
             if len(levels := np.unique(truth).astype(int)) > 1:
                 scores[:, levels] = trees.fit(table, truth).predict_proba(rows)
@@ -133,14 +138,14 @@ class Contest:
         kind = (
             HistGradientBoostingRegressor if self.levels is None else HistGradientBoostingClassifier
         )
-        return kind(**boosting(rows, categories, seed))
+        return kind(**boosting_options(rows, categories, seed))
 
     def __str__(self) -> str:
         return f"boosted trees, {'R^2' if self.levels is None else 'AUC'} of {self.format.names[self.target]}"
 
 
 def usefulness(
-    contest: Contest, train: Events, made: Sequence[Events], seed: int = 0
+    contest: PredictionContest, train: Events, made: Sequence[Events], seed: int = 0
 ) -> dict[str, Number] | str:
     """The skill learned from samples, the mean over draws of them, and what it lacks; or why there is none.
 
@@ -150,8 +155,8 @@ def usefulness(
     found = [each for each in ours if each is not None]
     if real is None or len(found) < len(ours):
         return f"needs {MIN_TARGET_ROWS} rows that tell {contest.format.names[contest.target]}, not all of them the same"
-    skill, draws = mean_skill(found), moves(np.array([each.value for each in found]))
-    gap = Skill(real.value - skill.value, real.influence - skill.influence)
+    skill, draws = mean_skill(found), influence_by_unit(np.array([each.value for each in found]))
+    gap = PredictionSkill(real.value - skill.value, real.influence - skill.influence)
     by = f"{contest}, {len(train):,} rows"
     return {
         "trained_on_samples": skill_number(contest, skill, draws, by, real.value),
@@ -159,16 +164,19 @@ def usefulness(
     }
 
 
-def mean_skill(skills: Sequence[Skill]) -> Skill:
+def mean_skill(skills: Sequence[PredictionSkill]) -> PredictionSkill:
     value = float(np.mean([each.value for each in skills]))
-    return Skill(value, np.mean([each.influence for each in skills], 0))
+    return PredictionSkill(value, np.mean([each.influence for each in skills], 0))
 
 
 def skill_number(
-    contest: Contest, skill: Skill, draws: np.ndarray, by: str, reference: float
+    contest: PredictionContest, skill: PredictionSkill, draws: np.ndarray, by: str, reference: float
 ) -> Number:
     """A skill with its error; real rows' is the reference, and perfect."""
-    moved, rows = Moves((moves(skill.influence, contest.groups),), draws), len(skill.influence)
+    moved, rows = (
+        UnitInfluences((influence_by_unit(skill.influence, contest.groups),), draws),
+        len(skill.influence),
+    )
     is_share = contest.levels is not None
     interval = (
         moved.interval_of_share(skill.value, rows)
@@ -181,9 +189,11 @@ def skill_number(
     return Number(skill.value, moved.error, rows, by, better, reference, **told)
 
 
-def gap_number(contest: Contest, gap: Skill, draws: np.ndarray, by: str) -> Number:
+def gap_number(
+    contest: PredictionContest, gap: PredictionSkill, draws: np.ndarray, by: str
+) -> Number:
     """The skill that samples lack, with its error."""
-    moved = Moves((moves(gap.influence, contest.groups),), draws)
+    moved = UnitInfluences((influence_by_unit(gap.influence, contest.groups),), draws)
     told: dict[str, Any] = {"interval": moved.interval(gap.value), "over": HELD_OUT_AND_DRAWS}
     better = "0 is perfect; above: samples teach less"
     return Number(gap.value, moved.error, len(gap.influence), by, better, 0.0, **told)
