@@ -9,6 +9,7 @@ import pytest
 
 import plausibly
 from plausibly.errors import UserError
+from plausibly.fitting.settings import settings_on_record
 from plausibly.runs import forms
 from plausibly.runs.record import Record, decode_record, ingredients, read_record, write_record
 
@@ -95,6 +96,13 @@ def test_a_change_stays_in_place_or_comes_last_and_is_as_it_will_be_read():
         record.steps = 8
 
 
+def test_several_models_go_on_only_with_their_settings():
+    record = Record.of(PLAIN)
+    assert settings_on_record(record, Path("run"), {}, "cpu").train == {"steps": 5}
+    with pytest.raises(UserError, match=r"^run/run.json is damaged: 'settings' are none$"):
+        settings_on_record(record.drop("settings"), Path("run"), {}, "cpu")
+
+
 DAMAGE = {
     ("model",): (3, "'model' is '3'"),
     ("seed",): (True, "'seed' is 'True'"),
@@ -103,8 +111,8 @@ DAMAGE = {
     ("format",): (None, "'format' is 'None'"),
     ("members",): (3, "'members' is '3'"),
     ("test",): ("x" * 99, f"'test' is '{'x' * 40}'"),
-    ("test", "sign"): ("?", "'test' is no result"),
-    ("test", "value"): ("` - at `$.seed`", "'test' is no result"),
+    ("test", "sign"): ("? - at `$.seed`", "'test' is no result"),
+    ("test", "value"): ("x", "'test' is no result"),
     ("code", "name"): ("import os", "'code' names no class"),
     ("code", "file"): (None, "'code' names no class"),
     ("data",): (3, "'data' is '3'"),
