@@ -66,7 +66,7 @@ def is_origin(document: Any) -> bool:
     """True where this is what a run or a comparison keeps of where its data came from."""
     try:
         return bool(msgspec.convert(document, Origin))
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         return False
 
 
@@ -218,6 +218,8 @@ def decode_record(document: Mapping[str, Any], file: Path) -> Record:
         return Record.of(document)
     except msgspec.ValidationError as error:
         raise UserError(f"{file} is damaged: {describe_fault(document, str(error))}") from error
+    except UnicodeEncodeError as error:  # which is where no text is wanted
+        raise UserError(f"{file} is damaged: {error.object[:40]!r} has half a character") from error
 
 
 def describe_fault(document: Mapping[str, Any], error: str) -> str:

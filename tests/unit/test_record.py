@@ -11,7 +11,14 @@ import plausibly
 from plausibly.errors import UserError
 from plausibly.fitting.settings import settings_on_record
 from plausibly.runs import forms
-from plausibly.runs.record import Record, decode_record, ingredients, read_record, write_record
+from plausibly.runs.record import (
+    Record,
+    decode_record,
+    ingredients,
+    is_origin,
+    read_record,
+    write_record,
+)
 
 KEPT = sorted((Path(plausibly.__file__).parents[1] / "tests" / "kept").glob("*/*/run.json"))
 PLAIN = {
@@ -146,6 +153,15 @@ def test_each_damaged_field_has_its_line(place):
     with pytest.raises(UserError) as caught:
         decode_record(document, Path("run.json"))
     assert str(caught.value) == f"run.json is damaged: {line}"
+
+
+def test_half_a_character_is_a_line_where_a_number_is_wanted_and_kept_in_text():
+    for damaged in ({"seed": "\ud800"}, {"\ud800": 1}):
+        with pytest.raises(UserError, match=r"^run.json is damaged: '\\ud800' has half a char"):
+            decode_record(PLAIN | damaged, Path("run.json"))
+    named = PLAIN["data"] | {"source": "caf\udce9.csv"}
+    assert decode_record(PLAIN | {"data": named}, Path("run.json")).data.source == named["source"]
+    assert not is_origin(PLAIN["data"] | {"\ud800": 1}) and is_origin(named)
 
 
 MISSING = {
