@@ -19,7 +19,6 @@ from plausibly.capabilities import (
     Variational,
     device_of,
 )
-from plausibly.choices import Part, build_part
 from plausibly.errors import Unsupported
 from plausibly.events.kinds import Category, Real
 from plausibly.events.schema import Schema, binary
@@ -33,6 +32,7 @@ from plausibly.outcomes.densities import MixtureDensity
 from plausibly.outcomes.latents import Latents, Normal, Prior
 from plausibly.outcomes.outcome import Outcome, Single
 from plausibly.system.arguments import check_range
+from plausibly.system.parts import Part, build_part
 from plausibly.system.randomness import by_row
 
 __all__ = [

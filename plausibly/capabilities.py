@@ -34,10 +34,10 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int, Num
 from torch import Tensor, nn
 
-from plausibly.choices import Part
 from plausibly.events.schema import Schema
 from plausibly.outcomes.latents import Latents, Prior
 from plausibly.outcomes.outcome import Outcome, Single
+from plausibly.system.parts import Part
 
 if TYPE_CHECKING:
     from plausibly.objectives import Objective

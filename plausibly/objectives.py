@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from plausibly.choices import Part
 from plausibly.networks.heads import Head
+from plausibly.system.parts import Part
 from plausibly.system.randomness import by_row
 
 # share of rows with hidden cells while a network learns, and of the cells of such rows

@@ -6,9 +6,9 @@ from inspect import cleandoc
 from typing import Any
 
 from plausibly.capabilities import Trainable
-from plausibly.choices import Argument, Part, list_arguments
 from plausibly.events.schema import Schema
 from plausibly.models import MODELS, model_name
+from plausibly.system.parts import Argument, Part, list_arguments
 from plausibly.tasks import load_tasks
 
 METHODS = (

@@ -14,11 +14,11 @@ from math import log, pi
 import torch
 from torch import Tensor, nn
 
-from plausibly.choices import Part
 from plausibly.coding.streams import GRAIN
 from plausibly.networks.masked import MaskedNetwork
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.latents import Encode, Normal, Prior, log_normal
+from plausibly.system.parts import Part
 from plausibly.system.randomness import by_row
 
 

@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 
 from plausibly.capabilities import BoundedModel, Encoder, Trainable, Variational
-from plausibly.choices import build_part
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.families.network import other_variables, too_large
@@ -34,6 +33,7 @@ from plausibly.networks.pairs import MLP, NETWORKS, Convolutional, default_netwo
 from plausibly.outcomes.latents import Latents
 from plausibly.outcomes.outcome import Outcome
 from plausibly.system.arguments import check_range
+from plausibly.system.parts import build_part
 
 NUMBERS_PER_BATCH = 1 << 22  # that are decoded at a time
 EVENTS_PER_BATCH = 64  # whose bounds are taken at a time

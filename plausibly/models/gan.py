@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from plausibly.choices import build_part
 from plausibly.events.schema import Schema
 from plausibly.families.adversarial import GAMES, AdversarialModel, SpectralNorm
 from plausibly.families.network import other_variables, too_large
@@ -22,6 +21,7 @@ from plausibly.networks.heads import Head
 from plausibly.networks.pairs import MLP, NETWORKS, default_network
 from plausibly.networks.straight_through import StraightThrough
 from plausibly.system.arguments import check_range
+from plausibly.system.parts import build_part
 from plausibly.system.randomness import by_row
 
 WEIGHT_SCALE = 0.4  # of the size that first weights have elsewhere

@@ -17,7 +17,6 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from plausibly.choices import build_part
 from plausibly.events.schema import Schema
 from plausibly.families.bounds import OBJECTIVES
 from plausibly.families.priors import PRIORS
@@ -27,6 +26,7 @@ from plausibly.networks.perceptron import Perceptron
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.latents import Latents, Normal, Prior, normal_of, without_gradients
 from plausibly.system.arguments import check_range
+from plausibly.system.parts import build_part
 
 
 class HierarchicalVAE(LatentModel):

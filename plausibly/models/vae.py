@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
-from plausibly.choices import build_part
 from plausibly.events.schema import Schema
 from plausibly.families.bounds import OBJECTIVES
 from plausibly.families.priors import PRIORS
 from plausibly.families.variational import LatentModel
 from plausibly.networks.pairs import NETWORKS
 from plausibly.outcomes.latents import Latents, Normal, Prior, normal_of
+from plausibly.system.parts import build_part
 
 
 class VAE(LatentModel):

@@ -8,11 +8,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from plausibly.choices import Part
 from plausibly.events.schema import Schema
 from plausibly.networks.convolution import ContractingNetwork, ExpandingNetwork
 from plausibly.networks.perceptron import Perceptron
 from plausibly.system.arguments import check_range
+from plausibly.system.parts import Part
 
 
 class Slices(Protocol):

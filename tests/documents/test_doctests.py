@@ -8,12 +8,12 @@ from importlib import import_module
 
 import pytest
 
-from plausibly.choices import list_part_arguments
 from plausibly.families.adversarial import GAMES
 from plausibly.families.bounds import OBJECTIVES
 from plausibly.families.priors import PRIORS
 from plausibly.models import MODELS
 from plausibly.networks.pairs import NETWORKS
+from plausibly.system.parts import list_part_arguments
 
 PARTS = [*GAMES, *OBJECTIVES, *PRIORS, *NETWORKS]
 

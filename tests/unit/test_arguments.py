@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from plausibly.choices import Part, describe_arguments, list_arguments, parse_arguments
 from plausibly.evaluation.abilities import describe_model
 from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
+from plausibly.system.parts import Part, describe_arguments, list_arguments, parse_arguments
 
 PARTS = dict.fromkeys(
     part for kind in MODELS.values() for parts in kind.choices.values() for part in parts
