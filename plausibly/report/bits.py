@@ -9,7 +9,7 @@ from plausibly.data.dataset import Dataset
 from plausibly.evaluation.likelihood.codebook import codebook_use
 from plausibly.evaluation.likelihood.elbo import ElboParts, elbo_parts
 from plausibly.report import figures
-from plausibly.report.parts import MAX_TEST_ROWS, NO_DATA, NO_MODEL, PageSection
+from plausibly.report.sections import MAX_TEST_ROWS, NO_DATA, NO_MODEL, PageSection
 from plausibly.report.subjects import Subject
 from plausibly.system.randomness import Stream, generator_for
 

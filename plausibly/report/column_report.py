@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Document
 from plausibly.report.drawing import shorten
-from plausibly.report.parts import format_of
+from plausibly.report.sections import format_of
 from plausibly.report.subjects import Subject
 
 MAX_COLUMNS = 500

@@ -9,7 +9,7 @@ from plausibly.data.dataset import Dataset
 from plausibly.evaluation.intervals import with_error
 from plausibly.evaluation.likelihood.likelihood import Likelihood
 from plausibly.report.drawing import shorten
-from plausibly.report.parts import format_of
+from plausibly.report.sections import format_of
 from plausibly.report.subjects import Subject, subject_labels
 from plausibly.runs.board import Board, BoardRow
 from plausibly.runs.record import ingredients

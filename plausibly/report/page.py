@@ -16,8 +16,8 @@ from plausibly.report.bits import codebook_section, elbo_section, surprisal_sect
 from plausibly.report.column_report import column_section
 from plausibly.report.drawing import shorten
 from plausibly.report.overview import board_table, page_facts, page_headline, page_notes
-from plausibly.report.parts import NO_MODEL
-from plausibly.report.sample_part import samples_section
+from plausibly.report.samples_section import samples_section
+from plausibly.report.sections import NO_MODEL
 from plausibly.report.subjects import subjects
 from plausibly.report.training import training_section
 from plausibly.runs.board import Board

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from plausibly.capabilities import BoundedModel
 from plausibly.report import figures
-from plausibly.report.parts import NO_MODEL, PageSection
+from plausibly.report.sections import NO_MODEL, PageSection
 from plausibly.report.subjects import Subject
 from plausibly.runs.run import Run
 

@@ -10,7 +10,7 @@ from plausibly.capabilities import Model
 from plausibly.data.dataset import Dataset
 from plausibly.data.events import Events
 from plausibly.report import samples, scales, tables
-from plausibly.report.parts import NO_DATA, NO_DISTRIBUTION, NO_MODEL, PageSection, format_of
+from plausibly.report.sections import NO_DATA, NO_DISTRIBUTION, NO_MODEL, PageSection, format_of
 from plausibly.report.subjects import Subject
 
 Pair = tuple[int, int, float]  # two columns, and how remarkable they are together

@@ -1,4 +1,4 @@
-"""A part of the page: sentences and pictures."""
+"""A section of the page: sentences and pictures."""
 
 from __future__ import annotations
 
