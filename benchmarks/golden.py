@@ -47,15 +47,13 @@ os.environ.update(ALONE | PLAIN)  # before torch is imported, here and in each w
 
 import numpy as np  # noqa: E402
 
-STEPS, ROWS, ASKED = (
-    30,
-    400,
-    20,
-)  # of each fit; of a source that is made; of what is scored, filled and compressed
-SHORT, DEEP = (
-    64,
-    3,
-)  # characters of a value that is kept as it is; levels of a document with entries of their own
+# of each fit; rows of a source that is made; rows that are scored, filled and compressed
+STEPS = 30
+ROWS = 400
+ASKED = 20
+# characters of a value that is kept as it is; levels of a document with entries of their own
+SHORT = 64
+DEEP = 3
 LEFT_OUT = {"started", "seconds", "versions", "by", "bytes", "size", "threads", "seal"} | {
     f"{what}_per_second" for what in ("rows_scored", "rows_sampled", "scored", "sampled")
 }

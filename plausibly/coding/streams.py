@@ -24,9 +24,8 @@ from plausibly.errors import UserError
 
 Symbols = NDArray[Any] | None
 FORMAT_VERSION = 2  # of what is written; 1, of plausibly 0.1, has nothing of how cells are spelled
-PROBABILITY_UNITS = (
-    1 << 22
-)  # what probabilities are multiples of; the coder leaves 2^-24 even to those of 0
+# what probabilities are multiples of; the coder leaves 2^-24 even to those of 0
+PROBABILITY_UNITS = 1 << 22
 DIGIT_BITS = 16  # bits of a large number that are coded at once
 # of a geometric number: pieces of a mean, pieces at once, and how often before all its bits
 STEPS_PER_MEAN, MAX_QUOTIENT, MAX_TABLE_ROUNDS = 16, 256, 4

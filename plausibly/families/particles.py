@@ -30,11 +30,8 @@ from plausibly.outcomes.outcome import Single
 # rows that are drawn in one go, particles counted, and their cells
 PARTICLES_PER_BATCH = 1 << 14
 CELLS_PER_BATCH = 1 << 20
-TREE_ROWS = (
-    1000,
-    8000,
-    1 << 18,
-)  # rows that the tree is learned from: at least, at most, and their cells
+# rows that the tree is learned from: at least, at most, and their cells
+TREE_ROWS = (1000, 8000, 1 << 18)
 MAX_PAIRS = 1 << 24  # counts of pairs at most; of more codes nothing is looked ahead at
 CANDIDATES = 32  # of a number
 MAX_LOOKS = 16  # at weights on the way

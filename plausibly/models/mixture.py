@@ -34,9 +34,8 @@ PARTS: dict[str, type[TractableModel]] = {
     "gaussian": Gaussian,
 }
 MAX_STATISTICS = 1 << 24  # numbers summed up for all components together
-MAX_TREE_PAIRS = (
-    1 << 20
-)  # of trees, so many that each pass takes a moment: more are asked for with parts=chow_liu
+# of trees, so many that each pass takes a moment: more are asked for with parts=chow_liu
+MAX_TREE_PAIRS = 1 << 20
 RESTARTS = 2
 
 

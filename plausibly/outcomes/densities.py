@@ -143,16 +143,5 @@ def insert_specials(log_special: Tensor, x: Tensor, which: Tensor) -> Tensor:
     return torch.where(which == 0, x, specials[which])
 
 
-TAIL_SCALES = (
-    0.0,
-    0.5,
-    1.0,
-    1.5,
-    2.0,
-    3.0,
-    4.0,
-    6.0,
-    9.0,
-    15.0,
-    30.0,
-)  # scales from a component's mean, or means of a tail
+# scales from a component's mean, or means of a tail
+TAIL_SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 15.0, 30.0)

@@ -15,11 +15,8 @@ from plausibly.errors import UserError
 from plausibly.runs.record import Record
 from plausibly.system.seals import check_file, digest_file
 
-SEALED_FILES = (
-    "heldout.safetensors",
-    "calibration.safetensors",
-    "log.jsonl",
-)  # beside the weights, where there are any
+# beside the weights, where there are any
+SEALED_FILES = ("heldout.safetensors", "calibration.safetensors", "log.jsonl")
 
 
 def record_checksums(record: Record, path: Path, names: Collection[str]) -> Record:

@@ -12,10 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-HASH_FACTORS = (
-    0x9E3779B1,
-    0x85EBCA6B,
-)  # odd: multiples differ in their low 32 bits, which are all that a CPU's generator takes
+# odd: multiples differ in their low 32 bits, which are all that a CPU's generator takes
+HASH_FACTORS = (0x9E3779B1, 0x85EBCA6B)
 
 
 class Stream(IntEnum):

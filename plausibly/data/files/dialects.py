@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 BOM = b"\xef\xbb\xbf"
-SNIFF_BYTES, MAX_BARE_WORDS = 1 << 18, 3  # bytes; texts without quotes among those with
+SNIFF_BYTES = 1 << 18
+MAX_BARE_WORDS = 3  # texts without quotes among those with
 NEEDS_QUOTES = re.compile(r"[\"\r\n]")
 SEPARATORS = (",", ";", "\t", "|")
-SEPARATOR_LINE = re.compile(
-    rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE
-)  # the line that Excel takes a separator from
+# the line that Excel takes a separator from
+SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -31,15 +31,8 @@ SUFFIXES = (
     ".pgm",
     ".pbm",
 )
-PILLOW_FORMATS = (
-    "PNG",
-    "JPEG",
-    "BMP",
-    "GIF",
-    "WEBP",
-    "TIFF",
-    "PPM",
-)  # no other is started, whatever a file is called
+# no other is started, whatever a file is called
+PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_DEFAULT_SIDE, MAX_SIDE, MAX_BYTES = 32, 4096, 2**31
 DEEP_GRAY_BITS = 16  # bits of deep gray, where no image told how many are in use
 ORIENTATION_TAG = 0x0112  # of EXIF; 1 is upright
