@@ -136,11 +136,9 @@ def print_table(
 
 def holds_numbers(rows: list[list[str]], column: int) -> bool:
     """True where a column has numbers in all rows but those of models that refuse."""
-    return all(
-        row[column][:1] in "0123456789+-=<>~" or row[column].startswith(("best", "no "))
-        for row in rows
-        if not has_refusal(row)
-    )
+    cells = [row[column] for row in rows if not has_refusal(row)]
+    words = ("best", "no ")
+    return all(cell[:1] in "0123456789+-=<>~" or cell.startswith(words) for cell in cells)
 
 
 def has_refusal(row: list[str]) -> bool:

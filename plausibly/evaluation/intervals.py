@@ -97,11 +97,8 @@ class UnitInfluences:
     def even_interval(self, value: float) -> Interval | None:
         """The interval of 95 %, as far on either side: for numbers whose skewness is not that of single units' moves."""
         reach = self.error * self.point if self.error else 0.0
-        return (
-            (value - reach, value + reach)
-            if self.units >= MIN_UNITS and isfinite(self.error)
-            else None
-        )
+        is_known = self.units >= MIN_UNITS and isfinite(self.error)
+        return (value - reach, value + reach) if is_known else None
 
     def interval_of_share(self, value: float, rows: int) -> Interval | None:
         """An interval of at least 95 % for the share of so many rows."""

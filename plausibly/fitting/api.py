@@ -52,10 +52,9 @@ def fit(
     others: p(x | label) or p(label | x).
     UserError for what the user can mend; `Diverged` where a loss is not finite (a run with the last good weights is left).
     """
-    listener = listener or Listener()
     chosen = make_settings(set, seed, budget, steps, device)
     wanted = DataRequest(data, seed, context, event, options)
-    return fit_wanted(wanted, model, out, chosen, listener)
+    return fit_wanted(wanted, model, out, chosen, listener or Listener())
 
 
 def fit_wanted(

@@ -65,10 +65,9 @@ def compare(
     each model is fitted with seed, seed + 1, ...
     """
     processes.refuse_parallel("compare")
-    listener = listener or Listener()
     chosen = make_settings(set, seed, budget, steps, device)
     wanted = DataRequest(data, seed, context, event, options)
-    return compare_wanted(wanted, models, seeds, out, chosen, listener)
+    return compare_wanted(wanted, models, seeds, out, chosen, listener or Listener())
 
 
 def compare_wanted(

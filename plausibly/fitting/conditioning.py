@@ -33,10 +33,9 @@ def plain_options(options: dict[str, Any]) -> dict[str, Any]:
 
 def named_columns(options: dict[str, Any]) -> dict[str, Any]:
     """The options about columns, each named by a text."""
-    kinds, drop = options.get("kinds") or {}, options.get("drop") or ()
-    found: dict[str, Any] = {"kinds": {labels.label_text(k): word for k, word in kinds.items()}}
-    found["drop"] = [labels.label_text(name) for name in drop]
-    return {key: value for key, value in found.items() if value}
+    kinds = {labels.label_text(k): word for k, word in (options.get("kinds") or {}).items()}
+    drop = [labels.label_text(name) for name in options.get("drop") or ()]
+    return {key: value for key, value in {"kinds": kinds, "drop": drop}.items() if value}
 
 
 def parts_elsewhere(options: dict[str, Any]) -> dict[str, Any]:

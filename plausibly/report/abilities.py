@@ -28,12 +28,8 @@ class AbilitySection:
     @property
     def rungs(self) -> list[str]:
         """All classes that any of the models has, the most general first."""
-        found = dict.fromkeys(
-            rung
-            for model in sorted(self.models, key=lambda m: len(m.rungs))
-            for rung in model.rungs
-        )
-        return list(found)
+        ordered = sorted(self.models, key=lambda model: len(model.rungs))
+        return list(dict.fromkeys(rung for model in ordered for rung in model.rungs))
 
 
 def capability_ladder(model: type) -> list[str]:

@@ -142,14 +142,10 @@ def worst_marginals(
     scales: list[Scale], real: PlottedRows, fake: PlottedRows
 ) -> list[tuple[Scale, float]]:
     """The columns to show with the distance of their marginals: all in order, or those farthest apart, worst first."""
-    apart = [
-        (scale, float(abs(scale.shares(real) - scale.shares(fake)).sum() / 2)) for scale in scales
-    ]
-    return (
-        apart
-        if len(apart) <= MAX_MARGINALS
-        else sorted(apart, key=lambda pair: -pair[1])[:MAX_MARGINALS]
-    )
+    gaps = [float(abs(each.shares(real) - each.shares(fake)).sum() / 2) for each in scales]
+    apart = list(zip(scales, gaps, strict=True))
+    farthest = sorted(apart, key=lambda pair: -pair[1])[:MAX_MARGINALS]
+    return apart if len(apart) <= MAX_MARGINALS else farthest
 
 
 def marginal_plot(

@@ -50,12 +50,8 @@ def _noise_plots(subject: Subject, dataset: Dataset) -> list[tuple[str, Markup]]
 
 
 def _images_lead(dataset: Dataset | None) -> str:
-    beside = (
-        "beside held-out rows"
-        if dataset
-        else "and without real ones, since this page was made without the data"
-    )
-    return f"Draws as they came, none chosen, {beside}."
+    without = "and without real ones, since this page was made without the data"
+    return f"Draws as they came, none chosen, {'beside held-out rows' if dataset else without}."
 
 
 def _columns(subject: Subject, dataset: Dataset) -> PageSection:

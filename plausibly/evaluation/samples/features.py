@@ -207,8 +207,6 @@ def find_extractor(name: str | None) -> Callable[[Format, Events], Extractor]:
 
 
 def default_extractor(format: Format, events: Events) -> Extractor:
-    return (
-        ColumnFeatures(format, events)
-        if find_image(format) is None
-        else RandomConvolutions(format, events)
-    )
+    if find_image(format) is None:
+        return ColumnFeatures(format, events)
+    return RandomConvolutions(format, events)

@@ -129,12 +129,10 @@ class InputEncoder:
         self.columns = ColumnFeatures(format, events, seen)
 
     def __call__(self, events: Events) -> JudgeInputs:
-        maps = (
-            torch.empty(len(events), 0)
-            if self.picture is None
-            else image_pixels(events, *self.picture)
-        )
-        return JudgeInputs(maps, torch.from_numpy(self.columns(events)).float())
+        columns = torch.from_numpy(self.columns(events)).float()
+        picture = self.picture
+        maps = torch.empty(len(events), 0) if picture is None else image_pixels(events, *picture)
+        return JudgeInputs(maps, columns)
 
 
 class JudgeNetwork(nn.Module):
@@ -236,9 +234,6 @@ class JudgeEnsemble(Judge):
 
 def make_judge(format: Format, real: Events, made: Events) -> Judge:
     """The judge for such rows, who has both sorts at hand, the real ones first."""
-    trees = TreeJudge(format, real, made)
-    return (
-        trees
-        if find_image(format) is None
-        else JudgeEnsemble(ConvolutionJudge(format, real, made), trees)
-    )
+    if find_image(format) is None:
+        return TreeJudge(format, real, made)
+    return JudgeEnsemble(ConvolutionJudge(format, real, made), TreeJudge(format, real, made))

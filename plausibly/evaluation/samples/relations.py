@@ -34,11 +34,8 @@ class RelationShare:
     def cells(self) -> list[str]:
         """As people read them."""
         shares = ["" if share is None else f"{share:.4f}" for share in (self.samples, self.real)]
-        return [
-            self.relation.column,
-            f"{self.relation.how} of {' and '.join(self.relation.of)}",
-            *shares,
-        ]
+        how = f"{self.relation.how} of {' and '.join(self.relation.of)}"
+        return [self.relation.column, how, *shares]
 
 
 def relation_shares(
