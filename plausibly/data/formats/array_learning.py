@@ -25,18 +25,8 @@ def learn_array_format(
     depth: int = images.DEEP_GRAY_BITS,
 ) -> ArrayFormat | NumericArrayFormat | real_arrays.RealArrayFormat:
     """The format of an array, from its training rows; `depth` is of deep gray in the files of images."""
-    plain = not kinds and not drop and _small_whole(rows)
-    if plain and rows.ndim <= 4:
-        layout = _layout(rows.shape)
-        shape = _event_shape(rows.shape, layout)
-        kind = _kind(rows, shape)
-        if np.prod(shape) > MAX_VARIABLES:
-            raise UserError(
-                f"rows of shape {rows.shape[1:]} have more than {MAX_VARIABLES:,} entries; give smaller ones"
-            )
-        return ArrayFormat(
-            Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str, depth
-        )
+    if not kinds and not drop and _small_whole(rows) and rows.ndim <= 4:
+        return _learn_entries(rows, depth)
     if rows.ndim != 2:
         raise UserError(_no_matrix(rows))
     every = {str(i): kinds["*"] for i in range(rows.shape[1])} if "*" in kinds else {}
@@ -49,6 +39,18 @@ def learn_array_format(
     ):
         return real_arrays.learn_real_format(rows)
     return NumericArrayFormat(numeric_table(rows, words, drop), rows.dtype.str)
+
+
+def _learn_entries(rows: np.ndarray, depth: int) -> ArrayFormat:
+    """The format of small whole numbers, all of one kind."""
+    layout = _layout(rows.shape)
+    shape = _event_shape(rows.shape, layout)
+    kind = _kind(rows, shape)
+    if np.prod(shape) > MAX_VARIABLES:
+        raise UserError(
+            f"rows of shape {rows.shape[1:]} have more than {MAX_VARIABLES:,} entries; give smaller ones"
+        )
+    return ArrayFormat(Schema(shape, (kind,) * int(np.prod(shape))), layout, rows.dtype.str, depth)
 
 
 def _fractions(rows: np.ndarray, kinds: dict[str, str]) -> dict[str, str]:

@@ -53,9 +53,11 @@ class ArrayFormat(Format):
 
     def events(self, rows: Any) -> Events:
         flat = self._flat(rows)
-        codes, nats = self._encode(
-            flat, np.ones(flat.shape, dtype=bool) if flat.dtype.kind == "f" else None
-        )
+        return self._pack(flat, np.ones(flat.shape, dtype=bool) if flat.dtype.kind == "f" else None)
+
+    def _pack(self, flat: np.ndarray, seen: np.ndarray | None = None) -> Events:
+        """Events of rows without holes, as `_flat` gives them."""
+        codes, nats = self._encode(flat, seen)
         return Events(
             pack_events(codes, self.schema), torch.from_numpy(nats), self._raw_values(flat)
         )
@@ -139,20 +141,16 @@ class ArrayFormat(Format):
         if not foreseen.all():
             row, place = np.argwhere(~foreseen)[0]
             name = self.names[int(np.arange(self.schema.size)[lookup.places][place])]
-            top, value = len(lookup.codes) - 1, part[row, place]
-            if value != value:
-                raise UserError(
-                    f"row {row + 1}, {name}: a hole (nan or masked), where there was none in training"
-                )
-            whole = (
-                self.layout == "flat"
-                and bool(np.isfinite(value))
-                and bool(value == np.floor(value))
-            )
-            other = "; --kind '*=integer' models any whole numbers" * whole
-            raise UserError(
-                f"row {row + 1}, {name}: {value} is not a whole number from 0 to {top}{other}"
-            )
+            problem = self._describe_strange(part[row, place], len(lookup.codes) - 1)
+            raise UserError(f"row {row + 1}, {name}: {problem}")
+
+    def _describe_strange(self, value: Any, top: int) -> str:
+        """Says why an entry has no code among those of 0 to `top`."""
+        if value != value:
+            return "a hole (nan or masked), where there was none in training"
+        whole = self.layout == "flat" and np.isfinite(value) and value == np.floor(value)
+        other = "; --kind '*=integer' models any whole numbers" if whole else ""
+        return f"{value} is not a whole number from 0 to {top}{other}"
 
     def numbers(self, events: Events) -> np.ndarray:
         values = events.codes.numpy() if events.values is None else events.values
@@ -178,34 +176,18 @@ class ArrayFormat(Format):
         flat = np.empty(numbers.shape, dtype=self.dtype)
         for lookup in self._lookups:
             flat[:, lookup.places] = lookup.kind.draw(numbers[:, lookup.places], generator)
-        narrow, nats = self._encode(flat, None)
-        return Events(
-            pack_events(narrow, self.schema), torch.from_numpy(nats), self._raw_values(flat)
-        )
+        return self._pack(flat)
 
     def through(
         self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0
     ) -> Events:
         numbers = codes.numpy().astype(np.int64).reshape(len(codes), -1)
-        flat, known = (
-            np.empty(numbers.shape, dtype=self.dtype),
-            None if events is None else events.values,
-        )
+        flat = np.empty(numbers.shape, dtype=self.dtype)
+        known = None if events is None else events.values
         for lookup in self._lookups:
-            own, part = (
-                numbers[:, lookup.places],
-                None if known is None else known[:, lookup.places].astype(np.int64),
-            )
-            found = own
-            if lookup.within.any():
-                found = lookup.kind.through(
-                    coder, own.ravel(), None if part is None else part.ravel()
-                ).reshape(own.shape)
-            flat[:, lookup.places] = found
-        narrow, nats = self._encode(flat, None)
-        return Events(
-            pack_events(narrow, self.schema), torch.from_numpy(nats), self._raw_values(flat)
-        )
+            part = None if known is None else known[:, lookup.places].astype(np.int64)
+            flat[:, lookup.places] = lookup.through(coder, numbers[:, lookup.places], part)
+        return self._pack(flat)
 
     def fill(
         self, events: Events, codes: Tensor, generator: np.random.Generator, before: int = 0
@@ -276,6 +258,13 @@ class _Lookup:
             (kind.levels if isinstance(kind, Category | Level) else 0) * width + rare
         )
         self.codes, self.within = kind.code(values).astype(np.int16), kind.log_within(values)
+
+    def through(self, coder: Coder, codes: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        """Passes through a coder what codes leave open of values; the values."""
+        if not self.within.any():
+            return codes
+        own = None if values is None else values.ravel()
+        return self.kind.through(coder, codes.ravel(), own).reshape(codes.shape)
 
 
 def _kind_groups(schema: Schema) -> list[tuple[Kind, Any]]:

@@ -24,6 +24,16 @@ from plausibly.events.schema import Schema
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
 
+MALFORMED_ERRORS = (
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+)
+
 
 class Format(ABC):
     """The only code that knows the outside world; learned from training rows, kept as JSON."""
@@ -160,15 +170,7 @@ class Format(ABC):
             )
         except UserError:
             raise
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            IndexError,
-            OverflowError,
-            MemoryError,
-        ) as error:
+        except MALFORMED_ERRORS as error:
             raise UserError(
                 f"this does not describe a data format: {type(error).__name__}: {error}"
             ) from error

@@ -17,6 +17,7 @@ from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import Storage, storage_of
 from plausibly.data.events import Document
 from plausibly.data.files.dialects import Dialect
+from plausibly.errors import UserError
 from plausibly.events.grid import Grid
 from plausibly.events.kinds import Category
 
@@ -56,7 +57,22 @@ def list_names(names: list[str]) -> str:
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
 
 
-def partial_codes(column: ModelledColumn, cells: ColumnValues, seen: np.ndarray) -> np.ndarray:
+def refuse_names(missing: list[str], extra: list[str]) -> None:
+    """UserError where a table lacks columns or has others besides."""
+    if missing or extra:
+        said = [f"lacks {list_names(missing)}"] if missing else []
+        said += [f"has {list_names(extra)} besides"] if extra else []
+        raise UserError(
+            f"the columns differ from those in training: this table {' and '.join(said)}"
+        )
+
+
+def partial_codes(
+    column: ModelledColumn, cells: ColumnValues, seen: np.ndarray | None
+) -> np.ndarray:
+    """Events of a column's cells; 0 where they are not `seen`."""
+    if seen is None:
+        return column.kind.standardise(cells.values)
     codes = np.zeros(len(seen))
     codes[seen] = column.kind.standardise(cells.values[seen])
     return codes

@@ -11,7 +11,7 @@ import numpy as np
 from plausibly.data.columns import guessing
 from plausibly.data.columns.aside import AsideColumn
 from plausibly.data.columns.column import Column, change_column
-from plausibly.data.columns.column_sample import ColumnSample, count_texts
+from plausibly.data.columns.column_sample import count_texts
 from plausibly.data.columns.identifiers import is_smooth
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import Storage
@@ -30,31 +30,26 @@ def learn_table_format(
     """The format of a table, from its training rows, or from some of so many `rows`; 0 stands for those of an array."""
     dropped = [*drop, *(name for name, word in kinds.items() if word == "drop")]
     labels = [label for label in frame.columns if label_text(label) not in dropped]
-    columns = [
-        _learn_column(
-            count_texts(
-                frame[label], label_text(label), storage(frame[label], label_text(label), dialect)
-            ),
-            kinds.get(label_text(label), kinds.get("*")),
-            rows,
-        )
-        for label in labels
-    ]
+    columns = [_learn_column(frame[label], label, dialect, kinds, rows) for label in labels]
     columns = [
         _reconsider_key(column, columns, frame, label)
         for column, label in zip(columns, labels, strict=True)
     ]
     if rows:
-        columns = [
-            _narrow(column, frame[label]) for column, label in zip(columns, labels, strict=True)
-        ]
+        pairs = zip(columns, labels, strict=True)
+        columns = [_narrow(column, frame[label]) for column, label in pairs]
+    _refuse_all_aside(columns, len(frame))
+    return TableFormat(columns, labels, dialect, dropped)
+
+
+def _refuse_all_aside(columns: Sequence[Column], rows: int) -> None:
+    """UserError where no column is worth modelling."""
     if columns and all(isinstance(column, AsideColumn) for column in columns):
         found = list_roles(columns)
-        seen = count_phrase(len(frame), "training row")
+        seen = count_phrase(rows, "training row")
         raise UserError(
             f"nothing to model in {seen}: {found}; `--kind NAME=category` would model one all the same"
         )
-    return TableFormat(columns, labels, dialect, dropped)
 
 
 def _narrow(column: Column, series: Any) -> Column:
@@ -87,8 +82,13 @@ def _reconsider_key(column: Column, columns: Sequence[Column], frame: Any, label
     )
 
 
-def _learn_column(sight: ColumnSample, word: str | None, rows: int) -> Column:
-    column = guessing.guess_column(sight, word)
+def _learn_column(
+    series: Any, label: Any, dialect: Dialect | None, kinds: dict[str, str], rows: int
+) -> Column:
+    """The column of a label, as it is guessed unless `kinds` says otherwise."""
+    name = label_text(label)
+    sight = count_texts(series, name, storage(series, name, dialect))
+    column = guessing.guess_column(sight, kinds.get(name, kinds.get("*")))
     if isinstance(column, AsideColumn) and column.role == "constant" and rows:
         return change_column(column, unforeseen=share_of_new(0, rows))
     if sight.storage == Storage("str", "text"):
@@ -103,11 +103,17 @@ def check_options(names: list[str], rows: int, kinds: dict[str, str], drop: Iter
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
         raise UserError(f"the table has more than one column named {repeated!r}; rename one")
-    for name in (*kinds, *drop):
-        if name != "*" and name not in names:
-            raise UserError(
-                f"there is no column {name!r}{did_you_mean(name, names)}; the columns are {list_names(names)}"
-            )
+    unknown = [name for name in (*kinds, *drop) if name != "*" and name not in names]
+    if unknown:
+        raise UserError(
+            f"there is no column {unknown[0]!r}{did_you_mean(unknown[0], names)}; "
+            f"the columns are {list_names(names)}"
+        )
+    _check_words(kinds)
+
+
+def _check_words(kinds: dict[str, str]) -> None:
+    """UserError for a word that names no kind of column."""
     for name, word in kinds.items():
         if not guessing.is_word(word):
             hint = did_you_mean(word, guessing.KIND_WORDS)

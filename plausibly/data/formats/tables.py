@@ -26,10 +26,10 @@ from plausibly.data.formats.format import Format
 from plausibly.data.formats.table_columns import (
     column_texts,
     describe_column,
-    list_names,
     list_roles,
     merge_cells,
     partial_codes,
+    refuse_names,
     reserve_share,
 )
 from plausibly.data.labels import label_from_json, label_to_json, names_of
@@ -110,15 +110,9 @@ class TableFormat(Format):
     ) -> Events:
         codes, nats = np.empty((rows, len(self.modelled))), np.zeros(rows)
         for place, column in enumerate(self.modelled):
-            cells, seen = (
-                values.cells[column.name],
-                None if observed is None else observed[:, place],
-            )
-            codes[:, place] = (
-                column.kind.standardise(cells.values)
-                if seen is None
-                else partial_codes(column, cells, seen)
-            )
+            cells = values.cells[column.name]
+            seen = None if observed is None else observed[:, place]
+            codes[:, place] = partial_codes(column, cells, seen)
             nats += column.log_within(cells, seen)
         if observed is None:
             nats += sum(self._constants(values).values(), np.zeros(rows))
@@ -179,14 +173,10 @@ class TableFormat(Format):
             rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows), known
         )
         frame = frame.set_axis(names_of(frame), axis=1)
-        missing = [name for name in needed if name not in frame]
-        extra = [name for name in frame if name not in known and name not in self.dropped]
-        if missing or extra:
-            said = [f"lacks {list_names(missing)}"] if missing else []
-            said += [f"has {list_names(extra)} besides"] if extra else []
-            raise UserError(
-                f"the columns differ from those in training: this table {' and '.join(said)}"
-            )
+        refuse_names(
+            [name for name in needed if name not in frame],
+            [name for name in frame if name not in known and name not in self.dropped],
+        )
         return frame
 
     def questions(self, rows: Any) -> Events:
@@ -263,10 +253,8 @@ class TableFormat(Format):
     def through(
         self, coder: Coder, codes: Tensor, events: Events | None, before: int = 0
     ) -> Events:
-        numbers, values = (
-            codes.numpy().reshape(len(codes), -1),
-            None if events is None else events.values,
-        )
+        numbers = codes.numpy().reshape(len(codes), -1)
+        values: TableValues | None = None if events is None else events.values
         cells = {
             column.name: column.through(
                 coder, numbers[:, place], None if values is None else values.cells[column.name]
