@@ -207,9 +207,8 @@ def _describe_table(
 def _note_relations(dataset: Dataset, format: tables.TableFormat) -> None:
     """Keeps which columns follow from others, and says so before all else."""
     dataset.relations = find_relations(format, dataset.shown)
-    dataset.notes[:0] = [
-        f"{relation}; --drop {relation.column} leaves it out" for relation in dataset.relations
-    ]
+    notes = [f"{each}; --drop {each.column} leaves it out" for each in dataset.relations]
+    dataset.notes[:0] = notes
 
 
 def note_groups(

@@ -241,32 +241,33 @@ def cpu_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The results of `backward_loop` for relu, of the last activation that `forward` gave."""
     begun, kept = _align(last), _align(last.new_ones(()).expand_as(last) if keep is None else keep)
-    numbers_grad, start_grad = (
-        numbers.new_zeros(len(begun), numbers.shape[1]),
-        torch.zeros_like(begun),
-    )
+    numbers_grad = numbers.new_zeros(len(begun), numbers.shape[1])
+    start_grad = torch.zeros_like(begun)
     sums = [
         (torch.zeros_like(weight), torch.zeros_like(readout)) for _ in range(_threads(len(begun)))
     ]
     g, n, w, a, r, k, t = map(
         _array, (_pad_rows(grad), _pad_rows(numbers), weight, begun, readout, kept, table)
     )
-    gn, gs, own = (
-        _array(numbers_grad),
-        _array(start_grad),
-        [tuple(map(_array, parts)) for parts in sums],
-    )
+    gn, gs = _array(numbers_grad), _array(start_grad)
+    own = [tuple(map(_array, parts)) for parts in sums]
 
     def work(part: slice, thread: int) -> None:
         gw, gr = own[thread]
         _backward(g[part], n[part], w, a[part], r, k[part], t, wanted, gn[part], gw, gs[part], gr)
 
     _share(len(n), work)
+    weight_grad, readout_grad = _add_up(sums)
+    return numbers_grad[: len(last)], weight_grad, _trim(start_grad, last), readout_grad
+
+
+def _add_up(sums: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """The sums of all threads, in the place of the first one's."""
     (weight_grad, readout_grad), *others = sums
     for weight_part, readout_part in others:
         weight_grad += weight_part
         readout_grad += readout_part
-    return numbers_grad[: len(last)], weight_grad, _trim(start_grad, last), readout_grad
+    return weight_grad, readout_grad
 
 
 def cpu_draw(

@@ -30,10 +30,8 @@ class ConvolutionBlock(nn.Module):
 
     def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
-        self.first, self.second = (
-            Convolution(channels, channels),
-            Convolution(channels, channels, 1, gain=0.1),
-        )
+        self.first = Convolution(channels, channels)
+        self.second = Convolution(channels, channels, 1, gain=0.1)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:

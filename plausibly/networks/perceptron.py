@@ -40,11 +40,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.first, self.second, self.dropout = (
-            Linear(width, width),
-            Linear(width, width, 0.3),
-            Dropout(dropout),
-        )
+        self.first = Linear(width, width)
+        self.second = Linear(width, width, 0.3)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(self.dropout(F.relu(self.first(F.relu(x)))))

@@ -133,10 +133,8 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, gain: float) -> None:
         super().__init__()
         self.heads = heads
-        self.project, self.merge = (
-            TokenLinear(width, 3 * width, bias=False),
-            TokenLinear(width, width, gain),
-        )
+        self.project = TokenLinear(width, 3 * width, bias=False)
+        self.merge = TokenLinear(width, width, gain)
 
     def forward(self, x: Tensor, mask: Tensor | None, cache: AttentionCache | None) -> Tensor:
         """Tokens see those that the mask, (tokens, tokens), lets them, or those before; with a cache all that is there."""

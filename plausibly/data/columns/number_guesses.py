@@ -101,25 +101,27 @@ def guess_real(sight: ColumnSample) -> Column | None:
 def _real_column(
     sight: ColumnSample, marks: Marks, why: str = "real numbers", step: float = 0.0
 ) -> Column | None:
-    shown = [
-        (text, count)
-        for text, count in zip(sight.texts, sight.counts, strict=True)
-        if numbers.parse_number(text)
-    ]
-    style = numbers.style_of_reals([text for text, _ in shown])
+    texts, counts = _number_texts(sight)
+    style = numbers.style_of_reals(texts)
     if (
         why == "real numbers"
         and sight.storage.kind != "float"
-        and all(DIGITS.fullmatch(text) for text, _ in shown)
+        and all(map(DIGITS.fullmatch, texts))
     ):
-        if not (epoch := _epoch(sight.name, [int(text) for text, _ in shown])):
+        if not (epoch := _epoch(sight.name, [int(text) for text in texts])):
             return None  # whole numbers too large to be exact: labels, not amounts
         style = "whole"
         why = "whole numbers" + epoch
-    values = np.repeat(np.array([float(text) for text, _ in shown]), [count for _, count in shown])
+    values = np.repeat(np.array([float(text) for text in texts]), counts)
     if np.abs(values).max() > numbers.MAX_REAL or values.max() == values.min():
         return None
     kind = numbers.learn_real(values, sight.holes > 0, step=numbers.decimal_step(values))
     span = (repr(float(values.min())), repr(float(values.max())))
     why += "" if kind.usual is None else f", mostly {kind.usual:g}"
     return RealColumn(**sight.common(why), **marks, kind=kind, style=style, span=span)
+
+
+def _number_texts(sight: ColumnSample) -> tuple[list[str], np.ndarray]:
+    """The texts that are numbers, and how often each occurs."""
+    places = [place for place, text in enumerate(sight.texts) if numbers.parse_number(text)]
+    return [sight.texts[place] for place in places], sight.counts[places]

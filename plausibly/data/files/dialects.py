@@ -185,12 +185,8 @@ def _text(cell: str) -> str:
 
 def _needless(cell: str, plain: Dialect) -> bool:
     """True where a cell is in quotes that it does not need."""
-    return (
-        len(cell) > 2
-        and cell[0] == '"'
-        and not NEEDS_QUOTES.search(cell[1:-1])
-        and plain.delimiter not in cell
-    )
+    quoted = len(cell) > 2 and cell[0] == '"'
+    return quoted and not NEEDS_QUOTES.search(cell[1:-1]) and plain.delimiter not in cell
 
 
 def _in_quotes(cells: set[str], plain: Dialect) -> bool:
