@@ -148,4 +148,5 @@ class Checkerboard:
 
 def draw_plane(plane: Plane, rows: tuple[int, ...], seed: int) -> RealToy:
     points = plane.sample(sum(rows), np.random.default_rng(seed))
-    return RealToy(*np.split(points, np.cumsum(rows)[:-1]), plane)
+    train, valid, test = np.split(points, np.cumsum(rows)[:-1])
+    return RealToy(train, valid, test, plane)
