@@ -1,8 +1,10 @@
-"""Checks of every tensor that passes a border: a capability, inputs, a head or an outcome, by the shapes of its annotations.
+"""Checks of every tensor that passes a border, by the shapes of its annotations.
 
-Annotations of a base class do not reach the methods of its subclasses, so each of these is wrapped.
+A border is a capability, inputs, a head, an outcome, latents or their prior. Annotations of a base class do not reach
+the methods of its subclasses, so each of these is wrapped.
 """
 
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import wraps
@@ -19,8 +21,9 @@ from plausibly import capabilities
 from plausibly.capabilities import Decoder, Trainable
 from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
-from plausibly.outcomes import outcome as outcomes
+from plausibly.outcomes import outcome
 from plausibly.outcomes.histogram import Histogram
+from plausibly.outcomes.latents import Latents, Prior
 from plausibly.outcomes.outcome import Outcome
 from plausibly.outcomes.product import Product
 
@@ -31,18 +34,20 @@ class WrongShape(AssertionError):
     """A tensor that is not as its annotation says."""
 
 
-def own_classes(module, base):
-    """The classes of a module that inherit from `base`."""
+def own_classes(module):
+    """The classes that a module defines."""
     found = [kind for kind in vars(module).values() if isinstance(kind, type)]
-    return [k for k in found if issubclass(k, base) and k.__module__ == module.__name__]
+    return [kind for kind in found if kind.__module__ == module.__name__]
 
 
-BORDERS = [Inputs, Head, *own_classes(capabilities, Trainable), *own_classes(outcomes, Outcome)]
+BORDERS = [Inputs, Head, Latents, Prior, *own_classes(capabilities), *own_classes(outcome)]
 
 
-def find_family(kind):
-    """A class and all its subclasses."""
-    return {kind}.union(*(find_family(each) for each in kind.__subclasses__()))
+def find_classes():
+    """The classes of the package, as far as it is loaded, that are a border or behind one; a protocol has no code."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("plausibly.")]
+    found = {kind for module in modules for kind in own_classes(module)} - {Prior}
+    return [kind for kind in found if any(issubclass(kind, base) for base in BORDERS)]
 
 
 def says_shapes(hint):
@@ -53,7 +58,7 @@ def says_shapes(hint):
 
 def hints_of(kind, name):
     """The hints with shapes that the nearest class has for a method of this name, if any."""
-    for base in kind.__mro__:
+    for base in (*kind.__mro__, *(base for base in BORDERS if issubclass(kind, base))):
         if base in BORDERS and isinstance(method := vars(base).get(name), FunctionType):
             hints = get_type_hints(method)
             if any(says_shapes(hint) for hint in hints.values()):
@@ -63,28 +68,24 @@ def hints_of(kind, name):
 
 def find_methods(*more):
     """Class, name, function and hints of every method with shapes of the package's own classes, and of those given."""
-    families = set().union(*(find_family(base) for base in BORDERS))
     return [
         (kind, name, method, hints)
-        for kind in [
-            *(kind for kind in families if kind.__module__.startswith("plausibly.")),
-            *more,
-        ]
-        for name, method in vars(kind).items()
+        for kind in (*find_classes(), *more)
+        for name, method in list(vars(kind).items())
         if isinstance(method, FunctionType) and not getattr(method, "__isabstractmethod__", False)
         if (hints := hints_of(kind, name))
     ]
 
 
-def batch_of(outcome):
+def batch_of(one):
     """The shape of what an outcome scores."""
-    if isinstance(outcome, Histogram):
-        return batch_of(outcome.inner)
-    if isinstance(outcome, Product):
-        own = [batch_of(part) for _, part in outcome.groups]
+    if isinstance(one, Histogram):
+        return batch_of(one.inner)
+    if isinstance(one, Product):
+        own = [batch_of(part) for _, part in one.groups]
         return (*own[0][:-1], sum(shape[-1] for shape in own))
-    own = next(vars(outcome)[name] for name in PARAMETERS if name in vars(outcome))
-    return tuple(own.shape if "logits" in vars(outcome) else own.shape[:-1])
+    own = next(vars(one)[name] for name in PARAMETERS if name in vars(one))
+    return tuple(own.shape if "logits" in vars(one) else own.shape[:-1])
 
 
 def sizes_of(owner, given):
@@ -97,6 +98,8 @@ def sizes_of(owner, given):
         return sizes | ({"latents": (owner.latents,)} if isinstance(owner, Decoder) else {})
     if isinstance(owner, Outcome):
         return sizes | {"*batch": batch_of(owner)}
+    if not isinstance(owner, Inputs | Head):
+        return sizes
     if "i" in given:
         own = owner.slice(given["i"])
         sizes |= {"own": (own.stop - own.start,)}

@@ -9,6 +9,7 @@ from math import log, pi
 from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from plausibly.outcomes.categorical import Categorical
@@ -24,19 +25,19 @@ class Latents(ABC):
     """A distribution over the latents of each of n rows, where every event has `draws` rows one after the other."""
 
     @abstractmethod
-    def sample(self, generator: torch.Generator) -> Tensor:
-        """One draw for each row, (n, latents), through which gradients flow."""
+    def sample(self, generator: torch.Generator) -> Float[Tensor, "n latents"]:
+        """One draw for each row, through which gradients flow."""
 
     @abstractmethod
-    def log_prob(self, z: Tensor) -> Tensor:
-        """log q(z) in groups, (n, groups)."""
+    def log_prob(self, z: Float[Tensor, "n latents"]) -> Float[Tensor, "n groups"]:
+        """log q(z) in groups that add up."""
 
     @abstractmethod
-    def mean(self) -> Tensor:
-        """(n, latents)."""
+    def mean(self) -> Float[Tensor, "n latents"]:
+        """The mean of each row."""
 
     @abstractmethod
-    def levels(self, z: list[Tensor]) -> Iterator[Normal]:
+    def levels(self, z: list[Float[Tensor, "n _"]]) -> Iterator[Normal]:
         """The normal of each level of latents, given what `z` holds of the levels before by then."""
 
     @abstractmethod
@@ -82,19 +83,21 @@ def normal_of(numbers: Tensor, draws: int) -> Normal:
 class Prior(Protocol):
     """p(z), ready to use. Coding draws it level by level, some of which may stand behind z, such as what it was picked by."""
 
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """(n, latents)."""
+    def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n latents"]:
+        """Draws."""
 
-    def log_prob(self, z: Tensor) -> Tensor:
-        """In groups, (n, groups)."""
+    def log_prob(self, z: Float[Tensor, "n latents"]) -> Float[Tensor, "n groups"]:
+        """log p(z) in groups that add up."""
 
-    def levels(self, n: int, found: list[Tensor]) -> Iterator[Normal | Categorical]:
-        """The law of each level for n rows, given what `found` holds of those before by then, (n, its numbers) each.
+    def levels(self, n: int, found: list[Float[Tensor, "n _"]]) -> Iterator[Normal | Categorical]:
+        """The law of each level for n rows, given what `found` holds of those before by then.
 
         The last numbers of all are z; a finite level is one number.
         """
 
-    def behind(self, z: Tensor, found: list[Tensor]) -> Iterator[Normal | Categorical]:
+    def behind(
+        self, z: Float[Tensor, "n latents"], found: list[Float[Tensor, "n _"]]
+    ) -> Iterator[Normal | Categorical]:
         """The laws, given z, of the numbers that are drawn before it, from the last to the first."""
 
 

@@ -35,14 +35,17 @@ from plausibly.families.mixtures import (
     MixtureOfBounds,
     TractableMixture,
 )
+from plausibly.families.priors import StandardPrior
 from plausibly.families.stratified import stratification_refusal, stratify
 from plausibly.models import MODELS
 from plausibly.models.independent import Independent
+from plausibly.models.vae import VAE
 from plausibly.networks.heads import Head
 from plausibly.networks.inputs import Inputs
 from plausibly.outcomes.categorical import Bernoulli, Categorical
 from plausibly.outcomes.densities import MixtureDensity
 from plausibly.outcomes.interpolation import interpolate_density
+from plausibly.outcomes.latents import Normal
 from plausibly.outcomes.outcome import Numeric
 
 for room in (families, outcomes):
@@ -114,6 +117,7 @@ def walk(model, n):
         model.log_prob(x)
     if isinstance(model, AutoregressiveModel):
         ask(model.predict(x), flat, schema)
+        model.log_conditionals(x), model.log_prob_by_variable(x)
         for unrolled in (model.unroll(n), AutoregressiveModel.unroll(model, n)):
             drive_unrolled(unrolled, lambda i, outcome: outcome.sample(noise()))
     if isinstance(model, AnyOrderModel):
@@ -133,8 +137,25 @@ def walk(model, n):
     if isinstance(model, Quantiser):
         model.latents_of(model.quantise(x))
     if isinstance(model, Variational):
-        model.posterior(x, 3)
+        ask_latents(model, x)
         Variational.decode(model, model.encode(x), given)
+
+
+def ask_latents(model, x):
+    """All that posterior and prior answer, for each event three times, as coding asks."""
+    prior, posterior, found, levels = model.latent_prior(), model.posterior(x, 3), [], []
+    z = posterior.sample(noise())
+    posterior.mean(), posterior.log_prob(z), prior.log_prob(z)
+    posterior.without_gradient().log_prob(z)
+    draw(posterior.levels(found), found)
+    draw(prior.behind(z, found), found)
+    draw(prior.levels(len(z), levels), levels)
+
+
+def draw(laws, found):
+    """Draws each law's numbers, by which the next law is found."""
+    for law in laws:
+        found.append(law.sample(noise()))
 
 
 def start(model, n):
@@ -189,6 +210,10 @@ MAKERS = {
         f"{name} with a context": begin_with_context(kind)
         for name, kind in MODELS.items()
         if "context" in signature(kind).parameters
+    },
+    **{
+        f"vae with {prior}": lambda schema, prior=prior: VAE(schema, latents=2, prior=prior)
+        for prior in ("vamp", "flow")
     },
     "a model a label": lambda schema: (
         not stratification_refusal(Independent, schema, (0,))
@@ -333,6 +358,20 @@ class Halved(MixtureDensity):
         return super().mean().float()
 
 
+class Rowwise(Normal):
+    """Nats are those of each row, not of its groups."""
+
+    def log_prob(self, z):
+        return super().log_prob(z).sum(1)
+
+
+class Fewer(StandardPrior):
+    """A prior, by its form alone, draws one row too few."""
+
+    def sample(self, n, generator):
+        return super().sample(n - 1, generator)
+
+
 class Transposing(Head):
     """Variables are rows, and rows are variables."""
 
@@ -364,6 +403,8 @@ PLANTED = {
     Summed: lambda: Summed(torch.zeros(4, 3, 2)).log_prob(torch.zeros(4, 3)),
     First: lambda: First(torch.zeros(4, 3)).mode(),
     Halved: lambda: Halved(*torch.ones(3, 4, 2)).mean(),
+    Rowwise: lambda: Rowwise(torch.zeros(3, 2), torch.zeros(3, 2)).log_prob(torch.zeros(3, 2)),
+    Fewer: lambda: Fewer(2).sample(3, noise()),
     Transposing: lambda: ask(
         Transposing(binary(4))(torch.zeros(3, 4)), torch.zeros(3, 4), binary(4)
     ),
