@@ -251,24 +251,29 @@ class PromisesPrintout:
 
     @property
     def hold(self) -> bool:
-        return all(result.holds for result in self.results)
+        return not any(result.broken for result in self.results)
 
     def to_json(self) -> dict[str, Any]:
         return {"checks": [result.to_json() for result in self.results], "holds": self.hold}
 
     def blocks(self) -> Iterator[Block]:
-        rows = [
-            [
-                result.name,
-                "holds" if result.holds else "BROKEN",
-                f"{result.value:.3g}",
-                f"{result.tolerance:.3g}",
-                result.says,
-            ]
-            for result in self.results
-        ]
+        rows = [promise_row(result) for result in self.results]
         yield ConsoleTable(["promise", "", "value", "tolerance", "what is measured"], rows)
-        yield "all hold" if self.hold else "NOT all hold: do not trust this run's numbers"
+        unmeasured = sum(result.holds is None for result in self.results)
+        if not self.hold:
+            yield "NOT all hold: do not trust this run's numbers"
+        elif unmeasured:
+            yield f"all hold that were measured; {unmeasured} of {len(rows)} were not"
+        else:
+            yield "all hold"
+
+
+def promise_row(result: Result) -> list[str]:
+    """A line of the table of promises."""
+    if result.holds is None:
+        return [result.name, "not measured", "", "", result.says]
+    verdict = "holds" if result.holds else "BROKEN"
+    return [result.name, verdict, f"{result.value:.3g}", f"{result.tolerance:.3g}", result.says]
 
 
 @app.command

@@ -7,15 +7,24 @@ from torch import Tensor
 
 from plausibly.capabilities import AnyOrderModel, Model, Trainable, device_of
 from plausibly.events.bins import Binning
+from plausibly.events.kinds import Real
 from plausibly.events.schema import Schema
 from plausibly.system.randomness import Stream, generator_for
+
+# variables beyond which an eighth of the draws are taken
+MANY_VARIABLES = 256
 
 
 def draw_events(model: Model, n: int, seed: int = 0) -> Tensor:
     """`n` events, or an eighth of them where each has many variables."""
-    n = n if model.schema.size <= 256 else n // 8
+    generator = generator_for(device_of(model), seed, Stream.CHECKED_SAMPLES)
     with torch.no_grad():
-        return model.sample(n, generator_for(device_of(model), seed, Stream.CHECKED_SAMPLES))
+        return model.sample(limit_draws(model.schema, n), generator)
+
+
+def limit_draws(schema: Schema, n: int) -> int:
+    """The number of draws, an eighth where each has many variables."""
+    return n if schema.size <= MANY_VARIABLES else n // 8
 
 
 def events_for(model: Trainable, seed: int = 0) -> Tensor:
@@ -44,3 +53,13 @@ def some_observed(model: AnyOrderModel, n: int) -> tuple[Tensor, Tensor]:
     )
     shape, device = (n, *model.schema.shape), device_of(model)
     return x.view(shape).to(device), observed.view(shape).to(device)
+
+
+def wrong_cells(schema: Schema, x: Tensor) -> float:
+    """The number of cells that are no codes and no numbers; infinite where the form is not that of events."""
+    if x.shape[1:] != schema.shape or not len(x) or x.dtype != torch.float32:
+        return float("inf")
+    codes = torch.tensor(schema.codes, device=x.device).view(schema.shape)
+    real = torch.tensor([isinstance(kind, Real) for kind in schema.kinds], device=x.device)
+    off_grid = (x != x.round()) | (x < 0) | (x >= codes)
+    return float(((~real.view(schema.shape) & off_grid) | ~x.isfinite()).sum())

@@ -9,13 +9,15 @@ from math import log, prod
 import torch
 from torch import Tensor
 
-from plausibly.capabilities import AutoregressiveModel, DensityModel, Model, device_of
+from plausibly.capabilities import AutoregressiveModel, DensityModel, Model, Trainable, device_of
 from plausibly.events.kinds import Kind, Real
 from plausibly.events.schema import Schema
 from plausibly.outcomes.outcome import Single
 from plausibly.outcomes.quadrature import quadrature
 
 MAX_LISTED_EVENTS = 65_536
+MAX_POINTS_AT_ONCE = 8_192  # of one variable
+MAX_COMPARED_POINTS = 1_024  # of a density
 
 
 @dataclass(frozen=True)
@@ -71,37 +73,41 @@ def is_listable(schema: Schema) -> bool:
     return not schema.continuous and schema.log_events <= log(MAX_LISTED_EVENTS) + 1e-9
 
 
+def list_variables(model: Trainable) -> tuple[int, ...]:
+    """All variables where their events can be listed, else the leading ones in the model's order; none without one."""
+    if is_listable(model.schema):
+        return tuple(range(model.schema.size))
+    return leading(model) if isinstance(model, AutoregressiveModel) else ()
+
+
 @torch.no_grad()
-def enumerate_events(model: DensityModel) -> tuple[Nodes, Tensor]:
-    """Nodes and the log p of each with its weight, float64: of all variables, or of the leading ones by the chain rule."""
-    schema, device = model.schema, device_of(model)
-    if is_listable(schema):
-        nodes = nodes_of(model, tuple(range(schema.size)))
-        events = nodes.points.view(-1, *schema.shape)
-        logs = [model.log_prob(x.to(device)).double().cpu() for x in events.split(1024)]
+def enumerate_events(model: DensityModel, variables: tuple[int, ...]) -> tuple[Nodes, Tensor]:
+    """Nodes and the log p of each with its weight, float64: of all variables, or of leading ones by the chain rule."""
+    nodes = nodes_of(model, variables)
+    if is_listable(model.schema):
+        events = nodes.points.view(-1, *model.schema.shape)
+        logs = [model.log_prob(x.to(device_of(model))).double().cpu() for x in events.split(1024)]
         return nodes, torch.cat(logs)
-    if not isinstance(model, AutoregressiveModel):
-        return Nodes((), torch.zeros(1, 0), torch.zeros(1), torch.zeros(1, 0)), torch.zeros(
-            1, dtype=torch.float64
-        )
-    nodes = nodes_of(model, leading(model))
-    chosen = list(nodes.variables)
-    rows = torch.zeros(len(nodes.points), schema.size)
+    assert isinstance(model, AutoregressiveModel)
+    return nodes, log_probs_of_leading(model, nodes) + nodes.log_weights
+
+
+def log_probs_of_leading(model: AutoregressiveModel, nodes: Nodes) -> Tensor:
+    """log p of the nodes of the first variables in order, whatever follows them, float64."""
+    size, chosen, logs = model.schema.size, list(nodes.variables), list[Tensor]()
+    rows = torch.zeros(len(nodes.points), size)
     rows[:, chosen] = nodes.points
-    logs = []
-    for x in rows.split(max(1, (1 << 18) // schema.size)):
-        each = model.predict(x.reshape(-1, *schema.shape).to(device)).log_prob(x.to(device))
+    for x in rows.to(device_of(model)).split(max(1, (1 << 18) // size)):
+        each = model.predict(x.view(-1, *model.schema.shape)).log_prob(x)
         logs.append(each[:, chosen].double().sum(1).cpu())
-    return nodes, torch.cat(logs) + nodes.log_weights
+    return torch.cat(logs)
 
 
-def scope(model: Model, variables: tuple[int, ...]) -> str:
-    many = len(variables)
-    return (
-        "over all events"
-        if many == model.schema.size
-        else f"over the first {many} variables in order"
-    )
+def describe_scope(schema: Schema, variables: Sequence[int]) -> str:
+    """Words for what these variables are of all."""
+    if len(variables) == schema.size:
+        return "over all events"
+    return f"over the first {len(variables)} variables in order"
 
 
 def mass_foreseen(schema: Schema, variables: Sequence[int] | None = None) -> float:
@@ -126,13 +132,29 @@ def node_log_probs(outcome: Single, kind: Kind, x: Tensor) -> Tensor:
 
 def log_probs_at(outcome: Single, points: Tensor, x: Tensor) -> Tensor:
     """log p of one variable at points (n, rows of x), float64."""
-    return torch.stack([outcome.log_prob(point.to(x.device)).double().cpu() for point in points])
+    logs, rows = list[Tensor](), torch.arange(len(x), device=x.device)
+    for some in points.to(x.device).split(max(1, MAX_POINTS_AT_ONCE // len(x))):
+        many = outcome.rows(rows.repeat(len(some)))
+        logs.append(many.log_prob(some.flatten()).view(some.shape))
+    return torch.cat(logs).double().cpu()
 
 
 def change(one: Single, other: Single, kind: Kind, x: Tensor) -> float:
-    """The largest difference of log p over the nodes of one; of densities it counts by how high they are there."""
-    points = quadrature(kind, one, len(x))[0][:: 13 if isinstance(kind, Real) else 1]
+    """The largest difference of log p over nodes of one; of densities it counts by how high they are there."""
+    points = quadrature(kind, one, len(x))[0]
+    if isinstance(kind, Real):
+        points = points[:: max(13, len(points) // MAX_COMPARED_POINTS)]
     a, b = log_probs_at(one, points, x), log_probs_at(other, points, x)
     top = torch.maximum(a, b)
     share = (top - top.amax(0)).exp() if isinstance(kind, Real) else (top >= -30).double()
     return float(((a - b).abs().nan_to_num(0.0) * share).max())
+
+
+def count_places(cells: Tensor, codes: Sequence[int]) -> Tensor:
+    """The number of rows of codes in each place, float64."""
+    return torch.bincount(place(cells, codes), minlength=prod(codes)).double()
+
+
+def spread_ranks(n: int, most: int) -> list[int]:
+    """All numbers below `n`, or as many as `most`, from the first to the last."""
+    return list(range(n)) if n <= most else torch.linspace(0, n - 1, most).long().tolist()

@@ -11,7 +11,7 @@ import torch
 from plausibly.capabilities import Trainable
 from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.contract.draws import random_events
-from plausibly.contract.result import Result, near
+from plausibly.contract.result import Result, failure
 from plausibly.errors import BrokenPromises
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
@@ -39,7 +39,7 @@ def find_broken(kind: type[Trainable], schema: Schema) -> tuple[str, ...]:
     broken: dict[str, str] = {}
     for small in small_schemas(kind, schema):
         for result in check_tiny_model(kind, small):
-            if not result.holds:
+            if result.broken:
                 broken.setdefault(
                     result.name, f"{model_name(kind)} breaks {result.name}: {_measure_line(result)}"
                 )
@@ -80,17 +80,13 @@ def check_tiny_model(kind: type[Trainable], schema: Schema) -> Iterator[Result]:
     try:
         model = shake_weights(kind.tiny(schema))
     except Exception as error:
-        yield _failure("can_be_built", error)
+        yield failure("can_be_built", error)
         return
     yield from run_checks(model)
     try:
         yield can_learn(model)
     except Exception as error:
-        yield _failure("learns", error)
-
-
-def _failure(name: str, error: Exception) -> Result:
-    return Result(name, False, float("nan"), 0.0, f"{type(error).__name__}: {error}")
+        yield failure("learns", error)
 
 
 def can_learn(model: Trainable) -> Result:
@@ -105,6 +101,5 @@ def can_learn(model: Trainable) -> Result:
         seen = list(fit_by_counting(model, events, events[:16]))
     faults = sum(not bool(t.isfinite().all()) for t in model.state_dict().values()) + (not seen)
     faults += sum(not torch.tensor(progress.validation).isfinite() for progress in seen)
-    return near(
-        "learns", faults, 0, "tensors and validations that are not finite after two steps, or none"
-    )
+    says = "tensors and validations that are not finite after two steps, or none"
+    return Result("learns", faults == 0, float(faults), 0.0, says)

@@ -1,29 +1,36 @@
-"""The result of a check."""
+"""The result of an examination in one promise."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
+
+class NotMeasured(Exception):
+    """Raised where a promise cannot be measured on a model. The message says why not."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The state of a promise: `value` was measured, and must be within `tolerance` of what `says` names."""
+    """The state of a promise: `value` was measured, and must be within `tolerance` of what `says` names.
+
+    `holds` is None where nothing could be measured; `says` then tells why.
+    """
 
     name: str
-    holds: bool
+    holds: bool | None
     value: float
     tolerance: float
     says: str
+
+    @property
+    def broken(self) -> bool:
+        return self.holds is False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def near(name: str, worst: Tensor | float, tolerance: float, says: str) -> Result:
-    """Holds where the largest deviation is within the tolerance."""
-    value = float(torch.as_tensor(worst).detach())
-    return Result(name, value <= tolerance, value, tolerance, says)
+def failure(name: str, error: Exception) -> Result:
+    """Whatever a faulty model raises is a promise not kept."""
+    return Result(name, False, float("nan"), 0.0, f"{type(error).__name__}: {error}")

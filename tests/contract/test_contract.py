@@ -7,8 +7,9 @@ import torch
 
 from plausibly.capabilities import BoundedModel
 from plausibly.contract import enumeration
-from plausibly.contract.checks import checks_for, shake_weights
+from plausibly.contract.checks import promises_for, shake_weights
 from plausibly.contract.draws import draw_events
+from plausibly.contract.examination import Examination
 from plausibly.events.grid import Grid
 from plausibly.events.kinds import Category, Level, Real
 from plausibly.events.schema import Schema, binary
@@ -90,7 +91,8 @@ def test_contract(model, schema, monkeypatch):
         enumeration, "MAX_LISTED_EVENTS", 1 << 12
     )  # of 21 bits the first 12 are added up, not 16 as by `check`
     instance = shake_weights(model.tiny(schema)).eval()
-    broken = [result for check in checks_for(instance) if not (result := check(instance)).holds]
+    exam = Examination(instance)
+    broken = [result for check in promises_for(instance) if (result := check(exam)).broken]
     assert not broken, broken
 
 
@@ -104,7 +106,8 @@ def test_contract_with_a_context(name, context):
     instance = shake_weights(
         model(schema, **(model.tiny(schema).arguments | {"context": context}))
     ).eval()
-    assert not [result for check in checks_for(instance) if not (result := check(instance)).holds]
+    exam = Examination(instance)
+    assert not [result for check in promises_for(instance) if (result := check(exam)).broken]
     if not isinstance(instance, BoundedModel):
         return
     x = draw_events(instance, 50)

@@ -5,9 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from plausibly.capabilities import AutoregressiveModel
-from plausibly.contract.bounds import rows_are_scored_alone
 from plausibly.contract.checks import run_checks, shake_weights
-from plausibly.contract.precision import losses_in_single_precision, single_precision_will_do
+from plausibly.contract.examination import Examination
+from plausibly.contract.promises.bounds import rows_are_scored_alone
+from plausibly.contract.promises.precision import (
+    losses_in_single_precision,
+    single_precision_will_do,
+)
 from plausibly.events.grid import Grid
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
@@ -37,7 +41,7 @@ MIXED = Schema(
 
 
 def broken(model):
-    return {result.name for result in run_checks(shake_weights(model)) if not result.holds}
+    return {result.name for result in run_checks(shake_weights(model)) if result.broken}
 
 
 @pytest.mark.parametrize("schema", [BITS, MIXED], ids=["bits", "mixed"])
@@ -149,8 +153,8 @@ def test_noise_by_place(monkeypatch):
         return law(shape, generator=generator, device=device)
 
     monkeypatch.setattr(latents, "by_row", draw)
-    model = shake_weights(VAE.tiny(BITS)).eval()
-    assert not rows_are_scored_alone(model).holds and single_precision_will_do(model).holds
+    exam = Examination(shake_weights(VAE.tiny(BITS)).eval())
+    assert rows_are_scored_alone(exam).broken and single_precision_will_do(exam).holds
 
 
 def test_a_mixture_by_products_that_cancel(monkeypatch):
@@ -164,9 +168,10 @@ def test_a_mixture_by_products_that_cancel(monkeypatch):
     model = shake_weights(
         VAE(BITS, latents=2, prior="vamp", network={"name": "mlp", "hidden": 8})
     ).eval()
-    assert single_precision_will_do(model).holds and not losses_in_single_precision(model).holds
+    exam = Examination(model.eval())
+    assert single_precision_will_do(exam).holds and losses_in_single_precision(exam).broken
     monkeypatch.setattr(VAE, "high_precision", lambda self: self)
-    assert not single_precision_will_do(model).holds and rows_are_scored_alone(model).holds
+    assert single_precision_will_do(exam).broken and rows_are_scored_alone(exam).holds
 
 
 @pytest.mark.parametrize("kind", [Grid, Level])
@@ -266,6 +271,4 @@ def test_given_samples_that_ignore_what_is_given(monkeypatch):
     model = shake_weights(Markov(BITS))
     with torch.no_grad():
         model.tables.set_table(1, torch.tensor([[0.9, 0.1], [0.2, 0.8]]))
-    assert "given_samples_follow" in {
-        result.name for result in run_checks(model) if not result.holds
-    }
+    assert "given_samples_follow" in {result.name for result in run_checks(model) if result.broken}

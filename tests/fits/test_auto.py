@@ -9,7 +9,8 @@ from oracles import SMALL
 import plausibly
 from plausibly.capabilities import DensityModel
 from plausibly.contract.checks import run_checks, shake_weights
-from plausibly.contract.density import sums_to_one
+from plausibly.contract.examination import Examination
+from plausibly.contract.promises.density import sums_to_one
 from plausibly.errors import Unsupported, UserError
 from plausibly.events.schema import binary
 from plausibly.families.mixtures import mixture
@@ -55,7 +56,7 @@ def test_the_run_is_a_mixture_that_keeps_every_promise(run, bits):
         ingredients(record).endswith(" %")
         and "ensemble mixes " in (run.path / "report.html").read_text()
     )
-    assert [r for r in run_checks(run.model) if not r.holds] == []
+    assert [r for r in run_checks(run.model) if r.broken] == []
     again = plausibly.open(run.path)
     assert torch.equal(again.log_prob(str(bits) + ":test"), run.log_prob(str(bits) + ":test"))
     assert len(again.sample(7)) == 7
@@ -227,8 +228,8 @@ def test_a_large_mixture_sums_to_one_as_its_members_do():
         for shuffle in (0, 1)
     ]
     model = mixture(members, [0.3, 0.7]).eval()
-    assert sums_to_one(model).holds
-    assert not sums_to_one(model.train()).holds  # dropout draws anew for each look
+    assert sums_to_one(Examination(model)).holds
+    assert sums_to_one(Examination(model.train())).broken  # dropout draws anew for each look
 
 
 def test_a_normal_beside_a_tree_answers_everything(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from plausibly.capabilities import Variational
 from plausibly.coding import reals, stack
 from plausibly.coding.streams import CELLS, GRAIN, DamagedStream, SymbolReader, SymbolWriter
 from plausibly.contract.checks import shake_weights
-from plausibly.contract.coding import log_gaps
+from plausibly.contract.promises.coding import log_gaps
 from plausibly.data.rows import load_rows
 from plausibly.errors import Unsupported, UserError
 from plausibly.events.kinds import Category, Level, Real

@@ -204,7 +204,5 @@ def test_planted_faults_are_caught(monkeypatch, owner, name, check):
         "factor_of": lambda self, known: self.factor[known][:, known],
     }
     monkeypatch.setattr(owner, name, faults[name])
-    broken = {
-        result.name for result in run_checks(shake_weights(Gaussian(OPEN))) if not result.holds
-    }
+    broken = {result.name for result in run_checks(shake_weights(Gaussian(OPEN))) if result.broken}
     assert check in broken

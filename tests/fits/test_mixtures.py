@@ -245,7 +245,7 @@ def test_a_mixture_is_what_its_parts_allow(components, schema, kind):
     parts = [shake_weights(make(schema), seed).eval() for seed, make in enumerate(components)]
     model = mixture(parts, [0.5, 1.0, 2.0][: len(parts)]).eval()
     assert type(model) is kind
-    assert not [result for result in run_checks(model) if not result.holds]
+    assert not [result for result in run_checks(model) if result.broken]
     x = parts[0].sample(50, generator_for(torch.device("cpu"), 0))
     if kind is MixtureOfBounds:
         exact = mixture([parts[0].inner, parts[1]], [0.5, 1.0]).log_prob(x)
@@ -296,10 +296,10 @@ def test_weights_that_do_not_run_are_caught(monkeypatch):
         ]
 
     model = mixture([shake_weights(ChowLiu(CATEGORIES), seed) for seed in (1, 2)], [1.0, 1.0])
-    assert not [result for result in run_checks(model) if not result.holds]
+    assert not [result for result in run_checks(model) if result.broken]
     monkeypatch.setattr(mixtures, "chain_mixture", run)
     assert sound is not run
-    broken = {result.name for result in run_checks(model) if not result.holds}
+    broken = {result.name for result in run_checks(model) if result.broken}
     assert "unroll_agrees_with_predict" in broken
 
 

@@ -57,7 +57,7 @@ def test_contract(part, schema, label):
     if part is Mixture:
         for member in model.each():
             member.allocate(2)
-    assert not [result for result in run_checks(shake_weights(model).eval()) if not result.holds]
+    assert not [result for result in run_checks(shake_weights(model).eval()) if result.broken]
     assert model.order[0] == label
 
 
@@ -196,5 +196,5 @@ def test_classes_that_share_their_rows_are_caught(monkeypatch):
         Stratified, "outside", lambda self, inner, pick: sound(self, inner, pick * 0)
     )
     assert "samples_follow_density" in {
-        result.name for result in run_checks(model) if not result.holds
+        result.name for result in run_checks(model) if result.broken
     }

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import distributions as known
 
-from plausibly.contract.bounds import bounds_sum_to_at_most_one, samples_reach_the_bound
 from plausibly.contract.checks import shake_weights
+from plausibly.contract.examination import Examination
+from plausibly.contract.promises.bounds import bounds_sum_to_at_most_one, samples_reach_the_bound
 from plausibly.data import load
 from plausibly.data.events import Events
 from plausibly.evaluation.likelihood.elbo import elbo_parts
@@ -531,8 +532,9 @@ def test_the_contract_of_bounds_is_checked(kind):
     with torch.no_grad():
         model.offset.copy_(torch.linspace(-1, 1.5, 6))
         model.decoder.leave.weight.mul_(5)
-    assert bounds_sum_to_at_most_one(model).holds == (kind is not Boastful)
-    assert samples_reach_the_bound(model).holds == (kind is not Elsewhere)
+    exam = Examination(model)
+    assert bounds_sum_to_at_most_one(exam).holds == (kind is not Boastful)
+    assert samples_reach_the_bound(exam).holds == (kind is not Elsewhere)
 
 
 # stability

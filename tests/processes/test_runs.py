@@ -543,5 +543,5 @@ def test_several_seeds(tmp_path):
 
 def test_check_holds_on_fitted_runs(run, net):
     for each in (run, net):
-        broken = [result for result in each.check() if not result.holds]
+        broken = [result for result in each.check() if result.broken]
         assert not broken, broken

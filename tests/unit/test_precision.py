@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from plausibly.contract.checks import shake_weights
-from plausibly.contract.precision import single_precision_will_do
+from plausibly.contract.examination import Examination
+from plausibly.contract.promises.precision import single_precision_will_do
 from plausibly.events.bins import Binning
 from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Level, Real
 from plausibly.events.schema import Schema, binary
@@ -163,7 +164,7 @@ def test_bounds_are_bounds_however_narrow_the_posterior(name, prior, width):
     """The mean over draws of the sum over all events of exp(bound) is at most 1; and float32 is as good as float64."""
     model, draws = at_width(encoding(name, prior), width), 1000
     model.draws = 4
-    assert single_precision_will_do(model).holds
+    assert single_precision_will_do(Examination(model)).holds
     with torch.no_grad():
         x = binary(4).all_events().repeat(draws, 1)
         totals = model.log_bound(x, noise(1)).double().exp().view(draws, 16).sum(1)
@@ -182,7 +183,7 @@ def test_models_of_default_size_are_scored_in_double_precision(kind, prior, size
         for p in model.parameters():
             p.mul_(size)
     model.draws = 4
-    found = single_precision_will_do(model)
+    found = single_precision_will_do(Examination(model))
     assert found.holds and found.says.startswith("nats"), found
     before = {name: p.clone() for name, p in model.state_dict().items()}
     twin = model.high_precision()
