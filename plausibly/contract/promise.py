@@ -51,10 +51,8 @@ class Promise:
             found = self.measure(exam)
         except NotMeasured as reason:
             return Result(self.name, None, float("nan"), limit, str(reason))
-        number, says = found, self.says
-        if isinstance(found, Finding):
-            number, says = found.value, f"{self.says} {found.words}"
-        value = float(torch.as_tensor(number))
+        number, words = found if isinstance(found, Finding) else Finding(found, "")
+        value, says = float(number), f"{self.says} {words}".strip()
         return Result(self.name, self.allows(value, limit), value, limit, says)
 
     def limit(self, exam: Examination[Any]) -> float:
