@@ -263,7 +263,11 @@ class TableFormat(Format):
         }
         aside = {
             column.name: column.through(
-                coder, len(codes), before, values and values.aside.get(column.name), bool(values)
+                coder,
+                len(codes),
+                before,
+                None if values is None else values.aside.get(column.name),
+                values is not None,
             )
             for column in self.aside
         }
