@@ -278,7 +278,7 @@ class Shards:
 
     def clear(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.__dict__.pop("done", None)
+        self.__dict__.pop("result_schemas", None)
 
     def pieces_to_do(self, pieces: Iterable[ShardPiece]) -> Iterator[Numbered]:
         """The pieces of shards that are not done; `count` counts all."""

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -157,6 +158,15 @@ def test_a_stopped_command_goes_on(run, tmp_path, monkeypatch):
     files.sample_to(run, out, N)
     assert asked == [2]
     assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes() and left(tmp_path) == []
+
+
+def test_cleared_shards_are_none(tmp_path):
+    shards = Shards(tmp_path / "x.csv", {})
+    shards.folder.mkdir(exist_ok=True)
+    shards.store(0, pa.table({"a": [1]}))
+    assert list(shards.result_schemas) == [0]
+    shards.clear()
+    assert not shards.result_schemas and left(tmp_path) == []
 
 
 def test_shards_of_another_command_do_not_count(run, tmp_path):

@@ -111,6 +111,7 @@ def test_options(tmp_path: Path) -> None:
     refused(frame, "cannot be integer", "'a'", kinds={"colour": "integer"})
     refused(frame, "cannot be boolean", kinds={"age": "boolean"})
     refused(frame, "cannot be date", kinds={"colour": "date"})
+    refused(frame, "cannot be real", "'a'", kinds={"colour": "real"})
     refused(frame, "no column 'x'", drop=["x"])
     refused(frame, "time=COLUMN", split="by time")
     refused(frame, "no column 'ag'", "did you mean 'age'", split="time=ag")

@@ -113,7 +113,7 @@ def _real_column(
         style = "whole"
         why = "whole numbers" + epoch
     values = np.repeat(np.array([float(text) for text in texts]), counts)
-    if np.abs(values).max() > numbers.MAX_REAL or values.max() == values.min():
+    if not len(values) or np.abs(values).max() > numbers.MAX_REAL or values.max() == values.min():
         return None
     kind = numbers.learn_real(values, sight.holes > 0, step=numbers.decimal_step(values))
     span = (repr(float(values.min())), repr(float(values.max())))
