@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
 from plausibly.events.schema import Schema
 from plausibly.outcomes.categorical import Bernoulli, Categorical
-from plausibly.outcomes.densities import SHAPES, MixtureDensity
+from plausibly.outcomes.densities import DENSITIES, MixtureDensity
 from plausibly.outcomes.outcome import Outcome, Single
 from plausibly.outcomes.product import Product
 
@@ -41,11 +41,11 @@ class Head(nn.Module):
 
     def __init__(self, schema: Schema, components: int = 8, shape: str = "normal") -> None:
         super().__init__()
-        if not 1 <= components <= 1000 or shape not in SHAPES:
+        if not 1 <= components <= 1000 or shape not in DENSITIES:
             raise ValueError(
-                f"components = {components} and shape = {shape!r}; 1 to 1,000 of {' or '.join(SHAPES)}"
+                f"components = {components} and shape = {shape!r}; 1 to 1,000 of {' or '.join(DENSITIES)}"
             )
-        self.schema, self.components, self.shape = schema, components, shape
+        self.schema, self.components, self.density = schema, components, shape
         self.forms = [free_numbers(kind) for kind in schema.kinds]
         self.unseen = [place_of_unseen(kind) for kind in schema.kinds]
         self.real = [isinstance(kind, Real) for kind in schema.kinds]
@@ -106,7 +106,7 @@ class Head(nn.Module):
         )
         scales = floors.unsqueeze(-1) + scales.clamp(max=7.0).exp()
         return MixtureDensity(
-            symmetric_log_softmax(weights), means, scales, log_special, self.shape, never
+            symmetric_log_softmax(weights), means, scales, log_special, self.density, never
         )
 
     def one(self, parameters: Float[Tensor, "batch own"], i: int) -> Single:

@@ -15,12 +15,13 @@ from plausibly.outcomes.categorical import Categorical, drop_code, gumbel_max
 from plausibly.outcomes.outcome import Index, Numeric
 from plausibly.system.randomness import random_like
 
-SHAPES = ("normal", "logistic")
+DENSITIES = ("normal", "logistic")
 
 
 class MixtureDensity(Numeric):
     """A real number: a mixture of normals or logistics, sum_c w_c f((x - m_c) / s_c) / s_c, all (..., components).
 
+    `density` says which: normal or logistic.
     `log_special`, (..., 1 + specials) or None: log p of being a number, of being unforeseen and of being a hole,
     as far as the kind knows these. The special at the place `unseen` was never seen: it is never drawn.
     """
@@ -31,17 +32,17 @@ class MixtureDensity(Numeric):
         means: Tensor,
         scales: Tensor,
         log_special: Tensor | None = None,
-        shape: str = "normal",
+        density: str = "normal",
         unseen: int | None = None,
     ) -> None:
         self.log_weights, self.means, self.scales = log_weights, means, scales
-        self.log_special, self.shape, self.unseen = log_special, shape, unseen
+        self.log_special, self.density, self.unseen = log_special, density, unseen
 
     def _log_density(self, x: Tensor) -> Tensor:
         z = (x.unsqueeze(-1) - self.means) / self.scales
         standard = (
             -0.5 * z.square() - 0.5 * log(2 * pi)
-            if self.shape == "normal"
+            if self.density == "normal"
             else -z - 2 * softplus(-z)
         )
         return (self.log_weights + standard - self.scales.log()).logsumexp(-1)
@@ -65,7 +66,7 @@ class MixtureDensity(Numeric):
 
     def _noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
         """Draws of a component with mean 0 and scale 1."""
-        if self.shape == "normal":
+        if self.density == "normal":
             return random_like(like, torch.Tensor.normal_, generator)
         shares = random_like(like, torch.Tensor.uniform_, generator)
         return shares.clamp(1e-7, 1 - 1e-7).logit()
@@ -94,18 +95,18 @@ class MixtureDensity(Numeric):
 
     def below(self, x: Tensor) -> Tensor:
         z = (x.double().unsqueeze(-1) - self.means.double()) / self.scales.double()
-        share = torch.special.ndtr(z) if self.shape == "normal" else z.sigmoid()
+        share = torch.special.ndtr(z) if self.density == "normal" else z.sigmoid()
         return (self.log_weights.double().exp() * share).sum(-1)
 
     def one(self, i: int) -> MixtureDensity:
         special = None if self.log_special is None else self.log_special[:, i]
         form = self.log_weights[:, i], self.means[:, i], self.scales[:, i]
-        return MixtureDensity(*form, special, self.shape, self.unseen)
+        return MixtureDensity(*form, special, self.density, self.unseen)
 
     def rows(self, index: Index) -> MixtureDensity:
         special = None if self.log_special is None else self.log_special[index]
         form = self.log_weights[index], self.means[index], self.scales[index]
-        return MixtureDensity(*form, special, self.shape, self.unseen)
+        return MixtureDensity(*form, special, self.density, self.unseen)
 
     def beside(self, others: Sequence[Any]) -> MixtureDensity:
         every = (self, *others)
@@ -116,7 +117,7 @@ class MixtureDensity(Numeric):
         special = (
             None if self.log_special is None else torch.cat([one.log_special for one in every])
         )
-        return MixtureDensity(weights, means, scales, special, self.shape, self.unseen)
+        return MixtureDensity(weights, means, scales, special, self.density, self.unseen)
 
     def truncate(self, allowed: Tensor) -> tuple[MixtureDensity, Tensor]:
         if self.log_special is None:
@@ -125,7 +126,7 @@ class MixtureDensity(Numeric):
         kept = torch.cat([allowed.new_ones(1), allowed[len(allowed) - specials :]])
         special, mass = Categorical(self.log_special).truncate(kept)
         form = self.log_weights, self.means, self.scales
-        return MixtureDensity(*form, special.log_probs, self.shape, self.unseen), mass
+        return MixtureDensity(*form, special.log_probs, self.density, self.unseen), mass
 
 
 def specials_log_prob(log_special: Tensor, x: Tensor, density: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ def mix_outcomes(parts: Sequence[Single], log_weights: Tensor) -> Single:
         first = histograms[0]
         return Histogram(mix_outcomes(inner, log_weights), first.binning, first.variables)
     densities = _all_of(MixtureDensity, parts)
-    if len({part.shape for part in densities}) == 1:
+    if len({part.density for part in densities}) == 1:
         return mix_densities(densities, log_weights)
     return MixtureOutcome(parts, log_weights)
 
@@ -123,5 +123,5 @@ def mix_densities(parts: Sequence[MixtureDensity], log_weights: Tensor) -> Mixtu
     means = torch.cat([part.means for part in parts], -1)
     scales = torch.cat([part.scales for part in parts], -1)
     return MixtureDensity(
-        weights.log_softmax(-1), means, scales, special, parts[0].shape, parts[0].unseen
+        weights.log_softmax(-1), means, scales, special, parts[0].density, parts[0].unseen
     )

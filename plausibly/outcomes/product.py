@@ -30,7 +30,7 @@ def _as_column(single: Single) -> Single:
     if isinstance(single, MixtureDensity):
         special = None if single.log_special is None else single.log_special[:, None]
         form = single.log_weights[:, None], single.means[:, None], single.scales[:, None]
-        return MixtureDensity(*form, special, single.shape, single.unseen)
+        return MixtureDensity(*form, special, single.density, single.unseen)
     assert isinstance(single, MixtureOutcome)
     return MixtureOutcome([_as_column(part) for part in single.parts], single.log_weights[:, None])
 

@@ -43,4 +43,4 @@ def replace_rows(single: Single, rows: Tensor, own: Single) -> Single:
     special = single.log_special
     if special is not None and own.log_special is not None:
         special = special.index_put((rows,), own.log_special)
-    return MixtureDensity(form[0], form[1], form[2], special, single.shape, single.unseen)
+    return MixtureDensity(form[0], form[1], form[2], special, single.density, single.unseen)
