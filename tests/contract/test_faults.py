@@ -3,15 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from planting import finds, planted, without_fault
 
-from plausibly.capabilities import AutoregressiveModel
+from plausibly.capabilities import AutoregressiveModel, Trainable
+from plausibly.coding.streams import SymbolReader
 from plausibly.contract.checks import run_checks, shake_weights
-from plausibly.contract.examination import Examination
-from plausibly.contract.promises.bounds import rows_are_scored_alone
-from plausibly.contract.promises.precision import (
-    losses_in_single_precision,
-    single_precision_will_do,
-)
+from plausibly.contract.promise import promise
+from plausibly.contract.promises import load_promises
 from plausibly.events.grid import Grid
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
@@ -27,6 +25,7 @@ from plausibly.models.vae import VAE
 from plausibly.networks import heads, inputs, masked, noise, transformer
 from plausibly.outcomes import latents
 from plausibly.outcomes.categorical import Categorical
+from plausibly.tasks import compress, sample
 
 BITS = binary(6)
 MIXED = Schema(
@@ -53,13 +52,15 @@ def test_the_sound_models_break_nothing(model, schema):
 
 
 @pytest.mark.parametrize("model", [MADE.tiny, FVSBN.tiny])
+@finds("no_variable_sees_a_later_one")
 def test_off_by_one_mask(monkeypatch, model):
     monkeypatch.setattr(
         masked.MaskedLinear, "mask", lambda self, before, after: before[None] <= after[:, None]
     )
-    assert "no_variable_sees_a_later_one" in broken(model(BITS))
+    return shake_weights(model(BITS))
 
 
+@finds("no_variable_sees_a_later_one", "unroll_agrees_with_predict")
 def test_off_by_one_attention(monkeypatch):
     sound = F.scaled_dot_product_attention
 
@@ -69,11 +70,10 @@ def test_off_by_one_attention(monkeypatch):
         return sound(query, key, value, attn_mask=sees)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", attention)
-    assert {"no_variable_sees_a_later_one", "unroll_agrees_with_predict"} <= broken(
-        Transformer.tiny(BITS)
-    )
+    return shake_weights(Transformer.tiny(BITS))
 
 
+@finds("unroll_agrees_with_predict", "samples_follow_density")
 def test_stale_keys_and_values(monkeypatch):
     sound = transformer.AttentionCache.add
 
@@ -83,11 +83,10 @@ def test_stale_keys_and_values(monkeypatch):
         )  # later keys are the first
 
     monkeypatch.setattr(transformer.AttentionCache, "add", add)
-    assert {"unroll_agrees_with_predict", "samples_follow_density"} <= broken(
-        Transformer.tiny(BITS)
-    )
+    return shake_weights(Transformer.tiny(BITS))
 
 
+@finds("no_variable_sees_a_later_one")
 def test_off_by_one_running_sum(monkeypatch):
     sound = nade.recurrence
 
@@ -98,17 +97,18 @@ def test_off_by_one_running_sum(monkeypatch):
         return sound(numbers, weight, shifted, readout, offset, keep, table, name)
 
     monkeypatch.setattr(nade, "recurrence", recurrence)
-    assert "no_variable_sees_a_later_one" in broken(NADE.tiny(BITS))
+    return shake_weights(NADE.tiny(BITS))
 
 
+@finds("sums_to_one", "conditionals_sum_to_one")
 def test_logits_used_as_probabilities(monkeypatch):
     monkeypatch.setattr(
         heads, "symmetric_log_softmax", lambda free: F.pad(free, (1, 0)).sigmoid().log()
     )
-    found = broken(NADE.tiny(MIXED))
-    assert {"sums_to_one", "conditionals_sum_to_one"} <= found
+    return shake_weights(NADE.tiny(MIXED))
 
 
+@finds("samples_follow_density", "unroll_agrees_with_predict")
 def test_order_ignored_in_sampling():
     class Disordered(FVSBN):
         def unroll(self, n):
@@ -117,16 +117,18 @@ def test_order_ignored_in_sampling():
                 x[:, i] = yield i, self.predict(x).one(i)
             return x
 
-    assert {"samples_follow_density", "unroll_agrees_with_predict"} <= broken(Disordered.tiny(BITS))
+    return shake_weights(Disordered.tiny(BITS))
 
 
+@finds("rows_are_scored_alone")
 def test_head_normalised_over_the_batch(monkeypatch):
     monkeypatch.setattr(
         heads, "symmetric_log_softmax", lambda free: F.pad(free, (1, 0)).log_softmax(0)
     )
-    assert "rows_are_scored_alone" in broken(NADE.tiny(MIXED))
+    return shake_weights(NADE.tiny(MIXED))
 
 
+@finds("unroll_agrees_with_predict", "samples_follow_density")
 def test_stale_cache_in_unroll():
     class Stale(NADE):
         sample = AutoregressiveModel.sample
@@ -145,19 +147,21 @@ def test_stale_cache_in_unroll():
                     )
             return x
 
-    assert {"unroll_agrees_with_predict", "samples_follow_density"} <= broken(Stale.tiny(BITS))
+    return shake_weights(Stale.tiny(BITS))
 
 
+@finds("rows_are_scored_alone", spares=("single_precision_will_do",))
 def test_noise_by_place(monkeypatch):
     def draw(law, shape, generator, device):
         return law(shape, generator=generator, device=device)
 
     monkeypatch.setattr(latents, "by_row", draw)
-    exam = Examination(shake_weights(VAE.tiny(BITS)).eval())
-    assert rows_are_scored_alone(exam).broken and single_precision_will_do(exam).holds
+    return shake_weights(VAE.tiny(BITS))
 
 
-def test_a_mixture_by_products_that_cancel(monkeypatch):
+def plant_products_that_cancel(monkeypatch):
+    """A mixture of normals by the difference of large numbers."""
+
     def each(self, z):
         centre, log_scale = self.parts.centre + 3e4, self.parts.log_scale
         weights, z = (-2 * log_scale).exp(), z + 3e4
@@ -165,21 +169,28 @@ def test_a_mixture_by_products_that_cancel(monkeypatch):
         return z @ (centre * weights).T - 0.5 * z.square() @ weights.T - constant
 
     monkeypatch.setattr(priors.BlendedNormals, "_each", each)
-    model = shake_weights(
-        VAE(BITS, latents=2, prior="vamp", network={"name": "mlp", "hidden": 8})
-    ).eval()
-    exam = Examination(model.eval())
-    assert single_precision_will_do(exam).holds and losses_in_single_precision(exam).broken
+    return shake_weights(VAE(BITS, latents=2, prior="vamp", network={"name": "mlp", "hidden": 8}))
+
+
+@finds("losses_in_single_precision", spares=("single_precision_will_do",))
+def test_a_mixture_by_products_that_cancel(monkeypatch):
+    return plant_products_that_cancel(monkeypatch)
+
+
+@finds("single_precision_will_do", spares=("rows_are_scored_alone",))
+def test_a_bound_by_products_that_cancel(monkeypatch):
     monkeypatch.setattr(VAE, "high_precision", lambda self: self)
-    assert single_precision_will_do(exam).broken and rows_are_scored_alone(exam).holds
+    return plant_products_that_cancel(monkeypatch)
 
 
 @pytest.mark.parametrize("kind", [Grid, Level])
+@finds("remainders_sum_to_one", alone=True)
 def test_the_remainders_term_dropped(monkeypatch, kind):
     monkeypatch.setattr(kind, "_log_within", lambda self, values: 0.0 * values)
-    assert broken(Independent(MIXED)) == {"remainders_sum_to_one"}
+    return shake_weights(Independent(MIXED))
 
 
+@finds("scoring_repeats")
 def test_dropout_left_on_while_scoring(monkeypatch):
     generator = torch.Generator().manual_seed(0)
 
@@ -187,9 +198,10 @@ def test_dropout_left_on_while_scoring(monkeypatch):
         return x * (torch.rand(x.shape, generator=generator) >= 0.3) / 0.7
 
     monkeypatch.setattr(noise.Dropout, "forward", forward)
-    assert "scoring_repeats" in broken(MADE.tiny(BITS))
+    return shake_weights(MADE.tiny(BITS))
 
 
+@finds("samples_follow_density")
 def test_one_level_never_sampled(monkeypatch):
     sound = Categorical.sample
 
@@ -198,9 +210,10 @@ def test_one_level_never_sampled(monkeypatch):
         return torch.where(drawn == 2, 0, drawn)
 
     monkeypatch.setattr(Categorical, "sample", sample)
-    assert "samples_follow_density" in broken(FVSBN.tiny(MIXED))
+    return shake_weights(FVSBN.tiny(MIXED))
 
 
+@finds("arguments_rebuild")
 def test_a_buffer_not_saved():
     class Forgetful(Independent):
         def __init__(self, schema):
@@ -220,9 +233,10 @@ def test_a_buffer_not_saved():
         def log_prob(self, x):
             return self.predict(x).log_prob(x.flatten(1)).sum(1)
 
-    assert "arguments_rebuild" in broken(Forgetful(BITS))
+    return shake_weights(Forgetful(BITS))
 
 
+@finds("no_variable_sees_a_later_one")
 def test_a_leak_through_the_inputs(monkeypatch):
     sound = inputs.Inputs.forward
 
@@ -230,9 +244,10 @@ def test_a_leak_through_the_inputs(monkeypatch):
         return sound(self, x) + 0.5 * x.flatten(1)[:, -1:]
 
     monkeypatch.setattr(inputs.Inputs, "forward", forward)
-    assert "no_variable_sees_a_later_one" in broken(MADE.tiny(BITS))
+    return shake_weights(MADE.tiny(BITS))
 
 
+@finds("generator_decides_samples")
 def test_the_global_generator_used(monkeypatch):
     def sample(self, generator):
         return (
@@ -242,9 +257,10 @@ def test_the_global_generator_used(monkeypatch):
         )
 
     monkeypatch.setattr(Categorical, "sample", sample)
-    assert "generator_decides_samples" in broken(FVSBN.tiny(BITS))
+    return shake_weights(FVSBN.tiny(BITS))
 
 
+@finds("gradients_reach_every_parameter")
 def test_a_parameter_without_gradient():
     class Detached(NADE):
         def predict(self, x):
@@ -254,15 +270,17 @@ def test_a_parameter_without_gradient():
             finally:
                 self.weight = weight
 
-    assert "gradients_reach_every_parameter" in broken(Detached.tiny(BITS))
+    return shake_weights(Detached.tiny(BITS))
 
 
+@finds("marginals_agree")
 def test_a_wrong_marginal(monkeypatch):
     sound = Markov.log_mass
     monkeypatch.setattr(Markov, "log_mass", lambda self, evidence: 0.9 * sound(self, evidence))
-    assert "marginals_agree" in broken(Markov(BITS))
+    return shake_weights(Markov(BITS))
 
 
+@finds("given_samples_follow")
 def test_given_samples_that_ignore_what_is_given(monkeypatch):
     def draw(self, evidence, generator):
         return Markov.sample(self, len(evidence), generator).long()
@@ -271,4 +289,101 @@ def test_given_samples_that_ignore_what_is_given(monkeypatch):
     model = shake_weights(Markov(BITS))
     with torch.no_grad():
         model.tables.set_table(1, torch.tensor([[0.9, 0.1], [0.2, 0.8]]))
-    assert "given_samples_follow" in {result.name for result in run_checks(model) if result.broken}
+    return model
+
+
+@finds("order_is_a_permutation")
+def test_an_order_that_skips():
+    class Skipping(Independent):
+        @property
+        def order(self):
+            return (0, *range(self.schema.size - 1))
+
+        @order.setter
+        def order(self, order):
+            pass
+
+    return shake_weights(Skipping(BITS))
+
+
+@finds("samples_are_events")
+def test_samples_between_codes():
+    class Between(Independent):
+        def sample(self, n, generator):
+            return super().sample(n, generator) + 0.5
+
+    return shake_weights(Between(BITS))
+
+
+@finds("log_probs_are_at_most_zero")
+def test_a_density_that_counts_too_much(monkeypatch):
+    sound = Independent.log_prob
+    monkeypatch.setattr(Independent, "log_prob", lambda self, x: sound(self, x) + 9)
+    return shake_weights(Independent(BITS))
+
+
+@finds("each_task_has_one_rule")
+def test_two_rules_of_which_neither_is_more_specific(monkeypatch):
+    class Other(torch.nn.Module):
+        pass
+
+    class Torn(Independent, Other):
+        pass
+
+    monkeypatch.setitem(sample.sample.rules, Other, ("yes", None))
+    return shake_weights(Torn(BITS))
+
+
+@finds("answers_sum_to_one")
+def test_answers_that_are_not_normalised(monkeypatch):
+    sound = Markov.predict_given
+
+    def predict_given(self, x, observed):
+        return Categorical(0.9 * sound(self, x, observed).log_probs)
+
+    monkeypatch.setattr(Markov, "predict_given", predict_given)
+    return shake_weights(Markov(BITS))
+
+
+@finds("conditionals_agree")
+def test_answers_that_ignore_what_is_observed(monkeypatch):
+    monkeypatch.setattr(Markov, "predict_given", lambda self, x, observed: self.predict(x))
+    return shake_weights(Markov(BITS))
+
+
+@finds("bytes_decode")
+def test_a_coder_that_reads_rows_backwards(monkeypatch):
+    sound = SymbolReader._code
+    monkeypatch.setattr(SymbolReader, "_code", lambda *given: sound(*given)[::-1].copy())
+    return shake_weights(Independent(BITS))
+
+
+@finds("bytes_come_back")
+def test_rows_that_come_back_in_another_order(monkeypatch):
+    sound = compress.bits_back
+
+    def bits_back(coder, codes, *more):
+        found = sound(coder, codes, *more)
+        return found if codes is not None else found.flip(0)
+
+    monkeypatch.setattr(compress, "bits_back", bits_back)
+    return shake_weights(VAE.tiny(BITS))
+
+
+def test_every_promise_has_a_fault():
+    assert without_fault(load_promises(), planted()) == []
+
+
+def test_a_new_promise_without_a_fault_is_named():
+    @promise(Trainable, "a number")
+    def new_models_are_kind(exam):
+        return 0
+
+    promises = load_promises() | {new_models_are_kind.name: new_models_are_kind}
+    assert without_fault(promises, planted()) == ["new_models_are_kind"]
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError)
+@finds("sums_to_one")
+def test_a_fault_that_nothing_finds_fails():
+    return shake_weights(Independent(BITS))
