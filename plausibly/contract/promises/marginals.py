@@ -12,6 +12,7 @@ from plausibly.contract.draws import some_observed
 from plausibly.contract.enumeration import is_listable, node_log_probs, spread_ranks
 from plausibly.contract.examination import Examination
 from plausibly.contract.promise import Finding, promise
+from plausibly.events.kinds import Kind
 from plausibly.outcomes.outcome import Single
 from plausibly.outcomes.quadrature import quadrature
 from plausibly.system.randomness import Stream, generator_for
@@ -98,16 +99,18 @@ def given_samples_follow(exam: Examination[TractableModel]) -> Tensor | float:
     drawn = exam.model.sample_given(many, seen, generator)
     if (drawn != many)[seen].any():
         return float("inf")
-    kind = exam.schema.kinds[0]
     p = cell_probabilities(exam, x, exam.model.predict_given(x, observed).one(0))
-    counts = (
-        exam.schema.event_codes(drawn.flatten(1).cpu())[:, 0].bincount(minlength=len(p)).double()
-    )
+    codes = exam.schema.event_codes(drawn.flatten(1).cpu())[:, 0]
+    return error_of_counts(codes.bincount(minlength=len(p)).double(), p, exam.schema.kinds[0])
+
+
+def error_of_counts(counts: Tensor, p: Tensor, kind: Kind) -> Tensor:
+    """The largest difference of counts from what is expected, in standard errors; cells never seen are left out."""
+    n = counts.sum()
     if kind.unforeseen:
-        counts[kind.other_code], p[kind.other_code] = 0.0, 0.0
-        p = p * counts.sum() / ROWS_GIVEN / (1 - kind.unforeseen)
-    error = (ROWS_GIVEN * p * (1 - p) + 1).sqrt()
-    return ((counts - ROWS_GIVEN * p).abs() / error).max()
+        counts, p = (each.index_fill(0, torch.tensor(kind.other_code), 0.0) for each in (counts, p))
+        p = p * counts.sum() / n / (1 - kind.unforeseen)
+    return ((counts - n * p).abs() / (n * p * (1 - p) + 1).sqrt()).max()
 
 
 def cell_probabilities(exam: Examination[TractableModel], x: Tensor, outcome: Single) -> Tensor:
