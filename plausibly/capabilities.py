@@ -214,9 +214,9 @@ class TractableModel(AnyOrderModel):
         self,
         x: Float[Tensor, "batch *shape"],
         observed: Bool[Tensor, "batch *shape"],
-        drawable: Bool[Tensor, "all_codes"] | None = None,
+        allowed: Bool[Tensor, "all_codes"] | None = None,
     ) -> Float[Tensor, "batch"]:
-        """log p(the observed variables, and each other has a `drawable` code), these summed out, (batch,)."""
+        """log p(the observed variables, and each other has an `allowed` code), these summed out, (batch,)."""
 
     @abstractmethod
     def sample_given(
@@ -224,11 +224,11 @@ class TractableModel(AnyOrderModel):
         x: Float[Tensor, "batch *shape"],
         observed: Bool[Tensor, "batch *shape"],
         generator: torch.Generator,
-        drawable: Bool[Tensor, "all_codes"] | None = None,
+        allowed: Bool[Tensor, "all_codes"] | None = None,
     ) -> Float[Tensor, "batch *shape"]:
-        """Events drawn from p(unobserved | observed), given too that each drawn cell has a `drawable` code.
+        """Events drawn from p(unobserved | observed), given too that each drawn cell has an `allowed` code.
 
-        `drawable` is bool, (sum of codes,), variable by variable; None stands for all.
+        `allowed` is bool, (sum of codes,), variable by variable; None stands for all.
         """
 
     def propose_completions(

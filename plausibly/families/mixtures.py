@@ -80,7 +80,7 @@ class WeightedSum(Members, DensityModel):
     """A sum of members with log p(x), weighed by what `log_weights` says of the variables that they do not see."""
 
     @abstractmethod
-    def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
+    def log_weights(self, x: Tensor, observed: Tensor, allowed: Tensor | None) -> Tensor:
         """log of each member's weight together with the evidence outside the members, (batch, members), float64."""
 
     @abstractmethod
@@ -106,8 +106,8 @@ class TractableSum(WeightedSum, TractableModel):
     def order(self) -> tuple[int, ...]:  # type: ignore[override]
         return self.inner_order()
 
-    def drawable_inside(self, drawable: Tensor | None) -> Tensor | None:
-        return drawable
+    def allowed_inside(self, allowed: Tensor | None) -> Tensor | None:
+        return allowed
 
     def assemble(self, singles: Sequence[Single], log_weights: Tensor) -> Outcome:
         """The outcome of all variables from those of the members' variables and the members' weights in each row."""
@@ -131,17 +131,17 @@ class TractableSum(WeightedSum, TractableModel):
         logs = self.log_weights(x, torch.ones_like(x, dtype=torch.bool), None)
         return self._add_measure(logs, lambda member, rows: member.log_prob(inner[rows]))
 
-    def _log_evidence(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
+    def _log_evidence(self, x: Tensor, observed: Tensor, allowed: Tensor | None = None) -> Tensor:
         """log w_k p_k(evidence), (batch, members), float64."""
-        inner, seen, allowed = self.inside(x), self.inside(observed), self.drawable_inside(drawable)
-        logs = self.log_weights(x, observed, drawable)
+        inner, seen, own = self.inside(x), self.inside(observed), self.allowed_inside(allowed)
+        logs = self.log_weights(x, observed, allowed)
         return self._add_measure(
-            logs, lambda member, rows: member.log_marginal(inner[rows], seen[rows], allowed)
+            logs, lambda member, rows: member.log_marginal(inner[rows], seen[rows], own)
         )
 
     @torch.no_grad()
-    def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
-        return self._log_evidence(x, observed, drawable).logsumexp(1)
+    def log_marginal(self, x: Tensor, observed: Tensor, allowed: Tensor | None = None) -> Tensor:
+        return self._log_evidence(x, observed, allowed).logsumexp(1)
 
     @torch.no_grad()
     def predict_given(self, x: Tensor, observed: Tensor) -> Outcome:
@@ -185,19 +185,15 @@ class TractableSum(WeightedSum, TractableModel):
 
     @torch.no_grad()
     def sample_given(
-        self,
-        x: Tensor,
-        observed: Tensor,
-        generator: torch.Generator,
-        drawable: Tensor | None = None,
+        self, x: Tensor, observed: Tensor, generator: torch.Generator, allowed: Tensor | None = None
     ) -> Tensor:
-        pick = gumbel_max(self._log_evidence(x, observed, drawable), generator)
-        inner, seen, allowed = self.inside(x), self.inside(observed), self.drawable_inside(drawable)
+        pick = gumbel_max(self._log_evidence(x, observed, allowed), generator)
+        inner, seen, own = self.inside(x), self.inside(observed), self.allowed_inside(allowed)
         return self._fill_cells(
             x,
             observed,
             pick,
-            lambda member, rows: member.sample_given(inner[rows], seen[rows], generator, allowed),
+            lambda member, rows: member.sample_given(inner[rows], seen[rows], generator, own),
         )
 
     def propose_completions(
@@ -209,7 +205,7 @@ class TractableSum(WeightedSum, TractableModel):
             self.inside(x),
             self.inside(observed),
         )
-        own = self.drawable_inside(weights)
+        own = self.allowed_inside(weights)
         for k, member in enumerate(self.each()):
             if isinstance(member, DecomposableModel) and own is not None:
                 pick = torch.full((len(x),), k, device=x.device)
@@ -287,7 +283,7 @@ class FreeWeights(Members):
                 x[rows] = member.sample(len(rows), generator)
         return x
 
-    def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
+    def log_weights(self, x: Tensor, observed: Tensor, allowed: Tensor | None) -> Tensor:
         return free_log_weights(self.logits).expand(len(x), -1)
 
 

@@ -106,13 +106,13 @@ class LookaheadMessages:
 
 
 def look_ahead(
-    tree: LookaheadTree, x: Tensor, seen: Tensor, drawable: Sequence[Tensor]
+    tree: LookaheadTree, x: Tensor, seen: Tensor, allowed: Sequence[Tensor]
 ) -> LookaheadMessages:
-    """For rows (rows, variables) of which the `seen` cells are known, and of all others that they are `drawable`."""
+    """For rows (rows, variables) of which the `seen` cells are known, and of all others that they are `allowed`."""
     below: list[Tensor | None] = [
-        lookahead_evidence(tree, x, seen, drawable[i], i) for i in range(len(drawable))
+        lookahead_evidence(tree, x, seen, allowed[i], i) for i in range(len(allowed))
     ]
-    message: list[Tensor | None] = [None] * len(drawable)
+    message: list[Tensor | None] = [None] * len(allowed)
     for i in reversed(tree.order):
         own, parent = below[i], tree.parents[i]
         if own is None:
@@ -125,13 +125,13 @@ def look_ahead(
 
 
 def lookahead_evidence(
-    tree: LookaheadTree, x: Tensor, seen: Tensor, drawable: Tensor, i: int
+    tree: LookaheadTree, x: Tensor, seen: Tensor, allowed: Tensor, i: int
 ) -> Tensor | None:
     """log weights of the codes of one variable, (rows, codes), float64; None where it may be anything in every row."""
-    if drawable.all() and not seen[:, i].any():
+    if allowed.all() and not seen[:, i].any():
         return None
-    free = torch.zeros(drawable.shape, dtype=torch.float64, device=x.device).masked_fill(
-        ~drawable, -torch.inf
+    free = torch.zeros(allowed.shape, dtype=torch.float64, device=x.device).masked_fill(
+        ~allowed, -torch.inf
     )
     only = torch.full((len(x), len(free)), -torch.inf, dtype=torch.float64, device=x.device)
     only.scatter_(1, tree.code(x[:, i].masked_fill(~seen[:, i], 0.0), i)[:, None], 0.0)
@@ -157,7 +157,7 @@ class ParticleCloud:
 
 
 class Particles:
-    """So many draws for each row, (rows, variables), of what is not `observed`; `drawable`, (sum of codes,), may be drawn."""
+    """So many draws for each row, (rows, variables), of what is not `observed`; `allowed`, (sum of codes,), may be drawn."""
 
     def __init__(
         self,
@@ -165,15 +165,15 @@ class Particles:
         tree: LookaheadTree,
         x: Tensor,
         observed: Tensor,
-        drawable: Tensor,
+        allowed: Tensor,
         many: int,
         generator: torch.Generator,
     ) -> None:
         self.model, self.tree, self.generator, self.shape = model, tree, generator, (len(x), many)
         device = device_of(model)
         own, seen = x.flatten(1).to(device).float(), observed.flatten(1).to(device)
-        self.drawable = drawable.to(device).split(list(model.schema.codes))
-        self.ahead = look_ahead(tree, own, seen, self.drawable)
+        self.allowed = allowed.to(device).split(list(model.schema.codes))
+        self.ahead = look_ahead(tree, own, seen, self.allowed)
         self.row = torch.arange(len(x), device=device).repeat_interleave(many)
         self.x, self.seen = own[self.row].masked_fill(~seen[self.row], 0.0), seen[self.row]
         self.weights = torch.zeros(len(self.x), dtype=torch.float64, device=device)
@@ -207,11 +207,11 @@ class Particles:
     def _take(self, i: int, outcome: Single) -> None:
         """Draws variable `i`, or takes what is known of it, and weighs that."""
         seen, below, sent = self.seen[:, i], self.ahead.below[i], self.ahead.message[i]
-        possible, allowed = outcome.truncate(self.drawable[i])
+        possible, mass = outcome.truncate(self.allowed[i])
         known = None if below is None else below[self.row]
         value, gained = self._sample_tilted(possible, known, i)
         self.x[:, i] = torch.where(seen, self.x[:, i], value)
-        self.weights += torch.where(seen, outcome.log_prob(self.x[:, i]), allowed).double()
+        self.weights += torch.where(seen, outcome.log_prob(self.x[:, i]), mass).double()
         if known is not None:
             own = known.gather(1, self.tree.code(self.x[:, i], i)[:, None])[:, 0]
             self.weights += torch.where(seen, own, gained)

@@ -104,24 +104,24 @@ class WeightedLatents:
 
 
 class Evidence:
-    """Rows of which some cells are `observed`, both (rows, variables); the others must have a code that is `drawable`.
+    """Rows of which some cells are `observed`, both (rows, variables); the others must have a code that is `allowed`.
 
-    `drawable` is bool, (sum of codes,); None stands for all.
+    `allowed` is bool, (sum of codes,); None stands for all.
     """
 
     def __init__(
-        self, model: Variational, x: Tensor, observed: Tensor, drawable: Tensor | None = None
+        self, model: Variational, x: Tensor, observed: Tensor, allowed: Tensor | None = None
     ) -> None:
         self.model, self.observed = model, observed.flatten(1)
         self.x = x.flatten(1).float().masked_fill(~self.observed, 0.0)
-        self.drawable, self.context, self.rest = drawable, list(model.context), rest_of(model)
+        self.allowed, self.context, self.rest = allowed, list(model.context), rest_of(model)
 
     @cached_property
     def code_masks(self) -> dict[int, Tensor]:
         """For each variable that may not be anything, and is unobserved somewhere, which codes it may have."""
-        if self.drawable is None:
+        if self.allowed is None:
             return {}
-        marks = dict(enumerate(self.drawable.split(list(self.model.schema.codes))))
+        marks = dict(enumerate(self.allowed.split(list(self.model.schema.codes))))
         free = (~self.observed).any(0).tolist()
         return {i: mark for i, mark in marks.items() if free[i] and not mark.all()}
 
@@ -137,14 +137,14 @@ class Evidence:
         return self.observed[:, self.rest].any(1) | (~self.observed[:, barred]).any(1)
 
     def rows(self, index: Tensor) -> Evidence:
-        return Evidence(self.model, self.x[index], self.observed[index], self.drawable)
+        return Evidence(self.model, self.x[index], self.observed[index], self.allowed)
 
     def times(self, many: int) -> Evidence:
         """Each row so many times, one after the other."""
         return self.rows(torch.arange(len(self.x), device=self.x.device).repeat_interleave(many))
 
     def log_seen(self, outcome: Outcome) -> Tensor:
-        """log p(the observed, and that each other has a drawable code) by each row's outcome, (rows,) float64."""
+        """log p(the observed, and that each other has an allowed code) by each row's outcome, (rows,) float64."""
         logs = outcome.log_prob(self.x).double().masked_fill(~self.observed, 0.0).sum(1)
         for i, codes in self.code_masks.items():
             mass = outcome.one(i).truncate(codes)[1].double()

@@ -73,29 +73,27 @@ class Stratified(TractableSum):
         label = x.flatten(1)[:, self.label].long()
         return self.log_prob(x) - self.log_labels()[label]
 
-    def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
+    def log_weights(self, x: Tensor, observed: Tensor, allowed: Tensor | None) -> Tensor:
         """log p(y), minus infinity for the labels that the evidence rules out."""
         logs, flat = self.log_labels().expand(len(x), -1), x.flatten(1)[:, self.label]
         codes = torch.arange(logs.shape[1], device=logs.device)
-        allowed = (
+        free = (
             torch.ones_like(codes, dtype=torch.bool)
-            if drawable is None
-            else self._split(drawable)[self.label]
+            if allowed is None
+            else self._split(allowed)[self.label]
         )
         seen = observed.flatten(1)[:, self.label, None]
-        possible = torch.where(seen, flat[:, None] == codes, allowed.to(codes.device))
+        possible = torch.where(seen, flat[:, None] == codes, free.to(codes.device))
         return logs.masked_fill(~possible, -torch.inf)
 
-    def _split(self, drawable: Tensor) -> list[Tensor]:
-        return list(drawable.split(list(self.schema.codes)))
+    def _split(self, allowed: Tensor) -> list[Tensor]:
+        return list(allowed.split(list(self.schema.codes)))
 
     def inside(self, x: Tensor) -> Tensor:
         return x.flatten(1)[:, self.rest]
 
-    def drawable_inside(self, drawable: Tensor | None) -> Tensor | None:
-        return (
-            None if drawable is None else torch.cat([self._split(drawable)[i] for i in self.rest])
-        )
+    def allowed_inside(self, allowed: Tensor | None) -> Tensor | None:
+        return None if allowed is None else torch.cat([self._split(allowed)[i] for i in self.rest])
 
     def outside(self, inner: Tensor, pick: Tensor) -> Tensor:
         x = torch.empty(len(inner), self.schema.size, device=inner.device)
@@ -138,7 +136,7 @@ class PooledStrata(TractableSum):
         self.members, self.logits = members, logits
         self.schema = next(self.each()).schema
 
-    def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
+    def log_weights(self, x: Tensor, observed: Tensor, allowed: Tensor | None) -> Tensor:
         return free_log_weights(self.logits).expand(len(x), -1)
 
     def unroll(self, n: int) -> Unrolled:

@@ -226,12 +226,12 @@ class TabularModel(DecomposableModel):
             scores.append(torch.stack([self.fits(x) for x in validation]).sum(0))
         return [STRENGTHS[best] for best in torch.stack(scores).argmax(0).tolist()]
 
-    def evidence(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
-        """Log weights, (batch, sum of codes): 0 for an observed cell's code, and for the `drawable` ones of any other."""
-        if drawable is None:
-            drawable = torch.ones(sum(self.schema.codes), dtype=torch.bool)
+    def evidence(self, x: Tensor, observed: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """Log weights, (batch, sum of codes): 0 for an observed cell's code, and for the `allowed` ones of any other."""
+        if allowed is None:
+            allowed = torch.ones(sum(self.schema.codes), dtype=torch.bool)
         return self.weigh_evidence(
-            x, observed, torch.zeros(drawable.shape).masked_fill(~drawable.cpu(), -torch.inf)
+            x, observed, torch.zeros(allowed.shape).masked_fill(~allowed.cpu(), -torch.inf)
         )
 
     def weigh_evidence(self, x: Tensor, observed: Tensor, free: Tensor) -> Tensor:
@@ -259,11 +259,11 @@ class TabularModel(DecomposableModel):
         return torch.cat([code_evidence(own, kind) for own, kind in pairs], 1)
 
     @torch.no_grad()
-    def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
-        return self.log_seen(x, observed, drawable)
+    def log_marginal(self, x: Tensor, observed: Tensor, allowed: Tensor | None = None) -> Tensor:
+        return self.log_seen(x, observed, allowed)
 
-    def log_seen(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
-        mass = self.log_mass(self.cell_evidence(self.evidence(x, observed, drawable)))
+    def log_seen(self, x: Tensor, observed: Tensor, allowed: Tensor | None = None) -> Tensor:
+        mass = self.log_mass(self.cell_evidence(self.evidence(x, observed, allowed)))
         inside = (
             self.binning.digitise(x.flatten(1))[1]
             if self.binning.any
@@ -273,13 +273,9 @@ class TabularModel(DecomposableModel):
 
     @torch.no_grad()
     def sample_given(
-        self,
-        x: Tensor,
-        observed: Tensor,
-        generator: torch.Generator,
-        drawable: Tensor | None = None,
+        self, x: Tensor, observed: Tensor, generator: torch.Generator, allowed: Tensor | None = None
     ) -> Tensor:
-        codes = self.draw(self.cell_evidence(self.evidence(x, observed, drawable)), generator)
+        codes = self.draw(self.cell_evidence(self.evidence(x, observed, allowed)), generator)
         return torch.where(observed, x, self.binning.draw_inside(codes, generator).reshape(x.shape))
 
     @torch.no_grad()

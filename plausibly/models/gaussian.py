@@ -137,13 +137,13 @@ class Gaussian(DecomposableModel):
         ).float()
 
     @torch.no_grad()
-    def log_marginal(self, x: Tensor, observed: Tensor, drawable: Tensor | None = None) -> Tensor:
+    def log_marginal(self, x: Tensor, observed: Tensor, allowed: Tensor | None = None) -> Tensor:
         rows, seen = x.flatten(1).double(), observed.flatten(1)
         total = self._log_density(rows, seen)
-        if drawable is None:
+        if allowed is None:
             return total
         return total + torch.where(
-            ~seen & self._numbers_only(drawable), self._log_special()[:, 0], 0.0
+            ~seen & self._numbers_only(allowed), self._log_special()[:, 0], 0.0
         ).sum(1)
 
     def _log_density(self, rows: Tensor, seen: Tensor) -> Tensor:
@@ -155,9 +155,9 @@ class Gaussian(DecomposableModel):
             numbers = numbers.index_put((index,), density)
         return total + numbers
 
-    def _numbers_only(self, drawable: Tensor) -> Tensor:
+    def _numbers_only(self, allowed: Tensor) -> Tensor:
         """The variables that may be unforeseen but may not be drawn so."""
-        parts = drawable.split(list(self.schema.codes))
+        parts = allowed.split(list(self.schema.codes))
         return self.open & torch.tensor(
             [not bool(own[-1]) for own in parts], device=self.open.device
         )
@@ -262,11 +262,7 @@ class Gaussian(DecomposableModel):
 
     @torch.no_grad()
     def sample_given(
-        self,
-        x: Tensor,
-        observed: Tensor,
-        generator: torch.Generator,
-        drawable: Tensor | None = None,
+        self, x: Tensor, observed: Tensor, generator: torch.Generator, allowed: Tensor | None = None
     ) -> Tensor:
         rows, seen = x.flatten(1).double(), observed.flatten(1)
         noise = torch.empty_like(rows).normal_(generator=generator)
@@ -275,17 +271,17 @@ class Gaussian(DecomposableModel):
             free = missing_variables(known, rows.shape[1])
             own = index[:, None], free
             drawn[own] = NormalGiven(normal, known, rows[index]).draw(free, noise[own])
-        odd = self._draw_special(rows, drawable, generator)
+        odd = self._draw_special(rows, allowed, generator)
         drawn = drawn.float().masked_fill(odd, UNFORESEEN)
         return torch.where(seen, x.flatten(1), drawn).reshape(x.shape)
 
     def _draw_special(
-        self, rows: Tensor, drawable: Tensor | None, generator: torch.Generator
+        self, rows: Tensor, allowed: Tensor | None, generator: torch.Generator
     ) -> Tensor:
         """Which cells are drawn not to be foreseen, bool like the rows."""
         uniform = torch.rand(rows.shape, generator=generator, device=rows.device).double()
         odd = uniform.log() < self._log_special()[:, 1]
-        never = self.guarded if drawable is None else self.guarded | self._numbers_only(drawable)
+        never = self.guarded if allowed is None else self.guarded | self._numbers_only(allowed)
         return odd & ~never
 
     # learning

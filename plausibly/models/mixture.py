@@ -112,7 +112,7 @@ class Mixture(TractableSum):
         self.allocate(len(state["logits"]) + 1)
         super().restore(state)
 
-    def log_weights(self, x: Tensor, observed: Tensor, drawable: Tensor | None) -> Tensor:
+    def log_weights(self, x: Tensor, observed: Tensor, allowed: Tensor | None) -> Tensor:
         return free_log_weights(self.logits).expand(len(x), -1)
 
     def unroll(self, n: int) -> Unrolled:

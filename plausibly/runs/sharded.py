@@ -129,7 +129,7 @@ class Sharded:
 
     def _sample_codes(self, n: int, seed: int, shard: int) -> Tensor:
         """Codes of `n` events without open codes: the few drawn with one are drawn again."""
-        drawable, kept = (
+        allowed, kept = (
             self.model.schema.code_mask(holes=True),
             torch.empty(0, *self.model.schema.shape),
         )
@@ -137,7 +137,7 @@ class Sharded:
         first = shard * self.shard_rows // EVENTS_PER_BATCH
         for attempt in range(50):
             drawn = sample(self.model, n - len(kept), seed + attempt * (1 << 32), first)
-            sound = drawable[self.model.schema.event_codes(drawn) + starts].all(1)
+            sound = allowed[self.model.schema.event_codes(drawn) + starts].all(1)
             kept = torch.cat([kept, drawn[sound]])
             if len(kept) == n:
                 return kept

@@ -57,9 +57,9 @@ def impute_exactly(
     particles: int = 64,
 ) -> ImputedEvents:
     """With `holes` a drawn cell may be one."""
-    device, parts, drawable = device_of(model), [], model.schema.code_mask(holes)
+    device, parts, allowed = device_of(model), [], model.schema.code_mask(holes)
     for x, seen in zip(codes.split(512), observed.split(512), strict=True):
-        drawn = model.sample_given(x.to(device).float(), seen.to(device), generator, drawable)
+        drawn = model.sample_given(x.to(device).float(), seen.to(device), generator, allowed)
         parts.append(drawn.cpu())
     return ImputedEvents(torch.cat(parts))
 
@@ -76,13 +76,13 @@ def impute_one_by_one(
 ) -> ImputedEvents:
     """In the model's order, each unobserved cell given the observed ones and those that are drawn by then."""
     filled, device = codes.float().clone(), device_of(model)
-    drawable = model.schema.code_mask(holes).to(device).split(list(model.schema.codes))
+    allowed = model.schema.code_mask(holes).to(device).split(list(model.schema.codes))
     for part in torch.arange(len(codes)).split(512):
         x, seen = filled[part].to(device), observed[part].to(device).clone()
         for i in model.order:
             rows = (~seen.flatten(1)[:, i]).nonzero()[:, 0]
             if len(rows):
-                outcome, _ = model.predict_given(x[rows], seen[rows]).one(i).truncate(drawable[i])
+                outcome, _ = model.predict_given(x[rows], seen[rows]).one(i).truncate(allowed[i])
                 x.flatten(1)[rows, i] = outcome.sample(generator)
                 seen.flatten(1)[rows, i] = True
         filled[part] = x.cpu()
@@ -103,8 +103,8 @@ def impute_in_order(
 
     Rows in which too few particles tell something are filled anew with more.
     """
-    filled, drawable = codes.float().clone(), model.schema.code_mask(holes)
-    barred = [not part.all() for part in drawable.split(list(model.schema.codes))]
+    filled, allowed = codes.float().clone(), model.schema.code_mask(holes)
+    barred = [not part.all() for part in allowed.split(list(model.schema.codes))]
     prefix = is_prefix(model, observed) & ~(~observed.flatten(1) & torch.tensor(barred)).any(1)
     first, rest = prefix.nonzero()[:, 0], (~prefix).nonzero()[:, 0]
     for part in first.split(rows_per_batch_of(model.schema.size, 1)):
@@ -112,7 +112,7 @@ def impute_in_order(
         filled[part] = drive_unrolled(model.unroll(len(part)), following).cpu()
     if not len(rest):
         return ImputedEvents(filled)
-    found = fill_by_particles(model, codes[rest], observed[rest], generator, drawable, particles)
+    found = fill_by_particles(model, codes[rest], observed[rest], generator, allowed, particles)
     filled[rest] = found.codes
     return ImputedEvents(filled, found.effective)
 
@@ -122,7 +122,7 @@ def fill_by_particles(
     codes: Tensor,
     observed: Tensor,
     generator: torch.Generator,
-    drawable: Tensor,
+    allowed: Tensor,
     particles: int,
 ) -> ImputedEvents:
     """Rows filled by one of their particles, anew by one of more where too few tell something."""
@@ -132,7 +132,7 @@ def fill_by_particles(
         few = (sizes < ENOUGH).nonzero()[:, 0]
         for part in few.split(rows_per_batch_of(model.schema.size, many)):
             cloud = Particles(
-                model, tree, codes[part], observed[part], drawable, many, generator
+                model, tree, codes[part], observed[part], allowed, many, generator
             ).draw_to(model.schema.size - 1)
             filled[part] = cloud.resample(1, generator).view(len(part), *model.schema.shape).cpu()
             sizes[part] = cloud.effective.cpu()
@@ -164,13 +164,13 @@ def impute_by_latents(
 ) -> ImputedEvents:
     """One draw is enough, and exact, where nothing is known that tells of the latents."""
     filled, device = codes.float().clone(), device_of(model)
-    drawable = model.schema.code_mask(holes)
-    telling = Evidence(model, codes, observed, drawable).telling
+    allowed = model.schema.code_mask(holes)
+    telling = Evidence(model, codes, observed, allowed).telling
     unknown = (~observed.flatten(1)).any(1)
     sizes, many = list[Tensor](), 0
     for rows, wanted in ((unknown & ~telling, 1), (unknown & telling, particles)):
         for part in split_true(rows, max(1, events_per_decoding(model) // wanted)):
-            evidence = Evidence(model, codes[part].to(device), observed[part].to(device), drawable)
+            evidence = Evidence(model, codes[part].to(device), observed[part].to(device), allowed)
             draws = evidence.draws(wanted, generator)
             filled[part] = evidence.fill(*draws.one(generator), generator).cpu()
             if telling[part[0]]:

@@ -106,8 +106,8 @@ def walk(model, n):
     schema = model.schema
     x = random_events(schema, n, 0).view(n, *schema.shape)
     flat, observed = x.flatten(1), torch.rand(x.shape, generator=noise()) < 0.5
-    drawable = schema.code_mask(holes=True)
-    weights = torch.zeros(len(drawable)).masked_fill(~drawable, -torch.inf)
+    allowed = schema.code_mask(holes=True)
+    weights = torch.zeros(len(allowed)).masked_fill(~allowed, -torch.inf)
     given = flat[:, list(model.context)] if model.context else None
     if isinstance(model, Model):
         model.sample(n, noise())
@@ -123,9 +123,9 @@ def walk(model, n):
     if isinstance(model, AnyOrderModel):
         ask(model.predict_given(x, observed), flat, schema)
     if isinstance(model, TractableModel):
-        model.log_marginal(x, observed), model.log_marginal(x, observed, drawable)
+        model.log_marginal(x, observed), model.log_marginal(x, observed, allowed)
         model.sample_given(x, observed, noise())
-        model.sample_given(x, observed, noise(), drawable)
+        model.sample_given(x, observed, noise(), allowed)
         model.propose_completions(x, observed, weights, noise())
     if isinstance(model, DecomposableModel):
         model.complete(x, observed, weights), model.entropy_given(x, observed)

@@ -95,12 +95,12 @@ def test_what_may_not_be_drawn_is_not_drawn():
     model = shake_weights(Gaussian(OPEN)).eval()
     x = torch.zeros(2000, 3)
     seen = torch.zeros_like(x, dtype=torch.bool)
-    drawable = OPEN.code_mask(holes=False)
+    allowed = OPEN.code_mask(holes=False)
     noise = generator_for(torch.device("cpu"), 1)
     assert (model.sample_given(x, seen, noise) >= UNFORESEEN).any()
-    assert not (model.sample_given(x, seen, noise, drawable) >= UNFORESEEN).any()
+    assert not (model.sample_given(x, seen, noise, allowed) >= UNFORESEEN).any()
     numbers = 1 - model.unforeseen.detach().double().sigmoid()
-    assert float(model.log_marginal(x, seen, drawable)[0]) == pytest.approx(
+    assert float(model.log_marginal(x, seen, allowed)[0]) == pytest.approx(
         float(numbers.log().sum()), abs=1e-9
     )
 

@@ -127,7 +127,7 @@ def worst(share, p, n, bias):
 
 
 def target_of(model, truth, row, observed, holes=False):
-    """p of every event given what is observed, and that no cell is filled with what is not drawable."""
+    """p of every event given what is observed, and that no cell is filled with what is not allowed."""
     schema = model.schema
     starts = torch.tensor([0, *schema.codes]).cumsum(0)[:-1]
     fine = schema.code_mask(holes)[schema.all_events().long() + starts] | observed

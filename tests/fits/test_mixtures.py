@@ -275,9 +275,9 @@ def test_what_may_not_be_drawn_weighs_on_the_components():
             part.unforeseen.fill_(logit)
             part.mean.fill_(mean)
     model = mixture(parts, [0.5, 0.5])
-    x, drawable = torch.zeros(4000, 2), model.schema.code_mask(holes=False)
+    x, allowed = torch.zeros(4000, 2), model.schema.code_mask(holes=False)
     y = model.sample_given(
-        x, torch.zeros_like(x, dtype=torch.bool), generator_for(torch.device("cpu"), 0), drawable
+        x, torch.zeros_like(x, dtype=torch.bool), generator_for(torch.device("cpu"), 0), allowed
     )
     shares = 1 - torch.tensor([2.0, -4.0]).sigmoid()
     p = float(shares[0] / shares.sum())

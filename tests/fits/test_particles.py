@@ -78,13 +78,13 @@ def test_weights_are_unbiased_however_even(name, blind):
         torch.tensor([[0.0, 2.0, 1.0, 1.0, 2.0]]),
         torch.tensor([[False, False, True, False, True]]),
     )
-    drawable = torch.ones(sum(SMALL.codes), dtype=torch.bool)
-    drawable[3] = False  # a code of the second, which is not known
+    allowed = torch.ones(sum(SMALL.codes), dtype=torch.bool)
+    allowed[3] = False  # a code of the second, which is not known
     fits = ((events == x) | ~seen).all(1) & (events[:, 1] != 1)
     with torch.no_grad():
         p = model.log_prob(events).double().exp() * fits
     particles = Particles(
-        model, tree, x.expand(rows, 5), seen.expand(rows, 5), drawable, 6, generator_for(CPU, 1)
+        model, tree, x.expand(rows, 5), seen.expand(rows, 5), allowed, 6, generator_for(CPU, 1)
     )
     cloud = particles.draw_to(4)
     ratio = cloud.log_evidence.exp() / p.sum()

@@ -163,16 +163,16 @@ def test_evidence_on_the_label_weighs_the_parts():
     x = drawn(TABLE, 1).expand(6000, -1)
     seen = torch.ones_like(x, dtype=torch.bool)
     seen[:, 2] = False
-    drawable = torch.ones(sum(TABLE.codes), dtype=torch.bool)
-    drawable[2 + 3 + 1] = False  # the label's second code
-    y = model.sample_given(x, seen, generator_for(torch.device("cpu"), 0), drawable)[:, 2]
+    allowed = torch.ones(sum(TABLE.codes), dtype=torch.bool)
+    allowed[2 + 3 + 1] = False  # the label's second code
+    y = model.sample_given(x, seen, generator_for(torch.device("cpu"), 0), allowed)[:, 2]
     p = posterior(model, x[:1])[0]
     p = (p * torch.tensor([1.0, 0.0, 1.0])) / (p[0] + p[2])
     assert (y != 1).all()
     assert abs(float((y == 0).double().mean() - p[0])) < 6 * float(
         (p[0] * (1 - p[0]) / 6000) ** 0.5
     )
-    mass = model.log_marginal(x[:1], seen[:1], drawable) - model.log_marginal(x[:1], seen[:1])
+    mass = model.log_marginal(x[:1], seen[:1], allowed) - model.log_marginal(x[:1], seen[:1])
     full = posterior(model, x[:1])[0]
     assert float(mass) == pytest.approx(float((full[0] + full[2]).log()), abs=1e-5)
 
