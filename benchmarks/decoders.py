@@ -106,9 +106,9 @@ def main() -> None:
             run = plausibly.fit(
                 source, model, set=chosen, steps=given.steps, seed=1, out=folder / f"{name}-{model}"
             )
-            heard = RowMeter("transitions")
+            on_progress = RowMeter("transitions")
             found = run.anneal(
-                None, given.rows, given.chains, given.distributions, "validation", 0, heard
+                None, given.rows, given.chains, given.distributions, "validation", 0, on_progress
             )
             print(row(name, model, found, windowed(run)), flush=True)
 

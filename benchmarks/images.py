@@ -18,7 +18,10 @@ def main() -> None:
     given = parser.parse_args()
     run = fitted(given.recipe, given.data, given.out)
     found = run.samples(
-        rows=given.rows, extractor="classifier", label="label", heard=RowMeter("folds of the judge")
+        rows=given.rows,
+        extractor="classifier",
+        label="label",
+        on_progress=RowMeter("folds of the judge"),
     )
     headings, rows = found.table()
     print_table(headings, rows, found.title())

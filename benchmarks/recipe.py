@@ -40,7 +40,7 @@ def asked(about: str | None) -> argparse.ArgumentParser:
 
 def bound(run: Run, draws: int) -> Likelihood:
     found = run.evaluate(
-        draws=draws if isinstance(run.model, Variational) else None, heard=RowMeter("rows")
+        draws=draws if isinstance(run.model, Variational) else None, on_progress=RowMeter("rows")
     )
     assert found is not None
     return found

@@ -79,7 +79,7 @@ def score(
     write: Any = partial(files.score_to, calibrate=calibrate, fdr=fdr, each=each)
     if conditionals:
         write = files.conditionals_to
-    scored, frames = write(opened, data, out, work=work, heard=meter, guard=guard_formulas)
+    scored, frames = write(opened, data, out, work=work, on_progress=meter, guard=guard_formulas)
     for warning in scored.told.get("warnings", []):
         print_remark(common, f"warning: {warning}")
     print_result(ScorePrintout(scored, list(frames), out_), common)

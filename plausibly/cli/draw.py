@@ -111,7 +111,7 @@ def draw_to_file(
 
     out, meter = Path(out_), row_meter(common)
     wanted = asked.n, common.seed, asked.given, asked.complete
-    ess = files.sample_to(asked.run, out, *wanted, work=work, heard=meter, guard=guard)
+    ess = files.sample_to(asked.run, out, *wanted, work=work, on_progress=meter, guard=guard)
     document = asked.report(ess, common) | {"out": out_}
     print_result(WrittenRowsPrintout(asked.n, out_, document), common)
 
@@ -184,7 +184,7 @@ def fill_files(
         path = path_of_draw(out, draw) if draws > 1 else out
         seed = common.seed + draw
         meter = row_meter(common)
-        rows, ess = files.fill_to(run, data, path, seed, heard=meter, guard=guard)
+        rows, ess = files.fill_to(run, data, path, seed, on_progress=meter, guard=guard)
     document = {"rows": rows, "filled": word} | (ess.to_json() if ess else {})
     print_result(WrittenRowsPrintout(rows, str(path), document | {"out": str(path)}), common)
     return ess

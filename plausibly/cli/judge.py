@@ -179,7 +179,7 @@ def print_samples(
         extractor=chosen.extractor,
         label=chosen.label,
         target=chosen.target,
-        heard=row_meter(common, "folds of the judge"),
+        on_progress=row_meter(common, "folds of the judge"),
         drawing=row_meter(common, "draws as large as the training rows"),
         **rows,
     )
@@ -210,8 +210,10 @@ def print_annealed(
 ) -> None:
     """Prints bounds by annealed importance sampling."""
     sigma = chosen.sigma if chosen.sigma is None else parse_literal(chosen.sigma)
-    heard = row_meter(common, "transitions")
-    found = run.anneal(data, rows, chosen.chains, chosen.distributions, sigma, common.seed, heard)
+    on_progress = row_meter(common, "transitions")
+    found = run.anneal(
+        data, rows, chosen.chains, chosen.distributions, sigma, common.seed, on_progress
+    )
     print_result(AnnealingPrintout(run, data, found), common)
 
 

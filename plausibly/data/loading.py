@@ -66,7 +66,7 @@ def load(
     test: Any = None,
     size: int | tuple[int, int] | None = None,
     labelled: bool = False,
-    heard: RowProgress = ignore_progress,
+    on_progress: RowProgress = ignore_progress,
 ) -> Dataset:
     """Data as a dataset of events with training, validation, test and calibration rows.
 
@@ -74,8 +74,8 @@ def load(
     (a Series, dictionaries, structures, tables of Arrow or Polars), an array or a tensor.
     kinds: {column: word} overrides. split: `time=COLUMN` or `group=COLUMN`. valid, test: further sources of
     the same sort. size: of the images of a folder, one side or (height, width). labelled: the labels
-    that a built-in or an npz file has beside its rows become the first variable. heard: is told how many rows of how many
-    are read, of a file that is read a piece at a time. UserError says what would work.
+    that a built-in or an npz file has beside its rows become the first variable. on_progress: is told how many rows of how
+    many are read, of a file that is read a piece at a time. UserError says what would work.
     """
     source = str(source) if isinstance(source, Path) else as_table(source)
     given = {"valid": as_table(valid), "test": as_table(test)}
@@ -88,7 +88,7 @@ def load(
         return _load_toy(source, labelled)
     if is_table(source):
         _refuse_options(source, {"size": size})
-        return _table(source, given, seed, kinds, drop, split, heard)
+        return _table(source, given, seed, kinds, drop, split, on_progress)
     if split:
         raise UserError(f"`--split {split}` needs a table with named columns")
     return _array(source, given, seed, kinds, drop, size, labelled)
@@ -158,7 +158,7 @@ def _table(
     kinds: dict[str, str],
     drop: tuple[str, ...],
     split: str | None,
-    heard: RowProgress,
+    on_progress: RowProgress,
 ) -> Dataset:
     if given and split:
         raise UserError("give either `--split` or files for validation and test, not both")
@@ -170,7 +170,7 @@ def _table(
         frame = table.frame(shown)
         many = len(places["train"])
         format = table_learning.learn_table_format(frame, table.dialect, kinds, drop, many)
-        events = table.events(format, places, shown, heard)
+        events = table.events(format, places, shown, on_progress)
         format = format.reserve_unseen(events["train"].codes)
         if split and (name := splits.group_column(split)):
             note_groups(events, splits.group_numbers(table.series(name)), places, shown)

@@ -60,7 +60,7 @@ class Source(ABC):
         format: Format,
         places: Mapping[str, np.ndarray],
         shown: np.ndarray,
-        heard: RowProgress = ignore_progress,
+        on_progress: RowProgress = ignore_progress,
     ) -> dict[str, Events]:
         """Events of each part's rows, which rise; where those of training have no values, those of `shown` besides."""
 
@@ -101,7 +101,7 @@ class FrameSource(Source):
         format: Format,
         places: Mapping[str, np.ndarray],
         shown: np.ndarray,
-        heard: RowProgress = ignore_progress,
+        on_progress: RowProgress = ignore_progress,
     ) -> dict[str, Events]:
         whole = format.events(self.whole)
         return split_events(whole, places)
@@ -152,14 +152,14 @@ class StreamSource(Source):
         format: Format,
         places: Mapping[str, np.ndarray],
         shown: np.ndarray,
-        heard: RowProgress = ignore_progress,
+        on_progress: RowProgress = ignore_progress,
     ) -> dict[str, Events]:
         held = {part: thin_places(rows) for part, rows in places.items() if part != "train"}
         held["shown"] = shown
         kept: dict[str, list[Events]] = {part: [] for part in held}
         train = blank_events(format, len(places["train"]))
         filled = 0
-        for first, events in self._pieces(format, heard):
+        for first, events in self._pieces(format, on_progress):
             for part, rows in held.items():
                 kept[part].append(events[places_in(rows, first, len(events))])
             own = places_in(places["train"], first, len(events))
@@ -168,11 +168,11 @@ class StreamSource(Source):
             filled += len(own)
         return {"train": train} | {part: join_events(pieces) for part, pieces in kept.items()}
 
-    def _pieces(self, format: Format, heard: RowProgress) -> Iterator[tuple[int, Events]]:
+    def _pieces(self, format: Format, on_progress: RowProgress) -> Iterator[tuple[int, Events]]:
         """The events of each piece, and the number of rows before it."""
         first = 0
         for frame in self.file.frames(ROWS_PER_PIECE):
-            heard(first, self.rows)
+            on_progress(first, self.rows)
             with counting_rows_from(first):
                 events = format.events(frame)
             yield first, events

@@ -44,11 +44,11 @@ def parts_elsewhere(options: dict[str, Any]) -> dict[str, Any]:
     return {k: absolute_source(str(p)) for k, p in paths.items() if isinstance(p, str | Path)}
 
 
-def load_request(wanted: DataRequest, heard: RowProgress) -> tuple[Dataset, Origin]:
+def load_request(wanted: DataRequest, on_progress: RowProgress) -> tuple[Dataset, Origin]:
     """The data, and their origin."""
     if LABEL in (*wanted.context, *wanted.event) and not is_table(wanted.source):
         wanted = replace(wanted, reading=wanted.reading | {"labelled": True})
-    dataset = wanted.load(heard)
+    dataset = wanted.load(on_progress)
     return dataset, data_origin(dataset, {"seed": wanted.seed, **wanted.reading})
 
 

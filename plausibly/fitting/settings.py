@@ -53,9 +53,9 @@ class DataRequest:
     event: Sequence[str] = ()
     reading: dict[str, Any] = field(default_factory=dict)
 
-    def load(self, heard: RowProgress = ignore_progress) -> Dataset:
+    def load(self, on_progress: RowProgress = ignore_progress) -> Dataset:
         """The data, as they are asked for."""
-        return load(self.source, seed=self.seed, heard=heard, **self.reading)
+        return load(self.source, seed=self.seed, on_progress=on_progress, **self.reading)
 
 
 def make_settings(

@@ -154,7 +154,7 @@ class CompressedFile:
             f"{self.path} cannot be decoded here: the model gives other probabilities; it was written with {why}"
         )
 
-    def events(self, wanted: range, heard: RowProgress) -> Iterator[Events]:
+    def events(self, wanted: range, on_progress: RowProgress) -> Iterator[Events]:
         """The events of some rows, block by block."""
         done = 0
         for number, (own, *_) in enumerate(self.blocks):
@@ -162,7 +162,7 @@ class CompressedFile:
             if first < last:
                 found = self._decode(number)
                 done += last - first
-                heard(done, len(wanted))
+                on_progress(done, len(wanted))
                 yield found[first - own.start : last - own.start]
 
     def _decode(self, number: int) -> Events:

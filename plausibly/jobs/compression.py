@@ -59,7 +59,7 @@ def compress(
     path: Path | str,
     embed: bool = False,
     verify: bool = True,
-    heard: RowProgress = ignore_progress,
+    on_progress: RowProgress = ignore_progress,
 ) -> Measure:
     """Writes the rows of `data` to a file, whole or not at all. UserError where they would not come back.
 
@@ -77,13 +77,18 @@ def compress(
     if embed:
         with TemporaryDirectory() as folder:
             return write_compressed(
-                halve_weights(run, Path(folder)), pack_run(Path(folder)), data, path, verify, heard
+                halve_weights(run, Path(folder)),
+                pack_run(Path(folder)),
+                data,
+                path,
+                verify,
+                on_progress,
             )
-    return write_compressed(run, b"", data, path, verify, heard)
+    return write_compressed(run, b"", data, path, verify, on_progress)
 
 
 def write_compressed(
-    run: Run, model: bytes, data: Any, path: Path | str, verify: bool, heard: RowProgress
+    run: Run, model: bytes, data: Any, path: Path | str, verify: bool, on_progress: RowProgress
 ) -> Measure:
     """Writes rows, behind the run that decodes them or nothing."""
     data = data if isinstance(data, str | Path) else rows_in_memory(data, run.format)
@@ -94,7 +99,9 @@ def write_compressed(
     with _writing(path, data, source) as file:
         file.write(file_head(FORMAT_VERSION) + model)
         pieces = row_pieces(data, run.format, ROWS_PER_BLOCK)
-        index = _write_blocks(run, pieces, file, found, source, lambda rows: heard(rows, expected))
+        index = _write_blocks(
+            run, pieces, file, found, source, lambda rows: on_progress(rows, expected)
+        )
         write_end(run, file, index, found.rows, model)
         found.file, found.original = file.tell(), source.size
         found.notes, found.rivals = source.notes(), source.rivals()
@@ -139,13 +146,13 @@ def _write_blocks(
     file: IO[bytes],
     found: Measure,
     source: RoundTrip,
-    heard: Callable[[int], None],
+    on_progress: Callable[[int], None],
 ) -> list[bytes]:
     """Writes all rows; the index of the blocks."""
     index = list[bytes]()
     for rows in pieces:
         index.append(write_block(run, rows, file, found, source, len(index) + 1))
-        heard(found.rows)
+        on_progress(found.rows)
     if not found.rows:
         raise UserError("there are no rows to compress")
     return index
@@ -183,7 +190,7 @@ def decompress(
     out: Path | str,
     run: Run | None = None,
     some: slice | None = None,
-    heard: RowProgress = ignore_progress,
+    on_progress: RowProgress = ignore_progress,
     guard: bool = False,
 ) -> int:
     """Writes the rows of a compressed file, or `some` of them, to a file whose suffix says how; how many they are.
@@ -196,7 +203,9 @@ def decompress(
     with open_compressed(Path(path), run) as file, holding_lock(out):
         output = file.run.format.output(out)
         wanted = _pick_rows(path, file.rows, some)
-        pieces = (file.run.format.file_rows(events, out) for events in file.events(wanted, heard))
+        pieces = (
+            file.run.format.file_rows(events, out) for events in file.events(wanted, on_progress)
+        )
         try:
             output.write(map(output.piece, pieces), out, guard)
         except pa.ArrowInvalid as error:

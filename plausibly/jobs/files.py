@@ -52,7 +52,7 @@ def sample_to(
     given: Mapping[str, Any] | None = None,
     complete: bool = False,
     work: Work = work_here,
-    heard: RowProgress = ignore_progress,
+    on_progress: RowProgress = ignore_progress,
     guard: bool = False,
 ) -> EffectiveSampleSize | None:
     """Writes `n` rows as `Run.sample` draws them; how many weighted draws tell something.
@@ -61,7 +61,7 @@ def sample_to(
     """
     (impute if given or complete else sample).require(run.model)
     output, job = run.format.output(out), SampleJob(str(out), n, seed, dict(given or {}), complete)
-    with carry_out(run, job, out, work, n, heard) as shards:
+    with carry_out(run, job, out, work, n, on_progress) as shards:
         output.write(shards, out, guard)
         return read_effective_size(shards)
 
@@ -72,14 +72,14 @@ def fill_to(
     out: Path,
     seed: int = 0,
     work: Work = work_here,
-    heard: RowProgress = ignore_progress,
+    on_progress: RowProgress = ignore_progress,
     guard: bool = False,
 ) -> tuple[int, EffectiveSampleSize | None]:
     """Writes the rows of `data` as `Run.impute` fills them; how many they are, and how many weighted draws tell something."""
     impute.require(run.model)
     refuse_same(out, data)
     output, rows = run.format.output(out), estimate_rows(data, run.format)
-    with carry_out(run, FillJob(data, str(out), seed), out, work, rows, heard) as shards:
+    with carry_out(run, FillJob(data, str(out), seed), out, work, rows, on_progress) as shards:
         output.write(shards, out, guard)
         return shards.rows, read_effective_size(shards)
 
@@ -120,7 +120,7 @@ def score_to(
     fdr: float | None = None,
     each: bool = False,
     work: Work = work_here,
-    heard: RowProgress = ignore_progress,
+    on_progress: RowProgress = ignore_progress,
     guard: bool = False,
 ) -> tuple[ScoreSummary, list[pd.DataFrame]]:
     """Writes the scores of `data` as `Run.score` gives them; without `out` they are returned."""
@@ -134,7 +134,7 @@ def score_to(
     word = full_conditionals.word(type(run.model))
     ranking = ScoreRanking(run.calibration(calibrate), fdr, each, refused, word)
     job = ScoreJob(data, each, each and refused is None)
-    return _score_job(run, job, ranking, out, work, heard, rows, guard)
+    return _score_job(run, job, ranking, out, work, on_progress, rows, guard)
 
 
 def conditionals_to(
@@ -142,13 +142,13 @@ def conditionals_to(
     data: str,
     out: Path | None,
     work: Work = work_here,
-    heard: RowProgress = ignore_progress,
+    on_progress: RowProgress = ignore_progress,
     guard: bool = False,
 ) -> tuple[ScoreSummary, list[pd.DataFrame]]:
     """Writes what `Run.conditionals` tells of the rows of `data`; without `out` it is returned."""
     conditionals.require(run.model)
     total = estimate_rows(data, run.format)
-    return _score_job(run, ConditionalsJob(data), None, out, work, heard, total, guard)
+    return _score_job(run, ConditionalsJob(data), None, out, work, on_progress, total, guard)
 
 
 def _score_job(
@@ -157,14 +157,14 @@ def _score_job(
     ranking: ScoreRanking | None,
     out: Path | None,
     work: Work,
-    heard: RowProgress,
+    on_progress: RowProgress,
     rows: int,
     guard: bool,
 ) -> tuple[ScoreSummary, list[pd.DataFrame]]:
     output, scored = None if out is None else score_output(out), ScoreSummary()
     if out is not None:
         refuse_same(out, job.data)
-    with _results(run, job, out, work, rows, heard) as tables:
+    with _results(run, job, out, work, rows, on_progress) as tables:
         if ranking is not None:
             ranking.find_threshold(table["nats"].to_numpy() for table in tables)
         frames = map(scored.look, _rank_tables(tables, ranking))
@@ -177,11 +177,11 @@ def _score_job(
 
 @contextmanager
 def _results(
-    run: Run, job: ShardJob, out: Path | None, work: Work, rows: int, heard: RowProgress
+    run: Run, job: ShardJob, out: Path | None, work: Work, rows: int, on_progress: RowProgress
 ) -> Iterator[Shards | list[pa.Table]]:
     """The results of all shards; without a file they are in memory alone."""
     if out is not None:
-        with carry_out(run, job, out, work, rows, heard) as shards:
+        with carry_out(run, job, out, work, rows, on_progress) as shards:
             yield shards
         return
     if work is not work_here:

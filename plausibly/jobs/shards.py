@@ -290,7 +290,9 @@ class Shards:
             if number not in self.result_schemas:
                 yield number, piece
 
-    def fill(self, results: Iterator[tuple[int, pa.Table]], heard: Callable[[], None]) -> None:
+    def fill(
+        self, results: Iterator[tuple[int, pa.Table]], on_progress: Callable[[], None]
+    ) -> None:
         """Keeps results as they come. Where the job refuses its rows, nothing is kept."""
         while True:
             try:
@@ -303,7 +305,7 @@ class Shards:
                 self.clear()
                 raise
             self.store(number, table)
-            heard()
+            on_progress()
 
 
 @contextmanager
@@ -331,11 +333,11 @@ def carry_out(
     out: Path,
     work: Work = work_here,
     total: int = 0,
-    heard: RowProgress = ignore_progress,
+    on_progress: RowProgress = ignore_progress,
 ) -> Iterator[Shards]:
     """All shards of a job whose results go to `out`; within, they can be read, and afterwards they are gone.
 
-    `heard` is told how many of the `total` rows are done.
+    `on_progress` is told how many of the `total` rows are done.
     """
     if out.is_dir():
         raise UserError(f"{out} is a folder, and a file is to be written; give another name")
@@ -343,7 +345,7 @@ def carry_out(
         shards = Shards(out, job.plan(run))
 
         def notify() -> None:
-            heard(min(len(shards.result_schemas) * run.shard_rows, total), total)
+            on_progress(min(len(shards.result_schemas) * run.shard_rows, total), total)
 
         with _explain_what_is_kept(shards):
             notify()

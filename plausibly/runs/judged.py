@@ -55,17 +55,17 @@ class Judged(Sharded):
         return None if self.in_memory else self.dataset().test
 
     def evaluate(
-        self, data: Any = None, draws: int | None = None, heard: RowProgress = ignore_progress
+        self, data: Any = None, draws: int | None = None, on_progress: RowProgress = ignore_progress
     ) -> Likelihood | None:
         """The held-out likelihood of `data`, by default of the test rows of the run's own data.
 
-        `draws` for each row count for models with latent variables, whose bound is the tighter the more there are; `heard`
-        is told how many rows are done, of how many.
+        `draws` for each row count for models with latent variables, whose bound is the tighter the more there are;
+        `on_progress` is told how many rows are done, of how many.
         """
         if data is None and self.in_memory and draws is None:
             # rows that were only in memory are gone; what they gave is on record
             return self.test()
-        return likelihood(self._with_draws(draws), self._require_events(data), heard)
+        return likelihood(self._with_draws(draws), self._require_events(data), on_progress)
 
     def elbo(self, data: Any = None) -> ElboParts | None:
         """The parts of the ELBO over the first of the same rows; None without latent variables, or where rows are gone."""
@@ -99,7 +99,7 @@ class Judged(Sharded):
         distributions: int = 1000,
         sigma: float | str | None = None,
         seed: int = 0,
-        heard: RowProgress = ignore_progress,
+        on_progress: RowProgress = ignore_progress,
     ) -> Annealed:
         """Bounds on log p of so many of the same rows by annealed importance sampling, and how far they can be off.
 
@@ -116,7 +116,7 @@ class Judged(Sharded):
         if isinstance(sigma, str):
             sigma, valid = None, self.dataset().valid
         return anneal(
-            self.model, self.format, events, noise, chains, distributions, sigma, valid, heard
+            self.model, self.format, events, noise, chains, distributions, sigma, valid, on_progress
         )
 
     def by_column(self, data: Any = None) -> ByColumn | None:

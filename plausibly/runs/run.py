@@ -176,15 +176,15 @@ class Run(Fitted):
         extractor: str | None = None,
         label: str | None = None,
         target: str | None = None,
-        heard: RowProgress = ignore_progress,
+        on_progress: RowProgress = ignore_progress,
         drawing: RowProgress = ignore_progress,
     ) -> Samples:
         """The closeness of so many samples to as many held-out rows: those of `data`, by default the run's own test rows.
 
         `extractor` names what distances and kernels are taken of: columns, random-convolutions (the default for images),
         classifier, which learns to tell the `label` column of the run's data, or a FILE.onnx. Of a table, `target` names the
-        column that trees learn to predict from samples: by default its last category of 2 to 20 levels. `heard` is told of
-        the judge's folds, `drawing` of the draws that tables take besides.
+        column that trees learn to predict from samples: by default its last category of 2 to 20 levels. `on_progress` is told
+        of the judge's folds, `drawing` of the draws that tables take besides.
         """
         sample.require(self.model)
         place = tree_target(self.format, target)
@@ -194,7 +194,15 @@ class Run(Fitted):
         chosen = self.extractor(extractor, label, compared)
         speed = self.record.rows_sampled_per_second
         return compare_samples(
-            self.format, self.sample_events, compared, chosen, seed, place, speed, heard, drawing
+            self.format,
+            self.sample_events,
+            compared,
+            chosen,
+            seed,
+            place,
+            speed,
+            on_progress,
+            drawing,
         )
 
     def extractor(self, name: str | None, label: str | None, rows: ReferenceRows) -> Extractor:

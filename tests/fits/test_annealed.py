@@ -422,7 +422,7 @@ def test_rows_are_taken_evenly_and_progress_ends_at_the_whole():
         generator_for(CPU, 18),
         2,
         5,
-        heard=lambda done, total: told.append((done, total)),
+        on_progress=lambda done, total: told.append((done, total)),
     )
     assert told[-1][0] == told[-1][1] and all(
         a < b for (a, _), (b, _) in zip(told, told[1:], strict=False)

@@ -83,9 +83,9 @@ def test_parts_of_their_own(monkeypatch, folder):
 def test_some_rows_teach_the_format_and_all_are_coded(monkeypatch, piecemeal, folder):
     monkeypatch.setattr(sources, "FORMAT_ROWS", 500)
     monkeypatch.setattr(sources, "MAX_HELD_OUT_ROWS", 100)
-    heard: list[tuple[int, int]] = []
-    dataset = load(folder / "orders.parquet", heard=lambda *told: heard.append(told))
-    assert heard == [(first, ROWS) for first in range(0, ROWS, 700)]
+    on_progress: list[tuple[int, int]] = []
+    dataset = load(folder / "orders.parquet", on_progress=lambda *told: on_progress.append(told))
+    assert on_progress == [(first, ROWS) for first in range(0, ROWS, 700)]
     assert dataset.rows == {"train": 2250, "valid": 100, "test": 100, "calibration": 100}
     assert len(dataset.shown) == 500 and any(
         "learned from 500 training rows" in note for note in dataset.notes

@@ -133,9 +133,11 @@ def test_no_row_is_scored_by_a_judge_that_was_taught_with_it():
             self.told.append((set(rows), set(others), real.mean()))
             return np.isin(others, rows[real]).astype(float)
 
-    cheat, heard = Cheat(), []
-    assert two_sample_auc(cheat, 53, heard=lambda *done: heard.append(done)).value == 0.5
-    assert heard == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+    cheat, on_progress = Cheat(), []
+    assert (
+        two_sample_auc(cheat, 53, on_progress=lambda *done: on_progress.append(done)).value == 0.5
+    )
+    assert on_progress == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
     assert all(
         not rows & others and share == pytest.approx(0.5, abs=0.02)
         for rows, others, share in cheat.told

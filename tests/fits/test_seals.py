@@ -134,10 +134,10 @@ class Stop(BaseException):
 
 def stopping(after):
     """Hears of so many validations, and kills the work at the next."""
-    heard = count()
+    on_progress = count()
 
     def progress(name, progress):
-        if next(heard) == after:
+        if next(on_progress) == after:
             raise Stop
 
     return settings.Listener(progress=progress)
@@ -230,7 +230,7 @@ def test_a_damaged_shard_is_done_anew(run, tmp_path, monkeypatch):
             raise Stop
 
     with pytest.raises(Stop):
-        files.sample_to(run, out, 80, heard=kill)
+        files.sample_to(run, out, 80, on_progress=kill)
     assert len(list(out.parent.glob(".x.csv.shards/*.arrow"))) == 3
 
     def drawn(folder):
@@ -254,7 +254,7 @@ def test_a_shard_that_is_damaged_while_others_are_done_is_named(run, tmp_path, m
     with pytest.raises(
         UserError, match=r"00000001\.arrow is not what was written; the same command does it anew"
     ):
-        files.sample_to(run, tmp_path / "x.csv", 60, heard=damage)
+        files.sample_to(run, tmp_path / "x.csv", 60, on_progress=damage)
     files.sample_to(run, tmp_path / "x.csv", 60)
     files.sample_to(run, tmp_path / "y.csv", 60)
     assert (tmp_path / "x.csv").read_bytes() == (tmp_path / "y.csv").read_bytes()

@@ -115,9 +115,9 @@ def test_a_killed_worker_loses_nothing(run, address, tmp_path):
     n, second = 150_000, worker(address, tmp_path / "second")
     with distributed.Client(address, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=600)
-    heard = threading.Event()
+    on_progress = threading.Event()
     killer = threading.Thread(
-        target=lambda: heard.wait(600) and os.kill(second.pid, signal.SIGKILL)
+        target=lambda: on_progress.wait(600) and os.kill(second.pid, signal.SIGKILL)
     )
     killer.start()
     files.sample_to(
@@ -125,7 +125,7 @@ def test_a_killed_worker_loses_nothing(run, address, tmp_path):
         tmp_path / "there.parquet",
         n,
         work=Cluster(address),
-        heard=lambda done, _: done and heard.set(),
+        on_progress=lambda done, _: done and on_progress.set(),
     )
     killer.join()
     assert second.wait(600) == -signal.SIGKILL
@@ -147,7 +147,7 @@ def test_without_its_scheduler_a_command_stops_and_goes_on_here(run, tmp_path):
                 out,
                 100_000,
                 work=Cluster(place),
-                heard=lambda done, _: done and scheduler.kill(),
+                on_progress=lambda done, _: done and scheduler.kill(),
             )
     finally:
         only.kill()

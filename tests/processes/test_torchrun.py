@@ -130,11 +130,11 @@ def break_off(folder):
         return take_step(self)
 
     Training.take_step = killed
-    heard = []
+    on_progress = []
     plausibly.fit(
-        "toy-bits", "nade", listener=plausibly.fitting.settings.Listener(heard.append), **FIT
+        "toy-bits", "nade", listener=plausibly.fitting.settings.Listener(on_progress.append), **FIT
     )
-    (folder / f"heard-{processes.rank()}.json").write_text(json.dumps(heard))
+    (folder / f"on_progress-{processes.rank()}.json").write_text(json.dumps(on_progress))
 
 
 def torchrun(*words):
@@ -220,8 +220,8 @@ def test_killed_processes_are_started_again_and_change_no_bit(together, tmp_path
     _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     assert [folder.name for folder in (tmp_path / "runs").iterdir()] == ["nade-1"]
-    assert "going on at step 45 of 60" in json.loads((tmp_path / "heard-0.json").read_text())
-    assert json.loads((tmp_path / "heard-1.json").read_text()) == []
+    assert "going on at step 45 of 60" in json.loads((tmp_path / "on_progress-0.json").read_text())
+    assert json.loads((tmp_path / "on_progress-1.json").read_text()) == []
     whole, broken = (
         load_file(f / "weights.safetensors")
         for f in (together / "whole", tmp_path / "runs" / "nade-1")

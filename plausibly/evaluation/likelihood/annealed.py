@@ -277,15 +277,15 @@ class TransitionTally:
     """Counts transitions of one chain, of so many in all, and tells of them."""
 
     total: int
-    heard: RowProgress
+    on_progress: RowProgress
     done: int = 0
 
     def __post_init__(self) -> None:
-        self.heard(0, self.total)
+        self.on_progress(0, self.total)
 
     def __call__(self, steps: int) -> None:
         self.done += steps
-        self.heard(self.done, self.total)
+        self.on_progress(self.done, self.total)
 
 
 @torch.no_grad()
@@ -298,11 +298,11 @@ def anneal(
     distributions: int = 1000,
     sigma: float | None = None,
     validation: Events | None = None,
-    heard: RowProgress = ignore_progress,
+    on_progress: RowProgress = ignore_progress,
 ) -> Annealed:
     """Bounds on log p of events, whose `log_within` is of what is no context, by the model's own observation model.
 
-    With `sigma`, or `validation` rows by which the best one is found, by noise about its mean image instead. `heard` is
+    With `sigma`, or `validation` rows by which the best one is found, by noise about its mean image instead. `on_progress` is
     told how much of the work is done, of how much. UserError where noise is asked for and the data are no pixels.
     """
     annealed.require(model)
@@ -311,7 +311,7 @@ def anneal(
         raise UserError("noise is added to pixels, and these data are no images: leave sigma out")
     tuning = None if validation is None else pick_evenly(validation, TUNING[0])
     tuned = 0 if tuning is None else len(tuning)
-    tally = TransitionTally(count_work(len(events), chains, distributions, tuned), heard)
+    tally = TransitionTally(count_work(len(events), chains, distributions, tuned), on_progress)
     if tuning is not None:
         assert isinstance(model, Decoder)
         sigma = best_sigma(model, tuning.codes.float().to(device_of(model)), generator, tally)

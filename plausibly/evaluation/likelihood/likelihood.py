@@ -117,31 +117,33 @@ def sign_of(model: object) -> str:
 
 @singledispatch
 def likelihood(
-    model: object, events: Events, heard: RowProgress = ignore_progress
+    model: object, events: Events, on_progress: RowProgress = ignore_progress
 ) -> Likelihood | None:
-    """The log p of held-out rows, or None where the model has none. `heard` is told how many rows are done, of how many."""
+    """The log p of held-out rows, or None where the model has none. `on_progress` is told rows done and rows in all."""
     return None
 
 
 @likelihood.register(BoundedModel)
-def _(model: BoundedModel, events: Events, heard: RowProgress = ignore_progress) -> Likelihood:
+def _(
+    model: BoundedModel, events: Events, on_progress: RowProgress = ignore_progress
+) -> Likelihood:
     kind = ExactLikelihood if isinstance(model, DensityModel) else LikelihoodLowerBound
     rest = model.schema.size - len(model.context)
     if not model.context:
-        return kind(row_nats(model.log_bound, model, events, heard), rest, events.groups)
+        return kind(row_nats(model.log_bound, model, events, on_progress), rest, events.groups)
     if is_conditional(model):
-        return kind(conditional_nats(model, events, heard), rest, events.groups)
+        return kind(conditional_nats(model, events, on_progress), rest, events.groups)
     return kind(
-        row_nats(partial(sum_out_context, model), model, events, heard), rest, events.groups
+        row_nats(partial(sum_out_context, model), model, events, on_progress), rest, events.groups
     )
 
 
 @torch.no_grad()
 def row_nats(
-    log: Log, model: BoundedModel, events: Events, heard: RowProgress = ignore_progress
+    log: Log, model: BoundedModel, events: Events, on_progress: RowProgress = ignore_progress
 ) -> Tensor:
     """`log` of codes by the model plus log p(values | codes) by the schema, (rows,) float64, on the CPU."""
-    nats = score_row_by_row(log, model, events.codes, lambda done: heard(done, len(events)))
+    nats = score_row_by_row(log, model, events.codes, lambda done: on_progress(done, len(events)))
     return nats + events.log_within
 
 
@@ -163,11 +165,11 @@ def is_conditional(model: Trainable) -> bool:
 
 
 def conditional_nats(
-    model: BoundedModel, events: Events, heard: RowProgress = ignore_progress
+    model: BoundedModel, events: Events, on_progress: RowProgress = ignore_progress
 ) -> Tensor:
     """log p(rest | context) plus log p(values | codes), (rows,) float64: what is left of log p(x) without its context."""
     if not isinstance(model, DensityModel):
-        return row_nats(model.log_given, model, events, heard)
+        return row_nats(model.log_given, model, events, on_progress)
     return add_up_rest(model, conditionals(model, events.codes)) + events.log_within
 
 

@@ -72,16 +72,16 @@ def compare_samples(
     seed: int,
     place: int | None,
     speed: float | None,
-    heard: RowProgress,
+    on_progress: RowProgress,
     drawing: RowProgress,
 ) -> Samples:
     """Measures how close samples that `draw` gives are to as many real rows.
 
-    place: of the variable that trees learn to predict. speed: in rows drawn a second, None where it is not known. `heard`
-    is told of the judge's folds, `drawing` of the draws that tables take besides.
+    place: of the variable that trees learn to predict. speed: in rows drawn a second, None where it is not known.
+    `on_progress` is told of the judge's folds, `drawing` of the draws that tables take besides.
     """
     n = len(rows.real)
-    found = measure_samples(format, draw(n, seed), rows, extractor, seed, heard)
+    found = measure_samples(format, draw(n, seed), rows, extractor, seed, on_progress)
     if not isinstance(format, TableFormat):
         return found
     train = n * MAX_DRAWS if rows.train is None else len(rows.train)
@@ -89,11 +89,11 @@ def compare_samples(
     return measure_table(found, format, draws, rows, place, seed)
 
 
-def draw_repeats(draw: Draw, rows: int, seed: int, heard: RowProgress) -> list[Events]:
+def draw_repeats(draw: Draw, rows: int, seed: int, on_progress: RowProgress) -> list[Events]:
     """Several draws of so many events each."""
     draws = list[Events]()
-    heard(0, DRAW_REPEATS)
+    on_progress(0, DRAW_REPEATS)
     for repeat in range(1, DRAW_REPEATS + 1):
         draws.append(draw(rows, seed + (repeat << 40)))
-        heard(repeat, DRAW_REPEATS)
+        on_progress(repeat, DRAW_REPEATS)
     return draws

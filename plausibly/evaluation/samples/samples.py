@@ -183,13 +183,13 @@ def measure_samples(
     rows: ReferenceRows,
     extractor: Extractor,
     seed: int = 0,
-    heard: RowProgress = ignore_progress,
+    on_progress: RowProgress = ignore_progress,
 ) -> Samples:
-    """All numbers of as many samples as there are real rows; of the judge's folds, which take longest, `heard` is told."""
+    """All numbers of as many samples as there are real rows; `on_progress` is told of the judge's folds, the longest part."""
     groups, by = rows.real.groups, extractor.name
     number = None if groups is None else len(np.unique(groups))
     found = Samples(len(made), seed, extractor.to_json(), groups=number)
-    found.numbers["two_sample_auc"] = judge_auc(format, made, rows.real, seed, heard)
+    found.numbers["two_sample_auc"] = judge_auc(format, made, rows.real, seed, on_progress)
     real, features = extractor(rows.real), extractor(made)
     training = None if rows.train is None else extractor(pick_rows(rows.train, len(made), seed, 1))
     found.numbers.update(coverage_numbers(real, features, by, training, groups=groups))
@@ -230,11 +230,15 @@ def measure_copies(found: Samples, format: Format, made: Events, rows: Reference
 
 
 def judge_auc(
-    format: Format, made: Events, real: Events, seed: int = 0, heard: RowProgress = ignore_progress
+    format: Format,
+    made: Events,
+    real: Events,
+    seed: int = 0,
+    on_progress: RowProgress = ignore_progress,
 ) -> Number:
     """The two-sample AUC alone, of as many samples as real rows."""
     return two_sample_auc(
-        make_judge(format, real, made), len(real), seed, heard=heard, groups=real.groups
+        make_judge(format, real, made), len(real), seed, on_progress=on_progress, groups=real.groups
     )
 
 

@@ -52,17 +52,17 @@ def two_sample_auc(
     rows: int,
     seed: int = 0,
     folds: int = FOLDS,
-    heard: Callable[[int, int], None] = lambda done, folds: None,
+    on_progress: Callable[[int, int], None] = lambda done, folds: None,
     groups: np.ndarray | None = None,
 ) -> Number:
     """The judge's AUC over so many real and as many made rows, which it holds in this order, each scored by folds.
 
-    `heard` is told how many folds are done, of how many; `groups` are of the real rows.
+    `on_progress` is told how many folds are done, of how many; `groups` are of the real rows.
 
     All folds' judges were taught on much the same rows, and others would score otherwise: the error over rows is too small.
     It is widened by sqrt(1 + folds * scored / taught), 1.5 for five folds (Nadeau & Bengio 2003).
     """
-    scores = score_by_folds(judge, rows, seed, folds, heard)
+    scores = score_by_folds(judge, rows, seed, folds, on_progress)
     ours, theirs = placements(scores[:rows], scores[rows:])
     widened = sqrt(1 + folds / (folds - 1))
     moved = UnitInfluences(
@@ -78,7 +78,7 @@ def two_sample_auc(
 
 
 def score_by_folds(
-    judge: Judge, rows: int, seed: int, folds: int, heard: Callable[[int, int], None]
+    judge: Judge, rows: int, seed: int, folds: int, on_progress: Callable[[int, int], None]
 ) -> np.ndarray:
     """The score of each row, real ones first, by the judge that was taught with the other folds."""
     generator = np.random.default_rng((seed, 40))
@@ -87,7 +87,7 @@ def score_by_folds(
     for part in range(folds):
         own, others = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
         scores[others] = judge.scores(own, is_real[own], others, seed)
-        heard(part + 1, folds)
+        on_progress(part + 1, folds)
     return scores
 
 
