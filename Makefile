@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SEED ?= $(shell date +%Y%m%d)
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 .PHONY: demo check test long test-isa attack real recipes coverage mutants oldest packages bench lint docs figures guide clean
 

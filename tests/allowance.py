@@ -9,10 +9,15 @@ ALLOWED_SECONDS = 2 * 600  # of processor time in `make test`: ten minutes of tw
 SLOWEST = 20  # tests that are named
 
 
-def processor_seconds():
-    """Of this process and of every child that has ended."""
+def own_seconds():
     times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    return times.user + times.system
+
+
+def processor_seconds():
+    """Those of this process and of every child that has ended."""
+    times = os.times()
+    return own_seconds() + times.children_user + times.children_system
 
 
 class Meter:
@@ -21,6 +26,7 @@ class Meter:
     def __init__(self):
         self.seconds = Counter()
         self.whole = 0.0
+        self.workers = 0
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
@@ -31,7 +37,7 @@ class Meter:
             self.seconds[item.nodeid] += processor_seconds() - began
 
     def pytest_sessionfinish(self, session):
-        self.whole += processor_seconds()
+        self.whole += own_seconds() if self.workers else processor_seconds()
         if hasattr(session.config, "workeroutput"):
             session.config.workeroutput["seconds"] = (dict(self.seconds), self.whole)
         elif self.is_too_slow() and not session.exitstatus:
@@ -43,6 +49,7 @@ class Meter:
         seconds, whole = getattr(node, "workeroutput", {}).get("seconds", ({}, 0.0))
         self.seconds.update(seconds)
         self.whole += whole
+        self.workers += 1
 
     def pytest_terminal_summary(self, terminalreporter):
         terminalreporter.section("processor seconds")

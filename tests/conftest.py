@@ -7,29 +7,34 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 from hypothesis import settings
-from oracles import REAL_SETS
+from markupsafe import Markup
 
 from plausibly.cli.commands import app, exit_status, run_command
+from plausibly.report import drawing, figures, samples, tables
 
-pytest_plugins = ["allowance", "pytester"]
+pytest_plugins = ["allowance", "tiers", "pytester"]
 torch.set_num_threads(1)
 settings.load_profile(
     "ci"
 )  # derandomised, without deadlines; other examples: --hypothesis-profile=default
 
-# the tests of a file share what it fits, so they go to one worker together; the last tiers fill up what is left
-GROUPED = ("processes", "documents", "fits")
-TIERS = (*GROUPED, "contract", "unit")
+
+@pytest.fixture(scope="session", autouse=True)
+def undrawn():
+    """Pages have all but the marks of their figures, which take most of the time of a small fit."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (figures, samples, tables):
+            patch.setattr(module, "svg", lambda *figure: Markup("<svg></svg>"))
+        yield
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: TIERS.index(item.path.parent.name))
-    for item in items:
-        if item.path.parent.name in GROUPED:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-        if item.get_closest_marker("real") and not REAL_SETS.is_dir():
-            item.add_marker(pytest.mark.skip("REAL_SETS names no folder of real data sets"))
+@pytest.fixture(scope="module")
+def drawn():
+    """Pages are whole, for the tests of a file that read what stands in the figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (figures, samples, tables):
+            patch.setattr(module, "svg", drawing.svg)
+        yield
 
 
 @pytest.fixture

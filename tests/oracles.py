@@ -1,7 +1,4 @@
-"""Truths that the tests compare with, and the real data where it is at hand."""
-
-import os
-from pathlib import Path
+"""Truths that the tests compare with."""
 
 import numpy as np
 import torch
@@ -10,9 +7,6 @@ from plausibly.capabilities import DensityModel
 from plausibly.events.kinds import Level, Real
 from plausibly.events.moments import code_means, probability_below
 from plausibly.models import MODELS
-
-# a folder, for `make long`; where it is not named, tests that are marked `real` are skipped
-REAL_SETS = Path(os.environ.get("REAL_SETS", os.devnull)).absolute()
 
 
 def tensors(dataset):

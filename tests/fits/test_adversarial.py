@@ -307,7 +307,7 @@ def test_every_game_comes_closer_to_the_data(game):
     )
 
 
-def test_health_is_kept_shown_on_the_board_and_drawn(tmp_path):
+def test_health_is_kept_shown_on_the_board_and_drawn(drawn, tmp_path):
     board = compare("toy-bars", ["independent", "gan"], steps=60, out=tmp_path)
     of = {row["model"]: row["health"] for row in board.to_json()}
     assert of["independent"] is None and of["gan"].keys() == {

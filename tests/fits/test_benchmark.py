@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from oracles import REAL_SETS, SMALL
+from oracles import SMALL
+from tiers import REAL_SETS
 
 import plausibly
 from plausibly.errors import UserError

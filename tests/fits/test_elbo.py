@@ -12,6 +12,8 @@ from plausibly.errors import UserError
 
 SMALL = {"latents": 2, "network": "mlp", "network.hidden": 8}
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):

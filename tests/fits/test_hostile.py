@@ -17,6 +17,7 @@ from plausibly.data.files import spreadsheets
 from plausibly.data.files.spreadsheets import escape_formulas
 from plausibly.printing import print_data, print_progress, visible
 
+pytestmark = pytest.mark.usefixtures("drawn")
 ESC, OSC, CSI, TURN = "\x1b[31mred", "\x1b]0;title\x07", "\x9b2J", "\u202eevil"
 NAMES = [f"a{ESC}", f"b{OSC}\r", f"c{TURN}\n$x^$", "[bold]d[/bold] :warning: <b>"]
 LEVELS = [f"x{ESC}", f"y{CSI}", f"z{TURN}\r\nfake line", "=cmd|' /C calc'!A0"]

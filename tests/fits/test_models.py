@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
-from oracles import REAL_SETS, accepting, random_table, tensors
+from oracles import accepting, random_table, tensors
+from tiers import REAL_SETS
 
 from plausibly.contract.checks import shake_weights
 from plausibly.data import load

@@ -35,6 +35,7 @@ from plausibly.runs.run import Run
 from plausibly.training.loop import Training, fit_by_counting
 from plausibly.training.plan import Plan
 
+pytestmark = pytest.mark.usefixtures("drawn")
 SECTIONS = ["board", "training", "samples", "surprisal", "abilities", "reading"]
 HOSTILE = '<script>alert("1")</script>&$x^{$\'"'
 

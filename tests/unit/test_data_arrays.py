@@ -12,8 +12,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as extra
-from oracles import REAL_SETS
 from PIL import Image
+from tiers import REAL_SETS
 
 from plausibly.data import Format, load, load_rows, splits
 from plausibly.data.questions import question

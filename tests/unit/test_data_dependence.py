@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import REAL_SETS
+from tiers import REAL_SETS
 
 from plausibly.data import load
 from plausibly.data.relations import MAX_LOG_CHANCE, find_functions, find_sums

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import REAL_SETS
+from tiers import REAL_SETS
 
 from plausibly.data import Dataset, Format, load, load_rows
 from plausibly.errors import UserError
