@@ -140,13 +140,18 @@ def log_probs_at(outcome: Single, points: Tensor, x: Tensor) -> Tensor:
 
 
 def change(one: Single, other: Single, kind: Kind, x: Tensor) -> float:
-    """The largest difference of log p over nodes of one; of densities it counts by how high they are there."""
+    """The largest difference of log p over nodes of one; of densities it counts by how high they are there.
+
+    NaN where some log p is.
+    """
     points = quadrature(kind, one, len(x))[0]
     if isinstance(kind, Real):
         points = points[:: max(13, len(points) // MAX_COMPARED_POINTS)]
     a, b = log_probs_at(one, points, x), log_probs_at(other, points, x)
     top = torch.maximum(a, b)
     share = (top - top.amax(0)).exp() if isinstance(kind, Real) else (top >= -30).double()
+    if top.isnan().any():
+        return float("nan")
     return float(((a - b).abs().nan_to_num(0.0) * share).max())
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 
 class NotMeasured(Exception):
     """Raised where a promise cannot be measured on a model. The message says why not."""
@@ -29,6 +31,11 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def larger(worst: float, found: float) -> float:
+    """The larger of two numbers, and NaN where either is: what is no number is not small."""
+    return float(np.maximum(worst, found))
 
 
 def failure(name: str, error: Exception) -> Result:

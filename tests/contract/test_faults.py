@@ -73,6 +73,14 @@ def test_off_by_one_attention(monkeypatch):
     return shake_weights(Transformer.tiny(BITS))
 
 
+@finds("conditionals_sum_to_one", "no_variable_sees_a_later_one", "unroll_agrees_with_predict")
+def test_a_weight_that_is_no_number():
+    model = shake_weights(FVSBN.tiny(BITS))
+    for parameter in model.parameters():
+        parameter.data.flatten()[-1] = float("nan")
+    return model
+
+
 @finds("unroll_agrees_with_predict", "samples_follow_density")
 def test_stale_keys_and_values(monkeypatch):
     sound = transformer.AttentionCache.add

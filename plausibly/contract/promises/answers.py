@@ -9,6 +9,7 @@ from plausibly.contract.draws import random_events, some_observed
 from plausibly.contract.enumeration import change, node_log_probs, spread_ranks
 from plausibly.contract.examination import Examination, node_tolerance
 from plausibly.contract.promise import promise
+from plausibly.contract.result import larger
 
 
 @promise(AnyOrderModel, "largest deviation of an answer's total from 1", within=node_tolerance)
@@ -19,7 +20,7 @@ def answers_sum_to_one(exam: Examination[AnyOrderModel]) -> float:
     for i, kind in enumerate(exam.schema.kinds):
         if free[:, i].any():
             off = node_log_probs(outcome.one(i), kind, x).exp().sum(0) - 1
-            worst = max(worst, float(off[free[:, i]].abs().max()))
+            worst = larger(worst, float(off[free[:, i]].abs().max()))
     return worst
 
 
@@ -35,7 +36,7 @@ def answers_see_observed_only(exam: Examination[AnyOrderModel]) -> float:
         free = (~observed.flatten(1)[:, i]).nonzero()[:, 0]
         if len(free):
             one, two = outcome.one(i).rows(free), other.one(i).rows(free)
-            worst = max(worst, change(one, two, kind, x[free]))
+            worst = larger(worst, change(one, two, kind, x[free]))
     return worst
 
 
@@ -50,5 +51,5 @@ def answers_follow_the_order(exam: Examination[AnyOrderModel]) -> float:
         observed, i = torch.zeros_like(x, dtype=torch.bool), order[rank]
         observed.flatten(1)[:, order[:rank]] = True
         answer = exam.model.predict_given(x, observed).one(i)
-        worst = max(worst, change(answer, predicted.one(i), kinds[i], x.flatten(1)))
+        worst = larger(worst, change(answer, predicted.one(i), kinds[i], x.flatten(1)))
     return worst

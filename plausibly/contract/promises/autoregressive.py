@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,7 @@ from plausibly.contract.draws import random_events
 from plausibly.contract.enumeration import change, node_log_probs, spread_ranks
 from plausibly.contract.examination import Examination, node_tolerance
 from plausibly.contract.promise import promise
+from plausibly.contract.result import larger
 from plausibly.outcomes.outcome import Single
 
 
@@ -26,7 +29,7 @@ def conditionals_sum_to_one(exam: Examination[AutoregressiveModel]) -> float:
     outcome = exam.model.predict(x)
     for i, kind in enumerate(exam.schema.kinds):
         totals = node_log_probs(outcome.one(i), kind, x).exp().sum(0)
-        worst = max(worst, float((totals - 1).abs().max()))
+        worst = larger(worst, float((totals - 1).abs().max()))
     return worst
 
 
@@ -42,7 +45,7 @@ def no_variable_sees_a_later_one(exam: Examination[AutoregressiveModel]) -> floa
         mixed, i = y.clone(), order[rank]
         mixed[:, order[:rank]] = x[:, order[:rank]]
         other = model.predict(mixed.view(-1, *exam.schema.shape))
-        worst = max(worst, change(predicted.one(i), other.one(i), kinds[i], x))
+        worst = larger(worst, change(predicted.one(i), other.one(i), kinds[i], x))
     return worst
 
 
@@ -58,4 +61,4 @@ def unroll_agrees_with_predict(exam: Examination[AutoregressiveModel]) -> float:
 
     returned = drive_unrolled(exam.model.unroll(len(x)), choose)
     whole = tuple(changes) == tuple(exam.model.order) and torch.equal(returned.flatten(1), x)
-    return max(changes.values()) if whole else float("inf")
+    return reduce(larger, changes.values()) if whole else float("inf")

@@ -9,6 +9,7 @@ from plausibly.capabilities import BoundedModel
 from plausibly.contract.enumeration import count_places, mass_foreseen, place
 from plausibly.contract.examination import Examination
 from plausibly.contract.promise import promise
+from plausibly.contract.result import larger
 from plausibly.tasks.score import score
 
 
@@ -21,7 +22,7 @@ def bounds_sum_to_at_most_one(exam: Examination[BoundedModel]) -> float:
     """A bound on log p(x) whose exponential has at most p(x) as its mean: over all events that is at most 1."""
     totals = exam.bounds[0].sum(1)
     error = float(totals.std()) / len(totals) ** 0.5 + 1e-6
-    return max(0.0, float(totals.mean() - 1) / error)
+    return larger(0.0, float(totals.mean() - 1) / error)
 
 
 @promise(

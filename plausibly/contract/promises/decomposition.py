@@ -9,6 +9,7 @@ from plausibly.capabilities import DecomposableModel
 from plausibly.contract.draws import some_observed
 from plausibly.contract.examination import Examination
 from plausibly.contract.promise import promise
+from plausibly.contract.result import larger
 from plausibly.events.moments import likeliest_inside
 from plausibly.events.schema import Schema
 from plausibly.system.randomness import Stream, generator_for
@@ -47,7 +48,9 @@ def entropies_are_means(exam: Examination[DecomposableModel]) -> float:
         observed &= ~exam.schema.is_unseen(x).view(x.shape)
         nats = draw_nats(exam.model, x, observed, possible, 2000)
         error = max(float(nats.std()), 1e-4) / len(nats) ** 0.5
-        worst = max(worst, abs(float(nats.mean() - exam.model.entropy_given(x, observed))) / error)
+        worst = larger(
+            worst, abs(float(nats.mean() - exam.model.entropy_given(x, observed))) / error
+        )
     return worst
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import reduce
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from plausibly.capabilities import BoundedModel, DensityModel, Encoder, Model, T
 from plausibly.contract.draws import draw_events
 from plausibly.contract.examination import DRAWS_PER_ROUND, Examination
 from plausibly.contract.promise import Finding, promise
-from plausibly.contract.result import NotMeasured
+from plausibly.contract.result import NotMeasured, larger
 from plausibly.events.kinds import Kind, Real
 from plausibly.events.schema import Schema
 from plausibly.system.randomness import Stream, generator_for, lend_noise
@@ -60,7 +61,7 @@ def each_task_has_one_rule(exam: Examination[Trainable]) -> float:
     Trainable, "p(values | their code) summed up beyond 1, or a density off its bin", within=1e-9
 )
 def remainders_sum_to_one(exam: Examination[Trainable]) -> float:
-    return max(map(excess, set(exam.schema.kinds)), default=0.0)
+    return reduce(larger, map(excess, set(exam.schema.kinds)), 0.0)
 
 
 def excess(kind: Kind) -> float:
@@ -74,7 +75,7 @@ def excess(kind: Kind) -> float:
     logs, worst = kind.log_within(values), 0.0
     for code in range(kind.regular):
         _, first = np.unique(values[codes == code], return_index=True)
-        worst = max(worst, float(np.exp(logs[codes == code][first]).sum() - 1))
+        worst = larger(worst, float(np.exp(logs[codes == code][first]).sum() - 1))
     return worst
 
 
@@ -83,9 +84,8 @@ def scaling_error(kind: Real) -> float:
     events = np.linspace(-1, 1, 101)
     values = kind.draw(events, np.random.default_rng(0))
     back = np.abs(kind.standardise(values) - events).max()
-    return float(
-        max(back, abs(np.exp(kind.log_within(values)).mean() * (values[-1] - values[0]) / 2 - 1))
-    )
+    integral = np.exp(kind.log_within(values)).mean() * (values[-1] - values[0]) / 2
+    return larger(back, abs(integral - 1))
 
 
 @promise(Trainable, "parameters without gradient:")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from plausibly.contract.draws import some_observed
 from plausibly.contract.enumeration import is_listable, node_log_probs, spread_ranks
 from plausibly.contract.examination import Examination
 from plausibly.contract.promise import Finding, promise
+from plausibly.contract.result import larger
 from plausibly.events.kinds import Kind
 from plausibly.outcomes.outcome import Single
 from plausibly.outcomes.quadrature import quadrature
@@ -84,7 +86,7 @@ def conditionals_agree(exam: Examination[TractableModel]) -> float:
         for y in put_points(x, i, points[:: max(1, len(points) // 8)]):
             want = (exam.model.log_marginal(y, seen.view(x.shape)) - base).exp()
             got = outcome.one(i).log_prob(y.flatten(1)[:, i]).exp()
-            worst = max([worst, *(got - want)[free].abs().tolist()])
+            worst = reduce(larger, (got - want)[free].abs().tolist(), worst)
     return worst
 
 
