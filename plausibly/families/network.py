@@ -73,7 +73,10 @@ class NetworkModel(AutoregressiveModel):
         """The same one by one, as `unroll`."""
 
     def predict(self, x: Tensor) -> Outcome:
-        outcome, lost = self.outcomes(x), self.cells_to_sum(x)
+        outcome = self.outcomes(x)
+        if not self.schema.has_unforeseen:
+            return outcome
+        lost = self.cells_to_sum(x)
         rows = lost.any(1).nonzero()[:, 0]
         if not len(rows):
             return outcome

@@ -77,6 +77,9 @@ class MADE(NetworkModel):
     1.0
     """
 
+    # ranks of the inputs and of the outputs
+    before: Tensor
+    after: Tensor
     formula = "n (n - 1) / 2 + n (H + 1) + H + about B H (H + 2), H = 256, B = 1"
 
     def __init__(
@@ -97,6 +100,8 @@ class MADE(NetworkModel):
         check_range("made: masks", masks, 1, 64)
         check_range("made: dropout", dropout, 0, 0.99)
         self.hidden, self.blocks, self.dropout, self.masks = hidden, blocks, dropout, masks
+        for side, part in (("before", self.inputs), ("after", self.head)):
+            self.register_buffer(side, self.ranks[part.owner], persistent=False)
         self.degrees = MaskDegrees(masks, hidden, len(self.rest) + bool(self.context))
         self.network = MaskedNetwork(self.inputs.width, self.head.width, hidden, blocks, dropout)
 
@@ -107,8 +112,7 @@ class MADE(NetworkModel):
     @property
     def free_parameters(self) -> int:
         embedded = sum(p.numel() for p in self.inputs.parameters())
-        inputs, outputs = (self.ranks[part.owner] for part in (self.inputs, self.head))
-        return embedded + self.network.count(inputs, self.degrees.table, outputs)
+        return embedded + self.network.count(self.before, self.degrees.table, self.after)
 
     def offset(self) -> Tensor:
         bias = self.network.leave.bias
@@ -116,22 +120,16 @@ class MADE(NetworkModel):
         return bias
 
     def outcomes(self, x: Tensor) -> Outcome:
-        numbers, before, after = (
-            self.inputs(x),
-            self.ranks[self.inputs.owner],
-            self.ranks[self.head.owner],
-        )
-        return average_outcomes(
-            [self.head(self.network(numbers, before, degrees, after)) for degrees in self.degrees()]
-        )
+        numbers = self.inputs(x)
+        found = [
+            self.network(numbers, self.before, degrees, self.after) for degrees in self.degrees()
+        ]
+        return average_outcomes([self.head(parameters) for parameters in found])
 
     @torch.no_grad()
     def steps(self, n: int) -> Unrolled:
         x, ranks = torch.zeros(n, self.schema.size, device=device_of(self)), self.ranks.tolist()
-        growing = [
-            self.network.growing(n, self.ranks[self.inputs.owner], degrees)
-            for degrees in self.degrees()
-        ]
+        growing = [self.network.growing(n, self.before, degrees) for degrees in self.degrees()]
         for rank, group in groupby(self.order, ranks.__getitem__):
             members = list(group)
             for i in members:

@@ -213,6 +213,8 @@ def symmetric_log_softmax(free: Tensor) -> Tensor:
 
     With one logit fixed at 0 a network takes its code for whatever it does not know. Of two codes the first has the logit 0.
     """
+    if not free.shape[-1]:
+        return free.new_zeros(*free.shape[:-1], 1)
     if free.shape[-1] < 2:
         return free_log_softmax(free)
     root = (free.shape[-1] + 1) ** 0.5

@@ -58,12 +58,12 @@ class Inputs(nn.Module):
         self.widths.append(part.width)
 
     def forward(self, x: Num[Tensor, "batch *shape"]) -> Float[Tensor, "batch width"]:
-        flat, parts = x.flatten(1), [x.new_zeros(len(x), 0)]
+        flat, parts = x.flatten(1), list[Tensor]()
         for g, part in enumerate(self.parts):
-            members = getattr(self, f"members_{g}")
-            places = torch.arange(len(members), device=flat.device)
-            parts.append(part(flat[:, members], places).flatten(1))
-        return torch.cat(parts, 1)
+            parts.append(part(flat.index_select(1, getattr(self, f"members_{g}"))).flatten(1))
+        if len(parts) == 1 and parts[0].dtype == flat.dtype:
+            return parts[0]
+        return torch.cat([flat.new_zeros(len(flat), 0), *parts], 1)
 
     def one(self, x: Num[Tensor, "batch"], i: int) -> Float[Tensor, "batch own"]:
         """The numbers of variable `i`, (batch, its width), from its events, (batch,)."""
@@ -115,14 +115,16 @@ class CodeFeatures(nn.Module):
             with torch.no_grad():
                 self.embedding.copy_(0.3 * torch.randn(self.embedding.shape, generator=generator))
 
-    def forward(self, x: Tensor, places: Tensor) -> Tensor:
-        """(batch, n, width) from the events (batch, n) of the variables at `places`."""
+    def forward(self, x: Tensor, places: Tensor | None = None) -> Tensor:
+        """(batch, n, width) from the events (batch, n) of the variables at `places`; of all without."""
         if self.bits:
             return x.to(self.table.dtype).unsqueeze(-1)
         codes = x.long()
         numbers: Tensor = self.table[codes]
         if self.embedding is None:
             return numbers
+        if places is None:
+            places = torch.arange(len(self.embedding), device=x.device)
         return torch.cat([numbers, self.embedding[places, codes]], -1)
 
 
@@ -130,37 +132,38 @@ class RealFeatures(nn.Module):
     """A real number within +-5, its rank in [-1, 1], and a flag for each special code."""
 
     edges: Tensor
-    count: Tensor
+    ends: Tensor
+    gaps: Tensor
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         super().__init__()
-        self.register_buffer(
-            "edges", pad_with_infinity([k.edges for k in kinds if isinstance(k, Real)]), False
-        )
-        self.register_buffer(
-            "count",
-            torch.tensor([len(k.edges) for k in kinds if isinstance(k, Real)], device="cpu"),
-            False,
-        )
+        edges = [k.edges for k in kinds if isinstance(k, Real)]
+        gaps = torch.tensor([[max(len(own) - 1, 1)] for own in edges], device="cpu")
+        # two of these that follow each other are the ends of a gap: behind the last edge it is endless
+        ends = pad_with_infinity([(own[0], *own, float("inf")) for own in edges])
+        self.register_buffer("edges", pad_with_infinity(edges), False)
+        self.register_buffer("ends", ends, False)
+        self.register_buffer("gaps", gaps, False)
         self.flags = [UNFORESEEN] * kinds[0].open + [HOLE] * kinds[0].missing
         self.width = 2 + len(self.flags)
 
-    def forward(self, x: Tensor, places: Tensor) -> Tensor:
-        special = x >= UNFORESEEN
-        number = x.masked_fill(special, 0.0).clamp(-5.0, 5.0).to(self.edges.dtype)
-        rank = self._rank(number.T.contiguous(), places)
-        flags = [(x == flag).float() for flag in self.flags]
-        return torch.stack([number, rank.T.masked_fill(special, 0.0), *flags], -1)
+    def forward(self, x: Tensor, places: Tensor | None = None) -> Tensor:
+        own = x.T.contiguous()  # variable by variable, as the search for edges needs it
+        special = own >= UNFORESEEN
+        number = own.masked_fill(special, 0.0).clamp(-5.0, 5.0).to(self.edges.dtype)
+        rank = self._rank(number, places).masked_fill(special, 0.0)
+        flags = [(own == flag).float() for flag in self.flags]
+        return torch.stack([number, rank, *flags], 1).permute(2, 0, 1).contiguous()
 
-    def _rank(self, number: Tensor, places: Tensor) -> Tensor:
+    def _rank(self, number: Tensor, places: Tensor | None) -> Tensor:
         """The share of edges below numbers, (variables, batch), in [-1, 1]; between two edges by a straight line."""
-        edges, count = self.edges[places], self.count[places, None]
-        above = torch.searchsorted(edges, number, right=True).clamp(max=count.expand_as(number))
-        low = edges.gather(1, (above - 1).clamp(min=0))
-        high = edges.gather(1, torch.minimum(above, count - 1))
+        edges, ends, gaps = (
+            each if places is None else each[places] for each in (self.edges, self.ends, self.gaps)
+        )
+        above = torch.searchsorted(edges, number, right=True)
+        low, high = ends.gather(1, above), ends[:, 1:].gather(1, above)
         inside = ((number - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
-        share = (above - 1).clamp(min=0) + inside.where(above < count, 0.0)
-        return 2 * share / (count - 1).clamp(min=1) - 1
+        return 2 * ((above - 1).clamp(min=0) + inside) / gaps - 1
 
 
 def features_of_codes(kind: Kind) -> Tensor:

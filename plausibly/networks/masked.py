@@ -20,6 +20,7 @@ class MaskedLinear(nn.Module):
         self.strict, self.gain = strict, gain
         self.weight = nn.Parameter(torch.zeros(outputs, inputs))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self._kept: tuple[Tensor, Tensor, Tensor] | None = None  # degrees, and their mask
 
     def initialise(self, generator: torch.Generator) -> None:
         with torch.no_grad():
@@ -46,7 +47,22 @@ class MaskedLinear(nn.Module):
         return int(torch.stack(masks).any(0).sum()) + biases
 
     def forward(self, x: Tensor, before: Tensor, after: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.mask(before, after), self.bias)
+        mask = self._training_mask if self.training else self.mask
+        return F.linear(x, self.weight * mask(before, after), self.bias)
+
+    def _training_mask(self, before: Tensor, after: Tensor) -> Tensor:
+        """The mask in numbers, which a step takes over from the last one where the degrees are the same."""
+        kept, like = self._kept, self.weight
+        if (
+            kept
+            and (kept[2].dtype, kept[2].device) == (like.dtype, like.device)
+            and torch.equal(kept[0], before)
+            and torch.equal(kept[1], after)
+        ):
+            return kept[2]
+        mask = self.mask(before, after).to(like.dtype)
+        self._kept = before.clone(), after.clone(), mask
+        return mask
 
 
 class MaskedBlock(nn.Module):

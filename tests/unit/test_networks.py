@@ -1,0 +1,75 @@
+"""Shortcuts of inputs, masked layers and densities against what they stand for, to the bit."""
+
+from __future__ import annotations
+
+from math import log, pi
+
+import torch
+from torch import Tensor
+
+from plausibly.events.kinds import HOLE, Real
+from plausibly.networks.heads import free_log_softmax, symmetric_log_softmax
+from plausibly.networks.inputs import RealFeatures
+from plausibly.networks.masked import MaskedLinear
+from plausibly.outcomes.densities import MixtureDensity
+
+
+def test_a_masked_layer_follows_its_degrees_from_step_to_step() -> None:
+    layer, x = MaskedLinear(3, 4), torch.arange(6.0).view(2, 3)
+    layer.initialise(torch.Generator().manual_seed(0))
+    before, after = torch.tensor([0, 1, 2]), torch.tensor([0, 1, 2, 3])
+
+    def equals_scoring() -> bool:
+        learned = layer.train()(x, before, after)
+        return torch.equal(learned, layer.eval()(x, before, after))
+
+    assert equals_scoring()
+    assert equals_scoring()
+    before[0] = 3  # in place
+    assert equals_scoring()
+    after = after.flip(0)
+    assert equals_scoring()
+    layer, x = layer.double(), x.double()
+    assert equals_scoring()
+
+
+def test_one_component_is_scored_and_learned_as_a_mixture_of_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, means, logs = (torch.randn(20, 3, 1, generator=generator) for _ in range(3))
+    weights = symmetric_log_softmax(torch.zeros(20, 3, 0))
+    assert torch.equal(weights, free_log_softmax(torch.zeros(20, 3, 0)))
+    sides = [(means.clone().requires_grad_(), logs.clone().requires_grad_()) for _ in range(2)]
+    (mean, scale), (other, width) = sides
+    found = MixtureDensity(weights, mean, scale.exp()).log_prob(x[..., 0])
+    spread = width.exp()
+    z = (x - other) / spread
+    each = weights + (-0.5 * z.square() - 0.5 * log(2 * pi)) - spread.log()
+    wanted = each.logsumexp(-1)
+    assert torch.equal(found, wanted)
+    found.sum().backward()
+    wanted.sum().backward()
+    assert all(torch.equal(mine.grad, theirs.grad) for mine, theirs in zip(*sides, strict=True))
+
+
+def share_below(edges: tuple[float, ...], x: float) -> float:
+    """The share of edges below a number, in [-1, 1]."""
+    last = len(edges) - 1
+    k = sum(edge <= x for edge in edges) - 1
+    part = (x - edges[k]) / (edges[k + 1] - edges[k]) if 0 <= k < last else 0.0
+    return 2 * (max(k, 0) + part) / max(last, 1) - 1
+
+
+def features(kinds: list[Real], x: Tensor) -> Tensor:
+    numbers: Tensor = RealFeatures(kinds).double()(x)
+    return numbers
+
+
+def test_ranks_are_shares_of_edges_inside_between_and_beyond() -> None:
+    each = [(-1.0, 0.5, 2.0), (0.25,), (-2.0, -1.0, 0.0, 1.0, 2.0)]
+    x = torch.tensor([-9.0, -2.0, -1.0, -0.3, 0.25, 0.5, 1.7, 2.0, 4.0], dtype=torch.float64)
+    found = features([Real(edges=edges, missing=True) for edges in each], x[:, None].expand(-1, 3))
+    wanted = [[share_below(edges, value.clamp(-5, 5).item()) for edges in each] for value in x]
+    assert torch.allclose(found[..., 1], torch.tensor(wanted, dtype=torch.float64), atol=1e-12)
+    assert torch.equal(found[..., 0], x.clamp(-5, 5)[:, None].expand(-1, 3))
+    holes = features([Real(edges=each[0], missing=True)], torch.full((1, 1), HOLE))
+    assert holes.tolist() == [[[0.0, 0.0, 1.0]]]
