@@ -151,7 +151,10 @@ def choose_best(
         raise UserError("no model can be fitted to this data: each diverged")
     best = max(fits, key=lambda each: each.record.validation)
     told = f"{sign_of(best.model)} {best.record.validation:.3f}"
-    listener.log(f"best on validation: {best.record.model}, {told} nats per row")
+    inside = (
+        "; the board adds what values inside codes cost" if dataset.valid.log_within.any() else ""
+    )
+    listener.log(f"best on validation: {best.record.model}, {told} nats per row{inside}")
     own: dict[str, Any] = {"tried": {each.record.model: each.record.validation for each in fits}}
     if fits[-1].record.status == "interrupted":
         asked = read_record(path)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plausibly.capabilities import DecomposableModel, Unrolled
-from plausibly.errors import Unsupported
+from plausibly.errors import Unsupported, count_phrase
 from plausibly.events.kinds import UNFORESEEN, Real
 from plausibly.events.schema import Schema
 from plausibly.families.normals import (
@@ -84,11 +84,15 @@ class Gaussian(DecomposableModel):
 
     @classmethod
     def accepts(cls, schema: Schema) -> str | None:
-        for i, kind in enumerate(schema.kinds):
-            if not isinstance(kind, Real):
-                return f"gaussian: variable {i} is not a real number; --kind {i}=real makes it one"
-            if kind.missing:
-                return f"gaussian: variable {i} has holes, and a normal distribution has none"
+        real = [kind for kind in schema.kinds if isinstance(kind, Real)]
+        of_all = f"of {count_phrase(schema.size, 'variable')}"
+        if others := schema.size - len(real):
+            return (
+                f"gaussian: {others:,} {of_all} no real numbers; --kind COLUMN=real makes numbers so, "
+                "and --drop COLUMN leaves one out"
+            )
+        if holes := sum(kind.missing for kind in real):
+            return f"gaussian: {holes:,} {of_all} with holes, and a normal distribution has none"
         return (
             None
             if schema.size <= MAX_DIMENSIONS

@@ -184,12 +184,13 @@ def test_a_raised_covariance_is_the_likeliest_that_is_allowed():
 
 
 def test_refusals_say_what_to_do():
-    assert (
-        Gaussian.accepts(binary(4))
-        == "gaussian: variable 0 is not a real number; --kind 0=real makes it one"
+    assert Gaussian.accepts(binary(4)) == (
+        "gaussian: 4 of 4 variables no real numbers; --kind COLUMN=real makes numbers so, "
+        "and --drop COLUMN leaves one out"
     )
-    assert "variable 1 has holes" in Gaussian.accepts(Schema((2,), (Real(), Real(missing=True))))
-    assert "variable 1" in Gaussian.accepts(Schema((2,), (Real(), Category(levels=2))))
+    holes, mixed = Schema((2,), (Real(), Real(missing=True))), (Real(), Category(levels=2))
+    assert "1 of 2 variables with holes" in Gaussian.accepts(holes)
+    assert "1 of 2 variables no real" in Gaussian.accepts(Schema((2,), mixed))
     assert Gaussian.count(OPEN) == Gaussian(OPEN).free_parameters == 11
 
 
