@@ -87,10 +87,8 @@ class Gaussian(DecomposableModel):
         real = [kind for kind in schema.kinds if isinstance(kind, Real)]
         of_all = f"of {count_phrase(schema.size, 'variable')}"
         if others := schema.size - len(real):
-            return (
-                f"gaussian: {others:,} {of_all} no real numbers; --kind COLUMN=real makes numbers so, "
-                "and --drop COLUMN leaves one out"
-            )
+            remedy = "--kind COLUMN=real or --drop COLUMN"
+            return f"gaussian: {others:,} {of_all} no real numbers; {remedy}"
         if holes := sum(kind.missing for kind in real):
             return f"gaussian: {holes:,} {of_all} with holes, and a normal distribution has none"
         return (
