@@ -67,11 +67,11 @@ class NumericArrayFormat(Format):
 
     def rows(self, events: Events) -> np.ndarray:
         frame = self.table.rows(events)
-        holed = np.dtype(self.dtype).kind != "f" and frame.isna().to_numpy().any()
+        holed = frame.isna().to_numpy().any()
+        dtype = "float64" if holed and np.dtype(self.dtype).kind != "f" else self.dtype
+        holes = {"na_value": np.nan} if holed else {}  # where there are none, old pandas refuses it
         try:
-            array: np.ndarray = frame.to_numpy(
-                dtype="float64" if holed else self.dtype, na_value=np.nan
-            )
+            array: np.ndarray = frame.to_numpy(dtype=dtype, **holes)
         except (ValueError, OverflowError):  # some cells are beyond the type of training's
             array = frame.to_numpy(dtype=object, na_value=np.nan).astype(np.float64)
         return array
