@@ -182,7 +182,7 @@ def test_refusals():
         stratify(Gaussian, REALS, (0,))
     with pytest.raises(ValueError, match="one label"):
         stratify(Independent, TABLE, (0, 1))
-    with pytest.raises(ValueError, match="not a real number"):
+    with pytest.raises(ValueError, match="no real numbers"):
         stratify(Gaussian, TABLE, (0,))
     with pytest.raises(ValueError, match="nothing beside"):
         stratify(Independent, binary(1), (0,))
