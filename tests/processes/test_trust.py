@@ -109,8 +109,8 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from plausibly.system.files import replacing
-from plausibly.system.locks import holding
-with holding(Path(sys.argv[1])), replacing(Path(sys.argv[1])) as draft:
+from plausibly.system.locks import holding_lock
+with holding_lock(Path(sys.argv[1])), replacing(Path(sys.argv[1])) as draft:
     print("held", flush=True)
     time.sleep(60)
 """

@@ -25,13 +25,13 @@ def test_a_file_of_fits_is_for_one_worker_and_the_rest_for_both(pytester, monkey
     monkeypatch.setenv("WHO", str(pytester.path))
     monkeypatch.delenv("REAL_SETS", raising=False)
     for folder in ("contract", "fits"):
-        pytester.makepyfile(**{f"{folder}/test_{folder}": WHO})
+        pytester.makepyfile(**{f"{folder}/test_who_{folder}": WHO})
     pytester.makeini("[pytest]\nmarkers = real")
     found = pytester.runpytest_inprocess("-v", "-rs", "-p", "tiers", "-n", workers)
     found.assert_outcomes(passed=12, skipped=2)
     assert any("REAL_SETS names no folder" in line for line in found.outlines)
     fits, contract = (
-        (pytester.path / f"test_{each}.py").read_text().split() for each in ("fits", "contract")
+        (pytester.path / f"test_who_{each}.py").read_text().split() for each in ("fits", "contract")
     )
     assert len({*fits}) == 1 and len({*contract}) == max(1, int(workers))
     if workers == "0":
