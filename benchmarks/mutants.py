@@ -139,7 +139,7 @@ def draw_mutants(seed: int, count: int) -> list[Mutant]:
 
 
 def measure_tests() -> tuple[coverage.CoverageData, dict[str, float]]:
-    """Which tests reach which lines, and how many seconds each takes; measured where this commit's are not there."""
+    """Which tests reach which lines, and the seconds of each that passes; measured where this commit's are not there."""
     words = ["git", "rev-parse", "HEAD:plausibly", "HEAD:tests"]
     commit = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     stamp, lines, times = KEPT / "trees", KEPT / "coverage", KEPT / "times.xml"
@@ -156,15 +156,16 @@ def measure_tests() -> tuple[coverage.CoverageData, dict[str, float]]:
     seconds = {
         f"{case.get('file')}::{case.get('name')}": float(case.get("time", 0))
         for case in xml.parse(times).iter("testcase")
+        if case.find("failure") is None and case.find("error") is None
     }
     return data, seconds
 
 
 def tests_of(mutant: Mutant, data: coverage.CoverageData, seconds: dict[str, float]) -> list[str]:
-    """The tests that reach a mutant's line, the cheapest first."""
+    """The tests that reach a mutant's line and pass without it, the cheapest first."""
     contexts = data.contexts_by_lineno(str(ROOT / mutant.file)).get(mutant.line, [])
-    tests = {context.rpartition("|")[0] for context in contexts} - {""}
-    return sorted(tests, key=lambda test: (seconds.get(test, 0.0), test))[:MAX_TESTS]
+    tests = {context.rpartition("|")[0] for context in contexts} & seconds.keys()
+    return sorted(tests, key=lambda test: (seconds[test], test))[:MAX_TESTS]
 
 
 def is_killed(mutant: Mutant, tests: list[str], tree: Path) -> bool:
@@ -172,18 +173,8 @@ def is_killed(mutant: Mutant, tests: list[str], tree: Path) -> bool:
     file = tree / mutant.file
     whole = file.read_bytes()
     file.write_bytes(whole[: mutant.start] + mutant.after.encode() + whole[mutant.end :])
-    words = [
-        sys.executable,
-        "-B",
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-o",
-        "addopts=",
-        "-p",
-        "no:cacheprovider",
-    ]
+    options = ["-q", "-x", "-o", "addopts=", "-p", "no:cacheprovider"]
+    words = [sys.executable, "-B", "-m", "pytest", *options]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tree)}
     quiet = subprocess.DEVNULL
     try:
