@@ -5,7 +5,6 @@ import torch
 
 from plausibly.capabilities import DensityModel
 from plausibly.events.kinds import Level, Real
-from plausibly.events.moments import code_means, probability_below
 from plausibly.models import MODELS
 
 
@@ -62,8 +61,8 @@ def within_codes(kind, p, levels):
         low, high = float(np.floor(low)) - 1, float(np.ceil(high))
 
     def share(value):
-        return float(p @ probability_below(kind, value)[: kind.regular])
+        return float(p @ kind.probability_below(value)[: kind.regular])
 
-    return float(p @ code_means(kind)[: kind.regular]), [
+    return float(p @ kind.code_means()[: kind.regular]), [
         quantile(share, q, low, high, step) for q in levels
     ]

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
+from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real, real_kinds
 from plausibly.events.schema import Schema
 
 
@@ -30,10 +30,9 @@ class Binning(nn.Module):
     def __init__(self, schema: Schema) -> None:
         super().__init__()
         self.schema = schema
-        places = [i for i, kind in enumerate(schema.kinds) if isinstance(kind, Real)]
-        real = [kind for kind in schema.kinds if isinstance(kind, Real)]
+        real = real_kinds(schema.kinds)
         slot = torch.full((schema.size,), -1, device="cpu")
-        slot[places] = torch.arange(len(real), device="cpu")
+        slot[list(schema.continuous_variables)] = torch.arange(len(real), device="cpu")
         self.any = bool(real)
         self._keep("slot", slot)
         self._keep("edges", pad_with_infinity([kind.edges for kind in real]))
@@ -46,7 +45,7 @@ class Binning(nn.Module):
         self.register_buffer(name, torch.as_tensor(numbers, device="cpu"), persistent=False)
 
     def is_real(self, i: int) -> bool:
-        return isinstance(self.schema.kinds[i], Real)
+        return self.schema.kinds[i].continuous
 
     def codes(self, x: Tensor) -> Tensor:
         """Codes of all variables, int64."""
@@ -102,10 +101,7 @@ class Binning(nn.Module):
 
     def means(self, i: int) -> Tensor:
         """The mean of the events in each bin of a real variable, (bins,), float64."""
-        kind = self.schema.kinds[i]
-        assert isinstance(kind, Real)
-        edges, (low, high) = torch.tensor(kind.edges, dtype=torch.float64, device="cpu"), kind.tails
-        return torch.cat([edges[:1] - low, (edges[1:] + edges[:-1]) / 2, edges[-1:] + high])
+        return torch.from_numpy(self._kind(i).bin_means())
 
     def share(self, x: Tensor, codes: Tensor, variables: Sequence[int] | None) -> Tensor:
         """The share of a bin's probability at or below numbers, (batch,) of one variable, that lie in it; float64."""
@@ -166,47 +162,32 @@ class Binning(nn.Module):
 
     def peaks(self) -> Tensor:
         """log of the highest density inside each code, (sum of codes,), float64; 0 for codes that are no bin."""
-        kinds = self.schema.kinds
-        peaks = [-bin_sizes(k).log() if isinstance(k, Real) else zero_per_code(k) for k in kinds]
-        return torch.cat(peaks)
+        return torch.cat([log_bin_peaks(kind) for kind in self.schema.kinds])
 
     def entropies(self) -> Tensor:
         """The differential entropy inside each code in nats, (sum of codes,), float64; 0 for codes that are no bin."""
-        parts = []
-        for kind, own in zip(
-            self.schema.kinds, (-self.peaks()).split(list(self.schema.codes)), strict=True
-        ):
-            if isinstance(kind, Real):
-                own[0], own[kind.regular - 1] = (
-                    own[0] + 1,
-                    own[kind.regular - 1] + 1,
-                )  # an exponential's is 1 + log mean
-            parts.append(own)
+        parts = (-self.peaks()).split(list(self.schema.codes))
+        for i in self.schema.continuous_variables:
+            parts[i][[0, self.bins(i) - 1]] += 1  # an exponential's is 1 + log mean
         return torch.cat(parts)
 
     def cuts(self, i: int, away: Sequence[float]) -> Tensor:
         """The edges of a variable's bins, and places in its tails, so many means away."""
-        kind = self.schema.kinds[i]
-        assert isinstance(kind, Real)
-        low, high = (
-            [end + sign * tail * far for far in away]
-            for end, tail, sign in (
-                (kind.edges[0], kind.tails[0], -1),
-                (kind.edges[-1], kind.tails[1], 1),
-            )
-        )
+        kind = self._kind(i)
+        low = [kind.edges[0] - kind.tails[0] * far for far in away]
+        high = [kind.edges[-1] + kind.tails[1] * far for far in away]
         return torch.tensor([*low, *kind.edges, *high], device=self.slot.device)
 
-
-def bin_sizes(kind: Real) -> Tensor:
-    """The width of each inner bin and the mean of the outermost ones, (codes,), float64; 1 for the other codes."""
-    edges = torch.tensor(kind.edges, dtype=torch.float64, device="cpu")
-    low, high = edges.new_tensor(kind.tails).split(1)
-    return torch.cat([low, edges.diff(), high, edges.new_ones(kind.codes - kind.regular)])
+    def _kind(self, i: int) -> Real:
+        kind = self.schema.kinds[i]
+        assert isinstance(kind, Real)
+        return kind
 
 
-def zero_per_code(kind: Kind) -> Tensor:
-    """A zero for each code."""
+def log_bin_peaks(kind: Kind) -> Tensor:
+    """log of the highest density inside each code of a real kind, (codes,), float64; 0 for codes that are no bin."""
+    if isinstance(kind, Real):
+        return -torch.from_numpy(kind.bin_sizes()).log()
     return torch.zeros(kind.codes, dtype=torch.float64, device="cpu")
 
 

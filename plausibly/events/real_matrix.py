@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plausibly.events.kinds import UNFORESEEN, Real, find_special, z_scores
+from plausibly.events.kinds.real import UNFORESEEN, Real, find_special, z_scores
 
 CELLS_TOGETHER = 1 << 16
 

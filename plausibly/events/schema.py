@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.events.kind_documents import kind_from_json, kind_to_json
-from plausibly.events.kinds import Category, Kind, Real
+from plausibly.events.kinds import Category, Kind, kind_from_json
 
 MAX_VARIABLES = 1_000_000
 
@@ -55,7 +54,12 @@ class Schema:
     @cached_property
     def continuous(self) -> bool:
         """True where a variable is real, so that events cannot be listed and log p is a density's."""
-        return any(isinstance(kind, Real) for kind in self.kinds)
+        return bool(self.continuous_variables)
+
+    @cached_property
+    def continuous_variables(self) -> tuple[int, ...]:
+        """The real variables."""
+        return tuple(i for i, kind in enumerate(self.kinds) if kind.continuous)
 
     def event_codes(self, events: Tensor) -> Tensor:
         """The codes of events on the CPU, int64 (rows, variables)."""
@@ -114,6 +118,17 @@ class Schema:
         ]
         return torch.tensor([mark for variable in marks for mark in variable])
 
+    def likeliest_inside(self, holes: bool) -> Tensor:
+        """log p(its most probable value | code) of every code that a completed cell may take, else -inf: (sum of codes,).
+
+        Open codes it may never take, holes only where asked for; those of real variables never, since a hole has a
+        probability and a number a density, and the two cannot be weighed against each other.
+        """
+        own = torch.from_numpy(np.concatenate([kind.log_peaks() for kind in self.kinds]))
+        regular, allowed = (self.code_mask(h).split(list(self.codes)) for h in (False, holes))
+        kept = [regular[i] if kind.continuous else allowed[i] for i, kind in enumerate(self.kinds)]
+        return own.masked_fill(~torch.cat(kept), -torch.inf)
+
     def first(self, variables: tuple[int, ...]) -> Schema:
         """The schema of some of the variables, as a flat event."""
         return Schema((len(variables),), tuple(self.kinds[i] for i in variables))
@@ -122,7 +137,7 @@ class Schema:
         runs = [(kind, len(list(equal))) for kind, equal in groupby(self.kinds)]
         return {
             "shape": list(self.shape),
-            "kinds": [{"count": n, **kind_to_json(kind)} for kind, n in runs],
+            "kinds": [{"count": n, **kind.to_json()} for kind, n in runs],
         }
 
     @classmethod

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from plausibly.capabilities import DecomposableModel, TractableModel, device_of
-from plausibly.events.moments import likeliest_inside
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.outcome import Single
 from plausibly.system.randomness import Stream, generator_for
@@ -35,7 +34,7 @@ def complete_exactly(
     model: DecomposableModel, codes: Tensor, observed: Tensor, holes: bool = False
 ) -> Tensor:
     """Events (rows, *shape) in float32; the observed cells as they are. With `holes` a cell may be completed with one."""
-    device, weights = device_of(model), likeliest_inside(model.schema, holes)
+    device, weights = device_of(model), model.schema.likeliest_inside(holes)
     parts = []
     told = observed & ~model.schema.is_unseen(codes.float()).view(observed.shape)
     for x, seen in zip(codes.split(ROWS_PER_BATCH), told.split(ROWS_PER_BATCH), strict=True):
@@ -50,7 +49,7 @@ def complete_by_ascent(
 ) -> Tensor:
     """As above, the best that was found."""
     device, parts = device_of(model), []
-    search = CompletionAscent(model, likeliest_inside(model.schema, holes).to(device))
+    search = CompletionAscent(model, model.schema.likeliest_inside(holes).to(device))
     told = observed & ~model.schema.is_unseen(codes.float()).view(observed.shape)
     for x, seen in zip(
         codes.split(ROWS_PER_BATCH // 8), told.split(ROWS_PER_BATCH // 8), strict=True

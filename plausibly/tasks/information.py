@@ -17,7 +17,6 @@ from torch import Tensor
 
 from plausibly.capabilities import DecomposableModel, TractableModel, device_of
 from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
-from plausibly.events.moments import code_entropies
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.outcome import Single
@@ -54,7 +53,7 @@ def entropy_within(outcome: Single, kind: Kind, like: Tensor) -> Tensor:
     """The mean entropy of a variable's value given its event, (batch,) float64."""
     if not isinstance(kind, Real):
         assert isinstance(outcome, Categorical)
-        return outcome.log_probs.double().exp() @ torch.from_numpy(code_entropies(kind)).to(
+        return outcome.log_probs.double().exp() @ torch.from_numpy(kind.code_entropies()).to(
             like.device
         )
     numbers = torch.ones(len(like), dtype=torch.float64, device=like.device)
@@ -70,7 +69,7 @@ def entropy_of(outcome: Single, kind: Kind, batch: int) -> Tensor:
     known = outcome.inner if isinstance(outcome, Histogram) else outcome
     if isinstance(known, Categorical):
         logs = known.log_probs.double().cpu()
-        terms = logs.exp() * (torch.from_numpy(code_entropies(kind)) - logs.clamp(min=-1e300))
+        terms = logs.exp() * (torch.from_numpy(kind.code_entropies()) - logs.clamp(min=-1e300))
         return terms.sum(-1).expand(batch)
     points, weights = quadrature(kind, outcome, batch)
     logs = torch.stack([outcome.log_prob(point).double().cpu() for point in points])

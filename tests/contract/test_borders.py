@@ -26,8 +26,7 @@ from plausibly.capabilities import (
 )
 from plausibly.contract.checks import shake_weights
 from plausibly.contract.draws import random_events
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import HOLE, Category, Level, Real
+from plausibly.events.kinds import HOLE, Category, Grid, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.mixtures import (
     AutoregressiveMixture,

@@ -10,8 +10,7 @@ from plausibly.contract import enumeration
 from plausibly.contract.checks import promises_for, shake_weights
 from plausibly.contract.draws import draw_events
 from plausibly.contract.examination import Examination
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import Category, Level, Real
+from plausibly.events.kinds import Category, Grid, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
 

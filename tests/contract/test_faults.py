@@ -10,8 +10,7 @@ from plausibly.coding.streams import SymbolReader
 from plausibly.contract.checks import run_checks, shake_weights
 from plausibly.contract.promise import promise
 from plausibly.contract.promises import load_promises
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import Category, Level
+from plausibly.events.kinds import Category, Grid, Level
 from plausibly.events.schema import Schema, binary
 from plausibly.families import priors
 from plausibly.models import nade

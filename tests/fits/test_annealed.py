@@ -25,9 +25,7 @@ from plausibly.evaluation.likelihood.annealed import (
     hmc_transition,
     pick_evenly,
 )
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import Category, Level
-from plausibly.events.moments import code_entropies
+from plausibly.events.kinds import Category, Grid, Level
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
 from plausibly.system.randomness import generator_for
@@ -286,7 +284,7 @@ def test_values_of_simulated_rows_are_drawn_inside_their_codes(monkeypatch):
     annealing = ChainRunner(other, 1, 2, generator_for(CPU, 31))
     lower, upper = evaluation.simulate_bounds(annealing, torch.zeros(3000, 2), format, (), None)
     assert all(isinstance(kind, Grid) for kind in format.schema.kinds)
-    inside = [torch.from_numpy(code_entropies(kind)) for kind in format.schema.kinds]
+    inside = [torch.from_numpy(kind.code_entropies()) for kind in format.schema.kinds]
     apart = lower + sum(own[drawn[0][:, i].long()] for i, own in enumerate(inside))
     foreseen = format.schema.code_mask(holes=True)[
         format.schema.event_codes(drawn[0]) + starts(format.schema)

@@ -37,7 +37,7 @@ from plausibly.evaluation.samples import coverage, tables
 from plausibly.evaluation.samples.distances import kernel_number
 from plausibly.evaluation.samples.two_samples import mmd_number
 from plausibly.evaluation.samples.usefulness import PredictionContest, PredictionSkill, usefulness
-from plausibly.events.grid import Grid
+from plausibly.events.kinds import Grid
 from plausibly.events.schema import binary
 from plausibly.fitting.ensemble import greedy_weights
 from plausibly.models import MODELS

@@ -17,8 +17,7 @@ import plausibly
 from plausibly import DensityClassifier, DensityEstimator
 from plausibly.data.columns.unforeseen import log_text
 from plausibly.data.formats.tables import TableFormat
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import OTHER, Category, Real
+from plausibly.events.kinds import OTHER, Category, Grid, Real
 from plausibly.events.schema import Schema
 from plausibly.families.stratified import stratify
 from plausibly.jobs.compression import read_compressed_rows

@@ -24,15 +24,7 @@ from plausibly.errors import Unsupported, UserError
 from plausibly.evaluation.answers.answers import QUANTILE_LEVELS
 from plausibly.evaluation.answers.curves import CodeCDF
 from plausibly.events.bins import Binning
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import Category, Level, Real
-from plausibly.events.moments import (
-    code_entropies,
-    code_means,
-    likeliest_inside,
-    log_peaks,
-    probability_below,
-)
+from plausibly.events.kinds import Category, Grid, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families import tabular
 from plausibly.families.particles import LookaheadTree
@@ -91,9 +83,9 @@ class Enumeration:
         starts = torch.tensor([0, *self.schema.codes]).cumsum(0)[:-1]
         self.peaks = binning.peaks()[self.codes + starts]
         self.inside = torch.from_numpy(
-            np.concatenate([code_entropies(k) for k in self.schema.kinds])
+            np.concatenate([k.code_entropies() for k in self.schema.kinds])
         )[self.codes + starts]
-        self.weights = likeliest_inside(self.schema, holes=False)[self.codes + starts]
+        self.weights = self.schema.likeliest_inside(holes=False)[self.codes + starts]
         with torch.no_grad():
             self.density = model.log_prob(self.events).double()
         self.logs = self.density - self.peaks.sum(1)
@@ -401,24 +393,24 @@ def test_what_values_do_inside_codes(kind):
     for code in range(kind.regular):
         own, p, log_p = values[codes == code], np.exp(logs[codes == code]), logs[codes == code]
         assert p.sum() == pytest.approx(1)
-        assert code_means(kind)[code] == pytest.approx(p @ own)
-        assert code_entropies(kind)[code] == pytest.approx(-(p @ log_p))
-        assert log_peaks(kind)[code] == pytest.approx(log_p.max())
+        assert kind.code_means()[code] == pytest.approx(p @ own)
+        assert kind.code_entropies()[code] == pytest.approx(-(p @ log_p))
+        assert kind.log_peaks()[code] == pytest.approx(log_p.max())
         for value in (-30, -6, -5, 0, 1, 2, 3, 4, 6, 7, 8, 9, 12, 40):
-            assert probability_below(kind, value)[code] == pytest.approx(
+            assert kind.probability_below(value)[code] == pytest.approx(
                 p[own <= value].sum(), abs=1e-12
             )
     likeliest = kind.draw(np.arange(kind.regular), LikeliestGenerator())
-    assert kind.log_within(likeliest) == pytest.approx(log_peaks(kind)[: kind.regular])
+    assert kind.log_within(likeliest) == pytest.approx(kind.log_peaks()[: kind.regular])
     assert (kind.code(likeliest) == np.arange(kind.regular)).all()
 
 
 def test_rare_levels_inside_their_code():
     kind = Category(2, rare=(3, 1), missing=True)
-    assert code_entropies(kind) == pytest.approx(
+    assert kind.code_entropies() == pytest.approx(
         [0, 0, -0.75 * np.log(0.75) - 0.25 * np.log(0.25), 0]
     )
-    assert log_peaks(kind) == pytest.approx([0, 0, np.log(0.75), 0])
+    assert kind.log_peaks() == pytest.approx([0, 0, np.log(0.75), 0])
     assert kind.draw(np.array([2]), LikeliestGenerator()).tolist() == [2]
 
 
@@ -445,15 +437,15 @@ def test_real_numbers_inside_their_bins():
         nats = integrate.quad(
             lambda v: -density(v) * np.log(max(density(v), 1e-300)), a, b, limit=200, **kinks
         )[0]
-        assert code_means(kind)[code] == pytest.approx(mean, abs=1e-5)
-        assert code_entropies(kind)[code] == pytest.approx(nats, abs=1e-5)
-        middle = float(code_means(kind)[code])
-        assert probability_below(kind, middle)[code] == pytest.approx(
+        assert kind.code_means()[code] == pytest.approx(mean, abs=1e-5)
+        assert kind.code_entropies()[code] == pytest.approx(nats, abs=1e-5)
+        middle = float(kind.code_means()[code])
+        assert kind.probability_below(middle)[code] == pytest.approx(
             integrate.quad(density, a, middle, limit=200)[0], abs=1e-5
         )
         highest = max(density(a + 1e-6), density(b - 1e-6))
         assert binning.peaks()[code] == pytest.approx(np.log(highest * 0.5), abs=1e-4)
-    assert binning.entropies()[:4] + np.log(0.5) == pytest.approx(code_entropies(kind)[:4])
+    assert binning.entropies()[:4] + np.log(0.5) == pytest.approx(kind.code_entropies()[:4])
 
 
 def test_quantiles_against_all_values():

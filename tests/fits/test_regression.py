@@ -20,9 +20,7 @@ from plausibly.evaluation.answers.regression import (
     shortest_interval,
 )
 from plausibly.events.bins import Binning
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import Level, Real
-from plausibly.events.moments import probability_below
+from plausibly.events.kinds import Grid, Level, Real
 from plausibly.events.schema import Schema
 from plausibly.fitting.api import fit
 from plausibly.outcomes.categorical import Categorical
@@ -63,7 +61,7 @@ def test_below_is_the_sum_over_codes(kind):
     p, found = shares(kind), CodeCDF(kind, shares(kind))
     values = np.random.default_rng(1).integers(-3, 12, len(p)).astype(float)
     want = [
-        row @ probability_below(kind, value)[: kind.regular]
+        row @ kind.probability_below(value)[: kind.regular]
         for row, value in zip(p, values, strict=True)
     ]
     assert np.allclose(found.below(values), want)

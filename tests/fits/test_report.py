@@ -23,7 +23,7 @@ from plausibly.evaluation.likelihood.likelihood import (
     likelihood,
 )
 from plausibly.evaluation.samples.tables import pair_bins
-from plausibly.events.grid import Grid
+from plausibly.events.kinds import Grid
 from plausibly.fitting.conditioning import data_origin
 from plausibly.fitting.untrained import initial_record
 from plausibly.models import MODELS

@@ -38,8 +38,7 @@ from plausibly.evaluation.samples.usefulness import (
     target_of,
     usefulness,
 )
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import Category
+from plausibly.events.kinds import Category, Grid
 from plausibly.models import MODELS
 from plausibly.runs.building import build
 from plausibly.runs.run import Run

@@ -22,8 +22,7 @@ from plausibly.data.formats.tables import TableFormat
 from plausibly.data.loading import load
 from plausibly.data.rows import load_rows
 from plausibly.errors import UserError
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import Category, Real
+from plausibly.events.kinds import Category, Grid, Real
 
 few = settings(max_examples=80, deadline=None)
 

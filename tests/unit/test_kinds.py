@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plausibly.events.grid import Grid
-from plausibly.events.kind_documents import kind_from_json, kind_to_json
 from plausibly.events.kinds import (
     HOLE,
     MISSING,
@@ -16,9 +14,11 @@ from plausibly.events.kinds import (
     REAL_OTHER,
     UNFORESEEN,
     Category,
+    Grid,
     Kind,
     Level,
     Real,
+    kind_from_json,
 )
 
 few = settings(max_examples=60, deadline=None)
@@ -110,7 +110,7 @@ def test_drawn_values_have_the_codes_they_were_drawn_for(kind: Kind, seed: int) 
 @few
 @given(st.one_of(categories, levels, grids(), reals))
 def test_kinds_survive_json(kind: Kind) -> None:
-    assert kind_from_json(json.loads(json.dumps(kind_to_json(kind)))) == kind
+    assert kind_from_json(json.loads(json.dumps(kind.to_json()))) == kind
 
 
 @pytest.mark.parametrize(

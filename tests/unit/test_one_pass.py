@@ -7,8 +7,7 @@ from oracles import accepting
 
 from plausibly.capabilities import AutoregressiveModel
 from plausibly.contract.checks import shake_weights
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Level, Real
+from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Grid, Level, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.families.tabular import TabularModel
 from plausibly.models import MODELS

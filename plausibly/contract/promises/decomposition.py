@@ -10,7 +10,6 @@ from plausibly.contract.draws import some_observed
 from plausibly.contract.examination import Examination
 from plausibly.contract.promise import promise
 from plausibly.contract.result import larger
-from plausibly.events.moments import likeliest_inside
 from plausibly.events.schema import Schema
 from plausibly.system.randomness import Stream, generator_for
 from plausibly.tasks.complete import CompletionAscent
@@ -21,7 +20,7 @@ def completions_are_highest(exam: Examination[DecomposableModel]) -> float:
     """The most probable completion against draws given the same, and against every value of one more cell."""
     model, (x, observed) = exam.model, some_observed(exam.model, 12)
     observed &= ~exam.schema.is_unseen(x).view(x.shape)
-    search = CompletionAscent(model, likeliest_inside(exam.schema, holes=False).to(x.device))
+    search = CompletionAscent(model, exam.schema.likeliest_inside(holes=False).to(x.device))
     generator = generator_for(exam.device, Stream.CHECKED_COMPLETIONS)
     best = model.complete(x, observed, search.weights)
     rivals = model.propose_completions(x, observed, search.weights, generator)

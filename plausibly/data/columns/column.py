@@ -15,7 +15,7 @@ from plausibly.data.columns.cell_arrays import in_ticks
 from plausibly.data.columns.cell_texts import texts_of
 from plausibly.data.columns.storage import Storage, storage_kind
 from plausibly.errors import UserError
-from plausibly.events.kind_documents import kind_from_json, kind_to_json
+from plausibly.events.kinds import kind_from_json
 
 MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00(:00(\.0+)?)?", re.ASCII)
 ZONED_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
@@ -116,7 +116,7 @@ class Column(ABC):
     def to_json(self) -> dict[str, Any]:
         document = {key: value for key, value in asdict(self).items() if key != "kind"}
         kind = getattr(self, "kind", None)
-        return {"column": self.word, **document, **({"kind": kind_to_json(kind)} if kind else {})}
+        return {"column": self.word, **document, **({"kind": kind.to_json()} if kind else {})}
 
     @staticmethod
     def from_json(document: dict[str, Any]) -> Column:

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import Real
+from plausibly.events.kinds import Grid, Real
 
 NUMBER = re.compile(r"\s*+([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?\s*", re.ASCII)
 SCIENTIFIC_NUMBER = re.compile(r"-?\d\.(\d+)([eE])[+-]\d\d+", re.ASCII)

@@ -15,8 +15,7 @@ from plausibly.data.columns.date_forms import form_of, plain_form
 from plausibly.data.columns.instants import date_ticks_in
 from plausibly.data.columns.modelled import ModelledColumn
 from plausibly.data.columns.storage import TIME_KINDS
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import MAX_SCALES, MISSING, OTHER, REAL_OTHER, Category, Real
+from plausibly.events.kinds import MAX_SCALES, MISSING, OTHER, REAL_OTHER, Category, Grid, Real
 
 FAR_SCALES = 1000.0  # scales
 FALSE_WORDS = {"0", "0.0", "false", "no", "f", "n", "off"}

@@ -18,8 +18,7 @@ from plausibly.data.columns.storage import Storage, storage_of
 from plausibly.data.events import Document
 from plausibly.data.files.dialects import Dialect
 from plausibly.errors import UserError
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import Category
+from plausibly.events.kinds import Category, Grid
 
 
 def list_roles(columns: Iterable[Column]) -> str:

@@ -21,7 +21,7 @@ from plausibly.data.formats.table_columns import list_names, list_roles, share_o
 from plausibly.data.formats.tables import TableFormat
 from plausibly.data.labels import label_text, names_of
 from plausibly.errors import UserError, count_phrase, did_you_mean
-from plausibly.events.grid import Grid
+from plausibly.events.kinds import Grid
 
 
 def learn_table_format(

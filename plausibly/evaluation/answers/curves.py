@@ -11,9 +11,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import torch
 
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import Kind, Level, Real
-from plausibly.events.moments import code_means, outer_quantiles, probability_below
+from plausibly.events.kinds import Kind, Real
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.histogram import Histogram
 from plausibly.outcomes.outcome import Numeric, Single
@@ -52,32 +50,30 @@ class CodeCDF(CDF):
 
     def __init__(self, kind: Kind, shares: np.ndarray) -> None:
         self.kind, self.shares = kind, shares
-        self.step = 0.0 if isinstance(kind, Real) else 1.0
+        self.step = 0.0 if kind.continuous else 1.0
 
     def mean(self) -> np.ndarray:
-        return np.asarray(self.shares @ code_means(self.kind)[: self.kind.regular])
+        return np.asarray(self.shares @ self.kind.code_means()[: self.kind.regular])
 
     def below(self, values: np.ndarray) -> np.ndarray:
         different, which = np.unique(values, return_inverse=True)
         return np.asarray((self.shares * self._inside(different)[which]).sum(1))
 
     def quantiles(self, levels: np.ndarray) -> np.ndarray:
-        at = cdf_knots(self.kind)
+        at = self.kind.knots()
         reached = self.shares @ self._inside(at).T
         found = np.stack([self._at(at, reached, q) for q in levels])
-        found = found if isinstance(self.kind, Level) else self._outside(levels, found)
+        found = self._outside(levels, found) if any(self.kind.open_ends) else found
         return np.asarray(np.ceil(found - 1e-9) if self.step else found)
 
     def _outside(self, levels: np.ndarray, found: np.ndarray) -> np.ndarray:
         """The values found, (levels, rows), but those in the outermost codes by the law inside these."""
         ends = self.shares[:, 0], self.shares[:, -1]
         low, high = (
-            np.where(there, end, 0.0)
-            for there, end in zip(open_end_codes(self.kind), ends, strict=True)
+            np.where(there, end, 0.0) for there, end in zip(self.kind.open_ends, ends, strict=True)
         )
         under, over = levels[:, None] < low, 1 - levels[:, None] < high
-        least, most = outer_quantiles(
-            self.kind,
+        least, most = self.kind.outer_quantiles(
             np.where(under, levels[:, None] / np.where(low > 0, low, 1), 1.0),
             np.where(over, (1 - levels[:, None]) / np.where(high > 0, high, 1), 1.0),
         )
@@ -95,27 +91,8 @@ class CodeCDF(CDF):
     def _inside(self, values: np.ndarray) -> np.ndarray:
         """p(at most each value | code), (values, codes)."""
         return np.stack(
-            [probability_below(self.kind, float(value))[: self.kind.regular] for value in values]
+            [self.kind.probability_below(float(value))[: self.kind.regular] for value in values]
         )
-
-
-def cdf_knots(kind: Kind) -> np.ndarray:
-    """Numbers between which F of the kind's codes, but for the outermost of open ones, is a straight line; sorted."""
-    if isinstance(kind, Level):
-        starts = np.arange(kind.levels + 1) * kind.width
-        return np.union1d(starts - 1.0, starts[:-1])
-    assert isinstance(kind, Grid | Real)
-    edges = np.asarray(kind.edges, dtype=np.float64)
-    if isinstance(kind, Real):
-        return np.asarray(kind.location + kind.scale * edges)
-    atoms = np.asarray(kind.atoms, dtype=np.float64)
-    return np.unique(np.concatenate([edges, edges - 1, atoms, atoms - 1]))
-
-
-def open_end_codes(kind: Kind) -> tuple[bool, bool]:
-    """The lowest and the highest code are of all numbers below and above."""
-    unseen = kind.unseen if isinstance(kind, Grid) else ()
-    return 0 not in unseen, not isinstance(kind, Grid) or len(kind.edges) not in unseen
 
 
 class NumberCDF(CDF):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plausibly.events.kinds import OTHER, Discrete, check_edges
+from plausibly.events.kinds.discrete import Discrete
+from plausibly.events.kinds.kind import OTHER, check_edges
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
@@ -31,8 +32,6 @@ class Grid(Discrete):
     edges: tuple[int, ...] = (0,)
     tails: tuple[float, float] = (1.0, 1.0)
     unseen: tuple[int, ...] = ()
-
-    ordered = True
 
     def __post_init__(self) -> None:
         check_edges(self.edges, self.tails)
@@ -196,3 +195,60 @@ class Grid(Discrete):
             steps = None if known is None else way * (known[outer] - first)
             place[outer] = first + way * coder.geometric(mean, int(outer.sum()), steps)
         return self._values_at(codes, interval, place)
+
+    def code_means(self) -> np.ndarray:
+        """An interval's mean is that of all its whole numbers but the atoms."""
+        edges, atoms = np.asarray(self.edges, dtype=np.float64), self._atoms.astype(np.float64)
+        sums = np.concatenate([[0.0], np.cumsum(atoms)])[np.searchsorted(self._atoms, self.edges)]
+        inner = (edges[1:] + edges[:-1] - 1) / 2 * np.diff(edges) - np.diff(sums)
+        ends = edges[0] - 1 - self.tails[0], edges[-1] + self.tails[1]
+        return self._by_code(inner / self._widths[1:-1], ends, atoms)
+
+    def probability_below(self, value: float) -> np.ndarray:
+        value = np.floor(value)
+        place = value - np.searchsorted(self._atoms, value, side="right")
+        inner = ((place + 1 - self._gaps[:-1]) / self._widths[1:-1]).clip(0, 1)
+        low, high = self._rates
+        under = np.exp(-low * max(self._gaps[0] - 1 - place, 0))
+        over = -np.expm1(-high * max(place + 1 - self._gaps[-1], 0))
+        return self._by_code(inner, (under, over), self._atoms <= value)
+
+    def outer_quantiles(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        down, up = self._rates
+        least = self.edges[0] - 1 + np.log(low) / down
+        most = self.edges[-1] - 1 - np.log(high) / up
+        return np.ceil(least - 1e-9), np.ceil(most - 1e-9)
+
+    def code_entropies(self) -> np.ndarray:
+        low, high = (np.log1p(mean) + mean * np.log1p(1 / mean) for mean in self.tails)
+        return self._by_code(np.log(self._widths[1:-1]), (low, high), 0.0)
+
+    def log_peaks(self) -> np.ndarray:
+        low, high = (-np.log1p(mean) for mean in self.tails)
+        return self._by_code(-np.log(self._widths[1:-1]), (low, high), 0.0)
+
+    def knots(self) -> np.ndarray:
+        edges = np.asarray(self.edges, dtype=np.float64)
+        atoms = self._atoms.astype(np.float64)
+        return np.unique(np.concatenate([edges, edges - 1, atoms, atoms - 1]))
+
+    @property
+    def open_ends(self) -> tuple[bool, bool]:
+        return 0 not in self.unseen, len(self.edges) not in self.unseen
+
+    @property
+    def _rates(self) -> tuple[float, float]:
+        """Minus the log of how much less probable each step outwards is, in the outermost intervals."""
+        low, high = (np.log1p(1 / mean) for mean in self.tails)
+        return low, high
+
+    def _by_code(
+        self, inner: np.ndarray, ends: tuple[float, float], atoms: np.ndarray | float
+    ) -> np.ndarray:
+        """Numbers of the inner intervals, of the two outermost and of the atoms, by their codes."""
+        intervals, atom_codes = self._cells
+        found = np.zeros(self.codes)
+        found[atom_codes] = atoms
+        own = np.concatenate([ends[:1], inner, ends[1:]])
+        found[intervals[intervals >= 0]] = own[intervals >= 0]
+        return found

@@ -1,24 +1,22 @@
-"""Kinds as documents of JSON."""
+"""Kinds from documents of JSON."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
-from plausibly.events.grid import Grid
-from plausibly.events.kinds import Category, Kind, Level, Real
+from plausibly.events.kinds.category import Category
+from plausibly.events.kinds.grid import Grid
+from plausibly.events.kinds.kind import Kind
+from plausibly.events.kinds.level import Level
+from plausibly.events.kinds.real import Real
 
 KINDS: dict[str, type[Kind]] = {
     kind.__name__.lower(): kind for kind in (Category, Level, Grid, Real)
 }
 
 
-def kind_to_json(kind: Kind) -> dict[str, Any]:
-    return {"kind": type(kind).__name__.lower(), **asdict(kind)}
-
-
 def kind_from_json(document: dict[str, Any]) -> Kind:
-    """Raises ValueError for an unknown kind, TypeError for unknown fields."""
+    """The kind that gives this document. Raises ValueError for an unknown kind, TypeError for unknown fields."""
     name = document.get("kind")
     if name not in KINDS:
         raise ValueError(f"unknown kind {name!r}; known: {', '.join(KINDS)}")
