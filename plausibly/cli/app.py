@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from cyclopts import App
 
 from plausibly.cli.options import CommonOptions
@@ -28,19 +31,27 @@ def check_numbers(common: CommonOptions) -> None:
         raise UserError(f"--seed {common.seed}; a seed is a whole number from 0 on")
 
 
-def start(common: CommonOptions) -> None:
-    """Sets threads and device, before the first tensor."""
-    import os
-
+def check_device(device: str) -> None:
+    """UserError for a device that is not to be had."""
     import torch
 
-    check_numbers(common)
-    cores = os.cpu_count() or 1
-    torch.set_num_threads(common.threads or max(1, cores // 2 // processes.local_process_count()))
     try:
-        if torch.zeros(1, device=common.device).is_meta:
+        if torch.zeros(1, device=device).is_meta:
             raise RuntimeError("no memory")
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(
-            f"--device {common.device!r} is not to be had here; cpu always is"
-        ) from error
+        raise UserError(f"--device {device!r} is not to be had here; cpu always is") from error
+
+
+@contextmanager
+def start(common: CommonOptions) -> Iterator[None]:
+    """Sets the threads, before the first tensor, and within how many training may take."""
+    import os
+
+    from plausibly.system.threads import ThreadLimit, default_limit, limit_training, take_threads
+
+    check_numbers(common)
+    cores, sharing = os.cpu_count() or 1, processes.local_process_count()
+    limit = ThreadLimit(common.threads, given=True) if common.threads else default_limit(sharing)
+    with take_threads(common.threads or max(1, cores // 2 // sharing)), limit_training(limit):
+        check_device(common.device)
+        yield

@@ -80,8 +80,8 @@ def run_command(command: Callable[..., Any], bound: Any) -> Any:
     common = bound.arguments.get("common") or CommonOptions()
     if command is not learn.fit:
         processes.refuse_parallel(command.__name__)
-    start(common)
-    return command(*bound.args, **bound.kwargs)
+    with start(common):
+        return command(*bound.args, **bound.kwargs)
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ class CommonOptions:
     device: str = "cpu"
     "Where to compute: cpu or cuda."
     threads: int | None = None
-    "CPU threads; 1 unless there are more than two cores, and a repeated run is bit-identical with 1."
+    "CPU threads; without it half the cores, and of a fit those that a trial finds fastest. With 1 a repeat is bit-identical."
     quiet: Annotated[bool, Parameter(negative="")] = False
     "No progress and no remarks on stderr."
 

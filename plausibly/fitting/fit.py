@@ -23,7 +23,8 @@ from plausibly.evaluation.likelihood.likelihood import Likelihood, likelihood, p
 from plausibly.fitting.interrupts import interruptible
 from plausibly.fitting.progress_log import digest_lines, read_log
 from plausibly.fitting.settings import Listener, Settings, make_plan
-from plausibly.fitting.untrained import build_untrained, initial_record
+from plausibly.fitting.threads import choose_threads
+from plausibly.fitting.untrained import build_untrained, initial_record, learns_by_steps
 from plausibly.objectives import MaximumLikelihood
 from plausibly.runs import user_models
 from plausibly.runs.building import arguments_of
@@ -40,6 +41,7 @@ from plausibly.system.seals import (
     read_sealed_tensors,
     write_sealed_tensors,
 )
+from plausibly.system.threads import take_threads
 from plausibly.training.loop import Training, fit_by_counting, validation_loss
 from plausibly.training.plan import Diverged, Plan, TrainingProgress
 
@@ -82,17 +84,17 @@ class Fit:
         listener: Listener,
     ) -> Fit:
         model = build_untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
-        record = initial_record(
-            dataset,
-            origin,
-            chosen.seed,
-            model=models.model_name(kind),
-            code=user_models.code_of(kind),
-            arguments=arguments_of(model),
-            plan=asdict(make_plan(chosen, model, dataset))
-            if model.objective.turns(model)
-            else None,
-        )
+        listener = listener if processes.rank() == 0 else Listener()
+        with take_threads(choose_threads(model, dataset, chosen, listener.log)):
+            record = initial_record(
+                dataset,
+                origin,
+                chosen.seed,
+                model=models.model_name(kind),
+                code=user_models.code_of(kind),
+                arguments=arguments_of(model),
+                plan=asdict(make_plan(chosen, model, dataset)) if learns_by_steps(model) else None,
+            )
         if (launch := processes.torchrun_launch()) is not None:
             record = record.replace(launch=launch, processes=processes.rank_count())
         fit = cls(path, record, model, dataset, listener)

@@ -10,9 +10,11 @@ from plausibly.capabilities import Trainable, device_of
 from plausibly.data.dataset import Dataset
 from plausibly.fitting.fit import Fit
 from plausibly.fitting.settings import Listener, Settings
+from plausibly.fitting.threads import recall_threads
 from plausibly.runs import user_models
 from plausibly.runs.record import Origin
 from plausibly.runs.sealed_files import check_run_file, find_weights
+from plausibly.system.threads import take_threads
 from plausibly.training.estimates import format_duration, memory_line, pass_seconds, step_seconds
 from plausibly.training.loop import Training
 from plausibly.training.plan import Plan
@@ -28,8 +30,11 @@ def train_or_restore(fit: Fit) -> Fit:
                 check_run_file(fit.record, fit.path, name)
         fit.model.eval()
     else:
-        announce_fit(fit)
-        fit.learn()
+        threads = recall_threads(fit.record, fit.path)
+        fit.record = fit.record.replace(versions=fit.record.versions | {"threads": str(threads)})
+        with take_threads(threads):
+            announce_fit(fit)
+            fit.learn()
     return fit
 
 

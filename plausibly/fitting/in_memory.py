@@ -6,9 +6,11 @@ from collections import deque
 
 from plausibly.capabilities import Trainable
 from plausibly.data.dataset import Dataset
-from plausibly.fitting.settings import Settings, make_plan
-from plausibly.fitting.untrained import build_untrained
+from plausibly.fitting.settings import Listener, Settings, make_plan
+from plausibly.fitting.threads import choose_threads
+from plausibly.fitting.untrained import build_untrained, learns_by_steps
 from plausibly.runs.fitted import Fitted
+from plausibly.system.threads import take_threads
 from plausibly.training.loop import Training, fit_by_counting
 
 
@@ -17,11 +19,12 @@ def fit_in_memory(kind: type[Trainable], dataset: Dataset, chosen: Settings) -> 
     model = build_untrained(kind, dataset, chosen.arguments, chosen.seed).to(chosen.device)
     train = dataset.train.codes
     valid = dataset.valid.codes
-    if model.objective.turns(model):
-        plan = make_plan(chosen, model, dataset)
-        training = Training(model, train, valid, plan, dataset.format.names)
-        deque(training.run(), maxlen=0)
-        training.finish()
+    if learns_by_steps(model):
+        with take_threads(choose_threads(model, dataset, chosen, Listener().log)):
+            plan = make_plan(chosen, model, dataset)
+            training = Training(model, train, valid, plan, dataset.format.names)
+            deque(training.run(), maxlen=0)
+            training.finish()
     else:
         deque(fit_by_counting(model, train, valid), maxlen=0)
     return Fitted(model.eval(), dataset.format)

@@ -12,6 +12,7 @@ from plausibly.data.dataset import Dataset
 from plausibly.runs import forms
 from plausibly.runs.building import build, instantiate
 from plausibly.runs.record import Origin, Record, make_record
+from plausibly.system.threads import one_thread
 from plausibly.system.versions import versions
 from plausibly.training.loop import prepare
 
@@ -46,7 +47,11 @@ def learns_by_steps(model: Trainable) -> bool:
 def build_untrained(
     kind: type[Trainable], dataset: Dataset, arguments: dict[str, Any], seed: int
 ) -> Trainable:
-    """The model before its first step: weights from the seed, outputs at the marginals of the training rows."""
+    """The model before its first step: weights from the seed, outputs at the marginals of the training rows.
+
+    The same to the bit, however many threads train it.
+    """
     model = build(kind, dataset.schema, arguments)
-    prepare(model, dataset.train.codes, seed)
+    with one_thread():
+        prepare(model, dataset.train.codes, seed)
     return model

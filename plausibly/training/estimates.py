@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 import time
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import ceil
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -18,8 +19,14 @@ from plausibly.capabilities import Trainable, device_of
 from plausibly.events.batches import batches
 from plausibly.objectives import WholePass
 from plausibly.system import processes
+from plausibly.system.threads import take_threads
 from plausibly.training.loop import Training, counting_rows, validation_loss
 from plausibly.training.plan import Diverged, Plan
+
+# a trial of threads: so many pairs of steps at most, and seconds
+MAX_PAIRS = 9
+MAX_TRIAL_SECONDS = 0.5
+MIN_SPEEDUP = 1.15  # by which several threads must be faster than one
 
 
 def step_seconds(training: Training) -> float:
@@ -34,6 +41,53 @@ def step_seconds(training: Training) -> float:
         if taken == 1:  # the first is slower than all others
             started = time.monotonic()
     return (time.monotonic() - started) / max(taken - 1, 1)
+
+
+@dataclass(frozen=True)
+class ThreadTrial:
+    """The median seconds of a step with one thread, and with `most`."""
+
+    most: int
+    alone: float
+    together: float
+
+    @property
+    def number(self) -> int:
+        """The threads to take: several only where they are clearly faster."""
+        return self.most if self.alone > MIN_SPEEDUP * self.together else 1
+
+    def __str__(self) -> str:
+        one, several = "1 thread", f"{self.most} threads"
+        alone, together = (f"{1000 * each:.3g} ms" for each in (self.alone, self.together))
+        if self.number == 1:
+            return f"trains with {one}: a step takes {alone}, with {several} {together}"
+        return f"trains with {several}: a step takes {together}, with {one} {alone}"
+
+
+def try_threads(
+    model: Trainable, codes: Tensor, validation: Tensor, plan: Plan, most: int
+) -> ThreadTrial:
+    """Times steps of a copy, in turn with one thread and with `most`. Several processes go by the clock of the first."""
+    trial = Training(deepcopy(model), codes, validation, plan)
+    pairs = list[tuple[float, float]]()
+    try:
+        _time_step(trial, 1)  # the first is slower than all others
+        started = read_shared_clock()
+        while len(pairs) < MAX_PAIRS and (
+            not pairs or read_shared_clock() - started < MAX_TRIAL_SECONDS
+        ):
+            pairs.append((_time_step(trial, 1), _time_step(trial, most)))
+    except Diverged:  # the run itself will say so
+        return ThreadTrial(most, 0.0, 0.0)
+    alone, together = (median(each) for each in zip(*pairs, strict=True))
+    return ThreadTrial(most, alone, together)
+
+
+def _time_step(trial: Training, threads: int) -> float:
+    with take_threads(threads):
+        started = read_shared_clock()
+        trial.take_step()
+        return read_shared_clock() - started
 
 
 @torch.no_grad()
