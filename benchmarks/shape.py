@@ -35,6 +35,9 @@ NO_CODE = (
     tokenize.ENDMARKER,
 )
 TEXT = (ast.JoinedStr, ast.List)
+OWN = ("self", "cls", "super()")
+PRIVATE = re.compile(r"_(?!_)")
+KNOW_REAL = ("events", "outcomes")
 OPENINGS = ("What", "How", "Whether", "Of", "By")
 # participles that do not end in -ed, and verbs and nouns that do
 IRREGULAR = """
@@ -259,6 +262,33 @@ def is_task_by_string(node: Any) -> bool:
     )
 
 
+def find_private_reaches(package: Package) -> list[str]:
+    """Names with a `_` before them, of the package, that anything but their own object, or its class, reaches for."""
+    attributes = [node for node in package.nodes if isinstance(node, ast.Attribute)]
+    own = {node.attr for node in attributes if ast.unparse(node.value) in OWN}
+    own |= {function.name for function in package.functions}
+    return [
+        ast.unparse(node)
+        for node in attributes
+        if PRIVATE.match(node.attr) and node.attr in own and ast.unparse(node.value) not in OWN
+    ]
+
+
+def find_kind_tests(package: Package) -> list[str]:
+    """Places outside the rooms of kinds, heads and outcomes that ask whether a kind is of the class of real numbers."""
+    found = []
+    for module, tree in package.trees.items():
+        if package.room_of(module) not in KNOW_REAL and not module.endswith("networks.heads"):
+            calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+            found += [f"{module}: {ast.unparse(node)}" for node in calls if is_kind_test(node)]
+    return found
+
+
+def is_kind_test(node: ast.Call) -> bool:
+    """True of `isinstance(_, Real)`, alone or beside other classes."""
+    return is_named(node.func, "isinstance") and "Real" in map(ast.unparse, ast.walk(node.args[1]))
+
+
 def find_models(package: Package) -> list[ast.ClassDef]:
     """The class of each file in `models` that is named as its file; of other packages every public class."""
     named = {module: module.rpartition(".")[2].replace("_", "") for module in package.trees}
@@ -330,6 +360,7 @@ def measure(
     model_docs = [ast.get_docstring(model) or "" for model in models]
     lines = {module: len(text.splitlines()) for module, text in package.texts.items()}
     counted = {
+        "private fields reached for": find_private_reaches(package),
         "circles among rooms": find_circles(package.rooms),
         "circles among files": find_circles(package.files),
         "arrows back up": find_arrows_up(package, floors),
@@ -383,7 +414,9 @@ def measure(
         ),
         ("record read as an untyped dict", str(package.count(is_record_read)), "0"),
         ("task called by a string from the table", str(package.count(is_task_by_string)), "0"),
+        ("kinds told by `isinstance(_, Real)`", str(len(find_kind_tests(package))), "<= 5"),
     ]
+    counted["kinds told by their class"] = find_kind_tests(package)
     counted["functions named by a participle"] = [
         f"{name} {number}" for name, number in participles.most_common()
     ]

@@ -98,7 +98,7 @@ class Fit:
         if (launch := processes.torchrun_launch()) is not None:
             record = record.replace(launch=launch, processes=processes.rank_count())
         fit = cls(path, record, model, dataset, listener)
-        fit._record()
+        fit.save_record()
         return fit
 
     @classmethod
@@ -142,7 +142,7 @@ class Fit:
             raise
         self.keep(status, self.record.steps)
         if status == "done" and processes.rank() == 0:
-            self._checkpoint_path.unlink(missing_ok=True)
+            self.checkpoint_path.unlink(missing_ok=True)
 
     def _unrecord(self, name: str) -> None:
         """Takes a file that is about to change off the record."""
@@ -150,7 +150,7 @@ class Fit:
         if name in digests:
             rest = {other: digest for other, digest in digests.items() if other != name}
             self.record = self.record.replace(files_sha256=rest)
-            self._record()
+            self.save_record()
 
     def _count(self) -> None:
         self.log = open_within(self._log_path, "w")
@@ -203,12 +203,12 @@ class Fit:
         numbers["log"] = digest_lines(read_log(self._log_path, training.step))
         # the numbers travel inside the tensors' file, so that both change in one step
         text = torch.frombuffer(bytearray(json.dumps(numbers).encode()), dtype=torch.uint8)
-        write_sealed_tensors(tensors | {"numbers": text}, self._checkpoint_path)
+        write_sealed_tensors(tensors | {"numbers": text}, self.checkpoint_path)
 
     def _take_up(self, training: Training) -> None:
         """Goes on from the checkpoint, if there is one; the log forgets what came after it."""
         lines: list[str] = []
-        if self._checkpoint_path.exists():
+        if self.checkpoint_path.exists():
             numbers = self._resume(training)
             lines = read_log(self._log_path, training.step)
             self._check_log(numbers, lines)
@@ -228,7 +228,7 @@ class Fit:
 
     def _resume(self, training: Training) -> dict[str, Any]:
         """Takes up the checkpoint; the numbers in it."""
-        file = self._checkpoint_path
+        file = self.checkpoint_path
         is_sealed = self.record.files_sha256 is not None
         try:
             tensors = read_sealed_tensors(file) if is_sealed else load_file(file)
@@ -247,7 +247,7 @@ class Fit:
         return self.path / "log.jsonl" if processes.rank() == 0 else Path(os.devnull)
 
     @property
-    def _checkpoint_path(self) -> Path:
+    def checkpoint_path(self) -> Path:
         return self.path / "checkpoint.safetensors"
 
     def keep(self, status: str, steps: int) -> None:
@@ -262,7 +262,7 @@ class Fit:
         if processes.rank() == 0:
             record = self._write_weights(record)
         self.record = record.replace(validation=validation)
-        self._record()
+        self.save_record()
 
     def _write_weights(self, record: Record) -> Record:
         """Writes the weights, and removes what is of the weights that there were; the record with their checksums."""
@@ -273,7 +273,7 @@ class Fit:
         record = record.replace(weights_sha256=digest_file(weights))
         return record_checksums(record, self.path, ["log.jsonl"])
 
-    def _record(self) -> None:
+    def save_record(self) -> None:
         if processes.rank() == 0:
             write_record(self.record.document, self.path)
 
@@ -296,7 +296,7 @@ class Fit:
             rows_scored_per_second=scored if found else None,
             rows_sampled_per_second=sampling_speed(self.model),
         )
-        self._record()
+        self.save_record()
         return Run(self.path, self.record, self.model, format)
 
     def _keep_held_out(self, found: Likelihood) -> None:
@@ -327,10 +327,10 @@ def sampling_speed(model: Trainable) -> float | None:
 def promote_fit(fit: Fit, path: Path, **more: Any) -> Fit:
     """The fit at `path`, where its files are put one after the other, the record with what it says `more` last."""
     for file in fit.path.iterdir():
-        if file.is_file() and file.name not in ("run.json", fit._checkpoint_path.name):
+        if file.is_file() and file.name not in ("run.json", fit.checkpoint_path.name):
             with replacing(path / file.name) as draft:
                 shutil.copyfile(file, draft)
     fit.path = path
     fit.record = fit.record.replace(**more)
-    fit._record()
+    fit.save_record()
     return fit

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from plausibly.coding.streams import FORMAT_VERSION, CodingProbe
-from plausibly.events.kinds import Real
 from plausibly.jobs.blocks import ROWS_PER_BLOCK, as_codes
 from plausibly.runs.run import Run
 from plausibly.system.versions import __version__
@@ -39,9 +38,7 @@ def probe_hash(run: Run, rows: int) -> str:
     number = min(rows, ROWS_PER_BLOCK)
     picks, schema, coder = np.random.default_rng(0), run.model.schema, CodingProbe()
     columns = [
-        picks.standard_normal(number)
-        if isinstance(kind, Real)
-        else picks.integers(0, kind.codes, number)
+        picks.standard_normal(number) if kind.continuous else picks.integers(0, kind.codes, number)
         for kind in schema.kinds
     ]
     events = torch.from_numpy(np.stack(columns, 1).astype(np.float32)).reshape(

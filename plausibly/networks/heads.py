@@ -48,9 +48,9 @@ class Head(nn.Module):
         self.schema, self.components, self.density = schema, components, shape
         self.forms = [free_numbers(kind) for kind in schema.kinds]
         self.unseen = [place_of_unseen(kind) for kind in schema.kinds]
-        self.real = [isinstance(kind, Real) for kind in schema.kinds]
+        self.real = [kind.continuous for kind in schema.kinds]
         self._place_parameters()
-        floors = [kind.floor if isinstance(kind, Real) else 0.0 for kind in schema.kinds]
+        floors = [kind.floor for kind in schema.kinds]
         self._keep("floors", torch.tensor(floors, device="cpu"))
         self._keep("unforeseen", schema.chance_unforeseen.float())
 
@@ -173,14 +173,13 @@ class Head(nn.Module):
 
 def free_numbers(kind: Kind) -> int:
     """The number of free logits: of codes but one, or of a real number's specials; a code never seen has none."""
-    return (count_specials(kind) if isinstance(kind, Real) else kind.codes - 1) - (
-        kind.unforeseen > 0
-    )
+    free = len(kind.specials) if kind.continuous else kind.codes - 1
+    return free - (kind.unforeseen > 0)
 
 
 def place_of_unseen(kind: Kind) -> int:
     """Where a code never seen stands among those with probabilities: all codes, or a number and its specials; -1 without."""
-    return -1 if not kind.unforeseen else 1 if isinstance(kind, Real) else kind.regular
+    return -1 if not kind.unforeseen else 1 if kind.continuous else kind.regular
 
 
 def insert_share(logs: Tensor, place: int | None, share: Tensor) -> Tensor:
@@ -190,11 +189,6 @@ def insert_share(logs: Tensor, place: int | None, share: Tensor) -> Tensor:
     rest = logs + torch.log1p(-share).unsqueeze(-1)
     own = share.log().unsqueeze(-1).expand(*logs.shape[:-1], 1)
     return torch.cat([rest[..., :place], own, rest[..., place:]], -1)
-
-
-def count_specials(kind: Kind) -> int:
-    """Number of codes that stand for no foreseen value."""
-    return kind.codes - kind.regular
 
 
 def free_logits(counts: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
 from plausibly.events.bins import pad_with_infinity
-from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
+from plausibly.events.kinds import UNFORESEEN, Kind, real_kinds
 from plausibly.events.schema import Schema
 
 MAX_ONE_HOT = 64  # up to so many codes a variable is fed one-hot, beyond by a learned embedding
@@ -50,7 +50,7 @@ class Inputs(nn.Module):
     def _add(self, kinds: Sequence[Kind], members: Sequence[int]) -> None:
         """A group of variables of one layout."""
         g = len(self.parts)
-        part = RealFeatures(kinds) if isinstance(kinds[0], Real) else CodeFeatures(kinds)
+        part = RealFeatures(kinds) if kinds[0].continuous else CodeFeatures(kinds)
         places = torch.tensor(members, device="cpu")
         self.register_buffer(f"members_{g}", places, persistent=False)
         self.groups |= {i: (g, place) for place, i in enumerate(members)}
@@ -79,7 +79,7 @@ class Inputs(nn.Module):
 
 def feature_layout(kind: Kind) -> object:
     """Equal for kinds whose numbers have one form."""
-    if isinstance(kind, Real):
+    if kind.continuous:
         return ("real", kind.open, kind.missing)
     return (kind.codes, kind.ordered, kind.regular)
 
@@ -137,14 +137,14 @@ class RealFeatures(nn.Module):
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         super().__init__()
-        edges = [k.edges for k in kinds if isinstance(k, Real)]
+        edges = [kind.edges for kind in real_kinds(kinds)]
         gaps = torch.tensor([[max(len(own) - 1, 1)] for own in edges], device="cpu")
         # two of these that follow each other are the ends of a gap: behind the last edge it is endless
         ends = pad_with_infinity([(own[0], *own, float("inf")) for own in edges])
         self.register_buffer("edges", pad_with_infinity(edges), False)
         self.register_buffer("ends", ends, False)
         self.register_buffer("gaps", gaps, False)
-        self.flags = [UNFORESEEN] * kinds[0].open + [HOLE] * kinds[0].missing
+        self.flags = kinds[0].specials
         self.width = 2 + len(self.flags)
 
     def forward(self, x: Tensor, places: Tensor | None = None) -> Tensor:

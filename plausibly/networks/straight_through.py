@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
+from plausibly.events.kinds import UNFORESEEN, Kind
 from plausibly.events.schema import Schema
 from plausibly.networks.heads import free_log_softmax, free_logits
 from plausibly.system.randomness import by_row
@@ -46,15 +46,12 @@ class VariableSampler:
     """Draws variables of one layout from `parameters` numbers each, seen as `width` numbers each."""
 
     def __init__(self, kind: Kind) -> None:
-        self.real, self.levels = isinstance(kind, Real), kind.regular
+        self.real, self.levels = kind.continuous, kind.regular
         self.coded = not self.real and (not kind.ordered or kind.regular < 3)
-        marks = [UNFORESEEN] * kind.open + [HOLE] * kind.missing
-        self.specials = (
-            marks if self.real else [float(kind.regular + place) for place in range(len(marks))]
-        )
+        self.specials = kind.specials
         one_hot = kind.codes - (kind.codes == 2)
-        self.width = one_hot if self.coded else 1 + len(marks)
-        self.parameters = one_hot if self.coded else self.width + bool(marks)
+        self.width = one_hot if self.coded else 1 + len(self.specials)
+        self.parameters = one_hot if self.coded else self.width + bool(self.specials)
         self.layout = (self.real, self.coded, self.levels, tuple(self.specials))
 
     def encode(self, x: Tensor) -> Tensor:

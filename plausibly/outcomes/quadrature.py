@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plausibly.events.kinds import HOLE, UNFORESEEN, Kind, Real
+from plausibly.events.kinds import Kind
 from plausibly.outcomes.outcome import Numeric, Single
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
@@ -21,7 +21,7 @@ def quadrature(kind: Kind, outcome: Single | None, batch: int) -> tuple[Tensor, 
 
     A real variable's nodes are those of Gauss and Legendre between the places where the outcome's density bends.
     """
-    if not isinstance(kind, Real):
+    if not kind.continuous:
         codes = torch.arange(kind.codes, dtype=torch.float32)[:, None].expand(-1, batch)
         return codes, torch.ones(codes.shape, dtype=torch.float64)
     assert isinstance(outcome, Numeric)
@@ -29,9 +29,7 @@ def quadrature(kind: Kind, outcome: Single | None, batch: int) -> tuple[Tensor, 
     middle, half = (cuts[1:] + cuts[:-1]) / 2, cuts.diff(dim=0) / 2
     points = (middle[:, None] + half[:, None] * torch.from_numpy(NODES)[:, None]).flatten(0, 1)
     weights = (half[:, None] * torch.from_numpy(WEIGHTS)[:, None]).flatten(0, 1)
-    special = torch.tensor([UNFORESEEN] * kind.open + [HOLE] * kind.missing)[:, None].expand(
-        -1, batch
-    )
+    special = torch.tensor(kind.specials)[:, None].expand(-1, batch)
     return torch.cat([points.float(), special]), torch.cat(
         [weights, torch.ones(special.shape, dtype=torch.float64)]
     )

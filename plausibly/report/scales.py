@@ -19,7 +19,7 @@ from plausibly.data.columns.types import DateColumn
 from plausibly.data.events import Events
 from plausibly.data.formats.format import Format
 from plausibly.data.formats.tables import TableFormat
-from plausibly.events.kinds import Category, Kind
+from plausibly.events.kinds import Kind
 from plausibly.report.drawing import shorten
 
 MAX_LEVELS = 12
@@ -128,7 +128,7 @@ def scales(format: Format, sheets: Sequence[PlottedRows], train: np.ndarray) -> 
         )
         values = sheets[0].values.get(name, np.empty(0))
         finite = values[~np.isnan(values)]
-        if isinstance(kind, Category) or not len(finite):
+        if not kind.ordered or not len(finite):
             found.append(_by_level(i, name, kind, entry.get("levels"), codes))
         else:
             found.append(_by_value(i, name, kind, entry.get("form", ""), finite, codes))

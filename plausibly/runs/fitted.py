@@ -29,7 +29,6 @@ from plausibly.evaluation.answers.regression import Regression
 from plausibly.evaluation.likelihood.anomalies import Calibration
 from plausibly.evaluation.likelihood.likelihood import plausibility, sign_of
 from plausibly.evaluation.likelihood.scores import ScoreColumns, conditional_columns, score_events
-from plausibly.events.kinds import Category
 from plausibly.families.proposals import EffectiveSampleSize, join_effective_sizes
 from plausibly.runs.judged import Judged
 from plausibly.system.randomness import LikeliestGenerator, Stream, generator_for
@@ -233,7 +232,7 @@ class Fitted(Judged):
     def is_number(self, target: str | None = None) -> bool:
         """True where the column that `classify` or `regress` would tell holds numbers."""
         i = find_target(self.model, self.format, target)
-        return not isinstance(self.model.schema.kinds[i], Category)
+        return self.model.schema.kinds[i].ordered
 
     def _questions(self, data: Any) -> tuple[Events, Collection[str]]:
         """Rows whose holes are unobserved, and the names of the columns that they have."""

@@ -10,7 +10,9 @@ from benchmarks.shape import (
     Package,
     find_arrows_up,
     find_circles,
+    find_kind_tests,
     find_meanings,
+    find_private_reaches,
     is_participle,
     is_record_read,
     is_text_times_truth,
@@ -103,6 +105,19 @@ def test_texts_are_chosen_by_a_condition():
 def test_a_record_is_read_by_its_fields():
     """Not as a dictionary, whose names and types nothing checks."""
     assert not [ast.unparse(node) for node in PACKAGE.nodes if is_record_read(node)]
+
+
+MAX_KIND_TESTS = 26
+
+
+def test_kinds_say_themselves_what_they_are():
+    """By their properties, which a new kind has too; its class is asked for where kinds become networks and outcomes."""
+    tests = find_kind_tests(PACKAGE)
+    assert len(tests) <= MAX_KIND_TESTS, tests
+
+
+def test_nothing_reaches_into_private_fields():
+    assert not find_private_reaches(PACKAGE)
 
 
 def test_docstrings_begin_with_a_noun_or_a_verb():

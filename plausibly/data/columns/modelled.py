@@ -13,7 +13,7 @@ from plausibly.data.columns.column import Column
 from plausibly.data.columns.storage import OTHER_TEXT
 from plausibly.data.columns.unforeseen import EMPTY_TEXT, code_texts, encode_text, log_bytes
 from plausibly.errors import UserError
-from plausibly.events.kinds import MISSING, OTHER, REAL_MISSING, REAL_OTHER, Category, Kind, Real
+from plausibly.events.kinds import Category, Kind
 
 if TYPE_CHECKING:
     from plausibly.coding.streams import Coder
@@ -103,22 +103,19 @@ class ModelledColumn(Column):
     @property
     def measures(self) -> bool:
         """True of amounts, dates and times, which can be spelled in more than one way."""
-        return not isinstance(self.kind, Category)
+        return self.kind.ordered
 
     def canonical(self, texts: list[str]) -> list[str]:
         values, _ = self._read(texts)
-        foreseen = np.flatnonzero((values != self.other) & ~self._holes(values))
+        foreseen = np.flatnonzero((values != self.other) & ~self.kind.is_hole(values))
         found = np.array(texts, dtype=object)
         found[foreseen] = self.spell(values[foreseen])
         return list(found)
 
-    def _holes(self, values: np.ndarray) -> np.ndarray:
-        return np.asarray(np.isnan(values) if isinstance(self.kind, Real) else values == MISSING)
-
     @property
-    def other(self) -> float | int:
+    def other(self) -> float:
         """The value of what is not foreseen."""
-        return REAL_OTHER if isinstance(self.kind, Real) else OTHER
+        return self.kind.other_value
 
     @abstractmethod
     def parse(self, texts: list[str]) -> np.ndarray:
@@ -140,7 +137,9 @@ class ModelledColumn(Column):
     def _cells(self, index: np.ndarray, texts: list[str], asked: bool) -> ColumnValues:
         values, otherwise = self._read(texts)
         other = self.other
-        cells = ColumnValues(np.append(values, self._hole if self.kind.missing else other)[index])
+        cells = ColumnValues(
+            np.append(values, self.kind.hole_value if self.kind.missing else other)[index]
+        )
         unforeseen = (cells.values == other) & ((index >= 0) | (not asked))
         if unforeseen.any():
             self._refuse(texts, index, unforeseen)
@@ -153,15 +152,11 @@ class ModelledColumn(Column):
         """Values of distinct texts as cells hold them, where a type is exact letter by letter; OTHER for all else."""
         return self._read(texts)[0]
 
-    @property
-    def _hole(self) -> float | int:
-        return REAL_MISSING if isinstance(self.kind, Real) else MISSING
-
     def _read(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Values of distinct texts; and which of them are foreseen, but spelled otherwise than this column does."""
         values = self.parse(texts)
         otherwise = np.array([text in self.marks for text in texts], dtype=bool)
-        values[otherwise] = self._hole
+        values[otherwise] = self.kind.hole_value
         foreseen = np.flatnonzero((values != self.other) & ~otherwise)
         again = np.array(self.spell(values[foreseen]), dtype=object)
         differs = foreseen[again != np.array(texts, dtype=object)[foreseen]]
@@ -195,7 +190,7 @@ class ModelledColumn(Column):
     def texts(self, cells: ColumnValues) -> np.ndarray:
         """The texts of cells as they are spelled, None for holes that no further mark stands for."""
         distinct, inverse = np.unique(cells.values, return_inverse=True)
-        foreseen = ~self._holes(distinct) & (distinct != self.other)
+        foreseen = ~self.kind.is_hole(distinct) & (distinct != self.other)
         texts = np.full(len(distinct), None, dtype=object)
         texts[foreseen] = self.spell(distinct[foreseen])
         found = texts[inverse]
@@ -209,12 +204,12 @@ class ModelledColumn(Column):
         if cells.texts is None or self.storage.exact:
             return self.texts(cells)
         truths = self.storage.dtype in ("bool", "boolean")
-        kept = cells.values == self.other if truths else ~self._holes(cells.values)
+        kept = cells.values == self.other if truths else ~self.kind.is_hole(cells.values)
         return self.texts(ColumnValues(cells.values, texts_at(cells.texts, kept)))
 
     def numbers(self, cells: ColumnValues) -> np.ndarray:
         """The values as numbers in the column's own units, float64; NaN for a hole and for what is not foreseen."""
-        none = self._holes(cells.values) | (cells.values == self.other)
+        none = self.kind.is_hole(cells.values) | (cells.values == self.other)
         return self.in_units(np.where(none, np.nan, cells.values.astype(np.float64)))
 
     def in_units(self, values: np.ndarray) -> np.ndarray:
@@ -229,7 +224,7 @@ class ModelledColumn(Column):
         """Cells drawn inside the events' codes; holes are spelled as often in each way as in training."""
         values = self.kind.draw(events, generator)
         texts = np.array([None, OTHER_TEXT], dtype=object)[(values == self.other).astype(np.int64)]
-        if self.marks and (holes := np.flatnonzero(self._holes(values))).size:
+        if self.marks and (holes := np.flatnonzero(self.kind.is_hole(values))).size:
             ways = np.array([max(self.holes - sum(self.marked), 1), *self.marked], dtype=np.float64)
             picks = generator.choice(len(ways), size=len(holes), p=ways / ways.sum())
             texts[holes] = np.array([None, *self.marks], dtype=object)[picks]

@@ -75,13 +75,13 @@ def _plain_truth(text: str) -> str:
 class CategoryColumn(ModelledColumn):
     """Unordered levels: the frequent ones first, each with a code of its own, then the rare ones."""
 
+    kind: Category = Category()  # noqa: RUF009 (frozen)
     levels: tuple[str, ...] = ()
     word = "category"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        kind = self.kind
-        if isinstance(kind, Category) and kind.levels + len(kind.rare) != len(self.levels):
+        if self.kind.levels + len(self.kind.rare) != len(self.levels):
             raise ValueError(f"column {self.name!r}: {len(self.levels)} levels do not fit its kind")
 
     @cached_property
@@ -100,7 +100,6 @@ class CategoryColumn(ModelledColumn):
         return self.levels
 
     def details(self) -> dict[str, Any]:
-        assert isinstance(self.kind, Category)
         shown = {"levels": list(self.levels[: self.kind.levels])}
         return shown | ({"rare_levels": len(self.kind.rare)} if self.kind.rare else {})
 
@@ -152,6 +151,7 @@ class NumberColumn(ModelledColumn):
 class GridColumn(NumberColumn):
     """Numbers start, start + step, ... in units of 10^-decimals, printed in one style."""
 
+    kind: Grid = Grid()  # noqa: RUF009 (frozen)
     decimals: int = 0
     step: int = 1
     start: int = 0
@@ -205,7 +205,6 @@ class GridColumn(NumberColumn):
         return float(self.in_units(np.array(value)))
 
     def details(self) -> dict[str, Any]:
-        assert isinstance(self.kind, Grid)
         step = numbers.format_number(self.step, self.decimals, "shortest")
         word = "number" if self.decimals else "integer"
         return {
@@ -220,6 +219,7 @@ class GridColumn(NumberColumn):
 class RealColumn(NumberColumn):
     """Real numbers, with a density."""
 
+    kind: Real = Real()  # noqa: RUF009 (frozen)
     word = "real"
     takes = Real
 
@@ -233,7 +233,6 @@ class RealColumn(NumberColumn):
 
     def _near(self, values: np.ndarray) -> np.ndarray:
         """Far from all training rows, writing the text out is likelier than any density; a closed kind has no such text."""
-        assert isinstance(self.kind, Real)
         reach = FAR_SCALES if self.kind.open else MAX_SCALES
         with np.errstate(over="ignore"):
             values[np.abs(values - self.kind.location) > reach * self.kind.scale] = REAL_OTHER
@@ -276,7 +275,6 @@ class RealColumn(NumberColumn):
         return float(value)
 
     def details(self) -> dict[str, Any]:
-        assert isinstance(self.kind, Real)
         step = {"resolution": f"{self.kind.step:g}"} if self.kind.step else {}
         return {"kind": "real", "range": list(self.span), "density": True} | step
 
@@ -285,6 +283,7 @@ class RealColumn(NumberColumn):
 class DateColumn(ModelledColumn):
     """Dates or times of one form: start, start + step, ... in ticks of the form's precision."""
 
+    kind: Grid = Grid()  # noqa: RUF009 (frozen)
     form: str = "%Y-%m-%d"
     step: int = 1
     start: int = 0
@@ -355,7 +354,6 @@ class DateColumn(ModelledColumn):
         return np.where(known, ticks * ((form.seconds or 1) / form.scale), np.nan)
 
     def details(self) -> dict[str, Any]:
-        assert isinstance(self.kind, Grid)
         return {
             "resolution": self.unit,
             "range": list(self.span),

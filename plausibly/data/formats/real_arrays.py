@@ -29,7 +29,7 @@ class RealArrayFormat(Format):
     word = "real-array"
 
     def __init__(self, kinds: tuple[Real, ...], dtype: str) -> None:
-        if np.dtype(dtype).kind != "f" or not all(isinstance(kind, Real) for kind in kinds):
+        if np.dtype(dtype).kind != "f" or not all(kind.continuous for kind in kinds):
             raise ValueError(f"no array of real numbers is of type {dtype}")
         self.kinds, self.dtype = kinds, dtype
         self.schema = Schema((len(kinds),), kinds)

@@ -15,7 +15,7 @@ import torch
 
 from plausibly.data.formats.format import Format
 from plausibly.evaluation.answers.curves import outcome_cdf
-from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Kind, Real
+from plausibly.events.kinds import HOLE, UNFORESEEN, Category, Kind
 from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.outcomes.categorical import Categorical
 from plausibly.outcomes.histogram import Histogram
@@ -105,7 +105,7 @@ def make_answer(
     """The answer to a query of one row about the variable `place`."""
     outcome, kind = found.outcome, format.schema.kinds[place]
     blank = Answer(
-        format.names[place], given, found.word, isinstance(kind, Real), effective=found.effective
+        format.names[place], given, found.word, kind.continuous, effective=found.effective
     )
     if found.effective is not None and found.effective.few:
         return blank

@@ -48,7 +48,7 @@ def find_label_target(model: Trainable, format: Format, name: str | None) -> int
 def find_number_target(model: Trainable, format: Format, name: str | None) -> int:
     """The same. UserError where the variable holds no numbers."""
     i = find_target(model, format, name)
-    if isinstance(model.schema.kinds[i], Category):
+    if not model.schema.kinds[i].ordered:
         raise UserError(
             f"{format.names[i]!r} holds no number; `classify` tells how probable its levels are"
         )

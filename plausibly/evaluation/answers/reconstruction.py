@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 
 from plausibly.capabilities import Trainable
 from plausibly.evaluation import intervals
-from plausibly.events.kinds import Category, Level
+from plausibly.events.kinds import Level
 from plausibly.system.randomness import LikeliestGenerator
 from plausibly.tasks.reconstruct import reconstruct
 
@@ -90,7 +90,7 @@ def error_units(format: Format) -> list[str]:
     }
     found = []
     for name, kind in zip(format.names, format.schema.kinds, strict=True):
-        if isinstance(kind, Category) or kind.regular < 3:
+        if not kind.ordered or kind.regular < 3:
             found.append(WRONG_SHARE)
         elif isinstance(kind, Level):
             found.append(LEVELS_UNIT)

@@ -19,7 +19,7 @@ import torch
 
 from plausibly.evaluation.answers.curves import CDF, outcome_cdf
 from plausibly.evaluation.intervals import Mean, finite_or_none, rows_text, with_error
-from plausibly.events.kinds import Kind, Real
+from plausibly.events.kinds import Kind
 from plausibly.families.proposals import EffectiveSampleSize
 from plausibly.outcomes.outcome import Single
 from plausibly.tasks.query import QueryOutcome
@@ -207,7 +207,7 @@ def shortest_interval(kind: Kind, found: CDF) -> tuple[np.ndarray, np.ndarray]:
     first, last = found.quantiles(LOWER_SHARES), found.quantiles(LOWER_SHARES + INTERVAL_SHARE)
     best = (last - first).argmin(0)[None]
     low, high = np.take_along_axis(first, best, 0)[0], np.take_along_axis(last, best, 0)[0]
-    if isinstance(kind, Real):
+    if kind.continuous:
         return low, high
     before, first, last, end = (found.below(at) for at in (low - 1, low, high - 1, high))
     without_low, without_high = end - first >= INTERVAL_SHARE, last - before >= INTERVAL_SHARE
@@ -224,9 +224,9 @@ def pit_values(
     generator: np.random.Generator,
 ) -> np.ndarray:
     """The randomised PIT of values in the kind's unit; NaN where there is none."""
-    at = np.nan_to_num(values) if isinstance(kind, Real) else np.round(np.nan_to_num(values))
+    at = np.nan_to_num(values) if kind.continuous else np.round(np.nan_to_num(values))
     upper = below(at)
-    lower = upper if isinstance(kind, Real) else below(at - 1)
+    lower = upper if kind.continuous else below(at - 1)
     return np.where(
         np.isnan(values), np.nan, lower + generator.random(len(values)) * (upper - lower)
     )

@@ -19,7 +19,6 @@ from torch import Tensor
 from plausibly.capabilities import AutoregressiveModel, BoundedModel, DensityModel, Trainable
 from plausibly.data.events import ignore_progress
 from plausibly.evaluation.intervals import Interval, Mean, finite_or_none, rows_text
-from plausibly.events.kinds import Real
 from plausibly.tasks.score import Log, conditionals, score, score_by_variable, score_row_by_row
 
 if TYPE_CHECKING:
@@ -159,9 +158,7 @@ def sum_out_context(model: BoundedModel, x: Tensor, generator: torch.Generator) 
 
 def is_conditional(model: Trainable) -> bool:
     """Numbers are given the context where it is not one variable whose codes could be summed over."""
-    return len(model.context) > 1 or any(
-        isinstance(model.schema.kinds[i], Real) for i in model.context
-    )
+    return len(model.context) > 1 or any(model.schema.kinds[i].continuous for i in model.context)
 
 
 def conditional_nats(

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from plausibly.errors import UserError
 from plausibly.evaluation.numbers import Number
-from plausibly.events.kinds import Category, Kind, Level
+from plausibly.events.kinds import Kind, Level
 from plausibly.events.schema import Schema
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class ColumnFeatures(Extractor):
         )
 
     def _variable(self, kind: Kind, i: int, codes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        if isinstance(kind, Category):
+        if not kind.ordered:
             return indicators(codes, kind.codes)
         known = ((numbers - self.means[i]) / self.spreads[i]).clip(-MAX_DEVIATIONS, MAX_DEVIATIONS)
         parts = [np.nan_to_num(known)]

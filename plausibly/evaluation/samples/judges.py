@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plausibly.evaluation.samples.features import ColumnFeatures, find_image, image_pixels
-from plausibly.events.kinds import Category
 from plausibly.networks.convolution import ContractingNetwork
 from plausibly.networks.noise import Dropout
 from plausibly.networks.perceptron import Linear, Perceptron
@@ -74,9 +73,7 @@ class TreeJudge(Judge):
 
 def categorical(format: Format) -> list[bool]:
     """Which variables trees take as categories."""
-    return [
-        isinstance(kind, Category) and kind.codes <= MAX_CATEGORIES for kind in format.schema.kinds
-    ]
+    return [not kind.ordered and kind.codes <= MAX_CATEGORIES for kind in format.schema.kinds]
 
 
 def boosting_options(rows: int, categories: list[bool], seed: int) -> dict[str, Any]:
@@ -98,7 +95,7 @@ def tree_table(format: Format, events: Events) -> np.ndarray:
     table = np.array(format.numbers(events))
     codes = format.schema.event_codes(events.codes).numpy()
     for i, kind in enumerate(format.schema.kinds):
-        if isinstance(kind, Category):
+        if not kind.ordered:
             table[:, i] = np.where(
                 codes[:, i] == (kind.missing_code if kind.missing else -1), np.nan, codes[:, i]
             )

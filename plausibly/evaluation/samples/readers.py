@@ -35,7 +35,6 @@ from plausibly.evaluation.samples.judges import (
     JudgeNetwork,
     train_network,
 )
-from plausibly.events.kinds import Category
 from plausibly.system.seals import BrokenSeal, read_sealed_tensors, write_sealed_tensors
 from plausibly.system.threads import one_thread
 
@@ -167,7 +166,7 @@ def weights_sum(network: nn.Module) -> str:
 def label_place(format: Format, name: str) -> int:
     """The variable that holds labels. UserError where it has no labels."""
     place = variable_named(format, name)
-    if not isinstance(format.schema.kinds[place], Category):
+    if format.schema.kinds[place].ordered:
         raise UserError(
             f"{name!r} has no labels: a classifier learns to tell a column of few levels"
         )

@@ -28,7 +28,6 @@ from plausibly.evaluation.intervals import (
 )
 from plausibly.evaluation.numbers import Number
 from plausibly.evaluation.samples.coverage import HELD_OUT_AND_DRAWS
-from plausibly.events.kinds import Category
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events
@@ -122,7 +121,7 @@ class Bins:
 def bins_of(kind: Kind, column: np.ndarray) -> Bins:
     """As rows' values suggest: a bin for each frequent level, or number, for holes, and equal shares of the other numbers."""
     distinct, counts = np.unique(column, return_counts=True)
-    if isinstance(kind, Category):
+    if not kind.ordered:
         return Bins(
             np.sort(distinct[np.argsort(-counts, kind="stable")[:MAX_LEVEL_BINS]]), np.empty(0)
         )
@@ -360,9 +359,7 @@ def column_distance(
     groups: np.ndarray | None,
 ) -> Distance:
     """The distance of one column, of whose values these are, (n,)."""
-    by, apart = (
-        ("TV", total_variation) if isinstance(kind, Category) else ("KS", kolmogorov_smirnov)
-    )
+    by, apart = ("KS", kolmogorov_smirnov) if kind.ordered else ("TV", total_variation)
     found = [apart(real, values) for values in made]
     own = np.array([each.value for each in found])
     theirs = np.array([apart(real, values).value for values in train]) if train else None

@@ -27,7 +27,7 @@ from plausibly.evaluation.samples.judges import (
     tree_table,
 )
 from plausibly.evaluation.samples.two_samples import placements
-from plausibly.events.kinds import Category, Kind
+from plausibly.events.kinds import Kind
 
 if TYPE_CHECKING:
     from plausibly.data.events import Events
@@ -47,7 +47,7 @@ class PredictionSkill:
 
 def predictable(kind: Kind) -> bool:
     """Numbers, and categories of a few levels."""
-    return not isinstance(kind, Category) or 2 <= kind.regular <= MAX_LEVELS
+    return kind.ordered or 2 <= kind.regular <= MAX_LEVELS
 
 
 def target_of(format: Format, name: str | None = None) -> int | None:
@@ -55,7 +55,7 @@ def target_of(format: Format, name: str | None = None) -> int | None:
     kinds = format.schema.kinds
     fitting = [i for i, kind in enumerate(kinds) if predictable(kind)]
     if name is None:
-        return max(fitting, key=lambda i: (isinstance(kinds[i], Category), i), default=None)
+        return max(fitting, key=lambda i: (not kinds[i].ordered, i), default=None)
     place = variable_named(format, name)
     if place not in fitting:
         some = ", ".join(format.names[i] for i in fitting[:20]) or "no column of this table"
@@ -99,7 +99,7 @@ class PredictionContest:
     def levels(self) -> int | None:
         """The number of levels that the target has; None of a number."""
         kind = self.format.schema.kinds[self.target]
-        return kind.regular if isinstance(kind, Category) else None
+        return None if kind.ordered else kind.regular
 
     def tree_inputs(self, events: Events) -> tuple[np.ndarray, np.ndarray]:
         """The input of trees from the other columns, (rows, others), and the target, (rows,), of rows where it is no hole."""

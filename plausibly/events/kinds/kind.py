@@ -45,6 +45,8 @@ class Kind(ABC):
 
     ordered: ClassVar[bool] = True  # its values are numbers, or levels in order
     continuous: ClassVar[bool] = False  # its values have a density, and its events are no codes
+    hole_value: ClassVar[float] = MISSING
+    other_value: ClassVar[float] = OTHER  # of what is not foreseen
 
     def __post_init__(self) -> None:
         if not 1 <= self.codes <= MAX_CODES:
@@ -92,6 +94,10 @@ class Kind(ABC):
     def specials(self) -> list[float]:
         """The events that stand for no foreseen value: of what is not foreseen, and of a hole."""
         return [float(code) for code in range(self.regular, self.codes)]
+
+    def is_hole(self, values: np.ndarray) -> np.ndarray:
+        """Which values are holes, bool."""
+        return np.asarray(values == MISSING)
 
     @abstractmethod
     def standardise(self, values: np.ndarray) -> np.ndarray:

@@ -40,6 +40,7 @@ class Real(Kind):
     usual: float | None = None
 
     continuous = True
+    hole_value, other_value = REAL_MISSING, REAL_OTHER
 
     def __post_init__(self) -> None:
         check_edges(self.edges, self.tails)
@@ -60,6 +61,9 @@ class Real(Kind):
     @property
     def regular(self) -> int:
         return len(self.edges) + 1
+
+    def is_hole(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray(np.isnan(values))
 
     def standardise(self, values: np.ndarray) -> np.ndarray:
         """(value - location) / scale, float64; UNFORESEEN and HOLE for what is no number. ValueError without either."""
