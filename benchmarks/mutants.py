@@ -1,37 +1,54 @@
 """Mutants: small faults put into the package one at a time, each of which some test should find.
 
 `python -m benchmarks.mutants --seed S [--count 200] [--jobs 2]` draws so many changes of one expression or statement in
-the rooms of the mathematics, runs for each the tests that reach its line, cheapest first, until one fails, and prints
-those that no test finds. A line that no test reaches counts as a survivor. Which tests reach a line is measured once a
-commit, with every test's duration, and kept in build/mutants.
+the rooms of the mathematics, runs for each the tests that reach its line, cheapest first, until one fails, and says of
+each whether a test found it. A line that no test reaches counts as a survivor. Which tests reach a line is measured once
+a commit, with every test's duration, and kept in build/mutants: those of the command line and of the documents are left
+out, as they run in other processes or train much for little. A mutant's tests run in a fork of a server that has what
+the package imports and nothing of the package. No numba kernel stands in these rooms, so that none is taken from a cache.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import compileall
 import copy
+import importlib
+import multiprocessing
 import os
 import random
+import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as xml
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from py_compile import PycInvalidationMode
 from queue import SimpleQueue
 
 import coverage
+import pytest
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "build" / "mutants"
 ROOMS = ("evaluation", "outcomes", "families", "models", "tasks", "coding", "events", "training")
-MAX_SECONDS = 300  # of the tests of one mutant: what runs longer has found a loop without end
-MAX_TESTS = 150
+TIERS = ("tests/fits", "tests/contract", "tests/unit")
+TEST_SECONDS = 120  # of the tests of one mutant, as they were measured
+PROCESSOR_SECONDS = 150  # of one mutant: what runs longer has found a loop without end
+WAITING_SECONDS = 1200
+MEMORY = 12 << 30  # bytes of addresses
+SERVER = multiprocessing.get_context("forkserver")
+IMPORTED = """torch numba pandas pyarrow.parquet scipy.stats scipy.optimize sklearn.ensemble sklearn.linear_model pytest rich
+    hypothesis matplotlib.figure safetensors.torch jaxtyping msgspec cyclopts constriction PIL.Image"""
 OTHER_OPERATOR: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
     ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
@@ -39,15 +56,7 @@ OTHER_OPERATOR: dict[type, type] = {
     ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
     ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
-NO_MATHEMATICS = (
-    ast.AnnAssign,
-    ast.arg,
-    ast.JoinedStr,
-    ast.Raise,
-    ast.Assert,
-    ast.Import,
-    ast.ImportFrom,
-)
+NO_MATHEMATICS = (ast.AnnAssign, ast.arg, ast.JoinedStr, ast.Raise, ast.Assert, ast.Import, ast.ImportFrom)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -146,10 +155,9 @@ def measure_tests() -> tuple[coverage.CoverageData, dict[str, float]]:
     if not stamp.exists() or stamp.read_text() != commit:
         KEPT.mkdir(parents=True, exist_ok=True)
         words = ["-n", "2", "--cov", "--cov-context=test", "--cov-report=", f"--junitxml={times}"]
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "COVERAGE_FILE": str(lines)}
-        subprocess.run(
-            [sys.executable, "-m", "pytest", "-o", "junit_family=xunit1", *words], cwd=ROOT, env=env
-        )
+        env = {**os.environ, "COVERAGE_FILE": str(lines)}
+        command = [sys.executable, "-m", "pytest", "-o", "junit_family=xunit1", *words, *TIERS]
+        subprocess.run(command, cwd=ROOT, env=env)
         stamp.write_text(commit)
     data = coverage.CoverageData(str(lines))
     data.read()
@@ -162,30 +170,54 @@ def measure_tests() -> tuple[coverage.CoverageData, dict[str, float]]:
 
 
 def tests_of(mutant: Mutant, data: coverage.CoverageData, seconds: dict[str, float]) -> list[str]:
-    """The tests that reach a mutant's line and pass without it, the cheapest first."""
+    """The tests that reach a mutant's line and pass without it, the cheapest first, while their time allows."""
     contexts = data.contexts_by_lineno(str(ROOT / mutant.file)).get(mutant.line, [])
     tests = {context.rpartition("|")[0] for context in contexts} & seconds.keys()
-    return sorted(tests, key=lambda test: (seconds[test], test))[:MAX_TESTS]
+    cheapest = sorted(tests, key=lambda test: (seconds[test], test))
+    sums = accumulate(seconds[test] for test in cheapest)
+    return [test for test, so_far in zip(cheapest, sums, strict=True) if so_far < TEST_SECONDS]
 
 
-def is_killed(mutant: Mutant, tests: list[str], tree: Path) -> bool:
-    """True where one of the tests fails on the mutant, put into a copy of the tree."""
+def run_tests(mutant: Mutant, tests: list[str], tree: Path) -> None:
+    """Ends this process with pytest's status, or with that of a failed test where the package cannot be imported."""
+    os.setsid()
+    resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with (tree / "log").open("w") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    os.chdir(tree)
+    sys.path.insert(0, str(tree))
+    try:
+        for module in ("plausibly.cli.commands", mutant.file.removesuffix(".py").replace("/", ".")):
+            importlib.import_module(module)
+    except Exception as error:
+        print("ERROR at import:", error)
+        sys.exit(pytest.ExitCode.TESTS_FAILED)
+    sys.exit(pytest.main(["-x", "-rfE", "-o", "addopts=", "-p", "no:cacheprovider", *tests]))
+
+
+def what_found(mutant: Mutant, tests: list[str], tree: Path) -> str:
+    """What finds a mutant that is put into a copy of the tree: a test, a signal, the end of its time, or nothing."""
     file = tree / mutant.file
     whole = file.read_bytes()
     file.write_bytes(whole[: mutant.start] + mutant.after.encode() + whole[mutant.end :])
-    options = ["-q", "-x", "-o", "addopts=", "-p", "no:cacheprovider"]
-    words = [sys.executable, "-B", "-m", "pytest", *options]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tree)}
-    quiet = subprocess.DEVNULL
-    try:
-        done = subprocess.run(
-            [*words, *tests], cwd=tree, env=env, stdout=quiet, stderr=quiet, timeout=MAX_SECONDS
-        )
-        return done.returncode != 0
-    except subprocess.TimeoutExpired:
-        return True
-    finally:
-        file.write_bytes(whole)
+    process = SERVER.Process(target=run_tests, args=(mutant, tests, tree))
+    process.start()
+    process.join(WAITING_SECONDS)
+    status = process.exitcode
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid or 0, signal.SIGKILL)
+    process.join()
+    file.write_bytes(whole)
+    if status is None or status < 0:
+        return "no end" if status is None else signal.Signals(-status).name
+    log = (tree / "log").read_text(errors="replace")
+    if status in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED):
+        return max(re.findall(r"^(?:FAILED|ERROR).*", log, re.M), default="a failed test")
+    if status:
+        raise RuntimeError(f"pytest ended with {status} on {mutant}:\n{log[-2000:]}")
+    return ""
 
 
 def main() -> None:
@@ -194,26 +226,40 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="the number of mutants")
     parser.add_argument("--jobs", type=int, default=2, help="mutants tried at once")
     options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    SERVER.set_forkserver_preload(IMPORTED.split())
     mutants = draw_mutants(options.seed, options.count)
     data, seconds = measure_tests()
     with ExitStack() as stack:
         trees: SimpleQueue[Path] = SimpleQueue()
         for _ in range(options.jobs):
-            tree = stack.enter_context(tempfile.TemporaryDirectory(dir=ROOT.parent))
-            ignored = shutil.ignore_patterns(".venv", ".git", "build", "__pycache__", ".*_cache")
-            trees.put(Path(shutil.copytree(ROOT, tree, ignore=ignored, dirs_exist_ok=True)))
+            trees.put(
+                copy_tree(Path(stack.enter_context(tempfile.TemporaryDirectory(dir=ROOT.parent))))
+            )
 
-        def survives(mutant: Mutant) -> bool:
+        def lives(mutant: Mutant) -> bool:
             tests, tree = tests_of(mutant, data, seconds), trees.get()
-            killed = bool(tests) and is_killed(mutant, tests, tree)
+            found = what_found(mutant, tests, tree) if tests else ""
             trees.put(tree)
-            if not killed:
-                print(f"lives  {mutant}  {len(tests)} tests", flush=True)
-            return not killed
+            print(
+                f"found  {mutant}  {found}" if found else f"lives  {mutant}  {len(tests)} tests",
+                flush=True,
+            )
+            return not found
 
         with ThreadPoolExecutor(options.jobs) as pool:
-            living = sum(pool.map(survives, mutants))
-    print(f"seed {options.seed}: {len(mutants) - living} of {len(mutants)} mutants killed")
+            living = sum(pool.map(lives, mutants))
+    print(f"seed {options.seed}: {len(mutants) - living} of {len(mutants)} mutants found")
+
+
+def copy_tree(folder: Path) -> Path:
+    """A copy of the project whose compiled files are told from changed ones by what they say, not by when."""
+    ignored = shutil.ignore_patterns(".venv", ".git", "build", "__pycache__", ".*_cache")
+    shutil.copytree(ROOT, folder, ignore=ignored, dirs_exist_ok=True)
+    compileall.compile_dir(
+        folder / "plausibly", quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH
+    )
+    return folder
 
 
 if __name__ == "__main__":

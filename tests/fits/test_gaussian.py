@@ -130,6 +130,19 @@ def test_a_cell_is_no_number_as_often_as_it_was_none():
     assert logs.tolist() == pytest.approx([70.5 / 101, 20.5 / 101], rel=1e-6)
 
 
+def test_a_row_of_the_prior_is_a_row_of_the_same_variables_on_their_own():
+    """Rows, cells that are no number, whole rows, and the moments of the whole ones with one standard normal row added."""
+    x = torch.cat([events(90, variables=3) + 5, torch.full((60, 3), UNFORESEEN)])
+    x[90:, 1], x[130:, 0] = 0.0, 0.0
+    model, whole = Gaussian(OPEN), x[:90].double().numpy()
+    ones, odd, many, mean, second = model.prior(model.statistics(x)).split([1, 3, 1, 3, 9])
+    assert (ones.item(), many.item()) == (1, 1)
+    assert odd.tolist() == pytest.approx([40.5 / 151, 0, 60.5 / 151])
+    assert mean.tolist() == pytest.approx(whole.mean(0).tolist())
+    variances = (90 * whole.var(0) + 1) / 91
+    assert np.allclose(second.view(3, 3), np.diag(variances) + np.outer(mean, mean))
+
+
 def test_shrinking_is_the_formula_and_helps_few_rows():
     x = events(12, variables=4)
     model = Gaussian(REALS)

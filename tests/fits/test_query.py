@@ -31,6 +31,7 @@ from plausibly.families.particles import LookaheadTree
 from plausibly.families.semirings import SUM, Semiring, log_matmul, max_matmul
 from plausibly.fitting.api import fit
 from plausibly.models import MODELS
+from plausibly.models.joint import Joint
 from plausibly.models.markov import Markov
 from plausibly.system.randomness import LikeliestGenerator, generator_for
 from plausibly.tasks.complete import complete, complete_by_ascent
@@ -297,6 +298,19 @@ def test_more_gaps_than_can_be_weighed_are_an_estimate():
     want = query(model, torch.ones(1, 12), seen, 9, generator_for(CPU, 0)).outcome
     assert found.word == "estimate"
     assert (finite(found.outcome).exp() - finite(want).exp()).abs().max() < 0.05
+
+
+def test_rows_that_know_different_cells_are_each_answered_by_their_own():
+    """The last is 1 where one of the others is, 9 times in 10: both tell of the third, one alone tells nothing."""
+    model, x = Joint(binary(3)), torch.tensor([[1.0, 0.0, 1.0]] * 3)
+    odd = model.schema.all_events().sum(1) % 2
+    with torch.no_grad():
+        model.tables.set_table(0, torch.where(odd == 0, 0.9, 0.1)[None] / 4)
+    seen = torch.tensor([[True, False, True], [True, False, False], [False, False, True]])
+    rule = query.rules[AutoregressiveModel][1]
+    found = rule(model, x, seen, 1, generator_for(CPU, 0), 4000)
+    assert found.word == "estimate"
+    assert found.outcome.log_probs[:, 0].exp().tolist() == pytest.approx([0.9, 0.5, 0.5], abs=0.05)
 
 
 @pytest.mark.parametrize("name", FIXED)

@@ -1,13 +1,15 @@
 """Every constructor argument is described where `plausibly models NAME` finds it."""
 
 import json
+import re
 
 import pytest
 
 from plausibly.evaluation.abilities import describe_model
-from plausibly.events.kinds import Real
+from plausibly.events.kinds import Category, Real
 from plausibly.events.schema import Schema, binary
 from plausibly.models import MODELS
+from plausibly.system.arguments import check_range
 from plausibly.system.parts import Part, describe_arguments, list_arguments, parse_arguments
 
 PARTS = dict.fromkeys(
@@ -73,6 +75,74 @@ def test_every_argument_that_takes_a_part_names_its_choices(name):
     assert {key for key, kind in chosen.items() if issubclass(kind, Part)} == taken.keys()
     for key, kind in taken.items():
         assert kind in MODELS[name].choices[key]
+
+
+RANGE = re.compile(r"([\d.,e-]*\d) to ([\d.,]*\d)(, or 0)?")
+
+
+def ends(found):
+    least, most, none = found
+    return 0.0 if none else number(least), number(most)
+
+
+def number(text):
+    return float(text.replace(",", ""))
+
+
+def stated_ranges():
+    """For each argument of a class that is described by a range: a model that takes it, how it is given, and the range."""
+    found = {}
+    for model in MODELS.values():
+        parts = [(key, part) for key, choices in model.choices.items() for part in choices]
+        for key, kind in [("", model), *parts]:
+            arguments = list_arguments(kind)
+            beside = {"heads": 1} if "heads" in [each.name for each in arguments] else {}
+            for name, default, description in arguments:
+                if ranges := RANGE.findall(description):
+                    given = {key: {"name": kind.name, name: ...}} if key else beside | {name: ...}
+                    case = model, given, type(default), ends(ranges[-1])
+                    found[f"{kind.__name__}-{name}"] = pytest.param(
+                        *case, id=f"{kind.__name__}-{name}"
+                    )
+    return [*found.values()]
+
+
+def filled(given, value):
+    return {
+        key: filled(inner, value) if isinstance(inner, dict) else value if inner is ... else inner
+        for key, inner in given.items()
+    }
+
+
+@pytest.mark.parametrize(("model", "given", "sort", "stated"), stated_ranges())
+def test_the_range_that_a_description_states_is_that_which_is_refused(model, given, sort, stated):
+    least, most = stated
+    bits, reals = (Schema((1, 4, 4), (kind,) * 16) for kind in (Category(levels=2), Real()))
+    schema = reals if model.accepts(bits) else bits
+    model(schema, **filled(given, sort(least)))
+    for value in (sort(least) - 1, sort(most) + 1):
+        with pytest.raises(ValueError, match=f"{value}") as refused:
+            model(schema, **filled(given, value))
+        assert stated in map(ends, RANGE.findall(str(refused.value)))
+
+
+def test_the_ends_of_a_range_are_in_it():
+    check_range("an end", 1, 1, 2)
+    check_range("an end", 2, 1, 2)
+    for value in (0.999, 2.001):
+        with pytest.raises(ValueError, match="an end"):
+            check_range("an end", value, 1, 2)
+
+
+@pytest.mark.parametrize("kind", [*MODELS.values(), *PARTS], ids=lambda kind: kind.__name__)
+def test_the_defaults_that_descriptions_state_are_those(kind):
+    for argument in list_arguments(kind):
+        if stated := re.search(r"\(default ([\d.,]+|[a-z-]+)\)", argument.description):
+            default = getattr(argument.default, "name", argument.default)
+            if isinstance(default, str):
+                assert stated[1] == default, argument.name
+            elif default is not None and default != ():
+                assert number(stated[1]) == default, argument.name
 
 
 def test_a_model_tells_its_arguments(cli):
