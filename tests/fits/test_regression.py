@@ -8,6 +8,7 @@ import pytest
 import torch
 from oracles import quantile, within_codes
 from scipy import integrate, stats
+from sklearn.metrics import mean_absolute_error, mean_squared_error
 
 from plausibly.cli.app import app
 from plausibly.errors import UserError
@@ -15,6 +16,7 @@ from plausibly.evaluation.answers.curves import CodeCDF, outcome_cdf
 from plausibly.evaluation.answers.regression import (
     INTERVAL_SHARE,
     LOWER_SHARES,
+    Regression,
     evaluate_regression,
     pit_values,
     shortest_interval,
@@ -195,6 +197,36 @@ def test_holes_in_training_cost_a_known_number_nothing(numbers, tmp_path):
         stats.norm(0, 2).entropy() + np.log(100), abs=0.2
     )
     assert found.uniform() > 0.001
+
+
+def test_measures_are_those_of_other_libraries_over_the_known_rows():
+    chance = np.random.default_rng(8)
+    truth, mean, median, nats = chance.normal(2, 1, (4, 90))
+    pit, truth[::5] = chance.random(90), np.nan
+    low, high = median - 1, median + 1
+    low[1], high[2] = truth[1], truth[2]  # the ends are in it
+    found = Regression("y", "exact", mean, median, np.stack([low, high], 1), truth, nats, pit)
+    known, told = ~np.isnan(truth), found.to_json()
+    assert told["rows"] == known.sum() == 72
+    error, square = (
+        measure(truth[known], told[known])
+        for measure, told in ((mean_absolute_error, median), (mean_squared_error, mean))
+    )
+    assert told["mean_absolute_error"] == pytest.approx(error)
+    assert told["root_mean_squared_error"] == pytest.approx(square**0.5)
+    assert told["log_loss"] == pytest.approx(nats[known].mean())
+    assert told["log_loss_error"] == pytest.approx(stats.sem(nats[known]))
+    inside = [(a <= x) & (x <= b) for a, x, b in zip(low, truth, high, strict=True) if x == x]
+    assert told["interval_90"] == pytest.approx(np.mean(inside))
+    assert told["pit_p_value"] == pytest.approx(stats.kstest(pit[known], "uniform").pvalue)
+    bits = f"= {nats[known].mean() / np.log(2):.4f} bits"
+    for said in (
+        f"median {error:.4g},",
+        f"mean {square**0.5:.4g},",
+        bits,
+        f"{np.mean(inside):.1%}",
+    ):
+        assert said in found.line()
 
 
 def test_wrong_distributions_are_told(numbers):
