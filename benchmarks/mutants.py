@@ -107,9 +107,13 @@ def replace(node: ast.AST, **fields: object) -> ast.AST:
 
 
 def reachable_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a tree where mathematics may stand: no annotations, decorators, texts, errors or imports."""
+    """The nodes of a tree where mathematics may stand: no annotations, decorators, texts, errors, checks or imports."""
     for name, value in ast.iter_fields(node):
         if name in ("decorator_list", "annotation", "returns", "bases"):
+            continue
+        if (
+            isinstance(node, ast.keyword) and node.arg == "strict"
+        ):  # of zip: as much a check as an assertion
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not isinstance(child, NO_MATHEMATICS):
@@ -178,8 +182,17 @@ def tests_of(mutant: Mutant, data: coverage.CoverageData, seconds: dict[str, flo
     return [test for test, so_far in zip(cheapest, sums, strict=True) if so_far < TEST_SECONDS]
 
 
+class CollectionErrors:
+    """Notes where a file of tests cannot be collected, for which pytest ends as it does for a file that is not there."""
+
+    found = False
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self.found = self.found or report.failed
+
+
 def run_tests(mutant: Mutant, tests: list[str], tree: Path) -> None:
-    """Ends this process with pytest's status, or with that of a failed test where the package cannot be imported."""
+    """Ends this process with pytest's status, or with that of a failed test where package or tests cannot be imported."""
     os.setsid()
     resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -194,7 +207,10 @@ def run_tests(mutant: Mutant, tests: list[str], tree: Path) -> None:
     except Exception as error:
         print("ERROR at import:", error)
         sys.exit(pytest.ExitCode.TESTS_FAILED)
-    sys.exit(pytest.main(["-x", "-rfE", "-o", "addopts=", "-p", "no:cacheprovider", *tests]))
+    errors = CollectionErrors()
+    options = ["-x", "-rfE", "-o", "addopts=", "-p", "no:cacheprovider"]
+    status = pytest.main([*options, *tests], plugins=[errors])
+    sys.exit(pytest.ExitCode.TESTS_FAILED if errors.found else status)
 
 
 def what_found(mutant: Mutant, tests: list[str], tree: Path) -> str:
@@ -213,7 +229,7 @@ def what_found(mutant: Mutant, tests: list[str], tree: Path) -> str:
     if status is None or status < 0:
         return "no end" if status is None else signal.Signals(-status).name
     log = (tree / "log").read_text(errors="replace")
-    if status in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED):
+    if status == pytest.ExitCode.TESTS_FAILED:
         return max(re.findall(r"^(?:FAILED|ERROR).*", log, re.M), default="a failed test")
     if status:
         raise RuntimeError(f"pytest ended with {status} on {mutant}:\n{log[-2000:]}")

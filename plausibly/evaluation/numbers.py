@@ -13,9 +13,9 @@ from plausibly.evaluation.intervals import Interval
 class Number:
     """Found on `rows` samples beside as many held-out rows.
 
-    by: the judge or the extractor of features. standard_error: None where none is known. least, most: what the number can
-    be. reference: the same of real rows in the samples' stead, which tells what draws from the truth would get. interval: of
-    95 %; None of too few rows, or where none would hold. over: what both count as drawn anew; all else is as it is.
+    by: the judge or the extractor of features. standard_error: None where none is known. reference: the same of real rows
+    in the samples' stead, which tells what draws from the truth would get. interval: of 95 %; None of too few rows, or where
+    none would hold. over: what both count as drawn anew; all else is as it is.
     """
 
     value: float
@@ -24,8 +24,6 @@ class Number:
     by: str
     better: str  # in which direction, and what is perfect, in words
     perfect: float
-    least: float = float("-inf")
-    most: float = float("inf")
     p_value: float | None = None
     reference: float | None = None
     folds: int | None = None
@@ -33,8 +31,7 @@ class Number:
     over: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        kept = {key: value for key, value in asdict(self).items() if key not in ("least", "most")}
-        return kept | {"interval": None if self.interval is None else list(self.interval)}
+        return asdict(self) | {"interval": None if self.interval is None else list(self.interval)}
 
     def cells(self) -> list[str]:
         """Value, interval, reference, what is better and who says so, as people read them."""

@@ -24,6 +24,7 @@ from plausibly.evaluation.samples import coverage, distances, readers, two_sampl
 from plausibly.evaluation.samples.features import (
     ColumnFeatures,
     RandomConvolutions,
+    column_moments,
     find_extractor,
     indicators,
 )
@@ -47,6 +48,7 @@ from plausibly.evaluation.samples.two_samples import (
     roc_auc,
     two_sample_auc,
 )
+from plausibly.events.kinds import Category, Level
 from plausibly.fitting.conditioning import data_origin
 from plausibly.fitting.untrained import initial_record
 from plausibly.runs.board import Board, BoardRow
@@ -170,7 +172,7 @@ def test_the_error_of_the_judges_auc_is_that_of_repetition(shift):
 
 
 def test_numbers_are_kept_with_their_interval_and_what_it_is_over():
-    number = Number(0.0, 0.0, 100, "x", "y", 0.0, 0.0, 1.0, interval=(0.0, 0.036), over="samples")
+    number = Number(0.0, 0.0, 100, "x", "y", 0.0, interval=(0.0, 0.036), over="samples")
     assert number.to_json()["interval"] == [0.0, 0.036] and number.to_json()["over"] == "samples"
     assert number.cells()[:2] == ["0 ± 0", "0 to 0.036"]
     assert Number(0.9, None, 10, "x", "y", 1.0).cells()[:2] == ["0.9", ""]
@@ -373,6 +375,29 @@ def test_columns_are_scaled_by_the_rows_they_learned_from(table):
     assert np.isfinite(found).all() and apart.max() < 50
     size = found[:, levels.codes]
     assert size.mean() == pytest.approx(0, abs=1e-9) and size.std() == pytest.approx(1, abs=0.02)
+
+
+def test_moments_are_numpys_of_what_is_known():
+    numbers = np.random.default_rng(0).normal(5, 2, (50, 4))
+    numbers[::3, 1], numbers[:, 2], numbers[:, 3] = np.nan, 7.0, np.nan
+    means, spreads = column_moments(numbers)
+    assert np.allclose(means, [*np.nanmean(numbers[:, :3], 0), 0])
+    assert np.allclose(spreads, [*np.nanstd(numbers[:, :2], 0), 1, 1])
+
+
+def test_a_number_beside_holes_is_its_z_score_and_a_hole_an_indicator():
+    kinds = (Level(5, missing=True), Level(9), Level(9), Category(3))
+    given = np.array([[0.0, 1, 4, 2], [4, 8, 4, 0], [np.nan, 3, 1, 1]])
+    format = SimpleNamespace(
+        schema=SimpleNamespace(kinds=kinds, size=4, event_codes=lambda codes: codes),
+        numbers=lambda events: given,
+    )
+    events = SimpleNamespace(codes=torch.from_numpy(np.nan_to_num(given)).long())
+    found = ColumnFeatures(format, events)(events)
+    shared = ((given[:, 1:3].var(0)).mean()) ** 0.5  # of equal levels
+    alike = (given[:, 1:3] - given[:, 1:3].mean(0)) / shared
+    first = np.array([[-1, 0], [1, 0], [0, 2**0.5]])
+    assert np.allclose(found, np.concatenate([first, alike, np.eye(3)[[2, 0, 1]]], 1))
 
 
 def test_two_codes_are_one_distance_apart():

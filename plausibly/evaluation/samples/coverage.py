@@ -109,8 +109,6 @@ class LeaveOneOut:
             by,
             f"higher is better; {whose} is perfect",
             perfect if reference is None else reference,
-            least=0.0,
-            most=self.most,
             reference=reference,
             interval=self._interval(moved),
             over=BOTH_SORTS,
@@ -230,7 +228,7 @@ def nearer_to_training(made: np.ndarray, train: np.ndarray, control: np.ndarray,
     interval = normal_interval(share, error) if len(made) >= MIN_UNITS else None
     told: dict[str, Any] = {"interval": interval, "over": "samples and control rows"}
     better = "0.5 is perfect; above: copies"
-    return Number(share, error, len(made), by, better, 0.5, 0.0, 1.0, **told)
+    return Number(share, error, len(made), by, better, 0.5, **told)
 
 
 def normal_interval(share: float, error: float) -> Interval:
@@ -253,9 +251,7 @@ def copy_share(made: np.ndarray, held_out: np.ndarray, train: np.ndarray) -> Num
         "interval": found.interval_of_share,
         "over": "samples",
     }
-    return Number(
-        found.value, found.error, len(made), "equal values", better, reference, 0.0, 1.0, **told
-    )
+    return Number(found.value, found.error, len(made), "equal values", better, reference, **told)
 
 
 def closest_distances(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -293,7 +289,6 @@ def typical_distance(ours: np.ndarray, theirs: np.ndarray, by: str) -> Number:
         by,
         "real rows' is perfect; below: near copies",
         reference,
-        least=0.0,
         reference=reference,
         interval=median_interval(ours),
         over="samples",
@@ -310,7 +305,7 @@ def near_share(ours: np.ndarray, theirs: np.ndarray, by: str) -> Number:
     told["reference"] = NEAR_SHARE
     better = f"{NEAR_SHARE} is perfect; above: near copies"
     value = float(near.mean())
-    return Number(value, error, len(near), by, better, NEAR_SHARE, 0.0, 1.0, **told)
+    return Number(value, error, len(near), by, better, NEAR_SHARE, **told)
 
 
 def quantile_ranks(rows: int, share: float, level: float) -> tuple[int, int]:

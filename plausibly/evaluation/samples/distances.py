@@ -82,4 +82,4 @@ def frechet_number(
     reference = frechet_distance(real, training) if training is not None and enough else None
     better = "lower is better; " + ("real rows' is perfect" if enough else "biased upwards")
     value = frechet_distance(real, made)
-    return Number(value, None, len(made), by, better, 0.0, least=0.0, reference=reference)
+    return Number(value, None, len(made), by, better, 0.0, reference=reference)

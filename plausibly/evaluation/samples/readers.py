@@ -146,7 +146,7 @@ class ClassifierFeatures(Extractor):
         reference = None if training is None else float(gaps[-1].max())
         better = "lower is better; real rows' is perfect"
         found = float(gaps[0].max()), error, len(made), self.name, better, reference or 0.0
-        number = Number(*found, 0.0, 1.0, reference=reference, over=BOTH_SORTS)
+        number = Number(*found, reference=reference, over=BOTH_SORTS)
         return {"class_shares": number}
 
     @torch.no_grad()

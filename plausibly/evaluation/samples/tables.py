@@ -292,12 +292,12 @@ class Distances:
         told: dict[str, Any] = {"reference": reference, "interval": moved.interval(value, 0.0, 1.0)}
         told["over"] = HELD_OUT_AND_DRAWS
         error = finite_or_none(moved.error)
-        return Number(value, error, self.rows, by, better, reference or 0.0, 0.0, 1.0, **told)
+        return Number(value, error, self.rows, by, better, reference or 0.0, **told)
 
     def _largest(self, found: list[Distance]) -> Number:
         worst = max(found, key=lambda each: each.ratio or 0.0)
         better, by = "lower is better; 1 is perfect, by chance above", " × ".join(worst.names)
-        return Number(worst.ratio or 0.0, None, self.rows, by, better, 1.0, 0.0)
+        return Number(worst.ratio or 0.0, None, self.rows, by, better, 1.0)
 
     def to_json(self) -> dict[str, Any]:
         """Every column, and the pairs that are farthest from what real rows are."""

@@ -74,7 +74,7 @@ def two_sample_auc(
         "over": BOTH_SORTS,
         "folds": folds,
     }
-    return Number(value, moved.error, rows, judge.name, better, 0.5, 0.0, 1.0, **told)
+    return Number(value, moved.error, rows, judge.name, better, 0.5, **told)
 
 
 def score_by_folds(

@@ -183,8 +183,11 @@ def skill_number(
         if is_share
         else moved.interval(skill.value, most=1.0)
     )
-    told: dict[str, Any] = {"reference": reference, "interval": interval}
-    told |= {"over": HELD_OUT_AND_DRAWS, "least": 0.0 if is_share else -np.inf, "most": 1.0}
+    told: dict[str, Any] = {
+        "reference": reference,
+        "interval": interval,
+        "over": HELD_OUT_AND_DRAWS,
+    }
     better = "higher is better; real rows' is perfect"
     return Number(skill.value, moved.error, rows, by, better, reference, **told)
 
