@@ -182,13 +182,26 @@ def tests_of(mutant: Mutant, data: coverage.CoverageData, seconds: dict[str, flo
     return [test for test, so_far in zip(cheapest, sums, strict=True) if so_far < TEST_SECONDS]
 
 
-class CollectionErrors:
-    """Notes where a file of tests cannot be collected, for which pytest ends as it does for a file that is not there."""
+def module_name(file: str) -> str:
+    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
-    found = False
+
+class Chosen:
+    """Runs these tests of the files that are collected, the first one's file first; notes a file that cannot be collected."""
+
+    def __init__(self, tests: list[str]) -> None:
+        self.place = {test: place for place, test in enumerate(tests)}
+        self.files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        self.broken = False
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        self.found = self.found or report.failed
+        self.broken = self.broken or report.failed
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        found = [item for item in items if item.nodeid in self.place]
+        file = {item: self.files.index(item.nodeid.partition("::")[0]) for item in found}
+        items[:] = sorted(found, key=lambda item: (file[item], self.place[item.nodeid]))
 
 
 def run_tests(mutant: Mutant, tests: list[str], tree: Path) -> None:
@@ -202,15 +215,15 @@ def run_tests(mutant: Mutant, tests: list[str], tree: Path) -> None:
     os.chdir(tree)
     sys.path.insert(0, str(tree))
     try:
-        for module in ("plausibly.cli.commands", mutant.file.removesuffix(".py").replace("/", ".")):
+        for module in ("plausibly.cli.commands", module_name(mutant.file)):
             importlib.import_module(module)
     except Exception as error:
         print("ERROR at import:", error)
         sys.exit(pytest.ExitCode.TESTS_FAILED)
-    errors = CollectionErrors()
+    chosen = Chosen(tests)
     options = ["-x", "-rfE", "-o", "addopts=", "-p", "no:cacheprovider"]
-    status = pytest.main([*options, *tests], plugins=[errors])
-    sys.exit(pytest.ExitCode.TESTS_FAILED if errors.found else status)
+    status = pytest.main([*options, *chosen.files], plugins=[chosen])
+    sys.exit(pytest.ExitCode.TESTS_FAILED if chosen.broken else status)
 
 
 def what_found(mutant: Mutant, tests: list[str], tree: Path) -> str:
@@ -231,7 +244,7 @@ def what_found(mutant: Mutant, tests: list[str], tree: Path) -> str:
     log = (tree / "log").read_text(errors="replace")
     if status == pytest.ExitCode.TESTS_FAILED:
         return max(re.findall(r"^(?:FAILED|ERROR).*", log, re.M), default="a failed test")
-    if status:
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise RuntimeError(f"pytest ended with {status} on {mutant}:\n{log[-2000:]}")
     return ""
 

@@ -18,7 +18,7 @@ from plausibly.families.proposals import MIN_DRAWS, EffectiveSampleSize
 from plausibly.fitting.api import fit
 from plausibly.models import MODELS
 from plausibly.models.fvsbn import FVSBN
-from plausibly.outcomes.interpolation import interpolate_density
+from plausibly.outcomes.interpolation import interpolate_density, separate_places
 from plausibly.system.randomness import generator_for
 from plausibly.tasks.impute import impute
 from plausibly.tasks.query import query
@@ -234,6 +234,17 @@ def test_a_number_first_in_the_order_has_the_joints_density():
                 float(want), abs=2e-3
             )
     assert told.word == "exact" and told.effective is None
+
+
+@pytest.mark.parametrize("size", [0.0, 1.0, 1e3, 1e6, 1e12])
+def test_places_are_apart_as_float32_tells_them_and_hardly_moved(size):
+    """Equal ones, and some that are a gap apart already: each is at least a gap above the last, and no more than needed."""
+    places = torch.tensor([[3.0, 1, 1, 1, 9]]).double() * size
+    found = separate_places(places, 0.01)
+    assert torch.equal(found, found.float().double())
+    assert (found.diff(dim=1) >= 0.01 - 1e-8 - 3e-8 * size).all() and (found.diff(dim=1) > 0).all()
+    moved = (found - places.sort(1).values).abs()
+    assert moved.max() < 5 * (0.01 + 1e-5 * size)
 
 
 @pytest.fixture(scope="module")

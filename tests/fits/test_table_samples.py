@@ -140,6 +140,9 @@ def test_bins_hold_frequent_values_apart_and_equal_shares_of_the_rest():
         and places[2] == (column == tables.HOLE).sum()
     )
     assert places[3:].max() - places[3:].min() < 0.1 * places[3:].mean()
+    for often in (9, 10):  # of 80 rows: a bin's share, or less
+        column = np.append(np.zeros(often), np.arange(1.0, 81 - often))
+        assert (0 in tables.bins_of(Grid(), column).own) == (often * tables.NUMBER_BINS >= 80)
     levels = chance.integers(0, 40, 4000) // 2.0
     bins = tables.bins_of(Category(20), levels)
     assert bins.count == tables.MAX_LEVEL_BINS + 1 and not len(bins.cuts)

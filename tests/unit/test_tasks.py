@@ -23,7 +23,11 @@ from plausibly.evaluation.likelihood.likelihood import (
 )
 from plausibly.events.kinds import Category, Level
 from plausibly.events.schema import Schema, binary
+from plausibly.families import particles
+from plausibly.families.particles import LookaheadTree
 from plausibly.models import MODELS
+from plausibly.models.independent import Independent
+from plausibly.models.markov import Markov
 from plausibly.runs.board import Board, BoardRow
 from plausibly.system.randomness import generator_for
 from plausibly.tasks import load_tasks
@@ -93,6 +97,33 @@ def test_what_a_later_cell_may_not_be_tells_of_earlier_ones():
             rule(model, x, observed, generator_for(CPU, 1), particles=200).codes[:, 1].mean()
         )
         assert abs(share - 0.9 / 0.95) < 0.03
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5), (3, 5, 0, 2, 1, 4)])
+def test_the_tree_that_looks_ahead_is_the_chains_and_has_no_edge_where_nothing_tells(order):
+    """Each variable's table is the chain's own, and what is independent is known to be but for chance."""
+    chain, table = Markov(binary(6)), torch.tensor([[0.9, 0.1], [0.2, 0.8]])
+    chain.order = order
+    with torch.no_grad():
+        for i in order[1:]:
+            chain.tables.set_table(i, table)
+    tree = LookaheadTree(chain, generator_for(CPU, 0))
+    assert [tree.parents[i] for i in order] == [-1, *order[:-1]]
+    for i in order[1:]:
+        assert (tree.tables[i].exp() - table).abs().max() < 0.05
+    alone = LookaheadTree(Independent(Schema((6,), (Category(5),) * 6)), generator_for(CPU, 0))
+    assert alone.parents.count(-1) >= 3
+
+
+@pytest.mark.parametrize(("size", "rows"), [(6, 64), (50, 20), (500, 8)])
+def test_the_tree_is_learned_from_as_many_rows_as_cells_allow(monkeypatch, size, rows):
+    monkeypatch.setattr(particles, "TREE_ROWS", (8, 64, 1000))
+    model, drawn, sound = Independent(binary(size)), [], Independent.sample
+    monkeypatch.setattr(
+        Independent, "sample", lambda self, n, noise: (drawn.append(n), sound(self, n, noise))[1]
+    )
+    LookaheadTree(model, generator_for(CPU, 0))
+    assert sum(drawn) == rows and max(drawn) <= 8
 
 
 @pytest.mark.parametrize(

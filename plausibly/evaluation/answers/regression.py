@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log
+from math import isnan, log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,12 +92,11 @@ class Regression:
 
     def _log_loss(self) -> dict[str, Any]:
         """Nulls where no density is known, but values with their weights."""
-        nats = self.nats[self.is_known]
-        known = not np.isnan(nats).any()
+        loss = self._loss
         return {
-            "log_loss": float(nats.mean()) if known else None,
-            "log_loss_error": finite_or_none(self._loss.error) if known else None,
-            "log_loss_interval": self._loss.interval if known else None,
+            "log_loss": None if isnan(loss.value) else loss.value,
+            "log_loss_error": finite_or_none(loss.error),
+            "log_loss_interval": loss.interval,
         }
 
     def _share_inside(self) -> float:
